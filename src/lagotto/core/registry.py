@@ -1,0 +1,50 @@
+"""Adapters by name, imported on demand, with a suggestion or a pip line where that fails."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from lagotto.core.errors import MissingExtraError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """Where an adapter lives, and the third-party package and extra that it needs (if any)."""
+
+    module: str
+    attribute: str
+    requires: str | None = None
+    extra: str | None = None
+
+
+def suggest(given: str, known: list[str]) -> str:
+    """A "did you mean" clause with a leading space, or an empty string."""
+    close = get_close_matches(given, known, n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def load_adapter(table: Mapping[str, Adapter], name: str, what: str) -> Any:
+    """The adapter's attribute.
+
+    Raises UsageError for an unknown name and MissingExtraError where the adapter's own package is
+    not installed; any other import error is a bug and passes through.
+    """
+    if name not in table:
+        known = sorted(table)
+        raise UsageError(
+            f"unknown {what} {name!r}; known: {', '.join(known)}.{suggest(name, known)}"
+        )
+    adapter = table[name]
+    try:
+        module = importlib.import_module(adapter.module)
+    except ModuleNotFoundError as error:
+        root = (error.name or "").partition(".")[0]
+        if adapter.requires is None or root != adapter.requires.partition(".")[0]:
+            raise
+        raise MissingExtraError(
+            f"{what} {name!r} needs the package {adapter.requires!r}, which is not installed; "
+            f"run: pip install 'lagotto[{adapter.extra}]'"
+        ) from error
+    return getattr(module, adapter.attribute)

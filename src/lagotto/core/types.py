@@ -1,0 +1,178 @@
+"""The values that flow between stages: frozen, typed, free of behaviour beyond their own shape."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+JsonValue: TypeAlias = str | int | float | bool | list["JsonValue"] | dict[str, "JsonValue"] | None
+JsonObject: TypeAlias = dict[str, JsonValue]
+
+Channels: TypeAlias = Literal["RGB", "BGR", "L"]
+Layout: TypeAlias = Literal["NHWC", "NCHW"]
+Resize: TypeAlias = Literal["stretch", "crop"]
+Resample: TypeAlias = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+Scale: TypeAlias = Literal["0..255", "0..1", "-1..1"]
+InputDtype: TypeAlias = Literal["float32", "float16", "uint8", "int8"]
+OutputKind: TypeAlias = Literal["logits", "softmax", "sigmoid"]
+LogitsSource: TypeAlias = Literal["declared", "cut", "log"]
+
+
+@dataclass(frozen=True, slots=True)
+class PixelSpec:
+    """How a picture becomes a uint8 array; equal specs share one probe cache.
+
+    `crop`: the shortest edge is resized to size / crop_fraction, then the centre is cropped.
+    `stretch`: both edges are resized to the size. Channels are RGB or L: BGR is a view of RGB.
+    """
+
+    height: int
+    width: int
+    grey: bool = False
+    resize: Resize = "crop"
+    crop_fraction: float = 1.0
+    resample: Resample = "bilinear"
+
+    @property
+    def key(self) -> str:
+        """A name for this spec that is safe as a file name."""
+        channels = "L" if self.grey else "RGB"
+        crop = f"-{self.crop_fraction:g}" if self.resize == "crop" else ""
+        return f"{self.height}x{self.width}-{channels}-{self.resize}{crop}-{self.resample}"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of one picture."""
+        return self.height, self.width, 1 if self.grey else 3
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """What a model's input tensor expects, from uint8 pixels on.
+
+    Float inputs get `(scaled - mean) / std` where `scaled` are pixels mapped to `scale`.
+    Integer inputs with scale 0..255 get the pixels as they are (int8: minus 128).
+    """
+
+    pixels: PixelSpec
+    layout: Layout
+    channels: Channels
+    dtype: InputDtype
+    scale: Scale
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """A classifier on disk before it is loaded: the weights file and what is said about it."""
+
+    name: str
+    file: Path
+    description: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A classifier as it will be run: resolved input, number of outputs, where its logits are from.
+
+    `logits_source` tells how the responses are the values *before* a softmax or sigmoid:
+    `declared` (the output is already logits), `cut` (the tensor that feeds the final activation
+    is read), `log` (log of the probabilities, floored at half a quantisation step).
+    `notes` are facts worth showing (a fallback taken, a value assumed), one line each.
+    """
+
+    name: str
+    file: Path
+    framework: str
+    input: InputSpec
+    outputs: int
+    output: OutputKind
+    logits_source: LogitsSource
+    labels: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderInfo:
+    """What identifies an image-text encoder and what its callers need to feed it.
+
+    `fingerprint` digests weights, preprocessing and tokenizer. `logit_scale` multiplies cosines
+    before a softmax. `context_length` is the longest text in tokens. `prompt_template` has one {}.
+    """
+
+    name: str
+    fingerprint: str
+    dim: int
+    pixels: PixelSpec
+    logit_scale: float
+    context_length: int
+    prompt_template: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One picture of a probe set: content digest (sha256 hex of its file), where it came from."""
+
+    digest: str
+    source: str
+    captions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """Something that was left out, and why."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptors:
+    """Responses standardised per logit over the probes (ProbeLog, section 3).
+
+    `flaw` has one entry a logit: "" if usable, else why it is set aside (constant, not finite);
+    the values of a flawed logit are zero.
+    """
+
+    values: Float[np.ndarray, "probes logits"]
+    flaw: tuple[str, ...]
+
+    @property
+    def usable(self) -> Bool[np.ndarray, " logits"]:
+        """True where a logit can be searched."""
+        return np.array([not reason for reason in self.flaw], dtype=bool)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One logit found by a search; field names are those of `lagotto search --json`."""
+
+    rank: int
+    model: str
+    logit: int
+    label: str | None
+    distance: float
+    score: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What was asked for: `kind` and a printable `value`."""
+
+    kind: Literal["text", "logit", "image"]
+    value: str | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """The answer to a search, nearest first, and the probes that decided it, best first."""
+
+    query: Query
+    k: int
+    hits: tuple[Hit, ...]
+    deciding_probes: tuple[int, ...]
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Layer 3: results and truth → numbers."""

@@ -1,0 +1,1 @@
+"""Layer 2: hub search. ProbeSet → Responses → Descriptors → Hub → Hits."""

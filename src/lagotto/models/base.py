@@ -1,0 +1,22 @@
+"""The protocol of a classifier: uint8 pixels in, logits before any softmax out."""
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from lagotto.core.types import ModelSpec
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A loaded classifier. It does its own scaling, layout, quantisation and batching."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model as it is run."""
+
+    def logits(
+        self, pixels: UInt8[np.ndarray, "images height width channels"]
+    ) -> Float32[np.ndarray, "images logits"]:
+        """Logits of pictures decoded to `spec.input.pixels` (RGB or L, channels last)."""
