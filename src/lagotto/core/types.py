@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-JsonValue: TypeAlias = str | int | float | bool | list["JsonValue"] | dict[str, "JsonValue"] | None
+if TYPE_CHECKING:
+    JsonValue: TypeAlias = (
+        str | int | float | bool | list["JsonValue"] | dict[str, "JsonValue"] | None
+    )
+else:  # a run-time type checker cannot resolve the recursion
+    JsonValue = str | int | float | bool | list | dict[str, object] | None
 JsonObject: TypeAlias = dict[str, JsonValue]
 
 Channels: TypeAlias = Literal["RGB", "BGR", "L"]

@@ -1,0 +1,32 @@
+# make demo | test | check | docs: all that CI runs, with nothing but Python 3.11+, make and pip (uv if present).
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check docs clean
+
+$(STAMP): pyproject.toml
+	@if command -v uv >/dev/null 2>&1; then uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
+	  uv pip install --quiet --python $(BIN)/python --editable '.[all]' --group dev; \
+	else $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --upgrade "pip>=25.1" && \
+	  $(BIN)/python -m pip install --quiet --editable '.[all]' --group dev; fi
+	@touch $@
+
+demo: $(STAMP)  ## builds, searches and scores the bundled offline world
+	$(BIN)/lagotto demo --folder lagotto-demo --overwrite
+
+test: $(STAMP)  ## the whole test suite; tests marked real skip without the shared assets
+	$(BIN)/python -m pytest -n auto --dist loadgroup -q
+
+check: $(STAMP)  ## ruff, mypy strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(STAMP)  ## regenerates docs/cli.md from the commands and the result tables from benchmarks/results
+	$(BIN)/python scripts/make_docs.py
+
+clean:
+	rm -rf $(VENV) lagotto-demo build dist

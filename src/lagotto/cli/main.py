@@ -1,0 +1,53 @@
+"""The entry point: registers the command groups and turns errors into one line and an exit code."""
+
+import sys
+
+import typer
+
+from lagotto.cli import hub, search
+from lagotto.cli.output import notice
+from lagotto.core.errors import LagottoError
+
+app = typer.Typer(
+    name="lagotto",
+    help="Find the image classifier that already knows your concept, by behaviour alone.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(hub.app, name="hub")
+app.command("search")(search.search)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from lagotto import __version__
+
+        typer.echo(f"lagotto {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
+    ),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Runs the command line: exit 0, 1 for an error of ours, 2 for a wrong call."""
+    try:
+        app()
+    except LagottoError as error:
+        notice(f"lagotto: {error}")
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""`lagotto search`: which outputs of which models recognise a concept."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from lagotto.cli.hub import HUB, JSON, QUIET
+from lagotto.cli.output import notice, print_json, print_line, print_table, printable
+from lagotto.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from lagotto.core.types import Hits, JsonObject
+    from lagotto.hubsearch.pipeline import Hub
+    from lagotto.hubsearch.search import AnyQuery, QueryVector
+
+
+def _query(text: str | None, logit: str | None, image: list[Path] | None) -> "AnyQuery":
+    from lagotto.hubsearch.search import ImageQuery, LogitQuery, TextQuery
+
+    given = [
+        flag for flag, value in (("TEXT", text), ("--logit", logit), ("--image", image)) if value
+    ]
+    if len(given) != 1:
+        said = " and ".join(given) or "nothing"
+        raise UsageError(f"{said} given; give one of TEXT, --logit MODEL:INDEX, --image FILE")
+    if logit:
+        return LogitQuery.parse(logit)
+    return ImageQuery(tuple(image)) if image else TextQuery(text or "")
+
+
+def search(
+    hub: Path = HUB,
+    text: str | None = typer.Argument(None, metavar="[TEXT]", help="A concept in words."),
+    logit: str | None = typer.Option(
+        None, metavar="MODEL:INDEX", help="A logit of the hub, or of a model file outside it."
+    ),
+    image: list[Path] | None = typer.Option(None, help="An example picture; may be repeated."),
+    top: int = typer.Option(10, min=1, help="How many hits."),
+    k: int | None = typer.Option(
+        None, min=1, help="Probes compared, those on which the query is highest. [default: 50]"
+    ),
+    by_model: bool = typer.Option(False, "--by-model", help="Only the best logit of each model."),
+    explain: Path | None = typer.Option(
+        None, metavar="FILE.png", help="Show the probes that decided; write a contact sheet here."
+    ),
+    encoder: str | None = typer.Option(
+        None, help="Where the hub's encoder is now, if it was moved."
+    ),
+    quiet: bool = QUIET,
+    as_json: bool = JSON,
+) -> None:
+    """Search all logits of all models by text, by a logit, or by example pictures.
+
+    Example: lagotto search my-hub "golden retriever" --top 5
+    """
+    from lagotto.hubsearch.pipeline import Hub
+
+    opened = Hub.open(hub, encoder)
+    vector = opened.query_vector(_query(text, logit, image))
+    started = time.perf_counter()
+    found = opened.nearest(vector, top=top, k=k, by_model=by_model)
+    elapsed_s = time.perf_counter() - started
+    for note in () if quiet else found.notes:
+        notice(f"note: {printable(note)}")
+    if as_json:
+        print_json(_as_json(hub, found, elapsed_s))
+    else:
+        _print_hits(found)
+    if explain is not None:
+        _explain(opened, vector, found, explain, as_json)
+
+
+def _as_json(hub: Path, found: "Hits", elapsed_s: float) -> "JsonObject":
+    value = found.query.value
+    return {
+        "query": {
+            "kind": found.query.kind,
+            "value": list(value) if isinstance(value, tuple) else value,
+        },
+        "hub": str(hub),
+        "k": found.k,
+        "hits": [asdict(hit) for hit in found.hits],
+        "elapsed_s": round(elapsed_s, 6),
+    }
+
+
+def _print_hits(found: "Hits") -> None:
+    columns = ["rank", "model", "logit", "label", "distance", "score", "confidence"]
+    rows = [
+        [
+            str(hit.rank),
+            hit.model,
+            str(hit.logit),
+            hit.label or "-",
+            f"{hit.distance:.3f}",
+            f"{hit.score:.3f}",
+            f"{hit.confidence:.2f}",
+        ]
+        for hit in found.hits
+    ]
+    print_table(columns, rows, frozenset(columns) - {"model", "label"})
+
+
+def _explain(hub: "Hub", vector: "QueryVector", found: "Hits", file: Path, as_json: bool) -> None:
+    from lagotto.hubsearch.explain import deciding_probes, write_contact_sheet
+
+    if not as_json:
+        names = [f"{hit.model}:{hit.logit}" for hit in found.hits[:3]]
+        print_line()
+        print_line("probes that decided (query's value, then each hit's, in standard deviations):")
+        rows = [
+            [probe.source, f"{probe.query:+.2f}", *(f"{value:+.2f}" for value in probe.hits)]
+            for probe in deciding_probes(hub, vector, found, probes=10, hits=3)
+        ]
+        print_table(["probe", "query", *names], rows, frozenset(["query", *names]))
+    write_contact_sheet(hub, vector, found, file)
+    notice(f"contact sheet: {file}")

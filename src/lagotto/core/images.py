@@ -1,0 +1,212 @@
+"""From the bytes of a picture file to the uint8 pixels that a model or encoder is fed.
+
+Everything that reads pictures reads them here, so that a probe, an example image and a picture to
+classify are treated alike. Colour profiles are ignored, as the models' own training code does.
+"""
+
+import io
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, UnidentifiedImageError
+
+from lagotto.core.errors import PictureError, UsageError
+from lagotto.core.types import PixelSpec
+
+IMAGE_SUFFIXES = frozenset(
+    {".apng", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm"}
+    | {".ppm", ".tif", ".tiff", ".webp"}
+)
+"""File name endings (lower case) that count as pictures when a folder is scanned."""
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+"""The only decoders ever offered the bytes; the rarer ones are attack surface without a user."""
+
+MAX_BYTES = 64 * 2**20
+MAX_PIXELS = 100_000_000
+MIN_SIDE = 8
+MAX_ASPECT = 50
+
+_RESAMPLE = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ORIENTATION_TAG = 274
+
+# What Pillow's decoders are seen to raise on damaged files. Not MemoryError: whether a picture is
+# usable must not depend on the machine.
+_PILLOW_RAISES = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    EOFError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+
+def read_picture_file(path: Path) -> bytes:
+    """The bytes of a regular file within the size limit; PictureError says why not."""
+    try:
+        if not path.exists():
+            raise PictureError("no such file")
+        if not path.is_file():
+            raise PictureError("not a regular file")
+        size = path.stat().st_size
+        _check_bytes(size)
+        return path.read_bytes()
+    except OSError as error:
+        raise PictureError(f"cannot be read: {error.strerror or type(error).__name__}") from error
+
+
+def decode_picture(data: bytes) -> Image.Image:
+    """The picture upright (EXIF), fully loaded, in mode RGB.
+
+    Transparency is laid on white; of an animation the first frame is taken; 16-bit, 32-bit and
+    float greys are scaled, not clipped. Raises PictureError, one line, for what is empty, not a
+    picture, truncated, damaged, over MAX_BYTES or MAX_PIXELS (before decoding), under MIN_SIDE
+    pixels a side, or longer than MAX_ASPECT times its breadth (a centre crop would show nothing).
+    Warning filters are set aside while it runs, so call it from one thread at a time.
+    """
+    _check_bytes(len(data))
+    with warnings.catch_warnings():
+        # Size is checked below, on every picture; other warnings are about metadata not used here.
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+                _check_size(*picture.size)
+                picture.load()
+                turn = _UPRIGHT.get(_orientation(picture))
+                rgb = _to_rgb(picture)
+        except UnidentifiedImageError as error:
+            raise PictureError(f"not a picture ({', '.join(FORMATS)} are read)") from error
+        except Image.DecompressionBombError as error:
+            raise PictureError(f"over {MAX_PIXELS:,} pixels; make it smaller") from error
+        except _PILLOW_RAISES as error:
+            first_line = (str(error).splitlines() or [""])[0]
+            raise PictureError(f"damaged: {first_line or type(error).__name__}") from error
+    return rgb if turn is None else rgb.transpose(turn)
+
+
+def to_pixels(picture: Image.Image, spec: PixelSpec) -> UInt8[np.ndarray, "height width channels"]:
+    """The picture (mode RGB, as decode_picture gives it) as `spec.shape` uint8 pixels, RGB or L.
+
+    `crop` scales the picture, keeping its aspect, until it just covers (height, width) /
+    crop_fraction, then cuts the centre: for a square and a fraction of 1 exactly what Hugging
+    Face's CLIPImageProcessor does. Raises UsageError for a crop_fraction outside (0, 1].
+    """
+    if spec.grey:
+        picture = picture.convert("L")
+    resample = _RESAMPLE[spec.resample]
+    if spec.resize == "stretch":
+        picture = picture.resize((spec.width, spec.height), resample)
+    else:
+        picture = picture.resize(covering_size(picture.size, spec), resample)
+        left = (picture.width - spec.width) // 2
+        top = (picture.height - spec.height) // 2
+        picture = picture.crop((left, top, left + spec.width, top + spec.height))
+    return np.asarray(picture).reshape(spec.shape)
+
+
+def covering_size(size: tuple[int, int], spec: PixelSpec) -> tuple[int, int]:
+    """(width, height) to which `crop` resizes a picture of this (width, height)."""
+    if not 0 < spec.crop_fraction <= 1:
+        raise UsageError(
+            f"crop_fraction {spec.crop_fraction:g} is not allowed; give one above 0 and at most 1"
+        )
+    width, height = size
+    box_width = round(spec.width / spec.crop_fraction)
+    box_height = round(spec.height / spec.crop_fraction)
+    if box_width * height >= box_height * width:
+        return box_width, int(box_width * height / width)
+    return int(box_height * width / height), box_height
+
+
+def _check_bytes(size: int) -> None:
+    """PictureError for an empty file or one over MAX_BYTES."""
+    if size == 0:
+        raise PictureError("an empty file")
+    if size > MAX_BYTES:
+        raise PictureError(
+            f"{size / 2**20:,.0f} MiB; at most {MAX_BYTES // 2**20} are read, make it smaller"
+        )
+
+
+def _check_size(width: int, height: int) -> None:
+    """PictureError for a picture that is too large, too small or too long."""
+    if width * height > MAX_PIXELS:
+        raise PictureError(
+            f"{width}x{height} pixels; at most {MAX_PIXELS:,} in all are read, make it smaller"
+        )
+    if min(width, height) < MIN_SIDE:
+        raise PictureError(f"{width}x{height} pixels; at least {MIN_SIDE} a side are needed")
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise PictureError(
+            f"{width}x{height} pixels; one side may be at most {MAX_ASPECT} times the other"
+        )
+
+
+def _orientation(picture: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 (as stored) where the metadata cannot be read.
+
+    Asked after load(): a PNG may carry it behind the pixels, and a TIFF is turned by load itself.
+    """
+    try:
+        value = picture.getexif().get(_ORIENTATION_TAG, 1)
+    except _PILLOW_RAISES:
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    """The loaded picture in mode RGB, whatever mode its file has."""
+    if picture.mode.startswith(("I", "F")):
+        return _eight_bits(picture).convert("RGB")
+    if picture.has_transparency_data:
+        straight = {"La": "LA", "RGBa": "RGBA"}.get(picture.mode)
+        seen = (picture.convert(straight) if straight else picture).convert("RGBA")
+        white = Image.new("RGBA", seen.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, seen).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """A grey picture of 16 bits, 32 bits or floats scaled to mode L.
+
+    A 16-bit file has a known full scale. The others do not say theirs: it is the smallest of
+    1 (floats), 255 and 65535 that holds every value, else the picture's own range.
+    """
+    values = np.asarray(picture).astype(np.float32)
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise PictureError("holds values that are not finite")
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PPM"):
+        scales = [65535.0]
+    else:
+        scales = [1.0, 255.0, 65535.0] if picture.mode == "F" else [255.0, 65535.0]
+    fitting = [scale for scale in scales if low >= 0 and high <= scale]
+    start, full = (0.0, fitting[0]) if fitting else (low, max(high - low, 1e-30))
+    levels = np.rint((values - np.float32(start)) * np.float32(255 / full))
+    return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))

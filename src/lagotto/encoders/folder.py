@@ -1,0 +1,184 @@
+"""An encoder folder in the Hugging Face layout → its graphs, its settings, its fingerprint."""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from lagotto.core.errors import EncoderError
+from lagotto.core.files import canonical_json, read_json, sha256_file
+from lagotto.core.types import JsonObject, JsonValue
+from lagotto.encoders.graph_header import GraphHeader, read_graph_header
+
+TOWER_FILES = ("vision_model.onnx", "text_model.onnx")
+JOINT_FILE = "model.onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class GraphFile:
+    """A graph on disk and what it says of itself."""
+
+    file: Path
+    header: GraphHeader
+
+    def digest(self) -> JsonValue:
+        """Digests of the graph and of the weight files it names, in the order of their names.
+
+        Raises EncoderError where one of them is missing or lies outside the graph's folder.
+        """
+        files = [self.file]
+        for name in self.header.weight_files:
+            path = self.file.parent / name
+            if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+                raise EncoderError(f"{self.file}: names weights outside its folder: {name!r}")
+            if not path.is_file():
+                raise EncoderError(
+                    f"{self.file}: its weights {name!r} are missing beside it; download them too"
+                )
+            files.append(path)
+        return [sha256_file(path, EncoderError) for path in files]
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderFolder:
+    """What a folder holds; `vision` and `text` are one and the same where a graph has both."""
+
+    path: Path
+    vision: GraphFile
+    text: GraphFile
+    tokenizer: Path
+    config: JsonObject
+    image_processor: JsonObject
+    tokenizer_config: JsonObject
+
+    def section(self, name: str) -> JsonObject:
+        """A nested part of config.json such as text_config; empty where absent."""
+        part = self.config.get(name)
+        return part if isinstance(part, dict) else {}
+
+    @property
+    def model_type(self) -> str:
+        """The family that config.json names, or an empty string."""
+        return str(self.config.get("model_type") or "")
+
+    @property
+    def is_siglip(self) -> bool:
+        """True for SigLIP and SigLIP 2: fixed text length, no mask, stretched pictures."""
+        named = (
+            self.model_type,
+            str(self.section("text_config").get("model_type") or ""),
+            str(self.tokenizer_config.get("tokenizer_class") or "").lower(),
+        )
+        return any(name.startswith("siglip") for name in named)
+
+    @property
+    def name(self) -> str:
+        """The name in config.json, else the folder's."""
+        name = self.config.get("name")
+        return name if isinstance(name, str) and name else self.path.resolve().name
+
+    @property
+    def logit_scale(self) -> float:
+        """What multiplies cosines before a softmax.
+
+        `logit_scale` is that number; `logit_scale_init_value` its natural log, as in transformers;
+        100, where CLIP training ends, if neither is there.
+        """
+        scale = self.config.get("logit_scale")
+        if scale is not None:
+            if not isinstance(scale, int | float) or not 0 < scale < math.inf:
+                raise EncoderError(f"config.json: logit_scale is {scale!r}; give a number above 0")
+            return float(scale)
+        log = self.config.get("logit_scale_init_value", math.log(100))
+        if not isinstance(log, int | float) or not abs(log) < 100:
+            raise EncoderError(
+                f"config.json: logit_scale_init_value is {log!r}; give the natural log of the scale"
+            )
+        return math.exp(log)
+
+    @property
+    def prompt_template(self) -> str:
+        """The sentence that a class name is put into; it has one {}."""
+        template = self.config.get("prompt_template", "a photo of a {}.")
+        if not isinstance(template, str) or template.count("{}") != 1:
+            raise EncoderError(
+                f"config.json: prompt_template is {template!r}; give a text with one {{}}"
+            )
+        return template
+
+
+def open_folder(path: Path) -> EncoderFolder:
+    """The parts of an encoder folder.
+
+    Raises EncoderError where a file is missing or unreadable; the message says what was found.
+    """
+    vision, text = _graphs(path)
+    for name in ("tokenizer.json", "config.json"):
+        if not (path / name).is_file():
+            raise _incomplete(path, name)
+    return EncoderFolder(
+        path=path,
+        vision=vision,
+        text=text,
+        tokenizer=path / "tokenizer.json",
+        config=read_json(path / "config.json", "encoder settings", EncoderError),
+        image_processor=_image_processor(path),
+        tokenizer_config=_optional(path / "tokenizer_config.json"),
+    )
+
+
+def fingerprint(folder: EncoderFolder, derived: dict[str, JsonValue]) -> str:
+    """sha256 hex over the bytes of graphs and tokenizer and the settings derived from the rest.
+
+    The same content gives the same fingerprint wherever the folder lies.
+    """
+    parts: JsonObject = {
+        "format": 1,
+        "vision": folder.vision.digest(),
+        "text": folder.text.digest() if folder.text is not folder.vision else "vision",
+        "tokenizer": sha256_file(folder.tokenizer, EncoderError),
+        **derived,
+    }
+    return hashlib.sha256(canonical_json(parts)).hexdigest()
+
+
+def _optional(file: Path) -> JsonObject:
+    return read_json(file, "encoder settings", EncoderError) if file.is_file() else {}
+
+
+def _graphs(path: Path) -> tuple[GraphFile, GraphFile]:
+    """The towers: a pair of files before a joint one, the folder itself before onnx/."""
+    homes = [home for home in (path, path / "onnx") if home.is_dir()]
+    for home in homes:
+        if all((home / name).is_file() for name in TOWER_FILES):
+            vision, text = (GraphFile(home / n, read_graph_header(home / n)) for n in TOWER_FILES)
+            return vision, text
+    for home in homes:
+        if (home / JOINT_FILE).is_file():
+            joint = GraphFile(home / JOINT_FILE, read_graph_header(home / JOINT_FILE))
+            return joint, joint
+    present = {name for name in TOWER_FILES for home in homes if (home / name).is_file()}
+    missing = [name for name in TOWER_FILES if name not in present]
+    raise _incomplete(path, " and ".join(missing or TOWER_FILES) + f" (or {JOINT_FILE})")
+
+
+def _image_processor(path: Path) -> JsonObject:
+    """preprocessor_config.json, or the same inside the processor_config.json of newer exports."""
+    file = path / "preprocessor_config.json"
+    if file.is_file():
+        return read_json(file, "image-processor settings", EncoderError)
+    nested = _optional(path / "processor_config.json").get("image_processor")
+    if not isinstance(nested, dict):
+        raise _incomplete(path, file.name)
+    return nested
+
+
+def _incomplete(path: Path, missing: str) -> EncoderError:
+    names = sorted(p.name + ("/" if p.is_dir() else "") for p in path.iterdir())
+    inner = sorted(f"onnx/{p.name}" for p in path.glob("onnx/*.onnx"))
+    found = [name for name in names if name != "onnx/"] + inner
+    listed = ", ".join(found[:12]) + (", ..." if len(found) > 12 else "")
+    return EncoderError(
+        f"encoder folder {str(path)!r} has no {missing}; found: {listed or 'nothing'}; "
+        "export or download the missing file into it"
+    )

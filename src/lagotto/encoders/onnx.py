@@ -1,0 +1,195 @@
+"""The ONNX dual encoder: a folder in the Hugging Face layout, run by onnxruntime on the CPU."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnxruntime
+from jaxtyping import Float, Float32, UInt8
+from onnxruntime.capi import onnxruntime_pybind11_state as runtime
+
+from lagotto.core.errors import EncoderError, UsageError
+from lagotto.core.types import EncoderInfo
+from lagotto.encoders.folder import fingerprint, open_folder
+from lagotto.encoders.pooling import pool, unit_rows
+from lagotto.encoders.preprocessing import Preprocessing, read_preprocessing
+from lagotto.encoders.tokens import Tokens, read_tokenizer
+from lagotto.encoders.towers import Tower, common_width, read_tower
+
+Feed: TypeAlias = dict[str, np.ndarray]
+
+_BATCH = 32
+"""Rows of one run: bounds memory, and larger batches are no faster on a CPU."""
+
+_RUNTIME_ERRORS = (
+    runtime.EPFail,
+    runtime.Fail,
+    runtime.InvalidArgument,
+    runtime.InvalidGraph,
+    runtime.InvalidProtobuf,
+    runtime.NoSuchFile,
+    runtime.NotImplemented,
+    runtime.RuntimeException,
+)
+
+
+class OnnxEncoder:
+    """Both towers of an ONNX export; a graph is loaded when its tower is first asked.
+
+    Raises EncoderError where the folder is incomplete or its graphs do not have the form.
+    """
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        folder = open_folder(path)
+        self._vision, self._text = read_tower(folder, "vision"), read_tower(folder, "text")
+        width = common_width(self._vision, self._text)
+        self._preprocessing = read_preprocessing(folder.image_processor, folder.is_siglip)
+        _check_pictures(self._vision, self._preprocessing)
+        self._tokenizer = read_tokenizer(
+            folder,
+            takes_mask="attention_mask" in self._text.inputs,
+            graph_length=self._text.inputs["input_ids"].fixed(1),
+        )
+        self._text_graph = _LazyGraph(self._text.graph.file, threads)
+        joint = self._vision.graph is self._text.graph
+        self._vision_graph = (
+            self._text_graph if joint else _LazyGraph(self._vision.graph.file, threads)
+        )
+        self._info = EncoderInfo(
+            name=folder.name,
+            fingerprint=fingerprint(
+                folder,
+                {
+                    "preprocessing": self._preprocessing.canonical(),
+                    "tokens": self._tokenizer.rules.canonical(),
+                    "outputs": [[t.output, t.pooling] for t in (self._vision, self._text)],
+                },
+            ),
+            dim=width or self._run_texts([""]).shape[1],
+            pixels=self._preprocessing.pixels,
+            logit_scale=folder.logit_scale,
+            context_length=self._tokenizer.rules.context_length,
+            prompt_template=folder.prompt_template,
+        )
+
+    @property
+    def info(self) -> EncoderInfo:
+        """Identity and what callers must know to feed it."""
+        return self._info
+
+    def embed_pixels(
+        self, pixels: UInt8[np.ndarray, "images height width channels"]
+    ) -> Float32[np.ndarray, "images dim"]:
+        """Embeddings of pictures decoded to `info.pixels`; UsageError for another shape."""
+        wanted = self._info.pixels.shape
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != wanted:
+            raise UsageError(
+                f"pixels of type {pixels.dtype} and shape {pixels.shape}; encoder "
+                f"{self._info.name!r} takes uint8 of shape (images, {', '.join(map(str, wanted))})"
+            )
+        parts = [self._run_pixels(pixels[piece]) for piece in _pieces(len(pixels), self._vision)]
+        return unit_rows(parts, self._info.dim, "picture")
+
+    def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
+        """Embeddings of texts as given; longer ones are cut at `info.context_length` tokens."""
+        parts = [self._run_texts(texts[piece]) for piece in _pieces(len(texts), self._text)]
+        return unit_rows(parts, self._info.dim, "text")
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text before any cut, special tokens included."""
+        return self._tokenizer.counts(texts)
+
+    def _run_pixels(
+        self, pixels: UInt8[np.ndarray, "images height width channels"]
+    ) -> Float32[np.ndarray, "images dim"]:
+        """One batch through the image tower; a joint graph gets one empty text beside it."""
+        idle = _text_feed(self._tokenizer.encode([""])) if self._vision.others else {}
+        feed = {"pixel_values": self._preprocessing.tensor(pixels)}
+        rows = self._vision_graph.run(self._vision, feed, idle)[: len(pixels)]
+        return pool(self._vision, rows)
+
+    def _run_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
+        """One batch through the text tower; a joint graph gets one grey picture beside it."""
+        height, width, channels = self._preprocessing.pixels.shape
+        grey = np.zeros((1, channels, height, width), np.float32)
+        tokens = self._tokenizer.encode(texts)
+        idle = {"pixel_values": grey} if self._text.others else {}
+        rows = self._text_graph.run(self._text, _text_feed(tokens), idle)[: len(texts)]
+        return pool(self._text, rows, tokens.mask)
+
+
+class _LazyGraph:
+    """A graph that is loaded by its first run. Safe to call from several threads."""
+
+    def __init__(self, file: Path, threads: int | None) -> None:
+        self._file = file
+        self._threads = threads
+        self._session: Any = None
+        self._lock = Lock()
+
+    def run(self, tower: Tower, feed: Feed, idle: Feed) -> Float[np.ndarray, "..."]:
+        """The tower's output; a graph of fixed batch gets the last row repeated.
+
+        Raises EncoderError where the graph cannot be loaded or fails.
+        """
+        inputs = {
+            name: _rows(feed[name], header.fixed(0)).astype(header.dtype, copy=False)
+            for name, header in tower.inputs.items()
+        } | {
+            name: _rows(idle[name], header.fixed(0)).astype(header.dtype, copy=False)
+            for name, header in tower.others.items()
+        }
+        try:
+            return np.asarray(self._load().run([tower.output], inputs)[0])
+        except _RUNTIME_ERRORS as error:
+            reason = " ".join(str(error).split())[:300]
+            raise EncoderError(
+                f"{self._file}: onnxruntime cannot run it: {reason}; export it again"
+            ) from error
+
+    def _load(self) -> Any:
+        with self._lock:
+            if self._session is None:
+                options = onnxruntime.SessionOptions()
+                options.log_severity_level = 4
+                options.intra_op_num_threads = self._threads or 0
+                self._session = onnxruntime.InferenceSession(
+                    str(self._file), options, providers=["CPUExecutionProvider"]
+                )
+            return self._session
+
+
+def _text_feed(tokens: Tokens) -> Feed:
+    """What a text tower may take; those it has no input for are left out by the graph."""
+    return {
+        "input_ids": tokens.ids,
+        "attention_mask": tokens.mask,
+        "token_type_ids": np.zeros_like(tokens.ids),
+    }
+
+
+def _rows(array: np.ndarray, batch: int | None) -> np.ndarray:
+    """The array with its last row repeated up to the batch that a graph fixes, if it does."""
+    missing = (batch or 0) - len(array)
+    return array if missing <= 0 else np.concatenate([array, np.repeat(array[-1:], missing, 0)])
+
+
+def _pieces(rows: int, tower: Tower) -> Iterator[slice]:
+    """Batches of a tower; one row each where its graph would let rows see their neighbours."""
+    step = 1 if tower.graph.header.mixes_rows else tower.batch or _BATCH
+    return (slice(start, start + step) for start in range(0, rows, step))
+
+
+def _check_pictures(tower: Tower, preprocessing: Preprocessing) -> None:
+    """Refuses a graph that is fixed to other pictures than the preprocessing makes."""
+    height, width, channels = preprocessing.pixels.shape
+    header = tower.inputs["pixel_values"]
+    for axis, size in ((1, channels), (2, height), (3, width)):
+        if header.fixed(axis) not in (None, size):
+            raise EncoderError(
+                f"{tower.graph.file}: takes pictures of shape {header.shape}, but "
+                f"preprocessor_config.json makes {(channels, height, width)}; "
+                "take both files from the same export"
+            )

@@ -1,0 +1,175 @@
+"""Texts → token ids, cut and padded as the text tower was trained to see them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+from jaxtyping import Int64
+from tokenizers import Tokenizer
+
+from lagotto.core.errors import EncoderError
+from lagotto.core.files import read_json
+from lagotto.core.types import JsonObject, JsonValue
+from lagotto.encoders.folder import EncoderFolder
+
+_LONGEST_CONTEXT = 32_768
+_GENERATION_DEFAULT = 20
+"""`max_length` of text generation, which older exports dump into every text_config."""
+
+_FAMILY_CONTEXTS = {"clip": 77, "siglip": 64, "bert": 512}
+"""What transformers takes where config.json leaves the context out."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextRules:
+    """How texts are cut and padded.
+
+    `padded_length`: every text is padded to it; None pads to the longest of a batch. `full_mask`:
+    padding is attended to, as in SigLIP's training.
+    """
+
+    context_length: int
+    padded_length: int | None
+    full_mask: bool
+    pad_id: int
+    pad_side: str
+
+    def canonical(self) -> JsonValue:
+        """What changes an embedding, for the fingerprint."""
+        return [
+            self.context_length,
+            self.padded_length,
+            self.full_mask,
+            self.pad_id,
+            self.pad_side,
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A batch for the text tower."""
+
+    ids: Int64[np.ndarray, "texts tokens"]
+    mask: Int64[np.ndarray, "texts tokens"]
+
+
+class TextTokenizer:
+    """A tokenizer.json with the rules of its text tower."""
+
+    def __init__(self, tokenizer: Tokenizer, rules: TextRules) -> None:
+        self.rules = rules
+        self._tokenizer = tokenizer
+        self._lock = Lock()
+
+    def encode(self, texts: Sequence[str]) -> Tokens:
+        """Ids and mask; longer texts lose their end but keep the closing special token."""
+        rules = self.rules
+        with self._lock:
+            self._tokenizer.enable_truncation(rules.context_length)
+            self._tokenizer.enable_padding(
+                direction=rules.pad_side, pad_id=rules.pad_id, length=rules.padded_length
+            )
+            encodings = self._tokenizer.encode_batch(_readable(texts))
+        ids = np.array([encoding.ids for encoding in encodings], np.int64)
+        if ids.shape[1] == 0:  # nothing but empty texts, and no special tokens
+            ids = np.full((len(texts), 1), rules.pad_id, np.int64)
+            return Tokens(ids, np.ones_like(ids))
+        mask = np.array([encoding.attention_mask for encoding in encodings], np.int64)
+        return Tokens(ids, np.ones_like(mask) if rules.full_mask else mask)
+
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text before any cut, special tokens included."""
+        with self._lock:
+            self._tokenizer.no_truncation()
+            self._tokenizer.no_padding()
+            return [
+                len(encoding.ids) for encoding in self._tokenizer.encode_batch(_readable(texts))
+            ]
+
+
+def _readable(texts: Sequence[str]) -> list[str]:
+    """The texts with what cannot be encoded, such as a stray byte of a file name, made "?"."""
+    return [text.encode(errors="replace").decode() for text in texts]
+
+
+def read_tokenizer(
+    folder: EncoderFolder, takes_mask: bool, graph_length: int | None
+) -> TextTokenizer:
+    """The tokenizer of a folder for a text graph.
+
+    `graph_length` is the number of tokens that the graph fixes, if it does. A graph that takes no
+    mask sees its padding, so each text is padded to one length, whatever its neighbours.
+    """
+    content = read_json(folder.tokenizer, "tokenizer", EncoderError)
+    tokenizer = _load(folder.tokenizer)
+    context = _context_length(folder, content, graph_length)
+    padded = graph_length or (context if folder.is_siglip or not takes_mask else None)
+    padding = content.get("padding")
+    side = padding.get("direction") if isinstance(padding, dict) else None
+    return TextTokenizer(
+        tokenizer,
+        TextRules(
+            context_length=context,
+            padded_length=padded,
+            full_mask=folder.is_siglip,
+            pad_id=_pad_id(folder, tokenizer, padding),
+            pad_side=str(side or "right").lower(),
+        ),
+    )
+
+
+def _load(file: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_buffer(file.read_bytes())
+    except ValueError as error:
+        raise EncoderError(f"{file}: {error}; download it again") from error
+
+
+def _context_length(folder: EncoderFolder, content: JsonObject, graph_length: int | None) -> int:
+    """The smallest of the stated lengths that can be meant."""
+    text = folder.section("text_config")
+    truncation = content.get("truncation")
+    longest = text.get("max_length", folder.config.get("max_length"))
+    stated = [
+        graph_length,
+        text.get("max_position_embeddings", folder.config.get("max_position_embeddings")),
+        None if longest == _GENERATION_DEFAULT else longest,
+        folder.tokenizer_config.get("model_max_length"),
+        truncation.get("max_length") if isinstance(truncation, dict) else None,
+    ]
+    sane = [length for value in stated if (length := _length(value)) is not None]
+    if sane:
+        return min(sane)
+    if folder.is_siglip:
+        return _FAMILY_CONTEXTS["siglip"]
+    family = str(text.get("model_type") or folder.model_type).partition("_")[0]
+    if family not in _FAMILY_CONTEXTS:
+        raise EncoderError(
+            f"{folder.path}: nothing states the longest text in tokens; add "
+            'model_max_length to tokenizer_config.json, such as {"model_max_length": 77}'
+        )
+    return _FAMILY_CONTEXTS[family]
+
+
+def _length(value: JsonValue) -> int | None:
+    """A number of tokens, if it can be meant as one: exports write 1e30 where they know none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if 2 < value <= _LONGEST_CONTEXT else None
+
+
+def _pad_id(folder: EncoderFolder, tokenizer: Tokenizer, padding: JsonValue) -> int:
+    """The padding token: of tokenizer.json, else by name, else of config.json, else 0."""
+    if isinstance(padding, dict) and isinstance(padding.get("pad_id"), int):
+        return int(str(padding["pad_id"]))
+    token = folder.tokenizer_config.get("pad_token")
+    name = token.get("content") if isinstance(token, dict) else token
+    if isinstance(name, str) and (named := tokenizer.token_to_id(name)) is not None:
+        return named
+    for settings in (folder.section("text_config"), folder.config):
+        stated = settings.get("pad_token_id")
+        if isinstance(stated, int):
+            return stated
+    return 0

@@ -1,0 +1,157 @@
+"""Which output of a graph is the embedding, and what its inputs must be: from headers alone.
+
+Preferred is an output in the shared space by name. A pooled or hidden output is taken only where
+the family puts nothing after it: for CLIP a projection follows, and without it pictures and texts
+would be compared in two unrelated spaces.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from lagotto.core.errors import EncoderError
+from lagotto.core.types import JsonObject
+from lagotto.encoders.folder import EncoderFolder, GraphFile
+from lagotto.encoders.graph_header import TensorHeader
+
+TowerName: TypeAlias = Literal["vision", "text"]
+Pooling: TypeAlias = Literal["none", "cls", "mean"]
+
+_EMBEDS = {
+    "vision": ("image_embeds", "image_embeddings"),
+    "text": ("text_embeds", "text_embeddings", "sentence_embedding"),
+}
+_POOLED, _HIDDEN = "pooler_output", "last_hidden_state"
+
+_PROJECTED_FAMILIES = ("clip", "chinese_clip", "altclip", "metaclip_2", "align")
+"""A projection follows the pooled output of these."""
+
+_INPUTS = {
+    "vision": {"pixel_values": ("float32", "float16")},
+    "text": {
+        "input_ids": ("int64", "int32"),
+        "attention_mask": ("int64", "int32"),
+        "token_type_ids": ("int64", "int32"),
+    },
+}
+_REQUIRED = {"vision": "pixel_values", "text": "input_ids"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tower:
+    """One tower of a dual encoder: its graph, the output to read and how that is pooled.
+
+    `others` are the inputs of the other tower where one graph holds both.
+    """
+
+    name: TowerName
+    graph: GraphFile
+    inputs: dict[str, TensorHeader]
+    others: dict[str, TensorHeader]
+    output: str
+    pooling: Pooling
+
+    @property
+    def batch(self) -> int | None:
+        """The number of rows that the graph fixes, or None."""
+        return self.inputs[_REQUIRED[self.name]].fixed(0)
+
+    @property
+    def width(self) -> int | None:
+        """The length of an embedding, where the graph states it."""
+        return self.graph.header.outputs[self.output].fixed(-1)
+
+
+def read_tower(folder: EncoderFolder, name: TowerName) -> Tower:
+    """A tower of a folder.
+
+    Raises EncoderError for inputs that nothing here can feed and for a graph without an output
+    that can be the embedding; the message lists what the graph has.
+    """
+    graph = folder.vision if name == "vision" else folder.text
+    joint = folder.vision is folder.text
+    allowed = _INPUTS[name] | (_INPUTS[_other(name)] if joint else {})
+    for tensor in graph.header.inputs.values():
+        if tensor.dtype not in allowed.get(tensor.name, ()):
+            raise EncoderError(
+                f"{graph.file}: input {tensor.name!r} of type {tensor.dtype or 'unknown'} is not "
+                f"one of {', '.join(allowed)}; export it with these inputs"
+            )
+    inputs = {n: t for n, t in graph.header.inputs.items() if n in _INPUTS[name]}
+    if _REQUIRED[name] not in inputs:
+        raise EncoderError(
+            f"{graph.file}: no input {_REQUIRED[name]!r}; it has "
+            f"{', '.join(graph.header.inputs) or 'none'}; is it the {name} tower?"
+        )
+    output, pooling = _embedding_output(folder, graph, name, joint)
+    others = {n: t for n, t in graph.header.inputs.items() if n not in _INPUTS[name]}
+    tower = Tower(name, graph, inputs, others, output, pooling)
+    _check_projection(folder, tower)
+    return tower
+
+
+def common_width(vision: Tower, text: Tower) -> int | None:
+    """The width of both towers where stated. Raises EncoderError where they differ."""
+    if vision.width is not None and text.width is not None and vision.width != text.width:
+        raise EncoderError(
+            f"{vision.graph.file}: output {vision.output!r} has width {vision.width}, but "
+            f"{text.output!r} of {text.graph.file.name} has {text.width}; export both towers "
+            "with their projections (image_embeds and text_embeds)"
+        )
+    return vision.width or text.width
+
+
+def _other(name: TowerName) -> TowerName:
+    return "text" if name == "vision" else "vision"
+
+
+def _embedding_output(
+    folder: EncoderFolder, graph: GraphFile, name: TowerName, joint: bool
+) -> tuple[str, Pooling]:
+    """The output's name and how it is pooled, best first."""
+    outputs = graph.header.outputs
+    for candidate in _EMBEDS[name]:
+        if candidate in outputs:
+            return candidate, "none"
+    projected = folder.model_type in _PROJECTED_FAMILIES
+    usable = [] if joint or projected else [_POOLED]
+    if usable and not folder.is_siglip:
+        usable.append(_HIDDEN)
+    asked = _asked_pooling(folder.section(f"{name}_config"), name)
+    if asked is not None and _HIDDEN in usable and _HIDDEN in outputs:
+        return _HIDDEN, asked
+    for candidate in usable:
+        if candidate in outputs:
+            pooled: Pooling = "cls" if name == "vision" else "mean"
+            return candidate, "none" if candidate == _POOLED else pooled
+    reason = f" (model_type {folder.model_type!r} projects what it pools)" if projected else ""
+    raise EncoderError(
+        f"{graph.file}: no output is the {name} embedding; it has {', '.join(outputs)}; this "
+        f"needs one of {', '.join([*_EMBEDS[name], *usable])}{reason}; export it with one of these"
+    )
+
+
+def _asked_pooling(section: JsonObject, name: TowerName) -> Pooling | None:
+    """`pooling` of text_config or vision_config: an explicit choice over last_hidden_state."""
+    asked = section.get("pooling")
+    if asked is None:
+        return None
+    if asked == "cls":
+        return "cls"
+    if asked == "mean":
+        return "mean"
+    raise EncoderError(
+        f'config.json: pooling of {name}_config is {asked!r}; allowed: "mean" or "cls"'
+    )
+
+
+def _check_projection(folder: EncoderFolder, tower: Tower) -> None:
+    """Refuses a pooled output that is not as wide as the space that config.json promises."""
+    promised = folder.config.get("projection_dim")
+    if tower.output in _EMBEDS[tower.name] or not isinstance(promised, int):
+        return
+    if tower.width is not None and tower.width != promised:
+        raise EncoderError(
+            f"{tower.graph.file}: output {tower.output!r} has width {tower.width}, but config.json "
+            f"projects to {promised}; export the tower with its projection "
+            f"({_EMBEDS[tower.name][0]})"
+        )

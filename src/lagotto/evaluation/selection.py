@@ -1,0 +1,42 @@
+"""The probe selections of the paper's ablation (ProbeLog, table of selections), as plain numpy.
+
+The reference against which the hub's own search is tested, and the ablation in docs/results.md.
+"""
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+from jaxtyping import Float, Float32, Int64
+
+Selection: TypeAlias = Literal["top-k", "all", "random-k", "quantiles", "bottom-k"]
+
+
+def select_probes(
+    query: Float[np.ndarray, " probes"], k: int, selection: Selection, seed: int = 0
+) -> Int64[np.ndarray, " selected"]:
+    """Indices of the probes on which query and descriptors are compared.
+
+    `quantiles` takes the k probes at evenly spaced ranks of the query; `random-k` is seeded.
+    """
+    order = np.argsort(-query, kind="stable").astype(np.int64)
+    if selection == "top-k":
+        return order[:k]
+    if selection == "bottom-k":
+        return order[-k:]
+    if selection == "random-k":
+        return np.random.default_rng(seed).choice(len(query), size=k, replace=False)
+    if selection == "quantiles":
+        return order[np.linspace(0, len(query) - 1, k).round().astype(np.int64)]
+    return order
+
+
+def distances(
+    query: Float[np.ndarray, " probes"],
+    gallery: Float[np.ndarray, "probes logits"],
+    selected: Int64[np.ndarray, " selected"],
+) -> Float32[np.ndarray, " logits"]:
+    """Euclidean distance of the query to every column of the gallery over the selected probes."""
+    difference = gallery[selected] - query[selected, None]
+    squared: Float32[np.ndarray, " logits"] = np.einsum("pl,pl->l", difference, difference)
+    distances: Float32[np.ndarray, " logits"] = np.sqrt(squared).astype(np.float32)
+    return distances

@@ -1,0 +1,218 @@
+"""Stage 5 of hub search: a query's k probes × descriptor blocks → its distance to every logit.
+
+The scan reads k rows of each block once. It sees descriptors rounded to int8; `rerank` turns its
+distances into the exact nearest logits. Two kernels give the same scan: numpy, and a compiled one.
+"""
+
+import importlib
+import math
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+from jaxtyping import Float, Float32, Float64, Int8, Int64, Integer
+
+from lagotto.core.errors import MissingExtraError
+
+KernelName: TypeAlias = Literal["numpy", "numba"]
+Table: TypeAlias = tuple[Int8[np.ndarray, "probes _"], Float32[np.ndarray, " _"]]
+Fill: TypeAlias = Callable[
+    [
+        Int8[np.ndarray, "probes logits"],
+        Float32[np.ndarray, " logits"],
+        Int64[np.ndarray, " k"],
+        Float32[np.ndarray, " k"],
+        Float32[np.ndarray, " logits"],
+        int,
+        int,
+    ],
+    None,
+]
+
+# Loading the compiled kernel takes about 0.6 s, in which numpy scans about this many values (k x
+# logits). A process loads it once it has scanned so many: it never waits more than twice the best.
+NUMPY_VALUES_BEFORE_NUMBA = 600_000_000
+
+_COLUMNS_A_TASK = 65_536
+_NUMPY_VALUES_AT_ONCE = 400_000
+_GROUP = 1024
+_FIRST_BATCH = 256
+
+
+@dataclass(slots=True)
+class _State:
+    """What this process has scanned so far, and the compiled kernel once it is loaded."""
+
+    values: int = 0
+    compiled: Fill | None = None
+    absent: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_state = _State()
+
+
+def scan(
+    tables: Sequence[Table],
+    probes: Integer[np.ndarray, " k"],
+    query: Float32[np.ndarray, " k"],
+    kernel: KernelName | None = None,
+) -> Float32[np.ndarray, " logits"]:
+    """Distances sqrt(sum_j (query_j - step * value_j)^2) to the logits of all tables, in order.
+
+    A table is a block's (values, steps), both C-contiguous; `probes` are the rows that count and
+    `query` the query's values there. A logit of step zero is flawed: its distance is infinite.
+    Unless `kernel` is given, how much this process has scanned decides it (see
+    NUMPY_VALUES_BEFORE_NUMBA). Raises MissingExtraError for a "numba" that cannot be loaded.
+    """
+    widths = [steps.size for _, steps in tables]
+    distances = np.empty(sum(widths), dtype=np.float32)
+    fill = _fill_for(kernel, len(probes) * distances.size)
+    rows = np.ascontiguousarray(probes, dtype=np.int64)
+    tasks = []
+    for (values, steps), end in zip(tables, np.cumsum(widths).tolist(), strict=True):
+        own = distances[end - steps.size : end]
+        tasks += [
+            (values, steps, rows, query, own, first, min(first + _COLUMNS_A_TASK, steps.size))
+            for first in range(0, steps.size, _COLUMNS_A_TASK)
+        ]
+    workers = min(_cores(), len(tasks))
+    if workers < 2:
+        for task in tasks:
+            fill(*task)
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(lambda task: fill(*task), tasks))
+    return distances
+
+
+def kernel_name() -> KernelName:
+    """The kernel that the next scan of this process will use."""
+    return "numba" if _state.compiled is not None else "numpy"
+
+
+def error_bounds(
+    scanned: Float32[np.ndarray, " logits"], steps: Float32[np.ndarray, " logits"], k: int
+) -> Float32[np.ndarray, " logits"]:
+    """How far each scanned distance can be from the exact one.
+
+    A rounded descriptor r differs from the exact g by at most step / 2 on each of the k probes, so
+    |g - r| <= sqrt(k) * step / 2, and by the triangle inequality | |q - g| - |q - r| | is no more.
+    The rest covers the float32 rounding: of step * value, at most 127 steps times 2^-24 a probe,
+    and of the sum of k squares (k / 2 roundings of the result) and what is done with it later.
+    """
+    relative = np.where(np.isfinite(scanned), scanned, np.float32(0)) * np.float32(
+        (k + 16) * 2.0**-24
+    )
+    return steps * np.float32(math.sqrt(k) * 0.5001) + relative
+
+
+def exact_distances(
+    descriptors: Float[np.ndarray, "k columns"], query: Float[np.ndarray, " k"]
+) -> Float64[np.ndarray, " columns"]:
+    """Distances of some exact descriptors; a column's result does not depend on its company."""
+    total = np.zeros(descriptors.shape[1])
+    for row, value in zip(descriptors, query, strict=True):
+        total += np.square(row - np.float64(value))
+    return np.sqrt(total)
+
+
+def rerank(
+    scanned: Float32[np.ndarray, " logits"],
+    bounds: Float32[np.ndarray, " logits"],
+    exact: Callable[[Int64[np.ndarray, " columns"]], Float64[np.ndarray, " columns"]],
+    top: int,
+) -> tuple[Int64[np.ndarray, " found"], Float64[np.ndarray, " found"]]:
+    """The `top` nearest logits by exact distance, nearest first, ties by index.
+
+    Returns (indices, distances), as a full sort by exact distance would: those are within `bounds`
+    of `scanned`, so logits are tried in the order of their lowest possible distance, in batches,
+    until that passes the top-th exact distance found; no later one can be nearer. Logits at
+    infinity are left out, so fewer than `top` may come back. `exact` is given ascending indices.
+    """
+    lowest = scanned - bounds
+    candidates = np.flatnonzero(lowest <= _reach(scanned, bounds, top))
+    candidates = candidates[np.isfinite(scanned[candidates])]
+    candidates = candidates[np.argsort(lowest[candidates], kind="stable")]
+    indices, distances = np.empty(0, dtype=np.int64), np.empty(0)
+    start, size = 0, max(_FIRST_BATCH, 2 * top)
+    while start < candidates.size:
+        if indices.size == top and lowest[candidates[start]] > distances[-1]:
+            break
+        batch = np.sort(candidates[start : start + size])
+        indices = np.concatenate([indices, batch])
+        distances = np.concatenate([distances, exact(batch)])
+        order = np.lexsort((indices, distances))[:top]
+        indices, distances = indices[order], distances[order]
+        start, size = start + size, 2 * size
+    return indices, distances
+
+
+def _reach(
+    scanned: Float32[np.ndarray, " logits"], bounds: Float32[np.ndarray, " logits"], top: int
+) -> float:
+    """A distance within which `top` logits surely lie, found without sorting all of them."""
+    highest = scanned + bounds
+    groups = highest[: highest.size // _GROUP * _GROUP].reshape(-1, _GROUP).min(axis=1)
+    pool = groups if groups.size >= top else highest
+    return float(np.partition(pool, top - 1)[top - 1]) if pool.size >= top else math.inf
+
+
+def _fill_for(kernel: KernelName | None, values: int) -> Fill:
+    if kernel == "numpy":
+        return _fill_numpy
+    if kernel is None:
+        _state.values += values
+        if _state.absent or _state.values - values < NUMPY_VALUES_BEFORE_NUMBA:
+            return _fill_numpy
+    with _state.lock:
+        if _state.compiled is None and not _state.absent:
+            _load_compiled()
+    if _state.compiled is not None:
+        return _state.compiled
+    if kernel == "numba":
+        raise MissingExtraError(
+            "the compiled kernel needs the package 'numba', which is not installed or does not fit "
+            "this numpy; run: pip install 'lagotto[kernel]'"
+        )
+    return _fill_numpy
+
+
+def _load_compiled() -> None:
+    """Sets the state's kernel; a numba that is missing or refuses this numpy leaves it absent."""
+    try:
+        importlib.import_module("numba")
+    except ImportError:
+        _state.absent = True
+        return
+    _state.compiled = importlib.import_module("lagotto.hubsearch.numba_kernel").fill
+
+
+def _cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _fill_numpy(
+    values: Int8[np.ndarray, "probes logits"],
+    steps: Float32[np.ndarray, " logits"],
+    probes: Int64[np.ndarray, " k"],
+    query: Float32[np.ndarray, " k"],
+    distances: Float32[np.ndarray, " logits"],
+    first: int,
+    last: int,
+) -> None:
+    """Writes distances[first:last], in parts that stay in the processor's cache."""
+    width = max(_GROUP, _NUMPY_VALUES_AT_ONCE // max(1, len(probes)))
+    for begin in range(first, last, width):
+        part = slice(begin, min(begin + width, last))
+        difference = values[probes, part] * steps[part]
+        difference -= query[:, None]
+        distances[part] = np.sqrt(np.einsum("kc,kc->c", difference, difference))
+    distances[first:last][steps[first:last] == 0] = np.inf

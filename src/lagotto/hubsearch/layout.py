@@ -1,0 +1,50 @@
+"""Where things are in a hub's folder; every path of a hub is spelled here and nowhere else."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class HubLayout:
+    """The paths of one hub. Forms of the files: docs/formats.md."""
+
+    folder: Path
+
+    @property
+    def probes(self) -> Path:
+        """The probe set."""
+        return self.folder / "probes"
+
+    @property
+    def catalogue(self) -> Path:
+        """Models, logits, failures, copies and runs, in SQLite."""
+        return self.folder / "catalogue.sqlite"
+
+    @property
+    def embeddings(self) -> Path:
+        """Unit embeddings of the probes, float32 [probes, dim]."""
+        return self.folder / "probes" / "embeddings.npy"
+
+    @property
+    def cache(self) -> Path:
+        """Decoded probes, one array a pixel spec; derived."""
+        return self.folder / "cache"
+
+    @property
+    def blocks(self) -> Path:
+        """Descriptor blocks; derived."""
+        return self.folder / "blocks"
+
+    @property
+    def staging(self) -> Path:
+        """Responses that a worker is writing; emptied by each run."""
+        return self.folder / "staging"
+
+    @property
+    def responses(self) -> Path:
+        """Raw responses, one file a model: the source of truth."""
+        return self.folder / "responses"
+
+    def responses_of(self, digest: str) -> Path:
+        """The raw responses of a model by its behaviour digest."""
+        return self.responses / f"{digest}.safetensors"

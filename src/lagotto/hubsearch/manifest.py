@@ -1,0 +1,95 @@
+"""The manifest of a hub: which format, which encoder, which probes; refused where they differ."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from lagotto.core.errors import HubError, MismatchError
+from lagotto.core.files import canonical_json, read_json, sha256_file, write_atomically
+from lagotto.core.types import EncoderInfo, JsonObject
+from lagotto.hubsearch.probe_set import ProbeSet
+
+FORMAT = "lagotto-hub"
+VERSION = 1
+MANIFEST_NAME = "hub.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What made a hub. `encoder_spec` says where the encoder was, and its embeddings are digested."""
+
+    encoder_spec: str
+    encoder_name: str
+    encoder_fingerprint: str
+    probe_digest: str
+    probes: int
+    embeddings_sha256: str
+    dtype: str = "int8"
+
+    def open_probes(self, folder: Path) -> ProbeSet:
+        """The probe set in a folder; raises MismatchError, naming both, if it is another one."""
+        probe_set = ProbeSet.open(folder)
+        if probe_set.digest != self.probe_digest:
+            raise MismatchError(
+                f"{folder} holds probe set {probe_set.digest[:12]}, and the hub was made with "
+                f"{self.probe_digest[:12]}; restore it from a copy, or make the hub anew"
+            )
+        return probe_set
+
+    def open_embeddings(self, path: Path) -> Float32[np.ndarray, "probes dim"]:
+        """The embeddings of the probes; raises HubError if they are not those first written."""
+        if sha256_file(path) != self.embeddings_sha256:
+            raise HubError(f"{path} was altered; restore it from a copy, or make the hub anew")
+        embeddings: Float32[np.ndarray, "probes dim"] = np.load(path, allow_pickle=False)
+        return embeddings
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Writes HUB/hub.json."""
+    content: JsonObject = {"format": FORMAT, "version": VERSION, **asdict(manifest)}
+    write_atomically(folder / MANIFEST_NAME, canonical_json(content))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a hub folder.
+
+    Raises HubError if there is none, it is damaged, or a newer version of Lagotto wrote it.
+    """
+    path = folder / MANIFEST_NAME
+    if not folder.is_dir():
+        raise HubError(
+            f"no hub at {folder}: no such folder; make one with: "
+            f"lagotto hub create {folder} --probes PICTURES --encoder ENCODER"
+        )
+    if not path.is_file():
+        raise HubError(f"{folder} is not a hub: it holds no {MANIFEST_NAME}")
+    content = read_json(path, "hub manifest", HubError)
+    if content.get("format") != FORMAT:
+        raise HubError(f"{path} is not a hub manifest: format {content.get('format')!r}")
+    version = content.get("version")
+    if not isinstance(version, int) or version > VERSION:
+        raise HubError(
+            f"hub {folder} has format version {version!r} and this Lagotto reads up to {VERSION}; "
+            "upgrade with: pip install --upgrade lagotto"
+        )
+    fields = {name: content.get(name) for name in Manifest.__dataclass_fields__}
+    wrong = [
+        name
+        for name, value in fields.items()
+        if not isinstance(value, int if name == "probes" else str)
+    ]
+    if wrong:
+        raise HubError(f"hub manifest {path} is damaged: no valid {', '.join(wrong)}")
+    return Manifest(**fields)  # type: ignore[arg-type]  # checked just above
+
+
+def check_encoder(folder: Path, manifest: Manifest, encoder: EncoderInfo) -> None:
+    """Raises MismatchError, naming both, unless `encoder` is the one that made the hub."""
+    if encoder.fingerprint != manifest.encoder_fingerprint:
+        raise MismatchError(
+            f"hub {folder} was made with encoder {manifest.encoder_name} "
+            f"({manifest.encoder_fingerprint[:12]}), not with {encoder.name} "
+            f"({encoder.fingerprint[:12]}); give the first with --encoder, or make a new hub"
+        )

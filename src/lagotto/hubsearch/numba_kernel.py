@@ -1,0 +1,67 @@
+"""The compiled scan of hub search: the same distances as numpy's, at the speed of memory.
+
+Loaded on demand by `kernel`. It holds no lock while it runs, so threads may share a scan.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+
+_ROWS = types.Array(types.int8, 2, "C", readonly=True)
+_FLOATS = types.Array(types.float32, 1, "C", readonly=True)
+_PROBES = types.Array(types.int64, 1, "C", readonly=True)
+_SIGNATURE = types.void(
+    _ROWS, _FLOATS, _PROBES, _FLOATS, types.float32[::1], types.int64, types.int64
+)
+
+
+def _fill(
+    values: Any, steps: Any, probes: Any, query: Any, distances: Any, first: int, last: int
+) -> None:
+    """Writes distances[first:last]; eight rows a pass, to read and write the sums less often."""
+    k = probes.size
+    sums, s = distances[first:last], steps[first:last]
+    sums[:] = np.float32(0)
+    for j in range(0, k - 7, 8):
+        r0, q0 = values[probes[j], first:last], query[j]
+        r1, q1 = values[probes[j + 1], first:last], query[j + 1]
+        r2, q2 = values[probes[j + 2], first:last], query[j + 2]
+        r3, q3 = values[probes[j + 3], first:last], query[j + 3]
+        r4, q4 = values[probes[j + 4], first:last], query[j + 4]
+        r5, q5 = values[probes[j + 5], first:last], query[j + 5]
+        r6, q6 = values[probes[j + 6], first:last], query[j + 6]
+        r7, q7 = values[probes[j + 7], first:last], query[j + 7]
+        for c in range(sums.size):
+            d0 = q0 - s[c] * np.float32(r0[c])
+            d1 = q1 - s[c] * np.float32(r1[c])
+            d2 = q2 - s[c] * np.float32(r2[c])
+            d3 = q3 - s[c] * np.float32(r3[c])
+            d4 = q4 - s[c] * np.float32(r4[c])
+            d5 = q5 - s[c] * np.float32(r5[c])
+            d6 = q6 - s[c] * np.float32(r6[c])
+            d7 = q7 - s[c] * np.float32(r7[c])
+            sums[c] += (d0 * d0 + d1 * d1 + d2 * d2 + d3 * d3) + (
+                d4 * d4 + d5 * d5 + d6 * d6 + d7 * d7
+            )
+    for j in range(k - k % 8, k):
+        row, q = values[probes[j], first:last], query[j]
+        for c in range(sums.size):
+            d = q - s[c] * np.float32(row[c])
+            sums[c] += d * d
+    for c in range(sums.size):
+        sums[c] = np.sqrt(sums[c]) if s[c] > 0 else np.float32(np.inf)
+
+
+def _compile(function: Callable[..., None]) -> Callable[..., None]:
+    """Compiles once and keeps the machine code on disk where some cache folder can be written."""
+    try:
+        return njit(_SIGNATURE, nogil=True, fastmath={"contract"}, cache=True)(function)  # type: ignore[no-any-return]
+    except (RuntimeError, OSError):
+        return njit(_SIGNATURE, nogil=True, fastmath={"contract"})(function)  # type: ignore[no-any-return]
+
+
+# Tests wrap every function to check its shapes; the compiler needs the function itself.
+fill = _compile(inspect.unwrap(_fill))

@@ -1,0 +1,252 @@
+"""A hub in Python: made once, filled with models, searched.
+
+The order of the stages is here; probing.py runs models, search.py compares descriptors.
+"""
+
+from collections.abc import Sequence
+from functools import cache, cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from lagotto.core.errors import UsageError
+from lagotto.core.progress import Progress, Silent
+from lagotto.core.types import Hits, Probe, SetAside
+from lagotto.encoders.base import Encoder
+from lagotto.encoders.registry import load_encoder
+from lagotto.hubsearch.blocks import open_blocks
+from lagotto.hubsearch.catalogue import Catalogue
+from lagotto.hubsearch.creation import create_hub
+from lagotto.hubsearch.descriptors import standardise
+from lagotto.hubsearch.intake import AddReport, add_models, rebuild_blocks
+from lagotto.hubsearch.layout import HubLayout
+from lagotto.hubsearch.lock import hub_lock
+from lagotto.hubsearch.manifest import Manifest, check_encoder, read_manifest
+from lagotto.hubsearch.probe_set import ProbeSet
+from lagotto.hubsearch.probing import Limits, probe_outside
+from lagotto.hubsearch.query_vectors import check_logit, image_vector, logit_vector, text_vector
+from lagotto.hubsearch.responses import read_responses
+from lagotto.hubsearch.search import (
+    AnyQuery,
+    Gallery,
+    ImageQuery,
+    LogitQuery,
+    QueryVector,
+    TextQuery,
+    find_nearest,
+)
+from lagotto.hubsearch.status import HubStatus, read_status
+from lagotto.hubsearch.verify import Damage, verify_hub
+
+
+class Hub:
+    """A folder of probed models; open it with `Hub.open`, make one with `Hub.create`.
+
+    Paths may be strings. Progress is silent unless a `core.progress.Progress` is given.
+    """
+
+    def __init__(
+        self, layout: HubLayout, manifest: Manifest, encoder: Encoder | str | None
+    ) -> None:
+        self._layout = layout
+        self._manifest = manifest
+        self._encoder_given = encoder
+        self._gallery: Gallery | None = None
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path | str,
+        probes: Path | str | Sequence[Path | str],
+        encoder: Encoder | str,
+        *,
+        max_probes: int | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> "Hub":
+        """Makes a hub with a fixed probe set, embedded once by the encoder.
+
+        `probes` are image folders, parquet files or jsonl files with captions. A random sample of
+        `max_probes` is kept if given. The folder appears when it is complete. Raises UsageError
+        if it exists, ProbeError or EncoderError where a hub cannot be made of what was given.
+        """
+        sources = [probes] if isinstance(probes, (str, Path)) else list(probes)
+        create_hub(
+            Path(folder),
+            [Path(source) for source in sources],
+            encoder,
+            max_probes=max_probes,
+            seed=seed,
+            progress=progress or Silent(),
+        )
+        return cls.open(folder, None if isinstance(encoder, str) else encoder)
+
+    @classmethod
+    def open(cls, folder: Path | str, encoder: Encoder | str | None = None) -> "Hub":
+        """An existing hub. The encoder is loaded when a query needs it, from where it was at first.
+
+        Give `encoder` where it has moved: another one is refused with a MismatchError naming both.
+        """
+        layout = HubLayout(Path(folder))
+        return cls(layout, read_manifest(layout.folder), encoder)
+
+    @property
+    def folder(self) -> Path:
+        """Where the hub is."""
+        return self._layout.folder
+
+    @property
+    def probe_digest(self) -> str:
+        """The identity of the probe set."""
+        return self._manifest.probe_digest
+
+    @property
+    def encoder_name(self) -> str:
+        """The encoder that embedded the probes."""
+        return self._manifest.encoder_name
+
+    @property
+    def probes(self) -> tuple[Probe, ...]:
+        """The probes, in the order of every descriptor."""
+        return self.probe_set.probes
+
+    @cached_property
+    def probe_set(self) -> ProbeSet:
+        """The stored probes; raises MismatchError if they are not those that made the hub."""
+        return self._manifest.open_probes(self._layout.probes)
+
+    @cached_property
+    def probe_embeddings(self) -> Float32[np.ndarray, "probes dim"]:
+        """Unit embeddings of the probes; raises HubError if they are damaged."""
+        return self._manifest.open_embeddings(self._layout.embeddings)
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The hub's encoder, checked against its fingerprint."""
+        given = self._encoder_given or self._manifest.encoder_spec
+        loaded = load_encoder(given) if isinstance(given, str) else given
+        check_encoder(self.folder, self._manifest, loaded.info)
+        return loaded
+
+    def set_aside(self) -> list[SetAside]:
+        """Pictures that did not become probes, and why."""
+        return self.probe_set.set_aside()
+
+    def probe_picture(self, index: int) -> bytes:
+        """The picture file of a probe as it was given."""
+        return self.probe_set.picture(index)
+
+    def add(
+        self,
+        models: Sequence[Path | str],
+        *,
+        limits: Limits | None = None,
+        progress: Progress | None = None,
+    ) -> AddReport:
+        """Probes models (files, or folders that are scanned) and adds their descriptors.
+
+        Models already in the hub, by content, are skipped; failed ones are tried again. A run that
+        was cut off is resumed by the same call.
+        """
+        paths = [Path(model) for model in models]
+        self._gallery = None
+        return add_models(
+            self._layout, self.probe_set, paths, limits or Limits(), progress or Silent()
+        )
+
+    def query_vector(self, query: AnyQuery | str) -> QueryVector:
+        """The values that a logit which recognises the concept would have on the probes."""
+        match query:
+            case str(text):
+                return text_vector(self.encoder, self.probe_embeddings, TextQuery(text))
+            case TextQuery():
+                return text_vector(self.encoder, self.probe_embeddings, query)
+            case ImageQuery():
+                return image_vector(self.encoder, self.probe_embeddings, query)
+            case LogitQuery():
+                return self._logit_vector(query)
+
+    def nearest(
+        self, vector: QueryVector, *, top: int = 10, k: int | None = None, by_model: bool = False
+    ) -> Hits:
+        """The logits nearest to a query vector; see `search`."""
+        return find_nearest(self.gallery(), vector, top=top, k=k, by_model=by_model)
+
+    def search(
+        self,
+        query: AnyQuery | str,
+        *,
+        top: int = 10,
+        k: int | None = None,
+        by_model: bool = False,
+    ) -> Hits:
+        """The logits that behave most like the concept; a string is a text query.
+
+        `k` is the number of probes compared (default 50, or all of a smaller hub); `by_model`
+        keeps the best logit of each model. Raises UsageError for what the hub cannot answer.
+        """
+        return self.nearest(self.query_vector(query), top=top, k=k, by_model=by_model)
+
+    def gallery(self) -> Gallery:
+        """Everything that can be found; blocks that are out of date are rebuilt first."""
+        if self._gallery is None:
+            with Catalogue(self._layout.catalogue) as catalogue:
+                records = catalogue.models("done")
+            rebuild_blocks(self._layout, records, self.probe_digest)
+            blocks = open_blocks(self._layout.blocks, self.probe_digest)
+            self._gallery = Gallery(
+                blocks=blocks,
+                names={record.digest: record.name for record in records},
+                labels=cache(self._labels),
+                read=lambda digest: read_responses(self._layout.responses_of(digest)),
+            )
+        return self._gallery
+
+    def responses(self, model: str) -> Float32[np.ndarray, "probes logits"]:
+        """Raw logits of a model on all probes, memory-mapped; UsageError for an unknown name."""
+        with Catalogue(self._layout.catalogue) as catalogue:
+            record = catalogue.find(model)
+        if record.status != "done":
+            raise UsageError(f"model {model!r} has no responses: it is {record.status}")
+        return read_responses(self._layout.responses_of(record.digest)).values
+
+    def descriptor(self, model: str, logit: int) -> Float32[np.ndarray, " probes"]:
+        """One logit's responses, standardised over the probes."""
+        responses = self.responses(model)
+        check_logit(model, logit, responses.shape[1])
+        return standardise(responses[:, logit : logit + 1]).values[:, 0]
+
+    def status(self) -> HubStatus:
+        """Models, logits, probes, failures with their reasons, disk."""
+        return read_status(self._layout, self._manifest)
+
+    def verify(self) -> tuple[Damage, ...]:
+        """What is damaged, with what to do; empty if all is as it was written."""
+        return verify_hub(self.folder)
+
+    def remove(self, model: str) -> None:
+        """Removes a model, its responses and its logits; UsageError for an unknown name."""
+        with hub_lock(self.folder), Catalogue(self._layout.catalogue, writable=True) as catalogue:
+            removed = catalogue.remove(model)
+            self._gallery = None
+            self._layout.responses_of(removed.digest).unlink(missing_ok=True)
+            rebuild_blocks(self._layout, catalogue.models("done"), self.probe_digest)
+
+    def _logit_vector(self, query: LogitQuery) -> QueryVector:
+        """Of a model in the hub by name, else of a model file, which is probed for the occasion."""
+        with Catalogue(self._layout.catalogue) as catalogue:
+            known = catalogue.has(query.model)
+        if known or not Path(query.model).exists():
+            name, responses, itself = query.model, self.responses(query.model), True
+        else:
+            name, itself = query.model, False
+            responses = probe_outside(
+                Path(query.model), self.probe_set, self._layout.cache, Limits()
+            )
+        check_logit(name, query.index, responses.shape[1])
+        return logit_vector(query, responses[:, query.index], itself)
+
+    def _labels(self, digest: str) -> tuple[str | None, ...]:
+        with Catalogue(self._layout.catalogue) as catalogue:
+            return catalogue.logit_labels(digest)

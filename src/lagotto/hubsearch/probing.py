@@ -1,0 +1,239 @@
+"""Models → responses files, on a runner: inspect, prepare the pixels, probe.
+
+Every model ends with an answer or with the reason why it has none; `pipeline.py` decides what
+becomes of either.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from lagotto.core.errors import HubError, ModelError, ProbeError, UsageError
+from lagotto.core.progress import Progress, Silent
+from lagotto.core.types import JsonObject, ModelSource, PixelSpec
+from lagotto.hubsearch.decoding import prepare_pixels
+from lagotto.hubsearch.descriptors import measure_moments
+from lagotto.hubsearch.probe_cache import ProbeCache, spec_from_json
+from lagotto.hubsearch.probe_set import ProbeSet
+from lagotto.hubsearch.records import ModelFacts
+from lagotto.hubsearch.responses import read_responses
+from lagotto.hubsearch.tasks import source_to_json
+from lagotto.jobs.base import Failure, Outcome, Runner, Task
+from lagotto.jobs.registry import load_runner
+from lagotto.models.scan import scan_models
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where and within which bounds models run; time and memory are for one model."""
+
+    runner: str = "local"
+    workers: int | None = None
+    timeout_s: float = 600.0
+    memory_bytes: int = 4 * 2**30
+
+    def start(self) -> Runner:
+        """The runner; without a number of workers, one a core that this process may use."""
+        workers = self.workers if self.workers is not None else _usable_cores()
+        return load_runner(self.runner, workers, self.timeout_s, self.memory_bytes)
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What became of a model: facts and its staged responses file, or a failure."""
+
+    digest: str
+    facts: ModelFacts | None
+    staged: Path
+    failure: Failure | None
+
+
+def probe_models(
+    runner: Runner,
+    sources: Mapping[str, ModelSource],
+    probe_set: ProbeSet,
+    cache_folder: Path,
+    staging: Path,
+    progress: Progress,
+) -> Iterator[Probed]:
+    """Runs models (by behaviour digest) over the probes; one result each, in order of completion.
+
+    Raises HubError where the probes themselves cannot be read or the cache cannot be written.
+    """
+    pixels: dict[str, PixelSpec] = {}
+    progress.start("loading models", len(sources), "models")
+    for outcome in runner.run(_inspections(sources)):
+        progress.advance(1)
+        try:
+            pixels[outcome.key] = _pixels(outcome)
+        except _TaskFailedError as error:
+            yield Probed(outcome.key, None, staging, error.failure)
+    progress.finish()
+    if not pixels:
+        return
+    prepare_pixels(runner, probe_set, cache_folder, list(pixels.values()), progress)
+    pending = {digest: source for digest, source in sources.items() if digest in pixels}
+    tasks = _probings(pending, probe_set, cache_folder, staging)
+    meter = _Meter(progress, len(pending), len(probe_set.probes))
+    for outcome in runner.run(tasks, meter.advance):
+        meter.end(outcome.key)
+        staged = _staged(staging, outcome.key)
+        try:
+            facts = _facts(outcome, staged, probe_set)
+        except _TaskFailedError as error:
+            yield Probed(outcome.key, None, staged, error.failure)
+        else:
+            yield Probed(outcome.key, facts, staged, None)
+    progress.finish()
+
+
+class _TaskFailedError(Exception):
+    """Carries the failure of a task to where it is recorded."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
+
+
+class _Meter:
+    """Counts the pictures that the models have seen; a failed model counts as done with."""
+
+    def __init__(self, progress: Progress, models: int, probes: int) -> None:
+        progress.start("probing", models * probes, "pictures")
+        self._progress = progress
+        self._models = models
+        self._probes = probes
+        self._seen: dict[str, int] = {}
+        self._ended = 0
+
+    def advance(self, key: str, count: int) -> None:
+        """`count` more pictures went through a model."""
+        self._seen[key] = self._seen.get(key, 0) + count
+        self._progress.advance(count, f"{self._ended}/{self._models} models")
+
+    def end(self, key: str) -> None:
+        """A model ended; what it did not see is counted now, so that the time left stays right."""
+        self._ended += 1
+        rest = self._probes - self._seen.pop(key, 0)
+        self._progress.advance(rest, f"{self._ended}/{self._models} models")
+
+
+def _inspections(sources: Mapping[str, ModelSource]) -> Iterator[Task]:
+    for digest, source in sources.items():
+        payload: JsonObject = {"model": source_to_json(source)}
+        yield Task(digest, "lagotto.hubsearch.tasks:inspect_model", payload)
+
+
+def _probings(
+    sources: Mapping[str, ModelSource], probe_set: ProbeSet, cache_folder: Path, staging: Path
+) -> Iterator[Task]:
+    for digest, source in sources.items():
+        payload: JsonObject = {
+            "model": source_to_json(source),
+            "digest": digest,
+            "probes": str(probe_set.folder.absolute()),
+            "probe_digest": probe_set.digest,
+            "cache": str(cache_folder.absolute()),
+            "out": str(_staged(staging, digest).absolute()),
+        }
+        yield Task(digest, "lagotto.hubsearch.tasks:probe_model", payload)
+
+
+def _staged(staging: Path, digest: str) -> Path:
+    return staging / f"{digest}.safetensors"
+
+
+def _value(outcome: Outcome) -> JsonObject:
+    if outcome.value is None:
+        raise _TaskFailedError(outcome.failure or Failure("error", "no answer"))
+    return outcome.value
+
+
+def _pixels(outcome: Outcome) -> PixelSpec:
+    try:
+        return spec_from_json(_value(outcome).get("pixels"))
+    except ProbeError as error:
+        raise _TaskFailedError(Failure("error", f"its worker gave {error}")) from error
+
+
+def _facts(outcome: Outcome, staged: Path, probe_set: ProbeSet) -> ModelFacts:
+    """What the catalogue keeps of a model, checked against the file that its worker wrote."""
+    spec = _value(outcome).get("spec")
+    try:
+        responses = read_responses(staged, probe_set.digest)
+    except HubError as error:
+        raise _TaskFailedError(Failure("error", str(error))) from error
+    flaws = measure_moments(responses.values).flaw
+    match spec:
+        case {
+            "framework": str(framework),
+            "outputs": int(outputs),
+            "output": str(output),
+            "logits_source": str(logits_source),
+            "labels": None | list() as labels,
+            "notes": list(notes),
+            "input": dict(described),
+        } if responses.values.shape == (len(probe_set.probes), outputs):
+            return ModelFacts(
+                framework=framework,
+                outputs=outputs,
+                output=output,
+                logits_source=logits_source,
+                input=described,
+                notes=tuple(str(note) for note in notes),
+                labels=None if labels is None else tuple(str(label) for label in labels),
+                flaws=flaws,
+                responses_sha256=responses.sha256,
+            )
+        case _:
+            raise _TaskFailedError(
+                Failure("error", "its worker gave an answer that does not fit its file")
+            )
+
+
+def probe_outside(
+    file: Path, probe_set: ProbeSet, cache_folder: Path, limits: Limits
+) -> Float32[np.ndarray, "probes logits"]:
+    """The responses of one model that is not in the hub; nothing is written to the hub.
+
+    Raises ModelError with the reason if it cannot be probed, UsageError unless `file` is one model.
+    """
+    sources = scan_models([file])
+    if len(sources) > 1:
+        names = ", ".join(source.name for source in sources[:3])
+        raise UsageError(f"{file} holds {len(sources)} models ({names}, ...); name one of them")
+    runner = limits.start()
+    with tempfile.TemporaryDirectory(prefix="lagotto-") as temporary:
+        try:
+            inside = _inside_cache(runner, sources[0], probe_set, cache_folder)
+            cache = cache_folder if inside else Path(temporary) / "cache"
+            source = {"outside": sources[0]}
+            for probed in probe_models(runner, source, probe_set, cache, Path(temporary), Silent()):
+                if probed.failure is not None:
+                    raise ModelError(f"{file} cannot be probed: {probed.failure.reason}")
+                return np.array(read_responses(probed.staged).values)
+        finally:
+            runner.close()
+    raise ModelError(f"{file} cannot be probed: no answer")
+
+
+def _inside_cache(
+    runner: Runner, source: ModelSource, probe_set: ProbeSet, cache_folder: Path
+) -> bool:
+    """Whether the hub's cache already holds what the model needs, so that nothing is decoded."""
+    for outcome in runner.run(_inspections({"outside": source})):
+        if outcome.failure is None:
+            cache = ProbeCache(probe_set.folder, cache_folder)
+            return not cache.missing([_pixels(outcome)])
+    return False

@@ -1,0 +1,108 @@
+"""The values that go into a hub's catalogue and come out of it."""
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from lagotto.core.types import JsonObject
+
+Status: TypeAlias = Literal["pending", "done", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A model as the user listed it: what it is (behaviour digest), what it is called, where."""
+
+    digest: str
+    name: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What probing a model found. `flaws` has one entry a logit, and `labels` too if there are any.
+
+    `input` is the resolved InputSpec as JSON, `responses_sha256` the checksum of its responses.
+    """
+
+    framework: str
+    outputs: int
+    output: str
+    logits_source: str
+    input: JsonObject
+    notes: tuple[str, ...]
+    labels: tuple[str, ...] | None
+    flaws: tuple[str, ...]
+    responses_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """A model that the hub knows. `position` orders models as they were first listed.
+
+    Fields from `framework` on are empty unless the status is done.
+    """
+
+    position: int
+    digest: str
+    name: str
+    status: Status
+    source: str
+    framework: str = ""
+    outputs: int = 0
+    output: str = ""
+    logits_source: str = ""
+    input: JsonObject = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    responses_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LogitRecord:
+    """One output of a model: its published label, if any, and why it is set aside, or ""."""
+
+    logit: int
+    label: str | None
+    flaw: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRecord:
+    """Why a model has no responses: the runner's kind of failure, and its reason."""
+
+    digest: str
+    name: str
+    source: str
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A place where a known model was seen again as `name`; `original` is its name in the hub."""
+
+    digest: str
+    name: str
+    source: str
+    original: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a listing leads to: models to probe, in order of listing, and what needs no work."""
+
+    pending: tuple[ModelRecord, ...]
+    already: int
+    copies: tuple[Copy, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One `hub add`: what was asked, when it began and ended (ISO 8601; None: cut off), counts."""
+
+    id: int
+    command: JsonObject
+    started: str
+    finished: str | None
+    done: int
+    failed: int
+    skipped: int

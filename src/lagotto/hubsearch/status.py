@@ -1,0 +1,108 @@
+"""What a hub holds, for `lagotto hub status`."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lagotto.core.types import JsonObject
+from lagotto.hubsearch.catalogue import Catalogue
+from lagotto.hubsearch.layout import HubLayout
+from lagotto.hubsearch.manifest import VERSION, Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """A probed model: how it is run, and how many of its logits are set aside."""
+
+    name: str
+    source: str
+    framework: str
+    outputs: int
+    logits_source: str
+    flawed_logits: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FailedModel:
+    """A model that could not be probed: kind is error, crash, timeout or memory."""
+
+    model: str
+    source: str
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HubStatus:
+    """Models, logits, probes, failures with reasons, disk, as `hub status --json` prints them."""
+
+    hub: str
+    format_version: int
+    encoder: str
+    encoder_fingerprint: str
+    probes: int
+    probe_digest: str
+    done: int
+    pending: int
+    logits: int
+    flawed_logits: int
+    disk_bytes: int
+    models: tuple[ModelStatus, ...]
+    failures: tuple[FailedModel, ...]
+    copies: tuple[tuple[str, str], ...]
+
+    def as_json(self) -> JsonObject:
+        """The fields by name."""
+        return asdict(self)
+
+
+def read_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
+    """The status of a hub; nothing is written."""
+    with Catalogue(layout.catalogue) as catalogue:
+        models = tuple(
+            ModelStatus(
+                name=record.name,
+                source=record.source,
+                framework=record.framework,
+                outputs=record.outputs,
+                logits_source=record.logits_source,
+                flawed_logits=sum(bool(logit.flaw) for logit in catalogue.logits(record.digest)),
+                notes=record.notes,
+            )
+            for record in catalogue.models("done")
+        )
+        pending = len(catalogue.models("pending"))
+        failures = tuple(
+            FailedModel(failure.name, failure.source, failure.kind, failure.reason)
+            for failure in catalogue.failures()
+        )
+        copies = tuple((copy.name, copy.original) for copy in catalogue.copies())
+    flawed = sum(model.flawed_logits for model in models)
+    return HubStatus(
+        hub=str(layout.folder),
+        format_version=VERSION,
+        encoder=manifest.encoder_name,
+        encoder_fingerprint=manifest.encoder_fingerprint,
+        probes=manifest.probes,
+        probe_digest=manifest.probe_digest,
+        done=len(models),
+        pending=pending,
+        logits=sum(model.outputs for model in models) - flawed,
+        flawed_logits=flawed,
+        disk_bytes=_disk_bytes(layout.folder),
+        models=models,
+        failures=failures,
+        copies=copies,
+    )
+
+
+def _disk_bytes(folder: Path) -> int:
+    total = 0
+    for base, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(base, name)).st_size
+            except FileNotFoundError:
+                continue  # a run in progress has just renamed it
+    return total

@@ -1,0 +1,86 @@
+"""What a worker process does for a hub: inspect a model, and run it over the probes.
+
+Entries are named in `jobs.base.Task`; payloads and answers are JSON, responses go to a file.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from lagotto.core.errors import ModelError
+from lagotto.core.types import JsonObject, ModelSource, ModelSpec
+from lagotto.hubsearch.probe_cache import ProbeCache, spec_to_json
+from lagotto.hubsearch.responses import ResponsesHeader, write_responses
+from lagotto.models.base import Model
+from lagotto.models.registry import load_model
+
+_CHUNK = 256
+
+
+def source_to_json(source: ModelSource) -> JsonObject:
+    """A model source as a task carries it."""
+    return {
+        "name": source.name,
+        "file": str(source.file),
+        "description": source.description,
+    }
+
+
+def _load(payload: JsonObject) -> Model:
+    source = payload["model"]
+    match source:
+        case {"name": str(name), "file": str(file), "description": dict(description)}:
+            return load_model(ModelSource(name, Path(file), description))
+        case _:
+            raise ModelError(f"task without a model: {source!r}")
+
+
+def inspect_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObject:
+    """Loads a model and tells which pixels it needs: {"pixels": PixelSpec as JSON}."""
+    return {"pixels": spec_to_json(_load(payload).spec.input.pixels)}
+
+
+def probe_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObject:
+    """Runs a model over all cached probes and writes its raw responses to `payload["out"]`.
+
+    Gives the resolved spec. `progress` counts pictures. Raises ModelError if no response is finite
+    or the number of outputs changes between pictures.
+    """
+    model = _load(payload)
+    spec = model.spec
+    cache = ProbeCache(Path(str(payload["probes"])), Path(str(payload["cache"])))
+    pixels = cache.open(spec.input.pixels)
+    values = np.empty((len(pixels), spec.outputs), dtype=np.float32)
+    for start in range(0, len(pixels), _CHUNK):
+        block = model.logits(np.asarray(pixels[start : start + _CHUNK]))
+        if block.shape[1:] != values.shape[1:]:
+            raise ModelError(f"gave {block.shape[1]} outputs after {values.shape[1]} were declared")
+        values[start : start + _CHUNK] = block
+        progress(len(block))
+    if not np.isfinite(values).any():
+        raise ModelError("every response is NaN or infinite; the model is broken or its input is")
+    header = ResponsesHeader(
+        behaviour_digest=str(payload["digest"]),
+        probe_digest=str(payload["probe_digest"]),
+        framework=spec.framework,
+        logits_source=spec.logits_source,
+    )
+    write_responses(Path(str(payload["out"])), values, header)
+    return {"spec": spec_to_record(spec)}
+
+
+def spec_to_record(spec: ModelSpec) -> JsonObject:
+    """A resolved model as the catalogue keeps it."""
+    described = asdict(spec.input)
+    described["pixels"] = spec_to_json(spec.input.pixels)
+    return {
+        "framework": spec.framework,
+        "outputs": spec.outputs,
+        "output": spec.output,
+        "logits_source": spec.logits_source,
+        "labels": list(spec.labels) if spec.labels is not None else None,
+        "notes": list(spec.notes),
+        "input": described,
+    }

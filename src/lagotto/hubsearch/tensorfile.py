@@ -1,0 +1,189 @@
+"""The form of every array file in a hub: safetensors, one JSON header, a checksum at the end.
+
+A file is a valid safetensors file whose metadata holds one key, "lagotto", with a JSON object, and
+whose last tensor, "sha256", digests every byte before it. Equal content gives equal bytes.
+"""
+
+import hashlib
+import json
+import math
+import mmap
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from lagotto.core.errors import HubError
+from lagotto.core.files import canonical_json, replacing, writing
+from lagotto.core.types import JsonObject, JsonValue
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+Layout: TypeAlias = Mapping[str, tuple[str, tuple[int, ...]]]
+
+METADATA_KEY = "lagotto"
+CHECKSUM = "sha256"
+_DTYPES = {"F64": "<f8", "F32": "<f4", "I8": "|i1", "U8": "|u1"}
+_ALIGNMENT = 64
+_READ_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class TensorFile:
+    """An open file: its header, its arrays (read-only, memory-mapped) and its stored checksum.
+
+    The file stays mapped, and one descriptor of the process taken, while an array is in use.
+    """
+
+    path: Path
+    header: JsonObject
+    arrays: Mapping[str, Array]
+    sha256: str
+
+
+def write_tensors(
+    path: Path, header: JsonObject, layout: Layout, fill: Callable[[Mapping[str, Array]], None]
+) -> str:
+    """Creates or replaces `path` and returns its checksum in hex.
+
+    `layout` names each array's dtype (F64, F32, I8, U8) and shape; `fill` writes into zeroed,
+    memory-mapped arrays of that form, so a file may be larger than memory. The file appears under
+    its name when it is complete. Raises HubError if it cannot be written.
+    """
+    prefix, offsets = _prefix(header, layout)
+    end = offsets[CHECKSUM]
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as draft, draft.open("w+b") as file:
+        _reserve(file.fileno(), end)
+        memory = mmap.mmap(file.fileno(), end)
+        memory[: len(prefix)] = prefix
+        fill(
+            {
+                name: np.ndarray(shape, _DTYPES[dtype], buffer=memory, offset=offsets[name])
+                for name, (dtype, shape) in layout.items()
+            }
+        )
+        checksum = hashlib.sha256(memory)
+        file.seek(end)
+        file.write(checksum.digest())
+    return checksum.hexdigest()
+
+
+def open_tensors(path: Path, kind: str, version: int) -> TensorFile:
+    """The arrays of `path`, none of them read yet.
+
+    Raises HubError if the file is missing, damaged, of another kind than `kind` (the header's
+    "format"), or of a newer version than `version`. Data bytes are checked by `is_intact` only.
+    """
+    if not path.is_file():
+        raise HubError(f"there is no {path}; run lagotto hub add again to make it")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+        entries, start = _read_prefix(path)
+        header = json.loads(metadata.get(METADATA_KEY, "null"))
+    except (SafetensorError, ValueError, KeyError, OSError) as error:
+        raise _damaged(path, str(error)) from error
+    if not isinstance(header, dict) or header.get("format") != kind:
+        raise HubError(f"{path} is not a {kind} file; remove it and run lagotto hub add again")
+    found = header.get("version")
+    if not isinstance(found, int) or found < 1:
+        raise _damaged(path, f"version {found!r}")
+    if found > version:
+        raise HubError(
+            f"{path} has {kind} version {found} and this Lagotto reads up to {version}; "
+            "upgrade with: pip install --upgrade lagotto"
+        )
+    arrays = _map_arrays(path, entries, start)
+    checksum = arrays.pop(CHECKSUM, None)
+    if checksum is None or checksum.shape != (32,):
+        raise _damaged(path, "no checksum")
+    return TensorFile(path, header, arrays, checksum.tobytes().hex())
+
+
+def is_intact(path: Path) -> bool:
+    """True if the file's bytes still give the checksum at its end; reads all of it."""
+    digest = hashlib.sha256()
+    try:
+        left = path.stat().st_size - 32
+        with path.open("rb") as file:
+            while left > 0:
+                part = file.read(min(left, _READ_BYTES))
+                if not part:
+                    return False
+                digest.update(part)
+                left -= len(part)
+            return file.read() == digest.digest()
+    except OSError:
+        return False
+
+
+def header_text(file: TensorFile, key: str) -> str:
+    """A text of the header. Raises HubError where there is none under that key."""
+    value = file.header.get(key)
+    if not isinstance(value, str):
+        raise _damaged(file.path, f"its header has no {key!r}")
+    return value
+
+
+def _damaged(path: Path, reason: str) -> HubError:
+    line = " ".join(reason.split())
+    return HubError(f"{path} is damaged ({line}); remove it and run lagotto hub add again")
+
+
+def _prefix(header: JsonObject, layout: Layout) -> tuple[bytes, dict[str, int]]:
+    """Length, header and padding of the file, and where each array begins in the file."""
+    entries: dict[str, JsonValue] = {
+        "__metadata__": {METADATA_KEY: canonical_json(header).decode()}
+    }
+    offsets: dict[str, int] = {}
+    end = 0
+    order = sorted(layout, key=lambda name: -np.dtype(_DTYPES[layout[name][0]]).itemsize)
+    for name in [*order, CHECKSUM]:
+        dtype, shape = layout.get(name, ("U8", (32,)))
+        size = np.dtype(_DTYPES[dtype]).itemsize * math.prod(shape)
+        entries[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [end, end + size]}
+        offsets[name] = end
+        end += size
+    text = canonical_json(entries)
+    text += b" " * (-(8 + len(text)) % _ALIGNMENT)
+    prefix = len(text).to_bytes(8, "little") + text
+    return prefix, {name: len(prefix) + offset for name, offset in offsets.items()}
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Takes the space on disk now: a mapped write to a full disk would kill the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.truncate(descriptor, size)
+
+
+def _read_prefix(path: Path) -> tuple[dict[str, Any], int]:
+    """The tensors that the file lists, and where its data begins."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        entries = json.loads(file.read(length))
+    entries.pop("__metadata__", None)
+    return entries, 8 + length
+
+
+def _map_arrays(path: Path, entries: Mapping[str, Any], start: int) -> dict[str, Array]:
+    try:
+        with path.open("rb") as file:
+            memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return {
+            name: np.ndarray(
+                tuple(entry["shape"]),
+                _DTYPES[entry["dtype"]],
+                buffer=memory,
+                offset=start + entry["data_offsets"][0],
+            )
+            for name, entry in entries.items()
+        }
+    except (KeyError, ValueError, TypeError, OSError) as error:
+        raise _damaged(path, str(error)) from error

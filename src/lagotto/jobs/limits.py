@@ -1,0 +1,72 @@
+"""What a worker process may use, and how its use is measured: memory, life, core files."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+_GIB = 1 << 30
+_PR_SET_PDEATHSIG = 1
+_RESIDENT, _SHARED = 1, 2  # fields of /proc/PID/statm
+
+
+def private_bytes(pid: int) -> int | None:
+    """Resident memory that a process shares with no file, in bytes; None where not measurable.
+
+    Mapped files (a probe cache, weights) are left out: they are shared and can be dropped by the
+    system at any time. Read from /proc, so Linux only.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()
+        pages = int(fields[_RESIDENT]) - int(fields[_SHARED])
+    except (OSError, IndexError, ValueError):
+        return None
+    return max(pages, 0) * os.sysconf("SC_PAGE_SIZE")
+
+
+def hard_ceiling(memory_bytes: int) -> int:
+    """Bytes of writable private memory that the kernel refuses to exceed for a memory limit.
+
+    Twice the limit, since allocators reserve more than they touch (the arena of onnxruntime
+    doubles its blocks), plus 1 GiB for the interpreter, its libraries and the stacks of threads.
+    The limit proper is kept by the parent, which watches the memory really in use.
+    """
+    return 2 * memory_bytes + _GIB
+
+
+def restrict_self(memory_bytes: int | None) -> None:
+    """Puts this process under the hard ceiling of a memory limit, and writes no core files.
+
+    On Linux the ceiling is RLIMIT_DATA rather than RLIMIT_AS: it counts what an allocator may
+    write to, and neither mapped files nor address space that is only reserved, of which some
+    inference libraries take many times the memory that they use. An allocation beyond it fails
+    (MemoryError, std::bad_alloc) without any delay, also while the parent is busy elsewhere.
+    """
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if memory_bytes is None:
+        return
+    kind = resource.RLIMIT_DATA if sys.platform == "linux" else resource.RLIMIT_AS
+    hard = resource.getrlimit(kind)[1]
+    ceiling = hard_ceiling(memory_bytes)
+    if hard != resource.RLIM_INFINITY:
+        ceiling = min(ceiling, hard)
+    try:
+        resource.setrlimit(kind, (ceiling, hard))
+    except (OSError, ValueError):
+        return  # not every system can limit this; the parent's watch remains
+
+
+def die_with_parent(parent: int) -> None:
+    """Ends this process when process `parent` ends, at once if it is gone already.
+
+    On Linux the kernel sends SIGKILL, which works also while native code holds the interpreter.
+    Elsewhere the end of stdin, which the worker watches, has to do.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(0)

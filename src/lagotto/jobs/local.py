@@ -1,0 +1,237 @@
+"""Tasks on worker processes of this machine; a crash, a hang or a flood of memory ends one task."""
+
+import os
+import selectors
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+
+from lagotto.core.errors import LagottoError, UsageError
+from lagotto.jobs.base import Failure, OnProgress, Outcome, Task
+from lagotto.jobs.process import Message, WorkerProcess
+
+_START_S = 60.0
+_START_ATTEMPTS = 3
+_MEMORY_TICK_S = 0.05
+_TICK_S = 0.5
+_GIB = 1 << 30
+
+
+class LocalRunner:
+    """A Runner on this machine (Linux; macOS without the exact memory limit).
+
+    Workers start when a task needs one, and stay for the next task and the next `run`. One that
+    crashed, passed a limit or kept too much memory is replaced. They die with this process,
+    however it ends. One `run` at a time, from any thread.
+    """
+
+    def __init__(self, workers: int, timeout_s: float, memory_bytes: int | None) -> None:
+        """`timeout_s` and `memory_bytes` are for one task on one worker; None: no memory limit.
+
+        Raises UsageError for a limit or a number of workers that is not positive.
+        """
+        if os.name != "posix":
+            raise LagottoError("the local runner needs Linux or macOS; on Windows, use it in WSL")
+        if workers < 1:
+            raise UsageError(f"cannot run on {workers} workers; give 1 or more")
+        if not timeout_s > 0:
+            raise UsageError(f"a time limit of {timeout_s:g} s is not positive; give seconds")
+        if memory_bytes is not None and memory_bytes <= 0:
+            raise UsageError(f"a memory limit of {memory_bytes} is not positive; give bytes")
+        self._workers = workers
+        self._timeout_s = timeout_s
+        self._memory_bytes = memory_bytes
+        self._pool: list[WorkerProcess] = []
+        self._turn = threading.Lock()
+        # The kernel ends a worker with the *thread* that started it: that must be a lasting one.
+        self._starter = ThreadPoolExecutor(1, "lagotto-worker-starter")
+        self._finalizer = weakref.finalize(self, _end_all, self._pool)
+
+    def run(
+        self, tasks: Iterable[Task], on_progress: OnProgress | None = None
+    ) -> Iterator[Outcome]:
+        """Outcomes in order of completion; tasks are drawn as workers become free.
+
+        The next task is under way before an outcome is handed over. Leaving early (break, error,
+        interrupt) ends all workers at once. Raises LagottoError if no worker can be started.
+        """
+        if not self._turn.acquire(blocking=False):
+            raise UsageError("this runner is at work on other tasks; finish those or make another")
+        finished = False
+        try:
+            if not self._finalizer.alive:
+                raise UsageError("this runner is closed; make another")
+            yield from self._outcomes(_Shift(tasks, on_progress))
+            finished = True
+        finally:
+            if not finished:
+                _end_all(self._pool)
+            self._turn.release()
+
+    def close(self) -> None:
+        """Ends every worker at once; safe to call twice."""
+        self._finalizer()
+        self._starter.shutdown(wait=False)
+
+    def __enter__(self) -> "LocalRunner":
+        """The runner itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Closes the runner."""
+        self.close()
+
+    def _outcomes(self, shift: "_Shift") -> Iterator[Outcome]:
+        self._assign(shift)
+        while busy := [worker for worker in self._pool if worker.task is not None]:
+            self._wait(busy)
+            done = [outcome for worker in busy for outcome in self._attend(worker, shift)]
+            self._assign(shift)
+            yield from done
+        if not self._finalizer.alive:
+            raise UsageError("this runner was closed before its tasks were done")
+
+    def _assign(self, shift: "_Shift") -> None:
+        """Gives tasks to workers until all are busy or no task is left."""
+        while sum(worker.task is not None for worker in self._pool) < self._workers:
+            task = shift.next_task()
+            if task is None:
+                return
+            worker = self._free_worker()
+            worker.send(task)
+            worker.deadline = time.monotonic() + (self._timeout_s if worker.ready else _START_S)
+
+    def _free_worker(self) -> WorkerProcess:
+        for worker in [worker for worker in self._pool if worker.task is None]:
+            if worker.alive and not worker.ended and not self._is_bloated(worker):
+                return worker
+            self._dismiss(worker)
+        try:
+            return self._starter.submit(_start, self._pool, self._memory_bytes).result()
+        except OSError as error:
+            raise LagottoError(
+                f"the system refused to start a worker process ({error}); use fewer workers"
+            ) from error
+
+    def _wait(self, busy: list[WorkerProcess]) -> None:
+        """Sleeps until a worker has news, the next deadline or the next look at the memory."""
+        tick = _TICK_S if self._memory_bytes is None else _MEMORY_TICK_S
+        until = min(worker.deadline for worker in busy) - time.monotonic()
+        with selectors.PollSelector() as selector:
+            for worker in busy:
+                for descriptor, events in worker.interests():
+                    selector.register(descriptor, events)
+            selector.select(max(0.0, min(tick, until)))
+
+    def _attend(self, worker: WorkerProcess, shift: "_Shift") -> Iterator[Outcome]:
+        """Hears a worker out, then looks after its limits; yields the outcome if there is one."""
+        for message in worker.pump():
+            outcome = self._heed(worker, message, shift)
+            if outcome is not None:
+                yield outcome
+        task = worker.task
+        if task is None:
+            return
+        if worker.ended:
+            failure = worker.post_mortem(self._memory_bytes)
+        elif passed := self._passed_limit(worker):
+            failure = passed
+        else:
+            return
+        started = worker.ready
+        self._dismiss(worker)
+        if started:
+            yield Outcome(task.key, None, failure)
+        else:
+            shift.put_back(task, failure)
+
+    def _heed(self, worker: WorkerProcess, message: Message, shift: "_Shift") -> Outcome | None:
+        task = worker.task
+        if message is None and not worker.ready:
+            worker.ready = True
+            shift.failed_starts = 0
+            worker.deadline = time.monotonic() + self._timeout_s
+            return None
+        if task is None or message is None:
+            return None
+        if isinstance(message, int):
+            if shift.on_progress is not None:
+                shift.on_progress(task.key, message)
+            return None
+        worker.task = None
+        worker.deadline = float("inf")
+        if not isinstance(message, Failure):
+            return Outcome(task.key, message, None)
+        if message.kind == "memory":
+            self._dismiss(worker)  # what it holds on to is unknown
+            message = Failure("memory", f"{message.reason} {self._memory_advice()}".rstrip())
+        return Outcome(task.key, None, message)
+
+    def _passed_limit(self, worker: WorkerProcess) -> Failure | None:
+        if self._memory_bytes is not None and worker.measure() > self._memory_bytes:
+            used = f"used {worker.memory_seen / _GIB:.2f} GiB of memory"
+            return Failure("memory", f"{used} {self._memory_advice()}")
+        if time.monotonic() < worker.deadline:
+            return None
+        if not worker.ready:
+            return Failure("timeout", f"not ready within {_START_S:g} s")
+        advice = "raise --timeout"
+        return Failure("timeout", f"no answer within {self._timeout_s:g} s (limit); {advice}")
+
+    def _memory_advice(self) -> str:
+        if self._memory_bytes is None:
+            return ""
+        return f"(limit {self._memory_bytes / _GIB:.2f} GiB); raise --memory"
+
+    def _is_bloated(self, worker: WorkerProcess) -> bool:
+        """Whether what earlier tasks left in a worker would be charged to the next one."""
+        return self._memory_bytes is not None and worker.measure() > self._memory_bytes / 2
+
+    def _dismiss(self, worker: WorkerProcess) -> None:
+        worker.task = None
+        worker.end()
+        self._pool.remove(worker)
+
+
+class _Shift:
+    """The tasks of one `run` that no worker has yet."""
+
+    def __init__(self, tasks: Iterable[Task], on_progress: OnProgress | None) -> None:
+        self.on_progress = on_progress
+        self.failed_starts = 0
+        self._tasks = iter(tasks)
+        self._again: list[Task] = []
+
+    def next_task(self) -> Task | None:
+        """The next task, or None."""
+        return self._again.pop() if self._again else next(self._tasks, None)
+
+    def put_back(self, task: Task, failure: Failure) -> None:
+        """Keeps a task whose worker failed to start, which says nothing about the task."""
+        self._again.append(task)
+        self.failed_starts += 1
+        if self.failed_starts >= _START_ATTEMPTS:
+            raise LagottoError(
+                f"no worker process could start ({failure.reason}); "
+                f"check that this works: {sys.executable} -P -c 'import lagotto'"
+            )
+
+
+def _start(pool: list[WorkerProcess], memory_bytes: int | None) -> WorkerProcess:
+    worker = WorkerProcess(memory_bytes)
+    pool.append(worker)
+    return worker
+
+
+def _end_all(pool: list[WorkerProcess]) -> None:
+    while pool:
+        pool.pop().end()

@@ -1,0 +1,245 @@
+"""One worker process as its parent sees it: what it is told, what it says, how it ended."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from selectors import EVENT_READ, EVENT_WRITE
+from typing import TypeAlias
+
+import lagotto.jobs
+from lagotto.core.types import JsonObject
+from lagotto.jobs.base import Failure, Task
+from lagotto.jobs.limits import private_bytes
+from lagotto.jobs.worker import MAX_MESSAGE_BYTES
+
+Message: TypeAlias = int | JsonObject | Failure | None
+"""Progress made, the task's value, why it has none; None: ready for a first task."""
+
+_CHUNK_BYTES = 1 << 16
+_CHUNKS_A_READ = 16  # so that one talkative worker does not keep the others waiting
+_TAIL_BYTES = 4096
+_TAIL_SHOWN = 200
+_END_S = 5.0
+_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def worker_environment() -> dict[str, str]:
+    """The environment of a worker: the caller's, one thread a library, this lagotto importable."""
+    environment = dict(os.environ) | dict.fromkeys(_ONE_THREAD, "1")
+    root = Path(lagotto.jobs.__file__).parents[2]
+    if root.name not in ("site-packages", "dist-packages"):
+        paths = [environment.get("PYTHONPATH", ""), str(root)]
+        environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    return environment
+
+
+def parse_message(line: bytes) -> Message:
+    """A message of worker.py. Raises ValueError for anything else: the line is not trusted."""
+    try:
+        content = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    match content:
+        case {"ready": True}:
+            return None
+        case {"progress": int(count)} if count >= 0:
+            return count
+        case {"value": dict(value)}:
+            return value
+        case {"error": str(text), "kind": "error"}:
+            return Failure("error", printable(text))
+        case {"error": str(text), "kind": "memory"}:
+            return Failure("memory", printable(text))
+    raise ValueError("not a message of a worker")
+
+
+def printable(text: str) -> str:
+    """A text without control characters, white space folded: safe for a terminal."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+class WorkerProcess:
+    """A child that runs one task at a time. Its pipes never block the parent.
+
+    `task` is what it is at work on, `deadline` (monotonic seconds) when that must be over,
+    `ready` whether it has started up, `ended` whether nothing more will come from it.
+    """
+
+    def __init__(self, memory_bytes: int | None) -> None:
+        """Starts the process; raises OSError where the system refuses."""
+        self.task: Task | None = None
+        self.deadline = float("inf")
+        self.ready = False
+        self.ended = False
+        self.memory_seen = 0
+        self._fault = ""
+        self._incoming = bytearray()
+        self._outgoing = bytearray()
+        self._tail = bytearray()
+        reader, writer = os.pipe()
+        self._answers = open(reader, "rb", buffering=0)  # noqa: SIM115 - closed by end()
+        numbers = [str(os.getpid()), str(writer), str(memory_bytes or 0)]
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "lagotto.jobs.worker", *numbers],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=(writer,),
+                env=worker_environment(),
+                bufsize=0,
+            )
+        except OSError:
+            self._answers.close()
+            raise
+        finally:
+            os.close(writer)
+        assert self._process.stdin is not None
+        assert self._process.stderr is not None
+        self._tasks, self._errors = self._process.stdin, self._process.stderr
+        for stream in (self._answers, self._tasks, self._errors):
+            os.set_blocking(stream.fileno(), False)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def send(self, task: Task) -> None:
+        """Gives the process its next task, also one that is still starting up.
+
+        What the pipe does not take at once, `pump` sends.
+        """
+        self.task = task
+        body = {"entry": task.entry, "payload": task.payload}
+        self._outgoing += json.dumps(body).encode() + b"\n"
+        self._write_tasks()
+
+    def interests(self) -> list[tuple[int, int]]:
+        """The descriptors to wait for, and for what."""
+        found = [(self._answers.fileno(), EVENT_READ)]
+        if not self._errors.closed:
+            found.append((self._errors.fileno(), EVENT_READ))
+        if self._outgoing:
+            found.append((self._tasks.fileno(), EVENT_WRITE))
+        return found
+
+    def pump(self) -> list[Message]:
+        """Moves what the pipes hold or take, without waiting; the messages that came in."""
+        self._write_tasks()
+        self._read_errors()
+        if not self.alive:
+            self.ended = True  # what it said before is still read below
+        for _ in range(_CHUNKS_A_READ):
+            chunk = _read(self._answers.fileno())
+            if chunk is None:
+                break
+            if not chunk:
+                self.ended = True
+                break
+            self._incoming += chunk
+        return self._take_messages()
+
+    def measure(self) -> int:
+        """Private memory in use, bytes; 0 where the system does not tell."""
+        self.memory_seen = private_bytes(self.pid) or 0
+        return self.memory_seen
+
+    def end(self) -> None:
+        """Kills the process if it runs, reaps it and closes its pipes; safe to call twice."""
+        self.ended = True
+        self._process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # stuck in the kernel: dies later
+            self._process.wait(_END_S)
+        for stream in (self._answers, self._tasks, self._errors):
+            stream.close()
+
+    def post_mortem(self, memory_bytes: int | None) -> Failure:
+        """Why the process ended by itself, from its exit status and last words; ends it."""
+        try:
+            code = None if self._fault else self._process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            code = None
+        self._read_errors()
+        self.end()
+        words = last_words(bytes(self._tail))
+        reason = f"{self._fault or exit_reason(code)}: {words}".removesuffix(": ")
+        if any(sign in words for sign in ("bad_alloc", "MemoryError")):
+            return Failure("memory", reason)
+        if code == -signal.SIGKILL:
+            if memory_bytes is not None and self.memory_seen >= 0.8 * memory_bytes:
+                return Failure("memory", f"{reason}, close to its memory limit")
+            return Failure("crash", f"{reason}, perhaps by the system, short of memory")
+        return Failure("crash", reason)
+
+    def _write_tasks(self) -> None:
+        while self._outgoing:
+            try:
+                sent = os.write(self._tasks.fileno(), self._outgoing[:_CHUNK_BYTES])
+            except BlockingIOError:
+                return
+            except BrokenPipeError:
+                self._outgoing.clear()
+                return
+            del self._outgoing[:sent]
+
+    def _read_errors(self) -> None:
+        for _ in range(_CHUNKS_A_READ):
+            if self._errors.closed:
+                return
+            chunk = _read(self._errors.fileno())
+            if chunk is None:
+                return
+            if not chunk:
+                self._errors.close()
+                return
+            self._tail = (self._tail + chunk)[-_TAIL_BYTES:]
+
+    def _take_messages(self) -> list[Message]:
+        *lines, rest = self._incoming.split(b"\n")
+        self._incoming = rest
+        messages: list[Message] = []
+        try:
+            if max(len(line) for line in (*lines, rest)) > MAX_MESSAGE_BYTES:
+                raise ValueError("too long")
+            for line in lines:
+                messages.append(parse_message(bytes(line)))
+        except ValueError as error:
+            self._fault = f"its answer was garbled ({printable(str(error))[:60]})"
+            self.ended = True
+        return messages
+
+
+def _read(descriptor: int) -> bytes | None:
+    """What a pipe holds, up to a chunk; empty at its end, None if there is nothing now."""
+    try:
+        return os.read(descriptor, _CHUNK_BYTES)
+    except BlockingIOError:
+        return None
+
+
+def last_words(tail: bytes) -> str:
+    """The last line of a worker's stderr that says something, cut to what fits a table."""
+    lines = [printable(line) for line in tail.decode("utf-8", "replace").splitlines()]
+    return next((line for line in reversed(lines) if line), "")[:_TAIL_SHOWN]
+
+
+def exit_reason(code: int | None) -> str:
+    """An exit status in words; None for a process that closed its pipes and went on."""
+    if code is None:
+        return "stopped answering"
+    if code >= 0:
+        return f"exited with code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"

@@ -1,0 +1,142 @@
+"""The process that runs tasks, one at a time: JSON lines in on stdin, JSON lines out on a pipe.
+
+Started by `process.py` as `python -m lagotto.jobs.worker PARENT CHANNEL MEMORY`: the id of the
+parent process, the descriptor for answers, the memory limit in bytes (0: none). It imports the
+standard library alone, then whatever the entries of its tasks name. What it sends:
+
+    {"ready": true}                                once, when it can take a task
+    {"progress": 12}                               12 more units of work done
+    {"value": {...}}                               the task's result
+    {"error": "one line", "kind": "error|memory"}  or why there is none
+"""
+
+import errno
+import gc
+import importlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+from lagotto.core.errors import LagottoError
+from lagotto.jobs.limits import die_with_parent, restrict_self
+
+MAX_MESSAGE_BYTES = 4 << 20
+_MAX_REASON = 500
+_PROGRESS_EVERY_S = 0.05
+_NO_MEMORY = ("bad_alloc", "failed to allocate", "cannot allocate memory")
+
+
+class Channel:
+    """The way back to the parent. Progress is summed up and sent a few times a second."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lock = threading.Lock()
+        self._unsent = 0
+        self._sent_at = 0.0
+
+    def progress(self, count: int) -> None:
+        """Reports `count` more units of work done."""
+        with self._lock:
+            self._unsent += int(count)
+            if time.monotonic() - self._sent_at >= _PROGRESS_EVERY_S:
+                self._send_progress()
+
+    def send(self, text: str) -> None:
+        """Sends one message, after any progress not sent yet."""
+        with self._lock:
+            self._send_progress()
+            self._write(text)
+
+    def _send_progress(self) -> None:
+        if self._unsent:
+            self._write(json.dumps({"progress": self._unsent}))
+            self._unsent = 0
+            self._sent_at = time.monotonic()
+
+    def _write(self, text: str) -> None:
+        line = memoryview(text.encode() + b"\n")
+        while line:
+            line = line[os.write(self._descriptor, line) :]
+
+
+def one_line(error: BaseException) -> str:
+    """An error as its recorded reason: our own message as it is, another with its type."""
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    if isinstance(error, LagottoError):
+        return " ".join(text.split())[:_MAX_REASON]
+    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    name = type(error).__name__
+    return (f"{name}: {first}" if first else name)[:_MAX_REASON]
+
+
+def is_memory_failure(error: BaseException) -> bool:
+    """Whether memory ran out, also where a library or an adapter wrapped that in another error."""
+    link: BaseException | None = error
+    seen: set[int] = set()
+    while link is not None and id(link) not in seen:
+        if isinstance(link, MemoryError) or getattr(link, "errno", None) == errno.ENOMEM:
+            return True
+        if any(sign in one_line(link).lower() for sign in _NO_MEMORY):
+            return True
+        seen.add(id(link))
+        link = link.__cause__ or link.__context__
+    return False
+
+
+def answer(line: bytes, progress: Callable[[int], None]) -> str:
+    """Runs the task in a line and returns the message that ends it, whatever it raises."""
+    try:
+        task: dict[str, Any] = json.loads(line)
+        module, _, name = task["entry"].partition(":")
+        function = getattr(importlib.import_module(module), name)
+        value = function(task["payload"], progress)
+        if not isinstance(value, dict):
+            raise TypeError(f"the task returned {type(value).__name__}, not a JSON object")
+        message = json.dumps({"value": value})
+        if len(message) >= MAX_MESSAGE_BYTES:
+            raise ValueError(f"the task returned {len(message)} bytes; large results go to files")
+        return message
+    except BaseException as error:
+        kind = "memory" if is_memory_failure(error) else "error"
+        return json.dumps({"error": one_line(error), "kind": kind})
+
+
+def _read_tasks(descriptor: int, lines: SimpleQueue[bytes]) -> None:
+    """Queues tasks as they come; the end of input ends the process, also one at work."""
+    with open(descriptor, "rb") as stream:
+        for line in stream:
+            lines.put(line)
+    os._exit(0)
+
+
+def main() -> None:
+    """Serves tasks until the parent closes stdin or dies."""
+    parent, descriptor, memory_bytes = (int(argument) for argument in sys.argv[1:])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to act on
+    die_with_parent(parent)
+    restrict_self(memory_bytes or None)
+    os.set_inheritable(descriptor, False)
+    tasks = os.dup(0)
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0, inheritable=True)  # a task that reads stdin takes no tasks
+    lines: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_read_tasks, args=(tasks, lines), daemon=True).start()
+    channel = Channel(descriptor)
+    channel.send(json.dumps({"ready": True}))
+    while True:
+        channel.send(answer(lines.get(), channel.progress))
+        gc.collect()  # what one model leaves behind is not charged to the next
+
+
+if __name__ == "__main__":
+    main()

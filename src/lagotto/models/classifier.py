@@ -1,0 +1,152 @@
+"""A classifier over any framework: resolves input and output, tries them, then answers logits."""
+
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32, Num, Shaped, UInt8
+
+from lagotto.core.errors import ModelError, UsageError
+from lagotto.core.types import InputSpec, Layout, ModelSource, ModelSpec, PixelSpec
+from lagotto.models.description import Description, labels_for, parse_description
+from lagotto.models.input_spec import resolve_input
+from lagotto.models.inputs import prepare
+from lagotto.models.outputs import Reading, class_rows, plan_reading
+from lagotto.models.tensors import InputTensor, OutputTensor
+
+_PREPARED_ELEMENTS = 1 << 18  # prepared at once: 1 MB of float32, so that it stays in the cache
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """A model inside its framework: one prepared tensor in, one raw output out."""
+
+    @property
+    def input(self) -> InputTensor:
+        """The input as the file declares it."""
+
+    @property
+    def output(self) -> OutputTensor:
+        """The tensor that `run` returns."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was found out by running: a fallback taken."""
+
+    def run(self, tensor: Num[np.ndarray, "batch a b c"]) -> Shaped[np.ndarray, "..."]:
+        """The raw values of `output`; raises ModelError where the framework refuses."""
+
+
+OpenEngine = Callable[[bool], Engine]
+
+
+class Classifier:
+    """A loaded model (the Model protocol).
+
+    Pictures are run one at a time where the model's batch is open, else in its fixed batches, the
+    last one filled up with black: a picture's logits do not depend on what else is in the call.
+    (Batches of 8 or 32 were measured to be no quicker on one thread.)
+    """
+
+    def __init__(self, engine: Engine, spec: ModelSpec, reading: Reading) -> None:
+        self._engine = engine
+        self._spec = spec
+        self._reading = reading
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model as it is run."""
+        return self._spec
+
+    def logits(
+        self, pixels: UInt8[np.ndarray, "images height width channels"]
+    ) -> Float32[np.ndarray, "images logits"]:
+        """Logits of pictures decoded to `spec.input.pixels`; raises ModelError if the run fails."""
+        wanted = self._spec.input.pixels.shape
+        if pixels.shape[1:] != wanted or pixels.dtype != np.uint8:
+            raise UsageError(
+                f"pictures are {pixels.dtype} {pixels.shape[1:]}; {self._spec.name!r} takes "
+                f"uint8 {wanted} (height, width, channels)"
+            )
+        if not len(pixels):
+            return np.empty((0, self._spec.outputs), np.float32)
+        return self._reading.logits(_run_all(self._engine, self._spec.input, pixels))
+
+
+def load_classifier(
+    source: ModelSource, framework: str, usual_layout: Layout, open_engine: OpenEngine
+) -> Classifier:
+    """The model of a source, tried on two fixed pictures.
+
+    `open_engine(True)` opens the model so that the tensor before its final activation is read,
+    where there is one; `open_engine(False)` reads the published output, which is done where the
+    first way does not work. Raises ModelError with the reason in one line.
+    """
+    description = parse_description(source.description)
+    try:
+        engine, spec, notes, raw = _try(open_engine(True), description, usual_layout)
+    except ModelError:
+        engine, spec, notes, raw = _try(open_engine(False), description, usual_layout)
+    reading = plan_reading(raw, engine.output, description.output)
+    if not np.isfinite(reading.logits(raw)).any():
+        raise ModelError(
+            "every output is NaN or infinite on two plain pictures; "
+            "the weights are damaged or input.scale in model.json is wrong"
+        )
+    outputs = raw.shape[1]
+    labels, label_notes = labels_for(description, source.file, outputs)
+    model = ModelSpec(
+        name=source.name,
+        file=source.file,
+        framework=framework,
+        input=spec,
+        outputs=outputs,
+        output=reading.output,
+        logits_source=reading.source,
+        labels=labels,
+        notes=(*notes, *engine.notes, *reading.notes, *label_notes),
+    )
+    return Classifier(engine, model, reading)
+
+
+def trial_pictures(spec: PixelSpec) -> UInt8[np.ndarray, "2 height width channels"]:
+    """Two fixed pictures: a smooth slope of colours, and a check of squares."""
+    rows, columns = np.mgrid[: spec.height, : spec.width]
+    slope = (rows * 160 // spec.height + columns * 80 // spec.width)[..., None]
+    slope = (slope + 5 * np.arange(spec.shape[2])) % 256
+    squares = ((rows * 6 // spec.height + columns * 6 // spec.width) % 2)[..., None]
+    squares = 40 + squares * (170 - 30 * np.arange(spec.shape[2]))
+    return np.stack([slope, squares]).astype(np.uint8)
+
+
+def _try(
+    engine: Engine, description: Description, usual_layout: Layout
+) -> tuple[Engine, InputSpec, tuple[str, ...], Num[np.ndarray, "2 classes"]]:
+    spec, notes = resolve_input(engine.input, description.input, usual_layout)
+    raw = _run_all(engine, spec, trial_pictures(spec.pixels))
+    output = engine.output
+    if output.cut and output.classes is not None and output.classes != raw.shape[1]:
+        raise ModelError(f"{output.name!r} has {raw.shape[1]} values for {output.classes} classes")
+    return engine, spec, notes, raw
+
+
+def _run_all(
+    engine: Engine,
+    spec: InputSpec,
+    pixels: UInt8[np.ndarray, "images height width channels"],
+) -> Num[np.ndarray, "images classes"]:
+    images = len(pixels)
+    batch = engine.input.shape[0] or 1
+    group = batch * max(1, _PREPARED_ELEMENTS // (batch * pixels[0].size))
+    rows = []
+    for start in range(0, images, group):
+        piece = pixels[start : start + group]
+        missing = -len(piece) % batch
+        if missing:
+            black = np.zeros((missing, *piece.shape[1:]), np.uint8)
+            piece = np.concatenate([piece, black])
+        tensor = prepare(piece, spec, engine.input.quantisation)
+        for first in range(0, len(tensor), batch):
+            raw = engine.run(tensor[first : first + batch])
+            rows.append(class_rows(raw, batch, engine.output.name))
+    return np.concatenate(rows)[:images]

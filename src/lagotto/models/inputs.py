@@ -1,0 +1,94 @@
+"""uint8 pixels → the tensor that a model expects: scale, channel order, layout, dtype."""
+
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float64, Num, UInt8
+
+from lagotto.core.errors import ModelError
+from lagotto.core.types import InputSpec, Scale
+from lagotto.models.tensors import Quantisation
+
+# pixel * gain + offset, as (gain, offset)
+_SCALES: dict[Scale, tuple[float, float]] = {
+    "0..255": (1.0, 0.0),
+    "0..1": (1 / 255, 0.0),
+    "-1..1": (2 / 255, -1.0),
+}
+
+
+def prepare(
+    pixels: UInt8[np.ndarray, "images height width channels"],
+    spec: InputSpec,
+    quantisation: Quantisation | None = None,
+) -> Num[np.ndarray, "images a b c"]:
+    """The input tensor of pictures decoded to `spec.pixels`, contiguous, in `spec.layout`.
+
+    `mean` and `std` are in the order of `spec.channels`. An integer input of scale 0..255 gets the
+    pixels as they are (int8: minus 128); of any other scale, the real value in the tensor's own
+    quantisation, which must then be given.
+    """
+    if spec.channels == "BGR":
+        pixels = pixels[..., ::-1]
+    if spec.dtype in ("uint8", "int8") and spec.scale != "0..255":
+        if quantisation is None:
+            raise ModelError(
+                f"an input of {spec.dtype} without quantisation cannot have scale {spec.scale}; "
+                "allowed: 0..255"
+            )
+        pixels = _quantised(pixels, spec, quantisation)
+    moved = pixels.transpose(0, 3, 1, 2) if spec.layout == "NCHW" else pixels
+    if spec.dtype == "uint8":
+        return np.ascontiguousarray(moved)
+    if spec.dtype == "int8":
+        plain = np.ascontiguousarray(moved)
+        return plain if plain.dtype == np.int8 else (plain ^ np.uint8(128)).view(np.int8)
+    tensor = moved.astype(np.float32, order="C")
+    _map_in_place(tensor, spec)
+    return tensor.astype(np.float16) if spec.dtype == "float16" else tensor
+
+
+@lru_cache(maxsize=64)
+def _affine(
+    spec: InputSpec,
+) -> tuple[Float64[np.ndarray, " channels"], Float64[np.ndarray, " channels"]]:
+    """Gain and offset of each channel, so that input = pixel * gain + offset."""
+    gain, offset = _SCALES[spec.scale]
+    channels = spec.pixels.shape[2]
+    mean = np.broadcast_to(np.array(spec.mean or (0.0,)), (channels,))
+    std = np.broadcast_to(np.array(spec.std or (1.0,)), (channels,))
+    return gain / std, (offset - mean) / std
+
+
+def _map_in_place(tensor: Num[np.ndarray, "images a b c"], spec: InputSpec) -> None:
+    gain, offset = (values.astype(np.float32) for values in _affine(spec))
+    if len(set(gain)) == 1 and len(set(offset)) == 1:
+        target, gain, offset = tensor, gain[0], offset[0]
+    elif spec.layout == "NCHW":
+        target, gain, offset = tensor, gain[:, None, None], offset[:, None, None]
+    else:  # whole rows of pixels at a time: three times quicker than an inner axis of 3
+        images, height, width, channels = tensor.shape
+        target = tensor.reshape(images, height, width * channels)
+        gain, offset = np.tile(gain, width), np.tile(offset, width)
+    if np.any(gain != 1):
+        np.multiply(target, gain, out=target)
+    if np.any(offset != 0):
+        np.add(target, offset, out=target)
+
+
+def _quantised(
+    pixels: UInt8[np.ndarray, "images height width channels"],
+    spec: InputSpec,
+    quantisation: Quantisation,
+) -> Num[np.ndarray, "images height width channels"]:
+    """Each pixel through its channel's table of 256 quantised values."""
+    gain, offset = _affine(spec)
+    real = np.arange(256)[:, None] * gain + offset
+    dtype = np.dtype(spec.dtype)
+    limits = np.iinfo(dtype)
+    integers = np.rint(real / quantisation.scale) + quantisation.zero_point
+    tables = np.clip(integers, limits.min, limits.max).astype(dtype)
+    mapped = np.empty(pixels.shape, dtype)
+    for channel in range(pixels.shape[3]):
+        mapped[..., channel] = tables[:, channel][pixels[..., channel]]
+    return mapped

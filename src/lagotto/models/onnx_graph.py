@@ -1,0 +1,171 @@
+"""The graph of an ONNX file, read without the onnx package: operators, scalars, external files."""
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from lagotto.core.errors import ModelError
+from lagotto.models.activation import Node
+from lagotto.models.tensors import Quantisation
+from lagotto.models.weights import inside
+from lagotto.models.wire import LENGTH, VARINT, Buffer, Span, WireReader, field_bytes
+
+# Field numbers of onnx.proto, by message.
+_MODEL_GRAPH = 7
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_OUTPUT = 1, 5, 12
+_NODE_INPUT, _NODE_OUTPUT, _NODE_OP, _NODE_ATTRIBUTE = 1, 2, 4, 5
+_ATTRIBUTE_TENSOR = 5
+_TENSOR_TYPE, _TENSOR_FLOATS, _TENSOR_INTEGERS = 2, 4, 5
+_TENSOR_NAME, _TENSOR_RAW, _TENSOR_EXTERNAL = 8, 9, 13
+# Which fields lead, from message to message, to a tensor that may lie in another file.
+_TO_TENSORS: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 25: "function"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node", 11: "attribute"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+}
+_SCALAR_FORMATS = {1: "<f", 2: "<B", 3: "<b", 4: "<H", 5: "<h", 6: "<i"}
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxGraph:
+    """The main graph. `producers`: tensor → the operator that makes it. `tensors`: constants."""
+
+    reader: WireReader
+    producers: dict[str, Node]
+    consumers: dict[str, Node]
+    tensors: dict[str, Span]
+    outputs: tuple[str, ...]
+
+    def quantisation(self, scale: str, zero_point: str | None) -> Quantisation | None:
+        """What two constant scalars say together; None if either is not one, or the scale not
+        above 0."""
+        factor = self._scalar(scale)
+        zero = self._scalar(zero_point) if zero_point else 0.0
+        if factor is None or zero is None or not 0 < factor < float("inf"):
+            return None
+        return Quantisation(factor, int(zero))
+
+    def _scalar(self, name: str) -> float | None:
+        span = self.tensors.get(name)
+        if span is None:
+            return None
+        kind, packed = 0, None
+        for number, wire, start, end in self.reader.fields(span):
+            if number == _TENSOR_TYPE and wire == VARINT:
+                kind = start
+            elif number in (_TENSOR_RAW, _TENSOR_FLOATS) and wire != VARINT:
+                packed = bytes(self.reader.data[start:end])
+            elif number == _TENSOR_INTEGERS:
+                values = [start] if wire == VARINT else list(self.reader.varints((start, end)))
+                if len(values) == 1:
+                    signed = values[0] - (1 << 64) if values[0] >> 63 else values[0]
+                    return float(signed)
+        form = _SCALAR_FORMATS.get(kind)
+        if form is None or packed is None or len(packed) != struct.calcsize(form):
+            return None
+        return float(struct.unpack(form, packed)[0])
+
+
+def read_onnx_graph(data: Buffer) -> OnnxGraph:
+    """The graph of an ONNX file's bytes; raises ModelError if they are not one."""
+    reader = WireReader(data)
+    graph = OnnxGraph(reader, {}, {}, {}, ())
+    outputs: list[str] = []
+    found = False
+    for number, wire, start, end in reader.fields((0, len(data))):
+        if number == _MODEL_GRAPH and wire == LENGTH:
+            found = True
+            outputs += _read_graph(graph, (start, end))
+    if not found or not outputs:
+        raise ModelError(
+            "not an ONNX file: it holds no graph with outputs; download or export the model again"
+        )
+    return OnnxGraph(reader, graph.producers, graph.consumers, graph.tensors, tuple(outputs))
+
+
+def with_output(data: bytes, tensor: str) -> bytes:
+    """The same model with one more graph output.
+
+    Protobuf merges a message that appears twice and appends its lists, so a second graph field
+    that holds only an output is all it takes.
+    """
+    output = field_bytes(_GRAPH_OUTPUT, field_bytes(1, tensor.encode()))
+    return data + field_bytes(_MODEL_GRAPH, output)
+
+
+def external_files(data: Buffer, folder: Path) -> tuple[Path, ...]:
+    """The files beside the model that hold its external data, sorted.
+
+    Raises ModelError for one that is missing or lies outside `folder`.
+    """
+    reader = WireReader(data)
+    pending: list[tuple[str, Span]] = [("model", (0, len(data)))]
+    names: set[str] = set()
+    while pending:
+        message, span = pending.pop()
+        for number, wire, start, end in reader.fields(span):
+            if wire != LENGTH:
+                continue
+            if message == "tensor":
+                if number == _TENSOR_EXTERNAL:
+                    key, value = _entry(reader, (start, end))
+                    names |= {value} if key == "location" else set()
+            elif (child := _TO_TENSORS[message].get(number)) is not None:
+                pending.append((child, (start, end)))
+    return tuple(sorted(inside(folder, name, "external data file") for name in names))
+
+
+def _read_graph(graph: OnnxGraph, span: Span) -> list[str]:
+    """Adds the nodes and constants in `span` to `graph`; the names of the outputs found."""
+    reader = graph.reader
+    outputs = []
+    for number, wire, start, end in reader.fields(span):
+        if wire != LENGTH:
+            continue
+        if number == _GRAPH_NODE:
+            _read_node(graph, (start, end))
+        elif number == _GRAPH_INITIALIZER:
+            graph.tensors[_text_field(reader, (start, end), _TENSOR_NAME)] = (start, end)
+        elif number == _GRAPH_OUTPUT:
+            outputs.append(_text_field(reader, (start, end), 1))
+    return outputs
+
+
+def _read_node(graph: OnnxGraph, span: Span) -> None:
+    reader = graph.reader
+    operator, inputs, outputs = "", [], []
+    attributes: list[Span] = []
+    for number, wire, start, end in reader.fields(span):
+        if wire != LENGTH:
+            continue
+        if number == _NODE_INPUT:
+            inputs.append(reader.text((start, end)))
+        elif number == _NODE_OUTPUT:
+            outputs.append(reader.text((start, end)))
+        elif number == _NODE_OP:
+            operator = reader.text((start, end))
+        elif number == _NODE_ATTRIBUTE:
+            attributes.append((start, end))
+    node = Node(operator, tuple(inputs), tuple(outputs))
+    graph.producers.update(dict.fromkeys(outputs, node))
+    for name in inputs:
+        graph.consumers.setdefault(name, node)
+    if operator == "Constant" and outputs:
+        for attribute in attributes:
+            for number, wire, start, end in reader.fields(attribute):
+                if number == _ATTRIBUTE_TENSOR and wire == LENGTH:
+                    graph.tensors[outputs[0]] = (start, end)
+
+
+def _text_field(reader: WireReader, span: Span, wanted: int) -> str:
+    for number, wire, start, end in reader.fields(span):
+        if number == wanted and wire == LENGTH:
+            return reader.text((start, end))
+    return ""
+
+
+def _entry(reader: WireReader, span: Span) -> tuple[str, str]:
+    return _text_field(reader, span, 1), _text_field(reader, span, 2)

@@ -1,0 +1,173 @@
+"""Raw model outputs → logits: classes found in the shape, quantisation and activation undone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from jaxtyping import Float32, Num, Shaped
+
+from lagotto.core.errors import ModelError
+from lagotto.core.types import LogitsSource, OutputKind
+from lagotto.models.tensors import OutputTensor, shape_text
+
+Inverse: TypeAlias = Literal["none", "log", "logit"]
+_TELLING_NAMES = ("logit", "output", "prob", "class", "score")
+_READABLE = ("float16", "float32", "float64", "uint8", "int8", "int16")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How values of the tensor that is read become logits, and what to say about it.
+
+    `output` is what the file publishes; `inverse` undoes it where no earlier tensor can be read.
+    """
+
+    tensor: OutputTensor
+    output: OutputKind
+    source: LogitsSource
+    inverse: Inverse = "none"
+    notes: tuple[str, ...] = ()
+
+    def logits(self, raw: Num[np.ndarray, "rows classes"]) -> Float32[np.ndarray, "rows classes"]:
+        """Logits of raw output rows."""
+        real = real_values(raw, self.tensor)
+        if self.inverse == "none":
+            return real.astype(np.float32, copy=False)
+        low, high = _floors(raw, self.tensor)
+        with np.errstate(invalid="ignore"):
+            values = real.astype(np.float64)
+            logits = np.log(np.maximum(values, low))
+            if self.inverse == "logit":
+                logits -= np.log(np.maximum(1 - values, high))
+        return logits.astype(np.float32)
+
+
+def pick_output(outputs: Sequence[tuple[str, tuple[int | None, ...]]]) -> tuple[int, int | None]:
+    """Which output holds the scores (counted from 0), and how many there are if the file tells.
+
+    A single output is the one. Of several it is the one shaped [batch, classes], then the first
+    named like scores; else ModelError lists them.
+    """
+    places = list(range(len(outputs)))
+    fitting = [place for place in places if len(places) == 1 or _is_row(outputs[place][1])]
+    told = [
+        place for word in _TELLING_NAMES for place in fitting if word in outputs[place][0].lower()
+    ]
+    if len(fitting) != 1 and not told:
+        listed = ", ".join(f"{name!r} {shape_text(shape)}" for name, shape in outputs)
+        raise ModelError(
+            f"which of the outputs holds the classes is unclear: {listed}; "
+            "export the model with one output [batch, classes]"
+        )
+    chosen = fitting[0] if len(fitting) == 1 else told[0]
+    wide = [size for size in outputs[chosen][1][1:] if size != 1]
+    return chosen, (wide[0] if len(wide) == 1 else None)
+
+
+def class_rows(
+    raw: Shaped[np.ndarray, "..."], images: int, name: str
+) -> Num[np.ndarray, "images classes"]:
+    """The output as [images, classes]; axes of length 1 are dropped.
+
+    Raises ModelError naming the shape if it is not one row of scores an image, or the dtype if it
+    is not one of scores.
+    """
+    if raw.dtype.name not in _READABLE:
+        raise ModelError(
+            f"output {name!r} has dtype {raw.dtype.name}; a classifier's scores are one of "
+            f"{', '.join(_READABLE)}: export the model with its scores as output"
+        )
+    wide = [size for size in raw.shape[1:] if size != 1]
+    if raw.ndim < 2 or raw.shape[0] != images or len(wide) > 1 or raw.size == 0:
+        raise ModelError(
+            f"output {name!r} has shape {shape_text(raw.shape)} for {images} picture(s); a "
+            "classifier's output is [batch, classes]"
+        )
+    return raw.reshape(images, -1)
+
+
+def real_values(
+    raw: Num[np.ndarray, "rows classes"], tensor: OutputTensor
+) -> Num[np.ndarray, "rows classes"]:
+    """What the numbers stand for; integers whose scale the file does not tell span 0 to 1."""
+    if raw.dtype.kind == "f":
+        return raw
+    if tensor.quantisation is not None:
+        return tensor.quantisation.real(raw)
+    zero = np.iinfo(raw.dtype).min
+    return (raw.astype(np.float32) - zero) * np.float32(_step(raw, tensor))
+
+
+def plan_reading(
+    raw: Num[np.ndarray, "rows classes"], tensor: OutputTensor, said: OutputKind | None
+) -> Reading:
+    """How to read this output, judged by the graph, then by model.json, then by trial rows.
+
+    The graph wins over model.json, and values that cannot be probabilities are logits.
+    """
+    ending = tensor.ending
+    if ending is not None:
+        notes = _disagreement(said, ending)
+        if tensor.cut:
+            return Reading(tensor, ending, "cut", notes=notes)
+        cannot = f"the tensor before the {ending} cannot be read: logs of the probabilities taken"
+        return Reading(tensor, ending, "log", _inverse(ending), (*notes, cannot))
+    real = real_values(raw, tensor)
+    step = 0.0 if raw.dtype.kind == "f" else _step(raw, tensor)
+    like_softmax = _sums_to_one(real, step)
+    if said == "logits" or (said is None and not like_softmax):
+        odd = "outputs look like probabilities, but model.json says logits: taken as logits"
+        return Reading(tensor, "logits", "declared", notes=(odd,) if like_softmax else ())
+    if said is None:
+        note = "outputs look like probabilities and no softmax is in the graph: logs taken"
+        return Reading(tensor, "softmax", "log", "log", (note,))
+    if (said == "softmax" and like_softmax) or (said == "sigmoid" and _within_one(real)):
+        note = f"no final {said} found in the graph: logs of the probabilities taken"
+        return Reading(tensor, said, "log", _inverse(said), (note,))
+    note = f"model.json says {said}, but the outputs are not probabilities: taken as logits"
+    return Reading(tensor, "logits", "declared", notes=(note,))
+
+
+def _is_row(shape: tuple[int | None, ...]) -> bool:
+    return len(shape) >= 2 and sum(size != 1 for size in shape[1:]) <= 1
+
+
+def _inverse(kind: OutputKind) -> Inverse:
+    return "logit" if kind == "sigmoid" else "log"
+
+
+def _disagreement(said: OutputKind | None, ending: OutputKind) -> tuple[str, ...]:
+    if said in (None, ending):
+        return ()
+    return (f"model.json says output {said}, but the graph ends in a {ending}",)
+
+
+def _step(raw: Num[np.ndarray, "..."], tensor: OutputTensor) -> float:
+    if tensor.quantisation is not None:
+        return tensor.quantisation.scale
+    return 1.0 / (np.iinfo(raw.dtype).max - np.iinfo(raw.dtype).min + 1)
+
+
+def _floors(raw: Num[np.ndarray, "..."], tensor: OutputTensor) -> tuple[float, float]:
+    """The least probability, and the least complement of one, whose log is taken.
+
+    Quantised: half a step, the middle of what rounds to 0 (or to 1). Floats keep their relative
+    precision down to the smallest normal number, so that the log of a softmax is exact to there;
+    just below 1 they are spaced by epsneg.
+    """
+    if raw.dtype.kind != "f":
+        half = _step(raw, tensor) / 2
+        return half, half
+    kind = np.finfo(raw.dtype)
+    return float(kind.smallest_normal), float(kind.epsneg) / 2
+
+
+def _within_one(real: Num[np.ndarray, "rows classes"]) -> bool:
+    return bool(np.all((real >= -1e-6) & (real <= 1 + 1e-4)))
+
+
+def _sums_to_one(real: Num[np.ndarray, "rows classes"], step: float) -> bool:
+    slack = min(1e-3 + step * real.shape[1] / 2, 0.5)
+    sums = real.astype(np.float64).sum(axis=1)
+    return real.shape[1] > 1 and _within_one(real) and bool(np.all(np.abs(sums - 1) <= slack))

@@ -1,0 +1,67 @@
+"""Classifiers by file ending, opened on demand; and the digest of how a model behaves."""
+
+import json
+import mmap
+from hashlib import sha256
+from pathlib import Path
+from typing import cast
+
+from lagotto.core.errors import ModelError
+from lagotto.core.registry import Adapter, load_adapter
+from lagotto.core.types import JsonObject, ModelSource
+from lagotto.models.base import Model
+from lagotto.models.description import parse_description
+from lagotto.models.onnx_graph import external_files
+from lagotto.models.weights import add_file
+
+ADAPTERS = {
+    ".onnx": Adapter("lagotto.models.onnx", "load_onnx"),
+    ".tflite": Adapter("lagotto.models.tflite", "load_tflite", "ai_edge_litert", "tflite"),
+}
+"""By file ending, in lower case; `lagotto.models.scan` looks for the same."""
+
+
+def load_model(source: ModelSource, threads: int = 1) -> Model:
+    """The classifier of a source, ready to answer.
+
+    Raises ModelError with the reason in one line if it cannot be read or run, and
+    MissingExtraError where its framework is not installed.
+    """
+    parse_description(source.description)  # its reason comes before any about the file
+    load = load_adapter(ADAPTERS, source.file.suffix.lower(), "model ending")
+    return cast(Model, load(source, threads))
+
+
+def behaviour_digest(source: ModelSource) -> str:
+    """sha256 hex of what decides a model's responses: weights, and how they are fed and read.
+
+    Names, labels and paths do not enter, so a renamed copy has the digest of its original. A
+    model that cannot be loaded has a digest too, as long as its file can be read (else
+    ModelError).
+    """
+    digest = sha256(b"lagotto model 1\n")
+    add_file(digest, source.file)
+    for file in _external_files(source.file):
+        add_file(digest, file)
+    digest.update(json.dumps(_behaviour(source), sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _behaviour(source: ModelSource) -> JsonObject:
+    try:
+        return parse_description(source.description).behaviour
+    except ModelError:
+        return source.description
+
+
+def _external_files(file: Path) -> tuple[Path, ...]:
+    if file.suffix.lower() != ".onnx" or not file.stat().st_size:
+        return ()
+    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        view = memoryview(data)
+        try:
+            return external_files(view, file.parent)
+        except ModelError:
+            return ()
+        finally:
+            view.release()

@@ -1,0 +1,97 @@
+"""A bounded reader of the protobuf wire format: enough to look into an ONNX file, never more.
+
+Reads spans of bytes in place, allocates nothing, follows no recursion of its own, and stops with a
+ModelError at the first thing that cannot be.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from lagotto.core.errors import ModelError
+
+Span: TypeAlias = tuple[int, int]
+Buffer: TypeAlias = "bytes | memoryview"
+MAX_FIELDS = 5_000_000
+VARINT, LENGTH = 0, 2
+_FIXED_BYTES = {1: 8, 5: 4}
+
+
+@dataclass(slots=True)
+class WireReader:
+    """The fields of the messages in `data`; counts them, so that no file keeps it busy for ever."""
+
+    data: Buffer
+    left: int = field(default=MAX_FIELDS)
+
+    def fields(self, span: Span) -> Iterator[tuple[int, int, int, int]]:
+        """(field number, wire type, start, end) of each field of the message in `span`.
+
+        For a varint, start is its value; else start and end are the span of the value's bytes.
+        """
+        position, end = span
+        while position < end:
+            self.left -= 1
+            if self.left < 0:
+                raise ModelError(f"the file has more than {MAX_FIELDS} fields; it is not a model")
+            key, position = self._varint(position, end)
+            number, wire = key >> 3, key & 7
+            if wire == VARINT:
+                value, position = self._varint(position, end)
+                yield number, wire, value, 0
+                continue
+            if wire == LENGTH:
+                length, position = self._varint(position, end)
+            elif wire in _FIXED_BYTES:
+                length = _FIXED_BYTES[wire]
+            else:
+                raise _damaged(position)
+            if number == 0 or length > end - position:
+                raise _damaged(position)
+            yield number, wire, position, position + length
+            position += length
+
+    def text(self, span: Span) -> str:
+        """The text in a span; what is not UTF-8 is kept as replacement characters."""
+        return bytes(self.data[span[0] : span[1]]).decode("utf-8", errors="replace")
+
+    def varints(self, span: Span) -> Iterator[int]:
+        """The numbers of a packed field."""
+        position, end = span
+        while position < end:
+            value, position = self._varint(position, end)
+            yield value
+
+    def _varint(self, position: int, end: int) -> tuple[int, int]:
+        value = 0
+        for shift in range(0, 70, 7):
+            if position >= end:
+                raise _damaged(position)
+            byte = self.data[position]
+            position += 1
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value, position
+        raise _damaged(position)
+
+
+def varint_bytes(value: int) -> bytes:
+    """A number that is not negative, as protobuf writes it."""
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def field_bytes(number: int, content: bytes) -> bytes:
+    """A length-delimited field."""
+    return varint_bytes(number << 3 | LENGTH) + varint_bytes(len(content)) + content
+
+
+def _damaged(position: int) -> ModelError:
+    return ModelError(
+        f"not an ONNX file, or cut short (unreadable at byte {position}); "
+        "download or export the model again"
+    )
