@@ -40,7 +40,9 @@ def make_hub(assets: Path, folder: Path) -> Hub:
     return hub
 
 
-def measured(ranked: list[list[LogitName]], correct: list[frozenset[LogitName]]) -> dict[str, object]:
+def measured(
+    ranked: list[list[LogitName]], correct: list[frozenset[LogitName]]
+) -> dict[str, object]:
     """Top-1, Top-5 and a bootstrap interval of Top-1."""
     found = accuracy(ranked, correct)
     hits = np.array([row[0] in good for row, good in zip(ranked, correct, strict=True)], float)

@@ -93,9 +93,7 @@ def main() -> None:
             probes = [folder / "pictures"]
             probes[0].mkdir()
             make_pictures(probes[0], options.count, options.seed)
-        hub = Hub.create(
-            folder / "hub", probes, str(WORLD_ENCODER), max_probes=options.max_probes
-        )
+        hub = Hub.create(folder / "hub", probes, str(WORLD_ENCODER), max_probes=options.max_probes)
         print("hub add ...", file=sys.stderr)
         started = time.perf_counter()
         report = hub.add([options.models], limits=Limits(workers=options.workers))

@@ -107,10 +107,10 @@ def test_integers_that_are_no_scores_are_refused() -> None:
 
 
 def test_the_output_that_holds_the_scores() -> None:
-    assert pick_output([("any", (1, 2, 3, 4))]) == (0, None)
-    assert pick_output([("map", (1, 8, 8, 4)), ("x", (None, 7))]) == (1, 7)
-    assert pick_output([("features", (1, 64)), ("my_logits", (1, 7))]) == (1, 7)
-    assert pick_output([("probabilities", (1, 7)), ("logits", (1, 7))]) == (1, 7)
+    assert pick_output([("any", (1, 2, 3, 4))]) == 0
+    assert pick_output([("map", (1, 8, 8, 4)), ("x", (None, 7))]) == 1
+    assert pick_output([("features", (1, 64)), ("my_logits", (1, 7))]) == 1
+    assert pick_output([("probabilities", (1, 7)), ("logits", (1, 7))]) == 1
     with pytest.raises(ModelError, match=r"'a' \[1, 7\], 'b' \[\?, 9\]"):
         pick_output([("a", (1, 7)), ("b", (None, 9))])
     with pytest.raises(ModelError, match="unclear"):

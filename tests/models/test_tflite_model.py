@@ -1,5 +1,6 @@
 """TFLite files: outputs moved, quick kernels refused, bad files named in one line."""
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from model_makers import Form, TfliteWriter, expected_logits, pictures, tflite_b
 
 from lagotto.core.errors import LagottoError, ModelError
 from lagotto.core.types import ModelSource
+from lagotto.models.flat import FlatTable
 from lagotto.models.registry import load_model
 from lagotto.models.tflite import load_tflite
 from lagotto.models.tflite_graph import read_tflite_graph, with_output
@@ -141,6 +143,19 @@ def test_no_damage_is_more_than_an_error_of_ours(data: st.DataObject) -> None:
         read_tflite_graph(bytes(broken[: data.draw(st.integers(9, len(broken)))]))
     except LagottoError as error:
         assert "\n" not in str(error)  # noqa: PT017
+
+
+def test_pointers_out_of_the_file_are_refused() -> None:
+    table = FlatTable(struct.pack("<iHHHHI", 8, 0, 0, 0, 0, 0), 0)  # its directory: before byte 0
+    broken = FlatTable(struct.pack("<IiHHI", 0, 99, 0, 0, 0), 4)
+    for bad in (table, broken):
+        with pytest.raises(ModelError, match="unreadable at byte"):
+            bad.integer(0, "i")
+    # a directory of one field, the table, and a vector that claims more than there is
+    data = struct.pack("<HHHHiII", 6, 8, 4, 0, 8, 4, 100) + bytes(40)
+    with pytest.raises(ModelError, match="unreadable at byte"):
+        FlatTable(data, 8).vector(0, "B")
+    assert FlatTable(data, 8).integer(0, "I") == 4
 
 
 def test_a_bare_file_says_what_was_assumed(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """How long work tells its caller that it advances; the library itself prints nothing."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Receives the stages of a long call in order; units are named by the stage."""
 

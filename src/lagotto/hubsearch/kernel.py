@@ -6,7 +6,6 @@ distances into the exact nearest logits. Two kernels give the same scan: numpy, 
 
 import importlib
 import math
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64, Int8, Int64, Integer
 
 from lagotto.core.errors import MissingExtraError
+from lagotto.core.machine import usable_cores
 
 KernelName: TypeAlias = Literal["numpy", "numba"]
 Table: TypeAlias = tuple[Int8[np.ndarray, "probes _"], Float32[np.ndarray, " _"]]
@@ -80,7 +80,7 @@ def scan(
             (values, steps, rows, query, own, first, min(first + _COLUMNS_A_TASK, steps.size))
             for first in range(0, steps.size, _COLUMNS_A_TASK)
         ]
-    workers = min(_cores(), len(tasks))
+    workers = min(usable_cores(), len(tasks))
     if workers < 2:
         for task in tasks:
             fill(*task)
@@ -190,13 +190,6 @@ def _load_compiled() -> None:
         _state.absent = True
         return
     _state.compiled = importlib.import_module("lagotto.hubsearch.numba_kernel").fill
-
-
-def _cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _fill_numpy(

@@ -18,7 +18,7 @@ MANIFEST_NAME = "hub.json"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What made a hub. `encoder_spec` says where the encoder was, and its embeddings are digested."""
+    """What made a hub; `encoder_spec` is where its encoder was when it was made."""
 
     encoder_spec: str
     encoder_name: str

@@ -4,7 +4,6 @@ Every model ends with an answer or with the reason why it has none; `pipeline.py
 becomes of either.
 """
 
-import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from lagotto.core.errors import HubError, ModelError, ProbeError, UsageError
+from lagotto.core.machine import usable_cores
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject, ModelSource, PixelSpec
 from lagotto.hubsearch.decoding import prepare_pixels
@@ -39,14 +39,8 @@ class Limits:
 
     def start(self) -> Runner:
         """The runner; without a number of workers, one a core that this process may use."""
-        workers = self.workers if self.workers is not None else _usable_cores()
+        workers = self.workers if self.workers is not None else usable_cores()
         return load_runner(self.runner, workers, self.timeout_s, self.memory_bytes)
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def resolve_input(
         raise _contradiction("input.dtype", said.dtype, f"input is {tensor.dtype}")
     scale = _scale(tensor, said, notes)
     as_they_are = tensor.dtype in ("uint8", "int8") and scale == "0..255"
-    if as_they_are and (said.mean or said.std):
+    if as_they_are and (any(said.mean) or set(said.std) - {1.0}):
         notes.append(f"mean and std left out: the {tensor.dtype} input takes pixels as they are")
     if channels == "L" and max(len(said.mean), len(said.std)) > 1:
         raise ModelError("model.json: input.mean and input.std have 3 numbers for 1 grey channel")

@@ -62,9 +62,9 @@ class OnnxEngine:
         self._session = _open_session(data, folder, threads)
         self._input = _input_tensor(self._session, graph)
         outputs = self._session.get_outputs()[: len(graph.outputs)]  # without the added ones
-        place, classes = pick_output([(value.name, _sizes(value.shape)) for value in outputs])
+        place = pick_output([(value.name, _sizes(value.shape)) for value in outputs])
         name = outputs[place].name
-        self._output = _output_tensor(graph, name, classes, endings.get(name), cut)
+        self._output = _output_tensor(graph, name, endings.get(name), cut)
 
     @property
     def input(self) -> InputTensor:
@@ -128,15 +128,15 @@ def _sizes(shape: list[int | str | None]) -> tuple[int | None, ...]:
 
 
 def _output_tensor(
-    graph: OnnxGraph, published: str, classes: int | None, ending: Activation | None, cut: bool
+    graph: OnnxGraph, published: str, ending: Activation | None, cut: bool
 ) -> OutputTensor:
     if ending is None or not cut:
         kind = ending.kind if ending is not None else None
-        return OutputTensor(published, kind, False, _result_quantisation(graph, published), classes)
+        return OutputTensor(published, kind, False, _result_quantisation(graph, published))
     quantisation = None
     if ending.node.op.startswith("QLinear"):
         quantisation = _quantisation(graph, ending.node.inputs, 1)
-    return OutputTensor(ending.feed, ending.kind, True, quantisation, classes)
+    return OutputTensor(ending.feed, ending.kind, True, quantisation)
 
 
 def _result_quantisation(graph: OnnxGraph, tensor: str) -> Quantisation | None:

@@ -43,8 +43,8 @@ class Reading:
         return logits.astype(np.float32)
 
 
-def pick_output(outputs: Sequence[tuple[str, tuple[int | None, ...]]]) -> tuple[int, int | None]:
-    """Which output holds the scores (counted from 0), and how many there are if the file tells.
+def pick_output(outputs: Sequence[tuple[str, tuple[int | None, ...]]]) -> int:
+    """Which output holds the scores, counted from 0.
 
     A single output is the one. Of several it is the one shaped [batch, classes], then the first
     named like scores; else ModelError lists them.
@@ -60,9 +60,7 @@ def pick_output(outputs: Sequence[tuple[str, tuple[int | None, ...]]]) -> tuple[
             f"which of the outputs holds the classes is unclear: {listed}; "
             "export the model with one output [batch, classes]"
         )
-    chosen = fitting[0] if len(fitting) == 1 else told[0]
-    wide = [size for size in outputs[chosen][1][1:] if size != 1]
-    return chosen, (wide[0] if len(wide) == 1 else None)
+    return fitting[0] if len(fitting) == 1 else told[0]
 
 
 def class_rows(

@@ -35,15 +35,13 @@ class OutputTensor:
     """The tensor whose values are read.
 
     `ending` is the activation that the graph ends in, None if it has none. `cut` is True where
-    the tensor that feeds that activation is read instead of the published output. `classes` is
-    the length of the published output where the file tells it.
+    the tensor that feeds that activation is read instead of the published output.
     """
 
     name: str
     ending: OutputKind | None
     cut: bool
     quantisation: Quantisation | None = None
-    classes: int | None = None
 
 
 def shape_text(shape: tuple[int | None, ...]) -> str:

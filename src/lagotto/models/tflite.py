@@ -42,11 +42,11 @@ class TfliteEngine:
     def __init__(self, data: bytes, graph: TfliteGraph, make: MakeInterpreter, cut: bool) -> None:
         self._input = _input_tensor(graph)
         published = [graph.tensors[index] for index in graph.outputs]
-        place, classes = pick_output([(tensor.name, tensor.shape) for tensor in published])
+        place = pick_output([(tensor.name, tensor.shape) for tensor in published])
         ending = find_activation(graph.producers, str(graph.outputs[place]))
         if cut and ending is not None:
             data = with_output(data, graph, place, int(ending.feed))
-        self._output = _output_tensor(graph, published[place], classes, ending, cut)
+        self._output = _output_tensor(graph, published[place], ending, cut)
         self._place = place
         self._make = partial(make, model_content=data)
         self._notes: tuple[str, ...] = ()
@@ -118,12 +118,11 @@ def _input_tensor(graph: TfliteGraph) -> InputTensor:
 def _output_tensor(
     graph: TfliteGraph,
     published: TfliteTensor,
-    classes: int | None,
     ending: Activation | None,
     cut: bool,
 ) -> OutputTensor:
     if ending is None or not cut:
         kind = ending.kind if ending is not None else None
-        return OutputTensor(published.name, kind, False, published.quantisation, classes)
+        return OutputTensor(published.name, kind, False, published.quantisation)
     feed = graph.tensors[int(ending.feed)]
-    return OutputTensor(feed.name, ending.kind, True, feed.quantisation, classes)
+    return OutputTensor(feed.name, ending.kind, True, feed.quantisation)

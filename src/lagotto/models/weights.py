@@ -1,6 +1,5 @@
 """The weights file of a model: read within limits, hashed as a stream, found inside its folder."""
 
-from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -40,13 +39,6 @@ def add_file(digest: "_Hash", file: Path) -> None:
                 digest.update(piece)
     except OSError as error:
         raise ModelError(f"{file.name} cannot be read: {error.strerror}") from error
-
-
-def file_digest(file: Path) -> str:
-    """sha256 hex of a file's length and bytes."""
-    digest = sha256()
-    add_file(digest, file)
-    return digest.hexdigest()
 
 
 def inside(folder: Path, relative: str, what: str) -> Path:
