@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from model_makers import Form, expected_logits, onnx_bytes, pictures, resave, write_model
 from onnx import TensorProto, helper, numpy_helper
 
+from lagotto.core import wire
 from lagotto.core.errors import LagottoError, ModelError
-from lagotto.models import wire
 from lagotto.models.activation import find_activation
 from lagotto.models.onnx_graph import external_files, read_onnx_graph, with_output
 from lagotto.models.registry import load_model
@@ -189,7 +189,7 @@ def test_files_that_are_not_models(name: str, tmp_path: Path) -> None:
 
 
 def test_a_file_with_endless_fields_is_given_up() -> None:
-    reader = wire.WireReader(b"\x08\x01" * 100, left=50)
+    reader = wire.WireReader(b"\x08\x01" * 100, ModelError, left=50)
     with pytest.raises(ModelError, match="it is not a model"):
         list(reader.fields((0, 200)))
 

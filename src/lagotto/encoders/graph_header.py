@@ -8,12 +8,9 @@ import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 from lagotto.core.errors import EncoderError
-
-_Data: TypeAlias = bytes | mmap.mmap
-_Span: TypeAlias = tuple[int, int]
+from lagotto.core.wire import LENGTH, VARINT, Span, WireReader
 
 _DTYPES = {1: "float32", 6: "int32", 7: "int64", 10: "float16", 11: "float64"}
 
@@ -58,8 +55,8 @@ def read_graph_header(file: Path) -> GraphHeader:
             file.open("rb") as stream,
             mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data,
         ):
-            header = _read_model(data)
-    except (ValueError, IndexError):
+            header = _read_model(WireReader(data, EncoderError))
+    except (ValueError, EncoderError):
         header = None
     except OSError as error:
         raise EncoderError(f"{file}: cannot be read ({error.strerror})") from error
@@ -70,30 +67,30 @@ def read_graph_header(file: Path) -> GraphHeader:
     return header
 
 
-def _read_model(data: _Data) -> GraphHeader | None:
+def _read_model(reader: WireReader) -> GraphHeader | None:
     """The header of ModelProto (graph = 7, opset_import = 8); None where it lacks one of them."""
-    parts = dict(_messages(data, (0, len(data))))
-    return _read_graph(data, parts[7]) if 7 in parts and 8 in parts else None
+    parts = dict(_messages(reader, (0, len(reader.data))))
+    return _read_graph(reader, parts[7]) if 7 in parts and 8 in parts else None
 
 
-def _read_graph(data: _Data, graph: _Span) -> GraphHeader:
+def _read_graph(reader: WireReader, graph: Span) -> GraphHeader:
     """GraphProto: node = 1 (op_type = 4), initializer = 5 (name = 8), input = 11, output = 12."""
     inputs: list[TensorHeader] = []
     outputs: list[TensorHeader] = []
     weight_files: set[str] = set()
     weights: set[str] = set()
     operators: set[str] = set()
-    for number, span in _messages(data, graph):
+    for number, span in _messages(reader, graph):
         if number == 1:
-            operators.update(_texts(data, span, 4))
-            weight_files.update(_constant_files(data, span))
+            operators.update(_texts(reader, span, 4))
+            weight_files.update(_constant_files(reader, span))
         elif number == 5:
-            weights.update(_texts(data, span, 8))
-            weight_files.update(_tensor_files(data, span))
+            weights.update(_texts(reader, span, 8))
+            weight_files.update(_tensor_files(reader, span))
         elif number == 11:
-            inputs.append(_read_tensor(data, span))
+            inputs.append(_read_tensor(reader, span))
         elif number == 12:
-            outputs.append(_read_tensor(data, span))
+            outputs.append(_read_tensor(reader, span))
     return GraphHeader(
         inputs={tensor.name: tensor for tensor in inputs if tensor.name not in weights},
         outputs={tensor.name: tensor for tensor in outputs},
@@ -102,96 +99,56 @@ def _read_graph(data: _Data, graph: _Span) -> GraphHeader:
     )
 
 
-def _constant_files(data: _Data, node: _Span) -> Iterator[str]:
+def _constant_files(reader: WireReader, node: Span) -> Iterator[str]:
     """Files named by a node's tensor attributes (attribute = 5, t = 5)."""
-    for attribute in _children(data, node, 5):
-        for tensor in _children(data, attribute, 5):
-            yield from _tensor_files(data, tensor)
+    for attribute in _children(reader, node, 5):
+        for tensor in _children(reader, attribute, 5):
+            yield from _tensor_files(reader, tensor)
 
 
-def _tensor_files(data: _Data, tensor: _Span) -> Iterator[str]:
+def _tensor_files(reader: WireReader, tensor: Span) -> Iterator[str]:
     """The `location` entries of TensorProto.external_data (13; key = 1, value = 2)."""
-    for entry in _children(data, tensor, 13):
-        if next(_texts(data, entry, 1), "") == "location":
-            yield from _texts(data, entry, 2)
+    for entry in _children(reader, tensor, 13):
+        if next(_texts(reader, entry, 1), "") == "location":
+            yield from _texts(reader, entry, 2)
 
 
-def _read_tensor(data: _Data, value: _Span) -> TensorHeader:
+def _read_tensor(reader: WireReader, value: Span) -> TensorHeader:
     """ValueInfoProto: name = 1, type = 2; tensor_type = 1: elem_type = 1, shape = 2; dim = 1."""
-    name = next(_texts(data, value, 1), "")
+    name = next(_texts(reader, value, 1), "")
     dtype, shape = "", None
-    for kind in _children(data, value, 2):
-        for tensor in _children(data, kind, 1):
-            dtype = _DTYPES.get(_number(data, tensor, 1) or 0, "")
-            for dims in _children(data, tensor, 2):
-                shape = tuple(_size(data, dim) for dim in _children(data, dims, 1))
+    for kind in _children(reader, value, 2):
+        for tensor in _children(reader, kind, 1):
+            dtype = _DTYPES.get(_number(reader, tensor, 1) or 0, "")
+            for dims in _children(reader, tensor, 2):
+                shape = tuple(_size(reader, dim) for dim in _children(reader, dims, 1))
     return TensorHeader(name, dtype, shape)
 
 
-def _size(data: _Data, dim: _Span) -> int | None:
+def _size(reader: WireReader, dim: Span) -> int | None:
     """Dimension: dim_value = 1; zero, negative (64-bit wrapped) and named sizes are open."""
-    size = _number(data, dim, 1) or 0
+    size = _number(reader, dim, 1) or 0
     return size if 0 < size < 2**31 else None
 
 
-def _children(data: _Data, message: _Span, wanted: int) -> Iterator[_Span]:
-    return (span for number, span in _messages(data, message) if number == wanted)
+def _children(reader: WireReader, message: Span, wanted: int) -> Iterator[Span]:
+    return (span for number, span in _messages(reader, message) if number == wanted)
 
 
-def _texts(data: _Data, message: _Span, wanted: int) -> Iterator[str]:
-    return (bytes(data[a:b]).decode() for a, b in _children(data, message, wanted))
+def _texts(reader: WireReader, message: Span, wanted: int) -> Iterator[str]:
+    return (reader.text((a, b)) for a, b in _children(reader, message, wanted))
 
 
-def _number(data: _Data, message: _Span, wanted: int) -> int | None:
+def _number(reader: WireReader, message: Span, wanted: int) -> int | None:
     """The value of a varint field."""
-    for number, wire, start, _ in _fields(data, message):
-        if number == wanted and wire == 0:
+    for number, wire, start, _ in reader.fields(message):
+        if number == wanted and wire == VARINT:
             return start
     return None
 
 
-def _messages(data: _Data, message: _Span) -> Iterator[tuple[int, _Span]]:
+def _messages(reader: WireReader, message: Span) -> Iterator[tuple[int, Span]]:
     """(field number, span) of the length-delimited fields of a message."""
-    for number, wire, start, end in _fields(data, message):
-        if wire == 2:
+    for number, wire, start, end in reader.fields(message):
+        if wire == LENGTH:
             yield number, (start, end)
-
-
-def _fields(data: _Data, message: _Span) -> Iterator[tuple[int, int, int, int]]:
-    """(field number, wire type, start, end) of each field; a varint has its value as start.
-
-    Raises ValueError where a field does not end within the message.
-    """
-    at, end = message
-    while at < end:
-        tag, at = _varint(data, at)
-        number, wire = tag >> 3, tag & 7
-        start = at
-        if wire == 0:
-            start, at = _varint(data, at)
-        elif wire == 1:
-            at += 8
-        elif wire == 2:
-            length, start = _varint(data, at)
-            at = start + length
-        elif wire == 5:
-            at += 4
-        else:
-            raise ValueError(f"wire type {wire}")
-        if at > end:
-            raise ValueError("a field runs over its message")
-        yield number, wire, start, at
-
-
-def _varint(data: _Data, at: int) -> tuple[int, int]:
-    """A base-128 number and the offset after it."""
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-        if shift > 63:
-            raise ValueError("a number of more than 64 bits")

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lagotto.core.errors import ModelError
+from lagotto.core.wire import LENGTH, VARINT, Buffer, Span, WireReader, field_bytes
 from lagotto.models.activation import Node
 from lagotto.models.tensors import Quantisation
 from lagotto.models.weights import inside
-from lagotto.models.wire import LENGTH, VARINT, Buffer, Span, WireReader, field_bytes
 
 # Field numbers of onnx.proto, by message.
 _MODEL_GRAPH = 7
@@ -71,7 +71,7 @@ class OnnxGraph:
 
 def read_onnx_graph(data: Buffer) -> OnnxGraph:
     """The graph of an ONNX file's bytes; raises ModelError if they are not one."""
-    reader = WireReader(data)
+    reader = WireReader(data, ModelError)
     graph = OnnxGraph(reader, {}, {}, {}, ())
     outputs: list[str] = []
     found = False
@@ -101,7 +101,7 @@ def external_files(data: Buffer, folder: Path) -> tuple[Path, ...]:
 
     Raises ModelError for one that is missing or lies outside `folder`.
     """
-    reader = WireReader(data)
+    reader = WireReader(data, ModelError)
     pending: list[tuple[str, Span]] = [("model", (0, len(data)))]
     names: set[str] = set()
     while pending:

@@ -1,17 +1,18 @@
 """A bounded reader of the protobuf wire format: enough to look into an ONNX file, never more.
 
-Reads spans of bytes in place, allocates nothing, follows no recursion of its own, and stops with a
-ModelError at the first thing that cannot be.
+Reads spans of bytes in place, allocates nothing, follows no recursion of its own, and stops with
+the reader's error at the first thing that cannot be.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from mmap import mmap
 from typing import TypeAlias
 
-from lagotto.core.errors import ModelError
+from lagotto.core.errors import LagottoError
 
 Span: TypeAlias = tuple[int, int]
-Buffer: TypeAlias = "bytes | memoryview"
+Buffer: TypeAlias = bytes | memoryview | mmap
 MAX_FIELDS = 5_000_000
 VARINT, LENGTH = 0, 2
 _FIXED_BYTES = {1: 8, 5: 4}
@@ -19,9 +20,13 @@ _FIXED_BYTES = {1: 8, 5: 4}
 
 @dataclass(slots=True)
 class WireReader:
-    """The fields of the messages in `data`; counts them, so that no file keeps it busy for ever."""
+    """The fields of the messages in `data`; counts them, so that no file keeps it busy for ever.
+
+    Raises `error` where the bytes are no protobuf or do not end where they should.
+    """
 
     data: Buffer
+    error: type[LagottoError]
     left: int = field(default=MAX_FIELDS)
 
     def fields(self, span: Span) -> Iterator[tuple[int, int, int, int]]:
@@ -33,7 +38,7 @@ class WireReader:
         while position < end:
             self.left -= 1
             if self.left < 0:
-                raise ModelError(f"the file has more than {MAX_FIELDS} fields; it is not a model")
+                raise self.error(f"the file has more than {MAX_FIELDS} fields; it is not a model")
             key, position = self._varint(position, end)
             number, wire = key >> 3, key & 7
             if wire == VARINT:
@@ -45,9 +50,9 @@ class WireReader:
             elif wire in _FIXED_BYTES:
                 length = _FIXED_BYTES[wire]
             else:
-                raise _damaged(position)
+                raise self._damaged(position)
             if number == 0 or length > end - position:
-                raise _damaged(position)
+                raise self._damaged(position)
             yield number, wire, position, position + length
             position += length
 
@@ -66,13 +71,19 @@ class WireReader:
         value = 0
         for shift in range(0, 70, 7):
             if position >= end:
-                raise _damaged(position)
+                raise self._damaged(position)
             byte = self.data[position]
             position += 1
             value |= (byte & 0x7F) << shift
             if byte < 0x80:
                 return value, position
-        raise _damaged(position)
+        raise self._damaged(position)
+
+    def _damaged(self, position: int) -> LagottoError:
+        return self.error(
+            f"not an ONNX file, or cut short (unreadable at byte {position}); "
+            "download or export the model again"
+        )
 
 
 def varint_bytes(value: int) -> bytes:
@@ -88,10 +99,3 @@ def varint_bytes(value: int) -> bytes:
 def field_bytes(number: int, content: bytes) -> bytes:
     """A length-delimited field."""
     return varint_bytes(number << 3 | LENGTH) + varint_bytes(len(content)) + content
-
-
-def _damaged(position: int) -> ModelError:
-    return ModelError(
-        f"not an ONNX file, or cut short (unreadable at byte {position}); "
-        "download or export the model again"
-    )
