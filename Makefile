@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 demo: $(STAMP)  ## builds, searches and scores the bundled offline world
-	$(BIN)/lagotto demo --folder lagotto-demo --overwrite
+	$(BIN)/lagotto demo --folder lagotto-demo
 
 test: $(STAMP)  ## the whole test suite; tests marked real skip without the shared assets
 	$(BIN)/python -m pytest -n auto --dist loadgroup -q

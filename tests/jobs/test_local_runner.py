@@ -127,7 +127,7 @@ def test_memory_in_steps(runner: LocalRunner) -> None:
     kind, reason = failure_of(runner, "grow")
     assert kind == "memory"
     assert reason.startswith("used 0.")
-    assert reason.endswith("GiB of memory (limit 0.25 GiB); raise --memory")
+    assert reason.endswith("GiB of memory (limit 0.25 GiB); raise --memory-gb")
 
 
 def test_memory_at_once_is_refused_by_the_ceiling(runner: LocalRunner) -> None:

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from lagotto.cli import hub, search
+from lagotto.cli import demo, hub, search
 from lagotto.cli.output import notice
 from lagotto.core.errors import LagottoError
 
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.add_typer(hub.app, name="hub")
 app.command("search")(search.search)
+app.command("demo")(demo.demo)
 
 
 def _version(wanted: bool) -> None:

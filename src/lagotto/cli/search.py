@@ -68,7 +68,7 @@ def search(
     if as_json:
         print_json(_as_json(hub, found, elapsed_s))
     else:
-        _print_hits(found)
+        print_hits(found)
     if explain is not None:
         _explain(opened, vector, found, explain, as_json)
 
@@ -87,7 +87,8 @@ def _as_json(hub: Path, found: "Hits", elapsed_s: float) -> "JsonObject":
     }
 
 
-def _print_hits(found: "Hits") -> None:
+def print_hits(found: "Hits") -> None:
+    """The hits as a table on stdout."""
     columns = ["rank", "model", "logit", "label", "distance", "score", "confidence"]
     rows = [
         [

@@ -4,7 +4,7 @@ The order of the stages is here; probing.py runs models, search.py compares desc
 """
 
 from collections.abc import Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from lagotto.hubsearch.manifest import Manifest, check_encoder, read_manifest
 from lagotto.hubsearch.probe_set import ProbeSet
 from lagotto.hubsearch.probing import Limits, probe_outside
 from lagotto.hubsearch.query_vectors import check_logit, image_vector, logit_vector, text_vector
-from lagotto.hubsearch.responses import read_responses
+from lagotto.hubsearch.responses import Responses, read_responses
 from lagotto.hubsearch.search import (
     AnyQuery,
     Gallery,
@@ -38,6 +38,9 @@ from lagotto.hubsearch.search import (
 )
 from lagotto.hubsearch.status import HubStatus, read_status
 from lagotto.hubsearch.verify import Damage, verify_hub
+
+_OPEN_RESPONSES = 256
+"""Responses files kept mapped for exact distances; each takes a file descriptor."""
 
 
 class Hub:
@@ -199,7 +202,7 @@ class Hub:
                 blocks=blocks,
                 names={record.digest: record.name for record in records},
                 labels=cache(self._labels),
-                read=lambda digest: read_responses(self._layout.responses_of(digest)),
+                read=lru_cache(_OPEN_RESPONSES)(self._read),
             )
         return self._gallery
 
@@ -246,6 +249,9 @@ class Hub:
             )
         check_logit(name, query.index, responses.shape[1])
         return logit_vector(query, responses[:, query.index], itself)
+
+    def _read(self, digest: str) -> Responses:
+        return read_responses(self._layout.responses_of(digest), self.probe_digest)
 
     def _labels(self, digest: str) -> tuple[str | None, ...]:
         with Catalogue(self._layout.catalogue) as catalogue:

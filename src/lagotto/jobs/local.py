@@ -190,7 +190,7 @@ class LocalRunner:
     def _memory_advice(self) -> str:
         if self._memory_bytes is None:
             return ""
-        return f"(limit {self._memory_bytes / _GIB:.2f} GiB); raise --memory"
+        return f"(limit {self._memory_bytes / _GIB:.2f} GiB); raise --memory-gb"
 
     def _is_bloated(self, worker: WorkerProcess) -> bool:
         """Whether what earlier tasks left in a worker would be charged to the next one."""

@@ -1,0 +1,79 @@
+"""`lagotto demo`: the bundled offline world, end to end."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from lagotto.cli.hub import JSON, QUIET, bar
+from lagotto.cli.output import print_json, print_line, print_table
+from lagotto.cli.search import print_hits
+
+if TYPE_CHECKING:
+    from lagotto.demo.tour import Tour
+
+
+def demo(
+    folder: Path = typer.Option(
+        Path("lagotto-demo"), help="Where the hub and the pictures go; they stay for you to use."
+    ),
+    quiet: bool = QUIET,
+    as_json: bool = JSON,
+) -> None:
+    """Build, search and score the bundled offline world, in under a minute.
+
+    Example: lagotto demo --folder lagotto-demo
+    """
+    from lagotto.demo.tour import take_tour
+
+    started = time.perf_counter()
+    tour = take_tour(folder, bar(quiet))
+    elapsed_s = time.perf_counter() - started
+    if as_json:
+        print_json(
+            {
+                "hub": str(tour.hub),
+                "models": tour.models,
+                "logits": tour.logits,
+                "probes": tour.probes,
+                "contact_sheet": str(tour.sheet),
+                "text_to_logit": asdict(tour.text_to_logit),
+                "logit_to_logit": asdict(tour.logit_to_logit),
+                "elapsed_s": round(elapsed_s, 3),
+            }
+        )
+    else:
+        _print(tour, elapsed_s)
+
+
+def _print(tour: "Tour", elapsed_s: float) -> None:
+    print_line(
+        f"A hub of {tour.models} small classifiers with {tour.logits} outputs, half of them "
+        f"without any label,\nprobed with {tour.probes} pictures. Which outputs know these?"
+    )
+    for found in tour.searches:
+        print_line()
+        print_line(f'$ lagotto search {tour.hub} "{found.query.value}" --top {len(found.hits)}')
+        print_hits(found)
+    print_line()
+    print_line("Right, against the truth that was kept aside:")
+    rows = [
+        [name, str(score.queries), f"{score.top1:.2f}", f"{score.top5:.2f}"]
+        for name, score in (
+            ("text -> logit", tour.text_to_logit),
+            ("logit -> logit", tour.logit_to_logit),
+        )
+    ]
+    columns = ["query", "queries", "top-1", "top-5"]
+    print_table(columns, rows, frozenset(columns[1:]))
+    print_line()
+    print_line(f"{elapsed_s:.0f} s. What decided the first search: {tour.sheet}")
+    print_line("The hub stays. Try:")
+    first = tour.searches[0].hits[0]
+    picture = sorted(tour.pictures.iterdir())[0]
+    print_line(f'  lagotto search {tour.hub} "sailboat" --explain sailboat.png')
+    print_line(f"  lagotto search {tour.hub} --logit {first.model}:{first.logit}")
+    print_line(f"  lagotto search {tour.hub} --image {picture}")
+    print_line(f"  lagotto hub status {tour.hub}")

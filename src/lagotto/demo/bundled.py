@@ -1,0 +1,47 @@
+"""The world that ships with the package: where its parts are, and the truth kept aside.
+
+Made by scripts/demo_world from the Noto Color Emoji font; see NOTICE in the world's folder.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as parquet
+
+from lagotto.core.errors import LagottoError
+from lagotto.core.files import read_json
+
+WORLD = Path(__file__).parent / "world"
+PROBES = WORLD / "probes.parquet"
+HELDOUT = WORLD / "heldout.parquet"
+ENCODER = WORLD / "encoder"
+MODELS = WORLD / "models"
+TRUTH = WORLD / "truth.json"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldoutPicture:
+    """A picture that nothing was trained on: file name, the concept that it shows, its bytes."""
+
+    name: str
+    label: str
+    data: bytes
+
+
+def read_heldout() -> list[HeldoutPicture]:
+    """The held-out pictures, in order."""
+    rows = parquet.read_table(HELDOUT, columns=["path", "label", "image"]).to_pylist()
+    return [HeldoutPicture(row["path"], row["label"], row["image"]) for row in rows]
+
+
+def read_classes() -> dict[str, tuple[str, ...]]:
+    """What each model of the world was trained to tell apart, also where it publishes no labels."""
+    content = read_json(WORLD / "world.json", "demo world", LagottoError)
+    models = content["models"]
+    if not isinstance(models, dict):
+        raise LagottoError("the bundled world is damaged; install lagotto again")
+    return {
+        name: tuple(str(concept) for concept in facts["classes"])
+        for name, facts in models.items()
+        if isinstance(facts, dict) and isinstance(facts["classes"], list)
+    }

@@ -1,0 +1,106 @@
+"""What `lagotto demo` does: a hub of the bundled models, some searches, and the score of all."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lagotto.core.errors import UsageError
+from lagotto.core.files import write_atomically, writing
+from lagotto.core.progress import Progress
+from lagotto.core.types import Hits
+from lagotto.demo import bundled
+from lagotto.evaluation.retrieval import Accuracy, LogitName, accuracy, read_truth
+from lagotto.hubsearch.explain import write_contact_sheet
+from lagotto.hubsearch.pipeline import Hub
+from lagotto.hubsearch.search import LogitQuery
+
+CONCEPTS = ("pizza", "violin", "dog face")
+
+
+@dataclass(frozen=True, slots=True)
+class Tour:
+    """What the demo did: where the hub is, what the searches found, how often they are right."""
+
+    hub: Path
+    pictures: Path
+    models: int
+    logits: int
+    probes: int
+    searches: tuple[Hits, ...]
+    sheet: Path
+    text_to_logit: Accuracy
+    logit_to_logit: Accuracy
+
+
+def take_tour(folder: Path, progress: Progress) -> Tour:
+    """Builds the demo hub in a folder, or resumes it, searches it and scores it.
+
+    Raises UsageError if the folder holds another hub.
+    """
+    hub = _open_or_create(folder / "hub", progress)
+    hub.add([bundled.MODELS], progress=progress)
+    pictures = folder / "pictures"
+    with writing(pictures):
+        pictures.mkdir(exist_ok=True)
+    for picture in bundled.read_heldout():
+        write_atomically(pictures / picture.name, picture.data)
+    searches = tuple(hub.search(concept, top=5) for concept in CONCEPTS)
+    sheet = folder / f"{CONCEPTS[0]}.png"
+    write_contact_sheet(hub, hub.query_vector(CONCEPTS[0]), searches[0], sheet)
+    status = hub.status()
+    return Tour(
+        hub=hub.folder,
+        pictures=pictures,
+        models=status.done,
+        logits=status.logits,
+        probes=status.probes,
+        searches=searches,
+        sheet=sheet,
+        text_to_logit=score_text(hub, progress),
+        logit_to_logit=score_logits(hub, bundled.read_classes(), progress),
+    )
+
+
+def _open_or_create(folder: Path, progress: Progress) -> Hub:
+    if not folder.exists():
+        return Hub.create(folder, bundled.PROBES, str(bundled.ENCODER), progress=progress)
+    hub = Hub.open(folder, str(bundled.ENCODER))
+    names = {model.name for model in hub.status().models}
+    if not names <= set(bundled.read_classes()):
+        raise UsageError(f"{folder} holds a hub with other models; give another --folder")
+    return hub
+
+
+def score_text(hub: Hub, progress: Progress) -> Accuracy:
+    """Accuracy of the texts of the world's truth, over all models."""
+    truth = read_truth(bundled.TRUTH)
+    progress.start("scoring texts", len(truth), "queries")
+    ranked = []
+    for query in truth:
+        hits = hub.search(query.text, top=5).hits
+        ranked.append([(hit.model, hit.logit) for hit in hits])
+        progress.advance(1)
+    progress.finish()
+    return accuracy(ranked, [query.correct for query in truth])
+
+
+def score_logits(hub: Hub, classes: Mapping[str, tuple[str, ...]], progress: Progress) -> Accuracy:
+    """Accuracy of every logit whose concept another model knows; hits in its own model are left."""
+    known: dict[str, set[LogitName]] = {}
+    for model, concepts in classes.items():
+        for logit, concept in enumerate(concepts):
+            known.setdefault(concept, set()).add((model, logit))
+    asked = [
+        (model, logit, frozenset(name for name in known[concept] if name[0] != model))
+        for model, concepts in classes.items()
+        for logit, concept in enumerate(concepts)
+    ]
+    asked = [(model, logit, correct) for model, logit, correct in asked if correct]
+    progress.start("scoring logits", len(asked), "queries")
+    ranked = []
+    for model, logit, _ in asked:
+        hits = hub.search(LogitQuery(model, logit), top=5 + len(classes[model])).hits
+        ranked.append([(hit.model, hit.logit) for hit in hits if hit.model != model])
+        progress.advance(1)
+    progress.finish()
+    return accuracy(ranked, [correct for _, _, correct in asked])
