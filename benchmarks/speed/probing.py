@@ -2,7 +2,7 @@
 
     python benchmarks/speed/probing.py --models DIR --json
 
-Three timings in one run, on the same probes, the same models, the same number of workers:
+Three timings, interleaved and repeated, the median of each, on the same probes, models and workers:
 `hub add` as a user runs it (worker start, inspection, decoding, probing, storing, blocks); the same
 responses from arrays prepared beforehand, by the bare loop of each model (the baseline); and the
 same with every model decoding and resizing the probes for itself (no shared cache). The responses
@@ -13,11 +13,15 @@ import argparse
 import json
 import os
 import platform
+import shutil
+import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import onnxruntime
@@ -32,6 +36,7 @@ from lagotto.hubsearch.probing import Limits
 from lagotto.models.registry import load_model
 from lagotto.models.scan import scan_models
 
+Job: TypeAlias = tuple[ModelSource, str, str]
 WORLD_ENCODER = Path(lagotto.__file__).parent / "demo" / "world" / "encoder"
 
 
@@ -49,7 +54,7 @@ def make_pictures(folder: Path, count: int, seed: int) -> None:
         picture.save(folder / f"{number:05d}.jpg", quality=90)
 
 
-def bare_model(job: tuple[ModelSource, str, str]) -> tuple[str, float, bytes]:
+def bare_model(job: Job) -> tuple[str, float, bytes]:
     """Baseline: one model over its prepared array; the seconds of the loop alone."""
     source, probes, cache = job
     model = load_model(source)
@@ -59,7 +64,7 @@ def bare_model(job: tuple[ModelSource, str, str]) -> tuple[str, float, bytes]:
     return source.name, time.perf_counter() - started, values.tobytes()
 
 
-def uncached_model(job: tuple[ModelSource, str, str]) -> tuple[str, float, bytes]:
+def uncached_model(job: Job) -> tuple[str, float, bytes]:
     """Without the cache: the model decodes and resizes every probe for itself."""
     from lagotto.hubsearch.probe_set import ProbeSet
 
@@ -75,12 +80,31 @@ def uncached_model(job: tuple[ModelSource, str, str]) -> tuple[str, float, bytes
     return source.name, time.perf_counter() - started, values.tobytes()
 
 
+def run_all(
+    work: Callable[[Job], tuple[str, float, bytes]], jobs: list[Job], workers: int, hub: Hub
+) -> tuple[float, float]:
+    """Wall seconds of a started pool over all jobs, and the sum of what each job timed itself.
+
+    Every answer must be what `hub add` stored, bit for bit.
+    """
+    with get_context("spawn").Pool(workers) as pool:
+        pool.map(abs, range(workers))
+        started = time.perf_counter()
+        answers = list(pool.imap_unordered(work, jobs, chunksize=1))
+        wall = time.perf_counter() - started
+    for model, _, values in answers:
+        if hub.responses(model).tobytes() != values:
+            raise SystemExit(f"{work.__name__}: {model} answers differently from hub add")
+    return wall, sum(seconds for _, seconds, _ in answers)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=Path, required=True)
     parser.add_argument("--probes", type=Path, action="append", help="[default: made pictures]")
     parser.add_argument("--count", type=int, default=300, help="how many pictures to make")
     parser.add_argument("--max-probes", type=int)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
@@ -93,39 +117,37 @@ def main() -> None:
             probes = [folder / "pictures"]
             probes[0].mkdir()
             make_pictures(probes[0], options.count, options.seed)
-        hub = Hub.create(folder / "hub", probes, str(WORLD_ENCODER), max_probes=options.max_probes)
-        print("hub add ...", file=sys.stderr)
-        started = time.perf_counter()
-        report = hub.add([options.models], limits=Limits(workers=options.workers))
-        add_s = time.perf_counter() - started
-        if report.failures:
-            raise SystemExit(f"models failed: {report.failures}")
-        jobs = [(s, str(hub.folder / "probes"), str(hub.folder / "cache")) for s in sources]
-        wall = {}
-        for name, work in (("bare", bare_model), ("uncached", uncached_model)):
-            print(f"{name} ...", file=sys.stderr)
-            with get_context("spawn").Pool(options.workers) as pool:
-                pool.map(abs, range(options.workers))
-                started = time.perf_counter()
-                answers = list(pool.imap_unordered(work, jobs, chunksize=1))
-                wall[name] = time.perf_counter() - started
-            for model, _, values in answers:
-                if hub.responses(model).tobytes() != values:
-                    raise SystemExit(f"{name}: {model} answers differently from hub add")
-            if name == "bare":
-                loop_s = sum(seconds for _, seconds, _ in answers) / options.workers
+        fresh = Hub.create(
+            folder / "fresh", probes, str(WORLD_ENCODER), max_probes=options.max_probes
+        )
+        times: dict[str, list[float]] = {"hub_add": [], "bare": [], "uncached": [], "loops": []}
+        for number in range(options.repeats):
+            hub = Hub.open(shutil.copytree(fresh.folder, folder / f"hub{number}"))
+            print(f"round {number + 1}: hub add ...", file=sys.stderr)
+            started = time.perf_counter()
+            report = hub.add([options.models], limits=Limits(workers=options.workers))
+            times["hub_add"].append(time.perf_counter() - started)
+            if report.failures:
+                raise SystemExit(f"models failed: {report.failures}")
+            jobs = [(s, str(hub.folder / "probes"), str(hub.folder / "cache")) for s in sources]
+            for name, work in (("bare", bare_model), ("uncached", uncached_model)):
+                print(f"round {number + 1}: {name} ...", file=sys.stderr)
+                wall, loops = run_all(work, jobs, options.workers, hub)
+                times[name].append(wall)
+                if name == "bare":
+                    times["loops"].append(loops / options.workers)
+            pixel_specs = len(list((hub.folder / "cache").glob("*.npy")))
+            shutil.rmtree(hub.folder)
+        middle = {name: statistics.median(seconds) for name, seconds in times.items()}
         result = {
-            "ratio_to_bare": round(add_s / wall["bare"], 3),
-            "ratio_without_cache": round(wall["uncached"] / wall["bare"], 3),
-            "ratio_to_bare_loops_only": round(add_s / loop_s, 3),
-            "hub_add_s": round(add_s, 2),
-            "bare_s": round(wall["bare"], 2),
-            "bare_loops_s_per_worker": round(loop_s, 2),
-            "uncached_s": round(wall["uncached"], 2),
+            "ratio_to_bare": round(middle["hub_add"] / middle["bare"], 3),
+            "ratio_without_cache": round(middle["uncached"] / middle["bare"], 3),
+            "ratio_to_bare_loops_only": round(middle["hub_add"] / middle["loops"], 3),
+            "seconds": {name: [round(s, 2) for s in each] for name, each in times.items()},
             "models": len(sources),
-            "probes": len(hub.probes),
+            "probes": len(fresh.probes),
             "workers": options.workers,
-            "pixel_specs": len(list((hub.folder / "cache").glob("*.npy"))),
+            "pixel_specs": pixel_specs,
             "versions": {
                 "lagotto": lagotto.__version__,
                 "onnxruntime": onnxruntime.__version__,

@@ -1,6 +1,6 @@
 """What `lagotto demo` does: a hub of the bundled models, some searches, and the score of all."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from lagotto.core.files import write_atomically, writing
 from lagotto.core.progress import Progress
 from lagotto.core.types import Hits
 from lagotto.demo import bundled
-from lagotto.evaluation.retrieval import Accuracy, LogitName, accuracy, read_truth
+from lagotto.evaluation.retrieval import Accuracy, LogitName, TruthQuery, accuracy, read_truth
 from lagotto.hubsearch.explain import write_contact_sheet
 from lagotto.hubsearch.pipeline import Hub
 from lagotto.hubsearch.search import LogitQuery
@@ -56,7 +56,7 @@ def take_tour(folder: Path, progress: Progress) -> Tour:
         probes=status.probes,
         searches=searches,
         sheet=sheet,
-        text_to_logit=score_text(hub, progress),
+        text_to_logit=score_texts(hub, read_truth(bundled.TRUTH), progress),
         logit_to_logit=score_logits(hub, bundled.read_classes(), progress),
     )
 
@@ -71,9 +71,8 @@ def _open_or_create(folder: Path, progress: Progress) -> Hub:
     return hub
 
 
-def score_text(hub: Hub, progress: Progress) -> Accuracy:
-    """Accuracy of the texts of the world's truth, over all models."""
-    truth = read_truth(bundled.TRUTH)
+def score_texts(hub: Hub, truth: Sequence[TruthQuery], progress: Progress) -> Accuracy:
+    """Accuracy of text queries over all models."""
     progress.start("scoring texts", len(truth), "queries")
     ranked = []
     for query in truth:

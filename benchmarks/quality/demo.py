@@ -1,0 +1,48 @@
+"""Accuracy on the bundled world, which `lagotto demo` prints too.
+
+    python benchmarks/quality/demo.py --json > benchmarks/results/quality_demo.json
+
+Text -> logit over all concepts that some model knows, and over the kinds of the truth (concepts
+that the encoder's training showed often, seldom, or never by name); logit -> logit for every logit
+whose concept another model knows. The paper's rule, k = 50. Nothing is tuned on these queries.
+"""
+
+import argparse
+import json
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from lagotto.core.progress import Silent
+from lagotto.demo import bundled
+from lagotto.demo.tour import score_texts, take_tour
+from lagotto.evaluation.retrieval import read_truth
+from lagotto.hubsearch.pipeline import Hub
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        tour = take_tour(Path(temporary), Silent())
+        hub = Hub.open(tour.hub)
+        truth = read_truth(bundled.TRUTH)
+        accuracy = {"text -> logit": asdict(tour.text_to_logit)}
+        for kind in sorted({query.kind for query in truth}):
+            queries = [query for query in truth if query.kind == kind]
+            accuracy[f"text -> logit, {kind}"] = asdict(score_texts(hub, queries, Silent()))
+        accuracy["logit -> logit"] = asdict(tour.logit_to_logit)
+        result = {
+            "models": tour.models,
+            "logits": tour.logits,
+            "probes": tour.probes,
+            "probe_digest": hub.probe_digest,
+            "k": 50,
+            "accuracy": accuracy,
+        }
+    print(json.dumps(result, indent=1) if options.json else result)
+
+
+if __name__ == "__main__":
+    main()

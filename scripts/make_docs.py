@@ -1,0 +1,167 @@
+"""Writes docs/cli.md from the commands' own help, and the tables of docs/results.md from JSON.
+
+    python scripts/make_docs.py
+
+A table stands between `<!-- table NAME -->` and `<!-- end -->`; NAME is a function below, and its
+figures come from benchmarks/results/. Nothing in a table is typed by hand.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import typer.main
+
+from lagotto.cli.main import app
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def cli_reference() -> str:
+    """Every command with its help, arguments and options."""
+    parts = ["# Commands", "", "Made from the commands' own help by `make docs`.", ""]
+    for path, command in _commands(typer.main.get_command(app), "lagotto"):
+        context = click.Context(command, info_name=path)
+        parts += [f"## `{path}`", "", (command.help or "").strip(), ""]
+        rows = []
+        for parameter in command.get_params(context):
+            if parameter.name == "help":
+                continue
+            shown = ", ".join(parameter.opts) if parameter.param_type_name == "option" else ""
+            name = shown or parameter.make_metavar(context)
+            text = getattr(parameter, "help", None) or ""
+            rows.append(f"| `{name}` | {text} |")
+        parts += ["| | |", "|---|---|", *rows, ""]
+    return "\n".join(parts)
+
+
+def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if hasattr(command, "commands"):
+        for name, child in sorted(command.commands.items()):
+            yield from _commands(child, f"{path} {name}")
+    else:
+        yield path, command
+
+
+def _read(name: str) -> dict[str, Any]:
+    return dict(json.loads((RESULTS / f"{name}.json").read_text()))
+
+
+def _table(columns: list[str], rows: list[list[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _accuracy(row: dict[str, Any]) -> list[str]:
+    low, high = row["top1_ci95"]
+    return [
+        str(row["queries"]),
+        f"{row['top1']:.3f} ({low:.3f} to {high:.3f})",
+        f"{row['top5']:.3f}",
+    ]
+
+
+def text_search() -> str:
+    """Text -> logit on the shared hub."""
+    found = _read("quality_search")
+    columns = ["queries of truth.json", "n", "Top-1 (95 % interval)", "Top-5"]
+    return _table(
+        columns, [[name, *_accuracy(row)] for name, row in found["text_to_logit"].items()]
+    )
+
+
+def ablation() -> str:
+    """The paper's selections on the shared hub."""
+    found = _read("quality_search")
+    columns = ["probes compared", "n", "Top-1 (95 % interval)", "Top-5"]
+    return _table(columns, [[name, *_accuracy(row)] for name, row in found["ablation"].items()])
+
+
+def logit_search() -> str:
+    """Logit -> logit between the ImageNet models of the shared hub."""
+    found = _read("quality_search")
+    columns = ["query -> answer", "n", "Top-1 (95 % interval)", "Top-5"]
+    return _table(
+        columns, [[name, *_accuracy(row)] for name, row in found["logit_to_logit"].items()]
+    )
+
+
+def demo_search() -> str:
+    """Accuracy on the bundled world."""
+    found = _read("quality_demo")
+    rows = [
+        [name, str(row["queries"]), f"{row['top1']:.3f}", f"{row['top5']:.3f}"]
+        for name, row in found["accuracy"].items()
+    ]
+    return _table(["query", "n", "Top-1", "Top-5"], rows)
+
+
+def probing_speed() -> str:
+    """What `hub add` costs."""
+    found = _read("speed_probing")
+    rows = [
+        ["`hub add`", f"{found['ratio_to_bare']:.2f}"],
+        ["bare inference on prepared arrays (baseline)", "1.00"],
+        ["every model decodes for itself (no shared cache)", f"{found['ratio_without_cache']:.2f}"],
+    ]
+    return _table(["wall time, relative", "ratio"], rows)
+
+
+def search_speed() -> str:
+    """A query over a million logits."""
+    found = _read("speed_search")
+    rows = [
+        ["compiled kernel, probe-major int8", f"{found['ms']:.1f}"],
+        ["numpy kernel, probe-major int8", f"{found['numpy_kernel_ms']:.1f}"],
+        ["plain row-major gather (baseline)", f"{found['row_major_ms']:.0f}"],
+    ]
+    return _table(
+        [f"{found['logits']:,} logits x {found['probes']:,} probes, k = {found['k']}", "ms"], rows
+    )
+
+
+def kills() -> str:
+    """kill -9 and resume."""
+    found = _read("reliability_kill_resume")
+    names = ["kills", "resumed_hubs", "hubs_that_differ", "hubs_that_do_not_verify", "models"]
+    return _table(
+        [name.replace("_", " ") for name in names], [[str(found[name]) for name in names]]
+    )
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    make.__name__: make
+    for make in (
+        text_search,
+        ablation,
+        logit_search,
+        demo_search,
+        probing_speed,
+        search_speed,
+        kills,
+    )
+}
+
+
+def fill_tables(text: str) -> str:
+    """The text with every marked table made anew."""
+
+    def fill(match: re.Match[str]) -> str:
+        return f"<!-- table {match[1]} -->\n{TABLES[match[1]]()}\n<!-- end -->"
+
+    return re.sub(r"<!-- table (\w+) -->.*?<!-- end -->", fill, text, flags=re.DOTALL)
+
+
+def main() -> None:
+    """Writes both files."""
+    (ROOT / "docs" / "cli.md").write_text(cli_reference())
+    results = ROOT / "docs" / "results.md"
+    results.write_text(fill_tables(results.read_text()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Layer 2: zero-shot classification with retrieved captions (X-MoRe)."""

@@ -1,0 +1,62 @@
+"""What the stages of zero-shot classification pass on: captions with embeddings, votes, predictions.
+
+Method: X-MoRe (arXiv 2308.15273), section 3.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Float64, Int64
+
+Mode: TypeAlias = Literal["guarded", "paper", "paper-code", "image-only", "captions-only"]
+
+
+@runtime_checkable
+class Captions(Protocol):
+    """An image-text store in memory maps: rows are unit embeddings of one encoder.
+
+    Captions of one picture are neighbours: those of picture i are `starts[i]` to `starts[i + 1] - 1`.
+    A caption without a picture (text-only) comes after all others.
+    """
+
+    @property
+    def image_embeddings(self) -> Float[np.ndarray, "pictures dim"]:
+        """Pictures, memory-mapped; no rows in a text-only store."""
+
+    @property
+    def text_embeddings(self) -> Float[np.ndarray, "captions dim"]:
+        """Captions, memory-mapped."""
+
+    @property
+    def starts(self) -> Int64[np.ndarray, " pictures_plus_1"]:
+        """First caption of each picture, and the number of captions that have a picture."""
+
+    def texts(self, indices: Sequence[int]) -> list[str]:
+        """The captions as they were written."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievedCaption:
+    """A caption that votes: its place in the store, its text, its cosine with the query image."""
+
+    index: int
+    text: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One picture: probabilities over the labels by each vote and together.
+
+    `weights` are those of the image vote and the caption vote, summing to 1. `declined` says why the
+    captions were not asked, or is empty. `captions` are best first.
+    """
+
+    path: str
+    probabilities: Float64[np.ndarray, " labels"]
+    image_only: Float64[np.ndarray, " labels"]
+    weights: tuple[float, float]
+    captions: tuple[RetrievedCaption, ...]
+    declined: str = ""
