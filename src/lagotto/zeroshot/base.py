@@ -1,4 +1,4 @@
-"""What the stages of zero-shot classification pass on: captions with embeddings, votes, predictions.
+"""What the stages of zero-shot classification pass on: captions, votes, predictions.
 
 Method: X-MoRe (arXiv 2308.15273), section 3.
 """
@@ -17,8 +17,8 @@ Mode: TypeAlias = Literal["guarded", "paper", "paper-code", "image-only", "capti
 class Captions(Protocol):
     """An image-text store in memory maps: rows are unit embeddings of one encoder.
 
-    Captions of one picture are neighbours: those of picture i are `starts[i]` to `starts[i + 1] - 1`.
-    A caption without a picture (text-only) comes after all others.
+    Captions of one picture are neighbours: `starts[i]` to `starts[i + 1] - 1` are those of
+    picture i. A caption without a picture (text-only) comes after all others.
     """
 
     @property
@@ -50,8 +50,8 @@ class RetrievedCaption:
 class Prediction:
     """One picture: probabilities over the labels by each vote and together.
 
-    `weights` are those of the image vote and the caption vote, summing to 1. `declined` says why the
-    captions were not asked, or is empty. `captions` are best first.
+    `weights` are those of the image vote and the caption vote, summing to 1. `declined` says why
+    the captions were not asked, or is empty. `captions` are best first.
     """
 
     path: str
