@@ -11,15 +11,15 @@ import numpy as np
 from jaxtyping import Float32
 
 from lagotto.core.errors import UsageError
+from lagotto.core.files import writing
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import Hits, Probe, SetAside
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
-from lagotto.hubsearch.blocks import open_blocks
 from lagotto.hubsearch.catalogue import Catalogue
 from lagotto.hubsearch.creation import create_hub
 from lagotto.hubsearch.descriptors import standardise
-from lagotto.hubsearch.intake import AddReport, add_models, rebuild_blocks
+from lagotto.hubsearch.intake import AddReport, add_models, current_blocks, rebuild_blocks
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.lock import hub_lock
 from lagotto.hubsearch.manifest import Manifest, check_encoder, read_manifest
@@ -194,15 +194,13 @@ class Hub:
     def gallery(self) -> Gallery:
         """Everything that can be found; blocks that are out of date are rebuilt first."""
         if self._gallery is None:
-            with Catalogue(self._layout.catalogue) as catalogue:
-                records = catalogue.models("done")
-            rebuild_blocks(self._layout, records, self.probe_digest)
-            blocks = open_blocks(self._layout.blocks, self.probe_digest)
+            blocks, records, notes = current_blocks(self._layout, self.probe_digest)
             self._gallery = Gallery(
                 blocks=blocks,
                 names={record.digest: record.name for record in records},
                 labels=cache(self._labels),
                 read=lru_cache(_OPEN_RESPONSES)(self._read),
+                notes=notes,
             )
         return self._gallery
 
@@ -213,6 +211,11 @@ class Hub:
         if record.status != "done":
             raise UsageError(f"model {model!r} has no responses: it is {record.status}")
         return read_responses(self._layout.responses_of(record.digest)).values
+
+    def labels(self, model: str) -> tuple[str | None, ...]:
+        """The published label of each logit, None where there is none; UsageError as above."""
+        with Catalogue(self._layout.catalogue) as catalogue:
+            return catalogue.logit_labels(catalogue.find(model).digest)
 
     def descriptor(self, model: str, logit: int) -> Float32[np.ndarray, " probes"]:
         """One logit's responses, standardised over the probes."""
@@ -233,21 +236,23 @@ class Hub:
         with hub_lock(self.folder), Catalogue(self._layout.catalogue, writable=True) as catalogue:
             removed = catalogue.remove(model)
             self._gallery = None
-            self._layout.responses_of(removed.digest).unlink(missing_ok=True)
+            path = self._layout.responses_of(removed.digest)
+            with writing(path):
+                path.unlink(missing_ok=True)
             rebuild_blocks(self._layout, catalogue.models("done"), self.probe_digest)
 
     def _logit_vector(self, query: LogitQuery) -> QueryVector:
         """Of a model in the hub by name, else of a model file, which is probed for the occasion."""
         with Catalogue(self._layout.catalogue) as catalogue:
-            known = catalogue.has(query.model)
-        if known or not Path(query.model).exists():
-            name, responses, itself = query.model, self.responses(query.model), True
-        else:
-            name, itself = query.model, False
+            outside = not catalogue.has(query.model) and Path(query.model).exists()
+            itself = None if outside else (catalogue.find(query.model).name, query.index)
+        if outside:
             responses = probe_outside(
                 Path(query.model), self.probe_set, self._layout.cache, Limits()
             )
-        check_logit(name, query.index, responses.shape[1])
+        else:
+            responses = self.responses(query.model)
+        check_logit(query.model, query.index, responses.shape[1])
         return logit_vector(query, responses[:, query.index], itself)
 
     def _read(self, digest: str) -> Responses:
