@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import typer.main
 
 from lagotto.cli.main import app
@@ -25,14 +24,11 @@ def cli_reference() -> str:
     """Every command with its help, arguments and options."""
     parts = ["# Commands", "", "Made from the commands' own help by `make docs`.", ""]
     for path, command in _commands(typer.main.get_command(app), "lagotto"):
-        context = click.Context(command, info_name=path)
         parts += [f"## `{path}`", "", (command.help or "").strip(), ""]
         rows = []
-        for parameter in command.get_params(context):
-            if parameter.name == "help":
-                continue
+        for parameter in command.params:
             shown = ", ".join(parameter.opts) if parameter.param_type_name == "option" else ""
-            name = shown or parameter.make_metavar(context)
+            name = shown or parameter.metavar or parameter.name.upper()
             text = getattr(parameter, "help", None) or ""
             rows.append(f"| `{name}` | {text} |")
         parts += ["| | |", "|---|---|", *rows, ""]
