@@ -4,8 +4,8 @@ import sys
 
 import typer
 
-from lagotto.cli import demo, hub, search
-from lagotto.cli.output import notice
+from lagotto.cli import captions, demo, hub, search
+from lagotto.cli.output import flush, give_up_stdout, notice, printable
 from lagotto.core.errors import LagottoError
 
 app = typer.Typer(
@@ -17,11 +17,12 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(hub.app, name="hub")
+app.add_typer(captions.app, name="captions")
 app.command("search")(search.search)
 app.command("demo")(demo.demo)
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool | None) -> None:
     if wanted:
         from lagotto import __version__
 
@@ -31,8 +32,8 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
+    version: bool | None = typer.Option(
+        None, "--version", callback=_version, is_eager=True, help="Print the version and exit."
     ),
 ) -> None:
     pass
@@ -41,12 +42,15 @@ def _root(
 def main() -> None:
     """Runs the command line: exit 0, 1 for an error of ours, 2 for a wrong call."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            flush()
     except LagottoError as error:
-        notice(f"lagotto: {error}")
+        notice(f"lagotto: {printable(str(error))}")
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        sys.stderr.close()
+        give_up_stdout()
         sys.exit(1)
 
 

@@ -1,15 +1,19 @@
 """The one output sink: data on stdout, notices and progress on stderr."""
 
+import atexit
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lagotto.core.types import JsonObject
+from lagotto.core.errors import LagottoError
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+    from lagotto.core.types import JsonObject
 
 
 def printable(text: str) -> str:
@@ -17,14 +21,48 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def print_json(value: JsonObject) -> None:
-    """One JSON object on stdout and nothing else."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+def print_json(value: "JsonObject") -> None:
+    """One JSON object on stdout and nothing else; ASCII where stdout cannot show the rest."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if _shown(text) != text:
+        text = json.dumps(value, allow_nan=False)
+    _write(text + "\n")
 
 
 def print_line(text: str = "") -> None:
     """One line of the answer on stdout."""
-    sys.stdout.write(text + "\n")
+    _write(_shown(text) + "\n")
+
+
+def flush() -> None:
+    """Sends what was printed on its way; raises LagottoError where stdout does not take it."""
+    _write("")
+
+
+def give_up_stdout() -> None:
+    """Drops what stdout did not take, so that the end of the process does not try again."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)
+
+
+def _shown(text: str) -> str:
+    """The text with what stdout's encoding does not have written as escapes."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _write(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # the reader has seen enough
+    except OSError as error:
+        give_up_stdout()
+        raise LagottoError(
+            f"cannot write the answer: {error.strerror}; free space or write it elsewhere"
+        ) from error
 
 
 def notice(text: str) -> None:
@@ -68,9 +106,10 @@ class ProgressBar:
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
             console=Console(stderr=True),
-            transient=not sys.stderr.isatty(),
+            disable=not sys.stderr.isatty(),
         )
         self._bar.start()
+        atexit.register(self.finish)  # an error or Ctrl-C leaves the terminal as it was
         self._task = self._bar.add_task(stage, total=total, unit=unit, rate="", note="")
 
     def advance(self, units: int, note: str = "") -> None:
@@ -87,4 +126,5 @@ class ProgressBar:
         """Closes the bar."""
         if self._bar is not None:
             self._bar.stop()
+            atexit.unregister(self.finish)
         self._bar = None

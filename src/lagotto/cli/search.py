@@ -71,6 +71,8 @@ def search(
         print_hits(found)
     if explain is not None:
         _explain(opened, vector, found, explain, as_json)
+        if not quiet:
+            notice(f"contact sheet: {explain}")
 
 
 def _as_json(hub: Path, found: "Hits", elapsed_s: float) -> "JsonObject":
@@ -118,4 +120,3 @@ def _explain(hub: "Hub", vector: "QueryVector", found: "Hits", file: Path, as_js
         ]
         print_table(["probe", "query", *names], rows, frozenset(["query", *names]))
     write_contact_sheet(hub, vector, found, file)
-    notice(f"contact sheet: {file}")

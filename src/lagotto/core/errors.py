@@ -33,6 +33,10 @@ class ProbeError(LagottoError):
     """A probe source yields no usable probe set."""
 
 
+class CaptionError(LagottoError):
+    """A caption source yields no usable pair, or a caption store is missing or damaged."""
+
+
 class HubError(LagottoError):
     """A hub folder is missing, damaged, of another format version or cannot be written."""
 

@@ -16,7 +16,7 @@ from lagotto.hubsearch.decoding import prepare_pixels
 from lagotto.hubsearch.embedding import embed_probes, write_embeddings
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.manifest import Manifest, write_manifest
-from lagotto.hubsearch.probe_set import ProbeSet
+from lagotto.hubsearch.probe_set import PROBES_NAME, SET_ASIDE_NAME, ProbeSet
 from lagotto.hubsearch.probing import Limits
 
 
@@ -102,5 +102,7 @@ def _fill(
         probe_digest=probe_set.digest,
         probes=len(probe_set.probes),
         embeddings_sha256=sha256_file(layout.embeddings),
+        probe_list_sha256=sha256_file(layout.probes / PROBES_NAME),
+        set_aside_sha256=sha256_file(layout.probes / SET_ASIDE_NAME),
     )
     write_manifest(layout.folder, manifest)

@@ -1,5 +1,6 @@
 """Models that a user lists → models of the hub: planned, probed, recorded, their blocks built."""
 
+import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -8,11 +9,11 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-from lagotto.core.errors import ModelError
+from lagotto.core.errors import HubError, ModelError
 from lagotto.core.files import writing
 from lagotto.core.progress import Progress
 from lagotto.core.types import JsonObject, ModelSource
-from lagotto.hubsearch.blocks import BlockSource, build_blocks
+from lagotto.hubsearch.blocks import Block, BlockSource, build_blocks, open_blocks
 from lagotto.hubsearch.catalogue import Catalogue
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.lock import hub_lock
@@ -34,8 +35,9 @@ class AddReport:
     copies: tuple[tuple[str, str], ...]
 
     def as_json(self) -> JsonObject:
-        """The fields by name."""
-        return asdict(self)
+        """The fields by name, tuples as lists."""
+        fields: JsonObject = json.loads(json.dumps(asdict(self)))
+        return fields
 
 
 def add_models(
@@ -50,14 +52,15 @@ def add_models(
         _tidy(layout, catalogue)
         sources = _digests(scan_models(paths), progress)
         run = catalogue.start_run({"paths": [str(path) for path in paths]}, _now())
-        listings = [Listing(d, source.name, str(source.file)) for d, source in sources]
+        listings = [Listing(d, source.name, _place(source.file)) for d, source in sources]
         plan = catalogue.plan(listings)
         runner = limits.start()
         done: set[str] = set()
         failed: set[str] = set()
         try:
             pending = _pending(plan, sources)
-            layout.staging.mkdir()
+            with writing(layout.staging):
+                layout.staging.mkdir()
             for probed in probe_models(
                 runner, pending, probe_set, layout.cache, layout.staging, progress
             ):
@@ -78,6 +81,41 @@ def rebuild_blocks(layout: HubLayout, records: Sequence[ModelRecord], probe_dige
     build_blocks(layout.blocks, sources, probe_digest)
 
 
+def current_blocks(
+    layout: HubLayout, probe_digest: str
+) -> tuple[list[Block], tuple[ModelRecord, ...], tuple[str, ...]]:
+    """Blocks of the done models, their records, and notes; rebuilt first if out of date.
+
+    Where they cannot be rebuilt now (another process adds models, the hub is read-only), what they
+    hold is given, with a note; raises HubError if that is nothing.
+    """
+    with Catalogue(layout.catalogue) as catalogue:
+        records = catalogue.models("done")
+    try:
+        blocks = open_blocks(layout.blocks, probe_digest)
+    except HubError:
+        blocks = []
+    held = [(m.behaviour_digest, m.responses_sha256) for block in blocks for m in block.models]
+    wanted = [(record.digest, record.responses_sha256) for record in records]
+    if held == wanted:
+        return blocks, records, ()
+    try:
+        with hub_lock(layout.folder), Catalogue(layout.catalogue) as catalogue:
+            records = catalogue.models("done")
+            rebuild_blocks(layout, records, probe_digest)
+            return open_blocks(layout.blocks, probe_digest), records, ()
+    except HubError as error:
+        if not held or not set(held) <= set(wanted):
+            raise
+        note = f"{len(wanted) - len(held)} models of the hub are not searched yet: {error}"
+        return blocks, records, (note,)
+
+
+def _place(file: Path) -> str:
+    """A path as the catalogue keeps it: bytes of a name that are no UTF-8 become escapes."""
+    return os.fsencode(file).decode("utf-8", "backslashreplace")
+
+
 def _tidy(layout: HubLayout, catalogue: Catalogue) -> None:
     """Clears what a killed run left, and notes models whose responses are gone."""
     with writing(layout.staging):
@@ -91,6 +129,7 @@ def _tidy(layout: HubLayout, catalogue: Catalogue) -> None:
         else:
             catalogue.record_lost(record.digest)
     with writing(layout.responses):
+        layout.responses.mkdir(exist_ok=True)
         for path in layout.responses.iterdir():
             if path.name not in recorded:
                 path.unlink()

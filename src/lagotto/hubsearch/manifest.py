@@ -1,6 +1,7 @@
 """The manifest of a hub: which format, which encoder, which probes; refused where they differ."""
 
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,16 @@ from lagotto.hubsearch.probe_set import ProbeSet
 FORMAT = "lagotto-hub"
 VERSION = 1
 MANIFEST_NAME = "hub.json"
+_RESTORE = "restore it from a copy, or make the hub anew"
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What made a hub; `encoder_spec` is where its encoder was when it was made."""
+    """What made a hub; `encoder_spec` is where its encoder was when it was made.
+
+    `probe_list_sha256` and `set_aside_sha256` are of the probe set's two lists, which hold sources,
+    captions and reasons that the probe digest does not cover.
+    """
 
     encoder_spec: str
     encoder_name: str
@@ -26,6 +32,8 @@ class Manifest:
     probe_digest: str
     probes: int
     embeddings_sha256: str
+    probe_list_sha256: str
+    set_aside_sha256: str
     dtype: str = "int8"
 
     def open_probes(self, folder: Path) -> ProbeSet:
@@ -47,9 +55,18 @@ class Manifest:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Writes HUB/hub.json."""
+    """Writes HUB/hub.json; its `sha256` is that of all the rest, as canonical JSON."""
     content: JsonObject = {"format": FORMAT, "version": VERSION, **asdict(manifest)}
+    content["sha256"] = _digest(content)
     write_atomically(folder / MANIFEST_NAME, canonical_json(content))
+
+
+def _digest(content: JsonObject) -> str:
+    rest = {key: value for key, value in content.items() if key != "sha256"}
+    try:
+        return sha256(canonical_json(rest)).hexdigest()
+    except ValueError:  # NaN, which no writer puts there
+        return ""
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -81,7 +98,9 @@ def read_manifest(folder: Path) -> Manifest:
         if not isinstance(value, int if name == "probes" else str)
     ]
     if wrong:
-        raise HubError(f"hub manifest {path} is damaged: no valid {', '.join(wrong)}")
+        raise HubError(f"hub manifest {path} is damaged: no valid {', '.join(wrong)}; {_RESTORE}")
+    if content.get("sha256") != _digest(content):
+        raise HubError(f"hub manifest {path} was altered; {_RESTORE}")
     return Manifest(**fields)  # type: ignore[arg-type]  # checked just above
 
 

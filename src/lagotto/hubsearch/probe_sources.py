@@ -3,7 +3,6 @@
 Order is that of the source (a folder's files by relative path), never that of the file system.
 """
 
-import json
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -13,13 +12,23 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from lagotto.core.captioned import (
+    CAPTION_COLUMNS,
+    PATH_COLUMNS,
+    PICTURE_COLUMNS,
+    captioned_line,
+    captions_in,
+    columns_of,
+    first_named,
+    merged,
+    picture_column,
+    storable,
+    struct_fields,
+)
 from lagotto.core.errors import PictureError, ProbeError, UsageError
 from lagotto.core.images import IMAGE_SUFFIXES, read_picture_file
 
 MANIFEST_SUFFIXES = (".jsonl", ".ndjson")
-PATH_KEYS = ("image", "path", "file_name", "file")
-CAPTION_KEYS = ("captions", "caption", "text")
-PICTURE_COLUMNS = ("image", "jpg", "jpeg", "png", "image_bytes", "bytes")
 NAME_COLUMNS = ("path", "file_name", "file")
 
 _BATCH_ROWS = 16
@@ -67,10 +76,10 @@ def _read_folder(folder: Path) -> Iterator[Candidate]:
         for name in files:
             if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
                 file = Path(place, name)
-                found.append((_printable(file.relative_to(root).as_posix()), file))
+                found.append((storable(file.relative_to(root).as_posix()), file))
     for name, file in sorted(found):
         load = _leaving if _leaves(file, root) else partial(read_picture_file, file)
-        yield Candidate(f"{_printable(root.name)}/{name}", load)
+        yield Candidate(f"{storable(root.name)}/{name}", load)
 
 
 def _refuse_folder(error: OSError) -> None:
@@ -88,11 +97,6 @@ def _leaves(file: Path, root: Path) -> bool:
 def _leaving() -> bytes:
     """The load of such a link."""
     raise PictureError("a link that leaves the folder; copy the picture into the folder")
-
-
-def _printable(name: str) -> str:
-    """A text that can be printed and stored, also where a file name's bytes are not UTF-8."""
-    return name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _read_manifest(manifest: Path) -> Iterator[Candidate]:
@@ -114,42 +118,20 @@ def _read_manifest(manifest: Path) -> Iterator[Candidate]:
         raise ProbeError(f"{manifest} is not UTF-8 text; save it as UTF-8") from error
     for name, said in captions.items():
         load = partial(read_picture_file, folder / name)
-        yield Candidate(_printable(f"{folder.name}/{name}"), load, said)
+        yield Candidate(storable(f"{folder.name}/{name}"), load, said)
 
 
 def _manifest_line(line: str, where: str) -> tuple[str, tuple[str, ...]]:
     """(picture path, captions) of one line."""
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ProbeError(f"{where} is not JSON; each line must be one JSON object") from error
-    if not isinstance(row, dict):
-        raise ProbeError(f"{where} is not an object; each line must be one JSON object")
-    name = next((row[key] for key in PATH_KEYS if key in row), None)
-    if not isinstance(name, str) or not name or "\0" in name:
+        name, said = captioned_line(line)
+    except ValueError as error:
+        raise ProbeError(f"{where} {error}") from error
+    if name is None:
         raise ProbeError(
-            f"{where} names no picture; give its path as one of {', '.join(PATH_KEYS)}"
+            f"{where} names no picture; give its path as one of {', '.join(PATH_COLUMNS)}"
         )
-    said = next((row[key] for key in CAPTION_KEYS if key in row), None)
-    try:
-        return name, _captions(said)
-    except TypeError as error:
-        raise ProbeError(f"{where} has captions that are neither a text nor a list") from error
-
-
-def _captions(value: object) -> tuple[str, ...]:
-    """The captions in a text, a list of texts or None; TypeError for anything else."""
-    texts: list[str] = []
-    for text in value if isinstance(value, list) else [] if value is None else [value]:
-        if not isinstance(text, str):
-            raise TypeError(type(text).__name__)
-        texts.append(_printable(text.strip()))
-    return merged((), tuple(text for text in texts if text))
-
-
-def merged(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
-    """All captions of both, each once, in order."""
-    return tuple(dict.fromkeys(first + second))
+    return name, said
 
 
 def _read_parquet(path: Path) -> Iterator[Candidate]:
@@ -161,11 +143,8 @@ def _read_parquet(path: Path) -> Iterator[Candidate]:
         file = pq.ParquetFile(path, buffer_size=_READ_BUFFER_BYTES, pre_buffer=False)
         schema = file.schema_arrow
         column, is_struct = _picture_column(path, schema)
-        wanted = [
-            next((name for name in names if name in schema.names), None)
-            for names in (NAME_COLUMNS, CAPTION_KEYS)
-        ]
-        if wanted[0] is None and is_struct and "path" in _field_names(schema.field(column).type):
+        wanted = [first_named(names, schema.names) for names in (NAME_COLUMNS, CAPTION_COLUMNS)]
+        if wanted[0] is None and is_struct and "path" in struct_fields(schema.field(column).type):
             wanted[0] = f"{column}.path"
         pictures = _PictureColumn(path, file, column)
         row = 0
@@ -186,40 +165,26 @@ def _parquet_candidate(
     """The candidate of one row; an unnamed row is named by its number, from 0."""
     if isinstance(name, dict):
         name = name.get("path")
-    table = _printable(pictures.path.name)
+    table = storable(pictures.path.name)
     try:
-        captions = _captions(texts)
+        captions = captions_in(texts)
     except TypeError as error:
         raise ProbeError(
             f"{pictures.path} row {row} has captions that are neither a text nor a list"
         ) from error
-    source = _printable(f"{table}/{name}") if isinstance(name, str) and name else f"{table}#{row}"
+    source = storable(f"{table}/{name}") if isinstance(name, str) and name else f"{table}#{row}"
     return Candidate(source, partial(pictures.read, row), captions)
 
 
 def _picture_column(path: Path, schema: Any) -> tuple[str, bool]:
     """(name of the column that holds pictures, whether as a struct with `bytes`)."""
-    import pyarrow as pa
-
-    for name in PICTURE_COLUMNS:
-        if name in schema.names:
-            kind = schema.field(name).type
-            if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-                return name, False
-            if "bytes" in _field_names(kind):
-                return name, True
-    found = ", ".join(f"{field.name} ({str(field.type)[:40]})" for field in schema)
-    raise ProbeError(
-        f"{path} has no column of pictures; found {found or 'no columns'}; give one of "
-        f"{', '.join(PICTURE_COLUMNS)} as binary, or as a struct with bytes and path"
-    )
-
-
-def _field_names(kind: Any) -> list[str]:
-    """The names in a struct type; none for another type."""
-    import pyarrow as pa
-
-    return [field.name for field in kind] if pa.types.is_struct(kind) else []
+    found = picture_column(schema)
+    if found is None:
+        raise ProbeError(
+            f"{path} has no column of pictures; found {columns_of(schema)}; give one of "
+            f"{', '.join(PICTURE_COLUMNS)} as binary, or as a struct with bytes and path"
+        )
+    return found
 
 
 def _unreadable_parquet(path: Path, error: Exception) -> ProbeError:

@@ -4,10 +4,11 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from lagotto.core.captioned import merged
 from lagotto.core.errors import PictureError, ProbeError, UsageError
 from lagotto.core.images import decode_picture
 from lagotto.core.types import Probe, SetAside
-from lagotto.hubsearch.probe_sources import Candidate, merged, read_probe_source
+from lagotto.hubsearch.probe_sources import Candidate, read_probe_source
 
 __all__ = ["MIN_PROBES", "Candidate", "Chosen", "choose_probes", "read_probe_source"]
 

@@ -162,8 +162,14 @@ def _pixels(outcome: Outcome) -> PixelSpec:
 
 
 def _facts(outcome: Outcome, staged: Path, probe_set: ProbeSet) -> ModelFacts:
-    """What the catalogue keeps of a model, checked against the file that its worker wrote."""
-    spec = _value(outcome).get("spec")
+    """What the catalogue keeps of a model, checked against the file that its worker wrote.
+
+    Raises HubError where the worker could not write it: no other model's would be written either.
+    """
+    value = _value(outcome)
+    if "unwritable" in value:
+        raise HubError(str(value["unwritable"]))
+    spec = value.get("spec")
     try:
         responses = read_responses(staged, probe_set.digest)
     except HubError as error:

@@ -49,10 +49,14 @@ def image_vector(
 
 
 def logit_vector(
-    query: LogitQuery, responses: Float32[np.ndarray, " probes"], in_hub: bool
+    query: LogitQuery,
+    responses: Float32[np.ndarray, " probes"],
+    itself: tuple[str, int] | None,
 ) -> QueryVector:
-    """The responses of a logit, standardised; a logit of the hub does not find itself."""
-    itself = (query.model, query.index) if in_hub else None
+    """The responses of a logit, standardised.
+
+    `itself` is the logit of the hub that it is, if it is one, by its model's own name.
+    """
     name = Query("logit", f"{query.model}:{query.index}")
     return QueryVector(name, standardise_query(responses), itself)
 

@@ -43,7 +43,7 @@ class LogitQuery:
     def parse(cls, text: str) -> "LogitQuery":
         """From MODEL:INDEX; raises UsageError for another form."""
         model, colon, index = text.rpartition(":")
-        if not colon or not model or not index.isdecimal():
+        if not colon or not model or not index.isdecimal() or len(index) > 9:
             raise UsageError(
                 f"{text!r} does not name a logit; write MODEL:INDEX, for example exp_final_v3:7"
             )
@@ -75,12 +75,16 @@ class QueryVector:
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """All searchable logits of a hub: blocks, and each model's name and labels by digest."""
+    """All searchable logits of a hub: blocks, and each model's name and labels by digest.
+
+    `notes` tell what is missing.
+    """
 
     blocks: Sequence[Block]
     names: Mapping[str, str]
     labels: Callable[[str], Sequence[str | None]]
     read: Callable[[str], Responses]
+    notes: tuple[str, ...] = ()
 
     def places(self) -> tuple[Int64[np.ndarray, " models"], list[str]]:
         """First column of each model over all blocks joined, and its behaviour digest."""
@@ -143,7 +147,8 @@ def find_nearest(
                 confidence=confidence(distance),
             )
         )
-    return Hits(vector.query, used_k, tuple(hits), tuple(probes.tolist()), vector.notes)
+    notes = (*vector.notes, *gallery.notes)
+    return Hits(vector.query, used_k, tuple(hits), tuple(probes.tolist()), notes)
 
 
 def _leave_out(

@@ -1,5 +1,6 @@
 """What a hub holds, for `lagotto hub status`."""
 
+import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -53,8 +54,9 @@ class HubStatus:
     copies: tuple[tuple[str, str], ...]
 
     def as_json(self) -> JsonObject:
-        """The fields by name."""
-        return asdict(self)
+        """The fields by name, tuples as lists."""
+        fields: JsonObject = json.loads(json.dumps(asdict(self)))
+        return fields
 
 
 def read_status(layout: HubLayout, manifest: Manifest) -> HubStatus:

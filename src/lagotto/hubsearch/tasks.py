@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lagotto.core.errors import ModelError
+from lagotto.core.errors import HubError, ModelError
 from lagotto.core.types import JsonObject, ModelSource, ModelSpec
 from lagotto.hubsearch.probe_cache import ProbeCache, spec_to_json
 from lagotto.hubsearch.responses import ResponsesHeader, write_responses
@@ -45,8 +45,9 @@ def inspect_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonO
 def probe_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObject:
     """Runs a model over all cached probes and writes its raw responses to `payload["out"]`.
 
-    Gives the resolved spec. `progress` counts pictures. Raises ModelError if no response is finite
-    or the number of outputs changes between pictures.
+    Gives the resolved spec as {"spec": ...}, or {"unwritable": reason} where the file cannot be
+    written, which is no fault of the model. `progress` counts pictures. Raises ModelError if no
+    response is finite or the number of outputs changes between pictures.
     """
     model = _load(payload)
     spec = model.spec
@@ -67,7 +68,10 @@ def probe_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObj
         framework=spec.framework,
         logits_source=spec.logits_source,
     )
-    write_responses(Path(str(payload["out"])), values, header)
+    try:
+        write_responses(Path(str(payload["out"])), values, header)
+    except HubError as error:
+        return {"unwritable": str(error)}
     return {"spec": spec_to_record(spec)}
 
 

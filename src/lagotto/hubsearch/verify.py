@@ -10,7 +10,7 @@ from lagotto.hubsearch.blocks import damaged_blocks, open_blocks
 from lagotto.hubsearch.catalogue import Catalogue
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.manifest import Manifest, read_manifest
-from lagotto.hubsearch.probe_set import ProbeSet
+from lagotto.hubsearch.probe_set import PROBES_NAME, SET_ASIDE_NAME, ProbeSet
 from lagotto.hubsearch.records import ModelRecord
 from lagotto.hubsearch.responses import read_responses
 from lagotto.hubsearch.tensorfile import is_intact
@@ -52,11 +52,16 @@ def _probe_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
         yield Damage("probe set", f"is {found}, and the manifest names {expected}", _RESTORE)
     for line in probe_set.verify():
         yield Damage("probe set", line, _RESTORE)
-    try:
-        if sha256_file(layout.embeddings) != manifest.embeddings_sha256:
-            yield Damage(str(layout.embeddings), "altered", _RESTORE)
-    except HubError as error:
-        yield Damage(str(layout.embeddings), str(error), _RESTORE)
+    for path, expected_sha256 in (
+        (layout.embeddings, manifest.embeddings_sha256),
+        (layout.probes / PROBES_NAME, manifest.probe_list_sha256),
+        (layout.probes / SET_ASIDE_NAME, manifest.set_aside_sha256),
+    ):
+        try:
+            if sha256_file(path) != expected_sha256:
+                yield Damage(str(path), "altered", _RESTORE)
+        except HubError as error:
+            yield Damage(str(path), str(error), _RESTORE)
 
 
 def _model_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:

@@ -17,8 +17,8 @@ Mode: TypeAlias = Literal["guarded", "paper", "paper-code", "image-only", "capti
 class Captions(Protocol):
     """An image-text store in memory maps: rows are unit embeddings of one encoder.
 
-    Captions of one picture are neighbours: `starts[i]` to `starts[i + 1] - 1` are those of
-    picture i. A caption without a picture (text-only) comes after all others.
+    Captions of one picture are neighbours: `starts[i]` to `ends[i] - 1` are those of picture i.
+    What is in no such range has no picture (text-only).
     """
 
     @property
@@ -31,7 +31,11 @@ class Captions(Protocol):
 
     @property
     def starts(self) -> Int64[np.ndarray, " pictures_plus_1"]:
-        """First caption of each picture, and the number of captions that have a picture."""
+        """First caption of each picture, and one past the last caption that has a picture."""
+
+    @property
+    def ends(self) -> Int64[np.ndarray, " pictures"]:
+        """One past the last caption of each picture."""
 
     def texts(self, indices: Sequence[int]) -> list[str]:
         """The captions as they were written."""

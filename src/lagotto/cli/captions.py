@@ -1,0 +1,191 @@
+"""`lagotto captions`: keep a store of captioned pictures, and look into it."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from lagotto.cli.hub import JSON, QUIET, bar
+from lagotto.cli.output import notice, print_json, print_line, print_table, printable
+
+if TYPE_CHECKING:
+    from lagotto.core.types import JsonValue
+    from lagotto.zeroshot.caption_intake import IntakeReport
+    from lagotto.zeroshot.caption_needs import Needs
+    from lagotto.zeroshot.caption_search import Found
+
+app = typer.Typer(
+    help="Make a store of captioned pictures and keep it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+STORE = typer.Argument(metavar="STORE", help="The store's folder.")
+PAIRS = typer.Option(
+    ...,
+    help="Folder with captions.jsonl or metadata.csv, COCO captions json, parquet, webdataset tar, "
+    "clip-retrieval folder, or text with a caption a line; may be repeated.",
+)
+IMAGES = typer.Option(None, help="Where the pictures of a COCO captions json are.")
+MOVED = typer.Option(None, help="Where the store's encoder is now, if it was moved.")
+
+
+def _announce(needs: "Needs") -> None:
+    for note in needs.notes:
+        notice(f"note: {printable(note)}")
+    notice(
+        f"about {needs.pictures:,} pictures and {needs.captions:,} captions: at most "
+        f"{needs.disk_bytes / 1e6:,.1f} MB on disk ({needs.free_bytes / 1e6:,.0f} MB free), about "
+        f"{needs.memory_bytes / 1e6:,.0f} MB of memory beside the encoder"
+    )
+
+
+def _report(store: Path, report: "IntakeReport", quiet: bool, as_json: bool) -> None:
+    if as_json:
+        print_json({"store": str(store), **report.as_json()})
+        return
+    print_line(
+        f"{store}: {report.pictures:,} pictures and {report.captions:,} captions added "
+        f"({report.text_only:,} of them text alone), {report.folded:,} already there, "
+        f"{report.set_aside:,} set aside"
+    )
+    if report.set_aside and not quiet:
+        notice(f"why: {store / 'set_aside.jsonl'}")
+
+
+@app.command()
+def create(
+    store: Path = STORE,
+    pairs: list[Path] = PAIRS,
+    encoder: str = typer.Option(
+        ..., help="Folder with an ONNX dual encoder in the Hugging Face layout."
+    ),
+    images: Path | None = IMAGES,
+    quiet: bool = QUIET,
+    as_json: bool = JSON,
+) -> None:
+    """Make a new store: embed pictures and captions once.
+
+    Example: lagotto captions create my-captions --pairs photos/ --encoder clip-onnx/
+    """
+    from lagotto.zeroshot.caption_store import CaptionStore
+
+    report = CaptionStore.begin(store, encoder).fill(
+        pairs, images=images, progress=bar(quiet), announce=None if quiet else _announce
+    )
+    _report(store, report, quiet, as_json)
+
+
+@app.command()
+def add(
+    store: Path = STORE,
+    pairs: list[Path] = PAIRS,
+    images: Path | None = IMAGES,
+    encoder: str | None = MOVED,
+    quiet: bool = QUIET,
+    as_json: bool = JSON,
+) -> None:
+    """Add what is new; run it again to go on after a run that was cut off.
+
+    Example: lagotto captions add my-captions --pairs more-captions.txt
+    """
+    from lagotto.zeroshot.caption_store import CaptionStore
+
+    report = CaptionStore.open(store, encoder).add(
+        pairs, images=images, progress=bar(quiet), announce=None if quiet else _announce
+    )
+    _report(store, report, quiet, as_json)
+
+
+@app.command()
+def search(
+    store: Path = STORE,
+    query: str = typer.Argument(metavar="TEXT|IMAGE", help="Words, or the path of a picture."),
+    top: int = typer.Option(10, min=1, help="How many of each."),
+    encoder: str | None = MOVED,
+    as_json: bool = JSON,
+) -> None:
+    """Show the captions, and for a picture also the pictures, nearest to a query.
+
+    Example: lagotto captions search my-captions "a dog in the snow" --top 5
+    """
+    from lagotto.zeroshot.caption_search import search_picture, search_text
+    from lagotto.zeroshot.caption_store import CaptionStore
+
+    opened = CaptionStore.open(store, encoder)
+    is_picture = Path(query).is_file()
+    opened.encoder  # noqa: B018  # loaded before the clock starts
+    started = time.perf_counter()
+    if is_picture:
+        found = search_picture(opened, Path(query), top)
+    else:
+        found = search_text(opened, query, top)
+    elapsed_s = time.perf_counter() - started
+    sources = opened.sources([caption.index for caption in found.captions])
+    if not as_json:
+        _print_found(found, sources)
+        return
+    captions: list[JsonValue] = [
+        {"rank": rank, "similarity": each.similarity, "text": each.text, "source": source}
+        for rank, (each, source) in enumerate(zip(found.captions, sources, strict=True), 1)
+    ]
+    pictures: list[JsonValue] = [
+        {
+            "rank": rank,
+            "similarity": each.similarity,
+            "source": each.source,
+            "captions": list(each.captions),
+        }
+        for rank, each in enumerate(found.pictures, 1)
+    ]
+    kind = "image" if is_picture else "text"
+    print_json(
+        {
+            "query": {"kind": kind, "value": query},
+            "store": str(store),
+            "pictures": pictures,
+            "captions": captions,
+            "elapsed_s": round(elapsed_s, 6),
+        }
+    )
+
+
+def _print_found(found: "Found", sources: list[str]) -> None:
+    numeric = frozenset(["rank", "similarity"])
+    if found.pictures:
+        rows = [
+            [str(rank), f"{each.similarity:.3f}", each.source, each.captions[0]]
+            for rank, each in enumerate(found.pictures, 1)
+        ]
+        print_table(["rank", "similarity", "picture", "first caption"], rows, numeric)
+        print_line()
+    rows = [
+        [str(rank), f"{each.similarity:.3f}", each.text, source]
+        for rank, (each, source) in enumerate(zip(found.captions, sources, strict=True), 1)
+    ]
+    print_table(["rank", "similarity", "caption", "source"], rows, numeric)
+
+
+@app.command()
+def status(store: Path = STORE, as_json: bool = JSON) -> None:
+    """Show pictures, captions, encoder, disk used and what was set aside.
+
+    Example: lagotto captions status my-captions
+    """
+    from lagotto.zeroshot.caption_status import read_status
+    from lagotto.zeroshot.caption_store import CaptionStore
+
+    found = read_status(CaptionStore.open(store))
+    if as_json:
+        print_json(found.as_json())
+        return
+    print_line(f"store     {store} (format version {found.format_version})")
+    print_line(f"encoder   {printable(found.encoder)} ({found.encoder_fingerprint[:12]})")
+    print_line(f"pictures  {found.pictures:,}")
+    print_line(f"captions  {found.captions:,}, {found.text_only:,} of them text alone")
+    print_line(f"shards    {found.shards}")
+    print_line(f"disk      {found.disk_bytes / 1e6:.1f} MB")
+    print_line(f"set aside {found.set_aside:,}")
+    for each in found.first_set_aside:
+        print_line(f"  {printable(each['source'])}: {printable(each['reason'])}")

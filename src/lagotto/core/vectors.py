@@ -1,0 +1,47 @@
+"""The shared toolbox on rows of numbers: softmax, entropy, unit rows, top-k."""
+
+import numpy as np
+from jaxtyping import Float, Float32, Float64, Int64
+
+
+def softmax(logits: Float[np.ndarray, "*rows classes"]) -> Float64[np.ndarray, "*rows classes"]:
+    """Probabilities along the last axis; no overflow, whatever the logits."""
+    wide: Float64[np.ndarray, "*rows classes"] = logits.astype(np.float64)
+    powers = np.exp(wide - wide.max(axis=-1, keepdims=True))
+    total: Float64[np.ndarray, "*rows classes"] = powers / powers.sum(axis=-1, keepdims=True)
+    return total
+
+
+def entropy(probabilities: Float[np.ndarray, "*rows classes"]) -> Float64[np.ndarray, "*rows"]:
+    """Entropy along the last axis, in nats; 0 log 0 is 0."""
+    wide = probabilities.astype(np.float64)
+    logs = np.log(wide, out=np.zeros_like(wide), where=wide > 0)
+    return np.asarray(-(wide * logs).sum(axis=-1))
+
+
+def unit_rows(rows: Float[np.ndarray, "*rows dim"]) -> Float32[np.ndarray, "*rows dim"]:
+    """The rows made unit length; a row of zeros stays as it is."""
+    wide = rows.astype(np.float64)
+    lengths = np.linalg.norm(wide, axis=-1, keepdims=True)
+    unit = np.divide(wide, lengths, out=np.zeros_like(wide), where=lengths > 0)
+    return np.asarray(unit.astype(np.float32))
+
+
+def top_k(scores: Float[np.ndarray, "rows columns"], k: int) -> Int64[np.ndarray, "rows top"]:
+    """Columns of the k highest scores of each row, highest first; ties go to the lower column.
+
+    All columns where there are fewer than k. Scores must be finite or minus infinity.
+    """
+    k = min(k, scores.shape[1])
+    if k == 0:
+        return np.empty((len(scores), 0), np.int64)
+    if 8 * k >= scores.shape[1]:
+        return np.argsort(-scores, axis=1, kind="stable")[:, :k].astype(np.int64)
+    columns = scores.shape[1]
+    floors = np.partition(scores, columns - k, axis=1)[:, columns - k]
+    chosen = np.empty((len(scores), k), np.int64)
+    for row, floor in enumerate(floors):
+        high = np.flatnonzero(scores[row] >= floor)
+        order = np.argsort(-scores[row, high], kind="stable")[:k]
+        chosen[row] = high[order]
+    return chosen

@@ -1,0 +1,114 @@
+"""Texts, pictures and logits as query vectors, with an encoder that is plain arithmetic."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lagotto.core.errors import UsageError
+from lagotto.core.types import EncoderInfo, PixelSpec, Query
+from lagotto.encoders.base import Encoder
+from lagotto.hubsearch.queries import standardise_query
+from lagotto.hubsearch.query_vectors import check_logit, image_vector, logit_vector, text_vector
+from lagotto.hubsearch.search import ImageQuery, LogitQuery, TextQuery
+
+
+class ArithmeticEncoder:
+    """Embeds a text by its letters r, g, b and a picture by its mean colour."""
+
+    def __init__(self) -> None:
+        pixels = PixelSpec(4, 4, resize="stretch")
+        self.info = EncoderInfo("arithmetic", "0" * 64, 3, pixels, 100.0, 5, "see {} now")
+        self.texts: list[str] = []
+
+    def embed_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        return _unit(pixels.mean(axis=(1, 2)).astype(np.float32))
+
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        self.texts += texts
+        return _unit(np.array([[text.count(c) for c in "rgb"] for text in texts], np.float32))
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        return [len(text.split()) for text in texts]
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+PROBES = _unit(np.random.default_rng(3).uniform(0, 1, (9, 3)).astype(np.float32))
+
+
+def test_a_text_goes_through_the_template_and_is_stripped() -> None:
+    encoder = ArithmeticEncoder()
+    assert isinstance(encoder, Encoder)
+    vector = text_vector(encoder, PROBES, TextQuery("  rr g "))
+    assert encoder.texts == ["see rr g now"]
+    concept = _unit(np.array([[2, 1, 0]], np.float32))[0]
+    np.testing.assert_allclose(vector.values, standardise_query(PROBES @ concept), atol=1e-6)
+    assert vector.query == Query("text", "  rr g ")
+    assert (vector.itself, vector.notes) == (None, ())
+
+
+def test_a_text_with_braces_is_put_in_as_it_is() -> None:
+    encoder = ArithmeticEncoder()
+    text_vector(encoder, PROBES, TextQuery("{r} {0} %s {}"))
+    assert encoder.texts == ["see {r} {0} %s {} now"]
+
+
+def test_a_long_text_has_a_note_with_both_numbers() -> None:
+    encoder = ArithmeticEncoder()
+    (note,) = text_vector(encoder, PROBES, TextQuery("r g b r")).notes
+    assert "6 tokens" in note
+    assert "reads 5" in note
+    assert text_vector(encoder, PROBES, TextQuery("r g b")).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        (TextQuery(""), "empty"),
+        (TextQuery("\t "), "empty"),
+        (TextQuery("r", template=""), "exactly one"),
+        (TextQuery("r", template="{} {}"), "exactly one"),
+    ],
+)
+def test_texts_that_ask_nothing(query: TextQuery, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        text_vector(ArithmeticEncoder(), PROBES, query)
+
+
+def test_pictures_ask_by_the_mean_of_their_embeddings(tmp_path: Path) -> None:
+    files = []
+    for number, colour in enumerate([(250, 10, 20), (10, 10, 60)]):
+        files.append(tmp_path / f"{number}.png")
+        Image.new("RGB", (17, 15), colour).save(files[-1])
+    vector = image_vector(ArithmeticEncoder(), PROBES, ImageQuery(tuple(files)))
+    rows = _unit(np.array([(250, 10, 20), (10, 10, 60)], np.float32))
+    concept = _unit(rows.mean(axis=0, keepdims=True))[0]
+    np.testing.assert_allclose(vector.values, standardise_query(PROBES @ concept), atol=1e-5)
+    assert vector.query == Query("image", tuple(map(str, files)))
+    broken = tmp_path / "broken.png"
+    broken.write_text("x")
+    with pytest.raises(UsageError, match=r"broken\.png"):
+        image_vector(ArithmeticEncoder(), PROBES, ImageQuery((files[0], broken)))
+    with pytest.raises(UsageError, match="no picture"):
+        image_vector(ArithmeticEncoder(), PROBES, ImageQuery(()))
+
+
+def test_a_logit_asks_with_its_responses() -> None:
+    responses = np.arange(9, dtype=np.float32)
+    inside = logit_vector(LogitQuery("alias", 2), responses, ("name", 2))
+    assert inside.query == Query("logit", "alias:2")
+    assert inside.itself == ("name", 2)
+    np.testing.assert_array_equal(inside.values, standardise_query(responses))
+    assert logit_vector(LogitQuery("x.onnx", 2), responses, None).itself is None
+
+
+@pytest.mark.parametrize("logit", [-1, 3, 10**12])
+def test_a_logit_that_is_not_there_is_named(logit: int) -> None:
+    with pytest.raises(UsageError, match=f"no logit {logit}: it has 3 outputs, 0 to 2"):
+        check_logit("m", logit, 3)
+    check_logit("m", 2, 3)

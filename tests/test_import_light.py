@@ -1,0 +1,58 @@
+"""`import lagotto` and `lagotto --help` load no framework and take a moment only."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+HEAVY = (
+    *("onnxruntime", "numba", "pyarrow", "huggingface_hub", "tokenizers", "torch", "PIL"),
+    *("ai_edge_litert", "safetensors", "transformers", "pandas", "scipy"),
+)
+HELP_S = 0.25
+"""The product's own bar, on two idle cores; the test allows for a machine three times busier."""
+
+
+def loaded_after(code: str) -> set[str]:
+    """Top-level modules in a fresh interpreter that ran some code."""
+    tail = "\nimport sys, json; sys.stdout.write('\\n' + json.dumps(sorted(sys.modules)))"
+    ended = subprocess.run(
+        [sys.executable, "-c", code + tail], check=True, capture_output=True, text=True
+    )
+    return {name.split(".")[0] for name in json.loads(ended.stdout.splitlines()[-1])}
+
+
+def test_the_import_loads_no_framework() -> None:
+    found = loaded_after("import lagotto")
+    assert not found & {*HEAVY, "numpy", "jaxtyping", "typer", "rich"}
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["hub", "--help"], ["search", "--help"], ["--version"]]
+)
+def test_help_loads_no_framework(words: list[str]) -> None:
+    code = (
+        "import sys; from lagotto.cli.main import main\n"
+        f"sys.argv = ['lagotto', *{words!r}]\n"
+        "try: main()\nexcept SystemExit as end: assert not end.code"
+    )
+    assert not loaded_after(code) & {*HEAVY, "numpy", "jaxtyping"}
+
+
+def test_a_name_loads_what_it_needs_and_no_more() -> None:
+    assert "onnxruntime" not in loaded_after("import lagotto; lagotto.Hub")
+
+
+def test_help_is_quick() -> None:
+    times = []
+    for _ in range(7):
+        started = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "lagotto.cli.main", "--help"], check=True, capture_output=True
+        )
+        times.append(time.perf_counter() - started)
+        if min(times) < HELP_S:
+            break
+    assert min(times) < 3 * HELP_S, times
