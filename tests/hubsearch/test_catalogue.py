@@ -88,6 +88,31 @@ def test_failed_models_are_tried_again_in_their_place(path: Path) -> None:
         assert [model.name for model in catalogue.models("done")] == ["a", "b"]
 
 
+def test_a_repaired_model_takes_the_place_of_its_failure(path: Path) -> None:
+    with Catalogue(path, writable=True) as catalogue:
+        catalogue.plan([listing(A, "a")])
+        catalogue.record_failure(A, "error", "damaged")
+        assert names(catalogue.plan([listing(B, "a")])) == ["a"]
+        assert catalogue.failures() == ()
+        assert [(model.digest, model.name) for model in catalogue.models()] == [(B, "a")]
+
+
+def test_an_altered_text_is_a_damage(path: Path) -> None:
+    with Catalogue(path, writable=True) as catalogue:
+        catalogue.plan([listing(A, "a")])
+        catalogue.record_done(A, FACTS)
+        assert catalogue.damages() == ()
+        catalogue.run("UPDATE logits SET label = 'cab' WHERE label = 'cat'")
+        assert catalogue.damages() == ("the record of a was altered",)
+
+
+def test_a_name_that_is_no_text_is_no_model(path: Path) -> None:
+    with Catalogue(path, writable=True) as catalogue:
+        assert not catalogue.has("\udcff")
+        with pytest.raises(UsageError, match="no model"):
+            catalogue.find("\udcff")
+
+
 def test_a_known_digest_elsewhere_is_a_copy(path: Path) -> None:
     both = [listing(A, "a"), listing(A, "renamed")]
     copy = Copy(A, "renamed", "/models/renamed.onnx", "a")
@@ -198,7 +223,7 @@ from lagotto.hubsearch.catalogue import Catalogue
 from lagotto.hubsearch.records import Listing
 catalogue = Catalogue(Path(sys.argv[1]), writable=True)
 catalogue.plan([Listing("aa" * 32, "a", "/a")])
-with catalogue._transaction():
+with catalogue.transaction():
     catalogue._run("PRAGMA cache_spill = 1")
     catalogue._run("PRAGMA cache_size = 1")
     for n in range(5000):

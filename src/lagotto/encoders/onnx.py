@@ -152,6 +152,7 @@ class _LazyGraph:
     def _load(self) -> Any:
         with self._lock:
             if self._session is None:
+                onnxruntime.disable_telemetry_events()
                 options = onnxruntime.SessionOptions()
                 options.log_severity_level = 4
                 options.intra_op_num_threads = self._threads or 0

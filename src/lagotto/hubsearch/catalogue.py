@@ -1,22 +1,19 @@
 """The catalogue of a hub in SQLite: the models it knows, their logits, failures, copies and runs.
 
-Every method that writes is one transaction. The journal is SQLite's rollback journal, not a
-write-ahead log: a kill at any moment is rolled back at the next opening, nothing but the database
-is left after a clean close, and a hub in a read-only folder can be read.
+Every method that writes is one transaction; how the file is opened and kept: database.py.
 """
 
 import json
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
+from hashlib import sha256
 from types import TracebackType
 from typing import Any
 
 from lagotto.core.errors import HubError, UsageError
 from lagotto.core.files import canonical_json
 from lagotto.core.registry import suggest
-from lagotto.core.types import JsonObject
+from lagotto.core.types import JsonObject, JsonValue
+from lagotto.hubsearch.database import Database
 from lagotto.hubsearch.records import (
     Copy,
     FailureRecord,
@@ -28,80 +25,20 @@ from lagotto.hubsearch.records import (
     RunRecord,
 )
 
-VERSION = 1
-_WAIT_S = 30.0
 _SHORT = 8
-
-_SCHEMA = """
-CREATE TABLE models (
-    position INTEGER PRIMARY KEY,
-    digest TEXT NOT NULL UNIQUE,
-    name TEXT NOT NULL UNIQUE,
-    status TEXT NOT NULL CHECK (status IN ('pending', 'done', 'failed')),
-    source TEXT NOT NULL,
-    framework TEXT NOT NULL DEFAULT '',
-    outputs INTEGER NOT NULL DEFAULT 0,
-    output TEXT NOT NULL DEFAULT '',
-    logits_source TEXT NOT NULL DEFAULT '',
-    input TEXT NOT NULL DEFAULT '{}',
-    notes TEXT NOT NULL DEFAULT '[]',
-    responses_sha256 TEXT NOT NULL DEFAULT ''
-);
-CREATE TABLE logits (
-    model INTEGER NOT NULL REFERENCES models ON DELETE CASCADE,
-    logit INTEGER NOT NULL,
-    label TEXT,
-    flaw TEXT NOT NULL,
-    PRIMARY KEY (model, logit)
-) WITHOUT ROWID;
-CREATE TABLE failures (
-    model INTEGER PRIMARY KEY REFERENCES models ON DELETE CASCADE,
-    kind TEXT NOT NULL,
-    reason TEXT NOT NULL
-);
-CREATE TABLE copies (
-    model INTEGER NOT NULL REFERENCES models ON DELETE CASCADE,
-    name TEXT NOT NULL,
-    source TEXT NOT NULL,
-    PRIMARY KEY (model, name, source)
-) WITHOUT ROWID;
-CREATE TABLE runs (
-    id INTEGER PRIMARY KEY,
-    command TEXT NOT NULL,
-    started TEXT NOT NULL,
-    finished TEXT,
-    done INTEGER NOT NULL DEFAULT 0,
-    failed INTEGER NOT NULL DEFAULT 0,
-    skipped INTEGER NOT NULL DEFAULT 0
-);
-"""
+_FORGET_REPAIRED = "DELETE FROM models WHERE status = 'failed' AND source = ?"
+_DONE_RECORDS = "SELECT digest, name, record_sha256 FROM models WHERE status = 'done'"
 _MODEL_COLUMNS = (
     "position, digest, name, status, source, framework, outputs, output, logits_source, input, "
     "notes, responses_sha256"
 )
 
 
-class Catalogue:
+class Catalogue(Database):
     """An open catalogue; use it as a context manager, or call `close`.
 
     Every method raises HubError where the file is damaged, locked or cannot be written.
     """
-
-    def __init__(self, path: Path, writable: bool = False) -> None:
-        """Opens `path`; if `writable`, creates it where there is none.
-
-        Raises HubError if it is missing, damaged or of a newer format version.
-        """
-        self.path = path
-        if not writable and not path.is_file():
-            raise HubError(f"{path.parent} has no {path.name}; it is not a hub or it is damaged")
-        self._connection = self._connect(writable)
-        try:
-            with self._reporting():
-                self._prepare(writable)
-        except BaseException:
-            self._connection.close()
-            raise
 
     def __enter__(self) -> "Catalogue":
         return self
@@ -114,24 +51,22 @@ class Catalogue:
     ) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Lets the file go; safe to call twice."""
-        self._connection.close()
-
     def plan(self, listings: Sequence[Listing]) -> Plan:
         """Takes note of the models that a user listed, in that order, and says what is to be done.
 
-        A new digest becomes a pending model. A failed one becomes pending again, in its old place.
+        A new digest becomes a pending model, and what failed under its path before is forgotten.
+        A failed one becomes pending again, in its old place.
         A known digest from another place is a copy. A name taken by another model gets "~" and the
         beginning of the digest after it.
         """
         already: set[str] = set()
         pending: dict[str, None] = {}
         copies: list[Copy] = []
-        with self._transaction():
+        with self.transaction():
             for listing in listings:
                 known = self._by_digest(listing.digest)
                 if known is None:
+                    self.run(_FORGET_REPAIRED, (listing.source,))
                     self._insert_model(listing)
                     pending[listing.digest] = None
                     continue
@@ -147,7 +82,7 @@ class Catalogue:
 
     def record_done(self, digest: str, facts: ModelFacts) -> None:
         """A pending model was probed: what it is, its logits, its responses' checksum."""
-        with self._transaction():
+        with self.transaction():
             model = self._model(digest)
             self._forget_result(model)
             values = (
@@ -161,7 +96,7 @@ class Catalogue:
                 facts.responses_sha256,
                 model.position,
             )
-            self._run(
+            self.run(
                 "UPDATE models SET status = ?, framework = ?, outputs = ?, output = ?, "
                 "logits_source = ?, input = ?, notes = ?, responses_sha256 = ? WHERE position = ?",
                 values,
@@ -174,32 +109,36 @@ class Catalogue:
                     for logit, (label, flaw) in enumerate(zip(labels, facts.flaws, strict=True))
                 ],
             )
+            self.run(
+                "UPDATE models SET record_sha256 = ? WHERE position = ?",
+                (self._record_digest(digest), model.position),
+            )
 
     def record_failure(self, digest: str, kind: str, reason: str) -> None:
         """A pending model could not be probed, and why."""
-        with self._transaction():
+        with self.transaction():
             model = self._model(digest)
             self._forget_result(model)
-            self._run("UPDATE models SET status = 'failed' WHERE position = ?", (model.position,))
-            self._run("INSERT INTO failures VALUES (?, ?, ?)", (model.position, kind, reason))
+            self.run("UPDATE models SET status = 'failed' WHERE position = ?", (model.position,))
+            self.run("INSERT INTO failures VALUES (?, ?, ?)", (model.position, kind, reason))
 
     def record_lost(self, digest: str) -> None:
         """A probed model's responses are gone: it is pending again, in its old place."""
-        with self._transaction():
+        with self.transaction():
             model = self._model(digest)
             self._forget_result(model)
-            self._run("UPDATE models SET status = 'pending' WHERE position = ?", (model.position,))
+            self.run("UPDATE models SET status = 'pending' WHERE position = ?", (model.position,))
 
     def remove(self, name: str) -> ModelRecord:
         """Forgets a model, its logits, failure and copies; returns what it was.
 
         Raises UsageError for an unknown name and for the name of a copy.
         """
-        with self._transaction():
+        with self.transaction():
             model = self.find(name)
             if model.name != name:
                 raise UsageError(f"{name!r} is a copy of {model.name!r}; remove {model.name!r}")
-            self._run("DELETE FROM models WHERE position = ?", (model.position,))
+            self.run("DELETE FROM models WHERE position = ?", (model.position,))
         return model
 
     def find(self, name: str) -> ModelRecord:
@@ -212,10 +151,10 @@ class Catalogue:
             f"SELECT * FROM (SELECT {_prefixed('m')} FROM models m JOIN copies c "
             "ON c.model = m.position WHERE c.name = ? ORDER BY m.position)"
         )
-        rows = self._run(query, (name, name))
+        rows = self.run(query, (name, name))
         if rows:
             return _model_record(rows[0])
-        known = [row[0] for row in self._run("SELECT name FROM models ORDER BY position")]
+        known = [row[0] for row in self.run("SELECT name FROM models ORDER BY position")]
         count = f"the hub knows {len(known)} models"
         raise UsageError(
             f"no model {name!r}; {count}, see: lagotto hub status {self.path.parent}."
@@ -225,16 +164,16 @@ class Catalogue:
     def has(self, name: str) -> bool:
         """True if `find` would find a model."""
         query = "SELECT 1 FROM models WHERE name = ?1 UNION SELECT 1 FROM copies WHERE name = ?1"
-        return bool(self._run(query, (name,)))
+        return bool(self.run(query, (name,)))
 
     def models(self, status: str | None = None) -> tuple[ModelRecord, ...]:
         """All models, or those of one status, in the order in which they were first listed."""
         query = f"SELECT {_MODEL_COLUMNS} FROM models WHERE ?1 IS NULL OR status = ?1"
-        return tuple(map(_model_record, self._run(f"{query} ORDER BY position", (status,))))
+        return tuple(map(_model_record, self.run(f"{query} ORDER BY position", (status,))))
 
     def logits(self, digest: str) -> tuple[LogitRecord, ...]:
         """A model's logits in order; none unless it is done."""
-        rows = self._run(
+        rows = self.run(
             "SELECT logit, label, flaw FROM logits JOIN models ON position = model "
             "WHERE digest = ? ORDER BY logit",
             (digest,),
@@ -247,7 +186,7 @@ class Catalogue:
 
     def failures(self) -> tuple[FailureRecord, ...]:
         """Why models failed, in the order of the models."""
-        rows = self._run(
+        rows = self.run(
             "SELECT digest, name, source, kind, reason FROM failures "
             "JOIN models ON position = model ORDER BY position"
         )
@@ -255,7 +194,7 @@ class Catalogue:
 
     def copies(self) -> tuple[Copy, ...]:
         """Every place where a known model was seen again, in the order of the models."""
-        rows = self._run(
+        rows = self.run(
             "SELECT digest, c.name, c.source, m.name FROM copies c JOIN models m "
             "ON m.position = c.model ORDER BY m.position, c.name, c.source"
         )
@@ -263,7 +202,7 @@ class Catalogue:
 
     def start_run(self, command: JsonObject, started: str) -> int:
         """Notes that a run begins and returns its id; `started` is ISO 8601 text."""
-        with self._transaction():
+        with self.transaction():
             cursor = self._connection.execute(
                 "INSERT INTO runs (command, started) VALUES (?, ?)",
                 (canonical_json(command).decode(), started),
@@ -272,85 +211,40 @@ class Catalogue:
 
     def finish_run(self, run: int, finished: str, done: int, failed: int, skipped: int) -> None:
         """Notes how a run ended; one that was cut off keeps no end."""
-        with self._transaction():
-            self._run(
+        with self.transaction():
+            self.run(
                 "UPDATE runs SET finished = ?, done = ?, failed = ?, skipped = ? WHERE id = ?",
                 (finished, done, failed, skipped, run),
             )
 
     def runs(self) -> tuple[RunRecord, ...]:
         """All runs, first to last."""
-        rows = self._run(
+        rows = self.run(
             "SELECT id, command, started, finished, done, failed, skipped FROM runs ORDER BY id"
         )
         return tuple(RunRecord(row[0], json.loads(row[1]), *row[2:]) for row in rows)
 
     def damages(self) -> tuple[str, ...]:
-        """What SQLite's own check finds wrong with the file, one line each."""
-        found = [row[0] for row in self._run("PRAGMA integrity_check")]
-        broken = [
-            f"a row of {row[0]} has no model" for row in self._run("PRAGMA foreign_key_check")
+        """What is wrong, one line each: by SQLite's own check, and by each record's digest."""
+        found = [row[0] for row in self.run("PRAGMA integrity_check")]
+        broken = [f"a row of {row[0]} has no model" for row in self.run("PRAGMA foreign_key_check")]
+        altered = [
+            f"the record of {row[1]} was altered"
+            for row in self.run(_DONE_RECORDS)
+            if row[2] != self._record_digest(row[0])
         ]
-        return tuple(line for line in [*found, *broken] if line != "ok")
+        return tuple(line for line in [*found, *broken, *altered] if line != "ok")
 
-    def _connect(self, writable: bool) -> sqlite3.Connection:
-        mode = "rwc" if writable else "ro"
-        uri = f"{self.path.absolute().as_uri()}?mode={mode}"
-        with self._reporting():
-            connection = sqlite3.connect(
-                uri, uri=True, timeout=_WAIT_S, isolation_level=None, check_same_thread=False
-            )
-            connection.execute("PRAGMA foreign_keys = ON")
-            return connection
-
-    def _prepare(self, writable: bool) -> None:
-        version = self._version()
-        if version == 0 and writable:
-            self._connection.execute("PRAGMA journal_mode = DELETE")
-            self._connection.execute("BEGIN IMMEDIATE")
-            if self._version() == 0:
-                for statement in _SCHEMA.split(";")[:-1]:
-                    self._connection.execute(statement)
-                self._connection.execute(f"PRAGMA user_version = {VERSION}")
-            self._connection.execute("COMMIT")
-        elif version == 0:
-            raise HubError(f"{self.path} is empty; run lagotto hub add to fill it")
-        elif version > VERSION:
-            raise HubError(
-                f"{self.path} has format version {version} and this Lagotto reads up to {VERSION}; "
-                "upgrade with: pip install --upgrade lagotto"
-            )
-
-    def _version(self) -> int:
-        return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
-
-    @contextmanager
-    def _reporting(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise HubError(
-                f"the catalogue {self.path} cannot be used: {error}; free space, make the folder "
-                "writable or wait for the other run, or see: lagotto hub verify"
-            ) from error
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._reporting():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            finally:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-
-    def _run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._reporting():
-            return self._connection.execute(statement, values).fetchall()
+    def _record_digest(self, digest: str) -> str:
+        """sha256 of what the catalogue says of a model that is done, and of its logits."""
+        model = self.run(f"SELECT {_MODEL_COLUMNS} FROM models WHERE digest = ?", (digest,))
+        logits: list[JsonValue] = [
+            [each.logit, each.label, each.flaw] for each in self.logits(digest)
+        ]
+        return sha256(canonical_json([list(model[0]), logits])).hexdigest()
 
     def _by_digest(self, digest: str) -> ModelRecord | None:
-        rows = self._run(f"SELECT {_MODEL_COLUMNS} FROM models WHERE digest = ?", (digest,))
+        rows = self.run(f"SELECT {_MODEL_COLUMNS} FROM models WHERE digest = ?", (digest,))
         return _model_record(rows[0]) if rows else None
 
     def _model(self, digest: str) -> ModelRecord:
@@ -362,9 +256,9 @@ class Catalogue:
     def _insert_model(self, listing: Listing) -> None:
         name = listing.name
         for ending in (listing.digest[:_SHORT], listing.digest):
-            if self._run("SELECT 1 FROM models WHERE name = ?", (name,)):
+            if self.run("SELECT 1 FROM models WHERE name = ?", (name,)):
                 name = f"{listing.name}~{ending}"
-        self._run(
+        self.run(
             "INSERT INTO models (position, digest, name, status, source) "
             "SELECT coalesce(max(position), -1) + 1, ?, ?, 'pending', ? FROM models",
             (listing.digest, name, listing.source),
@@ -372,19 +266,19 @@ class Catalogue:
 
     def _insert_copy(self, model: ModelRecord, listing: Listing) -> Copy:
         values = (model.position, listing.name, listing.source)
-        self._run("INSERT OR IGNORE INTO copies VALUES (?, ?, ?)", values)
+        self.run("INSERT OR IGNORE INTO copies VALUES (?, ?, ?)", values)
         return Copy(model.digest, listing.name, listing.source, model.name)
 
     def _retry(self, model: ModelRecord, listing: Listing) -> None:
         self._forget_result(model)
-        self._run(
+        self.run(
             "UPDATE models SET status = 'pending', source = ? WHERE position = ?",
             (listing.source, model.position),
         )
 
     def _forget_result(self, model: ModelRecord) -> None:
-        self._run("DELETE FROM failures WHERE model = ?", (model.position,))
-        self._run("DELETE FROM logits WHERE model = ?", (model.position,))
+        self.run("DELETE FROM failures WHERE model = ?", (model.position,))
+        self.run("DELETE FROM logits WHERE model = ?", (model.position,))
 
 
 def _prefixed(table: str) -> str:

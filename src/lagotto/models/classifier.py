@@ -146,4 +146,9 @@ def _run_all(
         for first in range(0, len(tensor), batch):
             raw = engine.run(tensor[first : first + batch])
             rows.append(class_rows(raw, batch, engine.output.name))
+            if rows[-1].shape[1] != rows[0].shape[1]:
+                raise ModelError(
+                    f"its outputs change from picture to picture ({rows[0].shape[1]}, then "
+                    f"{rows[-1].shape[1]}); a classifier has the same ones for every picture"
+                )
     return np.concatenate(rows)[:images]

@@ -93,6 +93,7 @@ class OnnxEngine:
 
 
 def _open_session(data: bytes, folder: Path, threads: int) -> onnxruntime.InferenceSession:
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
