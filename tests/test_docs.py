@@ -1,6 +1,7 @@
 """The documentation is what the code does: examples run, references and tables are up to date."""
 
 import importlib.util
+import json
 import re
 import shlex
 import shutil
@@ -20,7 +21,11 @@ from lagotto.demo import bundled
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODELS = ("exp_final_v3", "old_laptop_copy", "unknown_origin")
-ORDER = ("hub create", "hub add", "hub status", "search", "hub verify", "hub remove", "demo")
+ORDER = (
+    *("hub create", "hub add", "hub status", "search", "hub verify", "hub remove", "demo"),
+    *("captions create", "captions add", "captions search", "captions status"),
+    *("classify", "eval classification"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +47,16 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     photos.mkdir()
     for picture in bundled.read_heldout()[:60]:
         (photos / picture.name).write_bytes(picture.data)
+    lines = [
+        json.dumps({"image": picture.name, "caption": f"a photo of a {picture.label}"})
+        for picture in bundled.read_heldout()[:60]
+    ]
+    (photos / "captions.jsonl").write_text("\n".join(lines))
+    (folder / "more-captions.txt").write_text("a dog in the snow\na cat on a chair\n")
+    for picture in bundled.read_heldout()[:20]:
+        labelled = folder / "labelled" / picture.label
+        labelled.mkdir(parents=True, exist_ok=True)
+        (labelled / picture.name).write_bytes(picture.data)
     for number, picture in enumerate(bundled.read_heldout()[:2], start=1):
         (folder / f"dog{number}.jpg").write_bytes(picture.data)
     for name in ("clip-onnx", "clip-vit-base-patch32-onnx"):

@@ -224,10 +224,10 @@ from lagotto.hubsearch.records import Listing
 catalogue = Catalogue(Path(sys.argv[1]), writable=True)
 catalogue.plan([Listing("aa" * 32, "a", "/a")])
 with catalogue.transaction():
-    catalogue._run("PRAGMA cache_spill = 1")
-    catalogue._run("PRAGMA cache_size = 1")
+    catalogue.run("PRAGMA cache_spill = 1")
+    catalogue.run("PRAGMA cache_size = 1")
     for n in range(5000):
-        catalogue._run("INSERT INTO runs (command, started) VALUES (?, ?)", ("x" * 100, "now"))
+        catalogue.run("INSERT INTO runs (command, started) VALUES (?, ?)", ("x" * 100, "now"))
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
