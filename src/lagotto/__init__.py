@@ -16,10 +16,14 @@ if TYPE_CHECKING:
     from lagotto.hubsearch.search import LogitQuery as LogitQuery
     from lagotto.hubsearch.search import TextQuery as TextQuery
     from lagotto.models.registry import load_model as load_model
+    from lagotto.zeroshot.caption_store import CaptionStore as CaptionStore
+    from lagotto.zeroshot.pipeline import Classifier as Classifier
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "CaptionStore": "lagotto.zeroshot.caption_store",
+    "Classifier": "lagotto.zeroshot.pipeline",
     "Hit": "lagotto.core.types",
     "Hits": "lagotto.core.types",
     "Hub": "lagotto.hubsearch.pipeline",

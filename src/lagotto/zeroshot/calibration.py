@@ -16,7 +16,7 @@ from lagotto.encoders.base import Encoder
 from lagotto.zeroshot.base import Captions
 from lagotto.zeroshot.choice import Fit, fit_choice
 from lagotto.zeroshot.labels import make_labels
-from lagotto.zeroshot.naming import mean_row
+from lagotto.zeroshot.naming import Strength, mean_row
 from lagotto.zeroshot.prompts import embed_labels
 from lagotto.zeroshot.rehearsal import (
     Rehearsal,
@@ -31,7 +31,7 @@ from lagotto.zeroshot.scoring import caption_vote
 
 VERSION = 1
 CAPTIONS_ASKED = 16
-STRENGTHS = (0.0, 0.5, 1.0)
+STRENGTHS = tuple(Strength(text, shown) for text in (0.0, 1.0) for shown in (0.0, 0.5, 1.0))
 CERTAIN = 1.96
 """Standard errors taken off the captions' weight: they vote with what they have surely earned."""
 
@@ -44,13 +44,14 @@ class Calibration:
     """What was learned from a store.
 
     `prior`: share of a label's mean score over the store's pictures that is taken off.
-    `naming`: how far prompts are moved towards captions that name them. `caption_weight`: of the
-    captions' log vote beside the image's. Below `far` (a reach) captions are declined, from `usual`
-    on they count in full. `accuracy_before` and `accuracy_after` are those of the exam.
+    `naming`: how far prompts are moved towards captions that name them, and their pictures.
+    `caption_weight`: of the captions' log vote beside the image's. Below `far` (a reach) captions
+    are declined, from `usual` on they count in full. `tasks` were in the exam, `accuracy_before` of
+    them right by the image alone and `accuracy_after` with everything (fitted on the same tasks).
     """
 
     prior: float
-    naming: float
+    naming: Strength
     caption_weight: float
     far: float
     usual: float
@@ -88,15 +89,15 @@ def _fit(
     plain = option_scores(exam.pictures @ prompts.T, exam)
     usual = np.broadcast_to(means[0] @ prompts.T, (len(exam.pictures), len(prompts)))
     both = np.stack([plain, -option_scores(usual, exam)], axis=-1)
-    prior = _ratio(fit_choice(both, exam.asked), certain=False)
+    prior = relative_weight(fit_choice(both, exam.asked), certain=False)
     tried = []
     for strength in STRENGTHS:
         image, votes = _evidence(exam, found, prompts, means, (scale, prior, strength))
         loss = fit_choice(image[..., None], exam.asked).loss
         tried.append((loss, strength, image, votes))
-    _, strength, image, votes = min(tried, key=lambda each: each[:2])
+    _, strength, image, votes = min(tried, key=lambda each: each[0])
     fit = fit_choice(np.stack([scale * image, votes], axis=-1), exam.asked)
-    weight = _ratio(fit, certain=True)
+    weight = relative_weight(fit, certain=True)
     reach = found.reach[np.isfinite(found.reach)]
     return Calibration(
         prior=prior,
@@ -110,7 +111,7 @@ def _fit(
     )
 
 
-def _ratio(fit: Fit, *, certain: bool) -> float:
+def relative_weight(fit: Fit, *, certain: bool) -> float:
     """The second weight over the first, within 0 and 1; if `certain`, what it surely exceeds."""
     if fit.weights[0] <= 0:
         return 0.0
@@ -123,7 +124,7 @@ def _evidence(
     found: Retrieved,
     prompts: Float32[np.ndarray, "words dim"],
     means: tuple[Float32[np.ndarray, " dim"], Float32[np.ndarray, " dim"]],
-    settings: tuple[float, float, float],
+    settings: tuple[float, float, Strength],
 ) -> tuple[Float[np.ndarray, "tasks options"], Float[np.ndarray, "tasks options"]]:
     """Of each task's options: the cosine less the prior, and the log of the captions' vote."""
     scale, prior, strength = settings
@@ -160,9 +161,17 @@ def read_calibration(path: Path, made_from: str) -> Calibration | None:
         if row.get("version") != VERSION or row.get("made_from") != made_from:
             return None
         values = row["calibration"]
-        return Calibration(**values) if isinstance(values, dict) else None  # type: ignore[arg-type]
-    except (CaptionError, KeyError, TypeError):
+        return _from_json(values)
+    except (CaptionError, KeyError, TypeError, ValueError):
         return None
+
+
+def _from_json(values: object) -> Calibration:
+    """The calibration that asdict gave; KeyError, TypeError or ValueError for anything else."""
+    if not isinstance(values, dict):
+        raise TypeError(type(values).__name__)
+    rest = {name: float(value) for name, value in values.items() if name not in ("naming", "tasks")}
+    return Calibration(**rest, naming=Strength(**values["naming"]), tasks=int(values["tasks"]))
 
 
 def write_calibration(path: Path, made_from: str, calibration: Calibration) -> None:

@@ -4,9 +4,7 @@ A sample is a run of members that share a key, the path up to the first dot of i
 """
 
 import json
-import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
@@ -14,14 +12,12 @@ from pathlib import Path
 from lagotto.core.captioned import CAPTION_COLUMNS, Captions, captions_in, merged, storable
 from lagotto.core.errors import CaptionError
 from lagotto.core.images import MAX_BYTES
+from lagotto.core.tar import PICTURE_ENDINGS, TarMember, read_members
 from lagotto.core.types import SetAside
 from lagotto.zeroshot.caption_pairs import Item, Pair, PairSource
 
-PICTURE_ENDINGS = ("jpg", "jpeg", "png", "webp")
 TEXT_ENDINGS = ("txt", "caption", "json")
 MAX_TEXT_BYTES = 2**20
-_MAX_KEY = 1000
-_BLOCK_BYTES = 512
 _COUNTED = 200
 """Samples looked at to judge how many a tar holds; counting all would read it once more."""
 
@@ -37,68 +33,37 @@ def tar_source(path: Path) -> PairSource:
 
 def _about_how_many(path: Path) -> int:
     """Samples in a tar: counted if there are few, else judged by the size of the first ones."""
-    groups = groupby(_members(path), key=lambda found: found[1])
+    groups = groupby(_members(path), key=lambda member: member.key)
     rows, end = 0, 0
     for _, group in islice(groups, _COUNTED):
-        end = max(member.offset_data + member.size for _, _, _, member in group)
+        end = max(member.end for member in group)
         rows += 1
     return rows if rows < _COUNTED else max(rows, round(path.stat().st_size / end * rows))
 
 
-def _members(path: Path) -> Iterator[tuple[tarfile.TarFile, str, str, tarfile.TarInfo]]:
-    """(archive, key, ending, member) of the members that count, in order."""
-    with _reading(path), tarfile.open(path, "r:") as archive:
-        while (member := archive.next()) is not None:
-            archive.members = []  # type: ignore[attr-defined]  # else it keeps all it has seen
-            folder, _, name = member.name.rpartition("/")
-            stem, _, ending = name.partition(".")
-            ending = ending.lower()
-            if member.isreg() and stem and ending in PICTURE_ENDINGS + TEXT_ENDINGS:
-                yield archive, f"{folder}/{stem}"[-_MAX_KEY:], ending, member
-        _check_end(archive)
-
-
-def _check_end(archive: tarfile.TarFile) -> None:
-    """Raises EOFError unless what stopped the reading is the end that a tar has."""
-    file = archive.fileobj
-    if file is not None:
-        file.seek(archive.offset)
-        block = file.read(_BLOCK_BYTES)
-        if block and (len(block) < _BLOCK_BYTES or block.strip(b"\0")):
-            raise EOFError(f"it is cut or damaged at byte {archive.offset}")
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """What a damaged tar raises becomes a CaptionError."""
-    try:
-        yield
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise CaptionError(
-            f"cannot read {path} as tar: {' '.join(str(error).split())[:200]}; give a plain, whole "
-            ".tar (unpack a compressed one with gunzip first)"
-        ) from error
+def _members(path: Path) -> Iterator[TarMember]:
+    return read_members(path, PICTURE_ENDINGS + TEXT_ENDINGS, CaptionError)
 
 
 def _samples(path: Path) -> Iterator[Item]:
-    for key, group in groupby(_members(path), key=lambda found: found[1]):
-        source = storable(f"{path.name}/{key.removeprefix('/')}")
+    for key, group in groupby(_members(path), key=lambda member: member.key):
+        source = storable(f"{path.name}/{key}")
         captions: Captions = ()
         picture: bytes | None = None
         refused = ""
-        for archive, _, ending, member in group:
-            if ending in PICTURE_ENDINGS:
+        for member in group:
+            if member.ending in PICTURE_ENDINGS:
                 if member.size > MAX_BYTES:
                     refused = f"a picture of {member.size / 2**20:,.0f} MiB"
                 elif picture is None:
-                    picture = _content(path, archive, member)
+                    picture = member.read()
             elif member.size > MAX_TEXT_BYTES:
                 refused = f"a text of {member.size / 2**20:,.1f} MiB"
             else:
                 try:
-                    captions = merged(captions, _said(_content(path, archive, member), ending))
+                    captions = merged(captions, _said(member.read(), member.ending))
                 except (ValueError, TypeError, RecursionError):
-                    refused = f"its .{ending} is not readable as text with captions"
+                    refused = f"its .{member.ending} is not readable as text with captions"
         if refused:
             yield SetAside(source, refused)
         else:
@@ -107,16 +72,6 @@ def _samples(path: Path) -> Iterator[Item]:
 
 def _given(data: bytes) -> bytes:
     return data
-
-
-def _content(path: Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    """The bytes of a regular member that is small enough; CaptionError where the tar is cut."""
-    with _reading(path):
-        file = archive.extractfile(member)
-        data = b"" if file is None else file.read()
-        if len(data) != member.size:
-            raise EOFError(f"{member.name} is cut short")
-        return data
 
 
 def _said(data: bytes, ending: str) -> Captions:

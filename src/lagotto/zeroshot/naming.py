@@ -1,8 +1,9 @@
 """Stage 2c of zero-shot classification: labels that captions name → prompts moved towards those.
 
 A caption that says "a tabby cat asleep" tells how the encoder reads "cat" in the words people use
-under pictures. A label's prompt is moved by the mean of the captions that name it, less the mean
-of all captions; one that no caption names stays as it is.
+under pictures, and its picture how a cat looks to it. A label's prompt is moved by the mean of the
+captions that name it, less the mean of all captions, and by that of their pictures likewise; one
+that no caption names stays as it is.
 """
 
 import re
@@ -20,10 +21,26 @@ CONSIDERED = 256
 """Captions looked at for each label: those nearest to its prompt."""
 
 HALF_TRUST = 4
-"""A label that so many captions name is moved half the way."""
+"""A label that so many captions (or pictures) show is moved half the way."""
 
 _MEAN_ROWS = 20_000
 _WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Strength:
+    """How far prompts are moved towards the captions that name them, and towards their pictures."""
+
+    captions: float
+    pictures: float
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """The mean of some rows less the mean of all, and how many rows those are."""
+
+    towards: Float32[np.ndarray, " dim"]
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,32 +55,56 @@ def name_prompts(
     prompts: Float32[np.ndarray, "labels dim"],
     phrases: Sequence[str],
     captions: Captions,
-    strength: float,
+    strength: Strength,
 ) -> NamedPrompts:
     """Each label's prompt moved by those of its CONSIDERED nearest captions that name it."""
-    embeddings = captions.text_embeddings
-    mean = mean_row(embeddings)
-    rows, _ = NearestRows(embeddings).search(prompts, CONSIDERED)
+    texts, pictures = captions.text_embeddings, captions.image_embeddings
+    mean_text, mean_picture = mean_row(texts), mean_row(pictures)
+    nearest, _ = NearestRows(texts, keep=False).search(prompts, CONSIDERED)
     moved, counts = prompts.copy(), np.zeros(len(prompts), np.int64)
     for label, phrase in enumerate(phrases):
-        texts = captions.texts(rows[label].tolist())
-        naming = [row for row, text in zip(rows[label], texts, strict=True) if names(text, phrase)]
+        rows = nearest[label]
+        said = captions.texts(rows.tolist())
+        naming = rows[[names(text, phrase) for text in said]]
         counts[label] = len(naming)
-        if naming and strength > 0:
-            said = embeddings[np.sort(np.array(naming))].astype(np.float32).mean(axis=0)
-            moved[label] = move(prompts[label], said - mean, len(naming), strength)
+        shown = picture_rows(captions, naming)
+        moved[label] = move(
+            prompts[label],
+            direction(texts[np.sort(naming)], mean_text),
+            direction(pictures[shown], mean_picture),
+            strength,
+        )
     return NamedPrompts(moved, counts)
+
+
+def picture_rows(
+    captions: Captions, rows: Int64[np.ndarray, " rows"]
+) -> Int64[np.ndarray, " pictures"]:
+    """The pictures of some captions, each once, in order."""
+    found = np.searchsorted(np.asarray(captions.starts[:-1]), rows, side="right") - 1
+    found, rows = found[found >= 0], rows[found >= 0]
+    return np.unique(found[rows < np.asarray(captions.ends)[found]])
+
+
+def direction(rows: Float[np.ndarray, "rows dim"], mean: Float32[np.ndarray, " dim"]) -> Direction:
+    """Where some rows lie, seen from the mean of all."""
+    if not len(rows):
+        return Direction(np.zeros_like(mean), 0)
+    return Direction(unit_rows(rows.astype(np.float32).mean(axis=0) - mean), len(rows))
 
 
 def move(
     prompt: Float32[np.ndarray, " dim"],
-    direction: Float[np.ndarray, " dim"],
-    naming: int,
-    strength: float,
+    captions: Direction,
+    pictures: Direction,
+    strength: Strength,
 ) -> Float32[np.ndarray, " dim"]:
-    """The prompt plus strength * trust * the direction made unit length, unit length again."""
-    trust = strength * naming / (naming + HALF_TRUST)
-    return unit_rows(prompt + trust * unit_rows(direction))
+    """The prompt plus both directions, each as far as its strength and its rows allow; unit."""
+    moved: Float32[np.ndarray, " dim"] = prompt.astype(np.float32)
+    for towards, far in ((captions, strength.captions), (pictures, strength.pictures)):
+        trust = towards.rows / (towards.rows + HALF_TRUST)
+        moved += np.float32(far * trust) * towards.towards
+    return unit_rows(moved)
 
 
 def names(text: str, phrase: str) -> bool:

@@ -8,28 +8,32 @@ from jaxtyping import Float, Float32, Int64
 from lagotto.core.vectors import top_k
 
 BLOCK_BYTES = 32 * 2**20
+_QUERIES_AT_ONCE = 256
 KEPT_BYTES = 256 * 2**20
 
 
 class NearestRows:
     """Exact search over the rows of a memory map, in blocks of matrix products.
 
-    Rows that fit KEPT_BYTES as float32 are kept so; others are read and widened, BLOCK_BYTES at a
-    time, once a call. `spans` limits the search to some ranges of rows.
+    Rows that fit KEPT_BYTES as float32 are kept so, if `keep`; others are read and widened,
+    `block_bytes` at a time, once a call. `spans` limits the search to some ranges of rows.
     """
 
     def __init__(
         self,
         rows: Float[np.ndarray, "rows dim"],
         spans: Int64[np.ndarray, "spans 2"] | None = None,
+        *,
+        keep: bool = True,
+        block_bytes: int = BLOCK_BYTES,
     ) -> None:
         self._rows = rows
         self._spans = np.array([[0, len(rows)]], np.int64) if spans is None else spans
         self.count = int((self._spans[:, 1] - self._spans[:, 0]).sum())
         row_bytes = 4 * max(1, rows.shape[1])
-        self._step = max(1, BLOCK_BYTES // row_bytes)
+        self._step = max(1, block_bytes // row_bytes)
         self._kept: list[tuple[Int64[np.ndarray, " block"], np.ndarray]] | None = None
-        if self.count * row_bytes <= KEPT_BYTES:
+        if keep and self.count * row_bytes <= KEPT_BYTES:
             self._kept = list(self._read())
 
     def search(
@@ -42,18 +46,17 @@ class NearestRows:
         numbers = np.empty((len(queries), 0), np.int64)
         cosines = np.empty((len(queries), 0), np.float32)
         for places, block in self._kept if self._kept is not None else self._read():
-            scores = queries @ block.T
-            best = top_k(scores, top)
+            best, high = _best(queries, block, top)
             numbers = np.concatenate([numbers, places[best]], axis=1)
-            cosines = np.concatenate([cosines, np.take_along_axis(scores, best, 1)], axis=1)
+            cosines = np.concatenate([cosines, high], axis=1)
             order = top_k(cosines, top)
             numbers = np.take_along_axis(numbers, order, 1)
             cosines = np.take_along_axis(cosines, order, 1)
         return numbers, cosines
 
     def _read(self) -> Iterator[tuple[Int64[np.ndarray, " block"], np.ndarray]]:
-        """(numbers, float32 rows) of blocks of at most BLOCK_BYTES, in order."""
-        waiting: list[Int64[np.ndarray, " part"]] = []
+        """(numbers, float32 rows) of blocks of at most `block_bytes`, in order."""
+        waiting: list[np.ndarray] = []
         size = 0
         for start, end in self._spans.tolist():
             for first in range(start, end, self._step):
@@ -67,8 +70,20 @@ class NearestRows:
             yield self._block(waiting)
 
     def _block(
-        self, parts: list[Int64[np.ndarray, " part"]]
+        self, parts: list[np.ndarray]
     ) -> tuple[Int64[np.ndarray, " block"], Float32[np.ndarray, "block dim"]]:
         places = np.concatenate(parts)
         block = [self._rows[int(p[0]) : int(p[-1]) + 1].astype(np.float32) for p in parts]
         return places, np.concatenate(block)
+
+
+def _best(
+    queries: Float32[np.ndarray, "queries dim"], block: Float32[np.ndarray, "block dim"], top: int
+) -> tuple[Int64[np.ndarray, "queries top"], Float32[np.ndarray, "queries top"]]:
+    """Places in the block, and cosines, of each query's best; a bounded table at a time."""
+    places, cosines = [], []
+    for start in range(0, max(len(queries), 1), _QUERIES_AT_ONCE):
+        scores = queries[start : start + _QUERIES_AT_ONCE] @ block.T
+        places.append(top_k(scores, top))
+        cosines.append(np.take_along_axis(scores, places[-1], 1))
+    return np.concatenate(places), np.concatenate(cosines)

@@ -1,6 +1,7 @@
 """Zero-shot classification from end to end: encoder, labels and captions → predictions."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,8 +50,8 @@ class Classifier:
     """Classifies pictures by labels in words, with the captions of a store where they help.
 
     Everything that depends on labels and store is worked out when it is made; a prediction is then
-    a pure function of its picture, but in the mode `paper-code`, whose state is `reset` by hand.
-    `notes` are facts worth showing, one line each.
+    a pure function of its picture, but in the mode `paper-code`, which remembers confidences until
+    `variant` starts anew. `notes` are facts worth showing, one line each.
     """
 
     def __init__(
@@ -59,33 +60,50 @@ class Classifier:
         labels: Sequence[str] | Sequence[Label] | str,
         captions: Captions | Path | str | None = None,
         *,
-        mode: Mode | None = None,
+        mode: str | None = None,
         k: int = 16,
         templates: str | Sequence[str] = "single",
     ) -> None:
-        self.mode = _checked_mode(mode, captions is not None)
-        if k < 1:
-            raise UsageError(f"k is {k}; give 1 or more captions")
-        self.k = k
+        self.mode = checked_mode(mode, captions is not None)
+        self.k = _checked_k(k)
         self.encoder = load_encoder(encoder) if isinstance(encoder, str) else encoder
         self.labels = _as_labels(labels)
         info = self.encoder.info
-        chosen = (
+        self.templates = (
             read_templates(templates, info.prompt_template)
             if isinstance(templates, str)
             else tuple(templates)
         )
-        prompts = embed_labels(self.encoder, self.labels, chosen)
+        prompts = embed_labels(self.encoder, self.labels, self.templates)
         notes = list(prompts.notes)
         self._store = None if captions is None else self._open(captions)
         self.voting = Voting(self.mode, prompts.embeddings, info.logit_scale)
+        self._prepare(None, notes)
+        self.notes = tuple(notes)
+
+    def variant(self, mode: Mode, k: int) -> "Classifier":
+        """The same labels and store in another mode or with another k, its `paper-code` state new.
+
+        Cheap: labels are not encoded and the store is not read again. `notes` are those that this
+        mode adds.
+        """
+        other = copy(self)
+        other.mode = checked_mode(mode, self._store is not None)
+        other.k = _checked_k(k)
+        other.voting = Voting(other.mode, self.voting.prompts, self.voting.scale)
+        notes: list[str] = []
+        other._prepare(self.voting.guarded, notes)
+        other.notes = tuple(notes)
+        return other
+
+    def _prepare(self, guarded: GuardedSetting | None, notes: list[str]) -> None:
+        """Works out what the mode needs from the store; `guarded` is taken where it is known."""
         if self._store is not None and self.mode == "guarded":
-            self.voting.guarded = self._guarded(self._store, notes)
+            self.voting.guarded = guarded or self._guarded(self._store, notes)
         elif self._store is not None and self.mode == "paper":
             self.voting.means = self._mean_confidence(self._store)
         elif self._store is not None and self.mode == "paper-code":
             self.voting.encode = self._with_prefix
-        self.notes = tuple(notes)
 
     def predict(self, paths: Iterable[Path | str]) -> Iterator[Prediction | SetAside]:
         """One row a picture, in order: its prediction, or why it could not be read.
@@ -200,8 +218,11 @@ class Classifier:
         )
 
 
-def _checked_mode(mode: Mode | None, has_captions: bool) -> Mode:
-    """The mode; guarded if none is given, and image-only where there are no captions."""
+def checked_mode(mode: str | None, has_captions: bool) -> Mode:
+    """The mode; if none is given guarded, or image-only where there are no captions.
+
+    Raises UsageError for one that is not known, or that needs captions where there are none.
+    """
     if mode is None:
         return "guarded" if has_captions else "image-only"
     if mode not in MODES:
@@ -211,6 +232,12 @@ def _checked_mode(mode: Mode | None, has_captions: bool) -> Mode:
     if not has_captions and mode != "image-only":
         raise UsageError(f"mode {mode} needs captions; give a store, or take the mode image-only")
     return mode
+
+
+def _checked_k(k: int) -> int:
+    if k < 1:
+        raise UsageError(f"k is {k}; give 1 or more captions")
+    return k
 
 
 def _as_labels(given: Sequence[str] | Sequence[Label] | str) -> tuple[Label, ...]:

@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64
 
 from lagotto.zeroshot.base import Captions
-from lagotto.zeroshot.naming import mean_row, move, tokens
+from lagotto.zeroshot.naming import Strength, direction, mean_row, move, tokens
 from lagotto.zeroshot.retrieval import Retrieved, Retriever
 
-PICTURES = 800
+PICTURES = 1_600
 WORDS = 256
 TASKS_A_WORD = 8
 OPTIONS = 20
@@ -25,6 +25,7 @@ _FEWEST_USES = 6
 _COMMONEST = 0.1
 _SHORTEST = 3
 _OWN = 0.999
+_HALVES_SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,23 +100,36 @@ def _tasks(
 
 
 def halves(rehearsal: Rehearsal) -> Int64[np.ndarray, " pictures"]:
-    """0 or 1 for each picture: what is learned from one half is tried on the other."""
-    return np.arange(len(rehearsal.pictures), dtype=np.int64) % 2
+    """0 or 1 for each picture: what is learned from one half is tried on the other.
+
+    Shuffled, as the order of a store may repeat itself.
+    """
+    order = np.random.default_rng(_HALVES_SEED).permutation(len(rehearsal.pictures))
+    return np.asarray(order % 2, dtype=np.int64)
 
 
 def word_prompts(
-    rehearsal: Rehearsal, prompts: Float32[np.ndarray, "words dim"], half: int, strength: float
+    rehearsal: Rehearsal, prompts: Float32[np.ndarray, "words dim"], half: int, strength: Strength
 ) -> Float32[np.ndarray, "words dim"]:
-    """The words' prompts moved by the captions of the *other* half that name them."""
+    """The words' prompts moved by the captions and pictures of the *other* half that have them."""
     others = np.flatnonzero(halves(rehearsal) != half).tolist()
     said = np.concatenate([rehearsal.captions[i] for i in others])
-    uses = [words for i in others for words in rehearsal.uses[i]]
-    mean = mean_row(said)
+    owners = np.concatenate([np.full(len(rehearsal.captions[i]), i) for i in others])
+    naming: dict[str, list[int]] = {word: [] for word in rehearsal.words}
+    for row, words in enumerate(words for i in others for words in rehearsal.uses[i]):
+        for word in words & naming.keys():
+            naming[word].append(row)
+    mean_text, mean_picture = mean_row(said), mean_row(rehearsal.pictures[others])
     moved = prompts.copy()
     for i, word in enumerate(rehearsal.words):
-        naming = [row for row, words in enumerate(uses) if word in words]
-        if naming and strength > 0:
-            moved[i] = move(prompts[i], said[naming].mean(axis=0) - mean, len(naming), strength)
+        rows = naming[word]
+        shown = np.unique(owners[rows]) if rows else np.empty(0, np.int64)
+        moved[i] = move(
+            prompts[i],
+            direction(said[rows], mean_text),
+            direction(rehearsal.pictures[shown], mean_picture),
+            strength,
+        )
     return moved
 
 
