@@ -1,0 +1,251 @@
+"""What captions cost: classification with a store of 100,000 captions against image-only.
+
+    python benchmarks/speed/classify.py --encoder DIR --pictures DIR --json
+
+The pictures of a folder are classified (repeated up to --count) by image-only and by the guarded
+mode, in turns, in one process, from files to predictions; `ratio_to_image_only` is the median over
+the rounds of the ratio within a round. `speedup_vs_on_the_fly` compares the guarded mode with
+encoding 16 captions a picture as the reference script does: pictures embedded, the same captions
+retrieved, their texts through the text tower, on --fly pictures. Stores are made here: pictures
+drawn near the given ones, captions near their picture, words at random. `memory_mb` is what a
+search of a store of --large captions takes beyond mapped files, at its highest, against the
+`stated_memory_mb` that zeroshot/nearest.py bounds. Prints JSON on stdout, progress on stderr. The
+machine should be otherwise idle.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+
+import lagotto
+from lagotto.core.types import SetAside
+from lagotto.core.vectors import unit_rows
+from lagotto.encoders.base import Encoder
+from lagotto.encoders.registry import load_encoder
+from lagotto.zeroshot.base import Prediction
+from lagotto.zeroshot.nearest import BLOCK_BYTES, KEPT_BYTES
+from lagotto.zeroshot.pictures import embed_files, picture_files
+from lagotto.zeroshot.pipeline import Classifier
+from lagotto.zeroshot.retrieval import Retriever
+from lagotto.zeroshot.scoring import caption_vote, image_vote
+
+EACH = 5
+K = 16
+LABELS = ("person", "bird", "dog", "cat", "car", "boat", "flower", "fruit", "house", "tool")
+WORDS = 1500
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class DrawnCaptions:
+    """A caption store in memory maps, EACH captions a picture."""
+
+    image_embeddings: np.ndarray
+    text_embeddings: np.ndarray
+
+    @property
+    def starts(self) -> np.ndarray:
+        return np.arange(0, len(self.text_embeddings) + 1, EACH)
+
+    @property
+    def ends(self) -> np.ndarray:
+        return self.starts[1:]
+
+    def texts(self, indices: Sequence[int]) -> list[str]:
+        return [
+            " ".join(
+                f"word{w}" for w in np.random.default_rng(int(i)).integers(0, WORDS, 6).tolist()
+            )
+            for i in indices
+        ]
+
+
+def draw_store(folder: Path, near: np.ndarray, captions: int, seed: int) -> DrawnCaptions:
+    """Pictures scattered around the given embeddings, captions around their pictures."""
+    rng = np.random.default_rng(seed)
+    dim, pictures = near.shape[1], captions // EACH
+    images = np.lib.format.open_memmap(folder / "i.npy", "w+", np.float16, (pictures, dim))
+    texts = np.lib.format.open_memmap(folder / "t.npy", "w+", np.float16, (captions, dim))
+    for start in range(0, pictures, 10_000):
+        size = min(10_000, pictures - start)
+        spread = rng.normal(0, 0.7 / np.sqrt(dim), (size, dim))
+        block = unit_rows(near[rng.integers(0, len(near), size)] + spread)
+        images[start : start + size] = block
+        said = np.repeat(block, EACH, axis=0)
+        said = unit_rows(said + rng.normal(0, 1 / np.sqrt(dim), said.shape))
+        texts[start * EACH : (start + size) * EACH] = said
+    images.flush()
+    texts.flush()
+    return DrawnCaptions(
+        np.load(folder / "i.npy", mmap_mode="r"), np.load(folder / "t.npy", mmap_mode="r")
+    )
+
+
+def classified(classifier: Classifier, files: Sequence[Path]) -> list[Prediction]:
+    rows = list(classifier.predict(files))
+    refused = [row for row in rows if isinstance(row, SetAside)]
+    if refused:
+        sys.exit(f"{refused[0].source}: {refused[0].reason}")
+    return [row for row in rows if isinstance(row, Prediction)]
+
+
+def timed(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def on_the_fly(
+    encoder: Encoder,
+    store: DrawnCaptions,
+    retriever: Retriever,
+    prompts: np.ndarray,
+    files: list[Path],
+) -> None:
+    """The reference's way: 16 captions of each picture through the text tower when it comes."""
+    for batch in embed_files(encoder, files, 1):
+        found = retriever.retrieve(batch.embeddings, K)
+        rows = encoder.embed_texts(store.texts(found.indices[0].tolist()))[None]
+        image_vote(batch.embeddings, prompts, encoder.info.logit_scale)
+        caption_vote(rows, found.there, prompts, encoder.info.logit_scale)
+
+
+def anonymous_mb() -> float:
+    """Memory of this process that no file backs."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) / 1024
+    return float("nan")
+
+
+def peak_memory_mb(work: Callable[[], object]) -> float:
+    """How much memory beyond mapped files `work` takes at its highest, sampled while it runs."""
+    before, highest, done = anonymous_mb(), [0.0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.002):
+            highest[0] = max(highest[0], anonymous_mb())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    work()
+    done.set()
+    watcher.join()
+    return max(highest[0], anonymous_mb()) - before
+
+
+def measure_large(options: argparse.Namespace, near: np.ndarray) -> dict[str, object]:
+    """Seconds and memory of 128 queries against a store of --large captions."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = draw_store(Path(folder), near, options.large, options.seed)
+        queries = np.resize(near, (128, near.shape[1])).astype(np.float32)
+        seconds: list[float] = []
+
+        def search() -> None:
+            retriever = Retriever(store)
+            seconds.append(timed(lambda: retriever.retrieve(queries, K)))
+
+        memory = peak_memory_mb(search)
+    return {
+        "captions": options.large,
+        "queries": len(queries),
+        "seconds": round(seconds[0], 3),
+        "memory_mb": round(memory, 1),
+        "stated_memory_mb": round((KEPT_BYTES + 4 * BLOCK_BYTES) / 2**20),
+    }
+
+
+def measure(options: argparse.Namespace) -> dict[str, object]:
+    encoder = load_encoder(options.encoder)
+    files = list(islice(cycle(picture_files([options.pictures])), options.count))
+    fly = files[: options.fly]
+    near = np.concatenate([batch.embeddings for batch in embed_files(encoder, files[:500], 64)])
+    with tempfile.TemporaryDirectory() as folder:
+        store = draw_store(Path(folder), near, options.captions, options.seed)
+        guarded = Classifier(encoder, LABELS, store, mode="guarded", k=K)
+        alone = guarded.variant("image-only", K)
+        say(f"{len(files)} pictures, {options.captions:,} captions; {guarded.notes}")
+        classified(guarded, files[:128])
+        rounds = []
+        for number in range(options.rounds):
+            first = timed(lambda: classified(alone, files))
+            second = timed(lambda: classified(guarded, files))
+            rounds.append((first, second))
+            say(f"round {number}: image-only {first:.2f} s, guarded {second:.2f} s")
+        ours = timed(lambda: classified(guarded, fly))
+        retriever = Retriever(store)
+        prompts = guarded.voting.prompts
+        flown = timed(lambda: on_the_fly(encoder, store, retriever, prompts, fly))
+        say(f"{len(fly)} pictures: guarded {ours:.2f} s, on the fly {flown:.2f} s")
+        votes = classified(guarded, fly)
+        again = list(
+            guarded.predict_embeddings(
+                np.concatenate([b.embeddings for b in embed_files(encoder, fly, 7)]),
+                [str(file) for file in fly],
+            )
+        )
+    same = all(
+        np.allclose(a.probabilities, b.probabilities, atol=1e-4)
+        for a, b in zip(votes, again, strict=True)
+    )
+    if not same:
+        sys.exit("predictions depend on the batch; the times mean nothing")
+    return {
+        "ratio_to_image_only": round(statistics.median(b / a for a, b in rounds), 4),
+        "speedup_vs_on_the_fly": round(flown / ours, 2),
+        "pictures": len(files),
+        "captions": options.captions,
+        "asked_captions": sum(not row.declined for row in votes),
+        "rounds_s": [[round(a, 3), round(b, 3)] for a, b in rounds],
+        "on_the_fly": {"pictures": len(fly), "s": round(flown, 3), "guarded_s": round(ours, 3)},
+        "large_store": measure_large(options, near),
+    }
+
+
+def commit() -> str:
+    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--encoder", required=True)
+    parser.add_argument("--pictures", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--captions", type=int, default=100_000)
+    parser.add_argument("--large", type=int, default=1_000_000)
+    parser.add_argument("--fly", type=int, default=100, help="pictures classified on the fly")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    result = measure(options) | {
+        "seed": options.seed,
+        "cores": len(os.sched_getaffinity(0)),
+        "machine": f"{platform.machine()}, {platform.system()}",
+        "commit": commit(),
+        "lagotto": lagotto.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+    print(json.dumps(result, indent=1) if options.json else result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Webdataset tars, read in place and in order; nothing is unpacked to disk, memory is constant."""
+
+import tarfile
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from lagotto.core.errors import LagottoError
+
+PICTURE_ENDINGS = ("jpg", "jpeg", "png", "webp")
+"""What a picture's member is called after its key; lower case."""
+
+_MAX_KEY = 1000
+_BLOCK_BYTES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class TarMember:
+    """A regular file in a tar; `read` gives its bytes, at any time.
+
+    `key` is its path up to the first dot of its name, `ending` the rest in lower case; `end` is
+    where its bytes end in the tar.
+    """
+
+    key: str
+    ending: str
+    size: int
+    end: int
+    read: Callable[[], bytes]
+
+
+def read_members(
+    path: Path, endings: Collection[str], error: type[LagottoError]
+) -> Iterator[TarMember]:
+    """The members that have one of some endings, in order.
+
+    Other members, and all that are not plain regular files, are passed over. Raises `error` where
+    the file is no plain, whole tar.
+    """
+    with _reading(path, error), tarfile.open(path, "r:") as archive:
+        while (member := archive.next()) is not None:
+            archive.members = []  # type: ignore[attr-defined]  # else it keeps all it has seen
+            folder, _, name = member.name.rpartition("/")
+            stem, _, ending = name.partition(".")
+            ending = ending.lower()
+            if member.isreg() and not member.issparse() and stem and ending in endings:
+                yield TarMember(
+                    f"{folder}/{stem}"[-_MAX_KEY:].removeprefix("/"),
+                    ending,
+                    member.size,
+                    member.offset_data + member.size,
+                    partial(_content, path, member.name, member.offset_data, member.size, error),
+                )
+        _check_end(archive)
+
+
+def _content(path: Path, name: str, start: int, size: int, error: type[LagottoError]) -> bytes:
+    with _reading(path, error), path.open("rb") as file:
+        file.seek(start)
+        data = file.read(size)
+        if len(data) != size:
+            raise EOFError(f"{name} is cut short")
+        return data
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """Raises EOFError unless what stopped the reading is the end that a tar has."""
+    file = archive.fileobj
+    if file is not None:
+        file.seek(archive.offset)
+        block = file.read(_BLOCK_BYTES)
+        if block and (len(block) < _BLOCK_BYTES or block.strip(b"\0")):
+            raise EOFError(f"it is cut or damaged at byte {archive.offset}")
+
+
+@contextmanager
+def _reading(path: Path, error: type[LagottoError]) -> Iterator[None]:
+    """What a damaged tar raises becomes one line."""
+    try:
+        yield
+    except (tarfile.TarError, OSError, EOFError) as reason:
+        raise error(
+            f"cannot read {path} as tar: {' '.join(str(reason).split())[:200]}; give a plain, "
+            "whole .tar (unpack a compressed one with gunzip first)"
+        ) from reason

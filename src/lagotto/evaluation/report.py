@@ -1,0 +1,143 @@
+"""Layer 3: an evaluation → its results file: CLIP_benchmark's keys, and how it was made."""
+
+import json
+import math
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from platform import python_version
+
+from lagotto.core.errors import UsageError
+from lagotto.core.files import write_atomically
+from lagotto.core.types import EncoderInfo, JsonObject, JsonValue
+from lagotto.evaluation.classification import Evaluation, Scores
+from lagotto.evaluation.intervals import LEVEL, RESAMPLES, Estimate
+from lagotto.zeroshot.caption_store import CaptionStore
+
+TASK = "zeroshot_classification"
+_PACKAGES = ("lagotto", "numpy", "onnxruntime", "pillow", "tokenizers")
+_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """What an evaluation was made with, beside the data."""
+
+    encoder: EncoderInfo
+    templates: tuple[str, ...]
+    store: CaptionStore | None = None
+
+
+def results(evaluation: Evaluation, method: Method) -> JsonObject:
+    """The results as JSON: CLIP_benchmark's keys tell of the first setting asked for, `method` how
+    it was made, `rows` of every setting, image-only first, `per_class` of every label.
+
+    The same data, encoder, store and seed give the same object: no clock, no paths.
+    """
+    main, encoder = evaluation.main, method.encoder
+    store: JsonValue = None
+    if method.store is not None:
+        store = {
+            "digest": method.store.digest,
+            "pictures": method.store.pictures,
+            "captions": method.store.captions,
+        }
+    return {
+        "dataset": evaluation.data.name,
+        "model": encoder.name,
+        "pretrained": encoder.fingerprint,
+        "task": TASK,
+        "metrics": _metrics(main),
+        "language": "en",
+        "method": {
+            **{key: value for key, value in _row(main).items() if key != "metrics"},
+            "templates": list(method.templates),
+            "seed": evaluation.seed,
+            "samples": len(evaluation.data),
+            "unreadable": evaluation.unreadable,
+            "unreadable_count_as": "wrong",
+            "interval": {"kind": "percentile bootstrap", "level": LEVEL, "resamples": RESAMPLES},
+            "store": store,
+            "data_digest": evaluation.data_digest,
+            "versions": _versions(),
+        },
+        "rows": [_row(scores) for scores in evaluation.scores],
+        "per_class": _per_class(evaluation),
+        "set_aside": [
+            {"source": each.source, "reason": each.reason} for each in evaluation.set_aside
+        ],
+        "notes": list(evaluation.notes),
+    }
+
+
+def check_new(path: Path) -> None:
+    """Raises UsageError where a results file is already, or cannot be: asked before the work."""
+    if path.exists() or path.is_symlink():
+        raise UsageError(
+            f"results file {path} exists already and is never overwritten; "
+            "give another name, or move it away"
+        )
+    if not path.parent.is_dir():
+        raise UsageError(f"results file {path}: no folder {path.parent}; make it first")
+
+
+def write_results(path: Path, content: JsonObject) -> None:
+    """Writes the file, whole or not at all; UsageError if there is one by now."""
+    check_new(path)
+    write_atomically(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+
+
+def _versions() -> JsonObject:
+    versions: JsonObject = {name: version(name) for name in _PACKAGES}
+    return versions | {"python": python_version()}
+
+
+def _metrics(scores: Scores) -> JsonObject:
+    return {
+        "acc1": _rounded(scores.acc1.value),
+        "acc5": _rounded(scores.acc5.value),
+        "mean_per_class_recall": _rounded(scores.mean_per_class_recall.value),
+    }
+
+
+def _row(scores: Scores) -> JsonObject:
+    return {
+        "mode": scores.setting.mode,
+        "k": scores.setting.k,
+        "metrics": _metrics(scores),
+        "ci95": {
+            "acc1": _interval(scores.acc1),
+            "acc5": _interval(scores.acc5),
+            "mean_per_class_recall": _interval(scores.mean_per_class_recall),
+        },
+        "difference_to_image_only": {
+            "acc1": _rounded(scores.gain.value),
+            "ci95": _interval(scores.gain),
+        },
+        "declined": scores.declined,
+    }
+
+
+def _per_class(evaluation: Evaluation) -> list[JsonValue]:
+    """Each label with its pictures and its recall, by the first setting and by image-only."""
+    main, alone = evaluation.main.recalls, evaluation.image_only.recalls
+    rows: list[JsonValue] = []
+    for number, label in enumerate(evaluation.data.labels):
+        known = number < len(main) and not math.isnan(main[number])
+        rows.append(
+            {
+                "label": label.name,
+                "samples": evaluation.data.counts[number],
+                "recall": _rounded(main[number]) if known else None,
+                "image_only": _rounded(alone[number]) if known else None,
+            }
+        )
+    return rows
+
+
+def _interval(estimate: Estimate) -> list[JsonValue]:
+    return [_rounded(estimate.low), _rounded(estimate.high)]
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), _DIGITS)

@@ -1,0 +1,200 @@
+"""The classifier from end to end, in memory and on the shared assets."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lagotto
+from caption_world import CONCEPTS, DIM, WordEncoder, WordStore, word_store, write_picture
+from lagotto.core.errors import UsageError
+from lagotto.core.types import SetAside
+from lagotto.zeroshot.base import Captions, Mode, Prediction
+from lagotto.zeroshot.pictures import picture_files
+from lagotto.zeroshot.pipeline import BATCH, MODES, Classifier
+
+ENCODER = WordEncoder()
+BLIND = WordEncoder(blind=CONCEPTS[:10])
+PURE: tuple[Mode, ...] = ("guarded", "paper", "image-only", "captions-only")
+
+
+@pytest.fixture(scope="module")
+def store() -> WordStore:
+    return word_store(ENCODER)
+
+
+def queries(encoder: WordEncoder = ENCODER, each: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    truth = np.repeat(np.arange(len(CONCEPTS)), each)
+    return np.stack([encoder.picture(c, 200 + i) for i, c in enumerate(truth)]), truth
+
+
+def accuracy(classifier: Classifier, pictures: np.ndarray, truth: np.ndarray) -> float:
+    rows = list(classifier.predict_embeddings(pictures, [""] * len(pictures)))
+    return float(
+        np.mean([row.probabilities.argmax() == t for row, t in zip(rows, truth, strict=True)])
+    )
+
+
+def test_public_names() -> None:
+    assert lagotto.Classifier is Classifier
+    assert lagotto.CaptionStore.__name__ == "CaptionStore"
+
+
+def test_the_fake_is_a_store(store: WordStore) -> None:
+    assert isinstance(store, Captions)
+
+
+@pytest.mark.parametrize("mode", PURE)
+def test_a_prediction_depends_on_its_picture_alone(store: WordStore, mode: Mode) -> None:
+    classifier = Classifier(ENCODER, CONCEPTS, store, mode=mode)
+    pictures, _ = queries()
+    names = [str(i) for i in range(len(pictures))]
+    whole = list(classifier.predict_embeddings(pictures, names))
+    order = np.random.default_rng(0).permutation(len(pictures))
+    for place, row in zip(
+        order, classifier.predict_embeddings(pictures[order], names), strict=True
+    ):
+        assert np.allclose(row.probabilities, whole[place].probabilities, atol=1e-6)
+        assert [c.index for c in row.captions] == [c.index for c in whole[place].captions]
+        assert row.declined == whole[place].declined
+        assert sum(row.probabilities) == pytest.approx(1)
+        assert sum(row.weights) == pytest.approx(1)
+
+
+def test_paper_code_depends_on_order_and_encodes_the_prefix(store: WordStore) -> None:
+    pictures, _ = queries(each=1)
+    names = [""] * len(pictures)
+    seen = []
+    for order in (slice(None), slice(None, None, -1)):
+        encoder = WordEncoder()
+        classifier = Classifier(encoder, CONCEPTS, store, mode="paper-code")
+        before = encoder.texts_embedded
+        rows = list(classifier.predict_embeddings(pictures[order], names))
+        assert encoder.texts_embedded == before + 16 * len(pictures)
+        seen.append(np.stack([row.probabilities for row in rows])[order])
+    assert not np.allclose(seen[0], seen[1])
+
+
+def test_captions_are_never_encoded_at_query_time(store: WordStore) -> None:
+    encoder = WordEncoder()
+    for mode in PURE:
+        classifier = Classifier(encoder, CONCEPTS, store, mode=mode)
+        before = encoder.texts_embedded
+        list(classifier.predict_embeddings(queries()[0], [""] * 90))
+        assert encoder.texts_embedded == before
+
+
+def test_guarded_learns_concepts_that_only_the_captions_name() -> None:
+    pictures, truth = queries(BLIND)
+    scores = {
+        mode: accuracy(Classifier(BLIND, CONCEPTS, word_store(BLIND), mode=mode), pictures, truth)
+        for mode in ("image-only", "guarded")
+    }
+    assert scores["guarded"] > scores["image-only"] + 0.2
+
+
+def test_a_picture_far_from_the_store_declines_and_says_so(store: WordStore) -> None:
+    classifier = Classifier(ENCODER, CONCEPTS, store)
+    far = np.zeros((1, DIM), np.float32)
+    far[0] = -store.image_embeddings.astype(np.float32).mean(axis=0)
+    far /= np.linalg.norm(far)
+    (row,) = classifier.predict_embeddings(far, ["far"])
+    assert "no captions near enough" in row.declined
+    assert row.weights == (1.0, 0.0)
+
+
+@pytest.mark.parametrize("mode", ["guarded", "paper", "captions-only", "paper-code"])
+def test_an_empty_store_leaves_the_image(mode: Mode) -> None:
+    empty = WordStore(np.empty((0, DIM)), [], ENCODER)
+    classifier = Classifier(ENCODER, CONCEPTS, empty, mode=mode)
+    for row in classifier.predict_embeddings(queries(each=1)[0], [""] * 30):
+        assert np.array_equal(row.probabilities, row.image_only)
+        assert row.declined
+        assert row.captions == ()
+
+
+def test_without_captions_the_image_alone() -> None:
+    classifier = Classifier(ENCODER, CONCEPTS)
+    assert classifier.mode == "image-only"
+    (row,) = classifier.predict_embeddings(ENCODER.picture(3, 1)[None], ["x"])
+    assert np.array_equal(row.probabilities, row.image_only)
+    assert (row.declined, row.weights) == ("", (1.0, 0.0))
+
+
+def test_files_stream_and_bad_ones_get_rows(tmp_path: Path, store: WordStore) -> None:
+    asked = 0
+
+    def files() -> Iterator[Path]:
+        nonlocal asked
+        for i in range(3 * BATCH):
+            asked += 1
+            yield bad if i % 50 == 7 else good
+
+    good, bad = write_picture(tmp_path / "good.png", 4), tmp_path / "bad.png"
+    bad.write_text("no picture")
+    rows = Classifier(ENCODER, CONCEPTS, store).predict(files())
+    first = [next(rows) for _ in range(10)]
+    assert asked == BATCH
+    assert isinstance(first[7], SetAside)
+    assert first[7].source == str(bad)
+    assert isinstance(first[6], Prediction)
+    assert first[6].probabilities.argmax() == 4
+    assert len(first) + len(list(rows)) == 3 * BATCH
+
+
+def test_picture_files(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / ".hidden").mkdir()
+    made = [write_picture(tmp_path / name, 1) for name in ("b.png", "sub/a.png")]
+    write_picture(tmp_path / ".hidden" / "c.png", 1)
+    (tmp_path / "note.txt").write_text("x")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert picture_files([tmp_path]) == made
+    with pytest.raises(UsageError, match="no pictures in"):
+        picture_files([empty])
+    with pytest.raises(UsageError, match="no such file"):
+        picture_files([tmp_path / "nothere"])
+
+
+def test_refusals(store: WordStore) -> None:
+    with pytest.raises(UsageError, match="Did you mean 'guarded'"):
+        Classifier(ENCODER, CONCEPTS, store, mode="guard")
+    for mode in MODES:
+        if mode != "image-only":
+            with pytest.raises(UsageError, match="needs captions"):
+                Classifier(ENCODER, CONCEPTS, mode=mode)
+    with pytest.raises(UsageError, match="k is 0"):
+        Classifier(ENCODER, CONCEPTS, store, k=0)
+    with pytest.raises(UsageError, match="one label"):
+        Classifier(ENCODER, ["cat"])
+
+
+def test_a_small_store_is_not_trusted_and_a_note_says_so() -> None:
+    classifier = Classifier(ENCODER, CONCEPTS, word_store(ENCODER, each=1))
+    assert classifier.calibration is None
+    assert any("too few" in note for note in classifier.notes)
+
+
+@pytest.mark.real
+def test_on_real_photos_the_store_does_not_mislead(assets: Path, tmp_path: Path) -> None:
+    """200 cats and dogs beside a store of 239 photos: the guarded rule is not under image-only."""
+    encoder = lagotto.load_encoder(str(assets / "encoder" / "photo-lit"))
+    store = lagotto.CaptionStore.create(
+        tmp_path / "store", [assets / "photos" / "coco" / "captions.jsonl"], encoder
+    )
+    folder = assets / "photos" / "cats-dogs"
+    rows = [json.loads(line) for line in (folder / "labels.jsonl").read_text().splitlines()]
+    classifier = Classifier(encoder, ["cat", "dog"], store)
+    right = {"image": 0, "guarded": 0}
+    for row, found in zip(rows, classifier.predict(folder / r["image"] for r in rows), strict=True):
+        assert isinstance(found, Prediction)
+        right["guarded"] += ["cat", "dog"][int(found.probabilities.argmax())] == row["label"]
+        right["image"] += ["cat", "dog"][int(found.image_only.argmax())] == row["label"]
+    assert right["image"] == 184
+    assert right["guarded"] >= right["image"]
+    again = Classifier(encoder, ["cat", "dog"], tmp_path / "store")
+    assert again.calibration == classifier.calibration
+    assert (tmp_path / "store" / "calibration.json").is_file()
