@@ -117,6 +117,8 @@ def test_a_results_file_is_written_once_and_never_overwritten(
     run(world, photos, "--out", file).refused(2, str(file), "exists already", "another name")
     assert file.read_bytes() == before
     run(world, photos, "--out", tmp_path / "no" / "a.json").refused(2, "no folder")
+    before_the_work = run(world, tmp_path / "no-data", "--out", file)
+    before_the_work.refused(2, "exists already")
 
 
 def test_the_default_templates_may_be_replaced(world: World, photos: Path, tmp_path: Path) -> None:
@@ -148,9 +150,7 @@ def test_the_recipe_of_the_docs_on_stand_ins(world: World, tmp_path: Path) -> No
     found = json.loads(out.read_text())
     assert len(found["rows"]) == 1 + 4 * 6
     assert found["method"]["templates"] == ["a photo of {}."]
-    assert {row["mode"]: row["metrics"]["acc1"] for row in found["rows"] if row["k"] <= 2} == {
-        mode: 1.0 for mode in ("image-only", "paper", "paper-code", "captions-only", "guarded")
-    }
+    assert found["rows"][0]["metrics"]["acc1"] == 1.0
 
 
 def test_what_cannot_be_is_said_in_one_line(

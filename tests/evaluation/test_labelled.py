@@ -160,10 +160,12 @@ def test_a_tar_of_another_form_is_refused(tmp_path: Path) -> None:
     empty = make.write_shard(tmp_path / "e.tar", [("a", picture, " ")])
     with pytest.raises(UsageError, match=r"e.tar/a.cls holds no class"):
         open_labelled([empty])
+    whole = make.write_shard(tmp_path / "w.tar", [("a", picture, "x"), ("b", picture, "y")])
     cut = tmp_path / "cut.tar"
-    cut.write_bytes(unlabelled.read_bytes()[:700])
-    with pytest.raises(UsageError, match=r"cannot read .*cut.tar as tar"):
-        open_labelled([cut])
+    for size in (700, 1024 + 200, len(whole.read_bytes()) // 2):
+        cut.write_bytes(whole.read_bytes()[:size])
+        with pytest.raises(UsageError, match=r"cannot read .*cut.tar as tar"):
+            open_labelled([cut])
 
 
 def test_two_lists_of_classes_are_refused(tmp_path: Path) -> None:
