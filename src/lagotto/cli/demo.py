@@ -41,6 +41,7 @@ def demo(
                 "contact_sheet": str(tour.sheet),
                 "text_to_logit": asdict(tour.text_to_logit),
                 "logit_to_logit": asdict(tour.logit_to_logit),
+                "naming": [asdict(score) for score in tour.naming],
                 "elapsed_s": round(elapsed_s, 3),
             }
         )
@@ -69,6 +70,14 @@ def _print(tour: "Tour", elapsed_s: float) -> None:
     columns = ["query", "queries", "top-1", "top-5"]
     print_table(columns, rows, frozenset(columns[1:]))
     print_line()
+    print_line(
+        "And where no model is needed: held-out pictures named among all 208 concepts, by the"
+    )
+    print_line(
+        "encoder alone, and helped by captions of other pictures (paper's rule, our default):"
+    )
+    _print_naming(tour)
+    print_line()
     print_line(f"{elapsed_s:.0f} s. What decided the first search: {tour.sheet}")
     print_line("The hub stays. Try:")
     first = tour.searches[0].hits[0]
@@ -77,3 +86,19 @@ def _print(tour: "Tour", elapsed_s: float) -> None:
     print_line(f"  lagotto search {tour.hub} --logit {first.model}:{first.logit}")
     print_line(f"  lagotto search {tour.hub} --image {picture}")
     print_line(f"  lagotto hub status {tour.hub}")
+    print_line(f'  lagotto captions search {tour.captions} "a lemon"')
+
+
+def _print_naming(tour: "Tour") -> None:
+    rows = [
+        [
+            score.kind,
+            str(score.pictures),
+            f"{score.image_only:.2f}",
+            f"{score.paper:.2f}",
+            f"{score.guarded:.2f}",
+        ]
+        for score in tour.naming
+    ]
+    columns = ["concepts", "pictures", "image-only", "paper", "guarded"]
+    print_table(columns, rows, frozenset(columns[1:]))

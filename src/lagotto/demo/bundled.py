@@ -45,3 +45,15 @@ def read_classes() -> dict[str, tuple[str, ...]]:
         for name, facts in models.items()
         if isinstance(facts, dict) and isinstance(facts["classes"], list)
     }
+
+
+def read_kinds() -> dict[str, str]:
+    """How the encoder's training met each concept of the world: "known", "seldom seen", ..."""
+    concepts = read_json(WORLD / "world.json", "demo world", LagottoError)["concepts"]
+    if not isinstance(concepts, list):
+        raise LagottoError("the bundled world is damaged; install lagotto again")
+    return {
+        str(concept["name"]): str(concept["rarity"])
+        for concept in concepts
+        if isinstance(concept, dict)
+    }

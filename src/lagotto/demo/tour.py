@@ -1,4 +1,4 @@
-"""What `lagotto demo` does: a hub of the bundled models, some searches, and the score of all."""
+"""What `lagotto demo` does: a hub of the bundled models, searches, captions, and the score of all."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from lagotto.core.files import write_atomically, writing
 from lagotto.core.progress import Progress
 from lagotto.core.types import Hits
 from lagotto.demo import bundled
+from lagotto.demo.naming import NamingScore, score_naming
 from lagotto.evaluation.retrieval import Accuracy, LogitName, TruthQuery, accuracy, read_truth
 from lagotto.hubsearch.explain import write_contact_sheet
 from lagotto.hubsearch.pipeline import Hub
@@ -30,6 +31,8 @@ class Tour:
     sheet: Path
     text_to_logit: Accuracy
     logit_to_logit: Accuracy
+    captions: Path
+    naming: tuple[NamingScore, ...]
 
 
 def take_tour(folder: Path, progress: Progress) -> Tour:
@@ -58,6 +61,8 @@ def take_tour(folder: Path, progress: Progress) -> Tour:
         sheet=sheet,
         text_to_logit=score_texts(hub, read_truth(bundled.TRUTH), progress),
         logit_to_logit=score_logits(hub, bundled.read_classes(), progress),
+        captions=folder / "captions",
+        naming=score_naming(folder / "captions", pictures, progress),
     )
 
 

@@ -1,0 +1,72 @@
+"""The demo's second half: held-out pictures named among all concepts, with and without captions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lagotto.core.progress import Progress
+from lagotto.demo import bundled
+from lagotto.zeroshot.caption_store import CaptionStore
+from lagotto.zeroshot.pictures import embed_files
+from lagotto.zeroshot.pipeline import BATCH, Classifier
+
+
+@dataclass(frozen=True, slots=True)
+class NamingScore:
+    """Shares of pictures named right by image-only, by the paper's rule and by the guarded one.
+
+    `kind` is how the encoder's training met their concepts.
+    """
+
+    kind: str
+    pictures: int
+    image_only: float
+    paper: float
+    guarded: float
+
+
+def score_naming(folder: Path, pictures: Path, progress: Progress) -> tuple[NamingScore, ...]:
+    """Accuracy on the held-out pictures, all and by kind; the captions are those of the probes.
+
+    `folder` becomes (or is) the caption store. Labels are all concepts of the world.
+    """
+    encoder = str(bundled.ENCODER)
+    if folder.exists():
+        store = CaptionStore.open(folder, encoder)
+    else:
+        store = CaptionStore.create(folder, [bundled.PROBES], encoder, progress=progress)
+    kinds = bundled.read_kinds()
+    heldout = bundled.read_heldout()
+    names = sorted(kinds)
+    guarded = Classifier(store.encoder, names, store)
+    files = [pictures / picture.name for picture in heldout]
+    progress.start("naming pictures", len(files), "pictures")
+    parts = []
+    for batch in embed_files(store.encoder, files, BATCH):
+        parts.append(batch.embeddings)
+        progress.advance(len(batch.paths))
+    progress.finish()
+    embeddings = np.concatenate(parts)
+    paths = [str(file) for file in files]
+    right: dict[str, np.ndarray] = {}
+    wanted = np.array([names.index(picture.label) for picture in heldout])
+    for classifier in (guarded, guarded.variant("paper", 16)):
+        rows = list(classifier.predict_embeddings(embeddings, paths))
+        right[classifier.mode] = np.array([r.probabilities.argmax() for r in rows]) == wanted
+        right["image-only"] = np.array([r.image_only.argmax() for r in rows]) == wanted
+    return tuple(_scores(right, np.array([kinds[picture.label] for picture in heldout])))
+
+
+def _scores(right: Mapping[str, np.ndarray], kinds: np.ndarray) -> list[NamingScore]:
+    scores = []
+    for kind in ("all", *dict.fromkeys(kinds.tolist())):
+        chosen = np.ones(len(kinds), bool) if kind == "all" else kinds == kind
+        share = {mode: float(found[chosen].mean()) for mode, found in right.items()}
+        scores.append(
+            NamingScore(
+                kind, int(chosen.sum()), share["image-only"], share["paper"], share["guarded"]
+            )
+        )
+    return scores
