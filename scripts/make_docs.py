@@ -96,6 +96,20 @@ def demo_search() -> str:
     return _table(["query", "n", "Top-1", "Top-5"], rows)
 
 
+def demo_naming() -> str:
+    """Zero-shot classification of the bundled held-out pictures."""
+    rows = [
+        [
+            score["kind"],
+            str(score["pictures"]),
+            *(f"{score[mode]:.3f}" for mode in ("image_only", "paper", "guarded")),
+        ]
+        for score in _read("quality_demo")["naming"]
+    ]
+    columns = ["how the encoder met the concept", "pictures", "image-only", "paper", "guarded"]
+    return _table(columns, rows)
+
+
 def probing_speed() -> str:
     """What `hub add` costs."""
     found = _read("speed_probing")
@@ -136,6 +150,7 @@ TABLES: dict[str, Callable[[], str]] = {
         ablation,
         logit_search,
         demo_search,
+        demo_naming,
         probing_speed,
         search_speed,
         kills,

@@ -5,6 +5,8 @@
 Text -> logit over all concepts that some model knows, and over the kinds of the truth (concepts
 that the encoder's training showed often, seldom, or never by name); logit -> logit for every logit
 whose concept another model knows. The paper's rule, k = 50. Nothing is tuned on these queries.
+Then the held-out pictures named among all concepts: image-only, with captions by the paper's rule,
+and by the guarded one.
 """
 
 import argparse
@@ -40,6 +42,7 @@ def main() -> None:
             "probe_digest": hub.probe_digest,
             "k": 50,
             "accuracy": accuracy,
+            "naming": [asdict(score) for score in tour.naming],
         }
     print(json.dumps(result, indent=1) if options.json else result)
 

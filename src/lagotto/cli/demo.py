@@ -71,10 +71,8 @@ def _print(tour: "Tour", elapsed_s: float) -> None:
     print_table(columns, rows, frozenset(columns[1:]))
     print_line()
     print_line(
-        "And where no model is needed: held-out pictures named among all 208 concepts, by the"
-    )
-    print_line(
-        "encoder alone, and helped by captions of other pictures (paper's rule, our default):"
+        "And without any model: held-out pictures named among all 208 concepts, by the encoder\n"
+        "alone, and helped by captions of other pictures (the paper's rule, and our default)."
     )
     _print_naming(tour)
     print_line()

@@ -1,4 +1,4 @@
-"""What `lagotto demo` does: a hub of the bundled models, searches, captions, and the score of all."""
+"""What `lagotto demo` does: a hub of the bundled models, searches, captions, and their scores."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
