@@ -18,6 +18,7 @@ from lagotto.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+ONLY = "image-only"
 
 
 def cli_reference() -> str:
@@ -110,6 +111,65 @@ def demo_naming() -> str:
     return _table(columns, rows)
 
 
+def _at(rows: list[dict[str, Any]], mode: str, k: int) -> dict[str, Any]:
+    """The row of a setting; image-only has no K."""
+    return next(row for row in rows if row["mode"] == mode and (mode == ONLY or row["k"] == k))
+
+
+def _gain(row: dict[str, Any]) -> str:
+    gain = row["difference_to_image_only"]
+    low, high = gain["ci95"]
+    return f"{100 * gain['value']:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
+
+
+def _sets_table(name: str) -> str:
+    store = _read("quality_classify")["stores"][name]
+    sets = store["sets"]
+    rows = []
+    for mode in (ONLY, "captions-only", "paper", "paper-code", "guarded"):
+        mean = _at(store["mean_of_five"], mode, 16)
+        scores = [f"{_at(each['rows'], mode, 16)['metrics']['acc1']:.3f}" for each in sets.values()]
+        worst = f"{100 * mean['worst_set_difference']:+.1f}"
+        rows.append([mode, *scores, *(["", ""] if mode == ONLY else [_gain(mean), worst])])
+    rows.append(["oracle", *(f"{each['oracle']['16']:.3f}" for each in sets.values()), "", ""])
+    columns = ["K = 16", *sets, "mean of five, points (95 %)", "worst set"]
+    return _table(columns, rows)
+
+
+def classify_photos() -> str:
+    """Five sets, store of captioned photos."""
+    return _sets_table("photos")
+
+
+def classify_texts() -> str:
+    """Five sets, the same store with captions that have no pictures."""
+    return _sets_table("photos and coco-val2017.txt")
+
+
+def classify_k() -> str:
+    """Mean gain and worst set over K."""
+    stores = _read("quality_classify")["stores"]
+    ks = (2, 4, 8, 16, 32, 64)
+    rows = []
+    for name, store in stores.items():
+        for mode in ("paper", "guarded"):
+            found = [_at(store["mean_of_five"], mode, k) for k in ks]
+            cells = [
+                f"{100 * row['difference_to_image_only']['value']:+.1f} / "
+                f"{100 * row['worst_set_difference']:+.1f}"
+                for row in found
+            ]
+            rows.append([name, mode, *cells])
+    return _table(["store", "mean gain / worst set", *(f"K = {k}" for k in ks)], rows)
+
+
+def classify_speed() -> str:
+    """What captions cost."""
+    found = _read("speed_classify")
+    names = ["ratio_to_image_only", "speedup_vs_on_the_fly", "memory_mb", "stated_memory_mb"]
+    return _table([f"`{name}`" for name in names], [[str(found[name]) for name in names]])
+
+
 def probing_speed() -> str:
     """What `hub add` costs."""
     found = _read("speed_probing")
@@ -151,6 +211,10 @@ TABLES: dict[str, Callable[[], str]] = {
         logit_search,
         demo_search,
         demo_naming,
+        classify_photos,
+        classify_texts,
+        classify_k,
+        classify_speed,
         probing_speed,
         search_speed,
         kills,

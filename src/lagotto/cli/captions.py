@@ -168,6 +168,25 @@ def _print_found(found: "Found", sources: list[str]) -> None:
 
 
 @app.command()
+def index(store: Path = STORE, quiet: bool = QUIET, as_json: bool = JSON) -> None:
+    """Build approximate indexes, for `classify --approximate`, and measure their recall.
+
+    Example: lagotto captions index my-captions
+    """
+    from lagotto.zeroshot.caption_index import index_store, recall_lines
+    from lagotto.zeroshot.caption_store import CaptionStore
+
+    record, built = index_store(CaptionStore.open(store), bar(quiet))
+    if as_json:
+        print_json({"built": built, **record.as_json()})
+        return
+    for line in recall_lines(record):
+        print_line(line)
+    if not built and not quiet:
+        notice("note: the indexes were there already, and the store has not changed since")
+
+
+@app.command()
 def status(store: Path = STORE, as_json: bool = JSON) -> None:
     """Show pictures, captions, encoder, disk used and what was set aside.
 

@@ -43,6 +43,9 @@ def classify(
     templates: str = typer.Option(
         "single", metavar="NAME|FILE", help="single (the encoder's own), plain, simple, broad."
     ),
+    approximate: bool = typer.Option(
+        False, "--approximate", help="Search the indexes that `lagotto captions index` made."
+    ),
     explain: Path | None = typer.Option(
         None, metavar="DIR", help="Write an HTML page a picture here."
     ),
@@ -60,7 +63,9 @@ def classify(
     if as_json and as_csv:
         raise UsageError("--json and --csv given; give one of them")
     files = picture_files(images)
-    classifier = Classifier(encoder, labels, captions, mode=mode, k=k, templates=templates)
+    classifier = Classifier(
+        encoder, labels, captions, mode=mode, k=k, templates=templates, approximate=approximate
+    )
     for note in () if quiet else classifier.notes:
         notice(f"note: {printable(note)}")
     started = time.perf_counter()

@@ -8,9 +8,9 @@ from jaxtyping import Float32
 
 from lagotto.core.errors import PictureError, UsageError
 from lagotto.core.images import decode_picture, read_picture_file, to_pixels
+from lagotto.index.exact import NearestRows
 from lagotto.zeroshot.base import RetrievedCaption
 from lagotto.zeroshot.caption_store import CaptionStore
-from lagotto.zeroshot.nearest import NearestRows
 
 _SHOWN_CAPTIONS = 3
 

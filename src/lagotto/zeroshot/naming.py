@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64
 
 from lagotto.core.vectors import unit_rows
+from lagotto.index.exact import NearestRows
 from lagotto.zeroshot.base import Captions
-from lagotto.zeroshot.nearest import NearestRows
 
 CONSIDERED = 256
 """Captions looked at for each label: those nearest to its prompt."""

@@ -20,6 +20,7 @@ from lagotto.zeroshot.calibration import (
     read_calibration,
     write_calibration,
 )
+from lagotto.zeroshot.caption_index import open_indexes, recall_lines
 from lagotto.zeroshot.caption_store import CaptionStore
 from lagotto.zeroshot.ensemble import MeanConfidence
 from lagotto.zeroshot.labels import Label, make_labels, read_labels
@@ -44,6 +45,7 @@ class _Store:
     retriever: Retriever
     file: Path | None = None
     digest: str = ""
+    approximate: bool = False
 
 
 class Classifier:
@@ -51,7 +53,8 @@ class Classifier:
 
     Everything that depends on labels and store is worked out when it is made; a prediction is then
     a pure function of its picture, but in the mode `paper-code`, which remembers confidences until
-    `variant` starts anew. `notes` are facts worth showing, one line each.
+    `variant` starts anew. `notes` are facts worth showing, one line each. With `approximate`
+    retrieval asks the indexes that `lagotto captions index` made; CaptionError if there are none.
     """
 
     def __init__(
@@ -63,9 +66,14 @@ class Classifier:
         mode: str | None = None,
         k: int = 16,
         templates: str | Sequence[str] = "single",
+        approximate: bool = False,
     ) -> None:
         self.mode = checked_mode(mode, captions is not None)
         self.k = _checked_k(k)
+        if approximate and not isinstance(captions, CaptionStore | Path | str):
+            raise UsageError(
+                "approximate search needs a caption store in a folder; give one, or leave it out"
+            )
         self.encoder = load_encoder(encoder) if isinstance(encoder, str) else encoder
         self.labels = _as_labels(labels)
         info = self.encoder.info
@@ -76,7 +84,7 @@ class Classifier:
         )
         prompts = embed_labels(self.encoder, self.labels, self.templates)
         notes = list(prompts.notes)
-        self._store = None if captions is None else self._open(captions)
+        self._store = None if captions is None else self._open(captions, approximate, notes)
         self.voting = Voting(self.mode, prompts.embeddings, info.logit_scale)
         self._prepare(None, notes)
         self.notes = tuple(notes)
@@ -152,7 +160,7 @@ class Classifier:
         """What the captions of the store have earned; None where that is not asked or not known."""
         return self.voting.guarded.calibration if self.voting.guarded else None
 
-    def _open(self, captions: Captions | Path | str) -> _Store:
+    def _open(self, captions: Captions | Path | str, approximate: bool, notes: list[str]) -> _Store:
         if isinstance(captions, Path | str):
             captions = CaptionStore.open(captions, self.encoder)
         info = self.encoder.info
@@ -160,7 +168,11 @@ class Classifier:
             captions.check_encoder(info)
             made_from = f"{captions.digest} {info.fingerprint} {info.prompt_template}"
             file = captions.folder / CALIBRATION_NAME
-            return _Store(captions, Retriever(captions), file, made_from)
+            if not approximate:
+                return _Store(captions, Retriever(captions), file, made_from)
+            pictures, texts, record = open_indexes(captions)
+            notes.append(f"approximate search: {'; '.join(recall_lines(record))}")
+            return _Store(captions, Retriever(captions, pictures, texts), file, made_from, True)
         return _Store(captions, Retriever(captions))
 
     def _guarded(self, store: _Store, notes: list[str]) -> GuardedSetting | None:
@@ -248,12 +260,16 @@ def _as_labels(given: Sequence[str] | Sequence[Label] | str) -> tuple[Label, ...
 
 
 def _calibration(store: _Store, encoder: Encoder, notes: list[str]) -> Calibration | None:
-    """Read from the store's folder, or fitted and, if the folder may be written, kept there."""
+    """Read from the store's folder, or fitted and, if the folder may be written, kept there.
+
+    Fitted with the exact search, whatever the predictions use: so it is the same for both.
+    """
     known = read_calibration(store.file, store.digest) if store.file else None
     if known is not None:
         return known
     template = encoder.info.prompt_template
-    fitted = calibrate(store.captions, store.retriever, encoder, template)
+    exact = Retriever(store.captions) if store.approximate else store.retriever
+    fitted = calibrate(store.captions, exact, encoder, template)
     if fitted is not None and store.file is not None:
         try:
             write_calibration(store.file, store.digest, fitted)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int64
 
+from lagotto.index.base import RowIndex
+from lagotto.index.exact import NearestRows
 from lagotto.zeroshot.base import Captions
-from lagotto.zeroshot.nearest import NearestRows
 
 NEIGHBOURS = 200
 MORE_NEIGHBOURS = 1_000
@@ -50,14 +51,23 @@ class Retrieved:
 
 
 class Retriever:
-    """Finds captions in a store. Memory is bounded: see NearestRows."""
+    """Finds captions in a store. Memory is bounded: see NearestRows.
 
-    def __init__(self, captions: Captions) -> None:
+    Exact, unless indexes are given: `pictures` over all pictures, `texts` over the captions that
+    have none.
+    """
+
+    def __init__(
+        self,
+        captions: Captions,
+        pictures: RowIndex | None = None,
+        texts: RowIndex | None = None,
+    ) -> None:
         self._captions = captions
         self._starts = np.asarray(captions.starts[:-1], np.int64)
         self._ends = np.asarray(captions.ends, np.int64)
-        self._pictures = NearestRows(captions.image_embeddings)
-        self._texts = NearestRows(captions.text_embeddings, text_only_spans(captions))
+        self._pictures = pictures or NearestRows(captions.image_embeddings)
+        self._texts = texts or NearestRows(captions.text_embeddings, text_only_spans(captions))
 
     def retrieve(self, queries: Float32[np.ndarray, "pictures dim"], k: int) -> Retrieved:
         """The captions of unit query embeddings. The query picture itself never lends its own."""

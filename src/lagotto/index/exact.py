@@ -1,4 +1,4 @@
-"""Stage 3a of zero-shot classification: the nearest rows of a memory map to many queries, exact."""
+"""The nearest rows of a memory map to many queries, exact: blocks of matrix products."""
 
 from collections.abc import Iterator
 

@@ -1,0 +1,1 @@
+"""Nearest rows to query vectors: exact, or approximate on request."""
