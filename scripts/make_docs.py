@@ -166,6 +166,7 @@ def classify_k() -> str:
 def classify_speed() -> str:
     """What captions cost."""
     found = _read("speed_classify")
+    found |= found["large_store"]
     names = ["ratio_to_image_only", "speedup_vs_on_the_fly", "memory_mb", "stated_memory_mb"]
     return _table([f"`{name}`" for name in names], [[str(found[name]) for name in names]])
 

@@ -33,7 +33,7 @@ class Rehearsal:
     """Stored pictures with their words, and the tasks: (picture, options), option 0 being right."""
 
     pictures: Float32[np.ndarray, "pictures dim"]
-    captions: tuple[Float32[np.ndarray, "own dim"], ...]
+    captions: tuple[Float32[np.ndarray, "_ dim"], ...]
     uses: tuple[tuple[frozenset[str], ...], ...]
     words: tuple[str, ...]
     asked: Int64[np.ndarray, " tasks"]
