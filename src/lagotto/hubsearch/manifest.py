@@ -1,21 +1,28 @@
 """The manifest of a hub: which format, which encoder, which probes; refused where they differ."""
 
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
 
 from lagotto.core.errors import HubError, MismatchError
-from lagotto.core.files import canonical_json, read_json, sha256_file, write_atomically
-from lagotto.core.types import EncoderInfo, JsonObject
+from lagotto.core.files import sha256_file
+from lagotto.core.manifest import ManifestForm
+from lagotto.core.types import EncoderInfo
 from lagotto.hubsearch.probe_set import ProbeSet
 
-FORMAT = "lagotto-hub"
 VERSION = 1
 MANIFEST_NAME = "hub.json"
 _RESTORE = "restore it from a copy, or make the hub anew"
+_FORM = ManifestForm(
+    noun="hub",
+    file=MANIFEST_NAME,
+    format="lagotto-hub",
+    version=VERSION,
+    create="lagotto hub create {} --probes PICTURES --encoder ENCODER",
+    error=HubError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +62,8 @@ class Manifest:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Writes HUB/hub.json; its `sha256` is that of all the rest, as canonical JSON."""
-    content: JsonObject = {"format": FORMAT, "version": VERSION, **asdict(manifest)}
-    content["sha256"] = _digest(content)
-    write_atomically(folder / MANIFEST_NAME, canonical_json(content))
-
-
-def _digest(content: JsonObject) -> str:
-    rest = {key: value for key, value in content.items() if key != "sha256"}
-    try:
-        return sha256(canonical_json(rest)).hexdigest()
-    except ValueError:  # NaN, which no writer puts there
-        return ""
+    """Writes HUB/hub.json."""
+    _FORM.write(folder, {**asdict(manifest)})
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -74,23 +71,7 @@ def read_manifest(folder: Path) -> Manifest:
 
     Raises HubError if there is none, it is damaged, or a newer version of Lagotto wrote it.
     """
-    path = folder / MANIFEST_NAME
-    if not folder.is_dir():
-        raise HubError(
-            f"no hub at {folder}: no such folder; make one with: "
-            f"lagotto hub create {folder} --probes PICTURES --encoder ENCODER"
-        )
-    if not path.is_file():
-        raise HubError(f"{folder} is not a hub: it holds no {MANIFEST_NAME}")
-    content = read_json(path, "hub manifest", HubError)
-    if content.get("format") != FORMAT:
-        raise HubError(f"{path} is not a hub manifest: format {content.get('format')!r}")
-    version = content.get("version")
-    if not isinstance(version, int) or version > VERSION:
-        raise HubError(
-            f"hub {folder} has format version {version!r} and this Lagotto reads up to {VERSION}; "
-            "upgrade with: pip install --upgrade lagotto"
-        )
+    content = _FORM.read(folder)
     fields = {name: content.get(name) for name in Manifest.__dataclass_fields__}
     wrong = [
         name
@@ -98,9 +79,11 @@ def read_manifest(folder: Path) -> Manifest:
         if not isinstance(value, int if name == "probes" else str)
     ]
     if wrong:
-        raise HubError(f"hub manifest {path} is damaged: no valid {', '.join(wrong)}; {_RESTORE}")
-    if content.get("sha256") != _digest(content):
-        raise HubError(f"hub manifest {path} was altered; {_RESTORE}")
+        raise HubError(
+            f"hub manifest {folder / MANIFEST_NAME} is damaged: no valid {', '.join(wrong)}; "
+            f"{_RESTORE}"
+        )
+    _FORM.check_digest(folder, content)
     return Manifest(**fields)  # type: ignore[arg-type]  # checked just above
 
 
