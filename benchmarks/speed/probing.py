@@ -2,8 +2,8 @@
 
     python benchmarks/speed/probing.py --models DIR --json
 
-Three timings, interleaved and repeated, the least disturbed (shortest) of each, on the same probes,
-models and workers:
+Three timings on the same probes, models and workers, interleaved and repeated; each ratio is the
+median over the rounds of the ratio within a round:
 `hub add` as a user runs it (worker start, inspection, decoding, probing, storing, blocks); the same
 responses from arrays prepared beforehand, by the bare loop of each model (the baseline); and the
 same with every model decoding and resizing the probes for itself (no shared cache). The responses
@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import shutil
+import statistics
 import sys
 import tempfile
 import time
@@ -98,13 +99,17 @@ def run_all(
     return wall, sum(seconds for _, seconds, _ in answers)
 
 
+def median_ratio(seconds: list[float], baseline: list[float]) -> float:
+    return round(statistics.median(a / b for a, b in zip(seconds, baseline, strict=True)), 3)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=Path, required=True)
     parser.add_argument("--probes", type=Path, action="append", help="[default: made pictures]")
     parser.add_argument("--count", type=int, default=300, help="how many pictures to make")
     parser.add_argument("--max-probes", type=int)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
@@ -138,11 +143,10 @@ def main() -> None:
                     times["loops"].append(loops / options.workers)
             pixel_specs = len(list((hub.folder / "cache").glob("*.npy")))
             shutil.rmtree(hub.folder)
-        best = {name: min(seconds) for name, seconds in times.items()}
         result = {
-            "ratio_to_bare": round(best["hub_add"] / best["bare"], 3),
-            "ratio_without_cache": round(best["uncached"] / best["bare"], 3),
-            "ratio_to_bare_loops_only": round(best["hub_add"] / best["loops"], 3),
+            "ratio_to_bare": median_ratio(times["hub_add"], times["bare"]),
+            "ratio_without_cache": median_ratio(times["uncached"], times["bare"]),
+            "ratio_to_bare_loops_only": median_ratio(times["hub_add"], times["loops"]),
             "seconds": {name: [round(s, 2) for s in each] for name, each in times.items()},
             "models": len(sources),
             "probes": len(fresh.probes),

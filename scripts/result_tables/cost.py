@@ -1,0 +1,37 @@
+"""Tables of cost and reliability."""
+
+from result_tables.form import read_result, table
+
+
+def probing_speed() -> str:
+    """What `hub add` costs."""
+    found = read_result("speed_probing")
+    rows = [
+        ["`hub add`", f"{found['ratio_to_bare']:.2f}"],
+        ["bare inference on prepared arrays (baseline)", "1.00"],
+        ["every model decodes for itself (no shared cache)", f"{found['ratio_without_cache']:.2f}"],
+    ]
+    return table(["wall time, relative", "ratio"], rows)
+
+
+def search_speed() -> str:
+    """A query over a million logits."""
+    found = read_result("speed_search")
+    rows = [
+        ["compiled kernel, probe-major int8", f"{found['ms']:.1f}"],
+        ["numpy kernel, probe-major int8", f"{found['numpy_kernel_ms']:.1f}"],
+        ["plain row-major gather (baseline)", f"{found['row_major_ms']:.0f}"],
+    ]
+    return table(
+        [f"{found['logits']:,} logits x {found['probes']:,} probes, k = {found['k']}", "ms"], rows
+    )
+
+
+def kills() -> str:
+    """kill -9 and resume."""
+    found = read_result("reliability_kill_resume")
+    names = ["kills", "resumed_hubs", "hubs_that_differ", "hubs_that_do_not_verify", "models"]
+    return table([name.replace("_", " ") for name in names], [[str(found[name]) for name in names]])
+
+
+TABLES = (probing_speed, search_speed, kills)
