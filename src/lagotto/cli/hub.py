@@ -1,12 +1,17 @@
 """`lagotto hub`: make a hub, probe models into it, look at it, mend it."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from lagotto.cli.output import ProgressBar, notice, print_json, print_line, print_table, printable
 from lagotto.core.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from lagotto.hubsearch.inspection import Inspection
 
 app = typer.Typer(
     help="Make a hub of classifiers and keep it.", no_args_is_help=True, rich_markup_mode=None
@@ -76,6 +81,11 @@ def add(
     workers: int | None = typer.Option(None, min=1, help="Worker processes. [default: cores]"),
     timeout: float = typer.Option(600.0, min=1.0, help="Seconds that one model may take."),
     memory_gb: float = typer.Option(4.0, min=0.1, help="Memory that one model may take, in GiB."),
+    inspect: bool = typer.Option(
+        False,
+        "--inspect",
+        help="Only tell how each model would be fed and read, and why; add none.",
+    ),
     quiet: bool = QUIET,
     as_json: bool = JSON,
 ) -> None:
@@ -87,6 +97,13 @@ def add(
     from lagotto.hubsearch.probing import Limits
 
     limits = Limits(runner, workers, timeout, int(memory_gb * 2**30))
+    if inspect:
+        found = Hub.open(hub).inspect(models, limits=limits, progress=bar(quiet))
+        if as_json:
+            print_json({"hub": str(hub), "models": [each.as_json() for each in found]})
+        else:
+            print_inspections(found)
+        return
     report = Hub.open(hub).add(models, limits=limits, progress=bar(quiet))
     if as_json:
         print_json({"hub": str(hub), **report.as_json()})
@@ -99,6 +116,27 @@ def add(
         print_line(f"  copy: {printable(name)} is {printable(original)}")
     for failure in report.failures:
         print_line(f"  failed: {printable(failure.model)}: {printable(failure.reason)}")
+
+
+def print_inspections(found: Sequence["Inspection"]) -> None:
+    """A table with a row a part of a model's input; failures and notes below it."""
+    rows = []
+    for each in found:
+        for number, part in enumerate(each.input):
+            name = each.model if number == 0 else ""
+            read = f"{each.outputs} {each.output}, {each.logits_source}" if number == 0 else ""
+            margin = "" if part.margin is None else f"{part.margin:+.2f}"
+            rows.append(
+                [name, read, part.field, part.value, part.origin, margin, part.runner_up or ""]
+            )
+    if rows:
+        columns = ["model", "outputs", "input", "value", "from", "margin", "runner-up"]
+        print_table(columns, rows, frozenset({"margin"}))
+    for each in found:
+        for note in each.notes:
+            print_line(f"  note: {printable(each.model)}: {printable(note)}")
+        if each.failure:
+            print_line(f"  failed: {printable(each.model)}: {printable(each.failure)}")
 
 
 @app.command()
