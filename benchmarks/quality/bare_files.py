@@ -1,15 +1,16 @@
-"""Bare model files: is what was found by trying how the model was trained?
+r"""Bare model files: is what was found by trying how the model was trained?
 
-    python benchmarks/quality/bare_files.py --assets DIR --json > benchmarks/results/quality_bare_files.json
+    python benchmarks/quality/bare_files.py --assets DIR --json > \
+        benchmarks/results/quality_bare_files.json
 
 The model files of DIR/hub are copied alone, without model.json, into a temporary folder and
 inspected as `lagotto hub add --inspect` does; so are those of the bundled demo world. The truth is
 each model.json. Where the feed found is another one, the descriptors of both on 200 probes are
 compared: mean over the logits of the correlation over the probes. The baseline is what was assumed
 before: RGB, and 0..1 for floats. The rule was chosen on the demo world and on every other model of
-DIR/hub in the order of their names, beginning with the first; `kept_aside` are the rest. A `twin` is
-a model whose red and blue are swapped: its scores are those of the model, swapped, so that it is
-known from these whether it would have been found to be BGR.
+DIR/hub in the order of their names, beginning with the first; `kept_aside` are the rest. A `twin`
+is a model whose red and blue are swapped: its scores are those of the model, swapped, so that it
+is known from these whether its order would have been found.
 """
 
 import argparse

@@ -10,9 +10,9 @@ a label:
   two different pictures are: log of the chance to agree, above that of strangers, over the log of
   the number of classes. It is far below zero where the logits are absurdly large.
 
-score = centring * layers / (layers + 2) + consistency / 2. Channel order goes by centring alone
-(mirror images agree as well in the wrong colours), and RGB is kept unless BGR is clearly ahead.
-Chosen on the bundled demo world and every other model of the shared hub; see docs/results.md.
+score = centring * layers / (layers + 5) + consistency / 2. Channel order goes by centring alone
+(mirror images agree as well in the wrong colours). The custom, RGB and 0..1, is kept unless
+something else is clearly ahead. What it was chosen on, and how often it is right: docs/results.md.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,15 +30,19 @@ from lagotto.models.feeds import Feed, candidate_specs, feed_of
 from lagotto.models.input_spec import scale_text
 from lagotto.models.insides import OFF_CENTRE, LayerMoments, shared_layers
 
-PICTURES = 24
+PICTURES = 32
 """How many pictures every candidate sees."""
 
-BGR_AHEAD = 0.05
+BGR_AHEAD = 0.1
 """BGR is taken only where its centring is better than that of RGB by more than this."""
+
+SCALE_AHEAD = 0.2
+"""Another feed than plain 0..1 is taken only where its score is higher by more than this."""
 
 Pictures: TypeAlias = Callable[[PixelSpec], UInt8[np.ndarray, "pictures height width channels"]]
 
-_FEW_LAYERS = 2
+_FEW_LAYERS = 5
+_CUSTOM = Feed("0..1")
 _CONSISTENCY_WEIGHT = 0.5
 _LEAST, _MOST = -3.0, 1.0
 _INFERRED: frozenset[InputField] = frozenset({"scale", "channels"})
@@ -97,17 +101,14 @@ def decide(
     ranked: Sequence[Trial], missing: frozenset[InputField]
 ) -> tuple[InputSpec, tuple[Decision, ...]]:
     """The input of the best trial, and a decision for each field that was missing."""
-    best = ranked[0]
+    taken = _taken(ranked)
     decisions = []
     if "channels" in missing:
-        decisions.append(_channels(best))
+        decisions.append(_channels(taken))
     if "scale" in missing:
-        second = ranked[1]
-        margin = best.score - second.score
-        decisions.append(
-            _decision("scale", scale_text(best.spec), margin, scale_text(second.spec), best)
-        )
-    return best.spec, tuple(decisions)
+        other = ranked[1] if taken is ranked[0] else ranked[0]
+        decisions.append(_scale(taken, other))
+    return taken.spec, tuple(decisions)
 
 
 def decision_note(decision: Decision) -> str:
@@ -118,24 +119,38 @@ def decision_note(decision: Decision) -> str:
     return text
 
 
+def _custom(ranked: Sequence[Trial]) -> Trial | None:
+    """The trial of plain 0..1, if it was among the candidates."""
+    return next((trial for trial in ranked if feed_of(trial.spec) == _CUSTOM), None)
+
+
+def _taken(ranked: Sequence[Trial]) -> Trial:
+    """The custom, unless another trial is clearly ahead of it."""
+    custom = _custom(ranked)
+    if custom is not None and ranked[0].score - custom.score <= SCALE_AHEAD:
+        return custom
+    return ranked[0]
+
+
 def _try_all(
     model: Classifier, specs: Sequence[InputSpec], pictures: Pictures
 ) -> tuple[Trial, ...]:
-    """A trial for each feed, best first; the scores of the first two are exact.
+    """A trial for each feed, best first; the scores of the first two and of the custom are exact.
 
     Consistency costs two runs a picture and moves a score little, so it is looked at only where
-    it can change the first two places.
+    it can change the answer.
     """
     pixels = pictures(specs[0].pixels)
     trials = _centred(model, specs, pixels)
     while True:
         trials.sort(key=lambda trial: -trial.score)  # stable: equal ones stay in the usual order
-        open_places = [n for n, trial in enumerate(trials[:2]) if trial.consistency is None]
-        if len(trials) < 2 or not open_places:
+        custom = _custom(trials)
+        deciding = [*trials[:2], *((custom,) if custom is not None else ())]
+        unknown = next((trial for trial in deciding if trial.consistency is None), None)
+        if len(trials) < 2 or unknown is None:
             return tuple(trials)
-        first = open_places[0]
-        value = _consistency(model, trials[first].spec, pixels)
-        trials[first] = replace(trials[first], consistency=value)
+        value = _consistency(model, unknown.spec, pixels)
+        trials[trials.index(unknown)] = replace(unknown, consistency=value)
 
 
 def _centred(
@@ -174,15 +189,29 @@ def _channels(best: Trial) -> Decision:
     value = best.spec.channels
     if best.ahead is None:
         return Decision("channels", value, "assumed")
-    decision = _decision("channels", value, best.ahead, "BGR" if value == "RGB" else "RGB", best)
-    if best.ahead <= BGR_AHEAD:
-        return replace(decision, origin="assumed", reason=f"custom; {decision.reason}")
-    return decision
+    other: Channels = "BGR" if value == "RGB" else "RGB"
+    reason = _evidence(best)
+    if best.ahead > BGR_AHEAD:
+        return Decision("channels", value, "inferred", round(best.ahead, 4), other, reason)
+    return Decision("channels", value, "assumed", round(best.ahead, 4), other, reason)
 
 
-def _decision(field: InputField, value: str, margin: float, second: str, on: Trial) -> Decision:
-    reason = f"{on.layers} layers on {PICTURES} probes"
-    return Decision(field, value, "inferred", round(margin, 4), second, reason)
+def _scale(taken: Trial, other: Trial) -> Decision:
+    """The feed of a trial: inferred where it is clearly ahead or not the custom."""
+    margin = taken.score - other.score
+    sure = margin > SCALE_AHEAD or feed_of(taken.spec) != _CUSTOM
+    return Decision(
+        "scale",
+        scale_text(taken.spec),
+        "inferred" if sure else "assumed",
+        round(margin, 4),
+        scale_text(other.spec),
+        _evidence(taken),
+    )
+
+
+def _evidence(trial: Trial) -> str:
+    return f"{trial.layers} layers on {PICTURES} probes"
 
 
 def _moments(

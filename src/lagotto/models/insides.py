@@ -16,12 +16,8 @@ from lagotto.models.activation import Node
 MAX_LAYERS = 96
 """Of a deeper model, as many are read, evenly spread."""
 
-_LAYERS = frozenset(
-    {
-        *("Conv", "Gemm", "MatMul", "Add", "BatchNormalization"),
-        *("QLinearConv", "QLinearMatMul", "QLinearAdd", "QGemm"),
-    }
-)
+_WEIGHTED = frozenset({"Conv", "Gemm", "MatMul", "QLinearConv", "QLinearMatMul", "QGemm"})
+_LAYERS = _WEIGHTED | {"Add", "BatchNormalization", "QLinearAdd"}
 CENTRED, OFF_CENTRE = 4.0, -4.0
 """The ends of the scale of `LayerMoments.centring`."""
 
@@ -33,8 +29,12 @@ _DEAD = 1e-6
 def inner_layers(producers: Mapping[str, Node]) -> tuple[str, ...]:
     """The tensors that layers give, in the order of the graph.
 
-    A convolution that feeds a batch normalisation is not one: the normalisation is.
+    A convolution that feeds a batch normalisation is not one: the normalisation is. Nor are the
+    last one with weights and what follows it: scores of classes are not centred in training.
     """
+    nodes = list(dict.fromkeys(producers.values()))
+    weighted = [place for place, node in enumerate(nodes) if node.op in _WEIGHTED]
+    nodes = nodes[: weighted[-1]] if weighted else []
     normalised = {
         node.inputs[0]
         for node in producers.values()
@@ -42,7 +42,7 @@ def inner_layers(producers: Mapping[str, Node]) -> tuple[str, ...]:
     }
     names = [
         node.outputs[0]
-        for node in dict.fromkeys(producers.values())
+        for node in nodes
         if node.op in _LAYERS and node.outputs and node.outputs[0] not in normalised
     ]
     if len(names) > MAX_LAYERS:
