@@ -66,7 +66,7 @@ def _inspection(source: ModelSource, outcome: Outcome) -> Inspection:
     if outcome.value is None:
         reason = outcome.failure.reason if outcome.failure else "no answer"
         return Inspection(name, place, failure=reason)
-    match outcome.value.get("spec"):
+    match outcome.value.get("record"):
         case {
             "framework": str(framework),
             "outputs": int(outputs),

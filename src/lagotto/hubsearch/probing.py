@@ -73,7 +73,7 @@ def probe_models(
         progress.advance(1)
         try:
             pixels[outcome.key] = _pixels(outcome)
-            record = _value(outcome)["spec"]
+            record = _value(outcome).get("record")
             if isinstance(record, dict) and was_settled(record):
                 settled[outcome.key] = record
         except _TaskFailedError as error:

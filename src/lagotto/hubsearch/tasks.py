@@ -38,13 +38,13 @@ def _load(payload: JsonObject) -> Model:
 
 
 def inspect_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObject:
-    """Loads a model and tells how it is run: {"pixels": PixelSpec, "spec": as the catalogue's}.
+    """Loads a model and tells how it is run: {"pixels": PixelSpec, "record": as the catalogue's}.
 
     What neither model.json nor its file tells of its input is found by trying some of the probes
     in `payload["probes"]`.
     """
     spec = settle(_load(payload), Path(str(payload["probes"]))).spec
-    return {"pixels": spec_to_json(spec.input.pixels), "spec": spec_to_record(spec)}
+    return {"pixels": spec_to_json(spec.input.pixels), "record": spec_to_record(spec)}
 
 
 def probe_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObject:
@@ -56,7 +56,7 @@ def probe_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObj
     finite or the number of outputs changes between pictures.
     """
     model = _load(payload)
-    if payload["settled"] is not None:
+    if payload.get("settled") is not None:
         model = with_record(model, payload["settled"])
     spec = model.spec
     cache = ProbeCache(Path(str(payload["probes"])), Path(str(payload["cache"])))

@@ -8,7 +8,8 @@ a label:
   with batch normalisation, and says nothing where no layer takes both signs.
 - *consistency*: whether a picture and its mirror image are given the same class more surely than
   two different pictures are: log of the chance to agree, above that of strangers, over the log of
-  the number of classes. It is far below zero where the logits are absurdly large.
+  the number of classes. It is far below zero where the logits are absurdly large. Where no layer
+  can be looked at, only what is below zero counts.
 
 score = centring * layers / (layers + 5) + consistency / 2. Channel order goes by centring alone
 (mirror images agree as well in the wrong colours). The custom, RGB and 0..1, is kept unless
@@ -66,6 +67,8 @@ class Trial:
     def score(self) -> float:
         """Larger is more like a trained classifier; the most it can be while not all is known."""
         known = _MOST if self.consistency is None else self.consistency
+        if not self.layers:  # alone it prefers contrast: it can only speak against a feed
+            known = min(known, 0.0)
         return self.centring + _CONSISTENCY_WEIGHT * known
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64, Num
 
 from lagotto.models.activation import Node
+from lagotto.models.tensors import Quantisation
 
 MAX_LAYERS = 96
 """Of a deeper model, as many are read, evenly spread."""
@@ -51,13 +52,15 @@ def inner_layers(producers: Mapping[str, Node]) -> tuple[str, ...]:
 
 
 def channels_first(
-    values: Num[np.ndarray, "..."], channel: int
+    values: Num[np.ndarray, "..."], channel: int, quantisation: Quantisation | None = None
 ) -> Float32[np.ndarray, "batch channels _"]:
     """A layer's values as [batch, channels, positions]; `channel` is the axis in 4 dimensions.
 
     Of 3 dimensions the last is that of the channels; a tensor without a batch is one channel.
     """
     real = values.astype(np.float32, copy=False)
+    if quantisation is not None and values.dtype.kind != "f":
+        real = quantisation.real(values)
     if real.ndim < 2:
         return real.reshape(1, 1, -1)
     if real.ndim == 2:

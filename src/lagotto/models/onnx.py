@@ -15,7 +15,7 @@ from lagotto.models.classifier import Classifier, load_classifier
 from lagotto.models.insides import channels_first, inner_layers
 from lagotto.models.onnx_graph import OnnxGraph, external_files, read_onnx_graph, with_output
 from lagotto.models.onnx_metadata import read_onnx_metadata
-from lagotto.models.outputs import pick_output, real_values
+from lagotto.models.outputs import pick_output
 from lagotto.models.tensors import InputTensor, OutputTensor, Quantisation
 from lagotto.models.weights import read_weights, reason
 
@@ -105,22 +105,21 @@ class OnnxInsides:
                 data = with_output(data, name)
         self._session = _open_session(data, folder, threads)
         self._input = self._session.get_inputs()[0].name
-        self._tensors = [
-            OutputTensor(name, None, True, _result_quantisation(graph, name))
-            for name in self._layers
-        ]
+        self._quantised = [_result_quantisation(graph, name) for name in self._layers]
 
     def run(
         self, tensor: Num[np.ndarray, "batch a b c"]
     ) -> list[Float32[np.ndarray, "batch channels _"]]:
         """What each layer gives; raises ModelError where onnxruntime refuses."""
+        if not self._layers:
+            return []
         try:
             raws = self._session.run(list(self._layers), {self._input: tensor})
         except _REFUSALS as error:
             raise ModelError(f"onnxruntime cannot run the model: {reason(error)}") from error
         return [
-            channels_first(real_values(np.asarray(raw), described), channel=1)
-            for raw, described in zip(raws, self._tensors, strict=True)
+            channels_first(np.asarray(raw), 1, quantisation)
+            for raw, quantisation in zip(raws, self._quantised, strict=True)
         ]
 
 

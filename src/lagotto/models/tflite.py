@@ -13,7 +13,7 @@ from lagotto.core.types import InputDtype, ModelSource
 from lagotto.models.activation import Activation, find_activation
 from lagotto.models.classifier import Classifier, load_classifier
 from lagotto.models.insides import channels_first, inner_layers
-from lagotto.models.outputs import pick_output, real_values
+from lagotto.models.outputs import pick_output
 from lagotto.models.tensors import InputTensor, OutputTensor
 from lagotto.models.tflite_graph import TfliteGraph, TfliteTensor, read_tflite_graph, with_output
 from lagotto.models.tflite_metadata import read_tflite_metadata
@@ -113,10 +113,7 @@ class TfliteInsides:
 
     def __init__(self, data: bytes, graph: TfliteGraph, make: MakeInterpreter) -> None:
         self._layers = [int(name) for name in inner_layers(graph.producers)]
-        self._tensors = [
-            OutputTensor(each.name, None, True, each.quantisation)
-            for each in (graph.tensors[place] for place in self._layers)
-        ]
+        self._quantised = [graph.tensors[place].quantisation for place in self._layers]
         try:
             self._interpreter = make(
                 model_content=data,
@@ -143,8 +140,8 @@ class TfliteInsides:
         except _REFUSALS as error:
             raise ModelError(f"the TFLite interpreter: {reason(error)}") from error
         return [
-            channels_first(real_values(raw, described), channel=-1)
-            for raw, described in zip(raws, self._tensors, strict=True)
+            channels_first(raw, -1, quantisation)
+            for raw, quantisation in zip(raws, self._quantised, strict=True)
         ]
 
 
