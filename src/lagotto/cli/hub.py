@@ -1,17 +1,13 @@
 """`lagotto hub`: make a hub, probe models into it, look at it, mend it."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
+from lagotto.cli.inspection import print_inspections
 from lagotto.cli.output import ProgressBar, notice, print_json, print_line, print_table, printable
 from lagotto.core.progress import Progress, Silent
-
-if TYPE_CHECKING:
-    from lagotto.hubsearch.inspection import Inspection
 
 app = typer.Typer(
     help="Make a hub of classifiers and keep it.", no_args_is_help=True, rich_markup_mode=None
@@ -116,27 +112,6 @@ def add(
         print_line(f"  copy: {printable(name)} is {printable(original)}")
     for failure in report.failures:
         print_line(f"  failed: {printable(failure.model)}: {printable(failure.reason)}")
-
-
-def print_inspections(found: Sequence["Inspection"]) -> None:
-    """A table with a row a part of a model's input; failures and notes below it."""
-    rows = []
-    for each in found:
-        for number, part in enumerate(each.input):
-            name = each.model if number == 0 else ""
-            read = f"{each.outputs} {each.output}, {each.logits_source}" if number == 0 else ""
-            margin = "" if part.margin is None else f"{part.margin:+.2f}"
-            rows.append(
-                [name, read, part.field, part.value, part.origin, margin, part.runner_up or ""]
-            )
-    if rows:
-        columns = ["model", "outputs", "input", "value", "from", "margin", "runner-up"]
-        print_table(columns, rows, frozenset({"margin"}))
-    for each in found:
-        for note in each.notes:
-            print_line(f"  note: {printable(each.model)}: {printable(note)}")
-        if each.failure:
-            print_line(f"  failed: {printable(each.model)}: {printable(each.failure)}")
 
 
 @app.command()

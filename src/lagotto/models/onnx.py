@@ -100,10 +100,8 @@ class OnnxInsides:
 
     def __init__(self, data: bytes, graph: OnnxGraph, folder: Path, threads: int) -> None:
         self._layers = inner_layers(graph.producers)
-        for name in self._layers:
-            if name not in graph.outputs:
-                data = with_output(data, name)
-        self._session = _open_session(data, folder, threads)
+        added = [name for name in self._layers if name not in graph.outputs]
+        self._session = _open_session(with_output(data, *added), folder, threads)
         self._input = self._session.get_inputs()[0].name
         self._quantised = [_result_quantisation(graph, name) for name in self._layers]
 
