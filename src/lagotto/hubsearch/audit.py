@@ -19,7 +19,7 @@ from lagotto.core.types import JsonObject, JsonValue
 from lagotto.hubsearch.fit import fit, gallery_of
 from lagotto.hubsearch.label_order import OrderEvidence, shift_evidence, weigh_orders
 from lagotto.hubsearch.label_text import readable_label
-from lagotto.hubsearch.name_evidence import read_names, surroundings
+from lagotto.hubsearch.name_evidence import NameReader
 
 if TYPE_CHECKING:
     from lagotto.hubsearch.pipeline import Hub, KnownResponses
@@ -96,20 +96,25 @@ def audit_hub(hub: "Hub", progress: Progress | None = None) -> tuple[ModelAudit,
     meter = progress or Silent()
     models = hub.status().models
     meter.start("auditing", len(models), "models")
-    found = []
+    found, reader = [], NameReader(hub)
     for each in models:
-        found.append(audit_model(hub, hub.responses_of(each.name)))
+        found.append(audit_model(hub, hub.responses_of(each.name), reader=reader))
         meter.advance(1)
     meter.finish()
     return tuple(found)
 
 
 def audit_model(
-    hub: "Hub", known: "KnownResponses", labels: Sequence[str] | None = None
+    hub: "Hub",
+    known: "KnownResponses",
+    labels: Sequence[str] | None = None,
+    *,
+    reader: NameReader | None = None,
 ) -> ModelAudit:
     """An audit of a model's published labels, or of other labels for it.
 
-    Raises UsageError for an empty list of labels.
+    Give one `reader` of the hub where several models are audited. Raises UsageError for an empty
+    list of labels.
     """
     outputs = known.values.shape[1]
     if labels is None:
@@ -119,8 +124,9 @@ def audit_model(
     if not labels:
         raise UsageError("the list of labels is empty; give one label an output")
     gallery = gallery_of(known.values)
-    read = read_names(hub, [readable_label(label) for label in labels])
-    around = surroundings(hub, known.name, gallery)
+    reader = reader or NameReader(hub)
+    read = reader.read([readable_label(label) for label in labels])
+    around = reader.surroundings(known.name, gallery)
     fits = fit(read.evidence, gallery, around)
     if len(labels) != outputs:
         return _miscounted(known.name, fits, labels)
@@ -214,14 +220,15 @@ def label_findings(
     highest = fits[places, best]
     favourite = fits.argmax(axis=0)
     usual = float(np.median(own))
+    if usual < _FITS_OUTRIGHT:
+        return ()
     found = []
-    for place, label in enumerate(labels):
-        mutual = int(favourite[best[place]]) == place != int(best[place])
-        moved = mutual and own[place] < usual / 3 and highest[place] > max(usual, own[place] + 2.0)
-        if moved:
-            found.append(LabelFinding(place, label, float(own[place]), int(best[place])))
-        elif usual > 2.0 and highest[place] < usual / 3:
-            found.append(LabelFinding(place, label, float(own[place]), None))
+    for place in np.flatnonzero(own < usual / 3).tolist():
+        other = int(best[place])
+        if favourite[other] == place and highest[place] > max(usual, own[place] + 2.0):
+            found.append(LabelFinding(place, labels[place], float(own[place]), other))
+        elif highest[place] < usual / 3:
+            found.append(LabelFinding(place, labels[place], float(own[place]), None))
     return tuple(found)
 
 

@@ -15,7 +15,7 @@ from lagotto.core.assignment import best_assignment
 from lagotto.core.errors import UsageError
 from lagotto.core.types import JsonObject
 from lagotto.hubsearch.fit import Surroundings, TextEvidence, fit, gallery_of
-from lagotto.hubsearch.name_evidence import read_names, surroundings
+from lagotto.hubsearch.name_evidence import NameReader
 
 if TYPE_CHECKING:
     from lagotto.hubsearch.pipeline import Hub
@@ -75,11 +75,12 @@ def cover_labels(hub: "Hub", labels: Sequence[str], *, top: int = 10) -> tuple[M
         )
     if top < 1:
         raise UsageError(f"top {top} was asked for; give 1 or more")
-    evidence = read_names(hub, wanted).evidence
+    reader = NameReader(hub)
+    evidence = reader.read(wanted).evidence
     found = []
     for model in candidates(hub, evidence):
         gallery = gallery_of(hub.responses(model))
-        around = surroundings(hub, model, gallery)
+        around = reader.surroundings(model, gallery)
         found.append(_coverage(hub, model, wanted, evidence, gallery, around))
     found.sort(key=lambda each: (-each.coverage, -each.mean_fit, each.model))
     return tuple(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 
 import numpy as np
@@ -14,7 +15,7 @@ from lagotto.hubsearch.pipeline import Hub
 from lagotto.hubsearch.vocabulary import background_words
 
 _BATCH = 256
-_OUTPUTS_ELSEWHERE = 512
+_OUTPUTS_ENOUGH = 512
 _MODELS_ELSEWHERE = 32
 _KEPT_FROM = 500
 """Embeddings of as many names or more are kept in the hub's cache."""
@@ -28,37 +29,50 @@ class NamesRead:
     evidence: TextEvidence
 
 
-def read_names(hub: Hub, names: Sequence[str]) -> NamesRead:
-    """Each name in the encoder's prompt, embedded, and what it sees on the probes."""
-    probes = hub.probe_embeddings
-    embeddings = _embedded(hub, names)
-    background = _embedded(hub, background_words())
-    evidence = text_evidence(
-        embeddings @ probes.T, background @ probes.T, hub.encoder.info.logit_scale
-    )
-    return NamesRead(embeddings, evidence)
+class NameReader:
+    """Reads names and models against one hub; what all of them share is made once."""
 
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
 
-def surroundings(
-    hub: Hub, model: str, gallery: Float32[np.ndarray, "probes logits"]
-) -> Surroundings:
-    """Common words, and the model's own outputs with some of up to 32 other models.
+    def read(self, names: Sequence[str]) -> NamesRead:
+        """Each name in the encoder's prompt, embedded, and what it sees on the probes."""
+        embeddings = _embedded(self._hub, names)
+        cosines = embeddings @ self._hub.probe_embeddings.T
+        scale = self._hub.encoder.info.logit_scale
+        return NamesRead(embeddings, text_evidence(cosines, self._background, scale))
 
-    A model of 512 outputs or more is enough for itself.
-    """
-    words = read_names(hub, background_words()).evidence
-    parts = [gallery]
-    others = [each for each in hub.status().models if each.name != model]
-    others = others[:: max(1, len(others) // _MODELS_ELSEWHERE)][:_MODELS_ELSEWHERE]
-    missing = _OUTPUTS_ELSEWHERE - gallery.shape[1]
-    for number, other in enumerate(others):
-        share = missing // (len(others) - number)
-        if share <= 0:
-            continue
-        columns = np.linspace(0, other.outputs - 1, min(share, other.outputs)).astype(int)
-        parts.append(gallery_of(hub.responses(other.name))[:, columns])
-        missing -= len(columns)
-    return Surroundings(words, np.concatenate(parts, axis=1))
+    def surroundings(
+        self, model: str, gallery: Float32[np.ndarray, "probes logits"]
+    ) -> Surroundings:
+        """Common words, and the model's own outputs with some of up to 32 other models.
+
+        A model of 512 outputs or more is enough for itself.
+        """
+        if gallery.shape[1] >= _OUTPUTS_ENOUGH:
+            return Surroundings(self._words, gallery)
+        others = [part for name, part in self._elsewhere.items() if name != model]
+        return Surroundings(self._words, np.concatenate([gallery, *others], axis=1))
+
+    @cached_property
+    def _background(self) -> Float32[np.ndarray, "words probes"]:
+        words = _embedded(self._hub, background_words())
+        return np.asarray(words @ self._hub.probe_embeddings.T)
+
+    @cached_property
+    def _words(self) -> TextEvidence:
+        return self.read(background_words()).evidence
+
+    @cached_property
+    def _elsewhere(self) -> dict[str, Float32[np.ndarray, "probes some"]]:
+        """Some outputs of some models of the hub, evenly taken, by model."""
+        models = self._hub.status().models
+        found = {}
+        for each in models[:: max(1, len(models) // _MODELS_ELSEWHERE)][:_MODELS_ELSEWHERE]:
+            some = min(each.outputs, _OUTPUTS_ENOUGH // _MODELS_ELSEWHERE)
+            columns = np.linspace(0, each.outputs - 1, some).astype(int)
+            found[each.name] = gallery_of(self._hub.responses(each.name))[:, columns]
+        return found
 
 
 def _embedded(hub: Hub, names: Sequence[str]) -> Float32[np.ndarray, "names dim"]:

@@ -11,7 +11,7 @@ from lagotto.core.errors import UsageError
 from lagotto.core.types import JsonObject
 from lagotto.core.vectors import top_k
 from lagotto.hubsearch.fit import TextEvidence, fit, gallery_of
-from lagotto.hubsearch.name_evidence import read_names, surroundings
+from lagotto.hubsearch.name_evidence import NameReader
 from lagotto.hubsearch.sharing import share_out
 from lagotto.hubsearch.vocabulary import background_words
 
@@ -99,8 +99,9 @@ def describe_model(
     if top < 1 or not names:
         raise UsageError(f"{top} names of a vocabulary of {len(names)} were asked for; give 1 each")
     gallery = gallery_of(known.values)
-    evidence = read_names(hub, names).evidence
-    fits = fit(evidence, gallery, surroundings(hub, known.name, gallery))
+    reader = NameReader(hub)
+    evidence = reader.read(names).evidence
+    fits = fit(evidence, gallery, reader.surroundings(known.name, gallery))
     shares = share_out(fits)
     ranked = top_k(shares.T, top)
     best = ranked[:, 0]
