@@ -225,7 +225,7 @@ def label_findings(
     found = []
     for place in np.flatnonzero(own < usual / 3).tolist():
         other = int(best[place])
-        if favourite[other] == place and highest[place] > max(usual, own[place] + 2.0):
+        if favourite[other] == place and highest[place] > max(usual / 2, own[place] + 2.0):
             found.append(LabelFinding(place, labels[place], float(own[place]), other))
         elif highest[place] < usual / 3:
             found.append(LabelFinding(place, labels[place], float(own[place]), None))

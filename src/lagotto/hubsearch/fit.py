@@ -16,6 +16,9 @@ _SURE_OUTPUTS = 1.5
 """How steeply a probe's weight grows with a name's, or an output's, standard deviations there."""
 
 
+_OUTPUTS_CENTRED = 5
+
+
 @dataclass(frozen=True, slots=True)
 class TextEvidence:
     """Where on the probes the encoder sees each name: log posteriors, standardised by name.
@@ -54,7 +57,7 @@ def gallery_of(
     """Responses minus their mean over the outputs of each probe, standardised by output.
 
     The mean over the outputs is what a probe raises in all of them, which a softmax ignores; with
-    one or two outputs it would take the answer itself, and stays. Flawed outputs (constant, or not
+    fewer than five it would be the answer itself for the most part, and stays. Flawed outputs (constant, or not
     finite anywhere) become zeros.
     """
     wide = responses.astype(np.float64)
@@ -62,7 +65,7 @@ def gallery_of(
     wide[:, flawed] = 0.0
     noise = 4 * float(np.finfo(np.float32).eps) * np.abs(wide).max(axis=0, initial=0.0)
     flawed |= wide.std(axis=0) <= noise
-    if (~flawed).sum() > 2:
+    if (~flawed).sum() >= _OUTPUTS_CENTRED:
         wide -= wide[:, ~flawed].mean(axis=1, keepdims=True)
     wide -= wide.mean(axis=0)
     spread = wide.std(axis=0)
