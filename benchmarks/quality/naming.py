@@ -42,7 +42,7 @@ from lagotto.hubsearch.name_evidence import NameReader, NamesRead
 from lagotto.hubsearch.naming import describe_model
 from lagotto.hubsearch.pipeline import Hub
 from lagotto.hubsearch.queries import query_from_embedding, surest_probes
-from lagotto.hubsearch.vocabulary import background_words
+from lagotto.hubsearch.weighing import ProbeSpace
 
 IMAGENET = ("coral-mobilenet-v1-025-128", "coral-mobilenet-v1-075-192")
 FEWEST_OUTPUTS = 10
@@ -188,23 +188,15 @@ def head_cases(assets: Path, hub: Hub) -> list[Case]:
     galleries = [gallery_of(values[:, a:b]) for a, b in zip(starts, ends, strict=True)]
     probes = np.load(folder / "probe_embeddings.npy").astype(np.float32)
     elsewhere = np.concatenate([gallery[:, ::10] for gallery in galleries[1::5]], axis=1)
-    reader = NameReader(hub)
-    words = _on(reader.read(background_words()), reader, hub, probes)
+    reader, space = NameReader(hub), ProbeSpace(probes, hub.space.background, hub.space.logit_scale)
+    words = text_evidence(space, space.background)
     found = []
     for model, gallery in list(zip(models, galleries, strict=True))[::HEADS_APART]:
-        read = _on(
-            reader.read([readable_label(label) for label in model["labels"]]), reader, hub, probes
-        )
-        around = Surroundings(words.evidence, np.concatenate([gallery, elsewhere], axis=1))
+        embeddings = reader.read([readable_label(label) for label in model["labels"]]).embeddings
+        read = NamesRead(embeddings, text_evidence(space, embeddings))
+        around = Surroundings(words, np.concatenate([gallery, elsewhere], axis=1))
         found.append(case(model["model"], list(model["labels"]), read, gallery, around))
     return found
-
-
-def _on(read: NamesRead, reader: NameReader, hub: Hub, probes: np.ndarray) -> NamesRead:
-    """The names' evidence on other probes than the hub's."""
-    background = reader.read(background_words()).embeddings @ probes.T
-    scale = hub.encoder.info.logit_scale
-    return NamesRead(read.embeddings, text_evidence(read.embeddings @ probes.T, background, scale))
 
 
 def audit_rows(cases: list[Case]) -> dict[str, Any]:

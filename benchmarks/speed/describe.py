@@ -23,11 +23,11 @@ from statistics import median
 
 import numpy as np
 
+from lagotto.hubsearch.background import background_words
 from lagotto.hubsearch.name_evidence import NameReader
 from lagotto.hubsearch.naming import describe_model
 from lagotto.hubsearch.pipeline import Hub
 from lagotto.hubsearch.queries import query_from_embedding, surest_probes
-from lagotto.hubsearch.vocabulary import background_words
 
 MODEL = "coral-mobilenet-v1-025-128"
 K = 50

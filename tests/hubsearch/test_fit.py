@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from lagotto.hubsearch.fit import Surroundings, TextEvidence, fit, gallery_of, text_evidence
 from lagotto.hubsearch.sharing import share_out
+from lagotto.hubsearch.weighing import ProbeSpace
 
 PROBES, NAMES, WORDS = 300, 12, 40
 
@@ -16,12 +17,12 @@ def planted(seed: int) -> tuple[TextEvidence, np.ndarray, Surroundings]:
     rng = np.random.default_rng(seed)
     concepts = rng.normal(size=(NAMES + WORDS, 16))
     shown = concepts[rng.integers(0, NAMES + WORDS, PROBES)] + rng.normal(size=(PROBES, 16))
-    cosines = concepts @ shown.T / 16
     answers = (shown @ concepts[:NAMES].T + rng.normal(size=(PROBES, NAMES))).astype(np.float32)
-    background = cosines[NAMES:]
+    concepts = concepts.astype(np.float32)
+    space = ProbeSpace((shown / 16).astype(np.float32), concepts[NAMES:], 10.0)
     gallery = gallery_of(answers)
-    words = text_evidence(background, background, 10.0)
-    return text_evidence(cosines[:NAMES], background, 10.0), gallery, Surroundings(words, gallery)
+    words = text_evidence(space, space.background)
+    return text_evidence(space, concepts[:NAMES]), gallery, Surroundings(words, gallery)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -8,10 +8,11 @@ import pytest
 
 from colour_world import MODELS, NAMES, World, write_classifier
 from lagotto.core.errors import UsageError
+from lagotto.hubsearch.background import background_words
 from lagotto.hubsearch.model_card import CARD_FILE, LABELS_FILE, write_card
 from lagotto.hubsearch.naming import describe_model
 from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.vocabulary import background_words, read_vocabulary
+from lagotto.hubsearch.vocabulary import read_vocabulary
 
 
 def right(hub: Hub, model: str, colours: tuple[str, ...]) -> list[bool]:

@@ -94,7 +94,7 @@ def candidates(hub: "Hub", labels: TextEvidence) -> list[str]:
     gallery = hub.gallery()
     if not gallery.blocks:
         raise UsageError("this hub has no model yet; add some with: lagotto hub add HUB MODELS")
-    firsts, digests = gallery.places()
+    firsts, digests = gallery.firsts, gallery.digests
     names = [gallery.names[digest] for digest in digests]
     if len(names) <= _CANDIDATES:
         return names

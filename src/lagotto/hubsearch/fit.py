@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 
+from lagotto.hubsearch.weighing import ProbeSpace
+
 _SURE_NAMES = 2.0
 _SURE_OUTPUTS = 1.5
 """How steeply a probe's weight grows with a name's, or an output's, standard deviations there."""
@@ -30,21 +32,14 @@ class TextEvidence:
     weights: Float32[np.ndarray, "names probes"]
 
 
-def text_evidence(
-    cosines: Float[np.ndarray, "names probes"],
-    background: Float[np.ndarray, "words probes"],
-    logit_scale: float,
-) -> TextEvidence:
+def text_evidence(space: ProbeSpace, concepts: Float[np.ndarray, "names dim"]) -> TextEvidence:
     """The posterior of each name on each probe, against common words, as evidence.
 
-    A probe speaks for a name where the encoder prefers the name to the words of the background, not
-    where the cosine is high: cosines are high on any probe for some names.
+    `concepts` are unit embeddings of prompts. A probe speaks for a name where the encoder prefers
+    the name to the words of the background, not where the cosine is high: for some names it is
+    high on any probe.
     """
-    words = logit_scale * background.astype(np.float32)
-    highest = words.max(axis=0)
-    common = highest + np.log(np.exp(words - highest).sum(axis=0))
-    scaled = logit_scale * cosines.astype(np.float32)
-    standing = _standardise_rows(scaled - np.logaddexp(scaled, common))
+    standing = _standardise_rows(space.log_posterior(concepts))
     steep = _SURE_NAMES * standing
     weights = np.exp(steep - steep.max(axis=1, keepdims=True))
     weights /= weights.sum(axis=1, keepdims=True)
@@ -57,8 +52,8 @@ def gallery_of(
     """Responses minus their mean over the outputs of each probe, standardised by output.
 
     The mean over the outputs is what a probe raises in all of them, which a softmax ignores; with
-    fewer than five it would be the answer itself for the most part, and stays. Flawed outputs (constant, or not
-    finite anywhere) become zeros.
+    fewer than five it would be the answer itself for the most part, and stays. Flawed outputs
+    (constant, or not finite anywhere) become zeros.
     """
     wide = responses.astype(np.float64)
     flawed = ~np.isfinite(wide).all(axis=0)

@@ -19,7 +19,7 @@ from lagotto.hubsearch.descriptors import standardise
 
 if TYPE_CHECKING:
     from lagotto.hubsearch.pipeline import Hub
-    from lagotto.hubsearch.search import Gallery
+    from lagotto.hubsearch.ranking import Gallery
 
 TWINS = 0.9
 """Matched correlation from which two models are folded into one."""
@@ -85,7 +85,7 @@ def find_kindred(hub: "Hub", progress: Progress | None = None) -> Kindred:
     gallery = hub.gallery()
     if not gallery.blocks:
         return Kindred((), (), (), copies)
-    firsts, digests = gallery.places()
+    firsts, digests = gallery.firsts, gallery.digests
     names = [gallery.names[digest] for digest in digests]
     pairs = []
     wanted = list(_candidates(gallery, firsts, meter))

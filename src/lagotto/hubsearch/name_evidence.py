@@ -10,9 +10,9 @@ from jaxtyping import Float32
 
 from lagotto.core.errors import HubError, UsageError
 from lagotto.core.files import canonical_json, replacing
+from lagotto.hubsearch.background import background_words
 from lagotto.hubsearch.fit import Surroundings, TextEvidence, gallery_of, text_evidence
 from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.vocabulary import background_words
 
 _BATCH = 256
 _OUTPUTS_ENOUGH = 512
@@ -38,9 +38,7 @@ class NameReader:
     def read(self, names: Sequence[str]) -> NamesRead:
         """Each name in the encoder's prompt, embedded, and what it sees on the probes."""
         embeddings = _embedded(self._hub, names)
-        cosines = embeddings @ self._hub.probe_embeddings.T
-        scale = self._hub.encoder.info.logit_scale
-        return NamesRead(embeddings, text_evidence(cosines, self._background, scale))
+        return NamesRead(embeddings, text_evidence(self._hub.space, embeddings))
 
     def surroundings(
         self, model: str, gallery: Float32[np.ndarray, "probes logits"]
@@ -55,13 +53,8 @@ class NameReader:
         return Surroundings(self._words, np.concatenate([gallery, *others], axis=1))
 
     @cached_property
-    def _background(self) -> Float32[np.ndarray, "words probes"]:
-        words = _embedded(self._hub, background_words())
-        return np.asarray(words @ self._hub.probe_embeddings.T)
-
-    @cached_property
     def _words(self) -> TextEvidence:
-        return self.read(background_words()).evidence
+        return text_evidence(self._hub.space, self._hub.space.background)
 
     @cached_property
     def _elsewhere(self) -> dict[str, Float32[np.ndarray, "probes some"]]:
@@ -81,6 +74,8 @@ def _embedded(hub: Hub, names: Sequence[str]) -> Float32[np.ndarray, "names dim"
     if info.prompt_template.count("{}") != 1:
         raise UsageError(f"the encoder's template {info.prompt_template!r} needs exactly one {{}}")
     prompts = [info.prompt_template.replace("{}", name) for name in names]
+    if tuple(names) == background_words():
+        return hub.space.background
     if len(prompts) < _KEPT_FROM:
         return _embed(hub, prompts)
     key = sha256(canonical_json([info.fingerprint, *prompts])).hexdigest()

@@ -10,10 +10,10 @@ from jaxtyping import Float32, Int64
 from lagotto.core.errors import UsageError
 from lagotto.core.types import JsonObject
 from lagotto.core.vectors import top_k
+from lagotto.hubsearch.background import background_words
 from lagotto.hubsearch.fit import TextEvidence, fit, gallery_of
 from lagotto.hubsearch.name_evidence import NameReader
 from lagotto.hubsearch.sharing import share_out
-from lagotto.hubsearch.vocabulary import background_words
 
 if TYPE_CHECKING:
     from lagotto.hubsearch.pipeline import Hub, KnownResponses

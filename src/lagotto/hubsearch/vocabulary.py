@@ -1,20 +1,10 @@
-"""Lists of names: the common words that ship with the package, and a user's own file."""
+"""A user's own lists of names: a vocabulary, or labels, one a line."""
 
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 from lagotto.core.errors import UsageError
 
 _LARGEST_BYTES = 8 << 20
-
-
-@cache
-def background_words() -> tuple[str, ...]:
-    """About 1,400 common nouns, each once: what a concept is told apart from."""
-    text = files("lagotto.hubsearch").joinpath("vocabulary.txt").read_text("utf-8")
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
-    return _each_once([word for line in lines for word in line.split(",")])
 
 
 def read_vocabulary(file: Path) -> tuple[str, ...]:
