@@ -43,33 +43,36 @@ def naming_confidence() -> str:
     return table(["probes", "model", "confidence", "logits", "mean", "right"], rows)
 
 
+def _audits() -> list[tuple[str, dict[str, Any]]]:
+    heads = ("heads of inet-mini-hub, 2,239 probes", read_result("quality_naming")["heads"])
+    hubs = [(f"shared hub, {probes} probes", found["audit"]) for probes, found in _by_probes()]
+    return [*hubs, heads]
+
+
 def audit() -> str:
     """How well wrong lists are told from published ones."""
-    rows = []
-    for probes, found in _by_probes():
-        row = found["audit"]
-        rows.append(
-            [
-                probes,
-                str(row["models"]),
-                str(row["wrong_lists"]),
-                f"{row['auroc']:.3f}",
-                f"{row['auroc_shifted']:.3f}",
-                f"{row['auroc_permuted']:.3f}",
-            ]
-        )
-    columns = ["probes", "models", "wrong lists", "AUROC", "shifted", "permuted"]
-    return table(columns, rows)
+    rows = [
+        [
+            where,
+            str(row["models"]),
+            str(row["wrong_lists"]),
+            f"{row['auroc']:.3f}",
+            f"{row['auroc_shifted']:.3f}",
+            f"{row['auroc_permuted']:.3f}",
+        ]
+        for where, row in _audits()
+    ]
+    return table(["models of", "models", "wrong lists", "AUROC", "shifted", "permuted"], rows)
 
 
 def audit_verdicts() -> str:
-    """Verdicts on the wrong lists."""
+    """Verdicts on the lists of these models, right and wrong."""
     rows = []
-    for probes, found in _by_probes():
-        for kind, counts in found["audit"]["verdicts"].items():
+    for where, row in _audits():
+        for kind, counts in row["verdicts"].items():
             told = ", ".join(f"{verdict}: {count}" for verdict, count in counts.items())
-            rows.append([probes, kind, told])
-    return table(["probes", "lists", "verdicts"], rows)
+            rows.append([where, kind, told])
+    return table(["models of", "lists", "verdicts"], rows)
 
 
 def audit_published() -> str:
