@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from lagotto.core.errors import HubError, ModelError, ProbeError, UsageError
+from lagotto.core.files import writing
 from lagotto.core.machine import usable_cores
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject, ModelSource, PixelSpec
@@ -37,10 +38,17 @@ class Limits:
     timeout_s: float = 600.0
     memory_bytes: int = 4 * 2**30
 
-    def start(self) -> Runner:
-        """The runner; without a number of workers, one a core that this process may use."""
+    def start(self, *writable: Path) -> Runner:
+        """The runner; without a number of workers, one a core that this process may use.
+
+        Its workers change files in the `writable` folders alone, which are made if missing.
+        """
         workers = self.workers if self.workers is not None else usable_cores()
-        return load_runner(self.runner, workers, self.timeout_s, self.memory_bytes)
+        runner = load_runner(self.runner, workers, self.timeout_s, self.memory_bytes, writable)
+        for folder in writable:
+            with writing(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+        return runner
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +221,8 @@ def probe_outside(
     if len(sources) > 1:
         names = ", ".join(source.name for source in sources[:3])
         raise UsageError(f"{file} holds {len(sources)} models ({names}, ...); name one of them")
-    runner = limits.start()
     with tempfile.TemporaryDirectory(prefix="lagotto-") as temporary:
+        runner = limits.start(Path(temporary))
         try:
             inside = _inside_cache(runner, sources[0], probe_set, cache_folder)
             cache = cache_folder if inside else Path(temporary) / "cache"

@@ -1,8 +1,10 @@
 """What a worker process may use, and how its use is measured: memory, life, core files."""
 
+import math
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 _GIB = 1 << 30
@@ -56,6 +58,26 @@ def restrict_self(memory_bytes: int | None) -> None:
         resource.setrlimit(kind, (ceiling, hard))
     except (OSError, ValueError):
         return  # not every system can limit this; the parent's watch remains
+
+
+def cpu_ceiling(timeout_s: float) -> int:
+    """Seconds of processor time that the kernel grants a task with this limit of wall time.
+
+    Twice the limit and a second: tasks run on one thread, and the limit proper is kept by the
+    parent's clock. This one holds also while the parent is stopped or busy elsewhere.
+    """
+    return math.ceil(2 * timeout_s) + 1
+
+
+def allow_cpu(seconds: int) -> None:
+    """Lets this process use that much more processor time; the kernel ends it with SIGXCPU then."""
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    soft = math.ceil(time.process_time()) + seconds
+    if hard != resource.RLIM_INFINITY:
+        soft = min(soft, hard)
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
 
 def die_with_parent(parent: int) -> None:
