@@ -117,6 +117,13 @@ def test_processor_time_is_bounded_while_the_caller_is_busy(tmp_path: Path) -> N
     assert cpu_ceiling(0.5) == 2
 
 
+def test_address_space_is_bounded_too(runner: LocalRunner) -> None:
+    assert value_of(runner, "reserve", gib=32) == {"length": 32 << 30}
+    (outcome,) = runner.run([Task("t", "isolation_tasks:reserve", {"gib": 128})])
+    assert outcome.failure is not None
+    assert outcome.failure.kind == "memory"
+
+
 def _runs(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

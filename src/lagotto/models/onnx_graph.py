@@ -52,8 +52,8 @@ class OnnxGraph:
             elif number in (_TENSOR_RAW, _TENSOR_FLOATS) and wire != VARINT:
                 packed = bytes(self.reader.data[start:end])
             elif number == _TENSOR_INTEGERS:
-                packed = self.reader.varints((start, end)) if wire == LENGTH else iter([start])
-                values = list(islice(packed, 2))
+                several = self.reader.varints((start, end)) if wire == LENGTH else iter([start])
+                values = list(islice(several, 2))
                 if len(values) == 1:
                     signed = values[0] - (1 << 64) if values[0] >> 63 else values[0]
                     return float(signed)

@@ -1,5 +1,6 @@
 """Tasks that try to reach what a worker is cut off from; each tells how far it came."""
 
+import mmap
 import os
 import signal
 import socket
@@ -8,6 +9,8 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+
+_NO_RESERVE = 0x4000
 
 
 def tried(attempt):
@@ -52,6 +55,12 @@ def threads_still_start(payload, progress):
     thread.start()
     thread.join()
     return {"seen": seen}
+
+
+def reserve(payload, progress):
+    """Address space that is only reserved, which no allocator's limit counts."""
+    size, flags = payload["gib"] << 30, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE
+    return {"length": len(mmap.mmap(-1, size, flags=flags, prot=mmap.PROT_READ))}
 
 
 def environment(payload, progress):
