@@ -20,7 +20,10 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What workers are cut off from: `means` says how ("" where they are not), `reason` why not."""
+    """What workers are cut off from: `means` says how ("" where they are not), `reason` why not.
+
+    `what` is "network", "processes" or "files".
+    """
 
     what: str
     means: str
