@@ -82,7 +82,7 @@ def _fill(
 ) -> None:
     probe_set, _ = ProbeSet.create(layout.probes, sources, max_probes, seed, _Counter(progress))
     progress.finish()
-    runner = Limits().start()
+    runner = Limits().start(layout.cache)
     try:
         pixels = encoder.info.pixels
         cache = prepare_pixels(runner, probe_set, layout.cache, [pixels], progress)
