@@ -15,7 +15,7 @@ from typing import TypeAlias
 from lagotto.core.errors import LagottoError
 from lagotto.core.wire import LENGTH, VARINT, Buffer, Span, WireReader
 
-MAX_NODES = 100_000
+MAX_NODES = 50_000
 """Operators of a model, with every function written out where it is called."""
 MAX_ELEMENTS = 2**31
 """Of one tensor, as declared; larger ones do not fit the memory of a worker anyway."""
@@ -71,6 +71,14 @@ class _Walk:
     reader: WireReader
     calls: dict[Operator, Counter[Operator]] = field(default_factory=lambda: {_MAIN: Counter()})
     external: set[str] = field(default_factory=set)
+    nodes: int = 0
+
+    def note(self, node: Span, inside: Operator) -> None:
+        """Counts a node in the function that it is in."""
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise self.reader.error(f"it has over {MAX_NODES:,} operators; it is not a classifier")
+        self.calls[inside][_operator(self.reader, node, _NODE_DOMAIN, _NODE_OPERATOR)] += 1
 
 
 def survey_onnx(data: Buffer, error: type[LagottoError]) -> OnnxSurvey:
@@ -95,7 +103,7 @@ def survey_onnx(data: Buffer, error: type[LagottoError]) -> OnnxSurvey:
             inside = _operator(walk.reader, span, _FUNCTION_DOMAIN, _FUNCTION_NAME)
             walk.calls.setdefault(inside, Counter())
         elif message == "node":
-            walk.calls[inside][_operator(walk.reader, span, _NODE_DOMAIN, _NODE_OPERATOR)] += 1
+            walk.note(span, inside)
         children = _CHILDREN[message]
         for number, wire, start, end in walk.reader.fields(span):
             if wire == LENGTH and number in children:
@@ -168,7 +176,9 @@ def _shape(reader: WireReader, span: Span) -> Iterator[int]:
 def _check_sizes(walk: _Walk, sizes: "Iterator[int] | list[int]") -> None:
     """Raises the walk's error for a tensor that is too large; sizes of 0 and below are open."""
     fixed = [size for size in sizes if 0 < size < 2**63]
-    if len(fixed) > MAX_RANK or math.prod(fixed) > MAX_ELEMENTS:
+    if len(fixed) > MAX_RANK:
+        raise walk.reader.error(f"it declares a tensor of over {MAX_RANK} axes; it is not a model")
+    if math.prod(fixed) > MAX_ELEMENTS:
         shown = ", ".join(map(str, fixed[:8])) + (", ..." if len(fixed) > 8 else "")
         raise walk.reader.error(
             f"it declares a tensor of [{shown}]; at most {MAX_ELEMENTS:,} elements are loaded"

@@ -82,6 +82,8 @@ def _fill(
 ) -> None:
     probe_set, _ = ProbeSet.create(layout.probes, sources, max_probes, seed, _Counter(progress))
     progress.finish()
+    with writing(layout.cache):
+        layout.cache.mkdir()
     runner = Limits().start(layout.cache)
     try:
         pixels = encoder.info.pixels

@@ -59,6 +59,9 @@ def add_models(
         failed: set[str] = set()
         try:
             pending = _pending(plan, sources)
+            for folder in (layout.cache, layout.staging):
+                with writing(folder):
+                    folder.mkdir(exist_ok=True)
             for probed in probe_models(
                 runner, pending, probe_set, layout.cache, layout.staging, progress
             ):

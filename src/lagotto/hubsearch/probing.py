@@ -13,7 +13,6 @@ import numpy as np
 from jaxtyping import Float32
 
 from lagotto.core.errors import HubError, ModelError, ProbeError, UsageError
-from lagotto.core.files import writing
 from lagotto.core.machine import usable_cores
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject, ModelSource, PixelSpec
@@ -41,14 +40,11 @@ class Limits:
     def start(self, *writable: Path) -> Runner:
         """The runner; without a number of workers, one a core that this process may use.
 
-        Its workers change files in the `writable` folders alone, which are made if missing.
+        Its workers change files in the `writable` folders alone, which must be there when the first
+        task comes.
         """
         workers = self.workers if self.workers is not None else usable_cores()
-        runner = load_runner(self.runner, workers, self.timeout_s, self.memory_bytes, writable)
-        for folder in writable:
-            with writing(folder):
-                folder.mkdir(parents=True, exist_ok=True)
-        return runner
+        return load_runner(self.runner, workers, self.timeout_s, self.memory_bytes, writable)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,10 +43,10 @@ _REFUSALS: tuple[type[Exception], ...] = (
 def load_onnx(source: ModelSource, threads: int = 1) -> Classifier:
     """The model of an .onnx file; raises ModelError with the reason in one line."""
     data = read_weights(source.file)
-    graph = read_onnx_graph(data)
     survey = survey_onnx(data, ModelError)
     check_operators(survey, ModelError)
     check_size(source.file, external_files(survey, source.file.parent))
+    graph = read_onnx_graph(data)
     engine = partial(OnnxEngine, data, graph, source.file.parent, threads)
     return load_classifier(source, "onnx", "NCHW", engine)
 

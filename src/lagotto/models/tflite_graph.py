@@ -134,7 +134,9 @@ def _check_graph(graph: FlatTable, codes: list[str]) -> None:
             )
     for tensor in graph.tables(_GRAPH_TENSORS):
         sizes = [size for size in tensor.integers(_TENSOR_SHAPE, "i") if size > 0]
-        if len(sizes) > _MAX_RANK or math.prod(sizes) > MAX_ELEMENTS:
+        if len(sizes) > _MAX_RANK:
+            raise ModelError(f"it declares a tensor of over {_MAX_RANK} axes; it is not a model")
+        if math.prod(sizes) > MAX_ELEMENTS:
             shown = ", ".join(map(str, sizes[:8])) + (", ..." if len(sizes) > 8 else "")
             raise ModelError(
                 f"it declares a tensor of [{shown}]; at most {MAX_ELEMENTS:,} elements are loaded"
