@@ -210,7 +210,7 @@ def _function_for_ever(folder: Path, place: Place) -> None:
 
 def _nested_graphs(folder: Path, place: Place) -> None:
     graph = b""
-    for _ in range(20_000):
+    for _ in range(2_000):
         attribute = field_bytes(1, b"body") + field_bytes(6, graph)
         graph = field_bytes(1, field_bytes(4, b"If") + field_bytes(5, attribute))
     scores = field_bytes(12, field_bytes(1, b"scores"))
@@ -220,12 +220,12 @@ def _nested_graphs(folder: Path, place: Place) -> None:
 def _many_nodes(folder: Path, place: Place) -> None:
     node = field_bytes(1, b"x") + field_bytes(2, b"x") + field_bytes(4, b"Relu")
     scores = field_bytes(12, field_bytes(1, b"scores"))
-    _write(folder, field_bytes(7, field_bytes(1, node) * 60_000 + scores))
+    _write(folder, field_bytes(7, field_bytes(1, node) * 40_000 + scores))
 
 
 def _many_fields(folder: Path, place: Place) -> None:
     """Fields without content, two bytes each."""
-    _write(folder, field_bytes(7, b"\x0a\x00" * 3_000_000))
+    _write(folder, field_bytes(7, b"\x0a\x00" * 1_000_000))
 
 
 def _model_terabyte(folder: Path, place: Place) -> None:
@@ -451,9 +451,9 @@ ATTACKS: dict[str, Attack] = {
     "function_for_ever": Attack(
         "size", "a function that calls itself", _function_for_ever, "call each other"
     ),
-    "nested_graphs": Attack("size", "graphs 20,000 deep", _nested_graphs, "nested"),
-    "many_nodes": Attack("size", "60,000 operators", _many_nodes, "operators"),
-    "many_fields": Attack("size", "3,000,000 empty fields", _many_fields, "fields"),
+    "nested_graphs": Attack("size", "graphs 2,000 deep", _nested_graphs, "nested"),
+    "many_nodes": Attack("size", "40,000 operators", _many_nodes, "operators"),
+    "many_fields": Attack("size", "1,000,000 empty fields", _many_fields, "fields"),
     "endless_loop": Attack(
         "run", "2^62 rounds of a loop", lambda folder, place: _loop(folder, 0), "no answer within"
     ),

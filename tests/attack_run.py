@@ -1,6 +1,8 @@
 """Runs every attack and tells what became of each: for the tests and for the benchmark."""
 
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +13,6 @@ from attack_sources import PICTURES, TABLES, FileAttack, picture
 from lagotto.core.errors import LagottoError, PictureError
 from lagotto.core.types import SetAside
 from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.probing import Limits
 from lagotto.zeroshot.caption_sources import find_sources
 
 LEFT_OUT, HARMLESS = "left out", "harmless"
@@ -42,10 +43,11 @@ class Battle:
     seconds: dict[str, float]
 
 
-def run_attacks(folder: Path, encoder: Path, limits: Limits) -> Battle:
+def run_attacks(folder: Path, encoder: Path, timeout_s: float) -> Battle:
     """Writes all attacks under `folder`, feeds them to Lagotto, and looks at what is left.
 
-    A hub is made at `folder / "hub"`: of the hostile pictures, then with the hostile models.
+    A hub is made at `folder / "hub"`: of the hostile pictures, then with the hostile models, by
+    the command line in a process of its own, each model within `timeout_s` and half a GiB.
     """
     place = Place(folder / "secret.bin", folder / "marker")
     place.secret.write_bytes(SECRET)
@@ -63,7 +65,7 @@ def run_attacks(folder: Path, encoder: Path, limits: Limits) -> Battle:
     seconds["pictures"], started = time.perf_counter() - started, time.perf_counter()
     fates += [_table_fate(attack, tables / name) for name, attack in TABLES.items()]
     seconds["tables"], started = time.perf_counter() - started, time.perf_counter()
-    hub.add([models], limits=limits)
+    _add(folder / "hub", models, timeout_s)
     seconds["models"] = time.perf_counter() - started
     fates += _model_fates(hub)
     return Battle(
@@ -74,6 +76,12 @@ def run_attacks(folder: Path, encoder: Path, limits: Limits) -> Battle:
         strays=tuple(sorted({path.name for path in folder.iterdir()} - before - {"hub"})),
         seconds={name: round(value, 2) for name, value in seconds.items()},
     )
+
+
+def _add(hub: Path, models: Path, timeout_s: float) -> None:
+    limits = ["--workers", "2", "--timeout", str(timeout_s), "--memory-gb", "0.5", "--json"]
+    command = [sys.executable, "-m", "lagotto.cli.main", "hub", "add", str(hub), str(models)]
+    subprocess.run([*command, *limits], check=True, stdout=subprocess.DEVNULL)
 
 
 def _write_files(folder: Path, attacks: dict[str, FileAttack], place: Place) -> None:

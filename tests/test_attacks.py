@@ -15,7 +15,6 @@ from attack_run import HARMLESS, Battle, run_attacks
 from attack_sources import PICTURES, TABLES
 from command_line import lagotto
 from lagotto.cli.output import printable, spreadsheet_safe
-from lagotto.hubsearch.probing import Limits
 from lagotto.zeroshot.base import Prediction, RetrievedCaption
 from lagotto.zeroshot.explain_page import render_page
 
@@ -35,8 +34,7 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def battle(field: Path, encoder: Path) -> Battle:
-    limits = Limits(workers=2, timeout_s=5.0, memory_bytes=512 << 20)
-    return run_attacks(field, encoder, limits)
+    return run_attacks(field, encoder, timeout_s=6.0)
 
 
 pytestmark = pytest.mark.xdist_group("attacks")

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from lagotto.core.errors import LagottoError
 from lagotto.core.wire import LENGTH, VARINT, Buffer, Span, WireReader
 
-MAX_NODES = 50_000
+MAX_NODES = 30_000
 """Operators of a model, with every function written out where it is called."""
 MAX_ELEMENTS = 2**31
 """Of one tensor, as declared; larger ones do not fit the memory of a worker anyway."""

@@ -13,7 +13,7 @@ from lagotto.core.errors import LagottoError
 
 Span: TypeAlias = tuple[int, int]
 Buffer: TypeAlias = bytes | memoryview | mmap
-MAX_FIELDS = 1_000_000
+MAX_FIELDS = 500_000
 VARINT, LENGTH = 0, 2
 _FIXED_BYTES = {1: 8, 5: 4}
 
