@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -208,3 +209,12 @@ def test_every_jump_of_the_filter_stays_in_it(machine: str) -> None:
             assert place + 1 + max(instruction[2], instruction[3]) < len(instructions)
     assert instructions[-1][:1] == b"\x06"
     assert ctypes.c_uint32.from_buffer_copy(instructions[-1], 4).value == 0x7FFF0000
+
+
+def test_python_in_the_security_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "security.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "security.md", "exec"), {})
+    assert "network" in capsys.readouterr().out

@@ -34,7 +34,29 @@ _REFUSED = {
     "tkill": (200, 130),
     "unshare": (272, 97),
     "setns": (308, 268),
+    # What only root may do, and what ordinary programs never do: a smaller kernel to attack.
     "mount": (165, 40),
+    "umount2": (166, 39),
+    "pivot_root": (155, 41),
+    "chroot": (161, 51),
+    "open_tree": (428, 428),
+    "move_mount": (429, 429),
+    "fsopen": (430, 430),
+    "fsmount": (432, 432),
+    "open_by_handle_at": (304, 265),
+    "init_module": (175, 105),
+    "finit_module": (313, 273),
+    "delete_module": (176, 106),
+    "kexec_load": (246, 104),
+    "kexec_file_load": (320, 294),
+    "reboot": (169, 142),
+    "swapon": (167, 224),
+    "swapoff": (168, 225),
+    "iopl": (172, -1),
+    "ioperm": (173, -1),
+    "settimeofday": (164, 170),
+    "clock_settime": (227, 112),
+    "sethostname": (170, 161),
     "bpf": (321, 280),
     "perf_event_open": (298, 241),
     "userfaultfd": (323, 282),
@@ -42,13 +64,14 @@ _REFUSED = {
     "request_key": (249, 218),
     "keyctl": (250, 219),
 }
-# Signals: to this process alone, which is the first argument.
+# Signals and limits: those of this process alone, which is the first argument.
 _ONLY_SELF = {
     "kill": (62, 129),
     "tgkill": (234, 131),
     "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240),
 }
+_LIMITS = (302, 261)  # prlimit64, where 0 is this process too
 _CLONE, _CLONE3 = (56, 220), (435, 435)
 _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
@@ -97,21 +120,25 @@ def filter_code(machine: str, pid: int) -> bytes:
             code += [(_IF_EQUAL, 0, 1, numbers[column]), (_RETURN, 0, 0, refused)]
     # Its flags are behind a pointer that a filter cannot follow: without it, libraries use clone.
     code += [(_IF_EQUAL, 0, 1, _CLONE3[column]), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
-    code += _if_call(_CLONE[column], (_IF_SET, 0, 1, _CLONE_THREAD), refused)
+    code += _if_call(_CLONE[column], [(_IF_SET, 0, 1, _CLONE_THREAD)], refused)
+    code += _if_call(_LIMITS[column], [(_IF_EQUAL, 1, 0, 0), (_IF_EQUAL, 0, 1, pid)], refused)
     for numbers in _ONLY_SELF.values():
-        code += _if_call(numbers[column], (_IF_EQUAL, 0, 1, pid), refused)
+        code += _if_call(numbers[column], [(_IF_EQUAL, 0, 1, pid)], refused)
     code.append((_RETURN, 0, 0, _ALLOW))
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in code)
 
 
 def _if_call(
-    number: int, test: tuple[int, int, int, int], refused: int
+    number: int, tests: list[tuple[int, int, int, int]], refused: int
 ) -> list[tuple[int, int, int, int]]:
-    """Allows a call if its first argument (the low 32 bits) passes the test, refuses it if not."""
+    """Allows a call if its first argument (the low 32 bits) passes the tests, refuses it if not.
+
+    The tests jump to the next but one instruction where they refuse, as laid out here.
+    """
     return [
-        (_IF_EQUAL, 0, 4, number),
+        (_IF_EQUAL, 0, 3 + len(tests), number),
         (_LOAD, 0, 0, _AT_FIRST_ARGUMENT),
-        test,
+        *tests,
         (_RETURN, 0, 0, _ALLOW),
         (_RETURN, 0, 0, refused),
     ]

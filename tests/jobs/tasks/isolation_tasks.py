@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -30,6 +31,10 @@ def reach_out(payload, progress):
         "shell": tried(lambda: os.execv("/bin/sh", ["sh", "-c", "exit 9"])),
         "fork": tried(lambda: os.fork() or os._exit(0)),
         "signal_parent": tried(lambda: os.kill(os.getppid(), 0)),
+        "limit_parent": tried(
+            lambda: resource.prlimit(os.getppid(), resource.RLIMIT_CPU, (1000, 1000))
+        ),
+        "chroot": tried(lambda: os.chroot("/")),
         "signal_all": tried(lambda: os.kill(-1, signal.SIGTERM)),
     }
 
