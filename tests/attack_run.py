@@ -57,7 +57,7 @@ def run_attacks(folder: Path, encoder: Path, timeout_s: float) -> Battle:
         (pictures / f"good{number}.png").write_bytes(picture(edge=32 + number))
     _write_files(tables, TABLES, place)
     write_attacks(models, place)
-    before = {path.name for path in folder.iterdir()}
+    before = _listing(folder)
     seconds = {}
     started = time.perf_counter()
     hub = Hub.create(folder / "hub", pictures, str(encoder))
@@ -73,9 +73,15 @@ def run_attacks(folder: Path, encoder: Path, timeout_s: float) -> Battle:
         good_models_done="good" in {Path(m.source).parent.name for m in hub.status().models},
         executed=place.marker.exists(),
         secret_untouched=place.secret.read_bytes() == SECRET,
-        strays=tuple(sorted({path.name for path in folder.iterdir()} - before - {"hub"})),
+        strays=tuple(sorted(_listing(folder) ^ before)),
         seconds={name: round(value, 2) for name, value in seconds.items()},
     )
+
+
+def _listing(folder: Path) -> set[str]:
+    """Every path under a folder, but for those of the hub in it."""
+    paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    return {path for path in paths if path.split("/")[0] != "hub"}
 
 
 def _add(hub: Path, models: Path, timeout_s: float) -> None:

@@ -25,7 +25,7 @@ MEMORY_MARK = "_MEM_ADDR_"
 MAX_DEPTH = 32
 """Graphs inside graphs, or functions that call functions."""
 
-_BUILT_IN = ("", "ai.onnx.ml", "com.microsoft")
+_BUILT_IN = ("", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc")
 _OTHER_FILES = frozenset({("com.microsoft", "EPContext")})  # holds or names a compiled binary
 
 # Field numbers of onnx.proto: which lead, from message to message, to what is looked at.

@@ -63,8 +63,11 @@ def refuse_changes(writable: Iterable[Path]) -> str:
 
 
 def _allow(library: ctypes.CDLL, ruleset: int, path: Path, handled: int) -> None:
-    """Adds a rule; raises OSError for a path that is not there."""
-    place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    """Adds a rule; none for a path that is not there. Raises OSError where the system refuses."""
+    try:
+        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
     try:
         access = handled if path.is_dir() else handled & _FILE_ONLY
         rule = _PathBeneath(access, place)
