@@ -505,10 +505,15 @@ ATTACKS: dict[str, Attack] = {
 
 
 def write_attacks(folder: Path, place: Place) -> Path:
-    """Every attack in a folder of its own under `folder`, a good model among them."""
+    """Every attack in a folder of its own, a good model among them.
+
+    Those that only time or memory ends are under `folder / "bombs"`, all others under "files".
+    """
     for name, attack in ATTACKS.items():
-        (folder / name).mkdir(parents=True)
-        attack.write(folder / name, place)
-    (folder / "good").mkdir()
-    _write(folder / "good", onnx_bytes(GOOD))
+        place_of = folder / ("bombs" if attack.kind == "run" else "files") / name
+        place_of.mkdir(parents=True)
+        attack.write(place_of, place)
+    for good in (folder / "bombs" / "good_too", folder / "files" / "good"):
+        good.mkdir()
+        _write(good, onnx_bytes(GOOD))
     return folder

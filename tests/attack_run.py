@@ -16,6 +16,7 @@ from lagotto.hubsearch.pipeline import Hub
 from lagotto.zeroshot.caption_sources import find_sources
 
 LEFT_OUT, HARMLESS = "left out", "harmless"
+_PATIENT_S = 120.0
 SECRET = b"the secret that no attack may read or change " * 9
 
 
@@ -47,7 +48,8 @@ def run_attacks(folder: Path, encoder: Path, timeout_s: float) -> Battle:
     """Writes all attacks under `folder`, feeds them to Lagotto, and looks at what is left.
 
     A hub is made at `folder / "hub"`: of the hostile pictures, then with the hostile models, by
-    the command line in a process of its own, each model within `timeout_s` and half a GiB.
+    the command line in a process of its own, each model within half a GiB. Those that never end
+    have `timeout_s`; the others must be refused for what they are, however busy the machine is.
     """
     place = Place(folder / "secret.bin", folder / "marker")
     place.secret.write_bytes(SECRET)
@@ -65,12 +67,14 @@ def run_attacks(folder: Path, encoder: Path, timeout_s: float) -> Battle:
     seconds["pictures"], started = time.perf_counter() - started, time.perf_counter()
     fates += [_table_fate(attack, tables / name) for name, attack in TABLES.items()]
     seconds["tables"], started = time.perf_counter() - started, time.perf_counter()
-    _add(folder / "hub", models, timeout_s)
+    _add(folder / "hub", models / "files", _PATIENT_S)
+    _add(folder / "hub", models / "bombs", timeout_s)
     seconds["models"] = time.perf_counter() - started
     fates += _model_fates(hub)
     return Battle(
         fates=tuple(fates),
-        good_models_done="good" in {Path(m.source).parent.name for m in hub.status().models},
+        good_models_done={"good", "good_too"}
+        <= {Path(model.source).parent.name for model in hub.status().models},
         executed=place.marker.exists(),
         secret_untouched=place.secret.read_bytes() == SECRET,
         strays=tuple(sorted(_listing(folder) ^ before)),

@@ -28,7 +28,7 @@ from lagotto.jobs.guards import find_guards  # noqa: E402
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--timeout", type=float, default=6.0, help="seconds that one model may take"
+        "--timeout", type=float, default=6.0, help="seconds that an endless one may take"
     )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()

@@ -104,7 +104,7 @@ def test_processor_time_is_bounded_while_the_caller_is_busy(tmp_path: Path) -> N
         ]
         running = runner.run(tasks)
         next(running)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60  # the machine may be busy
         while not list(tmp_path.iterdir()) and time.monotonic() < end:
             time.sleep(0.01)
         pid = int(next(tmp_path.iterdir()).name)
