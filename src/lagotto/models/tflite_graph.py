@@ -22,8 +22,13 @@ _MAX_RANK = 64
 MAX_ELEMENTS = 2**31
 """Of one tensor, as declared; larger ones do not fit the memory of a worker anyway."""
 
-# The operators that may stand at the end of a classifier, by their names in ONNX.
+# The operators that may stand at the end of a classifier, and those that make up its layers, by
+# their names in ONNX.
 _NAMES = {
+    0: "Add",
+    3: "Conv",
+    4: "Conv",
+    9: "Gemm",
     6: "DequantizeLinear",
     14: "Sigmoid",
     22: "Reshape",
