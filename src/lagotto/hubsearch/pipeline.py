@@ -4,7 +4,7 @@ The order of the stages is here; probing.py runs models, search.py compares desc
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +49,7 @@ if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that ca
     from lagotto.hubsearch.audit import ModelAudit
     from lagotto.hubsearch.coverage import ModelCoverage
     from lagotto.hubsearch.kindred import Kindred
+    from lagotto.hubsearch.label_trust import LabelTrust
     from lagotto.hubsearch.naming import ModelDescription
 
 _OPEN_RESPONSES = 256
@@ -217,8 +218,16 @@ class Hub:
         k: int | None = None,
         by_model: bool = False,
         rule: str = "default",
+        behaviour_only: bool = False,
+        progress: Progress | None = None,
     ) -> Hits:
         """The logits that answer a query vector; see `search`."""
+        if rule == "default" and not behaviour_only and any(c.text for c in vector.concepts):
+            from lagotto.hubsearch.label_trust import with_names
+
+            vector = replace(
+                vector, concepts=with_names(self, vector.concepts, progress or Silent())
+            )
         return find_logits(
             self.gallery(), vector, rule=checked_rule(rule), top=top, k=k, by_model=by_model
         )
@@ -231,15 +240,27 @@ class Hub:
         k: int | None = None,
         by_model: bool = False,
         rule: str = "default",
+        behaviour_only: bool = False,
+        progress: Progress | None = None,
     ) -> Hits:
         """The logits that behave most like the concept; a string is a text query.
 
         `k` is the number of probes that decide (default 50, or all of a smaller hub; a known logit
         is compared on all); `by_model` keeps the best logit of each model; `rule` is "default",
-        "paper" or "full-query". Raises UsageError for what the hub cannot answer.
+        "paper" or "full-query". With the default rule published labels that say a text's words
+        count too, as far as behaviour does not contradict them, unless `behaviour_only`. Raises
+        UsageError for what the hub cannot answer.
         """
         vector = self.query_vector(query)
-        return self.nearest(vector, top=top, k=k, by_model=by_model, rule=rule)
+        return self.nearest(
+            vector,
+            top=top,
+            k=k,
+            by_model=by_model,
+            rule=rule,
+            behaviour_only=behaviour_only,
+            progress=progress,
+        )
 
     def gallery(self) -> Gallery:
         """Everything that can be found; blocks that are out of date are rebuilt first."""
@@ -266,6 +287,23 @@ class Hub:
         """The published label of each logit, None where there is none; UsageError as above."""
         with Catalogue(self._layout.catalogue) as catalogue:
             return catalogue.logit_labels(catalogue.find(model).digest)
+
+    def labelled(self, words: Sequence[str]) -> tuple[tuple[str, int, str], ...]:
+        """(model, logit, label) of every published label that holds any of some words."""
+        with Catalogue(self._layout.catalogue) as catalogue:
+            return catalogue.labelled(words)
+
+    def digest_of(self, model: str) -> str:
+        """The checksum of a model's raw responses; UsageError for an unknown name."""
+        with Catalogue(self._layout.catalogue) as catalogue:
+            return catalogue.find(model).responses_sha256
+
+    @cached_property
+    def label_trust(self) -> "LabelTrust":
+        """How far the published labels are believed."""
+        from lagotto.hubsearch.label_trust import LabelTrust
+
+        return LabelTrust(self)
 
     def descriptor(self, model: str, logit: int) -> Float32[np.ndarray, " probes"]:
         """One logit's responses, standardised over the probes."""

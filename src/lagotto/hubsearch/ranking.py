@@ -82,6 +82,7 @@ class Gallery:
         ]
         self.firsts = np.array([first for first, _ in placed], dtype=np.int64)
         self.digests = [digest for _, digest in placed]
+        self._first_of = {names[digest]: first for first, digest in placed}
         usable = np.flatnonzero(self.steps > 0)
         self.usable = len(usable)
         self.sample = sample_columns(usable)
@@ -96,10 +97,8 @@ class Gallery:
 
     def column(self, model: str, logit: int) -> int | None:
         """The column of a model's logit, by the model's name; None where it is not searched."""
-        for first, digest in zip(self.firsts.tolist(), self.digests, strict=True):
-            if self.names[digest] == model:
-                return int(first) + logit
-        return None
+        first = self._first_of.get(model)
+        return None if first is None else first + logit
 
     def distances(
         self,
