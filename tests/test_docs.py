@@ -131,13 +131,20 @@ def test_python_in_docs_runs(
     pictures.mkdir()
     for picture in bundled.read_heldout():
         (pictures / picture.name).write_bytes(picture.data)
-    for name in ("search.md", "naming.md"):
-        text = (ROOT / "docs" / name).read_text()
+    bare = tmp_path / "lagotto-demo" / "bare"
+    bare.mkdir()
+    shutil.copyfile(bundled.MODELS / MODELS[0] / "model.onnx", bare / "untitled.onnx")
+    for page, printed in (
+        ("search.md", "Hit(rank=1"),
+        ("naming.md", ""),
+        ("models.md", "untitled scale 0..255"),
+    ):
+        text = (ROOT / "docs" / page).read_text()
         blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
         assert blocks
         for block in blocks:
-            exec(compile(block, name, "exec"), {})
-    assert "Hit(rank=1" in capsys.readouterr().out
+            exec(compile(block, page, "exec"), {})
+        assert printed in capsys.readouterr().out
 
 
 def test_command_reference_is_up_to_date(make_docs: ModuleType) -> None:
