@@ -3,11 +3,15 @@
 import typer
 
 from lagotto.cli.eval_classification import classification
+from lagotto.cli.eval_retrieval import retrieval
 
 app = typer.Typer(
-    help="Measure how good it is on labelled data.", no_args_is_help=True, rich_markup_mode=None
+    help="Measure how good it is where the answers are known.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 app.command("classification")(classification)
+app.command("retrieval")(retrieval)
 
 
 @app.callback()

@@ -1,0 +1,50 @@
+"""Layer 3: every rule that ranks logits, by name: ours, the paper's and its baselines, keywords."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32
+
+from lagotto.evaluation.baselines import full_query, model_level, paper
+from lagotto.evaluation.keyword import KeywordIndex
+from lagotto.evaluation.logit_table import LogitTable
+from lagotto.evaluation.questions import Questions
+
+DEFAULT = "default"
+PAPER = "paper"
+KEYWORD = "keyword"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A way to score every logit for each question: higher is better, minus infinity is no answer.
+
+    `by_name` rules read labels and model names; they answer texts only.
+    """
+
+    name: str
+    score: Callable[[Questions], Float32[np.ndarray, "queries logits"]]
+    by_name: bool = False
+
+    def answers(self, questions: Questions) -> bool:
+        """Whether the rule can answer such questions at all."""
+        return not self.by_name or questions.are_texts
+
+
+def rules_of(table: LogitTable, k: int, *, behaviour_only: bool = False) -> tuple[Rule, ...]:
+    """Every rule over a table, the default first; with `behaviour_only` those that read no names.
+
+    `k` is the paper's: how many probes it compares, at most all that there are.
+    """
+    used = min(k, len(table.embeddings))
+    rules = (
+        Rule(DEFAULT, lambda asked: paper(asked.values, table, used)),
+        Rule(PAPER, lambda asked: paper(asked.values, table, used)),
+        Rule("full-query", lambda asked: full_query(asked.values, table)),
+        Rule("model-level", lambda asked: model_level(asked.values, table)),
+    )
+    if behaviour_only:
+        return rules
+    index = KeywordIndex(table)
+    return (*rules, Rule(KEYWORD, lambda asked: index.scores(asked.names), by_name=True))
