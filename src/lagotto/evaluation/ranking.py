@@ -44,7 +44,7 @@ class Ranking:
     @property
     def reciprocal_rank(self) -> Float64[np.ndarray, " queries"]:
         """One over the rank of the best right logit, 0 where none is reached."""
-        return np.divide(1.0, self.first, out=np.zeros(len(self.first)), where=self.first > 0)
+        return np.where(self.first > 0, 1.0 / np.maximum(self.first, 1), 0.0)
 
 
 def rank_answers(
@@ -110,4 +110,4 @@ def _model_recall(
     reached = np.take_along_axis(knows & (best > -np.inf), order, axis=1)
     known = knows.sum(axis=1)
     found = np.where(np.arange(len(firsts)) < known[:, None], reached, False).sum(axis=1)
-    return np.divide(found, known, out=np.zeros(len(known)), where=known > 0)
+    return np.where(known > 0, found / np.maximum(known, 1), 0.0)

@@ -118,7 +118,7 @@ def _answered(
 
 
 def _kinds(questions: Sequence[Questions]) -> dict[str, tuple[int, ...]]:
-    """Places of the questions of each row: all texts, where they are of several kinds, then each kind."""
+    """The kinds that rows are of, and the places of their questions."""
     kinds: dict[str, tuple[int, ...]] = {}
     texts = tuple(place for place, asked in enumerate(questions) if asked.are_texts)
     if len(texts) > 1:
