@@ -3,6 +3,7 @@
 import typer
 
 from lagotto.cli.eval_classification import classification
+from lagotto.cli.eval_paper import paper
 from lagotto.cli.eval_retrieval import retrieval
 
 app = typer.Typer(
@@ -12,6 +13,7 @@ app = typer.Typer(
 )
 app.command("classification")(classification)
 app.command("retrieval")(retrieval)
+app.command("paper")(paper)
 
 
 @app.callback()

@@ -73,7 +73,7 @@ def retrieval(
         check_new(out)
     table, speaker = open_table(hub, responses, encoder)
     progress = bar(quiet)
-    asked = ask(table, speaker, truth, progress)
+    asked = read_known(table, speaker, truth, progress, logits=truth is None)
     rules = rules_of(table, k, behaviour_only=behaviour_only)
     found = evaluate_retrieval(table, asked.questions, rules, seed=seed, progress=progress)
     method = RetrievalMethod(
@@ -116,21 +116,24 @@ def open_table(
     return responses_table(read_raw_responses(responses)), loaded
 
 
-def ask(
-    table: "LogitTable", encoder: "Encoder", truth: Path | None, progress: "Progress"
+def read_known(
+    table: "LogitTable",
+    encoder: "Encoder",
+    truth: Path | None,
+    progress: "Progress",
+    *,
+    logits: bool,
 ) -> "Asked":
-    """The texts of a truth file; without one, the models' labels as texts and as logits."""
+    """The texts of a truth file or, without one, of the models' labels; `logits` ask too."""
     from lagotto.evaluation.questions import Asked, label_truth, logit_questions, text_questions
     from lagotto.evaluation.retrieval import read_truth
 
-    if truth is not None:
-        return text_questions(table, read_truth(truth), encoder, progress)
-    labels = label_truth(table)
-    if not labels:
+    known = label_truth(table) if truth is None else read_truth(truth)
+    if not known:
         raise UsageError("no model has labels with names, so nothing is known; give --truth FILE")
-    logits = logit_questions(table)
-    texts = text_questions(table, labels, encoder, progress)
-    return Asked((*texts.questions, *([logits] if logits else [])), texts.left_out)
+    texts = text_questions(table, known, encoder, progress)
+    asking = logit_questions(table) if logits else None
+    return Asked((*texts.questions, *([asking] if asking else [])), texts.left_out)
 
 
 def truth_name(truth: Path | None) -> str:

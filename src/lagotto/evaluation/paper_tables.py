@@ -5,21 +5,21 @@ Rules, probe sources, selections of probes, k, number of probes: all by the pape
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float32, Int64
 
 from lagotto.core.progress import Progress, Silent
 from lagotto.evaluation.baselines import selected, standardise_rows
 from lagotto.evaluation.intervals import Estimate, mean_interval
 from lagotto.evaluation.logit_table import LogitTable
 from lagotto.evaluation.questions import Questions
+from lagotto.evaluation.ranking import Ranking
 from lagotto.evaluation.retrieval_rules import Rule, rules_of
 from lagotto.evaluation.retrieval_scores import rank_questions
 from lagotto.evaluation.selection import Selection
-
-Score: TypeAlias = Callable[[Questions], Float32[np.ndarray, "queries logits"]]
 
 SELECTIONS: tuple[Selection, ...] = ("bottom-k", "random-k", "quantiles", "all", "top-k")
 REPEATS = 3
@@ -55,10 +55,10 @@ class PaperRow:
 
 @dataclass(frozen=True, slots=True)
 class PaperTable:
-    """`name` is what is varied: rules, sources, selections, k or probes; `paper` says where."""
+    """`name` is what varies: rules, sources, selections, k or probes; `what` says it in words."""
 
     name: str
-    paper: str
+    what: str
     rows: tuple[PaperRow, ...]
     repeats: int = 1
 
@@ -84,118 +84,125 @@ class Bench:
         return replace(self, table=table, questions=asked, k=min(self.k, len(rows)))
 
 
+Trial: TypeAlias = Callable[[], tuple[Bench, Rule]]
+"""Makes what one measurement is made on, when its turn has come: probe subsets take memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """One row to be measured: the mean of its trials."""
+
+    name: str
+    trials: tuple[Trial, ...]
+
+
 def paper_tables(bench: Bench, progress: Progress | None = None) -> Iterator[PaperTable]:
-    """The tables, one after the other, in the paper's order."""
+    """The tables, one after the other: rules, sources, selections, k, probes."""
     shown = progress or Silent()
     bench = replace(bench, k=min(bench.k, bench.probes))
-    for make in (_rules, _sources, _selections, _ks, _numbers_of_probes):
-        shown.start(make.__name__.strip("_").replace("_", " "), 0, "queries")
-        yield make(bench, shown)
+    asked = sum(map(len, bench.questions))
+    for name, what, settings, repeats in (
+        ("rules", "query -> hub, by rule", _rules(bench), 1),
+        ("sources", "source of the probes", _sources(bench), 1),
+        ("selections", "probes that are compared, and normalisation", _selections(bench), 1),
+        ("k", "number of probes that are compared", _steps_of_k(bench), 1),
+        ("probes", "number of probes", _numbers_of_probes(bench), REPEATS),
+    ):
+        trials = sum(len(setting.trials) for setting in settings)
+        shown.start(f"table of {name}", asked * trials, "queries")
+        yield PaperTable(name, what, tuple(_row(each, shown) for each in settings), repeats)
         shown.finish()
 
 
-def _rules(bench: Bench, progress: Progress) -> PaperTable:
+def _rules(bench: Bench) -> list[_Setting]:
     rules = rules_of(bench.table, bench.k, behaviour_only=True)
-    rows = [
-        _row(bench, rule.name, lambda _, rule=rule: rule.score, progress)  # type: ignore[misc]
-        for rule in rules
-    ]
-    return PaperTable("rules", "query -> hub, by rule", tuple(rows))
+    return [_Setting(rule.name, (partial(_same, bench, rule),)) for rule in rules]
 
 
-def _sources(bench: Bench, progress: Progress) -> PaperTable:
+def _sources(bench: Bench) -> list[_Setting]:
     """Every collection of probes alone, then all together."""
     sources = np.array(bench.table.sources)
     names = list(dict.fromkeys(bench.table.sources))
-    rows = []
-    for name in names if len(names) > 1 else []:
-        part = bench.on_probes(np.flatnonzero(sources == name).astype(np.int64))
-        rows.append(_row(part, name, _selection("top-k"), progress))
-    rows.append(_row(bench, "all probes", _selection("top-k"), progress))
-    return PaperTable("sources", "source of the probes", tuple(rows))
+    places = [np.flatnonzero(sources == name).astype(np.int64) for name in names]
+    parts = zip(names, places, strict=True) if len(names) > 1 else ()
+    alone = [_Setting(name, (partial(_on_probes, bench, rows),)) for name, rows in parts]
+    return [*alone, _Setting("all probes", (partial(_by_selection, bench, "top-k"),))]
 
 
-def _selections(bench: Bench, progress: Progress) -> PaperTable:
-    rows = [
-        _row(bench, "top-k, no normalisation", _raw, progress),
-        *(_row(bench, name, _selection(name), progress) for name in SELECTIONS),
+def _selections(bench: Bench) -> list[_Setting]:
+    return [
+        _Setting("top-k, no normalisation", (partial(_unnormalised, bench),)),
+        *(_Setting(name, (partial(_by_selection, bench, name),)) for name in SELECTIONS),
     ]
-    return PaperTable("selections", "which probes are compared, and normalisation", tuple(rows))
 
 
-def _ks(bench: Bench, progress: Progress) -> PaperTable:
+def _steps_of_k(bench: Bench) -> list[_Setting]:
     steps = sorted({*(k for k in _STEPS_OF_K if k < bench.probes), bench.k, bench.probes})
-    rows = [_row(replace(bench, k=k), str(k), _selection("top-k"), progress) for k in steps]
-    return PaperTable("k", "number of probes compared", tuple(rows))
+    return [
+        _Setting(str(k), (partial(_by_selection, replace(bench, k=k), "top-k"),)) for k in steps
+    ]
 
 
-def _numbers_of_probes(bench: Bench, progress: Progress) -> PaperTable:
+def _numbers_of_probes(bench: Bench) -> list[_Setting]:
     """Random subsets of the probes, REPEATS of each size; all of them once."""
     rng = np.random.default_rng(bench.seed)
-    rows = []
+    settings = []
     for size in (each for each in _STEPS_OF_PROBES if each < bench.probes):
-        drawn = [
-            bench.on_probes(np.sort(rng.choice(bench.probes, size, replace=False)))
-            for _ in range(REPEATS)
-        ]
-        rows.append(_row_of_repeats(drawn, str(size), _selection("top-k"), progress))
-    rows.append(_row(bench, str(bench.probes), _selection("top-k"), progress))
-    return PaperTable("probes", "number of probes", tuple(rows), REPEATS)
+        drawn = [np.sort(rng.choice(bench.probes, size, replace=False)) for _ in range(REPEATS)]
+        trials = tuple(partial(_on_probes, bench, rows) for rows in drawn)
+        settings.append(_Setting(str(size), trials))
+    everything = _Setting(str(bench.probes), (partial(_by_selection, bench, "top-k"),))
+    return [*settings, everything]
 
 
-Method: TypeAlias = Callable[[Bench], Score]
+def _same(bench: Bench, rule: Rule) -> tuple[Bench, Rule]:
+    return bench, rule
 
 
-def _selection(name: Selection) -> Method:
+def _on_probes(bench: Bench, rows: Int64[np.ndarray, " rows"]) -> tuple[Bench, Rule]:
+    return _by_selection(bench.on_probes(rows), "top-k")
+
+
+def _by_selection(bench: Bench, selection: Selection) -> tuple[Bench, Rule]:
     """Standardised queries and descriptors on the probes that a selection takes."""
+    bench = replace(bench, k=bench.probes) if selection == "all" else bench
 
-    def method(bench: Bench) -> Score:
-        k = bench.probes if name == "all" else bench.k
-        return lambda asked: selected(
-            standardise_rows(asked.values), bench.table.descriptors, k, name, bench.seed
-        )
+    def score(asked: Questions) -> Float32[np.ndarray, "queries logits"]:
+        queries = standardise_rows(asked.values)
+        return selected(queries, bench.table.descriptors, bench.k, selection, bench.seed)
 
-    return method
+    return bench, Rule(selection, score)
 
 
-def _raw(bench: Bench) -> Score:
-    """Raw cosines, or a logit's raw responses, against raw responses, on the top-k probes."""
+def _unnormalised(bench: Bench) -> tuple[Bench, Rule]:
+    """Raw cosines, or a logit's raw responses, against raw responses on the top-k probes."""
     gallery = np.where(bench.table.usable, bench.table.raw, np.float32(0))
 
     def score(asked: Questions) -> Float32[np.ndarray, "queries logits"]:
         queries = asked.values if asked.are_texts else gallery[:, asked.asking].T
         return selected(np.ascontiguousarray(queries), gallery, bench.k, "top-k")
 
-    return score
+    return bench, Rule("top-k", score)
 
 
-def _row(bench: Bench, name: str, method: Method, progress: Progress) -> PaperRow:
-    return _row_of_repeats([bench], name, method, progress)
+def _row(setting: _Setting, progress: Progress) -> PaperRow:
+    """A setting measured; each question counts with its mean over the trials."""
+    outcomes: list[list[Ranking]] = []
+    for trial in setting.trials:
+        bench, rule = trial()
+        outcomes.append(
+            [rank_questions(bench.table, asked, rule, progress) for asked in bench.questions]
+        )
+    cells = tuple(
+        _cell(asked.kind, [rankings[place] for rankings in outcomes], bench.seed)
+        for place, asked in enumerate(bench.questions)
+    )
+    return PaperRow(setting.name, bench.probes, bench.k, cells)
 
 
-def _row_of_repeats(
-    benches: Sequence[Bench], name: str, method: Method, progress: Progress
-) -> PaperRow:
-    """One row, each question's outcome its mean over several benches of the same questions."""
-    rules = [Rule(name, method(bench)) for bench in benches]
-    cells = []
-    for place, questions in enumerate(benches[0].questions):
-        rankings = [
-            rank_questions(bench.table, bench.questions[place], rule, progress)
-            for bench, rule in zip(benches, rules, strict=True)
-        ]
-        top1 = np.stack([ranking.top1 for ranking in rankings]).astype(np.float64)
-        top5 = np.stack([ranking.top5 for ranking in rankings]).astype(np.float64)
-        cells.append(_cell(questions.kind, top1, top5, benches[0].seed))
-    return PaperRow(name, benches[0].probes, benches[0].k, tuple(cells))
-
-
-def _cell(
-    kind: str,
-    top1: Float64[np.ndarray, "repeats queries"],
-    top5: Float64[np.ndarray, "repeats queries"],
-    seed: int,
-) -> Cell:
+def _cell(kind: str, repeats: Sequence[Ranking], seed: int) -> Cell:
+    top1 = np.stack([ranking.top1 for ranking in repeats]).astype(np.float64)
+    top5 = np.stack([ranking.top5 for ranking in repeats]).astype(np.float64)
     return Cell(
         kind,
         top1.shape[1],

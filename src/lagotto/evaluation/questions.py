@@ -62,6 +62,13 @@ class Questions:
             asking=self.asking[chosen],
         )
 
+    def sample(self, most: int, seed: int) -> "Questions":
+        """A random sample, in order, where there are more than so many."""
+        if len(self) <= most:
+            return self
+        drawn = np.random.default_rng(seed).choice(len(self), most, replace=False)
+        return self.take(np.sort(drawn).tolist())
+
     def on_probes(self, rows: Int64[np.ndarray, " rows"]) -> "Questions":
         """The questions as if these had been all the probes."""
         return replace(self, values=self.values[:, rows])

@@ -57,8 +57,8 @@ def retrieval_results(found: RetrievalEvaluation, method: RetrievalMethod) -> Js
     main = found.row(DEFAULT, found.whole)
     return {
         "queries": main.queries,
-        "top1": _rounded(main.top1.value),
-        "top5": _rounded(main.top5.value),
+        "top1": rounded(main.top1.value),
+        "top5": rounded(main.top5.value),
         "ci95": interval(main.top1),
         "method": method.as_json(),
         "rows": [_row(row) for row in found.rows],
@@ -97,7 +97,7 @@ def retrieval_details(found: RetrievalEvaluation, table: LogitTable) -> list[Jso
 
 def interval(estimate: Estimate) -> list[JsonValue]:
     """[low, high], rounded as results are."""
-    return [_rounded(estimate.low), _rounded(estimate.high)]
+    return [rounded(estimate.low), rounded(estimate.high)]
 
 
 def _row(row: RetrievalScores) -> JsonObject:
@@ -108,7 +108,7 @@ def _row(row: RetrievalScores) -> JsonObject:
         "mrr": row.mrr,
         "model_recall": row.model_recall,
     }
-    values: JsonObject = {name: _rounded(each.value) for name, each in measured.items()}
+    values: JsonObject = {name: rounded(each.value) for name, each in measured.items()}
     return {
         "rule": row.rule,
         "kind": row.kind,
@@ -116,7 +116,7 @@ def _row(row: RetrievalScores) -> JsonObject:
         **values,
         "ci95": {name: interval(each) for name, each in measured.items()},
         "difference_to_paper": {
-            "top1": _rounded(row.to_paper.value),
+            "top1": rounded(row.to_paper.value),
             "ci95": interval(row.to_paper),
         },
     }
@@ -127,5 +127,6 @@ def _hit(table: LogitTable, column: int, right: bool) -> JsonObject:
     return {"model": model, "logit": logit, "label": table.labels[column], "right": right}
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
+    """As many digits as results have."""
     return round(float(value), _DIGITS)
