@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODELS = ("exp_final_v3", "old_laptop_copy", "unknown_origin")
 ORDER = (
-    *("hub create", "hub add", "hub status", "search", "hub verify", "hub remove", "demo"),
+    *("hub create", "hub add", "hub status", "search", "eval retrieval", "eval paper"),
+    *("hub verify", "hub remove", "demo"),
     *("captions create", "captions add", "captions search", "captions status"),
     *("classify", "eval classification"),
 )

@@ -83,23 +83,19 @@ def paper(
 
 
 def print_paper_table(table: "PaperTable") -> None:
-    """One table on stdout: Top-1 with its interval, and Top-5."""
-    print_line(f"{table.name}: {table.what}")
+    """One table on stdout; what is varied has no second column."""
+    print_line(f"{table.name}: {table.what} (Top-1 ± half its 95 % interval / Top-5)")
+    sizes = [name for name in ("probes", "k") if name != table.name]
     kinds = [f"{printable(cell.kind)} ({cell.queries:,})" for cell in table.rows[0].cells]
-    rows = [
-        [
-            row.name,
-            str(row.probes),
-            str(row.k),
-            *(_shown(cell, table.repeats) for cell in row.cells),
-        ]
-        for row in table.rows
-    ]
-    print_table([table.name, "probes", "k", *kinds], rows, frozenset(["probes", "k", *kinds]))
+    rows = []
+    for row in table.rows:
+        numbers = {"probes": row.probes, "k": row.k}
+        cells = [*(str(numbers[name]) for name in sizes), *(_shown(cell) for cell in row.cells)]
+        rows.append([row.name, *cells])
+    print_table([table.name, *sizes, *kinds], rows, frozenset([*sizes, *kinds]))
     print_line()
 
 
-def _shown(cell: "Cell", repeats: int) -> str:
-    spread = f"  ± {cell.spread:.3f}" if repeats > 1 else ""
-    low, high = cell.top1.low, cell.top1.high
-    return f"{cell.top1.value:.3f} ({low:.3f} to {high:.3f}) / {cell.top5.value:.3f}{spread}"
+def _shown(cell: "Cell") -> str:
+    half = (cell.top1.high - cell.top1.low) / 2
+    return f"{cell.top1.value:.3f} ±{half:.3f} / {cell.top5.value:.3f}"

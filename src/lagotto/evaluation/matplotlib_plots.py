@@ -26,7 +26,6 @@ def write_plots(tables: Sequence[PaperTable], folder: Path) -> tuple[Path, ...]:
         figure = Figure(figsize=_INCHES, dpi=_DOTS_PER_INCH, layout="constrained")
         axes = figure.subplots()
         (_curves if table.name in _CURVES else _bars)(axes, table)
-        axes.set_title(table.what)
         axes.set_ylim(bottom=0)
         axes.grid(axis="y", alpha=0.3)
         axes.legend(frameon=False)
@@ -63,6 +62,7 @@ def _bars(axes: Axes, table: PaperTable) -> None:
         ]
         offset = (place - (len(kinds) - 1) / 2) * height
         axes.bar(middles + offset, values, height, yerr=away, capsize=2, label=_plain(kind))
+    axes.set_title(table.what)
     axes.set_xticks(middles, [_plain(row.name) for row in table.rows], rotation=20, ha="right")
     axes.set_ylabel("Top-1")
 

@@ -40,7 +40,7 @@ class Questions:
     kind: str
     names: tuple[str, ...]
     values: Float32[np.ndarray, "queries probes"]
-    correct: tuple[Int64[np.ndarray, " answers"], ...]
+    correct: tuple[Int64[np.ndarray, " _"], ...]
     asking: Int64[np.ndarray, " queries"]
 
     def __len__(self) -> int:

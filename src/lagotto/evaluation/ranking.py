@@ -49,7 +49,7 @@ class Ranking:
 
 def rank_answers(
     scores: Float[np.ndarray, "queries logits"],
-    correct: Sequence[Int64[np.ndarray, " answers"]],
+    correct: Sequence[Int64[np.ndarray, " _"]],
     asking: Int64[np.ndarray, " queries"],
     table: LogitTable,
 ) -> Ranking:
