@@ -98,6 +98,15 @@ def test_raw_responses_in_place_of_a_hub(world: World, truth: Path, responses: P
     assert tables[0]["rows"][1]["cells"][0]["top1"] == 1
 
 
+def test_the_logits_of_another_hub_ask(world: World) -> None:
+    words = (*RETRIEVAL, world.hub, "--asking", world.hub, "--k", "5", "--json")
+    found = lagotto(*words).json
+    asked = [row for row in found["rows"] if (row["kind"], row["rule"]) == ("logit", "paper")]
+    assert [(row["queries"], row["top1"]) for row in asked] == [(19, 1.0)]  # each finds itself
+    assert found["method"]["asking_digest"] == found["method"]["data_digest"]
+    lagotto(*RETRIEVAL, world.hub, "--asking", world.empty_hub).refused(2, "no model yet")
+
+
 def test_a_results_file_is_written_once_and_never_overwritten(
     world: World, truth: Path, tmp_path: Path
 ) -> None:

@@ -1,10 +1,12 @@
 """What is asked: the names in labels, and a truth against the logits that there are."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from colour_world import NAMES, World, planted
-from lagotto.core.errors import UsageError
+from lagotto.core.errors import MismatchError, UsageError
 from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.logit_table import hub_table
 from lagotto.evaluation.questions import label_truth, logit_questions, names_of, text_questions
@@ -48,8 +50,22 @@ def test_logits_ask_for_their_namesakes_in_other_models() -> None:
     assert [columns.tolist() for columns in asked.correct] == [[2, 3], [0], [0]]
     np.testing.assert_array_equal(asked.values, made.descriptors[:, [0, 2, 3]].T)
     assert not asked.are_texts
+    np.testing.assert_array_equal(asked.raw, made.raw[:, [0, 2, 3]].T)
     assert logit_questions(table((2, 1), ["a", "b", "c"])) is None
     assert logit_questions(table((1, 1), ["LABEL_0", "LABEL_0"])) is None
+
+
+def test_logits_of_another_hub_ask_of_all_models() -> None:
+    made = table((2, 1), ["dog", "cat", "dog"])
+    other = replace(table((2,), ["bird", "dog"], seed=5), embeddings=made.embeddings)
+    asked = logit_questions(made, other)
+    assert asked is not None
+    assert (asked.names, asked.asking.tolist()) == (("m0:1",), [-1])
+    assert asked.correct[0].tolist() == [0, 2]
+    assert not asked.are_texts
+    np.testing.assert_array_equal(asked.values[0], other.descriptors[:, 1])
+    with pytest.raises(MismatchError, match="12 other probes than the 12 here"):
+        logit_questions(made, table((2,), ["bird", "dog"], seed=5))
 
 
 def test_a_truth_is_asked_by_kind_of_the_logits_that_there_are(world: World) -> None:

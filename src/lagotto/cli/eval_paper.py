@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lagotto.cli.eval_retrieval import (
+    ASKING,
     ENCODER,
     HUB,
     OUT,
@@ -14,6 +15,7 @@ from lagotto.cli.eval_retrieval import (
     TRUTH,
     K,
     notices,
+    open_asking,
     open_table,
     read_known,
     truth_name,
@@ -29,6 +31,7 @@ def paper(
     hub: Path | None = HUB,
     truth: Path | None = TRUTH,
     responses: Path | None = RESPONSES,
+    asking: Path | None = ASKING,
     encoder: str | None = ENCODER,
     k: int = K,
     max_queries: int = typer.Option(
@@ -61,7 +64,8 @@ def paper(
         draw, folder = plot_writer(), empty_folder(plots)
     table, speaker = open_table(hub, responses, encoder)
     progress = bar(quiet)
-    asked = read_known(table, speaker, truth, progress, logits=True)
+    others = None if asking is None else open_asking(asking)
+    asked = read_known(table, speaker, truth, others or table, progress)
     tables = []
     sampled = tuple(each.sample(max_queries, seed) for each in asked.questions)
     for made in paper_tables(Bench(table, sampled, k, seed), progress):
@@ -69,7 +73,9 @@ def paper(
         if not as_json:
             print_paper_table(made)
     notices(asked, quiet)
-    method = RetrievalMethod(table, speaker.info, truth_name(truth), asked.left_out, k, seed, True)
+    method = RetrievalMethod(
+        table, speaker.info, truth_name(truth), asked.left_out, k, seed, True, others
+    )
     content = paper_results(tables, method)
     if as_json:
         print_json(content)

@@ -30,6 +30,11 @@ TRUTH = typer.Option(
     metavar="FILE",
     help="Texts with the logits that answer them, JSON. [default: the models' own labels]",
 )
+ASKING = typer.Option(
+    None,
+    metavar="HUB2",
+    help="Logits of this hub, of the same probes, ask for their namesakes in HUB.",
+)
 ENCODER = typer.Option(
     None, help="The encoder that embedded the probes: where it is now, if it was moved."
 )
@@ -42,6 +47,7 @@ def retrieval(
     hub: Path | None = HUB,
     truth: Path | None = TRUTH,
     responses: Path | None = RESPONSES,
+    asking: Path | None = ASKING,
     encoder: str | None = ENCODER,
     k: int = K,
     behaviour_only: bool = typer.Option(
@@ -73,11 +79,13 @@ def retrieval(
         check_new(out)
     table, speaker = open_table(hub, responses, encoder)
     progress = bar(quiet)
-    asked = read_known(table, speaker, truth, progress, logits=truth is None)
+    others = None if asking is None else open_asking(asking)
+    logits = others or (table if truth is None else None)
+    asked = read_known(table, speaker, truth, logits, progress)
     rules = rules_of(table, k, behaviour_only=behaviour_only)
     found = evaluate_retrieval(table, asked.questions, rules, seed=seed, progress=progress)
     method = RetrievalMethod(
-        table, speaker.info, truth_name(truth), asked.left_out, k, seed, behaviour_only
+        table, speaker.info, truth_name(truth), asked.left_out, k, seed, behaviour_only, others
     )
     content = retrieval_results(found, method)
     if details:
@@ -116,23 +124,36 @@ def open_table(
     return responses_table(read_raw_responses(responses)), loaded
 
 
+def open_asking(hub: Path) -> "LogitTable":
+    """The logits of another hub, that ask."""
+    from lagotto.evaluation.logit_table import hub_table
+    from lagotto.hubsearch.pipeline import Hub
+
+    return hub_table(Hub.open(hub))
+
+
 def read_known(
     table: "LogitTable",
     encoder: "Encoder",
     truth: Path | None,
+    logits: "LogitTable | None",
     progress: "Progress",
-    *,
-    logits: bool,
 ) -> "Asked":
-    """The texts of a truth file or, without one, of the models' labels; `logits` ask too."""
+    """The texts of a truth file or, without one, of the models' labels; and the `logits` that ask.
+
+    These may be the table itself or that of another hub; None: texts alone.
+    """
     from lagotto.evaluation.questions import Asked, label_truth, logit_questions, text_questions
     from lagotto.evaluation.retrieval import read_truth
 
     known = label_truth(table) if truth is None else read_truth(truth)
     if not known:
         raise UsageError("no model has labels with names, so nothing is known; give --truth FILE")
+    elsewhere = None if logits is table else logits
+    asking = None if logits is None else logit_questions(table, elsewhere)
+    if asking is None and elsewhere is not None:
+        raise UsageError("no logit of --asking has a label in common with these models")
     texts = text_questions(table, known, encoder, progress)
-    asking = logit_questions(table) if logits else None
     return Asked((*texts.questions, *([asking] if asking else [])), texts.left_out)
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from lagotto.core.progress import Progress, Silent
-from lagotto.evaluation.baselines import selected, standardise_rows
 from lagotto.evaluation.intervals import Estimate, mean_interval
 from lagotto.evaluation.logit_table import LogitTable
+from lagotto.evaluation.paper_rules import selected, standardise_rows
 from lagotto.evaluation.questions import Questions
 from lagotto.evaluation.ranking import Ranking
 from lagotto.evaluation.retrieval_rules import Rule, rules_of
@@ -179,8 +179,7 @@ def _unnormalised(bench: Bench) -> tuple[Bench, Rule]:
     gallery = np.where(bench.table.usable, bench.table.raw, np.float32(0))
 
     def score(asked: Questions) -> Float32[np.ndarray, "queries logits"]:
-        queries = asked.values if asked.are_texts else gallery[:, asked.asking].T
-        return selected(np.ascontiguousarray(queries), gallery, bench.k, "top-k")
+        return selected(asked.raw, gallery, bench.k, "top-k")
 
     return bench, Rule("top-k", score)
 

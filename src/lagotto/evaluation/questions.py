@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from lagotto.core.errors import UsageError
+from lagotto.core.errors import MismatchError, UsageError
 from lagotto.core.progress import Progress, Silent
 from lagotto.encoders.base import Encoder
 from lagotto.evaluation.logit_table import LogitTable
@@ -32,24 +32,22 @@ _TEXTS_AT_ONCE = 256
 class Questions:
     """Questions of one kind; `names` are the texts, or MODEL:INDEX of the logits that ask.
 
-    `values` are the cosines of a text with the probes, or the asking logit's descriptor. `correct`
-    are the columns that answer. `asking` is the column of the logit that asks, -1 for a text: no
-    logit of its model counts as an answer, right or wrong.
+    `values` are the cosines of a text with the probes, or the asking logit's descriptor; `raw` the
+    same cosines, or its responses as they were. `correct` are the columns that answer. `asking` is
+    the column that asks, -1 for a text or a logit from elsewhere: no logit of its model counts as
+    an answer, right or wrong.
     """
 
     kind: str
+    are_texts: bool
     names: tuple[str, ...]
     values: Float32[np.ndarray, "queries probes"]
+    raw: Float32[np.ndarray, "queries probes"]
     correct: tuple[Int64[np.ndarray, " _"], ...]
     asking: Int64[np.ndarray, " queries"]
 
     def __len__(self) -> int:
         return len(self.names)
-
-    @property
-    def are_texts(self) -> bool:
-        """Whether texts ask, and not logits."""
-        return bool((self.asking < 0).all())
 
     def take(self, places: Sequence[int]) -> "Questions":
         """Some of the questions."""
@@ -58,6 +56,7 @@ class Questions:
             self,
             names=tuple(self.names[place] for place in places),
             values=self.values[chosen],
+            raw=self.raw[chosen],
             correct=tuple(self.correct[place] for place in places),
             asking=self.asking[chosen],
         )
@@ -71,7 +70,7 @@ class Questions:
 
     def on_probes(self, rows: Int64[np.ndarray, " rows"]) -> "Questions":
         """The questions as if these had been all the probes."""
-        return replace(self, values=self.values[:, rows])
+        return replace(self, values=self.values[:, rows], raw=self.raw[:, rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +118,10 @@ def text_questions(
     questions = tuple(
         Questions(
             kind,
+            True,
             tuple(truth[place].text for place in places),
-            cosines[[rows[truth[place].text] for place in places]],
+            asked := cosines[[rows[truth[place].text] for place in places]],
+            asked,
             tuple(answers[place] for place in places),
             np.full(len(places), -1, np.int64),
         )
@@ -129,17 +130,26 @@ def text_questions(
     return Asked(questions, len(truth) - len(known))
 
 
-def logit_questions(table: LogitTable) -> Questions | None:
+def logit_questions(table: LogitTable, elsewhere: LogitTable | None = None) -> Questions | None:
     """Every usable logit whose name another model knows asks for its namesakes there.
 
-    None if no two models share a name.
+    Those of another table ask where one is given, of models seen on the same probes. None if there
+    are no namesakes. Raises MismatchError for other probes.
     """
+    asking = elsewhere or table
+    if not np.array_equal(asking.embeddings, table.embeddings):
+        raise MismatchError(
+            f"the logits that ask were seen on {len(asking.embeddings)} other probes than the "
+            f"{len(table.embeddings)} here; make both hubs with the same --probes, --max-probes "
+            "and --seed"
+        )
     by_name = _columns_by_name(table)
     owners = table.owners
     columns, correct = [], []
-    for column in np.flatnonzero(table.usable).tolist():
-        namesakes = {other for name in names_of(table.labels[column]) for other in by_name[name]}
-        others = sorted(other for other in namesakes if owners[other] != owners[column])
+    for column in np.flatnonzero(asking.usable).tolist():
+        namesakes = {other for name in names_of(asking.labels[column]) for other in by_name[name]}
+        own = None if elsewhere else owners[column]
+        others = sorted(other for other in namesakes if owners[other] != own)
         if others:
             columns.append(column)
             correct.append(np.array(others, np.int64))
@@ -147,10 +157,12 @@ def logit_questions(table: LogitTable) -> Questions | None:
         return None
     return Questions(
         LOGIT,
-        tuple("{}:{}".format(*table.name(column)) for column in columns),
-        np.ascontiguousarray(table.descriptors[:, columns].T),
+        False,
+        tuple("{}:{}".format(*asking.name(column)) for column in columns),
+        np.ascontiguousarray(asking.descriptors[:, columns].T),
+        np.ascontiguousarray(asking.raw[:, columns].T),
         tuple(correct),
-        np.array(columns, np.int64),
+        np.full(len(columns), -1) if elsewhere else np.array(columns, np.int64),
     )
 
 

@@ -16,7 +16,8 @@ _DIGITS = 6
 class RetrievalMethod:
     """What an evaluation of search was made with; `truth` is the sha256 of its file, or "labels".
 
-    `left_out` counts queries of the truth that name no logit of these models.
+    `left_out` counts queries of the truth that name no logit of these models. `asking` are the
+    models whose logits asked, where they are not these.
     """
 
     table: LogitTable
@@ -26,6 +27,7 @@ class RetrievalMethod:
     k: int
     seed: int
     behaviour_only: bool = False
+    asking: LogitTable | None = None
 
     def as_json(self) -> JsonObject:
         """Of data, models and settings what is needed to make the same numbers: no paths."""
@@ -41,6 +43,7 @@ class RetrievalMethod:
             "data_digest": self.table.digest,
             "truth": self.truth,
             "left_out": self.left_out,
+            "asking_digest": None if self.asking is None else self.asking.digest,
             "k": self.k,
             "behaviour_only": self.behaviour_only,
             "seed": self.seed,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
-from lagotto.evaluation.baselines import full_query, model_level, paper
 from lagotto.evaluation.keyword import KeywordIndex
 from lagotto.evaluation.logit_table import LogitTable
+from lagotto.evaluation.paper_rules import full_query, model_level, paper
 from lagotto.evaluation.questions import Questions
 
 DEFAULT = "default"

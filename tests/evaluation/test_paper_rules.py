@@ -10,9 +10,15 @@ import pytest
 from colour_world import NAMES, World
 from lagotto.core.errors import UsageError
 from lagotto.core.types import Hit
-from lagotto.evaluation import baselines
-from lagotto.evaluation.baselines import full_query, model_level, paper, selected, standardise_rows
+from lagotto.evaluation import paper_rules
 from lagotto.evaluation.logit_table import LogitTable, hub_table
+from lagotto.evaluation.paper_rules import (
+    full_query,
+    model_level,
+    paper,
+    selected,
+    standardise_rows,
+)
 from lagotto.evaluation.questions import label_truth, logit_questions, text_questions
 from lagotto.evaluation.ranking import rank_answers
 from lagotto.evaluation.retrieval import TruthQuery
@@ -84,7 +90,7 @@ def test_reading_rows_and_weighing_all_give_the_same(
     queries = standardise_rows(np.random.default_rng(1).normal(size=(6, 40)))
     k = 40 if selection == "all" else 7
     by_rows = selected(queries, made.descriptors, k, selection, seed=3)
-    monkeypatch.setattr(baselines, "_GATHERED", 0)
+    monkeypatch.setattr(paper_rules, "_GATHERED", 0)
     weighed = selected(queries, made.descriptors, k, selection, seed=3)
     np.testing.assert_allclose(by_rows, weighed, rtol=1e-4, atol=1e-4)
 
