@@ -131,12 +131,17 @@ def test_python_in_docs_runs(
     pictures.mkdir()
     for picture in bundled.read_heldout():
         (pictures / picture.name).write_bytes(picture.data)
-    text = (ROOT / "docs" / "search.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, "search.md", "exec"), {})
-    assert "Hit(rank=1" in capsys.readouterr().out
+    for name, said, shown in (
+        ("search.md", "", "Hit(rank=1"),
+        ("evaluation.md", "hub_table", "Estimate(value="),
+    ):
+        text = (ROOT / "docs" / name).read_text()
+        blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+        blocks = [block for block in blocks if said in block]
+        assert blocks
+        for block in blocks:
+            exec(compile(block, name, "exec"), {})
+        assert shown in capsys.readouterr().out
 
 
 def test_command_reference_is_up_to_date(make_docs: ModuleType) -> None:
