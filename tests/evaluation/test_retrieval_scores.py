@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from colour_world import NAMES, World, planted
+from colour_world import NAMES, planted
 from lagotto.encoders.registry import load_encoder
-from lagotto.evaluation.logit_table import LogitTable, hub_table, responses_table
+from lagotto.evaluation.logit_table import LogitTable, responses_table
 from lagotto.evaluation.paper_tables import REPEATS, Bench, PaperTable, paper_tables
 from lagotto.evaluation.questions import Questions, label_truth, logit_questions, text_questions
 from lagotto.evaluation.raw_responses import read_raw_responses
@@ -17,16 +17,6 @@ from lagotto.evaluation.retrieval_rules import rules_of
 from lagotto.evaluation.retrieval_scores import ALL, evaluate_retrieval
 from lagotto.hubsearch.pipeline import Hub
 from retrieval_makers import table
-
-
-@pytest.fixture(scope="module")
-def hub(world: World) -> Hub:
-    return Hub.open(world.hub)
-
-
-@pytest.fixture(scope="module")
-def colours(hub: Hub) -> LogitTable:
-    return hub_table(hub)
 
 
 @pytest.fixture(scope="module")

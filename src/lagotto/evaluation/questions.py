@@ -32,8 +32,9 @@ _TEXTS_AT_ONCE = 256
 class Questions:
     """Questions of one kind; `names` are the texts, or MODEL:INDEX of the logits that ask.
 
-    `values` are the cosines of a text with the probes, or the asking logit's descriptor; `raw` the
-    same cosines, or its responses as they were. `correct` are the columns that answer. `asking` is
+    `concepts` are the texts' unit embeddings, nothing (dim 0) for logits. `values` are the cosines
+    of a text with the probes, or the asking logit's descriptor; `raw` the same cosines, or its
+    responses as they were. `correct` are the columns that answer. `asking` is
     the column that asks, -1 for a text or a logit from elsewhere: no logit of its model counts as
     an answer, right or wrong.
     """
@@ -41,6 +42,7 @@ class Questions:
     kind: str
     are_texts: bool
     names: tuple[str, ...]
+    concepts: Float32[np.ndarray, "queries dim"]
     values: Float32[np.ndarray, "queries probes"]
     raw: Float32[np.ndarray, "queries probes"]
     correct: tuple[Int64[np.ndarray, " _"], ...]
@@ -55,6 +57,7 @@ class Questions:
         return replace(
             self,
             names=tuple(self.names[place] for place in places),
+            concepts=self.concepts[chosen],
             values=self.values[chosen],
             raw=self.raw[chosen],
             correct=tuple(self.correct[place] for place in places),
@@ -111,23 +114,18 @@ def text_questions(
             f"the encoder {encoder.info.name} gives {embedded.shape[1]} numbers and the probes "
             f"were embedded with {table.embeddings.shape[1]}; give the encoder that embedded them"
         )
-    cosines = (embedded @ table.embeddings.T).astype(np.float32)
     by_kind: dict[str, list[int]] = defaultdict(list)
     for place in known:
         by_kind[truth[place].kind or "text"].append(place)
-    questions = tuple(
-        Questions(
-            kind,
-            True,
-            tuple(truth[place].text for place in places),
-            asked := cosines[[rows[truth[place].text] for place in places]],
-            asked,
-            tuple(answers[place] for place in places),
-            np.full(len(places), -1, np.int64),
-        )
-        for kind, places in sorted(by_kind.items())
-    )
-    return Asked(questions, len(truth) - len(known))
+    questions = []
+    for kind, places in sorted(by_kind.items()):
+        names = tuple(truth[place].text for place in places)
+        concepts = embedded[[rows[name] for name in names]]
+        cosines = (concepts @ table.embeddings.T).astype(np.float32)
+        correct = tuple(answers[place] for place in places)
+        asking = np.full(len(places), -1, np.int64)
+        questions.append(Questions(kind, True, names, concepts, cosines, cosines, correct, asking))
+    return Asked(tuple(questions), len(truth) - len(known))
 
 
 def logit_questions(table: LogitTable, elsewhere: LogitTable | None = None) -> Questions | None:
@@ -159,6 +157,7 @@ def logit_questions(table: LogitTable, elsewhere: LogitTable | None = None) -> Q
         LOGIT,
         False,
         tuple("{}:{}".format(*asking.name(column)) for column in columns),
+        np.zeros((len(columns), 0), np.float32),
         np.ascontiguousarray(asking.descriptors[:, columns].T),
         np.ascontiguousarray(asking.raw[:, columns].T),
         tuple(correct),
