@@ -100,6 +100,9 @@ def test_a_truth_of_other_models_or_another_encoder_is_refused(world: World) -> 
     made = hub_table(Hub.open(world.hub))
     with pytest.raises(UsageError, match="none of the 1 queries"):
         text_questions(made, [TruthQuery("red", "", frozenset({("gone", 0)}))], encoder)
+    for taken in ("logit", "all"):
+        with pytest.raises(UsageError, match=f"kind '{taken}'"):
+            text_questions(made, [TruthQuery("red", taken, planted("red"))], encoder)
     with pytest.raises(UsageError, match=r"gives 8 numbers .* embedded with 4"):
         text_questions(table(), label_truth(table()), encoder)
 

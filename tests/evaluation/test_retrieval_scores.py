@@ -10,11 +10,17 @@ from colour_world import NAMES, planted
 from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.logit_table import LogitTable, responses_table
 from lagotto.evaluation.paper_tables import REPEATS, Bench, PaperTable, paper_tables
-from lagotto.evaluation.questions import Questions, label_truth, logit_questions, text_questions
+from lagotto.evaluation.questions import (
+    ALL,
+    Questions,
+    label_truth,
+    logit_questions,
+    text_questions,
+)
 from lagotto.evaluation.raw_responses import read_raw_responses
 from lagotto.evaluation.retrieval import TruthQuery
 from lagotto.evaluation.retrieval_rules import rules_of
-from lagotto.evaluation.retrieval_scores import ALL, evaluate_retrieval
+from lagotto.evaluation.retrieval_scores import evaluate_retrieval
 from lagotto.hubsearch.pipeline import Hub
 from retrieval_makers import table
 
@@ -81,6 +87,7 @@ def test_the_tables_have_the_papers_form(tables: dict[str, PaperTable]) -> None:
         "all",
         "top-k",
     ]
+    assert [row.k for row in tables["selections"].rows] == [10, 10, 10, 10, 72, 10]
     assert [row.k for row in tables["k"].rows] == [1, 2, 5, 10, 20, 50, 72]
     assert [(row.probes, row.k) for row in tables["probes"].rows] == [(20, 10), (50, 10), (72, 10)]
     assert tables["probes"].repeats == REPEATS

@@ -24,6 +24,9 @@ LABEL_TEXT = "label"
 LOGIT = "logit"
 """Kind of the questions that known logits ask."""
 
+ALL = "all"
+"""Kind of the row over all texts, where they are of several kinds."""
+
 _ANONYMOUS = re.compile(r"(?:(?:label|class|output|logit|unknown|id)[ _-]*)?\d*", re.IGNORECASE)
 _TEXTS_AT_ONCE = 256
 
@@ -106,6 +109,7 @@ def text_questions(
             f"none of the {len(truth)} queries of the truth names a logit of these models; "
             "answers are [model, logit] with the names of: lagotto hub status HUB"
         )
+    by_kind = _places_by_kind(truth, known)
     texts = list(dict.fromkeys(truth[place].text for place in known))
     embedded = embed_texts(encoder, texts, progress or Silent())
     rows = {text: row for row, text in enumerate(texts)}
@@ -114,9 +118,6 @@ def text_questions(
             f"the encoder {encoder.info.name} gives {embedded.shape[1]} numbers and the probes "
             f"were embedded with {table.embeddings.shape[1]}; give the encoder that embedded them"
         )
-    by_kind: dict[str, list[int]] = defaultdict(list)
-    for place in known:
-        by_kind[truth[place].kind or "text"].append(place)
     questions = []
     for kind, places in sorted(by_kind.items()):
         names = tuple(truth[place].text for place in places)
@@ -203,6 +204,19 @@ def embed_texts(
         progress.advance(len(parts[-1]))
     progress.finish()
     return np.concatenate(parts)
+
+
+def _places_by_kind(truth: Sequence[TruthQuery], places: Sequence[int]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = defaultdict(list)
+    for place in places:
+        found[truth[place].kind or "text"].append(place)
+    for taken in (LOGIT, ALL):
+        if taken in found:
+            raise UsageError(
+                f"the truth has texts of kind {taken!r}, which results keep for themselves; "
+                "give that kind another name"
+            )
+    return found
 
 
 def _parts(label: str | None) -> Iterable[str]:

@@ -9,12 +9,9 @@ from jaxtyping import Float64
 from lagotto.core.progress import Progress, Silent
 from lagotto.evaluation.intervals import Estimate, mean_interval
 from lagotto.evaluation.logit_table import LogitTable
-from lagotto.evaluation.questions import Questions
+from lagotto.evaluation.questions import ALL, Questions
 from lagotto.evaluation.ranking import Ranking, join, rank_answers
 from lagotto.evaluation.retrieval_rules import PAPER, Rule
-
-ALL = "all"
-"""Kind of the row over all texts, where they are of several kinds."""
 
 _SCORES_AT_ONCE = 2**22
 
