@@ -9,6 +9,7 @@ import numpy as np
 from lagotto.core.vectors import unit_rows
 from lagotto.evaluation.logit_table import Answers, LogitTable, table_of
 from lagotto.hubsearch.pipeline import Hub
+from lagotto.hubsearch.weighing import ProbeSpace
 
 
 def table(
@@ -33,7 +34,8 @@ def table(
         start += width
     embeddings = unit_rows(rng.normal(size=(probes, 4)))
     sources = ("a",) * (probes // 3) + ("b",) * (probes - probes // 3)
-    return table_of(answers, embeddings, sources, "digest")
+    space = ProbeSpace(embeddings, unit_rows(rng.normal(size=(6, 4))), 20.0)
+    return table_of(answers, space, sources, "digest")
 
 
 def write_responses(folder: Path, hub: Hub) -> Path:

@@ -198,7 +198,7 @@ def main() -> None:
             tables[name] = tables_of(table, questions, options.seed)
             if not inet:
                 result["top1_of_draws_of_300"] = draws(found, "imagenet")  # type: ignore[assignment]
-    heads = responses_table(read_raw_responses(options.assets / "inet-mini-hub"))
+    heads = responses_table(read_raw_responses(options.assets / "inet-mini-hub"), encoder)
     worlds["mini-hub"] = measure(heads, label_truth(heads), encoder, options.seed)[0]
     result |= {"worlds": worlds, "tables": tables}
     print(json.dumps(result, indent=1) if options.json else result)

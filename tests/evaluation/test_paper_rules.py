@@ -35,7 +35,7 @@ def test_texts_are_ranked_as_the_hub_ranks_them(hub: Hub, colours: LogitTable, k
     (asked,) = text_questions(colours, truth, hub.encoder).questions
     (rule,) = (rule for rule in rules_of(colours, k) if rule.name == PAPER)
     for name, scores in zip(asked.names, rule.score(asked), strict=True):
-        hits = hub.search(name, top=len(colours.labels), k=k).hits
+        hits = hub.search(name, top=len(colours.labels), k=k, rule="paper").hits
         check_order(colours, scores, hits)
 
 
@@ -45,7 +45,7 @@ def test_logits_are_ranked_as_the_hub_ranks_them(hub: Hub, colours: LogitTable, 
     assert asked is not None
     for row, scores in enumerate(paper(asked.values, colours, k)):
         query = LogitQuery.parse(asked.names[row])
-        hits = hub.search(query, top=len(colours.labels), k=k).hits
+        hits = hub.search(query, top=len(colours.labels), k=k, rule="paper").hits
         scores[asked.asking[row]] = -np.inf
         check_order(colours, scores, hits)
 
@@ -58,18 +58,32 @@ def check_order(colours: LogitTable, scores: np.ndarray, hits: Sequence[Hit]) ->
     assert len(set(columns)) == np.isfinite(scores).sum()
 
 
+def test_the_default_rule_is_the_searchs(hub: Hub, colours: LogitTable) -> None:
+    (asked,) = text_questions(colours, label_truth(colours), hub.encoder).questions
+    logits = logit_questions(colours)
+    assert logits is not None
+    rule = rules_of(colours, 5)[0]
+    for name, scores in zip(asked.names, rule.score(asked), strict=True):
+        hits = hub.search(name, top=len(colours.labels)).hits
+        columns = [colours.columns()[hit.model, hit.logit] for hit in hits]
+        assert np.all(np.diff(scores[columns]) < 0.05)  # a search adds up int8
+    np.testing.assert_array_equal(rule.score(logits), full_query(logits.values, colours))
+
+
 @pytest.mark.real
-def test_every_hit_on_real_models_is_the_hubs(assets: Path, tmp_path: Path) -> None:
+def test_hits_on_real_models_are_the_hubs(assets: Path, tmp_path: Path) -> None:
     photos, encoder = assets / "photos" / "coco", str(assets / "encoder" / "photo-lit")
     hub = Hub.create(tmp_path / "hub", photos, encoder, max_probes=60)
     hub.add([assets / "hub" / "coral-mobilenet-v1-025-128", assets / "hub" / "tuxxon-flowers5"])
     made = hub_table(hub)
     truth = [each for each in label_truth(made) if each.text < "b"][:40]
     (asked,) = text_questions(made, truth, hub.encoder).questions
-    found = rank_answers(paper(asked.values, made, 20), asked.correct, asked.asking, made)
-    for row, name in enumerate(asked.names):
-        hits = [(hit.model, hit.logit) for hit in hub.search(name, top=5, k=20).hits]
-        assert [made.name(column) for column in found.hits[row].tolist()] == hits
+    for rule, same in (("paper", 40), ("default", 38)):  # the default adds up int8
+        scored = next(each for each in rules_of(made, 50) if each.name == rule).score(asked)
+        found = rank_answers(scored, asked.correct, asked.asking, made)
+        first = [made.name(column) for column in found.hits[:, 0].tolist()]
+        hits = [hub.search(name, top=1, rule=rule).hits[0] for name in asked.names]
+        assert sum((h.model, h.logit) == f for h, f in zip(hits, first, strict=True)) >= same
 
 
 @pytest.mark.parametrize("selection", get_args(Selection))

@@ -130,7 +130,7 @@ def test_sources_are_measured_alone_and_together(
 @pytest.mark.real
 def test_the_papers_rule_on_three_hundred_real_heads(assets: Path) -> None:
     encoder = load_encoder(str(assets / "encoder" / "photo-lit"))
-    heads = responses_table(read_raw_responses(assets / "inet-mini-hub"))
+    heads = responses_table(read_raw_responses(assets / "inet-mini-hub"), encoder)
     assert sorted(set(heads.sources)) == ["coco", "flickr", "inet"]
     texts = text_questions(heads, label_truth(heads), encoder).questions
     for k, top1, top5 in ((50, 0.645, 0.820), (20, 0.655, 0.870)):

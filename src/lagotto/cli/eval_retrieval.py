@@ -121,7 +121,7 @@ def open_table(
     if responses is None or encoder is None:
         raise UsageError("--responses needs --encoder, the one that embedded its probes")
     loaded = load_encoder(encoder)
-    return responses_table(read_raw_responses(responses)), loaded
+    return responses_table(read_raw_responses(responses), loaded), loaded
 
 
 def open_asking(hub: Path) -> "LogitTable":

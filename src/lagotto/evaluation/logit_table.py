@@ -13,10 +13,13 @@ from jaxtyping import Bool, Float32, Int64
 
 from lagotto.core.errors import UsageError
 from lagotto.core.files import read_json
+from lagotto.encoders.base import Encoder
 from lagotto.evaluation.raw_responses import MODELS_NAME, RawResponses
 from lagotto.evaluation.retrieval import LogitName
+from lagotto.hubsearch.background import embed_background
 from lagotto.hubsearch.descriptors import standardise
 from lagotto.hubsearch.pipeline import Hub
+from lagotto.hubsearch.weighing import ProbeSpace
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,8 @@ class LogitTable:
 
     `firsts` is the first column of each model. `raw` are the logits as the models gave them,
     `descriptors` the same standardised: zero for a logit that is set aside, which is not `usable`.
-    `sources` names the collection that each probe is from. `digest` is of all that was answered.
+    `space` are the probes as the encoder sees them; `sources` names the collection that each is
+    from. `digest` is of all that was answered.
     """
 
     models: tuple[str, ...]
@@ -34,9 +38,14 @@ class LogitTable:
     raw: Float32[np.ndarray, "probes logits"]
     descriptors: Float32[np.ndarray, "probes logits"]
     usable: Bool[np.ndarray, " logits"]
-    embeddings: Float32[np.ndarray, "probes dim"]
+    space: ProbeSpace
     sources: tuple[str, ...]
     digest: str
+
+    @property
+    def embeddings(self) -> Float32[np.ndarray, "probes dim"]:
+        """Unit embeddings of the probes."""
+        return self.space.probes
 
     @property
     def owners(self) -> Int64[np.ndarray, " logits"]:
@@ -62,7 +71,7 @@ class LogitTable:
             raw=raw,
             descriptors=described.values,
             usable=described.usable,
-            embeddings=self.embeddings[rows],
+            space=replace(self.space, probes=self.embeddings[rows]),
             sources=tuple(self.sources[row] for row in rows.tolist()),
         )
 
@@ -86,21 +95,30 @@ def hub_table(hub: Hub) -> LogitTable:
     made_of = [hub.probe_digest, *names, *(model.responses_sha256 for model in blocks)]
     return table_of(
         answers,
-        np.asarray(hub.probe_embeddings),
+        hub.space,
         tuple(_collection(probe.source) for probe in hub.probes),
         sha256("\n".join(made_of).encode()).hexdigest(),
     )
 
 
-def responses_table(raw: RawResponses) -> LogitTable:
-    """The logits of a folder of raw responses."""
+def responses_table(raw: RawResponses, encoder: Encoder) -> LogitTable:
+    """The logits of a folder of raw responses, whose probes the encoder embedded.
+
+    Raises UsageError where another encoder did, as far as dimensions tell.
+    """
+    if raw.embeddings.shape[1] != encoder.info.dim:
+        raise UsageError(
+            f"the encoder {encoder.info.name} gives {encoder.info.dim} numbers and the probes "
+            f"were embedded with {raw.embeddings.shape[1]}; give the encoder that embedded them"
+        )
+    space = ProbeSpace(raw.embeddings, embed_background(encoder), encoder.info.logit_scale)
     answers = [Answers(model.name, model.labels, model.values) for model in raw.models]
-    return table_of(answers, raw.embeddings, _listed_sources(raw), raw.digest)
+    return table_of(answers, space, _listed_sources(raw), raw.digest)
 
 
 def table_of(
     answers: Sequence[Answers],
-    embeddings: Float32[np.ndarray, "probes dim"],
+    space: ProbeSpace,
     sources: tuple[str, ...],
     digest: str,
 ) -> LogitTable:
@@ -115,7 +133,7 @@ def table_of(
         raw=raw,
         descriptors=described.values,
         usable=described.usable,
-        embeddings=embeddings,
+        space=space,
         sources=sources,
         digest=digest,
     )

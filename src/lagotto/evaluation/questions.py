@@ -95,8 +95,8 @@ def text_questions(
 ) -> Asked:
     """The texts of a truth as questions, kinds in alphabetical order; each text is embedded once.
 
-    Logits that the table does not hold are no answers. Raises UsageError where no text has an
-    answer, or the probes were embedded by another encoder.
+    Logits that the table does not hold are no answers. Raises UsageError where no text has one, or
+    a kind is one that results keep for themselves.
     """
     columns = table.columns()
     answers = [
@@ -113,11 +113,6 @@ def text_questions(
     texts = list(dict.fromkeys(truth[place].text for place in known))
     embedded = embed_texts(encoder, texts, progress or Silent())
     rows = {text: row for row, text in enumerate(texts)}
-    if embedded.shape[1] != table.embeddings.shape[1]:
-        raise UsageError(
-            f"the encoder {encoder.info.name} gives {embedded.shape[1]} numbers and the probes "
-            f"were embedded with {table.embeddings.shape[1]}; give the encoder that embedded them"
-        )
     questions = []
     for kind, places in sorted(by_kind.items()):
         names = tuple(truth[place].text for place in places)

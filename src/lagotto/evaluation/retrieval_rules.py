@@ -10,6 +10,7 @@ from lagotto.evaluation.keyword import KeywordIndex
 from lagotto.evaluation.logit_table import LogitTable
 from lagotto.evaluation.paper_rules import full_query, model_level, paper
 from lagotto.evaluation.questions import Questions
+from lagotto.hubsearch.rules import DEFAULT_K, default_scores
 
 DEFAULT = "default"
 PAPER = "paper"
@@ -39,7 +40,7 @@ def rules_of(table: LogitTable, k: int, *, behaviour_only: bool = False) -> tupl
     """
     used = min(k, len(table.embeddings))
     rules = (
-        Rule(DEFAULT, lambda asked: paper(asked.values, table, used)),
+        Rule(DEFAULT, lambda asked: _default(asked, table)),
         Rule(PAPER, lambda asked: paper(asked.values, table, used)),
         Rule("full-query", lambda asked: full_query(asked.values, table)),
         Rule("model-level", lambda asked: model_level(asked.values, table)),
@@ -48,3 +49,11 @@ def rules_of(table: LogitTable, k: int, *, behaviour_only: bool = False) -> tupl
         return rules
     index = KeywordIndex(table)
     return (*rules, Rule(KEYWORD, lambda asked: index.scores(asked.names), by_name=True))
+
+
+def _default(asked: Questions, table: LogitTable) -> Float32[np.ndarray, "queries logits"]:
+    """What a search does unless it is told otherwise: a known logit is compared on all probes."""
+    if not asked.are_texts:
+        return full_query(asked.values, table)
+    used = min(DEFAULT_K, len(table.embeddings))
+    return default_scores(table.space, asked.concepts, table.descriptors, used)
