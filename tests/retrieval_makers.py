@@ -20,7 +20,7 @@ def table(
 ) -> LogitTable:
     """Models m0, m1, ... of so many logits, on probes from two collections.
 
-    Logits of one label have a signal in common, and noise as strong.
+    Logits of one label have a signal in common, and noise as strong; each its scale and offset.
     """
     rng = np.random.default_rng(seed)
     said = list(labels or [f"name {number}" for number in range(sum(widths))])
@@ -29,7 +29,8 @@ def table(
     for number, width in enumerate(widths):
         mine = said[start : start + width]
         noise = rng.normal(size=(probes, width))
-        values = 3 + 2 * (np.stack([signal[label] for label in mine], axis=1) + noise)
+        values = np.stack([signal[label] for label in mine], axis=1) + noise
+        values = rng.normal(0, 20, width) + rng.uniform(0.1, 10, width) * values
         answers.append(Answers(f"m{number}", mine, values.astype(np.float32)))
         start += width
     embeddings = unit_rows(rng.normal(size=(probes, 4)))

@@ -114,6 +114,8 @@ def test_the_same_setting_has_the_same_figures_in_every_table() -> None:
         assert same == paper
     assert rows["selections"]["all"] == rows["k"]["60"] == rows["rules"]["full-query"]
     assert rows["selections"]["all"][0].top1.value > paper[0].top1.value
+    raw = rows["selections"]["top-k, no normalisation"]
+    assert raw[0].top1.value < paper[0].top1.value
     assert rows["sources"]["a"][0].top1.value < rows["sources"]["b"][0].top1.value
     assert rows["probes"]["20"][0].spread > 0
 

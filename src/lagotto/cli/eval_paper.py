@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lagotto.cli.eval_retrieval import (
+from lagotto.cli.eval_asked import (
     ASKING,
     ENCODER,
     HUB,
