@@ -17,10 +17,11 @@ def table(
     labels: Sequence[str | None] | None = None,
     probes: int = 12,
     seed: int = 0,
+    noise: float = 1.0,
 ) -> LogitTable:
     """Models m0, m1, ... of so many logits, on probes from two collections.
 
-    Logits of one label have a signal in common, and noise as strong; each its scale and offset.
+    Logits of one label have a signal in common, and noise; each its scale and offset.
     """
     rng = np.random.default_rng(seed)
     said = list(labels or [f"name {number}" for number in range(sum(widths))])
@@ -28,8 +29,8 @@ def table(
     answers, start = [], 0
     for number, width in enumerate(widths):
         mine = said[start : start + width]
-        noise = rng.normal(size=(probes, width))
-        values = np.stack([signal[label] for label in mine], axis=1) + noise
+        values = np.stack([signal[label] for label in mine], axis=1)
+        values += noise * rng.normal(size=(probes, width))
         values = rng.normal(0, 20, width) + rng.uniform(0.1, 10, width) * values
         answers.append(Answers(f"m{number}", mine, values.astype(np.float32)))
         start += width

@@ -98,7 +98,8 @@ def test_the_tables_have_the_papers_form(tables: dict[str, PaperTable]) -> None:
 
 
 def test_the_same_setting_has_the_same_figures_in_every_table() -> None:
-    made = table((6, 6, 6), [f"name {number}" for number in range(6)] * 3, probes=60)
+    labels = [f"name {number}" for number in range(6)] * 3
+    made = table((6, 6, 6), labels, probes=60, noise=1.4)
     asked = logit_questions(made)
     assert asked is not None
     tables = paper_tables(Bench(made, (asked,), 10))
