@@ -131,17 +131,21 @@ def test_python_in_docs_runs(
     pictures.mkdir()
     for picture in bundled.read_heldout():
         (pictures / picture.name).write_bytes(picture.data)
-    for name, said, shown in (
+    bare = tmp_path / "lagotto-demo" / "bare"
+    bare.mkdir()
+    shutil.copyfile(bundled.MODELS / MODELS[0] / "model.onnx", bare / "untitled.onnx")
+    for page, said, printed in (
         ("search.md", "", "Hit(rank=1"),
+        ("models.md", "", "untitled scale 0..255"),
         ("evaluation.md", "hub_table", "Estimate(value="),
     ):
-        text = (ROOT / "docs" / name).read_text()
+        text = (ROOT / "docs" / page).read_text()
         blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
         blocks = [block for block in blocks if said in block]
         assert blocks
         for block in blocks:
-            exec(compile(block, name, "exec"), {})
-        assert shown in capsys.readouterr().out
+            exec(compile(block, page, "exec"), {})
+        assert printed in capsys.readouterr().out
 
 
 def test_command_reference_is_up_to_date(make_docs: ModuleType) -> None:
