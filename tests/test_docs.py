@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODELS = ("exp_final_v3", "old_laptop_copy", "unknown_origin")
 ORDER = (
-    *("hub create", "hub add", "hub status", "search", "eval retrieval", "eval paper"),
+    *("hub create", "hub add", "hub status", "search", "describe", "audit", "duplicates"),
+    *("eval retrieval", "eval paper"),
     *("hub verify", "hub remove", "demo"),
     *("captions create", "captions add", "captions search", "captions status"),
     *("classify", "eval classification"),
@@ -136,6 +137,7 @@ def test_python_in_docs_runs(
     shutil.copyfile(bundled.MODELS / MODELS[0] / "model.onnx", bare / "untitled.onnx")
     for page, said, printed in (
         ("search.md", "", "Hit(rank=1"),
+        ("naming.md", "", ""),
         ("models.md", "", "untitled scale 0..255"),
         ("evaluation.md", "hub_table", "Estimate(value="),
     ):

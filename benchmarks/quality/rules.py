@@ -379,7 +379,9 @@ def both_halves(here: World, asked: Asked, concepts: Callable) -> dict[str, obje
     found = {}
     for name, odd in (("chosen on", False), ("reported", True)):
         half = asked.half(odd)
-        print(f"{here.name}, {len(here.space.probes)} probes, {asked.kind}: {name}", file=sys.stderr)
+        print(
+            f"{here.name}, {len(here.space.probes)} probes, {asked.kind}: {name}", file=sys.stderr
+        )
         found[name] = measure(here, half, concepts(half.texts))
     return found
 
