@@ -11,10 +11,11 @@ from jaxtyping import Float, Float32, UInt8
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
 from lagotto.core.errors import EncoderError, UsageError
+from lagotto.core.image_processor import Preprocessing
 from lagotto.core.types import EncoderInfo
 from lagotto.encoders.folder import fingerprint, open_folder
 from lagotto.encoders.pooling import pool, unit_rows
-from lagotto.encoders.preprocessing import Preprocessing, read_preprocessing
+from lagotto.encoders.preprocessing import read_preprocessing
 from lagotto.encoders.tokens import Tokens, read_tokenizer
 from lagotto.encoders.towers import Tower, common_width, read_tower
 

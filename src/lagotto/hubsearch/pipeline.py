@@ -147,15 +147,15 @@ class Hub:
         limits: Limits | None = None,
         progress: Progress | None = None,
     ) -> AddReport:
-        """Probes models (files, or folders that are scanned) and adds their descriptors.
+        """Probes models and adds their descriptors.
 
-        Models already in the hub, by content, are skipped; failed ones are tried again. A run that
+        `models` are files, folders that are scanned, or remote sources: `hf:ORG/NAME[@REV]`,
+        `timm:NAME`, `hf-search:key=value,...` (docs/sources.md). Models already in the hub, by content, are skipped; failed ones are tried again. A run that
         was cut off is resumed by the same call.
         """
-        paths = [Path(model) for model in models]
         self._gallery = None
         return add_models(
-            self._layout, self.probe_set, paths, limits or Limits(), progress or Silent()
+            self._layout, self.probe_set, models, limits or Limits(), progress or Silent()
         )
 
     def query_vector(self, query: AnyQuery | str) -> QueryVector:
