@@ -8,7 +8,6 @@ request it is faulty: see `Faults` for what passes, `Repository.fault` for what 
 import hashlib
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,7 +74,8 @@ class StubHub:
         self.requests: list[tuple[str, str]] = []
         self.served: Counter[str] = Counter()
         self.struck: Counter[str] = Counter()
-        self.tokens: set[str] = set()
+        self.tokens: set[tuple[str, str]] = set()
+        self.ranges: list[int] = []
         self.counts: Counter[str] = Counter()
         self.lock = threading.Lock()
         self._servers = [ThreadingHTTPServer(("127.0.0.1", 0), _Handler) for _ in range(2)]
@@ -128,7 +128,8 @@ class _Handler(BaseHTTPRequestHandler):
         with hub.lock:
             hub.requests.append((self.command, path))
             if token := self.headers.get("Authorization"):
-                hub.tokens.add(token)
+                host = "store" if path.startswith("/stored/") else "hub"
+                hub.tokens.add((host, token))
             key = f"{self.command} {path}"
             fault = hub.faults.of(key, hub.counts[key])
             hub.counts[key] += 1
@@ -196,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _resolve(self, hub: StubHub, path: str, fault: str) -> None:
         name, _, rest = path.strip("/").partition("/resolve/")
-        revision, _, file = rest.partition("/")
+        _, _, file = rest.partition("/")
         found = hub.find(name)
         if found is None or found[1].fault == "gone":
             self._refuse(404, "RepoNotFound")
@@ -245,6 +246,7 @@ class _Handler(BaseHTTPRequestHandler):
         wanted = self.headers.get("Range", "")
         if wanted.startswith("bytes=") and wanted.endswith("-"):
             first = int(wanted[6:-1])
+            hub.ranges.append(first)
             headers["Content-Range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
         piece = data[first:]
         if fault == "garble" and piece:

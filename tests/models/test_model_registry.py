@@ -87,7 +87,7 @@ def test_a_missing_extra_gives_the_pip_line() -> None:
 
 
 def test_an_unknown_ending_names_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"known: \.onnx, \.tflite"):
+    with pytest.raises(UsageError, match=r"known: \.onnx, \.safetensors, \.tflite"):
         load_model(ModelSource("m", tmp_path / "m.pb"))
 
 

@@ -34,6 +34,8 @@ _BUSY_STATUS = (408, 425, 429, 500, 502, 503, 504)
 _TOO_MANY = 429
 _PIECE_BYTES = 1 << 20
 _DAMAGED_TRIES = 3
+_SILENCES = 3
+"""Calls without an answer after which a hub that never gave one is taken to be out of reach."""
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 # The client's errors of transport have one base, whichever HTTP library its version is built on.
@@ -56,11 +58,15 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A repository at one commit. `cached` is where a copy of it lies, if that is what is read."""
+    """A repository at one commit, which `revision` named when it was asked for.
+
+    `cached` is where a copy of it lies, if that is what is read.
+    """
 
     name: str
     commit: str
     files: tuple[RemoteFile, ...]
+    revision: str
     cached: Path | None = None
 
     @property
@@ -83,7 +89,10 @@ class HuggingFace:
         self._patience = patience or Patience()
         self._endpoint = os.environ.get("HF_ENDPOINT") or None
         self._offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in _ON
+        self._cache = _cache_folder()
         self._api = huggingface_hub.HfApi(endpoint=self._endpoint, library_name="lagotto")
+        self._answered = False
+        self._silences = 0
         utils.disable_progress_bars()
         utils.logging.set_verbosity(utils.logging.CRITICAL)
 
@@ -119,13 +128,14 @@ class HuggingFace:
     def repository(self, spec: RepositorySpec) -> Repository:
         """What a repository holds at a revision; SourceError where it is not to be had."""
         if self._offline:
-            return _cached_repository(spec)
+            return cached_repository(spec)
 
         def ask() -> Repository:
             info = self._api.model_info(spec.name, revision=spec.revision, files_metadata=True)
             if not info.sha:
                 raise SourceError(f"{spec.name} has no commit; it is empty")
-            return Repository(info.id, info.sha, tuple(map(_remote_file, info.siblings or ())))
+            files = tuple(map(_remote_file, info.siblings or ()))
+            return Repository(info.id, info.sha, files, spec.revision or "main")
 
         return self._answer(ask, str(spec))
 
@@ -153,12 +163,15 @@ class HuggingFace:
             return repository.cached
         folder = Path()
         for file in files:
-            ask = self._downloading(repository, file, {})
+            # By the name of the revision, so that the cache learns which commit that is.
+            ask = self._downloading(repository, file, repository.revision, {})
             path = Path(self._answer(ask, f"{file.path} of {repository.name}"))
             folder = path.parents[len(PurePosixPath(file.path).parts) - 1]
             if problem := _damage(path, file):
                 path.unlink(missing_ok=True)
                 raise SourceError(f"{file.path} of {repository.name} {problem}")
+        if files and folder.name != repository.commit:
+            raise SourceError(f"{repository.name} changed while it was fetched; run it again")
         return folder
 
     def _fetch_one(self, repository: Repository, file: RemoteFile, folder: Path) -> Path:
@@ -168,18 +181,19 @@ class HuggingFace:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(repository.cached / file.path, target)
             return target
-        ask = self._downloading(repository, file, {"local_dir": folder})
+        ask = self._downloading(repository, file, repository.commit, {"local_dir": folder})
         return Path(self._answer(ask, f"{file.path} of {repository.name}"))
 
     def _downloading(
-        self, repository: Repository, file: RemoteFile, how: dict[str, Any]
+        self, repository: Repository, file: RemoteFile, revision: str, how: dict[str, Any]
     ) -> Callable[[], str]:
         def ask() -> str:
             return huggingface_hub.hf_hub_download(
                 repository.name,
                 file.path,
-                revision=repository.commit,
+                revision=revision,
                 endpoint=self._endpoint,
+                cache_dir=self._cache,
                 library_name="lagotto",
                 **how,
             )
@@ -191,11 +205,21 @@ class HuggingFace:
 
         def tell() -> Answer:
             try:
-                return ask()
+                answer = ask()
             except LagottoError:
                 raise
             except (*_TRANSPORT, OSError, RuntimeError, ValueError) as error:
-                raise _in_our_words(error, what) from error
+                told = _in_our_words(error, what)
+                self._silences += isinstance(told, BusyError) and not told.answered
+                self._answered |= not isinstance(told, BusyError) or told.answered
+                if not self._answered and self._silences >= _SILENCES:
+                    raise OutOfReachError(
+                        f"{what}: the hub does not answer; check the network and HF_ENDPOINT, or "
+                        "set HF_HUB_OFFLINE=1 to read the local cache alone"
+                    ) from error
+                raise told from error
+            self._answered = True
+            return answer
 
         try:
             return self._patience.persist(tell)
@@ -226,12 +250,19 @@ def _in_our_words(error: Exception, what: str) -> Exception:
     if status is not None:
         wait_s = _asked_wait(response.headers.get("Retry-After"))
         busy = f"the hub is busy (HTTP {status})"
-        return BusyError(busy, wait_s, for_all=status == _TOO_MANY or wait_s is not None)
+        for_all = status == _TOO_MANY or wait_s is not None
+        return BusyError(busy, wait_s, for_all, answered=True)
     if isinstance(cause, OSError) and cause.errno in _UNWRITABLE:
         return HubError(f"{what} cannot be written: {cause.strerror}; free space, or check rights")
     if isinstance(cause, ValueError):
         return SourceError(f"{what} cannot be asked for: {' '.join(str(cause).split())[:200]}")
     return BusyError("the hub is out of reach, or the download broke off")
+
+
+def _cache_folder() -> str | None:
+    """The client's cache as the environment has it now; None for the client's own default."""
+    home = os.environ.get("HF_HOME")
+    return os.environ.get("HF_HUB_CACHE") or (os.path.join(home, "hub") if home else None)
 
 
 def _underlying(error: Exception) -> Exception:
@@ -272,9 +303,11 @@ def _damage(path: Path, file: RemoteFile) -> str:
     return ""
 
 
-def _cached_repository(spec: RepositorySpec) -> Repository:
-    """A repository as the local cache has it; SourceError where it is not there."""
-    found = huggingface_hub.try_to_load_from_cache(spec.name, "config.json", revision=spec.revision)
+def cached_repository(spec: RepositorySpec, file: str = "config.json") -> Repository:
+    """A repository as the local cache has it; SourceError unless that has `file` of it."""
+    found = huggingface_hub.try_to_load_from_cache(
+        spec.name, file, cache_dir=_cache_folder(), revision=spec.revision
+    )
     if not isinstance(found, str):
         raise SourceError(
             f"{spec} is not in the local cache, and HF_HUB_OFFLINE is set; unset it, or download "
@@ -286,4 +319,4 @@ def _cached_repository(spec: RepositorySpec) -> Repository:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     )
-    return Repository(spec.name, folder.name, files, folder)
+    return Repository(spec.name, folder.name, files, spec.revision or "main", folder)

@@ -11,13 +11,21 @@ Answer = TypeVar("Answer")
 class BusyError(Exception):
     """Raised by a call that may succeed later. `wait_s` is what the service asked for, if it did.
 
-    `for_all`: the service refuses everyone for now (a rate limit), not this one call.
+    `for_all`: the service refuses everyone for now (a rate limit), not this one call. `answered`:
+    it did say so itself.
     """
 
-    def __init__(self, reason: str, wait_s: float | None = None, for_all: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        wait_s: float | None = None,
+        for_all: bool = False,
+        answered: bool = False,
+    ) -> None:
         super().__init__(reason)
         self.wait_s = wait_s
         self.for_all = for_all
+        self.answered = answered
 
 
 class Patience:

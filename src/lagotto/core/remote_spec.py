@@ -12,6 +12,7 @@ PREFIXES = (REPOSITORY, SEARCH, TIMM)
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}"
 _NAME = re.compile(rf"{_PART}(/{_PART})?")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,127}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _KEYS = ("task", "author", "search", "library", "limit")
 _LIMIT = 100
 
@@ -22,6 +23,11 @@ class RepositorySpec:
 
     name: str
     revision: str | None = None
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether the revision is a commit, whose content never changes."""
+        return self.revision is not None and bool(_COMMIT.fullmatch(self.revision))
 
     def __str__(self) -> str:
         return f"{REPOSITORY}{self.name}{f'@{self.revision}' if self.revision else ''}"

@@ -63,6 +63,8 @@ class Crawl:
                 asked = replace(found, revision=None) if searched else found
                 try:
                     pinned = self._pinned(found)
+                except OutOfReachError:
+                    raise
                 except SourceError as error:
                     pinned = found
                     refused[str(found)] = str(error)
@@ -121,7 +123,7 @@ class Crawl:
 
     def _pinned(self, spec: RepositorySpec) -> RepositorySpec:
         """The spec at a commit; the hub is asked unless a search has told it."""
-        if spec.revision is not None and len(spec.revision) == 40:
+        if spec.is_pinned:
             return spec
         repository = self._hub.repository(spec)
         self._known[repository.source] = repository

@@ -150,8 +150,9 @@ class Hub:
         """Probes models and adds their descriptors.
 
         `models` are files, folders that are scanned, or remote sources: `hf:ORG/NAME[@REV]`,
-        `timm:NAME`, `hf-search:key=value,...` (docs/sources.md). Models already in the hub, by content, are skipped; failed ones are tried again. A run that
-        was cut off is resumed by the same call.
+        `timm:NAME`, `hf-search:key=value,...` (docs/sources.md). Models already in the hub, by
+        content, are skipped; failed ones are tried again. A run that was cut off is resumed by the
+        same call. Raises SourceError where a hub of models is out of reach.
         """
         self._gallery = None
         return add_models(

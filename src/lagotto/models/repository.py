@@ -112,8 +112,8 @@ def _nothing_safe(repository: Repository) -> str:
     pickles = [name for name in names if PurePosixPath(name).suffix.lower() in _PICKLES]
     if pickles:
         return (
-            f"{repository.name} holds only pickled weights ({pickles[0]}), which run code when they "
-            "are read; ask its author for safetensors or ONNX"
+            f"{repository.name} holds only pickled weights ({pickles[0]}), which run code when "
+            "they are read; ask its author for safetensors or ONNX"
         )
     if any(name.endswith(".safetensors.index.json") for name in names):
         return f"{repository.name} keeps its weights in several safetensors files; allowed: one"

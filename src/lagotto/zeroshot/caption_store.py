@@ -6,7 +6,6 @@ STORE/*.f16 *.i64 *.utf8   rows in the order of their coming; see docs/captions.
 """
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +20,7 @@ from lagotto.core.lock import LOCK_NAME, folder_lock
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import EncoderInfo, SetAside
 from lagotto.encoders.base import Encoder
-from lagotto.encoders.registry import load_encoder
+from lagotto.encoders.registry import lasting_spec, load_encoder
 from lagotto.zeroshot import caption_files as files
 from lagotto.zeroshot.caption_intake import IntakeReport, ShardLimits, take_in
 from lagotto.zeroshot.caption_manifest import (
@@ -86,10 +85,8 @@ class CaptionStore:
             )
         if folder.is_symlink() or (folder.exists() and not _is_empty(folder)):
             raise UsageError(f"{folder} exists already; choose another name, or delete it first")
-        loaded = load_encoder(encoder) if isinstance(encoder, str) else encoder
-        spec = encoder if isinstance(encoder, str) else loaded.info.name
-        if isinstance(encoder, str) and Path(encoder).exists():
-            spec = os.path.abspath(encoder)
+        spec = lasting_spec(encoder) if isinstance(encoder, str) else encoder.info.name
+        loaded = load_encoder(spec) if isinstance(encoder, str) else encoder
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         info = loaded.info
