@@ -94,11 +94,13 @@ def test_a_renamed_repository_is_followed(start: Start, tmp_path: Path) -> None:
 
 
 def test_a_download_that_breaks_off_is_resumed(start: Start, tmp_path: Path) -> None:
-    stub = start({"org/m": model()}, Faults(first={"GET /stored": ["cut"]}))
+    weights = bytes(24 << 20)  # the client keeps what came in pieces of 10 MiB
+    stub = start(
+        {"org/m": Repository({"model.onnx": weights})}, Faults(first={"GET /stored": ["cut"]})
+    )
     fetch(tmp_path / "a")
-    assert (tmp_path / "a" / "onnx" / "model.onnx").read_bytes() == LARGE
-    assert stub.struck["cut"] == 1
-    assert stub.ranges == [len(LARGE) // 2]
+    assert (tmp_path / "a" / "model.onnx").read_bytes() == weights
+    assert stub.ranges == [10 << 20]
 
 
 @pytest.mark.parametrize("kind", hub_stub.TRANSIENT)
@@ -107,7 +109,7 @@ def test_what_passes_is_waited_for(kind: str, start: Start, tmp_path: Path) -> N
     stub = start({"org/m": model()}, Faults(first=twice))
     fetch(tmp_path / "a")
     assert (tmp_path / "a" / "onnx" / "model.onnx").read_bytes() == LARGE
-    assert stub.struck[kind] == 3
+    assert stub.struck[kind] == (2 if kind == "garble" else 3)  # a list is never garbled
 
 
 def test_a_storm_of_429_is_sat_out(start: Start) -> None:

@@ -9,6 +9,7 @@ from lagotto.core.errors import LagottoError, UsageError
 from lagotto.core.files import sha256_file, writing
 from lagotto.core.progress import Progress
 from lagotto.encoders.base import Encoder
+from lagotto.encoders.canary import measure_canary
 from lagotto.encoders.registry import lasting_spec, load_encoder
 from lagotto.hubsearch.catalogue import Catalogue
 from lagotto.hubsearch.decoding import prepare_pixels
@@ -101,5 +102,6 @@ def _fill(
         embeddings_sha256=sha256_file(layout.embeddings),
         probe_list_sha256=sha256_file(layout.probes / PROBES_NAME),
         set_aside_sha256=sha256_file(layout.probes / SET_ASIDE_NAME),
+        canary=measure_canary(encoder).as_json(),
     )
     write_manifest(layout.folder, manifest)

@@ -15,6 +15,7 @@ from lagotto.core.files import writing
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import Hits, Probe, SetAside
 from lagotto.encoders.base import Encoder
+from lagotto.encoders.canary import watched
 from lagotto.encoders.registry import load_encoder
 from lagotto.hubsearch.catalogue import Catalogue
 from lagotto.hubsearch.creation import create_hub
@@ -126,11 +127,11 @@ class Hub:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The hub's encoder, checked against its fingerprint."""
+        """The hub's encoder, checked against its fingerprint, and when it is used its canary."""
         given = self._encoder_given or self._manifest.encoder_spec
         loaded = load_encoder(given) if isinstance(given, str) else given
         check_encoder(self.folder, self._manifest, loaded.info)
-        return loaded
+        return watched(loaded, self._manifest.canary, f"hub {self.folder}")
 
     def set_aside(self) -> list[SetAside]:
         """Pictures that did not become probes, and why."""

@@ -20,6 +20,7 @@ from lagotto.core.lock import LOCK_NAME, folder_lock
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import EncoderInfo, SetAside
 from lagotto.encoders.base import Encoder
+from lagotto.encoders.canary import measure_canary, watched
 from lagotto.encoders.registry import lasting_spec, load_encoder
 from lagotto.zeroshot import caption_files as files
 from lagotto.zeroshot.caption_intake import IntakeReport, ShardLimits, take_in
@@ -90,7 +91,8 @@ class CaptionStore:
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         info = loaded.info
-        manifest = CaptionManifest(spec, info.name, info.fingerprint, info.dim)
+        canary = measure_canary(loaded).as_json()
+        manifest = CaptionManifest(spec, info.name, info.fingerprint, info.dim, canary)
         write_manifest(folder, manifest)
         return cls(folder, manifest, files.Committed(), loaded)
 
@@ -156,15 +158,19 @@ class CaptionStore:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The store's encoder, checked against its fingerprint."""
+        """The store's encoder, checked against its fingerprint, and when used its canary."""
         given = self._encoder_given or self.manifest.encoder_spec
         loaded = load_encoder(given) if isinstance(given, str) else given
         self.check_encoder(loaded.info)
-        return loaded
+        return self.watch(loaded)
 
     def check_encoder(self, info: EncoderInfo) -> None:
         """Raises MismatchError, naming both, unless this encoder made the store."""
         self.manifest.check_encoder(self.folder, info)
+
+    def watch(self, encoder: Encoder) -> Encoder:
+        """The encoder held to the store's canary: MismatchError if it does otherwise now."""
+        return watched(encoder, self.manifest.canary, f"caption store {self.folder}")
 
     @property
     def pictures(self) -> int:
