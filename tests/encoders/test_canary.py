@@ -17,6 +17,7 @@ from lagotto.core.errors import CaptionError, HubError, MismatchError
 from lagotto.core.files import canonical_json
 from lagotto.core.images import to_pixels
 from lagotto.core.types import PixelSpec
+from lagotto.demo import bundled
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.canary import (
     TEXTS,
@@ -63,6 +64,12 @@ def encoder(folder: Path) -> Encoder:
     return load_encoder(str(folder), threads=1)
 
 
+@pytest.fixture(scope="module")
+def demo() -> Encoder:
+    """The bundled encoder: trained, so that it sees what is in a picture."""
+    return load_encoder(str(bundled.ENCODER), threads=1)
+
+
 def refusal(encoder: Encoder, altered: Encoder, use: str) -> str:
     watched = WatchedEncoder(altered, measure_canary(encoder), "hub h")
     pixels = canary_pixels(encoder.info.pixels)[None]
@@ -95,23 +102,23 @@ def test_the_same_encoder_passes_and_is_checked_once(encoder: Encoder, folder: P
     ],
     ids=["BGR", "upside down", "scale"],
 )
-def test_a_changed_preprocessing_is_named(encoder: Encoder, change: Change, said: str) -> None:
-    message = refusal(encoder, Altered(encoder, pixels=change), "pixels")
+def test_a_changed_preprocessing_is_named(demo: Encoder, change: Change, said: str) -> None:
+    message = refusal(demo, Altered(demo, pixels=change), "pixels")
     assert said in message
     assert "similarity of the canary" in message
     assert "the same packages" in message
 
 
-def test_another_resize_is_named(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = measure_canary(encoder)
+def test_another_resize_is_named(demo: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = measure_canary(demo)
 
     def bilinear(picture: Image.Image, spec: PixelSpec) -> np.ndarray:
         return to_pixels(picture, replace(spec, resample="bilinear"))
 
     monkeypatch.setattr(canary_module, "to_pixels", bilinear)
-    watched = WatchedEncoder(encoder, kept, "hub h")
+    watched = WatchedEncoder(demo, kept, "hub h")
     with pytest.raises(MismatchError, match="pictures are resized to other pixels"):
-        watched.embed_pixels(canary_pixels(encoder.info.pixels)[None])
+        watched.embed_pixels(canary_pixels(demo.info.pixels)[None])
 
 
 @pytest.mark.parametrize(

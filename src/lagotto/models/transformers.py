@@ -120,6 +120,7 @@ def _network(folder: Path) -> Any:
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are told, and refused below
             dtype=torch.float32,
         )
     except _REFUSALS as error:
@@ -210,7 +211,7 @@ def _edge(size: Any, key: str) -> int | None:
 
 def _processed(
     processor: Any, pictures: list[Image.Image] | list[UInt8[np.ndarray, "height width 3"]]
-) -> Float32[np.ndarray, "pictures 3 height width"]:
+) -> Float32[np.ndarray, "pictures 3 rows columns"]:
     try:
         made = processor(images=pictures, return_tensors="np")["pixel_values"]
     except _REFUSALS as error:
