@@ -9,7 +9,7 @@ import encoder_makers
 import numpy as np
 import pytest
 
-from hub_stub import Faults, Repository, StubHub
+from hub_stub import Repository, StubHub
 from lagotto.core.errors import EncoderError, MissingExtraError, SourceError, UsageError
 from lagotto.encoders.registry import lasting_spec, load_encoder
 
@@ -51,7 +51,7 @@ def test_an_onnx_export_on_the_hub_is_the_one_in_a_folder(
     assert ours.embed_texts(TEXTS).tobytes() == there.embed_texts(TEXTS).tobytes()
     pixels = np.full((2, *ours.info.pixels.shape), 99, np.uint8)
     assert ours.embed_pixels(pixels).tobytes() == there.embed_pixels(pixels).tobytes()
-    assert not any(name.endswith((".bin", ".md")) for name in stub.served if "weights" not in name)
+    assert not any(name.endswith(("pytorch_model.bin", ".md")) for name in stub.served)
 
 
 def test_a_spec_lasts_as_a_commit_and_is_read_without_the_hub(
@@ -74,10 +74,10 @@ def test_a_spec_lasts_as_a_commit_and_is_read_without_the_hub(
 def test_a_cache_with_a_part_of_it_is_filled(stub: StubHub, tmp_path: Path) -> None:
     stub.repositories["org/tiny"] = repository(encoder_makers.write_encoder(tmp_path / "tiny"))
     spec = lasting_spec("hf:org/tiny")
-    stub.faults = Faults(first={"text_model": ["broken"] * 200})
-    with pytest.raises(SourceError):
+    stub.repositories["org/tiny"].fault = "vanished"
+    with pytest.raises(SourceError, match="listed, but gone"):
         load_encoder(spec, 1)
-    stub.faults = Faults()
+    stub.repositories["org/tiny"].fault = ""
     assert len(load_encoder(spec, 1).embed_texts(TEXTS)) == 4
 
 

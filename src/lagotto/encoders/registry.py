@@ -21,7 +21,8 @@ ADAPTERS = {
 
 _REMOTE = {
     "hf": Adapter("lagotto.encoders.repository", "fetch_encoder"),
-    "open_clip": Adapter("lagotto.encoders.repository", "load_open_clip", "open_clip", "open-clip"),
+    "open_clip": Adapter("lagotto.encoders.repository", "load_open_clip"),
+    "commit": Adapter("lagotto.encoders.repository", "pinned_spec"),
 }
 
 
@@ -48,12 +49,9 @@ def load_encoder(spec: str, threads: int | None = None) -> Encoder:
 def lasting_spec(spec: str) -> str:
     """The spec that names the same encoder later and elsewhere: a commit, an absolute path."""
     if spec.startswith(REPOSITORY):
-        pinned: str = load_adapter({"hf": _PINNED}, "hf", "encoder source")(spec)
+        pinned: str = load_adapter(_REMOTE, "commit", "encoder source")(spec)
         return pinned
     return os.path.abspath(spec) if Path(spec).exists() else spec
-
-
-_PINNED = Adapter("lagotto.encoders.repository", "pinned_spec")
 
 
 def _folder(spec: str) -> Path:

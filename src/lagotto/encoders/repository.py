@@ -1,19 +1,28 @@
 """An encoder on the hub → a folder of the shared cache, with the safest form of its weights."""
 
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from lagotto.core.errors import SourceError, UsageError
 from lagotto.core.hugging_face import HuggingFace, RemoteFile, Repository, cached_repository
+from lagotto.core.registry import Adapter, load_adapter
 from lagotto.core.remote_spec import RepositorySpec, parse_repository
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.folder import JOINT_FILE, TOWER_FILES
+from lagotto.encoders.graph_header import read_graph_header
 
 _SETTINGS = (
     *("config.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json"),
     "processor_config.json",
 )
 _SAVED = "model.safetensors"
+_OPEN_CLIP_WEIGHTS = "open_clip_model.safetensors"
+_OPEN_CLIP = {
+    "weights": Adapter(
+        "lagotto.encoders.open_clip", "weights_repository", "open_clip", "open-clip"
+    ),
+    "encoder": Adapter("lagotto.encoders.open_clip", "OpenClipEncoder", "open_clip", "open-clip"),
+}
 
 
 def fetch_encoder(spec: str) -> Path:
@@ -25,10 +34,8 @@ def fetch_encoder(spec: str) -> Path:
     hub = HuggingFace()
     if asked.is_pinned:  # its content cannot have changed: if all of it is there, no one is asked
         with suppress(SourceError):
-            cached = cached_repository(asked)
-            return hub.keep(cached, choose_encoder_files(cached))
-    repository = hub.repository(asked)
-    return hub.keep(repository, choose_encoder_files(repository))
+            return _kept(hub, cached_repository(asked))
+    return _kept(hub, hub.repository(asked))
 
 
 def pinned_spec(spec: str) -> str:
@@ -45,9 +52,7 @@ def choose_encoder_files(repository: Repository) -> tuple[RemoteFile, ...]:
         for graphs in (TOWER_FILES, (JOINT_FILE,)):
             paths = [home + name for name in graphs]
             if all(path in files for path in paths):
-                beside = tuple(f"{path}{ending}" for path in paths for ending in ("_data", ".data"))
-                weights = [file for path, file in files.items() if path.startswith(beside)]
-                return (*settings, *(files[path] for path in paths), *weights)
+                return (*settings, *(files[path] for path in paths))
     if _SAVED in files:
         return (*settings, files[_SAVED])
     listed = ", ".join(sorted(files)[:8]) or "nothing"
@@ -57,24 +62,43 @@ def choose_encoder_files(repository: Repository) -> tuple[RemoteFile, ...]:
     )
 
 
+def _kept(hub: HuggingFace, repository: Repository) -> Path:
+    """The folder with the chosen files, and with those where a graph keeps its weights."""
+    chosen = choose_encoder_files(repository)
+    folder = hub.keep(repository, chosen)
+    beside = []
+    for graph in (file.path for file in chosen if file.path.endswith(".onnx")):
+        for name in read_graph_header(folder / graph).weight_files:
+            file = repository.file((PurePosixPath(graph).parent / name).as_posix())
+            if file is None:
+                raise SourceError(f"{graph} of {repository.name} lacks its weights {name!r}")
+            beside.append(file)
+    hub.keep(repository, beside)
+    return folder
+
+
 def load_open_clip(spec: str, threads: int | None) -> Encoder:
     """The encoder of `open_clip:ARCH/TAG`; UsageError for a name that open_clip does not know."""
-    from lagotto.encoders.open_clip import WEIGHTS, OpenClipEncoder, weights_repository
-
     arch, slash, tag = spec.partition(":")[2].rpartition("/")
     if not slash or not arch or not tag:
         raise UsageError(
             f"encoder {spec!r}; give open_clip:ARCH/TAG, as in ViT-B-32/laion2b_s34b_b79k"
         )
+    name = load_adapter(_OPEN_CLIP, "weights", "library")(arch, tag)
+    folder = _open_clip_weights(RepositorySpec(name))
+    encoder: Encoder = load_adapter(_OPEN_CLIP, "encoder", "library")(folder, arch, tag, threads)
+    return encoder
+
+
+def _open_clip_weights(asked: RepositorySpec) -> Path:
     hub = HuggingFace()
-    asked = RepositorySpec(weights_repository(arch, tag))
     with suppress(SourceError):
-        cached = cached_repository(asked, WEIGHTS)
-        return OpenClipEncoder(cached.cached or Path(), arch, tag, threads)
+        return hub.keep(cached_repository(asked, _OPEN_CLIP_WEIGHTS), [])
     repository = hub.repository(asked)
-    file = repository.file(WEIGHTS)
+    file = repository.file(_OPEN_CLIP_WEIGHTS)
     if file is None:
         raise SourceError(
-            f"{repository.name} has no {WEIGHTS}: only safetensors are read; choose another tag"
+            f"{asked.name} has no {_OPEN_CLIP_WEIGHTS}: pickled weights are not read; choose "
+            "another tag"
         )
-    return OpenClipEncoder(hub.keep(repository, [file]), arch, tag, threads)
+    return hub.keep(repository, [file])
