@@ -78,7 +78,7 @@ class StubHub:
         self.ranges: list[int] = []
         self.counts: Counter[str] = Counter()
         self.lock = threading.Lock()
-        self._servers = [ThreadingHTTPServer(("127.0.0.1", 0), _Handler) for _ in range(2)]
+        self._servers = [_Server(("127.0.0.1", 0), _Handler) for _ in range(2)]
         for server in self._servers:
             server.hub = self  # type: ignore[attr-defined]
             server.daemon_threads = True
@@ -107,6 +107,11 @@ def running(repositories: dict[str, Repository], faults: Faults | None = None) -
         yield hub
     finally:
         hub.close()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that was killed is no news."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -10,8 +10,8 @@ import hub_stub
 from hub_stub import Faults, Repository, StubHub
 from lagotto.core.errors import HubError, SourceError
 from lagotto.core.hugging_face import HuggingFace, OutOfReachError
-from lagotto.core.hugging_face import Repository as Listed
 from lagotto.core.patience import Patience
+from lagotto.core.remote_files import Repository as Listed
 from lagotto.core.remote_spec import RepositorySpec, SearchSpec
 
 SMALL, LARGE = b'{"a": 1}', bytes(range(256)) * 40

@@ -6,11 +6,9 @@ addresses, so that the same fault always gives the same reason.
 """
 
 import errno
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -20,6 +18,7 @@ from huggingface_hub import errors, utils
 from lagotto.core.errors import HubError, LagottoError, SourceError
 from lagotto.core.files import writing
 from lagotto.core.patience import BusyError, Patience
+from lagotto.core.remote_files import RemoteFile, Repository, damage_of
 from lagotto.core.remote_spec import RepositorySpec, SearchSpec
 
 Answer = TypeVar("Answer")
@@ -32,51 +31,18 @@ class OutOfReachError(SourceError):
 _ON = ("1", "on", "yes", "true")
 _BUSY_STATUS = (408, 425, 429, 500, 502, 503, 504)
 _TOO_MANY = 429
-_PIECE_BYTES = 1 << 20
 _DAMAGED_TRIES = 3
 _SILENCES = 3
 """Calls without an answer after which a hub that never gave one is taken to be out of reach."""
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 # The client's errors of transport have one base, whichever HTTP library its version is built on.
-_TRANSPORT: tuple[type[Exception], ...] = tuple(
+_TRANSPORT = tuple(
     base
     for base in errors.HfHubHTTPError.__mro__
     if base.__module__.partition(".")[0] in ("requests", "httpx", "httpx2")
 )
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteFile:
-    """A file of a repository, with what its bytes must be: a sha256, or else a git blob id."""
-
-    path: str
-    size: int
-    sha256: str = ""
-    blob: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Repository:
-    """A repository at one commit, which `revision` named when it was asked for.
-
-    `cached` is where a copy of it lies, if that is what is read.
-    """
-
-    name: str
-    commit: str
-    files: tuple[RemoteFile, ...]
-    revision: str
-    cached: Path | None = None
-
-    @property
-    def source(self) -> str:
-        """How it is named in a catalogue: exactly this content, for ever."""
-        return str(RepositorySpec(self.name, self.commit))
-
-    def file(self, path: str) -> RemoteFile | None:
-        """The file at a path, or None."""
-        return next((file for file in self.files if file.path == path), None)
+_TROUBLE: tuple[type[Exception], ...] = (*_TRANSPORT, OSError, RuntimeError, ValueError)
 
 
 class HuggingFace:
@@ -150,7 +116,7 @@ class HuggingFace:
                 raise SourceError(f"{repository.name} names a file outside itself: {file.path!r}")
             for attempt in range(1, _DAMAGED_TRIES + 1):
                 path = self._fetch_one(repository, file, folder)
-                problem = _damage(path, file)
+                problem = damage_of(path, file)
                 if not problem:
                     break
                 path.unlink(missing_ok=True)
@@ -167,7 +133,7 @@ class HuggingFace:
             ask = self._downloading(repository, file, repository.revision, {})
             path = Path(self._answer(ask, f"{file.path} of {repository.name}"))
             folder = path.parents[len(PurePosixPath(file.path).parts) - 1]
-            if problem := _damage(path, file):
+            if problem := damage_of(path, file):
                 path.unlink(missing_ok=True)
                 raise SourceError(f"{file.path} of {repository.name} {problem}")
         if files and folder.name != repository.commit:
@@ -188,7 +154,7 @@ class HuggingFace:
         self, repository: Repository, file: RemoteFile, revision: str, how: dict[str, Any]
     ) -> Callable[[], str]:
         def ask() -> str:
-            return huggingface_hub.hf_hub_download(
+            path: str = huggingface_hub.hf_hub_download(
                 repository.name,
                 file.path,
                 revision=revision,
@@ -197,6 +163,7 @@ class HuggingFace:
                 library_name="lagotto",
                 **how,
             )
+            return path
 
         return ask
 
@@ -208,7 +175,7 @@ class HuggingFace:
                 answer = ask()
             except LagottoError:
                 raise
-            except (*_TRANSPORT, OSError, RuntimeError, ValueError) as error:
+            except _TROUBLE as error:
                 told = _in_our_words(error, what)
                 self._silences += isinstance(told, BusyError) and not told.answered
                 self._answered |= not isinstance(told, BusyError) or told.answered
@@ -227,11 +194,11 @@ class HuggingFace:
             raise OutOfReachError(f"{what}: {error}; run the command again later") from error
 
 
-def _in_our_words(error: Exception, what: str) -> Exception:
+def _in_our_words(error: Exception, what: str) -> BusyError | LagottoError:
     """A BusyError for what may pass, else a SourceError that says what to do."""
     cause = _underlying(error)
-    response = getattr(cause, "response", None)
-    status = response.status_code if response is not None else None
+    response: Any = getattr(cause, "response", None)
+    status = None if response is None else int(response.status_code)
     if isinstance(cause, errors.GatedRepoError):
         return SourceError(
             f"{what} is gated: accept its terms on its page, then log in (hf auth login, or "
@@ -265,7 +232,7 @@ def _cache_folder() -> str | None:
     return os.environ.get("HF_HUB_CACHE") or (os.path.join(home, "hub") if home else None)
 
 
-def _underlying(error: Exception) -> Exception:
+def _underlying(error: Exception) -> Any:
     """The first cause that the hub's answer is in: the client wraps it where a cache might do."""
     link: BaseException | None = error
     while link is not None:
@@ -284,23 +251,6 @@ def _remote_file(sibling: Any) -> RemoteFile:
     if lfs is not None:
         return RemoteFile(sibling.rfilename, int(lfs.size), sha256=str(lfs.sha256))
     return RemoteFile(sibling.rfilename, int(sibling.size or 0), blob=sibling.blob_id or "")
-
-
-def _damage(path: Path, file: RemoteFile) -> str:
-    """What is wrong with the bytes of a file that was fetched, or an empty string."""
-    size = path.stat().st_size
-    if (file.sha256 or file.blob) and size != file.size:
-        return f"has {size} bytes and the hub lists {file.size}"
-    digest = hashlib.sha256() if file.sha256 else hashlib.sha1(usedforsecurity=False)
-    if not file.sha256:
-        digest.update(f"blob {size}\0".encode())
-    with path.open("rb") as stream:
-        while piece := stream.read(_PIECE_BYTES):
-            digest.update(piece)
-    wanted = file.sha256 or file.blob
-    if wanted and digest.hexdigest() != wanted:
-        return f"has the digest {digest.hexdigest()[:12]} and the hub lists {wanted[:12]}"
-    return ""
 
 
 def cached_repository(spec: RepositorySpec, file: str = "config.json") -> Repository:

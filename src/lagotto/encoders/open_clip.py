@@ -19,7 +19,7 @@ from lagotto.core.errors import EncoderError, UsageError
 from lagotto.core.files import canonical_json, sha256_file
 from lagotto.core.image_processor import Preprocessing
 from lagotto.core.registry import suggest
-from lagotto.core.types import EncoderInfo, PixelSpec
+from lagotto.core.types import EncoderInfo, JsonObject, PixelSpec
 from lagotto.encoders.pooling import unit_rows
 
 WEIGHTS = "open_clip_model.safetensors"
@@ -61,7 +61,7 @@ class OpenClipEncoder:
         settings = open_clip.get_pretrained_cfg(arch, tag)
         self._preprocessing = _preprocessing(self._network, settings)
         context = int(self._tokenizer.context_length)
-        parts = {
+        parts: JsonObject = {
             "format": 1,
             "weights": sha256_file(file, EncoderError),
             "preprocessing": self._preprocessing.canonical(),
@@ -126,12 +126,15 @@ def _preprocessing(network: Any, settings: Any) -> Preprocessing:
     mode = told.get("resize_mode") or "shortest"
     if mode not in ("shortest", "squash"):
         raise EncoderError(f"open_clip resizes pictures by {mode!r}; allowed: shortest, squash")
-    resample = "bilinear" if told.get("interpolation") == "bilinear" else "bicubic"
-    resize = "crop" if mode == "shortest" else "stretch"
-    pixels = PixelSpec(height, width, resize=resize, resample=resample)  # type: ignore[arg-type]
+    pixels = PixelSpec(
+        height,
+        width,
+        resize="crop" if mode == "shortest" else "stretch",
+        resample="bilinear" if told.get("interpolation") == "bilinear" else "bicubic",
+    )
     mean = told.get("mean") or open_clip.OPENAI_DATASET_MEAN
     std = told.get("std") or open_clip.OPENAI_DATASET_STD
-    return Preprocessing(pixels, 1 / 255, tuple(mean), tuple(std))  # type: ignore[arg-type]
+    return Preprocessing(pixels, 1 / 255, (mean[0], mean[1], mean[2]), (std[0], std[1], std[2]))
 
 
 def _count(tokenizer: Any, text: str) -> int:

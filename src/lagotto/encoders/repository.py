@@ -4,8 +4,9 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from lagotto.core.errors import SourceError, UsageError
-from lagotto.core.hugging_face import HuggingFace, RemoteFile, Repository, cached_repository
+from lagotto.core.hugging_face import HuggingFace, cached_repository
 from lagotto.core.registry import Adapter, load_adapter
+from lagotto.core.remote_files import RemoteFile, Repository
 from lagotto.core.remote_spec import RepositorySpec, parse_repository
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.folder import JOINT_FILE, TOWER_FILES

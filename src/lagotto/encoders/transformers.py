@@ -19,7 +19,7 @@ from transformers.utils import logging
 
 from lagotto.core.errors import EncoderError, UsageError
 from lagotto.core.files import canonical_json, sha256_file
-from lagotto.core.types import EncoderInfo
+from lagotto.core.types import EncoderInfo, JsonObject
 from lagotto.encoders.folder import open_settings
 from lagotto.encoders.pooling import unit_rows
 from lagotto.encoders.preprocessing import read_preprocessing
@@ -55,7 +55,7 @@ class TransformersEncoder:
         text = folder.section("text_config")
         width = folder.config.get("projection_dim") or text.get("projection_size")
         width = width or text.get("hidden_size") if folder.is_siglip else width
-        parts = {
+        parts: JsonObject = {
             "format": 1,
             "weights": sha256_file(path / WEIGHTS, EncoderError),
             "tokenizer": sha256_file(folder.tokenizer, EncoderError),

@@ -9,14 +9,14 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 from lagotto.core.errors import SourceError
 from lagotto.core.files import writing
-from lagotto.core.hugging_face import HuggingFace, OutOfReachError, Repository
+from lagotto.core.hugging_face import HuggingFace, OutOfReachError
 from lagotto.core.progress import Progress
+from lagotto.core.remote_files import Repository
 from lagotto.core.remote_spec import SEARCH, RepositorySpec, parse_repository, parse_search
 from lagotto.core.types import ModelSource
 from lagotto.hubsearch.catalogue import Catalogue
@@ -58,9 +58,9 @@ class Crawl:
         refused: dict[str, str] = {}
         self._progress.start("listing", len(parsed), "sources")
         for spec in parsed:
-            searched = not isinstance(spec, RepositorySpec)
-            for found in self._hub.search(spec) if searched else [spec]:
-                asked = replace(found, revision=None) if searched else found
+            direct = isinstance(spec, RepositorySpec)
+            for found in [spec] if isinstance(spec, RepositorySpec) else self._hub.search(spec):
+                asked = found if direct else RepositorySpec(found.name)
                 try:
                     pinned = self._pinned(found)
                 except OutOfReachError:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from lagotto.core.errors import LagottoError, ModelError, SourceError
 from lagotto.core.files import writing
-from lagotto.core.hugging_face import HuggingFace, Repository
+from lagotto.core.hugging_face import HuggingFace
+from lagotto.core.remote_files import Repository
 from lagotto.core.remote_spec import RepositorySpec
 from lagotto.core.types import ModelSource
 from lagotto.models.registry import behaviour_digest

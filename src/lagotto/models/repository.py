@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 
 from lagotto.core.errors import SourceError
 from lagotto.core.files import read_json
-from lagotto.core.hugging_face import HuggingFace, RemoteFile, Repository
+from lagotto.core.hugging_face import HuggingFace
+from lagotto.core.remote_files import RemoteFile, Repository
 from lagotto.core.types import JsonObject, ModelSource
 from lagotto.models.description import clean_text
 from lagotto.models.saved import CONFIG, PROCESSOR, WEIGHTS, describe_saved
