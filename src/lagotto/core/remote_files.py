@@ -1,4 +1,4 @@
-"""What a remote repository holds at one commit, and whether the bytes of a file are those listed."""
+"""What a remote repository holds at one commit, and whether a file has the bytes listed."""
 
 import hashlib
 from dataclasses import dataclass
