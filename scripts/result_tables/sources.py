@@ -9,7 +9,10 @@ def crawl() -> str:
     faults = ", ".join(f"{kind} {count}" for kind, count in found["passing_faults"].items())
     rows = [
         ["repositories", str(found["models"])],
-        ["of these broken for good", f"{found['broken_for_good']}, in {found['kinds_broken_for_good']} ways"],
+        [
+            "of these broken for good",
+            f"{found['broken_for_good']}, in {found['kinds_broken_for_good']} ways",
+        ],
         ["requests", str(found["requests"])],
         ["of these failed in passing", f"{sum(found['passing_faults'].values())} ({faults})"],
         ["kills", str(found["kills"])],

@@ -8,10 +8,10 @@ from typing import Any
 import encoder_makers
 import numpy as np
 import pytest
-from hub_stub import Repository, StubHub
 from PIL import Image
 
 from command_line import lagotto
+from hub_stub import Repository, StubHub
 from lagotto.hubsearch.pipeline import Hub
 
 MODELS = ("vit", "convnext", "resnet")

@@ -5,6 +5,7 @@ client, never as the pickles that some tags have.
 """
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -50,15 +51,23 @@ class OpenClipEncoder:
         if threads is not None:
             torch.set_num_threads(threads)
         file = folder / WEIGHTS
+        settings = open_clip.get_pretrained_cfg(arch, tag)
+        logging.disable(logging.WARNING)  # it warns of random weights, which are replaced here
         try:
-            self._network = open_clip.create_model(arch, pretrained=None, device="cpu")
+            self._network = open_clip.create_model(
+                arch,
+                pretrained=None,
+                device="cpu",
+                force_quick_gelu=bool(settings.get("quick_gelu")),
+            )
             self._network.load_state_dict(load_file(file), strict=True)
         except _REFUSALS as error:
             reason = " ".join(str(error).split())[:300]
             raise EncoderError(f"open_clip:{arch}/{tag} cannot be loaded: {reason}") from error
+        finally:
+            logging.disable(logging.NOTSET)
         self._network.eval()
         self._tokenizer = open_clip.get_tokenizer(arch)
-        settings = open_clip.get_pretrained_cfg(arch, tag)
         self._preprocessing = _preprocessing(self._network, settings)
         context = int(self._tokenizer.context_length)
         parts: JsonObject = {
