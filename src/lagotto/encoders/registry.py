@@ -14,7 +14,11 @@ OPEN_CLIP = "open_clip:"
 ADAPTERS = {
     "onnx": Adapter("lagotto.encoders.onnx", "OnnxEncoder"),
     "transformers": Adapter(
-        "lagotto.encoders.transformers", "TransformersEncoder", "transformers", "transformers"
+        "lagotto.encoders.transformers",
+        "TransformersEncoder",
+        "transformers",
+        "transformers",
+        ("torch",),
     ),
 }
 """Every adapter class is called with (folder, threads)."""

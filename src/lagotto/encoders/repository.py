@@ -19,10 +19,10 @@ _SETTINGS = (
 _SAVED = "model.safetensors"
 _OPEN_CLIP_WEIGHTS = "open_clip_model.safetensors"
 _OPEN_CLIP = {
-    "weights": Adapter(
-        "lagotto.encoders.open_clip", "weights_repository", "open_clip", "open-clip"
-    ),
-    "encoder": Adapter("lagotto.encoders.open_clip", "OpenClipEncoder", "open_clip", "open-clip"),
+    part: Adapter(
+        "lagotto.encoders.open_clip", part, "open_clip", "open-clip", ("torch", "torchvision")
+    )
+    for part in ("weights_repository", "OpenClipEncoder")
 }
 
 
@@ -85,9 +85,11 @@ def load_open_clip(spec: str, threads: int | None) -> Encoder:
         raise UsageError(
             f"encoder {spec!r}; give open_clip:ARCH/TAG, as in ViT-B-32/laion2b_s34b_b79k"
         )
-    name = load_adapter(_OPEN_CLIP, "weights", "library")(arch, tag)
+    name = load_adapter(_OPEN_CLIP, "weights_repository", "library")(arch, tag)
     folder = _open_clip_weights(RepositorySpec(name))
-    encoder: Encoder = load_adapter(_OPEN_CLIP, "encoder", "library")(folder, arch, tag, threads)
+    encoder: Encoder = load_adapter(_OPEN_CLIP, "OpenClipEncoder", "library")(
+        folder, arch, tag, threads
+    )
     return encoder
 
 

@@ -19,14 +19,18 @@ ADAPTERS = {
     ".onnx": Adapter("lagotto.models.onnx", "load_onnx"),
     ".tflite": Adapter("lagotto.models.tflite", "load_tflite", "ai_edge_litert", "tflite"),
     ".safetensors": Adapter(
-        "lagotto.models.transformers", "load_transformers", "transformers", "transformers"
+        "lagotto.models.transformers",
+        "load_transformers",
+        "transformers",
+        "transformers",
+        ("torch",),
     ),
 }
 """By file ending, in lower case; `lagotto.models.scan` looks for the same."""
 
 SAVED_BY = {
     "transformers": ADAPTERS[".safetensors"],
-    "timm": Adapter("lagotto.models.timm", "load_timm", "timm", "timm"),
+    "timm": Adapter("lagotto.models.timm", "load_timm", "timm", "timm", ("torch", "torchvision")),
 }
 """Safetensors hold numbers only: which library builds the network is said in config.json."""
 
