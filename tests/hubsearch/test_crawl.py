@@ -131,7 +131,7 @@ def test_what_config_and_processor_say_is_how_it_is_fed(start: Start, hub: Hub) 
         ),
         (
             Repository({"model.safetensors": b"x", "config.json": b'{"auto_map": {"a": "b.C"}}'}),
-            "brings its own code",
+            "config.json has auto_map",
         ),
         (Repository({"model.safetensors": b"x", "config.json": b"{"}), "is not JSON"),
         (Repository({"model.onnx": b"no graph"}), "not an ONNX file"),

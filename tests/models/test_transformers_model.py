@@ -164,8 +164,8 @@ def _larger(folder: Path) -> None:
     ("damage", "said"),
     [
         (_headless, "lacks 2 of the network's weights"),
-        (_own_code, "transformers cannot load the model"),
-        (_own_processor, "transformers cannot load preprocessor_config"),
+        (_own_code, "config.json has auto_map"),
+        (_own_processor, "config.json has auto_map"),
         (_pickled, "transformers cannot load the model"),
         (_cut, "transformers cannot load the model"),
         (_larger, "of the network's weights"),

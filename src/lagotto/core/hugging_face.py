@@ -42,7 +42,11 @@ _TRANSPORT = tuple(
     for base in errors.HfHubHTTPError.__mro__
     if base.__module__.partition(".")[0] in ("requests", "httpx", "httpx2")
 )
-_TROUBLE: tuple[type[Exception], ...] = (*_TRANSPORT, OSError, RuntimeError, ValueError)
+_TROUBLE: tuple[type[Exception], ...] = (
+    *_TRANSPORT,
+    *(OSError, RuntimeError, ValueError, TypeError, KeyError),
+    getattr(errors, "XetDownloadError", OSError),
+)
 
 
 class HuggingFace:
@@ -223,6 +227,8 @@ def _in_our_words(error: Exception, what: str) -> BusyError | LagottoError:
         return HubError(f"{what} cannot be written: {cause.strerror}; free space, or check rights")
     if isinstance(cause, ValueError):
         return SourceError(f"{what} cannot be asked for: {' '.join(str(cause).split())[:200]}")
+    if isinstance(cause, TypeError | KeyError):
+        return SourceError(f"{what} is described by the hub in a form that is not understood")
     return BusyError("the hub is out of reach, or the download broke off")
 
 

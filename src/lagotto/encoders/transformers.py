@@ -19,6 +19,7 @@ from transformers.utils import logging
 
 from lagotto.core.errors import EncoderError, UsageError
 from lagotto.core.files import canonical_json, sha256_file
+from lagotto.core.saved_config import check_config
 from lagotto.core.types import EncoderInfo, JsonObject
 from lagotto.encoders.folder import open_settings
 from lagotto.encoders.pooling import unit_rows
@@ -26,6 +27,7 @@ from lagotto.encoders.preprocessing import read_preprocessing
 from lagotto.encoders.tokens import read_tokenizer
 
 WEIGHTS = "model.safetensors"
+FAMILIES = ("clip", "siglip", "chinese_clip", "altclip", "metaclip_2", "align")
 _BATCH = 32
 _REFUSALS = (
     *(OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError),
@@ -41,6 +43,12 @@ class TransformersEncoder:
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
         folder = open_settings(path)
+        check_config(folder.config, EncoderError)
+        if folder.model_type not in FAMILIES:
+            raise EncoderError(
+                f"{path}: config.json says model_type {folder.model_type!r}; from safetensors "
+                f"these can be run: {', '.join(FAMILIES)}; give an ONNX export of others"
+            )
         if not (path / WEIGHTS).is_file():
             raise EncoderError(
                 f"encoder folder {str(path)!r} has neither an ONNX export nor {WEIGHTS}; "
@@ -147,9 +155,10 @@ def _network(path: Path, threads: int | None) -> Any:
     except _REFUSALS as error:
         raise EncoderError(f"{path}: transformers cannot load it: {_line(error)}") from error
     lacking = sorted(found["missing_keys"])
-    if lacking or not hasattr(network, "get_image_features"):
-        what = f"lacks weights ({lacking[0]}, ...)" if lacking else "has no image and text towers"
-        raise EncoderError(f"{path}: {what}; give a dual encoder such as CLIP or SigLIP")
+    if lacking:
+        raise EncoderError(
+            f"{path}: {WEIGHTS} lacks {len(lacking)} weights ({lacking[0]}, ...); download it again"
+        )
     return network.eval()
 
 

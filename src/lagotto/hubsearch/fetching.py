@@ -51,8 +51,7 @@ class Fetchers:
         self._lock = threading.Lock()
         self._stopped = False
         for _ in range(min(THREADS, len(errands))):
-            # Daemons: an interrupt does not wait for a download to end.
-            threading.Thread(target=self._work, name="lagotto-fetcher", daemon=True).start()
+            self._start()
 
     @property
     def arrivals(self) -> tuple[Future[Arrival], ...]:
@@ -69,6 +68,10 @@ class Fetchers:
         self._hub.close()
         self._budget.close()
 
+    def _start(self) -> None:
+        """One more thread; a daemon, so that an interrupt does not wait for a download to end."""
+        threading.Thread(target=self._work, name="lagotto-fetcher", daemon=True).start()
+
     def _work(self) -> None:
         for turn, errand in self._errands():
             arrival = self._arrivals[turn]
@@ -78,8 +81,9 @@ class Fetchers:
                 arrival.set_exception(error)
             finally:
                 self._budget.pass_by(turn)
-                if not arrival.done():  # a bug: the thread's own traceback says which
-                    arrival.set_exception(LagottoError(f"fetching {errand.spec} broke down"))
+                if not arrival.done():  # a bug: its traceback ends this thread, another goes on
+                    arrival.set_exception(SourceError(f"fetching {errand.spec} broke down"))
+                    self._start()
 
     def _errands(self) -> Iterator[tuple[int, Errand]]:
         while not self._stopped:

@@ -12,6 +12,7 @@ from lagotto.core.errors import SourceError
 from lagotto.core.files import read_json
 from lagotto.core.hugging_face import HuggingFace
 from lagotto.core.remote_files import RemoteFile, Repository
+from lagotto.core.saved_config import check_config
 from lagotto.core.types import JsonObject, ModelSource
 from lagotto.models.description import clean_text
 from lagotto.models.saved import CONFIG, PROCESSOR, WEIGHTS, describe_saved
@@ -69,11 +70,8 @@ def fetch_model(
     hub.fetch(repository, choice.settings, folder)
     config = _settings(folder / CONFIG)
     weights = choice.weights[0]
-    if weights.path == WEIGHTS and "auto_map" in config:
-        raise SourceError(
-            f"{repository.name} brings its own code (auto_map in {CONFIG}), which is never run; "
-            "ask its author for an ONNX export"
-        )
+    if weights.path == WEIGHTS:
+        check_config(config, SourceError)
     hub.fetch(repository, choice.weights, folder)
     description: JsonObject = {}
     if weights.path != WEIGHTS:  # what safetensors need is read where they are run

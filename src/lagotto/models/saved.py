@@ -6,6 +6,7 @@ from pathlib import Path
 from lagotto.core.errors import ModelError
 from lagotto.core.files import read_json
 from lagotto.core.image_processor import read_image_processor
+from lagotto.core.saved_config import check_config
 from lagotto.core.types import JsonObject, JsonValue
 from lagotto.models.description import clean_text
 
@@ -28,17 +29,21 @@ _UNNAMED = re.compile(r"LABEL_\d+")
 def read_settings(folder: Path) -> tuple[JsonObject, JsonObject]:
     """config.json and preprocessor_config.json; the second is empty where it is not there.
 
-    Raises ModelError where config.json is missing, or either is not JSON.
+    Raises ModelError where config.json is missing, either is not JSON, or one reaches for code or
+    files elsewhere.
     """
     config = read_json(folder / CONFIG, "model settings", ModelError)
+    check_config(config, ModelError)
     file = folder / PROCESSOR
     processor = read_json(file, "image-processor settings", ModelError) if file.is_file() else {}
+    check_config(processor, ModelError)
     return config, processor
 
 
 def library_of(config: JsonObject) -> str:
     """Which library made the weights: "timm", or else "transformers"."""
-    return "timm" if "pretrained_cfg" in config else "transformers"
+    of_timm = "pretrained_cfg" in config or config.get("model_type") == "timm_wrapper"
+    return "timm" if of_timm else "transformers"
 
 
 def behaviour_of(folder: Path) -> JsonObject:

@@ -5,6 +5,7 @@ repository is run. How pictures are fed is what `pretrained_cfg` says.
 """
 
 import math
+import re
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -24,6 +25,7 @@ from lagotto.models.tensors import InputTensor, OutputTensor
 from lagotto.models.weights import reason
 
 BATCH = 8
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")  # no scheme, which would name a place elsewhere
 _REFUSALS = (
     *(OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, AssertionError),
     *(NotImplementedError, IndexError, SafetensorError),
@@ -80,8 +82,10 @@ class TimmEngine:
 def _network(source: ModelSource, config: JsonObject) -> Any:
     architecture, classes = config.get("architecture"), config.get("num_classes")
     arguments = config.get("model_args") or {}
-    if not isinstance(architecture, str) or not isinstance(arguments, dict):
-        raise ModelError("config.json names no architecture of timm")
+    if not isinstance(architecture, str) or not _NAME.fullmatch(architecture):
+        raise ModelError(f"config.json: architecture is {architecture!r}; allowed: a name of timm")
+    if not isinstance(arguments, dict):
+        raise ModelError("config.json: model_args is no object")
     try:
         network = timm.create_model(
             architecture, pretrained=False, num_classes=classes, **arguments
