@@ -21,6 +21,7 @@ from lagotto.core.files import canonical_json, sha256_file
 from lagotto.core.image_processor import Preprocessing
 from lagotto.core.registry import suggest
 from lagotto.core.types import EncoderInfo, JsonObject, PixelSpec
+from lagotto.encoders.base import check_pixels
 from lagotto.encoders.pooling import unit_rows
 
 WEIGHTS = "open_clip_model.safetensors"
@@ -96,12 +97,7 @@ class OpenClipEncoder:
         self, pixels: UInt8[np.ndarray, "images height width channels"]
     ) -> Float32[np.ndarray, "images dim"]:
         """Embeddings of pictures decoded to `info.pixels`; UsageError for another shape."""
-        wanted = self._info.pixels.shape
-        if pixels.dtype != np.uint8 or pixels.shape[1:] != wanted:
-            raise UsageError(
-                f"pixels of type {pixels.dtype} and shape {pixels.shape}; encoder "
-                f"{self._info.name!r} takes uint8 of shape (images, {', '.join(map(str, wanted))})"
-            )
+        check_pixels(pixels, self._info)
         parts = []
         for start in range(0, len(pixels), _BATCH):
             tensor = torch.from_numpy(self._preprocessing.tensor(pixels[start : start + _BATCH]))

@@ -17,10 +17,11 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoModel
 from transformers.utils import logging
 
-from lagotto.core.errors import EncoderError, UsageError
+from lagotto.core.errors import EncoderError
 from lagotto.core.files import canonical_json, sha256_file
 from lagotto.core.saved_config import check_config
 from lagotto.core.types import EncoderInfo, JsonObject
+from lagotto.encoders.base import check_pixels
 from lagotto.encoders.folder import open_settings
 from lagotto.encoders.pooling import unit_rows
 from lagotto.encoders.preprocessing import read_preprocessing
@@ -90,12 +91,7 @@ class TransformersEncoder:
         self, pixels: UInt8[np.ndarray, "images height width channels"]
     ) -> Float32[np.ndarray, "images dim"]:
         """Embeddings of pictures decoded to `info.pixels`; UsageError for another shape."""
-        wanted = self._info.pixels.shape
-        if pixels.dtype != np.uint8 or pixels.shape[1:] != wanted:
-            raise UsageError(
-                f"pixels of type {pixels.dtype} and shape {pixels.shape}; encoder "
-                f"{self._info.name!r} takes uint8 of shape (images, {', '.join(map(str, wanted))})"
-            )
+        check_pixels(pixels, self._info)
         parts = []
         for piece in _pieces(len(pixels)):
             tensor = torch.from_numpy(self._preprocessing.tensor(pixels[piece]))
