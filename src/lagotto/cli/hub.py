@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 
+from lagotto.cli.inspection import print_inspections
 from lagotto.cli.output import ProgressBar, notice, print_json, print_line, print_table, printable
 from lagotto.core.progress import Progress, Silent
 
@@ -81,6 +82,11 @@ def add(
     cache_gb: float = typer.Option(
         10.0, min=0.001, help="Disk that fetched models may take until they are probed, in GiB."
     ),
+    inspect: bool = typer.Option(
+        False,
+        "--inspect",
+        help="Only tell how each model would be fed and read, and why; add none.",
+    ),
     quiet: bool = QUIET,
     as_json: bool = JSON,
 ) -> None:
@@ -92,6 +98,13 @@ def add(
     from lagotto.hubsearch.probing import Limits
 
     limits = Limits(runner, workers, timeout, int(memory_gb * 2**30), int(cache_gb * 2**30))
+    if inspect:
+        found = Hub.open(hub).inspect(models, limits=limits, progress=bar(quiet))
+        if as_json:
+            print_json({"hub": str(hub), "models": [each.as_json() for each in found]})
+        else:
+            print_inspections(found)
+        return
     report = Hub.open(hub).add(models, limits=limits, progress=bar(quiet))
     if as_json:
         print_json({"hub": str(hub), **report.as_json()})
@@ -125,6 +138,14 @@ def status(hub: Path = HUB, as_json: bool = JSON) -> None:
     print_line(f"models    {counts}, {len(found.copies)} known copies")
     print_line(f"logits    {found.logits} searchable, {found.flawed_logits} set aside")
     print_line(f"disk      {found.disk_bytes / 1e6:.1f} MB")
+    held = ", ".join(f"{guard.what} ({guard.means})" for guard in found.isolation if guard.means)
+    print_line(f"isolation models run cut off from: {held or 'nothing'}")
+    for guard in found.isolation:
+        if not guard.means:
+            print_line(
+                f"  note: this system does not keep models from {guard.words} "
+                f"({printable(guard.reason)}); see docs/security.md"
+            )
     if found.models:
         print_line()
         rows = [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from lagotto.cli.cover import print_cover
 from lagotto.cli.hub import HUB, JSON, QUIET
 from lagotto.cli.output import notice, print_json, print_line, print_table, printable
 from lagotto.core.errors import UsageError
@@ -23,26 +24,39 @@ def _query(text: str | None, logit: str | None, image: list[Path] | None) -> "An
     given = [
         flag for flag, value in (("TEXT", text), ("--logit", logit), ("--image", image)) if value
     ]
-    if len(given) != 1:
+    if not given or (logit and len(given) > 1):
         said = " and ".join(given) or "nothing"
-        raise UsageError(f"{said} given; give one of TEXT, --logit MODEL:INDEX, --image FILE")
+        raise UsageError(
+            f"{said} given; give TEXT, --image FILE or both of them, or --logit MODEL:INDEX alone"
+        )
     if logit:
         return LogitQuery.parse(logit)
-    return ImageQuery(tuple(image)) if image else TextQuery(text or "")
+    pictures = tuple(image or ())
+    return TextQuery(text, pictures=pictures) if text else ImageQuery(pictures)
 
 
 def search(
     hub: Path = HUB,
-    text: str | None = typer.Argument(None, metavar="[TEXT]", help="A concept in words."),
+    text: str | None = typer.Argument(
+        None,
+        metavar="[TEXT]",
+        help="A concept in words; or several, joined by AND, OR, NOT and parentheses.",
+    ),
     logit: str | None = typer.Option(
         None, metavar="MODEL:INDEX", help="A logit of the hub, or of a model file outside it."
     ),
     image: list[Path] | None = typer.Option(None, help="An example picture; may be repeated."),
+    labels: str | None = typer.Option(
+        None, help="Comma list: which single model covers these labels best?"
+    ),
     top: int = typer.Option(10, min=1, help="How many hits."),
     k: int | None = typer.Option(
-        None, min=1, help="Probes compared, those on which the query is highest. [default: 50]"
+        None, min=1, help="Probes that decide. [default: 50; all for --logit]"
     ),
     by_model: bool = typer.Option(False, "--by-model", help="Only the best logit of each model."),
+    rule: str = typer.Option(
+        "default", help="default, paper (ProbeLog's distance), or full-query (its baseline)."
+    ),
     explain: Path | None = typer.Option(
         None, metavar="FILE.png", help="Show the probes that decided; write a contact sheet here."
     ),
@@ -54,14 +68,21 @@ def search(
 ) -> None:
     """Search all logits of all models by text, by a logit, or by example pictures.
 
+    With --labels the answer is models, not logits: each label paired with an output of its own.
+
     Example: lagotto search my-hub "golden retriever" --top 5
     """
     from lagotto.hubsearch.pipeline import Hub
 
     opened = Hub.open(hub, encoder)
+    if labels is not None:
+        if text or logit or image or explain:
+            raise UsageError("--labels is a question of its own; give it with --top alone")
+        print_cover(opened, labels.split(","), top, as_json)
+        return
     vector = opened.query_vector(_query(text, logit, image))
     started = time.perf_counter()
-    found = opened.nearest(vector, top=top, k=k, by_model=by_model)
+    found = opened.nearest(vector, top=top, k=k, by_model=by_model, rule=rule)
     elapsed_s = time.perf_counter() - started
     for note in () if quiet else found.notes:
         notice(f"note: {printable(note)}")

@@ -11,6 +11,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lagotto.core.errors import HubError, ModelError
 from lagotto.core.files import writing
 from lagotto.core.progress import Progress
@@ -22,6 +24,7 @@ from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.lock import hub_lock
 from lagotto.hubsearch.probe_set import ProbeSet
 from lagotto.hubsearch.probing import Limits, Probed, probe_models
+from lagotto.hubsearch.projection import projector
 from lagotto.hubsearch.records import Listing, ModelRecord, Plan
 from lagotto.hubsearch.status import FailedModel
 from lagotto.models.registry import behaviour_digest
@@ -63,12 +66,13 @@ def add_models(
         run = catalogue.start_run({"paths": [str(model) for model in models]}, _now())
         listings = [Listing(d, source.name, _place(source.file)) for d, source in sources]
         plan = catalogue.plan(listings)
-        runner = limits.start()
+        runner = limits.start(layout.cache, layout.staging)
         done: set[str] = set()
         failed: set[str] = set()
         try:
-            with writing(layout.staging):
-                layout.staging.mkdir()
+            for folder in (layout.cache, layout.staging):
+                with writing(folder):
+                    folder.mkdir(exist_ok=True)
             batches = crawl.batches() if crawl else ()
             for pending in chain([_pending(plan, sources)], batches):
                 for probed in probe_models(
@@ -109,7 +113,8 @@ def _crawl(
 def rebuild_blocks(layout: HubLayout, records: Sequence[ModelRecord], probe_digest: str) -> None:
     """Makes the blocks hold exactly the done models in order; nothing is written if they do."""
     sources = [BlockSource(each.digest, layout.responses_of(each.digest)) for each in records]
-    build_blocks(layout.blocks, sources, probe_digest)
+    matrix = projector(np.load(layout.embeddings, allow_pickle=False))
+    build_blocks(layout.blocks, sources, probe_digest, matrix)
 
 
 def current_blocks(

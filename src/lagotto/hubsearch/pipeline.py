@@ -4,8 +4,10 @@ The order of the stages is here; probing.py runs models, search.py compares desc
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32
@@ -17,9 +19,11 @@ from lagotto.core.types import Hits, Probe, SetAside
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.canary import watched
 from lagotto.encoders.registry import load_encoder
+from lagotto.hubsearch.background import open_background
 from lagotto.hubsearch.catalogue import Catalogue
 from lagotto.hubsearch.creation import create_hub
 from lagotto.hubsearch.descriptors import standardise
+from lagotto.hubsearch.inspection import Inspection, inspect_models
 from lagotto.hubsearch.intake import AddReport, add_models, current_blocks, rebuild_blocks
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.lock import hub_lock
@@ -27,21 +31,39 @@ from lagotto.hubsearch.manifest import Manifest, check_encoder, read_manifest
 from lagotto.hubsearch.probe_set import ProbeSet
 from lagotto.hubsearch.probing import Limits, probe_outside
 from lagotto.hubsearch.query_vectors import check_logit, image_vector, logit_vector, text_vector
+from lagotto.hubsearch.ranking import Gallery
 from lagotto.hubsearch.responses import Responses, read_responses
 from lagotto.hubsearch.search import (
     AnyQuery,
-    Gallery,
     ImageQuery,
     LogitQuery,
     QueryVector,
     TextQuery,
-    find_nearest,
+    checked_rule,
+    find_logits,
 )
 from lagotto.hubsearch.status import HubStatus, read_status
 from lagotto.hubsearch.verify import Damage, verify_hub
+from lagotto.hubsearch.weighing import ProbeSpace
+
+if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that call them
+    from lagotto.hubsearch.audit import ModelAudit
+    from lagotto.hubsearch.coverage import ModelCoverage
+    from lagotto.hubsearch.kindred import Kindred
+    from lagotto.hubsearch.naming import ModelDescription
 
 _OPEN_RESPONSES = 256
 """Responses files kept mapped for exact distances; each takes a file descriptor."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownResponses:
+    """A model's raw responses, by its name in the hub or by the path of a file outside it."""
+
+    name: str
+    in_hub: bool
+    values: Float32[np.ndarray, "probes logits"]
+    labels: tuple[str | None, ...]
 
 
 class Hub:
@@ -126,6 +148,12 @@ class Hub:
         return self._manifest.open_embeddings(self._layout.embeddings)
 
     @cached_property
+    def space(self) -> ProbeSpace:
+        """The probes and the background words in the encoder's space."""
+        background = open_background(self._layout.background, self.encoder)
+        return ProbeSpace(self.probe_embeddings, background, self.encoder.info.logit_scale)
+
+    @cached_property
     def encoder(self) -> Encoder:
         """The hub's encoder, checked against its fingerprint, and when it is used its canary."""
         given = self._encoder_given or self._manifest.encoder_spec
@@ -160,23 +188,42 @@ class Hub:
             self._layout, self.probe_set, models, limits or Limits(), progress or Silent()
         )
 
+    def inspect(
+        self,
+        models: Sequence[Path | str],
+        *,
+        limits: Limits | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[Inspection, ...]:
+        """How each model would be fed and read, and where that is from; nothing is added."""
+        paths = [Path(model) for model in models]
+        return inspect_models(self.probe_set, paths, limits or Limits(), progress or Silent())
+
     def query_vector(self, query: AnyQuery | str) -> QueryVector:
         """The values that a logit which recognises the concept would have on the probes."""
         match query:
             case str(text):
-                return text_vector(self.encoder, self.probe_embeddings, TextQuery(text))
+                return text_vector(self.encoder, self.space, TextQuery(text))
             case TextQuery():
-                return text_vector(self.encoder, self.probe_embeddings, query)
+                return text_vector(self.encoder, self.space, query)
             case ImageQuery():
-                return image_vector(self.encoder, self.probe_embeddings, query)
+                return image_vector(self.encoder, self.space, query)
             case LogitQuery():
                 return self._logit_vector(query)
 
     def nearest(
-        self, vector: QueryVector, *, top: int = 10, k: int | None = None, by_model: bool = False
+        self,
+        vector: QueryVector,
+        *,
+        top: int = 10,
+        k: int | None = None,
+        by_model: bool = False,
+        rule: str = "default",
     ) -> Hits:
-        """The logits nearest to a query vector; see `search`."""
-        return find_nearest(self.gallery(), vector, top=top, k=k, by_model=by_model)
+        """The logits that answer a query vector; see `search`."""
+        return find_logits(
+            self.gallery(), vector, rule=checked_rule(rule), top=top, k=k, by_model=by_model
+        )
 
     def search(
         self,
@@ -185,13 +232,16 @@ class Hub:
         top: int = 10,
         k: int | None = None,
         by_model: bool = False,
+        rule: str = "default",
     ) -> Hits:
         """The logits that behave most like the concept; a string is a text query.
 
-        `k` is the number of probes compared (default 50, or all of a smaller hub); `by_model`
-        keeps the best logit of each model. Raises UsageError for what the hub cannot answer.
+        `k` is the number of probes that decide (default 50, or all of a smaller hub; a known logit
+        is compared on all); `by_model` keeps the best logit of each model; `rule` is "default",
+        "paper" or "full-query". Raises UsageError for what the hub cannot answer.
         """
-        return self.nearest(self.query_vector(query), top=top, k=k, by_model=by_model)
+        vector = self.query_vector(query)
+        return self.nearest(vector, top=top, k=k, by_model=by_model, rule=rule)
 
     def gallery(self) -> Gallery:
         """Everything that can be found; blocks that are out of date are rebuilt first."""
@@ -225,6 +275,35 @@ class Hub:
         check_logit(model, logit, responses.shape[1])
         return standardise(responses[:, logit : logit + 1]).values[:, 0]
 
+    def describe(
+        self, model: str, vocabulary: Sequence[str] | None = None, *, top: int = 5
+    ) -> "ModelDescription":
+        """Proposed names for each output of a model of the hub, by name, or outside it, by path.
+
+        Without a vocabulary from the common words that ship with the package.
+        """
+        from lagotto.hubsearch.naming import describe_model
+
+        return describe_model(self, self.responses_of(model), vocabulary, top=top)
+
+    def audit(self, model: str, labels: Sequence[str] | None = None) -> "ModelAudit":
+        """A model's published labels, or others given for it, against its behaviour."""
+        from lagotto.hubsearch.audit import audit_model
+
+        return audit_model(self, self.responses_of(model), labels)
+
+    def duplicates(self, progress: Progress | None = None) -> "Kindred":
+        """Models that are nearly the same, and models of one kind."""
+        from lagotto.hubsearch.kindred import find_kindred
+
+        return find_kindred(self, progress)
+
+    def cover(self, labels: Sequence[str], *, top: int = 10) -> "tuple[ModelCoverage, ...]":
+        """The models that cover a set of labels best, each with its output for every label."""
+        from lagotto.hubsearch.coverage import cover_labels
+
+        return cover_labels(self, labels, top=top)
+
     def status(self) -> HubStatus:
         """Models, logits, probes, failures with their reasons, disk."""
         return read_status(self._layout, self._manifest)
@@ -243,19 +322,21 @@ class Hub:
                 path.unlink(missing_ok=True)
             rebuild_blocks(self._layout, catalogue.models("done"), self.probe_digest)
 
-    def _logit_vector(self, query: LogitQuery) -> QueryVector:
+    def responses_of(self, model: str) -> KnownResponses:
         """Of a model in the hub by name, else of a model file, which is probed for the occasion."""
         with Catalogue(self._layout.catalogue) as catalogue:
-            outside = not catalogue.has(query.model) and Path(query.model).exists()
-            itself = None if outside else (catalogue.find(query.model).name, query.index)
-        if outside:
-            responses = probe_outside(
-                Path(query.model), self.probe_set, self._layout.cache, Limits()
-            )
-        else:
-            responses = self.responses(query.model)
-        check_logit(query.model, query.index, responses.shape[1])
-        return logit_vector(query, responses[:, query.index], itself)
+            outside = not catalogue.has(model) and Path(model).exists()
+            name = None if outside else catalogue.find(model).name
+        if name is not None:
+            return KnownResponses(name, True, self.responses(name), self.labels(name))
+        values = probe_outside(Path(model), self.probe_set, self._layout.cache, Limits())
+        return KnownResponses(model, False, values, (None,) * values.shape[1])
+
+    def _logit_vector(self, query: LogitQuery) -> QueryVector:
+        known = self.responses_of(query.model)
+        check_logit(query.model, query.index, known.values.shape[1])
+        itself = (known.name, query.index) if known.in_hub else None
+        return logit_vector(query, known.values[:, query.index], itself)
 
     def _read(self, digest: str) -> Responses:
         return read_responses(self._layout.responses_of(digest), self.probe_digest)

@@ -5,15 +5,20 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lagotto.core.types import JsonObject
+from lagotto.core.types import Decision, JsonObject
 from lagotto.hubsearch.catalogue import Catalogue
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.manifest import VERSION, Manifest
+from lagotto.hubsearch.settled import decisions_from_json
+from lagotto.jobs.guards import Guard, find_guards
 
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """A probed model: how it is run, and how many of its logits are set aside."""
+    """A probed model: how it is run, and how many of its logits are set aside.
+
+    `input` tells how it is fed, and where each part of that is from.
+    """
 
     name: str
     source: str
@@ -22,6 +27,7 @@ class ModelStatus:
     logits_source: str
     flawed_logits: int
     notes: tuple[str, ...]
+    input: tuple[Decision, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,10 @@ class FailedModel:
 
 @dataclass(frozen=True, slots=True)
 class HubStatus:
-    """Models, logits, probes, failures with reasons, disk, as `hub status --json` prints them."""
+    """Models, logits, probes, failures with reasons, disk, as `hub status --json` prints them.
+
+    `isolation` is what the workers of this machine are cut off from, now.
+    """
 
     hub: str
     format_version: int
@@ -52,6 +61,7 @@ class HubStatus:
     models: tuple[ModelStatus, ...]
     failures: tuple[FailedModel, ...]
     copies: tuple[tuple[str, str], ...]
+    isolation: tuple[Guard, ...]
 
     def as_json(self) -> JsonObject:
         """The fields by name, tuples as lists."""
@@ -71,6 +81,7 @@ def read_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
                 logits_source=record.logits_source,
                 flawed_logits=sum(bool(logit.flaw) for logit in catalogue.logits(record.digest)),
                 notes=record.notes,
+                input=decisions_from_json(record.input),
             )
             for record in catalogue.models("done")
         )
@@ -96,6 +107,7 @@ def read_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
         models=models,
         failures=failures,
         copies=copies,
+        isolation=find_guards(),
     )
 
 

@@ -170,7 +170,7 @@ def _feed(folder: Path, config: JsonObject, settings: JsonObject) -> Feed:
 def _spec(described: JsonObject) -> InputSpec:
     said = parse_description({"input": described}).input
     tensor = InputTensor("pixel_values", (None, 3, None, None), "float32")
-    return resolve_input(tensor, said, "NCHW")[0]
+    return resolve_input(tensor, said, "NCHW").spec
 
 
 def _same(processor: Any, picture: Image.Image, spec: InputSpec) -> bool:
