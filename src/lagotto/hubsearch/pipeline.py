@@ -17,6 +17,7 @@ from lagotto.core.files import writing
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import Hits, Probe, SetAside
 from lagotto.encoders.base import Encoder
+from lagotto.encoders.canary import watched
 from lagotto.encoders.registry import load_encoder
 from lagotto.hubsearch.background import open_background
 from lagotto.hubsearch.catalogue import Catalogue
@@ -155,11 +156,11 @@ class Hub:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The hub's encoder, checked against its fingerprint."""
+        """The hub's encoder, checked against its fingerprint, and when it is used its canary."""
         given = self._encoder_given or self._manifest.encoder_spec
         loaded = load_encoder(given) if isinstance(given, str) else given
         check_encoder(self.folder, self._manifest, loaded.info)
-        return loaded
+        return watched(loaded, self._manifest.canary, f"hub {self.folder}")
 
     def set_aside(self) -> list[SetAside]:
         """Pictures that did not become probes, and why."""
@@ -176,15 +177,16 @@ class Hub:
         limits: Limits | None = None,
         progress: Progress | None = None,
     ) -> AddReport:
-        """Probes models (files, or folders that are scanned) and adds their descriptors.
+        """Probes models and adds their descriptors.
 
-        Models already in the hub, by content, are skipped; failed ones are tried again. A run that
-        was cut off is resumed by the same call.
+        `models` are files, folders that are scanned, or remote sources: `hf:ORG/NAME[@REV]`,
+        `timm:NAME`, `hf-search:key=value,...` (docs/sources.md). Models already in the hub, by
+        content, are skipped; failed ones are tried again. A run that was cut off is resumed by the
+        same call. Raises SourceError where a hub of models is out of reach.
         """
-        paths = [Path(model) for model in models]
         self._gallery = None
         return add_models(
-            self._layout, self.probe_set, paths, limits or Limits(), progress or Silent()
+            self._layout, self.probe_set, models, limits or Limits(), progress or Silent()
         )
 
     def inspect(
