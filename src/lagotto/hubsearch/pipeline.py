@@ -20,6 +20,7 @@ from lagotto.hubsearch.background import open_background
 from lagotto.hubsearch.catalogue import Catalogue
 from lagotto.hubsearch.creation import create_hub
 from lagotto.hubsearch.descriptors import standardise
+from lagotto.hubsearch.inspection import Inspection, inspect_models
 from lagotto.hubsearch.intake import AddReport, add_models, current_blocks, rebuild_blocks
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.lock import hub_lock
@@ -166,6 +167,17 @@ class Hub:
         return add_models(
             self._layout, self.probe_set, paths, limits or Limits(), progress or Silent()
         )
+
+    def inspect(
+        self,
+        models: Sequence[Path | str],
+        *,
+        limits: Limits | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[Inspection, ...]:
+        """How each model would be fed and read, and where that is from; nothing is added."""
+        paths = [Path(model) for model in models]
+        return inspect_models(self.probe_set, paths, limits or Limits(), progress or Silent())
 
     def query_vector(self, query: AnyQuery | str) -> QueryVector:
         """The values that a logit which recognises the concept would have on the probes."""

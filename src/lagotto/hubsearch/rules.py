@@ -92,6 +92,8 @@ def standard_scores(
     scores: Float[np.ndarray, "queries logits"], sample: Int64[np.ndarray, " sample"]
 ) -> Float32[np.ndarray, "queries logits"]:
     """Each query's scores minus their mean, over their standard deviation, over a sample."""
+    if not len(sample):
+        return np.zeros(scores.shape, np.float32)
     chosen = scores[:, sample].astype(np.float64)
     spread = np.maximum(chosen.std(axis=1, keepdims=True), 1e-9)
     standard = (scores - chosen.mean(axis=1, keepdims=True)) / spread
