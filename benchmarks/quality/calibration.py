@@ -34,7 +34,7 @@ from lagotto.hubsearch.confidence import (
     presence_table,
     read_curve,
 )
-from lagotto.hubsearch.coverage import COVERED
+from lagotto.hubsearch.probe_coverage import COVERED
 from lagotto.hubsearch.quality import QualityFit, quality_table
 
 SIZES = (10, 25, 50, 100, None)
@@ -79,13 +79,16 @@ def unlabelled(clues: Clues) -> Clues:
 
 
 def fit_curve(rows: np.ndarray, true: np.ndarray, group: np.ndarray, knots: int) -> dict[str, Any]:
-    """Logistic regression, and a table of held-out log odds to shares; groups are not split."""
+    """Logistic regression, and a table of held-out log odds to shares; groups are not split.
+
+    For no knots there is no table. Which curve has one was chosen by five-fold log loss.
+    """
+    model = fit_logistic(rows, true)
     held_out = np.empty(len(rows))
     for fold in range(FOLDS):
         inside = group % FOLDS == fold
         held_out[inside] = fit_logistic(rows[~inside], true[~inside]).odds(rows[inside])
-    model = fit_logistic(rows, true)
-    places, values = fit_isotonic(held_out, true, knots)
+    places, values = fit_isotonic(held_out, true, knots) if knots else ((), ())
     return {
         "weights": [round(float(weight), 5) for weight in model.weights],
         "bias": round(model.bias, 5),
@@ -105,8 +108,8 @@ def fit(trials: list[Trial]) -> dict[str, Any]:
         seen = [view(trial.clues) for trial in trials]
         hits = np.concatenate([hit_table(clues) for clues in seen])
         whole = np.concatenate([presence_table(clues) for clues in seen])
-        curves[f"{prefix}hit"] = fit_curve(hits, right, hit_group, 60)
-        curves[f"{prefix}present"] = fit_curve(whole, present, group, 20)
+        curves[f"{prefix}hit"] = fit_curve(hits, right, hit_group, 0 if prefix else 15)
+        curves[f"{prefix}present"] = fit_curve(whole, present, group, 0)
     return curves
 
 

@@ -1,6 +1,6 @@
 """Stage 5d of hub search: what is seen of the hits → how likely each is right, and any is.
 
-The calibrator is frozen: a logistic regression on a few clues, then a monotone table. It was fitted
+The calibrator is frozen: a logistic regression on a few clues, for some then a monotone table. It was fitted
 by benchmarks/quality/calibration.py on known answers, half of which were asked of hubs without a
 right one: docs/results.md says on which and how well it holds elsewhere.
 """
@@ -35,7 +35,7 @@ class Clues:
     `score` is the default rule's. `lead` and `label_lead` are the score less the rival level of
     background words and of the hub's own labels; nan where there are no such rivals. `agreement`
     is that of the function of that name, `coverage` that of
-    coverage.py.
+    probe_coverage.py.
     """
 
     score: Float64[np.ndarray, " hits"]
@@ -52,7 +52,10 @@ class Clues:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """clues @ weights + bias, through the table (knots to values), gives a probability."""
+    """clues @ weights + bias are log odds; a table (knots to values) makes a probability of them.
+
+    Without a table it is that of the log odds themselves.
+    """
 
     weights: Float64[np.ndarray, " clues"]
     bias: float
@@ -62,6 +65,8 @@ class Curve:
     def __call__(self, clues: Float64[np.ndarray, "rows clues"]) -> Float64[np.ndarray, " rows"]:
         """The probability of each row."""
         odds = clues @ self.weights + self.bias
+        if not len(self.knots):
+            return np.asarray(1.0 / (1.0 + np.exp(-odds)), dtype=np.float64)
         return np.asarray(np.interp(odds, self.knots, self.values), dtype=np.float64)
 
 
@@ -102,11 +107,17 @@ def hit_table(clues: Clues) -> Float64[np.ndarray, "hits clues"]:
 
 def presence_table(clues: Clues) -> Float64[np.ndarray, "1 clues"]:
     """The one row that `Calibrator.present` weighs, or `labelled_present`."""
-    pooled = slice(0, POOL)
-    columns = [clues.lead[0], clues.lead[pooled].mean()]
+    columns = [_any(clues.lead)]
     if clues.labelled:
-        columns += [clues.label_lead[0], clues.label_lead[pooled].mean()]
+        columns.append(_any(clues.label_lead))
     return np.array([columns])
+
+
+def _any(leads: Float64[np.ndarray, " hits"]) -> float:
+    """How far any of the pool leads: log sum exp, which one clear lead or many small ones raise."""
+    pool = leads[:POOL]
+    highest = float(pool.max())
+    return highest + float(np.log(np.exp(pool - highest).sum()))
 
 
 def agreement(
@@ -133,12 +144,12 @@ def shipped_calibrator() -> Calibrator:
 
 def read_curve(numbers: Mapping[str, Any]) -> Curve:
     """A curve from its JSON form."""
-    weights, knots, values = (np.array(numbers[key]) for key in ("weights", "knots", "values"))
+    weights, knots, values = (np.array(numbers[key], dtype=np.float64) for key in ("weights", "knots", "values"))
     return Curve(weights, float(numbers["bias"]), knots, values)
 
 
 def presence_note(text: str, presence: float) -> str | None:
-    """What to tell the user where nothing seems to recognise the concept; None if something does."""
+    """What to tell the user where nothing seems to recognise the concept; else None."""
     if presence >= PRESENT:
         return None
     return (
