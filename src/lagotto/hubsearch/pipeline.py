@@ -4,8 +4,10 @@ The order of the stages is here; probing.py runs models, search.py compares desc
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32
@@ -43,8 +45,24 @@ from lagotto.hubsearch.status import HubStatus, read_status
 from lagotto.hubsearch.verify import Damage, verify_hub
 from lagotto.hubsearch.weighing import ProbeSpace
 
+if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that call them
+    from lagotto.hubsearch.audit import ModelAudit
+    from lagotto.hubsearch.coverage import ModelCoverage
+    from lagotto.hubsearch.kindred import Kindred
+    from lagotto.hubsearch.naming import ModelDescription
+
 _OPEN_RESPONSES = 256
 """Responses files kept mapped for exact distances; each takes a file descriptor."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownResponses:
+    """A model's raw responses, by its name in the hub or by the path of a file outside it."""
+
+    name: str
+    in_hub: bool
+    values: Float32[np.ndarray, "probes logits"]
+    labels: tuple[str | None, ...]
 
 
 class Hub:
@@ -255,6 +273,35 @@ class Hub:
         check_logit(model, logit, responses.shape[1])
         return standardise(responses[:, logit : logit + 1]).values[:, 0]
 
+    def describe(
+        self, model: str, vocabulary: Sequence[str] | None = None, *, top: int = 5
+    ) -> "ModelDescription":
+        """Proposed names for each output of a model of the hub, by name, or outside it, by path.
+
+        Without a vocabulary from the common words that ship with the package.
+        """
+        from lagotto.hubsearch.naming import describe_model
+
+        return describe_model(self, self.responses_of(model), vocabulary, top=top)
+
+    def audit(self, model: str, labels: Sequence[str] | None = None) -> "ModelAudit":
+        """A model's published labels, or others given for it, against its behaviour."""
+        from lagotto.hubsearch.audit import audit_model
+
+        return audit_model(self, self.responses_of(model), labels)
+
+    def duplicates(self, progress: Progress | None = None) -> "Kindred":
+        """Models that are nearly the same, and models of one kind."""
+        from lagotto.hubsearch.kindred import find_kindred
+
+        return find_kindred(self, progress)
+
+    def cover(self, labels: Sequence[str], *, top: int = 10) -> "tuple[ModelCoverage, ...]":
+        """The models that cover a set of labels best, each with its output for every label."""
+        from lagotto.hubsearch.coverage import cover_labels
+
+        return cover_labels(self, labels, top=top)
+
     def status(self) -> HubStatus:
         """Models, logits, probes, failures with their reasons, disk."""
         return read_status(self._layout, self._manifest)
@@ -273,19 +320,21 @@ class Hub:
                 path.unlink(missing_ok=True)
             rebuild_blocks(self._layout, catalogue.models("done"), self.probe_digest)
 
-    def _logit_vector(self, query: LogitQuery) -> QueryVector:
+    def responses_of(self, model: str) -> KnownResponses:
         """Of a model in the hub by name, else of a model file, which is probed for the occasion."""
         with Catalogue(self._layout.catalogue) as catalogue:
-            outside = not catalogue.has(query.model) and Path(query.model).exists()
-            itself = None if outside else (catalogue.find(query.model).name, query.index)
-        if outside:
-            responses = probe_outside(
-                Path(query.model), self.probe_set, self._layout.cache, Limits()
-            )
-        else:
-            responses = self.responses(query.model)
-        check_logit(query.model, query.index, responses.shape[1])
-        return logit_vector(query, responses[:, query.index], itself)
+            outside = not catalogue.has(model) and Path(model).exists()
+            name = None if outside else catalogue.find(model).name
+        if name is not None:
+            return KnownResponses(name, True, self.responses(name), self.labels(name))
+        values = probe_outside(Path(model), self.probe_set, self._layout.cache, Limits())
+        return KnownResponses(model, False, values, (None,) * values.shape[1])
+
+    def _logit_vector(self, query: LogitQuery) -> QueryVector:
+        known = self.responses_of(query.model)
+        check_logit(query.model, query.index, known.values.shape[1])
+        itself = (known.name, query.index) if known.in_hub else None
+        return logit_vector(query, known.values[:, query.index], itself)
 
     def _read(self, digest: str) -> Responses:
         return read_responses(self._layout.responses_of(digest), self.probe_digest)
