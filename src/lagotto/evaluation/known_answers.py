@@ -15,8 +15,8 @@ from lagotto.encoders.base import Encoder
 from lagotto.evaluation.raw_responses import RawResponses
 from lagotto.hubsearch.background import embed_background
 from lagotto.hubsearch.confidence import LABEL_RIVALS, POOL, WORD_RIVALS, Clues, agreement
-from lagotto.hubsearch.probe_coverage import coverage
 from lagotto.hubsearch.descriptors import standardise
+from lagotto.hubsearch.probe_coverage import coverage
 from lagotto.hubsearch.projection import project, projector
 from lagotto.hubsearch.rivals import Rivals, measure_rivals, rival_level
 from lagotto.hubsearch.rules import (

@@ -1,8 +1,8 @@
 """Stage 5d of hub search: what is seen of the hits → how likely each is right, and any is.
 
-The calibrator is frozen: a logistic regression on a few clues, for some then a monotone table. It was fitted
-by benchmarks/quality/calibration.py on known answers, half of which were asked of hubs without a
-right one: docs/results.md says on which and how well it holds elsewhere.
+The calibrator is frozen: a logistic regression on a few clues, and for some of its answers a
+monotone table. It was fitted by benchmarks/quality/calibration.py on known answers, half of which
+were asked of hubs without a right one: docs/results.md says on which, and how well it holds.
 """
 
 import json
@@ -30,7 +30,7 @@ PRESENT = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Clues:
-    """What is seen of hits, best first; the first POOL of them are judged together too.
+    """What is seen of hits; the first `pool` of them are the best ones, and judged together too.
 
     `score` is the default rule's. `lead` and `label_lead` are the score less the rival level of
     background words and of the hub's own labels; nan where there are no such rivals. `agreement`
@@ -43,6 +43,7 @@ class Clues:
     label_lead: Float64[np.ndarray, " hits"]
     agreement: Float64[np.ndarray, " hits"]
     coverage: float
+    pool: int = POOL
 
     @property
     def labelled(self) -> bool:
@@ -91,7 +92,7 @@ class Calibrator:
 
 def hit_table(clues: Clues) -> Float64[np.ndarray, "hits clues"]:
     """One row a hit, the columns that `Calibrator.hit` weighs, or `labelled_hit`."""
-    pooled = slice(0, POOL)
+    pooled = slice(0, clues.pool)
     columns = [
         clues.score,
         clues.lead,
@@ -107,29 +108,30 @@ def hit_table(clues: Clues) -> Float64[np.ndarray, "hits clues"]:
 
 def presence_table(clues: Clues) -> Float64[np.ndarray, "1 clues"]:
     """The one row that `Calibrator.present` weighs, or `labelled_present`."""
-    columns = [_any(clues.lead)]
+    pooled = slice(0, clues.pool)
+    columns = [_any(clues.lead[pooled])]
     if clues.labelled:
-        columns.append(_any(clues.label_lead))
+        columns.append(_any(clues.label_lead[pooled]))
     return np.array([columns])
 
 
 def _any(leads: Float64[np.ndarray, " hits"]) -> float:
-    """How far any of the pool leads: log sum exp, which one clear lead or many small ones raise."""
-    pool = leads[:POOL]
-    highest = float(pool.max())
-    return highest + float(np.log(np.exp(pool - highest).sum()))
+    """How far any hit leads: log sum exp, which one clear lead or many small ones raise."""
+    highest = float(leads.max())
+    return highest + float(np.log(np.exp(leads - highest).sum()))
 
 
 def agreement(
-    descriptors: Float32[np.ndarray, "probes hits"], owners: Int64[np.ndarray, " hits"]
+    descriptors: Float32[np.ndarray, "probes hits"],
+    owners: Int64[np.ndarray, " hits"],
+    pool: int = POOL,
 ) -> Float64[np.ndarray, " hits"]:
-    """Mean correlation of each hit with those of the first POOL that are of other models.
+    """Mean correlation of each hit with those of the first `pool` that are of other models.
 
     `owners` tells the hits' models apart. 0 for a hit that no other model's can be compared with.
     """
-    pool = descriptors[:, :POOL]
-    correlations = descriptors.T @ pool / len(descriptors)
-    others = owners[:, None] != owners[None, :POOL]
+    correlations = descriptors.T @ descriptors[:, :pool] / len(descriptors)
+    others = owners[:, None] != owners[None, :pool]
     total = np.where(others, correlations, 0.0).sum(axis=1)
     return np.asarray(total / np.maximum(others.sum(axis=1), 1), dtype=np.float64)
 
@@ -144,7 +146,9 @@ def shipped_calibrator() -> Calibrator:
 
 def read_curve(numbers: Mapping[str, Any]) -> Curve:
     """A curve from its JSON form."""
-    weights, knots, values = (np.array(numbers[key], dtype=np.float64) for key in ("weights", "knots", "values"))
+    weights, knots, values = (
+        np.array(numbers[key], dtype=np.float64) for key in ("weights", "knots", "values")
+    )
     return Curve(weights, float(numbers["bias"]), knots, values)
 
 

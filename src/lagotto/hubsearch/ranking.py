@@ -123,6 +123,20 @@ class Gallery:
             found[mine] = block.directions_of(local)
         return found
 
+    def descriptors(
+        self, columns: Int64[np.ndarray, " columns"]
+    ) -> Float32[np.ndarray, "probes columns"]:
+        """The descriptors of some logits on all probes, as the blocks hold them (8 bits)."""
+        found = np.empty((self.blocks[0].values.shape[0], len(columns)), np.float32)
+        for block, mine, local in self._by_block(columns):
+            found[:, mine] = block.values[:, local] * block.steps[local]
+        return found
+
+    def outputs(self, owners: Int64[np.ndarray, " owners"]) -> Int64[np.ndarray, " owners"]:
+        """How many outputs some models have, by their places in `firsts`."""
+        widths = np.diff(np.append(self.firsts, len(self.steps)))
+        return np.asarray(widths[owners], dtype=np.int64)
+
     def _by_block(
         self, columns: Int64[np.ndarray, " columns"]
     ) -> list[tuple[Block, np.ndarray, Int64[np.ndarray, " local"]]]:
