@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +26,10 @@ from lagotto.evaluation.reliability import (
     reliability,
     spearman,
 )
-from lagotto.hubsearch.confidence import (
-    PRESENT,
-    Calibrator,
-    Clues,
-    hit_table,
-    presence_table,
-    read_curve,
-)
+from lagotto.hubsearch.confidence import PRESENT, Calibrator, any_lead, hit_table, read_curve
 from lagotto.hubsearch.probe_coverage import COVERED
 from lagotto.hubsearch.quality import QualityFit, quality_table
+from lagotto.hubsearch.rules import default_scores
 
 SIZES = (10, 25, 50, 100, None)
 FOLDS = 5
@@ -73,11 +67,6 @@ def halves(world: World) -> tuple[Half, Half]:
     )
 
 
-def unlabelled(clues: Clues) -> Clues:
-    """The same hits seen without the hub's labels."""
-    return replace(clues, label_lead=np.full_like(clues.lead, np.nan))
-
-
 def fit_curve(rows: np.ndarray, true: np.ndarray, group: np.ndarray, knots: int) -> dict[str, Any]:
     """Logistic regression, and a table of held-out log odds to shares; groups are not split.
 
@@ -98,19 +87,17 @@ def fit_curve(rows: np.ndarray, true: np.ndarray, group: np.ndarray, knots: int)
 
 
 def fit(trials: list[Trial]) -> dict[str, Any]:
-    """The four curves of a calibrator."""
+    """The curves of a calibrator."""
     hit_group = np.concatenate([[trial.concept] * len(trial.right) for trial in trials])
     group = np.array([trial.concept for trial in trials])
     right = np.concatenate([trial.right for trial in trials])
     present = np.array([trial.present for trial in trials])
-    curves = {}
-    for prefix, view in (("", unlabelled), ("labelled_", lambda clues: clues)):
-        seen = [view(trial.clues) for trial in trials]
-        hits = np.concatenate([hit_table(clues) for clues in seen])
-        whole = np.concatenate([presence_table(clues) for clues in seen])
-        curves[f"{prefix}hit"] = fit_curve(hits, right, hit_group, 0 if prefix else 15)
-        curves[f"{prefix}present"] = fit_curve(whole, present, group, 0)
-    return curves
+    rows = np.concatenate([hit_table(trial.clues) for trial in trials])
+    leads = np.array([[any_lead(trial.clues.lead)] for trial in trials])
+    return {
+        "hit": fit_curve(rows, right, hit_group, 15),
+        "present": fit_curve(leads, present, group, 0),
+    }
 
 
 def read_calibrator(curves: dict[str, Any]) -> Calibrator:
@@ -149,8 +136,8 @@ def presence_figures(trials: list[Trial], calibrator: Calibrator) -> dict[str, A
     ways = {
         "score of the first hit": lambda trial: trial.clues.score[0],
         "chance (before)": lambda trial: chance_confidence(trial)[0],
-        "presence, behaviour only": lambda trial: calibrator.presence(unlabelled(trial.clues)),
         "presence": lambda trial: calibrator.presence(trial.clues),
+        "lead over the hub's own labels (not shipped)": lambda trial: any_lead(trial.label_lead),
     }
     present = np.array([trial.present for trial in trials])
     sizes = np.array([trial.drawn for trial in trials])
@@ -172,14 +159,11 @@ def presence_figures(trials: list[Trial], calibrator: Calibrator) -> dict[str, A
 
 
 def confidence_figures(trials: list[Trial], calibrator: Calibrator) -> dict[str, Any]:
-    """Reliability of hits: what was shown before, and the calibrator with and without labels."""
+    """Reliability of hits: what was shown before, and the confidence."""
     right = np.stack([trial.right for trial in trials])
     shown = {
         "chance (before)": np.stack([chance_confidence(trial) for trial in trials]),
-        "behaviour only": np.stack(
-            [calibrator.confidence(unlabelled(trial.clues)) for trial in trials]
-        ),
-        "default": np.stack([calibrator.confidence(trial.clues) for trial in trials]),
+        "confidence": np.stack([calibrator.confidence(trial.clues) for trial in trials]),
     }
     return {
         name: {
@@ -250,6 +234,41 @@ def quality_figures(
     }
 
 
+def hubness_figures(part: Half) -> dict[str, Any]:
+    """Corrections of scores by those of the background words on the same logit, all models.
+
+    Top-1 of concepts that are known, and AUROC of the first hit's score, present against absent.
+    """
+    world = part.world
+    columns = np.flatnonzero(np.isin(world.owner, part.models))
+    gallery = world.descriptors[:, columns]
+    words = default_scores(world.space, world.space.background, gallery)
+    asked = default_scores(world.space, world.embeddings[part.concepts], gallery)
+    highest = np.sort(words, axis=0)
+    mean, spread = words.mean(axis=0), words.std(axis=0)
+    ways = {
+        "none": asked,
+        "z-score": (asked - mean) / spread,
+        "CSLS, 10 nearest words": 2 * asked - highest[-10:].mean(axis=0),
+        "NNN, 64 nearest words, weight 0.5": asked - 0.5 * highest[-64:].mean(axis=0),
+    }
+    knows = world.knows[:, part.concepts]
+    rows = {}
+    for name, scores in ways.items():
+        right, firsts = [], []
+        for row, concept in enumerate(part.concepts):
+            stranger = ~knows[world.owner[columns], row]
+            right.append(world.concept[columns[scores[row].argmax()]] == concept)
+            firsts.append((scores[row].max(), scores[row][stranger].max()))
+        first = np.array(firsts).T
+        true = np.arange(first.size) < first.shape[1]
+        rows[name] = {
+            "top1": round(float(np.mean(right)), 4),
+            "presence_auroc": round(auroc(first.ravel(), true), 4),
+        }
+    return rows
+
+
 def fit_all(parts: list[Half]) -> dict[str, Any]:
     """Everything that is shipped, from the first halves."""
     drawn = [(part.world, part.trials(seed)) for seed, part in enumerate(parts)]
@@ -276,6 +295,7 @@ def report(part: Half, numbers: dict[str, Any], photos: int) -> tuple[dict[str, 
         "presence": presence_figures(trials, calibrator),
         "confidence": confidence_figures(trials, calibrator),
         "quality": quality_figures(part.world, whole, calibrator, quality, photos),
+        "hubness": hubness_figures(part),
     }, trials
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 from lagotto.encoders.base import Encoder
 from lagotto.evaluation.raw_responses import RawResponses
 from lagotto.hubsearch.background import embed_background
-from lagotto.hubsearch.confidence import LABEL_RIVALS, POOL, WORD_RIVALS, Clues, agreement
+from lagotto.hubsearch.confidence import POOL, WORD_RIVALS, Clues, agreement
 from lagotto.hubsearch.descriptors import standardise
 from lagotto.hubsearch.probe_coverage import coverage
 from lagotto.hubsearch.projection import project, projector
@@ -62,7 +62,8 @@ class Trial:
     """One concept asked of one hub: its best POOL hits.
 
     `drawn` is how many models the hub was drawn to have, 0 for all; `right` tells the hits whose
-    label is the concept; `chance` has the scores of a sample of the hub.
+    label is the concept; `label_lead` is the score less that of the best other label of the hub;
+    `chance` has the scores of a sample of the hub.
     """
 
     concept: int
@@ -71,6 +72,7 @@ class Trial:
     columns: Int64[np.ndarray, " hits"]
     right: Bool[np.ndarray, " hits"]
     clues: Clues
+    label_lead: Float64[np.ndarray, " hits"]
     chance: Float32[np.ndarray, " sample"]
     logits: int
 
@@ -160,7 +162,16 @@ def _trial(
     candidates = np.argpartition(-first, kept - 1)[:kept]
     best = candidates[np.argsort(-total[candidates], kind="stable")[:POOL]]
     hits = columns[best]
-    clues = clues_of(world, concept, hits, total[best], words, labels)
+    embedding = world.embeddings[concept]
+    descriptors, directions = world.descriptors[:, hits], world.directions[hits]
+    scores = total[best].astype(np.float64)
+    clues = Clues(
+        scores,
+        scores - rival_level(words, embedding, descriptors, directions, WORD_RIVALS),
+        agreement(descriptors, world.owner[hits]),
+        coverage(world.space, embedding),
+    )
+    label_lead = scores - rival_level(labels, embedding, descriptors, directions, 1)
     return Trial(
         concept,
         present,
@@ -168,27 +179,7 @@ def _trial(
         hits,
         world.concept[hits] == concept,
         clues,
+        label_lead,
         total[sample],
         len(columns),
-    )
-
-
-def clues_of(
-    world: World,
-    concept: int,
-    hits: Int64[np.ndarray, " hits"],
-    scores: Float32[np.ndarray, " hits"],
-    words: Rivals,
-    labels: Rivals,
-) -> Clues:
-    """What a search sees of some hits, best first."""
-    embedding = world.embeddings[concept]
-    descriptors, directions = world.descriptors[:, hits], world.directions[hits]
-    wide = scores.astype(np.float64)
-    return Clues(
-        wide,
-        wide - rival_level(words, embedding, descriptors, directions, WORD_RIVALS),
-        wide - rival_level(labels, embedding, descriptors, directions, LABEL_RIVALS),
-        agreement(descriptors, world.owner[hits]),
-        coverage(world.space, embedding),
     )

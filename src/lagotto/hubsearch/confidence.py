@@ -21,9 +21,6 @@ POOL = 10
 WORD_RIVALS = 5
 """Background words whose mean score a hit is measured against."""
 
-LABEL_RIVALS = 1
-"""Labels published in the hub whose mean score a hit is measured against."""
-
 PRESENT = 0.3
 """Presence below which nothing in the hub seems to recognise a concept; see docs/results.md."""
 
@@ -32,23 +29,15 @@ PRESENT = 0.3
 class Clues:
     """What is seen of hits; the first `pool` of them are the best ones, and judged together too.
 
-    `score` is the default rule's. `lead` and `label_lead` are the score less the rival level of
-    background words and of the hub's own labels; nan where there are no such rivals. `agreement`
-    is that of the function of that name, `coverage` that of
-    probe_coverage.py.
+    `score` is the default rule's, `lead` the score less the rival level of the background words.
+    `agreement` is that of the function of that name, `coverage` that of probe_coverage.py.
     """
 
     score: Float64[np.ndarray, " hits"]
     lead: Float64[np.ndarray, " hits"]
-    label_lead: Float64[np.ndarray, " hits"]
     agreement: Float64[np.ndarray, " hits"]
     coverage: float
     pool: int = POOL
-
-    @property
-    def labelled(self) -> bool:
-        """Whether the hub's own labels were rivals too."""
-        return bool(np.isfinite(self.label_lead).all())
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,49 +62,35 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Calibrator:
-    """Curves for a hit and for presence, where labels are rivals too and where they are not."""
+    """The curves for a hit and for presence."""
 
     hit: Curve
     present: Curve
-    labelled_hit: Curve
-    labelled_present: Curve
 
     def confidence(self, clues: Clues) -> Float64[np.ndarray, " hits"]:
         """For each hit, the share of such hits that are right."""
-        return (self.labelled_hit if clues.labelled else self.hit)(hit_table(clues))
+        return self.hit(hit_table(clues))
 
     def presence(self, clues: Clues) -> float:
         """How likely it is that any logit of the hub recognises the concept."""
-        curve = self.labelled_present if clues.labelled else self.present
-        return float(curve(presence_table(clues))[0])
+        return float(self.present(np.array([[any_lead(clues.lead[: clues.pool])]]))[0])
 
 
 def hit_table(clues: Clues) -> Float64[np.ndarray, "hits clues"]:
-    """One row a hit, the columns that `Calibrator.hit` weighs, or `labelled_hit`."""
-    pooled = slice(0, clues.pool)
+    """One row a hit: the columns that `Calibrator.hit` weighs."""
+    pooled_lead = clues.lead[: clues.pool].mean()
     columns = [
         clues.score,
+        clues.score - clues.score[0],
         clues.lead,
-        np.full_like(clues.lead, clues.lead[pooled].mean()),
+        np.full_like(clues.lead, pooled_lead),
         clues.agreement,
         np.full_like(clues.lead, np.log(max(clues.coverage, 1e-6))),
     ]
-    if clues.labelled:
-        pooled_lead = clues.label_lead[pooled].mean()
-        columns += [clues.label_lead, np.full_like(clues.lead, pooled_lead)]
     return np.stack(columns, axis=1)
 
 
-def presence_table(clues: Clues) -> Float64[np.ndarray, "1 clues"]:
-    """The one row that `Calibrator.present` weighs, or `labelled_present`."""
-    pooled = slice(0, clues.pool)
-    columns = [_any(clues.lead[pooled])]
-    if clues.labelled:
-        columns.append(_any(clues.label_lead[pooled]))
-    return np.array([columns])
-
-
-def _any(leads: Float64[np.ndarray, " hits"]) -> float:
+def any_lead(leads: Float64[np.ndarray, " hits"]) -> float:
     """How far any hit leads: log sum exp, which one clear lead or many small ones raise."""
     highest = float(leads.max())
     return highest + float(np.log(np.exp(leads - highest).sum()))

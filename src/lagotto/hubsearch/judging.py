@@ -4,8 +4,7 @@ Puts the clues together: rivals, agreement, coverage → confidence, presence, q
 made once a hub; what is costly about it is kept in the hub's folder.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -18,14 +17,12 @@ from lagotto.core.errors import HubError
 from lagotto.encoders.base import Encoder
 from lagotto.hubsearch.background import background_words
 from lagotto.hubsearch.confidence import (
-    LABEL_RIVALS,
     WORD_RIVALS,
     Clues,
     agreement,
     presence_note,
     shipped_calibrator,
 )
-from lagotto.hubsearch.label_text import readable_label
 from lagotto.hubsearch.probe_coverage import coverage, coverage_note
 from lagotto.hubsearch.quality import expected_quality, quality_table
 from lagotto.hubsearch.ranking import Gallery
@@ -36,13 +33,6 @@ from lagotto.hubsearch.weighing import ProbeSpace
 FORMAT = "lagotto-rivals"
 VERSION = 1
 
-FEWEST_LABELS = 50
-"""Different labels from which a hub's own labels are rivals; half its logits must have one."""
-
-MOST_LABELS = 2048
-"""Labels that are rivals at most, the most frequent ones."""
-
-_BATCH = 256
 _PARTS = ("embeddings", "probes", "weights", "sum_mean", "sum_std", "along_mean", "along_std")
 
 
@@ -72,7 +62,6 @@ class Judge:
     space: ProbeSpace
     gallery: Gallery
     words: Rivals
-    labels: Rivals | None
 
     def judge(
         self,
@@ -89,15 +78,10 @@ class Judge:
         columns, places = np.unique(np.concatenate([pool, hits]), return_inverse=True)
         found, directions = self.gallery.descriptors(columns), self.gallery.directions(columns)
         lead = scores - rival_level(self.words, concept, found, directions, WORD_RIVALS)[places]
-        label_lead = np.full_like(lead, np.nan)
-        if self.labels is not None:
-            level = rival_level(self.labels, concept, found, directions, LABEL_RIVALS)
-            label_lead = scores - level[places]
         owners = self.gallery.owners(columns)
         clues = Clues(
             scores,
             lead,
-            label_lead,
             agreement(found[:, places], owners[places], len(pool)),
             coverage(self.space, concept),
             len(pool),
@@ -115,46 +99,22 @@ class Judge:
         )
 
 
-def rival_labels(labels: Sequence[Sequence[str | None]]) -> tuple[str, ...]:
-    """The labels of a hub (one list a model) that are rivals; none where too few are known."""
-    flat = [label for each in labels for label in each]
-    named = [readable_label(label) for label in flat if label is not None]
-    counts = Counter(label for label in named if any(letter.isalpha() for letter in label))
-    if len(counts) < FEWEST_LABELS or 2 * counts.total() < len(flat):
-        return ()
-    ordered = sorted(counts, key=lambda label: (-counts[label], label))
-    return tuple(ordered[:MOST_LABELS])
-
-
 def open_judge(
     path: Path, space: ProbeSpace, encoder: Encoder, gallery: Gallery, probe_digest: str
 ) -> Judge:
     """The judge of a hub; its rivals are kept in `path`, and made first where they are not there.
 
-    A folder that cannot be written costs a second or two again each time, and nothing else.
+    A folder that cannot be written costs about a second again each time, and nothing else.
     """
-    labels = rival_labels([gallery.labels(digest) for digest in gallery.digests])
-    parts = (probe_digest, encoder.info.fingerprint, encoder.info.prompt_template)
-    told = [*parts, *background_words(), *labels, *gallery.digests]
-    wanted = sha256("\n".join(told).encode()).hexdigest()
+    info = encoder.info
+    made_of = [probe_digest, info.fingerprint, info.prompt_template, *background_words()]
+    wanted = sha256("\n".join([*made_of, *gallery.digests]).encode()).hexdigest()
     rivals = _read(path, wanted, space)
     if rivals is None:
-        rivals = _measured(space, encoder, gallery, labels)
+        sample = gallery.descriptors(gallery.sample)
+        rivals = measure_rivals(space, space.background, sample)
         _write(path, wanted, rivals)
-    known = np.arange(len(rivals.embeddings)) < len(space.background)
-    return Judge(space, gallery, rivals.subset(known), rivals.subset(~known) if labels else None)
-
-
-def _measured(
-    space: ProbeSpace, encoder: Encoder, gallery: Gallery, labels: Sequence[str]
-) -> Rivals:
-    prompts = [encoder.info.prompt_template.replace("{}", label) for label in labels]
-    parts = [
-        encoder.embed_texts(prompts[first : first + _BATCH])
-        for first in range(0, len(prompts), _BATCH)
-    ]
-    words = np.concatenate([space.background, *parts])
-    return measure_rivals(space, words, gallery.descriptors(gallery.sample))
+    return Judge(space, gallery, rivals)
 
 
 def _read(path: Path, wanted: str, space: ProbeSpace) -> Rivals | None:

@@ -103,21 +103,24 @@ def rival_level(
     Words that mean the concept itself (a unit embedding) are left out. Of few words all count; of
     none the level is nan.
     """
-    foreign = np.flatnonzero(rivals.embeddings @ concept < SAME_WORD)
-    if not len(foreign):
+    cosines = rivals.embeddings @ np.concatenate([directions, concept[None]]).T
+    same = cosines[:, -1] >= SAME_WORD
+    others = int((~same).sum())
+    if not others:
         return np.full(len(directions), np.nan, np.float32)
-    along = (rivals.embeddings[foreign] @ directions.T) - (directions @ rivals.origin)
-    along -= rivals.along_mean[foreign, None]
-    along /= rivals.along_std[foreign, None]
-    kept = min(SHORTLIST, len(foreign))
+    along = cosines[:, :-1] - directions @ rivals.origin
+    along -= rivals.along_mean[:, None]
+    along /= rivals.along_std[:, None]
+    along[same] = -np.inf
+    kept = min(SHORTLIST, others)
     short = np.argpartition(-along, kept - 1, axis=0)[:kept]
     levels = np.empty(len(directions), np.float32)
     for hit in range(len(directions)):
-        chosen = foreign[short[:, hit]]
+        chosen = short[:, hit]
         seen = descriptors[rivals.probes[chosen], hit]
         sums = np.einsum("wk,wk->w", rivals.weights[chosen], seen)
         first = (sums - rivals.sum_mean[chosen]) / rivals.sum_std[chosen]
-        total = first + np.float32(DIRECTION_SHARE) * along[short[:, hit], hit]
+        total = first + np.float32(DIRECTION_SHARE) * along[chosen, hit]
         top = min(count, kept)
         levels[hit] = np.partition(total, kept - top)[kept - top :].mean()
     return levels
