@@ -29,7 +29,8 @@ from lagotto.evaluation.reliability import (
 from lagotto.hubsearch.confidence import PRESENT, Calibrator, any_lead, hit_table, read_curve
 from lagotto.hubsearch.probe_coverage import COVERED
 from lagotto.hubsearch.quality import QualityFit, quality_table
-from lagotto.hubsearch.rules import default_scores
+from lagotto.hubsearch.rules import DEFAULT_K, DIRECTION_SHARE, sample_columns, standard_scores
+from lagotto.hubsearch.weighing import surest, text_weights
 
 SIZES = (10, 25, 50, 100, None)
 FOLDS = 5
@@ -234,6 +235,15 @@ def quality_figures(
     }
 
 
+def plain_scores(world: World, columns: np.ndarray, concepts: np.ndarray) -> np.ndarray:
+    """The default rule on all of some logits, none of them left out as no candidate."""
+    shares = np.stack([surest(row, DEFAULT_K) for row in text_weights(world.space, concepts)])
+    sums = shares @ world.descriptors[:, columns]
+    along = (concepts - world.space.background_mean) @ world.directions[columns].T
+    sample = sample_columns(np.arange(len(columns)))
+    return standard_scores(sums, sample) + DIRECTION_SHARE * standard_scores(along, sample)
+
+
 def hubness_figures(part: Half) -> dict[str, Any]:
     """Corrections of scores by those of the background words on the same logit, all models.
 
@@ -241,9 +251,8 @@ def hubness_figures(part: Half) -> dict[str, Any]:
     """
     world = part.world
     columns = np.flatnonzero(np.isin(world.owner, part.models))
-    gallery = world.descriptors[:, columns]
-    words = default_scores(world.space, world.space.background, gallery)
-    asked = default_scores(world.space, world.embeddings[part.concepts], gallery)
+    words = plain_scores(world, columns, world.space.background)
+    asked = plain_scores(world, columns, world.embeddings[part.concepts])
     highest = np.sort(words, axis=0)
     mean, spread = words.mean(axis=0), words.std(axis=0)
     ways = {

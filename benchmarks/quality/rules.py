@@ -19,12 +19,12 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-from lagotto.evaluation.logit_table import LogitTable, hub_table, responses_table
 
 import lagotto
 from lagotto.core.vectors import unit_rows
 from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.intervals import mean_interval
+from lagotto.evaluation.logit_table import LogitTable, hub_table, responses_table
 from lagotto.evaluation.raw_responses import read_raw_responses
 from lagotto.evaluation.retrieval import read_truth
 from lagotto.hubsearch.background import embed_background

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lagotto.cli.cover import print_cover
-from lagotto.cli.hub import HUB, JSON, QUIET
+from lagotto.cli.hub import HUB, JSON, QUIET, bar
 from lagotto.cli.output import notice, print_json, print_line, print_table, printable
 from lagotto.core.errors import UsageError
 
@@ -57,6 +57,9 @@ def search(
     rule: str = typer.Option(
         "default", help="default, paper (ProbeLog's distance), or full-query (its baseline)."
     ),
+    behaviour_only: bool = typer.Option(
+        False, "--behaviour-only", help="Do not read published labels; they are still shown."
+    ),
     explain: Path | None = typer.Option(
         None, metavar="FILE.png", help="Show the probes that decided; write a contact sheet here."
     ),
@@ -82,7 +85,15 @@ def search(
         return
     vector = opened.query_vector(_query(text, logit, image))
     started = time.perf_counter()
-    found = opened.nearest(vector, top=top, k=k, by_model=by_model, rule=rule)
+    found = opened.nearest(
+        vector,
+        top=top,
+        k=k,
+        by_model=by_model,
+        rule=rule,
+        behaviour_only=behaviour_only,
+        progress=bar(quiet),
+    )
     elapsed_s = time.perf_counter() - started
     for note in () if quiet else found.notes:
         notice(f"note: {printable(note)}")

@@ -89,10 +89,13 @@ def fit(
     """
     total = np.zeros((len(names.standing), gallery.shape[1]), np.float32)
     for reading in (_on_names_probes, _on_outputs_probes):
-        usual_words = _moments(reading(surroundings.words, gallery), axis=0)
-        elsewhere_words = _moments(reading(surroundings.words, surroundings.outputs), axis=0)
-        elsewhere = _apply(reading(names, surroundings.outputs), elsewhere_words)
-        here = _apply(reading(names, gallery), usual_words)
+        here = _apply(
+            reading(names, gallery), _moments(reading(surroundings.words, gallery), axis=0)
+        )
+        elsewhere = here
+        if surroundings.outputs is not gallery:
+            usual = _moments(reading(surroundings.words, surroundings.outputs), axis=0)
+            elsewhere = _apply(reading(names, surroundings.outputs), usual)
         total += _apply(here, _moments(elsewhere, axis=1))
     return total / 2
 

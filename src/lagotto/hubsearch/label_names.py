@@ -13,13 +13,10 @@ from jaxtyping import Float32, Float64, Int64
 
 _WORD = re.compile(r"[^\W_]+")
 _SHORTEST_PLURAL = 4
+_NEARLY = 0.9
 
 NAME_SHARE = 3.0
 """What a name that is the concept's own adds to a score, in noise thresholds of the hub."""
-
-CONTRADICTED_FROM = 4.0
-"""Standard deviations by which another output of the model must fit the concept better, itself
-above the noise of the hub, for behaviour to contradict a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +94,15 @@ def name_scores(
 
     `behaviour` are the standardised scores of all logits, `firsts` the first column of each model,
     `threshold` the hub's noise. A name counts by the square of its likeness and by its trust, and
-    not at all where another output of the same model plainly answers the concept instead.
+    not at all where behaviour contradicts it: another output of the same model answers the concept,
+    above the hub's noise or nearly best of all, and by more than the noise better than the named.
     """
     best = np.maximum.reduceat(behaviour, firsts) if len(firsts) else behaviour
     owners = np.searchsorted(firsts, named.columns, side="right") - 1
     rival = best[owners]
-    contradicted = (rival > threshold) & (rival - behaviour[named.columns] > CONTRADICTED_FROM)
+    behind = rival - behaviour[named.columns]
+    answered = min(threshold, _NEARLY * float(best.max()))  # in a small hub scores are bounded
+    contradicted = (rival > answered) & (behind > threshold)
     share = np.square(named.likeness.astype(np.float64)) * named.trust
     return np.asarray(np.where(contradicted, 0.0, NAME_SHARE * threshold * share))
 

@@ -4,7 +4,7 @@ The order of the stages is here; probing.py runs models, search.py compares desc
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from lagotto.core.files import writing
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import Hits, Probe, SetAside
 from lagotto.encoders.base import Encoder
+from lagotto.encoders.canary import watched
 from lagotto.encoders.registry import load_encoder
 from lagotto.hubsearch.background import open_background
 from lagotto.hubsearch.catalogue import Catalogue
@@ -51,6 +52,7 @@ if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that ca
     from lagotto.hubsearch.audit import ModelAudit
     from lagotto.hubsearch.coverage import ModelCoverage
     from lagotto.hubsearch.kindred import Kindred
+    from lagotto.hubsearch.label_trust import LabelTrust
     from lagotto.hubsearch.naming import ModelDescription
 
 _OPEN_RESPONSES = 256
@@ -157,11 +159,11 @@ class Hub:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The hub's encoder, checked against its fingerprint."""
+        """The hub's encoder, checked against its fingerprint, and when it is used its canary."""
         given = self._encoder_given or self._manifest.encoder_spec
         loaded = load_encoder(given) if isinstance(given, str) else given
         check_encoder(self.folder, self._manifest, loaded.info)
-        return loaded
+        return watched(loaded, self._manifest.canary, f"hub {self.folder}")
 
     def set_aside(self) -> list[SetAside]:
         """Pictures that did not become probes, and why."""
@@ -178,15 +180,16 @@ class Hub:
         limits: Limits | None = None,
         progress: Progress | None = None,
     ) -> AddReport:
-        """Probes models (files, or folders that are scanned) and adds their descriptors.
+        """Probes models and adds their descriptors.
 
-        Models already in the hub, by content, are skipped; failed ones are tried again. A run that
-        was cut off is resumed by the same call.
+        `models` are files, folders that are scanned, or remote sources: `hf:ORG/NAME[@REV]`,
+        `timm:NAME`, `hf-search:key=value,...` (docs/sources.md). Models already in the hub, by
+        content, are skipped; failed ones are tried again. A run that was cut off is resumed by the
+        same call. Raises SourceError where a hub of models is out of reach.
         """
-        paths = [Path(model) for model in models]
         self._gallery = None
         return add_models(
-            self._layout, self.probe_set, paths, limits or Limits(), progress or Silent()
+            self._layout, self.probe_set, models, limits or Limits(), progress or Silent()
         )
 
     def inspect(
@@ -220,9 +223,17 @@ class Hub:
         k: int | None = None,
         by_model: bool = False,
         rule: str = "default",
+        behaviour_only: bool = False,
+        progress: Progress | None = None,
     ) -> Hits:
         """The logits that answer a query vector; see `search`."""
         name = checked_rule(rule)
+        if name == "default" and not behaviour_only and any(c.text for c in vector.concepts):
+            from lagotto.hubsearch.label_trust import with_names
+
+            vector = replace(
+                vector, concepts=with_names(self, vector.concepts, progress or Silent())
+            )
         return find_logits(
             self.gallery(),
             vector,
@@ -241,15 +252,27 @@ class Hub:
         k: int | None = None,
         by_model: bool = False,
         rule: str = "default",
+        behaviour_only: bool = False,
+        progress: Progress | None = None,
     ) -> Hits:
         """The logits that behave most like the concept; a string is a text query.
 
         `k` is the number of probes that decide (default 50, or all of a smaller hub; a known logit
         is compared on all); `by_model` keeps the best logit of each model; `rule` is "default",
-        "paper" or "full-query". Raises UsageError for what the hub cannot answer.
+        "paper" or "full-query". With the default rule published labels that say a text's words
+        count too, as far as behaviour does not contradict them, unless `behaviour_only`. Raises
+        UsageError for what the hub cannot answer.
         """
         vector = self.query_vector(query)
-        return self.nearest(vector, top=top, k=k, by_model=by_model, rule=rule)
+        return self.nearest(
+            vector,
+            top=top,
+            k=k,
+            by_model=by_model,
+            rule=rule,
+            behaviour_only=behaviour_only,
+            progress=progress,
+        )
 
     def gallery(self) -> Gallery:
         """Everything that can be found; blocks that are out of date are rebuilt first."""
@@ -287,6 +310,23 @@ class Hub:
         """The published label of each logit, None where there is none; UsageError as above."""
         with Catalogue(self._layout.catalogue) as catalogue:
             return catalogue.logit_labels(catalogue.find(model).digest)
+
+    def labelled(self, words: Sequence[str]) -> tuple[tuple[str, int, str], ...]:
+        """(model, logit, label) of every published label that holds any of some words."""
+        with Catalogue(self._layout.catalogue) as catalogue:
+            return catalogue.labelled(words)
+
+    def digest_of(self, model: str) -> str:
+        """The checksum of a model's raw responses; UsageError for an unknown name."""
+        with Catalogue(self._layout.catalogue) as catalogue:
+            return catalogue.find(model).responses_sha256
+
+    @cached_property
+    def label_trust(self) -> "LabelTrust":
+        """How far the published labels are believed."""
+        from lagotto.hubsearch.label_trust import LabelTrust
+
+        return LabelTrust(self)
 
     def descriptor(self, model: str, logit: int) -> Float32[np.ndarray, " probes"]:
         """One logit's responses, standardised over the probes."""

@@ -44,12 +44,14 @@ class Evidence:
 class Ranked:
     """Columns of all blocks joined, best first, with their scores; higher is better.
 
-    `chance` has the scores of a sample of all logits, which tell what is usual in this hub.
+    `chance` has the scores of a sample of all logits, which tell what is usual in this hub; `told`
+    is what names added to the scores of a single concept, for behaviour is judged without it.
     """
 
     columns: Int64[np.ndarray, " found"]
     scores: Float64[np.ndarray, " found"]
     chance: Float64[np.ndarray, " sample"]
+    told: Float64[np.ndarray, " found"]
 
 
 class Gallery:
@@ -82,6 +84,7 @@ class Gallery:
         ]
         self.firsts = np.array([first for first, _ in placed], dtype=np.int64)
         self.digests = [digest for _, digest in placed]
+        self._first_of = {names[digest]: first for first, digest in placed}
         usable = np.flatnonzero(self.steps > 0)
         self.usable = len(usable)
         self.sample = sample_columns(usable)
@@ -96,10 +99,8 @@ class Gallery:
 
     def column(self, model: str, logit: int) -> int | None:
         """The column of a model's logit, by the model's name; None where it is not searched."""
-        for first, digest in zip(self.firsts.tolist(), self.digests, strict=True):
-            if self.names[digest] == model:
-                return int(first) + logit
-        return None
+        first = self._first_of.get(model)
+        return None if first is None else first + logit
 
     def distances(
         self,
@@ -164,7 +165,8 @@ def rank_by_distance(
     columns, distances = rerank(
         scanned, bounds, lambda chosen: gallery.distances(chosen, probes, query), top
     )
-    return Ranked(columns, -distances, -scanned[gallery.sample].astype(np.float64))
+    chance = -scanned[gallery.sample].astype(np.float64)
+    return Ranked(columns, -distances, chance, np.zeros(len(columns)))
 
 
 def rank_by_evidence(
@@ -183,10 +185,12 @@ def rank_by_evidence(
     """
     threshold = noise_threshold(gallery.usable)
     first = np.stack([_weighted_sums(gallery, concept, k) for concept in concepts]).astype(float)
+    added = np.zeros(first.shape[1])
     for sums, concept in zip(first, concepts, strict=True):
         if len(concept.named.columns):
             told = name_scores(concept.named, sums, gallery.firsts, threshold)
             sums[concept.named.columns] += told
+            added[concept.named.columns] = told
     joined = join_scores(expression, first, threshold)
     joined[gallery.steps == 0] = -np.inf
     if left_out is not None:
@@ -202,7 +206,8 @@ def rank_by_evidence(
     total = join_scores(expression, scores, threshold)
     own = total[: len(candidates)]
     order = np.lexsort((candidates, -own))
-    return Ranked(candidates[order], own[order], total[len(candidates) :])
+    best = candidates[order]
+    return Ranked(best, own[order], total[len(candidates) :], added[best])
 
 
 def _weighted_sums(gallery: Gallery, concept: Evidence, k: int) -> Float32[np.ndarray, " logits"]:

@@ -140,7 +140,7 @@ def find_logits(
             )
         )
     notes = (*vector.notes, *gallery.notes)
-    if judgement is not None:
+    if judgement is not None and not (ranked.told[kept] > 0).any():
         notes = (*judgement.notes(str(vector.query.value)), *notes)
     return Hits(
         vector.query,
@@ -228,7 +228,8 @@ def _judged(
     if judge is None or not is_judged(vector, rule) or not len(kept):
         return None
     concept = vector.concepts[0].direction + judge.space.background_mean
-    scores = np.concatenate([ranked.scores[:POOL], ranked.scores[kept]])
+    behaviour = ranked.scores - ranked.told
+    scores = np.concatenate([behaviour[:POOL], behaviour[kept]])
     return judge.judge(concept, ranked.columns[:POOL], ranked.columns[kept], scores)
 
 
