@@ -176,7 +176,13 @@ class Descriptors:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One logit found by a search; field names are those of `lagotto search --json`."""
+    """One logit found by a search; field names are those of `lagotto search --json`.
+
+    Of a single concept in words by the default rule, `confidence` is the share of such hits that
+    are right, and `quality` the share of the concept's pictures that the logit is expected to
+    recognise. Of all else, `confidence` only tells how unlikely such a score is by accident, and
+    `quality` is None.
+    """
 
     rank: int
     model: str
@@ -185,6 +191,7 @@ class Hit:
     distance: float
     score: float
     confidence: float
+    quality: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,10 +204,16 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """The answer to a search, nearest first, and the probes that decided it, best first."""
+    """The answer to a search, nearest first, and the probes that decided it, best first.
+
+    `presence` is how likely any logit of the hub recognises the concept, `coverage` how surely any
+    probe shows it; both only of a single concept in words by the default rule.
+    """
 
     query: Query
     k: int
     hits: tuple[Hit, ...]
     deciding_probes: tuple[int, ...]
     notes: tuple[str, ...] = ()
+    presence: float | None = None
+    coverage: float | None = None

@@ -31,6 +31,11 @@ class HubLayout:
         return self.folder / "background.safetensors"
 
     @property
+    def rivals(self) -> Path:
+        """How words score in this hub, to judge hits by; derived."""
+        return self.folder / "rivals.safetensors"
+
+    @property
     def cache(self) -> Path:
         """Decoded probes, one array a pixel spec; derived."""
         return self.folder / "cache"

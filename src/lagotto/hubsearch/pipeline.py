@@ -25,6 +25,7 @@ from lagotto.hubsearch.creation import create_hub
 from lagotto.hubsearch.descriptors import standardise
 from lagotto.hubsearch.inspection import Inspection, inspect_models
 from lagotto.hubsearch.intake import AddReport, add_models, current_blocks, rebuild_blocks
+from lagotto.hubsearch.judging import Judge, open_judge
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.lock import hub_lock
 from lagotto.hubsearch.manifest import Manifest, check_encoder, read_manifest
@@ -41,6 +42,7 @@ from lagotto.hubsearch.search import (
     TextQuery,
     checked_rule,
     find_logits,
+    is_judged,
 )
 from lagotto.hubsearch.status import HubStatus, read_status
 from lagotto.hubsearch.verify import Damage, verify_hub
@@ -80,6 +82,7 @@ class Hub:
         self._manifest = manifest
         self._encoder_given = encoder
         self._gallery: Gallery | None = None
+        self._judge: Judge | None = None
 
     @classmethod
     def create(
@@ -224,14 +227,21 @@ class Hub:
         progress: Progress | None = None,
     ) -> Hits:
         """The logits that answer a query vector; see `search`."""
-        if rule == "default" and not behaviour_only and any(c.text for c in vector.concepts):
+        name = checked_rule(rule)
+        if name == "default" and not behaviour_only and any(c.text for c in vector.concepts):
             from lagotto.hubsearch.label_trust import with_names
 
             vector = replace(
                 vector, concepts=with_names(self, vector.concepts, progress or Silent())
             )
         return find_logits(
-            self.gallery(), vector, rule=checked_rule(rule), top=top, k=k, by_model=by_model
+            self.gallery(),
+            vector,
+            rule=name,
+            top=top,
+            k=k,
+            by_model=by_model,
+            judge=self.judge() if is_judged(vector, name) else None,
         )
 
     def search(
@@ -276,6 +286,17 @@ class Hub:
                 notes=notes,
             )
         return self._gallery
+
+    def judge(self) -> Judge | None:
+        """What tells how far to believe hits; None while the hub has no searchable logit."""
+        gallery = self.gallery()
+        if not gallery.usable:
+            return None
+        if self._judge is None or self._judge.gallery is not gallery:
+            self._judge = open_judge(
+                self._layout.rivals, self.space, self.encoder, gallery, self.probe_digest
+            )
+        return self._judge
 
     def responses(self, model: str) -> Float32[np.ndarray, "probes logits"]:
         """Raw logits of a model on all probes, memory-mapped; UsageError for an unknown name."""
