@@ -25,9 +25,10 @@ from lagotto.evaluation.logit_table import LogitTable, hub_table
 from lagotto.evaluation.questions import Questions, text_questions
 from lagotto.evaluation.ranking import rank_answers
 from lagotto.evaluation.retrieval import read_truth
-from lagotto.evaluation.retrieval_rules import Trust, believe_all, rules_of
+from lagotto.evaluation.retrieval_rules import Trust as Believe
+from lagotto.evaluation.retrieval_rules import believe_all, rules_of
 from lagotto.hubsearch.audit import audit_model
-from lagotto.hubsearch.label_trust import DISBELIEVED
+from lagotto.hubsearch.label_trust import Trust
 from lagotto.hubsearch.name_evidence import NameReader
 from lagotto.hubsearch.pipeline import Hub
 
@@ -47,7 +48,7 @@ def relabelled(table: LogitTable, how: str, seed: int) -> LogitTable:
     return replace(table, labels=tuple(labels.tolist()))
 
 
-def audited(hub: Hub, table: LogitTable, reader: NameReader) -> tuple[Trust, dict[str, str]]:
+def audited(hub: Hub, table: LogitTable, reader: NameReader) -> tuple[Believe, dict[str, str]]:
     """What `lagotto search` believes of the lists in a table, and the verdicts."""
     believed, verdicts = {}, {}
     ends = [*table.firsts[1:].tolist(), len(table.labels)]
@@ -55,9 +56,8 @@ def audited(hub: Hub, table: LogitTable, reader: NameReader) -> tuple[Trust, dic
         labels = [str(label) for label in table.labels[first:end]]
         audit = audit_model(hub, hub.responses_of(model), labels, reader=reader)
         verdicts[model] = audit.verdict
-        trusted = np.full(len(labels), audit.verdict not in DISBELIEVED)
-        trusted[[finding.logit for finding in audit.findings]] = False
-        believed[model] = trusted
+        doubted = tuple(finding.logit for finding in audit.findings)
+        believed[model] = Trust("", audit.verdict, doubted).of(len(labels))
         print(f"  {model}: {audit.verdict}", file=sys.stderr)
     return (lambda model, logit: float(believed[model][logit])), verdicts
 

@@ -1,6 +1,7 @@
 """Names beside behaviour: what matches, what it adds, and that wrong names are not believed."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 import colour_world
 from colour_world import MODELS, PICTURES_A_COLOUR, World, planted
 from lagotto.hubsearch.label_names import (
+    FIRMLY,
     NAME_SHARE,
     NOBODY,
+    OPENLY,
     Named,
     find_named,
     name_likeness,
@@ -55,11 +58,13 @@ def test_a_name_counts_by_likeness_and_trust_unless_behaviour_says_otherwise() -
     named = Named(
         np.array([0, 2, 3, 5]),
         np.array([1, 1, 0.5, 1], np.float32),
-        np.array([1, 1, 1, 0.5], np.float32),
+        np.array([OPENLY, FIRMLY, OPENLY, 0], np.float32),
     )
     added = name_scores(named, behaviour, np.array([0, 3]), 4.0)
-    # the first: output 2 of its model answers instead; the others: 3 thresholds by like² x trust
-    np.testing.assert_allclose(added, [0, 12, 3, 6])
+    # the first: output 2 of its model answers instead; the last: not believed at all
+    np.testing.assert_allclose(added, [0, 12, 3, 0])
+    firm = replace(named, trust=np.full(4, FIRMLY, np.float32))
+    assert name_scores(firm, behaviour, np.array([0, 3]), 4.0)[0] == 12
     assert NAME_SHARE == 3.0
 
 

@@ -12,7 +12,7 @@ from lagotto.evaluation.keyword import KeywordIndex
 from lagotto.evaluation.logit_table import LogitTable
 from lagotto.evaluation.paper_rules import full_query, model_level, paper
 from lagotto.evaluation.questions import Questions
-from lagotto.hubsearch.label_names import find_named, name_words
+from lagotto.hubsearch.label_names import OPENLY, find_named, name_words
 from lagotto.hubsearch.rules import DEFAULT_K, NamedRows, default_scores
 
 DEFAULT = "default"
@@ -22,12 +22,12 @@ BEHAVIOUR = "behaviour"
 
 
 Trust: TypeAlias = Callable[[str, int], float]
-"""How far the label of a logit, by its model's name and number, is believed, 0 to 1."""
+"""How far the label of a logit, by its model's name and number, is believed."""
 
 
 def believe_all(_model: str, _logit: int) -> float:
-    """Every label as published."""
-    return 1.0
+    """Every label as published, until a query contradicts it."""
+    return OPENLY
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,16 @@ NAME_SHARE = 3.0
 """What a name that is the concept's own adds to a score, in noise thresholds of the hub."""
 
 
+FIRMLY = 1.0
+OPENLY = 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class Named:
     """Columns whose published label is like a concept's name, and how much each is like it, 0 to 1.
 
-    `trust` is how far the label list of each column's model is to be believed, 0 to 1.
+    `trust` says how far each label is to be believed: FIRMLY, until OPENLY contradicted by the very
+    query, or not at all (0).
     """
 
     columns: Int64[np.ndarray, " named"]
@@ -93,9 +98,10 @@ def name_scores(
     """What their names add to the scores of the named columns.
 
     `behaviour` are the standardised scores of all logits, `firsts` the first column of each model,
-    `threshold` the hub's noise. A name counts by the square of its likeness and by its trust, and
-    not at all where behaviour contradicts it: another output of the same model answers the concept,
-    above the hub's noise or nearly best of all, and by more than the noise better than the named.
+    `threshold` the hub's noise. A name counts by the square of its likeness. One that is believed
+    only openly counts not at all where behaviour contradicts it: another output of the same model
+    answers the concept, above the hub's noise or nearly best of all, and by more than the noise
+    better than the named.
     """
     best = np.maximum.reduceat(behaviour, firsts) if len(firsts) else behaviour
     owners = np.searchsorted(firsts, named.columns, side="right") - 1
@@ -103,8 +109,9 @@ def name_scores(
     behind = rival - behaviour[named.columns]
     answered = min(threshold, _NEARLY * float(best.max()))  # in a small hub scores are bounded
     contradicted = (rival > answered) & (behind > threshold)
-    share = np.square(named.likeness.astype(np.float64)) * named.trust
-    return np.asarray(np.where(contradicted, 0.0, NAME_SHARE * threshold * share))
+    believed = (named.trust >= FIRMLY) | ((named.trust > 0) & ~contradicted)
+    share = np.square(named.likeness.astype(np.float64))
+    return np.asarray(np.where(believed, NAME_SHARE * threshold * share, 0.0))
 
 
 def _singular(word: str) -> str:

@@ -1,7 +1,8 @@
 """How far the published labels of a hub's models are believed: an audit each, made once and kept.
 
-A list that another order fits better, or that behaviour contradicts, is not believed at all; one
-that fits, or that cannot be judged, is, but for the labels that the audit finds misplaced.
+A list that another order fits better, or that behaviour contradicts, is not believed at all. One that
+fits is believed firmly, but for the labels that the audit finds misplaced; these, and a list that
+cannot be judged, are believed until a query contradicts them.
 """
 
 import json
@@ -13,14 +14,14 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Float32
 
 from lagotto.core.errors import HubError
 from lagotto.core.files import canonical_json, write_atomically
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject, JsonValue
 from lagotto.hubsearch.audit import audit_model
-from lagotto.hubsearch.label_names import find_named, name_words
+from lagotto.hubsearch.label_names import FIRMLY, OPENLY, find_named, name_words
 from lagotto.hubsearch.name_evidence import NameReader
 from lagotto.hubsearch.ranking import Evidence
 
@@ -34,7 +35,7 @@ DISBELIEVED = ("another order fits", "contradicted", "wrong count")
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What an audit says of a model's labels: whether the list is believed, and which are not.
+    """What an audit says of a model's labels: the verdict on the list, and which seem misplaced.
 
     `key` digests what was audited.
     """
@@ -43,10 +44,13 @@ class Trust:
     verdict: str
     doubted: tuple[int, ...] = ()
 
-    @property
-    def believed(self) -> bool:
-        """Whether the list as a whole is."""
-        return self.verdict not in DISBELIEVED
+    def of(self, outputs: int) -> Float32[np.ndarray, " outputs"]:
+        """How far each label is believed: see label_names.Named."""
+        level = FIRMLY if self.verdict == "fits" else OPENLY
+        levels = np.full(outputs, 0.0 if self.verdict in DISBELIEVED else level, np.float32)
+        doubted = [logit for logit in self.doubted if 0 <= logit < outputs]
+        levels[doubted] = np.minimum(levels[doubted], OPENLY)
+        return levels
 
 
 NEVER = Trust("", "")
@@ -64,7 +68,7 @@ class LabelTrust:
         self._hub = hub
         self._file = hub.folder / FILE_NAME
         self._known = _read(self._file.read_bytes() if self._file.is_file() else b"")
-        self._checked: dict[str, Bool[np.ndarray, " logits"]] = {}
+        self._checked: dict[str, Float32[np.ndarray, " logits"]] = {}
 
     def check(self, models: Collection[str], progress: Progress) -> None:
         """Audits those of some models that were not yet, or whose labels have changed."""
@@ -79,12 +83,10 @@ class LabelTrust:
             progress.finish()
             self._keep()
         for model in keys:
-            known = self._known[model]
-            self._checked[model] = np.full(len(self._hub.labels(model)), known.believed)
-            self._checked[model][list(known.doubted)] = False
+            self._checked[model] = self._known[model].of(len(self._hub.labels(model)))
 
-    def believed(self, model: str) -> Bool[np.ndarray, " logits"]:
-        """For each logit of a model of the hub whether its label is believed."""
+    def believed(self, model: str) -> Float32[np.ndarray, " logits"]:
+        """For each logit of a model of the hub how far its label is believed."""
         if model not in self._checked:
             self.check((model,), Silent())
         return self._checked[model]
