@@ -36,10 +36,11 @@ FEWEST_PICTURES = 24
 CANDIDATES, GROUP = 64, 6
 """At most so many models are run on the first pictures, so many at a time."""
 
-GOOD_ENOUGH = 0.5
-"""Looking ends when max_models explain so much of what the encoder sees."""
+GOOD_ENOUGH = 0.4
+"""Looking ends when max_models explain so much of what the encoder sees, beyond chance."""
 
-_PROBES_AT_MOST = 2_000
+_KEPT = 8
+_PERMUTATIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ class Finder:
             answers = self._runs.logits(group, few)
             first |= answers
             for name, values in answers.items():
-                worth[name] = _explains(seen, values)
+                worth[name] = _explains(seen, values) - _by_chance(seen, values)
             progress.advance(len(group))
             if sum(value >= GOOD_ENOUGH for value in worth.values()) >= question.max_models:
                 break
@@ -169,7 +170,7 @@ class Finder:
         seen: View,
     ) -> list[str]:
         """Models that are looked at longer: the best, and those that may know some labels."""
-        most = max(6, 2 * self._question.max_models)
+        most = max(_KEPT, 2 * self._question.max_models)
         best = sorted(worth, key=lambda name: -worth[name])
         candidates = [self._candidate(name, values) for name, values in first.items()]
         some = match_all(candidates, self._question.labels, seen, self._probed)
@@ -230,3 +231,10 @@ def _explains(seen: View, logits: Float64[np.ndarray, "pictures outputs"]) -> fl
     outputs = best_assignment(excess(view, shares))
     fit = fit_votes(seen.logits, shares, outputs, (1.0, 0.5))
     return fit.nats / (len(shares) * max(information(view), 1e-9))
+
+
+def _by_chance(seen: View, logits: Float64[np.ndarray, "pictures outputs"]) -> float:
+    """What the same model explains of other pictures: more, the more outputs it has to choose."""
+    rng = np.random.default_rng(0)
+    orders = [rng.permutation(len(logits)) for _ in range(_PERMUTATIONS)]
+    return float(np.mean([_explains(seen, logits[order]) for order in orders]))

@@ -127,6 +127,11 @@ class Classifier(zeroshot.Classifier):
                         yield next(predictions)
             self._note_failures(found, runs)
 
+    @property
+    def limits(self) -> Limits:
+        """Those of the workers that run models."""
+        return Limits() if self._voice is None else self._voice.limits
+
     def find_specialists(self, reads: Sequence[Read], runs: ModelRuns) -> Found:
         """The models to ask about pictures; they become `specialists`, and remarks `notes`."""
         if self._voice is None or self._hub is None:
