@@ -51,6 +51,8 @@ class Classifier:
     labelled: bool = True
     edge: int = EDGE
     seed: int = 0
+    trained: bool = False
+    """The logits of all colours on one scale, as training makes them; else each on its own."""
 
 
 MODELS = {
@@ -221,12 +223,16 @@ def classifier_bytes(model: Classifier) -> bytes:
         prototypes = prototypes[:, ::-1]
     spatial = [2, 3] if model.layout == "NCHW" else [1, 2]
     factor, shift = {"0..1": (1, 0), "0..255": (1 / 255, 0), "-1..1": (0.5, 0.5)}[model.scale]
+    gains = rng.uniform(0.5, 20, len(prototypes))
+    offsets = rng.normal(0, 30, len(prototypes))
+    if model.trained:
+        gains, offsets = np.full(len(prototypes), 10.0), np.zeros(len(prototypes))
     arrays = {
         "factor": np.float32(factor),
         "shift": np.float32(shift),
         "prototypes": prototypes[None],
-        "minus_gain": -rng.uniform(0.5, 20, len(prototypes)).astype(np.float32),
-        "offset": rng.normal(0, 30, len(prototypes)).astype(np.float32),
+        "minus_gain": -gains.astype(np.float32),
+        "offset": offsets.astype(np.float32),
         "one": np.array([1], np.int64),
         "two": np.array([2], np.int64),
     }

@@ -121,10 +121,15 @@ def match(
     *,
     behaviour_only: bool = False,
 ) -> Match | None:
-    """What the model knows of the labels; None if nothing that can be believed."""
+    """What the model knows of the labels; None if nothing that can be believed.
+
+    With `behaviour_only` published names are compared, not believed.
+    """
     shares = softmax(candidate.logits)
     table = agreement(softmax(seen.logits), shares)
-    fixed, names_agree = _believed_names(labels, () if behaviour_only else candidate.names, table)
+    fixed, names_agree = _believed_names(labels, candidate.names, table)
+    if behaviour_only:
+        fixed = np.full(len(labels), -1, np.int64)
     outputs, fit = _best_outputs(candidate, shares, seen, probed, fixed)
     known = np.flatnonzero(outputs >= 0)
     pairs = np.full(len(labels), np.nan)
