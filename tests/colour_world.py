@@ -68,6 +68,15 @@ MODELS = {
 }
 """By the name of their folder."""
 
+TRAINED = {
+    "all_eight": Classifier(NAMES[::-1], trained=True),
+    "all_nameless": Classifier(
+        (*NAMES[3:], *NAMES[:3]), trained=True, labelled=False, softmax=True, edge=12
+    ),
+    "three": Classifier(("red", "green", "blue"), trained=True, channels="BGR"),
+}
+"""Classifiers whose probabilities mean something, as those of training do."""
+
 
 def planted(colour: str) -> frozenset[tuple[str, int]]:
     """The (model, logit) pairs that recognise a colour."""
@@ -113,6 +122,15 @@ def build_world(folder: Path) -> World:
     shutil.copytree(world.empty_hub, world.hub)
     Hub.open(world.hub).add([world.models])
     return world
+
+
+def build_trained_hub(world: World, folder: Path) -> Path:
+    """FOLDER/hub, a hub of the TRAINED models, which lie in FOLDER/models."""
+    for name, model in TRAINED.items():
+        write_classifier(folder / "models" / name, model)
+    shutil.copytree(world.empty_hub, folder / "hub")
+    Hub.open(folder / "hub").add([folder / "models"])
+    return folder / "hub"
 
 
 # -------------------------------------------------------------------------------------- pictures
