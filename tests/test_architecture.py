@@ -37,6 +37,10 @@ ALLOWED = {
     "demo": set(LAYERS) - {"cli"},
     "cli": set(LAYERS),
 }
+WIDER = {"specialists/pipeline.py:__init__": 9}
+"""Functions with more arguments than 7: the constructor of lagotto.Classifier, which users write
+with keywords, one for each choice that they have."""
+
 FRAMEWORKS = {
     "onnxruntime": {"encoders/onnx.py", "models/onnx.py", "index/usearch.py"},
     "ai_edge_litert": {"models/tflite.py"},
@@ -88,7 +92,7 @@ def test_functions_are_small_and_public_ones_documented(path: Path) -> None:
         given = [each for each in arguments if each.arg not in ("self", "cls")]
         where = f"{name_of(path)}:{node.name}"
         if path.parent.name != "cli":
-            assert len(given) <= 7, where
+            assert len(given) <= WIDER.get(where, 7), where
         statements = sum(isinstance(inner, ast.stmt) for inner in ast.walk(node)) - 1
         assert statements <= 45, where  # nested blocks counted, docstring included
         if not node.name.startswith("_") and node.name != "main":

@@ -1,7 +1,7 @@
 r"""Accuracy by the voices that are heard, as `lagotto eval classification` measures it, five sets.
 
-    python benchmarks/quality/voices.py --assets DIR --hub HUB --json \
-        > benchmarks/results/quality_voices.json
+    python benchmarks/quality/voices.py --assets DIR --hub HUB \
+        --out benchmarks/results/quality_voices.json
 
 HUB: the shared models on flickr8k + coco, their files where they were when it was made. The caption
 store is flickr8k + coco too. Models run in workers on the pictures themselves, found on a sample of
@@ -17,8 +17,9 @@ import tempfile
 from pathlib import Path
 
 import lagotto
+from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
-from lagotto.evaluation.labelled import open_labelled
+from lagotto.evaluation.labelled import LabelledSet, open_labelled
 from lagotto.evaluation.report import voices_as_json
 from lagotto.evaluation.voices import evaluate_voices
 from lagotto.specialists.pipeline import Classifier, HubVoice
@@ -34,30 +35,38 @@ def main() -> None:
     parser.add_argument("--max-models", type=int, default=3)
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--out", type=Path, required=True, help="Written anew after each set.")
     options = parser.parse_args()
     photos = options.assets / "photos"
     encoder = load_encoder(str(options.assets / "encoder" / "photo-lit"))
-    sets: dict[str, object] = {}
+    sets: dict[str, dict[str, object]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         store = CaptionStore.create(
             Path(temporary) / "store", [photos / "flickr8k", photos / "coco"], encoder
         )
         for name in options.sets.split(","):
-            data = open_labelled([photos / name])
-            rows: dict[str, object] = {}
             for evidence, names in (("with names", True), ("behaviour only", False)):
-                voice = HubVoice(options.hub, options.max_models, use_names=names)
-                classifier = Classifier(encoder, data.labels, store, hub=voice)
-                heard = evaluate_voices(classifier, data, seed=options.seed)
-                rows[evidence] = voices_as_json(heard, data.labels)
-                for row in heard.scores:
-                    print(
-                        f"{name:14} {evidence:15} {row.voices:24} {row.acc1.value:.4f}",
-                        file=sys.stderr,
-                        flush=True,
-                    )
-            sets[name] = {"pictures": len(data), "evidence": rows}
+                sets.setdefault(name, {})[evidence] = measure(
+                    store, open_labelled([photos / name]), names, options
+                )
+                write(sets, encoder, options)
+
+
+def measure(
+    store: CaptionStore, data: LabelledSet, names: bool, options: argparse.Namespace
+) -> dict[str, object]:
+    """All sets of voices on one set of pictures."""
+    voice = HubVoice(options.hub, options.max_models, use_names=names)
+    classifier = Classifier(store.encoder, data.labels, store, hub=voice)
+    heard = evaluate_voices(classifier, data, seed=options.seed)
+    for row in heard.scores:
+        print(f"{data.name:14} {names:1} {row.voices:24} {row.acc1.value:.4f}", file=sys.stderr)
+    return {"pictures": len(data)} | voices_as_json(heard, data.labels)
+
+
+def write(
+    sets: dict[str, dict[str, object]], encoder: Encoder, options: argparse.Namespace
+) -> None:
     done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     result = {
         "what": "accuracy by voices, end to end, five labelled sets",
@@ -70,7 +79,7 @@ def main() -> None:
         "lagotto": lagotto.__version__,
         "python": platform.python_version(),
     }
-    print(json.dumps(result, indent=1) if options.json else result)
+    options.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

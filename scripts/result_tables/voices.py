@@ -57,19 +57,17 @@ def specialists_evidence() -> str:
 
 def _voices(evidence: str) -> str:
     sets = read_result("quality_voices")["sets"]
-    names = [row["voices"] for row in next(iter(sets.values()))["evidence"][evidence]["rows"]]
+    names = [row["voices"] for row in next(iter(sets.values()))[evidence]["rows"]]
     rows = []
     for name in names:
         cells = []
         for each in sets.values():
-            found = next(
-                (r for r in each["evidence"][evidence]["rows"] if r["voices"] == name), None
-            )
+            found = next((r for r in each[evidence]["rows"] if r["voices"] == name), None)
             low, high = found["ci95"] if found else (0, 0)
             cells.append(f"{found['acc1']:.3f} ({low:.3f} to {high:.3f})" if found else "-")
         rows.append([name, *cells])
     asked = [
-        ", ".join(model["model"] for model in each["evidence"][evidence]["specialists"]) or "none"
+        ", ".join(model["model"] for model in each[evidence]["specialists"]) or "none"
         for each in sets.values()
     ]
     return table(["", *sets], [*rows, ["models asked", *asked]])

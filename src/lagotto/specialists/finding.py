@@ -20,7 +20,7 @@ from lagotto.encoders.base import Encoder
 from lagotto.hubsearch.pipeline import Hub
 from lagotto.specialists.choosing import Choice, choose
 from lagotto.specialists.likelihood import fit_votes, information
-from lagotto.specialists.looking import Read, look
+from lagotto.specialists.looking import Read, embed, look
 from lagotto.specialists.matching import Candidate, View, excess, match_all
 from lagotto.specialists.running import ModelRuns, Runnable, find_runnable, finite
 
@@ -96,7 +96,7 @@ class Finder:
         progress.start("looking for models", len(order) + 1, "models")
         specs = [model.pixels for model in order]
         looked = look([reads[place] for place in places], [self._encoder.info.pixels, *specs])
-        embeddings = self._embed(looked.pixels[self._encoder.info.pixels])
+        embeddings = embed(self._encoder, looked.pixels[self._encoder.info.pixels])
         progress.advance(1)
         notes = [f"{name} is not asked: {reason}" for name, reason in self._gone.items()]
         if len(embeddings) < FEWEST_PICTURES:
@@ -207,11 +207,6 @@ class Finder:
     ) -> Float64[np.ndarray, "pictures labels"]:
         product = embeddings @ self._question.prompts.T
         return np.asarray(self._scale * product.astype(np.float64))
-
-    def _embed(self, pixels: np.ndarray) -> Float32[np.ndarray, "pictures dim"]:
-        if not len(pixels):
-            return np.empty((0, self._encoder.info.dim), np.float32)
-        return self._encoder.embed_pixels(pixels)
 
 
 def sample_places(pictures: int) -> list[int]:

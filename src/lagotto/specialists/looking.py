@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
 from lagotto.core.errors import PictureError
 from lagotto.core.images import decode_picture, to_pixels
 from lagotto.core.types import PixelSpec
+from lagotto.encoders.base import Encoder
 
 Read: TypeAlias = Callable[[], bytes]
 """Gives the bytes of a picture's file, or raises PictureError."""
+
+_EMBEDDED_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +48,14 @@ def look(reads: Sequence[Read], specs: Sequence[PixelSpec]) -> Looked:
         for spec, each in rows.items()
     }
     return Looked(tuple(reasons), pixels)
+
+
+def embed(
+    encoder: Encoder, pixels: UInt8[np.ndarray, "pictures height width channels"]
+) -> Float32[np.ndarray, "pictures dim"]:
+    """Unit embeddings of any number of pictures; an encoder's own memory grows with a few."""
+    parts = [
+        encoder.embed_pixels(pixels[start : start + _EMBEDDED_AT_ONCE])
+        for start in range(0, len(pixels), _EMBEDDED_AT_ONCE)
+    ]
+    return np.concatenate(parts) if parts else np.empty((0, encoder.info.dim), np.float32)

@@ -18,7 +18,7 @@ from lagotto.hubsearch.pipeline import Hub
 from lagotto.hubsearch.probing import Limits
 from lagotto.specialists.choosing import Choice
 from lagotto.specialists.finding import Finder, Found, Question
-from lagotto.specialists.looking import Read, look
+from lagotto.specialists.looking import Read, embed, look
 from lagotto.specialists.running import ModelRuns
 from lagotto.specialists.voting import Specialist, specialist, with_votes
 from lagotto.zeroshot import pipeline as zeroshot
@@ -167,7 +167,7 @@ class Classifier(zeroshot.Classifier):
         own = self.encoder.info.pixels
         looked = look([reads[place] for place in new], [own, *(m.pixels for m in found.models)])
         reasons = dict(zip(new, looked.reasons, strict=True)) | dict(sampled.unreadable)
-        embedded = self.encoder.embed_pixels(looked.pixels[own]) if len(looked.pixels[own]) else ()
+        embedded = embed(self.encoder, looked.pixels[own])
         fresh = iter(embedded)
         rows: list[Float32[np.ndarray, " dim"] | str] = []
         for place in places:
