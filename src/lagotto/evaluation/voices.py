@@ -6,6 +6,7 @@ Models are chosen as in use, on a sample of the pictures; the labels only score.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -39,7 +40,7 @@ class VoiceScores:
 
 @dataclass(frozen=True, slots=True)
 class VoicesEvaluation:
-    """The scores, image first; the models that were asked, and remarks."""
+    """The scores, image first; the models that were asked beside all other voices, and remarks."""
 
     scores: tuple[VoiceScores, ...]
     specialists: tuple[Specialist, ...]
@@ -58,16 +59,24 @@ def evaluate_voices(
     pictures = list(data.pictures())
     reads: list[Callable[[], bytes]] = [picture.read for picture in pictures]
     right: dict[str, list[Bool[np.ndarray, " batch"]]] = {}
+    image = classifier.variant("image-only", 1)
     with ModelRuns(classifier.limits) as runs:
-        found = classifier.find_specialists(reads, runs)
+        found = image.find_specialists(reads, runs)
+        beside = classifier.find_specialists(reads, runs) if _has_captions(classifier) else found
         progress.start("hearing voices", len(pictures), "pictures")
         for start in range(0, len(pictures), BATCH):
             places = range(start, min(start + BATCH, len(pictures)))
-            rows, logits = classifier.read_batch(found, reads, places, runs)
+            rows, logits = image.read_batch(found, reads, places, runs)
+            more = logits
+            if beside is not found:
+                more = classifier.read_batch(beside, reads, places, runs)[1]
             readable = np.array([not isinstance(row, str) for row in rows], bool)
             truth = np.array([pictures[place].truth for place in places])
             embeddings = [row for row in rows if not isinstance(row, str)]
-            heard = _heard(classifier, np.stack(embeddings), found, logits) if embeddings else {}
+            heard = {}
+            if embeddings:
+                voting = (found, logits), (beside, more)
+                heard = _heard(classifier, np.stack(embeddings), *voting)
             for voices, probabilities in heard.items():
                 hits = np.zeros(len(places), bool)
                 hits[readable] = probabilities.argmax(axis=1) == truth[readable]
@@ -76,40 +85,45 @@ def evaluate_voices(
         progress.finish()
     joined = {voices: np.concatenate(parts) for voices, parts in right.items()}
     return VoicesEvaluation(
-        tuple(_scores(joined, [each.model for each in classifier.specialists], seed)),
-        classifier.specialists,
-        classifier.notes[before:],
+        tuple(_scores(joined, seed)),
+        classifier.specialists if _has_captions(classifier) else image.specialists,
+        classifier.notes[before:] if _has_captions(classifier) else image.notes,
     )
 
 
+def _has_captions(classifier: Classifier) -> bool:
+    return "captions" in classifier.voices
+
+
+_Asked: TypeAlias = tuple[Found, Mapping[str, Float64[np.ndarray, "readable outputs"]]]
+
+
 def _heard(
-    classifier: Classifier,
-    embeddings: np.ndarray,
-    found: Found,
-    logits: Mapping[str, Float64[np.ndarray, "readable outputs"]],
+    classifier: Classifier, embeddings: np.ndarray, by_image: _Asked, by_both: _Asked
 ) -> dict[str, Float64[np.ndarray, "readable labels"]]:
-    """The probabilities by each set of voices, and by each model alone under its own name."""
+    """The probabilities by each set of voices, and by each model alone under its own name.
+
+    Models were found beside the image alone, and beside image and captions.
+    """
     captions = classifier.retrieve(embeddings)
     votes = classifier.voting.vote(embeddings, captions)
-    image = votes.image
-    heard = {IMAGE: image}
-    if captions is not None:
+    heard = {IMAGE: votes.image}
+    if _has_captions(classifier):
         heard[CAPTIONS] = votes.pooled.probabilities
-    heard[HUB] = together(image, found.choice, logits)
-    if captions is not None:
-        heard[ALL] = together(votes.pooled.probabilities, found.choice, logits)
-    for match in found.choice.matches:
-        if match.model in logits:
-            heard[f"model {match.model}"] = alone(match.fit.votes, softmax(logits[match.model]))
-        else:
-            heard[f"model {match.model}"] = image
+    heard[HUB] = together(votes.image, by_image[0].choice, by_image[1])
+    if _has_captions(classifier):
+        heard[ALL] = together(votes.pooled.probabilities, by_both[0].choice, by_both[1])
+    for found, logits in (by_image, by_both):
+        for match in found.choice.matches:
+            own = votes.image
+            if match.model in logits:
+                own = alone(match.fit.votes, softmax(logits[match.model]))
+            heard[f"model {match.model}"] = own
     return heard
 
 
-def _scores(
-    right: Mapping[str, Bool[np.ndarray, " samples"]], models: list[str], seed: int
-) -> list[VoiceScores]:
-    own = {name: right[f"model {name}"] for name in models}
+def _scores(right: Mapping[str, Bool[np.ndarray, " samples"]], seed: int) -> list[VoiceScores]:
+    own = {name: hits for name, hits in right.items() if name.startswith("model ")}
     rows = {name: hits for name, hits in right.items() if not name.startswith("model ")}
     if own:
         rows[BEST_MODEL] = max(own.values(), key=lambda hits: int(hits.sum()))

@@ -5,8 +5,9 @@ their responses. They are run on a few pictures of the sample, a group at a time
 explained much of what the encoder sees; the best of them then on the whole sample.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
@@ -43,6 +44,12 @@ _KEPT = 8
 _PERMUTATIONS = 3
 
 
+Others: TypeAlias = Callable[
+    [Float32[np.ndarray, "pictures dim"]], Float64[np.ndarray, "pictures labels"]
+]
+"""Embeddings of pictures → the logarithms of the labels' probabilities."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sampled:
     """The pictures that were looked at to choose models, by their place in the query.
@@ -69,10 +76,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is looked for: the words of the labels and their prompts' unit embeddings."""
+    """What is looked for: the words of the labels and their prompts' unit embeddings.
+
+    `others` are the voices beside the hub's: what they say is what models are compared with.
+    """
 
     labels: tuple[str, ...]
     prompts: Float32[np.ndarray, "labels dim"]
+    others: Others
     max_models: int
     use_names: bool = True
 
@@ -85,8 +96,8 @@ class Finder:
         self._encoder = encoder
         self._question = question
         self._runs = runs
-        self._scale = encoder.info.logit_scale
-        self._probed = View.of(self._label_logits(hub.probe_embeddings))
+        on_probes = encoder.info.logit_scale * (hub.probe_embeddings @ question.prompts.T)
+        self._probed = View.of(on_probes.astype(np.float64))
         self._gone: dict[str, str] = {}
 
     def find(self, reads: Sequence[Read], progress: Progress) -> Found:
@@ -130,7 +141,7 @@ class Finder:
     ) -> tuple[Choice, dict[str, Float64[np.ndarray, "readable outputs"]]]:
         """The choice, from a first look at many models and a longer one at the best of them."""
         question = self._question
-        logits = self._label_logits(embeddings)
+        logits = question.others(embeddings)
         spread = _evenly(len(embeddings), FIRST_LOOK)
         few = {spec: rows[spread] for spec, rows in pixels.items()}
         seen = View.of(logits[spread])
@@ -201,12 +212,6 @@ class Finder:
 
     def _responses(self, name: str) -> Float64[np.ndarray, "probes outputs"]:
         return finite(np.asarray(self._hub.responses(name), np.float64))
-
-    def _label_logits(
-        self, embeddings: Float32[np.ndarray, "pictures dim"]
-    ) -> Float64[np.ndarray, "pictures labels"]:
-        product = embeddings @ self._question.prompts.T
-        return np.asarray(self._scale * product.astype(np.float64))
 
 
 def sample_places(pictures: int) -> list[int]:

@@ -15,8 +15,6 @@ from lagotto.encoders.base import Encoder
 Read: TypeAlias = Callable[[], bytes]
 """Gives the bytes of a picture's file, or raises PictureError."""
 
-_EMBEDDED_AT_ONCE = 32
-
 
 @dataclass(frozen=True, slots=True)
 class Looked:
@@ -53,9 +51,7 @@ def look(reads: Sequence[Read], specs: Sequence[PixelSpec]) -> Looked:
 def embed(
     encoder: Encoder, pixels: UInt8[np.ndarray, "pictures height width channels"]
 ) -> Float32[np.ndarray, "pictures dim"]:
-    """Unit embeddings of any number of pictures; an encoder's own memory grows with a few."""
-    parts = [
-        encoder.embed_pixels(pixels[start : start + _EMBEDDED_AT_ONCE])
-        for start in range(0, len(pixels), _EMBEDDED_AT_ONCE)
-    ]
-    return np.concatenate(parts) if parts else np.empty((0, encoder.info.dim), np.float32)
+    """Unit embeddings, also of no picture at all."""
+    if not len(pixels):
+        return np.empty((0, encoder.info.dim), np.float32)
+    return encoder.embed_pixels(pixels)

@@ -25,6 +25,7 @@ from lagotto.zeroshot import pipeline as zeroshot
 from lagotto.zeroshot.base import Captions, Prediction
 from lagotto.zeroshot.labels import Label
 from lagotto.zeroshot.pictures import printed
+from lagotto.zeroshot.scoring import image_vote
 
 VOICES = ("image", "captions", "hub")
 MAX_MODELS = 3
@@ -139,6 +140,7 @@ class Classifier(zeroshot.Classifier):
         question = Question(
             tuple(label.words for label in self.labels),
             self.voting.prompts,
+            self._others,
             self._voice.max_models,
             self._voice.use_names,
         )
@@ -189,6 +191,17 @@ class Classifier(zeroshot.Classifier):
                 joined[~from_sample] = answers[name]
             logits[name] = joined
         return rows, logits
+
+    def _others(
+        self, embeddings: Float32[np.ndarray, "pictures dim"]
+    ) -> Float64[np.ndarray, "pictures labels"]:
+        """Log probabilities by the voices beside the hub's; by the image alone in the mode
+        paper-code, which would remember that it was asked."""
+        if self.mode == "paper-code":
+            votes = image_vote(embeddings, self.voting.prompts, self.voting.scale)
+        else:
+            votes = self.voting.vote(embeddings, self.retrieve(embeddings)).pooled.probabilities
+        return np.asarray(np.log(np.maximum(votes, 1e-12)))
 
     def _heard(
         self,
