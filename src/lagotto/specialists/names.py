@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int64
 
-from lagotto.zeroshot.naming import names, tokens
+from lagotto.zeroshot.naming import tokens
 
 
 def named_outputs(
@@ -20,22 +20,25 @@ def named_outputs(
     [0, 1]
     """
     found = np.full(len(labels), -1, np.int64)
+    parts: dict[str, set[int]] = {}
+    for output, name in enumerate(published):
+        for part in _words(name or "").split(","):
+            parts.setdefault(" ".join(tokens(part)), set()).add(output)
+    texts = [f" {' '.join(tokens(_words(name or '')))} " for name in published]
     for row, label in enumerate(labels):
-        exact = [i for i, name in enumerate(published) if name and _is(name, label)]
-        within = [i for i, name in enumerate(published) if name and names(_words(name), label)]
-        candidates = exact or within
+        wanted = " ".join(tokens(_words(label)))
+        if not wanted:
+            continue
+        forms = (wanted, f"{wanted}s", f"{wanted}es", wanted.removesuffix("s"))
+        candidates = set[int]().union(*(parts.get(form, ()) for form in forms))
+        if not candidates:
+            within = tuple(f" {form} " for form in forms[:3])
+            candidates = {i for i, text in enumerate(texts) if any(w in text for w in within)}
         if len(candidates) == 1:
-            found[row] = candidates[0]
+            found[row] = candidates.pop()
     given, counts = np.unique(found[found >= 0], return_counts=True)
     found[np.isin(found, given[counts > 1])] = -1
     return found
-
-
-def _is(name: str, label: str) -> bool:
-    wanted = " ".join(tokens(_words(label)))
-    parts = {" ".join(tokens(part)) for part in _words(name).split(",")}
-    forms = {wanted, f"{wanted}s", f"{wanted}es", wanted.removesuffix("s")}
-    return bool(wanted) and not parts.isdisjoint(forms)
 
 
 def _words(name: str) -> str:
