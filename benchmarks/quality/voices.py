@@ -44,8 +44,8 @@ def main() -> None:
         store = CaptionStore.create(
             Path(temporary) / "store", [photos / "flickr8k", photos / "coco"], encoder
         )
-        for name in options.sets.split(","):
-            for evidence, names in (("with names", True), ("behaviour only", False)):
+        for evidence, names in (("with names", True), ("behaviour only", False)):
+            for name in options.sets.split(","):
                 sets.setdefault(name, {})[evidence] = measure(
                     store, open_labelled([photos / name]), names, options
                 )
@@ -60,7 +60,11 @@ def measure(
     classifier = Classifier(store.encoder, data.labels, store, hub=voice)
     heard = evaluate_voices(classifier, data, seed=options.seed)
     for row in heard.scores:
-        print(f"{data.name:14} {names:1} {row.voices:24} {row.acc1.value:.4f}", file=sys.stderr)
+        print(
+            f"{data.name:14} {names:1} {row.voices:24} {row.acc1.value:.4f}",
+            file=sys.stderr,
+            flush=True,
+        )
     return {"pictures": len(data)} | voices_as_json(heard, data.labels)
 
 

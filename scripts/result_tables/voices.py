@@ -56,7 +56,8 @@ def specialists_evidence() -> str:
 
 
 def _voices(evidence: str) -> str:
-    sets = read_result("quality_voices")["sets"]
+    measured = read_result("quality_voices")["sets"]
+    sets = {name: each for name, each in measured.items() if evidence in each}
     names = [row["voices"] for row in next(iter(sets.values()))[evidence]["rows"]]
     rows = []
     for name in names:
