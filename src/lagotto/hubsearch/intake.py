@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
+
 from lagotto.core.errors import HubError, ModelError
 from lagotto.core.files import writing
 from lagotto.core.progress import Progress
@@ -19,6 +21,7 @@ from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.lock import hub_lock
 from lagotto.hubsearch.probe_set import ProbeSet
 from lagotto.hubsearch.probing import Limits, Probed, probe_models
+from lagotto.hubsearch.projection import projector
 from lagotto.hubsearch.records import Listing, ModelRecord, Plan
 from lagotto.hubsearch.status import FailedModel
 from lagotto.models.registry import behaviour_digest
@@ -78,7 +81,8 @@ def add_models(
 def rebuild_blocks(layout: HubLayout, records: Sequence[ModelRecord], probe_digest: str) -> None:
     """Makes the blocks hold exactly the done models in order; nothing is written if they do."""
     sources = [BlockSource(each.digest, layout.responses_of(each.digest)) for each in records]
-    build_blocks(layout.blocks, sources, probe_digest)
+    matrix = projector(np.load(layout.embeddings, allow_pickle=False))
+    build_blocks(layout.blocks, sources, probe_digest, matrix)
 
 
 def current_blocks(

@@ -5,15 +5,19 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lagotto.core.types import JsonObject
+from lagotto.core.types import Decision, JsonObject
 from lagotto.hubsearch.catalogue import Catalogue
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.manifest import VERSION, Manifest
+from lagotto.hubsearch.settled import decisions_from_json
 
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """A probed model: how it is run, and how many of its logits are set aside."""
+    """A probed model: how it is run, and how many of its logits are set aside.
+
+    `input` tells how it is fed, and where each part of that is from.
+    """
 
     name: str
     source: str
@@ -22,6 +26,7 @@ class ModelStatus:
     logits_source: str
     flawed_logits: int
     notes: tuple[str, ...]
+    input: tuple[Decision, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ def read_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
                 logits_source=record.logits_source,
                 flawed_logits=sum(bool(logit.flaw) for logit in catalogue.logits(record.digest)),
                 notes=record.notes,
+                input=decisions_from_json(record.input),
             )
             for record in catalogue.models("done")
         )

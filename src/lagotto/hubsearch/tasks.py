@@ -4,7 +4,6 @@ Entries are named in `jobs.base.Task`; payloads and answers are JSON, responses 
 """
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from lagotto.core.files import replacing
 from lagotto.core.types import JsonObject, ModelSource, ModelSpec
 from lagotto.hubsearch.probe_cache import ProbeCache, spec_to_json
 from lagotto.hubsearch.responses import ResponsesHeader, write_responses
+from lagotto.hubsearch.settled import input_to_json, settle, with_record
 from lagotto.models.base import Model
 from lagotto.models.registry import load_model
 
@@ -40,19 +40,33 @@ def _load(payload: JsonObject) -> Model:
             raise ModelError(f"task without a model: {source!r}")
 
 
+def _fed(payload: JsonObject) -> Model:
+    """The model, fed as its record says where its input was found by trying."""
+    model = _load(payload)
+    if payload.get("settled") is None:
+        return model
+    return with_record(model, payload["settled"])
+
+
 def inspect_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObject:
-    """Loads a model and tells which pixels it needs: {"pixels": PixelSpec as JSON}."""
-    return {"pixels": spec_to_json(_load(payload).spec.input.pixels)}
+    """Loads a model and tells how it is run: {"pixels": PixelSpec, "record": as the catalogue's}.
+
+    What neither model.json nor its file tells of its input is found by trying some of the probes
+    in `payload["probes"]`.
+    """
+    spec = settle(_load(payload), Path(str(payload["probes"]))).spec
+    return {"pixels": spec_to_json(spec.input.pixels), "record": spec_to_record(spec)}
 
 
 def probe_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObject:
     """Runs a model over all cached probes and writes its raw responses to `payload["out"]`.
 
-    Gives the resolved spec as {"spec": ...}, or {"unwritable": reason} where the file cannot be
-    written, which is no fault of the model. `progress` counts pictures. Raises ModelError if no
-    response is finite or the number of outputs changes between pictures.
+    `payload["settled"]` is the record of a model whose input was found by trying, else null. Gives
+    the resolved spec as {"spec": ...}, or {"unwritable": reason} where the file cannot be written,
+    which is no fault of the model. `progress` counts pictures. Raises ModelError if no response is
+    finite or the number of outputs changes between pictures.
     """
-    model = _load(payload)
+    model = _fed(payload)
     spec = model.spec
     cache = ProbeCache(Path(str(payload["probes"])), Path(str(payload["cache"])))
     pixels = cache.open(spec.input.pixels)
@@ -80,8 +94,6 @@ def probe_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObj
 
 def spec_to_record(spec: ModelSpec) -> JsonObject:
     """A resolved model as the catalogue keeps it."""
-    described = asdict(spec.input)
-    described["pixels"] = spec_to_json(spec.input.pixels)
     return {
         "framework": spec.framework,
         "outputs": spec.outputs,
@@ -89,18 +101,19 @@ def spec_to_record(spec: ModelSpec) -> JsonObject:
         "logits_source": spec.logits_source,
         "labels": list(spec.labels) if spec.labels is not None else None,
         "notes": list(spec.notes),
-        "input": described,
+        "input": input_to_json(spec),
     }
 
 
 def answer_pictures(payload: JsonObject, progress: Callable[[int], None]) -> JsonObject:
     """Runs a model over the pictures in `payload["pixels"]` (.npy, uint8), logits to "out" (.npy).
 
-    A worker keeps the last models that it loaded, so that a stream of pictures loads each once.
+    `payload["settled"]` is as in probe_model. A worker keeps the last models that it loaded, so
+    that a stream of pictures loads each once.
     Gives {"unwritable": reason} where the file cannot be written. `progress` counts pictures.
     """
     key = str(payload["digest"])
-    model = _kept.pop(key, None) or _load(payload)
+    model = _kept.pop(key, None) or _fed(payload)
     _kept[key] = model  # the last one used is the last one to go
     while len(_kept) > _MODELS_KEPT:
         del _kept[next(iter(_kept))]

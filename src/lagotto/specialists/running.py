@@ -10,10 +10,11 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from lagotto.core.errors import HubError, LagottoError, ModelError, ProbeError, UsageError
-from lagotto.core.types import ModelSource, PixelSpec
+from lagotto.core.types import JsonObject, ModelSource, PixelSpec
 from lagotto.hubsearch.probe_cache import spec_from_json
 from lagotto.hubsearch.probing import Limits
 from lagotto.hubsearch.records import ModelRecord
+from lagotto.hubsearch.settled import was_settled
 from lagotto.hubsearch.tasks import source_to_json
 from lagotto.jobs.base import Runner, Task
 from lagotto.models.registry import behaviour_digest
@@ -128,11 +129,13 @@ class ModelRuns:
                 self.failures[name] = str(error)
 
     def _task(self, folder: Path, model: Runnable) -> Task:
+        record: JsonObject = {"input": model.record.input, "notes": list(model.record.notes)}
         return Task(
             model.record.digest,
             _ENTRY,
             {
                 "model": source_to_json(model.source),
+                "settled": record if was_settled(record) else None,
                 "digest": model.record.digest,
                 "pixels": str(folder / f"{model.pixels.key}.npy"),
                 "out": str(folder / f"{model.record.digest}.npy"),
