@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,14 @@ from lagotto.models.registry import load_model
 from lagotto.models.scan import scan_models
 from lagotto.specialists.choosing import choose
 from lagotto.specialists.likelihood import believed, fit_votes
-from lagotto.specialists.matching import Candidate, View, excess, match_all
+from lagotto.specialists.matching import (
+    NAMES_AGREE,
+    Candidate,
+    View,
+    agreement,
+    excess,
+    match_all,
+)
 from lagotto.specialists.names import named_outputs
 
 SETS = ("cifar10", "flowers5", "cats-dogs", "imagenet100x5", "grocery43")
@@ -190,6 +198,33 @@ def alone(data: Data, known: Known) -> dict[str, object]:
     return rows
 
 
+def lists(data: Data, known: Known) -> dict[str, object]:
+    """How far the pictures agree with each published list that names a label (1: as with the
+    outputs that fit best), and, for a model of just these labels, with how many orders of its list
+    they would agree enough for it to be believed."""
+    view = softmax(View.of(data.logits).logits)
+    rows: dict[str, object] = {}
+    for model, logits in data.models.items():
+        outputs = named_outputs(data.labels, known.names[model])
+        named = np.flatnonzero(outputs >= 0)
+        if not len(named):
+            continue
+        table = agreement(view, softmax(logits))[named]
+        best = best_assignment(table)
+        most = float(table[best >= 0, best[best >= 0]].clip(min=0).sum())
+        row: dict[str, object] = {
+            "names": len(named),
+            "agree": round(float(table[np.arange(len(named)), outputs[named]].sum()) / most, 3),
+        }
+        if len(named) == logits.shape[1] <= 6:
+            orders = [list(order) for order in permutations(outputs[named].tolist())]
+            sums = [float(table[np.arange(len(named)), order].sum()) for order in orders]
+            row["orders"] = len(orders)
+            row["orders_that_agree"] = sum(each >= NAMES_AGREE * most for each in sums)
+        rows[model] = row
+    return rows
+
+
 def shifted(names: Mapping[str, tuple[str | None, ...]]) -> dict[str, tuple[str | None, ...]]:
     return {model: (*each[1:], *each[:1]) for model, each in names.items()}
 
@@ -241,7 +276,12 @@ def measure(data: Data, known: Known, most: int) -> dict[str, object]:
         rows[f"20 decoys, with names, seed {seed}"] = row(known.names, more=more)
     for name, each in rows.items():
         say(f"{data.name:14} {name:42} {each}")
-    return {"pictures": len(data.truth), "evidence_alone": alone(data, known), "rows": rows}
+    return {
+        "pictures": len(data.truth),
+        "evidence_alone": alone(data, known),
+        "published_lists": lists(data, known),
+        "rows": rows,
+    }
 
 
 def main() -> None:

@@ -55,6 +55,22 @@ def specialists_evidence() -> str:
     return table(["evidence", *sets], rows)
 
 
+def specialists_lists() -> str:
+    """How far the pictures of flowers5 agree with the lists that the hub's models publish."""
+    found = read_result("quality_specialists")["sets"]["flowers5"]["published_lists"]
+    rows = [
+        [
+            model,
+            str(row["names"]),
+            f"{row['agree']:.2f}",
+            f"{row['orders_that_agree']} of {row['orders']}" if "orders" in row else "",
+        ]
+        for model, row in found.items()
+    ]
+    columns = ["published list", "labels named", "agreement", "orders of it that agree enough"]
+    return table(columns, rows)
+
+
 def _voices(evidence: str) -> str:
     measured = read_result("quality_voices")["sets"]
     sets = {name: each for name, each in measured.items() if evidence in each}
@@ -79,15 +95,10 @@ def voices_named() -> str:
     return _voices("with names")
 
 
-def voices_behaviour() -> str:
-    """Every set of voices, end to end, by behaviour only."""
-    return _voices("behaviour only")
-
-
 TABLES = (
     specialists_scenarios,
     specialists_report_half,
     specialists_evidence,
+    specialists_lists,
     voices_named,
-    voices_behaviour,
 )

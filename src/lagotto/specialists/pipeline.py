@@ -22,7 +22,7 @@ from lagotto.specialists.looking import Read, embed, look
 from lagotto.specialists.running import ModelRuns
 from lagotto.specialists.voting import Specialist, specialist, with_votes
 from lagotto.zeroshot import pipeline as zeroshot
-from lagotto.zeroshot.base import Captions, Prediction
+from lagotto.zeroshot.base import Captions, Mode, Prediction
 from lagotto.zeroshot.labels import Label
 from lagotto.zeroshot.pictures import printed
 from lagotto.zeroshot.scoring import image_vote
@@ -96,6 +96,12 @@ class Classifier(zeroshot.Classifier):
         if hub is not None and "hub" in heard:
             self._voice = hub if isinstance(hub, HubVoice) else HubVoice(hub)
             self._hub = self._voice.open(self.encoder)
+
+    def variant(self, mode: Mode, k: int) -> "Classifier":
+        """The same labels, store and hub in another mode or with another k; see zeroshot's."""
+        other = super().variant(mode, k)
+        assert isinstance(other, Classifier)
+        return other
 
     def predict(self, paths: Iterable[Path | str]) -> Iterator[Prediction | SetAside]:
         """One row a picture, in order: its prediction, or why it could not be read.

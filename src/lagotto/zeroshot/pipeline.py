@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from jaxtyping import Float32
@@ -90,7 +89,7 @@ class Classifier:
         self._prepare(None, notes)
         self.notes = tuple(notes)
 
-    def variant(self, mode: Mode, k: int) -> Self:
+    def variant(self, mode: Mode, k: int) -> "Classifier":
         """The same labels and store in another mode or with another k, its `paper-code` state new.
 
         Cheap: labels are not encoded and the store is not read again. `notes` are those that this
