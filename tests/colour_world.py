@@ -53,6 +53,8 @@ class Classifier:
     seed: int = 0
     trained: bool = False
     """The logits of all colours on one scale, as training makes them; else each on its own."""
+    names: tuple[str, ...] = ()
+    """Published labels that are not the colours."""
 
 
 MODELS = {
@@ -228,7 +230,7 @@ def write_classifier(folder: Path, model: Classifier) -> Path:
         "input": {"channels": model.channels, "scale": model.scale, "layout": model.layout}
     }
     if model.labelled:
-        said["labels"] = list(model.colours)
+        said["labels"] = list(model.names or model.colours)
     (folder / "model.json").write_text(json.dumps(said))
     return folder / "model.onnx"
 

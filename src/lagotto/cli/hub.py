@@ -133,6 +133,14 @@ def status(hub: Path = HUB, as_json: bool = JSON) -> None:
     print_line(f"models    {counts}, {len(found.copies)} known copies")
     print_line(f"logits    {found.logits} searchable, {found.flawed_logits} set aside")
     print_line(f"disk      {found.disk_bytes / 1e6:.1f} MB")
+    held = ", ".join(f"{guard.what} ({guard.means})" for guard in found.isolation if guard.means)
+    print_line(f"isolation models run cut off from: {held or 'nothing'}")
+    for guard in found.isolation:
+        if not guard.means:
+            print_line(
+                f"  note: this system does not keep models from {guard.words} "
+                f"({printable(guard.reason)}); see docs/security.md"
+            )
     if found.models:
         print_line()
         rows = [

@@ -8,7 +8,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lagotto.cli.output import print_json, print_line, print_table
+from lagotto.cli.output import (
+    print_json,
+    print_line,
+    print_table,
+    printable,
+    spreadsheet_safe,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -151,7 +157,8 @@ def print_rows_csv(classifier: "Classifier", rows: Rows) -> None:
     print_line(",".join(_columns(classifier)))
     for row in rows:
         line = io.StringIO()
-        csv.writer(line, lineterminator="").writerow(_cells(classifier, row))
+        cells = [spreadsheet_safe(printable(cell)) for cell in _cells(classifier, row)]
+        csv.writer(line, lineterminator="").writerow(cells)
         print_line(line.getvalue())
 
 

@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 
 from lagotto.core.errors import EncoderError
 from lagotto.core.files import canonical_json, read_json, sha256_file
+from lagotto.core.onnx_survey import MEMORY_MARK
 from lagotto.core.types import JsonObject, JsonValue
 from lagotto.encoders.graph_header import GraphHeader, read_graph_header
 
@@ -29,7 +30,8 @@ class GraphFile:
         files = [self.file]
         for name in self.header.weight_files:
             path = self.file.parent / name
-            if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+            outside = PurePath(name).is_absolute() or ".." in PurePath(name).parts
+            if outside or MEMORY_MARK in name:
                 raise EncoderError(f"{self.file}: names weights outside its folder: {name!r}")
             if not path.is_file():
                 raise EncoderError(

@@ -184,6 +184,21 @@ class Catalogue(Database):
         """A model's published label for each logit, None where it has none."""
         return tuple(record.label for record in self.logits(digest))
 
+    def labelled(self, words: Sequence[str]) -> tuple[tuple[str, int, str], ...]:
+        """(model, logit, label) of every label that holds any of some lower-case words.
+
+        In the order of the models; the case of ASCII letters does not matter.
+        """
+        if not words:
+            return ()
+        likes = " OR ".join(["instr(lower(label), ?) > 0"] * len(words))
+        rows = self.run(
+            "SELECT name, logit, label FROM logits JOIN models ON position = model "
+            f"WHERE label IS NOT NULL AND ({likes}) ORDER BY position, logit",
+            tuple(words),
+        )
+        return tuple((str(name), int(logit), str(label)) for name, logit, label in rows)
+
     def failures(self) -> tuple[FailureRecord, ...]:
         """Why models failed, in the order of the models."""
         rows = self.run(

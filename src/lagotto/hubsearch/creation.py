@@ -82,7 +82,9 @@ def _fill(
 ) -> None:
     probe_set, _ = ProbeSet.create(layout.probes, sources, max_probes, seed, _Counter(progress))
     progress.finish()
-    runner = Limits().start()
+    with writing(layout.cache):
+        layout.cache.mkdir()
+    runner = Limits().start(layout.cache)
     try:
         pixels = encoder.info.pixels
         cache = prepare_pixels(runner, probe_set, layout.cache, [pixels], progress)

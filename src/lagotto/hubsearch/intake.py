@@ -57,13 +57,14 @@ def add_models(
         run = catalogue.start_run({"paths": [str(path) for path in paths]}, _now())
         listings = [Listing(d, source.name, _place(source.file)) for d, source in sources]
         plan = catalogue.plan(listings)
-        runner = limits.start()
+        runner = limits.start(layout.cache, layout.staging)
         done: set[str] = set()
         failed: set[str] = set()
         try:
             pending = _pending(plan, sources)
-            with writing(layout.staging):
-                layout.staging.mkdir()
+            for folder in (layout.cache, layout.staging):
+                with writing(folder):
+                    folder.mkdir(exist_ok=True)
             for probed in probe_models(
                 runner, pending, probe_set, layout.cache, layout.staging, progress
             ):

@@ -4,8 +4,10 @@ The order of the stages is here; probing.py runs models, search.py compares desc
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32
@@ -44,8 +46,25 @@ from lagotto.hubsearch.status import HubStatus, read_status
 from lagotto.hubsearch.verify import Damage, verify_hub
 from lagotto.hubsearch.weighing import ProbeSpace
 
+if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that call them
+    from lagotto.hubsearch.audit import ModelAudit
+    from lagotto.hubsearch.coverage import ModelCoverage
+    from lagotto.hubsearch.kindred import Kindred
+    from lagotto.hubsearch.label_trust import LabelTrust
+    from lagotto.hubsearch.naming import ModelDescription
+
 _OPEN_RESPONSES = 256
 """Responses files kept mapped for exact distances; each takes a file descriptor."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownResponses:
+    """A model's raw responses, by its name in the hub or by the path of a file outside it."""
+
+    name: str
+    in_hub: bool
+    values: Float32[np.ndarray, "probes logits"]
+    labels: tuple[str | None, ...]
 
 
 class Hub:
@@ -200,8 +219,16 @@ class Hub:
         k: int | None = None,
         by_model: bool = False,
         rule: str = "default",
+        behaviour_only: bool = False,
+        progress: Progress | None = None,
     ) -> Hits:
         """The logits that answer a query vector; see `search`."""
+        if rule == "default" and not behaviour_only and any(c.text for c in vector.concepts):
+            from lagotto.hubsearch.label_trust import with_names
+
+            vector = replace(
+                vector, concepts=with_names(self, vector.concepts, progress or Silent())
+            )
         return find_logits(
             self.gallery(), vector, rule=checked_rule(rule), top=top, k=k, by_model=by_model
         )
@@ -214,15 +241,27 @@ class Hub:
         k: int | None = None,
         by_model: bool = False,
         rule: str = "default",
+        behaviour_only: bool = False,
+        progress: Progress | None = None,
     ) -> Hits:
         """The logits that behave most like the concept; a string is a text query.
 
         `k` is the number of probes that decide (default 50, or all of a smaller hub; a known logit
         is compared on all); `by_model` keeps the best logit of each model; `rule` is "default",
-        "paper" or "full-query". Raises UsageError for what the hub cannot answer.
+        "paper" or "full-query". With the default rule published labels that say a text's words
+        count too, as far as behaviour does not contradict them, unless `behaviour_only`. Raises
+        UsageError for what the hub cannot answer.
         """
         vector = self.query_vector(query)
-        return self.nearest(vector, top=top, k=k, by_model=by_model, rule=rule)
+        return self.nearest(
+            vector,
+            top=top,
+            k=k,
+            by_model=by_model,
+            rule=rule,
+            behaviour_only=behaviour_only,
+            progress=progress,
+        )
 
     def gallery(self) -> Gallery:
         """Everything that can be found; blocks that are out of date are rebuilt first."""
@@ -250,6 +289,23 @@ class Hub:
         with Catalogue(self._layout.catalogue) as catalogue:
             return catalogue.logit_labels(catalogue.find(model).digest)
 
+    def labelled(self, words: Sequence[str]) -> tuple[tuple[str, int, str], ...]:
+        """(model, logit, label) of every published label that holds any of some words."""
+        with Catalogue(self._layout.catalogue) as catalogue:
+            return catalogue.labelled(words)
+
+    def digest_of(self, model: str) -> str:
+        """The checksum of a model's raw responses; UsageError for an unknown name."""
+        with Catalogue(self._layout.catalogue) as catalogue:
+            return catalogue.find(model).responses_sha256
+
+    @cached_property
+    def label_trust(self) -> "LabelTrust":
+        """How far the published labels are believed."""
+        from lagotto.hubsearch.label_trust import LabelTrust
+
+        return LabelTrust(self)
+
     def records(self) -> tuple[ModelRecord, ...]:
         """Every probed model: its digest, where its file was, how it is fed."""
         with Catalogue(self._layout.catalogue) as catalogue:
@@ -260,6 +316,35 @@ class Hub:
         responses = self.responses(model)
         check_logit(model, logit, responses.shape[1])
         return standardise(responses[:, logit : logit + 1]).values[:, 0]
+
+    def describe(
+        self, model: str, vocabulary: Sequence[str] | None = None, *, top: int = 5
+    ) -> "ModelDescription":
+        """Proposed names for each output of a model of the hub, by name, or outside it, by path.
+
+        Without a vocabulary from the common words that ship with the package.
+        """
+        from lagotto.hubsearch.naming import describe_model
+
+        return describe_model(self, self.responses_of(model), vocabulary, top=top)
+
+    def audit(self, model: str, labels: Sequence[str] | None = None) -> "ModelAudit":
+        """A model's published labels, or others given for it, against its behaviour."""
+        from lagotto.hubsearch.audit import audit_model
+
+        return audit_model(self, self.responses_of(model), labels)
+
+    def duplicates(self, progress: Progress | None = None) -> "Kindred":
+        """Models that are nearly the same, and models of one kind."""
+        from lagotto.hubsearch.kindred import find_kindred
+
+        return find_kindred(self, progress)
+
+    def cover(self, labels: Sequence[str], *, top: int = 10) -> "tuple[ModelCoverage, ...]":
+        """The models that cover a set of labels best, each with its output for every label."""
+        from lagotto.hubsearch.coverage import cover_labels
+
+        return cover_labels(self, labels, top=top)
 
     def status(self) -> HubStatus:
         """Models, logits, probes, failures with their reasons, disk."""
@@ -279,19 +364,21 @@ class Hub:
                 path.unlink(missing_ok=True)
             rebuild_blocks(self._layout, catalogue.models("done"), self.probe_digest)
 
-    def _logit_vector(self, query: LogitQuery) -> QueryVector:
+    def responses_of(self, model: str) -> KnownResponses:
         """Of a model in the hub by name, else of a model file, which is probed for the occasion."""
         with Catalogue(self._layout.catalogue) as catalogue:
-            outside = not catalogue.has(query.model) and Path(query.model).exists()
-            itself = None if outside else (catalogue.find(query.model).name, query.index)
-        if outside:
-            responses = probe_outside(
-                Path(query.model), self.probe_set, self._layout.cache, Limits()
-            )
-        else:
-            responses = self.responses(query.model)
-        check_logit(query.model, query.index, responses.shape[1])
-        return logit_vector(query, responses[:, query.index], itself)
+            outside = not catalogue.has(model) and Path(model).exists()
+            name = None if outside else catalogue.find(model).name
+        if name is not None:
+            return KnownResponses(name, True, self.responses(name), self.labels(name))
+        values = probe_outside(Path(model), self.probe_set, self._layout.cache, Limits())
+        return KnownResponses(model, False, values, (None,) * values.shape[1])
+
+    def _logit_vector(self, query: LogitQuery) -> QueryVector:
+        known = self.responses_of(query.model)
+        check_logit(query.model, query.index, known.values.shape[1])
+        itself = (known.name, query.index) if known.in_hub else None
+        return logit_vector(query, known.values[:, query.index], itself)
 
     def _read(self, digest: str) -> Responses:
         return read_responses(self._layout.responses_of(digest), self.probe_digest)

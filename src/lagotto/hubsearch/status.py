@@ -10,6 +10,7 @@ from lagotto.hubsearch.catalogue import Catalogue
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.manifest import VERSION, Manifest
 from lagotto.hubsearch.settled import decisions_from_json
+from lagotto.jobs.guards import Guard, find_guards
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,10 @@ class FailedModel:
 
 @dataclass(frozen=True, slots=True)
 class HubStatus:
-    """Models, logits, probes, failures with reasons, disk, as `hub status --json` prints them."""
+    """Models, logits, probes, failures with reasons, disk, as `hub status --json` prints them.
+
+    `isolation` is what the workers of this machine are cut off from, now.
+    """
 
     hub: str
     format_version: int
@@ -57,6 +61,7 @@ class HubStatus:
     models: tuple[ModelStatus, ...]
     failures: tuple[FailedModel, ...]
     copies: tuple[tuple[str, str], ...]
+    isolation: tuple[Guard, ...]
 
     def as_json(self) -> JsonObject:
         """The fields by name, tuples as lists."""
@@ -102,6 +107,7 @@ def read_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
         models=models,
         failures=failures,
         copies=copies,
+        isolation=find_guards(),
     )
 
 

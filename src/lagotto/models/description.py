@@ -1,7 +1,6 @@
 """model.json: what is said about a model beside its weights, checked value by value."""
 
 import json
-import math
 import unicodedata
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -203,7 +202,7 @@ def _read_labels(file: Path) -> tuple[str, ...]:
 def _is_number(value: JsonValue) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return math.isfinite(value) and abs(value) < 1e9
+    return abs(value) < 1e9  # also false for NaN; a whole number may be too long for a float
 
 
 def _size(value: JsonValue) -> tuple[int, int] | None:

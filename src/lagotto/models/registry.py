@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import cast
 
 from lagotto.core.errors import ModelError
+from lagotto.core.onnx_survey import survey_onnx
 from lagotto.core.registry import Adapter, load_adapter
 from lagotto.core.types import JsonObject, ModelSource
 from lagotto.models.base import Model
 from lagotto.models.description import parse_description
 from lagotto.models.onnx_graph import external_files
-from lagotto.models.weights import add_file
+from lagotto.models.weights import MAX_WEIGHTS_BYTES, add_file, check_size
 
 ADAPTERS = {
     ".onnx": Adapter("lagotto.models.onnx", "load_onnx"),
@@ -40,8 +41,10 @@ def behaviour_digest(source: ModelSource) -> str:
     ModelError).
     """
     digest = sha256(b"lagotto model 1\n")
-    add_file(digest, source.file)
-    for file in _external_files(source.file):
+    check_size(source.file)
+    external = _external_files(source.file)
+    check_size(source.file, external)
+    for file in (source.file, *external):
         add_file(digest, file)
     digest.update(json.dumps(_behaviour(source), sort_keys=True).encode())
     return digest.hexdigest()
@@ -55,12 +58,12 @@ def _behaviour(source: ModelSource) -> JsonObject:
 
 
 def _external_files(file: Path) -> tuple[Path, ...]:
-    if file.suffix.lower() != ".onnx" or not file.stat().st_size:
+    if file.suffix.lower() != ".onnx" or not 0 < file.stat().st_size <= MAX_WEIGHTS_BYTES:
         return ()
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         view = memoryview(data)
         try:
-            return external_files(view, file.parent)
+            return external_files(survey_onnx(view, ModelError), file.parent)
         except ModelError:
             return ()
         finally:

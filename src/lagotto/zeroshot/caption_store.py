@@ -240,7 +240,7 @@ class CaptionStore:
                 lines = file.read(self.committed.lengths[files.SET_ASIDE]).splitlines()
             rows = [json.loads(line) for line in lines]
             return [SetAside(str(row["source"]), str(row["reason"])) for row in rows]
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise CaptionError(f"cannot read {path}: {type(error).__name__}; {RESTORE}") from error
 
     def verify(self) -> list[str]:
