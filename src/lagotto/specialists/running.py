@@ -96,9 +96,9 @@ class ModelRuns:
             raise UsageError("models run inside a `with` block only; enter it first")
         if not models or not any(map(len, pixels.values())):
             return {}
-        if self._runner is None:
-            self._runner = self._limits.start()
         folder = Path(self._folder.name)
+        if self._runner is None:
+            self._runner = self._limits.start(folder)
         try:
             return dict(self._answers(folder, models, pixels))
         finally:
