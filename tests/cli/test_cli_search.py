@@ -19,6 +19,7 @@ HIT = {
     "distance": float,
     "score": float,
     "confidence": float,
+    "quality": (float, type(None)),
 }
 
 
@@ -26,7 +27,7 @@ def test_json_has_exactly_the_keys_of_the_contract(world: World) -> None:
     answer = lagotto("search", world.hub, "red", "--json", "--top", "4", "--k", "9")
     found = answer.json
     assert (answer.code, answer.err) == (0, "")
-    assert list(found) == ["query", "hub", "k", "hits", "elapsed_s"]
+    assert list(found) == ["query", "hub", "k", "presence", "coverage", "hits", "elapsed_s"]
     assert found["query"] == {"kind": "text", "value": "red"}
     assert found["hub"] == str(world.hub)
     assert found["k"] == 9
@@ -45,7 +46,8 @@ def test_json_says_what_python_says(world: World) -> None:
     found = lagotto("search", world.hub, "white", "--json").json
     hits = Hub.open(world.hub).search("white").hits
     assert [tuple(hit.values()) for hit in found["hits"]] == [
-        (h.rank, h.model, h.logit, h.label, h.distance, h.score, h.confidence) for h in hits
+        (h.rank, h.model, h.logit, h.label, h.distance, h.score, h.confidence, h.quality)
+        for h in hits
     ]
     assert None in [hit["label"] for hit in found["hits"]]
 
@@ -90,6 +92,7 @@ def test_the_table(world: World) -> None:
         "distance",
         "score",
         "confidence",
+        "quality",
     ]
     rows = [line.split() for line in lines[1:]]
     assert [row[0] for row in rows] == ["1", "2", "3"]

@@ -77,7 +77,7 @@ def test_a_name_finds_what_behaviour_cannot_tell(world: World, hub_copy: Path) -
 
 def test_swapped_labels_are_not_believed(world: World, hub_copy: Path) -> None:
     odd = colour_world.Classifier(
-        ("magenta", "green", "blue"), edge=10, names=("green", "blue", "magenta")
+        ("magenta", "green", "blue"), edge=10, names=("blue", "magenta", "green")
     )
     models = hub_copy.parent / "swapped"
     colour_world.write_classifier(models, odd)

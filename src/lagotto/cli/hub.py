@@ -71,12 +71,17 @@ def create(
 def add(
     hub: Path = HUB,
     models: list[str] = typer.Argument(
-        metavar="MODEL...", help=".onnx or .tflite files, or folders scanned for models."
+        metavar="MODEL...",
+        help=".onnx or .tflite files, folders scanned for models, hf:ORG/NAME[@REV], timm:NAME, "
+        "hf-search:task=...,author=...,limit=...",
     ),
     runner: str = typer.Option("local", help="Where models run: local."),
     workers: int | None = typer.Option(None, min=1, help="Worker processes. [default: cores]"),
     timeout: float = typer.Option(600.0, min=1.0, help="Seconds that one model may take."),
     memory_gb: float = typer.Option(4.0, min=0.1, help="Memory that one model may take, in GiB."),
+    cache_gb: float = typer.Option(
+        10.0, min=0.001, help="Disk that fetched models may take until they are probed, in GiB."
+    ),
     inspect: bool = typer.Option(
         False,
         "--inspect",
@@ -92,7 +97,7 @@ def add(
     from lagotto.hubsearch.pipeline import Hub
     from lagotto.hubsearch.probing import Limits
 
-    limits = Limits(runner, workers, timeout, int(memory_gb * 2**30))
+    limits = Limits(runner, workers, timeout, int(memory_gb * 2**30), int(cache_gb * 2**30))
     if inspect:
         found = Hub.open(hub).inspect(models, limits=limits, progress=bar(quiet))
         if as_json:

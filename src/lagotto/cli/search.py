@@ -116,6 +116,8 @@ def _as_json(hub: Path, found: "Hits", elapsed_s: float) -> "JsonObject":
         },
         "hub": str(hub),
         "k": found.k,
+        "presence": found.presence,
+        "coverage": found.coverage,
         "hits": [asdict(hit) for hit in found.hits],
         "elapsed_s": round(elapsed_s, 6),
     }
@@ -123,7 +125,7 @@ def _as_json(hub: Path, found: "Hits", elapsed_s: float) -> "JsonObject":
 
 def print_hits(found: "Hits") -> None:
     """The hits as a table on stdout."""
-    columns = ["rank", "model", "logit", "label", "distance", "score", "confidence"]
+    columns = ["rank", "model", "logit", "label", "distance", "score", "confidence", "quality"]
     rows = [
         [
             str(hit.rank),
@@ -133,6 +135,7 @@ def print_hits(found: "Hits") -> None:
             f"{hit.distance:.3f}",
             f"{hit.score:.3f}",
             f"{hit.confidence:.2f}",
+            "-" if hit.quality is None else f"{hit.quality:.2f}",
         ]
         for hit in found.hits
     ]

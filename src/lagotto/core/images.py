@@ -123,15 +123,14 @@ def to_pixels(picture: Image.Image, spec: PixelSpec) -> UInt8[np.ndarray, "heigh
 
     `crop` scales the picture, keeping its aspect, until it just covers (height, width) /
     crop_fraction, then cuts the centre: for a square and a fraction of 1 exactly what Hugging
-    Face's CLIPImageProcessor does. Raises UsageError for a crop_fraction outside (0, 1].
+    Face's CLIPImageProcessor does. `stretch` scales it to exactly that size. Raises UsageError for
+    a crop_fraction outside (0, 1].
     """
     if spec.grey:
         picture = picture.convert("L")
     resample = _RESAMPLE[spec.resample]
-    if spec.resize == "stretch":
-        picture = picture.resize((spec.width, spec.height), resample)
-    else:
-        picture = picture.resize(covering_size(picture.size, spec), resample)
+    picture = picture.resize(covering_size(picture.size, spec), resample)
+    if picture.size != (spec.width, spec.height):
         left = (picture.width - spec.width) // 2
         top = (picture.height - spec.height) // 2
         picture = picture.crop((left, top, left + spec.width, top + spec.height))
@@ -139,7 +138,7 @@ def to_pixels(picture: Image.Image, spec: PixelSpec) -> UInt8[np.ndarray, "heigh
 
 
 def covering_size(size: tuple[int, int], spec: PixelSpec) -> tuple[int, int]:
-    """(width, height) to which `crop` resizes a picture of this (width, height)."""
+    """(width, height) to which a picture of this (width, height) is resized before any cut."""
     if not 0 < spec.crop_fraction <= 1:
         raise UsageError(
             f"crop_fraction {spec.crop_fraction:g} is not allowed; give one above 0 and at most 1"
@@ -147,6 +146,8 @@ def covering_size(size: tuple[int, int], spec: PixelSpec) -> tuple[int, int]:
     width, height = size
     box_width = round(spec.width / spec.crop_fraction)
     box_height = round(spec.height / spec.crop_fraction)
+    if spec.resize == "stretch":
+        return box_width, box_height
     if box_width * height >= box_height * width:
         return box_width, int(box_width * height / width)
     return int(box_height * width / height), box_height

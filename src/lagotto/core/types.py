@@ -32,7 +32,8 @@ class PixelSpec:
     """How a picture becomes a uint8 array; equal specs share one probe cache.
 
     `crop`: the shortest edge is resized to size / crop_fraction, then the centre is cropped.
-    `stretch`: both edges are resized to the size. Channels are RGB or L: BGR is a view of RGB.
+    `stretch`: both edges are resized to that, whatever the aspect, then the centre is cropped.
+    Channels are RGB or L: BGR is a view of RGB.
     """
 
     height: int
@@ -46,7 +47,8 @@ class PixelSpec:
     def key(self) -> str:
         """A name for this spec that is safe as a file name."""
         channels = "L" if self.grey else "RGB"
-        crop = f"-{self.crop_fraction:g}" if self.resize == "crop" else ""
+        cropped = self.resize == "crop" or self.crop_fraction != 1
+        crop = f"-{self.crop_fraction:g}" if cropped else ""
         return f"{self.height}x{self.width}-{channels}-{self.resize}{crop}-{self.resample}"
 
     @property
@@ -174,7 +176,13 @@ class Descriptors:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One logit found by a search; field names are those of `lagotto search --json`."""
+    """One logit found by a search; field names are those of `lagotto search --json`.
+
+    Of a single concept in words by the default rule, `confidence` is the share of such hits that
+    are right, and `quality` the share of the concept's pictures that the logit is expected to
+    recognise. Of all else, `confidence` only tells how unlikely such a score is by accident, and
+    `quality` is None.
+    """
 
     rank: int
     model: str
@@ -183,6 +191,7 @@ class Hit:
     distance: float
     score: float
     confidence: float
+    quality: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,10 +204,16 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """The answer to a search, nearest first, and the probes that decided it, best first."""
+    """The answer to a search, nearest first, and the probes that decided it, best first.
+
+    `presence` is how likely any logit of the hub recognises the concept, `coverage` how surely any
+    probe shows it; both only of a single concept in words by the default rule.
+    """
 
     query: Query
     k: int
     hits: tuple[Hit, ...]
     deciding_probes: tuple[int, ...]
     notes: tuple[str, ...] = ()
+    presence: float | None = None
+    coverage: float | None = None

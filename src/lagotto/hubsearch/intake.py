@@ -4,16 +4,19 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lagotto.core.errors import HubError, ModelError
 from lagotto.core.files import writing
 from lagotto.core.progress import Progress
+from lagotto.core.remote_spec import is_remote
 from lagotto.core.types import JsonObject, ModelSource
 from lagotto.hubsearch.blocks import Block, BlockSource, build_blocks, open_blocks
 from lagotto.hubsearch.catalogue import Catalogue
@@ -26,6 +29,9 @@ from lagotto.hubsearch.records import Listing, ModelRecord, Plan
 from lagotto.hubsearch.status import FailedModel
 from lagotto.models.registry import behaviour_digest
 from lagotto.models.scan import scan_models
+
+if TYPE_CHECKING:
+    from lagotto.hubsearch.crawl import Crawl
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,37 +52,62 @@ class AddReport:
 def add_models(
     layout: HubLayout,
     probe_set: ProbeSet,
-    paths: Sequence[Path],
+    models: Sequence[Path | str],
     limits: Limits,
     progress: Progress,
 ) -> AddReport:
     """Probes what is new, retries what failed, skips what is there; see `Hub.add`."""
     with hub_lock(layout.folder), Catalogue(layout.catalogue, writable=True) as catalogue:
         _tidy(layout, catalogue)
+        remote = [str(model) for model in models if is_remote(str(model))]
+        paths = [Path(model) for model in models if not is_remote(str(model))]
+        crawl = _crawl(layout, catalogue, remote, limits, progress)
         sources = _digests(scan_models(paths), progress)
-        run = catalogue.start_run({"paths": [str(path) for path in paths]}, _now())
+        run = catalogue.start_run({"paths": [str(model) for model in models]}, _now())
         listings = [Listing(d, source.name, _place(source.file)) for d, source in sources]
         plan = catalogue.plan(listings)
         runner = limits.start(layout.cache, layout.staging)
         done: set[str] = set()
         failed: set[str] = set()
         try:
-            pending = _pending(plan, sources)
             for folder in (layout.cache, layout.staging):
                 with writing(folder):
                     folder.mkdir(exist_ok=True)
-            for probed in probe_models(
-                runner, pending, probe_set, layout.cache, layout.staging, progress
-            ):
-                _record(layout, catalogue, probed)
-                (failed if probed.failure else done).add(probed.digest)
+            batches = crawl.batches() if crawl else ()
+            for pending in chain([_pending(plan, sources)], batches):
+                for probed in probe_models(
+                    runner, pending, probe_set, layout.cache, layout.staging, progress
+                ):
+                    _record(layout, catalogue, probed)
+                    (failed if probed.failure else done).add(probed.digest)
         finally:
             runner.close()
             shutil.rmtree(layout.staging, ignore_errors=True)
         rebuild_blocks(layout, catalogue.models("done"), probe_set.digest)
+        if crawl:
+            copies = (*plan.copies, *crawl.copies)
+            plan = replace(plan, already=plan.already + crawl.already, copies=copies)
+            failed |= crawl.failed
         skipped = plan.already + len(plan.copies)
         catalogue.finish_run(run, _now(), len(done), len(failed), skipped)
         return _report(catalogue, plan, done, failed)
+
+
+def _crawl(
+    layout: HubLayout,
+    catalogue: Catalogue,
+    specs: Sequence[str],
+    limits: Limits,
+    progress: Progress,
+) -> "Crawl | None":
+    """What the remote specs name, noted in the catalogue; its client is loaded where it is used."""
+    if not specs:
+        return None
+    from lagotto.hubsearch.crawl import Crawl
+
+    crawl = Crawl(catalogue, layout.fetched, limits.cache_bytes, progress)
+    crawl.note(specs)
+    return crawl
 
 
 def rebuild_blocks(layout: HubLayout, records: Sequence[ModelRecord], probe_digest: str) -> None:

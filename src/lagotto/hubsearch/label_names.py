@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float, Float32, Float64, Int64
 
 _WORD = re.compile(r"[^\W_]+")
 _SHORTEST_PLURAL = 4
+_NEARLY = 0.9
 
 NAME_SHARE = 3.0
 """What a name that is the concept's own adds to a score, in noise thresholds of the hub."""
@@ -85,7 +86,7 @@ def find_named(
 
 def name_scores(
     named: Named,
-    behaviour: Float64[np.ndarray, " logits"],
+    behaviour: Float[np.ndarray, " logits"],
     firsts: Int64[np.ndarray, " models"],
     threshold: float,
 ) -> Float64[np.ndarray, " named"]:
@@ -94,13 +95,14 @@ def name_scores(
     `behaviour` are the standardised scores of all logits, `firsts` the first column of each model,
     `threshold` the hub's noise. A name counts by the square of its likeness and by its trust, and
     not at all where behaviour contradicts it: another output of the same model answers the concept,
-    above the hub's noise, and by as much more than the named one does.
+    above the hub's noise or nearly best of all, and by more than the noise better than the named.
     """
     best = np.maximum.reduceat(behaviour, firsts) if len(firsts) else behaviour
     owners = np.searchsorted(firsts, named.columns, side="right") - 1
     rival = best[owners]
     behind = rival - behaviour[named.columns]
-    contradicted = (rival > threshold) & (behind > threshold)
+    answered = min(threshold, _NEARLY * float(best.max()))  # in a small hub scores are bounded
+    contradicted = (rival > answered) & (behind > threshold)
     share = np.square(named.likeness.astype(np.float64)) * named.trust
     return np.asarray(np.where(contradicted, 0.0, NAME_SHARE * threshold * share))
 

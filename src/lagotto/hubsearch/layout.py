@@ -31,6 +31,11 @@ class HubLayout:
         return self.folder / "background.safetensors"
 
     @property
+    def rivals(self) -> Path:
+        """How words score in this hub, to judge hits by; derived."""
+        return self.folder / "rivals.safetensors"
+
+    @property
     def cache(self) -> Path:
         """Decoded probes, one array a pixel spec; derived."""
         return self.folder / "cache"
@@ -44,6 +49,11 @@ class HubLayout:
     def staging(self) -> Path:
         """Responses that a worker is writing; emptied by each run."""
         return self.folder / "staging"
+
+    @property
+    def fetched(self) -> Path:
+        """Models from a remote source until they are probed; gone when a run is over."""
+        return self.folder / "fetched"
 
     @property
     def responses(self) -> Path:

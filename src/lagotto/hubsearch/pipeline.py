@@ -17,6 +17,7 @@ from lagotto.core.files import writing
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import Hits, Probe, SetAside
 from lagotto.encoders.base import Encoder
+from lagotto.encoders.canary import watched
 from lagotto.encoders.registry import load_encoder
 from lagotto.hubsearch.background import open_background
 from lagotto.hubsearch.catalogue import Catalogue
@@ -24,6 +25,7 @@ from lagotto.hubsearch.creation import create_hub
 from lagotto.hubsearch.descriptors import standardise
 from lagotto.hubsearch.inspection import Inspection, inspect_models
 from lagotto.hubsearch.intake import AddReport, add_models, current_blocks, rebuild_blocks
+from lagotto.hubsearch.judging import Judge, open_judge
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.lock import hub_lock
 from lagotto.hubsearch.manifest import Manifest, check_encoder, read_manifest
@@ -41,6 +43,7 @@ from lagotto.hubsearch.search import (
     TextQuery,
     checked_rule,
     find_logits,
+    is_judged,
 )
 from lagotto.hubsearch.status import HubStatus, read_status
 from lagotto.hubsearch.verify import Damage, verify_hub
@@ -80,6 +83,7 @@ class Hub:
         self._manifest = manifest
         self._encoder_given = encoder
         self._gallery: Gallery | None = None
+        self._judge: Judge | None = None
 
     @classmethod
     def create(
@@ -156,11 +160,11 @@ class Hub:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The hub's encoder, checked against its fingerprint."""
+        """The hub's encoder, checked against its fingerprint, and when it is used its canary."""
         given = self._encoder_given or self._manifest.encoder_spec
         loaded = load_encoder(given) if isinstance(given, str) else given
         check_encoder(self.folder, self._manifest, loaded.info)
-        return loaded
+        return watched(loaded, self._manifest.canary, f"hub {self.folder}")
 
     def set_aside(self) -> list[SetAside]:
         """Pictures that did not become probes, and why."""
@@ -177,15 +181,16 @@ class Hub:
         limits: Limits | None = None,
         progress: Progress | None = None,
     ) -> AddReport:
-        """Probes models (files, or folders that are scanned) and adds their descriptors.
+        """Probes models and adds their descriptors.
 
-        Models already in the hub, by content, are skipped; failed ones are tried again. A run that
-        was cut off is resumed by the same call.
+        `models` are files, folders that are scanned, or remote sources: `hf:ORG/NAME[@REV]`,
+        `timm:NAME`, `hf-search:key=value,...` (docs/sources.md). Models already in the hub, by
+        content, are skipped; failed ones are tried again. A run that was cut off is resumed by the
+        same call. Raises SourceError where a hub of models is out of reach.
         """
-        paths = [Path(model) for model in models]
         self._gallery = None
         return add_models(
-            self._layout, self.probe_set, paths, limits or Limits(), progress or Silent()
+            self._layout, self.probe_set, models, limits or Limits(), progress or Silent()
         )
 
     def inspect(
@@ -223,14 +228,21 @@ class Hub:
         progress: Progress | None = None,
     ) -> Hits:
         """The logits that answer a query vector; see `search`."""
-        if rule == "default" and not behaviour_only and any(c.text for c in vector.concepts):
+        name = checked_rule(rule)
+        if name == "default" and not behaviour_only and any(c.text for c in vector.concepts):
             from lagotto.hubsearch.label_trust import with_names
 
             vector = replace(
                 vector, concepts=with_names(self, vector.concepts, progress or Silent())
             )
         return find_logits(
-            self.gallery(), vector, rule=checked_rule(rule), top=top, k=k, by_model=by_model
+            self.gallery(),
+            vector,
+            rule=name,
+            top=top,
+            k=k,
+            by_model=by_model,
+            judge=self.judge() if is_judged(vector, name) else None,
         )
 
     def search(
@@ -275,6 +287,17 @@ class Hub:
                 notes=notes,
             )
         return self._gallery
+
+    def judge(self) -> Judge | None:
+        """What tells how far to believe hits; None while the hub has no searchable logit."""
+        gallery = self.gallery()
+        if not gallery.usable:
+            return None
+        if self._judge is None or self._judge.gallery is not gallery:
+            self._judge = open_judge(
+                self._layout.rivals, self.space, self.encoder, gallery, self.probe_digest
+            )
+        return self._judge
 
     def responses(self, model: str) -> Float32[np.ndarray, "probes logits"]:
         """Raw logits of a model on all probes, memory-mapped; UsageError for an unknown name."""

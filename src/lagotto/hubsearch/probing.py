@@ -31,12 +31,16 @@ from lagotto.models.scan import scan_models
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Where and within which bounds models run; time and memory are for one model."""
+    """Where and within which bounds models run; time and memory are for one model.
+
+    `cache_bytes` is the disk that models from a remote source may take until they are probed.
+    """
 
     runner: str = "local"
     workers: int | None = None
     timeout_s: float = 600.0
     memory_bytes: int = 4 * 2**30
+    cache_bytes: int = 10 * 2**30
 
     def start(self, *writable: Path) -> Runner:
         """The runner; without a number of workers, one a core that this process may use.

@@ -44,12 +44,14 @@ class Evidence:
 class Ranked:
     """Columns of all blocks joined, best first, with their scores; higher is better.
 
-    `chance` has the scores of a sample of all logits, which tell what is usual in this hub.
+    `chance` has the scores of a sample of all logits, which tell what is usual in this hub; `told`
+    is what names added to the scores of a single concept, for behaviour is judged without it.
     """
 
     columns: Int64[np.ndarray, " found"]
     scores: Float64[np.ndarray, " found"]
     chance: Float64[np.ndarray, " sample"]
+    told: Float64[np.ndarray, " found"]
 
 
 class Gallery:
@@ -122,6 +124,20 @@ class Gallery:
             found[mine] = block.directions_of(local)
         return found
 
+    def descriptors(
+        self, columns: Int64[np.ndarray, " columns"]
+    ) -> Float32[np.ndarray, "probes columns"]:
+        """The descriptors of some logits on all probes, as the blocks hold them (8 bits)."""
+        found = np.empty((self.blocks[0].values.shape[0], len(columns)), np.float32)
+        for block, mine, local in self._by_block(columns):
+            found[:, mine] = block.values[:, local] * block.steps[local]
+        return found
+
+    def outputs(self, owners: Int64[np.ndarray, " owners"]) -> Int64[np.ndarray, " owners"]:
+        """How many outputs some models have, by their places in `firsts`."""
+        widths = np.diff(np.append(self.firsts, len(self.steps)))
+        return np.asarray(widths[owners], dtype=np.int64)
+
     def _by_block(
         self, columns: Int64[np.ndarray, " columns"]
     ) -> list[tuple[Block, np.ndarray, Int64[np.ndarray, " local"]]]:
@@ -149,7 +165,8 @@ def rank_by_distance(
     columns, distances = rerank(
         scanned, bounds, lambda chosen: gallery.distances(chosen, probes, query), top
     )
-    return Ranked(columns, -distances, -scanned[gallery.sample].astype(np.float64))
+    chance = -scanned[gallery.sample].astype(np.float64)
+    return Ranked(columns, -distances, chance, np.zeros(len(columns)))
 
 
 def rank_by_evidence(
@@ -168,10 +185,12 @@ def rank_by_evidence(
     """
     threshold = noise_threshold(gallery.usable)
     first = np.stack([_weighted_sums(gallery, concept, k) for concept in concepts]).astype(float)
+    added = np.zeros(first.shape[1])
     for sums, concept in zip(first, concepts, strict=True):
         if len(concept.named.columns):
             told = name_scores(concept.named, sums, gallery.firsts, threshold)
             sums[concept.named.columns] += told
+            added[concept.named.columns] = told
     joined = join_scores(expression, first, threshold)
     joined[gallery.steps == 0] = -np.inf
     if left_out is not None:
@@ -187,7 +206,8 @@ def rank_by_evidence(
     total = join_scores(expression, scores, threshold)
     own = total[: len(candidates)]
     order = np.lexsort((candidates, -own))
-    return Ranked(candidates[order], own[order], total[len(candidates) :])
+    best = candidates[order]
+    return Ranked(best, own[order], total[len(candidates) :], added[best])
 
 
 def _weighted_sums(gallery: Gallery, concept: Evidence, k: int) -> Float32[np.ndarray, " logits"]:

@@ -12,6 +12,8 @@ from jaxtyping import Float32, Float64, Int64
 from lagotto.core.errors import UsageError
 from lagotto.core.registry import suggest
 from lagotto.core.types import Hit, Hits, Query
+from lagotto.hubsearch.confidence import POOL
+from lagotto.hubsearch.judging import Judge, Judgement
 from lagotto.hubsearch.logic import SINGLE, Expression
 from lagotto.hubsearch.queries import surest_probes
 from lagotto.hubsearch.ranking import (
@@ -90,6 +92,7 @@ def find_logits(
     top: int,
     k: int | None,
     by_model: bool,
+    judge: Judge | None = None,
 ) -> Hits:
     """The `top` best logits, or the best logit of each of the `top` best models.
 
@@ -97,6 +100,8 @@ def find_logits(
     rule "full-query", and of a known logit by the default rule. A known logit is compared by the
     paper's distance, whatever the rule: the rule only decides on how many probes. Raises UsageError
     for a k that the hub cannot have, top below 1, or a hub without searchable logits.
+
+    Where there is a judge, it says what to believe of the hits of a single concept in words.
     """
     if top < 1:
         raise UsageError(f"top {top} was asked for; give 1 or more")
@@ -111,7 +116,12 @@ def find_logits(
         shown = shown_scores(scores, gallery.usable)
     else:
         distances, shown = -scores, 1.0 / (1.0 - scores / math.sqrt(len(probes)))
-    confidence = _confidence(ranked.chance, gallery.usable)
+    judgement = _judged(judge, vector, rule, ranked, kept)
+    if judgement is None:
+        chance = _confidence(ranked.chance, gallery.usable)
+        confidence, quality = [chance(score) for score in scores.tolist()], [None] * len(scores)
+    else:
+        confidence, quality = judgement.confidence.tolist(), judgement.quality.tolist()
     owners = gallery.owners(columns)
     hits = []
     for place, (column, owner) in enumerate(zip(columns.tolist(), owners.tolist(), strict=True)):
@@ -125,11 +135,28 @@ def find_logits(
                 label=gallery.labels(digest)[logit],
                 distance=float(distances[place]),
                 score=float(shown[place]),
-                confidence=confidence(float(scores[place])),
+                confidence=confidence[place],
+                quality=quality[place],
             )
         )
     notes = (*vector.notes, *gallery.notes)
-    return Hits(vector.query, len(probes), tuple(hits), tuple(probes.tolist()), notes)
+    if judgement is not None and not (ranked.told[kept] > 0).any():
+        notes = (*judgement.notes(str(vector.query.value)), *notes)
+    return Hits(
+        vector.query,
+        len(probes),
+        tuple(hits),
+        tuple(probes.tolist()),
+        notes,
+        None if judgement is None else judgement.presence,
+        None if judgement is None else judgement.coverage,
+    )
+
+
+def is_judged(vector: QueryVector, rule: RuleName) -> bool:
+    """Whether hits can be judged: those of a single concept in words, by the default rule."""
+    single = len(vector.concepts) == 1 and vector.expression == SINGLE
+    return rule == "default" and single and vector.query.kind == "text"
 
 
 def shown_scores(scores: Float64[np.ndarray, " hits"], logits: int) -> Float64[np.ndarray, " hits"]:
@@ -189,6 +216,21 @@ def _ranked(
         if _is_weighed(vector, rule) or len(kept) >= top or len(owners) < wanted:
             return ranked, kept[:top]
         wanted *= 4
+
+
+def _judged(
+    judge: Judge | None,
+    vector: QueryVector,
+    rule: RuleName,
+    ranked: Ranked,
+    kept: Int64[np.ndarray, " kept"],
+) -> Judgement | None:
+    if judge is None or not is_judged(vector, rule) or not len(kept):
+        return None
+    concept = vector.concepts[0].direction + judge.space.background_mean
+    behaviour = ranked.scores - ranked.told
+    scores = np.concatenate([behaviour[:POOL], behaviour[kept]])
+    return judge.judge(concept, ranked.columns[:POOL], ranked.columns[kept], scores)
 
 
 def _first_of_each(owners: Int64[np.ndarray, " columns"]) -> Int64[np.ndarray, " models"]:

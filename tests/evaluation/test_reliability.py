@@ -1,0 +1,77 @@
+"""Calibration and ranking statistics, against their definitions."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lagotto.core.errors import UsageError
+from lagotto.evaluation.reliability import (
+    auroc,
+    calibration_error,
+    fit_isotonic,
+    fit_logistic,
+    mean_ranks,
+    reliability,
+    spearman,
+)
+
+values = st.lists(st.integers(0, 5), min_size=2, max_size=30)
+
+
+@given(values, st.integers(0, 1000))
+def test_auroc_counts_pairs(scores: list[int], seed: int) -> None:
+    array = np.array(scores, dtype=float)
+    true = np.random.default_rng(seed).random(len(array)) < 0.5
+    true[0], true[1] = True, False
+    pairs = array[true][:, None] - array[~true][None]
+    assert auroc(array, true) == pytest.approx(np.mean((pairs > 0) + 0.5 * (pairs == 0)))
+
+
+def test_auroc_needs_both_kinds() -> None:
+    with pytest.raises(UsageError, match="only one kind"):
+        auroc(np.array([1.0, 2.0]), np.array([True, True]))
+
+
+@given(values)
+def test_ranks_share_ties(scores: list[int]) -> None:
+    array = np.array(scores)
+    expected = [(array < each).sum() + ((array == each).sum() - 1) / 2 for each in array]
+    np.testing.assert_allclose(mean_ranks(array), expected)
+
+
+def test_spearman_sees_order_alone() -> None:
+    values = np.array([0.1, 0.5, 0.2, 0.9])
+    assert spearman(values, np.exp(values)) == pytest.approx(1)
+    assert spearman(values, -values) == pytest.approx(-1)
+    assert np.isnan(spearman(values, np.zeros(4)))
+
+
+def test_bins_hold_what_falls_into_them() -> None:
+    bins = reliability(np.array([0.0, 0.05, 0.55, 1.0]), np.array([False, True, True, True]))
+    assert [(each.low, each.count, each.true) for each in bins] == [
+        (0, 2, 0.5),
+        (0.5, 1, 1),
+        (0.9, 1, 1),
+    ]
+    assert bins[0].gap == pytest.approx(0.025 - 0.5)
+    assert calibration_error(bins) == pytest.approx((2 * 0.475 + 0.45 + 0) / 4)
+
+
+def test_a_logistic_fit_finds_the_odds_that_made_the_data() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(20_000, 2)) * [1, 50] + [3, 0]
+    true = rng.random(20_000) < 1 / (1 + np.exp(-(rows @ [1.5, 0.02] - 4)))
+    found = fit_logistic(rows, true, penalty=1e-3)
+    np.testing.assert_allclose(found.weights, [1.5, 0.02], rtol=0.06)
+    assert found.bias == pytest.approx(-4, rel=0.06)
+
+
+@given(st.integers(0, 1000))
+def test_an_isotonic_table_rises_and_keeps_the_mean(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores, true = rng.normal(size=100), rng.random(100) < 0.4
+    knots, shares = fit_isotonic(scores, true, 10)
+    assert (np.diff(knots) > 0).all()
+    assert (np.diff(shares) > 0).all()
+    assert shares.min() - 1e-9 <= true.mean() <= shares.max() + 1e-9
