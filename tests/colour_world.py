@@ -51,6 +51,8 @@ class Classifier:
     labelled: bool = True
     edge: int = EDGE
     seed: int = 0
+    trained: bool = False
+    """The logits of all colours on one scale, as training makes them; else each on its own."""
     names: tuple[str, ...] = ()
     """Published labels that are not the colours."""
 
@@ -67,6 +69,15 @@ MODELS = {
     "nameless": Classifier(("white", "cyan", "yellow"), labelled=False, softmax=True, seed=7),
 }
 """By the name of their folder."""
+
+TRAINED = {
+    "all_eight": Classifier(NAMES[::-1], trained=True),
+    "all_nameless": Classifier(
+        (*NAMES[3:], *NAMES[:3]), trained=True, labelled=False, softmax=True, edge=12
+    ),
+    "three": Classifier(("red", "green", "blue"), trained=True, channels="BGR"),
+}
+"""Classifiers whose probabilities mean something, as those of training do."""
 
 
 def planted(colour: str) -> frozenset[tuple[str, int]]:
@@ -113,6 +124,15 @@ def build_world(folder: Path) -> World:
     shutil.copytree(world.empty_hub, world.hub)
     Hub.open(world.hub).add([world.models])
     return world
+
+
+def build_trained_hub(world: World, folder: Path) -> Path:
+    """FOLDER/hub, a hub of the TRAINED models, which lie in FOLDER/models."""
+    for name, model in TRAINED.items():
+        write_classifier(folder / "models" / name, model)
+    shutil.copytree(world.empty_hub, folder / "hub")
+    Hub.open(folder / "hub").add([folder / "models"])
+    return folder / "hub"
 
 
 # -------------------------------------------------------------------------------------- pictures
@@ -223,12 +243,16 @@ def classifier_bytes(model: Classifier) -> bytes:
         prototypes = prototypes[:, ::-1]
     spatial = [2, 3] if model.layout == "NCHW" else [1, 2]
     factor, shift = {"0..1": (1, 0), "0..255": (1 / 255, 0), "-1..1": (0.5, 0.5)}[model.scale]
+    gains = rng.uniform(0.5, 20, len(prototypes))
+    offsets = rng.normal(0, 30, len(prototypes))
+    if model.trained:
+        gains, offsets = np.full(len(prototypes), 10.0), np.zeros(len(prototypes))
     arrays = {
         "factor": np.float32(factor),
         "shift": np.float32(shift),
         "prototypes": prototypes[None],
-        "minus_gain": -rng.uniform(0.5, 20, len(prototypes)).astype(np.float32),
-        "offset": rng.normal(0, 30, len(prototypes)).astype(np.float32),
+        "minus_gain": -gains.astype(np.float32),
+        "offset": offsets.astype(np.float32),
         "one": np.array([1], np.int64),
         "two": np.array([2], np.int64),
     }

@@ -19,6 +19,7 @@ LAYERS = (
     "jobs",
     "hubsearch",
     "zeroshot",
+    "specialists",
     "evaluation",
     "demo",
     "cli",
@@ -31,10 +32,15 @@ ALLOWED = {
     "jobs": {"core", "jobs"},
     "hubsearch": {"core", "encoders", "models", "jobs", "hubsearch"},
     "zeroshot": {"core", "encoders", "models", "index", "jobs", "zeroshot"},
+    "specialists": set(LAYERS) - {"evaluation", "demo", "cli"},
     "evaluation": set(LAYERS) - {"demo", "cli"},
     "demo": set(LAYERS) - {"cli"},
     "cli": set(LAYERS),
 }
+WIDER = {"specialists/pipeline.py:__init__": 9}
+"""Functions with more arguments than 7: the constructor of lagotto.Classifier, which users write
+with keywords, one for each choice that they have."""
+
 TORCH = {
     *("models/transformers.py", "models/timm.py"),
     *("encoders/transformers.py", "encoders/open_clip.py"),
@@ -95,7 +101,7 @@ def test_functions_are_small_and_public_ones_documented(path: Path) -> None:
         given = [each for each in arguments if each.arg not in ("self", "cls")]
         where = f"{name_of(path)}:{node.name}"
         if path.parent.name != "cli":
-            assert len(given) <= 7, where
+            assert len(given) <= WIDER.get(where, 7), where
         statements = sum(isinstance(inner, ast.stmt) for inner in ast.walk(node)) - 1
         assert statements <= 45, where  # nested blocks counted, docstring included
         if not node.name.startswith("_") and node.name != "main":

@@ -150,6 +150,24 @@ def test_python_in_docs_runs(
         assert printed in capsys.readouterr().out
 
 
+def test_python_in_the_tutorial_of_specialists_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    hub = lagotto.Hub.create("my-hub", bundled.PROBES, str(bundled.ENCODER), max_probes=200)
+    hub.add([bundled.MODELS / name for name in MODELS])
+    (tmp_path / "clip-onnx").symlink_to(bundled.ENCODER)
+    (tmp_path / "photos").mkdir()
+    taught = bundled.read_classes()["old_laptop_copy"]
+    for picture in bundled.read_heldout():
+        if picture.label in taught:
+            (tmp_path / "photos" / picture.name).write_bytes(picture.data)
+    text = (ROOT / "docs" / "specialists.md").read_text()
+    (block,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    exec(compile(block, "specialists.md", "exec"), {})
+    assert "old_laptop_copy knows 14 labels" in capsys.readouterr().out
+
+
 def test_command_reference_is_up_to_date(make_docs: ModuleType) -> None:
     assert (ROOT / "docs" / "cli.md").read_text() == make_docs.cli_reference(), "run make docs"
 

@@ -16,17 +16,19 @@ if TYPE_CHECKING:
     from lagotto.hubsearch.search import LogitQuery as LogitQuery
     from lagotto.hubsearch.search import TextQuery as TextQuery
     from lagotto.models.registry import load_model as load_model
+    from lagotto.specialists.pipeline import Classifier as Classifier
+    from lagotto.specialists.pipeline import HubVoice as HubVoice
     from lagotto.zeroshot.caption_store import CaptionStore as CaptionStore
-    from lagotto.zeroshot.pipeline import Classifier as Classifier
 
 __version__ = "0.1.0"
 
 _HOME = {
     "CaptionStore": "lagotto.zeroshot.caption_store",
-    "Classifier": "lagotto.zeroshot.pipeline",
+    "Classifier": "lagotto.specialists.pipeline",
     "Hit": "lagotto.core.types",
     "Hits": "lagotto.core.types",
     "Hub": "lagotto.hubsearch.pipeline",
+    "HubVoice": "lagotto.specialists.pipeline",
     "ImageQuery": "lagotto.hubsearch.search",
     "LagottoError": "lagotto.core.errors",
     "LogitQuery": "lagotto.hubsearch.search",

@@ -1,35 +1,18 @@
-"""`lagotto classify`: pictures → labels in words, with the captions that spoke for them."""
+"""`lagotto classify`: pictures → labels in words, with the captions and models that spoke."""
 
-import csv
-import io
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from lagotto.cli.hub import QUIET
-from lagotto.cli.output import (
-    notice,
-    print_json,
-    print_line,
-    print_table,
-    printable,
-    spreadsheet_safe,
-)
+from lagotto.cli.hub import QUIET, bar
+from lagotto.cli.output import notice, printable
+from lagotto.cli.predictions import Rows, print_rows_csv, print_rows_json, print_rows_tables
 from lagotto.core.errors import LagottoError, UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from lagotto.core.types import JsonObject, SetAside
-    from lagotto.zeroshot.base import Prediction
-    from lagotto.zeroshot.pipeline import Classifier
-
-_TABLE_ROWS = 64
-"""Rows that are aligned together; more are printed in further tables, as they come."""
+    from lagotto.specialists.pipeline import HubVoice
 
 
 def classify(
@@ -41,6 +24,18 @@ def classify(
         ..., help="Folder with an ONNX dual encoder in the Hugging Face layout."
     ),
     captions: Path | None = typer.Option(None, metavar="STORE", help="A caption store."),
+    hub: Path | None = typer.Option(
+        None, metavar="HUB", help="A hub whose models are asked where they know the labels."
+    ),
+    max_models: int = typer.Option(3, min=1, help="Models of the hub that are asked, at most."),
+    behaviour_only: bool = typer.Option(
+        False, "--behaviour-only", help="Find models without their published label names."
+    ),
+    voices: str | None = typer.Option(
+        None,
+        metavar="A,B",
+        help="Which of image, captions, hub are heard. [default: all that are given]",
+    ),
     k: int = typer.Option(16, min=1, help="Captions that vote for a picture."),
     mode: str | None = typer.Option(
         None,
@@ -64,136 +59,56 @@ def classify(
 
     Example: lagotto classify photos/ --labels cat,dog,horse --encoder clip-onnx/
     """
+    from lagotto.specialists.pipeline import Classifier
     from lagotto.zeroshot.pictures import picture_files
-    from lagotto.zeroshot.pipeline import Classifier
 
     if as_json and as_csv:
         raise UsageError("--json and --csv given; give one of them")
     files = picture_files(images)
     classifier = Classifier(
-        encoder, labels, captions, mode=mode, k=k, templates=templates, approximate=approximate
+        encoder,
+        labels,
+        captions,
+        hub=None if hub is None else _voice(hub, max_models, behaviour_only, quiet),
+        voices=split_voices(voices),
+        mode=mode,
+        k=k,
+        templates=templates,
+        approximate=approximate,
     )
-    for note in () if quiet else classifier.notes:
-        notice(f"note: {printable(note)}")
+    told = 0 if quiet else _tell(classifier.notes)
     started = time.perf_counter()
-    rows = _Rows(classifier, files, explain)
+    rows = Rows(classifier, files, explain)
     if as_json:
-        _print_json(classifier, rows, started)
+        print_rows_json(classifier, rows, started)
     elif as_csv:
-        _print_csv(classifier, rows)
+        print_rows_csv(classifier, rows)
     else:
-        _print_tables(classifier, rows)
-    if explain is not None and not quiet:
-        notice(f"pages: {explain / 'index.html'}")
+        print_rows_tables(classifier, rows)
+    if not quiet:
+        _tell(classifier.notes[told:])
+        if explain is not None:
+            notice(f"pages: {explain / 'index.html'}")
     if rows.unreadable:
         raise LagottoError(
             f"{rows.unreadable} of {len(files)} pictures could not be read; see their rows"
         )
 
 
-class _Rows:
-    """The classifier's rows, once; counts the unreadable and writes the pages as they pass."""
-
-    def __init__(self, classifier: "Classifier", files: list[Path], explain: Path | None) -> None:
-        self._classifier = classifier
-        self._files = files
-        self._explain = explain
-        self.unreadable = 0
-
-    def __iter__(self) -> "Iterator[Prediction | SetAside]":
-        from lagotto.core.types import SetAside
-        from lagotto.zeroshot.explain_page import ExplainPages
-
-        names = [label.name for label in self._classifier.labels]
-        with ExitStack() as stack:
-            pages = None
-            if self._explain is not None:
-                pages = stack.enter_context(ExplainPages(self._explain, names))
-            for row in self._classifier.predict(self._files):
-                self.unreadable += isinstance(row, SetAside)
-                if pages is not None:
-                    pages.add(row)
-                yield row
+def split_voices(given: str | None) -> list[str] | None:
+    """The voices of a comma list."""
+    if given is None:
+        return None
+    return [part.strip() for part in given.split(",") if part.strip()]
 
 
-def _print_json(classifier: "Classifier", rows: _Rows, started: float) -> None:
-    images = [_as_json(classifier, row) for row in rows]
-    print_json(
-        {
-            "labels": [label.name for label in classifier.labels],
-            "encoder": classifier.encoder.info.name,
-            "mode": classifier.mode,
-            "images": list(images),
-            "elapsed_s": round(time.perf_counter() - started, 6),
-        }
-    )
+def _voice(hub: Path, max_models: int, behaviour_only: bool, quiet: bool) -> "HubVoice":
+    from lagotto.specialists.pipeline import HubVoice
+
+    return HubVoice(hub, max_models, use_names=not behaviour_only, progress=bar(quiet))
 
 
-def _as_json(classifier: "Classifier", row: "Prediction | SetAside") -> "JsonObject":
-    from lagotto.core.types import SetAside
-
-    if isinstance(row, SetAside):
-        return {"path": row.source, "error": row.reason}
-    answer: JsonObject = {
-        "path": row.path,
-        "label": _best(classifier, row.probabilities),
-        "probabilities": [round(float(p), 6) for p in row.probabilities],
-        "image_only": {
-            "label": _best(classifier, row.image_only),
-            "probabilities": [round(float(p), 6) for p in row.image_only],
-        },
-        "weights": {"image": round(row.weights[0], 6), "captions": round(row.weights[1], 6)},
-        "captions": [
-            {"text": each.text, "similarity": round(each.similarity, 6)} for each in row.captions
-        ],
-    }
-    return answer | ({"declined": row.declined} if row.declined else {})
-
-
-_COLUMNS = ("path", "label", "probability", "image_only", "image", "captions")
-
-
-def _cells(classifier: "Classifier", row: "Prediction | SetAside") -> list[str]:
-    from lagotto.core.types import SetAside
-
-    if isinstance(row, SetAside):
-        return [row.source, *[""] * 5, row.reason]
-    best = int(row.probabilities.argmax())
-    return [
-        row.path,
-        _best(classifier, row.probabilities),
-        f"{row.probabilities[best]:.3f}",
-        _best(classifier, row.image_only),
-        f"{row.weights[0]:.2f}",
-        f"{row.weights[1]:.2f}",
-        row.declined,
-    ]
-
-
-def _print_tables(classifier: "Classifier", rows: _Rows) -> None:
-    waiting: list[list[str]] = []
-    for row in rows:
-        waiting.append(_cells(classifier, row))
-        if len(waiting) == _TABLE_ROWS:
-            _print_table(waiting)
-            waiting = []
-    if waiting:
-        _print_table(waiting)
-
-
-def _print_table(cells: list[list[str]]) -> None:
-    numeric = frozenset(["probability", "image", "captions"])
-    print_table([*_COLUMNS, "remark"], cells, numeric)
-
-
-def _print_csv(classifier: "Classifier", rows: _Rows) -> None:
-    print_line(",".join([*_COLUMNS, "remark"]))
-    for row in rows:
-        line = io.StringIO()
-        cells = [spreadsheet_safe(printable(cell)) for cell in _cells(classifier, row)]
-        csv.writer(line, lineterminator="").writerow(cells)
-        print_line(line.getvalue())
-
-
-def _best(classifier: "Classifier", probabilities: "np.ndarray") -> str:
-    return classifier.labels[int(probabilities.argmax())].name
+def _tell(notes: tuple[str, ...]) -> int:
+    for note in notes:
+        notice(f"note: {printable(note)}")
+    return len(notes)

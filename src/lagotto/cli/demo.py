@@ -42,6 +42,7 @@ def demo(
                 "text_to_logit": asdict(tour.text_to_logit),
                 "logit_to_logit": asdict(tour.logit_to_logit),
                 "naming": [asdict(score) for score in tour.naming],
+                "voices": [asdict(score) for score in tour.voices.scores],
                 "elapsed_s": round(elapsed_s, 3),
             }
         )
@@ -76,6 +77,13 @@ def _print(tour: "Tour", elapsed_s: float) -> None:
     )
     _print_naming(tour)
     print_line()
+    print_line(
+        f"And all together: {tour.voices.pictures} held-out pictures of {tour.voices.labels} "
+        "concepts, by each set of voices.\nThe model that was asked publishes no labels; its "
+        "outputs were found by behaviour."
+    )
+    _print_voices(tour)
+    print_line()
     print_line(f"{elapsed_s:.0f} s. What decided the first search: {tour.sheet}")
     print_line("The hub stays. Try:")
     first = tour.searches[0].hits[0]
@@ -100,3 +108,12 @@ def _print_naming(tour: "Tour") -> None:
     ]
     columns = ["concepts", "pictures", "image-only", "paper", "guarded"]
     print_table(columns, rows, frozenset(columns[1:]))
+
+
+def _print_voices(tour: "Tour") -> None:
+    rows = [
+        [", ".join(score.voices), f"{score.accuracy:.2f}", ", ".join(score.models) or "-"]
+        for score in tour.voices.scores
+    ]
+    columns = ["voices", "right", "models asked"]
+    print_table(columns, rows, frozenset(["right"]))

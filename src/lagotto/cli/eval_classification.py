@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lagotto.evaluation.classification import Evaluation
     from lagotto.evaluation.intervals import Estimate
     from lagotto.evaluation.sweep import Setting
+    from lagotto.evaluation.voices import VoicesEvaluation
 
 _SHOWN = 10
 
@@ -27,6 +28,13 @@ def classification(
         ..., help="Folder with an ONNX dual encoder in the Hugging Face layout."
     ),
     captions: Path | None = typer.Option(None, metavar="STORE", help="A caption store."),
+    hub: Path | None = typer.Option(
+        None, metavar="HUB", help="A hub: its models are a third voice, in rows of its own."
+    ),
+    max_models: int = typer.Option(3, min=1, help="Models of the hub that are asked, at most."),
+    behaviour_only: bool = typer.Option(
+        False, "--behaviour-only", help="Find models without their published label names."
+    ),
     labels: str | None = typer.Option(
         None, help="Comma list, text file or jsonl. [default: those that the data name]"
     ),
@@ -54,10 +62,17 @@ def classification(
     """
     from lagotto.evaluation.classification import evaluate
     from lagotto.evaluation.labelled import open_labelled
-    from lagotto.evaluation.report import Method, check_new, results, write_results
+    from lagotto.evaluation.report import (
+        Method,
+        check_new,
+        results,
+        voices_as_json,
+        write_results,
+    )
+    from lagotto.evaluation.voices import evaluate_voices
+    from lagotto.specialists.pipeline import Classifier, HubVoice
     from lagotto.zeroshot.caption_store import CaptionStore
     from lagotto.zeroshot.labels import read_labels
-    from lagotto.zeroshot.pipeline import Classifier
 
     settings = _settings(modes, k, captions is not None)
     if out is not None:
@@ -74,12 +89,26 @@ def classification(
     found = evaluate(classifier, known, settings, seed=seed, progress=bar(quiet))
     method = Method(classifier.encoder.info, classifier.templates, store)
     content = results(found, method)
+    heard = None
+    if hub is not None:
+        voice = HubVoice(hub, max_models, use_names=not behaviour_only, progress=bar(quiet))
+        heard = evaluate_voices(
+            Classifier(classifier.encoder, known.labels, store, hub=voice, templates=templates),
+            known,
+            seed=seed,
+            progress=bar(quiet),
+        )
+        content["voices"] = voices_as_json(heard, known.labels)
     if as_json:
         print_json(content)
     else:
         print_evaluation(found)
+        if heard is not None:
+            print_voices(heard)
     if not quiet:
         _notices(found)
+        for note in heard.notes if heard is not None else ():
+            notice(f"note: {printable(note)}")
     if out is not None:
         write_results(out, content)
         if not quiet:
@@ -136,6 +165,23 @@ def print_evaluation(found: "Evaluation") -> None:
         for row in found.scores
     ]
     print_table(columns, rows, frozenset(columns) - {"mode"})
+
+
+def print_voices(heard: "VoicesEvaluation") -> None:
+    """The scores by voices as a table on stdout."""
+    print_line()
+    columns = ["voices", "acc1", "95 % interval", "to image", "95 % of that"]
+    rows = [
+        [
+            row.voices,
+            f"{row.acc1.value:.4f}",
+            _interval(row.acc1),
+            f"{row.gain.value:+.4f}",
+            _interval(row.gain, "+"),
+        ]
+        for row in heard.scores
+    ]
+    print_table(columns, rows, frozenset(columns) - {"voices"})
 
 
 def _interval(estimate: "Estimate", sign: str = "") -> str:

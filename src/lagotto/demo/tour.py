@@ -1,4 +1,4 @@
-"""What `lagotto demo` does: a hub of the bundled models, searches, captions, and their scores."""
+"""What `lagotto demo` does: a hub of the bundled models, searches, captions, voices, scores."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,12 @@ from lagotto.core.progress import Progress
 from lagotto.core.types import Hits
 from lagotto.demo import bundled
 from lagotto.demo.naming import NamingScore, score_naming
+from lagotto.demo.voices import ThreeVoices, score_voices
 from lagotto.evaluation.retrieval import Accuracy, LogitName, TruthQuery, accuracy, read_truth
 from lagotto.hubsearch.explain import write_contact_sheet
 from lagotto.hubsearch.pipeline import Hub
 from lagotto.hubsearch.search import LogitQuery
+from lagotto.zeroshot.caption_store import CaptionStore
 
 CONCEPTS = ("pizza", "violin", "dog face")
 
@@ -33,6 +35,7 @@ class Tour:
     logit_to_logit: Accuracy
     captions: Path
     naming: tuple[NamingScore, ...]
+    voices: ThreeVoices
 
 
 def take_tour(folder: Path, progress: Progress) -> Tour:
@@ -51,6 +54,10 @@ def take_tour(folder: Path, progress: Progress) -> Tour:
     sheet = folder / f"{CONCEPTS[0]}.png"
     write_contact_sheet(hub, hub.query_vector(CONCEPTS[0]), searches[0], sheet)
     status = hub.status()
+    texts = score_texts(hub, read_truth(bundled.TRUTH), progress)
+    logits = score_logits(hub, bundled.read_classes(), progress)
+    naming = score_naming(folder / "captions", pictures, progress)
+    store = CaptionStore.open(folder / "captions", str(bundled.ENCODER))
     return Tour(
         hub=hub.folder,
         pictures=pictures,
@@ -59,10 +66,11 @@ def take_tour(folder: Path, progress: Progress) -> Tour:
         probes=status.probes,
         searches=searches,
         sheet=sheet,
-        text_to_logit=score_texts(hub, read_truth(bundled.TRUTH), progress),
-        logit_to_logit=score_logits(hub, bundled.read_classes(), progress),
+        text_to_logit=texts,
+        logit_to_logit=logits,
         captions=folder / "captions",
-        naming=score_naming(folder / "captions", pictures, progress),
+        naming=naming,
+        voices=score_voices(hub, store, pictures, progress),
     )
 
 

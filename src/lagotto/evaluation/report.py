@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +13,9 @@ from lagotto.core.files import write_atomically
 from lagotto.core.types import EncoderInfo, JsonObject, JsonValue
 from lagotto.evaluation.classification import Evaluation, Scores
 from lagotto.evaluation.intervals import LEVEL, RESAMPLES, Estimate
+from lagotto.evaluation.voices import VoicesEvaluation
 from lagotto.zeroshot.caption_store import CaptionStore
+from lagotto.zeroshot.labels import Label
 
 TASK = "zeroshot_classification"
 _PACKAGES = ("lagotto", "numpy", "onnxruntime", "pillow", "tokenizers")
@@ -68,6 +71,35 @@ def results(evaluation: Evaluation, method: Method) -> JsonObject:
         ],
         "notes": list(evaluation.notes),
     }
+
+
+def voices_as_json(heard: VoicesEvaluation, labels: Sequence[Label]) -> JsonObject:
+    """The scores by voices, and which models were asked for which labels, and why."""
+    rows: list[JsonValue] = [
+        {
+            "voices": each.voices,
+            "acc1": _rounded(each.acc1.value),
+            "ci95": _interval(each.acc1),
+            "difference_to_image_only": {
+                "acc1": _rounded(each.gain.value),
+                "ci95": _interval(each.gain),
+            },
+        }
+        for each in heard.scores
+    ]
+    asked: list[JsonValue] = [
+        {
+            "model": each.model,
+            "why": each.why,
+            "weight": _rounded(each.weight),
+            "outputs": {
+                labels[label].name: output
+                for label, output in zip(each.labels, each.outputs, strict=True)
+            },
+        }
+        for each in heard.specialists
+    ]
+    return {"rows": rows, "specialists": asked, "notes": list(heard.notes)}
 
 
 def check_new(path: Path) -> None:

@@ -33,6 +33,7 @@ from lagotto.hubsearch.probe_set import ProbeSet
 from lagotto.hubsearch.probing import Limits, probe_outside
 from lagotto.hubsearch.query_vectors import check_logit, image_vector, logit_vector, text_vector
 from lagotto.hubsearch.ranking import Gallery
+from lagotto.hubsearch.records import ModelRecord
 from lagotto.hubsearch.responses import Responses, read_responses
 from lagotto.hubsearch.search import (
     AnyQuery,
@@ -327,6 +328,11 @@ class Hub:
         from lagotto.hubsearch.label_trust import LabelTrust
 
         return LabelTrust(self)
+
+    def records(self) -> tuple[ModelRecord, ...]:
+        """Every probed model: its digest, where its file was, how it is fed."""
+        with Catalogue(self._layout.catalogue) as catalogue:
+            return catalogue.models("done")
 
     def descriptor(self, model: str, logit: int) -> Float32[np.ndarray, " probes"]:
         """One logit's responses, standardised over the probes."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lagotto.core.errors import HubError, ModelError
+from lagotto.core.files import replacing
 from lagotto.core.types import JsonObject, ModelSource, ModelSpec
 from lagotto.hubsearch.probe_cache import ProbeCache, spec_to_json
 from lagotto.hubsearch.responses import ResponsesHeader, write_responses
@@ -17,6 +18,8 @@ from lagotto.models.base import Model
 from lagotto.models.registry import load_model
 
 _CHUNK = 256
+_MODELS_KEPT = 4
+_kept: dict[str, Model] = {}
 
 
 def source_to_json(source: ModelSource) -> JsonObject:
@@ -37,6 +40,14 @@ def _load(payload: JsonObject) -> Model:
             raise ModelError(f"task without a model: {source!r}")
 
 
+def _fed(payload: JsonObject) -> Model:
+    """The model, fed as its record says where its input was found by trying."""
+    model = _load(payload)
+    if payload.get("settled") is None:
+        return model
+    return with_record(model, payload["settled"])
+
+
 def inspect_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObject:
     """Loads a model and tells how it is run: {"pixels": PixelSpec, "record": as the catalogue's}.
 
@@ -55,9 +66,7 @@ def probe_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObj
     which is no fault of the model. `progress` counts pictures. Raises ModelError if no response is
     finite or the number of outputs changes between pictures.
     """
-    model = _load(payload)
-    if payload.get("settled") is not None:
-        model = with_record(model, payload["settled"])
+    model = _fed(payload)
     spec = model.spec
     cache = ProbeCache(Path(str(payload["probes"])), Path(str(payload["cache"])))
     pixels = cache.open(spec.input.pixels)
@@ -94,3 +103,29 @@ def spec_to_record(spec: ModelSpec) -> JsonObject:
         "notes": list(spec.notes),
         "input": input_to_json(spec),
     }
+
+
+def answer_pictures(payload: JsonObject, progress: Callable[[int], None]) -> JsonObject:
+    """Runs a model over the pictures in `payload["pixels"]` (.npy, uint8), logits to "out" (.npy).
+
+    `payload["settled"]` is as in probe_model. A worker keeps the last models that it loaded, so
+    that a stream of pictures loads each once.
+    Gives {"unwritable": reason} where the file cannot be written. `progress` counts pictures.
+    """
+    key = str(payload["digest"])
+    model = _kept.pop(key, None) or _fed(payload)
+    _kept[key] = model  # the last one used is the last one to go
+    while len(_kept) > _MODELS_KEPT:
+        del _kept[next(iter(_kept))]
+    pixels = np.load(str(payload["pixels"]), mmap_mode="r", allow_pickle=False)
+    parts = []
+    for start in range(0, len(pixels), _CHUNK):
+        parts.append(model.logits(np.asarray(pixels[start : start + _CHUNK])))
+        progress(len(parts[-1]))
+    out = Path(str(payload["out"]))
+    try:
+        with replacing(out) as temporary, temporary.open("wb") as file:
+            np.save(file, np.concatenate(parts), allow_pickle=False)
+    except HubError as error:
+        return {"unwritable": str(error)}
+    return {"pictures": len(pixels)}

@@ -51,11 +51,26 @@ class RetrievedCaption:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelVote:
+    """What a found model says of one picture.
+
+    `probabilities` are 0 for labels that it does not know; for those together it leaves `rest`.
+    `weight` (0 to 1) is how far its votes are believed, the same for all pictures.
+    """
+
+    model: str
+    probabilities: Float64[np.ndarray, " labels"]
+    rest: float
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """One picture: probabilities over the labels by each vote and together.
 
-    `weights` are those of the image vote and the caption vote, summing to 1. `declined` says why
-    the captions were not asked, or is empty. `captions` are best first.
+    `weights` are those of the image vote and the caption vote, `hub_weight` that of all found
+    models; they sum to 1. `declined` says why the captions were not asked, or is empty. `captions`
+    are best first, `votes` those of the models asked.
     """
 
     path: str
@@ -64,3 +79,5 @@ class Prediction:
     weights: tuple[float, float]
     captions: tuple[RetrievedCaption, ...]
     declined: str = ""
+    hub_weight: float = 0.0
+    votes: tuple[ModelVote, ...] = ()

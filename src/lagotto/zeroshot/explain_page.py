@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from html import escape
 from pathlib import Path
@@ -15,7 +15,7 @@ from lagotto.core.errors import PictureError
 from lagotto.core.files import replacing, write_atomically, writing
 from lagotto.core.images import decode_picture, read_picture_file
 from lagotto.core.types import SetAside
-from lagotto.zeroshot.base import Prediction
+from lagotto.zeroshot.base import ModelVote, Prediction
 
 INDEX_NAME = "index.html"
 _BARS = 8
@@ -25,7 +25,7 @@ _THUMBNAIL = 96
 _TAIL = "</body></html>\n"
 _INDEX_HEAD = (
     "<h1>Classified pictures</h1><table><tr><th></th><th>picture</th><th>label</th>"
-    "<th>image alone</th><th>captions' weight</th></tr>\n"
+    "<th>image alone</th><th>captions' weight</th><th>models' weight</th></tr>\n"
 )
 _STYLE = """
 :root{color-scheme:light dark;--line:#8884;--bar:#b9773b;--own:#7a8b99}
@@ -71,25 +71,28 @@ class ExplainPages:
             self._index.flush()
         self._open.__exit__(*error)
 
-    def add(self, row: Prediction | SetAside) -> None:
-        """Writes the page of a prediction, or notes the picture that could not be read."""
+    def add(self, row: Prediction | SetAside, why: Mapping[str, str] | None = None) -> None:
+        """Writes the page of a prediction, or notes the picture that could not be read.
+
+        `why` says for each model that was asked what speaks for it.
+        """
         self._count += 1
         if isinstance(row, SetAside):
             self._index.write(
                 f"<tr><td></td><td>{escape(row.source)}</td>"
-                f'<td colspan="3" class="quiet">{escape(row.reason)}</td></tr>\n'
+                f'<td colspan="4" class="quiet">{escape(row.reason)}</td></tr>\n'
             )
             return
         name = f"{self._count:06d}.html"
         picture = _picture(row.path)
-        page = render_page(row, self._labels, _data_uri(picture, _SIDE))
+        page = render_page(row, self._labels, _data_uri(picture, _SIDE), why or {})
         write_atomically(self._folder / name, page.encode("utf-8"))
         thumbnail = _data_uri(picture, _THUMBNAIL)
         self._index.write(
             f'<tr><td>{_image(thumbnail)}</td><td><a href="{name}">{escape(row.path)}</a></td>'
             f"<td>{escape(self._best(row.probabilities))}</td>"
             f"<td>{escape(self._best(row.image_only))}</td>"
-            f"<td>{row.weights[1]:.2f}</td></tr>\n"
+            f"<td>{row.weights[1]:.2f}</td><td>{row.hub_weight:.2f}</td></tr>\n"
         )
 
     def _best(self, probabilities: np.ndarray) -> str:
@@ -97,15 +100,18 @@ class ExplainPages:
         return f"{self._labels[best]} {probabilities[best]:.2f}"
 
 
-def render_page(row: Prediction, labels: Sequence[str], picture: str) -> str:
-    """The page of one prediction; `picture` is a data URI, or empty."""
+def render_page(
+    row: Prediction, labels: Sequence[str], picture: str, why: Mapping[str, str] | None = None
+) -> str:
+    """The page of one prediction; `picture` is a data URI, or empty; `why` as in ExplainPages."""
     best = int(row.probabilities.argmax())
     order = np.argsort(-np.maximum(row.probabilities, row.image_only), kind="stable")[:_BARS]
-    said = (
-        f"image {row.weights[0]:.2f}, captions {row.weights[1]:.2f}"
-        if not row.declined
-        else f"captions declined: {row.declined}"
-    )
+    said = f"image {row.weights[0]:.2f}, captions {row.weights[1]:.2f}"
+    if row.votes:
+        said += f", models {row.hub_weight:.2f}"
+    if row.declined:
+        said = f"{said}; " if row.votes else ""
+        said += f"captions declined: {row.declined}"
     captions = "".join(
         f'<tr><td class="number">{each.similarity:.3f}</td><td>{escape(each.text)}</td></tr>'
         for each in row.captions
@@ -121,9 +127,19 @@ def render_page(row: Prediction, labels: Sequence[str], picture: str) -> str:
         f"<p>weights: {escape(said)}</p>"
         f'<p><a href="{INDEX_NAME}">all pictures</a></p></div></div><div class="charts">'
         f"{_chart('together', row.probabilities, labels, order, '')}"
-        f"{_chart('image alone', row.image_only, labels, order, 'own')}</div>{table}"
+        f"{_chart('image alone', row.image_only, labels, order, 'own')}"
+        f"{''.join(_vote(vote, labels, order, why or {}) for vote in row.votes)}</div>{table}"
     )
     return _head(f"{labels[best]}: {Path(row.path).name}") + body + _TAIL
+
+
+def _vote(vote: ModelVote, labels: Sequence[str], order: np.ndarray, why: Mapping[str, str]) -> str:
+    """What a model said, what it leaves for labels that it does not know, why it was asked."""
+    remark = f"weight {vote.weight:.2f}, leaves {vote.rest:.2f} for labels that it does not know"
+    if vote.model in why:
+        remark += f"; {why[vote.model]}"
+    chart = _chart(vote.model, vote.probabilities, labels, order, "own")
+    return chart.replace("</section>", f'<p class="quiet">{escape(remark)}</p></section>')
 
 
 def _chart(
@@ -136,7 +152,7 @@ def _chart(
         f'<span class="number">{float(probabilities[i]):.3f}</span></div>'
         for i in order
     )
-    return f'<section class="{kind}"><h2>{title}</h2>{bars}</section>'
+    return f'<section class="{kind}"><h2>{escape(title)}</h2>{bars}</section>'
 
 
 def _picture(path: str) -> Image.Image | None:

@@ -1,0 +1,321 @@
+r"""Models found in a hub as a third voice: which evidence finds them, and what they are worth.
+
+    python benchmarks/quality/specialists.py --assets DIR --hub HUB --json \
+        > benchmarks/results/quality_specialists.json
+
+HUB: the shared models on flickr8k + coco (`lagotto hub create`, `lagotto hub add`). The encoder and
+every model see every picture once (kept in --cache DIR); everything else is arithmetic on that.
+Labels score, and are used for nothing else. `half` 0 was for choosing, 1 for reporting, by a hash
+of the picture's name; see docs/results.md for how often was looked.
+"""
+
+import argparse
+import hashlib
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+
+import lagotto
+from lagotto.core.assignment import best_assignment
+from lagotto.core.images import decode_picture, read_picture_file, to_pixels
+from lagotto.core.vectors import softmax
+from lagotto.evaluation.intervals import mean_interval
+from lagotto.models.registry import load_model
+from lagotto.models.scan import scan_models
+from lagotto.specialists.choosing import choose
+from lagotto.specialists.likelihood import believed, fit_votes
+from lagotto.specialists.matching import (
+    NAMES_AGREE,
+    Candidate,
+    View,
+    agreement,
+    excess,
+    match_all,
+)
+from lagotto.specialists.names import named_outputs
+
+SETS = ("cifar10", "flowers5", "cats-dogs", "imagenet100x5", "grocery43")
+GOOD = {
+    "cifar10": ("akamaster", "bcom5", "mlperf-cifar10"),
+    "flowers5": ("tuxxon", "abdoconan"),
+    "cats-dogs": ("tm-catdog2", "tm-felines", "akamaster", "bcom5", "mlperf-cifar10"),
+    "imagenet100x5": ("coral-mobilenet",),
+    "grocery43": ("coral-mobilenet", "tm-fruit4"),
+}
+"""Of each set the models that are taken away, to see that the rest does no harm."""
+
+SEEDS = (0, 1, 2, 3, 4)
+
+
+@dataclass(frozen=True)
+class Data:
+    """A labelled set as encoder and models see it."""
+
+    name: str
+    labels: tuple[str, ...]
+    truth: np.ndarray
+    half: np.ndarray
+    logits: np.ndarray
+    probe_logits: np.ndarray
+    models: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the hub keeps of its models."""
+
+    responses: Mapping[str, np.ndarray]
+    names: Mapping[str, tuple[str | None, ...]]
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def read_set(name: str, options: argparse.Namespace, hub: lagotto.Hub) -> Data:
+    """The set, looked at once; later runs read what was kept."""
+    folder = options.assets / "photos" / name
+    rows = [json.loads(line) for line in (folder / "labels.jsonl").read_text().splitlines()]
+    labels = tuple(sorted({row["label"] for row in rows}))
+    kept = options.cache / f"{name}.npz"
+    if not kept.is_file():
+        say(f"{name}: encoder and models look at {len(rows)} pictures")
+        pictures = [decode_picture(read_picture_file(folder / row["image"])) for row in rows]
+        pixels = [to_pixels(picture, hub.encoder.info.pixels) for picture in pictures]
+        found = {
+            "embeddings": np.concatenate(
+                [
+                    hub.encoder.embed_pixels(np.stack(pixels[start : start + 64]))
+                    for start in range(0, len(pixels), 64)
+                ]
+            )
+        }
+        for source in scan_models([options.assets / "hub"]):
+            model = load_model(source)
+            spec = model.spec.input.pixels
+            found[source.name] = model.logits(np.stack([to_pixels(p, spec) for p in pictures]))
+        np.savez(kept, **found)
+    stored = dict(np.load(kept))
+    info = hub.encoder.info
+    prompts = hub.encoder.embed_texts([info.prompt_template.format(label) for label in labels])
+    embeddings = stored.pop("embeddings")
+    return Data(
+        name,
+        labels,
+        np.array([labels.index(row["label"]) for row in rows]),
+        np.array([hashlib.sha256(row["image"].encode()).digest()[0] % 2 for row in rows]),
+        info.logit_scale * (embeddings @ prompts.T).astype(np.float64),
+        info.logit_scale * (hub.probe_embeddings @ prompts.T).astype(np.float64),
+        {model: values.astype(np.float64) for model, values in stored.items()},
+    )
+
+
+def candidates(
+    data: Data,
+    known: Known,
+    names: Mapping[str, Sequence[str | None]] | None,
+    without: tuple[str, ...] = (),
+    more: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+) -> dict[str, Candidate]:
+    found = {
+        model: Candidate(model, logits, known.responses[model], tuple((names or {}).get(model, ())))
+        for model, logits in data.models.items()
+        if not model.startswith(without or ("-",))
+    }
+    for model, (logits, responses) in (more or {}).items():
+        found[model] = Candidate(model, logits, responses, ())
+    return found
+
+
+def answer(data: Data, found: Mapping[str, Candidate], most: int) -> tuple[np.ndarray, list[str]]:
+    """The labels given, by image and found models, and which models those are."""
+    seen, probed = View.of(data.logits), View.of(data.probe_logits)
+    matches = match_all(list(found.values()), data.labels, seen, probed)
+    choice = choose(matches, found, seen, most)
+    scores = choice.temper * np.log(softmax(data.logits))
+    for each in choice.matches:
+        shares = softmax(found[each.model].logits)
+        scores = scores + np.log(np.maximum(believed(each.fit, shares), 1e-12))
+    return scores.argmax(axis=1), [each.model for each in choice.matches]
+
+
+def scored(data: Data, given: np.ndarray, models: list[str] | None = None) -> dict[str, object]:
+    hits = given == data.truth
+    interval = mean_interval(hits)
+    row: dict[str, object] = {
+        "acc1": round(float(hits.mean()), 4),
+        "ci95": [round(interval.low, 4), round(interval.high, 4)],
+        "report_half": round(float(hits[data.half == 1].mean()), 4),
+    }
+    return row | ({} if models is None else {"models": models})
+
+
+def alone(data: Data, known: Known) -> dict[str, object]:
+    """Each kind of evidence for itself: the model it puts first, and how right that is.
+
+    Only models with as many outputs as there are labels are ranked: what one kind of evidence says
+    of the others cannot be told from chance.
+    """
+    seen, probed = View.of(data.logits), View.of(data.probe_logits)
+    ranked: dict[str, list[tuple[float, str, np.ndarray]]] = {
+        kind: [] for kind in ("pictures", "probes", "names", "pictures and probes")
+    }
+    for model, logits in data.models.items():
+        responses = known.responses[model]
+        if logits.shape[1] < len(data.labels):
+            continue
+        shares, on_probes = softmax(logits), softmax(responses)
+        by_pictures = excess(softmax(seen.logits), shares)
+        by_probes = excess(softmax(probed.logits), on_probes)
+        a, b, c = map(best_assignment, (by_pictures, by_probes, by_pictures + by_probes))
+        ranked["pictures"].append((fit_votes(seen.logits, shares, a).nats, model, a))
+        ranked["probes"].append((fit_votes(probed.logits, on_probes, b).nats, model, b))
+        both = fit_votes(seen.logits, shares, c).nats + fit_votes(probed.logits, on_probes, c).nats
+        ranked["pictures and probes"].append((both, model, c))
+        said = named_outputs(data.labels, known.names[model])
+        share = len(said[said >= 0]) / logits.shape[1]
+        ranked["names"].append(((said >= 0).sum() + share, model, said))
+    rows: dict[str, object] = {}
+    for kind, each in ranked.items():
+        _, model, outputs = max(each, key=lambda row: row[0])
+        chosen = data.models[model][:, outputs] if (outputs >= 0).all() else None
+        right = named_outputs(data.labels, known.names[model])
+        rows[kind] = {
+            "first": model,
+            "outputs_right": int(((outputs == right) & (right >= 0)).sum()),
+            "outputs_named": int((right >= 0).sum()),
+            "its_accuracy": None
+            if chosen is None
+            else round(float((chosen.argmax(axis=1) == data.truth).mean()), 4),
+        }
+    return rows
+
+
+def lists(data: Data, known: Known) -> dict[str, object]:
+    """How far the pictures agree with each published list that names a label (1: as with the
+    outputs that fit best), and, for a model of just these labels, with how many orders of its list
+    they would agree enough for it to be believed."""
+    view = softmax(View.of(data.logits).logits)
+    rows: dict[str, object] = {}
+    for model, logits in data.models.items():
+        outputs = named_outputs(data.labels, known.names[model])
+        named = np.flatnonzero(outputs >= 0)
+        if not len(named):
+            continue
+        table = agreement(view, softmax(logits))[named]
+        best = best_assignment(table)
+        most = float(table[best >= 0, best[best >= 0]].clip(min=0).sum())
+        row: dict[str, object] = {
+            "names": len(named),
+            "agree": round(float(table[np.arange(len(named)), outputs[named]].sum()) / most, 3),
+        }
+        if len(named) == logits.shape[1] <= 6:
+            orders = [list(order) for order in permutations(outputs[named].tolist())]
+            sums = [float(table[np.arange(len(named)), order].sum()) for order in orders]
+            row["orders"] = len(orders)
+            row["orders_that_agree"] = sum(each >= NAMES_AGREE * most for each in sums)
+        rows[model] = row
+    return rows
+
+
+def shifted(names: Mapping[str, tuple[str | None, ...]]) -> dict[str, tuple[str | None, ...]]:
+    return {model: (*each[1:], *each[:1]) for model, each in names.items()}
+
+
+def permuted(
+    names: Mapping[str, tuple[str | None, ...]], seed: int
+) -> dict[str, tuple[str | None, ...]]:
+    rng = np.random.default_rng(seed)
+    return {
+        model: tuple(each[i] for i in rng.permutation(len(each))) for model, each in names.items()
+    }
+
+
+def decoys(data: Data, known: Known, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """20 models without names: of 10 the outputs are permuted, of 10 mixed by a random matrix."""
+    rng = np.random.default_rng(seed)
+    made = {}
+    for number in range(20):
+        model = list(data.models)[rng.integers(len(data.models))]
+        logits, responses = data.models[model], known.responses[model]
+        outputs = logits.shape[1]
+        if number % 2:
+            order = rng.permutation(outputs)
+            made[f"decoy{number:02d}"] = logits[:, order], responses[:, order]
+        else:
+            mix = rng.normal(size=(outputs, outputs)) / np.sqrt(outputs)
+            centre = responses.mean(axis=0)
+            made[f"decoy{number:02d}"] = (logits - centre) @ mix, (responses - centre) @ mix
+    return made
+
+
+def measure(data: Data, known: Known, most: int) -> dict[str, object]:
+    """Every scenario on one set."""
+
+    def row(names: object = None, **given: object) -> dict[str, object]:
+        return scored(data, *answer(data, candidates(data, known, names, **given), most))  # type: ignore[arg-type]
+
+    rows: dict[str, object] = {"image-only": scored(data, data.logits.argmax(axis=1))}
+    rows["behaviour only"] = row()
+    rows["with names"] = row(known.names)
+    rows["names shifted by one"] = row(shifted(known.names))
+    for seed in SEEDS:
+        rows[f"names permuted, seed {seed}"] = row(permuted(known.names, seed))
+    rows["specialists removed, behaviour only"] = row(without=GOOD[data.name])
+    rows["specialists removed, with names"] = row(known.names, without=GOOD[data.name])
+    for seed in SEEDS:
+        more = decoys(data, known, seed)
+        rows[f"20 decoys, behaviour only, seed {seed}"] = row(more=more)
+        rows[f"20 decoys, with names, seed {seed}"] = row(known.names, more=more)
+    for name, each in rows.items():
+        say(f"{data.name:14} {name:42} {each}")
+    return {
+        "pictures": len(data.truth),
+        "evidence_alone": alone(data, known),
+        "published_lists": lists(data, known),
+        "rows": rows,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--assets", type=Path, required=True)
+    parser.add_argument("--hub", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, default=Path("specialists-cache"))
+    parser.add_argument("--max-models", type=int, default=3)
+    parser.add_argument("--sets", default=",".join(SETS))
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    options.cache.mkdir(parents=True, exist_ok=True)
+    hub = lagotto.Hub.open(options.hub, str(options.assets / "encoder" / "photo-lit"))
+    models = [model.name for model in hub.status().models]
+    known = Known(
+        {model: np.array(hub.responses(model), np.float64) for model in models},
+        {model: hub.labels(model) for model in models},
+    )
+    sets = {}
+    for name in options.sets.split(","):
+        sets[name] = measure(read_set(name, options, hub), known, options.max_models)
+    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    result = {
+        "what": "models found in a hub of 22 as a third voice, five labelled sets",
+        "probes": len(hub.probes),
+        "max_models": options.max_models,
+        "sets": sets,
+        "commit": done.stdout.strip() or "unknown",
+        "machine": f"{platform.machine()}, {platform.system()}",
+        "lagotto": lagotto.__version__,
+        "python": platform.python_version(),
+    }
+    print(json.dumps(result, indent=1) if options.json else result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+r"""Accuracy by the voices that are heard, as `lagotto eval classification` measures it, five sets.
+
+    python benchmarks/quality/voices.py --assets DIR --hub HUB \
+        --out benchmarks/results/quality_voices.json
+
+HUB: the shared models on flickr8k + coco, their files where they were when it was made. The caption
+store is flickr8k + coco too. Models run in workers on the pictures themselves, found on a sample of
+256 of them; once with their published names as evidence, once by behaviour only. Labels only score.
+"""
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import lagotto
+from lagotto.encoders.base import Encoder
+from lagotto.encoders.registry import load_encoder
+from lagotto.evaluation.labelled import LabelledSet, open_labelled
+from lagotto.evaluation.report import voices_as_json
+from lagotto.evaluation.voices import evaluate_voices
+from lagotto.specialists.pipeline import Classifier, HubVoice
+from lagotto.zeroshot.caption_store import CaptionStore
+
+SETS = ("flowers5", "cats-dogs", "grocery43", "imagenet100x5", "cifar10")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--assets", type=Path, required=True)
+    parser.add_argument("--hub", type=Path, required=True)
+    parser.add_argument("--max-models", type=int, default=3)
+    parser.add_argument("--sets", default=",".join(SETS))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True, help="Written anew after each set.")
+    options = parser.parse_args()
+    photos = options.assets / "photos"
+    encoder = load_encoder(str(options.assets / "encoder" / "photo-lit"))
+    sets: dict[str, dict[str, object]] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        store = CaptionStore.create(
+            Path(temporary) / "store", [photos / "flickr8k", photos / "coco"], encoder
+        )
+        for evidence, names in (("with names", True), ("behaviour only", False)):
+            for name in options.sets.split(","):
+                sets.setdefault(name, {})[evidence] = measure(
+                    store, open_labelled([photos / name]), names, options
+                )
+                write(sets, encoder, options)
+
+
+def measure(
+    store: CaptionStore, data: LabelledSet, names: bool, options: argparse.Namespace
+) -> dict[str, object]:
+    """All sets of voices on one set of pictures."""
+    voice = HubVoice(options.hub, options.max_models, use_names=names)
+    classifier = Classifier(store.encoder, data.labels, store, hub=voice)
+    heard = evaluate_voices(classifier, data, seed=options.seed)
+    for row in heard.scores:
+        print(
+            f"{data.name:14} {names:1} {row.voices:24} {row.acc1.value:.4f}",
+            file=sys.stderr,
+            flush=True,
+        )
+    return {"pictures": len(data)} | voices_as_json(heard, data.labels)
+
+
+def write(
+    sets: dict[str, dict[str, object]], encoder: Encoder, options: argparse.Namespace
+) -> None:
+    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    result = {
+        "what": "accuracy by voices, end to end, five labelled sets",
+        "encoder": {"name": encoder.info.name, "fingerprint": encoder.info.fingerprint},
+        "max_models": options.max_models,
+        "seed": options.seed,
+        "sets": sets,
+        "commit": done.stdout.strip() or "unknown",
+        "machine": f"{platform.machine()}, {platform.system()}",
+        "lagotto": lagotto.__version__,
+        "python": platform.python_version(),
+    }
+    options.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

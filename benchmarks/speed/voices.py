@@ -1,0 +1,133 @@
+r"""What the third voice costs, beside the bare inference of the models that were asked.
+
+    python benchmarks/speed/voices.py --hub HUB --encoder DIR --pictures DIR --json \
+        > benchmarks/results/speed_voices.json
+
+DIR has a labels.jsonl; its pictures are taken over and over until there are --count. Three timings,
+interleaved and repeated: `predict` with the hub, `predict` without, and the models that were asked
+over arrays prepared beforehand, on as many processes (the baseline). `ratio` is the first less the
+second, over the third: looking for models, running those that were not chosen, resizing pictures,
+workers and files are all in it. Median of the rounds; the votes are compared with those of the
+bare run.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from itertools import cycle, islice
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+import lagotto
+from lagotto.core.images import decode_picture, read_picture_file, to_pixels
+from lagotto.core.types import ModelSource
+from lagotto.encoders.registry import load_encoder
+from lagotto.hubsearch.probing import Limits
+from lagotto.models.registry import load_model
+from lagotto.specialists.pipeline import Classifier, HubVoice
+from lagotto.specialists.running import find_runnable
+from lagotto.zeroshot.base import Prediction
+
+
+def bare(job: tuple[ModelSource, Path]) -> tuple[str, float, np.ndarray]:
+    """One model over its prepared array; the seconds of the loop alone."""
+    source, prepared = job
+    model = load_model(source)
+    pixels = np.load(prepared)
+    started = time.perf_counter()
+    logits = model.logits(pixels)
+    return source.name, time.perf_counter() - started, logits
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--hub", type=Path, required=True)
+    parser.add_argument("--encoder", required=True)
+    parser.add_argument("--pictures", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--max-models", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--folder", type=Path, default=Path("speed-voices"))
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    options.folder.mkdir(exist_ok=True)
+    lines = (options.pictures / "labels.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    files = list(islice(cycle(options.pictures / row["image"] for row in rows), options.count))
+    labels = sorted({row["label"] for row in rows})
+    encoder = load_encoder(options.encoder)
+    voice = HubVoice(options.hub, options.max_models, limits=Limits(workers=options.workers))
+    seconds: dict[str, list[float]] = {"with_hub": [], "without": [], "bare": []}
+    for number in range(options.repeats):
+        print(f"round {number + 1} of {options.repeats}", file=sys.stderr, flush=True)
+        with_hub = Classifier(encoder, labels, hub=voice)
+        started = time.perf_counter()
+        heard = [row for row in with_hub.predict(files) if isinstance(row, Prediction)]
+        seconds["with_hub"].append(time.perf_counter() - started)
+        without = Classifier(encoder, labels)
+        started = time.perf_counter()
+        alone = list(without.predict(files))
+        seconds["without"].append(time.perf_counter() - started)
+        if not with_hub.specialists or len(alone) != len(heard):
+            raise SystemExit(f"nothing to compare: {with_hub.notes}")
+        seconds["bare"].append(run_bare(with_hub, heard, files, options))
+    result = {
+        "ratio": round(
+            statistics.median(
+                (a - b) / c
+                for a, b, c in zip(
+                    seconds["with_hub"], seconds["without"], seconds["bare"], strict=True
+                )
+            ),
+            3,
+        ),
+        "seconds": {name: [round(s, 2) for s in each] for name, each in seconds.items()},
+        "pictures": options.count,
+        "set": options.pictures.name,
+        "models_in_hub": len(lagotto.Hub.open(options.hub).records()),
+        "models_asked": [each.model for each in with_hub.specialists],
+        "workers": options.workers,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "python": platform.python_version(),
+        "lagotto": lagotto.__version__,
+    }
+    print(json.dumps(result) if options.json else result)
+
+
+def run_bare(
+    classifier: Classifier, heard: list[Prediction], files: list[Path], options: argparse.Namespace
+) -> float:
+    """Seconds that the asked models need for prepared arrays, spread over the workers."""
+    records = {record.name: record for record in lagotto.Hub.open(options.hub).records()}
+    jobs = []
+    for each in classifier.specialists:
+        runnable = find_runnable(records[each.model])
+        prepared = options.folder / f"{runnable.pixels.key}.npy"
+        if not prepared.is_file():
+            decoded = (decode_picture(read_picture_file(file)) for file in files)
+            np.save(prepared, np.stack([to_pixels(p, runnable.pixels) for p in decoded]))
+        jobs.append((runnable.source, prepared))
+    with get_context("spawn").Pool(options.workers) as pool:
+        pool.map(abs, range(options.workers))
+        started = time.perf_counter()
+        answers = list(pool.imap_unordered(bare, jobs, chunksize=1))
+        wall = time.perf_counter() - started
+    by_model = {name: logits for name, _, logits in answers}
+    first = classifier.specialists[0]
+    if len(first.labels) > 1:
+        said = by_model[first.model][:, list(first.outputs)].argmax(axis=1)
+        voted = [row.votes[0].probabilities[list(first.labels)].argmax() for row in heard]
+        if np.mean(said == voted) < 0.8:
+            raise SystemExit("the votes are not those of the bare run")
+    return wall
+
+
+if __name__ == "__main__":
+    main()

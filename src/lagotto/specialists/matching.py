@@ -1,0 +1,273 @@
+"""Labels and a model → which output is which label, and what speaks for it.
+
+Three kinds of evidence, all without a label: the user's pictures, seen by encoder and model; the
+hub's probes, of which the hub keeps the model's responses; and published names, as far as the
+pictures do not contradict them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from lagotto.core.assignment import best_assignment
+from lagotto.core.vectors import softmax
+from lagotto.specialists.likelihood import Fit, fit_votes, information
+from lagotto.specialists.names import named_outputs
+
+NAMES_AGREE = 0.5
+"""Published names are believed if the pictures agree with them at least this much, relative to
+the outputs that they agree with most."""
+
+LISTS_AGREE = 0.5
+"""No published names are believed unless that part of the lists that name a label agree."""
+
+WHOLE_AGREES, WHOLE_NAMED_AGREES = 0.25, 0.1
+"""What a model of all labels must explain of the encoder's view; less if names say the same."""
+
+WHOLE_SHARE = 0.5
+"""What a model of all labels must say of them, of all that it says."""
+
+SEEN, SEEN_BY_MOST = 0.1, 0.5
+"""A model of all labels agrees by SEEN on at least that part of them."""
+
+PAIR_AGREES, NAMED_PAIR_AGREES, PAIR_ON_PROBES = 0.25, 0.15, 0.2
+"""A single label is believed if its output agrees by so much on the pictures, and correlates by
+so much on the probes; if the names say it too, a lower agreement will do."""
+
+FEWEST_NATS = 5.0
+_PROBE_TEMPERS = (1.0, 0.5)
+_SURE = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Label logits of some pictures by the encoder, each label's mean over them taken off.
+
+    What an encoder thinks of a label in general says nothing about a picture.
+    """
+
+    logits: Float64[np.ndarray, "pictures labels"]
+
+    @classmethod
+    def of(cls, logits: Float64[np.ndarray, "pictures labels"]) -> "View":
+        """The view that plain logits (scale x cosine) give."""
+        return cls(logits - logits.mean(axis=0))
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model of the hub: its logits on the user's pictures and on the probes, its names."""
+
+    model: str
+    logits: Float64[np.ndarray, "pictures outputs"]
+    responses: Float64[np.ndarray, "probes outputs"]
+    names: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A model and what was found of it. `whole`: it knows all labels.
+
+    `explains` is the share of the encoder's information that it explains, `could_explain` what it
+    would under the outputs that fit best, whatever names say. `agreement` (-1 to 1) and `on_probes`
+    (a correlation) have one value a label, nan where it knows none. `named` are labels whose output
+    is published under their name, `names_agree` how far the pictures agree with published names
+    (nan: none was published, or none fits).
+    """
+
+    model: str
+    fit: Fit
+    whole: bool
+    explains: float
+    could_explain: float
+    agreement: Float64[np.ndarray, " labels"]
+    on_probes: Float64[np.ndarray, " labels"]
+    named: tuple[int, ...]
+    names_agree: float
+
+
+def match_all(
+    candidates: Sequence[Candidate], labels: Sequence[str], seen: View, probed: View
+) -> list[Match]:
+    """What each model knows of the labels, those left out that know nothing that can be believed.
+
+    Where behaviour contradicts most of the lists that name a label, no list is believed.
+    """
+    lists = [_names_agree(each, labels, seen) for each in candidates]
+    said = [agree for agree in lists if not np.isnan(agree)]
+    agreeing = sum(agree >= NAMES_AGREE for agree in said)
+    behaviour_only = not said or agreeing < LISTS_AGREE * len(said)
+    found = (
+        match(each, labels, seen, probed, behaviour_only=behaviour_only) for each in candidates
+    )
+    return [each for each in found if each is not None]
+
+
+def _names_agree(candidate: Candidate, labels: Sequence[str], seen: View) -> float:
+    """How far a model's published names agree with the pictures; nan if they name no label."""
+    if not any(candidate.names):
+        return float("nan")
+    table = agreement(softmax(seen.logits), softmax(candidate.logits))
+    return _believed_names(labels, candidate.names, table)[1]
+
+
+def match(
+    candidate: Candidate,
+    labels: Sequence[str],
+    seen: View,
+    probed: View,
+    *,
+    behaviour_only: bool = False,
+) -> Match | None:
+    """What the model knows of the labels; None if nothing that can be believed.
+
+    With `behaviour_only` published names are compared, not believed.
+    """
+    shares = softmax(candidate.logits)
+    table = agreement(softmax(seen.logits), shares)
+    fixed, names_agree = _believed_names(labels, candidate.names, table)
+    if behaviour_only:
+        fixed = np.full(len(labels), -1, np.int64)
+    outputs, fit = _best_outputs(candidate, shares, seen, probed, fixed)
+    known = np.flatnonzero(outputs >= 0)
+    pairs = np.full(len(labels), np.nan)
+    pairs[known] = table[known, outputs[known]]
+    on_probes = _correlations(candidate.responses, probed.logits, outputs)
+    scale = len(shares) * max(information(softmax(seen.logits)), 1e-9)
+    best = fit.nats / scale
+    if (fixed >= 0).any():
+        free = _best_outputs(candidate, shares, seen, probed, np.full(len(labels), -1, np.int64))
+        best = max(best, free[1].nats / scale)
+    whole = _is_whole(outputs, fixed, pairs, shares) and fit.nats >= FEWEST_NATS
+    named = fixed >= 0
+    if whole and fit.nats / scale >= (WHOLE_NAMED_AGREES if named.all() else WHOLE_AGREES):
+        kept = outputs
+    else:
+        whole = False
+        enough = (named & (pairs >= NAMED_PAIR_AGREES)) | (
+            (pairs >= PAIR_AGREES) & (on_probes >= PAIR_ON_PROBES)
+        )
+        kept = np.where(enough, outputs, -1)
+        if not enough.any():
+            return None
+        fit = fit_votes(seen.logits, shares, kept)
+        if fit.nats < FEWEST_NATS:
+            return None
+    there = kept >= 0
+    return Match(
+        candidate.model,
+        fit,
+        whole,
+        fit.nats / scale,
+        best,
+        np.where(there, pairs, np.nan),
+        np.where(there, on_probes, np.nan),
+        tuple(np.flatnonzero(named & there).tolist()),
+        names_agree,
+    )
+
+
+def agreement(
+    view: Float64[np.ndarray, "pictures labels"], shares: Float64[np.ndarray, "pictures outputs"]
+) -> Float64[np.ndarray, "labels outputs"]:
+    """How far each label and each output are said of the same pictures: Dice's coefficient of the
+    two, corrected for chance as Cohen's kappa is: 1 for the same, 0 for no relation."""
+    both = view.T @ shares / len(view)
+    label, output = view.mean(axis=0)[:, None], shares.mean(axis=0)[None]
+    total = np.maximum(label + output, 1e-12)
+    chance = 2 * label * output / total
+    return np.asarray((2 * both / total - chance) / np.maximum(1 - chance, 1e-12))
+
+
+def excess(
+    view: Float64[np.ndarray, "pictures labels"], shares: Float64[np.ndarray, "pictures outputs"]
+) -> Float64[np.ndarray, "labels outputs"]:
+    """By how much the share of each output goes up where each label is likely, in pictures: the
+    first-order gain in log likelihood if the output is that label."""
+    usual = np.maximum(view.mean(axis=0), 1e-12)
+    return np.asarray((view / usual - 1).T @ shares)
+
+
+def _believed_names(
+    labels: Sequence[str], published: Sequence[str | None], table: Float64[np.ndarray, "l o"]
+) -> tuple[Int64[np.ndarray, " labels"], float]:
+    """The outputs that names give to labels, none of them if the pictures contradict the list."""
+    nothing = np.full(len(labels), -1, np.int64)
+    outputs = named_outputs(labels, published)
+    rows = np.flatnonzero(outputs >= 0)
+    if not len(rows):
+        return nothing, float("nan")
+    said = float(table[rows, outputs[rows]].sum())
+    best = best_assignment(table[rows])
+    most = float(table[rows, best].clip(min=0)[best >= 0].sum())
+    agree = said / max(most, 1e-9)
+    return (outputs if said > 0 and agree >= NAMES_AGREE else nothing), agree
+
+
+def _best_outputs(
+    candidate: Candidate,
+    shares: Float64[np.ndarray, "pictures outputs"],
+    seen: View,
+    probed: View,
+    fixed: Int64[np.ndarray, " labels"],
+) -> tuple[Int64[np.ndarray, " labels"], Fit]:
+    """Of two assignments, by the pictures alone and by pictures and probes, the likelier on both.
+
+    Labels that are `fixed` keep their outputs.
+    """
+    on_probes = softmax(candidate.responses)
+    by_pictures = excess(softmax(seen.logits), shares)
+    by_both = by_pictures + excess(softmax(probed.logits), on_probes)
+    found: tuple[float, Int64[np.ndarray, " labels"], Fit] | None = None
+    for scores in (by_pictures, by_both):
+        outputs = best_assignment(_with_fixed(scores, fixed))
+        fit = fit_votes(seen.logits, shares, outputs)
+        nats = fit.nats + fit_votes(probed.logits, on_probes, outputs, _PROBE_TEMPERS).nats
+        if found is None or nats > found[0]:
+            found = nats, outputs, fit
+    assert found is not None
+    return found[1], found[2]
+
+
+def _with_fixed(
+    scores: Float64[np.ndarray, "labels outputs"], fixed: Int64[np.ndarray, " labels"]
+) -> Float64[np.ndarray, "labels outputs"]:
+    """The scores, so that an assignment must give each fixed label its output."""
+    rows = np.flatnonzero(fixed >= 0)
+    if not len(rows):
+        return scores
+    moved = scores.copy()
+    moved[rows] = -_SURE
+    moved[:, fixed[rows]] = -_SURE
+    moved[rows, fixed[rows]] = _SURE
+    return moved
+
+
+def _correlations(
+    responses: Float64[np.ndarray, "probes outputs"],
+    logits: Float64[np.ndarray, "probes labels"],
+    outputs: Int64[np.ndarray, " labels"],
+) -> Float64[np.ndarray, " labels"]:
+    """Of each known label's output with the label over the probes (descriptor and query)."""
+    found = np.full(len(outputs), np.nan)
+    known = np.flatnonzero(outputs >= 0)
+    answers = responses[:, outputs[known]]
+    answers = answers - answers.mean(axis=0)
+    asked = logits[:, known] - logits[:, known].mean(axis=0)
+    spread = np.sqrt((answers**2).sum(axis=0) * (asked**2).sum(axis=0))
+    found[known] = (answers * asked).sum(axis=0) / np.maximum(spread, 1e-12)
+    return found
+
+
+def _is_whole(
+    outputs: Int64[np.ndarray, " labels"],
+    fixed: Int64[np.ndarray, " labels"],
+    pairs: Float64[np.ndarray, " labels"],
+    shares: Float64[np.ndarray, "pictures outputs"],
+) -> bool:
+    """Whether the model knows every label, and speaks of little else."""
+    if (outputs < 0).any() or float(shares[:, outputs].sum(axis=1).mean()) < WHOLE_SHARE:
+        return False
+    return bool((fixed >= 0).all() or (pairs > SEEN).mean() >= SEEN_BY_MOST)
