@@ -1,8 +1,8 @@
 """How far the published labels of a hub's models are believed: an audit each, made once and kept.
 
-A list that another order fits better, or that behaviour contradicts, is not believed at all. One that
-fits is believed firmly, but for the labels that the audit finds misplaced; these, and a list that
-cannot be judged, are believed until a query contradicts them.
+A list that another order fits better, or that behaviour contradicts, is not believed at all. One
+that fits is believed firmly, but for the labels that the audit finds misplaced; these, and a list
+that cannot be judged, are believed until a query contradicts them.
 """
 
 import json
