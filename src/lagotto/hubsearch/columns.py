@@ -1,7 +1,7 @@
 """Between responses and their completion: a model's logits as columns of comparable scale.
 
-What a model's outputs have in common on a probe (a shift that a softmax does not feel) is one column
-of its own; the others are the logits without it. Each is standardised over the probes seen.
+What a model's outputs have in common on a probe (a shift that a softmax does not feel) is one
+column of its own; the others are the logits without it. Each is standardised over what was seen.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 from lagotto.hubsearch.descriptors import measure_moments, standardise_columns
-
 
 _ROUNDING = 1e-2
 

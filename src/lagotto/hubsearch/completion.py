@@ -68,16 +68,12 @@ def fit_factors(
     return factors
 
 
-def fold_in(
-    factors: ProbeFactors, model: SeenColumns
-) -> Float32[np.ndarray, "rank columns"]:
+def fold_in(factors: ProbeFactors, model: SeenColumns) -> Float32[np.ndarray, "rank columns"]:
     """The factors of a model's columns, given those of the probes: a ridge regression."""
     return _regress(factors, model.seen, model.values)[0]
 
 
-def complete(
-    factors: ProbeFactors, model: SeenColumns
-) -> Float32[np.ndarray, "probes columns"]:
+def complete(factors: ProbeFactors, model: SeenColumns) -> Float32[np.ndarray, "probes columns"]:
     """A model's columns on every probe: as they are where it saw it, predicted elsewhere."""
     columns: Float32[np.ndarray, "probes columns"] = factors.values @ fold_in(factors, model)
     columns[model.seen] = model.values
@@ -85,7 +81,7 @@ def complete(
 
 
 def standard_side(side: Float[np.ndarray, "probes dim"]) -> Float32[np.ndarray, "probes dim"]:
-    """Embeddings as columns like those of a model: mean 0 and variance 1, constant ones left out."""
+    """Embeddings as columns like a model's: mean 0, variance 1; constant ones are left out."""
     wide = side.astype(np.float64)
     wide -= wide.mean(axis=0)
     spread = wide.std(axis=0)

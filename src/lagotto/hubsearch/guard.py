@@ -5,14 +5,13 @@ each model are therefore asked how much of the answers held back would have been
 THRESHOLD the seen part is used: query and descriptor are then compared on the same probes.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 
 from lagotto.hubsearch.completion import ProbeFactors
-from lagotto.hubsearch.held_out import HeldOut, predict_held
+from lagotto.hubsearch.held_out import Exam, HeldOut, predict_held
 
 Use: TypeAlias = Literal["all", "completed", "seen"]
 
@@ -39,19 +38,28 @@ class HubVerdict:
     models: tuple[Verdict, ...]
 
 
-def judge(factors: ProbeFactors, parts: Sequence[HeldOut | None]) -> HubVerdict:
-    """A verdict on each model from its held-back part; None where nothing could be held back.
+def judge(factors: ProbeFactors, exam: Exam) -> HubVerdict:
+    """A verdict on each model of an exam by what it held back.
 
-    `factors` must not have seen what was held back. A model with few held-back answers is judged
-    mostly by the hub: the hub's error counts as much as 400 answers of its own.
+    `factors` are fitted on the exam, so they have not seen it. A model with few held-back answers
+    is judged mostly by the hub: the hub's error counts as much as 400 answers of its own.
     """
-    tallies = [None if part is None else _tally(factors, part) for part in parts]
+    tallies: list[_Tally | None] = []
+    full: list[bool] = []
+    for place, model in enumerate(exam.models):
+        part = exam.part(place)
+        tallies.append(None if part is None else _tally(factors, part))
+        full.append(len(model.seen) == exam.probes)
     known = [tally for tally in tallies if tally is not None and tally.values]
     total = sum(tally.total / tally.values for tally in known)
     error = sum(tally.error / tally.values for tally in known)
     hub = 1.0 - error / total if total > 0 else 0.0
     prior = (error / len(known), total / len(known)) if known else (1.0, 1.0)
-    return HubVerdict(hub, tuple(_verdict(tally, hub, prior) for tally in tallies))
+    verdicts = (
+        Verdict("all", 1.0, "it saw every probe") if whole else _verdict(tally, hub, prior)
+        for tally, whole in zip(tallies, full, strict=True)
+    )
+    return HubVerdict(hub, tuple(verdicts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Nothing but responses enters: no label, no query. Of every model a quarter of it
 back, the rest is fitted, and what was held back is predicted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +20,7 @@ _SIDE_WEIGHTS = (0.0, 0.1, 0.3, 1.0)
 _RANKS = (8, 16, 32, 64, 96)
 _FIRST_RANK = 32
 _MARGIN = 0.002
+_LEAST_SEEN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +59,42 @@ def hold_out(model: SeenColumns, seed: int, share: float = HELD_SHARE) -> HeldOu
     mean, std = kept.mean(axis=0), kept.std(axis=0)
     std = np.where(std > 1e-6, std, np.inf)
     values = ((model.values - mean) / std).astype(np.float32)
-    return HeldOut(
-        SeenColumns(model.seen[~held], values[~held]), model.seen[held], values[held]
-    )
+    return HeldOut(SeenColumns(model.seen[~held], values[~held]), model.seen[held], values[held])
 
 
-def hold_out_all(models: Sequence[SeenColumns], seed: int) -> list[HeldOut]:
-    """Every model that saw four probes or more, a part of them held back, each its own."""
-    return [
-        hold_out(model, seed + place)
-        for place, model in enumerate(models)
-        if len(model.seen) >= 4 and model.values.shape[1]
-    ]
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """The models of a hub, of which those that saw a share of the probes have a part held back.
+
+    Models may be read from disk each time they are asked for; none is kept here.
+    """
+
+    models: Sequence[SeenColumns]
+    probes: int
+    seed: int
+
+    def part(self, place: int) -> HeldOut | None:
+        """What a model has held back; None for one that saw every probe, or nearly none."""
+        model = self.models[place]
+        if not _LEAST_SEEN <= len(model.seen) < self.probes or not model.values.shape[1]:
+            return None
+        return hold_out(model, self.seed + place)
+
+    def __iter__(self) -> Iterator[SeenColumns]:
+        """All models without what is held back, to be fitted."""
+        for place, model in enumerate(self.models):
+            part = self.part(place)
+            yield model if part is None else part.kept
+
+    def parts(self) -> Iterator[HeldOut]:
+        """What is held back, model by model."""
+        for place in range(len(self.models)):
+            part = self.part(place)
+            if part is not None:
+                yield part
 
 
-def predict_held(
-    factors: ProbeFactors, part: HeldOut
-) -> Float32[np.ndarray, "held columns"]:
+def predict_held(factors: ProbeFactors, part: HeldOut) -> Float32[np.ndarray, "held columns"]:
     """What the completion says of the probes that were held back."""
     predicted: Float32[np.ndarray, "held columns"] = factors.values[part.probes] @ fold_in(
         factors, part.kept
@@ -82,10 +102,11 @@ def predict_held(
     return predicted
 
 
-def skill(factors: ProbeFactors, parts: Sequence[HeldOut]) -> float:
+def skill(factors: ProbeFactors, parts: Iterable[HeldOut]) -> float:
     """1 - squared error / squared value of what was held back, each model counting the same.
 
-    What a model's logits have in common is left out: no search compares it. 1 is a perfect prediction; 0 is no better than leaving the probe out; it can be negative.
+    What a model's logits have in common is left out: no search compares it. 1 is a perfect
+    prediction, 0 no better than leaving the probe out; it can be negative.
     """
     error, total = 0.0, 0.0
     for part in parts:
@@ -104,7 +125,9 @@ def choose_settings(
     back the default settings come back.
     """
     places = np.unique(np.linspace(0, len(models) - 1, min(len(models), _TRIAL_MODELS)).astype(int))
-    parts = hold_out_all([models[place] for place in places], seed) if len(models) else []
+    tried_on = [models[place] for place in places.tolist()] if len(models) else []
+    exam = Exam(tried_on, len(side), seed)
+    kept, parts = list(exam), list(exam.parts())
     default = Settings(seed=seed)
     if not parts:
         return Choice(default, ())
@@ -112,11 +135,10 @@ def choose_settings(
 
     def tried(rank: int, side_weight: float) -> Trial:
         settings = replace(default, rank=rank, side_weight=side_weight, sweeps=_TRIAL_SWEEPS)
-        factors = fit_factors([part.kept for part in parts], side, settings)
-        trials.append(Trial(rank, side_weight, skill(factors, parts)))
+        trials.append(Trial(rank, side_weight, skill(fit_factors(kept, side, settings), parts)))
         return trials[-1]
 
-    ceiling = min(len(side), sum(part.values.shape[1] for part in parts))
+    ceiling = min(len(side), sum(model.values.shape[1] for model in kept))
     first = min(_FIRST_RANK, ceiling)
     best = max((tried(first, weight) for weight in _SIDE_WEIGHTS), key=lambda trial: trial.skill)
     for rank in _RANKS:

@@ -1,0 +1,70 @@
+"""Stage 2a of hub search: which probes a model sees where it does not see all of them.
+
+Every model has an order of its own over all probes, from its behaviour digest, and sees the first
+of them: the same model always sees the same, and a larger share contains a smaller one.
+"""
+
+from hashlib import sha256
+from typing import Literal, TypeAlias
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from lagotto.core.errors import UsageError
+from lagotto.core.vectors import unit_rows
+
+Choosing: TypeAlias = Literal["random", "spread"]
+_NEIGHBOURHOOD = 32
+
+
+def probe_order(
+    digest: str, embeddings: Float[np.ndarray, "probes dim"], choosing: Choosing
+) -> Int64[np.ndarray, " probes"]:
+    """All probes in the order in which a model is to see them.
+
+    `random` is a permutation seeded by the digest. `spread` goes through it, and of every 32
+    probes that are next takes the one least like those taken before, so that no two of a model's
+    probes show the same where others could be asked.
+    """
+    permutation = np.random.default_rng(_seed(digest)).permutation(len(embeddings))
+    if choosing == "random":
+        return permutation.astype(np.int64)
+    return _spread(permutation.astype(np.int64), unit_rows(embeddings))
+
+
+def own_probes(
+    digest: str,
+    embeddings: Float[np.ndarray, "probes dim"],
+    count: int,
+    choosing: Choosing = "random",
+) -> Int64[np.ndarray, " seen"]:
+    """The first `count` probes of a model's order, ascending.
+
+    Raises UsageError unless 2 <= count <= probes.
+    """
+    if not 2 <= count <= len(embeddings):
+        raise UsageError(
+            f"{count} probes per model were asked for, and this hub has {len(embeddings)}; "
+            f"give 2 to {len(embeddings)}"
+        )
+    return np.sort(probe_order(digest, embeddings, choosing)[:count])
+
+
+def _seed(digest: str) -> int:
+    return int.from_bytes(sha256(f"probes of {digest}".encode()).digest()[:8], "little")
+
+
+def _spread(
+    permutation: Int64[np.ndarray, " probes"], unit: Float[np.ndarray, "probes dim"]
+) -> Int64[np.ndarray, " probes"]:
+    """The permutation with each next probe chosen among the first few that are left."""
+    waiting = permutation.tolist()
+    nearest = np.full(len(unit), -np.inf)
+    order = []
+    while waiting:
+        few = waiting[:_NEIGHBOURHOOD]
+        chosen = few[int(np.argmin(nearest[few]))]
+        waiting.remove(chosen)
+        order.append(chosen)
+        np.maximum(nearest, unit @ unit[chosen], out=nearest)
+    return np.array(order, dtype=np.int64)
