@@ -11,7 +11,7 @@ PART is one of
 and is written into FILE (benchmarks/results/quality_probing.json) beside the others. Rank and side
 weight are chosen in each run from held-back answers. The guard's threshold was chosen on parts of
 6 and 20 models of the mini-hub with the half of its class names whose SHA-256 begins with an even
-byte, and on the 22 models; which way of choosing probes is best, on names that are not among the 200.
+byte, and on the 22 models; how a model's probes are chosen, on names that are not among the 200.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from lagotto.evaluation.retrieval import read_truth
 from lagotto.hubsearch.baselines import alternating_least_squares, filled_svd
 from lagotto.hubsearch.columns import to_columns, to_responses
 from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.probe_choice import own_probes
+from lagotto.hubsearch.probe_choice import Share
 from lagotto.hubsearch.rules import paper_rule, smooth_rule
 
 COUNTS = (30, 60, 120, 200, 300, 500)
@@ -70,12 +70,13 @@ def baselines(raw: RawResponses, questions: Questions, seeds: int) -> list[dict[
     probes = len(raw.embeddings)
     rows = []
     for count in BASELINE_COUNTS:
+        share = Share(count, raw.embeddings, "random")
         scores: dict[str, list[float]] = {}
         for seed in range(seeds):
             observed = [
                 to_columns(np.ascontiguousarray(model.values[seen]), seen)
                 for model in raw.models
-                for seen in [own_probes(f"{model.name} {seed}", raw.embeddings, count, "random")]
+                for seen in [share.own(f"{model.name} {seed}")]
             ]
             columns = [each for each, _ in observed]
             ways = {

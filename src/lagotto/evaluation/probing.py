@@ -18,7 +18,7 @@ from lagotto.evaluation.raw_responses import RawModel
 from lagotto.hubsearch.collaboration import Collaboration, collaborate, completed_responses
 from lagotto.hubsearch.columns import Scale, SeenColumns, to_columns
 from lagotto.hubsearch.held_out import Choice
-from lagotto.hubsearch.probe_choice import Choosing, own_probes
+from lagotto.hubsearch.probe_choice import Choosing, Share
 from lagotto.hubsearch.rules import Rule, paper_rule, smooth_rule
 
 METHODS = ("fixed", "seen", "completed", "guarded", "paper_rule_fixed", "paper_rule_completed")
@@ -115,7 +115,7 @@ def probing_curve(
     questions: Questions,
     counts: Sequence[int],
     seeds: int,
-    choosing: Choosing = "random",
+    choosing: Choosing = "spread",
     progress: Progress | None = None,
 ) -> ProbingCurve:
     """Accuracies at each number of probes a model, over `seeds` draws of who sees what.
@@ -198,8 +198,9 @@ def _draw(bench: _Bench, count: int, seed: int, choosing: Choosing, choice: Choi
     probes = len(bench.embeddings)
     columns: list[SeenColumns] = []
     scales: list[Scale] = []
+    share = Share(count, bench.embeddings, choosing)
     for model in bench.models:
-        seen = own_probes(f"{model.name} {seed}", bench.embeddings, count, choosing)
+        seen = share.own(f"{model.name} {seed}")
         own, scale = to_columns(np.ascontiguousarray(model.values[seen]), seen)
         columns.append(own)
         scales.append(scale)

@@ -4,6 +4,7 @@ Every model has an order of its own over all probes, from its behaviour digest, 
 of them: the same model always sees the same, and a larger share contains a smaller one.
 """
 
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal, TypeAlias
 
@@ -32,22 +33,34 @@ def probe_order(
     return _spread(permutation.astype(np.int64), unit_rows(embeddings))
 
 
-def own_probes(
-    digest: str,
-    embeddings: Float[np.ndarray, "probes dim"],
-    count: int,
-    choosing: Choosing = "random",
-) -> Int64[np.ndarray, " seen"]:
-    """The first `count` probes of a model's order, ascending.
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How many probes a model sees, and which: by its digest and the probes' embeddings.
 
     Raises UsageError unless 2 <= count <= probes.
     """
-    if not 2 <= count <= len(embeddings):
-        raise UsageError(
-            f"{count} probes per model were asked for, and this hub has {len(embeddings)}; "
-            f"give 2 to {len(embeddings)}"
-        )
-    return np.sort(probe_order(digest, embeddings, choosing)[:count])
+
+    count: int
+    embeddings: Float[np.ndarray, "probes dim"]
+    choosing: Choosing = "spread"
+
+    def __post_init__(self) -> None:
+        probes = len(self.embeddings)
+        if not 2 <= self.count <= probes:
+            raise UsageError(
+                f"{self.count} probes per model were asked for, and there are {probes}; "
+                f"give 2 to {probes}"
+            )
+
+    def own(self, digest: str) -> Int64[np.ndarray, " seen"]:
+        """The probes that a model sees, ascending."""
+        return np.sort(probe_order(digest, self.embeddings, self.choosing)[: self.count])
+
+    def more(self, digest: str, seen: Int64[np.ndarray, " before"]) -> Int64[np.ndarray, " seen"]:
+        """What a model has seen, and the next of its order up to `count`; never fewer."""
+        order = probe_order(digest, self.embeddings, self.choosing)
+        fresh = order[~np.isin(order, seen)][: max(0, self.count - len(seen))]
+        return np.sort(np.concatenate([seen, fresh]))
 
 
 def _seed(digest: str) -> int:
