@@ -27,11 +27,11 @@ from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.probing import Questions, label_questions, probing_curve
 from lagotto.evaluation.raw_responses import RawModel, RawResponses, read_raw_responses
 from lagotto.evaluation.retrieval import read_truth
+from lagotto.evaluation.scoring import paper_rule, smooth_rule
 from lagotto.hubsearch.baselines import alternating_least_squares, filled_svd
 from lagotto.hubsearch.columns import to_columns, to_responses
 from lagotto.hubsearch.pipeline import Hub
 from lagotto.hubsearch.probe_choice import Share
-from lagotto.hubsearch.rules import paper_rule, smooth_rule
 
 COUNTS = (30, 60, 120, 200, 300, 500)
 BASELINE_COUNTS = (60, 120, 200, 300, 500)

@@ -15,11 +15,11 @@ from lagotto.core.errors import UsageError
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject
 from lagotto.evaluation.raw_responses import RawModel
+from lagotto.evaluation.scoring import Rule, paper_rule, smooth_rule
 from lagotto.hubsearch.collaboration import Collaboration, collaborate, completed_responses
 from lagotto.hubsearch.columns import Scale, SeenColumns, to_columns
 from lagotto.hubsearch.held_out import Choice
 from lagotto.hubsearch.probe_choice import Choosing, Share
-from lagotto.hubsearch.rules import Rule, paper_rule, smooth_rule
 
 METHODS = ("fixed", "seen", "completed", "guarded", "paper_rule_fixed", "paper_rule_completed")
 

@@ -16,6 +16,7 @@ from lagotto.core.types import JsonObject, ModelSource
 from lagotto.hubsearch.blocks import Block, BlockSource, build_blocks, open_blocks
 from lagotto.hubsearch.catalogue import Catalogue
 from lagotto.hubsearch.descriptors import measure_moments
+from lagotto.hubsearch.hub_completion import current_completion
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.lock import hub_lock
 from lagotto.hubsearch.probe_choice import Share
@@ -90,8 +91,21 @@ def add_models(
 
 
 def rebuild_blocks(layout: HubLayout, records: Sequence[ModelRecord], probe_digest: str) -> None:
-    """Makes the blocks hold exactly the done models in order; nothing is written if they do."""
-    sources = [BlockSource(each.digest, layout.responses_of(each.digest)) for each in records]
+    """Makes the blocks hold exactly the done models in order; nothing is written if they do.
+
+    Where models saw a share of the probes, the completion is brought up to date first.
+    """
+    held = [(each.digest, each.responses_sha256) for each in records]
+    completion = current_completion(layout, held, probe_digest)
+    sources = []
+    for digest, _ in held:
+        path = layout.responses_of(digest)
+        use = "all" if completion is None else completion.verdicts[digest].use
+        if completion is not None and use == "completed":
+            source = BlockSource(digest, path, completion.responses, completion.sha256)
+        else:
+            source = BlockSource(digest, path, None, "seen" if use == "seen" else "")
+        sources.append(source)
     build_blocks(layout.blocks, sources, probe_digest)
 
 

@@ -4,11 +4,11 @@ The order of the stages is here; probing.py runs models, search.py compares desc
 """
 
 from collections.abc import Sequence
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property, lru_cache, partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 
 from lagotto.core.errors import UsageError
 from lagotto.core.files import writing
@@ -16,13 +16,16 @@ from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import Hits, Probe, SetAside
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
+from lagotto.hubsearch.blocks import Answers
 from lagotto.hubsearch.catalogue import Catalogue
 from lagotto.hubsearch.creation import create_hub
 from lagotto.hubsearch.descriptors import standardise
+from lagotto.hubsearch.hub_completion import HubCompletion, read_completion
 from lagotto.hubsearch.intake import AddReport, add_models, current_blocks, rebuild_blocks
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.lock import hub_lock
 from lagotto.hubsearch.manifest import Manifest, check_encoder, read_manifest
+from lagotto.hubsearch.probe_choice import Choosing, Share
 from lagotto.hubsearch.probe_set import ProbeSet
 from lagotto.hubsearch.probing import Limits, probe_outside
 from lagotto.hubsearch.query_vectors import check_logit, image_vector, logit_vector, text_vector
@@ -36,6 +39,7 @@ from lagotto.hubsearch.search import (
     TextQuery,
     find_nearest,
 )
+from lagotto.hubsearch.seen_part import find_parts
 from lagotto.hubsearch.status import HubStatus, read_status
 from lagotto.hubsearch.verify import Damage, verify_hub
 
@@ -144,18 +148,24 @@ class Hub:
         self,
         models: Sequence[Path | str],
         *,
+        probes_per_model: int | None = None,
+        choosing: Choosing = "spread",
         limits: Limits | None = None,
         progress: Progress | None = None,
     ) -> AddReport:
         """Probes models (files, or folders that are scanned) and adds their descriptors.
 
         Models already in the hub, by content, are skipped; failed ones are tried again. A run that
-        was cut off is resumed by the same call.
+        was cut off is resumed by the same call. With `probes_per_model` each model sees that many
+        probes of its own, and one that is there and saw fewer sees more (docs/collaborative.md).
         """
         paths = [Path(model) for model in models]
         self._gallery = None
+        share = None
+        if probes_per_model is not None:
+            share = Share(probes_per_model, self.probe_embeddings, choosing)
         return add_models(
-            self._layout, self.probe_set, paths, limits or Limits(), progress or Silent()
+            self._layout, self.probe_set, paths, limits or Limits(), progress or Silent(), share
         )
 
     def query_vector(self, query: AnyQuery | str) -> QueryVector:
@@ -195,22 +205,28 @@ class Hub:
         """Everything that can be found; blocks that are out of date are rebuilt first."""
         if self._gallery is None:
             blocks, records, notes = current_blocks(self._layout, self.probe_digest)
+            completion = read_completion(self._layout, self.probe_digest)
+            parts = find_parts(blocks, lambda digest: self._read(digest).seen)
             self._gallery = Gallery(
                 blocks=blocks,
                 names={record.digest: record.name for record in records},
                 labels=cache(self._labels),
-                read=lru_cache(_OPEN_RESPONSES)(self._read),
+                read=lru_cache(_OPEN_RESPONSES)(partial(self._answers, completion)),
                 notes=notes,
+                parts=parts,
             )
         return self._gallery
 
     def responses(self, model: str) -> Float32[np.ndarray, "probes logits"]:
-        """Raw logits of a model on all probes, memory-mapped; UsageError for an unknown name."""
-        with Catalogue(self._layout.catalogue) as catalogue:
-            record = catalogue.find(model)
-        if record.status != "done":
-            raise UsageError(f"model {model!r} has no responses: it is {record.status}")
-        return read_responses(self._layout.responses_of(record.digest)).values
+        """Raw logits of a model, NaN on probes that it did not see; UsageError for an unknown name.
+
+        Memory-mapped where it saw all of them.
+        """
+        return self._of(model).spread()
+
+    def seen_probes(self, model: str) -> Int64[np.ndarray, " seen"]:
+        """The probes that a model saw, ascending; UsageError as above."""
+        return np.array(self._of(model).seen)
 
     def labels(self, model: str) -> tuple[str | None, ...]:
         """The published label of each logit, None where there is none; UsageError as above."""
@@ -218,10 +234,21 @@ class Hub:
             return catalogue.logit_labels(catalogue.find(model).digest)
 
     def descriptor(self, model: str, logit: int) -> Float32[np.ndarray, " probes"]:
-        """One logit's responses, standardised over the probes."""
-        responses = self.responses(model)
-        check_logit(model, logit, responses.shape[1])
-        return standardise(responses[:, logit : logit + 1]).values[:, 0]
+        """One logit's responses, standardised over the probes, as it is searched.
+
+        Where the model did not see a probe: what the completion predicts, or 0 if it is searched on
+        the seen part.
+        """
+        responses = self._of(model)
+        check_logit(model, logit, responses.values.shape[1])
+        completion = read_completion(self._layout, self.probe_digest)
+        answers = self._completed(completion, responses)
+        probes = np.arange(responses.probes)
+        raw = answers.rows(probes, np.array([logit]))
+        rows = np.arange(responses.probes) if answers is not responses else responses.seen
+        descriptor = np.zeros(responses.probes, dtype=np.float32)
+        descriptor[rows] = standardise(raw[rows]).values[:, 0]
+        return descriptor
 
     def status(self) -> HubStatus:
         """Models, logits, probes, failures with their reasons, disk."""
@@ -246,14 +273,31 @@ class Hub:
         with Catalogue(self._layout.catalogue) as catalogue:
             outside = not catalogue.has(query.model) and Path(query.model).exists()
             itself = None if outside else (catalogue.find(query.model).name, query.index)
-        if outside:
-            responses = probe_outside(
-                Path(query.model), self.probe_set, self._layout.cache, Limits()
-            )
-        else:
-            responses = self.responses(query.model)
+        if not outside:
+            values = self.descriptor(query.model, query.index)
+            return logit_vector(query, values, itself)
+        responses = probe_outside(Path(query.model), self.probe_set, self._layout.cache, Limits())
         check_logit(query.model, query.index, responses.shape[1])
         return logit_vector(query, responses[:, query.index], itself)
+
+    def _of(self, model: str) -> Responses:
+        with Catalogue(self._layout.catalogue) as catalogue:
+            record = catalogue.find(model)
+        if record.status != "done":
+            raise UsageError(f"model {model!r} has no responses: it is {record.status}")
+        return read_responses(self._layout.responses_of(record.digest))
+
+    def _answers(self, completion: HubCompletion | None, digest: str) -> Answers:
+        return self._completed(completion, self._read(digest))
+
+    @staticmethod
+    def _completed(completion: HubCompletion | None, responses: Responses) -> Answers:
+        """A model's answers as they are searched: completed, or those that it gave."""
+        digest = responses.header.behaviour_digest
+        verdict = None if completion is None else completion.verdicts.get(digest)
+        if completion is None or verdict is None or verdict.use != "completed":
+            return responses
+        return completion.answers(responses)
 
     def _read(self, digest: str) -> Responses:
         return read_responses(self._layout.responses_of(digest), self.probe_digest)

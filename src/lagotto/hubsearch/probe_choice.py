@@ -6,7 +6,7 @@ of them: the same model always sees the same, and a larger share contains a smal
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast, get_args
 
 import numpy as np
 from jaxtyping import Float, Int64
@@ -16,6 +16,14 @@ from lagotto.core.vectors import unit_rows
 
 Choosing: TypeAlias = Literal["random", "spread"]
 _NEIGHBOURHOOD = 32
+
+
+def checked_choosing(name: str) -> Choosing:
+    """A way of choosing by its name; raises UsageError for another one."""
+    for known in get_args(Choosing):
+        if known == name:
+            return cast(Choosing, known)
+    raise UsageError(f"no way {name!r} of choosing probes; choose {', '.join(get_args(Choosing))}")
 
 
 def probe_order(

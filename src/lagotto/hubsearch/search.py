@@ -16,10 +16,10 @@ from jaxtyping import Float32, Float64, Int64
 
 from lagotto.core.errors import UsageError
 from lagotto.core.types import Hit, Hits, Query
-from lagotto.hubsearch.blocks import Block, exact_descriptors
+from lagotto.hubsearch.blocks import Answers, Block, exact_descriptors
 from lagotto.hubsearch.kernel import error_bounds, exact_distances, rerank, scan
 from lagotto.hubsearch.queries import surest_probes
-from lagotto.hubsearch.responses import Responses
+from lagotto.hubsearch.seen_part import SeenPart, part_distances
 
 DEFAULT_K = 50
 
@@ -77,14 +77,15 @@ class QueryVector:
 class Gallery:
     """All searchable logits of a hub: blocks, and each model's name and labels by digest.
 
-    `notes` tell what is missing.
+    `notes` tell what is missing; `parts` are the models that are compared on what they saw.
     """
 
     blocks: Sequence[Block]
     names: Mapping[str, str]
     labels: Callable[[str], Sequence[str | None]]
-    read: Callable[[str], Responses]
+    read: Callable[[str], Answers]
     notes: tuple[str, ...] = ()
+    parts: Sequence[SeenPart] = ()
 
     def places(self) -> tuple[Int64[np.ndarray, " models"], list[str]]:
         """First column of each model over all blocks joined, and its behaviour digest."""
@@ -112,7 +113,9 @@ def find_nearest(
     probes = surest_probes(vector.values, used_k)
     query = vector.values[probes]
     scanned = scan([(block.values, block.steps) for block in gallery.blocks], probes, query)
+    own = _mark_parts(gallery, vector.values, used_k, scanned)
     steps = np.concatenate([block.steps for block in gallery.blocks])
+    steps[~np.isnan(own)] = 0  # these are exact already
     firsts, digests = gallery.places()
     if vector.itself is not None:
         _leave_out(scanned, firsts, digests, gallery.names, vector.itself)
@@ -120,7 +123,10 @@ def find_nearest(
     ends = np.cumsum([block.steps.size for block in gallery.blocks])
 
     def exact(columns: Int64[np.ndarray, " columns"]) -> Float64[np.ndarray, " columns"]:
-        return _exact(gallery, ends, columns, probes, query)
+        found: Float64[np.ndarray, " columns"] = own[columns]
+        rest = np.isnan(found)
+        found[rest] = _exact(gallery, ends, columns[rest], probes, query)
+        return found
 
     bounds = error_bounds(scanned, steps, used_k)
     wanted = top
@@ -162,6 +168,21 @@ def _leave_out(
     for first, digest in zip(firsts.tolist(), digests, strict=True):
         if names[digest] == itself[0]:
             scanned[first + itself[1]] = np.inf
+
+
+def _mark_parts(
+    gallery: Gallery,
+    query: Float32[np.ndarray, " probes"],
+    k: int,
+    scanned: Float32[np.ndarray, " logits"],
+) -> Float64[np.ndarray, " logits"]:
+    """Exact distances of models compared on what they saw, put into the scan; NaN for others."""
+    own = np.full(scanned.size, np.nan)
+    for part in gallery.parts:
+        columns = slice(part.first, part.first + part.logits)
+        own[columns] = part_distances(part, query, k, gallery.read)
+        scanned[columns] = own[columns]
+    return own
 
 
 def _exact(

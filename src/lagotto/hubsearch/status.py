@@ -7,13 +7,20 @@ from pathlib import Path
 
 from lagotto.core.types import JsonObject
 from lagotto.hubsearch.catalogue import Catalogue
+from lagotto.hubsearch.hub_completion import HubCompletion, read_completion
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.manifest import VERSION, Manifest
+from lagotto.hubsearch.records import ModelRecord
+from lagotto.hubsearch.responses import read_responses
 
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """A probed model: how it is run, and how many of its logits are set aside."""
+    """A probed model: how it is run, and how many of its logits are set aside.
+
+    `probes_seen` of the hub's probes, and how it is searched: by `all` of them, `completed`, or on
+    the `seen` part, with the reason.
+    """
 
     name: str
     source: str
@@ -22,6 +29,9 @@ class ModelStatus:
     logits_source: str
     flawed_logits: int
     notes: tuple[str, ...]
+    probes_seen: int
+    searched: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +46,11 @@ class FailedModel:
 
 @dataclass(frozen=True, slots=True)
 class HubStatus:
-    """Models, logits, probes, failures with reasons, disk, as `hub status --json` prints them."""
+    """Models, logits, probes, failures with reasons, disk, as `hub status --json` prints them.
+
+    `completion_skill` is the share of held-back answers that partly probed models predict of each
+    other; None where every model saw every probe.
+    """
 
     hub: str
     format_version: int
@@ -49,6 +63,7 @@ class HubStatus:
     logits: int
     flawed_logits: int
     disk_bytes: int
+    completion_skill: float | None
     models: tuple[ModelStatus, ...]
     failures: tuple[FailedModel, ...]
     copies: tuple[tuple[str, str], ...]
@@ -61,17 +76,10 @@ class HubStatus:
 
 def read_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
     """The status of a hub; nothing is written."""
+    completion = read_completion(layout, manifest.probe_digest)
     with Catalogue(layout.catalogue) as catalogue:
         models = tuple(
-            ModelStatus(
-                name=record.name,
-                source=record.source,
-                framework=record.framework,
-                outputs=record.outputs,
-                logits_source=record.logits_source,
-                flawed_logits=sum(bool(logit.flaw) for logit in catalogue.logits(record.digest)),
-                notes=record.notes,
-            )
+            _model_status(layout, catalogue, record, completion)
             for record in catalogue.models("done")
         )
         pending = len(catalogue.models("pending"))
@@ -93,9 +101,40 @@ def read_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
         logits=sum(model.outputs for model in models) - flawed,
         flawed_logits=flawed,
         disk_bytes=_disk_bytes(layout.folder),
+        completion_skill=None if completion is None else completion.skill,
         models=models,
         failures=failures,
         copies=copies,
+    )
+
+
+def _model_status(
+    layout: HubLayout,
+    catalogue: Catalogue,
+    record: ModelRecord,
+    completion: HubCompletion | None,
+) -> ModelStatus:
+    path = layout.responses_of(record.digest)
+    responses = read_responses(path) if path.is_file() else None
+    verdict = None if completion is None else completion.verdicts.get(record.digest)
+    full = responses is None or responses.is_full
+    if verdict is None and not full:
+        searched, why = "seen", "the next hub add or search completes it"
+    elif verdict is None:
+        searched, why = "all", ""
+    else:
+        searched, why = verdict.use, "" if full else verdict.reason
+    return ModelStatus(
+        name=record.name,
+        source=record.source,
+        framework=record.framework,
+        outputs=record.outputs,
+        logits_source=record.logits_source,
+        flawed_logits=sum(bool(logit.flaw) for logit in catalogue.logits(record.digest)),
+        notes=record.notes,
+        probes_seen=0 if responses is None else len(responses.seen),
+        searched=searched,
+        why=why,
     )
 
 
