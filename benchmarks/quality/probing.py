@@ -31,10 +31,11 @@ from lagotto.evaluation.scoring import paper_rule, smooth_rule
 from lagotto.hubsearch.baselines import alternating_least_squares, filled_svd
 from lagotto.hubsearch.columns import to_columns, to_responses
 from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.probe_choice import Share
+from lagotto.hubsearch.probe_choice import Choosing, Share
 
 COUNTS = (30, 60, 120, 200, 300, 500)
 BASELINE_COUNTS = (60, 120, 200, 300, 500)
+CHOICES: tuple[Choosing, ...] = ("spread", "random")
 SHARED_COUNTS = (60, 120, 200, 300)
 
 
@@ -49,10 +50,12 @@ def questions_of(raw: RawResponses, encoder_folder: Path) -> Questions:
     )
 
 
-def mini(raw: RawResponses, questions: Questions, seeds: int) -> dict[str, object]:
+def mini(
+    raw: RawResponses, questions: Questions, seeds: int, ways: tuple[Choosing, ...] = CHOICES
+) -> dict[str, object]:
     """The curve for each way of choosing a model's probes."""
     found: dict[str, object] = {"digest": raw.digest}
-    for choosing in ("spread", "random"):
+    for choosing in ways:
         rows = []
         for count in COUNTS:
             curve = probing_curve(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from lagotto.cli.eval_probing import probing
 from lagotto.cli.hub import JSON, QUIET, bar
 from lagotto.cli.output import notice, print_json, print_line, print_table, printable
 from lagotto.core.errors import UsageError
@@ -19,6 +20,8 @@ app = typer.Typer(
 )
 
 _SHOWN = 10
+
+app.command()(probing)
 
 
 @app.callback()

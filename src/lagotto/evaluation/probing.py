@@ -18,6 +18,7 @@ from lagotto.evaluation.raw_responses import RawModel
 from lagotto.evaluation.scoring import Rule, paper_rule, smooth_rule
 from lagotto.hubsearch.collaboration import Collaboration, collaborate, completed_responses
 from lagotto.hubsearch.columns import Scale, SeenColumns, to_columns
+from lagotto.hubsearch.guard import HubVerdict
 from lagotto.hubsearch.held_out import Choice
 from lagotto.hubsearch.probe_choice import Choosing, Share
 
@@ -206,17 +207,16 @@ def _draw(bench: _Bench, count: int, seed: int, choosing: Choosing, choice: Choi
         scales.append(scale)
     found = collaborate(columns, bench.embeddings, seed, choice=choice)
     ways: dict[str, list[Float32[np.ndarray, "queries logits"]]] = {
-        name: [] for name in ("seen", "completed", "guarded", "paper_rule_completed")
+        name: [] for name in ("seen", "completed", "paper_rule_completed")
     }
     cosines = bench.questions.cosines
     smooth, paper = smooth_rule(cosines), paper_rule(cosines)
-    pieces = zip(bench.models, columns, scales, found.verdict.models, strict=True)
-    for model, own, scale, verdict in pieces:
+    for model, own, scale in zip(bench.models, columns, scales, strict=True):
         full = completed_responses(found.factors, own, scale)
         ways["seen"].append(smooth_rule(cosines[:, own.seen])(model.values[own.seen]))
         ways["completed"].append(smooth(full))
-        ways["guarded"].append(ways["completed" if verdict.use == "completed" else "seen"][-1])
         ways["paper_rule_completed"].append(paper(full))
+    ways["guarded"] = _guarded(ways["completed"], ways["seen"], found.verdict)
     subset = np.random.default_rng([seed, count]).choice(probes, count, replace=False)
     fixed = np.sort(subset).astype(np.int64)
     scored = {name: bench.accuracy(scores) for name, scores in ways.items()}
@@ -225,6 +225,32 @@ def _draw(bench: _Bench, count: int, seed: int, choosing: Choosing, choice: Choi
         "paper_rule_fixed": bench.fixed(paper_rule, fixed),
     }
     return _Draw(scored, found)
+
+
+def _guarded(
+    completed: Sequence[Float32[np.ndarray, "queries logits"]],
+    seen: Sequence[Float32[np.ndarray, "queries logits"]],
+    verdict: HubVerdict,
+) -> list[Float32[np.ndarray, "queries logits"]]:
+    """Each model's scores as the guard decides; seen parts are brought to the others' spread."""
+    chosen = [model.use == "completed" for model in verdict.models]
+    if not any(chosen) or all(chosen):
+        return list(completed if any(chosen) else seen)
+    spreads = [
+        np.nanstd(
+            np.concatenate(
+                [s for s, own in zip(scores, chosen, strict=True) if own is use], axis=1
+            ),
+            axis=1,
+            keepdims=True,
+        )
+        for scores, use in ((completed, True), (seen, False))
+    ]
+    scale = (spreads[0] / np.maximum(spreads[1], 1e-9)).astype(np.float32)
+    return [
+        whole if own else part * scale
+        for whole, part, own in zip(completed, seen, chosen, strict=True)
+    ]
 
 
 def _row(count: int, draws: Sequence[_Draw]) -> Row:
