@@ -1,7 +1,7 @@
 """`lagotto eval probing`: search accuracy against the probes that each model sees."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import typer
 
@@ -10,6 +10,8 @@ from lagotto.cli.output import notice, print_json, print_line, print_table
 from lagotto.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lagotto.evaluation.probed import Probed
     from lagotto.evaluation.probing import ProbingCurve
 
@@ -65,11 +67,13 @@ def _counts(text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def _drawing():  # type: ignore[no-untyped-def]  # matplotlib is loaded only here
+def _drawing() -> "Callable[[Path, ProbingCurve], None]":
+    """What draws the curve, loaded before anything is measured."""
     from lagotto.core.registry import Adapter, load_adapter
 
     adapter = Adapter("lagotto.evaluation.matplotlib", "write_curve", "matplotlib", "plots")
-    return load_adapter({"png": adapter}, "png", "plot")
+    draw = load_adapter({"png": adapter}, "png", "plot")
+    return cast("Callable[[Path, ProbingCurve], None]", draw)
 
 
 def _probed(

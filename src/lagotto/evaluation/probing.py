@@ -236,16 +236,10 @@ def _guarded(
     chosen = [model.use == "completed" for model in verdict.models]
     if not any(chosen) or all(chosen):
         return list(completed if any(chosen) else seen)
-    spreads = [
-        np.nanstd(
-            np.concatenate(
-                [s for s, own in zip(scores, chosen, strict=True) if own is use], axis=1
-            ),
-            axis=1,
-            keepdims=True,
-        )
-        for scores, use in ((completed, True), (seen, False))
-    ]
+    spreads = []
+    for scores, use in ((completed, True), (seen, False)):
+        group = [each for each, own in zip(scores, chosen, strict=True) if own is use]
+        spreads.append(np.nanstd(np.concatenate(group, axis=1), axis=1, keepdims=True))
     scale = (spreads[0] / np.maximum(spreads[1], 1e-9)).astype(np.float32)
     return [
         whole if own else part * scale

@@ -21,7 +21,7 @@ _RANKS = (8, 16, 32, 64)
 _FIRST_RANK = 32
 _MARGIN = 0.02
 # Rare concepts live in later factors, which add next to nothing to the share of variance: among
-# ranks that predict about as well the highest is taken (docs/results.md says on what this was seen).
+# ranks that predict about as well the highest is taken (docs/results.md: on what this was seen).
 _LEAST_SEEN = 4
 
 
