@@ -130,12 +130,16 @@ def test_python_in_docs_runs(
     pictures.mkdir()
     for picture in bundled.read_heldout():
         (pictures / picture.name).write_bytes(picture.data)
-    text = (ROOT / "docs" / "search.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, "search.md", "exec"), {})
-    assert "Hit(rank=1" in capsys.readouterr().out
+    bare = tmp_path / "lagotto-demo" / "bare"
+    bare.mkdir()
+    shutil.copyfile(bundled.MODELS / MODELS[0] / "model.onnx", bare / "untitled.onnx")
+    for page, printed in (("search.md", "Hit(rank=1"), ("models.md", "untitled scale 0..255")):
+        text = (ROOT / "docs" / page).read_text()
+        blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+        assert blocks
+        for block in blocks:
+            exec(compile(block, page, "exec"), {})
+        assert printed in capsys.readouterr().out
 
 
 def test_command_reference_is_up_to_date(make_docs: ModuleType) -> None:

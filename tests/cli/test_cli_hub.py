@@ -88,7 +88,16 @@ def test_status_in_json(world: World) -> None:
     on_disk = sum(path.stat().st_size for path in world.hub.rglob("*") if path.is_file())
     assert status["disk_bytes"] == on_disk
     assert [list(model) for model in status["models"]] == [
-        ["name", "source", "framework", "outputs", "logits_source", "flawed_logits", "notes"]
+        [
+            "name",
+            "source",
+            "framework",
+            "outputs",
+            "logits_source",
+            "flawed_logits",
+            "notes",
+            "input",
+        ]
     ] * 7
 
 
@@ -146,3 +155,36 @@ def test_the_version() -> None:
 
     answer = lagotto("--version")
     assert (answer.code, answer.out) == (0, f"lagotto {package.__version__}\n")
+
+
+def test_inspect_tells_where_each_part_is_from_and_adds_nothing(
+    world: World, tmp_path: Path
+) -> None:
+    shutil.copytree(world.models / "opencv", tmp_path / "models" / "opencv")
+    shutil.copytree(world.models / "bytes", tmp_path / "models" / "bytes")
+    (tmp_path / "models" / "bytes" / "model.json").unlink()
+    (tmp_path / "models" / "bad\x1b[31m.onnx").write_text("no model")
+    words = ("hub", "add", world.empty_hub, tmp_path / "models", "--inspect", "--workers", "1")
+    told = lagotto(*words, "--json")
+    assert (told.code, told.err) == (0, "")
+    assert list(told.json) == ["hub", "models"]
+    bad, plain, opencv = told.json["models"]
+    assert list(plain) == [
+        *("model", "source", "framework", "outputs", "output", "logits_source"),
+        *("labels", "input", "notes", "failure"),
+    ]
+    assert "not an ONNX file" in bad["failure"]
+    parts = {part["field"]: part for part in opencv["input"]}
+    assert list(parts) == ["size", "layout", "channels", "scale", "resize"]
+    assert list(parts["scale"]) == ["field", "value", "origin", "margin", "runner_up", "reason"]
+    assert (parts["channels"]["value"], parts["channels"]["origin"]) == ("BGR", "model.json")
+    tried = {part["field"]: part for part in plain["input"]}
+    assert (tried["scale"]["value"], tried["scale"]["origin"]) == ("0..255", "file")
+    assert tried["channels"]["runner_up"] == "BGR"
+    shown = lagotto(*words)
+    assert shown.out.splitlines()[0].split() == [
+        *("model", "outputs", "input", "value", "from", "margin", "runner-up"),
+    ]
+    assert "failed: bad[31m: not an ONNX file" in shown.out
+    assert "\x1b" not in shown.out
+    assert lagotto("hub", "status", world.empty_hub, "--json").json["done"] == 0

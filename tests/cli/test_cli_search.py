@@ -37,7 +37,7 @@ def test_json_has_exactly_the_keys_of_the_contract(world: World) -> None:
         assert all(isinstance(hit[key], kind) for key, kind in HIT.items())
         assert hit["rank"] == rank
         assert 0 <= hit["confidence"] <= 1
-        assert 0 < hit["score"] <= 1
+        assert 0 <= hit["score"] <= 1
     assert {(hit["model"], hit["logit"]) for hit in found["hits"][:3]} == planted("red")
 
 

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lagotto.core.errors import HubError, MismatchError
+from lagotto.core.vectors import unit_rows
 from lagotto.hubsearch.blocks import (
     BlockSource,
     build_blocks,
@@ -17,12 +18,14 @@ from lagotto.hubsearch.blocks import (
     open_blocks,
 )
 from lagotto.hubsearch.descriptors import standardise
+from lagotto.hubsearch.projection import project, projector
 from lagotto.hubsearch.responses import ResponsesHeader, read_responses, write_responses
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 PROBES = "ab" * 32
 WIDTHS = (3, 5, 2, 9, 1, 4)
 LIMIT = 8
+MATRIX = projector(unit_rows(np.random.default_rng(4).normal(size=(20, 5)).astype(np.float32)))
 
 
 def response_values(model: int) -> np.ndarray:
@@ -51,7 +54,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def built(folder: Path, sources: Sequence[BlockSource]) -> dict[str, bytes]:
-    build_blocks(folder, sources, PROBES, LIMIT)
+    build_blocks(folder, sources, PROBES, MATRIX, LIMIT)
     return contents(folder)
 
 
@@ -74,6 +77,27 @@ def test_values_are_within_half_a_step(tmp_path: Path, sources: list[BlockSource
     error = np.abs(block.values * block.steps - exact)
     assert (error <= block.steps * 0.50005).all()
     assert np.abs(block.values).max(axis=0)[:3].tolist() == [127] * 3
+
+
+def test_directions_are_those_of_the_descriptors(
+    tmp_path: Path, sources: list[BlockSource]
+) -> None:
+    built(tmp_path, sources)
+    block = open_blocks(tmp_path, PROBES)[0]
+    exact = np.hstack([standardise(response_values(model)).values for model in (0, 1)])
+    error = np.abs(block.directions_of(np.arange(8)) - project(MATRIX, exact))
+    assert (error <= block.direction_steps[:, None] * 0.501 + 1e-7).all()
+    assert np.flatnonzero(block.direction_steps == 0).tolist() == [5, 6]
+
+
+def test_blocks_of_an_older_lagotto_are_made_anew(
+    tmp_path: Path, sources: list[BlockSource]
+) -> None:
+    whole = built(tmp_path, sources)
+    (tmp_path / "000000.safetensors").write_bytes((GOLDEN / "block-1.safetensors").read_bytes())
+    with pytest.raises(HubError, match="older Lagotto"):
+        open_blocks(tmp_path, PROBES)
+    assert built(tmp_path, sources) == whole
 
 
 def test_flawed_logits_have_no_step(tmp_path: Path, sources: list[BlockSource]) -> None:
@@ -159,13 +183,14 @@ def test_other_probes_are_refused(tmp_path: Path, sources: list[BlockSource]) ->
     with pytest.raises(MismatchError, match=r"abababababab.*cdcdcdcdcdcd"):
         open_blocks(tmp_path, "cd" * 32)
     with pytest.raises(MismatchError, match=r"abababababab.*cdcdcdcdcdcd"):
-        build_blocks(tmp_path, sources, "cd" * 32)
+        build_blocks(tmp_path, sources, "cd" * 32, MATRIX)
 
 
 def test_bytes_are_the_golden_ones(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     values = np.array([[1, 7, 0], [3, 7, 4], [8, 7, 4]], dtype=np.float32)
     write_responses(path, values, ResponsesHeader("be" * 32, PROBES, "onnx", "cut"))
-    build_blocks(tmp_path / "blocks", [BlockSource("be" * 32, path)], PROBES)
+    matrix = np.array([[1, 0, 0], [0, 0, -1]], dtype=np.float32)  # no sum that could be rounded
+    build_blocks(tmp_path / "blocks", [BlockSource("be" * 32, path)], PROBES, matrix)
     made = (tmp_path / "blocks" / "000000.safetensors").read_bytes()
-    assert made == (GOLDEN / "block-1.safetensors").read_bytes()
+    assert made == (GOLDEN / "block-2.safetensors").read_bytes()

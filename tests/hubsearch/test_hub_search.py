@@ -16,7 +16,8 @@ from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.selection import distances, select_probes
 from lagotto.hubsearch.pipeline import Hub
 from lagotto.hubsearch.queries import standardise_query
-from lagotto.hubsearch.search import ImageQuery, LogitQuery, QueryVector, TextQuery
+from lagotto.hubsearch.rules import RULE_NAMES, RULES
+from lagotto.hubsearch.search import ImageQuery, LogitQuery, QueryVector, TextQuery, shown_scores
 
 K = PICTURES_A_COLOUR
 EVERY_LOGIT = [(name, i) for name, model in MODELS.items() for i in range(len(model.colours))]
@@ -155,7 +156,7 @@ def test_the_ranking_is_that_of_plain_floats(
     rng = np.random.default_rng(seed)
     raw = rng.integers(0, 4, 72).astype(np.float32) if discrete else rng.normal(size=72)
     vector = QueryVector(Query("text", "random"), standardise_query(raw))
-    found = hub.nearest(vector, top=top, k=k)
+    found = hub.nearest(vector, top=top, k=k, rule="paper")
     gallery = np.stack([hub.descriptor(*name) for name in EVERY_LOGIT], axis=1)
     selected = select_probes(vector.values, k, "top-k")
     plain = dict(
@@ -168,8 +169,57 @@ def test_the_ranking_is_that_of_plain_floats(
     assert measured == pytest.approx(sorted(plain.values())[:top], rel=1e-4, abs=1e-5)
 
 
+@pytest.mark.parametrize("colour", NAMES)
+def test_the_paper_s_rule_finds_them_too(hub: Hub, colour: str) -> None:
+    found = hub.search(colour, k=K, top=len(planted(colour)), rule="paper")
+    assert set(names(found)) == planted(colour)
+
+
+def test_both_colours_either_and_one_without_the_other(hub: Hub) -> None:
+    either = hub.search("red OR blue", k=K, top=len(planted("red") | planted("blue")))
+    assert set(names(either)) == planted("red") | planted("blue")
+    without = hub.search("(red OR blue) AND NOT blue", k=K, top=len(planted("red")))
+    assert set(names(without)) == planted("red")
+    both = hub.search("red AND blue", k=K, top=1).hits[0]
+    assert both.score < hub.search("red", k=K, top=1).hits[0].score
+
+
+def test_the_batched_rules_score_as_the_search_does(hub: Hub) -> None:
+    gallery = np.stack([hub.descriptor(*name) for name in EVERY_LOGIT], axis=1)
+    concepts = hub.encoder.embed_texts(
+        [hub.encoder.info.prompt_template.replace("{}", colour) for colour in NAMES]
+    )
+    for rule in RULE_NAMES:
+        scores = RULES[rule](hub.space, concepts, gallery)
+        for row, colour in zip(scores, NAMES, strict=True):
+            found = hub.search(colour, rule=rule, top=len(EVERY_LOGIT)).hits
+            by_name = dict(zip(EVERY_LOGIT, row.tolist(), strict=True))
+            asked = np.array([by_name[hit.model, hit.logit] for hit in found], np.float64)
+            if rule == "default":  # the search sees descriptors rounded to int8
+                told, asked = [hit.score for hit in found], shown_scores(asked, len(EVERY_LOGIT))
+            else:
+                told = [-hit.distance for hit in found]
+            np.testing.assert_allclose(told, asked, atol=0.01 if rule == "default" else 1e-3)
+
+
+def test_an_unknown_rule_is_refused(hub: Hub) -> None:
+    with pytest.raises(UsageError, match="Did you mean 'paper'"):
+        hub.search("red", rule="papers")
+
+
+def test_the_background_is_kept_and_not_needed(world: World, hub_copy: Path) -> None:
+    hub = Hub.open(hub_copy)
+    kept = hub_copy / "background.safetensors"
+    before = hub.search("red").hits
+    data = kept.read_bytes()
+    kept.write_bytes(data[:200])
+    assert Hub.open(hub_copy).search("red").hits == before
+    assert kept.read_bytes() == data
+
+
 def test_the_default_k_is_fifty(hub: Hub) -> None:
     assert hub.search("red").k == 50
+    assert hub.search(LogitQuery("plain", 0)).k == len(hub.probes)
     assert hub.search("red") == hub.search(TextQuery("red"), k=50)
 
 

@@ -14,6 +14,7 @@ from lagotto.hubsearch.kernel import (
     exact_distances,
     rerank,
     scan,
+    scan_sums,
 )
 
 KERNELS: list[KernelName] = ["numpy", "numba"]
@@ -46,6 +47,19 @@ def test_the_scan_is_the_definition(kernel: KernelName, k: int, logits: int) -> 
     expected = defined(values * steps.astype(float), steps, rows, q)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
     assert np.isinf(found[0])
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("k", [1, 7, 8, 9, 50])
+@pytest.mark.parametrize("logits", [1, 17, 70_001])
+def test_the_sums_are_the_definition(kernel: KernelName, k: int, logits: int) -> None:
+    _, values, steps = make_table(k, 60, logits)
+    rng = np.random.default_rng(k)
+    rows, weights = rng.permutation(60)[:k], rng.normal(0.1, 1, k).astype(np.float32)
+    found = scan_sums([(values, steps), (values, steps)], rows, weights, kernel)
+    expected = weights.astype(float) @ (values[rows] * steps.astype(float))
+    expected[steps == 0] = -np.inf
+    np.testing.assert_allclose(found, np.tile(expected, 2), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

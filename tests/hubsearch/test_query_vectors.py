@@ -13,6 +13,7 @@ from lagotto.encoders.base import Encoder
 from lagotto.hubsearch.queries import standardise_query
 from lagotto.hubsearch.query_vectors import check_logit, image_vector, logit_vector, text_vector
 from lagotto.hubsearch.search import ImageQuery, LogitQuery, TextQuery
+from lagotto.hubsearch.weighing import ProbeSpace
 
 
 class ArithmeticEncoder:
@@ -39,12 +40,13 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 
 PROBES = _unit(np.random.default_rng(3).uniform(0, 1, (9, 3)).astype(np.float32))
+SPACE = ProbeSpace(PROBES, _unit(np.array([[1, 1, 1], [3, 0, 1], [0, 2, 1]], np.float32)), 10.0)
 
 
 def test_a_text_goes_through_the_template_and_is_stripped() -> None:
     encoder = ArithmeticEncoder()
     assert isinstance(encoder, Encoder)
-    vector = text_vector(encoder, PROBES, TextQuery("  rr g "))
+    vector = text_vector(encoder, SPACE, TextQuery("  rr g "))
     assert encoder.texts == ["see rr g now"]
     concept = _unit(np.array([[2, 1, 0]], np.float32))[0]
     np.testing.assert_allclose(vector.values, standardise_query(PROBES @ concept), atol=1e-6)
@@ -54,16 +56,16 @@ def test_a_text_goes_through_the_template_and_is_stripped() -> None:
 
 def test_a_text_with_braces_is_put_in_as_it_is() -> None:
     encoder = ArithmeticEncoder()
-    text_vector(encoder, PROBES, TextQuery("{r} {0} %s {}"))
+    text_vector(encoder, SPACE, TextQuery("{r} {0} %s {}"))
     assert encoder.texts == ["see {r} {0} %s {} now"]
 
 
 def test_a_long_text_has_a_note_with_both_numbers() -> None:
     encoder = ArithmeticEncoder()
-    (note,) = text_vector(encoder, PROBES, TextQuery("r g b r")).notes
+    (note,) = text_vector(encoder, SPACE, TextQuery("r g b r")).notes
     assert "6 tokens" in note
     assert "reads 5" in note
-    assert text_vector(encoder, PROBES, TextQuery("r g b")).notes == ()
+    assert text_vector(encoder, SPACE, TextQuery("r g b")).notes == ()
 
 
 @pytest.mark.parametrize(
@@ -77,7 +79,7 @@ def test_a_long_text_has_a_note_with_both_numbers() -> None:
 )
 def test_texts_that_ask_nothing(query: TextQuery, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        text_vector(ArithmeticEncoder(), PROBES, query)
+        text_vector(ArithmeticEncoder(), SPACE, query)
 
 
 def test_pictures_ask_by_the_mean_of_their_embeddings(tmp_path: Path) -> None:
@@ -85,7 +87,7 @@ def test_pictures_ask_by_the_mean_of_their_embeddings(tmp_path: Path) -> None:
     for number, colour in enumerate([(250, 10, 20), (10, 10, 60)]):
         files.append(tmp_path / f"{number}.png")
         Image.new("RGB", (17, 15), colour).save(files[-1])
-    vector = image_vector(ArithmeticEncoder(), PROBES, ImageQuery(tuple(files)))
+    vector = image_vector(ArithmeticEncoder(), SPACE, ImageQuery(tuple(files)))
     rows = _unit(np.array([(250, 10, 20), (10, 10, 60)], np.float32))
     concept = _unit(rows.mean(axis=0, keepdims=True))[0]
     np.testing.assert_allclose(vector.values, standardise_query(PROBES @ concept), atol=1e-5)
@@ -93,9 +95,9 @@ def test_pictures_ask_by_the_mean_of_their_embeddings(tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_text("x")
     with pytest.raises(UsageError, match=r"broken\.png"):
-        image_vector(ArithmeticEncoder(), PROBES, ImageQuery((files[0], broken)))
+        image_vector(ArithmeticEncoder(), SPACE, ImageQuery((files[0], broken)))
     with pytest.raises(UsageError, match="no picture"):
-        image_vector(ArithmeticEncoder(), PROBES, ImageQuery(()))
+        image_vector(ArithmeticEncoder(), SPACE, ImageQuery(()))
 
 
 def test_a_logit_asks_with_its_responses() -> None:
@@ -105,6 +107,26 @@ def test_a_logit_asks_with_its_responses() -> None:
     assert inside.itself == ("name", 2)
     np.testing.assert_array_equal(inside.values, standardise_query(responses))
     assert logit_vector(LogitQuery("x.onnx", 2), responses, None).itself is None
+
+
+def test_joined_concepts_are_asked_each_and_shown_as_one() -> None:
+    vector = text_vector(ArithmeticEncoder(), SPACE, TextQuery("r AND NOT b"))
+    alone = [text_vector(ArithmeticEncoder(), SPACE, TextQuery(text)) for text in "rb"]
+    for concept, single in zip(vector.concepts, alone, strict=True):
+        np.testing.assert_allclose(concept.weights, single.concepts[0].weights, atol=1e-6)
+        np.testing.assert_allclose(concept.direction, single.concepts[0].direction, atol=1e-6)
+    red, blue = (np.argmax(single.values) for single in alone)
+    assert vector.values[red] > vector.values.mean() > vector.values[blue]
+
+
+def test_words_with_pictures_ask_for_both(tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9), (0, 0, 250)).save(tmp_path / "blue.png")
+    vector = text_vector(
+        ArithmeticEncoder(), SPACE, TextQuery("r", pictures=(tmp_path / "blue.png",))
+    )
+    assert len(vector.concepts) == 2
+    shown = image_vector(ArithmeticEncoder(), SPACE, ImageQuery((tmp_path / "blue.png",)))
+    np.testing.assert_array_equal(vector.concepts[1].weights, shown.concepts[0].weights)
 
 
 @pytest.mark.parametrize("logit", [-1, 3, 10**12])

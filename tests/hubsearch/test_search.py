@@ -1,4 +1,4 @@
-"""find_nearest over small galleries built in memory's stead: real blocks, random responses."""
+"""find_logits over small galleries built in memory's stead: real blocks, random responses."""
 
 from functools import cache
 from pathlib import Path
@@ -10,15 +10,20 @@ from hypothesis import strategies as st
 
 from lagotto.core.errors import UsageError
 from lagotto.core.types import Query
+from lagotto.core.vectors import unit_rows
 from lagotto.evaluation.selection import distances, select_probes
 from lagotto.hubsearch.blocks import BlockSource, build_blocks, open_blocks
 from lagotto.hubsearch.descriptors import standardise
+from lagotto.hubsearch.projection import projector
 from lagotto.hubsearch.queries import standardise_query
+from lagotto.hubsearch.ranking import Gallery
 from lagotto.hubsearch.responses import ResponsesHeader, read_responses, write_responses
-from lagotto.hubsearch.search import Gallery, LogitQuery, QueryVector, find_nearest
+from lagotto.hubsearch.search import LogitQuery, QueryVector, find_logits
 
 PROBES = 30
 DIGEST = "d" * 64
+EMBEDDINGS = unit_rows(np.random.default_rng(3).normal(size=(PROBES, 6)).astype(np.float32))
+MATRIX = projector(EMBEDDINGS)
 
 
 def make_gallery(folder: Path, widths: tuple[int, ...], logits_per_block: int = 7) -> Gallery:
@@ -34,7 +39,7 @@ def make_gallery(folder: Path, widths: tuple[int, ...], logits_per_block: int = 
         write_responses(paths[digest], values, ResponsesHeader(digest, DIGEST, "onnx", "cut"))
     sources = [BlockSource(digest, path) for digest, path in paths.items()]
     (folder / "blocks").mkdir()
-    build_blocks(folder / "blocks", sources, DIGEST, logits_per_block)
+    build_blocks(folder / "blocks", sources, DIGEST, MATRIX, logits_per_block)
     return Gallery(
         blocks=open_blocks(folder / "blocks", DIGEST),
         names={digest: f"model{int(digest, 16)}" for digest in paths},
@@ -81,7 +86,7 @@ def test_the_answer_is_that_of_a_full_sort(
     gallery: Gallery, seed: int, k: int, top: int, by_model: bool, leave_out: bool
 ) -> None:
     vector = query(seed, ("model1", 0) if leave_out else None)
-    found = find_nearest(gallery, vector, top=top, k=k, by_model=by_model)
+    found = find_logits(gallery, vector, top=top, k=k, by_model=by_model, rule="paper")
     logits = all_logits(gallery)
     if leave_out:
         del logits["model1", 0]
@@ -116,7 +121,7 @@ def test_the_answer_does_not_depend_on_the_blocks(gallery: Gallery, tmp_path: Pa
     for seed in range(20):
         for by_model in (False, True):
             answers = [
-                find_nearest(each, query(seed), top=8, k=9, by_model=by_model)
+                find_logits(each, query(seed), top=8, k=9, by_model=by_model, rule="paper")
                 for each in (gallery, whole)
             ]
             assert answers[0] == answers[1]
@@ -126,37 +131,44 @@ def test_the_confidence_grows_with_the_distance_from_the_crowd(tmp_path: Path) -
     gallery = make_gallery(tmp_path / "many", (200,))
     values = all_logits(gallery)["model0", 0]
     exact = QueryVector(Query("text", "q"), values)
-    found = find_nearest(gallery, exact, top=160, k=PROBES, by_model=False).hits
+    found = find_logits(gallery, exact, top=160, k=PROBES, by_model=False, rule="paper").hits
     assert (found[0].logit, found[0].score) == (0, pytest.approx(1, abs=1e-6))
     assert found[0].confidence > 0.99
     assert found[-1].confidence < 0.01
     confidences = [hit.confidence for hit in found]
     assert confidences == sorted(confidences, reverse=True)
     shuffled = np.random.default_rng(5).permutation(values)
-    accident = find_nearest(
-        gallery, QueryVector(Query("text", "q"), shuffled), top=1, k=PROBES, by_model=False
+    accident = find_logits(
+        gallery,
+        QueryVector(Query("text", "q"), shuffled),
+        top=1,
+        k=PROBES,
+        by_model=False,
+        rule="paper",
     )
     assert accident.hits[0].confidence < 0.9
 
 
 def test_a_single_logit_has_no_crowd_to_stand_out_from(tmp_path: Path) -> None:
     gallery = make_gallery(tmp_path / "one", (1,))
-    found = find_nearest(gallery, query(0), top=5, k=5, by_model=False)
+    found = find_logits(gallery, query(0), top=5, k=5, by_model=False, rule="paper")
     assert [hit.confidence for hit in found.hits] == [0.0]
-    nothing = find_nearest(gallery, query(0, ("model0", 0)), top=5, k=5, by_model=False)
+    nothing = find_logits(
+        gallery, query(0, ("model0", 0)), top=5, k=5, by_model=False, rule="paper"
+    )
     assert nothing.hits == ()
 
 
 @pytest.mark.parametrize("top", [0, -3])
 def test_top_below_one_is_refused(gallery: Gallery, top: int) -> None:
     with pytest.raises(UsageError, match="give 1 or more"):
-        find_nearest(gallery, query(0), top=top, k=None, by_model=False)
+        find_logits(gallery, query(0), top=top, k=None, by_model=False, rule="paper")
 
 
 def test_an_empty_gallery_says_how_to_fill_it(gallery: Gallery) -> None:
     empty = Gallery([], {}, gallery.labels, gallery.read)
     with pytest.raises(UsageError, match="lagotto hub add"):
-        find_nearest(empty, query(0), top=1, k=None, by_model=False)
+        find_logits(empty, query(0), top=1, k=None, by_model=False, rule="paper")
 
 
 @pytest.mark.parametrize(

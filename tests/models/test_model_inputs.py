@@ -64,7 +64,7 @@ def test_plain_uint8_is_not_copied() -> None:
 def resolved(shape: tuple[int | None, ...], said: InputDescription, **values: Any) -> InputSpec:
     dtype = values.pop("dtype", "float32")
     tensor = InputTensor("x", shape, dtype, values.pop("quantisation", None))
-    return resolve_input(tensor, said, values.pop("usual", "NCHW"))[0]
+    return resolve_input(tensor, said, values.pop("usual", "NCHW")).spec
 
 
 def test_what_model_json_leaves_open_is_read_from_the_shape() -> None:
@@ -82,15 +82,15 @@ def test_what_model_json_leaves_open_is_read_from_the_shape() -> None:
 
 def test_what_is_assumed_is_noted() -> None:
     tensor = InputTensor("x", (1, 3, 8, 8), "float32")
-    _, notes = resolve_input(tensor, InputDescription(), "NCHW")
+    notes = resolve_input(tensor, InputDescription(), "NCHW").notes
     assert "scale assumed 0..1: not in model.json" in notes
     assert "channels assumed RGB: not in model.json" in notes
     said = InputDescription(scale="0..1", channels="RGB")
-    assert resolve_input(tensor, said, "NCHW")[1] == ()
+    assert resolve_input(tensor, said, "NCHW").notes == ()
     pixels = InputDescription(channels="RGB", scale="0..255", mean=(127.5,))
-    spec, notes = resolve_input(InputTensor("x", (1, 8, 8, 3), "uint8"), pixels, "NHWC")
-    assert spec.mean == ()
-    assert "mean and std left out" in notes[0]
+    found = resolve_input(InputTensor("x", (1, 8, 8, 3), "uint8"), pixels, "NHWC")
+    assert found.spec.mean == ()
+    assert "mean and std left out" in found.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from lagotto.cli.inspection import print_inspections
 from lagotto.cli.output import ProgressBar, notice, print_json, print_line, print_table, printable
 from lagotto.core.progress import Progress, Silent
 
@@ -90,6 +91,11 @@ def add(
     workers: int | None = typer.Option(None, min=1, help="Worker processes. [default: cores]"),
     timeout: float = typer.Option(600.0, min=1.0, help="Seconds that one model may take."),
     memory_gb: float = typer.Option(4.0, min=0.1, help="Memory that one model may take, in GiB."),
+    inspect: bool = typer.Option(
+        False,
+        "--inspect",
+        help="Only tell how each model would be fed and read, and why; add none.",
+    ),
     quiet: bool = QUIET,
     as_json: bool = JSON,
 ) -> None:
@@ -102,6 +108,13 @@ def add(
     from lagotto.hubsearch.probing import Limits
 
     limits = Limits(runner, workers, timeout, int(memory_gb * 2**30))
+    if inspect:
+        found = Hub.open(hub).inspect(models, limits=limits, progress=bar(quiet))
+        if as_json:
+            print_json({"hub": str(hub), "models": [each.as_json() for each in found]})
+        else:
+            print_inspections(found)
+        return
     report = Hub.open(hub).add(
         models,
         probes_per_model=probes_per_model,

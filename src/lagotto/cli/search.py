@@ -23,26 +23,36 @@ def _query(text: str | None, logit: str | None, image: list[Path] | None) -> "An
     given = [
         flag for flag, value in (("TEXT", text), ("--logit", logit), ("--image", image)) if value
     ]
-    if len(given) != 1:
+    if not given or (logit and len(given) > 1):
         said = " and ".join(given) or "nothing"
-        raise UsageError(f"{said} given; give one of TEXT, --logit MODEL:INDEX, --image FILE")
+        raise UsageError(
+            f"{said} given; give TEXT, --image FILE or both of them, or --logit MODEL:INDEX alone"
+        )
     if logit:
         return LogitQuery.parse(logit)
-    return ImageQuery(tuple(image)) if image else TextQuery(text or "")
+    pictures = tuple(image or ())
+    return TextQuery(text, pictures=pictures) if text else ImageQuery(pictures)
 
 
 def search(
     hub: Path = HUB,
-    text: str | None = typer.Argument(None, metavar="[TEXT]", help="A concept in words."),
+    text: str | None = typer.Argument(
+        None,
+        metavar="[TEXT]",
+        help="A concept in words; or several, joined by AND, OR, NOT and parentheses.",
+    ),
     logit: str | None = typer.Option(
         None, metavar="MODEL:INDEX", help="A logit of the hub, or of a model file outside it."
     ),
     image: list[Path] | None = typer.Option(None, help="An example picture; may be repeated."),
     top: int = typer.Option(10, min=1, help="How many hits."),
     k: int | None = typer.Option(
-        None, min=1, help="Probes compared, those on which the query is highest. [default: 50]"
+        None, min=1, help="Probes that decide. [default: 50; all for --logit]"
     ),
     by_model: bool = typer.Option(False, "--by-model", help="Only the best logit of each model."),
+    rule: str = typer.Option(
+        "default", help="default, paper (ProbeLog's distance), or full-query (its baseline)."
+    ),
     explain: Path | None = typer.Option(
         None, metavar="FILE.png", help="Show the probes that decided; write a contact sheet here."
     ),
@@ -61,7 +71,7 @@ def search(
     opened = Hub.open(hub, encoder)
     vector = opened.query_vector(_query(text, logit, image))
     started = time.perf_counter()
-    found = opened.nearest(vector, top=top, k=k, by_model=by_model)
+    found = opened.nearest(vector, top=top, k=k, by_model=by_model, rule=rule)
     elapsed_s = time.perf_counter() - started
     for note in () if quiet else found.notes:
         notice(f"note: {printable(note)}")

@@ -1,7 +1,7 @@
 """Adapters by name, imported on demand, with a suggestion or a pip line where that fails."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -19,7 +19,7 @@ class Adapter:
     extra: str | None = None
 
 
-def suggest(given: str, known: list[str]) -> str:
+def suggest(given: str, known: Sequence[str]) -> str:
     """A "did you mean" clause with a leading space, or an empty string."""
     close = get_close_matches(given, known, n=1)
     return f" Did you mean {close[0]!r}?" if close else ""

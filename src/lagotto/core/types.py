@@ -23,6 +23,8 @@ Scale: TypeAlias = Literal["0..255", "0..1", "-1..1"]
 InputDtype: TypeAlias = Literal["float32", "float16", "uint8", "int8"]
 OutputKind: TypeAlias = Literal["logits", "softmax", "sigmoid"]
 LogitsSource: TypeAlias = Literal["declared", "cut", "log"]
+InputField: TypeAlias = Literal["size", "layout", "channels", "scale", "resize"]
+Origin: TypeAlias = Literal["model.json", "file", "inferred", "assumed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,23 @@ class ModelSource:
 
 
 @dataclass(frozen=True, slots=True)
+class Decision:
+    """One part of how a model is fed: its value in words, and where that is from.
+
+    `inferred` was found by trying, `assumed` is the custom where nothing told. Where candidates
+    were tried, `margin` is how far the value is ahead of `runner_up` (negative where custom went
+    before a slightly better one), in the units of models/inference.py, and `reason` on what.
+    """
+
+    field: InputField
+    value: str
+    origin: Origin
+    margin: float | None = None
+    runner_up: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """A classifier as it will be run: resolved input, number of outputs, where its logits are from.
 
@@ -87,6 +106,7 @@ class ModelSpec:
     `declared` (the output is already logits), `cut` (the tensor that feeds the final activation
     is read), `log` (log of the probabilities, floored at half a quantisation step).
     `notes` are facts worth showing (a fallback taken, a value assumed), one line each.
+    `decisions` tell of every part of `input` where it is from.
     """
 
     name: str
@@ -98,6 +118,7 @@ class ModelSpec:
     logits_source: LogitsSource
     labels: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    decisions: tuple[Decision, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

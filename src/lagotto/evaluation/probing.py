@@ -228,10 +228,10 @@ def _draw(bench: _Bench, count: int, seed: int, choosing: Choosing, choice: Choi
 
 
 def _guarded(
-    completed: Sequence[Float32[np.ndarray, "queries logits"]],
-    seen: Sequence[Float32[np.ndarray, "queries logits"]],
+    completed: Sequence[Float32[np.ndarray, "queries _"]],
+    seen: Sequence[Float32[np.ndarray, "queries _"]],
     verdict: HubVerdict,
-) -> list[Float32[np.ndarray, "queries logits"]]:
+) -> list[Float32[np.ndarray, "queries _"]]:
     """Each model's scores as the guard decides; seen parts are brought to the others' spread."""
     chosen = [model.use == "completed" for model in verdict.models]
     if not any(chosen) or all(chosen):

@@ -1,7 +1,8 @@
 """Stage 3b of hub search: Responses of many models → descriptor blocks that a query scans quickly.
 
 A block holds the descriptors of whole models as int8, probe-major: a query reads its k rows and
-nothing else. Blocks are derived from responses and can be built again; see docs/formats.md.
+nothing else. Beside them it holds the direction of each logit in the encoder's space, logit-major.
+Blocks are derived from responses and can be built again; see docs/formats.md.
 """
 
 import re
@@ -17,6 +18,7 @@ from lagotto.core.errors import HubError, MismatchError
 from lagotto.core.files import TEMPORARY_SUFFIX, writing
 from lagotto.core.types import JsonValue
 from lagotto.hubsearch.descriptors import measure_moments, standardise_columns
+from lagotto.hubsearch.projection import project
 from lagotto.hubsearch.responses import Responses, read_responses
 from lagotto.hubsearch.tensorfile import (
     Array,
@@ -29,7 +31,7 @@ from lagotto.hubsearch.tensorfile import (
 )
 
 FORMAT = "lagotto-block"
-VERSION = 1
+VERSION = 2
 LOGITS_PER_BLOCK = 65_536
 _LARGEST = 127
 _COLUMNS_AT_ONCE = 512
@@ -82,6 +84,7 @@ class Block:
     """Descriptors of some models, memory-mapped and read-only: value = steps * values.
 
     `mean` and `std` are the moments of the raw responses. A flawed logit has step and std zero.
+    `directions` times `direction_steps` are the logits' directions (see projection.py).
     """
 
     models: tuple[BlockModel, ...]
@@ -89,15 +92,26 @@ class Block:
     steps: Float32[np.ndarray, " logits"]
     mean: Float64[np.ndarray, " logits"]
     std: Float64[np.ndarray, " logits"]
+    directions: Int8[np.ndarray, "logits dim"]
+    direction_steps: Float32[np.ndarray, " logits"]
+
+    def directions_of(
+        self, columns: Integer[np.ndarray, " columns"]
+    ) -> Float32[np.ndarray, "columns dim"]:
+        """The directions of some logits, as floats."""
+        steps = self.direction_steps[columns, None]
+        directions: Float32[np.ndarray, "columns dim"] = self.directions[columns] * steps
+        return directions
 
 
 def build_blocks(
     folder: Path,
     sources: Sequence[BlockSource],
     probe_digest: str,
+    matrix: Float32[np.ndarray, "dim probes"],
     logits_per_block: int = LOGITS_PER_BLOCK,
 ) -> None:
-    """Makes the folder hold exactly these models, in this order.
+    """Makes the folder hold exactly these models, in this order; `matrix` is the hub's projector.
 
     Blocks that already hold what they should are kept, so adding models rewrites the last block
     and appends new ones. The bytes depend on the list alone, not on how it grew. At every moment
@@ -112,7 +126,7 @@ def build_blocks(
         _remove(path)
     by_digest = {source.behaviour_digest: source for source in sources}
     for number in range(keep, len(planned)):
-        _write_block(_path(folder, number), planned[number], by_digest, probe_digest)
+        _write_block(_path(folder, number), planned[number], by_digest, probe_digest, matrix)
 
 
 def open_blocks(folder: Path, probe_digest: str) -> list[Block]:
@@ -195,6 +209,7 @@ def _write_block(
     models: tuple[BlockModel, ...],
     sources: Mapping[str, BlockSource],
     probe_digest: str,
+    matrix: Float32[np.ndarray, "dim probes"],
 ) -> None:
     logits = sum(model.logits for model in models)
     probes = read_responses(sources[models[0].behaviour_digest].responses).probes
@@ -202,7 +217,9 @@ def _write_block(
         "mean": ("F64", (logits,)),
         "std": ("F64", (logits,)),
         "steps": ("F32", (logits,)),
+        "direction_steps": ("F32", (logits,)),
         "values": ("I8", (probes, logits)),
+        "directions": ("I8", (logits, len(matrix))),
     }
     listed: list[JsonValue] = [
         {
@@ -220,11 +237,14 @@ def _write_block(
             source = sources[model.behaviour_digest]
             responses = read_responses(source.responses, probe_digest)
             columns = slice(model.first, model.first + model.logits)
-            own = {name: array[..., columns] for name, array in arrays.items()}
+            own = {
+                name: array[columns] if name == "directions" else array[..., columns]
+                for name, array in arrays.items()
+            }
             if source.complete is None:
-                _fill_model(own, responses.values, responses.seen)
+                _fill_model(own, responses.values, responses.seen, matrix)
             else:
-                _fill_model(own, source.complete(responses), np.arange(probes))
+                _fill_model(own, source.complete(responses), np.arange(probes), matrix)
 
     write_tensors(
         path,
@@ -238,6 +258,7 @@ def _fill_model(
     arrays: Mapping[str, Array],
     responses: Float32[np.ndarray, "seen logits"],
     seen: Int64[np.ndarray, " seen"],
+    matrix: Float32[np.ndarray, "dim probes"],
 ) -> None:
     """Writes one model's columns: each logit's step is its largest magnitude over 127.
 
@@ -250,15 +271,25 @@ def _fill_model(
             "run lagotto hub verify to find the damaged file"
         )
     moments = measure_moments(responses)
+    # Of a share of the probes the sum that the projector takes is a sample of that of all.
+    own_matrix = matrix if len(seen) == probes else matrix[:, seen] * (probes / len(seen))
     arrays["mean"][:] = moments.mean
     arrays["std"][:] = moments.std
     for first in range(0, logits, _COLUMNS_AT_ONCE):
         part = slice(first, first + _COLUMNS_AT_ONCE)
         exact = standardise_columns(responses[:, part], moments.mean[part], moments.std[part])
-        steps = np.abs(exact).max(axis=0) / np.float32(_LARGEST)
-        exact /= np.where(steps > 0, steps, np.float32(1))
-        arrays["steps"][part] = steps
-        arrays["values"][seen, part] = np.clip(np.rint(exact), -_LARGEST, _LARGEST)
+        directions, direction_steps = _quantised(project(own_matrix, exact).T)
+        arrays["directions"][part], arrays["direction_steps"][part] = directions.T, direction_steps
+        arrays["values"][seen, part], arrays["steps"][part] = _quantised(exact)
+
+
+def _quantised(
+    columns: Float32[np.ndarray, "rows columns"],
+) -> tuple[Int8[np.ndarray, "rows columns"], Float32[np.ndarray, " columns"]]:
+    """Integers up to 127, and what one of them is worth in each column (zero where all are)."""
+    steps = np.abs(columns).max(axis=0) / np.float32(_LARGEST)
+    scaled = np.rint(columns / np.where(steps > 0, steps, np.float32(1)))
+    return np.clip(scaled, -_LARGEST, _LARGEST).astype(np.int8), steps
 
 
 def _open_block(path: Path, probe_digest: str) -> Block:
@@ -272,12 +303,22 @@ def _open_block(path: Path, probe_digest: str) -> Block:
     models = _read_models(file)
     arrays = file.arrays
     width = models[-1].first + models[-1].logits if models else 0
-    shapes = {name: array.shape for name, array in arrays.items() if name != "values"}
-    values = arrays.get("values")
-    expected = dict.fromkeys(("mean", "std", "steps"), (width,))
-    if shapes != expected or values is None or values.shape[1:] != (width,) or width == 0:
-        raise HubError(f"{path} is damaged (shapes); remove it and run lagotto hub add again")
-    return Block(models, values, arrays["steps"], arrays["mean"], arrays["std"])
+    tables = ("values", "directions")
+    shapes = {name: array.shape for name, array in arrays.items() if name not in tables}
+    values, directions = (arrays.get(name) for name in tables)
+    expected = dict.fromkeys(("mean", "std", "steps", "direction_steps"), (width,))
+    whole = (
+        values is not None
+        and directions is not None
+        and values.shape[1:] == (width,)
+        and directions.shape[:1] == (width,)
+    )
+    if shapes != expected or not whole or width == 0:
+        raise HubError(
+            f"{path} is damaged or of an older Lagotto (shapes); the next command that may write "
+            "to the hub makes it anew"
+        )
+    return Block(models=models, **{name: arrays[name] for name in (*expected, *tables)})
 
 
 def _read_models(file: TensorFile) -> tuple[BlockModel, ...]:

@@ -23,7 +23,7 @@ Chosen as docs/results.md says, not on the queries reported."""
 OWN_THRESHOLD = 0.05
 """The same for one model, where the hub passes."""
 
-_PRIOR_VALUES = 400.0
+_PRIOR_VALUES = 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def judge(factors: ProbeFactors, exam: Exam) -> HubVerdict:
     """A verdict on each model of an exam by what it held back.
 
     `factors` are fitted on the exam, so they have not seen it. A model with few held-back answers
-    is judged mostly by the hub: the hub's error counts as much as 400 answers of its own.
+    is judged mostly by the hub: the hub's error counts as much as 50 answers of its own.
     """
     tallies: list[_Tally | None] = []
     full: list[bool] = []

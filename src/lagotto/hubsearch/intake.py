@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
+
 from lagotto.core.errors import HubError, ModelError
 from lagotto.core.files import writing
 from lagotto.core.progress import Progress
@@ -22,8 +24,10 @@ from lagotto.hubsearch.lock import hub_lock
 from lagotto.hubsearch.probe_choice import Share
 from lagotto.hubsearch.probe_set import ProbeSet
 from lagotto.hubsearch.probing import Assignment, Limits, Probed, probe_models
+from lagotto.hubsearch.projection import projector
 from lagotto.hubsearch.records import Listing, ModelRecord, Plan
 from lagotto.hubsearch.responses import read_responses
+from lagotto.hubsearch.seen_part import SEEN_ONLY
 from lagotto.hubsearch.status import FailedModel
 from lagotto.hubsearch.tensorfile import is_intact
 from lagotto.models.registry import behaviour_digest
@@ -104,9 +108,10 @@ def rebuild_blocks(layout: HubLayout, records: Sequence[ModelRecord], probe_dige
         if completion is not None and use == "completed":
             source = BlockSource(digest, path, completion.responses, completion.sha256)
         else:
-            source = BlockSource(digest, path, None, "seen" if use == "seen" else "")
+            source = BlockSource(digest, path, None, SEEN_ONLY if use == "seen" else "")
         sources.append(source)
-    build_blocks(layout.blocks, sources, probe_digest)
+    matrix = projector(np.load(layout.embeddings, allow_pickle=False))
+    build_blocks(layout.blocks, sources, probe_digest, matrix)
 
 
 def current_blocks(

@@ -1,7 +1,8 @@
 """Stage 5 of hub search: a query's k probes × descriptor blocks → its distance to every logit.
 
-The scan reads k rows of each block once. It sees descriptors rounded to int8; `rerank` turns its
-distances into the exact nearest logits. Two kernels give the same scan: numpy, and a compiled one.
+A scan reads k rows of each block once: distances (the paper's rule) or weighted sums (the default
+rule). It sees descriptors rounded to int8; `rerank` turns its distances into the exact nearest
+logits. Two kernels give the same scans: numpy, and a compiled one.
 """
 
 import importlib
@@ -43,12 +44,20 @@ _GROUP = 1024
 _FIRST_BATCH = 256
 
 
+@dataclass(frozen=True, slots=True)
+class _Kernel:
+    """The two scans of one implementation."""
+
+    distances: Fill
+    sums: Fill
+
+
 @dataclass(slots=True)
 class _State:
     """What this process has scanned so far, and the compiled kernel once it is loaded."""
 
     values: int = 0
-    compiled: Fill | None = None
+    compiled: _Kernel | None = None
     absent: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -69,9 +78,33 @@ def scan(
     Unless `kernel` is given, how much this process has scanned decides it (see
     NUMPY_VALUES_BEFORE_NUMBA). Raises MissingExtraError for a "numba" that cannot be loaded.
     """
+    logits = sum(steps.size for _, steps in tables)
+    return _scan(tables, probes, query, _kernel_for(kernel, len(probes) * logits).distances)
+
+
+def scan_sums(
+    tables: Sequence[Table],
+    probes: Integer[np.ndarray, " k"],
+    weights: Float32[np.ndarray, " k"],
+    kernel: KernelName | None = None,
+) -> Float32[np.ndarray, " logits"]:
+    """Weighted sums sum_j weight_j * step * value_j of the logits of all tables, as `scan`.
+
+    A flawed logit gives minus infinity: higher is better.
+    """
+    logits = sum(steps.size for _, steps in tables)
+    return _scan(tables, probes, weights, _kernel_for(kernel, len(probes) * logits).sums)
+
+
+def _scan(
+    tables: Sequence[Table],
+    probes: Integer[np.ndarray, " k"],
+    query: Float32[np.ndarray, " k"],
+    fill: Fill,
+) -> Float32[np.ndarray, " logits"]:
+    """Runs a kernel over all tables, on all cores."""
     widths = [steps.size for _, steps in tables]
     distances = np.empty(sum(widths), dtype=np.float32)
-    fill = _fill_for(kernel, len(probes) * distances.size)
     rows = np.ascontiguousarray(probes, dtype=np.int64)
     tasks = []
     for (values, steps), end in zip(tables, np.cumsum(widths).tolist(), strict=True):
@@ -162,13 +195,13 @@ def _reach(
     return float(np.partition(pool, top - 1)[top - 1]) if pool.size >= top else math.inf
 
 
-def _fill_for(kernel: KernelName | None, values: int) -> Fill:
+def _kernel_for(kernel: KernelName | None, values: int) -> _Kernel:
     if kernel == "numpy":
-        return _fill_numpy
+        return _NUMPY
     if kernel is None:
         _state.values += values
         if _state.absent or _state.values - values < NUMPY_VALUES_BEFORE_NUMBA:
-            return _fill_numpy
+            return _NUMPY
     with _state.lock:
         if _state.compiled is None and not _state.absent:
             _load_compiled()
@@ -179,7 +212,7 @@ def _fill_for(kernel: KernelName | None, values: int) -> Fill:
             "the compiled kernel needs the package 'numba', which is not installed or does not fit "
             "this numpy; run: pip install 'lagotto[kernel]'"
         )
-    return _fill_numpy
+    return _NUMPY
 
 
 def _load_compiled() -> None:
@@ -189,7 +222,8 @@ def _load_compiled() -> None:
     except ImportError:
         _state.absent = True
         return
-    _state.compiled = importlib.import_module("lagotto.hubsearch.numba_kernel").fill
+    module = importlib.import_module("lagotto.hubsearch.numba_kernel")
+    _state.compiled = _Kernel(module.fill, module.fill_sums)
 
 
 def _fill_numpy(
@@ -209,3 +243,24 @@ def _fill_numpy(
         difference -= query[:, None]
         distances[part] = np.sqrt(np.einsum("kc,kc->c", difference, difference))
     distances[first:last][steps[first:last] == 0] = np.inf
+
+
+def _sum_numpy(
+    values: Int8[np.ndarray, "probes logits"],
+    steps: Float32[np.ndarray, " logits"],
+    probes: Int64[np.ndarray, " k"],
+    weights: Float32[np.ndarray, " k"],
+    sums: Float32[np.ndarray, " logits"],
+    first: int,
+    last: int,
+) -> None:
+    """Writes sums[first:last], in parts that stay in the processor's cache."""
+    width = max(_GROUP, _NUMPY_VALUES_AT_ONCE // max(1, len(probes)))
+    for begin in range(first, last, width):
+        part = slice(begin, min(begin + width, last))
+        sums[part] = weights @ values[probes, part].astype(np.float32)
+        sums[part] *= steps[part]
+    sums[first:last][steps[first:last] == 0] = -np.inf
+
+
+_NUMPY = _Kernel(_fill_numpy, _sum_numpy)

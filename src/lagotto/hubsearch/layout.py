@@ -26,6 +26,11 @@ class HubLayout:
         return self.folder / "probes" / "embeddings.npy"
 
     @property
+    def background(self) -> Path:
+        """Embeddings of the background words; derived."""
+        return self.folder / "background.safetensors"
+
+    @property
     def cache(self) -> Path:
         """Decoded probes, one array a pixel spec; derived."""
         return self.folder / "cache"

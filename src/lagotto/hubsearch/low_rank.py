@@ -30,7 +30,7 @@ class LowRankIndex:
     @property
     def bytes_a_logit(self) -> float:
         """What a logit takes, its step included."""
-        return len(self.values) + self.steps.itemsize
+        return float(len(self.values) + self.steps.itemsize)
 
     def scores(self, weights: Float32[np.ndarray, " probes"]) -> Float32[np.ndarray, " logits"]:
         """The approximate weighted sum of every logit's descriptor; -inf for flawed logits."""

@@ -55,6 +55,42 @@ def _fill(
         sums[c] = np.sqrt(sums[c]) if s[c] > 0 else np.float32(np.inf)
 
 
+def _fill_sums(
+    values: Any, steps: Any, probes: Any, weights: Any, sums: Any, first: int, last: int
+) -> None:
+    """Writes sums[first:last], as `_fill` does; a flawed logit gets minus infinity."""
+    k = probes.size
+    own, s = sums[first:last], steps[first:last]
+    own[:] = np.float32(0)
+    for j in range(0, k - 7, 8):
+        r0, w0 = values[probes[j], first:last], weights[j]
+        r1, w1 = values[probes[j + 1], first:last], weights[j + 1]
+        r2, w2 = values[probes[j + 2], first:last], weights[j + 2]
+        r3, w3 = values[probes[j + 3], first:last], weights[j + 3]
+        r4, w4 = values[probes[j + 4], first:last], weights[j + 4]
+        r5, w5 = values[probes[j + 5], first:last], weights[j + 5]
+        r6, w6 = values[probes[j + 6], first:last], weights[j + 6]
+        r7, w7 = values[probes[j + 7], first:last], weights[j + 7]
+        for c in range(own.size):
+            own[c] += (
+                w0 * np.float32(r0[c])
+                + w1 * np.float32(r1[c])
+                + w2 * np.float32(r2[c])
+                + w3 * np.float32(r3[c])
+            ) + (
+                w4 * np.float32(r4[c])
+                + w5 * np.float32(r5[c])
+                + w6 * np.float32(r6[c])
+                + w7 * np.float32(r7[c])
+            )
+    for j in range(k - k % 8, k):
+        row, w = values[probes[j], first:last], weights[j]
+        for c in range(own.size):
+            own[c] += w * np.float32(row[c])
+    for c in range(own.size):
+        own[c] = own[c] * s[c] if s[c] > 0 else -np.float32(np.inf)
+
+
 def _compile(function: Callable[..., None]) -> Callable[..., None]:
     """Compiles once and keeps the machine code on disk where some cache folder can be written."""
     try:
@@ -65,3 +101,4 @@ def _compile(function: Callable[..., None]) -> Callable[..., None]:
 
 # Tests wrap every function to check its shapes; the compiler needs the function itself.
 fill = _compile(inspect.unwrap(_fill))
+fill_sums = _compile(inspect.unwrap(_fill_sums))

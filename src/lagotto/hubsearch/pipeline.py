@@ -16,11 +16,13 @@ from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import Hits, Probe, SetAside
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
+from lagotto.hubsearch.background import open_background
 from lagotto.hubsearch.blocks import Answers
 from lagotto.hubsearch.catalogue import Catalogue
 from lagotto.hubsearch.creation import create_hub
 from lagotto.hubsearch.descriptors import standardise
 from lagotto.hubsearch.hub_completion import HubCompletion, read_completion
+from lagotto.hubsearch.inspection import Inspection, inspect_models
 from lagotto.hubsearch.intake import AddReport, add_models, current_blocks, rebuild_blocks
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.lock import hub_lock
@@ -29,19 +31,21 @@ from lagotto.hubsearch.probe_choice import Choosing, Share
 from lagotto.hubsearch.probe_set import ProbeSet
 from lagotto.hubsearch.probing import Limits, probe_outside
 from lagotto.hubsearch.query_vectors import check_logit, image_vector, logit_vector, text_vector
+from lagotto.hubsearch.ranking import Gallery
 from lagotto.hubsearch.responses import Responses, read_responses
 from lagotto.hubsearch.search import (
     AnyQuery,
-    Gallery,
     ImageQuery,
     LogitQuery,
     QueryVector,
     TextQuery,
-    find_nearest,
+    checked_rule,
+    find_logits,
 )
 from lagotto.hubsearch.seen_part import find_parts
 from lagotto.hubsearch.status import HubStatus, read_status
 from lagotto.hubsearch.verify import Damage, verify_hub
+from lagotto.hubsearch.weighing import ProbeSpace
 
 _OPEN_RESPONSES = 256
 """Responses files kept mapped for exact distances; each takes a file descriptor."""
@@ -129,6 +133,12 @@ class Hub:
         return self._manifest.open_embeddings(self._layout.embeddings)
 
     @cached_property
+    def space(self) -> ProbeSpace:
+        """The probes and the background words in the encoder's space."""
+        background = open_background(self._layout.background, self.encoder)
+        return ProbeSpace(self.probe_embeddings, background, self.encoder.info.logit_scale)
+
+    @cached_property
     def encoder(self) -> Encoder:
         """The hub's encoder, checked against its fingerprint."""
         given = self._encoder_given or self._manifest.encoder_spec
@@ -168,23 +178,42 @@ class Hub:
             self._layout, self.probe_set, paths, limits or Limits(), progress or Silent(), share
         )
 
+    def inspect(
+        self,
+        models: Sequence[Path | str],
+        *,
+        limits: Limits | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[Inspection, ...]:
+        """How each model would be fed and read, and where that is from; nothing is added."""
+        paths = [Path(model) for model in models]
+        return inspect_models(self.probe_set, paths, limits or Limits(), progress or Silent())
+
     def query_vector(self, query: AnyQuery | str) -> QueryVector:
         """The values that a logit which recognises the concept would have on the probes."""
         match query:
             case str(text):
-                return text_vector(self.encoder, self.probe_embeddings, TextQuery(text))
+                return text_vector(self.encoder, self.space, TextQuery(text))
             case TextQuery():
-                return text_vector(self.encoder, self.probe_embeddings, query)
+                return text_vector(self.encoder, self.space, query)
             case ImageQuery():
-                return image_vector(self.encoder, self.probe_embeddings, query)
+                return image_vector(self.encoder, self.space, query)
             case LogitQuery():
                 return self._logit_vector(query)
 
     def nearest(
-        self, vector: QueryVector, *, top: int = 10, k: int | None = None, by_model: bool = False
+        self,
+        vector: QueryVector,
+        *,
+        top: int = 10,
+        k: int | None = None,
+        by_model: bool = False,
+        rule: str = "default",
     ) -> Hits:
-        """The logits nearest to a query vector; see `search`."""
-        return find_nearest(self.gallery(), vector, top=top, k=k, by_model=by_model)
+        """The logits that answer a query vector; see `search`."""
+        return find_logits(
+            self.gallery(), vector, rule=checked_rule(rule), top=top, k=k, by_model=by_model
+        )
 
     def search(
         self,
@@ -193,13 +222,16 @@ class Hub:
         top: int = 10,
         k: int | None = None,
         by_model: bool = False,
+        rule: str = "default",
     ) -> Hits:
         """The logits that behave most like the concept; a string is a text query.
 
-        `k` is the number of probes compared (default 50, or all of a smaller hub); `by_model`
-        keeps the best logit of each model. Raises UsageError for what the hub cannot answer.
+        `k` is the number of probes that decide (default 50, or all of a smaller hub; a known logit
+        is compared on all); `by_model` keeps the best logit of each model; `rule` is "default",
+        "paper" or "full-query". Raises UsageError for what the hub cannot answer.
         """
-        return self.nearest(self.query_vector(query), top=top, k=k, by_model=by_model)
+        vector = self.query_vector(query)
+        return self.nearest(vector, top=top, k=k, by_model=by_model, rule=rule)
 
     def gallery(self) -> Gallery:
         """Everything that can be found; blocks that are out of date are rebuilt first."""

@@ -22,6 +22,7 @@ from lagotto.hubsearch.probe_cache import ProbeCache, spec_from_json
 from lagotto.hubsearch.probe_set import ProbeSet
 from lagotto.hubsearch.records import ModelFacts
 from lagotto.hubsearch.responses import read_responses
+from lagotto.hubsearch.settled import was_settled
 from lagotto.hubsearch.tasks import source_to_json
 from lagotto.jobs.base import Failure, Outcome, Runner, Task
 from lagotto.jobs.registry import load_runner
@@ -84,11 +85,15 @@ def probe_models(
     """
     pixels: dict[str, PixelSpec] = {}
     sources = {digest: each.source for digest, each in assignments.items()}
+    settled: dict[str, JsonObject] = {}
     progress.start("loading models", len(sources), "models")
-    for outcome in runner.run(_inspections(sources)):
+    for outcome in runner.run(inspections(sources, probe_set)):
         progress.advance(1)
         try:
             pixels[outcome.key] = _pixels(outcome)
+            record = _value(outcome).get("record")
+            if isinstance(record, dict) and was_settled(record):
+                settled[outcome.key] = record
         except _TaskFailedError as error:
             yield Probed(outcome.key, None, staging, error.failure)
     progress.finish()
@@ -97,7 +102,7 @@ def probe_models(
     prepare_pixels(runner, probe_set, cache_folder, list(pixels.values()), progress)
     probes = len(probe_set.probes)
     pending = {digest: each for digest, each in assignments.items() if digest in pixels}
-    tasks = _probings(pending, probe_set, cache_folder, staging)
+    tasks = _probings(pending, settled, probe_set, cache_folder, staging)
     pictures = {digest: each.rows(probes) - each.already for digest, each in pending.items()}
     meter = _Meter(progress, pictures)
     for outcome in runner.run(tasks, meter.advance):
@@ -143,18 +148,25 @@ class _Meter:
         self._progress.advance(rest, f"{self._ended}/{self._models} models")
 
 
-def _inspections(sources: Mapping[str, ModelSource]) -> Iterator[Task]:
+def inspections(sources: Mapping[str, ModelSource], probe_set: ProbeSet) -> Iterator[Task]:
+    """The tasks that tell how models are run; each answer is that of tasks.inspect_model."""
+    probes = str(probe_set.folder.absolute())
     for digest, source in sources.items():
-        payload: JsonObject = {"model": source_to_json(source)}
+        payload: JsonObject = {"model": source_to_json(source), "probes": probes}
         yield Task(digest, "lagotto.hubsearch.tasks:inspect_model", payload)
 
 
 def _probings(
-    assignments: Mapping[str, Assignment], probe_set: ProbeSet, cache_folder: Path, staging: Path
+    assignments: Mapping[str, Assignment],
+    settled: Mapping[str, JsonObject],
+    probe_set: ProbeSet,
+    cache_folder: Path,
+    staging: Path,
 ) -> Iterator[Task]:
     for digest, each in assignments.items():
         payload: JsonObject = {
             "model": source_to_json(each.source),
+            "settled": settled.get(digest),
             "digest": digest,
             "probes": str(probe_set.folder.absolute()),
             "probe_digest": probe_set.digest,
@@ -254,7 +266,7 @@ def _inside_cache(
     runner: Runner, source: ModelSource, probe_set: ProbeSet, cache_folder: Path
 ) -> bool:
     """Whether the hub's cache already holds what the model needs, so that nothing is decoded."""
-    for outcome in runner.run(_inspections({"outside": source})):
+    for outcome in runner.run(inspections({"outside": source}, probe_set)):
         if outcome.failure is None:
             cache = ProbeCache(probe_set.folder, cache_folder)
             return not cache.missing([_pixels(outcome)])

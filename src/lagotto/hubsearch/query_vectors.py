@@ -1,4 +1,6 @@
-"""Stage 4b of hub search: a text, pictures or a known logit → its query vector, with notes."""
+"""Stage 4e of hub search: a text, pictures or a known logit → its query vector, with notes."""
+
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
@@ -7,45 +9,61 @@ from lagotto.core.errors import UsageError
 from lagotto.core.types import Query
 from lagotto.encoders.base import Encoder
 from lagotto.hubsearch.embedding import embed_pictures
+from lagotto.hubsearch.logic import SINGLE, Expression, Junction, Term, join_scores, parse_concepts
 from lagotto.hubsearch.queries import query_from_embedding, standardise_query
+from lagotto.hubsearch.ranking import Evidence
 from lagotto.hubsearch.search import ImageQuery, LogitQuery, QueryVector, TextQuery
+from lagotto.hubsearch.weighing import ProbeSpace, picture_weights, text_weights
+
+SHOWN_FROM = 2.0
+"""Standard deviations of a cosine from which a probe is more likely than not to show a concept;
+decides only how joined concepts are shown and compared by the paper's rule."""
 
 
-def text_vector(
-    encoder: Encoder, probe_embeddings: Float32[np.ndarray, "probes dim"], query: TextQuery
-) -> QueryVector:
-    """Cosine of the text with each probe, standardised; says so if the text was cut.
+def text_vector(encoder: Encoder, space: ProbeSpace, query: TextQuery) -> QueryVector:
+    """Concepts in words, joined as the text says; says so if a text was cut.
 
-    Raises UsageError for an empty text or a template without exactly one {}.
+    Raises UsageError for an empty text, operators that join nothing, a template without exactly one
+    {}, or a picture that cannot be read.
     """
     template = encoder.info.prompt_template if query.template is None else query.template
     if template.count("{}") != 1:
         raise UsageError(f"template {template!r} needs exactly one {{}} where the text goes")
     if not query.text.strip():
         raise UsageError("the text is empty; give a concept, for example: golden retriever")
-    prompt = template.replace("{}", query.text.strip())
-    tokens, limit = encoder.token_counts([prompt])[0], encoder.info.context_length
-    notes = (
-        (f"the text has {tokens} tokens and the encoder reads {limit}: the end was cut",)
-        if tokens > limit
-        else ()
+    parsed = parse_concepts(query.text)
+    prompts = [template.replace("{}", concept) for concept in parsed.concepts]
+    embeddings = encoder.embed_texts(prompts)
+    values = [query_from_embedding(each, space.probes) for each in embeddings]
+    directions = embeddings - space.background_mean
+    weights = text_weights(space, embeddings)
+    concepts = [Evidence(*each) for each in zip(weights, directions, strict=True)]
+    expression = parsed.expression
+    if query.pictures:
+        shown, evidence = _pictures(encoder, space, query.pictures)
+        expression = Junction(True, (expression, Term(len(concepts))))
+        values.append(shown)
+        concepts.append(evidence)
+    return QueryVector(
+        Query("text", query.text),
+        _joined(expression, values),
+        None,
+        _cut(encoder, prompts),
+        tuple(concepts),
+        expression,
     )
-    values = query_from_embedding(encoder.embed_texts([prompt])[0], probe_embeddings)
-    return QueryVector(Query("text", query.text), values, None, notes)
 
 
-def image_vector(
-    encoder: Encoder, probe_embeddings: Float32[np.ndarray, "probes dim"], query: ImageQuery
-) -> QueryVector:
+def image_vector(encoder: Encoder, space: ProbeSpace, query: ImageQuery) -> QueryVector:
     """Cosine of the pictures' mean embedding with each probe, standardised.
 
     Raises UsageError for no picture, or one that cannot be read.
     """
     if not query.files:
         raise UsageError("no picture given; give at least one file")
-    concept = embed_pictures(encoder, query.files).mean(axis=0)
-    values = query_from_embedding(concept, probe_embeddings)
-    return QueryVector(Query("image", tuple(str(file) for file in query.files)), values)
+    values, evidence = _pictures(encoder, space, query.files)
+    asked = Query("image", tuple(str(file) for file in query.files))
+    return QueryVector(asked, values, concepts=(evidence,))
 
 
 def logit_vector(
@@ -67,3 +85,31 @@ def check_logit(model: str, logit: int, outputs: int) -> None:
         raise UsageError(
             f"{model} has no logit {logit}: it has {outputs} outputs, 0 to {outputs - 1}"
         )
+
+
+def _pictures(
+    encoder: Encoder, space: ProbeSpace, files: tuple[Path, ...]
+) -> tuple[Float32[np.ndarray, " probes"], Evidence]:
+    """Example pictures as standardised cosines, and as evidence; they count by their mean."""
+    concept = embed_pictures(encoder, files).mean(axis=0)
+    values = query_from_embedding(concept, space.probes)
+    unit = concept / np.linalg.norm(concept)
+    direction = (unit - space.probes.mean(axis=0)).astype(np.float32)
+    return values, Evidence(picture_weights(space, concept), direction)
+
+
+def _joined(
+    expression: Expression, values: list[Float32[np.ndarray, " probes"]]
+) -> Float32[np.ndarray, " probes"]:
+    """One row of values for the whole query; that of a single concept is left as it is."""
+    if expression == SINGLE:
+        return values[0]
+    return standardise_query(join_scores(expression, np.stack(values), SHOWN_FROM))
+
+
+def _cut(encoder: Encoder, prompts: list[str]) -> tuple[str, ...]:
+    limit = encoder.info.context_length
+    tokens = max(encoder.token_counts(prompts))
+    if tokens <= limit:
+        return ()
+    return (f"the text has {tokens} tokens and the encoder reads {limit}: the end was cut",)

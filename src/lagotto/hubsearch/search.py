@@ -1,12 +1,7 @@
-"""Query vector × descriptor blocks → Hits: the paper's rule, exact over all logits.
-
-The distance compares query and descriptor on the query's k surest probes only (ProbeLog, section
-3.2). Blocks are scanned as int8; what could be among the nearest is measured again from the raw
-responses, so that the order is that of a full float sort.
-"""
+"""Query vector × gallery → Hits: the logits that behave like a concept, by the rule asked for."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -15,21 +10,31 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 from lagotto.core.errors import UsageError
+from lagotto.core.registry import suggest
 from lagotto.core.types import Hit, Hits, Query
-from lagotto.hubsearch.blocks import Answers, Block, exact_descriptors
-from lagotto.hubsearch.kernel import error_bounds, exact_distances, rerank, scan
+from lagotto.hubsearch.logic import SINGLE, Expression
 from lagotto.hubsearch.queries import surest_probes
-from lagotto.hubsearch.seen_part import SeenPart, part_distances
-
-DEFAULT_K = 50
+from lagotto.hubsearch.ranking import (
+    Evidence,
+    Gallery,
+    Ranked,
+    rank_by_distance,
+    rank_by_evidence,
+)
+from lagotto.hubsearch.rules import DEFAULT_K, RULE_NAMES, RuleName, noise_threshold
 
 
 @dataclass(frozen=True, slots=True)
 class TextQuery:
-    """A concept in words; `template` has one {} for it (default: the encoder's own)."""
+    """A concept in words, or several joined by AND, OR and NOT (see logic.py).
+
+    `template` has one {} for each concept (default: the encoder's own). `pictures` are examples
+    that the words are joined with: a logit has to answer both.
+    """
 
     text: str
     template: str | None = None
+    pictures: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,174 +69,149 @@ AnyQuery: TypeAlias = TextQuery | LogitQuery | ImageQuery
 class QueryVector:
     """A query as standardised values over the probes, ready to be compared with descriptors.
 
-    `itself` is the (model name, logit) that must not be found again.
+    `values` are what a logit that answers it would give: the paper's query. `concepts` and
+    `expression` are the same query as the default rule asks it; a known logit has none, and is
+    compared by distance. `itself` is the (model name, logit) that must not be found again.
     """
 
     query: Query
     values: Float32[np.ndarray, " probes"]
     itself: tuple[str, int] | None = None
     notes: tuple[str, ...] = ()
+    concepts: tuple[Evidence, ...] = ()
+    expression: Expression = SINGLE
 
 
-@dataclass(frozen=True, slots=True)
-class Gallery:
-    """All searchable logits of a hub: blocks, and each model's name and labels by digest.
-
-    `notes` tell what is missing; `parts` are the models that are compared on what they saw.
-    """
-
-    blocks: Sequence[Block]
-    names: Mapping[str, str]
-    labels: Callable[[str], Sequence[str | None]]
-    read: Callable[[str], Answers]
-    notes: tuple[str, ...] = ()
-    parts: Sequence[SeenPart] = ()
-
-    def places(self) -> tuple[Int64[np.ndarray, " models"], list[str]]:
-        """First column of each model over all blocks joined, and its behaviour digest."""
-        firsts, digests, offset = [], [], 0
-        for block in self.blocks:
-            firsts += [offset + model.first for model in block.models]
-            digests += [model.behaviour_digest for model in block.models]
-            offset += block.steps.size
-        return np.array(firsts, dtype=np.int64), digests
-
-
-def find_nearest(
-    gallery: Gallery, vector: QueryVector, *, top: int, k: int | None, by_model: bool
+def find_logits(
+    gallery: Gallery,
+    vector: QueryVector,
+    *,
+    rule: RuleName = "default",
+    top: int,
+    k: int | None,
+    by_model: bool,
 ) -> Hits:
-    """The `top` nearest logits, or the nearest logit of each of the `top` nearest models.
+    """The `top` best logits, or the best logit of each of the `top` best models.
 
-    Without k the default of 50 is used, or all probes of a smaller hub. Raises UsageError for a k
-    that the hub cannot have, top below 1, or a hub without searchable logits.
+    `k` is the number of probes that decide; None: DEFAULT_K, or all probes of a smaller hub, of the
+    rule "full-query", and of a known logit by the default rule. A known logit is compared by the
+    paper's distance, whatever the rule: the rule only decides on how many probes. Raises UsageError
+    for a k that the hub cannot have, top below 1, or a hub without searchable logits.
     """
     if top < 1:
         raise UsageError(f"top {top} was asked for; give 1 or more")
     if not gallery.blocks:
         raise UsageError("this hub has no model yet; add some with: lagotto hub add HUB MODELS")
-    used_k = min(DEFAULT_K, len(vector.values)) if k is None else k
-    probes = surest_probes(vector.values, used_k)
-    query = vector.values[probes]
-    scanned = scan([(block.values, block.steps) for block in gallery.blocks], probes, query)
-    own = _mark_parts(gallery, vector.values, used_k, scanned)
-    steps = np.concatenate([block.steps for block in gallery.blocks])
-    steps[~np.isnan(own)] = 0  # these are exact already
-    firsts, digests = gallery.places()
-    if vector.itself is not None:
-        _leave_out(scanned, firsts, digests, gallery.names, vector.itself)
-    confidence = _confidence(scanned)
-    ends = np.cumsum([block.steps.size for block in gallery.blocks])
-
-    def exact(columns: Int64[np.ndarray, " columns"]) -> Float64[np.ndarray, " columns"]:
-        found: Float64[np.ndarray, " columns"] = own[columns]
-        rest = np.isnan(found)
-        found[rest] = _exact(gallery, ends, columns[rest], probes, query)
-        return found
-
-    bounds = error_bounds(scanned, steps, used_k)
-    wanted = top
-    while True:
-        columns, distances = rerank(scanned, bounds, exact, wanted)
-        owners = np.searchsorted(firsts, columns, side="right") - 1
-        kept = _first_of_each(owners) if by_model else np.arange(len(columns))
-        if len(kept) >= top or len(columns) < wanted:
-            break
-        wanted *= 4
+    probes = surest_probes(vector.values, _probes_used(vector, rule, k))
+    left_out = None if vector.itself is None else gallery.column(*vector.itself)
+    ranked, kept = _ranked(gallery, vector, rule, probes, top, left_out, by_model)
+    columns, scores = ranked.columns[kept], ranked.scores[kept]
+    if _is_weighed(vector, rule):
+        distances = gallery.distances(columns, probes, vector.values[probes])
+        shown = shown_scores(scores, gallery.usable)
+    else:
+        distances, shown = -scores, 1.0 / (1.0 - scores / math.sqrt(len(probes)))
+    confidence = _confidence(ranked.chance, gallery.usable)
+    owners = gallery.owners(columns)
     hits = []
-    for rank, place in enumerate(kept[:top].tolist(), start=1):
-        digest = digests[owners[place]]
-        logit = int(columns[place] - firsts[owners[place]])
-        distance = float(distances[place])
+    for place, (column, owner) in enumerate(zip(columns.tolist(), owners.tolist(), strict=True)):
+        digest = gallery.digests[owner]
+        logit = column - int(gallery.firsts[owner])
         hits.append(
             Hit(
-                rank=rank,
+                rank=place + 1,
                 model=gallery.names[digest],
                 logit=logit,
                 label=gallery.labels(digest)[logit],
-                distance=distance,
-                score=_score(distance, used_k),
-                confidence=confidence(distance),
+                distance=float(distances[place]),
+                score=float(shown[place]),
+                confidence=confidence(float(scores[place])),
             )
         )
     notes = (*vector.notes, *gallery.notes)
-    return Hits(vector.query, used_k, tuple(hits), tuple(probes.tolist()), notes)
+    return Hits(vector.query, len(probes), tuple(hits), tuple(probes.tolist()), notes)
 
 
-def _leave_out(
-    scanned: Float32[np.ndarray, " logits"],
-    firsts: Int64[np.ndarray, " models"],
-    digests: Sequence[str],
-    names: Mapping[str, str],
-    itself: tuple[str, int],
-) -> None:
-    """Puts the logit that asks infinitely far away."""
-    for first, digest in zip(firsts.tolist(), digests, strict=True):
-        if names[digest] == itself[0]:
-            scanned[first + itself[1]] = np.inf
+def shown_scores(scores: Float64[np.ndarray, " hits"], logits: int) -> Float64[np.ndarray, " hits"]:
+    """Scores of the default rule as shown, 0 to 1: 1/2 is what the best of so many logits reaches
+    by accident (rules.noise_threshold)."""
+    positive = np.maximum(scores, 0.0)
+    return np.asarray(positive / (positive + noise_threshold(logits)))
 
 
-def _mark_parts(
+def checked_rule(name: str) -> RuleName:
+    """A rule by its name; raises UsageError, with a suggestion, for another one."""
+    for rule in RULE_NAMES:
+        if rule == name:
+            return rule
+    raise UsageError(
+        f"no rule {name!r}; choose one of {', '.join(RULE_NAMES)}.{suggest(name, RULE_NAMES)}"
+    )
+
+
+def _is_weighed(vector: QueryVector, rule: RuleName) -> bool:
+    """Whether the evidence is weighed, rather than a distance measured."""
+    return rule == "default" and bool(vector.concepts)
+
+
+def _probes_used(vector: QueryVector, rule: RuleName, k: int | None) -> int:
+    if rule == "full-query" or (rule == "default" and k is None and not vector.concepts):
+        return len(vector.values)
+    return min(DEFAULT_K, len(vector.values)) if k is None else k
+
+
+def _ranked(
     gallery: Gallery,
-    query: Float32[np.ndarray, " probes"],
-    k: int,
-    scanned: Float32[np.ndarray, " logits"],
-) -> Float64[np.ndarray, " logits"]:
-    """Exact distances of models compared on what they saw, put into the scan; NaN for others."""
-    own = np.full(scanned.size, np.nan)
-    for part in gallery.parts:
-        columns = slice(part.first, part.first + part.logits)
-        own[columns] = part_distances(part, query, k, gallery.read)
-        scanned[columns] = own[columns]
-    return own
-
-
-def _exact(
-    gallery: Gallery,
-    ends: Int64[np.ndarray, " blocks"],
-    columns: Int64[np.ndarray, " columns"],
+    vector: QueryVector,
+    rule: RuleName,
     probes: Int64[np.ndarray, " k"],
-    query: Float32[np.ndarray, " k"],
-) -> Float64[np.ndarray, " columns"]:
-    """Distances of some logits (columns of all blocks joined) from their raw responses."""
-    distances = np.empty(len(columns))
-    owners = np.searchsorted(ends, columns, side="right")
-    for owner in np.unique(owners).tolist():
-        block = gallery.blocks[owner]
-        mine = owners == owner
-        local = columns[mine] - (int(ends[owner]) - block.steps.size)
-        descriptors = exact_descriptors(block, local, probes, gallery.read)
-        distances[mine] = exact_distances(descriptors, query)
-    return distances
+    top: int,
+    left_out: int | None,
+    by_model: bool,
+) -> tuple[Ranked, Int64[np.ndarray, " kept"]]:
+    """Enough ranked logits, and the places of those to be shown."""
+    wanted = top
+    while True:
+        if _is_weighed(vector, rule):
+            ranked = rank_by_evidence(
+                gallery,
+                vector.concepts,
+                vector.expression,
+                len(probes),
+                wanted,
+                left_out,
+                by_model,
+            )
+        else:
+            ranked = rank_by_distance(gallery, probes, vector.values, wanted, left_out)
+        owners = gallery.owners(ranked.columns)
+        kept = _first_of_each(owners) if by_model else np.arange(len(owners))
+        if _is_weighed(vector, rule) or len(kept) >= top or len(owners) < wanted:
+            return ranked, kept[:top]
+        wanted *= 4
 
 
 def _first_of_each(owners: Int64[np.ndarray, " columns"]) -> Int64[np.ndarray, " models"]:
-    """Places of the first (nearest) column of each model, in order of distance."""
+    """Places of the first (best) column of each model, best first."""
     _, places = np.unique(owners, return_index=True)
     return np.sort(places).astype(np.int64)
 
 
-def _score(distance: float, k: int) -> float:
-    """1 for the same behaviour, 1/2 where query and logit differ by one standard deviation."""
-    return 1.0 / (1.0 + distance / math.sqrt(k))
+def _confidence(scores: Float64[np.ndarray, " sample"], logits: int) -> Callable[[float], float]:
+    """How sure it is that a score is no accident of a hub of this size; not a precision.
 
-
-def _confidence(
-    scanned: Float32[np.ndarray, " logits"],
-) -> Callable[[float], float]:
-    """How sure it is that a distance is no accident of a hub of this size; not a precision.
-
-    The distances of most logits, which do not know the concept, are summarised by their median and
-    median absolute deviation; a normal tail gives the chance that one of so many is as near by
+    The scores of most logits, which do not know the concept, are summarised by their median and
+    median absolute deviation; a normal tail gives the chance that one of so many is as high by
     accident, and the confidence is one minus the chance that any is (Šidák).
     """
-    finite = scanned[np.isfinite(scanned)].astype(np.float64)
+    finite = scores[np.isfinite(scores)]
     centre = float(np.median(finite)) if finite.size else 0.0
     spread = 1.4826 * float(np.median(np.abs(finite - centre))) if finite.size else 0.0
 
-    def confidence(distance: float) -> float:
+    def confidence(score: float) -> float:
         if spread <= 0.0:
             return 0.0
-        chance = 0.5 * math.erfc((centre - distance) / spread / math.sqrt(2.0))
-        return float(math.exp(finite.size * math.log1p(-min(chance, 1.0 - 1e-16))))
+        chance = 0.5 * math.erfc((score - centre) / spread / math.sqrt(2.0))
+        return float(math.exp(logits * math.log1p(-min(chance, 1.0 - 1e-16))))
 
     return confidence

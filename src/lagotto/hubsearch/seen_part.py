@@ -29,6 +29,11 @@ class SeenPart:
     logits: int
     seen: Int64[np.ndarray, " seen"]
 
+    @property
+    def columns(self) -> slice:
+        """Its columns over all blocks."""
+        return slice(self.first, self.first + self.logits)
+
 
 def find_parts(
     blocks: Sequence[Block], seen: Callable[[str], Int64[np.ndarray, " seen"]]

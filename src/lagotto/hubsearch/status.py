@@ -5,13 +5,14 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lagotto.core.types import JsonObject
+from lagotto.core.types import Decision, JsonObject
 from lagotto.hubsearch.catalogue import Catalogue
 from lagotto.hubsearch.hub_completion import HubCompletion, read_completion
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.manifest import VERSION, Manifest
 from lagotto.hubsearch.records import ModelRecord
 from lagotto.hubsearch.responses import read_responses
+from lagotto.hubsearch.settled import decisions_from_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class ModelStatus:
     """A probed model: how it is run, and how many of its logits are set aside.
 
     `probes_seen` of the hub's probes, and how it is searched: by `all` of them, `completed`, or on
-    the `seen` part, with the reason.
+    the `seen` part, with the reason. `input` tells how it is fed, and where each part of that is
+    from.
     """
 
     name: str
@@ -32,6 +34,7 @@ class ModelStatus:
     probes_seen: int
     searched: str
     why: str
+    input: tuple[Decision, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,7 @@ def _model_status(
         logits_source=record.logits_source,
         flawed_logits=sum(bool(logit.flaw) for logit in catalogue.logits(record.digest)),
         notes=record.notes,
+        input=decisions_from_json(record.input),
         probes_seen=0 if responses is None else len(responses.seen),
         searched=searched,
         why=why,

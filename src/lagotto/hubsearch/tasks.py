@@ -4,7 +4,6 @@ Entries are named in `jobs.base.Task`; payloads and answers are JSON, responses 
 """
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from lagotto.hubsearch.responses import (
     read_responses,
     write_responses,
 )
+from lagotto.hubsearch.settled import input_to_json, settle, with_record
 from lagotto.models.base import Model
 from lagotto.models.registry import load_model
 
@@ -45,8 +45,13 @@ def _load(payload: JsonObject) -> Model:
 
 
 def inspect_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObject:
-    """Loads a model and tells which pixels it needs: {"pixels": PixelSpec as JSON}."""
-    return {"pixels": spec_to_json(_load(payload).spec.input.pixels)}
+    """Loads a model and tells how it is run: {"pixels": PixelSpec, "record": as the catalogue's}.
+
+    What neither model.json nor its file tells of its input is found by trying some of the probes
+    in `payload["probes"]`.
+    """
+    spec = settle(_load(payload), Path(str(payload["probes"]))).spec
+    return {"pixels": spec_to_json(spec.input.pixels), "record": spec_to_record(spec)}
 
 
 def probe_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObject:
@@ -54,11 +59,14 @@ def probe_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObj
 
     `payload["seen"]` lists the probes that it shall have seen in the end, null: all of them; those
     in the responses file `payload["known"]`, if that is not null, are taken from there and not run
-    again. Gives the resolved spec as {"spec": ...}, or {"unwritable": reason} where the file cannot
-    be written, which is no fault of the model. `progress` counts pictures. Raises ModelError if no
+    again. `payload["settled"]` is the record of a model whose input was found by trying, else null.
+    Gives the resolved spec as {"spec": ...}, or {"unwritable": reason} where the file cannot be
+    written, which is no fault of the model. `progress` counts pictures. Raises ModelError if no
     response is finite or the number of outputs changes between pictures.
     """
     model = _load(payload)
+    if payload.get("settled") is not None:
+        model = with_record(model, payload["settled"])
     spec = model.spec
     cache = ProbeCache(Path(str(payload["probes"])), Path(str(payload["cache"])))
     pixels = cache.open(spec.input.pixels)
@@ -130,8 +138,6 @@ def _joined(
 
 def spec_to_record(spec: ModelSpec) -> JsonObject:
     """A resolved model as the catalogue keeps it."""
-    described = asdict(spec.input)
-    described["pixels"] = spec_to_json(spec.input.pixels)
     return {
         "framework": spec.framework,
         "outputs": spec.outputs,
@@ -139,5 +145,5 @@ def spec_to_record(spec: ModelSpec) -> JsonObject:
         "logits_source": spec.logits_source,
         "labels": list(spec.labels) if spec.labels is not None else None,
         "notes": list(spec.notes),
-        "input": described,
+        "input": input_to_json(spec),
     }

@@ -1,19 +1,22 @@
 """A classifier over any framework: resolves input and output, tries them, then answers logits."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Num, Shaped, UInt8
 
 from lagotto.core.errors import ModelError, UsageError
-from lagotto.core.types import InputSpec, Layout, ModelSource, ModelSpec, PixelSpec
+from lagotto.core.types import Decision, InputSpec, Layout, ModelSource, ModelSpec, PixelSpec
 from lagotto.models.description import Description, labels_for, parse_description
-from lagotto.models.input_spec import resolve_input
+from lagotto.models.embedded import Embedded
+from lagotto.models.input_spec import ResolvedInput, resolve_input
 from lagotto.models.inputs import prepare
 from lagotto.models.outputs import Reading, class_rows, plan_reading
 from lagotto.models.tensors import InputTensor, OutputTensor
 
+NO_METADATA = Embedded()
 _PREPARED_ELEMENTS = 1 << 18  # prepared at once: 1 MB of float32, so that it stays in the cache
 
 
@@ -37,7 +40,18 @@ class Engine(Protocol):
         """The raw values of `output`; raises ModelError where the framework refuses."""
 
 
+@runtime_checkable
+class Insides(Protocol):
+    """A model opened so that the values of its inner layers can be read."""
+
+    def run(
+        self, tensor: Num[np.ndarray, "batch a b c"]
+    ) -> list[Float32[np.ndarray, "batch channels _"]]:
+        """What each layer gives, before any activation that the file keeps apart from it."""
+
+
 OpenEngine = Callable[[bool], Engine]
+OpenInsides = Callable[[], Insides]
 
 
 class Classifier:
@@ -48,15 +62,51 @@ class Classifier:
     (Batches of 8 or 32 were measured to be no quicker on one thread.)
     """
 
-    def __init__(self, engine: Engine, spec: ModelSpec, reading: Reading) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        spec: ModelSpec,
+        reading: Reading,
+        open_insides: OpenInsides | None = None,
+    ) -> None:
         self._engine = engine
         self._spec = spec
         self._reading = reading
+        self._open_insides = open_insides
 
     @property
     def spec(self) -> ModelSpec:
         """The model as it is run."""
         return self._spec
+
+    def fed(
+        self, spec: InputSpec, decisions: tuple[Decision, ...], notes: tuple[str, ...]
+    ) -> "Classifier":
+        """The same loaded model, fed in another way."""
+        model = replace(self._spec, input=spec, decisions=decisions, notes=notes)
+        return Classifier(self._engine, model, self._reading, self._open_insides)
+
+    def open_insides(self) -> Insides | None:
+        """The model with its inner layers in view; None where its framework does not show them."""
+        if self._open_insides is None:
+            return None
+        try:
+            return self._open_insides()
+        except ModelError:
+            return None
+
+    def prepared(
+        self, pixels: UInt8[np.ndarray, "images height width channels"], spec: InputSpec
+    ) -> Num[np.ndarray, "batch a b c"]:
+        """The input tensor of at most one batch of pictures, filled up with black."""
+        batch = self._engine.input.shape[0] or len(pixels)
+        black = np.zeros((batch - len(pixels), *pixels.shape[1:]), np.uint8)
+        return prepare(np.concatenate([pixels, black]), spec, self._engine.input.quantisation)
+
+    @property
+    def batch(self) -> int:
+        """Pictures in one run."""
+        return self._engine.input.shape[0] or 1
 
     def logits(
         self, pixels: UInt8[np.ndarray, "images height width channels"]
@@ -74,19 +124,25 @@ class Classifier:
 
 
 def load_classifier(
-    source: ModelSource, framework: str, usual_layout: Layout, open_engine: OpenEngine
+    source: ModelSource,
+    framework: str,
+    usual_layout: Layout,
+    open_engine: OpenEngine,
+    embedded: Embedded = NO_METADATA,
+    open_insides: OpenInsides | None = None,
 ) -> Classifier:
     """The model of a source, tried on two fixed pictures.
 
     `open_engine(True)` opens the model so that the tensor before its final activation is read,
     where there is one; `open_engine(False)` reads the published output, which is done where the
-    first way does not work. Raises ModelError with the reason in one line.
+    first way does not work. `embedded` fills what model.json leaves out. Raises ModelError with
+    the reason in one line.
     """
     description = parse_description(source.description)
     try:
-        engine, spec, notes, raw = _try(open_engine(True), description, usual_layout)
+        engine, resolved, raw = _try(open_engine(True), description, usual_layout, embedded)
     except ModelError:
-        engine, spec, notes, raw = _try(open_engine(False), description, usual_layout)
+        engine, resolved, raw = _try(open_engine(False), description, usual_layout, embedded)
     reading = plan_reading(raw, engine.output, description.output)
     if not np.isfinite(reading.logits(raw)).any():
         raise ModelError(
@@ -94,19 +150,24 @@ def load_classifier(
             "the weights are damaged or input.scale in model.json is wrong"
         )
     outputs = raw.shape[1]
-    labels, label_notes = labels_for(description, source.file, outputs)
+    named = description
+    if named.labels is None:
+        named = replace(description, labels=embedded.description.labels)
+    labels, label_notes = labels_for(named, source.file, outputs)
+    notes = (*embedded.notes, *engine.notes, *reading.notes, *label_notes)
     model = ModelSpec(
         name=source.name,
         file=source.file,
         framework=framework,
-        input=spec,
+        input=resolved.spec,
         outputs=outputs,
         output=reading.output,
         logits_source=reading.source,
         labels=labels,
-        notes=(*notes, *engine.notes, *reading.notes, *label_notes),
+        notes=(*resolved.notes, *notes),
+        decisions=resolved.decisions,
     )
-    return Classifier(engine, model, reading)
+    return Classifier(engine, model, reading, open_insides)
 
 
 def trial_pictures(spec: PixelSpec) -> UInt8[np.ndarray, "2 height width channels"]:
@@ -120,11 +181,21 @@ def trial_pictures(spec: PixelSpec) -> UInt8[np.ndarray, "2 height width channel
 
 
 def _try(
-    engine: Engine, description: Description, usual_layout: Layout
-) -> tuple[Engine, InputSpec, tuple[str, ...], Num[np.ndarray, "2 classes"]]:
-    spec, notes = resolve_input(engine.input, description.input, usual_layout)
-    raw = _run_all(engine, spec, trial_pictures(spec.pixels))
-    return engine, spec, notes, raw
+    engine: Engine, description: Description, usual_layout: Layout, embedded: Embedded
+) -> tuple[Engine, ResolvedInput, Num[np.ndarray, "2 classes"]]:
+    """The engine, how it is fed, and its raw output; where the layout is open, whichever runs."""
+    said, read = description.input, embedded.description.input
+    other: Layout = "NHWC" if usual_layout == "NCHW" else "NCHW"
+    resolved = resolve_input(engine.input, said, usual_layout, read)
+    try:
+        raw = _run_all(engine, resolved.spec, trial_pictures(resolved.spec.pixels))
+    except ModelError:
+        second = resolve_input(engine.input, said, other, read)
+        if second.spec.layout == resolved.spec.layout:
+            raise
+        raw = _run_all(engine, second.spec, trial_pictures(second.spec.pixels))
+        resolved = second
+    return engine, resolved, raw
 
 
 def _run_all(

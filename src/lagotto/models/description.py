@@ -116,6 +116,12 @@ def labels_for(
     return labels, ()
 
 
+def label_lines(data: bytes) -> tuple[str, ...]:
+    """One label a line, UTF-8; empty lines at the end do not count."""
+    text = data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+    return tuple(clean_text(line) for line in text.rstrip("\n ").split("\n")) if text else ()
+
+
 def model_folder(description: Description, file: Path) -> Path:
     """The folder that holds the model.json of a weights file (the file may lie deeper)."""
     depth = len(PurePosixPath(description.file).parts) if description.file else 1
@@ -191,8 +197,7 @@ def _read_labels(file: Path) -> tuple[str, ...]:
         raise ModelError(f"labels file {file.name!r} cannot be read: {error.strerror}") from error
     if len(data) > _MAX_LABEL_BYTES:
         raise ModelError(f"labels file {file.name!r} is larger than {_MAX_LABEL_BYTES >> 20} MB")
-    text = data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
-    return tuple(clean_text(line) for line in text.rstrip("\n ").split("\n")) if text else ()
+    return label_lines(data)
 
 
 def _is_number(value: JsonValue) -> bool:

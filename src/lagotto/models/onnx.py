@@ -5,14 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from jaxtyping import Num, Shaped
+from jaxtyping import Float32, Num, Shaped
 from onnxruntime.capi import onnxruntime_pybind11_state
 
 from lagotto.core.errors import ModelError
 from lagotto.core.types import InputDtype, ModelSource
 from lagotto.models.activation import Activation, find_activation
 from lagotto.models.classifier import Classifier, load_classifier
+from lagotto.models.insides import channels_first, inner_layers
 from lagotto.models.onnx_graph import OnnxGraph, external_files, read_onnx_graph, with_output
+from lagotto.models.onnx_metadata import read_onnx_metadata
 from lagotto.models.outputs import pick_output
 from lagotto.models.tensors import InputTensor, OutputTensor, Quantisation
 from lagotto.models.weights import read_weights, reason
@@ -45,7 +47,8 @@ def load_onnx(source: ModelSource, threads: int = 1) -> Classifier:
     graph = read_onnx_graph(data)
     external_files(data, source.file.parent)
     engine = partial(OnnxEngine, data, graph, source.file.parent, threads)
-    return load_classifier(source, "onnx", "NCHW", engine)
+    insides = partial(OnnxInsides, data, graph, source.file.parent, threads)
+    return load_classifier(source, "onnx", "NCHW", engine, read_onnx_metadata(data), insides)
 
 
 class OnnxEngine:
@@ -90,6 +93,32 @@ class OnnxEngine:
         if not isinstance(raw, np.ndarray):
             raise ModelError(f"output {self._output.name!r} is not a tensor; export plain scores")
         return raw
+
+
+class OnnxInsides:
+    """A session that returns what the layers give (the Insides protocol)."""
+
+    def __init__(self, data: bytes, graph: OnnxGraph, folder: Path, threads: int) -> None:
+        self._layers = inner_layers(graph.producers)
+        added = [name for name in self._layers if name not in graph.outputs]
+        self._session = _open_session(with_output(data, *added), folder, threads)
+        self._input = self._session.get_inputs()[0].name
+        self._quantised = [_result_quantisation(graph, name) for name in self._layers]
+
+    def run(
+        self, tensor: Num[np.ndarray, "batch a b c"]
+    ) -> list[Float32[np.ndarray, "batch channels _"]]:
+        """What each layer gives; raises ModelError where onnxruntime refuses."""
+        if not self._layers:
+            return []
+        try:
+            raws = self._session.run(list(self._layers), {self._input: tensor})
+        except _REFUSALS as error:
+            raise ModelError(f"onnxruntime cannot run the model: {reason(error)}") from error
+        return [
+            channels_first(np.asarray(raw), 1, quantisation)
+            for raw, quantisation in zip(raws, self._quantised, strict=True)
+        ]
 
 
 def _open_session(data: bytes, folder: Path, threads: int) -> onnxruntime.InferenceSession:

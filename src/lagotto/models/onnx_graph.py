@@ -86,14 +86,14 @@ def read_onnx_graph(data: Buffer) -> OnnxGraph:
     return OnnxGraph(reader, graph.producers, graph.consumers, graph.tensors, tuple(outputs))
 
 
-def with_output(data: bytes, tensor: str) -> bytes:
-    """The same model with one more graph output.
+def with_output(data: bytes, *tensors: str) -> bytes:
+    """The same model with more graph outputs.
 
     Protobuf merges a message that appears twice and appends its lists, so a second graph field
-    that holds only an output is all it takes.
+    that holds only outputs is all it takes.
     """
-    output = field_bytes(_GRAPH_OUTPUT, field_bytes(1, tensor.encode()))
-    return data + field_bytes(_MODEL_GRAPH, output)
+    outputs = (field_bytes(_GRAPH_OUTPUT, field_bytes(1, name.encode())) for name in tensors)
+    return data + field_bytes(_MODEL_GRAPH, b"".join(outputs))
 
 
 def external_files(data: Buffer, folder: Path) -> tuple[Path, ...]:

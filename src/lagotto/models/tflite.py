@@ -6,15 +6,17 @@ from typing import Any, cast, get_args
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from jaxtyping import Num, Shaped
+from jaxtyping import Float32, Num, Shaped
 
 from lagotto.core.errors import ModelError
 from lagotto.core.types import InputDtype, ModelSource
 from lagotto.models.activation import Activation, find_activation
 from lagotto.models.classifier import Classifier, load_classifier
+from lagotto.models.insides import channels_first, inner_layers
 from lagotto.models.outputs import pick_output
 from lagotto.models.tensors import InputTensor, OutputTensor
 from lagotto.models.tflite_graph import TfliteGraph, TfliteTensor, read_tflite_graph, with_output
+from lagotto.models.tflite_metadata import read_tflite_metadata
 from lagotto.models.weights import read_weights, reason
 
 _REFUSALS = (RuntimeError, ValueError, MemoryError)
@@ -29,7 +31,9 @@ def load_tflite(
     data = read_weights(source.file)
     graph = read_tflite_graph(data)
     make = partial(make_interpreter, num_threads=threads)
-    return load_classifier(source, "tflite", "NHWC", partial(TfliteEngine, data, graph, make))
+    engine = partial(TfliteEngine, data, graph, make)
+    insides = partial(TfliteInsides, data, graph, make)
+    return load_classifier(source, "tflite", "NHWC", engine, read_tflite_metadata(data), insides)
 
 
 class TfliteEngine:
@@ -102,6 +106,43 @@ class TfliteEngine:
         self._input_at = entry["index"]
         self._output_at = interpreter.get_output_details()[self._place]["index"]
         self._interpreter, self._shape = interpreter, shape
+
+
+class TfliteInsides:
+    """An interpreter on the plain kernels that keeps what the layers give (Insides protocol)."""
+
+    def __init__(self, data: bytes, graph: TfliteGraph, make: MakeInterpreter) -> None:
+        self._layers = [int(name) for name in inner_layers(graph.producers)]
+        self._quantised = [graph.tensors[place].quantisation for place in self._layers]
+        try:
+            self._interpreter = make(
+                model_content=data,
+                experimental_op_resolver_type=_PLAIN,
+                experimental_preserve_all_tensors=True,
+            )
+        except _REFUSALS as error:
+            raise ModelError(f"the TFLite interpreter: {reason(error)}") from error
+        self._shape: tuple[int, ...] = ()
+
+    def run(
+        self, tensor: Num[np.ndarray, "batch a b c"]
+    ) -> list[Float32[np.ndarray, "batch channels _"]]:
+        """What each layer gives; raises ModelError where the interpreter refuses."""
+        entry = self._interpreter.get_input_details()[0]
+        try:
+            if tensor.shape != self._shape:
+                self._interpreter.resize_tensor_input(entry["index"], tensor.shape)
+                self._interpreter.allocate_tensors()
+                self._shape = tensor.shape
+            self._interpreter.set_tensor(entry["index"], tensor)
+            self._interpreter.invoke()
+            raws = [self._interpreter.get_tensor(place) for place in self._layers]
+        except _REFUSALS as error:
+            raise ModelError(f"the TFLite interpreter: {reason(error)}") from error
+        return [
+            channels_first(raw, -1, quantisation)
+            for raw, quantisation in zip(raws, self._quantised, strict=True)
+        ]
 
 
 def _input_tensor(graph: TfliteGraph) -> InputTensor:

@@ -18,8 +18,13 @@ _QUANTISATION_SCALE, _QUANTISATION_ZERO = 2, 3
 _BUFFER_DATA, _BUFFER_OFFSET, _BUFFER_SIZE = 0, 1, 2
 _CUSTOM = 32
 
-# The operators that may stand at the end of a classifier, by their names in ONNX.
+# The operators that may stand at the end of a classifier, and those that make up its layers, by
+# their names in ONNX.
 _NAMES = {
+    0: "Add",
+    3: "Conv",
+    4: "Conv",
+    9: "Gemm",
     6: "DequantizeLinear",
     14: "Sigmoid",
     22: "Reshape",

@@ -1,0 +1,251 @@
+"""Stage 5b of hub search: evidence × descriptor blocks → the best logits, by either rule.
+
+The paper's rule ranks by distance on the query's k surest probes, exact over all logits. The
+default rule weighs those probes, and asks the best candidates for their direction in the encoder's
+space too (docs/search.md).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64
+
+from lagotto.hubsearch.blocks import Answers, Block, exact_descriptors
+from lagotto.hubsearch.kernel import error_bounds, exact_distances, rerank, scan, scan_sums
+from lagotto.hubsearch.logic import Expression, join_scores
+from lagotto.hubsearch.rules import (
+    CANDIDATES,
+    DIRECTION_SHARE,
+    noise_threshold,
+    sample_columns,
+    standard_scores,
+)
+from lagotto.hubsearch.seen_part import SeenPart, part_distances, part_sums
+from lagotto.hubsearch.weighing import surest
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a concept in words or pictures says of the probes, and where it is in their space.
+
+    `weights` sum to 1 over the probes.
+    """
+
+    weights: Float32[np.ndarray, " probes"]
+    direction: Float32[np.ndarray, " dim"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Columns of all blocks joined, best first, with their scores; higher is better.
+
+    `chance` has the scores of a sample of all logits, which tell what is usual in this hub.
+    """
+
+    columns: Int64[np.ndarray, " found"]
+    scores: Float64[np.ndarray, " found"]
+    chance: Float64[np.ndarray, " sample"]
+
+
+class Gallery:
+    """All searchable logits of a hub: blocks, and each model's name and labels by digest.
+
+    `notes` tell what is missing; `parts` are the models that are compared on what they saw.
+    """
+
+    def __init__(
+        self,
+        blocks: Sequence[Block],
+        names: Mapping[str, str],
+        labels: Callable[[str], Sequence[str | None]],
+        read: Callable[[str], Answers],
+        notes: tuple[str, ...] = (),
+        parts: Sequence[SeenPart] = (),
+    ) -> None:
+        self.parts = tuple(parts)
+        self.blocks = tuple(blocks)
+        self.names = names
+        self.labels = labels
+        self.notes = notes
+        self._read = read
+        self._ends = np.cumsum([block.steps.size for block in blocks]).astype(np.int64)
+        self.tables = [(block.values, block.steps) for block in self.blocks]
+        self.steps = np.concatenate([np.zeros(0, np.float32), *(b.steps for b in self.blocks)])
+        starts = (self._ends - [block.steps.size for block in blocks]).tolist()
+        placed = [
+            (start + model.first, model.behaviour_digest)
+            for start, block in zip(starts, self.blocks, strict=True)
+            for model in block.models
+        ]
+        self.firsts = np.array([first for first, _ in placed], dtype=np.int64)
+        self.digests = [digest for _, digest in placed]
+        usable = np.flatnonzero(self.steps > 0)
+        self.usable = len(usable)
+        self.sample = sample_columns(usable)
+
+    def read(self, digest: str) -> Answers:
+        """A model's raw responses, completed where the hub completes them."""
+        return self._read(digest)
+
+    def owners(self, columns: Int64[np.ndarray, " columns"]) -> Int64[np.ndarray, " columns"]:
+        """The place in `firsts` and `digests` of the model that each column belongs to."""
+        return np.asarray(np.searchsorted(self.firsts, columns, side="right") - 1)
+
+    def column(self, model: str, logit: int) -> int | None:
+        """The column of a model's logit, by the model's name; None where it is not searched."""
+        for first, digest in zip(self.firsts.tolist(), self.digests, strict=True):
+            if self.names[digest] == model:
+                return int(first) + logit
+        return None
+
+    def distances(
+        self,
+        columns: Int64[np.ndarray, " columns"],
+        probes: Int64[np.ndarray, " k"],
+        query: Float32[np.ndarray, " k"],
+    ) -> Float64[np.ndarray, " columns"]:
+        """The paper's distance of some logits, from their raw responses."""
+        distances = np.empty(len(columns))
+        for block, mine, local in self._by_block(columns):
+            descriptors = exact_descriptors(block, local, probes, self._read)
+            distances[mine] = exact_distances(descriptors, query)
+        return distances
+
+    def directions(
+        self, columns: Int64[np.ndarray, " columns"]
+    ) -> Float32[np.ndarray, "columns dim"]:
+        """The directions of some logits in the encoder's space."""
+        found = np.empty((len(columns), self.blocks[0].directions.shape[1]), np.float32)
+        for block, mine, local in self._by_block(columns):
+            found[mine] = block.directions_of(local)
+        return found
+
+    def _by_block(
+        self, columns: Int64[np.ndarray, " columns"]
+    ) -> list[tuple[Block, np.ndarray, Int64[np.ndarray, " local"]]]:
+        """Each block that holds some of the columns, which ones, and their places in it."""
+        owners = np.searchsorted(self._ends, columns, side="right")
+        found = []
+        for owner in np.unique(owners).tolist():
+            block, mine = self.blocks[owner], owners == owner
+            found.append((block, mine, columns[mine] - (int(self._ends[owner]) - block.steps.size)))
+        return found
+
+
+def rank_by_distance(
+    gallery: Gallery,
+    probes: Int64[np.ndarray, " k"],
+    values: Float32[np.ndarray, " probes"],
+    top: int,
+    left_out: int | None,
+) -> Ranked:
+    """The `top` nearest logits by the paper's rule, as a full sort of exact distances has them."""
+    query = values[probes]
+    scanned = scan(gallery.tables, probes, query)
+    steps = gallery.steps
+    own = np.full(steps.size if gallery.parts else 0, np.nan)
+    if gallery.parts:
+        steps = steps.copy()
+        for part in gallery.parts:
+            away = part_distances(part, values, len(probes), gallery.read)
+            scanned[part.columns], steps[part.columns] = away, 0  # these are exact already
+            own |= dict(
+                zip(range(part.first, part.first + part.logits), away.tolist(), strict=True)
+            )
+    if left_out is not None:
+        scanned[left_out] = np.inf
+
+    def exact(chosen: Int64[np.ndarray, " columns"]) -> Float64[np.ndarray, " columns"]:
+        distances = gallery.distances(chosen, probes, query)
+        return np.where(np.isnan(own[chosen]), distances, own[chosen]) if own.size else distances
+
+    bounds = error_bounds(scanned, steps, len(probes))
+    columns, distances = rerank(scanned, bounds, exact, top)
+    return Ranked(columns, -distances, -scanned[gallery.sample].astype(np.float64))
+
+
+def rank_by_evidence(
+    gallery: Gallery,
+    concepts: Sequence[Evidence],
+    expression: Expression,
+    k: int,
+    top: int,
+    left_out: int | None,
+    by_model: bool,
+) -> Ranked:
+    """The best logits by the default rule; with `by_model`, of each model's best some at least.
+
+    Every logit is scored by the weighted sum of its descriptor over each concept's k surest probes,
+    and the CANDIDATES best (4 x `top` if that is more) by their directions too.
+    """
+    threshold = noise_threshold(gallery.usable)
+    first = np.stack([_weighted_sums(gallery, concept, k) for concept in concepts])
+    joined = join_scores(expression, first, threshold)
+    joined[gallery.steps == 0] = -np.inf
+    if left_out is not None:
+        joined[left_out] = -np.inf
+    candidates = _candidates(gallery, joined, max(CANDIDATES, 4 * top), by_model)
+    asked = np.concatenate([candidates, gallery.sample])
+    scores = np.stack(
+        [
+            sums[asked] + _along(gallery, concept, asked, len(candidates))
+            for sums, concept in zip(first, concepts, strict=True)
+        ]
+    )
+    total = join_scores(expression, scores, threshold)
+    own = total[: len(candidates)]
+    order = np.lexsort((candidates, -own))
+    return Ranked(candidates[order], own[order], total[len(candidates) :])
+
+
+def _weighted_sums(gallery: Gallery, concept: Evidence, k: int) -> Float32[np.ndarray, " logits"]:
+    """Standardised over the hub; flawed logits are at zero."""
+    weights = surest(concept.weights, k)
+    probes = np.flatnonzero(weights)
+    sums = scan_sums(gallery.tables, probes, weights[probes])
+    sums[gallery.steps == 0] = 0.0
+    if gallery.parts:
+        _put_parts(gallery, concept, k, sums)
+    return np.asarray(standard_scores(sums[None], gallery.sample)[0])
+
+
+def _put_parts(
+    gallery: Gallery, concept: Evidence, k: int, sums: Float32[np.ndarray, " logits"]
+) -> None:
+    """Sums of the models compared on what they saw, brought to the spread of the others."""
+    mine = np.zeros(sums.size, dtype=bool)
+    for part in gallery.parts:
+        sums[part.columns] = part_sums(part, concept.weights, k, gallery.read)
+        mine[part.columns] = True
+    usable = gallery.steps > 0
+    others = sums[usable & ~mine]
+    spread = float(sums[usable & mine].std()) if (usable & mine).any() else 0.0
+    if others.size and spread > 0:
+        sums[mine] *= np.float32(others.std() / spread)
+
+
+def _along(
+    gallery: Gallery, concept: Evidence, asked: Int64[np.ndarray, " asked"], candidates: int
+) -> Float32[np.ndarray, " asked"]:
+    """The direction's share of the score; the logits after the candidates are the sample."""
+    along = gallery.directions(asked) @ concept.direction
+    sample = np.arange(candidates, len(asked))
+    return np.asarray(np.float32(DIRECTION_SHARE) * standard_scores(along[None], sample)[0])
+
+
+def _candidates(
+    gallery: Gallery, scores: Float64[np.ndarray, " logits"], count: int, by_model: bool
+) -> Int64[np.ndarray, " candidates"]:
+    """The best logits in column order, and with `by_model` the best logit of every model."""
+    usable = np.flatnonzero(np.isfinite(scores))
+    if usable.size > count:
+        usable = usable[np.argpartition(-scores[usable], count - 1)[:count]]
+    if by_model:
+        widths = np.diff(np.append(gallery.firsts, len(scores)))
+        best = [
+            first + int(np.argmax(scores[first : first + width]))
+            for first, width in zip(gallery.firsts.tolist(), widths.tolist(), strict=True)
+        ]
+        usable = np.union1d(usable, [column for column in best if np.isfinite(scores[column])])
+    return np.sort(usable).astype(np.int64)

@@ -1,0 +1,117 @@
+"""Stage 4b of hub search: a concept's embedding → how much each probe counts for it.
+
+The paper compares query and logit on the k probes of highest cosine, each counting the same
+(ProbeLog, section 3.3). Here a probe counts by how surely it shows the concept *rather than* one of
+many others: the posterior of the concept among a background vocabulary, as in zero-shot
+classification. Two weights are averaged, a sharp one (the few probes that surely show it) and a
+broad one (all that resemble it). How it was chosen: docs/results.md.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from lagotto.hubsearch.queries import standardise_query
+
+SHARPNESS = 2.0
+"""Exponent of the standardised log posterior in the sharp weights."""
+
+BREADTH = 3.0
+"""Power of the positive part of the standardised log posterior in the broad weights."""
+
+SOFTENING = 0.377
+"""The broad posterior's scale over the encoder's own logit scale."""
+
+
+@dataclass(frozen=True)
+class ProbeSpace:
+    """Where concepts are compared with probes: unit embeddings and the scale of the encoder.
+
+    `background` are the embeddings of words that stand for all other concepts.
+    """
+
+    probes: Float32[np.ndarray, "probes dim"]
+    background: Float32[np.ndarray, "words dim"]
+    logit_scale: float
+
+    @cached_property
+    def background_cosines(self) -> Float32[np.ndarray, "words probes"]:
+        """Cosine of each background word with each probe."""
+        return np.asarray(self.background @ self.probes.T, dtype=np.float32)
+
+    @cached_property
+    def background_mean(self) -> Float32[np.ndarray, " dim"]:
+        """What all words have in common, which tells no concept from another."""
+        return np.asarray(self.background.mean(axis=0), dtype=np.float32)
+
+    @cached_property
+    def evidence(self) -> tuple[Float32[np.ndarray, " probes"], Float32[np.ndarray, " probes"]]:
+        """log sum exp of the background on each probe: at the encoder's scale, and softened."""
+        return (
+            _log_sum_exp(self.logit_scale * self.background_cosines),
+            _log_sum_exp(SOFTENING * self.logit_scale * self.background_cosines),
+        )
+
+    def log_posterior(
+        self, concepts: Float[np.ndarray, "concepts dim"], *, softened: bool = False
+    ) -> Float32[np.ndarray, "concepts probes"]:
+        """log P(concept | probe) among the concept itself and the background words."""
+        scale = self.logit_scale * (SOFTENING if softened else 1.0)
+        scores = (scale * (concepts @ self.probes.T)).astype(np.float32)
+        return np.asarray(scores - np.logaddexp(self.evidence[softened], scores))
+
+
+def text_weights(
+    space: ProbeSpace, concepts: Float[np.ndarray, "concepts dim"]
+) -> Float32[np.ndarray, "concepts probes"]:
+    """How much each probe counts for concepts in words; each row sums to 1.
+
+    `concepts` are unit embeddings of prompts.
+    """
+    sharp = _standard(space.log_posterior(concepts))
+    broad = _standard(space.log_posterior(concepts, softened=True))
+    peaked = np.exp(SHARPNESS * (sharp - sharp.max(axis=1, keepdims=True)))
+    return np.asarray((_shares(peaked) + _shares(np.maximum(broad, 0.0) ** BREADTH)) / 2)
+
+
+def picture_weights(
+    space: ProbeSpace, concept: Float[np.ndarray, " dim"]
+) -> Float32[np.ndarray, " probes"]:
+    """How much each probe counts for a concept shown by pictures; sums to 1.
+
+    Pictures are nearer to each other than to any words, so the background of words says nothing
+    here: the cosine alone is standardised.
+    """
+    unit = concept / np.linalg.norm(concept)
+    values = standardise_query(space.probes @ unit)
+    return np.asarray(_shares(np.maximum(values[None], 0.0) ** BREADTH)[0])
+
+
+def surest(weights: Float32[np.ndarray, " probes"], k: int) -> Float32[np.ndarray, " probes"]:
+    """The k highest weights, the others zero, summing to 1 again; ties go to the earlier probe."""
+    kept = np.zeros_like(weights)
+    order = np.argsort(-weights, kind="stable")[:k]
+    kept[order] = weights[order]
+    return np.asarray(kept / kept.sum())
+
+
+def _log_sum_exp(
+    values: Float32[np.ndarray, "words probes"],
+) -> Float32[np.ndarray, " probes"]:
+    highest = values.max(axis=0)
+    return np.asarray(highest + np.log(np.exp(values - highest).sum(axis=0)))
+
+
+def _standard(
+    values: Float32[np.ndarray, "concepts probes"],
+) -> Float32[np.ndarray, "concepts probes"]:
+    centred = values - values.mean(axis=1, keepdims=True)
+    return np.asarray(centred / np.maximum(centred.std(axis=1, keepdims=True), np.float32(1e-9)))
+
+
+def _shares(
+    values: Float32[np.ndarray, "concepts probes"],
+) -> Float32[np.ndarray, "concepts probes"]:
+    return np.asarray(values / values.sum(axis=1, keepdims=True), dtype=np.float32)
