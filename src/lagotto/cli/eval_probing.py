@@ -47,9 +47,7 @@ def probing(
     choosing = checked_choosing(choose)
     draw = None if plot is None else _drawing()
     given = _probed(hub, responses, encoder, truth)
-    curve = probing_curve(
-        given.models, given.embeddings, given.questions, counts, seeds, choosing, bar(quiet)
-    )
+    curve = probing_curve(given.models, given.questions, counts, seeds, choosing, bar(quiet))
     if draw is not None and plot is not None:
         draw(plot, curve)
         if not quiet:

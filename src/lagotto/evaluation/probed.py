@@ -12,15 +12,16 @@ from lagotto.encoders.base import Encoder
 from lagotto.evaluation.probing import Questions, label_questions
 from lagotto.evaluation.raw_responses import RawModel, read_raw_responses
 from lagotto.evaluation.retrieval import read_truth
+from lagotto.hubsearch.background import embed_background
 from lagotto.hubsearch.pipeline import Hub
+from lagotto.hubsearch.weighing import ProbeSpace
 
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """Models with their answers on every probe, the probes' embeddings, and what is asked."""
+    """Models with their answers on every probe, and what is asked of them."""
 
     models: tuple[RawModel, ...]
-    embeddings: Float32[np.ndarray, "probes dim"]
     questions: Questions
 
 
@@ -35,8 +36,10 @@ def from_folder(folder: Path, encoder: Encoder) -> Probed:
             f"encoder {encoder.info.name} gives {encoder.info.dim} numbers and the embeddings in "
             f"{folder} have {raw.embeddings.shape[1]}; give the encoder that made them"
         )
-    questions = label_questions(raw.models, raw.embeddings, lambda names: _embed(encoder, names))
-    return Probed(raw.models, raw.embeddings, questions)
+    background = embed_background(encoder)
+    space = ProbeSpace(raw.embeddings, background, encoder.info.logit_scale)
+    questions = label_questions(raw.models, space, lambda names: _embed(encoder, names))
+    return Probed(raw.models, questions)
 
 
 def from_hub(hub: Hub, truth: Path | None) -> Probed:
@@ -54,19 +57,19 @@ def from_hub(hub: Hub, truth: Path | None) -> Probed:
             f"{hub.folder} has no model that saw every probe, so nothing can be compared with; "
             "add some without --probes-per-model"
         )
-    embeddings = hub.probe_embeddings
     encoder = hub.encoder
+    space = ProbeSpace(hub.probe_embeddings, embed_background(encoder), encoder.info.logit_scale)
     if truth is None:
-        questions = label_questions(models, embeddings, lambda names: _embed(encoder, names))
+        questions = label_questions(models, space, lambda names: _embed(encoder, names))
     else:
-        questions = _truth_questions(truth, models, embeddings, encoder)
-    return Probed(tuple(models), embeddings, questions)
+        questions = _truth_questions(truth, models, space, encoder)
+    return Probed(tuple(models), questions)
 
 
 def _truth_questions(
     truth: Path,
     models: Sequence[RawModel],
-    embeddings: Float32[np.ndarray, "probes dim"],
+    space: ProbeSpace,
     encoder: Encoder,
 ) -> Questions:
     """The queries of a truth file that some model here answers."""
@@ -82,8 +85,8 @@ def _truth_questions(
     answered = [(text, right) for text, right in asked if right]
     if not answered:
         raise UsageError(f"no query of {truth} is answered by a model that saw every probe")
-    cosines = _embed(encoder, [text for text, _ in answered]) @ embeddings.T
-    return Questions(cosines.astype(np.float32), tuple(right for _, right in answered))
+    concepts = _embed(encoder, [text for text, _ in answered])
+    return Questions(space, concepts, tuple(right for _, right in answered))
 
 
 def _embed(encoder: Encoder, names: list[str]) -> Float32[np.ndarray, "texts dim"]:

@@ -15,21 +15,32 @@ from lagotto.core.errors import UsageError
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject
 from lagotto.evaluation.raw_responses import RawModel
-from lagotto.evaluation.scoring import Rule, paper_rule, smooth_rule
+from lagotto.evaluation.scoring import (
+    Part,
+    PartScorer,
+    join_evidence,
+    scores_on_the_same_probes,
+    subspace,
+)
 from lagotto.hubsearch.collaboration import Collaboration, collaborate, completed_responses
 from lagotto.hubsearch.columns import Scale, SeenColumns, to_columns
-from lagotto.hubsearch.guard import HubVerdict
 from lagotto.hubsearch.held_out import Choice
 from lagotto.hubsearch.probe_choice import Choosing, Share
+from lagotto.hubsearch.rules import RuleName
+from lagotto.hubsearch.weighing import ProbeSpace
 
 METHODS = ("fixed", "seen", "completed", "guarded", "paper_rule_fixed", "paper_rule_completed")
 
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """Queries by their cosines with every probe, and the columns (of all models) that are right."""
+    """Concepts as unit embeddings, where they meet the probes, and the columns that are right.
 
-    cosines: Float32[np.ndarray, "queries probes"]
+    Columns are of all models joined.
+    """
+
+    space: ProbeSpace
+    concepts: Float32[np.ndarray, "queries dim"]
     right: tuple[frozenset[int], ...]
 
 
@@ -94,7 +105,7 @@ class ProbingCurve:
 
 def label_questions(
     models: Sequence[RawModel],
-    embeddings: Float32[np.ndarray, "probes dim"],
+    space: ProbeSpace,
     embed: Callable[[list[str]], Float32[np.ndarray, "texts dim"]],
 ) -> Questions:
     """Every label of the models, once, is a query; right is any logit that carries it."""
@@ -106,13 +117,11 @@ def label_questions(
     if not places:
         raise UsageError("no model has labels, so nothing says which answers are right")
     names = sorted(places)
-    cosines = (embed(names) @ embeddings.T).astype(np.float32)
-    return Questions(cosines, tuple(frozenset(places[name]) for name in names))
+    return Questions(space, embed(names), tuple(frozenset(places[name]) for name in names))
 
 
 def probing_curve(
     models: Sequence[RawModel],
-    embeddings: Float32[np.ndarray, "probes dim"],
     questions: Questions,
     counts: Sequence[int],
     seeds: int,
@@ -124,7 +133,7 @@ def probing_curve(
     Raises UsageError for a number that is not below that of the probes, or no seed.
     """
     meter = progress or Silent()
-    probes = len(embeddings)
+    probes = len(questions.space.probes)
     for count in counts:
         if not 2 <= count < probes:
             raise UsageError(
@@ -132,7 +141,7 @@ def probing_curve(
             )
     if seeds < 1:
         raise UsageError(f"{seeds} seeds were asked for; give 1 or more")
-    bench = _Bench(models, embeddings, questions)
+    bench = _Bench(models, questions)
     meter.start("probing by shares", len(counts) * seeds, "draws")
     rows = []
     for count in counts:
@@ -145,8 +154,8 @@ def probing_curve(
     meter.finish()
     everything = np.arange(probes, dtype=np.int64)
     whole = {
-        "default": bench.fixed(smooth_rule, everything),
-        "paper_rule": bench.fixed(paper_rule, everything),
+        "default": bench.fixed("default", everything),
+        "paper_rule": bench.fixed("paper", everything),
     }
     accuracies = {name: _accuracy([scored]) for name, scored in whole.items()}
     return ProbingCurve(tuple(rows), accuracies, seeds, len(questions.right))
@@ -163,29 +172,26 @@ class _Draw:
 class _Bench:
     """Models with all their answers, and the queries: scores any way of looking at them."""
 
-    def __init__(
-        self,
-        models: Sequence[RawModel],
-        embeddings: Float32[np.ndarray, "probes dim"],
-        questions: Questions,
-    ) -> None:
+    def __init__(self, models: Sequence[RawModel], questions: Questions) -> None:
         self.models = models
-        self.embeddings = embeddings
         self.questions = questions
+        self.scorer = PartScorer(questions.space, questions.concepts)
 
-    def fixed(self, rule: Rule, seen: Int64[np.ndarray, " seen"]) -> tuple[float, float]:
+    def fixed(self, rule: RuleName, seen: Int64[np.ndarray, " seen"]) -> tuple[float, float]:
         """All models on the same probes."""
-        scorer = rule(self.questions.cosines[:, seen])
-        scores = [scorer(model.values[seen]) for model in self.models]
-        return self.accuracy(scores)
+        responses = [model.values[seen] for model in self.models]
+        return self.whole(rule, subspace(self.questions.space, seen), responses)
 
-    def accuracy(
-        self, scores: Sequence[Float32[np.ndarray, "queries logits"]]
+    def whole(
+        self, rule: RuleName, space: ProbeSpace, responses: list[Float32[np.ndarray, "probes _"]]
     ) -> tuple[float, float]:
+        """Accuracies where all models answered the same probes."""
+        concepts = self.questions.concepts
+        return self.accuracy(scores_on_the_same_probes(rule, space, concepts, responses))
+
+    def accuracy(self, scores: Float32[np.ndarray, "queries logits"]) -> tuple[float, float]:
         """Shares of queries with a right logit first, and among the first five."""
-        joined = np.concatenate(scores, axis=1)
-        joined[np.isnan(joined)] = -np.inf
-        first = np.argsort(-joined, axis=1, kind="stable")[:, :5].tolist()
+        first = np.argsort(-scores, axis=1, kind="stable")[:, :5].tolist()
         found = [
             [place in right for place in places]
             for places, right in zip(first, self.questions.right, strict=True)
@@ -196,55 +202,42 @@ class _Bench:
 
 def _draw(bench: _Bench, count: int, seed: int, choosing: Choosing, choice: Choice | None) -> _Draw:
     """One draw of probes for every model, searched in every way; settings as chosen, if given."""
-    probes = len(bench.embeddings)
+    space = bench.questions.space
+    probes = len(space.probes)
+    share = Share(count, space.probes, choosing)
     columns: list[SeenColumns] = []
     scales: list[Scale] = []
-    share = Share(count, bench.embeddings, choosing)
     for model in bench.models:
         seen = share.own(f"{model.name} {seed}")
         own, scale = to_columns(np.ascontiguousarray(model.values[seen]), seen)
         columns.append(own)
         scales.append(scale)
-    found = collaborate(columns, bench.embeddings, seed, choice=choice)
-    ways: dict[str, list[Float32[np.ndarray, "queries logits"]]] = {
-        name: [] for name in ("seen", "completed", "paper_rule_completed")
-    }
-    cosines = bench.questions.cosines
-    smooth, paper = smooth_rule(cosines), paper_rule(cosines)
-    for model, own, scale in zip(bench.models, columns, scales, strict=True):
-        full = completed_responses(found.factors, own, scale)
-        ways["seen"].append(smooth_rule(cosines[:, own.seen])(model.values[own.seen]))
-        ways["completed"].append(smooth(full))
-        ways["paper_rule_completed"].append(paper(full))
-    ways["guarded"] = _guarded(ways["completed"], ways["seen"], found.verdict)
+    found = collaborate(columns, space.probes, seed, choice=choice)
+    full = [
+        completed_responses(found.factors, own, scale)
+        for own, scale in zip(columns, scales, strict=True)
+    ]
+    everything = np.arange(probes, dtype=np.int64)
+    completed = [bench.scorer.evidence(Part(everything, each)) for each in full]
+    parts = [
+        bench.scorer.evidence(Part(own.seen, model.values[own.seen]))
+        for model, own in zip(bench.models, columns, strict=True)
+    ]
+    on_parts = [verdict.use != "completed" for verdict in found.verdict.models]
+    guarded = [
+        part if own else whole for part, whole, own in zip(parts, completed, on_parts, strict=True)
+    ]
     subset = np.random.default_rng([seed, count]).choice(probes, count, replace=False)
     fixed = np.sort(subset).astype(np.int64)
-    scored = {name: bench.accuracy(scores) for name, scores in ways.items()}
-    scored |= {
-        "fixed": bench.fixed(smooth_rule, fixed),
-        "paper_rule_fixed": bench.fixed(paper_rule, fixed),
+    scored = {
+        "fixed": bench.fixed("default", fixed),
+        "seen": bench.accuracy(join_evidence(parts, [True] * len(parts))),
+        "completed": bench.accuracy(join_evidence(completed, [False] * len(parts))),
+        "guarded": bench.accuracy(join_evidence(guarded, on_parts)),
+        "paper_rule_fixed": bench.fixed("paper", fixed),
+        "paper_rule_completed": bench.whole("paper", space, full),
     }
     return _Draw(scored, found)
-
-
-def _guarded(
-    completed: Sequence[Float32[np.ndarray, "queries _"]],
-    seen: Sequence[Float32[np.ndarray, "queries _"]],
-    verdict: HubVerdict,
-) -> list[Float32[np.ndarray, "queries _"]]:
-    """Each model's scores as the guard decides; seen parts are brought to the others' spread."""
-    chosen = [model.use == "completed" for model in verdict.models]
-    if not any(chosen) or all(chosen):
-        return list(completed if any(chosen) else seen)
-    spreads = []
-    for scores, use in ((completed, True), (seen, False)):
-        group = [each for each, own in zip(scores, chosen, strict=True) if own is use]
-        spreads.append(np.nanstd(np.concatenate(group, axis=1), axis=1, keepdims=True))
-    scale = (spreads[0] / np.maximum(spreads[1], 1e-9)).astype(np.float32)
-    return [
-        whole if own else part * scale
-        for whole, part, own in zip(completed, seen, chosen, strict=True)
-    ]
 
 
 def _row(count: int, draws: Sequence[_Draw]) -> Row:

@@ -51,10 +51,17 @@ def default_scores(
     sums = weights @ gallery
     directions = project(projector(space.probes), gallery)
     along = (concepts - space.background_mean) @ directions.T
-    sample = sample_columns(np.arange(gallery.shape[1]))
+    return with_directions(sums, along)
+
+
+def with_directions(
+    sums: Float32[np.ndarray, "queries logits"], along: Float32[np.ndarray, "queries logits"]
+) -> Scores:
+    """Weighted sums of all logits and, for the candidates by these, what their directions say."""
+    sample = sample_columns(np.arange(sums.shape[1]))
     first = standard_scores(sums, sample)
     total = first + np.float32(DIRECTION_SHARE) * standard_scores(along, sample)
-    if gallery.shape[1] <= CANDIDATES:
+    if sums.shape[1] <= CANDIDATES:
         return np.asarray(total)
     best = np.argpartition(-first, CANDIDATES, axis=1)[:, :CANDIDATES]
     scores = first - np.float32(1e4)
