@@ -40,6 +40,7 @@ FRAMEWORKS = {
     "ai_edge_litert": {"models/tflite.py"},
     "numba": {"hubsearch/numba_kernel.py"},
     "usearch": {"index/usearch.py"},
+    "matplotlib": {"evaluation/matplotlib.py"},
     "tokenizers": {"encoders/tokens.py"},
     "torch": set(),
     "pickle": set(),

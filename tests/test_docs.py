@@ -24,7 +24,7 @@ MODELS = ("exp_final_v3", "old_laptop_copy", "unknown_origin")
 ORDER = (
     *("hub create", "hub add", "hub status", "search", "hub verify", "hub remove", "demo"),
     *("captions create", "captions add", "captions search", "captions status"),
-    *("classify", "eval classification"),
+    *("classify", "eval classification", "eval probing"),
 )
 
 
@@ -133,7 +133,11 @@ def test_python_in_docs_runs(
     bare = tmp_path / "lagotto-demo" / "bare"
     bare.mkdir()
     shutil.copyfile(bundled.MODELS / MODELS[0] / "model.onnx", bare / "untitled.onnx")
-    for page, printed in (("search.md", "Hit(rank=1"), ("models.md", "untitled scale 0..255")):
+    for page, printed in (
+        ("search.md", "Hit(rank=1"),
+        ("models.md", "untitled scale 0..255"),
+        ("collaborative.md", "exp_final_v3 640 all"),
+    ):
         text = (ROOT / "docs" / page).read_text()
         blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
         assert blocks

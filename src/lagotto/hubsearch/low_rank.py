@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int8, Int64
 
 from lagotto.core.errors import UsageError
-from lagotto.hubsearch.kernel import Table
+from lagotto.hubsearch.kernel import Table, scan_sums
 
 _SAMPLE = 20_000
 _AT_ONCE = 16_384
@@ -34,14 +34,8 @@ class LowRankIndex:
 
     def scores(self, weights: Float32[np.ndarray, " probes"]) -> Float32[np.ndarray, " logits"]:
         """The approximate weighted sum of every logit's descriptor; -inf for flawed logits."""
-        asked = weights @ self.probes
-        found = np.empty(self.steps.size, dtype=np.float32)
-        for first in range(0, found.size, _AT_ONCE):
-            part = slice(first, first + _AT_ONCE)
-            found[part] = asked @ self.values[:, part].astype(np.float32)
-        found *= self.steps
-        found[self.steps == 0] = -np.inf
-        return found
+        asked = (weights @ self.probes).astype(np.float32)
+        return scan_sums([(self.values, self.steps)], np.arange(len(asked)), asked)
 
 
 def build_low_rank(tables: Sequence[Table], rank: int, seed: int = 0) -> LowRankIndex:
