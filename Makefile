@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check docs clean
+.PHONY: demo test check docs torch clean
 
 $(STAMP): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
@@ -24,6 +24,10 @@ check: $(STAMP)  ## ruff, mypy strict, import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+torch: $(STAMP)  ## adds torch (CPU) and transformers to the environment: their tests run then, and skip without
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
+	$(BIN)/python -m pip install --quiet 'torch==2.13.0' 'transformers>=4.50'
 
 docs: $(STAMP)  ## regenerates docs/cli.md from the commands and the result tables from benchmarks/results
 	$(BIN)/python scripts/make_docs.py

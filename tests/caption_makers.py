@@ -16,14 +16,19 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from lagotto.core.types import EncoderInfo, PixelSpec
+from lagotto.encoders.canary import TEXTS, canary_pixels
 
 DIM = 8
 EDGE = 8
 
 
+_CANARY = canary_pixels(PixelSpec(EDGE, EDGE))
+
+
 @dataclass
 class FakeEncoder:
-    """Texts go to vectors drawn from their bytes, pictures to their colours; counts its work.
+    """Texts go to vectors drawn from their bytes, pictures to their colours; counts its work, but
+    for canaries.
 
     `dies_at` kills the process at that text (counted from 1), as kill -9 does.
     """
@@ -42,13 +47,13 @@ class FakeEncoder:
         )
 
     def embed_pixels(self, pixels: np.ndarray) -> np.ndarray:
-        self.pictures += len(pixels)
+        self.pictures += sum(not np.array_equal(picture, _CANARY) for picture in pixels)
         flat = pixels.reshape(len(pixels), -1).astype(np.float32) - 127
         seed = np.random.default_rng(len(self.name)).normal(size=(flat.shape[1], self.dim))
         return _unit(flat @ seed.astype(np.float32))
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
-        for text in texts:
+        for text in () if tuple(texts) == TEXTS else texts:
             self.texts.append(text)
             if len(self.texts) == self.dies_at:
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -60,7 +60,7 @@ class WordEncoder:
     def picture(self, concept: int, seed: int) -> np.ndarray:
         """The unit embedding of a picture of a concept."""
         rng = np.random.default_rng(1000 * concept + seed)
-        name = CONCEPTS[concept]
+        name = CONCEPTS[concept % len(CONCEPTS)]  # the canary is a picture of none
         seen = word_direction(f"{name}-looks" if name in self.blind else name)
         noisy = seen + 0.5 * word_direction("picture") + self.noise * rng.normal(size=DIM)
         return unit_rows(noisy)

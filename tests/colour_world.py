@@ -51,6 +51,8 @@ class Classifier:
     labelled: bool = True
     edge: int = EDGE
     seed: int = 0
+    names: tuple[str, ...] = ()
+    """Published labels that are not the colours."""
 
 
 MODELS = {
@@ -208,7 +210,7 @@ def write_classifier(folder: Path, model: Classifier) -> Path:
         "input": {"channels": model.channels, "scale": model.scale, "layout": model.layout}
     }
     if model.labelled:
-        said["labels"] = list(model.colours)
+        said["labels"] = list(model.names or model.colours)
     (folder / "model.json").write_text(json.dumps(said))
     return folder / "model.onnx"
 

@@ -22,7 +22,9 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODELS = ("exp_final_v3", "old_laptop_copy", "unknown_origin")
 ORDER = (
-    *("hub create", "hub add", "hub status", "search", "hub verify", "hub remove", "demo"),
+    *("hub create", "hub add", "hub status", "search", "describe", "audit", "duplicates"),
+    *("eval retrieval", "eval paper"),
+    *("hub verify", "hub remove", "demo"),
     *("captions create", "captions add", "captions search", "captions status"),
     *("classify", "eval classification", "eval probing"),
 )
@@ -133,13 +135,16 @@ def test_python_in_docs_runs(
     bare = tmp_path / "lagotto-demo" / "bare"
     bare.mkdir()
     shutil.copyfile(bundled.MODELS / MODELS[0] / "model.onnx", bare / "untitled.onnx")
-    for page, printed in (
-        ("search.md", "Hit(rank=1"),
-        ("models.md", "untitled scale 0..255"),
-        ("collaborative.md", "exp_final_v3 640 all"),
+    for page, said, printed in (
+        ("search.md", "", "Hit(rank=1"),
+        ("naming.md", "", ""),
+        ("models.md", "", "untitled scale 0..255"),
+        ("evaluation.md", "hub_table", "Estimate(value="),
+        ("collaborative.md", "", "exp_final_v3 640 all"),
     ):
         text = (ROOT / "docs" / page).read_text()
         blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+        blocks = [block for block in blocks if said in block]
         assert blocks
         for block in blocks:
             exec(compile(block, page, "exec"), {})

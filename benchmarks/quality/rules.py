@@ -332,37 +332,26 @@ def main() -> None:
         space = ProbeSpace(table.embeddings, background, encoder.info.logit_scale)
         return World(name, table, space, captions_of(options.assets, names, embed))
 
-    result: dict[str, object] = {"worlds": {}}
     worlds: dict[str, object] = {}
+    result: dict[str, object] = {"worlds": worlds}
     with tempfile.TemporaryDirectory() as folder:
-        truth = read_truth(options.assets / "hub" / "truth.json")
         for inet, given in ((False, options.hub), (True, options.hub_inet)):
             hub = open_hub(given, options.assets, Path(folder) / f"hub{inet}", inet)
             table = hub_table(hub)
             here = world("22 models", table, [probe.source for probe in hub.probes])
-            columns = table.columns()
-            for kind in ("imagenet", "common"):
-                queries = [query for query in truth if query.kind == kind]
-                right = [np.array([columns[each] for each in q.correct]) for q in queries]
-                asked = Asked(kind, [query.text for query in queries], right)
-                key = f"22 models, {len(table.embeddings)} probes, {kind}"
+            for asked in truth_texts(options.assets, table):
+                key = f"22 models, {len(table.embeddings)} probes, {asked.kind}"
                 worlds[key] = both_halves(here, asked, concepts)
-                if inet and kind == "imagenet":
+                if inet and asked.kind == "imagenet":
                     odd = asked.half(True)
                     result["ceilings"] = ceilings(here, odd, concepts(odd.texts))
-        raw = read_raw_responses(options.assets / "inet-mini-hub")
-        table = responses_table(raw)
-        listed = json.loads((options.assets / "inet-mini-hub" / "models.json").read_text())
-        names = [name for _, name in listed["probes"]]
-        plain = np.array([i for i, (part, _) in enumerate(listed["probes"]) if part != "inet"])
-        labels = np.array(table.labels)
-        texts = list(dict.fromkeys(raw.labels))
-        asked = Asked("names", texts, [np.flatnonzero(labels == text) for text in texts])
-        for rows in (np.arange(len(names)), plain):
-            here = world("300 heads", table.on_probes(rows), [names[i] for i in rows])
-            worlds[f"300 heads, {len(rows)} probes"] = both_halves(here, asked, concepts)
+    folder = options.assets / "inet-mini-hub"
+    table, names, plain = mini_hub(folder)
+    asked = name_texts(table)
+    for rows in (np.arange(len(names)), plain):
+        here = world("300 heads", table.on_probes(rows), [names[i] for i in rows])
+        worlds[f"300 heads, {len(rows)} probes"] = both_halves(here, asked, concepts)
     result |= {
-        "worlds": worlds,
         "constants": {
             "sharpness": SHARPNESS,
             "breadth": BREADTH,
@@ -375,11 +364,39 @@ def main() -> None:
     print(json.dumps(result, indent=1) if options.json else result)
 
 
+def truth_texts(assets: Path, table: LogitTable) -> list[Asked]:
+    """The texts of truth.json that the encoder has a chance with, with their right columns."""
+    columns = table.columns()
+    truth = read_truth(assets / "hub" / "truth.json")
+    found = []
+    for kind in ("imagenet", "common"):
+        queries = [query for query in truth if query.kind == kind]
+        right = [np.array([columns[each] for each in query.correct]) for query in queries]
+        found.append(Asked(kind, [query.text for query in queries], right))
+    return found
+
+
+def mini_hub(folder: Path) -> tuple[LogitTable, list[str], np.ndarray]:
+    """The heads, the file of each of their probes, and which of these are captioned photos."""
+    listed = json.loads((folder / "models.json").read_text())["probes"]
+    plain = np.array([i for i, (part, _) in enumerate(listed) if part != "inet"])
+    return responses_table(read_raw_responses(folder)), [name for _, name in listed], plain
+
+
+def name_texts(table: LogitTable) -> Asked:
+    """Every label as a text, answered by all logits that carry it."""
+    labels = np.array(table.labels)
+    texts = list(dict.fromkeys(labels.tolist()))
+    return Asked("names", texts, [np.flatnonzero(labels == text) for text in texts])
+
+
 def both_halves(here: World, asked: Asked, concepts: Callable) -> dict[str, object]:
     found = {}
     for name, odd in (("chosen on", False), ("reported", True)):
         half = asked.half(odd)
-        print(f"{here.name}, {len(here.space.probes)} probes, {asked.kind}: {name}", file=sys.stderr)
+        print(
+            f"{here.name}, {len(here.space.probes)} probes, {asked.kind}: {name}", file=sys.stderr
+        )
         found[name] = measure(here, half, concepts(half.texts))
     return found
 

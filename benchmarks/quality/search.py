@@ -1,14 +1,12 @@
-"""Search accuracy of the paper's rule on a real hub, and the paper's ablation of selections.
+"""Search accuracy of every rule on real models, and the paper's tables on them.
 
     python benchmarks/quality/search.py --assets DIR --json > benchmarks/results/quality_search.json
 
-Builds a hub of all models of DIR/hub on the captioned photos (flickr8k + coco) with DIR's encoder,
-or uses --hub. Text -> logit with the queries of DIR/hub/truth.json, per kind; for `imagenet` also
-those that are the first of a class's names, and 300 drawn at random (numpy, --seed), which is the
-size of the reference figure, with the spread of such draws; the selections of the paper's ablation
-on all `imagenet` queries; logit -> logit between the two ImageNet models, among all logits of the
-other models. Nothing is tuned here: k is the default of 50, the rule is the paper's. Intervals:
-95 %, bootstrap over queries.
+Three worlds: all models of DIR/hub on the captioned photos (flickr8k + coco), the same with one
+ImageNet photo a class among the probes, and the heads of DIR/inet-mini-hub by their responses. Hubs
+are built, or given by --hub and --hub-inet. Texts: DIR/hub/truth.json by kind, the class names of
+the mini-hub; logits: by label. "reported half": questions whose concept has an odd first byte of
+its sha256; what is tuned is tuned on the others. Nothing is tuned here.
 """
 
 import argparse
@@ -16,168 +14,193 @@ import json
 import platform
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float32
 
 import lagotto
-from lagotto.evaluation.retrieval import LogitName, TruthQuery, accuracy, read_truth
-from lagotto.evaluation.selection import distances, select_probes
-from lagotto.hubsearch.descriptors import standardise
+from lagotto.core.types import JsonObject
+from lagotto.encoders.base import Encoder
+from lagotto.encoders.registry import load_encoder
+from lagotto.evaluation.logit_table import LogitTable, hub_table, responses_table
+from lagotto.evaluation.paper_report import paper_results
+from lagotto.evaluation.paper_tables import Bench, paper_tables
+from lagotto.evaluation.questions import (
+    Questions,
+    label_truth,
+    logit_questions,
+    names_of,
+    text_questions,
+)
+from lagotto.evaluation.raw_responses import read_raw_responses
+from lagotto.evaluation.retrieval import TruthQuery, read_truth
+from lagotto.evaluation.retrieval_report import RetrievalMethod, retrieval_results
+from lagotto.evaluation.retrieval_rules import PAPER, rules_of
+from lagotto.evaluation.retrieval_scores import RetrievalEvaluation, evaluate_retrieval
 from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.search import LogitQuery, TextQuery
 
 K = 50
-SELECTIONS = ("top-k", "all", "random-k", "quantiles", "bottom-k")
+TABLES_OF = 500
+"""Questions of each kind in the paper's tables, drawn at random."""
 
 
-def make_hub(assets: Path, folder: Path) -> Hub:
-    """The hub of all shared models on the 1,239 captioned photos."""
+class Remembering:
+    """An encoder that embeds each text once for all worlds."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._known: dict[str, Float32[np.ndarray, " dim"]] = {}
+        self.info = encoder.info
+        self.embed_pixels = encoder.embed_pixels
+        self.token_counts = encoder.token_counts
+
+    def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
+        """The rows that the encoder gives; a row depends on its own text alone."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new:
+            self._known |= zip(new, self._encoder.embed_texts(new), strict=True)
+        return np.stack([self._known[text] for text in texts])
+
+
+def make_hub(assets: Path, folder: Path, inet: bool) -> Hub:
+    """The hub of all shared models on the captioned photos, with or without the ImageNet ones."""
     photos = assets / "photos"
-    probes = [photos / "flickr8k" / "captions.jsonl", photos / "coco" / "captions.jsonl"]
-    hub = Hub.create(folder / "hub", probes, str(assets / "encoder" / "photo-lit"))
+    probes = [photos / "flickr8k", photos / "coco"]
+    probes += [photos / "imagenet1k-sample"] if inet else []
+    hub = Hub.create(folder, probes, str(assets / "encoder" / "photo-lit"))
     hub.add([assets / "hub"])
     return hub
 
 
-def measured(
-    ranked: list[list[LogitName]], correct: list[frozenset[LogitName]]
-) -> dict[str, object]:
-    """Top-1, Top-5 and a bootstrap interval of Top-1."""
-    found = accuracy(ranked, correct)
-    hits = np.array([row[0] in good for row, good in zip(ranked, correct, strict=True)], float)
-    samples = np.random.default_rng(0).choice(hits, (2000, len(hits))).mean(axis=1)
-    low, high = np.quantile(samples, [0.025, 0.975])
-    return {
-        "queries": found.queries,
-        "top1": round(found.top1, 4),
-        "top5": round(found.top5, 4),
-        "top1_ci95": [round(float(low), 4), round(float(high), 4)],
-    }
+def parts_of(asked: Questions, table: LogitTable) -> list[Questions]:
+    """All, the reported half and, of the texts with several names a class, the first names."""
+    parts = [asked, some(asked, "reported half", lambda place: reported(asked, table, place))]
+    if asked.kind == "imagenet":
+        parts.append(some(asked, "first names", lambda place: is_first(asked, table, place)))
+    return [part for part in parts if len(part)]
 
 
-def search_all(hub: Hub, queries: Sequence[TruthQuery]) -> dict[str, object]:
-    """The hub's own search, as a user gets it."""
-    ranked = [
-        [(hit.model, hit.logit) for hit in hub.search(TextQuery(query.text), top=5, k=K).hits]
-        for query in queries
-    ]
-    return measured(ranked, [query.correct for query in queries])
+def some(asked: Questions, name: str, chosen: Callable[[int], bool]) -> Questions:
+    """The questions that are chosen, as a kind of their own."""
+    part = asked.take([place for place in range(len(asked)) if chosen(place)])
+    return replace(part, kind=f"{asked.kind}, {name}")
 
 
-def ablation(hub: Hub, queries: Sequence[TruthQuery]) -> dict[str, object]:
-    """Each selection on standardised descriptors, and top-k on raw responses, in plain numpy."""
-    names: list[LogitName] = []
-    raw, usable = [], []
-    for model in hub.status().models:
-        values = np.asarray(hub.responses(model.name))
-        raw.append(values)
-        usable.append(standardise(values).usable)
-        names += [(model.name, logit) for logit in range(values.shape[1])]
-    kept = np.concatenate(usable)
-    raw_all = np.concatenate(raw, axis=1)[:, kept]
-    descriptors = standardise(raw_all).values
-    names = [name for name, keep in zip(names, kept, strict=True) if keep]
-    template = hub.encoder.info.prompt_template
-    texts = hub.encoder.embed_texts([template.replace("{}", query.text) for query in queries])
-    cosines = texts @ hub.probe_embeddings.T
-    rows: dict[str, object] = {}
-    for selection in (*SELECTIONS, "top-k, no normalisation"):
-        ranked = []
-        for number, cosine in enumerate(cosines):
-            if selection == "top-k, no normalisation":
-                query, gallery, rule = cosine, raw_all, "top-k"
-            else:
-                query = (cosine - cosine.mean()) / cosine.std()
-                gallery, rule = descriptors, selection
-            away = distances(query, gallery, select_probes(query, K, rule, seed=number))
-            ranked.append([names[i] for i in np.argsort(away, kind="stable")[:5]])
-        rows[selection] = measured(ranked, [query.correct for query in queries])
-        print(selection, rows[selection], file=sys.stderr)
-    return rows
+def reported(asked: Questions, table: LogitTable, place: int) -> bool:
+    """Whether a question is of the half that nothing is tuned on: by the concept's first name."""
+    concept = asked.names[place]
+    if not asked.are_texts:
+        concept = names_of(table.labels[int(asked.asking[place])])[0]
+    return sha256(concept.encode()).digest()[0] % 2 == 1
 
 
-def first_names(hub: Hub, queries: Sequence[TruthQuery]) -> list[TruthQuery]:
-    """The queries that are the first name in the label of a logit that answers them."""
-    labels = {m.name: hub.labels(m.name) for m in hub.status().models}
+def is_first(asked: Questions, table: LogitTable, place: int) -> bool:
+    """Whether a text is the first name in the label of a logit that answers it."""
+    return any(
+        names_of(table.labels[column])[:1] == (asked.names[place],)
+        for column in asked.correct[place].tolist()
+    )
+
+
+def by_model(asked: Questions, table: LogitTable) -> list[Questions]:
+    """The logits of each ImageNet model, as a kind of their own."""
+    owners = table.owners
+    large = [number for number, name in enumerate(table.models) if "coral-mobilenet-v1" in name]
     return [
-        query
-        for query in queries
-        if any(
-            (labels[model][logit] or "").split(",")[0].strip().lower() == query.text
-            for model, logit in query.relevant
+        replace(
+            asked.take(np.flatnonzero(owners[asked.asking] == number).tolist()),
+            kind=f"{asked.kind}, {table.models[number]}",
         )
+        for number in large
     ]
 
 
-def draws(hub: Hub, queries: Sequence[TruthQuery]) -> dict[str, float]:
+def measure(
+    table: LogitTable, truth: Sequence[TruthQuery], encoder: Encoder, seed: int
+) -> tuple[JsonObject, RetrievalEvaluation, list[Questions]]:
+    """Every rule on all questions and on their parts, one kind after the other."""
+    texts = text_questions(table, truth, encoder)
+    logits = logit_questions(table)
+    assert logits is not None
+    questions = [*texts.questions, logits]
+    parts = [part for asked in questions for part in parts_of(asked, table)]
+    parts += by_model(logits, table)
+    rules = rules_of(table, K)
+    found = evaluate_retrieval(table, questions, rules, seed=seed)
+    method = RetrievalMethod(table, encoder.info, "labels", texts.left_out, K, seed)
+    result = retrieval_results(found, method)
+    rows = list(result["rows"])  # type: ignore[arg-type]
+    for part in parts:
+        if part.kind not in {asked.kind for asked in questions}:
+            alone = evaluate_retrieval(table, [part], rules, seed=seed)
+            rows += retrieval_results(alone, method)["rows"]  # type: ignore[operator]
+    result["rows"] = rows
+    for row in rows:
+        print(row["kind"], row["rule"], row["queries"], row["top1"], row["top5"], file=sys.stderr)
+    return result, found, questions
+
+
+def tables_of(table: LogitTable, questions: Sequence[Questions], seed: int) -> JsonObject:
+    """The paper's tables, on texts of the kind that can be answered and on logits."""
+    asked = [each for each in questions if each.kind not in ("fine", "common")]
+    sampled = [each.sample(TABLES_OF, seed) for each in asked]
+    made = list(paper_tables(Bench(table, tuple(sampled), K, seed)))
+    return paper_results(made, RetrievalMethod(table, None, "", 0, K, seed, True))
+
+
+def draws(found: RetrievalEvaluation, kind: str) -> dict[str, float]:
     """Top-1 of 2,000 random draws of 300 queries: how far one such figure may lie from the rest."""
-    right = []
-    for query in queries:
-        hit = hub.search(TextQuery(query.text), top=1, k=K).hits[0]
-        right.append((hit.model, hit.logit) in query.correct)
+    place = [asked.kind for asked in found.questions].index(kind)
+    ranking = found.rankings[PAPER][place]
+    assert ranking is not None
     chance = np.random.default_rng(0)
     scores = [
-        float(np.mean(chance.choice(np.array(right, float), 300, replace=False)))
+        float(chance.choice(ranking.top1.astype(float), 300, replace=False).mean())
         for _ in range(2000)
     ]
     low, middle, high = np.quantile(scores, [0.025, 0.5, 0.975])
     return {"low": round(low, 4), "median": round(middle, 4), "high": round(high, 4)}
 
 
-def logit_to_logit(hub: Hub) -> dict[str, object]:
-    """Every logit of one ImageNet model asks for its namesake among all logits of other models."""
-    models = {m.name: m for m in hub.status().models}
-    first, second = (name for name in sorted(models) if name.startswith("coral-mobilenet-v1"))
-    rows = {}
-    for asks, answers in ((first, second), (second, first)):
-        ranked, correct = [], []
-        for logit in range(models[asks].outputs):
-            hits = hub.search(LogitQuery(asks, logit), top=1000, k=K).hits
-            ranked.append([(h.model, h.logit) for h in hits if h.model != asks][:5])
-            correct.append(frozenset({(answers, logit)}))
-        rows[f"{asks} -> {answers}"] = measured(ranked, correct)
-        print(asks, rows[f"{asks} -> {answers}"], file=sys.stderr)
-    return rows
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--assets", type=Path, required=True)
-    parser.add_argument("--hub", type=Path, help="a hub already made of these models and probes")
+    parser.add_argument("--hub", type=Path, help="a hub already made: captioned photos")
+    parser.add_argument("--hub-inet", type=Path, help="the same with imagenet1k-sample")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    encoder = Remembering(load_encoder(str(options.assets / "encoder" / "photo-lit")))
     truth = read_truth(options.assets / "hub" / "truth.json")
-    kinds = sorted({query.kind for query in truth})
-    by_kind = {kind: [query for query in truth if query.kind == kind] for kind in kinds}
-    imagenet = by_kind["imagenet"]
-    picked = np.random.default_rng(options.seed).choice(len(imagenet), 300, replace=False)
-    sample = [imagenet[place] for place in picked.tolist()]
+    result: JsonObject = {
+        "what": "every rule by kind of question, and the paper's tables",
+        "k": K,
+        "seed": options.seed,
+        "lagotto": lagotto.__version__,
+        "python": platform.python_version(),
+    }
+    worlds: JsonObject = {}
+    tables: JsonObject = {}
     with tempfile.TemporaryDirectory() as temporary:
-        hub = Hub.open(options.hub) if options.hub else make_hub(options.assets, Path(temporary))
-        status = hub.status()
-        result = {
-            "what": "paper's rule, text -> logit and logit -> logit",
-            "models": status.done,
-            "logits": status.logits,
-            "probes": status.probes,
-            "probe_digest": status.probe_digest,
-            "encoder": {"name": status.encoder, "fingerprint": status.encoder_fingerprint},
-            "k": K,
-            "seed": options.seed,
-            "lagotto": lagotto.__version__,
-            "python": platform.python_version(),
-            "text_to_logit": {
-                **{kind: search_all(hub, by_kind[kind]) for kind in kinds},
-                "imagenet, first names": search_all(hub, first_names(hub, imagenet)),
-                "imagenet, 300 at random": search_all(hub, sample),
-            },
-            "top1_of_draws_of_300": draws(hub, imagenet),
-            "ablation": ablation(hub, imagenet),
-            "logit_to_logit": logit_to_logit(hub),
-        }
+        for name, given, inet in (
+            ("1,239 probes", options.hub, False),
+            ("2,239 probes", options.hub_inet, True),
+        ):
+            hub = (
+                Hub.open(given) if given else make_hub(options.assets, Path(temporary, name), inet)
+            )
+            table = hub_table(hub)
+            worlds[name], found, questions = measure(table, truth, encoder, options.seed)
+            tables[name] = tables_of(table, questions, options.seed)
+            if not inet:
+                result["top1_of_draws_of_300"] = draws(found, "imagenet")  # type: ignore[assignment]
+    heads = responses_table(read_raw_responses(options.assets / "inet-mini-hub"), encoder)
+    worlds["mini-hub"] = measure(heads, label_truth(heads), encoder, options.seed)[0]
+    result |= {"worlds": worlds, "tables": tables}
     print(json.dumps(result, indent=1) if options.json else result)
 
 

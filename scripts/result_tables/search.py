@@ -4,37 +4,82 @@ from typing import Any
 
 from result_tables.form import read_result, table
 
+COLUMNS = ("default", "hybrid", "paper", "full-query", "model-level", "keyword")
+"""Rules in the order of the tables; one that a results file does not have gets no column."""
 
-def _accuracy(row: dict[str, Any]) -> list[str]:
-    low, high = row["top1_ci95"]
-    return [
-        str(row["queries"]),
-        f"{row['top1']:.3f} ({low:.3f} to {high:.3f})",
-        f"{row['top5']:.3f}",
-    ]
+
+def _world_rows(
+    kinds: tuple[str, ...], *, rules: tuple[str, ...] = COLUMNS, starts: bool = False
+) -> str:
+    """Top-1 (95 %) / Top-5 of the kinds in each world: a row a kind, a column a rule."""
+    worlds = read_result("quality_search")["worlds"]
+    found = {row["rule"] for world in worlds.values() for row in world["rows"]}
+    shown = [rule for rule in rules if rule in found]
+    rows = []
+    for name, world in worlds.items():
+        for kind in dict.fromkeys(row["kind"] for row in world["rows"]):
+            if any(kind.startswith(each) if starts else kind == each for each in kinds):
+                cells = {row["rule"]: row for row in world["rows"] if row["kind"] == kind}
+                n = str(next(iter(cells.values()))["queries"])
+                rows.append([name, kind, n, *(_cell(cells.get(rule)) for rule in shown)])
+    return table(["probes", "questions", "n", *shown], rows)
+
+
+def _cell(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return "-"
+    low, high = row["ci95"]["top1"]
+    return f"{row['top1']:.3f} ({low:.3f} to {high:.3f}) / {row['top5']:.3f}"
 
 
 def text_search() -> str:
-    """Text -> logit on the shared hub."""
-    found = read_result("quality_search")
-    columns = ["queries of truth.json", "n", "Top-1 (95 % interval)", "Top-5"]
-    return table(columns, [[name, *_accuracy(row)] for name, row in found["text_to_logit"].items()])
-
-
-def ablation() -> str:
-    """The paper's selections on the shared hub."""
-    found = read_result("quality_search")
-    columns = ["probes compared", "n", "Top-1 (95 % interval)", "Top-5"]
-    return table(columns, [[name, *_accuracy(row)] for name, row in found["ablation"].items()])
+    """Text -> logit in every world."""
+    whole = ("imagenet", "imagenet, first names", "common", "fine", "label")
+    halves = tuple(f"{kind}, reported half" for kind in ("imagenet", "common", "label"))
+    return _world_rows((*whole, *halves))
 
 
 def logit_search() -> str:
-    """Logit -> logit between the ImageNet models of the shared hub."""
-    found = read_result("quality_search")
-    columns = ["query -> answer", "n", "Top-1 (95 % interval)", "Top-5"]
-    return table(
-        columns, [[name, *_accuracy(row)] for name, row in found["logit_to_logit"].items()]
-    )
+    """Logit -> logit in every world."""
+    rules = tuple(rule for rule in COLUMNS if rule != "keyword")
+    return _world_rows(("logit",), rules=rules, starts=True)
+
+
+def _paper_table(name: str, world: str = "2,239 probes") -> str:
+    """A table of `lagotto eval paper`."""
+    tables = read_result("quality_search")["tables"][world]["tables"]
+    (found,) = (each for each in tables if each["name"] == name)
+    kinds = [f"{cell['kind']} ({cell['queries']})" for cell in found["rows"][0]["cells"]]
+    sizes = [size for size in ("probes", "k") if size != name]
+    rows = [
+        [
+            row["name"],
+            *(str(row[size]) for size in sizes),
+            *(_cell(cell) for cell in row["cells"]),
+        ]
+        for row in found["rows"]
+    ]
+    return table([name, *sizes, *kinds], rows)
+
+
+def ablation() -> str:
+    """The paper's selections, captioned photos as probes."""
+    return _paper_table("selections", "1,239 probes")
+
+
+def probe_sources() -> str:
+    """Each collection of probes alone."""
+    return _paper_table("sources")
+
+
+def compared_probes() -> str:
+    """The paper's rule over k."""
+    return _paper_table("k")
+
+
+def numbers_of_probes() -> str:
+    """The paper's rule over the number of probes."""
+    return _paper_table("probes")
 
 
 def demo_search() -> str:
@@ -47,4 +92,12 @@ def demo_search() -> str:
     return table(["query", "n", "Top-1", "Top-5"], rows)
 
 
-TABLES = (text_search, ablation, logit_search, demo_search)
+TABLES = (
+    text_search,
+    ablation,
+    probe_sources,
+    compared_probes,
+    numbers_of_probes,
+    logit_search,
+    demo_search,
+)

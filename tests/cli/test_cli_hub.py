@@ -7,7 +7,9 @@ import pytest
 
 from colour_world import MODELS, World
 from command_line import lagotto
+from lagotto.hubsearch import status
 from lagotto.hubsearch.pipeline import Hub
+from lagotto.jobs.guards import Guard
 
 
 def test_create_add_search_remove_verify(world: World, tmp_path: Path) -> None:
@@ -82,7 +84,9 @@ def test_status_in_json(world: World) -> None:
         "models",
         "failures",
         "copies",
+        "isolation",
     ]
+    assert [guard["what"] for guard in status["isolation"]] == ["network", "processes", "files"]
     assert (status["done"], status["pending"], status["probes"]) == (7, 0, 72)
     assert status["logits"] == sum(len(model.colours) for model in MODELS.values())
     on_disk = sum(path.stat().st_size for path in world.hub.rglob("*") if path.is_file())
@@ -188,3 +192,21 @@ def test_inspect_tells_where_each_part_is_from_and_adds_nothing(
     assert "failed: bad[31m: not an ONNX file" in shown.out
     assert "\x1b" not in shown.out
     assert lagotto("hub", "status", world.empty_hub, "--json").json["done"] == 0
+
+
+def test_status_says_what_models_are_not_kept_from(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = (
+        Guard("network", "", "seccomp: refused; network namespace: refused"),
+        Guard("processes", "", "seccomp: refused"),
+        Guard("files", "landlock", ""),
+    )
+    monkeypatch.setattr(status, "find_guards", lambda: found)
+    lines = lagotto("hub", "status", world.hub).out.splitlines()
+    assert "isolation models run cut off from: files (landlock)" in lines
+    (note,) = [line for line in lines if "not keep models from the network" in line]
+    assert "namespace: refused" in note
+    assert "docs/security.md" in note
+    monkeypatch.setattr(status, "find_guards", lambda: (found[0],))
+    assert "cut off from: nothing" in lagotto("hub", "status", world.hub).out

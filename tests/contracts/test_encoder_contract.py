@@ -30,8 +30,17 @@ LONG = "dog " * 500
 NOISE = 1e-5
 
 
-@pytest.fixture(scope="module", params=sorted(makers.FORMS))
+SAVED = {"saved-clip": "clip", "saved-siglip": "siglip"}
+
+
+@pytest.fixture(scope="module", params=[*sorted(makers.FORMS), *SAVED])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if request.param in SAVED:
+        pytest.importorskip("torch", reason="torch is not installed (extra `transformers`)")
+        pytest.importorskip("transformers", reason="transformers is not installed")
+        place = tmp_path_factory.mktemp("encoders") / request.param
+        saved: Path = makers.write_tiny_clip(place, SAVED[request.param])
+        return saved
     made: Path = makers.write_encoder(
         tmp_path_factory.mktemp("encoders") / request.param, makers.FORMS[request.param]
     )

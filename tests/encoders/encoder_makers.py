@@ -226,3 +226,38 @@ def _text_tower(graph: _Graph) -> None:
         return
     first = graph.add("Gather", hidden, graph.weight(np.array(0, np.int64)), axis=1)
     graph.leave(first, form.text_output, form.text_width)
+
+
+def write_tiny_clip(folder: Path, kind: str = "clip", seed: int = 0) -> Path:
+    """A CLIP or SigLIP as transformers saves it; needs torch, which is imported here only."""
+    import torch
+    import transformers
+
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
+    text = {
+        **sizes,
+        "num_attention_heads": 2,
+        "vocab_size": len(WORDS) + 4,
+        "max_position_embeddings": 12,
+        "pad_token_id": 0,
+        "bos_token_id": 2,
+        "eos_token_id": 3,
+    }
+    vision = {**sizes, "num_attention_heads": 2, "image_size": EDGE, "patch_size": 4}
+    torch.manual_seed(seed)
+    if kind == "clip":
+        config = transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=DIM)
+        network, pictures = transformers.CLIPModel(config), CLIP_PICTURES
+    else:
+        config = transformers.SiglipConfig(text_config=text, vision_config=vision)
+        network, pictures = transformers.SiglipModel(config), SIGLIP_PICTURES
+    with torch.no_grad():
+        for name, value in network.named_parameters():
+            if name.endswith(("weight", "embedding")) and value.ndim > 1:
+                value.normal_(0, 1.5 / value[0].numel() ** 0.5)
+    network.eval().save_pretrained(folder)
+    write_tokenizer(folder / "tokenizer.json")
+    told = {"pad_token": "[PAD]", "model_max_length": 12}
+    write_json(folder / "tokenizer_config.json", told)
+    write_json(folder / "preprocessor_config.json", pictures)
+    return folder

@@ -37,12 +37,9 @@ def test_a_file_points_to_its_folder(tmp_path: Path) -> None:
     assert str(folder) in refusal(str(folder / "text_model.onnx")).partition("give the folder")[2]
 
 
-@pytest.mark.parametrize("spec", ["hf:openai/clip-vit-base-patch32", "open_clip:ViT-B-32/openai"])
-def test_specs_of_later_versions_say_what_to_do_now(spec: str) -> None:
-    message = refusal(spec)
-    assert spec in message
-    assert "folders only" in message
-    assert "download an ONNX export" in message
+@pytest.mark.parametrize("spec", ["hf:", "hf:a/b/c", "hf:../x", "hf:org/name@", "hf:org/na me"])
+def test_a_spec_that_names_no_repository_says_what_does(spec: str) -> None:
+    assert "give hf:ORG/NAME[@REV]" in refusal(spec)
 
 
 def test_an_empty_spec_is_not_the_current_folder() -> None:

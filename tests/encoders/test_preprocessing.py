@@ -43,6 +43,18 @@ def test_nothing_said_in_a_siglip_folder_is_siglip() -> None:
             PixelSpec(96, 128, resize="stretch", resample="nearest"),
         ),
         (
+            {"image_processor_type": "DeiTImageProcessor"},
+            PixelSpec(224, 224, resize="stretch", crop_fraction=224 / 256, resample="bicubic"),
+        ),
+        (
+            {"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 224}},
+            PixelSpec(224, 224, crop_fraction=224 / 256, resample="bicubic"),
+        ),
+        (
+            {"image_processor_type": "ConvNextImageProcessor", "size": 384, "resample": 2},
+            PixelSpec(384, 384, resize="stretch", resample="bilinear"),
+        ),
+        (
             {"size": {"height": 32, "width": 32}, "crop_size": 32},
             PixelSpec(32, 32, resize="stretch", resample="bicubic"),
         ),
@@ -85,7 +97,8 @@ def test_pictures(settings: dict[str, Any], expected: PixelSpec) -> None:
         ("crop_size", {"crop_size": {"height": 224, "width": 192}}),
         ("crop_size", {"crop_size": {"height": 224}}),
         ("crop_size", {"crop_size": 300}),
-        ("crop_size", {"size": {"height": 256, "width": 256}}),
+        ("crop_size", {"size": {"height": 256, "width": 288}}),
+        ("crop_pct", {"image_processor_type": "ConvNextImageProcessor", "crop_pct": 2}),
         ("crop_size", {"image_processor_type": "SiglipImageProcessor", "do_center_crop": True}),
         ("image_mean", {"image_mean": [0.5, 0.5]}),
         ("image_mean", {"image_mean": "half"}),

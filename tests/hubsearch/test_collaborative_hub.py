@@ -40,7 +40,7 @@ def test_each_model_saw_its_own_share(shared_hub: Path, world: World) -> None:
     assert {len(probes) for probes in seen.values()} == {SHARE}
     assert len({tuple(probes.tolist()) for probes in seen.values()}) == len(MODELS)
     for name, probes in seen.items():
-        shares, whole = hub.responses(name), full.responses(name)
+        shares, whole = hub.answered(name), full.responses(name)
         np.testing.assert_allclose(shares[probes], whole[probes], rtol=1e-4, atol=1e-3)
         assert np.isnan(np.delete(shares, probes, axis=0)).all()
 
@@ -69,7 +69,7 @@ def test_more_probes_keep_the_old_and_run_only_the_new(shared_copy: Path, world:
     for path in HubLayout(shared_copy).responses.iterdir():  # so that old answers are told apart
         old = read_responses(path)
         write_responses(path, old.values + 1000, old.header, Seen(old.seen, old.probes))
-    before = {name: Hub.open(shared_copy).responses(name) for name in MODELS}
+    before = {name: Hub.open(shared_copy).answered(name) for name in MODELS}
     report = Hub.open(shared_copy).add([world.models], probes_per_model=40)
     assert set(report.extended) == set(MODELS)
     assert (report.done, report.already, report.failures) == ((), 0, ())
@@ -79,7 +79,7 @@ def test_more_probes_keep_the_old_and_run_only_the_new(shared_copy: Path, world:
         old = np.flatnonzero(~np.isnan(before[name]).all(axis=1))
         assert len(seen) == 40
         assert set(old.tolist()) < set(seen.tolist())
-        np.testing.assert_array_equal(hub.responses(name)[old], before[name][old])
+        np.testing.assert_array_equal(hub.answered(name)[old], before[name][old])
     assert hub.verify() == ()
 
 

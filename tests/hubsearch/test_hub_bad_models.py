@@ -160,7 +160,7 @@ class ScriptedLimits(Limits):
 
     given: Runner | None = None
 
-    def start(self) -> Runner:
+    def start(self, *writable: Path) -> Runner:
         assert self.given is not None
         return self.given
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lagotto.evaluation.retrieval import read_truth
@@ -57,3 +58,30 @@ def test_pictures_of_cats_find_cats(hub: Hub, assets: Path) -> None:
     files = tuple(folder / line.split('"image": "')[1].split('"')[0] for line in cats)
     labels = [hit.label or "" for hit in hub.search(ImageQuery(files), top=5).hits]
     assert any("cat" in label.lower() for label in labels), labels
+
+
+def test_published_labels_fit_and_a_shifted_list_is_put_right(hub: Hub) -> None:
+    labels = [label or "" for label in hub.labels(SECOND)]
+    published = hub.audit(SECOND)
+    assert published.verdict == "fits"
+    shifted = hub.audit(SECOND, [*labels[1:], labels[0]])
+    assert shifted.verdict == "another order fits"
+    assert shifted.better_order == "shifted by +1"
+    assert shifted.proposed == tuple(labels)
+    assert shifted.score < 0 < published.score
+    permuted = hub.audit(SECOND, np.random.default_rng(0).permutation(labels).tolist())
+    assert permuted.score < published.score / 2
+    assert permuted.verdict != "fits"
+
+
+def test_anonymous_logits_are_named_far_above_chance(hub: Hub) -> None:
+    truth = [(label or "").split(",")[0] for label in hub.labels(SECOND)]
+    found = hub.describe(SECOND, truth[1:]).logits[1:]
+    right = [each.proposals[0].name == name for each, name in zip(found, truth[1:], strict=True)]
+    assert np.mean(right) > 0.15  # 0.4 with all probes; chance is 0.001
+
+
+def test_the_two_are_of_one_kind_and_not_the_same(hub: Hub) -> None:
+    found = hub.duplicates()
+    assert found.twins == ()
+    assert found.families == ((FIRST, SECOND),)

@@ -85,7 +85,6 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
         ("abort", "killed by SIGABRT: [31mcannot go on"),
         ("exit_at_once", "exited with code 3"),
         ("close_pipes", "stopped answering"),
-        ("leave_a_child_behind", "exited with code 4"),
     ],
 )
 def test_crash(runner: LocalRunner, function: str, reason: str) -> None:

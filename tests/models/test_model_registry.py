@@ -86,8 +86,16 @@ def test_a_missing_extra_gives_the_pip_line() -> None:
         load_adapter(table, ".tflite", "model ending")
 
 
+def test_a_further_package_of_an_extra_that_is_missing_gives_it_too() -> None:
+    table = {"x": Adapter("absent_b.x", "f", "absent_a", "some", ("absent_b",))}
+    with pytest.raises(MissingExtraError, match=r"'absent_b', which .* 'lagotto\[some\]'"):
+        load_adapter(table, "x", "model ending")
+    with pytest.raises(ModuleNotFoundError):
+        load_adapter({"x": Adapter("absent_c.x", "f", "absent_a", "some")}, "x", "model ending")
+
+
 def test_an_unknown_ending_names_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"known: \.onnx, \.tflite"):
+    with pytest.raises(UsageError, match=r"known: \.onnx, \.safetensors, \.tflite"):
         load_model(ModelSource("m", tmp_path / "m.pb"))
 
 

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from lagotto.cli.hub import QUIET
-from lagotto.cli.output import notice, print_json, print_line, print_table, printable
+from lagotto.cli.output import (
+    notice,
+    print_json,
+    print_line,
+    print_table,
+    printable,
+    spreadsheet_safe,
+)
 from lagotto.core.errors import LagottoError, UsageError
 
 if TYPE_CHECKING:
@@ -183,7 +190,8 @@ def _print_csv(classifier: "Classifier", rows: _Rows) -> None:
     print_line(",".join([*_COLUMNS, "remark"]))
     for row in rows:
         line = io.StringIO()
-        csv.writer(line, lineterminator="").writerow(_cells(classifier, row))
+        cells = [spreadsheet_safe(printable(cell)) for cell in _cells(classifier, row)]
+        csv.writer(line, lineterminator="").writerow(cells)
         print_line(line.getvalue())
 
 

@@ -69,7 +69,7 @@ def _drawing() -> "Callable[[Path, ProbingCurve], None]":
     """What draws the curve, loaded before anything is measured."""
     from lagotto.core.registry import Adapter, load_adapter
 
-    adapter = Adapter("lagotto.evaluation.matplotlib", "write_curve", "matplotlib", "plots")
+    adapter = Adapter("lagotto.evaluation.matplotlib_curve", "write_curve", "matplotlib", "plots")
     draw = load_adapter({"png": adapter}, "png", "plot")
     return cast("Callable[[Path, ProbingCurve], None]", draw)
 

@@ -76,7 +76,9 @@ def create(
 def add(
     hub: Path = HUB,
     models: list[str] = typer.Argument(
-        metavar="MODEL...", help=".onnx or .tflite files, or folders scanned for models."
+        metavar="MODEL...",
+        help=".onnx or .tflite files, folders scanned for models, hf:ORG/NAME[@REV], timm:NAME, "
+        "hf-search:task=...,author=...,limit=...",
     ),
     probes_per_model: int | None = typer.Option(
         None,
@@ -91,6 +93,9 @@ def add(
     workers: int | None = typer.Option(None, min=1, help="Worker processes. [default: cores]"),
     timeout: float = typer.Option(600.0, min=1.0, help="Seconds that one model may take."),
     memory_gb: float = typer.Option(4.0, min=0.1, help="Memory that one model may take, in GiB."),
+    cache_gb: float = typer.Option(
+        10.0, min=0.001, help="Disk that fetched models may take until they are probed, in GiB."
+    ),
     inspect: bool = typer.Option(
         False,
         "--inspect",
@@ -107,7 +112,7 @@ def add(
     from lagotto.hubsearch.probe_choice import checked_choosing
     from lagotto.hubsearch.probing import Limits
 
-    limits = Limits(runner, workers, timeout, int(memory_gb * 2**30))
+    limits = Limits(runner, workers, timeout, int(memory_gb * 2**30), int(cache_gb * 2**30))
     if inspect:
         found = Hub.open(hub).inspect(models, limits=limits, progress=bar(quiet))
         if as_json:
@@ -161,6 +166,14 @@ def status(hub: Path = HUB, as_json: bool = JSON) -> None:
         ways = Counter(m.searched for m in found.models)
         told = ", ".join(f"{ways[use]} {use}" for use in ("all", "completed", "seen"))
         print_line(f"searched  {told} (probes; {share})")
+    held = ", ".join(f"{guard.what} ({guard.means})" for guard in found.isolation if guard.means)
+    print_line(f"isolation models run cut off from: {held or 'nothing'}")
+    for guard in found.isolation:
+        if not guard.means:
+            print_line(
+                f"  note: this system does not keep models from {guard.words} "
+                f"({printable(guard.reason)}); see docs/security.md"
+            )
     if found.models:
         print_line()
         _print_models(found)

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from lagotto.cli import captions, classify, demo, eval, hub, search
+from lagotto.cli import audit, captions, classify, demo, describe, duplicates, eval, hub, search
 from lagotto.cli.output import flush, give_up_stdout, notice, printable
 from lagotto.core.errors import LagottoError
 
@@ -19,6 +19,9 @@ app = typer.Typer(
 app.add_typer(hub.app, name="hub")
 app.add_typer(captions.app, name="captions")
 app.command("search")(search.search)
+app.command("describe")(describe.describe)
+app.command("audit")(audit.audit)
+app.command("duplicates")(duplicates.duplicates)
 app.command("classify")(classify.classify)
 app.add_typer(eval.app, name="eval")
 app.command("demo")(demo.demo)

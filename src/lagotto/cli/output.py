@@ -16,16 +16,30 @@ if TYPE_CHECKING:
     from lagotto.core.types import JsonObject
 
 
+_FORMULA_STARTS = ("=", "+", "-", "@")
+
+
 def printable(text: str) -> str:
     """Text from a stranger with control characters shown, not obeyed."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+def spreadsheet_safe(text: str) -> str:
+    """A cell of csv that no spreadsheet takes for a formula: such a text begins with a quote."""
+    return f"'{text}" if text.lstrip()[:1] in _FORMULA_STARTS else text
+
+
 def print_json(value: "JsonObject") -> None:
-    """One JSON object on stdout and nothing else; ASCII where stdout cannot show the rest."""
+    """One JSON object on stdout and nothing else.
+
+    Characters that a terminal would obey are written as escapes, as is all but ASCII where stdout
+    cannot show it.
+    """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     if _shown(text) != text:
         text = json.dumps(value, allow_nan=False)
+    elif not text.isprintable():
+        text = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
     _write(text + "\n")
 
 
@@ -104,7 +118,7 @@ class ProgressBar:
             TextColumn("{task.fields[rate]}"),
             TextColumn("ETA"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=Console(stderr=True),
             disable=not sys.stderr.isatty(),
         )

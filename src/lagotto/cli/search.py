@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lagotto.cli.hub import HUB, JSON, QUIET
+from lagotto.cli.cover import print_cover
+from lagotto.cli.hub import HUB, JSON, QUIET, bar
 from lagotto.cli.output import notice, print_json, print_line, print_table, printable
 from lagotto.core.errors import UsageError
 
@@ -45,6 +46,9 @@ def search(
         None, metavar="MODEL:INDEX", help="A logit of the hub, or of a model file outside it."
     ),
     image: list[Path] | None = typer.Option(None, help="An example picture; may be repeated."),
+    labels: str | None = typer.Option(
+        None, help="Comma list: which single model covers these labels best?"
+    ),
     top: int = typer.Option(10, min=1, help="How many hits."),
     k: int | None = typer.Option(
         None, min=1, help="Probes that decide. [default: 50; all for --logit]"
@@ -52,6 +56,9 @@ def search(
     by_model: bool = typer.Option(False, "--by-model", help="Only the best logit of each model."),
     rule: str = typer.Option(
         "default", help="default, paper (ProbeLog's distance), or full-query (its baseline)."
+    ),
+    behaviour_only: bool = typer.Option(
+        False, "--behaviour-only", help="Do not read published labels; they are still shown."
     ),
     explain: Path | None = typer.Option(
         None, metavar="FILE.png", help="Show the probes that decided; write a contact sheet here."
@@ -64,14 +71,29 @@ def search(
 ) -> None:
     """Search all logits of all models by text, by a logit, or by example pictures.
 
+    With --labels the answer is models, not logits: each label paired with an output of its own.
+
     Example: lagotto search my-hub "golden retriever" --top 5
     """
     from lagotto.hubsearch.pipeline import Hub
 
     opened = Hub.open(hub, encoder)
+    if labels is not None:
+        if text or logit or image or explain:
+            raise UsageError("--labels is a question of its own; give it with --top alone")
+        print_cover(opened, labels.split(","), top, as_json)
+        return
     vector = opened.query_vector(_query(text, logit, image))
     started = time.perf_counter()
-    found = opened.nearest(vector, top=top, k=k, by_model=by_model, rule=rule)
+    found = opened.nearest(
+        vector,
+        top=top,
+        k=k,
+        by_model=by_model,
+        rule=rule,
+        behaviour_only=behaviour_only,
+        progress=bar(quiet),
+    )
     elapsed_s = time.perf_counter() - started
     for note in () if quiet else found.notes:
         notice(f"note: {printable(note)}")

@@ -25,6 +25,10 @@ class ModelError(LagottoError):
     """A classifier cannot be read or run; the message becomes its recorded failure."""
 
 
+class SourceError(LagottoError):
+    """A remote source does not give what was asked: gone, gated, unsafe, or out of reach."""
+
+
 class PictureError(LagottoError):
     """A picture cannot be decoded within the limits; the message is why it is set aside."""
 

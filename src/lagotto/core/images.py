@@ -28,6 +28,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 100_000_000
+MAX_SCANNED_PIXELS = 12 * MAX_PIXELS
+"""Pixels times scans of a progressive JPEG: each scan goes over the whole picture again."""
 MIN_SIDE = 8
 MAX_ASPECT = 50
 
@@ -74,11 +76,15 @@ def read_picture_file(path: Path) -> bytes:
             raise PictureError("no such file")
         if not path.is_file():
             raise PictureError("not a regular file")
-        size = path.stat().st_size
-        _check_bytes(size)
-        return path.read_bytes()
+        _check_bytes(path.stat().st_size)
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)  # it may have grown since
     except OSError as error:
         raise PictureError(f"cannot be read: {error.strerror or type(error).__name__}") from error
+    except ValueError as error:  # half a character, a zero byte
+        raise PictureError("not a name that a file can have") from error
+    _check_bytes(len(data))
+    return data
 
 
 def decode_picture(data: bytes) -> Image.Image:
@@ -97,6 +103,8 @@ def decode_picture(data: bytes) -> Image.Image:
         try:
             with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
                 _check_size(*picture.size)
+                if picture.format == "JPEG":
+                    _check_scans(data, *picture.size)
                 picture.load()
                 turn = _UPRIGHT.get(_orientation(picture))
                 rgb = _to_rgb(picture)
@@ -115,15 +123,14 @@ def to_pixels(picture: Image.Image, spec: PixelSpec) -> UInt8[np.ndarray, "heigh
 
     `crop` scales the picture, keeping its aspect, until it just covers (height, width) /
     crop_fraction, then cuts the centre: for a square and a fraction of 1 exactly what Hugging
-    Face's CLIPImageProcessor does. Raises UsageError for a crop_fraction outside (0, 1].
+    Face's CLIPImageProcessor does. `stretch` scales it to exactly that size. Raises UsageError for
+    a crop_fraction outside (0, 1].
     """
     if spec.grey:
         picture = picture.convert("L")
     resample = _RESAMPLE[spec.resample]
-    if spec.resize == "stretch":
-        picture = picture.resize((spec.width, spec.height), resample)
-    else:
-        picture = picture.resize(covering_size(picture.size, spec), resample)
+    picture = picture.resize(covering_size(picture.size, spec), resample)
+    if picture.size != (spec.width, spec.height):
         left = (picture.width - spec.width) // 2
         top = (picture.height - spec.height) // 2
         picture = picture.crop((left, top, left + spec.width, top + spec.height))
@@ -131,7 +138,7 @@ def to_pixels(picture: Image.Image, spec: PixelSpec) -> UInt8[np.ndarray, "heigh
 
 
 def covering_size(size: tuple[int, int], spec: PixelSpec) -> tuple[int, int]:
-    """(width, height) to which `crop` resizes a picture of this (width, height)."""
+    """(width, height) to which a picture of this (width, height) is resized before any cut."""
     if not 0 < spec.crop_fraction <= 1:
         raise UsageError(
             f"crop_fraction {spec.crop_fraction:g} is not allowed; give one above 0 and at most 1"
@@ -139,6 +146,8 @@ def covering_size(size: tuple[int, int], spec: PixelSpec) -> tuple[int, int]:
     width, height = size
     box_width = round(spec.width / spec.crop_fraction)
     box_height = round(spec.height / spec.crop_fraction)
+    if spec.resize == "stretch":
+        return box_width, box_height
     if box_width * height >= box_height * width:
         return box_width, int(box_width * height / width)
     return int(box_height * width / height), box_height
@@ -165,6 +174,18 @@ def _check_size(width: int, height: int) -> None:
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise PictureError(
             f"{width}x{height} pixels; one side may be at most {MAX_ASPECT} times the other"
+        )
+
+
+def _check_scans(data: bytes, width: int, height: int) -> None:
+    """PictureError for a JPEG of so many scans that it would take minutes to decode.
+
+    A start of scan cannot occur within coded pixels; those of an embedded thumbnail do not matter.
+    """
+    scans = data.count(b"\xff\xda")
+    if scans * width * height > MAX_SCANNED_PIXELS:
+        raise PictureError(
+            f"{width}x{height} pixels in {scans} scans; save it with fewer, or smaller"
         )
 
 

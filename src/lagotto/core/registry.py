@@ -11,12 +11,16 @@ from lagotto.core.errors import MissingExtraError, UsageError
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """Where an adapter lives, and the third-party package and extra that it needs (if any)."""
+    """Where an adapter lives, and the third-party package and extra that it needs (if any).
+
+    `also`: further packages that the same extra installs.
+    """
 
     module: str
     attribute: str
     requires: str | None = None
     extra: str | None = None
+    also: tuple[str, ...] = ()
 
 
 def suggest(given: str, known: Sequence[str]) -> str:
@@ -41,10 +45,13 @@ def load_adapter(table: Mapping[str, Adapter], name: str, what: str) -> Any:
         module = importlib.import_module(adapter.module)
     except ModuleNotFoundError as error:
         root = (error.name or "").partition(".")[0]
-        if adapter.requires is None or root != adapter.requires.partition(".")[0]:
+        if adapter.requires is None:
             raise
+        if root not in (adapter.requires.partition(".")[0], *adapter.also):
+            raise
+        missing = root if root in adapter.also else adapter.requires
         raise MissingExtraError(
-            f"{what} {name!r} needs the package {adapter.requires!r}, which is not installed; "
+            f"{what} {name!r} needs the package {missing!r}, which is not installed; "
             f"run: pip install 'lagotto[{adapter.extra}]'"
         ) from error
     return getattr(module, adapter.attribute)

@@ -13,6 +13,11 @@ PICTURE_ENDINGS = ("jpg", "jpeg", "png", "webp")
 """What a picture's member is called after its key; lower case."""
 
 _MAX_KEY = 1000
+_MAX_NAME_BYTES = 1 << 20
+_HEADER_TYPES = (
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+)
 _BLOCK_BYTES = 512
 
 
@@ -39,8 +44,12 @@ def read_members(
     Other members, and all that are not plain regular files, are passed over. Raises `error` where
     the file is no plain, whole tar.
     """
-    with _reading(path, error), tarfile.open(path, "r:") as archive:
+    with _reading(path, error), tarfile.open(path, "r:", tarinfo=_Member) as archive:
+        end = 0
         while (member := archive.next()) is not None:
+            if archive.offset <= end:  # a size below zero: it would be read over and over
+                raise EOFError(f"it is damaged at byte {end}")
+            end = archive.offset
             archive.members = []  # type: ignore[attr-defined]  # else it keeps all it has seen
             folder, _, name = member.name.rpartition("/")
             stem, _, ending = name.partition(".")
@@ -54,6 +63,16 @@ def read_members(
                     partial(_content, path, member.name, member.offset_data, member.size, error),
                 )
         _check_end(archive)
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose own headers (a long name, pax records) are not read without a bound."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _HEADER_TYPES and not 0 <= self.size <= _MAX_NAME_BYTES:
+            raise EOFError(f"a header of {self.size} bytes")
+        member: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
+        return member
 
 
 def _content(path: Path, name: str, start: int, size: int, error: type[LagottoError]) -> bytes:
@@ -80,7 +99,7 @@ def _reading(path: Path, error: type[LagottoError]) -> Iterator[None]:
     """What a damaged tar raises becomes one line."""
     try:
         yield
-    except (tarfile.TarError, OSError, EOFError) as reason:
+    except (tarfile.TarError, OSError, EOFError, RecursionError, ValueError) as reason:
         raise error(
             f"cannot read {path} as tar: {' '.join(str(reason).split())[:200]}; give a plain, "
             "whole .tar (unpack a compressed one with gunzip first)"

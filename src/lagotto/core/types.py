@@ -32,7 +32,8 @@ class PixelSpec:
     """How a picture becomes a uint8 array; equal specs share one probe cache.
 
     `crop`: the shortest edge is resized to size / crop_fraction, then the centre is cropped.
-    `stretch`: both edges are resized to the size. Channels are RGB or L: BGR is a view of RGB.
+    `stretch`: both edges are resized to that, whatever the aspect, then the centre is cropped.
+    Channels are RGB or L: BGR is a view of RGB.
     """
 
     height: int
@@ -46,7 +47,8 @@ class PixelSpec:
     def key(self) -> str:
         """A name for this spec that is safe as a file name."""
         channels = "L" if self.grey else "RGB"
-        crop = f"-{self.crop_fraction:g}" if self.resize == "crop" else ""
+        cropped = self.resize == "crop" or self.crop_fraction != 1
+        crop = f"-{self.crop_fraction:g}" if cropped else ""
         return f"{self.height}x{self.width}-{channels}-{self.resize}{crop}-{self.resample}"
 
     @property

@@ -13,7 +13,7 @@ from lagotto.core.errors import LagottoError
 
 Span: TypeAlias = tuple[int, int]
 Buffer: TypeAlias = bytes | memoryview | mmap
-MAX_FIELDS = 5_000_000
+MAX_FIELDS = 500_000
 VARINT, LENGTH = 0, 2
 _FIXED_BYTES = {1: 8, 5: 4}
 
@@ -68,6 +68,8 @@ class WireReader:
             yield value
 
     def _varint(self, position: int, end: int) -> tuple[int, int]:
+        if position < end and (first := self.data[position]) < 0x80:
+            return first, position + 1  # nearly all of them
         value = 0
         for shift in range(0, 70, 7):
             if position >= end:

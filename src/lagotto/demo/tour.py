@@ -81,7 +81,7 @@ def score_texts(hub: Hub, truth: Sequence[TruthQuery], progress: Progress) -> Ac
     progress.start("scoring texts", len(truth), "queries")
     ranked = []
     for query in truth:
-        hits = hub.search(query.text, top=5).hits
+        hits = hub.search(query.text, top=5, behaviour_only=True).hits
         ranked.append([(hit.model, hit.logit) for hit in hits])
         progress.advance(1)
     progress.finish()

@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from lagotto.core.errors import UsageError
 from lagotto.core.types import EncoderInfo
 
 
@@ -27,3 +28,13 @@ class Encoder(Protocol):
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text before any cut, special tokens included."""
+
+
+def check_pixels(pixels: np.ndarray, info: EncoderInfo) -> None:
+    """Raises UsageError unless these are pictures as the encoder takes them."""
+    wanted = info.pixels.shape
+    if pixels.dtype != np.uint8 or pixels.shape[1:] != wanted:
+        raise UsageError(
+            f"pixels of type {pixels.dtype} and shape {pixels.shape}; encoder "
+            f"{info.name!r} takes uint8 of shape (images, {', '.join(map(str, wanted))})"
+        )

@@ -1,4 +1,4 @@
-"""An encoder folder in the Hugging Face layout → its graphs, its settings, its fingerprint."""
+"""An encoder folder in the Hugging Face layout → its settings, its graphs, its fingerprint."""
 
 import hashlib
 import math
@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 
 from lagotto.core.errors import EncoderError
 from lagotto.core.files import canonical_json, read_json, sha256_file
+from lagotto.core.onnx_survey import MEMORY_MARK
 from lagotto.core.types import JsonObject, JsonValue
 from lagotto.encoders.graph_header import GraphHeader, read_graph_header
 
@@ -29,7 +30,8 @@ class GraphFile:
         files = [self.file]
         for name in self.header.weight_files:
             path = self.file.parent / name
-            if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+            outside = PurePath(name).is_absolute() or ".." in PurePath(name).parts
+            if outside or MEMORY_MARK in name:
                 raise EncoderError(f"{self.file}: names weights outside its folder: {name!r}")
             if not path.is_file():
                 raise EncoderError(
@@ -40,12 +42,10 @@ class GraphFile:
 
 
 @dataclass(frozen=True, slots=True)
-class EncoderFolder:
-    """What a folder holds; `vision` and `text` are one and the same where a graph has both."""
+class EncoderSettings:
+    """What a folder says of its encoder, whatever form the weights have."""
 
     path: Path
-    vision: GraphFile
-    text: GraphFile
     tokenizer: Path
     config: JsonObject
     image_processor: JsonObject
@@ -107,24 +107,43 @@ class EncoderFolder:
         return template
 
 
+@dataclass(frozen=True, slots=True)
+class EncoderFolder(EncoderSettings):
+    """A folder with an ONNX export; `vision` and `text` are the same where a graph has both."""
+
+    vision: GraphFile
+    text: GraphFile
+
+
 def open_folder(path: Path) -> EncoderFolder:
-    """The parts of an encoder folder.
+    """The parts of an encoder folder with an ONNX export.
 
     Raises EncoderError where a file is missing or unreadable; the message says what was found.
     """
     vision, text = _graphs(path)
+    settings = open_settings(path)
+    parts = {name: getattr(settings, name) for name in EncoderSettings.__dataclass_fields__}
+    return EncoderFolder(**parts, vision=vision, text=text)
+
+
+def open_settings(path: Path) -> EncoderSettings:
+    """What an encoder folder says beside its weights; raises EncoderError as `open_folder`."""
     for name in ("tokenizer.json", "config.json"):
         if not (path / name).is_file():
             raise _incomplete(path, name)
-    return EncoderFolder(
+    return EncoderSettings(
         path=path,
-        vision=vision,
-        text=text,
         tokenizer=path / "tokenizer.json",
         config=read_json(path / "config.json", "encoder settings", EncoderError),
         image_processor=_image_processor(path),
         tokenizer_config=_optional(path / "tokenizer_config.json"),
     )
+
+
+def has_graphs(path: Path) -> bool:
+    """Whether a folder holds an ONNX export, or a part of one."""
+    names = (*TOWER_FILES, JOINT_FILE)
+    return any((home / name).is_file() for home in (path, path / "onnx") for name in names)
 
 
 def fingerprint(folder: EncoderFolder, derived: dict[str, JsonValue]) -> str:

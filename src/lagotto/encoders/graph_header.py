@@ -6,10 +6,11 @@ milliseconds; the tower itself is loaded when it is first run. Field numbers: on
 
 import mmap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lagotto.core.errors import EncoderError
+from lagotto.core.onnx_survey import check_operators, survey_onnx
 from lagotto.core.wire import LENGTH, VARINT, Span, WireReader
 
 _DTYPES = {1: "float32", 6: "int32", 7: "int64", 10: "float16", 11: "float64"}
@@ -36,8 +37,8 @@ class GraphHeader:
 
     inputs: dict[str, TensorHeader]
     outputs: dict[str, TensorHeader]
-    weight_files: tuple[str, ...]
     operators: frozenset[str]
+    weight_files: tuple[str, ...] = ()
 
     @property
     def mixes_rows(self) -> bool:
@@ -55,16 +56,32 @@ def read_graph_header(file: Path) -> GraphHeader:
             file.open("rb") as stream,
             mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data,
         ):
-            header = _read_model(WireReader(data, EncoderError))
-    except (ValueError, EncoderError):
-        header = None
+            return _read_file(data, file)
+    except ValueError as error:
+        raise _no_graph(file) from error
     except OSError as error:
         raise EncoderError(f"{file}: cannot be read ({error.strerror})") from error
+
+
+def _read_file(data: mmap.mmap, file: Path) -> GraphHeader:
+    try:
+        header = _read_model(WireReader(data, EncoderError))
+    except EncoderError as error:
+        raise _no_graph(file) from error
     if header is None or not header.outputs:
-        raise EncoderError(
-            f"{file}: empty, truncated or not an ONNX graph; export or download it again"
-        )
-    return header
+        raise _no_graph(file)
+    try:
+        survey = survey_onnx(data, EncoderError)
+        check_operators(survey, EncoderError)
+    except EncoderError as error:
+        raise EncoderError(f"{file}: {error}") from error
+    return replace(header, weight_files=tuple(sorted(survey.external)))
+
+
+def _no_graph(file: Path) -> EncoderError:
+    return EncoderError(
+        f"{file}: empty, truncated or not an ONNX graph; export or download it again"
+    )
 
 
 def _read_model(reader: WireReader) -> GraphHeader | None:
@@ -77,16 +94,13 @@ def _read_graph(reader: WireReader, graph: Span) -> GraphHeader:
     """GraphProto: node = 1 (op_type = 4), initializer = 5 (name = 8), input = 11, output = 12."""
     inputs: list[TensorHeader] = []
     outputs: list[TensorHeader] = []
-    weight_files: set[str] = set()
     weights: set[str] = set()
     operators: set[str] = set()
     for number, span in _messages(reader, graph):
         if number == 1:
             operators.update(_texts(reader, span, 4))
-            weight_files.update(_constant_files(reader, span))
         elif number == 5:
             weights.update(_texts(reader, span, 8))
-            weight_files.update(_tensor_files(reader, span))
         elif number == 11:
             inputs.append(_read_tensor(reader, span))
         elif number == 12:
@@ -94,23 +108,8 @@ def _read_graph(reader: WireReader, graph: Span) -> GraphHeader:
     return GraphHeader(
         inputs={tensor.name: tensor for tensor in inputs if tensor.name not in weights},
         outputs={tensor.name: tensor for tensor in outputs},
-        weight_files=tuple(sorted(weight_files)),
         operators=frozenset(operators),
     )
-
-
-def _constant_files(reader: WireReader, node: Span) -> Iterator[str]:
-    """Files named by a node's tensor attributes (attribute = 5, t = 5)."""
-    for attribute in _children(reader, node, 5):
-        for tensor in _children(reader, attribute, 5):
-            yield from _tensor_files(reader, tensor)
-
-
-def _tensor_files(reader: WireReader, tensor: Span) -> Iterator[str]:
-    """The `location` entries of TensorProto.external_data (13; key = 1, value = 2)."""
-    for entry in _children(reader, tensor, 13):
-        if next(_texts(reader, entry, 1), "") == "location":
-            yield from _texts(reader, entry, 2)
 
 
 def _read_tensor(reader: WireReader, value: Span) -> TensorHeader:

@@ -10,11 +10,13 @@ import onnxruntime
 from jaxtyping import Float, Float32, UInt8
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
-from lagotto.core.errors import EncoderError, UsageError
+from lagotto.core.errors import EncoderError
+from lagotto.core.image_processor import Preprocessing
 from lagotto.core.types import EncoderInfo
+from lagotto.encoders.base import check_pixels
 from lagotto.encoders.folder import fingerprint, open_folder
 from lagotto.encoders.pooling import pool, unit_rows
-from lagotto.encoders.preprocessing import Preprocessing, read_preprocessing
+from lagotto.encoders.preprocessing import read_preprocessing
 from lagotto.encoders.tokens import Tokens, read_tokenizer
 from lagotto.encoders.towers import Tower, common_width, read_tower
 
@@ -83,12 +85,7 @@ class OnnxEncoder:
         self, pixels: UInt8[np.ndarray, "images height width channels"]
     ) -> Float32[np.ndarray, "images dim"]:
         """Embeddings of pictures decoded to `info.pixels`; UsageError for another shape."""
-        wanted = self._info.pixels.shape
-        if pixels.dtype != np.uint8 or pixels.shape[1:] != wanted:
-            raise UsageError(
-                f"pixels of type {pixels.dtype} and shape {pixels.shape}; encoder "
-                f"{self._info.name!r} takes uint8 of shape (images, {', '.join(map(str, wanted))})"
-            )
+        check_pixels(pixels, self._info)
         parts = [self._run_pixels(pixels[piece]) for piece in _pieces(len(pixels), self._vision)]
         return unit_rows(parts, self._info.dim, "picture")
 

@@ -1,34 +1,61 @@
-"""Encoders by spec: a folder with an ONNX export today; `hf:` and `open_clip:` have their place."""
+"""Encoders by spec: a folder, a repository of the hub (`hf:`), or a model of open_clip."""
 
+import os
 from pathlib import Path
 
 from lagotto.core.errors import UsageError
 from lagotto.core.registry import Adapter, load_adapter, suggest
+from lagotto.core.remote_spec import REPOSITORY
 from lagotto.encoders.base import Encoder
+from lagotto.encoders.folder import has_graphs
 
-ADAPTERS = {"onnx": Adapter("lagotto.encoders.onnx", "OnnxEncoder")}
+OPEN_CLIP = "open_clip:"
+
+ADAPTERS = {
+    "onnx": Adapter("lagotto.encoders.onnx", "OnnxEncoder"),
+    "transformers": Adapter(
+        "lagotto.encoders.transformers",
+        "TransformersEncoder",
+        "transformers",
+        "transformers",
+        ("torch",),
+    ),
+}
 """Every adapter class is called with (folder, threads)."""
 
-FUTURE_PREFIXES = ("hf:", "open_clip:")
-"""Specs of the design that no adapter serves yet."""
+_REMOTE = {
+    "hf": Adapter("lagotto.encoders.repository", "fetch_encoder"),
+    "open_clip": Adapter("lagotto.encoders.repository", "load_open_clip"),
+    "commit": Adapter("lagotto.encoders.repository", "pinned_spec"),
+}
 
 
 def load_encoder(spec: str, threads: int | None = None) -> Encoder:
     """The encoder that a spec names; `threads` bounds the CPU threads of one call.
 
-    Raises UsageError where the spec names no folder, EncoderError where the folder is incomplete
-    or its graphs do not have the expected form.
+    An ONNX export comes before safetensors, which need the extra `transformers`. Raises UsageError
+    where the spec names nothing, SourceError where the hub does not give it, EncoderError where
+    the folder is incomplete or its towers do not have the expected form.
     """
-    if spec.startswith(FUTURE_PREFIXES):
-        raise UsageError(
-            f"encoder {spec!r}: this version reads encoders from folders only; download an ONNX "
-            "export of it (vision_model.onnx, text_model.onnx, tokenizer.json, config.json, "
-            "preprocessor_config.json) and give that folder"
-        )
     if threads is not None and threads < 1:
         raise UsageError(f"threads is {threads}; give 1 or more, or leave it out for all cores")
-    encoder: Encoder = load_adapter(ADAPTERS, "onnx", "encoder adapter")(_folder(spec), threads)
+    if spec.startswith(OPEN_CLIP):
+        loaded: Encoder = load_adapter(_REMOTE, "open_clip", "encoder source")(spec, threads)
+        return loaded
+    remote = spec.startswith(REPOSITORY)
+    folder = load_adapter(_REMOTE, "hf", "encoder source")(spec) if remote else _folder(spec)
+    saved = not has_graphs(folder) and any(folder.glob("*.safetensors"))
+    kind = "transformers" if saved else "onnx"
+    encoder: Encoder = load_adapter(ADAPTERS, kind, "encoder adapter")(folder, threads)
     return encoder
+
+
+def lasting_spec(spec: str) -> str:
+    """The spec that names the same encoder later and elsewhere: a commit, an absolute path."""
+    if spec.startswith(REPOSITORY):
+        pinned: str = load_adapter(_REMOTE, "commit", "encoder source")(spec)
+        return pinned
+    return os.path.abspath(spec) if Path(spec).exists() else spec
 
 
 def _folder(spec: str) -> Path:
@@ -44,6 +71,6 @@ def _folder(spec: str) -> Path:
     parent = folder.parent
     siblings = sorted(p.name for p in parent.iterdir() if p.is_dir()) if parent.is_dir() else []
     raise UsageError(
-        f"encoder {spec!r}: no such folder; give a folder that holds an ONNX export."
-        f"{suggest(folder.name, siblings)}"
+        f"encoder {spec!r}: no such folder; give a folder that holds an encoder, hf:ORG/NAME or "
+        f"open_clip:ARCH/TAG.{suggest(folder.name, siblings)}"
     )

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from lagotto.core.errors import EncoderError
 from lagotto.core.files import read_json
 from lagotto.core.types import JsonObject, JsonValue
-from lagotto.encoders.folder import EncoderFolder
+from lagotto.encoders.folder import EncoderSettings
 
 _LONGEST_CONTEXT = 32_768
 _GENERATION_DEFAULT = 20
@@ -95,7 +95,7 @@ def _readable(texts: Sequence[str]) -> list[str]:
 
 
 def read_tokenizer(
-    folder: EncoderFolder, takes_mask: bool, graph_length: int | None
+    folder: EncoderSettings, takes_mask: bool, graph_length: int | None
 ) -> TextTokenizer:
     """The tokenizer of a folder for a text graph.
 
@@ -127,7 +127,7 @@ def _load(file: Path) -> Tokenizer:
         raise EncoderError(f"{file}: {error}; download it again") from error
 
 
-def _context_length(folder: EncoderFolder, content: JsonObject, graph_length: int | None) -> int:
+def _context_length(folder: EncoderSettings, content: JsonObject, graph_length: int | None) -> int:
     """The smallest of the stated lengths that can be meant."""
     text = folder.section("text_config")
     truncation = content.get("truncation")
@@ -160,7 +160,7 @@ def _length(value: JsonValue) -> int | None:
     return int(value) if 2 < value <= _LONGEST_CONTEXT else None
 
 
-def _pad_id(folder: EncoderFolder, tokenizer: Tokenizer, padding: JsonValue) -> int:
+def _pad_id(folder: EncoderSettings, tokenizer: Tokenizer, padding: JsonValue) -> int:
     """The padding token: of tokenizer.json, else by name, else of config.json, else 0."""
     if isinstance(padding, dict) and isinstance(padding.get("pad_id"), int):
         return int(str(padding["pad_id"]))

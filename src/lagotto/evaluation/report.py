@@ -59,7 +59,7 @@ def results(evaluation: Evaluation, method: Method) -> JsonObject:
             "interval": {"kind": "percentile bootstrap", "level": LEVEL, "resamples": RESAMPLES},
             "store": store,
             "data_digest": evaluation.data_digest,
-            "versions": _versions(),
+            "versions": versions(),
         },
         "rows": [_row(scores) for scores in evaluation.scores],
         "per_class": _per_class(evaluation),
@@ -87,9 +87,10 @@ def write_results(path: Path, content: JsonObject) -> None:
     write_atomically(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 
-def _versions() -> JsonObject:
-    versions: JsonObject = {name: version(name) for name in _PACKAGES}
-    return versions | {"python": python_version()}
+def versions() -> JsonObject:
+    """Of everything that a result depends on."""
+    found: JsonObject = {name: version(name) for name in _PACKAGES}
+    return found | {"python": python_version()}
 
 
 def _metrics(scores: Scores) -> JsonObject:

@@ -4,7 +4,7 @@ Every method that writes is one transaction; how the file is opened and kept: da
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from hashlib import sha256
 from types import TracebackType
 from typing import Any
@@ -79,6 +79,52 @@ class Catalogue(Database):
                     already.add(known.digest)
             models = tuple(self._model(digest) for digest in pending)
         return Plan(pending=models, already=len(already), copies=tuple(copies))
+
+    def expect(self, listings: Sequence[Listing]) -> tuple[tuple[ModelRecord, ...], int]:
+        """Takes note of models that are still to be fetched, each by a stand-in for its digest.
+
+        Gives those to fetch, in that order, and the number of those that are done, or known to be
+        copies: a source names its content, so it tells without a look at the model.
+        """
+        expected: dict[int, None] = {}
+        already = 0
+        with self.transaction():
+            for listing in listings:
+                known = self._by_source(listing.source) or self._by_digest(listing.digest)
+                copy = "SELECT 1 FROM copies WHERE source = ?"
+                if known is None and not self.run(copy, (listing.source,)):
+                    self._insert_model(listing)
+                    known = self._model(listing.digest)
+                elif known is not None and known.status != "done":
+                    self._retry(known, listing)
+                else:
+                    already += 1
+                    continue
+                expected[known.position] = None
+            query = f"SELECT {_MODEL_COLUMNS} FROM models WHERE position = ?"
+            rows = [self.run(query, (position,))[0] for position in expected]
+        return tuple(map(_model_record, rows)), already
+
+    def identify(
+        self, expected: ModelRecord, listing: Listing, seen: Set[str]
+    ) -> ModelRecord | Copy:
+        """An expected model was fetched: the stand-in gives way to its digest.
+
+        Where the hub has that digest already it is a copy of that model, and the expected row goes;
+        unless that one failed in an earlier run (its digest is not in `seen`): then it is tried
+        again with what was fetched.
+        """
+        with self.transaction():
+            known = self._by_digest(listing.digest)
+            if known is not None and known.position != expected.position:
+                self.run("DELETE FROM models WHERE position = ?", (expected.position,))
+                if known.status == "done" or known.digest in seen:
+                    return self._insert_copy(known, listing)
+                self._retry(known, listing)
+            else:
+                values = (listing.digest, listing.source, expected.position)
+                self.run("UPDATE models SET digest = ?, source = ? WHERE position = ?", values)
+            return self._model(listing.digest)
 
     def record_done(self, digest: str, facts: ModelFacts) -> None:
         """A pending model was probed: what it is, its logits, its responses' checksum."""
@@ -201,6 +247,21 @@ class Catalogue(Database):
         """A model's published label for each logit, None where it has none."""
         return tuple(record.label for record in self.logits(digest))
 
+    def labelled(self, words: Sequence[str]) -> tuple[tuple[str, int, str], ...]:
+        """(model, logit, label) of every label that holds any of some lower-case words.
+
+        In the order of the models; the case of ASCII letters does not matter.
+        """
+        if not words:
+            return ()
+        likes = " OR ".join(["instr(lower(label), ?) > 0"] * len(words))
+        rows = self.run(
+            "SELECT name, logit, label FROM logits JOIN models ON position = model "
+            f"WHERE label IS NOT NULL AND ({likes}) ORDER BY position, logit",
+            tuple(words),
+        )
+        return tuple((str(name), int(logit), str(label)) for name, logit, label in rows)
+
     def failures(self) -> tuple[FailureRecord, ...]:
         """Why models failed, in the order of the models."""
         rows = self.run(
@@ -259,6 +320,11 @@ class Catalogue(Database):
             [each.logit, each.label, each.flaw] for each in self.logits(digest)
         ]
         return sha256(canonical_json([list(model[0]), logits])).hexdigest()
+
+    def _by_source(self, source: str) -> ModelRecord | None:
+        query = f"SELECT {_MODEL_COLUMNS} FROM models WHERE source = ? ORDER BY position"
+        rows = self.run(query, (source,))
+        return _model_record(rows[0]) if rows else None
 
     def _by_digest(self, digest: str) -> ModelRecord | None:
         rows = self.run(f"SELECT {_MODEL_COLUMNS} FROM models WHERE digest = ?", (digest,))

@@ -1,6 +1,5 @@
 """A new hub folder: probes chosen and stored, embedded once, manifest and empty catalogue."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -10,7 +9,8 @@ from lagotto.core.errors import LagottoError, UsageError
 from lagotto.core.files import sha256_file, writing
 from lagotto.core.progress import Progress
 from lagotto.encoders.base import Encoder
-from lagotto.encoders.registry import load_encoder
+from lagotto.encoders.canary import measure_canary
+from lagotto.encoders.registry import lasting_spec, load_encoder
 from lagotto.hubsearch.catalogue import Catalogue
 from lagotto.hubsearch.decoding import prepare_pixels
 from lagotto.hubsearch.embedding import embed_probes, write_embeddings
@@ -38,10 +38,8 @@ def create_hub(
             f"{folder} exists already; choose another name, or delete it first "
             f"(to add models to it: lagotto hub add {folder} MODELS)"
         )
-    spec = encoder if isinstance(encoder, str) else encoder.info.name
-    loaded = load_encoder(encoder) if isinstance(encoder, str) else encoder
-    if isinstance(encoder, str) and Path(encoder).exists():
-        spec = os.path.abspath(encoder)
+    spec = lasting_spec(encoder) if isinstance(encoder, str) else encoder.info.name
+    loaded = load_encoder(spec) if isinstance(encoder, str) else encoder
     with writing(folder):
         folder.absolute().parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.absolute().parent))
@@ -82,7 +80,9 @@ def _fill(
 ) -> None:
     probe_set, _ = ProbeSet.create(layout.probes, sources, max_probes, seed, _Counter(progress))
     progress.finish()
-    runner = Limits().start()
+    with writing(layout.cache):
+        layout.cache.mkdir()
+    runner = Limits().start(layout.cache)
     try:
         pixels = encoder.info.pixels
         cache = prepare_pixels(runner, probe_set, layout.cache, [pixels], progress)
@@ -104,5 +104,6 @@ def _fill(
         embeddings_sha256=sha256_file(layout.embeddings),
         probe_list_sha256=sha256_file(layout.probes / PROBES_NAME),
         set_aside_sha256=sha256_file(layout.probes / SET_ASIDE_NAME),
+        canary=measure_canary(encoder).as_json(),
     )
     write_manifest(layout.folder, manifest)

@@ -4,16 +4,19 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lagotto.core.errors import HubError, ModelError
 from lagotto.core.files import writing
 from lagotto.core.progress import Progress
+from lagotto.core.remote_spec import is_remote
 from lagotto.core.types import JsonObject, ModelSource
 from lagotto.hubsearch.blocks import Block, BlockSource, build_blocks, open_blocks
 from lagotto.hubsearch.catalogue import Catalogue
@@ -32,6 +35,9 @@ from lagotto.hubsearch.status import FailedModel
 from lagotto.hubsearch.tensorfile import is_intact
 from lagotto.models.registry import behaviour_digest
 from lagotto.models.scan import scan_models
+
+if TYPE_CHECKING:
+    from lagotto.hubsearch.crawl import Crawl
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,7 @@ class AddReport:
 def add_models(
     layout: HubLayout,
     probe_set: ProbeSet,
-    paths: Sequence[Path],
+    models: Sequence[Path | str],
     limits: Limits,
     progress: Progress,
     share: Share | None = None,
@@ -67,31 +73,58 @@ def add_models(
     """
     with hub_lock(layout.folder), Catalogue(layout.catalogue, writable=True) as catalogue:
         _tidy(layout, catalogue)
+        remote = [str(model) for model in models if is_remote(str(model))]
+        paths = [Path(model) for model in models if not is_remote(str(model))]
+        crawl = _crawl(layout, catalogue, remote, limits, progress)
         sources = _digests(scan_models(paths), progress)
-        run = catalogue.start_run({"paths": [str(path) for path in paths]}, _now())
+        run = catalogue.start_run({"paths": [str(model) for model in models]}, _now())
         listings = [Listing(d, source.name, _place(source.file)) for d, source in sources]
         plan = catalogue.plan(listings)
         there = {record.digest: record for record in catalogue.models("done")}
-        assignments = _assignments(layout, plan, _first_sources(sources), there, share)
-        runner = limits.start()
+        first = _assignments(layout, plan, _first_sources(sources), there, share)
+        runner = limits.start(layout.cache, layout.staging)
         ended: list[Probed] = []
         try:
-            with writing(layout.staging):
-                layout.staging.mkdir()
-            for probed in probe_models(
-                runner, assignments, probe_set, layout.cache, layout.staging, progress
-            ):
-                _record(layout, catalogue, probed, probed.digest in there)
-                ended.append(probed)
+            for folder in (layout.cache, layout.staging):
+                with writing(folder):
+                    folder.mkdir(exist_ok=True)
+            batches = (_assigned(batch, share) for batch in (crawl.batches() if crawl else ()))
+            for assignments in chain([first], batches):
+                for probed in probe_models(
+                    runner, assignments, probe_set, layout.cache, layout.staging, progress
+                ):
+                    _record(layout, catalogue, probed, probed.digest in there)
+                    ended.append(probed)
         finally:
             runner.close()
             shutil.rmtree(layout.staging, ignore_errors=True)
         rebuild_blocks(layout, catalogue.models("done"), probe_set.digest)
-        report = _report(catalogue, plan, ended, there)
+        if crawl:
+            copies = (*plan.copies, *crawl.copies)
+            plan = replace(plan, already=plan.already + crawl.already, copies=copies)
+        unfetched = crawl.failed if crawl else set()
+        report = _report(catalogue, plan, ended, there, unfetched)
         skipped = report.already + len(report.copies)
         done = len(report.done) + len(report.extended)
         catalogue.finish_run(run, _now(), done, len(report.failures), skipped)
         return report
+
+
+def _crawl(
+    layout: HubLayout,
+    catalogue: Catalogue,
+    specs: Sequence[str],
+    limits: Limits,
+    progress: Progress,
+) -> "Crawl | None":
+    """What the remote specs name, noted in the catalogue; its client is loaded where it is used."""
+    if not specs:
+        return None
+    from lagotto.hubsearch.crawl import Crawl
+
+    crawl = Crawl(catalogue, layout.fetched, limits.cache_bytes, progress)
+    crawl.note(specs)
+    return crawl
 
 
 def rebuild_blocks(layout: HubLayout, records: Sequence[ModelRecord], probe_digest: str) -> None:
@@ -212,10 +245,8 @@ def _assignments(
     share: Share | None,
 ) -> dict[str, Assignment]:
     """What is to be probed: pending models in the order of the plan, then those to see more."""
-    assignments = {}
-    for record in plan.pending:
-        seen = None if share is None else tuple(share.own(record.digest).tolist())
-        assignments[record.digest] = Assignment(sources[record.digest], seen)
+    pending = {record.digest: sources[record.digest] for record in plan.pending}
+    assignments = _assigned(pending, share)
     if share is not None:
         for digest, source in sources.items():
             if digest in there and digest not in assignments:
@@ -225,6 +256,14 @@ def _assignments(
                 if len(seen) > len(before):
                     assignments[digest] = Assignment(source, seen, path, len(before))
     return assignments
+
+
+def _assigned(pending: Mapping[str, ModelSource], share: Share | None) -> dict[str, Assignment]:
+    """New models, each with its share of the probes, or all of them."""
+    return {
+        digest: Assignment(source, None if share is None else tuple(share.own(digest).tolist()))
+        for digest, source in pending.items()
+    }
 
 
 def _record(layout: HubLayout, catalogue: Catalogue, probed: Probed, extends: bool) -> None:
@@ -251,13 +290,14 @@ def _report(
     plan: Plan,
     ended: Sequence[Probed],
     there: Mapping[str, ModelRecord],
+    unfetched: set[str],
 ) -> AddReport:
     done = {probed.digest for probed in ended if probed.failure is None}
     failed = {probed.digest: probed.failure for probed in ended if probed.failure is not None}
     failures = [
         FailedModel(failure.name, failure.source, failure.kind, failure.reason)
         for failure in catalogue.failures()
-        if failure.digest in failed
+        if failure.digest in failed or failure.digest in unfetched
     ]
     for digest, failure in failed.items():
         if digest in there:

@@ -51,6 +51,11 @@ class HubLayout:
         return self.folder / "staging"
 
     @property
+    def fetched(self) -> Path:
+        """Models from a remote source until they are probed; gone when a run is over."""
+        return self.folder / "fetched"
+
+    @property
     def responses(self) -> Path:
         """Raw responses, one file a model: the source of truth."""
         return self.folder / "responses"

@@ -9,7 +9,8 @@ from jaxtyping import Float32
 from lagotto.core.errors import HubError, MismatchError
 from lagotto.core.files import sha256_file
 from lagotto.core.manifest import ManifestForm
-from lagotto.core.types import EncoderInfo
+from lagotto.core.types import EncoderInfo, JsonObject
+from lagotto.encoders.canary import canary_from_json
 from lagotto.hubsearch.probe_set import ProbeSet
 
 VERSION = 1
@@ -30,7 +31,8 @@ class Manifest:
     """What made a hub; `encoder_spec` is where its encoder was when it was made.
 
     `probe_list_sha256` and `set_aside_sha256` are of the probe set's two lists, which hold sources,
-    captions and reasons that the probe digest does not cover.
+    captions and reasons that the probe digest does not cover. `canary` is what the encoder gave for
+    a fixed picture and texts (encoders/canary.py); None in hubs from before there were any.
     """
 
     encoder_spec: str
@@ -42,6 +44,7 @@ class Manifest:
     probe_list_sha256: str
     set_aside_sha256: str
     dtype: str = "int8"
+    canary: JsonObject | None = None
 
     def open_probes(self, folder: Path) -> ProbeSet:
         """The probe set in a folder; raises MismatchError, naming both, if it is another one."""
@@ -63,7 +66,8 @@ class Manifest:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Writes HUB/hub.json."""
-    _FORM.write(folder, {**asdict(manifest)})
+    content = asdict(manifest)
+    _FORM.write(folder, {key: value for key, value in content.items() if value is not None})
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -76,8 +80,12 @@ def read_manifest(folder: Path) -> Manifest:
     wrong = [
         name
         for name, value in fields.items()
-        if not isinstance(value, int if name == "probes" else str)
+        if name != "canary" and not isinstance(value, int if name == "probes" else str)
     ]
+    try:
+        canary_from_json(fields["canary"])
+    except ValueError:
+        wrong.append("canary")
     if wrong:
         raise HubError(
             f"hub manifest {folder / MANIFEST_NAME} is damaged: no valid {', '.join(wrong)}; "

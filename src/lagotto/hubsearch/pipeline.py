@@ -4,8 +4,10 @@ The order of the stages is here; probing.py runs models, search.py compares desc
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -15,6 +17,7 @@ from lagotto.core.files import writing
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import Hits, Probe, SetAside
 from lagotto.encoders.base import Encoder
+from lagotto.encoders.canary import watched
 from lagotto.encoders.registry import load_encoder
 from lagotto.hubsearch.background import open_background
 from lagotto.hubsearch.blocks import Answers
@@ -47,8 +50,25 @@ from lagotto.hubsearch.status import HubStatus, read_status
 from lagotto.hubsearch.verify import Damage, verify_hub
 from lagotto.hubsearch.weighing import ProbeSpace
 
+if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that call them
+    from lagotto.hubsearch.audit import ModelAudit
+    from lagotto.hubsearch.coverage import ModelCoverage
+    from lagotto.hubsearch.kindred import Kindred
+    from lagotto.hubsearch.label_trust import LabelTrust
+    from lagotto.hubsearch.naming import ModelDescription
+
 _OPEN_RESPONSES = 256
 """Responses files kept mapped for exact distances; each takes a file descriptor."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownResponses:
+    """A model's raw responses, by its name in the hub or by the path of a file outside it."""
+
+    name: str
+    in_hub: bool
+    values: Float32[np.ndarray, "probes logits"]
+    labels: tuple[str | None, ...]
 
 
 class Hub:
@@ -140,11 +160,11 @@ class Hub:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The hub's encoder, checked against its fingerprint."""
+        """The hub's encoder, checked against its fingerprint, and when it is used its canary."""
         given = self._encoder_given or self._manifest.encoder_spec
         loaded = load_encoder(given) if isinstance(given, str) else given
         check_encoder(self.folder, self._manifest, loaded.info)
-        return loaded
+        return watched(loaded, self._manifest.canary, f"hub {self.folder}")
 
     def set_aside(self) -> list[SetAside]:
         """Pictures that did not become probes, and why."""
@@ -163,19 +183,21 @@ class Hub:
         limits: Limits | None = None,
         progress: Progress | None = None,
     ) -> AddReport:
-        """Probes models (files, or folders that are scanned) and adds their descriptors.
+        """Probes models and adds their descriptors.
 
-        Models already in the hub, by content, are skipped; failed ones are tried again. A run that
-        was cut off is resumed by the same call. With `probes_per_model` each model sees that many
-        probes of its own, and one that is there and saw fewer sees more (docs/collaborative.md).
+        `models` are files, folders that are scanned, or remote sources: `hf:ORG/NAME[@REV]`,
+        `timm:NAME`, `hf-search:key=value,...` (docs/sources.md). Models already in the hub, by
+        content, are skipped; failed ones are tried again. A run that was cut off is resumed by the
+        same call. With `probes_per_model` each model sees that many probes of its own, and one that
+        is there and saw fewer sees more (docs/collaborative.md). Raises SourceError where a hub of
+        models is out of reach.
         """
-        paths = [Path(model) for model in models]
         self._gallery = None
         share = None
         if probes_per_model is not None:
             share = Share(probes_per_model, self.probe_embeddings, choosing)
         return add_models(
-            self._layout, self.probe_set, paths, limits or Limits(), progress or Silent(), share
+            self._layout, self.probe_set, models, limits or Limits(), progress or Silent(), share
         )
 
     def inspect(
@@ -209,8 +231,16 @@ class Hub:
         k: int | None = None,
         by_model: bool = False,
         rule: str = "default",
+        behaviour_only: bool = False,
+        progress: Progress | None = None,
     ) -> Hits:
         """The logits that answer a query vector; see `search`."""
+        if rule == "default" and not behaviour_only and any(c.text for c in vector.concepts):
+            from lagotto.hubsearch.label_trust import with_names
+
+            vector = replace(
+                vector, concepts=with_names(self, vector.concepts, progress or Silent())
+            )
         return find_logits(
             self.gallery(), vector, rule=checked_rule(rule), top=top, k=k, by_model=by_model
         )
@@ -223,15 +253,27 @@ class Hub:
         k: int | None = None,
         by_model: bool = False,
         rule: str = "default",
+        behaviour_only: bool = False,
+        progress: Progress | None = None,
     ) -> Hits:
         """The logits that behave most like the concept; a string is a text query.
 
         `k` is the number of probes that decide (default 50, or all of a smaller hub; a known logit
         is compared on all); `by_model` keeps the best logit of each model; `rule` is "default",
-        "paper" or "full-query". Raises UsageError for what the hub cannot answer.
+        "paper" or "full-query". With the default rule published labels that say a text's words
+        count too, as far as behaviour does not contradict them, unless `behaviour_only`. Raises
+        UsageError for what the hub cannot answer.
         """
         vector = self.query_vector(query)
-        return self.nearest(vector, top=top, k=k, by_model=by_model, rule=rule)
+        return self.nearest(
+            vector,
+            top=top,
+            k=k,
+            by_model=by_model,
+            rule=rule,
+            behaviour_only=behaviour_only,
+            progress=progress,
+        )
 
     def gallery(self) -> Gallery:
         """Everything that can be found; blocks that are out of date are rebuilt first."""
@@ -250,10 +292,15 @@ class Hub:
         return self._gallery
 
     def responses(self, model: str) -> Float32[np.ndarray, "probes logits"]:
-        """Raw logits of a model, NaN on probes that it did not see; UsageError for an unknown name.
+        """Raw logits of a model on all probes; UsageError for an unknown name.
 
-        Memory-mapped where it saw all of them.
+        Memory-mapped where it saw all of them. Elsewhere as it is searched: probes that it did not
+        see are predicted, or at the logit's mean. `answered` has what it said itself.
         """
+        return self._searched(self._of(model))
+
+    def answered(self, model: str) -> Float32[np.ndarray, "probes logits"]:
+        """Raw logits of a model, NaN on probes that it did not see; UsageError as above."""
         return self._of(model).spread()
 
     def seen_probes(self, model: str) -> Int64[np.ndarray, " seen"]:
@@ -265,6 +312,23 @@ class Hub:
         with Catalogue(self._layout.catalogue) as catalogue:
             return catalogue.logit_labels(catalogue.find(model).digest)
 
+    def labelled(self, words: Sequence[str]) -> tuple[tuple[str, int, str], ...]:
+        """(model, logit, label) of every published label that holds any of some words."""
+        with Catalogue(self._layout.catalogue) as catalogue:
+            return catalogue.labelled(words)
+
+    def digest_of(self, model: str) -> str:
+        """The checksum of a model's raw responses; UsageError for an unknown name."""
+        with Catalogue(self._layout.catalogue) as catalogue:
+            return catalogue.find(model).responses_sha256
+
+    @cached_property
+    def label_trust(self) -> "LabelTrust":
+        """How far the published labels are believed."""
+        from lagotto.hubsearch.label_trust import LabelTrust
+
+        return LabelTrust(self)
+
     def descriptor(self, model: str, logit: int) -> Float32[np.ndarray, " probes"]:
         """One logit's responses, standardised over the probes, as it is searched.
 
@@ -273,14 +337,36 @@ class Hub:
         """
         responses = self._of(model)
         check_logit(model, logit, responses.values.shape[1])
-        completion = read_completion(self._layout, self.probe_digest)
-        answers = self._completed(completion, responses)
-        probes = np.arange(responses.probes)
-        raw = answers.rows(probes, np.array([logit]))
-        rows = np.arange(responses.probes) if answers is not responses else responses.seen
-        descriptor = np.zeros(responses.probes, dtype=np.float32)
-        descriptor[rows] = standardise(raw[rows]).values[:, 0]
-        return descriptor
+        return standardise(self._searched(responses)[:, logit : logit + 1]).values[:, 0]
+
+    def describe(
+        self, model: str, vocabulary: Sequence[str] | None = None, *, top: int = 5
+    ) -> "ModelDescription":
+        """Proposed names for each output of a model of the hub, by name, or outside it, by path.
+
+        Without a vocabulary from the common words that ship with the package.
+        """
+        from lagotto.hubsearch.naming import describe_model
+
+        return describe_model(self, self.responses_of(model), vocabulary, top=top)
+
+    def audit(self, model: str, labels: Sequence[str] | None = None) -> "ModelAudit":
+        """A model's published labels, or others given for it, against its behaviour."""
+        from lagotto.hubsearch.audit import audit_model
+
+        return audit_model(self, self.responses_of(model), labels)
+
+    def duplicates(self, progress: Progress | None = None) -> "Kindred":
+        """Models that are nearly the same, and models of one kind."""
+        from lagotto.hubsearch.kindred import find_kindred
+
+        return find_kindred(self, progress)
+
+    def cover(self, labels: Sequence[str], *, top: int = 10) -> "tuple[ModelCoverage, ...]":
+        """The models that cover a set of labels best, each with its output for every label."""
+        from lagotto.hubsearch.coverage import cover_labels
+
+        return cover_labels(self, labels, top=top)
 
     def status(self) -> HubStatus:
         """Models, logits, probes, failures with their reasons, disk."""
@@ -300,17 +386,36 @@ class Hub:
                 path.unlink(missing_ok=True)
             rebuild_blocks(self._layout, catalogue.models("done"), self.probe_digest)
 
-    def _logit_vector(self, query: LogitQuery) -> QueryVector:
+    def responses_of(self, model: str) -> KnownResponses:
         """Of a model in the hub by name, else of a model file, which is probed for the occasion."""
         with Catalogue(self._layout.catalogue) as catalogue:
-            outside = not catalogue.has(query.model) and Path(query.model).exists()
-            itself = None if outside else (catalogue.find(query.model).name, query.index)
-        if not outside:
-            values = self.descriptor(query.model, query.index)
-            return logit_vector(query, values, itself)
-        responses = probe_outside(Path(query.model), self.probe_set, self._layout.cache, Limits())
-        check_logit(query.model, query.index, responses.shape[1])
-        return logit_vector(query, responses[:, query.index], itself)
+            outside = not catalogue.has(model) and Path(model).exists()
+            name = None if outside else catalogue.find(model).name
+        if name is not None:
+            values = self._searched(self._of(name))
+            return KnownResponses(name, True, values, self.labels(name))
+        values = probe_outside(Path(model), self.probe_set, self._layout.cache, Limits())
+        return KnownResponses(model, False, values, (None,) * values.shape[1])
+
+    def _logit_vector(self, query: LogitQuery) -> QueryVector:
+        known = self.responses_of(query.model)
+        check_logit(query.model, query.index, known.values.shape[1])
+        itself = (known.name, query.index) if known.in_hub else None
+        return logit_vector(query, known.values[:, query.index], itself)
+
+    def _searched(self, responses: Responses) -> Float32[np.ndarray, "probes logits"]:
+        """Raw logits on all probes as they are searched: predicted, or at their mean, if unseen."""
+        if responses.is_full:
+            return responses.values
+        completion = read_completion(self._layout, self.probe_digest)
+        digest = responses.header.behaviour_digest
+        verdict = None if completion is None else completion.verdicts.get(digest)
+        if completion is not None and verdict is not None and verdict.use == "completed":
+            return completion.responses(responses)
+        every = responses.spread()
+        unseen = np.isin(np.arange(responses.probes), responses.seen, invert=True)
+        every[unseen] = responses.values.mean(axis=0)
+        return every
 
     def _of(self, model: str) -> Responses:
         with Catalogue(self._layout.catalogue) as catalogue:

@@ -95,7 +95,7 @@ class ProbeSet:
         try:
             lines = path.read_bytes().splitlines()[1:]
             probes = tuple(_probe_from_json(json.loads(line)) for line in lines)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise HubError(f"{path} is damaged: {error}; {_RESTORE}") from error
         if len(probes) != header.count or probe_set_digest(probes) != header.digest:
             raise HubError(f"{path} was altered: its probes do not give its digest; {_RESTORE}")
@@ -118,7 +118,7 @@ class ProbeSet:
         try:
             rows = [json.loads(line) for line in path.read_bytes().splitlines()]
             return [SetAside(str(row["source"]), str(row["reason"])) for row in rows]
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise HubError(f"cannot read {path}: {type(error).__name__}; {_RESTORE}") from error
 
     def verify(self) -> list[str]:
@@ -159,7 +159,7 @@ def read_header(folder: Path) -> ProbeSetHeader:
             header = json.loads(file.readline())
     except OSError as error:
         raise HubError(f"no probe set at {folder}: cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HubError(f"{path} is damaged: its header is not JSON; {_RESTORE}") from error
     match header:
         case {"format": "lagotto-probes", "version": int(version)} if version > VERSION:

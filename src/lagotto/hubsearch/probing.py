@@ -31,17 +31,25 @@ from lagotto.models.scan import scan_models
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Where and within which bounds models run; time and memory are for one model."""
+    """Where and within which bounds models run; time and memory are for one model.
+
+    `cache_bytes` is the disk that models from a remote source may take until they are probed.
+    """
 
     runner: str = "local"
     workers: int | None = None
     timeout_s: float = 600.0
     memory_bytes: int = 4 * 2**30
+    cache_bytes: int = 10 * 2**30
 
-    def start(self) -> Runner:
-        """The runner; without a number of workers, one a core that this process may use."""
+    def start(self, *writable: Path) -> Runner:
+        """The runner; without a number of workers, one a core that this process may use.
+
+        Its workers change files in the `writable` folders alone, which must be there when the first
+        task comes.
+        """
         workers = self.workers if self.workers is not None else usable_cores()
-        return load_runner(self.runner, workers, self.timeout_s, self.memory_bytes)
+        return load_runner(self.runner, workers, self.timeout_s, self.memory_bytes, writable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,8 +255,8 @@ def probe_outside(
     if len(sources) > 1:
         names = ", ".join(source.name for source in sources[:3])
         raise UsageError(f"{file} holds {len(sources)} models ({names}, ...); name one of them")
-    runner = limits.start()
     with tempfile.TemporaryDirectory(prefix="lagotto-") as temporary:
+        runner = limits.start(Path(temporary))
         try:
             inside = _inside_cache(runner, sources[0], probe_set, cache_folder)
             cache = cache_folder if inside else Path(temporary) / "cache"

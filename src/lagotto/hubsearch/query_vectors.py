@@ -37,7 +37,7 @@ def text_vector(encoder: Encoder, space: ProbeSpace, query: TextQuery) -> QueryV
     values = [query_from_embedding(each, space.probes) for each in embeddings]
     directions = embeddings - space.background_mean
     weights = text_weights(space, embeddings)
-    concepts = [Evidence(*each) for each in zip(weights, directions, strict=True)]
+    concepts = [Evidence(*each) for each in zip(weights, directions, parsed.concepts, strict=True)]
     expression = parsed.expression
     if query.pictures:
         shown, evidence = _pictures(encoder, space, query.pictures)

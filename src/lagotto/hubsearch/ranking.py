@@ -13,6 +13,7 @@ from jaxtyping import Float32, Float64, Int64
 
 from lagotto.hubsearch.blocks import Answers, Block, exact_descriptors
 from lagotto.hubsearch.kernel import error_bounds, exact_distances, rerank, scan, scan_sums
+from lagotto.hubsearch.label_names import NOBODY, Named, name_scores
 from lagotto.hubsearch.logic import Expression, join_scores
 from lagotto.hubsearch.rules import (
     CANDIDATES,
@@ -29,11 +30,14 @@ from lagotto.hubsearch.weighing import surest
 class Evidence:
     """What a concept in words or pictures says of the probes, and where it is in their space.
 
-    `weights` sum to 1 over the probes.
+    `weights` sum to 1 over the probes. `text` is the concept in words, "" if it has none; `named`
+    are the logits that are called so, where names are asked too.
     """
 
     weights: Float32[np.ndarray, " probes"]
     direction: Float32[np.ndarray, " dim"]
+    text: str = ""
+    named: Named = NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class Gallery:
         ]
         self.firsts = np.array([first for first, _ in placed], dtype=np.int64)
         self.digests = [digest for _, digest in placed]
+        self._first_of = {names[digest]: first for first, digest in placed}
         usable = np.flatnonzero(self.steps > 0)
         self.usable = len(usable)
         self.sample = sample_columns(usable)
@@ -94,10 +99,8 @@ class Gallery:
 
     def column(self, model: str, logit: int) -> int | None:
         """The column of a model's logit, by the model's name; None where it is not searched."""
-        for first, digest in zip(self.firsts.tolist(), self.digests, strict=True):
-            if self.names[digest] == model:
-                return int(first) + logit
-        return None
+        first = self._first_of.get(model)
+        return None if first is None else first + logit
 
     def distances(
         self,
@@ -176,11 +179,15 @@ def rank_by_evidence(
 ) -> Ranked:
     """The best logits by the default rule; with `by_model`, of each model's best some at least.
 
-    Every logit is scored by the weighted sum of its descriptor over each concept's k surest probes,
-    and the CANDIDATES best (4 x `top` if that is more) by their directions too.
+    Every logit is scored by the weighted sum of its descriptor over each concept's k surest probes
+    and by its name, and the CANDIDATES best (4 x `top` if that is more) by their directions too.
     """
     threshold = noise_threshold(gallery.usable)
-    first = np.stack([_weighted_sums(gallery, concept, k) for concept in concepts])
+    first = np.stack([_weighted_sums(gallery, concept, k) for concept in concepts]).astype(float)
+    for sums, concept in zip(first, concepts, strict=True):
+        if len(concept.named.columns):
+            told = name_scores(concept.named, sums, gallery.firsts, threshold)
+            sums[concept.named.columns] += told
     joined = join_scores(expression, first, threshold)
     joined[gallery.steps == 0] = -np.inf
     if left_out is not None:

@@ -13,6 +13,7 @@ from lagotto.hubsearch.manifest import VERSION, Manifest
 from lagotto.hubsearch.records import ModelRecord
 from lagotto.hubsearch.responses import read_responses
 from lagotto.hubsearch.settled import decisions_from_json
+from lagotto.jobs.guards import Guard, find_guards
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class HubStatus:
 
     `completion_skill` is the share of held-back answers that partly probed models predict of each
     other; None where every model saw every probe.
+    `isolation` is what the workers of this machine are cut off from, now.
     """
 
     hub: str
@@ -70,6 +72,7 @@ class HubStatus:
     models: tuple[ModelStatus, ...]
     failures: tuple[FailedModel, ...]
     copies: tuple[tuple[str, str], ...]
+    isolation: tuple[Guard, ...]
 
     def as_json(self) -> JsonObject:
         """The fields by name, tuples as lists."""
@@ -108,6 +111,7 @@ def read_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
         models=models,
         failures=failures,
         copies=copies,
+        isolation=find_guards(),
     )
 
 

@@ -86,7 +86,7 @@ def open_tensors(path: Path, kind: str, version: int) -> TensorFile:
             metadata = file.metadata() or {}
         entries, start = _read_prefix(path)
         header = json.loads(metadata.get(METADATA_KEY, "null"))
-    except (SafetensorError, ValueError, KeyError, OSError) as error:
+    except (SafetensorError, ValueError, KeyError, OSError, RecursionError) as error:
         raise _damaged(path, str(error)) from error
     if not isinstance(header, dict) or header.get("format") != kind:
         raise HubError(f"{path} is not a {kind} file; remove it and run lagotto hub add again")

@@ -6,8 +6,9 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import TracebackType
 
 from lagotto.core.errors import LagottoError, UsageError
@@ -29,9 +30,16 @@ class LocalRunner:
     however it ends. One `run` at a time, from any thread.
     """
 
-    def __init__(self, workers: int, timeout_s: float, memory_bytes: int | None) -> None:
+    def __init__(
+        self,
+        workers: int,
+        timeout_s: float,
+        memory_bytes: int | None,
+        writable: Sequence[Path] | None = None,
+    ) -> None:
         """`timeout_s` and `memory_bytes` are for one task on one worker; None: no memory limit.
 
+        Workers change files in `writable` folders alone (None: everywhere), see docs/security.md.
         Raises UsageError for a limit or a number of workers that is not positive.
         """
         if os.name != "posix":
@@ -45,6 +53,7 @@ class LocalRunner:
         self._workers = workers
         self._timeout_s = timeout_s
         self._memory_bytes = memory_bytes
+        self._writable = writable
         self._pool: list[WorkerProcess] = []
         self._turn = threading.Lock()
         # The kernel ends a worker with the *thread* that started it: that must be a lasting one.
@@ -107,7 +116,7 @@ class LocalRunner:
             if task is None:
                 return
             worker = self._free_worker()
-            worker.send(task)
+            worker.send(task, self._timeout_s)
             worker.deadline = time.monotonic() + (self._timeout_s if worker.ready else _START_S)
 
     def _free_worker(self) -> WorkerProcess:
@@ -116,7 +125,8 @@ class LocalRunner:
                 return worker
             self._dismiss(worker)
         try:
-            return self._starter.submit(_start, self._pool, self._memory_bytes).result()
+            start = self._starter.submit(_start, self._pool, self._memory_bytes, self._writable)
+            return start.result()
         except OSError as error:
             raise LagottoError(
                 f"the system refused to start a worker process ({error}); use fewer workers"
@@ -226,8 +236,10 @@ class _Shift:
             )
 
 
-def _start(pool: list[WorkerProcess], memory_bytes: int | None) -> WorkerProcess:
-    worker = WorkerProcess(memory_bytes)
+def _start(
+    pool: list[WorkerProcess], memory_bytes: int | None, writable: Sequence[Path] | None
+) -> WorkerProcess:
+    worker = WorkerProcess(memory_bytes, writable)
     pool.append(worker)
     return worker
 

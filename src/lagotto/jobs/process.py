@@ -3,17 +3,20 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import TypeAlias
 
-import lagotto.jobs
 from lagotto.core.types import JsonObject
 from lagotto.jobs.base import Failure, Task
-from lagotto.jobs.limits import private_bytes
+from lagotto.jobs.environment import worker_environment
+from lagotto.jobs.limits import cpu_ceiling, private_bytes
 from lagotto.jobs.worker import MAX_MESSAGE_BYTES
 
 Message: TypeAlias = int | JsonObject | Failure | None
@@ -24,17 +27,6 @@ _CHUNKS_A_READ = 16  # so that one talkative worker does not keep the others wai
 _TAIL_BYTES = 4096
 _TAIL_SHOWN = 200
 _END_S = 5.0
-_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-
-
-def worker_environment() -> dict[str, str]:
-    """The environment of a worker: the caller's, one thread a library, this lagotto importable."""
-    environment = dict(os.environ) | dict.fromkeys(_ONE_THREAD, "1")
-    root = Path(lagotto.jobs.__file__).parents[2]
-    if root.name not in ("site-packages", "dist-packages"):
-        paths = [environment.get("PYTHONPATH", ""), str(root)]
-        environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-    return environment
 
 
 def parse_message(line: bytes) -> Message:
@@ -69,8 +61,12 @@ class WorkerProcess:
     `ready` whether it has started up, `ended` whether nothing more will come from it.
     """
 
-    def __init__(self, memory_bytes: int | None) -> None:
-        """Starts the process; raises OSError where the system refuses."""
+    def __init__(self, memory_bytes: int | None, writable: Sequence[Path] | None = None) -> None:
+        """Starts the process; raises OSError where the system refuses.
+
+        It has a folder of its own for temporary files, and may change files there and in `writable`
+        alone (None: everywhere), where the system can see to that.
+        """
         self.task: Task | None = None
         self.deadline = float("inf")
         self.ready = False
@@ -80,21 +76,24 @@ class WorkerProcess:
         self._incoming = bytearray()
         self._outgoing = bytearray()
         self._tail = bytearray()
+        self._folder = Path(tempfile.mkdtemp(prefix="lagotto-worker-"))
         reader, writer = os.pipe()
         self._answers = open(reader, "rb", buffering=0)  # noqa: SIM115 - closed by end()
         numbers = [str(os.getpid()), str(writer), str(memory_bytes or 0)]
+        folders = [] if writable is None else [str(self._folder), *map(str, writable)]
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "lagotto.jobs.worker", *numbers],
+                [sys.executable, "-P", "-m", "lagotto.jobs.worker", *numbers, *folders],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 pass_fds=(writer,),
-                env=worker_environment(),
+                env=worker_environment(self._folder),
                 bufsize=0,
             )
         except OSError:
             self._answers.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
             raise
         finally:
             os.close(writer)
@@ -114,13 +113,15 @@ class WorkerProcess:
         """Its process id."""
         return self._process.pid
 
-    def send(self, task: Task) -> None:
+    def send(self, task: Task, timeout_s: float) -> None:
         """Gives the process its next task, also one that is still starting up.
 
-        What the pipe does not take at once, `pump` sends.
+        What the pipe does not take at once, `pump` sends. The clock is the caller's to watch; the
+        kernel ends the process if it uses far more processor time than `timeout_s`.
         """
         self.task = task
-        body = {"entry": task.entry, "payload": task.payload}
+        ceiling = cpu_ceiling(timeout_s)
+        body = {"entry": task.entry, "payload": task.payload, "cpu_s": ceiling}
         self._outgoing += json.dumps(body).encode() + b"\n"
         self._write_tasks()
 
@@ -162,6 +163,7 @@ class WorkerProcess:
             self._process.wait(_END_S)
         for stream in (self._answers, self._tasks, self._errors):
             stream.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def post_mortem(self, memory_bytes: int | None) -> Failure:
         """Why the process ended by itself, from its exit status and last words; ends it."""
@@ -175,6 +177,8 @@ class WorkerProcess:
         reason = f"{self._fault or exit_reason(code)}: {words}".removesuffix(": ")
         if any(sign in words for sign in ("bad_alloc", "MemoryError")):
             return Failure("memory", reason)
+        if code == -signal.SIGXCPU:
+            return Failure("timeout", f"{reason}: its processor time was used up; raise --timeout")
         if code == -signal.SIGKILL:
             if memory_bytes is not None and self.memory_seen >= 0.8 * memory_bytes:
                 return Failure("memory", f"{reason}, close to its memory limit")

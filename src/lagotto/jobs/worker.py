@@ -1,7 +1,8 @@
 """The process that runs tasks, one at a time: JSON lines in on stdin, JSON lines out on a pipe.
 
-Started by `process.py` as `python -m lagotto.jobs.worker PARENT CHANNEL MEMORY`: the id of the
-parent process, the descriptor for answers, the memory limit in bytes (0: none). It imports the
+Started by `process.py` as `python -m lagotto.jobs.worker PARENT CHANNEL MEMORY [FOLDER...]`: the
+id of the parent process, the descriptor for answers, the memory limit in bytes (0: none), the
+folders in which it may change files (none: all). It cuts itself off (isolation.py), imports the
 standard library alone, then whatever the entries of its tasks name. What it sends:
 
     {"ready": true}                                once, when it can take a task
@@ -20,11 +21,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from lagotto.core.errors import LagottoError
-from lagotto.jobs.limits import die_with_parent, restrict_self
+from lagotto.jobs.isolation import isolate_self
+from lagotto.jobs.limits import allow_cpu, die_with_parent, restrict_self
 
 MAX_MESSAGE_BYTES = 4 << 20
 _MAX_REASON = 500
@@ -97,6 +100,8 @@ def answer(line: bytes, progress: Callable[[int], None]) -> str:
     """Runs the task in a line and returns the message that ends it, whatever it raises."""
     try:
         task: dict[str, Any] = json.loads(line)
+        if "cpu_s" in task:
+            allow_cpu(task["cpu_s"])
         module, _, name = task["entry"].partition(":")
         function = getattr(importlib.import_module(module), name)
         value = function(task["payload"], progress)
@@ -121,10 +126,11 @@ def _read_tasks(descriptor: int, lines: SimpleQueue[bytes]) -> None:
 
 def main() -> None:
     """Serves tasks until the parent closes stdin or dies."""
-    parent, descriptor, memory_bytes = (int(argument) for argument in sys.argv[1:])
+    parent, descriptor, memory_bytes = (int(argument) for argument in sys.argv[1:4])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to act on
     die_with_parent(parent)
     restrict_self(memory_bytes or None)
+    isolate_self([Path(folder) for folder in sys.argv[4:]])  # before any thread starts
     os.set_inheritable(descriptor, False)
     tasks = os.dup(0)
     with open(os.devnull, "rb") as nothing:

@@ -1,7 +1,6 @@
 """model.json: what is said about a model beside its weights, checked value by value."""
 
 import json
-import math
 import unicodedata
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -15,6 +14,7 @@ from lagotto.core.types import (
     JsonValue,
     Layout,
     OutputKind,
+    Resample,
     Resize,
     Scale,
 )
@@ -44,6 +44,7 @@ class InputDescription:
     resize: Resize | None = None
     crop_fraction: float | None = None
     dtype: InputDtype | None = None
+    resample: Resample | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,14 @@ class Description:
 
     @property
     def behaviour(self) -> JsonObject:
-        """The parts that change a model's responses, in one canonical form."""
-        return cast(JsonObject, {"input": asdict(self.input), "output": self.output})
+        """The parts that change a model's responses, in one canonical form.
+
+        A key that came after the first version enters where it is said: digests stay as they were.
+        """
+        said = asdict(self.input)
+        if said["resample"] is None:
+            del said["resample"]
+        return cast(JsonObject, {"input": said, "output": self.output})
 
 
 def read_model_json(file: Path) -> JsonObject:
@@ -154,6 +161,7 @@ def _input(raw: JsonObject) -> InputDescription:
         ),
         crop_fraction=_fraction(raw.get("crop_fraction")),
         dtype=cast(InputDtype | None, _choice(raw, "dtype", get_args(InputDtype), "input.")),
+        resample=cast(Resample | None, _choice(raw, "resample", get_args(Resample), "input.")),
     )
 
 
@@ -203,7 +211,7 @@ def _read_labels(file: Path) -> tuple[str, ...]:
 def _is_number(value: JsonValue) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return math.isfinite(value) and abs(value) < 1e9
+    return abs(value) < 1e9  # also false for NaN; a whole number may be too long for a float
 
 
 def _size(value: JsonValue) -> tuple[int, int] | None:

@@ -5,12 +5,27 @@ and not a crash in native code.
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lagotto.core.errors import ModelError
 
 MAX_ELEMENTS = 1_000_000
+"""Of one list; and MAX_READ of all that are read, however many tables share their bytes."""
+MAX_READ = 5_000_000
 _SIZES = {"b": 1, "B": 1, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8, "Q": 8}
+
+
+@dataclass(slots=True)
+class Budget:
+    """How many elements of lists may still be read from a file."""
+
+    left: int = MAX_READ
+
+    def take(self, count: int) -> None:
+        """Notes that `count` are read; raises ModelError once that is too many."""
+        self.left -= count
+        if self.left < 0:
+            raise ModelError(f"the TFLite file has lists of over {MAX_READ:,} in all; no model has")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +34,7 @@ class FlatTable:
 
     data: bytes
     position: int
+    budget: Budget = field(default_factory=Budget, compare=False)
 
     def integer(self, slot: int, form: str) -> int:
         """A scalar field, `form` as in the struct module; 0 if absent."""
@@ -28,7 +44,7 @@ class FlatTable:
     def table(self, slot: int) -> "FlatTable | None":
         """A field that is a table, None if absent."""
         at = self._field(slot)
-        return FlatTable(self.data, self._jump(at)) if at else None
+        return FlatTable(self.data, self._jump(at), self.budget) if at else None
 
     def vector(self, slot: int, form: str) -> tuple[int, int]:
         """(position of the first element, length) of a vector field; (0, 0) if absent."""
@@ -46,17 +62,20 @@ class FlatTable:
     def integers(self, slot: int, form: str) -> tuple[int, ...]:
         """The elements of a vector of whole numbers."""
         start, length = self.vector(slot, form)
+        self.budget.take(length)
         return struct.unpack_from(f"<{length}{form}", self.data, start)
 
     def tables(self, slot: int) -> list["FlatTable"]:
         """The elements of a vector of tables."""
         start, length = self.vector(slot, "I")
+        self.budget.take(length)
         places = range(start, start + 4 * length, 4)
-        return [FlatTable(self.data, self._jump(place)) for place in places]
+        return [FlatTable(self.data, self._jump(place), self.budget) for place in places]
 
     def text(self, slot: int) -> str:
         """A string field, "" if absent."""
         start, length = self.vector(slot, "B")
+        self.budget.take(length)
         return self.data[start : start + length].decode("utf-8", errors="replace")
 
     def _jump(self, at: int) -> int:

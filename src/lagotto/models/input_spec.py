@@ -59,6 +59,7 @@ def resolve_input(
             grey=channels == "L",
             resize=said.resize or "crop",
             crop_fraction=said.crop_fraction or 1.0,
+            resample=said.resample or "bilinear",
         ),
         layout=layout,
         channels=channels,

@@ -9,6 +9,7 @@ from jaxtyping import Float32, Num, Shaped
 from onnxruntime.capi import onnxruntime_pybind11_state
 
 from lagotto.core.errors import ModelError
+from lagotto.core.onnx_survey import check_operators, survey_onnx
 from lagotto.core.types import InputDtype, ModelSource
 from lagotto.models.activation import Activation, find_activation
 from lagotto.models.classifier import Classifier, load_classifier
@@ -17,7 +18,7 @@ from lagotto.models.onnx_graph import OnnxGraph, external_files, read_onnx_graph
 from lagotto.models.onnx_metadata import read_onnx_metadata
 from lagotto.models.outputs import pick_output
 from lagotto.models.tensors import InputTensor, OutputTensor, Quantisation
-from lagotto.models.weights import read_weights, reason
+from lagotto.models.weights import check_size, read_weights, reason
 
 _DTYPES: dict[str, InputDtype] = {
     "tensor(float)": "float32",
@@ -44,8 +45,10 @@ _REFUSALS: tuple[type[Exception], ...] = (
 def load_onnx(source: ModelSource, threads: int = 1) -> Classifier:
     """The model of an .onnx file; raises ModelError with the reason in one line."""
     data = read_weights(source.file)
+    survey = survey_onnx(data, ModelError)
+    check_operators(survey, ModelError)
+    check_size(source.file, external_files(survey, source.file.parent))
     graph = read_onnx_graph(data)
-    external_files(data, source.file.parent)
     engine = partial(OnnxEngine, data, graph, source.file.parent, threads)
     insides = partial(OnnxInsides, data, graph, source.file.parent, threads)
     return load_classifier(source, "onnx", "NCHW", engine, read_onnx_metadata(data), insides)

@@ -2,9 +2,11 @@
 
 import struct
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from lagotto.core.errors import ModelError
+from lagotto.core.onnx_survey import MEMORY_MARK, OnnxSurvey
 from lagotto.core.wire import LENGTH, VARINT, Buffer, Span, WireReader, field_bytes
 from lagotto.models.activation import Node
 from lagotto.models.tensors import Quantisation
@@ -16,16 +18,7 @@ _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_OUTPUT = 1, 5, 12
 _NODE_INPUT, _NODE_OUTPUT, _NODE_OP, _NODE_ATTRIBUTE = 1, 2, 4, 5
 _ATTRIBUTE_TENSOR = 5
 _TENSOR_TYPE, _TENSOR_FLOATS, _TENSOR_INTEGERS = 2, 4, 5
-_TENSOR_NAME, _TENSOR_RAW, _TENSOR_EXTERNAL = 8, 9, 13
-# Which fields lead, from message to message, to a tensor that may lie in another file.
-_TO_TENSORS: dict[str, dict[int, str]] = {
-    "model": {7: "graph", 25: "function"},
-    "graph": {1: "node", 5: "tensor", 15: "sparse"},
-    "function": {7: "node", 11: "attribute"},
-    "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
-    "sparse": {1: "tensor", 2: "tensor"},
-}
+_TENSOR_NAME, _TENSOR_RAW = 8, 9
 _SCALAR_FORMATS = {1: "<f", 2: "<B", 3: "<b", 4: "<H", 5: "<h", 6: "<i"}
 
 
@@ -59,7 +52,8 @@ class OnnxGraph:
             elif number in (_TENSOR_RAW, _TENSOR_FLOATS) and wire != VARINT:
                 packed = bytes(self.reader.data[start:end])
             elif number == _TENSOR_INTEGERS:
-                values = [start] if wire == VARINT else list(self.reader.varints((start, end)))
+                several = self.reader.varints((start, end)) if wire == LENGTH else iter([start])
+                values = list(islice(several, 2))
                 if len(values) == 1:
                     signed = values[0] - (1 << 64) if values[0] >> 63 else values[0]
                     return float(signed)
@@ -96,26 +90,16 @@ def with_output(data: bytes, *tensors: str) -> bytes:
     return data + field_bytes(_MODEL_GRAPH, b"".join(outputs))
 
 
-def external_files(data: Buffer, folder: Path) -> tuple[Path, ...]:
+def external_files(survey: OnnxSurvey, folder: Path) -> tuple[Path, ...]:
     """The files beside the model that hold its external data, sorted.
 
-    Raises ModelError for one that is missing or lies outside `folder`.
+    Raises ModelError for one that is missing or lies outside `folder`, and for a name that
+    onnxruntime takes for an address in its own memory.
     """
-    reader = WireReader(data, ModelError)
-    pending: list[tuple[str, Span]] = [("model", (0, len(data)))]
-    names: set[str] = set()
-    while pending:
-        message, span = pending.pop()
-        for number, wire, start, end in reader.fields(span):
-            if wire != LENGTH:
-                continue
-            if message == "tensor":
-                if number == _TENSOR_EXTERNAL:
-                    key, value = _entry(reader, (start, end))
-                    names |= {value} if key == "location" else set()
-            elif (child := _TO_TENSORS[message].get(number)) is not None:
-                pending.append((child, (start, end)))
-    return tuple(sorted(inside(folder, name, "external data file") for name in names))
+    for name in survey.external:
+        if MEMORY_MARK in name:
+            raise ModelError(f"external data file is {name!r}, which stands for memory, not a file")
+    return tuple(sorted(inside(folder, name, "external data file") for name in survey.external))
 
 
 def _read_graph(graph: OnnxGraph, span: Span) -> list[str]:
@@ -165,7 +149,3 @@ def _text_field(reader: WireReader, span: Span, wanted: int) -> str:
         if number == wanted and wire == LENGTH:
             return reader.text((start, end))
     return ""
-
-
-def _entry(reader: WireReader, span: Span) -> tuple[str, str]:
-    return _text_field(reader, span, 1), _text_field(reader, span, 2)

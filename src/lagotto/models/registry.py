@@ -7,18 +7,33 @@ from pathlib import Path
 from typing import cast
 
 from lagotto.core.errors import ModelError
+from lagotto.core.onnx_survey import survey_onnx
 from lagotto.core.registry import Adapter, load_adapter
 from lagotto.core.types import JsonObject, ModelSource
 from lagotto.models.base import Model
 from lagotto.models.description import parse_description
 from lagotto.models.onnx_graph import external_files
-from lagotto.models.weights import add_file
+from lagotto.models.saved import behaviour_of, library_of, read_settings
+from lagotto.models.weights import MAX_WEIGHTS_BYTES, add_file, check_size
 
 ADAPTERS = {
     ".onnx": Adapter("lagotto.models.onnx", "load_onnx"),
     ".tflite": Adapter("lagotto.models.tflite", "load_tflite", "ai_edge_litert", "tflite"),
+    ".safetensors": Adapter(
+        "lagotto.models.transformers",
+        "load_transformers",
+        "transformers",
+        "transformers",
+        ("torch",),
+    ),
 }
 """By file ending, in lower case; `lagotto.models.scan` looks for the same."""
+
+SAVED_BY = {
+    "transformers": ADAPTERS[".safetensors"],
+    "timm": Adapter("lagotto.models.timm", "load_timm", "timm", "timm", ("torch", "torchvision")),
+}
+"""Safetensors hold numbers only: which library builds the network is said in config.json."""
 
 
 def load_model(source: ModelSource, threads: int = 1) -> Model:
@@ -28,7 +43,12 @@ def load_model(source: ModelSource, threads: int = 1) -> Model:
     MissingExtraError where its framework is not installed.
     """
     parse_description(source.description)  # its reason comes before any about the file
-    load = load_adapter(ADAPTERS, source.file.suffix.lower(), "model ending")
+    ending = source.file.suffix.lower()
+    if ending == ".safetensors":
+        library = library_of(read_settings(source.file.parent)[0])
+        load = load_adapter(SAVED_BY, library, "library")
+    else:
+        load = load_adapter(ADAPTERS, ending, "model ending")
     return cast(Model, load(source, threads))
 
 
@@ -40,8 +60,10 @@ def behaviour_digest(source: ModelSource) -> str:
     ModelError).
     """
     digest = sha256(b"lagotto model 1\n")
-    add_file(digest, source.file)
-    for file in _external_files(source.file):
+    check_size(source.file)
+    external = _external_files(source.file)
+    check_size(source.file, external)
+    for file in (source.file, *external):
         add_file(digest, file)
     digest.update(json.dumps(_behaviour(source), sort_keys=True).encode())
     return digest.hexdigest()
@@ -49,18 +71,21 @@ def behaviour_digest(source: ModelSource) -> str:
 
 def _behaviour(source: ModelSource) -> JsonObject:
     try:
-        return parse_description(source.description).behaviour
+        behaviour = parse_description(source.description).behaviour
+        if source.file.suffix.lower() == ".safetensors":
+            behaviour["saved"] = behaviour_of(source.file.parent)
     except ModelError:
         return source.description
+    return behaviour
 
 
 def _external_files(file: Path) -> tuple[Path, ...]:
-    if file.suffix.lower() != ".onnx" or not file.stat().st_size:
+    if file.suffix.lower() != ".onnx" or not 0 < file.stat().st_size <= MAX_WEIGHTS_BYTES:
         return ()
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         view = memoryview(data)
         try:
-            return external_files(view, file.parent)
+            return external_files(survey_onnx(view, ModelError), file.parent)
         except ModelError:
             return ()
         finally:

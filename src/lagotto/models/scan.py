@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lagotto.core.errors import ModelError, UsageError
+from lagotto.core.remote_spec import is_remote
 from lagotto.core.types import ModelSource
 from lagotto.models.description import (
     FILE_NAME,
@@ -15,10 +16,10 @@ from lagotto.models.description import (
     read_model_json,
 )
 from lagotto.models.registry import ADAPTERS
+from lagotto.models.saved import is_saved_model
 from lagotto.models.weights import inside
 
 ENDINGS = tuple(sorted(ADAPTERS))
-_REMOTE = ("hf:", "timm:")
 
 
 def scan_models(paths: Sequence[Path]) -> list[ModelSource]:
@@ -42,10 +43,10 @@ def scan_models(paths: Sequence[Path]) -> list[ModelSource]:
 def _models_at(given: Path) -> list[ModelSource]:
     path = Path(os.path.abspath(given))
     if not path.exists():
-        if str(given).startswith(_REMOTE):
+        if is_remote(str(given)):
             raise UsageError(
-                f"{str(given)!r} names a model on a hub; this version reads local files: "
-                "download it and give its folder"
+                f"{str(given)!r} names a model on a hub; add it to one of yours first: "
+                f"lagotto hub add HUB {given}"
             )
         raise UsageError(f"no such model file or folder: {str(given)!r}; check the path")
     if path.name == FILE_NAME:
@@ -104,6 +105,7 @@ def _model_files(folder: Path, root: Path | None = None) -> list[Path]:
         for entry in _entries(folder)
         if entry.suffix.lower() in ENDINGS
         and entry.is_file()
+        and (entry.suffix.lower() != ".safetensors" or is_saved_model(entry))
         and entry.resolve().is_relative_to(inner)
     )
 

@@ -1,5 +1,6 @@
 """The graph of a TFLite file: its tensors, its operators, and where its outputs are written."""
 
+import math
 import struct
 from dataclasses import dataclass
 
@@ -17,6 +18,9 @@ _TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_QUANTISATION, _TENSOR_SIGNATU
 _QUANTISATION_SCALE, _QUANTISATION_ZERO = 2, 3
 _BUFFER_DATA, _BUFFER_OFFSET, _BUFFER_SIZE = 0, 1, 2
 _CUSTOM = 32
+_MAX_RANK = 64
+MAX_ELEMENTS = 2**31
+"""Of one tensor, as declared; larger ones do not fit the memory of a worker anyway."""
 
 # The operators that may stand at the end of a classifier, and those that make up its layers, by
 # their names in ONNX.
@@ -72,7 +76,8 @@ class TfliteGraph:
 def read_tflite_graph(data: bytes) -> TfliteGraph:
     """The graph of a TFLite file's bytes.
 
-    Raises ModelError if they are not one, or if it uses an operator that is not built in.
+    Raises ModelError if they are not one, or if one of its graphs uses an operator that is not
+    built in or declares a tensor of more than MAX_ELEMENTS.
     """
     if data[4:8] != b"TFL3":
         raise ModelError("not a TFLite file (no TFL3 mark); download or export the model again")
@@ -86,6 +91,8 @@ def read_tflite_graph(data: bytes) -> TfliteGraph:
         if end > len(data):
             raise damaged(end)
     codes = [_operator_name(code) for code in model.tables(_MODEL_CODES)]
+    for inner in graphs:
+        _check_graph(inner, codes)
     graph = graphs[0]
     tensors = tuple(_tensor(tensor) for tensor in graph.tables(_GRAPH_TENSORS))
     inputs = graph.integers(_GRAPH_INPUTS, "i")
@@ -119,22 +126,36 @@ def with_output(data: bytes, graph: TfliteGraph, place: int, tensor: int) -> byt
     return bytes(changed)
 
 
-def _producers(graph: FlatTable, codes: list[str]) -> dict[str, Node]:
-    producers: dict[str, Node] = {}
+def _check_graph(graph: FlatTable, codes: list[str]) -> None:
+    """Raises ModelError for what is not loaded: also a graph that only a loop or a branch runs."""
     for operator in graph.tables(_GRAPH_OPERATORS):
         code = operator.integer(_OPERATOR_CODE, "I")
         if code >= len(codes):
             raise damaged(operator.position)
+        if codes[code].startswith("custom "):
+            raise ModelError(
+                f"the TFLite model needs the {codes[code]}, which is not built in; "
+                "export it with built-in operators only (no Flex, Edge TPU or custom ones)"
+            )
+    for tensor in graph.tables(_GRAPH_TENSORS):
+        sizes = [size for size in tensor.integers(_TENSOR_SHAPE, "i") if size > 0]
+        if len(sizes) > _MAX_RANK:
+            raise ModelError(f"it declares a tensor of over {_MAX_RANK} axes; it is not a model")
+        if math.prod(sizes) > MAX_ELEMENTS:
+            shown = ", ".join(map(str, sizes[:8])) + (", ..." if len(sizes) > 8 else "")
+            raise ModelError(
+                f"it declares a tensor of [{shown}]; at most {MAX_ELEMENTS:,} elements are loaded"
+            )
+
+
+def _producers(graph: FlatTable, codes: list[str]) -> dict[str, Node]:
+    producers: dict[str, Node] = {}
+    for operator in graph.tables(_GRAPH_OPERATORS):
         node = Node(
-            codes[code],
+            codes[operator.integer(_OPERATOR_CODE, "I")],
             tuple(str(index) for index in operator.integers(_OPERATOR_INPUTS, "i")),
             tuple(str(index) for index in operator.integers(_OPERATOR_OUTPUTS, "i")),
         )
-        if node.op.startswith("custom "):
-            raise ModelError(
-                f"the TFLite model needs the {node.op}, which is not built in; "
-                "export it with built-in operators only (no Flex, Edge TPU or custom ones)"
-            )
         producers.update(dict.fromkeys(node.outputs, node))
     return producers
 

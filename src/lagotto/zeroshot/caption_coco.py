@@ -33,8 +33,9 @@ def coco_source(path: Path, images: Path | None) -> PairSource:
     content = read_json(path, "caption file", CaptionError)
     pictures, annotations = content.get("images"), content.get("annotations")
     if not isinstance(pictures, list) or not isinstance(annotations, list):
+        found = ", ".join(ascii(key)[1:-1] for key in sorted(content))[:200] or "nothing"
         raise CaptionError(
-            f"{path} is no COCO captions file: it holds {', '.join(sorted(content)) or 'nothing'} "
+            f"{path} is no COCO captions file: it holds {found} "
             "and needs the lists images and annotations; give .jsonl for other forms"
         )
     named, bad = _names(path, pictures)

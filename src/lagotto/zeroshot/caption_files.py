@@ -89,7 +89,7 @@ def _parsed(line: bytes, before: Committed) -> Committed | None:
     """The state after a line of the log; None unless it is whole and follows on `before`."""
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     match row:
         case {"lengths": dict(lengths), "sha256": str(digest), "chain": str(chain)}:
@@ -101,7 +101,7 @@ def _parsed(line: bytes, before: Committed) -> Committed | None:
         line.endswith(b"\n")
         and chain == _chain(before.chain, rest)
         and set(lengths) == set(DATA_NAMES)
-        and all(isinstance(number, int) for number in [*counts, *lengths.values()])
+        and all(isinstance(n, int) and n >= 0 for n in [*counts, *lengths.values()])
     )
     if not whole:
         return None

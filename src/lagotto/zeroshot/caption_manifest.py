@@ -6,6 +6,7 @@ from pathlib import Path
 from lagotto.core.errors import CaptionError, MismatchError
 from lagotto.core.manifest import ManifestForm
 from lagotto.core.types import EncoderInfo, JsonObject
+from lagotto.encoders.canary import canary_from_json
 
 VERSION = 1
 DTYPE = "float16"
@@ -23,12 +24,16 @@ _FORM = ManifestForm(
 
 @dataclass(frozen=True, slots=True)
 class CaptionManifest:
-    """What made a store; `encoder_spec` is where its encoder was when it was made."""
+    """What made a store; `encoder_spec` is where its encoder was when it was made.
+
+    `canary` is what the encoder gave for a fixed picture and texts (encoders/canary.py).
+    """
 
     encoder_spec: str
     encoder_name: str
     encoder_fingerprint: str
     dim: int
+    canary: JsonObject | None = None
 
     def check_encoder(self, folder: Path, encoder: EncoderInfo) -> None:
         """Raises MismatchError, naming both, unless `encoder` is the one that made the store."""
@@ -51,6 +56,8 @@ def write_manifest(folder: Path, manifest: CaptionManifest) -> None:
         "dim": manifest.dim,
         "dtype": DTYPE,
     }
+    if manifest.canary is not None:
+        content["canary"] = manifest.canary
     _FORM.write(folder, content)
 
 
@@ -67,5 +74,13 @@ def read_manifest(folder: Path) -> CaptionManifest:
             "dim": int(dim),
             "dtype": "float16",
         }:
-            return CaptionManifest(spec, name, fingerprint, dim)
+            canary = content.get("canary")
+            try:
+                canary_from_json(canary)
+            except ValueError as error:
+                raise CaptionError(
+                    f"{folder / MANIFEST_NAME} holds no valid canary; {RESTORE}"
+                ) from error
+            kept = canary if isinstance(canary, dict) else None
+            return CaptionManifest(spec, name, fingerprint, dim, kept)
     raise CaptionError(f"{folder / MANIFEST_NAME} lacks a key that it should have; {RESTORE}")

@@ -6,7 +6,6 @@ STORE/*.f16 *.i64 *.utf8   rows in the order of their coming; see docs/captions.
 """
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +20,8 @@ from lagotto.core.lock import LOCK_NAME, folder_lock
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import EncoderInfo, SetAside
 from lagotto.encoders.base import Encoder
-from lagotto.encoders.registry import load_encoder
+from lagotto.encoders.canary import measure_canary, watched
+from lagotto.encoders.registry import lasting_spec, load_encoder
 from lagotto.zeroshot import caption_files as files
 from lagotto.zeroshot.caption_intake import IntakeReport, ShardLimits, take_in
 from lagotto.zeroshot.caption_manifest import (
@@ -86,14 +86,13 @@ class CaptionStore:
             )
         if folder.is_symlink() or (folder.exists() and not _is_empty(folder)):
             raise UsageError(f"{folder} exists already; choose another name, or delete it first")
-        loaded = load_encoder(encoder) if isinstance(encoder, str) else encoder
-        spec = encoder if isinstance(encoder, str) else loaded.info.name
-        if isinstance(encoder, str) and Path(encoder).exists():
-            spec = os.path.abspath(encoder)
+        spec = lasting_spec(encoder) if isinstance(encoder, str) else encoder.info.name
+        loaded = load_encoder(spec) if isinstance(encoder, str) else encoder
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         info = loaded.info
-        manifest = CaptionManifest(spec, info.name, info.fingerprint, info.dim)
+        canary = measure_canary(loaded).as_json()
+        manifest = CaptionManifest(spec, info.name, info.fingerprint, info.dim, canary)
         write_manifest(folder, manifest)
         return cls(folder, manifest, files.Committed(), loaded)
 
@@ -159,15 +158,19 @@ class CaptionStore:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The store's encoder, checked against its fingerprint."""
+        """The store's encoder, checked against its fingerprint, and when used its canary."""
         given = self._encoder_given or self.manifest.encoder_spec
         loaded = load_encoder(given) if isinstance(given, str) else given
         self.check_encoder(loaded.info)
-        return loaded
+        return self.watch(loaded)
 
     def check_encoder(self, info: EncoderInfo) -> None:
         """Raises MismatchError, naming both, unless this encoder made the store."""
         self.manifest.check_encoder(self.folder, info)
+
+    def watch(self, encoder: Encoder) -> Encoder:
+        """The encoder held to the store's canary: MismatchError if it does otherwise now."""
+        return watched(encoder, self.manifest.canary, f"caption store {self.folder}")
 
     @property
     def pictures(self) -> int:
@@ -240,7 +243,7 @@ class CaptionStore:
                 lines = file.read(self.committed.lengths[files.SET_ASIDE]).splitlines()
             rows = [json.loads(line) for line in lines]
             return [SetAside(str(row["source"]), str(row["reason"])) for row in rows]
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise CaptionError(f"cannot read {path}: {type(error).__name__}; {RESTORE}") from error
 
     def verify(self) -> list[str]:

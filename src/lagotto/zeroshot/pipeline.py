@@ -82,9 +82,10 @@ class Classifier:
             if isinstance(templates, str)
             else tuple(templates)
         )
+        store_notes: list[str] = []
+        self._store = None if captions is None else self._open(captions, approximate, store_notes)
         prompts = embed_labels(self.encoder, self.labels, self.templates)
-        notes = list(prompts.notes)
-        self._store = None if captions is None else self._open(captions, approximate, notes)
+        notes = [*prompts.notes, *store_notes]
         self.voting = Voting(self.mode, prompts.embeddings, info.logit_scale)
         self._prepare(None, notes)
         self.notes = tuple(notes)
@@ -166,6 +167,7 @@ class Classifier:
         info = self.encoder.info
         if isinstance(captions, CaptionStore):
             captions.check_encoder(info)
+            self.encoder = captions.watch(self.encoder)
             made_from = f"{captions.digest} {info.fingerprint} {info.prompt_template}"
             file = captions.folder / CALIBRATION_NAME
             if not approximate:

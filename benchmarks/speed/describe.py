@@ -1,0 +1,85 @@
+"""Time to describe a model of 1,000 outputs with 10,000 names.
+
+    python benchmarks/speed/describe.py --assets DIR --hub HUB --json
+
+HUB holds DIR/hub's ImageNet models, on any probes. The names are pairs of the shipped words. Three
+times are told: `first_s` with the names unread (their embedding included, which is kept in the
+hub's cache), `again_s` (median of --rounds) with them in the cache, and `paper_s`, the paper's rule
+in reverse from the same embeddings: a distance of each name to each output. The answer is checked:
+all runs propose the same names.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from itertools import islice, product
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from lagotto.hubsearch.background import background_words
+from lagotto.hubsearch.name_evidence import NameReader
+from lagotto.hubsearch.naming import describe_model
+from lagotto.hubsearch.pipeline import Hub
+from lagotto.hubsearch.queries import query_from_embedding, surest_probes
+
+MODEL = "coral-mobilenet-v1-025-128"
+K = 50
+
+
+def main() -> None:
+    """Measures, and prints one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--assets", type=Path, required=True)
+    parser.add_argument("--hub", type=Path, required=True)
+    parser.add_argument("--names", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    words = background_words()
+    names = [f"{one} {other}" for one, other in islice(product(words[:100], words), options.names)]
+    with tempfile.TemporaryDirectory() as folder:
+        copy = shutil.copytree(options.hub, Path(folder) / "hub")
+        hub = Hub.open(copy, str(options.assets / "encoder" / "photo-lit"))
+        known = hub.responses_of(MODEL)
+        describe_model(hub, known)  # the encoder is loaded, the shipped words are read
+        times, answers = [], []
+        for _ in range(options.rounds + 1):
+            started = time.perf_counter()
+            found = describe_model(hub, known, names)
+            times.append(time.perf_counter() - started)
+            answers.append([logit.name for logit in found.logits])
+        assert all(answer == answers[0] for answer in answers)
+        concepts = NameReader(hub).read(names).embeddings
+        started = time.perf_counter()
+        descriptors = np.stack([hub.descriptor(MODEL, i) for i in range(known.values.shape[1])], 1)
+        paper = np.empty((len(names), descriptors.shape[1]), np.float32)
+        for row, concept in enumerate(concepts):
+            query = query_from_embedding(concept, hub.probe_embeddings)
+            probes = surest_probes(query, K)
+            paper[row] = ((descriptors[probes] - query[probes, None]) ** 2).sum(axis=0)
+        paper_s = time.perf_counter() - started
+        found_json = {
+            "names": len(names),
+            "outputs": known.values.shape[1],
+            "probes": len(hub.probes),
+            "first_s": round(times[0], 3),
+            "again_s": round(median(times[1:]), 3),
+            "paper_s": round(paper_s, 3),
+            "rounds": options.rounds,
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+        }
+    json.dump(found_json, sys.stdout, indent=1 if options.json else None)
+    sys.stdout.write("\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""`lagotto audit`: do published labels agree with what the outputs do?"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from lagotto.cli.hub import HUB, JSON, QUIET, bar
+from lagotto.cli.output import print_json, print_line, print_table, printable
+from lagotto.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lagotto.hubsearch.audit import ModelAudit
+
+
+def audit(
+    hub: Path = HUB,
+    model: str | None = typer.Argument(
+        None, metavar="[MODEL]", help="A model of the hub, or a model file outside it."
+    ),
+    labels: Path | None = typer.Option(
+        None, metavar="FILE", help="Audit these labels, one a line, in place of the published ones."
+    ),
+    encoder: str | None = typer.Option(
+        None, help="Where the hub's encoder is now, if it was moved."
+    ),
+    quiet: bool = QUIET,
+    as_json: bool = JSON,
+) -> None:
+    """Check published labels against behaviour: shifted, permuted, incomplete lists.
+
+    Example: lagotto audit my-hub exp_final_v3
+    """
+    from lagotto.hubsearch.audit import audit_hub, audit_model
+    from lagotto.hubsearch.pipeline import Hub
+
+    if labels is not None and model is None:
+        raise UsageError(
+            "--labels is for one model; name it: lagotto audit HUB MODEL --labels FILE"
+        )
+    opened = Hub.open(hub, encoder)
+    if model is None:
+        found = audit_hub(opened, bar(quiet))
+    else:
+        lines = None if labels is None else _lines(labels)
+        found = (audit_model(opened, opened.responses_of(model), lines),)
+    if as_json:
+        print_json({"hub": str(hub), "models": [each.as_json() for each in found]})
+    else:
+        print_audits(found)
+
+
+def _lines(file: Path) -> tuple[str, ...]:
+    """A label a line, as a model's labels file has them: the same one twice is kept."""
+    from lagotto.hubsearch.vocabulary import read_lines
+
+    return read_lines(file, "labels file")
+
+
+def print_audits(found: "Sequence[ModelAudit]") -> None:
+    """The verdicts as a table on stdout, then the labels in doubt."""
+    columns = ["model", "outputs", "labels", "verdict", "score", "why"]
+    rows = [
+        [a.model, str(a.outputs), str(a.labels), a.verdict, f"{a.score:+.1f}", a.reason]
+        for a in found
+    ]
+    print_table(columns, rows, frozenset(["outputs", "labels", "score"]))
+    for each in found:
+        if each.findings:
+            print_line()
+            print_line(f"labels of {printable(each.model)} that do not fit their output:")
+        for finding in each.findings:
+            where = "no output" if finding.fits_better is None else f"output {finding.fits_better}"
+            print_line(f"  {finding.logit}: {printable(finding.label)} fits {where} better")

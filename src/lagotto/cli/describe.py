@@ -1,0 +1,88 @@
+"""`lagotto describe`: what the anonymous outputs of a model recognise."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import typer
+
+from lagotto.cli.hub import HUB, JSON, QUIET
+from lagotto.cli.output import notice, print_json, print_table
+
+if TYPE_CHECKING:
+    from lagotto.core.types import JsonObject
+    from lagotto.hubsearch.naming import ModelDescription
+    from lagotto.hubsearch.pipeline import Hub
+
+
+def describe(
+    hub: Path = HUB,
+    model: str = typer.Argument(help="A model of the hub, or a model file outside it."),
+    vocabulary: Path | None = typer.Option(
+        None, metavar="FILE", help="Names, one a line. [default: 1,400 common words]"
+    ),
+    top: int = typer.Option(5, min=1, help="How many names an output."),
+    out: Path | None = typer.Option(
+        None, metavar="DIR", help="Write labels.proposed.txt and a model card with pictures here."
+    ),
+    encoder: str | None = typer.Option(
+        None, help="Where the hub's encoder is now, if it was moved."
+    ),
+    quiet: bool = QUIET,
+    as_json: bool = JSON,
+) -> None:
+    """Propose names for each output of a model, from its behaviour alone.
+
+    Example: lagotto describe my-hub unknown_origin
+    """
+    from lagotto.hubsearch.model_card import write_card
+    from lagotto.hubsearch.naming import describe_model
+    from lagotto.hubsearch.pipeline import Hub
+    from lagotto.hubsearch.vocabulary import read_vocabulary
+
+    names = None if vocabulary is None else read_vocabulary(vocabulary)
+    opened = Hub.open(hub, encoder)
+    known = opened.responses_of(model)
+    started = time.perf_counter()
+    found = describe_model(opened, known, names, top=top)
+    elapsed_s = time.perf_counter() - started
+    written = () if out is None else write_card(opened, known, found, out)
+    if as_json:
+        source = "shipped" if vocabulary is None else str(vocabulary)
+        print_json(_as_json(opened, found, source, elapsed_s))
+    else:
+        print_description(opened, found)
+    if written and not quiet:
+        notice(f"model card: {written[0]}; labels: {written[1]}")
+
+
+def _as_json(hub: "Hub", found: "ModelDescription", source: str, elapsed_s: float) -> "JsonObject":
+    fields = found.as_json()
+    for each in cast("list[JsonObject]", fields["logits"]):
+        probes = cast("list[int]", each["probes"])
+        each["probes"] = [{"index": p, "source": hub.probes[p].source} for p in probes]
+    return {
+        "hub": str(hub.folder),
+        **fields,
+        "vocabulary": {"source": source, "names": found.vocabulary},
+        "elapsed_s": round(elapsed_s, 6),
+    }
+
+
+def print_description(hub: "Hub", found: "ModelDescription") -> None:
+    """The proposals as a table on stdout."""
+    columns = ["logit", "name", "confidence", "next best", "label", "deciding probe"]
+    rows = []
+    for each in found.logits:
+        best = each.proposals[0] if each.proposals else None
+        rows.append(
+            [
+                str(each.logit),
+                each.name,
+                f"{best.confidence:.2f}" if best else "-",
+                ", ".join(proposal.name for proposal in each.proposals[1:4]) or "-",
+                each.label or "-",
+                hub.probes[each.probes[0]].source if each.probes else "-",
+            ]
+        )
+    print_table(columns, rows, frozenset(["logit", "confidence"]))

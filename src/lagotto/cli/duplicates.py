@@ -1,0 +1,42 @@
+"""`lagotto duplicates`: which models of a hub are nearly the same, and which are of one kind."""
+
+from pathlib import Path
+
+from lagotto.cli.hub import HUB, JSON, QUIET, bar
+from lagotto.cli.output import print_json, print_line, print_table, printable
+
+
+def duplicates(hub: Path = HUB, quiet: bool = QUIET, as_json: bool = JSON) -> None:
+    """Show near-identical models, and families of one label space or training.
+
+    Example: lagotto duplicates my-hub
+    """
+    from lagotto.hubsearch.kindred import find_kindred
+    from lagotto.hubsearch.pipeline import Hub
+
+    found = find_kindred(Hub.open(hub), bar(quiet))
+    if as_json:
+        print_json({"hub": str(hub), **found.as_json()})
+        return
+    for title, groups in (("nearly the same", found.twins), ("of one kind", found.families)):
+        print_line(f"{title}: {'none' if not groups else ''}".rstrip())
+        for group in groups:
+            print_line("  " + ", ".join(printable(name) for name in group))
+    if found.copies:
+        print_line("the same file twice:")
+        for name, original in found.copies:
+            print_line(f"  {printable(name)} = {printable(original)}")
+    if found.pairs:
+        print_line()
+        columns = ["model", "other", "correlation", "weakest", "same order"]
+        rows = [
+            [
+                pair.first,
+                pair.second,
+                f"{pair.correlation:.3f}",
+                f"{pair.weakest:.3f}",
+                "yes" if pair.same_order else "no",
+            ]
+            for pair in found.pairs
+        ]
+        print_table(columns, rows, frozenset(["correlation", "weakest"]))

@@ -1,0 +1,64 @@
+"""Pairing rows with columns, each at most once, so that the sum of their scores is highest.
+
+The shortest augmenting path method with dual prices (Jonker and Volgenant 1987), rows one by one.
+Written here, not taken from scipy, which would be a large new dependency for forty lines: a hundred
+labels and a thousand outputs take less than a tenth of a second, a thousand of each about one.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from lagotto.core.errors import UsageError
+
+
+def best_assignment(scores: Float[np.ndarray, "rows columns"]) -> Int64[np.ndarray, " rows"]:
+    """The column of each row in the pairing with the highest sum, -1 for a row without one.
+
+    As many pairs as the smaller side has are made. Exact; takes rows x rows x columns steps at
+    most, whole rows of columns at a time. Raises UsageError for a score that is not finite.
+
+    >>> best_assignment(np.array([[9.0, 8.0, 0.0], [9.0, 1.0, 0.0]])).tolist()
+    [1, 0]
+    """
+    if not np.isfinite(scores).all():
+        raise UsageError("scores to assign by must be finite; replace what is not")
+    rows, columns = scores.shape
+    if rows <= columns:
+        return _assign_rows(-scores.astype(np.float64))
+    taken = _assign_rows(-scores.T.astype(np.float64))
+    found = np.full(rows, -1, np.int64)
+    found[taken] = np.arange(columns)
+    return found
+
+
+def _assign_rows(costs: Float[np.ndarray, "rows columns"]) -> Int64[np.ndarray, " rows"]:
+    """The cheapest column of each row, all different; there are at least as many columns."""
+    rows, columns = costs.shape
+    owner = np.full(columns, -1, np.int64)
+    row_price, column_price = np.zeros(rows), np.zeros(columns)
+    for first in range(rows):
+        far = np.full(columns, np.inf)
+        came_from = np.full(columns, -1, np.int64)
+        done = np.zeros(columns, bool)
+        row, at, reached = first, -1, 0.0
+        while True:
+            step = reached + costs[row] - row_price[row] - column_price
+            nearer = ~done & (step < far)
+            far[nearer] = step[nearer]
+            came_from[nearer] = at
+            at = int(np.where(done, np.inf, far).argmin())
+            reached = float(far[at])
+            if owner[at] < 0:
+                break
+            done[at] = True
+            row = int(owner[at])
+        row_price[first] += reached
+        row_price[owner[done]] += reached - far[done]
+        column_price[done] -= reached - far[done]
+        while at >= 0:  # every row on the path moves to the column that it was reached from
+            before = int(came_from[at])
+            owner[at] = owner[before] if before >= 0 else first
+            at = before
+    found = np.full(rows, -1, np.int64)
+    found[owner[owner >= 0]] = np.flatnonzero(owner >= 0)
+    return found

@@ -1,0 +1,229 @@
+"""Hugging Face image-processor settings → PixelSpec and the scaling from uint8 to a network.
+
+Every setting is either reproduced exactly or refused by name: a network that sees its pictures
+otherwise than in training answers without an error, only worse.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from lagotto.core.errors import LagottoError
+from lagotto.core.types import JsonObject, JsonValue, PixelSpec, Resample
+
+_RESAMPLES: dict[int, Resample] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+
+_CLIP: JsonObject = {
+    "size": {"shortest_edge": 224},
+    "resample": 3,
+    "do_center_crop": True,
+    "crop_size": {"height": 224, "width": 224},
+    "image_mean": [0.48145466, 0.4578275, 0.40821073],
+    "image_std": [0.26862954, 0.26130258, 0.27577711],
+}
+_STRETCH: JsonObject = {
+    "size": {"height": 224, "width": 224},
+    "resample": 3,
+    "do_center_crop": False,
+    "image_mean": [0.5, 0.5, 0.5],
+    "image_std": [0.5, 0.5, 0.5],
+}
+_DEIT: JsonObject = {
+    **_STRETCH,
+    "size": {"height": 256, "width": 256},
+    "do_center_crop": True,
+    "crop_size": {"height": 224, "width": 224},
+}
+_MOBILENET: JsonObject = {
+    **_DEIT,
+    "size": {"shortest_edge": 256},
+    "resample": 2,
+}
+_CONVNEXT: JsonObject = {
+    **_STRETCH,
+    "size": {"shortest_edge": 384},
+    "crop_pct": 224 / 256,
+}
+_DEFAULTS: dict[str, JsonObject] = {
+    "CLIPImageProcessor": _CLIP,
+    "CLIPFeatureExtractor": _CLIP,
+    "ChineseCLIPImageProcessor": _CLIP,
+    "BitImageProcessor": _CLIP,
+    "SiglipImageProcessor": _STRETCH,
+    "ViTImageProcessor": {**_STRETCH, "resample": 2},
+    "ViTFeatureExtractor": {**_STRETCH, "resample": 2},
+    "DeiTImageProcessor": _DEIT,
+    "DeiTFeatureExtractor": _DEIT,
+    "BeitImageProcessor": _STRETCH,
+    "BeitFeatureExtractor": _STRETCH,
+    "MobileNetV1ImageProcessor": _MOBILENET,
+    "MobileNetV2ImageProcessor": _MOBILENET,
+    "ConvNextImageProcessor": _CONVNEXT,
+    "ConvNextFeatureExtractor": _CONVNEXT,
+}
+"""What each image processor takes for a missing key, as the transformers library does."""
+
+_SWITCHES_REFUSED = ("do_pad", "do_flip_channel_order", "rescale_offset", "use_square_size")
+_CONVNEXT_WHOLE = 384
+"""From this edge on, ConvNextImageProcessor stretches the picture and crops nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How pictures reach a network: `(pixels * rescale - mean) / std`, channels first."""
+
+    pixels: PixelSpec
+    rescale: float
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def canonical(self) -> JsonValue:
+        """What changes an embedding, for the fingerprint."""
+        spec = self.pixels
+        picture: list[JsonValue] = [spec.height, spec.width, spec.resize, spec.crop_fraction]
+        return [*picture, spec.resample, self.rescale, [*self.mean], [*self.std]]
+
+    def tensor(
+        self, pixels: UInt8[np.ndarray, "images height width 3"]
+    ) -> Float32[np.ndarray, "images 3 height width"]:
+        """The network's input for pictures decoded to `pixels`."""
+        scale = np.array([self.rescale / std for std in self.std], np.float32)
+        offset = np.array([-m / s for m, s in zip(self.mean, self.std, strict=True)], np.float32)
+        planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).astype(np.float32)
+        planes *= scale[:, None, None]
+        planes += offset[:, None, None]
+        return planes
+
+
+def read_image_processor(
+    settings: JsonObject, error: type[LagottoError], siglip: bool = False
+) -> Preprocessing:
+    """The preprocessing that a preprocessor_config.json describes.
+
+    `siglip` chooses the defaults of SiglipImageProcessor where the settings do not name their
+    processor. Raises `error`, naming the key, for what cannot be reproduced exactly.
+    """
+    try:
+        return _read(settings, siglip)
+    except _RefusedError as refused:
+        raise error(str(refused)) from refused
+
+
+class _RefusedError(Exception):
+    """A setting that cannot be reproduced."""
+
+
+def _read(settings: JsonObject, siglip: bool) -> Preprocessing:
+    defaults = _defaults(settings, siglip)
+    merged = {**defaults, **{key: value for key, value in settings.items() if value is not None}}
+    if not merged.get("do_resize", True):
+        _refuse("do_resize", False, "true: pictures come in many sizes")
+    for key in _SWITCHES_REFUSED:
+        if merged.get(key):
+            _refuse(key, merged[key], "false")
+    rescale = merged.get("rescale_factor", 1 / 255) if merged.get("do_rescale", True) else 1.0
+    if isinstance(rescale, bool) or not isinstance(rescale, int | float) or not rescale > 0:
+        _refuse("rescale_factor", rescale, "a number above 0")
+    normalise = merged.get("do_normalize", True)
+    mean = _three("image_mean", merged["image_mean"]) if normalise else (0.0, 0.0, 0.0)
+    std = _three("image_std", merged["image_std"]) if normalise else (1.0, 1.0, 1.0)
+    if min(std) <= 0:
+        _refuse("image_std", list(std), "numbers above 0")
+    keeps_aspect = "shortest_edge" in str(defaults["size"])
+    return Preprocessing(_pixels(merged, keeps_aspect), float(rescale), mean, std)
+
+
+def _defaults(settings: JsonObject, siglip: bool) -> JsonObject:
+    given = settings.get("image_processor_type") or settings.get("feature_extractor_type")
+    if given is None:
+        return _STRETCH if siglip else _CLIP
+    name = str(given)
+    for suffix in ("Fast", "Pil"):
+        name = name.removesuffix(suffix)
+    if name not in _DEFAULTS:
+        _refuse("image_processor_type", given, f"one of {', '.join(_DEFAULTS)}")
+    return _DEFAULTS[name]
+
+
+def _pixels(merged: JsonObject, keeps_aspect: bool) -> PixelSpec:
+    """Size, resize rule and resampling; `keeps_aspect`: a bare number is the shortest edge."""
+    code = merged["resample"]
+    if isinstance(code, bool) or not isinstance(code, int) or code not in _RESAMPLES:
+        _refuse(
+            "resample", code, "0 (nearest), 1 (lanczos), 2 (bilinear) or 3 (bicubic) as in Pillow"
+        )
+    resample = _RESAMPLES[code]
+    size = _size(merged["size"], keeps_aspect)
+    if "crop_pct" in merged:
+        return _convnext_pixels(size, merged["crop_pct"], resample)
+    crop = _square(merged.get("crop_size")) if merged.get("do_center_crop") else None
+    if isinstance(size, tuple):
+        if crop is not None and (size[0] != size[1] or crop > size[0]):
+            allowed = f"the size itself, {size[0]} x {size[1]}, or a part of a square one"
+            _refuse("crop_size", merged.get("crop_size"), allowed)
+        height, width = (crop, crop) if crop is not None else size
+        return PixelSpec(
+            height, width, resize="stretch", crop_fraction=height / size[0], resample=resample
+        )
+    if crop is None:
+        _refuse("do_center_crop", False, "true, or a size of height and width: not all are square")
+    if crop > size:
+        _refuse("crop_size", merged.get("crop_size"), f"at most the shortest edge, {size}")
+    return PixelSpec(crop, crop, crop_fraction=crop / size, resample=resample)
+
+
+def _convnext_pixels(size: int | tuple[int, int], kept: JsonValue, resample: Resample) -> PixelSpec:
+    """As ConvNextImageProcessor does it: the part `crop_pct` of a small edge, a large one whole."""
+    edge = size if isinstance(size, int) else size[0]
+    if isinstance(kept, bool) or not isinstance(kept, int | float) or not 0.05 <= kept <= 1:
+        _refuse("crop_pct", kept, "a number from 0.05 to 1")
+    if edge >= _CONVNEXT_WHOLE:
+        return PixelSpec(edge, edge, resize="stretch", resample=resample)
+    return PixelSpec(edge, edge, crop_fraction=edge / int(edge / kept), resample=resample)
+
+
+def _size(size: JsonValue, keeps_aspect: bool) -> int | tuple[int, int]:
+    """A shortest edge, or (height, width)."""
+    if isinstance(size, dict) and set(size) == {"height", "width"}:
+        return _length("size", size["height"]), _length("size", size["width"])
+    if isinstance(size, dict) and set(size) == {"shortest_edge"}:
+        return _length("size", size["shortest_edge"])
+    if isinstance(size, dict):
+        _refuse("size", size, "a number, {shortest_edge} or {height, width}")
+    edge = _length("size", size)
+    return edge if keeps_aspect else (edge, edge)
+
+
+def _square(size: JsonValue) -> int:
+    """The edge of a centre crop."""
+    if isinstance(size, dict):
+        edges = [_length("crop_size", size.get(key)) for key in ("height", "width")]
+        if set(size) != {"height", "width"} or edges[0] != edges[1]:
+            _refuse("crop_size", size, "a number or equal height and width")
+        return edges[0]
+    return _length("crop_size", size)
+
+
+def _length(key: str, value: JsonValue) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= 8192:
+        _refuse(key, value, "whole numbers of pixels from 1 to 8192")
+    return value
+
+
+def _three(key: str, value: JsonValue) -> tuple[float, float, float]:
+    """One number a channel; a single number stands for all three."""
+    values: Sequence[JsonValue] = value if isinstance(value, list) else [value] * 3
+    numbers = [float(v) for v in values if isinstance(v, int | float) and np.isfinite(v)]
+    if len(numbers) != 3 or len(values) != 3:
+        _refuse(key, value, "three finite numbers, one a colour channel")
+    return numbers[0], numbers[1], numbers[2]
+
+
+def _refuse(key: str, value: JsonValue, allowed: str) -> NoReturn:
+    raise _RefusedError(
+        f"preprocessor_config.json: {key} is {value!r}, which this version cannot reproduce; "
+        f"allowed: {allowed}"
+    )

@@ -1,0 +1,90 @@
+"""What a user writes to point at the Hugging Face Hub: one repository, or a search for many."""
+
+import re
+from dataclasses import dataclass
+
+from lagotto.core.errors import UsageError
+from lagotto.core.registry import suggest
+
+REPOSITORY, SEARCH, TIMM = "hf:", "hf-search:", "timm:"
+PREFIXES = (REPOSITORY, SEARCH, TIMM)
+
+_PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}"
+_NAME = re.compile(rf"{_PART}(/{_PART})?")
+_REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,127}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_KEYS = ("task", "author", "search", "library", "limit")
+_LIMIT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class RepositorySpec:
+    """A repository, at a commit, tag or branch; without a revision, its main branch."""
+
+    name: str
+    revision: str | None = None
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether the revision is a commit, whose content never changes."""
+        return self.revision is not None and bool(_COMMIT.fullmatch(self.revision))
+
+    def __str__(self) -> str:
+        return f"{REPOSITORY}{self.name}{f'@{self.revision}' if self.revision else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSpec:
+    """A search for models; the most downloaded come first, `limit` of them at most."""
+
+    task: str = "image-classification"
+    author: str | None = None
+    search: str | None = None
+    library: str | None = None
+    limit: int = _LIMIT
+
+
+def is_remote(spec: str) -> bool:
+    """True for what names models on a hub rather than a path."""
+    return spec.startswith(PREFIXES)
+
+
+def parse_repository(spec: str) -> RepositorySpec:
+    """`hf:ORG/NAME[@REV]`, or `timm:NAME[@REV]`, which is `hf:timm/NAME`.
+
+    >>> str(parse_repository("timm:resnet18.a1_in1k"))
+    'hf:timm/resnet18.a1_in1k'
+    """
+    prefix = TIMM if spec.startswith(TIMM) else REPOSITORY
+    name, at, revision = spec.removeprefix(prefix).partition("@")
+    wrong = not _NAME.fullmatch(name) or ".." in spec or (prefix == TIMM and "/" in name)
+    if wrong or (at and not _REVISION.fullmatch(revision)):
+        allowed = "timm:NAME[@REV]" if prefix == TIMM else "hf:ORG/NAME[@REV]"
+        raise UsageError(
+            f"{spec!r} names no repository; give {allowed}, as in "
+            f"{'timm:resnet18.a1_in1k' if prefix == TIMM else 'hf:google/vit-base-patch16-224'}"
+        )
+    return RepositorySpec(f"timm/{name}" if prefix == TIMM else name, revision or None)
+
+
+def parse_search(spec: str) -> SearchSpec:
+    """`hf-search:key=value,...` with the keys task, author, search, library and limit.
+
+    >>> parse_search("hf-search:author=google,limit=20").limit
+    20
+    """
+    given: dict[str, str] = {}
+    for part in spec.removeprefix(SEARCH).split(","):
+        key, equals, value = (text.strip() for text in part.partition("="))
+        if not equals or not value or key not in _KEYS or key in given:
+            raise UsageError(
+                f"{spec!r}: {part!r} is not understood; give key=value with each of "
+                f"{', '.join(_KEYS)} once at most, as in "
+                f"hf-search:task=image-classification,author=google,limit=50."
+                f"{suggest(key, list(_KEYS))}"
+            )
+        given[key] = value
+    limit = given.pop("limit", str(_LIMIT))
+    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:9]) <= 100_000:
+        raise UsageError(f"{spec!r}: limit is {limit!r}; give a number from 1 to 100000")
+    return SearchSpec(**given, limit=int(limit))

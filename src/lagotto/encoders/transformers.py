@@ -1,0 +1,177 @@
+"""Dual encoders that transformers saved (CLIP, SigLIP and kin): safetensors, run by torch.
+
+Pictures and texts are prepared as for an ONNX export of the same folder; only the towers are run
+by transformers. No code of a repository is run and no pickle is read.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+from safetensors import SafetensorError, safe_open
+from transformers import AutoModel
+from transformers.utils import logging
+
+from lagotto.core.errors import EncoderError
+from lagotto.core.files import canonical_json, sha256_file
+from lagotto.core.saved_config import check_config
+from lagotto.core.types import EncoderInfo, JsonObject
+from lagotto.encoders.base import check_pixels
+from lagotto.encoders.folder import open_settings
+from lagotto.encoders.pooling import unit_rows
+from lagotto.encoders.preprocessing import read_preprocessing
+from lagotto.encoders.tokens import read_tokenizer
+
+WEIGHTS = "model.safetensors"
+FAMILIES = ("clip", "siglip", "chinese_clip", "altclip", "metaclip_2", "align")
+_BATCH = 32
+_REFUSALS = (
+    *(OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError),
+    *(NotImplementedError, AssertionError, IndexError, SafetensorError),
+)
+
+
+class TransformersEncoder:
+    """Both towers of a saved model; its weights are loaded when it is first asked.
+
+    Raises EncoderError where the folder is incomplete or is no dual encoder.
+    """
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        folder = open_settings(path)
+        check_config(folder.config, EncoderError)
+        if folder.model_type not in FAMILIES:
+            raise EncoderError(
+                f"{path}: config.json says model_type {folder.model_type!r}; from safetensors "
+                f"these can be run: {', '.join(FAMILIES)}; give an ONNX export of others"
+            )
+        if not (path / WEIGHTS).is_file():
+            raise EncoderError(
+                f"encoder folder {str(path)!r} has neither an ONNX export nor {WEIGHTS}; "
+                "pickled weights are not read"
+            )
+        self._path = path
+        self._threads = threads
+        self._lock = Lock()
+        self._network: Any = None
+        self._preprocessing = read_preprocessing(folder.image_processor, folder.is_siglip)
+        self._tokenizer = read_tokenizer(folder, takes_mask=True, graph_length=None)
+        text = folder.section("text_config")
+        width = folder.config.get("projection_dim") or text.get("projection_size")
+        width = width or text.get("hidden_size") if folder.is_siglip else width
+        parts: JsonObject = {
+            "format": 1,
+            "weights": sha256_file(path / WEIGHTS, EncoderError),
+            "tokenizer": sha256_file(folder.tokenizer, EncoderError),
+            "preprocessing": self._preprocessing.canonical(),
+            "tokens": self._tokenizer.rules.canonical(),
+            "runtime": "transformers",
+        }
+        self._info = EncoderInfo(
+            name=folder.name,
+            fingerprint=hashlib.sha256(canonical_json(parts)).hexdigest(),
+            dim=width if isinstance(width, int) else len(self._run_texts([""])[0]),
+            pixels=self._preprocessing.pixels,
+            logit_scale=_logit_scale(path / WEIGHTS) or folder.logit_scale,
+            context_length=self._tokenizer.rules.context_length,
+            prompt_template=folder.prompt_template,
+        )
+
+    @property
+    def info(self) -> EncoderInfo:
+        """Identity and what callers must know to feed it."""
+        return self._info
+
+    def embed_pixels(
+        self, pixels: UInt8[np.ndarray, "images height width channels"]
+    ) -> Float32[np.ndarray, "images dim"]:
+        """Embeddings of pictures decoded to `info.pixels`; UsageError for another shape."""
+        check_pixels(pixels, self._info)
+        parts = []
+        for piece in _pieces(len(pixels)):
+            tensor = torch.from_numpy(self._preprocessing.tensor(pixels[piece]))
+            parts.append(self._features("get_image_features", pixel_values=tensor))
+        return unit_rows(parts, self._info.dim, "picture")
+
+    def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
+        """Embeddings of texts as given; longer ones are cut at `info.context_length` tokens."""
+        parts = [self._run_texts(texts[piece]) for piece in _pieces(len(texts))]
+        return unit_rows(parts, self._info.dim, "text")
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text before any cut, special tokens included."""
+        return self._tokenizer.counts(texts)
+
+    def _run_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts width"]:
+        tokens = self._tokenizer.encode(texts)
+        feed = {"input_ids": torch.from_numpy(tokens.ids)}
+        if not self._tokenizer.rules.full_mask:
+            feed["attention_mask"] = torch.from_numpy(tokens.mask)
+        return self._features("get_text_features", **feed)
+
+    def _features(self, method: str, **feed: Any) -> Float32[np.ndarray, "rows width"]:
+        network = self._load()
+        try:
+            with torch.inference_mode():
+                made = getattr(network, method)(**feed)
+        except _REFUSALS as error:
+            raise EncoderError(
+                f"{self._path}: transformers cannot run it: {_line(error)}"
+            ) from error
+        pooled = made if isinstance(made, torch.Tensor) else made.pooler_output
+        values: Float32[np.ndarray, "rows width"] = pooled.float().numpy()
+        return values
+
+    def _load(self) -> Any:
+        with self._lock:
+            if self._network is None:
+                self._network = _network(self._path, self._threads)
+            return self._network
+
+
+def _network(path: Path, threads: int | None) -> Any:
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        network, found = AutoModel.from_pretrained(
+            path,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+            dtype=torch.float32,
+        )
+    except _REFUSALS as error:
+        raise EncoderError(f"{path}: transformers cannot load it: {_line(error)}") from error
+    lacking = sorted(found["missing_keys"])
+    if lacking:
+        raise EncoderError(
+            f"{path}: {WEIGHTS} lacks {len(lacking)} weights ({lacking[0]}, ...); download it again"
+        )
+    return network.eval()
+
+
+def _logit_scale(file: Path) -> float | None:
+    """The trained scale, which config.json does not hold; None where the weights have none."""
+    try:
+        with safe_open(file, "pt") as weights:
+            if "logit_scale" not in weights.keys():  # noqa: SIM118 - no mapping
+                return None
+            return float(weights.get_tensor("logit_scale").float().exp())
+    except (*_REFUSALS,) as error:
+        raise EncoderError(f"{file}: cannot be read: {_line(error)}") from error
+
+
+def _pieces(rows: int) -> Iterator[slice]:
+    return (slice(start, start + _BATCH) for start in range(0, rows, _BATCH))
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

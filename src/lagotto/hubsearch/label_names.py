@@ -1,0 +1,111 @@
+"""Stage 4f of hub search: the words of a concept × published labels → which logits are called so.
+
+What a hub offers today is a search by keyword. Names are fused with behaviour where a model has
+them, and believed only as far as behaviour does not contradict them (docs/search.md).
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64
+
+_WORD = re.compile(r"[^\W_]+")
+_SHORTEST_PLURAL = 4
+_NEARLY = 0.9
+
+NAME_SHARE = 3.0
+"""What a name that is the concept's own adds to a score, in noise thresholds of the hub."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Columns whose published label is like a concept's name, and how much each is like it, 0 to 1.
+
+    `trust` is how far the label list of each column's model is to be believed, 0 to 1.
+    """
+
+    columns: Int64[np.ndarray, " named"]
+    likeness: Float32[np.ndarray, " named"]
+    trust: Float32[np.ndarray, " named"]
+
+
+NOBODY = Named(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.float32))
+
+
+def name_words(text: str) -> frozenset[str]:
+    """The words of a name, case and a plural s aside.
+
+    >>> sorted(name_words("Golden_Retrievers"))
+    ['golden', 'retriever']
+    """
+    return frozenset(_singular(word) for word in _WORD.findall(text.casefold()))
+
+
+def name_likeness(asked: frozenset[str], label: str) -> float:
+    """Cosine of two sets of words; a label is as many names as it has between commas.
+
+    >>> name_likeness(name_words("great white shark"), "great white shark, white shark")
+    1.0
+    """
+    best = 0.0
+    for part in label.split(","):
+        said = name_words(part)
+        if said:
+            best = max(best, len(asked & said) / (len(asked) * len(said)) ** 0.5)
+    return best
+
+
+def find_named(
+    concept: str,
+    labelled: Callable[[Sequence[str]], Sequence[tuple[str, int, str]]],
+    column: Callable[[str, int], int | None],
+    trust: Callable[[str, int], float],
+) -> Named:
+    """The logits that carry a concept's name or a part of it.
+
+    `labelled` gives (model, logit, label) of all labels that hold any of some words, `column` the
+    place of a logit in the gallery, `trust` how far its label is to be believed.
+    """
+    asked = name_words(concept)
+    found: list[tuple[int, float, float]] = []
+    for model, logit, label in labelled(sorted(asked)) if asked else ():
+        likeness, place = name_likeness(asked, label), column(model, logit)
+        if likeness > 0 and place is not None:
+            found.append((place, likeness, trust(model, logit)))
+    if not found:
+        return NOBODY
+    found.sort()
+    return Named(
+        np.array([place for place, _, _ in found], np.int64),
+        np.array([likeness for _, likeness, _ in found], np.float32),
+        np.array([trusted for _, _, trusted in found], np.float32),
+    )
+
+
+def name_scores(
+    named: Named,
+    behaviour: Float64[np.ndarray, " logits"],
+    firsts: Int64[np.ndarray, " models"],
+    threshold: float,
+) -> Float64[np.ndarray, " named"]:
+    """What their names add to the scores of the named columns.
+
+    `behaviour` are the standardised scores of all logits, `firsts` the first column of each model,
+    `threshold` the hub's noise. A name counts by the square of its likeness and by its trust, and
+    not at all where behaviour contradicts it: another output of the same model answers the concept,
+    above the hub's noise or nearly best of all, and by more than the noise better than the named.
+    """
+    best = np.maximum.reduceat(behaviour, firsts) if len(firsts) else behaviour
+    owners = np.searchsorted(firsts, named.columns, side="right") - 1
+    rival = best[owners]
+    behind = rival - behaviour[named.columns]
+    answered = min(threshold, _NEARLY * float(best.max()))  # in a small hub scores are bounded
+    contradicted = (rival > answered) & (behind > threshold)
+    share = np.square(named.likeness.astype(np.float64)) * named.trust
+    return np.asarray(np.where(contradicted, 0.0, NAME_SHARE * threshold * share))
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if len(word) >= _SHORTEST_PLURAL and word.endswith("s") else word

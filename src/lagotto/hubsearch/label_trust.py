@@ -1,0 +1,157 @@
+"""How far the published labels of a hub's models are believed: an audit each, made once and kept.
+
+A list that another order fits better, or that behaviour contradicts, is not believed at all; one
+that fits, or that cannot be judged, is, but for the labels that the audit finds misplaced.
+"""
+
+import json
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool
+
+from lagotto.core.errors import HubError
+from lagotto.core.files import canonical_json, write_atomically
+from lagotto.core.progress import Progress, Silent
+from lagotto.core.types import JsonObject, JsonValue
+from lagotto.hubsearch.audit import audit_model
+from lagotto.hubsearch.label_names import find_named, name_words
+from lagotto.hubsearch.name_evidence import NameReader
+from lagotto.hubsearch.ranking import Evidence
+
+if TYPE_CHECKING:
+    from lagotto.hubsearch.pipeline import Hub
+
+FILE_NAME = "label_trust.json"
+_DISBELIEVED = ("another order fits", "contradicted", "wrong count")
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What an audit says of a model's labels: whether the list is believed, and which are not.
+
+    `key` digests what was audited.
+    """
+
+    key: str
+    verdict: str
+    doubted: tuple[int, ...] = ()
+
+    @property
+    def believed(self) -> bool:
+        """Whether the list as a whole is."""
+        return self.verdict not in _DISBELIEVED
+
+
+NEVER = Trust("", "")
+"""Of a model that was not audited."""
+
+
+class LabelTrust:
+    """The audits of a hub's models, each made when it is first asked for.
+
+    They are kept in HUB/label_trust.json; in a hub that cannot be written to they are made again
+    by every process.
+    """
+
+    def __init__(self, hub: "Hub") -> None:
+        self._hub = hub
+        self._file = hub.folder / FILE_NAME
+        self._known = _read(self._file.read_bytes() if self._file.is_file() else b"")
+        self._checked: dict[str, Bool[np.ndarray, " logits"]] = {}
+
+    def check(self, models: Collection[str], progress: Progress) -> None:
+        """Audits those of some models that were not yet, or whose labels have changed."""
+        keys = {model: self._key(model) for model in models if model not in self._checked}
+        new = [model for model, key in keys.items() if key != self._known.get(model, NEVER).key]
+        if new:
+            progress.start("checking labels", len(new), "models")
+        for model in new:
+            self._known[model] = self._audited(model, keys[model])
+            progress.advance(1)
+        if new:
+            progress.finish()
+            self._keep()
+        for model in keys:
+            known = self._known[model]
+            self._checked[model] = np.full(len(self._hub.labels(model)), known.believed)
+            self._checked[model][list(known.doubted)] = False
+
+    def believed(self, model: str) -> Bool[np.ndarray, " logits"]:
+        """For each logit of a model of the hub whether its label is believed."""
+        if model not in self._checked:
+            self.check((model,), Silent())
+        return self._checked[model]
+
+    def _key(self, model: str) -> str:
+        labels = self._hub.labels(model)
+        return sha256(canonical_json([self._hub.digest_of(model), *labels])).hexdigest()
+
+    @cached_property
+    def _reader(self) -> NameReader:
+        return NameReader(self._hub)
+
+    def _audited(self, model: str, key: str) -> Trust:
+        audit = audit_model(self._hub, self._hub.responses_of(model), reader=self._reader)
+        return Trust(key, audit.verdict, tuple(finding.logit for finding in audit.findings))
+
+    def _keep(self) -> None:
+        models: JsonObject = {
+            model: {"key": each.key, "verdict": each.verdict, "doubted": list(each.doubted)}
+            for model, each in sorted(self._known.items())
+        }
+        with suppress(HubError):
+            write_atomically(self._file, canonical_json({"version": 1, "models": models}))
+
+
+def with_names(
+    hub: "Hub", concepts: tuple[Evidence, ...], progress: Progress
+) -> tuple[Evidence, ...]:
+    """The same concepts, each with the logits whose published label says its words.
+
+    The labels of models that are met for the first time are audited, which takes seconds for one
+    of a thousand outputs.
+    """
+    gallery = hub.gallery()
+    trust = hub.label_trust
+    met = {model for c in concepts for model, _, _ in hub.labelled(sorted(name_words(c.text)))}
+    trust.check([name for name in gallery.names.values() if name in met], progress)
+    return tuple(
+        Evidence(
+            concept.weights,
+            concept.direction,
+            concept.text,
+            find_named(
+                concept.text,
+                hub.labelled,
+                gallery.column,
+                lambda model, logit: float(trust.believed(model)[logit]),
+            ),
+        )
+        for concept in concepts
+    )
+
+
+def _read(content: bytes) -> dict[str, Trust]:
+    """What a file says; nothing of a damaged one or of another version, which is made anew."""
+    with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        kept: dict[str, JsonValue] = json.loads(content)
+        models = kept["models"]
+        if kept["version"] == 1 and isinstance(models, dict):
+            return {str(model): _trust(each) for model, each in models.items()}
+    return {}
+
+
+def _trust(entry: object) -> Trust:
+    match entry:
+        case {"key": str(key), "verdict": str(verdict), "doubted": list(doubted)} if all(
+            isinstance(logit, int) for logit in doubted
+        ):
+            return Trust(key, verdict, tuple(doubted))
+        case _:
+            raise ValueError("no trust")
