@@ -15,6 +15,7 @@ from jaxtyping import Float32, Integer
 from lagotto.core.errors import HubError
 from lagotto.core.files import writing
 from lagotto.core.types import JsonObject, JsonValue
+from lagotto.hubsearch.blocks import Answers
 from lagotto.hubsearch.collaboration import Collaboration, collaborate
 from lagotto.hubsearch.columns import Scale, SeenColumns, to_columns, to_responses
 from lagotto.hubsearch.completion import ProbeFactors, Settings, complete, fold_in
@@ -190,3 +191,25 @@ def _parsed(file: TensorFile) -> HubCompletion:
         chosen_for=int(cast(int, header["chosen_for"])),
         sha256=file.sha256,
     )
+
+
+def searched_answers(completion: HubCompletion | None, responses: Responses) -> Answers:
+    """A model's answers as they are searched: completed, or those that it gave."""
+    digest = responses.header.behaviour_digest
+    verdict = None if completion is None else completion.verdicts.get(digest)
+    if completion is None or verdict is None or verdict.use != "completed":
+        return responses
+    return completion.answers(responses)
+
+
+def searched(layout: HubLayout, responses: Responses) -> Float32[np.ndarray, "probes logits"]:
+    """Raw logits on all probes as they are searched: predicted, or at their mean, if unseen."""
+    if responses.is_full:
+        return responses.values
+    completion = read_completion(layout, responses.header.probe_digest)
+    answers = searched_answers(completion, responses)
+    if completion is not None and answers is not responses:
+        return completion.responses(responses)
+    every = np.tile(responses.values.mean(axis=0), (responses.probes, 1))
+    every[responses.seen] = responses.values
+    return every

@@ -4,8 +4,8 @@ The order of the stages is here; probing.py runs models, search.py compares desc
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cache, cached_property, lru_cache, partial
+from dataclasses import replace
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,13 +20,13 @@ from lagotto.encoders.base import Encoder
 from lagotto.encoders.canary import watched
 from lagotto.encoders.registry import load_encoder
 from lagotto.hubsearch.background import open_background
-from lagotto.hubsearch.blocks import Answers
 from lagotto.hubsearch.catalogue import Catalogue
 from lagotto.hubsearch.creation import create_hub
 from lagotto.hubsearch.descriptors import standardise
-from lagotto.hubsearch.hub_completion import HubCompletion, read_completion
+from lagotto.hubsearch.hub_completion import read_completion, searched, searched_answers
 from lagotto.hubsearch.inspection import Inspection, inspect_models
 from lagotto.hubsearch.intake import AddReport, add_models, current_blocks, rebuild_blocks
+from lagotto.hubsearch.known import KnownResponses
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.lock import hub_lock
 from lagotto.hubsearch.manifest import Manifest, check_encoder, read_manifest
@@ -59,16 +59,6 @@ if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that ca
 
 _OPEN_RESPONSES = 256
 """Responses files kept mapped for exact distances; each takes a file descriptor."""
-
-
-@dataclass(frozen=True, slots=True)
-class KnownResponses:
-    """A model's raw responses, by its name in the hub or by the path of a file outside it."""
-
-    name: str
-    in_hub: bool
-    values: Float32[np.ndarray, "probes logits"]
-    labels: tuple[str | None, ...]
 
 
 class Hub:
@@ -279,25 +269,20 @@ class Hub:
         """Everything that can be found; blocks that are out of date are rebuilt first."""
         if self._gallery is None:
             blocks, records, notes = current_blocks(self._layout, self.probe_digest)
-            completion = read_completion(self._layout, self.probe_digest)
-            parts = find_parts(blocks, lambda digest: self._read(digest).seen)
+            done = read_completion(self._layout, self.probe_digest)
             self._gallery = Gallery(
                 blocks=blocks,
                 names={record.digest: record.name for record in records},
                 labels=cache(self._labels),
-                read=lru_cache(_OPEN_RESPONSES)(partial(self._answers, completion)),
+                read=lru_cache(_OPEN_RESPONSES)(lambda d: searched_answers(done, self._read(d))),
                 notes=notes,
-                parts=parts,
+                parts=find_parts(blocks, lambda digest: self._read(digest).seen),
             )
         return self._gallery
 
     def responses(self, model: str) -> Float32[np.ndarray, "probes logits"]:
-        """Raw logits of a model on all probes; UsageError for an unknown name.
-
-        Memory-mapped where it saw all of them. Elsewhere as it is searched: probes that it did not
-        see are predicted, or at the logit's mean. `answered` has what it said itself.
-        """
-        return self._searched(self._of(model))
+        """Raw logits of a model on all probes, completed if need be; UsageError if unknown."""
+        return searched(self._layout, self._of(model))
 
     def answered(self, model: str) -> Float32[np.ndarray, "probes logits"]:
         """Raw logits of a model, NaN on probes that it did not see; UsageError as above."""
@@ -330,14 +315,10 @@ class Hub:
         return LabelTrust(self)
 
     def descriptor(self, model: str, logit: int) -> Float32[np.ndarray, " probes"]:
-        """One logit's responses, standardised over the probes, as it is searched.
-
-        Where the model did not see a probe: what the completion predicts, or 0 if it is searched on
-        the seen part.
-        """
-        responses = self._of(model)
-        check_logit(model, logit, responses.values.shape[1])
-        return standardise(self._searched(responses)[:, logit : logit + 1]).values[:, 0]
+        """One logit's responses, standardised over the probes."""
+        responses = self.responses(model)
+        check_logit(model, logit, responses.shape[1])
+        return standardise(responses[:, logit : logit + 1]).values[:, 0]
 
     def describe(
         self, model: str, vocabulary: Sequence[str] | None = None, *, top: int = 5
@@ -392,8 +373,7 @@ class Hub:
             outside = not catalogue.has(model) and Path(model).exists()
             name = None if outside else catalogue.find(model).name
         if name is not None:
-            values = self._searched(self._of(name))
-            return KnownResponses(name, True, values, self.labels(name))
+            return KnownResponses(name, True, self.responses(name), self.labels(name))
         values = probe_outside(Path(model), self.probe_set, self._layout.cache, Limits())
         return KnownResponses(model, False, values, (None,) * values.shape[1])
 
@@ -403,38 +383,12 @@ class Hub:
         itself = (known.name, query.index) if known.in_hub else None
         return logit_vector(query, known.values[:, query.index], itself)
 
-    def _searched(self, responses: Responses) -> Float32[np.ndarray, "probes logits"]:
-        """Raw logits on all probes as they are searched: predicted, or at their mean, if unseen."""
-        if responses.is_full:
-            return responses.values
-        completion = read_completion(self._layout, self.probe_digest)
-        digest = responses.header.behaviour_digest
-        verdict = None if completion is None else completion.verdicts.get(digest)
-        if completion is not None and verdict is not None and verdict.use == "completed":
-            return completion.responses(responses)
-        every = responses.spread()
-        unseen = np.isin(np.arange(responses.probes), responses.seen, invert=True)
-        every[unseen] = responses.values.mean(axis=0)
-        return every
-
     def _of(self, model: str) -> Responses:
         with Catalogue(self._layout.catalogue) as catalogue:
             record = catalogue.find(model)
         if record.status != "done":
             raise UsageError(f"model {model!r} has no responses: it is {record.status}")
         return read_responses(self._layout.responses_of(record.digest))
-
-    def _answers(self, completion: HubCompletion | None, digest: str) -> Answers:
-        return self._completed(completion, self._read(digest))
-
-    @staticmethod
-    def _completed(completion: HubCompletion | None, responses: Responses) -> Answers:
-        """A model's answers as they are searched: completed, or those that it gave."""
-        digest = responses.header.behaviour_digest
-        verdict = None if completion is None else completion.verdicts.get(digest)
-        if completion is None or verdict is None or verdict.use != "completed":
-            return responses
-        return completion.answers(responses)
 
     def _read(self, digest: str) -> Responses:
         return read_responses(self._layout.responses_of(digest), self.probe_digest)
