@@ -50,7 +50,7 @@ FRAMEWORKS = {
     "ai_edge_litert": {"models/tflite.py"},
     "numba": {"hubsearch/numba_kernel.py"},
     "usearch": {"index/usearch.py"},
-    "matplotlib": {"evaluation/matplotlib_plots.py"},
+    "matplotlib": {"evaluation/matplotlib_curve.py", "evaluation/matplotlib_plots.py"},
     "tokenizers": {"encoders/tokens.py"},
     "huggingface_hub": {"core/hugging_face.py"},
     "torch": TORCH,

@@ -26,7 +26,7 @@ ORDER = (
     *("eval retrieval", "eval paper"),
     *("hub verify", "hub remove", "demo"),
     *("captions create", "captions add", "captions search", "captions status"),
-    *("classify", "eval classification"),
+    *("classify", "eval classification", "eval probing"),
 )
 
 
@@ -140,6 +140,7 @@ def test_python_in_docs_runs(
         ("naming.md", "", ""),
         ("models.md", "", "untitled scale 0..255"),
         ("evaluation.md", "hub_table", "Estimate(value="),
+        ("collaborative.md", "", "exp_final_v3 640 all"),
     ):
         text = (ROOT / "docs" / page).read_text()
         blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)

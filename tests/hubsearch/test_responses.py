@@ -104,7 +104,7 @@ def test_a_cut_file_is_damaged(tmp_path: Path, size: int) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 2}, "version 2 and this Lagotto reads up to 1; upgrade"),
+        ({"version": 3}, "version 3 and this Lagotto reads up to 2; upgrade"),
         ({"version": "1"}, "is damaged"),
         ({"format": "lagotto-block"}, "is not a lagotto-responses file"),
         ({"probe_digest": 7}, "has no 'probe_digest'"),

@@ -4,6 +4,7 @@ import typer
 
 from lagotto.cli.eval_classification import classification
 from lagotto.cli.eval_paper import paper
+from lagotto.cli.eval_probing import probing
 from lagotto.cli.eval_retrieval import retrieval
 
 app = typer.Typer(
@@ -14,6 +15,8 @@ app = typer.Typer(
 app.command("classification")(classification)
 app.command("retrieval")(retrieval)
 app.command("paper")(paper)
+
+app.command("probing")(probing)
 
 
 @app.callback()

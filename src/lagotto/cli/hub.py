@@ -1,13 +1,18 @@
 """`lagotto hub`: make a hub, probe models into it, look at it, mend it."""
 
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from lagotto.cli.inspection import print_inspections
 from lagotto.cli.output import ProgressBar, notice, print_json, print_line, print_table, printable
 from lagotto.core.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from lagotto.hubsearch.status import HubStatus
 
 app = typer.Typer(
     help="Make a hub of classifiers and keep it.", no_args_is_help=True, rich_markup_mode=None
@@ -75,6 +80,15 @@ def add(
         help=".onnx or .tflite files, folders scanned for models, hf:ORG/NAME[@REV], timm:NAME, "
         "hf-search:task=...,author=...,limit=...",
     ),
+    probes_per_model: int | None = typer.Option(
+        None,
+        min=2,
+        help="Let each model see this many probes of its own, and complete the rest from the other "
+        "models; models that are there and saw fewer see more. [default: all]",
+    ),
+    choose: str = typer.Option(
+        "spread", help="How a model's own probes are chosen: spread or random."
+    ),
     runner: str = typer.Option("local", help="Where models run: local."),
     workers: int | None = typer.Option(None, min=1, help="Worker processes. [default: cores]"),
     timeout: float = typer.Option(600.0, min=1.0, help="Seconds that one model may take."),
@@ -95,6 +109,7 @@ def add(
     Example: lagotto hub add my-hub models/ --workers 4
     """
     from lagotto.hubsearch.pipeline import Hub
+    from lagotto.hubsearch.probe_choice import checked_choosing
     from lagotto.hubsearch.probing import Limits
 
     limits = Limits(runner, workers, timeout, int(memory_gb * 2**30), int(cache_gb * 2**30))
@@ -105,7 +120,13 @@ def add(
         else:
             print_inspections(found)
         return
-    report = Hub.open(hub).add(models, limits=limits, progress=bar(quiet))
+    report = Hub.open(hub).add(
+        models,
+        probes_per_model=probes_per_model,
+        choosing=checked_choosing(choose),
+        limits=limits,
+        progress=bar(quiet),
+    )
     if as_json:
         print_json({"hub": str(hub), **report.as_json()})
         return
@@ -113,6 +134,8 @@ def add(
         f"{len(report.done)} models added, {report.already} already there, "
         f"{len(report.copies)} copies, {len(report.failures)} failed"
     )
+    if report.extended:
+        print_line(f"{len(report.extended)} models saw more probes")
     for name, original in report.copies:
         print_line(f"  copy: {printable(name)} is {printable(original)}")
     for failure in report.failures:
@@ -138,6 +161,11 @@ def status(hub: Path = HUB, as_json: bool = JSON) -> None:
     print_line(f"models    {counts}, {len(found.copies)} known copies")
     print_line(f"logits    {found.logits} searchable, {found.flawed_logits} set aside")
     print_line(f"disk      {found.disk_bytes / 1e6:.1f} MB")
+    if found.completion_skill is not None:
+        share = f"{found.completion_skill:.0%} of held-back answers are predicted"
+        ways = Counter(m.searched for m in found.models)
+        told = ", ".join(f"{ways[use]} {use}" for use in ("all", "completed", "seen"))
+        print_line(f"searched  {told} (probes; {share})")
     held = ", ".join(f"{guard.what} ({guard.means})" for guard in found.isolation if guard.means)
     print_line(f"isolation models run cut off from: {held or 'nothing'}")
     for guard in found.isolation:
@@ -148,15 +176,27 @@ def status(hub: Path = HUB, as_json: bool = JSON) -> None:
             )
     if found.models:
         print_line()
-        rows = [
-            [m.name, str(m.outputs), m.framework, m.logits_source, "; ".join(m.notes)]
-            for m in found.models
-        ]
-        print_table(["model", "logits", "kind", "read", "notes"], rows, frozenset({"logits"}))
+        _print_models(found)
     if found.failures:
         print_line()
         failed = [[f.model, f.kind, f.reason] for f in found.failures]
         print_table(["failed model", "kind", "reason"], failed)
+
+
+def _print_models(found: "HubStatus") -> None:
+    """The models as a table; how each is searched where some saw a share of the probes."""
+    columns = ["model", "logits", "kind", "read", "notes"]
+    rows = [
+        [m.name, str(m.outputs), m.framework, m.logits_source, "; ".join(m.notes)]
+        for m in found.models
+    ]
+    if any(m.probes_seen < found.probes for m in found.models):
+        columns += ["probes", "searched", "why"]
+        rows = [
+            [*row, str(m.probes_seen), m.searched, m.why]
+            for row, m in zip(rows, found.models, strict=True)
+        ]
+    print_table(columns, rows, frozenset({"logits", "probes"}))
 
 
 @app.command()

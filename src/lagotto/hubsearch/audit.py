@@ -22,7 +22,8 @@ from lagotto.hubsearch.label_text import readable_label
 from lagotto.hubsearch.name_evidence import NameReader
 
 if TYPE_CHECKING:
-    from lagotto.hubsearch.pipeline import Hub, KnownResponses
+    from lagotto.hubsearch.known import KnownResponses
+    from lagotto.hubsearch.pipeline import Hub
 
 Verdict: TypeAlias = Literal[
     "fits", "another order fits", "contradicted", "wrong count", "cannot be judged", "no labels"

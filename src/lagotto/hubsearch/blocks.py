@@ -9,10 +9,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int8, Integer
+from jaxtyping import Float32, Float64, Int8, Int64, Integer
 
 from lagotto.core.errors import HubError, MismatchError
 from lagotto.core.files import TEMPORARY_SUFFIX, writing
@@ -40,23 +40,43 @@ _NAME = re.compile(r"\d{6,}\.safetensors")
 
 @dataclass(frozen=True, slots=True)
 class BlockSource:
-    """A model to be held by the blocks: its behaviour digest and the file of its responses."""
+    """A model to be held by the blocks: its behaviour digest and the file of its responses.
+
+    Of a model that saw a share of the probes, `complete` gives its answers on all of them, and
+    `made_with` is what that depends on beside the responses. Without it the probes that it did not
+    see are zeros in the block.
+    """
 
     behaviour_digest: str
     responses: Path
+    complete: Callable[[Responses], Float32[np.ndarray, "probes logits"]] | None = None
+    made_with: str = ""
+
+
+@runtime_checkable
+class Answers(Protocol):
+    """Raw responses of a model, from its file or completed."""
+
+    def rows(
+        self, probes: Integer[np.ndarray, " k"], logits: Integer[np.ndarray, " columns"]
+    ) -> Float32[np.ndarray, "k columns"]:
+        """The chosen logits on the chosen probes."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class BlockModel:
     """A model within a block: its columns are `first` to `first + logits - 1`.
 
-    `responses_sha256` is the checksum of the responses that the columns were made from.
+    `responses_sha256` is the checksum of the responses that the columns were made from, and
+    `made_with` of the completion, empty where none was needed.
     """
 
     behaviour_digest: str
     responses_sha256: str
     first: int
     logits: int
+    made_with: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +124,9 @@ def build_blocks(
     stale = [path for path in _block_paths(folder) if _number(path) >= first_stale]
     for path in [*reversed(stale), *folder.glob(f".*{TEMPORARY_SUFFIX}")]:
         _remove(path)
-    paths = {source.behaviour_digest: source.responses for source in sources}
+    by_digest = {source.behaviour_digest: source for source in sources}
     for number in range(keep, len(planned)):
-        _write_block(_path(folder, number), planned[number], paths, probe_digest, matrix)
+        _write_block(_path(folder, number), planned[number], by_digest, probe_digest, matrix)
 
 
 def open_blocks(folder: Path, probe_digest: str) -> list[Block]:
@@ -133,12 +153,12 @@ def exact_descriptors(
     block: Block,
     columns: Integer[np.ndarray, " columns"],
     probes: Integer[np.ndarray, " k"],
-    read: Callable[[str], Responses],
+    read: Callable[[str], Answers],
 ) -> Float32[np.ndarray, "k columns"]:
     """Descriptors of some logits on some probes, from the responses: free of int8 rounding.
 
     Bit for bit what `descriptors.standardise` gives. `read` returns a model's responses by its
-    behaviour digest. Flawed logits give zeros.
+    behaviour digest. Flawed logits and probes that a model did not see give zeros.
     """
     raw = np.empty((len(probes), len(columns)), dtype=np.float32)
     firsts = np.array([model.first for model in block.models])
@@ -147,7 +167,9 @@ def exact_descriptors(
         model = block.models[owner]
         mine = owners == owner
         raw[:, mine] = read(model.behaviour_digest).rows(probes, columns[mine] - model.first)
-    return standardise_columns(raw, block.mean[columns], block.std[columns])
+    exact = standardise_columns(raw, block.mean[columns], block.std[columns])
+    exact[np.isnan(raw)] = 0
+    return exact
 
 
 def _plan(
@@ -162,7 +184,10 @@ def _plan(
         if not planned or width + logits > logits_per_block:
             planned.append([])
             width = 0
-        planned[-1].append(BlockModel(source.behaviour_digest, responses.sha256, width, logits))
+        model = BlockModel(
+            source.behaviour_digest, responses.sha256, width, logits, source.made_with
+        )
+        planned[-1].append(model)
         width += logits
     return [tuple(models) for models in planned]
 
@@ -182,12 +207,12 @@ def _count_kept(folder: Path, planned: Sequence[tuple[BlockModel, ...]], probe_d
 def _write_block(
     path: Path,
     models: tuple[BlockModel, ...],
-    paths: Mapping[str, Path],
+    sources: Mapping[str, BlockSource],
     probe_digest: str,
     matrix: Float32[np.ndarray, "dim probes"],
 ) -> None:
     logits = sum(model.logits for model in models)
-    probes = read_responses(paths[models[0].behaviour_digest]).values.shape[0]
+    probes = read_responses(sources[models[0].behaviour_digest].responses).probes
     layout: Layout = {
         "mean": ("F64", (logits,)),
         "std": ("F64", (logits,)),
@@ -202,19 +227,24 @@ def _write_block(
             "responses_sha256": model.responses_sha256,
             "first": model.first,
             "logits": model.logits,
+            **({"made_with": model.made_with} if model.made_with else {}),
         }
         for model in models
     ]
 
     def fill(arrays: Mapping[str, Array]) -> None:
         for model in models:
-            responses = read_responses(paths[model.behaviour_digest], probe_digest)
+            source = sources[model.behaviour_digest]
+            responses = read_responses(source.responses, probe_digest)
             columns = slice(model.first, model.first + model.logits)
             own = {
                 name: array[columns] if name == "directions" else array[..., columns]
                 for name, array in arrays.items()
             }
-            _fill_model(own, responses.values, matrix)
+            if source.complete is None:
+                _fill_model(own, responses.values, responses.seen, matrix)
+            else:
+                _fill_model(own, source.complete(responses), np.arange(probes), matrix)
 
     write_tensors(
         path,
@@ -226,25 +256,31 @@ def _write_block(
 
 def _fill_model(
     arrays: Mapping[str, Array],
-    responses: Float32[np.ndarray, "probes logits"],
+    responses: Float32[np.ndarray, "seen logits"],
+    seen: Int64[np.ndarray, " seen"],
     matrix: Float32[np.ndarray, "dim probes"],
 ) -> None:
-    """Writes one model's columns: each logit's step is its largest magnitude over 127."""
+    """Writes one model's columns: each logit's step is its largest magnitude over 127.
+
+    Rows of probes that it did not see stay zero.
+    """
     probes, logits = arrays["values"].shape
-    if responses.shape != (probes, logits):
+    if responses.shape != (len(seen), logits) or seen[-1] >= probes:
         raise HubError(
             f"responses of shape {responses.shape} do not fit a block of {probes} probes; "
             "run lagotto hub verify to find the damaged file"
         )
     moments = measure_moments(responses)
+    # Of a share of the probes the sum that the projector takes is a sample of that of all.
+    own_matrix = matrix if len(seen) == probes else matrix[:, seen] * (probes / len(seen))
     arrays["mean"][:] = moments.mean
     arrays["std"][:] = moments.std
     for first in range(0, logits, _COLUMNS_AT_ONCE):
         part = slice(first, first + _COLUMNS_AT_ONCE)
         exact = standardise_columns(responses[:, part], moments.mean[part], moments.std[part])
-        directions, direction_steps = _quantised(project(matrix, exact).T)
+        directions, direction_steps = _quantised(project(own_matrix, exact).T)
         arrays["directions"][part], arrays["direction_steps"][part] = directions.T, direction_steps
-        arrays["values"][:, part], arrays["steps"][part] = _quantised(exact)
+        arrays["values"][seen, part], arrays["steps"][part] = _quantised(exact)
 
 
 def _quantised(
@@ -294,6 +330,7 @@ def _read_models(file: TensorFile) -> tuple[BlockModel, ...]:
                 responses_sha256=cast(str, entry["responses_sha256"]),
                 first=int(cast(int, entry["first"])),
                 logits=int(cast(int, entry["logits"])),
+                made_with=str(entry.get("made_with", "")),
             )
             for entry in cast(list[dict[str, JsonValue]], listed)
         )

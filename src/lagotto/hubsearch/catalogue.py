@@ -160,6 +160,23 @@ class Catalogue(Database):
                 (self._record_digest(digest), model.position),
             )
 
+    def record_extended(self, digest: str, flaws: Sequence[str], responses_sha256: str) -> None:
+        """A probed model saw more probes: its responses' new checksum, and its logits' flaws."""
+        with self.transaction():
+            model = self._model(digest)
+            self.run(
+                "UPDATE models SET responses_sha256 = ? WHERE position = ?",
+                (responses_sha256, model.position),
+            )
+            self._connection.executemany(
+                "UPDATE logits SET flaw = ? WHERE model = ? AND logit = ?",
+                [(flaw, model.position, logit) for logit, flaw in enumerate(flaws)],
+            )
+            self.run(
+                "UPDATE models SET record_sha256 = ? WHERE position = ?",
+                (self._record_digest(digest), model.position),
+            )
+
     def record_failure(self, digest: str, kind: str, reason: str) -> None:
         """A pending model could not be probed, and why."""
         with self.transaction():

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -20,13 +20,19 @@ from lagotto.core.remote_spec import is_remote
 from lagotto.core.types import JsonObject, ModelSource
 from lagotto.hubsearch.blocks import Block, BlockSource, build_blocks, open_blocks
 from lagotto.hubsearch.catalogue import Catalogue
+from lagotto.hubsearch.descriptors import measure_moments
+from lagotto.hubsearch.hub_completion import current_completion
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.lock import hub_lock
+from lagotto.hubsearch.probe_choice import Share
 from lagotto.hubsearch.probe_set import ProbeSet
-from lagotto.hubsearch.probing import Limits, Probed, probe_models
+from lagotto.hubsearch.probing import Assignment, Limits, Probed, probe_models
 from lagotto.hubsearch.projection import projector
 from lagotto.hubsearch.records import Listing, ModelRecord, Plan
+from lagotto.hubsearch.responses import read_responses
+from lagotto.hubsearch.seen_part import SEEN_ONLY
 from lagotto.hubsearch.status import FailedModel
+from lagotto.hubsearch.tensorfile import is_intact
 from lagotto.models.registry import behaviour_digest
 from lagotto.models.scan import scan_models
 
@@ -36,9 +42,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AddReport:
-    """What became of the models listed: names of those added, copies as (name, original)."""
+    """What became of the models listed: names of those added, copies as (name, original).
+
+    `extended` are models that were there and have now seen more probes.
+    """
 
     done: tuple[str, ...]
+    extended: tuple[str, ...]
     failures: tuple[FailedModel, ...]
     already: int
     copies: tuple[tuple[str, str], ...]
@@ -55,8 +65,12 @@ def add_models(
     models: Sequence[Path | str],
     limits: Limits,
     progress: Progress,
+    share: Share | None = None,
 ) -> AddReport:
-    """Probes what is new, retries what failed, skips what is there; see `Hub.add`."""
+    """Probes what is new, retries what failed, skips what is there; see `Hub.add`.
+
+    With a share, models see that many probes, and those that are there and saw fewer see more.
+    """
     with hub_lock(layout.folder), Catalogue(layout.catalogue, writable=True) as catalogue:
         _tidy(layout, catalogue)
         remote = [str(model) for model in models if is_remote(str(model))]
@@ -66,20 +80,21 @@ def add_models(
         run = catalogue.start_run({"paths": [str(model) for model in models]}, _now())
         listings = [Listing(d, source.name, _place(source.file)) for d, source in sources]
         plan = catalogue.plan(listings)
+        there = {record.digest: record for record in catalogue.models("done")}
+        first = _assignments(layout, plan, _first_sources(sources), there, share)
         runner = limits.start(layout.cache, layout.staging)
-        done: set[str] = set()
-        failed: set[str] = set()
+        ended: list[Probed] = []
         try:
             for folder in (layout.cache, layout.staging):
                 with writing(folder):
                     folder.mkdir(exist_ok=True)
-            batches = crawl.batches() if crawl else ()
-            for pending in chain([_pending(plan, sources)], batches):
+            batches = (_assigned(batch, share) for batch in (crawl.batches() if crawl else ()))
+            for assignments in chain([first], batches):
                 for probed in probe_models(
-                    runner, pending, probe_set, layout.cache, layout.staging, progress
+                    runner, assignments, probe_set, layout.cache, layout.staging, progress
                 ):
-                    _record(layout, catalogue, probed)
-                    (failed if probed.failure else done).add(probed.digest)
+                    _record(layout, catalogue, probed, probed.digest in there)
+                    ended.append(probed)
         finally:
             runner.close()
             shutil.rmtree(layout.staging, ignore_errors=True)
@@ -87,10 +102,12 @@ def add_models(
         if crawl:
             copies = (*plan.copies, *crawl.copies)
             plan = replace(plan, already=plan.already + crawl.already, copies=copies)
-            failed |= crawl.failed
-        skipped = plan.already + len(plan.copies)
-        catalogue.finish_run(run, _now(), len(done), len(failed), skipped)
-        return _report(catalogue, plan, done, failed)
+        unfetched = crawl.failed if crawl else set()
+        report = _report(catalogue, plan, ended, there, unfetched)
+        skipped = report.already + len(report.copies)
+        done = len(report.done) + len(report.extended)
+        catalogue.finish_run(run, _now(), done, len(report.failures), skipped)
+        return report
 
 
 def _crawl(
@@ -111,8 +128,21 @@ def _crawl(
 
 
 def rebuild_blocks(layout: HubLayout, records: Sequence[ModelRecord], probe_digest: str) -> None:
-    """Makes the blocks hold exactly the done models in order; nothing is written if they do."""
-    sources = [BlockSource(each.digest, layout.responses_of(each.digest)) for each in records]
+    """Makes the blocks hold exactly the done models in order; nothing is written if they do.
+
+    Where models saw a share of the probes, the completion is brought up to date first.
+    """
+    held = [(each.digest, each.responses_sha256) for each in records]
+    completion = current_completion(layout, held, probe_digest)
+    sources = []
+    for digest, _ in held:
+        path = layout.responses_of(digest)
+        use = "all" if completion is None else completion.verdicts[digest].use
+        if completion is not None and use == "completed":
+            source = BlockSource(digest, path, completion.responses, completion.sha256)
+        else:
+            source = BlockSource(digest, path, None, SEEN_ONLY if use == "seen" else "")
+        sources.append(source)
     matrix = projector(np.load(layout.embeddings, allow_pickle=False))
     build_blocks(layout.blocks, sources, probe_digest, matrix)
 
@@ -162,6 +192,7 @@ def _tidy(layout: HubLayout, catalogue: Catalogue) -> None:
         path = layout.responses_of(record.digest)
         if path.is_file():
             recorded.add(path.name)
+            _adopt(catalogue, record, path)
         else:
             catalogue.record_lost(record.digest)
     with writing(layout.responses):
@@ -169,6 +200,18 @@ def _tidy(layout: HubLayout, catalogue: Catalogue) -> None:
         for path in layout.responses.iterdir():
             if path.name not in recorded:
                 path.unlink()
+
+
+def _adopt(catalogue: Catalogue, record: ModelRecord, path: Path) -> None:
+    """Notes responses with more probes that a killed run put in place and did not record."""
+    try:
+        responses = read_responses(path)
+    except HubError:
+        return  # what is damaged is for hub verify to name
+    own = responses.header.behaviour_digest == record.digest
+    if responses.sha256 != record.responses_sha256 and own and is_intact(path):
+        flaws = measure_moments(responses.values).flaw
+        catalogue.record_extended(record.digest, flaws, responses.sha256)
 
 
 def _digests(found: Sequence[ModelSource], progress: Progress) -> list[tuple[str, ModelSource]]:
@@ -186,34 +229,87 @@ def _digests(found: Sequence[ModelSource], progress: Progress) -> list[tuple[str
     return digests
 
 
-def _pending(plan: Plan, sources: Sequence[tuple[str, ModelSource]]) -> dict[str, ModelSource]:
-    """The first source listed of every model that is to be probed, in the order of the plan."""
+def _first_sources(sources: Sequence[tuple[str, ModelSource]]) -> dict[str, ModelSource]:
+    """The first source listed of every model."""
     first: dict[str, ModelSource] = {}
     for digest, source in sources:
         first.setdefault(digest, source)
-    return {record.digest: first[record.digest] for record in plan.pending}
+    return first
 
 
-def _record(layout: HubLayout, catalogue: Catalogue, probed: Probed) -> None:
-    """Responses first, then the catalogue: what it calls done is there, whatever happens."""
+def _assignments(
+    layout: HubLayout,
+    plan: Plan,
+    sources: Mapping[str, ModelSource],
+    there: Mapping[str, ModelRecord],
+    share: Share | None,
+) -> dict[str, Assignment]:
+    """What is to be probed: pending models in the order of the plan, then those to see more."""
+    pending = {record.digest: sources[record.digest] for record in plan.pending}
+    assignments = _assigned(pending, share)
+    if share is not None:
+        for digest, source in sources.items():
+            if digest in there and digest not in assignments:
+                path = layout.responses_of(digest)
+                before = read_responses(path).seen
+                seen = tuple(share.more(digest, before).tolist())
+                if len(seen) > len(before):
+                    assignments[digest] = Assignment(source, seen, path, len(before))
+    return assignments
+
+
+def _assigned(pending: Mapping[str, ModelSource], share: Share | None) -> dict[str, Assignment]:
+    """New models, each with its share of the probes, or all of them."""
+    return {
+        digest: Assignment(source, None if share is None else tuple(share.own(digest).tolist()))
+        for digest, source in pending.items()
+    }
+
+
+def _record(layout: HubLayout, catalogue: Catalogue, probed: Probed, extends: bool) -> None:
+    """Responses first, then the catalogue: what it calls done is there, whatever happens.
+
+    A model that was there and fails to see more keeps what it has.
+    """
     if probed.failure is not None:
-        catalogue.record_failure(probed.digest, probed.failure.kind, probed.failure.reason)
+        if not extends:
+            catalogue.record_failure(probed.digest, probed.failure.kind, probed.failure.reason)
     elif probed.facts is not None:
         target = layout.responses_of(probed.digest)
         with writing(target):
             os.replace(probed.staged, target)
-        catalogue.record_done(probed.digest, probed.facts)
+        if extends:
+            sha256 = probed.facts.responses_sha256
+            catalogue.record_extended(probed.digest, probed.facts.flaws, sha256)
+        else:
+            catalogue.record_done(probed.digest, probed.facts)
 
 
-def _report(catalogue: Catalogue, plan: Plan, done: set[str], failed: set[str]) -> AddReport:
+def _report(
+    catalogue: Catalogue,
+    plan: Plan,
+    ended: Sequence[Probed],
+    there: Mapping[str, ModelRecord],
+    unfetched: set[str],
+) -> AddReport:
+    done = {probed.digest for probed in ended if probed.failure is None}
+    failed = {probed.digest: probed.failure for probed in ended if probed.failure is not None}
+    failures = [
+        FailedModel(failure.name, failure.source, failure.kind, failure.reason)
+        for failure in catalogue.failures()
+        if failure.digest in failed or failure.digest in unfetched
+    ]
+    for digest, failure in failed.items():
+        if digest in there:
+            record = there[digest]
+            failures.append(FailedModel(record.name, record.source, failure.kind, failure.reason))
+    models = [record for record in catalogue.models("done") if record.digest in done]
+    extended = tuple(record.name for record in models if record.digest in there)
     return AddReport(
-        done=tuple(r.name for r in catalogue.models("done") if r.digest in done),
-        failures=tuple(
-            FailedModel(failure.name, failure.source, failure.kind, failure.reason)
-            for failure in catalogue.failures()
-            if failure.digest in failed
-        ),
-        already=plan.already,
+        done=tuple(record.name for record in models if record.digest not in there),
+        extended=extended,
+        failures=tuple(failures),
+        already=plan.already - len(extended),
         copies=tuple((copy.name, copy.original) for copy in plan.copies),
     )
 

@@ -46,6 +46,11 @@ class HubLayout:
         return self.folder / "blocks"
 
     @property
+    def completion(self) -> Path:
+        """What partly probed models make of each other's answers; derived."""
+        return self.folder / "completion.safetensors"
+
+    @property
     def staging(self) -> Path:
         """Responses that a worker is writing; emptied by each run."""
         return self.folder / "staging"

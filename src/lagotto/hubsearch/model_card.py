@@ -11,7 +11,8 @@ from lagotto.hubsearch.contact_sheet import Row, Tile, draw_contact_sheet
 from lagotto.hubsearch.naming import ModelDescription, NamedLogit
 
 if TYPE_CHECKING:
-    from lagotto.hubsearch.pipeline import Hub, KnownResponses
+    from lagotto.hubsearch.known import KnownResponses
+    from lagotto.hubsearch.pipeline import Hub
 
 LABELS_FILE = "labels.proposed.txt"
 CARD_FILE = "card.md"

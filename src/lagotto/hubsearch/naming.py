@@ -16,7 +16,8 @@ from lagotto.hubsearch.name_evidence import NameReader
 from lagotto.hubsearch.sharing import share_out
 
 if TYPE_CHECKING:
-    from lagotto.hubsearch.pipeline import Hub, KnownResponses
+    from lagotto.hubsearch.known import KnownResponses
+    from lagotto.hubsearch.pipeline import Hub
 
 SURE = 0.2
 """Confidence from which a proposed name is written to a labels file."""

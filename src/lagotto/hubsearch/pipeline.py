@@ -4,37 +4,26 @@ The order of the stages is here; probing.py runs models, search.py compares desc
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cache, cached_property, lru_cache
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from jaxtyping import Float32
-
-from lagotto.core.errors import UsageError
 from lagotto.core.files import writing
 from lagotto.core.progress import Progress, Silent
-from lagotto.core.types import Hits, Probe, SetAside
+from lagotto.core.types import Hits
 from lagotto.encoders.base import Encoder
-from lagotto.encoders.canary import watched
-from lagotto.encoders.registry import load_encoder
-from lagotto.hubsearch.background import open_background
 from lagotto.hubsearch.catalogue import Catalogue
 from lagotto.hubsearch.creation import create_hub
-from lagotto.hubsearch.descriptors import standardise
+from lagotto.hubsearch.hub_contents import HubContents
 from lagotto.hubsearch.inspection import Inspection, inspect_models
-from lagotto.hubsearch.intake import AddReport, add_models, current_blocks, rebuild_blocks
-from lagotto.hubsearch.judging import Judge, open_judge
+from lagotto.hubsearch.intake import AddReport, add_models, rebuild_blocks
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.lock import hub_lock
-from lagotto.hubsearch.manifest import Manifest, check_encoder, read_manifest
-from lagotto.hubsearch.probe_set import ProbeSet
-from lagotto.hubsearch.probing import Limits, probe_outside
+from lagotto.hubsearch.manifest import read_manifest
+from lagotto.hubsearch.probe_choice import Choosing, Share
+from lagotto.hubsearch.probing import Limits
 from lagotto.hubsearch.query_vectors import check_logit, image_vector, logit_vector, text_vector
-from lagotto.hubsearch.ranking import Gallery
-from lagotto.hubsearch.records import ModelRecord
-from lagotto.hubsearch.responses import Responses, read_responses
 from lagotto.hubsearch.search import (
     AnyQuery,
     ImageQuery,
@@ -45,9 +34,6 @@ from lagotto.hubsearch.search import (
     find_logits,
     is_judged,
 )
-from lagotto.hubsearch.status import HubStatus, read_status
-from lagotto.hubsearch.verify import Damage, verify_hub
-from lagotto.hubsearch.weighing import ProbeSpace
 
 if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that call them
     from lagotto.hubsearch.audit import ModelAudit
@@ -56,34 +42,12 @@ if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that ca
     from lagotto.hubsearch.label_trust import LabelTrust
     from lagotto.hubsearch.naming import ModelDescription
 
-_OPEN_RESPONSES = 256
-"""Responses files kept mapped for exact distances; each takes a file descriptor."""
 
-
-@dataclass(frozen=True, slots=True)
-class KnownResponses:
-    """A model's raw responses, by its name in the hub or by the path of a file outside it."""
-
-    name: str
-    in_hub: bool
-    values: Float32[np.ndarray, "probes logits"]
-    labels: tuple[str | None, ...]
-
-
-class Hub:
+class Hub(HubContents):
     """A folder of probed models; open it with `Hub.open`, make one with `Hub.create`.
 
     Paths may be strings. Progress is silent unless a `core.progress.Progress` is given.
     """
-
-    def __init__(
-        self, layout: HubLayout, manifest: Manifest, encoder: Encoder | str | None
-    ) -> None:
-        self._layout = layout
-        self._manifest = manifest
-        self._encoder_given = encoder
-        self._gallery: Gallery | None = None
-        self._judge: Judge | None = None
 
     @classmethod
     def create(
@@ -122,62 +86,19 @@ class Hub:
         layout = HubLayout(Path(folder))
         return cls(layout, read_manifest(layout.folder), encoder)
 
-    @property
-    def folder(self) -> Path:
-        """Where the hub is."""
-        return self._layout.folder
-
-    @property
-    def probe_digest(self) -> str:
-        """The identity of the probe set."""
-        return self._manifest.probe_digest
-
-    @property
-    def encoder_name(self) -> str:
-        """The encoder that embedded the probes."""
-        return self._manifest.encoder_name
-
-    @property
-    def probes(self) -> tuple[Probe, ...]:
-        """The probes, in the order of every descriptor."""
-        return self.probe_set.probes
-
     @cached_property
-    def probe_set(self) -> ProbeSet:
-        """The stored probes; raises MismatchError if they are not those that made the hub."""
-        return self._manifest.open_probes(self._layout.probes)
+    def label_trust(self) -> "LabelTrust":
+        """How far the published labels are believed."""
+        from lagotto.hubsearch.label_trust import LabelTrust
 
-    @cached_property
-    def probe_embeddings(self) -> Float32[np.ndarray, "probes dim"]:
-        """Unit embeddings of the probes; raises HubError if they are damaged."""
-        return self._manifest.open_embeddings(self._layout.embeddings)
-
-    @cached_property
-    def space(self) -> ProbeSpace:
-        """The probes and the background words in the encoder's space."""
-        background = open_background(self._layout.background, self.encoder)
-        return ProbeSpace(self.probe_embeddings, background, self.encoder.info.logit_scale)
-
-    @cached_property
-    def encoder(self) -> Encoder:
-        """The hub's encoder, checked against its fingerprint, and when it is used its canary."""
-        given = self._encoder_given or self._manifest.encoder_spec
-        loaded = load_encoder(given) if isinstance(given, str) else given
-        check_encoder(self.folder, self._manifest, loaded.info)
-        return watched(loaded, self._manifest.canary, f"hub {self.folder}")
-
-    def set_aside(self) -> list[SetAside]:
-        """Pictures that did not become probes, and why."""
-        return self.probe_set.set_aside()
-
-    def probe_picture(self, index: int) -> bytes:
-        """The picture file of a probe as it was given."""
-        return self.probe_set.picture(index)
+        return LabelTrust(self)
 
     def add(
         self,
         models: Sequence[Path | str],
         *,
+        probes_per_model: int | None = None,
+        choosing: Choosing = "spread",
         limits: Limits | None = None,
         progress: Progress | None = None,
     ) -> AddReport:
@@ -186,11 +107,16 @@ class Hub:
         `models` are files, folders that are scanned, or remote sources: `hf:ORG/NAME[@REV]`,
         `timm:NAME`, `hf-search:key=value,...` (docs/sources.md). Models already in the hub, by
         content, are skipped; failed ones are tried again. A run that was cut off is resumed by the
-        same call. Raises SourceError where a hub of models is out of reach.
+        same call. With `probes_per_model` each model sees that many probes of its own, and one that
+        is there and saw fewer sees more (docs/collaborative.md). Raises SourceError where a hub of
+        models is out of reach.
         """
         self._gallery = None
+        share = None
+        if probes_per_model is not None:
+            share = Share(probes_per_model, self.probe_embeddings, choosing)
         return add_models(
-            self._layout, self.probe_set, models, limits or Limits(), progress or Silent()
+            self._layout, self.probe_set, models, limits or Limits(), progress or Silent(), share
         )
 
     def inspect(
@@ -275,71 +201,6 @@ class Hub:
             progress=progress,
         )
 
-    def gallery(self) -> Gallery:
-        """Everything that can be found; blocks that are out of date are rebuilt first."""
-        if self._gallery is None:
-            blocks, records, notes = current_blocks(self._layout, self.probe_digest)
-            self._gallery = Gallery(
-                blocks=blocks,
-                names={record.digest: record.name for record in records},
-                labels=cache(self._labels),
-                read=lru_cache(_OPEN_RESPONSES)(self._read),
-                notes=notes,
-            )
-        return self._gallery
-
-    def judge(self) -> Judge | None:
-        """What tells how far to believe hits; None while the hub has no searchable logit."""
-        gallery = self.gallery()
-        if not gallery.usable:
-            return None
-        if self._judge is None or self._judge.gallery is not gallery:
-            self._judge = open_judge(
-                self._layout.rivals, self.space, self.encoder, gallery, self.probe_digest
-            )
-        return self._judge
-
-    def responses(self, model: str) -> Float32[np.ndarray, "probes logits"]:
-        """Raw logits of a model on all probes, memory-mapped; UsageError for an unknown name."""
-        with Catalogue(self._layout.catalogue) as catalogue:
-            record = catalogue.find(model)
-        if record.status != "done":
-            raise UsageError(f"model {model!r} has no responses: it is {record.status}")
-        return read_responses(self._layout.responses_of(record.digest)).values
-
-    def labels(self, model: str) -> tuple[str | None, ...]:
-        """The published label of each logit, None where there is none; UsageError as above."""
-        with Catalogue(self._layout.catalogue) as catalogue:
-            return catalogue.logit_labels(catalogue.find(model).digest)
-
-    def labelled(self, words: Sequence[str]) -> tuple[tuple[str, int, str], ...]:
-        """(model, logit, label) of every published label that holds any of some words."""
-        with Catalogue(self._layout.catalogue) as catalogue:
-            return catalogue.labelled(words)
-
-    def digest_of(self, model: str) -> str:
-        """The checksum of a model's raw responses; UsageError for an unknown name."""
-        with Catalogue(self._layout.catalogue) as catalogue:
-            return catalogue.find(model).responses_sha256
-
-    @cached_property
-    def label_trust(self) -> "LabelTrust":
-        """How far the published labels are believed."""
-        from lagotto.hubsearch.label_trust import LabelTrust
-
-        return LabelTrust(self)
-
-    def records(self) -> tuple[ModelRecord, ...]:
-        """Every probed model: its digest, where its file was, how it is fed."""
-        with Catalogue(self._layout.catalogue) as catalogue:
-            return catalogue.models("done")
-
-    def descriptor(self, model: str, logit: int) -> Float32[np.ndarray, " probes"]:
-        """One logit's responses, standardised over the probes."""
-        responses = self.responses(model)
-        check_logit(model, logit, responses.shape[1])
-        return standardise(responses[:, logit : logit + 1]).values[:, 0]
-
     def describe(
         self, model: str, vocabulary: Sequence[str] | None = None, *, top: int = 5
     ) -> "ModelDescription":
@@ -369,14 +230,6 @@ class Hub:
 
         return cover_labels(self, labels, top=top)
 
-    def status(self) -> HubStatus:
-        """Models, logits, probes, failures with their reasons, disk."""
-        return read_status(self._layout, self._manifest)
-
-    def verify(self) -> tuple[Damage, ...]:
-        """What is damaged, with what to do; empty if all is as it was written."""
-        return verify_hub(self.folder)
-
     def remove(self, model: str) -> None:
         """Removes a model, its responses and its logits; UsageError for an unknown name."""
         with hub_lock(self.folder), Catalogue(self._layout.catalogue, writable=True) as catalogue:
@@ -387,25 +240,8 @@ class Hub:
                 path.unlink(missing_ok=True)
             rebuild_blocks(self._layout, catalogue.models("done"), self.probe_digest)
 
-    def responses_of(self, model: str) -> KnownResponses:
-        """Of a model in the hub by name, else of a model file, which is probed for the occasion."""
-        with Catalogue(self._layout.catalogue) as catalogue:
-            outside = not catalogue.has(model) and Path(model).exists()
-            name = None if outside else catalogue.find(model).name
-        if name is not None:
-            return KnownResponses(name, True, self.responses(name), self.labels(name))
-        values = probe_outside(Path(model), self.probe_set, self._layout.cache, Limits())
-        return KnownResponses(model, False, values, (None,) * values.shape[1])
-
     def _logit_vector(self, query: LogitQuery) -> QueryVector:
         known = self.responses_of(query.model)
         check_logit(query.model, query.index, known.values.shape[1])
         itself = (known.name, query.index) if known.in_hub else None
         return logit_vector(query, known.values[:, query.index], itself)
-
-    def _read(self, digest: str) -> Responses:
-        return read_responses(self._layout.responses_of(digest), self.probe_digest)
-
-    def _labels(self, digest: str) -> tuple[str | None, ...]:
-        with Catalogue(self._layout.catalogue) as catalogue:
-            return catalogue.logit_labels(digest)

@@ -53,6 +53,23 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Assignment:
+    """A model and the probes that it shall have seen in the end; `seen` None: all of them.
+
+    `known` is a file of its responses on `already` of them, which are not taken again.
+    """
+
+    source: ModelSource
+    seen: tuple[int, ...] | None = None
+    known: Path | None = None
+    already: int = 0
+
+    def rows(self, probes: int) -> int:
+        """How many of that many probes the model has seen in the end."""
+        return probes if self.seen is None else len(self.seen)
+
+
+@dataclass(frozen=True, slots=True)
 class Probed:
     """What became of a model: facts and its staged responses file, or a failure."""
 
@@ -64,17 +81,18 @@ class Probed:
 
 def probe_models(
     runner: Runner,
-    sources: Mapping[str, ModelSource],
+    assignments: Mapping[str, Assignment],
     probe_set: ProbeSet,
     cache_folder: Path,
     staging: Path,
     progress: Progress,
 ) -> Iterator[Probed]:
-    """Runs models (by behaviour digest) over the probes; one result each, in order of completion.
+    """Runs models (by behaviour digest) over their probes; a result each, in order of completion.
 
     Raises HubError where the probes themselves cannot be read or the cache cannot be written.
     """
     pixels: dict[str, PixelSpec] = {}
+    sources = {digest: each.source for digest, each in assignments.items()}
     settled: dict[str, JsonObject] = {}
     progress.start("loading models", len(sources), "models")
     for outcome in runner.run(inspections(sources, probe_set)):
@@ -90,14 +108,16 @@ def probe_models(
     if not pixels:
         return
     prepare_pixels(runner, probe_set, cache_folder, list(pixels.values()), progress)
-    pending = {digest: source for digest, source in sources.items() if digest in pixels}
+    probes = len(probe_set.probes)
+    pending = {digest: each for digest, each in assignments.items() if digest in pixels}
     tasks = _probings(pending, settled, probe_set, cache_folder, staging)
-    meter = _Meter(progress, len(pending), len(probe_set.probes))
+    pictures = {digest: each.rows(probes) - each.already for digest, each in pending.items()}
+    meter = _Meter(progress, pictures)
     for outcome in runner.run(tasks, meter.advance):
         meter.end(outcome.key)
         staged = _staged(staging, outcome.key)
         try:
-            facts = _facts(outcome, staged, probe_set)
+            facts = _facts(outcome, staged, probe_set, pending[outcome.key].rows(probes))
         except _TaskFailedError as error:
             yield Probed(outcome.key, None, staged, error.failure)
         else:
@@ -116,11 +136,11 @@ class _TaskFailedError(Exception):
 class _Meter:
     """Counts the pictures that the models have seen; a failed model counts as done with."""
 
-    def __init__(self, progress: Progress, models: int, probes: int) -> None:
-        progress.start("probing", models * probes, "pictures")
+    def __init__(self, progress: Progress, pictures: Mapping[str, int]) -> None:
+        progress.start("probing", sum(pictures.values()), "pictures")
         self._progress = progress
-        self._models = models
-        self._probes = probes
+        self._models = len(pictures)
+        self._pictures = pictures
         self._seen: dict[str, int] = {}
         self._ended = 0
 
@@ -132,7 +152,7 @@ class _Meter:
     def end(self, key: str) -> None:
         """A model ended; what it did not see is counted now, so that the time left stays right."""
         self._ended += 1
-        rest = self._probes - self._seen.pop(key, 0)
+        rest = self._pictures[key] - self._seen.pop(key, 0)
         self._progress.advance(rest, f"{self._ended}/{self._models} models")
 
 
@@ -145,21 +165,23 @@ def inspections(sources: Mapping[str, ModelSource], probe_set: ProbeSet) -> Iter
 
 
 def _probings(
-    sources: Mapping[str, ModelSource],
+    assignments: Mapping[str, Assignment],
     settled: Mapping[str, JsonObject],
     probe_set: ProbeSet,
     cache_folder: Path,
     staging: Path,
 ) -> Iterator[Task]:
-    for digest, source in sources.items():
+    for digest, each in assignments.items():
         payload: JsonObject = {
-            "model": source_to_json(source),
+            "model": source_to_json(each.source),
             "settled": settled.get(digest),
             "digest": digest,
             "probes": str(probe_set.folder.absolute()),
             "probe_digest": probe_set.digest,
             "cache": str(cache_folder.absolute()),
             "out": str(_staged(staging, digest).absolute()),
+            "seen": None if each.seen is None else list(each.seen),
+            "known": None if each.known is None else str(each.known.absolute()),
         }
         yield Task(digest, "lagotto.hubsearch.tasks:probe_model", payload)
 
@@ -181,7 +203,7 @@ def _pixels(outcome: Outcome) -> PixelSpec:
         raise _TaskFailedError(Failure("error", f"its worker gave {error}")) from error
 
 
-def _facts(outcome: Outcome, staged: Path, probe_set: ProbeSet) -> ModelFacts:
+def _facts(outcome: Outcome, staged: Path, probe_set: ProbeSet, rows: int) -> ModelFacts:
     """What the catalogue keeps of a model, checked against the file that its worker wrote.
 
     Raises HubError where the worker could not write it: no other model's would be written either.
@@ -204,7 +226,7 @@ def _facts(outcome: Outcome, staged: Path, probe_set: ProbeSet) -> ModelFacts:
             "labels": None | list() as labels,
             "notes": list(notes),
             "input": dict(described),
-        } if responses.values.shape == (len(probe_set.probes), outputs):
+        } if responses.values.shape == (rows, outputs):
             return ModelFacts(
                 framework=framework,
                 outputs=outputs,
@@ -238,7 +260,7 @@ def probe_outside(
         try:
             inside = _inside_cache(runner, sources[0], probe_set, cache_folder)
             cache = cache_folder if inside else Path(temporary) / "cache"
-            source = {"outside": sources[0]}
+            source = {"outside": Assignment(sources[0])}
             for probed in probe_models(runner, source, probe_set, cache, Path(temporary), Silent()):
                 if probed.failure is not None:
                     raise ModelError(f"{file} cannot be probed: {probed.failure.reason}")

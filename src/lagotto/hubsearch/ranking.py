@@ -11,11 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from lagotto.hubsearch.blocks import Block, exact_descriptors
+from lagotto.hubsearch.blocks import Answers, Block, exact_descriptors
 from lagotto.hubsearch.kernel import error_bounds, exact_distances, rerank, scan, scan_sums
 from lagotto.hubsearch.label_names import NOBODY, Named, name_scores
 from lagotto.hubsearch.logic import Expression, join_scores
-from lagotto.hubsearch.responses import Responses
 from lagotto.hubsearch.rules import (
     CANDIDATES,
     DIRECTION_SHARE,
@@ -23,6 +22,7 @@ from lagotto.hubsearch.rules import (
     sample_columns,
     standard_scores,
 )
+from lagotto.hubsearch.seen_part import SeenPart, part_distances, part_sums
 from lagotto.hubsearch.weighing import surest
 
 
@@ -57,7 +57,7 @@ class Ranked:
 class Gallery:
     """All searchable logits of a hub: blocks, and each model's name and labels by digest.
 
-    `notes` tell what is missing.
+    `notes` tell what is missing; `parts` are the models that are compared on what they saw.
     """
 
     def __init__(
@@ -65,9 +65,11 @@ class Gallery:
         blocks: Sequence[Block],
         names: Mapping[str, str],
         labels: Callable[[str], Sequence[str | None]],
-        read: Callable[[str], Responses],
+        read: Callable[[str], Answers],
         notes: tuple[str, ...] = (),
+        parts: Sequence[SeenPart] = (),
     ) -> None:
+        self.parts = tuple(parts)
         self.blocks = tuple(blocks)
         self.names = names
         self.labels = labels
@@ -89,8 +91,8 @@ class Gallery:
         self.usable = len(usable)
         self.sample = sample_columns(usable)
 
-    def read(self, digest: str) -> Responses:
-        """A model's raw responses."""
+    def read(self, digest: str) -> Answers:
+        """A model's raw responses, completed where the hub completes them."""
         return self._read(digest)
 
     def owners(self, columns: Int64[np.ndarray, " columns"]) -> Int64[np.ndarray, " columns"]:
@@ -153,18 +155,30 @@ class Gallery:
 def rank_by_distance(
     gallery: Gallery,
     probes: Int64[np.ndarray, " k"],
-    query: Float32[np.ndarray, " k"],
+    values: Float32[np.ndarray, " probes"],
     top: int,
     left_out: int | None,
 ) -> Ranked:
     """The `top` nearest logits by the paper's rule, as a full sort of exact distances has them."""
+    query = values[probes]
     scanned = scan(gallery.tables, probes, query)
+    steps = gallery.steps
+    own = np.full(steps.size if gallery.parts else 0, np.nan)
+    if gallery.parts:
+        steps = steps.copy()
+        for part in gallery.parts:
+            away = part_distances(part, values, len(probes), gallery.read)
+            scanned[part.columns], steps[part.columns] = away, 0  # these are exact already
+            own[part.columns] = away
     if left_out is not None:
         scanned[left_out] = np.inf
-    bounds = error_bounds(scanned, gallery.steps, len(probes))
-    columns, distances = rerank(
-        scanned, bounds, lambda chosen: gallery.distances(chosen, probes, query), top
-    )
+
+    def exact(chosen: Int64[np.ndarray, " columns"]) -> Float64[np.ndarray, " columns"]:
+        distances = gallery.distances(chosen, probes, query)
+        return np.where(np.isnan(own[chosen]), distances, own[chosen]) if own.size else distances
+
+    bounds = error_bounds(scanned, steps, len(probes))
+    columns, distances = rerank(scanned, bounds, exact, top)
     chance = -scanned[gallery.sample].astype(np.float64)
     return Ranked(columns, -distances, chance, np.zeros(len(columns)))
 
@@ -216,7 +230,24 @@ def _weighted_sums(gallery: Gallery, concept: Evidence, k: int) -> Float32[np.nd
     probes = np.flatnonzero(weights)
     sums = scan_sums(gallery.tables, probes, weights[probes])
     sums[gallery.steps == 0] = 0.0
+    if gallery.parts:
+        _put_parts(gallery, concept, k, sums)
     return np.asarray(standard_scores(sums[None], gallery.sample)[0])
+
+
+def _put_parts(
+    gallery: Gallery, concept: Evidence, k: int, sums: Float32[np.ndarray, " logits"]
+) -> None:
+    """Sums of the models compared on what they saw, brought to the spread of the others."""
+    mine = np.zeros(sums.size, dtype=bool)
+    for part in gallery.parts:
+        sums[part.columns] = part_sums(part, concept.weights, k, gallery.read)
+        mine[part.columns] = True
+    usable = gallery.steps > 0
+    others = sums[usable & ~mine]
+    spread = float(sums[usable & mine].std()) if (usable & mine).any() else 0.0
+    if others.size and spread > 0:
+        sums[mine] *= np.float32(others.std() / spread)
 
 
 def _along(

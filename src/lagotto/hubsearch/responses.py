@@ -1,20 +1,23 @@
-"""Stage 2 of hub search: a model's answers on every probe, kept as they were: the source of truth.
+"""Stage 2 of hub search: a model's answers on the probes, kept as they were: the source of truth.
 
-A file a model, `HUB/responses/<behaviour digest>.safetensors`; see docs/formats.md.
+A file a model, `HUB/responses/<behaviour digest>.safetensors`; see docs/formats.md. A model that
+saw every probe has version 1 of the form; one that saw a share has version 2, which says which.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Integer
+from jaxtyping import Float32, Int64, Integer
 
 from lagotto.core.errors import HubError, MismatchError
 from lagotto.core.types import JsonObject
-from lagotto.hubsearch.tensorfile import header_text, open_tensors, write_tensors
+from lagotto.hubsearch.tensorfile import Array, header_text, open_tensors, write_tensors
 
 FORMAT = "lagotto-responses"
-VERSION = 1
+VERSION = 2
+_FULL_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,49 +35,106 @@ class ResponsesHeader:
 
 @dataclass(frozen=True, slots=True)
 class Responses:
-    """The logits of one model on all probes; `values` is memory-mapped and read-only.
+    """The logits of one model on the probes that it saw; `values` is memory-mapped and read-only.
 
-    `sha256` is the file's stored checksum. Hold few of these at a time: each keeps a file mapped.
+    Row i of `values` is probe `seen[i]` of the `probes` of the set; `seen` is ascending. `sha256`
+    is the file's stored checksum. Hold few of these at a time: each keeps a file mapped.
     """
 
     header: ResponsesHeader
-    values: Float32[np.ndarray, "probes logits"]
+    values: Float32[np.ndarray, "seen logits"]
     sha256: str
+    seen: Int64[np.ndarray, " seen"]
+    probes: int
+
+    @property
+    def is_full(self) -> bool:
+        """True if the model saw every probe, so that row i is probe i."""
+        return len(self.seen) == self.probes
 
     def rows(
         self, probes: Integer[np.ndarray, " k"], logits: Integer[np.ndarray, " columns"]
     ) -> Float32[np.ndarray, "k columns"]:
-        """The chosen logits on the chosen probes; reads only the pages that hold them."""
-        chosen: Float32[np.ndarray, "k columns"] = self.values[np.ix_(probes, logits)]
+        """The chosen logits on the chosen probes, NaN where the model did not see one.
+
+        Reads only the pages that hold them.
+        """
+        if self.is_full:
+            full: Float32[np.ndarray, "k columns"] = self.values[np.ix_(probes, logits)]
+            return full
+        places = np.searchsorted(self.seen, probes)
+        places[places == len(self.seen)] = 0
+        known = self.seen[places] == probes
+        chosen = np.full((len(probes), len(logits)), np.nan, dtype=np.float32)
+        chosen[known] = self.values[np.ix_(places[known], logits)]
         return chosen
+
+    def spread(self) -> Float32[np.ndarray, "probes logits"]:
+        """All probes x logits, NaN where the model did not see a probe."""
+        if self.is_full:
+            return self.values
+        every = np.full((self.probes, self.values.shape[1]), np.nan, dtype=np.float32)
+        every[self.seen] = self.values
+        return every
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Which of `probes` probes a model saw: ascending indices, each once."""
+
+    indices: Int64[np.ndarray, " seen"]
+    probes: int
 
 
 def write_responses(
-    path: Path, values: Float32[np.ndarray, "probes logits"], header: ResponsesHeader
+    path: Path,
+    values: Float32[np.ndarray, "seen logits"],
+    header: ResponsesHeader,
+    seen: Seen | None = None,
 ) -> str:
     """Creates or replaces the file and returns its checksum; equal content gives equal bytes.
 
-    Raises HubError if there is no probe or no logit, or the file cannot be written.
+    Without `seen`, row i is probe i of all probes. Raises HubError if there is no probe or no
+    logit, `seen` does not fit the values, or the file cannot be written.
     """
     if values.size == 0:
         raise HubError(
             f"responses of shape {values.shape} hold no value; a model needs at least one output, "
             "and a hub at least one probe"
         )
+    partial = seen is not None and len(seen.indices) < seen.probes
+    if seen is not None:
+        _check_seen(seen, len(values), str(path))
     content: JsonObject = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": VERSION if partial else _FULL_VERSION,
         "behaviour_digest": header.behaviour_digest,
         "probe_digest": header.probe_digest,
         "framework": header.framework,
         "logits_source": header.logits_source,
     }
-    return write_tensors(
-        path,
-        content,
-        {"values": ("F32", values.shape)},
-        lambda arrays: np.copyto(arrays["values"], values),
-    )
+    layout: dict[str, tuple[str, tuple[int, ...]]] = {"values": ("F32", values.shape)}
+    if partial and seen is not None:
+        content["probes"] = seen.probes
+        layout["seen"] = ("I64", seen.indices.shape)
+
+    def fill(arrays: Mapping[str, Array]) -> None:
+        np.copyto(arrays["values"], values)
+        if "seen" in arrays and seen is not None:
+            np.copyto(arrays["seen"], seen.indices)
+
+    return write_tensors(path, content, layout, fill)
+
+
+def _check_seen(seen: Seen, rows: int, where: str) -> None:
+    indices = seen.indices
+    ascending = bool((np.diff(indices) > 0).all())
+    inside = len(indices) > 0 and indices[0] >= 0 and indices[-1] < seen.probes
+    if len(indices) != rows or not ascending or not inside:
+        raise HubError(
+            f"{where}: the list of probes seen does not fit its {rows} rows of {seen.probes} "
+            "probes; remove it and run lagotto hub add again"
+        )
 
 
 def read_responses(path: Path, probe_digest: str | None = None) -> Responses:
@@ -101,4 +161,9 @@ def read_responses(path: Path, probe_digest: str | None = None) -> Responses:
             f"{path} was made on probe set {header.probe_digest[:12]}, and this hub has probe set "
             f"{probe_digest[:12]}; remove it and run lagotto hub add again"
         )
-    return Responses(header, values, file.sha256)
+    probes = file.header.get("probes", len(values))
+    indices = file.arrays.get("seen", np.arange(len(values), dtype=np.int64))
+    if indices.dtype != np.int64 or indices.ndim != 1 or not isinstance(probes, int):
+        raise HubError(f"{path} is damaged (seen); remove it and run lagotto hub add again")
+    _check_seen(Seen(indices, probes), len(values), str(path))
+    return Responses(header, values, file.sha256, indices, probes)

@@ -65,14 +65,27 @@ def default_scores(
     sums = weights @ gallery
     directions = project(projector(space.probes), gallery)
     along = (concepts - space.background_mean) @ directions.T
-    sample = sample_columns(np.arange(gallery.shape[1]))
+    return with_directions(sums, along, names)
+
+
+def with_directions(
+    sums: Float32[np.ndarray, "queries logits"],
+    along: Float32[np.ndarray, "queries logits"],
+    names: NamedRows | None = None,
+) -> Scores:
+    """Weighted sums of all logits and, for the candidates by these, what their directions say.
+
+    A column of zeros is a flawed logit.
+    """
+    sample = sample_columns(np.arange(sums.shape[1]))
     first = standard_scores(sums, sample)
-    for row, named in zip(first, names.rows if names else (), strict=False):
-        if names is not None and len(named.columns):
-            threshold = noise_threshold(int(gallery.any(axis=0).sum()))
-            row[named.columns] += name_scores(named, row, names.firsts, threshold)
+    if names is not None:
+        threshold = noise_threshold(int(sums.any(axis=0).sum()))
+        for row, named in zip(first, names.rows, strict=True):
+            if len(named.columns):
+                row[named.columns] += name_scores(named, row, names.firsts, threshold)
     total = first + np.float32(DIRECTION_SHARE) * standard_scores(along, sample)
-    if gallery.shape[1] <= CANDIDATES:
+    if sums.shape[1] <= CANDIDATES:
         return np.asarray(total)
     best = np.argpartition(-first, CANDIDATES, axis=1)[:, :CANDIDATES]
     scores = first - np.float32(1e4)

@@ -210,7 +210,7 @@ def _ranked(
                 by_model,
             )
         else:
-            ranked = rank_by_distance(gallery, probes, vector.values[probes], wanted, left_out)
+            ranked = rank_by_distance(gallery, probes, vector.values, wanted, left_out)
         owners = gallery.owners(ranked.columns)
         kept = _first_of_each(owners) if by_model else np.arange(len(owners))
         if _is_weighed(vector, rule) or len(kept) >= top or len(owners) < wanted:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from lagotto.core.types import Decision, JsonObject
 from lagotto.hubsearch.catalogue import Catalogue
+from lagotto.hubsearch.hub_completion import HubCompletion, read_completion
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.manifest import VERSION, Manifest
+from lagotto.hubsearch.records import ModelRecord
+from lagotto.hubsearch.responses import read_responses
 from lagotto.hubsearch.settled import decisions_from_json
 from lagotto.jobs.guards import Guard, find_guards
 
@@ -17,7 +20,9 @@ from lagotto.jobs.guards import Guard, find_guards
 class ModelStatus:
     """A probed model: how it is run, and how many of its logits are set aside.
 
-    `input` tells how it is fed, and where each part of that is from.
+    `probes_seen` of the hub's probes, and how it is searched: by `all` of them, `completed`, or on
+    the `seen` part, with the reason. `input` tells how it is fed, and where each part of that is
+    from.
     """
 
     name: str
@@ -27,6 +32,9 @@ class ModelStatus:
     logits_source: str
     flawed_logits: int
     notes: tuple[str, ...]
+    probes_seen: int
+    searched: str
+    why: str
     input: tuple[Decision, ...]
 
 
@@ -44,6 +52,8 @@ class FailedModel:
 class HubStatus:
     """Models, logits, probes, failures with reasons, disk, as `hub status --json` prints them.
 
+    `completion_skill` is the share of held-back answers that partly probed models predict of each
+    other; None where every model saw every probe.
     `isolation` is what the workers of this machine are cut off from, now.
     """
 
@@ -58,6 +68,7 @@ class HubStatus:
     logits: int
     flawed_logits: int
     disk_bytes: int
+    completion_skill: float | None
     models: tuple[ModelStatus, ...]
     failures: tuple[FailedModel, ...]
     copies: tuple[tuple[str, str], ...]
@@ -71,18 +82,10 @@ class HubStatus:
 
 def read_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
     """The status of a hub; nothing is written."""
+    completion = read_completion(layout, manifest.probe_digest)
     with Catalogue(layout.catalogue) as catalogue:
         models = tuple(
-            ModelStatus(
-                name=record.name,
-                source=record.source,
-                framework=record.framework,
-                outputs=record.outputs,
-                logits_source=record.logits_source,
-                flawed_logits=sum(bool(logit.flaw) for logit in catalogue.logits(record.digest)),
-                notes=record.notes,
-                input=decisions_from_json(record.input),
-            )
+            _model_status(layout, catalogue, record, completion)
             for record in catalogue.models("done")
         )
         pending = len(catalogue.models("pending"))
@@ -104,10 +107,42 @@ def read_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
         logits=sum(model.outputs for model in models) - flawed,
         flawed_logits=flawed,
         disk_bytes=_disk_bytes(layout.folder),
+        completion_skill=None if completion is None else completion.skill,
         models=models,
         failures=failures,
         copies=copies,
         isolation=find_guards(),
+    )
+
+
+def _model_status(
+    layout: HubLayout,
+    catalogue: Catalogue,
+    record: ModelRecord,
+    completion: HubCompletion | None,
+) -> ModelStatus:
+    path = layout.responses_of(record.digest)
+    responses = read_responses(path) if path.is_file() else None
+    verdict = None if completion is None else completion.verdicts.get(record.digest)
+    full = responses is None or responses.is_full
+    if verdict is None and not full:
+        searched, why = "seen", "the next hub add or search completes it"
+    elif verdict is None:
+        searched, why = "all", ""
+    else:
+        searched, why = verdict.use, "" if full else verdict.reason
+    return ModelStatus(
+        name=record.name,
+        source=record.source,
+        framework=record.framework,
+        outputs=record.outputs,
+        logits_source=record.logits_source,
+        flawed_logits=sum(bool(logit.flaw) for logit in catalogue.logits(record.digest)),
+        notes=record.notes,
+        input=decisions_from_json(record.input),
+        probes_seen=0 if responses is None else len(responses.seen),
+        searched=searched,
+        why=why,
     )
 
 

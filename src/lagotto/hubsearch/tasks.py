@@ -7,12 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float32, Int64, UInt8
 
 from lagotto.core.errors import HubError, ModelError
 from lagotto.core.files import replacing
-from lagotto.core.types import JsonObject, ModelSource, ModelSpec
+from lagotto.core.types import JsonObject, JsonValue, ModelSource, ModelSpec
 from lagotto.hubsearch.probe_cache import ProbeCache, spec_to_json
-from lagotto.hubsearch.responses import ResponsesHeader, write_responses
+from lagotto.hubsearch.responses import (
+    Responses,
+    ResponsesHeader,
+    Seen,
+    read_responses,
+    write_responses,
+)
 from lagotto.hubsearch.settled import input_to_json, settle, with_record
 from lagotto.models.base import Model
 from lagotto.models.registry import load_model
@@ -59,24 +66,26 @@ def inspect_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonO
 
 
 def probe_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObject:
-    """Runs a model over all cached probes and writes its raw responses to `payload["out"]`.
+    """Runs a model over cached probes and writes its raw responses to `payload["out"]`.
 
-    `payload["settled"]` is the record of a model whose input was found by trying, else null. Gives
-    the resolved spec as {"spec": ...}, or {"unwritable": reason} where the file cannot be written,
-    which is no fault of the model. `progress` counts pictures. Raises ModelError if no response is
-    finite or the number of outputs changes between pictures.
+    `payload["seen"]` lists the probes that it shall have seen in the end, null: all of them; those
+    in the responses file `payload["known"]`, if that is not null, are taken from there and not run
+    again. `payload["settled"]` is the record of a model whose input was found by trying, else null.
+    Gives the resolved spec as {"spec": ...}, or {"unwritable": reason} where the file cannot be
+    written, which is no fault of the model. `progress` counts pictures. Raises ModelError if no
+    response is finite or the number of outputs changes between pictures.
     """
     model = _fed(payload)
     spec = model.spec
     cache = ProbeCache(Path(str(payload["probes"])), Path(str(payload["cache"])))
     pixels = cache.open(spec.input.pixels)
-    values = np.empty((len(pixels), spec.outputs), dtype=np.float32)
-    for start in range(0, len(pixels), _CHUNK):
-        block = model.logits(np.asarray(pixels[start : start + _CHUNK]))
-        if block.shape[1:] != values.shape[1:]:
-            raise ModelError(f"gave {block.shape[1]} outputs after {values.shape[1]} were declared")
-        values[start : start + _CHUNK] = block
-        progress(len(block))
+    seen = _seen(payload["seen"], len(pixels))
+    known = payload["known"]
+    earlier = None if known is None else read_responses(Path(str(known)))
+    fresh = seen if earlier is None else np.setdiff1d(seen, earlier.seen)
+    values = _answers(model, pixels, fresh, progress)
+    if earlier is not None:
+        values = _joined(earlier, fresh, values, seen)
     if not np.isfinite(values).any():
         raise ModelError("every response is NaN or infinite; the model is broken or its input is")
     header = ResponsesHeader(
@@ -86,10 +95,54 @@ def probe_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObj
         logits_source=spec.logits_source,
     )
     try:
-        write_responses(Path(str(payload["out"])), values, header)
+        write_responses(Path(str(payload["out"])), values, header, Seen(seen, len(pixels)))
     except HubError as error:
         return {"unwritable": str(error)}
     return {"spec": spec_to_record(spec)}
+
+
+def _seen(listed: JsonValue, probes: int) -> Int64[np.ndarray, " seen"]:
+    if isinstance(listed, list):
+        return np.unique(np.array(listed, dtype=np.int64))
+    return np.arange(probes, dtype=np.int64)
+
+
+def _answers(
+    model: Model,
+    pixels: UInt8[np.ndarray, "probes height width channels"],
+    chosen: Int64[np.ndarray, " chosen"],
+    progress: Callable[[int], None],
+) -> Float32[np.ndarray, "chosen logits"]:
+    """Raw logits on the chosen probes, a few hundred at a time."""
+    values = np.empty((len(chosen), model.spec.outputs), dtype=np.float32)
+    for start in range(0, len(chosen), _CHUNK):
+        part = chosen[start : start + _CHUNK]
+        whole = part[-1] - part[0] == len(part) - 1
+        picked = pixels[part[0] : part[-1] + 1] if whole else pixels[part]
+        block = model.logits(np.asarray(picked))
+        if block.shape[1:] != values.shape[1:]:
+            raise ModelError(f"gave {block.shape[1]} outputs after {values.shape[1]} were declared")
+        values[start : start + _CHUNK] = block
+        progress(len(block))
+    return values
+
+
+def _joined(
+    earlier: Responses,
+    fresh: Int64[np.ndarray, " fresh"],
+    values: Float32[np.ndarray, "fresh logits"],
+    seen: Int64[np.ndarray, " seen"],
+) -> Float32[np.ndarray, "seen logits"]:
+    """What was known and what is new, in the order of the probes."""
+    if earlier.values.shape[1] != values.shape[1]:
+        raise ModelError(
+            f"gave {values.shape[1]} outputs, and {earlier.values.shape[1]} when probed before"
+        )
+    joined = np.empty((len(seen), values.shape[1]), dtype=np.float32)
+    old = np.isin(seen, earlier.seen)
+    joined[old] = earlier.values[np.isin(earlier.seen, seen)]
+    joined[~old] = values
+    return joined
 
 
 def spec_to_record(spec: ModelSpec) -> JsonObject:

@@ -26,7 +26,7 @@ Layout: TypeAlias = Mapping[str, tuple[str, tuple[int, ...]]]
 
 METADATA_KEY = "lagotto"
 CHECKSUM = "sha256"
-_DTYPES = {"F64": "<f8", "F32": "<f4", "I8": "|i1", "U8": "|u1"}
+_DTYPES = {"I64": "<i8", "F64": "<f8", "F32": "<f4", "I8": "|i1", "U8": "|u1"}
 _ALIGNMENT = 64
 _READ_BYTES = 1 << 20
 
@@ -49,7 +49,7 @@ def write_tensors(
 ) -> str:
     """Creates or replaces `path` and returns its checksum in hex.
 
-    `layout` names each array's dtype (F64, F32, I8, U8) and shape; `fill` writes into zeroed,
+    `layout` names each array's dtype (I64, F64, F32, I8, U8) and shape; `fill` writes into zeroed,
     memory-mapped arrays of that form, so a file may be larger than memory. The file appears under
     its name when it is complete. Raises HubError if it cannot be written.
     """
