@@ -234,14 +234,9 @@ class Hub:
             vector = replace(
                 vector, concepts=with_names(self, vector.concepts, progress or Silent())
             )
+        judge = self.judge() if is_judged(vector, name) else None
         return find_logits(
-            self.gallery(),
-            vector,
-            rule=name,
-            top=top,
-            k=k,
-            by_model=by_model,
-            judge=self.judge() if is_judged(vector, name) else None,
+            self.gallery(), vector, rule=name, top=top, k=k, by_model=by_model, judge=judge
         )
 
     def search(
@@ -293,9 +288,8 @@ class Hub:
         if not gallery.usable:
             return None
         if self._judge is None or self._judge.gallery is not gallery:
-            self._judge = open_judge(
-                self._layout.rivals, self.space, self.encoder, gallery, self.probe_digest
-            )
+            parts = self.space, self.encoder, gallery, self.probe_digest
+            self._judge = open_judge(self._layout.rivals, *parts)
         return self._judge
 
     def responses(self, model: str) -> Float32[np.ndarray, "probes logits"]:
