@@ -91,7 +91,7 @@ def some(asked: Questions, name: str, chosen: Callable[[int], bool]) -> Question
 
 
 def reported(asked: Questions, table: LogitTable, place: int) -> bool:
-    """Whether a question is of the half that nothing is tuned on: by the concept's first name."""
+    """Whether a question is of the half that nothing is tuned on: by its text, or first name."""
     concept = asked.names[place]
     if not asked.are_texts:
         concept = names_of(table.labels[int(asked.asking[place])])[0]
@@ -129,7 +129,7 @@ def measure(
     questions = [*texts.questions, logits]
     parts = [part for asked in questions for part in parts_of(asked, table)]
     parts += by_model(logits, table)
-    rules = rules_of(table, K)
+    rules = (*rules_of(table, K, behaviour_only=True), rules_of(table, K)[-1])  # and keywords
     found = evaluate_retrieval(table, questions, rules, seed=seed)
     method = RetrievalMethod(table, encoder.info, "labels", texts.left_out, K, seed)
     result = retrieval_results(found, method)

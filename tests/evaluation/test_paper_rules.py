@@ -62,11 +62,12 @@ def test_the_default_rule_is_the_searchs(hub: Hub, colours: LogitTable) -> None:
     (asked,) = text_questions(colours, label_truth(colours), hub.encoder).questions
     logits = logit_questions(colours)
     assert logits is not None
-    rule = rules_of(colours, 5)[0]
-    for name, scores in zip(asked.names, rule.score(asked), strict=True):
-        hits = hub.search(name, top=len(colours.labels)).hits
-        columns = [colours.columns()[hit.model, hit.logit] for hit in hits]
-        assert np.all(np.diff(scores[columns]) < 0.05)  # a search adds up int8
+    for behaviour_only in (True, False):
+        rule = rules_of(colours, 5, behaviour_only=behaviour_only)[0]
+        for name, scores in zip(asked.names, rule.score(asked), strict=True):
+            hits = hub.search(name, top=len(colours.labels), behaviour_only=behaviour_only).hits
+            columns = [colours.columns()[hit.model, hit.logit] for hit in hits]
+            assert np.all(np.diff(scores[columns]) < 0.05)  # a search adds up int8
     np.testing.assert_array_equal(rule.score(logits), full_query(logits.values, colours))
 
 
@@ -79,10 +80,14 @@ def test_hits_on_real_models_are_the_hubs(assets: Path, tmp_path: Path) -> None:
     truth = [each for each in label_truth(made) if each.text < "b"][:40]
     (asked,) = text_questions(made, truth, hub.encoder).questions
     for rule, same in (("paper", 40), ("default", 38)):  # the default adds up int8
-        scored = next(each for each in rules_of(made, 50) if each.name == rule).score(asked)
+        scored = next(
+            each for each in rules_of(made, 50, behaviour_only=True) if each.name == rule
+        ).score(asked)
         found = rank_answers(scored, asked.correct, asked.asking, made)
         first = [made.name(column) for column in found.hits[:, 0].tolist()]
-        hits = [hub.search(name, top=1, rule=rule).hits[0] for name in asked.names]
+        hits = [
+            hub.search(name, top=1, rule=rule, behaviour_only=True).hits[0] for name in asked.names
+        ]
         assert sum((h.model, h.logit) == f for h, f in zip(hits, first, strict=True)) >= same
 
 

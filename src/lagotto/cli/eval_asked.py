@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lagotto.encoders.base import Encoder
     from lagotto.evaluation.logit_table import LogitTable
     from lagotto.evaluation.questions import Asked
+    from lagotto.evaluation.retrieval_rules import Trust
 
 HUB = typer.Argument(None, metavar="[HUB]", help="The hub's folder.")
 RESPONSES = typer.Option(
@@ -58,6 +59,19 @@ def open_table(
         raise UsageError("--responses needs --encoder, the one that embedded its probes")
     loaded = load_encoder(encoder)
     return responses_table(read_raw_responses(responses), loaded), loaded
+
+
+def open_trust(hub: Path | None, encoder: str | None, progress: "Progress") -> "Trust":
+    """How far the labels of a hub's models are believed; raw responses have nothing to doubt."""
+    from lagotto.evaluation.retrieval_rules import believe_all
+    from lagotto.hubsearch.pipeline import Hub
+
+    if hub is None:
+        return believe_all
+    opened = Hub.open(hub, encoder)
+    trust = opened.label_trust
+    trust.check([model.name for model in opened.status().models], progress)
+    return lambda model, logit: float(trust.believed(model)[logit])
 
 
 def open_asking(hub: Path) -> "LogitTable":

@@ -18,6 +18,7 @@ from lagotto.cli.eval_asked import (
     notices,
     open_asking,
     open_table,
+    open_trust,
     read_known,
     truth_name,
 )
@@ -58,7 +59,7 @@ def retrieval(
         retrieval_details,
         retrieval_results,
     )
-    from lagotto.evaluation.retrieval_rules import rules_of
+    from lagotto.evaluation.retrieval_rules import believe_all, rules_of
     from lagotto.evaluation.retrieval_scores import evaluate_retrieval
 
     if out is not None:
@@ -68,7 +69,8 @@ def retrieval(
     others = None if asking is None else open_asking(asking)
     logits = others or (table if truth is None else None)
     asked = read_known(table, speaker, truth, logits, progress)
-    rules = rules_of(table, k, behaviour_only=behaviour_only)
+    trust = believe_all if behaviour_only else open_trust(hub, encoder, progress)
+    rules = rules_of(table, k, behaviour_only=behaviour_only, trust=trust)
     found = evaluate_retrieval(table, asked.questions, rules, seed=seed, progress=progress)
     method = RetrievalMethod(
         table, speaker.info, truth_name(truth), asked.left_out, k, seed, behaviour_only, others

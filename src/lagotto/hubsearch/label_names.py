@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float, Float32, Float64, Int64
 
 _WORD = re.compile(r"[^\W_]+")
 _SHORTEST_PLURAL = 4
@@ -86,7 +86,7 @@ def find_named(
 
 def name_scores(
     named: Named,
-    behaviour: Float64[np.ndarray, " logits"],
+    behaviour: Float[np.ndarray, " logits"],
     firsts: Int64[np.ndarray, " models"],
     threshold: float,
 ) -> Float64[np.ndarray, " named"]:

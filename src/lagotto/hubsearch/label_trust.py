@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from lagotto.hubsearch.pipeline import Hub
 
 FILE_NAME = "label_trust.json"
-_DISBELIEVED = ("another order fits", "contradicted", "wrong count")
+DISBELIEVED = ("another order fits", "contradicted", "wrong count")
+"""Verdicts of lists that are not believed at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Trust:
     @property
     def believed(self) -> bool:
         """Whether the list as a whole is."""
-        return self.verdict not in _DISBELIEVED
+        return self.verdict not in DISBELIEVED
 
 
 NEVER = Trust("", "")

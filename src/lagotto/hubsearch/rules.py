@@ -5,12 +5,14 @@ default rule is described in docs/search.md, the paper's in ProbeLog, section 3.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int64
 
+from lagotto.hubsearch.label_names import Named, name_scores
 from lagotto.hubsearch.projection import project, projector
 from lagotto.hubsearch.queries import standardise_query, surest_probes
 from lagotto.hubsearch.weighing import ProbeSpace, surest, text_weights
@@ -36,16 +38,28 @@ Rule: TypeAlias = Callable[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class NamedRows:
+    """For each concept of a batch the logits that are called so; `firsts` are the models' first
+    columns.
+    """
+
+    rows: Sequence[Named]
+    firsts: Int64[np.ndarray, " models"]
+
+
 def default_scores(
     space: ProbeSpace,
     concepts: Float32[np.ndarray, "queries dim"],
     gallery: Float32[np.ndarray, "probes logits"],
     k: int = DEFAULT_K,
+    names: NamedRows | None = None,
 ) -> Scores:
     """Scores of logits for concepts in words, by the default rule; higher is better.
 
     `concepts` are unit embeddings of prompts, `gallery` descriptors (a flawed one is all zero).
-    Logits that are no candidates keep their order, below all candidates.
+    Without `names` by behaviour alone. Logits that are no candidates keep their order, below all
+    candidates.
     """
     weights = np.stack([surest(row, k) for row in text_weights(space, concepts)])
     sums = weights @ gallery
@@ -53,6 +67,10 @@ def default_scores(
     along = (concepts - space.background_mean) @ directions.T
     sample = sample_columns(np.arange(gallery.shape[1]))
     first = standard_scores(sums, sample)
+    for row, named in zip(first, names.rows if names else (), strict=False):
+        if names is not None and len(named.columns):
+            threshold = noise_threshold(int(gallery.any(axis=0).sum()))
+            row[named.columns] += name_scores(named, row, names.firsts, threshold)
     total = first + np.float32(DIRECTION_SHARE) * standard_scores(along, sample)
     if gallery.shape[1] <= CANDIDATES:
         return np.asarray(total)
