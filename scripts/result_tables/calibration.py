@@ -28,10 +28,8 @@ def confidence() -> str:
             "bins"
         ]:
             gap = 100 * (predicted - true)
-            rows.append(
-                [name, f"{low:.1f} to {high:.1f}", str(count), f"{predicted:.3f}", f"{true:.3f}"]
-                + [f"{gap:+.1f}"]
-            )
+            rows.append([name, f"{low:.1f} to {high:.1f}", str(count), f"{predicted:.3f}"])
+            rows[-1] += [f"{true:.3f}", f"{gap:+.1f}"]
     return table(["probes", "confidence", "hits", "mean", "right", "gap, points"], rows)
 
 
@@ -41,10 +39,8 @@ def confidence_before() -> str:
     for name, world in _worlds().items():
         for way, found in world["confidence"].items():
             for hits, numbers in found.items():
-                rows.append(
-                    [name, way, hits, f"{numbers['calibration_error']:.3f}"]
-                    + [f"{numbers['worst_gap_of_30']:.3f}", f"{numbers['auroc']:.3f}"]
-                )
+                keys = ("calibration_error", "worst_gap_of_30", "auroc")
+                rows.append([name, way, hits, *(f"{numbers[key]:.3f}" for key in keys)])
     columns = ["probes", "told by", "of", "calibration error", "worst gap", "AUROC of right hits"]
     return table(columns, rows)
 
