@@ -69,15 +69,18 @@ class Judge:
         pool: Int64[np.ndarray, " pool"],
         hits: Int64[np.ndarray, " hits"],
         scores: Float64[np.ndarray, " both"],
-    ) -> Judgement:
+    ) -> Judgement | None:
         """Judges hits (columns of the gallery) of a concept, the unit embedding of its prompt.
 
         `pool` are the best POOL hits, or all of fewer, best first; `scores` those of the pool and
-        then of the hits, by the default rule. A hit may be of the pool.
+        then of the hits, by the default rule. A hit may be of the pool. None for an encoder
+        that takes every background word for the concept: there is nothing to tell it from.
         """
         columns, places = np.unique(np.concatenate([pool, hits]), return_inverse=True)
         found, directions = self.gallery.descriptors(columns), self.gallery.directions(columns)
         lead = scores - rival_level(self.words, concept, found, directions, WORD_RIVALS)[places]
+        if not np.isfinite(lead).all():
+            return None
         owners = self.gallery.owners(columns)
         clues = Clues(
             scores,

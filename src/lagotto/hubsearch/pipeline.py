@@ -161,14 +161,9 @@ class Hub(HubContents):
             vector = replace(
                 vector, concepts=with_names(self, vector.concepts, progress or Silent())
             )
+        judge = self.judge() if is_judged(vector, name) else None
         return find_logits(
-            self.gallery(),
-            vector,
-            rule=name,
-            top=top,
-            k=k,
-            by_model=by_model,
-            judge=self.judge() if is_judged(vector, name) else None,
+            self.gallery(), vector, rule=name, top=top, k=k, by_model=by_model, judge=judge
         )
 
     def search(
