@@ -22,6 +22,7 @@ import numpy as np
 
 import lagotto
 from lagotto.core.vectors import unit_rows
+from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.intervals import mean_interval
 from lagotto.evaluation.logit_table import LogitTable, hub_table, responses_table
@@ -346,7 +347,7 @@ def main() -> None:
                     odd = asked.half(True)
                     result["ceilings"] = ceilings(here, odd, concepts(odd.texts))
     folder = options.assets / "inet-mini-hub"
-    table, names, plain = mini_hub(folder)
+    table, names, plain = mini_hub(folder, encoder)
     asked = name_texts(table)
     for rows in (np.arange(len(names)), plain):
         here = world("300 heads", table.on_probes(rows), [names[i] for i in rows])
@@ -376,11 +377,11 @@ def truth_texts(assets: Path, table: LogitTable) -> list[Asked]:
     return found
 
 
-def mini_hub(folder: Path) -> tuple[LogitTable, list[str], np.ndarray]:
+def mini_hub(folder: Path, encoder: Encoder) -> tuple[LogitTable, list[str], np.ndarray]:
     """The heads, the file of each of their probes, and which of these are captioned photos."""
     listed = json.loads((folder / "models.json").read_text())["probes"]
     plain = np.array([i for i, (part, _) in enumerate(listed) if part != "inet"])
-    return responses_table(read_raw_responses(folder)), [name for _, name in listed], plain
+    return responses_table(read_raw_responses(folder), encoder), [name for _, name in listed], plain
 
 
 def name_texts(table: LogitTable) -> Asked:

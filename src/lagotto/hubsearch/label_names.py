@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64, Int64
 
 _WORD = re.compile(r"[^\W_]+")
+_BETWEEN_NAMES = re.compile(r"[,;()]")
+_HELD = 0.8
 _SHORTEST_PLURAL = 4
 _NEARLY = 0.9
 
@@ -49,16 +51,19 @@ def name_words(text: str) -> frozenset[str]:
 
 
 def name_likeness(asked: frozenset[str], label: str) -> float:
-    """Cosine of two sets of words; a label is as many names as it has between commas.
+    """Cosine of two sets of words, nearly 1 for a name that holds all that is asked.
+
+    A label is as many names as it has between commas, semicolons and parentheses.
 
     >>> name_likeness(name_words("great white shark"), "great white shark, white shark")
     1.0
     """
     best = 0.0
-    for part in label.split(","):
+    for part in _BETWEEN_NAMES.split(label):
         said = name_words(part)
         if said:
-            best = max(best, len(asked & said) / (len(asked) * len(said)) ** 0.5)
+            cosine = len(asked & said) / (len(asked) * len(said)) ** 0.5
+            best = max(best, _HELD + (1 - _HELD) * cosine if asked <= said else cosine)
     return best
 
 

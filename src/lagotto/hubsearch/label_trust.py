@@ -1,8 +1,9 @@
 """How far the published labels of a hub's models are believed: an audit each, made once and kept.
 
 A list that another order fits better, or that behaviour contradicts, is not believed at all. One
-that fits is believed firmly, but for the labels that the audit finds misplaced; these, and a list
-that cannot be judged, are believed until a query contradicts them.
+that fits is believed firmly, but for the labels that the audit finds misplaced; these, and a short
+list that cannot be judged, are believed until a query contradicts them. A long one would show that
+it is right, by what its names mean or by which of them are alike: it is not believed.
 """
 
 import json
@@ -33,6 +34,10 @@ DISBELIEVED = ("another order fits", "contradicted", "wrong count")
 """Verdicts of lists that are not believed at all."""
 
 
+LONG = 100
+"""Labels from which a list that shows no sign of being right is not believed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trust:
     """What an audit says of a model's labels: the verdict on the list, and which seem misplaced.
@@ -47,7 +52,9 @@ class Trust:
     def of(self, outputs: int) -> Float32[np.ndarray, " outputs"]:
         """How far each label is believed: see label_names.Named."""
         level = FIRMLY if self.verdict == "fits" else OPENLY
-        levels = np.full(outputs, 0.0 if self.verdict in DISBELIEVED else level, np.float32)
+        if self.verdict in DISBELIEVED or (level < FIRMLY and outputs >= LONG):
+            level = 0.0
+        levels = np.full(outputs, level, np.float32)
         doubted = [logit for logit in self.doubted if 0 <= logit < outputs]
         levels[doubted] = np.minimum(levels[doubted], OPENLY)
         return levels
