@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import colour_world
 from colour_world import NAMES, World
 from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.search import LogitQuery
+from lagotto.hubsearch.search import ImageQuery, LogitQuery, is_judged
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +36,13 @@ def test_how_many_hits_are_shown_changes_no_belief(hub: Hub) -> None:
     )
 
 
-def test_other_searches_are_not_judged(hub: Hub) -> None:
+def test_other_searches_are_not_judged(hub: Hub, tmp_path: Path) -> None:
+    colour_world.picture("red", 80_000).save(tmp_path / "red.png")
+    picture = ImageQuery((tmp_path / "red.png",))
+    assert is_judged(hub.query_vector("red"), "default")
+    assert not is_judged(hub.query_vector(picture), "default")
     for found in (
+        hub.search(picture),
         hub.search("red AND NOT cyan"),
         hub.search("red", rule="paper"),
         hub.search(LogitQuery("plain", 0)),
@@ -56,3 +62,12 @@ def test_rivals_are_kept_and_made_again_when_damaged(hub_copy: Path) -> None:
     judge = Hub.open(hub_copy).judge()
     assert judge is not None
     np.testing.assert_array_equal(judge.words.probes, first.judge().words.probes)
+
+
+def test_rivals_are_made_again_for_other_models(hub_copy: Path) -> None:
+    hub = Hub.open(hub_copy)
+    hub.search("red")
+    before = (hub_copy / "rivals.safetensors").read_bytes()
+    hub.remove("plain")
+    hub.search("red")
+    assert (hub_copy / "rivals.safetensors").read_bytes() != before
