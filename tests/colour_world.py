@@ -70,6 +70,9 @@ MODELS = {
 }
 """By the name of their folder."""
 
+KEPT_BY_SEARCHES = ("background.safetensors", "rivals.safetensors", "label_trust.json")
+"""Files that any search may leave in a hub for the next one."""
+
 TRAINED = {
     "all_eight": Classifier(NAMES[::-1], trained=True),
     "all_nameless": Classifier(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import colour_world
-from colour_world import MODELS, NAMES, World, planted
+from colour_world import KEPT_BY_SEARCHES, MODELS, NAMES, World, planted
 from lagotto.core.errors import (
     HubError,
     UsageError,
@@ -23,8 +23,8 @@ FEW = ("plain", "opencv")
 
 
 def files_of(folder: Path) -> dict[Path, bytes]:
-    """Every file below a folder but the catalogue, which also logs runs, and the lock."""
-    left_out = ("catalogue.sqlite", ".lock")
+    """Every file but the lock, the catalogue, which also logs runs, and what searches keep."""
+    left_out = ("catalogue.sqlite", ".lock", *KEPT_BY_SEARCHES)
     return {
         path.relative_to(folder): path.read_bytes()
         for path in sorted(folder.rglob("*"))

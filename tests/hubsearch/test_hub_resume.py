@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import colour_world
-from colour_world import World
+from colour_world import KEPT_BY_SEARCHES, World
 from command_line import COMMAND, lagotto_process
 from lagotto.hubsearch.pipeline import Hub
 
@@ -22,12 +22,15 @@ TABLES = ("models", "logits", "failures", "copies")
 KILL_AFTER_S = (0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 1.0, 1.2)
 
 
+LEFT_OUT = ("catalogue.sqlite", ".lock", *KEPT_BY_SEARCHES)
+
+
 def contents(hub: Path) -> tuple[dict[str, bytes], dict[str, list[tuple[object, ...]]]]:
     """Bytes of every file that must not depend on history, and the rows of the catalogue."""
     files = {
         str(path.relative_to(hub)): path.read_bytes()
         for path in sorted(hub.rglob("*"))
-        if path.is_file() and path.name not in ("catalogue.sqlite", ".lock")
+        if path.is_file() and path.name not in LEFT_OUT
     }
     with sqlite3.connect(f"file:{hub / 'catalogue.sqlite'}?mode=ro", uri=True) as database:
         rows = {t: sorted(database.execute(f"SELECT * FROM {t}").fetchall()) for t in TABLES}

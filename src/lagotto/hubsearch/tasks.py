@@ -79,8 +79,8 @@ def probe_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObj
     spec = model.spec
     cache = ProbeCache(Path(str(payload["probes"])), Path(str(payload["cache"])))
     pixels = cache.open(spec.input.pixels)
-    seen = _seen(payload["seen"], len(pixels))
-    known = payload["known"]
+    seen = _seen(payload.get("seen"), len(pixels))
+    known = payload.get("known")
     earlier = None if known is None else read_responses(Path(str(known)))
     fresh = seen if earlier is None else np.setdiff1d(seen, earlier.seen)
     values = _answers(model, pixels, fresh, progress)

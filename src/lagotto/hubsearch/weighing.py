@@ -114,4 +114,7 @@ def _standard(
 def _shares(
     values: Float32[np.ndarray, "concepts probes"],
 ) -> Float32[np.ndarray, "concepts probes"]:
-    return np.asarray(values / values.sum(axis=1, keepdims=True), dtype=np.float32)
+    """Each row over its sum; equal shares where all of it is zero, which tells no probe apart."""
+    sums = values.sum(axis=1, keepdims=True)
+    equal = np.full_like(values, 1.0 / values.shape[1])
+    return np.asarray(np.divide(values, sums, out=equal, where=sums > 0), dtype=np.float32)

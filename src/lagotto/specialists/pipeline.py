@@ -77,7 +77,8 @@ class Classifier(zeroshot.Classifier):
         approximate: bool = False,
     ) -> None:
         heard = checked_voices(voices, captions is not None, hub is not None)
-        captions = captions if "captions" in heard else None
+        dropped = captions is not None and "captions" not in heard
+        captions = None if dropped else captions
         if mode is None and "captions" in heard and "image" not in heard:
             mode = "captions-only"
         super().__init__(
@@ -87,7 +88,7 @@ class Classifier(zeroshot.Classifier):
             mode=mode,
             k=k,
             templates=templates,
-            approximate=approximate and captions is not None,
+            approximate=approximate and (captions is not None or not dropped),
         )
         self.voices = heard
         self.specialists: tuple[Specialist, ...] = ()
