@@ -32,9 +32,9 @@ K = PICTURES_A_COLOUR
         ("golden retriever", "golden retriever", 1.0),
         ("Golden Retrievers", "golden_retriever", 1.0),
         ("white shark", "great white shark, white shark", 1.0),
-        ("dog", "hot dog", 0.8 + 0.2 * 0.5**0.5),
+        ("dog", "hot dog", 0.5**0.5),
         ("hot dog", "dog", 0.5**0.5),
-        ("nigripes", "Phoebastria nigripes (Black-footed Albatross)", 0.8 + 0.2 * 0.5**0.5),
+        ("nigripes", "Phoebastria nigripes (Black-footed Albatross)", 0.5**0.5),
         ("dog", "dogma", 0.0),
         ("dog", " , ", 0.0),
     ],
@@ -50,7 +50,7 @@ def test_named_logits_are_those_of_the_gallery_in_its_order() -> None:
         "dog", lambda _: labelled, lambda *key: places.get(key), lambda model, _: 0.5
     )
     assert named.columns.tolist() == [0, 5]
-    np.testing.assert_allclose(named.likeness, [1, 0.8 + 0.2 * 0.5**0.5])
+    np.testing.assert_allclose(named.likeness, [1, 0.5**0.5])
     assert named.trust.tolist() == [0.5, 0.5]
     assert find_named("!?", lambda _: labelled, lambda *_: 0, lambda *_: 1.0) is NOBODY
 

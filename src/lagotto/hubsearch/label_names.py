@@ -13,7 +13,6 @@ from jaxtyping import Float, Float32, Float64, Int64
 
 _WORD = re.compile(r"[^\W_]+")
 _BETWEEN_NAMES = re.compile(r"[,;()]")
-_HELD = 0.8
 _SHORTEST_PLURAL = 4
 _NEARLY = 0.9
 
@@ -51,7 +50,7 @@ def name_words(text: str) -> frozenset[str]:
 
 
 def name_likeness(asked: frozenset[str], label: str) -> float:
-    """Cosine of two sets of words, nearly 1 for a name that holds all that is asked.
+    """Cosine of two sets of words.
 
     A label is as many names as it has between commas, semicolons and parentheses.
 
@@ -62,8 +61,7 @@ def name_likeness(asked: frozenset[str], label: str) -> float:
     for part in _BETWEEN_NAMES.split(label):
         said = name_words(part)
         if said:
-            cosine = len(asked & said) / (len(asked) * len(said)) ** 0.5
-            best = max(best, _HELD + (1 - _HELD) * cosine if asked <= said else cosine)
+            best = max(best, len(asked & said) / (len(asked) * len(said)) ** 0.5)
     return best
 
 

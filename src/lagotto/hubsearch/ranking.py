@@ -14,7 +14,7 @@ from jaxtyping import Float32, Float64, Int64
 from lagotto.hubsearch.blocks import Answers, Block, exact_descriptors
 from lagotto.hubsearch.kernel import error_bounds, exact_distances, rerank, scan, scan_sums
 from lagotto.hubsearch.label_names import NOBODY, Named, name_scores
-from lagotto.hubsearch.logic import Expression, join_scores
+from lagotto.hubsearch.logic import SINGLE, Expression, join_scores
 from lagotto.hubsearch.rules import (
     CANDIDATES,
     DIRECTION_SHARE,
@@ -24,6 +24,8 @@ from lagotto.hubsearch.rules import (
 )
 from lagotto.hubsearch.seen_part import SeenPart, part_distances, part_sums
 from lagotto.hubsearch.weighing import surest
+
+_GROUP = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class Gallery:
         self.firsts = np.array([first for first, _ in placed], dtype=np.int64)
         self.digests = [digest for _, digest in placed]
         self._first_of = {names[digest]: first for first, digest in placed}
+        self.flawed = np.flatnonzero(self.steps == 0)
         usable = np.flatnonzero(self.steps > 0)
         self.usable = len(usable)
         self.sample = sample_columns(usable)
@@ -198,15 +201,18 @@ def rank_by_evidence(
     and by its name, and the CANDIDATES best (4 x `top` if that is more) by their directions too.
     """
     threshold = noise_threshold(gallery.usable)
-    first = np.stack([_weighted_sums(gallery, concept, k) for concept in concepts]).astype(float)
-    added = np.zeros(first.shape[1])
+    first = [_weighted_sums(gallery, concept, k) for concept in concepts]
+    added = np.zeros(gallery.steps.size, np.float32)
     for sums, concept in zip(first, concepts, strict=True):
         if len(concept.named.columns):
             told = name_scores(concept.named, sums, gallery.firsts, threshold)
             sums[concept.named.columns] += told
             added[concept.named.columns] = told
-    joined = join_scores(expression, first, threshold)
-    joined[gallery.steps == 0] = -np.inf
+    if expression == SINGLE:  # the scores themselves, not turned into truth and back
+        joined = first[0].copy()
+    else:
+        joined = join_scores(expression, np.stack(first), threshold).astype(np.float32)
+    joined[gallery.flawed] = -np.inf
     if left_out is not None:
         joined[left_out] = -np.inf
     candidates = _candidates(gallery, joined, max(CANDIDATES, 4 * top), by_model)
@@ -221,7 +227,7 @@ def rank_by_evidence(
     own = total[: len(candidates)]
     order = np.lexsort((candidates, -own))
     best = candidates[order]
-    return Ranked(best, own[order], total[len(candidates) :], added[best])
+    return Ranked(best, own[order], total[len(candidates) :], added[best].astype(np.float64))
 
 
 def _weighted_sums(gallery: Gallery, concept: Evidence, k: int) -> Float32[np.ndarray, " logits"]:
@@ -229,10 +235,14 @@ def _weighted_sums(gallery: Gallery, concept: Evidence, k: int) -> Float32[np.nd
     weights = surest(concept.weights, k)
     probes = np.flatnonzero(weights)
     sums = scan_sums(gallery.tables, probes, weights[probes])
-    sums[gallery.steps == 0] = 0.0
+    sums[gallery.flawed] = 0.0
     if gallery.parts:
         _put_parts(gallery, concept, k, sums)
-    return np.asarray(standard_scores(sums[None], gallery.sample)[0])
+    if len(gallery.sample):  # in place: a hub may have a million logits
+        chosen = sums[gallery.sample].astype(np.float64)
+        sums -= np.float32(chosen.mean())
+        sums /= np.float32(max(float(chosen.std()), 1e-9))
+    return sums
 
 
 def _put_parts(
@@ -260,10 +270,11 @@ def _along(
 
 
 def _candidates(
-    gallery: Gallery, scores: Float64[np.ndarray, " logits"], count: int, by_model: bool
+    gallery: Gallery, scores: Float32[np.ndarray, " logits"], count: int, by_model: bool
 ) -> Int64[np.ndarray, " candidates"]:
     """The best logits in column order, and with `by_model` the best logit of every model."""
-    usable = np.flatnonzero(np.isfinite(scores))
+    usable = np.flatnonzero(scores >= _enough(scores, count))
+    usable = usable[np.isfinite(scores[usable])]
     if usable.size > count:
         usable = usable[np.argpartition(-scores[usable], count - 1)[:count]]
     if by_model:
@@ -274,3 +285,11 @@ def _candidates(
         ]
         usable = np.union1d(usable, [column for column in best if np.isfinite(scores[column])])
     return np.sort(usable).astype(np.int64)
+
+
+def _enough(scores: Float32[np.ndarray, " logits"], count: int) -> float:
+    """A score that at least `count` logits reach, found without sorting all of them."""
+    best = scores[: scores.size // _GROUP * _GROUP].reshape(-1, _GROUP).max(axis=1)
+    if best.size < count:
+        return -np.inf
+    return float(np.partition(best, best.size - count)[best.size - count])
