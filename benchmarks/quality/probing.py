@@ -19,6 +19,7 @@ import json
 import platform
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,16 +40,24 @@ CHOICES: tuple[Choosing, ...] = ("spread", "random")
 SHARED_COUNTS = (60, 120, 200, 300)
 
 
-def mini(given: Probed, seeds: int, ways: tuple[Choosing, ...] = CHOICES) -> dict[str, object]:
-    """The curve for each way of choosing a model's probes."""
-    found: dict[str, object] = {}
+def mini(
+    given: Probed,
+    seeds: int,
+    ways: Sequence[Choosing],
+    counts: Sequence[int],
+    known: dict[str, dict[str, list[dict[str, object]]]],
+) -> dict[str, object]:
+    """The curve for each way of choosing a model's probes; rows known from before are kept."""
+    found: dict[str, object] = {**known}
     for choosing in ways:
-        rows = []
-        for count in COUNTS:
+        rows = [
+            row for row in known.get(choosing, {}).get("rows", []) if row["probes"] not in counts
+        ]
+        for count in counts:
             curve = probing_curve(given.models, given.questions, [count], seeds, choosing).as_json()
             rows += curve["rows"]
             print(choosing, count, json.dumps(curve["rows"][0]), file=sys.stderr, flush=True)
-        found[choosing] = {**curve, "rows": rows}
+        found[choosing] = {**curve, "rows": sorted(rows, key=lambda row: int(str(row["probes"])))}
     return found
 
 
@@ -104,6 +113,8 @@ def main() -> None:
     parser.add_argument("--hub", type=Path, help="for the part `shared`")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--counts", default=",".join(map(str, COUNTS)), help="of the part `mini`")
+    parser.add_argument("--choices", default=",".join(CHOICES), help="of the part `mini`")
     options = parser.parse_args()
     if options.part == "shared":
         made: object = shared(options.assets, options.hub, options.seeds)
@@ -111,7 +122,10 @@ def main() -> None:
         encoder = load_encoder(str(options.assets / "encoder" / "photo-lit"))
         given = from_folder(options.assets / "inet-mini-hub", encoder)
         if options.part == "mini":
-            made = mini(given, options.seeds)
+            known = json.loads(options.out.read_text()) if options.out.exists() else {}
+            counts = [int(count) for count in options.counts.split(",")]
+            ways = [choice for choice in CHOICES if choice in options.choices.split(",")]
+            made = mini(given, options.seeds, ways, counts, known.get("mini", {}))
         else:
             made = baselines(given, options.seeds)
     known = json.loads(options.out.read_text()) if options.out.exists() else {}
