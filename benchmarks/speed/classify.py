@@ -46,6 +46,7 @@ EACH = 5
 K = 16
 LABELS = ("person", "bird", "dog", "cat", "car", "boat", "flower", "fruit", "house", "tool")
 WORDS = 1500
+VOCABULARY = tuple(f"word{number}" for number in range(WORDS))
 
 
 def say(text: str) -> None:
@@ -58,6 +59,7 @@ class DrawnCaptions:
 
     image_embeddings: np.ndarray
     text_embeddings: np.ndarray
+    words: np.ndarray
 
     @property
     def starts(self) -> np.ndarray:
@@ -68,12 +70,8 @@ class DrawnCaptions:
         return self.starts[1:]
 
     def texts(self, indices: Sequence[int]) -> list[str]:
-        return [
-            " ".join(
-                f"word{w}" for w in np.random.default_rng(int(i)).integers(0, WORDS, 6).tolist()
-            )
-            for i in indices
-        ]
+        rows = self.words[np.asarray(indices, np.int64)].tolist()
+        return [" ".join(VOCABULARY[word] for word in row) for row in rows]
 
 
 def draw_store(folder: Path, near: np.ndarray, captions: int, seed: int) -> DrawnCaptions:
@@ -93,7 +91,9 @@ def draw_store(folder: Path, near: np.ndarray, captions: int, seed: int) -> Draw
     images.flush()
     texts.flush()
     return DrawnCaptions(
-        np.load(folder / "i.npy", mmap_mode="r"), np.load(folder / "t.npy", mmap_mode="r")
+        np.load(folder / "i.npy", mmap_mode="r"),
+        np.load(folder / "t.npy", mmap_mode="r"),
+        rng.integers(0, WORDS, (captions, 6), dtype=np.uint16),
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
+from lagotto.core.ahead import one_ahead
 from lagotto.core.errors import HubError, UsageError
 from lagotto.core.registry import suggest
 from lagotto.core.types import SetAside
@@ -117,9 +118,9 @@ class Classifier:
     def predict(self, paths: Iterable[Path | str]) -> Iterator[Prediction | SetAside]:
         """One row a picture, in order: its prediction, or why it could not be read.
 
-        Pictures are read as the rows are asked for, BATCH at a time.
+        Pictures are read as the rows are asked for, BATCH at a time and one BATCH ahead.
         """
-        for batch in embed_files(self.encoder, map(Path, paths), BATCH):
+        for batch in one_ahead(embed_files(self.encoder, map(Path, paths), BATCH)):
             readable = [
                 path
                 for path, row in zip(batch.paths, batch.rows, strict=True)

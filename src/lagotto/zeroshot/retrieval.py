@@ -117,15 +117,12 @@ class Retriever:
     ) -> tuple[Int64[np.ndarray, " unique"], Float[np.ndarray, "unique dim"]]:
         """The first of each group of captions with one embedding: texts that agree have one."""
         embeddings = np.ascontiguousarray(self._captions.text_embeddings[captions])
-        seen: dict[bytes, None] = {}
-        keep = []
-        for i, row in enumerate(embeddings):
-            key = row.tobytes()
-            if key not in seen:
-                seen[key] = None
-                keep.append(i)
-            if len(keep) == most:
-                break
+        rows = embeddings.view(np.dtype((np.void, embeddings.itemsize * embeddings.shape[1])))
+        first = dict.fromkeys(rows[:, 0].tolist())  # bytes of each row, in order
+        if len(first) == len(captions):
+            return captions[:most], embeddings[:most]
+        _, places = np.unique(rows[:, 0], return_index=True)
+        keep = np.sort(places)[:most]
         return captions[keep], embeddings[keep]
 
 
