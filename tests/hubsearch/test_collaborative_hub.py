@@ -8,6 +8,7 @@ import pytest
 
 from colour_world import MODELS, World, planted
 from lagotto.core.errors import UsageError
+from lagotto.hubsearch.descriptors import standardise
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.pipeline import Hub
 from lagotto.hubsearch.responses import Seen, read_responses, write_responses
@@ -121,6 +122,29 @@ def test_full_and_partial_models_in_one_hub(world: World, tmp_path: Path) -> Non
     assert status["bytes"].why
     hub = Hub.open(folder, str(world.encoder))
     assert len(hub.search("red", top=30).hits) > 10
+
+
+def test_on_the_seen_part_query_and_descriptor_are_compared_on_the_same_probes(
+    world: World, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(world.empty_hub, tmp_path / "hub")
+    Hub.open(folder).add([world.models / "plain", world.models / "opencv"], probes_per_model=8)
+    hub = Hub.open(folder, str(world.encoder))
+    assert {model.searched for model in hub.status().models} == {"seen"}
+    vector = hub.query_vector("red")
+    best = vector.values[np.argsort(-vector.values)[:5]].astype(float)
+    for rule in ("paper", "default"):
+        found = hub.nearest(vector, rule=rule, k=5, top=6, behaviour_only=True).hits
+        assert [hit.score for hit in found] == sorted((hit.score for hit in found), reverse=True)
+        assert (found[0].model, found[0].logit) in planted("red")
+        for hit in found if rule == "paper" else ():
+            seen = hub.seen_probes(hit.model)
+            own = seen[np.argsort(-vector.values[seen], kind="stable")[:5]]
+            told = standardise(hub.answered(hit.model)[seen]).values[:, hit.logit]
+            asked = vector.values[own].astype(float)
+            away = np.linalg.norm(told[np.searchsorted(seen, own)] - asked)
+            scale = np.sqrt((np.square(best) + 1).sum() / (np.square(asked) + 1).sum())
+            assert hit.distance == pytest.approx(away * scale, rel=1e-4)
 
 
 def test_a_kill_between_file_and_record_is_mended(shared_copy: Path, world: World) -> None:
