@@ -95,7 +95,17 @@ def voices_named() -> str:
     return _voices("with names")
 
 
+def voices_speed() -> str:
+    """What asking models costs beside their bare inference; one JSON a set."""
+    rows = [
+        [name, str(each["pictures"]), ", ".join(each["models_asked"]), f"{each['ratio']:.2f}"]
+        for name, each in read_result("speed_voices")["sets"].items()
+    ]
+    return table(["set", "pictures", "models asked", "time over bare inference"], rows)
+
+
 TABLES = (
+    voices_speed,
     specialists_scenarios,
     specialists_report_half,
     specialists_evidence,

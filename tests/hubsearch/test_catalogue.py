@@ -268,3 +268,32 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
     for _ in range(2):
         with hub_lock(tmp_path):
             pass
+
+
+KILLED_IN_A_TRANSACTION = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size = 2")  # so that pages reach the file before the commit
+connection.execute("BEGIN IMMEDIATE")
+for number in range(2000):
+    row = (number + 10, f"{number:064x}", f"m{number}", "pending", "x" * 500)
+    connection.execute(
+        "INSERT INTO models (position, digest, name, status, source) VALUES (?, ?, ?, ?, ?)", row
+    )
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_writer_left_is_undone_by_a_reader(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.sqlite"
+    Catalogue(path, writable=True).close()
+    whole = path.read_bytes()
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED_IN_A_TRANSACTION, str(path)], check=False, timeout=60
+    )
+    assert ended.returncode == -signal.SIGKILL
+    assert path.read_bytes() != whole
+    assert path.with_name("catalogue.sqlite-journal").exists()
+    with Catalogue(path) as catalogue:
+        assert catalogue.models() == ()
+    assert path.read_bytes() == whole

@@ -136,7 +136,7 @@ def test_files_stream_and_bad_ones_get_rows(tmp_path: Path, store: WordStore) ->
     bad.write_text("no picture")
     rows = Classifier(ENCODER, CONCEPTS, store).predict(files())
     first = [next(rows) for _ in range(10)]
-    assert asked == BATCH
+    assert BATCH <= asked <= 2 * BATCH  # those that are read, and one batch ahead
     assert isinstance(first[7], SetAside)
     assert first[7].source == str(bad)
     assert isinstance(first[6], Prediction)

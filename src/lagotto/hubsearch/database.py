@@ -7,7 +7,7 @@ folder can be read.
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,8 @@ class Database:
         self.path = path
         if not writable and not path.is_file():
             raise HubError(f"{path.parent} has no {path.name}; it is not a hub or it is damaged")
+        if not writable:
+            self._undo_cut_off()
         self._connection = self._connect(writable)
         try:
             with self._reporting():
@@ -97,6 +99,21 @@ class Database:
             )
             connection.execute("PRAGMA foreign_keys = ON")
             return connection
+
+    def _undo_cut_off(self) -> None:
+        """Rolls back what a killed writer left, which a read-only connection cannot.
+
+        A journal of a writer that is at work is left to it by SQLite; in a folder that cannot be
+        written the connection that follows says what is wrong.
+        """
+        if not self.path.with_name(f"{self.path.name}-journal").exists():
+            return
+        uri = f"{self.path.absolute().as_uri()}?mode=rw"
+        with (
+            suppress(sqlite3.Error),
+            closing(sqlite3.connect(uri, uri=True, timeout=_WAIT_S)) as connection,
+        ):
+            connection.execute("SELECT name FROM sqlite_master").fetchone()
 
     def _prepare(self, writable: bool) -> None:
         version = self._version()
