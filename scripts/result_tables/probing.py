@@ -43,4 +43,27 @@ def probing_shared() -> str:
     return table(["probes a model", *named, "models completed", "predicted of held-back"], lines)
 
 
-TABLES = (probing_mini, probing_shared)
+def completion_cost() -> str:
+    """Completing the mini-hub, and one sweep over synthetic hubs of growing size."""
+    found = read_result("speed_completion")
+    mini = found["mini"]
+    first = [
+        f"mini-hub: settings, guard, fit, all answers ({mini['logits']:,} logits)",
+        f"{mini['probes_per_model']} probes a model",
+        f"{mini['seconds']:.1f} s",
+        "-",
+    ]
+    folded = ["mini-hub: one model folded in", "-", f"{mini['fold_in_ms'] / 1000:.4f} s", "-"]
+    rows = [
+        [
+            f"synthetic, {each['logits']:,} logits x {each['probes']:,} probes: one sweep",
+            f"{each['seen_values']:,} answers",
+            f"{each['seconds_a_sweep']:.1f} s",
+            f"{each['peak_mb']:.0f} MB",
+        ]
+        for each in found["synthetic"]
+    ]
+    return table(["what", "size", "time", "peak memory"], [first, folded, *rows])
+
+
+TABLES = (probing_mini, probing_shared, completion_cost)
