@@ -207,7 +207,8 @@ class Hits:
     """The answer to a search, nearest first, and the probes that decided it, best first.
 
     `presence` is how likely any logit of the hub recognises the concept, `coverage` how surely any
-    probe shows it; both only of a single concept in words by the default rule.
+    probe shows it; both only of a single concept in words by the default rule. `low_rank`: the hits
+    are the best of candidates that a low-rank index gave, not of all logits.
     """
 
     query: Query
@@ -217,3 +218,4 @@ class Hits:
     notes: tuple[str, ...] = ()
     presence: float | None = None
     coverage: float | None = None
+    low_rank: bool = False

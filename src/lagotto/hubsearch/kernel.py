@@ -123,6 +123,39 @@ def _scan(
     return distances
 
 
+def gather(
+    tables: Sequence[Table],
+    columns: Int64[np.ndarray, " columns"],
+    probes: Integer[np.ndarray, " k"],
+) -> Table:
+    """Some logits of all tables, on some probes, as a table of their own: to be scanned again.
+
+    `columns` count over all tables.
+    """
+    values = np.empty((len(probes), len(columns)), np.int8)
+    steps = np.empty(len(columns), np.float32)
+    ends = np.cumsum([table_steps.size for _, table_steps in tables])
+    owners = np.searchsorted(ends, columns, side="right")
+    for owner in np.unique(owners).tolist():
+        own_values, own_steps = tables[owner]
+        mine = owners == owner
+        local = columns[mine] - (int(ends[owner]) - own_steps.size)
+        values[:, mine] = own_values[np.ix_(probes, local)]
+        steps[mine] = own_steps[local]
+    return values, steps
+
+
+def highest(
+    scores: Float32[np.ndarray, " logits"], count: int
+) -> Int64[np.ndarray, " columns"]:
+    """The columns, ascending, of the `count` highest scores that are finite; of ties any."""
+    found = np.flatnonzero(scores >= _enough(scores, count))
+    found = found[np.isfinite(scores[found])]
+    if found.size > count:
+        found = found[np.argpartition(-scores[found], count - 1)[:count]]
+    return np.sort(found).astype(np.int64)
+
+
 def kernel_name() -> KernelName:
     """The kernel that the next scan of this process will use."""
     return "numba" if _state.compiled is not None else "numpy"
@@ -193,6 +226,14 @@ def _reach(
     groups = highest[: highest.size // _GROUP * _GROUP].reshape(-1, _GROUP).min(axis=1)
     pool = groups if groups.size >= top else highest
     return float(np.partition(pool, top - 1)[top - 1]) if pool.size >= top else math.inf
+
+
+def _enough(scores: Float32[np.ndarray, " logits"], count: int) -> float:
+    """A score that at least `count` logits reach, found without sorting all of them."""
+    best = scores[: scores.size // _GROUP * _GROUP].reshape(-1, _GROUP).max(axis=1)
+    if best.size < count:
+        return -math.inf
+    return float(np.partition(best, best.size - count)[best.size - count])
 
 
 def _kernel_for(kernel: KernelName | None, values: int) -> _Kernel:

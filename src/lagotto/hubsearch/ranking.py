@@ -6,15 +6,27 @@ space too (docs/search.md).
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 from lagotto.hubsearch.blocks import Answers, Block, exact_descriptors
-from lagotto.hubsearch.kernel import error_bounds, exact_distances, rerank, scan, scan_sums
+from lagotto.hubsearch.kernel import (
+    Table,
+    error_bounds,
+    exact_distances,
+    gather,
+    highest,
+    rerank,
+    scan,
+    scan_sums,
+)
 from lagotto.hubsearch.label_names import NOBODY, Named, name_scores
 from lagotto.hubsearch.logic import SINGLE, Expression, join_scores
+from lagotto.hubsearch.low_rank import FirstPass
 from lagotto.hubsearch.rules import (
     CANDIDATES,
     DIRECTION_SHARE,
@@ -24,8 +36,6 @@ from lagotto.hubsearch.rules import (
 )
 from lagotto.hubsearch.seen_part import SeenPart, part_distances, part_sums
 from lagotto.hubsearch.weighing import surest
-
-_GROUP = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +66,20 @@ class Ranked:
     told: Float64[np.ndarray, " found"]
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How many of the best logits, which column not, and whether the best of every model too."""
+
+    top: int
+    left_out: int | None = None
+    by_model: bool = False
+
+
 class Gallery:
     """All searchable logits of a hub: blocks, and each model's name and labels by digest.
 
-    `notes` tell what is missing; `parts` are the models that are compared on what they saw.
+    `notes` tell what is missing; `parts` are the models that are compared on what they saw;
+    `first_pass` is what a search may go through instead of scanning all blocks.
     """
 
     def __init__(
@@ -70,8 +90,10 @@ class Gallery:
         read: Callable[[str], Answers],
         notes: tuple[str, ...] = (),
         parts: Sequence[SeenPart] = (),
+        first_pass: FirstPass | None = None,
     ) -> None:
         self.parts = tuple(parts)
+        self.first_pass = first_pass
         self.blocks = tuple(blocks)
         self.names = names
         self.labels = labels
@@ -93,6 +115,7 @@ class Gallery:
         usable = np.flatnonzero(self.steps > 0)
         self.usable = len(usable)
         self.sample = sample_columns(usable)
+        self.sample_codes = cache(lambda: self.codes(self.sample))
 
     def read(self, digest: str) -> Answers:
         """A model's raw responses, completed where the hub completes them."""
@@ -119,6 +142,19 @@ class Gallery:
             descriptors = exact_descriptors(block, local, probes, self._read)
             distances[mine] = exact_distances(descriptors, query)
         return distances
+
+    def through(self, first_pass: FirstPass | None) -> "Gallery":
+        """The same logits, to be searched through another first pass or none."""
+        other = copy(self)
+        other.first_pass = first_pass
+        return other
+
+    def codes(
+        self, columns: Int64[np.ndarray, " columns"], probes: Int64[np.ndarray, " k"] | None = None
+    ) -> Table:
+        """Some logits as the blocks hold them, on some probes or all: to be scanned again."""
+        rows = np.arange(self.tables[0][0].shape[0]) if probes is None else probes
+        return gather(self.tables, columns, rows)
 
     def directions(
         self, columns: Int64[np.ndarray, " columns"]
@@ -159,8 +195,7 @@ def rank_by_distance(
     gallery: Gallery,
     probes: Int64[np.ndarray, " k"],
     values: Float32[np.ndarray, " probes"],
-    top: int,
-    left_out: int | None,
+    wanted: Wanted,
 ) -> Ranked:
     """The `top` nearest logits by the paper's rule, as a full sort of exact distances has them."""
     query = values[probes]
@@ -173,15 +208,15 @@ def rank_by_distance(
             away = part_distances(part, values, len(probes), gallery.read)
             scanned[part.columns], steps[part.columns] = away, 0  # these are exact already
             own[part.columns] = away
-    if left_out is not None:
-        scanned[left_out] = np.inf
+    if wanted.left_out is not None:
+        scanned[wanted.left_out] = np.inf
 
     def exact(chosen: Int64[np.ndarray, " columns"]) -> Float64[np.ndarray, " columns"]:
         distances = gallery.distances(chosen, probes, query)
         return np.where(np.isnan(own[chosen]), distances, own[chosen]) if own.size else distances
 
     bounds = error_bounds(scanned, steps, len(probes))
-    columns, distances = rerank(scanned, bounds, exact, top)
+    columns, distances = rerank(scanned, bounds, exact, wanted.top)
     chance = -scanned[gallery.sample].astype(np.float64)
     return Ranked(columns, -distances, chance, np.zeros(len(columns)))
 
@@ -191,14 +226,12 @@ def rank_by_evidence(
     concepts: Sequence[Evidence],
     expression: Expression,
     k: int,
-    top: int,
-    left_out: int | None,
-    by_model: bool,
+    wanted: Wanted,
 ) -> Ranked:
     """The best logits by the default rule; with `by_model`, of each model's best some at least.
 
     Every logit is scored by the weighted sum of its descriptor over each concept's k surest probes
-    and by its name, and the CANDIDATES best (4 x `top` if that is more) by their directions too.
+    and by its name, and the best candidates by their directions too.
     """
     threshold = noise_threshold(gallery.usable)
     first = [_weighted_sums(gallery, concept, k) for concept in concepts]
@@ -208,26 +241,63 @@ def rank_by_evidence(
             told = name_scores(concept.named, sums, gallery.firsts, threshold)
             sums[concept.named.columns] += told
             added[concept.named.columns] = told
+    joined = joined_sums(gallery, expression, first, threshold, wanted.left_out)
+    candidates = choose_candidates(gallery, joined, candidate_count(wanted), wanted.by_model)
+    asked = np.concatenate([candidates, gallery.sample])
+    return rank_candidates(
+        gallery, concepts, expression, candidates, [sums[asked] for sums in first], added
+    )
+
+
+def candidate_count(wanted: Wanted) -> int:
+    """How many logits, best by their weighted sums and names, are asked for their directions."""
+    return max(CANDIDATES, 4 * wanted.top)
+
+
+def joined_sums(
+    gallery: Gallery,
+    expression: Expression,
+    sums: Sequence[Float32[np.ndarray, " logits"]],
+    threshold: float,
+    left_out: int | None,
+) -> Float32[np.ndarray, " logits"]:
+    """Scores of all logits for the whole query; flawed ones, and that left out, at -inf."""
     if expression == SINGLE:  # the scores themselves, not turned into truth and back
-        joined = first[0].copy()
+        joined = sums[0].copy()
     else:
-        joined = join_scores(expression, np.stack(first), threshold).astype(np.float32)
+        joined = join_scores(expression, np.stack(sums), threshold).astype(np.float32)
     joined[gallery.flawed] = -np.inf
     if left_out is not None:
         joined[left_out] = -np.inf
-    candidates = _candidates(gallery, joined, max(CANDIDATES, 4 * top), by_model)
+    return joined
+
+
+def rank_candidates(
+    gallery: Gallery,
+    concepts: Sequence[Evidence],
+    expression: Expression,
+    candidates: Int64[np.ndarray, " candidates"],
+    sums: Sequence[Float32[np.ndarray, " asked"]],
+    added: Float32[np.ndarray, " logits"] | None = None,
+) -> Ranked:
+    """Candidates, best first, by their weighted sums and their directions.
+
+    `sums` are each concept's standardised sums of the candidates and then of the gallery's sample,
+    what names `added` included.
+    """
     asked = np.concatenate([candidates, gallery.sample])
     scores = np.stack(
         [
-            sums[asked] + _along(gallery, concept, asked, len(candidates))
-            for sums, concept in zip(first, concepts, strict=True)
+            own + _along(gallery, concept, asked, len(candidates))
+            for own, concept in zip(sums, concepts, strict=True)
         ]
     )
-    total = join_scores(expression, scores, threshold)
+    total = join_scores(expression, scores, noise_threshold(gallery.usable))
     own = total[: len(candidates)]
     order = np.lexsort((candidates, -own))
     best = candidates[order]
-    return Ranked(best, own[order], total[len(candidates) :], added[best].astype(np.float64))
+    told = np.zeros(len(best)) if added is None else added[best].astype(np.float64)
+    return Ranked(best, own[order], total[len(candidates) :], told)
 
 
 def _weighted_sums(gallery: Gallery, concept: Evidence, k: int) -> Float32[np.ndarray, " logits"]:
@@ -269,14 +339,11 @@ def _along(
     return np.asarray(np.float32(DIRECTION_SHARE) * standard_scores(along[None], sample)[0])
 
 
-def _candidates(
+def choose_candidates(
     gallery: Gallery, scores: Float32[np.ndarray, " logits"], count: int, by_model: bool
 ) -> Int64[np.ndarray, " candidates"]:
     """The best logits in column order, and with `by_model` the best logit of every model."""
-    usable = np.flatnonzero(scores >= _enough(scores, count))
-    usable = usable[np.isfinite(scores[usable])]
-    if usable.size > count:
-        usable = usable[np.argpartition(-scores[usable], count - 1)[:count]]
+    usable = highest(scores, count)
     if by_model:
         widths = np.diff(np.append(gallery.firsts, len(scores)))
         best = [
@@ -284,12 +351,4 @@ def _candidates(
             for first, width in zip(gallery.firsts.tolist(), widths.tolist(), strict=True)
         ]
         usable = np.union1d(usable, [column for column in best if np.isfinite(scores[column])])
-    return np.sort(usable).astype(np.int64)
-
-
-def _enough(scores: Float32[np.ndarray, " logits"], count: int) -> float:
-    """A score that at least `count` logits reach, found without sorting all of them."""
-    best = scores[: scores.size // _GROUP * _GROUP].reshape(-1, _GROUP).max(axis=1)
-    if best.size < count:
-        return -np.inf
-    return float(np.partition(best, best.size - count)[best.size - count])
+    return usable.astype(np.int64)

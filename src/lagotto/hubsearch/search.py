@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,13 +13,16 @@ from lagotto.core.errors import UsageError
 from lagotto.core.registry import suggest
 from lagotto.core.types import Hit, Hits, Query
 from lagotto.hubsearch.confidence import POOL
+from lagotto.hubsearch.first_pass import distance_through, evidence_through, usable_index
 from lagotto.hubsearch.judging import Judge, Judgement
 from lagotto.hubsearch.logic import SINGLE, Expression
+from lagotto.hubsearch.low_rank import LowRankIndex
 from lagotto.hubsearch.queries import surest_probes
 from lagotto.hubsearch.ranking import (
     Evidence,
     Gallery,
     Ranked,
+    Wanted,
     rank_by_distance,
     rank_by_evidence,
 )
@@ -109,7 +112,11 @@ def find_logits(
         raise UsageError("this hub has no model yet; add some with: lagotto hub add HUB MODELS")
     probes = surest_probes(vector.values, _probes_used(vector, rule, k))
     left_out = None if vector.itself is None else gallery.column(*vector.itself)
-    ranked, kept = _ranked(gallery, vector, rule, probes, top, left_out, by_model)
+    asked = vector.concepts if _is_weighed(vector, rule) else ()
+    index, through = usable_index(gallery, asked, len(probes))
+    ranked, kept = _ranked(
+        gallery, vector, rule, probes, Wanted(top, left_out, by_model), index
+    )
     columns, scores = ranked.columns[kept], ranked.scores[kept]
     if _is_weighed(vector, rule):
         distances = gallery.distances(columns, probes, vector.values[probes])
@@ -139,7 +146,7 @@ def find_logits(
                 quality=quality[place],
             )
         )
-    notes = (*vector.notes, *gallery.notes)
+    notes = (*vector.notes, *gallery.notes, *through)
     if judgement is not None and not (ranked.told[kept] > 0).any():
         notes = (*judgement.notes(str(vector.query.value)), *notes)
     return Hits(
@@ -150,6 +157,7 @@ def find_logits(
         notes,
         None if judgement is None else judgement.presence,
         None if judgement is None else judgement.coverage,
+        index is not None,
     )
 
 
@@ -192,30 +200,29 @@ def _ranked(
     vector: QueryVector,
     rule: RuleName,
     probes: Int64[np.ndarray, " k"],
-    top: int,
-    left_out: int | None,
-    by_model: bool,
+    wanted: Wanted,
+    index: LowRankIndex | None,
 ) -> tuple[Ranked, Int64[np.ndarray, " kept"]]:
     """Enough ranked logits, and the places of those to be shown."""
-    wanted = top
+    weighed, top = _is_weighed(vector, rule), wanted.top
     while True:
-        if _is_weighed(vector, rule):
+        if weighed and index is None:
             ranked = rank_by_evidence(
-                gallery,
-                vector.concepts,
-                vector.expression,
-                len(probes),
-                wanted,
-                left_out,
-                by_model,
+                gallery, vector.concepts, vector.expression, len(probes), wanted
             )
+        elif weighed:
+            ranked = evidence_through(
+                index, gallery, vector.concepts, vector.expression, len(probes), wanted
+            )
+        elif index is None:
+            ranked = rank_by_distance(gallery, probes, vector.values, wanted)
         else:
-            ranked = rank_by_distance(gallery, probes, vector.values, wanted, left_out)
+            ranked = distance_through(index, gallery, vector.values, wanted)
         owners = gallery.owners(ranked.columns)
-        kept = _first_of_each(owners) if by_model else np.arange(len(owners))
-        if _is_weighed(vector, rule) or len(kept) >= top or len(owners) < wanted:
+        kept = _first_of_each(owners) if wanted.by_model else np.arange(len(owners))
+        if weighed or len(kept) >= top or len(owners) < wanted.top:
             return ranked, kept[:top]
-        wanted *= 4
+        wanted = replace(wanted, top=4 * wanted.top)
 
 
 def _judged(

@@ -1,0 +1,176 @@
+"""Stage 5b of hub search: a query × a low-rank index → candidates, ranked by their own descriptors.
+
+The index tells every logit's score nearly; the best are scored again as if all had been scanned.
+So what comes back carries its exact score, and all that can go wrong is that a logit is missing.
+Which queries it serves: docs/low_rank.md.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64
+
+from lagotto.hubsearch.kernel import error_bounds, highest, rerank, scan, scan_sums
+from lagotto.hubsearch.logic import Expression
+from lagotto.hubsearch.low_rank import LowRankIndex
+from lagotto.hubsearch.ranking import (
+    Evidence,
+    Gallery,
+    Ranked,
+    Wanted,
+    candidate_count,
+    choose_candidates,
+    joined_sums,
+    rank_candidates,
+)
+from lagotto.hubsearch.rules import noise_threshold
+from lagotto.hubsearch.seen_part import part_distances
+from lagotto.hubsearch.weighing import surest
+
+NEAREST = 1000
+"""Logits, best by the index, whose distance is measured (4 x `top` if that is more)."""
+
+WIDER = 4
+"""How many times more logits than the default rule asks for their directions the index gives it."""
+
+PAYS_FROM_PROBES = 4.0
+"""Probes read by a query, in ranks of the index, from which going through it is quicker."""
+
+PAYS_FROM_LOGITS = 50_000
+"""Logits of a hub from which it is; measured by benchmarks/speed/low_rank.py."""
+
+
+def usable_index(
+    gallery: Gallery, concepts: Sequence[Evidence], k: int
+) -> tuple[LowRankIndex | None, tuple[str, ...]]:
+    """The index that a query goes through, or None, and what the user has to know about that.
+
+    `concepts` are what is weighed, none for a query by distance; `k` is how many probes decide.
+    """
+    first = gallery.first_pass
+    if first is None:
+        return None, ()
+    refusal = _refusal(gallery, concepts, k)
+    if refusal:
+        return None, (f"all logits were scanned: {refusal}",) if first.asked else ()
+    if first.index is None:
+        return None, () if concepts else (first.unusable,)
+    pays = k >= PAYS_FROM_PROBES * first.index.rank and gallery.steps.size >= PAYS_FROM_LOGITS
+    return first.index if pays or first.asked else None, ()
+
+
+def _refusal(gallery: Gallery, concepts: Sequence[Evidence], k: int) -> str:
+    """Why an index cannot tell this query's scores, or an empty text."""
+    if not concepts:
+        probes = gallery.blocks[0].values.shape[0]
+        return "" if k == probes else "a low-rank index knows distances on all probes only"
+    if any(len(concept.named.columns) for concept in concepts):
+        return "a published name is weighed against the other outputs of its model"
+    return "models searched on their seen part are scaled to all others" if gallery.parts else ""
+
+
+def distance_through(
+    index: LowRankIndex, gallery: Gallery, values: Float32[np.ndarray, " probes"], wanted: Wanted
+) -> Ranked:
+    """The nearest logits on all probes, as `rank_by_distance` has them, of the candidates.
+
+    Every descriptor is as long as any other, so the nearest are those of the highest dot product.
+    Models that are compared on what they saw are measured all.
+    """
+    probes = np.arange(len(values))
+    rough = index.scores(values)
+    parts = _part_distances(gallery, values)
+    columns = np.concatenate([np.zeros(0, np.int64), *(own for own, _ in parts)])
+    away = np.concatenate([np.zeros(0), *(distances for _, distances in parts)])
+    rough[columns] = -np.inf
+    if wanted.left_out is not None:
+        rough[wanted.left_out] = -np.inf
+    chosen = highest(rough, max(NEAREST, 4 * wanted.top))
+    codes = gallery.codes(chosen)
+    scanned = scan([codes], probes, values)
+
+    def exact(places: Int64[np.ndarray, " places"]) -> Float64[np.ndarray, " places"]:
+        return gallery.distances(chosen[places], probes, values)
+
+    bounds = error_bounds(scanned, codes[1], len(probes))
+    places, distances = rerank(scanned, bounds, exact, wanted.top)
+    keep = np.isfinite(away) & (columns != (-1 if wanted.left_out is None else wanted.left_out))
+    found = np.concatenate([chosen[places], columns[keep]])
+    measured = np.concatenate([distances, away[keep]])
+    order = np.lexsort((found, measured))[: wanted.top]
+    return Ranked(
+        found[order],
+        -measured[order],
+        -_sample_distances(gallery, values, dict(zip(columns.tolist(), away.tolist(), strict=True))),
+        np.zeros(len(order)),
+    )
+
+
+def evidence_through(
+    index: LowRankIndex,
+    gallery: Gallery,
+    concepts: Sequence[Evidence],
+    expression: Expression,
+    k: int,
+    wanted: Wanted,
+) -> Ranked:
+    """The best logits by the default rule, as `rank_by_evidence` has them, of the candidates."""
+    threshold = noise_threshold(gallery.usable)
+    weights = [surest(concept.weights, k) for concept in concepts]
+    sample = [_sample_sums(gallery, each) for each in weights]
+    rough = []
+    for each, (_, mean, spread) in zip(weights, sample, strict=True):
+        sums = index.scores(each)
+        sums[gallery.flawed] = 0.0
+        sums -= mean
+        sums /= spread
+        rough.append(sums)
+    count = candidate_count(wanted)
+    joined = joined_sums(gallery, expression, rough, threshold, wanted.left_out)
+    first = choose_candidates(gallery, joined, WIDER * count, wanted.by_model)
+    for sums, each, (_, mean, spread) in zip(rough, weights, sample, strict=True):
+        probes = np.flatnonzero(each)
+        own = scan_sums([gallery.codes(first, probes)], np.arange(len(probes)), each[probes])
+        sums[first] = (own - mean) / spread
+    left = np.full(gallery.steps.size, -np.inf, np.float32)
+    left[first] = joined_sums(gallery, expression, rough, threshold, wanted.left_out)[first]
+    candidates = choose_candidates(gallery, left, count, wanted.by_model)
+    asked = [
+        np.concatenate([sums[candidates], own])
+        for sums, (own, _, _) in zip(rough, sample, strict=True)
+    ]
+    return rank_candidates(gallery, concepts, expression, candidates, asked)
+
+
+def _part_distances(
+    gallery: Gallery, values: Float32[np.ndarray, " probes"]
+) -> list[tuple[Int64[np.ndarray, " own"], Float64[np.ndarray, " own"]]]:
+    """Columns and distances of each model that is compared on what it saw."""
+    return [
+        (
+            np.arange(part.columns.start, part.columns.stop),
+            part_distances(part, values, len(values), gallery.read),
+        )
+        for part in gallery.parts
+    ]
+
+
+def _sample_distances(
+    gallery: Gallery, values: Float32[np.ndarray, " probes"], parts: dict[int, float]
+) -> Float64[np.ndarray, " sample"]:
+    """Distances of the gallery's sample, as a scan has them, `parts` as they were measured."""
+    scanned = scan([gallery.sample_codes()], np.arange(len(values)), values).astype(np.float64)
+    for place, column in enumerate(gallery.sample.tolist()):
+        scanned[place] = parts.get(column, scanned[place])
+    return scanned
+
+
+def _sample_sums(
+    gallery: Gallery, weights: Float32[np.ndarray, " probes"]
+) -> tuple[Float32[np.ndarray, " sample"], np.float32, np.float32]:
+    """Standardised sums of the gallery's sample, and the mean and spread that they had."""
+    probes = np.flatnonzero(weights)
+    sums = scan_sums([gallery.sample_codes()], probes, weights[probes])
+    wide = sums.astype(np.float64)
+    mean, spread = np.float32(wide.mean()), np.float32(max(float(wide.std()), 1e-9))
+    return (sums - mean) / spread, mean, spread
