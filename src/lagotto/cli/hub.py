@@ -12,6 +12,7 @@ from lagotto.cli.output import ProgressBar, notice, print_json, print_line, prin
 from lagotto.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
+    from lagotto.hubsearch.hub_low_rank import IndexStatus
     from lagotto.hubsearch.status import HubStatus
 
 app = typer.Typer(
@@ -166,6 +167,8 @@ def status(hub: Path = HUB, as_json: bool = JSON) -> None:
         ways = Counter(m.searched for m in found.models)
         told = ", ".join(f"{ways[use]} {use}" for use in ("all", "completed", "seen"))
         print_line(f"searched  {told} (probes; {share})")
+    if found.low_rank is not None:
+        _print_index(found.low_rank)
     held = ", ".join(f"{guard.what} ({guard.means})" for guard in found.isolation if guard.means)
     print_line(f"isolation models run cut off from: {held or 'nothing'}")
     for guard in found.isolation:
@@ -181,6 +184,18 @@ def status(hub: Path = HUB, as_json: bool = JSON) -> None:
         print_line()
         failed = [[f.model, f.kind, f.reason] for f in found.failures]
         print_table(["failed model", "kind", "reason"], failed)
+
+
+def _print_index(index: "IndexStatus") -> None:
+    """The low-rank index: its size, and whether searches use it."""
+    if index.state == "unreadable":
+        print_line(f"index     not used: {printable(index.reason)}")
+        return
+    size = f"{index.bytes / 1e6:.1f} MB, {index.ratio:.1f} times smaller than the descriptors"
+    told = f"rank {index.rank}, {index.captured:.0%} of their variance"
+    print_line(f"index     {index.state}: {size} ({told})")
+    if index.state == "stale":
+        print_line(f"  not used: {index.reason}; make it anew with: lagotto hub index")
 
 
 def _print_models(found: "HubStatus") -> None:

@@ -4,7 +4,18 @@ import sys
 
 import typer
 
-from lagotto.cli import audit, captions, classify, demo, describe, duplicates, eval, hub, search
+from lagotto.cli import (
+    audit,
+    captions,
+    classify,
+    demo,
+    describe,
+    duplicates,
+    eval,
+    hub,
+    hub_index,
+    search,
+)
 from lagotto.cli.output import flush, give_up_stdout, notice, printable
 from lagotto.core.errors import LagottoError
 
@@ -16,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+hub.app.command("index")(hub_index.index)
 app.add_typer(hub.app, name="hub")
 app.add_typer(captions.app, name="captions")
 app.command("search")(search.search)

@@ -60,6 +60,12 @@ def search(
     behaviour_only: bool = typer.Option(
         False, "--behaviour-only", help="Do not read published labels; they are still shown."
     ),
+    low_rank: bool | None = typer.Option(
+        None,
+        "--low-rank/--exact",
+        help="Go through the index of `hub index` wherever it can serve, or never. "
+        "[default: where it pays]",
+    ),
     explain: Path | None = typer.Option(
         None, metavar="FILE.png", help="Show the probes that decided; write a contact sheet here."
     ),
@@ -92,6 +98,7 @@ def search(
         by_model=by_model,
         rule=rule,
         behaviour_only=behaviour_only,
+        low_rank=low_rank,
         progress=bar(quiet),
     )
     elapsed_s = time.perf_counter() - started
@@ -118,6 +125,7 @@ def _as_json(hub: Path, found: "Hits", elapsed_s: float) -> "JsonObject":
         "k": found.k,
         "presence": found.presence,
         "coverage": found.coverage,
+        "low_rank": found.low_rank,
         "hits": [asdict(hit) for hit in found.hits],
         "elapsed_s": round(elapsed_s, 6),
     }

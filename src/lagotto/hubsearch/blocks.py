@@ -84,7 +84,8 @@ class Block:
     """Descriptors of some models, memory-mapped and read-only: value = steps * values.
 
     `mean` and `std` are the moments of the raw responses. A flawed logit has step and std zero.
-    `directions` times `direction_steps` are the logits' directions (see projection.py).
+    `directions` times `direction_steps` are the logits' directions (see projection.py). `sha256` is
+    the checksum of the block's file.
     """
 
     models: tuple[BlockModel, ...]
@@ -94,6 +95,7 @@ class Block:
     std: Float64[np.ndarray, " logits"]
     directions: Int8[np.ndarray, "logits dim"]
     direction_steps: Float32[np.ndarray, " logits"]
+    sha256: str = ""
 
     def directions_of(
         self, columns: Integer[np.ndarray, " columns"]
@@ -318,7 +320,8 @@ def _open_block(path: Path, probe_digest: str) -> Block:
             f"{path} is damaged or of an older Lagotto (shapes); the next command that may write "
             "to the hub makes it anew"
         )
-    return Block(models=models, **{name: arrays[name] for name in (*expected, *tables)})
+    parts = {name: arrays[name] for name in (*expected, *tables)}
+    return Block(models=models, sha256=file.sha256, **parts)
 
 
 def _read_models(file: TensorFile) -> tuple[BlockModel, ...]:

@@ -6,10 +6,13 @@ Which queries it serves: docs/low_rank.md.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
+from lagotto.core.errors import UsageError
 from lagotto.hubsearch.kernel import error_bounds, highest, rerank, scan, scan_sums
 from lagotto.hubsearch.logic import Expression
 from lagotto.hubsearch.low_rank import LowRankIndex
@@ -20,7 +23,7 @@ from lagotto.hubsearch.ranking import (
     Wanted,
     candidate_count,
     choose_candidates,
-    joined_sums,
+    join_sums,
     rank_candidates,
 )
 from lagotto.hubsearch.rules import noise_threshold
@@ -57,6 +60,21 @@ def usable_index(
         return None, () if concepts else (first.unusable,)
     pays = k >= PAYS_FROM_PROBES * first.index.rank and gallery.steps.size >= PAYS_FROM_LOGITS
     return first.index if pays or first.asked else None, ()
+
+
+def chosen_gallery(gallery: Gallery, low_rank: bool | None, folder: Path) -> Gallery:
+    """The gallery through its index wherever that can serve (True), never (False), or if it pays.
+
+    Raises UsageError where an index is asked for and the hub in `folder` has none that is fresh.
+    """
+    first = gallery.first_pass
+    if not low_rank:
+        return gallery if low_rank is None or first is None else gallery.through(None)
+    if first is None:
+        raise UsageError(f"{folder} has no low-rank index; make one: lagotto hub index {folder}")
+    if first.index is None:
+        raise UsageError(first.unusable)
+    return gallery.through(replace(first, asked=True))
 
 
 def _refusal(gallery: Gallery, concepts: Sequence[Evidence], k: int) -> str:
@@ -101,7 +119,9 @@ def distance_through(
     return Ranked(
         found[order],
         -measured[order],
-        -_sample_distances(gallery, values, dict(zip(columns.tolist(), away.tolist(), strict=True))),
+        -_sample_distances(
+            gallery, values, dict(zip(columns.tolist(), away.tolist(), strict=True))
+        ),
         np.zeros(len(order)),
     )
 
@@ -126,15 +146,20 @@ def evidence_through(
         sums /= spread
         rough.append(sums)
     count = candidate_count(wanted)
-    joined = joined_sums(gallery, expression, rough, threshold, wanted.left_out)
+    joined = join_sums(expression, rough, threshold)
+    joined[gallery.flawed] = -np.inf
+    if wanted.left_out is not None:
+        joined[wanted.left_out] = -np.inf
     first = choose_candidates(gallery, joined, WIDER * count, wanted.by_model)
+    exact = []
     for sums, each, (_, mean, spread) in zip(rough, weights, sample, strict=True):
         probes = np.flatnonzero(each)
         own = scan_sums([gallery.codes(first, probes)], np.arange(len(probes)), each[probes])
-        sums[first] = (own - mean) / spread
-    left = np.full(gallery.steps.size, -np.inf, np.float32)
-    left[first] = joined_sums(gallery, expression, rough, threshold, wanted.left_out)[first]
-    candidates = choose_candidates(gallery, left, count, wanted.by_model)
+        exact.append((own - mean) / spread)
+        sums[first] = exact[-1]
+    joined = np.full(gallery.steps.size, -np.inf, np.float32)
+    joined[first] = join_sums(expression, exact, threshold)
+    candidates = choose_candidates(gallery, joined, count, wanted.by_model)
     asked = [
         np.concatenate([sums[candidates], own])
         for sums, (own, _, _) in zip(rough, sample, strict=True)

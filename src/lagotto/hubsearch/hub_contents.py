@@ -16,6 +16,7 @@ from lagotto.hubsearch.background import open_background
 from lagotto.hubsearch.catalogue import Catalogue
 from lagotto.hubsearch.descriptors import standardise
 from lagotto.hubsearch.hub_completion import read_completion, searched, searched_answers
+from lagotto.hubsearch.hub_low_rank import open_first_pass
 from lagotto.hubsearch.intake import current_blocks
 from lagotto.hubsearch.judging import Judge, open_judge
 from lagotto.hubsearch.known import KnownResponses
@@ -112,6 +113,7 @@ class HubContents:
                 read=lru_cache(_OPEN_RESPONSES)(lambda d: searched_answers(done, self._read(d))),
                 notes=notes,
                 parts=find_parts(blocks, lambda digest: self._read(digest).seen),
+                first_pass=open_first_pass(self._layout, blocks, self.probe_digest),
             )
         return self._gallery
 

@@ -145,9 +145,7 @@ def gather(
     return values, steps
 
 
-def highest(
-    scores: Float32[np.ndarray, " logits"], count: int
-) -> Int64[np.ndarray, " columns"]:
+def highest(scores: Float32[np.ndarray, " logits"], count: int) -> Int64[np.ndarray, " columns"]:
     """The columns, ascending, of the `count` highest scores that are finite; of ties any."""
     found = np.flatnonzero(scores >= _enough(scores, count))
     found = found[np.isfinite(scores[found])]

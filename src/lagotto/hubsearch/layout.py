@@ -51,6 +51,11 @@ class HubLayout:
         return self.folder / "completion.safetensors"
 
     @property
+    def low_rank(self) -> Path:
+        """The low-rank index; derived, made by `lagotto hub index`."""
+        return self.folder / "low_rank.safetensors"
+
+    @property
     def staging(self) -> Path:
         """Responses that a worker is writing; emptied by each run."""
         return self.folder / "staging"

@@ -15,6 +15,7 @@ from lagotto.core.types import Hits
 from lagotto.encoders.base import Encoder
 from lagotto.hubsearch.catalogue import Catalogue
 from lagotto.hubsearch.creation import create_hub
+from lagotto.hubsearch.first_pass import chosen_gallery
 from lagotto.hubsearch.hub_contents import HubContents
 from lagotto.hubsearch.inspection import Inspection, inspect_models
 from lagotto.hubsearch.intake import AddReport, add_models, rebuild_blocks
@@ -38,6 +39,7 @@ from lagotto.hubsearch.search import (
 if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that call them
     from lagotto.hubsearch.audit import ModelAudit
     from lagotto.hubsearch.coverage import ModelCoverage
+    from lagotto.hubsearch.index_exam import IndexReport
     from lagotto.hubsearch.kindred import Kindred
     from lagotto.hubsearch.label_trust import LabelTrust
     from lagotto.hubsearch.naming import ModelDescription
@@ -142,7 +144,7 @@ class Hub(HubContents):
             case LogitQuery():
                 return self._logit_vector(query)
 
-    def nearest(
+    def nearest(  # noqa: PLR0913  # as `search`
         self,
         vector: QueryVector,
         *,
@@ -151,9 +153,11 @@ class Hub(HubContents):
         by_model: bool = False,
         rule: str = "default",
         behaviour_only: bool = False,
+        low_rank: bool | None = None,
         progress: Progress | None = None,
     ) -> Hits:
         """The logits that answer a query vector; see `search`."""
+        gallery = chosen_gallery(self.gallery(), low_rank, self.folder)
         name = checked_rule(rule)
         if name == "default" and not behaviour_only and any(c.text for c in vector.concepts):
             from lagotto.hubsearch.label_trust import with_names
@@ -162,11 +166,9 @@ class Hub(HubContents):
                 vector, concepts=with_names(self, vector.concepts, progress or Silent())
             )
         judge = self.judge() if is_judged(vector, name) else None
-        return find_logits(
-            self.gallery(), vector, rule=name, top=top, k=k, by_model=by_model, judge=judge
-        )
+        return find_logits(gallery, vector, rule=name, top=top, k=k, by_model=by_model, judge=judge)
 
-    def search(
+    def search(  # noqa: PLR0913  # a keyword for each choice that users have
         self,
         query: AnyQuery | str,
         *,
@@ -175,6 +177,7 @@ class Hub(HubContents):
         by_model: bool = False,
         rule: str = "default",
         behaviour_only: bool = False,
+        low_rank: bool | None = None,
         progress: Progress | None = None,
     ) -> Hits:
         """The logits that behave most like the concept; a string is a text query.
@@ -182,8 +185,9 @@ class Hub(HubContents):
         `k` is the number of probes that decide (default 50, or all of a smaller hub; a known logit
         is compared on all); `by_model` keeps the best logit of each model; `rule` is "default",
         "paper" or "full-query". With the default rule published labels that say a text's words
-        count too, as far as behaviour does not contradict them, unless `behaviour_only`. Raises
-        UsageError for what the hub cannot answer.
+        count too, as far as behaviour does not contradict them, unless `behaviour_only`.
+        `low_rank`: go through the hub's index (docs/low_rank.md) wherever it can serve (True),
+        never (False), or where it pays. Raises UsageError for what the hub cannot answer.
         """
         vector = self.query_vector(query)
         return self.nearest(
@@ -193,6 +197,7 @@ class Hub(HubContents):
             by_model=by_model,
             rule=rule,
             behaviour_only=behaviour_only,
+            low_rank=low_rank,
             progress=progress,
         )
 
@@ -224,6 +229,29 @@ class Hub(HubContents):
         from lagotto.hubsearch.coverage import cover_labels
 
         return cover_labels(self, labels, top=top)
+
+    def build_index(
+        self, rank: int | None = None, *, progress: Progress | None = None
+    ) -> "IndexReport":
+        """Makes the low-rank index of all logits, and says what it misses (docs/low_rank.md).
+
+        `rank` numbers a logit; by default 64, or fewer so that it takes a tenth of the descriptors'
+        size. It serves until models are added or removed: make it again then. Raises UsageError for
+        a hub without models or a rank that it cannot have.
+        """
+        from lagotto.hubsearch.index_exam import make_index
+
+        with hub_lock(self.folder):
+            gallery, self._gallery = self.gallery(), None
+            return make_index(self._layout, gallery, self.probe_digest, rank, progress or Silent())
+
+    def remove_index(self) -> bool:
+        """Takes the low-rank index away; False if there was none."""
+        from lagotto.hubsearch.hub_low_rank import remove_index
+
+        with hub_lock(self.folder):
+            self._gallery = None
+            return remove_index(self._layout)
 
     def remove(self, model: str) -> None:
         """Removes a model, its responses and its logits; UsageError for an unknown name."""

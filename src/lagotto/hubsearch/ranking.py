@@ -241,7 +241,10 @@ def rank_by_evidence(
             told = name_scores(concept.named, sums, gallery.firsts, threshold)
             sums[concept.named.columns] += told
             added[concept.named.columns] = told
-    joined = joined_sums(gallery, expression, first, threshold, wanted.left_out)
+    joined = join_sums(expression, first, threshold)
+    joined[gallery.flawed] = -np.inf
+    if wanted.left_out is not None:
+        joined[wanted.left_out] = -np.inf
     candidates = choose_candidates(gallery, joined, candidate_count(wanted), wanted.by_model)
     asked = np.concatenate([candidates, gallery.sample])
     return rank_candidates(
@@ -254,22 +257,13 @@ def candidate_count(wanted: Wanted) -> int:
     return max(CANDIDATES, 4 * wanted.top)
 
 
-def joined_sums(
-    gallery: Gallery,
-    expression: Expression,
-    sums: Sequence[Float32[np.ndarray, " logits"]],
-    threshold: float,
-    left_out: int | None,
+def join_sums(
+    expression: Expression, sums: Sequence[Float32[np.ndarray, " logits"]], threshold: float
 ) -> Float32[np.ndarray, " logits"]:
-    """Scores of all logits for the whole query; flawed ones, and that left out, at -inf."""
+    """Scores for the whole query from those for each concept."""
     if expression == SINGLE:  # the scores themselves, not turned into truth and back
-        joined = sums[0].copy()
-    else:
-        joined = join_scores(expression, np.stack(sums), threshold).astype(np.float32)
-    joined[gallery.flawed] = -np.inf
-    if left_out is not None:
-        joined[left_out] = -np.inf
-    return joined
+        return sums[0].copy()
+    return join_scores(expression, np.stack(sums), threshold).astype(np.float32)
 
 
 def rank_candidates(

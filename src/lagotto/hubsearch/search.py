@@ -114,9 +114,7 @@ def find_logits(
     left_out = None if vector.itself is None else gallery.column(*vector.itself)
     asked = vector.concepts if _is_weighed(vector, rule) else ()
     index, through = usable_index(gallery, asked, len(probes))
-    ranked, kept = _ranked(
-        gallery, vector, rule, probes, Wanted(top, left_out, by_model), index
-    )
+    ranked, kept = _ranked(gallery, vector, rule, probes, Wanted(top, left_out, by_model), index)
     columns, scores = ranked.columns[kept], ranked.scores[kept]
     if _is_weighed(vector, rule):
         distances = gallery.distances(columns, probes, vector.values[probes])

@@ -5,9 +5,12 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from lagotto.core.errors import HubError
 from lagotto.core.types import Decision, JsonObject
+from lagotto.hubsearch.blocks import open_blocks
 from lagotto.hubsearch.catalogue import Catalogue
 from lagotto.hubsearch.hub_completion import HubCompletion, read_completion
+from lagotto.hubsearch.hub_low_rank import IndexStatus, index_status
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.manifest import VERSION, Manifest
 from lagotto.hubsearch.records import ModelRecord
@@ -53,7 +56,7 @@ class HubStatus:
     """Models, logits, probes, failures with reasons, disk, as `hub status --json` prints them.
 
     `completion_skill` is the share of held-back answers that partly probed models predict of each
-    other; None where every model saw every probe.
+    other; None where every model saw every probe. `low_rank` is the index, None without one.
     `isolation` is what the workers of this machine are cut off from, now.
     """
 
@@ -69,6 +72,7 @@ class HubStatus:
     flawed_logits: int
     disk_bytes: int
     completion_skill: float | None
+    low_rank: IndexStatus | None
     models: tuple[ModelStatus, ...]
     failures: tuple[FailedModel, ...]
     copies: tuple[tuple[str, str], ...]
@@ -108,11 +112,21 @@ def read_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
         flawed_logits=flawed,
         disk_bytes=_disk_bytes(layout.folder),
         completion_skill=None if completion is None else completion.skill,
+        low_rank=_read_index(layout, manifest),
         models=models,
         failures=failures,
         copies=copies,
         isolation=find_guards(),
     )
+
+
+def _read_index(layout: HubLayout, manifest: Manifest) -> IndexStatus | None:
+    """The index beside the blocks that are there; blocks that cannot be read are not its own."""
+    try:
+        blocks = open_blocks(layout.blocks, manifest.probe_digest)
+    except HubError:
+        blocks = []
+    return index_status(layout, blocks, manifest.probe_digest)
 
 
 def _model_status(

@@ -8,6 +8,7 @@ from lagotto.core.errors import HubError
 from lagotto.core.files import sha256_file
 from lagotto.hubsearch.blocks import damaged_blocks, open_blocks
 from lagotto.hubsearch.catalogue import Catalogue
+from lagotto.hubsearch.hub_low_rank import index_damage
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.manifest import Manifest, read_manifest
 from lagotto.hubsearch.probe_set import PROBES_NAME, SET_ASIDE_NAME, ProbeSet
@@ -38,6 +39,7 @@ def verify_hub(folder: Path) -> tuple[Damage, ...]:
         *_probe_damages(layout, manifest),
         *_model_damages(layout, manifest),
         *_block_damages(layout, manifest),
+        *_index_damages(layout, manifest),
     )
 
 
@@ -108,3 +110,9 @@ def _block_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
         open_blocks(layout.blocks, manifest.probe_digest)
     except HubError as error:
         yield Damage(str(layout.blocks), str(error), remedy)
+
+
+def _index_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
+    found = index_damage(layout.low_rank, manifest.probe_digest)
+    if found is not None:
+        yield Damage("low-rank index", *found)
