@@ -1,4 +1,4 @@
-"""Stage 5, in order: a hub's low-rank index is made, and held against the scan of all logits, on the hub's own logits."""
+"""Stage 5, in order: a hub's low-rank index is made, and held against a full scan."""
 
 import json
 from dataclasses import asdict, dataclass

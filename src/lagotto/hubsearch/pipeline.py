@@ -241,8 +241,9 @@ class Hub(HubContents):
         """
         from lagotto.hubsearch.index_exam import make_index
 
+        gallery = self.gallery()
         with hub_lock(self.folder):
-            gallery, self._gallery = self.gallery(), None
+            self._gallery = None
             return make_index(self._layout, gallery, self.probe_digest, rank, progress or Silent())
 
     def remove_index(self) -> bool:

@@ -204,14 +204,12 @@ def _ranked(
     """Enough ranked logits, and the places of those to be shown."""
     weighed, top = _is_weighed(vector, rule), wanted.top
     while True:
-        if weighed and index is None:
-            ranked = rank_by_evidence(
-                gallery, vector.concepts, vector.expression, len(probes), wanted
-            )
-        elif weighed:
-            ranked = evidence_through(
-                index, gallery, vector.concepts, vector.expression, len(probes), wanted
-            )
+        if weighed:
+            asked = (vector.concepts, vector.expression, len(probes), wanted)
+            if index is None:
+                ranked = rank_by_evidence(gallery, *asked)
+            else:
+                ranked = evidence_through(index, gallery, *asked)
         elif index is None:
             ranked = rank_by_distance(gallery, probes, vector.values, wanted)
         else:
