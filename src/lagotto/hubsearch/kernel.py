@@ -106,6 +106,7 @@ def _scan(
     widths = [steps.size for _, steps in tables]
     distances = np.empty(sum(widths), dtype=np.float32)
     rows = np.ascontiguousarray(probes, dtype=np.int64)
+    query = np.ascontiguousarray(query, dtype=np.float32)
     tasks = []
     for (values, steps), end in zip(tables, np.cumsum(widths).tolist(), strict=True):
         own = distances[end - steps.size : end]
