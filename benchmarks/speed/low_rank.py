@@ -56,7 +56,8 @@ class Question:
     @property
     def probes(self) -> np.ndarray:
         """Those that the exact kernel reads."""
-        return np.flatnonzero(self.values)
+        everything = np.arange(len(self.values))
+        return everything if self.kind == "known logits" else np.flatnonzero(self.values)
 
     @property
     def candidates(self) -> int:
@@ -114,12 +115,8 @@ def by_index(
 ) -> set[int]:
     """The best logits of the index's candidates."""
     chosen = highest(index.scores(asked.values), candidates)
-    everything = np.arange(len(asked.values))
-    if asked.kind == "known logits":
-        own = -scan([gather(tables, chosen, everything)], everything, asked.values)
-    else:
-        codes = gather(tables, chosen, asked.probes)
-        own = scan_sums([codes], np.arange(len(asked.probes)), asked.values[asked.probes])
+    codes, steps = gather(tables, chosen, asked.probes)
+    own = score([(codes, steps)], Question(asked.kind, asked.values[asked.probes]), None)
     return set(chosen[highest(own, TOP)].tolist())
 
 
@@ -211,7 +208,7 @@ def synthetic(
     index = build_low_rank(tables, rank)
     built = time.perf_counter() - begin
     size = sum(codes.nbytes + steps.nbytes for codes, steps in tables)
-    asked = questions(weights, tables, 20)
+    asked = questions(weights, tables, 40)
     row: dict[str, object] = {"logits": logits, "probes": weights.shape[1], "rank": rank}
     row |= {"size_ratio": round(size / index.size, 2), "index_mb": round(index.size / 1e6, 1)}
     if rounds:

@@ -26,21 +26,23 @@ from lagotto.hubsearch.ranking import (
     join_sums,
     rank_candidates,
 )
-from lagotto.hubsearch.rules import noise_threshold
+from lagotto.hubsearch.rules import CANDIDATES, noise_threshold
 from lagotto.hubsearch.seen_part import part_distances
 from lagotto.hubsearch.weighing import surest
 
-NEAREST = 1000
+NEAREST = 256
 """Logits, best by the index, whose distance is measured (4 x `top` if that is more)."""
 
-WIDER = 4
+WIDER = 8
 """How many times more logits than the default rule asks for their directions the index gives it."""
 
 PAYS_FROM_PROBES = 4.0
 """Probes read by a query, in ranks of the index, from which going through it is quicker."""
 
-PAYS_FROM_LOGITS = 50_000
-"""Logits of a hub from which it is; measured by benchmarks/speed/low_rank.py."""
+PAYS_FROM_LOGITS = 1000
+"""Logits of a hub, for each candidate that is scored again, from which it is quicker: a candidate's
+values lie far apart, and a scan reads a thousand beside each other in the time of one. Measured by
+benchmarks/speed/low_rank.py."""
 
 
 def usable_index(
@@ -58,7 +60,9 @@ def usable_index(
         return None, (f"all logits were scanned: {refusal}",) if first.asked else ()
     if first.index is None:
         return None, () if concepts else (first.unusable,)
-    pays = k >= PAYS_FROM_PROBES * first.index.rank and gallery.steps.size >= PAYS_FROM_LOGITS
+    candidates = WIDER * CANDIDATES if concepts else NEAREST
+    wide = gallery.steps.size >= PAYS_FROM_LOGITS * candidates
+    pays = wide and k >= PAYS_FROM_PROBES * first.index.rank
     return first.index if pays or first.asked else None, ()
 
 

@@ -41,6 +41,7 @@ NUMPY_VALUES_BEFORE_NUMBA = 600_000_000
 _COLUMNS_A_TASK = 65_536
 _NUMPY_VALUES_AT_ONCE = 400_000
 _GROUP = 1024
+_SMALLEST_GROUP = 8
 _FIRST_BATCH = 256
 
 
@@ -229,9 +230,10 @@ def _reach(
 
 def _enough(scores: Float32[np.ndarray, " logits"], count: int) -> float:
     """A score that at least `count` logits reach, found without sorting all of them."""
-    best = scores[: scores.size // _GROUP * _GROUP].reshape(-1, _GROUP).max(axis=1)
-    if best.size < count:
+    group = min(_GROUP, scores.size // (4 * count))
+    if group < _SMALLEST_GROUP:
         return -math.inf
+    best = scores[: scores.size // group * group].reshape(-1, group).max(axis=1)
     return float(np.partition(best, best.size - count)[best.size - count])
 
 
