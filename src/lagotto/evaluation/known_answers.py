@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 from lagotto.encoders.base import Encoder
 from lagotto.evaluation.raw_responses import RawResponses
 from lagotto.hubsearch.background import embed_background
+from lagotto.hubsearch.blending import blend
 from lagotto.hubsearch.confidence import POOL, WORD_RIVALS, Clues, agreement
 from lagotto.hubsearch.descriptors import standardise
 from lagotto.hubsearch.probe_coverage import coverage
@@ -33,14 +34,15 @@ from lagotto.hubsearch.weighing import ProbeSpace, surest, text_weights
 class World:
     """Labelled models, and every concept that a label names, scored on all their logits.
 
-    `sums` and `along` are the two scores of the default rule before they are standardised over a
-    hub. `concept` and `owner` have a logit's label and model; `accuracy` is nan where unknown.
+    `raised` are the blended descriptors, `sums` and `along` the two scores of the default rule
+    before they are standardised over a hub. `concept` and `owner` have a logit's label and model; `accuracy` is nan where unknown.
     """
 
     space: ProbeSpace
     names: tuple[str, ...]
     embeddings: Float32[np.ndarray, "concepts dim"]
     descriptors: Float32[np.ndarray, "probes logits"]
+    raised: Float32[np.ndarray, "probes logits"]
     directions: Float32[np.ndarray, "logits dim"]
     sums: Float32[np.ndarray, "concepts logits"]
     along: Float32[np.ndarray, "concepts logits"]
@@ -90,7 +92,8 @@ def make_world(
     )
     values = np.concatenate([model.values[kept] for model in raw.models], axis=1)
     descriptors = standardise(values).values
-    directions = project(projector(space.probes), descriptors)
+    raised = blend(descriptors)
+    directions = project(projector(space.probes), raised)
     shares = np.stack([surest(row, DEFAULT_K) for row in text_weights(space, embeddings)])
     place = {name: number for number, name in enumerate(names)}
     widths = [len(model.labels) for model in raw.models]
@@ -100,8 +103,9 @@ def make_world(
         names,
         embeddings,
         descriptors,
+        raised,
         directions,
-        shares @ descriptors,
+        shares @ raised,
         ((embeddings - space.background_mean) @ directions.T).astype(np.float32),
         np.array([place[label] for label in raw.labels]),
         np.repeat(np.arange(len(raw.models)), widths),
@@ -127,8 +131,8 @@ def draw_trials(
     for size in sizes:
         drawn = models if size is None else np.sort(draw.permutation(models)[:size])
         sample = sample_columns(_columns(world, drawn))
-        words = measure_rivals(world.space, world.space.background, world.descriptors[:, sample])
-        labels = measure_rivals(world.space, world.embeddings, world.descriptors[:, sample])
+        words = measure_rivals(world.space, world.space.background, world.raised[:, sample])
+        labels = measure_rivals(world.space, world.embeddings, world.raised[:, sample])
         for concept in concepts:
             strangers = models[~knows[models, concept]]
             if size is not None:
@@ -163,15 +167,15 @@ def _trial(
     best = candidates[np.argsort(-total[candidates], kind="stable")[:POOL]]
     hits = columns[best]
     embedding = world.embeddings[concept]
-    descriptors, directions = world.descriptors[:, hits], world.directions[hits]
+    raised, directions = world.raised[:, hits], world.directions[hits]
     scores = total[best].astype(np.float64)
     clues = Clues(
         scores,
-        scores - rival_level(words, embedding, descriptors, directions, WORD_RIVALS),
-        agreement(descriptors, world.owner[hits]),
+        scores - rival_level(words, embedding, raised, directions, WORD_RIVALS),
+        agreement(world.descriptors[:, hits], world.owner[hits]),
         coverage(world.space, embedding),
     )
-    label_lead = scores - rival_level(labels, embedding, descriptors, directions, 1)
+    label_lead = scores - rival_level(labels, embedding, raised, directions, 1)
     return Trial(
         concept,
         present,

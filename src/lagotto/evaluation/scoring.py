@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from lagotto.hubsearch.blending import blend
 from lagotto.hubsearch.descriptors import standardise
 from lagotto.hubsearch.projection import project, projector
 from lagotto.hubsearch.rules import (
@@ -51,9 +52,12 @@ def scores_on_the_same_probes(
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the default rule joins: weighted sums of a model's descriptors, and along directions."""
+    """What the default rule joins: weighted sums of a model's descriptors, plain and blended, and
+    along directions.
+    """
 
     sums: Float32[np.ndarray, "queries logits"]
+    raised: Float32[np.ndarray, "queries logits"]
     along: Float32[np.ndarray, "queries logits"]
     flawed: np.ndarray
 
@@ -71,31 +75,38 @@ class PartScorer:
         found = standardise(part.responses)
         weights = _surest_rows(self._weights[:, part.seen], DEFAULT_K)
         scale = np.float32(self._weights.shape[1] / len(part.seen))
-        directions = project(self._matrix[:, part.seen] * scale, found.values)
-        return Evidence(weights @ found.values, self._directions @ directions.T, ~found.usable)
+        raised = blend(found.values)
+        directions = project(self._matrix[:, part.seen] * scale, raised)
+        along = self._directions @ directions.T
+        return Evidence(weights @ found.values, weights @ raised, along, ~found.usable)
 
 
 def join_evidence(
     evidence: list[Evidence], on_parts: list[bool]
 ) -> Float32[np.ndarray, "queries logits"]:
-    """Scores of all models' logits; the sums of those on parts brought to the others' spread."""
-    spreads = {
-        use: np.concatenate(
-            [each.sums for each, own in zip(evidence, on_parts, strict=True) if own is use], axis=1
-        ).std(axis=1, keepdims=True)
-        for use in set(on_parts)
-    }
-    sums = []
-    for each, own in zip(evidence, on_parts, strict=True):
-        if own and False in spreads:
-            scaled = each.sums * (spreads[False] / np.maximum(spreads[True], 1e-9))
-            sums.append(scaled.astype(np.float32))
-        else:
-            sums.append(each.sums)
+    """Scores of all models' logits; the sums of those on parts brought to the others' spread.
+
+    A model on parts counts by its blended descriptors from the start, as in a search.
+    """
+    each_use = list(zip(evidence, on_parts, strict=True))
+    sums = _to_one_spread([each.raised if own else each.sums for each, own in each_use], on_parts)
+    raised = _to_one_spread([each.raised for each in evidence], on_parts)
     along = np.concatenate([each.along for each in evidence], axis=1)
-    scores = with_directions(np.concatenate(sums, axis=1), along)
+    scores = with_directions(sums, raised, along)
     scores[:, np.concatenate([each.flawed for each in evidence])] = -np.inf
     return scores
+
+
+def _to_one_spread(
+    sums: list[Float32[np.ndarray, "queries _"]], on_parts: list[bool]
+) -> Float32[np.ndarray, "queries logits"]:
+    """All models' sums, those on parts with the spread of the others', where there are others."""
+    joined = np.concatenate(sums, axis=1)
+    mine = np.repeat(on_parts, [each.shape[1] for each in sums])
+    if mine.any() and not mine.all():
+        own, others = (joined[:, use].std(axis=1, keepdims=True) for use in (mine, ~mine))
+        joined[:, mine] *= others / np.maximum(own, 1e-9)
+    return joined
 
 
 def _surest_rows(

@@ -17,6 +17,7 @@ from jaxtyping import Float32, Float64, Int8, Int64, Integer
 from lagotto.core.errors import HubError, MismatchError
 from lagotto.core.files import TEMPORARY_SUFFIX, writing
 from lagotto.core.types import JsonValue
+from lagotto.hubsearch.blending import KNOTS, blended, rank_knots
 from lagotto.hubsearch.descriptors import measure_moments, standardise_columns
 from lagotto.hubsearch.projection import project
 from lagotto.hubsearch.responses import Responses, read_responses
@@ -31,7 +32,7 @@ from lagotto.hubsearch.tensorfile import (
 )
 
 FORMAT = "lagotto-block"
-VERSION = 2
+VERSION = 3
 LOGITS_PER_BLOCK = 65_536
 _LARGEST = 127
 _COLUMNS_AT_ONCE = 512
@@ -84,8 +85,9 @@ class Block:
     """Descriptors of some models, memory-mapped and read-only: value = steps * values.
 
     `mean` and `std` are the moments of the raw responses. A flawed logit has step and std zero.
-    `directions` times `direction_steps` are the logits' directions (see projection.py). `sha256` is
-    the checksum of the block's file.
+    `knots` are quantiles of each logit, in its steps (see blending.py). `directions` times
+    `direction_steps` are the logits' directions (see projection.py). `sha256` is the checksum of
+    the block's file.
     """
 
     models: tuple[BlockModel, ...]
@@ -93,6 +95,7 @@ class Block:
     steps: Float32[np.ndarray, " logits"]
     mean: Float64[np.ndarray, " logits"]
     std: Float64[np.ndarray, " logits"]
+    knots: Int8[np.ndarray, "knots logits"]
     directions: Int8[np.ndarray, "logits dim"]
     direction_steps: Float32[np.ndarray, " logits"]
     sha256: str = ""
@@ -220,6 +223,7 @@ def _write_block(
         "std": ("F64", (logits,)),
         "steps": ("F32", (logits,)),
         "direction_steps": ("F32", (logits,)),
+        "knots": ("I8", (KNOTS, logits)),
         "values": ("I8", (probes, logits)),
         "directions": ("I8", (logits, len(matrix))),
     }
@@ -280,9 +284,13 @@ def _fill_model(
     for first in range(0, logits, _COLUMNS_AT_ONCE):
         part = slice(first, first + _COLUMNS_AT_ONCE)
         exact = standardise_columns(responses[:, part], moments.mean[part], moments.std[part])
-        directions, direction_steps = _quantised(project(own_matrix, exact).T)
+        knots = rank_knots(exact)
+        raised = blended(exact, knots, len(seen))
+        directions, direction_steps = _quantised(project(own_matrix, raised).T)
         arrays["directions"][part], arrays["direction_steps"][part] = directions.T, direction_steps
-        arrays["values"][seen, part], arrays["steps"][part] = _quantised(exact)
+        values, steps = _quantised(exact)
+        arrays["values"][seen, part], arrays["steps"][part] = values, steps
+        arrays["knots"][:, part] = _in_steps(knots, steps)
 
 
 def _quantised(
@@ -290,8 +298,15 @@ def _quantised(
 ) -> tuple[Int8[np.ndarray, "rows columns"], Float32[np.ndarray, " columns"]]:
     """Integers up to 127, and what one of them is worth in each column (zero where all are)."""
     steps = np.abs(columns).max(axis=0) / np.float32(_LARGEST)
+    return _in_steps(columns, steps), steps
+
+
+def _in_steps(
+    columns: Float32[np.ndarray, "rows columns"], steps: Float32[np.ndarray, " columns"]
+) -> Int8[np.ndarray, "rows columns"]:
+    """Each value in whole steps of its column."""
     scaled = np.rint(columns / np.where(steps > 0, steps, np.float32(1)))
-    return np.clip(scaled, -_LARGEST, _LARGEST).astype(np.int8), steps
+    return np.clip(scaled, -_LARGEST, _LARGEST).astype(np.int8)
 
 
 def _open_block(path: Path, probe_digest: str) -> Block:
@@ -305,13 +320,15 @@ def _open_block(path: Path, probe_digest: str) -> Block:
     models = _read_models(file)
     arrays = file.arrays
     width = models[-1].first + models[-1].logits if models else 0
-    tables = ("values", "directions")
+    tables = ("values", "directions", "knots")
     shapes = {name: array.shape for name, array in arrays.items() if name not in tables}
-    values, directions = (arrays.get(name) for name in tables)
+    values, directions, knots = (arrays.get(name) for name in tables)
     expected = dict.fromkeys(("mean", "std", "steps", "direction_steps"), (width,))
     whole = (
         values is not None
         and directions is not None
+        and knots is not None
+        and knots.shape == (KNOTS, width)
         and values.shape[1:] == (width,)
         and directions.shape[:1] == (width,)
     )

@@ -168,7 +168,9 @@ def evidence_through(
         np.concatenate([sums[candidates], own])
         for sums, (own, _, _) in zip(rough, sample, strict=True)
     ]
-    return rank_candidates(gallery, concepts, expression, candidates, asked)
+    return rank_candidates(
+        gallery, concepts, expression, k, candidates, asked, [None] * len(concepts)
+    )
 
 
 def _part_distances(

@@ -31,7 +31,7 @@ from lagotto.hubsearch.tensorfile import Array, header_text, open_tensors, write
 from lagotto.hubsearch.weighing import ProbeSpace
 
 FORMAT = "lagotto-rivals"
-VERSION = 1
+VERSION = 2
 
 _PARTS = ("embeddings", "probes", "weights", "sum_mean", "sum_std", "along_mean", "along_std")
 
@@ -77,11 +77,11 @@ class Judge:
         that takes every background word for the concept: there is nothing to tell it from.
         """
         columns, places = np.unique(np.concatenate([pool, hits]), return_inverse=True)
-        found, directions = self.gallery.descriptors(columns), self.gallery.directions(columns)
-        lead = scores - rival_level(self.words, concept, found, directions, WORD_RIVALS)[places]
+        raised, directions = self.gallery.blended(columns), self.gallery.directions(columns)
+        lead = scores - rival_level(self.words, concept, raised, directions, WORD_RIVALS)[places]
         if not np.isfinite(lead).all():
             return None
-        owners = self.gallery.owners(columns)
+        found, owners = self.gallery.descriptors(columns), self.gallery.owners(columns)
         clues = Clues(
             scores,
             lead,
@@ -114,7 +114,7 @@ def open_judge(
     wanted = sha256("\n".join([*made_of, *gallery.digests]).encode()).hexdigest()
     rivals = _read(path, wanted, space)
     if rivals is None:
-        sample = gallery.descriptors(gallery.sample)
+        sample = gallery.blended(gallery.sample)
         rivals = measure_rivals(space, space.background, sample)
         _write(path, wanted, rivals)
     return Judge(space, gallery, rivals)

@@ -1,8 +1,8 @@
 """Stage 5b of hub search: evidence × descriptor blocks → the best logits, by either rule.
 
 The paper's rule ranks by distance on the query's k surest probes, exact over all logits. The
-default rule weighs those probes, and asks the best candidates for their direction in the encoder's
-space too (docs/search.md).
+default rule weighs those probes, and scores the best candidates by their blended descriptors and
+their direction in the encoder's space (docs/search.md).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float32, Float64, Int8, Int64
 
+from lagotto.hubsearch.blending import KNOTS, blended
 from lagotto.hubsearch.blocks import Answers, Block, exact_descriptors
 from lagotto.hubsearch.kernel import (
-    Table,
     error_bounds,
     exact_distances,
     gather,
@@ -151,7 +151,7 @@ class Gallery:
 
     def codes(
         self, columns: Int64[np.ndarray, " columns"], probes: Int64[np.ndarray, " k"] | None = None
-    ) -> Table:
+    ) -> tuple[Int8[np.ndarray, "k columns"], Float32[np.ndarray, " columns"]]:
         """Some logits as the blocks hold them, on some probes or all: to be scanned again."""
         rows = np.arange(self.tables[0][0].shape[0]) if probes is None else probes
         return gather(self.tables, columns, rows)
@@ -169,10 +169,18 @@ class Gallery:
         self, columns: Int64[np.ndarray, " columns"]
     ) -> Float32[np.ndarray, "probes columns"]:
         """The descriptors of some logits on all probes, as the blocks hold them (8 bits)."""
-        found = np.empty((self.blocks[0].values.shape[0], len(columns)), np.float32)
+        values, steps = self.codes(columns)
+        return np.asarray(values * steps, dtype=np.float32)
+
+    def blended(
+        self, columns: Int64[np.ndarray, " columns"], probes: Int64[np.ndarray, " k"] | None = None
+    ) -> Float32[np.ndarray, "k columns"]:
+        """The blended descriptors of some logits, on some probes or all (see blending.py)."""
+        values, steps = self.codes(columns, probes)
+        knots = np.empty((KNOTS, len(columns)), np.float32)
         for block, mine, local in self._by_block(columns):
-            found[:, mine] = block.values[:, local] * block.steps[local]
-        return found
+            knots[:, mine] = block.knots[:, local] * block.steps[local]
+        return blended(values * steps, knots, self.blocks[0].values.shape[0])
 
     def outputs(self, owners: Int64[np.ndarray, " owners"]) -> Int64[np.ndarray, " owners"]:
         """How many outputs some models have, by their places in `firsts`."""
@@ -231,29 +239,33 @@ def rank_by_evidence(
     """The best logits by the default rule; with `by_model`, of each model's best some at least.
 
     Every logit is scored by the weighted sum of its descriptor over each concept's k surest probes
-    and by its name, and the best candidates by their directions too.
+    and by its name; the best candidates by their blended descriptors and their directions.
     """
     threshold = noise_threshold(gallery.usable)
     first = [_weighted_sums(gallery, concept, k) for concept in concepts]
-    added = np.zeros(gallery.steps.size, np.float32)
-    for sums, concept in zip(first, concepts, strict=True):
-        if len(concept.named.columns):
-            told = name_scores(concept.named, sums, gallery.firsts, threshold)
-            sums[concept.named.columns] += told
-            added[concept.named.columns] = told
-    joined = join_sums(expression, first, threshold)
+    told = [_told(gallery, *each, threshold) for each in zip(concepts, first, strict=True)]
+    both = [
+        sums if added is None else sums + added for sums, added in zip(first, told, strict=True)
+    ]
+    joined = join_sums(expression, both, threshold)
     joined[gallery.flawed] = -np.inf
     if wanted.left_out is not None:
         joined[wanted.left_out] = -np.inf
     candidates = choose_candidates(gallery, joined, candidate_count(wanted), wanted.by_model)
     asked = np.concatenate([candidates, gallery.sample])
     return rank_candidates(
-        gallery, concepts, expression, candidates, [sums[asked] for sums in first], added
+        gallery,
+        concepts,
+        expression,
+        k,
+        candidates,
+        [sums[asked] for sums in first],
+        [None if added is None else added[asked] for added in told],
     )
 
 
 def candidate_count(wanted: Wanted) -> int:
-    """How many logits, best by their weighted sums and names, are asked for their directions."""
+    """How many logits, best by their weighted sums and names, are scored in full."""
     return max(CANDIDATES, 4 * wanted.top)
 
 
@@ -270,28 +282,65 @@ def rank_candidates(
     gallery: Gallery,
     concepts: Sequence[Evidence],
     expression: Expression,
+    k: int,
     candidates: Int64[np.ndarray, " candidates"],
     sums: Sequence[Float32[np.ndarray, " asked"]],
-    added: Float32[np.ndarray, " logits"] | None = None,
+    told: Sequence[Float32[np.ndarray, " asked"] | None],
 ) -> Ranked:
-    """Candidates, best first, by their weighted sums and their directions.
+    """Candidates, best first, by their blended descriptors, their directions and their names.
 
     `sums` are each concept's standardised sums of the candidates and then of the gallery's sample,
-    what names `added` included.
+    by plain descriptors; `told` what names add there, None for nothing.
     """
     asked = np.concatenate([candidates, gallery.sample])
-    scores = np.stack(
-        [
-            own + _along(gallery, concept, asked, len(candidates))
-            for own, concept in zip(sums, concepts, strict=True)
-        ]
-    )
-    total = join_scores(expression, scores, noise_threshold(gallery.usable))
+    scores = []
+    for concept, own, added in zip(concepts, sums, told, strict=True):
+        score = _blended_sums(gallery, concept, k, asked, own)
+        score += _along(gallery, concept, asked, len(candidates))
+        scores.append(score if added is None else score + added)
+    total = join_scores(expression, np.stack(scores), noise_threshold(gallery.usable))
     own = total[: len(candidates)]
     order = np.lexsort((candidates, -own))
-    best = candidates[order]
-    told = np.zeros(len(best)) if added is None else added[best].astype(np.float64)
-    return Ranked(best, own[order], total[len(candidates) :], told)
+    names = np.zeros(len(asked)) if told[-1] is None else told[-1].astype(np.float64)
+    return Ranked(candidates[order], own[order], total[len(candidates) :], names[order])
+
+
+def _told(
+    gallery: Gallery,
+    concept: Evidence,
+    sums: Float32[np.ndarray, " logits"],
+    threshold: float,
+) -> Float32[np.ndarray, " logits"] | None:
+    """What names add to the scores of all logits, None where no name is asked."""
+    if not len(concept.named.columns):
+        return None
+    added = np.zeros(gallery.steps.size, np.float32)
+    added[concept.named.columns] = name_scores(concept.named, sums, gallery.firsts, threshold)
+    return added
+
+
+def _blended_sums(
+    gallery: Gallery,
+    concept: Evidence,
+    k: int,
+    asked: Int64[np.ndarray, " asked"],
+    sums: Float32[np.ndarray, " asked"],
+) -> Float32[np.ndarray, " asked"]:
+    """Weighted sums of blended descriptors, standardised over the sample that ends `asked`.
+
+    Models that are compared on what they saw keep `sums`: those are blended already.
+    """
+    whole = np.ones(len(asked), dtype=bool)
+    for part in gallery.parts:
+        whole &= (asked < part.columns.start) | (asked >= part.columns.stop)
+    result = sums.copy()
+    usual = int(whole[len(asked) - len(gallery.sample) :].sum())
+    if usual:
+        weights = surest(concept.weights, k)
+        probes = np.flatnonzero(weights)
+        found = weights[probes] @ gallery.blended(asked[whole], probes)
+        result[whole] = standard_scores(found[None], np.arange(len(found) - usual, len(found)))[0]
+    return result
 
 
 def _weighted_sums(gallery: Gallery, concept: Evidence, k: int) -> Float32[np.ndarray, " logits"]:

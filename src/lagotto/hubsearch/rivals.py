@@ -62,8 +62,8 @@ def measure_rivals(
 ) -> Rivals:
     """How words, given by the unit embeddings of their prompts, score in a hub.
 
-    `descriptors` are those of a sample of its usable logits. The default rule is asked with its
-    default k; takes a few tenths of a second for a thousand words.
+    `descriptors` are blended, those of a sample of its usable logits. The default rule is asked
+    with its default k; takes a few tenths of a second for a thousand words.
     """
     k = min(DEFAULT_K, len(space.probes))
     probes = np.empty((len(words), k), np.int64)
@@ -100,6 +100,7 @@ def rival_level(
 ) -> Float32[np.ndarray, " hits"]:
     """Mean score, by the default rule, of the `count` words that score highest on each logit.
 
+    `descriptors` are blended, `directions` those of the logits in the encoder's space.
     Words that mean the concept itself (a unit embedding) are left out. Of few words all count; of
     none the level is nan.
     """

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int64
 
+from lagotto.hubsearch.blending import blend
 from lagotto.hubsearch.label_names import Named, name_scores
 from lagotto.hubsearch.projection import project, projector
 from lagotto.hubsearch.queries import standardise_query, surest_probes
@@ -24,10 +25,10 @@ DEFAULT_K = 50
 """Probes that decide a query."""
 
 DIRECTION_SHARE = 0.5
-"""Weight of the direction's standardised score beside that of the weighted probes."""
+"""Weight of the direction's standardised score beside that of the blended descriptors."""
 
 CANDIDATES = 512
-"""Logits, best by the weighted probes, whose direction is asked too."""
+"""Logits, best by their plain descriptors, whose blended ones and direction are asked."""
 
 SAMPLE = 1024
 """Logits, evenly spaced, from which a score's mean and spread over the hub are taken."""
@@ -62,29 +63,34 @@ def default_scores(
     candidates.
     """
     weights = np.stack([surest(row, k) for row in text_weights(space, concepts)])
-    sums = weights @ gallery
-    directions = project(projector(space.probes), gallery)
+    raised = blend(gallery)
+    directions = project(projector(space.probes), raised)
     along = (concepts - space.background_mean) @ directions.T
-    return with_directions(sums, along, names)
+    return with_directions(weights @ gallery, weights @ raised, along, names)
 
 
 def with_directions(
     sums: Float32[np.ndarray, "queries logits"],
+    raised: Float32[np.ndarray, "queries logits"],
     along: Float32[np.ndarray, "queries logits"],
     names: NamedRows | None = None,
 ) -> Scores:
-    """Weighted sums of all logits and, for the candidates by these, what their directions say.
+    """Scores of the candidates by `sums`: their blended sums and what their directions say.
 
-    A column of zeros is a flawed logit.
+    `sums` and `raised` are weighted sums of plain and of blended descriptors. A column of zeros is
+    a flawed logit.
     """
     sample = sample_columns(np.arange(sums.shape[1]))
     first = standard_scores(sums, sample)
+    total = standard_scores(raised, sample)
+    total += np.float32(DIRECTION_SHARE) * standard_scores(along, sample)
     if names is not None:
         threshold = noise_threshold(int(sums.any(axis=0).sum()))
-        for row, named in zip(first, names.rows, strict=True):
+        for row, final, named in zip(first, total, names.rows, strict=True):
             if len(named.columns):
-                row[named.columns] += name_scores(named, row, names.firsts, threshold)
-    total = first + np.float32(DIRECTION_SHARE) * standard_scores(along, sample)
+                told = name_scores(named, row, names.firsts, threshold)
+                row[named.columns] += told
+                final[named.columns] += told
     if sums.shape[1] <= CANDIDATES:
         return np.asarray(total)
     best = np.argpartition(-first, CANDIDATES, axis=1)[:, :CANDIDATES]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
+from lagotto.hubsearch.blending import blended
 from lagotto.hubsearch.blocks import Answers, Block, exact_descriptors
 from lagotto.hubsearch.queries import surest_probes
 
@@ -82,7 +83,7 @@ def part_sums(
     k: int,
     read: Callable[[str], Answers],
 ) -> Float64[np.ndarray, " logits"]:
-    """The weighted mean of each descriptor over the model's own k surest probes.
+    """The weighted mean of each blended descriptor over the model's own k surest probes.
 
     Weights of those probes alone, made to sum to what all of `weights` do; zero for flawed logits.
     """
@@ -91,7 +92,10 @@ def part_sums(
     total = float(chosen.sum())
     if total > 0:
         chosen *= float(weights.sum()) / total
-    sums: Float64[np.ndarray, " logits"] = chosen @ _descriptors(part, own, read)
+    mine = slice(part.local, part.local + part.logits)
+    knots = part.block.knots[:, mine] * part.block.steps[mine]
+    descriptors = _descriptors(part, own, read).astype(np.float32)
+    sums: Float64[np.ndarray, " logits"] = chosen @ blended(descriptors, knots, len(part.seen))
     return sums
 
 

@@ -3,8 +3,9 @@
 The paper compares query and logit on the k probes of highest cosine, each counting the same
 (ProbeLog, section 3.3). Here a probe counts by how surely it shows the concept *rather than* one of
 many others: the posterior of the concept among a background vocabulary, as in zero-shot
-classification. Two weights are averaged, a sharp one (the few probes that surely show it) and a
-broad one (all that resemble it). How it was chosen: docs/results.md.
+classification. Two weights are averaged, a sharp one (that posterior itself: the few probes that
+surely show it, or many where none does) and a broad one (all that resemble it). How it was chosen:
+docs/results.md.
 """
 
 from dataclasses import dataclass
@@ -14,9 +15,6 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from lagotto.hubsearch.queries import standardise_query
-
-SHARPNESS = 2.0
-"""Exponent of the standardised log posterior in the sharp weights."""
 
 BREADTH = 3.0
 """Power of the positive part of the standardised log posterior in the broad weights."""
@@ -70,10 +68,10 @@ def text_weights(
 
     `concepts` are unit embeddings of prompts.
     """
-    sharp = _standard(space.log_posterior(concepts))
+    sharp = space.log_posterior(concepts)
     broad = _standard(space.log_posterior(concepts, softened=True))
-    peaked = np.exp(SHARPNESS * (sharp - sharp.max(axis=1, keepdims=True)))
-    return np.asarray((_shares(peaked) + _shares(np.maximum(broad, 0.0) ** BREADTH)) / 2)
+    shown = np.exp(sharp - sharp.max(axis=1, keepdims=True))
+    return np.asarray((_shares(shown) + _shares(np.maximum(broad, 0.0) ** BREADTH)) / 2)
 
 
 def picture_weights(
