@@ -129,7 +129,7 @@ def gather(
     tables: Sequence[Table],
     columns: Int64[np.ndarray, " columns"],
     probes: Integer[np.ndarray, " k"],
-) -> Table:
+) -> tuple[Int8[np.ndarray, "k columns"], Float32[np.ndarray, " columns"]]:
     """Some logits of all tables, on some probes, as a table of their own: to be scanned again.
 
     `columns` count over all tables.

@@ -213,7 +213,7 @@ def _ranked(
         elif index is None:
             ranked = rank_by_distance(gallery, probes, vector.values, wanted)
         else:
-            ranked = distance_through(index, gallery, vector.values, wanted)
+            ranked = distance_through(index, gallery, probes, vector.values, wanted)
         owners = gallery.owners(ranked.columns)
         kept = _first_of_each(owners) if wanted.by_model else np.arange(len(owners))
         if weighed or len(kept) >= top or len(owners) < wanted.top:
