@@ -117,7 +117,7 @@ def find_logits(
     ranked, kept = _ranked(gallery, vector, rule, probes, Wanted(top, left_out, by_model), index)
     columns, scores = ranked.columns[kept], ranked.scores[kept]
     if _is_weighed(vector, rule):
-        distances = gallery.distances(columns, probes, vector.values[probes])
+        distances = gallery.shown_distances(columns, probes, vector.values)
         shown = shown_scores(scores, gallery.usable)
     else:
         distances, shown = -scores, 1.0 / (1.0 - scores / math.sqrt(len(probes)))
