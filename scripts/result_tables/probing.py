@@ -5,6 +5,7 @@ from typing import Any
 from result_tables.form import read_result, table
 
 WAYS = ("fixed", "seen", "completed", "guarded", "paper_rule_completed")
+CHOSEN = ("seen", "completed", "guarded")
 
 
 def _cell(row: dict[str, Any], way: str) -> str:
@@ -15,15 +16,50 @@ def _cell(row: dict[str, Any], way: str) -> str:
 
 
 def probing_mini() -> str:
-    """The 300 heads: Top-1, mean and range over the seeds."""
+    """The 300 heads, probes spread: Top-1, mean and range over the seeds."""
+    found = read_result("quality_probing")["mini"]["spread"]["rows"]
+    ways = [way for way in WAYS if any(way in row for row in found)]
+    rows = [[str(row["probes"]), *(_cell(row, way) for way in ways)] for row in found]
+    return table(["probes a model", *(way.replace("_", " ") for way in ways)], rows)
+
+
+def probing_choices() -> str:
+    """The same by how a model's probes are chosen, at equal cost."""
     found = read_result("quality_probing")["mini"]
-    ways = [w for w in WAYS if any(w in row for part in found.values() for row in part["rows"])]
+    both = {
+        choosing: {row["probes"]: row for row in found[choosing]["rows"]}
+        for choosing in ("random", "spread")
+    }
     rows = [
-        [choosing, str(row["probes"]), *(_cell(row, way) for way in ways)]
-        for choosing, part in found.items()
-        for row in part["rows"]
+        [
+            str(count),
+            *(_cell(both[choosing][count], way) for way in CHOSEN for choosing in both),
+        ]
+        for count in sorted(set(both["random"]) & set(both["spread"]))
     ]
-    return table(["probes chosen", "a model", *(way.replace("_", " ") for way in ways)], rows)
+    named = [f"{way}, {choosing}" for way in CHOSEN for choosing in both]
+    return table(["probes a model", *named], rows)
+
+
+def probing_baselines() -> str:
+    """Plain masked ALS and mean-filled SVD on random probes, beside ours on the same."""
+    result = read_result("quality_probing")
+    ours = {row["probes"]: row for row in result["mini"]["random"]["rows"]}
+    names = [name for name in result["baselines"][0] if name != "probes"]
+    rows = [
+        [
+            str(row["probes"]),
+            *(f"{row[name]:.3f}" for name in names),
+            *(_mean(ours, row["probes"], way) for way in ("completed", "paper_rule_completed")),
+        ]
+        for row in result["baselines"]
+    ]
+    shown = [name.replace("als", "ALS").replace("svd", "SVD") for name in names]
+    return table(["probes a model", *shown, "ours, default rule", "ours, paper rule"], rows)
+
+
+def _mean(rows: dict[int, dict[str, Any]], probes: int, way: str) -> str:
+    return f"{rows[probes][way]['top1']:.3f}" if probes in rows else "-"
 
 
 def probing_shared() -> str:
@@ -66,4 +102,4 @@ def completion_cost() -> str:
     return table(["what", "size", "time", "peak memory"], [first, folded, *rows])
 
 
-TABLES = (probing_mini, probing_shared, completion_cost)
+TABLES = (probing_mini, probing_choices, probing_baselines, probing_shared, completion_cost)

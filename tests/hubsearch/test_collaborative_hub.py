@@ -9,6 +9,7 @@ import pytest
 from colour_world import MODELS, World, planted
 from lagotto.core.errors import UsageError
 from lagotto.hubsearch.descriptors import standardise
+from lagotto.hubsearch.explain import deciding_probes, write_contact_sheet
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.pipeline import Hub
 from lagotto.hubsearch.responses import Seen, read_responses, write_responses
@@ -137,7 +138,7 @@ def test_on_the_seen_part_query_and_descriptor_are_compared_on_the_same_probes(
         found = hub.nearest(vector, rule=rule, k=5, top=6, behaviour_only=True).hits
         assert [hit.score for hit in found] == sorted((hit.score for hit in found), reverse=True)
         assert (found[0].model, found[0].logit) in planted("red")
-        for hit in found if rule == "paper" else ():
+        for hit in found:
             seen = hub.seen_probes(hit.model)
             own = seen[np.argsort(-vector.values[seen], kind="stable")[:5]]
             told = standardise(hub.answered(hit.model)[seen]).values[:, hit.logit]
@@ -145,6 +146,14 @@ def test_on_the_seen_part_query_and_descriptor_are_compared_on_the_same_probes(
             away = np.linalg.norm(told[np.searchsorted(seen, own)] - asked)
             scale = np.sqrt((np.square(best) + 1).sum() / (np.square(asked) + 1).sum())
             assert hit.distance == pytest.approx(away * scale, rel=1e-4)
+    shown = deciding_probes(hub, vector, hub.nearest(vector, k=5, top=1), probes=5, hits=1)
+    first = hub.nearest(vector, k=5, top=1).hits[0]
+    seen = set(hub.seen_probes(first.model).tolist())
+    assert [bool(np.isfinite(probe.hits[0])) for probe in shown] == [p.index in seen for p in shown]
+    assert not all(probe.index in seen for probe in shown)
+    sheet = tmp_path / "sheet.png"
+    write_contact_sheet(hub, vector, hub.nearest(vector, k=5, top=2), sheet)
+    assert sheet.read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_kill_between_file_and_record_is_mended(shared_copy: Path, world: World) -> None:

@@ -8,7 +8,12 @@ import pytest
 from safetensors.numpy import load_file
 
 from lagotto.core.errors import HubError, MismatchError
-from lagotto.hubsearch.responses import ResponsesHeader, read_responses, write_responses
+from lagotto.hubsearch.responses import (
+    ResponsesHeader,
+    Seen,
+    read_responses,
+    write_responses,
+)
 from lagotto.hubsearch.tensorfile import is_intact
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -42,6 +47,23 @@ def test_round_trip(tmp_path: Path) -> None:
 def test_bytes_are_the_golden_ones(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     write_responses(path, VALUES, HEADER)
+    assert path.read_bytes() == (GOLDEN / "responses-1.safetensors").read_bytes()
+
+
+def test_bytes_of_a_share_are_the_golden_ones(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    write_responses(path, VALUES, HEADER, Seen(np.array([0, 2, 3, 6]), 7))
+    golden = GOLDEN / "responses-2.safetensors"
+    assert path.read_bytes() == golden.read_bytes()
+    found = read_responses(golden, HEADER.probe_digest)
+    assert (found.seen.tolist(), found.probes, found.is_full) == ([0, 2, 3, 6], 7, False)
+    np.testing.assert_array_equal(found.values, VALUES)
+    np.testing.assert_array_equal(found.spread()[[0, 2, 3, 6]], VALUES)
+
+
+def test_all_probes_make_a_file_of_version_1(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    write_responses(path, VALUES, HEADER, Seen(np.arange(4), 4))
     assert path.read_bytes() == (GOLDEN / "responses-1.safetensors").read_bytes()
 
 

@@ -1,5 +1,6 @@
 """`lagotto search`: which outputs of which models recognise a concept."""
 
+import math
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -158,8 +159,13 @@ def _explain(hub: "Hub", vector: "QueryVector", found: "Hits", file: Path, as_js
         print_line()
         print_line("probes that decided (query's value, then each hit's, in standard deviations):")
         rows = [
-            [probe.source, f"{probe.query:+.2f}", *(f"{value:+.2f}" for value in probe.hits)]
+            [probe.source, f"{probe.query:+.2f}", *(_value(value) for value in probe.hits)]
             for probe in deciding_probes(hub, vector, found, probes=10, hits=3)
         ]
         print_table(["probe", "query", *names], rows, frozenset(["query", *names]))
     write_contact_sheet(hub, vector, found, file)
+
+
+def _value(value: float) -> str:
+    """A standardised value; of a probe that a model did not see, nothing."""
+    return "-" if math.isnan(value) else f"{value:+.2f}"

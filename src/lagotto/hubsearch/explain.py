@@ -18,7 +18,10 @@ from lagotto.hubsearch.search import QueryVector
 
 @dataclass(frozen=True, slots=True)
 class DecidingProbe:
-    """A probe of the search: its place in the set, and the standardised values found there."""
+    """A probe of the search: its place in the set, and the standardised values found there.
+
+    A hit that did not see it, and is searched on what it saw, has NaN.
+    """
 
     index: int
     source: str
@@ -72,7 +75,8 @@ def _row(
     chosen: frozenset[int],
     tiles: int,
 ) -> Row:
-    highest = [int(index) for index in np.argsort(-values, kind="stable")[:tiles]]
+    seen = int(np.isfinite(values).sum())  # NaN, where a model did not see a probe, sorts last
+    highest = [int(index) for index in np.argsort(-values, kind="stable")[: min(tiles, seen)]]
     return Row(title, tuple(Tile(_picture(hub, i), float(values[i]), i in chosen) for i in highest))
 
 

@@ -5,7 +5,7 @@ So what comes back carries its exact score, and all that can go wrong is that a 
 Which queries it serves: docs/low_rank.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,42 +92,43 @@ def _refusal(gallery: Gallery, concepts: Sequence[Evidence], k: int) -> str:
 
 
 def distance_through(
-    index: LowRankIndex, gallery: Gallery, values: Float32[np.ndarray, " probes"], wanted: Wanted
+    index: LowRankIndex,
+    gallery: Gallery,
+    probes: Int64[np.ndarray, " probes"],
+    values: Float32[np.ndarray, " probes"],
+    wanted: Wanted,
 ) -> Ranked:
     """The nearest logits on all probes, as `rank_by_distance` has them, of the candidates.
 
     Every descriptor is as long as any other, so the nearest are those of the highest dot product.
     Models that are compared on what they saw are measured all.
     """
-    probes = np.arange(len(values))
+    query = values[probes]
     rough = index.scores(values)
     parts = _part_distances(gallery, values)
     columns = np.concatenate([np.zeros(0, np.int64), *(own for own, _ in parts)])
     away = np.concatenate([np.zeros(0), *(distances for _, distances in parts)])
     rough[columns] = -np.inf
+    told = dict(zip(columns.tolist(), away.tolist(), strict=True))
     if wanted.left_out is not None:
         rough[wanted.left_out] = -np.inf
+        away[columns == wanted.left_out] = np.inf
+        told[wanted.left_out] = np.inf
     chosen = highest(rough, max(NEAREST, 4 * wanted.top))
     codes = gallery.codes(chosen)
-    scanned = scan([codes], probes, values)
+    scanned = scan([codes], probes, query)
 
     def exact(places: Int64[np.ndarray, " places"]) -> Float64[np.ndarray, " places"]:
-        return gallery.distances(chosen[places], probes, values)
+        return gallery.distances(chosen[places], probes, query)
 
     bounds = error_bounds(scanned, codes[1], len(probes))
     places, distances = rerank(scanned, bounds, exact, wanted.top)
-    keep = np.isfinite(away) & (columns != (-1 if wanted.left_out is None else wanted.left_out))
-    found = np.concatenate([chosen[places], columns[keep]])
-    measured = np.concatenate([distances, away[keep]])
+    near = np.isfinite(away)
+    found = np.concatenate([chosen[places], columns[near]])
+    measured = np.concatenate([distances, away[near]])
     order = np.lexsort((found, measured))[: wanted.top]
-    return Ranked(
-        found[order],
-        -measured[order],
-        -_sample_distances(
-            gallery, values, dict(zip(columns.tolist(), away.tolist(), strict=True))
-        ),
-        np.zeros(len(order)),
-    )
+    chance = -_sample_distances(gallery, probes, query, told)
+    return Ranked(found[order], -measured[order], chance, np.zeros(len(order)))
 
 
 def evidence_through(
@@ -187,12 +188,15 @@ def _part_distances(
 
 
 def _sample_distances(
-    gallery: Gallery, values: Float32[np.ndarray, " probes"], parts: dict[int, float]
+    gallery: Gallery,
+    probes: Int64[np.ndarray, " probes"],
+    query: Float32[np.ndarray, " probes"],
+    told: Mapping[int, float],
 ) -> Float64[np.ndarray, " sample"]:
-    """Distances of the gallery's sample, as a scan has them, `parts` as they were measured."""
-    scanned = scan([gallery.sample_codes()], np.arange(len(values)), values).astype(np.float64)
+    """Distances of the gallery's sample, as a scan has them, but for those that are told."""
+    scanned = scan([gallery.sample_codes()], probes, query).astype(np.float64)
     for place, column in enumerate(gallery.sample.tolist()):
-        scanned[place] = parts.get(column, scanned[place])
+        scanned[place] = told.get(column, scanned[place])
     return scanned
 
 

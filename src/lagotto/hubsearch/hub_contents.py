@@ -161,9 +161,18 @@ class HubContents:
             return catalogue.models("done")
 
     def descriptor(self, model: str, logit: int) -> Float32[np.ndarray, " probes"]:
-        """One logit's responses, standardised over the probes."""
-        responses = self.responses(model)
-        check_logit(model, logit, responses.shape[1])
+        """One logit's responses, standardised over the probes as they are searched.
+
+        Of a model that is searched on its seen part, over those that it saw; NaN on the others.
+        """
+        held = self._of(model)
+        check_logit(model, logit, held.values.shape[1])
+        done = read_completion(self._layout, self.probe_digest)
+        if searched_answers(done, held) is held:
+            every = np.full(held.probes, np.nan, np.float32)
+            every[held.seen] = standardise(held.values[:, logit : logit + 1]).values[:, 0]
+            return every
+        responses = searched(self._layout, held)
         return standardise(responses[:, logit : logit + 1]).values[:, 0]
 
     def responses_of(self, model: str) -> KnownResponses:

@@ -61,7 +61,7 @@ def examine_index(index: LowRankIndex, gallery: Gallery, progress: Progress) -> 
         values = gallery.descriptors(np.array([column]))[:, 0]
         wanted = Wanted(TOP, left_out=column)
         best = set(rank_by_distance(gallery, probes, values, wanted).columns.tolist())
-        found = set(distance_through(index, gallery, values, wanted).columns.tolist())
+        found = set(distance_through(index, gallery, probes, values, wanted).columns.tolist())
         shares.append(len(best & found) / len(best) if best else 1.0)
         progress.advance(1)
     progress.finish()

@@ -143,6 +143,21 @@ class Gallery:
             distances[mine] = exact_distances(descriptors, query)
         return distances
 
+    def shown_distances(
+        self,
+        columns: Int64[np.ndarray, " columns"],
+        probes: Int64[np.ndarray, " k"],
+        values: Float32[np.ndarray, " probes"],
+    ) -> Float64[np.ndarray, " columns"]:
+        """Distances of some logits from a query: on what they saw, where that is compared."""
+        distances = self.distances(columns, probes, values[probes])
+        for part in self.parts:
+            mine = (columns >= part.first) & (columns < part.first + part.logits)
+            if mine.any():
+                own = part_distances(part, values, len(probes), self._read)
+                distances[mine] = own[columns[mine] - part.first]
+        return distances
+
     def through(self, first_pass: FirstPass | None) -> "Gallery":
         """The same logits, to be searched through another first pass or none."""
         other = copy(self)

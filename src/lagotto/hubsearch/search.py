@@ -117,7 +117,7 @@ def find_logits(
     ranked, kept = _ranked(gallery, vector, rule, probes, Wanted(top, left_out, by_model), index)
     columns, scores = ranked.columns[kept], ranked.scores[kept]
     if _is_weighed(vector, rule):
-        distances = gallery.distances(columns, probes, vector.values[probes])
+        distances = gallery.shown_distances(columns, probes, vector.values)
         shown = shown_scores(scores, gallery.usable)
     else:
         distances, shown = -scores, 1.0 / (1.0 - scores / math.sqrt(len(probes)))
@@ -213,7 +213,7 @@ def _ranked(
         elif index is None:
             ranked = rank_by_distance(gallery, probes, vector.values, wanted)
         else:
-            ranked = distance_through(index, gallery, vector.values, wanted)
+            ranked = distance_through(index, gallery, probes, vector.values, wanted)
         owners = gallery.owners(ranked.columns)
         kept = _first_of_each(owners) if wanted.by_model else np.arange(len(owners))
         if weighed or len(kept) >= top or len(owners) < wanted.top:
