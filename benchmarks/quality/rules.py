@@ -29,6 +29,7 @@ from lagotto.evaluation.logit_table import LogitTable, hub_table, responses_tabl
 from lagotto.evaluation.raw_responses import read_raw_responses
 from lagotto.evaluation.retrieval import read_truth
 from lagotto.hubsearch.background import embed_background
+from lagotto.hubsearch.blending import blend
 from lagotto.hubsearch.pipeline import Hub
 from lagotto.hubsearch.projection import project, projector
 from lagotto.hubsearch.rules import (
@@ -40,7 +41,6 @@ from lagotto.hubsearch.rules import (
 )
 from lagotto.hubsearch.weighing import (
     BREADTH,
-    SHARPNESS,
     SOFTENING,
     ProbeSpace,
     surest,
@@ -88,8 +88,8 @@ def shares(rows: np.ndarray) -> np.ndarray:
     return (rows / rows.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def sharp(rows: np.ndarray) -> np.ndarray:
-    return shares(np.exp(SHARPNESS * (rows - rows.max(axis=1, keepdims=True))))
+def sharp(rows: np.ndarray, power: float = 2.0) -> np.ndarray:
+    return shares(np.exp(power * (rows - rows.max(axis=1, keepdims=True))))
 
 
 def broad(rows: np.ndarray) -> np.ndarray:
@@ -158,13 +158,40 @@ def centred(world: World, concepts: np.ndarray) -> np.ndarray:
     return both(world, concepts) @ columns.astype(np.float32)
 
 
-def by_rank(world: World, concepts: np.ndarray) -> np.ndarray:
-    """Descriptors replaced by their ranks, spread like an exponential distribution."""
+def ranked(world: World) -> np.ndarray:
+    """Descriptors replaced by the Savage scores of their ranks."""
     ranks = np.argsort(np.argsort(world.table.descriptors, axis=0), axis=0)
-    count = len(ranks)
-    columns = -np.log1p(-(ranks + 0.5) / count)
-    columns = ((columns - columns.mean(axis=0)) / columns.std(axis=0)).astype(np.float32)
-    return both(world, concepts) @ columns
+    columns = -np.log1p(-(ranks + 0.5) / len(ranks))
+    return ((columns - columns.mean(axis=0)) / columns.std(axis=0)).astype(np.float32)
+
+
+def by_rank(world: World, concepts: np.ndarray) -> np.ndarray:
+    return both(world, concepts) @ ranked(world)
+
+
+def standardised_weights(world: World, concepts: np.ndarray) -> np.ndarray:
+    """Both weights, the sharp one by the posterior's standing among the probes."""
+    return (
+        sharp(posterior(world, concepts)) + broad(posterior(world, concepts, softened=True))
+    ) / 2
+
+
+def with_direction(
+    share: float,
+    descriptors: Callable[["World"], np.ndarray],
+    weights: Callable[["World", np.ndarray], np.ndarray] = both,
+) -> Variant:
+    """The default rule on other descriptors, with other weights or another share."""
+
+    def score(world: World, concepts: np.ndarray) -> np.ndarray:
+        columns = descriptors(world)
+        rows = np.stack([surest(row, DEFAULT_K) for row in weights(world, concepts)])
+        directions = project(projector(world.space.probes), columns)
+        along = (concepts - world.space.background_mean) @ directions.T
+        sample = sample_columns(np.arange(columns.shape[1]))
+        return standard_scores(rows @ columns, sample) + share * standard_scores(along, sample)
+
+    return score
 
 
 def confident(world: World, concepts: np.ndarray) -> np.ndarray:
@@ -204,14 +231,22 @@ VARIANTS: dict[str, Variant] = {
     "paper, k = 50": lambda w, c: paper_scores(w.space, c, w.table.descriptors),
     "paper, k = 20": lambda w, c: paper_scores(w.space, c, w.table.descriptors, 20),
     "cosine, smooth weights": linear(lambda w, c: broad(cosines(w, c))),
-    "posterior, sharp weights": linear(lambda w, c: sharp(posterior(w, c))),
+    "posterior itself": linear(lambda w, c: sharp(w.space.log_posterior(c), 1.0)),
+    "posterior, standardised, e to its double": linear(lambda w, c: sharp(posterior(w, c))),
     "posterior, broad weights": linear(lambda w, c: broad(posterior(w, c, softened=True))),
     "both weights": linear(both),
     "both weights, k = 50": linear(both, DEFAULT_K),
     "direction alone": direction_alone,
-    "both weights and direction (default)": lambda w, c: default_scores(
+    "both weights and direction": with_direction(0.5, lambda w: w.table.descriptors),
+    "the same, the posterior standardised": with_direction(
+        0.5, lambda w: w.table.descriptors, standardised_weights
+    ),
+    "both weights and direction, by rank": with_direction(0.5, ranked),
+    "both weights and direction, blended (default)": lambda w, c: default_scores(
         w.space, c, w.table.descriptors
     ),
+    "default, direction's share 0.3": with_direction(0.3, lambda w: blend(w.table.descriptors)),
+    "default, direction's share 0.7": with_direction(0.7, lambda w: blend(w.table.descriptors)),
     "default, k = 20": lambda w, c: default_scores(w.space, c, w.table.descriptors, 20),
     "default, k = 200": lambda w, c: default_scores(w.space, c, w.table.descriptors, 200),
     "both weights, hubness by z-score": corrected("z-score"),
@@ -262,10 +297,13 @@ def ceilings(world: World, asked: Asked, concepts: np.ndarray) -> dict[str, floa
     told[np.arange(len(places)), own] = 1
     correct = [asked.correct[i] for i in places.tolist()]
     sample = sample_columns(np.arange(len(world.table.labels)))
-    along = standard_scores(direction_alone(world, concepts[places]), sample)
+    raised = blend(world.table.descriptors)
+    directions = project(projector(world.space.probes), raised)
+    along = (concepts[places] - world.space.background_mean) @ directions.T
+    along = standard_scores(along, sample)
     found: dict[str, float] = {"queries": len(places)}
     for share in (0.0, 0.25, 0.5, 1.0):
-        mixed = (share * told + (1 - share) * weights[places]) @ world.table.descriptors
+        mixed = (share * told + (1 - share) * weights[places]) @ raised
         total = standard_scores(mixed, sample) + 0.5 * along
         found[f"own photo's share {share:g}"] = round(float(hits(total, correct)[0].mean()), 4)
     top = posterior(world, concepts[places]).argmax(axis=1)
@@ -354,7 +392,6 @@ def main() -> None:
         worlds[f"300 heads, {len(rows)} probes"] = both_halves(here, asked, concepts)
     result |= {
         "constants": {
-            "sharpness": SHARPNESS,
             "breadth": BREADTH,
             "softening": SOFTENING,
             "k": DEFAULT_K,

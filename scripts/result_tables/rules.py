@@ -18,7 +18,7 @@ def rule_ablation() -> str:
 def rule_gain() -> str:
     """The default against the paper's rule, paired, on both halves."""
     worlds = read_result("quality_rules")["worlds"]
-    name = "both weights and direction (default)"
+    name = "both weights and direction, blended (default)"
     rows = []
     for world, halves in worlds.items():
         cells = []

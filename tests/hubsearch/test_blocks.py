@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lagotto.core.errors import HubError, MismatchError
 from lagotto.core.vectors import unit_rows
+from lagotto.hubsearch.blending import blend, rank_knots
 from lagotto.hubsearch.blocks import (
     BlockSource,
     build_blocks,
@@ -79,22 +80,33 @@ def test_values_are_within_half_a_step(tmp_path: Path, sources: list[BlockSource
     assert np.abs(block.values).max(axis=0)[:3].tolist() == [127] * 3
 
 
-def test_directions_are_those_of_the_descriptors(
+def test_directions_are_those_of_the_blended_descriptors(
     tmp_path: Path, sources: list[BlockSource]
 ) -> None:
     built(tmp_path, sources)
     block = open_blocks(tmp_path, PROBES)[0]
     exact = np.hstack([standardise(response_values(model)).values for model in (0, 1)])
-    error = np.abs(block.directions_of(np.arange(8)) - project(MATRIX, exact))
+    error = np.abs(block.directions_of(np.arange(8)) - project(MATRIX, blend(exact)))
     assert (error <= block.direction_steps[:, None] * 0.501 + 1e-7).all()
     assert np.flatnonzero(block.direction_steps == 0).tolist() == [5, 6]
 
 
-def test_blocks_of_an_older_lagotto_are_made_anew(
+def test_knots_are_quantiles_in_the_logits_own_steps(
     tmp_path: Path, sources: list[BlockSource]
 ) -> None:
+    built(tmp_path, sources)
+    block = open_blocks(tmp_path, PROBES)[0]
+    exact = np.hstack([standardise(response_values(model)).values for model in (0, 1)])
+    error = np.abs(block.knots * block.steps - rank_knots(exact))
+    assert (error <= block.steps * 0.501 + 1e-7).all()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_blocks_of_an_older_lagotto_are_made_anew(
+    version: int, tmp_path: Path, sources: list[BlockSource]
+) -> None:
     whole = built(tmp_path, sources)
-    (tmp_path / "000000.safetensors").write_bytes((GOLDEN / "block-1.safetensors").read_bytes())
+    (tmp_path / "000000.safetensors").write_bytes((GOLDEN / f"block-{version}.safetensors").read_bytes())
     with pytest.raises(HubError, match="older Lagotto"):
         open_blocks(tmp_path, PROBES)
     assert built(tmp_path, sources) == whole
@@ -193,4 +205,4 @@ def test_bytes_are_the_golden_ones(tmp_path: Path) -> None:
     matrix = np.array([[1, 0, 0], [0, 0, -1]], dtype=np.float32)  # no sum that could be rounded
     build_blocks(tmp_path / "blocks", [BlockSource("be" * 32, path)], PROBES, matrix)
     made = (tmp_path / "blocks" / "000000.safetensors").read_bytes()
-    assert made == (GOLDEN / "block-2.safetensors").read_bytes()
+    assert made == (GOLDEN / "block-3.safetensors").read_bytes()

@@ -3,6 +3,7 @@
 import numpy as np
 
 from lagotto.core.vectors import unit_rows
+from lagotto.hubsearch.blending import blend
 from lagotto.hubsearch.descriptors import standardise
 from lagotto.hubsearch.projection import project, projector
 from lagotto.hubsearch.rivals import measure_rivals, rival_level
@@ -16,31 +17,32 @@ def rows(seed: int, count: int, dim: int = 12) -> np.ndarray:
 
 SPACE = ProbeSpace(rows(1, 120), rows(2, 30), 20.0)
 GALLERY = standardise(np.random.default_rng(5).normal(size=(120, 40))).values
-DIRECTIONS = project(projector(SPACE.probes), GALLERY)
-RIVALS = measure_rivals(SPACE, SPACE.background, GALLERY)
+RAISED = blend(GALLERY)
+DIRECTIONS = project(projector(SPACE.probes), RAISED)
+RIVALS = measure_rivals(SPACE, SPACE.background, RAISED)
 CONCEPT = rows(7, 1)[0]
 
 
 def test_the_level_is_the_mean_of_the_best_words_by_the_default_rule() -> None:
     words = np.sort(default_scores(SPACE, SPACE.background, GALLERY), axis=0)
     for count in (1, 5, 30):
-        found = rival_level(RIVALS, CONCEPT, GALLERY, DIRECTIONS, count)
+        found = rival_level(RIVALS, CONCEPT, RAISED, DIRECTIONS, count)
         np.testing.assert_allclose(found, words[-count:].mean(axis=0), atol=2e-4)
 
 
 def test_a_word_is_no_rival_of_itself() -> None:
     words = default_scores(SPACE, SPACE.background, GALLERY)
-    found = rival_level(RIVALS, SPACE.background[3], GALLERY, DIRECTIONS, 1)
+    found = rival_level(RIVALS, SPACE.background[3], RAISED, DIRECTIONS, 1)
     np.testing.assert_allclose(found, np.delete(words, 3, axis=0).max(axis=0), atol=2e-4)
 
 
 def test_hits_do_not_depend_on_each_other() -> None:
-    together = rival_level(RIVALS, CONCEPT, GALLERY, DIRECTIONS, 5)
-    alone = rival_level(RIVALS, CONCEPT, GALLERY[:, 8:9], DIRECTIONS[8:9], 5)
+    together = rival_level(RIVALS, CONCEPT, RAISED, DIRECTIONS, 5)
+    alone = rival_level(RIVALS, CONCEPT, RAISED[:, 8:9], DIRECTIONS[8:9], 5)
     np.testing.assert_allclose(alone, together[8:9], atol=1e-5)
 
 
 def test_without_rivals_there_is_no_level() -> None:
     alone = RIVALS.subset(np.arange(30) == 3)
-    assert np.isnan(rival_level(alone, SPACE.background[3], GALLERY, DIRECTIONS, 5)).all()
+    assert np.isnan(rival_level(alone, SPACE.background[3], RAISED, DIRECTIONS, 5)).all()
     assert np.isfinite(rival_level(alone, CONCEPT, GALLERY, DIRECTIONS, 5)).all()

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lagotto.core.vectors import unit_rows
+from lagotto.hubsearch.blending import blended
 from lagotto.hubsearch.blocks import BlockSource, build_blocks, open_blocks
 from lagotto.hubsearch.descriptors import standardise
 from lagotto.hubsearch.projection import projector
@@ -76,7 +77,8 @@ def test_sums_are_weighted_means_over_its_own_surest_probes(
     weights = np.random.default_rng(seed).random(PROBES).astype(np.float32)
     weights /= weights.sum()
     sums = part_sums(part[0], weights, k, lambda _: part[1])
-    known = standardise(values(1)[SEEN]).values
+    knots = part[0].block.knots[:, 4:] * part[0].block.steps[4:]
+    known = blended(standardise(values(1)[SEEN]).values, knots, len(SEEN))
     own = np.argsort(-weights[SEEN], kind="stable")[:k]
     shares = weights[SEEN][own].astype(float)
     expected = (shares / shares.sum() * float(weights.sum())) @ known[own]
