@@ -26,7 +26,14 @@ from lagotto.evaluation.reliability import (
     reliability,
     spearman,
 )
-from lagotto.hubsearch.confidence import PRESENT, Calibrator, any_lead, hit_table, read_curve
+from lagotto.hubsearch.confidence import (
+    PRESENT,
+    Calibrator,
+    any_lead,
+    hit_table,
+    presence_row,
+    read_curve,
+)
 from lagotto.hubsearch.probe_coverage import COVERED
 from lagotto.hubsearch.quality import QualityFit, quality_table
 from lagotto.hubsearch.rules import DEFAULT_K, DIRECTION_SHARE, sample_columns, standard_scores
@@ -94,7 +101,7 @@ def fit(trials: list[Trial]) -> dict[str, Any]:
     right = np.concatenate([trial.right for trial in trials])
     present = np.array([trial.present for trial in trials])
     rows = np.concatenate([hit_table(trial.clues) for trial in trials])
-    leads = np.array([[any_lead(trial.clues.lead)] for trial in trials])
+    leads = np.stack([presence_row(trial.clues) for trial in trials])
     return {
         "hit": fit_curve(rows, right, hit_group, 15),
         "present": fit_curve(leads, present, group, 0),
@@ -116,17 +123,45 @@ def chance_confidence(trial: Trial) -> np.ndarray:
     return np.exp(trial.logits * np.log1p(-np.minimum(tail, 1 - 1e-16)))
 
 
-def bins(predicted: np.ndarray, true: np.ndarray) -> dict[str, Any]:
+def gap_intervals(
+    predicted: np.ndarray, true: np.ndarray, concept: np.ndarray, draws: int = 2000
+) -> dict[float, list[float]]:
+    """For each decile 95 % of its gap over draws of the concepts, whose hits are alike."""
+    place = np.minimum((predicted * 10).astype(int), 9)
+    concepts, group = np.unique(concept, return_inverse=True)
+    cells = np.zeros((2, len(concepts), 10))
+    np.add.at(cells[0], (group, place), 1)
+    np.add.at(cells[1], (group, place), predicted - true)
+    rng = np.random.default_rng(0)
+    times = rng.multinomial(len(concepts), np.full(len(concepts), 1 / len(concepts)), draws)
+    counts, gaps = (times @ each for each in cells)
+    found = {}
+    for decile in np.unique(place).tolist():
+        drawn = counts[:, decile] > 0
+        low, high = np.quantile(gaps[drawn, decile] / counts[drawn, decile], [0.025, 0.975])
+        found[decile / 10] = [round(float(low), 4), round(float(high), 4)]
+    return found
+
+
+def bins(predicted: np.ndarray, true: np.ndarray, concept: np.ndarray) -> dict[str, Any]:
     """A reliability table, with its mean and its worst gap (bins of 30 or more)."""
     found = reliability(predicted, true)
     gaps = [abs(each.gap) for each in found if each.count >= 30]
+    ranges = gap_intervals(predicted, true, concept)
     return {
         "samples": len(true),
         "calibration_error": round(calibration_error(found), 4),
         "worst_gap_of_30": round(max(gaps), 4),
         "auroc": round(auroc(predicted, true), 4),
         "bins": [
-            [each.low, each.high, each.count, round(each.predicted, 4), round(each.true, 4)]
+            [
+                each.low,
+                each.high,
+                each.count,
+                round(each.predicted, 4),
+                round(each.true, 4),
+                ranges[each.low],
+            ]
             for each in found
         ],
     }
@@ -137,6 +172,7 @@ def presence_figures(trials: list[Trial], calibrator: Calibrator) -> dict[str, A
     ways = {
         "score of the first hit": lambda trial: trial.clues.score[0],
         "chance (before)": lambda trial: chance_confidence(trial)[0],
+        "lead over background words": lambda trial: any_lead(trial.clues.lead),
         "presence": lambda trial: calibrator.presence(trial.clues),
         "lead over the hub's own labels (not shipped)": lambda trial: any_lead(trial.label_lead),
     }
@@ -162,14 +198,15 @@ def presence_figures(trials: list[Trial], calibrator: Calibrator) -> dict[str, A
 def confidence_figures(trials: list[Trial], calibrator: Calibrator) -> dict[str, Any]:
     """Reliability of hits: what was shown before, and the confidence."""
     right = np.stack([trial.right for trial in trials])
+    concept = np.array([trial.concept for trial in trials])
     shown = {
         "chance (before)": np.stack([chance_confidence(trial) for trial in trials]),
         "confidence": np.stack([calibrator.confidence(trial.clues) for trial in trials]),
     }
     return {
         name: {
-            "first hit": bins(values[:, 0], right[:, 0]),
-            "ten hits": bins(values.ravel(), right.ravel()),
+            "first hit": bins(values[:, 0], right[:, 0], concept),
+            "ten hits": bins(values.ravel(), right.ravel(), np.repeat(concept, right.shape[1])),
         }
         for name, values in shown.items()
     }
@@ -238,7 +275,7 @@ def quality_figures(
 def plain_scores(world: World, columns: np.ndarray, concepts: np.ndarray) -> np.ndarray:
     """The default rule on all of some logits, none of them left out as no candidate."""
     shares = np.stack([surest(row, DEFAULT_K) for row in text_weights(world.space, concepts)])
-    sums = shares @ world.descriptors[:, columns]
+    sums = shares @ world.raised[:, columns]
     along = (concepts - world.space.background_mean) @ world.directions[columns].T
     sample = sample_columns(np.arange(len(columns)))
     return standard_scores(sums, sample) + DIRECTION_SHARE * standard_scores(along, sample)

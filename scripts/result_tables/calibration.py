@@ -24,13 +24,13 @@ def confidence() -> str:
     """Reliability of the ten best hits, in deciles of confidence."""
     rows = []
     for name, world in _worlds().items():
-        for low, high, count, predicted, true in world["confidence"]["confidence"]["ten hits"][
-            "bins"
-        ]:
-            gap = 100 * (predicted - true)
+        for low, high, count, predicted, true, (least, most) in world["confidence"]["confidence"][
+            "ten hits"
+        ]["bins"]:
+            gap = f"{100 * (predicted - true):+.1f} ({100 * least:+.1f} to {100 * most:+.1f})"
             rows.append([name, f"{low:.1f} to {high:.1f}", str(count), f"{predicted:.3f}"])
-            rows[-1] += [f"{true:.3f}", f"{gap:+.1f}"]
-    return table(["probes", "confidence", "hits", "mean", "right", "gap, points"], rows)
+            rows[-1] += [f"{true:.3f}", gap]
+    return table(["probes", "confidence", "hits", "mean", "right", "gap, points (95 %)"], rows)
 
 
 def confidence_before() -> str:

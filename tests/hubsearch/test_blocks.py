@@ -106,7 +106,9 @@ def test_blocks_of_an_older_lagotto_are_made_anew(
     version: int, tmp_path: Path, sources: list[BlockSource]
 ) -> None:
     whole = built(tmp_path, sources)
-    (tmp_path / "000000.safetensors").write_bytes((GOLDEN / f"block-{version}.safetensors").read_bytes())
+    (tmp_path / "000000.safetensors").write_bytes(
+        (GOLDEN / f"block-{version}.safetensors").read_bytes()
+    )
     with pytest.raises(HubError, match="older Lagotto"):
         open_blocks(tmp_path, PROBES)
     assert built(tmp_path, sources) == whole

@@ -35,7 +35,8 @@ class World:
     """Labelled models, and every concept that a label names, scored on all their logits.
 
     `raised` are the blended descriptors, `sums` and `along` the two scores of the default rule
-    before they are standardised over a hub. `concept` and `owner` have a logit's label and model; `accuracy` is nan where unknown.
+    before they are standardised over a hub. `concept` and `owner` have a logit's label and model;
+    `accuracy` is nan where unknown.
     """
 
     space: ProbeSpace

@@ -73,7 +73,7 @@ class Calibrator:
 
     def presence(self, clues: Clues) -> float:
         """How likely it is that any logit of the hub recognises the concept."""
-        return float(self.present(np.array([[any_lead(clues.lead[: clues.pool])]]))[0])
+        return float(self.present(presence_row(clues)[None])[0])
 
 
 def hit_table(clues: Clues) -> Float64[np.ndarray, "hits clues"]:
@@ -85,9 +85,16 @@ def hit_table(clues: Clues) -> Float64[np.ndarray, "hits clues"]:
         clues.lead,
         np.full_like(clues.lead, pooled_lead),
         clues.agreement,
-        np.full_like(clues.lead, np.log(max(clues.coverage, 1e-6))),
+        np.full_like(clues.lead, _log(clues.coverage)),
     ]
     return np.stack(columns, axis=1)
+
+
+def presence_row(clues: Clues) -> Float64[np.ndarray, " clues"]:
+    """The columns that `Calibrator.present` weighs."""
+    pool = slice(clues.pool)
+    seen = [any_lead(clues.lead[pool]), clues.agreement[pool].mean(), _log(clues.coverage)]
+    return np.array(seen, dtype=np.float64)
 
 
 def any_lead(leads: Float64[np.ndarray, " hits"]) -> float:
@@ -109,6 +116,10 @@ def agreement(
     others = owners[:, None] != owners[None, :pool]
     total = np.where(others, correlations, 0.0).sum(axis=1)
     return np.asarray(total / np.maximum(others.sum(axis=1), 1), dtype=np.float64)
+
+
+def _log(coverage: float) -> float:
+    return float(np.log(max(coverage, 1e-6)))
 
 
 @cache

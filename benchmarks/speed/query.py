@@ -1,0 +1,199 @@
+"""What a whole text query costs beside the bare scan that it rests on.
+
+    python benchmarks/speed/query.py --logits 1000000 --probes 2000 --json \
+        > benchmarks/results/speed_query.json
+
+A synthetic hub in memory-mapped files: blocks of models of 100 outputs with random descriptors,
+directions and quantiles, random unit embeddings of the probes and of the background words. Each
+query is asked by the paper's rule, by the default rule, and by the default rule with a judge, as a
+search does once the text is embedded; the baseline is the compiled scan of the same probes alone,
+in the same run. Random numbers, so times only: what the hits are says nothing.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from lagotto.core.types import Query
+from lagotto.core.vectors import unit_rows
+from lagotto.hubsearch.blending import KNOTS
+from lagotto.hubsearch.blocks import LOGITS_PER_BLOCK, Block, BlockModel
+from lagotto.hubsearch.judging import Judge
+from lagotto.hubsearch.kernel import scan_sums
+from lagotto.hubsearch.queries import query_from_embedding
+from lagotto.hubsearch.ranking import Evidence, Gallery
+from lagotto.hubsearch.rivals import measure_rivals
+from lagotto.hubsearch.search import QueryVector, find_logits
+from lagotto.hubsearch.weighing import ProbeSpace, surest, text_weights
+
+OUTPUTS = 100
+DIM = 512
+WORDS = 1_400
+QUERIES = 8
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+class Drawn:
+    """Raw responses of a model that nobody kept: the descriptors of its block."""
+
+    def __init__(self, block: Block, first: int) -> None:
+        self._block, self._first = block, first
+
+    def rows(self, probes: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        columns = logits + self._first
+        return np.asarray(self._block.values[np.ix_(probes, columns)] * self._block.steps[columns])
+
+
+def mapped(path: Path, shape: tuple[int, ...], fill: Callable[[int], np.ndarray]) -> np.ndarray:
+    """An int8 array in a file, filled row by row, then read-only."""
+    made = np.lib.format.open_memmap(path, "w+", np.int8, shape)
+    for row in range(shape[0]):
+        made[row] = fill(row)
+    made.flush()
+    del made
+    return np.load(path, mmap_mode="r")
+
+
+def make_block(folder: Path, first: int, logits: int, probes: int, seed: int) -> Block:
+    rng = np.random.default_rng(seed)
+
+    def drawn(width: int) -> Callable[[int], np.ndarray]:
+        return lambda _: np.clip(rng.normal(0, 25, width), -127, 127).astype(np.int8)
+
+    values = mapped(folder / f"values{first}.npy", (probes, logits), drawn(logits))
+    directions = mapped(folder / f"directions{first}.npy", (logits, DIM), drawn(DIM))
+    levels = np.linspace(-90, 127, KNOTS).astype(np.int8)
+    knots = mapped(
+        folder / f"knots{first}.npy", (KNOTS, logits), lambda row: np.full(logits, levels[row])
+    )
+    steps = rng.uniform(0.03, 0.05, logits).astype(np.float32)
+    models = tuple(
+        BlockModel(f"{first + at:064x}", "00" * 32, at, min(OUTPUTS, logits - at))
+        for at in range(0, logits, OUTPUTS)
+    )
+    say(f"made {first + logits:,} logits")
+    return Block(
+        models, values, steps, np.zeros(logits), np.ones(logits), knots, directions, steps / DIM
+    )
+
+
+def make_gallery(folder: Path, logits: int, probes: int) -> Gallery:
+    blocks = [
+        make_block(folder, first, min(LOGITS_PER_BLOCK, logits - first), probes, first)
+        for first in range(0, logits, LOGITS_PER_BLOCK)
+    ]
+    answers = {
+        model.behaviour_digest: Drawn(block, model.first)
+        for block in blocks
+        for model in block.models
+    }
+    names = {digest: f"model {digest[-8:]}" for digest in answers}
+    return Gallery(blocks, names, lambda _: [None] * OUTPUTS, answers.__getitem__)
+
+
+def measure(work: Callable[[int], object], rounds: int) -> tuple[float, float]:
+    """Milliseconds: the first call, and the median of all later ones."""
+    times = []
+    for number in range(rounds * QUERIES):
+        begin = time.perf_counter()
+        work(number % QUERIES)
+        times.append((time.perf_counter() - begin) * 1e3)
+    return times[0], float(np.median(times[QUERIES:]))
+
+
+def run(options: argparse.Namespace, folder: Path) -> dict[str, object]:
+    rng = np.random.default_rng(options.seed)
+    gallery = make_gallery(folder, options.logits, options.probes)
+    embeddings, words, concepts = (
+        unit_rows(rng.normal(size=(count, DIM)).astype(np.float32))
+        for count in (options.probes, WORDS, QUERIES)
+    )
+    space = ProbeSpace(embeddings, words, 26.5)
+    say("rivals")
+    begin = time.perf_counter()
+    rivals = measure_rivals(space, words, gallery.blended(gallery.sample))
+    made = time.perf_counter() - begin
+    judge = Judge(space, gallery, rivals)
+    weights = text_weights(space, concepts)
+    vectors = [
+        QueryVector(
+            Query("text", f"concept {number}"),
+            query_from_embedding(concept, space.probes),
+            concepts=(Evidence(row, concept - space.background_mean),),
+        )
+        for number, (concept, row) in enumerate(zip(concepts, weights, strict=True))
+    ]
+    chosen = [surest(row, options.k) for row in weights]
+    probes = [np.flatnonzero(row) for row in chosen]
+
+    def bare(at: int) -> object:
+        return scan_sums(gallery.tables, probes[at], chosen[at][probes[at]], "numba")
+
+    def ask(rule: str, judged: bool) -> Callable[[int], object]:
+        return lambda at: find_logits(
+            gallery,
+            vectors[at],
+            rule=rule,  # type: ignore[arg-type]
+            k=options.k,
+            top=10,
+            by_model=False,
+            judge=judge if judged else None,
+        )
+
+    measure(bare, 1)
+    ways = {
+        "bare compiled scan": bare,
+        "paper's rule": ask("paper", False),
+        "default rule": ask("default", False),
+        "default rule, judged": ask("default", True),
+        "bare compiled scan again": bare,
+    }
+    rows = {}
+    for name, way in ways.items():
+        first, later = measure(way, options.rounds)
+        rows[name] = {"first_ms": round(first, 2), "ms": round(later, 2)}
+        say(f"{name}: {rows[name]}")
+    base = rows["bare compiled scan"]["ms"]
+    return {
+        "rows": rows,
+        "times_the_bare_scan": {
+            name: round(row["ms"] / base, 2) for name, row in rows.items() if "bare" not in name
+        },
+        "rivals_made_once_s": round(made, 2),
+        "logits": options.logits,
+        "probes": options.probes,
+        "k": options.k,
+        "dim": DIM,
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--logits", type=int, default=1_000_000)
+    parser.add_argument("--probes", type=int, default=2_000)
+    parser.add_argument("--k", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        report = run(options, Path(folder))
+    print(json.dumps(report, indent=1) if options.json else report)
+
+
+if __name__ == "__main__":
+    main()
