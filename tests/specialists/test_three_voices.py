@@ -12,7 +12,7 @@ from lagotto.core.errors import MismatchError, UsageError
 from lagotto.core.types import SetAside
 from lagotto.hubsearch.pipeline import Hub
 from lagotto.hubsearch.probing import Limits
-from lagotto.specialists import finding
+from lagotto.specialists import reading, sampling
 from lagotto.specialists.pipeline import Classifier, HubVoice, checked_voices
 from lagotto.zeroshot.base import Prediction
 
@@ -61,8 +61,8 @@ def test_what_the_sample_does_not_hold_is_read_in_batches(
 ) -> None:
     """Pictures of the sample and others are predicted alike, in order, unreadable ones with why."""
     whole = list(classifier(world, trained).predict(photos))
-    monkeypatch.setattr(finding, "SAMPLE", 26)
-    monkeypatch.setattr("lagotto.specialists.pipeline.BATCH", 16)
+    monkeypatch.setattr(sampling, "SAMPLE", 26)
+    monkeypatch.setattr(reading, "BATCH", 16)
     bad = photos[0].with_name("zz_bad.png")
     bad.write_text("no picture")
     files = [*photos[:7], bad, *photos[7:], photos[0].with_name("gone.png")]

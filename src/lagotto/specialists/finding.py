@@ -6,30 +6,28 @@ explained much of what the encoder sees; the best of them then on the whole samp
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float32, Float64
 
 from lagotto.core.assignment import best_assignment
 from lagotto.core.errors import ModelError
 from lagotto.core.progress import Progress
-from lagotto.core.types import PixelSpec
 from lagotto.core.vectors import softmax
 from lagotto.encoders.base import Encoder
 from lagotto.hubsearch.pipeline import Hub
 from lagotto.specialists.choosing import Choice, choose
 from lagotto.specialists.likelihood import fit_votes, information
-from lagotto.specialists.looking import Read, embed, look
+from lagotto.specialists.looking import Desk, Looked, Read
 from lagotto.specialists.matching import Candidate, View, excess, match_all
 from lagotto.specialists.running import ModelRuns, Runnable, find_runnable, finite
-
-SAMPLE = 256
-"""Pictures on which models are compared, evenly spaced among those to be classified."""
+from lagotto.specialists.sampling import Sample, Sampled
 
 FIRST_LOOK = 64
-"""Pictures of the sample on which every candidate is run."""
+"""Pictures of the sample on which every candidate is run; so many at a time follow."""
 
 FEWEST_PICTURES = 24
 """With fewer, agreement cannot be told from chance, and no model is asked."""
@@ -40,6 +38,9 @@ CANDIDATES, GROUP = 64, 6
 GOOD_ENOUGH = 0.4
 """Looking ends when max_models explain so much of what the encoder sees, beyond chance."""
 
+NEAR_ENOUGH = 0.4
+"""Once max_models know all labels, models that explain less of what the best does are let go."""
+
 _KEPT = 8
 _PERMUTATIONS = 3
 
@@ -48,20 +49,6 @@ Others: TypeAlias = Callable[
     [Float32[np.ndarray, "pictures dim"]], Float64[np.ndarray, "pictures labels"]
 ]
 """Embeddings of pictures → the logarithms of the labels' probabilities."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sampled:
-    """The pictures that were looked at to choose models, by their place in the query.
-
-    `embeddings` are the encoder's; `logits` are those of the chosen models, in the same order.
-    Pictures that cannot be read have their reason in `unreadable` and no row.
-    """
-
-    places: tuple[int, ...]
-    unreadable: Mapping[int, str]
-    embeddings: Float32[np.ndarray, "readable dim"]
-    logits: Mapping[str, Float64[np.ndarray, "readable outputs"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,77 +89,78 @@ class Finder:
 
     def find(self, reads: Sequence[Read], progress: Progress) -> Found:
         """The models to ask about pictures, of which a sample is read here."""
-        places = sample_places(len(reads))
-        order = self._order()
+        desk = Desk(self._runs.folder, reads, self._encoder.info.pixels)
+        sample = Sample(desk, self._encoder)
+        if desk.pictures >= FEWEST_PICTURES:
+            self._runs.warm(self._one_of_each_framework())  # started while responses are read
+        order = self._order() if desk.pictures >= FEWEST_PICTURES else []
         progress.start("looking for models", len(order) + 1, "models")
-        specs = [model.pixels for model in order]
-        looked = look([reads[place] for place in places], [self._encoder.info.pixels, *specs])
-        embeddings = embed(self._encoder, looked.pixels[self._encoder.info.pixels])
+        first = sample.look(FIRST_LOOK, [model.pixels for model in order])
         progress.advance(1)
         notes = [f"{name} is not asked: {reason}" for name, reason in self._gone.items()]
-        if len(embeddings) < FEWEST_PICTURES:
+        choice = Choice((), 1.0)
+        logits: dict[str, Float64[np.ndarray, "different outputs"]] = {}
+        if first.new < FEWEST_PICTURES:
+            sample.embed(first)
             notes.append(
-                f"{len(embeddings)} pictures are too few to check a model on; at least "
+                f"{first.new} different pictures are too few to check a model on; at least "
                 f"{FEWEST_PICTURES} are needed, the hub is not asked"
             )
-            choice = Choice((), 1.0)
-            logits: dict[str, Float64[np.ndarray, "readable outputs"]] = {}
         else:
-            choice, logits = self._compare(order, looked.pixels, embeddings, progress)
+            choice, logits = self._compare(order, sample, first, progress)
         progress.finish()
         notes += [f"{name} failed: {reason}" for name, reason in self._runs.failures.items()]
         asked = [each.model for each in choice.matches]
         named = {model.record.name: model for model in order}
-        readable = tuple(p for p, why in zip(places, looked.reasons, strict=True) if not why)
-        sampled = Sampled(
-            readable,
-            {p: why for p, why in zip(places, looked.reasons, strict=True) if why},
-            embeddings,
-            {name: logits[name] for name in asked},
-        )
+        sampled = sample.with_logits({name: logits[name] for name in asked})
         return Found(choice, tuple(named[name] for name in asked), sampled, tuple(notes))
 
     def _compare(
-        self,
-        order: Sequence[Runnable],
-        pixels: Mapping[PixelSpec, np.ndarray],
-        embeddings: Float32[np.ndarray, "readable dim"],
-        progress: Progress,
-    ) -> tuple[Choice, dict[str, Float64[np.ndarray, "readable outputs"]]]:
+        self, order: Sequence[Runnable], sample: Sample, first: Looked, progress: Progress
+    ) -> tuple[Choice, dict[str, Float64[np.ndarray, "different outputs"]]]:
         """The choice, from a first look at many models and a longer one at the best of them."""
-        question = self._question
-        logits = question.others(embeddings)
-        spread = _evenly(len(embeddings), FIRST_LOOK)
-        few = {spec: rows[spread] for spec, rows in pixels.items()}
-        seen = View.of(logits[spread])
-        first: dict[str, Float64[np.ndarray, "few outputs"]] = {}
+        kept = self._first_look(order, sample, first, progress)
+        models = [model for model in order if model.record.name in kept]
+        specs = [model.pixels for model in models]
+        parts = [kept]
+        steps = []
+        while models and (looked := sample.look(FIRST_LOOK, specs)).new:
+            steps.append((looked, self._runs.begin(models, looked.pixels)))
+            sample.embed(looked)
+        for looked, answers in steps:
+            parts.append(answers.result())
+            looked.discard()
+        whole = {
+            name: np.concatenate([part[name] for part in parts])
+            for name in kept
+            if all(name in part for part in parts)
+        }
+        candidates = {name: self._candidate(name, values) for name, values in whole.items()}
+        view = View.of(self._question.others(sample.embeddings))
+        found = match_all(list(candidates.values()), self._question.labels, view, self._probed)
+        return choose(found, candidates, view, self._question.max_models), whole
+
+    def _first_look(
+        self, order: Sequence[Runnable], sample: Sample, first: Looked, progress: Progress
+    ) -> dict[str, Float64[np.ndarray, "few outputs"]]:
+        """The logits of models that are looked at longer, on the first pictures."""
+        begun = self._runs.begin(order[:GROUP], first.pixels)
+        sample.embed(first)
+        seen = View.of(self._question.others(sample.embeddings))
+        answers: dict[str, Float64[np.ndarray, "few outputs"]] = {}
         worth: dict[str, float] = {}
         for start in range(0, len(order), GROUP):
             group = order[start : start + GROUP]
-            answers = self._runs.logits(group, few)
-            first |= answers
-            for name, values in answers.items():
+            if start:
+                begun = self._runs.begin(group, first.pixels)
+            for name, values in begun.result().items():
+                answers[name] = values
                 worth[name] = _explains(seen, values) - _by_chance(seen, values)
             progress.advance(len(group))
-            if sum(value >= GOOD_ENOUGH for value in worth.values()) >= question.max_models:
+            if sum(value >= GOOD_ENOUGH for value in worth.values()) >= self._question.max_models:
                 break
-        kept = self._kept(worth, first, seen)
-        rest = np.setdiff1d(np.arange(len(embeddings)), spread)
-        models = [model for model in order if model.record.name in kept]
-        more = self._runs.logits(models, {spec: rows[rest] for spec, rows in pixels.items()})
-        whole = {}
-        for name in kept:
-            if len(rest) and name not in more:
-                continue
-            values = np.empty((len(embeddings), first[name].shape[1]))
-            values[spread] = first[name]
-            if len(rest):
-                values[rest] = more[name]
-            whole[name] = values
-        candidates = {name: self._candidate(name, values) for name, values in whole.items()}
-        view = View.of(logits)
-        found = match_all(list(candidates.values()), question.labels, view, self._probed)
-        return choose(found, candidates, view, question.max_models), whole
+        first.discard()
+        return {name: answers[name] for name in self._kept(worth, answers, seen)}
 
     def _kept(
         self,
@@ -180,13 +168,28 @@ class Finder:
         first: Mapping[str, Float64[np.ndarray, "few outputs"]],
         seen: View,
     ) -> list[str]:
-        """Models that are looked at longer: the best, and those that may know some labels."""
+        """Models that are looked at longer: the best, and those that may know some labels.
+
+        Where enough are seen to know all labels, only those that are not far behind.
+        """
         most = max(_KEPT, 2 * self._question.max_models)
         best = sorted(worth, key=lambda name: -worth[name])
         candidates = [self._candidate(name, values) for name, values in first.items()]
-        some = match_all(candidates, self._question.labels, seen, self._probed)
-        known = sorted(some, key=lambda match: -match.fit.nats)
+        matches = match_all(candidates, self._question.labels, seen, self._probed)
+        whole = {each.model for each in matches if each.whole}
+        near = [name for name in best if worth[name] >= NEAR_ENOUGH * worth[best[0]]]
+        if len(whole.intersection(near)) >= self._question.max_models:
+            return near[:most]
+        known = sorted(matches, key=lambda match: -match.fit.nats)
         return list(dict.fromkeys([*best[:most], *(match.model for match in known[:most])]))
+
+    def _one_of_each_framework(self) -> list[Runnable]:
+        found: dict[str, Runnable] = {}
+        for record in self._hub.records():
+            if record.framework not in found:
+                with suppress(ModelError):
+                    found[record.framework] = find_runnable(record)
+        return list(found.values())
 
     def _order(self) -> list[Runnable]:
         """Models that can be run, those that the probes speak for first."""
@@ -212,17 +215,6 @@ class Finder:
 
     def _responses(self, name: str) -> Float64[np.ndarray, "probes outputs"]:
         return finite(np.asarray(self._hub.responses(name), np.float64))
-
-
-def sample_places(pictures: int) -> list[int]:
-    """The places of the sample among so many pictures: evenly spaced, all of few."""
-    return [int(place) for place in _evenly(pictures, SAMPLE)]
-
-
-def _evenly(count: int, most: int) -> Int64[np.ndarray, " places"]:
-    if count <= most:
-        return np.arange(count)
-    return np.unique(np.arange(most) * count // most)
 
 
 def _explains(seen: View, logits: Float64[np.ndarray, "pictures outputs"]) -> float:
