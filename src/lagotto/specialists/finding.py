@@ -5,7 +5,7 @@ their responses. They are run on a few pictures of the sample, a group at a time
 explained much of what the encoder sees; the best of them then on the whole sample.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -13,16 +13,18 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from lagotto.core.ahead import one_ahead
 from lagotto.core.assignment import best_assignment
 from lagotto.core.errors import ModelError
 from lagotto.core.progress import Progress
+from lagotto.core.types import PixelSpec
 from lagotto.core.vectors import softmax
 from lagotto.encoders.base import Encoder
 from lagotto.hubsearch.pipeline import Hub
 from lagotto.specialists.choosing import Choice, choose
 from lagotto.specialists.likelihood import fit_votes, information
 from lagotto.specialists.looking import Desk, Looked, Read
-from lagotto.specialists.matching import Candidate, View, excess, match_all
+from lagotto.specialists.matching import Candidate, View, excess, match, match_all
 from lagotto.specialists.running import ModelRuns, Runnable, find_runnable, finite
 from lagotto.specialists.sampling import Sample, Sampled
 
@@ -32,14 +34,12 @@ FIRST_LOOK = 64
 FEWEST_PICTURES = 24
 """With fewer, agreement cannot be told from chance, and no model is asked."""
 
-CANDIDATES, GROUP = 64, 6
-"""At most so many models are run on the first pictures, so many at a time."""
-
-GOOD_ENOUGH = 0.4
-"""Looking ends when max_models explain so much of what the encoder sees, beyond chance."""
+CANDIDATES, GROUP = 64, 4
+"""At most so many models are run on the first pictures, so many at a time. Looking ends when
+max_models behave as if they knew all labels."""
 
 NEAR_ENOUGH = 0.4
-"""Once max_models know all labels, models that explain less of what the best does are let go."""
+"""Then only those are looked at longer that explain so much of what the best one explains."""
 
 _KEPT = 8
 _PERMUTATIONS = 3
@@ -122,19 +122,16 @@ class Finder:
         kept = self._first_look(order, sample, first, progress)
         models = [model for model in order if model.record.name in kept]
         specs = [model.pixels for model in models]
-        parts = [kept]
         steps = []
-        while models and (looked := sample.look(FIRST_LOOK, specs)).new:
-            steps.append((looked, self._runs.begin(models, looked.pixels)))
+        for looked in one_ahead(_steps(sample, specs)) if models else ():
             sample.embed(looked)
-        for looked, answers in steps:
-            parts.append(answers.result())
+            steps.append(looked)
+        more = self._runs.logits(models, [looked.pixels for looked in steps])
+        for looked in steps:
             looked.discard()
-        whole = {
-            name: np.concatenate([part[name] for part in parts])
-            for name in kept
-            if all(name in part for part in parts)
-        }
+        whole = kept
+        if steps:
+            whole = {name: np.concatenate([kept[name], values]) for name, values in more.items()}
         candidates = {name: self._candidate(name, values) for name, values in whole.items()}
         view = View.of(self._question.others(sample.embeddings))
         found = match_all(list(candidates.values()), self._question.labels, view, self._probed)
@@ -144,44 +141,57 @@ class Finder:
         self, order: Sequence[Runnable], sample: Sample, first: Looked, progress: Progress
     ) -> dict[str, Float64[np.ndarray, "few outputs"]]:
         """The logits of models that are looked at longer, on the first pictures."""
-        begun = self._runs.begin(order[:GROUP], first.pixels)
         sample.embed(first)
         seen = View.of(self._question.others(sample.embeddings))
         answers: dict[str, Float64[np.ndarray, "few outputs"]] = {}
-        worth: dict[str, float] = {}
+        whole: dict[str, float] = {}
         for start in range(0, len(order), GROUP):
             group = order[start : start + GROUP]
-            if start:
-                begun = self._runs.begin(group, first.pixels)
-            for name, values in begun.result().items():
-                answers[name] = values
-                worth[name] = _explains(seen, values) - _by_chance(seen, values)
+            found = self._runs.logits(group, [first.pixels])
+            answers |= found
+            whole |= self._whole(found, seen)
             progress.advance(len(group))
-            if sum(value >= GOOD_ENOUGH for value in worth.values()) >= self._question.max_models:
+            if len(whole) >= self._question.max_models:
                 break
         first.discard()
-        return {name: answers[name] for name in self._kept(worth, answers, seen)}
+        kept = self._near(whole) or self._kept(answers, seen)
+        return {name: answers[name] for name in kept}
+
+    def _whole(
+        self, answers: Mapping[str, Float64[np.ndarray, "few outputs"]], seen: View
+    ) -> dict[str, float]:
+        """The models that behave as if they knew all labels, and how much they explain."""
+        matches = [
+            match(
+                self._candidate(name, values),
+                self._question.labels,
+                seen,
+                self._probed,
+                behaviour_only=True,
+            )
+            for name, values in answers.items()
+        ]
+        return {each.model: each.explains for each in matches if each is not None and each.whole}
+
+    def _near(self, whole: Mapping[str, float]) -> list[str]:
+        """Of models that know all labels those near the best, if there are enough of them."""
+        near = [name for name in whole if whole[name] >= NEAR_ENOUGH * max(whole.values())]
+        return near if len(near) >= self._question.max_models else []
 
     def _kept(
-        self,
-        worth: Mapping[str, float],
-        first: Mapping[str, Float64[np.ndarray, "few outputs"]],
-        seen: View,
+        self, first: Mapping[str, Float64[np.ndarray, "few outputs"]], seen: View
     ) -> list[str]:
-        """Models that are looked at longer: the best, and those that may know some labels.
-
-        Where enough are seen to know all labels, only those that are not far behind.
-        """
+        """Models that are looked at longer: the best, and those that may know some labels."""
+        worth = {
+            name: _explains(seen, values) - _by_chance(seen, values)
+            for name, values in first.items()
+        }
         most = max(_KEPT, 2 * self._question.max_models)
         best = sorted(worth, key=lambda name: -worth[name])
         candidates = [self._candidate(name, values) for name, values in first.items()]
-        matches = match_all(candidates, self._question.labels, seen, self._probed)
-        whole = {each.model for each in matches if each.whole}
-        near = [name for name in best if worth[name] >= NEAR_ENOUGH * worth[best[0]]]
-        if len(whole.intersection(near)) >= self._question.max_models:
-            return near[:most]
-        known = sorted(matches, key=lambda match: -match.fit.nats)
-        return list(dict.fromkeys([*best[:most], *(match.model for match in known[:most])]))
+        some = match_all(candidates, self._question.labels, seen, self._probed)
+        known = sorted(some, key=lambda each: -each.fit.nats)
+        return list(dict.fromkeys([*best[:most], *(each.model for each in known[:most])]))
 
     def _one_of_each_framework(self) -> list[Runnable]:
         found: dict[str, Runnable] = {}
@@ -215,6 +225,13 @@ class Finder:
 
     def _responses(self, name: str) -> Float64[np.ndarray, "probes outputs"]:
         return finite(np.asarray(self._hub.responses(name), np.float64))
+
+
+def _steps(sample: Sample, specs: Sequence[PixelSpec]) -> Iterator[Looked]:
+    """What is left of a sample, some pictures at a time."""
+    while (looked := sample.look(FIRST_LOOK, specs)).new:
+        yield looked
+    looked.discard()
 
 
 def _explains(seen: View, logits: Float64[np.ndarray, "pictures outputs"]) -> float:

@@ -1,13 +1,12 @@
 """Chosen models and all pictures of a query → embeddings and logits, a batch at a time.
 
-While models run on a batch in their workers, it is embedded here, and the next one is decoded:
-three batches are under way at a time, so that memory and disk do not grow with the query.
+While a batch is embedded here, and then models run on it in their workers, the next one is
+decoded: two are under way at a time, so that memory and disk do not grow with the query. Encoder
+and models take turns, since each of the two uses all cores.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -22,8 +21,6 @@ from lagotto.specialists.sampling import Sampled
 
 BATCH = 256
 """Pictures of a query that are decoded, embedded and run at a time."""
-
-_Answers: TypeAlias = Mapping[str, Float64[np.ndarray, "new outputs"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +48,11 @@ def read_batches(
     """
     known = _Known.of(founds)
     desk = Desk(runs.folder, reads, encoder.info.pixels)
-    waiting: _Begun | None = None
     for places, looked in one_ahead(_looks(desk, known)):
-        answers = runs.begin(known.models, looked.pixels)
-        begun = _Begun(places, looked, answers, desk.embed(encoder, looked))
-        if waiting is not None:
-            yield known.joined(waiting)
-        waiting = begun
-    if waiting is not None:
-        yield known.joined(waiting)
-
-
-@dataclass(frozen=True, slots=True)
-class _Begun:
-    """A batch that was decoded and embedded, and whose models are at work."""
-
-    places: range
-    looked: Looked
-    answers: Future[dict[str, Float64[np.ndarray, "new outputs"]]]
-    embeddings: Float32[np.ndarray, "new dim"]
+        embeddings = desk.embed(encoder, looked)
+        answers = runs.logits(known.models, [looked.pixels]) if looked.new else {}
+        looked.discard()
+        yield known.joined(places, looked, embeddings, answers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +80,17 @@ class _Known:
         """The forms that the models take."""
         return [model.pixels for model in self.models]
 
-    def joined(self, begun: _Begun) -> Batch:
+    def joined(
+        self,
+        places: range,
+        looked: Looked,
+        new: Float32[np.ndarray, "new dim"],
+        answers: Mapping[str, Float64[np.ndarray, "new outputs"]],
+    ) -> Batch:
         """The batch with what the sample showed of it."""
-        answers = begun.answers.result()
-        begun.looked.discard()
         sampled = self.sampled
-        unreadable = {**sampled.unreadable, **begun.looked.unreadable}
-        there = [place for place in begun.places if place not in unreadable]
+        unreadable = {**sampled.unreadable, **looked.unreadable}
+        there = [place for place in places if place not in unreadable]
         old = np.array([place in sampled.rows for place in there], bool)
         rows = [sampled.rows[place] for place in there if place in sampled.rows]
         logits = {
@@ -111,8 +98,8 @@ class _Known:
             for name, values in sampled.logits.items()
             if name in answers or old.all()
         }
-        embeddings = _filled(old, sampled.embeddings[rows], begun.embeddings)
-        return Batch(begun.places, unreadable, embeddings, logits)
+        embeddings = _filled(old, sampled.embeddings[rows], new)
+        return Batch(places, unreadable, embeddings, logits)
 
 
 def _looks(desk: Desk, known: _Known) -> Iterator[tuple[range, Looked]]:

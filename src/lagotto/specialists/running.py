@@ -1,13 +1,12 @@
 """Models of a hub on pictures of a query, in the workers that also probe: isolated and limited."""
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count, pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float64
@@ -24,8 +23,6 @@ from lagotto.jobs.base import Runner, Task
 from lagotto.models.registry import behaviour_digest
 from lagotto.models.scan import scan_models
 from lagotto.specialists.looking import Pixels
-
-T = TypeVar("T")
 
 PIECE = 64
 """Pictures that one task runs, about."""
@@ -68,21 +65,20 @@ def find_runnable(record: ModelRecord) -> Runnable:
 class ModelRuns:
     """Runs models on pictures; use it with `with`. `failures` has why a model gave no answer.
 
-    Workers and the models that they loaded stay for the next call. What is begun runs beside the
-    caller, one after the other, in the order in which it was begun.
+    Workers and the models that they loaded stay for the next call.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._runner: Runner | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._turns: ThreadPoolExecutor | None = None
+        self._starter = ThreadPoolExecutor(1, "lagotto-models")
+        self._starting: Future[None] | None = None
         self._numbers = count()
         self.failures: dict[str, str] = {}
 
     def __enter__(self) -> "ModelRuns":
         self._folder = tempfile.TemporaryDirectory(prefix="lagotto-")
-        self._turns = ThreadPoolExecutor(1, "lagotto-models")
         return self
 
     def __exit__(
@@ -93,9 +89,7 @@ class ModelRuns:
     ) -> None:
         if self._runner is not None:
             self._runner.close()  # what is still under way ends with its workers
-        if self._turns is not None:
-            self._turns.shutdown(cancel_futures=True)
-            self._turns = None
+        self._starter.shutdown(cancel_futures=True)
         self._runner = None
         if self._folder is not None:
             self._folder.cleanup()
@@ -114,110 +108,111 @@ class ModelRuns:
         A model that cannot be loaded says so when it is run.
         """
         first = {model.source.file.suffix.lower(): model for model in reversed(models)}
-        count_ = self._limits.workers or usable_cores()
+        workers = self._limits.workers or usable_cores()
         tasks = [
-            Task(f"{suffix} {worker}", _WARM, self._payload(model))
+            Task(f"{suffix} {worker}", _WARM, _payload(model))
             for suffix, model in first.items()
-            for worker in range(count_)
+            for worker in range(workers)
         ]
-        self._submit(lambda: list(self._started().run(tasks)))
+        self._runner = self._limits.start(self.folder)
+        self._starting = self._starter.submit(_run_all, self._runner, tasks)
 
-    def begin(
-        self, models: Sequence[Runnable], pixels: Mapping[PixelSpec, Pixels]
-    ) -> "Future[dict[str, Float64[np.ndarray, 'pictures outputs']]]":
-        """The logits of each model by name, but for those that failed: they go to `failures`.
-
-        The result raises HubError where the answers cannot be written.
-        """
-        return self._submit(lambda: self._answers(models, pixels))
-
-    def _submit(self, work: Callable[[], T]) -> "Future[T]":
-        if self._turns is None:
-            raise UsageError("models run inside a `with` block only; enter it first")
-        return self._turns.submit(work)
-
-    def _started(self) -> Runner:
-        if self._runner is None:
-            self._runner = self._limits.start(self.folder)
-        return self._runner
-
-    def _answers(
-        self, models: Sequence[Runnable], pixels: Mapping[PixelSpec, Pixels]
+    def logits(
+        self, models: Sequence[Runnable], sheets: Sequence[Mapping[PixelSpec, Pixels]]
     ) -> dict[str, Float64[np.ndarray, "pictures outputs"]]:
-        named = {model.record.name: model for model in models if len(pixels[model.pixels])}
-        pieces = [
-            _Piece(model, f"{next(self._numbers)}", start, stop)
-            for model in named.values()
-            for start, stop in _even_pieces(len(pixels[model.pixels]))
-        ]
-        of_key = {piece.key: piece for piece in pieces}
-        found: dict[str, Float64[np.ndarray, "pictures outputs"]] = {
-            name: np.empty((len(pixels[model.pixels]), model.record.outputs))
-            for name, model in named.items()
-        }
-        if not pieces:
-            return {}
+        """The logits of each model by name on the pictures of all sheets in order.
+
+        A model that failed on any has none, its reason goes to `failures`. Raises HubError where
+        the answers cannot be written.
+        """
+        if self._starting is not None:
+            self._starting.result()
+            self._starting = None
         folder = self.folder
-        tasks = (self._task(folder, piece, pixels[piece.model.pixels]) for piece in pieces)
-        for outcome in self._started().run(tasks):
-            piece = of_key[outcome.key]
+        if self._runner is None:
+            self._runner = self._limits.start(folder)
+        pieces = {piece.key: piece for piece in self._pieces(models, sheets)}
+        answers: dict[str, dict[int, Float64[np.ndarray, "piece outputs"]]] = {}
+        failed: set[str] = set()
+        for outcome in self._runner.run([_task(folder, piece) for piece in pieces.values()]):
+            piece = pieces[outcome.key]
             record = piece.model.record
             answer = folder / f"{piece.key}.npy"
-            if outcome.failure is not None:
-                self.failures[record.name] = outcome.failure.reason
-                found.pop(record.name, None)
-                continue
             if outcome.value is not None and "unwritable" in outcome.value:
                 raise HubError(str(outcome.value["unwritable"]))
             try:
+                if outcome.failure is not None:
+                    raise ModelError(outcome.failure.reason)
                 values = _read(answer, piece.stop - piece.start, record.outputs)
+                answers.setdefault(record.name, {})[piece.order] = values
             except LagottoError as error:
                 self.failures[record.name] = str(error)
-                found.pop(record.name, None)
-            else:
-                if record.name in found:
-                    found[record.name][piece.start : piece.stop] = values
+                failed.add(record.name)
             answer.unlink(missing_ok=True)
-        return found
-
-    def _payload(self, model: Runnable) -> JsonObject:
-        record: JsonObject = {"input": model.record.input, "notes": list(model.record.notes)}
         return {
-            "model": source_to_json(model.source),
-            "settled": record if was_settled(record) else None,
-            "digest": model.record.digest,
+            name: np.concatenate([parts[order] for order in sorted(parts)])
+            for name, parts in answers.items()
+            if name not in failed
         }
 
-    def _task(self, folder: Path, piece: "_Piece", pixels: Pixels) -> Task:
-        return Task(
-            piece.key,
-            _ENTRY,
-            self._payload(piece.model)
-            | {
-                "pixels": str(pixels.file),
-                "shape": list(pixels.shape),
-                "start": piece.start,
-                "stop": piece.stop,
-                "out": str(folder / f"{piece.key}.npy"),
-            },
-        )
+    def _pieces(
+        self, models: Sequence[Runnable], sheets: Sequence[Mapping[PixelSpec, Pixels]]
+    ) -> Iterator["_Piece"]:
+        """The tasks, those of large models first: so workers finish at about the same time."""
+        for model in sorted(models, key=lambda each: -each.source.file.stat().st_size):
+            for sheet in sheets:
+                pixels = sheet[model.pixels]
+                parts = max(1, round(len(pixels) / PIECE)) if len(pixels) else 0
+                edges = [len(pixels) * part // parts for part in range(parts + 1)] if parts else []
+                for start, stop in pairwise(edges):
+                    number = next(self._numbers)
+                    yield _Piece(model, pixels, number, start, stop)
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Some rows of pictures for one model: what one task runs."""
+    """Some rows of pictures for one model: what one task runs. `order` grows with the rows."""
 
     model: Runnable
-    key: str
+    pixels: Pixels
+    order: int
     start: int
     stop: int
 
+    @property
+    def key(self) -> str:
+        """Names the task and its answer."""
+        return str(self.order)
 
-def _even_pieces(pictures: int) -> list[tuple[int, int]]:
-    """Rows in pieces of about PIECE, so that workers finish together."""
-    parts = max(1, round(pictures / PIECE))
-    edges = [pictures * part // parts for part in range(parts + 1)]
-    return list(pairwise(edges))
+
+def _task(folder: Path, piece: _Piece) -> Task:
+    return Task(
+        piece.key,
+        _ENTRY,
+        _payload(piece.model)
+        | {
+            "pixels": str(piece.pixels.file),
+            "shape": list(piece.pixels.shape),
+            "start": piece.start,
+            "stop": piece.stop,
+            "out": str(folder / f"{piece.key}.npy"),
+        },
+    )
+
+
+def _payload(model: Runnable) -> JsonObject:
+    record: JsonObject = {"input": model.record.input, "notes": list(model.record.notes)}
+    return {
+        "model": source_to_json(model.source),
+        "settled": record if was_settled(record) else None,
+        "digest": model.record.digest,
+    }
+
+
+def _run_all(runner: Runner, tasks: Sequence[Task]) -> None:
+    """Runs tasks whose outcome does not matter: a model that cannot be loaded says so again."""
+    for _ in runner.run(tasks):
+        pass
 
 
 def finite(values: Float64[np.ndarray, "rows outputs"]) -> Float64[np.ndarray, "rows outputs"]:
