@@ -76,6 +76,38 @@ def test_what_the_sample_does_not_hold_is_read_in_batches(
     ]
 
 
+def test_a_query_that_repeats_itself_is_asked_as_if_it_did_not(
+    world: World, trained: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures that are there four times are evidence once; each still has its row."""
+    monkeypatch.setattr(sampling, "SAMPLE", 30)
+    monkeypatch.setattr(sampling, "MOST_READ", 400)
+    made = classifier(world, trained)
+    rows = list(made.predict([*photos, *photos, *photos, *photos]))
+    assert right(rows, [*photos] * 4) == 1.0
+    for start in range(40):
+        same = [rows[place] for place in range(start, 160, 40)]
+        probabilities = [row.probabilities for row in same if isinstance(row, Prediction)]
+        assert np.allclose(probabilities, probabilities[0])
+    few = classifier(world, trained)
+    assert len(list(few.predict(photos[:20] * 8))) == 160
+    assert any("20 different pictures are too few" in note for note in few.notes)
+
+
+def test_models_that_saw_some_of_the_probes_are_asked(
+    world: World, trained: Path, photos: list[Path], tmp_path: Path
+) -> None:
+    hub = tmp_path / "hub"
+    shutil.copytree(world.empty_hub, hub)
+    made = Hub.open(hub)
+    made.add([trained.parent / "models"], probes_per_model=len(made.probes) // 3)
+    assert all(len(made.seen_probes(each.name)) < len(made.probes) for each in made.records())
+    asking = classifier(world, hub, use_names=False)
+    assert right(list(asking.predict(photos)), photos) == 1.0
+    assert {each.model for each in asking.specialists} <= {"all_eight", "all_nameless"}
+    assert asking.specialists
+
+
 def test_the_same_input_gives_the_same_answer(
     world: World, trained: Path, photos: list[Path]
 ) -> None:

@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32, Float64, Int64
 
 from lagotto.core.ahead import one_ahead
 from lagotto.core.assignment import best_assignment
-from lagotto.core.errors import ModelError
+from lagotto.core.errors import ModelError, ProbeError
 from lagotto.core.progress import Progress
 from lagotto.core.types import PixelSpec
 from lagotto.core.vectors import softmax
 from lagotto.encoders.base import Encoder
 from lagotto.hubsearch.pipeline import Hub
+from lagotto.hubsearch.probe_cache import spec_from_json
+from lagotto.hubsearch.records import ModelRecord
 from lagotto.specialists.choosing import Choice, choose
 from lagotto.specialists.likelihood import fit_votes, information
 from lagotto.specialists.looking import Desk, Looked, Read
@@ -37,6 +39,9 @@ FEWEST_PICTURES = 24
 CANDIDATES, GROUP = 64, 4
 """At most so many models are run on the first pictures, so many at a time. Looking ends when
 max_models behave as if they knew all labels."""
+
+ORDER_PROBES = 400
+"""Probes that decide which models are looked at first, at most about."""
 
 NEAR_ENOUGH = 0.4
 """Then only those are looked at longer that explain so much of what the best one explains."""
@@ -85,6 +90,7 @@ class Finder:
         self._runs = runs
         on_probes = encoder.info.logit_scale * (hub.probe_embeddings @ question.prompts.T)
         self._probed = View.of(on_probes.astype(np.float64))
+        self._models: dict[str, Runnable] = {}
         self._gone: dict[str, str] = {}
 
     def find(self, reads: Sequence[Read], progress: Progress) -> Found:
@@ -95,9 +101,9 @@ class Finder:
             self._runs.warm(self._one_of_each_framework())  # started while responses are read
         order = self._order() if desk.pictures >= FEWEST_PICTURES else []
         progress.start("looking for models", len(order) + 1, "models")
-        first = sample.look(FIRST_LOOK, [model.pixels for model in order])
+        first = sample.look(FIRST_LOOK, _forms(order))
         progress.advance(1)
-        notes = [f"{name} is not asked: {reason}" for name, reason in self._gone.items()]
+        notes: list[str] = []
         choice = Choice((), 1.0)
         logits: dict[str, Float64[np.ndarray, "different outputs"]] = {}
         if first.new < FEWEST_PICTURES:
@@ -109,18 +115,18 @@ class Finder:
         else:
             choice, logits = self._compare(order, sample, first, progress)
         progress.finish()
+        notes += [f"{name} is not asked: {reason}" for name, reason in self._gone.items()]
         notes += [f"{name} failed: {reason}" for name, reason in self._runs.failures.items()]
         asked = [each.model for each in choice.matches]
-        named = {model.record.name: model for model in order}
         sampled = sample.with_logits({name: logits[name] for name in asked})
-        return Found(choice, tuple(named[name] for name in asked), sampled, tuple(notes))
+        return Found(choice, tuple(self._models[name] for name in asked), sampled, tuple(notes))
 
     def _compare(
-        self, order: Sequence[Runnable], sample: Sample, first: Looked, progress: Progress
+        self, order: Sequence[ModelRecord], sample: Sample, first: Looked, progress: Progress
     ) -> tuple[Choice, dict[str, Float64[np.ndarray, "different outputs"]]]:
         """The choice, from a first look at many models and a longer one at the best of them."""
         kept = self._first_look(order, sample, first, progress)
-        models = [model for model in order if model.record.name in kept]
+        models = [self._models[name] for name in kept]
         specs = [model.pixels for model in models]
         steps = []
         for looked in one_ahead(_steps(sample, specs)) if models else ():
@@ -138,7 +144,7 @@ class Finder:
         return choose(found, candidates, view, self._question.max_models), whole
 
     def _first_look(
-        self, order: Sequence[Runnable], sample: Sample, first: Looked, progress: Progress
+        self, order: Sequence[ModelRecord], sample: Sample, first: Looked, progress: Progress
     ) -> dict[str, Float64[np.ndarray, "few outputs"]]:
         """The logits of models that are looked at longer, on the first pictures."""
         sample.embed(first)
@@ -147,7 +153,7 @@ class Finder:
         whole: dict[str, float] = {}
         for start in range(0, len(order), GROUP):
             group = order[start : start + GROUP]
-            found = self._runs.logits(group, [first.pixels])
+            found = self._runs.logits(self._runnable(group), [first.pixels])
             answers |= found
             whole |= self._whole(found, seen)
             progress.advance(len(group))
@@ -201,30 +207,57 @@ class Finder:
                     found[record.framework] = find_runnable(record)
         return list(found.values())
 
-    def _order(self) -> list[Runnable]:
-        """Models that can be run, those that the probes speak for first."""
+    def _order(self) -> list[ModelRecord]:
+        """Models, those that the probes speak for first."""
         scored = []
         for record in self._hub.records():
-            if record.outputs < 2:
-                continue
-            scored.append((-_explains(self._probed, self._responses(record.name)), record))
+            if record.outputs >= 2:
+                scored.append((-self._by_probes(record.name), record))
         scored.sort(key=lambda each: (each[0], each[1].position))
-        found: list[Runnable] = []
-        for _, record in scored:
-            if len(found) == CANDIDATES:
-                break
+        return [record for _, record in scored[:CANDIDATES]]
+
+    def _runnable(self, records: Sequence[ModelRecord]) -> list[Runnable]:
+        """Those whose file is there, unchanged."""
+        found = []
+        for record in records:
             try:
                 found.append(find_runnable(record))
             except ModelError as error:
                 self._gone[record.name] = str(error)
+        self._models |= {model.record.name: model for model in found}
         return found
+
+    def _by_probes(self, name: str) -> float:
+        """How much a model explains of what the encoder sees on some of the probes."""
+        responses, probes = self._responses(name)
+        view = self._probed.logits if probes is None else self._probed.logits[probes]
+        few = slice(None, None, max(1, -(-len(view) // ORDER_PROBES)))
+        return _explains(View.of(view[few]), finite(responses[few]))
 
     def _candidate(self, name: str, logits: Float64[np.ndarray, "pictures outputs"]) -> Candidate:
         names = self._hub.labels(name) if self._question.use_names else ()
-        return Candidate(name, logits, self._responses(name), names)
+        responses, probes = self._responses(name)
+        return Candidate(name, logits, finite(responses), names, probes)
 
-    def _responses(self, name: str) -> Float64[np.ndarray, "probes outputs"]:
-        return finite(np.asarray(self._hub.responses(name), np.float64))
+    def _responses(
+        self, name: str
+    ) -> tuple[Float32[np.ndarray, "seen outputs"], Int64[np.ndarray, " seen"] | None]:
+        """What a model answered, and on which probes if not on all: what it was not shown is no
+        evidence, however well it may be predicted."""
+        probes = self._hub.seen_probes(name)
+        answered = self._hub.answered(name)
+        if len(probes) == len(answered):
+            return answered, None
+        return answered[probes], probes
+
+
+def _forms(records: Sequence[ModelRecord]) -> list[PixelSpec]:
+    """What models take; one whose record does not say so is told of when its turn comes."""
+    found = []
+    for record in records:
+        with suppress(ProbeError):
+            found.append(spec_from_json(record.input.get("pixels")))
+    return found
 
 
 def _steps(sample: Sample, specs: Sequence[PixelSpec]) -> Iterator[Looked]:

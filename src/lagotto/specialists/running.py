@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float32, Float64
 
 from lagotto.core.errors import HubError, LagottoError, ModelError, ProbeError, UsageError
 from lagotto.core.machine import usable_cores
@@ -215,9 +215,9 @@ def _run_all(runner: Runner, tasks: Sequence[Task]) -> None:
         pass
 
 
-def finite(values: Float64[np.ndarray, "rows outputs"]) -> Float64[np.ndarray, "rows outputs"]:
+def finite(values: Float32[np.ndarray, "rows outputs"]) -> Float64[np.ndarray, "rows outputs"]:
     """The logits with what is not finite made too low to matter."""
-    return np.where(np.isfinite(values), values, _LOWEST)
+    return np.where(np.isfinite(values), values.astype(np.float64), _LOWEST)
 
 
 def _read(path: Path, pictures: int, outputs: int) -> Float64[np.ndarray, "pictures outputs"]:
@@ -231,4 +231,4 @@ def _read(path: Path, pictures: int, outputs: int) -> Float64[np.ndarray, "pictu
             f"it gave {values.dtype} {values.shape} where {pictures} pictures x {outputs} "
             "outputs were expected"
         )
-    return finite(values.astype(np.float64))
+    return finite(values)
