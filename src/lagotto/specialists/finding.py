@@ -40,7 +40,7 @@ CANDIDATES, GROUP = 64, 4
 """At most so many models are run on the first pictures, so many at a time. Looking ends when
 max_models behave as if they knew all labels."""
 
-ORDER_PROBES = 400
+ORDER_PROBES = 2000
 """Probes that decide which models are looked at first, at most about."""
 
 NEAR_ENOUGH = 0.4

@@ -24,7 +24,7 @@ from lagotto.models.registry import behaviour_digest
 from lagotto.models.scan import scan_models
 from lagotto.specialists.looking import Pixels
 
-PIECE = 64
+PIECE = 96
 """Pictures that one task runs, about."""
 
 _ENTRY = "lagotto.hubsearch.tasks:answer_pictures"
