@@ -1,13 +1,14 @@
 """A hub and a sample of the user's pictures → the models that are asked, and why.
 
 Models are taken in the order in which the probes speak for them, which costs nothing: the hub holds
-their responses. They are run on a few pictures of the sample, a group at a time, until enough have
-explained much of what the encoder sees; the best of them then on the whole sample.
+their responses. They are run on a few pictures of the sample, a group at a time, until enough
+behave as if they knew all labels; the best of them then on the whole sample.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -26,7 +27,14 @@ from lagotto.hubsearch.records import ModelRecord
 from lagotto.specialists.choosing import Choice, choose
 from lagotto.specialists.likelihood import fit_votes, information
 from lagotto.specialists.looking import Desk, Looked, Read
-from lagotto.specialists.matching import Candidate, View, excess, match, match_all
+from lagotto.specialists.matching import (
+    PERMUTATIONS,
+    Candidate,
+    View,
+    excess,
+    match,
+    match_all,
+)
 from lagotto.specialists.running import ModelRuns, Runnable, find_runnable, finite
 from lagotto.specialists.sampling import Sample, Sampled
 
@@ -47,7 +55,6 @@ NEAR_ENOUGH = 0.4
 """Then only those are looked at longer that explain so much of what the best one explains."""
 
 _KEPT = 8
-_PERMUTATIONS = 3
 
 
 Others: TypeAlias = Callable[
@@ -208,13 +215,21 @@ class Finder:
         return list(found.values())
 
     def _order(self) -> list[ModelRecord]:
-        """Models, those that the probes speak for first."""
+        """Models whose files are there, those that the probes speak for first."""
         scored = []
         for record in self._hub.records():
             if record.outputs >= 2:
                 scored.append((-self._by_probes(record.name), record))
         scored.sort(key=lambda each: (each[0], each[1].position))
-        return [record for _, record in scored[:CANDIDATES]]
+        found: list[ModelRecord] = []
+        for _, record in scored:
+            if len(found) == CANDIDATES:
+                break
+            if Path(record.source).exists():
+                found.append(record)
+            else:
+                self._runnable([record])  # notes why it is not
+        return found
 
     def _runnable(self, records: Sequence[ModelRecord]) -> list[Runnable]:
         """Those whose file is there, unchanged."""
@@ -278,5 +293,5 @@ def _explains(seen: View, logits: Float64[np.ndarray, "pictures outputs"]) -> fl
 def _by_chance(seen: View, logits: Float64[np.ndarray, "pictures outputs"]) -> float:
     """What the same model explains of other pictures: more, the more outputs it has to choose."""
     rng = np.random.default_rng(0)
-    orders = [rng.permutation(len(logits)) for _ in range(_PERMUTATIONS)]
+    orders = [rng.permutation(len(logits)) for _ in range(PERMUTATIONS)]
     return float(np.mean([_explains(seen, logits[order]) for order in orders]))
