@@ -71,16 +71,22 @@ def savage_scores(
 
 
 def blended(
-    descriptors: Float32[np.ndarray, "rows logits"],
-    knots: Float32[np.ndarray, "knots logits"],
+    values: Shaped[np.ndarray, "rows logits"],
+    knots: Shaped[np.ndarray, "knots logits"],
     probes: int,
+    steps: Float32[np.ndarray, " logits"] | None = None,
 ) -> Float32[np.ndarray, "rows logits"]:
-    """Descriptors on some probes, each averaged with its Savage score less 1; flawed ones zero."""
-    result = np.empty(descriptors.shape, np.float32)
-    for first in range(0, descriptors.shape[1], _COLUMNS_AT_ONCE):
+    """Descriptors on some probes, each averaged with its Savage score less 1; flawed ones zero.
+
+    `values` and `knots` are the descriptors' own, or in whole `steps`, as a block holds them.
+    """
+    result = np.empty(values.shape, np.float32)
+    for first in range(0, values.shape[1], _COLUMNS_AT_ONCE):
         part = slice(first, first + _COLUMNS_AT_ONCE)
-        values, own = descriptors[:, part], knots[:, part]
-        result[:, part] = (values + savage_scores(values, own, probes) - 1) / 2
+        own = knots[:, part]
+        scores = savage_scores(values[:, part], own, probes)
+        plain = values[:, part] if steps is None else values[:, part] * steps[part]
+        result[:, part] = (plain + scores - 1) / 2
         result[:, part][:, own[0] == own[-1]] = 0.0
     return result
 

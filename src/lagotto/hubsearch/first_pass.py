@@ -205,7 +205,8 @@ def _sample_sums(
 ) -> tuple[Float32[np.ndarray, " sample"], np.float32, np.float32]:
     """Standardised sums of the gallery's sample, and the mean and spread that they had."""
     probes = np.flatnonzero(weights)
-    sums = scan_sums([gallery.sample_codes()], probes, weights[probes])
+    codes = gallery.codes(gallery.sample, probes)
+    sums = scan_sums([codes], np.arange(len(probes)), weights[probes])
     wide = sums.astype(np.float64)
     mean, spread = np.float32(wide.mean()), np.float32(max(float(wide.std()), 1e-9))
     return (sums - mean) / spread, mean, spread

@@ -116,6 +116,7 @@ class Gallery:
         self.usable = len(usable)
         self.sample = sample_columns(usable)
         self.sample_codes = cache(lambda: self.codes(self.sample))
+        self.sample_directions = cache(lambda: self.directions(self.sample))
 
     def read(self, digest: str) -> Answers:
         """A model's raw responses, completed where the hub completes them."""
@@ -192,10 +193,10 @@ class Gallery:
     ) -> Float32[np.ndarray, "k columns"]:
         """The blended descriptors of some logits, on some probes or all (see blending.py)."""
         values, steps = self.codes(columns, probes)
-        knots = np.empty((KNOTS, len(columns)), np.float32)
+        knots = np.empty((KNOTS, len(columns)), np.int8)
         for block, mine, local in self._by_block(columns):
-            knots[:, mine] = block.knots[:, local] * block.steps[local]
-        return blended(values * steps, knots, self.blocks[0].values.shape[0])
+            knots[:, mine] = block.knots[:, local]
+        return blended(values, knots, self.blocks[0].values.shape[0], steps)
 
     def outputs(self, owners: Int64[np.ndarray, " owners"]) -> Int64[np.ndarray, " owners"]:
         """How many outputs some models have, by their places in `firsts`."""
@@ -311,7 +312,7 @@ def rank_candidates(
     scores = []
     for concept, own, added in zip(concepts, sums, told, strict=True):
         score = _blended_sums(gallery, concept, k, asked, own)
-        score += _along(gallery, concept, asked, len(candidates))
+        score += _along(gallery, concept, candidates)
         scores.append(score if added is None else score + added)
     total = join_scores(expression, np.stack(scores), noise_threshold(gallery.usable))
     own = total[: len(candidates)]
@@ -389,11 +390,12 @@ def _put_parts(
 
 
 def _along(
-    gallery: Gallery, concept: Evidence, asked: Int64[np.ndarray, " asked"], candidates: int
+    gallery: Gallery, concept: Evidence, candidates: Int64[np.ndarray, " candidates"]
 ) -> Float32[np.ndarray, " asked"]:
-    """The direction's share of the score; the logits after the candidates are the sample."""
-    along = gallery.directions(asked) @ concept.direction
-    sample = np.arange(candidates, len(asked))
+    """The direction's share of the score, of the candidates and then of the sample."""
+    directions = np.concatenate([gallery.directions(candidates), gallery.sample_directions()])
+    along = directions @ concept.direction
+    sample = np.arange(len(candidates), len(along))
     return np.asarray(np.float32(DIRECTION_SHARE) * standard_scores(along[None], sample)[0])
 
 
