@@ -168,7 +168,7 @@ def status(hub: Path = HUB, as_json: bool = JSON) -> None:
         told = ", ".join(f"{ways[use]} {use}" for use in ("all", "completed", "seen"))
         print_line(f"searched  {told} (probes; {share})")
     if found.low_rank is not None:
-        _print_index(found.low_rank)
+        _print_index(hub, found.low_rank)
     held = ", ".join(f"{guard.what} ({guard.means})" for guard in found.isolation if guard.means)
     print_line(f"isolation models run cut off from: {held or 'nothing'}")
     for guard in found.isolation:
@@ -186,7 +186,7 @@ def status(hub: Path = HUB, as_json: bool = JSON) -> None:
         print_table(["failed model", "kind", "reason"], failed)
 
 
-def _print_index(index: "IndexStatus") -> None:
+def _print_index(hub: Path, index: "IndexStatus") -> None:
     """The low-rank index: its size, and whether searches use it."""
     if index.state == "unreadable":
         print_line(f"index     not used: {printable(index.reason)}")
@@ -195,7 +195,7 @@ def _print_index(index: "IndexStatus") -> None:
     told = f"rank {index.rank}, {index.captured:.0%} of their variance"
     print_line(f"index     {index.state}: {size} ({told})")
     if index.state == "stale":
-        print_line(f"  not used: {index.reason}; make it anew with: lagotto hub index")
+        print_line(f"  not used: {index.reason}; make it anew with: lagotto hub index {hub}")
 
 
 def _print_models(found: "HubStatus") -> None:
