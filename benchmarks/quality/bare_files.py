@@ -10,7 +10,9 @@ compared: mean over the logits of the correlation over the probes. The baseline 
 before: RGB, and 0..1 for floats. The rule was chosen on the demo world and on every other model of
 DIR/hub in the order of their names, beginning with the first; `kept_aside` are the rest. A `twin`
 is a model whose red and blue are swapped: its scores are those of the model, swapped, so that it
-is known from these whether its order would have been found.
+is known from these whether its order would have been found. Every model of DIR/hub crops. How a
+model that stretches would fare is seen on squeezed pictures: the middle square of each, widened or
+heightened by a third, so that stretching gives the natural picture and cropping does not.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 import lagotto
 from lagotto.core.images import decode_picture, to_pixels
@@ -34,13 +37,14 @@ from lagotto.hubsearch.inspection import Inspection
 from lagotto.hubsearch.pipeline import Hub
 from lagotto.models.classifier import Classifier
 from lagotto.models.feeds import FEEDS, Feed, feed_of
-from lagotto.models.inference import BGR_AHEAD, PICTURES
+from lagotto.models.inference import BGR_AHEAD, PICTURES, settle_input
 from lagotto.models.input_spec import scale_text
 from lagotto.models.registry import load_model
 from lagotto.models.scan import scan_models
 
 COMPARED = 200
 ENOUGH = 0.98
+BICUBIC = Image.Resampling.BICUBIC
 
 
 def make_hub(assets: Path, folder: Path) -> Hub:
@@ -67,13 +71,13 @@ class Probes:
     def __init__(self, hub: Hub) -> None:
         count = len(hub.probes)
         wanted = min(COMPARED, count)
-        self._pictures = [
+        self.pictures = [
             decode_picture(hub.probe_picture(place * count // wanted)) for place in range(wanted)
         ]
 
     def pixels(self, spec: PixelSpec) -> np.ndarray:
         """The pictures as a model takes them."""
-        return np.stack([to_pixels(picture, spec) for picture in self._pictures])
+        return np.stack([to_pixels(picture, spec) for picture in self.pictures])
 
 
 def correlation(model: Classifier, first: InputSpec, second: InputSpec, probes: Probes) -> float:
@@ -85,6 +89,43 @@ def correlation(model: Classifier, first: InputSpec, second: InputSpec, probes: 
     usable = descriptors[0].usable
     product = descriptors[0].values[:, usable] * descriptors[1].values[:, usable]
     return float(product.mean())
+
+
+def squeezed(picture: Image.Image, place: int) -> Image.Image:
+    """The middle square, a third wider or higher than it was."""
+    edge = min(picture.size)
+    left, top = ((side - edge) // 2 for side in picture.size)
+    longer = round(edge * 4 / 3)
+    size = (longer, edge) if place % 2 else (edge, longer)
+    return picture.crop((left, top, left + edge, top + edge)).resize(size, BICUBIC)
+
+
+class Squeezed(Probes):
+    """The same probes, squeezed; as many as inference sees."""
+
+    def __init__(self, probes: Probes) -> None:
+        step = max(1, len(probes.pictures) // PICTURES)
+        chosen = probes.pictures[::step][:PICTURES]
+        self.pictures = [squeezed(picture, place) for place, picture in enumerate(chosen)]
+
+
+def geometry(source: Any, found: Inspection, probes: Probes) -> dict[str, Any]:
+    """What was decided about crop and stretch, and what is decided on squeezed pictures."""
+    (said,) = (value for key, value in source.description.items() if key == "input")
+    told = {key: value for key, value in said.items() if key != "resize"}
+    model = load_model(replace(source, description={**source.description, "input": told}))
+    twin = settle_input(model, Squeezed(probes).pixels)
+    (on_twin,) = (each for each in twin.spec.decisions if each.field == "resize")
+    truth = model.spec.input
+    other = replace(truth, pixels=replace(truth.pixels, resize="stretch"))
+    taken = decision(found, "resize")
+    return {
+        "found": taken.value,
+        "margin": taken.margin,
+        "correlation_of_both": correlation(model, truth, other, probes),
+        "squeezed_found": on_twin.value,
+        "squeezed_margin": on_twin.margin,
+    }
 
 
 def decision(found: Inspection, field: str) -> Decision:
@@ -123,6 +164,7 @@ def row(source: Any, found: Inspection, probes: Probes) -> dict[str, Any]:
         default = replace(default, scale="0..255")
     taken = found_spec(truth, found)
     channels, scale = decision(found, "channels"), decision(found, "scale")
+    tried = decision(found, "resize").margin
     ahead = None
     if channels.margin is not None:
         ahead = channels.margin if channels.value == "RGB" else -channels.margin
@@ -142,10 +184,11 @@ def row(source: Any, found: Inspection, probes: Probes) -> dict[str, Any]:
         if same(truth, default)
         else correlation(model, truth, default, probes),
         "twin_found": None if ahead is None else ahead > BGR_AHEAD,
+        "resize": None if tried is None else geometry(source, found, probes),
     }
 
 
-def rows(hub: Hub, models: Path, folder: Path, compare: bool = True) -> list[dict[str, Any]]:
+def rows(hub: Hub, models: Path, folder: Path) -> list[dict[str, Any]]:
     """One row a model, in the order of their files."""
     found = inspect_bare(hub, models, folder)
     probes = Probes(hub)
@@ -162,6 +205,7 @@ def rows(hub: Hub, models: Path, folder: Path, compare: bool = True) -> list[dic
 
 def summary(made: list[dict[str, Any]]) -> dict[str, int]:
     """How many are right, and how many right or as good as right."""
+    tried = [each["resize"] for each in made if each.get("resize")]
     return {
         "models": len(made),
         "right": sum(each.get("right", False) for each in made),
@@ -172,6 +216,9 @@ def summary(made: list[dict[str, Any]]) -> dict[str, int]:
         ),
         "twins": sum(each.get("twin_found") is not None for each in made),
         "twins_found": sum(bool(each.get("twin_found")) for each in made),
+        "resize_tried": len(tried),
+        "crop_kept": sum(each["found"] == "crop" for each in tried),
+        "squeezed_found": sum(each["squeezed_found"] == "stretch" for each in tried),
     }
 
 
@@ -188,7 +235,7 @@ def main() -> None:
         world = Hub.create(folder / "world", bundled.PROBES, str(bundled.ENCODER))
         demo = rows(world, bundled.MODELS, folder / "demo")
         result = {
-            "what": "scale and channel order found for files without model.json",
+            "what": "scale, channel order and geometry found for files without model.json",
             "pictures": PICTURES,
             "compared_on": min(COMPARED, len(hub.probes)),
             "enough": ENOUGH,

@@ -62,4 +62,21 @@ def bare_file_models() -> str:
     return table(columns, rows)
 
 
-TABLES = (bare_files, bare_file_models)
+def bare_file_geometry() -> str:
+    """Crop or stretch: what was decided, on the pictures and on squeezed ones."""
+    models = read_result("quality_bare_files")["shared_models"]
+    rows = [
+        [
+            model["model"],
+            f"{row['found']}, {row['margin']:+.2f}",
+            f"{row['squeezed_found']}, {row['squeezed_margin']:+.2f}",
+            f"{row['correlation_of_both']:.3f}",
+        ]
+        for model in models
+        for row in [model["resize"]]
+    ]
+    columns = ["model (all crop)", "found, margin", "squeezed pictures: found, margin", "r of both"]
+    return table(columns, rows)
+
+
+TABLES = (bare_files, bare_file_models, bare_file_geometry)

@@ -10,7 +10,7 @@ from centred_models import EDGE, IMAGENET, Truth, layers, photos, write_onnx, wr
 from lagotto.core.types import JsonObject, ModelSource, PixelSpec
 from lagotto.models.classifier import Classifier
 from lagotto.models.feeds import FEEDS, candidate_specs, feed_of
-from lagotto.models.inference import PICTURES, missing_fields, settle_input
+from lagotto.models.inference import AHEAD, PICTURES, missing_fields, settle_input
 from lagotto.models.insides import LayerMoments, channels_first, inner_layers, shared_layers
 from lagotto.models.registry import load_model
 
@@ -85,20 +85,60 @@ def never(spec: PixelSpec) -> Any:
 @pytest.mark.parametrize(
     ("said", "tried"),
     [
-        ({"scale": "0..1", "channels": "RGB"}, set()),
-        ({"scale": "0..1"}, {"channels"}),
-        ({"channels": "BGR"}, {"scale"}),
-        ({}, {"scale", "channels"}),
+        ({"scale": "0..1", "channels": "RGB", "resize": "crop"}, set()),
+        ({"scale": "0..1", "resize": "stretch"}, {"channels"}),
+        ({"channels": "BGR", "resize": "crop"}, {"scale"}),
+        ({"channels": "BGR", "scale": "0..1"}, {"resize"}),
+        ({}, {"scale", "channels", "resize"}),
     ],
 )
 def test_only_what_is_missing_is_tried(said: JsonObject, tried: set[str], tmp_path: Path) -> None:
     model = bare(write_onnx(Truth("-1..1"), tmp_path), {"input": said})
     assert missing_fields(model) == tried
     settled = settle_input(model, pictures if tried else never)
-    assert (settled is model) == (not tried)
+    assert (settled is model) == (tried <= {"resize"})  # these pictures are square
     for field, value in said.items():
-        assert getattr(settled.spec.input, field) == value
+        fed = settled.spec.input.pixels if field == "resize" else settled.spec.input
+        assert getattr(fed, field) == value
         assert origins(settled)[field] == "model.json"
+
+
+@pytest.mark.parametrize("trained", ["crop", "stretch"])
+def test_the_planted_geometry_is_found(trained: str, tmp_path: Path) -> None:
+    """Under the other one the pictures are much darker than what the layers were centred on."""
+
+    def views(spec: PixelSpec) -> np.ndarray:
+        seen = pictures(spec)
+        return seen if spec.resize == trained else seen // 4
+
+    said: JsonObject = {"scale": "0..1", "channels": "RGB"}
+    model = settle_input(bare(write_onnx(Truth("0..1"), tmp_path), {"input": said}), views)
+    assert model.spec.input.pixels.resize == trained
+    found = next(each for each in model.spec.decisions if each.field == "resize")
+    assert (found.value, found.origin) == (trained, "inferred")
+    assert found.runner_up == {"crop": "stretch", "stretch": "crop"}[trained]
+    assert found.margin is not None
+    assert found.margin > AHEAD
+    assert found.reason == f"5 layers on {PICTURES} probes"
+    assert any(note.startswith(f"resize inferred: {trained} (+") for note in model.spec.notes)
+
+
+def test_crop_is_kept_where_stretch_is_hardly_ahead(tmp_path: Path) -> None:
+    def views(spec: PixelSpec) -> np.ndarray:
+        seen = pictures(spec)
+        return seen if spec.resize == "stretch" else np.maximum(seen, 1) - 1
+
+    model = settle_input(bare(write_onnx(Truth("0..1"), tmp_path)), views)
+    found = next(each for each in model.spec.decisions if each.field == "resize")
+    assert (found.value, found.origin, found.runner_up) == ("crop", "assumed", "stretch")
+    assert found.margin is not None
+    assert abs(found.margin) <= AHEAD
+
+
+def test_square_pictures_leave_the_geometry_as_it_is(tmp_path: Path) -> None:
+    model = settle_input(bare(write_onnx(Truth("0..1"), tmp_path)), pictures)
+    found = next(each for each in model.spec.decisions if each.field == "resize")
+    assert (found.value, found.origin, found.margin) == ("crop", "assumed", None)
 
 
 def test_a_known_mean_is_kept_with_every_scale(tmp_path: Path) -> None:

@@ -1,35 +1,22 @@
 """Bare files: how a model is fed is found by trying, and told with its margin and runner-up.
 
-Every candidate sees the same few dozen pictures. Two things are looked at, neither of which needs
-a label:
-
-- *centring* (insides.py): how close to zero the channels of the inner layers lie, averaged over
-  the layers that take both signs. It settles scale and channel order wherever a model was trained
-  with batch normalisation, and says nothing where no layer takes both signs.
-- *consistency*: whether a picture and its mirror image are given the same class more surely than
-  two different pictures are: log of the chance to agree, above that of strangers, over the log of
-  the number of classes. It is far below zero where the logits are absurdly large. Where no layer
-  can be looked at, only what is below zero counts.
-
-score = centring * layers / (layers + 5) + consistency / 2. Channel order goes by centring alone
-(mirror images agree as well in the wrong colours). The custom, RGB and 0..1, is kept unless
-something else is clearly ahead. What it was chosen on, and how often it is right: docs/results.md.
+Every candidate sees the same few dozen pictures and is scored as trials.py tells. Channel order
+goes by centring alone (mirror images agree as well in the wrong colours). First scale and channel
+order are settled, then the geometry. The custom, RGB, 0..1 and crop, is kept unless something else
+is clearly ahead. What it was chosen on, and how often it is right: docs/results.md.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import UInt8
 
-from lagotto.core.errors import ModelError
 from lagotto.core.types import Channels, Decision, InputField, InputSpec, PixelSpec
-from lagotto.core.vectors import softmax
-from lagotto.models.classifier import Classifier, Insides
+from lagotto.models.classifier import Classifier
 from lagotto.models.feeds import Feed, candidate_specs, feed_of
 from lagotto.models.input_spec import scale_text
-from lagotto.models.insides import OFF_CENTRE, LayerMoments, shared_layers
+from lagotto.models.trials import Pixels, Trial, centring, consistency
 
 PICTURES = 32
 """How many pictures every candidate sees."""
@@ -37,39 +24,13 @@ PICTURES = 32
 BGR_AHEAD = 0.1
 """BGR is taken only where its centring is better than that of RGB by more than this."""
 
-SCALE_AHEAD = 0.2
-"""Another feed than plain 0..1 is taken only where its score is higher by more than this."""
+AHEAD = 0.2
+"""Another feed than plain 0..1, or stretch for crop, is taken only with a higher lead."""
 
-Pictures: TypeAlias = Callable[[PixelSpec], UInt8[np.ndarray, "pictures height width channels"]]
+Pictures: TypeAlias = Callable[[PixelSpec], Pixels]
 
-_FEW_LAYERS = 5
 _CUSTOM = Feed("0..1")
-_CONSISTENCY_WEIGHT = 0.5
-_LEAST, _MOST = -3.0, 1.0
-_INFERRED: frozenset[InputField] = frozenset({"scale", "channels"})
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """What a feed scored in its better channel order.
-
-    `centring` is that order's, `ahead` how far it is before the other (None: there is no other),
-    `layers` on how many layers both rest. `consistency` is None until it had to be known.
-    """
-
-    spec: InputSpec
-    centring: float
-    layers: int
-    ahead: float | None = None
-    consistency: float | None = None
-
-    @property
-    def score(self) -> float:
-        """Larger is more like a trained classifier; the most it can be while not all is known."""
-        known = _MOST if self.consistency is None else self.consistency
-        if not self.layers:  # alone it prefers contrast: it can only speak against a feed
-            known = min(known, 0.0)
-        return self.centring + _CONSISTENCY_WEIGHT * known
+_INFERRED: frozenset[InputField] = frozenset({"scale", "channels", "resize"})
 
 
 def missing_fields(model: Classifier) -> frozenset[InputField]:
@@ -84,14 +45,21 @@ def settle_input(model: Classifier, pictures: Pictures) -> Classifier:
     `pictures` decodes the same pictures for any PixelSpec. Same model, same pictures, same answer.
     """
     missing = missing_fields(model)
-    specs = candidate_specs(model.spec.input, missing)
-    if not missing or len(specs) < 2:
+    spec = model.spec.input
+    decisions: list[Decision] = []
+    specs = candidate_specs(spec, missing)
+    if len(specs) > 1:
+        spec, made = decide(_try_all(model, specs, pictures), missing)
+        decisions.extend(made)
+    if "resize" in missing:
+        spec, geometry = _resized(model, spec, pictures)
+        decisions.extend(geometry)
+    if not decisions:
         return model
-    best, decisions = decide(_try_all(model, specs, pictures), missing)
     changed = {decision.field: decision for decision in decisions}
     assumptions = tuple(f"{name} assumed" for name in changed)
     return model.fed(
-        best,
+        spec,
         tuple(changed.get(each.field, each) for each in model.spec.decisions),
         (
             *(decision_note(each) for each in decisions),
@@ -130,7 +98,7 @@ def _custom(ranked: Sequence[Trial]) -> Trial | None:
 def _taken(ranked: Sequence[Trial]) -> Trial:
     """The custom, unless another trial is clearly ahead of it."""
     custom = _custom(ranked)
-    if custom is not None and ranked[0].score - custom.score <= SCALE_AHEAD:
+    if custom is not None and ranked[0].score - custom.score <= AHEAD:
         return custom
     return ranked[0]
 
@@ -144,7 +112,7 @@ def _try_all(
     it can change the answer.
     """
     pixels = pictures(specs[0].pixels)
-    trials = _centred(model, specs, pixels)
+    trials = _ordered(model, specs, pixels)
     while True:
         trials.sort(key=lambda trial: -trial.score)  # stable: equal ones stay in the usual order
         custom = _custom(trials)
@@ -152,39 +120,51 @@ def _try_all(
         unknown = next((trial for trial in deciding if trial.consistency is None), None)
         if len(trials) < 2 or unknown is None:
             return tuple(trials)
-        value = _consistency(model, unknown.spec, pixels)
+        value = consistency(model, unknown.spec, pixels)
         trials[trials.index(unknown)] = replace(unknown, consistency=value)
 
 
-def _centred(
-    model: Classifier,
-    specs: Sequence[InputSpec],
-    pixels: UInt8[np.ndarray, "pictures height width channels"],
-) -> list[Trial]:
+def _ordered(model: Classifier, specs: Sequence[InputSpec], pixels: Pixels) -> list[Trial]:
     """Each feed in its better channel order, RGB unless BGR is clearly ahead."""
-    insides = model.open_insides()
-    moments = {spec: _moments(model, insides, spec, pixels) for spec in specs}
-    shared = shared_layers(layers for layers in moments.values() if layers)
-    centring = {spec: _centring(layers, shared) for spec, layers in moments.items()}
+    centred, layers = centring(model, dict.fromkeys(specs, pixels))
     feeds: dict[Feed, dict[Channels, InputSpec]] = {}
     for spec in specs:
         feeds.setdefault(feed_of(spec), {})[spec.channels] = spec
     trials = []
     for orders in feeds.values():
         usual, *others = orders.values()
-        ahead = centring[usual] - centring[others[0]] if others else None
+        ahead = centred[usual] - centred[others[0]] if others else None
         chosen = others[0] if ahead is not None and -ahead > BGR_AHEAD else usual
         lead = -ahead if ahead is not None and chosen != usual else ahead
-        trials.append(Trial(chosen, centring[chosen], len(shared), lead))
+        trials.append(Trial(chosen, centred[chosen], layers, lead))
     return trials
 
 
-def _centring(layers: Sequence[LayerMoments], shared: Sequence[int]) -> float:
-    """The mean over the shared layers, trusted the less the fewer they are."""
-    if not shared:
-        return 0.0
-    values = [layers[place].centring for place in shared] if layers else [OFF_CENTRE]
-    return float(np.mean(values)) * len(shared) / (len(shared) + _FEW_LAYERS)
+def _resized(
+    model: Classifier, spec: InputSpec, pictures: Pictures
+) -> tuple[InputSpec, tuple[Decision, ...]]:
+    """Crop, unless stretch is clearly ahead; no decision where both give the same pixels."""
+    specs = [replace(spec, pixels=replace(spec.pixels, resize=r)) for r in ("crop", "stretch")]
+    seen = {each: pictures(each.pixels) for each in specs}
+    first, second = seen.values()
+    if np.array_equal(first, second):
+        return spec, ()
+    centred, layers = centring(model, seen)
+    crop, stretch = (
+        Trial(each, centred[each], layers, consistency=consistency(model, each, pixels))
+        for each, pixels in seen.items()
+    )
+    taken, other = (crop, stretch) if stretch.score - crop.score <= AHEAD else (stretch, crop)
+    margin = taken.score - other.score
+    decision = Decision(
+        "resize",
+        taken.spec.pixels.resize,
+        "inferred" if margin > AHEAD else "assumed",
+        round(margin, 4),
+        other.spec.pixels.resize,
+        _evidence(taken),
+    )
+    return taken.spec, (decision,)
 
 
 def _channels(best: Trial) -> Decision:
@@ -202,7 +182,7 @@ def _channels(best: Trial) -> Decision:
 def _scale(taken: Trial, other: Trial) -> Decision:
     """The feed of a trial: inferred where it is clearly ahead or not the custom."""
     margin = taken.score - other.score
-    sure = margin > SCALE_AHEAD or feed_of(taken.spec) != _CUSTOM
+    sure = margin > AHEAD or feed_of(taken.spec) != _CUSTOM
     return Decision(
         "scale",
         scale_text(taken.spec),
@@ -215,45 +195,3 @@ def _scale(taken: Trial, other: Trial) -> Decision:
 
 def _evidence(trial: Trial) -> str:
     return f"{trial.layers} layers on {PICTURES} probes"
-
-
-def _moments(
-    model: Classifier,
-    insides: Insides | None,
-    spec: InputSpec,
-    pixels: UInt8[np.ndarray, "pictures height width channels"],
-) -> list[LayerMoments]:
-    """Of every layer; empty where the insides cannot be run."""
-    if insides is None:
-        return []
-    moments: list[LayerMoments] = []
-    for start in range(0, len(pixels), model.batch):
-        piece = pixels[start : start + model.batch]
-        try:
-            values = insides.run(model.prepared(piece, spec))
-        except ModelError:
-            return []
-        moments = moments or [LayerMoments() for _ in values]
-        for layer, each in zip(moments, values, strict=True):
-            layer.add(each[: len(piece)])
-    return moments
-
-
-def _consistency(
-    model: Classifier,
-    spec: InputSpec,
-    pixels: UInt8[np.ndarray, "pictures height width channels"],
-) -> float:
-    """How much more surely a picture and its mirror image agree than two pictures do."""
-    fed = model.fed(spec, (), ())
-    try:
-        logits = [fed.logits(view).astype(np.float64) for view in (pixels, pixels[:, :, ::-1])]
-    except ModelError:
-        return _LEAST
-    if not all(np.isfinite(each).all() for each in logits) or logits[0].shape[1] < 2:
-        return _LEAST
-    here, mirrored = (softmax(each) for each in logits)
-    same = np.log(np.sum(here * mirrored, axis=1) + 1e-12)
-    strangers = np.log(here @ mirrored.mean(axis=0) + 1e-12)
-    agreement = float((same - strangers).mean()) / float(np.log(here.shape[1]))
-    return max(agreement, _LEAST)
