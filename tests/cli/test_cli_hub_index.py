@@ -24,11 +24,18 @@ def test_an_index_in_json_and_in_words(hub_copy: Path) -> None:
     assert lagotto("hub", "index", hub_copy, "--rank", "12", "--quiet").err == ""
 
 
-def test_status_says_whether_it_is_used(hub_copy: Path) -> None:
+def test_status_says_whether_it_is_used(hub_copy: Path, world: World) -> None:
     assert "index " not in lagotto("hub", "status", hub_copy).out
     lagotto("hub", "index", hub_copy)
     assert "index     fresh: " in lagotto("hub", "status", hub_copy).out
-    lagotto("hub", "remove", hub_copy, "bytes")
+    removed = lagotto("hub", "remove", hub_copy, "bytes")
+    assert removed.out == f"bytes removed from {hub_copy}\n"
+    assert removed.err.startswith("note: the low-rank index is not used, the hub has changed; run ")
+    assert f"lagotto hub index {hub_copy}" in removed.err
+    added = lagotto("hub", "add", hub_copy, world.models / "bytes", "--json")
+    assert added.json["done"] == ["bytes"]
+    assert "the hub has changed" in added.err
+    assert lagotto("hub", "add", hub_copy, world.models, "--quiet").err == ""
     stale = lagotto("hub", "status", hub_copy).out
     assert "index     stale: " in stale
     assert f"make it anew with: lagotto hub index {hub_copy}" in stale
