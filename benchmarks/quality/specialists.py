@@ -15,8 +15,10 @@ import json
 import platform
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 
@@ -25,12 +27,17 @@ import numpy as np
 import lagotto
 from lagotto.core.assignment import best_assignment
 from lagotto.core.images import decode_picture, read_picture_file, to_pixels
+from lagotto.core.progress import Silent
+from lagotto.core.types import PixelSpec
 from lagotto.core.vectors import softmax
+from lagotto.encoders.base import Encoder
 from lagotto.evaluation.intervals import mean_interval
 from lagotto.models.registry import load_model
 from lagotto.models.scan import scan_models
 from lagotto.specialists.choosing import choose
+from lagotto.specialists.finding import Finder, Question
 from lagotto.specialists.likelihood import believed, fit_votes
+from lagotto.specialists.looking import Pixels
 from lagotto.specialists.matching import (
     NAMES_AGREE,
     Candidate,
@@ -40,6 +47,8 @@ from lagotto.specialists.matching import (
     match_all,
 )
 from lagotto.specialists.names import named_outputs
+from lagotto.specialists.running import Runnable
+from lagotto.specialists.voting import together
 
 SETS = ("cifar10", "flowers5", "cats-dogs", "imagenet100x5", "grocery43")
 GOOD = {
@@ -52,6 +61,7 @@ GOOD = {
 """Of each set the models that are taken away, to see that the rest does no harm."""
 
 SEEDS = (0, 1, 2, 3, 4)
+SHARE = 0.8
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,8 @@ class Data:
     logits: np.ndarray
     probe_logits: np.ndarray
     models: Mapping[str, np.ndarray]
+    files: list[Path]
+    embeddings: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -114,6 +126,8 @@ def read_set(name: str, options: argparse.Namespace, hub: lagotto.Hub) -> Data:
         info.logit_scale * (embeddings @ prompts.T).astype(np.float64),
         info.logit_scale * (hub.probe_embeddings @ prompts.T).astype(np.float64),
         {model: values.astype(np.float64) for model, values in stored.items()},
+        [folder / row["image"] for row in rows],
+        embeddings,
     )
 
 
@@ -256,6 +270,78 @@ def decoys(data: Data, known: Known, seed: int) -> dict[str, tuple[np.ndarray, n
     return made
 
 
+class Kept:
+    """Encoder and workers that answer from what was kept: a picture is known by its pixels."""
+
+    def __init__(self, data: Data, encoder: Encoder, folder: Path) -> None:
+        self.info, self.folder = encoder.info, folder
+        self.failures: dict[str, str] = {}
+        self._models = data.models
+        self._embeddings = data.embeddings
+        self._row = {
+            to_pixels(decode_picture(read_picture_file(file)), self.info.pixels).tobytes(): row
+            for row, file in enumerate(data.files)
+        }
+
+    def embed_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        return self._embeddings[[self._row[each.tobytes()] for each in pixels]]
+
+    def warm(self, models: Sequence[Runnable]) -> None:
+        pass
+
+    def logits(
+        self, models: Sequence[Runnable], sheets: Sequence[Mapping[PixelSpec, Pixels]]
+    ) -> dict[str, np.ndarray]:
+        shown = [each for sheet in sheets for each in sheet[self.info.pixels].array()]
+        rows = [self._row[each.tobytes()] for each in shown]
+        return {m.record.name: self._models[m.record.name][rows] for m in models}
+
+
+def stability(data: Data, hub: lagotto.Hub, known: Known, most: int) -> dict[str, object]:
+    """The models that the finder chooses for other queries of the same kind, and what they are
+    worth on all pictures: SHARE of the pictures drawn anew for each seed; each four times.
+    """
+    prompts = hub.encoder.embed_texts(
+        [hub.encoder.info.prompt_template.format(label) for label in data.labels]
+    )
+    found: dict[str, object] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        kept = Kept(data, hub.encoder, Path(folder))
+        queries = {
+            f"seed {seed}": np.random.default_rng(seed).permutation(len(data.files))[
+                : int(SHARE * len(data.files))
+            ]
+            for seed in range(10)
+        }
+        queries["each four times"] = np.tile(np.arange(len(data.files)), 4)
+        for evidence, names in (("with names", True), ("behaviour only", False)):
+            question = Question(
+                data.labels,
+                prompts,
+                lambda e: np.log(softmax((kept.info.logit_scale * (e @ prompts.T)).astype(float))),
+                most,
+                names,
+            )
+            rows = {}
+            for name, query in queries.items():
+                reads = [partial(read_picture_file, data.files[place]) for place in query]
+                choice = Finder(hub, kept, question, kept).find(reads, Silent()).choice  # type: ignore[arg-type]
+                scores = together(softmax(data.logits), choice, data.models)
+                asked = [each.model for each in choice.matches]
+                rows[name] = scored(data, scores.argmax(axis=1), asked)
+                say(f"{data.name:14} {evidence:14} {name:16} {rows[name]}")
+            drawn = [row["acc1"] for name, row in rows.items() if name.startswith("seed")]
+            found[evidence] = {
+                "mean": round(float(np.mean(drawn)), 4),
+                "sd": round(float(np.std(drawn)), 4),
+                "worst": min(drawn),
+                "best": max(drawn),
+                "sets_of_models": len({frozenset(row["models"]) for row in rows.values()}),
+                "queries": rows,
+            }
+    return found
+
+
 def measure(data: Data, known: Known, most: int) -> dict[str, object]:
     """Every scenario on one set."""
 
@@ -300,9 +386,11 @@ def main() -> None:
         {model: np.array(hub.responses(model), np.float64) for model in models},
         {model: hub.labels(model) for model in models},
     )
-    sets = {}
+    sets: dict[str, dict[str, object]] = {}
     for name in options.sets.split(","):
-        sets[name] = measure(read_set(name, options, hub), known, options.max_models)
+        data = read_set(name, options, hub)
+        sets[name] = measure(data, known, options.max_models)
+        sets[name]["stability"] = stability(data, hub, known, options.max_models)
     done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     result = {
         "what": "models found in a hub of 22 as a third voice, five labelled sets",

@@ -3,12 +3,14 @@ r"""What the third voice costs, beside the bare inference of the models that wer
     python benchmarks/speed/voices.py --hub HUB --encoder DIR --pictures DIR --json \
         > benchmarks/results/speed_voices.json
 
-DIR has a labels.jsonl; its pictures are taken over and over until there are --count. Three timings,
-interleaved and repeated: `predict` with the hub, `predict` without, and the models that were asked
-over arrays prepared beforehand, on as many processes (the baseline). `ratio` is the first less the
-second, over the third: looking for models, running those that were not chosen, resizing pictures,
-workers and files are all in it. Median of the rounds; the votes are compared with those of the
-bare run.
+DIR has a labels.jsonl; where it has fewer than --count pictures, variants of them (mirrored, cut)
+are added, so that no two are the same. Three timings, interleaved and repeated: `predict` with the
+hub, `predict` without, and the models that were asked over arrays prepared beforehand, each
+by itself on as many processes as there are workers (the baseline: inference alone, neither decoding
+nor resizing, loading nor starting). `ratio` is the first less the second, over the third: looking
+for models, running those that were not chosen, resizing pictures, workers and files are all in it.
+`ratio_of_medians` is the same of the median times. The votes are compared with those of the bare
+run.
 """
 
 import argparse
@@ -18,11 +20,11 @@ import platform
 import statistics
 import sys
 import time
-from itertools import cycle, islice
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 import lagotto
 from lagotto.core.images import decode_picture, read_picture_file, to_pixels
@@ -45,6 +47,35 @@ def bare(job: tuple[ModelSource, Path]) -> tuple[str, float, np.ndarray]:
     return source.name, time.perf_counter() - started, logits
 
 
+def mirrored(picture: Image.Image) -> Image.Image:
+    return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+
+
+def cut(picture: Image.Image) -> Image.Image:
+    width, height = picture.size
+    return picture.crop((0, 0, width - max(1, width // 10), height - max(1, height // 10)))
+
+
+VARIANTS = (mirrored, cut, lambda picture: cut(mirrored(picture)))
+
+
+def different(files: list[Path], options: argparse.Namespace) -> list[Path]:
+    """--count files, no two of the same pixels."""
+    found = list(files)
+    for number, change in enumerate(VARIANTS):
+        for file in files:
+            if len(found) >= options.count:
+                break
+            made = options.folder / f"{options.pictures.name}-{number}-{file.name}"
+            if not made.is_file():
+                with Image.open(file) as picture:
+                    change(picture.convert("RGB")).save(made, quality=95)
+            found.append(made)
+    if len(found) < options.count:
+        raise SystemExit(f"only {len(found)} pictures; give a larger set or a lower --count")
+    return found[: options.count]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hub", type=Path, required=True)
@@ -60,7 +91,7 @@ def main() -> None:
     options.folder.mkdir(exist_ok=True)
     lines = (options.pictures / "labels.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
-    files = list(islice(cycle(options.pictures / row["image"] for row in rows), options.count))
+    files = different([options.pictures / row["image"] for row in rows], options)
     labels = sorted({row["label"] for row in rows})
     encoder = load_encoder(options.encoder)
     voice = HubVoice(options.hub, options.max_models, limits=Limits(workers=options.workers))
@@ -88,6 +119,11 @@ def main() -> None:
             ),
             3,
         ),
+        "ratio_of_medians": round(
+            (statistics.median(seconds["with_hub"]) - statistics.median(seconds["without"]))
+            / statistics.median(seconds["bare"]),
+            3,
+        ),
         "seconds": {name: [round(s, 2) for s in each] for name, each in seconds.items()},
         "pictures": options.count,
         "set": options.pictures.name,
@@ -109,7 +145,7 @@ def run_bare(
     jobs = []
     for each in classifier.specialists:
         runnable = find_runnable(records[each.model])
-        prepared = options.folder / f"{runnable.pixels.key}.npy"
+        prepared = options.folder / f"{options.pictures.name}-{runnable.pixels.key}.npy"
         if not prepared.is_file():
             decoded = (decode_picture(read_picture_file(file)) for file in files)
             np.save(prepared, np.stack([to_pixels(p, runnable.pixels) for p in decoded]))

@@ -17,15 +17,17 @@ SCENARIOS = (
 )
 
 
-def _worst(rows: dict[str, dict[str, Any]], scenario: str, key: str) -> str:
-    """The lowest figure of a scenario over its seeds."""
-    return f"{min(row[key] for name, row in rows.items() if name.startswith(scenario)):.3f}"
+def _range(rows: dict[str, dict[str, Any]], scenario: str, key: str) -> str:
+    """The lowest and highest figure of a scenario over its seeds."""
+    found = [row[key] for name, row in rows.items() if name.startswith(scenario)]
+    low, high = f"{min(found):.3f}", f"{max(found):.3f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _scenarios(key: str) -> str:
     sets = read_result("quality_specialists")["sets"]
     rows = [
-        [scenario, *(_worst(each["rows"], scenario, key) for each in sets.values())]
+        [scenario, *(_range(each["rows"], scenario, key) for each in sets.values())]
         for scenario in SCENARIOS
     ]
     return table(["", *sets], rows)
@@ -39,6 +41,24 @@ def specialists_scenarios() -> str:
 def specialists_report_half() -> str:
     """The same on the half of the pictures that was not chosen on."""
     return _scenarios("report_half")
+
+
+def specialists_stability() -> str:
+    """What the choice of models is worth when the query is drawn anew, or repeats itself."""
+    sets = read_result("quality_specialists")["sets"]
+    rows = []
+    for evidence in ("with names", "behaviour only"):
+        cells, repeated, choices = [], [], []
+        for each in sets.values():
+            found = each["stability"][evidence]
+            low, high = found["worst"], found["best"]
+            cells.append(f"{found['mean']:.3f} ({low:.3f} to {high:.3f})")
+            repeated.append(f"{found['queries']['each four times']['acc1']:.3f}")
+            choices.append(str(found["sets_of_models"]))
+        rows.append([f"{evidence}: mean (worst to best)", *cells])
+        rows.append([f"{evidence}: each picture four times", *repeated])
+        rows.append([f"{evidence}: different sets of models, of 11", *choices])
+    return table(["", *sets], rows)
 
 
 def specialists_evidence() -> str:
@@ -95,6 +115,11 @@ def voices_named() -> str:
     return _voices("with names")
 
 
+def voices_behaviour() -> str:
+    """The same without published names."""
+    return _voices("behaviour only")
+
+
 def voices_speed() -> str:
     """What asking models costs beside their bare inference; one JSON a set."""
     rows = [
@@ -108,7 +133,9 @@ TABLES = (
     voices_speed,
     specialists_scenarios,
     specialists_report_half,
+    specialists_stability,
     specialists_evidence,
     specialists_lists,
     voices_named,
+    voices_behaviour,
 )

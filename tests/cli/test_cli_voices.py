@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,22 @@ def test_json_tells_who_was_asked_and_why(world: World, hub: Path, labelled: Pat
         assert vote["why"] == model["why"]
         assert sum(vote["probabilities"]) + vote["rest"] == pytest.approx(1, abs=1e-4)
     assert f"{model['model']} is asked: it knows 8 labels" in found.err
+
+
+def test_a_hub_of_models_that_saw_some_probes(
+    world: World, hub: Path, labelled: Path, tmp_path: Path
+) -> None:
+    partly = tmp_path / "hub"
+    shutil.copytree(world.empty_hub, partly)
+    added = lagotto("hub", "add", partly, hub.parent / "models", "--probes-per-model", "20")
+    assert added.code == 0, added.err
+    found = lagotto("classify", labelled, "--labels", LABELS, "--encoder", world.encoder,
+                    "--hub", partly, "--behaviour-only", "--json")  # fmt: skip
+    assert found.code == 0, found.err
+    assert found.json["specialists"]
+    for row in found.json["images"]:
+        assert row["label"] == Path(row["path"]).parent.name
+        assert row["voices"]
 
 
 def test_csv_table_and_pages(world: World, hub: Path, labelled: Path, tmp_path: Path) -> None:

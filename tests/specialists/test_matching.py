@@ -1,10 +1,24 @@
 """Which output is which label: planted, hidden among others, misnamed, not there at all."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from lagotto.specialists.choosing import choose
-from lagotto.specialists.matching import Candidate, Match, match, match_all
+from lagotto.core.assignment import best_assignment
+from lagotto.core.vectors import softmax
+from lagotto.specialists import choosing
+from lagotto.specialists.choosing import COPIES, apart, choose
+from lagotto.specialists.likelihood import fit_votes, information
+from lagotto.specialists.matching import (
+    WHOLE_AGREES,
+    Candidate,
+    Match,
+    View,
+    excess,
+    match,
+    match_all,
+)
 from specialist_world import LABELS, Scene
 
 ORDER = (3, 0, 5, 1, 4, 2)
@@ -109,6 +123,51 @@ def test_a_copy_is_not_asked_again() -> None:
     order = np.array([2, 4, 0, 1, 5, 3])
     copy = Candidate("copy", good.logits[:, order], good.responses[:, order], ())
     assert len(chosen(scene, [good, copy])) == 1
+
+
+def test_a_copy_is_known_however_its_outputs_are_given_to_labels() -> None:
+    """Once its original was chosen, a copy's outputs are matched anew, beside what that one said:
+    with many outputs others may then fit as well, and its votes are no longer the same."""
+    scene = Scene(clear=1.0)
+    good = scene.specialist("good", more=60)
+    order = np.random.default_rng(0).permutation(66)
+    logits = good.logits[:, order]
+    copy = Candidate("copy", logits, good.responses[:, order], ())
+    assert apart(softmax(good.logits), softmax(logits)) < 1e-9
+    near = scene.specialist("near", more=60)
+    assert apart(softmax(good.logits), softmax(near.logits)) > COPIES
+    first, again = (only(scene, each) for each in (good, copy))
+    turned = replace(again.fit.votes, outputs=np.roll(again.fit.votes.outputs, 1))
+    other = replace(again, fit=replace(again.fit, votes=turned))
+    shares = {"good": softmax(good.logits), "copy": softmax(logits)}
+    assert choosing._same(first, shares, other)
+
+
+def test_what_chance_explains_is_no_evidence() -> None:
+    """A stranger of many outputs, of few pictures with many labels, explains much by its choice."""
+    rng = np.random.default_rng(0)
+    logits = 3 * rng.normal(size=(120, 60))
+    strange = Candidate("strange", 3 * rng.normal(size=(120, 90)), rng.normal(size=(50, 90)), ())
+    outputs = best_assignment(excess(softmax(View.of(logits).logits), softmax(strange.logits)))
+    fit = fit_votes(View.of(logits).logits, softmax(strange.logits), outputs)
+    assert fit.nats / (120 * information(softmax(logits))) > WHOLE_AGREES
+    probed = View.of(rng.normal(size=(50, 60)))
+    found = match(strange, [f"label {i}" for i in range(60)], View.of(logits), probed)
+    assert found is None or not found.whole
+
+
+def test_a_model_that_saw_some_probes_is_judged_on_those() -> None:
+    """Its answers to others would have to be made up, which weakens what it knows."""
+    scene = Scene(clear=3.0)
+    full = scene.specialist(knows=(1, 4), more=30)
+    probes = np.arange(0, 200, 3)
+    part = replace(full, responses=full.responses[probes], probes=probes)
+    filled = np.tile(full.responses[probes].mean(axis=0), (200, 1))
+    filled[probes] = full.responses[probes]
+    there = only(scene, part).on_probes[[1, 4]]
+    assert there == pytest.approx(only(scene, full).on_probes[[1, 4]], abs=0.15)
+    made_up = only(scene, replace(full, responses=filled)).on_probes[[1, 4]]
+    assert not (made_up > there - 0.05).any()  # nan where the label is no longer found
 
 
 def test_models_of_some_labels_each_bring_a_new_one() -> None:

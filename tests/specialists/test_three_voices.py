@@ -12,7 +12,7 @@ from lagotto.core.errors import MismatchError, UsageError
 from lagotto.core.types import SetAside
 from lagotto.hubsearch.pipeline import Hub
 from lagotto.hubsearch.probing import Limits
-from lagotto.specialists import finding
+from lagotto.specialists import reading, sampling
 from lagotto.specialists.pipeline import Classifier, HubVoice, checked_voices
 from lagotto.zeroshot.base import Prediction
 
@@ -61,8 +61,8 @@ def test_what_the_sample_does_not_hold_is_read_in_batches(
 ) -> None:
     """Pictures of the sample and others are predicted alike, in order, unreadable ones with why."""
     whole = list(classifier(world, trained).predict(photos))
-    monkeypatch.setattr(finding, "SAMPLE", 26)
-    monkeypatch.setattr("lagotto.specialists.pipeline.BATCH", 16)
+    monkeypatch.setattr(sampling, "SAMPLE", 26)
+    monkeypatch.setattr(reading, "BATCH", 16)
     bad = photos[0].with_name("zz_bad.png")
     bad.write_text("no picture")
     files = [*photos[:7], bad, *photos[7:], photos[0].with_name("gone.png")]
@@ -74,6 +74,38 @@ def test_what_the_sample_does_not_hold_is_read_in_batches(
     assert [row.path for row in whole if isinstance(row, Prediction)] == [
         row.path for row in rows if isinstance(row, Prediction)
     ]
+
+
+def test_a_query_that_repeats_itself_is_asked_as_if_it_did_not(
+    world: World, trained: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures that are there four times are evidence once; each still has its row."""
+    monkeypatch.setattr(sampling, "SAMPLE", 30)
+    monkeypatch.setattr(sampling, "MOST_READ", 400)
+    made = classifier(world, trained)
+    rows = list(made.predict([*photos, *photos, *photos, *photos]))
+    assert right(rows, [*photos] * 4) == 1.0
+    for start in range(40):
+        same = [rows[place] for place in range(start, 160, 40)]
+        probabilities = [row.probabilities for row in same if isinstance(row, Prediction)]
+        assert np.allclose(probabilities, probabilities[0])
+    few = classifier(world, trained)
+    assert len(list(few.predict(photos[:20] * 8))) == 160
+    assert any("20 different pictures are too few" in note for note in few.notes)
+
+
+def test_models_that_saw_some_of_the_probes_are_asked(
+    world: World, trained: Path, photos: list[Path], tmp_path: Path
+) -> None:
+    hub = tmp_path / "hub"
+    shutil.copytree(world.empty_hub, hub)
+    made = Hub.open(hub)
+    made.add([trained.parent / "models"], probes_per_model=len(made.probes) // 3)
+    assert all(len(made.seen_probes(each.name)) < len(made.probes) for each in made.records())
+    asking = classifier(world, hub, use_names=False)
+    assert right(list(asking.predict(photos)), photos) == 1.0
+    assert {each.model for each in asking.specialists} <= {"all_eight", "all_nameless"}
+    assert asking.specialists
 
 
 def test_the_same_input_gives_the_same_answer(

@@ -6,7 +6,6 @@ Models are chosen as in use, on a sample of the pictures; the labels only score.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -16,7 +15,8 @@ from lagotto.core.vectors import softmax
 from lagotto.evaluation.intervals import Estimate, mean_interval
 from lagotto.evaluation.labelled import LabelledSet
 from lagotto.specialists.finding import Found
-from lagotto.specialists.pipeline import BATCH, Classifier
+from lagotto.specialists.pipeline import Classifier
+from lagotto.specialists.reading import Batch, read_batches
 from lagotto.specialists.running import ModelRuns
 from lagotto.specialists.voting import Specialist, alone, together
 
@@ -64,19 +64,13 @@ def evaluate_voices(
         found = image.find_specialists(reads, runs)
         beside = classifier.find_specialists(reads, runs) if _has_captions(classifier) else found
         progress.start("hearing voices", len(pictures), "pictures")
-        for start in range(0, len(pictures), BATCH):
-            places = range(start, min(start + BATCH, len(pictures)))
-            rows, logits = image.read_batch(found, reads, places, runs)
-            more = logits
-            if beside is not found:
-                more = classifier.read_batch(beside, reads, places, runs)[1]
-            readable = np.array([not isinstance(row, str) for row in rows], bool)
+        for batch in read_batches(image.encoder, [found, beside], reads, runs):
+            places = batch.places
+            readable = np.array([place not in batch.unreadable for place in places], bool)
             truth = np.array([pictures[place].truth for place in places])
-            embeddings = [row for row in rows if not isinstance(row, str)]
             heard = {}
-            if embeddings:
-                voting = (found, logits), (beside, more)
-                heard = _heard(classifier, np.stack(embeddings), *voting)
+            if readable.any():
+                heard = _heard(classifier, batch, found, beside)
             for voices, probabilities in heard.items():
                 hits = np.zeros(len(places), bool)
                 hits[readable] = probabilities.argmax(axis=1) == truth[readable]
@@ -95,25 +89,23 @@ def _has_captions(classifier: Classifier) -> bool:
     return "captions" in classifier.voices
 
 
-_Asked: TypeAlias = tuple[Found, Mapping[str, Float64[np.ndarray, "readable outputs"]]]
-
-
 def _heard(
-    classifier: Classifier, embeddings: np.ndarray, by_image: _Asked, by_both: _Asked
+    classifier: Classifier, batch: Batch, by_image: Found, by_both: Found
 ) -> dict[str, Float64[np.ndarray, "readable labels"]]:
     """The probabilities by each set of voices, and by each model alone under its own name.
 
     Models were found beside the image alone, and beside image and captions.
     """
+    embeddings, logits = batch.embeddings, batch.logits
     captions = classifier.retrieve(embeddings)
     votes = classifier.voting.vote(embeddings, captions)
     heard = {IMAGE: votes.image}
     if _has_captions(classifier):
         heard[CAPTIONS] = votes.pooled.probabilities
-    heard[HUB] = together(votes.image, by_image[0].choice, by_image[1])
+    heard[HUB] = together(votes.image, by_image.choice, logits)
     if _has_captions(classifier):
-        heard[ALL] = together(votes.pooled.probabilities, by_both[0].choice, by_both[1])
-    for found, logits in (by_image, by_both):
+        heard[ALL] = together(votes.pooled.probabilities, by_both.choice, logits)
+    for found in (by_image, by_both):
         for match in found.choice.matches:
             own = votes.image
             if match.model in logits:

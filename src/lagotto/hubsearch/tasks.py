@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Int64, UInt8
 
 from lagotto.core.errors import HubError, ModelError
-from lagotto.core.files import replacing
+from lagotto.core.files import writing
 from lagotto.core.types import JsonObject, JsonValue, ModelSource, ModelSpec
 from lagotto.hubsearch.probe_cache import ProbeCache, spec_to_json
 from lagotto.hubsearch.responses import (
@@ -159,26 +159,48 @@ def spec_to_record(spec: ModelSpec) -> JsonObject:
 
 
 def answer_pictures(payload: JsonObject, progress: Callable[[int], None]) -> JsonObject:
-    """Runs a model over the pictures in `payload["pixels"]` (.npy, uint8), logits to "out" (.npy).
+    """Runs a model over rows of pictures in a file, and writes its logits to "out" (.npy).
 
-    `payload["settled"]` is as in probe_model. A worker keeps the last models that it loaded, so
-    that a stream of pictures loads each once.
+    `payload["pixels"]` names the file, plain uint8 of `payload["shape"]`, of which the rows from
+    "start" to "stop" are run. `payload["settled"]` is as in probe_model. A worker keeps the last
+    models that it loaded, so that a stream of pictures loads each once.
     Gives {"unwritable": reason} where the file cannot be written. `progress` counts pictures.
     """
+    model = _kept_model(payload)
+    match payload:
+        case {
+            "pixels": str(file),
+            "shape": [int(pictures), int(height), int(width), int(channels)],
+            "start": int(start),
+            "stop": int(stop),
+        }:
+            shape = (pictures, height, width, channels)
+        case _:
+            raise ModelError(f"task without pictures: {payload!r}")
+    pixels = np.memmap(file, np.uint8, "r", shape=shape)
+    parts = []
+    for first in range(start, stop, _CHUNK):
+        parts.append(model.logits(np.asarray(pixels[first : min(first + _CHUNK, stop)])))
+        progress(len(parts[-1]))
+    out = Path(str(payload["out"]))
+    try:
+        with writing(out):  # read at once and then removed: it need not survive a power cut
+            np.save(out, np.concatenate(parts), allow_pickle=False)
+    except HubError as error:
+        return {"unwritable": str(error)}
+    return {"pictures": stop - start}
+
+
+def keep_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObject:
+    """Loads a model for the tasks to come, as `answer_pictures` would."""
+    _kept_model(payload)
+    return {}
+
+
+def _kept_model(payload: JsonObject) -> Model:
     key = str(payload["digest"])
     model = _kept.pop(key, None) or _fed(payload)
     _kept[key] = model  # the last one used is the last one to go
     while len(_kept) > _MODELS_KEPT:
         del _kept[next(iter(_kept))]
-    pixels = np.load(str(payload["pixels"]), mmap_mode="r", allow_pickle=False)
-    parts = []
-    for start in range(0, len(pixels), _CHUNK):
-        parts.append(model.logits(np.asarray(pixels[start : start + _CHUNK])))
-        progress(len(parts[-1]))
-    out = Path(str(payload["out"]))
-    try:
-        with replacing(out) as temporary, temporary.open("wb") as file:
-            np.save(file, np.concatenate(parts), allow_pickle=False)
-    except HubError as error:
-        return {"unwritable": str(error)}
-    return {"pictures": len(pixels)}
+    return model

@@ -1,13 +1,22 @@
-"""Pictures of a query → the pixels that encoder and models take: each is read and decoded once."""
+"""Pictures of a query → the pixels that encoder and models take: each is read and decoded once.
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+Pixels lie in files, one for each form that is wanted, which worker processes map; memory holds one
+decoded picture at a time.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import count
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from lagotto.core.errors import PictureError
+from lagotto.core.files import writing
 from lagotto.core.images import decode_picture, to_pixels
 from lagotto.core.types import PixelSpec
 from lagotto.encoders.base import Encoder
@@ -17,41 +26,110 @@ Read: TypeAlias = Callable[[], bytes]
 
 
 @dataclass(frozen=True, slots=True)
+class Pixels:
+    """Pictures in one form: a file of plain uint8, without a header, and the shape of it all."""
+
+    file: Path
+    shape: tuple[int, int, int, int]
+
+    def __len__(self) -> int:
+        """How many pictures."""
+        return self.shape[0]
+
+    def array(self) -> UInt8[np.ndarray, "pictures height width channels"]:
+        """The pictures, mapped, read only."""
+        if not len(self):
+            return np.empty(self.shape, np.uint8)
+        return np.memmap(self.file, np.uint8, "r", shape=self.shape)
+
+
+@dataclass(frozen=True, slots=True)
 class Looked:
-    """Some pictures: `reasons` has why each could not be read, "" where it could; `pixels` has the
-    readable ones, in order, by the form that is wanted."""
+    """Some pictures by their place in the query: the row of each, or why it could not be read.
 
-    reasons: tuple[str, ...]
-    pixels: dict[PixelSpec, UInt8[np.ndarray, "readable height width channels"]]
+    `pixels` has the `new` rows in every form that was wanted; those before them were shown earlier,
+    to the same `Shown`.
+    """
 
+    rows: Mapping[int, int]
+    unreadable: Mapping[int, str]
+    new: int
+    pixels: Mapping[PixelSpec, Pixels]
 
-def look(reads: Sequence[Read], specs: Sequence[PixelSpec]) -> Looked:
-    """All pictures in all forms; memory is that of the pixels and one decoded picture."""
-    wanted = tuple(dict.fromkeys(specs))
-    reasons: list[str] = []
-    rows: dict[PixelSpec, list[UInt8[np.ndarray, "height width channels"]]] = {
-        spec: [] for spec in wanted
-    }
-    for read in reads:
-        try:
-            picture = decode_picture(read())
-        except PictureError as error:
-            reasons.append(str(error))
-            continue
-        reasons.append("")
-        for spec in wanted:
-            rows[spec].append(to_pixels(picture, spec))
-    pixels = {
-        spec: np.stack(each) if each else np.empty((0, *spec.shape), np.uint8)
-        for spec, each in rows.items()
-    }
-    return Looked(tuple(reasons), pixels)
+    def discard(self) -> None:
+        """Removes the files."""
+        for each in self.pixels.values():
+            each.file.unlink(missing_ok=True)
 
 
-def embed(
-    encoder: Encoder, pixels: UInt8[np.ndarray, "pictures height width channels"]
-) -> Float32[np.ndarray, "pictures dim"]:
-    """Unit embeddings, also of no picture at all."""
-    if not len(pixels):
-        return np.empty((0, encoder.info.dim), np.float32)
-    return encoder.embed_pixels(pixels)
+@dataclass(slots=True)
+class Shown:
+    """What was shown so far: the row of each picture by its size and the digest of its pixels."""
+
+    row_of: dict[tuple[tuple[int, int], bytes], int] = field(default_factory=dict)
+
+
+class Desk:
+    """Where pictures are laid out: a folder, the encoder's form, and how a picture is read."""
+
+    def __init__(self, folder: Path, reads: Sequence[Read], own: PixelSpec) -> None:
+        self._folder = folder
+        self._reads = reads
+        self._own = own
+        self._numbers = count()
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures the query has."""
+        return len(self._reads)
+
+    def look(
+        self,
+        places: Iterable[int],
+        specs: Iterable[PixelSpec],
+        most: int | None = None,
+        shown: Shown | None = None,
+    ) -> Looked:
+        """The pictures at these places, in the encoder's form and all of `specs`, rows in order.
+
+        No more are taken from `places` once there are `most` new rows. With `shown`, a picture of
+        the same size and pixels as an earlier one has that one's row. HubError on a full disk.
+        """
+        wanted = tuple(dict.fromkeys((self._own, *specs)))
+        number = next(self._numbers)
+        files = {spec: self._folder / f"{number}-{spec.key}.u8" for spec in wanted}
+        first = len(shown.row_of) if shown is not None else 0
+        rows: dict[int, int] = {}
+        unreadable: dict[int, str] = {}
+        new = 0
+        with ExitStack() as stack, writing(self._folder):
+            out = {spec: stack.enter_context(file.open("wb")) for spec, file in files.items()}
+            for place in places:
+                try:
+                    picture = decode_picture(self._reads[place]())
+                except PictureError as error:
+                    unreadable[place] = str(error)
+                    continue
+                own = np.ascontiguousarray(to_pixels(picture, self._own))
+                if shown is not None:
+                    key = picture.size, blake2b(own.data, digest_size=20).digest()
+                    rows[place] = shown.row_of.setdefault(key, first + new)
+                else:
+                    rows[place] = new
+                if rows[place] < first + new:
+                    continue
+                for spec in wanted:
+                    pixels = own if spec == self._own else to_pixels(picture, spec)
+                    out[spec].write(np.ascontiguousarray(pixels).data)
+                new += 1
+                if new == most:
+                    break
+        pixels_of = {spec: Pixels(file, (new, *spec.shape)) for spec, file in files.items()}
+        return Looked(rows, unreadable, new, pixels_of)
+
+    def embed(self, encoder: Encoder, looked: Looked) -> Float32[np.ndarray, "pictures dim"]:
+        """Unit embeddings of the new rows, also of no picture at all."""
+        pixels = looked.pixels[self._own].array()
+        if not len(pixels):
+            return np.empty((0, encoder.info.dim), np.float32)
+        return encoder.embed_pixels(np.asarray(pixels))

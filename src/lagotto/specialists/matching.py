@@ -24,7 +24,8 @@ LISTS_AGREE = 0.5
 """No published names are believed unless that part of the lists that name a label agree."""
 
 WHOLE_AGREES, WHOLE_NAMED_AGREES = 0.25, 0.1
-"""What a model of all labels must explain of the encoder's view; less if names say the same."""
+"""What a model of all labels must explain of the encoder's view, of what chance leaves to explain;
+less if names say the same."""
 
 WHOLE_SHARE = 0.5
 """What a model of all labels must say of them, of all that it says."""
@@ -37,6 +38,10 @@ PAIR_AGREES, NAMED_PAIR_AGREES, PAIR_ON_PROBES = 0.25, 0.15, 0.2
 so much on the probes; if the names say it too, a lower agreement will do."""
 
 FEWEST_NATS = 5.0
+
+PERMUTATIONS = 3
+"""How often the pictures are put in another order to see what chance explains."""
+
 _PROBE_TEMPERS = (1.0, 0.5)
 _SURE = 1e6
 
@@ -58,12 +63,20 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model of the hub: its logits on the user's pictures and on the probes, its names."""
+    """A model of the hub: its logits on the user's pictures and on the probes, its names.
+
+    `probes` are those that the model saw, one for each row of `responses`; None: all of them.
+    """
 
     model: str
     logits: Float64[np.ndarray, "pictures outputs"]
-    responses: Float64[np.ndarray, "probes outputs"]
+    responses: Float64[np.ndarray, "seen outputs"]
     names: tuple[str | None, ...]
+    probes: Int64[np.ndarray, " seen"] | None = None
+
+    def beside(self, probed: View) -> View:
+        """What the encoder says of the probes that the model saw."""
+        return probed if self.probes is None else View.of(probed.logits[self.probes])
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +138,7 @@ def match(
 
     With `behaviour_only` published names are compared, not believed.
     """
+    probed = candidate.beside(probed)
     shares = softmax(candidate.logits)
     table = agreement(softmax(seen.logits), shares)
     fixed, names_agree = _believed_names(labels, candidate.names, table)
@@ -142,10 +156,13 @@ def match(
         best = max(best, free[1].nats / scale)
     whole = _is_whole(outputs, fixed, pairs, shares) and fit.nats >= FEWEST_NATS
     named = fixed >= 0
-    if whole and fit.nats / scale >= (WHOLE_NAMED_AGREES if named.all() else WHOLE_AGREES):
+    if whole:
+        chance = _by_chance(shares, seen, fixed) / scale
+        least = WHOLE_NAMED_AGREES if named.all() else WHOLE_AGREES
+        whole = fit.nats / scale - chance >= least * (1 - chance)
+    if whole:
         kept = outputs
     else:
-        whole = False
         enough = (named & (pairs >= NAMED_PAIR_AGREES)) | (
             (pairs >= PAIR_AGREES) & (on_probes >= PAIR_ON_PROBES)
         )
@@ -229,6 +246,22 @@ def _best_outputs(
             found = nats, outputs, fit
     assert found is not None
     return found[1], found[2]
+
+
+def _by_chance(
+    shares: Float64[np.ndarray, "pictures outputs"],
+    seen: View,
+    fixed: Int64[np.ndarray, " labels"],
+) -> float:
+    """The nats that the same answers explain if each is of another picture: many, if there are
+    few pictures and many outputs to choose from."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(PERMUTATIONS):
+        moved = shares[rng.permutation(len(shares))]
+        outputs = best_assignment(_with_fixed(excess(softmax(seen.logits), moved), fixed))
+        found.append(fit_votes(seen.logits, moved, outputs, _PROBE_TEMPERS).nats)
+    return float(np.mean(found))
 
 
 def _with_fixed(

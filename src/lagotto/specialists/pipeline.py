@@ -18,7 +18,8 @@ from lagotto.hubsearch.pipeline import Hub
 from lagotto.hubsearch.probing import Limits
 from lagotto.specialists.choosing import Choice
 from lagotto.specialists.finding import Finder, Found, Question
-from lagotto.specialists.looking import Read, embed, look
+from lagotto.specialists.looking import Read
+from lagotto.specialists.reading import Batch, read_batches
 from lagotto.specialists.running import ModelRuns
 from lagotto.specialists.voting import Specialist, specialist, with_votes
 from lagotto.zeroshot import pipeline as zeroshot
@@ -29,7 +30,6 @@ from lagotto.zeroshot.scoring import image_vote
 
 VOICES = ("image", "captions", "hub")
 MAX_MODELS = 3
-BATCH = zeroshot.BATCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Classifier(zeroshot.Classifier):
         """One row a picture, in order: its prediction, or why it could not be read.
 
         With a hub all paths are taken first, and a sample of the pictures is looked at to choose
-        the models; then pictures are read as the rows are asked for, BATCH at a time. `notes` has
+        the models; then pictures are read as the rows are asked for, see `reading`. `notes` has
         what is worth knowing of the models afterwards.
         """
         if self._voice is None:
@@ -118,19 +118,12 @@ class Classifier(zeroshot.Classifier):
         with ModelRuns(self._voice.limits) as runs:
             reads = [partial(read_picture_file, file) for file in files]
             found = self.find_specialists(reads, runs)
-            for start in range(0, len(files), BATCH):
-                places = range(start, min(start + BATCH, len(files)))
-                rows, logits = self.read_batch(found, reads, places, runs)
-                paths_read = [
-                    printed(files[place])
-                    for place, row in zip(places, rows, strict=True)
-                    if not isinstance(row, str)
-                ]
-                readable = [row for row in rows if not isinstance(row, str)]
-                predictions = iter(self._heard(found.choice, readable, logits, paths_read))
-                for place, row in zip(places, rows, strict=True):
-                    if isinstance(row, str):
-                        yield SetAside(printed(files[place]), row)
+            for batch in read_batches(self.encoder, [found], reads, runs):
+                paths_read = [printed(files[place]) for place in batch.readable]
+                predictions = iter(self._heard(found.choice, batch, paths_read))
+                for place in batch.places:
+                    if place in batch.unreadable:
+                        yield SetAside(printed(files[place]), batch.unreadable[place])
                     else:
                         yield next(predictions)
             self._note_failures(found, runs)
@@ -162,43 +155,6 @@ class Classifier(zeroshot.Classifier):
         self.notes = (*self.notes, *found.notes, *(asked or none))
         return found
 
-    def read_batch(
-        self, found: Found, reads: Sequence[Read], places: Sequence[int], runs: ModelRuns
-    ) -> tuple[
-        list[Float32[np.ndarray, " dim"] | str],
-        dict[str, Float64[np.ndarray, "readable outputs"]],
-    ]:
-        """Of pictures by place: each one's embedding or why it cannot be read, and the models'
-        logits on the readable ones, in order. What the sample showed is not looked at again."""
-        sampled = found.sampled
-        row_of = {place: row for row, place in enumerate(sampled.places)}
-        new = [p for p in places if p not in row_of and p not in sampled.unreadable]
-        own = self.encoder.info.pixels
-        looked = look([reads[place] for place in new], [own, *(m.pixels for m in found.models)])
-        reasons = dict(zip(new, looked.reasons, strict=True)) | dict(sampled.unreadable)
-        embedded = embed(self.encoder, looked.pixels[own])
-        fresh = iter(embedded)
-        rows: list[Float32[np.ndarray, " dim"] | str] = []
-        for place in places:
-            if place in row_of:
-                rows.append(sampled.embeddings[row_of[place]])
-            else:
-                rows.append(reasons[place] or next(fresh))
-        answers = runs.logits(found.models, looked.pixels) if len(embedded) else {}
-        old = [row_of[place] for place in places if place in row_of]
-        readable = [p for p in places if p in row_of or not reasons[p]]
-        from_sample = np.array([place in row_of for place in readable], bool)
-        logits = {}
-        for name, values in sampled.logits.items():
-            if len(embedded) and name not in answers:
-                continue
-            joined = np.empty((len(readable), values.shape[1]))
-            joined[from_sample] = values[old]
-            if len(embedded):
-                joined[~from_sample] = answers[name]
-            logits[name] = joined
-        return rows, logits
-
     def _others(
         self, embeddings: Float32[np.ndarray, "pictures dim"]
     ) -> Float64[np.ndarray, "pictures labels"]:
@@ -210,19 +166,11 @@ class Classifier(zeroshot.Classifier):
             votes = self.voting.vote(embeddings, self.retrieve(embeddings)).pooled.probabilities
         return np.asarray(np.log(np.maximum(votes, 1e-12)))
 
-    def _heard(
-        self,
-        choice: Choice,
-        embeddings: Sequence[Float32[np.ndarray, " dim"]],
-        logits: dict[str, Float64[np.ndarray, "readable outputs"]],
-        paths: Sequence[str],
-    ) -> list[Prediction]:
+    def _heard(self, choice: Choice, batch: Batch, paths: Sequence[str]) -> list[Prediction]:
         """The predictions of a batch, all voices heard."""
-        if not embeddings:
-            return []
-        rows = list(self.predict_embeddings(np.stack(embeddings), paths))
+        rows = list(self.predict_embeddings(batch.embeddings, paths))
         others = "image" in self.voices or "captions" in self.voices
-        return with_votes(rows, choice, logits, others=others)
+        return with_votes(rows, choice, batch.logits, others=others)
 
     def _note_failures(self, found: Found, runs: ModelRuns) -> None:
         """Says which of the models asked failed on the way; those pictures went without it."""
