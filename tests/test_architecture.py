@@ -37,9 +37,13 @@ ALLOWED = {
     "demo": set(LAYERS) - {"cli"},
     "cli": set(LAYERS),
 }
-WIDER = {"specialists/pipeline.py:__init__": 9}
-"""Functions with more arguments than 7: the constructor of lagotto.Classifier, which users write
-with keywords, one for each choice that they have."""
+WIDER = {
+    "specialists/pipeline.py:__init__": 9,
+    "hubsearch/pipeline.py:nearest": 8,
+    "hubsearch/pipeline.py:search": 8,
+}
+"""Functions with more arguments than 7: the constructor of lagotto.Classifier and the searches of
+lagotto.Hub, which users write with keywords, one for each choice that they have."""
 
 TORCH = {
     *("models/transformers.py", "models/timm.py"),

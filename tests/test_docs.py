@@ -23,7 +23,7 @@ DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODELS = ("exp_final_v3", "old_laptop_copy", "unknown_origin")
 ORDER = (
     *("hub create", "hub add", "hub status", "search", "describe", "audit", "duplicates"),
-    *("eval retrieval", "eval paper"),
+    *("hub index", "eval retrieval", "eval paper"),
     *("hub verify", "hub remove", "demo"),
     *("captions create", "captions add", "captions search", "captions status"),
     *("classify", "eval classification", "eval probing"),
@@ -122,6 +122,25 @@ def test_readme_commands_and_python_run(workplace: Path, monkeypatch: pytest.Mon
         exec(compile(block, "README.md", "exec"), {})
 
 
+def test_commands_of_pages_run(
+    workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    (tmp_path / "models").symlink_to(workplace / "models")
+    monkeypatch.chdir(tmp_path)
+    lagotto.Hub.create("my-hub", bundled.PROBES, str(bundled.ENCODER), max_probes=220)
+    for page in ("collaborative.md", "low_rank.md"):
+        text = (ROOT / "docs" / page).read_text()
+        blocks = re.findall(r"^```\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+        lines = [line for block in blocks for line in block.splitlines()]
+        assert len(lines) >= 3
+        for line in lines:
+            if line.startswith("lagotto eval probing"):
+                run(["hub", "add", "my-hub", "models/", "--probes-per-model", "220"])
+            run(shlex.split(line)[1:])
+    assert Path("curve.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_python_in_docs_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,6 +160,7 @@ def test_python_in_docs_runs(
         ("models.md", "", "untitled scale 0..255"),
         ("evaluation.md", "hub_table", "Estimate(value="),
         ("collaborative.md", "", "exp_final_v3 640 all"),
+        ("low_rank.md", "", "24 fresh True\nTrue True\n"),
     ):
         text = (ROOT / "docs" / page).read_text()
         blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)

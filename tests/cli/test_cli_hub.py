@@ -82,6 +82,7 @@ def test_status_in_json(world: World) -> None:
         "flawed_logits",
         "disk_bytes",
         "completion_skill",
+        "low_rank",
         "models",
         "failures",
         "copies",

@@ -27,7 +27,16 @@ def test_json_has_exactly_the_keys_of_the_contract(world: World) -> None:
     answer = lagotto("search", world.hub, "red", "--json", "--top", "4", "--k", "9")
     found = answer.json
     assert (answer.code, answer.err) == (0, "")
-    assert list(found) == ["query", "hub", "k", "presence", "coverage", "hits", "elapsed_s"]
+    assert list(found) == [
+        "query",
+        "hub",
+        "k",
+        "presence",
+        "coverage",
+        "low_rank",
+        "hits",
+        "elapsed_s",
+    ]
     assert found["query"] == {"kind": "text", "value": "red"}
     assert found["hub"] == str(world.hub)
     assert found["k"] == 9

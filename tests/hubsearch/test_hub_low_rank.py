@@ -92,6 +92,17 @@ def test_a_changed_hub_does_without_it_and_says_so(indexed: Path, world: World) 
     assert stale.state == "stale"
 
 
+def test_a_hub_of_as_many_logits_in_another_order_is_another(indexed: Path, world: World) -> None:
+    before = Hub.open(indexed).status().logits
+    Hub.open(indexed).remove("bytes")
+    Hub.open(indexed).add([world.models / "bytes"])
+    status = Hub.open(indexed).status()
+    assert status.logits == before
+    assert status.low_rank is not None
+    assert status.low_rank.state == "stale"
+    assert not Hub.open(indexed).search(RED, top=2).low_rank
+
+
 @pytest.mark.parametrize("size", [0, 5, 300, -1])
 def test_a_cut_file_is_named_and_not_used(indexed: Path, world: World, size: int) -> None:
     path = HubLayout(indexed).low_rank

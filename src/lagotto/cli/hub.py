@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from lagotto.cli.index_status import print_index, tell_index
 from lagotto.cli.inspection import print_inspections
 from lagotto.cli.output import ProgressBar, notice, print_json, print_line, print_table, printable
 from lagotto.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from lagotto.hubsearch.hub_low_rank import IndexStatus
     from lagotto.hubsearch.status import HubStatus
 
 app = typer.Typer(
@@ -121,13 +121,16 @@ def add(
         else:
             print_inspections(found)
         return
-    report = Hub.open(hub).add(
+    opened = Hub.open(hub)
+    report = opened.add(
         models,
         probes_per_model=probes_per_model,
         choosing=checked_choosing(choose),
         limits=limits,
         progress=bar(quiet),
     )
+    if not quiet:
+        tell_index(opened)
     if as_json:
         print_json({"hub": str(hub), **report.as_json()})
         return
@@ -168,7 +171,7 @@ def status(hub: Path = HUB, as_json: bool = JSON) -> None:
         told = ", ".join(f"{ways[use]} {use}" for use in ("all", "completed", "seen"))
         print_line(f"searched  {told} (probes; {share})")
     if found.low_rank is not None:
-        _print_index(found.low_rank)
+        print_index(hub, found.low_rank)
     held = ", ".join(f"{guard.what} ({guard.means})" for guard in found.isolation if guard.means)
     print_line(f"isolation models run cut off from: {held or 'nothing'}")
     for guard in found.isolation:
@@ -184,18 +187,6 @@ def status(hub: Path = HUB, as_json: bool = JSON) -> None:
         print_line()
         failed = [[f.model, f.kind, f.reason] for f in found.failures]
         print_table(["failed model", "kind", "reason"], failed)
-
-
-def _print_index(index: "IndexStatus") -> None:
-    """The low-rank index: its size, and whether searches use it."""
-    if index.state == "unreadable":
-        print_line(f"index     not used: {printable(index.reason)}")
-        return
-    size = f"{index.bytes / 1e6:.1f} MB, {index.ratio:.1f} times smaller than the descriptors"
-    told = f"rank {index.rank}, {index.captured:.0%} of their variance"
-    print_line(f"index     {index.state}: {size} ({told})")
-    if index.state == "stale":
-        print_line(f"  not used: {index.reason}; make it anew with: lagotto hub index")
 
 
 def _print_models(found: "HubStatus") -> None:
@@ -224,8 +215,10 @@ def remove(
     """
     from lagotto.hubsearch.pipeline import Hub
 
-    Hub.open(hub).remove(model)
+    opened = Hub.open(hub)
+    opened.remove(model)
     print_line(f"{printable(model)} removed from {hub}")
+    tell_index(opened)
 
 
 @app.command()
