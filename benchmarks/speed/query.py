@@ -26,10 +26,11 @@ from lagotto.core.types import Query
 from lagotto.core.vectors import unit_rows
 from lagotto.hubsearch.blending import KNOTS
 from lagotto.hubsearch.blocks import LOGITS_PER_BLOCK, Block, BlockModel
+from lagotto.hubsearch.gallery import Gallery
 from lagotto.hubsearch.judging import Judge
 from lagotto.hubsearch.kernel import scan_sums
 from lagotto.hubsearch.queries import query_from_embedding
-from lagotto.hubsearch.ranking import Evidence, Gallery
+from lagotto.hubsearch.ranking import Evidence
 from lagotto.hubsearch.rivals import measure_rivals
 from lagotto.hubsearch.search import QueryVector, find_logits
 from lagotto.hubsearch.weighing import ProbeSpace, surest, text_weights

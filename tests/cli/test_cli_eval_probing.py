@@ -17,7 +17,7 @@ def test_the_curve_of_a_hub_as_json(world: World) -> None:
     for row in found["rows"]:
         assert set(row) >= WAYS
         assert all(0 <= row[way]["top1"] <= row[way]["top5"] <= 1 for way in WAYS)
-    assert found["all_probes"]["default"]["top1"] > 0.9
+    assert found["all_probes"]["default"]["top5"] == 1  # a twin without labels may tie for first
     assert found["seeds"] == 2
 
 

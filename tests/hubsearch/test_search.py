@@ -14,9 +14,9 @@ from lagotto.core.vectors import unit_rows
 from lagotto.evaluation.selection import distances, select_probes
 from lagotto.hubsearch.blocks import BlockSource, build_blocks, open_blocks
 from lagotto.hubsearch.descriptors import standardise
+from lagotto.hubsearch.gallery import Gallery
 from lagotto.hubsearch.projection import projector
 from lagotto.hubsearch.queries import standardise_query
-from lagotto.hubsearch.ranking import Gallery
 from lagotto.hubsearch.responses import ResponsesHeader, read_responses, write_responses
 from lagotto.hubsearch.search import LogitQuery, QueryVector, find_logits
 

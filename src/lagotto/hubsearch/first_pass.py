@@ -13,12 +13,12 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 from lagotto.core.errors import UsageError
+from lagotto.hubsearch.gallery import Gallery
 from lagotto.hubsearch.kernel import error_bounds, highest, rerank, scan, scan_sums
 from lagotto.hubsearch.logic import Expression
 from lagotto.hubsearch.low_rank import LowRankIndex
 from lagotto.hubsearch.ranking import (
     Evidence,
-    Gallery,
     Ranked,
     Wanted,
     candidate_count,

@@ -15,6 +15,7 @@ from lagotto.encoders.registry import load_encoder
 from lagotto.hubsearch.background import open_background
 from lagotto.hubsearch.catalogue import Catalogue
 from lagotto.hubsearch.descriptors import standardise
+from lagotto.hubsearch.gallery import Gallery
 from lagotto.hubsearch.hub_completion import read_completion, searched, searched_answers
 from lagotto.hubsearch.hub_low_rank import open_first_pass
 from lagotto.hubsearch.intake import current_blocks
@@ -25,7 +26,6 @@ from lagotto.hubsearch.manifest import Manifest, check_encoder
 from lagotto.hubsearch.probe_set import ProbeSet
 from lagotto.hubsearch.probing import Limits, probe_outside
 from lagotto.hubsearch.query_vectors import check_logit
-from lagotto.hubsearch.ranking import Gallery
 from lagotto.hubsearch.records import ModelRecord
 from lagotto.hubsearch.responses import Responses, read_responses
 from lagotto.hubsearch.seen_part import find_parts

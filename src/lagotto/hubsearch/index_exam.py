@@ -9,10 +9,11 @@ from lagotto.core.errors import HubError, UsageError
 from lagotto.core.progress import Progress
 from lagotto.core.types import JsonObject
 from lagotto.hubsearch.first_pass import distance_through
+from lagotto.hubsearch.gallery import Gallery
 from lagotto.hubsearch.hub_low_rank import IndexStatus, index_status, read_index, write_index
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.low_rank import LowRankIndex, default_rank
-from lagotto.hubsearch.ranking import Gallery, Wanted, rank_by_distance
+from lagotto.hubsearch.ranking import Wanted, rank_by_distance
 
 TOP = 10
 _QUERIES = 32

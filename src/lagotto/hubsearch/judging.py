@@ -23,9 +23,9 @@ from lagotto.hubsearch.confidence import (
     presence_note,
     shipped_calibrator,
 )
+from lagotto.hubsearch.gallery import Gallery
 from lagotto.hubsearch.probe_coverage import coverage, coverage_note
 from lagotto.hubsearch.quality import expected_quality, quality_table
-from lagotto.hubsearch.ranking import Gallery
 from lagotto.hubsearch.rivals import Rivals, measure_rivals, rival_level
 from lagotto.hubsearch.tensorfile import Array, header_text, open_tensors, write_tensors
 from lagotto.hubsearch.weighing import ProbeSpace

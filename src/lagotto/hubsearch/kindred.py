@@ -18,8 +18,8 @@ from lagotto.core.types import JsonObject, JsonValue
 from lagotto.hubsearch.descriptors import standardise
 
 if TYPE_CHECKING:
+    from lagotto.hubsearch.gallery import Gallery
     from lagotto.hubsearch.pipeline import Hub
-    from lagotto.hubsearch.ranking import Gallery
 
 TWINS = 0.9
 """Matched correlation from which two models are folded into one."""

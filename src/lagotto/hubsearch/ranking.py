@@ -5,20 +5,15 @@ default rule weighs those probes, and scores the best candidates by their blende
 their direction in the encoder's space (docs/search.md).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from copy import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int8, Int64
+from jaxtyping import Float32, Float64, Int64
 
-from lagotto.hubsearch.blending import KNOTS, blended
-from lagotto.hubsearch.blocks import Answers, Block, exact_descriptors
+from lagotto.hubsearch.gallery import Gallery
 from lagotto.hubsearch.kernel import (
     error_bounds,
-    exact_distances,
-    gather,
     highest,
     rerank,
     scan,
@@ -26,15 +21,13 @@ from lagotto.hubsearch.kernel import (
 )
 from lagotto.hubsearch.label_names import NOBODY, Named, name_scores
 from lagotto.hubsearch.logic import SINGLE, Expression, join_scores
-from lagotto.hubsearch.low_rank import FirstPass
 from lagotto.hubsearch.rules import (
     CANDIDATES,
     DIRECTION_SHARE,
     noise_threshold,
-    sample_columns,
     standard_scores,
 )
-from lagotto.hubsearch.seen_part import SeenPart, part_distances, part_sums
+from lagotto.hubsearch.seen_part import part_distances, part_sums
 from lagotto.hubsearch.weighing import surest
 
 
@@ -73,146 +66,6 @@ class Wanted:
     top: int
     left_out: int | None = None
     by_model: bool = False
-
-
-class Gallery:
-    """All searchable logits of a hub: blocks, and each model's name and labels by digest.
-
-    `notes` tell what is missing; `parts` are the models that are compared on what they saw;
-    `first_pass` is what a search may go through instead of scanning all blocks.
-    """
-
-    def __init__(
-        self,
-        blocks: Sequence[Block],
-        names: Mapping[str, str],
-        labels: Callable[[str], Sequence[str | None]],
-        read: Callable[[str], Answers],
-        notes: tuple[str, ...] = (),
-        parts: Sequence[SeenPart] = (),
-        first_pass: FirstPass | None = None,
-    ) -> None:
-        self.parts = tuple(parts)
-        self.first_pass = first_pass
-        self.blocks = tuple(blocks)
-        self.names = names
-        self.labels = labels
-        self.notes = notes
-        self._read = read
-        self._ends = np.cumsum([block.steps.size for block in blocks]).astype(np.int64)
-        self.tables = [(block.values, block.steps) for block in self.blocks]
-        self.steps = np.concatenate([np.zeros(0, np.float32), *(b.steps for b in self.blocks)])
-        starts = (self._ends - [block.steps.size for block in blocks]).tolist()
-        placed = [
-            (start + model.first, model.behaviour_digest)
-            for start, block in zip(starts, self.blocks, strict=True)
-            for model in block.models
-        ]
-        self.firsts = np.array([first for first, _ in placed], dtype=np.int64)
-        self.digests = [digest for _, digest in placed]
-        self._first_of = {names[digest]: first for first, digest in placed}
-        self.flawed = np.flatnonzero(self.steps == 0)
-        usable = np.flatnonzero(self.steps > 0)
-        self.usable = len(usable)
-        self.sample = sample_columns(usable)
-        self.sample_codes = cache(lambda: self.codes(self.sample))
-        self.sample_directions = cache(lambda: self.directions(self.sample))
-
-    def read(self, digest: str) -> Answers:
-        """A model's raw responses, completed where the hub completes them."""
-        return self._read(digest)
-
-    def owners(self, columns: Int64[np.ndarray, " columns"]) -> Int64[np.ndarray, " columns"]:
-        """The place in `firsts` and `digests` of the model that each column belongs to."""
-        return np.asarray(np.searchsorted(self.firsts, columns, side="right") - 1)
-
-    def column(self, model: str, logit: int) -> int | None:
-        """The column of a model's logit, by the model's name; None where it is not searched."""
-        first = self._first_of.get(model)
-        return None if first is None else first + logit
-
-    def distances(
-        self,
-        columns: Int64[np.ndarray, " columns"],
-        probes: Int64[np.ndarray, " k"],
-        query: Float32[np.ndarray, " k"],
-    ) -> Float64[np.ndarray, " columns"]:
-        """The paper's distance of some logits, from their raw responses."""
-        distances = np.empty(len(columns))
-        for block, mine, local in self._by_block(columns):
-            descriptors = exact_descriptors(block, local, probes, self._read)
-            distances[mine] = exact_distances(descriptors, query)
-        return distances
-
-    def shown_distances(
-        self,
-        columns: Int64[np.ndarray, " columns"],
-        probes: Int64[np.ndarray, " k"],
-        values: Float32[np.ndarray, " probes"],
-    ) -> Float64[np.ndarray, " columns"]:
-        """Distances of some logits from a query: on what they saw, where that is compared."""
-        distances = self.distances(columns, probes, values[probes])
-        for part in self.parts:
-            mine = (columns >= part.first) & (columns < part.first + part.logits)
-            if mine.any():
-                own = part_distances(part, values, len(probes), self._read)
-                distances[mine] = own[columns[mine] - part.first]
-        return distances
-
-    def through(self, first_pass: FirstPass | None) -> "Gallery":
-        """The same logits, to be searched through another first pass or none."""
-        other = copy(self)
-        other.first_pass = first_pass
-        return other
-
-    def codes(
-        self, columns: Int64[np.ndarray, " columns"], probes: Int64[np.ndarray, " k"] | None = None
-    ) -> tuple[Int8[np.ndarray, "k columns"], Float32[np.ndarray, " columns"]]:
-        """Some logits as the blocks hold them, on some probes or all: to be scanned again."""
-        rows = np.arange(self.tables[0][0].shape[0]) if probes is None else probes
-        return gather(self.tables, columns, rows)
-
-    def directions(
-        self, columns: Int64[np.ndarray, " columns"]
-    ) -> Float32[np.ndarray, "columns dim"]:
-        """The directions of some logits in the encoder's space."""
-        found = np.empty((len(columns), self.blocks[0].directions.shape[1]), np.float32)
-        for block, mine, local in self._by_block(columns):
-            found[mine] = block.directions_of(local)
-        return found
-
-    def descriptors(
-        self, columns: Int64[np.ndarray, " columns"]
-    ) -> Float32[np.ndarray, "probes columns"]:
-        """The descriptors of some logits on all probes, as the blocks hold them (8 bits)."""
-        values, steps = self.codes(columns)
-        return np.asarray(values * steps, dtype=np.float32)
-
-    def blended(
-        self, columns: Int64[np.ndarray, " columns"], probes: Int64[np.ndarray, " k"] | None = None
-    ) -> Float32[np.ndarray, "k columns"]:
-        """The blended descriptors of some logits, on some probes or all (see blending.py)."""
-        values, steps = self.codes(columns, probes)
-        knots = np.empty((KNOTS, len(columns)), np.int8)
-        for block, mine, local in self._by_block(columns):
-            knots[:, mine] = block.knots[:, local]
-        return blended(values, knots, self.blocks[0].values.shape[0], steps)
-
-    def outputs(self, owners: Int64[np.ndarray, " owners"]) -> Int64[np.ndarray, " owners"]:
-        """How many outputs some models have, by their places in `firsts`."""
-        widths = np.diff(np.append(self.firsts, len(self.steps)))
-        return np.asarray(widths[owners], dtype=np.int64)
-
-    def _by_block(
-        self, columns: Int64[np.ndarray, " columns"]
-    ) -> list[tuple[Block, np.ndarray, Int64[np.ndarray, " local"]]]:
-        """Each block that holds some of the columns, which ones, and their places in it."""
-        owners = np.searchsorted(self._ends, columns, side="right")
-        found = []
-        for owner in np.unique(owners).tolist():
-            block, mine = self.blocks[owner], owners == owner
-            found.append((block, mine, columns[mine] - (int(self._ends[owner]) - block.steps.size)))
-        return found
 
 
 def rank_by_distance(

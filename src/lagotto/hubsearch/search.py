@@ -14,13 +14,13 @@ from lagotto.core.registry import suggest
 from lagotto.core.types import Hit, Hits, Query
 from lagotto.hubsearch.confidence import POOL
 from lagotto.hubsearch.first_pass import distance_through, evidence_through, usable_index
+from lagotto.hubsearch.gallery import Gallery
 from lagotto.hubsearch.judging import Judge, Judgement
 from lagotto.hubsearch.logic import SINGLE, Expression
 from lagotto.hubsearch.low_rank import LowRankIndex
 from lagotto.hubsearch.queries import surest_probes
 from lagotto.hubsearch.ranking import (
     Evidence,
-    Gallery,
     Ranked,
     Wanted,
     rank_by_distance,
