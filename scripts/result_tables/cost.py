@@ -27,6 +27,18 @@ def search_speed() -> str:
     )
 
 
+def query_speed() -> str:
+    """A whole text query beside the scan that it rests on."""
+    found = read_result("speed_query")
+    base = found["rows"]["bare compiled scan"]["ms"]
+    rows = [
+        [name, f"{row['first_ms']:.1f}", f"{row['ms']:.1f}", f"{row['ms'] / base:.1f}"]
+        for name, row in found["rows"].items()
+    ]
+    head = f"{found['logits']:,} logits x {found['probes']:,} probes, k = {found['k']}"
+    return table([head, "first query, ms", "later, ms", "bare scans"], rows)
+
+
 def kills() -> str:
     """kill -9 and resume."""
     found = read_result("reliability_kill_resume")
@@ -34,4 +46,4 @@ def kills() -> str:
     return table([name.replace("_", " ") for name in names], [[str(found[name]) for name in names]])
 
 
-TABLES = (probing_speed, search_speed, kills)
+TABLES = (probing_speed, search_speed, query_speed, kills)

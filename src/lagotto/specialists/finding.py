@@ -6,6 +6,7 @@ behave as if they knew all labels; the best of them then on the whole sample.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,9 +107,8 @@ class Finder:
         sample = Sample(desk, self._encoder)
         if desk.pictures >= FEWEST_PICTURES:
             self._runs.warm(self._one_of_each_framework())  # started while responses are read
-        order = self._order() if desk.pictures >= FEWEST_PICTURES else []
+        order, first = self._order_and_look(sample, asked=desk.pictures >= FEWEST_PICTURES)
         progress.start("looking for models", len(order) + 1, "models")
-        first = sample.look(FIRST_LOOK, _forms(order))
         progress.advance(1)
         notes: list[str] = []
         choice = Choice((), 1.0)
@@ -127,6 +127,16 @@ class Finder:
         asked = [each.model for each in choice.matches]
         sampled = sample.with_logits({name: logits[name] for name in asked})
         return Found(choice, tuple(self._models[name] for name in asked), sampled, tuple(notes))
+
+    def _order_and_look(self, sample: Sample, asked: bool) -> tuple[list[ModelRecord], Looked]:
+        """The models in order and the first pictures: at once, if all models may be tried."""
+        records = [each for each in self._hub.records() if each.outputs >= 2] if asked else []
+        if len(records) > CANDIDATES:
+            order = self._order(records)
+            return order, sample.look(FIRST_LOOK, _forms(order))
+        with ThreadPoolExecutor(1) as beside:
+            looking = beside.submit(sample.look, FIRST_LOOK, _forms(records))
+            return self._order(records), looking.result()
 
     def _compare(
         self, order: Sequence[ModelRecord], sample: Sample, first: Looked, progress: Progress
@@ -214,12 +224,9 @@ class Finder:
                     found[record.framework] = find_runnable(record)
         return list(found.values())
 
-    def _order(self) -> list[ModelRecord]:
+    def _order(self, records: Sequence[ModelRecord]) -> list[ModelRecord]:
         """Models whose files are there, those that the probes speak for first."""
-        scored = []
-        for record in self._hub.records():
-            if record.outputs >= 2:
-                scored.append((-self._by_probes(record.name), record))
+        scored = [(-self._by_probes(record.name), record) for record in records]
         scored.sort(key=lambda each: (each[0], each[1].position))
         found: list[ModelRecord] = []
         for _, record in scored:
