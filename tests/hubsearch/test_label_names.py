@@ -64,10 +64,10 @@ def test_a_name_counts_by_likeness_and_trust_unless_behaviour_says_otherwise() -
     )
     added = name_scores(named, behaviour, np.array([0, 3]), 4.0)
     # the first: output 2 of its model answers instead; the last: not believed at all
-    np.testing.assert_allclose(added, [0, 12, 3, 0])
+    np.testing.assert_allclose(added, [0, 20, 5, 0])
     firm = replace(named, trust=np.full(4, FIRMLY, np.float32))
-    assert name_scores(firm, behaviour, np.array([0, 3]), 4.0)[0] == 12
-    assert NAME_SHARE == 3.0
+    assert name_scores(firm, behaviour, np.array([0, 3]), 4.0)[0] == 20
+    assert NAME_SHARE == 5.0
 
 
 def test_a_name_finds_what_behaviour_cannot_tell(world: World, hub_copy: Path) -> None:

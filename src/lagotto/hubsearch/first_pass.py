@@ -33,7 +33,7 @@ from lagotto.hubsearch.weighing import surest
 NEAREST = 256
 """Logits, best by the index, whose distance is measured (4 x `top` if that is more)."""
 
-WIDER = 8
+WIDER = 16
 """How many times more logits than the default rule asks for their directions the index gives it."""
 
 PAYS_FROM_PROBES = 4.0

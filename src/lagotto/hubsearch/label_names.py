@@ -16,7 +16,7 @@ _BETWEEN_NAMES = re.compile(r"[,;()]")
 _SHORTEST_PLURAL = 4
 _NEARLY = 0.9
 
-NAME_SHARE = 3.0
+NAME_SHARE = 5.0
 """What a name that is the concept's own adds to a score, in noise thresholds of the hub."""
 
 
