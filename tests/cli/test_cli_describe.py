@@ -61,7 +61,9 @@ def test_search_by_labels(world: World) -> None:
     assert found["query"] == {"kind": "labels", "value": ["red", "green", "blue"]}
     best = found["models"][0]
     assert best["model"] == "plain"
-    assert list(best) == ["rank", "model", "coverage", "mean_fit", "weakest", "spare", "labels"]
+    assert list(best) == [
+        *("rank", "model", "coverage", "mean_fit", "mean_lead", "weakest", "spare", "labels")
+    ]
     assert list(best["labels"][0]) == ["label", "logit", "published", "fit"]
     table = lagotto("search", world.hub, "--labels", "red,green,blue", "--top", "2").out
     assert "outputs of plain:" in table

@@ -1,11 +1,13 @@
 """Label sets: the model that knows all of them comes first, each label with its own output."""
 
+import numpy as np
 import pytest
 
 from colour_world import MODELS, World
 from lagotto.core.errors import UsageError
 from lagotto.hubsearch import coverage
 from lagotto.hubsearch.coverage import cover_labels
+from lagotto.hubsearch.fit import TextEvidence
 from lagotto.hubsearch.pipeline import Hub
 
 
@@ -28,8 +30,27 @@ def test_outputs_are_distinct_and_missing_ones_are_said(world: World) -> None:
         assert len(set(used)) == len(used) == min(4, len(MODELS[each.model].colours))
         assert each.weakest == min(each.labels, key=lambda label: label.fit).label
         assert 0 <= each.coverage <= 1
-    order = [(each.coverage, each.mean_fit) for each in found]
+    order = [(each.coverage, each.mean_lead) for each in found]
     assert order == sorted(order, reverse=True)
+
+
+def test_a_model_of_more_outputs_needs_a_better_fit(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1.5 for every output: above sqrt(2 ln n) for two and three outputs, below it for four."""
+
+    def same(names: TextEvidence, gallery: np.ndarray, around: object) -> np.ndarray:
+        return np.full((len(names.standing), gallery.shape[1]), 1.5, np.float32)
+
+    monkeypatch.setattr(coverage, "fit", same)
+    found = cover_labels(Hub.open(world.hub), ["red"], top=100)
+    for each in found:
+        outputs = each.spare + 1
+        assert each.mean_fit == 1.5
+        assert each.mean_lead == pytest.approx(1.5 - np.sqrt(2 * np.log(outputs)))
+        assert each.coverage == (outputs < 4)
+    assert [each.spare for each in found] == sorted(each.spare for each in found)
+    assert {each.spare for each in found} == {1, 2, 3}
 
 
 def test_candidates_of_a_large_hub_hold_the_best(

@@ -27,19 +27,19 @@ def print_cover(hub: "Hub", labels: Sequence[str], top: int, as_json: bool) -> N
             }
         )
         return
-    columns = ["rank", "model", "coverage", "fit", "weakest", "spare outputs"]
+    columns = ["rank", "model", "coverage", "lead", "weakest", "spare outputs"]
     rows = [
         [
             str(each.rank),
             each.model,
             f"{each.coverage:.0%}",
-            f"{each.mean_fit:.2f}",
+            f"{each.mean_lead:+.2f}",
             each.weakest,
             str(each.spare),
         ]
         for each in found
     ]
-    print_table(columns, rows, frozenset(["rank", "coverage", "fit", "spare outputs"]))
+    print_table(columns, rows, frozenset(["rank", "coverage", "lead", "spare outputs"]))
     print_line()
     print_line(f"outputs of {printable(found[0].model)}:")
     pairs = [

@@ -2,10 +2,12 @@
 
 A user who needs daisies told from roses and tulips needs one model, not three outputs of three
 models: so labels are paired with distinct outputs of each model, and models compared by the pairs.
+Of a thousand outputs some fit any label by accident, of five hardly one: what the best of so many
+reaches by accident is taken off each fit first.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,12 +18,10 @@ from lagotto.core.errors import UsageError
 from lagotto.core.types import JsonObject
 from lagotto.hubsearch.fit import Surroundings, TextEvidence, fit, gallery_of
 from lagotto.hubsearch.name_evidence import NameReader
+from lagotto.hubsearch.rules import noise_threshold, standard_scores
 
 if TYPE_CHECKING:
     from lagotto.hubsearch.pipeline import Hub
-
-KNOWN = 2.0
-"""Fit, in standard deviations above what is usual, from which a label counts as covered."""
 
 _CANDIDATES = 40
 _COLUMNS_AT_ONCE = 8192
@@ -39,8 +39,10 @@ class CoveredLabel:
 
 @dataclass(frozen=True, slots=True)
 class ModelCoverage:
-    """A model for a label set: `coverage` is the share of labels with a fit of 2 or more.
+    """A model for a label set: `coverage` is the share of labels that fit better than by accident.
 
+    By accident the best of so many outputs as the model has reaches a fit of about sqrt(2 ln n);
+    `mean_lead` is by how much the labels' fits are above that.
     `weakest` is the label with the lowest fit; a model with fewer outputs than labels has none for
     some, whose fit is 0. `spare` outputs stand for none of the labels.
     """
@@ -49,6 +51,7 @@ class ModelCoverage:
     model: str
     coverage: float
     mean_fit: float
+    mean_lead: float
     weakest: str
     spare: int
     labels: tuple[CoveredLabel, ...]
@@ -58,12 +61,13 @@ class ModelCoverage:
         fields: JsonObject = asdict(self)
         fields["coverage"] = round(self.coverage, 4)
         fields["mean_fit"] = round(self.mean_fit, 3)
+        fields["mean_lead"] = round(self.mean_lead, 3)
         fields["labels"] = [{**asdict(each), "fit": round(each.fit, 3)} for each in self.labels]
         return fields
 
 
 def cover_labels(hub: "Hub", labels: Sequence[str], *, top: int = 10) -> tuple[ModelCoverage, ...]:
-    """The models that cover a set of labels best: by coverage, then by mean fit.
+    """The models that cover a set of labels best: by coverage, then by mean lead.
 
     Models are compared in full if they are among the 40 whose outputs are highest on the labels'
     probes. Raises UsageError for no label, one given twice, or a hub without models.
@@ -82,11 +86,8 @@ def cover_labels(hub: "Hub", labels: Sequence[str], *, top: int = 10) -> tuple[M
         gallery = gallery_of(hub.responses(model))
         around = reader.surroundings(model, gallery)
         found.append(_coverage(hub, model, wanted, evidence, gallery, around))
-    found.sort(key=lambda each: (-each.coverage, -each.mean_fit, each.model))
-    return tuple(
-        ModelCoverage(rank, m.model, m.coverage, m.mean_fit, m.weakest, m.spare, m.labels)
-        for rank, m in enumerate(found[:top], start=1)
-    )
+    found.sort(key=lambda each: (-each.coverage, -each.mean_lead, each.model))
+    return tuple(replace(model, rank=rank) for rank, model in enumerate(found[:top], start=1))
 
 
 def candidates(hub: "Hub", labels: TextEvidence) -> list[str]:
@@ -104,7 +105,11 @@ def candidates(hub: "Hub", labels: TextEvidence) -> list[str]:
             part = slice(start, start + _COLUMNS_AT_ONCE)
             values = block.values[:, part].astype(np.float32)
             parts.append(labels.weights @ values * block.steps[part])
-    best = np.maximum.reduceat(np.concatenate(parts, axis=1), firsts, axis=1).mean(axis=0)
+    sums = np.concatenate(parts, axis=1)
+    scores = standard_scores(sums, np.arange(sums.shape[1]))
+    best = np.maximum.reduceat(scores, firsts, axis=1).mean(axis=0)
+    widths = np.diff(np.append(firsts, sums.shape[1])).tolist()
+    best -= np.array([noise_threshold(width) for width in widths], np.float32)
     return [names[place] for place in np.argsort(-best, kind="stable")[:_CANDIDATES].tolist()]
 
 
@@ -125,12 +130,14 @@ def _coverage(
         else CoveredLabel(label, None, None, 0.0)
         for row, (label, place) in enumerate(zip(wanted, partner.tolist(), strict=True))
     )
-    values = [each.fit for each in covered]
+    values = np.array([each.fit for each in covered])
+    leads = values - noise_threshold(gallery.shape[1])
     return ModelCoverage(
         rank=0,
         model=model,
-        coverage=float(np.mean([value >= KNOWN for value in values])),
-        mean_fit=float(np.mean(values)),
+        coverage=float((leads > 0).mean()),
+        mean_fit=float(values.mean()),
+        mean_lead=float(leads.mean()),
         weakest=min(covered, key=lambda each: each.fit).label,
         spare=max(gallery.shape[1] - len(wanted), 0),
         labels=covered,
