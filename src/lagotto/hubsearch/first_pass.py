@@ -152,10 +152,7 @@ def evidence_through(
         rough.append(sums)
     count = candidate_count(wanted)
     joined = join_sums(expression, rough, threshold)
-    joined[gallery.flawed] = -np.inf
-    if wanted.left_out is not None:
-        joined[wanted.left_out] = -np.inf
-    first = choose_candidates(gallery, joined, WIDER * count, wanted.by_model)
+    first = choose_candidates(gallery, joined, WIDER * count, wanted)
     exact = []
     for sums, each, (_, mean, spread) in zip(rough, weights, sample, strict=True):
         probes = np.flatnonzero(each)
@@ -164,7 +161,7 @@ def evidence_through(
         sums[first] = exact[-1]
     joined = np.full(gallery.steps.size, -np.inf, np.float32)
     joined[first] = join_sums(expression, exact, threshold)
-    candidates = choose_candidates(gallery, joined, count, wanted.by_model)
+    candidates = choose_candidates(gallery, joined, count, wanted)
     asked = [
         np.concatenate([sums[candidates], own])
         for sums, (own, _, _) in zip(rough, sample, strict=True)

@@ -117,10 +117,7 @@ def rank_by_evidence(
         sums if added is None else sums + added for sums, added in zip(first, told, strict=True)
     ]
     joined = join_sums(expression, both, threshold)
-    joined[gallery.flawed] = -np.inf
-    if wanted.left_out is not None:
-        joined[wanted.left_out] = -np.inf
-    candidates = choose_candidates(gallery, joined, candidate_count(wanted), wanted.by_model)
+    candidates = choose_candidates(gallery, joined, candidate_count(wanted), wanted)
     asked = np.concatenate([candidates, gallery.sample])
     return rank_candidates(
         gallery,
@@ -253,11 +250,17 @@ def _along(
 
 
 def choose_candidates(
-    gallery: Gallery, scores: Float32[np.ndarray, " logits"], count: int, by_model: bool
+    gallery: Gallery, scores: Float32[np.ndarray, " logits"], count: int, wanted: Wanted
 ) -> Int64[np.ndarray, " candidates"]:
-    """The best logits in column order, and with `by_model` the best logit of every model."""
+    """The best logits in column order, and with `by_model` the best logit of every model.
+
+    Flawed ones and the one left out are none: their `scores` become minus infinity.
+    """
+    scores[gallery.flawed] = -np.inf
+    if wanted.left_out is not None:
+        scores[wanted.left_out] = -np.inf
     usable = highest(scores, count)
-    if by_model:
+    if wanted.by_model:
         widths = np.diff(np.append(gallery.firsts, len(scores)))
         best = [
             first + int(np.argmax(scores[first : first + width]))
