@@ -153,6 +153,7 @@ class _LazyGraph:
                 options = onnxruntime.SessionOptions()
                 options.log_severity_level = 4
                 options.intra_op_num_threads = self._threads or 0
+                options.add_session_config_entry("session.intra_op.allow_spinning", "0")
                 self._session = onnxruntime.InferenceSession(
                     str(self._file), options, providers=["CPUExecutionProvider"]
                 )
