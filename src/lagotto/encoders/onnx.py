@@ -90,9 +90,16 @@ class OnnxEncoder:
         return unit_rows(parts, self._info.dim, "picture")
 
     def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
-        """Embeddings of texts as given; longer ones are cut at `info.context_length` tokens."""
-        parts = [self._run_texts(texts[piece]) for piece in _pieces(len(texts), self._text)]
-        return unit_rows(parts, self._info.dim, "text")
+        """Embeddings of texts as given; longer ones are cut at `info.context_length` tokens.
+
+        Texts of about one length run together, so that few tokens are padding.
+        """
+        order = np.argsort(self._tokenizer.counts(texts), kind="stable")
+        alike = [texts[place] for place in order]
+        parts = [self._run_texts(alike[piece]) for piece in _pieces(len(texts), self._text)]
+        rows = np.empty((len(texts), self._info.dim), np.float32)
+        rows[order] = unit_rows(parts, self._info.dim, "text")
+        return rows
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text before any cut, special tokens included."""
