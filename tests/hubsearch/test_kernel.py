@@ -8,14 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lagotto.hubsearch.kernel import (
-    KernelName,
-    error_bounds,
-    exact_distances,
-    rerank,
-    scan,
-    scan_sums,
-)
+from lagotto.hubsearch.kernel import KernelName, scan, scan_sums
+from lagotto.hubsearch.selection import error_bounds, exact_distances, rerank
 
 KERNELS: list[KernelName] = ["numpy", "numba"]
 

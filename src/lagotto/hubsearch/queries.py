@@ -48,4 +48,13 @@ def surest_probes(query: Float[np.ndarray, " probes"], k: int) -> Int64[np.ndarr
             f"k = {k} was asked for, and this hub has {len(query)} probes; "
             f"choose k between 1 and {len(query)}"
         )
-    return np.argsort(-query, kind="stable")[:k].astype(np.int64)
+    return highest_first(query, k)
+
+
+def highest_first(values: Float[np.ndarray, " n"], k: int) -> Int64[np.ndarray, " k"]:
+    """The places of the k highest values, highest first; ties go to the earlier."""
+    if k >= len(values):
+        return np.argsort(-values, kind="stable").astype(np.int64)
+    least = np.partition(values, len(values) - k)[len(values) - k]
+    enough = np.flatnonzero(values >= least)
+    return enough[np.argsort(-values[enough], kind="stable")[:k]].astype(np.int64)

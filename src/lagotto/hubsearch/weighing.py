@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Float32
 
-from lagotto.hubsearch.queries import standardise_query
+from lagotto.hubsearch.queries import highest_first, standardise_query
 
 BREADTH = 3.0
 """Power of the positive part of the standardised log posterior in the broad weights."""
@@ -90,7 +90,7 @@ def picture_weights(
 def surest(weights: Float32[np.ndarray, " probes"], k: int) -> Float32[np.ndarray, " probes"]:
     """The k highest weights, the others zero, summing to 1 again; ties go to the earlier probe."""
     kept = np.zeros_like(weights)
-    order = np.argsort(-weights, kind="stable")[:k]
+    order = highest_first(weights, k)
     kept[order] = weights[order]
     return np.asarray(kept / kept.sum())
 
