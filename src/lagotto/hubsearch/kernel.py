@@ -7,9 +7,7 @@ the same: numpy, and a compiled one. What is made of their answers is in selecti
 
 import importlib
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Literal, TypeAlias
@@ -18,8 +16,8 @@ import numpy as np
 from jaxtyping import Float32, Int8, Int64, Integer
 
 from lagotto.core.errors import MissingExtraError
-from lagotto.core.machine import usable_cores
 from lagotto.hubsearch import numpy_kernel
+from lagotto.hubsearch.shared_work import share_out
 
 KernelName: TypeAlias = Literal["numpy", "numba"]
 Table: TypeAlias = tuple[Int8[np.ndarray, "probes _"], Float32[np.ndarray, " _"]]
@@ -43,6 +41,8 @@ Places: TypeAlias = slice | Int64[np.ndarray, " own"]
 NUMPY_VALUES_BEFORE_NUMBA = 600_000_000
 
 _COLUMNS_A_TASK = 65_536
+_COLUMNS_A_BLEND = 128
+_VALUES_TO_SHARE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,31 +118,8 @@ def _scan(
             (values, steps, rows, query, own, first, min(first + _COLUMNS_A_TASK, steps.size))
             for first in range(0, steps.size, _COLUMNS_A_TASK)
         ]
-    _run(fill, tasks)
+    share_out(fill, tasks)
     return distances
-
-
-def _run(fill: Fill, tasks: Sequence[tuple[Any, ...]]) -> None:
-    """Does all tasks on all cores, this thread's among them."""
-    left = deque(tasks)
-
-    def work() -> None:
-        while left:
-            try:
-                task = left.popleft()
-            except IndexError:  # another thread took the last one
-                return
-            fill(*task)
-
-    others = min(usable_cores(), len(tasks)) - 1
-    if others < 1:
-        work()
-        return
-    with ThreadPoolExecutor(others) as pool:
-        started = [pool.submit(work) for _ in range(others)]
-        work()
-        for each in started:
-            each.result()
 
 
 def gather(
@@ -158,12 +135,15 @@ def gather(
     values = np.empty((len(rows), len(columns)), np.int8)
     steps = np.empty(len(columns), np.float32)
     rows = np.ascontiguousarray(rows, dtype=np.int64)
-    take = _loaded(kernel).gather
+    tasks, places = [], []
     for table, mine, local in split_columns([own.size for _, own in tables], columns):
         own_values, own_steps = tables[table]
-        part = np.empty((len(rows), len(local)), np.int8)
-        take(own_values, rows, local, part)
-        values[:, mine], steps[mine] = part, own_steps[local]
+        tasks.append((own_values, rows, local, np.empty((len(rows), len(local)), np.int8)))
+        places.append(mine)
+        steps[mine] = own_steps[local]
+    _share_if_many(_loaded(kernel).gather, tasks, values.size)
+    for (*_, part), mine in zip(tasks, places, strict=True):
+        values[:, mine] = part
     return values, steps
 
 
@@ -195,7 +175,12 @@ def blend(
     Unless `kernel` is given, they are compiled where that is loaded.
     """
     result = np.empty(codes.shape, np.float32)
-    _loaded(kernel).blend(codes, knots, steps, probes, result)
+    columns = codes.shape[1]
+    tasks = [
+        (codes, knots, steps, probes, result, first, min(first + _COLUMNS_A_BLEND, columns))
+        for first in range(0, columns, _COLUMNS_A_BLEND)
+    ]
+    _share_if_many(_loaded(kernel).blend, tasks, codes.size)
     return result
 
 
@@ -212,11 +197,25 @@ def along(
     """
     result = np.empty(len(columns), np.float32)
     direction = np.ascontiguousarray(direction, dtype=np.float32)
+    tasks, places = [], []
     for table, mine, local in split_columns([own.size for _, own in tables], columns):
-        part = np.empty(len(local), np.float32)
-        _loaded(kernel).along(*tables[table], local, direction, part)
+        tasks.append((*tables[table], local, direction, np.empty(len(local), np.float32)))
+        places.append(mine)
+    _share_if_many(_loaded(kernel).along, tasks, len(columns) * len(direction))
+    for (*_, part), mine in zip(tasks, places, strict=True):
         result[mine] = part
     return result
+
+
+def _share_if_many(
+    function: Callable[..., None], tasks: Sequence[tuple[Any, ...]], values: int
+) -> None:
+    """On all cores from so many values that another thread is quicker there than it comes."""
+    if values >= _VALUES_TO_SHARE:
+        share_out(function, tasks)
+    else:
+        for task in tasks:
+            function(*task)
 
 
 def kernel_name() -> KernelName:

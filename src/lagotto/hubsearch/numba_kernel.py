@@ -17,7 +17,9 @@ _FLOATS = types.Array(types.float32, 1, "C", readonly=True)
 _PROBES = types.Array(types.int64, 1, "C", readonly=True)
 _SCAN = types.void(_ROWS, _FLOATS, _PROBES, _FLOATS, types.float32[::1], types.int64, types.int64)
 _GATHER = types.void(_ROWS, _PROBES, _PROBES, types.int8[:, ::1])
-_BLEND = types.void(_ROWS, _ROWS, _FLOATS, types.float32, types.float32[:, ::1])
+_BLEND = types.void(
+    _ROWS, _ROWS, _FLOATS, types.float32, types.float32[:, ::1], types.int64, types.int64
+)
 _ALONG = types.void(_ROWS, _FLOATS, _PROBES, _FLOATS, types.float32[::1])
 
 _CODES = 256
@@ -105,35 +107,36 @@ def _gather(values: Any, rows: Any, columns: Any, chosen: Any) -> None:
             own[c] = row[columns[c]]
 
 
-def _blend(codes: Any, knots: Any, steps: Any, level: Any, result: Any) -> None:
-    """Writes `blending.blended` of codes, by a table a column of what each code becomes.
+def _blend(
+    codes: Any, knots: Any, steps: Any, level: Any, result: Any, begin: int, end: int
+) -> None:
+    """Writes some columns of `blending.blended` of codes, by a table a column of what each code becomes.
 
-    `level` is the score between two knots.
+    `level` is the score between two knots. A code between two knots lies between their places, one
+    that equals some in their middle.
     """
-    levels = knots.shape[0]
-    own, table = np.empty(levels, np.int8), np.empty(_CODES, np.float32)
-    for c in range(steps.size):
-        for i in range(levels):
-            own[i] = knots[i, c]
-        flat = own[0] == own[levels - 1]
-        below = upto = 0
-        for place in range(_CODES):
-            value = place + _LOWEST_CODE
-            while below < levels and own[below] < value:
-                below += 1
-            while upto < levels and own[upto] <= value:
-                upto += 1
-            at = (below + upto - 1) / 2.0
-            if below == upto:
-                low = min(max(below - 1, 0), levels - 2)
-                width = np.float32(own[low + 1]) - np.float32(own[low])
-                share = np.float32(0)
-                if width > 0:
-                    share = (np.float32(value) - np.float32(own[low])) / width
-                at = low + np.float64(min(max(share, np.float32(0)), np.float32(1)))
-            score = np.float32(at * np.float64(level))
-            plain = np.float32(value) * steps[c]
-            table[place] = (plain + score - np.float32(1)) / np.float32(2)
+    last = knots.shape[0] - 1
+    own, places = np.empty(last + 1, np.int64), np.empty(_CODES, np.float64)
+    table = np.empty(_CODES, np.float32)
+    for c in range(begin, end):
+        for i in range(last + 1):
+            own[i] = knots[i, c] - _LOWEST_CODE
+        places[: own[0]] = 0.0
+        places[own[last] :] = last if own[last] > own[last - 1] else last - 1
+        below = 0
+        for i in range(1, last + 1):
+            if own[i] > own[i - 1]:
+                places[own[i - 1]] = (below + i - 1) / 2.0
+                width = np.float32(own[i] - own[i - 1])
+                for code in range(own[i - 1] + 1, own[i]):
+                    places[code] = i - 1 + np.float64(np.float32(code - own[i - 1]) / width)
+                below = i
+        places[own[last]] = (below + last) / 2.0
+        for code in range(_CODES):
+            plain = np.float32(code + _LOWEST_CODE) * steps[c]
+            score = np.float32(places[code] * np.float64(level))
+            table[code] = (plain + score - np.float32(1)) / np.float32(2)
+        flat = own[0] == own[last]
         for j in range(codes.shape[0]):
             result[j, c] = np.float32(0) if flat else table[codes[j, c] - _LOWEST_CODE]
 
@@ -167,6 +170,8 @@ along = _compile(_along, _ALONG, "contract", "reassoc")
 _blend_by_level = _compile(_blend, _BLEND)
 
 
-def blend(codes: Any, knots: Any, steps: Any, probes: int, result: Any) -> None:
-    """Writes blended descriptors of values and knots in whole steps."""
-    _blend_by_level(codes, knots, steps, score_levels(probes)[1], result)
+def blend(
+    codes: Any, knots: Any, steps: Any, probes: int, result: Any, first: int, last: int
+) -> None:
+    """Writes the columns from `first` to `last` of values and knots in whole steps, blended."""
+    _blend_by_level(codes, knots, steps, score_levels(probes)[1], result, first, last)

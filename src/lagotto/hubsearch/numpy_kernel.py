@@ -62,9 +62,12 @@ def blend(
     steps: Float32[np.ndarray, " columns"],
     probes: int,
     result: Float32[np.ndarray, "rows columns"],
+    first: int,
+    last: int,
 ) -> None:
-    """Writes blended descriptors of values and knots in whole steps."""
-    result[:] = blended(codes, knots, probes, steps)
+    """Writes the columns from `first` to `last` of values and knots in whole steps, blended."""
+    part = slice(first, last)
+    result[:, part] = blended(codes[:, part], knots[:, part], probes, steps[part])
 
 
 def along(

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int64
+from jaxtyping import Bool, Float, Float32, Float64, Int64
 
 _GROUP = 512
 _SMALLEST_GROUP = 8
@@ -22,8 +22,9 @@ def highest(scores: Float32[np.ndarray, " logits"], count: int) -> Int64[np.ndar
     else:
         best = _groups(scores, group).max(axis=1)
         enough = np.partition(best, best.size - count)[best.size - count]
-        found = _columns_of(np.flatnonzero(best >= enough), group, scores.size)
-        found = found[scores[found] >= enough]
+        rows = np.flatnonzero(best >= enough)
+        inside = _groups(scores, group)[rows].ravel() >= enough
+        found = _columns_of(rows, inside, group, scores.size)
     found = found[np.isfinite(scores[found])]
     if found.size > count:
         found = found[np.argpartition(-scores[found], count - 1)[:count]]
@@ -38,16 +39,18 @@ def within_reach(
 ) -> Int64[np.ndarray, " columns"]:
     """Columns, ascending, that may be among the `top` nearest by exact distance, and few others.
 
-    All others are surely further, by the bounds of `error_bounds`; what is left is for `rerank`.
+    All others are surely further, by the bounds of `error_bounds`; `rerank` does the rest. A group
+    of logits whose nearest is too far, by the widest step in it, is not looked at.
     """
     if scanned.size < 4 * top * _GROUP:
         return np.arange(scanned.size)
     nearest, widest = _groups(scanned, _GROUP).min(axis=1), _groups(steps, _GROUP).max(axis=1)
-    few = _columns_of(np.argpartition(nearest, top - 1)[:top], _GROUP, 0)
-    reach = _reach(scanned[few], error_bounds(scanned[few], steps[few], k), top)
-    possible = nearest - error_bounds(nearest, widest, k) <= reach
-    found = _columns_of(np.flatnonzero(possible), _GROUP, scanned.size)
-    return found[scanned[found] - error_bounds(scanned[found], steps[found], k) <= reach]
+    few = np.argpartition(nearest, top - 1)[:top]
+    first, own = _groups(scanned, _GROUP)[few].ravel(), _groups(steps, _GROUP)[few].ravel()
+    reach = _reach(first, error_bounds(first, own, k), top)
+    rows = np.flatnonzero(nearest - error_bounds(nearest, widest, k) <= reach)
+    some, own = _groups(scanned, _GROUP)[rows].ravel(), _groups(steps, _GROUP)[rows].ravel()
+    return _columns_of(rows, some - error_bounds(some, own, k) <= reach, _GROUP, scanned.size)
 
 
 def error_bounds(
@@ -123,8 +126,12 @@ def _groups(
 
 
 def _columns_of(
-    groups: Int64[np.ndarray, " groups"], group: int, logits: int
+    rows: Int64[np.ndarray, " rows"],
+    inside: Bool[np.ndarray, " values"],
+    group: int,
+    logits: int,
 ) -> Int64[np.ndarray, " columns"]:
-    """The columns of some groups, and those of `logits` that are left over."""
-    inside = groups[:, None] * group + np.arange(group)
-    return np.concatenate([inside.ravel(), np.arange(logits // group * group, logits)])
+    """The columns that are inside, of the rows of groups, and those that are in no group."""
+    places = np.flatnonzero(inside)
+    left_over = np.arange(logits // group * group, logits)
+    return np.concatenate([rows[places // group] * group + places % group, left_over])
