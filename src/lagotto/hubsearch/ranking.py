@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
+from lagotto.core.vectors import quiet_product
 from lagotto.hubsearch.gallery import Gallery
 from lagotto.hubsearch.kernel import scan, scan_sums
 from lagotto.hubsearch.label_names import NOBODY, Named, told_by_names
@@ -266,8 +267,9 @@ def _blended_sums(
     if usual:
         weights = surest(concept.weights, k)
         probes = np.flatnonzero(weights)
-        own = weights[probes] @ gallery.blended(asked[:candidates][whole[:candidates]], probes)
-        others = weights[probes] @ gallery.sample_blended(probes)
+        chosen = asked[:candidates][whole[:candidates]]
+        tables = gallery.blended(chosen, probes), gallery.sample_blended(probes)
+        own, others = (np.einsum("kc,k->c", table, weights[probes]) for table in tables)
         found = np.concatenate([own, others[whole[candidates:]]])
         result[whole] = standard_scores(found[None], np.arange(len(own), len(found)))[0]
     return result
@@ -309,7 +311,8 @@ def _along(
 ) -> Float32[np.ndarray, " asked"]:
     """The direction's share of the score, of the candidates and then of the sample."""
     own = gallery.along(candidates, concept.direction)
-    along = np.concatenate([own, gallery.sample_directions() @ concept.direction])
+    others = quiet_product(gallery.sample_directions(), concept.direction[:, None])
+    along = np.concatenate([own, others[:, 0]])
     sample = np.arange(len(candidates), len(along))
     return np.asarray(np.float32(DIRECTION_SHARE) * standard_scores(along[None], sample)[0])
 

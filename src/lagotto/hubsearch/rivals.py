@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
+from lagotto.core.vectors import quiet_product
 from lagotto.hubsearch.projection import project, projector
 from lagotto.hubsearch.rules import DEFAULT_K, DIRECTION_SHARE
 from lagotto.hubsearch.weighing import ProbeSpace, surest, text_weights
@@ -105,13 +106,13 @@ def rival_level(
     Words that mean the concept itself (a unit embedding) are left out. Of few words all count; of
     none the level is nan.
     """
-    cosines = rivals.embeddings @ np.concatenate([directions, concept[None]]).T
+    cosines = quiet_product(rivals.embeddings, np.concatenate([directions, concept[None]]).T)
     cosines = np.ascontiguousarray(cosines.T)  # a row a hit
     same = cosines[-1] >= SAME_WORD
     others = int((~same).sum())
     if not others:
         return np.full(len(directions), np.nan, np.float32)
-    along = cosines[:-1] - (directions @ rivals.origin)[:, None]
+    along = cosines[:-1] - quiet_product(directions, rivals.origin[:, None])
     along -= rivals.along_mean
     along /= rivals.along_std
     along[:, same] = -np.inf

@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Float32
 
+from lagotto.core.vectors import quiet_product
 from lagotto.hubsearch.queries import highest_first, standardise_query
 
 BREADTH = 3.0
@@ -57,8 +58,15 @@ class ProbeSpace:
     ) -> Float32[np.ndarray, "concepts probes"]:
         """log P(concept | probe) among the concept itself and the background words."""
         scale = self.logit_scale * (SOFTENING if softened else 1.0)
-        scores = (scale * (concepts @ self.probes.T)).astype(np.float32)
+        scores = (scale * self._cosines(concepts)).astype(np.float32)
         return np.asarray(scores - np.logaddexp(self.evidence[softened], scores))
+
+    def _cosines(
+        self, concepts: Float[np.ndarray, "concepts dim"]
+    ) -> Float[np.ndarray, "concepts probes"]:
+        if len(concepts) == 1:
+            return quiet_product(self.probes, concepts.astype(np.float32).T).T
+        return np.asarray(concepts @ self.probes.T)
 
 
 def text_weights(
