@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from lagotto.core.errors import UsageError
 from lagotto.hubsearch.kernel import Table, gather, scan_sums
-from lagotto.hubsearch.selection import highest
 from lagotto.hubsearch.low_rank import build_low_rank, default_rank, find_directions
+from lagotto.hubsearch.selection import highest
 
 
 def tables(logits: int = 600, probes: int = 80, rank: int = 6, seed: int = 0) -> list[Table]:

@@ -17,7 +17,7 @@ from lagotto.hubsearch.kernel import Places, along, blend, gather, split_columns
 from lagotto.hubsearch.low_rank import FirstPass
 from lagotto.hubsearch.rules import sample_columns
 from lagotto.hubsearch.seen_part import SeenPart, part_distances
-from lagotto.hubsearch.selection import exact_distances
+from lagotto.hubsearch.selection import exact_distances, widest_steps
 
 
 class Gallery:
@@ -62,6 +62,7 @@ class Gallery:
         usable = np.flatnonzero(self.steps > 0)
         self.usable = len(usable)
         self.sample = sample_columns(usable)
+        self.widest_steps = cache(lambda: widest_steps(self.steps))
         self.sample_codes = cache(lambda: self.codes(self.sample))
         self.sample_directions = cache(lambda: self.directions(self.sample))
         probes = self.blocks[0].values.shape[0] if self.blocks else 0
@@ -92,9 +93,9 @@ class Gallery:
         owners = self.owners(columns)
         raw = np.empty((len(probes), len(columns)), dtype=np.float32)
         for owner in np.unique(owners).tolist():
-            mine = np.flatnonzero(owners == owner)
-            logits = columns[mine] - int(self.firsts[owner])
-            raw[:, mine] = self._read(self.digests[owner]).rows(probes, logits)
+            own = np.flatnonzero(owners == owner)
+            logits = columns[own] - int(self.firsts[owner])
+            raw[:, own] = self._read(self.digests[owner]).rows(probes, logits)
         mean, std = np.empty(len(columns)), np.empty(len(columns))
         for block, mine, local in self._by_block(columns):
             mean[mine], std[mine] = block.mean[local], block.std[local]
@@ -164,9 +165,7 @@ class Gallery:
         plain = np.asarray(values * steps, dtype=np.float32)
         return plain, self._blend(columns, values, steps)
 
-    def sample_blended(
-        self, probes: Int64[np.ndarray, " k"]
-    ) -> Float32[np.ndarray, "k sample"]:
+    def sample_blended(self, probes: Int64[np.ndarray, " k"]) -> Float32[np.ndarray, "k sample"]:
         """The blended descriptors of the sample; what was read once is kept, 4 KB a probe."""
         return self._sample_blended(probes)
 

@@ -110,7 +110,7 @@ def _gather(values: Any, rows: Any, columns: Any, chosen: Any) -> None:
 def _blend(
     codes: Any, knots: Any, steps: Any, level: Any, result: Any, begin: int, end: int
 ) -> None:
-    """Writes some columns of `blending.blended` of codes, by a table a column of what each code becomes.
+    """Writes some columns of `blending.blended`, each by a table of what its codes become.
 
     `level` is the score between two knots. A code between two knots lies between their places, one
     that equals some in their middle.

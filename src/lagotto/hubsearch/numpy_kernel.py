@@ -1,4 +1,4 @@
-"""The kernel of hub search in numpy: what works everywhere, and what the compiled one is held to."""
+"""The kernel of hub search in numpy: it works everywhere, and the compiled one is held to it."""
 
 import numpy as np
 from jaxtyping import Float32, Int8, Int64

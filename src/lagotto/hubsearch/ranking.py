@@ -13,8 +13,8 @@ from jaxtyping import Float32, Float64, Int64
 
 from lagotto.core.vectors import quiet_product
 from lagotto.hubsearch.gallery import Gallery
-from lagotto.hubsearch.kernel import scan, scan_sums
-from lagotto.hubsearch.label_names import NOBODY, Named, told_by_names
+from lagotto.hubsearch.kernel import scan
+from lagotto.hubsearch.label_names import NOBODY, Named
 from lagotto.hubsearch.logic import SINGLE, Expression, join_scores
 from lagotto.hubsearch.rules import (
     CANDIDATES,
@@ -22,9 +22,10 @@ from lagotto.hubsearch.rules import (
     noise_threshold,
     standard_scores,
 )
-from lagotto.hubsearch.seen_part import part_distances, part_sums
+from lagotto.hubsearch.seen_part import part_distances
 from lagotto.hubsearch.selection import error_bounds, highest, rerank, within_reach
 from lagotto.hubsearch.weighing import surest
+from lagotto.hubsearch.weighted_sums import Told, WeightedSums, tell_names, weighted_sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ def rank_by_distance(
     if wanted.left_out is not None:
         scanned[wanted.left_out] = np.inf
 
-    near = within_reach(scanned, steps, len(probes), wanted.top)
+    widest = gallery.widest_steps()
+    near = within_reach(scanned, steps, widest, len(probes), wanted.top)
 
     def exact(places: Int64[np.ndarray, " places"]) -> Float64[np.ndarray, " places"]:
         chosen = near[places]
@@ -110,9 +112,9 @@ def rank_by_evidence(
     and by its name; the best candidates by their blended descriptors and their directions.
     """
     threshold = noise_threshold(gallery.usable)
-    first = [_weighted_sums(gallery, concept, k) for concept in concepts]
+    first = [weighted_sums(gallery, concept.weights, k) for concept in concepts]
     told = [
-        _told(gallery, concept.named, sums, threshold)
+        tell_names(gallery, concept.named, sums, threshold)
         for concept, sums in zip(concepts, first, strict=True)
     ]
     candidates = choose_candidates(
@@ -130,52 +132,10 @@ def rank_by_evidence(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Sums:
-    """A concept's weighted sums as scanned; less `mean`, over `spread`, they are its scores.
-
-    A million are standardised only where they must be: sums have the order of their scores.
-    `usual` are those of the gallery's sample.
-    """
-
-    raw: Float32[np.ndarray, " logits"]
-    usual: Float32[np.ndarray, " sample"]
-    mean: np.float32
-    spread: np.float32
-
-    def scores(
-        self, sums: Float32[np.ndarray, " some"]
-    ) -> Float32[np.ndarray, " some"]:
-        """Scores of some sums."""
-        centred = sums - self.mean
-        centred /= self.spread
-        return centred
-
-    def asked(
-        self, candidates: Int64[np.ndarray, " candidates"]
-    ) -> Float32[np.ndarray, " asked"]:
-        """Scores of candidates, and then of the sample."""
-        return self.scores(np.concatenate([self.raw[candidates], self.usual]))
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """What names add to the scores of some columns, which ascend; nothing to all others."""
-
-    columns: Int64[np.ndarray, " named"]
-    added: Float32[np.ndarray, " named"]
-
-    def at(self, asked: Int64[np.ndarray, " asked"]) -> Float32[np.ndarray, " asked"]:
-        """What is added to the scores of the columns asked for."""
-        places = np.searchsorted(self.columns, asked).clip(max=len(self.columns) - 1)
-        known = self.columns[places] == asked
-        return np.where(known, self.added[places], np.float32(0))
-
-
 def _joined(
     expression: Expression,
-    first: Sequence[_Sums],
-    told: Sequence[_Told | None],
+    first: Sequence[WeightedSums],
+    told: Sequence[Told | None],
     threshold: float,
 ) -> Float32[np.ndarray, " logits"]:
     """What all logits are chosen by: scores for the whole query, or anything of their order.
@@ -236,17 +196,6 @@ def rank_candidates(
     return Ranked(candidates[order], own[order], total[len(candidates) :], names[order])
 
 
-def _told(gallery: Gallery, named: Named, sums: _Sums, threshold: float) -> _Told | None:
-    """What names add to the scores of logits, None where no name is asked."""
-    if not len(named.columns):
-        return None
-    best = sums.scores(np.maximum.reduceat(sums.raw, gallery.firsts))
-    own = sums.scores(sums.raw[named.columns])
-    added = told_by_names(named, own, best, gallery.firsts, threshold)
-    columns, places = np.unique(named.columns, return_index=True)
-    return _Told(columns, added[places].astype(np.float32))
-
-
 def _blended_sums(
     gallery: Gallery,
     concept: Evidence,
@@ -273,37 +222,6 @@ def _blended_sums(
         found = np.concatenate([own, others[whole[candidates:]]])
         result[whole] = standard_scores(found[None], np.arange(len(own), len(found)))[0]
     return result
-
-
-def _weighted_sums(gallery: Gallery, concept: Evidence, k: int) -> _Sums:
-    """Of all logits, flawed ones at zero; mean and spread are those of the sample."""
-    weights = surest(concept.weights, k)
-    probes = np.flatnonzero(weights)
-    sums = scan_sums(gallery.tables, probes, weights[probes])
-    sums[gallery.flawed] = 0.0
-    if gallery.parts:
-        _put_parts(gallery, concept, k, sums)
-    usual = sums[gallery.sample]
-    if not len(usual):
-        return _Sums(sums, usual, np.float32(0), np.float32(1))
-    wide = usual.astype(np.float64)
-    spread = max(float(wide.std()), 1e-9)
-    return _Sums(sums, usual, np.float32(wide.mean()), np.float32(spread))
-
-
-def _put_parts(
-    gallery: Gallery, concept: Evidence, k: int, sums: Float32[np.ndarray, " logits"]
-) -> None:
-    """Sums of the models compared on what they saw, brought to the spread of the others."""
-    mine = np.zeros(sums.size, dtype=bool)
-    for part in gallery.parts:
-        sums[part.columns] = part_sums(part, concept.weights, k, gallery.read)
-        mine[part.columns] = True
-    usable = gallery.steps > 0
-    others = sums[usable & ~mine]
-    spread = float(sums[usable & mine].std()) if (usable & mine).any() else 0.0
-    if others.size and spread > 0:
-        sums[mine] *= np.float32(others.std() / spread)
 
 
 def _along(

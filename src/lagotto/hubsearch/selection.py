@@ -31,20 +31,27 @@ def highest(scores: Float32[np.ndarray, " logits"], count: int) -> Int64[np.ndar
     return np.sort(found).astype(np.int64)
 
 
+def widest_steps(steps: Float32[np.ndarray, " logits"]) -> Float32[np.ndarray, " groups"]:
+    """The widest step in each of the groups that `within_reach` looks at."""
+    return np.asarray(_groups(steps, _GROUP).max(axis=1))
+
+
 def within_reach(
     scanned: Float32[np.ndarray, " logits"],
     steps: Float32[np.ndarray, " logits"],
+    widest: Float32[np.ndarray, " groups"],
     k: int,
     top: int,
 ) -> Int64[np.ndarray, " columns"]:
     """Columns, ascending, that may be among the `top` nearest by exact distance, and few others.
 
     All others are surely further, by the bounds of `error_bounds`; `rerank` does the rest. A group
-    of logits whose nearest is too far, by the widest step in it, is not looked at.
+    of logits whose nearest is too far, by the widest step in it, is not looked at: `widest` is
+    `widest_steps(steps)`, or that of wider ones.
     """
     if scanned.size < 4 * top * _GROUP:
         return np.arange(scanned.size)
-    nearest, widest = _groups(scanned, _GROUP).min(axis=1), _groups(steps, _GROUP).max(axis=1)
+    nearest = _groups(scanned, _GROUP).min(axis=1)
     few = np.argpartition(nearest, top - 1)[:top]
     first, own = _groups(scanned, _GROUP)[few].ravel(), _groups(steps, _GROUP)[few].ravel()
     reach = _reach(first, error_bounds(first, own, k), top)

@@ -4,32 +4,23 @@ Its threads stay: to start one takes a good part of the time of a scan.
 """
 
 import os
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 from lagotto.core.machine import usable_cores
 
 
-class _Threads:
-    """The threads beside the one that asks, started when they are first wanted."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._pool: ThreadPoolExecutor | None = None
-
-    def pool(self) -> ThreadPoolExecutor:
-        with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(
-                    max(1, usable_cores() - 1), thread_name_prefix="lagotto-scan"
-                )
-            return self._pool
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """The threads beside the one that asks, made when they are first wanted."""
+    return ThreadPoolExecutor(max(1, usable_cores() - 1), thread_name_prefix="lagotto-scan")
 
 
-_threads = _Threads()
+if hasattr(os, "register_at_fork"):  # a forked child has none of its parent's threads
+    os.register_at_fork(after_in_child=_threads.cache_clear)
 
 
 def share_out(function: Callable[..., None], tasks: Sequence[tuple[Any, ...]]) -> None:
@@ -48,7 +39,7 @@ def share_out(function: Callable[..., None], tasks: Sequence[tuple[Any, ...]]) -
             function(*task)
 
     others = min(usable_cores(), len(tasks)) - 1
-    started = [_threads.pool().submit(work) for _ in range(others)]
+    started = [_threads().submit(work) for _ in range(others)]
     try:
         work()
     finally:
@@ -58,12 +49,3 @@ def share_out(function: Callable[..., None], tasks: Sequence[tuple[Any, ...]]) -
     for each in started:
         if not each.cancelled():
             each.result()
-
-
-def _forget_threads() -> None:
-    global _threads  # noqa: PLW0603  # a forked child has none of its parent's threads
-    _threads = _Threads()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_threads)
