@@ -80,18 +80,6 @@ def test_ranks_that_cannot_be_are_refused() -> None:
             find_directions(tables(), rank)
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**31), st.integers(1, 300), st.integers(1, 30_000))
-def test_the_highest_are_those_of_a_full_sort(seed: int, count: int, logits: int) -> None:
-    rng = np.random.default_rng(seed)
-    scores = rng.integers(-500, 500, logits).astype(np.float32)
-    scores[rng.random(logits) < 0.1] = -np.inf
-    found = highest(scores, count)
-    assert (np.diff(found) > 0).all()
-    finite = np.sort(scores[np.isfinite(scores)])[::-1][:count]
-    np.testing.assert_array_equal(np.sort(scores[found])[::-1], finite)
-
-
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 60))
 def test_gathered_logits_scan_as_they_did(seed: int, count: int) -> None:

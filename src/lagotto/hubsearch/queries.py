@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64, Int64
 
 from lagotto.core.errors import UsageError
+from lagotto.core.vectors import top_k
 
 
 def standardise_query(responses: Float[np.ndarray, " probes"]) -> Float32[np.ndarray, " probes"]:
@@ -48,13 +49,4 @@ def surest_probes(query: Float[np.ndarray, " probes"], k: int) -> Int64[np.ndarr
             f"k = {k} was asked for, and this hub has {len(query)} probes; "
             f"choose k between 1 and {len(query)}"
         )
-    return highest_first(query, k)
-
-
-def highest_first(values: Float[np.ndarray, " n"], k: int) -> Int64[np.ndarray, " k"]:
-    """The places of the k highest values, highest first; ties go to the earlier."""
-    if k >= len(values):
-        return np.argsort(-values, kind="stable").astype(np.int64)
-    least = np.partition(values, len(values) - k)[len(values) - k]
-    enough = np.flatnonzero(values >= least)
-    return enough[np.argsort(-values[enough], kind="stable")[:k]].astype(np.int64)
+    return np.asarray(top_k(query[None], k)[0])

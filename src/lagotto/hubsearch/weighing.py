@@ -14,8 +14,8 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Float32
 
-from lagotto.core.vectors import quiet_product
-from lagotto.hubsearch.queries import highest_first, standardise_query
+from lagotto.core.vectors import quiet_product, top_k
+from lagotto.hubsearch.queries import standardise_query
 
 BREADTH = 3.0
 """Power of the positive part of the standardised log posterior in the broad weights."""
@@ -98,7 +98,7 @@ def picture_weights(
 def surest(weights: Float32[np.ndarray, " probes"], k: int) -> Float32[np.ndarray, " probes"]:
     """The k highest weights, the others zero, summing to 1 again; ties go to the earlier probe."""
     kept = np.zeros_like(weights)
-    order = highest_first(weights, k)
+    order = top_k(weights[None], k)[0]
     kept[order] = weights[order]
     return np.asarray(kept / kept.sum())
 
