@@ -69,12 +69,17 @@ def make_block(raw: np.ndarray, first: int, parts: bool) -> Block:
 
 @cache
 def make_gallery(parts: bool) -> Gallery:
-    """Every 37th logit is flawed, some are copies; with `parts` a model a block saw a half."""
+    """Some logits are flawed, some copies, a model is all flawed; `parts`: some saw a half."""
     rng = np.random.default_rng(0)
     shared = rng.standard_normal((PROBES, 6))
     raw = shared @ rng.standard_normal((6, sum(BLOCKS)))
     raw = (raw + rng.standard_t(3, raw.shape)).astype(np.float32)
+    against = slice(40 * OUTPUTS, 60 * OUTPUTS)  # models whose best is no candidate by itself
+    raw[:, against] = raw[:, against] - 400 * concept(1).weights[:, None]
+    raw[:, 2108] += 200 * concept(1).weights
+    raw[:, 2117] = raw[:, 2108]  # two are the best of their model
     raw[:, 3::37] = 1
+    raw[:, 9 * OUTPUTS : 10 * OUTPUTS] = 2
     raw[:, list(COPIES)] = raw[:, [5]]
     starts = np.cumsum((0, *BLOCKS))[:-1].tolist()
     blocks = [
@@ -103,11 +108,15 @@ def concept(seed: int, named: Named | None = None) -> Evidence:
     return made if named is None else replace(made, named=named)
 
 
-NAMED = Named(
-    np.array([7, 11, 60, 2010, 5049]),
-    np.array([0.6, 1, 0.8, 1, 0.4], np.float32),
-    np.array([1, 0.5, 0.5, 0, 1], np.float32),
-)
+def make_named() -> Named:
+    """One in six logits, named well and less well, believed or not."""
+    rng = np.random.default_rng(8)
+    columns = np.sort(rng.permutation(sum(BLOCKS))[: sum(BLOCKS) // 6])
+    likeness = (rng.random(len(columns)) ** 2).astype(np.float32)
+    return Named(columns, likeness, rng.choice([0, 0.5, 1], len(columns)).astype(np.float32))
+
+
+NAMED = make_named()
 
 
 def surest_only(weights: np.ndarray) -> np.ndarray:

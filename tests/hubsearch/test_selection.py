@@ -28,10 +28,18 @@ def make_table(seed: int, probes: int, logits: int) -> tuple[np.ndarray, np.ndar
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**31), st.integers(1, 300), st.integers(1, 30_000))
-def test_the_highest_are_those_of_a_full_sort(seed: int, count: int, logits: int) -> None:
+@given(
+    st.integers(0, 2**31),
+    st.integers(1, 300),
+    st.integers(1, 30_000),
+    st.sampled_from([500, 1_000_000]),
+)
+def test_the_highest_are_those_of_a_full_sort(
+    seed: int, count: int, logits: int, spread: int
+) -> None:
+    """With ties and nearly without."""
     rng = np.random.default_rng(seed)
-    scores = rng.integers(-500, 500, logits).astype(np.float32)
+    scores = rng.integers(-spread, spread, logits).astype(np.float32)
     scores[rng.random(logits) < 0.1] = -np.inf
     found = highest(scores, count)
     assert (np.diff(found) > 0).all()
@@ -47,8 +55,9 @@ def test_what_is_out_of_reach_is_not_among_the_nearest(
     """Scans as far from the truth as their bounds allow, some steps much wider than the others."""
     rng = np.random.default_rng(seed)
     steps = rng.choice([0.0, 0.02, 0.05, 1.5], logits, p=[0.1, 0.5, 0.39, 0.01]).astype(np.float32)
-    truth = rng.integers(40, 80, logits) / 8.0
+    truth = rng.integers(184, 1600, logits) / 8.0
     truth[rng.random(logits) < 0.1] = np.inf
+    truth[(steps > 1) & (rng.random(logits) < 0.2)] = 20.0  # seems as far as many others
     near = np.where(np.isfinite(truth), truth, 0).astype(np.float32)
     error = rng.choice([-0.999, 0, 0.999], logits) * error_bounds(near, steps, 50)
     scanned = (truth + error).astype(np.float32)

@@ -45,16 +45,16 @@ def test_many_may_share_at_once() -> None:
 
 
 FORKED = """
-import os
-from lagotto.core import machine
+import os, threading
 from lagotto.hubsearch import shared_work
 shared_work.usable_cores = lambda: 3
-done = []
-shared_work.share_out(done.append, [(n,) for n in range(9)])
+meet = threading.Barrier(3)
+shared_work.share_out(meet.wait, [(10,)] * 3)
 child = os.fork()
 if child == 0:
-    shared_work.share_out(done.append, [(n,) for n in range(9)])
-    os._exit(0 if len(done) == 18 else 1)
+    meet = threading.Barrier(3)
+    shared_work.share_out(meet.wait, [(10,)] * 3)
+    os._exit(0)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
