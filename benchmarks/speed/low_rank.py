@@ -34,9 +34,10 @@ from lagotto.evaluation.probed import Probed, from_folder
 from lagotto.hubsearch.blocks import LOGITS_PER_BLOCK
 from lagotto.hubsearch.descriptors import standardise
 from lagotto.hubsearch.first_pass import NEAREST, WIDER
-from lagotto.hubsearch.kernel import KernelName, Table, gather, highest, scan, scan_sums
+from lagotto.hubsearch.kernel import KernelName, Table, gather, scan, scan_sums
 from lagotto.hubsearch.low_rank import LowRankIndex, build_low_rank, default_rank
 from lagotto.hubsearch.rules import CANDIDATES, DEFAULT_K
+from lagotto.hubsearch.selection import highest
 from lagotto.hubsearch.weighing import surest, text_weights
 
 RANKS = (32, 64, 128, 192)

@@ -57,13 +57,13 @@ class Drawn:
 
 
 def mapped(path: Path, shape: tuple[int, ...], fill: Callable[[int], np.ndarray]) -> np.ndarray:
-    """An int8 array in a file, filled row by row, then read-only."""
+    """An int8 array in a file, filled row by row, then read-only: a plain one, as in a hub."""
     made = np.lib.format.open_memmap(path, "w+", np.int8, shape)
     for row in range(shape[0]):
         made[row] = fill(row)
     made.flush()
     del made
-    return np.load(path, mmap_mode="r")
+    return np.asarray(np.load(path, mmap_mode="r"))
 
 
 def make_block(folder: Path, first: int, logits: int, probes: int, seed: int) -> Block:

@@ -27,7 +27,8 @@ from pathlib import Path
 import numpy as np
 
 from lagotto.hubsearch.blocks import LOGITS_PER_BLOCK
-from lagotto.hubsearch.kernel import KernelName, Table, error_bounds, rerank, scan
+from lagotto.hubsearch.kernel import KernelName, Table, scan
+from lagotto.hubsearch.selection import error_bounds, rerank
 
 TOP = 10
 QUERIES = 8

@@ -1,4 +1,4 @@
-"""The scan by either kernel against the definition, and re-ranking against a full sort."""
+"""What either kernel reads, against the definition and against the other kernel."""
 
 import subprocess
 import sys
@@ -8,14 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lagotto.hubsearch.kernel import (
-    KernelName,
-    error_bounds,
-    exact_distances,
-    rerank,
-    scan,
-    scan_sums,
-)
+from lagotto.hubsearch.blending import blended
+from lagotto.hubsearch.kernel import KernelName, along, blend, gather, scan, scan_sums
 
 KERNELS: list[KernelName] = ["numpy", "numba"]
 
@@ -86,73 +80,55 @@ def test_no_tables_no_distances() -> None:
     assert scan([], np.array([0]), np.ones(1, dtype=np.float32)).size == 0
 
 
-@settings(deadline=None, max_examples=60)
-@given(
-    st.integers(0, 2**32 - 1),
-    st.integers(1, 40),
-    st.integers(1, 3000),
-    st.integers(1, 30),
-    st.sampled_from(KERNELS),
-)
-def test_reranking_gives_the_full_sort(
-    seed: int, k: int, logits: int, top: int, kernel: KernelName
+def cut(values: np.ndarray, steps: np.ndarray, widths: list[int]) -> list[tuple]:
+    """A table of logits as several, of those widths."""
+    ends = np.cumsum(widths).tolist()
+    return [
+        (np.ascontiguousarray(values[:, end - width : end]), steps[end - width : end].copy())
+        for end, width in zip(ends, widths, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 700), st.booleans())
+def test_gathered_values_are_those_of_the_tables(
+    kernel: KernelName, seed: int, count: int, ascending: bool
 ) -> None:
-    exact, values, steps = make_table(seed, 40, logits)
     rng = np.random.default_rng(seed)
-    exact[:, logits // 2] = exact[:, -1]  # a copy: its distance is a tie
-    values[:, logits // 2], steps[logits // 2] = values[:, -1], steps[-1]
-    rows = rng.permutation(40)[:k]
-    q = (exact[rows, rng.integers(logits)] + rng.normal(0, 0.3, k)).astype(np.float32)
-    scanned = scan([(values, steps)], rows, q, kernel)
-    bounds = error_bounds(scanned, steps, k)
-    truth = np.where(steps > 0, exact_distances(exact[rows], q), np.inf)
-    known = np.isfinite(truth)
-    assert (np.abs(scanned[known] - truth[known]) <= bounds[known]).all()
-    found, distances = rerank(
-        scanned, bounds, lambda columns: exact_distances(exact[np.ix_(rows, columns)], q), top
-    )
-    order = np.argsort(truth, kind="stable")[:top]
-    order = order[np.isfinite(truth[order])]
-    np.testing.assert_array_equal(found, order)
-    np.testing.assert_array_equal(distances, truth[order])
+    _, values, steps = make_table(seed, 60, 330)
+    columns, rows = rng.integers(0, 330, count), rng.permutation(60)[: rng.integers(1, 60)]
+    columns = np.sort(columns) if ascending else columns
+    found, own = gather(cut(values, steps, [100, 1, 200, 29]), columns, rows, kernel)
+    np.testing.assert_array_equal(found, values[np.ix_(rows, columns)])
+    np.testing.assert_array_equal(own, steps[columns])
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 8000), st.integers(1, 300))
-def test_reranking_holds_for_any_scan_within_its_bounds(seed: int, logits: int, top: int) -> None:
+@given(st.integers(0, 2**32 - 1), st.integers(1, 400), st.integers(1, 128))
+def test_both_kernels_blend_to_the_same_bits(seed: int, columns: int, spread: int) -> None:
+    """Whatever the knots: many alike, all alike, at the ends of what a code can be."""
     rng = np.random.default_rng(seed)
-    truth = rng.integers(0, 400, logits) / 16.0
-    bounds = rng.choice([0.0, 0.5, 8.0, 64.0], logits).astype(np.float32)
-    scanned = (truth + rng.integers(-16, 17, logits) / 16 * bounds).astype(np.float32)
-    found, distances = rerank(scanned, bounds, lambda columns: truth[columns], top)
-    order = np.argsort(truth, kind="stable")[:top]
-    np.testing.assert_array_equal(found, order)
-    np.testing.assert_array_equal(distances, truth[order])
+    codes = rng.integers(-128, 128, (80, columns)).astype(np.int8)
+    knots = np.sort(rng.integers(-spread, spread, (32, columns)), axis=0).astype(np.int8)
+    knots[:, rng.random(columns) < 0.1] = rng.integers(-128, 128)
+    steps = rng.uniform(0, 0.1, columns).astype(np.float32)
+    found = blend(codes, knots, 2000, steps, "numba")
+    np.testing.assert_array_equal(found, blended(codes, knots, 2000, steps))
+    np.testing.assert_array_equal(found, blend(codes, knots, 2000, steps, "numpy"))
 
 
-def test_reranking_looks_at_few_logits() -> None:
-    exact, values, steps = make_table(3, 50, 100_000)
-    rows = np.arange(50)
-    q = exact[:, 1234] + np.float32(0.1)
-    scanned = scan([(values, steps)], rows, q)
-    looked_at = []
-
-    def measure(columns: np.ndarray) -> np.ndarray:
-        looked_at.extend(columns.tolist())
-        return exact_distances(exact[:, columns], q)
-
-    found, _ = rerank(scanned, error_bounds(scanned, steps, 50), measure, 10)
-    assert found[0] == 1234
-    assert len(looked_at) <= 1000
-    assert len(set(looked_at)) == len(looked_at)
-
-
-def test_an_exact_distance_does_not_depend_on_its_company() -> None:
-    exact = make_table(8, 500, 33)[0]
-    q = np.linspace(-1, 2, 500, dtype=np.float32)
-    together = exact_distances(exact, q)
-    alone = [exact_distances(exact[:, [column]], q)[0] for column in range(33)]
-    assert together.tolist() == alone
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("count", [0, 1, 300])
+def test_directions_along_one_are_dot_products(kernel: KernelName, count: int) -> None:
+    rng = np.random.default_rng(count)
+    directions = rng.integers(-128, 128, (330, 512)).astype(np.int8)
+    steps = rng.uniform(0, 0.01, 330).astype(np.float32)
+    tables = [(directions[:130], steps[:130]), (directions[130:], steps[130:])]
+    columns, query = rng.integers(0, 330, count), rng.normal(size=512).astype(np.float32)
+    expected = (directions[columns] * steps[columns, None].astype(float)) @ query
+    found = along(tables, columns, query, kernel)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
 CHOICE = """

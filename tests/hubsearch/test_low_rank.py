@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lagotto.core.errors import UsageError
-from lagotto.hubsearch.kernel import Table, gather, highest, scan_sums
+from lagotto.hubsearch.kernel import Table, gather, scan_sums
 from lagotto.hubsearch.low_rank import build_low_rank, default_rank, find_directions
+from lagotto.hubsearch.selection import highest
 
 
 def tables(logits: int = 600, probes: int = 80, rank: int = 6, seed: int = 0) -> list[Table]:
@@ -77,18 +78,6 @@ def test_ranks_that_cannot_be_are_refused() -> None:
     for rank in (0, 81):
         with pytest.raises(UsageError, match="give 1 to 80"):
             find_directions(tables(), rank)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**31), st.integers(1, 300), st.integers(1, 30_000))
-def test_the_highest_are_those_of_a_full_sort(seed: int, count: int, logits: int) -> None:
-    rng = np.random.default_rng(seed)
-    scores = rng.integers(-500, 500, logits).astype(np.float32)
-    scores[rng.random(logits) < 0.1] = -np.inf
-    found = highest(scores, count)
-    assert (np.diff(found) > 0).all()
-    finite = np.sort(scores[np.isfinite(scores)])[::-1][:count]
-    np.testing.assert_array_equal(np.sort(scores[found])[::-1], finite)
 
 
 @settings(max_examples=30, deadline=None)

@@ -7,8 +7,9 @@ import pytest
 
 from lagotto.evaluation.raw_responses import read_raw_responses
 from lagotto.hubsearch.descriptors import standardise
-from lagotto.hubsearch.kernel import Table, highest, scan_sums
+from lagotto.hubsearch.kernel import Table, scan_sums
 from lagotto.hubsearch.low_rank import build_low_rank, default_rank
+from lagotto.hubsearch.selection import highest
 from lagotto.hubsearch.weighing import ProbeSpace, picture_weights, surest
 
 PROBES = 700

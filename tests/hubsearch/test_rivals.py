@@ -42,6 +42,13 @@ def test_hits_do_not_depend_on_each_other() -> None:
     np.testing.assert_allclose(alone, together[8:9], atol=1e-5)
 
 
+def test_many_hits_get_what_few_do() -> None:
+    many = np.arange(400) * 7 % 40
+    found = rival_level(RIVALS, CONCEPT, RAISED[:, many], DIRECTIONS[many], 5)
+    few = rival_level(RIVALS, CONCEPT, RAISED, DIRECTIONS, 5)
+    np.testing.assert_allclose(found, few[many], atol=1e-5)
+
+
 def test_without_rivals_there_is_no_level() -> None:
     alone = RIVALS.subset(np.arange(30) == 3)
     assert np.isnan(rival_level(alone, SPACE.background[3], RAISED, DIRECTIONS, 5)).all()

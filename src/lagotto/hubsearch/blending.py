@@ -11,6 +11,7 @@ reads a value tells its score from them.
 """
 
 import math
+from functools import cache
 
 import numpy as np
 from jaxtyping import Float, Float32, Shaped
@@ -21,9 +22,12 @@ KNOTS = 32
 _COLUMNS_AT_ONCE = 512
 
 
+@cache
 def score_levels(probes: int) -> Float32[np.ndarray, " knots"]:
     """The Savage scores at which knots are taken, evenly from 0 to that of the best probe."""
-    return np.linspace(0.0, math.log(2.0 * probes), KNOTS, dtype=np.float32)
+    levels = np.linspace(0.0, math.log(2.0 * probes), KNOTS, dtype=np.float32)
+    levels.flags.writeable = False  # one array for all who ask
+    return levels
 
 
 def rank_knots(

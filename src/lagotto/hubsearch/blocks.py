@@ -172,7 +172,16 @@ def exact_descriptors(
         model = block.models[owner]
         mine = owners == owner
         raw[:, mine] = read(model.behaviour_digest).rows(probes, columns[mine] - model.first)
-    exact = standardise_columns(raw, block.mean[columns], block.std[columns])
+    return standardise_answers(raw, block.mean[columns], block.std[columns])
+
+
+def standardise_answers(
+    raw: Float32[np.ndarray, "k columns"],
+    mean: Float64[np.ndarray, " columns"],
+    std: Float64[np.ndarray, " columns"],
+) -> Float32[np.ndarray, "k columns"]:
+    """Descriptors of raw responses by a block's moments; zero where one is not known (NaN)."""
+    exact = standardise_columns(raw, mean, std)
     exact[np.isnan(raw)] = 0
     return exact
 

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
+from lagotto.core.vectors import quiet_product
+
 POOL = 10
 """Best hits that are looked at together, however many are shown."""
 
@@ -112,7 +114,7 @@ def agreement(
 
     `owners` tells the hits' models apart. 0 for a hit that no other model's can be compared with.
     """
-    correlations = descriptors.T @ descriptors[:, :pool] / len(descriptors)
+    correlations = quiet_product(descriptors.T, descriptors[:, :pool]) / len(descriptors)
     others = owners[:, None] != owners[None, :pool]
     total = np.where(others, correlations, 0.0).sum(axis=1)
     return np.asarray(total / np.maximum(others.sum(axis=1), 1), dtype=np.float64)

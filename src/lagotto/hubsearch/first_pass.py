@@ -14,7 +14,7 @@ from jaxtyping import Float32, Float64, Int64
 
 from lagotto.core.errors import UsageError
 from lagotto.hubsearch.gallery import Gallery
-from lagotto.hubsearch.kernel import error_bounds, highest, rerank, scan, scan_sums
+from lagotto.hubsearch.kernel import scan, scan_sums
 from lagotto.hubsearch.logic import Expression
 from lagotto.hubsearch.low_rank import LowRankIndex
 from lagotto.hubsearch.ranking import (
@@ -28,6 +28,7 @@ from lagotto.hubsearch.ranking import (
 )
 from lagotto.hubsearch.rules import CANDIDATES, noise_threshold
 from lagotto.hubsearch.seen_part import part_distances
+from lagotto.hubsearch.selection import error_bounds, highest, rerank
 from lagotto.hubsearch.weighing import surest
 
 NEAREST = 256

@@ -3,19 +3,21 @@
 Columns count over all blocks. Nothing is read before it is asked for.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from functools import cache
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int8, Int64
 
-from lagotto.hubsearch.blending import KNOTS, blended
-from lagotto.hubsearch.blocks import Answers, Block, exact_descriptors
-from lagotto.hubsearch.kernel import exact_distances, gather
+from lagotto.hubsearch.blending import KNOTS
+from lagotto.hubsearch.blocks import Answers, Block, standardise_answers
+from lagotto.hubsearch.kept_rows import KeptRows
+from lagotto.hubsearch.kernel import Places, along, blend, gather, split_columns
 from lagotto.hubsearch.low_rank import FirstPass
 from lagotto.hubsearch.rules import sample_columns
 from lagotto.hubsearch.seen_part import SeenPart, part_distances
+from lagotto.hubsearch.selection import exact_distances, widest_steps
 
 
 class Gallery:
@@ -42,10 +44,12 @@ class Gallery:
         self.labels = labels
         self.notes = notes
         self._read = read
-        self._ends = np.cumsum([block.steps.size for block in blocks]).astype(np.int64)
+        self._widths = [block.steps.size for block in blocks]
         self.tables = [(block.values, block.steps) for block in self.blocks]
+        self._knots = [(block.knots, block.steps) for block in self.blocks]
+        self._directions = [(block.directions, block.direction_steps) for block in self.blocks]
         self.steps = np.concatenate([np.zeros(0, np.float32), *(b.steps for b in self.blocks)])
-        starts = (self._ends - [block.steps.size for block in blocks]).tolist()
+        starts = (np.cumsum(self._widths, dtype=np.int64) - self._widths).tolist()
         placed = [
             (start + model.first, model.behaviour_digest)
             for start, block in zip(starts, self.blocks, strict=True)
@@ -58,8 +62,13 @@ class Gallery:
         usable = np.flatnonzero(self.steps > 0)
         self.usable = len(usable)
         self.sample = sample_columns(usable)
+        self.widest_steps = cache(lambda: widest_steps(self.steps))
         self.sample_codes = cache(lambda: self.codes(self.sample))
         self.sample_directions = cache(lambda: self.directions(self.sample))
+        probes = self.blocks[0].values.shape[0] if self.blocks else 0
+        self._sample_blended = KeptRows(
+            (probes, len(self.sample)), lambda rows: self.blended(self.sample, rows)
+        )
 
     def read(self, digest: str) -> Answers:
         """A model's raw responses, completed where the hub completes them."""
@@ -81,11 +90,16 @@ class Gallery:
         query: Float32[np.ndarray, " k"],
     ) -> Float64[np.ndarray, " columns"]:
         """The paper's distance of some logits, from their raw responses."""
-        distances = np.empty(len(columns))
+        owners = self.owners(columns)
+        raw = np.empty((len(probes), len(columns)), dtype=np.float32)
+        for owner in np.unique(owners).tolist():
+            own = np.flatnonzero(owners == owner)
+            logits = columns[own] - int(self.firsts[owner])
+            raw[:, own] = self._read(self.digests[owner]).rows(probes, logits)
+        mean, std = np.empty(len(columns)), np.empty(len(columns))
         for block, mine, local in self._by_block(columns):
-            descriptors = exact_descriptors(block, local, probes, self._read)
-            distances[mine] = exact_distances(descriptors, query)
-        return distances
+            mean[mine], std[mine] = block.mean[local], block.std[local]
+        return exact_distances(standardise_answers(raw, mean, std), query)
 
     def shown_distances(
         self,
@@ -124,6 +138,12 @@ class Gallery:
             found[mine] = block.directions_of(local)
         return found
 
+    def along(
+        self, columns: Int64[np.ndarray, " columns"], direction: Float32[np.ndarray, " dim"]
+    ) -> Float32[np.ndarray, " columns"]:
+        """How far the directions of some logits go along one: their dot products with it."""
+        return along(self._directions, columns, direction)
+
     def descriptors(
         self, columns: Int64[np.ndarray, " columns"]
     ) -> Float32[np.ndarray, "probes columns"]:
@@ -135,24 +155,37 @@ class Gallery:
         self, columns: Int64[np.ndarray, " columns"], probes: Int64[np.ndarray, " k"] | None = None
     ) -> Float32[np.ndarray, "k columns"]:
         """The blended descriptors of some logits, on some probes or all (see blending.py)."""
-        values, steps = self.codes(columns, probes)
-        knots = np.empty((KNOTS, len(columns)), np.int8)
-        for block, mine, local in self._by_block(columns):
-            knots[:, mine] = block.knots[:, local]
-        return blended(values, knots, self.blocks[0].values.shape[0], steps)
+        return self._blend(columns, *self.codes(columns, probes))
+
+    def plain_and_blended(
+        self, columns: Int64[np.ndarray, " columns"]
+    ) -> tuple[Float32[np.ndarray, "probes columns"], Float32[np.ndarray, "probes columns"]]:
+        """`descriptors` and `blended` of some logits, for which the blocks are read once."""
+        values, steps = self.codes(columns)
+        plain = np.asarray(values * steps, dtype=np.float32)
+        return plain, self._blend(columns, values, steps)
+
+    def sample_blended(self, probes: Int64[np.ndarray, " k"]) -> Float32[np.ndarray, "k sample"]:
+        """The blended descriptors of the sample; what was read once is kept, 4 KB a probe."""
+        return self._sample_blended(probes)
 
     def outputs(self, owners: Int64[np.ndarray, " owners"]) -> Int64[np.ndarray, " owners"]:
         """How many outputs some models have, by their places in `firsts`."""
         widths = np.diff(np.append(self.firsts, len(self.steps)))
         return np.asarray(widths[owners], dtype=np.int64)
 
+    def _blend(
+        self,
+        columns: Int64[np.ndarray, " columns"],
+        values: Int8[np.ndarray, "k columns"],
+        steps: Float32[np.ndarray, " columns"],
+    ) -> Float32[np.ndarray, "k columns"]:
+        knots, _ = gather(self._knots, columns, np.arange(KNOTS))
+        return blend(values, knots, self.tables[0][0].shape[0], steps)
+
     def _by_block(
         self, columns: Int64[np.ndarray, " columns"]
-    ) -> list[tuple[Block, np.ndarray, Int64[np.ndarray, " local"]]]:
+    ) -> Iterator[tuple[Block, Places, Int64[np.ndarray, " local"]]]:
         """Each block that holds some of the columns, which ones, and their places in it."""
-        owners = np.searchsorted(self._ends, columns, side="right")
-        found = []
-        for owner in np.unique(owners).tolist():
-            block, mine = self.blocks[owner], owners == owner
-            found.append((block, mine, columns[mine] - (int(self._ends[owner]) - block.steps.size)))
-        return found
+        for table, mine, local in split_columns(self._widths, columns):
+            yield self.blocks[table], mine, local

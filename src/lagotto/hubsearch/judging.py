@@ -77,11 +77,12 @@ class Judge:
         that takes every background word for the concept: there is nothing to tell it from.
         """
         columns, places = np.unique(np.concatenate([pool, hits]), return_inverse=True)
-        raised, directions = self.gallery.blended(columns), self.gallery.directions(columns)
+        found, raised = self.gallery.plain_and_blended(columns)
+        directions = self.gallery.directions(columns)
         lead = scores - rival_level(self.words, concept, raised, directions, WORD_RIVALS)[places]
         if not np.isfinite(lead).all():
             return None
-        found, owners = self.gallery.descriptors(columns), self.gallery.owners(columns)
+        owners = self.gallery.owners(columns)
         clues = Clues(
             scores,
             lead,

@@ -107,9 +107,20 @@ def name_scores(
     better than the named.
     """
     best = np.maximum.reduceat(behaviour, firsts) if len(firsts) else behaviour
+    return told_by_names(named, behaviour[named.columns], best, firsts, threshold)
+
+
+def told_by_names(
+    named: Named,
+    own: Float[np.ndarray, " named"],
+    best: Float[np.ndarray, " models"],
+    firsts: Int64[np.ndarray, " models"],
+    threshold: float,
+) -> Float64[np.ndarray, " named"]:
+    """`name_scores` from the standardised scores of the named and of the best of each model."""
     owners = np.searchsorted(firsts, named.columns, side="right") - 1
     rival = best[owners]
-    behind = rival - behaviour[named.columns]
+    behind = rival - own
     answered = min(threshold, _NEARLY * float(best.max()))  # in a small hub scores are bounded
     contradicted = (rival > answered) & (behind > threshold)
     believed = (named.trust >= FIRMLY) | ((named.trust > 0) & ~contradicted)

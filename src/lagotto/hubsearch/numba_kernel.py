@@ -1,4 +1,4 @@
-"""The compiled scan of hub search: the same distances as numpy's, at the speed of memory.
+"""The compiled kernel of hub search: the same as numpy's, at the speed of memory.
 
 Loaded on demand by `kernel`. It holds no lock while it runs, so threads may share a scan.
 """
@@ -10,12 +10,20 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
+from lagotto.hubsearch.blending import score_levels
+
 _ROWS = types.Array(types.int8, 2, "C", readonly=True)
 _FLOATS = types.Array(types.float32, 1, "C", readonly=True)
 _PROBES = types.Array(types.int64, 1, "C", readonly=True)
-_SIGNATURE = types.void(
-    _ROWS, _FLOATS, _PROBES, _FLOATS, types.float32[::1], types.int64, types.int64
+_SCAN = types.void(_ROWS, _FLOATS, _PROBES, _FLOATS, types.float32[::1], types.int64, types.int64)
+_GATHER = types.void(_ROWS, _PROBES, _PROBES, types.int8[:, ::1])
+_BLEND = types.void(
+    _ROWS, _ROWS, _FLOATS, types.float32, types.float32[:, ::1], types.int64, types.int64
 )
+_ALONG = types.void(_ROWS, _FLOATS, _PROBES, _FLOATS, types.float32[::1])
+
+_CODES = 256
+_LOWEST_CODE = -128
 
 
 def _fill(
@@ -91,14 +99,79 @@ def _fill_sums(
         own[c] = own[c] * s[c] if s[c] > 0 else -np.float32(np.inf)
 
 
-def _compile(function: Callable[..., None]) -> Callable[..., None]:
-    """Compiles once and keeps the machine code on disk where some cache folder can be written."""
+def _gather(values: Any, rows: Any, columns: Any, chosen: Any) -> None:
+    """Writes the chosen rows of the chosen columns."""
+    for j in range(rows.size):
+        row, own = values[rows[j]], chosen[j]
+        for c in range(columns.size):
+            own[c] = row[columns[c]]
+
+
+def _blend(
+    codes: Any, knots: Any, steps: Any, level: Any, result: Any, begin: int, end: int
+) -> None:
+    """Writes some columns of `blending.blended`, each by a table of what its codes become.
+
+    `level` is the score between two knots. A code between two knots lies between their places, one
+    that equals some in their middle.
+    """
+    last = knots.shape[0] - 1
+    own, places = np.empty(last + 1, np.int64), np.empty(_CODES, np.float64)
+    table = np.empty(_CODES, np.float32)
+    for c in range(begin, end):
+        for i in range(last + 1):
+            own[i] = knots[i, c] - _LOWEST_CODE
+        places[: own[0]] = 0.0
+        places[own[last] :] = last if own[last] > own[last - 1] else last - 1
+        below = 0
+        for i in range(1, last + 1):
+            if own[i] > own[i - 1]:
+                places[own[i - 1]] = (below + i - 1) / 2.0
+                width = np.float32(own[i] - own[i - 1])
+                for code in range(own[i - 1] + 1, own[i]):
+                    places[code] = i - 1 + np.float64(np.float32(code - own[i - 1]) / width)
+                below = i
+        places[own[last]] = (below + last) / 2.0
+        for code in range(_CODES):
+            plain = np.float32(code + _LOWEST_CODE) * steps[c]
+            score = np.float32(places[code] * np.float64(level))
+            table[code] = (plain + score - np.float32(1)) / np.float32(2)
+        flat = own[0] == own[last]
+        for j in range(codes.shape[0]):
+            result[j, c] = np.float32(0) if flat else table[codes[j, c] - _LOWEST_CODE]
+
+
+def _along(directions: Any, steps: Any, columns: Any, query: Any, products: Any) -> None:
+    """Writes the dot products of the chosen logits' directions with one."""
+    for c in range(columns.size):
+        row, total = directions[columns[c]], np.float32(0)
+        for i in range(row.size):
+            total += np.float32(row[i]) * query[i]
+        products[c] = total * steps[columns[c]]
+
+
+def _compile(function: Callable[..., None], signature: Any, *relaxed: str) -> Callable[..., None]:
+    """Compiles once and keeps the machine code on disk where some cache folder can be written.
+
+    `relaxed` are the freedoms that its arithmetic has; none: as numpy rounds.
+    """
+    # Tests wrap every function to check its shapes; the compiler needs the function itself.
+    bare = inspect.unwrap(function)
     try:
-        return njit(_SIGNATURE, nogil=True, fastmath={"contract"}, cache=True)(function)  # type: ignore[no-any-return]
+        return njit(signature, nogil=True, fastmath=set(relaxed), cache=True)(bare)  # type: ignore[no-any-return]
     except (RuntimeError, OSError):
-        return njit(_SIGNATURE, nogil=True, fastmath={"contract"})(function)  # type: ignore[no-any-return]
+        return njit(signature, nogil=True, fastmath=set(relaxed))(bare)  # type: ignore[no-any-return]
 
 
-# Tests wrap every function to check its shapes; the compiler needs the function itself.
-fill = _compile(inspect.unwrap(_fill))
-fill_sums = _compile(inspect.unwrap(_fill_sums))
+fill = _compile(_fill, _SCAN, "contract")
+fill_sums = _compile(_fill_sums, _SCAN, "contract")
+gather = _compile(_gather, _GATHER)
+along = _compile(_along, _ALONG, "contract", "reassoc")
+_blend_by_level = _compile(_blend, _BLEND)
+
+
+def blend(
+    codes: Any, knots: Any, steps: Any, probes: int, result: Any, first: int, last: int
+) -> None:
+    """Writes the columns from `first` to `last` of values and knots in whole steps, blended."""
+    _blend_by_level(codes, knots, steps, score_levels(probes)[1], result, first, last)

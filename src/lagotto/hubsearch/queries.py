@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64, Int64
 
 from lagotto.core.errors import UsageError
+from lagotto.core.vectors import top_k
 
 
 def standardise_query(responses: Float[np.ndarray, " probes"]) -> Float32[np.ndarray, " probes"]:
@@ -48,4 +49,4 @@ def surest_probes(query: Float[np.ndarray, " probes"], k: int) -> Int64[np.ndarr
             f"k = {k} was asked for, and this hub has {len(query)} probes; "
             f"choose k between 1 and {len(query)}"
         )
-    return np.argsort(-query, kind="stable")[:k].astype(np.int64)
+    return np.asarray(top_k(query[None], k)[0])

@@ -11,15 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
+from lagotto.core.vectors import quiet_product
 from lagotto.hubsearch.gallery import Gallery
-from lagotto.hubsearch.kernel import (
-    error_bounds,
-    highest,
-    rerank,
-    scan,
-    scan_sums,
-)
-from lagotto.hubsearch.label_names import NOBODY, Named, name_scores
+from lagotto.hubsearch.kernel import scan
+from lagotto.hubsearch.label_names import NOBODY, Named
 from lagotto.hubsearch.logic import SINGLE, Expression, join_scores
 from lagotto.hubsearch.rules import (
     CANDIDATES,
@@ -27,8 +22,10 @@ from lagotto.hubsearch.rules import (
     noise_threshold,
     standard_scores,
 )
-from lagotto.hubsearch.seen_part import part_distances, part_sums
+from lagotto.hubsearch.seen_part import part_distances
+from lagotto.hubsearch.selection import error_bounds, highest, rerank, within_reach
 from lagotto.hubsearch.weighing import surest
+from lagotto.hubsearch.weighted_sums import Told, WeightedSums, tell_names, weighted_sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +85,18 @@ def rank_by_distance(
     if wanted.left_out is not None:
         scanned[wanted.left_out] = np.inf
 
-    def exact(chosen: Int64[np.ndarray, " columns"]) -> Float64[np.ndarray, " columns"]:
+    widest = gallery.widest_steps()
+    near = within_reach(scanned, steps, widest, len(probes), wanted.top)
+
+    def exact(places: Int64[np.ndarray, " places"]) -> Float64[np.ndarray, " places"]:
+        chosen = near[places]
         distances = gallery.distances(chosen, probes, query)
         return np.where(np.isnan(own[chosen]), distances, own[chosen]) if own.size else distances
 
-    bounds = error_bounds(scanned, steps, len(probes))
-    columns, distances = rerank(scanned, bounds, exact, wanted.top)
+    bounds = error_bounds(scanned[near], steps[near], len(probes))
+    places, distances = rerank(scanned[near], bounds, exact, wanted.top)
     chance = -scanned[gallery.sample].astype(np.float64)
-    return Ranked(columns, -distances, chance, np.zeros(len(columns)))
+    return Ranked(near[places], -distances, chance, np.zeros(len(places)))
 
 
 def rank_by_evidence(
@@ -111,13 +112,14 @@ def rank_by_evidence(
     and by its name; the best candidates by their blended descriptors and their directions.
     """
     threshold = noise_threshold(gallery.usable)
-    first = [_weighted_sums(gallery, concept, k) for concept in concepts]
-    told = [_told(gallery, *each, threshold) for each in zip(concepts, first, strict=True)]
-    both = [
-        sums if added is None else sums + added for sums, added in zip(first, told, strict=True)
+    first = [weighted_sums(gallery, concept.weights, k) for concept in concepts]
+    told = [
+        tell_names(gallery, concept.named, sums, threshold)
+        for concept, sums in zip(concepts, first, strict=True)
     ]
-    joined = join_sums(expression, both, threshold)
-    candidates = choose_candidates(gallery, joined, candidate_count(wanted), wanted)
+    candidates = choose_candidates(
+        gallery, _joined(expression, first, told, threshold), candidate_count(wanted), wanted
+    )
     asked = np.concatenate([candidates, gallery.sample])
     return rank_candidates(
         gallery,
@@ -125,9 +127,32 @@ def rank_by_evidence(
         expression,
         k,
         candidates,
-        [sums[asked] for sums in first],
-        [None if added is None else added[asked] for added in told],
+        [sums.asked(candidates) for sums in first],
+        [None if each is None else each.at(asked) for each in told],
     )
+
+
+def _joined(
+    expression: Expression,
+    first: Sequence[WeightedSums],
+    told: Sequence[Told | None],
+    threshold: float,
+) -> Float32[np.ndarray, " logits"]:
+    """What all logits are chosen by: scores for the whole query, or anything of their order.
+
+    Of a single concept without names it is the sums themselves, which are used up.
+    """
+    if expression != SINGLE:
+        scores = [sums.scores(sums.raw) for sums in first]
+        for own, names in zip(scores, told, strict=True):
+            if names is not None:
+                own[names.columns] += names.added
+        return join_sums(expression, scores, threshold)
+    if told[0] is None:
+        return first[0].raw
+    raised = first[0].raw.copy()
+    raised[told[0].columns] += told[0].added * first[0].spread
+    return raised
 
 
 def candidate_count(wanted: Wanted) -> int:
@@ -171,20 +196,6 @@ def rank_candidates(
     return Ranked(candidates[order], own[order], total[len(candidates) :], names[order])
 
 
-def _told(
-    gallery: Gallery,
-    concept: Evidence,
-    sums: Float32[np.ndarray, " logits"],
-    threshold: float,
-) -> Float32[np.ndarray, " logits"] | None:
-    """What names add to the scores of all logits, None where no name is asked."""
-    if not len(concept.named.columns):
-        return None
-    added = np.zeros(gallery.steps.size, np.float32)
-    added[concept.named.columns] = name_scores(concept.named, sums, gallery.firsts, threshold)
-    return added
-
-
 def _blended_sums(
     gallery: Gallery,
     concept: Evidence,
@@ -199,52 +210,27 @@ def _blended_sums(
     whole = np.ones(len(asked), dtype=bool)
     for part in gallery.parts:
         whole &= (asked < part.columns.start) | (asked >= part.columns.stop)
+    candidates = len(asked) - len(gallery.sample)
+    usual = int(whole[candidates:].sum())
     result = sums.copy()
-    usual = int(whole[len(asked) - len(gallery.sample) :].sum())
     if usual:
         weights = surest(concept.weights, k)
         probes = np.flatnonzero(weights)
-        found = weights[probes] @ gallery.blended(asked[whole], probes)
-        result[whole] = standard_scores(found[None], np.arange(len(found) - usual, len(found)))[0]
+        chosen = asked[:candidates][whole[:candidates]]
+        tables = gallery.blended(chosen, probes), gallery.sample_blended(probes)
+        own, others = (np.einsum("kc,k->c", table, weights[probes]) for table in tables)
+        found = np.concatenate([own, others[whole[candidates:]]])
+        result[whole] = standard_scores(found[None], np.arange(len(own), len(found)))[0]
     return result
-
-
-def _weighted_sums(gallery: Gallery, concept: Evidence, k: int) -> Float32[np.ndarray, " logits"]:
-    """Standardised over the hub; flawed logits are at zero."""
-    weights = surest(concept.weights, k)
-    probes = np.flatnonzero(weights)
-    sums = scan_sums(gallery.tables, probes, weights[probes])
-    sums[gallery.flawed] = 0.0
-    if gallery.parts:
-        _put_parts(gallery, concept, k, sums)
-    if len(gallery.sample):  # in place: a hub may have a million logits
-        chosen = sums[gallery.sample].astype(np.float64)
-        sums -= np.float32(chosen.mean())
-        sums /= np.float32(max(float(chosen.std()), 1e-9))
-    return sums
-
-
-def _put_parts(
-    gallery: Gallery, concept: Evidence, k: int, sums: Float32[np.ndarray, " logits"]
-) -> None:
-    """Sums of the models compared on what they saw, brought to the spread of the others."""
-    mine = np.zeros(sums.size, dtype=bool)
-    for part in gallery.parts:
-        sums[part.columns] = part_sums(part, concept.weights, k, gallery.read)
-        mine[part.columns] = True
-    usable = gallery.steps > 0
-    others = sums[usable & ~mine]
-    spread = float(sums[usable & mine].std()) if (usable & mine).any() else 0.0
-    if others.size and spread > 0:
-        sums[mine] *= np.float32(others.std() / spread)
 
 
 def _along(
     gallery: Gallery, concept: Evidence, candidates: Int64[np.ndarray, " candidates"]
 ) -> Float32[np.ndarray, " asked"]:
     """The direction's share of the score, of the candidates and then of the sample."""
-    directions = np.concatenate([gallery.directions(candidates), gallery.sample_directions()])
-    along = directions @ concept.direction
+    own = gallery.along(candidates, concept.direction)
+    others = quiet_product(gallery.sample_directions(), concept.direction[:, None])
+    along = np.concatenate([own, others[:, 0]])
     sample = np.arange(len(candidates), len(along))
     return np.asarray(np.float32(DIRECTION_SHARE) * standard_scores(along[None], sample)[0])
 
@@ -261,10 +247,16 @@ def choose_candidates(
         scores[wanted.left_out] = -np.inf
     usable = highest(scores, count)
     if wanted.by_model:
-        widths = np.diff(np.append(gallery.firsts, len(scores)))
-        best = [
-            first + int(np.argmax(scores[first : first + width]))
-            for first, width in zip(gallery.firsts.tolist(), widths.tolist(), strict=True)
-        ]
-        usable = np.union1d(usable, [column for column in best if np.isfinite(scores[column])])
+        usable = np.union1d(usable, _best_of_models(scores, gallery.firsts))
     return usable.astype(np.int64)
+
+
+def _best_of_models(
+    scores: Float32[np.ndarray, " logits"], firsts: Int64[np.ndarray, " models"]
+) -> Int64[np.ndarray, " best"]:
+    """The first column of the best finite score of each model that has one."""
+    widths = np.diff(np.append(firsts, len(scores)))
+    best = np.maximum.reduceat(scores, firsts)
+    columns = np.flatnonzero((scores == np.repeat(best, widths)) & np.isfinite(scores))
+    owners = np.searchsorted(firsts, columns, side="right") - 1
+    return columns[np.unique(owners, return_index=True)[1]]

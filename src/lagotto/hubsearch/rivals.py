@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
+from lagotto.core.vectors import quiet_product
 from lagotto.hubsearch.projection import project, projector
 from lagotto.hubsearch.rules import DEFAULT_K, DIRECTION_SHARE
 from lagotto.hubsearch.weighing import ProbeSpace, surest, text_weights
@@ -22,6 +23,7 @@ SHORTLIST = 64
 """Words, best by their direction, that are asked of the probes too."""
 
 _AT_ONCE = 256
+_HITS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,24 +106,26 @@ def rival_level(
     Words that mean the concept itself (a unit embedding) are left out. Of few words all count; of
     none the level is nan.
     """
-    cosines = rivals.embeddings @ np.concatenate([directions, concept[None]]).T
-    same = cosines[:, -1] >= SAME_WORD
+    cosines = quiet_product(rivals.embeddings, np.concatenate([directions, concept[None]]).T)
+    cosines = np.ascontiguousarray(cosines.T)  # a row a hit
+    same = cosines[-1] >= SAME_WORD
     others = int((~same).sum())
     if not others:
         return np.full(len(directions), np.nan, np.float32)
-    along = cosines[:, :-1] - directions @ rivals.origin
-    along -= rivals.along_mean[:, None]
-    along /= rivals.along_std[:, None]
-    along[same] = -np.inf
+    along = cosines[:-1] - quiet_product(directions, rivals.origin[:, None])
+    along -= rivals.along_mean
+    along /= rivals.along_std
+    along[:, same] = -np.inf
     kept = min(SHORTLIST, others)
-    short = np.argpartition(-along, kept - 1, axis=0)[:kept]
+    top = min(count, kept)
     levels = np.empty(len(directions), np.float32)
-    for hit in range(len(directions)):
-        chosen = short[:, hit]
-        seen = descriptors[rivals.probes[chosen], hit]
-        sums = np.einsum("wk,wk->w", rivals.weights[chosen], seen)
-        first = (sums - rivals.sum_mean[chosen]) / rivals.sum_std[chosen]
-        total = first + np.float32(DIRECTION_SHARE) * along[chosen, hit]
-        top = min(count, kept)
-        levels[hit] = np.partition(total, kept - top)[kept - top :].mean()
+    for begin in range(0, len(directions), _HITS_AT_ONCE):
+        part = slice(begin, begin + _HITS_AT_ONCE)
+        short = np.argpartition(-along[part], kept - 1, axis=1)[:, :kept]
+        hits = np.arange(begin, begin + len(short))[:, None]
+        seen = descriptors[rivals.probes[short], hits[:, :, None]]
+        sums = np.einsum("hwk,hwk->hw", rivals.weights[short], seen)
+        total = (sums - rivals.sum_mean[short]) / rivals.sum_std[short]
+        total += np.float32(DIRECTION_SHARE) * along[hits, short]
+        levels[part] = np.partition(total, kept - top, axis=1)[:, kept - top :].mean(axis=1)
     return levels

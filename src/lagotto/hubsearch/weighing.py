@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Float32
 
+from lagotto.core.vectors import quiet_product, top_k
 from lagotto.hubsearch.queries import standardise_query
 
 BREADTH = 3.0
@@ -57,8 +58,15 @@ class ProbeSpace:
     ) -> Float32[np.ndarray, "concepts probes"]:
         """log P(concept | probe) among the concept itself and the background words."""
         scale = self.logit_scale * (SOFTENING if softened else 1.0)
-        scores = (scale * (concepts @ self.probes.T)).astype(np.float32)
+        scores = (scale * self._cosines(concepts)).astype(np.float32)
         return np.asarray(scores - np.logaddexp(self.evidence[softened], scores))
+
+    def _cosines(
+        self, concepts: Float[np.ndarray, "concepts dim"]
+    ) -> Float[np.ndarray, "concepts probes"]:
+        if len(concepts) == 1:
+            return quiet_product(self.probes, concepts.astype(np.float32).T).T
+        return np.asarray(concepts @ self.probes.T)
 
 
 def text_weights(
@@ -90,7 +98,7 @@ def picture_weights(
 def surest(weights: Float32[np.ndarray, " probes"], k: int) -> Float32[np.ndarray, " probes"]:
     """The k highest weights, the others zero, summing to 1 again; ties go to the earlier probe."""
     kept = np.zeros_like(weights)
-    order = np.argsort(-weights, kind="stable")[:k]
+    order = top_k(weights[None], k)[0]
     kept[order] = weights[order]
     return np.asarray(kept / kept.sum())
 
