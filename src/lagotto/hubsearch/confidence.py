@@ -1,25 +1,25 @@
-"""Stage 5d of hub search: what is seen of the hits → how likely each is right, and any is.
+"""Stage 5e of hub search: what is seen of the hits → how likely each is right, and any is.
 
-The calibrator is frozen: a logistic regression on a few clues, and for some of its answers a
-monotone table. It was fitted by benchmarks/quality/calibration.py on known answers, half of which
-were asked of hubs without a right one: docs/results.md says on which, and how well it holds.
+The calibrator is frozen: logistic regressions on a few clues, below a ceiling. It was fitted by
+benchmarks/quality/calibration.py on known answers, half of which were asked of hubs without a right
+one: docs/results.md says on which, and how well it holds.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 POOL = 10
 """Best hits that are looked at together, however many are shown."""
 
-WORD_RIVALS = 5
-"""Background words whose mean score a hit is measured against."""
+SIZES = (100, 5000)
+"""Logits of the smallest and the largest hub that was fitted on; others count as these."""
 
 PRESENT = 0.3
 """Presence below which nothing in the hub seems to recognise a concept; see docs/results.md."""
@@ -29,63 +29,88 @@ PRESENT = 0.3
 class Clues:
     """What is seen of hits; the first `pool` of them are the best ones, and judged together too.
 
-    `score` is the default rule's, `lead` the score less the rival level of the background words.
-    `agreement` is that of the function of that name, `coverage` that of probe_coverage.py.
+    `score` is the default rule's, `lead` the score less the level of the background words, `fit`
+    the same by fitted scores (see leads.py). `agreement` is that of the function of that name,
+    `coverage` that of probe_coverage.py. `named` is the fit less what it lacks of the hit's own
+    published label, and `believed` where that label is believed; elsewhere `named` is the fit.
+    `logits` is how many the hub has: among many one leads by accident.
     """
 
     score: Float64[np.ndarray, " hits"]
     lead: Float64[np.ndarray, " hits"]
+    fit: Float64[np.ndarray, " hits"]
     agreement: Float64[np.ndarray, " hits"]
     coverage: float
+    named: Float64[np.ndarray, " hits"]
+    believed: Bool[np.ndarray, " hits"]
+    logits: int
     pool: int = POOL
+
+    @property
+    def by_name(self) -> "Clues":
+        """The same clues, with the fit that labels have been asked for too."""
+        return replace(self, fit=self.named)
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """clues @ weights + bias are log odds; a table (knots to values) makes a probability of them.
+    """clues @ weights + bias are the log odds of a share of `ceiling`.
 
-    Without a table it is that of the log odds themselves.
+    The ceiling is what even the clearest clues do not raise a probability above: an encoder takes
+    some concepts for others, however clearly.
     """
 
     weights: Float64[np.ndarray, " clues"]
     bias: float
-    knots: Float64[np.ndarray, " knots"]
-    values: Float64[np.ndarray, " knots"]
+    ceiling: float = 1.0
 
     def __call__(self, clues: Float64[np.ndarray, "rows clues"]) -> Float64[np.ndarray, " rows"]:
         """The probability of each row."""
         odds = clues @ self.weights + self.bias
-        if not len(self.knots):
-            return np.asarray(1.0 / (1.0 + np.exp(-odds)), dtype=np.float64)
-        return np.asarray(np.interp(odds, self.knots, self.values), dtype=np.float64)
+        return np.asarray(self.ceiling / (1.0 + np.exp(-odds)), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
 class Calibrator:
-    """The curves for a hit and for presence."""
+    """The curves for a hit and for presence: by behaviour, and where labels are believed too."""
 
     hit: Curve
     present: Curve
+    named_hit: Curve
+    named_present: Curve
 
     def confidence(self, clues: Clues) -> Float64[np.ndarray, " hits"]:
         """For each hit, the share of such hits that are right."""
-        return self.hit(hit_table(clues))
+        behaviour = self.hit(hit_table(clues))
+        if not clues.believed.any():
+            return behaviour
+        named = self.named_hit(hit_table(clues.by_name))
+        return np.where(clues.believed, named, behaviour)
 
     def presence(self, clues: Clues) -> float:
-        """How likely it is that any logit of the hub recognises the concept."""
-        return float(self.present(presence_row(clues)[None])[0])
+        """How likely it is that any logit of the hub recognises the concept.
+
+        By behaviour, and by name as far as the labels of the best hits are believed.
+        """
+        share = float(clues.believed[: clues.pool].mean())
+        behaviour = float(self.present(presence_row(clues)[None])[0])
+        if not share:
+            return behaviour
+        named = float(self.named_present(presence_row(clues.by_name)[None])[0])
+        return (1 - share) * behaviour + share * named
 
 
 def hit_table(clues: Clues) -> Float64[np.ndarray, "hits clues"]:
     """One row a hit: the columns that `Calibrator.hit` weighs."""
-    pooled_lead = clues.lead[: clues.pool].mean()
+    pool = slice(clues.pool)
     columns = [
-        clues.score,
-        clues.score - clues.score[0],
+        clues.fit,
         clues.lead,
-        np.full_like(clues.lead, pooled_lead),
+        np.full_like(clues.fit, any_lead(clues.fit[pool])),
+        clues.score - clues.score[0],
         clues.agreement,
-        np.full_like(clues.lead, _log(clues.coverage)),
+        np.full_like(clues.fit, _log(clues.coverage)),
+        np.full_like(clues.fit, _log_size(clues.logits)),
     ]
     return np.stack(columns, axis=1)
 
@@ -93,7 +118,13 @@ def hit_table(clues: Clues) -> Float64[np.ndarray, "hits clues"]:
 def presence_row(clues: Clues) -> Float64[np.ndarray, " clues"]:
     """The columns that `Calibrator.present` weighs."""
     pool = slice(clues.pool)
-    seen = [any_lead(clues.lead[pool]), clues.agreement[pool].mean(), _log(clues.coverage)]
+    seen = [
+        any_lead(clues.fit[pool]),
+        any_lead(clues.lead[pool]),
+        clues.agreement[pool].mean(),
+        _log(clues.coverage),
+        _log_size(clues.logits),
+    ]
     return np.array(seen, dtype=np.float64)
 
 
@@ -122,6 +153,10 @@ def _log(coverage: float) -> float:
     return float(np.log(max(coverage, 1e-6)))
 
 
+def _log_size(logits: int) -> float:
+    return float(np.log(np.clip(logits, *SIZES)))
+
+
 @cache
 def shipped_calibrator() -> Calibrator:
     """The calibrator in calibrator.json."""
@@ -132,10 +167,8 @@ def shipped_calibrator() -> Calibrator:
 
 def read_curve(numbers: Mapping[str, Any]) -> Curve:
     """A curve from its JSON form."""
-    weights, knots, values = (
-        np.array(numbers[key], dtype=np.float64) for key in ("weights", "knots", "values")
-    )
-    return Curve(weights, float(numbers["bias"]), knots, values)
+    weights = np.array(numbers["weights"], dtype=np.float64)
+    return Curve(weights, float(numbers["bias"]), float(numbers["ceiling"]))
 
 
 def presence_note(text: str, presence: float) -> str | None:
