@@ -37,7 +37,8 @@ DRAWS = 3
 """Hubs drawn of each size, besides the one of all models."""
 
 PENALTY = 10.0
-CEILINGS = {"hit": 0.9, "present": 1.0, "named_hit": 0.9, "named_present": 1.0}
+CEILING = 0.95
+CURVES = ("hit", "present", "named_hit", "named_present")
 FOLDS = 5
 PACKAGED = Path(__file__).parents[2] / "src" / "lagotto" / "hubsearch" / "calibrator.json"
 
@@ -99,7 +100,7 @@ def fit(trials: list[Trial]) -> dict[str, Any]:
     """The curves of a calibrator."""
     curves = {}
     for name, (rows, true, _) in tables(trials).items():
-        model = fit_logistic(rows, true, penalty=PENALTY, ceiling=CEILINGS[name])
+        model = fit_logistic(rows, true, penalty=PENALTY, ceiling=CEILING)
         curves[name] = {
             "weights": [round(float(weight), 5) for weight in model.weights],
             "bias": round(model.bias, 5),
@@ -133,7 +134,7 @@ def choose(parts: list[Half]) -> dict[str, Any]:
             n: [np.concatenate(c) for c in zip(*t, strict=True)] for n, t in found.items()
         }
     rows: dict[str, Any] = {}
-    for name in CEILINGS:
+    for name in CURVES:
         for ceiling in (1.0, 0.95, 0.9, 0.85, 0.8):
             for penalty in (1.0, 10.0, 100.0):
                 losses, chances, trues = [], [], []

@@ -18,6 +18,9 @@ from jaxtyping import Bool, Float32, Float64, Int64
 POOL = 10
 """Best hits that are looked at together, however many are shown."""
 
+_MOST = 50.0
+"""Log odds that no clue goes beyond."""
+
 SIZES = (100, 5000)
 """Logits of the smallest and the largest hub that was fitted on; others count as these."""
 
@@ -66,7 +69,7 @@ class Curve:
 
     def __call__(self, clues: Float64[np.ndarray, "rows clues"]) -> Float64[np.ndarray, " rows"]:
         """The probability of each row."""
-        odds = clues @ self.weights + self.bias
+        odds = np.clip(clues @ self.weights + self.bias, -_MOST, _MOST)
         return np.asarray(self.ceiling / (1.0 + np.exp(-odds)), dtype=np.float64)
 
 

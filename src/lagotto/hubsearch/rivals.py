@@ -21,7 +21,8 @@ USUAL = 256
 """Words, evenly taken from the list, that tell what a logit gives to any word."""
 
 _AT_ONCE = 256
-_FLOOR = np.float32(1e-9)
+_ROUNDING = np.float32(1e-6)
+"""Spreads up to this are those of equal numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ def rivals_of(
     """The rivals of a hub, from the scores of words on a sample of its logits."""
     places = usual_places(len(words))
     usual = np.concatenate([moments(each[places], axis=0) for each in (scores.sums, scores.along)])
-    steps = np.maximum(np.abs(descriptors).max(axis=0) / 127, _FLOOR)
+    steps = np.maximum(np.abs(descriptors).max(axis=0) / 127, _ROUNDING)
     measured = _moments_of_names(scores.sums, scores.along, usual)
     return Rivals(
         Names(words, scores.probes, scores.weights, *measured),
@@ -223,8 +224,9 @@ def _moments_of_names(
 def moments(
     scores: Float32[np.ndarray, "names logits"], axis: int
 ) -> Float32[np.ndarray, "2 others"]:
-    """Mean and spread along an axis; the spread is never zero."""
-    return np.stack([scores.mean(axis=axis), np.maximum(scores.std(axis=axis), _FLOOR)])
+    """Mean and spread along an axis; a spread that is but rounding becomes one."""
+    spread = scores.std(axis=axis)
+    return np.stack([scores.mean(axis=axis), np.where(spread > _ROUNDING, spread, 1)])
 
 
 def counted(

@@ -1,0 +1,102 @@
+"""A planted hub: the relatives of a concept are there, and the concept itself or not."""
+
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lagotto.core.vectors import unit_rows
+from lagotto.core.types import EncoderInfo, PixelSpec
+from lagotto.evaluation.known_answers import Trial, World, draw_trials, make_world
+from lagotto.evaluation.raw_responses import RawModel, RawResponses
+from lagotto.hubsearch.background import background_words
+from lagotto.hubsearch.confidence import PRESENT, any_lead, shipped_calibrator
+
+DIM = 48
+WORDS = background_words()[:80]
+KINDS = [f"kind of {word}" for word in WORDS[:8]]
+NAMES = [*KINDS, *WORDS]
+OUTPUTS = 16
+
+
+def embedding(text: str) -> np.ndarray:
+    """A direction of its own for each text; a kind is at a cosine of about 0.75 from its word."""
+    seed = int.from_bytes(sha256(text.encode()).digest()[:4], "big")
+    own = np.random.default_rng(seed).normal(size=DIM)
+    own /= np.linalg.norm(own)
+    if text.startswith("kind of "):
+        own = 1.1 * embedding(text.removeprefix("kind of ")) + own
+    return np.asarray(own / np.linalg.norm(own), dtype=np.float32)
+
+
+class Tower:
+    """A text tower that knows all words apart."""
+
+    info = EncoderInfo("planted", "planted", DIM, PixelSpec(8, 8), 25.0, 77, "{}")
+
+    def embed_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def token_counts(self, texts: list[str]) -> list[int]:
+        return [1] * len(texts)
+
+    def embed_texts(self, texts: list[str]) -> np.ndarray:
+        return np.stack([embedding(text) for text in texts])
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    rng = np.random.default_rng(0)
+    concepts = np.stack([embedding(name) for name in NAMES])
+    shown = np.repeat(concepts, 4, axis=0)
+    pictures = unit_rows((shown + 0.09 * rng.normal(size=shown.shape)).astype(np.float32))
+    models = []
+    for number in range(24):
+        known = rng.permutation(len(NAMES))[:OUTPUTS]
+        values = 12 * pictures @ concepts[known].T + rng.normal(size=(len(pictures), OUTPUTS))
+        labels = tuple(NAMES[place] for place in known)
+        models.append(RawModel(f"m{number}", labels, values.astype(np.float32), None, None))
+    raw = RawResponses(Path(), tuple(models), pictures, "planted")
+    return make_world(raw, Tower())
+
+
+@pytest.fixture(scope="module")
+def trials(world: World) -> list[Trial]:
+    everything = replace(world, published=world.concept)
+    asked = (np.arange(24), range(len(KINDS)), (None,), 0)
+    return list(draw_trials(everything, *asked))
+
+
+def test_a_relative_is_not_taken_for_the_concept(trials: list[Trial]) -> None:
+    calibrator = shipped_calibrator()
+    for present in (True, False):
+        mine = [trial for trial in trials if trial.present == present]
+        assert len(mine) == len(KINDS)
+        told = np.array([calibrator.presence(trial.clues) for trial in mine])
+        assert ((told > PRESENT) == present).all(), told
+
+
+def test_every_clue_of_presence_tells_them_apart(trials: list[Trial]) -> None:
+    present = np.array([trial.present for trial in trials])
+    for clue in ("lead", "fit", "named"):
+        leads = np.array([any_lead(getattr(trial.clues, clue)) for trial in trials])
+        assert leads[present].min() > leads[~present].max(), clue
+
+
+def test_labels_only_lower_the_leads_of_what_is_labelled_otherwise(trials: list[Trial]) -> None:
+    for trial in trials:
+        clues = trial.clues
+        assert (clues.named <= clues.fit).all()
+        np.testing.assert_array_equal(clues.named[trial.right], clues.fit[trial.right])
+        assert clues.believed.all()
+    assert any((trial.clues.named < trial.clues.fit).any() for trial in trials if not trial.present)
+
+
+def test_labels_that_are_not_believed_say_nothing(world: World) -> None:
+    asked = (np.arange(24), range(4), (10, None), 0)
+    for trial in draw_trials(world, *asked):
+        np.testing.assert_array_equal(trial.clues.named, trial.clues.fit)
+        assert not trial.clues.believed.any()
+        assert trial.clues.logits == trial.logits
