@@ -21,16 +21,14 @@ ENOUGH = 30
 
 def by_behaviour(clues: Clues) -> Clues:
     """The same clues where no label is believed."""
-    return replace(clues, named=clues.fit, believed=np.zeros_like(clues.believed))
+    return replace(clues, named=clues.lead, believed=np.zeros_like(clues.believed))
 
 
 def chance_confidence(trial: Trial) -> np.ndarray:
     """The confidence that was shown before: one minus the chance of such a score by accident."""
     centre = np.median(trial.chance)
     spread = 1.4826 * np.median(np.abs(trial.chance - centre))
-    tail = [
-        0.5 * math.erfc((score - centre) / spread / math.sqrt(2)) for score in trial.clues.score
-    ]
+    tail = [0.5 * math.erfc((score - centre) / spread / math.sqrt(2)) for score in trial.scores]
     return np.exp(trial.logits * np.log1p(-np.minimum(tail, 1 - 1e-16)))
 
 
@@ -120,10 +118,9 @@ def over_concepts(
 def presence_figures(trials: list[Trial], calibrator: Calibrator) -> dict[str, Any]:
     """AUROC of present against absent, by what it is told by, and by the size of the hub."""
     ways: dict[str, Callable[[Trial], float]] = {
-        "score of the first hit": lambda trial: trial.clues.score[0],
+        "score of the first hit": lambda trial: trial.scores[0],
         "chance (before)": lambda trial: chance_confidence(trial)[0],
         "lead over background words": lambda trial: any_lead(trial.clues.lead),
-        "the same, fitted": lambda trial: any_lead(trial.clues.fit),
         "presence, behaviour only": lambda trial: calibrator.presence(by_behaviour(trial.clues)),
         "presence, believed labels too": lambda trial: calibrator.presence(trial.clues),
     }

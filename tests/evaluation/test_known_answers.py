@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lagotto.core.vectors import unit_rows
 from lagotto.core.types import EncoderInfo, PixelSpec
+from lagotto.core.vectors import unit_rows
+from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.known_answers import Trial, World, draw_trials, make_world
-from lagotto.evaluation.raw_responses import RawModel, RawResponses
+from lagotto.evaluation.raw_responses import RawModel, RawResponses, read_raw_responses
+from lagotto.evaluation.reliability import auroc
 from lagotto.hubsearch.background import background_words
 from lagotto.hubsearch.confidence import PRESENT, any_lead, shipped_calibrator
 
@@ -80,7 +82,7 @@ def test_a_relative_is_not_taken_for_the_concept(trials: list[Trial]) -> None:
 
 def test_every_clue_of_presence_tells_them_apart(trials: list[Trial]) -> None:
     present = np.array([trial.present for trial in trials])
-    for clue in ("lead", "fit", "named"):
+    for clue in ("lead", "named"):
         leads = np.array([any_lead(getattr(trial.clues, clue)) for trial in trials])
         assert leads[present].min() > leads[~present].max(), clue
 
@@ -88,15 +90,35 @@ def test_every_clue_of_presence_tells_them_apart(trials: list[Trial]) -> None:
 def test_labels_only_lower_the_leads_of_what_is_labelled_otherwise(trials: list[Trial]) -> None:
     for trial in trials:
         clues = trial.clues
-        assert (clues.named <= clues.fit).all()
-        np.testing.assert_array_equal(clues.named[trial.right], clues.fit[trial.right])
+        assert (clues.named <= clues.lead).all()
+        np.testing.assert_array_equal(clues.named[trial.right], clues.lead[trial.right])
         assert clues.believed.all()
-    assert any((trial.clues.named < trial.clues.fit).any() for trial in trials if not trial.present)
+    assert any(
+        (trial.clues.named < trial.clues.lead).any() for trial in trials if not trial.present
+    )
 
 
 def test_labels_that_are_not_believed_say_nothing(world: World) -> None:
     asked = (np.arange(24), range(4), (10, None), 0)
     for trial in draw_trials(world, *asked):
-        np.testing.assert_array_equal(trial.clues.named, trial.clues.fit)
+        np.testing.assert_array_equal(trial.clues.named, trial.clues.lead)
         assert not trial.clues.believed.any()
         assert trial.clues.logits == trial.logits
+
+
+@pytest.mark.real
+def test_presence_on_real_heads(assets: Path) -> None:
+    given = read_raw_responses(assets / "inet-mini-hub")
+    some = replace(given, models=given.models[::5])
+    heads = make_world(some, load_encoder(str(assets / "encoder" / "photo-lit")))
+    labelled = replace(heads, published=heads.concept)
+    models, concepts = np.arange(len(heads.models)), range(0, len(heads.names), 3)
+    found = list(draw_trials(labelled, models, concepts, (None,), 0))
+    present = np.array([trial.present for trial in found])
+    calibrator = shipped_calibrator()
+    by_name = np.array([calibrator.presence(trial.clues) for trial in found])
+    nobody = np.zeros(len(found[0].columns), bool)
+    alone = [calibrator.presence(replace(trial.clues, believed=nobody)) for trial in found]
+    behaviour = np.array(alone)
+    assert auroc(behaviour, present) > 0.75
+    assert auroc(by_name, present) > auroc(behaviour, present) + 0.01

@@ -26,7 +26,7 @@ def clues(lead: float, agree: float = 0.3, label: float | None = None) -> Clues:
     leads = lead - 0.1 * np.arange(10)
     named = leads - (label or 0.0)
     believed = np.full(10, label is not None)
-    return Clues(leads + 6, leads, leads, np.full(10, agree), 0.4, named, believed, 1000)
+    return Clues(leads, np.full(10, agree), 0.4, named, believed, 1000)
 
 
 def test_a_clear_lead_is_trusted_and_a_clear_lag_is_not() -> None:
@@ -52,9 +52,7 @@ def test_confidence_rises_with_the_lead_and_with_agreement() -> None:
 def test_hits_beyond_the_pool_change_nothing_for_the_others() -> None:
     few = clues(1.0)
     more = Clues(
-        np.append(few.score, 1.0),
         np.append(few.lead, -3.0),
-        np.append(few.fit, -3.0),
         np.append(few.agreement, 0.1),
         0.4,
         np.append(few.named, -3.0),

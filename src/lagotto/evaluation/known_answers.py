@@ -76,7 +76,7 @@ class Trial:
     """One concept asked of one hub: its best POOL hits.
 
     `drawn` is how many models the hub was drawn to have, 0 for all; `right` tells the hits whose
-    label is the concept; `chance` has the scores of a sample of the hub.
+    label is the concept; `scores` are the default rule's, `chance` those of a sample of the hub.
     """
 
     concept: int
@@ -84,6 +84,7 @@ class Trial:
     drawn: int
     columns: Int64[np.ndarray, " hits"]
     right: Bool[np.ndarray, " hits"]
+    scores: Float64[np.ndarray, " hits"]
     clues: Clues
     chance: Float32[np.ndarray, " sample"]
     logits: int
@@ -193,7 +194,8 @@ def _trial(world: World, hub: Int64[np.ndarray, " models"], asked: Asked, rivals
         asked.drawn,
         hits,
         world.concept[hits] == concept,
-        _clues(world, concept, hits, total[best].astype(np.float64), rivals, len(columns)),
+        total[best].astype(np.float64),
+        _clues(world, concept, hits, rivals, len(columns)),
         total[sample],
         len(columns),
     )
@@ -203,7 +205,6 @@ def _clues(
     world: World,
     concept: int,
     hits: Int64[np.ndarray, " hits"],
-    scores: Float64[np.ndarray, " hits"],
     rivals: Rivals,
     logits: int,
 ) -> Clues:
@@ -217,12 +218,10 @@ def _clues(
     fits = fitted_scores(rivals, names, seen)[own[-1]]
     told = label_levels(rivals, names, np.where(believed, own[:-1], -1), embedding, seen)
     return Clues(
-        scores,
-        scores - levels.plain,
-        (fits - levels.fitted).astype(np.float64),
+        (fits - levels).astype(np.float64),
         agreement(world.descriptors[:, hits], world.owner[hits]),
         coverage(world.space, embedding),
-        (fits - np.maximum(levels.fitted, told)).astype(np.float64),
+        (fits - np.maximum(levels, told)).astype(np.float64),
         believed,
         logits,
     )

@@ -32,16 +32,13 @@ PRESENT = 0.3
 class Clues:
     """What is seen of hits; the first `pool` of them are the best ones, and judged together too.
 
-    `score` is the default rule's, `lead` the score less the level of the background words, `fit`
-    the same by fitted scores (see leads.py). `agreement` is that of the function of that name,
-    `coverage` that of probe_coverage.py. `named` is the fit less what it lacks of the hit's own
-    published label, and `believed` where that label is believed; elsewhere `named` is the fit.
-    `logits` is how many the hub has: among many one leads by accident.
+    `lead` is the concept's fitted score less the level of the background words (see leads.py),
+    `agreement` that of the function of that name, `coverage` that of probe_coverage.py. `named` is
+    the lead over the hit's own published label too, and `believed` where that label is believed;
+    elsewhere `named` is the lead. `logits` is how many the hub has: of many one leads by accident.
     """
 
-    score: Float64[np.ndarray, " hits"]
     lead: Float64[np.ndarray, " hits"]
-    fit: Float64[np.ndarray, " hits"]
     agreement: Float64[np.ndarray, " hits"]
     coverage: float
     named: Float64[np.ndarray, " hits"]
@@ -51,8 +48,8 @@ class Clues:
 
     @property
     def by_name(self) -> "Clues":
-        """The same clues, with the fit that labels have been asked for too."""
-        return replace(self, fit=self.named)
+        """The same clues, with the lead that labels have been asked for too."""
+        return replace(self, lead=self.named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,31 +101,30 @@ class Calibrator:
 
 
 def hit_table(clues: Clues) -> Float64[np.ndarray, "hits clues"]:
-    """One row a hit: the columns that `Calibrator.hit` weighs."""
-    pool = slice(clues.pool)
+    """One row a hit: the columns that `Calibrator.hit` weighs.
+
+    Its own lead and agreement, those of the pool, coverage, the hub's size, and a product: a lead
+    means more where the probes show the concept.
+    """
+    pool, same = slice(clues.pool), np.ones_like(clues.lead)
+    lead, covered = any_lead(clues.lead[pool]), _log(clues.coverage)
     columns = [
-        clues.fit,
         clues.lead,
-        np.full_like(clues.fit, any_lead(clues.fit[pool])),
-        clues.score - clues.score[0],
+        lead * same,
         clues.agreement,
-        np.full_like(clues.fit, _log(clues.coverage)),
-        np.full_like(clues.fit, _log_size(clues.logits)),
+        clues.agreement[pool].mean() * same,
+        covered * same,
+        _log_size(clues.logits) * same,
+        lead * covered * same,
     ]
     return np.stack(columns, axis=1)
 
 
 def presence_row(clues: Clues) -> Float64[np.ndarray, " clues"]:
-    """The columns that `Calibrator.present` weighs."""
-    pool = slice(clues.pool)
-    seen = [
-        any_lead(clues.fit[pool]),
-        any_lead(clues.lead[pool]),
-        clues.agreement[pool].mean(),
-        _log(clues.coverage),
-        _log_size(clues.logits),
-    ]
-    return np.array(seen, dtype=np.float64)
+    """The columns that `Calibrator.present` weighs: lead, coverage, size, and two products."""
+    lead, covered = any_lead(clues.lead[: clues.pool]), _log(clues.coverage)
+    size = _log_size(clues.logits)
+    return np.array([lead, covered, size, lead * covered, lead * size], dtype=np.float64)
 
 
 def any_lead(leads: Float64[np.ndarray, " hits"]) -> float:

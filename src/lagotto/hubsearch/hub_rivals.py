@@ -18,9 +18,9 @@ from lagotto.hubsearch.weighing import ProbeSpace
 FORMAT = "lagotto-rivals"
 VERSION = 3
 
-_WORDS = ("embeddings", "probes", "weights", "plain", "fitted")
+_WORDS = ("embeddings", "probes", "weights", "usual")
 _SAMPLE = ("values", "steps", "directions", "usual")
-_DTYPES = {"probes": "I64", "values": "I8"}
+_DTYPES = {"words.probes": "I64", "sample.values": "I8"}
 
 
 def open_rivals(
@@ -47,18 +47,18 @@ def _read(path: Path, wanted: str, space: ProbeSpace) -> Rivals | None:
             return None
     except HubError:
         return None
-    if set(file.arrays) != {*_WORDS, *_SAMPLE}:
-        return None
     values = {name: np.array(array) for name, array in file.arrays.items()}
-    words = Names(**{name: values[name] for name in _WORDS})
-    sample = Sample(**{name: values[name] for name in _SAMPLE})
+    if set(values) != {f"words.{name}" for name in _WORDS} | {f"sample.{name}" for name in _SAMPLE}:
+        return None
+    words = Names(**{name: values[f"words.{name}"] for name in _WORDS})
+    sample = Sample(**{name: values[f"sample.{name}"] for name in _SAMPLE})
     usual = usual_weights(words.probes, words.weights, len(sample.values))
     return Rivals(words, sample, space.background_mean, usual)
 
 
 def _write(path: Path, wanted: str, rivals: Rivals) -> None:
-    values = {name: getattr(rivals.words, name) for name in _WORDS}
-    values |= {name: getattr(rivals.sample, name) for name in _SAMPLE}
+    values = {f"words.{name}": getattr(rivals.words, name) for name in _WORDS}
+    values |= {f"sample.{name}": getattr(rivals.sample, name) for name in _SAMPLE}
 
     def fill(arrays: Mapping[str, Array]) -> None:
         for name, value in values.items():

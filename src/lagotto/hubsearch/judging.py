@@ -58,13 +58,11 @@ class Judge:
         concept: Evidence,
         pool: Int64[np.ndarray, " pool"],
         hits: Int64[np.ndarray, " hits"],
-        scores: Float64[np.ndarray, " both"],
     ) -> Judgement | None:
         """Judges hits (columns of the gallery) of a concept in words.
 
-        `pool` are the best POOL hits, or all of fewer, best first; `scores` those of the pool and
-        then of the hits, by the default rule. A hit may be of the pool. None for an encoder
-        that takes every background word for the concept: there is nothing to tell it from.
+        `pool` are the best POOL hits, or all of fewer; a hit may be of the pool. None for an
+        encoder that takes every background word for the concept: nothing tells it from them.
         """
         columns, places = np.unique(np.concatenate([pool, hits]), return_inverse=True)
         asked = self._ask(concept, columns)
@@ -72,9 +70,7 @@ class Judge:
             return None
         found, owners = self.gallery.descriptors(columns), self.gallery.owners(columns)
         clues = Clues(
-            scores,
-            scores - asked.level[places],
-            asked.fit[places],
+            asked.lead[places],
             agreement(found[:, places], owners[places], len(pool)),
             coverage(self.space, _embedding(self.space, concept)),
             asked.named[places],
@@ -100,24 +96,23 @@ class Judge:
         raised, directions = self.gallery.blended(columns), self.gallery.directions(columns)
         seen = seen_logits(self.rivals, raised, directions)
         levels = rival_levels(self.rivals, embedding, seen)
-        if not np.isfinite(levels.fitted).all():
+        if not np.isfinite(levels).all():
             return None
         own = measure_names(self.rivals, embedding[None], concept.weights[None])
         scores = fitted_scores(self.rivals, own, seen)[0]
-        fit = (scores - levels.fitted).astype(np.float64)
+        lead = (scores - levels).astype(np.float64)
         if self.labels is None:
-            return _Asked(levels.plain, fit, fit, np.zeros(len(columns), bool))
+            return _Asked(lead, lead, np.zeros(len(columns), bool))
         told = self.labels.ask(concept.text, embedding, columns, seen, self.progress or Silent())
-        named = (scores - np.maximum(levels.fitted, told.levels)).astype(np.float64)
-        return _Asked(levels.plain, fit, named, told.believed)
+        named = (scores - np.maximum(levels, told.levels)).astype(np.float64)
+        return _Asked(lead, named, told.believed)
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """The plain level of the words on some logits, and the concept's leads: see Clues."""
+    """A concept's leads on some logits: see Clues."""
 
-    level: Float32[np.ndarray, " hits"]
-    fit: Float64[np.ndarray, " hits"]
+    lead: Float64[np.ndarray, " hits"]
     named: Float64[np.ndarray, " hits"]
     believed: Bool[np.ndarray, " hits"]
 

@@ -10,10 +10,9 @@ is one rival more on its own logit.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from lagotto.hubsearch.rivals import Names, Rivals, counted, moments, take_names, usual_places
-from lagotto.hubsearch.rules import DIRECTION_SHARE
 
 SAME_WORD = 0.95
 """Cosine of two prompts from which they name one concept: no rival of itself."""
@@ -21,12 +20,13 @@ SAME_WORD = 0.95
 SHORTLIST = 64
 """Words, best by their direction, that are asked of the probes too."""
 
-PLAIN_RIVALS = 5
-FITTED_RIVALS = 3
-"""Words whose mean score a hit is measured against, in either way of counting."""
+RIVALS = 3
+"""Words whose mean score a hit is measured against."""
 
-FITTED_SHARE = 0.75
+ALONG = 0.75
 """What the direction counts in a fitted score, next to the probes."""
+
+_HITS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +36,6 @@ class Seen:
     descriptors: Float32[np.ndarray, "probes hits"]
     directions: Float32[np.ndarray, "hits dim"]
     usual: Float32[np.ndarray, "4 hits"]
-
-
-@dataclass(frozen=True, slots=True)
-class Levels:
-    """What a concept has to beat on each logit, in either way of counting; nan without rivals."""
-
-    plain: Float32[np.ndarray, " hits"]
-    fitted: Float32[np.ndarray, " hits"]
 
 
 def seen_logits(
@@ -69,39 +61,51 @@ def fitted_scores(rivals: Rivals, names: Names, seen: Seen) -> Float32[np.ndarra
     )
     along = (names.embeddings - rivals.origin) @ seen.directions.T
     first, second = (
-        counted(counted(each, *seen.usual[part]), *names.fitted[part, :, None])
+        counted(counted(each, *seen.usual[part]), *names.usual[part, :, None])
         for each, part in ((on_probes, slice(2)), (along, slice(2, 4)))
     )
-    return np.asarray(first + np.float32(FITTED_SHARE) * second)
+    return np.asarray(first + np.float32(ALONG) * second)
 
 
-def rival_levels(rivals: Rivals, concept: Float32[np.ndarray, " dim"], seen: Seen) -> Levels:
-    """Mean scores of the words that score highest on each logit.
+def rival_levels(
+    rivals: Rivals, concept: Float32[np.ndarray, " dim"], seen: Seen
+) -> Float32[np.ndarray, " hits"]:
+    """Mean fitted score of the words that score highest on each logit; nan where there are none.
 
     Words that mean the concept itself (a unit embedding) are left out. Of few words all count.
     """
-    words, directions = rivals.words, seen.directions
-    cosines = words.embeddings @ np.concatenate([directions, concept[None]]).T
-    same = cosines[:, -1] >= SAME_WORD
-    others = int((~same).sum())
-    if not others:
-        nothing = np.full(len(directions), np.nan, np.float32)
-        return Levels(nothing, nothing)
-    raw = cosines[:, :-1] - directions @ rivals.origin
-    along = counted(raw, *words.plain[2:, :, None])
+    words = rivals.words
+    same = words.embeddings @ concept >= SAME_WORD
+    levels = np.full(len(seen.directions), np.nan, np.float32)
+    if same.all():
+        return levels
+    for first in range(0, len(levels), _HITS_AT_ONCE):
+        part = slice(first, first + _HITS_AT_ONCE)
+        levels[part] = _levels(rivals, same, take_seen(seen, part))
+    return levels
+
+
+def take_seen(seen: Seen, hits: Bool[np.ndarray, " all"] | slice) -> Seen:
+    """Some of the logits."""
+    return Seen(seen.descriptors[:, hits], seen.directions[hits], seen.usual[:, hits])
+
+
+def _levels(
+    rivals: Rivals, same: Bool[np.ndarray, " words"], seen: Seen
+) -> Float32[np.ndarray, " hits"]:
+    words = rivals.words
+    along = words.embeddings @ seen.directions.T - seen.directions @ rivals.origin
+    along = counted(counted(along, *seen.usual[2:]), *words.usual[2:, :, None])
     along[same] = -np.inf
-    kept = min(SHORTLIST, others)
+    kept = min(SHORTLIST, int((~same).sum()))
     short = np.argpartition(-along, kept - 1, axis=0)[:kept]
-    hits = np.arange(len(directions))
+    hits = np.arange(along.shape[1])
     seen_there = seen.descriptors[words.probes[short], hits[:, None]]
     sums = np.einsum("whk,whk->wh", words.weights[short], seen_there)
-    plain = counted(sums, *words.plain[:2, short])
-    plain += np.float32(DIRECTION_SHARE) * along[short, hits]
-    fitted = counted(counted(sums, *seen.usual[:2]), *words.fitted[:2, short])
-    fitted += np.float32(FITTED_SHARE) * counted(
-        counted(raw[short, hits], *seen.usual[2:]), *words.fitted[2:, short]
-    )
-    return Levels(_mean_of_best(plain, PLAIN_RIVALS), _mean_of_best(fitted, FITTED_RIVALS))
+    scores = counted(counted(sums, *seen.usual[:2]), *words.usual[:2, short])
+    scores += np.float32(ALONG) * along[short, hits]
+    top = min(RIVALS, kept)
+    return np.asarray(np.partition(scores, kept - top, axis=0)[kept - top :].mean(axis=0))
 
 
 def label_levels(
@@ -120,13 +124,6 @@ def label_levels(
     for place in np.unique(own[own >= 0]).tolist():
         mine = own == place
         if not same[place]:
-            part = Seen(seen.descriptors[:, mine], seen.directions[mine], seen.usual[:, mine])
-            levels[mine] = fitted_scores(rivals, take_names(labels, [place]), part)[0]
+            name = take_names(labels, [place])
+            levels[mine] = fitted_scores(rivals, name, take_seen(seen, mine))[0]
     return levels
-
-
-def _mean_of_best(
-    scores: Float32[np.ndarray, "words hits"], count: int
-) -> Float32[np.ndarray, " hits"]:
-    top = min(count, len(scores))
-    return np.asarray(np.partition(scores, len(scores) - top, axis=0)[-top:].mean(axis=0))

@@ -1,10 +1,9 @@
 """Stage 5c of hub search: names × a sample of a hub's logits → what is usual for each name there.
 
 Any name is asked as the default rule asks a query: of its surest probes, and along its direction.
-Scores are counted in standard deviations, in two ways. *Plain*: of the name's scores over the
-sample, as hits are ordered. *Fitted*: first of a logit's scores over usual words, which takes away
-what it gives to any word, then of the name's over the sample; describe and audit count so too
-(fit.py). What is measured of the background words is kept in the hub's folder.
+Its scores are counted in standard deviations twice: of a logit's scores over usual words, which
+takes away what it gives to any word, then of the name's over the sample. Describe and audit count
+so too (fit.py). What is measured of the background words is kept in the hub's folder.
 """
 
 from collections.abc import Sequence
@@ -29,15 +28,14 @@ _ROUNDING = np.float32(1e-6)
 class Names:
     """Names as they are asked of one hub: their surest probes with weights, and their embeddings.
 
-    `plain` and `fitted` are moments of a name's scores over a sample of the hub's logits, in either
-    way of counting: mean and spread on the probes, mean and spread along the direction.
+    `usual` are moments of a name's scores over a sample of the hub's logits: mean and spread on the
+    probes, mean and spread along the direction.
     """
 
     embeddings: Float32[np.ndarray, "names dim"]
     probes: Int64[np.ndarray, "names k"]
     weights: Float32[np.ndarray, "names k"]
-    plain: Float32[np.ndarray, "4 names"]
-    fitted: Float32[np.ndarray, "4 names"]
+    usual: Float32[np.ndarray, "4 names"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +118,7 @@ def rivals_of(
     steps = np.maximum(np.abs(descriptors).max(axis=0) / 127, _ROUNDING)
     measured = _moments_of_names(scores.sums, scores.along, usual)
     return Rivals(
-        Names(words, scores.probes, scores.weights, *measured),
+        Names(words, scores.probes, scores.weights, measured),
         Sample(np.rint(descriptors / steps).astype(np.int8), steps, directions, usual),
         space.background_mean,
         usual_weights(scores.probes, scores.weights, len(descriptors)),
@@ -140,7 +138,7 @@ def measure_names(
     )
     sums *= sample.steps
     along = (embeddings - rivals.origin) @ sample.directions.T
-    return Names(embeddings, probes, kept, *_moments_of_names(sums, along, sample.usual))
+    return Names(embeddings, probes, kept, _moments_of_names(sums, along, sample.usual))
 
 
 def take_names(names: Names, places: Sequence[int]) -> Names:
@@ -150,8 +148,7 @@ def take_names(names: Names, places: Sequence[int]) -> Names:
         names.embeddings[rows],
         names.probes[rows],
         names.weights[rows],
-        names.plain[:, rows],
-        names.fitted[:, rows],
+        names.usual[:, rows],
     )
 
 
@@ -161,8 +158,7 @@ def join_names(parts: Sequence[Names]) -> Names:
         np.concatenate([part.embeddings for part in parts]),
         np.concatenate([part.probes for part in parts]),
         np.concatenate([part.weights for part in parts]),
-        np.concatenate([part.plain for part in parts], axis=1),
-        np.concatenate([part.fitted for part in parts], axis=1),
+        np.concatenate([part.usual for part in parts], axis=1),
     )
 
 
@@ -212,13 +208,10 @@ def _moments_of_names(
     sums: Float32[np.ndarray, "names sample"],
     along: Float32[np.ndarray, "names sample"],
     usual: Float32[np.ndarray, "4 sample"],
-) -> tuple[Float32[np.ndarray, "4 names"], Float32[np.ndarray, "4 names"]]:
-    """Moments over the sample: plain, and fitted."""
-    fitted = (counted(sums, *usual[:2]), counted(along, *usual[2:]))
-    plain_moments, fitted_moments = (
-        np.concatenate([moments(each, axis=1) for each in both]) for both in ((sums, along), fitted)
-    )
-    return plain_moments, fitted_moments
+) -> Float32[np.ndarray, "4 names"]:
+    """Moments over the sample, of scores that were counted over the usual words."""
+    both = counted(sums, *usual[:2]), counted(along, *usual[2:])
+    return np.concatenate([moments(each, axis=1) for each in both])
 
 
 def moments(
