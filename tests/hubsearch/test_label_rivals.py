@@ -36,7 +36,9 @@ def hub(world: World) -> Hub:
     return Hub.open(world.hub)
 
 
-def ask(hub: Hub, trust: Trust, text: str, hits: list[tuple[str, int]]) -> OwnLabels:
+def ask(
+    hub: Hub, trust: Trust, text: str, hits: list[tuple[str, int]], seen_as: str = ""
+) -> OwnLabels:
     judge = hub.judge()
     assert isinstance(judge, Judge)
     hub.__dict__["label_trust"] = trust
@@ -44,7 +46,8 @@ def ask(hub: Hub, trust: Trust, text: str, hits: list[tuple[str, int]]) -> OwnLa
     seen = seen_logits(
         judge.rivals, judge.gallery.blended(columns), judge.gallery.directions(columns)
     )
-    concept = hub.encoder.embed_texts([hub.encoder.info.prompt_template.replace("{}", text)])[0]
+    prompt = hub.encoder.info.prompt_template.replace("{}", seen_as or text)
+    concept = hub.encoder.embed_texts([prompt])[0]
     rivals = LabelRivals(hub, judge.gallery, judge.rivals)
     found = rivals.ask(text, concept, columns, seen, Silent())
     again = rivals.ask(text, concept, columns, seen, Silent())
@@ -77,6 +80,11 @@ def test_a_label_scores_on_its_own_logit_as_a_query_would(hub: Hub) -> None:
     )
     scores = fitted_scores(judge.rivals, measured, seen)
     np.testing.assert_allclose(found.levels[[0, 2]], [scores[0, 0], scores[1, 2]], atol=1e-4)
+
+
+def test_a_label_that_says_the_words_is_no_rival_whatever_the_prompt(hub: Hub) -> None:
+    found = ask(hub, Trust({"plain": FIRMLY}), "Reds", [("plain", 0), ("plain", 1)], "cyan")
+    assert np.isfinite(found.levels).tolist() == [False, True]
 
 
 def test_a_search_without_names_asks_no_label(hub: Hub) -> None:
