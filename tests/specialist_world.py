@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from lagotto.specialists.matching import Candidate, View
+from lagotto.specialists.behaviour import Behaviour, View
+from lagotto.specialists.matching import Candidate
+from lagotto.specialists.names import named_outputs
 
 LABELS = ("amber", "birch", "cedar", "dahlia", "elder", "fennel")
 
@@ -52,7 +54,7 @@ class Scene:
             [self._shown[:, list(knows)], self._rng.normal(0, 0.7, (len(self._shown), more))],
             axis=1,
         )
-        return Candidate(
+        return self.candidate(
             name,
             clear + self._noise(*clear.shape),
             on_probes + self._noise(*on_probes.shape),
@@ -61,12 +63,23 @@ class Scene:
 
     def stranger(self, name: str = "stranger", outputs: int = 9) -> Candidate:
         """A model that is sure of itself and knows nothing of the labels."""
-        return Candidate(
+        return self.candidate(
             name,
             4 * self._noise(len(self.truth), outputs),
             4 * self._noise(len(self._shown), outputs),
-            (),
         )
+
+    def candidate(
+        self,
+        name: str,
+        logits: np.ndarray,
+        responses: np.ndarray,
+        names: tuple[str | None, ...] = (),
+        probes: np.ndarray | None = None,
+    ) -> Candidate:
+        """A model that answers so on the pictures and on the probes."""
+        behaviour = Behaviour.of(responses.astype(np.float32), self.probed, probes)
+        return Candidate(name, logits, behaviour, named_outputs(LABELS, names))
 
     def _noise(self, rows: int, columns: int) -> np.ndarray:
         return self._rng.normal(0, 1, (rows, columns))

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import permutations
 from pathlib import Path
@@ -32,20 +32,14 @@ from lagotto.core.types import PixelSpec
 from lagotto.core.vectors import softmax
 from lagotto.encoders.base import Encoder
 from lagotto.evaluation.intervals import mean_interval
+from lagotto.hubsearch.records import ModelRecord
 from lagotto.models.registry import load_model
 from lagotto.models.scan import scan_models
-from lagotto.specialists.choosing import choose
+from lagotto.specialists.behaviour import View, excess
 from lagotto.specialists.finding import Finder, Question
-from lagotto.specialists.likelihood import believed, fit_votes
+from lagotto.specialists.likelihood import fit_votes
 from lagotto.specialists.looking import Pixels
-from lagotto.specialists.matching import (
-    NAMES_AGREE,
-    Candidate,
-    View,
-    agreement,
-    excess,
-    match_all,
-)
+from lagotto.specialists.matching import NAMES_AGREE, agreement
 from lagotto.specialists.names import named_outputs
 from lagotto.specialists.running import Runnable
 from lagotto.specialists.voting import together
@@ -129,35 +123,6 @@ def read_set(name: str, options: argparse.Namespace, hub: lagotto.Hub) -> Data:
         [folder / row["image"] for row in rows],
         embeddings,
     )
-
-
-def candidates(
-    data: Data,
-    known: Known,
-    names: Mapping[str, Sequence[str | None]] | None,
-    without: tuple[str, ...] = (),
-    more: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
-) -> dict[str, Candidate]:
-    found = {
-        model: Candidate(model, logits, known.responses[model], tuple((names or {}).get(model, ())))
-        for model, logits in data.models.items()
-        if not model.startswith(without or ("-",))
-    }
-    for model, (logits, responses) in (more or {}).items():
-        found[model] = Candidate(model, logits, responses, ())
-    return found
-
-
-def answer(data: Data, found: Mapping[str, Candidate], most: int) -> tuple[np.ndarray, list[str]]:
-    """The labels given, by image and found models, and which models those are."""
-    seen, probed = View.of(data.logits), View.of(data.probe_logits)
-    matches = match_all(list(found.values()), data.labels, seen, probed)
-    choice = choose(matches, found, seen, most)
-    scores = choice.temper * np.log(softmax(data.logits))
-    for each in choice.matches:
-        shares = softmax(found[each.model].logits)
-        scores = scores + np.log(np.maximum(believed(each.fit, shares), 1e-12))
-    return scores.argmax(axis=1), [each.model for each in choice.matches]
 
 
 def scored(data: Data, given: np.ndarray, models: list[str] | None = None) -> dict[str, object]:
@@ -270,21 +235,55 @@ def decoys(data: Data, known: Known, seed: int) -> dict[str, tuple[np.ndarray, n
     return made
 
 
+class Shown:
+    """A hub as a scenario wants it: with other names, without some models, with decoys beside."""
+
+    def __init__(
+        self,
+        hub: lagotto.Hub,
+        known: Known,
+        names: Mapping[str, tuple[str | None, ...]],
+        without: tuple[str, ...] = (),
+        more: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+    ) -> None:
+        self.probe_embeddings = hub.probe_embeddings
+        self._names = names
+        self._responses = dict(known.responses) | {
+            name: responses for name, (_, responses) in (more or {}).items()
+        }
+        there = [each for each in hub.records() if not each.name.startswith(without or ("-",))]
+        by_width = {each.outputs: each for each in hub.records()}
+        self._records = there + [
+            replace(by_width[responses.shape[1]], name=name)
+            for name, (_, responses) in (more or {}).items()
+        ]
+
+    def records(self) -> tuple[ModelRecord, ...]:
+        return tuple(self._records)
+
+    def labels(self, name: str) -> tuple[str | None, ...]:
+        return self._names.get(name, ())
+
+    def seen_probes(self, name: str) -> np.ndarray:
+        return np.arange(len(self.probe_embeddings))
+
+    def answered(self, name: str) -> np.ndarray:
+        return self._responses[name].astype(np.float32)
+
+
 class Kept:
     """Encoder and workers that answer from what was kept: a picture is known by its pixels."""
 
     def __init__(self, data: Data, encoder: Encoder, folder: Path) -> None:
         self.info, self.folder = encoder.info, folder
         self.failures: dict[str, str] = {}
-        self._models = data.models
+        self.models = dict(data.models)
+        self._files = data.files
         self._embeddings = data.embeddings
-        self._row = {
-            to_pixels(decode_picture(read_picture_file(file)), self.info.pixels).tobytes(): row
-            for row, file in enumerate(data.files)
-        }
+        self._rows: dict[PixelSpec, dict[bytes, int]] = {}
 
     def embed_pixels(self, pixels: np.ndarray) -> np.ndarray:
-        return self._embeddings[[self._row[each.tobytes()] for each in pixels]]
+        return self._embeddings[self._places(self.info.pixels, pixels)]
 
     def warm(self, models: Sequence[Runnable]) -> None:
         pass
@@ -292,61 +291,91 @@ class Kept:
     def logits(
         self, models: Sequence[Runnable], sheets: Sequence[Mapping[PixelSpec, Pixels]]
     ) -> dict[str, np.ndarray]:
-        shown = [each for sheet in sheets for each in sheet[self.info.pixels].array()]
-        rows = [self._row[each.tobytes()] for each in shown]
-        return {m.record.name: self._models[m.record.name][rows] for m in models}
+        rows = [
+            place
+            for sheet in sheets
+            for place in self._places(models[0].pixels, sheet[models[0].pixels].array())
+        ]
+        return {m.record.name: self.models[m.record.name][rows] for m in models}
+
+    def _places(self, spec: PixelSpec, pixels: np.ndarray) -> list[int]:
+        if spec not in self._rows:
+            decoded = (decode_picture(read_picture_file(file)) for file in self._files)
+            self._rows[spec] = {
+                hashlib.sha256(to_pixels(each, spec).tobytes()).digest(): row
+                for row, each in enumerate(decoded)
+            }
+        return [self._rows[spec][hashlib.sha256(each.tobytes()).digest()] for each in pixels]
 
 
-def stability(data: Data, hub: lagotto.Hub, known: Known, most: int) -> dict[str, object]:
+@dataclass(frozen=True)
+class Query:
+    """Asks any hub about a set, or about some of its pictures, as a user would."""
+
+    data: Data
+    prompts: np.ndarray
+    kept: Kept
+    most: int
+
+    @classmethod
+    def of(cls, data: Data, encoder: Encoder, folder: Path, most: int) -> "Query":
+        prompts = [encoder.info.prompt_template.format(label) for label in data.labels]
+        return cls(data, encoder.embed_texts(prompts), Kept(data, encoder, folder), most)
+
+    def row(self, hub: Shown, places: Sequence[int] | None = None) -> dict[str, object]:
+        """What the finder chooses, and what that is worth on all pictures."""
+        scale = self.kept.info.logit_scale
+        question = Question(
+            self.data.labels,
+            self.prompts,
+            lambda e: np.log(softmax((scale * (e @ self.prompts.T)).astype(float))),
+            self.most,
+        )
+        chosen = range(len(self.data.files)) if places is None else places
+        reads = [partial(read_picture_file, self.data.files[place]) for place in chosen]
+        finder = Finder(hub, self.kept, question, self.kept)  # type: ignore[arg-type]
+        choice = finder.find(reads, Silent()).choice
+        scores = together(softmax(self.data.logits), choice, self.kept.models)
+        return scored(self.data, scores.argmax(axis=1), [each.model for each in choice.matches])
+
+
+def stability(query: Query, hub: lagotto.Hub, known: Known) -> dict[str, object]:
     """The models that the finder chooses for other queries of the same kind, and what they are
     worth on all pictures: SHARE of the pictures drawn anew for each seed; each four times.
     """
-    prompts = hub.encoder.embed_texts(
-        [hub.encoder.info.prompt_template.format(label) for label in data.labels]
-    )
+    count = len(query.data.files)
+    queries = {
+        f"seed {seed}": np.random.default_rng(seed).permutation(count)[: int(SHARE * count)]
+        for seed in range(10)
+    }
+    queries["each four times"] = np.tile(np.arange(count), 4)
     found: dict[str, object] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        kept = Kept(data, hub.encoder, Path(folder))
-        queries = {
-            f"seed {seed}": np.random.default_rng(seed).permutation(len(data.files))[
-                : int(SHARE * len(data.files))
-            ]
-            for seed in range(10)
+    for evidence, names in (("with names", known.names), ("behaviour only", {})):
+        rows = {name: query.row(Shown(hub, known, names), each) for name, each in queries.items()}
+        for name, row in rows.items():
+            say(f"{query.data.name:14} {evidence:14} {name:16} {row}")
+        drawn = [row["acc1"] for name, row in rows.items() if name.startswith("seed")]
+        found[evidence] = {
+            "mean": round(float(np.mean(drawn)), 4),
+            "sd": round(float(np.std(drawn)), 4),
+            "worst": min(drawn),
+            "best": max(drawn),
+            "sets_of_models": len({frozenset(row["models"]) for row in rows.values()}),
+            "queries": rows,
         }
-        queries["each four times"] = np.tile(np.arange(len(data.files)), 4)
-        for evidence, names in (("with names", True), ("behaviour only", False)):
-            question = Question(
-                data.labels,
-                prompts,
-                lambda e: np.log(softmax((kept.info.logit_scale * (e @ prompts.T)).astype(float))),
-                most,
-                names,
-            )
-            rows = {}
-            for name, query in queries.items():
-                reads = [partial(read_picture_file, data.files[place]) for place in query]
-                choice = Finder(hub, kept, question, kept).find(reads, Silent()).choice  # type: ignore[arg-type]
-                scores = together(softmax(data.logits), choice, data.models)
-                asked = [each.model for each in choice.matches]
-                rows[name] = scored(data, scores.argmax(axis=1), asked)
-                say(f"{data.name:14} {evidence:14} {name:16} {rows[name]}")
-            drawn = [row["acc1"] for name, row in rows.items() if name.startswith("seed")]
-            found[evidence] = {
-                "mean": round(float(np.mean(drawn)), 4),
-                "sd": round(float(np.std(drawn)), 4),
-                "worst": min(drawn),
-                "best": max(drawn),
-                "sets_of_models": len({frozenset(row["models"]) for row in rows.values()}),
-                "queries": rows,
-            }
     return found
 
 
-def measure(data: Data, known: Known, most: int) -> dict[str, object]:
-    """Every scenario on one set."""
+def measure(query: Query, hub: lagotto.Hub, known: Known) -> dict[str, object]:
+    """Every scenario on one set: the whole of it is the query, models are chosen by the finder."""
+    data = query.data
 
-    def row(names: object = None, **given: object) -> dict[str, object]:
-        return scored(data, *answer(data, candidates(data, known, names, **given), most))  # type: ignore[arg-type]
+    def row(names: Mapping[str, tuple[str | None, ...]] | None = None, **given: object) -> object:
+        query.kept.models = dict(data.models) | {
+            name: logits
+            for name, (logits, _) in given.get("more", {}).items()  # type: ignore[attr-defined]
+        }
+        return query.row(Shown(hub, known, names or {}, **given))  # type: ignore[arg-type]
 
     rows: dict[str, object] = {"image-only": scored(data, data.logits.argmax(axis=1))}
     rows["behaviour only"] = row()
@@ -360,6 +389,7 @@ def measure(data: Data, known: Known, most: int) -> dict[str, object]:
         more = decoys(data, known, seed)
         rows[f"20 decoys, behaviour only, seed {seed}"] = row(more=more)
         rows[f"20 decoys, with names, seed {seed}"] = row(known.names, more=more)
+    query.kept.models = dict(data.models)
     for name, each in rows.items():
         say(f"{data.name:14} {name:42} {each}")
     return {
@@ -389,8 +419,10 @@ def main() -> None:
     sets: dict[str, dict[str, object]] = {}
     for name in options.sets.split(","):
         data = read_set(name, options, hub)
-        sets[name] = measure(data, known, options.max_models)
-        sets[name]["stability"] = stability(data, hub, known, options.max_models)
+        with tempfile.TemporaryDirectory() as folder:
+            query = Query.of(data, hub.encoder, Path(folder), options.max_models)
+            sets[name] = measure(query, hub, known)
+            sets[name]["stability"] = stability(query, hub, known)
     done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     result = {
         "what": "models found in a hub of 22 as a third voice, five labelled sets",

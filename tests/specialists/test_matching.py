@@ -8,17 +8,10 @@ import pytest
 from lagotto.core.assignment import best_assignment
 from lagotto.core.vectors import softmax
 from lagotto.specialists import choosing
+from lagotto.specialists.behaviour import Behaviour, View, excess
 from lagotto.specialists.choosing import COPIES, apart, choose
 from lagotto.specialists.likelihood import fit_votes, information
-from lagotto.specialists.matching import (
-    WHOLE_AGREES,
-    Candidate,
-    Match,
-    View,
-    excess,
-    match,
-    match_all,
-)
+from lagotto.specialists.matching import WHOLE_AGREES, Candidate, Match, match, match_all
 from specialist_world import LABELS, Scene
 
 ORDER = (3, 0, 5, 1, 4, 2)
@@ -26,7 +19,7 @@ NAMES = tuple(LABELS[label] for label in ORDER)
 
 
 def found(scene: Scene, *candidates: Candidate) -> list[Match]:
-    return match_all(list(candidates), LABELS, scene.seen, scene.probed)
+    return match_all(list(candidates), scene.seen)
 
 
 def only(scene: Scene, candidate: Candidate) -> Match:
@@ -88,9 +81,9 @@ def test_a_model_of_some_labels_is_told_from_one_of_all() -> None:
 def test_labels_and_outputs_may_be_listed_in_any_order() -> None:
     scene = Scene()
     model = scene.specialist(knows=ORDER)
-    turned = Candidate("turned", model.logits[:, ::-1], model.responses[:, ::-1], ())
-    plain = match(model, LABELS, scene.seen, scene.probed)
-    other = match(turned, LABELS, scene.seen, scene.probed)
+    turned = scene.candidate("turned", model.logits[:, ::-1], model.behaviour.responses[:, ::-1])
+    plain = match(model, scene.seen)
+    other = match(turned, scene.seen)
     assert plain is not None
     assert other is not None
     assert other.fit.nats == pytest.approx(plain.fit.nats)
@@ -121,7 +114,7 @@ def test_a_copy_is_not_asked_again() -> None:
     scene = Scene()
     good = scene.specialist("good")
     order = np.array([2, 4, 0, 1, 5, 3])
-    copy = Candidate("copy", good.logits[:, order], good.responses[:, order], ())
+    copy = scene.candidate("copy", good.logits[:, order], good.behaviour.responses[:, order])
     assert len(chosen(scene, [good, copy])) == 1
 
 
@@ -132,7 +125,7 @@ def test_a_copy_is_known_however_its_outputs_are_given_to_labels() -> None:
     good = scene.specialist("good", more=60)
     order = np.random.default_rng(0).permutation(66)
     logits = good.logits[:, order]
-    copy = Candidate("copy", logits, good.responses[:, order], ())
+    copy = scene.candidate("copy", logits, good.behaviour.responses[:, order])
     assert apart(softmax(good.logits), softmax(logits)) < 1e-9
     near = scene.specialist("near", more=60)
     assert apart(softmax(good.logits), softmax(near.logits)) > COPIES
@@ -147,12 +140,13 @@ def test_what_chance_explains_is_no_evidence() -> None:
     """A stranger of many outputs, of few pictures with many labels, explains much by its choice."""
     rng = np.random.default_rng(0)
     logits = 3 * rng.normal(size=(120, 60))
-    strange = Candidate("strange", 3 * rng.normal(size=(120, 90)), rng.normal(size=(50, 90)), ())
-    outputs = best_assignment(excess(softmax(View.of(logits).logits), softmax(strange.logits)))
-    fit = fit_votes(View.of(logits).logits, softmax(strange.logits), outputs)
+    answers, responses = 3 * rng.normal(size=(120, 90)), rng.normal(size=(50, 90))
+    outputs = best_assignment(excess(softmax(View.of(logits).logits), softmax(answers)))
+    fit = fit_votes(View.of(logits).logits, softmax(answers), outputs)
     assert fit.nats / (120 * information(softmax(logits))) > WHOLE_AGREES
-    probed = View.of(rng.normal(size=(50, 60)))
-    found = match(strange, [f"label {i}" for i in range(60)], View.of(logits), probed)
+    behaviour = Behaviour.of(responses.astype(np.float32), View.of(rng.normal(size=(50, 60))))
+    strange = Candidate("strange", answers, behaviour, np.full(60, -1))
+    found = match(strange, View.of(logits))
     assert found is None or not found.whole
 
 
@@ -161,12 +155,13 @@ def test_a_model_that_saw_some_probes_is_judged_on_those() -> None:
     scene = Scene(clear=3.0)
     full = scene.specialist(knows=(1, 4), more=30)
     probes = np.arange(0, 200, 3)
-    part = replace(full, responses=full.responses[probes], probes=probes)
-    filled = np.tile(full.responses[probes].mean(axis=0), (200, 1))
-    filled[probes] = full.responses[probes]
+    responses = full.behaviour.responses
+    part = scene.candidate("part", full.logits, responses[probes], probes=probes)
+    filled = np.tile(responses[probes].mean(axis=0), (200, 1))
+    filled[probes] = responses[probes]
     there = only(scene, part).on_probes[[1, 4]]
     assert there == pytest.approx(only(scene, full).on_probes[[1, 4]], abs=0.15)
-    made_up = only(scene, replace(full, responses=filled)).on_probes[[1, 4]]
+    made_up = only(scene, scene.candidate("filled", full.logits, filled)).on_probes[[1, 4]]
     assert not (made_up > there - 0.05).any()  # nan where the label is no longer found
 
 

@@ -139,6 +139,9 @@ def main() -> None:
     threading.Thread(target=_read_tasks, args=(tasks, lines), daemon=True).start()
     channel = Channel(descriptor)
     channel.send(json.dumps({"ready": True}))
+    channel.send(answer(lines.get(), channel.progress))
+    gc.collect()
+    gc.freeze()  # what the first task imported stays, and is not looked through again
     while True:
         channel.send(answer(lines.get(), channel.progress))
         gc.collect()  # what one model leaves behind is not charged to the next

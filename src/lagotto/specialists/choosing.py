@@ -14,8 +14,9 @@ from jaxtyping import Float64
 
 from lagotto.core.assignment import best_assignment
 from lagotto.core.vectors import softmax
+from lagotto.specialists.behaviour import View, excess
 from lagotto.specialists.likelihood import Fit, believed, fit_votes, information
-from lagotto.specialists.matching import Candidate, Match, View, excess
+from lagotto.specialists.matching import Candidate, Match
 
 NEAR_BEST = 0.6
 """A model of all labels is considered if it explains so much of what the best one explains."""

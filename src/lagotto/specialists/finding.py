@@ -2,13 +2,15 @@
 
 Models are taken in the order in which the probes speak for them, which costs nothing: the hub holds
 their responses. They are run on a few pictures of the sample, a group at a time, until enough
-behave as if they knew all labels; the best of them then on the whole sample.
+behave as if they knew all labels; the best of them on some more, and those that are then the best
+on the whole sample.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,28 +18,21 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 from lagotto.core.ahead import one_ahead
-from lagotto.core.assignment import best_assignment
 from lagotto.core.errors import ModelError, ProbeError
 from lagotto.core.progress import Progress
 from lagotto.core.types import PixelSpec
-from lagotto.core.vectors import softmax
 from lagotto.encoders.base import Encoder
 from lagotto.hubsearch.pipeline import Hub
 from lagotto.hubsearch.probe_cache import spec_from_json
 from lagotto.hubsearch.records import ModelRecord
+from lagotto.specialists.behaviour import Behaviour, View
 from lagotto.specialists.choosing import Choice, choose
-from lagotto.specialists.likelihood import fit_votes, information
 from lagotto.specialists.looking import Desk, Looked, Read
-from lagotto.specialists.matching import (
-    PERMUTATIONS,
-    Candidate,
-    View,
-    excess,
-    match,
-    match_all,
-)
+from lagotto.specialists.matching import Candidate, match_all
+from lagotto.specialists.names import named_outputs
 from lagotto.specialists.running import ModelRuns, Runnable, find_runnable, finite
 from lagotto.specialists.sampling import Sample, Sampled
+from lagotto.specialists.screening import explains, likely, promising, settled, without_copies
 
 FIRST_LOOK = 64
 """Pictures of the sample on which every candidate is run; so many at a time follow."""
@@ -46,17 +41,14 @@ FEWEST_PICTURES = 24
 """With fewer, agreement cannot be told from chance, and no model is asked."""
 
 CANDIDATES, GROUP = 64, 4
-"""At most so many models are run on the first pictures, so many at a time. Looking ends when
-max_models behave as if they knew all labels."""
+"""At most so many models are run on the first pictures; first so many, then as many as before each
+time. Looking ends when max_models of them would be asked by then."""
 
 ORDER_PROBES = 2000
 """Probes that decide which models are looked at first, at most about."""
 
-NEAR_ENOUGH = 0.4
-"""Then only those are looked at longer that explain so much of what the best one explains."""
-
-_KEPT = 8
-
+Answers: TypeAlias = Mapping[str, Float64[np.ndarray, "_pictures _outputs"]]
+"""The logits of models by name."""
 
 Others: TypeAlias = Callable[
     [Float32[np.ndarray, "pictures dim"]], Float64[np.ndarray, "pictures labels"]
@@ -99,6 +91,7 @@ class Finder:
         on_probes = encoder.info.logit_scale * (hub.probe_embeddings @ question.prompts.T)
         self._probed = View.of(on_probes.astype(np.float64))
         self._models: dict[str, Runnable] = {}
+        self._known: dict[str, tuple[Behaviour, Int64[np.ndarray, " labels"]]] = {}
         self._gone: dict[str, str] = {}
 
     def find(self, reads: Sequence[Read], progress: Progress) -> Found:
@@ -112,7 +105,7 @@ class Finder:
         progress.advance(1)
         notes: list[str] = []
         choice = Choice((), 1.0)
-        logits: dict[str, Float64[np.ndarray, "different outputs"]] = {}
+        logits: Answers = {}
         if first.new < FEWEST_PICTURES:
             sample.embed(first)
             notes.append(
@@ -140,81 +133,63 @@ class Finder:
 
     def _compare(
         self, order: Sequence[ModelRecord], sample: Sample, first: Looked, progress: Progress
-    ) -> tuple[Choice, dict[str, Float64[np.ndarray, "different outputs"]]]:
-        """The choice, from a first look at many models and a longer one at the best of them."""
+    ) -> tuple[Choice, Answers]:
+        """The choice, from a first look at many models and longer ones at the best of them."""
         kept = self._first_look(order, sample, first, progress)
-        models = [self._models[name] for name in kept]
-        specs = [model.pixels for model in models]
-        steps = []
-        for looked in one_ahead(_steps(sample, specs)) if models else ():
-            sample.embed(looked)
-            steps.append(looked)
-        more = self._runs.logits(models, [looked.pixels for looked in steps])
-        for looked in steps:
-            looked.discard()
-        whole = kept
-        if steps:
-            whole = {name: np.concatenate([kept[name], values]) for name, values in more.items()}
-        candidates = {name: self._candidate(name, values) for name, values in whole.items()}
-        view = View.of(self._question.others(sample.embeddings))
-        found = match_all(list(candidates.values()), self._question.labels, view, self._probed)
-        return choose(found, candidates, view, self._question.max_models), whole
+        steps = one_ahead(_steps(sample, self._specs(kept))) if kept else iter(())
+        most = self._question.max_models
+        if len(kept) > most and (second := list(islice(steps, 1))):
+            kept = self._looked_longer(kept, sample, second)
+            names = likely(self._candidates(kept), self._view(sample), most)
+            kept = {name: kept[name] for name in names}
+        whole = self._looked_longer(kept, sample, steps)
+        candidates, seen = self._candidates(whole), self._view(sample)
+        found = match_all(list(candidates.values()), seen)
+        return choose(found, candidates, seen, most), whole
 
     def _first_look(
         self, order: Sequence[ModelRecord], sample: Sample, first: Looked, progress: Progress
-    ) -> dict[str, Float64[np.ndarray, "few outputs"]]:
+    ) -> Answers:
         """The logits of models that are looked at longer, on the first pictures."""
         sample.embed(first)
-        seen = View.of(self._question.others(sample.embeddings))
-        answers: dict[str, Float64[np.ndarray, "few outputs"]] = {}
-        whole: dict[str, float] = {}
-        for start in range(0, len(order), GROUP):
-            group = order[start : start + GROUP]
-            found = self._runs.logits(self._runnable(group), [first.pixels])
-            answers |= found
-            whole |= self._whole(found, seen)
+        seen, most = self._view(sample), self._question.max_models
+        answers: dict[str, Float64[np.ndarray, "_few _outputs"]] = {}
+        kept: list[str] = []
+        for group in _groups(order):
+            answers |= self._runs.logits(self._runnable(group), [first.pixels])
+            candidates = self._candidates(answers)
+            answers = {name: answers[name] for name in without_copies(candidates)}
             progress.advance(len(group))
-            if len(whole) >= self._question.max_models:
+            if kept := settled(self._candidates(answers), seen, most):
                 break
         first.discard()
-        kept = self._near(whole) or self._kept(answers, seen)
+        kept = kept or promising(self._candidates(answers), seen, most)
         return {name: answers[name] for name in kept}
 
-    def _whole(
-        self, answers: Mapping[str, Float64[np.ndarray, "few outputs"]], seen: View
-    ) -> dict[str, float]:
-        """The models that behave as if they knew all labels, and how much they explain."""
-        matches = [
-            match(
-                self._candidate(name, values),
-                self._question.labels,
-                seen,
-                self._probed,
-                behaviour_only=True,
-            )
-            for name, values in answers.items()
-        ]
-        return {each.model: each.explains for each in matches if each is not None and each.whole}
+    def _looked_longer(self, known: Answers, sample: Sample, steps: Iterable[Looked]) -> Answers:
+        """What models say of more of the sample, after what they said; one that fails is gone."""
+        looks = []
+        for looked in steps:
+            sample.embed(looked)
+            looks.append(looked)
+        if not looks:
+            return known
+        models = [self._models[name] for name in known]
+        more = self._runs.logits(models, [looked.pixels for looked in looks])
+        for looked in looks:
+            looked.discard()
+        return {name: np.concatenate([known[name], values]) for name, values in more.items()}
 
-    def _near(self, whole: Mapping[str, float]) -> list[str]:
-        """Of models that know all labels those near the best, if there are enough of them."""
-        near = [name for name in whole if whole[name] >= NEAR_ENOUGH * max(whole.values())]
-        return near if len(near) >= self._question.max_models else []
+    def _view(self, sample: Sample) -> View:
+        """What the other voices say of all pictures of the sample that were embedded so far."""
+        return View.of(self._question.others(sample.embeddings))
 
-    def _kept(
-        self, first: Mapping[str, Float64[np.ndarray, "few outputs"]], seen: View
-    ) -> list[str]:
-        """Models that are looked at longer: the best, and those that may know some labels."""
-        worth = {
-            name: _explains(seen, values) - _by_chance(seen, values)
-            for name, values in first.items()
-        }
-        most = max(_KEPT, 2 * self._question.max_models)
-        best = sorted(worth, key=lambda name: -worth[name])
-        candidates = [self._candidate(name, values) for name, values in first.items()]
-        some = match_all(candidates, self._question.labels, seen, self._probed)
-        known = sorted(some, key=lambda each: -each.fit.nats)
-        return list(dict.fromkeys([*best[:most], *(each.model for each in known[:most])]))
+    def _candidates(self, answers: Answers) -> dict[str, Candidate]:
+        return {name: self._candidate(name, values) for name, values in answers.items()}
+
+    def _specs(self, names: Iterable[str]) -> list[PixelSpec]:
+        """What models take that were run already."""
+        return [self._models[name].pixels for name in names]
 
     def _one_of_each_framework(self) -> list[Runnable]:
         found: dict[str, Runnable] = {}
@@ -254,12 +229,15 @@ class Finder:
         responses, probes = self._responses(name)
         view = self._probed.logits if probes is None else self._probed.logits[probes]
         few = slice(None, None, max(1, -(-len(view) // ORDER_PROBES)))
-        return _explains(View.of(view[few]), finite(responses[few]))
+        return explains(View.of(view[few]), finite(responses[few]))
 
     def _candidate(self, name: str, logits: Float64[np.ndarray, "pictures outputs"]) -> Candidate:
-        names = self._hub.labels(name) if self._question.use_names else ()
-        responses, probes = self._responses(name)
-        return Candidate(name, logits, finite(responses), names, probes)
+        if name not in self._known:
+            names = self._hub.labels(name) if self._question.use_names else ()
+            responses, probes = self._responses(name)
+            behaviour = Behaviour.of(responses, self._probed, probes)
+            self._known[name] = behaviour, named_outputs(self._question.labels, names)
+        return Candidate(name, logits, *self._known[name])
 
     def _responses(
         self, name: str
@@ -271,6 +249,14 @@ class Finder:
         if len(probes) == len(answered):
             return answered, None
         return answered[probes], probes
+
+
+def _groups(order: Sequence[ModelRecord]) -> Iterator[Sequence[ModelRecord]]:
+    """The models in order, GROUP first and then as many as before each time."""
+    start, stop = 0, GROUP
+    while start < len(order):
+        yield order[start:stop]
+        start, stop = stop, 2 * stop
 
 
 def _forms(records: Sequence[ModelRecord]) -> list[PixelSpec]:
@@ -287,18 +273,3 @@ def _steps(sample: Sample, specs: Sequence[PixelSpec]) -> Iterator[Looked]:
     while (looked := sample.look(FIRST_LOOK, specs)).new:
         yield looked
     looked.discard()
-
-
-def _explains(seen: View, logits: Float64[np.ndarray, "pictures outputs"]) -> float:
-    """The share of the encoder's information that the model's best outputs explain."""
-    view, shares = softmax(seen.logits), softmax(logits)
-    outputs = best_assignment(excess(view, shares))
-    fit = fit_votes(seen.logits, shares, outputs, (1.0, 0.5))
-    return fit.nats / (len(shares) * max(information(view), 1e-9))
-
-
-def _by_chance(seen: View, logits: Float64[np.ndarray, "pictures outputs"]) -> float:
-    """What the same model explains of other pictures: more, the more outputs it has to choose."""
-    rng = np.random.default_rng(0)
-    orders = [rng.permutation(len(logits)) for _ in range(PERMUTATIONS)]
-    return float(np.mean([_explains(seen, logits[order]) for order in orders]))

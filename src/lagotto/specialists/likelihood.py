@@ -18,7 +18,7 @@ TEMPERS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
 
 MOST_BELIEVED = 0.999
 _FEW = 1e-9
-_HALVINGS = 40
+_NEAR = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +120,17 @@ def fit_weight(gains: Float64[np.ndarray, " pictures"]) -> tuple[float, float]:
     if not len(gains) or gains.sum() <= 0:
         return 0.0, 0.0
     low, high = 0.0, MOST_BELIEVED
-    if (gains / (1 + high * gains)).sum() > 0:
-        low = high
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        if (gains / (1 + middle * gains)).sum() > 0:
-            low = middle
-        else:
-            high = middle
-    return low, float(np.log1p(low * gains).sum())
+    weight, step = high, high
+    while abs(step) > _NEAR:  # Newton's method on the slope, halving where it leaves the bracket
+        shares = gains / (1 + weight * gains)
+        slope = float(shares.sum())
+        low, high = (weight, high) if slope > 0 else (low, weight)
+        following = weight + slope / max(float((shares * shares).sum()), _FEW)
+        if not low < following < high:
+            following = (low + high) / 2
+        step = following - weight
+        weight = following
+    return weight, float(np.log1p(weight * gains).sum())
 
 
 def believed(

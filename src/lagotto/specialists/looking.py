@@ -1,7 +1,7 @@
 """Pictures of a query → the pixels that encoder and models take: each is read and decoded once.
 
-Pixels lie in files, one for each form that is wanted, which worker processes map; memory holds one
-decoded picture at a time.
+Pixels for models lie in files, one for each form that is wanted, which worker processes map; those
+for the encoder, which runs here, stay in memory.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -47,14 +47,19 @@ class Pixels:
 class Looked:
     """Some pictures by their place in the query: the row of each, or why it could not be read.
 
-    `pixels` has the `new` rows in every form that was wanted; those before them were shown earlier,
-    to the same `Shown`.
+    `own` has the new rows in the encoder's form, `pixels` in every form that was wanted; those
+    before them were shown earlier, to the same `Shown`.
     """
 
     rows: Mapping[int, int]
     unreadable: Mapping[int, str]
-    new: int
+    own: UInt8[np.ndarray, "new height width channels"]
     pixels: Mapping[PixelSpec, Pixels]
+
+    @property
+    def new(self) -> int:
+        """How many rows are new."""
+        return len(self.own)
 
     def discard(self) -> None:
         """Removes the files."""
@@ -95,12 +100,12 @@ class Desk:
         No more are taken from `places` once there are `most` new rows. With `shown`, a picture of
         the same size and pixels as an earlier one has that one's row. HubError on a full disk.
         """
-        wanted = tuple(dict.fromkeys((self._own, *specs)))
         number = next(self._numbers)
-        files = {spec: self._folder / f"{number}-{spec.key}.u8" for spec in wanted}
+        files = {spec: self._folder / f"{number}-{spec.key}.u8" for spec in specs}
         first = len(shown.row_of) if shown is not None else 0
         rows: dict[int, int] = {}
         unreadable: dict[int, str] = {}
+        owns = bytearray()
         new = 0
         with ExitStack() as stack, writing(self._folder):
             out = {spec: stack.enter_context(file.open("wb")) for spec, file in files.items()}
@@ -118,18 +123,19 @@ class Desk:
                     rows[place] = new
                 if rows[place] < first + new:
                     continue
-                for spec in wanted:
+                owns += own.data
+                for spec, file in out.items():
                     pixels = own if spec == self._own else to_pixels(picture, spec)
-                    out[spec].write(np.ascontiguousarray(pixels).data)
+                    file.write(np.ascontiguousarray(pixels).data)
                 new += 1
                 if new == most:
                     break
+        own_rows = np.frombuffer(owns, np.uint8).reshape(new, *self._own.shape)
         pixels_of = {spec: Pixels(file, (new, *spec.shape)) for spec, file in files.items()}
-        return Looked(rows, unreadable, new, pixels_of)
+        return Looked(rows, unreadable, own_rows, pixels_of)
 
     def embed(self, encoder: Encoder, looked: Looked) -> Float32[np.ndarray, "pictures dim"]:
         """Unit embeddings of the new rows, also of no picture at all."""
-        pixels = looked.pixels[self._own].array()
-        if not len(pixels):
+        if not looked.new:
             return np.empty((0, encoder.info.dim), np.float32)
-        return encoder.embed_pixels(np.asarray(pixels))
+        return encoder.embed_pixels(looked.own)

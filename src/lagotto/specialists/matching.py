@@ -13,8 +13,8 @@ from jaxtyping import Float64, Int64
 
 from lagotto.core.assignment import best_assignment
 from lagotto.core.vectors import softmax
+from lagotto.specialists.behaviour import Behaviour, View, excess
 from lagotto.specialists.likelihood import Fit, fit_votes, information
-from lagotto.specialists.names import named_outputs
 
 NAMES_AGREE = 0.5
 """Published names are believed if the pictures agree with them at least this much, relative to
@@ -47,36 +47,14 @@ _SURE = 1e6
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """Label logits of some pictures by the encoder, each label's mean over them taken off.
-
-    What an encoder thinks of a label in general says nothing about a picture.
-    """
-
-    logits: Float64[np.ndarray, "pictures labels"]
-
-    @classmethod
-    def of(cls, logits: Float64[np.ndarray, "pictures labels"]) -> "View":
-        """The view that plain logits (scale x cosine) give."""
-        return cls(logits - logits.mean(axis=0))
-
-
-@dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model of the hub: its logits on the user's pictures and on the probes, its names.
-
-    `probes` are those that the model saw, one for each row of `responses`; None: all of them.
-    """
+    """A model of the hub: its logits on the user's pictures, how it behaves on the probes, and the
+    output that its published names give to each label, -1 where they give none."""
 
     model: str
     logits: Float64[np.ndarray, "pictures outputs"]
-    responses: Float64[np.ndarray, "seen outputs"]
-    names: tuple[str | None, ...]
-    probes: Int64[np.ndarray, " seen"] | None = None
-
-    def beside(self, probed: View) -> View:
-        """What the encoder says of the probes that the model saw."""
-        return probed if self.probes is None else View.of(probed.logits[self.probes])
+    behaviour: Behaviour
+    named: Int64[np.ndarray, " labels"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,58 +79,46 @@ class Match:
     names_agree: float
 
 
-def match_all(
-    candidates: Sequence[Candidate], labels: Sequence[str], seen: View, probed: View
-) -> list[Match]:
+def match_all(candidates: Sequence[Candidate], seen: View) -> list[Match]:
     """What each model knows of the labels, those left out that know nothing that can be believed.
 
     Where behaviour contradicts most of the lists that name a label, no list is believed.
     """
-    lists = [_names_agree(each, labels, seen) for each in candidates]
+    lists = [_names_agree(each, seen) for each in candidates]
     said = [agree for agree in lists if not np.isnan(agree)]
     agreeing = sum(agree >= NAMES_AGREE for agree in said)
     behaviour_only = not said or agreeing < LISTS_AGREE * len(said)
-    found = (
-        match(each, labels, seen, probed, behaviour_only=behaviour_only) for each in candidates
-    )
+    found = (match(each, seen, behaviour_only=behaviour_only) for each in candidates)
     return [each for each in found if each is not None]
 
 
-def _names_agree(candidate: Candidate, labels: Sequence[str], seen: View) -> float:
+def _names_agree(candidate: Candidate, seen: View) -> float:
     """How far a model's published names agree with the pictures; nan if they name no label."""
-    if not any(candidate.names):
+    if (candidate.named < 0).all():
         return float("nan")
     table = agreement(softmax(seen.logits), softmax(candidate.logits))
-    return _believed_names(labels, candidate.names, table)[1]
+    return _believed_names(candidate.named, table)[1]
 
 
-def match(
-    candidate: Candidate,
-    labels: Sequence[str],
-    seen: View,
-    probed: View,
-    *,
-    behaviour_only: bool = False,
-) -> Match | None:
+def match(candidate: Candidate, seen: View, *, behaviour_only: bool = False) -> Match | None:
     """What the model knows of the labels; None if nothing that can be believed.
 
     With `behaviour_only` published names are compared, not believed.
     """
-    probed = candidate.beside(probed)
     shares = softmax(candidate.logits)
     table = agreement(softmax(seen.logits), shares)
-    fixed, names_agree = _believed_names(labels, candidate.names, table)
+    fixed, names_agree = _believed_names(candidate.named, table)
     if behaviour_only:
-        fixed = np.full(len(labels), -1, np.int64)
-    outputs, fit = _best_outputs(candidate, shares, seen, probed, fixed)
+        fixed = np.full_like(fixed, -1)
+    outputs, fit = _best_outputs(candidate.behaviour, shares, seen, fixed)
     known = np.flatnonzero(outputs >= 0)
-    pairs = np.full(len(labels), np.nan)
+    pairs = np.full(len(outputs), np.nan)
     pairs[known] = table[known, outputs[known]]
-    on_probes = _correlations(candidate.responses, probed.logits, outputs)
+    on_probes = _correlations(candidate.behaviour, outputs)
     scale = len(shares) * max(information(softmax(seen.logits)), 1e-9)
     best = fit.nats / scale
     if (fixed >= 0).any():
-        free = _best_outputs(candidate, shares, seen, probed, np.full(len(labels), -1, np.int64))
+        free = _best_outputs(candidate.behaviour, shares, seen, np.full_like(fixed, -1))
         best = max(best, free[1].nats / scale)
     whole = _is_whole(outputs, fixed, pairs, shares) and fit.nats >= FEWEST_NATS
     named = fixed >= 0
@@ -198,21 +164,11 @@ def agreement(
     return np.asarray((2 * both / total - chance) / np.maximum(1 - chance, 1e-12))
 
 
-def excess(
-    view: Float64[np.ndarray, "pictures labels"], shares: Float64[np.ndarray, "pictures outputs"]
-) -> Float64[np.ndarray, "labels outputs"]:
-    """By how much the share of each output goes up where each label is likely, in pictures: the
-    first-order gain in log likelihood if the output is that label."""
-    usual = np.maximum(view.mean(axis=0), 1e-12)
-    return np.asarray((view / usual - 1).T @ shares)
-
-
 def _believed_names(
-    labels: Sequence[str], published: Sequence[str | None], table: Float64[np.ndarray, "l o"]
+    outputs: Int64[np.ndarray, " labels"], table: Float64[np.ndarray, "labels outputs"]
 ) -> tuple[Int64[np.ndarray, " labels"], float]:
     """The outputs that names give to labels, none of them if the pictures contradict the list."""
-    nothing = np.full(len(labels), -1, np.int64)
-    outputs = named_outputs(labels, published)
+    nothing = np.full_like(outputs, -1)
     rows = np.flatnonzero(outputs >= 0)
     if not len(rows):
         return nothing, float("nan")
@@ -224,28 +180,33 @@ def _believed_names(
 
 
 def _best_outputs(
-    candidate: Candidate,
+    behaviour: Behaviour,
     shares: Float64[np.ndarray, "pictures outputs"],
     seen: View,
-    probed: View,
     fixed: Int64[np.ndarray, " labels"],
 ) -> tuple[Int64[np.ndarray, " labels"], Fit]:
     """Of two assignments, by the pictures alone and by pictures and probes, the likelier on both.
 
     Labels that are `fixed` keep their outputs.
     """
-    on_probes = softmax(candidate.responses)
     by_pictures = excess(softmax(seen.logits), shares)
-    by_both = by_pictures + excess(softmax(probed.logits), on_probes)
     found: tuple[float, Int64[np.ndarray, " labels"], Fit] | None = None
-    for scores in (by_pictures, by_both):
+    for scores in (by_pictures, by_pictures + behaviour.excess):
         outputs = best_assignment(_with_fixed(scores, fixed))
         fit = fit_votes(seen.logits, shares, outputs)
-        nats = fit.nats + fit_votes(probed.logits, on_probes, outputs, _PROBE_TEMPERS).nats
+        nats = fit.nats + _nats_on_probes(behaviour, outputs)
         if found is None or nats > found[0]:
             found = nats, outputs, fit
     assert found is not None
     return found[1], found[2]
+
+
+def _nats_on_probes(behaviour: Behaviour, outputs: Int64[np.ndarray, " labels"]) -> float:
+    known = np.flatnonzero(outputs >= 0)
+    columns = np.full_like(outputs, -1)
+    columns[known] = np.arange(len(known))
+    shares = behaviour.shares(outputs[known])
+    return fit_votes(behaviour.seen.logits, shares, columns, _PROBE_TEMPERS).nats
 
 
 def _by_chance(
@@ -279,15 +240,14 @@ def _with_fixed(
 
 
 def _correlations(
-    responses: Float64[np.ndarray, "probes outputs"],
-    logits: Float64[np.ndarray, "probes labels"],
-    outputs: Int64[np.ndarray, " labels"],
+    behaviour: Behaviour, outputs: Int64[np.ndarray, " labels"]
 ) -> Float64[np.ndarray, " labels"]:
     """Of each known label's output with the label over the probes (descriptor and query)."""
     found = np.full(len(outputs), np.nan)
     known = np.flatnonzero(outputs >= 0)
-    answers = responses[:, outputs[known]]
+    answers = behaviour.answers(outputs[known])
     answers = answers - answers.mean(axis=0)
+    logits = behaviour.seen.logits
     asked = logits[:, known] - logits[:, known].mean(axis=0)
     spread = np.sqrt((answers**2).sum(axis=0) * (asked**2).sum(axis=0))
     found[known] = (answers * asked).sum(axis=0) / np.maximum(spread, 1e-12)
