@@ -9,7 +9,7 @@ import numpy as np
 
 from lagotto.evaluation.known_answers import Trial, World
 from lagotto.evaluation.reliability import auroc, calibration_error, reliability, spearman
-from lagotto.hubsearch.confidence import PRESENT, Calibrator, Clues, any_lead
+from lagotto.hubsearch.confidence import Calibrator, Clues, any_lead
 from lagotto.hubsearch.quality import QualityFit, quality_table
 from lagotto.hubsearch.rules import DEFAULT_K, DIRECTION_SHARE, sample_columns, standard_scores
 from lagotto.hubsearch.weighing import surest, text_weights
@@ -145,11 +145,7 @@ def presence_figures(trials: list[Trial], calibrator: Calibrator) -> dict[str, A
     return {
         "auroc": rows,
         "told": {
-            name: {
-                "absent": round(float((np.array(values)[~present] < PRESENT).mean()), 4),
-                "absent_wrongly": round(float((np.array(values)[present] < PRESENT).mean()), 4),
-                "reliability": bins(np.array(values), present, concept),
-            }
+            name: {"reliability": bins(np.array(values), present, concept)}
             for name, values in told.items()
         },
     }

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lagotto.hubsearch.confidence import PRESENT
 from result_tables.form import read_result, table
 
 
@@ -19,6 +20,21 @@ def presence() -> str:
             rows[-1].append(_range(found["95 %"]))
     columns = ["probes", "told by", "hub of 10", "25", "50", "100", "all models", "95 %"]
     return table(columns, rows)
+
+
+def notices() -> str:
+    """How often a search says that nothing recognises the concept, where it is absent, or not."""
+    rows = []
+    for name, world in _worlds().items():
+        for way, told in world["presence"]["told"].items():
+            cells = told["reliability"]["bins"]
+            shares = []
+            for present in (False, True):
+                counts = [row[2] * (row[4] if present else 1 - row[4]) for row in cells]
+                low = sum(n for n, row in zip(counts, cells, strict=True) if row[1] <= PRESENT)
+                shares.append(f"{low / sum(counts):.3f}")
+            rows.append([name, way, *shares])
+    return table(["probes", "by", "told where it is absent", "told where it is there"], rows)
 
 
 def wrong_lists() -> str:
@@ -106,4 +122,4 @@ def hubness() -> str:
     return table(["probes", "correction", "Top-1", "AUROC of presence, first hit"], rows)
 
 
-TABLES = (presence, wrong_lists, confidence, confidence_before, quality, hubness)
+TABLES = (presence, notices, wrong_lists, confidence, confidence_before, quality, hubness)

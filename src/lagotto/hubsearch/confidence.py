@@ -24,7 +24,7 @@ _MOST = 50.0
 SIZES = (100, 5000)
 """Logits of the smallest and the largest hub that was fitted on; others count as these."""
 
-PRESENT = 0.3
+PRESENT = 0.2
 """Presence below which nothing in the hub seems to recognise a concept; see docs/results.md."""
 
 
