@@ -28,10 +28,7 @@ def main() -> None:
         panels = figure.subplots(1, len(found["worlds"]), sharey=True)
         for axes, (name, world) in zip(panels, found["worlds"].items(), strict=True):
             axes.plot([0, 1], [0, 1], color="black", linestyle=":", label="exactly calibrated")
-            for hits, colour, shift in (
-                ("ten hits", "tab:red", 0.0),
-                ("first hit", "tab:blue", 0.008),
-            ):
+            for hits, (colour, shift) in LINES.items():
                 rows = [
                     row
                     for row in world["confidence"]["confidence"][hits]["bins"]

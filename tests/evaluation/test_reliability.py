@@ -9,7 +9,6 @@ from lagotto.core.errors import UsageError
 from lagotto.evaluation.reliability import (
     auroc,
     calibration_error,
-    fit_isotonic,
     fit_logistic,
     mean_ranks,
     reliability,
@@ -67,11 +66,11 @@ def test_a_logistic_fit_finds_the_odds_that_made_the_data() -> None:
     assert found.bias == pytest.approx(-4, rel=0.06)
 
 
-@given(st.integers(0, 1000))
-def test_an_isotonic_table_rises_and_keeps_the_mean(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    scores, true = rng.normal(size=100), rng.random(100) < 0.4
-    knots, shares = fit_isotonic(scores, true, 10)
-    assert (np.diff(knots) > 0).all()
-    assert (np.diff(shares) > 0).all()
-    assert shares.min() - 1e-9 <= true.mean() <= shares.max() + 1e-9
+def test_a_logistic_fit_finds_the_ceiling_curve_that_made_the_data() -> None:
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(40_000, 1)) * 3
+    true = rng.random(40_000) < 0.8 / (1 + np.exp(-(rows[:, 0] - 1)))
+    found = fit_logistic(rows, true, penalty=1e-3, ceiling=0.8)
+    np.testing.assert_allclose(found.weights, [1.0], rtol=0.06)
+    assert found.bias == pytest.approx(-1, rel=0.08)
+    assert found(np.array([[99.0]]))[0] == pytest.approx(0.8)

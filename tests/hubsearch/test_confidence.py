@@ -8,6 +8,7 @@ import pytest
 from lagotto.core.vectors import unit_rows
 from lagotto.hubsearch.confidence import (
     PRESENT,
+    SIZES,
     Clues,
     Curve,
     agreement,
@@ -20,9 +21,12 @@ from lagotto.hubsearch.quality import expected_quality, quality_table, shipped_q
 from lagotto.hubsearch.weighing import ProbeSpace
 
 
-def clues(lead: float, agree: float = 0.3) -> Clues:
+def clues(lead: float, agree: float = 0.3, label: float | None = None) -> Clues:
+    """Ten hits; their labels, if any is believed, take `label` from their leads."""
     leads = lead - 0.1 * np.arange(10)
-    return Clues(leads + 6, leads, np.full(10, agree), 0.4)
+    named = leads - (label or 0.0)
+    believed = np.full(10, label is not None)
+    return Clues(leads, np.full(10, agree), 0.4, named, believed, 1000)
 
 
 def test_a_clear_lead_is_trusted_and_a_clear_lag_is_not() -> None:
@@ -48,7 +52,12 @@ def test_confidence_rises_with_the_lead_and_with_agreement() -> None:
 def test_hits_beyond_the_pool_change_nothing_for_the_others() -> None:
     few = clues(1.0)
     more = Clues(
-        np.append(few.score, 1.0), np.append(few.lead, -3.0), np.append(few.agreement, 0.1), 0.4
+        np.append(few.lead, -3.0),
+        np.append(few.agreement, 0.1),
+        0.4,
+        np.append(few.named, -3.0),
+        np.append(few.believed, True),
+        1000,
     )
     calibrator = shipped_calibrator()
     np.testing.assert_allclose(calibrator.confidence(more)[:10], calibrator.confidence(few))
@@ -56,11 +65,39 @@ def test_hits_beyond_the_pool_change_nothing_for_the_others() -> None:
     assert calibrator.presence(replace(more, pool=11)) != calibrator.presence(few)
 
 
-def test_a_curve_without_a_table_is_logistic() -> None:
-    curve = Curve(np.array([2.0]), -1.0, np.zeros(0), np.zeros(0))
+def test_a_curve_is_logistic_below_its_ceiling() -> None:
+    curve = Curve(np.array([2.0]), -1.0)
     np.testing.assert_allclose(curve(np.array([[0.5], [2.0]])), [0.5, 1 / (1 + np.exp(-3))])
-    table = Curve(np.array([1.0]), 0.0, np.array([0.0, 1.0]), np.array([0.1, 0.3]))
-    np.testing.assert_allclose(table(np.array([[-9.0], [0.5], [9.0]])), [0.1, 0.2, 0.3])
+    low = Curve(np.array([2.0]), -1.0, 0.8)
+    np.testing.assert_allclose(low(np.array([[0.5], [99.0]])), [0.4, 0.8])
+
+
+def test_a_believed_label_that_fits_better_speaks_against_the_concept() -> None:
+    calibrator = shipped_calibrator()
+    for lead in (-1.0, 1.0, 3.0):
+        its_own, another = clues(lead, label=0.0), clues(lead, label=2.0)
+        assert calibrator.presence(another) < calibrator.presence(its_own)
+        assert (calibrator.confidence(another) < calibrator.confidence(its_own)).all()
+
+
+def test_labels_count_as_far_as_they_are_believed() -> None:
+    calibrator, all_of_them = shipped_calibrator(), clues(1.0, label=2.0)
+    nobody = replace(all_of_them, believed=np.zeros(10, bool))
+    assert calibrator.presence(nobody) == calibrator.presence(clues(1.0))
+    np.testing.assert_array_equal(calibrator.confidence(nobody), calibrator.confidence(clues(1.0)))
+    half = replace(all_of_them, believed=np.arange(10) < 5)
+    ends = calibrator.presence(nobody), calibrator.presence(all_of_them)
+    assert calibrator.presence(half) == pytest.approx(np.mean(ends))
+    np.testing.assert_array_equal(
+        calibrator.confidence(half)[5:], calibrator.confidence(nobody)[5:]
+    )
+
+
+def test_hubs_beyond_those_that_were_fitted_on_count_as_the_largest() -> None:
+    calibrator, here = shipped_calibrator(), clues(1.0)
+    sizes = (1_000, SIZES[1], 10_000_000)
+    told = [calibrator.presence(replace(here, logits=size)) for size in sizes]
+    assert told[1] == told[2] != told[0]
 
 
 def test_any_lead_is_between_the_best_and_all_of_them() -> None:

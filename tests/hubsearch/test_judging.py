@@ -61,7 +61,7 @@ def test_rivals_are_kept_and_made_again_when_damaged(hub_copy: Path) -> None:
     assert file.read_bytes() == kept
     judge = Hub.open(hub_copy).judge()
     assert judge is not None
-    np.testing.assert_array_equal(judge.words.probes, first.judge().words.probes)
+    np.testing.assert_array_equal(judge.rivals.words.probes, first.judge().rivals.words.probes)
 
 
 def test_rivals_are_made_again_for_other_models(hub_copy: Path) -> None:

@@ -15,11 +15,18 @@ from lagotto.encoders.base import Encoder
 from lagotto.evaluation.raw_responses import RawResponses
 from lagotto.hubsearch.background import embed_background
 from lagotto.hubsearch.blending import blend
-from lagotto.hubsearch.confidence import POOL, WORD_RIVALS, Clues, agreement
+from lagotto.hubsearch.confidence import POOL, Clues, agreement
 from lagotto.hubsearch.descriptors import standardise
+from lagotto.hubsearch.leads import fitted_scores, label_levels, rival_levels, seen_logits
 from lagotto.hubsearch.probe_coverage import coverage
 from lagotto.hubsearch.projection import project, projector
-from lagotto.hubsearch.rivals import Rivals, measure_rivals, rival_level
+from lagotto.hubsearch.rivals import (
+    Rivals,
+    WordScores,
+    measure_names,
+    rivals_of,
+    score_words,
+)
 from lagotto.hubsearch.rules import (
     CANDIDATES,
     DEFAULT_K,
@@ -35,13 +42,15 @@ class World:
     """Labelled models, and every concept that a label names, scored on all their logits.
 
     `raised` are the blended descriptors, `sums` and `along` the two scores of the default rule
-    before they are standardised over a hub. `concept` and `owner` have a logit's label and model;
-    `accuracy` is nan where unknown.
+    before they are standardised over a hub. `concept` and `owner` have a logit's true label and
+    its model; `accuracy` is nan where unknown. `published` is the label that is published, as
+    search believes it: the place of its name, or -1 where it is not believed or there is none.
     """
 
     space: ProbeSpace
     names: tuple[str, ...]
     embeddings: Float32[np.ndarray, "concepts dim"]
+    weights: Float32[np.ndarray, "concepts probes"]
     descriptors: Float32[np.ndarray, "probes logits"]
     raised: Float32[np.ndarray, "probes logits"]
     directions: Float32[np.ndarray, "logits dim"]
@@ -51,6 +60,8 @@ class World:
     owner: Int64[np.ndarray, " logits"]
     accuracy: Float64[np.ndarray, " logits"]
     models: tuple[str, ...]
+    words: WordScores
+    published: Int64[np.ndarray, " logits"]
 
     @property
     def knows(self) -> Bool[np.ndarray, "models concepts"]:
@@ -65,8 +76,7 @@ class Trial:
     """One concept asked of one hub: its best POOL hits.
 
     `drawn` is how many models the hub was drawn to have, 0 for all; `right` tells the hits whose
-    label is the concept; `label_lead` is the score less that of the best other label of the hub;
-    `chance` has the scores of a sample of the hub.
+    label is the concept; `scores` are the default rule's, `chance` those of a sample of the hub.
     """
 
     concept: int
@@ -74,10 +84,19 @@ class Trial:
     drawn: int
     columns: Int64[np.ndarray, " hits"]
     right: Bool[np.ndarray, " hits"]
+    scores: Float64[np.ndarray, " hits"]
     clues: Clues
-    label_lead: Float64[np.ndarray, " hits"]
     chance: Float32[np.ndarray, " sample"]
     logits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a trial asks: a concept of a hub that knows it or not, drawn to have so many models."""
+
+    concept: int
+    present: bool
+    drawn: int
 
 
 def make_world(
@@ -95,7 +114,8 @@ def make_world(
     descriptors = standardise(values).values
     raised = blend(descriptors)
     directions = project(projector(space.probes), raised)
-    shares = np.stack([surest(row, DEFAULT_K) for row in text_weights(space, embeddings)])
+    weights = text_weights(space, embeddings)
+    shares = np.stack([surest(row, DEFAULT_K) for row in weights])
     place = {name: number for number, name in enumerate(names)}
     widths = [len(model.labels) for model in raw.models]
     accuracy = [model.label_accuracy or (np.nan,) * len(model.labels) for model in raw.models]
@@ -103,6 +123,7 @@ def make_world(
         space,
         names,
         embeddings,
+        weights,
         descriptors,
         raised,
         directions,
@@ -112,6 +133,8 @@ def make_world(
         np.repeat(np.arange(len(raw.models)), widths),
         np.array([share for each in accuracy for share in each]),
         tuple(model.name for model in raw.models),
+        score_words(space, space.background, raised, directions),
+        np.full(sum(widths), -1),
     )
 
 
@@ -131,9 +154,7 @@ def draw_trials(
     knows = world.knows
     for size in sizes:
         drawn = models if size is None else np.sort(draw.permutation(models)[:size])
-        sample = sample_columns(_columns(world, drawn))
-        words = measure_rivals(world.space, world.space.background, world.raised[:, sample])
-        labels = measure_rivals(world.space, world.embeddings, world.raised[:, sample])
+        known = _rivals(world, drawn)
         for concept in concepts:
             strangers = models[~knows[models, concept]]
             if size is not None:
@@ -141,24 +162,24 @@ def draw_trials(
             for hub, present in ((drawn, True), (strangers, False)):
                 if present and not knows[hub, concept].any():
                     continue
-                named = knows[hub].any(axis=0)
-                yield _trial(world, hub, concept, present, size or 0, words, labels.subset(named))
+                asked = Asked(concept, present, size or 0)
+                yield _trial(world, hub, asked, known if present else _rivals(world, hub))
 
 
 def _columns(world: World, models: Int64[np.ndarray, " models"]) -> Int64[np.ndarray, " logits"]:
     return np.flatnonzero(np.isin(world.owner, models))
 
 
-def _trial(
-    world: World,
-    hub: Int64[np.ndarray, " models"],
-    concept: int,
-    present: bool,
-    drawn: int,
-    words: Rivals,
-    labels: Rivals,
-) -> Trial:
-    columns = _columns(world, hub)
+def _rivals(world: World, models: Int64[np.ndarray, " models"]) -> Rivals:
+    sample = sample_columns(_columns(world, models))
+    words = world.words
+    scores = WordScores(words.probes, words.weights, words.sums[:, sample], words.along[:, sample])
+    raised, directions = world.raised[:, sample], world.directions[sample]
+    return rivals_of(world.space, world.space.background, scores, raised, directions)
+
+
+def _trial(world: World, hub: Int64[np.ndarray, " models"], asked: Asked, rivals: Rivals) -> Trial:
+    concept, columns = asked.concept, _columns(world, hub)
     sample = sample_columns(np.arange(len(columns)))
     first = standard_scores(world.sums[concept : concept + 1, columns], sample)[0]
     second = standard_scores(world.along[concept : concept + 1, columns], sample)[0]
@@ -167,24 +188,40 @@ def _trial(
     candidates = np.argpartition(-first, kept - 1)[:kept]
     best = candidates[np.argsort(-total[candidates], kind="stable")[:POOL]]
     hits = columns[best]
-    embedding = world.embeddings[concept]
-    raised, directions = world.raised[:, hits], world.directions[hits]
-    scores = total[best].astype(np.float64)
-    clues = Clues(
-        scores,
-        scores - rival_level(words, embedding, raised, directions, WORD_RIVALS),
-        agreement(world.descriptors[:, hits], world.owner[hits]),
-        coverage(world.space, embedding),
-    )
-    label_lead = scores - rival_level(labels, embedding, raised, directions, 1)
     return Trial(
         concept,
-        present,
-        drawn,
+        asked.present,
+        asked.drawn,
         hits,
         world.concept[hits] == concept,
-        clues,
-        label_lead,
+        total[best].astype(np.float64),
+        _clues(world, concept, hits, rivals, len(columns)),
         total[sample],
         len(columns),
+    )
+
+
+def _clues(
+    world: World,
+    concept: int,
+    hits: Int64[np.ndarray, " hits"],
+    rivals: Rivals,
+    logits: int,
+) -> Clues:
+    embedding = world.embeddings[concept]
+    seen = seen_logits(rivals, world.raised[:, hits], world.directions[hits])
+    levels = rival_levels(rivals, embedding, seen)
+    believed = world.published[hits] >= 0
+    labels = np.where(believed, world.published[hits], concept)
+    named, own = np.unique(np.append(labels, concept), return_inverse=True)
+    names = measure_names(rivals, world.embeddings[named], world.weights[named])
+    fits = fitted_scores(rivals, names, seen)[own[-1]]
+    told = label_levels(rivals, names, np.where(believed, own[:-1], -1), embedding, seen)
+    return Clues(
+        (fits - levels).astype(np.float64),
+        agreement(world.descriptors[:, hits], world.owner[hits]),
+        coverage(world.space, embedding),
+        (fits - np.maximum(levels, told)).astype(np.float64),
+        believed,
+        logits,
     )

@@ -1,6 +1,6 @@
 """Layer 3: probabilities and what came true → how far they can be believed.
 
-Also the two fits that make probabilities of scores: logistic regression, and a monotone table.
+Also the fit that makes probabilities of clues: logistic regression.
 """
 
 from dataclasses import dataclass
@@ -81,14 +81,16 @@ def mean_ranks(values: Shaped[np.ndarray, " samples"]) -> Float64[np.ndarray, " 
 
 @dataclass(frozen=True, slots=True)
 class Logistic:
-    """rows @ weights + bias is the log odds."""
+    """rows @ weights + bias is the log odds of a share of `ceiling`."""
 
     weights: Float64[np.ndarray, " columns"]
     bias: float
+    ceiling: float
 
-    def odds(self, rows: Float[np.ndarray, "rows columns"]) -> Float64[np.ndarray, " rows"]:
-        """Log odds of each row."""
-        return np.asarray(rows @ self.weights + self.bias, dtype=np.float64)
+    def __call__(self, rows: Float[np.ndarray, "rows columns"]) -> Float64[np.ndarray, " rows"]:
+        """The probability of each row."""
+        odds = rows @ self.weights + self.bias
+        return np.asarray(self.ceiling / (1.0 + np.exp(-odds)), dtype=np.float64)
 
 
 def fit_logistic(
@@ -96,42 +98,27 @@ def fit_logistic(
     true: Bool[np.ndarray, " rows"],
     *,
     penalty: float = 10.0,
+    ceiling: float = 1.0,
 ) -> Logistic:
-    """Logistic regression by Newton's method; `penalty` is on standardised weights."""
+    """Logistic regression by Fisher scoring; `penalty` is on standardised weights.
+
+    No probability is above `ceiling`: the share that is true however clear the clues are.
+    """
     wide = rows.astype(np.float64)
     mean, std = wide.mean(axis=0), np.maximum(wide.std(axis=0), 1e-9)
     table = np.concatenate([(wide - mean) / std, np.ones((len(wide), 1))], axis=1)
     ridge = np.full(table.shape[1], penalty)
     ridge[-1] = 1e-6
     theta = np.zeros(table.shape[1])
-    for _ in range(50):
-        chance = 1.0 / (1.0 + np.exp(-table @ theta))
-        slope = table.T @ (chance - true) + ridge * theta
-        curvature = (table * (chance * (1.0 - chance))[:, None]).T @ table + np.diag(ridge)
-        step = np.linalg.solve(curvature, slope)
-        theta -= step
+    for _ in range(100):
+        share = 1.0 / (1.0 + np.exp(-table @ theta))
+        chance, rise = ceiling * share, ceiling * share * (1.0 - share)
+        spread = np.maximum(chance * (1.0 - chance), 1e-12)
+        slope = table.T @ (rise * (true - chance) / spread) - ridge * theta
+        curvature = (table * (np.square(rise) / spread)[:, None]).T @ table + np.diag(ridge)
+        step = np.clip(np.linalg.solve(curvature, slope), -1.0, 1.0)
+        theta += step
         if np.abs(step).max() < 1e-8:
             break
     weights = theta[:-1] / std
-    return Logistic(weights, float(theta[-1] - mean @ weights))
-
-
-def fit_isotonic(
-    scores: Float[np.ndarray, " samples"], true: Bool[np.ndarray, " samples"], knots: int = 20
-) -> tuple[Float64[np.ndarray, " knots"], Float64[np.ndarray, " knots"]]:
-    """A rising table of scores to shares: pooled in equal groups, then made monotone.
-
-    Samples are first averaged in `knots` groups of equal size by score, so that no value rests on a
-    handful; groups that fall are pooled (pool adjacent violators). Linear between knots.
-    """
-    order = np.argsort(scores, kind="stable")
-    groups = [part for part in np.array_split(order, knots) if len(part)]
-    blocks: list[tuple[float, float, int]] = []
-    for part in groups:
-        blocks.append((float(scores[part].mean()), float(true[part].mean()), len(part)))
-        while len(blocks) > 1 and blocks[-2][1] >= blocks[-1][1]:
-            (x1, y1, n1), (x2, y2, n2) = blocks[-2:]
-            total = n1 + n2
-            blocks[-2:] = [((x1 * n1 + x2 * n2) / total, (y1 * n1 + y2 * n2) / total, total)]
-    places, shares, _ = (np.array(column, dtype=np.float64) for column in zip(*blocks, strict=True))
-    return places, shares
+    return Logistic(weights, float(theta[-1] - mean @ weights), ceiling)

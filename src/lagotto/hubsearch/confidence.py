@@ -1,29 +1,32 @@
-"""Stage 5d of hub search: what is seen of the hits → how likely each is right, and any is.
+"""Stage 5e of hub search: what is seen of the hits → how likely each is right, and any is.
 
-The calibrator is frozen: a logistic regression on a few clues, and for some of its answers a
-monotone table. It was fitted by benchmarks/quality/calibration.py on known answers, half of which
-were asked of hubs without a right one: docs/results.md says on which, and how well it holds.
+The calibrator is frozen: logistic regressions on a few clues, below a ceiling. It was fitted by
+benchmarks/quality/calibration.py on known answers, half of which were asked of hubs without a right
+one: docs/results.md says on which, and how well it holds.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from lagotto.core.vectors import quiet_product
 
 POOL = 10
 """Best hits that are looked at together, however many are shown."""
 
-WORD_RIVALS = 5
-"""Background words whose mean score a hit is measured against."""
+_MOST = 50.0
+"""Log odds that no clue goes beyond."""
 
-PRESENT = 0.3
+SIZES = (100, 5000)
+"""Logits of the smallest and the largest hub that was fitted on; others count as these."""
+
+PRESENT = 0.2
 """Presence below which nothing in the hub seems to recognise a concept; see docs/results.md."""
 
 
@@ -31,72 +34,99 @@ PRESENT = 0.3
 class Clues:
     """What is seen of hits; the first `pool` of them are the best ones, and judged together too.
 
-    `score` is the default rule's, `lead` the score less the rival level of the background words.
-    `agreement` is that of the function of that name, `coverage` that of probe_coverage.py.
+    `lead` is the concept's fitted score less the level of the background words (see leads.py),
+    `agreement` that of the function of that name, `coverage` that of probe_coverage.py. `named` is
+    the lead over the hit's own published label too, and `believed` where that label is believed;
+    elsewhere `named` is the lead. `logits` is how many the hub has: of many one leads by accident.
     """
 
-    score: Float64[np.ndarray, " hits"]
     lead: Float64[np.ndarray, " hits"]
     agreement: Float64[np.ndarray, " hits"]
     coverage: float
+    named: Float64[np.ndarray, " hits"]
+    believed: Bool[np.ndarray, " hits"]
+    logits: int
     pool: int = POOL
+
+    @property
+    def by_name(self) -> "Clues":
+        """The same clues, with the lead that labels have been asked for too."""
+        return replace(self, lead=self.named)
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """clues @ weights + bias are log odds; a table (knots to values) makes a probability of them.
+    """clues @ weights + bias are the log odds of a share of `ceiling`.
 
-    Without a table it is that of the log odds themselves.
+    The ceiling is what even the clearest clues do not raise a probability above: an encoder takes
+    some concepts for others, however clearly.
     """
 
     weights: Float64[np.ndarray, " clues"]
     bias: float
-    knots: Float64[np.ndarray, " knots"]
-    values: Float64[np.ndarray, " knots"]
+    ceiling: float = 1.0
 
     def __call__(self, clues: Float64[np.ndarray, "rows clues"]) -> Float64[np.ndarray, " rows"]:
         """The probability of each row."""
-        odds = clues @ self.weights + self.bias
-        if not len(self.knots):
-            return np.asarray(1.0 / (1.0 + np.exp(-odds)), dtype=np.float64)
-        return np.asarray(np.interp(odds, self.knots, self.values), dtype=np.float64)
+        odds = np.clip(clues @ self.weights + self.bias, -_MOST, _MOST)
+        return np.asarray(self.ceiling / (1.0 + np.exp(-odds)), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
 class Calibrator:
-    """The curves for a hit and for presence."""
+    """The curves for a hit and for presence: by behaviour, and where labels are believed too."""
 
     hit: Curve
     present: Curve
+    named_hit: Curve
+    named_present: Curve
 
     def confidence(self, clues: Clues) -> Float64[np.ndarray, " hits"]:
         """For each hit, the share of such hits that are right."""
-        return self.hit(hit_table(clues))
+        behaviour = self.hit(hit_table(clues))
+        if not clues.believed.any():
+            return behaviour
+        named = self.named_hit(hit_table(clues.by_name))
+        return np.where(clues.believed, named, behaviour)
 
     def presence(self, clues: Clues) -> float:
-        """How likely it is that any logit of the hub recognises the concept."""
-        return float(self.present(presence_row(clues)[None])[0])
+        """How likely it is that any logit of the hub recognises the concept.
+
+        By behaviour, and by name as far as the labels of the best hits are believed.
+        """
+        share = float(clues.believed[: clues.pool].mean())
+        behaviour = float(self.present(presence_row(clues)[None])[0])
+        if not share:
+            return behaviour
+        named = float(self.named_present(presence_row(clues.by_name)[None])[0])
+        return (1 - share) * behaviour + share * named
 
 
 def hit_table(clues: Clues) -> Float64[np.ndarray, "hits clues"]:
-    """One row a hit: the columns that `Calibrator.hit` weighs."""
-    pooled_lead = clues.lead[: clues.pool].mean()
+    """One row a hit: the columns that `Calibrator.hit` weighs.
+
+    Its own lead and agreement, those of the pool, coverage, the hub's size, and a product: a lead
+    means more where the probes show the concept.
+    """
+    pool, same = slice(clues.pool), np.ones_like(clues.lead)
+    lead, covered = any_lead(clues.lead[pool]), _log(clues.coverage)
     columns = [
-        clues.score,
-        clues.score - clues.score[0],
         clues.lead,
-        np.full_like(clues.lead, pooled_lead),
+        lead * same,
         clues.agreement,
-        np.full_like(clues.lead, _log(clues.coverage)),
+        clues.agreement[pool].mean() * same,
+        covered * same,
+        _log_size(clues.logits) * same,
+        lead * covered * same,
     ]
     return np.stack(columns, axis=1)
 
 
 def presence_row(clues: Clues) -> Float64[np.ndarray, " clues"]:
-    """The columns that `Calibrator.present` weighs."""
-    pool = slice(clues.pool)
-    seen = [any_lead(clues.lead[pool]), clues.agreement[pool].mean(), _log(clues.coverage)]
-    return np.array(seen, dtype=np.float64)
+    """The columns that `Calibrator.present` weighs: lead, coverage, size, and two products."""
+    lead, covered = any_lead(clues.lead[: clues.pool]), _log(clues.coverage)
+    size = _log_size(clues.logits)
+    return np.array([lead, covered, size, lead * covered, lead * size], dtype=np.float64)
 
 
 def any_lead(leads: Float64[np.ndarray, " hits"]) -> float:
@@ -124,6 +154,10 @@ def _log(coverage: float) -> float:
     return float(np.log(max(coverage, 1e-6)))
 
 
+def _log_size(logits: int) -> float:
+    return float(np.log(np.clip(logits, *SIZES)))
+
+
 @cache
 def shipped_calibrator() -> Calibrator:
     """The calibrator in calibrator.json."""
@@ -134,10 +168,8 @@ def shipped_calibrator() -> Calibrator:
 
 def read_curve(numbers: Mapping[str, Any]) -> Curve:
     """A curve from its JSON form."""
-    weights, knots, values = (
-        np.array(numbers[key], dtype=np.float64) for key in ("weights", "knots", "values")
-    )
-    return Curve(weights, float(numbers["bias"]), knots, values)
+    weights = np.array(numbers["weights"], dtype=np.float64)
+    return Curve(weights, float(numbers["bias"]), float(numbers["ceiling"]))
 
 
 def presence_note(text: str, presence: float) -> str | None:

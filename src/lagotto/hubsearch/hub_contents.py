@@ -18,8 +18,9 @@ from lagotto.hubsearch.descriptors import standardise
 from lagotto.hubsearch.gallery import Gallery
 from lagotto.hubsearch.hub_completion import read_completion, searched, searched_answers
 from lagotto.hubsearch.hub_low_rank import open_first_pass
+from lagotto.hubsearch.hub_rivals import open_rivals
 from lagotto.hubsearch.intake import current_blocks
-from lagotto.hubsearch.judging import Judge, open_judge
+from lagotto.hubsearch.judging import Judge
 from lagotto.hubsearch.known import KnownResponses
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.manifest import Manifest, check_encoder
@@ -123,9 +124,10 @@ class HubContents:
         if not gallery.usable:
             return None
         if self._judge is None or self._judge.gallery is not gallery:
-            self._judge = open_judge(
+            rivals = open_rivals(
                 self._layout.rivals, self.space, self.encoder, gallery, self.probe_digest
             )
+            self._judge = Judge(self.space, gallery, rivals)
         return self._judge
 
     def responses(self, model: str) -> Float32[np.ndarray, "probes logits"]:

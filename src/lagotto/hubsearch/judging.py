@@ -1,39 +1,24 @@
-"""Stage 5f of hub search: hits of a concept in words → what is to be believed of them.
+"""Stage 5g of hub search: hits of a concept in words → what is to be believed of them.
 
-Puts the clues together: rivals, agreement, coverage → confidence, presence, quality. A `Judge` is
-made once a hub; what is costly about it is kept in the hub's folder.
+Puts the clues together: rivals, agreement, coverage, labels → confidence, presence, quality. A
+`Judge` is made once a hub; what is costly about it is kept in the hub's folder.
 """
 
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
-from lagotto.core.errors import HubError
-from lagotto.encoders.base import Encoder
-from lagotto.hubsearch.background import background_words
-from lagotto.hubsearch.confidence import (
-    WORD_RIVALS,
-    Clues,
-    agreement,
-    presence_note,
-    shipped_calibrator,
-)
+from lagotto.core.progress import Progress, Silent
+from lagotto.hubsearch.confidence import Clues, agreement, presence_note, shipped_calibrator
 from lagotto.hubsearch.gallery import Gallery
+from lagotto.hubsearch.label_rivals import LabelRivals
+from lagotto.hubsearch.leads import fitted_scores, rival_levels, seen_logits
 from lagotto.hubsearch.probe_coverage import coverage, coverage_note
 from lagotto.hubsearch.quality import expected_quality, quality_table
-from lagotto.hubsearch.rivals import Rivals, measure_rivals, rival_level
-from lagotto.hubsearch.tensorfile import Array, header_text, open_tensors, write_tensors
+from lagotto.hubsearch.ranking import Evidence
+from lagotto.hubsearch.rivals import Rivals, measure_names
 from lagotto.hubsearch.weighing import ProbeSpace
-
-FORMAT = "lagotto-rivals"
-VERSION = 2
-
-_PARTS = ("embeddings", "probes", "weights", "sum_mean", "sum_std", "along_mean", "along_std")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,37 +42,41 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """A hub as hits are judged in it: its gallery, and the words that are rivals of any query."""
+    """A hub as hits are judged in it: its gallery, and the words that are rivals of any query.
+
+    Where names are asked too, `labels` are rivals on their own logits; `progress` is of audits.
+    """
 
     space: ProbeSpace
     gallery: Gallery
-    words: Rivals
+    rivals: Rivals
+    labels: LabelRivals | None = None
+    progress: Progress | None = None
 
     def judge(
         self,
-        concept: Float32[np.ndarray, " dim"],
+        concept: Evidence,
         pool: Int64[np.ndarray, " pool"],
         hits: Int64[np.ndarray, " hits"],
-        scores: Float64[np.ndarray, " both"],
     ) -> Judgement | None:
-        """Judges hits (columns of the gallery) of a concept, the unit embedding of its prompt.
+        """Judges hits (columns of the gallery) of a concept in words.
 
-        `pool` are the best POOL hits, or all of fewer, best first; `scores` those of the pool and
-        then of the hits, by the default rule. A hit may be of the pool. None for an encoder
-        that takes every background word for the concept: there is nothing to tell it from.
+        `pool` are the best POOL hits, or all of fewer; a hit may be of the pool. None for an
+        encoder that takes every background word for the concept: nothing tells it from them.
         """
         columns, places = np.unique(np.concatenate([pool, hits]), return_inverse=True)
         found, raised = self.gallery.plain_and_blended(columns)
-        directions = self.gallery.directions(columns)
-        lead = scores - rival_level(self.words, concept, raised, directions, WORD_RIVALS)[places]
-        if not np.isfinite(lead).all():
+        asked = self._ask(concept, columns, raised)
+        if asked is None:
             return None
         owners = self.gallery.owners(columns)
         clues = Clues(
-            scores,
-            lead,
+            asked.lead[places],
             agreement(found[:, places], owners[places], len(pool)),
-            coverage(self.space, concept),
+            coverage(self.space, _embedding(self.space, concept)),
+            asked.named[places],
+            asked.believed[places],
+            self.gallery.usable,
             len(pool),
         )
         calibrator = shipped_calibrator()
@@ -95,55 +84,45 @@ class Judge:
         confidence = calibrator.confidence(clues)[shown]
         outputs = self.gallery.outputs(owners[places[shown]])
         table = quality_table(found[:, places[shown]], clues.agreement[shown], outputs)
-        return Judgement(
-            confidence,
-            expected_quality(table, confidence),
-            calibrator.presence(clues),
-            clues.coverage,
-        )
+        presence = calibrator.presence(clues)
+        if asked.called[places[: len(pool)]].any():  # what others are called does not deny it then
+            unnamed = replace(clues, believed=np.zeros_like(clues.believed))
+            presence = max(presence, calibrator.presence(unnamed))
+        return Judgement(confidence, expected_quality(table, confidence), presence, clues.coverage)
 
-
-def open_judge(
-    path: Path, space: ProbeSpace, encoder: Encoder, gallery: Gallery, probe_digest: str
-) -> Judge:
-    """The judge of a hub; its rivals are kept in `path`, and made first where they are not there.
-
-    A folder that cannot be written costs about a second again each time, and nothing else.
-    """
-    info = encoder.info
-    made_of = [probe_digest, info.fingerprint, info.prompt_template, *background_words()]
-    wanted = sha256("\n".join([*made_of, *gallery.digests]).encode()).hexdigest()
-    rivals = _read(path, wanted, space)
-    if rivals is None:
-        sample = gallery.blended(gallery.sample)
-        rivals = measure_rivals(space, space.background, sample)
-        _write(path, wanted, rivals)
-    return Judge(space, gallery, rivals)
-
-
-def _read(path: Path, wanted: str, space: ProbeSpace) -> Rivals | None:
-    try:
-        file = open_tensors(path, FORMAT, VERSION)
-        if header_text(file, "made_of") != wanted or set(file.arrays) != set(_PARTS):
+    def _ask(
+        self,
+        concept: Evidence,
+        columns: Int64[np.ndarray, " hits"],
+        raised: Float32[np.ndarray, "probes hits"],
+    ) -> "_Asked | None":
+        """The concept, the words and the labels on some logits; None without any rival."""
+        embedding = _embedding(self.space, concept)
+        seen = seen_logits(self.rivals, raised, self.gallery.directions(columns))
+        levels = rival_levels(self.rivals, embedding, seen)
+        if not np.isfinite(levels).all():
             return None
-    except HubError:
-        return None
-    values = {name: np.array(file.arrays[name]) for name in _PARTS}
-    values["probes"] = values["probes"].astype(np.int64)
-    return Rivals(origin=space.background_mean, **values)
+        own = measure_names(self.rivals, embedding[None], concept.weights[None])
+        scores = fitted_scores(self.rivals, own, seen)[0]
+        lead = (scores - levels).astype(np.float64)
+        if self.labels is None:
+            none = np.zeros(len(columns), bool)
+            return _Asked(lead, lead, none, none)
+        told = self.labels.ask(concept.text, embedding, columns, seen, self.progress or Silent())
+        named = (scores - np.maximum(levels, told.levels)).astype(np.float64)
+        return _Asked(lead, named, told.believed, told.believed & np.isneginf(told.levels))
 
 
-def _write(path: Path, wanted: str, rivals: Rivals) -> None:
-    values = {name: getattr(rivals, name) for name in _PARTS}
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A concept's leads on some logits: see Clues. `called` tells those that are named so."""
 
-    def fill(arrays: Mapping[str, Array]) -> None:
-        for name, value in values.items():
-            arrays[name][...] = value
+    lead: Float64[np.ndarray, " hits"]
+    named: Float64[np.ndarray, " hits"]
+    believed: Bool[np.ndarray, " hits"]
+    called: Bool[np.ndarray, " hits"]
 
-    with suppress(HubError):
-        write_tensors(
-            path,
-            {"format": FORMAT, "version": VERSION, "made_of": wanted},
-            {name: ("F32", value.shape) for name, value in values.items()},
-            fill,
-        )
+
+def _embedding(space: ProbeSpace, concept: Evidence) -> Float32[np.ndarray, " dim"]:
+    """The unit embedding of a concept in words."""
+    return np.asarray(concept.direction + space.background_mean, dtype=np.float32)

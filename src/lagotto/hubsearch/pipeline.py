@@ -40,7 +40,9 @@ if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that ca
     from lagotto.hubsearch.audit import ModelAudit
     from lagotto.hubsearch.coverage import ModelCoverage
     from lagotto.hubsearch.index_exam import IndexReport
+    from lagotto.hubsearch.judging import Judge
     from lagotto.hubsearch.kindred import Kindred
+    from lagotto.hubsearch.label_rivals import LabelRivals
     from lagotto.hubsearch.label_trust import LabelTrust
     from lagotto.hubsearch.naming import ModelDescription
 
@@ -50,6 +52,8 @@ class Hub(HubContents):
 
     Paths may be strings. Progress is silent unless a `core.progress.Progress` is given.
     """
+
+    _rival_labels: "LabelRivals | None" = None
 
     @classmethod
     def create(
@@ -166,6 +170,8 @@ class Hub(HubContents):
                 vector, concepts=with_names(self, vector.concepts, progress or Silent())
             )
         judge = self.judge() if is_judged(vector, name) else None
+        if judge is not None and not behaviour_only:
+            judge = replace(judge, labels=self._label_rivals(judge), progress=progress)
         return find_logits(gallery, vector, rule=name, top=top, k=k, by_model=by_model, judge=judge)
 
     def search(  # noqa: PLR0913  # a keyword for each choice that users have
@@ -263,6 +269,14 @@ class Hub(HubContents):
             with writing(path):
                 path.unlink(missing_ok=True)
             rebuild_blocks(self._layout, catalogue.models("done"), self.probe_digest)
+
+    def _label_rivals(self, judge: "Judge") -> "LabelRivals":
+        """The labels as rivals, kept for as long as the hub's models stay the same."""
+        from lagotto.hubsearch.label_rivals import LabelRivals
+
+        if self._rival_labels is None or self._rival_labels.rivals is not judge.rivals:
+            self._rival_labels = LabelRivals(self, judge.gallery, judge.rivals)
+        return self._rival_labels
 
     def _logit_vector(self, query: LogitQuery) -> QueryVector:
         known = self.responses_of(query.model)

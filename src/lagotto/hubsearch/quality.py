@@ -1,4 +1,4 @@
-"""Stage 5e of hub search: a hit's behaviour → how well it is likely to recognise the concept.
+"""Stage 5f of hub search: a hit's behaviour → how well it is likely to recognise the concept.
 
 A logit that recognises a concept well answers it as other good ones do, stands out on few probes,
 and has few neighbours to confuse it with. The weights were fitted to the held-out accuracy of

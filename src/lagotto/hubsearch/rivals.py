@@ -1,60 +1,77 @@
-"""Stage 5c of hub search: what else a logit may be about → how high a query must score to be it.
+"""Stage 5c of hub search: names × a sample of a hub's logits → what is usual for each name there.
 
-The best logit for a concept that no model knows is one for its nearest relative, and its score is
-often high. But the relative's own name scores higher there. Each word of a list is therefore asked
-like the query, by the default rule, and a hit is judged by its lead over the best words: a local
-scaling as in CSLS (Conneau et al., 2018, section 2.3), on the side of the logits.
+Any name is asked as the default rule asks a query: of its surest probes, and along its direction.
+Its scores are counted in standard deviations twice: of a logit's scores over usual words, which
+takes away what it gives to any word, then of the name's over the sample. Describe and audit count
+so too (fit.py). What is measured of the background words is kept in the hub's folder.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Float32, Int8, Int64
 
-from lagotto.core.vectors import quiet_product
 from lagotto.hubsearch.projection import project, projector
-from lagotto.hubsearch.rules import DEFAULT_K, DIRECTION_SHARE
-from lagotto.hubsearch.weighing import ProbeSpace, surest, text_weights
+from lagotto.hubsearch.rules import DEFAULT_K
+from lagotto.hubsearch.weighing import ProbeSpace, text_weights
 
-SAME_WORD = 0.95
-"""Cosine of two prompts from which they name one concept: no rival of itself."""
-
-SHORTLIST = 64
-"""Words, best by their direction, that are asked of the probes too."""
+USUAL = 256
+"""Words, evenly taken from the list, that tell what a logit gives to any word."""
 
 _AT_ONCE = 256
-_HITS_AT_ONCE = 64
+_ROUNDING = np.float32(1e-6)
+"""Spreads up to this are those of equal numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Names as they are asked of one hub: their surest probes with weights, and their embeddings.
+
+    `usual` are moments of a name's scores over a sample of the hub's logits: mean and spread on the
+    probes, mean and spread along the direction.
+    """
+
+    embeddings: Float32[np.ndarray, "names dim"]
+    probes: Int64[np.ndarray, "names k"]
+    weights: Float32[np.ndarray, "names k"]
+    usual: Float32[np.ndarray, "4 names"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A sample of a hub's logits: blended descriptors in steps, and directions.
+
+    `usual` has each logit's moments over the usual words: on the probes, and along its direction.
+    """
+
+    values: Int8[np.ndarray, "probes sample"]
+    steps: Float32[np.ndarray, " sample"]
+    directions: Float32[np.ndarray, "sample dim"]
+    usual: Float32[np.ndarray, "4 sample"]
 
 
 @dataclass(frozen=True, slots=True)
 class Rivals:
-    """Words as they are asked of one hub: their surest probes with weights, and their embeddings.
+    """The words that are rivals of any query, and the sample that names are measured on.
 
-    Moments are those of each word's two scores over a sample of the hub's logits. `origin` is what
-    all words have in common.
+    `origin` is what all words have in common; `usual` are the weights of the usual words.
     """
 
-    embeddings: Float32[np.ndarray, "words dim"]
+    words: Names
+    sample: Sample
     origin: Float32[np.ndarray, " dim"]
+    usual: Float32[np.ndarray, "usual probes"]
+
+
+@dataclass(frozen=True, slots=True)
+class WordScores:
+    """Words asked of some logits: each word's surest probes with weights, and its raw scores."""
+
     probes: Int64[np.ndarray, "words k"]
     weights: Float32[np.ndarray, "words k"]
-    sum_mean: Float32[np.ndarray, " words"]
-    sum_std: Float32[np.ndarray, " words"]
-    along_mean: Float32[np.ndarray, " words"]
-    along_std: Float32[np.ndarray, " words"]
-
-    def subset(self, keep: Bool[np.ndarray, " words"]) -> "Rivals":
-        """Some of the words."""
-        return Rivals(
-            self.embeddings[keep],
-            self.origin,
-            self.probes[keep],
-            self.weights[keep],
-            self.sum_mean[keep],
-            self.sum_std[keep],
-            self.along_mean[keep],
-            self.along_std[keep],
-        )
+    sums: Float32[np.ndarray, "words logits"]
+    along: Float32[np.ndarray, "words logits"]
 
 
 def measure_rivals(
@@ -67,65 +84,148 @@ def measure_rivals(
     `descriptors` are blended, those of a sample of its usable logits. The default rule is asked
     with its default k; takes a few tenths of a second for a thousand words.
     """
-    k = min(DEFAULT_K, len(space.probes))
-    probes = np.empty((len(words), k), np.int64)
-    weights = np.empty((len(words), k), np.float32)
-    sums = np.empty((2, len(words)), np.float32)
+    directions = project(projector(space.probes), descriptors)
+    scores = score_words(space, words, descriptors, directions)
+    return rivals_of(space, words, scores, descriptors, directions)
+
+
+def score_words(
+    space: ProbeSpace,
+    words: Float32[np.ndarray, "words dim"],
+    descriptors: Float32[np.ndarray, "probes logits"],
+    directions: Float32[np.ndarray, "logits dim"],
+) -> WordScores:
+    """The two raw scores of words on logits, by their blended descriptors and directions."""
+    probes, weights = _surest_probes(space, words)
+    sums = np.empty((len(words), descriptors.shape[1]), np.float32)
     for first in range(0, len(words), _AT_ONCE):
         part = slice(first, first + _AT_ONCE)
-        shares = np.stack([surest(row, k) for row in text_weights(space, words[part])])
-        scores = shares @ descriptors
-        sums[:, part] = scores.mean(axis=1), scores.std(axis=1)
-        probes[part] = np.argpartition(-shares, k - 1, axis=1)[:, :k]
-        weights[part] = np.take_along_axis(shares, probes[part], axis=1)
-    directions = project(projector(space.probes), descriptors)
+        sums[part] = _spread_out(probes[part], weights[part], len(descriptors)) @ descriptors
     along = (words - space.background_mean) @ directions.T
-    floor = np.float32(1e-9)
+    return WordScores(probes, weights, sums, along)
+
+
+def rivals_of(
+    space: ProbeSpace,
+    words: Float32[np.ndarray, "words dim"],
+    scores: WordScores,
+    descriptors: Float32[np.ndarray, "probes sample"],
+    directions: Float32[np.ndarray, "sample dim"],
+) -> Rivals:
+    """The rivals of a hub, from the scores of words on a sample of its logits."""
+    places = usual_places(len(words))
+    usual = np.concatenate([moments(each[places], axis=0) for each in (scores.sums, scores.along)])
+    steps = np.maximum(np.abs(descriptors).max(axis=0) / 127, _ROUNDING)
+    measured = _moments_of_names(scores.sums, scores.along, usual)
     return Rivals(
-        words,
+        Names(words, scores.probes, scores.weights, measured),
+        Sample(np.rint(descriptors / steps).astype(np.int8), steps, directions, usual),
         space.background_mean,
-        probes,
-        weights,
-        sums[0],
-        np.maximum(sums[1], floor),
-        along.mean(axis=1),
-        np.maximum(along.std(axis=1), floor),
+        usual_weights(scores.probes, scores.weights, len(descriptors)),
     )
 
 
-def rival_level(
+def measure_names(
     rivals: Rivals,
-    concept: Float32[np.ndarray, " dim"],
-    descriptors: Float32[np.ndarray, "probes hits"],
-    directions: Float32[np.ndarray, "hits dim"],
-    count: int,
-) -> Float32[np.ndarray, " hits"]:
-    """Mean score, by the default rule, of the `count` words that score highest on each logit.
+    embeddings: Float32[np.ndarray, "names dim"],
+    weights: Float32[np.ndarray, "names probes"],
+) -> Names:
+    """A few names as they are asked of the same hub; `weights` as those of text_weights."""
+    probes, kept = _k_surest(weights)
+    sample = rivals.sample
+    sums = np.stack(
+        [shares @ sample.values[rows] for rows, shares in zip(probes, kept, strict=True)]
+    )
+    sums *= sample.steps
+    along = (embeddings - rivals.origin) @ sample.directions.T
+    return Names(embeddings, probes, kept, _moments_of_names(sums, along, sample.usual))
 
-    `descriptors` are blended, `directions` those of the logits in the encoder's space.
-    Words that mean the concept itself (a unit embedding) are left out. Of few words all count; of
-    none the level is nan.
-    """
-    cosines = quiet_product(rivals.embeddings, np.concatenate([directions, concept[None]]).T)
-    cosines = np.ascontiguousarray(cosines.T)  # a row a hit
-    same = cosines[-1] >= SAME_WORD
-    others = int((~same).sum())
-    if not others:
-        return np.full(len(directions), np.nan, np.float32)
-    along = cosines[:-1] - quiet_product(directions, rivals.origin[:, None])
-    along -= rivals.along_mean
-    along /= rivals.along_std
-    along[:, same] = -np.inf
-    kept = min(SHORTLIST, others)
-    top = min(count, kept)
-    levels = np.empty(len(directions), np.float32)
-    for begin in range(0, len(directions), _HITS_AT_ONCE):
-        part = slice(begin, begin + _HITS_AT_ONCE)
-        short = np.argpartition(-along[part], kept - 1, axis=1)[:, :kept]
-        hits = np.arange(begin, begin + len(short))[:, None]
-        seen = descriptors[rivals.probes[short], hits[:, :, None]]
-        sums = np.einsum("hwk,hwk->hw", rivals.weights[short], seen)
-        total = (sums - rivals.sum_mean[short]) / rivals.sum_std[short]
-        total += np.float32(DIRECTION_SHARE) * along[hits, short]
-        levels[part] = np.partition(total, kept - top, axis=1)[:, kept - top :].mean(axis=1)
-    return levels
+
+def take_names(names: Names, places: Sequence[int]) -> Names:
+    """Some of the names, by their places."""
+    rows = np.array(places, dtype=np.int64)
+    return Names(
+        names.embeddings[rows],
+        names.probes[rows],
+        names.weights[rows],
+        names.usual[:, rows],
+    )
+
+
+def join_names(parts: Sequence[Names]) -> Names:
+    """Names measured apart in one hub, as one table."""
+    return Names(
+        np.concatenate([part.embeddings for part in parts]),
+        np.concatenate([part.probes for part in parts]),
+        np.concatenate([part.weights for part in parts]),
+        np.concatenate([part.usual for part in parts], axis=1),
+    )
+
+
+def usual_places(words: int) -> Int64[np.ndarray, " usual"]:
+    """Which of so many words are the usual ones."""
+    return np.linspace(0, words - 1, min(USUAL, words)).round().astype(np.int64)
+
+
+def usual_weights(
+    probes: Int64[np.ndarray, "words k"], weights: Float32[np.ndarray, "words k"], count: int
+) -> Float32[np.ndarray, "usual probes"]:
+    """The weights of the usual words over all of `count` probes."""
+    places = usual_places(len(probes))
+    return _spread_out(probes[places], weights[places], count)
+
+
+def _surest_probes(
+    space: ProbeSpace, names: Float32[np.ndarray, "names dim"]
+) -> tuple[Int64[np.ndarray, "names k"], Float32[np.ndarray, "names k"]]:
+    parts = [
+        _k_surest(text_weights(space, names[first : first + _AT_ONCE]))
+        for first in range(0, len(names), _AT_ONCE)
+    ]
+    probes, weights = zip(*parts, strict=True)
+    return np.concatenate(probes), np.concatenate(weights)
+
+
+def _k_surest(
+    weights: Float32[np.ndarray, "names probes"],
+) -> tuple[Int64[np.ndarray, "names k"], Float32[np.ndarray, "names k"]]:
+    """The surest probes of each name and their weights, which sum to 1 again."""
+    k = min(DEFAULT_K, weights.shape[1])
+    probes = np.argpartition(-weights, k - 1, axis=1)[:, :k].astype(np.int64)
+    kept = np.take_along_axis(weights, probes, axis=1)
+    return probes, np.asarray(kept / kept.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def _spread_out(
+    probes: Int64[np.ndarray, "names k"], weights: Float32[np.ndarray, "names k"], count: int
+) -> Float32[np.ndarray, "names probes"]:
+    table = np.zeros((len(probes), count), np.float32)
+    np.put_along_axis(table, probes, weights, axis=1)
+    return table
+
+
+def _moments_of_names(
+    sums: Float32[np.ndarray, "names sample"],
+    along: Float32[np.ndarray, "names sample"],
+    usual: Float32[np.ndarray, "4 sample"],
+) -> Float32[np.ndarray, "4 names"]:
+    """Moments over the sample, of scores that were counted over the usual words."""
+    both = counted(sums, *usual[:2]), counted(along, *usual[2:])
+    return np.concatenate([moments(each, axis=1) for each in both])
+
+
+def moments(
+    scores: Float32[np.ndarray, "names logits"], axis: int
+) -> Float32[np.ndarray, "2 others"]:
+    """Mean and spread along an axis; a spread that is but rounding becomes one."""
+    spread = scores.std(axis=axis)
+    return np.stack([scores.mean(axis=axis), np.where(spread > _ROUNDING, spread, 1)])
+
+
+def counted(
+    scores: Float32[np.ndarray, "rows columns"],
+    mean: Float32[np.ndarray, "*any"],
+    spread: Float32[np.ndarray, "*any"],
+) -> Float32[np.ndarray, "rows columns"]:
+    """Scores in standard deviations above a mean."""
+    return np.asarray((scores - mean) / spread, dtype=np.float32)

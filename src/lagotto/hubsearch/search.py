@@ -230,10 +230,7 @@ def _judged(
 ) -> Judgement | None:
     if judge is None or not is_judged(vector, rule) or not len(kept):
         return None
-    concept = vector.concepts[0].direction + judge.space.background_mean
-    behaviour = ranked.scores - ranked.told
-    scores = np.concatenate([behaviour[:POOL], behaviour[kept]])
-    return judge.judge(concept, ranked.columns[:POOL], ranked.columns[kept], scores)
+    return judge.judge(vector.concepts[0], ranked.columns[:POOL], ranked.columns[kept])
 
 
 def _first_of_each(owners: Int64[np.ndarray, " columns"]) -> Int64[np.ndarray, " models"]:
