@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import permutations
@@ -289,14 +288,7 @@ class Kept:
     def warm(self, models: Sequence[Runnable]) -> None:
         pass
 
-    def begin(
-        self, models: Sequence[Runnable], sheets: Sequence[Mapping[PixelSpec, Pixels]]
-    ) -> Future[dict[str, np.ndarray]]:
-        done: Future[dict[str, np.ndarray]] = Future()
-        done.set_result(self._logits(models, sheets) if models else {})
-        return done
-
-    def _logits(
+    def logits(
         self, models: Sequence[Runnable], sheets: Sequence[Mapping[PixelSpec, Pixels]]
     ) -> dict[str, np.ndarray]:
         rows = [

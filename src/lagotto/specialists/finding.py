@@ -151,36 +151,34 @@ class Finder:
         self, order: Sequence[ModelRecord], sample: Sample, first: Looked, progress: Progress
     ) -> Answers:
         """The logits of models that are looked at longer, on the first pictures."""
-        groups = _groups(order)
-        group = next(groups, ())
-        running = self._runs.begin(self._runnable(group), [first.pixels])
         sample.embed(first)
         seen, most = self._view(sample), self._question.max_models
         answers: dict[str, Float64[np.ndarray, "_few _outputs"]] = {}
         kept: list[str] = []
-        while group:
-            answers |= running.result()
+        for group in _groups(order):
+            answers |= self._runs.logits(self._runnable(group), [first.pixels])
             candidates = self._candidates(answers)
             answers = {name: answers[name] for name in without_copies(candidates)}
             progress.advance(len(group))
-            kept = settled(self._candidates(answers), seen, most)
-            group = () if kept else next(groups, ())
-            running = self._runs.begin(self._runnable(group), [first.pixels])
+            if kept := settled(self._candidates(answers), seen, most):
+                break
         first.discard()
         kept = kept or promising(self._candidates(answers), seen, most)
         return {name: answers[name] for name in kept}
 
     def _looked_longer(self, known: Answers, sample: Sample, steps: Iterable[Looked]) -> Answers:
         """What models say of more of the sample, after what they said; one that fails is gone."""
-        models = [self._models[name] for name in known]
+        looks = []
         for looked in steps:
-            running = self._runs.begin(models, [looked.pixels])
             sample.embed(looked)
-            more = running.result()
+            looks.append(looked)
+        if not looks:
+            return known
+        models = [self._models[name] for name in known]
+        more = self._runs.logits(models, [looked.pixels for looked in looks])
+        for looked in looks:
             looked.discard()
-            known = {name: np.concatenate([known[name], more[name]]) for name in more}
-            models = [self._models[name] for name in known]
-        return known
+        return {name: np.concatenate([known[name], values]) for name, values in more.items()}
 
     def _view(self, sample: Sample) -> View:
         """What the other voices say of all pictures of the sample that were embedded so far."""

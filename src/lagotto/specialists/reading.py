@@ -1,8 +1,8 @@
 """Chosen models and all pictures of a query → embeddings and logits, a batch at a time.
 
-While a batch is embedded here and models run on it in their workers, the next one is decoded: two
-are under way at a time, so that memory and disk do not grow with the query. Encoder and models run
-at once: what one leaves idle at its end the other uses.
+While a batch is embedded here, and then models run on it in their workers, the next one is
+decoded: two are under way at a time, so that memory and disk do not grow with the query. Encoder
+and models take turns, since each of the two uses all cores.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,9 +49,8 @@ def read_batches(
     known = _Known.of(founds)
     desk = Desk(runs.folder, reads, encoder.info.pixels)
     for places, looked in one_ahead(_looks(desk, known)):
-        running = runs.begin(known.models, [looked.pixels]) if looked.new else None
         embeddings = desk.embed(encoder, looked)
-        answers = running.result() if running is not None else {}
+        answers = runs.logits(known.models, [looked.pixels]) if looked.new else {}
         looked.discard()
         yield known.joined(places, looked, embeddings, answers)
 

@@ -73,6 +73,7 @@ class ModelRuns:
         self._runner: Runner | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._starter = ThreadPoolExecutor(1, "lagotto-models")
+        self._starting: Future[None] | None = None
         self._numbers = count()
         self.failures: dict[str, str] = {}
 
@@ -114,13 +115,7 @@ class ModelRuns:
             for worker in range(workers)
         ]
         self._runner = self._limits.start(self.folder)
-        self._starter.submit(_run_all, self._runner, tasks)
-
-    def begin(
-        self, models: Sequence[Runnable], sheets: Sequence[Mapping[PixelSpec, Pixels]]
-    ) -> "Future[dict[str, Float64[np.ndarray, '_pictures _outputs']]]":
-        """Begins with what `logits` gives: the encoder may run meanwhile, and fills idle cores."""
-        return self._starter.submit(self._logits, models, sheets)
+        self._starting = self._starter.submit(_run_all, self._runner, tasks)
 
     def logits(
         self, models: Sequence[Runnable], sheets: Sequence[Mapping[PixelSpec, Pixels]]
@@ -130,11 +125,9 @@ class ModelRuns:
         A model that failed on any has none, its reason goes to `failures`. Raises HubError where
         the answers cannot be written.
         """
-        return self.begin(models, sheets).result()
-
-    def _logits(
-        self, models: Sequence[Runnable], sheets: Sequence[Mapping[PixelSpec, Pixels]]
-    ) -> dict[str, Float64[np.ndarray, "pictures outputs"]]:
+        if self._starting is not None:
+            self._starting.result()
+            self._starting = None
         folder = self.folder
         if self._runner is None:
             self._runner = self._limits.start(folder)
