@@ -1,15 +1,13 @@
 """The labels of hits as rivals: which are asked, and what they say."""
 
 from collections.abc import Collection
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from colour_world import MODELS, World
 from lagotto.core.progress import Progress, Silent
-from lagotto.hubsearch import judging
-from lagotto.hubsearch.confidence import Curve, shipped_calibrator
+from lagotto.hubsearch.confidence import shipped_calibrator
 from lagotto.hubsearch.judging import Judge
 from lagotto.hubsearch.label_names import FIRMLY, OPENLY
 from lagotto.hubsearch.label_rivals import LabelRivals, OwnLabels
@@ -111,16 +109,17 @@ def test_believed_labels_of_others_make_a_search_less_sure(hub: Hub) -> None:
     assert all(hit.confidence <= before[hit.model, hit.logit] + 0.05 for hit in wrong)
 
 
-def test_labels_of_others_do_not_deny_what_a_hit_is_called(
-    hub: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shipped = shipped_calibrator()
-    unsure, denied = (Curve(np.zeros(5), bias) for bias in (0.0, -9.0))
-    calibrator = replace(shipped, present=unsure, named_present=denied)
-    monkeypatch.setattr(judging, "shipped_calibrator", lambda: calibrator)
-    others = {name: FIRMLY for name, model in MODELS.items() if "cyan" not in model.colours}
-    hub.__dict__["label_trust"] = Trust(others)
-    assert hub.search("red").presence == 0.5
-    elsewhere = hub.search("cyan").presence
-    assert elsewhere is not None
-    assert elsewhere < 0.5
+def test_a_hit_that_is_believed_to_be_called_so_is_sure(hub: Hub) -> None:
+    ceiling = shipped_calibrator().named_hit.ceiling
+    hub.__dict__["label_trust"] = Trust({"plain": FIRMLY, "symmetric": OPENLY})
+    found = hub.search("red", top=20)
+    sure = {(hit.model, hit.label) for hit in found.hits if hit.confidence == ceiling}
+    assert sure == {("plain", "red")}
+    assert found.presence == ceiling
+    alone = hub.search("red", top=20, behaviour_only=True)
+    assert all(hit.confidence < ceiling for hit in alone.hits)
+    assert alone.presence is not None
+    assert alone.presence < ceiling
+    wrong = Hub.open(hub.folder)
+    wrong.__dict__["label_trust"] = Trust({})
+    assert all(hit.confidence < ceiling for hit in wrong.search("red", top=20).hits)

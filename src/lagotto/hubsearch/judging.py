@@ -4,7 +4,7 @@ Puts the clues together: rivals, agreement, coverage, labels → confidence, pre
 `Judge` is made once a hub; what is costly about it is kept in the hub's folder.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
@@ -80,15 +80,20 @@ class Judge:
             len(pool),
         )
         calibrator = shipped_calibrator()
+        confidence, presence = calibrator.confidence(clues), calibrator.presence(clues)
+        called = asked.called[places]
+        if called.any():  # what its model is believed to call so is as sure as anything may be
+            confidence = np.where(called, calibrator.named_hit.ceiling, confidence)
+            presence = max([presence, *confidence[: len(pool)][called[: len(pool)]]])
         shown = slice(len(pool), None)
-        confidence = calibrator.confidence(clues)[shown]
         outputs = self.gallery.outputs(owners[places[shown]])
         table = quality_table(found[:, places[shown]], clues.agreement[shown], outputs)
-        presence = calibrator.presence(clues)
-        if asked.called[places[: len(pool)]].any():  # what others are called does not deny it then
-            unnamed = replace(clues, believed=np.zeros_like(clues.believed))
-            presence = max(presence, calibrator.presence(unnamed))
-        return Judgement(confidence, expected_quality(table, confidence), presence, clues.coverage)
+        return Judgement(
+            confidence[shown],
+            expected_quality(table, confidence[shown]),
+            float(presence),
+            clues.coverage,
+        )
 
     def _ask(
         self,
@@ -110,12 +115,12 @@ class Judge:
             return _Asked(lead, lead, none, none)
         told = self.labels.ask(concept.text, embedding, columns, seen, self.progress or Silent())
         named = (scores - np.maximum(levels, told.levels)).astype(np.float64)
-        return _Asked(lead, named, told.believed, told.believed & np.isneginf(told.levels))
+        return _Asked(lead, named, told.believed, told.called)
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A concept's leads on some logits: see Clues. `called` tells those that are named so."""
+    """A concept's leads on some logits: see Clues. `called` are those named so, believably."""
 
     lead: Float64[np.ndarray, " hits"]
     named: Float64[np.ndarray, " hits"]

@@ -29,9 +29,10 @@ _KEPT = 4096
 @dataclass(frozen=True, slots=True)
 class OwnLabels:
     """Which hits carry a believed label, and its fitted score there; -inf where it is the concept's
-    own name, which is no rival."""
+    own name, which is no rival. `called` are those whose believed label is the words themselves."""
 
     believed: Bool[np.ndarray, " hits"]
+    called: Bool[np.ndarray, " hits"]
     levels: Float32[np.ndarray, " hits"]
 
 
@@ -65,12 +66,12 @@ class LabelRivals:
             if label is not None and name_likeness(asked, label) < 1
         }
         if not spoken:
-            return OwnLabels(believed, np.full(len(columns), -np.inf, np.float32))
+            return OwnLabels(believed, believed, np.full(len(columns), -np.inf, np.float32))
         texts = sorted(set(spoken.values()))
         places = {each: place for place, each in enumerate(texts)}
         own = np.array([places[spoken[each]] if each in spoken else -1 for each in labels])
         levels = label_levels(self.rivals, self._names(texts), own, concept, seen)
-        return OwnLabels(believed, levels)
+        return OwnLabels(believed, believed & (own < 0), levels)
 
     def _believed_labels(
         self, columns: Int64[np.ndarray, " hits"], progress: Progress
