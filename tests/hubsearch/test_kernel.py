@@ -8,20 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from descriptor_table import make_table
 from lagotto.hubsearch.blending import blended
 from lagotto.hubsearch.kernel import KernelName, along, blend, gather, scan, scan_sums
 
 KERNELS: list[KernelName] = ["numpy", "numba"]
-
-
-def make_table(seed: int, probes: int, logits: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Exact descriptors, their int8 values and their steps; every ninth logit is flawed."""
-    rng = np.random.default_rng(seed)
-    exact = rng.normal(size=(probes, logits)).astype(np.float32)
-    exact[:, ::9] = 0
-    steps = np.abs(exact).max(axis=0) / np.float32(127)
-    values = np.rint(exact / np.where(steps > 0, steps, 1)).astype(np.int8)
-    return exact, values, steps
 
 
 def defined(exact: np.ndarray, steps: np.ndarray, rows: np.ndarray, q: np.ndarray) -> np.ndarray:

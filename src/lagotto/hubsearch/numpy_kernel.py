@@ -1,5 +1,7 @@
 """The kernel of hub search in numpy: it works everywhere, and the compiled one is held to it."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from jaxtyping import Float32, Int8, Int64
 
@@ -19,9 +21,7 @@ def fill(
     last: int,
 ) -> None:
     """Writes distances[first:last], in parts that stay in the processor's cache."""
-    width = max(_LEAST_COLUMNS, _VALUES_AT_ONCE // max(1, len(probes)))
-    for begin in range(first, last, width):
-        part = slice(begin, min(begin + width, last))
+    for part in _parts(first, last, len(probes)):
         difference = values[probes, part] * steps[part]
         difference -= query[:, None]
         distances[part] = np.sqrt(np.einsum("kc,kc->c", difference, difference))
@@ -38,9 +38,7 @@ def fill_sums(
     last: int,
 ) -> None:
     """Writes sums[first:last], in parts that stay in the processor's cache."""
-    width = max(_LEAST_COLUMNS, _VALUES_AT_ONCE // max(1, len(probes)))
-    for begin in range(first, last, width):
-        part = slice(begin, min(begin + width, last))
+    for part in _parts(first, last, len(probes)):
         sums[part] = weights @ values[probes, part].astype(np.float32)
         sums[part] *= steps[part]
     sums[first:last][steps[first:last] == 0] = -np.inf
@@ -80,3 +78,9 @@ def along(
     """Writes the dot products of the chosen logits' directions with one."""
     products[:] = directions[columns].astype(np.float32) @ query
     products *= steps[columns]
+
+
+def _parts(first: int, last: int, rows: int) -> Iterator[slice]:
+    """The columns from `first` to `last`, so many at once that their rows stay in the cache."""
+    width = max(_LEAST_COLUMNS, _VALUES_AT_ONCE // max(1, rows))
+    return (slice(begin, min(begin + width, last)) for begin in range(first, last, width))

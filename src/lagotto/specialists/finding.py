@@ -158,9 +158,10 @@ class Finder:
         for group in _groups(order):
             answers |= self._runs.logits(self._runnable(group), [first.pixels])
             candidates = self._candidates(answers)
-            answers = {name: answers[name] for name in without_copies(candidates)}
+            candidates = {name: candidates[name] for name in without_copies(candidates)}
+            answers = {name: answers[name] for name in candidates}
             progress.advance(len(group))
-            if kept := settled(self._candidates(answers), seen, most):
+            if kept := settled(candidates, seen, most):
                 break
         first.discard()
         kept = kept or promising(self._candidates(answers), seen, most)
