@@ -273,7 +273,7 @@ def test_encoder_graphs(tmp_path: Path, data: st.DataObject) -> None:
 
 
 @FUZZ
-@given(objects("ready", "progress", "value", "error", "kind"))
+@given(objects("started", "progress", "value", "error", "kind"))
 def test_messages_of_workers(text: str) -> None:
     try:
         parse_message(text.encode("utf-8", "replace"))

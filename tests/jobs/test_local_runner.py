@@ -236,6 +236,20 @@ def test_idle_worker_that_died_is_replaced(runner: LocalRunner) -> None:
     assert only(runner.run([task("double", number=1)])).failure is None
 
 
+def test_task_given_to_a_dying_worker_goes_to_another(runner: LocalRunner) -> None:
+    """A worker that ends before it took a task up says nothing about that task."""
+    first = only(runner.run([task("double", number=1)])).value
+    assert first is not None
+    os.kill(first["pid"], signal.SIGSTOP)
+    end = threading.Timer(0.3, os.kill, (first["pid"], signal.SIGKILL))
+    end.start()
+    outcome = only(runner.run([task("double", number=2)]))
+    end.join()
+    assert outcome.failure is None
+    assert outcome.value is not None
+    assert outcome.value["pid"] != first["pid"]
+
+
 def test_next_tasks_run_while_the_caller_is_busy(tmp_path: Path) -> None:
     with LocalRunner(2, 20.0, None) as runner:
         hangs = [task("hang", folder=str(tmp_path)) for _ in range(2)]
@@ -297,7 +311,8 @@ def test_workers_that_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     with LocalRunner(2, 20.0, None) as runner, pytest.raises(LagottoError) as caught:
         list(runner.run([task("double", number=1)]))
-    assert "no worker process could start (exited with code 7: no such thing)" in str(caught.value)
+    said = str(caught.value)
+    assert "no worker process took up a task (exited with code 7: no such thing)" in said
 
 
 def test_workers_run_the_same_lagotto_as_their_parent(tmp_path: Path) -> None:
@@ -366,12 +381,12 @@ def test_worker_ends_with_its_stdin(tmp_path: Path, function: str | None) -> Non
         stdin=subprocess.PIPE,
         pass_fds=(writer,),
     ) as worker:
-        assert os.read(reader, 100) == b'{"ready": true}\n'
         assert worker.stdin is not None
         if function is not None:
             body = {"entry": f"runner_tasks:{function}", "payload": {"folder": str(tmp_path)}}
             worker.stdin.write(json.dumps(body).encode() + b"\n")
             worker.stdin.flush()
+            assert os.read(reader, 100) == b'{"started": true}\n'
             assert wait_until(lambda: any(tmp_path.iterdir()), 5)
         worker.stdin.close()
         try:

@@ -117,7 +117,7 @@ class LocalRunner:
                 return
             worker = self._free_worker()
             worker.send(task, self._timeout_s)
-            worker.deadline = time.monotonic() + (self._timeout_s if worker.ready else _START_S)
+            worker.deadline = time.monotonic() + _START_S
 
     def _free_worker(self) -> WorkerProcess:
         for worker in [worker for worker in self._pool if worker.task is None]:
@@ -157,7 +157,7 @@ class LocalRunner:
             failure = passed
         else:
             return
-        started = worker.ready
+        started = worker.started
         self._dismiss(worker)
         if started:
             yield Outcome(task.key, None, failure)
@@ -166,12 +166,13 @@ class LocalRunner:
 
     def _heed(self, worker: WorkerProcess, message: Message, shift: "_Shift") -> Outcome | None:
         task = worker.task
-        if message is None and not worker.ready:
-            worker.ready = True
-            shift.failed_starts = 0
-            worker.deadline = time.monotonic() + self._timeout_s
+        if task is None:
             return None
-        if task is None or message is None:
+        if message is None:
+            if not worker.started:
+                worker.started = True
+                shift.failed_starts = 0
+                worker.deadline = time.monotonic() + self._timeout_s
             return None
         if isinstance(message, int):
             if shift.on_progress is not None:
@@ -192,7 +193,7 @@ class LocalRunner:
             return Failure("memory", f"{used} {self._memory_advice()}")
         if time.monotonic() < worker.deadline:
             return None
-        if not worker.ready:
+        if not worker.started:
             return Failure("timeout", f"not ready within {_START_S:g} s")
         advice = "raise --timeout"
         return Failure("timeout", f"no answer within {self._timeout_s:g} s (limit); {advice}")
@@ -226,12 +227,12 @@ class _Shift:
         return self._again.pop() if self._again else next(self._tasks, None)
 
     def put_back(self, task: Task, failure: Failure) -> None:
-        """Keeps a task whose worker failed to start, which says nothing about the task."""
+        """Keeps a task whose worker ended before it took it up, which says nothing about it."""
         self._again.append(task)
         self.failed_starts += 1
         if self.failed_starts >= _START_ATTEMPTS:
             raise LagottoError(
-                f"no worker process could start ({failure.reason}); "
+                f"no worker process took up a task ({failure.reason}); "
                 f"check that this works: {sys.executable} -P -c 'import lagotto'"
             )
 

@@ -20,7 +20,7 @@ from lagotto.jobs.limits import cpu_ceiling, private_bytes
 from lagotto.jobs.worker import MAX_MESSAGE_BYTES
 
 Message: TypeAlias = int | JsonObject | Failure | None
-"""Progress made, the task's value, why it has none; None: ready for a first task."""
+"""Progress made, the task's value, why it has none; None: it was taken up."""
 
 _CHUNK_BYTES = 1 << 16
 _CHUNKS_A_READ = 16  # so that one talkative worker does not keep the others waiting
@@ -36,7 +36,7 @@ def parse_message(line: bytes) -> Message:
     except RecursionError as error:
         raise ValueError("nested too deep") from error
     match content:
-        case {"ready": True}:
+        case {"started": True}:
             return None
         case {"progress": int(count)} if count >= 0:
             return count
@@ -57,8 +57,8 @@ def printable(text: str) -> str:
 class WorkerProcess:
     """A child that runs one task at a time. Its pipes never block the parent.
 
-    `task` is what it is at work on, `deadline` (monotonic seconds) when that must be over,
-    `ready` whether it has started up, `ended` whether nothing more will come from it.
+    `task` is what it was given, `started` whether it took that up, `deadline` (monotonic seconds)
+    when that must be done, `ended` whether nothing more will come from it.
     """
 
     def __init__(self, memory_bytes: int | None, writable: Sequence[Path] | None = None) -> None:
@@ -69,7 +69,7 @@ class WorkerProcess:
         """
         self.task: Task | None = None
         self.deadline = float("inf")
-        self.ready = False
+        self.started = False
         self.ended = False
         self.memory_seen = 0
         self._fault = ""
@@ -120,6 +120,7 @@ class WorkerProcess:
         kernel ends the process if it uses far more processor time than `timeout_s`.
         """
         self.task = task
+        self.started = False
         ceiling = cpu_ceiling(timeout_s)
         body = {"entry": task.entry, "payload": task.payload, "cpu_s": ceiling}
         self._outgoing += json.dumps(body).encode() + b"\n"

@@ -5,7 +5,7 @@ id of the parent process, the descriptor for answers, the memory limit in bytes 
 folders in which it may change files (none: all). It cuts itself off (isolation.py), imports the
 standard library alone, then whatever the entries of its tasks name. What it sends:
 
-    {"ready": true}                                once, when it can take a task
+    {"started": true}                              a task was taken up: its end is the task's own
     {"progress": 12}                               12 more units of work done
     {"value": {...}}                               the task's result
     {"error": "one line", "kind": "error|memory"}  or why there is none
@@ -124,6 +124,11 @@ def _read_tasks(descriptor: int, lines: SimpleQueue[bytes]) -> None:
     os._exit(0)
 
 
+def _serve(line: bytes, channel: Channel) -> None:
+    channel.send(json.dumps({"started": True}))
+    channel.send(answer(line, channel.progress))
+
+
 def main() -> None:
     """Serves tasks until the parent closes stdin or dies."""
     parent, descriptor, memory_bytes = (int(argument) for argument in sys.argv[1:4])
@@ -138,12 +143,11 @@ def main() -> None:
     lines: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_read_tasks, args=(tasks, lines), daemon=True).start()
     channel = Channel(descriptor)
-    channel.send(json.dumps({"ready": True}))
-    channel.send(answer(lines.get(), channel.progress))
+    _serve(lines.get(), channel)
     gc.collect()
     gc.freeze()  # what the first task imported stays, and is not looked through again
     while True:
-        channel.send(answer(lines.get(), channel.progress))
+        _serve(lines.get(), channel)
         gc.collect()  # what one model leaves behind is not charged to the next
 
 
