@@ -67,12 +67,12 @@ class Half:
 
 def halves(world: World) -> tuple[Half, Half]:
     """The half to fit on and the half to report."""
-    model_half = np.array([half(name) for name in world.models])
+    model_half = np.array([half(name) for name in world.known.models])
     return tuple(  # type: ignore[return-value]
         Half(
             world,
             np.flatnonzero(model_half == side),
-            [place for place, name in enumerate(world.names) if half(name) == side],
+            [place for place, name in enumerate(world.known.names) if half(name) == side],
         )
         for side in (0, 1)
     )
@@ -125,7 +125,7 @@ def choose(parts: list[Half]) -> dict[str, Any]:
             mine = [
                 m
                 for m in part.models
-                if hashlib.sha256(part.world.models[m].encode()).digest()[1] % 2 == side
+                if hashlib.sha256(part.world.known.models[m].encode()).digest()[1] % 2 == side
             ]
             some = Half(part.world, np.array(mine), part.concepts).trials(seed, 1)
             for name, table in tables(some).items():

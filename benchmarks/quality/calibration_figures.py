@@ -171,12 +171,12 @@ def confidence_figures(trials: list[Trial], calibrator: Calibrator) -> dict[str,
 
 def quality_rows(world: World, trials: list[Trial]) -> tuple[np.ndarray, ...]:
     """quality_table of all hits, the known accuracy (0 of a wrong hit), right, and concept."""
-    outputs = np.bincount(world.owner)[world.owner].astype(np.int64)
+    outputs = np.bincount(world.known.owner)[world.known.owner].astype(np.int64)
     rows, known, right, concept = [], [], [], []
     for trial in trials:
         hits = trial.columns
         rows.append(quality_table(world.descriptors[:, hits], trial.clues.agreement, outputs[hits]))
-        known.append(np.where(trial.right, world.accuracy[hits], 0.0))
+        known.append(np.where(trial.right, world.known.accuracy[hits], 0.0))
         right.append(trial.right)
         concept.append(np.full(len(hits), trial.concept))
     return tuple(np.concatenate(each) for each in (rows, known, right, concept))
@@ -232,7 +232,7 @@ def hubness_figures(world: World, models: np.ndarray, concepts: list[int]) -> di
 
     Top-1 of concepts that are known, and AUROC of the first hit's score, present against absent.
     """
-    columns = np.flatnonzero(np.isin(world.owner, models))
+    columns = np.flatnonzero(np.isin(world.known.owner, models))
     words = plain_scores(world, columns, world.space.background)
     asked = plain_scores(world, columns, world.embeddings[concepts])
     highest = np.sort(words, axis=0)
@@ -243,13 +243,13 @@ def hubness_figures(world: World, models: np.ndarray, concepts: list[int]) -> di
         "CSLS, 10 nearest words": 2 * asked - highest[-10:].mean(axis=0),
         "NNN, 64 nearest words, weight 0.5": asked - 0.5 * highest[-64:].mean(axis=0),
     }
-    knows = world.knows[:, concepts]
+    knows = world.known.knows[:, concepts]
     rows = {}
     for name, scores in ways.items():
         right, firsts = [], []
         for row, concept in enumerate(concepts):
-            stranger = ~knows[world.owner[columns], row]
-            right.append(world.concept[columns[scores[row].argmax()]] == concept)
+            stranger = ~knows[world.known.owner[columns], row]
+            right.append(world.known.concept[columns[scores[row].argmax()]] == concept)
             firsts.append((scores[row].max(), scores[row][stranger].max()))
         first = np.array(firsts).T
         true = np.arange(first.size) < first.shape[1]

@@ -66,7 +66,7 @@ def world() -> World:
 
 @pytest.fixture(scope="module")
 def trials(world: World) -> list[Trial]:
-    everything = replace(world, published=world.concept)
+    everything = world.publishing(world.known.concept)
     asked = (np.arange(24), range(len(KINDS)), (None,), 0)
     return list(draw_trials(everything, *asked))
 
@@ -101,7 +101,7 @@ def test_labels_only_lower_the_leads_of_what_is_labelled_otherwise(trials: list[
 def test_a_hub_without_the_concept_is_one_that_never_had_it(
     world: World, trials: list[Trial]
 ) -> None:
-    strangers = np.flatnonzero(~world.knows[:, 0])
+    strangers = np.flatnonzero(~world.known.knows[:, 0])
     (alone,) = draw_trials(world, strangers, [0], (None,), 0)
     (absent,) = (trial for trial in trials if not trial.present and trial.concept == 0)
     np.testing.assert_array_equal(alone.columns, absent.columns)
@@ -122,8 +122,8 @@ def test_presence_on_real_heads(assets: Path) -> None:
     some = replace(given, models=given.models[::8])
     probes = np.arange(len(given.embeddings)) % 2 == 0
     heads = make_world(some, load_encoder(str(assets / "encoder" / "photo-lit")), probes)
-    labelled = replace(heads, published=heads.concept)
-    models, concepts = np.arange(len(heads.models)), range(0, len(heads.names), 3)
+    labelled = heads.publishing(heads.known.concept)
+    models, concepts = np.arange(len(heads.known.models)), range(0, len(heads.known.names), 3)
     found = list(draw_trials(labelled, models, concepts, (None,), 0))
     present = np.array([trial.present for trial in found])
     calibrator = shipped_calibrator()
