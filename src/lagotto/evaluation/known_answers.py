@@ -37,8 +37,8 @@ from lagotto.hubsearch.rules import (
 )
 from lagotto.hubsearch.weighing import ProbeSpace, surest, text_weights
 
-LEVEL = -1
-"""Instead of a number of models: a hub with the concept that has no more outputs than without."""
+HIDDEN = -1
+"""Instead of a number of models: all of them, without the outputs that answer the concept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class World:
 class Trial:
     """One concept asked of one hub: its best POOL hits.
 
-    `drawn` is how many models the hub was drawn to have, 0 for all, or LEVEL; `right` tells the
+    `drawn` is how many models the hub was drawn to have, 0 for all, or HIDDEN; `right` tells the
     hits that answer the concept; `scores` are the default rule's, `chance` those of a sample of
     the hub.
     """
@@ -188,60 +188,52 @@ def draw_trials(
     """Asks the concepts of a hub of each size drawn from the models; None is all of them.
 
     A concept that the hub knows is asked there, and of as many models drawn from those that do not
-    know it (of all those, for None). A size may be LEVEL, see `_level_hub`.
+    know it (of all those, for None). For HIDDEN it is asked only of all models without the outputs
+    that answer it: a hub of the same kind and size, but for the concept.
     """
     draw = np.random.default_rng(seed)
     knows = world.known.knows
-    rivals = lru_cache(4)(lambda hub: _rivals(world, np.array(hub)))
+    rivals = lru_cache(4)(lambda hub: _rivals(world, np.frombuffer(hub, dtype=np.int64)))
     for size in sizes:
-        drawn = models if size in (None, LEVEL) else np.sort(draw.permutation(models)[:size])
+        if size == HIDDEN:
+            yield from _hidden_trials(world, _columns(world, models), concepts)
+            continue
+        drawn = models if size is None else np.sort(draw.permutation(models)[:size])
         for concept in concepts:
             strangers = models[~knows[models, concept]]
-            here = drawn
-            if size == LEVEL:
-                here = _level_hub(world, models[knows[models, concept]], strangers, draw)
-            elif size is not None:
+            if size is not None:
                 strangers = np.sort(draw.permutation(strangers)[:size])
-            for hub, present in ((here, True), (strangers, False)):
+            for hub, present in ((drawn, True), (strangers, False)):
                 if present and not knows[hub, concept].any():
                     continue
-                asked = Asked(concept, present, size or 0)
-                yield _trial(world, hub, asked, rivals(tuple(hub.tolist())))
+                asked, columns = Asked(concept, present, size or 0), _columns(world, hub)
+                yield _trial(world, columns, asked, rivals(columns.tobytes()))
 
 
-def _level_hub(
-    world: World,
-    knowing: Int64[np.ndarray, " knowing"],
-    strangers: Int64[np.ndarray, " strangers"],
-    draw: np.random.Generator,
-) -> Int64[np.ndarray, " models"]:
-    """One model that knows a concept and strangers, with no more outputs than all strangers have.
-
-    So the size of the hub does not tell whether the concept is there.
-    """
-    outputs = np.bincount(world.known.owner)
-    room = outputs[strangers].sum()
-    chosen = [int(draw.permutation(knowing)[0])] if len(knowing) else []
-    for model in draw.permutation(strangers).tolist():
-        if outputs[[*chosen, model]].sum() <= room:
-            chosen.append(model)
-    return np.sort(np.array(chosen))
+def _hidden_trials(
+    world: World, columns: Int64[np.ndarray, " logits"], concepts: Sequence[int]
+) -> Iterator[Trial]:
+    for concept in concepts:
+        left = columns[~world.known.answers[concept, columns]]
+        yield _trial(world, left, Asked(concept, False, HIDDEN), _rivals(world, left))
 
 
 def _columns(world: World, models: Int64[np.ndarray, " models"]) -> Int64[np.ndarray, " logits"]:
     return np.flatnonzero(np.isin(world.known.owner, models))
 
 
-def _rivals(world: World, models: Int64[np.ndarray, " models"]) -> Rivals:
-    sample = sample_columns(_columns(world, models))
+def _rivals(world: World, columns: Int64[np.ndarray, " logits"]) -> Rivals:
+    sample = sample_columns(columns)
     words = world.words
     scores = WordScores(words.probes, words.weights, words.sums[:, sample], words.along[:, sample])
     raised, directions = world.raised[:, sample], world.directions[sample]
     return rivals_of(world.space, world.space.background, scores, raised, directions)
 
 
-def _trial(world: World, hub: Int64[np.ndarray, " models"], asked: Asked, rivals: Rivals) -> Trial:
-    concept, columns = asked.concept, _columns(world, hub)
+def _trial(
+    world: World, columns: Int64[np.ndarray, " logits"], asked: Asked, rivals: Rivals
+) -> Trial:
+    concept = asked.concept
     sample = sample_columns(np.arange(len(columns)))
     first = standard_scores(world.sums[concept : concept + 1, columns], sample)[0]
     second = standard_scores(world.along[concept : concept + 1, columns], sample)[0]
