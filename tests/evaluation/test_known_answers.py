@@ -10,7 +10,13 @@ import pytest
 from lagotto.core.types import EncoderInfo, PixelSpec
 from lagotto.core.vectors import unit_rows
 from lagotto.encoders.registry import load_encoder
-from lagotto.evaluation.known_answers import Trial, World, draw_trials, make_world
+from lagotto.evaluation.known_answers import (
+    HIDDEN,
+    Trial,
+    World,
+    draw_trials,
+    make_world,
+)
 from lagotto.evaluation.raw_responses import RawModel, RawResponses, read_raw_responses
 from lagotto.evaluation.reliability import auroc
 from lagotto.hubsearch.background import background_words
@@ -108,12 +114,28 @@ def test_a_hub_without_the_concept_is_one_that_never_had_it(
     np.testing.assert_allclose(alone.clues.lead, absent.clues.lead, atol=1e-5)
 
 
+def test_hidden_outputs_leave_the_rest_of_their_models(world: World) -> None:
+    models = np.arange(24)
+    (hidden,) = draw_trials(world, models, [0], (HIDDEN,), 0)
+    answers = np.flatnonzero(world.known.answers[0])
+    assert not hidden.present
+    assert not hidden.right.any()
+    assert hidden.logits == len(world.known.owner) - len(answers)
+    knowing = set(world.known.owner[answers].tolist())
+    assert knowing & set(world.known.owner[hidden.columns].tolist())
+
+
+def test_names_that_the_same_logits_answer_are_one_group(world: World) -> None:
+    known = replace(world.known, answers=world.known.answers[[0, 1, 0, 2, 1]])
+    assert known.groups.tolist() == [0, 1, 0, 2, 1]
+
+
 def test_labels_that_are_not_believed_say_nothing(world: World) -> None:
     asked = (np.arange(24), range(4), (10, None), 0)
     for trial in draw_trials(world, *asked):
         np.testing.assert_array_equal(trial.clues.named, trial.clues.lead)
         assert not trial.clues.believed.any()
-        assert trial.clues.logits == trial.logits
+        np.testing.assert_array_equal(trial.clues.owners, world.known.owner[trial.columns])
 
 
 @pytest.mark.real

@@ -256,7 +256,7 @@ def _trial(
         hits,
         world.known.answers[concept, hits],
         total[best].astype(np.float64),
-        _clues(world, concept, hits, rivals, len(columns)),
+        _clues(world, concept, hits, rivals),
         total[sample],
         len(columns),
     )
@@ -267,7 +267,6 @@ def _clues(
     concept: int,
     hits: Int64[np.ndarray, " hits"],
     rivals: Rivals,
-    logits: int,
 ) -> Clues:
     embedding, known = world.embeddings[concept], world.known
     seen = seen_logits(rivals, world.raised[:, hits], world.directions[hits])
@@ -285,5 +284,5 @@ def _clues(
         coverage(world.space, embedding),
         (fits - np.maximum(levels, told)).astype(np.float64),
         believed,
-        logits,
+        known.owner[hits],
     )

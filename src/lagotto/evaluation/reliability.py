@@ -95,7 +95,7 @@ class Logistic:
 
 def fit_logistic(
     rows: Float[np.ndarray, "rows columns"],
-    true: Bool[np.ndarray, " rows"],
+    true: Bool[np.ndarray, " rows"] | Float[np.ndarray, " rows"],
     weights: Float64[np.ndarray, " rows"] | None = None,
     *,
     penalty: float = 10.0,
@@ -103,8 +103,8 @@ def fit_logistic(
 ) -> Logistic:
     """Logistic regression by Fisher scoring; `penalty` is on standardised weights.
 
-    A row counts as often as `weights` says, once without. No probability is above `ceiling`: the
-    share that is true however clear the clues are.
+    `true` may be shares. A row counts as often as `weights` says, once without. No probability is
+    above `ceiling`: the share that is true however clear the clues are.
     """
     wide = rows.astype(np.float64)
     mean, std = wide.mean(axis=0), np.maximum(wide.std(axis=0), 1e-9)

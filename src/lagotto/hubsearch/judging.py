@@ -76,7 +76,7 @@ class Judge:
             coverage(self.space, _embedding(self.space, concept)),
             asked.named[places],
             asked.believed[places],
-            self.gallery.usable,
+            owners[places],
             len(pool),
         )
         calibrator = shipped_calibrator()

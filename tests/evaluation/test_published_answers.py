@@ -1,0 +1,60 @@
+"""A hub whose right answers are planted, as a world to calibrate on."""
+
+import numpy as np
+import pytest
+
+from colour_world import NAMES, World, planted
+from lagotto.core.errors import UsageError
+from lagotto.evaluation.known_answers import World as Known
+from lagotto.evaluation.known_answers import draw_trials
+from lagotto.evaluation.logit_table import hub_table
+from lagotto.evaluation.published_answers import hub_world
+from lagotto.evaluation.retrieval import TruthQuery
+from lagotto.hubsearch.pipeline import Hub
+
+TRUTH = tuple(TruthQuery(name, "colour", planted(name)) for name in NAMES[:5])
+
+
+@pytest.fixture(scope="module")
+def hub(world: World) -> Hub:
+    return Hub.open(world.hub)
+
+
+@pytest.fixture(scope="module")
+def known(hub: Hub) -> Known:
+    return hub_world(hub, TRUTH)
+
+
+def test_texts_come_first_and_know_their_logits(hub: Hub, known: Known) -> None:
+    assert known.known.names[:5] == NAMES[:5]
+    assert set(known.known.names[5:]) == set(NAMES[5:])
+    table = hub_table(hub)
+    for place, query in enumerate(TRUTH):
+        columns = np.flatnonzero(known.known.answers[place])
+        assert {table.name(column) for column in columns.tolist()} == query.correct
+    assert not known.known.answers[5:].any()
+
+
+def test_labels_are_known_where_models_publish_them(hub: Hub, known: Known) -> None:
+    table = hub_table(hub)
+    for column, (label, place) in enumerate(zip(table.labels, known.known.concept, strict=True)):
+        assert (label is None) == (place < 0)
+        assert label is None or known.known.names[place] == label
+        called = [known.known.names[row] for row in np.flatnonzero(known.known.called[:, column])]
+        assert called == ([] if label is None else [label])
+        assert known.known.published[column] in (-1, place)
+
+
+def test_its_searches_find_what_the_hub_finds(hub: Hub, known: Known) -> None:
+    whole, absent = draw_trials(known, np.arange(7), [0], (None,), 0)
+    assert whole.right[:2].all()
+    assert absent.logits < whole.logits
+    found = hub.search(NAMES[0], top=1, behaviour_only=True).hits[0]
+    assert hub_table(hub).name(int(whole.columns[0])) == (found.model, found.logit)
+    judged = hub.search(NAMES[0], top=1, behaviour_only=True)
+    assert judged.coverage == pytest.approx(whole.clues.coverage, rel=1e-3)
+
+
+def test_truth_of_other_models_is_refused(hub: Hub) -> None:
+    with pytest.raises(UsageError, match="no answer of the 1 queries is a logit of this hub"):
+        hub_world(hub, [TruthQuery("red", "colour", frozenset({("elsewhere", 0)}))])
