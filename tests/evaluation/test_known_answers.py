@@ -126,8 +126,10 @@ def test_hidden_outputs_leave_the_rest_of_their_models(world: World) -> None:
 
 
 def test_names_that_the_same_logits_answer_are_one_group(world: World) -> None:
-    known = replace(world.known, answers=world.known.answers[[0, 1, 0, 2, 1]])
-    assert known.groups.tolist() == [0, 1, 0, 2, 1]
+    answers = world.known.answers.copy()
+    answers[:5] = answers[[0, 1, 0, 2, 1]]
+    known = replace(world.known, answers=answers)
+    assert known.groups[:5].tolist() == [0, 1, 0, 2, 1]
 
 
 def test_labels_that_are_not_believed_say_nothing(world: World) -> None:

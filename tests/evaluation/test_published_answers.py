@@ -45,13 +45,14 @@ def test_labels_are_known_where_models_publish_them(hub: Hub, known: Known) -> N
         assert known.known.published[column] in (-1, place)
 
 
-def test_its_searches_find_what_the_hub_finds(hub: Hub, known: Known) -> None:
+def test_its_searches_see_what_the_hub_sees(hub: Hub, known: Known) -> None:
     whole, absent = draw_trials(known, np.arange(7), [0], (None,), 0)
     assert whole.right[:2].all()
     assert absent.logits < whole.logits
-    found = hub.search(NAMES[0], top=1, behaviour_only=True).hits[0]
-    assert hub_table(hub).name(int(whole.columns[0])) == (found.model, found.logit)
-    judged = hub.search(NAMES[0], top=1, behaviour_only=True)
+    judged, table = hub.search(NAMES[0], top=2, behaviour_only=True), hub_table(hub)
+    assert {table.name(column) for column in whole.columns[:2].tolist()} == {
+        (hit.model, hit.logit) for hit in judged.hits
+    }
     assert judged.coverage == pytest.approx(whole.clues.coverage, rel=1e-3)
 
 

@@ -23,7 +23,10 @@ POOL = 10
 _MOST = 50.0
 """Log odds that no clue goes beyond."""
 
-PRESENT = 0.2
+_HARDLY = 1e-3
+"""Coverage up to which a lead tells nothing of presence."""
+
+PRESENT = 0.3
 """Presence below which nothing in the hub seems to recognise a concept; see docs/results.md."""
 
 
@@ -104,11 +107,11 @@ def hit_table(clues: Clues) -> Float64[np.ndarray, "hits clues"]:
     """One row a hit: the columns that `Calibrator.hit` weighs.
 
     Its lead and agreement, the pool's agreement, coverage; products, for a lead means more where
-    the probes show the concept and other models agree; and its standing: whether it is the first
-    hit of all, and whether its own model has a better one.
+    other models agree; and its standing: whether its own model has a better hit, and whether it is
+    the first of all.
     """
     pool, same = slice(clues.pool), np.ones_like(clues.lead)
-    lead, covered = any_lead(clues.lead[pool]), _log(clues.coverage)
+    lead, agreed = any_lead(clues.lead[pool]), np.maximum(clues.agreement, 0.0)
     of_one_model = clues.owners[:, None] == clues.owners[None, pool]
     better = clues.lead[None, pool] > clues.lead[:, None]
     beaten = np.any(of_one_model & better, axis=1)
@@ -117,15 +120,13 @@ def hit_table(clues: Clues) -> Float64[np.ndarray, "hits clues"]:
         clues.lead,
         clues.agreement,
         clues.agreement[pool].mean() * same,
-        covered * same,
-        lead * covered * same,
-        clues.lead * clues.agreement,
-        lead * clues.agreement,
+        _log(clues.coverage) * same,
+        clues.lead * agreed,
+        lead * agreed,
         beaten * same,
-        lead * beaten,
+        beaten * lead,
         first * same,
-        lead * first,
-        clues.agreement * first,
+        first * clues.agreement,
     ]
     return np.stack(columns, axis=1)
 
@@ -133,13 +134,19 @@ def hit_table(clues: Clues) -> Float64[np.ndarray, "hits clues"]:
 def presence_row(clues: Clues) -> Float64[np.ndarray, " clues"]:
     """The columns that `Calibrator.present` weighs.
 
-    The pool's lead and agreement, coverage, and products; that of the first hit is its own.
+    Coverage, the pool's agreement, and the pool's lead times each; the first hit's own product.
+    Leads are multiplied by what is not negative, so a larger one never tells less.
     """
     pool = slice(clues.pool)
     lead, covered = any_lead(clues.lead[pool]), _log(clues.coverage)
-    agreed = float(clues.agreement[pool].mean())
-    first = clues.lead[0] * clues.agreement[0]
-    columns = [lead, covered, lead * covered, agreed, lead * agreed, first]
+    agreed, first = float(clues.agreement[pool].mean()), float(clues.agreement[0])
+    columns = [
+        covered,
+        agreed,
+        lead * max(covered - _log(_HARDLY), 0.0),
+        lead * max(agreed, 0.0),
+        clues.lead[0] * max(first, 0.0),
+    ]
     return np.array(columns, dtype=np.float64)
 
 
