@@ -5,6 +5,8 @@ from typing import Any
 from lagotto.hubsearch.confidence import PRESENT
 from result_tables.form import read_result, table
 
+DROPPED = "published, models dropped"
+
 
 def _worlds() -> dict[str, Any]:
     return dict(read_result("quality_calibration")["worlds"])
@@ -71,7 +73,7 @@ def deciles() -> str:
     shown = [
         (world, of, ways["confidence"][of])
         for (world, name), ways in found.items()
-        if name == probes
+        if name == probes and world != DROPPED
         for of in ("first hit", "ten hits")
     ]
     rows = []
@@ -97,9 +99,8 @@ def _told(name: str) -> dict[tuple[str, str], dict[str, Any]]:
     for probes, world in result["published"].items():
         found["published", probes] = _with_presence(world["absent"]["outputs hidden"])
     for probes, world in result["published"].items():
-        found["the same, models dropped", probes] = _with_presence(
-            world["absent"]["models dropped"]
-        )
+        told = world["absent"]["models dropped"]["confidence"]
+        found[DROPPED, probes] = {"confidence": told["confidence"]}
     return found
 
 
