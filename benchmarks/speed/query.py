@@ -33,7 +33,7 @@ from lagotto.hubsearch.queries import query_from_embedding
 from lagotto.hubsearch.ranking import Evidence
 from lagotto.hubsearch.rivals import measure_rivals
 from lagotto.hubsearch.search import QueryVector, find_logits
-from lagotto.hubsearch.weighing import ProbeSpace, surest, text_weights
+from lagotto.hubsearch.weighing import ProbeSpace, surest, weigh_texts
 
 OUTPUTS = 100
 DIM = 512
@@ -126,14 +126,16 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     rivals = measure_rivals(space, words, gallery.blended(gallery.sample))
     made = time.perf_counter() - begin
     judge = Judge(space, gallery, rivals)
-    weights = text_weights(space, concepts)
+    weights, covered = weigh_texts(space, concepts)
     vectors = [
         QueryVector(
             Query("text", f"concept {number}"),
             query_from_embedding(concept, space.probes),
-            concepts=(Evidence(row, concept - space.background_mean),),
+            concepts=(Evidence(row, concept - space.background_mean, coverage=float(shown)),),
         )
-        for number, (concept, row) in enumerate(zip(concepts, weights, strict=True))
+        for number, (concept, row, shown) in enumerate(
+            zip(concepts, weights, covered, strict=True)
+        )
     ]
     chosen = [surest(row, options.k) for row in weights]
     probes = [np.flatnonzero(row) for row in chosen]

@@ -17,7 +17,7 @@ from lagotto.hubsearch.background import embed_background
 from lagotto.hubsearch.blending import blend
 from lagotto.hubsearch.confidence import POOL, Clues, agreement
 from lagotto.hubsearch.descriptors import standardise
-from lagotto.hubsearch.leads import fitted_scores, label_levels, rival_levels, seen_logits
+from lagotto.hubsearch.leads import fitted_scores, label_levels, seen_logits
 from lagotto.hubsearch.probe_coverage import coverage
 from lagotto.hubsearch.projection import project, projector
 from lagotto.hubsearch.rivals import (
@@ -209,8 +209,8 @@ def _clues(
     logits: int,
 ) -> Clues:
     embedding = world.embeddings[concept]
-    seen = seen_logits(rivals, world.raised[:, hits], world.directions[hits])
-    levels = rival_levels(rivals, embedding, seen)
+    seen = seen_logits(rivals, embedding, world.raised[:, hits], world.directions[hits])
+    levels = seen.levels
     believed = world.published[hits] >= 0
     labels = np.where(believed, world.published[hits], concept)
     named, own = np.unique(np.append(labels, concept), return_inverse=True)

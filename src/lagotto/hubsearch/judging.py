@@ -13,8 +13,8 @@ from lagotto.core.progress import Progress, Silent
 from lagotto.hubsearch.confidence import Clues, agreement, presence_note, shipped_calibrator
 from lagotto.hubsearch.gallery import Gallery
 from lagotto.hubsearch.label_rivals import LabelRivals
-from lagotto.hubsearch.leads import fitted_scores, rival_levels, seen_logits
-from lagotto.hubsearch.probe_coverage import coverage, coverage_note
+from lagotto.hubsearch.leads import fitted_scores, seen_logits
+from lagotto.hubsearch.probe_coverage import coverage_note
 from lagotto.hubsearch.quality import expected_quality, quality_table
 from lagotto.hubsearch.ranking import Evidence
 from lagotto.hubsearch.rivals import Rivals, measure_names
@@ -73,7 +73,7 @@ class Judge:
         clues = Clues(
             asked.lead[places],
             agreement(found[:, places], owners[places], len(pool)),
-            coverage(self.space, _embedding(self.space, concept)),
+            concept.coverage,
             asked.named[places],
             asked.believed[places],
             self.gallery.usable,
@@ -103,8 +103,8 @@ class Judge:
     ) -> "_Asked | None":
         """The concept, the words and the labels on some logits; None without any rival."""
         embedding = _embedding(self.space, concept)
-        seen = seen_logits(self.rivals, raised, self.gallery.directions(columns))
-        levels = rival_levels(self.rivals, embedding, seen)
+        seen = seen_logits(self.rivals, embedding, raised, self.gallery.directions(columns))
+        levels = seen.levels
         if not np.isfinite(levels).all():
             return None
         own = measure_names(self.rivals, embedding[None], concept.weights[None])
