@@ -113,9 +113,10 @@ def test_both_kernels_blend_to_the_same_bits(seed: int, columns: int, spread: in
     knots = np.sort(rng.integers(-spread, spread, (32, columns)), axis=0).astype(np.int8)
     knots[:, rng.random(columns) < 0.1] = rng.integers(-128, 128)
     steps = rng.uniform(0, 0.1, columns).astype(np.float32)
-    found = blend(codes, knots, 2000, steps, "numba")
+    by_logit = np.ascontiguousarray(knots.T)
+    found = blend(codes, by_logit, 2000, steps, "numba")
     np.testing.assert_array_equal(found, blended(codes, knots, 2000, steps))
-    np.testing.assert_array_equal(found, blend(codes, knots, 2000, steps, "numpy"))
+    np.testing.assert_array_equal(found, blend(codes, by_logit, 2000, steps, "numpy"))
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -134,7 +135,7 @@ def test_chosen_logits_are_weighed_by_their_blended_values_and_directions(
     weights, direction = (rng.normal(size=n).astype(np.float32) for n in (50, 512))
     cuts = [slice(0, 130), slice(130, 330)]
     tables = [
-        (values[:, c].copy(), steps[c], knots[:, c].copy(), directions[c], direction_steps[c])
+        (values[:, c].copy(), steps[c], knots[:, c].T.copy(), directions[c], direction_steps[c])
         for c in cuts
     ]
     sums, along = weigh(tables, columns, rows, weights, direction, kernel)

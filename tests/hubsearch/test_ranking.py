@@ -61,7 +61,7 @@ def make_block(raw: np.ndarray, first: int, parts: bool) -> Block:
         steps,
         moments.mean,
         moments.std,
-        knots,
+        np.ascontiguousarray(knots.T),
         np.ascontiguousarray(directions.T),
         direction_steps,
     )
@@ -145,9 +145,9 @@ def defined(
     """The default rule, every step on all logits: columns and scores, best first."""
     every = np.arange(gallery.steps.size)
     plain = gallery.descriptors(every)
-    knots = np.concatenate([block.knots for block in gallery.blocks], axis=1)
+    knots = np.concatenate([block.knots for block in gallery.blocks])
     codes = np.concatenate([block.values for block in gallery.blocks], axis=1)
-    raised = blended(codes, knots, PROBES, gallery.steps)
+    raised = blended(codes, knots.T, PROBES, gallery.steps)
     directions = gallery.directions(every)
     threshold = noise_threshold(gallery.usable)
     mine = np.zeros(every.size, bool)

@@ -46,7 +46,6 @@ class Gallery:
         self._read = read
         self._widths = [block.steps.size for block in blocks]
         self.tables = [(block.values, block.steps) for block in self.blocks]
-        self._knots = [(block.knots, block.steps) for block in self.blocks]
         self._whole = [
             (block.values, block.steps, block.knots, block.directions, block.direction_steps)
             for block in self.blocks
@@ -188,7 +187,9 @@ class Gallery:
         values: Int8[np.ndarray, "k columns"],
         steps: Float32[np.ndarray, " columns"],
     ) -> Float32[np.ndarray, "k columns"]:
-        knots, _ = gather(self._knots, columns, np.arange(KNOTS))
+        knots = np.empty((len(columns), KNOTS), np.int8)
+        for block, mine, local in self._by_block(columns):
+            knots[mine] = block.knots[local]
         return blend(values, knots, self.tables[0][0].shape[0], steps)
 
     def _by_block(

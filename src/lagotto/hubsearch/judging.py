@@ -17,7 +17,7 @@ from lagotto.hubsearch.leads import fitted_scores, seen_logits
 from lagotto.hubsearch.probe_coverage import coverage_note
 from lagotto.hubsearch.quality import expected_quality, quality_table
 from lagotto.hubsearch.ranking import Evidence
-from lagotto.hubsearch.rivals import Rivals, measure_names
+from lagotto.hubsearch.rivals import Rivals, measure_names, measured_name
 from lagotto.hubsearch.weighing import ProbeSpace
 
 
@@ -58,15 +58,17 @@ class Judge:
         concept: Evidence,
         pool: Int64[np.ndarray, " pool"],
         hits: Int64[np.ndarray, " hits"],
+        usual: Float32[np.ndarray, "2 sample"] | None = None,
     ) -> Judgement | None:
         """Judges hits (columns of the gallery) of a concept in words.
 
-        `pool` are the best POOL hits, or all of fewer; a hit may be of the pool. None for an
+        `pool` are the best POOL hits, or all of fewer; a hit may be of the pool. `usual` are the
+        concept's raw sums on the gallery's sample, if it was asked with the default k. None for an
         encoder that takes every background word for the concept: nothing tells it from them.
         """
         columns, places = np.unique(np.concatenate([pool, hits]), return_inverse=True)
         found, raised = self.gallery.plain_and_blended(columns)
-        asked = self._ask(concept, columns, raised)
+        asked = self._ask(concept, usual, columns, raised)
         if asked is None:
             return None
         owners = self.gallery.owners(columns)
@@ -98,6 +100,7 @@ class Judge:
     def _ask(
         self,
         concept: Evidence,
+        usual: Float32[np.ndarray, "2 sample"] | None,
         columns: Int64[np.ndarray, " hits"],
         raised: Float32[np.ndarray, "probes hits"],
     ) -> "_Asked | None":
@@ -107,7 +110,10 @@ class Judge:
         levels = seen.levels
         if not np.isfinite(levels).all():
             return None
-        own = measure_names(self.rivals, embedding[None], concept.weights[None])
+        if usual is None:
+            own = measure_names(self.rivals, embedding[None], concept.weights[None])
+        else:
+            own = measured_name(self.rivals, embedding, concept.weights, usual)
         scores = fitted_scores(self.rivals, own, seen)[0]
         lead = (scores - levels).astype(np.float64)
         if self.labels is None:

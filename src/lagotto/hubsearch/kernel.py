@@ -25,7 +25,7 @@ Table: TypeAlias = tuple[Int8[np.ndarray, "probes _"], Float32[np.ndarray, " _"]
 WholeTable: TypeAlias = tuple[
     Int8[np.ndarray, "probes _"],
     Float32[np.ndarray, " _"],
-    Int8[np.ndarray, "knots _"],
+    Int8[np.ndarray, "_ knots"],
     Int8[np.ndarray, "_ dim"],
     Float32[np.ndarray, " _"],
 ]
@@ -188,7 +188,7 @@ def split_columns(
 
 def blend(
     codes: Int8[np.ndarray, "rows columns"],
-    knots: Int8[np.ndarray, "knots columns"],
+    knots: Int8[np.ndarray, "columns knots"],
     probes: int,
     steps: Float32[np.ndarray, " columns"],
     kernel: KernelName | None = None,

@@ -165,11 +165,11 @@ def _blend(
     codes: Any, knots: Any, steps: Any, level: Any, result: Any, begin: int, end: int
 ) -> None:
     """Writes some columns of `blending.blended`, each by a table of what its codes become."""
-    own, places = np.empty(knots.shape[0], np.int64), np.empty(_CODES, np.float64)
+    own, places = np.empty(knots.shape[1], np.int64), np.empty(_CODES, np.float64)
     table = np.empty(_CODES, np.float32)
     for c in range(begin, end):
         for i in range(own.size):
-            own[i] = knots[i, c] - _LOWEST_CODE
+            own[i] = knots[c, i] - _LOWEST_CODE
         _table(own, steps[c], level, places, table)
         for j in range(codes.shape[0]):
             result[j, c] = table[codes[j, c] - _LOWEST_CODE]
@@ -195,13 +195,12 @@ def _weigh(
         row = values[rows[j]]
         for c in range(columns.size):
             codes[c, j] = row[columns[c]] - _LOWEST_CODE
-    bounds = np.empty((columns.size, knots.shape[0]), np.int64)
-    for i in range(knots.shape[0]):
-        for c in range(columns.size):
-            bounds[c, i] = knots[i, columns[c]] - _LOWEST_CODE
-    places, raised = np.empty(_CODES, np.float64), np.empty(_CODES, np.float32)
+    own, places = np.empty(knots.shape[1], np.int64), np.empty(_CODES, np.float64)
+    raised = np.empty(_CODES, np.float32)
     for c in range(columns.size):
-        _table(bounds[c], steps[columns[c]], level, places, raised)
+        for i in range(own.size):
+            own[i] = knots[columns[c], i] - _LOWEST_CODE
+        _table(own, steps[columns[c]], level, places, raised)
         total = np.float32(0)
         for j in range(rows.size):
             total += weights[j] * raised[codes[c, j]]

@@ -58,7 +58,7 @@ def gather(
 
 def blend(
     codes: Int8[np.ndarray, "rows columns"],
-    knots: Int8[np.ndarray, "knots columns"],
+    knots: Int8[np.ndarray, "columns knots"],
     steps: Float32[np.ndarray, " columns"],
     probes: int,
     result: Float32[np.ndarray, "rows columns"],
@@ -67,7 +67,7 @@ def blend(
 ) -> None:
     """Writes the columns from `first` to `last` of values and knots in whole steps, blended."""
     part = slice(first, last)
-    result[:, part] = blended(codes[:, part], knots[:, part], probes, steps[part])
+    result[:, part] = blended(codes[:, part], knots[part].T, probes, steps[part])
 
 
 def weigh(
@@ -81,7 +81,7 @@ def weigh(
 ) -> None:
     """Writes the columns' weighted sums of blended values, and dot products with a direction."""
     values, steps, knots, directions, direction_steps = table
-    own, probes = knots[:, columns], len(values)
+    own, probes = knots[columns].T, len(values)
     raised = blended(values[np.ix_(rows, columns)], own, probes, steps[columns])
     sums[:] = np.einsum("kc,k->c", raised, weights)
     along[:] = directions[columns].astype(np.float32) @ direction

@@ -49,13 +49,15 @@ class Ranked:
     """Columns of all blocks joined, best first, with their scores; higher is better.
 
     `chance` has the scores of a sample of all logits, which tell what is usual in this hub; `told`
-    is what names added to the scores of a single concept, for behaviour is judged without it.
+    is what names added to the scores of a single concept, for behaviour is judged without it; so is
+    `usual`, its raw sums on the sample: of blended descriptors, and along its direction.
     """
 
     columns: Int64[np.ndarray, " found"]
     scores: Float64[np.ndarray, " found"]
     chance: Float64[np.ndarray, " sample"]
     told: Float64[np.ndarray, " found"]
+    usual: Float32[np.ndarray, "2 sample"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,15 +187,15 @@ def rank_candidates(
     `sums` are each concept's standardised sums of the candidates and then of the gallery's sample,
     by plain descriptors; `told` what names add there, None for nothing.
     """
-    scores = []
+    scores, usual = [], None
     for concept, own, added in zip(concepts, sums, told, strict=True):
-        score = _scores_in_full(gallery, concept, k, candidates, own)
+        score, usual = _scores_in_full(gallery, concept, k, candidates, own)
         scores.append(score if added is None else score + added)
-    total = join_scores(expression, np.stack(scores), noise_threshold(gallery.usable))
+    total = join_sums(expression, scores, noise_threshold(gallery.usable)).astype(np.float64)
     own = total[: len(candidates)]
     order = np.lexsort((candidates, -own))
     names = np.zeros(len(total)) if told[-1] is None else told[-1].astype(np.float64)
-    return Ranked(candidates[order], own[order], total[len(candidates) :], names[order])
+    return Ranked(candidates[order], own[order], total[len(candidates) :], names[order], usual)
 
 
 def _scores_in_full(
@@ -202,11 +204,12 @@ def _scores_in_full(
     k: int,
     candidates: Int64[np.ndarray, " candidates"],
     sums: Float32[np.ndarray, " asked"],
-) -> Float32[np.ndarray, " asked"]:
+) -> tuple[Float32[np.ndarray, " asked"], Float32[np.ndarray, "2 sample"]]:
     """A concept's scores of the candidates and then of the gallery's sample, names apart.
 
-    Both the blended sums and what the directions say are standardised over the sample. Models that
-    are compared on what they saw keep their plain `sums`: those are blended already.
+    Beside them the raw sums on the sample, of which they are made. Both the blended sums and what
+    the directions say are standardised over the sample. Models that are compared on what they saw
+    keep their plain `sums`: those are blended already.
     """
     weights = surest(concept.weights, k)
     probes = np.flatnonzero(weights)
@@ -222,7 +225,7 @@ def _scores_in_full(
         result[whole] = standard[whole]
     along = np.concatenate([along, usual_along])
     result += np.float32(DIRECTION_SHARE) * standard_scores(along[None], sample)[0]
-    return result
+    return result, np.stack([usual, usual_along])
 
 
 def _compared_whole(

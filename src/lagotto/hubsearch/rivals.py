@@ -141,6 +141,18 @@ def measure_names(
     return Names(embeddings, probes, kept, _moments_of_names(sums, along, sample.usual))
 
 
+def measured_name(
+    rivals: Rivals,
+    embedding: Float32[np.ndarray, " dim"],
+    weights: Float32[np.ndarray, " probes"],
+    usual: Float32[np.ndarray, "2 sample"],
+) -> Names:
+    """A name whose raw sums on the sample are known: on its surest probes, along its direction."""
+    probes, kept = _k_surest(weights[None])
+    moments_there = _moments_of_names(usual[:1], usual[1:], rivals.sample.usual)
+    return Names(embedding[None], probes, kept, moments_there)
+
+
 def take_names(names: Names, places: Sequence[int]) -> Names:
     """Some of the names, by their places."""
     rows = np.array(places, dtype=np.int64)
