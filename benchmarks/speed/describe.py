@@ -6,7 +6,9 @@ HUB holds DIR/hub's ImageNet models, on any probes. The names are pairs of the s
 times are told: `first_s` with the names unread (their embedding included, which is kept in the
 hub's cache), `again_s` (median of --rounds) with them in the cache, and `paper_s`, the paper's rule
 in reverse from the same embeddings: a distance of each name to each output. The answer is checked:
-all runs propose the same names.
+all runs propose the same names. `least_first_s` is what the matrix products of the text tower alone
+take, at the rate that numpy's have here: no code that runs this tower in float32 reads the names
+sooner.
 """
 
 import argparse
@@ -22,6 +24,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+import onnx
 
 from lagotto.hubsearch.background import background_words
 from lagotto.hubsearch.name_evidence import NameReader
@@ -31,6 +34,33 @@ from lagotto.hubsearch.queries import query_from_embedding, surest_probes
 
 MODEL = "coral-mobilenet-v1-025-128"
 K = 50
+
+
+def tower_weights(path: Path) -> int:
+    """Numbers of a text tower that each token is multiplied by: its products' constant tables."""
+    graph = onnx.load(path).graph
+    tables = {each.name: tuple(each.dims) for each in graph.initializer}
+    makers = {name: node for node in graph.node for name in node.output}
+    total = 0
+    for node in graph.node:
+        if node.op_type == "MatMul":
+            name = node.input[1]
+            while name not in tables and name in makers:  # unpacked from fewer bits
+                name = makers[name].input[0]
+            shape = tables.get(name, ())
+            total += int(np.prod(shape)) if len(shape) == 2 else 0
+    return total
+
+
+def product_rate(rows: int, inner: int, columns: int) -> float:
+    """Multiplications and additions a second of a float32 product, the best of several."""
+    left, right = np.ones((rows, inner), np.float32), np.ones((inner, columns), np.float32)
+    times = []
+    for _ in range(50):
+        started = time.perf_counter()
+        np.matmul(left, right)
+        times.append(time.perf_counter() - started)
+    return 2 * rows * inner * columns / min(times)
 
 
 def main() -> None:
@@ -65,6 +95,10 @@ def main() -> None:
             probes = surest_probes(query, K)
             paper[row] = ((descriptors[probes] - query[probes, None]) ** 2).sum(axis=0)
         paper_s = time.perf_counter() - started
+        template = hub.encoder.info.prompt_template
+        tokens = sum(hub.encoder.token_counts([template.replace("{}", name) for name in names]))
+        weights = tower_weights(options.assets / "encoder" / "photo-lit" / "text_model.onnx")
+        rate = product_rate(2048, 384, 1536)
         found_json = {
             "names": len(names),
             "outputs": known.values.shape[1],
@@ -72,6 +106,10 @@ def main() -> None:
             "first_s": round(times[0], 3),
             "again_s": round(median(times[1:]), 3),
             "paper_s": round(paper_s, 3),
+            "tokens": tokens,
+            "tower_weights": weights,
+            "product_gflops": round(rate / 1e9, 1),
+            "least_first_s": round(2 * weights * tokens / rate, 3),
             "rounds": options.rounds,
             "cores": os.cpu_count(),
             "python": platform.python_version(),

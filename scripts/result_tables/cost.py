@@ -39,6 +39,19 @@ def query_speed() -> str:
     return table([head, "first query, ms", "later, ms", "bare scans"], rows)
 
 
+def first_look() -> str:
+    """What a first look at half of the probes loses."""
+    found = read_result("quality_first_look")["rows"]
+    looks = ("all k probes", "the surer half")
+    lengths = list(next(iter(found.values()))[looks[0]])
+    rows = [
+        [probes, look, *(f"{world[look][length]['ten']:.3f}" for length in lengths)]
+        for probes, world in found.items()
+        for look in looks
+    ]
+    return table(["probes", "first look", *(f"best {length}" for length in lengths)], rows)
+
+
 def kills() -> str:
     """kill -9 and resume."""
     found = read_result("reliability_kill_resume")
@@ -46,4 +59,4 @@ def kills() -> str:
     return table([name.replace("_", " ") for name in names], [[str(found[name]) for name in names]])
 
 
-TABLES = (probing_speed, search_speed, query_speed, kills)
+TABLES = (probing_speed, search_speed, query_speed, first_look, kills)

@@ -200,7 +200,7 @@ def test_bytes_are_the_golden_ones(tmp_path: Path) -> None:
     values = np.array([[127, 0, 0, 0], [0, 127, 0, 127], [0, 0, 127, 0]], np.int8)
     steps = np.array([4, 2, 1, 2], np.float32) / np.float32(127)
     none = np.zeros(4)
-    no_knots, no_directions = np.zeros((32, 4), np.int8), np.zeros((4, 1), np.int8)
+    no_knots, no_directions = np.zeros((4, 32), np.int8), np.zeros((4, 1), np.int8)
     block = Block((), values, steps, none, none, no_knots, no_directions, steps, "cd" * 32)
     write_index(HubLayout(tmp_path), [block], "ab" * 32, 2, Silent())
     path = HubLayout(tmp_path).low_rank

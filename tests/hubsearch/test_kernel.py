@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from descriptor_table import make_table
 from lagotto.hubsearch.blending import blended
-from lagotto.hubsearch.kernel import KernelName, along, blend, gather, scan, scan_sums
+from lagotto.hubsearch.kernel import (
+    KernelName,
+    ask_words,
+    blend,
+    gather,
+    name_sums,
+    scan,
+    scan_sums,
+    weigh,
+)
 
 KERNELS: list[KernelName] = ["numpy", "numba"]
 
@@ -104,22 +113,75 @@ def test_both_kernels_blend_to_the_same_bits(seed: int, columns: int, spread: in
     knots = np.sort(rng.integers(-spread, spread, (32, columns)), axis=0).astype(np.int8)
     knots[:, rng.random(columns) < 0.1] = rng.integers(-128, 128)
     steps = rng.uniform(0, 0.1, columns).astype(np.float32)
-    found = blend(codes, knots, 2000, steps, "numba")
+    by_logit = np.ascontiguousarray(knots.T)
+    found = blend(codes, by_logit, 2000, steps, "numba")
     np.testing.assert_array_equal(found, blended(codes, knots, 2000, steps))
-    np.testing.assert_array_equal(found, blend(codes, knots, 2000, steps, "numpy"))
+    np.testing.assert_array_equal(found, blend(codes, by_logit, 2000, steps, "numpy"))
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("count", [0, 1, 300])
-def test_directions_along_one_are_dot_products(kernel: KernelName, count: int) -> None:
+def test_chosen_logits_are_weighed_by_their_blended_values_and_directions(
+    kernel: KernelName, count: int
+) -> None:
     rng = np.random.default_rng(count)
+    values, knots = (rng.integers(-127, 128, (n, 330)).astype(np.int8) for n in (60, 32))
+    knots.sort(axis=0)
+    knots[:, 17] = 5  # a flawed logit
+    steps, direction_steps = rng.uniform(0, 0.1, (2, 330)).astype(np.float32)
     directions = rng.integers(-128, 128, (330, 512)).astype(np.int8)
-    steps = rng.uniform(0, 0.01, 330).astype(np.float32)
-    tables = [(directions[:130], steps[:130]), (directions[130:], steps[130:])]
-    columns, query = rng.integers(0, 330, count), rng.normal(size=512).astype(np.float32)
-    expected = (directions[columns] * steps[columns, None].astype(float)) @ query
-    found = along(tables, columns, query, kernel)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    columns, rows = rng.integers(0, 330, count), rng.permutation(60)[:50]
+    columns[:1] = 17
+    weights, direction = (rng.normal(size=n).astype(np.float32) for n in (50, 512))
+    cuts = [slice(0, 130), slice(130, 330)]
+    tables = [
+        (values[:, c].copy(), steps[c], knots[:, c].T.copy(), directions[c], direction_steps[c])
+        for c in cuts
+    ]
+    sums, along = weigh(tables, columns, rows, weights, direction, kernel)
+    raised = blended(values, knots, 60, steps)[rows][:, columns]
+    np.testing.assert_allclose(sums, weights @ raised, rtol=1e-4, atol=1e-4)
+    products = (directions[columns] * direction_steps[columns, None].astype(float)) @ direction
+    np.testing.assert_allclose(along, products, rtol=1e-4, atol=1e-3)
+    assert (sums[:1] == 0).all()
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("logits", [0, 1, 90])
+def test_names_are_summed_over_their_own_probes(kernel: KernelName, logits: int) -> None:
+    rng = np.random.default_rng(logits)
+    descriptors = rng.normal(size=(logits, 70)).astype(np.float32)
+    probes = np.stack([rng.permutation(70)[:50] for _ in range(200)])
+    weights = rng.random((200, 50)).astype(np.float32)
+    asked = rng.integers(0, 200, (logits, 150))
+    expected = [
+        [weights[name] @ own[probes[name]] for name in names]
+        for own, names in zip(descriptors, asked, strict=True)
+    ]
+    found = name_sums(descriptors, probes, weights, asked, kernel)
+    np.testing.assert_allclose(found, np.reshape(expected, asked.shape), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("logits", [0, 1, 7, 10])
+@pytest.mark.parametrize("shortlist", [1, 16, 300])
+def test_both_kernels_ask_the_same_of_words(logits: int, shortlist: int) -> None:
+    rng = np.random.default_rng(logits)
+    words, concept, directions = (
+        rng.normal(size=(n, 48)).astype(np.float32) for n in (120, 1, logits)
+    )
+    words[5] = concept[0] = words[5] / np.linalg.norm(words[5])
+    probes = np.stack([rng.permutation(70)[:20] for _ in range(120)])
+    weights = rng.random((120, 20)).astype(np.float32)
+    measured = rng.uniform(0.5, 1, (4, 120)).astype(np.float32)
+    tables = (words, words.mean(axis=0), probes, weights, measured, np.arange(0, 120, 3))
+    descriptors = rng.normal(size=(logits, 70)).astype(np.float32)
+    descriptors[:1] = 0  # says nothing of any word: no spread
+    asked = tables, (0.95, shortlist, 3, 0.75), descriptors, directions, concept[0]
+    usual, levels = ask_words(*asked, "numpy")
+    same_usual, same_levels = ask_words(*asked, "numba")
+    np.testing.assert_allclose(same_usual, usual, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(same_levels, levels, rtol=1e-4, atol=1e-4)
+    assert (usual[1, :1] == 1).all()
 
 
 CHOICE = """

@@ -44,11 +44,11 @@ def ask(
     assert isinstance(judge, Judge)
     hub.__dict__["label_trust"] = trust
     columns = np.array([judge.gallery.column(*hit) for hit in hits])
-    seen = seen_logits(
-        judge.rivals, judge.gallery.blended(columns), judge.gallery.directions(columns)
-    )
     prompt = hub.encoder.info.prompt_template.replace("{}", seen_as or text)
     concept = hub.encoder.embed_texts([prompt])[0]
+    seen = seen_logits(
+        judge.rivals, concept, judge.gallery.blended(columns), judge.gallery.directions(columns)
+    )
     rivals = LabelRivals(hub, judge.gallery, judge.rivals)
     found = rivals.ask(text, concept, columns, seen, Silent())
     again = rivals.ask(text, concept, columns, seen, Silent())
@@ -76,9 +76,8 @@ def test_a_label_scores_on_its_own_logit_as_a_query_would(hub: Hub) -> None:
     names = hub.encoder.embed_texts([template.replace("{}", name) for name in ("red", "blue")])
     measured = measure_names(judge.rivals, names, text_weights(hub.space, names))
     columns = np.array([judge.gallery.column(*hit) for hit in hits])
-    seen = seen_logits(
-        judge.rivals, judge.gallery.blended(columns), judge.gallery.directions(columns)
-    )
+    raised, directions = judge.gallery.blended(columns), judge.gallery.directions(columns)
+    seen = seen_logits(judge.rivals, names[0], raised, directions)
     scores = fitted_scores(judge.rivals, measured, seen)
     np.testing.assert_allclose(found.levels[[0, 2]], [scores[0, 0], scores[1, 2]], atol=1e-4)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lagotto.core.vectors import unit_rows
-from lagotto.hubsearch import kernel
+from lagotto.hubsearch import kernel, weighted_sums
 from lagotto.hubsearch.blending import blended, rank_knots
 from lagotto.hubsearch.blocks import Block, BlockModel
 from lagotto.hubsearch.descriptors import measure_moments, standardise
@@ -61,7 +61,7 @@ def make_block(raw: np.ndarray, first: int, parts: bool) -> Block:
         steps,
         moments.mean,
         moments.std,
-        knots,
+        np.ascontiguousarray(knots.T),
         np.ascontiguousarray(directions.T),
         direction_steps,
     )
@@ -126,9 +126,11 @@ def surest_only(weights: np.ndarray) -> np.ndarray:
     return np.asarray(kept / kept.sum())
 
 
-def first_look(gallery: Gallery, weights: np.ndarray, plain: np.ndarray) -> np.ndarray:
-    """Standardised weighted sums of all logits."""
-    sums = surest_only(weights) @ plain
+def first_look(gallery: Gallery, weights: np.ndarray, plain: np.ndarray, probes: int) -> np.ndarray:
+    """Standardised weighted sums of all logits, over the surest of the K probes."""
+    looked = surest_only(weights)
+    looked[np.argsort(-looked, kind="stable")[probes:]] = 0
+    sums = looked @ plain
     mine = np.zeros(sums.size, bool)
     for part in gallery.parts:
         sums[part.columns] = part_sums(part, weights, K, gallery.read)
@@ -140,14 +142,18 @@ def first_look(gallery: Gallery, weights: np.ndarray, plain: np.ndarray) -> np.n
 
 
 def defined(
-    gallery: Gallery, concepts: list[Evidence], expression: Expression, wanted: Wanted
+    gallery: Gallery,
+    concepts: list[Evidence],
+    expression: Expression,
+    wanted: Wanted,
+    looked_at: int = K,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The default rule, every step on all logits: columns and scores, best first."""
     every = np.arange(gallery.steps.size)
     plain = gallery.descriptors(every)
-    knots = np.concatenate([block.knots for block in gallery.blocks], axis=1)
+    knots = np.concatenate([block.knots for block in gallery.blocks])
     codes = np.concatenate([block.values for block in gallery.blocks], axis=1)
-    raised = blended(codes, knots, PROBES, gallery.steps)
+    raised = blended(codes, knots.T, PROBES, gallery.steps)
     directions = gallery.directions(every)
     threshold = noise_threshold(gallery.usable)
     mine = np.zeros(every.size, bool)
@@ -155,7 +161,7 @@ def defined(
         mine[part.columns] = True
     first, last = [], []
     for each in concepts:
-        sums = first_look(gallery, each.weights, plain)
+        sums = first_look(gallery, each.weights, plain, looked_at)
         told = np.zeros(every.size)
         if len(each.named.columns):
             told[each.named.columns] = name_scores(each.named, sums, gallery.firsts, threshold)
@@ -221,6 +227,17 @@ def test_the_default_rule_is_its_definition(
     found = rank_by_evidence(gallery, concepts, expression, K, wanted)
     assert kernel.kernel_name() == only
     check(found, defined(gallery, concepts, expression, wanted))
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES.keys())
+def test_a_wide_hub_is_first_looked_at_on_the_surer_half_of_the_probes(
+    query: tuple[list[Evidence], Expression], only: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weighted_sums, "WIDE", sum(BLOCKS))
+    gallery = make_gallery(True)
+    concepts, expression = query
+    found = rank_by_evidence(gallery, concepts, expression, K, Wanted(10))
+    check(found, defined(gallery, concepts, expression, Wanted(10), (K + 1) // 2))
 
 
 def test_copies_stand_in_the_order_of_their_columns(only: str) -> None:

@@ -11,7 +11,6 @@ from lagotto.hubsearch.leads import (
     RIVALS,
     fitted_scores,
     label_levels,
-    rival_levels,
     seen_logits,
 )
 from lagotto.hubsearch.projection import project, projector
@@ -35,7 +34,7 @@ RAISED = blend(GALLERY)
 DIRECTIONS = project(projector(SPACE.probes), RAISED)
 HUB = measure_rivals(SPACE, SPACE.background, RAISED)
 CONCEPT = rows(7, 1)[0]
-SEEN = seen_logits(HUB, RAISED, DIRECTIONS)
+SEEN = seen_logits(HUB, CONCEPT, RAISED, DIRECTIONS)
 
 
 def counted_twice(names: np.ndarray) -> np.ndarray:
@@ -54,8 +53,7 @@ def counted_twice(names: np.ndarray) -> np.ndarray:
 
 def test_the_fitted_level_is_that_of_scores_counted_over_words_and_logits() -> None:
     words = np.sort(counted_twice(SPACE.background), axis=0)
-    found = rival_levels(HUB, CONCEPT, SEEN)
-    np.testing.assert_allclose(found, words[-RIVALS:].mean(axis=0), atol=1e-3)
+    np.testing.assert_allclose(SEEN.levels, words[-RIVALS:].mean(axis=0), atol=1e-3)
 
 
 def test_any_name_is_measured_as_words_are() -> None:
@@ -72,21 +70,21 @@ def test_any_name_is_measured_as_words_are() -> None:
 
 def test_a_word_is_no_rival_of_itself() -> None:
     others = np.sort(np.delete(counted_twice(SPACE.background), 3, axis=0), axis=0)
-    found = rival_levels(HUB, SPACE.background[3], SEEN)
-    np.testing.assert_allclose(found, others[-RIVALS:].mean(axis=0), atol=1e-3)
+    found = seen_logits(HUB, SPACE.background[3], RAISED, DIRECTIONS)
+    np.testing.assert_allclose(found.levels, others[-RIVALS:].mean(axis=0), atol=1e-3)
 
 
 def test_hits_do_not_depend_on_each_other() -> None:
-    together = rival_levels(HUB, CONCEPT, SEEN)
-    seen = seen_logits(HUB, RAISED[:, 8:9], DIRECTIONS[8:9])
-    alone = rival_levels(HUB, CONCEPT, seen)
-    np.testing.assert_allclose(alone, together[8:9], atol=1e-5)
+    alone = seen_logits(HUB, CONCEPT, RAISED[:, 8:9], DIRECTIONS[8:9])
+    np.testing.assert_allclose(alone.levels, SEEN.levels[8:9], atol=1e-5)
+    np.testing.assert_allclose(alone.usual, SEEN.usual[:, 8:9], atol=1e-5)
 
 
 def test_without_rivals_there_is_no_level() -> None:
-    lonely = Rivals(take_names(HUB.words, [3]), HUB.sample, HUB.origin, HUB.usual[3:4])
-    assert np.isnan(rival_levels(lonely, SPACE.background[3], SEEN)).all()
-    assert np.isfinite(rival_levels(lonely, CONCEPT, SEEN)).all()
+    lonely = Rivals(take_names(HUB.words, [3]), HUB.sample, HUB.origin)
+    itself = seen_logits(lonely, SPACE.background[3], RAISED, DIRECTIONS)
+    assert np.isnan(itself.levels).all()
+    assert np.isfinite(seen_logits(lonely, CONCEPT, RAISED, DIRECTIONS).levels).all()
 
 
 def test_a_label_counts_on_its_own_logit_unless_it_is_the_concept() -> None:

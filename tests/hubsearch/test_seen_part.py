@@ -77,7 +77,7 @@ def test_sums_are_weighted_means_over_its_own_surest_probes(
     weights = np.random.default_rng(seed).random(PROBES).astype(np.float32)
     weights /= weights.sum()
     sums = part_sums(part[0], weights, k, lambda _: part[1])
-    knots = part[0].block.knots[:, 4:] * part[0].block.steps[4:]
+    knots = part[0].block.knots[4:].T * part[0].block.steps[4:]
     known = blended(standardise(values(1)[SEEN]).values, knots, len(SEEN))
     own = np.argsort(-weights[SEEN], kind="stable")[:k]
     shares = weights[SEEN][own].astype(float)

@@ -18,7 +18,7 @@ from lagotto.hubsearch.background import embed_background
 from lagotto.hubsearch.blending import blend
 from lagotto.hubsearch.confidence import POOL, Clues, agreement
 from lagotto.hubsearch.descriptors import standardise
-from lagotto.hubsearch.leads import fitted_scores, label_levels, rival_levels, seen_logits
+from lagotto.hubsearch.leads import fitted_scores, label_levels, seen_logits
 from lagotto.hubsearch.probe_coverage import coverage
 from lagotto.hubsearch.projection import project, projector
 from lagotto.hubsearch.rivals import (
@@ -269,8 +269,8 @@ def _clues(
     rivals: Rivals,
 ) -> Clues:
     embedding, known = world.embeddings[concept], world.known
-    seen = seen_logits(rivals, world.raised[:, hits], world.directions[hits])
-    levels = rival_levels(rivals, embedding, seen)
+    seen = seen_logits(rivals, embedding, world.raised[:, hits], world.directions[hits])
+    levels = seen.levels
     believed = known.published[hits] >= 0
     another = believed & ~known.called[concept, hits]
     labels = np.where(another, known.published[hits], concept)

@@ -1,7 +1,8 @@
 """Stage 3b of hub search: Responses of many models → descriptor blocks that a query scans quickly.
 
 A block holds the descriptors of whole models as int8, probe-major: a query reads its k rows and
-nothing else. Beside them it holds the direction of each logit in the encoder's space, logit-major.
+nothing else. Beside them it holds, logit-major, what is read of few logits: the quantiles of each,
+and its direction in the encoder's space.
 Blocks are derived from responses and can be built again; see docs/formats.md.
 """
 
@@ -32,7 +33,7 @@ from lagotto.hubsearch.tensorfile import (
 )
 
 FORMAT = "lagotto-block"
-VERSION = 3
+VERSION = 4
 LOGITS_PER_BLOCK = 65_536
 _LARGEST = 127
 _COLUMNS_AT_ONCE = 512
@@ -95,7 +96,7 @@ class Block:
     steps: Float32[np.ndarray, " logits"]
     mean: Float64[np.ndarray, " logits"]
     std: Float64[np.ndarray, " logits"]
-    knots: Int8[np.ndarray, "knots logits"]
+    knots: Int8[np.ndarray, "logits knots"]
     directions: Int8[np.ndarray, "logits dim"]
     direction_steps: Float32[np.ndarray, " logits"]
     sha256: str = ""
@@ -232,7 +233,7 @@ def _write_block(
         "std": ("F64", (logits,)),
         "steps": ("F32", (logits,)),
         "direction_steps": ("F32", (logits,)),
-        "knots": ("I8", (KNOTS, logits)),
+        "knots": ("I8", (logits, KNOTS)),
         "values": ("I8", (probes, logits)),
         "directions": ("I8", (logits, len(matrix))),
     }
@@ -253,7 +254,7 @@ def _write_block(
             responses = read_responses(source.responses, probe_digest)
             columns = slice(model.first, model.first + model.logits)
             own = {
-                name: array[columns] if name == "directions" else array[..., columns]
+                name: array[:, columns] if name == "values" else array[columns]
                 for name, array in arrays.items()
             }
             if source.complete is None:
@@ -299,7 +300,7 @@ def _fill_model(
         arrays["directions"][part], arrays["direction_steps"][part] = directions.T, direction_steps
         values, steps = _quantised(exact)
         arrays["values"][seen, part], arrays["steps"][part] = values, steps
-        arrays["knots"][:, part] = _in_steps(knots, steps)
+        arrays["knots"][part] = _in_steps(knots, steps).T
 
 
 def _quantised(
@@ -337,7 +338,7 @@ def _open_block(path: Path, probe_digest: str) -> Block:
         values is not None
         and directions is not None
         and knots is not None
-        and knots.shape == (KNOTS, width)
+        and knots.shape == (width, KNOTS)
         and values.shape[1:] == (width,)
         and directions.shape[:1] == (width,)
     )

@@ -13,7 +13,7 @@ from jaxtyping import Float32, Float64, Int8, Int64
 from lagotto.hubsearch.blending import KNOTS
 from lagotto.hubsearch.blocks import Answers, Block, standardise_answers
 from lagotto.hubsearch.kept_rows import KeptRows
-from lagotto.hubsearch.kernel import Places, along, blend, gather, split_columns
+from lagotto.hubsearch.kernel import Places, blend, gather, split_columns, weigh
 from lagotto.hubsearch.low_rank import FirstPass
 from lagotto.hubsearch.rules import sample_columns
 from lagotto.hubsearch.seen_part import SeenPart, part_distances
@@ -46,8 +46,10 @@ class Gallery:
         self._read = read
         self._widths = [block.steps.size for block in blocks]
         self.tables = [(block.values, block.steps) for block in self.blocks]
-        self._knots = [(block.knots, block.steps) for block in self.blocks]
-        self._directions = [(block.directions, block.direction_steps) for block in self.blocks]
+        self._whole = [
+            (block.values, block.steps, block.knots, block.directions, block.direction_steps)
+            for block in self.blocks
+        ]
         self.steps = np.concatenate([np.zeros(0, np.float32), *(b.steps for b in self.blocks)])
         starts = (np.cumsum(self._widths, dtype=np.int64) - self._widths).tolist()
         placed = [
@@ -138,11 +140,16 @@ class Gallery:
             found[mine] = block.directions_of(local)
         return found
 
-    def along(
-        self, columns: Int64[np.ndarray, " columns"], direction: Float32[np.ndarray, " dim"]
-    ) -> Float32[np.ndarray, " columns"]:
-        """How far the directions of some logits go along one: their dot products with it."""
-        return along(self._directions, columns, direction)
+    def weigh(
+        self,
+        columns: Int64[np.ndarray, " columns"],
+        probes: Int64[np.ndarray, " k"],
+        weights: Float32[np.ndarray, " k"],
+        direction: Float32[np.ndarray, " dim"],
+    ) -> tuple[Float32[np.ndarray, " columns"], Float32[np.ndarray, " columns"]]:
+        """Of some logits, the weighted sums of their blended descriptors on some probes, and how
+        far their directions go along one: dot products with it."""
+        return weigh(self._whole, columns, probes, weights, direction)
 
     def descriptors(
         self, columns: Int64[np.ndarray, " columns"]
@@ -180,7 +187,9 @@ class Gallery:
         values: Int8[np.ndarray, "k columns"],
         steps: Float32[np.ndarray, " columns"],
     ) -> Float32[np.ndarray, "k columns"]:
-        knots, _ = gather(self._knots, columns, np.arange(KNOTS))
+        knots = np.empty((len(columns), KNOTS), np.int8)
+        for block, mine, local in self._by_block(columns):
+            knots[mine] = block.knots[local]
         return blend(values, knots, self.tables[0][0].shape[0], steps)
 
     def _by_block(

@@ -11,7 +11,7 @@ from lagotto.core.errors import HubError
 from lagotto.encoders.base import Encoder
 from lagotto.hubsearch.background import background_words
 from lagotto.hubsearch.gallery import Gallery
-from lagotto.hubsearch.rivals import Names, Rivals, Sample, measure_rivals, usual_weights
+from lagotto.hubsearch.rivals import Names, Rivals, Sample, measure_rivals
 from lagotto.hubsearch.tensorfile import Array, header_text, open_tensors, write_tensors
 from lagotto.hubsearch.weighing import ProbeSpace
 
@@ -52,8 +52,7 @@ def _read(path: Path, wanted: str, space: ProbeSpace) -> Rivals | None:
         return None
     words = Names(**{name: values[f"words.{name}"] for name in _WORDS})
     sample = Sample(**{name: values[f"sample.{name}"] for name in _SAMPLE})
-    usual = usual_weights(words.probes, words.weights, len(sample.values))
-    return Rivals(words, sample, space.background_mean, usual)
+    return Rivals(words, sample, space.background_mean)
 
 
 def _write(path: Path, wanted: str, rivals: Rivals) -> None:

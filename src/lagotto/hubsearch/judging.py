@@ -13,11 +13,11 @@ from lagotto.core.progress import Progress, Silent
 from lagotto.hubsearch.confidence import Clues, agreement, presence_note, shipped_calibrator
 from lagotto.hubsearch.gallery import Gallery
 from lagotto.hubsearch.label_rivals import LabelRivals
-from lagotto.hubsearch.leads import fitted_scores, rival_levels, seen_logits
-from lagotto.hubsearch.probe_coverage import coverage, coverage_note
+from lagotto.hubsearch.leads import fitted_scores, seen_logits
+from lagotto.hubsearch.probe_coverage import coverage_note
 from lagotto.hubsearch.quality import expected_quality, quality_table
 from lagotto.hubsearch.ranking import Evidence
-from lagotto.hubsearch.rivals import Rivals, measure_names
+from lagotto.hubsearch.rivals import Rivals, measure_names, measured_name
 from lagotto.hubsearch.weighing import ProbeSpace
 
 
@@ -58,22 +58,24 @@ class Judge:
         concept: Evidence,
         pool: Int64[np.ndarray, " pool"],
         hits: Int64[np.ndarray, " hits"],
+        usual: Float32[np.ndarray, "2 sample"] | None = None,
     ) -> Judgement | None:
         """Judges hits (columns of the gallery) of a concept in words.
 
-        `pool` are the best POOL hits, or all of fewer; a hit may be of the pool. None for an
+        `pool` are the best POOL hits, or all of fewer; a hit may be of the pool. `usual` are the
+        concept's raw sums on the gallery's sample, if it was asked with the default k. None for an
         encoder that takes every background word for the concept: nothing tells it from them.
         """
         columns, places = np.unique(np.concatenate([pool, hits]), return_inverse=True)
         found, raised = self.gallery.plain_and_blended(columns)
-        asked = self._ask(concept, columns, raised)
+        asked = self._ask(concept, usual, columns, raised)
         if asked is None:
             return None
         owners = self.gallery.owners(columns)
         clues = Clues(
             asked.lead[places],
             agreement(found[:, places], owners[places], len(pool)),
-            coverage(self.space, _embedding(self.space, concept)),
+            concept.coverage,
             asked.named[places],
             asked.believed[places],
             owners[places],
@@ -98,16 +100,20 @@ class Judge:
     def _ask(
         self,
         concept: Evidence,
+        usual: Float32[np.ndarray, "2 sample"] | None,
         columns: Int64[np.ndarray, " hits"],
         raised: Float32[np.ndarray, "probes hits"],
     ) -> "_Asked | None":
         """The concept, the words and the labels on some logits; None without any rival."""
         embedding = _embedding(self.space, concept)
-        seen = seen_logits(self.rivals, raised, self.gallery.directions(columns))
-        levels = rival_levels(self.rivals, embedding, seen)
+        seen = seen_logits(self.rivals, embedding, raised, self.gallery.directions(columns))
+        levels = seen.levels
         if not np.isfinite(levels).all():
             return None
-        own = measure_names(self.rivals, embedding[None], concept.weights[None])
+        if usual is None:
+            own = measure_names(self.rivals, embedding[None], concept.weights[None])
+        else:
+            own = measured_name(self.rivals, embedding, concept.weights, usual)
         scores = fitted_scores(self.rivals, own, seen)[0]
         lead = (scores - levels).astype(np.float64)
         if self.labels is None:

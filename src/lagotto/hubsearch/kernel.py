@@ -1,7 +1,7 @@
 """Stage 5 of hub search: a query's k probes × descriptor blocks → its distance to every logit.
 
 A scan reads k rows of each block once: distances (the paper's rule) or weighted sums (the default
-rule). Of the few logits that it finds, more is read: `gather`, `blend`, `along`. Two kernels give
+rule). Of the few logits that it finds, more is read: `weigh`, `gather`, `blend`. Two kernels give
 the same: numpy, and a compiled one. What is made of their answers is in selection.py.
 """
 
@@ -16,12 +16,32 @@ import numpy as np
 from jaxtyping import Float32, Int8, Int64, Integer
 
 from lagotto.core.errors import MissingExtraError
+from lagotto.core.machine import usable_cores
 from lagotto.hubsearch import numpy_kernel
 from lagotto.hubsearch.shared_work import share_out
 
 KernelName: TypeAlias = Literal["numpy", "numba"]
 Table: TypeAlias = tuple[Int8[np.ndarray, "probes _"], Float32[np.ndarray, " _"]]
-Directions: TypeAlias = tuple[Int8[np.ndarray, "_ dim"], Float32[np.ndarray, " _"]]
+WholeTable: TypeAlias = tuple[
+    Int8[np.ndarray, "probes _"],
+    Float32[np.ndarray, " _"],
+    Int8[np.ndarray, "_ knots"],
+    Int8[np.ndarray, "_ dim"],
+    Float32[np.ndarray, " _"],
+]
+"""A block's values, steps, knots, directions and their steps, as blocks.py has them."""
+
+WordTables: TypeAlias = tuple[
+    Float32[np.ndarray, "words dim"],
+    Float32[np.ndarray, " dim"],
+    Int64[np.ndarray, "words k"],
+    Float32[np.ndarray, "words k"],
+    Float32[np.ndarray, "4 words"],
+    Int64[np.ndarray, " usual"],
+]
+"""Words' embeddings, what all have in common, their surest probes with weights, their moments, and
+the places of the usual ones: see rivals.py."""
+
 Fill: TypeAlias = Callable[
     [
         Int8[np.ndarray, "probes logits"],
@@ -42,6 +62,7 @@ NUMPY_VALUES_BEFORE_NUMBA = 600_000_000
 
 _COLUMNS_A_TASK = 65_536
 _COLUMNS_A_BLEND = 128
+_PRODUCTS_A_TASK = 500_000
 _VALUES_TO_SHARE = 20_000
 
 
@@ -53,7 +74,9 @@ class _Kernel:
     sums: Fill
     gather: Callable[..., None]
     blend: Callable[..., None]
-    along: Callable[..., None]
+    weigh: Callable[..., None]
+    name_sums: Callable[..., None]
+    ask_words: Callable[..., None]
 
 
 @dataclass(slots=True)
@@ -165,7 +188,7 @@ def split_columns(
 
 def blend(
     codes: Int8[np.ndarray, "rows columns"],
-    knots: Int8[np.ndarray, "knots columns"],
+    knots: Int8[np.ndarray, "columns knots"],
     probes: int,
     steps: Float32[np.ndarray, " columns"],
     kernel: KernelName | None = None,
@@ -184,27 +207,87 @@ def blend(
     return result
 
 
-def along(
-    tables: Sequence[Directions],
+def weigh(
+    tables: Sequence[WholeTable],
     columns: Int64[np.ndarray, " columns"],
+    rows: Integer[np.ndarray, " k"],
+    weights: Float32[np.ndarray, " k"],
     direction: Float32[np.ndarray, " dim"],
     kernel: KernelName | None = None,
-) -> Float32[np.ndarray, " columns"]:
-    """Dot products of some logits' own directions with one.
+) -> tuple[Float32[np.ndarray, " columns"], Float32[np.ndarray, " columns"]]:
+    """Of some logits, weighted sums of their blended descriptors and dot products of directions.
 
-    A table is a block's (directions, their steps), a row a logit; `columns` count over all of them.
-    Unless `kernel` is given, it is compiled where that is loaded.
+    `columns` count over all tables; `rows` are the probes that the weights are for. Unless `kernel`
+    is given, it is compiled where that is loaded.
     """
-    result = np.empty(len(columns), np.float32)
+    sums, along = np.empty(len(columns), np.float32), np.empty(len(columns), np.float32)
+    rows = np.ascontiguousarray(rows, dtype=np.int64)
+    weights = np.ascontiguousarray(weights, dtype=np.float32)
     direction = np.ascontiguousarray(direction, dtype=np.float32)
     tasks, places = [], []
-    for table, mine, local in split_columns([own.size for _, own in tables], columns):
-        tasks.append((*tables[table], local, direction, np.empty(len(local), np.float32)))
+    for table, mine, local in split_columns([own[1].size for own in tables], columns):
+        made = np.empty(len(local), np.float32), np.empty(len(local), np.float32)
+        tasks.append((tables[table], local, rows, weights, direction, *made))
         places.append(mine)
-    _share_if_many(_loaded(kernel).along, tasks, len(columns) * len(direction))
-    for (*_, part), mine in zip(tasks, places, strict=True):
-        result[mine] = part
+    _share_if_many(_loaded(kernel).weigh, tasks, len(columns) * (len(rows) + len(direction)))
+    for (*_, own_sums, own_along), mine in zip(tasks, places, strict=True):
+        sums[mine], along[mine] = own_sums, own_along
+    return sums, along
+
+
+def name_sums(
+    descriptors: Float32[np.ndarray, "logits probes"],
+    probes: Int64[np.ndarray, "names k"],
+    weights: Float32[np.ndarray, "names k"],
+    asked: Int64[np.ndarray, "logits asked"],
+    kernel: KernelName | None = None,
+) -> Float32[np.ndarray, "logits asked"]:
+    """Weighted sums over their own probes of the names that are asked of each of some logits.
+
+    `asked` are places among the names. Unless `kernel` is given, it is compiled where that is
+    loaded.
+    """
+    result = np.empty(asked.shape, np.float32)
+    tables = (descriptors, probes, weights, np.ascontiguousarray(asked), result)
+    step = max(1, _PRODUCTS_A_TASK // max(1, asked.shape[1] * probes.shape[1]))
+    share_out(
+        _loaded(kernel).name_sums,
+        [(*tables, first, min(first + step, len(asked))) for first in range(0, len(asked), step)],
+    )
     return result
+
+
+def ask_words(
+    words: WordTables,
+    rules: tuple[float, int, int, float],
+    descriptors: Float32[np.ndarray, "logits probes"],
+    directions: Float32[np.ndarray, "logits dim"],
+    concept: Float32[np.ndarray, " dim"],
+    kernel: KernelName | None = None,
+) -> tuple[Float32[np.ndarray, "4 logits"], Float32[np.ndarray, " logits"]]:
+    """What words say of some logits, by blended descriptors and directions: moments and levels.
+
+    The moments are those of a logit's scores over the usual words: mean and spread on the probes,
+    and along its direction. The level is the mean fitted score (see leads.py) of its best words.
+    `rules`: the cosine from which a word means the concept and is left out; how many words, best
+    along the direction, are asked of the probes; how many of these are averaged; what the direction
+    counts. The level is nan where no word is left. Unless `kernel` is given, it is compiled where
+    that is loaded.
+    """
+    usual, levels = np.empty((4, len(descriptors)), np.float32), np.empty(len(descriptors), "f4")
+    tables = tuple(np.ascontiguousarray(table) for table in words)
+    asked = (np.ascontiguousarray(each) for each in (descriptors, directions, concept))
+    same, shortlist, top, share = rules
+    task = (tables, (np.float32(same), shortlist, top, np.float32(share)), *asked, (usual, levels))
+    step = max(1, -(-len(descriptors) // usable_cores()))
+    share_out(
+        _loaded(kernel).ask_words,
+        [
+            (*task, (first, min(first + step, len(descriptors))))
+            for first in range(0, len(descriptors), step)
+        ],
+    )
+    return usual, levels
 
 
 def _share_if_many(
@@ -260,7 +343,15 @@ def _load_compiled() -> None:
 
 
 def _of(module: ModuleType) -> _Kernel:
-    return _Kernel(module.fill, module.fill_sums, module.gather, module.blend, module.along)
+    return _Kernel(
+        module.fill,
+        module.fill_sums,
+        module.gather,
+        module.blend,
+        module.weigh,
+        module.name_sums,
+        module.ask_words,
+    )
 
 
 _NUMPY = _of(numpy_kernel)

@@ -9,7 +9,7 @@ it is right, by what its names mean or by which of them are alike: it is not bel
 import json
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -132,11 +132,9 @@ def with_names(
     met = {model for c in concepts for model, _, _ in hub.labelled(sorted(name_words(c.text)))}
     trust.check([name for name in gallery.names.values() if name in met], progress)
     return tuple(
-        Evidence(
-            concept.weights,
-            concept.direction,
-            concept.text,
-            find_named(
+        replace(
+            concept,
+            named=find_named(
                 concept.text,
                 hub.labelled,
                 gallery.column,

@@ -13,7 +13,9 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from lagotto.core.vectors import quiet_product
-from lagotto.hubsearch.rivals import Names, Rivals, counted, moments, take_names, usual_places
+from lagotto.hubsearch.counting import counted
+from lagotto.hubsearch.kernel import ask_words, name_sums
+from lagotto.hubsearch.rivals import Names, Rivals, take_names, usual_places
 
 SAME_WORD = 0.95
 """Cosine of two prompts from which they name one concept: no rival of itself."""
@@ -27,40 +29,45 @@ RIVALS = 3
 ALONG = 0.75
 """What the direction counts in a fitted score, next to the probes."""
 
-_HITS_AT_ONCE = 256
+_RULES = (SAME_WORD, SHORTLIST, RIVALS, ALONG)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Some logits as names are asked of them; `usual` as in Sample."""
+    """Some logits as names are asked of them; `usual` as in Sample.
 
-    descriptors: Float32[np.ndarray, "probes hits"]
+    `levels` are the mean fitted scores of the words that score highest on each: what a concept has
+    to beat there. Of few words all count; nan where there are none.
+    """
+
+    descriptors: Float32[np.ndarray, "hits probes"]
     directions: Float32[np.ndarray, "hits dim"]
     usual: Float32[np.ndarray, "4 hits"]
+    levels: Float32[np.ndarray, " hits"]
 
 
 def seen_logits(
     rivals: Rivals,
+    concept: Float32[np.ndarray, " dim"],
     descriptors: Float32[np.ndarray, "probes hits"],
     directions: Float32[np.ndarray, "hits dim"],
 ) -> Seen:
-    """Logits, by their blended descriptors and their directions, as names are asked of them."""
-    places = usual_places(len(rivals.words.embeddings))
-    along = quiet_product(rivals.words.embeddings[places] - rivals.origin, directions.T)
-    sums = quiet_product(rivals.usual, descriptors)
-    usual = np.concatenate([moments(each, axis=0) for each in (sums, along)])
-    return Seen(descriptors, directions, usual)
+    """Logits, by their blended descriptors and their directions, as names are asked of them.
+
+    Words that mean the concept (a unit embedding) are no rivals of it.
+    """
+    own, words = np.ascontiguousarray(descriptors.T), rivals.words
+    places = usual_places(len(words.embeddings))
+    tables = (words.embeddings, rivals.origin, words.probes, words.weights, words.usual, places)
+    usual, levels = ask_words(tables, _RULES, own, directions, concept)
+    return Seen(own, directions, usual, levels)
 
 
 def fitted_scores(rivals: Rivals, names: Names, seen: Seen) -> Float32[np.ndarray, "names hits"]:
     """The fitted score of each name on each logit."""
-    on_probes = np.stack(
-        [
-            shares @ seen.descriptors[rows]
-            for rows, shares in zip(names.probes, names.weights, strict=True)
-        ]
-    )
-    along = (names.embeddings - rivals.origin) @ seen.directions.T
+    asked = np.broadcast_to(np.arange(len(names.probes)), (len(seen.usual[0]), len(names.probes)))
+    on_probes = name_sums(seen.descriptors, names.probes, names.weights, asked).T
+    along = quiet_product(seen.directions, (names.embeddings - rivals.origin).T).T
     first, second = (
         counted(counted(each, *seen.usual[part]), *names.usual[part, :, None])
         for each, part in ((on_probes, slice(2)), (along, slice(2, 4)))
@@ -68,45 +75,10 @@ def fitted_scores(rivals: Rivals, names: Names, seen: Seen) -> Float32[np.ndarra
     return np.asarray(first + np.float32(ALONG) * second)
 
 
-def rival_levels(
-    rivals: Rivals, concept: Float32[np.ndarray, " dim"], seen: Seen
-) -> Float32[np.ndarray, " hits"]:
-    """Mean fitted score of the words that score highest on each logit; nan where there are none.
-
-    Words that mean the concept itself (a unit embedding) are left out. Of few words all count.
-    """
-    words = rivals.words
-    same = words.embeddings @ concept >= SAME_WORD
-    levels = np.full(len(seen.directions), np.nan, np.float32)
-    if same.all():
-        return levels
-    for first in range(0, len(levels), _HITS_AT_ONCE):
-        part = slice(first, first + _HITS_AT_ONCE)
-        levels[part] = _levels(rivals, same, take_seen(seen, part))
-    return levels
-
-
 def take_seen(seen: Seen, hits: Bool[np.ndarray, " all"] | slice) -> Seen:
     """Some of the logits."""
-    return Seen(seen.descriptors[:, hits], seen.directions[hits], seen.usual[:, hits])
-
-
-def _levels(
-    rivals: Rivals, same: Bool[np.ndarray, " words"], seen: Seen
-) -> Float32[np.ndarray, " hits"]:
-    words = rivals.words
-    along = quiet_product(words.embeddings, seen.directions.T) - seen.directions @ rivals.origin
-    along = counted(counted(along, *seen.usual[2:]), *words.usual[2:, :, None])
-    along[same] = -np.inf
-    kept = min(SHORTLIST, int((~same).sum()))
-    short = np.argpartition(-along, kept - 1, axis=0)[:kept]
-    hits = np.arange(along.shape[1])
-    seen_there = seen.descriptors[words.probes[short], hits[:, None]]
-    sums = np.einsum("whk,whk->wh", words.weights[short], seen_there)
-    scores = counted(counted(sums, *seen.usual[:2]), *words.usual[:2, short])
-    scores += np.float32(ALONG) * along[short, hits]
-    top = min(RIVALS, kept)
-    return np.asarray(np.partition(scores, kept - top, axis=0)[kept - top :].mean(axis=0))
+    usual, levels = seen.usual[:, hits], seen.levels[hits]
+    return Seen(seen.descriptors[hits], seen.directions[hits], usual, levels)
 
 
 def label_levels(
@@ -121,7 +93,7 @@ def label_levels(
     -inf without a label, or where the label means the concept itself (a unit embedding).
     """
     levels = np.full(len(own), -np.inf, np.float32)
-    same = labels.embeddings @ concept >= SAME_WORD
+    same = quiet_product(labels.embeddings, concept[:, None])[:, 0] >= SAME_WORD
     for place in np.unique(own[own >= 0]).tolist():
         mine = own == place
         if not same[place]:

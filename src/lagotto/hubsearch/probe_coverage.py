@@ -7,7 +7,7 @@ rest on pictures that merely resemble it, and the user is told.
 import numpy as np
 from jaxtyping import Float32
 
-from lagotto.hubsearch.weighing import ProbeSpace
+from lagotto.hubsearch.weighing import ProbeSpace, weigh_texts
 
 COVERED = 0.1
 """Coverage below which the probes hardly show a concept; chosen in docs/results.md."""
@@ -19,7 +19,7 @@ def coverage(space: ProbeSpace, concept: Float32[np.ndarray, " dim"]) -> float:
     `concept` is the unit embedding of its prompt. 1/2 is full coverage of a concept that is a word
     of the background itself, for it then stands twice.
     """
-    return float(np.exp(space.log_posterior(concept[None]).max()))
+    return float(weigh_texts(space, concept[None])[1][0])
 
 
 def coverage_note(text: str, covered: float) -> str | None:

@@ -13,7 +13,7 @@ from lagotto.hubsearch.logic import SINGLE, Expression, Junction, Term, join_sco
 from lagotto.hubsearch.queries import query_from_embedding, standardise_query
 from lagotto.hubsearch.ranking import Evidence
 from lagotto.hubsearch.search import ImageQuery, LogitQuery, QueryVector, TextQuery
-from lagotto.hubsearch.weighing import ProbeSpace, picture_weights, text_weights
+from lagotto.hubsearch.weighing import ProbeSpace, picture_weights, weigh_texts
 
 SHOWN_FROM = 2.0
 """Standard deviations of a cosine from which a probe is more likely than not to show a concept;
@@ -36,8 +36,11 @@ def text_vector(encoder: Encoder, space: ProbeSpace, query: TextQuery) -> QueryV
     embeddings = encoder.embed_texts(prompts)
     values = [query_from_embedding(each, space.probes) for each in embeddings]
     directions = embeddings - space.background_mean
-    weights = text_weights(space, embeddings)
-    concepts = [Evidence(*each) for each in zip(weights, directions, parsed.concepts, strict=True)]
+    weights, covered = weigh_texts(space, embeddings)
+    concepts = [
+        Evidence(*each)
+        for each in zip(weights, directions, parsed.concepts, covered.tolist(), strict=True)
+    ]
     expression = parsed.expression
     if query.pictures:
         shown, evidence = _pictures(encoder, space, query.pictures)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from lagotto.core.vectors import quiet_product
 from lagotto.hubsearch.gallery import Gallery
@@ -32,13 +32,15 @@ from lagotto.hubsearch.weighted_sums import Told, WeightedSums, tell_names, weig
 class Evidence:
     """What a concept in words or pictures says of the probes, and where it is in their space.
 
-    `weights` sum to 1 over the probes. `text` is the concept in words, "" if it has none; `named`
-    are the logits that are called so, where names are asked too.
+    `weights` sum to 1 over the probes. `text` is the concept in words, "" if it has none, and
+    `coverage` how surely any probe shows it (see probe_coverage.py; 0 for pictures); `named` are
+    the logits that are called so, where names are asked too.
     """
 
     weights: Float32[np.ndarray, " probes"]
     direction: Float32[np.ndarray, " dim"]
     text: str = ""
+    coverage: float = 0.0
     named: Named = NOBODY
 
 
@@ -47,13 +49,15 @@ class Ranked:
     """Columns of all blocks joined, best first, with their scores; higher is better.
 
     `chance` has the scores of a sample of all logits, which tell what is usual in this hub; `told`
-    is what names added to the scores of a single concept, for behaviour is judged without it.
+    is what names added to the scores of a single concept, for behaviour is judged without it; so is
+    `usual`, its raw sums on the sample: of blended descriptors, and along its direction.
     """
 
     columns: Int64[np.ndarray, " found"]
     scores: Float64[np.ndarray, " found"]
     chance: Float64[np.ndarray, " sample"]
     told: Float64[np.ndarray, " found"]
+    usual: Float32[np.ndarray, "2 sample"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,56 +187,56 @@ def rank_candidates(
     `sums` are each concept's standardised sums of the candidates and then of the gallery's sample,
     by plain descriptors; `told` what names add there, None for nothing.
     """
-    asked = np.concatenate([candidates, gallery.sample])
-    scores = []
+    scores, usual = [], None
     for concept, own, added in zip(concepts, sums, told, strict=True):
-        score = _blended_sums(gallery, concept, k, asked, own)
-        score += _along(gallery, concept, candidates)
+        score, usual = _scores_in_full(gallery, concept, k, candidates, own)
         scores.append(score if added is None else score + added)
-    total = join_scores(expression, np.stack(scores), noise_threshold(gallery.usable))
+    total = join_sums(expression, scores, noise_threshold(gallery.usable)).astype(np.float64)
     own = total[: len(candidates)]
     order = np.lexsort((candidates, -own))
-    names = np.zeros(len(asked)) if told[-1] is None else told[-1].astype(np.float64)
-    return Ranked(candidates[order], own[order], total[len(candidates) :], names[order])
+    names = np.zeros(len(total)) if told[-1] is None else told[-1].astype(np.float64)
+    return Ranked(candidates[order], own[order], total[len(candidates) :], names[order], usual)
 
 
-def _blended_sums(
+def _scores_in_full(
     gallery: Gallery,
     concept: Evidence,
     k: int,
-    asked: Int64[np.ndarray, " asked"],
+    candidates: Int64[np.ndarray, " candidates"],
     sums: Float32[np.ndarray, " asked"],
-) -> Float32[np.ndarray, " asked"]:
-    """Weighted sums of blended descriptors, standardised over the sample that ends `asked`.
+) -> tuple[Float32[np.ndarray, " asked"], Float32[np.ndarray, "2 sample"]]:
+    """A concept's scores of the candidates and then of the gallery's sample, names apart.
 
-    Models that are compared on what they saw keep `sums`: those are blended already.
+    Beside them the raw sums on the sample, of which they are made. Both the blended sums and what
+    the directions say are standardised over the sample. Models that are compared on what they saw
+    keep their plain `sums`: those are blended already.
     """
+    weights = surest(concept.weights, k)
+    probes = np.flatnonzero(weights)
+    own, along = gallery.weigh(candidates, probes, weights[probes], concept.direction)
+    usual = np.einsum("kc,k->c", gallery.sample_blended(probes), weights[probes])
+    usual_along = quiet_product(gallery.sample_directions(), concept.direction[:, None])[:, 0]
+    raised = np.concatenate([own, usual])
+    result = sums.copy()
+    whole = _compared_whole(gallery, candidates)
+    sample = np.arange(len(candidates), len(raised))
+    if whole[sample].any():
+        standard = standard_scores(raised[None], sample[whole[sample]])[0]
+        result[whole] = standard[whole]
+    along = np.concatenate([along, usual_along])
+    result += np.float32(DIRECTION_SHARE) * standard_scores(along[None], sample)[0]
+    return result, np.stack([usual, usual_along])
+
+
+def _compared_whole(
+    gallery: Gallery, candidates: Int64[np.ndarray, " candidates"]
+) -> Bool[np.ndarray, " asked"]:
+    """Which of candidates and sample are of models that are compared on all probes."""
+    asked = np.concatenate([candidates, gallery.sample])
     whole = np.ones(len(asked), dtype=bool)
     for part in gallery.parts:
         whole &= (asked < part.columns.start) | (asked >= part.columns.stop)
-    candidates = len(asked) - len(gallery.sample)
-    usual = int(whole[candidates:].sum())
-    result = sums.copy()
-    if usual:
-        weights = surest(concept.weights, k)
-        probes = np.flatnonzero(weights)
-        chosen = asked[:candidates][whole[:candidates]]
-        tables = gallery.blended(chosen, probes), gallery.sample_blended(probes)
-        own, others = (np.einsum("kc,k->c", table, weights[probes]) for table in tables)
-        found = np.concatenate([own, others[whole[candidates:]]])
-        result[whole] = standard_scores(found[None], np.arange(len(own), len(found)))[0]
-    return result
-
-
-def _along(
-    gallery: Gallery, concept: Evidence, candidates: Int64[np.ndarray, " candidates"]
-) -> Float32[np.ndarray, " asked"]:
-    """The direction's share of the score, of the candidates and then of the sample."""
-    own = gallery.along(candidates, concept.direction)
-    others = quiet_product(gallery.sample_directions(), concept.direction[:, None])
-    along = np.concatenate([own, others[:, 0]])
-    sample = np.arange(len(candidates), len(along))
-    return np.asarray(np.float32(DIRECTION_SHARE) * standard_scores(along[None], sample)[0])
+    return whole
 
 
 def choose_candidates(

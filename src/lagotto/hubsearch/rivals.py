@@ -8,10 +8,13 @@ so too (fit.py). What is measured of the background words is kept in the hub's f
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from jaxtyping import Float32, Int8, Int64
 
+from lagotto.core.vectors import quiet_product
+from lagotto.hubsearch.counting import ROUNDING, counted, moments
 from lagotto.hubsearch.projection import project, projector
 from lagotto.hubsearch.rules import DEFAULT_K
 from lagotto.hubsearch.weighing import ProbeSpace, text_weights
@@ -20,8 +23,6 @@ USUAL = 256
 """Words, evenly taken from the list, that tell what a logit gives to any word."""
 
 _AT_ONCE = 256
-_ROUNDING = np.float32(1e-6)
-"""Spreads up to this are those of equal numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,12 @@ class Sample:
 class Rivals:
     """The words that are rivals of any query, and the sample that names are measured on.
 
-    `origin` is what all words have in common; `usual` are the weights of the usual words.
+    `origin` is what all words have in common.
     """
 
     words: Names
     sample: Sample
     origin: Float32[np.ndarray, " dim"]
-    usual: Float32[np.ndarray, "usual probes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +115,12 @@ def rivals_of(
     """The rivals of a hub, from the scores of words on a sample of its logits."""
     places = usual_places(len(words))
     usual = np.concatenate([moments(each[places], axis=0) for each in (scores.sums, scores.along)])
-    steps = np.maximum(np.abs(descriptors).max(axis=0) / 127, _ROUNDING)
+    steps = np.maximum(np.abs(descriptors).max(axis=0) / 127, ROUNDING)
     measured = _moments_of_names(scores.sums, scores.along, usual)
     return Rivals(
         Names(words, scores.probes, scores.weights, measured),
         Sample(np.rint(descriptors / steps).astype(np.int8), steps, directions, usual),
         space.background_mean,
-        usual_weights(scores.probes, scores.weights, len(descriptors)),
     )
 
 
@@ -133,12 +132,25 @@ def measure_names(
     """A few names as they are asked of the same hub; `weights` as those of text_weights."""
     probes, kept = _k_surest(weights)
     sample = rivals.sample
+    tables = (sample.values[rows].astype(np.float32) for rows in probes)
     sums = np.stack(
-        [shares @ sample.values[rows] for rows, shares in zip(probes, kept, strict=True)]
+        [np.einsum("k,kc->c", shares, table) for shares, table in zip(kept, tables, strict=True)]
     )
     sums *= sample.steps
-    along = (embeddings - rivals.origin) @ sample.directions.T
+    along = quiet_product(sample.directions, (embeddings - rivals.origin).T).T
     return Names(embeddings, probes, kept, _moments_of_names(sums, along, sample.usual))
+
+
+def measured_name(
+    rivals: Rivals,
+    embedding: Float32[np.ndarray, " dim"],
+    weights: Float32[np.ndarray, " probes"],
+    usual: Float32[np.ndarray, "2 sample"],
+) -> Names:
+    """A name whose raw sums on the sample are known: on its surest probes, along its direction."""
+    probes, kept = _k_surest(weights[None])
+    moments_there = _moments_of_names(usual[:1], usual[1:], rivals.sample.usual)
+    return Names(embedding[None], probes, kept, moments_there)
 
 
 def take_names(names: Names, places: Sequence[int]) -> Names:
@@ -162,17 +174,12 @@ def join_names(parts: Sequence[Names]) -> Names:
     )
 
 
+@cache
 def usual_places(words: int) -> Int64[np.ndarray, " usual"]:
     """Which of so many words are the usual ones."""
-    return np.linspace(0, words - 1, min(USUAL, words)).round().astype(np.int64)
-
-
-def usual_weights(
-    probes: Int64[np.ndarray, "words k"], weights: Float32[np.ndarray, "words k"], count: int
-) -> Float32[np.ndarray, "usual probes"]:
-    """The weights of the usual words over all of `count` probes."""
-    places = usual_places(len(probes))
-    return _spread_out(probes[places], weights[places], count)
+    places = np.linspace(0, words - 1, min(USUAL, words)).round().astype(np.int64)
+    places.flags.writeable = False  # one array for all who ask
+    return places
 
 
 def _surest_probes(
@@ -212,20 +219,3 @@ def _moments_of_names(
     """Moments over the sample, of scores that were counted over the usual words."""
     both = counted(sums, *usual[:2]), counted(along, *usual[2:])
     return np.concatenate([moments(each, axis=1) for each in both])
-
-
-def moments(
-    scores: Float32[np.ndarray, "names logits"], axis: int
-) -> Float32[np.ndarray, "2 others"]:
-    """Mean and spread along an axis; a spread that is but rounding becomes one."""
-    spread = scores.std(axis=axis)
-    return np.stack([scores.mean(axis=axis), np.where(spread > _ROUNDING, spread, 1)])
-
-
-def counted(
-    scores: Float32[np.ndarray, "rows columns"],
-    mean: Float32[np.ndarray, "*any"],
-    spread: Float32[np.ndarray, "*any"],
-) -> Float32[np.ndarray, "rows columns"]:
-    """Scores in standard deviations above a mean."""
-    return np.asarray((scores - mean) / spread, dtype=np.float32)

@@ -121,7 +121,7 @@ def find_logits(
         shown = shown_scores(scores, gallery.usable)
     else:
         distances, shown = -scores, 1.0 / (1.0 - scores / math.sqrt(len(probes)))
-    judgement = _judged(judge, vector, rule, ranked, kept)
+    judgement = _judged(judge, vector, rule, len(probes), ranked, kept)
     if judgement is None:
         chance = _confidence(ranked.chance, gallery.usable)
         confidence, quality = [chance(score) for score in scores.tolist()], [None] * len(scores)
@@ -225,12 +225,14 @@ def _judged(
     judge: Judge | None,
     vector: QueryVector,
     rule: RuleName,
+    k: int,
     ranked: Ranked,
     kept: Int64[np.ndarray, " kept"],
 ) -> Judgement | None:
     if judge is None or not is_judged(vector, rule) or not len(kept):
         return None
-    return judge.judge(vector.concepts[0], ranked.columns[:POOL], ranked.columns[kept])
+    usual = ranked.usual if k == min(DEFAULT_K, len(vector.values)) else None
+    return judge.judge(vector.concepts[0], ranked.columns[:POOL], ranked.columns[kept], usual)
 
 
 def _first_of_each(owners: Int64[np.ndarray, " columns"]) -> Int64[np.ndarray, " models"]:

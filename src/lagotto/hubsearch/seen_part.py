@@ -93,7 +93,7 @@ def part_sums(
     if total > 0:
         chosen *= float(weights.sum()) / total
     mine = slice(part.local, part.local + part.logits)
-    knots = part.block.knots[:, mine] * part.block.steps[mine]
+    knots = part.block.knots[mine].T * part.block.steps[mine]
     descriptors = _descriptors(part, own, read).astype(np.float32)
     sums: Float64[np.ndarray, " logits"] = chosen @ blended(descriptors, knots, len(part.seen))
     return sums

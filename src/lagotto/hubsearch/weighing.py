@@ -76,10 +76,18 @@ def text_weights(
 
     `concepts` are unit embeddings of prompts.
     """
+    return weigh_texts(space, concepts)[0]
+
+
+def weigh_texts(
+    space: ProbeSpace, concepts: Float[np.ndarray, "concepts dim"]
+) -> tuple[Float32[np.ndarray, "concepts probes"], Float32[np.ndarray, " concepts"]]:
+    """`text_weights` of concepts, and how surely any probe shows each: its highest posterior."""
     sharp = space.log_posterior(concepts)
     broad = _standard(space.log_posterior(concepts, softened=True))
     shown = np.exp(sharp - sharp.max(axis=1, keepdims=True))
-    return np.asarray((_shares(shown) + _shares(np.maximum(broad, 0.0) ** BREADTH)) / 2)
+    weights = (_shares(shown) + _shares(np.maximum(broad, 0.0) ** BREADTH)) / 2
+    return np.asarray(weights), np.asarray(np.exp(sharp.max(axis=1)))
 
 
 def picture_weights(

@@ -15,6 +15,10 @@ from lagotto.hubsearch.label_names import Named, told_by_names
 from lagotto.hubsearch.seen_part import part_sums
 from lagotto.hubsearch.weighing import surest
 
+WIDE = 100_000
+"""Logits of a hub from which a first look reads the surer half of the probes. What it finds is
+scored on all of them, and hardly changes: benchmarks/quality/first_look.py."""
+
 
 @dataclass(frozen=True, slots=True)
 class WeightedSums:
@@ -57,8 +61,11 @@ class Told:
 def weighted_sums(
     gallery: Gallery, weights: Float32[np.ndarray, " probes"], k: int
 ) -> WeightedSums:
-    """A concept's sums of all logits over its k surest probes; those of flawed logits are zero."""
-    chosen = surest(weights, k)
+    """A concept's sums of all logits over its k surest probes; those of flawed logits are zero.
+
+    In a hub of WIDE logits or more over the surer half of these probes.
+    """
+    chosen = first_weights(weights, k, gallery.steps.size)
     probes = np.flatnonzero(chosen)
     sums = scan_sums(gallery.tables, probes, chosen[probes])
     sums[gallery.flawed] = 0.0
@@ -70,6 +77,14 @@ def weighted_sums(
     wide = usual.astype(np.float64)
     spread = max(float(wide.std()), 1e-9)
     return WeightedSums(sums, usual, np.float32(wide.mean()), np.float32(spread))
+
+
+def first_weights(
+    weights: Float32[np.ndarray, " probes"], k: int, logits: int
+) -> Float32[np.ndarray, " probes"]:
+    """The weights of a first look at so many logits; zero on probes that it does not read."""
+    chosen = surest(weights, k)
+    return chosen if logits < WIDE else np.where(surest(chosen, (k + 1) // 2) > 0, chosen, 0)
 
 
 def _put_parts(

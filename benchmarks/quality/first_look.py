@@ -1,0 +1,94 @@
+"""What a first look at half of the probes loses: the best logits that are no candidates.
+
+    python benchmarks/quality/first_look.py --responses DIR --encoder DIR --json \
+        > benchmarks/results/quality_first_look.json
+
+In a wide hub the default rule chooses its candidates by weighted sums over the surer half of a
+query's k probes. Here every logit of the mini-hub is scored in full, and the ten best of each
+concept are looked for among the best by either first look. A candidate list of 512 in a million is
+as long, for ten answers, as 512 here; shorter ones stand for hubs with more that looks alike. The
+share was chosen on the concepts whose name has an even first byte of its SHA-256; the figures are
+of the others.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from calibration import half
+
+from lagotto.encoders.registry import load_encoder
+from lagotto.evaluation.known_answers import World, make_world
+from lagotto.evaluation.raw_responses import read_raw_responses
+from lagotto.hubsearch.rules import DEFAULT_K, DIRECTION_SHARE, sample_columns, standard_scores
+from lagotto.hubsearch.weighing import surest
+from lagotto.hubsearch.weighted_sums import WIDE, first_weights
+
+TOP = 10
+LISTS = (32, 64, 128, 256, 512)
+
+
+def best_in_full(world: World, concept: int) -> np.ndarray:
+    """The columns of the ten best, all logits scored as candidates are."""
+    sample = sample_columns(np.arange(world.raised.shape[1]))
+    sums = surest(world.weights[concept], DEFAULT_K) @ world.raised
+    along = standard_scores(world.along[concept : concept + 1], sample)[0]
+    total = standard_scores(sums[None], sample)[0] + np.float32(DIRECTION_SHARE) * along
+    return np.argsort(-total, kind="stable")[:TOP]
+
+
+def found_shares(world: World, concepts: list[int]) -> dict[str, Any]:
+    """By each first look, the shares of the ten best and of first hits in lists of each length."""
+    places: dict[str, list[np.ndarray]] = {"all k probes": [], "the surer half": []}
+    weight = []
+    for concept in concepts:
+        best, weights = best_in_full(world, concept), world.weights[concept]
+        for name, logits in zip(places, (1, WIDE), strict=True):
+            looked = first_weights(weights, DEFAULT_K, logits)
+            order = np.argsort(-(looked @ world.descriptors), kind="stable")
+            ranks = np.empty(len(order), np.int64)
+            ranks[order] = np.arange(len(order))
+            places[name].append(ranks[best])
+        weight.append(float(looked.sum()))
+    return {
+        "concepts": len(concepts),
+        "logits": int(world.raised.shape[1]),
+        "weight_of_the_half": round(float(np.mean(weight)), 3),
+        **{
+            name: {
+                str(length): {
+                    "ten": round(float(np.mean(np.array(rows) < length)), 4),
+                    "first": round(float(np.mean(np.array(rows)[:, 0] < length)), 4),
+                }
+                for length in LISTS
+            }
+            for name, rows in places.items()
+        },
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--responses", type=Path, required=True, help="raw responses of models")
+    parser.add_argument("--encoder", required=True, help="the encoder of their probe embeddings")
+    parser.add_argument("--half", type=int, choices=(0, 1), default=1, help="0: the one chosen on")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    raw, encoder = read_raw_responses(options.responses), load_encoder(options.encoder)
+    listed = json.loads((options.responses / "models.json").read_text())["probes"]
+    outside = np.array([source != "inet" for source, _ in listed])
+    rows = {}
+    for kept in (np.ones(len(outside), bool), outside):
+        world = make_world(raw, encoder, kept)
+        mine = [place for place, name in enumerate(world.names) if half(name) == options.half]
+        rows[f"{int(kept.sum())} probes"] = found_shares(world, mine)
+    result = {"rows": rows, "k": DEFAULT_K, "digest": raw.digest, "encoder": encoder.info.name}
+    json.dump(result, sys.stdout, indent=1 if options.json else None)
+    print()
+
+
+if __name__ == "__main__":
+    main()
