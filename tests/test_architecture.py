@@ -52,7 +52,7 @@ TORCH = {
 FRAMEWORKS = {
     "onnxruntime": {"encoders/onnx.py", "models/onnx.py", "index/usearch.py"},
     "ai_edge_litert": {"models/tflite.py"},
-    "numba": {"hubsearch/numba_kernel.py"},
+    "numba": {"hubsearch/numba_kernel.py", "hubsearch/numba_words.py"},
     "usearch": {"index/usearch.py"},
     "matplotlib": {"evaluation/matplotlib_curve.py", "evaluation/matplotlib_plots.py"},
     "tokenizers": {"encoders/tokens.py"},

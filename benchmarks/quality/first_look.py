@@ -25,7 +25,7 @@ from lagotto.evaluation.known_answers import World, make_world
 from lagotto.evaluation.raw_responses import read_raw_responses
 from lagotto.hubsearch.rules import DEFAULT_K, DIRECTION_SHARE, sample_columns, standard_scores
 from lagotto.hubsearch.weighing import surest
-from lagotto.hubsearch.weighted_sums import WIDE, first_weights
+from lagotto.hubsearch.weighted_sums import surer_half
 
 TOP = 10
 LISTS = (32, 64, 128, 256, 512)
@@ -46,13 +46,14 @@ def found_shares(world: World, concepts: list[int]) -> dict[str, Any]:
     weight = []
     for concept in concepts:
         best, weights = best_in_full(world, concept), world.weights[concept]
-        for name, logits in zip(places, (1, WIDE), strict=True):
-            looked = first_weights(weights, DEFAULT_K, logits)
-            order = np.argsort(-(looked @ world.descriptors), kind="stable")
+        chosen = surest(weights, DEFAULT_K)
+        for name, looked in zip(places, (np.flatnonzero(chosen), surer_half(chosen)), strict=True):
+            sums = chosen[looked] @ world.descriptors[looked]
+            order = np.argsort(-sums, kind="stable")
             ranks = np.empty(len(order), np.int64)
             ranks[order] = np.arange(len(order))
             places[name].append(ranks[best])
-        weight.append(float(looked.sum()))
+        weight.append(float(chosen[looked].sum()))
     return {
         "concepts": len(concepts),
         "logits": int(world.raised.shape[1]),

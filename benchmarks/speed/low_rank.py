@@ -32,9 +32,10 @@ import lagotto
 from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.probed import Probed, from_folder
 from lagotto.hubsearch.blocks import LOGITS_PER_BLOCK
+from lagotto.hubsearch.chosen import gather
 from lagotto.hubsearch.descriptors import standardise
 from lagotto.hubsearch.first_pass import NEAREST, WIDER
-from lagotto.hubsearch.kernel import KernelName, Table, gather, scan, scan_sums
+from lagotto.hubsearch.kernel import KernelName, Table, scan, scan_sums
 from lagotto.hubsearch.low_rank import LowRankIndex, build_low_rank, default_rank
 from lagotto.hubsearch.rules import CANDIDATES, DEFAULT_K
 from lagotto.hubsearch.selection import highest

@@ -34,7 +34,7 @@ from lagotto.hubsearch.ranking import Evidence
 from lagotto.hubsearch.rivals import measure_rivals
 from lagotto.hubsearch.search import QueryVector, find_logits
 from lagotto.hubsearch.weighing import ProbeSpace, surest, weigh_texts
-from lagotto.hubsearch.weighted_sums import first_weights
+from lagotto.hubsearch.weighted_sums import surer_half
 
 OUTPUTS = 100
 DIM = 512
@@ -144,14 +144,13 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     chosen = [surest(row, options.k) for row in weights]
     probes = [np.flatnonzero(row) for row in chosen]
 
-    first = [first_weights(row, options.k, options.logits) for row in weights]
-    surer = [np.flatnonzero(row) for row in first]
+    surer = [surer_half(row) for row in chosen]
 
     def bare(at: int) -> object:
         return scan_sums(gallery.tables, probes[at], chosen[at][probes[at]], "numba")
 
     def half(at: int) -> object:
-        return scan_sums(gallery.tables, surer[at], first[at][surer[at]], "numba")
+        return scan_sums(gallery.tables, surer[at], chosen[at][surer[at]], "numba")
 
     def ask(rule: str, judged: bool) -> Callable[[int], object]:
         return lambda at: find_logits(

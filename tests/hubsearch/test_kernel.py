@@ -9,17 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from descriptor_table import make_table
+from lagotto.hubsearch.asking import ask_words, name_sums
 from lagotto.hubsearch.blending import blended
-from lagotto.hubsearch.kernel import (
-    KernelName,
-    ask_words,
-    blend,
-    gather,
-    name_sums,
-    scan,
-    scan_sums,
-    weigh,
-)
+from lagotto.hubsearch.chosen import blend, gather, weigh
+from lagotto.hubsearch.kernel import KernelName, scan, scan_sums
 
 KERNELS: list[KernelName] = ["numpy", "numba"]
 

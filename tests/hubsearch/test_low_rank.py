@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lagotto.core.errors import UsageError
-from lagotto.hubsearch.kernel import Table, gather, scan_sums
+from lagotto.hubsearch.chosen import gather
+from lagotto.hubsearch.kernel import Table, scan_sums
 from lagotto.hubsearch.low_rank import build_low_rank, default_rank, find_directions
 from lagotto.hubsearch.selection import highest
 

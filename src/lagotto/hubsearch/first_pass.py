@@ -168,7 +168,7 @@ def evidence_through(
         for sums, (own, _, _) in zip(rough, sample, strict=True)
     ]
     return rank_candidates(
-        gallery, concepts, expression, k, candidates, asked, [None] * len(concepts)
+        gallery, concepts, weights, expression, candidates, asked, [None] * len(concepts)
     )
 
 

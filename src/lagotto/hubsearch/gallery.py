@@ -12,8 +12,8 @@ from jaxtyping import Float32, Float64, Int8, Int64
 
 from lagotto.hubsearch.blending import KNOTS
 from lagotto.hubsearch.blocks import Answers, Block, standardise_answers
+from lagotto.hubsearch.chosen import Places, blend, gather, split_columns, weigh
 from lagotto.hubsearch.kept_rows import KeptRows
-from lagotto.hubsearch.kernel import Places, blend, gather, split_columns, weigh
 from lagotto.hubsearch.low_rank import FirstPass
 from lagotto.hubsearch.rules import sample_columns
 from lagotto.hubsearch.seen_part import SeenPart, part_distances

@@ -1,47 +1,26 @@
 """Stage 5 of hub search: a query's k probes × descriptor blocks → its distance to every logit.
 
 A scan reads k rows of each block once: distances (the paper's rule) or weighted sums (the default
-rule). Of the few logits that it finds, more is read: `weigh`, `gather`, `blend`. Two kernels give
-the same: numpy, and a compiled one. What is made of their answers is in selection.py.
+rule). Two kernels give the same: numpy, and a compiled one. What is made of a scan is in
+selection.py; what more is read of the few logits that it finds, in chosen.py and asking.py.
 """
 
 import importlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float32, Int8, Int64, Integer
 
 from lagotto.core.errors import MissingExtraError
-from lagotto.core.machine import usable_cores
 from lagotto.hubsearch import numpy_kernel
 from lagotto.hubsearch.shared_work import share_out
 
 KernelName: TypeAlias = Literal["numpy", "numba"]
 Table: TypeAlias = tuple[Int8[np.ndarray, "probes _"], Float32[np.ndarray, " _"]]
-WholeTable: TypeAlias = tuple[
-    Int8[np.ndarray, "probes _"],
-    Float32[np.ndarray, " _"],
-    Int8[np.ndarray, "_ knots"],
-    Int8[np.ndarray, "_ dim"],
-    Float32[np.ndarray, " _"],
-]
-"""A block's values, steps, knots, directions and their steps, as blocks.py has them."""
-
-WordTables: TypeAlias = tuple[
-    Float32[np.ndarray, "words dim"],
-    Float32[np.ndarray, " dim"],
-    Int64[np.ndarray, "words k"],
-    Float32[np.ndarray, "words k"],
-    Float32[np.ndarray, "4 words"],
-    Int64[np.ndarray, " usual"],
-]
-"""Words' embeddings, what all have in common, their surest probes with weights, their moments, and
-the places of the usual ones: see rivals.py."""
-
 Fill: TypeAlias = Callable[
     [
         Int8[np.ndarray, "probes logits"],
@@ -54,21 +33,17 @@ Fill: TypeAlias = Callable[
     ],
     None,
 ]
-Places: TypeAlias = slice | Int64[np.ndarray, " own"]
 
 # Loading the compiled kernel takes about 0.6 s, in which numpy scans about this many values (k x
 # logits). A process loads it once it has scanned so many: it never waits more than twice the best.
 NUMPY_VALUES_BEFORE_NUMBA = 600_000_000
 
 _COLUMNS_A_TASK = 65_536
-_COLUMNS_A_BLEND = 128
-_PRODUCTS_A_TASK = 500_000
-_VALUES_TO_SHARE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Kernel:
-    """The two scans of one implementation, and how it reads chosen logits."""
+class Kernel:
+    """One implementation: the two scans, and what is asked of few logits (chosen.py, asking.py)."""
 
     distances: Fill
     sums: Fill
@@ -84,7 +59,7 @@ class _State:
     """What this process has scanned so far, and the compiled kernel once it is loaded."""
 
     values: int = 0
-    compiled: _Kernel | None = None
+    compiled: Kernel | None = None
     absent: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -145,168 +120,12 @@ def _scan(
     return distances
 
 
-def gather(
-    tables: Sequence[Table],
-    columns: Int64[np.ndarray, " columns"],
-    rows: Integer[np.ndarray, " k"],
-    kernel: KernelName | None = None,
-) -> tuple[Int8[np.ndarray, "k columns"], Float32[np.ndarray, " columns"]]:
-    """Some logits of all tables, on some rows, as a table of their own: to be scanned again.
-
-    `columns` count over all tables. Unless `kernel` is given, it is compiled where that is loaded.
-    """
-    values = np.empty((len(rows), len(columns)), np.int8)
-    steps = np.empty(len(columns), np.float32)
-    rows = np.ascontiguousarray(rows, dtype=np.int64)
-    tasks, places = [], []
-    for table, mine, local in split_columns([own.size for _, own in tables], columns):
-        own_values, own_steps = tables[table]
-        tasks.append((own_values, rows, local, np.empty((len(rows), len(local)), np.int8)))
-        places.append(mine)
-        steps[mine] = own_steps[local]
-    _share_if_many(_loaded(kernel).gather, tasks, values.size)
-    for (*_, part), mine in zip(tasks, places, strict=True):
-        values[:, mine] = part
-    return values, steps
-
-
-def split_columns(
-    widths: Sequence[int], columns: Int64[np.ndarray, " columns"]
-) -> Iterator[tuple[int, Places, Int64[np.ndarray, " own"]]]:
-    """Each table that holds some of the columns, which ones (a slice if all ascend), and where."""
-    ends = np.cumsum(widths, dtype=np.int64)
-    ascending = not (columns[1:] < columns[:-1]).any()
-    order = None if ascending else np.argsort(columns, kind="stable")
-    own = columns if order is None else columns[order]
-    begin = 0
-    for table, end in enumerate(np.searchsorted(own, ends).tolist()):
-        if end > begin:
-            mine = slice(begin, end) if order is None else order[begin:end]
-            yield table, mine, own[begin:end] - (int(ends[table]) - widths[table])
-        begin = end
-
-
-def blend(
-    codes: Int8[np.ndarray, "rows columns"],
-    knots: Int8[np.ndarray, "columns knots"],
-    probes: int,
-    steps: Float32[np.ndarray, " columns"],
-    kernel: KernelName | None = None,
-) -> Float32[np.ndarray, "rows columns"]:
-    """Blended descriptors of gathered logits (see blending.py), the same to the last bit by both.
-
-    Unless `kernel` is given, they are compiled where that is loaded.
-    """
-    result = np.empty(codes.shape, np.float32)
-    columns = codes.shape[1]
-    tasks = [
-        (codes, knots, steps, probes, result, first, min(first + _COLUMNS_A_BLEND, columns))
-        for first in range(0, columns, _COLUMNS_A_BLEND)
-    ]
-    _share_if_many(_loaded(kernel).blend, tasks, codes.size)
-    return result
-
-
-def weigh(
-    tables: Sequence[WholeTable],
-    columns: Int64[np.ndarray, " columns"],
-    rows: Integer[np.ndarray, " k"],
-    weights: Float32[np.ndarray, " k"],
-    direction: Float32[np.ndarray, " dim"],
-    kernel: KernelName | None = None,
-) -> tuple[Float32[np.ndarray, " columns"], Float32[np.ndarray, " columns"]]:
-    """Of some logits, weighted sums of their blended descriptors and dot products of directions.
-
-    `columns` count over all tables; `rows` are the probes that the weights are for. Unless `kernel`
-    is given, it is compiled where that is loaded.
-    """
-    sums, along = np.empty(len(columns), np.float32), np.empty(len(columns), np.float32)
-    rows = np.ascontiguousarray(rows, dtype=np.int64)
-    weights = np.ascontiguousarray(weights, dtype=np.float32)
-    direction = np.ascontiguousarray(direction, dtype=np.float32)
-    tasks, places = [], []
-    for table, mine, local in split_columns([own[1].size for own in tables], columns):
-        made = np.empty(len(local), np.float32), np.empty(len(local), np.float32)
-        tasks.append((tables[table], local, rows, weights, direction, *made))
-        places.append(mine)
-    _share_if_many(_loaded(kernel).weigh, tasks, len(columns) * (len(rows) + len(direction)))
-    for (*_, own_sums, own_along), mine in zip(tasks, places, strict=True):
-        sums[mine], along[mine] = own_sums, own_along
-    return sums, along
-
-
-def name_sums(
-    descriptors: Float32[np.ndarray, "logits probes"],
-    probes: Int64[np.ndarray, "names k"],
-    weights: Float32[np.ndarray, "names k"],
-    asked: Int64[np.ndarray, "logits asked"],
-    kernel: KernelName | None = None,
-) -> Float32[np.ndarray, "logits asked"]:
-    """Weighted sums over their own probes of the names that are asked of each of some logits.
-
-    `asked` are places among the names. Unless `kernel` is given, it is compiled where that is
-    loaded.
-    """
-    result = np.empty(asked.shape, np.float32)
-    tables = (descriptors, probes, weights, np.ascontiguousarray(asked), result)
-    step = max(1, _PRODUCTS_A_TASK // max(1, asked.shape[1] * probes.shape[1]))
-    share_out(
-        _loaded(kernel).name_sums,
-        [(*tables, first, min(first + step, len(asked))) for first in range(0, len(asked), step)],
-    )
-    return result
-
-
-def ask_words(
-    words: WordTables,
-    rules: tuple[float, int, int, float],
-    descriptors: Float32[np.ndarray, "logits probes"],
-    directions: Float32[np.ndarray, "logits dim"],
-    concept: Float32[np.ndarray, " dim"],
-    kernel: KernelName | None = None,
-) -> tuple[Float32[np.ndarray, "4 logits"], Float32[np.ndarray, " logits"]]:
-    """What words say of some logits, by blended descriptors and directions: moments and levels.
-
-    The moments are those of a logit's scores over the usual words: mean and spread on the probes,
-    and along its direction. The level is the mean fitted score (see leads.py) of its best words.
-    `rules`: the cosine from which a word means the concept and is left out; how many words, best
-    along the direction, are asked of the probes; how many of these are averaged; what the direction
-    counts. The level is nan where no word is left. Unless `kernel` is given, it is compiled where
-    that is loaded.
-    """
-    usual, levels = np.empty((4, len(descriptors)), np.float32), np.empty(len(descriptors), "f4")
-    tables = tuple(np.ascontiguousarray(table) for table in words)
-    asked = (np.ascontiguousarray(each) for each in (descriptors, directions, concept))
-    same, shortlist, top, share = rules
-    task = (tables, (np.float32(same), shortlist, top, np.float32(share)), *asked, (usual, levels))
-    step = max(1, -(-len(descriptors) // usable_cores()))
-    share_out(
-        _loaded(kernel).ask_words,
-        [
-            (*task, (first, min(first + step, len(descriptors))))
-            for first in range(0, len(descriptors), step)
-        ],
-    )
-    return usual, levels
-
-
-def _share_if_many(
-    function: Callable[..., None], tasks: Sequence[tuple[Any, ...]], values: int
-) -> None:
-    """On all cores from so many values that another thread is quicker there than it comes."""
-    if values >= _VALUES_TO_SHARE:
-        share_out(function, tasks)
-    else:
-        for task in tasks:
-            function(*task)
-
-
 def kernel_name() -> KernelName:
     """The kernel that the next scan of this process will use."""
     return "numba" if _state.compiled is not None else "numpy"
 
 
-def _kernel_for(kernel: KernelName | None, values: int) -> _Kernel:
+def _kernel_for(kernel: KernelName | None, values: int) -> Kernel:
     """The kernel of a scan of so many values, which is counted."""
     if kernel is None:
         _state.values += values
@@ -315,10 +134,10 @@ def _kernel_for(kernel: KernelName | None, values: int) -> _Kernel:
         with _state.lock:
             if _state.compiled is None and not _state.absent:
                 _load_compiled()
-    return _loaded(kernel)
+    return loaded(kernel)
 
 
-def _loaded(kernel: KernelName | None) -> _Kernel:
+def loaded(kernel: KernelName | None = None) -> Kernel:
     """The kernel of that name; None: the compiled one if it is loaded, else numpy's."""
     if kernel == "numba":
         with _state.lock:
@@ -339,19 +158,23 @@ def _load_compiled() -> None:
     except ImportError:
         _state.absent = True
         return
-    _state.compiled = _of(importlib.import_module("lagotto.hubsearch.numba_kernel"))
+    scans, words = (
+        importlib.import_module(f"lagotto.hubsearch.{name}")
+        for name in ("numba_kernel", "numba_words")
+    )
+    _state.compiled = _of(scans, words)
 
 
-def _of(module: ModuleType) -> _Kernel:
-    return _Kernel(
-        module.fill,
-        module.fill_sums,
-        module.gather,
-        module.blend,
-        module.weigh,
-        module.name_sums,
-        module.ask_words,
+def _of(scans: ModuleType, words: ModuleType) -> Kernel:
+    return Kernel(
+        scans.fill,
+        scans.fill_sums,
+        scans.gather,
+        scans.blend,
+        scans.weigh,
+        words.name_sums,
+        words.ask_words,
     )
 
 
-_NUMPY = _of(numpy_kernel)
+_NUMPY = _of(numpy_kernel, numpy_kernel)

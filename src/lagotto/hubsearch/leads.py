@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from lagotto.core.vectors import quiet_product
+from lagotto.hubsearch.asking import ask_words, name_sums
 from lagotto.hubsearch.counting import counted
-from lagotto.hubsearch.kernel import ask_words, name_sums
 from lagotto.hubsearch.rivals import Names, Rivals, take_names, usual_places
 
 SAME_WORD = 0.95

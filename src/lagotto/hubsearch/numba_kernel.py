@@ -11,7 +11,6 @@ import numpy as np
 from numba import njit, types
 
 from lagotto.hubsearch.blending import score_levels
-from lagotto.hubsearch.counting import ROUNDING
 
 _ROWS = types.Array(types.int8, 2, "C", readonly=True)
 _FLOATS = types.Array(types.float32, 1, "C", readonly=True)
@@ -28,26 +27,6 @@ _WEIGH = types.void(
     types.Tuple((_ROWS, _FLOATS, _ROWS, _ROWS, _FLOATS)),
     *(_PROBES, _PROBES, _FLOATS, _FLOATS, types.float32),
     types.UniTuple(types.float32[::1], 2),
-)
-_PLACES = types.Array(types.int64, 2, "C", readonly=True)
-_TABLES = types.Array(types.float32, 2, "C", readonly=True)
-_NAME_SUMS = types.void(
-    _TABLES, _PLACES, _TABLES, _PLACES, types.float32[:, ::1], types.int64, types.int64
-)
-_ASK_WORDS = types.void(
-    types.Tuple((_TABLES, _FLOATS, _PLACES, _TABLES, _TABLES, _PROBES)),
-    types.Tuple((types.float32, types.int64, types.int64, types.float32)),
-    *(_TABLES, _TABLES, _FLOATS),
-    types.Tuple((types.float32[:, ::1], types.float32[::1])),
-    types.UniTuple(types.int64, 2),
-)
-
-_MOMENTS = types.UniTuple(types.float32, 2)(types.float32[::1])
-_DOT_WORDS = types.void(_TABLES, _FLOATS, _TABLES, types.int64, types.float32[:, ::1])
-_LEVEL = types.float32(
-    *(_FLOATS, types.float32[::1], types.float32[::1]),
-    types.Tuple((_PLACES, _TABLES, _TABLES)),
-    types.Tuple((types.int64, types.int64, types.float32)),
 )
 
 _CODES = 256
@@ -211,114 +190,7 @@ def _weigh(
         along[c] = total * direction_steps[columns[c]]
 
 
-def _name_sums(
-    descriptors: Any, probes: Any, weights: Any, asked: Any, sums: Any, first: int, last: int
-) -> None:
-    """Writes sums[first:last], one after the other: a logit's descriptor stays in the cache."""
-    for logit in range(first, last):
-        own = descriptors[logit]
-        for place in range(asked.shape[1]):
-            name = asked[logit, place]
-            rows, shares, total = probes[name], weights[name], np.float32(0)
-            for j in range(rows.size):
-                total += shares[j] * own[rows[j]]
-            sums[logit, place] = total
-
-
-def _along_words(embeddings: Any, origin: Any, directions: Any, first: int, along: Any) -> None:
-    """Writes the words' dot products with some directions; four at a time, to read words once."""
-    hits, dim = along.shape[0], embeddings.shape[1]
-    for word in range(embeddings.shape[0]):
-        own = embeddings[word]
-        for h in range(0, hits - 3, 4):
-            d0, d1 = directions[first + h], directions[first + h + 1]
-            d2, d3 = directions[first + h + 2], directions[first + h + 3]
-            s0, s1, s2, s3 = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-            for i in range(dim):
-                there = own[i] - origin[i]
-                s0 += there * d0[i]
-                s1 += there * d1[i]
-                s2 += there * d2[i]
-                s3 += there * d3[i]
-            along[h, word], along[h + 1, word] = s0, s1
-            along[h + 2, word], along[h + 3, word] = s2, s3
-        for h in range(hits - hits % 4, hits):
-            d0, s0 = directions[first + h], np.float32(0)
-            for i in range(dim):
-                s0 += (own[i] - origin[i]) * d0[i]
-            along[h, word] = s0
-
-
-def _mean_and_spread(values: Any) -> Any:
-    """As `counting.moments`."""
-    mean, spread = values.mean(), np.float32(values.std())
-    return mean, spread if spread > ROUNDING else np.float32(1)
-
-
-def _level(own: Any, along: Any, usual: Any, words: Any, rules: Any) -> Any:
-    """The mean fitted score of a logit's best words, by what they score along its direction."""
-    probes, weights, measured = words
-    shortlist, top, share = rules
-    kept = min(shortlist, np.isfinite(along).sum())
-    if kept == 0:
-        return np.float32(np.nan)
-    least = np.partition(along, along.size - kept)[along.size - kept]
-    best = np.full(min(top, kept), -np.inf, np.float32)
-    for word in range(along.size):
-        if along[word] < least or kept == 0:
-            continue
-        kept -= 1
-        rows, shares, score = probes[word], weights[word], np.float32(0)
-        for j in range(rows.size):
-            score += shares[j] * own[rows[j]]
-        score = (score - usual[0]) / usual[1]
-        score = (score - measured[0, word]) / measured[1, word] + share * along[word]
-        lowest = best.argmin()
-        best[lowest] = max(best[lowest], score)
-    return best.mean()
-
-
-def _ask_words(
-    words: Any,
-    rules: Any,
-    descriptors: Any,
-    directions: Any,
-    concept: Any,
-    made: Any,
-    span: Any,
-) -> None:
-    """Writes the moments over the usual words, and the levels, of the logits of a span."""
-    embeddings, origin, probes, weights, measured, places = words
-    same_from, shortlist, top, share = rules
-    usual, levels = made
-    first, last = span
-    along = np.empty((last - first, embeddings.shape[0]), np.float32)
-    _dot_words(embeddings, origin, directions, first, along)
-    cosines = np.empty((1, embeddings.shape[0]), np.float32)
-    _dot_words(embeddings, np.zeros_like(origin), concept.reshape(1, -1), 0, cosines)
-    sums, own_usual = np.empty(places.size, np.float32), np.empty(4, np.float32)
-    for hit in range(first, last):
-        own, there = descriptors[hit], along[hit - first]
-        for i in range(places.size):
-            rows, shares, total = probes[places[i]], weights[places[i]], np.float32(0)
-            for j in range(rows.size):
-                total += shares[j] * own[rows[j]]
-            sums[i] = total
-        own_usual[0], own_usual[1] = _moments(sums)
-        for i in range(places.size):
-            sums[i] = there[places[i]]
-        own_usual[2], own_usual[3] = _moments(sums)
-        for word in range(there.size):
-            counted = (there[word] - own_usual[2]) / own_usual[3]
-            counted = (counted - measured[2, word]) / measured[3, word]
-            there[word] = counted if cosines[0, word] < same_from else -np.inf
-        levels[hit] = _best_level(
-            own, there, own_usual, (probes, weights, measured), (shortlist, top, share)
-        )
-        usual[:, hit] = own_usual
-
-
-def _compile(function: Callable[..., Any], signature: Any, *relaxed: str) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any], signature: Any, *relaxed: str) -> Callable[..., Any]:
     """Compiles once and keeps the machine code on disk where some cache folder can be written.
 
     `relaxed` are the freedoms that its arithmetic has; none: as numpy rounds.
@@ -331,17 +203,12 @@ def _compile(function: Callable[..., Any], signature: Any, *relaxed: str) -> Cal
         return njit(signature, nogil=True, fastmath=set(relaxed))(bare)  # type: ignore[no-any-return]
 
 
-fill = _compile(_fill, _SCAN, "contract")
-fill_sums = _compile(_fill_sums, _SCAN, "contract")
-gather = _compile(_gather, _GATHER)
-name_sums = _compile(_name_sums, _NAME_SUMS, "contract", "reassoc")
-_table = _compile(_codes_blended, _TABLE)
-_moments = _compile(_mean_and_spread, _MOMENTS)
-_dot_words = _compile(_along_words, _DOT_WORDS, "contract", "reassoc")
-_best_level = _compile(_level, _LEVEL, "contract", "reassoc")
-ask_words = _compile(_ask_words, _ASK_WORDS, "contract", "reassoc")
-_blend_by_level = _compile(_blend, _BLEND)
-_weigh_by_level = _compile(_weigh, _WEIGH, "contract", "reassoc")
+fill = compiled(_fill, _SCAN, "contract")
+fill_sums = compiled(_fill_sums, _SCAN, "contract")
+gather = compiled(_gather, _GATHER)
+_table = compiled(_codes_blended, _TABLE)
+_blend_by_level = compiled(_blend, _BLEND)
+_weigh_by_level = compiled(_weigh, _WEIGH, "contract", "reassoc")
 
 
 def blend(

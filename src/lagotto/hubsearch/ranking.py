@@ -116,7 +116,11 @@ def rank_by_evidence(
     and by its name; the best candidates by their blended descriptors and their directions.
     """
     threshold = noise_threshold(gallery.usable)
-    first = [weighted_sums(gallery, concept.weights, k) for concept in concepts]
+    weights = [surest(concept.weights, k) for concept in concepts]
+    first = [
+        weighted_sums(gallery, concept.weights, own)
+        for concept, own in zip(concepts, weights, strict=True)
+    ]
     told = [
         tell_names(gallery, concept.named, sums, threshold)
         for concept, sums in zip(concepts, first, strict=True)
@@ -128,8 +132,8 @@ def rank_by_evidence(
     return rank_candidates(
         gallery,
         concepts,
+        weights,
         expression,
-        k,
         candidates,
         [sums.asked(candidates) for sums in first],
         [None if each is None else each.at(asked) for each in told],
@@ -176,20 +180,21 @@ def join_sums(
 def rank_candidates(
     gallery: Gallery,
     concepts: Sequence[Evidence],
+    weights: Sequence[Float32[np.ndarray, " probes"]],
     expression: Expression,
-    k: int,
     candidates: Int64[np.ndarray, " candidates"],
     sums: Sequence[Float32[np.ndarray, " asked"]],
     told: Sequence[Float32[np.ndarray, " asked"] | None],
 ) -> Ranked:
     """Candidates, best first, by their blended descriptors, their directions and their names.
 
-    `sums` are each concept's standardised sums of the candidates and then of the gallery's sample,
-    by plain descriptors; `told` what names add there, None for nothing.
+    `weights` are those of each concept's surest probes, `sums` its standardised sums of the
+    candidates and then of the gallery's sample, by plain descriptors; `told` what names add there,
+    None for nothing.
     """
     scores, usual = [], None
-    for concept, own, added in zip(concepts, sums, told, strict=True):
-        score, usual = _scores_in_full(gallery, concept, k, candidates, own)
+    for concept, shares, own, added in zip(concepts, weights, sums, told, strict=True):
+        score, usual = _scores_in_full(gallery, concept, shares, candidates, own)
         scores.append(score if added is None else score + added)
     total = join_sums(expression, scores, noise_threshold(gallery.usable)).astype(np.float64)
     own = total[: len(candidates)]
@@ -201,7 +206,7 @@ def rank_candidates(
 def _scores_in_full(
     gallery: Gallery,
     concept: Evidence,
-    k: int,
+    weights: Float32[np.ndarray, " probes"],
     candidates: Int64[np.ndarray, " candidates"],
     sums: Float32[np.ndarray, " asked"],
 ) -> tuple[Float32[np.ndarray, " asked"], Float32[np.ndarray, "2 sample"]]:
@@ -211,7 +216,6 @@ def _scores_in_full(
     the directions say are standardised over the sample. Models that are compared on what they saw
     keep their plain `sums`: those are blended already.
     """
-    weights = surest(concept.weights, k)
     probes = np.flatnonzero(weights)
     own, along = gallery.weigh(candidates, probes, weights[probes], concept.direction)
     usual = np.einsum("kc,k->c", gallery.sample_blended(probes), weights[probes])

@@ -13,7 +13,6 @@ from lagotto.hubsearch.gallery import Gallery
 from lagotto.hubsearch.kernel import scan_sums
 from lagotto.hubsearch.label_names import Named, told_by_names
 from lagotto.hubsearch.seen_part import part_sums
-from lagotto.hubsearch.weighing import surest
 
 WIDE = 100_000
 """Logits of a hub from which a first look reads the surer half of the probes. What it finds is
@@ -59,15 +58,20 @@ class Told:
 
 
 def weighted_sums(
-    gallery: Gallery, weights: Float32[np.ndarray, " probes"], k: int
+    gallery: Gallery,
+    weights: Float32[np.ndarray, " probes"],
+    surest: Float32[np.ndarray, " probes"],
 ) -> WeightedSums:
-    """A concept's sums of all logits over its k surest probes; those of flawed logits are zero.
+    """A concept's sums of all logits over its surest probes; those of flawed logits are zero.
 
-    In a hub of WIDE logits or more over the surer half of these probes.
+    `surest` are the weights of its k surest probes. Of a hub of WIDE logits or more the surer half
+    of these is read.
     """
-    chosen = first_weights(weights, k, gallery.steps.size)
-    probes = np.flatnonzero(chosen)
-    sums = scan_sums(gallery.tables, probes, chosen[probes])
+    probes = np.flatnonzero(surest)
+    k = len(probes)
+    if gallery.steps.size >= WIDE:
+        probes = surer_half(surest)
+    sums = scan_sums(gallery.tables, probes, surest[probes])
     sums[gallery.flawed] = 0.0
     if gallery.parts:
         _put_parts(gallery, weights, k, sums)
@@ -79,12 +83,11 @@ def weighted_sums(
     return WeightedSums(sums, usual, np.float32(wide.mean()), np.float32(spread))
 
 
-def first_weights(
-    weights: Float32[np.ndarray, " probes"], k: int, logits: int
-) -> Float32[np.ndarray, " probes"]:
-    """The weights of a first look at so many logits; zero on probes that it does not read."""
-    chosen = surest(weights, k)
-    return chosen if logits < WIDE else np.where(surest(chosen, (k + 1) // 2) > 0, chosen, 0)
+def surer_half(surest: Float32[np.ndarray, " probes"]) -> Int64[np.ndarray, " half"]:
+    """The half of the probes that have weights, ascending, whose weights are higher."""
+    probes = np.flatnonzero(surest)
+    order = np.argsort(-surest[probes], kind="stable")
+    return np.sort(probes[order[: (len(probes) + 1) // 2]])
 
 
 def _put_parts(
