@@ -24,9 +24,12 @@ LINES = {"ten hits": ("tab:red", 0.0), "first hit": ("tab:blue", 0.008)}
 def main() -> None:
     found = json.loads((ROOT / "benchmarks/results/quality_calibration.json").read_text())
     with matplotlib.rc_context({"font.size": 10}):
-        figure = Figure(figsize=(9, 4.2), dpi=110, layout="constrained")
-        panels = figure.subplots(1, len(found["worlds"]), sharey=True)
-        for axes, (name, world) in zip(panels, found["worlds"].items(), strict=True):
+        worlds = {f"mini-hub, {name}": world for name, world in found["worlds"].items()}
+        for name, world in found["published"].items():
+            worlds[f"published models, {name}"] = world["absent"]["outputs hidden"]
+        figure = Figure(figsize=(9, 8.4), dpi=110, layout="constrained")
+        panels = figure.subplots(2, len(worlds) // 2, sharey=True)
+        for axes, (name, world) in zip(panels.ravel(), worlds.items(), strict=True):
             axes.plot([0, 1], [0, 1], color="black", linestyle=":", label="exactly calibrated")
             for hits, (colour, shift) in LINES.items():
                 rows = [
@@ -42,13 +45,14 @@ def main() -> None:
                 axes.errorbar(
                     said, right, [low, high], color=colour, marker="o", capsize=3, label=hits
                 )
-            axes.set_title(f"mini-hub, {name}, reported half")
+            axes.set_title(f"{name}, reported half", fontsize=10)
             axes.set_xlabel("confidence")
             axes.set_xlim(0, 1)
             axes.set_ylim(0, 1)
             axes.grid(alpha=0.3)
             axes.legend(fontsize=8)
-        panels[0].set_ylabel("share that is right")
+        for axes in panels[:, 0]:
+            axes.set_ylabel("share that is right")
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None})
     write_atomically(ROOT / "docs" / "reliability.png", buffer.getvalue())

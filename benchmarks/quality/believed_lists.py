@@ -28,7 +28,7 @@ def with_lists(
     evidence = text_evidence(world.space, world.embeddings)
     published, verdicts = [], {}
     for place, gallery in enumerate(galleries):
-        true = world.concept[world.owner == place]
+        true = world.known.concept[world.known.owner == place]
         listed = true if seed is None else true[rng.permutation(len(true))]
         around = Surroundings(words, np.concatenate([gallery, elsewhere], axis=1))
         read = replace(
@@ -36,14 +36,14 @@ def with_lists(
         )
         fits = fit(read, gallery, around)
         likeness = world.embeddings[listed] @ world.embeddings[listed].T
-        labels = [world.names[concept] for concept in listed]
+        labels = [world.known.names[concept] for concept in listed]
         orders = weigh_orders(fits, likeness, gallery.T @ gallery / len(gallery), labels)
         known_set = set_standing(fits, fit(words, gallery, around))
-        found = judge(world.models[place], labels, fits, orders, known_set)
+        found = judge(world.known.models[place], labels, fits, orders, known_set)
         doubted = tuple(finding.logit for finding in found.findings)
         trust = Trust("", found.verdict, doubted).of(len(labels))
         published.append(np.where(trust >= FIRMLY, listed, -1))
         verdicts[found.verdict] = verdicts.get(found.verdict, 0) + 1
     believed = np.concatenate(published)
     verdicts["believed labels"] = int((believed >= 0).sum())
-    return replace(world, published=believed), verdicts
+    return world.publishing(believed), verdicts

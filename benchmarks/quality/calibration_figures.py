@@ -18,6 +18,9 @@ DRAWS = 2000
 ENOUGH = 30
 """Samples from which a decile counts."""
 
+BAR = 0.05
+"""How far a decile's confidence may be from the share that is right."""
+
 
 def by_behaviour(clues: Clues) -> Clues:
     """The same clues where no label is believed."""
@@ -59,13 +62,15 @@ class Draws:
     def worst_by_chance(self) -> dict[str, float]:
         """The worst gap that a forecaster without any would show with as many concepts.
 
-        Over the same draws, each decile's gap less its own: its median, and what 95 % stay below.
+        Over the same draws, each decile's gap less its own: its median, what 95 % stay below, and
+        the share of draws in which all deciles keep within the bar.
         """
         enough = self.counts >= ENOUGH
         worst = np.nanmax(np.abs(self.drawn - self.gap)[:, enough], axis=1)
         return {
             "median": round(float(np.median(worst)), 4),
             "95 %": round(float(np.quantile(worst, 0.95)), 4),
+            "within the bar": round(float(np.mean(worst <= BAR)), 4),
         }
 
 
@@ -115,7 +120,7 @@ def over_concepts(
     return [round(float(edge), 4) for edge in np.quantile(found, [0.025, 0.975])]
 
 
-def presence_figures(trials: list[Trial], calibrator: Calibrator) -> dict[str, Any]:
+def presence_figures(world: World, trials: list[Trial], calibrator: Calibrator) -> dict[str, Any]:
     """AUROC of present against absent, by what it is told by, and by the size of the hub."""
     ways: dict[str, Callable[[Trial], float]] = {
         "score of the first hit": lambda trial: trial.scores[0],
@@ -126,7 +131,7 @@ def presence_figures(trials: list[Trial], calibrator: Calibrator) -> dict[str, A
     }
     present = np.array([trial.present for trial in trials])
     sizes = np.array([trial.drawn for trial in trials])
-    concept = np.array([trial.concept for trial in trials])
+    concept = world.known.groups[[trial.concept for trial in trials]]
     rows: dict[str, Any] = {}
     for name, way in ways.items():
         values = np.array([way(trial) for trial in trials])
@@ -151,10 +156,10 @@ def presence_figures(trials: list[Trial], calibrator: Calibrator) -> dict[str, A
     }
 
 
-def confidence_figures(trials: list[Trial], calibrator: Calibrator) -> dict[str, Any]:
+def confidence_figures(world: World, trials: list[Trial], calibrator: Calibrator) -> dict[str, Any]:
     """Reliability of hits: what was shown before, and the confidence."""
     right = np.stack([trial.right for trial in trials])
-    concept = np.array([trial.concept for trial in trials])
+    concept = world.known.groups[[trial.concept for trial in trials]]
     shown = {
         "chance (before)": [chance_confidence(trial) for trial in trials],
         "confidence": [calibrator.confidence(by_behaviour(trial.clues)) for trial in trials],
@@ -171,12 +176,12 @@ def confidence_figures(trials: list[Trial], calibrator: Calibrator) -> dict[str,
 
 def quality_rows(world: World, trials: list[Trial]) -> tuple[np.ndarray, ...]:
     """quality_table of all hits, the known accuracy (0 of a wrong hit), right, and concept."""
-    outputs = np.bincount(world.owner)[world.owner].astype(np.int64)
+    outputs = np.bincount(world.known.owner)[world.known.owner].astype(np.int64)
     rows, known, right, concept = [], [], [], []
     for trial in trials:
         hits = trial.columns
         rows.append(quality_table(world.descriptors[:, hits], trial.clues.agreement, outputs[hits]))
-        known.append(np.where(trial.right, world.accuracy[hits], 0.0))
+        known.append(np.where(trial.right, world.known.accuracy[hits], 0.0))
         right.append(trial.right)
         concept.append(np.full(len(hits), trial.concept))
     return tuple(np.concatenate(each) for each in (rows, known, right, concept))
@@ -198,6 +203,7 @@ def quality_figures(
     own = quality(table)[right]
     true = known[right]
     noise = (true * (1 - true)).mean() / (photos - 1)
+    answered = np.concatenate([world.known.accuracy[trial.columns] for trial in trials])
     by_concept = [
         spearman(own[concept[right] == each], true[concept[right] == each])
         for each in np.unique(concept[right])
@@ -211,11 +217,30 @@ def quality_figures(
         "all_hits_by_name": round(spearman(named * quality(table), known), 4),
         "all_hits_by_name_95": over_concepts(named * quality(table), known, concept, spearman),
         "confidence_alone": round(spearman(confidence, known), 4),
+        "all_hits_right_known": round(spearman(right * quality(table), known), 4),
+        "all_hits_accuracy_known": round(spearman(confidence * answered, known), 4),
+        "all_hits_both_known": round(both_known(right, true, noise, photos), 4),
         "right_hits_spearman": round(spearman(own, true), 4),
         "right_hits_95": over_concepts(own, true, concept[right], spearman),
         "right_hits_within_concept": round(float(np.nanmean(by_concept)), 4),
         "right_hits_ceiling": round(float(np.sqrt(max(0.0, 1 - noise / true.var()))), 4),
     }
+
+
+def both_known(right: np.ndarray, true: np.ndarray, noise: float, photos: int) -> float:
+    """Spearman, over all hits, of what knows which are right and their true accuracy.
+
+    True accuracies are drawn from the beta distribution whose moments are those of the measured
+    ones (`true`) less the noise of so few photos, and then measured on as many.
+    """
+    mean, spread = true.mean(), max(true.var() - noise, 1e-6)
+    weight = mean * (1 - mean) / spread - 1
+    rng, found = np.random.default_rng(0), []
+    for _ in range(200):
+        accuracy = np.zeros(len(right))
+        accuracy[right] = rng.beta(mean * weight, (1 - mean) * weight, int(right.sum()))
+        found.append(spearman(accuracy, rng.binomial(photos, accuracy) / photos))
+    return float(np.mean(found))
 
 
 def plain_scores(world: World, columns: np.ndarray, concepts: np.ndarray) -> np.ndarray:
@@ -232,7 +257,7 @@ def hubness_figures(world: World, models: np.ndarray, concepts: list[int]) -> di
 
     Top-1 of concepts that are known, and AUROC of the first hit's score, present against absent.
     """
-    columns = np.flatnonzero(np.isin(world.owner, models))
+    columns = np.flatnonzero(np.isin(world.known.owner, models))
     words = plain_scores(world, columns, world.space.background)
     asked = plain_scores(world, columns, world.embeddings[concepts])
     highest = np.sort(words, axis=0)
@@ -243,13 +268,13 @@ def hubness_figures(world: World, models: np.ndarray, concepts: list[int]) -> di
         "CSLS, 10 nearest words": 2 * asked - highest[-10:].mean(axis=0),
         "NNN, 64 nearest words, weight 0.5": asked - 0.5 * highest[-64:].mean(axis=0),
     }
-    knows = world.knows[:, concepts]
+    knows = world.known.knows[:, concepts]
     rows = {}
     for name, scores in ways.items():
         right, firsts = [], []
         for row, concept in enumerate(concepts):
-            stranger = ~knows[world.owner[columns], row]
-            right.append(world.concept[columns[scores[row].argmax()]] == concept)
+            stranger = ~knows[world.known.owner[columns], row]
+            right.append(world.known.concept[columns[scores[row].argmax()]] == concept)
             firsts.append((scores[row].max(), scores[row][stranger].max()))
         first = np.array(firsts).T
         true = np.arange(first.size) < first.shape[1]

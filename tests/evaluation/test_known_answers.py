@@ -10,7 +10,13 @@ import pytest
 from lagotto.core.types import EncoderInfo, PixelSpec
 from lagotto.core.vectors import unit_rows
 from lagotto.encoders.registry import load_encoder
-from lagotto.evaluation.known_answers import Trial, World, draw_trials, make_world
+from lagotto.evaluation.known_answers import (
+    HIDDEN,
+    Trial,
+    World,
+    draw_trials,
+    make_world,
+)
 from lagotto.evaluation.raw_responses import RawModel, RawResponses, read_raw_responses
 from lagotto.evaluation.reliability import auroc
 from lagotto.hubsearch.background import background_words
@@ -66,7 +72,7 @@ def world() -> World:
 
 @pytest.fixture(scope="module")
 def trials(world: World) -> list[Trial]:
-    everything = replace(world, published=world.concept)
+    everything = world.publishing(world.known.concept)
     asked = (np.arange(24), range(len(KINDS)), (None,), 0)
     return list(draw_trials(everything, *asked))
 
@@ -101,11 +107,29 @@ def test_labels_only_lower_the_leads_of_what_is_labelled_otherwise(trials: list[
 def test_a_hub_without_the_concept_is_one_that_never_had_it(
     world: World, trials: list[Trial]
 ) -> None:
-    strangers = np.flatnonzero(~world.knows[:, 0])
+    strangers = np.flatnonzero(~world.known.knows[:, 0])
     (alone,) = draw_trials(world, strangers, [0], (None,), 0)
     (absent,) = (trial for trial in trials if not trial.present and trial.concept == 0)
     np.testing.assert_array_equal(alone.columns, absent.columns)
     np.testing.assert_allclose(alone.clues.lead, absent.clues.lead, atol=1e-5)
+
+
+def test_hidden_outputs_leave_the_rest_of_their_models(world: World) -> None:
+    models = np.arange(24)
+    (hidden,) = draw_trials(world, models, [0], (HIDDEN,), 0)
+    answers = np.flatnonzero(world.known.answers[0])
+    assert not hidden.present
+    assert not hidden.right.any()
+    assert hidden.logits == len(world.known.owner) - len(answers)
+    knowing = set(world.known.owner[answers].tolist())
+    assert knowing & set(world.known.owner[hidden.columns].tolist())
+
+
+def test_names_that_the_same_logits_answer_are_one_group(world: World) -> None:
+    answers = world.known.answers.copy()
+    answers[:5] = answers[[0, 1, 0, 2, 1]]
+    known = replace(world.known, answers=answers)
+    assert known.groups[:5].tolist() == [0, 1, 0, 2, 1]
 
 
 def test_labels_that_are_not_believed_say_nothing(world: World) -> None:
@@ -113,7 +137,7 @@ def test_labels_that_are_not_believed_say_nothing(world: World) -> None:
     for trial in draw_trials(world, *asked):
         np.testing.assert_array_equal(trial.clues.named, trial.clues.lead)
         assert not trial.clues.believed.any()
-        assert trial.clues.logits == trial.logits
+        np.testing.assert_array_equal(trial.clues.owners, world.known.owner[trial.columns])
 
 
 @pytest.mark.real
@@ -122,8 +146,8 @@ def test_presence_on_real_heads(assets: Path) -> None:
     some = replace(given, models=given.models[::8])
     probes = np.arange(len(given.embeddings)) % 2 == 0
     heads = make_world(some, load_encoder(str(assets / "encoder" / "photo-lit")), probes)
-    labelled = replace(heads, published=heads.concept)
-    models, concepts = np.arange(len(heads.models)), range(0, len(heads.names), 3)
+    labelled = heads.publishing(heads.known.concept)
+    models, concepts = np.arange(len(heads.known.models)), range(0, len(heads.known.names), 3)
     found = list(draw_trials(labelled, models, concepts, (None,), 0))
     present = np.array([trial.present for trial in found])
     calibrator = shipped_calibrator()

@@ -74,3 +74,15 @@ def test_a_logistic_fit_finds_the_ceiling_curve_that_made_the_data() -> None:
     np.testing.assert_allclose(found.weights, [1.0], rtol=0.06)
     assert found.bias == pytest.approx(-1, rel=0.08)
     assert found(np.array([[99.0]]))[0] == pytest.approx(0.8)
+
+
+def test_a_row_that_counts_twice_is_two_rows() -> None:
+    rng = np.random.default_rng(2)
+    rows = rng.normal(size=(400, 2))
+    true = rng.random(400) < 1 / (1 + np.exp(-rows[:, 0]))
+    often = rng.integers(1, 4, 400)
+    repeated = np.repeat(np.arange(400), often)
+    twice = fit_logistic(rows[repeated], true[repeated], penalty=0.0)
+    weighed = fit_logistic(rows, true, often.astype(float), penalty=0.0)
+    np.testing.assert_allclose(weighed.weights, twice.weights, rtol=1e-6)
+    assert weighed.bias == pytest.approx(twice.bias)

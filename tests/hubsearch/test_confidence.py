@@ -8,11 +8,11 @@ import pytest
 from lagotto.core.vectors import unit_rows
 from lagotto.hubsearch.confidence import (
     PRESENT,
-    SIZES,
     Clues,
     Curve,
     agreement,
     any_lead,
+    hit_table,
     presence_note,
     shipped_calibrator,
 )
@@ -26,14 +26,15 @@ def clues(lead: float, agree: float = 0.3, label: float | None = None) -> Clues:
     leads = lead - 0.1 * np.arange(10)
     named = leads - (label or 0.0)
     believed = np.full(10, label is not None)
-    return Clues(leads, np.full(10, agree), 0.4, named, believed, 1000)
+    return Clues(leads, np.full(10, agree), 0.4, named, believed, np.arange(10))
 
 
 def test_a_clear_lead_is_trusted_and_a_clear_lag_is_not() -> None:
     calibrator = shipped_calibrator()
     sure, lost = clues(4.0, 0.7), clues(-4.0, 0.0)
     assert calibrator.confidence(sure)[0] > 0.6
-    assert calibrator.confidence(lost)[0] < 0.1
+    assert calibrator.confidence(lost)[1:].max() < 0.1
+    assert calibrator.confidence(lost)[0] < 0.2
     assert calibrator.presence(sure) > 0.8
     assert calibrator.presence(lost) < PRESENT
 
@@ -43,6 +44,12 @@ def test_confidence_rises_with_the_lead_and_with_agreement() -> None:
     by_lead = [calibrator.confidence(clues(lead))[0] for lead in np.linspace(-5, 5, 21)]
     by_agreement = [calibrator.confidence(clues(0.5, each))[0] for each in np.linspace(0, 1, 21)]
     presences = [calibrator.presence(clues(lead)) for lead in np.linspace(-5, 5, 21)]
+    hardly_shown = replace(clues(0.0), coverage=1e-3)
+    for agree in (-0.1, 0.0, 0.3, 0.8):
+        moved = [replace(hardly_shown, lead=hardly_shown.lead + by) for by in range(-5, 6)]
+        told = [replace(each, agreement=np.full(10, agree)) for each in moved]
+        assert (np.diff([calibrator.presence(each) for each in told]) >= 0).all()
+        assert (np.diff([calibrator.confidence(each)[0] for each in told]) >= 0).all()
     for values in (by_lead, by_agreement, presences):
         assert (np.diff(values) >= 0).all()
         assert min(values) >= 0
@@ -57,7 +64,7 @@ def test_hits_beyond_the_pool_change_nothing_for_the_others() -> None:
         0.4,
         np.append(few.named, -3.0),
         np.append(few.believed, True),
-        1000,
+        np.append(few.owners, 10),
     )
     calibrator = shipped_calibrator()
     np.testing.assert_allclose(calibrator.confidence(more)[:10], calibrator.confidence(few))
@@ -93,11 +100,28 @@ def test_labels_count_as_far_as_they_are_believed() -> None:
     )
 
 
-def test_hubs_beyond_those_that_were_fitted_on_count_as_the_largest() -> None:
-    calibrator, here = shipped_calibrator(), clues(1.0)
-    sizes = (1_000, SIZES[1], 10_000_000)
-    told = [calibrator.presence(replace(here, logits=size)) for size in sizes]
-    assert told[1] == told[2] != told[0]
+def test_of_two_hits_of_one_model_the_lesser_is_hardly_believed() -> None:
+    calibrator, apart = shipped_calibrator(), clues(2.0)
+    together = replace(apart, owners=np.array([0, 1, 1, *range(3, 10)]))
+    alone, beaten = calibrator.confidence(apart), calibrator.confidence(together)
+    assert beaten[2] < alone[2] / 2
+    np.testing.assert_array_equal(np.delete(beaten, 2), np.delete(alone, 2))
+
+
+def test_a_hit_is_judged_alike_wherever_it_stands() -> None:
+    pool = replace(clues(1.0), owners=np.array([0, 1, 1, *range(3, 10)]))
+    again = np.array([*range(10), 2, 0, 5])
+    shown = Clues(
+        pool.lead[again],
+        pool.agreement[again],
+        pool.coverage,
+        pool.named[again],
+        pool.believed[again],
+        pool.owners[again],
+    )
+    table = hit_table(shown)
+    np.testing.assert_allclose(table[10:], table[[2, 0, 5]])
+    np.testing.assert_allclose(table[:10], hit_table(pool))
 
 
 def test_any_lead_is_between_the_best_and_all_of_them() -> None:

@@ -95,14 +95,16 @@ class Logistic:
 
 def fit_logistic(
     rows: Float[np.ndarray, "rows columns"],
-    true: Bool[np.ndarray, " rows"],
+    true: Bool[np.ndarray, " rows"] | Float[np.ndarray, " rows"],
+    weights: Float64[np.ndarray, " rows"] | None = None,
     *,
     penalty: float = 10.0,
     ceiling: float = 1.0,
 ) -> Logistic:
     """Logistic regression by Fisher scoring; `penalty` is on standardised weights.
 
-    No probability is above `ceiling`: the share that is true however clear the clues are.
+    `true` may be shares. A row counts as often as `weights` says, once without. No probability is
+    above `ceiling`: the share that is true however clear the clues are.
     """
     wide = rows.astype(np.float64)
     mean, std = wide.mean(axis=0), np.maximum(wide.std(axis=0), 1e-9)
@@ -110,15 +112,17 @@ def fit_logistic(
     ridge = np.full(table.shape[1], penalty)
     ridge[-1] = 1e-6
     theta = np.zeros(table.shape[1])
+    often = np.ones(len(wide)) if weights is None else weights
     for _ in range(100):
         share = 1.0 / (1.0 + np.exp(-table @ theta))
         chance, rise = ceiling * share, ceiling * share * (1.0 - share)
         spread = np.maximum(chance * (1.0 - chance), 1e-12)
-        slope = table.T @ (rise * (true - chance) / spread) - ridge * theta
-        curvature = (table * (np.square(rise) / spread)[:, None]).T @ table + np.diag(ridge)
+        slope = table.T @ (often * rise * (true - chance) / spread) - ridge * theta
+        share_of_row = often * np.square(rise) / spread
+        curvature = (table * share_of_row[:, None]).T @ table + np.diag(ridge)
         step = np.clip(np.linalg.solve(curvature, slope), -1.0, 1.0)
         theta += step
         if np.abs(step).max() < 1e-8:
             break
-    weights = theta[:-1] / std
-    return Logistic(weights, float(theta[-1] - mean @ weights), ceiling)
+    slopes = theta[:-1] / std
+    return Logistic(slopes, float(theta[-1] - mean @ slopes), ceiling)

@@ -1,8 +1,8 @@
 """Stage 5e of hub search: what is seen of the hits → how likely each is right, and any is.
 
 The calibrator is frozen: logistic regressions on a few clues, below a ceiling. It was fitted by
-benchmarks/quality/calibration.py on known answers, half of which were asked of hubs without a right
-one: docs/results.md says on which, and how well it holds.
+benchmarks/quality/calibration.py on known answers in two worlds, half of which were asked of hubs
+without a right one: docs/results.md says on which, and how well it holds.
 """
 
 import json
@@ -23,10 +23,10 @@ POOL = 10
 _MOST = 50.0
 """Log odds that no clue goes beyond."""
 
-SIZES = (100, 5000)
-"""Logits of the smallest and the largest hub that was fitted on; others count as these."""
+_HARDLY = 1e-3
+"""Coverage up to which a lead tells nothing of presence."""
 
-PRESENT = 0.2
+PRESENT = 0.3
 """Presence below which nothing in the hub seems to recognise a concept; see docs/results.md."""
 
 
@@ -37,7 +37,8 @@ class Clues:
     `lead` is the concept's fitted score less the level of the background words (see leads.py),
     `agreement` that of the function of that name, `coverage` that of probe_coverage.py. `named` is
     the lead over the hit's own published label too, and `believed` where that label is believed;
-    elsewhere `named` is the lead. `logits` is how many the hub has: of many one leads by accident.
+    elsewhere `named` is the lead. `owners` tells the hits' models apart: a model has hardly more
+    than one output for a concept, so of two hits of one model the lesser is rarely right.
     """
 
     lead: Float64[np.ndarray, " hits"]
@@ -45,7 +46,7 @@ class Clues:
     coverage: float
     named: Float64[np.ndarray, " hits"]
     believed: Bool[np.ndarray, " hits"]
-    logits: int
+    owners: Int64[np.ndarray, " hits"]
     pool: int = POOL
 
     @property
@@ -105,28 +106,48 @@ class Calibrator:
 def hit_table(clues: Clues) -> Float64[np.ndarray, "hits clues"]:
     """One row a hit: the columns that `Calibrator.hit` weighs.
 
-    Its own lead and agreement, those of the pool, coverage, the hub's size, and a product: a lead
-    means more where the probes show the concept.
+    Its lead and agreement, the pool's agreement, coverage; products, for a lead means more where
+    other models agree; and its standing: whether its own model has a better hit, and whether it is
+    the first of all.
     """
     pool, same = slice(clues.pool), np.ones_like(clues.lead)
-    lead, covered = any_lead(clues.lead[pool]), _log(clues.coverage)
+    lead, agreed = any_lead(clues.lead[pool]), np.maximum(clues.agreement, 0.0)
+    of_one_model = clues.owners[:, None] == clues.owners[None, pool]
+    better = clues.lead[None, pool] > clues.lead[:, None]
+    beaten = np.any(of_one_model & better, axis=1)
+    first = of_one_model[:, 0] & (clues.lead == clues.lead[0])
     columns = [
         clues.lead,
-        lead * same,
         clues.agreement,
         clues.agreement[pool].mean() * same,
-        covered * same,
-        _log_size(clues.logits) * same,
-        lead * covered * same,
+        _log(clues.coverage) * same,
+        clues.lead * agreed,
+        lead * agreed,
+        beaten * same,
+        beaten * lead,
+        first * same,
+        first * clues.agreement,
     ]
     return np.stack(columns, axis=1)
 
 
 def presence_row(clues: Clues) -> Float64[np.ndarray, " clues"]:
-    """The columns that `Calibrator.present` weighs: lead, coverage, size, and two products."""
-    lead, covered = any_lead(clues.lead[: clues.pool]), _log(clues.coverage)
-    size = _log_size(clues.logits)
-    return np.array([lead, covered, size, lead * covered, lead * size], dtype=np.float64)
+    """The columns that `Calibrator.present` weighs.
+
+    Coverage, the pool's agreement, and the pool's lead times each; the first hit's own product.
+    Leads are multiplied by what is not negative, so a larger one never tells less.
+    """
+    pool = slice(clues.pool)
+    lead, covered = any_lead(clues.lead[pool]), _log(clues.coverage)
+    agreed, first = float(clues.agreement[pool].mean()), float(clues.agreement[0])
+    columns = [
+        covered,
+        agreed,
+        lead * max(covered - _log(_HARDLY), 0.0),
+        lead * max(agreed, 0.0),
+        clues.lead[0] * max(first, 0.0),
+    ]
+    return np.array(columns, dtype=np.float64)
 
 
 def any_lead(leads: Float64[np.ndarray, " hits"]) -> float:
@@ -152,10 +173,6 @@ def agreement(
 
 def _log(coverage: float) -> float:
     return float(np.log(max(coverage, 1e-6)))
-
-
-def _log_size(logits: int) -> float:
-    return float(np.log(np.clip(logits, *SIZES)))
 
 
 @cache

@@ -78,7 +78,7 @@ class Judge:
             concept.coverage,
             asked.named[places],
             asked.believed[places],
-            self.gallery.usable,
+            owners[places],
             len(pool),
         )
         calibrator = shipped_calibrator()
