@@ -153,7 +153,7 @@ def _newer_file(pattern: str) -> Callable[[Path], None]:
     def change(hub: Path) -> None:
         path = first(hub, pattern)
         data = path.read_bytes()
-        newer = re.sub(rb'(version\\?":"?)[123]', rb"\g<1>9", data, count=1)
+        newer = re.sub(rb'(version\\?":"?)\d', rb"\g<1>9", data, count=1)
         assert newer != data
         path.write_bytes(newer)
 
