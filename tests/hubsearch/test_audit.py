@@ -6,7 +6,7 @@ import pytest
 from colour_world import MODELS, World
 from lagotto.core.errors import UsageError
 from lagotto.hubsearch.audit import ModelAudit, audit_hub, judge, label_findings, set_standing
-from lagotto.hubsearch.label_order import weigh_orders
+from lagotto.hubsearch.label_order import OrderEvidence, weigh_orders
 from lagotto.hubsearch.pipeline import Hub
 
 COUNT = 14
@@ -44,6 +44,16 @@ def test_a_permuted_list_is_contradicted_if_the_labels_are_known() -> None:
     assert found.verdict == "contradicted"
     assert found.score < 0
     assert audit(order, known=0.5).verdict == "cannot be judged"
+
+
+@pytest.mark.parametrize(("known", "verdict"), [(5.0, "cannot be judged"), (12.0, "contradicted")])
+def test_the_better_a_set_is_known_the_more_its_order_has_to_show(
+    known: float, verdict: str
+) -> None:
+    """As a list shifted by two shows where neighbours are alike: better than a random order."""
+    order = OrderEvidence("as published", np.arange(COUNT), 2.5, 0.0)
+    fits = np.zeros((COUNT, COUNT), np.float32)
+    assert judge("model", LABELS, fits, [order], known).verdict == verdict
 
 
 def test_what_behaviour_does_not_know_is_not_judged() -> None:

@@ -102,7 +102,7 @@ def test_trust_is_kept_and_made_anew_where_it_is_damaged(world: World, hub_copy:
     kept = json.loads(file.read_bytes())
     named = {name for name, model in MODELS.items() if "red" in model.colours}
     assert named <= set(kept["models"])  # and the models of the best hits
-    for content in (b"", b"{}", b'{"version": 1, "models": {"plain": 3}}', b"\xff[" * 1000):
+    for content in (b"", b"{}", b'{"version": 2, "models": {"plain": 3}}', b"\xff[" * 1000):
         file.write_bytes(content)
         assert Hub.open(hub_copy).search("red", k=K).hits == first
     assert json.loads(file.read_bytes()) == kept

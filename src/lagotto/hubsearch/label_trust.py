@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from lagotto.hubsearch.pipeline import Hub
 
 FILE_NAME = "label_trust.json"
+_VERSION = 2
+"""Of the file; raised with what an audit says, so that lists are audited anew."""
+
 DISBELIEVED = ("another order fits", "contradicted", "wrong count")
 """Verdicts of lists that are not believed at all."""
 
@@ -116,7 +119,7 @@ class LabelTrust:
             for model, each in sorted(self._known.items())
         }
         with suppress(HubError):
-            write_atomically(self._file, canonical_json({"version": 1, "models": models}))
+            write_atomically(self._file, canonical_json({"version": _VERSION, "models": models}))
 
 
 def with_names(
@@ -150,7 +153,7 @@ def _read(content: bytes) -> dict[str, Trust]:
     with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
         kept: dict[str, JsonValue] = json.loads(content)
         models = kept["models"]
-        if kept["version"] == 1 and isinstance(models, dict):
+        if kept["version"] == _VERSION and isinstance(models, dict):
             return {str(model): _trust(each) for model, each in models.items()}
     return {}
 
