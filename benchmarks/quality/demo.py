@@ -4,7 +4,8 @@
 
 Text -> logit over all concepts that some model knows, and over the kinds of the truth (concepts
 that the encoder's training showed often, seldom, or never by name); logit -> logit for every logit
-whose concept another model knows. The paper's rule, k = 50. Nothing is tuned on these queries.
+whose concept another model knows. The paper's rule, k = 50. Nothing is tuned on these queries, nor
+is the calibrator fitted here: how far the confidence of the default rule's hits holds is told too.
 Then the held-out pictures named among all concepts: image-only, with captions by the paper's rule,
 and by the guarded one.
 """
@@ -12,14 +13,36 @@ and by the guarded one.
 import argparse
 import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from lagotto.core.progress import Silent
 from lagotto.demo import bundled
 from lagotto.demo.tour import score_texts, take_tour
-from lagotto.evaluation.retrieval import read_truth
+from lagotto.evaluation.reliability import auroc, calibration_error, reliability
+from lagotto.evaluation.retrieval import TruthQuery, read_truth
 from lagotto.hubsearch.pipeline import Hub
+
+
+def confidence(hub: Hub, truth: Sequence[TruthQuery], behaviour_only: bool) -> dict[str, Any]:
+    """What a search says of its ten best hits beside what is so."""
+    told, right = [], []
+    for query in truth:
+        answers = set(query.correct)
+        for hit in hub.search(query.text, behaviour_only=behaviour_only).hits:
+            told.append(hit.confidence)
+            right.append((hit.model, hit.logit) in answers)
+    bins = reliability(np.array(told), np.array(right))
+    return {
+        "hits": len(told),
+        "calibration_error": round(calibration_error(bins), 4),
+        "auroc": round(auroc(np.array(told), np.array(right)), 4),
+        "bins": [[b.low, b.high, b.count, round(b.predicted, 4), round(b.true, 4)] for b in bins],
+    }
 
 
 def main() -> None:
@@ -42,6 +65,10 @@ def main() -> None:
             "probe_digest": hub.probe_digest,
             "k": 50,
             "accuracy": accuracy,
+            "confidence": {
+                "behaviour only": confidence(hub, truth, True),
+                "believed labels too": confidence(hub, truth, False),
+            },
             "naming": [asdict(score) for score in tour.naming],
         }
     print(json.dumps(result, indent=1) if options.json else result)

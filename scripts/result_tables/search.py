@@ -92,6 +92,22 @@ def demo_search() -> str:
     return table(["query", "n", "Top-1", "Top-5"], rows)
 
 
+def demo_confidence() -> str:
+    """Confidence of the ten best hits on the bundled world, a row a decile."""
+    found = read_result("quality_demo")["confidence"]
+    ways = list(found)
+    rows = []
+    for decile in range(10):
+        cells = []
+        for way in ways:
+            here = [row for row in found[way]["bins"] if round(row[0] * 10) == decile]
+            cells.append(f"{here[0][3]:.2f} / {here[0][4]:.2f} of {here[0][2]}" if here else "-")
+        rows.append([f"{decile / 10:.1f} to {(decile + 1) / 10:.1f}", *cells])
+    for name, digits in (("calibration_error", 3), ("auroc", 3)):
+        rows.append([name.replace("_", " "), *(f"{found[way][name]:.{digits}f}" for way in ways)])
+    return table(["confidence", *(f"{way}: mean / right" for way in ways)], rows)
+
+
 TABLES = (
     text_search,
     ablation,
@@ -100,4 +116,5 @@ TABLES = (
     numbers_of_probes,
     logit_search,
     demo_search,
+    demo_confidence,
 )
