@@ -250,6 +250,13 @@ def test_task_given_to_a_dying_worker_goes_to_another(runner: LocalRunner) -> No
     assert outcome.value["pid"] != first["pid"]
 
 
+def test_tasks_after_one_that_closed_where_tasks_come_from(runner: LocalRunner) -> None:
+    start = time.monotonic()
+    tasks = [task("close_all_but_the_way_back"), *(task("double", number=n) for n in range(3))]
+    assert [outcome.failure for outcome in runner.run(tasks)] == [None] * 4
+    assert time.monotonic() - start < 15
+
+
 def test_next_tasks_run_while_the_caller_is_busy(tmp_path: Path) -> None:
     with LocalRunner(2, 20.0, None) as runner:
         hangs = [task("hang", folder=str(tmp_path)) for _ in range(2)]

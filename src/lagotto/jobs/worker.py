@@ -116,11 +116,18 @@ def answer(line: bytes, progress: Callable[[int], None]) -> str:
         return json.dumps({"error": one_line(error), "kind": kind})
 
 
-def _read_tasks(descriptor: int, lines: SimpleQueue[bytes]) -> None:
-    """Queues tasks as they come; the end of input ends the process, also one at work."""
-    with open(descriptor, "rb") as stream:
-        for line in stream:
-            lines.put(line)
+def _read_tasks(descriptor: int, lines: SimpleQueue[bytes | None]) -> None:
+    """Queues tasks as they come; the end of input ends the process, also one at work.
+
+    None: a task closed what tasks come from, so none can follow it.
+    """
+    try:
+        with open(descriptor, "rb") as stream:
+            for line in stream:
+                lines.put(line)
+    except OSError:
+        lines.put(None)
+        return
     os._exit(0)
 
 
@@ -130,7 +137,7 @@ def _serve(line: bytes, channel: Channel) -> None:
 
 
 def main() -> None:
-    """Serves tasks until the parent closes stdin or dies."""
+    """Serves tasks until the parent closes stdin or dies, or a task closed stdin itself."""
     parent, descriptor, memory_bytes = (int(argument) for argument in sys.argv[1:4])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to act on
     die_with_parent(parent)
@@ -140,15 +147,16 @@ def main() -> None:
     tasks = os.dup(0)
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0, inheritable=True)  # a task that reads stdin takes no tasks
-    lines: SimpleQueue[bytes] = SimpleQueue()
+    lines: SimpleQueue[bytes | None] = SimpleQueue()
     threading.Thread(target=_read_tasks, args=(tasks, lines), daemon=True).start()
     channel = Channel(descriptor)
-    _serve(lines.get(), channel)
-    gc.collect()
-    gc.freeze()  # what the first task imported stays, and is not looked through again
-    while True:
-        _serve(lines.get(), channel)
+    is_first = True
+    while (line := lines.get()) is not None:
+        _serve(line, channel)
         gc.collect()  # what one model leaves behind is not charged to the next
+        if is_first:
+            gc.freeze()  # what the first task imported stays, and is not looked through again
+        is_first = False
 
 
 if __name__ == "__main__":

@@ -91,6 +91,13 @@ def close_pipes(payload, progress):
     time.sleep(60)
 
 
+def close_all_but_the_way_back(payload, progress):
+    channel = int(sys.argv[2])
+    os.closerange(3, channel)
+    os.closerange(channel + 1, 100)
+    return {}
+
+
 def leave_a_child_behind(payload, progress):
     if os.fork() == 0:
         time.sleep(10)
