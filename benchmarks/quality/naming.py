@@ -217,6 +217,7 @@ def audit_rows(cases: list[Case]) -> dict[str, Any]:
                 "score": round(found.score, 2),
                 "direct": round(found.direct, 2),
                 "kinship": round(found.kinship, 2),
+                "known_set": round(each.standing, 2),
             }
         )
         if count >= FEWEST_OUTPUTS:

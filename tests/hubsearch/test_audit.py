@@ -56,6 +56,12 @@ def test_the_better_a_set_is_known_the_more_its_order_has_to_show(
     assert judge("model", LABELS, fits, [order], known).verdict == verdict
 
 
+def test_no_more_is_asked_of_a_short_list_than_an_order_can_show() -> None:
+    order = OrderEvidence("as published", np.arange(5), 2.1, 0.0)
+    found = judge("model", LABELS[:5], np.zeros((5, 5), np.float32), [order], 12.0)
+    assert found.verdict == "cannot be judged"
+
+
 def test_what_behaviour_does_not_know_is_not_judged() -> None:
     found = audit(list(range(COUNT)), strength=0.0, known=0.0)
     assert found.verdict == "cannot be judged"

@@ -167,7 +167,7 @@ def judge(
     elif _fits_outright(fits, published):
         verdict = "fits"
         reason = f"each label fits its own output ({_own_fit(fits):.1f} sd more than usual)"
-    elif known_set >= _KNOWN_SET and published.direct < _expected_of(known_set):
+    elif known_set >= _KNOWN_SET and published.direct < _expected_of(known_set, len(labels)):
         score, verdict = score - known_set, "contradicted"
         reason = (
             f"the outputs know these labels (by {known_set:.1f} sd), but in this order they hardly "
@@ -193,9 +193,13 @@ def judge(
     )
 
 
-def _expected_of(known_set: float) -> float:
-    """The direct reading that the right order of a set that is known so well has at least."""
-    return max(_CLEARLY_BETTER, _SHOWN_SHARE * known_set)
+def _expected_of(known_set: float, labels: int) -> float:
+    """The direct reading that the right order of a set that is known so well has at least.
+
+    Orders of few labels are few: the clearest is the square root of one less than they are.
+    """
+    most = 0.75 * float(np.sqrt(labels - 1))
+    return max(_CLEARLY_BETTER, min(_SHOWN_SHARE * known_set, most))
 
 
 def set_standing(
