@@ -24,6 +24,7 @@ import lagotto
 from lagotto.core.vectors import unit_rows
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
+from lagotto.evaluation.batch_rules import default_scores, paper_scores
 from lagotto.evaluation.intervals import mean_interval
 from lagotto.evaluation.logit_table import LogitTable, hub_table, responses_table
 from lagotto.evaluation.raw_responses import read_raw_responses
@@ -34,8 +35,6 @@ from lagotto.hubsearch.pipeline import Hub
 from lagotto.hubsearch.projection import project, projector
 from lagotto.hubsearch.rules import (
     DEFAULT_K,
-    default_scores,
-    paper_scores,
     sample_columns,
     standard_scores,
 )

@@ -33,7 +33,7 @@ from lagotto.core.images import decode_picture, to_pixels
 from lagotto.core.types import ModelSource
 from lagotto.hubsearch.pipeline import Hub
 from lagotto.hubsearch.probe_cache import ProbeCache
-from lagotto.hubsearch.probing import Limits
+from lagotto.jobs.worker_limits import Limits
 from lagotto.models.registry import load_model
 from lagotto.models.scan import scan_models
 

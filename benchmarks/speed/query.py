@@ -30,9 +30,9 @@ from lagotto.hubsearch.gallery import Gallery
 from lagotto.hubsearch.judging import Judge
 from lagotto.hubsearch.kernel import scan_sums
 from lagotto.hubsearch.queries import query_from_embedding
-from lagotto.hubsearch.ranking import Evidence
+from lagotto.hubsearch.query_types import Evidence, QueryVector
 from lagotto.hubsearch.rivals import measure_rivals
-from lagotto.hubsearch.search import QueryVector, find_logits
+from lagotto.hubsearch.search import find_logits
 from lagotto.hubsearch.weighing import ProbeSpace, surest, weigh_texts
 from lagotto.hubsearch.weighted_sums import surer_half
 

@@ -30,7 +30,7 @@ import lagotto
 from lagotto.core.images import decode_picture, read_picture_file, to_pixels
 from lagotto.core.types import ModelSource
 from lagotto.encoders.registry import load_encoder
-from lagotto.hubsearch.probing import Limits
+from lagotto.jobs.worker_limits import Limits
 from lagotto.models.registry import load_model
 from lagotto.specialists.pipeline import Classifier, HubVoice
 from lagotto.specialists.running import find_runnable

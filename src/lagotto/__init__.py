@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from lagotto.core.types import Hits as Hits
     from lagotto.encoders.registry import load_encoder as load_encoder
     from lagotto.hubsearch.pipeline import Hub as Hub
-    from lagotto.hubsearch.search import ImageQuery as ImageQuery
-    from lagotto.hubsearch.search import LogitQuery as LogitQuery
-    from lagotto.hubsearch.search import TextQuery as TextQuery
+    from lagotto.hubsearch.query_types import ImageQuery as ImageQuery
+    from lagotto.hubsearch.query_types import LogitQuery as LogitQuery
+    from lagotto.hubsearch.query_types import TextQuery as TextQuery
     from lagotto.models.registry import load_model as load_model
     from lagotto.specialists.pipeline import Classifier as Classifier
     from lagotto.specialists.pipeline import HubVoice as HubVoice

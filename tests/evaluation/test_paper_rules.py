@@ -25,7 +25,7 @@ from lagotto.evaluation.retrieval import TruthQuery
 from lagotto.evaluation.retrieval_rules import PAPER, rules_of
 from lagotto.evaluation.selection import Selection
 from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.search import LogitQuery
+from lagotto.hubsearch.query_types import LogitQuery
 from retrieval_makers import table
 
 

@@ -16,9 +16,9 @@ from lagotto.core.images import decode_picture, to_pixels
 from lagotto.core.types import ModelSource
 from lagotto.demo import bundled
 from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.probing import Limits
-from lagotto.hubsearch.search import LogitQuery
+from lagotto.hubsearch.query_types import LogitQuery
 from lagotto.hubsearch.settled import decisions_from_json, settle, with_record
+from lagotto.jobs.worker_limits import Limits
 from lagotto.models.classifier import Classifier
 from lagotto.models.inference import PICTURES, settle_input
 from lagotto.models.input_spec import scale_text

@@ -18,7 +18,7 @@ from hub_stub import Faults, Repository, StubHub
 from lagotto.core.errors import SourceError, UsageError
 from lagotto.hubsearch.fetching import Budget
 from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.probing import Limits
+from lagotto.jobs.worker_limits import Limits
 
 Start = Callable[..., StubHub]
 ALL = "hf-search:author=org,limit=500"

@@ -13,7 +13,7 @@ from lagotto.core.types import Hits, Query
 from lagotto.hubsearch.contact_sheet import Row, Tile, draw_contact_sheet
 from lagotto.hubsearch.explain import deciding_probes, write_contact_sheet
 from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.search import LogitQuery
+from lagotto.hubsearch.query_types import LogitQuery
 
 GREEN_FRAME = (30, 140, 60)
 

@@ -12,7 +12,7 @@ from lagotto.core.errors import UsageError
 from lagotto.core.types import Query
 from lagotto.core.vectors import unit_rows
 from lagotto.hubsearch import first_pass, ranking
-from lagotto.hubsearch.blocks import BlockSource, build_blocks, open_blocks
+from lagotto.hubsearch.blocks import SEEN_ONLY, BlockSource, build_blocks, open_blocks
 from lagotto.hubsearch.first_pass import chosen_gallery, usable_index
 from lagotto.hubsearch.gallery import Gallery
 from lagotto.hubsearch.label_names import Named
@@ -20,10 +20,10 @@ from lagotto.hubsearch.logic import parse_concepts
 from lagotto.hubsearch.low_rank import FirstPass, build_low_rank
 from lagotto.hubsearch.projection import projector
 from lagotto.hubsearch.queries import standardise_query
-from lagotto.hubsearch.ranking import Evidence
+from lagotto.hubsearch.query_types import Evidence, QueryVector
 from lagotto.hubsearch.responses import ResponsesHeader, Seen, read_responses, write_responses
-from lagotto.hubsearch.search import QueryVector, find_logits
-from lagotto.hubsearch.seen_part import SEEN_ONLY, find_parts
+from lagotto.hubsearch.search import find_logits
+from lagotto.hubsearch.seen_part import find_parts
 
 PROBES = 40
 DIGEST = "d" * 64

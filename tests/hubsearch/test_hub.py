@@ -17,7 +17,7 @@ from lagotto.core.errors import (
 from lagotto.encoders.registry import load_encoder
 from lagotto.hubsearch.lock import hub_lock
 from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.search import LogitQuery
+from lagotto.hubsearch.query_types import LogitQuery
 
 FEW = ("plain", "opencv")
 

@@ -16,10 +16,10 @@ from command_line import lagotto
 from lagotto.core.errors import HubError, LagottoError
 from lagotto.core.types import JsonObject
 from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.probing import Limits
 from lagotto.hubsearch.status import HubStatus
 from lagotto.hubsearch.tasks import probe_model, source_to_json
 from lagotto.jobs.base import Failure, OnProgress, Outcome, Runner, Task
+from lagotto.jobs.worker_limits import Limits
 from lagotto.models.scan import scan_models
 
 MEAN = ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))

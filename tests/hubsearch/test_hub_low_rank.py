@@ -17,7 +17,7 @@ from lagotto.hubsearch.blocks import Block
 from lagotto.hubsearch.hub_low_rank import read_index, write_index
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.search import LogitQuery
+from lagotto.hubsearch.query_types import LogitQuery
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RED = LogitQuery("plain", 0)

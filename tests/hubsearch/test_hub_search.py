@@ -13,11 +13,18 @@ from colour_world import COLOURS, MODELS, NAMES, PICTURES_A_COLOUR, World, plant
 from lagotto.core.errors import MismatchError, UsageError
 from lagotto.core.types import Hits, Query
 from lagotto.encoders.registry import load_encoder
+from lagotto.evaluation.batch_rules import RULES
 from lagotto.evaluation.selection import distances, select_probes
 from lagotto.hubsearch.pipeline import Hub
 from lagotto.hubsearch.queries import standardise_query
-from lagotto.hubsearch.rules import RULE_NAMES, RULES
-from lagotto.hubsearch.search import ImageQuery, LogitQuery, QueryVector, TextQuery, shown_scores
+from lagotto.hubsearch.query_types import (
+    ImageQuery,
+    LogitQuery,
+    QueryVector,
+    TextQuery,
+)
+from lagotto.hubsearch.rules import RULE_NAMES
+from lagotto.hubsearch.search import shown_scores
 
 K = PICTURES_A_COLOUR
 EVERY_LOGIT = [(name, i) for name, model in MODELS.items() for i in range(len(model.colours))]

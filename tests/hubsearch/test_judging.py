@@ -8,7 +8,8 @@ import pytest
 import colour_world
 from colour_world import NAMES, World
 from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.search import ImageQuery, LogitQuery, is_judged
+from lagotto.hubsearch.query_types import ImageQuery, LogitQuery
+from lagotto.hubsearch.search import is_judged
 
 
 @pytest.fixture(scope="module")

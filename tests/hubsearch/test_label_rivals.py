@@ -11,13 +11,14 @@ from lagotto.hubsearch.confidence import shipped_calibrator
 from lagotto.hubsearch.judging import Judge
 from lagotto.hubsearch.label_names import FIRMLY, OPENLY
 from lagotto.hubsearch.label_rivals import LabelRivals, OwnLabels
+from lagotto.hubsearch.label_trust import LabelTrust
 from lagotto.hubsearch.leads import fitted_scores, seen_logits
 from lagotto.hubsearch.pipeline import Hub
 from lagotto.hubsearch.rivals import measure_names
 from lagotto.hubsearch.weighing import text_weights
 
 
-class Trust:
+class Trust(LabelTrust):
     """Believes the lists of some models, and remembers which were audited."""
 
     def __init__(self, levels: dict[str, float]) -> None:
@@ -49,7 +50,7 @@ def ask(
     seen = seen_logits(
         judge.rivals, concept, judge.gallery.blended(columns), judge.gallery.directions(columns)
     )
-    rivals = LabelRivals(hub, judge.gallery, judge.rivals)
+    rivals = LabelRivals(hub, judge.gallery, judge.rivals, hub.label_trust)
     found = rivals.ask(text, concept, columns, seen, Silent())
     again = rivals.ask(text, concept, columns, seen, Silent())
     np.testing.assert_array_equal(found.levels, again.levels)

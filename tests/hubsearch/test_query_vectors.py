@@ -11,8 +11,17 @@ from lagotto.core.errors import UsageError
 from lagotto.core.types import EncoderInfo, PixelSpec, Query
 from lagotto.encoders.base import Encoder
 from lagotto.hubsearch.queries import standardise_query
-from lagotto.hubsearch.query_vectors import check_logit, image_vector, logit_vector, text_vector
-from lagotto.hubsearch.search import ImageQuery, LogitQuery, TextQuery
+from lagotto.hubsearch.query_types import (
+    ImageQuery,
+    LogitQuery,
+    TextQuery,
+)
+from lagotto.hubsearch.query_vectors import (
+    image_vector,
+    logit_vector,
+    text_vector,
+)
+from lagotto.hubsearch.responses import check_logit
 from lagotto.hubsearch.weighing import ProbeSpace
 
 

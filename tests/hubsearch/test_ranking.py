@@ -9,16 +9,26 @@ import pytest
 from lagotto.core.vectors import unit_rows
 from lagotto.hubsearch import kernel, weighted_sums
 from lagotto.hubsearch.blending import blended, rank_knots
-from lagotto.hubsearch.blocks import Block, BlockModel
+from lagotto.hubsearch.blocks import SEEN_ONLY, Block, BlockModel
 from lagotto.hubsearch.descriptors import measure_moments, standardise
 from lagotto.hubsearch.gallery import Gallery
 from lagotto.hubsearch.label_names import Named, name_scores
 from lagotto.hubsearch.logic import SINGLE, Expression, join_scores, parse_concepts
 from lagotto.hubsearch.projection import project, projector
 from lagotto.hubsearch.queries import standardise_query, surest_probes
-from lagotto.hubsearch.ranking import Evidence, Ranked, Wanted, rank_by_distance, rank_by_evidence
+from lagotto.hubsearch.query_types import Evidence
+from lagotto.hubsearch.ranking import (
+    Ranked,
+    Wanted,
+    rank_by_distance,
+    rank_by_evidence,
+)
 from lagotto.hubsearch.rules import CANDIDATES, DIRECTION_SHARE, noise_threshold, standard_scores
-from lagotto.hubsearch.seen_part import SEEN_ONLY, find_parts, part_distances, part_sums
+from lagotto.hubsearch.seen_part import (
+    find_parts,
+    part_distances,
+    part_sums,
+)
 
 PROBES, OUTPUTS, K = 40, 50, 12
 BLOCKS = (2000, 1500, 1550)

@@ -7,7 +7,7 @@ import pytest
 
 from lagotto.evaluation.retrieval import read_truth
 from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.search import ImageQuery, LogitQuery
+from lagotto.hubsearch.query_types import ImageQuery, LogitQuery
 
 pytestmark = pytest.mark.real
 FIRST, SECOND = "coral-mobilenet-v1-025-128", "coral-mobilenet-v1-075-192"

@@ -17,8 +17,9 @@ from lagotto.hubsearch.descriptors import standardise
 from lagotto.hubsearch.gallery import Gallery
 from lagotto.hubsearch.projection import projector
 from lagotto.hubsearch.queries import standardise_query
+from lagotto.hubsearch.query_types import LogitQuery, QueryVector
 from lagotto.hubsearch.responses import ResponsesHeader, read_responses, write_responses
-from lagotto.hubsearch.search import LogitQuery, QueryVector, find_logits
+from lagotto.hubsearch.search import find_logits
 
 PROBES = 30
 DIGEST = "d" * 64

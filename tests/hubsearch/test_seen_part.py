@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lagotto.core.vectors import unit_rows
 from lagotto.hubsearch.blending import blended
-from lagotto.hubsearch.blocks import BlockSource, build_blocks, open_blocks
+from lagotto.hubsearch.blocks import SEEN_ONLY, BlockSource, build_blocks, open_blocks
 from lagotto.hubsearch.descriptors import standardise
 from lagotto.hubsearch.projection import projector
 from lagotto.hubsearch.responses import (
@@ -20,7 +20,6 @@ from lagotto.hubsearch.responses import (
     write_responses,
 )
 from lagotto.hubsearch.seen_part import (
-    SEEN_ONLY,
     SeenPart,
     find_parts,
     part_distances,

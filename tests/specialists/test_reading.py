@@ -13,7 +13,7 @@ from colour_world import NAMES, World
 from lagotto.core.errors import PictureError
 from lagotto.core.images import decode_picture, read_picture_file, to_pixels
 from lagotto.core.types import PixelSpec
-from lagotto.hubsearch.probing import Limits
+from lagotto.jobs.worker_limits import Limits
 from lagotto.specialists import reading, sampling
 from lagotto.specialists.looking import Desk, Shown
 from lagotto.specialists.pipeline import Classifier, HubVoice

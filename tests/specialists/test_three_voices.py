@@ -11,7 +11,7 @@ from colour_world import MODELS, NAMES, World, write_classifier, write_encoder
 from lagotto.core.errors import MismatchError, UsageError
 from lagotto.core.types import SetAside
 from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.probing import Limits
+from lagotto.jobs.worker_limits import Limits
 from lagotto.specialists import reading, sampling
 from lagotto.specialists.pipeline import Classifier, HubVoice, checked_voices
 from lagotto.zeroshot.base import Prediction

@@ -111,7 +111,7 @@ def add(
     """
     from lagotto.hubsearch.pipeline import Hub
     from lagotto.hubsearch.probe_choice import checked_choosing
-    from lagotto.hubsearch.probing import Limits
+    from lagotto.jobs.worker_limits import Limits
 
     limits = Limits(runner, workers, timeout, int(memory_gb * 2**30), int(cache_gb * 2**30))
     if inspect:

@@ -16,11 +16,15 @@ from lagotto.core.errors import UsageError
 if TYPE_CHECKING:
     from lagotto.core.types import Hits, JsonObject
     from lagotto.hubsearch.pipeline import Hub
-    from lagotto.hubsearch.search import AnyQuery, QueryVector
+    from lagotto.hubsearch.query_types import AnyQuery, QueryVector
 
 
 def _query(text: str | None, logit: str | None, image: list[Path] | None) -> "AnyQuery":
-    from lagotto.hubsearch.search import ImageQuery, LogitQuery, TextQuery
+    from lagotto.hubsearch.query_types import (
+        ImageQuery,
+        LogitQuery,
+        TextQuery,
+    )
 
     given = [
         flag for flag, value in (("TEXT", text), ("--logit", logit), ("--image", image)) if value

@@ -14,7 +14,7 @@ from lagotto.demo.voices import ThreeVoices, score_voices
 from lagotto.evaluation.retrieval import Accuracy, LogitName, TruthQuery, accuracy, read_truth
 from lagotto.hubsearch.explain import write_contact_sheet
 from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.search import LogitQuery
+from lagotto.hubsearch.query_types import LogitQuery
 from lagotto.zeroshot.caption_store import CaptionStore
 
 CONCEPTS = ("pizza", "violin", "dog face")

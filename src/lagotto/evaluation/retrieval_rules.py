@@ -8,12 +8,13 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float32
 
+from lagotto.evaluation.batch_rules import NamedRows, default_scores
 from lagotto.evaluation.keyword import KeywordIndex
 from lagotto.evaluation.logit_table import LogitTable
 from lagotto.evaluation.paper_rules import full_query, model_level, paper
 from lagotto.evaluation.questions import Questions
 from lagotto.hubsearch.label_names import OPENLY, find_named, name_words
-from lagotto.hubsearch.rules import DEFAULT_K, NamedRows, default_scores
+from lagotto.hubsearch.rules import DEFAULT_K
 
 DEFAULT = "default"
 PAPER = "paper"

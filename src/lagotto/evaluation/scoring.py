@@ -9,16 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from lagotto.hubsearch.blending import blend
-from lagotto.hubsearch.descriptors import standardise
-from lagotto.hubsearch.projection import project, projector
-from lagotto.hubsearch.rules import (
-    DEFAULT_K,
-    RuleName,
+from lagotto.evaluation.batch_rules import (
     default_scores,
     paper_scores,
     with_directions,
 )
+from lagotto.hubsearch.blending import blend
+from lagotto.hubsearch.descriptors import standardise
+from lagotto.hubsearch.projection import project, projector
+from lagotto.hubsearch.rules import DEFAULT_K, RuleName
 from lagotto.hubsearch.weighing import ProbeSpace, text_weights
 
 

@@ -7,7 +7,7 @@ seen, and the verdict says so.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -17,13 +17,11 @@ from lagotto.core.errors import UsageError
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject, JsonValue
 from lagotto.hubsearch.fit import fit, gallery_of
+from lagotto.hubsearch.hub_contents import HubContents
+from lagotto.hubsearch.known import KnownResponses
 from lagotto.hubsearch.label_order import OrderEvidence, shift_evidence, weigh_orders
 from lagotto.hubsearch.label_text import readable_label
 from lagotto.hubsearch.name_evidence import NameReader
-
-if TYPE_CHECKING:
-    from lagotto.hubsearch.known import KnownResponses
-    from lagotto.hubsearch.pipeline import Hub
 
 Verdict: TypeAlias = Literal[
     "fits", "another order fits", "contradicted", "wrong count", "cannot be judged", "no labels"
@@ -95,7 +93,7 @@ class ModelAudit:
         return fields
 
 
-def audit_hub(hub: "Hub", progress: Progress | None = None) -> tuple[ModelAudit, ...]:
+def audit_hub(hub: HubContents, progress: Progress | None = None) -> tuple[ModelAudit, ...]:
     """An audit of every probed model, in the hub's order."""
     meter = progress or Silent()
     models = hub.status().models
@@ -109,8 +107,8 @@ def audit_hub(hub: "Hub", progress: Progress | None = None) -> tuple[ModelAudit,
 
 
 def audit_model(
-    hub: "Hub",
-    known: "KnownResponses",
+    hub: HubContents,
+    known: KnownResponses,
     labels: Sequence[str] | None = None,
     *,
     reader: NameReader | None = None,
@@ -276,7 +274,7 @@ def _best_fits(fits: Float32[np.ndarray, "labels outputs"]) -> float:
     return float(fits.max(axis=1).mean() + fits.max(axis=0).mean()) / 2
 
 
-def _unlabelled(hub: "Hub", known: "KnownResponses") -> ModelAudit:
+def _unlabelled(hub: HubContents, known: KnownResponses) -> ModelAudit:
     notes = [each.notes for each in hub.status().models if each.name == known.name]
     left_out = [note for note in (notes[0] if notes else ()) if note.startswith("labels left out")]
     outputs = known.values.shape[1]

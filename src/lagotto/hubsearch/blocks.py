@@ -32,6 +32,9 @@ from lagotto.hubsearch.tensorfile import (
     write_tensors,
 )
 
+SEEN_ONLY = "seen"
+"""What a block's model is `made_with` when its unseen probes are holes, not predictions."""
+
 FORMAT = "lagotto-block"
 VERSION = 4
 LOGITS_PER_BLOCK = 65_536

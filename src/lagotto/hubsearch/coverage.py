@@ -8,7 +8,6 @@ reaches by accident is taken off each fit first.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32
@@ -17,11 +16,9 @@ from lagotto.core.assignment import best_assignment
 from lagotto.core.errors import UsageError
 from lagotto.core.types import JsonObject
 from lagotto.hubsearch.fit import Surroundings, TextEvidence, fit, gallery_of
+from lagotto.hubsearch.hub_contents import HubContents
 from lagotto.hubsearch.name_evidence import NameReader
 from lagotto.hubsearch.rules import noise_threshold, standard_scores
-
-if TYPE_CHECKING:
-    from lagotto.hubsearch.pipeline import Hub
 
 _CANDIDATES = 40
 _COLUMNS_AT_ONCE = 8192
@@ -66,7 +63,9 @@ class ModelCoverage:
         return fields
 
 
-def cover_labels(hub: "Hub", labels: Sequence[str], *, top: int = 10) -> tuple[ModelCoverage, ...]:
+def cover_labels(
+    hub: HubContents, labels: Sequence[str], *, top: int = 10
+) -> tuple[ModelCoverage, ...]:
     """The models that cover a set of labels best: by coverage, then by mean lead.
 
     Models are compared in full if they are among the 40 whose outputs are highest on the labels'
@@ -90,7 +89,7 @@ def cover_labels(hub: "Hub", labels: Sequence[str], *, top: int = 10) -> tuple[M
     return tuple(replace(model, rank=rank) for rank, model in enumerate(found[:top], start=1))
 
 
-def candidates(hub: "Hub", labels: TextEvidence) -> list[str]:
+def candidates(hub: HubContents, labels: TextEvidence) -> list[str]:
     """Names of the models to compare: all of a small hub, else the most promising by blocks."""
     gallery = hub.gallery()
     if not gallery.blocks:
@@ -114,7 +113,7 @@ def candidates(hub: "Hub", labels: TextEvidence) -> list[str]:
 
 
 def _coverage(
-    hub: "Hub",
+    hub: HubContents,
     model: str,
     wanted: Sequence[str],
     evidence: TextEvidence,

@@ -17,7 +17,7 @@ from lagotto.hubsearch.embedding import embed_probes, write_embeddings
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.manifest import Manifest, write_manifest
 from lagotto.hubsearch.probe_set import PROBES_NAME, SET_ASIDE_NAME, ProbeSet
-from lagotto.hubsearch.probing import Limits
+from lagotto.jobs.worker_limits import Limits
 
 
 def create_hub(

@@ -12,8 +12,8 @@ from lagotto.core.files import write_atomically
 from lagotto.core.images import decode_picture
 from lagotto.core.types import Hit, Hits
 from lagotto.hubsearch.contact_sheet import Row, Tile, draw_contact_sheet
-from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.search import QueryVector
+from lagotto.hubsearch.hub_contents import HubContents
+from lagotto.hubsearch.query_types import QueryVector
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class DecidingProbe:
 
 
 def deciding_probes(
-    hub: Hub, vector: QueryVector, found: Hits, *, probes: int, hits: int
+    hub: HubContents, vector: QueryVector, found: Hits, *, probes: int, hits: int
 ) -> list[DecidingProbe]:
     """The probes on which the query is highest, with its value and that of the first hits."""
     columns = [hub.descriptor(hit.model, hit.logit) for hit in found.hits[:hits]]
@@ -46,7 +46,7 @@ def deciding_probes(
 
 
 def write_contact_sheet(
-    hub: Hub, vector: QueryVector, found: Hits, file: Path, *, hits: int = 5, tiles: int = 9
+    hub: HubContents, vector: QueryVector, found: Hits, file: Path, *, hits: int = 5, tiles: int = 9
 ) -> None:
     """Writes a PNG: the query's highest probes, then the highest probes of each of the first hits.
 
@@ -69,7 +69,7 @@ def _title(hit: Hit) -> str:
 
 
 def _row(
-    hub: Hub,
+    hub: HubContents,
     title: str,
     values: Float32[np.ndarray, " probes"],
     chosen: frozenset[int],
@@ -80,5 +80,5 @@ def _row(
     return Row(title, tuple(Tile(_picture(hub, i), float(values[i]), i in chosen) for i in highest))
 
 
-def _picture(hub: Hub, index: int) -> Image.Image:
+def _picture(hub: HubContents, index: int) -> Image.Image:
     return decode_picture(hub.probe_picture(index))

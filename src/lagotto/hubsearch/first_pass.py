@@ -17,8 +17,8 @@ from lagotto.hubsearch.gallery import Gallery
 from lagotto.hubsearch.kernel import scan, scan_sums
 from lagotto.hubsearch.logic import Expression
 from lagotto.hubsearch.low_rank import LowRankIndex
+from lagotto.hubsearch.query_types import Evidence
 from lagotto.hubsearch.ranking import (
-    Evidence,
     Ranked,
     Wanted,
     candidate_count,

@@ -18,21 +18,19 @@ from lagotto.hubsearch.descriptors import standardise
 from lagotto.hubsearch.gallery import Gallery
 from lagotto.hubsearch.hub_completion import read_completion, searched, searched_answers
 from lagotto.hubsearch.hub_low_rank import open_first_pass
-from lagotto.hubsearch.hub_rivals import open_rivals
 from lagotto.hubsearch.intake import current_blocks
-from lagotto.hubsearch.judging import Judge
 from lagotto.hubsearch.known import KnownResponses
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.manifest import Manifest, check_encoder
 from lagotto.hubsearch.probe_set import ProbeSet
-from lagotto.hubsearch.probing import Limits, probe_outside
-from lagotto.hubsearch.query_vectors import check_logit
+from lagotto.hubsearch.probing import probe_outside
 from lagotto.hubsearch.records import ModelRecord
-from lagotto.hubsearch.responses import Responses, read_responses
+from lagotto.hubsearch.responses import Responses, check_logit, read_responses
 from lagotto.hubsearch.seen_part import find_parts
 from lagotto.hubsearch.status import HubStatus, read_status
 from lagotto.hubsearch.verify import Damage, verify_hub
 from lagotto.hubsearch.weighing import ProbeSpace
+from lagotto.jobs.worker_limits import Limits
 
 _OPEN_RESPONSES = 256
 """Responses files kept mapped for exact distances; each takes a file descriptor."""
@@ -48,7 +46,6 @@ class HubContents:
         self._manifest = manifest
         self._encoder_given = encoder
         self._gallery: Gallery | None = None
-        self._judge: Judge | None = None
 
     @property
     def folder(self) -> Path:
@@ -117,18 +114,6 @@ class HubContents:
                 first_pass=open_first_pass(self._layout, blocks, self.probe_digest),
             )
         return self._gallery
-
-    def judge(self) -> Judge | None:
-        """What tells how far to believe hits; None while the hub has no searchable logit."""
-        gallery = self.gallery()
-        if not gallery.usable:
-            return None
-        if self._judge is None or self._judge.gallery is not gallery:
-            rivals = open_rivals(
-                self._layout.rivals, self.space, self.encoder, gallery, self.probe_digest
-            )
-            self._judge = Judge(self.space, gallery, rivals)
-        return self._judge
 
     def responses(self, model: str) -> Float32[np.ndarray, "probes logits"]:
         """Raw logits of a model on all probes, completed if need be; UsageError if unknown."""

@@ -9,9 +9,10 @@ from lagotto.core.errors import ModelError
 from lagotto.core.progress import Progress
 from lagotto.core.types import Decision, JsonObject, ModelSource
 from lagotto.hubsearch.probe_set import ProbeSet
-from lagotto.hubsearch.probing import Limits, inspections
+from lagotto.hubsearch.probing import inspections
 from lagotto.hubsearch.settled import decisions_from_json
 from lagotto.jobs.base import Outcome
+from lagotto.jobs.worker_limits import Limits
 from lagotto.models.scan import scan_models
 
 

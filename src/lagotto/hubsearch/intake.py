@@ -18,7 +18,7 @@ from lagotto.core.files import writing
 from lagotto.core.progress import Progress
 from lagotto.core.remote_spec import is_remote
 from lagotto.core.types import JsonObject, ModelSource
-from lagotto.hubsearch.blocks import Block, BlockSource, build_blocks, open_blocks
+from lagotto.hubsearch.blocks import SEEN_ONLY, Block, BlockSource, build_blocks, open_blocks
 from lagotto.hubsearch.catalogue import Catalogue
 from lagotto.hubsearch.descriptors import measure_moments
 from lagotto.hubsearch.hub_completion import current_completion
@@ -26,13 +26,16 @@ from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.lock import hub_lock
 from lagotto.hubsearch.probe_choice import Share
 from lagotto.hubsearch.probe_set import ProbeSet
-from lagotto.hubsearch.probing import Assignment, Limits, Probed, probe_models
+from lagotto.hubsearch.probing import (
+    Assignment,
+    Probed,
+    probe_models,
+)
 from lagotto.hubsearch.projection import projector
-from lagotto.hubsearch.records import Listing, ModelRecord, Plan
+from lagotto.hubsearch.records import FailedModel, Listing, ModelRecord, Plan
 from lagotto.hubsearch.responses import read_responses
-from lagotto.hubsearch.seen_part import SEEN_ONLY
-from lagotto.hubsearch.status import FailedModel
 from lagotto.hubsearch.tensorfile import is_intact
+from lagotto.jobs.worker_limits import Limits
 from lagotto.models.registry import behaviour_digest
 from lagotto.models.scan import scan_models
 

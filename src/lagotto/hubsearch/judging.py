@@ -16,7 +16,7 @@ from lagotto.hubsearch.label_rivals import LabelRivals
 from lagotto.hubsearch.leads import fitted_scores, seen_logits
 from lagotto.hubsearch.probe_coverage import coverage_note
 from lagotto.hubsearch.quality import expected_quality, quality_table
-from lagotto.hubsearch.ranking import Evidence
+from lagotto.hubsearch.query_types import Evidence
 from lagotto.hubsearch.rivals import Rivals, measure_names, measured_name
 from lagotto.hubsearch.weighing import ProbeSpace
 

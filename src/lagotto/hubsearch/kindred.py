@@ -7,7 +7,6 @@ of the outputs nor their scale matters.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
@@ -16,10 +15,8 @@ from lagotto.core.assignment import best_assignment
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject, JsonValue
 from lagotto.hubsearch.descriptors import standardise
-
-if TYPE_CHECKING:
-    from lagotto.hubsearch.gallery import Gallery
-    from lagotto.hubsearch.pipeline import Hub
+from lagotto.hubsearch.gallery import Gallery
+from lagotto.hubsearch.hub_contents import HubContents
 
 TWINS = 0.9
 """Matched correlation from which two models are folded into one."""
@@ -78,7 +75,7 @@ class Kindred:
         }
 
 
-def find_kindred(hub: "Hub", progress: Progress | None = None) -> Kindred:
+def find_kindred(hub: HubContents, progress: Progress | None = None) -> Kindred:
     """Twins and families among the probed models of a hub."""
     meter = progress or Silent()
     copies = hub.status().copies
@@ -122,7 +119,7 @@ def matched_correlation(
     return float(matched.sum() / larger), matched, partner
 
 
-def _compare(hub: "Hub", first: str, second: str) -> ModelPair | None:
+def _compare(hub: HubContents, first: str, second: str) -> ModelPair | None:
     """The pair if it is at least of one family."""
     found = matched_correlation(
         standardise(hub.responses(first)).values, standardise(hub.responses(second)).values, FAMILY
@@ -135,7 +132,7 @@ def _compare(hub: "Hub", first: str, second: str) -> ModelPair | None:
 
 
 def _candidates(
-    gallery: "Gallery", firsts: Int64[np.ndarray, " models"], progress: Progress
+    gallery: Gallery, firsts: Int64[np.ndarray, " models"], progress: Progress
 ) -> Iterator[tuple[int, int]]:
     """Pairs of models (by place) worth comparing: the nearest few of each, by some outputs."""
     ends = np.append(firsts[1:], sum(block.steps.size for block in gallery.blocks))
@@ -168,7 +165,7 @@ def _candidates(
 
 
 def _unit_columns(
-    gallery: "Gallery", rows: Int64[np.ndarray, " rows"], columns: Int64[np.ndarray, " columns"]
+    gallery: Gallery, rows: Int64[np.ndarray, " rows"], columns: Int64[np.ndarray, " columns"]
 ) -> Float32[np.ndarray, "rows columns"]:
     """Some outputs' descriptors on some probes, centred there, of unit length."""
     parts, offset = [], 0
@@ -180,7 +177,7 @@ def _unit_columns(
 
 
 def _best_by_model(
-    gallery: "Gallery",
+    gallery: Gallery,
     rows: Int64[np.ndarray, " rows"],
     queries: Float32[np.ndarray, "rows queries"],
     firsts: Int64[np.ndarray, " models"],

@@ -6,21 +6,19 @@ if it is not the concept, the concept has to fit the hit better than its own lab
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from lagotto.core.progress import Progress
 from lagotto.hubsearch.gallery import Gallery
+from lagotto.hubsearch.hub_contents import HubContents
 from lagotto.hubsearch.label_names import FIRMLY, name_likeness, name_words
 from lagotto.hubsearch.label_text import readable_label
+from lagotto.hubsearch.label_trust import LabelTrust
 from lagotto.hubsearch.leads import Seen, label_levels
 from lagotto.hubsearch.rivals import Names, Rivals, join_names, measure_names
 from lagotto.hubsearch.weighing import text_weights
-
-if TYPE_CHECKING:
-    from lagotto.hubsearch.pipeline import Hub
 
 _KEPT = 4096
 """Labels that are kept as they were measured; all are forgotten beyond that."""
@@ -39,8 +37,11 @@ class OwnLabels:
 class LabelRivals:
     """The labels of a hub as rivals on their own logits; each is measured when it is first met."""
 
-    def __init__(self, hub: "Hub", gallery: Gallery, rivals: Rivals) -> None:
+    def __init__(
+        self, hub: HubContents, gallery: Gallery, rivals: Rivals, trust: LabelTrust
+    ) -> None:
         self._hub = hub
+        self._trust = trust
         self._gallery = gallery
         self.rivals = rivals
         self._measured: dict[str, Names] = {}
@@ -76,7 +77,7 @@ class LabelRivals:
     def _believed_labels(
         self, columns: Int64[np.ndarray, " hits"], progress: Progress
     ) -> list[str | None]:
-        gallery, trust = self._gallery, self._hub.label_trust
+        gallery, trust = self._gallery, self._trust
         owners = gallery.owners(columns).tolist()
         labelled = {
             gallery.names[gallery.digests[owner]]

@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32
@@ -22,12 +21,10 @@ from lagotto.core.files import canonical_json, write_atomically
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject, JsonValue
 from lagotto.hubsearch.audit import audit_model
+from lagotto.hubsearch.hub_contents import HubContents
 from lagotto.hubsearch.label_names import FIRMLY, OPENLY, find_named, name_words
 from lagotto.hubsearch.name_evidence import NameReader
-from lagotto.hubsearch.ranking import Evidence
-
-if TYPE_CHECKING:
-    from lagotto.hubsearch.pipeline import Hub
+from lagotto.hubsearch.query_types import Evidence
 
 FILE_NAME = "label_trust.json"
 _VERSION = 2
@@ -74,7 +71,7 @@ class LabelTrust:
     by every process.
     """
 
-    def __init__(self, hub: "Hub") -> None:
+    def __init__(self, hub: HubContents) -> None:
         self._hub = hub
         self._file = hub.folder / FILE_NAME
         self._known = _read(self._file.read_bytes() if self._file.is_file() else b"")
@@ -123,7 +120,7 @@ class LabelTrust:
 
 
 def with_names(
-    hub: "Hub", concepts: tuple[Evidence, ...], progress: Progress
+    hub: HubContents, trust: LabelTrust, concepts: tuple[Evidence, ...], progress: Progress
 ) -> tuple[Evidence, ...]:
     """The same concepts, each with the logits whose published label says its words.
 
@@ -131,7 +128,6 @@ def with_names(
     of a thousand outputs.
     """
     gallery = hub.gallery()
-    trust = hub.label_trust
     met = {model for c in concepts for model, _, _ in hub.labelled(sorted(name_words(c.text)))}
     trust.check([name for name in gallery.names.values() if name in met], progress)
     return tuple(

@@ -2,17 +2,14 @@
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lagotto.core.errors import UsageError
 from lagotto.core.files import write_atomically, writing
 from lagotto.core.images import decode_picture
 from lagotto.hubsearch.contact_sheet import Row, Tile, draw_contact_sheet
+from lagotto.hubsearch.hub_contents import HubContents
+from lagotto.hubsearch.known import KnownResponses
 from lagotto.hubsearch.naming import ModelDescription, NamedLogit
-
-if TYPE_CHECKING:
-    from lagotto.hubsearch.known import KnownResponses
-    from lagotto.hubsearch.pipeline import Hub
 
 LABELS_FILE = "labels.proposed.txt"
 CARD_FILE = "card.md"
@@ -22,7 +19,7 @@ _TILES = 9
 
 
 def write_card(
-    hub: "Hub", known: "KnownResponses", found: ModelDescription, folder: Path
+    hub: HubContents, known: KnownResponses, found: ModelDescription, folder: Path
 ) -> tuple[Path, ...]:
     """Writes the folder's labels file, card and sheets, and returns their paths, the card first.
 
@@ -44,7 +41,7 @@ def write_card(
 
 
 def _write_sheets(
-    hub: "Hub", known: "KnownResponses", drawn: list[NamedLogit], folder: Path
+    hub: HubContents, known: KnownResponses, drawn: list[NamedLogit], folder: Path
 ) -> list[Path]:
     sheets: list[Path] = []
     for start in range(0, len(drawn), _ROWS_A_SHEET):
@@ -69,7 +66,7 @@ def _write_sheets(
     return sheets
 
 
-def _card(hub: "Hub", found: ModelDescription, sheets: list[Path]) -> str:
+def _card(hub: HubContents, found: ModelDescription, sheets: list[Path]) -> str:
     sure = sum(not each.name.startswith("unknown_") for each in found.logits)
     lines = [
         f"# {_cell(Path(found.model).name)}",

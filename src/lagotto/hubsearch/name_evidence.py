@@ -12,7 +12,7 @@ from lagotto.core.errors import HubError, UsageError
 from lagotto.core.files import canonical_json, replacing
 from lagotto.hubsearch.background import background_words
 from lagotto.hubsearch.fit import Surroundings, TextEvidence, gallery_of, text_evidence
-from lagotto.hubsearch.pipeline import Hub
+from lagotto.hubsearch.hub_contents import HubContents
 
 _BATCH = 256
 _OUTPUTS_ENOUGH = 512
@@ -32,7 +32,7 @@ class NamesRead:
 class NameReader:
     """Reads names and models against one hub; what all of them share is made once."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: HubContents) -> None:
         self._hub = hub
 
     def read(self, names: Sequence[str]) -> NamesRead:
@@ -68,7 +68,7 @@ class NameReader:
         return found
 
 
-def _embedded(hub: Hub, names: Sequence[str]) -> Float32[np.ndarray, "names dim"]:
+def _embedded(hub: HubContents, names: Sequence[str]) -> Float32[np.ndarray, "names dim"]:
     """Unit embeddings of names in the encoder's prompt; long lists are kept in the hub's cache."""
     info = hub.encoder.info
     if info.prompt_template.count("{}") != 1:
@@ -96,7 +96,7 @@ def _embedded(hub: Hub, names: Sequence[str]) -> Float32[np.ndarray, "names dim"
     return made
 
 
-def _embed(hub: Hub, prompts: Sequence[str]) -> Float32[np.ndarray, "names dim"]:
+def _embed(hub: HubContents, prompts: Sequence[str]) -> Float32[np.ndarray, "names dim"]:
     starts = range(0, len(prompts), _BATCH)
     return np.concatenate(
         [hub.encoder.embed_texts(prompts[start : start + _BATCH]) for start in starts]

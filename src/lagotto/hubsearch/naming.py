@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -12,12 +11,10 @@ from lagotto.core.types import JsonObject
 from lagotto.core.vectors import top_k
 from lagotto.hubsearch.background import background_words
 from lagotto.hubsearch.fit import TextEvidence, fit, gallery_of
+from lagotto.hubsearch.hub_contents import HubContents
+from lagotto.hubsearch.known import KnownResponses
 from lagotto.hubsearch.name_evidence import NameReader
 from lagotto.hubsearch.sharing import share_out
-
-if TYPE_CHECKING:
-    from lagotto.hubsearch.known import KnownResponses
-    from lagotto.hubsearch.pipeline import Hub
 
 SURE = 0.2
 """Confidence from which a proposed name is written to a labels file."""
@@ -89,7 +86,11 @@ class ModelDescription:
 
 
 def describe_model(
-    hub: "Hub", known: "KnownResponses", vocabulary: Sequence[str] | None = None, *, top: int = 5
+    hub: HubContents,
+    known: KnownResponses,
+    vocabulary: Sequence[str] | None = None,
+    *,
+    top: int = 5,
 ) -> ModelDescription:
     """Proposed names for each output of a model, `top` an output, from its responses.
 

@@ -23,18 +23,25 @@ from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.lock import hub_lock
 from lagotto.hubsearch.manifest import read_manifest
 from lagotto.hubsearch.probe_choice import Choosing, Share
-from lagotto.hubsearch.probing import Limits
-from lagotto.hubsearch.query_vectors import check_logit, image_vector, logit_vector, text_vector
-from lagotto.hubsearch.search import (
+from lagotto.hubsearch.query_types import (
     AnyQuery,
     ImageQuery,
     LogitQuery,
     QueryVector,
     TextQuery,
+)
+from lagotto.hubsearch.query_vectors import (
+    image_vector,
+    logit_vector,
+    text_vector,
+)
+from lagotto.hubsearch.responses import check_logit
+from lagotto.hubsearch.search import (
     checked_rule,
     find_logits,
     is_judged,
 )
+from lagotto.jobs.worker_limits import Limits
 
 if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that call them
     from lagotto.hubsearch.audit import ModelAudit
@@ -53,6 +60,7 @@ class Hub(HubContents):
     Paths may be strings. Progress is silent unless a `core.progress.Progress` is given.
     """
 
+    _judge: "Judge | None" = None
     _rival_labels: "LabelRivals | None" = None
 
     @classmethod
@@ -98,6 +106,21 @@ class Hub(HubContents):
         from lagotto.hubsearch.label_trust import LabelTrust
 
         return LabelTrust(self)
+
+    def judge(self) -> "Judge | None":
+        """What tells how far to believe hits; None while the hub has no searchable logit."""
+        from lagotto.hubsearch.hub_rivals import open_rivals
+        from lagotto.hubsearch.judging import Judge
+
+        gallery = self.gallery()
+        if not gallery.usable:
+            return None
+        if self._judge is None or self._judge.gallery is not gallery:
+            rivals = open_rivals(
+                self._layout.rivals, self.space, self.encoder, gallery, self.probe_digest
+            )
+            self._judge = Judge(self.space, gallery, rivals)
+        return self._judge
 
     def add(
         self,
@@ -167,7 +190,8 @@ class Hub(HubContents):
             from lagotto.hubsearch.label_trust import with_names
 
             vector = replace(
-                vector, concepts=with_names(self, vector.concepts, progress or Silent())
+                vector,
+                concepts=with_names(self, self.label_trust, vector.concepts, progress or Silent()),
             )
         judge = self.judge() if is_judged(vector, name) else None
         if judge is not None and not behaviour_only:
@@ -275,7 +299,7 @@ class Hub(HubContents):
         from lagotto.hubsearch.label_rivals import LabelRivals
 
         if self._rival_labels is None or self._rival_labels.rivals is not judge.rivals:
-            self._rival_labels = LabelRivals(self, judge.gallery, judge.rivals)
+            self._rival_labels = LabelRivals(self, judge.gallery, judge.rivals, self.label_trust)
         return self._rival_labels
 
     def _logit_vector(self, query: LogitQuery) -> QueryVector:

@@ -13,7 +13,6 @@ import numpy as np
 from jaxtyping import Float32
 
 from lagotto.core.errors import HubError, ModelError, ProbeError, UsageError
-from lagotto.core.machine import usable_cores
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject, ModelSource, PixelSpec
 from lagotto.hubsearch.decoding import prepare_pixels
@@ -25,31 +24,8 @@ from lagotto.hubsearch.responses import read_responses
 from lagotto.hubsearch.settled import was_settled
 from lagotto.hubsearch.tasks import source_to_json
 from lagotto.jobs.base import Failure, Outcome, Runner, Task
-from lagotto.jobs.registry import load_runner
+from lagotto.jobs.worker_limits import Limits
 from lagotto.models.scan import scan_models
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Where and within which bounds models run; time and memory are for one model.
-
-    `cache_bytes` is the disk that models from a remote source may take until they are probed.
-    """
-
-    runner: str = "local"
-    workers: int | None = None
-    timeout_s: float = 600.0
-    memory_bytes: int = 4 * 2**30
-    cache_bytes: int = 10 * 2**30
-
-    def start(self, *writable: Path) -> Runner:
-        """The runner; without a number of workers, one a core that this process may use.
-
-        Its workers change files in the `writable` folders alone, which must be there when the first
-        task comes.
-        """
-        workers = self.workers if self.workers is not None else usable_cores()
-        return load_runner(self.runner, workers, self.timeout_s, self.memory_bytes, writable)
 
 
 @dataclass(frozen=True, slots=True)

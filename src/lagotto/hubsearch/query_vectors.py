@@ -11,8 +11,13 @@ from lagotto.encoders.base import Encoder
 from lagotto.hubsearch.embedding import embed_pictures
 from lagotto.hubsearch.logic import SINGLE, Expression, Junction, Term, join_scores, parse_concepts
 from lagotto.hubsearch.queries import query_from_embedding, standardise_query
-from lagotto.hubsearch.ranking import Evidence
-from lagotto.hubsearch.search import ImageQuery, LogitQuery, QueryVector, TextQuery
+from lagotto.hubsearch.query_types import (
+    Evidence,
+    ImageQuery,
+    LogitQuery,
+    QueryVector,
+    TextQuery,
+)
 from lagotto.hubsearch.weighing import ProbeSpace, picture_weights, weigh_texts
 
 SHOWN_FROM = 2.0
@@ -80,14 +85,6 @@ def logit_vector(
     """
     name = Query("logit", f"{query.model}:{query.index}")
     return QueryVector(name, standardise_query(responses), itself)
-
-
-def check_logit(model: str, logit: int, outputs: int) -> None:
-    """Raises UsageError unless the model has such a logit."""
-    if not 0 <= logit < outputs:
-        raise UsageError(
-            f"{model} has no logit {logit}: it has {outputs} outputs, 0 to {outputs - 1}"
-        )
 
 
 def _pictures(

@@ -14,8 +14,8 @@ from jaxtyping import Bool, Float32, Float64, Int64
 from lagotto.core.vectors import quiet_product
 from lagotto.hubsearch.gallery import Gallery
 from lagotto.hubsearch.kernel import scan
-from lagotto.hubsearch.label_names import NOBODY, Named
 from lagotto.hubsearch.logic import SINGLE, Expression, join_scores
+from lagotto.hubsearch.query_types import Evidence
 from lagotto.hubsearch.rules import (
     CANDIDATES,
     DIRECTION_SHARE,
@@ -26,22 +26,6 @@ from lagotto.hubsearch.seen_part import part_distances
 from lagotto.hubsearch.selection import error_bounds, highest, rerank, within_reach
 from lagotto.hubsearch.weighing import surest
 from lagotto.hubsearch.weighted_sums import Told, WeightedSums, tell_names, weighted_sums
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What a concept in words or pictures says of the probes, and where it is in their space.
-
-    `weights` sum to 1 over the probes. `text` is the concept in words, "" if it has none, and
-    `coverage` how surely any probe shows it (see probe_coverage.py; 0 for pictures); `named` are
-    the logits that are called so, where names are asked too.
-    """
-
-    weights: Float32[np.ndarray, " probes"]
-    direction: Float32[np.ndarray, " dim"]
-    text: str = ""
-    coverage: float = 0.0
-    named: Named = NOBODY
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,16 @@ class FailureRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedModel:
+    """A model that could not be probed: kind is error, crash, timeout or memory."""
+
+    model: str
+    source: str
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Copy:
     """A place where a known model was seen again as `name`; `original` is its name in the hub."""
 

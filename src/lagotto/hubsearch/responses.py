@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int64, Integer
 
-from lagotto.core.errors import HubError, MismatchError
+from lagotto.core.errors import HubError, MismatchError, UsageError
 from lagotto.core.types import JsonObject
 from lagotto.hubsearch.tensorfile import Array, header_text, open_tensors, write_tensors
 
@@ -167,3 +167,11 @@ def read_responses(path: Path, probe_digest: str | None = None) -> Responses:
         raise HubError(f"{path} is damaged (seen); remove it and run lagotto hub add again")
     _check_seen(Seen(indices, probes), len(values), str(path))
     return Responses(header, values, file.sha256, indices, probes)
+
+
+def check_logit(model: str, logit: int, outputs: int) -> None:
+    """Raises UsageError unless the model has such a logit."""
+    if not 0 <= logit < outputs:
+        raise UsageError(
+            f"{model} has no logit {logit}: it has {outputs} outputs, 0 to {outputs - 1}"
+        )

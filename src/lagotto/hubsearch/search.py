@@ -2,89 +2,29 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TypeAlias
+from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float64, Int64
 
 from lagotto.core.errors import UsageError
 from lagotto.core.registry import suggest
-from lagotto.core.types import Hit, Hits, Query
+from lagotto.core.types import Hit, Hits
 from lagotto.hubsearch.confidence import POOL
 from lagotto.hubsearch.first_pass import distance_through, evidence_through, usable_index
 from lagotto.hubsearch.gallery import Gallery
 from lagotto.hubsearch.judging import Judge, Judgement
-from lagotto.hubsearch.logic import SINGLE, Expression
+from lagotto.hubsearch.logic import SINGLE
 from lagotto.hubsearch.low_rank import LowRankIndex
 from lagotto.hubsearch.queries import surest_probes
+from lagotto.hubsearch.query_types import QueryVector
 from lagotto.hubsearch.ranking import (
-    Evidence,
     Ranked,
     Wanted,
     rank_by_distance,
     rank_by_evidence,
 )
 from lagotto.hubsearch.rules import DEFAULT_K, RULE_NAMES, RuleName, noise_threshold
-
-
-@dataclass(frozen=True, slots=True)
-class TextQuery:
-    """A concept in words, or several joined by AND, OR and NOT (see logic.py).
-
-    `template` has one {} for each concept (default: the encoder's own). `pictures` are examples
-    that the words are joined with: a logit has to answer both.
-    """
-
-    text: str
-    template: str | None = None
-    pictures: tuple[Path, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class LogitQuery:
-    """An output of a model of the hub, by name, or of a model file outside it, by path."""
-
-    model: str
-    index: int
-
-    @classmethod
-    def parse(cls, text: str) -> "LogitQuery":
-        """From MODEL:INDEX; raises UsageError for another form."""
-        model, colon, index = text.rpartition(":")
-        if not colon or not model or not index.isdecimal() or len(index) > 9:
-            raise UsageError(
-                f"{text!r} does not name a logit; write MODEL:INDEX, for example exp_final_v3:7"
-            )
-        return cls(model, int(index))
-
-
-@dataclass(frozen=True, slots=True)
-class ImageQuery:
-    """One or more example pictures of the concept."""
-
-    files: tuple[Path, ...]
-
-
-AnyQuery: TypeAlias = TextQuery | LogitQuery | ImageQuery
-
-
-@dataclass(frozen=True, slots=True)
-class QueryVector:
-    """A query as standardised values over the probes, ready to be compared with descriptors.
-
-    `values` are what a logit that answers it would give: the paper's query. `concepts` and
-    `expression` are the same query as the default rule asks it; a known logit has none, and is
-    compared by distance. `itself` is the (model name, logit) that must not be found again.
-    """
-
-    query: Query
-    values: Float32[np.ndarray, " probes"]
-    itself: tuple[str, int] | None = None
-    notes: tuple[str, ...] = ()
-    concepts: tuple[Evidence, ...] = ()
-    expression: Expression = SINGLE
 
 
 def find_logits(

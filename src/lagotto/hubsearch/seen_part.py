@@ -13,11 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from lagotto.hubsearch.blending import blended
-from lagotto.hubsearch.blocks import Answers, Block, exact_descriptors
+from lagotto.hubsearch.blocks import SEEN_ONLY, Answers, Block, exact_descriptors
 from lagotto.hubsearch.queries import surest_probes
-
-SEEN_ONLY = "seen"
-"""What a block's model is `made_with` when its unseen probes are holes, not predictions."""
 
 
 @dataclass(frozen=True, slots=True)

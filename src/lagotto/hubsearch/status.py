@@ -13,7 +13,7 @@ from lagotto.hubsearch.hub_completion import HubCompletion, read_completion
 from lagotto.hubsearch.hub_low_rank import IndexStatus, index_status
 from lagotto.hubsearch.layout import HubLayout
 from lagotto.hubsearch.manifest import VERSION, Manifest
-from lagotto.hubsearch.records import ModelRecord
+from lagotto.hubsearch.records import FailedModel, ModelRecord
 from lagotto.hubsearch.responses import read_responses
 from lagotto.hubsearch.settled import decisions_from_json
 from lagotto.jobs.guards import Guard, find_guards
@@ -39,16 +39,6 @@ class ModelStatus:
     searched: str
     why: str
     input: tuple[Decision, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FailedModel:
-    """A model that could not be probed: kind is error, crash, timeout or memory."""
-
-    model: str
-    source: str
-    kind: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

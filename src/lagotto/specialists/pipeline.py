@@ -15,7 +15,7 @@ from lagotto.core.registry import suggest
 from lagotto.core.types import SetAside
 from lagotto.encoders.base import Encoder
 from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.probing import Limits
+from lagotto.jobs.worker_limits import Limits
 from lagotto.specialists.choosing import Choice
 from lagotto.specialists.finding import Finder, Found, Question
 from lagotto.specialists.looking import Read

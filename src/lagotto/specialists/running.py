@@ -15,11 +15,11 @@ from lagotto.core.errors import HubError, LagottoError, ModelError, ProbeError, 
 from lagotto.core.machine import usable_cores
 from lagotto.core.types import JsonObject, ModelSource, PixelSpec
 from lagotto.hubsearch.probe_cache import spec_from_json
-from lagotto.hubsearch.probing import Limits
 from lagotto.hubsearch.records import ModelRecord
 from lagotto.hubsearch.settled import was_settled
 from lagotto.hubsearch.tasks import source_to_json
 from lagotto.jobs.base import Runner, Task
+from lagotto.jobs.worker_limits import Limits
 from lagotto.models.registry import behaviour_digest
 from lagotto.models.scan import scan_models
 from lagotto.specialists.looking import Pixels
