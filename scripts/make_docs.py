@@ -3,7 +3,7 @@
     python scripts/make_docs.py
 
 A table stands between `<!-- table NAME -->` and `<!-- end -->`; NAME is a function in
-result_tables/, and its figures come from benchmarks/results/. Nothing in a table is typed by hand.
+benchmarks/tables/, and its figures come from benchmarks/results/; none is typed by hand.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Any
 import typer.main
 
 from lagotto.cli.main import app
-from result_tables import topics
+from tables import topics
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -15,8 +15,8 @@ from attack_run import HARMLESS, Battle, run_attacks
 from attack_sources import PICTURES, TABLES
 from command_line import lagotto
 from lagotto.cli.output import printable, spreadsheet_safe
-from lagotto.zeroshot.base import Prediction, RetrievedCaption
-from lagotto.zeroshot.explain_page import render_page
+from lagotto.zeroshot.html_report import render_page
+from lagotto.zeroshot.types import Prediction, RetrievedCaption
 
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """What a terminal acts on, other than a tab or the end of a line."""

@@ -14,30 +14,34 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from model_makers import Form, onnx_bytes, tflite_bytes
 
 import caption_makers
 from lagotto.core.errors import LagottoError, ModelError, UsageError
 from lagotto.core.images import decode_picture
-from lagotto.core.onnx_survey import check_operators, survey_onnx
-from lagotto.core.tar import read_members
+from lagotto.core.parsing.onnx_survey import check_operators, survey_onnx
+from lagotto.core.parsing.tar import read_members
 from lagotto.encoders.graph_header import read_graph_header
-from lagotto.evaluation.labelled_sources import find_parts
-from lagotto.evaluation.retrieval import read_truth
-from lagotto.hubsearch.manifest import read_manifest
-from lagotto.hubsearch.probe_set import ProbeSet
-from lagotto.hubsearch.probe_sources import read_probe_source
-from lagotto.hubsearch.responses import ResponsesHeader, read_responses, write_responses
+from lagotto.evaluation.classification.sources import find_parts
+from lagotto.evaluation.retrieval.truth import read_truth
+from lagotto.hub.probes.probe_set import ProbeSet
+from lagotto.hub.probes.sources import read_probe_source
+from lagotto.hub.store.manifest import read_manifest
+from lagotto.hub.store.responses import (
+    ResponsesHeader,
+    read_responses,
+    write_responses,
+)
 from lagotto.jobs.process import parse_message
-from lagotto.models.description import labels_for, parse_description
-from lagotto.models.onnx_graph import external_files, read_onnx_graph
+from lagotto.models.files.onnx_graph import external_files, read_onnx_graph
+from lagotto.models.files.tflite_graph import read_tflite_graph
+from lagotto.models.metadata.description import labels_for, parse_description
+from lagotto.models.metadata.scan import scan_models
 from lagotto.models.registry import behaviour_digest
-from lagotto.models.scan import scan_models
-from lagotto.models.tflite_graph import read_tflite_graph
-from lagotto.zeroshot.caption_files import read_log
-from lagotto.zeroshot.caption_manifest import read_manifest as read_caption_manifest
-from lagotto.zeroshot.caption_sources import find_sources
-from lagotto.zeroshot.labels import read_labels
+from lagotto.zeroshot.captions.files import read_log
+from lagotto.zeroshot.captions.manifest import read_manifest as read_caption_manifest
+from lagotto.zeroshot.captions.sources.registry import find_sources
+from lagotto.zeroshot.prompts.labels import read_labels
+from model_makers import Form, onnx_bytes, tflite_bytes
 
 EXAMPLES = int(os.environ.get("LAGOTTO_FUZZ_EXAMPLES", "40"))
 FUZZ = settings(

@@ -32,15 +32,23 @@ import lagotto
 from lagotto.core.images import decode_picture, to_pixels
 from lagotto.core.types import Decision, InputSpec, PixelSpec
 from lagotto.demo import bundled
-from lagotto.hubsearch.descriptors import standardise
-from lagotto.hubsearch.inspection import Inspection
-from lagotto.hubsearch.pipeline import Hub
+from lagotto.hub.descriptors.standardize import standardise
+from lagotto.hub.hub import Hub
+from lagotto.hub.ingest.inspect import Inspection
 from lagotto.models.classifier import Classifier
-from lagotto.models.feeds import FEEDS, Feed, feed_of
-from lagotto.models.inference import BGR_AHEAD, PICTURES, settle_input
-from lagotto.models.input_spec import scale_text
+from lagotto.models.metadata.input_spec import scale_text
+from lagotto.models.metadata.scan import scan_models
+from lagotto.models.preprocessing.candidates import (
+    FEEDS,
+    Feed,
+    feed_of,
+)
+from lagotto.models.preprocessing.infer import (
+    BGR_AHEAD,
+    PICTURES,
+    settle_input,
+)
 from lagotto.models.registry import load_model
-from lagotto.models.scan import scan_models
 
 COMPARED = 200
 ENOUGH = 0.98

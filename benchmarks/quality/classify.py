@@ -27,13 +27,13 @@ import lagotto
 from lagotto.core.types import EncoderInfo
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
-from lagotto.evaluation.classification import Evaluation, evaluate
+from lagotto.evaluation.classification.classification import Evaluation, evaluate
+from lagotto.evaluation.classification.dataset import open_labelled
+from lagotto.evaluation.classification.sweep import Setting
 from lagotto.evaluation.intervals import Estimate, class_mean_interval
-from lagotto.evaluation.labelled import open_labelled
 from lagotto.evaluation.report import Method, results
-from lagotto.evaluation.sweep import Setting
-from lagotto.zeroshot.caption_store import CaptionStore
-from lagotto.zeroshot.pipeline import Classifier
+from lagotto.zeroshot.captions.store import CaptionStore
+from lagotto.zeroshot.classifier import Classifier
 
 SETS = ("imagenet100x5", "cats-dogs", "flowers5", "grocery43", "cifar10")
 MODES = ("guarded", "paper", "paper-code", "captions-only")

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from lagotto.evaluation.intervals import mean_interval
-from lagotto.hubsearch.coverage import ModelCoverage
-from lagotto.hubsearch.pipeline import Hub
+from lagotto.hub.hub import Hub
+from lagotto.hub.labels.coverage import ModelCoverage
 
 MOST = 10
 PLAIN = 2.0

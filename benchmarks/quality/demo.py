@@ -12,20 +12,23 @@ and by the guarded one.
 
 import argparse
 import json
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import numpy as np
 
+from calibration.reliability import auroc, calibration_error, reliability
 from lagotto.core.progress import Silent
 from lagotto.demo import bundled
 from lagotto.demo.tour import score_texts, take_tour
-from lagotto.evaluation.reliability import auroc, calibration_error, reliability
-from lagotto.evaluation.retrieval import TruthQuery, read_truth
-from lagotto.hubsearch.pipeline import Hub
+from lagotto.evaluation.retrieval.truth import TruthQuery, read_truth
+from lagotto.hub.hub import Hub
 
 
 def confidence(hub: Hub, truth: Sequence[TruthQuery], behaviour_only: bool) -> dict[str, Any]:

@@ -17,15 +17,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from calibration import half
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import numpy as np
+
+from calibration.known_answers import World, make_world
+from calibration.worlds import half
 from lagotto.encoders.registry import load_encoder
-from lagotto.evaluation.known_answers import World, make_world
-from lagotto.evaluation.raw_responses import read_raw_responses
-from lagotto.hubsearch.rules import DEFAULT_K, DIRECTION_SHARE, sample_columns, standard_scores
-from lagotto.hubsearch.weighing import surest
-from lagotto.hubsearch.weighted_sums import surer_half
+from lagotto.evaluation.retrieval.raw_responses import read_raw_responses
+from lagotto.hub.index.scoring import (
+    DEFAULT_K,
+    DIRECTION_SHARE,
+    sample_columns,
+    standard_scores,
+)
+from lagotto.hub.query.probe_weights import surest
+from lagotto.hub.search.first_stage import surer_half
 
 TOP = 10
 LISTS = (32, 64, 128, 256, 512)

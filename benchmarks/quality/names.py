@@ -21,16 +21,16 @@ import numpy as np
 
 import lagotto
 from lagotto.encoders.registry import load_encoder
-from lagotto.evaluation.logit_table import LogitTable, hub_table
-from lagotto.evaluation.questions import Questions, text_questions
-from lagotto.evaluation.ranking import rank_answers
-from lagotto.evaluation.retrieval import read_truth
-from lagotto.evaluation.retrieval_rules import Trust as Believe
-from lagotto.evaluation.retrieval_rules import believe_all, rules_of
-from lagotto.hubsearch.audit import audit_model
-from lagotto.hubsearch.label_trust import Trust
-from lagotto.hubsearch.name_evidence import NameReader
-from lagotto.hubsearch.pipeline import Hub
+from lagotto.evaluation.retrieval.logit_table import LogitTable, hub_table
+from lagotto.evaluation.retrieval.queries import Questions, text_questions
+from lagotto.evaluation.retrieval.ranks import rank_answers
+from lagotto.evaluation.retrieval.rules import Trust as Believe
+from lagotto.evaluation.retrieval.rules import believe_all, rules_of
+from lagotto.evaluation.retrieval.truth import read_truth
+from lagotto.hub.hub import Hub
+from lagotto.hub.labels.audit import audit_model
+from lagotto.hub.labels.encode import NameReader
+from lagotto.hub.labels.trust import Trust
 
 K = 50
 

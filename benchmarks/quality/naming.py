@@ -33,16 +33,26 @@ from typing import Any
 import numpy as np
 
 import lagotto
-from lagotto.hubsearch.audit import ModelAudit, audit_model, judge, set_standing
-from lagotto.hubsearch.fit import Surroundings, fit, gallery_of, text_evidence
-from lagotto.hubsearch.kindred import find_kindred
-from lagotto.hubsearch.label_order import weigh_orders
-from lagotto.hubsearch.label_text import readable_label
-from lagotto.hubsearch.name_evidence import NameReader, NamesRead
-from lagotto.hubsearch.naming import describe_model
-from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.queries import query_from_embedding, surest_probes
-from lagotto.hubsearch.weighing import ProbeSpace
+from lagotto.hub.hub import Hub
+from lagotto.hub.labels.audit import (
+    ModelAudit,
+    audit_model,
+    judge,
+    set_standing,
+)
+from lagotto.hub.labels.describe import describe_model
+from lagotto.hub.labels.duplicates import find_kindred
+from lagotto.hub.labels.encode import NameReader, NamesRead
+from lagotto.hub.labels.fit import (
+    Surroundings,
+    fit,
+    gallery_of,
+    text_evidence,
+)
+from lagotto.hub.labels.order_test import weigh_orders
+from lagotto.hub.query.probe_weights import ProbeSpace
+from lagotto.hub.query.vectors import query_from_embedding, surest_probes
+from lagotto.hub.text.normalize import readable_label
 
 IMAGENET = ("coral-mobilenet-v1-025-128", "coral-mobilenet-v1-075-192")
 FEWEST_OUTPUTS = 10

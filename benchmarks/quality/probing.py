@@ -23,16 +23,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from completion_baselines import alternating_least_squares, filled_svd
 
 import lagotto
 from lagotto.encoders.registry import load_encoder
-from lagotto.evaluation.probed import Probed, from_folder, from_hub
-from lagotto.evaluation.probing import probing_curve
-from lagotto.evaluation.scoring import scores_on_the_same_probes
-from lagotto.hubsearch.baselines import alternating_least_squares, filled_svd
-from lagotto.hubsearch.columns import to_columns, to_responses
-from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.probe_choice import Choosing, Share
+from lagotto.evaluation.probing.curve import probing_curve
+from lagotto.evaluation.probing.models import (
+    Probed,
+    from_folder,
+    from_hub,
+)
+from lagotto.evaluation.probing.scores import scores_on_the_same_probes
+from lagotto.hub.completion.columns import to_columns, to_responses
+from lagotto.hub.hub import Hub
+from lagotto.hub.probes.subset import Choosing, Share
 
 COUNTS = (30, 60, 120, 200, 300, 500)
 BASELINE_COUNTS = (60, 120, 200, 300, 500)

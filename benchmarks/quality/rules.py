@@ -24,21 +24,25 @@ import lagotto
 from lagotto.core.vectors import unit_rows
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
-from lagotto.evaluation.batch_rules import default_scores, paper_scores
 from lagotto.evaluation.intervals import mean_interval
-from lagotto.evaluation.logit_table import LogitTable, hub_table, responses_table
-from lagotto.evaluation.raw_responses import read_raw_responses
-from lagotto.evaluation.retrieval import read_truth
-from lagotto.hubsearch.background import embed_background
-from lagotto.hubsearch.blending import blend
-from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.projection import project, projector
-from lagotto.hubsearch.rules import (
+from lagotto.evaluation.retrieval.batch_rules import default_scores, paper_scores
+from lagotto.evaluation.retrieval.logit_table import (
+    LogitTable,
+    hub_table,
+    responses_table,
+)
+from lagotto.evaluation.retrieval.raw_responses import read_raw_responses
+from lagotto.evaluation.retrieval.truth import read_truth
+from lagotto.hub.descriptors.projection import project, projector
+from lagotto.hub.descriptors.rank_blend import blend
+from lagotto.hub.hub import Hub
+from lagotto.hub.index.scoring import (
     DEFAULT_K,
     sample_columns,
     standard_scores,
 )
-from lagotto.hubsearch.weighing import (
+from lagotto.hub.query.background import embed_background
+from lagotto.hub.query.probe_weights import (
     BREADTH,
     SOFTENING,
     ProbeSpace,

@@ -26,22 +26,26 @@ import lagotto
 from lagotto.core.types import JsonObject
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
-from lagotto.evaluation.logit_table import LogitTable, hub_table, responses_table
-from lagotto.evaluation.paper_report import paper_results
-from lagotto.evaluation.paper_tables import Bench, paper_tables
-from lagotto.evaluation.questions import (
+from lagotto.evaluation.paper.report import paper_results
+from lagotto.evaluation.paper.tables import Bench, paper_tables
+from lagotto.evaluation.retrieval.logit_table import (
+    LogitTable,
+    hub_table,
+    responses_table,
+)
+from lagotto.evaluation.retrieval.queries import (
     Questions,
     label_truth,
     logit_questions,
     names_of,
     text_questions,
 )
-from lagotto.evaluation.raw_responses import read_raw_responses
-from lagotto.evaluation.retrieval import TruthQuery, read_truth
-from lagotto.evaluation.retrieval_report import RetrievalMethod, retrieval_results
-from lagotto.evaluation.retrieval_rules import PAPER, rules_of
-from lagotto.evaluation.retrieval_scores import RetrievalEvaluation, evaluate_retrieval
-from lagotto.hubsearch.pipeline import Hub
+from lagotto.evaluation.retrieval.raw_responses import read_raw_responses
+from lagotto.evaluation.retrieval.report import RetrievalMethod, retrieval_results
+from lagotto.evaluation.retrieval.rules import PAPER, rules_of
+from lagotto.evaluation.retrieval.scores import RetrievalEvaluation, evaluate_retrieval
+from lagotto.evaluation.retrieval.truth import TruthQuery, read_truth
+from lagotto.hub.hub import Hub
 
 K = 50
 TABLES_OF = 500

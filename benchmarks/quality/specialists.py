@@ -32,17 +32,17 @@ from lagotto.core.types import PixelSpec
 from lagotto.core.vectors import softmax
 from lagotto.encoders.base import Encoder
 from lagotto.evaluation.intervals import mean_interval
-from lagotto.hubsearch.records import ModelRecord
+from lagotto.hub.store.records import ModelRecord
+from lagotto.models.metadata.scan import scan_models
 from lagotto.models.registry import load_model
-from lagotto.models.scan import scan_models
-from lagotto.specialists.behaviour import View, excess
-from lagotto.specialists.finding import Finder, Question
+from lagotto.specialists.finder import Finder, Question
+from lagotto.specialists.fusion import together
+from lagotto.specialists.label_names import named_outputs
 from lagotto.specialists.likelihood import fit_votes
-from lagotto.specialists.looking import Pixels
 from lagotto.specialists.matching import NAMES_AGREE, agreement
-from lagotto.specialists.names import named_outputs
-from lagotto.specialists.running import Runnable
-from lagotto.specialists.voting import together
+from lagotto.specialists.model_runs import Runnable
+from lagotto.specialists.pixel_batches import Pixels
+from lagotto.specialists.probe_evidence import View, excess
 
 SETS = ("cifar10", "flowers5", "cats-dogs", "imagenet100x5", "grocery43")
 GOOD = {

@@ -24,11 +24,11 @@ import lagotto
 from lagotto.core.types import EncoderInfo
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
-from lagotto.evaluation.labelled import LabelledSet, open_labelled
+from lagotto.evaluation.classification.dataset import LabelledSet, open_labelled
+from lagotto.evaluation.classification.voices import evaluate_voices
 from lagotto.evaluation.report import voices_as_json
-from lagotto.evaluation.voices import evaluate_voices
-from lagotto.specialists.pipeline import Classifier, HubVoice
-from lagotto.zeroshot.caption_store import CaptionStore
+from lagotto.specialists.classifier import Classifier, HubVoice
+from lagotto.zeroshot.captions.store import CaptionStore
 
 SETS = ("flowers5", "cats-dogs", "grocery43", "imagenet100x5", "cifar10")
 

@@ -17,12 +17,11 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[2] / "tests"
-sys.path[:0] = [str(TESTS), str(TESTS / "models"), str(TESTS / "encoders")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "helpers"))
 
-import attack_run  # noqa: E402
-import colour_world  # noqa: E402
-from lagotto.jobs.guards import find_guards  # noqa: E402
+import attack_run
+import colour_world
+from lagotto.jobs.sandbox.guards import find_guards
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ import lagotto
 from lagotto.core.files import sha256_file
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "encoders"), str(ROOT / "tests/models")]
+sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 
 import colour_world  # noqa: E402 - of the tests, as the stub is
 from hub_stub import Faults, Repository, StubHub  # noqa: E402

@@ -9,7 +9,7 @@ encoding 16 captions a picture as the reference script does: pictures embedded, 
 retrieved, their texts through the text tower, on --fly pictures. Stores are made here: pictures
 drawn near the given ones, captions near their picture, words at random. `memory_mb` is what a
 search of a store of --large captions takes beyond mapped files, at its highest, against the
-`stated_memory_mb` that index/exact.py bounds. Prints JSON on stdout, progress on stderr. The
+`stated_memory_mb` that neighbors/exact.py bounds. Prints JSON on stdout, progress on stderr. The
 machine should be otherwise idle.
 """
 
@@ -35,12 +35,12 @@ from lagotto.core.types import SetAside
 from lagotto.core.vectors import unit_rows
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
-from lagotto.index.exact import BLOCK_BYTES, KEPT_BYTES
-from lagotto.zeroshot.base import Prediction
-from lagotto.zeroshot.pictures import embed_files, picture_files
-from lagotto.zeroshot.pipeline import Classifier
+from lagotto.neighbors.exact import BLOCK_BYTES, KEPT_BYTES
+from lagotto.zeroshot.classifier import Classifier
+from lagotto.zeroshot.images import embed_files, picture_files
 from lagotto.zeroshot.retrieval import Retriever
-from lagotto.zeroshot.scoring import caption_vote, image_vote
+from lagotto.zeroshot.types import Prediction
+from lagotto.zeroshot.votes import caption_vote, image_vote
 
 EACH = 5
 K = 16

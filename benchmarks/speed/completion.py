@@ -26,11 +26,15 @@ from pathlib import Path
 import numpy as np
 
 import lagotto
-from lagotto.evaluation.raw_responses import read_raw_responses
-from lagotto.hubsearch.collaboration import collaborate, completed_responses
-from lagotto.hubsearch.columns import SeenColumns, to_columns
-from lagotto.hubsearch.completion import Settings, fit_factors, fold_in
-from lagotto.hubsearch.probe_choice import Share
+from lagotto.evaluation.retrieval.raw_responses import read_raw_responses
+from lagotto.hub.completion.columns import SeenColumns, to_columns
+from lagotto.hub.completion.factorization import (
+    Settings,
+    fit_factors,
+    fold_in,
+)
+from lagotto.hub.completion.fit import collaborate, completed_responses
+from lagotto.hub.probes.subset import Share
 
 WIDTH = 30
 RANK = 40

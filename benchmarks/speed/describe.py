@@ -26,11 +26,11 @@ from statistics import median
 import numpy as np
 import onnx
 
-from lagotto.hubsearch.background import background_words
-from lagotto.hubsearch.name_evidence import NameReader
-from lagotto.hubsearch.naming import describe_model
-from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.queries import query_from_embedding, surest_probes
+from lagotto.hub.hub import Hub
+from lagotto.hub.labels.describe import describe_model
+from lagotto.hub.labels.encode import NameReader
+from lagotto.hub.query.background import background_words
+from lagotto.hub.query.vectors import query_from_embedding, surest_probes
 
 MODEL = "coral-mobilenet-v1-025-128"
 K = 50

@@ -30,16 +30,25 @@ import numpy as np
 
 import lagotto
 from lagotto.encoders.registry import load_encoder
-from lagotto.evaluation.probed import Probed, from_folder
-from lagotto.hubsearch.blocks import LOGITS_PER_BLOCK
-from lagotto.hubsearch.chosen import gather
-from lagotto.hubsearch.descriptors import standardise
-from lagotto.hubsearch.first_pass import NEAREST, WIDER
-from lagotto.hubsearch.kernel import KernelName, Table, scan, scan_sums
-from lagotto.hubsearch.low_rank import LowRankIndex, build_low_rank, default_rank
-from lagotto.hubsearch.rules import CANDIDATES, DEFAULT_K
-from lagotto.hubsearch.selection import highest
-from lagotto.hubsearch.weighing import surest, text_weights
+from lagotto.evaluation.probing.models import Probed, from_folder
+from lagotto.hub.descriptors.blocks import LOGITS_PER_BLOCK
+from lagotto.hub.descriptors.standardize import standardise
+from lagotto.hub.index.low_rank import (
+    LowRankIndex,
+    build_low_rank,
+    default_rank,
+)
+from lagotto.hub.index.scoring import CANDIDATES, DEFAULT_K
+from lagotto.hub.index.topk import highest
+from lagotto.hub.kernels.dispatch import (
+    KernelName,
+    Table,
+    scan,
+    scan_sums,
+)
+from lagotto.hub.kernels.gather import gather
+from lagotto.hub.query.probe_weights import surest, text_weights
+from lagotto.hub.search.approximate import NEAREST, WIDER
 
 RANKS = (32, 64, 128, 192)
 MINI_CANDIDATES = (30, 100, 300, 1000)

@@ -31,11 +31,11 @@ from PIL import Image, ImageDraw, ImageFilter
 import lagotto
 from lagotto.core.images import decode_picture, to_pixels
 from lagotto.core.types import ModelSource
-from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.probe_cache import ProbeCache
+from lagotto.hub.hub import Hub
+from lagotto.hub.probes.pixel_cache import ProbeCache
 from lagotto.jobs.worker_limits import Limits
+from lagotto.models.metadata.scan import scan_models
 from lagotto.models.registry import load_model
-from lagotto.models.scan import scan_models
 
 Job: TypeAlias = tuple[ModelSource, str, str]
 WORLD_ENCODER = Path(lagotto.__file__).parent / "demo" / "world" / "encoder"
@@ -67,7 +67,7 @@ def bare_model(job: Job) -> tuple[str, float, bytes]:
 
 def uncached_model(job: Job) -> tuple[str, float, bytes]:
     """Without the cache: the model decodes and resizes every probe for itself."""
-    from lagotto.hubsearch.probe_set import ProbeSet
+    from lagotto.hub.probes.probe_set import ProbeSet
 
     source, probes, _ = job
     started = time.perf_counter()

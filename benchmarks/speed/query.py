@@ -24,17 +24,25 @@ import numpy as np
 
 from lagotto.core.types import Query
 from lagotto.core.vectors import unit_rows
-from lagotto.hubsearch.blending import KNOTS
-from lagotto.hubsearch.blocks import LOGITS_PER_BLOCK, Block, BlockModel
-from lagotto.hubsearch.gallery import Gallery
-from lagotto.hubsearch.judging import Judge
-from lagotto.hubsearch.kernel import scan_sums
-from lagotto.hubsearch.queries import query_from_embedding
-from lagotto.hubsearch.query_types import Evidence, QueryVector
-from lagotto.hubsearch.rivals import measure_rivals
-from lagotto.hubsearch.search import find_logits
-from lagotto.hubsearch.weighing import ProbeSpace, surest, weigh_texts
-from lagotto.hubsearch.weighted_sums import surer_half
+from lagotto.hub.confidence.judge import Judge
+from lagotto.hub.confidence.reference import measure_rivals
+from lagotto.hub.descriptors.blocks import (
+    LOGITS_PER_BLOCK,
+    Block,
+    BlockModel,
+)
+from lagotto.hub.descriptors.rank_blend import KNOTS
+from lagotto.hub.index.logit_index import Gallery
+from lagotto.hub.kernels.dispatch import scan_sums
+from lagotto.hub.query.probe_weights import (
+    ProbeSpace,
+    surest,
+    weigh_texts,
+)
+from lagotto.hub.query.types import Evidence, QueryVector
+from lagotto.hub.query.vectors import query_from_embedding
+from lagotto.hub.search.engine import find_logits
+from lagotto.hub.search.first_stage import surer_half
 
 OUTPUTS = 100
 DIM = 512

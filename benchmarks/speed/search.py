@@ -26,9 +26,13 @@ from pathlib import Path
 
 import numpy as np
 
-from lagotto.hubsearch.blocks import LOGITS_PER_BLOCK
-from lagotto.hubsearch.kernel import KernelName, Table, scan
-from lagotto.hubsearch.selection import error_bounds, rerank
+from lagotto.hub.descriptors.blocks import LOGITS_PER_BLOCK
+from lagotto.hub.index.topk import error_bounds, rerank
+from lagotto.hub.kernels.dispatch import (
+    KernelName,
+    Table,
+    scan,
+)
 
 TOP = 10
 QUERIES = 8

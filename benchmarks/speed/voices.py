@@ -32,9 +32,9 @@ from lagotto.core.types import ModelSource
 from lagotto.encoders.registry import load_encoder
 from lagotto.jobs.worker_limits import Limits
 from lagotto.models.registry import load_model
-from lagotto.specialists.pipeline import Classifier, HubVoice
-from lagotto.specialists.running import find_runnable
-from lagotto.zeroshot.base import Prediction
+from lagotto.specialists.classifier import Classifier, HubVoice
+from lagotto.specialists.model_runs import find_runnable
+from lagotto.zeroshot.types import Prediction
 
 
 def bare(job: tuple[ModelSource, Path]) -> tuple[str, float, np.ndarray]:

@@ -11,28 +11,28 @@ if TYPE_CHECKING:
     from lagotto.core.types import Hit as Hit
     from lagotto.core.types import Hits as Hits
     from lagotto.encoders.registry import load_encoder as load_encoder
-    from lagotto.hubsearch.pipeline import Hub as Hub
-    from lagotto.hubsearch.query_types import ImageQuery as ImageQuery
-    from lagotto.hubsearch.query_types import LogitQuery as LogitQuery
-    from lagotto.hubsearch.query_types import TextQuery as TextQuery
+    from lagotto.hub.hub import Hub as Hub
+    from lagotto.hub.query.types import ImageQuery as ImageQuery
+    from lagotto.hub.query.types import LogitQuery as LogitQuery
+    from lagotto.hub.query.types import TextQuery as TextQuery
     from lagotto.models.registry import load_model as load_model
-    from lagotto.specialists.pipeline import Classifier as Classifier
-    from lagotto.specialists.pipeline import HubVoice as HubVoice
-    from lagotto.zeroshot.caption_store import CaptionStore as CaptionStore
+    from lagotto.specialists.classifier import Classifier as Classifier
+    from lagotto.specialists.classifier import HubVoice as HubVoice
+    from lagotto.zeroshot.captions.store import CaptionStore as CaptionStore
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "CaptionStore": "lagotto.zeroshot.caption_store",
-    "Classifier": "lagotto.specialists.pipeline",
+    "CaptionStore": "lagotto.zeroshot.captions.store",
+    "Classifier": "lagotto.specialists.classifier",
     "Hit": "lagotto.core.types",
     "Hits": "lagotto.core.types",
-    "Hub": "lagotto.hubsearch.pipeline",
-    "HubVoice": "lagotto.specialists.pipeline",
-    "ImageQuery": "lagotto.hubsearch.search",
+    "Hub": "lagotto.hub.hub",
+    "HubVoice": "lagotto.specialists.classifier",
+    "ImageQuery": "lagotto.hub.query.types",
     "LagottoError": "lagotto.core.errors",
-    "LogitQuery": "lagotto.hubsearch.search",
-    "TextQuery": "lagotto.hubsearch.search",
+    "LogitQuery": "lagotto.hub.query.types",
+    "TextQuery": "lagotto.hub.query.types",
     "load_encoder": "lagotto.encoders.registry",
     "load_model": "lagotto.models.registry",
 }

@@ -10,7 +10,7 @@ import pytest
 
 from colour_world import World
 from command_line import COMMAND, ENVIRONMENT, lagotto_process
-from lagotto.hubsearch.pipeline import Hub
+from lagotto.hub.hub import Hub
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from PIL import Image
 import colour_world
 from colour_world import MODELS, World, planted
 from command_line import lagotto
-from lagotto.hubsearch.pipeline import Hub
+from lagotto.hub.hub import Hub
 
 HIT = {
     "rank": int,

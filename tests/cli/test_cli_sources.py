@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import encoder_makers
 import numpy as np
 import pytest
 from PIL import Image
 
+import encoder_makers
 from command_line import lagotto
 from hub_stub import Repository, StubHub
-from lagotto.hubsearch.pipeline import Hub
+from lagotto.hub.hub import Hub
 
 MODELS = ("vit", "convnext", "resnet")
 

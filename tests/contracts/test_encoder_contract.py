@@ -1,21 +1,16 @@
 """What every encoder must do, whatever made it: unit rows, each of its own input alone."""
 
-import importlib
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import encoder_makers as makers
 from lagotto.core.errors import UsageError
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "encoders"))
-makers: Any = importlib.import_module("encoder_makers")
 
 TEXTS = [
     "a photo of the dog",

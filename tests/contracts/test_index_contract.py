@@ -15,11 +15,15 @@ from hypothesis import strategies as st
 from lagotto.core.errors import HubError, MissingExtraError, UsageError
 from lagotto.core.registry import Adapter
 from lagotto.core.vectors import unit_rows
-from lagotto.index import registry
-from lagotto.index.base import RowIndex, SavedRowIndex
-from lagotto.index.exact import NearestRows
-from lagotto.index.recall import measure_recall
-from lagotto.index.registry import ADAPTERS, build_index, open_index
+from lagotto.neighbors import registry
+from lagotto.neighbors.base import RowIndex, SavedRowIndex
+from lagotto.neighbors.exact import NearestRows
+from lagotto.neighbors.recall import measure_recall
+from lagotto.neighbors.registry import (
+    ADAPTERS,
+    build_index,
+    open_index,
+)
 
 DIM = 32
 Make: TypeAlias = Callable[[np.ndarray, np.ndarray], RowIndex]
@@ -203,7 +207,7 @@ NO_USEARCH = pytest.mark.skipif(
 
 @NO_USEARCH
 def test_a_query_that_reaches_too_few_rows_is_answered_exactly() -> None:
-    from lagotto.index.usearch import Index, UsearchRows
+    from lagotto.neighbors.usearch import Index, UsearchRows
 
     class ShortGraph(Index):  # type: ignore[misc]
         def search(self, queries: np.ndarray, top: int) -> Any:
@@ -221,5 +225,5 @@ def test_a_query_that_reaches_too_few_rows_is_answered_exactly() -> None:
 
 @NO_USEARCH
 def test_onnxruntime_can_be_loaded_after_the_index() -> None:
-    code = "import lagotto.index.usearch, onnxruntime, pyarrow.parquet, tokenizers"
+    code = "import lagotto.neighbors.usearch, onnxruntime, pyarrow.parquet, tokenizers"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,7 +1,5 @@
 """What every classifier must do, whatever wrote it: the logits of plain arithmetic."""
 
-import importlib
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import model_makers as makers
 from lagotto.core.errors import UsageError
 from lagotto.models.base import Model
+from lagotto.models.metadata.scan import scan_models
 from lagotto.models.registry import load_model
-from lagotto.models.scan import scan_models
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "models"))
-makers: Any = importlib.import_module("model_makers")
 Form = makers.Form
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}

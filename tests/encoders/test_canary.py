@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import encoder_makers
 import numpy as np
 import pytest
 from PIL import Image
 
+import encoder_makers
 import lagotto.encoders.canary as canary_module
 from lagotto.core.errors import CaptionError, HubError, MismatchError
 from lagotto.core.files import canonical_json
@@ -28,9 +28,9 @@ from lagotto.encoders.canary import (
     measure_canary,
 )
 from lagotto.encoders.registry import load_encoder
-from lagotto.hubsearch.pipeline import Hub
-from lagotto.zeroshot.caption_store import CaptionStore
-from lagotto.zeroshot.pipeline import Classifier
+from lagotto.hub.hub import Hub
+from lagotto.zeroshot.captions.store import CaptionStore
+from lagotto.zeroshot.classifier import Classifier
 
 Change = Callable[[Any], Any]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from encoder_makers import FORMS, Form, write_encoder, write_json
 
+from encoder_makers import FORMS, Form, write_encoder, write_json
 from lagotto.core.errors import EncoderError
 from lagotto.encoders.registry import load_encoder
 

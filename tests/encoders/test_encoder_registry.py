@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from encoder_makers import write_encoder
 
+from encoder_makers import write_encoder
 from lagotto.core.errors import UsageError
 from lagotto.encoders.registry import load_encoder
 

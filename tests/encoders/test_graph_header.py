@@ -5,11 +5,11 @@ from pathlib import Path
 
 import onnx
 import pytest
-from encoder_makers import DIM, EDGE, FORMS, Form, write_encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from encoder_makers import DIM, EDGE, FORMS, Form, write_encoder
 from lagotto.core.errors import EncoderError
 from lagotto.encoders.graph_header import read_graph_header
 

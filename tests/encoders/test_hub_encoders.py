@@ -5,10 +5,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import encoder_makers
 import numpy as np
 import pytest
 
+import encoder_makers
 from hub_stub import Repository, StubHub
 from lagotto.core.errors import EncoderError, MissingExtraError, SourceError, UsageError
 from lagotto.encoders.registry import lasting_spec, load_encoder

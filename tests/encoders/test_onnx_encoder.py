@@ -7,9 +7,9 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from encoder_makers import DIM, EDGE, Form, write_encoder, write_json
 from tokenizers import Tokenizer
 
+from encoder_makers import DIM, EDGE, Form, write_encoder, write_json
 from lagotto.core.errors import EncoderError
 from lagotto.encoders.registry import load_encoder
 

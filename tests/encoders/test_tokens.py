@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from encoder_makers import Form, write_encoder, write_json
 from tokenizers import Tokenizer
 
+from encoder_makers import Form, write_encoder, write_json
 from lagotto.core.errors import EncoderError
 from lagotto.encoders.folder import open_folder
 from lagotto.encoders.tokens import TextTokenizer, read_tokenizer

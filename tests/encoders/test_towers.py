@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from encoder_makers import Form, write_encoder
 
+from encoder_makers import Form, write_encoder
 from lagotto.core.errors import EncoderError
 from lagotto.encoders.folder import open_folder
 from lagotto.encoders.registry import load_encoder

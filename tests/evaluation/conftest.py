@@ -3,8 +3,8 @@
 import pytest
 
 from colour_world import World, shared_world
-from lagotto.evaluation.logit_table import LogitTable, hub_table
-from lagotto.hubsearch.pipeline import Hub
+from lagotto.evaluation.retrieval.logit_table import LogitTable, hub_table
+from lagotto.hub.hub import Hub
 
 
 @pytest.fixture(scope="session")

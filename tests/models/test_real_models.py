@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
-from model_makers import softmax
 
 from lagotto.core.types import ModelSource
 from lagotto.models.inputs import prepare
+from lagotto.models.metadata.scan import scan_models
 from lagotto.models.registry import behaviour_digest, load_model
-from lagotto.models.scan import scan_models
+from model_makers import softmax
 
 pytestmark = pytest.mark.real
 BY_LOGITS = ["akamaster-cifar10-resnet20", "bcom5-cifar10-mobilenet-x0-25"]

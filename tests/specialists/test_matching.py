@@ -7,11 +7,19 @@ import pytest
 
 from lagotto.core.assignment import best_assignment
 from lagotto.core.vectors import softmax
-from lagotto.specialists import choosing
-from lagotto.specialists.behaviour import Behaviour, View, excess
-from lagotto.specialists.choosing import COPIES, apart, choose
+from lagotto.specialists import selection as choosing
 from lagotto.specialists.likelihood import fit_votes, information
 from lagotto.specialists.matching import WHOLE_AGREES, Candidate, Match, match, match_all
+from lagotto.specialists.probe_evidence import (
+    Behaviour,
+    View,
+    excess,
+)
+from lagotto.specialists.selection import (
+    COPIES,
+    apart,
+    choose,
+)
 from specialist_world import LABELS, Scene
 
 ORDER = (3, 0, 5, 1, 4, 2)

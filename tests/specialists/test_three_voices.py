@@ -10,11 +10,16 @@ import lagotto
 from colour_world import MODELS, NAMES, World, write_classifier, write_encoder
 from lagotto.core.errors import MismatchError, UsageError
 from lagotto.core.types import SetAside
-from lagotto.hubsearch.pipeline import Hub
+from lagotto.hub.hub import Hub
 from lagotto.jobs.worker_limits import Limits
-from lagotto.specialists import reading, sampling
-from lagotto.specialists.pipeline import Classifier, HubVoice, checked_voices
-from lagotto.zeroshot.base import Prediction
+from lagotto.specialists import batches as reading
+from lagotto.specialists import sampling
+from lagotto.specialists.classifier import (
+    Classifier,
+    HubVoice,
+    checked_voices,
+)
+from lagotto.zeroshot.types import Prediction
 
 LIMITS = Limits(workers=1)
 

@@ -11,9 +11,17 @@ import lagotto
 from caption_world import CONCEPTS, DIM, WordEncoder, WordStore, word_store, write_picture
 from lagotto.core.errors import UsageError
 from lagotto.core.types import SetAside
-from lagotto.zeroshot.base import Captions, Mode, Prediction
-from lagotto.zeroshot.pictures import picture_files
-from lagotto.zeroshot.pipeline import BATCH, MODES, Classifier
+from lagotto.zeroshot.classifier import (
+    BATCH,
+    MODES,
+    Classifier,
+)
+from lagotto.zeroshot.images import picture_files
+from lagotto.zeroshot.types import (
+    Captions,
+    Mode,
+    Prediction,
+)
 
 ENCODER = WordEncoder()
 BLIND = WordEncoder(blind=CONCEPTS[:10])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from caption_world import CONCEPTS, DIM, WordEncoder, WordStore, word_store
 from lagotto.core.vectors import unit_rows
-from lagotto.index.exact import NearestRows
+from lagotto.neighbors.exact import NearestRows
 from lagotto.zeroshot.retrieval import POOL, Retriever, text_only_spans
 
 ENCODER = WordEncoder()

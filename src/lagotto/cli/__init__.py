@@ -1,1 +1,1 @@
-"""Layer 5: the command line; one file a command group."""
+"""Command lines come in; tables, JSON and exit codes go out."""

@@ -5,14 +5,19 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lagotto.cli.hub import HUB, JSON, QUIET, bar
+from lagotto.cli.hub.commands import (
+    HUB,
+    JSON,
+    QUIET,
+    bar,
+)
 from lagotto.cli.output import print_json, print_line, print_table, printable
 from lagotto.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lagotto.hubsearch.audit import ModelAudit
+    from lagotto.hub.labels.audit import ModelAudit
 
 
 def audit(
@@ -33,8 +38,8 @@ def audit(
 
     Example: lagotto audit my-hub exp_final_v3
     """
-    from lagotto.hubsearch.audit import audit_hub, audit_model
-    from lagotto.hubsearch.pipeline import Hub
+    from lagotto.hub.hub import Hub
+    from lagotto.hub.labels.audit import audit_hub, audit_model
 
     if labels is not None and model is None:
         raise UsageError(
@@ -54,7 +59,7 @@ def audit(
 
 def _lines(file: Path) -> tuple[str, ...]:
     """A label a line, as a model's labels file has them: the same one twice is kept."""
-    from lagotto.hubsearch.vocabulary import read_lines
+    from lagotto.hub.text.vocabulary import read_lines
 
     return read_lines(file, "labels file")
 

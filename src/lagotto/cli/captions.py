@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lagotto.cli.hub import JSON, QUIET, bar
+from lagotto.cli.hub.commands import (
+    JSON,
+    QUIET,
+    bar,
+)
 from lagotto.cli.output import notice, print_json, print_line, print_table, printable
 
 if TYPE_CHECKING:
     from lagotto.core.types import JsonValue
-    from lagotto.zeroshot.caption_intake import IntakeReport
-    from lagotto.zeroshot.caption_needs import Needs
-    from lagotto.zeroshot.caption_search import Found
+    from lagotto.zeroshot.captions.estimate import Needs
+    from lagotto.zeroshot.captions.ingest import IntakeReport
+    from lagotto.zeroshot.captions.search import Found
 
 app = typer.Typer(
     help="Make a store of captioned pictures and keep it.",
@@ -69,7 +73,7 @@ def create(
 
     Example: lagotto captions create my-captions --pairs photos/ --encoder clip-onnx/
     """
-    from lagotto.zeroshot.caption_store import CaptionStore
+    from lagotto.zeroshot.captions.store import CaptionStore
 
     report = CaptionStore.begin(store, encoder).fill(
         pairs, images=images, progress=bar(quiet), announce=None if quiet else _announce
@@ -90,7 +94,7 @@ def add(
 
     Example: lagotto captions add my-captions --pairs more-captions.txt
     """
-    from lagotto.zeroshot.caption_store import CaptionStore
+    from lagotto.zeroshot.captions.store import CaptionStore
 
     report = CaptionStore.open(store, encoder).add(
         pairs, images=images, progress=bar(quiet), announce=None if quiet else _announce
@@ -110,8 +114,8 @@ def search(
 
     Example: lagotto captions search my-captions "a dog in the snow" --top 5
     """
-    from lagotto.zeroshot.caption_search import search_picture, search_text
-    from lagotto.zeroshot.caption_store import CaptionStore
+    from lagotto.zeroshot.captions.search import search_picture, search_text
+    from lagotto.zeroshot.captions.store import CaptionStore
 
     opened = CaptionStore.open(store, encoder)
     is_picture = Path(query).is_file()
@@ -173,8 +177,8 @@ def index(store: Path = STORE, quiet: bool = QUIET, as_json: bool = JSON) -> Non
 
     Example: lagotto captions index my-captions
     """
-    from lagotto.zeroshot.caption_index import index_store, recall_lines
-    from lagotto.zeroshot.caption_store import CaptionStore
+    from lagotto.zeroshot.captions.index import index_store, recall_lines
+    from lagotto.zeroshot.captions.store import CaptionStore
 
     record, built = index_store(CaptionStore.open(store), bar(quiet))
     if as_json:
@@ -192,8 +196,8 @@ def status(store: Path = STORE, as_json: bool = JSON) -> None:
 
     Example: lagotto captions status my-captions
     """
-    from lagotto.zeroshot.caption_status import read_status
-    from lagotto.zeroshot.caption_store import CaptionStore
+    from lagotto.zeroshot.captions.status import read_status
+    from lagotto.zeroshot.captions.store import CaptionStore
 
     found = read_status(CaptionStore.open(store))
     if as_json:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lagotto.cli.hub import QUIET, bar
+from lagotto.cli.hub.commands import QUIET, bar
 from lagotto.cli.output import notice, printable
 from lagotto.cli.predictions import Rows, print_rows_csv, print_rows_json, print_rows_tables
 from lagotto.core.errors import LagottoError, UsageError
 
 if TYPE_CHECKING:
-    from lagotto.specialists.pipeline import HubVoice
+    from lagotto.specialists.classifier import HubVoice
 
 
 def classify(
@@ -59,8 +59,8 @@ def classify(
 
     Example: lagotto classify photos/ --labels cat,dog,horse --encoder clip-onnx/
     """
-    from lagotto.specialists.pipeline import Classifier
-    from lagotto.zeroshot.pictures import picture_files
+    from lagotto.specialists.classifier import Classifier
+    from lagotto.zeroshot.images import picture_files
 
     if as_json and as_csv:
         raise UsageError("--json and --csv given; give one of them")
@@ -103,7 +103,7 @@ def split_voices(given: str | None) -> list[str] | None:
 
 
 def _voice(hub: Path, max_models: int, behaviour_only: bool, quiet: bool) -> "HubVoice":
-    from lagotto.specialists.pipeline import HubVoice
+    from lagotto.specialists.classifier import HubVoice
 
     return HubVoice(hub, max_models, use_names=not behaviour_only, progress=bar(quiet))
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from lagotto.cli.output import print_json, print_line, print_table, printable
 
 if TYPE_CHECKING:
-    from lagotto.hubsearch.pipeline import Hub
+    from lagotto.hub.hub import Hub
 
 
 def print_cover(hub: "Hub", labels: Sequence[str], top: int, as_json: bool) -> None:
     """Searches, and prints the models with their coverage, then the pairs of the best one."""
-    from lagotto.hubsearch.coverage import cover_labels
+    from lagotto.hub.labels.coverage import cover_labels
 
     started = time.perf_counter()
     found = cover_labels(hub, labels, top=top)

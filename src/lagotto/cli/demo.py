@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lagotto.cli.hub import JSON, QUIET, bar
+from lagotto.cli.hub.commands import (
+    JSON,
+    QUIET,
+    bar,
+)
 from lagotto.cli.output import print_json, print_line, print_table
 from lagotto.cli.search import print_hits
 

@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING, cast
 
 import typer
 
-from lagotto.cli.hub import HUB, JSON, QUIET
+from lagotto.cli.hub.commands import (
+    HUB,
+    JSON,
+    QUIET,
+)
 from lagotto.cli.output import notice, print_json, print_table
 
 if TYPE_CHECKING:
     from lagotto.core.types import JsonObject
-    from lagotto.hubsearch.naming import ModelDescription
-    from lagotto.hubsearch.pipeline import Hub
+    from lagotto.hub.hub import Hub
+    from lagotto.hub.labels.describe import ModelDescription
 
 
 def describe(
@@ -35,10 +39,10 @@ def describe(
 
     Example: lagotto describe my-hub unknown_origin
     """
-    from lagotto.hubsearch.model_card import write_card
-    from lagotto.hubsearch.naming import describe_model
-    from lagotto.hubsearch.pipeline import Hub
-    from lagotto.hubsearch.vocabulary import read_vocabulary
+    from lagotto.hub.hub import Hub
+    from lagotto.hub.labels.describe import describe_model
+    from lagotto.hub.reports.model_card import write_card
+    from lagotto.hub.text.vocabulary import read_vocabulary
 
     names = None if vocabulary is None else read_vocabulary(vocabulary)
     opened = Hub.open(hub, encoder)

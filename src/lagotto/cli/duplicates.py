@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
-from lagotto.cli.hub import HUB, JSON, QUIET, bar
+from lagotto.cli.hub.commands import (
+    HUB,
+    JSON,
+    QUIET,
+    bar,
+)
 from lagotto.cli.output import print_json, print_line, print_table, printable
 
 
@@ -11,8 +16,8 @@ def duplicates(hub: Path = HUB, quiet: bool = QUIET, as_json: bool = JSON) -> No
 
     Example: lagotto duplicates my-hub
     """
-    from lagotto.hubsearch.kindred import find_kindred
-    from lagotto.hubsearch.pipeline import Hub
+    from lagotto.hub.hub import Hub
+    from lagotto.hub.labels.duplicates import find_kindred
 
     found = find_kindred(Hub.open(hub), bar(quiet))
     if as_json:

@@ -11,11 +11,11 @@ from lagotto.cli import (
     demo,
     describe,
     duplicates,
-    eval,
-    hub,
-    hub_index,
     search,
 )
+from lagotto.cli.eval import commands as eval_commands
+from lagotto.cli.hub import commands as hub_commands
+from lagotto.cli.hub import index as hub_index
 from lagotto.cli.output import flush, give_up_stdout, notice, printable
 from lagotto.core.errors import LagottoError
 
@@ -27,15 +27,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-hub.app.command("index")(hub_index.index)
-app.add_typer(hub.app, name="hub")
+hub_commands.app.command("index")(hub_index.index)
+app.add_typer(hub_commands.app, name="hub")
 app.add_typer(captions.app, name="captions")
 app.command("search")(search.search)
 app.command("describe")(describe.describe)
 app.command("audit")(audit.audit)
 app.command("duplicates")(duplicates.duplicates)
 app.command("classify")(classify.classify)
-app.add_typer(eval.app, name="eval")
+app.add_typer(eval_commands.app, name="eval")
 app.command("demo")(demo.demo)
 
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from lagotto.core.types import JsonObject, JsonValue, SetAside
-    from lagotto.specialists.pipeline import Classifier
-    from lagotto.specialists.voting import Specialist
-    from lagotto.zeroshot.base import ModelVote, Prediction
+    from lagotto.specialists.classifier import Classifier
+    from lagotto.specialists.fusion import Specialist
+    from lagotto.zeroshot.types import ModelVote, Prediction
 
 _TABLE_ROWS = 64
 """Rows that are aligned together; more are printed in further tables, as they come."""
@@ -41,7 +41,7 @@ class Rows:
 
     def __iter__(self) -> "Iterator[Prediction | SetAside]":
         from lagotto.core.types import SetAside
-        from lagotto.zeroshot.explain_page import ExplainPages
+        from lagotto.zeroshot.html_report import ExplainPages
 
         names = [label.name for label in self._classifier.labels]
         with ExitStack() as stack:

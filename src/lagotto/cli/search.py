@@ -9,18 +9,23 @@ from typing import TYPE_CHECKING
 import typer
 
 from lagotto.cli.cover import print_cover
-from lagotto.cli.hub import HUB, JSON, QUIET, bar
+from lagotto.cli.hub.commands import (
+    HUB,
+    JSON,
+    QUIET,
+    bar,
+)
 from lagotto.cli.output import notice, print_json, print_line, print_table, printable
 from lagotto.core.errors import UsageError
 
 if TYPE_CHECKING:
     from lagotto.core.types import Hits, JsonObject
-    from lagotto.hubsearch.pipeline import Hub
-    from lagotto.hubsearch.query_types import AnyQuery, QueryVector
+    from lagotto.hub.hub import Hub
+    from lagotto.hub.query.types import AnyQuery, QueryVector
 
 
 def _query(text: str | None, logit: str | None, image: list[Path] | None) -> "AnyQuery":
-    from lagotto.hubsearch.query_types import (
+    from lagotto.hub.query.types import (
         ImageQuery,
         LogitQuery,
         TextQuery,
@@ -86,7 +91,7 @@ def search(
 
     Example: lagotto search my-hub "golden retriever" --top 5
     """
-    from lagotto.hubsearch.pipeline import Hub
+    from lagotto.hub.hub import Hub
 
     opened = Hub.open(hub, encoder)
     if labels is not None:
@@ -156,7 +161,7 @@ def print_hits(found: "Hits") -> None:
 
 
 def _explain(hub: "Hub", vector: "QueryVector", found: "Hits", file: Path, as_json: bool) -> None:
-    from lagotto.hubsearch.explain import deciding_probes, write_contact_sheet
+    from lagotto.hub.reports.explain import deciding_probes, write_contact_sheet
 
     if not as_json:
         names = [f"{hit.model}:{hit.logit}" for hit in found.hits[:3]]

@@ -1,1 +1,1 @@
-"""Layer 0: values, errors and small tools that need nothing but numpy, pillow and the stdlib."""
+"""Plain data, bytes and paths come in; checked values that every room shares go out."""

@@ -89,7 +89,8 @@ class Decision:
 
     `inferred` was found by trying, `assumed` is the custom where nothing told. Where candidates
     were tried, `margin` is how far the value is ahead of `runner_up` (negative where custom went
-    before a slightly better one), in the units of models/inference.py, and `reason` on what.
+    before a slightly better one), in the units of models/preprocessing/infer.py; `reason` says
+    why.
     """
 
     field: InputField

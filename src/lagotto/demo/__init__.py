@@ -1,1 +1,1 @@
-"""Layer 4: the bundled offline world and what `lagotto demo` does with it."""
+"""Nothing comes in; a small bundled world, probed, searched and scored, goes out."""

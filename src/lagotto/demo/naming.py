@@ -8,9 +8,9 @@ import numpy as np
 
 from lagotto.core.progress import Progress
 from lagotto.demo import bundled
-from lagotto.zeroshot.caption_store import CaptionStore
-from lagotto.zeroshot.pictures import embed_files
-from lagotto.zeroshot.pipeline import BATCH, Classifier
+from lagotto.zeroshot.captions.store import CaptionStore
+from lagotto.zeroshot.classifier import BATCH, Classifier
+from lagotto.zeroshot.images import embed_files
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,17 @@ from lagotto.core.types import Hits
 from lagotto.demo import bundled
 from lagotto.demo.naming import NamingScore, score_naming
 from lagotto.demo.voices import ThreeVoices, score_voices
-from lagotto.evaluation.retrieval import Accuracy, LogitName, TruthQuery, accuracy, read_truth
-from lagotto.hubsearch.explain import write_contact_sheet
-from lagotto.hubsearch.pipeline import Hub
-from lagotto.hubsearch.query_types import LogitQuery
-from lagotto.zeroshot.caption_store import CaptionStore
+from lagotto.evaluation.retrieval.truth import (
+    Accuracy,
+    LogitName,
+    TruthQuery,
+    accuracy,
+    read_truth,
+)
+from lagotto.hub.hub import Hub
+from lagotto.hub.query.types import LogitQuery
+from lagotto.hub.reports.explain import write_contact_sheet
+from lagotto.zeroshot.captions.store import CaptionStore
 
 CONCEPTS = ("pizza", "violin", "dog face")
 

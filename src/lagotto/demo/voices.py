@@ -6,11 +6,11 @@ from pathlib import Path
 
 from lagotto.core.progress import Progress
 from lagotto.demo import bundled
-from lagotto.hubsearch.pipeline import Hub
-from lagotto.specialists.pipeline import Classifier, HubVoice
-from lagotto.specialists.voting import Specialist
-from lagotto.zeroshot.base import Prediction
-from lagotto.zeroshot.caption_store import CaptionStore
+from lagotto.hub.hub import Hub
+from lagotto.specialists.classifier import Classifier, HubVoice
+from lagotto.specialists.fusion import Specialist
+from lagotto.zeroshot.captions.store import CaptionStore
+from lagotto.zeroshot.types import Prediction
 
 TAUGHT = "baseline_old"
 """A model of forty concepts that publishes no labels; some of them the encoder never learned."""

@@ -1,1 +1,1 @@
-"""Layer 1: image | text → unit embedding. One file a framework; see ADDING.md."""
+"""Pictures and texts come in; unit embeddings in one common space go out."""

@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 
 from lagotto.core.errors import EncoderError
 from lagotto.core.files import canonical_json, read_json, sha256_file
-from lagotto.core.onnx_survey import MEMORY_MARK
+from lagotto.core.parsing.onnx_survey import MEMORY_MARK
 from lagotto.core.types import JsonObject, JsonValue
 from lagotto.encoders.graph_header import GraphHeader, read_graph_header
 

@@ -10,8 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lagotto.core.errors import EncoderError
-from lagotto.core.onnx_survey import check_operators, survey_onnx
-from lagotto.core.wire import LENGTH, VARINT, Span, WireReader
+from lagotto.core.parsing.onnx_survey import check_operators, survey_onnx
+from lagotto.core.parsing.protobuf import (
+    LENGTH,
+    VARINT,
+    Span,
+    WireReader,
+)
 
 _DTYPES = {1: "float32", 6: "int32", 7: "int64", 10: "float16", 11: "float64"}
 

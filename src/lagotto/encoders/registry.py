@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lagotto.core.errors import UsageError
 from lagotto.core.registry import Adapter, load_adapter, suggest
-from lagotto.core.remote_spec import REPOSITORY
+from lagotto.core.remote.spec import REPOSITORY
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.folder import has_graphs
 

@@ -4,10 +4,10 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from lagotto.core.errors import SourceError, UsageError
-from lagotto.core.hugging_face import HuggingFace, cached_repository
 from lagotto.core.registry import Adapter, load_adapter
-from lagotto.core.remote_files import RemoteFile, Repository
-from lagotto.core.remote_spec import RepositorySpec, parse_repository
+from lagotto.core.remote.files import RemoteFile, Repository
+from lagotto.core.remote.hugging_face import HuggingFace, cached_repository
+from lagotto.core.remote.spec import RepositorySpec, parse_repository
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.folder import JOINT_FILE, TOWER_FILES
 from lagotto.encoders.graph_header import read_graph_header

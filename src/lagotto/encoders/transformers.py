@@ -19,7 +19,7 @@ from transformers.utils import logging
 
 from lagotto.core.errors import EncoderError
 from lagotto.core.files import canonical_json, sha256_file
-from lagotto.core.saved_config import check_config
+from lagotto.core.parsing.hf_config import check_config
 from lagotto.core.types import EncoderInfo, JsonObject
 from lagotto.encoders.base import check_pixels
 from lagotto.encoders.folder import open_settings

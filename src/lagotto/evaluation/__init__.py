@@ -1,1 +1,1 @@
-"""Layer 3: results and truth → numbers."""
+"""Predictions or rankings and the truth come in; accuracies with intervals go out."""

@@ -11,11 +11,11 @@ from platform import python_version
 from lagotto.core.errors import UsageError
 from lagotto.core.files import write_atomically
 from lagotto.core.types import EncoderInfo, JsonObject, JsonValue
-from lagotto.evaluation.classification import Evaluation, Scores
+from lagotto.evaluation.classification.classification import Evaluation, Scores
+from lagotto.evaluation.classification.voices import VoicesEvaluation
 from lagotto.evaluation.intervals import LEVEL, RESAMPLES, Estimate
-from lagotto.evaluation.voices import VoicesEvaluation
-from lagotto.zeroshot.caption_store import CaptionStore
-from lagotto.zeroshot.labels import Label
+from lagotto.zeroshot.captions.store import CaptionStore
+from lagotto.zeroshot.prompts.labels import Label
 
 TASK = "zeroshot_classification"
 _PACKAGES = ("lagotto", "numpy", "onnxruntime", "pillow", "tokenizers")

@@ -1,1 +1,1 @@
-"""Layer 1: a Runner maps tasks to values or recorded failures."""
+"""Tasks come in; each ends with its answer or a reason, computed in isolated workers."""

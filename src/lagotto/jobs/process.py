@@ -15,8 +15,8 @@ from typing import TypeAlias
 
 from lagotto.core.types import JsonObject
 from lagotto.jobs.base import Failure, Task
-from lagotto.jobs.environment import worker_environment
-from lagotto.jobs.limits import cpu_ceiling, private_bytes
+from lagotto.jobs.sandbox.environment import worker_environment
+from lagotto.jobs.sandbox.limits import cpu_ceiling, private_bytes
 from lagotto.jobs.worker import MAX_MESSAGE_BYTES
 
 Message: TypeAlias = int | JsonObject | Failure | None

@@ -26,8 +26,12 @@ from queue import SimpleQueue
 from typing import Any
 
 from lagotto.core.errors import LagottoError
-from lagotto.jobs.isolation import isolate_self
-from lagotto.jobs.limits import allow_cpu, die_with_parent, restrict_self
+from lagotto.jobs.sandbox.isolation import isolate_self
+from lagotto.jobs.sandbox.limits import (
+    allow_cpu,
+    die_with_parent,
+    restrict_self,
+)
 
 MAX_MESSAGE_BYTES = 4 << 20
 _MAX_REASON = 500

@@ -1,1 +1,1 @@
-"""Layer 1: pictures → logits. One file a framework; see ADDING.md."""
+"""A model file comes in; its logits on pictures go out, whatever framework made it."""

@@ -9,12 +9,16 @@ from jaxtyping import Float32, Num, Shaped, UInt8
 
 from lagotto.core.errors import ModelError, UsageError
 from lagotto.core.types import Decision, InputSpec, Layout, ModelSource, ModelSpec, PixelSpec
-from lagotto.models.description import Description, labels_for, parse_description
-from lagotto.models.embedded import Embedded
-from lagotto.models.input_spec import ResolvedInput, resolve_input
+from lagotto.models.files.tensors import InputTensor, OutputTensor
 from lagotto.models.inputs import prepare
+from lagotto.models.metadata.description import (
+    Description,
+    labels_for,
+    parse_description,
+)
+from lagotto.models.metadata.embedded import Embedded
+from lagotto.models.metadata.input_spec import ResolvedInput, resolve_input
 from lagotto.models.outputs import Reading, class_rows, plan_reading
-from lagotto.models.tensors import InputTensor, OutputTensor
 
 NO_METADATA = Embedded()
 _PREPARED_ELEMENTS = 1 << 18  # prepared at once: 1 MB of float32, so that it stays in the cache

@@ -7,7 +7,7 @@ from jaxtyping import Float64, Num, UInt8
 
 from lagotto.core.errors import ModelError
 from lagotto.core.types import InputSpec, Scale
-from lagotto.models.tensors import Quantisation
+from lagotto.models.files.tensors import Quantisation
 
 # pixel * gain + offset, as (gain, offset)
 _SCALES: dict[Scale, tuple[float, float]] = {

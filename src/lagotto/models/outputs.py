@@ -9,7 +9,7 @@ from jaxtyping import Float32, Num, Shaped
 
 from lagotto.core.errors import ModelError
 from lagotto.core.types import LogitsSource, OutputKind
-from lagotto.models.tensors import OutputTensor, shape_text
+from lagotto.models.files.tensors import OutputTensor, shape_text
 
 Inverse: TypeAlias = Literal["none", "log", "logit"]
 _TELLING_NAMES = ("logit", "output", "prob", "class", "score")

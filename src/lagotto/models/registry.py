@@ -7,31 +7,41 @@ from pathlib import Path
 from typing import cast
 
 from lagotto.core.errors import ModelError
-from lagotto.core.onnx_survey import survey_onnx
+from lagotto.core.parsing.onnx_survey import survey_onnx
 from lagotto.core.registry import Adapter, load_adapter
 from lagotto.core.types import JsonObject, ModelSource
 from lagotto.models.base import Model
-from lagotto.models.description import parse_description
-from lagotto.models.onnx_graph import external_files
-from lagotto.models.saved import behaviour_of, library_of, read_settings
-from lagotto.models.weights import MAX_WEIGHTS_BYTES, add_file, check_size
+from lagotto.models.files.onnx_graph import external_files
+from lagotto.models.files.weights import (
+    MAX_WEIGHTS_BYTES,
+    add_file,
+    check_size,
+)
+from lagotto.models.metadata.description import parse_description
+from lagotto.models.metadata.pretrained import (
+    behaviour_of,
+    library_of,
+    read_settings,
+)
 
 ADAPTERS = {
-    ".onnx": Adapter("lagotto.models.onnx", "load_onnx"),
-    ".tflite": Adapter("lagotto.models.tflite", "load_tflite", "ai_edge_litert", "tflite"),
+    ".onnx": Adapter("lagotto.models.adapters.onnx", "load_onnx"),
+    ".tflite": Adapter("lagotto.models.adapters.tflite", "load_tflite", "ai_edge_litert", "tflite"),
     ".safetensors": Adapter(
-        "lagotto.models.transformers",
+        "lagotto.models.adapters.transformers",
         "load_transformers",
         "transformers",
         "transformers",
         ("torch",),
     ),
 }
-"""By file ending, in lower case; `lagotto.models.scan` looks for the same."""
+"""By file ending, in lower case; `lagotto.models.metadata.scan` looks for the same."""
 
 SAVED_BY = {
     "transformers": ADAPTERS[".safetensors"],
-    "timm": Adapter("lagotto.models.timm", "load_timm", "timm", "timm", ("torch", "torchvision")),
+    "timm": Adapter(
+        "lagotto.models.adapters.timm", "load_timm", "timm", "timm", ("torch", "torchvision")
+    ),
 }
 """Safetensors hold numbers only: which library builds the network is said in config.json."""
 

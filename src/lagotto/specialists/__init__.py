@@ -1,1 +1,1 @@
-"""Layer 3: where the two flows meet: models found in a hub vote in zero-shot classification."""
+"""Labels, pictures and a hub come in; votes of its models that know the labels go out."""

@@ -13,8 +13,12 @@ from jaxtyping import Float64, Int64
 
 from lagotto.core.assignment import best_assignment
 from lagotto.core.vectors import softmax
-from lagotto.specialists.behaviour import Behaviour, View, excess
 from lagotto.specialists.likelihood import Fit, fit_votes, information
+from lagotto.specialists.probe_evidence import (
+    Behaviour,
+    View,
+    excess,
+)
 
 NAMES_AGREE = 0.5
 """Published names are believed if the pictures agree with them at least this much, relative to

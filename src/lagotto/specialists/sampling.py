@@ -9,7 +9,11 @@ from jaxtyping import Float32, Float64
 
 from lagotto.core.types import PixelSpec
 from lagotto.encoders.base import Encoder
-from lagotto.specialists.looking import Desk, Looked, Shown
+from lagotto.specialists.pixel_batches import (
+    Desk,
+    Looked,
+    Shown,
+)
 
 SAMPLE = 256
 """Different pictures that models are compared on, at most."""

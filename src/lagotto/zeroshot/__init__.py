@@ -1,1 +1,1 @@
-"""Layer 2: zero-shot classification with retrieved captions (X-MoRe)."""
+"""Pictures, labels and a caption store come in; class probabilities with their evidence go out."""

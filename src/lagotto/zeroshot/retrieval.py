@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int64
 
-from lagotto.index.base import RowIndex
-from lagotto.index.exact import NearestRows
-from lagotto.zeroshot.base import Captions
+from lagotto.neighbors.base import RowIndex
+from lagotto.neighbors.exact import NearestRows
+from lagotto.zeroshot.types import Captions
 
 NEIGHBOURS = 200
 MORE_NEIGHBOURS = 1_000

@@ -1,0 +1,54 @@
+"""The published lists of raw responses, right or permuted, as search believes them."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from calibration.known_answers import World
+from lagotto.evaluation.retrieval.raw_responses import RawResponses
+from lagotto.hub.labels.audit import judge, set_standing
+from lagotto.hub.labels.fit import (
+    Surroundings,
+    fit,
+    gallery_of,
+    text_evidence,
+)
+from lagotto.hub.labels.order_test import weigh_orders
+from lagotto.hub.labels.trust import Trust
+from lagotto.hub.text.matching import FIRMLY
+
+
+def with_lists(
+    world: World, raw: RawResponses, kept: np.ndarray, seed: int | None = None
+) -> tuple[World, dict[str, int]]:
+    """The world with what is published and believed: the true lists, or each permuted by a seed.
+
+    Each list is audited as `lagotto search` does it, on the probes that are kept; the counts of the
+    verdicts are given too, and under "believed labels" how many labels are.
+    """
+    rng = np.random.default_rng(seed)
+    galleries = [gallery_of(model.values[kept]) for model in raw.models]
+    elsewhere = np.concatenate([gallery[:, ::10] for gallery in galleries[1::5]], axis=1)
+    words = text_evidence(world.space, world.space.background)
+    evidence = text_evidence(world.space, world.embeddings)
+    published, verdicts = [], {}
+    for place, gallery in enumerate(galleries):
+        true = world.known.concept[world.known.owner == place]
+        listed = true if seed is None else true[rng.permutation(len(true))]
+        around = Surroundings(words, np.concatenate([gallery, elsewhere], axis=1))
+        read = replace(
+            evidence, standing=evidence.standing[listed], weights=evidence.weights[listed]
+        )
+        fits = fit(read, gallery, around)
+        likeness = world.embeddings[listed] @ world.embeddings[listed].T
+        labels = [world.known.names[concept] for concept in listed]
+        orders = weigh_orders(fits, likeness, gallery.T @ gallery / len(gallery), labels)
+        known_set = set_standing(fits, fit(words, gallery, around))
+        found = judge(world.known.models[place], labels, fits, orders, known_set)
+        doubted = tuple(finding.logit for finding in found.findings)
+        trust = Trust("", found.verdict, doubted).of(len(labels))
+        published.append(np.where(trust >= FIRMLY, listed, -1))
+        verdicts[found.verdict] = verdicts.get(found.verdict, 0) + 1
+    believed = np.concatenate(published)
+    verdicts["believed labels"] = int((believed >= 0).sum())
+    return world.publishing(believed), verdicts

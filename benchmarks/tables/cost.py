@@ -1,0 +1,62 @@
+"""Tables of cost and reliability."""
+
+from tables.form import read_result, table
+
+
+def probing_speed() -> str:
+    """What `hub add` costs."""
+    found = read_result("speed_probing")
+    rows = [
+        ["`hub add`", f"{found['ratio_to_bare']:.2f}"],
+        ["bare inference on prepared arrays (baseline)", "1.00"],
+        ["every model decodes for itself (no shared cache)", f"{found['ratio_without_cache']:.2f}"],
+    ]
+    return table(["wall time, relative", "ratio"], rows)
+
+
+def search_speed() -> str:
+    """A query over a million logits."""
+    found = read_result("speed_search")
+    rows = [
+        ["compiled kernel, probe-major int8", f"{found['ms']:.1f}"],
+        ["numpy kernel, probe-major int8", f"{found['numpy_kernel_ms']:.1f}"],
+        ["plain row-major gather (baseline)", f"{found['row_major_ms']:.0f}"],
+    ]
+    return table(
+        [f"{found['logits']:,} logits x {found['probes']:,} probes, k = {found['k']}", "ms"], rows
+    )
+
+
+def query_speed() -> str:
+    """A whole text query beside the scan that it rests on."""
+    found = read_result("speed_query")
+    base = found["rows"]["bare compiled scan"]["ms"]
+    rows = [
+        [name, f"{row['first_ms']:.1f}", f"{row['ms']:.1f}", f"{row['ms'] / base:.1f}"]
+        for name, row in found["rows"].items()
+    ]
+    head = f"{found['logits']:,} logits x {found['probes']:,} probes, k = {found['k']}"
+    return table([head, "first query, ms", "later, ms", "bare scans"], rows)
+
+
+def first_look() -> str:
+    """What a first look at half of the probes loses."""
+    found = read_result("quality_first_look")["rows"]
+    looks = ("all k probes", "the surer half")
+    lengths = list(next(iter(found.values()))[looks[0]])
+    rows = [
+        [probes, look, *(f"{world[look][length]['ten']:.3f}" for length in lengths)]
+        for probes, world in found.items()
+        for look in looks
+    ]
+    return table(["probes", "first look", *(f"best {length}" for length in lengths)], rows)
+
+
+def kills() -> str:
+    """kill -9 and resume."""
+    found = read_result("reliability_kill_resume")
+    names = ["kills", "resumed_hubs", "hubs_that_differ", "hubs_that_do_not_verify", "models"]
+    return table([name.replace("_", " ") for name in names], [[str(found[name]) for name in names]])
+
+
+TABLES = (probing_speed, search_speed, query_speed, first_look, kills)

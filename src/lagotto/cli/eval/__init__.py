@@ -1,0 +1,1 @@
+"""`lagotto eval ...` comes in; accuracy tables and JSON go out."""

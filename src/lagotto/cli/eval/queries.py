@@ -1,0 +1,128 @@
+"""What `lagotto eval retrieval` and `lagotto eval paper` share: options, models, questions."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from lagotto.cli.output import notice
+from lagotto.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from lagotto.core.progress import Progress
+    from lagotto.encoders.base import Encoder
+    from lagotto.evaluation.retrieval.logit_table import LogitTable
+    from lagotto.evaluation.retrieval.queries import Asked
+    from lagotto.evaluation.retrieval.rules import Trust
+
+HUB = typer.Argument(None, metavar="[HUB]", help="The hub's folder.")
+RESPONSES = typer.Option(
+    None,
+    metavar="DIR",
+    help="A folder of raw responses in place of a hub: models.json, responses.npz, "
+    "probe_embeddings.npy; needs --encoder.",
+)
+TRUTH = typer.Option(
+    None,
+    metavar="FILE",
+    help="Texts with the logits that answer them, JSON. [default: the models' own labels]",
+)
+ASKING = typer.Option(
+    None,
+    metavar="HUB2",
+    help="Logits of this hub, of the same probes, ask for their namesakes in HUB.",
+)
+ENCODER = typer.Option(
+    None, help="The encoder that embedded the probes: where it is now, if it was moved."
+)
+K = typer.Option(50, min=1, help="Probes compared by the paper's rule.")
+SEED = typer.Option(0, min=0, help="Seed of the bootstrap intervals.")
+OUT = typer.Option(None, metavar="FILE", help="Write the results as JSON; never overwrites.")
+
+
+def open_table(
+    hub: Path | None, responses: Path | None, encoder: str | None
+) -> "tuple[LogitTable, Encoder]":
+    """The logits that are asked, of a hub or of raw responses, and the encoder of the texts."""
+    from lagotto.encoders.registry import load_encoder
+    from lagotto.evaluation.retrieval.logit_table import hub_table, responses_table
+    from lagotto.evaluation.retrieval.raw_responses import read_raw_responses
+    from lagotto.hub.hub import Hub
+
+    if (hub is None) == (responses is None):
+        said = "nothing" if hub is None else "HUB and --responses"
+        raise UsageError(f"{said} given; give one of HUB, --responses DIR")
+    if hub is not None:
+        opened = Hub.open(hub, encoder)
+        return hub_table(opened), opened.encoder
+    if responses is None or encoder is None:
+        raise UsageError("--responses needs --encoder, the one that embedded its probes")
+    loaded = load_encoder(encoder)
+    return responses_table(read_raw_responses(responses), loaded), loaded
+
+
+def open_trust(hub: Path | None, encoder: str | None, progress: "Progress") -> "Trust":
+    """How far the labels of a hub's models are believed; raw responses have nothing to doubt."""
+    from lagotto.evaluation.retrieval.rules import believe_all
+    from lagotto.hub.hub import Hub
+
+    if hub is None:
+        return believe_all
+    opened = Hub.open(hub, encoder)
+    trust = opened.label_trust
+    trust.check([model.name for model in opened.status().models], progress)
+    return lambda model, logit: float(trust.believed(model)[logit])
+
+
+def open_asking(hub: Path) -> "LogitTable":
+    """The logits of another hub, that ask."""
+    from lagotto.evaluation.retrieval.logit_table import hub_table
+    from lagotto.hub.hub import Hub
+
+    return hub_table(Hub.open(hub))
+
+
+def read_known(
+    table: "LogitTable",
+    encoder: "Encoder",
+    truth: Path | None,
+    logits: "LogitTable | None",
+    progress: "Progress",
+) -> "Asked":
+    """The texts of a truth file or, without one, of the models' labels; and the `logits` that ask.
+
+    These may be the table itself or that of another hub; None: texts alone.
+    """
+    from lagotto.evaluation.retrieval.queries import (
+        Asked,
+        label_truth,
+        logit_questions,
+        text_questions,
+    )
+    from lagotto.evaluation.retrieval.truth import read_truth
+
+    known = label_truth(table) if truth is None else read_truth(truth)
+    if not known:
+        raise UsageError("no model has labels with names, so nothing is known; give --truth FILE")
+    elsewhere = None if logits is table else logits
+    asking = None if logits is None else logit_questions(table, elsewhere)
+    if asking is None and elsewhere is not None:
+        raise UsageError("no logit of --asking has a label in common with these models")
+    texts = text_questions(table, known, encoder, progress)
+    return Asked((*texts.questions, *([asking] if asking else [])), texts.left_out)
+
+
+def truth_name(truth: Path | None) -> str:
+    """What a result says of its truth: the digest of the file, or that it is the labels."""
+    from lagotto.core.files import sha256_file
+
+    return "labels" if truth is None else sha256_file(truth, UsageError)
+
+
+def notices(asked: "Asked", quiet: bool) -> None:
+    """What has to be said of the questions, on stderr."""
+    if asked.left_out and not quiet:
+        notice(
+            f"note: {asked.left_out:,} queries of the truth name no logit of these models and are "
+            "left out"
+        )

@@ -1,0 +1,135 @@
+"""`lagotto eval retrieval`: how often a search of a hub is right."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from lagotto.cli.eval.queries import (
+    ASKING,
+    ENCODER,
+    HUB,
+    OUT,
+    RESPONSES,
+    SEED,
+    TRUTH,
+    K,
+    notices,
+    open_asking,
+    open_table,
+    open_trust,
+    read_known,
+    truth_name,
+)
+from lagotto.cli.hub.commands import (
+    JSON,
+    QUIET,
+    bar,
+)
+from lagotto.cli.output import notice, print_json, print_line, print_table, printable
+
+if TYPE_CHECKING:
+    from lagotto.evaluation.intervals import Estimate
+    from lagotto.evaluation.retrieval.scores import RetrievalEvaluation
+
+
+def retrieval(
+    hub: Path | None = HUB,
+    truth: Path | None = TRUTH,
+    responses: Path | None = RESPONSES,
+    asking: Path | None = ASKING,
+    encoder: str | None = ENCODER,
+    k: int = K,
+    behaviour_only: bool = typer.Option(
+        False, "--behaviour-only", help="Only rules that read no label and no model name."
+    ),
+    details: bool = typer.Option(False, "--details", help="Also one record a query."),
+    seed: int = SEED,
+    out: Path | None = OUT,
+    quiet: bool = QUIET,
+    as_json: bool = JSON,
+) -> None:
+    """Measure search on queries with known answers: every rule, the paper's baselines, keywords.
+
+    Without --truth the models' own labels are the truth: each name is asked for as a text, and
+    each logit asks for its namesakes in other models.
+
+    Example: lagotto eval retrieval my-hub
+    """
+    from lagotto.evaluation.report import check_new, write_results
+    from lagotto.evaluation.retrieval.report import (
+        RetrievalMethod,
+        retrieval_details,
+        retrieval_results,
+    )
+    from lagotto.evaluation.retrieval.rules import believe_all, rules_of
+    from lagotto.evaluation.retrieval.scores import evaluate_retrieval
+
+    if out is not None:
+        check_new(out)
+    table, speaker = open_table(hub, responses, encoder)
+    progress = bar(quiet)
+    others = None if asking is None else open_asking(asking)
+    logits = others or (table if truth is None else None)
+    asked = read_known(table, speaker, truth, logits, progress)
+    trust = believe_all if behaviour_only else open_trust(hub, encoder, progress)
+    rules = rules_of(table, k, behaviour_only=behaviour_only, trust=trust)
+    found = evaluate_retrieval(table, asked.questions, rules, seed=seed, progress=progress)
+    method = RetrievalMethod(
+        table, speaker.info, truth_name(truth), asked.left_out, k, seed, behaviour_only, others
+    )
+    content = retrieval_results(found, method)
+    if details:
+        content["details"] = retrieval_details(found, table)
+    if as_json:
+        print_json(content)
+    else:
+        print_rows(found)
+        if details:
+            _print_queries(found)
+    notices(asked, quiet)
+    if out is not None:
+        write_results(out, content)
+        if not quiet:
+            notice(f"results: {out}")
+
+
+def print_rows(found: "RetrievalEvaluation") -> None:
+    """The scores as a table on stdout."""
+    columns = ["kind", "rule", "queries", "top1", "95 % interval", "top5", "precision5", "mrr"]
+    columns += ["model recall", "to paper", "95 % of that"]
+    rows = [
+        [
+            row.kind,
+            row.rule,
+            f"{row.queries:,}",
+            f"{row.top1.value:.3f}",
+            _interval(row.top1),
+            f"{row.top5.value:.3f}",
+            f"{row.precision5.value:.3f}",
+            f"{row.mrr.value:.3f}",
+            f"{row.model_recall.value:.3f}",
+            f"{row.to_paper.value:+.3f}",
+            _interval(row.to_paper, "+"),
+        ]
+        for row in found.rows
+    ]
+    print_table(columns, rows, frozenset(columns[2:]))
+
+
+def _print_queries(found: "RetrievalEvaluation") -> None:
+    print_line()
+    print_line("rank of the best right logit, by rule (- : not reached, or not asked):")
+    rules = list(found.rankings)
+    rows: list[Sequence[str]] = []
+    for place, asked in enumerate(found.questions):
+        for number, name in enumerate(asked.names):
+            kinds = [found.rankings[rule][place] for rule in rules]
+            ranks = [0 if ranking is None else int(ranking.first[number]) for ranking in kinds]
+            rows.append([asked.kind, printable(name), *(f"{rank or '-'}" for rank in ranks)])
+    print_table(["kind", "query", *rules], rows, frozenset(rules))
+
+
+def _interval(estimate: "Estimate", sign: str = "") -> str:
+    return f"{estimate.low:{sign}.3f} to {estimate.high:{sign}.3f}"

@@ -1,0 +1,241 @@
+"""`lagotto hub`: make a hub, probe models into it, look at it, mend it."""
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from lagotto.cli.hub.index_status import print_index, tell_index
+from lagotto.cli.hub.inspection import print_inspections
+from lagotto.cli.output import ProgressBar, notice, print_json, print_line, print_table, printable
+from lagotto.core.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from lagotto.hub.reader.status import HubStatus
+
+app = typer.Typer(
+    help="Make a hub of classifiers and keep it.", no_args_is_help=True, rich_markup_mode=None
+)
+
+HUB = typer.Argument(metavar="HUB", help="The hub's folder.")
+QUIET = typer.Option(False, "--quiet", help="No progress and no notices.")
+JSON = typer.Option(False, "--json", help="Print one JSON object and nothing else on stdout.")
+
+
+def bar(quiet: bool) -> Progress:
+    """A progress bar on stderr, or nothing."""
+    return Silent() if quiet else ProgressBar()
+
+
+@app.command()
+def create(
+    hub: Path = HUB,
+    probes: list[Path] = typer.Option(
+        ..., help="Folder of pictures, parquet file or jsonl with captions; may be repeated."
+    ),
+    encoder: str = typer.Option(
+        ..., help="Folder with an ONNX dual encoder in the Hugging Face layout."
+    ),
+    max_probes: int | None = typer.Option(None, min=2, help="Keep a random sample of this size."),
+    seed: int = typer.Option(0, help="Seed of that sample."),
+    quiet: bool = QUIET,
+    as_json: bool = JSON,
+) -> None:
+    """Make a new hub: fix its probe set and embed it once.
+
+    Example: lagotto hub create my-hub --probes photos/ --encoder clip-onnx/
+    """
+    from lagotto.hub.hub import Hub
+
+    made = Hub.create(hub, probes, encoder, max_probes=max_probes, seed=seed, progress=bar(quiet))
+    aside = made.set_aside()
+    if as_json:
+        print_json(
+            {
+                "hub": str(hub),
+                "probes": len(made.probes),
+                "probe_digest": made.probe_digest,
+                "encoder": made.encoder_name,
+                "set_aside": [asdict(item) for item in aside],
+            }
+        )
+        return
+    print_line(f"{hub}: {len(made.probes)} probes, encoder {printable(made.encoder_name)}")
+    if aside and not quiet:
+        notice(f"{len(aside)} pictures set aside:")
+        for item in aside[:10]:
+            notice(f"  {printable(item.source)}: {printable(item.reason)}")
+        if len(aside) > 10:
+            notice(f"  and {len(aside) - 10} more; all in {hub / 'probes' / 'set_aside.jsonl'}")
+    if not quiet:
+        notice(f"next: lagotto hub add {hub} MODELS")
+
+
+@app.command()
+def add(
+    hub: Path = HUB,
+    models: list[str] = typer.Argument(
+        metavar="MODEL...",
+        help=".onnx or .tflite files, folders scanned for models, hf:ORG/NAME[@REV], timm:NAME, "
+        "hf-search:task=...,author=...,limit=...",
+    ),
+    probes_per_model: int | None = typer.Option(
+        None,
+        min=2,
+        help="Let each model see this many probes of its own, and complete the rest from the other "
+        "models; models that are there and saw fewer see more. [default: all]",
+    ),
+    choose: str = typer.Option(
+        "spread", help="How a model's own probes are chosen: spread or random."
+    ),
+    runner: str = typer.Option("local", help="Where models run: local."),
+    workers: int | None = typer.Option(None, min=1, help="Worker processes. [default: cores]"),
+    timeout: float = typer.Option(600.0, min=1.0, help="Seconds that one model may take."),
+    memory_gb: float = typer.Option(4.0, min=0.1, help="Memory that one model may take, in GiB."),
+    cache_gb: float = typer.Option(
+        10.0, min=0.001, help="Disk that fetched models may take until they are probed, in GiB."
+    ),
+    inspect: bool = typer.Option(
+        False,
+        "--inspect",
+        help="Only tell how each model would be fed and read, and why; add none.",
+    ),
+    quiet: bool = QUIET,
+    as_json: bool = JSON,
+) -> None:
+    """Probe models and add their descriptors; run it again to resume or to retry failures.
+
+    Example: lagotto hub add my-hub models/ --workers 4
+    """
+    from lagotto.hub.hub import Hub
+    from lagotto.hub.probes.subset import checked_choosing
+    from lagotto.jobs.worker_limits import Limits
+
+    limits = Limits(runner, workers, timeout, int(memory_gb * 2**30), int(cache_gb * 2**30))
+    if inspect:
+        found = Hub.open(hub).inspect(models, limits=limits, progress=bar(quiet))
+        if as_json:
+            print_json({"hub": str(hub), "models": [each.as_json() for each in found]})
+        else:
+            print_inspections(found)
+        return
+    opened = Hub.open(hub)
+    report = opened.add(
+        models,
+        probes_per_model=probes_per_model,
+        choosing=checked_choosing(choose),
+        limits=limits,
+        progress=bar(quiet),
+    )
+    if not quiet:
+        tell_index(opened)
+    if as_json:
+        print_json({"hub": str(hub), **report.as_json()})
+        return
+    print_line(
+        f"{len(report.done)} models added, {report.already} already there, "
+        f"{len(report.copies)} copies, {len(report.failures)} failed"
+    )
+    if report.extended:
+        print_line(f"{len(report.extended)} models saw more probes")
+    for name, original in report.copies:
+        print_line(f"  copy: {printable(name)} is {printable(original)}")
+    for failure in report.failures:
+        print_line(f"  failed: {printable(failure.model)}: {printable(failure.reason)}")
+
+
+@app.command()
+def status(hub: Path = HUB, as_json: bool = JSON) -> None:
+    """Show models, logits, probes, failures with their reasons, and disk used.
+
+    Example: lagotto hub status my-hub
+    """
+    from lagotto.hub.hub import Hub
+
+    found = Hub.open(hub).status()
+    if as_json:
+        print_json(found.as_json())
+        return
+    print_line(f"hub       {hub} (format version {found.format_version})")
+    print_line(f"encoder   {printable(found.encoder)} ({found.encoder_fingerprint[:12]})")
+    print_line(f"probes    {found.probes} ({found.probe_digest[:12]})")
+    counts = f"{found.done} done, {len(found.failures)} failed, {found.pending} pending"
+    print_line(f"models    {counts}, {len(found.copies)} known copies")
+    print_line(f"logits    {found.logits} searchable, {found.flawed_logits} set aside")
+    print_line(f"disk      {found.disk_bytes / 1e6:.1f} MB")
+    if found.completion_skill is not None:
+        share = f"{found.completion_skill:.0%} of held-back answers are predicted"
+        ways = Counter(m.searched for m in found.models)
+        told = ", ".join(f"{ways[use]} {use}" for use in ("all", "completed", "seen"))
+        print_line(f"searched  {told} (probes; {share})")
+    if found.low_rank is not None:
+        print_index(hub, found.low_rank)
+    held = ", ".join(f"{guard.what} ({guard.means})" for guard in found.isolation if guard.means)
+    print_line(f"isolation models run cut off from: {held or 'nothing'}")
+    for guard in found.isolation:
+        if not guard.means:
+            print_line(
+                f"  note: this system does not keep models from {guard.words} "
+                f"({printable(guard.reason)}); see docs/security.md"
+            )
+    if found.models:
+        print_line()
+        _print_models(found)
+    if found.failures:
+        print_line()
+        failed = [[f.model, f.kind, f.reason] for f in found.failures]
+        print_table(["failed model", "kind", "reason"], failed)
+
+
+def _print_models(found: "HubStatus") -> None:
+    """The models as a table; how each is searched where some saw a share of the probes."""
+    columns = ["model", "logits", "kind", "read", "notes"]
+    rows = [
+        [m.name, str(m.outputs), m.framework, m.logits_source, "; ".join(m.notes)]
+        for m in found.models
+    ]
+    if any(m.probes_seen < found.probes for m in found.models):
+        columns += ["probes", "searched", "why"]
+        rows = [
+            [*row, str(m.probes_seen), m.searched, m.why]
+            for row, m in zip(rows, found.models, strict=True)
+        ]
+    print_table(columns, rows, frozenset({"logits", "probes"}))
+
+
+@app.command()
+def remove(
+    hub: Path = HUB, model: str = typer.Argument(metavar="MODEL", help="Its name in the hub.")
+) -> None:
+    """Remove one model and all its logits.
+
+    Example: lagotto hub remove my-hub exp_final_v3
+    """
+    from lagotto.hub.hub import Hub
+
+    opened = Hub.open(hub)
+    opened.remove(model)
+    print_line(f"{printable(model)} removed from {hub}")
+    tell_index(opened)
+
+
+@app.command()
+def verify(hub: Path = HUB, as_json: bool = JSON) -> None:
+    """Recompute every digest and name what is damaged; exit code 1 if anything is.
+
+    Example: lagotto hub verify my-hub
+    """
+    from lagotto.hub.reader.verify import verify_hub
+
+    damages = verify_hub(hub)
+    if as_json:
+        print_json({"hub": str(hub), "damaged": [asdict(damage) for damage in damages]})
+    elif not damages:
+        print_line(f"{hub}: every file is as it was written")
+    for damage in damages if not as_json else ():
+        print_line(f"damaged: {printable(damage.what)}: {printable(damage.reason)}")
+        print_line(f"  {damage.remedy}")
+    if damages:
+        raise typer.Exit(1)

@@ -1,0 +1,64 @@
+"""`lagotto hub index`: the compact index that a search may go through first."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from lagotto.cli.hub.commands import (
+    HUB,
+    JSON,
+    QUIET,
+    bar,
+)
+from lagotto.cli.output import notice, print_json, print_line, printable
+from lagotto.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from lagotto.hub.search.recall import IndexReport
+
+
+def index(
+    hub: Path = HUB,
+    rank: int | None = typer.Option(
+        None, min=1, help="Numbers a logit. [default: 64, or what makes a tenth of the size]"
+    ),
+    remove: bool = typer.Option(False, "--remove", help="Take the index away instead."),
+    quiet: bool = QUIET,
+    as_json: bool = JSON,
+) -> None:
+    """Make a low-rank index for searches over all probes, and measure what it misses.
+
+    Run it again after models were added or removed: until then searches do without it.
+
+    Example: lagotto hub index my-hub
+    """
+    from lagotto.hub.hub import Hub
+
+    opened = Hub.open(hub)
+    if not remove:
+        report = opened.build_index(rank, progress=bar(quiet))
+        if as_json:
+            print_json({"hub": str(hub), **report.as_json()})
+        else:
+            _print_report(hub, report, quiet)
+        return
+    if rank is not None:
+        raise UsageError("--remove and --rank given; give one of them")
+    removed = opened.remove_index()
+    if as_json:
+        print_json({"hub": str(hub), "removed": removed})
+    else:
+        print_line(f"{hub}: the index was removed" if removed else f"{hub}: there was no index")
+
+
+def _print_report(hub: Path, report: "IndexReport", quiet: bool) -> None:
+    made = report.index
+    print_line(f"{hub}: {made.logits:,} logits in {made.rank} numbers each")
+    print_line(
+        f"size      {made.bytes / 1e6:.1f} MB, {made.ratio:.1f} times smaller than the descriptors"
+    )
+    print_line(f"keeps     {made.captured:.1%} of the descriptors' variance")
+    print_line(f"recall@10 {report.recall_at_10:.3f} of {report.queries} known logits")
+    if made.ratio < 1 and not quiet:
+        notice(f"note: this hub is small, the index takes more than {printable(str(hub))} needs")

@@ -1,0 +1,29 @@
+"""What the commands on hubs say about a hub's low-rank index."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lagotto.cli.output import notice, print_line, printable
+
+if TYPE_CHECKING:
+    from lagotto.hub.hub import Hub
+    from lagotto.hub.index.low_rank_file import IndexStatus
+
+
+def print_index(hub: Path, index: "IndexStatus") -> None:
+    """Its size, and whether searches use it."""
+    if index.state == "unreadable":
+        print_line(f"index     not used: {printable(index.reason)}")
+        return
+    size = f"{index.bytes / 1e6:.1f} MB, {index.ratio:.1f} times smaller than the descriptors"
+    told = f"rank {index.rank}, {index.captured:.0%} of their variance"
+    print_line(f"index     {index.state}: {size} ({told})")
+    if index.state == "stale":
+        print_line(f"  not used: {index.reason}; make it anew with: lagotto hub index {hub}")
+
+
+def tell_index(hub: "Hub") -> None:
+    """A notice if the hub has an index that its searches cannot use."""
+    first = hub.gallery().first_pass
+    if first is not None and first.index is None:
+        notice(f"note: {printable(first.unusable)}")

@@ -1,0 +1,210 @@
+"""A walk over a whole ONNX file before anything loads it: what it names, how large it says it is.
+
+Reads the wire format in place and follows every path on which onnxruntime would find a tensor:
+nested graphs, functions, sparse tensors. So a file cannot hide another file's name from it, and one
+that would be far larger once it is unfolded is refused while it is small.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TypeAlias
+
+from lagotto.core.errors import LagottoError
+from lagotto.core.parsing.protobuf import (
+    LENGTH,
+    VARINT,
+    Buffer,
+    Span,
+    WireReader,
+)
+
+MAX_NODES = 30_000
+"""Operators of a model, with every function written out where it is called."""
+MAX_ELEMENTS = 2**31
+"""Of one tensor, as declared; larger ones do not fit the memory of a worker anyway."""
+MAX_RANK = 64
+MEMORY_MARK = "_MEM_ADDR_"
+"""In a file name of external data: onnxruntime takes the name for an address in its own memory."""
+MAX_DEPTH = 32
+"""Graphs inside graphs, or functions that call functions."""
+
+_BUILT_IN = ("", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc")
+_OTHER_FILES = frozenset({("com.microsoft", "EPContext")})  # holds or names a compiled binary
+
+# Field numbers of onnx.proto: which lead, from message to message, to what is looked at.
+_CHILDREN: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "graph": {1: "node", 5: "tensor", 11: "value", 12: "value", 15: "sparse"},
+    "function": {7: "node", 11: "attribute"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "value": {2: "type"},
+    "type": {1: "tensor type", 8: "tensor type"},
+    "tensor type": {2: "shape"},
+}
+_TENSOR_DIMS, _TENSOR_EXTERNAL = 1, 13
+_ENTRY_KEY, _ENTRY_VALUE = 1, 2
+_NODE_OPERATOR, _NODE_DOMAIN = 4, 7
+_FUNCTION_NAME, _FUNCTION_DOMAIN = 1, 10
+
+Operator: TypeAlias = tuple[str, ...]
+"""(domain, name)."""
+
+_MAIN: Operator = ("", "", "the main graph")  # of a length that no operator of a file has
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxSurvey:
+    """What a file says: the files it names, its operators (domain, name), how many in all.
+
+    `nodes` has every function written out. Functions that the file defines are not in `operators`.
+    """
+
+    external: frozenset[str]
+    operators: frozenset[Operator]
+    nodes: int
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What was found so far. `calls`: by function, the operators in it and how often."""
+
+    reader: WireReader
+    calls: dict[Operator, Counter[Operator]] = field(default_factory=lambda: {_MAIN: Counter()})
+    external: set[str] = field(default_factory=set)
+    nodes: int = 0
+
+    def note(self, node: Span, inside: Operator) -> None:
+        """Counts a node in the function that it is in."""
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise self.reader.error(f"it has over {MAX_NODES:,} operators; it is not a classifier")
+        self.calls[inside][_operator(self.reader, node, _NODE_DOMAIN, _NODE_OPERATOR)] += 1
+
+
+def survey_onnx(data: Buffer, error: type[LagottoError]) -> OnnxSurvey:
+    """The survey of a file's bytes; raises `error` for what no classifier or encoder needs.
+
+    That is: bytes that are no ONNX, tensors of more than MAX_ELEMENTS, more than MAX_NODES
+    operators, graphs or functions nested deeper than MAX_DEPTH, functions that call themselves.
+    """
+    walk = _Walk(WireReader(data, error))
+    pending: list[tuple[str, Span, int, Operator]] = [("model", (0, len(data)), 0, _MAIN)]
+    while pending:
+        message, span, depth, inside = pending.pop()
+        if message == "graph" and depth > MAX_DEPTH:
+            raise error(f"its graphs are nested more than {MAX_DEPTH} deep; it is not a model")
+        if message == "tensor":
+            _look_at_tensor(walk, span)
+            continue
+        if message == "shape":
+            _check_sizes(walk, _shape(walk.reader, span))
+            continue
+        if message == "function":
+            inside = _operator(walk.reader, span, _FUNCTION_DOMAIN, _FUNCTION_NAME)
+            walk.calls.setdefault(inside, Counter())
+        elif message == "node":
+            walk.note(span, inside)
+        children = _CHILDREN[message]
+        for number, wire, start, end in walk.reader.fields(span):
+            if wire == LENGTH and number in children:
+                deeper = depth + (children[number] == "graph")
+                pending.append((children[number], (start, end), deeper, inside))
+    nodes = _written_out(walk.calls, _MAIN, error, {}, ())
+    if nodes > MAX_NODES:
+        raise error(
+            f"it has {nodes:,} operators once its functions are written out; "
+            f"at most {MAX_NODES:,} are loaded"
+        )
+    named = {operator for calls in walk.calls.values() for operator in calls}
+    return OnnxSurvey(frozenset(walk.external), frozenset(named - walk.calls.keys()), nodes)
+
+
+def check_operators(survey: OnnxSurvey, error: type[LagottoError]) -> None:
+    """Raises `error` for an operator of another library, or one that loads a compiled binary."""
+    for domain, name in sorted(survey.operators):
+        if domain not in _BUILT_IN or (domain, name) in _OTHER_FILES:
+            raise error(
+                f"it needs the operator {name[:80]!r} of {domain[:80]!r}, which is not built in; "
+                "export it with standard operators only (no custom ones, no compiled parts)"
+            )
+
+
+def _operator(reader: WireReader, span: Span, domain_field: int, name_field: int) -> Operator:
+    domain = name = ""
+    for number, wire, start, end in reader.fields(span):
+        if wire == LENGTH and number == domain_field:
+            domain = reader.text((start, end))
+        elif wire == LENGTH and number == name_field:
+            name = reader.text((start, end))
+    return ("" if domain == "ai.onnx" else domain), name
+
+
+def _look_at_tensor(walk: _Walk, span: Span) -> None:
+    sizes: list[int] = []
+    for number, wire, start, end in walk.reader.fields(span):
+        if number == _TENSOR_DIMS:
+            packed = walk.reader.varints((start, end)) if wire == LENGTH else iter([start])
+            sizes += islice(packed, MAX_RANK + 1)
+        elif number == _TENSOR_EXTERNAL and wire == LENGTH:
+            walk.external |= _locations(walk.reader, (start, end))
+    _check_sizes(walk, sizes)
+
+
+def _locations(reader: WireReader, entry: Span) -> set[str]:
+    """The file that an entry of external data names.
+
+    Protobuf takes the last one of a repeated key or value, and readers differ: all are taken here.
+    """
+    keys, values = set(), set()
+    for number, wire, start, end in reader.fields(entry):
+        if wire == LENGTH and number == _ENTRY_KEY:
+            keys.add(reader.text((start, end)))
+        elif wire == LENGTH and number == _ENTRY_VALUE:
+            values.add(reader.text((start, end)))
+    return values if "location" in keys else set()
+
+
+def _shape(reader: WireReader, span: Span) -> Iterator[int]:
+    """The sizes that a declared shape fixes (TensorShapeProto: dim = 1; its dim_value = 1)."""
+    for number, wire, start, end in reader.fields(span):
+        if number == 1 and wire == LENGTH:
+            for inner, kind, value, _ in reader.fields((start, end)):
+                if inner == 1 and kind == VARINT:
+                    yield value
+
+
+def _check_sizes(walk: _Walk, sizes: "Iterator[int] | list[int]") -> None:
+    """Raises the walk's error for a tensor that is too large; sizes of 0 and below are open."""
+    fixed = [size for size in sizes if 0 < size < 2**63]
+    if len(fixed) > MAX_RANK:
+        raise walk.reader.error(f"it declares a tensor of over {MAX_RANK} axes; it is not a model")
+    if math.prod(fixed) > MAX_ELEMENTS:
+        shown = ", ".join(map(str, fixed[:8])) + (", ..." if len(fixed) > 8 else "")
+        raise walk.reader.error(
+            f"it declares a tensor of [{shown}]; at most {MAX_ELEMENTS:,} elements are loaded"
+        )
+
+
+def _written_out(
+    calls: dict[Operator, Counter[Operator]],
+    function: Operator,
+    error: type[LagottoError],
+    known: dict[Operator, int],
+    within: tuple[Operator, ...],
+) -> int:
+    """Operators of a function with the functions that it calls written out."""
+    if function in within or len(within) > MAX_DEPTH:
+        raise error(f"its functions call each other more than {MAX_DEPTH} deep, or for ever")
+    if function not in known:
+        inner = (*within, function)
+        known[function] = sum(
+            times * (_written_out(calls, each, error, known, inner) if each in calls else 1)
+            for each, times in calls[function].items()
+        )
+    return known[function]

@@ -1,0 +1,1 @@
+"""Names on a model hub come in; verified local files go out."""

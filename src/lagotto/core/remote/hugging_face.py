@@ -1,0 +1,282 @@
+"""The Hugging Face Hub: what repositories hold, and their files, verified.
+
+The one file that imports huggingface_hub. Its client reads HF_TOKEN and the token of a login, and
+is told HF_ENDPOINT and HF_HUB_OFFLINE here. Every error is put into our own words: one line without
+addresses, so that the same fault always gives the same reason.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+import huggingface_hub
+from huggingface_hub import errors, utils
+
+from lagotto.core.errors import HubError, LagottoError, SourceError
+from lagotto.core.files import writing
+from lagotto.core.remote.files import (
+    RemoteFile,
+    Repository,
+    damage_of,
+)
+from lagotto.core.remote.retry import BusyError, Patience
+from lagotto.core.remote.spec import RepositorySpec, SearchSpec
+
+Answer = TypeVar("Answer")
+
+
+class OutOfReachError(SourceError):
+    """The hub did not answer, however often it was asked."""
+
+
+_ON = ("1", "on", "yes", "true")
+_BUSY_STATUS = (408, 425, 429, 500, 502, 503, 504)
+_TOO_MANY = 429
+_DAMAGED_TRIES = 3
+_SILENCES = 3
+"""Calls without an answer after which a hub that never gave one is taken to be out of reach."""
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+
+# The client's errors of transport have one base, whichever HTTP library its version is built on.
+_TRANSPORT = tuple(
+    base
+    for base in errors.HfHubHTTPError.__mro__
+    if base.__module__.partition(".")[0] in ("requests", "httpx", "httpx2")
+)
+_TROUBLE: tuple[type[Exception], ...] = (
+    *_TRANSPORT,
+    *(OSError, RuntimeError, ValueError, TypeError, KeyError),
+    getattr(errors, "XetDownloadError", OSError),
+)
+
+
+class HuggingFace:
+    """The hub that HF_ENDPOINT names, or the local cache alone where HF_HUB_OFFLINE is set.
+
+    Safe to use from several threads. What is busy is asked again, by the rules of `patience`.
+    """
+
+    def __init__(self, patience: Patience | None = None) -> None:
+        self._patience = patience or Patience()
+        self._endpoint = os.environ.get("HF_ENDPOINT") or None
+        self._offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in _ON
+        self._cache = _cache_folder()
+        self._api = huggingface_hub.HfApi(endpoint=self._endpoint, library_name="lagotto")
+        self._answered = False
+        self._silences = 0
+        utils.disable_progress_bars()
+        utils.logging.set_verbosity(utils.logging.CRITICAL)
+
+    def close(self) -> None:
+        """Ends all waiting."""
+        self._patience.stop()
+
+    def search(self, spec: SearchSpec) -> list[RepositorySpec]:
+        """Repositories that a search finds, each at the commit it has now.
+
+        Raises SourceError where the hub does not answer, or may not be asked.
+        """
+        if self._offline:
+            raise SourceError(
+                "a search needs the hub, and HF_HUB_OFFLINE is set; unset it, or give repositories "
+                "of the local cache as hf:ORG/NAME"
+            )
+
+        def ask() -> list[RepositorySpec]:
+            found = self._api.list_models(
+                pipeline_tag=spec.task,
+                author=spec.author,
+                search=spec.search,
+                filter=spec.library,
+                sort="downloads",
+                limit=spec.limit,
+                full=True,
+            )
+            return [RepositorySpec(each.id, each.sha or None) for each in found]
+
+        return self._answer(ask, "the search")
+
+    def repository(self, spec: RepositorySpec) -> Repository:
+        """What a repository holds at a revision; SourceError where it is not to be had."""
+        if self._offline:
+            return cached_repository(spec)
+
+        def ask() -> Repository:
+            info = self._api.model_info(spec.name, revision=spec.revision, files_metadata=True)
+            if not info.sha:
+                raise SourceError(f"{spec.name} has no commit; it is empty")
+            files = tuple(map(_remote_file, info.siblings or ()))
+            return Repository(info.id, info.sha, files, spec.revision or "main")
+
+        return self._answer(ask, str(spec))
+
+    def fetch(self, repository: Repository, files: Sequence[RemoteFile], folder: Path) -> None:
+        """Puts files into a folder, under their own paths, each with the bytes that it must have.
+
+        What is there already, whole, is not fetched again. Raises SourceError for a file that is
+        gone or keeps coming damaged, HubError where it cannot be written.
+        """
+        for file in files:
+            if ".." in PurePosixPath(file.path).parts or file.path.startswith("/"):
+                raise SourceError(f"{repository.name} names a file outside itself: {file.path!r}")
+            for attempt in range(1, _DAMAGED_TRIES + 1):
+                path = self._fetch_one(repository, file, folder)
+                problem = damage_of(path, file)
+                if not problem:
+                    break
+                path.unlink(missing_ok=True)
+                if attempt == _DAMAGED_TRIES:
+                    raise SourceError(f"{file.path} of {repository.name} {problem}")
+
+    def keep(self, repository: Repository, files: Sequence[RemoteFile]) -> Path:
+        """The folder of the shared cache that holds these files now; for what is used again."""
+        if repository.cached is not None:
+            return repository.cached
+        folder = Path()
+        for file in files:
+            # By the name of the revision, so that the cache learns which commit that is.
+            ask = self._downloading(repository, file, repository.revision, {})
+            path = Path(self._answer(ask, f"{file.path} of {repository.name}"))
+            folder = path.parents[len(PurePosixPath(file.path).parts) - 1]
+            if problem := damage_of(path, file):
+                path.unlink(missing_ok=True)
+                raise SourceError(f"{file.path} of {repository.name} {problem}")
+        if files and folder.name != repository.commit:
+            raise SourceError(f"{repository.name} changed while it was fetched; run it again")
+        return folder
+
+    def _fetch_one(self, repository: Repository, file: RemoteFile, folder: Path) -> Path:
+        target = folder / file.path
+        if repository.cached is not None:
+            with writing(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(repository.cached / file.path, target)
+            return target
+        ask = self._downloading(repository, file, repository.commit, {"local_dir": folder})
+        return Path(self._answer(ask, f"{file.path} of {repository.name}"))
+
+    def _downloading(
+        self, repository: Repository, file: RemoteFile, revision: str, how: dict[str, Any]
+    ) -> Callable[[], str]:
+        def ask() -> str:
+            path: str = huggingface_hub.hf_hub_download(
+                repository.name,
+                file.path,
+                revision=revision,
+                endpoint=self._endpoint,
+                cache_dir=self._cache,
+                library_name="lagotto",
+                **how,
+            )
+            return path
+
+        return ask
+
+    def _answer(self, ask: Callable[[], Answer], what: str) -> Answer:
+        """What `ask` gives; every error of the client becomes one of ours."""
+
+        def tell() -> Answer:
+            try:
+                answer = ask()
+            except LagottoError:
+                raise
+            except _TROUBLE as error:
+                told = _in_our_words(error, what)
+                self._silences += isinstance(told, BusyError) and not told.answered
+                self._answered |= not isinstance(told, BusyError) or told.answered
+                if not self._answered and self._silences >= _SILENCES:
+                    raise OutOfReachError(
+                        f"{what}: the hub does not answer; check the network and HF_ENDPOINT, or "
+                        "set HF_HUB_OFFLINE=1 to read the local cache alone"
+                    ) from error
+                raise told from error
+            self._answered = True
+            return answer
+
+        try:
+            return self._patience.persist(tell)
+        except BusyError as error:
+            raise OutOfReachError(f"{what}: {error}; run the command again later") from error
+
+
+def _in_our_words(error: Exception, what: str) -> BusyError | LagottoError:
+    """A BusyError for what may pass, else a SourceError that says what to do."""
+    cause = _underlying(error)
+    response: Any = getattr(cause, "response", None)
+    status = None if response is None else int(response.status_code)
+    if isinstance(cause, errors.GatedRepoError):
+        return SourceError(
+            f"{what} is gated: accept its terms on its page, then log in (hf auth login, or "
+            "HF_TOKEN)"
+        )
+    if isinstance(cause, errors.RevisionNotFoundError):
+        return SourceError(f"{what} has no such revision; check what follows the @")
+    if isinstance(cause, errors.RemoteEntryNotFoundError):
+        return SourceError(f"{what} is listed, but gone")
+    if isinstance(cause, errors.RepositoryNotFoundError) or status in (401, 404):
+        return SourceError(
+            f"{what} is not on the hub, or private; check the name, or log in (HF_TOKEN)"
+        )
+    if status is not None and status not in _BUSY_STATUS:
+        return SourceError(f"{what} is refused by the hub (HTTP {status})")
+    if status is not None:
+        wait_s = _asked_wait(response.headers.get("Retry-After"))
+        busy = f"the hub is busy (HTTP {status})"
+        for_all = status == _TOO_MANY or wait_s is not None
+        return BusyError(busy, wait_s, for_all, answered=True)
+    if isinstance(cause, OSError) and cause.errno in _UNWRITABLE:
+        return HubError(f"{what} cannot be written: {cause.strerror}; free space, or check rights")
+    if isinstance(cause, ValueError):
+        return SourceError(f"{what} cannot be asked for: {' '.join(str(cause).split())[:200]}")
+    if isinstance(cause, TypeError | KeyError):
+        return SourceError(f"{what} is described by the hub in a form that is not understood")
+    return BusyError("the hub is out of reach, or the download broke off")
+
+
+def _cache_folder() -> str | None:
+    """The client's cache as the environment has it now; None for the client's own default."""
+    home = os.environ.get("HF_HOME")
+    return os.environ.get("HF_HUB_CACHE") or (os.path.join(home, "hub") if home else None)
+
+
+def _underlying(error: Exception) -> Any:
+    """The first cause that the hub's answer is in: the client wraps it where a cache might do."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, errors.HfHubHTTPError):
+            return link
+        link = link.__cause__
+    return error
+
+
+def _asked_wait(header: str | None) -> float | None:
+    return float(header) if header and header.isascii() and header.isdigit() else None
+
+
+def _remote_file(sibling: Any) -> RemoteFile:
+    lfs = sibling.lfs
+    if lfs is not None:
+        return RemoteFile(sibling.rfilename, int(lfs.size), sha256=str(lfs.sha256))
+    return RemoteFile(sibling.rfilename, int(sibling.size or 0), blob=sibling.blob_id or "")
+
+
+def cached_repository(spec: RepositorySpec, file: str = "config.json") -> Repository:
+    """A repository as the local cache has it; SourceError unless that has `file` of it."""
+    found = huggingface_hub.try_to_load_from_cache(
+        spec.name, file, cache_dir=_cache_folder(), revision=spec.revision
+    )
+    if not isinstance(found, str):
+        raise SourceError(
+            f"{spec} is not in the local cache, and HF_HUB_OFFLINE is set; unset it, or download "
+            f"it first: hf download {spec.name}"
+        )
+    folder = Path(found).parent
+    files = tuple(
+        RemoteFile(path.relative_to(folder).as_posix(), path.stat().st_size)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    )
+    return Repository(spec.name, folder.name, files, spec.revision or "main", folder)

@@ -1,0 +1,200 @@
+"""Layer 3: the forms in which labelled pictures come; each becomes a stream of samples.
+
+- a folder of class sub-folders: CLASS/**/PICTURE
+- a jsonl: {"image": path beside the file, "label": name}, or a folder that has a labels.jsonl
+- a webdataset: a tar with KEY.jpg and KEY.cls (class number or name), or a folder of such tars
+  (also DATA/test/*.tar); a list of classes lies beside it or one folder above
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
+from json import loads
+from pathlib import Path
+
+from lagotto.core.errors import PictureError, UsageError
+from lagotto.core.images import IMAGE_SUFFIXES, MAX_BYTES, read_picture_file
+from lagotto.core.parsing.captioned_tables import PATH_COLUMNS, storable
+from lagotto.core.parsing.tar import (
+    PICTURE_ENDINGS,
+    TarMember,
+    read_members,
+)
+
+LABELS_NAME = "labels.jsonl"
+CLASS_LISTS = ("classes.txt", "classnames.txt")
+"""Names of a list of classes, one a line; the second is what CLIP_benchmark writes."""
+
+_SPLITS = ("test", "val", "validation")
+_MAX_CLASS_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A picture with its label as the data give it: a name, or a place in the list of classes."""
+
+    source: str
+    label: str | int
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One folder, file or shard. `samples` streams it, as often as it is called.
+
+    `classes` is its list of classes, empty if it has none; `ordered` if their order has a meaning.
+    """
+
+    path: Path
+    name: str
+    samples: Callable[[], Iterator[Sample]]
+    classes: tuple[str, ...] = ()
+    ordered: bool = field(default=False)
+
+
+def find_parts(path: Path) -> list[Part]:
+    """The parts of a data set at a path; UsageError says what is allowed where there is none."""
+    allowed = (
+        f"give a folder of class sub-folders, a folder with {LABELS_NAME} or tars, a .jsonl or a "
+        ".tar"
+    )
+    if path.is_file():
+        if path.suffix.lower() in (".jsonl", ".ndjson"):
+            name = path.resolve().parent.name if path.name == LABELS_NAME else path.stem
+            return [Part(path, storable(name), partial(_of_jsonl, path))]
+        if path.suffix.lower() == ".tar":
+            return [_tar_part(path, storable(path.stem))]
+        raise UsageError(f"labelled pictures {path}: a file of a kind that is not read; {allowed}")
+    if not path.is_dir():
+        raise UsageError(f"labelled pictures {path}: no such file or folder; {allowed}")
+    if (path / LABELS_NAME).is_file():
+        return find_parts(path / LABELS_NAME)
+    name = storable(path.resolve().name)
+    for folder in (path, *(path / split for split in _SPLITS)):
+        tars = sorted(folder.glob("*.tar"), key=lambda tar: (len(tar.name), tar.name))
+        if tars:
+            return [_tar_part(tar, name) for tar in tars]
+    classes = [folder.name for folder in _subfolders(path)]
+    if not classes:
+        raise UsageError(f"labelled pictures {path}: no class sub-folders in it; {allowed}")
+    return [Part(path, name, partial(_of_folder, path), tuple(map(storable, classes)))]
+
+
+def _subfolders(path: Path) -> list[Path]:
+    try:
+        inside = sorted(path.iterdir())
+    except OSError as error:
+        raise UsageError(f"cannot read the folder {path}: {error.strerror}") from error
+    return [each for each in inside if each.is_dir() and not each.name.startswith(".")]
+
+
+def _of_folder(path: Path) -> Iterator[Sample]:
+    """Every picture under each class folder, by name; one class in memory at a time."""
+    for folder in _subfolders(path):
+        label = storable(folder.name)
+        for file in sorted(_pictures_under(folder)):
+            source = storable(file.relative_to(path).as_posix())
+            yield Sample(source, label, partial(read_picture_file, file))
+
+
+def _pictures_under(folder: Path) -> Iterator[Path]:
+    for place, inside, files in os.walk(folder):
+        inside[:] = [name for name in inside if not name.startswith(".")]
+        for name in files:
+            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
+                yield Path(place, name)
+
+
+def _of_jsonl(path: Path) -> Iterator[Sample]:
+    """One sample a line; a picture that is not there is one that cannot be read, not an error."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield _of_line(path, number, line)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}; check the file") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text; save it as UTF-8") from error
+
+
+def _of_line(path: Path, number: int, line: str) -> Sample:
+    where = f"{path} line {number}"
+    try:
+        row = loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{where} is not JSON; each line must be one JSON object") from error
+    if not isinstance(row, dict):
+        raise UsageError(f"{where} is not an object; each line must be one JSON object")
+    image = next((row[key] for key in PATH_COLUMNS if key in row), None)
+    if not isinstance(image, str) or not image or "\0" in image:
+        raise UsageError(f"{where} names no picture; give its path as {', '.join(PATH_COLUMNS)}")
+    return Sample(
+        storable(image),
+        _label_of(where, row.get("label")),
+        partial(read_picture_file, path.parent / image),
+    )
+
+
+def _label_of(where: str, label: object) -> str | int:
+    if isinstance(label, int) and not isinstance(label, bool):
+        return label
+    if isinstance(label, str) and label.strip():
+        return storable(label.strip())
+    raise UsageError(f'{where} has no "label"; give the name of its class')
+
+
+def _tar_part(path: Path, name: str) -> Part:
+    classes = _class_list(path)
+    return Part(path, name, partial(_of_tar, path), classes, ordered=True)
+
+
+def _class_list(path: Path) -> tuple[str, ...]:
+    """The list of classes beside a tar, or one folder above; empty if there is none."""
+    places = (path.parent / name for name in CLASS_LISTS)
+    above = (path.resolve().parent.parent / name for name in CLASS_LISTS)
+    for file in (*places, *above):
+        if file.is_file():
+            try:
+                lines = file.read_text(encoding="utf-8-sig").splitlines()
+            except (OSError, UnicodeDecodeError) as error:
+                raise UsageError(f"cannot read the list of classes {file}; check it") from error
+            return tuple(line.strip() for line in lines if line.strip())
+    return ()
+
+
+def _of_tar(path: Path) -> Iterator[Sample]:
+    """One sample a key. A key without a picture cannot be read; one without a class is an error."""
+    members = read_members(path, (*PICTURE_ENDINGS, "cls"), UsageError)
+    for key, group in groupby(members, key=lambda member: member.key):
+        source = storable(f"{path.name}/{key}")
+        label: str | int | None = None
+        picture: TarMember | None = None
+        for member in group:
+            if member.ending == "cls":
+                label = _class_of(source, member)
+            elif picture is None:
+                picture = member
+        if label is None:
+            raise UsageError(f"{source} has no .cls; each picture needs one, its number or name")
+        yield Sample(source, label, partial(_picture, picture))
+
+
+def _class_of(source: str, member: TarMember) -> str | int:
+    try:
+        text = member.read().decode().strip() if member.size <= _MAX_CLASS_BYTES else ""
+    except UnicodeDecodeError:
+        text = ""
+    if not text:
+        raise UsageError(f"{source}.cls holds no class; write its number or name as text")
+    return int(text) if text.isascii() and text.isdecimal() else storable(text)
+
+
+def _picture(member: TarMember | None) -> bytes:
+    if member is None:
+        raise PictureError("no picture beside its .cls")
+    if member.size > MAX_BYTES:
+        raise PictureError(f"{member.size / 2**20:,.0f} MiB; at most {MAX_BYTES // 2**20} are read")
+    return member.read()

@@ -1,0 +1,35 @@
+"""Layer 3: where plots are made: an optional package, loaded when they are asked for."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias, cast
+
+from lagotto.core.errors import UsageError
+from lagotto.core.files import writing
+from lagotto.core.registry import Adapter, load_adapter
+from lagotto.evaluation.paper.tables import PaperTable
+
+PlotWriter: TypeAlias = Callable[[Sequence[PaperTable], Path], tuple[Path, ...]]
+
+_ADAPTERS = {
+    "png": Adapter(
+        "lagotto.evaluation.paper.matplotlib_plots",
+        "write_plots",
+        requires="matplotlib",
+        extra="plots",
+    )
+}
+
+
+def plot_writer() -> PlotWriter:
+    """Writes a PNG a table into a folder; MissingExtraError where matplotlib is not installed."""
+    return cast(PlotWriter, load_adapter(_ADAPTERS, "png", "plots as"))
+
+
+def empty_folder(folder: Path) -> Path:
+    """The folder, made if it is missing; UsageError if it holds anything, so nothing is lost."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise UsageError(f"{folder} is not empty; give a new folder, or an empty one")
+    return folder

@@ -1,0 +1,211 @@
+"""Layer 3: a table of logits × questions → the tables and figures of the ProbeLog paper, in form.
+
+Rules, probe sources, selections of probes, k, number of probes: all by the paper's own distance.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from lagotto.core.progress import Progress, Silent
+from lagotto.evaluation.intervals import Estimate, mean_interval
+from lagotto.evaluation.retrieval.logit_table import LogitTable
+from lagotto.evaluation.retrieval.paper_rules import selected, standardise_rows
+from lagotto.evaluation.retrieval.probe_selection import Selection
+from lagotto.evaluation.retrieval.queries import Questions
+from lagotto.evaluation.retrieval.ranks import Ranking
+from lagotto.evaluation.retrieval.rules import Rule, rules_of
+from lagotto.evaluation.retrieval.scores import rank_questions
+
+SELECTIONS: tuple[Selection, ...] = ("bottom-k", "random-k", "quantiles", "all", "top-k")
+REPEATS = 3
+"""Random probe sets drawn for each number of probes."""
+
+_STEPS_OF_K = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+_STEPS_OF_PROBES = (20, 50, 100, 200, 400, 800, 1600, 3200)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Accuracy on the questions of a kind; `spread` is the standard deviation over `repeats`.
+
+    Intervals are over questions, each with its mean over the repeats.
+    """
+
+    kind: str
+    queries: int
+    top1: Estimate
+    top5: Estimate
+    spread: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PaperRow:
+    """One setting: how many probes there are, and how many of them are compared."""
+
+    name: str
+    probes: int
+    k: int
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PaperTable:
+    """`name` is what varies: rules, sources, selections, k or probes; `what` says it in words."""
+
+    name: str
+    what: str
+    rows: tuple[PaperRow, ...]
+    repeats: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What all tables are measured on: the logits, the questions, the paper's k, a seed."""
+
+    table: LogitTable
+    questions: tuple[Questions, ...]
+    k: int
+    seed: int = 0
+
+    @property
+    def probes(self) -> int:
+        """How many probes there are."""
+        return len(self.table.embeddings)
+
+    def on_probes(self, rows: Int64[np.ndarray, " rows"]) -> "Bench":
+        """The same with some of the probes; k is at most their number."""
+        asked = tuple(each.on_probes(rows) for each in self.questions)
+        table = self.table.on_probes(rows)
+        return replace(self, table=table, questions=asked, k=min(self.k, len(rows)))
+
+
+Trial: TypeAlias = Callable[[], tuple[Bench, Rule]]
+"""Makes what one measurement is made on, when its turn has come: probe subsets take memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """One row to be measured: the mean of its trials."""
+
+    name: str
+    trials: tuple[Trial, ...]
+
+
+def paper_tables(bench: Bench, progress: Progress | None = None) -> Iterator[PaperTable]:
+    """The tables, one after the other: rules, sources, selections, k, probes."""
+    shown = progress or Silent()
+    bench = replace(bench, k=min(bench.k, bench.probes))
+    asked = sum(map(len, bench.questions))
+    for name, what, settings, repeats in (
+        ("rules", "query -> hub, by rule", _rules(bench), 1),
+        ("sources", "source of the probes", _sources(bench), 1),
+        ("selections", "probes that are compared, and normalisation", _selections(bench), 1),
+        ("k", "number of probes that are compared", _steps_of_k(bench), 1),
+        ("probes", "number of probes", _numbers_of_probes(bench), REPEATS),
+    ):
+        trials = sum(len(setting.trials) for setting in settings)
+        shown.start(f"table of {name}", asked * trials, "queries")
+        yield PaperTable(name, what, tuple(_row(each, shown) for each in settings), repeats)
+        shown.finish()
+
+
+def _rules(bench: Bench) -> list[_Setting]:
+    rules = rules_of(bench.table, bench.k, behaviour_only=True)
+    return [_Setting(rule.name, (partial(_same, bench, rule),)) for rule in rules]
+
+
+def _sources(bench: Bench) -> list[_Setting]:
+    """Every collection of probes alone, then all together."""
+    sources = np.array(bench.table.sources)
+    names = list(dict.fromkeys(bench.table.sources))
+    places = [np.flatnonzero(sources == name).astype(np.int64) for name in names]
+    parts = zip(names, places, strict=True) if len(names) > 1 else ()
+    alone = [_Setting(name, (partial(_on_probes, bench, rows),)) for name, rows in parts]
+    return [*alone, _Setting("all probes", (partial(_by_selection, bench, "top-k"),))]
+
+
+def _selections(bench: Bench) -> list[_Setting]:
+    return [
+        _Setting("top-k, no normalisation", (partial(_unnormalised, bench),)),
+        *(_Setting(name, (partial(_by_selection, bench, name),)) for name in SELECTIONS),
+    ]
+
+
+def _steps_of_k(bench: Bench) -> list[_Setting]:
+    steps = sorted({*(k for k in _STEPS_OF_K if k < bench.probes), bench.k, bench.probes})
+    return [
+        _Setting(str(k), (partial(_by_selection, replace(bench, k=k), "top-k"),)) for k in steps
+    ]
+
+
+def _numbers_of_probes(bench: Bench) -> list[_Setting]:
+    """Random subsets of the probes, REPEATS of each size; all of them once."""
+    rng = np.random.default_rng(bench.seed)
+    settings = []
+    for size in (each for each in _STEPS_OF_PROBES if each < bench.probes):
+        drawn = [np.sort(rng.choice(bench.probes, size, replace=False)) for _ in range(REPEATS)]
+        trials = tuple(partial(_on_probes, bench, rows) for rows in drawn)
+        settings.append(_Setting(str(size), trials))
+    everything = _Setting(str(bench.probes), (partial(_by_selection, bench, "top-k"),))
+    return [*settings, everything]
+
+
+def _same(bench: Bench, rule: Rule) -> tuple[Bench, Rule]:
+    return bench, rule
+
+
+def _on_probes(bench: Bench, rows: Int64[np.ndarray, " rows"]) -> tuple[Bench, Rule]:
+    return _by_selection(bench.on_probes(rows), "top-k")
+
+
+def _by_selection(bench: Bench, selection: Selection) -> tuple[Bench, Rule]:
+    """Standardised queries and descriptors on the probes that a selection takes."""
+    bench = replace(bench, k=bench.probes) if selection == "all" else bench
+
+    def score(asked: Questions) -> Float32[np.ndarray, "queries logits"]:
+        queries = standardise_rows(asked.values)
+        return selected(queries, bench.table.descriptors, bench.k, selection, bench.seed)
+
+    return bench, Rule(selection, score)
+
+
+def _unnormalised(bench: Bench) -> tuple[Bench, Rule]:
+    """Raw cosines, or a logit's raw responses, against raw responses on the top-k probes."""
+    gallery = np.where(bench.table.usable, bench.table.raw, np.float32(0))
+
+    def score(asked: Questions) -> Float32[np.ndarray, "queries logits"]:
+        return selected(asked.raw, gallery, bench.k, "top-k")
+
+    return bench, Rule("top-k", score)
+
+
+def _row(setting: _Setting, progress: Progress) -> PaperRow:
+    """A setting measured; each question counts with its mean over the trials."""
+    outcomes: list[list[Ranking]] = []
+    for trial in setting.trials:
+        bench, rule = trial()
+        outcomes.append(
+            [rank_questions(bench.table, asked, rule, progress) for asked in bench.questions]
+        )
+    cells = tuple(
+        _cell(asked.kind, [rankings[place] for rankings in outcomes], bench.seed)
+        for place, asked in enumerate(bench.questions)
+    )
+    return PaperRow(setting.name, bench.probes, bench.k, cells)
+
+
+def _cell(kind: str, repeats: Sequence[Ranking], seed: int) -> Cell:
+    top1 = np.stack([ranking.top1 for ranking in repeats]).astype(np.float64)
+    top5 = np.stack([ranking.top5 for ranking in repeats]).astype(np.float64)
+    return Cell(
+        kind,
+        top1.shape[1],
+        mean_interval(top1.mean(axis=0), seed=seed),
+        mean_interval(top5.mean(axis=0), seed=seed),
+        float(top1.mean(axis=1).std()),
+    )

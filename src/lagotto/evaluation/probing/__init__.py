@@ -1,0 +1,1 @@
+"""A hub and probe budgets come in; how search accuracy falls with fewer probes goes out."""

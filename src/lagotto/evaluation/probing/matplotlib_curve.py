@@ -1,0 +1,48 @@
+"""Layer 3: a probing curve → a picture, as in ProbeLog's Figure 7. Needs the extra `plots`."""
+
+import io
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from lagotto.core.files import write_atomically
+from lagotto.evaluation.probing.curve import ProbingCurve
+
+_LINES = {
+    "fixed": ("fixed subset", "tab:gray", "o"),
+    "seen": ("own probes, seen part", "tab:olive", "v"),
+    "paper_rule_completed": ("completed, paper's rule", "tab:orange", "s"),
+    "completed": ("completed", "tab:blue", "D"),
+    "guarded": ("guarded (what search uses)", "tab:red", "x"),
+}
+
+
+def write_curve(path: Path, curve: ProbingCurve) -> None:
+    """A PNG of Top-1 accuracy against probes a model; bars are the lowest and highest seed.
+
+    Raises HubError if the file cannot be written.
+    """
+    with matplotlib.rc_context({"svg.hashsalt": "lagotto", "font.size": 10}):
+        figure = Figure(figsize=(7, 4.5), dpi=120, layout="constrained")
+        axes = figure.add_subplot()
+        counts = [row.probes for row in curve.rows]
+        for name, (label, colour, marker) in _LINES.items():
+            found = [row.accuracies[name] for row in curve.rows]
+            middle = [each.top1 for each in found]
+            low = [each.top1 - each.top1_range[0] for each in found]
+            high = [each.top1_range[1] - each.top1 for each in found]
+            axes.errorbar(
+                counts, middle, [low, high], label=label, color=colour, marker=marker, capsize=3
+            )
+        axes.axhline(
+            curve.all_probes["default"].top1, color="black", linestyle=":", label="all probes"
+        )
+        axes.set_xlabel("probes per model")
+        axes.set_ylabel("Top-1 accuracy")
+        axes.set_ylim(0, 1)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    write_atomically(path, buffer.getvalue())

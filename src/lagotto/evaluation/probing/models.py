@@ -1,0 +1,94 @@
+"""Layer 3: a hub, or a folder of raw responses, → fully probed models and questions to ask them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from lagotto.core.errors import UsageError
+from lagotto.encoders.base import Encoder
+from lagotto.evaluation.probing.curve import Questions, label_questions
+from lagotto.evaluation.retrieval.raw_responses import RawModel, read_raw_responses
+from lagotto.evaluation.retrieval.truth import read_truth
+from lagotto.hub.hub import Hub
+from lagotto.hub.query.background import embed_background
+from lagotto.hub.query.probe_weights import ProbeSpace
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """Models with their answers on every probe, and what is asked of them."""
+
+    models: tuple[RawModel, ...]
+    questions: Questions
+
+
+def from_folder(folder: Path, encoder: Encoder) -> Probed:
+    """A folder of raw responses; its labels are the queries.
+
+    Raises UsageError where it is not of that form, or the encoder has not made its embeddings.
+    """
+    raw = read_raw_responses(folder)
+    if encoder.info.dim != raw.embeddings.shape[1]:
+        raise UsageError(
+            f"encoder {encoder.info.name} gives {encoder.info.dim} numbers and the embeddings in "
+            f"{folder} have {raw.embeddings.shape[1]}; give the encoder that made them"
+        )
+    background = embed_background(encoder)
+    space = ProbeSpace(raw.embeddings, background, encoder.info.logit_scale)
+    questions = label_questions(raw.models, space, lambda names: _embed(encoder, names))
+    return Probed(raw.models, questions)
+
+
+def from_hub(hub: Hub, truth: Path | None) -> Probed:
+    """The models of a hub that saw every probe; queries are their labels, or those of `truth`.
+
+    Raises UsageError if there is no such model.
+    """
+    models = []
+    for model in hub.status().models:
+        if model.searched == "all":
+            labels = tuple(label or "" for label in hub.labels(model.name))
+            models.append(RawModel(model.name, labels, hub.responses(model.name), None, None))
+    if not models:
+        raise UsageError(
+            f"{hub.folder} has no model that saw every probe, so nothing can be compared with; "
+            "add some without --probes-per-model"
+        )
+    encoder = hub.encoder
+    space = ProbeSpace(hub.probe_embeddings, embed_background(encoder), encoder.info.logit_scale)
+    if truth is None:
+        questions = label_questions(models, space, lambda names: _embed(encoder, names))
+    else:
+        questions = _truth_questions(truth, models, space, encoder)
+    return Probed(tuple(models), questions)
+
+
+def _truth_questions(
+    truth: Path,
+    models: Sequence[RawModel],
+    space: ProbeSpace,
+    encoder: Encoder,
+) -> Questions:
+    """The queries of a truth file that some model here answers."""
+    first: dict[str, int] = {}
+    total = 0
+    for model in models:
+        first[model.name] = total
+        total += len(model.labels)
+    asked = [
+        (query.text, frozenset(first[m] + logit for m, logit in query.correct if m in first))
+        for query in read_truth(truth)
+    ]
+    answered = [(text, right) for text, right in asked if right]
+    if not answered:
+        raise UsageError(f"no query of {truth} is answered by a model that saw every probe")
+    concepts = _embed(encoder, [text for text, _ in answered])
+    return Questions(space, concepts, tuple(right for _, right in answered))
+
+
+def _embed(encoder: Encoder, names: list[str]) -> Float32[np.ndarray, "texts dim"]:
+    template = encoder.info.prompt_template
+    return encoder.embed_texts([template.replace("{}", name) for name in names])

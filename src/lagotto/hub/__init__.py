@@ -1,0 +1,1 @@
+"""Models and probe pictures come in; ranked outputs with evidence go out."""

@@ -1,0 +1,1 @@
+"""Hits of a concept come in; precision, quality and concept probability go out."""

@@ -1,0 +1,396 @@
+"""Stage 3b of hub search: Responses of many models → descriptor blocks that a query scans quickly.
+
+A block holds the descriptors of whole models as int8, probe-major: a query reads its k rows and
+nothing else. Beside them it holds, logit-major, what is read of few logits: the quantiles of each,
+and its direction in the encoder's space.
+Blocks are derived from responses and can be built again; see docs/formats.md.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int8, Int64, Integer
+
+from lagotto.core.errors import HubError, MismatchError
+from lagotto.core.files import TEMPORARY_SUFFIX, writing
+from lagotto.core.types import JsonValue
+from lagotto.hub.descriptors.projection import project
+from lagotto.hub.descriptors.rank_blend import (
+    KNOTS,
+    blended,
+    rank_knots,
+)
+from lagotto.hub.descriptors.standardize import measure_moments, standardise_columns
+from lagotto.hub.store.responses import Responses, read_responses
+from lagotto.hub.store.tensorfile import (
+    Array,
+    Layout,
+    TensorFile,
+    header_text,
+    is_intact,
+    open_tensors,
+    write_tensors,
+)
+
+SEEN_ONLY = "seen"
+"""What a block's model is `made_with` when its unseen probes are holes, not predictions."""
+
+FORMAT = "lagotto-block"
+VERSION = 4
+LOGITS_PER_BLOCK = 65_536
+_LARGEST = 127
+_COLUMNS_AT_ONCE = 512
+_NAME = re.compile(r"\d{6,}\.safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSource:
+    """A model to be held by the blocks: its behaviour digest and the file of its responses.
+
+    Of a model that saw a share of the probes, `complete` gives its answers on all of them, and
+    `made_with` is what that depends on beside the responses. Without it the probes that it did not
+    see are zeros in the block.
+    """
+
+    behaviour_digest: str
+    responses: Path
+    complete: Callable[[Responses], Float32[np.ndarray, "probes logits"]] | None = None
+    made_with: str = ""
+
+
+@runtime_checkable
+class Answers(Protocol):
+    """Raw responses of a model, from its file or completed."""
+
+    def rows(
+        self, probes: Integer[np.ndarray, " k"], logits: Integer[np.ndarray, " columns"]
+    ) -> Float32[np.ndarray, "k columns"]:
+        """The chosen logits on the chosen probes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BlockModel:
+    """A model within a block: its columns are `first` to `first + logits - 1`.
+
+    `responses_sha256` is the checksum of the responses that the columns were made from, and
+    `made_with` of the completion, empty where none was needed.
+    """
+
+    behaviour_digest: str
+    responses_sha256: str
+    first: int
+    logits: int
+    made_with: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Descriptors of some models, memory-mapped and read-only: value = steps * values.
+
+    `mean` and `std` are the moments of the raw responses. A flawed logit has step and std zero.
+    `knots` are quantiles of each logit, in its steps (see blending.py). `directions` times
+    `direction_steps` are the logits' directions (see projection.py). `sha256` is the checksum of
+    the block's file.
+    """
+
+    models: tuple[BlockModel, ...]
+    values: Int8[np.ndarray, "probes logits"]
+    steps: Float32[np.ndarray, " logits"]
+    mean: Float64[np.ndarray, " logits"]
+    std: Float64[np.ndarray, " logits"]
+    knots: Int8[np.ndarray, "logits knots"]
+    directions: Int8[np.ndarray, "logits dim"]
+    direction_steps: Float32[np.ndarray, " logits"]
+    sha256: str = ""
+
+    def directions_of(
+        self, columns: Integer[np.ndarray, " columns"]
+    ) -> Float32[np.ndarray, "columns dim"]:
+        """The directions of some logits, as floats."""
+        steps = self.direction_steps[columns, None]
+        directions: Float32[np.ndarray, "columns dim"] = self.directions[columns] * steps
+        return directions
+
+
+def build_blocks(
+    folder: Path,
+    sources: Sequence[BlockSource],
+    probe_digest: str,
+    matrix: Float32[np.ndarray, "dim probes"],
+    logits_per_block: int = LOGITS_PER_BLOCK,
+) -> None:
+    """Makes the folder hold exactly these models, in this order; `matrix` is the hub's projector.
+
+    Blocks that already hold what they should are kept, so adding models rewrites the last block
+    and appends new ones. The bytes depend on the list alone, not on how it grew. At every moment
+    the folder holds the leading blocks of the old list or of the new one. One writer at a time.
+    Raises HubError or MismatchError for responses that cannot be used.
+    """
+    planned = _plan(sources, probe_digest, logits_per_block)
+    keep = _count_kept(folder, planned, probe_digest)
+    first_stale = min(keep + 1, len(planned))  # block `keep` is not removed but replaced
+    stale = [path for path in _block_paths(folder) if _number(path) >= first_stale]
+    for path in [*reversed(stale), *folder.glob(f".*{TEMPORARY_SUFFIX}")]:
+        _remove(path)
+    by_digest = {source.behaviour_digest: source for source in sources}
+    for number in range(keep, len(planned)):
+        _write_block(_path(folder, number), planned[number], by_digest, probe_digest, matrix)
+
+
+def open_blocks(folder: Path, probe_digest: str) -> list[Block]:
+    """The blocks in order, nothing read yet; an empty list if there are none.
+
+    Raises HubError if one is missing, damaged or of a newer version, and MismatchError if it was
+    made on other probes.
+    """
+    paths = _block_paths(folder)
+    for number, path in enumerate(paths):
+        if _number(path) != number:
+            raise HubError(
+                f"{_path(folder, number)} is missing; run lagotto hub add again to rebuild it"
+            )
+    return [_open_block(path, probe_digest) for path in paths]
+
+
+def damaged_blocks(folder: Path) -> list[Path]:
+    """The block files whose bytes do not give their checksum; reads all of them."""
+    return [path for path in _block_paths(folder) if not is_intact(path)]
+
+
+def exact_descriptors(
+    block: Block,
+    columns: Integer[np.ndarray, " columns"],
+    probes: Integer[np.ndarray, " k"],
+    read: Callable[[str], Answers],
+) -> Float32[np.ndarray, "k columns"]:
+    """Descriptors of some logits on some probes, from the responses: free of int8 rounding.
+
+    Bit for bit what `descriptors.standardise` gives. `read` returns a model's responses by its
+    behaviour digest. Flawed logits and probes that a model did not see give zeros.
+    """
+    raw = np.empty((len(probes), len(columns)), dtype=np.float32)
+    firsts = np.array([model.first for model in block.models])
+    owners = np.searchsorted(firsts, columns, side="right") - 1
+    for owner in np.unique(owners):
+        model = block.models[owner]
+        mine = owners == owner
+        raw[:, mine] = read(model.behaviour_digest).rows(probes, columns[mine] - model.first)
+    return standardise_answers(raw, block.mean[columns], block.std[columns])
+
+
+def standardise_answers(
+    raw: Float32[np.ndarray, "k columns"],
+    mean: Float64[np.ndarray, " columns"],
+    std: Float64[np.ndarray, " columns"],
+) -> Float32[np.ndarray, "k columns"]:
+    """Descriptors of raw responses by a block's moments; zero where one is not known (NaN)."""
+    exact = standardise_columns(raw, mean, std)
+    exact[np.isnan(raw)] = 0
+    return exact
+
+
+def _plan(
+    sources: Sequence[BlockSource], probe_digest: str, logits_per_block: int
+) -> list[tuple[BlockModel, ...]]:
+    """Whole models in order, a new block where the next one would pass the limit."""
+    planned: list[list[BlockModel]] = []
+    width = 0
+    for source in sources:
+        responses = read_responses(source.responses, probe_digest)
+        logits = responses.values.shape[1]
+        if not planned or width + logits > logits_per_block:
+            planned.append([])
+            width = 0
+        model = BlockModel(
+            source.behaviour_digest, responses.sha256, width, logits, source.made_with
+        )
+        planned[-1].append(model)
+        width += logits
+    return [tuple(models) for models in planned]
+
+
+def _count_kept(folder: Path, planned: Sequence[tuple[BlockModel, ...]], probe_digest: str) -> int:
+    """How many leading blocks on disk are already as planned."""
+    for number, models in enumerate(planned):
+        try:
+            block = _open_block(_path(folder, number), probe_digest)
+        except HubError:
+            return number
+        if block.models != models:
+            return number
+    return len(planned)
+
+
+def _write_block(
+    path: Path,
+    models: tuple[BlockModel, ...],
+    sources: Mapping[str, BlockSource],
+    probe_digest: str,
+    matrix: Float32[np.ndarray, "dim probes"],
+) -> None:
+    logits = sum(model.logits for model in models)
+    probes = read_responses(sources[models[0].behaviour_digest].responses).probes
+    layout: Layout = {
+        "mean": ("F64", (logits,)),
+        "std": ("F64", (logits,)),
+        "steps": ("F32", (logits,)),
+        "direction_steps": ("F32", (logits,)),
+        "knots": ("I8", (logits, KNOTS)),
+        "values": ("I8", (probes, logits)),
+        "directions": ("I8", (logits, len(matrix))),
+    }
+    listed: list[JsonValue] = [
+        {
+            "behaviour_digest": model.behaviour_digest,
+            "responses_sha256": model.responses_sha256,
+            "first": model.first,
+            "logits": model.logits,
+            **({"made_with": model.made_with} if model.made_with else {}),
+        }
+        for model in models
+    ]
+
+    def fill(arrays: Mapping[str, Array]) -> None:
+        for model in models:
+            source = sources[model.behaviour_digest]
+            responses = read_responses(source.responses, probe_digest)
+            columns = slice(model.first, model.first + model.logits)
+            own = {
+                name: array[:, columns] if name == "values" else array[columns]
+                for name, array in arrays.items()
+            }
+            if source.complete is None:
+                _fill_model(own, responses.values, responses.seen, matrix)
+            else:
+                _fill_model(own, source.complete(responses), np.arange(probes), matrix)
+
+    write_tensors(
+        path,
+        {"format": FORMAT, "version": VERSION, "probe_digest": probe_digest, "models": listed},
+        layout,
+        fill,
+    )
+
+
+def _fill_model(
+    arrays: Mapping[str, Array],
+    responses: Float32[np.ndarray, "seen logits"],
+    seen: Int64[np.ndarray, " seen"],
+    matrix: Float32[np.ndarray, "dim probes"],
+) -> None:
+    """Writes one model's columns: each logit's step is its largest magnitude over 127.
+
+    Rows of probes that it did not see stay zero.
+    """
+    probes, logits = arrays["values"].shape
+    if responses.shape != (len(seen), logits) or seen[-1] >= probes:
+        raise HubError(
+            f"responses of shape {responses.shape} do not fit a block of {probes} probes; "
+            "run lagotto hub verify to find the damaged file"
+        )
+    moments = measure_moments(responses)
+    # Of a share of the probes the sum that the projector takes is a sample of that of all.
+    own_matrix = matrix if len(seen) == probes else matrix[:, seen] * (probes / len(seen))
+    arrays["mean"][:] = moments.mean
+    arrays["std"][:] = moments.std
+    for first in range(0, logits, _COLUMNS_AT_ONCE):
+        part = slice(first, first + _COLUMNS_AT_ONCE)
+        exact = standardise_columns(responses[:, part], moments.mean[part], moments.std[part])
+        knots = rank_knots(exact)
+        raised = blended(exact, knots, len(seen))
+        directions, direction_steps = _quantised(project(own_matrix, raised).T)
+        arrays["directions"][part], arrays["direction_steps"][part] = directions.T, direction_steps
+        values, steps = _quantised(exact)
+        arrays["values"][seen, part], arrays["steps"][part] = values, steps
+        arrays["knots"][part] = _in_steps(knots, steps).T
+
+
+def _quantised(
+    columns: Float32[np.ndarray, "rows columns"],
+) -> tuple[Int8[np.ndarray, "rows columns"], Float32[np.ndarray, " columns"]]:
+    """Integers up to 127, and what one of them is worth in each column (zero where all are)."""
+    steps = np.abs(columns).max(axis=0) / np.float32(_LARGEST)
+    return _in_steps(columns, steps), steps
+
+
+def _in_steps(
+    columns: Float32[np.ndarray, "rows columns"], steps: Float32[np.ndarray, " columns"]
+) -> Int8[np.ndarray, "rows columns"]:
+    """Each value in whole steps of its column."""
+    scaled = np.rint(columns / np.where(steps > 0, steps, np.float32(1)))
+    return np.clip(scaled, -_LARGEST, _LARGEST).astype(np.int8)
+
+
+def _open_block(path: Path, probe_digest: str) -> Block:
+    file = open_tensors(path, FORMAT, VERSION)
+    found = header_text(file, "probe_digest")
+    if found != probe_digest:
+        raise MismatchError(
+            f"{path} was made on probe set {found[:12]}, and this hub has probe set "
+            f"{probe_digest[:12]}; remove it and run lagotto hub add again"
+        )
+    models = _read_models(file)
+    arrays = file.arrays
+    width = models[-1].first + models[-1].logits if models else 0
+    tables = ("values", "directions", "knots")
+    shapes = {name: array.shape for name, array in arrays.items() if name not in tables}
+    values, directions, knots = (arrays.get(name) for name in tables)
+    expected = dict.fromkeys(("mean", "std", "steps", "direction_steps"), (width,))
+    whole = (
+        values is not None
+        and directions is not None
+        and knots is not None
+        and knots.shape == (width, KNOTS)
+        and values.shape[1:] == (width,)
+        and directions.shape[:1] == (width,)
+    )
+    if shapes != expected or not whole or width == 0:
+        raise HubError(
+            f"{path} is damaged or of an older Lagotto (shapes); the next command that may write "
+            "to the hub makes it anew"
+        )
+    parts = {name: arrays[name] for name in (*expected, *tables)}
+    return Block(models=models, sha256=file.sha256, **parts)
+
+
+def _read_models(file: TensorFile) -> tuple[BlockModel, ...]:
+    listed = file.header.get("models")
+    try:
+        return tuple(
+            BlockModel(
+                behaviour_digest=cast(str, entry["behaviour_digest"]),
+                responses_sha256=cast(str, entry["responses_sha256"]),
+                first=int(cast(int, entry["first"])),
+                logits=int(cast(int, entry["logits"])),
+                made_with=str(entry.get("made_with", "")),
+            )
+            for entry in cast(list[dict[str, JsonValue]], listed)
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise HubError(
+            f"{file.path} is damaged (its list of models); remove it and run lagotto hub add again"
+        ) from error
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"{number:06d}.safetensors"
+
+
+def _number(path: Path) -> int:
+    return int(path.stem)
+
+
+def _block_paths(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted((path for path in folder.iterdir() if _NAME.fullmatch(path.name)), key=_number)
+
+
+def _remove(path: Path) -> None:
+    with writing(path):
+        path.unlink(missing_ok=True)

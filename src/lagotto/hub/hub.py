@@ -1,0 +1,313 @@
+"""A hub in Python: made once, filled with models, searched.
+
+The order of the stages is here; probing.py runs models, search.py compares descriptors.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lagotto.core.files import writing
+from lagotto.core.progress import Progress, Silent
+from lagotto.core.types import Hits
+from lagotto.encoders.base import Encoder
+from lagotto.hub.ingest.add import (
+    AddReport,
+    add_models,
+    rebuild_blocks,
+)
+from lagotto.hub.ingest.create import create_hub
+from lagotto.hub.ingest.inspect import Inspection, inspect_models
+from lagotto.hub.probes.subset import Choosing, Share
+from lagotto.hub.query.build import (
+    image_vector,
+    logit_vector,
+    text_vector,
+)
+from lagotto.hub.query.types import (
+    AnyQuery,
+    ImageQuery,
+    LogitQuery,
+    QueryVector,
+    TextQuery,
+)
+from lagotto.hub.reader.reader import HubContents
+from lagotto.hub.search.approximate import chosen_gallery
+from lagotto.hub.search.engine import (
+    checked_rule,
+    find_logits,
+    is_judged,
+)
+from lagotto.hub.store.catalog import Catalogue
+from lagotto.hub.store.layout import HubLayout
+from lagotto.hub.store.lock import hub_lock
+from lagotto.hub.store.manifest import read_manifest
+from lagotto.hub.store.responses import check_logit
+from lagotto.jobs.worker_limits import Limits
+
+if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that call them
+    from lagotto.hub.confidence.judge import Judge
+    from lagotto.hub.confidence.label_margin import LabelRivals
+    from lagotto.hub.labels.audit import ModelAudit
+    from lagotto.hub.labels.coverage import ModelCoverage
+    from lagotto.hub.labels.describe import ModelDescription
+    from lagotto.hub.labels.duplicates import Kindred
+    from lagotto.hub.labels.trust import LabelTrust
+    from lagotto.hub.search.recall import IndexReport
+
+
+class Hub(HubContents):
+    """A folder of probed models; open it with `Hub.open`, make one with `Hub.create`.
+
+    Paths may be strings. Progress is silent unless a `core.progress.Progress` is given.
+    """
+
+    _judge: "Judge | None" = None
+    _rival_labels: "LabelRivals | None" = None
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path | str,
+        probes: Path | str | Sequence[Path | str],
+        encoder: Encoder | str,
+        *,
+        max_probes: int | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> "Hub":
+        """Makes a hub with a fixed probe set, embedded once by the encoder.
+
+        `probes` are image folders, parquet files or jsonl files with captions. A random sample of
+        `max_probes` is kept if given. The folder appears when it is complete. Raises UsageError
+        if it exists, ProbeError or EncoderError where a hub cannot be made of what was given.
+        """
+        sources = [probes] if isinstance(probes, (str, Path)) else list(probes)
+        create_hub(
+            Path(folder),
+            [Path(source) for source in sources],
+            encoder,
+            max_probes=max_probes,
+            seed=seed,
+            progress=progress or Silent(),
+        )
+        return cls.open(folder, None if isinstance(encoder, str) else encoder)
+
+    @classmethod
+    def open(cls, folder: Path | str, encoder: Encoder | str | None = None) -> "Hub":
+        """An existing hub. The encoder is loaded when a query needs it, from where it was at first.
+
+        Give `encoder` where it has moved: another one is refused with a MismatchError naming both.
+        """
+        layout = HubLayout(Path(folder))
+        return cls(layout, read_manifest(layout.folder), encoder)
+
+    @cached_property
+    def label_trust(self) -> "LabelTrust":
+        """How far the published labels are believed."""
+        from lagotto.hub.labels.trust import LabelTrust
+
+        return LabelTrust(self)
+
+    def judge(self) -> "Judge | None":
+        """What tells how far to believe hits; None while the hub has no searchable logit."""
+        from lagotto.hub.confidence.judge import Judge
+        from lagotto.hub.confidence.reference_file import open_rivals
+
+        gallery = self.gallery()
+        if not gallery.usable:
+            return None
+        if self._judge is None or self._judge.gallery is not gallery:
+            rivals = open_rivals(
+                self._layout.rivals, self.space, self.encoder, gallery, self.probe_digest
+            )
+            self._judge = Judge(self.space, gallery, rivals)
+        return self._judge
+
+    def add(
+        self,
+        models: Sequence[Path | str],
+        *,
+        probes_per_model: int | None = None,
+        choosing: Choosing = "spread",
+        limits: Limits | None = None,
+        progress: Progress | None = None,
+    ) -> AddReport:
+        """Probes models and adds their descriptors.
+
+        `models` are files, folders that are scanned, or remote sources: `hf:ORG/NAME[@REV]`,
+        `timm:NAME`, `hf-search:key=value,...` (docs/sources.md). Models already in the hub, by
+        content, are skipped; failed ones are tried again. A run that was cut off is resumed by the
+        same call. With `probes_per_model` each model sees that many probes of its own, and one that
+        is there and saw fewer sees more (docs/collaborative.md). Raises SourceError where a hub of
+        models is out of reach.
+        """
+        self._gallery = None
+        share = None
+        if probes_per_model is not None:
+            share = Share(probes_per_model, self.probe_embeddings, choosing)
+        return add_models(
+            self._layout, self.probe_set, models, limits or Limits(), progress or Silent(), share
+        )
+
+    def inspect(
+        self,
+        models: Sequence[Path | str],
+        *,
+        limits: Limits | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[Inspection, ...]:
+        """How each model would be fed and read, and where that is from; nothing is added."""
+        paths = [Path(model) for model in models]
+        return inspect_models(self.probe_set, paths, limits or Limits(), progress or Silent())
+
+    def query_vector(self, query: AnyQuery | str) -> QueryVector:
+        """The values that a logit which recognises the concept would have on the probes."""
+        match query:
+            case str(text):
+                return text_vector(self.encoder, self.space, TextQuery(text))
+            case TextQuery():
+                return text_vector(self.encoder, self.space, query)
+            case ImageQuery():
+                return image_vector(self.encoder, self.space, query)
+            case LogitQuery():
+                return self._logit_vector(query)
+
+    def nearest(  # noqa: PLR0913  # as `search`
+        self,
+        vector: QueryVector,
+        *,
+        top: int = 10,
+        k: int | None = None,
+        by_model: bool = False,
+        rule: str = "default",
+        behaviour_only: bool = False,
+        low_rank: bool | None = None,
+        progress: Progress | None = None,
+    ) -> Hits:
+        """The logits that answer a query vector; see `search`."""
+        gallery = chosen_gallery(self.gallery(), low_rank, self.folder)
+        name = checked_rule(rule)
+        if name == "default" and not behaviour_only and any(c.text for c in vector.concepts):
+            from lagotto.hub.labels.trust import with_names
+
+            vector = replace(
+                vector,
+                concepts=with_names(self, self.label_trust, vector.concepts, progress or Silent()),
+            )
+        judge = self.judge() if is_judged(vector, name) else None
+        if judge is not None and not behaviour_only:
+            judge = replace(judge, labels=self._label_rivals(judge), progress=progress)
+        return find_logits(gallery, vector, rule=name, top=top, k=k, by_model=by_model, judge=judge)
+
+    def search(  # noqa: PLR0913  # a keyword for each choice that users have
+        self,
+        query: AnyQuery | str,
+        *,
+        top: int = 10,
+        k: int | None = None,
+        by_model: bool = False,
+        rule: str = "default",
+        behaviour_only: bool = False,
+        low_rank: bool | None = None,
+        progress: Progress | None = None,
+    ) -> Hits:
+        """The logits that behave most like the concept; a string is a text query.
+
+        `k` is the number of probes that decide (default 50, or all of a smaller hub; a known logit
+        is compared on all); `by_model` keeps the best logit of each model; `rule` is "default",
+        "paper" or "full-query". With the default rule published labels that say a text's words
+        count too, as far as behaviour does not contradict them, unless `behaviour_only`.
+        `low_rank`: go through the hub's index (docs/low_rank.md) wherever it can serve (True),
+        never (False), or where it pays. Raises UsageError for what the hub cannot answer.
+        """
+        vector = self.query_vector(query)
+        return self.nearest(
+            vector,
+            top=top,
+            k=k,
+            by_model=by_model,
+            rule=rule,
+            behaviour_only=behaviour_only,
+            low_rank=low_rank,
+            progress=progress,
+        )
+
+    def describe(
+        self, model: str, vocabulary: Sequence[str] | None = None, *, top: int = 5
+    ) -> "ModelDescription":
+        """Proposed names for each output of a model of the hub, by name, or outside it, by path.
+
+        Without a vocabulary from the common words that ship with the package.
+        """
+        from lagotto.hub.labels.describe import describe_model
+
+        return describe_model(self, self.responses_of(model), vocabulary, top=top)
+
+    def audit(self, model: str, labels: Sequence[str] | None = None) -> "ModelAudit":
+        """A model's published labels, or others given for it, against its behaviour."""
+        from lagotto.hub.labels.audit import audit_model
+
+        return audit_model(self, self.responses_of(model), labels)
+
+    def duplicates(self, progress: Progress | None = None) -> "Kindred":
+        """Models that are nearly the same, and models of one kind."""
+        from lagotto.hub.labels.duplicates import find_kindred
+
+        return find_kindred(self, progress)
+
+    def cover(self, labels: Sequence[str], *, top: int = 10) -> "tuple[ModelCoverage, ...]":
+        """The models that cover a set of labels best, each with its output for every label."""
+        from lagotto.hub.labels.coverage import cover_labels
+
+        return cover_labels(self, labels, top=top)
+
+    def build_index(
+        self, rank: int | None = None, *, progress: Progress | None = None
+    ) -> "IndexReport":
+        """Makes the low-rank index of all logits, and says what it misses (docs/low_rank.md).
+
+        `rank` numbers a logit; by default 64, or fewer so that it takes a tenth of the descriptors'
+        size. It serves until models are added or removed: make it again then. Raises UsageError for
+        a hub without models or a rank that it cannot have.
+        """
+        from lagotto.hub.search.recall import make_index
+
+        gallery = self.gallery()
+        with hub_lock(self.folder):
+            self._gallery = None
+            return make_index(self._layout, gallery, self.probe_digest, rank, progress or Silent())
+
+    def remove_index(self) -> bool:
+        """Takes the low-rank index away; False if there was none."""
+        from lagotto.hub.index.low_rank_file import remove_index
+
+        with hub_lock(self.folder):
+            self._gallery = None
+            return remove_index(self._layout)
+
+    def remove(self, model: str) -> None:
+        """Removes a model, its responses and its logits; UsageError for an unknown name."""
+        with hub_lock(self.folder), Catalogue(self._layout.catalogue, writable=True) as catalogue:
+            removed = catalogue.remove(model)
+            self._gallery = None
+            path = self._layout.responses_of(removed.digest)
+            with writing(path):
+                path.unlink(missing_ok=True)
+            rebuild_blocks(self._layout, catalogue.models("done"), self.probe_digest)
+
+    def _label_rivals(self, judge: "Judge") -> "LabelRivals":
+        """The labels as rivals, kept for as long as the hub's models stay the same."""
+        from lagotto.hub.confidence.label_margin import LabelRivals
+
+        if self._rival_labels is None or self._rival_labels.rivals is not judge.rivals:
+            self._rival_labels = LabelRivals(self, judge.gallery, judge.rivals, self.label_trust)
+        return self._rival_labels
+
+    def _logit_vector(self, query: LogitQuery) -> QueryVector:
+        known = self.responses_of(query.model)
+        check_logit(query.model, query.index, known.values.shape[1])
+        itself = (known.name, query.index) if known.in_hub else None
+        return logit_vector(query, known.values[:, query.index], itself)

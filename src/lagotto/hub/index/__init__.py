@@ -1,0 +1,1 @@
+"""Descriptor blocks come in; one searchable table of all logits goes out."""

@@ -1,0 +1,224 @@
+"""Stage 5 on a hub's folder: descriptor blocks → HUB/low_rank.safetensors, made when asked for.
+
+The file is derived. It holds the digest of the blocks that it was made from, and is used while the
+hub has just these. See docs/low_rank.md and docs/formats.md.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from lagotto.core.errors import HubError
+from lagotto.core.files import TEMPORARY_SUFFIX, writing
+from lagotto.core.progress import Progress
+from lagotto.hub.descriptors.blocks import Block
+from lagotto.hub.index.low_rank import (
+    FirstPass,
+    LowRankIndex,
+    find_directions,
+    fold_descriptors,
+)
+from lagotto.hub.store.layout import HubLayout
+from lagotto.hub.store.tensorfile import (
+    Array,
+    header_text,
+    is_intact,
+    open_tensors,
+    write_tensors,
+)
+
+FORMAT = "lagotto-low-rank"
+VERSION = 1
+
+State: TypeAlias = Literal["fresh", "stale", "unreadable"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredIndex:
+    """A hub's index as its file has it, memory-mapped.
+
+    `captured` is the share of the descriptors' squares that it keeps; `blocks` digests what it was
+    made from.
+    """
+
+    index: LowRankIndex
+    captured: float
+    blocks: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStatus:
+    """An index beside the descriptors that it stands for, in bytes; `ratio` is how many times
+    smaller it is.
+
+    `state`: "stale" if the hub has changed since, "unreadable" if the file is damaged or of another
+    Lagotto, with the `reason`. Only a fresh one is used.
+    """
+
+    state: State
+    reason: str
+    rank: int
+    logits: int
+    bytes: int
+    descriptor_bytes: int
+    ratio: float
+    captured: float
+
+
+def write_index(
+    layout: HubLayout,
+    blocks: Sequence[Block],
+    probe_digest: str,
+    rank: int,
+    progress: Progress,
+) -> None:
+    """Makes the index of these blocks; the old one, if any, is there until the new one is whole.
+
+    In memory are some thousand descriptors, and a few times probes squared numbers. Raises
+    UsageError for a rank that cannot be, HubError where the folder cannot be written.
+    """
+    tables = [(block.values, block.steps) for block in blocks]
+    _clear_drafts(layout.low_rank)
+    found = find_directions(tables, rank)
+    logits = sum(steps.size for _, steps in tables)
+
+    def fill(arrays: Mapping[str, Array]) -> None:
+        arrays["probes"][...] = found.factors
+        fold_descriptors(tables, found.factors, arrays["values"], arrays["steps"], progress.advance)
+
+    progress.start("folding descriptors", logits, "logits")
+    try:
+        write_tensors(
+            layout.low_rank,
+            {
+                "format": FORMAT,
+                "version": VERSION,
+                "probe_digest": probe_digest,
+                "blocks": _digest(blocks),
+                "captured": found.captured,
+            },
+            {
+                "probes": ("F32", found.factors.shape),
+                "steps": ("F32", (logits,)),
+                "values": ("I8", (rank, logits)),
+            },
+            fill,
+        )
+    finally:
+        progress.finish()
+
+
+def remove_index(layout: HubLayout) -> bool:
+    """Takes a hub's index away; False if there was none."""
+    there = layout.low_rank.exists()
+    _clear_drafts(layout.low_rank)
+    with writing(layout.low_rank):
+        layout.low_rank.unlink(missing_ok=True)
+    return there
+
+
+def read_index(path: Path, probe_digest: str) -> StoredIndex:
+    """The index in a file; HubError if it is damaged, of a newer version or of other probes."""
+    try:
+        file = open_tensors(path, FORMAT, VERSION)
+        made_on, blocks = header_text(file, "probe_digest"), header_text(file, "blocks")
+    except HubError as error:
+        raise HubError(f"{str(error).partition(';')[0]}; {_anew(path)}") from error
+    if made_on != probe_digest:
+        raise HubError(f"{path} was made on other probes; {_anew(path)}")
+    captured = file.header.get("captured")
+    probes, values, steps = (file.arrays.get(name) for name in ("probes", "values", "steps"))
+    if (
+        not isinstance(captured, float)
+        or probes is None
+        or values is None
+        or steps is None
+        or probes.shape[1:] != values.shape[:1]
+        or values.shape[1:] != steps.shape
+        or [str(each.dtype) for each in (probes, values, steps)] != ["float32", "int8", "float32"]
+    ):
+        raise HubError(f"{path} is damaged (shapes); {_anew(path)}")
+    return StoredIndex(LowRankIndex(probes, values, steps), captured, blocks)
+
+
+def open_first_pass(
+    layout: HubLayout, blocks: Sequence[Block], probe_digest: str
+) -> FirstPass | None:
+    """What a search of these blocks may go through; None in a hub without an index."""
+    if not layout.low_rank.exists():
+        return None
+    try:
+        stored = read_index(layout.low_rank, probe_digest)
+    except HubError as error:
+        return FirstPass(None, f"the low-rank index is not used: {error}")
+    if not _is_of(stored, blocks):
+        again = f"run lagotto hub index {layout.folder} to make it anew"
+        return FirstPass(None, f"the low-rank index is not used, the hub has changed; {again}")
+    return FirstPass(stored.index)
+
+
+def index_status(
+    layout: HubLayout, blocks: Sequence[Block], probe_digest: str
+) -> IndexStatus | None:
+    """The index of a hub that has these blocks; None if there is none."""
+    if not layout.low_rank.exists():
+        return None
+    size = layout.low_rank.stat().st_size
+    descriptors = sum(block.values.nbytes + block.steps.nbytes for block in blocks)
+    try:
+        stored = read_index(layout.low_rank, probe_digest)
+    except HubError as error:
+        return IndexStatus("unreadable", str(error), 0, 0, size, descriptors, 0.0, 0.0)
+    fresh = _is_of(stored, blocks)
+    return IndexStatus(
+        state="fresh" if fresh else "stale",
+        reason="" if fresh else "the hub has changed since it was made",
+        rank=stored.index.rank,
+        logits=stored.index.steps.size,
+        bytes=size,
+        descriptor_bytes=descriptors,
+        ratio=round(descriptors / size, 2),
+        captured=round(stored.captured, 4),
+    )
+
+
+def index_damage(path: Path, probe_digest: str) -> tuple[str, str] | None:
+    """Why an index's file is not as it was written, and what to do; None if it is, or absent."""
+    if not path.exists():
+        return None
+    try:
+        read_index(path, probe_digest)
+    except HubError as error:
+        return str(error), _anew(path)
+    if not is_intact(path):
+        return "altered: its bytes do not give its checksum", _anew(path)
+    return None
+
+
+def _digest(blocks: Sequence[Block]) -> str:
+    """One digest of the checksums of blocks, in order."""
+    return sha256("\n".join(block.sha256 for block in blocks).encode()).hexdigest()
+
+
+def _is_of(stored: StoredIndex, blocks: Sequence[Block]) -> bool:
+    """Whether it was made from just these blocks, and its shapes say so too."""
+    logits = sum(block.steps.size for block in blocks)
+    return (
+        bool(blocks)
+        and stored.blocks == _digest(blocks)
+        and stored.index.steps.size == logits
+        and len(stored.index.probes) == blocks[0].values.shape[0]
+    )
+
+
+def _anew(path: Path) -> str:
+    return f"delete {path} and run lagotto hub index {path.parent} to make it anew"
+
+
+def _clear_drafts(path: Path) -> None:
+    """Removes what a killed writer left: a draft is as large as an index."""
+    with writing(path):
+        for draft in path.parent.glob(f".{path.name}.*{TEMPORARY_SUFFIX}"):
+            draft.unlink(missing_ok=True)

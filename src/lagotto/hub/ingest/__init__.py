@@ -1,0 +1,1 @@
+"""Model files and remote names come in; probed responses and recorded failures go out."""

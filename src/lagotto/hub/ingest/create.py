@@ -1,0 +1,113 @@
+"""A new hub folder: probes chosen and stored, embedded once, manifest and empty catalogue."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from lagotto.core.errors import LagottoError, UsageError
+from lagotto.core.files import sha256_file, writing
+from lagotto.core.progress import Progress
+from lagotto.encoders.base import Encoder
+from lagotto.encoders.canary import measure_canary
+from lagotto.encoders.registry import lasting_spec, load_encoder
+from lagotto.hub.probes.embed import embed_probes, write_embeddings
+from lagotto.hub.probes.fill_cache import prepare_pixels
+from lagotto.hub.probes.probe_set import (
+    PROBES_NAME,
+    SET_ASIDE_NAME,
+    ProbeSet,
+)
+from lagotto.hub.store.catalog import Catalogue
+from lagotto.hub.store.layout import HubLayout
+from lagotto.hub.store.manifest import Manifest, write_manifest
+from lagotto.jobs.worker_limits import Limits
+
+
+def create_hub(
+    folder: Path,
+    sources: Sequence[Path],
+    encoder: Encoder | str,
+    *,
+    max_probes: int | None,
+    seed: int,
+    progress: Progress,
+) -> None:
+    """Makes the hub beside its place and moves it there when it is complete.
+
+    Raises UsageError if something is there already, and what the probe set and encoder raise.
+    """
+    if folder.exists() or folder.is_symlink():
+        raise UsageError(
+            f"{folder} exists already; choose another name, or delete it first "
+            f"(to add models to it: lagotto hub add {folder} MODELS)"
+        )
+    spec = lasting_spec(encoder) if isinstance(encoder, str) else encoder.info.name
+    loaded = load_encoder(spec) if isinstance(encoder, str) else encoder
+    with writing(folder):
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.absolute().parent))
+    try:
+        _fill(HubLayout(draft), sources, loaded, spec, max_probes, seed, progress)
+        with writing(folder):
+            draft.chmod(0o755)
+            draft.rename(folder)
+    except LagottoError as error:
+        # The reader knows the hub by its own name, not by that of the draft.
+        raise type(error)(str(error).replace(str(draft), str(folder))) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+class _Counter:
+    """Turns counts of probes found, of so many wanted, into progress."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._found = 0
+
+    def __call__(self, found: int, wanted: int) -> None:
+        if self._found == 0:
+            self._progress.start("reading probes", wanted, "pictures")
+        self._progress.advance(found - self._found)
+        self._found = found
+
+
+def _fill(
+    layout: HubLayout,
+    sources: Sequence[Path],
+    encoder: Encoder,
+    spec: str,
+    max_probes: int | None,
+    seed: int,
+    progress: Progress,
+) -> None:
+    probe_set, _ = ProbeSet.create(layout.probes, sources, max_probes, seed, _Counter(progress))
+    progress.finish()
+    with writing(layout.cache):
+        layout.cache.mkdir()
+    runner = Limits().start(layout.cache)
+    try:
+        pixels = encoder.info.pixels
+        cache = prepare_pixels(runner, probe_set, layout.cache, [pixels], progress)
+        embeddings = embed_probes(encoder, cache.open(pixels), progress)
+    finally:
+        runner.close()
+    shutil.rmtree(layout.cache)
+    write_embeddings(layout.embeddings, embeddings)
+    Catalogue(layout.catalogue, writable=True).close()
+    for derived in (layout.responses, layout.blocks):
+        with writing(derived):
+            derived.mkdir()
+    manifest = Manifest(
+        encoder_spec=spec,
+        encoder_name=encoder.info.name,
+        encoder_fingerprint=encoder.info.fingerprint,
+        probe_digest=probe_set.digest,
+        probes=len(probe_set.probes),
+        embeddings_sha256=sha256_file(layout.embeddings),
+        probe_list_sha256=sha256_file(layout.probes / PROBES_NAME),
+        set_aside_sha256=sha256_file(layout.probes / SET_ASIDE_NAME),
+        canary=measure_canary(encoder).as_json(),
+    )
+    write_manifest(layout.folder, manifest)

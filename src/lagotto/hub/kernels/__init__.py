@@ -1,0 +1,1 @@
+"""Descriptor blocks and query weights come in; sums and distances of all logits go out."""

@@ -1,0 +1,141 @@
+"""Fits of a vocabulary → names for anonymous outputs, with confidence and the deciding probes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from lagotto.core.errors import UsageError
+from lagotto.core.types import JsonObject
+from lagotto.core.vectors import top_k
+from lagotto.hub.labels.encode import NameReader
+from lagotto.hub.labels.fit import (
+    TextEvidence,
+    fit,
+    gallery_of,
+)
+from lagotto.hub.labels.transport import share_out
+from lagotto.hub.query.background import background_words
+from lagotto.hub.reader.reader import HubContents
+from lagotto.hub.store.model_responses import KnownResponses
+
+SURE = 0.2
+"""Confidence from which a proposed name is written to a labels file."""
+
+_PROBES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A name for an output. `fit`: standard deviations above what is usual for both; `confidence`:
+    its share of the output's belief, next to all other names and to "none of them"."""
+
+    name: str
+    fit: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class NamedLogit:
+    """An output with its proposals, best first, and the probes that speak most for the best.
+
+    `label` is the published one, for comparison: it had no part in the proposals. An output that
+    is the same on all probes, or not finite, has no proposal.
+    """
+
+    logit: int
+    label: str | None
+    proposals: tuple[Proposal, ...]
+    probes: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """The best proposal if it is sure enough, else `unknown_` and the output's number."""
+        best = self.proposals[0] if self.proposals else None
+        return best.name if best and best.confidence >= SURE else f"unknown_{self.logit}"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDescription:
+    """What the outputs of a model recognise, as far as a vocabulary has words for it."""
+
+    model: str
+    vocabulary: int
+    logits: tuple[NamedLogit, ...]
+
+    def as_json(self) -> JsonObject:
+        """The answer of `lagotto describe --json`, without its probes' sources."""
+        return {
+            "model": self.model,
+            "vocabulary": self.vocabulary,
+            "logits": [
+                {
+                    "logit": each.logit,
+                    "label": each.label,
+                    "name": each.name,
+                    "proposals": [
+                        {
+                            "name": proposal.name,
+                            "confidence": round(proposal.confidence, 4),
+                            "fit": round(proposal.fit, 3),
+                        }
+                        for proposal in each.proposals
+                    ],
+                    "probes": list(each.probes),
+                }
+                for each in self.logits
+            ],
+        }
+
+
+def describe_model(
+    hub: HubContents,
+    known: KnownResponses,
+    vocabulary: Sequence[str] | None = None,
+    *,
+    top: int = 5,
+) -> ModelDescription:
+    """Proposed names for each output of a model, `top` an output, from its responses.
+
+    Without a vocabulary the common words are used that ship with the package. Raises UsageError
+    for a vocabulary without a name, or top below 1.
+    """
+    names = background_words() if vocabulary is None else tuple(dict.fromkeys(vocabulary))
+    if top < 1 or not names:
+        raise UsageError(f"{top} names of a vocabulary of {len(names)} were asked for; give 1 each")
+    gallery = gallery_of(known.values)
+    reader = NameReader(hub)
+    evidence = reader.read(names).evidence
+    fits = fit(evidence, gallery, reader.surroundings(known.name, gallery))
+    shares = share_out(fits)
+    ranked = top_k(shares.T, top)
+    best = ranked[:, 0]
+    probes = speaking_probes(evidence, gallery, best)
+    flat = (gallery == 0).all(axis=0).tolist()
+    logits = []
+    for logit, places in enumerate(ranked.tolist()):
+        proposals = tuple(
+            Proposal(names[place], float(fits[place, logit]), float(shares[place, logit]))
+            for place in places
+        )
+        none = flat[logit]
+        logits.append(
+            NamedLogit(
+                logit,
+                known.labels[logit],
+                () if none else proposals,
+                () if none else tuple(probes[:, logit].tolist()),
+            )
+        )
+    return ModelDescription(known.name, len(names), tuple(logits))
+
+
+def speaking_probes(
+    names: TextEvidence,
+    gallery: Float32[np.ndarray, "probes logits"],
+    best: Int64[np.ndarray, " logits"],
+) -> Int64[np.ndarray, "top logits"]:
+    """For each output the probes that both it and its name are surest of, strongest first."""
+    both = np.maximum(names.standing[best].T, 0.0) * np.maximum(gallery, 0.0)
+    return top_k(np.ascontiguousarray(both.T), _PROBES).T

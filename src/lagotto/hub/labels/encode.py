@@ -1,0 +1,108 @@
+"""Names × a hub → evidence on its probes; a model → its gallery and what it is measured against."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+
+import numpy as np
+from jaxtyping import Float32
+
+from lagotto.core.errors import HubError, UsageError
+from lagotto.core.files import canonical_json, replacing
+from lagotto.hub.labels.fit import (
+    Surroundings,
+    TextEvidence,
+    gallery_of,
+    text_evidence,
+)
+from lagotto.hub.query.background import background_words
+from lagotto.hub.reader.reader import HubContents
+
+_BATCH = 256
+_OUTPUTS_ENOUGH = 512
+_MODELS_ELSEWHERE = 32
+_KEPT_FROM = 500
+"""Embeddings of as many names or more are kept in the hub's cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamesRead:
+    """Names as the hub's encoder reads them: unit embeddings, and the evidence on the probes."""
+
+    embeddings: Float32[np.ndarray, "names dim"]
+    evidence: TextEvidence
+
+
+class NameReader:
+    """Reads names and models against one hub; what all of them share is made once."""
+
+    def __init__(self, hub: HubContents) -> None:
+        self._hub = hub
+
+    def read(self, names: Sequence[str]) -> NamesRead:
+        """Each name in the encoder's prompt, embedded, and what it sees on the probes."""
+        embeddings = _embedded(self._hub, names)
+        return NamesRead(embeddings, text_evidence(self._hub.space, embeddings))
+
+    def surroundings(
+        self, model: str, gallery: Float32[np.ndarray, "probes logits"]
+    ) -> Surroundings:
+        """Common words, and the model's own outputs with some of up to 32 other models.
+
+        A model of 512 outputs or more is enough for itself.
+        """
+        if gallery.shape[1] >= _OUTPUTS_ENOUGH:
+            return Surroundings(self._words, gallery)
+        others = [part for name, part in self._elsewhere.items() if name != model]
+        return Surroundings(self._words, np.concatenate([gallery, *others], axis=1))
+
+    @cached_property
+    def _words(self) -> TextEvidence:
+        return text_evidence(self._hub.space, self._hub.space.background)
+
+    @cached_property
+    def _elsewhere(self) -> dict[str, Float32[np.ndarray, "probes some"]]:
+        """Some outputs of some models of the hub, evenly taken, by model."""
+        models = self._hub.status().models
+        found = {}
+        for each in models[:: max(1, len(models) // _MODELS_ELSEWHERE)][:_MODELS_ELSEWHERE]:
+            some = min(each.outputs, _OUTPUTS_ENOUGH // _MODELS_ELSEWHERE)
+            columns = np.linspace(0, each.outputs - 1, some).astype(int)
+            found[each.name] = gallery_of(self._hub.responses(each.name))[:, columns]
+        return found
+
+
+def _embedded(hub: HubContents, names: Sequence[str]) -> Float32[np.ndarray, "names dim"]:
+    """Unit embeddings of names in the encoder's prompt; long lists are kept in the hub's cache."""
+    info = hub.encoder.info
+    if info.prompt_template.count("{}") != 1:
+        raise UsageError(f"the encoder's template {info.prompt_template!r} needs exactly one {{}}")
+    prompts = [info.prompt_template.replace("{}", name) for name in names]
+    if tuple(names) == background_words():
+        return hub.space.background
+    if len(prompts) < _KEPT_FROM:
+        return _embed(hub, prompts)
+    key = sha256(canonical_json([info.fingerprint, *prompts])).hexdigest()
+    file = hub.folder / "cache" / f"texts-{key[:32]}.npy"
+    try:
+        kept = np.load(file, allow_pickle=False)
+        if kept.shape == (len(prompts), info.dim) and kept.dtype == np.float32:
+            return np.asarray(kept)
+    except (OSError, ValueError):
+        pass  # not there, or of no use: made again
+    made = _embed(hub, prompts)
+    try:
+        file.parent.mkdir(exist_ok=True)
+        with replacing(file) as temporary, temporary.open("wb") as stream:
+            np.save(stream, made, allow_pickle=False)
+    except (OSError, HubError):
+        pass  # a hub that cannot be written to is still described
+    return made
+
+
+def _embed(hub: HubContents, prompts: Sequence[str]) -> Float32[np.ndarray, "names dim"]:
+    starts = range(0, len(prompts), _BATCH)
+    return np.concatenate(
+        [hub.encoder.embed_texts(prompts[start : start + _BATCH]) for start in starts]
+    )

@@ -1,0 +1,136 @@
+"""How well names fit the outputs of a model: text evidence × responses → corrected scores.
+
+Describing a model, auditing its labels and covering a label set all read this one matrix. A plain
+score has hubs on both sides: words that fit any output, and outputs that any word fits. So a score
+is counted in standard deviations, first of an output's scores over common words, then of a name's
+over outputs of many models.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float32, Float64
+
+from lagotto.hub.query.probe_weights import ProbeSpace
+
+_SURE_NAMES = 2.0
+_SURE_OUTPUTS = 1.5
+"""How steeply a probe's weight grows with a name's, or an output's, standard deviations there."""
+
+
+_OUTPUTS_CENTRED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class TextEvidence:
+    """Where on the probes the encoder sees each name: log posteriors, standardised by name.
+
+    `weights` are the shares of the probes in a name's evidence; a row sums to 1.
+    """
+
+    standing: Float32[np.ndarray, "names probes"]
+    weights: Float32[np.ndarray, "names probes"]
+
+
+def text_evidence(space: ProbeSpace, concepts: Float[np.ndarray, "names dim"]) -> TextEvidence:
+    """The posterior of each name on each probe, against common words, as evidence.
+
+    `concepts` are unit embeddings of prompts. A probe speaks for a name where the encoder prefers
+    the name to the words of the background, not where the cosine is high: for some names it is
+    high on any probe.
+    """
+    standing = _standardise_rows(space.log_posterior(concepts))
+    steep = _SURE_NAMES * standing
+    weights = np.exp(steep - steep.max(axis=1, keepdims=True))
+    weights /= weights.sum(axis=1, keepdims=True)
+    return TextEvidence(standing, weights)
+
+
+def gallery_of(
+    responses: Float[np.ndarray, "probes logits"],
+) -> Float32[np.ndarray, "probes logits"]:
+    """Responses minus their mean over the outputs of each probe, standardised by output.
+
+    The mean over the outputs is what a probe raises in all of them, which a softmax ignores; with
+    fewer than five it would be the answer itself for the most part, and stays. Flawed outputs
+    (constant, or not finite anywhere) become zeros.
+    """
+    wide = responses.astype(np.float64)
+    flawed = ~np.isfinite(wide).all(axis=0)
+    wide[:, flawed] = 0.0
+    noise = 4 * float(np.finfo(np.float32).eps) * np.abs(wide).max(axis=0, initial=0.0)
+    flawed |= wide.std(axis=0) <= noise
+    if (~flawed).sum() >= _OUTPUTS_CENTRED:
+        wide -= wide[:, ~flawed].mean(axis=1, keepdims=True)
+    wide -= wide.mean(axis=0)
+    spread = wide.std(axis=0)
+    flawed |= spread <= noise
+    wide[:, flawed] = 0.0
+    return (wide / np.where(flawed, 1.0, spread)).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What scores are measured against: common words, and outputs of many models."""
+
+    words: TextEvidence
+    outputs: Float32[np.ndarray, "probes outputs"]
+
+
+def fit(
+    names: TextEvidence,
+    gallery: Float32[np.ndarray, "probes logits"],
+    surroundings: Surroundings,
+) -> Float32[np.ndarray, "names logits"]:
+    """How well each name fits each output, in standard deviations above what is usual for both.
+
+    Two readings are averaged: the outputs' responses on the name's own probes, and the name's
+    standing on the output's own probes.
+    """
+    total = np.zeros((len(names.standing), gallery.shape[1]), np.float32)
+    for reading in (_on_names_probes, _on_outputs_probes):
+        here = _apply(
+            reading(names, gallery), _moments(reading(surroundings.words, gallery), axis=0)
+        )
+        elsewhere = here
+        if surroundings.outputs is not gallery:
+            usual = _moments(reading(surroundings.words, surroundings.outputs), axis=0)
+            elsewhere = _apply(reading(names, surroundings.outputs), usual)
+        total += _apply(here, _moments(elsewhere, axis=1))
+    return total / 2
+
+
+def _on_names_probes(
+    names: TextEvidence, gallery: Float32[np.ndarray, "probes logits"]
+) -> Float32[np.ndarray, "names logits"]:
+    return np.asarray(names.weights @ gallery)
+
+
+def _on_outputs_probes(
+    names: TextEvidence, gallery: Float32[np.ndarray, "probes logits"]
+) -> Float32[np.ndarray, "names logits"]:
+    shares = np.exp(_SURE_OUTPUTS * (gallery - gallery.max(axis=0)))
+    return np.asarray(names.standing @ (shares / shares.sum(axis=0)))
+
+
+_Moments = tuple[Float64[np.ndarray, "one many"], Float64[np.ndarray, "one many"]]
+
+
+def _moments(scores: Float[np.ndarray, "names logits"], axis: int) -> _Moments:
+    """Mean and standard deviation along an axis, which is kept; a spread of zero becomes one."""
+    mean = scores.mean(axis=axis, keepdims=True, dtype=np.float64)
+    spread = scores.std(axis=axis, keepdims=True, dtype=np.float64)
+    return mean, np.where(spread > 1e-9, spread, 1.0)
+
+
+def _apply(
+    scores: Float[np.ndarray, "names logits"], moments: _Moments
+) -> Float32[np.ndarray, "names logits"]:
+    mean, spread = moments
+    return ((scores - mean.astype(np.float32)) / spread.astype(np.float32)).astype(np.float32)
+
+
+def _standardise_rows(
+    values: Float[np.ndarray, "names probes"],
+) -> Float32[np.ndarray, "names probes"]:
+    return _apply(values.astype(np.float32), _moments(values, axis=1))

@@ -1,0 +1,1 @@
+"""Pictures come in; a fixed probe set with embeddings and a pixel cache go out."""

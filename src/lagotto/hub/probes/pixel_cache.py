@@ -1,0 +1,254 @@
+"""Between probes and models: every probe decoded once, resized once per distinct input.
+
+CACHE/cache.json        which probe set the arrays are of
+CACHE/KEY.npy           uint8 [probes, height, width, channels] of one PixelSpec, shared by mapping
+CACHE/KEY.partial.npy   the same while it is being filled
+
+All of it is derived and may be deleted whenever no model is being probed.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, get_args
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL.Image import Image
+
+from lagotto.core.errors import HubError, PictureError, ProbeError
+from lagotto.core.files import canonical_json, read_json, sync, write_atomically, writing
+from lagotto.core.images import decode_picture, to_pixels
+from lagotto.core.types import JsonObject, JsonValue, PixelSpec, Resample, Resize
+from lagotto.hub.probes.probe_set import (
+    ProbeSet,
+    ProbeSetHeader,
+    read_header,
+)
+
+FORMAT = "lagotto-probe-cache"
+VERSION = 1
+"""To be raised when core.images gives other pixels: caches of another version are made anew."""
+
+SIDECAR_NAME = "cache.json"
+
+
+def spec_to_json(spec: PixelSpec) -> JsonObject:
+    """A PixelSpec as tasks and the catalogue carry it; spec_from_json gives it back."""
+    return {
+        "height": spec.height,
+        "width": spec.width,
+        "grey": spec.grey,
+        "resize": spec.resize,
+        "crop_fraction": spec.crop_fraction,
+        "resample": spec.resample,
+    }
+
+
+def spec_from_json(value: JsonValue) -> PixelSpec:
+    """The PixelSpec that spec_to_json wrote; ProbeError for anything else."""
+    match value:
+        case {
+            "height": int(height),
+            "width": int(width),
+            "grey": bool(grey),
+            "resize": "stretch" | "crop" as resize,
+            "crop_fraction": int(fraction) | float(fraction),
+            "resample": "nearest" | "bilinear" | "bicubic" | "lanczos" as resample,
+        } if height > 0 and width > 0:
+            return PixelSpec(height, width, grey, resize, float(fraction), resample)
+    raise ProbeError(
+        f"not a pixel spec: {value!r}; it needs height, width, grey, resize "
+        f"({'|'.join(get_args(Resize))}), crop_fraction, resample ({'|'.join(get_args(Resample))})"
+    )
+
+
+def fill_cache(payload: JsonObject, progress: Callable[[int], None]) -> JsonObject:
+    """Task entry: fills one range of partial arrays.
+
+    Payload: {"probes": folder, "cache": folder, "specs": [...], "start": i, "stop": j}; gives
+    {"start": i, "stop": j}. `progress` counts probes.
+    """
+    match payload:
+        case {
+            "probes": str(probes),
+            "cache": str(cache),
+            "specs": list(specs),
+            "start": int(start),
+            "stop": int(stop),
+        }:
+            filled = [spec_from_json(spec) for spec in specs]
+            ProbeCache(Path(probes), Path(cache)).fill(filled, start, stop, progress)
+            return {"start": start, "stop": stop}
+    raise ProbeError(f"not a task to fill a probe cache: {payload!r}")
+
+
+class ProbeCache:
+    """The arrays of one probe set in one folder.
+
+    To make what is missing: allocate, then fill every range (in any number of processes at a time,
+    each range by one of them), then finish. A kill on the way leaves partial files only, which the
+    next allocate replaces.
+    """
+
+    def __init__(self, probe_folder: Path, cache_folder: Path) -> None:
+        """Opens nothing yet but the probe set's header: HubError if there is none."""
+        self._probe_folder = probe_folder
+        self._folder = cache_folder
+        self._header: ProbeSetHeader = read_header(probe_folder)
+
+    def path(self, spec: PixelSpec) -> Path:
+        """Where the finished array of a spec is, or will be."""
+        return self._folder / f"{spec.key}.npy"
+
+    def missing(self, specs: Sequence[PixelSpec]) -> list[PixelSpec]:
+        """The specs, each once, that have no whole array of this probe set."""
+        missing = []
+        for spec in dict.fromkeys(specs):
+            try:
+                self.open(spec)
+            except HubError:
+                missing.append(spec)
+        return missing
+
+    def open(self, spec: PixelSpec) -> UInt8[np.ndarray, "probes height width channels"]:
+        """The finished array, memory-mapped, read only.
+
+        Raises HubError if it is not there, damaged, or of another probe set.
+        """
+        if not self._is_ours():
+            raise HubError(f"probe cache {self._folder} is not of this probe set; {_REMAKE}")
+        try:
+            pixels: np.ndarray = np.load(self.path(spec), mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise HubError(f"no probe cache at {self.path(spec)}: {error}; {_REMAKE}") from error
+        if pixels.dtype != np.uint8 or pixels.shape != self._shape(spec):
+            raise HubError(f"{self.path(spec)} is not the array it is named for; {_REMAKE}")
+        return pixels
+
+    def allocate(self, specs: Sequence[PixelSpec]) -> None:
+        """Makes empty partial arrays of full size, their disk space reserved.
+
+        A cache of another probe set, or of another version of the decoding, is removed first.
+        Raises HubError if the disk has no room.
+        """
+        with writing(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if not self._is_ours():
+                for stale in self._folder.glob("*.npy"):
+                    stale.unlink()
+                write_atomically(self._folder / SIDECAR_NAME, canonical_json(self._identity()))
+        for spec in dict.fromkeys(specs):
+            partial = self._partial(spec)
+            with writing(partial):
+                # A new file, not the old one emptied: a process of a killed run may still have it.
+                partial.unlink(missing_ok=True)
+                with partial.open("xb") as file:
+                    self._reserve(file, spec)
+
+    def fill(
+        self,
+        specs: Sequence[PixelSpec],
+        start: int,
+        stop: int,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Decodes each probe in [start, stop) once and writes it to every spec's partial array.
+
+        Raises HubError for a damaged probe, a partial array that is not allocated, or a full disk.
+        """
+        probe_set = ProbeSet.open(self._probe_folder)
+        stop = min(stop, len(probe_set.probes))
+        with ExitStack() as stack:
+            outputs = []
+            for spec in dict.fromkeys(specs):
+                partial = self._partial(spec)
+                with writing(partial):
+                    file = stack.enter_context(partial.open("r+b"))
+                outputs.append((spec, file.fileno(), self._offset(file, spec)))
+            for index in range(start, stop):
+                picture = _decoded(probe_set, index)
+                for spec, descriptor, offset in outputs:
+                    # Written, not mapped: on a full disk that is an error, not a SIGBUS.
+                    pixels = np.ascontiguousarray(to_pixels(picture, spec))
+                    with writing(self._partial(spec)):
+                        _write_at(descriptor, pixels, offset + index * pixels.nbytes)
+                if progress is not None:
+                    progress(1)
+
+    def finish(self, specs: Sequence[PixelSpec]) -> None:
+        """Makes the partial arrays the finished ones; call it once every range is filled."""
+        for spec in dict.fromkeys(specs):
+            with writing(self.path(spec)):
+                sync(self._partial(spec))
+                os.replace(self._partial(spec), self.path(spec))
+        with writing(self._folder):
+            sync(self._folder)
+
+    def _partial(self, spec: PixelSpec) -> Path:
+        return self._folder / f"{spec.key}.partial.npy"
+
+    def _shape(self, spec: PixelSpec) -> tuple[int, int, int, int]:
+        return (self._header.count, *spec.shape)
+
+    def _identity(self) -> JsonObject:
+        return {"format": FORMAT, "version": VERSION, "probes": self._header.digest}
+
+    def _is_ours(self) -> bool:
+        """Whether the folder's sidecar says that it is of this probe set and version."""
+        try:
+            return (
+                read_json(self._folder / SIDECAR_NAME, "cache.json", HubError) == self._identity()
+            )
+        except HubError:
+            return False
+
+    def _reserve(self, file: IO[bytes], spec: PixelSpec) -> None:
+        """Writes the array's header and gives the file its full size."""
+        header = {
+            "descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)),
+            "fortran_order": False,
+            "shape": self._shape(spec),
+        }
+        np.lib.format.write_array_header_1_0(file, header)
+        size = file.tell() + int(np.prod(self._shape(spec), dtype=np.int64))
+        file.flush()
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)
+
+    def _offset(self, file: IO[bytes], spec: PixelSpec) -> int:
+        """Where the first probe begins; HubError if the file is not this spec's partial array."""
+        try:
+            np.lib.format.read_magic(file)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        except ValueError as error:
+            raise HubError(f"{self._partial(spec)} is damaged: {error}; {_REMAKE}") from error
+        if shape != self._shape(spec) or dtype != np.uint8:
+            raise HubError(f"{self._partial(spec)} is not of this probe set; {_REMAKE}")
+        return file.tell()
+
+
+_REMAKE = "it is made anew by: lagotto hub add"
+
+
+def _decoded(probe_set: ProbeSet, index: int) -> Image:
+    """The picture of a probe, which could be decoded when the set was made."""
+    try:
+        return decode_picture(probe_set.picture(index))
+    except PictureError as error:
+        source = probe_set.probes[index].source
+        raise ProbeError(
+            f"probe {index} ({source}) can no longer be decoded: {error}; "
+            "use the version of pillow with which the hub was created"
+        ) from error
+
+
+def _write_at(descriptor: int, pixels: UInt8[np.ndarray, "..."], offset: int) -> None:
+    """Writes all bytes of a contiguous array at an offset."""
+    left = pixels.data.cast("B")
+    while left:
+        written = os.pwrite(descriptor, left, offset)
+        left, offset = left[written:], offset + written

@@ -1,0 +1,240 @@
+"""Before stage 1 of hub search: an image folder, jsonl manifest or parquet file → candidates.
+
+Order is that of the source (a folder's files by relative path), never that of the file system.
+"""
+
+import os
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from lagotto.core.errors import PictureError, ProbeError, UsageError
+from lagotto.core.images import IMAGE_SUFFIXES, read_picture_file
+from lagotto.core.parsing.captioned_tables import (
+    CAPTION_COLUMNS,
+    PATH_COLUMNS,
+    PICTURE_COLUMNS,
+    captioned_line,
+    captions_in,
+    columns_of,
+    first_named,
+    merged,
+    picture_column,
+    storable,
+    struct_fields,
+)
+
+MANIFEST_SUFFIXES = (".jsonl", ".ndjson")
+NAME_COLUMNS = ("path", "file_name", "file")
+
+_BATCH_ROWS = 16
+_READ_BUFFER_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A picture that may become a probe. `load` gives its file's bytes or raises PictureError."""
+
+    source: str
+    load: Callable[[], bytes]
+    captions: tuple[str, ...] = ()
+
+
+def read_probe_source(path: Path) -> Iterator[Candidate]:
+    """The candidates of one source, in its order; pictures are read only when loaded.
+
+    Names are relative and start with the source's own: `photos/a/1.jpg`, `faces.parquet#17`.
+    Raises UsageError for a path that is missing or of no known kind, ProbeError for a source that
+    cannot be read.
+    """
+    if path.is_dir():
+        return _read_folder(path)
+    if not path.exists():
+        raise UsageError(
+            f"no probes at {path}: no such file or folder; give an image folder, "
+            "a .jsonl manifest or a .parquet file"
+        )
+    if path.suffix.lower() in MANIFEST_SUFFIXES:
+        return _read_manifest(path)
+    if path.suffix.lower() == ".parquet":
+        return _read_parquet(path)
+    raise UsageError(
+        f"{path} is no probe source; give an image folder, a .jsonl manifest or a .parquet file"
+    )
+
+
+def _read_folder(folder: Path) -> Iterator[Candidate]:
+    """Every picture file under a folder; hidden ones are skipped, folder links not followed."""
+    root = folder.resolve()
+    found: list[tuple[str, Path]] = []
+    for place, subfolders, files in os.walk(root, onerror=_refuse_folder):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        for name in files:
+            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
+                file = Path(place, name)
+                found.append((storable(file.relative_to(root).as_posix()), file))
+    for name, file in sorted(found):
+        load = _leaving if _leaves(file, root) else partial(read_picture_file, file)
+        yield Candidate(f"{storable(root.name)}/{name}", load)
+
+
+def _refuse_folder(error: OSError) -> None:
+    """Called by os.walk for a folder that cannot be listed."""
+    raise ProbeError(
+        f"cannot read the folder {error.filename}: {error.strerror}; check its permissions"
+    ) from error
+
+
+def _leaves(file: Path, root: Path) -> bool:
+    """True for a link to somewhere outside the root."""
+    return file.is_symlink() and not file.resolve().is_relative_to(root)
+
+
+def _leaving() -> bytes:
+    """The load of such a link."""
+    raise PictureError("a link that leaves the folder; copy the picture into the folder")
+
+
+def _read_manifest(manifest: Path) -> Iterator[Candidate]:
+    """One candidate a distinct picture path, at its first line, with the captions of all its lines.
+
+    Paths are relative to the manifest's folder.
+    """
+    folder = manifest.resolve().parent
+    captions: dict[str, tuple[str, ...]] = {}
+    try:
+        with manifest.open(encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    name, said = _manifest_line(line, f"{manifest} line {number}")
+                    captions[name] = merged(captions.get(name, ()), said)
+    except OSError as error:
+        raise ProbeError(f"cannot read {manifest}: {error.strerror}; check the file") from error
+    except UnicodeDecodeError as error:
+        raise ProbeError(f"{manifest} is not UTF-8 text; save it as UTF-8") from error
+    for name, said in captions.items():
+        load = partial(read_picture_file, folder / name)
+        yield Candidate(storable(f"{folder.name}/{name}"), load, said)
+
+
+def _manifest_line(line: str, where: str) -> tuple[str, tuple[str, ...]]:
+    """(picture path, captions) of one line."""
+    try:
+        name, said = captioned_line(line)
+    except ValueError as error:
+        raise ProbeError(f"{where} {error}") from error
+    if name is None:
+        raise ProbeError(
+            f"{where} names no picture; give its path as one of {', '.join(PATH_COLUMNS)}"
+        )
+    return name, said
+
+
+def _read_parquet(path: Path) -> Iterator[Candidate]:
+    """One candidate a row. Names and captions are read now, pictures a few rows at a time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path, buffer_size=_READ_BUFFER_BYTES, pre_buffer=False)
+        schema = file.schema_arrow
+        column, is_struct = _picture_column(path, schema)
+        wanted = [first_named(names, schema.names) for names in (NAME_COLUMNS, CAPTION_COLUMNS)]
+        if wanted[0] is None and is_struct and "path" in struct_fields(schema.field(column).type):
+            wanted[0] = f"{column}.path"
+        pictures = _PictureColumn(path, file, column)
+        row = 0
+        for batch in file.iter_batches(columns=[name for name in wanted if name is not None]):
+            values = batch.to_pydict()
+            names = values.get((wanted[0] or "").partition(".")[0], [None] * batch.num_rows)
+            said = values.get(wanted[1], [None] * batch.num_rows)
+            for name, texts in zip(names, said, strict=True):
+                yield _parquet_candidate(pictures, row, name, texts)
+                row += 1
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
+        raise _unreadable_parquet(path, error) from error
+
+
+def _parquet_candidate(
+    pictures: "_PictureColumn", row: int, name: object, texts: object
+) -> Candidate:
+    """The candidate of one row; an unnamed row is named by its number, from 0."""
+    if isinstance(name, dict):
+        name = name.get("path")
+    table = storable(pictures.path.name)
+    try:
+        captions = captions_in(texts)
+    except TypeError as error:
+        raise ProbeError(
+            f"{pictures.path} row {row} has captions that are neither a text nor a list"
+        ) from error
+    source = storable(f"{table}/{name}") if isinstance(name, str) and name else f"{table}#{row}"
+    return Candidate(source, partial(pictures.read, row), captions)
+
+
+def _picture_column(path: Path, schema: Any) -> tuple[str, bool]:
+    """(name of the column that holds pictures, whether as a struct with `bytes`)."""
+    found = picture_column(schema)
+    if found is None:
+        raise ProbeError(
+            f"{path} has no column of pictures; found {columns_of(schema)}; give one of "
+            f"{', '.join(PICTURE_COLUMNS)} as binary, or as a struct with bytes and path"
+        )
+    return found
+
+
+def _unreadable_parquet(path: Path, error: Exception) -> ProbeError:
+    """What to say of a damaged parquet file."""
+    first_line = (str(error).splitlines() or [""])[0]
+    return ProbeError(f"cannot read {path} as parquet: {first_line}; check the file")
+
+
+class _PictureColumn:
+    """The pictures of a parquet file by row number, holding a few rows at a time.
+
+    Rows asked for in rising order cost one pass; going back restarts at the row's row group.
+    """
+
+    def __init__(self, path: Path, file: Any, column: str) -> None:
+        groups = (file.metadata.row_group(g).num_rows for g in range(file.num_row_groups))
+        self.path = path
+        self._file = file
+        self._column = column
+        self._starts = list(accumulate(groups, initial=0))
+        self._group = -1
+        self._batches: Iterator[Any] = iter(())
+        self._values: Any = ()
+        self._first = 0
+
+    def read(self, row: int) -> bytes:
+        """The bytes of the picture in a row; PictureError if it has none."""
+        import pyarrow as pa
+
+        try:
+            value = self._value(row)
+        except (OSError, pa.ArrowException) as error:
+            raise _unreadable_parquet(self.path, error) from error
+        if isinstance(value, dict):
+            name = value.get("path")
+            value = value.get("bytes")
+            if value is None and isinstance(name, str) and name:
+                return read_picture_file(self.path.parent / name)
+        if not isinstance(value, bytes):
+            raise PictureError("no picture in this row")
+        return value
+
+    def _value(self, row: int) -> Any:
+        group = bisect_right(self._starts, row) - 1
+        if group != self._group or row < self._first:
+            self._batches = self._file.iter_batches(
+                batch_size=_BATCH_ROWS, row_groups=[group], columns=[self._column]
+            )
+            self._group, self._first, self._values = group, self._starts[group], ()
+        while row >= self._first + len(self._values):
+            self._first += len(self._values)
+            self._values = next(self._batches).column(0)
+        return self._values[row - self._first].as_py()

@@ -1,0 +1,1 @@
+"""A text, pictures or a logit come in; probe weights and expected values go out."""

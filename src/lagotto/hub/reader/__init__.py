@@ -1,0 +1,1 @@
+"""A hub folder comes in; everything that can be read of it goes out, checked."""

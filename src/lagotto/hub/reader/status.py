@@ -1,0 +1,161 @@
+"""What a hub holds, for `lagotto hub status`."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lagotto.core.errors import HubError
+from lagotto.core.types import Decision, JsonObject
+from lagotto.hub.completion.stored import HubCompletion, read_completion
+from lagotto.hub.descriptors.blocks import open_blocks
+from lagotto.hub.index.low_rank_file import IndexStatus, index_status
+from lagotto.hub.ingest.input_record import decisions_from_json
+from lagotto.hub.store.catalog import Catalogue
+from lagotto.hub.store.layout import HubLayout
+from lagotto.hub.store.manifest import VERSION, Manifest
+from lagotto.hub.store.records import FailedModel, ModelRecord
+from lagotto.hub.store.responses import read_responses
+from lagotto.jobs.sandbox.guards import Guard, find_guards
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """A probed model: how it is run, and how many of its logits are set aside.
+
+    `probes_seen` of the hub's probes, and how it is searched: by `all` of them, `completed`, or on
+    the `seen` part, with the reason. `input` tells how it is fed, and where each part of that is
+    from.
+    """
+
+    name: str
+    source: str
+    framework: str
+    outputs: int
+    logits_source: str
+    flawed_logits: int
+    notes: tuple[str, ...]
+    probes_seen: int
+    searched: str
+    why: str
+    input: tuple[Decision, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HubStatus:
+    """Models, logits, probes, failures with reasons, disk, as `hub status --json` prints them.
+
+    `completion_skill` is the share of held-back answers that partly probed models predict of each
+    other; None where every model saw every probe. `low_rank` is the index, None without one.
+    `isolation` is what the workers of this machine are cut off from, now.
+    """
+
+    hub: str
+    format_version: int
+    encoder: str
+    encoder_fingerprint: str
+    probes: int
+    probe_digest: str
+    done: int
+    pending: int
+    logits: int
+    flawed_logits: int
+    disk_bytes: int
+    completion_skill: float | None
+    low_rank: IndexStatus | None
+    models: tuple[ModelStatus, ...]
+    failures: tuple[FailedModel, ...]
+    copies: tuple[tuple[str, str], ...]
+    isolation: tuple[Guard, ...]
+
+    def as_json(self) -> JsonObject:
+        """The fields by name, tuples as lists."""
+        fields: JsonObject = json.loads(json.dumps(asdict(self)))
+        return fields
+
+
+def read_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
+    """The status of a hub; nothing is written."""
+    completion = read_completion(layout, manifest.probe_digest)
+    with Catalogue(layout.catalogue) as catalogue:
+        models = tuple(
+            _model_status(layout, catalogue, record, completion)
+            for record in catalogue.models("done")
+        )
+        pending = len(catalogue.models("pending"))
+        failures = tuple(
+            FailedModel(failure.name, failure.source, failure.kind, failure.reason)
+            for failure in catalogue.failures()
+        )
+        copies = tuple((copy.name, copy.original) for copy in catalogue.copies())
+    flawed = sum(model.flawed_logits for model in models)
+    return HubStatus(
+        hub=str(layout.folder),
+        format_version=VERSION,
+        encoder=manifest.encoder_name,
+        encoder_fingerprint=manifest.encoder_fingerprint,
+        probes=manifest.probes,
+        probe_digest=manifest.probe_digest,
+        done=len(models),
+        pending=pending,
+        logits=sum(model.outputs for model in models) - flawed,
+        flawed_logits=flawed,
+        disk_bytes=_disk_bytes(layout.folder),
+        completion_skill=None if completion is None else completion.skill,
+        low_rank=_read_index(layout, manifest),
+        models=models,
+        failures=failures,
+        copies=copies,
+        isolation=find_guards(),
+    )
+
+
+def _read_index(layout: HubLayout, manifest: Manifest) -> IndexStatus | None:
+    """The index beside the blocks that are there; blocks that cannot be read are not its own."""
+    try:
+        blocks = open_blocks(layout.blocks, manifest.probe_digest)
+    except HubError:
+        blocks = []
+    return index_status(layout, blocks, manifest.probe_digest)
+
+
+def _model_status(
+    layout: HubLayout,
+    catalogue: Catalogue,
+    record: ModelRecord,
+    completion: HubCompletion | None,
+) -> ModelStatus:
+    path = layout.responses_of(record.digest)
+    responses = read_responses(path) if path.is_file() else None
+    verdict = None if completion is None else completion.verdicts.get(record.digest)
+    full = responses is None or responses.is_full
+    if verdict is None and not full:
+        searched, why = "seen", "the next hub add or search completes it"
+    elif verdict is None:
+        searched, why = "all", ""
+    else:
+        searched, why = verdict.use, "" if full else verdict.reason
+    return ModelStatus(
+        name=record.name,
+        source=record.source,
+        framework=record.framework,
+        outputs=record.outputs,
+        logits_source=record.logits_source,
+        flawed_logits=sum(bool(logit.flaw) for logit in catalogue.logits(record.digest)),
+        notes=record.notes,
+        input=decisions_from_json(record.input),
+        probes_seen=0 if responses is None else len(responses.seen),
+        searched=searched,
+        why=why,
+    )
+
+
+def _disk_bytes(folder: Path) -> int:
+    total = 0
+    for base, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(base, name)).st_size
+            except FileNotFoundError:
+                continue  # a run in progress has just renamed it
+    return total

@@ -1,0 +1,122 @@
+"""Recomputes every digest of a hub and names what is damaged, with what to do about it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lagotto.core.errors import HubError
+from lagotto.core.files import sha256_file
+from lagotto.hub.descriptors.blocks import damaged_blocks, open_blocks
+from lagotto.hub.index.low_rank_file import index_damage
+from lagotto.hub.probes.probe_set import (
+    PROBES_NAME,
+    SET_ASIDE_NAME,
+    ProbeSet,
+)
+from lagotto.hub.store.catalog import Catalogue
+from lagotto.hub.store.layout import HubLayout
+from lagotto.hub.store.manifest import Manifest, read_manifest
+from lagotto.hub.store.records import ModelRecord
+from lagotto.hub.store.responses import read_responses
+from lagotto.hub.store.tensorfile import is_intact
+
+_RESTORE = "restore it from a copy, or make the hub anew"
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A file or record that is not as it was written, why, and what to do."""
+
+    what: str
+    reason: str
+    remedy: str
+
+
+def verify_hub(folder: Path) -> tuple[Damage, ...]:
+    """Everything in a hub that is damaged or missing; reads all of it, writes nothing.
+
+    Raises HubError where there is no hub, or its manifest cannot be read.
+    """
+    manifest = read_manifest(folder)
+    layout = HubLayout(folder)
+    return (
+        *_probe_damages(layout, manifest),
+        *_model_damages(layout, manifest),
+        *_block_damages(layout, manifest),
+        *_index_damages(layout, manifest),
+    )
+
+
+def _probe_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
+    try:
+        probe_set = ProbeSet.open(layout.probes)
+    except HubError as error:
+        yield Damage("probe set", str(error), _RESTORE)
+        return
+    if probe_set.digest != manifest.probe_digest:
+        found, expected = probe_set.digest[:12], manifest.probe_digest[:12]
+        yield Damage("probe set", f"is {found}, and the manifest names {expected}", _RESTORE)
+    for line in probe_set.verify():
+        yield Damage("probe set", line, _RESTORE)
+    for path, expected_sha256 in (
+        (layout.embeddings, manifest.embeddings_sha256),
+        (layout.probes / PROBES_NAME, manifest.probe_list_sha256),
+        (layout.probes / SET_ASIDE_NAME, manifest.set_aside_sha256),
+    ):
+        try:
+            if sha256_file(path) != expected_sha256:
+                yield Damage(str(path), "altered", _RESTORE)
+        except HubError as error:
+            yield Damage(str(path), str(error), _RESTORE)
+
+
+def _model_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
+    try:
+        with Catalogue(layout.catalogue) as catalogue:
+            yield from (Damage("catalogue", line, _RESTORE) for line in catalogue.damages())
+            models = catalogue.models("done")
+    except HubError as error:
+        yield Damage("catalogue", str(error), _RESTORE)
+        return
+    for model in models:
+        path = layout.responses_of(model.digest)
+        reason = _responses_damage(path, model, manifest)
+        if reason:
+            remedy = f"delete {path} and run hub add with {model.source} again"
+            yield Damage(f"responses of {model.name}", reason, remedy)
+    known = {layout.responses_of(model.digest).name for model in models}
+    for path in sorted(layout.responses.glob("*")):
+        if path.name not in known:
+            yield Damage(str(path), "belongs to no model of the catalogue", f"delete {path}")
+
+
+def _responses_damage(path: Path, model: ModelRecord, manifest: Manifest) -> str:
+    """Why a model's responses cannot be trusted, or an empty string."""
+    try:
+        responses = read_responses(path, manifest.probe_digest)
+    except HubError as error:
+        return str(error)
+    if not is_intact(path):
+        return "altered: its bytes do not give its checksum"
+    if (
+        responses.sha256 != model.responses_sha256
+        or responses.header.behaviour_digest != model.digest
+    ):
+        return "another file than the one that the catalogue recorded"
+    return ""
+
+
+def _block_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
+    remedy = f"delete {layout.blocks}; the next command rebuilds it"
+    for path in damaged_blocks(layout.blocks):
+        yield Damage(str(path), "altered: its bytes do not give its checksum", remedy)
+    try:
+        open_blocks(layout.blocks, manifest.probe_digest)
+    except HubError as error:
+        yield Damage(str(layout.blocks), str(error), remedy)
+
+
+def _index_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
+    found = index_damage(layout.low_rank, manifest.probe_digest)
+    if found is not None:
+        yield Damage("low-rank index", *found)

@@ -1,0 +1,88 @@
+"""Evidence for hits: the probes that decided, as numbers and as a contact sheet."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+from PIL import Image
+
+from lagotto.core.files import write_atomically
+from lagotto.core.images import decode_picture
+from lagotto.core.types import Hit, Hits
+from lagotto.hub.query.types import QueryVector
+from lagotto.hub.reader.reader import HubContents
+from lagotto.hub.reports.contact_sheet import (
+    Row,
+    Tile,
+    draw_contact_sheet,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DecidingProbe:
+    """A probe of the search: its place in the set, and the standardised values found there.
+
+    A hit that did not see it, and is searched on what it saw, has NaN.
+    """
+
+    index: int
+    source: str
+    query: float
+    hits: tuple[float, ...]
+
+
+def deciding_probes(
+    hub: HubContents, vector: QueryVector, found: Hits, *, probes: int, hits: int
+) -> list[DecidingProbe]:
+    """The probes on which the query is highest, with its value and that of the first hits."""
+    columns = [hub.descriptor(hit.model, hit.logit) for hit in found.hits[:hits]]
+    return [
+        DecidingProbe(
+            index=index,
+            source=hub.probes[index].source,
+            query=float(vector.values[index]),
+            hits=tuple(float(column[index]) for column in columns),
+        )
+        for index in found.deciding_probes[:probes]
+    ]
+
+
+def write_contact_sheet(
+    hub: HubContents, vector: QueryVector, found: Hits, file: Path, *, hits: int = 5, tiles: int = 9
+) -> None:
+    """Writes a PNG: the query's highest probes, then the highest probes of each of the first hits.
+
+    A green frame marks a probe that is among the query's k, so agreement is seen at a glance.
+    """
+    chosen = frozenset(found.deciding_probes)
+    value = found.query.value
+    asked = value if isinstance(value, str) else ", ".join(value)
+    rows = [_row(hub, f"query ({found.query.kind}): {asked}", vector.values, chosen, tiles)]
+    for hit in found.hits[:hits]:
+        rows.append(_row(hub, _title(hit), hub.descriptor(hit.model, hit.logit), chosen, tiles))
+    buffer = io.BytesIO()
+    draw_contact_sheet(rows).save(buffer, format="PNG")
+    write_atomically(file, buffer.getvalue())
+
+
+def _title(hit: Hit) -> str:
+    label = f" ({hit.label})" if hit.label else ""
+    return f"{hit.rank}. {hit.model}:{hit.logit}{label}  distance {hit.distance:.2f}"
+
+
+def _row(
+    hub: HubContents,
+    title: str,
+    values: Float32[np.ndarray, " probes"],
+    chosen: frozenset[int],
+    tiles: int,
+) -> Row:
+    seen = int(np.isfinite(values).sum())  # NaN, where a model did not see a probe, sorts last
+    highest = [int(index) for index in np.argsort(-values, kind="stable")[: min(tiles, seen)]]
+    return Row(title, tuple(Tile(_picture(hub, i), float(values[i]), i in chosen) for i in highest))
+
+
+def _picture(hub: HubContents, index: int) -> Image.Image:
+    return decode_picture(hub.probe_picture(index))

@@ -1,0 +1,74 @@
+"""Stage 5, in order: a hub's low-rank index is made, and held against a full scan."""
+
+import json
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from lagotto.core.errors import HubError, UsageError
+from lagotto.core.progress import Progress
+from lagotto.core.types import JsonObject
+from lagotto.hub.index.logit_index import Gallery
+from lagotto.hub.index.low_rank import LowRankIndex, default_rank
+from lagotto.hub.index.low_rank_file import (
+    IndexStatus,
+    index_status,
+    read_index,
+    write_index,
+)
+from lagotto.hub.search.approximate import distance_through
+from lagotto.hub.search.rerank import Wanted, rank_by_distance
+from lagotto.hub.store.layout import HubLayout
+
+TOP = 10
+_QUERIES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """An index as it was made, and what it misses: `recall_at_10` is the share of the ten nearest
+    logits that it finds, over `queries` logits of the hub.
+    """
+
+    index: IndexStatus
+    recall_at_10: float
+    queries: int
+
+    def as_json(self) -> JsonObject:
+        """The fields by name, those of the index first."""
+        fields: JsonObject = json.loads(json.dumps(asdict(self)))
+        index = fields.pop("index")
+        return {**index, **fields} if isinstance(index, dict) else fields
+
+
+def make_index(
+    layout: HubLayout, gallery: Gallery, probe_digest: str, rank: int | None, progress: Progress
+) -> IndexReport:
+    """Writes the index of all that the gallery holds; see `Hub.build_index`."""
+    if not gallery.blocks:
+        raise UsageError("this hub has no model yet; add some with: lagotto hub add HUB MODELS")
+    chosen = default_rank(gallery.blocks[0].values.shape[0]) if rank is None else rank
+    write_index(layout, gallery.blocks, probe_digest, chosen, progress)
+    status = index_status(layout, gallery.blocks, probe_digest)
+    if status is None:
+        raise HubError(f"{layout.low_rank} was removed while it was made; run hub index again")
+    index = read_index(layout.low_rank, probe_digest).index
+    return IndexReport(status, *examine_index(index, gallery, progress))
+
+
+def examine_index(index: LowRankIndex, gallery: Gallery, progress: Progress) -> tuple[float, int]:
+    """Recall of the ten nearest logits, and of how many queries: known logits, evenly spaced."""
+    places = np.linspace(0, len(gallery.sample) - 1, min(_QUERIES, len(gallery.sample)))
+    asked = np.unique(gallery.sample[places.round().astype(np.int64)])
+    probes = np.arange(gallery.blocks[0].values.shape[0])
+    progress.start("measuring recall", len(asked), "queries")
+    shares = []
+    for column in asked.tolist():
+        values = gallery.descriptors(np.array([column]))[:, 0]
+        wanted = Wanted(TOP, left_out=column)
+        best = set(rank_by_distance(gallery, probes, values, wanted).columns.tolist())
+        found = set(distance_through(index, gallery, probes, values, wanted).columns.tolist())
+        shares.append(len(best & found) / len(best) if best else 1.0)
+        progress.advance(1)
+    progress.finish()
+    return (float(np.mean(shares)) if shares else 1.0), len(asked)

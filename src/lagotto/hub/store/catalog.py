@@ -1,0 +1,374 @@
+"""The catalogue of a hub in SQLite: the models it knows, their logits, failures, copies and runs.
+
+Every method that writes is one transaction; how the file is opened and kept: database.py.
+"""
+
+import json
+from collections.abc import Sequence, Set
+from hashlib import sha256
+from types import TracebackType
+from typing import Any
+
+from lagotto.core.errors import HubError, UsageError
+from lagotto.core.files import canonical_json
+from lagotto.core.registry import suggest
+from lagotto.core.types import JsonObject, JsonValue
+from lagotto.hub.store.database import Database
+from lagotto.hub.store.records import (
+    Copy,
+    FailureRecord,
+    Listing,
+    LogitRecord,
+    ModelFacts,
+    ModelRecord,
+    Plan,
+    RunRecord,
+)
+
+_SHORT = 8
+_FORGET_REPAIRED = "DELETE FROM models WHERE status = 'failed' AND source = ?"
+_DONE_RECORDS = "SELECT digest, name, record_sha256 FROM models WHERE status = 'done'"
+_MODEL_COLUMNS = (
+    "position, digest, name, status, source, framework, outputs, output, logits_source, input, "
+    "notes, responses_sha256"
+)
+
+
+class Catalogue(Database):
+    """An open catalogue; use it as a context manager, or call `close`.
+
+    Every method raises HubError where the file is damaged, locked or cannot be written.
+    """
+
+    def __enter__(self) -> "Catalogue":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def plan(self, listings: Sequence[Listing]) -> Plan:
+        """Takes note of the models that a user listed, in that order, and says what is to be done.
+
+        A new digest becomes a pending model, and what failed under its path before is forgotten.
+        A failed one becomes pending again, in its old place.
+        A known digest from another place is a copy. A name taken by another model gets "~" and the
+        beginning of the digest after it.
+        """
+        already: set[str] = set()
+        pending: dict[str, None] = {}
+        copies: list[Copy] = []
+        with self.transaction():
+            for listing in listings:
+                known = self._by_digest(listing.digest)
+                if known is None:
+                    self.run(_FORGET_REPAIRED, (listing.source,))
+                    self._insert_model(listing)
+                    pending[listing.digest] = None
+                    continue
+                if known.status != "done" and known.digest not in pending:
+                    self._retry(known, listing)
+                    pending[known.digest] = None
+                elif known.source != listing.source:
+                    copies.append(self._insert_copy(known, listing))
+                elif known.status == "done":
+                    already.add(known.digest)
+            models = tuple(self._model(digest) for digest in pending)
+        return Plan(pending=models, already=len(already), copies=tuple(copies))
+
+    def expect(self, listings: Sequence[Listing]) -> tuple[tuple[ModelRecord, ...], int]:
+        """Takes note of models that are still to be fetched, each by a stand-in for its digest.
+
+        Gives those to fetch, in that order, and the number of those that are done, or known to be
+        copies: a source names its content, so it tells without a look at the model.
+        """
+        expected: dict[int, None] = {}
+        already = 0
+        with self.transaction():
+            for listing in listings:
+                known = self._by_source(listing.source) or self._by_digest(listing.digest)
+                copy = "SELECT 1 FROM copies WHERE source = ?"
+                if known is None and not self.run(copy, (listing.source,)):
+                    self._insert_model(listing)
+                    known = self._model(listing.digest)
+                elif known is not None and known.status != "done":
+                    self._retry(known, listing)
+                else:
+                    already += 1
+                    continue
+                expected[known.position] = None
+            query = f"SELECT {_MODEL_COLUMNS} FROM models WHERE position = ?"
+            rows = [self.run(query, (position,))[0] for position in expected]
+        return tuple(map(_model_record, rows)), already
+
+    def identify(
+        self, expected: ModelRecord, listing: Listing, seen: Set[str]
+    ) -> ModelRecord | Copy:
+        """An expected model was fetched: the stand-in gives way to its digest.
+
+        Where the hub has that digest already it is a copy of that model, and the expected row goes;
+        unless that one failed in an earlier run (its digest is not in `seen`): then it is tried
+        again with what was fetched.
+        """
+        with self.transaction():
+            known = self._by_digest(listing.digest)
+            if known is not None and known.position != expected.position:
+                self.run("DELETE FROM models WHERE position = ?", (expected.position,))
+                if known.status == "done" or known.digest in seen:
+                    return self._insert_copy(known, listing)
+                self._retry(known, listing)
+            else:
+                values = (listing.digest, listing.source, expected.position)
+                self.run("UPDATE models SET digest = ?, source = ? WHERE position = ?", values)
+            return self._model(listing.digest)
+
+    def record_done(self, digest: str, facts: ModelFacts) -> None:
+        """A pending model was probed: what it is, its logits, its responses' checksum."""
+        with self.transaction():
+            model = self._model(digest)
+            self._forget_result(model)
+            values = (
+                "done",
+                facts.framework,
+                facts.outputs,
+                facts.output,
+                facts.logits_source,
+                canonical_json(facts.input).decode(),
+                canonical_json(list(facts.notes)).decode(),
+                facts.responses_sha256,
+                model.position,
+            )
+            self.run(
+                "UPDATE models SET status = ?, framework = ?, outputs = ?, output = ?, "
+                "logits_source = ?, input = ?, notes = ?, responses_sha256 = ? WHERE position = ?",
+                values,
+            )
+            labels = facts.labels or (None,) * facts.outputs
+            self._connection.executemany(
+                "INSERT INTO logits VALUES (?, ?, ?, ?)",
+                [
+                    (model.position, logit, label, flaw)
+                    for logit, (label, flaw) in enumerate(zip(labels, facts.flaws, strict=True))
+                ],
+            )
+            self.run(
+                "UPDATE models SET record_sha256 = ? WHERE position = ?",
+                (self._record_digest(digest), model.position),
+            )
+
+    def record_extended(self, digest: str, flaws: Sequence[str], responses_sha256: str) -> None:
+        """A probed model saw more probes: its responses' new checksum, and its logits' flaws."""
+        with self.transaction():
+            model = self._model(digest)
+            self.run(
+                "UPDATE models SET responses_sha256 = ? WHERE position = ?",
+                (responses_sha256, model.position),
+            )
+            self._connection.executemany(
+                "UPDATE logits SET flaw = ? WHERE model = ? AND logit = ?",
+                [(flaw, model.position, logit) for logit, flaw in enumerate(flaws)],
+            )
+            self.run(
+                "UPDATE models SET record_sha256 = ? WHERE position = ?",
+                (self._record_digest(digest), model.position),
+            )
+
+    def record_failure(self, digest: str, kind: str, reason: str) -> None:
+        """A pending model could not be probed, and why."""
+        with self.transaction():
+            model = self._model(digest)
+            self._forget_result(model)
+            self.run("UPDATE models SET status = 'failed' WHERE position = ?", (model.position,))
+            self.run("INSERT INTO failures VALUES (?, ?, ?)", (model.position, kind, reason))
+
+    def record_lost(self, digest: str) -> None:
+        """A probed model's responses are gone: it is pending again, in its old place."""
+        with self.transaction():
+            model = self._model(digest)
+            self._forget_result(model)
+            self.run("UPDATE models SET status = 'pending' WHERE position = ?", (model.position,))
+
+    def remove(self, name: str) -> ModelRecord:
+        """Forgets a model, its logits, failure and copies; returns what it was.
+
+        Raises UsageError for an unknown name and for the name of a copy.
+        """
+        with self.transaction():
+            model = self.find(name)
+            if model.name != name:
+                raise UsageError(f"{name!r} is a copy of {model.name!r}; remove {model.name!r}")
+            self.run("DELETE FROM models WHERE position = ?", (model.position,))
+        return model
+
+    def find(self, name: str) -> ModelRecord:
+        """The model of that name, or the one that a copy of that name is a copy of.
+
+        Raises UsageError, with a suggestion, if there is none.
+        """
+        query = (
+            f"SELECT {_MODEL_COLUMNS} FROM models WHERE name = ? UNION ALL "
+            f"SELECT * FROM (SELECT {_prefixed('m')} FROM models m JOIN copies c "
+            "ON c.model = m.position WHERE c.name = ? ORDER BY m.position)"
+        )
+        rows = self.run(query, (name, name))
+        if rows:
+            return _model_record(rows[0])
+        known = [row[0] for row in self.run("SELECT name FROM models ORDER BY position")]
+        count = f"the hub knows {len(known)} models"
+        raise UsageError(
+            f"no model {name!r}; {count}, see: lagotto hub status {self.path.parent}."
+            f"{suggest(name, known)}"
+        )
+
+    def has(self, name: str) -> bool:
+        """True if `find` would find a model."""
+        query = "SELECT 1 FROM models WHERE name = ?1 UNION SELECT 1 FROM copies WHERE name = ?1"
+        return bool(self.run(query, (name,)))
+
+    def models(self, status: str | None = None) -> tuple[ModelRecord, ...]:
+        """All models, or those of one status, in the order in which they were first listed."""
+        query = f"SELECT {_MODEL_COLUMNS} FROM models WHERE ?1 IS NULL OR status = ?1"
+        return tuple(map(_model_record, self.run(f"{query} ORDER BY position", (status,))))
+
+    def logits(self, digest: str) -> tuple[LogitRecord, ...]:
+        """A model's logits in order; none unless it is done."""
+        rows = self.run(
+            "SELECT logit, label, flaw FROM logits JOIN models ON position = model "
+            "WHERE digest = ? ORDER BY logit",
+            (digest,),
+        )
+        return tuple(LogitRecord(*row) for row in rows)
+
+    def logit_labels(self, digest: str) -> tuple[str | None, ...]:
+        """A model's published label for each logit, None where it has none."""
+        return tuple(record.label for record in self.logits(digest))
+
+    def labelled(self, words: Sequence[str]) -> tuple[tuple[str, int, str], ...]:
+        """(model, logit, label) of every label that holds any of some lower-case words.
+
+        In the order of the models; the case of ASCII letters does not matter.
+        """
+        if not words:
+            return ()
+        likes = " OR ".join(["instr(lower(label), ?) > 0"] * len(words))
+        rows = self.run(
+            "SELECT name, logit, label FROM logits JOIN models ON position = model "
+            f"WHERE label IS NOT NULL AND ({likes}) ORDER BY position, logit",
+            tuple(words),
+        )
+        return tuple((str(name), int(logit), str(label)) for name, logit, label in rows)
+
+    def failures(self) -> tuple[FailureRecord, ...]:
+        """Why models failed, in the order of the models."""
+        rows = self.run(
+            "SELECT digest, name, source, kind, reason FROM failures "
+            "JOIN models ON position = model ORDER BY position"
+        )
+        return tuple(FailureRecord(*row) for row in rows)
+
+    def copies(self) -> tuple[Copy, ...]:
+        """Every place where a known model was seen again, in the order of the models."""
+        rows = self.run(
+            "SELECT digest, c.name, c.source, m.name FROM copies c JOIN models m "
+            "ON m.position = c.model ORDER BY m.position, c.name, c.source"
+        )
+        return tuple(Copy(*row) for row in rows)
+
+    def start_run(self, command: JsonObject, started: str) -> int:
+        """Notes that a run begins and returns its id; `started` is ISO 8601 text."""
+        with self.transaction():
+            cursor = self._connection.execute(
+                "INSERT INTO runs (command, started) VALUES (?, ?)",
+                (canonical_json(command).decode(), started),
+            )
+        return int(cursor.lastrowid or 0)
+
+    def finish_run(self, run: int, finished: str, done: int, failed: int, skipped: int) -> None:
+        """Notes how a run ended; one that was cut off keeps no end."""
+        with self.transaction():
+            self.run(
+                "UPDATE runs SET finished = ?, done = ?, failed = ?, skipped = ? WHERE id = ?",
+                (finished, done, failed, skipped, run),
+            )
+
+    def runs(self) -> tuple[RunRecord, ...]:
+        """All runs, first to last."""
+        rows = self.run(
+            "SELECT id, command, started, finished, done, failed, skipped FROM runs ORDER BY id"
+        )
+        return tuple(RunRecord(row[0], json.loads(row[1]), *row[2:]) for row in rows)
+
+    def damages(self) -> tuple[str, ...]:
+        """What is wrong, one line each: by SQLite's own check, and by each record's digest."""
+        found = [row[0] for row in self.run("PRAGMA integrity_check")]
+        broken = [f"a row of {row[0]} has no model" for row in self.run("PRAGMA foreign_key_check")]
+        altered = [
+            f"the record of {row[1]} was altered"
+            for row in self.run(_DONE_RECORDS)
+            if row[2] != self._record_digest(row[0])
+        ]
+        return tuple(line for line in [*found, *broken, *altered] if line != "ok")
+
+    def _record_digest(self, digest: str) -> str:
+        """sha256 of what the catalogue says of a model that is done, and of its logits."""
+        model = self.run(f"SELECT {_MODEL_COLUMNS} FROM models WHERE digest = ?", (digest,))
+        logits: list[JsonValue] = [
+            [each.logit, each.label, each.flaw] for each in self.logits(digest)
+        ]
+        return sha256(canonical_json([list(model[0]), logits])).hexdigest()
+
+    def _by_source(self, source: str) -> ModelRecord | None:
+        query = f"SELECT {_MODEL_COLUMNS} FROM models WHERE source = ? ORDER BY position"
+        rows = self.run(query, (source,))
+        return _model_record(rows[0]) if rows else None
+
+    def _by_digest(self, digest: str) -> ModelRecord | None:
+        rows = self.run(f"SELECT {_MODEL_COLUMNS} FROM models WHERE digest = ?", (digest,))
+        return _model_record(rows[0]) if rows else None
+
+    def _model(self, digest: str) -> ModelRecord:
+        model = self._by_digest(digest)
+        if model is None:
+            raise HubError(f"{self.path} has no model {digest}; list it with lagotto hub add first")
+        return model
+
+    def _insert_model(self, listing: Listing) -> None:
+        name = listing.name
+        for ending in (listing.digest[:_SHORT], listing.digest):
+            if self.run("SELECT 1 FROM models WHERE name = ?", (name,)):
+                name = f"{listing.name}~{ending}"
+        self.run(
+            "INSERT INTO models (position, digest, name, status, source) "
+            "SELECT coalesce(max(position), -1) + 1, ?, ?, 'pending', ? FROM models",
+            (listing.digest, name, listing.source),
+        )
+
+    def _insert_copy(self, model: ModelRecord, listing: Listing) -> Copy:
+        values = (model.position, listing.name, listing.source)
+        self.run("INSERT OR IGNORE INTO copies VALUES (?, ?, ?)", values)
+        return Copy(model.digest, listing.name, listing.source, model.name)
+
+    def _retry(self, model: ModelRecord, listing: Listing) -> None:
+        self._forget_result(model)
+        self.run(
+            "UPDATE models SET status = 'pending', source = ? WHERE position = ?",
+            (listing.source, model.position),
+        )
+
+    def _forget_result(self, model: ModelRecord) -> None:
+        self.run("DELETE FROM failures WHERE model = ?", (model.position,))
+        self.run("DELETE FROM logits WHERE model = ?", (model.position,))
+
+
+def _prefixed(table: str) -> str:
+    return ", ".join(f"{table}.{column}" for column in _MODEL_COLUMNS.split(", "))
+
+
+def _model_record(row: tuple[Any, ...]) -> ModelRecord:
+    values = list(row)
+    values[9], values[10] = json.loads(row[9]), tuple(json.loads(row[10]))
+    return ModelRecord(*values)

@@ -1,0 +1,105 @@
+"""The manifest of a hub: which format, which encoder, which probes; refused where they differ."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from lagotto.core.errors import HubError, MismatchError
+from lagotto.core.files import sha256_file
+from lagotto.core.manifest import ManifestForm
+from lagotto.core.types import EncoderInfo, JsonObject
+from lagotto.encoders.canary import canary_from_json
+from lagotto.hub.probes.probe_set import ProbeSet
+
+VERSION = 1
+MANIFEST_NAME = "hub.json"
+_RESTORE = "restore it from a copy, or make the hub anew"
+_FORM = ManifestForm(
+    noun="hub",
+    file=MANIFEST_NAME,
+    format="lagotto-hub",
+    version=VERSION,
+    create="lagotto hub create {} --probes PICTURES --encoder ENCODER",
+    error=HubError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What made a hub; `encoder_spec` is where its encoder was when it was made.
+
+    `probe_list_sha256` and `set_aside_sha256` are of the probe set's two lists, which hold sources,
+    captions and reasons that the probe digest does not cover. `canary` is what the encoder gave for
+    a fixed picture and texts (encoders/canary.py); None in hubs from before there were any.
+    """
+
+    encoder_spec: str
+    encoder_name: str
+    encoder_fingerprint: str
+    probe_digest: str
+    probes: int
+    embeddings_sha256: str
+    probe_list_sha256: str
+    set_aside_sha256: str
+    dtype: str = "int8"
+    canary: JsonObject | None = None
+
+    def open_probes(self, folder: Path) -> ProbeSet:
+        """The probe set in a folder; raises MismatchError, naming both, if it is another one."""
+        probe_set = ProbeSet.open(folder)
+        if probe_set.digest != self.probe_digest:
+            raise MismatchError(
+                f"{folder} holds probe set {probe_set.digest[:12]}, and the hub was made with "
+                f"{self.probe_digest[:12]}; restore it from a copy, or make the hub anew"
+            )
+        return probe_set
+
+    def open_embeddings(self, path: Path) -> Float32[np.ndarray, "probes dim"]:
+        """The embeddings of the probes; raises HubError if they are not those first written."""
+        if sha256_file(path) != self.embeddings_sha256:
+            raise HubError(f"{path} was altered; restore it from a copy, or make the hub anew")
+        embeddings: Float32[np.ndarray, "probes dim"] = np.load(path, allow_pickle=False)
+        return embeddings
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Writes HUB/hub.json."""
+    content = asdict(manifest)
+    _FORM.write(folder, {key: value for key, value in content.items() if value is not None})
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a hub folder.
+
+    Raises HubError if there is none, it is damaged, or a newer version of Lagotto wrote it.
+    """
+    content = _FORM.read(folder)
+    fields = {name: content.get(name) for name in Manifest.__dataclass_fields__}
+    wrong = [
+        name
+        for name, value in fields.items()
+        if name != "canary" and not isinstance(value, int if name == "probes" else str)
+    ]
+    try:
+        canary_from_json(fields["canary"])
+    except ValueError:
+        wrong.append("canary")
+    if wrong:
+        raise HubError(
+            f"hub manifest {folder / MANIFEST_NAME} is damaged: no valid {', '.join(wrong)}; "
+            f"{_RESTORE}"
+        )
+    _FORM.check_digest(folder, content)
+    return Manifest(**fields)  # type: ignore[arg-type]  # checked just above
+
+
+def check_encoder(folder: Path, manifest: Manifest, encoder: EncoderInfo) -> None:
+    """Raises MismatchError, naming both, unless `encoder` is the one that made the hub."""
+    if encoder.fingerprint != manifest.encoder_fingerprint:
+        raise MismatchError(
+            f"hub {folder} was made with encoder {manifest.encoder_name} "
+            f"({manifest.encoder_fingerprint[:12]}), not with {encoder.name} "
+            f"({encoder.fingerprint[:12]}); give the first with --encoder, or make a new hub"
+        )

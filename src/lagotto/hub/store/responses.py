@@ -1,0 +1,182 @@
+"""Stage 2 of hub search: a model's answers on the probes, kept as they were: the source of truth.
+
+A file a model, `HUB/responses/<behaviour digest>.safetensors`; see docs/formats.md. A model that
+saw every probe has version 1 of the form; one that saw a share has version 2, which says which.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Int64, Integer
+
+from lagotto.core.errors import HubError, MismatchError, UsageError
+from lagotto.core.types import JsonObject
+from lagotto.hub.store.tensorfile import (
+    Array,
+    header_text,
+    open_tensors,
+    write_tensors,
+)
+
+FORMAT = "lagotto-responses"
+VERSION = 2
+_FULL_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ResponsesHeader:
+    """What made the responses: the model's behaviour digest, the probe set's digest, the adapter.
+
+    `logits_source` is the ModelSpec's: how the values are those before a softmax.
+    """
+
+    behaviour_digest: str
+    probe_digest: str
+    framework: str
+    logits_source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Responses:
+    """The logits of one model on the probes that it saw; `values` is memory-mapped and read-only.
+
+    Row i of `values` is probe `seen[i]` of the `probes` of the set; `seen` is ascending. `sha256`
+    is the file's stored checksum. Hold few of these at a time: each keeps a file mapped.
+    """
+
+    header: ResponsesHeader
+    values: Float32[np.ndarray, "seen logits"]
+    sha256: str
+    seen: Int64[np.ndarray, " seen"]
+    probes: int
+
+    @property
+    def is_full(self) -> bool:
+        """True if the model saw every probe, so that row i is probe i."""
+        return len(self.seen) == self.probes
+
+    def rows(
+        self, probes: Integer[np.ndarray, " k"], logits: Integer[np.ndarray, " columns"]
+    ) -> Float32[np.ndarray, "k columns"]:
+        """The chosen logits on the chosen probes, NaN where the model did not see one.
+
+        Reads only the pages that hold them.
+        """
+        if self.is_full:
+            full: Float32[np.ndarray, "k columns"] = self.values[np.ix_(probes, logits)]
+            return full
+        places = np.searchsorted(self.seen, probes)
+        places[places == len(self.seen)] = 0
+        known = self.seen[places] == probes
+        chosen = np.full((len(probes), len(logits)), np.nan, dtype=np.float32)
+        chosen[known] = self.values[np.ix_(places[known], logits)]
+        return chosen
+
+    def spread(self) -> Float32[np.ndarray, "probes logits"]:
+        """All probes x logits, NaN where the model did not see a probe."""
+        if self.is_full:
+            return self.values
+        every = np.full((self.probes, self.values.shape[1]), np.nan, dtype=np.float32)
+        every[self.seen] = self.values
+        return every
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Which of `probes` probes a model saw: ascending indices, each once."""
+
+    indices: Int64[np.ndarray, " seen"]
+    probes: int
+
+
+def write_responses(
+    path: Path,
+    values: Float32[np.ndarray, "seen logits"],
+    header: ResponsesHeader,
+    seen: Seen | None = None,
+) -> str:
+    """Creates or replaces the file and returns its checksum; equal content gives equal bytes.
+
+    Without `seen`, row i is probe i of all probes. Raises HubError if there is no probe or no
+    logit, `seen` does not fit the values, or the file cannot be written.
+    """
+    if values.size == 0:
+        raise HubError(
+            f"responses of shape {values.shape} hold no value; a model needs at least one output, "
+            "and a hub at least one probe"
+        )
+    partial = seen is not None and len(seen.indices) < seen.probes
+    if seen is not None:
+        _check_seen(seen, len(values), str(path))
+    content: JsonObject = {
+        "format": FORMAT,
+        "version": VERSION if partial else _FULL_VERSION,
+        "behaviour_digest": header.behaviour_digest,
+        "probe_digest": header.probe_digest,
+        "framework": header.framework,
+        "logits_source": header.logits_source,
+    }
+    layout: dict[str, tuple[str, tuple[int, ...]]] = {"values": ("F32", values.shape)}
+    if partial and seen is not None:
+        content["probes"] = seen.probes
+        layout["seen"] = ("I64", seen.indices.shape)
+
+    def fill(arrays: Mapping[str, Array]) -> None:
+        np.copyto(arrays["values"], values)
+        if "seen" in arrays and seen is not None:
+            np.copyto(arrays["seen"], seen.indices)
+
+    return write_tensors(path, content, layout, fill)
+
+
+def _check_seen(seen: Seen, rows: int, where: str) -> None:
+    indices = seen.indices
+    ascending = bool((np.diff(indices) > 0).all())
+    inside = len(indices) > 0 and indices[0] >= 0 and indices[-1] < seen.probes
+    if len(indices) != rows or not ascending or not inside:
+        raise HubError(
+            f"{where}: the list of probes seen does not fit its {rows} rows of {seen.probes} "
+            "probes; remove it and run lagotto hub add again"
+        )
+
+
+def read_responses(path: Path, probe_digest: str | None = None) -> Responses:
+    """The responses in `path`; their values are read when they are used.
+
+    Raises HubError if the file is missing, damaged or of a newer version, and MismatchError if
+    `probe_digest` is given and the responses were taken on other probes.
+    """
+    file = open_tensors(path, FORMAT, VERSION)
+    header = ResponsesHeader(
+        behaviour_digest=header_text(file, "behaviour_digest"),
+        probe_digest=header_text(file, "probe_digest"),
+        framework=header_text(file, "framework"),
+        logits_source=header_text(file, "logits_source"),
+    )
+    values = file.arrays.get("values")
+    if values is None or values.ndim != 2 or values.dtype != np.float32 or values.size == 0:
+        raise HubError(
+            f"{path} is damaged (no float32 probes x logits); remove it and run lagotto hub add "
+            "again"
+        )
+    if probe_digest is not None and header.probe_digest != probe_digest:
+        raise MismatchError(
+            f"{path} was made on probe set {header.probe_digest[:12]}, and this hub has probe set "
+            f"{probe_digest[:12]}; remove it and run lagotto hub add again"
+        )
+    probes = file.header.get("probes", len(values))
+    indices = file.arrays.get("seen", np.arange(len(values), dtype=np.int64))
+    if indices.dtype != np.int64 or indices.ndim != 1 or not isinstance(probes, int):
+        raise HubError(f"{path} is damaged (seen); remove it and run lagotto hub add again")
+    _check_seen(Seen(indices, probes), len(values), str(path))
+    return Responses(header, values, file.sha256, indices, probes)
+
+
+def check_logit(model: str, logit: int, outputs: int) -> None:
+    """Raises UsageError unless the model has such a logit."""
+    if not 0 <= logit < outputs:
+        raise UsageError(
+            f"{model} has no logit {logit}: it has {outputs} outputs, 0 to {outputs - 1}"
+        )

@@ -1,1 +1,0 @@
-"""Layer 2: hub search. ProbeSet → Responses → Descriptors → Hub → Hits."""

@@ -1,1 +1,0 @@
-"""Nearest rows to query vectors: exact, or approximate on request."""

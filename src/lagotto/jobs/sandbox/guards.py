@@ -1,0 +1,55 @@
+"""What the workers of this machine are cut off from, tried out on one: for `lagotto hub status`."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from lagotto.jobs.sandbox.environment import worker_environment
+
+_TRY_S = 30.0
+_WORDS = {
+    "network": "the network",
+    "processes": "starting programs and reaching other processes",
+    "files": "changing files outside the hub",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What workers are cut off from: `means` says how ("" where they are not), `reason` why not.
+
+    `what` is "network", "processes" or "files".
+    """
+
+    what: str
+    means: str
+    reason: str
+
+    @property
+    def words(self) -> str:
+        """What it guards, in words."""
+        return _WORDS.get(self.what, self.what)
+
+
+@cache
+def find_guards() -> tuple[Guard, ...]:
+    """The guards that take effect on this machine; a process is started to see, once."""
+    with tempfile.TemporaryDirectory(prefix="lagotto-") as folder:
+        try:
+            answer = subprocess.run(
+                [sys.executable, "-P", "-m", "lagotto.jobs.sandbox.isolation", folder],
+                env=worker_environment(Path(folder)),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_TRY_S,
+                check=True,
+            )
+            found = json.loads(answer.stdout)
+            return tuple(Guard(what, *found[what]) for what in _WORDS)
+        except (OSError, subprocess.SubprocessError, ValueError) as error:
+            reason = f"no worker could be tried: {' '.join(str(error).split())}"
+            return tuple(Guard(what, "", reason) for what in _WORDS)

@@ -1,0 +1,239 @@
+"""Image classifiers that transformers saved: config.json and safetensors, run by torch on the CPU.
+
+No code of a repository is run and no pickle is read. A model's own image processor is reduced to
+an InputSpec where the two are seen to make the same numbers; else it is used as it is.
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Num, UInt8
+from PIL import Image
+from safetensors import SafetensorError
+from transformers import AutoImageProcessor, AutoModelForImageClassification
+from transformers.utils import logging
+
+from lagotto.core.errors import ModelError
+from lagotto.core.images import to_pixels
+from lagotto.core.types import InputSpec, JsonObject, ModelSource, PixelSpec
+from lagotto.models.classifier import Classifier, load_classifier
+from lagotto.models.files.tensors import InputTensor, OutputTensor
+from lagotto.models.files.weights import reason
+from lagotto.models.inputs import prepare
+from lagotto.models.metadata.description import parse_description
+from lagotto.models.metadata.input_spec import resolve_input
+from lagotto.models.metadata.pretrained import (
+    PROCESSOR,
+    WEIGHTS,
+    describe_saved,
+    read_settings,
+)
+
+BATCH = 8
+"""Pictures of one run. It is fixed, so that a picture's logits do not depend on its company."""
+
+_CLOSE = 1e-4
+_TRIAL_SIZES = ((97, 61), (61, 97), (83, 83))
+_RESAMPLES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+_REFUSALS = (
+    *(OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError),
+    *(NotImplementedError, AssertionError, IndexError, SafetensorError),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """How pictures reach a network: by `description` (the input part of a model.json), and then,
+    where `processor` is set, through the model's own image processor."""
+
+    description: JsonObject
+    height: int
+    width: int
+    processor: Any = None
+
+
+def load_transformers(source: ModelSource, threads: int = 1) -> Classifier:
+    """The model in the folder of a model.safetensors; ModelError with the reason in one line."""
+    if source.file.name != WEIGHTS:
+        raise ModelError(f"the weights are in {source.file.name!r}; allowed: {WEIGHTS}")
+    torch.set_num_threads(threads)
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    folder = source.file.parent
+    config, settings = read_settings(folder)
+    network = _network(folder)
+    feed = _feed(folder, config, settings)
+    said = {**describe_saved(config, {}), **source.description}
+    given = source.description.get("input")
+    said["input"] = {**feed.description, **(given if isinstance(given, dict) else {})}
+    engine = partial(TransformersEngine, network, feed)
+    return load_classifier(replace(source, description=said), "transformers", "NCHW", engine)
+
+
+class TransformersEngine:
+    """A network in eval mode, without gradients; it reads logits, so there is nothing to `cut`."""
+
+    def __init__(self, network: Any, feed: Feed, cut: bool) -> None:
+        self._network = network
+        self._processor = feed.processor
+        size = (feed.height, feed.width)
+        if feed.processor is None:
+            self._input = InputTensor("pixel_values", (BATCH, 3, *size), "float32")
+        else:
+            self._input = InputTensor("pixels", (BATCH, *size, 3), "uint8")
+
+    @property
+    def input(self) -> InputTensor:
+        """The network's input; where its image processor is used, that of the processor."""
+        return self._input
+
+    @property
+    def output(self) -> OutputTensor:
+        """The logits."""
+        return OutputTensor("logits", None, False)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """That the image processor is used, if it is."""
+        if self._processor is None:
+            return ()
+        name = type(self._processor).__name__
+        return (f"pictures go through the model's own {name}: it is no plain resize and scale",)
+
+    def run(self, tensor: Num[np.ndarray, "batch a b c"]) -> Float32[np.ndarray, "batch classes"]:
+        """Logits of a batch; raises ModelError where the network refuses."""
+        if self._processor is not None:
+            tensor = _processed(self._processor, list(tensor))
+        try:
+            with torch.inference_mode():
+                logits = self._network(pixel_values=torch.from_numpy(tensor)).logits
+        except _REFUSALS as error:
+            raise ModelError(f"transformers cannot run the model: {reason(error)}") from error
+        values: Float32[np.ndarray, "batch classes"] = logits.float().numpy()
+        return values
+
+
+def _network(folder: Path) -> Any:
+    try:
+        network, found = AutoModelForImageClassification.from_pretrained(
+            folder,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are told, and refused below
+            dtype=torch.float32,
+        )
+    except _REFUSALS as error:
+        raise ModelError(f"transformers cannot load the model: {reason(error)}") from error
+    missing = sorted((*found["missing_keys"], *(str(key) for key in found["mismatched_keys"])))
+    if missing:
+        raise ModelError(
+            f"the file lacks {len(missing)} of the network's weights ({missing[0]}, ...): it is no "
+            "image classifier, or not the one that config.json describes"
+        )
+    return network.eval()
+
+
+def _feed(folder: Path, config: JsonObject, settings: JsonObject) -> Feed:
+    """The reduction of the image processor if it stands the trial, else the processor itself."""
+    if not settings:
+        size = config.get("image_size")
+        edges = size if isinstance(size, list) and len(size) == 2 else [size, size]
+        if not all(isinstance(edge, int) for edge in edges):
+            raise ModelError(
+                f"neither {PROCESSOR} nor image_size in config.json tells the picture size; say it "
+                'in a model.json beside it: {"input": {"size": [224, 224]}}'
+            )
+        height, width = (int(str(edge)) for edge in edges)
+        return Feed({"size": [height, width]}, height, width)
+    try:
+        processor = AutoImageProcessor.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except _REFUSALS as error:
+        raise ModelError(f"transformers cannot load {PROCESSOR}: {reason(error)}") from error
+    reduced = describe_saved({}, settings).get("input")
+    if isinstance(reduced, dict) and "size" in reduced:
+        spec = _spec(reduced)
+        if all(_same(processor, picture, spec) for picture in _trial_pictures()):
+            return Feed(reduced, spec.pixels.height, spec.pixels.width)
+    pixels = _whole_pixels(processor)
+    first: JsonObject = {
+        "channels": "RGB",
+        "size": [pixels.height, pixels.width],
+        "resize": pixels.resize,
+        "resample": pixels.resample,
+    }
+    return Feed(first, pixels.height, pixels.width, processor)
+
+
+def _spec(described: JsonObject) -> InputSpec:
+    said = parse_description({"input": described}).input
+    tensor = InputTensor("pixel_values", (None, 3, None, None), "float32")
+    return resolve_input(tensor, said, "NCHW").spec
+
+
+def _same(processor: Any, picture: Image.Image, spec: InputSpec) -> bool:
+    """Whether a spec makes of a picture what the processor makes of it."""
+    ours = prepare(to_pixels(picture, spec.pixels)[None], spec)
+    theirs = _processed(processor, [picture])
+    return ours.shape == theirs.shape and bool(np.abs(ours - theirs).max() < _CLOSE)
+
+
+def _whole_pixels(processor: Any) -> PixelSpec:
+    """The pictures that a processor is handed: as it would resize them at first, if it is seen to
+    make no difference, else centre squares of the edge that it works on."""
+    size = getattr(processor, "size", None) or {}
+    edges = [_edge(size, key) for key in ("height", "width", "shortest_edge", "longest_edge")]
+    height, width, *edge = edges
+    resample = _RESAMPLES.get(int(getattr(processor, "resample", 2) or 2), "bilinear")
+    square = next((value for value in (*edge, height) if value), 224)
+    crop = PixelSpec(square, square, resample=resample)  # type: ignore[arg-type]  # of _RESAMPLES
+    candidates = [crop]
+    if height and width:
+        candidates.insert(0, replace(crop, height=height, width=width, resize="stretch"))
+    for spec in candidates:
+        if all(_passes(processor, picture, spec) for picture in _trial_pictures()):
+            return spec
+    return crop
+
+
+def _passes(processor: Any, picture: Image.Image, spec: PixelSpec) -> bool:
+    whole = _processed(processor, [picture])
+    again = _processed(processor, [to_pixels(picture, spec)])
+    return whole.shape == again.shape and bool(np.abs(whole - again).max() < _CLOSE)
+
+
+def _edge(size: Any, key: str) -> int | None:
+    value = size.get(key) if isinstance(size, dict) else getattr(size, key, None)
+    return int(value) if isinstance(value, int | float) and 1 <= value <= 4096 else None
+
+
+def _processed(
+    processor: Any, pictures: list[Image.Image] | list[UInt8[np.ndarray, "height width 3"]]
+) -> Float32[np.ndarray, "pictures 3 rows columns"]:
+    try:
+        made = processor(images=pictures, return_tensors="np")["pixel_values"]
+    except _REFUSALS as error:
+        raise ModelError(f"its own image processor fails: {reason(error)}") from error
+    values = np.ascontiguousarray(made, dtype=np.float32)
+    if values.ndim != 4:
+        raise ModelError(f"its own image processor makes {values.ndim} axes; a classifier takes 4")
+    return values
+
+
+def _trial_pictures() -> list[Image.Image]:
+    """Fixed pictures of several shapes: a slope of colours with noise, where every step shows."""
+    noise = np.random.default_rng(0)
+    pictures = []
+    for width, height in _TRIAL_SIZES:
+        rows, columns = np.mgrid[:height, :width]
+        slope = np.stack([rows * 200 // height, columns * 200 // width, rows + columns], axis=2)
+        speckled = slope % 200 + noise.integers(0, 56, (height, width, 3))
+        pictures.append(Image.fromarray(speckled.astype(np.uint8)))
+    return pictures

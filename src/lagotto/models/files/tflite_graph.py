@@ -1,0 +1,196 @@
+"""The graph of a TFLite file: its tensors, its operators, and where its outputs are written."""
+
+import math
+import struct
+from dataclasses import dataclass
+
+from lagotto.core.errors import ModelError
+from lagotto.models.files.activation import Node
+from lagotto.models.files.flatbuffer import (
+    FlatTable,
+    damaged,
+    root_table,
+)
+from lagotto.models.files.tensors import Quantisation
+
+# Slots of the TFLite schema, by table.
+_MODEL_CODES, _MODEL_SUBGRAPHS, _MODEL_BUFFERS = 1, 2, 4
+_CODE_DEPRECATED, _CODE_CUSTOM, _CODE_BUILTIN = 0, 1, 3
+_GRAPH_TENSORS, _GRAPH_INPUTS, _GRAPH_OUTPUTS, _GRAPH_OPERATORS = 0, 1, 2, 3
+_OPERATOR_CODE, _OPERATOR_INPUTS, _OPERATOR_OUTPUTS = 0, 1, 2
+_TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_QUANTISATION, _TENSOR_SIGNATURE = 0, 1, 3, 4, 7
+_QUANTISATION_SCALE, _QUANTISATION_ZERO = 2, 3
+_BUFFER_DATA, _BUFFER_OFFSET, _BUFFER_SIZE = 0, 1, 2
+_CUSTOM = 32
+_MAX_RANK = 64
+MAX_ELEMENTS = 2**31
+"""Of one tensor, as declared; larger ones do not fit the memory of a worker anyway."""
+
+# The operators that may stand at the end of a classifier, and those that make up its layers, by
+# their names in ONNX.
+_NAMES = {
+    0: "Add",
+    3: "Conv",
+    4: "Conv",
+    9: "Gemm",
+    6: "DequantizeLinear",
+    14: "Sigmoid",
+    22: "Reshape",
+    25: "Softmax",
+    39: "Transpose",
+    41: "Sub",
+    42: "Div",
+    43: "Squeeze",
+    47: "Exp",
+    50: "LogSoftmax",
+    53: "Cast",
+    70: "Unsqueeze",
+    73: "Log",
+    74: "ReduceSum",
+    82: "ReduceMax",
+    114: "QuantizeLinear",
+}
+_DTYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 9: "int8"}
+
+
+@dataclass(frozen=True, slots=True)
+class TfliteTensor:
+    """A tensor as declared; a dimension of None is open. Quantised by one scale, or None."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    quantisation: Quantisation | None
+
+
+@dataclass(frozen=True, slots=True)
+class TfliteGraph:
+    """The main graph. Tensors are known by their number, in `producers` as its text.
+
+    `outputs_at` is where in the file the numbers of the outputs are written, 4 bytes each.
+    """
+
+    tensors: tuple[TfliteTensor, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    producers: dict[str, Node]
+    outputs_at: int
+
+
+def read_tflite_graph(data: bytes) -> TfliteGraph:
+    """The graph of a TFLite file's bytes.
+
+    Raises ModelError if they are not one, or if one of its graphs uses an operator that is not
+    built in or declares a tensor of more than MAX_ELEMENTS.
+    """
+    if data[4:8] != b"TFL3":
+        raise ModelError("not a TFLite file (no TFL3 mark); download or export the model again")
+    model = root_table(data)
+    graphs = model.tables(_MODEL_SUBGRAPHS)
+    if not graphs:
+        raise ModelError("the TFLite file holds no graph; export the model again")
+    for buffer in model.tables(_MODEL_BUFFERS):
+        buffer.vector(_BUFFER_DATA, "B")
+        end = buffer.integer(_BUFFER_OFFSET, "Q") + buffer.integer(_BUFFER_SIZE, "Q")
+        if end > len(data):
+            raise damaged(end)
+    codes = [_operator_name(code) for code in model.tables(_MODEL_CODES)]
+    for inner in graphs:
+        _check_graph(inner, codes)
+    graph = graphs[0]
+    tensors = tuple(_tensor(tensor) for tensor in graph.tables(_GRAPH_TENSORS))
+    inputs = graph.integers(_GRAPH_INPUTS, "i")
+    outputs = graph.integers(_GRAPH_OUTPUTS, "i")
+    if not outputs or not all(0 <= index < len(tensors) for index in (*inputs, *outputs)):
+        raise ModelError("the TFLite graph names tensors that it does not hold; export it again")
+    return TfliteGraph(
+        tensors=tensors,
+        inputs=inputs,
+        outputs=outputs,
+        producers=_producers(graph, codes),
+        outputs_at=graph.vector(_GRAPH_OUTPUTS, "i")[0],
+    )
+
+
+def with_output(data: bytes, graph: TfliteGraph, place: int, tensor: int) -> bytes:
+    """The same model with output number `place` replaced by another tensor.
+
+    Raises ModelError if these bytes of the file are also used for something else.
+    """
+    changed = bytearray(data)
+    struct.pack_into("<i", changed, graph.outputs_at + 4 * place, tensor)
+    after = read_tflite_graph(bytes(changed))
+    same = (after.tensors, after.inputs, after.producers) == (
+        graph.tensors,
+        graph.inputs,
+        graph.producers,
+    )
+    if not same or after.outputs[place] != tensor:
+        raise ModelError("the list of outputs is shared with other parts of the TFLite file")
+    return bytes(changed)
+
+
+def _check_graph(graph: FlatTable, codes: list[str]) -> None:
+    """Raises ModelError for what is not loaded: also a graph that only a loop or a branch runs."""
+    for operator in graph.tables(_GRAPH_OPERATORS):
+        code = operator.integer(_OPERATOR_CODE, "I")
+        if code >= len(codes):
+            raise damaged(operator.position)
+        if codes[code].startswith("custom "):
+            raise ModelError(
+                f"the TFLite model needs the {codes[code]}, which is not built in; "
+                "export it with built-in operators only (no Flex, Edge TPU or custom ones)"
+            )
+    for tensor in graph.tables(_GRAPH_TENSORS):
+        sizes = [size for size in tensor.integers(_TENSOR_SHAPE, "i") if size > 0]
+        if len(sizes) > _MAX_RANK:
+            raise ModelError(f"it declares a tensor of over {_MAX_RANK} axes; it is not a model")
+        if math.prod(sizes) > MAX_ELEMENTS:
+            shown = ", ".join(map(str, sizes[:8])) + (", ..." if len(sizes) > 8 else "")
+            raise ModelError(
+                f"it declares a tensor of [{shown}]; at most {MAX_ELEMENTS:,} elements are loaded"
+            )
+
+
+def _producers(graph: FlatTable, codes: list[str]) -> dict[str, Node]:
+    producers: dict[str, Node] = {}
+    for operator in graph.tables(_GRAPH_OPERATORS):
+        node = Node(
+            codes[operator.integer(_OPERATOR_CODE, "I")],
+            tuple(str(index) for index in operator.integers(_OPERATOR_INPUTS, "i")),
+            tuple(str(index) for index in operator.integers(_OPERATOR_OUTPUTS, "i")),
+        )
+        producers.update(dict.fromkeys(node.outputs, node))
+    return producers
+
+
+def _operator_name(code: FlatTable) -> str:
+    # Codes above 127 did not fit in the first field; writers fill either or both.
+    number = max(code.integer(_CODE_DEPRECATED, "b"), code.integer(_CODE_BUILTIN, "i"))
+    if number == _CUSTOM:
+        return f"custom operator {code.text(_CODE_CUSTOM)[:80]!r}"
+    return _NAMES.get(number, f"builtin {number}")
+
+
+def _tensor(table: FlatTable) -> TfliteTensor:
+    shape = table.integers(_TENSOR_SHAPE, "i")
+    signature = table.integers(_TENSOR_SIGNATURE, "i")
+    sizes = signature if len(signature) == len(shape) else shape
+    kind = table.integer(_TENSOR_TYPE, "b")
+    return TfliteTensor(
+        name=table.text(_TENSOR_NAME),
+        shape=tuple(size if size > 0 else None for size in sizes),
+        dtype=_DTYPES.get(kind, f"type {kind}"),
+        quantisation=_quantisation(table.table(_TENSOR_QUANTISATION)),
+    )
+
+
+def _quantisation(table: FlatTable | None) -> Quantisation | None:
+    if table is None:
+        return None
+    start, length = table.vector(_QUANTISATION_SCALE, "f")
+    if length != 1 or table.vector(_QUANTISATION_ZERO, "q")[1] > 1:
+        return None
+    (scale,) = struct.unpack_from("<f", table.data, start)
+    zeros = table.integers(_QUANTISATION_ZERO, "q")
+    return Quantisation(scale, zeros[0] if zeros else 0) if 0 < scale < float("inf") else None

@@ -1,0 +1,1 @@
+"""What lies in and beside a model file comes in; its input and labels go out."""

@@ -1,0 +1,245 @@
+"""model.json: what is said about a model beside its weights, checked value by value."""
+
+import json
+import unicodedata
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import cast, get_args
+
+from lagotto.core.errors import ModelError
+from lagotto.core.types import (
+    Channels,
+    InputDtype,
+    JsonObject,
+    JsonValue,
+    Layout,
+    OutputKind,
+    Resample,
+    Resize,
+    Scale,
+)
+from lagotto.models.files.weights import inside
+
+FILE_NAME = "model.json"
+UNREADABLE = "lagotto:unreadable"
+"""Key of a ModelSource's description that holds the reason why its model.json is of no use."""
+
+MAX_EDGE = 4096
+_MAX_JSON_BYTES = 1 << 20
+_MAX_LABEL_BYTES = 8 << 20
+_MAX_NAME = 200
+_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+@dataclass(frozen=True, slots=True)
+class InputDescription:
+    """The `input` part of model.json; None or () is "not said". `size` is (height, width)."""
+
+    size: tuple[int, int] | None = None
+    layout: Layout | None = None
+    channels: Channels | None = None
+    scale: Scale | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    resize: Resize | None = None
+    crop_fraction: float | None = None
+    dtype: InputDtype | None = None
+    resample: Resample | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A checked model.json. `labels` are the labels themselves or the name of their file."""
+
+    name: str | None = None
+    file: str | None = None
+    labels: tuple[str, ...] | str | None = None
+    input: InputDescription = InputDescription()
+    output: OutputKind | None = None
+
+    @property
+    def behaviour(self) -> JsonObject:
+        """The parts that change a model's responses, in one canonical form.
+
+        A key that came after the first version enters where it is said: digests stay as they were.
+        """
+        said = asdict(self.input)
+        if said["resample"] is None:
+            del said["resample"]
+        return cast(JsonObject, {"input": said, "output": self.output})
+
+
+def read_model_json(file: Path) -> JsonObject:
+    """The object in a model.json, values unchecked; raises ModelError with a one-line reason."""
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(_MAX_JSON_BYTES + 1)
+    except OSError as error:
+        raise ModelError(f"{FILE_NAME} cannot be read: {error.strerror}") from error
+    if len(data) > _MAX_JSON_BYTES:
+        raise ModelError(f"{FILE_NAME} is larger than 1 MB; keep long labels in a labels file")
+    try:
+        value = json.loads(data.decode("utf-8-sig"))
+    except RecursionError as error:
+        raise ModelError(f"{FILE_NAME} is nested too deeply") from error
+    except ValueError as error:
+        raise ModelError(f"{FILE_NAME} is not JSON: {' '.join(str(error).split())}") from error
+    if not isinstance(value, dict):
+        raise ModelError(f"{FILE_NAME} holds a {type(value).__name__}; allowed: one JSON object")
+    return value
+
+
+def parse_description(raw: JsonObject) -> Description:
+    """The checked form of a model.json; unknown keys are left alone, wrong values are errors."""
+    if UNREADABLE in raw:
+        raise ModelError(str(raw[UNREADABLE]))
+    given = raw.get("input")
+    if given is not None and not isinstance(given, dict):
+        raise _wrong("input", given, "an object")
+    return Description(
+        name=_text(raw, "name"),
+        file=_text(raw, "file"),
+        labels=_labels(raw.get("labels")),
+        input=_input(given or {}),
+        output=cast(OutputKind | None, _choice(raw, "output", get_args(OutputKind))),
+    )
+
+
+def labels_for(
+    description: Description, file: Path, outputs: int
+) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+    """Labels and notes; a list of another length than `outputs` is left out, with a note.
+
+    A labels file has one label a line, UTF-8; empty lines at its end do not count. Raises
+    ModelError if it is missing, too large or outside the model's folder.
+    """
+    labels = description.labels
+    if isinstance(labels, str):
+        labels = _read_labels(inside(model_folder(description, file), labels, "labels"))
+    if labels is None:
+        return None, ()
+    if len(labels) != outputs:
+        return None, (f"labels left out: {len(labels)} labels for {outputs} outputs",)
+    return labels, ()
+
+
+def label_lines(data: bytes) -> tuple[str, ...]:
+    """One label a line, UTF-8; empty lines at the end do not count."""
+    text = data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+    return tuple(clean_text(line) for line in text.rstrip("\n ").split("\n")) if text else ()
+
+
+def model_folder(description: Description, file: Path) -> Path:
+    """The folder that holds the model.json of a weights file (the file may lie deeper)."""
+    depth = len(PurePosixPath(description.file).parts) if description.file else 1
+    return file.parents[min(depth, len(file.parents)) - 1]
+
+
+def clean_text(text: str) -> str:
+    """The text without control characters, lone surrogates or turns of writing direction."""
+    kept = (
+        " " if character in "\t\n\r" else character
+        for character in text
+        if character in "\t\n\r"
+        or (unicodedata.category(character) not in ("Cc", "Cs") and character not in _BIDI_CONTROLS)
+    )
+    return "".join(kept).strip()
+
+
+def _input(raw: JsonObject) -> InputDescription:
+    if raw.get("resize") == "shortest":  # the same geometry by its other name
+        raw = {**raw, "resize": "crop"}
+    return InputDescription(
+        size=_size(raw.get("size")),
+        layout=cast(Layout | None, _choice(raw, "layout", get_args(Layout), "input.")),
+        channels=cast(Channels | None, _choice(raw, "channels", get_args(Channels), "input.")),
+        scale=cast(Scale | None, _choice(raw, "scale", get_args(Scale), "input.")),
+        mean=_numbers(raw, "mean"),
+        std=_numbers(raw, "std", positive=True),
+        resize=cast(
+            Resize | None, _choice(raw, "resize", (*get_args(Resize), "shortest"), "input.")
+        ),
+        crop_fraction=_fraction(raw.get("crop_fraction")),
+        dtype=cast(InputDtype | None, _choice(raw, "dtype", get_args(InputDtype), "input.")),
+        resample=cast(Resample | None, _choice(raw, "resample", get_args(Resample), "input.")),
+    )
+
+
+def _wrong(key: str, value: JsonValue, allowed: str) -> ModelError:
+    shown = ascii(value)
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    return ModelError(f"{FILE_NAME}: {key} is {shown}; allowed: {allowed}")
+
+
+def _choice(raw: JsonObject, key: str, allowed: tuple[str, ...], within: str = "") -> str | None:
+    value = raw.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, str) or value not in allowed:
+        raise _wrong(within + key, value, ", ".join(allowed))
+    return value
+
+
+def _text(raw: JsonObject, key: str) -> str | None:
+    value = raw.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not clean_text(value) or len(value) > _MAX_NAME:
+        raise _wrong(key, value, f"a text of 1 to {_MAX_NAME} characters")
+    return clean_text(value) if key == "name" else value
+
+
+def _labels(value: JsonValue) -> tuple[str, ...] | str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(label, str) for label in value):
+        return tuple(clean_text(str(label)) for label in value)
+    raise _wrong("labels", value, "a list of texts, or the name of a file with one label a line")
+
+
+def _read_labels(file: Path) -> tuple[str, ...]:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(_MAX_LABEL_BYTES + 1)
+    except OSError as error:
+        raise ModelError(f"labels file {file.name!r} cannot be read: {error.strerror}") from error
+    if len(data) > _MAX_LABEL_BYTES:
+        raise ModelError(f"labels file {file.name!r} is larger than {_MAX_LABEL_BYTES >> 20} MB")
+    return label_lines(data)
+
+
+def _is_number(value: JsonValue) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < 1e9  # also false for NaN; a whole number may be too long for a float
+
+
+def _size(value: JsonValue) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    edges = value if isinstance(value, list) else [value, value]
+    whole = [edge for edge in edges if isinstance(edge, int) and not isinstance(edge, bool)]
+    if len(edges) != 2 or len(whole) != 2 or not all(1 <= edge <= MAX_EDGE for edge in whole):
+        raise _wrong("input.size", value, f"[height, width] or one edge, each 1 to {MAX_EDGE}")
+    return whole[0], whole[1]
+
+
+def _numbers(raw: JsonObject, key: str, positive: bool = False) -> tuple[float, ...]:
+    value = raw.get(key)
+    if value is None:
+        return ()
+    values = value if isinstance(value, list) else [value]
+    numbers = [float(cast(float, number)) for number in values if _is_number(number)]
+    if len(numbers) != len(values) or len(values) not in (1, 3):
+        raise _wrong(f"input.{key}", value, "1 or 3 finite numbers")
+    if positive and min(numbers) <= 0:
+        raise _wrong(f"input.{key}", value, "numbers above 0")
+    return tuple(numbers)
+
+
+def _fraction(value: JsonValue) -> float | None:
+    if value is None:
+        return None
+    if not _is_number(value) or not 0.05 <= cast(float, value) <= 1:
+        raise _wrong("input.crop_fraction", value, "a number from 0.05 to 1")
+    return float(cast(float, value))

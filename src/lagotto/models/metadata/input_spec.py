@@ -1,0 +1,198 @@
+"""What the file says of its input and what model.json adds → one InputSpec, or what is wrong."""
+
+from dataclasses import dataclass, replace
+
+from lagotto.core.errors import ModelError
+from lagotto.core.types import Channels, Decision, InputSpec, Layout, Origin, PixelSpec, Scale
+from lagotto.models.files.tensors import InputTensor, shape_text
+from lagotto.models.metadata.description import MAX_EDGE, InputDescription
+
+MAX_FIXED_BATCH = 1024
+NOTHING = InputDescription()
+"""Nothing is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedInput:
+    """How pictures are fed, where each part of that is from, and notes worth showing."""
+
+    spec: InputSpec
+    decisions: tuple[Decision, ...]
+    notes: tuple[str, ...]
+
+
+def resolve_input(
+    tensor: InputTensor,
+    said: InputDescription,
+    usual_layout: Layout,
+    embedded: InputDescription = NOTHING,
+) -> ResolvedInput:
+    """How pictures are fed: as model.json says, else as the file tells, else as is the custom.
+
+    `embedded` is what the file's own metadata says; what of it does not fit the tensor is left
+    out. `usual_layout` is taken where the shape leaves it open. Raises ModelError if the shape is
+    not that of pictures, if size or channels stay unknown, or if model.json contradicts the file.
+    """
+    _check_shape(tensor)
+    notes: list[str] = []
+    layout, from_layout = _layout(tensor, said, usual_layout)
+    axes = (1, 2, 3) if layout == "NHWC" else (2, 3, 1)
+    height, width, depth = (tensor.shape[axis] for axis in axes)
+    embedded = _fitting(embedded, height, width, depth)
+    channels, from_channels = _channels(tensor, said, embedded, depth)
+    if said.dtype is not None and said.dtype != tensor.dtype:
+        raise _contradiction("input.dtype", said.dtype, f"input is {tensor.dtype}")
+    scale, from_scale = _scale(tensor, said, embedded)
+    mean, std = said.mean, said.std
+    if from_scale == "file" and not mean and not std:
+        mean, std = embedded.mean, embedded.std
+    as_they_are = tensor.dtype in ("uint8", "int8") and scale == "0..255"
+    if as_they_are and (any(said.mean) or set(said.std) - {1.0}):
+        notes.append(f"mean and std left out: the {tensor.dtype} input takes pixels as they are")
+    if channels == "L" and max(len(mean), len(std)) > 1:
+        raise ModelError("model.json: input.mean and input.std have 3 numbers for 1 grey channel")
+    size, from_size = _size(tensor, replace(said, size=said.size or embedded.size), height, width)
+    spec = InputSpec(
+        pixels=PixelSpec(
+            height=size[0],
+            width=size[1],
+            grey=channels == "L",
+            resize=said.resize or "crop",
+            crop_fraction=said.crop_fraction or 1.0,
+            resample=said.resample or "bilinear",
+        ),
+        layout=layout,
+        channels=channels,
+        dtype=tensor.dtype,
+        scale=scale,
+        mean=() if as_they_are else mean,
+        std=() if as_they_are else std,
+    )
+    decisions = (
+        Decision("size", f"{size[0]}x{size[1]}", "model.json" if said.size else from_size),
+        Decision("layout", layout, from_layout),
+        Decision("channels", channels, from_channels),
+        Decision("scale", scale_text(spec), from_scale),
+        Decision("resize", spec.pixels.resize, "model.json" if said.resize else "assumed"),
+    )
+    return ResolvedInput(spec, decisions, (*_assumptions(decisions), *notes))
+
+
+def scale_text(spec: InputSpec) -> str:
+    """How pixels become numbers, in words: `0..1`, or `0..1, mean 0.5, std 0.5`."""
+    parts: list[str] = [spec.scale]
+    for name, values, plain in (("mean", spec.mean, 0.0), ("std", spec.std, 1.0)):
+        if any(value != plain for value in values):
+            parts.append(f"{name} {' '.join(f'{value:g}' for value in values)}")
+    return ", ".join(parts)
+
+
+def _assumptions(decisions: tuple[Decision, ...]) -> tuple[str, ...]:
+    return tuple(
+        f"{each.field} assumed {each.value}: not in model.json"
+        for each in decisions
+        if each.origin == "assumed" and each.field in ("channels", "scale")
+    )
+
+
+def _fitting(
+    embedded: InputDescription, height: int | None, width: int | None, depth: int | None
+) -> InputDescription:
+    """The embedded facts that the tensor does not contradict."""
+    size, channels = embedded.size, embedded.channels
+    if size is not None and (size[0] != (height or size[0]) or size[1] != (width or size[1])):
+        size = None
+    if channels is not None and depth is not None and (channels == "L") != (depth == 1):
+        channels = None
+    grey = depth == 1 or channels == "L"
+    if grey and max(len(embedded.mean), len(embedded.std)) > 1:
+        embedded = replace(embedded, scale=None, mean=(), std=())
+    return replace(embedded, size=size, channels=channels)
+
+
+def _check_shape(tensor: InputTensor) -> None:
+    if len(tensor.shape) != 4:
+        raise ModelError(
+            f"input {tensor.name!r} has shape {shape_text(tensor.shape)}; an image classifier "
+            "takes [batch, height, width, channels] or [batch, channels, height, width]"
+        )
+    batch = tensor.shape[0]
+    if batch is not None and not 1 <= batch <= MAX_FIXED_BATCH:
+        raise ModelError(f"input batch is {batch}; allowed: 1 to {MAX_FIXED_BATCH}, or open")
+
+
+def _contradiction(key: str, said: object, truth: str) -> ModelError:
+    return ModelError(
+        f"model.json says {key} {said}, but the model's {truth}; correct model.json or remove {key}"
+    )
+
+
+def _layout(tensor: InputTensor, said: InputDescription, usual: Layout) -> tuple[Layout, Origin]:
+    shape = tensor.shape
+    possible: list[Layout] = []
+    if shape[3] in (1, 3, None):
+        possible.append("NHWC")
+    if shape[1] in (1, 3, None):
+        possible.append("NCHW")
+    if not possible:
+        raise ModelError(
+            f"input {tensor.name!r} has shape {shape_text(shape)}, where neither the second nor "
+            "the last axis holds 1 or 3 channels; only RGB, BGR and grey models can be probed"
+        )
+    if said.layout is not None:
+        if said.layout not in possible:
+            raise _contradiction("input.layout", said.layout, f"input is {shape_text(shape)}")
+        return said.layout, "model.json"
+    sure: list[Layout] = [
+        layout for layout in possible if shape[3 if layout == "NHWC" else 1] is not None
+    ]
+    candidates = sure or possible
+    chosen = usual if usual in candidates else candidates[0]
+    return chosen, "file" if len(candidates) == 1 else "assumed"
+
+
+def _channels(
+    tensor: InputTensor, said: InputDescription, embedded: InputDescription, depth: int | None
+) -> tuple[Channels, Origin]:
+    if said.channels is None:
+        if embedded.channels is not None:
+            return embedded.channels, "file"
+        return ("L", "file") if depth == 1 else ("RGB", "assumed")
+    if depth is not None and (said.channels == "L") != (depth == 1):
+        truth = f"input is {shape_text(tensor.shape)}, with {depth} channels"
+        raise _contradiction("input.channels", said.channels, truth)
+    return said.channels, "model.json"
+
+
+def _scale(
+    tensor: InputTensor, said: InputDescription, embedded: InputDescription
+) -> tuple[Scale, Origin]:
+    integer = tensor.dtype in ("uint8", "int8")
+    if said.scale is None:
+        if integer:
+            return "0..255", "file"
+        if embedded.scale is not None and not said.mean and not said.std:
+            return embedded.scale, "file"
+        return "0..1", "assumed"
+    if integer and said.scale != "0..255" and tensor.quantisation is None:
+        truth = f"{tensor.dtype} input has no quantisation to map it with"
+        raise _contradiction("input.scale", said.scale, truth)
+    return said.scale, "model.json"
+
+
+def _size(
+    tensor: InputTensor, said: InputDescription, height: int | None, width: int | None
+) -> tuple[tuple[int, int], Origin]:
+    if said.size is None and (height is None or width is None):
+        raise ModelError(
+            f"input {tensor.name!r} has the open shape {shape_text(tensor.shape)}; say the "
+            'picture size in a model.json beside it: {"input": {"size": [224, 224]}}'
+        )
+    chosen = said.size or (height or 0, width or 0)
+    for edge, fixed in zip(chosen, (height, width), strict=True):
+        if fixed is not None and edge != fixed:
+            truth = f"input is {shape_text(tensor.shape)}"
+            raise _contradiction("input.size", list(chosen), truth)
+    if not all(1 <= edge <= MAX_EDGE for edge in chosen):
+        raise ModelError(f"input size is {list(chosen)}; allowed: edges of 1 to {MAX_EDGE} pixels")
+    return chosen, "file"

@@ -1,0 +1,132 @@
+"""A repository of the hub → the safest file in it that can be run, and how it is fed.
+
+ONNX comes first, then safetensors, then TFLite: files that hold numbers and known operators.
+Pickles run code when they are read, and are never touched; nor is code of the repository.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from lagotto.core.errors import SourceError
+from lagotto.core.files import read_json
+from lagotto.core.parsing.hf_config import check_config
+from lagotto.core.remote.files import RemoteFile, Repository
+from lagotto.core.remote.hugging_face import HuggingFace
+from lagotto.core.types import JsonObject, ModelSource
+from lagotto.models.metadata.description import clean_text
+from lagotto.models.metadata.pretrained import (
+    CONFIG,
+    PROCESSOR,
+    WEIGHTS,
+    describe_saved,
+)
+
+_PICKLES = (
+    ".bin",
+    ".pt",
+    ".pth",
+    ".ckpt",
+    ".pkl",
+    ".pickle",
+    ".joblib",
+    ".npy",
+    ".npz",
+    ".msgpack",
+)
+_FOLDERS = ("", "onnx")
+_MAX_SETTINGS_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The files of a repository that make one classifier: its weights, and what says how to feed
+    them. `total_bytes` is what all of them take."""
+
+    weights: tuple[RemoteFile, ...]
+    settings: tuple[RemoteFile, ...]
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes on the disk."""
+        return sum(file.size for file in (*self.weights, *self.settings))
+
+
+def choose_files(repository: Repository) -> Choice:
+    """What to fetch; raises SourceError where nothing in the repository is safe and loadable."""
+    settings = tuple(
+        file
+        for name in (CONFIG, PROCESSOR)
+        if (file := repository.file(name)) is not None and file.size <= _MAX_SETTINGS_BYTES
+    )
+    weights = _weights(repository.files, has_config=repository.file(CONFIG) is not None)
+    if not weights:
+        raise SourceError(_nothing_safe(repository))
+    return Choice(weights, settings)
+
+
+def fetch_model(
+    hub: HuggingFace, repository: Repository, choice: Choice, folder: Path
+) -> ModelSource:
+    """The model of a repository, put into a folder. Settings come first: they may rule it out.
+
+    Raises SourceError where a file cannot be had, or config.json asks for code to be run.
+    """
+    hub.fetch(repository, choice.settings, folder)
+    config = _settings(folder / CONFIG)
+    weights = choice.weights[0]
+    if weights.path == WEIGHTS:
+        check_config(config, SourceError)
+    hub.fetch(repository, choice.weights, folder)
+    description: JsonObject = {}
+    if weights.path != WEIGHTS:  # what safetensors need is read where they are run
+        description = describe_saved(config, _settings(folder / PROCESSOR))
+    return ModelSource(clean_text(repository.name), folder / weights.path, description)
+
+
+def _weights(files: Sequence[RemoteFile], has_config: bool) -> tuple[RemoteFile, ...]:
+    """The file to run, then those that lie beside it as its external data."""
+    graphs = [file for file in files if _is_at_home(file.path, ".onnx")]
+    if graphs:
+        chosen = min(graphs, key=lambda file: _plainness(file.path))
+        beside = [file for file in files if file.path.startswith(f"{chosen.path}_data")]
+        beside += [file for file in files if file.path == f"{chosen.path}.data"]
+        return chosen, *beside
+    if has_config:
+        for file in files:
+            if file.path == WEIGHTS:
+                return (file,)
+    flat = [file for file in files if _is_at_home(file.path, ".tflite")]
+    return tuple(flat) if len(flat) == 1 else ()
+
+
+def _is_at_home(path: str, ending: str) -> bool:
+    place = PurePosixPath(path)
+    return place.suffix.lower() == ending and str(place.parent).strip(".") in _FOLDERS
+
+
+def _plainness(path: str) -> tuple[int, int, str]:
+    """Orders graphs: `model.onnx` before its variants (quantised, half), the rest by name."""
+    stem = PurePosixPath(path).stem
+    return (stem != "model") + (not stem.startswith("model")), path.count("/"), path
+
+
+def _nothing_safe(repository: Repository) -> str:
+    names = [file.path for file in repository.files]
+    pickles = [name for name in names if PurePosixPath(name).suffix.lower() in _PICKLES]
+    if pickles:
+        return (
+            f"{repository.name} holds only pickled weights ({pickles[0]}), which run code when "
+            "they are read; ask its author for safetensors or ONNX"
+        )
+    if any(name.endswith(".safetensors.index.json") for name in names):
+        return f"{repository.name} keeps its weights in several safetensors files; allowed: one"
+    listed = ", ".join(sorted(names)[:6]) or "nothing"
+    return (
+        f"{repository.name} holds no model that can be run (model.onnx, {WEIGHTS} with {CONFIG}, "
+        f"or one .tflite file); it has: {listed}"
+    )
+
+
+def _settings(file: Path) -> JsonObject:
+    return read_json(file, "settings", SourceError) if file.is_file() else {}

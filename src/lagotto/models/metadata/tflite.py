@@ -1,0 +1,128 @@
+"""The metadata of a TFLite file: normalisation, colours, and the labels zipped behind the model.
+
+Read without any code of its own kind: a bounded flatbuffer walk and the standard library's zipfile.
+"""
+
+import io
+import struct
+import zipfile
+import zlib
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from lagotto.core.errors import ModelError
+from lagotto.core.types import Channels
+from lagotto.models.files.flatbuffer import FlatTable, root_table
+from lagotto.models.metadata.description import (
+    Description,
+    InputDescription,
+    label_lines,
+)
+from lagotto.models.metadata.embedded import (
+    MAX_EMBEDDED_BYTES,
+    Embedded,
+    normalisation,
+)
+
+# Slots, by table, of the TFLite schema and of that of its metadata.
+_MODEL_BUFFERS, _MODEL_METADATA = 4, 6
+_ENTRY_NAME, _ENTRY_BUFFER = 0, 1
+_BUFFER_DATA = 0
+_META_GRAPHS, _GRAPH_INPUTS, _GRAPH_OUTPUTS = 3, 2, 3
+_TENSOR_CONTENT, _TENSOR_UNITS, _TENSOR_FILES = 3, 4, 6
+_UNION_KIND, _UNION_VALUE = 0, 1
+_IMAGE_PROPERTIES, _IMAGE_COLOURS = 2, 0
+_NORMALISATION, _NORMALISATION_MEAN, _NORMALISATION_STD = 1, 0, 1
+_FILE_NAME, _FILE_KIND = 0, 2
+_LABEL_KINDS = (2, 3)  # names along the axis of the output, or of its values
+_COLOURS: dict[int, Channels] = {1: "RGB", 2: "L"}
+
+_MARK = "TFLITE_METADATA"
+_ZIP_REFUSALS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    OSError,
+    EOFError,
+    KeyError,
+    ValueError,
+    RuntimeError,
+    NotImplementedError,
+    OverflowError,
+)
+
+
+def read_tflite_metadata(data: bytes) -> Embedded:
+    """What a TFLite file's metadata says; nothing, with a note, where that cannot be read."""
+    try:
+        return _read(data)
+    except ModelError as error:
+        return Embedded(notes=(f"metadata left out: {error}",))
+
+
+def _read(data: bytes) -> Embedded:
+    found = _metadata(data)
+    if found is None:
+        return Embedded()
+    said, files = InputDescription(), []
+    for graph in found.tables(_META_GRAPHS)[:1]:
+        for tensor in graph.tables(_GRAPH_INPUTS)[:1]:
+            said = _input(tensor)
+        for tensor in graph.tables(_GRAPH_OUTPUTS)[:1]:
+            files = [
+                file.text(_FILE_NAME)
+                for file in tensor.tables(_TENSOR_FILES)
+                if file.integer(_FILE_KIND, "b") in _LABEL_KINDS
+            ]
+    if not files:
+        return Embedded(Description(input=said))
+    try:
+        labels = _zipped_labels(data, files[0])
+    except _ZIP_REFUSALS as error:
+        reason = " ".join(str(error).split())[:100] or type(error).__name__
+        return Embedded(Description(input=said), (f"embedded labels left out: {reason}",))
+    return Embedded(Description(labels=labels, input=said))
+
+
+def _metadata(data: bytes) -> FlatTable | None:
+    """The root of the metadata, None if the file has none."""
+    model = root_table(data)
+    buffers = model.tables(_MODEL_BUFFERS)
+    for entry in model.tables(_MODEL_METADATA):
+        place = entry.integer(_ENTRY_BUFFER, "I")
+        if entry.text(_ENTRY_NAME) == _MARK and place < len(buffers):
+            start, length = buffers[place].vector(_BUFFER_DATA, "B")
+            return root_table(data[start : start + length])
+    return None
+
+
+def _input(tensor: FlatTable) -> InputDescription:
+    said = InputDescription()
+    for unit in tensor.tables(_TENSOR_UNITS):
+        options = unit.table(_UNION_VALUE)
+        if unit.integer(_UNION_KIND, "B") == _NORMALISATION and options is not None:
+            said = normalisation(
+                _floats(options, _NORMALISATION_MEAN), _floats(options, _NORMALISATION_STD)
+            )
+    content = tensor.table(_TENSOR_CONTENT)
+    if content is not None and content.integer(_UNION_KIND, "B") == _IMAGE_PROPERTIES:
+        properties = content.table(_UNION_VALUE)
+        if properties is not None:
+            said = replace(said, channels=_COLOURS.get(properties.integer(_IMAGE_COLOURS, "b")))
+    return said
+
+
+def _floats(table: FlatTable, slot: int) -> tuple[float, ...]:
+    start, length = table.vector(slot, "f")
+    return struct.unpack_from(f"<{length}f", table.data, start)
+
+
+def _zipped_labels(data: bytes, name: str) -> tuple[str, ...]:
+    """The lines of a text file in the archive that is appended to the model."""
+    if PurePosixPath(name).name != name:
+        raise ValueError(f"odd file name {name[:60]!r}")
+    with zipfile.ZipFile(io.BytesIO(data)) as archive, archive.open(name) as stream:
+        text = stream.read(MAX_EMBEDDED_BYTES + 1)
+    if len(text) > MAX_EMBEDDED_BYTES:
+        raise ValueError(f"{name} is larger than {MAX_EMBEDDED_BYTES >> 20} MB")
+    return label_lines(text)

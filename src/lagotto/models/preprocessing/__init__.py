@@ -1,0 +1,1 @@
+"""A model without a description comes in; the feeding that makes its answers plausible goes out."""

@@ -1,0 +1,1 @@
+"""Embeddings come in; the nearest rows of each query, exact or approximate, go out."""

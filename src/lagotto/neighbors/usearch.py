@@ -1,0 +1,149 @@
+"""The nearest rows of a memory map to many queries, approximate: an HNSW graph by usearch.
+
+The one place that imports usearch. A process that loads it (2.26, Linux wheel) before onnxruntime
+crashes when onnxruntime is loaded, and not the other way round: so onnxruntime comes first here.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime  # noqa: F401  # before usearch, see above
+from jaxtyping import Float, Float32, Int64
+from usearch.index import Index
+
+from lagotto.core.errors import HubError
+from lagotto.neighbors.exact import NearestRows
+
+CONNECTIVITY = 16
+EXPANSION_ADD = 128
+EXPANSION_SEARCH = 512
+"""Candidates that a search keeps, where `top` is not more; decides recall and time."""
+
+_ROWS_AT_ONCE = 4_096
+_GATHER_BYTES = 32 * 2**20
+
+
+class UsearchRows:
+    """Approximate search over the rows of a memory map; found rows are scored again, exactly.
+
+    The graph holds its own float16 copy of the rows. It is made by one thread, so that the same
+    rows give the same file.
+    """
+
+    def __init__(
+        self, rows: Float[np.ndarray, "rows dim"], spans: Int64[np.ndarray, "spans 2"], graph: Index
+    ) -> None:
+        self._rows = rows
+        self._spans = spans
+        self._graph = graph
+
+    @classmethod
+    def build(
+        cls,
+        rows: Float[np.ndarray, "rows dim"],
+        spans: Int64[np.ndarray, "spans 2"],
+        advance: Callable[[int], None],
+    ) -> "UsearchRows":
+        """An index over ranges of rows, in memory; `advance` is told of rows as they are done."""
+        graph = Index(
+            ndim=rows.shape[1],
+            metric="cos",
+            dtype="f16",
+            connectivity=CONNECTIVITY,
+            expansion_add=EXPANSION_ADD,
+            expansion_search=EXPANSION_SEARCH,
+        )
+        for start, end in spans.tolist():
+            for first in range(start, end, _ROWS_AT_ONCE):
+                last = min(first + _ROWS_AT_ONCE, end)
+                block = np.ascontiguousarray(rows[first:last], np.float16)
+                graph.add(np.arange(first, last, dtype=np.uint64), block, threads=1)
+                advance(last - first)
+        return cls(rows, spans, graph)
+
+    @classmethod
+    def open(
+        cls, path: Path, rows: Float[np.ndarray, "rows dim"], spans: Int64[np.ndarray, "spans 2"]
+    ) -> "UsearchRows":
+        """The index in a file that `save` wrote, memory-mapped.
+
+        Raises HubError for a file that is none, or over other rows.
+        """
+        try:
+            graph = Index.restore(path, view=True, expansion_search=EXPANSION_SEARCH)
+        except (RuntimeError, ValueError, OSError) as error:
+            raise HubError(f"{path} is no usearch index: {error}; build it again") from error
+        if graph is None:
+            raise HubError(f"no usearch index at {path}; build it again")
+        opened = cls(rows, spans, graph)
+        expected = int((spans[:, 1] - spans[:, 0]).sum())
+        if (opened.count, graph.ndim) != (expected, rows.shape[1]):
+            raise HubError(
+                f"{path} holds {opened.count} rows of {graph.ndim} numbers, the store {expected} "
+                f"of {rows.shape[1]}; build it again"
+            )
+        return opened
+
+    @property
+    def count(self) -> int:
+        """Rows in the graph."""
+        return len(self._graph)
+
+    @property
+    def parameters(self) -> dict[str, str | int]:
+        """The settings of the graph and of the search."""
+        return {
+            "metric": "cos",
+            "dtype": "f16",
+            "connectivity": CONNECTIVITY,
+            "expansion_add": EXPANSION_ADD,
+            "expansion_search": EXPANSION_SEARCH,
+        }
+
+    def save(self, path: Path) -> None:
+        """Writes the graph to `path`; HubError if it cannot be written."""
+        try:
+            self._graph.save(str(path))
+        except RuntimeError as error:
+            raise HubError(
+                f"cannot write {path}: {error}; free space or check the folder"
+            ) from error
+
+    def search(
+        self, queries: Float32[np.ndarray, "queries dim"], top: int
+    ) -> tuple[Int64[np.ndarray, "queries top"], Float32[np.ndarray, "queries top"]]:
+        """Numbers and exact cosines of nearly the `top` nearest rows; see RowIndex.
+
+        A query for which the graph reaches too few rows is answered by the exact search.
+        """
+        top = min(top, self.count)
+        numbers = np.zeros((len(queries), top), np.int64)
+        cosines = np.zeros((len(queries), top), np.float32)
+        if not numbers.size:
+            return numbers, cosines
+        step = max(1, _GATHER_BYTES // (4 * top * queries.shape[1]))
+        short = []
+        for start in range(0, len(queries), step):
+            part = queries[start : start + step]
+            for i, found in enumerate(self._near(part, top), start):
+                if len(found) < top:
+                    short.append(i)
+                    continue
+                scores = self._rows[found].astype(np.float32) @ queries[i]
+                order = np.lexsort((found, -scores))
+                numbers[i], cosines[i] = found[order], scores[order]
+        if short:
+            exact = NearestRows(self._rows, self._spans, keep=False)
+            numbers[short], cosines[short] = exact.search(queries[short], top)
+        return numbers, cosines
+
+    def _near(
+        self, queries: Float32[np.ndarray, "queries dim"], top: int
+    ) -> list[Int64[np.ndarray, " found"]]:
+        """The numbers that the graph gives for each query, ascending, each once."""
+        found = self._graph.search(queries, top)
+        if len(queries) == 1:
+            return [np.unique(found.keys.astype(np.int64))]
+        counted = zip(found.keys.astype(np.int64), found.counts.tolist(), strict=True)
+        return [np.unique(keys[:count]) for keys, count in counted]

@@ -1,0 +1,1 @@
+"""Image-text pairs come in; an append-only store of embeddings goes out."""

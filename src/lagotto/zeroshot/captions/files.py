@@ -1,0 +1,202 @@
+"""The files of a caption store: they only grow, and a log says how much of them counts.
+
+A shard is added in two steps: its bytes go to the end of each data file and are synced, then one
+line goes to the end of shards.jsonl and is synced. Bytes behind the lengths in the last whole line
+are those of a run that was cut off; the next one removes them.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lagotto.core.errors import CaptionError
+from lagotto.core.files import canonical_json, sync, writing
+from lagotto.core.types import JsonObject, JsonValue
+from lagotto.zeroshot.captions.manifest import RESTORE
+
+LOG_NAME = "shards.jsonl"
+IMAGE_EMBEDDINGS = "image_embeddings.f16"
+TEXT_EMBEDDINGS = "text_embeddings.f16"
+SPANS = "spans.i64"
+DIGESTS = "pictures.sha256"
+TEXTS, TEXT_ENDS = "texts.utf8", "text_ends.i64"
+SOURCES, SOURCE_ENDS = "sources.utf8", "source_ends.i64"
+PAIRS = "pairs.u64"
+SET_ASIDE = "set_aside.jsonl"
+
+DATA_NAMES = (
+    *(IMAGE_EMBEDDINGS, SPANS, DIGESTS),
+    *(TEXT_EMBEDDINGS, TEXTS, TEXT_ENDS, SOURCES, SOURCE_ENDS, PAIRS),
+    SET_ASIDE,
+)
+"""In the order in which a shard's digest takes them."""
+
+_READ_BYTES = 1 << 20
+_COUNTS = ("pictures", "captions", "text_only", "set_aside")
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What counts of a store after a number of shards; `chain` identifies all of it."""
+
+    shards: int = 0
+    pictures: int = 0
+    captions: int = 0
+    text_only: int = 0
+    set_aside: int = 0
+    lengths: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(DATA_NAMES, 0))
+    sha256: str = ""
+    chain: str = ""
+    log_bytes: int = 0
+
+
+def read_log(folder: Path) -> list[Committed]:
+    """The state after each shard, in order; a last line that is cut short does not count.
+
+    Raises CaptionError where a line before the last, or a file, is damaged.
+    """
+    path = folder / LOG_NAME
+    if not path.exists():
+        return []
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)
+    except OSError as error:
+        raise CaptionError(f"cannot read {path}: {error.strerror}; {RESTORE}") from error
+    states: list[Committed] = []
+    for number, line in enumerate(lines, start=1):
+        state = _parsed(line, states[-1] if states else Committed())
+        if state is None and number == len(lines):
+            break
+        if state is None:
+            raise CaptionError(f"{path} line {number} is damaged; {RESTORE}")
+        states.append(state)
+    for name, length in states[-1].lengths.items() if states else ():
+        found = (folder / name).stat().st_size if (folder / name).is_file() else 0
+        if found < length:
+            raise CaptionError(
+                f"{folder / name} holds {found:,} bytes of {length:,}: it was cut; {RESTORE}"
+            )
+    return states
+
+
+def _parsed(line: bytes, before: Committed) -> Committed | None:
+    """The state after a line of the log; None unless it is whole and follows on `before`."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    match row:
+        case {"lengths": dict(lengths), "sha256": str(digest), "chain": str(chain)}:
+            rest = {key: value for key, value in row.items() if key != "chain"}
+        case _:
+            return None
+    counts = [row.get(name) for name in _COUNTS]
+    whole = (
+        line.endswith(b"\n")
+        and chain == _chain(before.chain, rest)
+        and set(lengths) == set(DATA_NAMES)
+        and all(isinstance(n, int) and n >= 0 for n in [*counts, *lengths.values()])
+    )
+    if not whole:
+        return None
+    pictures, captions, text_only, set_aside = counts
+    return Committed(
+        shards=before.shards + 1,
+        pictures=pictures,
+        captions=captions,
+        text_only=text_only,
+        set_aside=set_aside,
+        lengths=lengths,
+        sha256=digest,
+        chain=chain,
+        log_bytes=before.log_bytes + len(line),
+    )
+
+
+def _chain(before: str, row: JsonObject) -> str:
+    return hashlib.sha256(before.encode() + canonical_json(row)).hexdigest()
+
+
+def append_shard(
+    folder: Path, before: Committed, counts: tuple[int, int, int, int], parts: Mapping[str, bytes]
+) -> Committed:
+    """Adds a shard and returns the state after it, when all of it is on the disk.
+
+    `counts` are its pictures, captions, captions without a picture, and things set aside. Raises
+    HubError where it cannot be written: the store is then as it was before.
+    """
+    lengths = {name: before.lengths[name] + len(parts[name]) for name in DATA_NAMES}
+    whole = hashlib.sha256()
+    for name in DATA_NAMES:
+        whole.update(parts[name])
+        _append(folder / name, before.lengths[name], parts[name])
+    totals = (before.pictures, before.captions, before.text_only, before.set_aside)
+    row: JsonObject = {
+        name: total + count for name, total, count in zip(_COUNTS, totals, counts, strict=True)
+    }
+    sizes: dict[str, JsonValue] = dict(lengths)
+    row |= {"lengths": sizes, "sha256": whole.hexdigest()}
+    line = canonical_json(row | {"chain": _chain(before.chain, row)}) + b"\n"
+    if before.shards == 0:
+        with writing(folder):
+            sync(folder)
+    _append(folder / LOG_NAME, before.log_bytes, line)
+    after = _parsed(line, before)
+    if after is None:
+        raise CaptionError(f"{folder / LOG_NAME} was changed by another program; {RESTORE}")
+    return after
+
+
+def _append(path: Path, length: int, data: bytes) -> None:
+    """Makes the file `data` behind its first `length` bytes, and waits for the disk."""
+    with writing(path), path.open("ab") as file:
+        os.truncate(file.fileno(), length)
+        if data:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def mapped(
+    folder: Path, name: str, dtype: str, shape: tuple[int, ...]
+) -> np.ndarray[Any, np.dtype[Any]]:
+    """The committed rows of a data file, read-only, none of them read yet."""
+    if 0 in shape:
+        return np.empty(shape, dtype)
+    try:
+        return np.memmap(folder / name, dtype, "r", shape=shape)
+    except (OSError, ValueError) as error:
+        raise CaptionError(f"cannot read {folder / name}: {error}; {RESTORE}") from error
+
+
+def damaged_shards(folder: Path) -> Iterator[str]:
+    """One line for each shard whose bytes no longer give its digest; reads everything."""
+    before = Committed()
+    for state in read_log(folder):
+        digest = hashlib.sha256()
+        for name in DATA_NAMES:
+            for part in _span(folder / name, before.lengths[name], state.lengths[name]):
+                digest.update(part)
+        if digest.hexdigest() != state.sha256:
+            yield (
+                f"shard {state.shards} (pictures {before.pictures} to {state.pictures}, captions "
+                f"{before.captions} to {state.captions}) was altered; {RESTORE}"
+            )
+        before = state
+
+
+def _span(path: Path, start: int, end: int) -> Iterator[bytes]:
+    """The bytes of a file from start to end, a part at a time."""
+    if start == end:
+        return
+    with path.open("rb") as file:
+        file.seek(start)
+        while start < end and (part := file.read(min(_READ_BYTES, end - start))):
+            start += len(part)
+            yield part

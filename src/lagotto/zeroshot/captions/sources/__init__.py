@@ -1,0 +1,1 @@
+"""Folders, tables, tars and annotation files come in; image-text pairs go out."""

@@ -1,0 +1,54 @@
+"""What a caption store holds, for `lagotto captions status`."""
+
+from dataclasses import asdict, dataclass
+
+from lagotto.core.types import JsonObject
+from lagotto.zeroshot.captions.files import DATA_NAMES
+from lagotto.zeroshot.captions.manifest import VERSION
+from lagotto.zeroshot.captions.store import CaptionStore
+
+_REASONS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStatus:
+    """Counts, encoder, disk, and the first things set aside, as `captions status --json` prints."""
+
+    store: str
+    format_version: int
+    encoder: str
+    encoder_fingerprint: str
+    dim: int
+    pictures: int
+    captions: int
+    text_only: int
+    shards: int
+    digest: str
+    disk_bytes: int
+    set_aside: int
+    first_set_aside: tuple[dict[str, str], ...]
+
+    def as_json(self) -> JsonObject:
+        """The fields by name."""
+        return asdict(self)
+
+
+def read_status(store: CaptionStore) -> StoreStatus:
+    """The status of a store; nothing is written."""
+    committed = store.committed
+    aside = store.set_aside()[:_REASONS]
+    return StoreStatus(
+        store=str(store.folder),
+        format_version=VERSION,
+        encoder=store.manifest.encoder_name,
+        encoder_fingerprint=store.manifest.encoder_fingerprint,
+        dim=store.manifest.dim,
+        pictures=committed.pictures,
+        captions=committed.captions,
+        text_only=committed.text_only,
+        shards=committed.shards,
+        digest=committed.chain,
+        disk_bytes=sum(committed.lengths[name] for name in DATA_NAMES) + committed.log_bytes,
+        set_aside=committed.set_aside,
+        first_set_aside=tuple({"source": a.source, "reason": a.reason} for a in aside),
+    )

@@ -1,0 +1,1 @@
+"""Class labels come in; prompts, and how far captions shift them, go out."""

@@ -1,6 +1,0 @@
-"""Makes the tiny encoders of encoder_makers.py importable in this folder."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))

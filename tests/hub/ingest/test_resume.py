@@ -1,0 +1,141 @@
+"""`lagotto hub add` killed at any moment, then run again: the hub of an undisturbed run.
+
+benchmarks/reliability/kill_resume.py is the large version.
+"""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+import colour_world
+from colour_world import KEPT_BY_SEARCHES, World
+from command_line import COMMAND, lagotto_process
+from lagotto.hub.hub import Hub
+
+TABLES = ("models", "logits", "failures", "copies")
+KILL_AFTER_S = (0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 1.0, 1.2)
+
+
+LEFT_OUT = ("catalogue.sqlite", ".lock", *KEPT_BY_SEARCHES)
+
+
+def contents(hub: Path) -> tuple[dict[str, bytes], dict[str, list[tuple[object, ...]]]]:
+    """Bytes of every file that must not depend on history, and the rows of the catalogue."""
+    files = {
+        str(path.relative_to(hub)): path.read_bytes()
+        for path in sorted(hub.rglob("*"))
+        if path.is_file() and path.name not in LEFT_OUT
+    }
+    with sqlite3.connect(f"file:{hub / 'catalogue.sqlite'}?mode=ro", uri=True) as database:
+        rows = {t: sorted(database.execute(f"SELECT * FROM {t}").fetchall()) for t in TABLES}
+    database.close()
+    return files, rows
+
+
+def start_add(hub: Path, models: Path) -> "subprocess.Popen[str]":
+    """`hub add` in a process group of its own, workers included."""
+    return subprocess.Popen(
+        [*COMMAND, "hub", "add", str(hub), str(models)],
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def interrupted(process: "subprocess.Popen[str]", after_s: float, number: int) -> bool:
+    """Sends a signal to the whole group after some time; False if it was over before."""
+    try:
+        process.communicate(timeout=after_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, number)
+        return True
+    return False
+
+
+def test_a_killed_run_is_resumed_to_the_same_hub(world: World, empty_copy: Path) -> None:
+    kills = 0
+    for after_s in KILL_AFTER_S:
+        process = start_add(empty_copy, world.models)
+        if interrupted(process, after_s, signal.SIGKILL):
+            kills += 1
+            process.communicate()
+            assert Hub.open(empty_copy).status().failures == ()
+    report = Hub.open(empty_copy).add([world.models])
+    assert kills >= 2
+    assert report.failures == ()
+    assert contents(empty_copy) == contents(world.hub)
+    assert Hub.open(empty_copy).verify() == ()
+
+
+@pytest.mark.parametrize("after_s", [0.05, 0.5])
+def test_ctrl_c_ends_a_run_at_once_and_in_order(
+    world: World, empty_copy: Path, tmp_path: Path, after_s: float
+) -> None:
+    slow = colour_world.write_slow_model(tmp_path / "slow")
+    process = start_add(empty_copy, slow.parent)
+    for _ in range(600):  # while it loads, Python itself answers the signal
+        if (empty_copy / "staging").exists():
+            break
+        time.sleep(0.05)
+    assert interrupted(process, after_s, signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode in (1, 130)
+    assert "Traceback" not in err
+    assert out == ""
+    assert not (empty_copy / "staging").exists()
+    hub = Hub.open(empty_copy)
+    hub.add([world.models])
+    if hub.status().pending:  # it was listed before the signal
+        hub.remove("slow")
+    assert contents(empty_copy)[0] == contents(world.hub)[0]
+    assert hub.verify() == ()
+
+
+def test_a_second_add_meanwhile_is_refused_in_one_line(
+    world: World, empty_copy: Path, tmp_path: Path
+) -> None:
+    slow = colour_world.write_slow_model(tmp_path / "slow")
+    process = start_add(empty_copy, slow.parent)
+    try:
+        deadline = 200
+        while not (empty_copy / "staging").exists():
+            deadline -= 1
+            assert deadline > 0
+            assert process.poll() is None
+            try:
+                process.wait(0.05)
+            except subprocess.TimeoutExpired:
+                continue
+        second = lagotto_process("hub", "add", empty_copy, world.models)
+        second.refused(1, "another process is writing", str(empty_copy))
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert len(Hub.open(empty_copy).add([world.models]).done) == 7
+
+
+def test_failed_models_are_tried_again_and_their_repair_is_seen(
+    world: World, empty_copy: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(world.models / "plain", tmp_path / "models" / "plain")
+    shutil.copytree(world.models / "bytes", tmp_path / "models" / "bytes")
+    labels = tmp_path / "models" / "bytes" / "model.json"
+    labels.write_text(labels.read_text().replace('["green", "white", "yellow"]', '"labels.txt"'))
+    hub = Hub.open(empty_copy)
+    first = hub.add([tmp_path / "models"])
+    assert first.done == ("plain",)
+    assert [failure.model for failure in first.failures] == ["bytes"]
+    again = hub.add([tmp_path / "models"])
+    assert (again.done, again.already) == ((), 1)
+    assert again.failures == first.failures
+    (labels.parent / "labels.txt").write_text("green\nwhite\nyellow\n")
+    assert hub.add([tmp_path / "models"]).done == ("bytes",)
+    assert hub.status().failures == ()
+    assert hub.search("green", k=9, top=1).hits[0].label == "green"

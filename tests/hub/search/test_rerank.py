@@ -1,0 +1,310 @@
+"""Both rules over blocks, by both kernels, against their definition on arrays of all logits."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from lagotto.core.vectors import unit_rows
+from lagotto.hub.descriptors.blocks import (
+    SEEN_ONLY,
+    Block,
+    BlockModel,
+)
+from lagotto.hub.descriptors.projection import project, projector
+from lagotto.hub.descriptors.rank_blend import blended, rank_knots
+from lagotto.hub.descriptors.standardize import measure_moments, standardise
+from lagotto.hub.index.logit_index import Gallery
+from lagotto.hub.index.partial import (
+    find_parts,
+    part_distances,
+    part_sums,
+)
+from lagotto.hub.index.scoring import (
+    CANDIDATES,
+    DIRECTION_SHARE,
+    noise_threshold,
+    standard_scores,
+)
+from lagotto.hub.kernels import dispatch as kernel
+from lagotto.hub.query.boolean import (
+    SINGLE,
+    Expression,
+    join_scores,
+    parse_concepts,
+)
+from lagotto.hub.query.types import Evidence
+from lagotto.hub.query.vectors import standardise_query, surest_probes
+from lagotto.hub.search import first_stage as weighted_sums
+from lagotto.hub.search.rerank import (
+    Ranked,
+    Wanted,
+    rank_by_distance,
+    rank_by_evidence,
+)
+from lagotto.hub.text.matching import Named, name_scores
+
+PROBES, OUTPUTS, K = 40, 50, 12
+BLOCKS = (2000, 1500, 1550)
+SEEN = np.arange(1, PROBES, 2)
+EMBEDDINGS = unit_rows(np.random.default_rng(3).normal(size=(PROBES, 8)).astype(np.float32))
+COPIES = (700, 3021, 3022)
+"""Columns that answer as column 5 does."""
+
+
+class Raw:
+    """A model's raw responses, in memory."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self._values = values
+
+    def rows(self, probes: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        return np.asarray(self._values[np.ix_(probes, logits)])
+
+
+def in_steps(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    steps = np.abs(values).max(axis=0) / np.float32(127)
+    return np.rint(values / np.where(steps > 0, steps, 1)).astype(np.int8), steps
+
+
+def make_block(raw: np.ndarray, first: int, parts: bool) -> Block:
+    exact = standardise(raw).values
+    values, steps = in_steps(exact)
+    knots = np.rint(rank_knots(exact) / np.where(steps > 0, steps, 1)).astype(np.int8)
+    directions, direction_steps = in_steps(project(projector(EMBEDDINGS), exact).T)
+    moments = measure_moments(raw)
+    models = [
+        BlockModel(f"{first + at:064x}", "00" * 32, at, OUTPUTS)
+        for at in range(0, raw.shape[1], OUTPUTS)
+    ]
+    if parts:
+        models[3] = replace(models[3], made_with=SEEN_ONLY)
+    return Block(
+        tuple(models),
+        values,
+        steps,
+        moments.mean,
+        moments.std,
+        np.ascontiguousarray(knots.T),
+        np.ascontiguousarray(directions.T),
+        direction_steps,
+    )
+
+
+@cache
+def make_gallery(parts: bool) -> Gallery:
+    """Some logits are flawed, some copies, a model is all flawed; `parts`: some saw a half."""
+    rng = np.random.default_rng(0)
+    shared = rng.standard_normal((PROBES, 6))
+    raw = shared @ rng.standard_normal((6, sum(BLOCKS)))
+    raw = (raw + rng.standard_t(3, raw.shape)).astype(np.float32)
+    against = slice(40 * OUTPUTS, 60 * OUTPUTS)  # models whose best is no candidate by itself
+    raw[:, against] = raw[:, against] - 400 * concept(1).weights[:, None]
+    raw[:, 2108] += 200 * concept(1).weights
+    raw[:, 2117] = raw[:, 2108]  # two are the best of their model
+    raw[:, 3::37] = 1
+    raw[:, 9 * OUTPUTS : 10 * OUTPUTS] = 2
+    raw[:, list(COPIES)] = raw[:, [5]]
+    starts = np.cumsum((0, *BLOCKS))[:-1].tolist()
+    blocks = [
+        make_block(raw[:, start : start + width], start, parts)
+        for start, width in zip(starts, BLOCKS, strict=True)
+    ]
+    answers = {
+        model.behaviour_digest: Raw(raw[:, start + model.first :][:, :OUTPUTS])
+        for start, block in zip(starts, blocks, strict=True)
+        for model in block.models
+    }
+    return Gallery(
+        blocks,
+        {digest: digest for digest in answers},
+        lambda _: [None] * OUTPUTS,
+        answers.__getitem__,
+        parts=find_parts(blocks, lambda _: SEEN),
+    )
+
+
+def concept(seed: int, named: Named | None = None) -> Evidence:
+    rng = np.random.default_rng(seed)
+    weights = rng.random(PROBES).astype(np.float32) ** 3
+    direction = rng.standard_normal(8).astype(np.float32)
+    made = Evidence(weights / weights.sum(), direction)
+    return made if named is None else replace(made, named=named)
+
+
+def make_named() -> Named:
+    """One in six logits, named well and less well, believed or not."""
+    rng = np.random.default_rng(8)
+    columns = np.sort(rng.permutation(sum(BLOCKS))[: sum(BLOCKS) // 6])
+    likeness = (rng.random(len(columns)) ** 2).astype(np.float32)
+    return Named(columns, likeness, rng.choice([0, 0.5, 1], len(columns)).astype(np.float32))
+
+
+NAMED = make_named()
+
+
+def surest_only(weights: np.ndarray) -> np.ndarray:
+    kept = np.zeros_like(weights)
+    order = np.argsort(-weights, kind="stable")[:K]
+    kept[order] = weights[order]
+    return np.asarray(kept / kept.sum())
+
+
+def first_look(gallery: Gallery, weights: np.ndarray, plain: np.ndarray, probes: int) -> np.ndarray:
+    """Standardised weighted sums of all logits, over the surest of the K probes."""
+    looked = surest_only(weights)
+    looked[np.argsort(-looked, kind="stable")[probes:]] = 0
+    sums = looked @ plain
+    mine = np.zeros(sums.size, bool)
+    for part in gallery.parts:
+        sums[part.columns] = part_sums(part, weights, K, gallery.read)
+        mine[part.columns] = True
+    if mine.any():
+        usable = gallery.steps > 0
+        sums[mine] *= sums[usable & ~mine].std() / sums[usable & mine].std()
+    return standard_scores(sums[None], gallery.sample)[0]
+
+
+def defined(
+    gallery: Gallery,
+    concepts: list[Evidence],
+    expression: Expression,
+    wanted: Wanted,
+    looked_at: int = K,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The default rule, every step on all logits: columns and scores, best first."""
+    every = np.arange(gallery.steps.size)
+    plain = gallery.descriptors(every)
+    knots = np.concatenate([block.knots for block in gallery.blocks])
+    codes = np.concatenate([block.values for block in gallery.blocks], axis=1)
+    raised = blended(codes, knots.T, PROBES, gallery.steps)
+    directions = gallery.directions(every)
+    threshold = noise_threshold(gallery.usable)
+    mine = np.zeros(every.size, bool)
+    for part in gallery.parts:
+        mine[part.columns] = True
+    first, last = [], []
+    for each in concepts:
+        sums = first_look(gallery, each.weights, plain, looked_at)
+        told = np.zeros(every.size)
+        if len(each.named.columns):
+            told[each.named.columns] = name_scores(each.named, sums, gallery.firsts, threshold)
+        usual = gallery.sample[~mine[gallery.sample]]
+        own = standard_scores((surest_only(each.weights) @ raised)[None], usual)[0]
+        along = standard_scores((directions @ each.direction)[None], gallery.sample)[0]
+        last.append(np.where(mine, sums, own) + DIRECTION_SHARE * along + told)
+        first.append(sums + told)
+    scores = (
+        first[0] if expression == SINGLE else join_scores(expression, np.stack(first), threshold)
+    )
+    scores[gallery.flawed] = -np.inf
+    if wanted.left_out is not None:
+        scores[wanted.left_out] = -np.inf
+    chosen = set(np.argsort(-scores, kind="stable")[: max(CANDIDATES, 4 * wanted.top)].tolist())
+    if wanted.by_model:
+        chosen |= {at + int(np.argmax(scores[at : at + OUTPUTS])) for at in gallery.firsts.tolist()}
+    columns = np.array(sorted(column for column in chosen if np.isfinite(scores[column])))
+    total = join_scores(expression, np.stack(last), threshold)[columns]
+    order = np.argsort(-total, kind="stable")
+    return columns[order], total[order]
+
+
+@pytest.fixture(params=["numpy", "numba"])
+def only(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """One kernel for all scans of a test, as in a process that has none or has scanned much."""
+    state = kernel._State(absent=request.param == "numpy", values=10**12)
+    monkeypatch.setattr(kernel, "_state", state)
+    return str(request.param)
+
+
+def check(found: Ranked, expected: tuple[np.ndarray, np.ndarray]) -> None:
+    columns, scores = expected
+    np.testing.assert_allclose(found.scores, scores, rtol=1e-4, atol=1e-5)
+    place = dict(zip(columns.tolist(), scores, strict=True))
+    assert sorted(found.columns.tolist()) == sorted(columns.tolist())
+    own = np.array([place[column] for column in found.columns.tolist()])
+    np.testing.assert_allclose(own, scores, rtol=1e-4, atol=1e-5)  # but for ties in their order
+
+
+QUERIES = {
+    "one": ([concept(1)], SINGLE),
+    "named": ([concept(1, NAMED)], SINGLE),
+    "one AND NOT two": ([concept(1), concept(2)], parse_concepts("one AND NOT two").expression),
+    "one OR named": ([concept(1), concept(2, NAMED)], parse_concepts("one OR two").expression),
+}
+WANTED = {
+    "best": Wanted(10),
+    "many": Wanted(200),
+    "one left out": Wanted(10, left_out=5),
+    "of each model": Wanted(10, by_model=True),
+}
+
+
+@pytest.mark.parametrize("parts", [False, True])
+@pytest.mark.parametrize("wanted", WANTED.values(), ids=WANTED.keys())
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES.keys())
+def test_the_default_rule_is_its_definition(
+    query: tuple[list[Evidence], Expression], wanted: Wanted, parts: bool, only: str
+) -> None:
+    gallery = make_gallery(parts)
+    concepts, expression = query
+    found = rank_by_evidence(gallery, concepts, expression, K, wanted)
+    assert kernel.kernel_name() == only
+    check(found, defined(gallery, concepts, expression, wanted))
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES.keys())
+def test_a_wide_hub_is_first_looked_at_on_the_surer_half_of_the_probes(
+    query: tuple[list[Evidence], Expression], only: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weighted_sums, "WIDE", sum(BLOCKS))
+    gallery = make_gallery(True)
+    concepts, expression = query
+    found = rank_by_evidence(gallery, concepts, expression, K, Wanted(10))
+    check(found, defined(gallery, concepts, expression, Wanted(10), (K + 1) // 2))
+
+
+def test_copies_stand_in_the_order_of_their_columns(only: str) -> None:
+    gallery = make_gallery(False)
+    weights = np.maximum(gallery.descriptors(np.array([5]))[:, 0], 0)
+    asked = replace(concept(1), weights=weights / weights.sum())
+    found = rank_by_evidence(gallery, [asked], SINGLE, K, Wanted(10))
+    assert found.columns[:4].tolist() == [5, *COPIES]
+    assert len(set(found.scores[:4].tolist())) == 1
+
+
+def test_a_query_asked_again_gets_the_same_answer(only: str) -> None:
+    """What a gallery keeps of its sample changes nothing, in whatever order it came to be kept."""
+    fresh, used = make_gallery.__wrapped__(False), make_gallery.__wrapped__(False)
+    for seed in (1, 2, 3):
+        rank_by_evidence(used, [concept(seed)], SINGLE, K, Wanted(10))
+    asked = ([concept(1, NAMED)], SINGLE, K, Wanted(10, left_out=5, by_model=True))
+    first, again, other = (rank_by_evidence(each, *asked) for each in (fresh, fresh, used))
+    for name in ("columns", "scores", "chance", "told"):
+        expected = getattr(first, name).tolist()
+        assert getattr(again, name).tolist() == expected
+        assert getattr(other, name).tolist() == expected
+
+
+@pytest.mark.parametrize("parts", [False, True])
+@pytest.mark.parametrize("left_out", [None, 5])
+@pytest.mark.parametrize("top", [1, 2, 300])
+def test_the_papers_rule_is_a_full_sort_of_exact_distances(
+    top: int, left_out: int | None, parts: bool, only: str
+) -> None:
+    gallery = make_gallery(parts)
+    every = np.arange(gallery.steps.size)
+    values = standardise_query(gallery.descriptors(np.array([5]))[:, 0] + concept(4).weights)
+    probes = surest_probes(values, K)
+    distances = gallery.distances(every, probes, values[probes])
+    for part in gallery.parts:
+        distances[part.columns] = part_distances(part, values, K, gallery.read)
+    distances[gallery.flawed] = np.inf
+    if left_out is not None:
+        distances[left_out] = np.inf
+    order = np.argsort(distances, kind="stable")[:top]
+    found = rank_by_distance(gallery, probes, values, Wanted(top, left_out))
+    assert kernel.kernel_name() == only
+    assert found.columns.tolist() == order.tolist()
+    np.testing.assert_array_equal(found.scores, -distances[order])

@@ -1,0 +1,78 @@
+"""Labels from a comma list, a text file or jsonl."""
+
+from pathlib import Path
+
+import pytest
+
+from lagotto.core.errors import UsageError
+from lagotto.zeroshot.prompts.labels import (
+    clean_name,
+    make_labels,
+    read_labels,
+)
+
+
+def names(given: str) -> list[tuple[str, str]]:
+    return [(label.name, label.words) for label in read_labels(given)]
+
+
+def test_comma_list() -> None:
+    assert names("cat, golden_retriever,,dog") == [
+        ("cat", "cat"),
+        ("golden_retriever", "golden retriever"),
+        ("dog", "dog"),
+    ]
+
+
+def test_text_file_keeps_commas(tmp_path: Path) -> None:
+    file = tmp_path / "labels.txt"
+    file.write_text("\ufefftench, Tinca tinca\n\n goldFish \n", encoding="utf-8")
+    assert names(str(file)) == [("tench, Tinca tinca", "tench, Tinca tinca"),
+                                ("goldFish", "gold Fish")]  # fmt: skip
+
+
+def test_jsonl_with_descriptions(tmp_path: Path) -> None:
+    file = tmp_path / "labels.jsonl"
+    file.write_text('{"label": "cat", "descriptions": ["a purring pet", " "]}\n{"label": "dog"}\n')
+    assert [label.descriptions for label in read_labels(str(file))] == [("a purring pet",), ()]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("", ["no labels"]),
+        (",,", ["no labels"]),
+        ("cat", ["one label", "'cat'"]),
+        ("hot_dog,Hot Dog", ["'hot_dog'", "'Hot Dog'", "same"]),
+        ("_,cat", ["'_'", "no words"]),
+        ("nothere.txt", ["nothere.txt", "no such file"]),
+    ],
+)
+def test_refused(given: str, words: list[str]) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_labels(given)
+    assert all(word in str(caught.value) for word in words)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["[]", "{", '{"label": 3}', '{"label": "a", "descriptions": "b"}'])
+def test_jsonl_names_the_line(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "labels.jsonl"
+    file.write_text('{"label": "cat"}\n' + line + "\n")
+    with pytest.raises(UsageError, match="line 2"):
+        read_labels(str(file))
+
+
+def test_a_long_comma_list_is_no_path() -> None:
+    given = ",".join(f"label number {i}" for i in range(1000))
+    assert len(read_labels(given)) == 1000
+
+
+def test_clean_name_is_idempotent() -> None:
+    for name in ("goldenRetriever", "a__b", "USA", "x-ray"):
+        assert clean_name(clean_name(name)) == clean_name(name)
+    assert clean_name("USA") == "USA"
+
+
+def test_make_labels_keeps_order() -> None:
+    assert [label.name for label in make_labels(["b", "a"])] == ["b", "a"]
