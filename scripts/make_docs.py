@@ -7,11 +7,14 @@ benchmarks/tables/, and its figures come from benchmarks/results/; none is typed
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import typer.main
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 from lagotto.cli.main import app
 from tables import topics

@@ -62,7 +62,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, picture in enumerate(bundled.read_heldout()[:2], start=1):
         (folder / f"dog{number}.jpg").write_bytes(picture.data)
     for name in ("clip-onnx", "clip-vit-base-patch32-onnx"):
-        shutil.copytree(bundled.ENCODER, folder / name)
+        shutil.copytree(bundled.DEMO_ENCODER, folder / name)
     for name in MODELS:
         shutil.copytree(bundled.MODELS / name, folder / "models" / name)
     return folder
@@ -128,7 +128,7 @@ def test_commands_of_pages_run(
     pytest.importorskip("matplotlib")
     (tmp_path / "models").symlink_to(workplace / "models")
     monkeypatch.chdir(tmp_path)
-    lagotto.Hub.create("my-hub", bundled.PROBES, str(bundled.ENCODER), max_probes=220)
+    lagotto.Hub.create("my-hub", bundled.PROBES, str(bundled.DEMO_ENCODER), max_probes=220)
     for page in ("collaborative.md", "low_rank.md"):
         text = (ROOT / "docs" / page).read_text()
         blocks = re.findall(r"^```\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
@@ -145,7 +145,7 @@ def test_python_in_docs_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    hub = lagotto.Hub.create("lagotto-demo/hub", bundled.PROBES, str(bundled.ENCODER))
+    hub = lagotto.Hub.create("lagotto-demo/hub", bundled.PROBES, str(bundled.DEMO_ENCODER))
     hub.add([bundled.MODELS / name for name in MODELS])
     pictures = tmp_path / "lagotto-demo" / "pictures"
     pictures.mkdir()
@@ -175,9 +175,9 @@ def test_python_in_the_tutorial_of_specialists_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    hub = lagotto.Hub.create("my-hub", bundled.PROBES, str(bundled.ENCODER), max_probes=200)
+    hub = lagotto.Hub.create("my-hub", bundled.PROBES, str(bundled.DEMO_ENCODER), max_probes=200)
     hub.add([bundled.MODELS / name for name in MODELS])
-    (tmp_path / "clip-onnx").symlink_to(bundled.ENCODER)
+    (tmp_path / "clip-onnx").symlink_to(bundled.DEMO_ENCODER)
     (tmp_path / "photos").mkdir()
     taught = bundled.read_classes()["old_laptop_copy"]
     for picture in bundled.read_heldout():

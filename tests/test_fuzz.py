@@ -21,11 +21,11 @@ from lagotto.core.images import decode_picture
 from lagotto.core.parsing.onnx_survey import check_operators, survey_onnx
 from lagotto.core.parsing.tar import read_members
 from lagotto.encoders.graph_header import read_graph_header
-from lagotto.evaluation.classification.sources import find_parts
+from lagotto.evaluation.classification.sources import find_labelled_parts
 from lagotto.evaluation.retrieval.truth import read_truth
 from lagotto.hub.probes.probe_set import ProbeSet
 from lagotto.hub.probes.sources import read_probe_source
-from lagotto.hub.store.manifest import read_manifest
+from lagotto.hub.store.manifest import read_hub_manifest
 from lagotto.hub.store.responses import (
     ResponsesHeader,
     read_responses,
@@ -38,7 +38,7 @@ from lagotto.models.metadata.description import labels_for, parse_description
 from lagotto.models.metadata.scan import scan_models
 from lagotto.models.registry import behaviour_digest
 from lagotto.zeroshot.captions.files import read_log
-from lagotto.zeroshot.captions.manifest import read_manifest as read_caption_manifest
+from lagotto.zeroshot.captions.manifest import read_store_manifest
 from lagotto.zeroshot.captions.sources.registry import find_sources
 from lagotto.zeroshot.prompts.labels import read_labels
 from model_makers import Form, onnx_bytes, tflite_bytes
@@ -156,8 +156,8 @@ def test_labels_file(tmp_path: Path, data: bytes) -> None:
 def test_manifests(tmp_path: Path, text: str) -> None:
     for name in ("hub.json", "captions.json", "store.json", "header.json", "probes.jsonl"):
         (tmp_path / name).write_text(text)
-    endured(lambda: read_manifest(tmp_path))
-    endured(lambda: read_caption_manifest(tmp_path))
+    endured(lambda: read_hub_manifest(tmp_path))
+    endured(lambda: read_store_manifest(tmp_path))
     endured(lambda: ProbeSet.open(tmp_path))
 
 
@@ -209,7 +209,7 @@ def test_probes_and_labelled_pictures(tmp_path: Path, text: str) -> None:
             endured(candidate.load)
 
     def samples() -> None:
-        for part in find_parts(path):
+        for part in find_labelled_parts(path):
             for sample in part.samples():
                 endured(sample.read)
 

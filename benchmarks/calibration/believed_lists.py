@@ -6,11 +6,11 @@ import numpy as np
 
 from calibration.known_answers import World
 from lagotto.evaluation.retrieval.raw_responses import RawResponses
-from lagotto.hub.labels.audit import judge, set_standing
+from lagotto.hub.labels.audit import set_standing
 from lagotto.hub.labels.fit import (
-    Surroundings,
+    Reference,
     fit,
-    gallery_of,
+    standardized_responses,
     text_evidence,
 )
 from lagotto.hub.labels.order_test import weigh_orders
@@ -27,24 +27,26 @@ def with_lists(
     verdicts are given too, and under "believed labels" how many labels are.
     """
     rng = np.random.default_rng(seed)
-    galleries = [gallery_of(model.values[kept]) for model in raw.models]
-    elsewhere = np.concatenate([gallery[:, ::10] for gallery in galleries[1::5]], axis=1)
+    galleries = [standardized_responses(model.values[kept]) for model in raw.models]
+    elsewhere = np.concatenate([standardized[:, ::10] for standardized in galleries[1::5]], axis=1)
     words = text_evidence(world.space, world.space.background)
     evidence = text_evidence(world.space, world.embeddings)
     published, verdicts = [], {}
-    for place, gallery in enumerate(galleries):
+    for place, standardized in enumerate(galleries):
         true = world.known.concept[world.known.owner == place]
         listed = true if seed is None else true[rng.permutation(len(true))]
-        around = Surroundings(words, np.concatenate([gallery, elsewhere], axis=1))
+        around = Reference(words, np.concatenate([standardized, elsewhere], axis=1))
         read = replace(
             evidence, standing=evidence.standing[listed], weights=evidence.weights[listed]
         )
-        fits = fit(read, gallery, around)
+        fits = fit(read, standardized, around)
         likeness = world.embeddings[listed] @ world.embeddings[listed].T
         labels = [world.known.names[concept] for concept in listed]
-        orders = weigh_orders(fits, likeness, gallery.T @ gallery / len(gallery), labels)
-        known_set = set_standing(fits, fit(words, gallery, around))
-        found = judge(world.known.models[place], labels, fits, orders, known_set)
+        orders = weigh_orders(
+            fits, likeness, standardized.T @ standardized / len(standardized), labels
+        )
+        known_set = set_standing(fits, fit(words, standardized, around))
+        found = audit_verdict(world.known.models[place], labels, fits, orders, known_set)
         doubted = tuple(finding.logit for finding in found.findings)
         trust = Trust("", found.verdict, doubted).of(len(labels))
         published.append(np.where(trust >= FIRMLY, listed, -1))

@@ -31,14 +31,14 @@ from calibration.worlds import Half, MiniHub, read_hubs, read_mini_hubs, without
 from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.retrieval.raw_responses import read_raw_responses
 from lagotto.hub.confidence.calibrator import (
-    Clues,
-    any_lead,
-    hit_table,
-    presence_row,
+    Features,
+    best_margin,
+    hit_features,
+    presence_features,
 )
 
 FOLDS = 5
-VIEWS: dict[str, Callable[[Clues], Clues]] = {
+VIEWS: dict[str, Callable[[Features], Features]] = {
     "behaviour": by_behaviour,
     "names": lambda clues: clues.by_name,
 }
@@ -54,39 +54,39 @@ class Cell:
     folds: tuple[np.ndarray, np.ndarray]
 
 
-def before(clues: Clues, logits: int) -> np.ndarray:
+def before(clues: Features, logits: int) -> np.ndarray:
     """The clues of a hit as they were: with the hub's size, and no product with agreement."""
     pool, same = slice(clues.pool), np.ones_like(clues.lead)
-    lead, covered = any_lead(clues.lead[pool]), float(np.log(max(clues.coverage, 1e-6)))
+    lead, covered = best_margin(clues.lead[pool]), float(np.log(max(clues.coverage, 1e-6)))
     size = float(np.log(np.clip(logits, 100, 5000)))
     agreed = clues.agreement[pool].mean()
     others = [agreed, covered, size, lead * covered]
     return np.stack([clues.lead, lead * same, clues.agreement, *(x * same for x in others)], axis=1)
 
 
-def presence_before(clues: Clues, logits: int) -> np.ndarray:
+def presence_before(clues: Features, logits: int) -> np.ndarray:
     """The clues of presence as they were, one row."""
-    lead, covered = any_lead(clues.lead[: clues.pool]), float(np.log(max(clues.coverage, 1e-6)))
+    lead, covered = best_margin(clues.lead[: clues.pool]), float(np.log(max(clues.coverage, 1e-6)))
     size = float(np.log(np.clip(logits, 100, 5000)))
     return np.array([[lead, covered, size, lead * covered, lead * size]])
 
 
-def some(places: list[int]) -> Callable[[Clues, int], np.ndarray]:
+def some(places: list[int]) -> Callable[[Features, int], np.ndarray]:
     """Some of the clues that are shipped."""
-    return lambda clues, logits: hit_table(clues)[:, places]
+    return lambda clues, logits: hit_features(clues)[:, places]
 
 
-HITS: dict[str, tuple[Callable[[Clues, int], np.ndarray], bool]] = {
+HITS: dict[str, tuple[Callable[[Features, int], np.ndarray], bool]] = {
     "before, fitted on the mini-hub": (before, False),
     "before, fitted on both": (before, True),
     "size out, lead x agreement": (some([0, 1, 2, 3, 4, 5]), True),
     "and a better hit of its model": (some([0, 1, 2, 3, 4, 5, 6, 7]), True),
-    "and the first hit": (lambda clues, logits: hit_table(clues), True),
+    "and the first hit": (lambda clues, logits: hit_features(clues), True),
 }
-SEARCHES: dict[str, tuple[Callable[[Clues, int], np.ndarray], bool]] = {
+SEARCHES: dict[str, tuple[Callable[[Features, int], np.ndarray], bool]] = {
     "before, fitted on the mini-hub": (presence_before, False),
     "before, fitted on both": (presence_before, True),
-    "size out, agreement": (lambda clues, logits: presence_row(clues)[None], True),
+    "size out, agreement": (lambda clues, logits: presence_features(clues)[None], True),
 }
 
 
@@ -148,8 +148,8 @@ class Rows:
 def hit_rows(
     trials: list[Trial],
     folds: np.ndarray,
-    view: Callable[[Clues], Clues],
-    form: Callable[[Clues, int], np.ndarray],
+    view: Callable[[Features], Features],
+    form: Callable[[Features, int], np.ndarray],
     of_hits: bool,
 ) -> Rows:
     """One row a hit, or one a search."""

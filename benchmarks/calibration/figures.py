@@ -11,13 +11,13 @@ from calibration.known_answers import Trial, World
 from calibration.reliability import auroc, calibration_error, reliability, spearman
 from lagotto.hub.confidence.calibrator import (
     Calibrator,
-    Clues,
-    any_lead,
+    Features,
+    best_margin,
 )
 from lagotto.hub.confidence.quality import QualityFit, quality_table
 from lagotto.hub.index.scoring import (
     DEFAULT_K,
-    DIRECTION_SHARE,
+    DIRECTION_WEIGHT,
     sample_columns,
     standard_scores,
 )
@@ -31,7 +31,7 @@ BAR = 0.05
 """How far a decile's confidence may be from the share that is right."""
 
 
-def by_behaviour(clues: Clues) -> Clues:
+def by_behaviour(clues: Features) -> Features:
     """The same clues where no label is believed."""
     return replace(clues, named=clues.lead, believed=np.zeros_like(clues.believed))
 
@@ -134,7 +134,7 @@ def presence_figures(world: World, trials: list[Trial], calibrator: Calibrator) 
     ways: dict[str, Callable[[Trial], float]] = {
         "score of the first hit": lambda trial: trial.scores[0],
         "chance (before)": lambda trial: chance_confidence(trial)[0],
-        "lead over background words": lambda trial: any_lead(trial.clues.lead),
+        "lead over background words": lambda trial: best_margin(trial.clues.lead),
         "presence, behaviour only": lambda trial: calibrator.presence(by_behaviour(trial.clues)),
         "presence, believed labels too": lambda trial: calibrator.presence(trial.clues),
     }
@@ -258,7 +258,7 @@ def plain_scores(world: World, columns: np.ndarray, concepts: np.ndarray) -> np.
     sums = shares @ world.raised[:, columns]
     along = (concepts - world.space.background_mean) @ world.directions[columns].T
     sample = sample_columns(np.arange(len(columns)))
-    return standard_scores(sums, sample) + DIRECTION_SHARE * standard_scores(along, sample)
+    return standard_scores(sums, sample) + DIRECTION_WEIGHT * standard_scores(along, sample)
 
 
 def hubness_figures(world: World, models: np.ndarray, concepts: list[int]) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from jaxtyping import Bool, Float32, Float64, Int64
 from lagotto.encoders.base import Encoder
 from lagotto.evaluation.retrieval.raw_responses import RawResponses
 from lagotto.hub.confidence.calibrator import (
-    POOL,
-    Clues,
-    agreement,
+    CONFIDENCE_POOL,
+    Features,
+    family_agreement,
 )
 from lagotto.hub.confidence.margin import (
     fitted_scores,
@@ -26,19 +26,19 @@ from lagotto.hub.confidence.margin import (
 )
 from lagotto.hub.confidence.probe_coverage import coverage
 from lagotto.hub.confidence.reference import (
-    Rivals,
+    BackgroundStats,
     WordScores,
+    background_from_scores,
     measure_names,
-    rivals_of,
     score_words,
 )
 from lagotto.hub.descriptors.projection import project, projector
 from lagotto.hub.descriptors.rank_blend import blend
-from lagotto.hub.descriptors.standardize import standardise
+from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.index.scoring import (
     CANDIDATES,
     DEFAULT_K,
-    DIRECTION_SHARE,
+    DIRECTION_WEIGHT,
     sample_columns,
     standard_scores,
 )
@@ -127,7 +127,7 @@ class Trial:
     columns: Int64[np.ndarray, " hits"]
     right: Bool[np.ndarray, " hits"]
     scores: Float64[np.ndarray, " hits"]
-    clues: Clues
+    clues: Features
     chance: Float32[np.ndarray, " sample"]
     logits: int
 
@@ -166,7 +166,7 @@ def make_world(
         np.full(len(concept), -1),
     )
     values = np.concatenate([model.values[kept] for model in raw.models], axis=1)
-    return world_of(known, space, encoder, standardise(values).values)
+    return world_of(known, space, encoder, standardize(values).values)
 
 
 def world_of(
@@ -241,25 +241,25 @@ def _columns(world: World, models: Int64[np.ndarray, " models"]) -> Int64[np.nda
     return np.flatnonzero(np.isin(world.known.owner, models))
 
 
-def _rivals(world: World, columns: Int64[np.ndarray, " logits"]) -> Rivals:
+def _rivals(world: World, columns: Int64[np.ndarray, " logits"]) -> BackgroundStats:
     sample = sample_columns(columns)
     words = world.words
     scores = WordScores(words.probes, words.weights, words.sums[:, sample], words.along[:, sample])
     raised, directions = world.raised[:, sample], world.directions[sample]
-    return rivals_of(world.space, world.space.background, scores, raised, directions)
+    return background_from_scores(world.space, world.space.background, scores, raised, directions)
 
 
 def _trial(
-    world: World, columns: Int64[np.ndarray, " logits"], asked: Asked, rivals: Rivals
+    world: World, columns: Int64[np.ndarray, " logits"], asked: Asked, rivals: BackgroundStats
 ) -> Trial:
     concept = asked.concept
     sample = sample_columns(np.arange(len(columns)))
     first = standard_scores(world.sums[concept : concept + 1, columns], sample)[0]
     second = standard_scores(world.along[concept : concept + 1, columns], sample)[0]
-    total = first + np.float32(DIRECTION_SHARE) * second
+    total = first + np.float32(DIRECTION_WEIGHT) * second
     kept = min(CANDIDATES, len(columns))
     candidates = np.argpartition(-first, kept - 1)[:kept]
-    best = candidates[np.argsort(-total[candidates], kind="stable")[:POOL]]
+    best = candidates[np.argsort(-total[candidates], kind="stable")[:CONFIDENCE_POOL]]
     hits = columns[best]
     return Trial(
         concept,
@@ -278,8 +278,8 @@ def _clues(
     world: World,
     concept: int,
     hits: Int64[np.ndarray, " hits"],
-    rivals: Rivals,
-) -> Clues:
+    rivals: BackgroundStats,
+) -> Features:
     embedding, known = world.embeddings[concept], world.known
     seen = seen_logits(rivals, embedding, world.raised[:, hits], world.directions[hits])
     levels = seen.levels
@@ -290,9 +290,9 @@ def _clues(
     names = measure_names(rivals, world.embeddings[named], world.weights[named])
     fits = fitted_scores(rivals, names, seen)[own[-1]]
     told = label_levels(rivals, names, np.where(another, own[:-1], -1), embedding, seen)
-    return Clues(
+    return Features(
         (fits - levels).astype(np.float64),
-        agreement(world.descriptors[:, hits], known.owner[hits]),
+        family_agreement(world.descriptors[:, hits], known.owner[hits]),
         coverage(world.space, embedding),
         (fits - np.maximum(levels, told)).astype(np.float64),
         believed,

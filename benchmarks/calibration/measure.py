@@ -32,8 +32,8 @@ from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.retrieval.raw_responses import read_raw_responses
 from lagotto.hub.confidence.calibrator import (
     Calibrator,
-    hit_table,
-    presence_row,
+    hit_features,
+    presence_features,
     read_curve,
 )
 from lagotto.hub.confidence.probe_coverage import COVERED
@@ -51,11 +51,11 @@ def tables(trials: list[Trial]) -> dict[str, tuple[np.ndarray, np.ndarray, np.nd
     concept = np.array([trial.concept for trial in trials])
     each = np.concatenate([[trial.concept] * len(trial.right) for trial in trials])
     return {
-        "hit": (np.concatenate([hit_table(t.clues) for t in trials]), right, each),
-        "present": (np.stack([presence_row(t.clues) for t in trials]), present, concept),
-        "named_hit": (np.concatenate([hit_table(t.clues.by_name) for t in trials]), right, each),
+        "hit": (np.concatenate([hit_features(t.clues) for t in trials]), right, each),
+        "present": (np.stack([presence_features(t.clues) for t in trials]), present, concept),
+        "named_hit": (np.concatenate([hit_features(t.clues.by_name) for t in trials]), right, each),
         "named_present": (
-            np.stack([presence_row(t.clues.by_name) for t in trials]),
+            np.stack([presence_features(t.clues.by_name) for t in trials]),
             present,
             concept,
         ),

@@ -12,7 +12,7 @@ import numpy as np
 from calibration.figures import over_concepts, quality_rows
 from calibration.known_answers import Trial, World
 from calibration.reliability import fit_logistic, mean_ranks, spearman
-from lagotto.hub.confidence.calibrator import Clues, hit_table
+from lagotto.hub.confidence.calibrator import Features, hit_features
 
 FOLDS = 5
 RIDGE = 30.0
@@ -34,11 +34,11 @@ def least_squares(rows: np.ndarray, values: np.ndarray, ridge: float = RIDGE) ->
 
 
 def quality_tries(
-    world: World, trials: list[Trial], view: Callable[[Clues], Clues]
+    world: World, trials: list[Trial], view: Callable[[Features], Features]
 ) -> dict[str, dict[str, object]]:
     """Of each estimate Spearman over the hits of whole hubs, its range over draws of concepts."""
     table, known, right, concept = quality_rows(world, trials)
-    hits = np.concatenate([hit_table(view(trial.clues)) for trial in trials])
+    hits = np.concatenate([hit_features(view(trial.clues)) for trial in trials])
     scores = np.concatenate([trial.scores for trial in trials])[:, None]
     present = np.repeat([trial.present for trial in trials], len(trials[0].right))
     judged = present & np.repeat([not trial.drawn for trial in trials], len(trials[0].right))

@@ -32,10 +32,10 @@ import lagotto
 from lagotto.core.images import decode_picture, to_pixels
 from lagotto.core.types import Decision, InputSpec, PixelSpec
 from lagotto.demo import bundled
-from lagotto.hub.descriptors.standardize import standardise
+from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.hub import Hub
 from lagotto.hub.ingest.inspect import Inspection
-from lagotto.models.classifier import Classifier
+from lagotto.models.classifier import ModelClassifier
 from lagotto.models.metadata.input_spec import scale_text
 from lagotto.models.metadata.scan import scan_models
 from lagotto.models.preprocessing.candidates import (
@@ -45,7 +45,7 @@ from lagotto.models.preprocessing.candidates import (
 )
 from lagotto.models.preprocessing.infer import (
     BGR_AHEAD,
-    PICTURES,
+    TRIAL_PICTURES,
     settle_input,
 )
 from lagotto.models.registry import load_model
@@ -88,12 +88,14 @@ class Probes:
         return np.stack([to_pixels(picture, spec) for picture in self.pictures])
 
 
-def correlation(model: Classifier, first: InputSpec, second: InputSpec, probes: Probes) -> float:
+def correlation(
+    model: ModelClassifier, first: InputSpec, second: InputSpec, probes: Probes
+) -> float:
     """Mean over the logits of the correlation of their descriptors under two feeds."""
     descriptors = []
     for spec in (first, second):
         fed = model.fed(spec, (), ())
-        descriptors.append(standardise(fed.logits(probes.pixels(spec.pixels))))
+        descriptors.append(standardize(fed.logits(probes.pixels(spec.pixels))))
     usable = descriptors[0].usable
     product = descriptors[0].values[:, usable] * descriptors[1].values[:, usable]
     return float(product.mean())
@@ -112,8 +114,8 @@ class Squeezed(Probes):
     """The same probes, squeezed; as many as inference sees."""
 
     def __init__(self, probes: Probes) -> None:
-        step = max(1, len(probes.pictures) // PICTURES)
-        chosen = probes.pictures[::step][:PICTURES]
+        step = max(1, len(probes.pictures) // TRIAL_PICTURES)
+        chosen = probes.pictures[::step][:TRIAL_PICTURES]
         self.pictures = [squeezed(picture, place) for place, picture in enumerate(chosen)]
 
 
@@ -163,7 +165,7 @@ def same(first: InputSpec, second: InputSpec) -> bool:
 def row(source: Any, found: Inspection, probes: Probes) -> dict[str, Any]:
     """Truth, what was found, and how far apart they and the baseline are."""
     model = load_model(source)
-    if not isinstance(model, Classifier):
+    if not isinstance(model, ModelClassifier):
         raise TypeError(source.name)
     truth = model.spec.input
     grey = truth.pixels.grey
@@ -240,11 +242,11 @@ def main() -> None:
         folder = Path(temporary)
         hub = Hub.open(options.hub) if options.hub else make_hub(options.assets, folder)
         shared = rows(hub, options.assets / "hub", folder / "shared")
-        world = Hub.create(folder / "world", bundled.PROBES, str(bundled.ENCODER))
+        world = Hub.create(folder / "world", bundled.PROBES, str(bundled.DEMO_ENCODER))
         demo = rows(world, bundled.MODELS, folder / "demo")
         result = {
             "what": "scale, channel order and geometry found for files without model.json",
-            "pictures": PICTURES,
+            "pictures": TRIAL_PICTURES,
             "compared_on": min(COMPARED, len(hub.probes)),
             "enough": ENOUGH,
             "bgr_ahead": BGR_AHEAD,

@@ -33,7 +33,7 @@ from lagotto.evaluation.classification.sweep import Setting
 from lagotto.evaluation.intervals import Estimate, class_mean_interval
 from lagotto.evaluation.report import Method, results
 from lagotto.zeroshot.captions.store import CaptionStore
-from lagotto.zeroshot.classifier import Classifier
+from lagotto.zeroshot.classifier import ZeroShotClassifier
 
 SETS = ("imagenet100x5", "cats-dogs", "flowers5", "grocery43", "cifar10")
 MODES = ("guarded", "paper", "paper-code", "captions-only")
@@ -123,7 +123,7 @@ def measure(
     found, sets = [], {}
     for name in SETS:
         data = open_labelled([photos / name])
-        classifier = Classifier(encoder, data.labels, store, mode="image-only")
+        classifier = ZeroShotClassifier(encoder, data.labels, store, mode="image-only")
         found.append(evaluate(classifier, data, settings, seed=options.seed))
         method = Method(encoder.info, classifier.templates, store)
         sets[name] = results(found[-1], method)

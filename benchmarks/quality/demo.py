@@ -55,7 +55,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         tour = take_tour(Path(temporary), Silent())
         hub = Hub.open(tour.hub)
-        truth = read_truth(bundled.TRUTH)
+        truth = read_truth(bundled.DEMO_TRUTH)
         accuracy = {"text -> logit": asdict(tour.text_to_logit)}
         for kind in sorted({query.kind for query in truth}):
             queries = [query for query in truth if query.kind == kind]

@@ -27,7 +27,7 @@ from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.retrieval.raw_responses import read_raw_responses
 from lagotto.hub.index.scoring import (
     DEFAULT_K,
-    DIRECTION_SHARE,
+    DIRECTION_WEIGHT,
     sample_columns,
     standard_scores,
 )
@@ -43,7 +43,7 @@ def best_in_full(world: World, concept: int) -> np.ndarray:
     sample = sample_columns(np.arange(world.raised.shape[1]))
     sums = surest(world.weights[concept], DEFAULT_K) @ world.raised
     along = standard_scores(world.along[concept : concept + 1], sample)[0]
-    total = standard_scores(sums[None], sample)[0] + np.float32(DIRECTION_SHARE) * along
+    total = standard_scores(sums[None], sample)[0] + np.float32(DIRECTION_WEIGHT) * along
     return np.argsort(-total, kind="stable")[:TOP]
 
 

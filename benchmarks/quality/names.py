@@ -22,14 +22,14 @@ import numpy as np
 import lagotto
 from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.retrieval.logit_table import LogitTable, hub_table
-from lagotto.evaluation.retrieval.queries import Questions, text_questions
+from lagotto.evaluation.retrieval.queries import Queries, text_questions
 from lagotto.evaluation.retrieval.ranks import rank_answers
-from lagotto.evaluation.retrieval.rules import Trust as Believe
+from lagotto.evaluation.retrieval.rules import LabelBelief as Believe
 from lagotto.evaluation.retrieval.rules import believe_all, rules_of
 from lagotto.evaluation.retrieval.truth import read_truth
 from lagotto.hub.hub import Hub
 from lagotto.hub.labels.audit import audit_model
-from lagotto.hub.labels.encode import NameReader
+from lagotto.hub.labels.encode import LabelEncoder
 from lagotto.hub.labels.trust import Trust
 
 K = 50
@@ -48,7 +48,7 @@ def relabelled(table: LogitTable, how: str, seed: int) -> LogitTable:
     return replace(table, labels=tuple(labels.tolist()))
 
 
-def audited(hub: Hub, table: LogitTable, reader: NameReader) -> tuple[Believe, dict[str, str]]:
+def audited(hub: Hub, table: LogitTable, reader: LabelEncoder) -> tuple[Believe, dict[str, str]]:
     """What `lagotto search` believes of the lists in a table, and the verdicts."""
     believed, verdicts = {}, {}
     ends = [*table.firsts[1:].tolist(), len(table.labels)]
@@ -62,7 +62,7 @@ def audited(hub: Hub, table: LogitTable, reader: NameReader) -> tuple[Believe, d
     return (lambda model, logit: float(believed[model][logit])), verdicts
 
 
-def half(asked: Questions, odd: bool) -> Questions:
+def half(asked: Queries, odd: bool) -> Queries:
     digests = [sha256(name.encode()).digest()[0] % 2 == 1 for name in asked.names]
     return asked.take([place for place, is_odd in enumerate(digests) if is_odd == odd])
 
@@ -87,7 +87,7 @@ def main() -> None:
         table = hub_table(hub)
         truth = read_truth(options.assets / "hub" / "truth.json")
         questions = text_questions(table, truth, load_encoder(encoder)).questions
-        reader = NameReader(hub)
+        reader = LabelEncoder(hub)
         for how in ("as published", "shifted by one", "permuted"):
             named = relabelled(table, how, options.seed)
             print(how, file=sys.stderr)

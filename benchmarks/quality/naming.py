@@ -37,16 +37,16 @@ from lagotto.hub.hub import Hub
 from lagotto.hub.labels.audit import (
     ModelAudit,
     audit_model,
-    judge,
+    audit_verdict,
     set_standing,
 )
 from lagotto.hub.labels.describe import describe_model
-from lagotto.hub.labels.duplicates import find_kindred
-from lagotto.hub.labels.encode import NameReader, NamesRead
+from lagotto.hub.labels.duplicates import find_duplicates
+from lagotto.hub.labels.encode import EncodedLabels, LabelEncoder
 from lagotto.hub.labels.fit import (
-    Surroundings,
+    Reference,
     fit,
-    gallery_of,
+    standardized_responses,
     text_evidence,
 )
 from lagotto.hub.labels.order_test import weigh_orders
@@ -102,9 +102,9 @@ def describe_rows(hub: Hub, model: str) -> tuple[dict[str, Any], dict[str, Any]]
     right = np.array([names.index(name) for name in truth])
     judged = np.array([reported(name) for name in truth])
     known = hub.responses_of(model)
-    reader = NameReader(hub)
-    read, gallery = reader.read(names), gallery_of(known.values)
-    fits = fit(read.evidence, gallery, reader.surroundings(model, gallery))[:, 1:]
+    reader = LabelEncoder(hub)
+    read, standardized = reader.read(names), standardized_responses(known.values)
+    fits = fit(read.evidence, standardized, reader.reference(model, standardized))[:, 1:]
     started = time.perf_counter()
     found = describe_model(hub, known, names, top=len(names))
     elapsed_s = time.perf_counter() - started
@@ -161,29 +161,31 @@ class Case:
         labels = [self.labels[place] for place in order]
         texts = self.texts[np.ix_(order, order)]
         evidence = weigh_orders(self.fits[order], texts, self.outputs, labels)
-        return judge(self.model, labels, self.fits[order], evidence, self.standing)
+        return audit_verdict(self.model, labels, self.fits[order], evidence, self.standing)
 
 
 def case(
-    model: str, labels: list[str], read: NamesRead, gallery: np.ndarray, around: Surroundings
+    model: str, labels: list[str], read: EncodedLabels, standardized: np.ndarray, around: Reference
 ) -> Case:
     """The evidence on a model."""
-    fits = fit(read.evidence, gallery, around)
-    standing = set_standing(fits, fit(around.words, gallery, around))
+    fits = fit(read.evidence, standardized, around)
+    standing = set_standing(fits, fit(around.words, standardized, around))
     texts = read.embeddings @ read.embeddings.T
-    return Case(model, labels, fits, texts, gallery.T @ gallery / len(gallery), standing)
+    return Case(
+        model, labels, fits, texts, standardized.T @ standardized / len(standardized), standing
+    )
 
 
 def hub_cases(hub: Hub) -> list[Case]:
     """Every model of the hub with its published labels."""
-    reader, found = NameReader(hub), []
+    reader, found = LabelEncoder(hub), []
     for status in hub.status().models:
         known = hub.responses_of(status.name)
         labels = [label or "" for label in known.labels]
-        gallery = gallery_of(known.values)
+        standardized = standardized_responses(known.values)
         read = reader.read([readable_label(label) for label in labels])
-        around = reader.surroundings(status.name, gallery)
-        found.append(case(status.name, labels, read, gallery, around))
+        around = reader.reference(status.name, standardized)
+        found.append(case(status.name, labels, read, standardized, around))
     return found
 
 
@@ -195,17 +197,20 @@ def head_cases(assets: Path, hub: Hub) -> list[Case]:
     models = json.loads((folder / "models.json").read_text())["models"]
     ends = np.cumsum([len(model["labels"]) for model in models])
     starts = ends - [len(model["labels"]) for model in models]
-    galleries = [gallery_of(values[:, a:b]) for a, b in zip(starts, ends, strict=True)]
+    galleries = [standardized_responses(values[:, a:b]) for a, b in zip(starts, ends, strict=True)]
     probes = np.load(folder / "probe_embeddings.npy").astype(np.float32)
-    elsewhere = np.concatenate([gallery[:, ::10] for gallery in galleries[1::5]], axis=1)
-    reader, space = NameReader(hub), ProbeSpace(probes, hub.space.background, hub.space.logit_scale)
+    elsewhere = np.concatenate([standardized[:, ::10] for standardized in galleries[1::5]], axis=1)
+    reader, space = (
+        LabelEncoder(hub),
+        ProbeSpace(probes, hub.space.background, hub.space.logit_scale),
+    )
     words = text_evidence(space, space.background)
     found = []
-    for model, gallery in list(zip(models, galleries, strict=True))[::HEADS_APART]:
+    for model, standardized in list(zip(models, galleries, strict=True))[::HEADS_APART]:
         embeddings = reader.read([readable_label(label) for label in model["labels"]]).embeddings
-        read = NamesRead(embeddings, text_evidence(space, embeddings))
-        around = Surroundings(words, np.concatenate([gallery, elsewhere], axis=1))
-        found.append(case(model["model"], list(model["labels"]), read, gallery, around))
+        read = EncodedLabels(embeddings, text_evidence(space, embeddings))
+        around = Reference(words, np.concatenate([standardized, elsewhere], axis=1))
+        found.append(case(model["model"], list(model["labels"]), read, standardized, around))
     return found
 
 
@@ -257,7 +262,7 @@ def auroc(higher: list[float], lower: list[float]) -> float:
 
 def duplicate_rows(hub: Hub) -> dict[str, Any]:
     """Groups and pairs."""
-    found = find_kindred(hub).as_json()
+    found = find_duplicates(hub).as_json()
     return {"models": len(hub.status().models), **found}
 
 

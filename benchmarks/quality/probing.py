@@ -29,7 +29,7 @@ import lagotto
 from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.probing.curve import probing_curve
 from lagotto.evaluation.probing.models import (
-    Probed,
+    ProbedHub,
     from_folder,
     from_hub,
 )
@@ -45,7 +45,7 @@ SHARED_COUNTS = (60, 120, 200, 300)
 
 
 def mini(
-    given: Probed,
+    given: ProbedHub,
     seeds: int,
     ways: Sequence[Choosing],
     counts: Sequence[int],
@@ -65,7 +65,7 @@ def mini(
     return found
 
 
-def baselines(given: Probed, seeds: int) -> list[dict[str, object]]:
+def baselines(given: ProbedHub, seeds: int) -> list[dict[str, object]]:
     """Masked ALS and mean-filled SVD, rank 32, on random probes, by both rules."""
     space, concepts = given.questions.space, given.questions.concepts
     probes = len(space.probes)

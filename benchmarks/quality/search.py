@@ -34,7 +34,7 @@ from lagotto.evaluation.retrieval.logit_table import (
     responses_table,
 )
 from lagotto.evaluation.retrieval.queries import (
-    Questions,
+    Queries,
     label_truth,
     logit_questions,
     names_of,
@@ -80,7 +80,7 @@ def make_hub(assets: Path, folder: Path, inet: bool) -> Hub:
     return hub
 
 
-def parts_of(asked: Questions, table: LogitTable) -> list[Questions]:
+def parts_of(asked: Queries, table: LogitTable) -> list[Queries]:
     """All, the reported half and, of the texts with several names a class, the first names."""
     parts = [asked, some(asked, "reported half", lambda place: reported(asked, table, place))]
     if asked.kind == "imagenet":
@@ -88,13 +88,13 @@ def parts_of(asked: Questions, table: LogitTable) -> list[Questions]:
     return [part for part in parts if len(part)]
 
 
-def some(asked: Questions, name: str, chosen: Callable[[int], bool]) -> Questions:
+def some(asked: Queries, name: str, chosen: Callable[[int], bool]) -> Queries:
     """The questions that are chosen, as a kind of their own."""
     part = asked.take([place for place in range(len(asked)) if chosen(place)])
     return replace(part, kind=f"{asked.kind}, {name}")
 
 
-def reported(asked: Questions, table: LogitTable, place: int) -> bool:
+def reported(asked: Queries, table: LogitTable, place: int) -> bool:
     """Whether a question is of the half that nothing is tuned on: by its text, or first name."""
     concept = asked.names[place]
     if not asked.are_texts:
@@ -102,7 +102,7 @@ def reported(asked: Questions, table: LogitTable, place: int) -> bool:
     return sha256(concept.encode()).digest()[0] % 2 == 1
 
 
-def is_first(asked: Questions, table: LogitTable, place: int) -> bool:
+def is_first(asked: Queries, table: LogitTable, place: int) -> bool:
     """Whether a text is the first name in the label of a logit that answers it."""
     return any(
         names_of(table.labels[column])[:1] == (asked.names[place],)
@@ -110,7 +110,7 @@ def is_first(asked: Questions, table: LogitTable, place: int) -> bool:
     )
 
 
-def by_model(asked: Questions, table: LogitTable) -> list[Questions]:
+def by_model(asked: Queries, table: LogitTable) -> list[Queries]:
     """The logits of each ImageNet model, as a kind of their own."""
     owners = table.owners
     large = [number for number, name in enumerate(table.models) if "coral-mobilenet-v1" in name]
@@ -125,7 +125,7 @@ def by_model(asked: Questions, table: LogitTable) -> list[Questions]:
 
 def measure(
     table: LogitTable, truth: Sequence[TruthQuery], encoder: Encoder, seed: int
-) -> tuple[JsonObject, RetrievalEvaluation, list[Questions]]:
+) -> tuple[JsonObject, RetrievalEvaluation, list[Queries]]:
     """Every rule on all questions and on their parts, one kind after the other."""
     texts = text_questions(table, truth, encoder)
     logits = logit_questions(table)
@@ -148,7 +148,7 @@ def measure(
     return result, found, questions
 
 
-def tables_of(table: LogitTable, questions: Sequence[Questions], seed: int) -> JsonObject:
+def tables_of(table: LogitTable, questions: Sequence[Queries], seed: int) -> JsonObject:
     """The paper's tables, on texts of the kind that can be answered and on logits."""
     asked = [each for each in questions if each.kind not in ("fine", "common")]
     sampled = [each.sample(TABLES_OF, seed) for each in asked]

@@ -39,9 +39,9 @@ from lagotto.specialists.finder import Finder, Question
 from lagotto.specialists.fusion import together
 from lagotto.specialists.label_names import named_outputs
 from lagotto.specialists.likelihood import fit_votes
-from lagotto.specialists.matching import NAMES_AGREE, agreement
+from lagotto.specialists.matching import NAMES_AGREE, view_agreement
 from lagotto.specialists.model_runs import Runnable
-from lagotto.specialists.pixel_batches import Pixels
+from lagotto.specialists.pixel_batches import PixelFile
 from lagotto.specialists.probe_evidence import View, excess
 
 SETS = ("cifar10", "flowers5", "cats-dogs", "imagenet100x5", "grocery43")
@@ -188,7 +188,7 @@ def lists(data: Data, known: Known) -> dict[str, object]:
         named = np.flatnonzero(outputs >= 0)
         if not len(named):
             continue
-        table = agreement(view, softmax(logits))[named]
+        table = view_agreement(view, softmax(logits))[named]
         best = best_assignment(table)
         most = float(table[best >= 0, best[best >= 0]].clip(min=0).sum())
         row: dict[str, object] = {
@@ -235,7 +235,7 @@ def decoys(data: Data, known: Known, seed: int) -> dict[str, tuple[np.ndarray, n
     return made
 
 
-class Shown:
+class SeenImages:
     """A hub as a scenario wants it: with other names, without some models, with decoys beside."""
 
     def __init__(
@@ -289,7 +289,7 @@ class Kept:
         pass
 
     def logits(
-        self, models: Sequence[Runnable], sheets: Sequence[Mapping[PixelSpec, Pixels]]
+        self, models: Sequence[Runnable], sheets: Sequence[Mapping[PixelSpec, PixelFile]]
     ) -> dict[str, np.ndarray]:
         rows = [
             place
@@ -322,7 +322,7 @@ class Query:
         prompts = [encoder.info.prompt_template.format(label) for label in data.labels]
         return cls(data, encoder.embed_texts(prompts), Kept(data, encoder, folder), most)
 
-    def row(self, hub: Shown, places: Sequence[int] | None = None) -> dict[str, object]:
+    def row(self, hub: SeenImages, places: Sequence[int] | None = None) -> dict[str, object]:
         """What the finder chooses, and what that is worth on all pictures."""
         scale = self.kept.info.logit_scale
         question = Question(
@@ -351,7 +351,9 @@ def stability(query: Query, hub: lagotto.Hub, known: Known) -> dict[str, object]
     queries["each four times"] = np.tile(np.arange(count), 4)
     found: dict[str, object] = {}
     for evidence, names in (("with names", known.names), ("behaviour only", {})):
-        rows = {name: query.row(Shown(hub, known, names), each) for name, each in queries.items()}
+        rows = {
+            name: query.row(SeenImages(hub, known, names), each) for name, each in queries.items()
+        }
         for name, row in rows.items():
             say(f"{query.data.name:14} {evidence:14} {name:16} {row}")
         drawn = [row["acc1"] for name, row in rows.items() if name.startswith("seed")]
@@ -375,7 +377,7 @@ def measure(query: Query, hub: lagotto.Hub, known: Known) -> dict[str, object]:
             name: logits
             for name, (logits, _) in given.get("more", {}).items()  # type: ignore[attr-defined]
         }
-        return query.row(Shown(hub, known, names or {}, **given))  # type: ignore[arg-type]
+        return query.row(SeenImages(hub, known, names or {}, **given))  # type: ignore[arg-type]
 
     rows: dict[str, object] = {"image-only": scored(data, data.logits.argmax(axis=1))}
     rows["behaviour only"] = row()

@@ -36,7 +36,7 @@ from lagotto.core.vectors import unit_rows
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
 from lagotto.neighbors.exact import BLOCK_BYTES, KEPT_BYTES
-from lagotto.zeroshot.classifier import Classifier
+from lagotto.zeroshot.classifier import ZeroShotClassifier
 from lagotto.zeroshot.images import embed_files, picture_files
 from lagotto.zeroshot.retrieval import Retriever
 from lagotto.zeroshot.types import Prediction
@@ -97,7 +97,7 @@ def draw_store(folder: Path, near: np.ndarray, captions: int, seed: int) -> Draw
     )
 
 
-def classified(classifier: Classifier, files: Sequence[Path]) -> list[Prediction]:
+def classified(classifier: ZeroShotClassifier, files: Sequence[Path]) -> list[Prediction]:
     rows = list(classifier.predict(files))
     refused = [row for row in rows if isinstance(row, SetAside)]
     if refused:
@@ -178,7 +178,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     near = np.concatenate([batch.embeddings for batch in embed_files(encoder, files[:500], 64)])
     with tempfile.TemporaryDirectory() as folder:
         store = draw_store(Path(folder), near, options.captions, options.seed)
-        guarded = Classifier(encoder, LABELS, store, mode="guarded", k=K)
+        guarded = ZeroShotClassifier(encoder, LABELS, store, mode="guarded", k=K)
         alone = guarded.variant("image-only", K)
         say(f"{len(files)} pictures, {options.captions:,} captions; {guarded.notes}")
         classified(guarded, files[:128])

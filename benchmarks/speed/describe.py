@@ -28,7 +28,7 @@ import onnx
 
 from lagotto.hub.hub import Hub
 from lagotto.hub.labels.describe import describe_model
-from lagotto.hub.labels.encode import NameReader
+from lagotto.hub.labels.encode import LabelEncoder
 from lagotto.hub.query.background import background_words
 from lagotto.hub.query.vectors import query_from_embedding, surest_probes
 
@@ -86,7 +86,7 @@ def main() -> None:
             times.append(time.perf_counter() - started)
             answers.append([logit.name for logit in found.logits])
         assert all(answer == answers[0] for answer in answers)
-        concepts = NameReader(hub).read(names).embeddings
+        concepts = LabelEncoder(hub).read(names).embeddings
         started = time.perf_counter()
         descriptors = np.stack([hub.descriptor(MODEL, i) for i in range(known.values.shape[1])], 1)
         paper = np.empty((len(names), descriptors.shape[1]), np.float32)

@@ -30,9 +30,9 @@ import numpy as np
 
 import lagotto
 from lagotto.encoders.registry import load_encoder
-from lagotto.evaluation.probing.models import Probed, from_folder
+from lagotto.evaluation.probing.models import ProbedHub, from_folder
 from lagotto.hub.descriptors.blocks import LOGITS_PER_BLOCK
-from lagotto.hub.descriptors.standardize import standardise
+from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.index.low_rank import (
     LowRankIndex,
     build_low_rank,
@@ -46,7 +46,7 @@ from lagotto.hub.kernels.dispatch import (
     scan,
     scan_sums,
 )
-from lagotto.hub.kernels.gather import gather
+from lagotto.hub.kernels.gather import gather_codes
 from lagotto.hub.query.probe_weights import surest, text_weights
 from lagotto.hub.search.approximate import NEAREST, WIDER
 
@@ -98,7 +98,7 @@ def questions(weights: np.ndarray, tables: Sequence[Table], count: int) -> list[
     rng = np.random.default_rng(1)
     logits = sum(steps.size for _, steps in tables)
     known = np.sort(rng.choice(logits, count, replace=False))
-    codes, steps = gather(tables, known, np.arange(weights.shape[1]))
+    codes, steps = gather_codes(tables, known, np.arange(weights.shape[1]))
     rows = weights[np.sort(rng.choice(len(weights), min(count, len(weights)), replace=False))]
     return [
         *(Question(KINDS[0], surest(row, DEFAULT_K)) for row in rows),
@@ -126,14 +126,14 @@ def by_index(
 ) -> set[int]:
     """The best logits of the index's candidates."""
     chosen = highest(index.scores(asked.values), candidates)
-    codes, steps = gather(tables, chosen, asked.probes)
+    codes, steps = gather_codes(tables, chosen, asked.probes)
     own = score([(codes, steps)], Question(asked.kind, asked.values[asked.probes]), None)
     return set(chosen[highest(own, TOP)].tolist())
 
 
-def mini(given: Probed, weights: np.ndarray) -> dict[str, object]:
+def mini(given: ProbedHub, weights: np.ndarray) -> dict[str, object]:
     """Recall for each rank and number of candidates, on real responses."""
-    tables = [quantised(standardise(model.values).values) for model in given.models]
+    tables = [quantised(standardize(model.values).values) for model in given.models]
     asked = questions(weights, tables, 200)
     truths = [by_scan(tables, each) for each in asked]
     size = sum(codes.nbytes + steps.nbytes for codes, steps in tables)
@@ -161,9 +161,9 @@ class Spectrum:
     shares: dict[str, float]
 
 
-def measure_spectrum(given: Probed, probes: np.ndarray) -> Spectrum:
+def measure_spectrum(given: ProbedHub, probes: np.ndarray) -> Spectrum:
     """Of the mini-hub's descriptors on some of its probes."""
-    own = [standard(standardise(model.values).values[probes]) for model in given.models]
+    own = [standard(standardize(model.values).values[probes]) for model in given.models]
     moments = sum(each @ each.T for each in own) / sum(each.shape[1] for each in own)
     squares, vectors = np.linalg.eigh(moments.astype(np.float64))
     squares, vectors = squares[::-1], vectors[:, ::-1]

@@ -25,21 +25,21 @@ import numpy as np
 from lagotto.core.types import Query
 from lagotto.core.vectors import unit_rows
 from lagotto.hub.confidence.judge import Judge
-from lagotto.hub.confidence.reference import measure_rivals
+from lagotto.hub.confidence.reference import measure_background
 from lagotto.hub.descriptors.blocks import (
     LOGITS_PER_BLOCK,
     Block,
     BlockModel,
 )
 from lagotto.hub.descriptors.rank_blend import KNOTS
-from lagotto.hub.index.logit_index import Gallery
+from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.kernels.dispatch import scan_sums
 from lagotto.hub.query.probe_weights import (
     ProbeSpace,
     surest,
     weigh_texts,
 )
-from lagotto.hub.query.types import Evidence, QueryVector
+from lagotto.hub.query.types import ConceptQuery, QueryVector
 from lagotto.hub.query.vectors import query_from_embedding
 from lagotto.hub.search.engine import find_logits
 from lagotto.hub.search.first_stage import surer_half
@@ -96,7 +96,7 @@ def make_block(folder: Path, first: int, logits: int, probes: int, seed: int) ->
     )
 
 
-def make_gallery(folder: Path, logits: int, probes: int) -> Gallery:
+def make_logit_index(folder: Path, logits: int, probes: int) -> LogitIndex:
     blocks = [
         make_block(folder, first, min(LOGITS_PER_BLOCK, logits - first), probes, first)
         for first in range(0, logits, LOGITS_PER_BLOCK)
@@ -107,7 +107,7 @@ def make_gallery(folder: Path, logits: int, probes: int) -> Gallery:
         for model in block.models
     }
     names = {digest: f"model {digest[-8:]}" for digest in answers}
-    return Gallery(blocks, names, lambda _: [None] * OUTPUTS, answers.__getitem__)
+    return LogitIndex(blocks, names, lambda _: [None] * OUTPUTS, answers.__getitem__)
 
 
 def measure(ways: dict[str, Callable[[int], object]], rounds: int) -> dict[str, dict[str, float]]:
@@ -129,7 +129,7 @@ def measure(ways: dict[str, Callable[[int], object]], rounds: int) -> dict[str, 
 
 def run(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     rng = np.random.default_rng(options.seed)
-    gallery = make_gallery(folder, options.logits, options.probes)
+    logit_index = make_logit_index(folder, options.logits, options.probes)
     embeddings, words, concepts = (
         unit_rows(rng.normal(size=(count, DIM)).astype(np.float32))
         for count in (options.probes, WORDS, QUERIES)
@@ -137,15 +137,15 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     space = ProbeSpace(embeddings, words, 26.5)
     say("rivals")
     begin = time.perf_counter()
-    rivals = measure_rivals(space, words, gallery.blended(gallery.sample))
+    rivals = measure_background(space, words, logit_index.blended(logit_index.sample))
     made = time.perf_counter() - begin
-    judge = Judge(space, gallery, rivals)
+    judge = Judge(space, logit_index, rivals)
     weights, covered = weigh_texts(space, concepts)
     vectors = [
         QueryVector(
             Query("text", f"concept {number}"),
             query_from_embedding(concept, space.probes),
-            concepts=(Evidence(row, concept - space.background_mean, coverage=float(shown)),),
+            concepts=(ConceptQuery(row, concept - space.background_mean, coverage=float(shown)),),
         )
         for number, (concept, row, shown) in enumerate(zip(concepts, weights, covered, strict=True))
     ]
@@ -155,14 +155,14 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     surer = [surer_half(row) for row in chosen]
 
     def bare(at: int) -> object:
-        return scan_sums(gallery.tables, probes[at], chosen[at][probes[at]], "numba")
+        return scan_sums(logit_index.tables, probes[at], chosen[at][probes[at]], "numba")
 
     def half(at: int) -> object:
-        return scan_sums(gallery.tables, surer[at], chosen[at][surer[at]], "numba")
+        return scan_sums(logit_index.tables, surer[at], chosen[at][surer[at]], "numba")
 
     def ask(rule: str, judged: bool) -> Callable[[int], object]:
         return lambda at: find_logits(
-            gallery,
+            logit_index,
             vectors[at],
             rule=rule,  # type: ignore[arg-type]
             k=options.k,

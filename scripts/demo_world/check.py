@@ -17,38 +17,38 @@ CAPTIONS_PER_IMAGE = 16  # X-MoRe's K
 NEIGHBOURS = 4  # probes whose captions are looked at; each concept is in about seven
 
 
-def standardise(rows: np.ndarray) -> np.ndarray:
+def standardize(rows: np.ndarray) -> np.ndarray:
     """Each row minus its mean, over its standard deviation."""
     spread = rows.std(axis=1, keepdims=True)
     return (rows - rows.mean(axis=1, keepdims=True)) / np.maximum(spread, 1e-9)
 
 
-def distances(query: np.ndarray, gallery: np.ndarray, k: int) -> np.ndarray:
+def distances(query: np.ndarray, standardized: np.ndarray, k: int) -> np.ndarray:
     """Distance of a standardised query to each descriptor, on the query's k highest probes."""
     top = np.argsort(-query, kind="stable")[:k]
-    return np.sqrt(((gallery[:, top] - query[top]) ** 2).sum(axis=1))
+    return np.sqrt(((standardized[:, top] - query[top]) ** 2).sum(axis=1))
 
 
 def score_text(
-    queries: np.ndarray, wanted: np.ndarray, gallery: np.ndarray, concept: np.ndarray, k: int
+    queries: np.ndarray, wanted: np.ndarray, standardized: np.ndarray, concept: np.ndarray, k: int
 ) -> np.ndarray:
     """[queries, 2]: is the nearest logit right; is one of the nearest five."""
     scores = []
     for query, want in zip(queries, wanted, strict=True):
-        near = concept[np.argsort(distances(query, gallery, k), kind="stable")[:5]]
+        near = concept[np.argsort(distances(query, standardized, k), kind="stable")[:5]]
         scores.append((near[0] == want, (near == want).any()))
     return np.array(scores, float)
 
 
 def score_logits(
-    gallery: np.ndarray, concept: np.ndarray, model: np.ndarray, k: int
+    standardized: np.ndarray, concept: np.ndarray, model: np.ndarray, k: int
 ) -> tuple[float, int]:
     """Share of logits whose nearest logit of another model means the same; how many counted."""
     right = []
-    for index, query in enumerate(gallery):
+    for index, query in enumerate(standardized):
         others = np.flatnonzero(model != model[index])
         if (concept[others] == concept[index]).any():
-            nearest = others[distances(query, gallery[others], k).argmin()]
+            nearest = others[distances(query, standardized[others], k).argmin()]
             right.append(concept[nearest] == concept[index])
     return float(np.mean(right)), len(right)
 
@@ -107,17 +107,17 @@ def main() -> None:
     probes = load_pictures(options.world / "probes.parquet")
     encoder = ShippedEncoder(options.world / "encoder")
     models = load_models(options.world)
-    gallery = standardise(np.concatenate([model.logits(probes.images).T for model in models]))
+    standardized = standardize(np.concatenate([model.logits(probes.images).T for model in models]))
     classes = [facts["models"][model.name]["classes"] for model in models]
     concept = np.array([names.index(name) for listed in classes for name in listed])
     model = np.repeat(np.arange(len(models)), [len(listed) for listed in classes])
     wanted = np.array([names.index(query["text"]) for query in truth["queries"]])
     embedded = encoder.embed_names([names[index] for index in wanted])
-    queries = standardise(embedded @ encoder.embed_pictures(probes.images).T)
-    print(f"{len(models)} models, {len(gallery)} logits, {len(probes.images)} probes")
+    queries = standardize(embedded @ encoder.embed_pictures(probes.images).T)
+    print(f"{len(models)} models, {len(standardized)} logits, {len(probes.images)} probes")
     for k in options.k:
-        scores = score_text(queries, wanted, gallery, concept, k)
-        top1, count = score_logits(gallery, concept, model, k)
+        scores = score_text(queries, wanted, standardized, concept, k)
+        top1, count = score_logits(standardized, concept, model, k)
         print(f"k = {k}: text -> logit   Top-1 {scores[:, 0].mean():.3f}", end="")
         print(f"  Top-5 {scores[:, 1].mean():.3f}  ({len(wanted)} queries)")
         for kind, rows in (("known", ~rare[wanted]), ("rare", rare[wanted])):

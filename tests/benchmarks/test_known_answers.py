@@ -25,7 +25,7 @@ from lagotto.evaluation.retrieval.raw_responses import (
 )
 from lagotto.hub.confidence.calibrator import (
     PRESENT,
-    any_lead,
+    best_margin,
     shipped_calibrator,
 )
 from lagotto.hub.query.background import background_words
@@ -97,7 +97,7 @@ def test_a_relative_is_not_taken_for_the_concept(trials: list[Trial]) -> None:
 def test_every_clue_of_presence_tells_them_apart(trials: list[Trial]) -> None:
     present = np.array([trial.present for trial in trials])
     for clue in ("lead", "named"):
-        leads = np.array([any_lead(getattr(trial.clues, clue)) for trial in trials])
+        leads = np.array([best_margin(getattr(trial.clues, clue)) for trial in trials])
         assert leads[present].min() > leads[~present].max(), clue
 
 

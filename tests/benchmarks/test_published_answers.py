@@ -10,7 +10,7 @@ from colour_world import NAMES, World, planted
 from lagotto.core.errors import UsageError
 from lagotto.evaluation.retrieval.logit_table import hub_table
 from lagotto.evaluation.retrieval.truth import TruthQuery
-from lagotto.hub.confidence.calibrator import hit_table, shipped_calibrator
+from lagotto.hub.confidence.calibrator import hit_features, shipped_calibrator
 from lagotto.hub.hub import Hub
 from lagotto.hub.text.matching import FIRMLY
 
@@ -58,7 +58,7 @@ def test_its_searches_see_what_the_hub_sees(hub: Hub, known: Known) -> None:
     assert first == planted(NAMES[0])
     assert first == {(h.model, h.logit) for h in ranked.hits[: len(first)]}
     assert ranked.coverage == pytest.approx(whole.clues.coverage, rel=1e-3)
-    believed = shipped_calibrator().hit(hit_table(whole.clues))
+    believed = shipped_calibrator().hit(hit_features(whole.clues))
     told = {(hit.model, hit.logit): hit.confidence for hit in ranked.hits}
     for column, confidence in zip(whole.columns.tolist(), believed.tolist(), strict=True):
         if table.name(column) in told:

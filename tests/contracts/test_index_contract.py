@@ -20,7 +20,7 @@ from lagotto.neighbors.base import RowIndex, SavedRowIndex
 from lagotto.neighbors.exact import NearestRows
 from lagotto.neighbors.recall import measure_recall
 from lagotto.neighbors.registry import (
-    ADAPTERS,
+    INDEX_ADAPTERS,
     build_index,
     open_index,
 )
@@ -34,12 +34,12 @@ def ignore(rows: int) -> None:
 
 
 def needs(name: str) -> pytest.MarkDecorator:
-    package = ADAPTERS[name].requires
+    package = INDEX_ADAPTERS[name].requires
     missing = package is not None and find_spec(package) is None
     return pytest.mark.skipif(missing, reason=f"the package {package} is not installed")
 
 
-SAVED = [pytest.param(name, marks=needs(name)) for name in sorted(ADAPTERS)]
+SAVED = [pytest.param(name, marks=needs(name)) for name in sorted(INDEX_ADAPTERS)]
 
 
 @pytest.fixture(params=["exact", *SAVED])
@@ -195,7 +195,7 @@ def test_unknown_name_and_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(UsageError, match=r"unknown approximate index 'usarch'.*'usearch'"):
         build_index("usarch", rows, all_of(rows), ignore)
     absent = Adapter("not_installed.index", "Rows", "not_installed", "ann")
-    monkeypatch.setitem(registry.ADAPTERS, "absent", absent)
+    monkeypatch.setitem(registry.INDEX_ADAPTERS, "absent", absent)
     with pytest.raises(MissingExtraError, match=r"pip install 'lagotto\[ann\]'"):
         build_index("absent", rows, all_of(rows), ignore)
 

@@ -242,7 +242,7 @@ def test_formats_outside_the_list_are_not_tried() -> None:
 
 
 def test_too_many_bytes_are_refused_before_decoding() -> None:
-    data = encoded(gradient(), "BMP") + bytes(images.MAX_BYTES)
+    data = encoded(gradient(), "BMP") + bytes(images.MAX_PICTURE_BYTES)
     with pytest.raises(PictureError, match="64 MiB; at most 64 are read"):
         decode_picture(data)
 
@@ -269,7 +269,7 @@ def test_read_picture_file(tmp_path: Path) -> None:
         with pytest.raises(PictureError, match=reason):
             read_picture_file(bad)
     with file.open("r+b") as opened:
-        opened.truncate(images.MAX_BYTES + 1)
+        opened.truncate(images.MAX_PICTURE_BYTES + 1)
     with pytest.raises(PictureError, match="MiB"):
         read_picture_file(file)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lagotto.core.prefetch import one_ahead
+from lagotto.core.prefetch import prefetch
 
 
 def test_the_next_value_is_made_while_this_one_is_used() -> None:
@@ -17,7 +17,7 @@ def test_the_next_value_is_made_while_this_one_is_used() -> None:
             made.append(number)
             yield number
 
-    ahead = one_ahead(values())
+    ahead = prefetch(values())
     assert next(ahead) == 0
     for _ in range(200):
         if made == [0, 1]:
@@ -32,19 +32,19 @@ def test_an_error_comes_in_its_place() -> None:
         yield "a"
         raise ValueError("the second")
 
-    ahead = one_ahead(values())
+    ahead = prefetch(values())
     assert next(ahead) == "a"
     with pytest.raises(ValueError, match="the second"):
         next(ahead)
 
 
 def test_leaving_early_leaves_no_thread() -> None:
-    ahead = one_ahead(iter(range(100)))
+    ahead = prefetch(iter(range(100)))
     next(ahead)
     ahead.close()  # type: ignore[attr-defined]
     assert not any(thread.name.startswith("lagotto-ahead") for thread in threading.enumerate())
 
 
 def test_none_and_nothing_are_values() -> None:
-    assert list(one_ahead(iter([None, (), 0]))) == [None, (), 0]
-    assert list(one_ahead(iter([]))) == []
+    assert list(prefetch(iter([None, (), 0]))) == [None, (), 0]
+    assert list(prefetch(iter([]))) == []

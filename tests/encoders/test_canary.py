@@ -30,7 +30,7 @@ from lagotto.encoders.canary import (
 from lagotto.encoders.registry import load_encoder
 from lagotto.hub.hub import Hub
 from lagotto.zeroshot.captions.store import CaptionStore
-from lagotto.zeroshot.classifier import Classifier
+from lagotto.zeroshot.classifier import ZeroShotClassifier
 
 Change = Callable[[Any], Any]
 
@@ -67,7 +67,7 @@ def encoder(folder: Path) -> Encoder:
 @pytest.fixture(scope="module")
 def demo() -> Encoder:
     """The bundled encoder: trained, so that it sees what is in a picture."""
-    return load_encoder(str(bundled.ENCODER), threads=1)
+    return load_encoder(str(bundled.DEMO_ENCODER), threads=1)
 
 
 def refusal(encoder: Encoder, altered: Encoder, use: str) -> str:
@@ -192,13 +192,15 @@ def test_a_hub_and_a_store_refuse_an_encoder_that_changed(
     pixels = canary_pixels(hub.encoder.info.pixels)[None]
     for each in (hub, CaptionStore.open(tmp_path / "store")):
         each.encoder.embed_pixels(pixels)
-    Classifier(str(folder), ["dog", "cat"], store, mode="paper").encoder.embed_pixels(pixels)
+    ZeroShotClassifier(str(folder), ["dog", "cat"], store, mode="paper").encoder.embed_pixels(
+        pixels
+    )
     _silent_change(folder, monkeypatch)
     with pytest.raises(MismatchError, match=r"hub .*hub: its encoder tiny no longer does"):
         Hub.open(tmp_path / "hub").encoder.embed_pixels(pixels)
     with pytest.raises(MismatchError, match="caption store"):
         CaptionStore.open(tmp_path / "store").encoder.embed_pixels(pixels)
-    classifier = Classifier(str(folder), ["dog", "cat"], tmp_path / "store", mode="paper")
+    classifier = ZeroShotClassifier(str(folder), ["dog", "cat"], tmp_path / "store", mode="paper")
     with pytest.raises(MismatchError, match="caption store"):
         list(classifier.predict([pictures / "0.png"]))
 

@@ -128,9 +128,9 @@ def test_threads_may_share_an_encoder(tmp_path: Path) -> None:
 
     def work() -> None:
         for _ in range(50):
-            counted = encoder.token_counts(texts)
-            if counted != [3, 8, 42]:
-                failures.append(f"counted {counted}")
+            zscore = encoder.token_counts(texts)
+            if zscore != [3, 8, 42]:
+                failures.append(f"counted {zscore}")
             if not np.allclose(encoder.embed_texts(texts), expected, atol=1e-5):
                 failures.append("embedded otherwise")
 

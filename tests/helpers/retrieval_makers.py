@@ -8,8 +8,8 @@ import numpy as np
 
 from lagotto.core.vectors import unit_rows
 from lagotto.evaluation.retrieval.logit_table import (
-    Answers,
     LogitTable,
+    ModelLogits,
     table_of,
 )
 from lagotto.hub.hub import Hub
@@ -36,7 +36,7 @@ def table(
         values = np.stack([signal[label] for label in mine], axis=1)
         values += noise * rng.normal(size=(probes, width))
         values = rng.normal(0, 20, width) + rng.uniform(0.1, 10, width) * values
-        answers.append(Answers(f"m{number}", mine, values.astype(np.float32)))
+        answers.append(ModelLogits(f"m{number}", mine, values.astype(np.float32)))
         start += width
     embeddings = unit_rows(rng.normal(size=(probes, 4)))
     sources = ("a",) * (probes // 3) + ("b",) * (probes - probes // 3)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from lagotto.specialists.label_names import named_outputs
-from lagotto.specialists.matching import Candidate
+from lagotto.specialists.matching import SpecialistCandidate
 from lagotto.specialists.probe_evidence import Behaviour, View
 
 LABELS = ("amber", "birch", "cedar", "dahlia", "elder", "fennel")
@@ -41,7 +41,7 @@ class Scene:
         more: int = 0,
         strength: float = 6.0,
         names: tuple[str | None, ...] = (),
-    ) -> Candidate:
+    ) -> SpecialistCandidate:
         """A model whose output i is label knows[i], with `more` outputs for other things; on
         pictures of labels that it does not know, one of those others speaks."""
         clear = np.zeros((len(self.truth), len(knows) + more))
@@ -61,7 +61,7 @@ class Scene:
             names,
         )
 
-    def stranger(self, name: str = "stranger", outputs: int = 9) -> Candidate:
+    def stranger(self, name: str = "stranger", outputs: int = 9) -> SpecialistCandidate:
         """A model that is sure of itself and knows nothing of the labels."""
         return self.candidate(
             name,
@@ -76,10 +76,10 @@ class Scene:
         responses: np.ndarray,
         names: tuple[str | None, ...] = (),
         probes: np.ndarray | None = None,
-    ) -> Candidate:
+    ) -> SpecialistCandidate:
         """A model that answers so on the pictures and on the probes."""
         behaviour = Behaviour.of(responses.astype(np.float32), self.probed, probes)
-        return Candidate(name, logits, behaviour, named_outputs(LABELS, names))
+        return SpecialistCandidate(name, logits, behaviour, named_outputs(LABELS, names))
 
     def _noise(self, rows: int, columns: int) -> np.ndarray:
         return self._rng.normal(0, 1, (rows, columns))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lagotto.core.errors import ModelError
 from lagotto.jobs.base import Failure
-from lagotto.jobs.process import exit_reason, last_words, parse_message, printable
+from lagotto.jobs.process import exit_reason, last_words, parse_message, printable_line
 from lagotto.jobs.sandbox.limits import hard_ceiling, private_bytes
 from lagotto.jobs.worker import answer, is_memory_failure, one_line
 
@@ -38,9 +38,9 @@ def test_a_value_comes_back_as_it_was(value: dict[str, object]) -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.text())
 def test_printable_is_one_line_that_a_terminal_shows(text: str) -> None:
-    shown = printable(text)
+    shown = printable_line(text)
     assert shown.isprintable()
-    assert shown == printable(shown)
+    assert shown == printable_line(shown)
 
 
 @settings(max_examples=50, deadline=None)

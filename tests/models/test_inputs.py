@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lagotto.core.errors import ModelError
 from lagotto.core.types import InputSpec, PixelSpec
 from lagotto.models.files.tensors import InputTensor, Quantisation
-from lagotto.models.inputs import prepare
+from lagotto.models.inputs import prepare_tensor
 from lagotto.models.metadata.description import InputDescription
 from lagotto.models.metadata.input_spec import resolve_input
 
@@ -34,7 +34,7 @@ def test_each_element_is_its_own_pixel(
     spec = InputSpec(PixelSpec(3, 5, depth == 1), layout, channels, dtype, scale, mean, std)
     quantisation = Quantisation(0.02, -7)
     pixels = np.random.default_rng(seed).integers(0, 256, (2, 3, 5, depth), dtype=np.uint8)
-    tensor = prepare(pixels, spec, quantisation)
+    tensor = prepare_tensor(pixels, spec, quantisation)
     assert tensor.dtype == dtype
     assert tensor.flags.c_contiguous
     assert tensor.shape == ((2, 3, 5, depth) if layout == "NHWC" else (2, depth, 3, 5))
@@ -58,7 +58,7 @@ def test_each_element_is_its_own_pixel(
 def test_plain_uint8_is_not_copied() -> None:
     spec = InputSpec(PixelSpec(3, 5), "NHWC", "RGB", "uint8", "0..255")
     pixels = np.zeros((2, 3, 5, 3), np.uint8)
-    assert np.shares_memory(prepare(pixels, spec), pixels)
+    assert np.shares_memory(prepare_tensor(pixels, spec), pixels)
 
 
 def resolved(shape: tuple[int | None, ...], said: InputDescription, **values: Any) -> InputSpec:

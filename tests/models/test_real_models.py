@@ -8,7 +8,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from lagotto.core.types import ModelSource
-from lagotto.models.inputs import prepare
+from lagotto.models.inputs import prepare_tensor
 from lagotto.models.metadata.scan import scan_models
 from lagotto.models.registry import behaviour_digest, load_model
 from model_makers import softmax
@@ -59,7 +59,7 @@ def test_softmax_of_the_logits_is_the_published_output(
     (entry,), (out,) = interpreter.get_input_details(), interpreter.get_output_details()
     published = []
     for picture in pixels:
-        interpreter.set_tensor(entry["index"], prepare(picture[None], model.spec.input))
+        interpreter.set_tensor(entry["index"], prepare_tensor(picture[None], model.spec.input))
         interpreter.invoke()
         published.append(interpreter.get_tensor(out["index"])[0])
     step, zero = out["quantization"]

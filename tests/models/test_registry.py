@@ -13,7 +13,7 @@ from lagotto.core.errors import MissingExtraError, ModelError, UsageError
 from lagotto.core.registry import Adapter, load_adapter
 from lagotto.core.types import ModelSource
 from lagotto.models.metadata.scan import scan_models
-from lagotto.models.registry import ADAPTERS, behaviour_digest, load_model
+from lagotto.models.registry import MODEL_ADAPTERS, behaviour_digest, load_model
 from model_makers import Form, write_model
 
 
@@ -80,7 +80,7 @@ def test_scanning_and_digests_load_no_framework(tmp_path: Path) -> None:
 
 
 def test_a_missing_extra_gives_the_pip_line() -> None:
-    adapter = ADAPTERS[".tflite"]
+    adapter = MODEL_ADAPTERS[".tflite"]
     table = {".tflite": Adapter("ai_edge_absent.x", "f", "ai_edge_absent", adapter.extra)}
     with pytest.raises(MissingExtraError, match=r"pip install 'lagotto\[tflite\]'"):
         load_adapter(table, ".tflite", "model ending")

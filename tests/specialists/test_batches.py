@@ -19,7 +19,7 @@ from lagotto.specialists import sampling
 from lagotto.specialists.batches import read_batches
 from lagotto.specialists.classifier import Classifier, HubVoice
 from lagotto.specialists.model_runs import ModelRuns
-from lagotto.specialists.pixel_batches import Desk, Shown
+from lagotto.specialists.pixel_batches import PixelStage, SeenImages
 from lagotto.specialists.sampling import sample_places
 
 OWN = PixelSpec(8, 8)
@@ -30,7 +30,7 @@ def bad() -> bytes:
     raise PictureError("gone")
 
 
-def counted(files: list[Path], calls: list[int]) -> list[Callable[[], bytes]]:
+def zscore(files: list[Path], calls: list[int]) -> list[Callable[[], bytes]]:
     """Reads that note the place of each picture that is read."""
 
     def read(place: int, file: Path) -> bytes:
@@ -42,8 +42,8 @@ def counted(files: list[Path], calls: list[int]) -> list[Callable[[], bytes]]:
 
 def test_pixels_are_those_of_every_form(photos: list[Path], tmp_path: Path) -> None:
     calls: list[int] = []
-    reads = [*counted(photos[:3], calls), bad]
-    looked = Desk(tmp_path, reads, OWN).look([2, 3, 0], [OTHER, OTHER, OWN])
+    reads = [*zscore(photos[:3], calls), bad]
+    looked = PixelStage(tmp_path, reads, OWN).look([2, 3, 0], [OTHER, OTHER, OWN])
     assert calls == [2, 0]
     assert looked.unreadable == {3: "gone"}
     assert (looked.rows, looked.new) == ({2: 0, 0: 1}, 2)
@@ -56,8 +56,8 @@ def test_pixels_are_those_of_every_form(photos: list[Path], tmp_path: Path) -> N
 
 def test_the_same_pixels_have_one_row_and_others_follow(photos: list[Path], tmp_path: Path) -> None:
     files = [photos[0], photos[1], photos[0], photos[2], photos[1], photos[3]]
-    desk = Desk(tmp_path, [partial(read_picture_file, file) for file in files], OWN)
-    shown = Shown()
+    desk = PixelStage(tmp_path, [partial(read_picture_file, file) for file in files], OWN)
+    shown = SeenImages()
     places = iter(range(6))
     first = desk.look(places, [], 2, shown)
     assert (first.rows, first.new) == ({0: 0, 1: 1}, 2)
@@ -67,7 +67,7 @@ def test_the_same_pixels_have_one_row_and_others_follow(photos: list[Path], tmp_
 
 
 def test_no_picture_at_all(tmp_path: Path) -> None:
-    looked = Desk(tmp_path, [bad], OWN).look([0], [OTHER])
+    looked = PixelStage(tmp_path, [bad], OWN).look([0], [OTHER])
     assert (looked.new, looked.pixels[OTHER].array().shape) == (0, (0, 5, 6, 1))
 
 
@@ -85,11 +85,11 @@ def test_every_picture_is_read_once_and_nothing_is_left(
     world: World, trained: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For the encoder, for the models that are tried and for those that are asked."""
-    monkeypatch.setattr(sampling, "SAMPLE", 26)
+    monkeypatch.setattr(sampling, "SAMPLE_PICTURES", 26)
     monkeypatch.setattr(reading, "BATCH", 16)
     made = Classifier(str(world.encoder), NAMES, hub=HubVoice(trained, limits=Limits(workers=1)))
     calls: list[int] = []
-    reads = counted(photos, calls)
+    reads = zscore(photos, calls)
     with ModelRuns(made.limits) as runs:
         found = made.find_specialists(reads, runs)
         assert found.models

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from lagotto.core.vectors import softmax
 from lagotto.specialists.likelihood import (
-    believed,
+    evidence_share,
     fit_votes,
     fit_weight,
     information,
@@ -63,7 +63,7 @@ def test_a_specialist_is_believed_and_a_stranger_is_not() -> None:
     outputs = np.arange(len(LABELS))
     right = fit_votes(scene.seen.logits, softmax(known.logits), outputs)
     assert right.weight > 0.8
-    mixed = softmax(right.temper * scene.seen.logits) * believed(right, softmax(known.logits))
+    mixed = softmax(right.temper * scene.seen.logits) * evidence_share(right, softmax(known.logits))
     assert scene.accuracy(mixed) > scene.accuracy(scene.logits) + 0.3
     other = scene.stranger(outputs=len(LABELS))
     wrong = fit_votes(scene.seen.logits, softmax(other.logits), outputs)
@@ -84,7 +84,7 @@ def test_a_model_of_two_labels_leaves_the_rest_as_it_was() -> None:
     outputs = np.full(len(LABELS), -1, np.int64)
     outputs[[1, 4]] = 0, 1
     fit = fit_votes(scene.seen.logits, softmax(model.logits), outputs)
-    factors = believed(fit, softmax(model.logits))
+    factors = evidence_share(fit, softmax(model.logits))
     unknown = np.setdiff1d(np.arange(len(LABELS)), [1, 4])
     assert np.allclose(factors[:, unknown], factors[:, unknown[:1]])
 

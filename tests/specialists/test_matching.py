@@ -9,7 +9,7 @@ from lagotto.core.assignment import best_assignment
 from lagotto.core.vectors import softmax
 from lagotto.specialists import selection as choosing
 from lagotto.specialists.likelihood import fit_votes, information
-from lagotto.specialists.matching import WHOLE_AGREES, Candidate, Match, match, match_all
+from lagotto.specialists.matching import WHOLE_AGREES, Match, SpecialistCandidate, match, match_all
 from lagotto.specialists.probe_evidence import (
     Behaviour,
     View,
@@ -26,11 +26,11 @@ ORDER = (3, 0, 5, 1, 4, 2)
 NAMES = tuple(LABELS[label] for label in ORDER)
 
 
-def found(scene: Scene, *candidates: Candidate) -> list[Match]:
+def found(scene: Scene, *candidates: SpecialistCandidate) -> list[Match]:
     return match_all(list(candidates), scene.seen)
 
 
-def only(scene: Scene, candidate: Candidate) -> Match:
+def only(scene: Scene, candidate: SpecialistCandidate) -> Match:
     (one,) = found(scene, candidate)
     return one
 
@@ -101,7 +101,7 @@ def test_labels_and_outputs_may_be_listed_in_any_order() -> None:
 # ------------------------------------------------------------------------------------- choosing
 
 
-def chosen(scene: Scene, candidates: list[Candidate], most: int = 3) -> list[str]:
+def chosen(scene: Scene, candidates: list[SpecialistCandidate], most: int = 3) -> list[str]:
     matches = found(scene, *candidates)
     choice = choose(matches, {each.model: each for each in candidates}, scene.seen, most)
     return [each.model for each in choice.matches]
@@ -153,7 +153,7 @@ def test_what_chance_explains_is_no_evidence() -> None:
     fit = fit_votes(View.of(logits).logits, softmax(answers), outputs)
     assert fit.nats / (120 * information(softmax(logits))) > WHOLE_AGREES
     behaviour = Behaviour.of(responses.astype(np.float32), View.of(rng.normal(size=(50, 60))))
-    strange = Candidate("strange", answers, behaviour, np.full(60, -1))
+    strange = SpecialistCandidate("strange", answers, behaviour, np.full(60, -1))
     found = match(strange, View.of(logits))
     assert found is None or not found.whole
 

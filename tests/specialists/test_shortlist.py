@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lagotto.specialists.matching import Candidate
+from lagotto.specialists.matching import SpecialistCandidate
 from lagotto.specialists.shortlist import (
     likely,
     promising,
@@ -12,11 +12,13 @@ from lagotto.specialists.shortlist import (
 from specialist_world import LABELS, Scene
 
 
-def named(*candidates: Candidate) -> dict[str, Candidate]:
+def named(*candidates: SpecialistCandidate) -> dict[str, SpecialistCandidate]:
     return {each.model: each for each in candidates}
 
 
-def copy_of(scene: Scene, model: Candidate, name: str, **given: tuple[str, ...]) -> Candidate:
+def copy_of(
+    scene: Scene, model: SpecialistCandidate, name: str, **given: tuple[str, ...]
+) -> SpecialistCandidate:
     """The same model with its outputs in another order."""
     order = np.random.default_rng(len(name)).permutation(model.logits.shape[1])
     return scene.candidate(

@@ -66,7 +66,7 @@ def test_what_the_sample_does_not_hold_is_read_in_batches(
 ) -> None:
     """Pictures of the sample and others are predicted alike, in order, unreadable ones with why."""
     whole = list(classifier(world, trained).predict(photos))
-    monkeypatch.setattr(sampling, "SAMPLE", 26)
+    monkeypatch.setattr(sampling, "SAMPLE_PICTURES", 26)
     monkeypatch.setattr(reading, "BATCH", 16)
     bad = photos[0].with_name("zz_bad.png")
     bad.write_text("no picture")
@@ -85,7 +85,7 @@ def test_a_query_that_repeats_itself_is_asked_as_if_it_did_not(
     world: World, trained: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pictures that are there four times are evidence once; each still has its row."""
-    monkeypatch.setattr(sampling, "SAMPLE", 30)
+    monkeypatch.setattr(sampling, "SAMPLE_PICTURES", 30)
     monkeypatch.setattr(sampling, "MOST_READ", 400)
     made = classifier(world, trained)
     rows = list(made.predict([*photos, *photos, *photos, *photos]))

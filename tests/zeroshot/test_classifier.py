@@ -12,9 +12,9 @@ from caption_world import CONCEPTS, DIM, WordEncoder, WordStore, word_store, wri
 from lagotto.core.errors import UsageError
 from lagotto.core.types import SetAside
 from lagotto.zeroshot.classifier import (
-    BATCH,
     MODES,
-    Classifier,
+    PICTURE_BATCH_SIZE,
+    ZeroShotClassifier,
 )
 from lagotto.zeroshot.images import picture_files
 from lagotto.zeroshot.types import (
@@ -38,7 +38,7 @@ def queries(encoder: WordEncoder = ENCODER, each: int = 3) -> tuple[np.ndarray, 
     return np.stack([encoder.picture(c, 200 + i) for i, c in enumerate(truth)]), truth
 
 
-def accuracy(classifier: Classifier, pictures: np.ndarray, truth: np.ndarray) -> float:
+def accuracy(classifier: ZeroShotClassifier, pictures: np.ndarray, truth: np.ndarray) -> float:
     rows = list(classifier.predict_embeddings(pictures, [""] * len(pictures)))
     return float(
         np.mean([row.probabilities.argmax() == t for row, t in zip(rows, truth, strict=True)])
@@ -46,7 +46,7 @@ def accuracy(classifier: Classifier, pictures: np.ndarray, truth: np.ndarray) ->
 
 
 def test_public_names() -> None:
-    assert issubclass(lagotto.Classifier, Classifier)
+    assert issubclass(lagotto.Classifier, ZeroShotClassifier)
     assert lagotto.CaptionStore.__name__ == "CaptionStore"
 
 
@@ -56,7 +56,7 @@ def test_the_fake_is_a_store(store: WordStore) -> None:
 
 @pytest.mark.parametrize("mode", PURE)
 def test_a_prediction_depends_on_its_picture_alone(store: WordStore, mode: Mode) -> None:
-    classifier = Classifier(ENCODER, CONCEPTS, store, mode=mode)
+    classifier = ZeroShotClassifier(ENCODER, CONCEPTS, store, mode=mode)
     pictures, _ = queries()
     names = [str(i) for i in range(len(pictures))]
     whole = list(classifier.predict_embeddings(pictures, names))
@@ -77,7 +77,7 @@ def test_paper_code_depends_on_order_and_encodes_the_prefix(store: WordStore) ->
     seen = []
     for order in (slice(None), slice(None, None, -1)):
         encoder = WordEncoder()
-        classifier = Classifier(encoder, CONCEPTS, store, mode="paper-code")
+        classifier = ZeroShotClassifier(encoder, CONCEPTS, store, mode="paper-code")
         before = encoder.texts_embedded
         rows = list(classifier.predict_embeddings(pictures[order], names))
         assert encoder.texts_embedded == before + 16 * len(pictures)
@@ -88,7 +88,7 @@ def test_paper_code_depends_on_order_and_encodes_the_prefix(store: WordStore) ->
 def test_captions_are_never_encoded_at_query_time(store: WordStore) -> None:
     encoder = WordEncoder()
     for mode in PURE:
-        classifier = Classifier(encoder, CONCEPTS, store, mode=mode)
+        classifier = ZeroShotClassifier(encoder, CONCEPTS, store, mode=mode)
         before = encoder.texts_embedded
         list(classifier.predict_embeddings(queries()[0], [""] * 90))
         assert encoder.texts_embedded == before
@@ -97,14 +97,16 @@ def test_captions_are_never_encoded_at_query_time(store: WordStore) -> None:
 def test_guarded_learns_concepts_that_only_the_captions_name() -> None:
     pictures, truth = queries(BLIND)
     scores = {
-        mode: accuracy(Classifier(BLIND, CONCEPTS, word_store(BLIND), mode=mode), pictures, truth)
+        mode: accuracy(
+            ZeroShotClassifier(BLIND, CONCEPTS, word_store(BLIND), mode=mode), pictures, truth
+        )
         for mode in ("image-only", "guarded")
     }
     assert scores["guarded"] > scores["image-only"] + 0.2
 
 
 def test_a_picture_far_from_the_store_declines_and_says_so(store: WordStore) -> None:
-    classifier = Classifier(ENCODER, CONCEPTS, store)
+    classifier = ZeroShotClassifier(ENCODER, CONCEPTS, store)
     far = np.zeros((1, DIM), np.float32)
     far[0] = -store.image_embeddings.astype(np.float32).mean(axis=0)
     far /= np.linalg.norm(far)
@@ -116,7 +118,7 @@ def test_a_picture_far_from_the_store_declines_and_says_so(store: WordStore) -> 
 @pytest.mark.parametrize("mode", ["guarded", "paper", "captions-only", "paper-code"])
 def test_an_empty_store_leaves_the_image(mode: Mode) -> None:
     empty = WordStore(np.empty((0, DIM)), [], ENCODER)
-    classifier = Classifier(ENCODER, CONCEPTS, empty, mode=mode)
+    classifier = ZeroShotClassifier(ENCODER, CONCEPTS, empty, mode=mode)
     for row in classifier.predict_embeddings(queries(each=1)[0], [""] * 30):
         assert np.array_equal(row.probabilities, row.image_only)
         assert row.declined
@@ -124,7 +126,7 @@ def test_an_empty_store_leaves_the_image(mode: Mode) -> None:
 
 
 def test_without_captions_the_image_alone() -> None:
-    classifier = Classifier(ENCODER, CONCEPTS)
+    classifier = ZeroShotClassifier(ENCODER, CONCEPTS)
     assert classifier.mode == "image-only"
     (row,) = classifier.predict_embeddings(ENCODER.picture(3, 1)[None], ["x"])
     assert np.array_equal(row.probabilities, row.image_only)
@@ -136,20 +138,22 @@ def test_files_stream_and_bad_ones_get_rows(tmp_path: Path, store: WordStore) ->
 
     def files() -> Iterator[Path]:
         nonlocal asked
-        for i in range(3 * BATCH):
+        for i in range(3 * PICTURE_BATCH_SIZE):
             asked += 1
             yield bad if i % 50 == 7 else good
 
     good, bad = write_picture(tmp_path / "good.png", 4), tmp_path / "bad.png"
     bad.write_text("no picture")
-    rows = Classifier(ENCODER, CONCEPTS, store).predict(files())
+    rows = ZeroShotClassifier(ENCODER, CONCEPTS, store).predict(files())
     first = [next(rows) for _ in range(10)]
-    assert BATCH <= asked <= 2 * BATCH  # those that are read, and one batch ahead
+    assert (
+        PICTURE_BATCH_SIZE <= asked <= 2 * PICTURE_BATCH_SIZE
+    )  # those that are read, and one batch ahead
     assert isinstance(first[7], SetAside)
     assert first[7].source == str(bad)
     assert isinstance(first[6], Prediction)
     assert first[6].probabilities.argmax() == 4
-    assert len(first) + len(list(rows)) == 3 * BATCH
+    assert len(first) + len(list(rows)) == 3 * PICTURE_BATCH_SIZE
 
 
 def test_picture_files(tmp_path: Path) -> None:
@@ -169,19 +173,19 @@ def test_picture_files(tmp_path: Path) -> None:
 
 def test_refusals(store: WordStore) -> None:
     with pytest.raises(UsageError, match="Did you mean 'guarded'"):
-        Classifier(ENCODER, CONCEPTS, store, mode="guard")
+        ZeroShotClassifier(ENCODER, CONCEPTS, store, mode="guard")
     for mode in MODES:
         if mode != "image-only":
             with pytest.raises(UsageError, match="needs captions"):
-                Classifier(ENCODER, CONCEPTS, mode=mode)
+                ZeroShotClassifier(ENCODER, CONCEPTS, mode=mode)
     with pytest.raises(UsageError, match="k is 0"):
-        Classifier(ENCODER, CONCEPTS, store, k=0)
+        ZeroShotClassifier(ENCODER, CONCEPTS, store, k=0)
     with pytest.raises(UsageError, match="one label"):
-        Classifier(ENCODER, ["cat"])
+        ZeroShotClassifier(ENCODER, ["cat"])
 
 
 def test_a_small_store_is_not_trusted_and_a_note_says_so() -> None:
-    classifier = Classifier(ENCODER, CONCEPTS, word_store(ENCODER, each=1))
+    classifier = ZeroShotClassifier(ENCODER, CONCEPTS, word_store(ENCODER, each=1))
     assert classifier.calibration is None
     assert any("too few" in note for note in classifier.notes)
 
@@ -195,7 +199,7 @@ def test_on_real_photos_the_store_does_not_mislead(assets: Path, tmp_path: Path)
     )
     folder = assets / "photos" / "cats-dogs"
     rows = [json.loads(line) for line in (folder / "labels.jsonl").read_text().splitlines()]
-    classifier = Classifier(encoder, ["cat", "dog"], store)
+    classifier = ZeroShotClassifier(encoder, ["cat", "dog"], store)
     right = {"image": 0, "guarded": 0}
     for row, found in zip(rows, classifier.predict(folder / r["image"] for r in rows), strict=True):
         assert isinstance(found, Prediction)
@@ -203,6 +207,6 @@ def test_on_real_photos_the_store_does_not_mislead(assets: Path, tmp_path: Path)
         right["image"] += ["cat", "dog"][int(found.image_only.argmax())] == row["label"]
     assert right["image"] == 184
     assert right["guarded"] >= right["image"]
-    again = Classifier(encoder, ["cat", "dog"], tmp_path / "store")
+    again = ZeroShotClassifier(encoder, ["cat", "dog"], tmp_path / "store")
     assert again.calibration == classifier.calibration
     assert (tmp_path / "store" / "calibration.json").is_file()

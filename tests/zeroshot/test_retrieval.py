@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from caption_world import CONCEPTS, DIM, WordEncoder, WordStore, word_store
 from lagotto.core.vectors import unit_rows
 from lagotto.neighbors.exact import NearestRows
-from lagotto.zeroshot.retrieval import POOL, Retriever, text_only_spans
+from lagotto.zeroshot.retrieval import RETRIEVAL_POOL, Retriever, text_only_spans
 
 ENCODER = WordEncoder()
 
@@ -25,7 +25,7 @@ def plain(store: WordStore, query: np.ndarray, k: int, neighbours: int = 200) ->
             if text not in seen:
                 seen.add(text)
                 pool.append(caption)
-    pool = pool[:POOL]
+    pool = pool[:RETRIEVAL_POOL]
     scores = store.text_embeddings[pool].astype(np.float32) @ query
     best = np.argsort(-scores, kind="stable")[:k]
     return store.texts([pool[i] for i in best])
@@ -39,7 +39,7 @@ def test_equals_a_plain_transcription(k: int) -> None:
     for i, query in enumerate(queries):
         expected = plain(store, query, k)
         assert store.texts(found.indices[i, found.there[i]].tolist()) == expected
-        assert len(expected) == min(k, POOL)
+        assert len(expected) == min(k, RETRIEVAL_POOL)
         assert (np.diff(found.similarities[i, found.there[i]]) <= 0).all()
 
 
@@ -55,7 +55,7 @@ def test_more_neighbours_are_asked_where_captions_repeat() -> None:
     images = np.stack([ENCODER.picture(i % 30, 300 + i) for i in range(600)])
     texts = [["the same"] if i < 300 else [f"number {i}"] for i in range(600)]
     store = WordStore(images, texts, ENCODER)
-    found = Retriever(store).retrieve(ENCODER.picture(0, 7)[None], POOL)
+    found = Retriever(store).retrieve(ENCODER.picture(0, 7)[None], RETRIEVAL_POOL)
     assert found.there.all()
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lagotto.cli.hub.commands import (
-    HUB,
+    HUB_ARGUMENT,
     JSON,
     QUIET,
     bar,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def audit(
-    hub: Path = HUB,
+    hub: Path = HUB_ARGUMENT,
     model: str | None = typer.Argument(
         None, metavar="[MODEL]", help="A model of the hub, or a model file outside it."
     ),

@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from lagotto.core.types import JsonValue
     from lagotto.zeroshot.captions.estimate import Needs
     from lagotto.zeroshot.captions.ingest import IntakeReport
-    from lagotto.zeroshot.captions.search import Found
+    from lagotto.zeroshot.captions.search import FoundCaptions
 
-app = typer.Typer(
+captions_app = typer.Typer(
     help="Make a store of captioned pictures and keep it.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 STORE = typer.Argument(metavar="STORE", help="The store's folder.")
-PAIRS = typer.Option(
+PAIRS_OPTION = typer.Option(
     ...,
     help="Folder with captions.jsonl or metadata.csv, COCO captions json, parquet, webdataset tar, "
     "clip-retrieval folder, or text with a caption a line; may be repeated.",
@@ -58,10 +58,10 @@ def _report(store: Path, report: "IntakeReport", quiet: bool, as_json: bool) -> 
         notice(f"why: {store / 'set_aside.jsonl'}")
 
 
-@app.command()
-def create(
+@captions_app.command("create")
+def captions_create(
     store: Path = STORE,
-    pairs: list[Path] = PAIRS,
+    pairs: list[Path] = PAIRS_OPTION,
     encoder: str = typer.Option(
         ..., help="Folder with an ONNX dual encoder in the Hugging Face layout."
     ),
@@ -81,10 +81,10 @@ def create(
     _report(store, report, quiet, as_json)
 
 
-@app.command()
-def add(
+@captions_app.command("add")
+def captions_add(
     store: Path = STORE,
-    pairs: list[Path] = PAIRS,
+    pairs: list[Path] = PAIRS_OPTION,
     images: Path | None = IMAGES,
     encoder: str | None = MOVED,
     quiet: bool = QUIET,
@@ -102,8 +102,8 @@ def add(
     _report(store, report, quiet, as_json)
 
 
-@app.command()
-def search(
+@captions_app.command("search")
+def captions_search(
     store: Path = STORE,
     query: str = typer.Argument(metavar="TEXT|IMAGE", help="Words, or the path of a picture."),
     top: int = typer.Option(10, min=1, help="How many of each."),
@@ -155,7 +155,7 @@ def search(
     )
 
 
-def _print_found(found: "Found", sources: list[str]) -> None:
+def _print_found(found: "FoundCaptions", sources: list[str]) -> None:
     numeric = frozenset(["rank", "similarity"])
     if found.pictures:
         rows = [
@@ -171,8 +171,8 @@ def _print_found(found: "Found", sources: list[str]) -> None:
     print_table(["rank", "similarity", "caption", "source"], rows, numeric)
 
 
-@app.command()
-def index(store: Path = STORE, quiet: bool = QUIET, as_json: bool = JSON) -> None:
+@captions_app.command("index")
+def captions_index(store: Path = STORE, quiet: bool = QUIET, as_json: bool = JSON) -> None:
     """Build approximate indexes, for `classify --approximate`, and measure their recall.
 
     Example: lagotto captions index my-captions
@@ -190,16 +190,16 @@ def index(store: Path = STORE, quiet: bool = QUIET, as_json: bool = JSON) -> Non
         notice("note: the indexes were there already, and the store has not changed since")
 
 
-@app.command()
-def status(store: Path = STORE, as_json: bool = JSON) -> None:
+@captions_app.command("status")
+def captions_status(store: Path = STORE, as_json: bool = JSON) -> None:
     """Show pictures, captions, encoder, disk used and what was set aside.
 
     Example: lagotto captions status my-captions
     """
-    from lagotto.zeroshot.captions.status import read_status
+    from lagotto.zeroshot.captions.status import read_store_status
     from lagotto.zeroshot.captions.store import CaptionStore
 
-    found = read_status(CaptionStore.open(store))
+    found = read_store_status(CaptionStore.open(store))
     if as_json:
         print_json(found.as_json())
         return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import typer
 
 from lagotto.cli.hub.commands import (
-    HUB,
+    HUB_ARGUMENT,
     JSON,
     QUIET,
 )
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def describe(
-    hub: Path = HUB,
+    hub: Path = HUB_ARGUMENT,
     model: str = typer.Argument(help="A model of the hub, or a model file outside it."),
     vocabulary: Path | None = typer.Option(
         None, metavar="FILE", help="Names, one a line. [default: 1,400 common words]"

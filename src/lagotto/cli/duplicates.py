@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lagotto.cli.hub.commands import (
-    HUB,
+    HUB_ARGUMENT,
     JSON,
     QUIET,
     bar,
@@ -11,15 +11,15 @@ from lagotto.cli.hub.commands import (
 from lagotto.cli.output import print_json, print_line, print_table, printable
 
 
-def duplicates(hub: Path = HUB, quiet: bool = QUIET, as_json: bool = JSON) -> None:
+def duplicates(hub: Path = HUB_ARGUMENT, quiet: bool = QUIET, as_json: bool = JSON) -> None:
     """Show near-identical models, and families of one label space or training.
 
     Example: lagotto duplicates my-hub
     """
     from lagotto.hub.hub import Hub
-    from lagotto.hub.labels.duplicates import find_kindred
+    from lagotto.hub.labels.duplicates import find_duplicates
 
-    found = find_kindred(Hub.open(hub), bar(quiet))
+    found = find_duplicates(Hub.open(hub), bar(quiet))
     if as_json:
         print_json({"hub": str(hub), **found.as_json()})
         return

@@ -27,15 +27,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-hub_commands.app.command("index")(hub_index.index)
-app.add_typer(hub_commands.app, name="hub")
-app.add_typer(captions.app, name="captions")
+hub_commands.hub_app.command("index")(hub_index.hub_index)
+app.add_typer(hub_commands.hub_app, name="hub")
+app.add_typer(captions.captions_app, name="captions")
 app.command("search")(search.search)
 app.command("describe")(describe.describe)
 app.command("audit")(audit.audit)
 app.command("duplicates")(duplicates.duplicates)
 app.command("classify")(classify.classify)
-app.add_typer(eval_commands.app, name="eval")
+app.add_typer(eval_commands.eval_app, name="eval")
 app.command("demo")(demo.demo)
 
 

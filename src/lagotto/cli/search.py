@@ -10,7 +10,7 @@ import typer
 
 from lagotto.cli.cover import print_cover
 from lagotto.cli.hub.commands import (
-    HUB,
+    HUB_ARGUMENT,
     JSON,
     QUIET,
     bar,
@@ -46,7 +46,7 @@ def _query(text: str | None, logit: str | None, image: list[Path] | None) -> "An
 
 
 def search(
-    hub: Path = HUB,
+    hub: Path = HUB_ARGUMENT,
     text: str | None = typer.Argument(
         None,
         metavar="[TEXT]",

@@ -26,7 +26,7 @@ IMAGE_SUFFIXES = frozenset(
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 """The only decoders ever offered the bytes; the rarer ones are attack surface without a user."""
 
-MAX_BYTES = 64 * 2**20
+MAX_PICTURE_BYTES = 64 * 2**20
 MAX_PIXELS = 100_000_000
 MAX_SCANNED_PIXELS = 12 * MAX_PIXELS
 """Pixels times scans of a progressive JPEG: each scan goes over the whole picture again."""
@@ -78,7 +78,7 @@ def read_picture_file(path: Path) -> bytes:
             raise PictureError("not a regular file")
         _check_bytes(path.stat().st_size)
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)  # it may have grown since
+            data = file.read(MAX_PICTURE_BYTES + 1)  # it may have grown since
     except OSError as error:
         raise PictureError(f"cannot be read: {error.strerror or type(error).__name__}") from error
     except ValueError as error:  # half a character, a zero byte
@@ -157,9 +157,10 @@ def _check_bytes(size: int) -> None:
     """PictureError for an empty file or one over MAX_BYTES."""
     if size == 0:
         raise PictureError("an empty file")
-    if size > MAX_BYTES:
+    if size > MAX_PICTURE_BYTES:
         raise PictureError(
-            f"{size / 2**20:,.0f} MiB; at most {MAX_BYTES // 2**20} are read, make it smaller"
+            f"{size / 2**20:,.0f} MiB; at most "
+            f"{MAX_PICTURE_BYTES // 2**20} are read, make it smaller"
         )
 
 

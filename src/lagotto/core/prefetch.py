@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def one_ahead(values: Iterator[T]) -> Iterator[T]:
+def prefetch(values: Iterator[T]) -> Iterator[T]:
     """The same values in the same order, each made in a thread while the one before is used.
 
     For values that are costly to make in code that leaves the interpreter (decoding, inference).

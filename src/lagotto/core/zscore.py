@@ -15,7 +15,7 @@ def moments(
     return np.stack([scores.mean(axis=axis), np.where(spread > ROUNDING, spread, 1)])
 
 
-def counted(
+def zscore(
     scores: Float32[np.ndarray, "rows columns"],
     mean: Float32[np.ndarray, "*any"],
     spread: Float32[np.ndarray, "*any"],

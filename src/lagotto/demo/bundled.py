@@ -14,9 +14,9 @@ from lagotto.core.files import read_json
 WORLD = Path(__file__).parent / "world"
 PROBES = WORLD / "probes.parquet"
 HELDOUT = WORLD / "heldout.parquet"
-ENCODER = WORLD / "encoder"
+DEMO_ENCODER = WORLD / "encoder"
 MODELS = WORLD / "models"
-TRUTH = WORLD / "truth.json"
+DEMO_TRUTH = WORLD / "truth.json"
 
 
 @dataclass(frozen=True, slots=True)

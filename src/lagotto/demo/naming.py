@@ -9,7 +9,7 @@ import numpy as np
 from lagotto.core.progress import Progress
 from lagotto.demo import bundled
 from lagotto.zeroshot.captions.store import CaptionStore
-from lagotto.zeroshot.classifier import BATCH, Classifier
+from lagotto.zeroshot.classifier import PICTURE_BATCH_SIZE, ZeroShotClassifier
 from lagotto.zeroshot.images import embed_files
 
 
@@ -32,7 +32,7 @@ def score_naming(folder: Path, pictures: Path, progress: Progress) -> tuple[Nami
 
     `folder` becomes (or is) the caption store. Labels are all concepts of the world.
     """
-    encoder = str(bundled.ENCODER)
+    encoder = str(bundled.DEMO_ENCODER)
     if folder.exists():
         store = CaptionStore.open(folder, encoder)
     else:
@@ -40,11 +40,11 @@ def score_naming(folder: Path, pictures: Path, progress: Progress) -> tuple[Nami
     kinds = bundled.read_kinds()
     heldout = bundled.read_heldout()
     names = sorted(kinds)
-    guarded = Classifier(store.encoder, names, store)
+    guarded = ZeroShotClassifier(store.encoder, names, store)
     files = [pictures / picture.name for picture in heldout]
     progress.start("naming pictures", len(files), "pictures")
     parts = []
-    for batch in embed_files(store.encoder, files, BATCH):
+    for batch in embed_files(store.encoder, files, PICTURE_BATCH_SIZE):
         parts.append(batch.embeddings)
         progress.advance(len(batch.paths))
     progress.finish()

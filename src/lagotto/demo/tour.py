@@ -60,10 +60,10 @@ def take_tour(folder: Path, progress: Progress) -> Tour:
     sheet = folder / f"{CONCEPTS[0]}.png"
     write_contact_sheet(hub, hub.query_vector(CONCEPTS[0]), searches[0], sheet)
     status = hub.status()
-    texts = score_texts(hub, read_truth(bundled.TRUTH), progress)
+    texts = score_texts(hub, read_truth(bundled.DEMO_TRUTH), progress)
     logits = score_logits(hub, bundled.read_classes(), progress)
     naming = score_naming(folder / "captions", pictures, progress)
-    store = CaptionStore.open(folder / "captions", str(bundled.ENCODER))
+    store = CaptionStore.open(folder / "captions", str(bundled.DEMO_ENCODER))
     return Tour(
         hub=hub.folder,
         pictures=pictures,
@@ -82,8 +82,8 @@ def take_tour(folder: Path, progress: Progress) -> Tour:
 
 def _open_or_create(folder: Path, progress: Progress) -> Hub:
     if not folder.exists():
-        return Hub.create(folder, bundled.PROBES, str(bundled.ENCODER), progress=progress)
-    hub = Hub.open(folder, str(bundled.ENCODER))
+        return Hub.create(folder, bundled.PROBES, str(bundled.DEMO_ENCODER), progress=progress)
+    hub = Hub.open(folder, str(bundled.DEMO_ENCODER))
     names = {model.name for model in hub.status().models}
     if not names <= set(bundled.read_classes()):
         raise UsageError(f"{folder} holds a hub with other models; give another --folder")

@@ -15,12 +15,12 @@ from lagotto.core.image_processor import Preprocessing
 from lagotto.core.types import EncoderInfo
 from lagotto.encoders.base import check_pixels
 from lagotto.encoders.folder import fingerprint, open_folder
-from lagotto.encoders.pooling import pool, unit_rows
+from lagotto.encoders.pooling import checked_unit_rows, pool
 from lagotto.encoders.preprocessing import read_preprocessing
 from lagotto.encoders.tokens import Tokens, read_tokenizer
 from lagotto.encoders.towers import Tower, common_width, read_tower
 
-Feed: TypeAlias = dict[str, np.ndarray]
+_Feed: TypeAlias = dict[str, np.ndarray]
 
 _BATCH = 32
 """Rows of one run: bounds memory, and larger batches are no faster on a CPU."""
@@ -87,7 +87,7 @@ class OnnxEncoder:
         """Embeddings of pictures decoded to `info.pixels`; UsageError for another shape."""
         check_pixels(pixels, self._info)
         parts = [self._run_pixels(pixels[piece]) for piece in _pieces(len(pixels), self._vision)]
-        return unit_rows(parts, self._info.dim, "picture")
+        return checked_unit_rows(parts, self._info.dim, "picture")
 
     def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
         """Embeddings of texts as given; longer ones are cut at `info.context_length` tokens.
@@ -98,7 +98,7 @@ class OnnxEncoder:
         alike = [texts[place] for place in order]
         parts = [self._run_texts(alike[piece]) for piece in _pieces(len(texts), self._text)]
         rows = np.empty((len(texts), self._info.dim), np.float32)
-        rows[order] = unit_rows(parts, self._info.dim, "text")
+        rows[order] = checked_unit_rows(parts, self._info.dim, "text")
         return rows
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
@@ -133,7 +133,7 @@ class _LazyGraph:
         self._session: Any = None
         self._lock = Lock()
 
-    def run(self, tower: Tower, feed: Feed, idle: Feed) -> Float[np.ndarray, "..."]:
+    def run(self, tower: Tower, feed: _Feed, idle: _Feed) -> Float[np.ndarray, "..."]:
         """The tower's output; a graph of fixed batch gets the last row repeated.
 
         Raises EncoderError where the graph cannot be loaded or fails.
@@ -167,7 +167,7 @@ class _LazyGraph:
             return self._session
 
 
-def _text_feed(tokens: Tokens) -> Feed:
+def _text_feed(tokens: Tokens) -> _Feed:
     """What a text tower may take; those it has no input for are left out by the graph."""
     return {
         "input_ids": tokens.ids,

@@ -22,9 +22,9 @@ from lagotto.core.image_processor import Preprocessing
 from lagotto.core.registry import suggest
 from lagotto.core.types import EncoderInfo, JsonObject, PixelSpec
 from lagotto.encoders.base import check_pixels
-from lagotto.encoders.pooling import unit_rows
+from lagotto.encoders.pooling import checked_unit_rows
 
-WEIGHTS = "open_clip_model.safetensors"
+_WEIGHTS = "open_clip_model.safetensors"
 _BATCH = 32
 _REFUSALS = (*(OSError, ValueError, TypeError, KeyError, RuntimeError), NotImplementedError)
 
@@ -51,7 +51,7 @@ class OpenClipEncoder:
     def __init__(self, folder: Path, arch: str, tag: str, threads: int | None = None) -> None:
         if threads is not None:
             torch.set_num_threads(threads)
-        file = folder / WEIGHTS
+        file = folder / _WEIGHTS
         settings = open_clip.get_pretrained_cfg(arch, tag)
         logging.disable(logging.WARNING)  # it warns of random weights, which are replaced here
         try:
@@ -103,13 +103,13 @@ class OpenClipEncoder:
             tensor = torch.from_numpy(self._preprocessing.tensor(pixels[start : start + _BATCH]))
             with torch.inference_mode():
                 parts.append(self._network.encode_image(tensor).float().numpy())
-        return unit_rows(parts, self._info.dim, "picture")
+        return checked_unit_rows(parts, self._info.dim, "picture")
 
     def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
         """Embeddings of texts as given; longer ones are cut at `info.context_length` tokens."""
         starts = range(0, len(texts), _BATCH)
         parts = [self._run_texts(texts[start : start + _BATCH]) for start in starts]
-        return unit_rows(parts, self._info.dim, "text")
+        return checked_unit_rows(parts, self._info.dim, "text")
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text before any cut, special tokens included."""

@@ -37,7 +37,7 @@ def pool(
     return np.asarray((values * weights).sum(axis=1) / weights.sum(axis=1).clip(min=1))
 
 
-def unit_rows(
+def checked_unit_rows(
     parts: Sequence[Float32[np.ndarray, "_ width"]], dim: int, what: str
 ) -> Float32[np.ndarray, "rows dim"]:
     """All batches as rows of length one; `what` names a row in the message.

@@ -11,7 +11,7 @@ from lagotto.encoders.folder import has_graphs
 
 OPEN_CLIP = "open_clip:"
 
-ADAPTERS = {
+ENCODER_ADAPTERS = {
     "onnx": Adapter("lagotto.encoders.onnx", "OnnxEncoder"),
     "transformers": Adapter(
         "lagotto.encoders.transformers",
@@ -46,7 +46,7 @@ def load_encoder(spec: str, threads: int | None = None) -> Encoder:
     folder = load_adapter(_REMOTE, "hf", "encoder source")(spec) if remote else _folder(spec)
     saved = not has_graphs(folder) and any(folder.glob("*.safetensors"))
     kind = "transformers" if saved else "onnx"
-    encoder: Encoder = load_adapter(ADAPTERS, kind, "encoder adapter")(folder, threads)
+    encoder: Encoder = load_adapter(ENCODER_ADAPTERS, kind, "encoder adapter")(folder, threads)
     return encoder
 
 

@@ -23,11 +23,11 @@ from lagotto.core.parsing.hf_config import check_config
 from lagotto.core.types import EncoderInfo, JsonObject
 from lagotto.encoders.base import check_pixels
 from lagotto.encoders.folder import open_settings
-from lagotto.encoders.pooling import unit_rows
+from lagotto.encoders.pooling import checked_unit_rows
 from lagotto.encoders.preprocessing import read_preprocessing
 from lagotto.encoders.tokens import read_tokenizer
 
-WEIGHTS = "model.safetensors"
+_WEIGHTS = "model.safetensors"
 FAMILIES = ("clip", "siglip", "chinese_clip", "altclip", "metaclip_2", "align")
 _BATCH = 32
 _REFUSALS = (
@@ -50,9 +50,9 @@ class TransformersEncoder:
                 f"{path}: config.json says model_type {folder.model_type!r}; from safetensors "
                 f"these can be run: {', '.join(FAMILIES)}; give an ONNX export of others"
             )
-        if not (path / WEIGHTS).is_file():
+        if not (path / _WEIGHTS).is_file():
             raise EncoderError(
-                f"encoder folder {str(path)!r} has neither an ONNX export nor {WEIGHTS}; "
+                f"encoder folder {str(path)!r} has neither an ONNX export nor {_WEIGHTS}; "
                 "pickled weights are not read"
             )
         self._path = path
@@ -66,7 +66,7 @@ class TransformersEncoder:
         width = width or text.get("hidden_size") if folder.is_siglip else width
         parts: JsonObject = {
             "format": 1,
-            "weights": sha256_file(path / WEIGHTS, EncoderError),
+            "weights": sha256_file(path / _WEIGHTS, EncoderError),
             "tokenizer": sha256_file(folder.tokenizer, EncoderError),
             "preprocessing": self._preprocessing.canonical(),
             "tokens": self._tokenizer.rules.canonical(),
@@ -77,7 +77,7 @@ class TransformersEncoder:
             fingerprint=hashlib.sha256(canonical_json(parts)).hexdigest(),
             dim=width if isinstance(width, int) else len(self._run_texts([""])[0]),
             pixels=self._preprocessing.pixels,
-            logit_scale=_logit_scale(path / WEIGHTS) or folder.logit_scale,
+            logit_scale=_logit_scale(path / _WEIGHTS) or folder.logit_scale,
             context_length=self._tokenizer.rules.context_length,
             prompt_template=folder.prompt_template,
         )
@@ -96,12 +96,12 @@ class TransformersEncoder:
         for piece in _pieces(len(pixels)):
             tensor = torch.from_numpy(self._preprocessing.tensor(pixels[piece]))
             parts.append(self._features("get_image_features", pixel_values=tensor))
-        return unit_rows(parts, self._info.dim, "picture")
+        return checked_unit_rows(parts, self._info.dim, "picture")
 
     def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
         """Embeddings of texts as given; longer ones are cut at `info.context_length` tokens."""
         parts = [self._run_texts(texts[piece]) for piece in _pieces(len(texts))]
-        return unit_rows(parts, self._info.dim, "text")
+        return checked_unit_rows(parts, self._info.dim, "text")
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text before any cut, special tokens included."""
@@ -153,7 +153,8 @@ def _network(path: Path, threads: int | None) -> Any:
     lacking = sorted(found["missing_keys"])
     if lacking:
         raise EncoderError(
-            f"{path}: {WEIGHTS} lacks {len(lacking)} weights ({lacking[0]}, ...); download it again"
+            f"{path}: {_WEIGHTS} lacks {len(lacking)} weights ({lacking[0]}, ...); "
+            "download it again"
         )
     return network.eval()
 

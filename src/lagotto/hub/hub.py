@@ -33,39 +33,39 @@ from lagotto.hub.query.types import (
     QueryVector,
     TextQuery,
 )
-from lagotto.hub.reader.reader import HubContents
-from lagotto.hub.search.approximate import chosen_gallery
+from lagotto.hub.reader.reader import HubReader
+from lagotto.hub.search.approximate import select_index
 from lagotto.hub.search.engine import (
     checked_rule,
     find_logits,
     is_judged,
 )
-from lagotto.hub.store.catalog import Catalogue
+from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.lock import hub_lock
-from lagotto.hub.store.manifest import read_manifest
+from lagotto.hub.store.manifest import read_hub_manifest
 from lagotto.hub.store.responses import check_logit
 from lagotto.jobs.worker_limits import Limits
 
 if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that call them
     from lagotto.hub.confidence.judge import Judge
-    from lagotto.hub.confidence.label_margin import LabelRivals
+    from lagotto.hub.confidence.label_margin import LabelStats
     from lagotto.hub.labels.audit import ModelAudit
     from lagotto.hub.labels.coverage import ModelCoverage
     from lagotto.hub.labels.describe import ModelDescription
-    from lagotto.hub.labels.duplicates import Kindred
+    from lagotto.hub.labels.duplicates import DuplicateReport
     from lagotto.hub.labels.trust import LabelTrust
     from lagotto.hub.search.recall import IndexReport
 
 
-class Hub(HubContents):
+class Hub(HubReader):
     """A folder of probed models; open it with `Hub.open`, make one with `Hub.create`.
 
     Paths may be strings. Progress is silent unless a `core.progress.Progress` is given.
     """
 
     _judge: "Judge | None" = None
-    _rival_labels: "LabelRivals | None" = None
+    _label_stats: "LabelStats | None" = None
 
     @classmethod
     def create(
@@ -102,7 +102,7 @@ class Hub(HubContents):
         Give `encoder` where it has moved: another one is refused with a MismatchError naming both.
         """
         layout = HubLayout(Path(folder))
-        return cls(layout, read_manifest(layout.folder), encoder)
+        return cls(layout, read_hub_manifest(layout.folder), encoder)
 
     @cached_property
     def label_trust(self) -> "LabelTrust":
@@ -114,16 +114,16 @@ class Hub(HubContents):
     def judge(self) -> "Judge | None":
         """What tells how far to believe hits; None while the hub has no searchable logit."""
         from lagotto.hub.confidence.judge import Judge
-        from lagotto.hub.confidence.reference_file import open_rivals
+        from lagotto.hub.confidence.reference_file import open_background_stats
 
-        gallery = self.gallery()
-        if not gallery.usable:
+        logit_index = self.logit_index()
+        if not logit_index.usable:
             return None
-        if self._judge is None or self._judge.gallery is not gallery:
-            rivals = open_rivals(
-                self._layout.rivals, self.space, self.encoder, gallery, self.probe_digest
+        if self._judge is None or self._judge.logit_index is not logit_index:
+            rivals = open_background_stats(
+                self._layout.rivals, self.space, self.encoder, logit_index, self.probe_digest
             )
-            self._judge = Judge(self.space, gallery, rivals)
+            self._judge = Judge(self.space, logit_index, rivals)
         return self._judge
 
     def add(
@@ -144,7 +144,7 @@ class Hub(HubContents):
         is there and saw fewer sees more (docs/collaborative.md). Raises SourceError where a hub of
         models is out of reach.
         """
-        self._gallery = None
+        self._logit_index = None
         share = None
         if probes_per_model is not None:
             share = Share(probes_per_model, self.probe_embeddings, choosing)
@@ -188,7 +188,7 @@ class Hub(HubContents):
         progress: Progress | None = None,
     ) -> Hits:
         """The logits that answer a query vector; see `search`."""
-        gallery = chosen_gallery(self.gallery(), low_rank, self.folder)
+        logit_index = select_index(self.logit_index(), low_rank, self.folder)
         name = checked_rule(rule)
         if name == "default" and not behaviour_only and any(c.text for c in vector.concepts):
             from lagotto.hub.labels.trust import with_names
@@ -199,8 +199,10 @@ class Hub(HubContents):
             )
         judge = self.judge() if is_judged(vector, name) else None
         if judge is not None and not behaviour_only:
-            judge = replace(judge, labels=self._label_rivals(judge), progress=progress)
-        return find_logits(gallery, vector, rule=name, top=top, k=k, by_model=by_model, judge=judge)
+            judge = replace(judge, labels=self._make_label_stats(judge), progress=progress)
+        return find_logits(
+            logit_index, vector, rule=name, top=top, k=k, by_model=by_model, judge=judge
+        )
 
     def search(  # noqa: PLR0913  # a keyword for each choice that users have
         self,
@@ -252,11 +254,11 @@ class Hub(HubContents):
 
         return audit_model(self, self.responses_of(model), labels)
 
-    def duplicates(self, progress: Progress | None = None) -> "Kindred":
+    def duplicates(self, progress: Progress | None = None) -> "DuplicateReport":
         """Models that are nearly the same, and models of one kind."""
-        from lagotto.hub.labels.duplicates import find_kindred
+        from lagotto.hub.labels.duplicates import find_duplicates
 
-        return find_kindred(self, progress)
+        return find_duplicates(self, progress)
 
     def cover(self, labels: Sequence[str], *, top: int = 10) -> "tuple[ModelCoverage, ...]":
         """The models that cover a set of labels best, each with its output for every label."""
@@ -275,36 +277,38 @@ class Hub(HubContents):
         """
         from lagotto.hub.search.recall import make_index
 
-        gallery = self.gallery()
+        logit_index = self.logit_index()
         with hub_lock(self.folder):
-            self._gallery = None
-            return make_index(self._layout, gallery, self.probe_digest, rank, progress or Silent())
+            self._logit_index = None
+            return make_index(
+                self._layout, logit_index, self.probe_digest, rank, progress or Silent()
+            )
 
     def remove_index(self) -> bool:
         """Takes the low-rank index away; False if there was none."""
         from lagotto.hub.index.low_rank_file import remove_index
 
         with hub_lock(self.folder):
-            self._gallery = None
+            self._logit_index = None
             return remove_index(self._layout)
 
     def remove(self, model: str) -> None:
         """Removes a model, its responses and its logits; UsageError for an unknown name."""
-        with hub_lock(self.folder), Catalogue(self._layout.catalogue, writable=True) as catalogue:
+        with hub_lock(self.folder), Catalog(self._layout.catalogue, writable=True) as catalogue:
             removed = catalogue.remove(model)
-            self._gallery = None
+            self._logit_index = None
             path = self._layout.responses_of(removed.digest)
             with writing(path):
                 path.unlink(missing_ok=True)
             rebuild_blocks(self._layout, catalogue.models("done"), self.probe_digest)
 
-    def _label_rivals(self, judge: "Judge") -> "LabelRivals":
+    def _make_label_stats(self, judge: "Judge") -> "LabelStats":
         """The labels as rivals, kept for as long as the hub's models stay the same."""
-        from lagotto.hub.confidence.label_margin import LabelRivals
+        from lagotto.hub.confidence.label_margin import LabelStats
 
-        if self._rival_labels is None or self._rival_labels.rivals is not judge.rivals:
-            self._rival_labels = LabelRivals(self, judge.gallery, judge.rivals, self.label_trust)
-        return self._rival_labels
+        if self._label_stats is None or self._label_stats.rivals is not judge.rivals:
+            self._label_stats = LabelStats(self, judge.logit_index, judge.rivals, self.label_trust)
+        return self._label_stats
 
     def _logit_vector(self, query: LogitQuery) -> QueryVector:
         known = self.responses_of(query.model)

@@ -43,13 +43,13 @@ def parse_message(line: bytes) -> Message:
         case {"value": dict(value)}:
             return value
         case {"error": str(text), "kind": "error"}:
-            return Failure("error", printable(text))
+            return Failure("error", printable_line(text))
         case {"error": str(text), "kind": "memory"}:
-            return Failure("memory", printable(text))
+            return Failure("memory", printable_line(text))
     raise ValueError("not a message of a worker")
 
 
-def printable(text: str) -> str:
+def printable_line(text: str) -> str:
     """A text without control characters, white space folded: safe for a terminal."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
@@ -219,7 +219,7 @@ class WorkerProcess:
             for line in lines:
                 messages.append(parse_message(bytes(line)))
         except ValueError as error:
-            self._fault = f"its answer was garbled ({printable(str(error))[:60]})"
+            self._fault = f"its answer was garbled ({printable_line(str(error))[:60]})"
             self.ended = True
         return messages
 
@@ -234,7 +234,7 @@ def _read(descriptor: int) -> bytes | None:
 
 def last_words(tail: bytes) -> str:
     """The last line of a worker's stderr that says something, cut to what fits a table."""
-    lines = [printable(line) for line in tail.decode("utf-8", "replace").splitlines()]
+    lines = [printable_line(line) for line in tail.decode("utf-8", "replace").splitlines()]
     return next((line for line in reversed(lines) if line), "")[:_TAIL_SHOWN]
 
 

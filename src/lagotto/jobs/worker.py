@@ -140,7 +140,7 @@ def _serve(line: bytes, channel: Channel) -> None:
     channel.send(answer(line, channel.progress))
 
 
-def main() -> None:
+def run_worker() -> None:
     """Serves tasks until the parent closes stdin or dies, or a task closed stdin itself."""
     parent, descriptor, memory_bytes = (int(argument) for argument in sys.argv[1:4])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to act on
@@ -164,4 +164,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_worker()

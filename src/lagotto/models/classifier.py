@@ -10,7 +10,7 @@ from jaxtyping import Float32, Num, Shaped, UInt8
 from lagotto.core.errors import ModelError, UsageError
 from lagotto.core.types import Decision, InputSpec, Layout, ModelSource, ModelSpec, PixelSpec
 from lagotto.models.files.tensors import InputTensor, OutputTensor
-from lagotto.models.inputs import prepare
+from lagotto.models.inputs import prepare_tensor
 from lagotto.models.metadata.description import (
     Description,
     labels_for,
@@ -58,7 +58,7 @@ OpenEngine = Callable[[bool], Engine]
 OpenInsides = Callable[[], Insides]
 
 
-class Classifier:
+class ModelClassifier:
     """A loaded model (the Model protocol).
 
     Pictures are run one at a time where the model's batch is open, else in its fixed batches, the
@@ -85,10 +85,10 @@ class Classifier:
 
     def fed(
         self, spec: InputSpec, decisions: tuple[Decision, ...], notes: tuple[str, ...]
-    ) -> "Classifier":
+    ) -> "ModelClassifier":
         """The same loaded model, fed in another way."""
         model = replace(self._spec, input=spec, decisions=decisions, notes=notes)
-        return Classifier(self._engine, model, self._reading, self._open_insides)
+        return ModelClassifier(self._engine, model, self._reading, self._open_insides)
 
     def open_insides(self) -> Insides | None:
         """The model with its inner layers in view; None where its framework does not show them."""
@@ -105,7 +105,9 @@ class Classifier:
         """The input tensor of at most one batch of pictures, filled up with black."""
         batch = self._engine.input.shape[0] or len(pixels)
         black = np.zeros((batch - len(pixels), *pixels.shape[1:]), np.uint8)
-        return prepare(np.concatenate([pixels, black]), spec, self._engine.input.quantisation)
+        return prepare_tensor(
+            np.concatenate([pixels, black]), spec, self._engine.input.quantisation
+        )
 
     @property
     def batch(self) -> int:
@@ -134,7 +136,7 @@ def load_classifier(
     open_engine: OpenEngine,
     embedded: Embedded = NO_METADATA,
     open_insides: OpenInsides | None = None,
-) -> Classifier:
+) -> ModelClassifier:
     """The model of a source, tried on two fixed pictures.
 
     `open_engine(True)` opens the model so that the tensor before its final activation is read,
@@ -171,7 +173,7 @@ def load_classifier(
         notes=(*resolved.notes, *notes),
         decisions=resolved.decisions,
     )
-    return Classifier(engine, model, reading, open_insides)
+    return ModelClassifier(engine, model, reading, open_insides)
 
 
 def trial_pictures(spec: PixelSpec) -> UInt8[np.ndarray, "2 height width channels"]:
@@ -217,7 +219,7 @@ def _run_all(
         if missing:
             black = np.zeros((missing, *piece.shape[1:]), np.uint8)
             piece = np.concatenate([piece, black])
-        tensor = prepare(piece, spec, engine.input.quantisation)
+        tensor = prepare_tensor(piece, spec, engine.input.quantisation)
         for first in range(0, len(tensor), batch):
             raw = engine.run(tensor[first : first + batch])
             rows.append(class_rows(raw, batch, engine.output.name))

@@ -17,7 +17,7 @@ _SCALES: dict[Scale, tuple[float, float]] = {
 }
 
 
-def prepare(
+def prepare_tensor(
     pixels: UInt8[np.ndarray, "images height width channels"],
     spec: InputSpec,
     quantisation: Quantisation | None = None,

@@ -24,7 +24,7 @@ from lagotto.models.metadata.pretrained import (
     read_settings,
 )
 
-ADAPTERS = {
+MODEL_ADAPTERS = {
     ".onnx": Adapter("lagotto.models.adapters.onnx", "load_onnx"),
     ".tflite": Adapter("lagotto.models.adapters.tflite", "load_tflite", "ai_edge_litert", "tflite"),
     ".safetensors": Adapter(
@@ -38,7 +38,7 @@ ADAPTERS = {
 """By file ending, in lower case; `lagotto.models.metadata.scan` looks for the same."""
 
 SAVED_BY = {
-    "transformers": ADAPTERS[".safetensors"],
+    "transformers": MODEL_ADAPTERS[".safetensors"],
     "timm": Adapter(
         "lagotto.models.adapters.timm", "load_timm", "timm", "timm", ("torch", "torchvision")
     ),
@@ -58,7 +58,7 @@ def load_model(source: ModelSource, threads: int = 1) -> Model:
         library = library_of(read_settings(source.file.parent)[0])
         load = load_adapter(SAVED_BY, library, "library")
     else:
-        load = load_adapter(ADAPTERS, ending, "model ending")
+        load = load_adapter(MODEL_ADAPTERS, ending, "model ending")
     return cast(Model, load(source, threads))
 
 

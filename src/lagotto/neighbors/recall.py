@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64
 
 from lagotto.neighbors.base import RowIndex
 
-SAMPLE = 200
+SAMPLE_QUERIES = 200
 _SEED = 0
 _SAME = 1e-6
 """Cosines that differ by less are one: which of two equal rows is found does not count."""
@@ -33,7 +33,7 @@ def measure_recall(
     if len(numbers) < 2:
         return Recall(at, None, 0)
     rng = np.random.default_rng(_SEED)
-    sample = np.sort(rng.choice(numbers, min(SAMPLE, len(numbers)), replace=False))
+    sample = np.sort(rng.choice(numbers, min(SAMPLE_QUERIES, len(numbers)), replace=False))
     queries = np.asarray(rows[sample], np.float32)
     places, near = index.search(queries, at + 1)
     true_places, true_near = exact.search(queries, at + 1)

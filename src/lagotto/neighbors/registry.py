@@ -9,8 +9,10 @@ from jaxtyping import Float, Int64
 from lagotto.core.registry import Adapter, load_adapter
 from lagotto.neighbors.base import SavedRowIndex
 
-DEFAULT = "usearch"
-ADAPTERS = {DEFAULT: Adapter("lagotto.neighbors.usearch", "UsearchRows", "usearch", "ann")}
+DEFAULT_INDEX = "usearch"
+INDEX_ADAPTERS = {
+    DEFAULT_INDEX: Adapter("lagotto.neighbors.usearch", "UsearchRows", "usearch", "ann")
+}
 """Every adapter class has `build(rows, spans, advance)` and `open(path, rows, spans)`."""
 
 _WHAT = "approximate index"
@@ -26,7 +28,7 @@ def build_index(
 
     Raises UsageError for an unknown name, MissingExtraError where its package is not installed.
     """
-    index: SavedRowIndex = load_adapter(ADAPTERS, name, _WHAT).build(rows, spans, advance)
+    index: SavedRowIndex = load_adapter(INDEX_ADAPTERS, name, _WHAT).build(rows, spans, advance)
     return index
 
 
@@ -40,5 +42,5 @@ def open_index(
 
     Raises HubError for a file that the adapter did not write, or over other rows.
     """
-    index: SavedRowIndex = load_adapter(ADAPTERS, name, _WHAT).open(path, rows, spans)
+    index: SavedRowIndex = load_adapter(INDEX_ADAPTERS, name, _WHAT).open(path, rows, spans)
     return index

@@ -145,5 +145,5 @@ class UsearchRows:
         found = self._graph.search(queries, top)
         if len(queries) == 1:
             return [np.unique(found.keys.astype(np.int64))]
-        counted = zip(found.keys.astype(np.int64), found.counts.tolist(), strict=True)
-        return [np.unique(keys[:count]) for keys, count in counted]
+        zscore = zip(found.keys.astype(np.int64), found.counts.tolist(), strict=True)
+        return [np.unique(keys[:count]) for keys, count in zscore]

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from lagotto.core.prefetch import one_ahead
+from lagotto.core.prefetch import prefetch
 from lagotto.core.types import PixelSpec
 from lagotto.encoders.base import Encoder
-from lagotto.specialists.finder import Found
+from lagotto.specialists.finder import FoundSpecialists
 from lagotto.specialists.model_runs import ModelRuns, Runnable
 from lagotto.specialists.pixel_batches import (
-    Desk,
-    Looked,
+    PixelBatch,
+    PixelStage,
     Read,
 )
 from lagotto.specialists.sampling import Sampled
@@ -44,15 +44,15 @@ class Batch:
 
 
 def read_batches(
-    encoder: Encoder, founds: Sequence[Found], reads: Sequence[Read], runs: ModelRuns
+    encoder: Encoder, founds: Sequence[FoundSpecialists], reads: Sequence[Read], runs: ModelRuns
 ) -> Iterator[Batch]:
     """All pictures in order, each decoded once, for all models of `founds`.
 
     The samples of `founds` must be of these pictures; what they showed is not looked at again.
     """
     known = _Known.of(founds)
-    desk = Desk(runs.folder, reads, encoder.info.pixels)
-    for places, looked in one_ahead(_looks(desk, known)):
+    desk = PixelStage(runs.folder, reads, encoder.info.pixels)
+    for places, looked in prefetch(_looks(desk, known)):
         embeddings = desk.embed(encoder, looked)
         answers = runs.logits(known.models, [looked.pixels]) if looked.new else {}
         looked.discard()
@@ -70,7 +70,7 @@ class _Known:
     sampled: Sampled
 
     @classmethod
-    def of(cls, founds: Sequence[Found]) -> "_Known":
+    def of(cls, founds: Sequence[FoundSpecialists]) -> "_Known":
         """Of all, each model once."""
         models = {model.record.name: model for found in founds for model in found.models}
         first = founds[0].sampled
@@ -87,7 +87,7 @@ class _Known:
     def joined(
         self,
         places: range,
-        looked: Looked,
+        looked: PixelBatch,
         new: Float32[np.ndarray, "new dim"],
         answers: Mapping[str, Float64[np.ndarray, "new outputs"]],
     ) -> Batch:
@@ -106,7 +106,7 @@ class _Known:
         return Batch(places, unreadable, embeddings, logits)
 
 
-def _looks(desk: Desk, known: _Known) -> Iterator[tuple[range, Looked]]:
+def _looks(desk: PixelStage, known: _Known) -> Iterator[tuple[range, PixelBatch]]:
     """The pictures that no sample showed, decoded."""
     sampled = known.sampled
     for start in range(0, desk.pictures, BATCH):

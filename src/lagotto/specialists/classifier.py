@@ -19,7 +19,7 @@ from lagotto.jobs.worker_limits import Limits
 from lagotto.specialists.batches import Batch, read_batches
 from lagotto.specialists.finder import (
     Finder,
-    Found,
+    FoundSpecialists,
     Question,
 )
 from lagotto.specialists.fusion import (
@@ -29,7 +29,7 @@ from lagotto.specialists.fusion import (
 )
 from lagotto.specialists.model_runs import ModelRuns
 from lagotto.specialists.pixel_batches import Read
-from lagotto.specialists.selection import Choice
+from lagotto.specialists.selection import Selection
 from lagotto.zeroshot import classifier as zeroshot
 from lagotto.zeroshot.images import printed
 from lagotto.zeroshot.prompts.labels import Label
@@ -65,7 +65,7 @@ class HubVoice:
         return hub
 
 
-class Classifier(zeroshot.Classifier):
+class Classifier(zeroshot.ZeroShotClassifier):
     """Classifies pictures by labels in words, with captions and with models of a hub where they
     help.
 
@@ -145,7 +145,7 @@ class Classifier(zeroshot.Classifier):
         """Those of the workers that run models."""
         return Limits() if self._voice is None else self._voice.limits
 
-    def find_specialists(self, reads: Sequence[Read], runs: ModelRuns) -> Found:
+    def find_specialists(self, reads: Sequence[Read], runs: ModelRuns) -> FoundSpecialists:
         """The models to ask about pictures; they become `specialists`, and remarks `notes`."""
         if self._voice is None or self._hub is None:
             raise UsageError("there is no hub to look in; give one: Classifier(..., hub=HUB)")
@@ -178,13 +178,13 @@ class Classifier(zeroshot.Classifier):
             votes = self.voting.vote(embeddings, self.retrieve(embeddings)).pooled.probabilities
         return np.asarray(np.log(np.maximum(votes, 1e-12)))
 
-    def _heard(self, choice: Choice, batch: Batch, paths: Sequence[str]) -> list[Prediction]:
+    def _heard(self, choice: Selection, batch: Batch, paths: Sequence[str]) -> list[Prediction]:
         """The predictions of a batch, all voices heard."""
         rows = list(self.predict_embeddings(batch.embeddings, paths))
         others = "image" in self.voices or "captions" in self.voices
         return with_votes(rows, choice, batch.logits, others=others)
 
-    def _note_failures(self, found: Found, runs: ModelRuns) -> None:
+    def _note_failures(self, found: FoundSpecialists, runs: ModelRuns) -> None:
         """Says which of the models asked failed on the way; those pictures went without it."""
         told = {f"{name} failed: {reason}" for name, reason in runs.failures.items()}
         self.notes = (*self.notes, *sorted(told - set(found.notes)))

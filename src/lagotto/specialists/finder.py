@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 from lagotto.core.errors import ModelError, ProbeError
-from lagotto.core.prefetch import one_ahead
+from lagotto.core.prefetch import prefetch
 from lagotto.core.progress import Progress
 from lagotto.core.types import PixelSpec
 from lagotto.encoders.base import Encoder
@@ -26,7 +26,7 @@ from lagotto.hub.hub import Hub
 from lagotto.hub.probes.pixel_cache import spec_from_json
 from lagotto.hub.store.records import ModelRecord
 from lagotto.specialists.label_names import named_outputs
-from lagotto.specialists.matching import Candidate, match_all
+from lagotto.specialists.matching import SpecialistCandidate, match_all
 from lagotto.specialists.model_runs import (
     ModelRuns,
     Runnable,
@@ -34,13 +34,13 @@ from lagotto.specialists.model_runs import (
     finite,
 )
 from lagotto.specialists.pixel_batches import (
-    Desk,
-    Looked,
+    PixelBatch,
+    PixelStage,
     Read,
 )
 from lagotto.specialists.probe_evidence import Behaviour, View
-from lagotto.specialists.sampling import Sample, Sampled
-from lagotto.specialists.selection import Choice, choose
+from lagotto.specialists.sampling import PictureSample, Sampled
+from lagotto.specialists.selection import Selection, choose
 from lagotto.specialists.shortlist import (
     explains,
     likely,
@@ -62,7 +62,7 @@ time. Looking ends when max_models of them would be asked by then."""
 ORDER_PROBES = 2000
 """Probes that decide which models are looked at first, at most about."""
 
-Answers: TypeAlias = Mapping[str, Float64[np.ndarray, "_pictures _outputs"]]
+ModelAnswers: TypeAlias = Mapping[str, Float64[np.ndarray, "_pictures _outputs"]]
 """The logits of models by name."""
 
 Others: TypeAlias = Callable[
@@ -72,10 +72,10 @@ Others: TypeAlias = Callable[
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundSpecialists:
     """The models that are asked. `notes` say what else is worth knowing, one line each."""
 
-    choice: Choice
+    choice: Selection
     models: tuple[Runnable, ...]
     sampled: Sampled
     notes: tuple[str, ...]
@@ -109,18 +109,18 @@ class Finder:
         self._known: dict[str, tuple[Behaviour, Int64[np.ndarray, " labels"]]] = {}
         self._gone: dict[str, str] = {}
 
-    def find(self, reads: Sequence[Read], progress: Progress) -> Found:
+    def find(self, reads: Sequence[Read], progress: Progress) -> FoundSpecialists:
         """The models to ask about pictures, of which a sample is read here."""
-        desk = Desk(self._runs.folder, reads, self._encoder.info.pixels)
-        sample = Sample(desk, self._encoder)
+        desk = PixelStage(self._runs.folder, reads, self._encoder.info.pixels)
+        sample = PictureSample(desk, self._encoder)
         if desk.pictures >= FEWEST_PICTURES:
             self._runs.warm(self._one_of_each_framework())  # started while responses are read
         order, first = self._order_and_look(sample, asked=desk.pictures >= FEWEST_PICTURES)
         progress.start("looking for models", len(order) + 1, "models")
         progress.advance(1)
         notes: list[str] = []
-        choice = Choice((), 1.0)
-        logits: Answers = {}
+        choice = Selection((), 1.0)
+        logits: ModelAnswers = {}
         if first.new < FEWEST_PICTURES:
             sample.embed(first)
             notes.append(
@@ -134,9 +134,13 @@ class Finder:
         notes += [f"{name} failed: {reason}" for name, reason in self._runs.failures.items()]
         asked = [each.model for each in choice.matches]
         sampled = sample.with_logits({name: logits[name] for name in asked})
-        return Found(choice, tuple(self._models[name] for name in asked), sampled, tuple(notes))
+        return FoundSpecialists(
+            choice, tuple(self._models[name] for name in asked), sampled, tuple(notes)
+        )
 
-    def _order_and_look(self, sample: Sample, asked: bool) -> tuple[list[ModelRecord], Looked]:
+    def _order_and_look(
+        self, sample: PictureSample, asked: bool
+    ) -> tuple[list[ModelRecord], PixelBatch]:
         """The models in order and the first pictures: at once, if all models may be tried."""
         records = [each for each in self._hub.records() if each.outputs >= 2] if asked else []
         if len(records) > CANDIDATES:
@@ -147,11 +151,15 @@ class Finder:
             return self._order(records), looking.result()
 
     def _compare(
-        self, order: Sequence[ModelRecord], sample: Sample, first: Looked, progress: Progress
-    ) -> tuple[Choice, Answers]:
+        self,
+        order: Sequence[ModelRecord],
+        sample: PictureSample,
+        first: PixelBatch,
+        progress: Progress,
+    ) -> tuple[Selection, ModelAnswers]:
         """The choice, from a first look at many models and longer ones at the best of them."""
         kept = self._first_look(order, sample, first, progress)
-        steps = one_ahead(_steps(sample, self._specs(kept))) if kept else iter(())
+        steps = prefetch(_steps(sample, self._specs(kept))) if kept else iter(())
         most = self._question.max_models
         if len(kept) > most and (second := list(islice(steps, 1))):
             kept = self._looked_longer(kept, sample, second)
@@ -163,8 +171,12 @@ class Finder:
         return choose(found, candidates, seen, most), whole
 
     def _first_look(
-        self, order: Sequence[ModelRecord], sample: Sample, first: Looked, progress: Progress
-    ) -> Answers:
+        self,
+        order: Sequence[ModelRecord],
+        sample: PictureSample,
+        first: PixelBatch,
+        progress: Progress,
+    ) -> ModelAnswers:
         """The logits of models that are looked at longer, on the first pictures."""
         sample.embed(first)
         seen, most = self._view(sample), self._question.max_models
@@ -182,7 +194,9 @@ class Finder:
         kept = kept or promising(self._candidates(answers), seen, most)
         return {name: answers[name] for name in kept}
 
-    def _looked_longer(self, known: Answers, sample: Sample, steps: Iterable[Looked]) -> Answers:
+    def _looked_longer(
+        self, known: ModelAnswers, sample: PictureSample, steps: Iterable[PixelBatch]
+    ) -> ModelAnswers:
         """What models say of more of the sample, after what they said; one that fails is gone."""
         looks = []
         for looked in steps:
@@ -196,11 +210,11 @@ class Finder:
             looked.discard()
         return {name: np.concatenate([known[name], values]) for name, values in more.items()}
 
-    def _view(self, sample: Sample) -> View:
+    def _view(self, sample: PictureSample) -> View:
         """What the other voices say of all pictures of the sample that were embedded so far."""
         return View.of(self._question.others(sample.embeddings))
 
-    def _candidates(self, answers: Answers) -> dict[str, Candidate]:
+    def _candidates(self, answers: ModelAnswers) -> dict[str, SpecialistCandidate]:
         return {name: self._candidate(name, values) for name, values in answers.items()}
 
     def _specs(self, names: Iterable[str]) -> list[PixelSpec]:
@@ -247,13 +261,15 @@ class Finder:
         few = slice(None, None, max(1, -(-len(view) // ORDER_PROBES)))
         return explains(View.of(view[few]), finite(responses[few]))
 
-    def _candidate(self, name: str, logits: Float64[np.ndarray, "pictures outputs"]) -> Candidate:
+    def _candidate(
+        self, name: str, logits: Float64[np.ndarray, "pictures outputs"]
+    ) -> SpecialistCandidate:
         if name not in self._known:
             names = self._hub.labels(name) if self._question.use_names else ()
             responses, probes = self._responses(name)
             behaviour = Behaviour.of(responses, self._probed, probes)
             self._known[name] = behaviour, named_outputs(self._question.labels, names)
-        return Candidate(name, logits, *self._known[name])
+        return SpecialistCandidate(name, logits, *self._known[name])
 
     def _responses(
         self, name: str
@@ -284,7 +300,7 @@ def _forms(records: Sequence[ModelRecord]) -> list[PixelSpec]:
     return found
 
 
-def _steps(sample: Sample, specs: Sequence[PixelSpec]) -> Iterator[Looked]:
+def _steps(sample: PictureSample, specs: Sequence[PixelSpec]) -> Iterator[PixelBatch]:
     """What is left of a sample, some pictures at a time."""
     while (looked := sample.look(FIRST_LOOK, specs)).new:
         yield looked

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float64
 
 from lagotto.core.vectors import softmax
-from lagotto.specialists.likelihood import Votes, believed
+from lagotto.specialists.likelihood import OutputVotes, evidence_share
 from lagotto.specialists.matching import Match
-from lagotto.specialists.selection import Choice
+from lagotto.specialists.selection import Selection
 from lagotto.zeroshot.types import ModelVote, Prediction
 
 _LEAST = 1e-12
@@ -69,7 +69,7 @@ def specialist(match: Match, names: Sequence[str | None]) -> Specialist:
 
 def together(
     others: Float64[np.ndarray, "pictures labels"],
-    choice: Choice,
+    choice: Selection,
     logits: Mapping[str, Float64[np.ndarray, "pictures outputs"]],
 ) -> Float64[np.ndarray, "pictures labels"]:
     """The probabilities of the other voices with the chosen models' votes; a model without logits
@@ -79,13 +79,13 @@ def together(
         return others
     scores = choice.temper * np.log(np.maximum(others, _LEAST))
     for match in asked:
-        factors = believed(match.fit, softmax(logits[match.model]))
+        factors = evidence_share(match.fit, softmax(logits[match.model]))
         scores = scores + np.log(np.maximum(factors, _LEAST))
     return softmax(scores)
 
 
-def alone(
-    votes: Votes, shares: Float64[np.ndarray, "pictures outputs"]
+def specialists_alone(
+    votes: OutputVotes, shares: Float64[np.ndarray, "pictures outputs"]
 ) -> Float64[np.ndarray, "pictures labels"]:
     """What one model says if nothing else is known but how often each label occurs."""
     said = votes.base * votes.ratios(shares)
@@ -95,7 +95,7 @@ def alone(
 
 def with_votes(
     predictions: Sequence[Prediction],
-    choice: Choice,
+    choice: Selection,
     logits: Mapping[str, Float64[np.ndarray, "pictures outputs"]],
     *,
     others: bool = True,
@@ -109,7 +109,7 @@ def with_votes(
     after = together(before, choice, logits)
     asked = [match for match in choice.matches if match.model in logits]
     share = _hub_share(choice, asked, others=others)
-    said = [alone(match.fit.votes, softmax(logits[match.model])) for match in asked]
+    said = [specialists_alone(match.fit.votes, softmax(logits[match.model])) for match in asked]
     rows = []
     for i, row in enumerate(predictions):
         votes = tuple(_vote(match, each[i]) for match, each in zip(asked, said, strict=True))
@@ -126,7 +126,7 @@ def with_votes(
     return rows
 
 
-def _hub_share(choice: Choice, asked: Sequence[Match], *, others: bool) -> float:
+def _hub_share(choice: Selection, asked: Sequence[Match], *, others: bool) -> float:
     """The models' share of all exponents: their weights beside the temper of the other voices."""
     if not asked:
         return 0.0

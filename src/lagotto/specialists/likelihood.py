@@ -13,16 +13,16 @@ from jaxtyping import Float64, Int64
 
 from lagotto.core.vectors import softmax
 
-TEMPERS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
+TEMPERATURES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
 """How far the encoder's logits are believed, tried one after the other."""
 
-MOST_BELIEVED = 0.999
+MOST_EVIDENCE = 0.999
 _FEW = 1e-9
 _NEAR = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Votes:
+class OutputVotes:
     """A model's outputs as evidence on labels.
 
     `outputs` has the output of each label, -1 for a label that the model does not know. `odds` has
@@ -50,13 +50,13 @@ class Votes:
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class VoteFit:
     """How far votes are believed (`weight`, 0 to 1) and the encoder's logits (`temper`).
 
     `nats` is the log likelihood over all pictures beside that of a model without meaning.
     """
 
-    votes: Votes
+    votes: OutputVotes
     weight: float
     temper: float
     nats: float
@@ -66,7 +66,7 @@ def make_votes(
     view: Float64[np.ndarray, "pictures labels"],
     shares: Float64[np.ndarray, "pictures outputs"],
     outputs: Int64[np.ndarray, " labels"],
-) -> Votes:
+) -> OutputVotes:
     """The odds of each output, from how often encoder and model speak of each label.
 
     A model that is sure of an output more often than the label occurs is wrong in what is beyond.
@@ -90,23 +90,23 @@ def make_votes(
         )
         left /= max(float(left.sum()), _FEW)
         odds[:, unknown] = (left / np.append(said, max(rest, _FEW)))[:, None]
-    return Votes(outputs, odds, base)
+    return OutputVotes(outputs, odds, base)
 
 
 def fit_votes(
     logits: Float64[np.ndarray, "pictures labels"],
     shares: Float64[np.ndarray, "pictures outputs"],
     outputs: Int64[np.ndarray, " labels"],
-    tempers: tuple[float, ...] = TEMPERS,
-) -> Fit:
+    tempers: tuple[float, ...] = TEMPERATURES,
+) -> VoteFit:
     """The weight and temper under which the votes explain the encoder's logits best."""
-    found: Fit | None = None
+    found: VoteFit | None = None
     for temper in tempers:
         view = softmax(temper * logits)
         votes = make_votes(view, shares, outputs)
         weight, nats = fit_weight((view * votes.ratios(shares)).sum(axis=1) - 1)
         if found is None or nats > found.nats:
-            found = Fit(votes, weight, temper, nats)
+            found = VoteFit(votes, weight, temper, nats)
     assert found is not None
     return found
 
@@ -119,7 +119,7 @@ def fit_weight(gains: Float64[np.ndarray, " pictures"]) -> tuple[float, float]:
     """
     if not len(gains) or gains.sum() <= 0:
         return 0.0, 0.0
-    low, high = 0.0, MOST_BELIEVED
+    low, high = 0.0, MOST_EVIDENCE
     weight, step = high, high
     while abs(step) > _NEAR:  # Newton's method on the slope, halving where it leaves the bracket
         shares = gains / (1 + weight * gains)
@@ -133,8 +133,8 @@ def fit_weight(gains: Float64[np.ndarray, " pictures"]) -> tuple[float, float]:
     return weight, float(np.log1p(weight * gains).sum())
 
 
-def believed(
-    fit: Fit, shares: Float64[np.ndarray, "pictures outputs"]
+def evidence_share(
+    fit: VoteFit, shares: Float64[np.ndarray, "pictures outputs"]
 ) -> Float64[np.ndarray, "pictures labels"]:
     """The factor by which the votes change the probability of each label, before it sums to 1."""
     return 1 - fit.weight + fit.weight * fit.votes.ratios(shares)

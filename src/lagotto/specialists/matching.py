@@ -13,7 +13,7 @@ from jaxtyping import Float64, Int64
 
 from lagotto.core.assignment import best_assignment
 from lagotto.core.vectors import softmax
-from lagotto.specialists.likelihood import Fit, fit_votes, information
+from lagotto.specialists.likelihood import VoteFit, fit_votes, information
 from lagotto.specialists.probe_evidence import (
     Behaviour,
     View,
@@ -41,7 +41,7 @@ PAIR_AGREES, NAMED_PAIR_AGREES, PAIR_ON_PROBES = 0.25, 0.15, 0.2
 """A single label is believed if its output agrees by so much on the pictures, and correlates by
 so much on the probes; if the names say it too, a lower agreement will do."""
 
-FEWEST_NATS = 5.0
+FEWEST_LOG_GAIN = 5.0
 
 PERMUTATIONS = 3
 """How often the pictures are put in another order to see what chance explains."""
@@ -51,7 +51,7 @@ _SURE = 1e6
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class SpecialistCandidate:
     """A model of the hub: its logits on the user's pictures, how it behaves on the probes, and the
     output that its published names give to each label, -1 where they give none."""
 
@@ -73,7 +73,7 @@ class Match:
     """
 
     model: str
-    fit: Fit
+    fit: VoteFit
     whole: bool
     explains: float
     could_explain: float
@@ -83,7 +83,7 @@ class Match:
     names_agree: float
 
 
-def match_all(candidates: Sequence[Candidate], seen: View) -> list[Match]:
+def match_all(candidates: Sequence[SpecialistCandidate], seen: View) -> list[Match]:
     """What each model knows of the labels, those left out that know nothing that can be believed.
 
     Where behaviour contradicts most of the lists that name a label, no list is believed.
@@ -96,21 +96,23 @@ def match_all(candidates: Sequence[Candidate], seen: View) -> list[Match]:
     return [each for each in found if each is not None]
 
 
-def _names_agree(candidate: Candidate, seen: View) -> float:
+def _names_agree(candidate: SpecialistCandidate, seen: View) -> float:
     """How far a model's published names agree with the pictures; nan if they name no label."""
     if (candidate.named < 0).all():
         return float("nan")
-    table = agreement(softmax(seen.logits), softmax(candidate.logits))
+    table = view_agreement(softmax(seen.logits), softmax(candidate.logits))
     return _believed_names(candidate.named, table)[1]
 
 
-def match(candidate: Candidate, seen: View, *, behaviour_only: bool = False) -> Match | None:
+def match(
+    candidate: SpecialistCandidate, seen: View, *, behaviour_only: bool = False
+) -> Match | None:
     """What the model knows of the labels; None if nothing that can be believed.
 
     With `behaviour_only` published names are compared, not believed.
     """
     shares = softmax(candidate.logits)
-    table = agreement(softmax(seen.logits), shares)
+    table = view_agreement(softmax(seen.logits), shares)
     fixed, names_agree = _believed_names(candidate.named, table)
     if behaviour_only:
         fixed = np.full_like(fixed, -1)
@@ -124,7 +126,7 @@ def match(candidate: Candidate, seen: View, *, behaviour_only: bool = False) -> 
     if (fixed >= 0).any():
         free = _best_outputs(candidate.behaviour, shares, seen, np.full_like(fixed, -1))
         best = max(best, free[1].nats / scale)
-    whole = _is_whole(outputs, fixed, pairs, shares) and fit.nats >= FEWEST_NATS
+    whole = _is_whole(outputs, fixed, pairs, shares) and fit.nats >= FEWEST_LOG_GAIN
     named = fixed >= 0
     if whole:
         chance = _by_chance(shares, seen, fixed) / scale
@@ -140,7 +142,7 @@ def match(candidate: Candidate, seen: View, *, behaviour_only: bool = False) -> 
         if not enough.any():
             return None
         fit = fit_votes(seen.logits, shares, kept)
-        if fit.nats < FEWEST_NATS:
+        if fit.nats < FEWEST_LOG_GAIN:
             return None
     there = kept >= 0
     return Match(
@@ -156,7 +158,7 @@ def match(candidate: Candidate, seen: View, *, behaviour_only: bool = False) -> 
     )
 
 
-def agreement(
+def view_agreement(
     view: Float64[np.ndarray, "pictures labels"], shares: Float64[np.ndarray, "pictures outputs"]
 ) -> Float64[np.ndarray, "labels outputs"]:
     """How far each label and each output are said of the same pictures: Dice's coefficient of the
@@ -188,13 +190,13 @@ def _best_outputs(
     shares: Float64[np.ndarray, "pictures outputs"],
     seen: View,
     fixed: Int64[np.ndarray, " labels"],
-) -> tuple[Int64[np.ndarray, " labels"], Fit]:
+) -> tuple[Int64[np.ndarray, " labels"], VoteFit]:
     """Of two assignments, by the pictures alone and by pictures and probes, the likelier on both.
 
     Labels that are `fixed` keep their outputs.
     """
     by_pictures = excess(softmax(seen.logits), shares)
-    found: tuple[float, Int64[np.ndarray, " labels"], Fit] | None = None
+    found: tuple[float, Int64[np.ndarray, " labels"], VoteFit] | None = None
     for scores in (by_pictures, by_pictures + behaviour.excess):
         outputs = best_assignment(_with_fixed(scores, fixed))
         fit = fit_votes(seen.logits, shares, outputs)

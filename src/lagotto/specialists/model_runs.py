@@ -14,7 +14,7 @@ from jaxtyping import Float32, Float64
 from lagotto.core.errors import HubError, LagottoError, ModelError, ProbeError, UsageError
 from lagotto.core.machine import usable_cores
 from lagotto.core.types import JsonObject, ModelSource, PixelSpec
-from lagotto.hub.ingest.input_record import was_settled
+from lagotto.hub.ingest.input_record import is_inferred
 from lagotto.hub.ingest.worker_tasks import source_to_json
 from lagotto.hub.probes.pixel_cache import spec_from_json
 from lagotto.hub.store.records import ModelRecord
@@ -22,7 +22,7 @@ from lagotto.jobs.base import Runner, Task
 from lagotto.jobs.worker_limits import Limits
 from lagotto.models.metadata.scan import scan_models
 from lagotto.models.registry import behaviour_digest
-from lagotto.specialists.pixel_batches import Pixels
+from lagotto.specialists.pixel_batches import PixelFile
 
 PIECE = 96
 """Pictures that one task runs, about."""
@@ -118,7 +118,7 @@ class ModelRuns:
         self._starting = self._starter.submit(_run_all, self._runner, tasks)
 
     def logits(
-        self, models: Sequence[Runnable], sheets: Sequence[Mapping[PixelSpec, Pixels]]
+        self, models: Sequence[Runnable], sheets: Sequence[Mapping[PixelSpec, PixelFile]]
     ) -> dict[str, Float64[np.ndarray, "pictures outputs"]]:
         """The logits of each model by name on the pictures of all sheets in order.
 
@@ -156,7 +156,7 @@ class ModelRuns:
         }
 
     def _pieces(
-        self, models: Sequence[Runnable], sheets: Sequence[Mapping[PixelSpec, Pixels]]
+        self, models: Sequence[Runnable], sheets: Sequence[Mapping[PixelSpec, PixelFile]]
     ) -> Iterator["_Piece"]:
         """The tasks, those of large models first: so workers finish at about the same time."""
         for model in sorted(models, key=lambda each: -each.source.file.stat().st_size):
@@ -174,7 +174,7 @@ class _Piece:
     """Some rows of pictures for one model: what one task runs. `order` grows with the rows."""
 
     model: Runnable
-    pixels: Pixels
+    pixels: PixelFile
     order: int
     start: int
     stop: int
@@ -204,7 +204,7 @@ def _payload(model: Runnable) -> JsonObject:
     record: JsonObject = {"input": model.record.input, "notes": list(model.record.notes)}
     return {
         "model": source_to_json(model.source),
-        "settled": record if was_settled(record) else None,
+        "settled": record if is_inferred(record) else None,
         "digest": model.record.digest,
     }
 

@@ -26,7 +26,7 @@ Read: TypeAlias = Callable[[], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Pixels:
+class PixelFile:
     """Pictures in one form: a file of plain uint8, without a header, and the shape of it all."""
 
     file: Path
@@ -44,17 +44,17 @@ class Pixels:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class PixelBatch:
     """Some pictures by their place in the query: the row of each, or why it could not be read.
 
     `own` has the new rows in the encoder's form, `pixels` in every form that was wanted; those
-    before them were shown earlier, to the same `Shown`.
+    before them were shown earlier, to the same `SeenImages`.
     """
 
     rows: Mapping[int, int]
     unreadable: Mapping[int, str]
     own: UInt8[np.ndarray, "new height width channels"]
-    pixels: Mapping[PixelSpec, Pixels]
+    pixels: Mapping[PixelSpec, PixelFile]
 
     @property
     def new(self) -> int:
@@ -68,13 +68,13 @@ class Looked:
 
 
 @dataclass(slots=True)
-class Shown:
+class SeenImages:
     """What was shown so far: the row of each picture by its size and the digest of its pixels."""
 
     row_of: dict[tuple[tuple[int, int], bytes], int] = field(default_factory=dict)
 
 
-class Desk:
+class PixelStage:
     """Where pictures are laid out: a folder, the encoder's form, and how a picture is read."""
 
     def __init__(self, folder: Path, reads: Sequence[Read], own: PixelSpec) -> None:
@@ -93,8 +93,8 @@ class Desk:
         places: Iterable[int],
         specs: Iterable[PixelSpec],
         most: int | None = None,
-        shown: Shown | None = None,
-    ) -> Looked:
+        shown: SeenImages | None = None,
+    ) -> PixelBatch:
         """The pictures at these places, in the encoder's form and all of `specs`, rows in order.
 
         No more are taken from `places` once there are `most` new rows. With `shown`, a picture of
@@ -131,10 +131,10 @@ class Desk:
                 if new == most:
                     break
         own_rows = np.frombuffer(owns, np.uint8).reshape(new, *self._own.shape)
-        pixels_of = {spec: Pixels(file, (new, *spec.shape)) for spec, file in files.items()}
-        return Looked(rows, unreadable, own_rows, pixels_of)
+        pixels_of = {spec: PixelFile(file, (new, *spec.shape)) for spec, file in files.items()}
+        return PixelBatch(rows, unreadable, own_rows, pixels_of)
 
-    def embed(self, encoder: Encoder, looked: Looked) -> Float32[np.ndarray, "pictures dim"]:
+    def embed(self, encoder: Encoder, looked: PixelBatch) -> Float32[np.ndarray, "pictures dim"]:
         """Unit embeddings of the new rows, also of no picture at all."""
         if not looked.new:
             return np.empty((0, encoder.info.dim), np.float32)

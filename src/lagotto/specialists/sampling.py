@@ -10,15 +10,15 @@ from jaxtyping import Float32, Float64
 from lagotto.core.types import PixelSpec
 from lagotto.encoders.base import Encoder
 from lagotto.specialists.pixel_batches import (
-    Desk,
-    Looked,
-    Shown,
+    PixelBatch,
+    PixelStage,
+    SeenImages,
 )
 
-SAMPLE = 256
+SAMPLE_PICTURES = 256
 """Different pictures that models are compared on, at most."""
 
-MOST_READ = 2 * SAMPLE
+MOST_READ = 2 * SAMPLE_PICTURES
 """Pictures that are read to find them, at most: in a query that repeats itself there are fewer."""
 
 _GOLDEN = (5**0.5 - 1) / 2
@@ -39,14 +39,14 @@ class Sampled:
     logits: Mapping[str, Float64[np.ndarray, "different outputs"]]
 
 
-class Sample:
+class PictureSample:
     """A sample of a query that grows as it is looked at. A picture that was there is no evidence
     a second time: it has the row of the first."""
 
-    def __init__(self, desk: Desk, encoder: Encoder) -> None:
+    def __init__(self, desk: PixelStage, encoder: Encoder) -> None:
         self._desk = desk
         self._encoder = encoder
-        self._shown = Shown()
+        self._shown = SeenImages()
         self._places: Iterator[int] = islice(sample_places(desk.pictures), MOST_READ)
         self._rows: dict[int, int] = {}
         self._unreadable: dict[int, str] = {}
@@ -57,15 +57,15 @@ class Sample:
         """Of the pictures that were embedded so far."""
         return self._embeddings
 
-    def look(self, most: int, specs: Iterable[PixelSpec]) -> Looked:
+    def look(self, most: int, specs: Iterable[PixelSpec]) -> PixelBatch:
         """At most so many different pictures more, none if the sample is whole."""
-        left = min(most, SAMPLE - len(self._shown.row_of))
+        left = min(most, SAMPLE_PICTURES - len(self._shown.row_of))
         looked = self._desk.look(self._places if left else (), specs, left, self._shown)
         self._rows |= looked.rows
         self._unreadable |= looked.unreadable
         return looked
 
-    def embed(self, looked: Looked) -> None:
+    def embed(self, looked: PixelBatch) -> None:
         """Adds the embeddings of pictures that were looked at, in the order in which they were."""
         new = self._desk.embed(self._encoder, looked)
         self._embeddings = np.concatenate([self._embeddings, new])

@@ -14,8 +14,8 @@ from jaxtyping import Float64
 
 from lagotto.core.assignment import best_assignment
 from lagotto.core.vectors import softmax
-from lagotto.specialists.likelihood import Fit, believed, fit_votes, information
-from lagotto.specialists.matching import Candidate, Match
+from lagotto.specialists.likelihood import VoteFit, evidence_share, fit_votes, information
+from lagotto.specialists.matching import Match, SpecialistCandidate
 from lagotto.specialists.probe_evidence import View, excess
 
 NEAR_BEST = 0.6
@@ -35,7 +35,7 @@ pictures of five, the nearest two different models by 0.15 (docs/results.md)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Selection:
     """The models that vote, most informative first, and the temper of the other voices."""
 
     matches: tuple[Match, ...]
@@ -43,8 +43,11 @@ class Choice:
 
 
 def choose(
-    matches: Sequence[Match], candidates: Mapping[str, Candidate], seen: View, max_models: int
-) -> Choice:
+    matches: Sequence[Match],
+    candidates: Mapping[str, SpecialistCandidate],
+    seen: View,
+    max_models: int,
+) -> Selection:
     """At most `max_models` of the matches; none may be worth asking."""
     shares = {m.model: softmax(candidates[m.model].logits) for m in matches}
     whole = [m for m in matches if m.whole]
@@ -69,11 +72,11 @@ def choose(
             together = softmax(temper * seen.logits)
         chosen.append(found)
         whole = [m for m in whole if m.model != found.model]
-        together = together * believed(found.fit, shares[found.model])
+        together = together * evidence_share(found.fit, shares[found.model])
         together /= together.sum(axis=1, keepdims=True)
     if not chosen:
         chosen = _partial([m for m in matches if not m.whole], max_models)
-    return Choice(tuple(chosen), temper)
+    return Selection(tuple(chosen), temper)
 
 
 def _again(
@@ -90,7 +93,7 @@ def _again(
     return replace(match, fit=fit, explains=explains)
 
 
-def _worth(fit: Fit, shares: Float64[np.ndarray, "pictures outputs"]) -> float:
+def _worth(fit: VoteFit, shares: Float64[np.ndarray, "pictures outputs"]) -> float:
     """What its votes say, as far as they are believed."""
     said = fit.votes.base * fit.votes.ratios(shares)
     return fit.weight * information(said / np.maximum(said.sum(axis=1, keepdims=True), 1e-12))

@@ -13,7 +13,7 @@ from jaxtyping import Float64
 from lagotto.core.assignment import best_assignment
 from lagotto.core.vectors import softmax
 from lagotto.specialists.likelihood import fit_votes, information
-from lagotto.specialists.matching import PERMUTATIONS, Candidate, match, match_all
+from lagotto.specialists.matching import PERMUTATIONS, SpecialistCandidate, match, match_all
 from lagotto.specialists.probe_evidence import View, excess
 from lagotto.specialists.selection import (
     COPIES,
@@ -26,7 +26,7 @@ NEAR_ENOUGH = 0.4
 
 _KEPT = 8
 
-Candidates: TypeAlias = Mapping[str, Candidate]
+Candidates: TypeAlias = Mapping[str, SpecialistCandidate]
 """Models by name, with their logits on the pictures that all of them were shown."""
 
 

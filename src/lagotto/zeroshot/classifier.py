@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from lagotto.core.errors import HubError, UsageError
-from lagotto.core.prefetch import one_ahead
+from lagotto.core.prefetch import prefetch
 from lagotto.core.registry import suggest
 from lagotto.core.types import SetAside
 from lagotto.encoders.base import Encoder
@@ -52,7 +52,7 @@ from lagotto.zeroshot.votes import (
 
 MODES: tuple[Mode, ...] = ("guarded", "paper", "paper-code", "image-only", "captions-only")
 CALIBRATION_NAME = "calibration.json"
-BATCH = 128
+PICTURE_BATCH_SIZE = 128
 _MEAN_PICTURES = 256
 
 
@@ -67,7 +67,7 @@ class _Store:
     approximate: bool = False
 
 
-class Classifier:
+class ZeroShotClassifier:
     """Classifies pictures by labels in words, with the captions of a store where they help.
 
     Everything that depends on labels and store is worked out when it is made; a prediction is then
@@ -109,7 +109,7 @@ class Classifier:
         self._prepare(None, notes)
         self.notes = tuple(notes)
 
-    def variant(self, mode: Mode, k: int) -> "Classifier":
+    def variant(self, mode: Mode, k: int) -> "ZeroShotClassifier":
         """The same labels and store in another mode or with another k, its `paper-code` state new.
 
         Cheap: labels are not encoded and the store is not read again. `notes` are those that this
@@ -138,7 +138,7 @@ class Classifier:
 
         Pictures are read as the rows are asked for, BATCH at a time and one BATCH ahead.
         """
-        for batch in one_ahead(embed_files(self.encoder, map(Path, paths), BATCH)):
+        for batch in prefetch(embed_files(self.encoder, map(Path, paths), PICTURE_BATCH_SIZE)):
             readable = [
                 path
                 for path, row in zip(batch.paths, batch.rows, strict=True)
@@ -152,11 +152,11 @@ class Classifier:
         self, embeddings: Float32[np.ndarray, "pictures dim"], paths: Sequence[str]
     ) -> Iterator[Prediction]:
         """The predictions for unit embeddings of this encoder; `paths` only name them."""
-        for start in range(0, len(embeddings), BATCH):
-            part = embeddings[start : start + BATCH]
+        for start in range(0, len(embeddings), PICTURE_BATCH_SIZE):
+            part = embeddings[start : start + PICTURE_BATCH_SIZE]
             found = self.retrieve(part)
             votes = self.voting.vote(part, found)
-            for i, path in enumerate(paths[start : start + BATCH]):
+            for i, path in enumerate(paths[start : start + PICTURE_BATCH_SIZE]):
                 yield Prediction(
                     path=path,
                     probabilities=votes.pooled.probabilities[i],

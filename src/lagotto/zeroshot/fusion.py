@@ -79,7 +79,7 @@ def pool_guarded(
     return Pooled(mixed, _shares(np.ones(len(captions)), caption_weight))
 
 
-def alone(votes: Float64[np.ndarray, "pictures labels"], *, image: bool) -> Pooled:
+def image_alone(votes: Float64[np.ndarray, "pictures labels"], *, image: bool) -> Pooled:
     """One vote as the prediction: the image's, or the captions'."""
     shares = np.tile([1.0, 0.0] if image else [0.0, 1.0], (len(votes), 1))
     return Pooled(votes.copy(), shares)

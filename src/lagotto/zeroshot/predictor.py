@@ -15,7 +15,7 @@ from lagotto.zeroshot.fusion import (
     MeanConfidence,
     PaperCode,
     Pooled,
-    alone,
+    image_alone,
     pool_guarded,
     pool_paper,
 )
@@ -41,7 +41,7 @@ class GuardedSetting:
 
 
 @dataclass(frozen=True, slots=True)
-class Votes:
+class PicturesVotes:
     """The outcome for some pictures: `declined` says of each why its captions were not asked."""
 
     image: Float64[np.ndarray, "pictures labels"]
@@ -65,11 +65,13 @@ class Voting:
     encode: Callable[[Retrieved], Float32[np.ndarray, "pictures k dim"]] | None = None
     paper_code: PaperCode = field(default_factory=PaperCode)
 
-    def vote(self, pictures: Float32[np.ndarray, "pictures dim"], found: Retrieved | None) -> Votes:
+    def vote(
+        self, pictures: Float32[np.ndarray, "pictures dim"], found: Retrieved | None
+    ) -> PicturesVotes:
         """The prediction of each picture; `found` is None in the mode image-only alone."""
         image = image_vote(pictures, self.prompts, self.scale)
         if found is None:
-            return Votes(image, alone(image, image=True), ("",) * len(pictures))
+            return PicturesVotes(image, image_alone(image, image=True), ("",) * len(pictures))
         if self.mode == "guarded":
             return self._guarded(pictures, image, found)
         empty = np.asarray(~found.there.any(axis=1))
@@ -77,11 +79,11 @@ class Voting:
         if self.mode == "paper-code" and self.encode is not None:
             embeddings = self.encode(found)
         captions = caption_vote(embeddings, found.there, self.prompts, self.scale)
-        pooled = alone(image, image=True)
+        pooled = image_alone(image, image=True)
         asked = np.flatnonzero(~empty)
         if len(asked):
             _put(pooled, asked, self._pool(image[asked], captions[asked]))
-        return Votes(image, pooled, tuple(NO_CAPTIONS if none else "" for none in empty))
+        return PicturesVotes(image, pooled, tuple(NO_CAPTIONS if none else "" for none in empty))
 
     def _pool(
         self,
@@ -92,17 +94,19 @@ class Voting:
             return pool_paper(image, captions, self.means)
         if self.mode == "paper-code":
             return self.paper_code.pool(image, captions)
-        return alone(captions, image=False)
+        return image_alone(captions, image=False)
 
     def _guarded(
         self,
         pictures: Float32[np.ndarray, "pictures dim"],
         image: Float64[np.ndarray, "pictures labels"],
         found: Retrieved,
-    ) -> Votes:
+    ) -> PicturesVotes:
         known = self.guarded
         if known is None:
-            return Votes(image, alone(image, image=True), (NOT_CALIBRATED,) * len(pictures))
+            return PicturesVotes(
+                image, image_alone(image, image=True), (NOT_CALIBRATED,) * len(pictures)
+            )
         learned = known.calibration
         near = learned.nearness(found.reach) * found.there.any(axis=1)
         centred = pictures - learned.prior * known.mean_picture
@@ -117,7 +121,7 @@ class Voting:
             "" if close > 0 else _too_far(float(reach), learned)
             for close, reach in zip(near, found.reach, strict=True)
         )
-        return Votes(image, pooled, declined)
+        return PicturesVotes(image, pooled, declined)
 
 
 def _too_far(reach: float, learned: Calibration) -> str:

@@ -15,7 +15,7 @@ from lagotto.zeroshot.types import Captions
 
 NEIGHBOURS = 200
 MORE_NEIGHBOURS = 1_000
-POOL = 128
+RETRIEVAL_POOL = 128
 """Captions that are re-ranked; with fewer of them MORE_NEIGHBOURS are asked."""
 
 SAME_PICTURE = 0.9999
@@ -73,7 +73,7 @@ class Retriever:
         """The captions of unit query embeddings. The query picture itself never lends its own."""
         rows, cosines = self._pictures.search(queries, NEIGHBOURS + 1)
         wide_rows, wide_cosines = rows[:0], cosines[:0]
-        direct, _ = self._texts.search(queries, POOL)
+        direct, _ = self._texts.search(queries, RETRIEVAL_POOL)
         found = Retrieved(
             np.full((len(queries), k), -1, np.int64),
             np.zeros((len(queries), k), np.float32),
@@ -86,13 +86,15 @@ class Retriever:
             if len(near):
                 found.reach[i] = float(near.mean())
             pool, embeddings = self._pool(others)
-            if len(pool) < POOL and self._pictures.count > NEIGHBOURS + 1:
+            if len(pool) < RETRIEVAL_POOL and self._pictures.count > NEIGHBOURS + 1:
                 if not len(wide_rows):
                     wide_rows, wide_cosines = self._pictures.search(queries, MORE_NEIGHBOURS + 1)
                 others = wide_rows[i][wide_cosines[i] < SAME_PICTURE][:MORE_NEIGHBOURS]
                 pool, embeddings = self._pool(others)
             if direct.shape[1]:
-                pool, embeddings = self._unique(np.concatenate([pool, direct[i]]), 2 * POOL)
+                pool, embeddings = self._unique(
+                    np.concatenate([pool, direct[i]]), 2 * RETRIEVAL_POOL
+                )
             scores = embeddings.astype(np.float32) @ query
             best = np.argsort(-scores, kind="stable")[:k]
             found.indices[i, : len(best)] = pool[best]
@@ -107,10 +109,10 @@ class Retriever:
         starts, counts = self._starts[pictures], self._ends[pictures] - self._starts[pictures]
         ranks = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
         captions = np.repeat(starts, counts) + ranks
-        first, embeddings = self._unique(captions[: 2 * POOL], POOL)
-        if len(first) == POOL or len(captions) <= 2 * POOL:
+        first, embeddings = self._unique(captions[: 2 * RETRIEVAL_POOL], RETRIEVAL_POOL)
+        if len(first) == RETRIEVAL_POOL or len(captions) <= 2 * RETRIEVAL_POOL:
             return first, embeddings
-        return self._unique(captions, POOL)
+        return self._unique(captions, RETRIEVAL_POOL)
 
     def _unique(
         self, captions: Int64[np.ndarray, " captions"], most: int

@@ -11,7 +11,7 @@ from hub_stub import Faults, Repository, StubHub
 from lagotto.core.errors import HubError, SourceError
 from lagotto.core.remote.files import Repository as Listed
 from lagotto.core.remote.hugging_face import HuggingFace, OutOfReachError
-from lagotto.core.remote.retry import Patience
+from lagotto.core.remote.retry import Backoff
 from lagotto.core.remote.spec import RepositorySpec, SearchSpec
 
 SMALL, LARGE = b'{"a": 1}', bytes(range(256)) * 40
@@ -43,7 +43,7 @@ def model(**changes: object) -> Repository:
 
 
 def client() -> HuggingFace:
-    return HuggingFace(Patience(attempts=6, first_wait_s=0.01))
+    return HuggingFace(Backoff(attempts=6, first_wait_s=0.01))
 
 
 def fetch(folder: Path, name: str = "org/m") -> Listed:
@@ -193,7 +193,7 @@ def test_offline_reads_the_cache_alone(
 def test_a_hub_that_never_answers_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(OutOfReachError, match="does not answer; check the network"):
-        HuggingFace(Patience(attempts=50, first_wait_s=0.001)).repository(RepositorySpec("org/m"))
+        HuggingFace(Backoff(attempts=50, first_wait_s=0.001)).repository(RepositorySpec("org/m"))
 
 
 @pytest.mark.parametrize("path", ["../evil", "/etc/evil", "a/../../evil"])

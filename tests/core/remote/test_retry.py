@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from lagotto.core.remote.retry import BusyError, Patience
+from lagotto.core.remote.retry import Backoff, BusyError
 
 
 class Service:
@@ -27,12 +27,12 @@ def pauses(service: Service) -> list[float]:
 
 
 def test_an_answer_comes_at_once() -> None:
-    assert Patience().persist(Service()) == "yes"
+    assert Backoff().call(Service()) == "yes"
 
 
 def test_pauses_double_and_end() -> None:
     service = Service(*(BusyError("busy") for _ in range(3)))
-    assert Patience(first_wait_s=0.02).persist(service) == "yes"
+    assert Backoff(first_wait_s=0.02).call(service) == "yes"
     first, second, third = pauses(service)
     assert first >= 0.02
     assert second >= 0.04
@@ -42,34 +42,34 @@ def test_pauses_double_and_end() -> None:
 def test_the_last_refusal_is_raised() -> None:
     service = Service(*(BusyError(str(number)) for number in range(9)))
     with pytest.raises(BusyError, match="2"):
-        Patience(attempts=3, first_wait_s=0.001).persist(service)
+        Backoff(attempts=3, first_wait_s=0.001).call(service)
     assert len(service.asked) == 3
 
 
 def test_what_the_service_asks_for_is_waited_but_not_for_ever() -> None:
     service = Service(BusyError("limit", wait_s=0.05), BusyError("limit", wait_s=9999.0))
-    assert Patience(first_wait_s=0.001, longest_wait_s=0.06).persist(service) == "yes"
+    assert Backoff(first_wait_s=0.001, longest_wait_s=0.06).call(service) == "yes"
     assert pauses(service)[0] >= 0.05
     assert 0.06 <= pauses(service)[1] < 5
 
 
 def test_a_pause_for_all_keeps_other_threads_back() -> None:
-    patience = Patience(first_wait_s=0.001)
+    patience = Backoff(first_wait_s=0.001)
     limited, other = Service(BusyError("limit", wait_s=0.3, for_all=True)), Service()
-    thread = threading.Thread(target=patience.persist, args=(limited,))
+    thread = threading.Thread(target=patience.call, args=(limited,))
     thread.start()
     while not limited.asked:
         time.sleep(0.001)
     time.sleep(0.05)
-    patience.persist(other)
+    patience.call(other)
     thread.join()
     assert other.asked[0] - limited.asked[0] >= 0.25
 
 
 def test_a_stop_ends_the_waiting() -> None:
-    patience = Patience(first_wait_s=60.0)
+    patience = Backoff(first_wait_s=60.0)
     threading.Timer(0.05, patience.stop).start()
     started = time.monotonic()
     with pytest.raises(BusyError, match="stopped"):
-        patience.persist(Service(BusyError("busy")))
+        patience.call(Service(BusyError("busy")))
     assert time.monotonic() - started < 10

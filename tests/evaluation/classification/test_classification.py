@@ -28,7 +28,7 @@ from lagotto.evaluation.classification.sweep import (
     truth_ranks,
 )
 from lagotto.evaluation.report import Method, results, write_results
-from lagotto.zeroshot.classifier import Classifier
+from lagotto.zeroshot.classifier import ZeroShotClassifier
 from lagotto.zeroshot.retrieval import Retrieved
 
 WORDS = tuple(f"word{number:02d}" for number in range(40))
@@ -125,7 +125,7 @@ def test_one_pass_gives_what_a_run_of_each_setting_gives(
         for mode in ("guarded", "paper", "paper-code", "captions-only")
         for k in (2, 16, 5)
     ]
-    base = Classifier(encoder, data.labels, captions, mode="image-only")
+    base = ZeroShotClassifier(encoder, data.labels, captions, mode="image-only")
     found = evaluate(base, data, settings)
     spec, pictures = encoder.info.pixels, list(data.pictures())
     pixels = np.stack([to_pixels(decode_picture(each.read()), spec) for each in pictures])
@@ -135,7 +135,7 @@ def test_one_pass_gives_what_a_run_of_each_setting_gives(
     embeddings = encoder.embed_pixels(pixels)
     for row, scores in enumerate(found.scores):
         mode, k = scores.setting.mode, max(1, scores.setting.k)
-        alone = Classifier(encoder, data.labels, captions, mode=mode, k=k)
+        alone = ZeroShotClassifier(encoder, data.labels, captions, mode=mode, k=k)
         said = list(alone.predict_embeddings(embeddings, [""] * len(embeddings)))
         votes = np.stack([each.probabilities for each in said])
         assert found.ranks[row].tolist() == truth_ranks(votes, truth).tolist()
@@ -146,7 +146,7 @@ def test_pictures_are_embedded_once_and_each_caption_once(
     captions: Arrays, data: LabelledSet
 ) -> None:
     encoder = FakeEncoder()
-    base = Classifier(encoder, data.labels, captions, mode="image-only")
+    base = ZeroShotClassifier(encoder, data.labels, captions, mode="image-only")
     encoder.pictures = 0
     encoder.texts.clear()
     settings = [Setting(mode, k) for mode in ("paper", "paper-code") for k in (2, 4, 8, 16)]
@@ -180,7 +180,7 @@ def test_what_is_kept_of_encoded_captions_is_bounded() -> None:
 def test_unreadable_pictures_are_wrong_in_every_setting_and_named(
     encoder: FakeEncoder, captions: Arrays, data: LabelledSet
 ) -> None:
-    base = Classifier(encoder, data.labels, captions, mode="image-only")
+    base = ZeroShotClassifier(encoder, data.labels, captions, mode="image-only")
     found = evaluate(base, data, [Setting("paper", 4)])
     assert (found.unreadable, found.ranks.shape) == (2, (2, 9))
     assert ((found.ranks == 0).sum(axis=1) == 2).all()
@@ -195,7 +195,7 @@ def test_the_digest_tells_data_apart(
     encoder: FakeEncoder, data: LabelledSet, tmp_path: Path
 ) -> None:
     def digest(known: LabelledSet) -> str:
-        return evaluate(Classifier(encoder, known.labels), known, []).data_digest
+        return evaluate(ZeroShotClassifier(encoder, known.labels), known, []).data_digest
 
     same = make.write_folder(tmp_path / "same", each=3)
     first = digest(open_labelled([same]))
@@ -209,12 +209,12 @@ def test_the_digest_tells_data_apart(
 
 def test_labels_must_be_those_of_the_data(encoder: FakeEncoder, data: LabelledSet) -> None:
     with pytest.raises(UsageError, match=r"data\.labels"):
-        evaluate(Classifier(encoder, ["a", "b"]), data, [])
+        evaluate(ZeroShotClassifier(encoder, ["a", "b"]), data, [])
 
 
 @pytest.fixture(scope="module")
 def found(encoder: FakeEncoder, captions: Arrays, data: LabelledSet) -> Evaluation:
-    base = Classifier(encoder, data.labels, captions, mode="image-only")
+    base = ZeroShotClassifier(encoder, data.labels, captions, mode="image-only")
     return evaluate(base, data, [Setting("paper", 4), Setting("guarded", 4)], seed=3)
 
 
@@ -265,7 +265,7 @@ def test_a_results_file_is_never_overwritten(
 def test_the_same_run_gives_the_same_bytes(
     encoder: FakeEncoder, captions: Arrays, data: LabelledSet, found: Evaluation
 ) -> None:
-    base = Classifier(encoder, data.labels, captions, mode="image-only")
+    base = ZeroShotClassifier(encoder, data.labels, captions, mode="image-only")
     again = evaluate(base, data, [Setting("paper", 4), Setting("guarded", 4)], seed=3)
     method = Method(encoder.info, ("{}",))
     assert json.dumps(results(again, method)) == json.dumps(results(found, method))

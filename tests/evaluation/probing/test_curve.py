@@ -9,14 +9,14 @@ from lagotto.core.errors import UsageError
 from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.probing.curve import (
     METHODS,
-    Questions,
+    ProbingQueries,
     label_questions,
     probing_curve,
 )
 from lagotto.evaluation.probing.models import from_folder
 from lagotto.evaluation.probing.scores import (
-    Part,
     PartScorer,
+    SeenResponses,
     join_evidence,
     scores_on_the_same_probes,
 )
@@ -32,7 +32,7 @@ def embed(names: list[str]) -> np.ndarray:
 SPACE = ProbeSpace(embeddings(), np.eye(CONCEPTS, dtype=np.float32), 20.0)
 
 
-def questions(models: tuple) -> Questions:
+def questions(models: tuple) -> ProbingQueries:
     return label_questions(models, SPACE, embed)
 
 
@@ -53,7 +53,7 @@ def test_related_models_are_completed_and_found() -> None:
 
 def test_unrelated_models_are_searched_on_what_they_saw() -> None:
     models = unrelated()
-    asked = Questions(SPACE, np.eye(CONCEPTS, dtype=np.float32)[:6], (frozenset({0}),) * 6)
+    asked = ProbingQueries(SPACE, np.eye(CONCEPTS, dtype=np.float32)[:6], (frozenset({0}),) * 6)
     row = probing_curve(models, asked, [40], 1).rows[0]
     assert row.completed_models == 0.0
     assert row.accuracies["guarded"] == row.accuracies["seen"]
@@ -71,7 +71,7 @@ def test_parts_that_are_everything_score_as_the_default_rule_does() -> None:
     whole = scores_on_the_same_probes("default", SPACE, concepts, [m.values for m in models])
     scorer = PartScorer(SPACE, concepts)
     everything = np.arange(PROBES)
-    parts = [scorer.evidence(Part(everything, model.values)) for model in models]
+    parts = [scorer.evidence(SeenResponses(everything, model.values)) for model in models]
     np.testing.assert_allclose(join_evidence(parts, [True] * 6), whole, rtol=1e-3, atol=1e-3)
     mixed = join_evidence(parts, [True, False] * 3)
     assert np.corrcoef(mixed.ravel(), whole.ravel())[0, 1] > 0.9
@@ -85,7 +85,7 @@ def test_flawed_logits_have_no_score() -> None:
         scores = scores_on_the_same_probes(rule, SPACE, concepts, [values])
         assert np.isneginf(scores[:, 1]).all()
         assert np.isfinite(np.delete(scores, 1, axis=1)).all()
-    part = PartScorer(SPACE, concepts).evidence(Part(np.arange(PROBES), values))
+    part = PartScorer(SPACE, concepts).evidence(SeenResponses(np.arange(PROBES), values))
     assert np.isneginf(join_evidence([part], [True])[:, 1]).all()
 
 

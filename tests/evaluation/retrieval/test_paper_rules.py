@@ -15,11 +15,11 @@ from lagotto.evaluation.retrieval.logit_table import LogitTable, hub_table
 from lagotto.evaluation.retrieval.paper_rules import (
     full_query,
     model_level,
-    paper,
+    paper_rule,
     selected,
-    standardise_rows,
+    standardize_rows,
 )
-from lagotto.evaluation.retrieval.probe_selection import Selection
+from lagotto.evaluation.retrieval.probe_selection import ProbeSelection
 from lagotto.evaluation.retrieval.queries import (
     label_truth,
     logit_questions,
@@ -47,7 +47,7 @@ def test_texts_are_ranked_as_the_hub_ranks_them(hub: Hub, colours: LogitTable, k
 def test_logits_are_ranked_as_the_hub_ranks_them(hub: Hub, colours: LogitTable, k: int) -> None:
     asked = logit_questions(colours)
     assert asked is not None
-    for row, scores in enumerate(paper(asked.values, colours, k)):
+    for row, scores in enumerate(paper_rule(asked.values, colours, k)):
         query = LogitQuery.parse(asked.names[row])
         hits = hub.search(query, top=len(colours.labels), k=k, rule="paper").hits
         scores[asked.asking[row]] = -np.inf
@@ -95,12 +95,12 @@ def test_hits_on_real_models_are_the_hubs(assets: Path, tmp_path: Path) -> None:
         assert sum((h.model, h.logit) == f for h, f in zip(hits, first, strict=True)) >= same
 
 
-@pytest.mark.parametrize("selection", get_args(Selection))
+@pytest.mark.parametrize("selection", get_args(ProbeSelection))
 def test_reading_rows_and_weighing_all_give_the_same(
     monkeypatch: pytest.MonkeyPatch, selection: str
 ) -> None:
     made = table(probes=40)
-    queries = standardise_rows(np.random.default_rng(1).normal(size=(6, 40)))
+    queries = standardize_rows(np.random.default_rng(1).normal(size=(6, 40)))
     k = 40 if selection == "all" else 7
     by_rows = selected(queries, made.descriptors, k, selection, seed=3)
     monkeypatch.setattr(paper_rules, "_GATHERED", 0)
@@ -111,7 +111,7 @@ def test_reading_rows_and_weighing_all_give_the_same(
 def test_all_probes_of_the_papers_rule_are_the_full_query() -> None:
     made = table()
     values = np.random.default_rng(1).normal(size=(5, 12)).astype(np.float32)
-    np.testing.assert_allclose(full_query(values, made), paper(values, made, 12), rtol=1e-4)
+    np.testing.assert_allclose(full_query(values, made), paper_rule(values, made, 12), rtol=1e-4)
 
 
 def test_a_model_level_query_finds_the_model_that_is_like_it_as_a_whole() -> None:
@@ -127,9 +127,9 @@ def test_k_is_one_of_the_probes() -> None:
     made = table()
     for k in (0, 13):
         with pytest.raises(UsageError, match=f"k = {k} .* between 1 and 12"):
-            paper(np.ones((1, 12), np.float32), made, k)
+            paper_rule(np.ones((1, 12), np.float32), made, k)
     assert rules_of(made, 500)[0].name == "default"  # at most all of them
 
 
 def test_a_query_that_is_the_same_everywhere_is_zero() -> None:
-    assert not standardise_rows(np.full((1, 4), 7.0)).any()
+    assert not standardize_rows(np.full((1, 4), 7.0)).any()

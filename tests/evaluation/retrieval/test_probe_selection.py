@@ -51,7 +51,7 @@ def test_ties_go_to_the_earlier_probe() -> None:
 @given(st.integers(0, 2**31))
 def test_the_distance_is_euclidean_over_the_selected_probes(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    query, gallery = rng.normal(size=8), rng.normal(size=(8, 5))
+    query, standardized = rng.normal(size=8), rng.normal(size=(8, 5))
     chosen = rng.permutation(8)[:3]
-    expected = [np.linalg.norm(query[chosen] - gallery[chosen, i]) for i in range(5)]
-    assert distances(query, gallery, chosen).tolist() == pytest.approx(expected, rel=1e-5)
+    expected = [np.linalg.norm(query[chosen] - standardized[chosen, i]) for i in range(5)]
+    assert distances(query, standardized, chosen).tolist() == pytest.approx(expected, rel=1e-5)

@@ -17,7 +17,7 @@ from lagotto.evaluation.paper.tables import (
 from lagotto.evaluation.retrieval.logit_table import LogitTable, responses_table
 from lagotto.evaluation.retrieval.queries import (
     ALL,
-    Questions,
+    Queries,
     label_truth,
     logit_questions,
     text_questions,
@@ -31,7 +31,7 @@ from retrieval_makers import table
 
 
 @pytest.fixture(scope="module")
-def asked(hub: Hub, colours: LogitTable) -> tuple[Questions, ...]:
+def asked(hub: Hub, colours: LogitTable) -> tuple[Queries, ...]:
     """Two kinds of texts, and logits."""
     truth = [TruthQuery(name, f"{len(name) > 4}", planted(name)) for name in NAMES]
     logits = logit_questions(colours)
@@ -39,7 +39,7 @@ def asked(hub: Hub, colours: LogitTable) -> tuple[Questions, ...]:
     return (*text_questions(colours, truth, hub.encoder).questions, logits)
 
 
-def test_the_planted_answers_are_found(colours: LogitTable, asked: tuple[Questions, ...]) -> None:
+def test_the_planted_answers_are_found(colours: LogitTable, asked: tuple[Queries, ...]) -> None:
     found = evaluate_retrieval(colours, asked, rules_of(colours, 5))
     assert found.whole == ALL
     assert [row.kind for row in found.rows if row.rule == "default"] == [
@@ -71,14 +71,14 @@ def test_behaviour_only_reads_no_name(colours: LogitTable) -> None:
     assert any(rule.by_name for rule in rules_of(colours, 5))
 
 
-def test_one_kind_stands_for_itself(colours: LogitTable, asked: tuple[Questions, ...]) -> None:
+def test_one_kind_stands_for_itself(colours: LogitTable, asked: tuple[Queries, ...]) -> None:
     rules = rules_of(colours, 5, behaviour_only=True)
     assert evaluate_retrieval(colours, asked[2:], rules).whole == "logit"
     assert evaluate_retrieval(colours, asked[1:], rules).whole == "True"
 
 
 @pytest.fixture(scope="module")
-def tables(colours: LogitTable, asked: tuple[Questions, ...]) -> dict[str, PaperTable]:
+def tables(colours: LogitTable, asked: tuple[Queries, ...]) -> dict[str, PaperTable]:
     return {each.name: each for each in paper_tables(Bench(colours, asked, 10))}
 
 
@@ -127,7 +127,7 @@ def test_the_same_setting_has_the_same_figures_in_every_table() -> None:
 
 
 def test_sources_are_measured_alone_and_together(
-    colours: LogitTable, asked: tuple[Questions, ...]
+    colours: LogitTable, asked: tuple[Queries, ...]
 ) -> None:
     split = replace(colours, sources=("one",) * 8 + ("two",) * 64)
     sources = list(paper_tables(Bench(split, asked, 10)))[1]

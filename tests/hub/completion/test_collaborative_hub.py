@@ -8,12 +8,12 @@ import pytest
 
 from colour_world import MODELS, World, planted
 from lagotto.core.errors import UsageError
-from lagotto.hub.descriptors.standardize import standardise
+from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.hub import Hub
 from lagotto.hub.reports.explain import deciding_probes, write_contact_sheet
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.responses import (
-    Seen,
+    SeenProbes,
     read_responses,
     write_responses,
 )
@@ -74,7 +74,7 @@ def test_planted_colours_are_found(shared_hub: Path, world: World) -> None:
 def test_more_probes_keep_the_old_and_run_only_the_new(shared_copy: Path, world: World) -> None:
     for path in HubLayout(shared_copy).responses.iterdir():  # so that old answers are told apart
         old = read_responses(path)
-        write_responses(path, old.values + 1000, old.header, Seen(old.seen, old.probes))
+        write_responses(path, old.values + 1000, old.header, SeenProbes(old.seen, old.probes))
     before = {name: Hub.open(shared_copy).answered(name) for name in MODELS}
     report = Hub.open(shared_copy).add([world.models], probes_per_model=40)
     assert set(report.extended) == set(MODELS)
@@ -145,7 +145,7 @@ def test_on_the_seen_part_query_and_descriptor_are_compared_on_the_same_probes(
         for hit in found:
             seen = hub.seen_probes(hit.model)
             own = seen[np.argsort(-vector.values[seen], kind="stable")[:5]]
-            told = standardise(hub.answered(hit.model)[seen]).values[:, hit.logit]
+            told = standardize(hub.answered(hit.model)[seen]).values[:, hit.logit]
             asked = vector.values[own].astype(float)
             away = np.linalg.norm(told[np.searchsorted(seen, own)] - asked)
             scale = np.sqrt((np.square(best) + 1).sum() / (np.square(asked) + 1).sum())

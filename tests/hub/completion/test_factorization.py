@@ -20,9 +20,9 @@ from lagotto.hub.completion.factorization import (
     fold_in,
 )
 from lagotto.hub.completion.fit import collaborate, completed_responses
-from lagotto.hub.completion.guard import judge
+from lagotto.hub.completion.guard import decide_use
 from lagotto.hub.completion.holdout import (
-    Exam,
+    Holdout,
     choose_settings,
     hold_out,
 )
@@ -199,9 +199,9 @@ def test_full_models_are_searched_by_all_and_nearly_unseen_ones_on_what_they_saw
     full = [to_columns(m.values, np.arange(PROBES))[0] for m in models[:3]]
     shares = [own for own, _ in observed(models[3:5])]
     few = [own for own, _ in observed(models[5:], share=3)]
-    exam = Exam([*full, *shares, *few], PROBES, 0)
+    exam = Holdout([*full, *shares, *few], PROBES, 0)
     factors = fit_factors(exam, embeddings(), Settings(rank=8))
-    uses = [model.use for model in judge(factors, exam).models]
+    uses = [model.use for model in decide_use(factors, exam).models]
     assert uses[:3] == ["all"] * 3
     assert uses[5] == "seen"
     assert collaborate(full, embeddings()).choice.trials == ()

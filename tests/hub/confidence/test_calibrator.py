@@ -8,11 +8,11 @@ import pytest
 from lagotto.core.vectors import unit_rows
 from lagotto.hub.confidence.calibrator import (
     PRESENT,
-    Clues,
-    Curve,
-    agreement,
-    any_lead,
-    hit_table,
+    Features,
+    LogisticCurve,
+    best_margin,
+    family_agreement,
+    hit_features,
     presence_note,
     shipped_calibrator,
 )
@@ -29,12 +29,12 @@ from lagotto.hub.confidence.quality import (
 from lagotto.hub.query.probe_weights import ProbeSpace
 
 
-def clues(lead: float, agree: float = 0.3, label: float | None = None) -> Clues:
+def clues(lead: float, agree: float = 0.3, label: float | None = None) -> Features:
     """Ten hits; their labels, if any is believed, take `label` from their leads."""
     leads = lead - 0.1 * np.arange(10)
     named = leads - (label or 0.0)
     believed = np.full(10, label is not None)
-    return Clues(leads, np.full(10, agree), 0.4, named, believed, np.arange(10))
+    return Features(leads, np.full(10, agree), 0.4, named, believed, np.arange(10))
 
 
 def test_a_clear_lead_is_trusted_and_a_clear_lag_is_not() -> None:
@@ -66,7 +66,7 @@ def test_confidence_rises_with_the_lead_and_with_agreement() -> None:
 
 def test_hits_beyond_the_pool_change_nothing_for_the_others() -> None:
     few = clues(1.0)
-    more = Clues(
+    more = Features(
         np.append(few.lead, -3.0),
         np.append(few.agreement, 0.1),
         0.4,
@@ -81,9 +81,9 @@ def test_hits_beyond_the_pool_change_nothing_for_the_others() -> None:
 
 
 def test_a_curve_is_logistic_below_its_ceiling() -> None:
-    curve = Curve(np.array([2.0]), -1.0)
+    curve = LogisticCurve(np.array([2.0]), -1.0)
     np.testing.assert_allclose(curve(np.array([[0.5], [2.0]])), [0.5, 1 / (1 + np.exp(-3))])
-    low = Curve(np.array([2.0]), -1.0, 0.8)
+    low = LogisticCurve(np.array([2.0]), -1.0, 0.8)
     np.testing.assert_allclose(low(np.array([[0.5], [99.0]])), [0.4, 0.8])
 
 
@@ -119,7 +119,7 @@ def test_of_two_hits_of_one_model_the_lesser_is_hardly_believed() -> None:
 def test_a_hit_is_judged_alike_wherever_it_stands() -> None:
     pool = replace(clues(1.0), owners=np.array([0, 1, 1, *range(3, 10)]))
     again = np.array([*range(10), 2, 0, 5])
-    shown = Clues(
+    shown = Features(
         pool.lead[again],
         pool.agreement[again],
         pool.coverage,
@@ -127,22 +127,24 @@ def test_a_hit_is_judged_alike_wherever_it_stands() -> None:
         pool.believed[again],
         pool.owners[again],
     )
-    table = hit_table(shown)
+    table = hit_features(shown)
     np.testing.assert_allclose(table[10:], table[[2, 0, 5]])
-    np.testing.assert_allclose(table[:10], hit_table(pool))
+    np.testing.assert_allclose(table[:10], hit_features(pool))
 
 
 def test_any_lead_is_between_the_best_and_all_of_them() -> None:
     leads = np.array([1.0, 0.0, -50.0])
-    assert 1.0 < any_lead(leads) < 1.0 + np.log(3)
-    assert any_lead(np.array([-2000.0])) == pytest.approx(-2000)
+    assert 1.0 < best_margin(leads) < 1.0 + np.log(3)
+    assert best_margin(np.array([-2000.0])) == pytest.approx(-2000)
 
 
 def test_agreement_is_with_other_models_alone() -> None:
     first, second = np.array([1.0, -1, 1, -1]), np.array([1.0, 1, -1, -1])
     table = np.stack([first, first, second, first], axis=1).astype(np.float32)
-    np.testing.assert_allclose(agreement(table, np.array([0, 0, 1, 2])), [0.5, 0.5, 0, 2 / 3])
-    assert agreement(table[:, :2], np.array([0, 0])).tolist() == [0, 0]
+    np.testing.assert_allclose(
+        family_agreement(table, np.array([0, 0, 1, 2])), [0.5, 0.5, 0, 2 / 3]
+    )
+    assert family_agreement(table[:, :2], np.array([0, 0])).tolist() == [0, 0]
 
 
 def test_coverage_is_the_surest_probe() -> None:

@@ -9,7 +9,7 @@ from colour_world import MODELS, World
 from lagotto.core.progress import Progress, Silent
 from lagotto.hub.confidence.calibrator import shipped_calibrator
 from lagotto.hub.confidence.judge import Judge
-from lagotto.hub.confidence.label_margin import LabelRivals, OwnLabels
+from lagotto.hub.confidence.label_margin import LabelStats, OwnLabels
 from lagotto.hub.confidence.margin import fitted_scores, seen_logits
 from lagotto.hub.confidence.reference import measure_names
 from lagotto.hub.hub import Hub
@@ -44,13 +44,16 @@ def ask(
     judge = hub.judge()
     assert isinstance(judge, Judge)
     hub.__dict__["label_trust"] = trust
-    columns = np.array([judge.gallery.column(*hit) for hit in hits])
+    columns = np.array([judge.logit_index.column(*hit) for hit in hits])
     prompt = hub.encoder.info.prompt_template.replace("{}", seen_as or text)
     concept = hub.encoder.embed_texts([prompt])[0]
     seen = seen_logits(
-        judge.rivals, concept, judge.gallery.blended(columns), judge.gallery.directions(columns)
+        judge.rivals,
+        concept,
+        judge.logit_index.blended(columns),
+        judge.logit_index.directions(columns),
     )
-    rivals = LabelRivals(hub, judge.gallery, judge.rivals, hub.label_trust)
+    rivals = LabelStats(hub, judge.logit_index, judge.rivals, hub.label_trust)
     found = rivals.ask(text, concept, columns, seen, Silent())
     again = rivals.ask(text, concept, columns, seen, Silent())
     np.testing.assert_array_equal(found.levels, again.levels)
@@ -76,8 +79,8 @@ def test_a_label_scores_on_its_own_logit_as_a_query_would(hub: Hub) -> None:
     template = hub.encoder.info.prompt_template
     names = hub.encoder.embed_texts([template.replace("{}", name) for name in ("red", "blue")])
     measured = measure_names(judge.rivals, names, text_weights(hub.space, names))
-    columns = np.array([judge.gallery.column(*hit) for hit in hits])
-    raised, directions = judge.gallery.blended(columns), judge.gallery.directions(columns)
+    columns = np.array([judge.logit_index.column(*hit) for hit in hits])
+    raised, directions = judge.logit_index.blended(columns), judge.logit_index.directions(columns)
     seen = seen_logits(judge.rivals, names[0], raised, directions)
     scores = fitted_scores(judge.rivals, measured, seen)
     np.testing.assert_allclose(found.levels[[0, 2]], [scores[0, 0], scores[1, 2]], atol=1e-4)

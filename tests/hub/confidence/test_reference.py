@@ -12,15 +12,15 @@ from lagotto.hub.confidence.margin import (
     seen_logits,
 )
 from lagotto.hub.confidence.reference import (
-    Rivals,
+    BackgroundStats,
     join_names,
+    measure_background,
     measure_names,
-    measure_rivals,
     take_names,
 )
 from lagotto.hub.descriptors.projection import project, projector
 from lagotto.hub.descriptors.rank_blend import blend
-from lagotto.hub.descriptors.standardize import standardise
+from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.query.probe_weights import (
     ProbeSpace,
     surest,
@@ -33,10 +33,10 @@ def rows(seed: int, count: int, dim: int = 12) -> np.ndarray:
 
 
 SPACE = ProbeSpace(rows(1, 120), rows(2, 30), 20.0)
-GALLERY = standardise(np.random.default_rng(5).normal(size=(120, 40))).values
+GALLERY = standardize(np.random.default_rng(5).normal(size=(120, 40))).values
 RAISED = blend(GALLERY)
 DIRECTIONS = project(projector(SPACE.probes), RAISED)
-HUB = measure_rivals(SPACE, SPACE.background, RAISED)
+HUB = measure_background(SPACE, SPACE.background, RAISED)
 CONCEPT = rows(7, 1)[0]
 SEEN = seen_logits(HUB, CONCEPT, RAISED, DIRECTIONS)
 
@@ -85,7 +85,7 @@ def test_hits_do_not_depend_on_each_other() -> None:
 
 
 def test_without_rivals_there_is_no_level() -> None:
-    lonely = Rivals(take_names(HUB.words, [3]), HUB.sample, HUB.origin)
+    lonely = BackgroundStats(take_names(HUB.words, [3]), HUB.sample, HUB.origin)
     itself = seen_logits(lonely, SPACE.background[3], RAISED, DIRECTIONS)
     assert np.isnan(itself.levels).all()
     assert np.isfinite(seen_logits(lonely, CONCEPT, RAISED, DIRECTIONS).levels).all()

@@ -19,7 +19,7 @@ from lagotto.hub.descriptors.blocks import (
 )
 from lagotto.hub.descriptors.projection import project, projector
 from lagotto.hub.descriptors.rank_blend import blend, rank_knots
-from lagotto.hub.descriptors.standardize import standardise
+from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.store.responses import (
     ResponsesHeader,
     read_responses,
@@ -78,7 +78,7 @@ def test_whole_models_in_order_within_the_limit(tmp_path: Path, sources: list[Bl
 def test_values_are_within_half_a_step(tmp_path: Path, sources: list[BlockSource]) -> None:
     built(tmp_path, sources)
     block = open_blocks(tmp_path, PROBES)[0]
-    exact = np.hstack([standardise(response_values(model)).values for model in (0, 1)])
+    exact = np.hstack([standardize(response_values(model)).values for model in (0, 1)])
     error = np.abs(block.values * block.steps - exact)
     assert (error <= block.steps * 0.50005).all()
     assert np.abs(block.values).max(axis=0)[:3].tolist() == [127] * 3
@@ -89,7 +89,7 @@ def test_directions_are_those_of_the_blended_descriptors(
 ) -> None:
     built(tmp_path, sources)
     block = open_blocks(tmp_path, PROBES)[0]
-    exact = np.hstack([standardise(response_values(model)).values for model in (0, 1)])
+    exact = np.hstack([standardize(response_values(model)).values for model in (0, 1)])
     error = np.abs(block.directions_of(np.arange(8)) - project(MATRIX, blend(exact)))
     assert (error <= block.direction_steps[:, None] * 0.501 + 1e-7).all()
     assert np.flatnonzero(block.direction_steps == 0).tolist() == [5, 6]
@@ -100,7 +100,7 @@ def test_knots_are_quantiles_in_the_logits_own_steps(
 ) -> None:
     built(tmp_path, sources)
     block = open_blocks(tmp_path, PROBES)[0]
-    exact = np.hstack([standardise(response_values(model)).values for model in (0, 1)])
+    exact = np.hstack([standardize(response_values(model)).values for model in (0, 1)])
     error = np.abs(block.knots.T * block.steps - rank_knots(exact))
     assert (error <= block.steps * 0.501 + 1e-7).all()
 
@@ -134,7 +134,7 @@ def test_exact_descriptors_are_those_of_standardise(
     paths = {source.behaviour_digest: source.responses for source in sources}
     columns, probes = np.array([7, 0, 5, 2, 3]), np.array([19, 4, 4])
     found = exact_descriptors(block, columns, probes, lambda name: read_responses(paths[name]))
-    exact = np.hstack([standardise(response_values(model)).values for model in (0, 1)])
+    exact = np.hstack([standardize(response_values(model)).values for model in (0, 1)])
     np.testing.assert_array_equal(found, exact[np.ix_(probes, columns)])
 
 

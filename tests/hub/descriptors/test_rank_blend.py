@@ -13,7 +13,7 @@ from lagotto.hub.descriptors.rank_blend import (
     savage_scores,
     score_levels,
 )
-from lagotto.hub.descriptors.standardize import standardise
+from lagotto.hub.descriptors.standardize import standardize
 
 
 def scores_by_definition(column: np.ndarray) -> np.ndarray:
@@ -22,18 +22,18 @@ def scores_by_definition(column: np.ndarray) -> np.ndarray:
     return np.asarray(-np.log1p(-(places + 0.5) / len(column)))
 
 
-def gallery(seed: int, probes: int = 300) -> np.ndarray:
+def make_descriptors(seed: int, probes: int = 300) -> np.ndarray:
     """Logits of very different shapes: normal, heavy above, heavy below, two humps."""
     rng = np.random.default_rng(seed)
     normal = rng.normal(size=(probes, 4))
     humps = normal[:, 3] + 6 * (rng.random(probes) < 0.1)
     columns = [normal[:, 0], np.exp(2 * normal[:, 1]), -np.exp(normal[:, 2]), humps]
-    return standardise(np.stack(columns, axis=1)).values
+    return standardize(np.stack(columns, axis=1)).values
 
 
 @pytest.mark.parametrize("probes", [40, 300, 2000])
 def test_scores_are_those_of_the_definition_between_knots(probes: int) -> None:
-    values = gallery(3, probes)
+    values = make_descriptors(3, probes)
     found = savage_scores(values, rank_knots(values), probes)
     expected = np.stack([scores_by_definition(column) for column in values.T], axis=1)
     assert np.abs(found - expected).max() < score_levels(probes)[1]
@@ -42,8 +42,8 @@ def test_scores_are_those_of_the_definition_between_knots(probes: int) -> None:
 
 
 def test_scores_do_not_depend_on_the_shape_of_a_logit() -> None:
-    values = gallery(5)
-    turned = standardise(np.exp(values)).values
+    values = make_descriptors(5)
+    turned = standardize(np.exp(values)).values
     before, after = (savage_scores(each, rank_knots(each), len(each)) for each in (values, turned))
     assert np.abs(before - after).max() < score_levels(len(values))[1]
 
@@ -69,7 +69,7 @@ def test_higher_values_never_score_lower(seed: int, probes: int) -> None:
 
 
 def test_a_part_of_the_probes_is_blended_as_all_of_them() -> None:
-    values = gallery(7)
+    values = make_descriptors(7)
     rows = np.array([3, 50, 299])
     whole = blend(values)
     np.testing.assert_array_equal(
@@ -80,14 +80,14 @@ def test_a_part_of_the_probes_is_blended_as_all_of_them() -> None:
 
 
 def test_a_flawed_logit_stays_zero() -> None:
-    values = gallery(9)
+    values = make_descriptors(9)
     values[:, 1] = 0
     assert not blend(values)[:, 1].any()
     assert blend(values)[:, 0].any()
 
 
 def test_knots_ascend_from_the_least_to_the_greatest_value() -> None:
-    values = gallery(11)
+    values = make_descriptors(11)
     knots = rank_knots(values)
     assert knots.shape == (KNOTS, 4)
     assert (np.diff(knots, axis=0) >= 0).all()

@@ -13,7 +13,7 @@ from lagotto.hub.index.low_rank import (
 )
 from lagotto.hub.index.topk import highest
 from lagotto.hub.kernels.dispatch import Table, scan_sums
-from lagotto.hub.kernels.gather import gather
+from lagotto.hub.kernels.gather import gather_codes
 
 
 def tables(logits: int = 600, probes: int = 80, rank: int = 6, seed: int = 0) -> list[Table]:
@@ -92,6 +92,6 @@ def test_gathered_logits_scan_as_they_did(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
     columns, probes = rng.integers(0, 90, count), rng.permutation(80)[:7]
     weights = rng.standard_normal(7).astype(np.float32)
-    own = scan_sums([gather(given, columns, probes)], np.arange(7), weights, "numpy")
+    own = scan_sums([gather_codes(given, columns, probes)], np.arange(7), weights, "numpy")
     whole = scan_sums(given, probes, weights, "numpy")
     np.testing.assert_allclose(own, whole[columns], rtol=1e-5, atol=1e-5)

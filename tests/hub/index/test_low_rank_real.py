@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lagotto.evaluation.retrieval.raw_responses import read_raw_responses
-from lagotto.hub.descriptors.standardize import standardise
+from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.index.low_rank import build_low_rank, default_rank
 from lagotto.hub.index.topk import highest
 from lagotto.hub.kernels.dispatch import Table, scan_sums
@@ -26,7 +26,7 @@ def test_a_tenth_of_the_size_finds_nearly_all(assets: Path) -> None:
     chosen, pictures = np.sort(order[:PROBES]), given.embeddings[order[PROBES:][:40]]
     tables: list[Table] = []
     for model in given.models[::3]:
-        exact = standardise(np.ascontiguousarray(model.values[chosen])).values
+        exact = standardize(np.ascontiguousarray(model.values[chosen])).values
         steps = (np.abs(exact).max(axis=0) / 127).astype(np.float32)
         tables.append((np.rint(exact / np.where(steps > 0, steps, 1)).astype(np.int8), steps))
     index = build_low_rank(tables, default_rank(PROBES))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lagotto.hub.index.row_cache import KeptRows
+from lagotto.hub.index.row_cache import RowCache
 
 
 def test_every_row_is_made_once_and_right_in_any_order() -> None:
@@ -12,7 +12,7 @@ def test_every_row_is_made_once_and_right_in_any_order() -> None:
         made.extend(rows.tolist())
         return np.asarray(rows[:, None] * np.array([1, 10, 100]), np.float32)
 
-    table = KeptRows((9, 3), make)
+    table = RowCache((9, 3), make)
     for asked in ([4, 2], [2, 4, 7], [], [8, 0, 2]):
         found = table(np.array(asked, np.int64))
         assert found.tolist() == [[row, 10 * row, 100 * row] for row in asked]
@@ -20,6 +20,6 @@ def test_every_row_is_made_once_and_right_in_any_order() -> None:
 
 
 def test_what_is_given_out_is_not_what_is_kept() -> None:
-    table = KeptRows((2, 1), lambda rows: np.ones((len(rows), 1), np.float32))
+    table = RowCache((2, 1), lambda rows: np.ones((len(rows), 1), np.float32))
     table(np.array([1]))[:] = 5
     assert table(np.array([1])).tolist() == [[1]]

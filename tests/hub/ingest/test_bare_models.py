@@ -18,15 +18,15 @@ from lagotto.demo import bundled
 from lagotto.hub.hub import Hub
 from lagotto.hub.ingest.input_record import (
     decisions_from_json,
-    settle,
+    infer_input,
     with_record,
 )
 from lagotto.hub.query.types import LogitQuery
 from lagotto.jobs.worker_limits import Limits
-from lagotto.models.classifier import Classifier
+from lagotto.models.classifier import ModelClassifier
 from lagotto.models.metadata.input_spec import scale_text
 from lagotto.models.metadata.scan import scan_models
-from lagotto.models.preprocessing.infer import PICTURES, settle_input
+from lagotto.models.preprocessing.infer import TRIAL_PICTURES, settle_input
 from lagotto.models.registry import load_model
 
 ONE = Limits(workers=1)
@@ -116,7 +116,7 @@ def test_a_bare_model_from_outside_is_fed_as_those_inside(place: Path) -> None:
 def test_a_complete_model_costs_nothing(place: Path) -> None:
     (source,) = scan_models([bundled.MODELS / "exp_final_v3"])
     model = load_model(source)
-    assert settle(model, Path("there is no such probe set")) is model
+    assert infer_input(model, Path("there is no such probe set")) is model
 
 
 @pytest.mark.parametrize("name", ["exp_final_v3", "export_fixed", "no_aug_run"])
@@ -125,9 +125,11 @@ def test_models_of_the_demo_world_are_fed_as_they_were_trained(name: str, tmp_pa
     (source,) = scan_models([bundled.MODELS / name])
     truth = load_model(source).spec.input
     rows = parquet.read_table(bundled.PROBES, columns=["image"])["image"].to_pylist()
-    chosen = [decode_picture(rows[place * len(rows) // PICTURES]) for place in range(PICTURES)]
+    chosen = [
+        decode_picture(rows[place * len(rows) // TRIAL_PICTURES]) for place in range(TRIAL_PICTURES)
+    ]
     model = load_model(ModelSource(name, source.file))
-    assert isinstance(model, Classifier)
+    assert isinstance(model, ModelClassifier)
     settled = settle_input(
         model, lambda spec: np.stack([to_pixels(picture, spec) for picture in chosen])
     )

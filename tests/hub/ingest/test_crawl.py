@@ -17,7 +17,7 @@ from command_line import lagotto
 from hub_stub import Faults, Repository, StubHub
 from lagotto.core.errors import SourceError, UsageError
 from lagotto.hub.hub import Hub
-from lagotto.hub.ingest.fetch import Budget
+from lagotto.hub.ingest.fetch import DiskBudget
 from lagotto.jobs.worker_limits import Limits
 
 Start = Callable[..., StubHub]
@@ -266,7 +266,7 @@ def test_the_disk_budget_is_kept(start: Start, hub: Hub) -> None:
 
 
 def test_a_budget_is_given_out_in_turn() -> None:
-    budget, order = Budget(10), []
+    budget, order = DiskBudget(10), []
 
     def take(turn: int, size: int) -> None:
         budget.take(turn, size, "x")

@@ -16,11 +16,11 @@ from lagotto.hub.kernels.dispatch import (
     scan_sums,
 )
 from lagotto.hub.kernels.gather import (
-    blend,
-    gather,
-    weigh,
+    blend_codes,
+    gather_codes,
+    weighted_scores,
 )
-from lagotto.hub.kernels.name_scores import ask_words, name_sums
+from lagotto.hub.kernels.name_scores import background_scores, label_sums
 
 KERNELS: list[KernelName] = ["numpy", "numba"]
 
@@ -100,7 +100,7 @@ def test_gathered_values_are_those_of_the_tables(
     _, values, steps = make_table(seed, 60, 330)
     columns, rows = rng.integers(0, 330, count), rng.permutation(60)[: rng.integers(1, 60)]
     columns = np.sort(columns) if ascending else columns
-    found, own = gather(cut(values, steps, [100, 1, 200, 29]), columns, rows, kernel)
+    found, own = gather_codes(cut(values, steps, [100, 1, 200, 29]), columns, rows, kernel)
     np.testing.assert_array_equal(found, values[np.ix_(rows, columns)])
     np.testing.assert_array_equal(own, steps[columns])
 
@@ -115,9 +115,9 @@ def test_both_kernels_blend_to_the_same_bits(seed: int, columns: int, spread: in
     knots[:, rng.random(columns) < 0.1] = rng.integers(-128, 128)
     steps = rng.uniform(0, 0.1, columns).astype(np.float32)
     by_logit = np.ascontiguousarray(knots.T)
-    found = blend(codes, by_logit, 2000, steps, "numba")
+    found = blend_codes(codes, by_logit, 2000, steps, "numba")
     np.testing.assert_array_equal(found, blended(codes, knots, 2000, steps))
-    np.testing.assert_array_equal(found, blend(codes, by_logit, 2000, steps, "numpy"))
+    np.testing.assert_array_equal(found, blend_codes(codes, by_logit, 2000, steps, "numpy"))
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -139,7 +139,7 @@ def test_chosen_logits_are_weighed_by_their_blended_values_and_directions(
         (values[:, c].copy(), steps[c], knots[:, c].T.copy(), directions[c], direction_steps[c])
         for c in cuts
     ]
-    sums, along = weigh(tables, columns, rows, weights, direction, kernel)
+    sums, along = weighted_scores(tables, columns, rows, weights, direction, kernel)
     raised = blended(values, knots, 60, steps)[rows][:, columns]
     np.testing.assert_allclose(sums, weights @ raised, rtol=1e-4, atol=1e-4)
     products = (directions[columns] * direction_steps[columns, None].astype(float)) @ direction
@@ -159,7 +159,7 @@ def test_names_are_summed_over_their_own_probes(kernel: KernelName, logits: int)
         [weights[name] @ own[probes[name]] for name in names]
         for own, names in zip(descriptors, asked, strict=True)
     ]
-    found = name_sums(descriptors, probes, weights, asked, kernel)
+    found = label_sums(descriptors, probes, weights, asked, kernel)
     np.testing.assert_allclose(found, np.reshape(expected, asked.shape), rtol=1e-4, atol=1e-4)
 
 
@@ -178,8 +178,8 @@ def test_both_kernels_ask_the_same_of_words(logits: int, shortlist: int) -> None
     descriptors = rng.normal(size=(logits, 70)).astype(np.float32)
     descriptors[:1] = 0  # says nothing of any word: no spread
     asked = tables, (0.95, shortlist, 3, 0.75), descriptors, directions, concept[0]
-    usual, levels = ask_words(*asked, "numpy")
-    same_usual, same_levels = ask_words(*asked, "numba")
+    usual, levels = background_scores(*asked, "numpy")
+    same_usual, same_levels = background_scores(*asked, "numba")
     np.testing.assert_allclose(same_usual, usual, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(same_levels, levels, rtol=1e-4, atol=1e-4)
     assert (usual[1, :1] == 1).all()

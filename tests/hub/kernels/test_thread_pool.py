@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from lagotto.hub.kernels.thread_pool import share_out
+from lagotto.hub.kernels.thread_pool import run_parallel
 
 
 def add_one(counts: np.ndarray, place: int) -> None:
@@ -17,7 +17,7 @@ def add_one(counts: np.ndarray, place: int) -> None:
 @pytest.mark.parametrize("tasks", [0, 1, 2, 500])
 def test_every_task_is_done_once(tasks: int) -> None:
     counts = np.zeros(500, np.int64)
-    share_out(add_one, [(counts, place) for place in range(tasks)])
+    run_parallel(add_one, [(counts, place) for place in range(tasks)])
     assert counts.tolist() == [1] * tasks + [0] * (500 - tasks)
 
 
@@ -27,14 +27,14 @@ def test_what_a_task_raises_is_raised() -> None:
             raise IndexError("57")
 
     with pytest.raises(IndexError, match="57"):
-        share_out(fail, [(place,) for place in range(100)])
+        run_parallel(fail, [(place,) for place in range(100)])
 
 
 def test_many_may_share_at_once() -> None:
     counts = np.zeros((8, 300), np.int64)
 
     def ask(row: int) -> None:
-        share_out(add_one, [(counts[row], place) for place in range(300)])
+        run_parallel(add_one, [(counts[row], place) for place in range(300)])
 
     threads = [threading.Thread(target=ask, args=(row,)) for row in range(8)]
     for thread in threads:
@@ -49,11 +49,11 @@ import os, threading
 from lagotto.hub.kernels import thread_pool as shared_work
 shared_work.usable_cores = lambda: 3
 meet = threading.Barrier(3)
-shared_work.share_out(meet.wait, [(10,)] * 3)
+shared_work.run_parallel(meet.wait, [(10,)] * 3)
 child = os.fork()
 if child == 0:
     meet = threading.Barrier(3)
-    shared_work.share_out(meet.wait, [(10,)] * 3)
+    shared_work.run_parallel(meet.wait, [(10,)] * 3)
     os._exit(0)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """

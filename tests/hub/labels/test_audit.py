@@ -9,7 +9,7 @@ from lagotto.hub.hub import Hub
 from lagotto.hub.labels.audit import (
     ModelAudit,
     audit_hub,
-    judge,
+    audit_verdict,
     label_findings,
     set_standing,
 )
@@ -27,7 +27,7 @@ def audit(order: list[int], strength: float = 4.0, known: float = 6.0) -> ModelA
     fits = fits[order].astype(np.float32)
     labels = [LABELS[i] for i in order]
     orders = weigh_orders(fits, np.eye(COUNT), alike, labels)
-    return judge("m", labels, fits, orders, known)
+    return audit_verdict("m", labels, fits, orders, known)
 
 
 def test_a_list_in_order_fits() -> None:
@@ -59,12 +59,12 @@ def test_the_better_a_set_is_known_the_more_its_order_has_to_show(
     """As a list shifted by two shows where neighbours are alike: better than a random order."""
     order = OrderEvidence("as published", np.arange(COUNT), 2.5, 0.0)
     fits = np.zeros((COUNT, COUNT), np.float32)
-    assert judge("model", LABELS, fits, [order], known).verdict == verdict
+    assert audit_verdict("model", LABELS, fits, [order], known).verdict == verdict
 
 
 def test_no_more_is_asked_of_a_short_list_than_an_order_can_show() -> None:
     order = OrderEvidence("as published", np.arange(5), 2.1, 0.0)
-    found = judge("model", LABELS[:5], np.zeros((5, 5), np.float32), [order], 12.0)
+    found = audit_verdict("model", LABELS[:5], np.zeros((5, 5), np.float32), [order], 12.0)
     assert found.verdict == "cannot be judged"
 
 

@@ -39,8 +39,8 @@ def test_a_model_of_more_outputs_needs_a_better_fit(
 ) -> None:
     """1.5 for every output: above sqrt(2 ln n) for two and three outputs, below it for four."""
 
-    def same(names: TextEvidence, gallery: np.ndarray, around: object) -> np.ndarray:
-        return np.full((len(names.standing), gallery.shape[1]), 1.5, np.float32)
+    def same(names: TextEvidence, standardized: np.ndarray, around: object) -> np.ndarray:
+        return np.full((len(names.standing), standardized.shape[1]), 1.5, np.float32)
 
     monkeypatch.setattr(coverage, "fit", same)
     found = cover_labels(Hub.open(world.hub), ["red"], top=100)

@@ -8,7 +8,7 @@ import pytest
 
 from colour_world import MODELS, World, write_classifier
 from lagotto.hub.hub import Hub
-from lagotto.hub.labels.duplicates import find_kindred, matched_correlation
+from lagotto.hub.labels.duplicates import find_duplicates, matched_correlation
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def hub(hub_copy: Path, tmp_path: Path) -> Hub:
 
 
 def test_a_model_in_other_clothes_is_folded(hub: Hub) -> None:
-    found = find_kindred(hub)
+    found = find_duplicates(hub)
     assert found.twins == (("plain", "again"),)
     pair = found.pairs[0]
     assert {pair.first, pair.second} == {"plain", "again"}
@@ -34,11 +34,11 @@ def test_a_model_in_other_clothes_is_folded(hub: Hub) -> None:
 
 
 def test_no_false_twins(world: World) -> None:
-    assert find_kindred(Hub.open(world.hub)).twins == ()
+    assert find_duplicates(Hub.open(world.hub)).twins == ()
 
 
 def test_an_empty_hub_has_no_kin(empty_copy: Path) -> None:
-    found = find_kindred(Hub.open(empty_copy))
+    found = find_duplicates(Hub.open(empty_copy))
     assert (found.twins, found.families, found.pairs) == ((), (), ())
 
 

@@ -6,19 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lagotto.hub.labels.fit import (
-    Surroundings,
+    Reference,
     TextEvidence,
     fit,
-    gallery_of,
+    standardized_responses,
     text_evidence,
 )
-from lagotto.hub.labels.transport import share_out
+from lagotto.hub.labels.transport import sinkhorn_assign
 from lagotto.hub.query.probe_weights import ProbeSpace
 
 PROBES, NAMES, WORDS = 300, 12, 40
 
 
-def planted(seed: int) -> tuple[TextEvidence, np.ndarray, Surroundings]:
+def planted(seed: int) -> tuple[TextEvidence, np.ndarray, Reference]:
     """Outputs of which number i answers to the probes that show name i, and common words."""
     rng = np.random.default_rng(seed)
     concepts = rng.normal(size=(NAMES + WORDS, 16))
@@ -26,15 +26,15 @@ def planted(seed: int) -> tuple[TextEvidence, np.ndarray, Surroundings]:
     answers = (shown @ concepts[:NAMES].T + rng.normal(size=(PROBES, NAMES))).astype(np.float32)
     concepts = concepts.astype(np.float32)
     space = ProbeSpace((shown / 16).astype(np.float32), concepts[NAMES:], 10.0)
-    gallery = gallery_of(answers)
+    standardized = standardized_responses(answers)
     words = text_evidence(space, space.background)
-    return text_evidence(space, concepts[:NAMES]), gallery, Surroundings(words, gallery)
+    return text_evidence(space, concepts[:NAMES]), standardized, Reference(words, standardized)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_name_fits_its_own_output_best(seed: int) -> None:
-    names, gallery, around = planted(seed)
-    fits = fit(names, gallery, around)
+    names, standardized, around = planted(seed)
+    fits = fit(names, standardized, around)
     assert (fits.argmax(axis=0) == np.arange(NAMES)).mean() >= 0.9
     assert (fits.argmax(axis=1) == np.arange(NAMES)).mean() >= 0.9
     assert np.diag(fits).mean() > 2.0 > abs(fits.mean())
@@ -52,39 +52,39 @@ def test_evidence_is_standardised_and_its_shares_sum_to_one() -> None:
 def test_scale_and_offset_of_all_outputs_drop_out(seed: int, scale: float, offset: float) -> None:
     answers = np.random.default_rng(seed).normal(size=(50, 5)).astype(np.float32)
     moved = (answers * np.float32(scale) + np.float32(offset)).astype(np.float32)
-    assert np.allclose(gallery_of(answers), gallery_of(moved), atol=1e-3)
+    assert np.allclose(standardized_responses(answers), standardized_responses(moved), atol=1e-3)
 
 
 def test_flawed_outputs_are_zero_and_do_not_harm_the_others() -> None:
     answers = np.random.default_rng(0).normal(size=(50, 5)).astype(np.float32)
     broken = np.concatenate([answers, np.full((50, 1), 3, np.float32), answers[:, :1]], axis=1)
     broken[7, 6] = np.nan
-    found = gallery_of(broken)
+    found = standardized_responses(broken)
     assert np.isfinite(found).all()
     assert not found[:, 5:].any()
-    assert np.allclose(found[:, :5], gallery_of(answers), atol=1e-5)
+    assert np.allclose(found[:, :5], standardized_responses(answers), atol=1e-5)
 
 
 def test_two_outputs_are_not_centred_against_each_other() -> None:
     answers = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
-    assert abs(np.corrcoef(gallery_of(answers).T)[0, 1]) < 0.5
+    assert abs(np.corrcoef(standardized_responses(answers).T)[0, 1]) < 0.5
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 30))
 def test_shares_are_shares(seed: int, names: int, outputs: int) -> None:
     fits = np.random.default_rng(seed).normal(0, 3, (names, outputs)).astype(np.float32)
-    shares = share_out(fits)
+    shares = sinkhorn_assign(fits)
     assert ((shares >= 0) & (shares <= 1 + 1e-5)).all()
     assert (shares.sum(axis=0) <= 1 + 1e-4).all()
 
 
 def test_a_name_wanted_by_two_goes_to_the_one_with_nothing_else() -> None:
     fits = np.array([[6.0, 5.5], [-1.0, 5.4]], np.float32)
-    shares = share_out(fits)
+    shares = sinkhorn_assign(fits)
     assert shares.argmax(axis=0).tolist() == [0, 1]
     assert fits.argmax(axis=0).tolist() == [0, 0]
 
 
 def test_an_output_that_no_name_fits_is_nobodys() -> None:
-    assert share_out(np.array([[0.1], [0.0]], np.float32)).sum() < 0.01
+    assert sinkhorn_assign(np.array([[0.1], [0.0]], np.float32)).sum() < 0.01

@@ -11,8 +11,8 @@ from PIL import Image
 
 from lagotto.core.errors import PictureError, ProbeError, UsageError
 from lagotto.hub.probes.select import (
-    Candidate,
     Chosen,
+    ProbeCandidate,
     choose_probes,
 )
 
@@ -24,18 +24,20 @@ def picture(number: int) -> bytes:
     return file.getvalue()
 
 
-def candidate(number: int, source: str | None = None, *captions: str) -> Candidate:
-    return Candidate(source or f"{number:03d}.png", lambda: picture(number), captions)
+def candidate(number: int, source: str | None = None, *captions: str) -> ProbeCandidate:
+    return ProbeCandidate(source or f"{number:03d}.png", lambda: picture(number), captions)
 
 
-def broken(source: str) -> Candidate:
+def broken(source: str) -> ProbeCandidate:
     def load() -> bytes:
         raise PictureError("torn")
 
-    return Candidate(source, load)
+    return ProbeCandidate(source, load)
 
 
-def choose(candidates: list[Candidate], max_probes: int | None = None, seed: int = 0) -> Chosen:
+def choose(
+    candidates: list[ProbeCandidate], max_probes: int | None = None, seed: int = 0
+) -> Chosen:
     kept: dict[str, bytes] = {}
 
     def keep(digest: str, data: bytes) -> None:
@@ -127,14 +129,14 @@ def test_each_place_is_about_equally_likely() -> None:
 def test_only_what_is_needed_is_loaded() -> None:
     loaded: list[int] = []
 
-    def counted(number: int) -> Candidate:
+    def zscore(number: int) -> ProbeCandidate:
         def load() -> bytes:
             loaded.append(number)
             return picture(number)
 
-        return Candidate(str(number), load)
+        return ProbeCandidate(str(number), load)
 
-    choose([counted(n) for n in range(200)], 7, seed=3)
+    choose([zscore(n) for n in range(200)], 7, seed=3)
     assert len(loaded) == 7
     assert loaded == sorted(loaded)
 

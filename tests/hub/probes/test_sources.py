@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from lagotto.core.errors import PictureError, ProbeError, UsageError
-from lagotto.hub.probes.sources import Candidate, read_probe_source
+from lagotto.hub.probes.sources import ProbeCandidate, read_probe_source
 
 
-def read(path: Path) -> list[Candidate]:
+def read(path: Path) -> list[ProbeCandidate]:
     return list(read_probe_source(path))
 
 

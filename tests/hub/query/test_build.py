@@ -21,7 +21,7 @@ from lagotto.hub.query.types import (
     LogitQuery,
     TextQuery,
 )
-from lagotto.hub.query.vectors import standardise_query
+from lagotto.hub.query.vectors import standardize_query
 from lagotto.hub.store.responses import check_logit
 
 
@@ -58,7 +58,7 @@ def test_a_text_goes_through_the_template_and_is_stripped() -> None:
     vector = text_vector(encoder, SPACE, TextQuery("  rr g "))
     assert encoder.texts == ["see rr g now"]
     concept = _unit(np.array([[2, 1, 0]], np.float32))[0]
-    np.testing.assert_allclose(vector.values, standardise_query(PROBES @ concept), atol=1e-6)
+    np.testing.assert_allclose(vector.values, standardize_query(PROBES @ concept), atol=1e-6)
     assert vector.query == Query("text", "  rr g ")
     assert (vector.itself, vector.notes) == (None, ())
 
@@ -99,7 +99,7 @@ def test_pictures_ask_by_the_mean_of_their_embeddings(tmp_path: Path) -> None:
     vector = image_vector(ArithmeticEncoder(), SPACE, ImageQuery(tuple(files)))
     rows = _unit(np.array([(250, 10, 20), (10, 10, 60)], np.float32))
     concept = _unit(rows.mean(axis=0, keepdims=True))[0]
-    np.testing.assert_allclose(vector.values, standardise_query(PROBES @ concept), atol=1e-5)
+    np.testing.assert_allclose(vector.values, standardize_query(PROBES @ concept), atol=1e-5)
     assert vector.query == Query("image", tuple(map(str, files)))
     broken = tmp_path / "broken.png"
     broken.write_text("x")
@@ -114,7 +114,7 @@ def test_a_logit_asks_with_its_responses() -> None:
     inside = logit_vector(LogitQuery("alias", 2), responses, ("name", 2))
     assert inside.query == Query("logit", "alias:2")
     assert inside.itself == ("name", 2)
-    np.testing.assert_array_equal(inside.values, standardise_query(responses))
+    np.testing.assert_array_equal(inside.values, standardize_query(responses))
     assert logit_vector(LogitQuery("x.onnx", 2), responses, None).itself is None
 
 

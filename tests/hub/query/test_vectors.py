@@ -8,10 +8,10 @@ from hypothesis.extra.numpy import arrays
 
 from lagotto.core.errors import UsageError
 from lagotto.evaluation.retrieval.probe_selection import select_probes
-from lagotto.hub.descriptors.standardize import standardise
+from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.query.vectors import (
     query_from_embedding,
-    standardise_query,
+    standardize_query,
     surest_probes,
 )
 
@@ -23,12 +23,12 @@ VALUES = arrays(np.float32, st.integers(2, 40), elements=st.integers(-50, 50).ma
 def test_scale_and_offset_drop_out(values: np.ndarray, scale: float, offset: float) -> None:
     if np.ptp(values) == 0:
         with pytest.raises(UsageError, match="same on every probe"):
-            standardise_query(values)
+            standardize_query(values)
         return
-    plain = standardise_query(values.astype(np.float64))
+    plain = standardize_query(values.astype(np.float64))
     assert plain.mean() == pytest.approx(0, abs=1e-5)
     assert plain.std() == pytest.approx(1, rel=1e-5)
-    moved = standardise_query(values.astype(np.float64) * scale + offset)
+    moved = standardize_query(values.astype(np.float64) * scale + offset)
     np.testing.assert_allclose(moved, plain, atol=1e-4)
 
 
@@ -36,19 +36,19 @@ def test_scale_and_offset_drop_out(values: np.ndarray, scale: float, offset: flo
 @given(VALUES)
 def test_a_logit_that_asks_is_standardised_like_a_descriptor(values: np.ndarray) -> None:
     if np.ptp(values) > 0:
-        descriptor = standardise(values[:, None]).values[:, 0]
-        np.testing.assert_allclose(standardise_query(values), descriptor, atol=1e-5)
+        descriptor = standardize(values[:, None]).values[:, 0]
+        np.testing.assert_allclose(standardize_query(values), descriptor, atol=1e-5)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_query_that_is_not_finite_is_refused(value: float) -> None:
     with pytest.raises(UsageError, match="no finite value"):
-        standardise_query(np.array([1.0, value, 2.0]))
+        standardize_query(np.array([1.0, value, 2.0]))
 
 
 def test_a_query_that_varies_by_rounding_only_is_refused() -> None:
     with pytest.raises(UsageError, match="same on every probe"):
-        standardise_query(np.array([1e6, 1e6 + 1e-7, 1e6]))
+        standardize_query(np.array([1e6, 1e6 + 1e-7, 1e6]))
 
 
 @settings(deadline=None)

@@ -13,7 +13,7 @@ from lagotto.core.types import Hits, Query
 from lagotto.hub.hub import Hub
 from lagotto.hub.query.types import LogitQuery
 from lagotto.hub.reports.contact_sheet import (
-    Row,
+    SheetRow,
     Tile,
     draw_contact_sheet,
 )
@@ -92,7 +92,7 @@ def test_any_title_and_any_picture_can_be_drawn(title: str) -> None:
             ("RGB", (1, 1), 0.0, True),
         )
     )
-    sheet = draw_contact_sheet([Row(title, tiles), Row("none", ())])
+    sheet = draw_contact_sheet([SheetRow(title, tiles), SheetRow("none", ())])
     colours = {colour for _, colour in sheet.getcolors(1 << 20) or []}
     assert GREEN_FRAME in colours
     assert sheet.mode == "RGB"

@@ -18,19 +18,19 @@ from lagotto.hub.descriptors.blocks import (
     open_blocks,
 )
 from lagotto.hub.descriptors.projection import projector
-from lagotto.hub.index.logit_index import Gallery
-from lagotto.hub.index.low_rank import FirstPass, build_low_rank
-from lagotto.hub.index.partial import find_parts
+from lagotto.hub.index.logit_index import LogitIndex
+from lagotto.hub.index.low_rank import Approximation, build_low_rank
+from lagotto.hub.index.partial import find_partial_models
 from lagotto.hub.query.boolean import parse_concepts
-from lagotto.hub.query.types import Evidence, QueryVector
-from lagotto.hub.query.vectors import standardise_query
+from lagotto.hub.query.types import ConceptQuery, QueryVector
+from lagotto.hub.query.vectors import standardize_query
 from lagotto.hub.search import approximate as first_pass
 from lagotto.hub.search import rerank as ranking
-from lagotto.hub.search.approximate import chosen_gallery, usable_index
+from lagotto.hub.search.approximate import select_index, usable_index
 from lagotto.hub.search.engine import find_logits
 from lagotto.hub.store.responses import (
     ResponsesHeader,
-    Seen,
+    SeenProbes,
     read_responses,
     write_responses,
 )
@@ -42,7 +42,7 @@ WIDTHS = (200, 150, 300, 250)
 EMBEDDINGS = unit_rows(np.random.default_rng(3).normal(size=(PROBES, 6)).astype(np.float32))
 
 
-def make_gallery(folder: Path, part: bool = False) -> Gallery:
+def make_logit_index(folder: Path, part: bool = False) -> LogitIndex:
     """Logits of rank 5 and noise, every 50th flawed; with `part` the second model saw a half."""
     rng = np.random.default_rng(0)
     shared = rng.standard_normal((PROBES, 5))
@@ -55,7 +55,7 @@ def make_gallery(folder: Path, part: bool = False) -> Gallery:
         values[:, ::50] = 1
         paths[digest] = folder / f"{digest}.safetensors"
         header = ResponsesHeader(digest, DIGEST, "onnx", "cut")
-        seen = Seen(np.arange(0, PROBES, 2), PROBES) if part and number == 1 else None
+        seen = SeenProbes(np.arange(0, PROBES, 2), PROBES) if part and number == 1 else None
         rows = values if seen is None else values[seen.indices]
         write_responses(paths[digest], rows.astype(np.float32), header, seen)
         sources.append(BlockSource(digest, paths[digest], None, SEEN_ONLY if seen else ""))
@@ -66,35 +66,35 @@ def make_gallery(folder: Path, part: bool = False) -> Gallery:
     def read(digest: str) -> object:
         return read_responses(paths[digest])
 
-    return Gallery(
+    return LogitIndex(
         blocks=blocks,
         names={digest: f"model{int(digest, 16)}" for digest in paths},
         labels=lambda digest: [None] * WIDTHS[int(digest, 16)],
         read=read,  # type: ignore[arg-type]
-        parts=find_parts(blocks, lambda digest: read_responses(paths[digest]).seen),
-        first_pass=FirstPass(index, asked=True),
+        parts=find_partial_models(blocks, lambda digest: read_responses(paths[digest]).seen),
+        first_pass=Approximation(index, asked=True),
     )
 
 
 @pytest.fixture(scope="module")
-def gallery(tmp_path_factory: pytest.TempPathFactory) -> Gallery:
-    return make_gallery(tmp_path_factory.mktemp("gallery"))
+def logit_index(tmp_path_factory: pytest.TempPathFactory) -> LogitIndex:
+    return make_logit_index(tmp_path_factory.mktemp("gallery"))
 
 
 @pytest.fixture(scope="module")
-def with_part(tmp_path_factory: pytest.TempPathFactory) -> Gallery:
-    return make_gallery(tmp_path_factory.mktemp("part"), part=True)
+def with_part(tmp_path_factory: pytest.TempPathFactory) -> LogitIndex:
+    return make_logit_index(tmp_path_factory.mktemp("part"), part=True)
 
 
-def by_distance(gallery: Gallery, seed: int) -> QueryVector:
+def by_distance(logit_index: LogitIndex, seed: int) -> QueryVector:
     """One of the hub's own logits, with noise, as a known one."""
     rng = np.random.default_rng(seed)
-    column = int(rng.choice(gallery.sample))
-    values = gallery.descriptors(np.array([column]))[:, 0] + 0.3 * rng.standard_normal(PROBES)
-    owner = int(gallery.owners(np.array([column]))[0])
-    model = gallery.names[gallery.digests[owner]]
-    itself = (model, column - int(gallery.firsts[owner]))
-    return QueryVector(Query("logit", "known"), standardise_query(values), itself)
+    column = int(rng.choice(logit_index.sample))
+    values = logit_index.descriptors(np.array([column]))[:, 0] + 0.3 * rng.standard_normal(PROBES)
+    owner = int(logit_index.owners(np.array([column]))[0])
+    model = logit_index.names[logit_index.digests[owner]]
+    itself = (model, column - int(logit_index.firsts[owner]))
+    return QueryVector(Query("logit", "known"), standardize_query(values), itself)
 
 
 def by_evidence(seed: int, text: str = "one") -> QueryVector:
@@ -104,8 +104,10 @@ def by_evidence(seed: int, text: str = "one") -> QueryVector:
     concepts = []
     for _ in parsed.concepts:
         weights = rng.random(PROBES).astype(np.float32) ** 6
-        concepts.append(Evidence(weights / weights.sum(), EMBEDDINGS[int(rng.integers(PROBES))]))
-    values = standardise_query(concepts[0].weights)
+        concepts.append(
+            ConceptQuery(weights / weights.sum(), EMBEDDINGS[int(rng.integers(PROBES))])
+        )
+    values = standardize_query(concepts[0].weights)
     return QueryVector(Query("image", "x"), values, None, (), tuple(concepts), parsed.expression)
 
 
@@ -120,12 +122,12 @@ def few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**31), st.booleans())
 def test_the_nearest_are_found_with_their_exact_distances(
-    gallery: Gallery, seed: int, by_model: bool
+    logit_index: LogitIndex, seed: int, by_model: bool
 ) -> None:
-    vector = by_distance(gallery, seed)
+    vector = by_distance(logit_index, seed)
     wanted = {"top": 3 if by_model else 10, "k": None, "by_model": by_model}
-    found = find_logits(gallery, vector, **wanted)
-    exact = find_logits(gallery.through(None), vector, **wanted)
+    found = find_logits(logit_index, vector, **wanted)
+    exact = find_logits(logit_index.through(None), vector, **wanted)
     assert (found.low_rank, exact.low_rank) == (True, False)
     places = {(hit.model, hit.logit): hit for hit in exact.hits}
     same = [hit for hit in found.hits if (hit.model, hit.logit) in places]
@@ -140,10 +142,10 @@ def test_the_nearest_are_found_with_their_exact_distances(
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 2**31), st.sampled_from(["one", "one AND two", "one AND NOT two"]))
-def test_evidence_carries_its_exact_scores(gallery: Gallery, seed: int, text: str) -> None:
+def test_evidence_carries_its_exact_scores(logit_index: LogitIndex, seed: int, text: str) -> None:
     vector = by_evidence(seed, text)
-    found = find_logits(gallery, vector, top=20, k=12, by_model=False)
-    scanned = find_logits(gallery.through(None), vector, top=500, k=12, by_model=False)
+    found = find_logits(logit_index, vector, top=20, k=12, by_model=False)
+    scanned = find_logits(logit_index.through(None), vector, top=500, k=12, by_model=False)
     assert (found.low_rank, scanned.low_rank) == (True, False)
     scores = {(hit.model, hit.logit): hit.score for hit in scanned.hits}
     assert [hit.score for hit in found.hits] == sorted((h.score for h in found.hits), reverse=True)
@@ -152,36 +154,36 @@ def test_evidence_carries_its_exact_scores(gallery: Gallery, seed: int, text: st
 
 
 @pytest.mark.parametrize("text", ["one", "one AND two", "one AND NOT two"])
-def test_evidence_finds_nearly_all_of_the_best(gallery: Gallery, text: str) -> None:
+def test_evidence_finds_nearly_all_of_the_best(logit_index: LogitIndex, text: str) -> None:
     shares = []
     for seed in range(10):
         ways = [
             find_logits(each, by_evidence(seed, text), top=10, k=12, by_model=False).hits
-            for each in (gallery, gallery.through(None))
+            for each in (logit_index, logit_index.through(None))
         ]
         found, best = ({(hit.model, hit.logit) for hit in hits} for hits in ways)
         shares.append(len(found & best) / len(best))
     assert np.mean(shares) >= 0.9
 
 
-def test_every_model_may_be_asked_for_its_best(gallery: Gallery) -> None:
-    found = find_logits(gallery, by_evidence(5), top=4, k=12, by_model=True)
+def test_every_model_may_be_asked_for_its_best(logit_index: LogitIndex) -> None:
+    found = find_logits(logit_index, by_evidence(5), top=4, k=12, by_model=True)
     assert {hit.model for hit in found.hits} == {"model0", "model1", "model2", "model3"}
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_planted_twin_is_first(gallery: Gallery, seed: int) -> None:
-    column = int(np.random.default_rng(seed).choice(gallery.sample))
-    values = standardise_query(gallery.descriptors(np.array([column]))[:, 0])
+def test_a_planted_twin_is_first(logit_index: LogitIndex, seed: int) -> None:
+    column = int(np.random.default_rng(seed).choice(logit_index.sample))
+    values = standardize_query(logit_index.descriptors(np.array([column]))[:, 0])
     (hit,) = find_logits(
-        gallery, QueryVector(Query("logit", "twin"), values), top=1, k=None, by_model=False
+        logit_index, QueryVector(Query("logit", "twin"), values), top=1, k=None, by_model=False
     ).hits
-    assert gallery.column(hit.model, hit.logit) == column
+    assert logit_index.column(hit.model, hit.logit) == column
     assert hit.distance < 0.2
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_models_on_their_seen_part_are_measured_as_ever(with_part: Gallery, seed: int) -> None:
+def test_models_on_their_seen_part_are_measured_as_ever(with_part: LogitIndex, seed: int) -> None:
     vector = by_distance(with_part, seed)
     found = find_logits(with_part, vector, top=10, k=None, by_model=False)
     exact = find_logits(with_part.through(None), vector, top=10, k=None, by_model=False)
@@ -191,31 +193,31 @@ def test_models_on_their_seen_part_are_measured_as_ever(with_part: Gallery, seed
     ]
 
 
-def asked(gallery: Gallery, vector: QueryVector, k: int) -> tuple[bool, str]:
-    index, notes = usable_index(gallery, vector.concepts, k)
+def asked(logit_index: LogitIndex, vector: QueryVector, k: int) -> tuple[bool, str]:
+    index, notes = usable_index(logit_index, vector.concepts, k)
     return index is not None, " ".join(notes)
 
 
-def test_who_goes_through_it(gallery: Gallery, with_part: Gallery) -> None:
-    distance, evidence = by_distance(gallery, 0), by_evidence(0)
-    assert asked(gallery, distance, PROBES) == (True, "")
-    assert asked(gallery, evidence, 12) == (True, "")
-    through, why = asked(gallery, distance, PROBES - 1)
+def test_who_goes_through_it(logit_index: LogitIndex, with_part: LogitIndex) -> None:
+    distance, evidence = by_distance(logit_index, 0), by_evidence(0)
+    assert asked(logit_index, distance, PROBES) == (True, "")
+    assert asked(logit_index, evidence, 12) == (True, "")
+    through, why = asked(logit_index, distance, PROBES - 1)
     assert (through, "on all probes only" in why) == (False, True)
     through, why = asked(with_part, evidence, 12)
     assert (through, "seen part" in why) == (False, True)
     named = Named(np.array([3]), np.ones(1, np.float32), np.ones(1, np.float32))
     told = replace(evidence, concepts=(replace(evidence.concepts[0], named=named),))
-    through, why = asked(gallery, told, 12)
+    through, why = asked(logit_index, told, 12)
     assert (through, "published name" in why) == (False, True)
 
 
 def test_left_to_itself_it_is_used_where_it_pays(
-    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+    logit_index: LogitIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert gallery.first_pass is not None
-    auto = gallery.through(replace(gallery.first_pass, asked=False))
-    distance, evidence = by_distance(gallery, 0), by_evidence(0)
+    assert logit_index.first_pass is not None
+    auto = logit_index.through(replace(logit_index.first_pass, asked=False))
+    distance, evidence = by_distance(logit_index, 0), by_evidence(0)
     assert asked(auto, distance, PROBES) == (False, "")
     monkeypatch.setattr(first_pass, "PAYS_FROM_LOGITS", 1)
     assert asked(auto, distance, PROBES) == (True, "")
@@ -224,18 +226,18 @@ def test_left_to_itself_it_is_used_where_it_pays(
     assert asked(auto, evidence, 24) == (True, "")
 
 
-def test_a_choice_of_the_user(gallery: Gallery, tmp_path: Path) -> None:
-    assert gallery.first_pass is not None
-    auto = gallery.through(replace(gallery.first_pass, asked=False))
-    assert chosen_gallery(auto, None, tmp_path) is auto
-    assert chosen_gallery(auto, False, tmp_path).first_pass is None
-    chosen = chosen_gallery(auto, True, tmp_path).first_pass
+def test_a_choice_of_the_user(logit_index: LogitIndex, tmp_path: Path) -> None:
+    assert logit_index.first_pass is not None
+    auto = logit_index.through(replace(logit_index.first_pass, asked=False))
+    assert select_index(auto, None, tmp_path) is auto
+    assert select_index(auto, False, tmp_path).first_pass is None
+    chosen = select_index(auto, True, tmp_path).first_pass
     assert chosen is not None
     assert chosen.asked
     with pytest.raises(UsageError, match="lagotto hub index"):
-        chosen_gallery(auto.through(None), True, tmp_path)
-    stale = auto.through(FirstPass(None, "it has changed"))
+        select_index(auto.through(None), True, tmp_path)
+    stale = auto.through(Approximation(None, "it has changed"))
     with pytest.raises(UsageError, match="it has changed"):
-        chosen_gallery(stale, True, tmp_path)
-    assert asked(stale, by_distance(gallery, 0), PROBES) == (False, "it has changed")
+        select_index(stale, True, tmp_path)
+    assert asked(stale, by_distance(logit_index, 0), PROBES) == (False, "it has changed")
     assert asked(stale, by_evidence(0), 12) == (False, "")

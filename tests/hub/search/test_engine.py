@@ -18,10 +18,10 @@ from lagotto.hub.descriptors.blocks import (
     open_blocks,
 )
 from lagotto.hub.descriptors.projection import projector
-from lagotto.hub.descriptors.standardize import standardise
-from lagotto.hub.index.logit_index import Gallery
+from lagotto.hub.descriptors.standardize import standardize
+from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.query.types import LogitQuery, QueryVector
-from lagotto.hub.query.vectors import standardise_query
+from lagotto.hub.query.vectors import standardize_query
 from lagotto.hub.search.engine import find_logits
 from lagotto.hub.store.responses import (
     ResponsesHeader,
@@ -35,7 +35,9 @@ EMBEDDINGS = unit_rows(np.random.default_rng(3).normal(size=(PROBES, 6)).astype(
 MATRIX = projector(EMBEDDINGS)
 
 
-def make_gallery(folder: Path, widths: tuple[int, ...], logits_per_block: int = 7) -> Gallery:
+def make_logit_index(
+    folder: Path, widths: tuple[int, ...], logits_per_block: int = 7
+) -> LogitIndex:
     """Models of these widths; every fifth logit is constant, values are coarse so that ties are."""
     rng = np.random.default_rng(len(widths))
     folder.mkdir()
@@ -49,7 +51,7 @@ def make_gallery(folder: Path, widths: tuple[int, ...], logits_per_block: int = 
     sources = [BlockSource(digest, path) for digest, path in paths.items()]
     (folder / "blocks").mkdir()
     build_blocks(folder / "blocks", sources, DIGEST, MATRIX, logits_per_block)
-    return Gallery(
+    return LogitIndex(
         blocks=open_blocks(folder / "blocks", DIGEST),
         names={digest: f"model{int(digest, 16)}" for digest in paths},
         labels=lambda digest: [f"label{i}" for i in range(widths[int(digest, 16)])],
@@ -62,22 +64,22 @@ WIDTHS = (3, 9, 1, 6, 2, 5)
 
 
 @pytest.fixture(scope="module")
-def gallery(tmp_path_factory: pytest.TempPathFactory) -> Gallery:
-    return make_gallery(tmp_path_factory.mktemp("gallery") / "g", WIDTHS)
+def logit_index(tmp_path_factory: pytest.TempPathFactory) -> LogitIndex:
+    return make_logit_index(tmp_path_factory.mktemp("gallery") / "g", WIDTHS)
 
 
-def all_logits(gallery: Gallery) -> dict[tuple[str, int], np.ndarray]:
+def all_logits(logit_index: LogitIndex) -> dict[tuple[str, int], np.ndarray]:
     """Float descriptors of every usable logit."""
     found = {}
-    for digest, name in gallery.names.items():
-        descriptors = standardise(np.array(gallery.read(digest).values))
+    for digest, name in logit_index.names.items():
+        descriptors = standardize(np.array(logit_index.read(digest).values))
         for logit in np.flatnonzero(descriptors.usable).tolist():
             found[name, logit] = descriptors.values[:, logit]
     return found
 
 
 def query(seed: int, itself: tuple[str, int] | None = None) -> QueryVector:
-    values = standardise_query(np.random.default_rng(seed).normal(size=PROBES))
+    values = standardize_query(np.random.default_rng(seed).normal(size=PROBES))
     return QueryVector(Query("text", "q"), values, itself, ("its note",))
 
 
@@ -92,11 +94,11 @@ def query(seed: int, itself: tuple[str, int] | None = None) -> QueryVector:
     leave_out=st.booleans(),
 )
 def test_the_answer_is_that_of_a_full_sort(
-    gallery: Gallery, seed: int, k: int, top: int, by_model: bool, leave_out: bool
+    logit_index: LogitIndex, seed: int, k: int, top: int, by_model: bool, leave_out: bool
 ) -> None:
     vector = query(seed, ("model1", 0) if leave_out else None)
-    found = find_logits(gallery, vector, top=top, k=k, by_model=by_model, rule="paper")
-    logits = all_logits(gallery)
+    found = find_logits(logit_index, vector, top=top, k=k, by_model=by_model, rule="paper")
+    logits = all_logits(logit_index)
     if leave_out:
         del logits["model1", 0]
     chosen = select_probes(vector.values, k, "top-k")
@@ -124,23 +126,23 @@ def test_the_answer_is_that_of_a_full_sort(
     assert found.k == k
 
 
-def test_the_answer_does_not_depend_on_the_blocks(gallery: Gallery, tmp_path: Path) -> None:
-    whole = make_gallery(tmp_path / "whole", WIDTHS, 1000)
-    assert (len(whole.blocks), len(gallery.blocks) > 2) == (1, True)
+def test_the_answer_does_not_depend_on_the_blocks(logit_index: LogitIndex, tmp_path: Path) -> None:
+    whole = make_logit_index(tmp_path / "whole", WIDTHS, 1000)
+    assert (len(whole.blocks), len(logit_index.blocks) > 2) == (1, True)
     for seed in range(20):
         for by_model in (False, True):
             answers = [
                 find_logits(each, query(seed), top=8, k=9, by_model=by_model, rule="paper")
-                for each in (gallery, whole)
+                for each in (logit_index, whole)
             ]
             assert answers[0] == answers[1]
 
 
 def test_the_confidence_grows_with_the_distance_from_the_crowd(tmp_path: Path) -> None:
-    gallery = make_gallery(tmp_path / "many", (200,))
-    values = all_logits(gallery)["model0", 0]
+    logit_index = make_logit_index(tmp_path / "many", (200,))
+    values = all_logits(logit_index)["model0", 0]
     exact = QueryVector(Query("text", "q"), values)
-    found = find_logits(gallery, exact, top=160, k=PROBES, by_model=False, rule="paper").hits
+    found = find_logits(logit_index, exact, top=160, k=PROBES, by_model=False, rule="paper").hits
     assert (found[0].logit, found[0].score) == (0, pytest.approx(1, abs=1e-6))
     assert found[0].confidence > 0.99
     assert found[-1].confidence < 0.01
@@ -148,7 +150,7 @@ def test_the_confidence_grows_with_the_distance_from_the_crowd(tmp_path: Path) -
     assert confidences == sorted(confidences, reverse=True)
     shuffled = np.random.default_rng(5).permutation(values)
     accident = find_logits(
-        gallery,
+        logit_index,
         QueryVector(Query("text", "q"), shuffled),
         top=1,
         k=PROBES,
@@ -159,23 +161,23 @@ def test_the_confidence_grows_with_the_distance_from_the_crowd(tmp_path: Path) -
 
 
 def test_a_single_logit_has_no_crowd_to_stand_out_from(tmp_path: Path) -> None:
-    gallery = make_gallery(tmp_path / "one", (1,))
-    found = find_logits(gallery, query(0), top=5, k=5, by_model=False, rule="paper")
+    logit_index = make_logit_index(tmp_path / "one", (1,))
+    found = find_logits(logit_index, query(0), top=5, k=5, by_model=False, rule="paper")
     assert [hit.confidence for hit in found.hits] == [0.0]
     nothing = find_logits(
-        gallery, query(0, ("model0", 0)), top=5, k=5, by_model=False, rule="paper"
+        logit_index, query(0, ("model0", 0)), top=5, k=5, by_model=False, rule="paper"
     )
     assert nothing.hits == ()
 
 
 @pytest.mark.parametrize("top", [0, -3])
-def test_top_below_one_is_refused(gallery: Gallery, top: int) -> None:
+def test_top_below_one_is_refused(logit_index: LogitIndex, top: int) -> None:
     with pytest.raises(UsageError, match="give 1 or more"):
-        find_logits(gallery, query(0), top=top, k=None, by_model=False, rule="paper")
+        find_logits(logit_index, query(0), top=top, k=None, by_model=False, rule="paper")
 
 
-def test_an_empty_gallery_says_how_to_fill_it(gallery: Gallery) -> None:
-    empty = Gallery([], {}, gallery.labels, gallery.read)
+def test_an_empty_gallery_says_how_to_fill_it(logit_index: LogitIndex) -> None:
+    empty = LogitIndex([], {}, logit_index.labels, logit_index.read)
     with pytest.raises(UsageError, match="lagotto hub add"):
         find_logits(empty, query(0), top=1, k=None, by_model=False, rule="paper")
 

@@ -23,7 +23,7 @@ from lagotto.hub.query.types import (
     QueryVector,
     TextQuery,
 )
-from lagotto.hub.query.vectors import standardise_query
+from lagotto.hub.query.vectors import standardize_query
 from lagotto.hub.search.engine import shown_scores
 
 K = PICTURES_A_COLOUR
@@ -78,7 +78,7 @@ def test_several_pictures_count_by_their_mean(hub: Hub, tmp_path: Path) -> None:
     )
     embedded = np.stack([hub.encoder.embed_pixels(_pixels(file))[0] for file in files])
     mean = embedded.mean(axis=0)
-    expected = standardise_query(hub.probe_embeddings @ (mean / np.linalg.norm(mean)))
+    expected = standardize_query(hub.probe_embeddings @ (mean / np.linalg.norm(mean)))
     asked = hub.query_vector(ImageQuery(tuple(files))).values
     np.testing.assert_allclose(asked, expected, atol=1e-5)
 
@@ -162,12 +162,12 @@ def test_the_ranking_is_that_of_plain_floats(
 ) -> None:
     rng = np.random.default_rng(seed)
     raw = rng.integers(0, 4, 72).astype(np.float32) if discrete else rng.normal(size=72)
-    vector = QueryVector(Query("text", "random"), standardise_query(raw))
+    vector = QueryVector(Query("text", "random"), standardize_query(raw))
     found = hub.nearest(vector, top=top, k=k, rule="paper")
-    gallery = np.stack([hub.descriptor(*name) for name in EVERY_LOGIT], axis=1)
+    standardized = np.stack([hub.descriptor(*name) for name in EVERY_LOGIT], axis=1)
     selected = select_probes(vector.values, k, "top-k")
     plain = dict(
-        zip(EVERY_LOGIT, distances(vector.values, gallery, selected).tolist(), strict=True)
+        zip(EVERY_LOGIT, distances(vector.values, standardized, selected).tolist(), strict=True)
     )
     assert found.deciding_probes == tuple(selected.tolist())
     measured = [hit.distance for hit in found.hits]
@@ -192,12 +192,12 @@ def test_both_colours_either_and_one_without_the_other(hub: Hub) -> None:
 
 
 def test_the_batched_rules_score_as_the_search_does(hub: Hub) -> None:
-    gallery = np.stack([hub.descriptor(*name) for name in EVERY_LOGIT], axis=1)
+    standardized = np.stack([hub.descriptor(*name) for name in EVERY_LOGIT], axis=1)
     concepts = hub.encoder.embed_texts(
         [hub.encoder.info.prompt_template.replace("{}", colour) for colour in NAMES]
     )
     for rule in RULE_NAMES:
-        scores = RULES[rule](hub.space, concepts, gallery)
+        scores = RULES[rule](hub.space, concepts, standardized)
         for row, colour in zip(scores, NAMES, strict=True):
             found = hub.search(colour, rule=rule, top=len(EVERY_LOGIT), behaviour_only=True).hits
             by_name = dict(zip(EVERY_LOGIT, row.tolist(), strict=True))

@@ -14,16 +14,16 @@ from lagotto.hub.descriptors.blocks import (
 )
 from lagotto.hub.descriptors.projection import project, projector
 from lagotto.hub.descriptors.rank_blend import blended, rank_knots
-from lagotto.hub.descriptors.standardize import measure_moments, standardise
-from lagotto.hub.index.logit_index import Gallery
+from lagotto.hub.descriptors.standardize import measure_moments, standardize
+from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.index.partial import (
-    find_parts,
-    part_distances,
-    part_sums,
+    find_partial_models,
+    partial_distances,
+    partial_sums,
 )
 from lagotto.hub.index.scoring import (
     CANDIDATES,
-    DIRECTION_SHARE,
+    DIRECTION_WEIGHT,
     noise_threshold,
     standard_scores,
 )
@@ -34,12 +34,12 @@ from lagotto.hub.query.boolean import (
     join_scores,
     parse_concepts,
 )
-from lagotto.hub.query.types import Evidence
-from lagotto.hub.query.vectors import standardise_query, surest_probes
+from lagotto.hub.query.types import ConceptQuery
+from lagotto.hub.query.vectors import standardize_query, surest_probes
 from lagotto.hub.search import first_stage as weighted_sums
 from lagotto.hub.search.rerank import (
+    HitRequest,
     Ranked,
-    Wanted,
     rank_by_distance,
     rank_by_evidence,
 )
@@ -69,7 +69,7 @@ def in_steps(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def make_block(raw: np.ndarray, first: int, parts: bool) -> Block:
-    exact = standardise(raw).values
+    exact = standardize(raw).values
     values, steps = in_steps(exact)
     knots = np.rint(rank_knots(exact) / np.where(steps > 0, steps, 1)).astype(np.int8)
     directions, direction_steps = in_steps(project(projector(EMBEDDINGS), exact).T)
@@ -93,7 +93,7 @@ def make_block(raw: np.ndarray, first: int, parts: bool) -> Block:
 
 
 @cache
-def make_gallery(parts: bool) -> Gallery:
+def make_logit_index(parts: bool) -> LogitIndex:
     """Some logits are flawed, some copies, a model is all flawed; `parts`: some saw a half."""
     rng = np.random.default_rng(0)
     shared = rng.standard_normal((PROBES, 6))
@@ -116,20 +116,20 @@ def make_gallery(parts: bool) -> Gallery:
         for start, block in zip(starts, blocks, strict=True)
         for model in block.models
     }
-    return Gallery(
+    return LogitIndex(
         blocks,
         {digest: digest for digest in answers},
         lambda _: [None] * OUTPUTS,
         answers.__getitem__,
-        parts=find_parts(blocks, lambda _: SEEN),
+        parts=find_partial_models(blocks, lambda _: SEEN),
     )
 
 
-def concept(seed: int, named: Named | None = None) -> Evidence:
+def concept(seed: int, named: Named | None = None) -> ConceptQuery:
     rng = np.random.default_rng(seed)
     weights = rng.random(PROBES).astype(np.float32) ** 3
     direction = rng.standard_normal(8).astype(np.float32)
-    made = Evidence(weights / weights.sum(), direction)
+    made = ConceptQuery(weights / weights.sum(), direction)
     return made if named is None else replace(made, named=named)
 
 
@@ -151,59 +151,63 @@ def surest_only(weights: np.ndarray) -> np.ndarray:
     return np.asarray(kept / kept.sum())
 
 
-def first_look(gallery: Gallery, weights: np.ndarray, plain: np.ndarray, probes: int) -> np.ndarray:
+def first_look(
+    logit_index: LogitIndex, weights: np.ndarray, plain: np.ndarray, probes: int
+) -> np.ndarray:
     """Standardised weighted sums of all logits, over the surest of the K probes."""
     looked = surest_only(weights)
     looked[np.argsort(-looked, kind="stable")[probes:]] = 0
     sums = looked @ plain
     mine = np.zeros(sums.size, bool)
-    for part in gallery.parts:
-        sums[part.columns] = part_sums(part, weights, K, gallery.read)
+    for part in logit_index.parts:
+        sums[part.columns] = partial_sums(part, weights, K, logit_index.read)
         mine[part.columns] = True
     if mine.any():
-        usable = gallery.steps > 0
+        usable = logit_index.steps > 0
         sums[mine] *= sums[usable & ~mine].std() / sums[usable & mine].std()
-    return standard_scores(sums[None], gallery.sample)[0]
+    return standard_scores(sums[None], logit_index.sample)[0]
 
 
 def defined(
-    gallery: Gallery,
-    concepts: list[Evidence],
+    logit_index: LogitIndex,
+    concepts: list[ConceptQuery],
     expression: Expression,
-    wanted: Wanted,
+    wanted: HitRequest,
     looked_at: int = K,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The default rule, every step on all logits: columns and scores, best first."""
-    every = np.arange(gallery.steps.size)
-    plain = gallery.descriptors(every)
-    knots = np.concatenate([block.knots for block in gallery.blocks])
-    codes = np.concatenate([block.values for block in gallery.blocks], axis=1)
-    raised = blended(codes, knots.T, PROBES, gallery.steps)
-    directions = gallery.directions(every)
-    threshold = noise_threshold(gallery.usable)
+    every = np.arange(logit_index.steps.size)
+    plain = logit_index.descriptors(every)
+    knots = np.concatenate([block.knots for block in logit_index.blocks])
+    codes = np.concatenate([block.values for block in logit_index.blocks], axis=1)
+    raised = blended(codes, knots.T, PROBES, logit_index.steps)
+    directions = logit_index.directions(every)
+    threshold = noise_threshold(logit_index.usable)
     mine = np.zeros(every.size, bool)
-    for part in gallery.parts:
+    for part in logit_index.parts:
         mine[part.columns] = True
     first, last = [], []
     for each in concepts:
-        sums = first_look(gallery, each.weights, plain, looked_at)
+        sums = first_look(logit_index, each.weights, plain, looked_at)
         told = np.zeros(every.size)
         if len(each.named.columns):
-            told[each.named.columns] = name_scores(each.named, sums, gallery.firsts, threshold)
-        usual = gallery.sample[~mine[gallery.sample]]
+            told[each.named.columns] = name_scores(each.named, sums, logit_index.firsts, threshold)
+        usual = logit_index.sample[~mine[logit_index.sample]]
         own = standard_scores((surest_only(each.weights) @ raised)[None], usual)[0]
-        along = standard_scores((directions @ each.direction)[None], gallery.sample)[0]
-        last.append(np.where(mine, sums, own) + DIRECTION_SHARE * along + told)
+        along = standard_scores((directions @ each.direction)[None], logit_index.sample)[0]
+        last.append(np.where(mine, sums, own) + DIRECTION_WEIGHT * along + told)
         first.append(sums + told)
     scores = (
         first[0] if expression == SINGLE else join_scores(expression, np.stack(first), threshold)
     )
-    scores[gallery.flawed] = -np.inf
+    scores[logit_index.flawed] = -np.inf
     if wanted.left_out is not None:
         scores[wanted.left_out] = -np.inf
     chosen = set(np.argsort(-scores, kind="stable")[: max(CANDIDATES, 4 * wanted.top)].tolist())
     if wanted.by_model:
-        chosen |= {at + int(np.argmax(scores[at : at + OUTPUTS])) for at in gallery.firsts.tolist()}
+        chosen |= {
+            at + int(np.argmax(scores[at : at + OUTPUTS])) for at in logit_index.firsts.tolist()
+        }
     columns = np.array(sorted(column for column in chosen if np.isfinite(scores[column])))
     total = join_scores(expression, np.stack(last), threshold)[columns]
     order = np.argsort(-total, kind="stable")
@@ -234,10 +238,10 @@ QUERIES = {
     "one OR named": ([concept(1), concept(2, NAMED)], parse_concepts("one OR two").expression),
 }
 WANTED = {
-    "best": Wanted(10),
-    "many": Wanted(200),
-    "one left out": Wanted(10, left_out=5),
-    "of each model": Wanted(10, by_model=True),
+    "best": HitRequest(10),
+    "many": HitRequest(200),
+    "one left out": HitRequest(10, left_out=5),
+    "of each model": HitRequest(10, by_model=True),
 }
 
 
@@ -245,41 +249,41 @@ WANTED = {
 @pytest.mark.parametrize("wanted", WANTED.values(), ids=WANTED.keys())
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES.keys())
 def test_the_default_rule_is_its_definition(
-    query: tuple[list[Evidence], Expression], wanted: Wanted, parts: bool, only: str
+    query: tuple[list[ConceptQuery], Expression], wanted: HitRequest, parts: bool, only: str
 ) -> None:
-    gallery = make_gallery(parts)
+    logit_index = make_logit_index(parts)
     concepts, expression = query
-    found = rank_by_evidence(gallery, concepts, expression, K, wanted)
+    found = rank_by_evidence(logit_index, concepts, expression, K, wanted)
     assert kernel.kernel_name() == only
-    check(found, defined(gallery, concepts, expression, wanted))
+    check(found, defined(logit_index, concepts, expression, wanted))
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES.keys())
 def test_a_wide_hub_is_first_looked_at_on_the_surer_half_of_the_probes(
-    query: tuple[list[Evidence], Expression], only: str, monkeypatch: pytest.MonkeyPatch
+    query: tuple[list[ConceptQuery], Expression], only: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(weighted_sums, "WIDE", sum(BLOCKS))
-    gallery = make_gallery(True)
+    logit_index = make_logit_index(True)
     concepts, expression = query
-    found = rank_by_evidence(gallery, concepts, expression, K, Wanted(10))
-    check(found, defined(gallery, concepts, expression, Wanted(10), (K + 1) // 2))
+    found = rank_by_evidence(logit_index, concepts, expression, K, HitRequest(10))
+    check(found, defined(logit_index, concepts, expression, HitRequest(10), (K + 1) // 2))
 
 
 def test_copies_stand_in_the_order_of_their_columns(only: str) -> None:
-    gallery = make_gallery(False)
-    weights = np.maximum(gallery.descriptors(np.array([5]))[:, 0], 0)
+    logit_index = make_logit_index(False)
+    weights = np.maximum(logit_index.descriptors(np.array([5]))[:, 0], 0)
     asked = replace(concept(1), weights=weights / weights.sum())
-    found = rank_by_evidence(gallery, [asked], SINGLE, K, Wanted(10))
+    found = rank_by_evidence(logit_index, [asked], SINGLE, K, HitRequest(10))
     assert found.columns[:4].tolist() == [5, *COPIES]
     assert len(set(found.scores[:4].tolist())) == 1
 
 
 def test_a_query_asked_again_gets_the_same_answer(only: str) -> None:
-    """What a gallery keeps of its sample changes nothing, in whatever order it came to be kept."""
-    fresh, used = make_gallery.__wrapped__(False), make_gallery.__wrapped__(False)
+    """What an index keeps of its sample changes nothing, in whatever order it came to be kept."""
+    fresh, used = make_logit_index.__wrapped__(False), make_logit_index.__wrapped__(False)
     for seed in (1, 2, 3):
-        rank_by_evidence(used, [concept(seed)], SINGLE, K, Wanted(10))
-    asked = ([concept(1, NAMED)], SINGLE, K, Wanted(10, left_out=5, by_model=True))
+        rank_by_evidence(used, [concept(seed)], SINGLE, K, HitRequest(10))
+    asked = ([concept(1, NAMED)], SINGLE, K, HitRequest(10, left_out=5, by_model=True))
     first, again, other = (rank_by_evidence(each, *asked) for each in (fresh, fresh, used))
     for name in ("columns", "scores", "chance", "told"):
         expected = getattr(first, name).tolist()
@@ -293,18 +297,18 @@ def test_a_query_asked_again_gets_the_same_answer(only: str) -> None:
 def test_the_papers_rule_is_a_full_sort_of_exact_distances(
     top: int, left_out: int | None, parts: bool, only: str
 ) -> None:
-    gallery = make_gallery(parts)
-    every = np.arange(gallery.steps.size)
-    values = standardise_query(gallery.descriptors(np.array([5]))[:, 0] + concept(4).weights)
+    logit_index = make_logit_index(parts)
+    every = np.arange(logit_index.steps.size)
+    values = standardize_query(logit_index.descriptors(np.array([5]))[:, 0] + concept(4).weights)
     probes = surest_probes(values, K)
-    distances = gallery.distances(every, probes, values[probes])
-    for part in gallery.parts:
-        distances[part.columns] = part_distances(part, values, K, gallery.read)
-    distances[gallery.flawed] = np.inf
+    distances = logit_index.distances(every, probes, values[probes])
+    for part in logit_index.parts:
+        distances[part.columns] = partial_distances(part, values, K, logit_index.read)
+    distances[logit_index.flawed] = np.inf
     if left_out is not None:
         distances[left_out] = np.inf
     order = np.argsort(distances, kind="stable")[:top]
-    found = rank_by_distance(gallery, probes, values, Wanted(top, left_out))
+    found = rank_by_distance(logit_index, probes, values, HitRequest(top, left_out))
     assert kernel.kernel_name() == only
     assert found.columns.tolist() == order.tolist()
     np.testing.assert_array_equal(found.scores, -distances[order])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lagotto.core.errors import HubError, UsageError
-from lagotto.hub.store.catalog import Catalogue
+from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.lock import hub_lock
 from lagotto.hub.store.records import (
     Copy,
@@ -48,7 +48,7 @@ def names(plan: Plan) -> list[str]:
 
 
 def test_models_keep_the_order_of_listing(path: Path) -> None:
-    with Catalogue(path, writable=True) as catalogue:
+    with Catalog(path, writable=True) as catalogue:
         plan = catalogue.plan([listing(B, "b"), listing(A, "a")])
         assert names(plan) == ["b", "a"]
         catalogue.record_done(A, FACTS)
@@ -71,7 +71,7 @@ def test_models_keep_the_order_of_listing(path: Path) -> None:
 
 
 def test_done_models_are_not_pending_again(path: Path) -> None:
-    with Catalogue(path, writable=True) as catalogue:
+    with Catalog(path, writable=True) as catalogue:
         catalogue.plan([listing(A, "a"), listing(B, "b")])
         catalogue.record_done(A, FACTS)
         plan = catalogue.plan([listing(A, "a"), listing(B, "b"), listing(A, "a")])
@@ -79,7 +79,7 @@ def test_done_models_are_not_pending_again(path: Path) -> None:
 
 
 def test_failed_models_are_tried_again_in_their_place(path: Path) -> None:
-    with Catalogue(path, writable=True) as catalogue:
+    with Catalog(path, writable=True) as catalogue:
         catalogue.plan([listing(A, "a"), listing(B, "b")])
         catalogue.record_failure(A, "timeout", "no answer in 5 s")
         catalogue.record_done(B, FACTS)
@@ -94,7 +94,7 @@ def test_failed_models_are_tried_again_in_their_place(path: Path) -> None:
 
 
 def test_a_repaired_model_takes_the_place_of_its_failure(path: Path) -> None:
-    with Catalogue(path, writable=True) as catalogue:
+    with Catalog(path, writable=True) as catalogue:
         catalogue.plan([listing(A, "a")])
         catalogue.record_failure(A, "error", "damaged")
         assert names(catalogue.plan([listing(B, "a")])) == ["a"]
@@ -103,7 +103,7 @@ def test_a_repaired_model_takes_the_place_of_its_failure(path: Path) -> None:
 
 
 def test_an_altered_text_is_a_damage(path: Path) -> None:
-    with Catalogue(path, writable=True) as catalogue:
+    with Catalog(path, writable=True) as catalogue:
         catalogue.plan([listing(A, "a")])
         catalogue.record_done(A, FACTS)
         assert catalogue.damages() == ()
@@ -112,7 +112,7 @@ def test_an_altered_text_is_a_damage(path: Path) -> None:
 
 
 def test_a_name_that_is_no_text_is_no_model(path: Path) -> None:
-    with Catalogue(path, writable=True) as catalogue:
+    with Catalog(path, writable=True) as catalogue:
         assert not catalogue.has("\udcff")
         with pytest.raises(UsageError, match="no model"):
             catalogue.find("\udcff")
@@ -121,7 +121,7 @@ def test_a_name_that_is_no_text_is_no_model(path: Path) -> None:
 def test_a_known_digest_elsewhere_is_a_copy(path: Path) -> None:
     both = [listing(A, "a"), listing(A, "renamed")]
     copy = Copy(A, "renamed", "/models/renamed.onnx", "a")
-    with Catalogue(path, writable=True) as catalogue:
+    with Catalog(path, writable=True) as catalogue:
         plan = catalogue.plan(both)
         assert (names(plan), plan.copies) == (["a"], (copy,))
         again = catalogue.plan(both)
@@ -135,7 +135,7 @@ def test_a_known_digest_elsewhere_is_a_copy(path: Path) -> None:
 
 def test_a_taken_name_gets_the_digest(path: Path) -> None:
     listings = [listing(A, "m"), Listing(B, "m", "/other/m.onnx")]
-    with Catalogue(path, writable=True) as catalogue:
+    with Catalog(path, writable=True) as catalogue:
         assert names(catalogue.plan(listings)) == ["m", "m~bbbbbbbb"]
         again = catalogue.plan(listings)
         assert (names(again), again.copies) == (["m", "m~bbbbbbbb"], ())
@@ -148,7 +148,7 @@ def test_a_taken_name_gets_the_digest(path: Path) -> None:
 
 
 def test_remove_forgets_everything_of_a_model(path: Path) -> None:
-    with Catalogue(path, writable=True) as catalogue:
+    with Catalog(path, writable=True) as catalogue:
         catalogue.plan([listing(A, "a"), listing(A, "twin"), listing(B, "b")])
         catalogue.record_done(A, FACTS)
         catalogue.record_done(B, FACTS)
@@ -162,19 +162,19 @@ def test_remove_forgets_everything_of_a_model(path: Path) -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(path: Path) -> None:
-    with Catalogue(path, writable=True) as catalogue:
+    with Catalog(path, writable=True) as catalogue:
         catalogue.plan([listing(A, "beagle-net")])
         with pytest.raises(UsageError, match="Did you mean 'beagle-net'"):
             catalogue.find("beagel-net")
 
 
 def test_an_unlisted_model_cannot_be_recorded(path: Path) -> None:
-    with Catalogue(path, writable=True) as catalogue, pytest.raises(HubError, match="no model"):
+    with Catalog(path, writable=True) as catalogue, pytest.raises(HubError, match="no model"):
         catalogue.record_done(A, FACTS)
 
 
 def test_runs_are_kept(path: Path) -> None:
-    with Catalogue(path, writable=True) as catalogue:
+    with Catalog(path, writable=True) as catalogue:
         first = catalogue.start_run({"models": ["x"]}, "2026-01-01T00:00:00Z")
         second = catalogue.start_run({"models": []}, "2026-01-02T00:00:00Z")
         catalogue.finish_run(second, "2026-01-02T00:01:00Z", 3, 1, 2)
@@ -184,15 +184,15 @@ def test_runs_are_kept(path: Path) -> None:
 
 
 def test_readers_cannot_write(path: Path) -> None:
-    Catalogue(path, writable=True).close()
-    with Catalogue(path) as catalogue:
+    Catalog(path, writable=True).close()
+    with Catalog(path) as catalogue:
         assert catalogue.models() == ()
         with pytest.raises(HubError, match="readonly"):
             catalogue.plan([listing(A, "a")])
 
 
 def test_a_failed_write_leaves_nothing(path: Path) -> None:
-    with Catalogue(path, writable=True) as catalogue:
+    with Catalog(path, writable=True) as catalogue:
         catalogue.plan([listing(A, "a")])
         before = catalogue.models()
         with pytest.raises(ValueError):
@@ -202,31 +202,31 @@ def test_a_failed_write_leaves_nothing(path: Path) -> None:
 
 def test_wrong_files_are_named(path: Path) -> None:
     with pytest.raises(HubError, match=r"has no catalogue\.sqlite"):
-        Catalogue(path)
+        Catalog(path)
     path.write_bytes(b"")
     with pytest.raises(HubError, match="is empty"):
-        Catalogue(path)
+        Catalog(path)
     path.write_bytes(b"not a database, but long enough to be looked at " * 30)
     with pytest.raises(HubError, match="not a database"):
-        Catalogue(path)
+        Catalog(path)
 
 
 def test_a_newer_version_is_refused(path: Path) -> None:
-    Catalogue(path, writable=True).close()
+    Catalog(path, writable=True).close()
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version = 2")
     connection.close()
     for writable in (False, True):
         with pytest.raises(HubError, match="version 2 and this Lagotto reads up to 1"):
-            Catalogue(path, writable)
+            Catalog(path, writable)
 
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from lagotto.hub.store.catalog import Catalogue
+from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.records import Listing
-catalogue = Catalogue(Path(sys.argv[1]), writable=True)
+catalogue = Catalog(Path(sys.argv[1]), writable=True)
 catalogue.plan([Listing("aa" * 32, "a", "/a")])
 with catalogue.transaction():
     catalogue.run("PRAGMA cache_spill = 1")
@@ -242,7 +242,7 @@ def test_a_kill_within_a_transaction_is_rolled_back(path: Path) -> None:
     assert done.returncode == -signal.SIGKILL
     journal = path.with_name(path.name + "-journal")
     assert journal.exists()  # the kill came when the file had been written to
-    with Catalogue(path, writable=True) as catalogue:
+    with Catalog(path, writable=True) as catalogue:
         assert [model.name for model in catalogue.models()] == ["a"]
         assert catalogue.runs() == ()
         assert catalogue.damages() == ()
@@ -291,7 +291,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_what_a_killed_writer_left_is_undone_by_a_reader(tmp_path: Path) -> None:
     path = tmp_path / "catalogue.sqlite"
-    Catalogue(path, writable=True).close()
+    Catalog(path, writable=True).close()
     whole = path.read_bytes()
     ended = subprocess.run(
         [sys.executable, "-c", KILLED_IN_A_TRANSACTION, str(path)], check=False, timeout=60
@@ -299,6 +299,6 @@ def test_what_a_killed_writer_left_is_undone_by_a_reader(tmp_path: Path) -> None
     assert ended.returncode == -signal.SIGKILL
     assert path.read_bytes() != whole
     assert path.with_name("catalogue.sqlite-journal").exists()
-    with Catalogue(path) as catalogue:
+    with Catalog(path) as catalogue:
         assert catalogue.models() == ()
     assert path.read_bytes() == whole

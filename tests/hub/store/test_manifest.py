@@ -14,18 +14,18 @@ from lagotto.hub.probes.embed import write_embeddings
 from lagotto.hub.store.manifest import (
     Manifest,
     check_encoder,
-    read_manifest,
-    write_manifest,
+    read_hub_manifest,
+    write_hub_manifest,
 )
 
 MANIFEST = Manifest("clip/", "clip", "f" * 64, "d" * 64, 12, "e" * 64, "a" * 64, "b" * 64)
 
 
 def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    write_manifest(tmp_path, MANIFEST)
-    assert read_manifest(tmp_path) == MANIFEST
+    write_hub_manifest(tmp_path, MANIFEST)
+    assert read_hub_manifest(tmp_path) == MANIFEST
     first = (tmp_path / "hub.json").read_bytes()
-    write_manifest(tmp_path, MANIFEST)
+    write_hub_manifest(tmp_path, MANIFEST)
     assert (tmp_path / "hub.json").read_bytes() == first
     assert json.loads(first)["format"] == "lagotto-hub"
     assert [path.name for path in tmp_path.iterdir()] == ["hub.json"]
@@ -49,11 +49,11 @@ def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
 def test_what_is_wrong_with_it_is_named(
     tmp_path: Path, change: dict[str, object], said: str
 ) -> None:
-    write_manifest(tmp_path, MANIFEST)
+    write_hub_manifest(tmp_path, MANIFEST)
     content = json.loads((tmp_path / "hub.json").read_text())
     (tmp_path / "hub.json").write_bytes(canonical_json(content | change))
     with pytest.raises(HubError, match=said) as raised:
-        read_manifest(tmp_path)
+        read_hub_manifest(tmp_path)
     assert "\n" not in str(raised.value)
 
 
@@ -63,7 +63,7 @@ def test_what_is_wrong_with_it_is_named(
 def test_what_is_not_a_json_object_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "hub.json").write_bytes(data)
     with pytest.raises(HubError):
-        read_manifest(tmp_path)
+        read_hub_manifest(tmp_path)
 
 
 def test_another_encoder_is_refused_by_both_names() -> None:

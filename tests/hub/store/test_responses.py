@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 from lagotto.core.errors import HubError, MismatchError
 from lagotto.hub.store.responses import (
     ResponsesHeader,
-    Seen,
+    SeenProbes,
     read_responses,
     write_responses,
 )
@@ -52,7 +52,7 @@ def test_bytes_are_the_golden_ones(tmp_path: Path) -> None:
 
 def test_bytes_of_a_share_are_the_golden_ones(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    write_responses(path, VALUES, HEADER, Seen(np.array([0, 2, 3, 6]), 7))
+    write_responses(path, VALUES, HEADER, SeenProbes(np.array([0, 2, 3, 6]), 7))
     golden = GOLDEN / "responses-2.safetensors"
     assert path.read_bytes() == golden.read_bytes()
     found = read_responses(golden, HEADER.probe_digest)
@@ -63,7 +63,7 @@ def test_bytes_of_a_share_are_the_golden_ones(tmp_path: Path) -> None:
 
 def test_all_probes_make_a_file_of_version_1(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    write_responses(path, VALUES, HEADER, Seen(np.arange(4), 4))
+    write_responses(path, VALUES, HEADER, SeenProbes(np.arange(4), 4))
     assert path.read_bytes() == (GOLDEN / "responses-1.safetensors").read_bytes()
 
 

@@ -10,7 +10,7 @@ import pytest
 import colour_world
 from colour_world import MODELS, PICTURES_A_COLOUR, World, planted
 from lagotto.hub.hub import Hub
-from lagotto.hub.labels.trust import FILE_NAME
+from lagotto.hub.labels.trust import TRUST_FILE
 from lagotto.hub.text.matching import (
     FIRMLY,
     NAME_SHARE,
@@ -96,7 +96,7 @@ def test_swapped_labels_are_not_believed(world: World, hub_copy: Path) -> None:
 
 
 def test_trust_is_kept_and_made_anew_where_it_is_damaged(world: World, hub_copy: Path) -> None:
-    file = hub_copy / FILE_NAME
+    file = hub_copy / TRUST_FILE
     file.unlink(missing_ok=True)  # of other tests' searches
     first = Hub.open(hub_copy).search("red", k=K).hits
     kept = json.loads(file.read_bytes())

@@ -18,7 +18,7 @@ from lagotto.models.files.activation import find_activation
 from lagotto.models.files.onnx_graph import (
     external_files,
     read_onnx_graph,
-    with_output,
+    with_onnx_output,
 )
 from lagotto.models.metadata.scan import scan_models
 from lagotto.models.registry import load_model
@@ -49,7 +49,7 @@ MEAN = helper.make_node("ReduceMean", ["picture"], ["means"], axes=[2, 3], keepd
 def test_adding_an_output_keeps_the_rest_as_the_onnx_package_reads_it() -> None:
     data = onnx_bytes(Form(ending="softmax"))
     before = onnx.load_from_string(data)
-    after = onnx.load_from_string(with_output(data, "scores"))
+    after = onnx.load_from_string(with_onnx_output(data, "scores"))
     assert [value.name for value in after.graph.output] == ["probabilities", "scores"]
     del after.graph.output[1]
     assert after == before

@@ -15,7 +15,7 @@ from lagotto.core.errors import LagottoError, ModelError
 from lagotto.core.types import ModelSource
 from lagotto.models.adapters.tflite import load_tflite
 from lagotto.models.files.flatbuffer import FlatTable
-from lagotto.models.files.tflite_graph import read_tflite_graph, with_output
+from lagotto.models.files.tflite_graph import read_tflite_graph, with_tflite_output
 from lagotto.models.registry import load_model
 from model_makers import Form, TfliteWriter, expected_logits, pictures, tflite_bytes, write_model
 
@@ -46,7 +46,7 @@ def test_the_graph_is_read_as_the_schema_reads_it() -> None:
 def test_moving_an_output_changes_four_bytes() -> None:
     data = tflite_bytes(SOFTMAXED)
     graph = read_tflite_graph(data)
-    moved = with_output(data, graph, 0, 3)
+    moved = with_tflite_output(data, graph, 0, 3)
     assert read_tflite_graph(moved).outputs == (3,)
     assert len(moved) == len(data)
     assert sum(a != b for a, b in zip(moved, data, strict=True)) == 1
@@ -61,7 +61,7 @@ def test_outputs_that_share_their_bytes_with_an_operator_are_left_alone() -> Non
     at = operator._tab.Pos + operator._tab.Offset(8)  # its list of outputs
     data[at : at + 4] = (graph.outputs_at - 4 - at).to_bytes(4, "little")
     with pytest.raises(ModelError, match="shared"):
-        with_output(bytes(data), read_tflite_graph(bytes(data)), 0, 3)
+        with_tflite_output(bytes(data), read_tflite_graph(bytes(data)), 0, 3)
 
 
 class Refusing:

@@ -14,7 +14,7 @@ from lagotto.models.activation_stats import (
     inner_layers,
     shared_layers,
 )
-from lagotto.models.classifier import Classifier
+from lagotto.models.classifier import ModelClassifier
 from lagotto.models.preprocessing.candidates import (
     FEEDS,
     candidate_specs,
@@ -22,7 +22,7 @@ from lagotto.models.preprocessing.candidates import (
 )
 from lagotto.models.preprocessing.infer import (
     AHEAD,
-    PICTURES,
+    TRIAL_PICTURES,
     missing_fields,
     settle_input,
 )
@@ -42,16 +42,16 @@ TRUTHS = [
 def pictures(spec: PixelSpec) -> np.ndarray:
     """Other pictures than those that the models are centred on."""
     assert spec.shape == (EDGE, EDGE, 3)
-    return photos(PICTURES, seed=11)
+    return photos(TRIAL_PICTURES, seed=11)
 
 
-def bare(file: Path, description: JsonObject | None = None) -> Classifier:
+def bare(file: Path, description: JsonObject | None = None) -> ModelClassifier:
     model = load_model(ModelSource("bare", file, description or {}))
-    assert isinstance(model, Classifier)
+    assert isinstance(model, ModelClassifier)
     return model
 
 
-def origins(model: Classifier) -> dict[str, str]:
+def origins(model: ModelClassifier) -> dict[str, str]:
     return {each.field: each.origin for each in model.spec.decisions}
 
 
@@ -67,7 +67,7 @@ def test_the_planted_feed_is_found(truth: Truth, tmp_path: Path) -> None:
     assert parts["scale"].margin > 0.2
     assert parts["scale"].runner_up is not None
     assert parts["channels"].runner_up == ("BGR" if truth.channels == "RGB" else "RGB")
-    assert parts["scale"].reason == f"5 layers on {PICTURES} probes"
+    assert parts["scale"].reason == f"5 layers on {TRIAL_PICTURES} probes"
     assert any(note.startswith(f"scale inferred: {truth.scale}") for note in model.spec.notes)
     assert not any("not in model.json" in note for note in model.spec.notes)
 
@@ -133,7 +133,7 @@ def test_the_planted_geometry_is_found(trained: str, tmp_path: Path) -> None:
     assert found.runner_up == {"crop": "stretch", "stretch": "crop"}[trained]
     assert found.margin is not None
     assert found.margin > AHEAD
-    assert found.reason == f"5 layers on {PICTURES} probes"
+    assert found.reason == f"5 layers on {TRIAL_PICTURES} probes"
     assert any(note.startswith(f"resize inferred: {trained} (+") for note in model.spec.notes)
 
 
@@ -173,7 +173,7 @@ def test_same_model_and_pictures_same_answer(tmp_path: Path) -> None:
 
 
 def test_without_a_look_inside_the_custom_is_kept(tmp_path: Path) -> None:
-    class Blind(Classifier):
+    class Blind(ModelClassifier):
         def open_insides(self) -> None:
             return None
 

@@ -16,21 +16,21 @@ from lagotto.zeroshot.calibration.calibration import (
     relative_weight,
     write_calibration,
 )
-from lagotto.zeroshot.calibration.conditional_logit import Fit, fit_choice
+from lagotto.zeroshot.calibration.conditional_logit import ConditionalLogit, fit_conditional_logit
 from lagotto.zeroshot.calibration.pseudo_tasks import (
-    halves,
+    make_pseudo_tasks,
     others_captions,
-    prepare,
+    two_fold_split,
     word_prompts,
 )
 from lagotto.zeroshot.prompts.adaptation import (
-    Strength,
+    PromptShift,
     direction,
     mean_row,
-    move,
     name_prompts,
     names,
     picture_rows,
+    shift_prompt,
 )
 from lagotto.zeroshot.retrieval import Retriever
 
@@ -56,7 +56,7 @@ def test_the_fit_finds_the_weights_that_made_the_choices(seed: int) -> None:
         evidence[rows, right].copy(),
         evidence[rows, 0].copy(),
     )
-    fit = fit_choice(evidence, rows)
+    fit = fit_conditional_logit(evidence, rows)
     assert (np.abs(fit.weights - truth) < 5 * fit.errors).all()
     assert (fit.errors < 0.1).all()
 
@@ -64,24 +64,27 @@ def test_the_fit_finds_the_weights_that_made_the_choices(seed: int) -> None:
 def test_repeating_tasks_in_groups_does_not_make_the_fit_surer() -> None:
     rng = np.random.default_rng(0)
     evidence = rng.normal(size=(400, 4, 2))
-    once = fit_choice(evidence, np.arange(400))
-    thrice = fit_choice(np.tile(evidence, (3, 1, 1)), np.tile(np.arange(400), 3))
+    once = fit_conditional_logit(evidence, np.arange(400))
+    thrice = fit_conditional_logit(np.tile(evidence, (3, 1, 1)), np.tile(np.arange(400), 3))
     assert np.allclose(once.weights, thrice.weights, atol=1e-4)
     assert np.allclose(once.errors, thrice.errors, rtol=1e-3)
 
 
 def test_evidence_without_information_weighs_nothing() -> None:
-    fit = fit_choice(np.zeros((50, 3, 2)), np.arange(50))
+    fit = fit_conditional_logit(np.zeros((50, 3, 2)), np.arange(50))
     assert (fit.weights == 0).all()
 
 
 def test_a_weight_is_relative_and_only_what_is_surely_earned() -> None:
-    fit = Fit(np.array([2.0, 1.0]), np.array([0.1, 0.25]), 0.0)
+    fit = ConditionalLogit(np.array([2.0, 1.0]), np.array([0.1, 0.25]), 0.0)
     assert relative_weight(fit, certain=False) == 0.5
     assert relative_weight(fit, certain=True) == pytest.approx((1 - 1.96 * 0.25) / 2)
-    unsure = Fit(np.array([2.0, 1.0]), np.array([0.1, 0.6]), 0.0)
+    unsure = ConditionalLogit(np.array([2.0, 1.0]), np.array([0.1, 0.6]), 0.0)
     assert relative_weight(unsure, certain=True) == 0
-    assert relative_weight(Fit(np.array([-1.0, 1.0]), np.zeros(2), 0.0), certain=False) == 0
+    assert (
+        relative_weight(ConditionalLogit(np.array([-1.0, 1.0]), np.zeros(2), 0.0), certain=False)
+        == 0
+    )
 
 
 def test_where_the_encoder_is_blind_pictures_of_named_captions_earn_their_place() -> None:
@@ -119,7 +122,7 @@ def test_the_same_store_gives_the_same_calibration() -> None:
 def test_the_exam_holds_back_a_pictures_own_captions() -> None:
     encoder = WordEncoder()
     store = word_store(encoder, alone=[f"one {name} here 0" for name in CONCEPTS])
-    exam = prepare(store)
+    exam = make_pseudo_tasks(store)
     assert exam is not None
     found = others_captions(exam, Retriever(store), 16)
     for i in range(len(exam.pictures)):
@@ -131,7 +134,7 @@ def test_the_exam_holds_back_a_pictures_own_captions() -> None:
 
 def test_the_exam_asks_words_of_the_picture_among_others() -> None:
     store = word_store(WordEncoder())
-    exam = prepare(store)
+    exam = make_pseudo_tasks(store)
     assert exam is not None
     own = [frozenset[str]().union(*said) for said in exam.uses]
     for picture, options in zip(exam.asked, exam.options, strict=True):
@@ -140,26 +143,26 @@ def test_the_exam_asks_words_of_the_picture_among_others() -> None:
 
 def test_words_learn_nothing_from_the_half_they_are_tried_on() -> None:
     encoder = WordEncoder()
-    exam = prepare(word_store(encoder))
+    exam = make_pseudo_tasks(word_store(encoder))
     assert exam is not None
     prompts = encoder.embed_texts(list(exam.words))
-    before = word_prompts(exam, prompts, 0, Strength(1.0, 1.0))
+    before = word_prompts(exam, prompts, 0, PromptShift(1.0, 1.0))
     pictures = exam.pictures.copy()
-    pictures[halves(exam) == 0] = 0
+    pictures[two_fold_split(exam) == 0] = 0
     changed = type(exam)(pictures, exam.captions, exam.uses, exam.words, exam.asked, exam.options)
-    assert np.array_equal(word_prompts(changed, prompts, 0, Strength(1.0, 1.0)), before)
-    assert not np.array_equal(word_prompts(changed, prompts, 1, Strength(1.0, 1.0)), before)
+    assert np.array_equal(word_prompts(changed, prompts, 0, PromptShift(1.0, 1.0)), before)
+    assert not np.array_equal(word_prompts(changed, prompts, 1, PromptShift(1.0, 1.0)), before)
 
 
 def test_nearness_rises_from_far_to_usual() -> None:
-    learned = Calibration(0.5, Strength(1.0, 0.0), 0.2, 0.4, 0.6, 10, 0.1, 0.2)
+    learned = Calibration(0.5, PromptShift(1.0, 0.0), 0.2, 0.4, 0.6, 10, 0.1, 0.2)
     reach = np.array([-np.inf, 0.3, 0.4, 0.5, 0.6, 0.9])
     assert np.allclose(learned.nearness(reach), [0, 0, 0, 0.5, 1, 1])
 
 
 def test_file_round_trip_and_every_reason_to_fit_anew(tmp_path: Path) -> None:
     file = tmp_path / "calibration.json"
-    learned = Calibration(0.5, Strength(1.0, 0.5), 0.2, 0.4, 0.6, 10, 0.1, 0.2)
+    learned = Calibration(0.5, PromptShift(1.0, 0.5), 0.2, 0.4, 0.6, 10, 0.1, 0.2)
     assert read_calibration(file, "this") is None
     write_calibration(file, "this", learned)
     assert read_calibration(file, "this") == learned
@@ -194,7 +197,7 @@ def test_a_label_that_nobody_names_keeps_its_prompt() -> None:
     encoder = WordEncoder()
     store = word_store(encoder)
     prompts = encoder.embed_texts(["a zebra", f"a {CONCEPTS[3]}"])
-    found = name_prompts(prompts, ["zebra", CONCEPTS[3]], store, Strength(1.0, 1.0))
+    found = name_prompts(prompts, ["zebra", CONCEPTS[3]], store, PromptShift(1.0, 1.0))
     assert found.named[0] == 0
     assert np.allclose(found.embeddings[0], prompts[0], atol=1e-6)
     assert found.named[1] >= 8
@@ -206,8 +209,9 @@ def test_trust_grows_with_the_number_of_captions() -> None:
     mean, prompt = np.zeros(4, np.float32), np.eye(4, dtype=np.float32)[0]
     other = np.eye(4, dtype=np.float32)[1]
     none = direction(np.empty((0, 4), np.float32), mean)
-    moved = [move(prompt, direction(np.tile(other, (n, 1)), mean), none, Strength(1.0, 1.0))[1]
-             for n in (0, 1, 4, 100)]  # fmt: skip
+    shift = PromptShift(1.0, 1.0)
+    captions = [direction(np.tile(other, (n, 1)), mean) for n in (0, 1, 4, 100)]
+    moved = [shift_prompt(prompt, each, none, shift)[1] for each in captions]
     assert moved == sorted(moved)
     assert moved[0] == 0
     assert moved[2] == pytest.approx(0.5 / np.hypot(1, 0.5))

@@ -17,7 +17,7 @@ from lagotto.zeroshot.captions.index import (
     recall_lines,
 )
 from lagotto.zeroshot.captions.store import CaptionStore
-from lagotto.zeroshot.classifier import CALIBRATION_NAME, Classifier
+from lagotto.zeroshot.classifier import CALIBRATION_NAME, ZeroShotClassifier
 from lagotto.zeroshot.retrieval import Retriever
 
 pytestmark = pytest.mark.skipif(
@@ -87,10 +87,10 @@ def test_classifier_asks_the_index_and_says_so(store: CaptionStore) -> None:
     index_store(store)
     queries = np.stack([ENCODER.picture(i, 100) for i in range(30)])
     names = [""] * 30
-    approximate = Classifier(ENCODER, CONCEPTS, store, approximate=True)
+    approximate = ZeroShotClassifier(ENCODER, CONCEPTS, store, approximate=True)
     kept = (store.folder / CALIBRATION_NAME).read_bytes()
     (store.folder / CALIBRATION_NAME).unlink()
-    exact = Classifier(ENCODER, CONCEPTS, store)
+    exact = ZeroShotClassifier(ENCODER, CONCEPTS, store)
     assert (store.folder / CALIBRATION_NAME).read_bytes() == kept
     assert any("approximate search: 240 pictures, recall@200" in n for n in approximate.notes)
     assert not any("approximate" in note for note in exact.notes)
@@ -107,11 +107,11 @@ def test_no_index_and_a_stale_one_are_refused_with_the_command(
 ) -> None:
     command = f"run: lagotto captions index {store.folder}"
     with pytest.raises(CaptionError, match=f"no approximate index; {command}"):
-        Classifier(ENCODER, CONCEPTS, store.folder, approximate=True)
+        ZeroShotClassifier(ENCODER, CONCEPTS, store.folder, approximate=True)
     first, _ = index_store(store)
     grown = grow(store, tmp_path)
     with pytest.raises(CaptionError, match=f"another state of the store .*; {command}"):
-        Classifier(ENCODER, CONCEPTS, grown, approximate=True)
+        ZeroShotClassifier(ENCODER, CONCEPTS, grown, approximate=True)
     open_indexes(store)  # a view from before still fits
     second, built = index_store(grown)
     assert built
@@ -160,4 +160,4 @@ def test_one_build_at_a_time(store: CaptionStore) -> None:
 @pytest.mark.parametrize("captions", [None, word_store(ENCODER, each=1)])
 def test_only_stores_in_folders_have_indexes(captions: object) -> None:
     with pytest.raises(UsageError, match="needs a caption store in a folder"):
-        Classifier(ENCODER, CONCEPTS, captions, approximate=True)
+        ZeroShotClassifier(ENCODER, CONCEPTS, captions, approximate=True)

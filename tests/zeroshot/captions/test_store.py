@@ -32,10 +32,10 @@ from lagotto.zeroshot.captions.ingest import (
     ShardLimits,
     take_in,
 )
-from lagotto.zeroshot.captions.manifest import MANIFEST_NAME
+from lagotto.zeroshot.captions.manifest import STORE_MANIFEST
 from lagotto.zeroshot.captions.search import search_picture, search_text
 from lagotto.zeroshot.captions.sources.registry import find_sources
-from lagotto.zeroshot.captions.status import read_status
+from lagotto.zeroshot.captions.status import read_store_status
 from lagotto.zeroshot.captions.store import CaptionStore
 from lagotto.zeroshot.types import Captions
 
@@ -188,7 +188,7 @@ def test_what_is_set_aside_says_why_and_is_told_once(tmp_path: Path) -> None:
         SetAside("captions.jsonl line 7", "no caption"),
     ]
     assert store.add([folder]).set_aside == 0
-    assert read_status(store).set_aside == 5
+    assert read_store_status(store).set_aside == 5
 
 
 def test_bytes_do_not_depend_on_when_it_is_run(tmp_path: Path, photos: Path) -> None:
@@ -318,7 +318,7 @@ def test_folders_that_are_no_store(tmp_path: Path, store: CaptionStore) -> None:
         CaptionStore.open(tmp_path / "none")
     with pytest.raises(CaptionError, match=r"holds no captions\.json"):
         CaptionStore.open(tmp_path)
-    path = store.folder / MANIFEST_NAME
+    path = store.folder / STORE_MANIFEST
     manifest = json.loads(path.read_bytes())
     path.write_bytes(canonical_json(manifest | {"version": 2}))
     with pytest.raises(CaptionError) as error:

@@ -3,22 +3,22 @@
 import typer
 
 from lagotto.cli.eval.classification import classification
-from lagotto.cli.eval.paper import paper
+from lagotto.cli.eval.paper import eval_paper
 from lagotto.cli.eval.probing import probing
 from lagotto.cli.eval.retrieval import retrieval
 
-app = typer.Typer(
+eval_app = typer.Typer(
     help="Measure how good it is where the answers are known.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-app.command("classification")(classification)
-app.command("retrieval")(retrieval)
-app.command("paper")(paper)
+eval_app.command("classification")(classification)
+eval_app.command("retrieval")(retrieval)
+eval_app.command("paper")(eval_paper)
 
-app.command("probing")(probing)
+eval_app.command("probing")(probing)
 
 
-@app.callback()
+@eval_app.callback()
 def _group() -> None:
     pass

@@ -7,12 +7,12 @@ import typer
 
 from lagotto.cli.eval.queries import (
     ASKING,
-    ENCODER,
-    HUB,
+    ENCODER_OPTION,
+    HUB_OPTION,
     OUT,
     RESPONSES,
     SEED,
-    TRUTH,
+    TRUTH_OPTION,
     K,
     notices,
     open_asking,
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from lagotto.evaluation.paper.tables import Cell, PaperTable
 
 
-def paper(
-    hub: Path | None = HUB,
-    truth: Path | None = TRUTH,
+def eval_paper(
+    hub: Path | None = HUB_OPTION,
+    truth: Path | None = TRUTH_OPTION,
     responses: Path | None = RESPONSES,
     asking: Path | None = ASKING,
-    encoder: str | None = ENCODER,
+    encoder: str | None = ENCODER_OPTION,
     k: int = K,
     max_queries: int = typer.Option(
         500, min=1, help="Queries of each kind; of more, a random sample is asked."

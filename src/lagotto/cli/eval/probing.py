@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lagotto.evaluation.probing.curve import ProbingCurve
-    from lagotto.evaluation.probing.models import Probed
+    from lagotto.evaluation.probing.models import ProbedHub
 
 
 def probing(
@@ -82,7 +82,7 @@ def _drawing() -> "Callable[[Path, ProbingCurve], None]":
 
 def _probed(
     hub: Path | None, responses: Path | None, encoder: str | None, truth: Path | None
-) -> "Probed":
+) -> "ProbedHub":
     from lagotto.encoders.registry import load_encoder
     from lagotto.evaluation.probing.models import from_folder, from_hub
     from lagotto.hub.hub import Hub

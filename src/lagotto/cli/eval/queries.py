@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from lagotto.encoders.base import Encoder
     from lagotto.evaluation.retrieval.logit_table import LogitTable
     from lagotto.evaluation.retrieval.queries import Asked
-    from lagotto.evaluation.retrieval.rules import Trust
+    from lagotto.evaluation.retrieval.rules import LabelBelief
 
-HUB = typer.Argument(None, metavar="[HUB]", help="The hub's folder.")
+HUB_OPTION = typer.Argument(None, metavar="[HUB]", help="The hub's folder.")
 RESPONSES = typer.Option(
     None,
     metavar="DIR",
     help="A folder of raw responses in place of a hub: models.json, responses.npz, "
     "probe_embeddings.npy; needs --encoder.",
 )
-TRUTH = typer.Option(
+TRUTH_OPTION = typer.Option(
     None,
     metavar="FILE",
     help="Texts with the logits that answer them, JSON. [default: the models' own labels]",
@@ -32,7 +32,7 @@ ASKING = typer.Option(
     metavar="HUB2",
     help="Logits of this hub, of the same probes, ask for their namesakes in HUB.",
 )
-ENCODER = typer.Option(
+ENCODER_OPTION = typer.Option(
     None, help="The encoder that embedded the probes: where it is now, if it was moved."
 )
 K = typer.Option(50, min=1, help="Probes compared by the paper's rule.")
@@ -61,7 +61,7 @@ def open_table(
     return responses_table(read_raw_responses(responses), loaded), loaded
 
 
-def open_trust(hub: Path | None, encoder: str | None, progress: "Progress") -> "Trust":
+def open_trust(hub: Path | None, encoder: str | None, progress: "Progress") -> "LabelBelief":
     """How far the labels of a hub's models are believed; raw responses have nothing to doubt."""
     from lagotto.evaluation.retrieval.rules import believe_all
     from lagotto.hub.hub import Hub

@@ -8,12 +8,12 @@ import typer
 
 from lagotto.cli.eval.queries import (
     ASKING,
-    ENCODER,
-    HUB,
+    ENCODER_OPTION,
+    HUB_OPTION,
     OUT,
     RESPONSES,
     SEED,
-    TRUTH,
+    TRUTH_OPTION,
     K,
     notices,
     open_asking,
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
 
 def retrieval(
-    hub: Path | None = HUB,
-    truth: Path | None = TRUTH,
+    hub: Path | None = HUB_OPTION,
+    truth: Path | None = TRUTH_OPTION,
     responses: Path | None = RESPONSES,
     asking: Path | None = ASKING,
-    encoder: str | None = ENCODER,
+    encoder: str | None = ENCODER_OPTION,
     k: int = K,
     behaviour_only: bool = typer.Option(
         False, "--behaviour-only", help="Only rules that read no label and no model name."

@@ -15,11 +15,11 @@ from lagotto.core.progress import Progress, Silent
 if TYPE_CHECKING:
     from lagotto.hub.reader.status import HubStatus
 
-app = typer.Typer(
+hub_app = typer.Typer(
     help="Make a hub of classifiers and keep it.", no_args_is_help=True, rich_markup_mode=None
 )
 
-HUB = typer.Argument(metavar="HUB", help="The hub's folder.")
+HUB_ARGUMENT = typer.Argument(metavar="HUB_ARGUMENT", help="The hub's folder.")
 QUIET = typer.Option(False, "--quiet", help="No progress and no notices.")
 JSON = typer.Option(False, "--json", help="Print one JSON object and nothing else on stdout.")
 
@@ -29,9 +29,9 @@ def bar(quiet: bool) -> Progress:
     return Silent() if quiet else ProgressBar()
 
 
-@app.command()
-def create(
-    hub: Path = HUB,
+@hub_app.command("create")
+def hub_create(
+    hub: Path = HUB_ARGUMENT,
     probes: list[Path] = typer.Option(
         ..., help="Folder of pictures, parquet file or jsonl with captions; may be repeated."
     ),
@@ -73,9 +73,9 @@ def create(
         notice(f"next: lagotto hub add {hub} MODELS")
 
 
-@app.command()
-def add(
-    hub: Path = HUB,
+@hub_app.command("add")
+def hub_add(
+    hub: Path = HUB_ARGUMENT,
     models: list[str] = typer.Argument(
         metavar="MODEL...",
         help=".onnx or .tflite files, folders scanned for models, hf:ORG/NAME[@REV], timm:NAME, "
@@ -146,8 +146,8 @@ def add(
         print_line(f"  failed: {printable(failure.model)}: {printable(failure.reason)}")
 
 
-@app.command()
-def status(hub: Path = HUB, as_json: bool = JSON) -> None:
+@hub_app.command("status")
+def hub_status(hub: Path = HUB_ARGUMENT, as_json: bool = JSON) -> None:
     """Show models, logits, probes, failures with their reasons, and disk used.
 
     Example: lagotto hub status my-hub
@@ -205,9 +205,10 @@ def _print_models(found: "HubStatus") -> None:
     print_table(columns, rows, frozenset({"logits", "probes"}))
 
 
-@app.command()
-def remove(
-    hub: Path = HUB, model: str = typer.Argument(metavar="MODEL", help="Its name in the hub.")
+@hub_app.command("remove")
+def hub_remove(
+    hub: Path = HUB_ARGUMENT,
+    model: str = typer.Argument(metavar="MODEL", help="Its name in the hub."),
 ) -> None:
     """Remove one model and all its logits.
 
@@ -221,8 +222,8 @@ def remove(
     tell_index(opened)
 
 
-@app.command()
-def verify(hub: Path = HUB, as_json: bool = JSON) -> None:
+@hub_app.command("verify")
+def hub_verify(hub: Path = HUB_ARGUMENT, as_json: bool = JSON) -> None:
     """Recompute every digest and name what is damaged; exit code 1 if anything is.
 
     Example: lagotto hub verify my-hub

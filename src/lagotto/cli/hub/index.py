@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lagotto.cli.hub.commands import (
-    HUB,
+    HUB_ARGUMENT,
     JSON,
     QUIET,
     bar,
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from lagotto.hub.search.recall import IndexReport
 
 
-def index(
-    hub: Path = HUB,
+def hub_index(
+    hub: Path = HUB_ARGUMENT,
     rank: int | None = typer.Option(
         None, min=1, help="Numbers a logit. [default: 64, or what makes a tenth of the size]"
     ),

@@ -6,7 +6,7 @@ Probe sources and caption sources read the same tables, so they read them by the
 import json
 from typing import Any, TypeAlias
 
-Captions: TypeAlias = tuple[str, ...]
+CaptionTexts: TypeAlias = tuple[str, ...]
 
 PATH_COLUMNS = ("image", "path", "file_name", "file", "filepath", "filename", "image_path")
 """Columns that name a picture file, in the order in which they are looked for."""
@@ -21,12 +21,12 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def merged(first: Captions, second: Captions) -> Captions:
+def merged(first: CaptionTexts, second: CaptionTexts) -> CaptionTexts:
     """All captions of both, each once, in order."""
     return tuple(dict.fromkeys(first + second))
 
 
-def captions_in(cell: object) -> Captions:
+def captions_in(cell: object) -> CaptionTexts:
     """The captions in a text, a list of texts or None; TypeError for anything else.
 
     Stripped, each once; empty ones are left out.
@@ -39,7 +39,7 @@ def captions_in(cell: object) -> Captions:
     return merged((), tuple(text for text in texts if text))
 
 
-def captioned_line(line: str) -> tuple[str | None, Captions]:
+def captioned_line(line: str) -> tuple[str | None, CaptionTexts]:
     """(picture path or None, captions) of a line of jsonl.
 
     Raises ValueError with what is wrong with the line: "is not JSON; each line must be ...".

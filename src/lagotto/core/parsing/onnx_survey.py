@@ -23,7 +23,7 @@ from lagotto.core.parsing.protobuf import (
 
 MAX_NODES = 30_000
 """Operators of a model, with every function written out where it is called."""
-MAX_ELEMENTS = 2**31
+MAX_CONSTANT_ELEMENTS = 2**31
 """Of one tensor, as declared; larger ones do not fit the memory of a worker anyway."""
 MAX_RANK = 64
 MEMORY_MARK = "_MEM_ADDR_"
@@ -184,10 +184,11 @@ def _check_sizes(walk: _Walk, sizes: "Iterator[int] | list[int]") -> None:
     fixed = [size for size in sizes if 0 < size < 2**63]
     if len(fixed) > MAX_RANK:
         raise walk.reader.error(f"it declares a tensor of over {MAX_RANK} axes; it is not a model")
-    if math.prod(fixed) > MAX_ELEMENTS:
+    if math.prod(fixed) > MAX_CONSTANT_ELEMENTS:
         shown = ", ".join(map(str, fixed[:8])) + (", ..." if len(fixed) > 8 else "")
         raise walk.reader.error(
-            f"it declares a tensor of [{shown}]; at most {MAX_ELEMENTS:,} elements are loaded"
+            f"it declares a tensor of [{shown}]; at most "
+            f"{MAX_CONSTANT_ELEMENTS:,} elements are loaded"
         )
 
 

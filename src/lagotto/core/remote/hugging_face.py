@@ -22,10 +22,10 @@ from lagotto.core.remote.files import (
     Repository,
     damage_of,
 )
-from lagotto.core.remote.retry import BusyError, Patience
+from lagotto.core.remote.retry import Backoff, BusyError
 from lagotto.core.remote.spec import RepositorySpec, SearchSpec
 
-Answer = TypeVar("Answer")
+_Answer = TypeVar("_Answer")
 
 
 class OutOfReachError(SourceError):
@@ -59,8 +59,8 @@ class HuggingFace:
     Safe to use from several threads. What is busy is asked again, by the rules of `patience`.
     """
 
-    def __init__(self, patience: Patience | None = None) -> None:
-        self._patience = patience or Patience()
+    def __init__(self, patience: Backoff | None = None) -> None:
+        self._backoff = patience or Backoff()
         self._endpoint = os.environ.get("HF_ENDPOINT") or None
         self._offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in _ON
         self._cache = _cache_folder()
@@ -72,7 +72,7 @@ class HuggingFace:
 
     def close(self) -> None:
         """Ends all waiting."""
-        self._patience.stop()
+        self._backoff.stop()
 
     def search(self, spec: SearchSpec) -> list[RepositorySpec]:
         """Repositories that a search finds, each at the commit it has now.
@@ -175,10 +175,10 @@ class HuggingFace:
 
         return ask
 
-    def _answer(self, ask: Callable[[], Answer], what: str) -> Answer:
+    def _answer(self, ask: Callable[[], _Answer], what: str) -> _Answer:
         """What `ask` gives; every error of the client becomes one of ours."""
 
-        def tell() -> Answer:
+        def tell() -> _Answer:
             try:
                 answer = ask()
             except LagottoError:
@@ -197,7 +197,7 @@ class HuggingFace:
             return answer
 
         try:
-            return self._patience.persist(tell)
+            return self._backoff.call(tell)
         except BusyError as error:
             raise OutOfReachError(f"{what}: {error}; run the command again later") from error
 

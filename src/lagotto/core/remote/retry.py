@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-Answer = TypeVar("Answer")
+_Answer = TypeVar("_Answer")
 
 
 class BusyError(Exception):
@@ -28,7 +28,7 @@ class BusyError(Exception):
         self.answered = answered
 
 
-class Patience:
+class Backoff:
     """Repeats calls that are busy, with pauses that double; shared by all threads of one service.
 
     A pause that is asked for everyone keeps back every call that begins during it.
@@ -44,7 +44,7 @@ class Patience:
         self._resume_at = 0.0
         self._stopped = threading.Event()
 
-    def persist(self, ask: Callable[[], Answer]) -> Answer:
+    def call(self, ask: Callable[[], _Answer]) -> _Answer:
         """The answer of `ask`; raises its last BusyError when all attempts are used up."""
         wait_s = self._first_wait_s
         for _ in range(self._attempts - 1):

@@ -21,9 +21,9 @@ from lagotto.encoders.base import Encoder
 from lagotto.evaluation.classification.dataset import LabelledPicture, LabelledSet
 from lagotto.evaluation.classification.sweep import Setting, Sweep
 from lagotto.evaluation.intervals import Estimate, class_mean_interval, mean_interval
-from lagotto.zeroshot.classifier import Classifier
+from lagotto.zeroshot.classifier import ZeroShotClassifier
 
-UNREADABLE = 0
+UNREADABLE_RANK = 0
 """The rank of the right label of a picture that could not be read: a miss in every setting."""
 
 SHOWN_ASIDE = 100
@@ -88,7 +88,7 @@ class _Read:
 
 
 def evaluate(
-    classifier: Classifier,
+    classifier: ZeroShotClassifier,
     data: LabelledSet,
     settings: Sequence[Setting],
     *,
@@ -147,7 +147,7 @@ def score(
     return Scores(
         setting=setting,
         acc1=mean_interval(hits, seed=seed),
-        acc5=mean_interval((ranks != UNREADABLE) & (ranks <= 5), seed=seed),
+        acc5=mean_interval((ranks != UNREADABLE_RANK) & (ranks <= 5), seed=seed),
         mean_per_class_recall=class_mean_interval(hits, truth, seed=seed),
         gain=mean_interval(hits.astype(np.int8) - (image_only == 1).astype(np.int8), seed=seed),
         recalls=np.divide(found, sizes, out=np.full(len(sizes), np.nan), where=sizes > 0),
@@ -181,7 +181,7 @@ def _ranks(
     sweep: Sweep, encoder: Encoder, batch: Sequence[_Read]
 ) -> Int32[np.ndarray, "settings batch"]:
     """The places of the right labels; UNREADABLE in every setting where there are no pixels."""
-    ranks = np.full((len(sweep.settings), len(batch)), UNREADABLE, np.int32)
+    ranks = np.full((len(sweep.settings), len(batch)), UNREADABLE_RANK, np.int32)
     there = [row for row, each in enumerate(batch) if not isinstance(each.pixels, SetAside)]
     if there:
         embeddings = encoder.embed_pixels(np.stack([np.asarray(batch[i].pixels) for i in there]))

@@ -10,9 +10,9 @@ from pathlib import Path
 from lagotto.core.errors import UsageError
 from lagotto.core.registry import suggest
 from lagotto.evaluation.classification.sources import (
-    Part,
-    Sample,
-    find_parts,
+    LabelledPart,
+    LabelledSample,
+    find_labelled_parts,
 )
 from lagotto.zeroshot.prompts.labels import (
     Label,
@@ -40,7 +40,7 @@ class LabelledSet:
     name: str
     labels: tuple[Label, ...]
     counts: tuple[int, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[LabelledPart, ...]
 
     def __len__(self) -> int:
         return sum(self.counts)
@@ -64,7 +64,7 @@ def open_labelled(paths: Sequence[Path], labels: Sequence[Label] | None = None) 
     """
     if not paths:
         raise UsageError("no labelled pictures given; give a folder, a .jsonl or a .tar")
-    parts = tuple(part for path in paths for part in find_parts(path))
+    parts = tuple(part for path in paths for part in find_labelled_parts(path))
     known = tuple(labels) if labels is not None else _own_labels(parts)
     number_of = _numbers(known)
     counts = [0] * len(known)
@@ -77,7 +77,7 @@ def open_labelled(paths: Sequence[Path], labels: Sequence[Label] | None = None) 
     return LabelledSet(name, known, tuple(counts), parts)
 
 
-def _own_labels(parts: Sequence[Part]) -> tuple[Label, ...]:
+def _own_labels(parts: Sequence[LabelledPart]) -> tuple[Label, ...]:
     """The labels that the parts name themselves."""
     lists = list(dict.fromkeys(part.classes for part in parts if part.classes))
     ordered = [part for part in parts if part.ordered]
@@ -118,7 +118,7 @@ def _key(name: str) -> str:
     return clean_name(name).casefold()
 
 
-def _truth(sample: Sample, number_of: dict[str, int], labels: Sequence[Label]) -> int:
+def _truth(sample: LabelledSample, number_of: dict[str, int], labels: Sequence[Label]) -> int:
     if isinstance(sample.label, int):
         if 0 <= sample.label < len(labels):
             return sample.label

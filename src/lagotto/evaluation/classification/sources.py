@@ -15,7 +15,7 @@ from json import loads
 from pathlib import Path
 
 from lagotto.core.errors import PictureError, UsageError
-from lagotto.core.images import IMAGE_SUFFIXES, MAX_BYTES, read_picture_file
+from lagotto.core.images import IMAGE_SUFFIXES, MAX_PICTURE_BYTES, read_picture_file
 from lagotto.core.parsing.captioned_tables import PATH_COLUMNS, storable
 from lagotto.core.parsing.tar import (
     PICTURE_ENDINGS,
@@ -32,7 +32,7 @@ _MAX_CLASS_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class LabelledSample:
     """A picture with its label as the data give it: a name, or a place in the list of classes."""
 
     source: str
@@ -41,7 +41,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class LabelledPart:
     """One folder, file or shard. `samples` streams it, as often as it is called.
 
     `classes` is its list of classes, empty if it has none; `ordered` if their order has a meaning.
@@ -49,12 +49,12 @@ class Part:
 
     path: Path
     name: str
-    samples: Callable[[], Iterator[Sample]]
+    samples: Callable[[], Iterator[LabelledSample]]
     classes: tuple[str, ...] = ()
     ordered: bool = field(default=False)
 
 
-def find_parts(path: Path) -> list[Part]:
+def find_labelled_parts(path: Path) -> list[LabelledPart]:
     """The parts of a data set at a path; UsageError says what is allowed where there is none."""
     allowed = (
         f"give a folder of class sub-folders, a folder with {LABELS_NAME} or tars, a .jsonl or a "
@@ -63,14 +63,14 @@ def find_parts(path: Path) -> list[Part]:
     if path.is_file():
         if path.suffix.lower() in (".jsonl", ".ndjson"):
             name = path.resolve().parent.name if path.name == LABELS_NAME else path.stem
-            return [Part(path, storable(name), partial(_of_jsonl, path))]
+            return [LabelledPart(path, storable(name), partial(_of_jsonl, path))]
         if path.suffix.lower() == ".tar":
             return [_tar_part(path, storable(path.stem))]
         raise UsageError(f"labelled pictures {path}: a file of a kind that is not read; {allowed}")
     if not path.is_dir():
         raise UsageError(f"labelled pictures {path}: no such file or folder; {allowed}")
     if (path / LABELS_NAME).is_file():
-        return find_parts(path / LABELS_NAME)
+        return find_labelled_parts(path / LABELS_NAME)
     name = storable(path.resolve().name)
     for folder in (path, *(path / split for split in _SPLITS)):
         tars = sorted(folder.glob("*.tar"), key=lambda tar: (len(tar.name), tar.name))
@@ -79,7 +79,7 @@ def find_parts(path: Path) -> list[Part]:
     classes = [folder.name for folder in _subfolders(path)]
     if not classes:
         raise UsageError(f"labelled pictures {path}: no class sub-folders in it; {allowed}")
-    return [Part(path, name, partial(_of_folder, path), tuple(map(storable, classes)))]
+    return [LabelledPart(path, name, partial(_of_folder, path), tuple(map(storable, classes)))]
 
 
 def _subfolders(path: Path) -> list[Path]:
@@ -90,13 +90,13 @@ def _subfolders(path: Path) -> list[Path]:
     return [each for each in inside if each.is_dir() and not each.name.startswith(".")]
 
 
-def _of_folder(path: Path) -> Iterator[Sample]:
+def _of_folder(path: Path) -> Iterator[LabelledSample]:
     """Every picture under each class folder, by name; one class in memory at a time."""
     for folder in _subfolders(path):
         label = storable(folder.name)
         for file in sorted(_pictures_under(folder)):
             source = storable(file.relative_to(path).as_posix())
-            yield Sample(source, label, partial(read_picture_file, file))
+            yield LabelledSample(source, label, partial(read_picture_file, file))
 
 
 def _pictures_under(folder: Path) -> Iterator[Path]:
@@ -107,7 +107,7 @@ def _pictures_under(folder: Path) -> Iterator[Path]:
                 yield Path(place, name)
 
 
-def _of_jsonl(path: Path) -> Iterator[Sample]:
+def _of_jsonl(path: Path) -> Iterator[LabelledSample]:
     """One sample a line; a picture that is not there is one that cannot be read, not an error."""
     try:
         with path.open(encoding="utf-8-sig") as file:
@@ -120,7 +120,7 @@ def _of_jsonl(path: Path) -> Iterator[Sample]:
         raise UsageError(f"{path} is not UTF-8 text; save it as UTF-8") from error
 
 
-def _of_line(path: Path, number: int, line: str) -> Sample:
+def _of_line(path: Path, number: int, line: str) -> LabelledSample:
     where = f"{path} line {number}"
     try:
         row = loads(line)
@@ -131,7 +131,7 @@ def _of_line(path: Path, number: int, line: str) -> Sample:
     image = next((row[key] for key in PATH_COLUMNS if key in row), None)
     if not isinstance(image, str) or not image or "\0" in image:
         raise UsageError(f"{where} names no picture; give its path as {', '.join(PATH_COLUMNS)}")
-    return Sample(
+    return LabelledSample(
         storable(image),
         _label_of(where, row.get("label")),
         partial(read_picture_file, path.parent / image),
@@ -146,9 +146,9 @@ def _label_of(where: str, label: object) -> str | int:
     raise UsageError(f'{where} has no "label"; give the name of its class')
 
 
-def _tar_part(path: Path, name: str) -> Part:
+def _tar_part(path: Path, name: str) -> LabelledPart:
     classes = _class_list(path)
-    return Part(path, name, partial(_of_tar, path), classes, ordered=True)
+    return LabelledPart(path, name, partial(_of_tar, path), classes, ordered=True)
 
 
 def _class_list(path: Path) -> tuple[str, ...]:
@@ -165,7 +165,7 @@ def _class_list(path: Path) -> tuple[str, ...]:
     return ()
 
 
-def _of_tar(path: Path) -> Iterator[Sample]:
+def _of_tar(path: Path) -> Iterator[LabelledSample]:
     """One sample a key. A key without a picture cannot be read; one without a class is an error."""
     members = read_members(path, (*PICTURE_ENDINGS, "cls"), UsageError)
     for key, group in groupby(members, key=lambda member: member.key):
@@ -179,7 +179,7 @@ def _of_tar(path: Path) -> Iterator[Sample]:
                 picture = member
         if label is None:
             raise UsageError(f"{source} has no .cls; each picture needs one, its number or name")
-        yield Sample(source, label, partial(_picture, picture))
+        yield LabelledSample(source, label, partial(_picture, picture))
 
 
 def _class_of(source: str, member: TarMember) -> str | int:
@@ -195,6 +195,8 @@ def _class_of(source: str, member: TarMember) -> str | int:
 def _picture(member: TarMember | None) -> bytes:
     if member is None:
         raise PictureError("no picture beside its .cls")
-    if member.size > MAX_BYTES:
-        raise PictureError(f"{member.size / 2**20:,.0f} MiB; at most {MAX_BYTES // 2**20} are read")
+    if member.size > MAX_PICTURE_BYTES:
+        raise PictureError(
+            f"{member.size / 2**20:,.0f} MiB; at most {MAX_PICTURE_BYTES // 2**20} are read"
+        )
     return member.read()

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, Int32, Int64
 
-from lagotto.zeroshot.classifier import Classifier
+from lagotto.zeroshot.classifier import ZeroShotClassifier
 from lagotto.zeroshot.retrieval import Retrieved
 from lagotto.zeroshot.types import Mode
 
-KEPT_BYTES = 64 * 2**20
+SWEEP_KEPT_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Sweep:
     captions. `notes` are the classifier's and those of its settings.
     """
 
-    def __init__(self, classifier: Classifier, settings: Sequence[Setting]) -> None:
+    def __init__(self, classifier: ZeroShotClassifier, settings: Sequence[Setting]) -> None:
         self.settings = tuple(dict.fromkeys((IMAGE_ONLY, *settings)))
         self.declined = [0] * len(self.settings)
         most = max(setting.k for setting in self.settings)
@@ -91,7 +91,7 @@ class EncodedOnce:
         self,
         encode: Callable[[Retrieved], Float32[np.ndarray, "pictures k dim"]],
         dim: int,
-        kept_bytes: int = KEPT_BYTES,
+        kept_bytes: int = SWEEP_KEPT_BYTES,
     ) -> None:
         self._encode = encode
         self._dim = dim

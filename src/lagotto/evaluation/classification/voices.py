@@ -16,10 +16,10 @@ from lagotto.evaluation.classification.dataset import LabelledSet
 from lagotto.evaluation.intervals import Estimate, mean_interval
 from lagotto.specialists.batches import Batch, read_batches
 from lagotto.specialists.classifier import Classifier
-from lagotto.specialists.finder import Found
+from lagotto.specialists.finder import FoundSpecialists
 from lagotto.specialists.fusion import (
     Specialist,
-    alone,
+    specialists_alone,
     together,
 )
 from lagotto.specialists.model_runs import ModelRuns
@@ -94,7 +94,7 @@ def _has_captions(classifier: Classifier) -> bool:
 
 
 def _heard(
-    classifier: Classifier, batch: Batch, by_image: Found, by_both: Found
+    classifier: Classifier, batch: Batch, by_image: FoundSpecialists, by_both: FoundSpecialists
 ) -> dict[str, Float64[np.ndarray, "readable labels"]]:
     """The probabilities by each set of voices, and by each model alone under its own name.
 
@@ -113,7 +113,7 @@ def _heard(
         for match in found.choice.matches:
             own = votes.image
             if match.model in logits:
-                own = alone(match.fit.votes, softmax(logits[match.model]))
+                own = specialists_alone(match.fit.votes, softmax(logits[match.model]))
             heard[f"model {match.model}"] = own
     return heard
 

@@ -14,14 +14,14 @@ from jaxtyping import Float32, Int64
 from lagotto.core.progress import Progress, Silent
 from lagotto.evaluation.intervals import Estimate, mean_interval
 from lagotto.evaluation.retrieval.logit_table import LogitTable
-from lagotto.evaluation.retrieval.paper_rules import selected, standardise_rows
-from lagotto.evaluation.retrieval.probe_selection import Selection
-from lagotto.evaluation.retrieval.queries import Questions
+from lagotto.evaluation.retrieval.paper_rules import selected, standardize_rows
+from lagotto.evaluation.retrieval.probe_selection import ProbeSelection
+from lagotto.evaluation.retrieval.queries import Queries
 from lagotto.evaluation.retrieval.ranks import Ranking
 from lagotto.evaluation.retrieval.rules import Rule, rules_of
 from lagotto.evaluation.retrieval.scores import rank_questions
 
-SELECTIONS: tuple[Selection, ...] = ("bottom-k", "random-k", "quantiles", "all", "top-k")
+SELECTIONS: tuple[ProbeSelection, ...] = ("bottom-k", "random-k", "quantiles", "all", "top-k")
 REPEATS = 3
 """Random probe sets drawn for each number of probes."""
 
@@ -68,7 +68,7 @@ class Bench:
     """What all tables are measured on: the logits, the questions, the paper's k, a seed."""
 
     table: LogitTable
-    questions: tuple[Questions, ...]
+    questions: tuple[Queries, ...]
     k: int
     seed: int = 0
 
@@ -84,7 +84,7 @@ class Bench:
         return replace(self, table=table, questions=asked, k=min(self.k, len(rows)))
 
 
-Trial: TypeAlias = Callable[[], tuple[Bench, Rule]]
+PaperTrial: TypeAlias = Callable[[], tuple[Bench, Rule]]
 """Makes what one measurement is made on, when its turn has come: probe subsets take memory."""
 
 
@@ -93,7 +93,7 @@ class _Setting:
     """One row to be measured: the mean of its trials."""
 
     name: str
-    trials: tuple[Trial, ...]
+    trials: tuple[PaperTrial, ...]
 
 
 def paper_tables(bench: Bench, progress: Progress | None = None) -> Iterator[PaperTable]:
@@ -163,12 +163,12 @@ def _on_probes(bench: Bench, rows: Int64[np.ndarray, " rows"]) -> tuple[Bench, R
     return _by_selection(bench.on_probes(rows), "top-k")
 
 
-def _by_selection(bench: Bench, selection: Selection) -> tuple[Bench, Rule]:
+def _by_selection(bench: Bench, selection: ProbeSelection) -> tuple[Bench, Rule]:
     """Standardised queries and descriptors on the probes that a selection takes."""
     bench = replace(bench, k=bench.probes) if selection == "all" else bench
 
-    def score(asked: Questions) -> Float32[np.ndarray, "queries logits"]:
-        queries = standardise_rows(asked.values)
+    def score(asked: Queries) -> Float32[np.ndarray, "queries logits"]:
+        queries = standardize_rows(asked.values)
         return selected(queries, bench.table.descriptors, bench.k, selection, bench.seed)
 
     return bench, Rule(selection, score)
@@ -176,10 +176,10 @@ def _by_selection(bench: Bench, selection: Selection) -> tuple[Bench, Rule]:
 
 def _unnormalised(bench: Bench) -> tuple[Bench, Rule]:
     """Raw cosines, or a logit's raw responses, against raw responses on the top-k probes."""
-    gallery = np.where(bench.table.usable, bench.table.raw, np.float32(0))
+    standardized = np.where(bench.table.usable, bench.table.raw, np.float32(0))
 
-    def score(asked: Questions) -> Float32[np.ndarray, "queries logits"]:
-        return selected(asked.raw, gallery, bench.k, "top-k")
+    def score(asked: Queries) -> Float32[np.ndarray, "queries logits"]:
+        return selected(asked.raw, standardized, bench.k, "top-k")
 
     return bench, Rule("top-k", score)
 

@@ -15,15 +15,15 @@ from lagotto.core.errors import UsageError
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject
 from lagotto.evaluation.probing.scores import (
-    Part,
     PartScorer,
+    SeenResponses,
     join_evidence,
     scores_on_the_same_probes,
     subspace,
 )
 from lagotto.evaluation.retrieval.raw_responses import RawModel
 from lagotto.hub.completion.columns import (
-    Scale,
+    ColumnScale,
     SeenColumns,
     to_columns,
 )
@@ -32,7 +32,7 @@ from lagotto.hub.completion.fit import (
     collaborate,
     completed_responses,
 )
-from lagotto.hub.completion.holdout import Choice
+from lagotto.hub.completion.holdout import HyperparameterSearch
 from lagotto.hub.index.scoring import RuleName
 from lagotto.hub.probes.subset import Choosing, Share
 from lagotto.hub.query.probe_weights import ProbeSpace
@@ -41,7 +41,7 @@ METHODS = ("fixed", "seen", "completed", "guarded", "paper_rule_fixed", "paper_r
 
 
 @dataclass(frozen=True, slots=True)
-class Questions:
+class ProbingQueries:
     """Concepts as unit embeddings, where they meet the probes, and the columns that are right.
 
     Columns are of all models joined.
@@ -53,7 +53,7 @@ class Questions:
 
 
 @dataclass(frozen=True, slots=True)
-class Accuracy:
+class BudgetAccuracy:
     """Top-1 and Top-5, means over seeds, and the lowest and highest of them."""
 
     top1: float
@@ -63,7 +63,7 @@ class Accuracy:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BudgetRow:
     """One number of probes a model: accuracies by method, and what the guard found.
 
     `completed_models` is the share of models that the guard searches by completed answers, `skill`
@@ -72,7 +72,7 @@ class Row:
     """
 
     probes: int
-    accuracies: dict[str, Accuracy]
+    accuracies: dict[str, BudgetAccuracy]
     skill: float
     completed_models: float
     rank: float
@@ -96,8 +96,8 @@ class Row:
 class ProbingCurve:
     """A row a number of probes, and the accuracies with all of them."""
 
-    rows: tuple[Row, ...]
-    all_probes: dict[str, Accuracy]
+    rows: tuple[BudgetRow, ...]
+    all_probes: dict[str, BudgetAccuracy]
     seeds: int
     queries: int
 
@@ -115,7 +115,7 @@ def label_questions(
     models: Sequence[RawModel],
     space: ProbeSpace,
     embed: Callable[[list[str]], Float32[np.ndarray, "texts dim"]],
-) -> Questions:
+) -> ProbingQueries:
     """Every label of the models, once, is a query; right is any logit that carries it."""
     places: dict[str, list[int]] = {}
     labels = [label for model in models for label in model.labels]
@@ -125,12 +125,12 @@ def label_questions(
     if not places:
         raise UsageError("no model has labels, so nothing says which answers are right")
     names = sorted(places)
-    return Questions(space, embed(names), tuple(frozenset(places[name]) for name in names))
+    return ProbingQueries(space, embed(names), tuple(frozenset(places[name]) for name in names))
 
 
 def probing_curve(
     models: Sequence[RawModel],
-    questions: Questions,
+    questions: ProbingQueries,
     counts: Sequence[int],
     seeds: int,
     choosing: Choosing = "spread",
@@ -180,7 +180,7 @@ class _Draw:
 class _Bench:
     """Models with all their answers, and the queries: scores any way of looking at them."""
 
-    def __init__(self, models: Sequence[RawModel], questions: Questions) -> None:
+    def __init__(self, models: Sequence[RawModel], questions: ProbingQueries) -> None:
         self.models = models
         self.questions = questions
         self.scorer = PartScorer(questions.space, questions.concepts)
@@ -208,13 +208,15 @@ class _Bench:
         return top1, sum(any(row) for row in found) / len(found)
 
 
-def _draw(bench: _Bench, count: int, seed: int, choosing: Choosing, choice: Choice | None) -> _Draw:
+def _draw(
+    bench: _Bench, count: int, seed: int, choosing: Choosing, choice: HyperparameterSearch | None
+) -> _Draw:
     """One draw of probes for every model, searched in every way; settings as chosen, if given."""
     space = bench.questions.space
     probes = len(space.probes)
     share = Share(count, space.probes, choosing)
     columns: list[SeenColumns] = []
-    scales: list[Scale] = []
+    scales: list[ColumnScale] = []
     for model in bench.models:
         seen = share.own(f"{model.name} {seed}")
         own, scale = to_columns(np.ascontiguousarray(model.values[seen]), seen)
@@ -226,9 +228,9 @@ def _draw(bench: _Bench, count: int, seed: int, choosing: Choosing, choice: Choi
         for own, scale in zip(columns, scales, strict=True)
     ]
     everything = np.arange(probes, dtype=np.int64)
-    completed = [bench.scorer.evidence(Part(everything, each)) for each in full]
+    completed = [bench.scorer.evidence(SeenResponses(everything, each)) for each in full]
     parts = [
-        bench.scorer.evidence(Part(own.seen, model.values[own.seen]))
+        bench.scorer.evidence(SeenResponses(own.seen, model.values[own.seen]))
         for model, own in zip(bench.models, columns, strict=True)
     ]
     on_parts = [verdict.use != "completed" for verdict in found.verdict.models]
@@ -248,11 +250,11 @@ def _draw(bench: _Bench, count: int, seed: int, choosing: Choosing, choice: Choi
     return _Draw(scored, found)
 
 
-def _row(count: int, draws: Sequence[_Draw]) -> Row:
+def _row(count: int, draws: Sequence[_Draw]) -> BudgetRow:
     verdicts = [draw.found.verdict for draw in draws]
     completed = [np.mean([m.use == "completed" for m in v.models]) for v in verdicts]
     chosen = [draw.found.choice.settings for draw in draws]
-    return Row(
+    return BudgetRow(
         probes=count,
         accuracies={name: _accuracy([draw.scored[name] for draw in draws]) for name in METHODS},
         skill=float(np.mean([verdict.skill for verdict in verdicts])),
@@ -262,10 +264,10 @@ def _row(count: int, draws: Sequence[_Draw]) -> Row:
     )
 
 
-def _accuracy(scored: Sequence[tuple[float, float]]) -> Accuracy:
+def _accuracy(scored: Sequence[tuple[float, float]]) -> BudgetAccuracy:
     top1 = [each[0] for each in scored]
     top5 = [each[1] for each in scored]
-    return Accuracy(
+    return BudgetAccuracy(
         top1=float(np.mean(top1)),
         top5=float(np.mean(top5)),
         top1_range=(min(top1), max(top1)),
@@ -273,7 +275,7 @@ def _accuracy(scored: Sequence[tuple[float, float]]) -> Accuracy:
     )
 
 
-def _rounded(accuracy: Accuracy) -> JsonObject:
+def _rounded(accuracy: BudgetAccuracy) -> JsonObject:
     return {
         name: [round(part, 4) for part in value] if isinstance(value, tuple) else round(value, 4)
         for name, value in asdict(accuracy).items()

@@ -9,7 +9,7 @@ from jaxtyping import Float32
 
 from lagotto.core.errors import UsageError
 from lagotto.encoders.base import Encoder
-from lagotto.evaluation.probing.curve import Questions, label_questions
+from lagotto.evaluation.probing.curve import ProbingQueries, label_questions
 from lagotto.evaluation.retrieval.raw_responses import RawModel, read_raw_responses
 from lagotto.evaluation.retrieval.truth import read_truth
 from lagotto.hub.hub import Hub
@@ -18,14 +18,14 @@ from lagotto.hub.query.probe_weights import ProbeSpace
 
 
 @dataclass(frozen=True, slots=True)
-class Probed:
+class ProbedHub:
     """Models with their answers on every probe, and what is asked of them."""
 
     models: tuple[RawModel, ...]
-    questions: Questions
+    questions: ProbingQueries
 
 
-def from_folder(folder: Path, encoder: Encoder) -> Probed:
+def from_folder(folder: Path, encoder: Encoder) -> ProbedHub:
     """A folder of raw responses; its labels are the queries.
 
     Raises UsageError where it is not of that form, or the encoder has not made its embeddings.
@@ -39,10 +39,10 @@ def from_folder(folder: Path, encoder: Encoder) -> Probed:
     background = embed_background(encoder)
     space = ProbeSpace(raw.embeddings, background, encoder.info.logit_scale)
     questions = label_questions(raw.models, space, lambda names: _embed(encoder, names))
-    return Probed(raw.models, questions)
+    return ProbedHub(raw.models, questions)
 
 
-def from_hub(hub: Hub, truth: Path | None) -> Probed:
+def from_hub(hub: Hub, truth: Path | None) -> ProbedHub:
     """The models of a hub that saw every probe; queries are their labels, or those of `truth`.
 
     Raises UsageError if there is no such model.
@@ -63,7 +63,7 @@ def from_hub(hub: Hub, truth: Path | None) -> Probed:
         questions = label_questions(models, space, lambda names: _embed(encoder, names))
     else:
         questions = _truth_questions(truth, models, space, encoder)
-    return Probed(tuple(models), questions)
+    return ProbedHub(tuple(models), questions)
 
 
 def _truth_questions(
@@ -71,7 +71,7 @@ def _truth_questions(
     models: Sequence[RawModel],
     space: ProbeSpace,
     encoder: Encoder,
-) -> Questions:
+) -> ProbingQueries:
     """The queries of a truth file that some model here answers."""
     first: dict[str, int] = {}
     total = 0
@@ -86,7 +86,7 @@ def _truth_questions(
     if not answered:
         raise UsageError(f"no query of {truth} is answered by a model that saw every probe")
     concepts = _embed(encoder, [text for text, _ in answered])
-    return Questions(space, concepts, tuple(right for _, right in answered))
+    return ProbingQueries(space, concepts, tuple(right for _, right in answered))
 
 
 def _embed(encoder: Encoder, names: list[str]) -> Float32[np.ndarray, "texts dim"]:

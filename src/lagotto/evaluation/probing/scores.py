@@ -16,13 +16,13 @@ from lagotto.evaluation.retrieval.batch_rules import (
 )
 from lagotto.hub.descriptors.projection import project, projector
 from lagotto.hub.descriptors.rank_blend import blend
-from lagotto.hub.descriptors.standardize import standardise
+from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.index.scoring import DEFAULT_K, RuleName
 from lagotto.hub.query.probe_weights import ProbeSpace, text_weights
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SeenResponses:
     """A model's raw responses on some probes; ascending indices."""
 
     seen: Int64[np.ndarray, " seen"]
@@ -41,16 +41,16 @@ def scores_on_the_same_probes(
     responses: list[Float32[np.ndarray, "probes _"]],
 ) -> Float32[np.ndarray, "queries logits"]:
     """Scores of all models' logits on the probes of the space; -inf for flawed logits."""
-    found = [standardise(each) for each in responses]
-    gallery = np.concatenate([each.values for each in found], axis=1)
+    found = [standardize(each) for each in responses]
+    standardized = np.concatenate([each.values for each in found], axis=1)
     score = paper_scores if rule == "paper" else default_scores
-    scores = score(space, concepts, gallery, min(DEFAULT_K, len(space.probes)))
+    scores = score(space, concepts, standardized, min(DEFAULT_K, len(space.probes)))
     scores[:, ~np.concatenate([each.usable for each in found])] = -np.inf
     return scores
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class PartEvidence:
     """What the default rule joins: weighted sums of a model's descriptors, plain and blended, and
     along directions.
     """
@@ -69,19 +69,19 @@ class PartScorer:
         self._directions = concepts - space.background_mean
         self._matrix = projector(space.probes)
 
-    def evidence(self, part: Part) -> Evidence:
+    def evidence(self, part: SeenResponses) -> PartEvidence:
         """Of one model, from the probes that it saw alone (or all, where it is completed)."""
-        found = standardise(part.responses)
+        found = standardize(part.responses)
         weights = _surest_rows(self._weights[:, part.seen], DEFAULT_K)
         scale = np.float32(self._weights.shape[1] / len(part.seen))
         raised = blend(found.values)
         directions = project(self._matrix[:, part.seen] * scale, raised)
         along = self._directions @ directions.T
-        return Evidence(weights @ found.values, weights @ raised, along, ~found.usable)
+        return PartEvidence(weights @ found.values, weights @ raised, along, ~found.usable)
 
 
 def join_evidence(
-    evidence: list[Evidence], on_parts: list[bool]
+    evidence: list[PartEvidence], on_parts: list[bool]
 ) -> Float32[np.ndarray, "queries logits"]:
     """Scores of all models' logits; the sums of those on parts brought to the others' spread.
 

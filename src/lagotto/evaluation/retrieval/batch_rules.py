@@ -16,7 +16,7 @@ from lagotto.hub.descriptors.rank_blend import blend
 from lagotto.hub.index.scoring import (
     CANDIDATES,
     DEFAULT_K,
-    DIRECTION_SHARE,
+    DIRECTION_WEIGHT,
     RuleName,
     noise_threshold,
     sample_columns,
@@ -27,12 +27,13 @@ from lagotto.hub.query.probe_weights import (
     surest,
     text_weights,
 )
-from lagotto.hub.query.vectors import standardise_query, surest_probes
+from lagotto.hub.query.vectors import standardize_query, surest_probes
 from lagotto.hub.text.matching import Named, name_scores
 
-Scores: TypeAlias = Float32[np.ndarray, "queries logits"]
-Rule: TypeAlias = Callable[
-    [ProbeSpace, Float32[np.ndarray, "queries dim"], Float32[np.ndarray, "probes logits"]], Scores
+BatchScores: TypeAlias = Float32[np.ndarray, "queries logits"]
+BatchRule: TypeAlias = Callable[
+    [ProbeSpace, Float32[np.ndarray, "queries dim"], Float32[np.ndarray, "probes logits"]],
+    BatchScores,
 ]
 
 
@@ -49,21 +50,21 @@ class NamedRows:
 def default_scores(
     space: ProbeSpace,
     concepts: Float32[np.ndarray, "queries dim"],
-    gallery: Float32[np.ndarray, "probes logits"],
+    standardized: Float32[np.ndarray, "probes logits"],
     k: int = DEFAULT_K,
     names: NamedRows | None = None,
-) -> Scores:
+) -> BatchScores:
     """Scores of logits for concepts in words, by the default rule; higher is better.
 
-    `concepts` are unit embeddings of prompts, `gallery` descriptors (a flawed one is all zero).
+    `concepts` are unit embeddings of prompts, `standardized` descriptors (an invalid one is all 0).
     Without `names` by behaviour alone. Logits that are no candidates keep their order, below all
     candidates.
     """
     weights = np.stack([surest(row, k) for row in text_weights(space, concepts)])
-    raised = blend(gallery)
+    raised = blend(standardized)
     directions = project(projector(space.probes), raised)
     along = (concepts - space.background_mean) @ directions.T
-    return with_directions(weights @ gallery, weights @ raised, along, names)
+    return with_directions(weights @ standardized, weights @ raised, along, names)
 
 
 def with_directions(
@@ -71,7 +72,7 @@ def with_directions(
     raised: Float32[np.ndarray, "queries logits"],
     along: Float32[np.ndarray, "queries logits"],
     names: NamedRows | None = None,
-) -> Scores:
+) -> BatchScores:
     """Scores of the candidates by `sums`: their blended sums and what their directions say.
 
     `sums` and `raised` are weighted sums of plain and of blended descriptors. A column of zeros is
@@ -80,7 +81,7 @@ def with_directions(
     sample = sample_columns(np.arange(sums.shape[1]))
     first = standard_scores(sums, sample)
     total = standard_scores(raised, sample)
-    total += np.float32(DIRECTION_SHARE) * standard_scores(along, sample)
+    total += np.float32(DIRECTION_WEIGHT) * standard_scores(along, sample)
     if names is not None:
         threshold = noise_threshold(int(sums.any(axis=0).sum()))
         for row, final, named in zip(first, total, names.rows, strict=True):
@@ -99,23 +100,23 @@ def with_directions(
 def paper_scores(
     space: ProbeSpace,
     concepts: Float32[np.ndarray, "queries dim"],
-    gallery: Float32[np.ndarray, "probes logits"],
+    standardized: Float32[np.ndarray, "probes logits"],
     k: int = DEFAULT_K,
-) -> Scores:
+) -> BatchScores:
     """Minus the paper's distance: Euclidean over the query's k surest probes."""
-    return _minus_distances(space, concepts, gallery, k)
+    return _minus_distances(space, concepts, standardized, k)
 
 
 def full_query_scores(
     space: ProbeSpace,
     concepts: Float32[np.ndarray, "queries dim"],
-    gallery: Float32[np.ndarray, "probes logits"],
-) -> Scores:
+    standardized: Float32[np.ndarray, "probes logits"],
+) -> BatchScores:
     """Minus the Euclidean distance over all probes: the paper's baseline "Full Query"."""
-    return _minus_distances(space, concepts, gallery, gallery.shape[0])
+    return _minus_distances(space, concepts, standardized, standardized.shape[0])
 
 
-RULES: Mapping[RuleName, Rule] = {
+RULES: Mapping[RuleName, BatchRule] = {
     "default": default_scores,
     "paper": paper_scores,
     "full-query": full_query_scores,
@@ -125,14 +126,14 @@ RULES: Mapping[RuleName, Rule] = {
 def _minus_distances(
     space: ProbeSpace,
     concepts: Float32[np.ndarray, "queries dim"],
-    gallery: Float32[np.ndarray, "probes logits"],
+    standardized: Float32[np.ndarray, "probes logits"],
     k: int,
-) -> Scores:
-    scores = np.empty((len(concepts), gallery.shape[1]), np.float32)
+) -> BatchScores:
+    scores = np.empty((len(concepts), standardized.shape[1]), np.float32)
     for row, concept in enumerate(concepts):
-        values = standardise_query(space.probes @ concept)
+        values = standardize_query(space.probes @ concept)
         probes = surest_probes(values, k)
-        difference = gallery[probes] - values[probes, None]
+        difference = standardized[probes] - values[probes, None]
         squares: Float64[np.ndarray, " logits"] = np.einsum("pl,pl->l", difference, difference)
         scores[row] = -np.sqrt(squares)
     return scores

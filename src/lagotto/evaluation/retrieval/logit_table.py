@@ -16,7 +16,7 @@ from lagotto.core.files import read_json
 from lagotto.encoders.base import Encoder
 from lagotto.evaluation.retrieval.raw_responses import MODELS_NAME, RawResponses
 from lagotto.evaluation.retrieval.truth import LogitName
-from lagotto.hub.descriptors.standardize import standardise
+from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.hub import Hub
 from lagotto.hub.query.background import embed_background
 from lagotto.hub.query.probe_weights import ProbeSpace
@@ -65,7 +65,7 @@ class LogitTable:
     def on_probes(self, rows: Int64[np.ndarray, " rows"]) -> "LogitTable":
         """The table as if these had been all the probes."""
         raw = self.raw[rows]
-        described = standardise(raw)
+        described = standardize(raw)
         return replace(
             self,
             raw=raw,
@@ -77,7 +77,7 @@ class LogitTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class ModelLogits:
     """One model's labels and logits on every probe."""
 
     model: str
@@ -90,8 +90,8 @@ def hub_table(hub: Hub) -> LogitTable:
     names = [model.name for model in hub.status().models]
     if not names:
         raise UsageError("this hub has no model yet; add some with: lagotto hub add HUB MODELS")
-    answers = [Answers(name, hub.labels(name), hub.responses(name)) for name in names]
-    blocks = [model for block in hub.gallery().blocks for model in block.models]
+    answers = [ModelLogits(name, hub.labels(name), hub.responses(name)) for name in names]
+    blocks = [model for block in hub.logit_index().blocks for model in block.models]
     made_of = [hub.probe_digest, *names, *(model.responses_sha256 for model in blocks)]
     return table_of(
         answers,
@@ -112,19 +112,19 @@ def responses_table(raw: RawResponses, encoder: Encoder) -> LogitTable:
             f"were embedded with {raw.embeddings.shape[1]}; give the encoder that embedded them"
         )
     space = ProbeSpace(raw.embeddings, embed_background(encoder), encoder.info.logit_scale)
-    answers = [Answers(model.name, model.labels, model.values) for model in raw.models]
+    answers = [ModelLogits(model.name, model.labels, model.values) for model in raw.models]
     return table_of(answers, space, _listed_sources(raw), raw.digest)
 
 
 def table_of(
-    answers: Sequence[Answers],
+    answers: Sequence[ModelLogits],
     space: ProbeSpace,
     sources: tuple[str, ...],
     digest: str,
 ) -> LogitTable:
     """One table of the answers of some models, in order."""
     raw = np.concatenate([each.values for each in answers], axis=1)
-    described = standardise(raw)
+    described = standardize(raw)
     widths = [each.values.shape[1] for each in answers]
     return LogitTable(
         models=tuple(each.model for each in answers),

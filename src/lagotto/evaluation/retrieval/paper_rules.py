@@ -10,7 +10,7 @@ from jaxtyping import Float, Float32, Float64, Int64
 from lagotto.core.errors import UsageError
 from lagotto.evaluation.retrieval.logit_table import LogitTable
 from lagotto.evaluation.retrieval.probe_selection import (
-    Selection,
+    ProbeSelection,
     distances,
     select_probes,
 )
@@ -19,7 +19,7 @@ _GATHERED = 128
 """Probes up to which a query's own rows are read; with more, all rows in one matrix product."""
 
 
-def standardise_rows(
+def standardize_rows(
     values: Float[np.ndarray, "queries probes"],
 ) -> Float32[np.ndarray, "queries probes"]:
     """Each query minus its mean over its standard deviation, as a search standardises it.
@@ -33,18 +33,18 @@ def standardise_rows(
     return np.asarray(scaled.astype(np.float32))
 
 
-def paper(
+def paper_rule(
     values: Float32[np.ndarray, "queries probes"], table: LogitTable, k: int
 ) -> Float32[np.ndarray, "queries logits"]:
     """The paper's rule: minus the distance over the k probes that the query is surest of."""
-    return selected(standardise_rows(values), table.descriptors, k, "top-k")
+    return selected(standardize_rows(values), table.descriptors, k, "top-k")
 
 
 def full_query(
     values: Float32[np.ndarray, "queries probes"], table: LogitTable
 ) -> Float32[np.ndarray, "queries logits"]:
     """The baseline "full query": minus the distance over all probes."""
-    return selected(standardise_rows(values), table.descriptors, values.shape[1], "all")
+    return selected(standardize_rows(values), table.descriptors, values.shape[1], "all")
 
 
 def model_level(
@@ -56,16 +56,16 @@ def model_level(
     first of them stands for it.
     """
     sums = np.add.reduceat(table.descriptors, table.firsts, axis=1)  # zeros where set aside
-    models = standardise_rows(sums.T).T
-    whole = selected(standardise_rows(values), models, values.shape[1], "all")
+    models = standardize_rows(sums.T).T
+    whole = selected(standardize_rows(values), models, values.shape[1], "all")
     return whole[:, table.owners]
 
 
 def selected(
     queries: Float32[np.ndarray, "queries probes"],
-    gallery: Float32[np.ndarray, "probes logits"],
+    standardized: Float32[np.ndarray, "probes logits"],
     k: int,
-    selection: Selection,
+    selection: ProbeSelection,
     seed: int = 0,
 ) -> Float32[np.ndarray, "queries logits"]:
     """Minus the Euclidean distance over the probes that a selection takes for each query.
@@ -79,35 +79,35 @@ def selected(
             f"choose k between 1 and {queries.shape[1]}"
         )
     if selection == "all":
-        return _over_weights(queries, gallery, np.ones_like(queries))
+        return _over_weights(queries, standardized, np.ones_like(queries))
     chosen = np.stack(
         [select_probes(query, k, selection, seed + row) for row, query in enumerate(queries)]
     )
     if k > _GATHERED:
         weights = np.zeros_like(queries)
         np.put_along_axis(weights, chosen, np.float32(1), axis=1)
-        return _over_weights(queries, gallery, weights)
-    return _over_rows(queries, gallery, chosen)
+        return _over_weights(queries, standardized, weights)
+    return _over_rows(queries, standardized, chosen)
 
 
 def _over_rows(
     queries: Float32[np.ndarray, "queries probes"],
-    gallery: Float32[np.ndarray, "probes logits"],
+    standardized: Float32[np.ndarray, "probes logits"],
     chosen: Int64[np.ndarray, "queries k"],
 ) -> Float32[np.ndarray, "queries logits"]:
-    scores = np.empty((len(queries), gallery.shape[1]), np.float32)
+    scores = np.empty((len(queries), standardized.shape[1]), np.float32)
     for row, probes in enumerate(chosen):
-        scores[row] = -distances(queries[row], gallery, probes)
+        scores[row] = -distances(queries[row], standardized, probes)
     return scores
 
 
 def _over_weights(
     queries: Float32[np.ndarray, "queries probes"],
-    gallery: Float32[np.ndarray, "probes logits"],
+    standardized: Float32[np.ndarray, "probes logits"],
     weights: Float32[np.ndarray, "queries probes"],
 ) -> Float32[np.ndarray, "queries logits"]:
     """The same by |q|² - 2 q·g + |g|², every term weighted: two matrix products."""
     weighted = weights * queries
-    squares = np.einsum("qp,qp->q", weighted, queries)[:, None] - 2 * (weighted @ gallery)
-    squares += weights @ np.square(gallery)
+    squares = np.einsum("qp,qp->q", weighted, queries)[:, None] - 2 * (weighted @ standardized)
+    squares += weights @ np.square(standardized)
     return np.asarray(-np.sqrt(np.maximum(squares, 0)))

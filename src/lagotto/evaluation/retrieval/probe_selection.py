@@ -8,11 +8,11 @@ from typing import Literal, TypeAlias
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 
-Selection: TypeAlias = Literal["top-k", "all", "random-k", "quantiles", "bottom-k"]
+ProbeSelection: TypeAlias = Literal["top-k", "all", "random-k", "quantiles", "bottom-k"]
 
 
 def select_probes(
-    query: Float[np.ndarray, " probes"], k: int, selection: Selection, seed: int = 0
+    query: Float[np.ndarray, " probes"], k: int, selection: ProbeSelection, seed: int = 0
 ) -> Int64[np.ndarray, " selected"]:
     """Indices of the probes on which query and descriptors are compared.
 
@@ -32,11 +32,11 @@ def select_probes(
 
 def distances(
     query: Float[np.ndarray, " probes"],
-    gallery: Float[np.ndarray, "probes logits"],
+    standardized: Float[np.ndarray, "probes logits"],
     selected: Int64[np.ndarray, " selected"],
 ) -> Float32[np.ndarray, " logits"]:
-    """Euclidean distance of the query to every column of the gallery over the selected probes."""
-    difference = gallery[selected] - query[selected, None]
+    """Euclidean distance of the query to every descriptor over the selected probes."""
+    difference = standardized[selected] - query[selected, None]
     squared: Float32[np.ndarray, " logits"] = np.einsum("pl,pl->l", difference, difference)
     distances: Float32[np.ndarray, " logits"] = np.sqrt(squared).astype(np.float32)
     return distances

@@ -32,7 +32,7 @@ _TEXTS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Questions:
+class Queries:
     """Questions of one kind; `names` are the texts, or MODEL:INDEX of the logits that ask.
 
     `concepts` are the texts' unit embeddings, nothing (dim 0) for logits. `values` are the cosines
@@ -54,7 +54,7 @@ class Questions:
     def __len__(self) -> int:
         return len(self.names)
 
-    def take(self, places: Sequence[int]) -> "Questions":
+    def take(self, places: Sequence[int]) -> "Queries":
         """Some of the questions."""
         chosen = np.array(places, dtype=np.int64)
         return replace(
@@ -67,14 +67,14 @@ class Questions:
             asking=self.asking[chosen],
         )
 
-    def sample(self, most: int, seed: int) -> "Questions":
+    def sample(self, most: int, seed: int) -> "Queries":
         """A random sample, in order, where there are more than so many."""
         if len(self) <= most:
             return self
         drawn = np.random.default_rng(seed).choice(len(self), most, replace=False)
         return self.take(np.sort(drawn).tolist())
 
-    def on_probes(self, rows: Int64[np.ndarray, " rows"]) -> "Questions":
+    def on_probes(self, rows: Int64[np.ndarray, " rows"]) -> "Queries":
         """The questions as if these had been all the probes."""
         return replace(self, values=self.values[:, rows], raw=self.raw[:, rows])
 
@@ -83,7 +83,7 @@ class Questions:
 class Asked:
     """Questions by kind, and how many of a truth name no logit of the table: not asked."""
 
-    questions: tuple[Questions, ...]
+    questions: tuple[Queries, ...]
     left_out: int = 0
 
 
@@ -120,11 +120,11 @@ def text_questions(
         cosines = (concepts @ table.embeddings.T).astype(np.float32)
         correct = tuple(answers[place] for place in places)
         asking = np.full(len(places), -1, np.int64)
-        questions.append(Questions(kind, True, names, concepts, cosines, cosines, correct, asking))
+        questions.append(Queries(kind, True, names, concepts, cosines, cosines, correct, asking))
     return Asked(tuple(questions), len(truth) - len(known))
 
 
-def logit_questions(table: LogitTable, elsewhere: LogitTable | None = None) -> Questions | None:
+def logit_questions(table: LogitTable, elsewhere: LogitTable | None = None) -> Queries | None:
     """Every usable logit whose name another model knows asks for its namesakes there.
 
     Those of another table ask where one is given, of models seen on the same probes. None if there
@@ -149,7 +149,7 @@ def logit_questions(table: LogitTable, elsewhere: LogitTable | None = None) -> Q
             correct.append(np.array(others, np.int64))
     if not columns:
         return None
-    return Questions(
+    return Queries(
         LOGIT,
         False,
         tuple("{}:{}".format(*asking.name(column)) for column in columns),

@@ -6,7 +6,7 @@ from lagotto.core.types import EncoderInfo, JsonObject, JsonValue
 from lagotto.evaluation.intervals import LEVEL, RESAMPLES, Estimate
 from lagotto.evaluation.report import versions
 from lagotto.evaluation.retrieval.logit_table import LogitTable
-from lagotto.evaluation.retrieval.rules import DEFAULT
+from lagotto.evaluation.retrieval.rules import DEFAULT_RULE
 from lagotto.evaluation.retrieval.scores import RetrievalEvaluation, RetrievalScores
 
 _DIGITS = 6
@@ -57,7 +57,7 @@ def retrieval_results(found: RetrievalEvaluation, method: RetrievalMethod) -> Js
 
     The same models, probes, encoder and seed give the same object: no clock, no paths.
     """
-    main = found.row(DEFAULT, found.whole)
+    main = found.row(DEFAULT_RULE, found.whole)
     return {
         "queries": main.queries,
         "top1": rounded(main.top1.value),
@@ -74,7 +74,7 @@ def retrieval_details(found: RetrievalEvaluation, table: LogitTable) -> list[Jso
     records: list[JsonValue] = []
     for place, asked in enumerate(found.questions):
         ranks = {rule: kinds[place] for rule, kinds in found.rankings.items()}
-        main = ranks[DEFAULT]
+        main = ranks[DEFAULT_RULE]
         for number, name in enumerate(asked.names):
             by_rule: JsonObject = {
                 rule: int(ranking.first[number]) or None

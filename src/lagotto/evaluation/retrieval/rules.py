@@ -14,9 +14,9 @@ from lagotto.evaluation.retrieval.logit_table import LogitTable
 from lagotto.evaluation.retrieval.paper_rules import (
     full_query,
     model_level,
-    paper,
+    paper_rule,
 )
-from lagotto.evaluation.retrieval.queries import Questions
+from lagotto.evaluation.retrieval.queries import Queries
 from lagotto.hub.index.scoring import DEFAULT_K
 from lagotto.hub.text.matching import (
     OPENLY,
@@ -24,13 +24,13 @@ from lagotto.hub.text.matching import (
     name_words,
 )
 
-DEFAULT = "default"
+DEFAULT_RULE = "default"
 PAPER = "paper"
 KEYWORD = "keyword"
 BEHAVIOUR = "behaviour"
 
 
-Trust: TypeAlias = Callable[[str, int], float]
+LabelBelief: TypeAlias = Callable[[str, int], float]
 """How far the label of a logit, by its model's name and number, is believed."""
 
 
@@ -47,16 +47,16 @@ class Rule:
     """
 
     name: str
-    score: Callable[[Questions], Float32[np.ndarray, "queries logits"]]
+    score: Callable[[Queries], Float32[np.ndarray, "queries logits"]]
     by_name: bool = False
 
-    def answers(self, questions: Questions) -> bool:
+    def answers(self, questions: Queries) -> bool:
         """Whether the rule can answer such questions at all."""
         return not self.by_name or questions.are_texts
 
 
 def rules_of(
-    table: LogitTable, k: int, *, behaviour_only: bool = False, trust: Trust = believe_all
+    table: LogitTable, k: int, *, behaviour_only: bool = False, trust: LabelBelief = believe_all
 ) -> tuple[Rule, ...]:
     """Every rule over a table, the default first; with `behaviour_only` those that read no names.
 
@@ -67,8 +67,8 @@ def rules_of(
     used = min(k, len(table.embeddings))
     index = None if behaviour_only else NameIndex(table, trust)
     rules = (
-        Rule(DEFAULT, lambda asked: _default(asked, table, index)),
-        Rule(PAPER, lambda asked: paper(asked.values, table, used)),
+        Rule(DEFAULT_RULE, lambda asked: _default(asked, table, index)),
+        Rule(PAPER, lambda asked: paper_rule(asked.values, table, used)),
         Rule("full-query", lambda asked: full_query(asked.values, table)),
         Rule("model-level", lambda asked: model_level(asked.values, table)),
     )
@@ -85,7 +85,7 @@ def rules_of(
 class NameIndex:
     """The logits of a table by the words of their labels, as a search of a hub finds them."""
 
-    def __init__(self, table: LogitTable, trust: Trust) -> None:
+    def __init__(self, table: LogitTable, trust: LabelBelief) -> None:
         self._columns = table.columns()
         self._firsts = table.firsts
         self._trust = trust
@@ -108,7 +108,7 @@ class NameIndex:
 
 
 def _default(
-    asked: Questions, table: LogitTable, index: NameIndex | None
+    asked: Queries, table: LogitTable, index: NameIndex | None
 ) -> Float32[np.ndarray, "queries logits"]:
     """What a search does unless it is told otherwise: a known logit is compared on all probes."""
     if not asked.are_texts:

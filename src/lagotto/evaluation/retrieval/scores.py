@@ -9,7 +9,7 @@ from jaxtyping import Float64
 from lagotto.core.progress import Progress, Silent
 from lagotto.evaluation.intervals import Estimate, mean_interval
 from lagotto.evaluation.retrieval.logit_table import LogitTable
-from lagotto.evaluation.retrieval.queries import ALL, Questions
+from lagotto.evaluation.retrieval.queries import ALL, Queries
 from lagotto.evaluation.retrieval.ranks import (
     Ranking,
     join,
@@ -47,7 +47,7 @@ class RetrievalEvaluation:
     A rule that cannot answer a kind has None there, and no row.
     """
 
-    questions: tuple[Questions, ...]
+    questions: tuple[Queries, ...]
     rankings: Mapping[str, tuple[Ranking | None, ...]]
     rows: tuple[RetrievalScores, ...]
 
@@ -66,7 +66,7 @@ class RetrievalEvaluation:
 
 def evaluate_retrieval(
     table: LogitTable,
-    questions: Sequence[Questions],
+    questions: Sequence[Queries],
     rules: Sequence[Rule],
     *,
     seed: int = 0,
@@ -96,7 +96,7 @@ def evaluate_retrieval(
 
 
 def rank_questions(
-    table: LogitTable, questions: Questions, rule: Rule, progress: Progress | None = None
+    table: LogitTable, questions: Queries, rule: Rule, progress: Progress | None = None
 ) -> Ranking:
     """One rule's ranking for questions of one kind, a few hundred at a time."""
     step = max(1, _SCORES_AT_ONCE // len(table.labels))
@@ -110,7 +110,7 @@ def rank_questions(
 
 
 def _answered(
-    table: LogitTable, questions: Questions, rule: Rule, progress: Progress
+    table: LogitTable, questions: Queries, rule: Rule, progress: Progress
 ) -> Ranking | None:
     if not rule.answers(questions):
         progress.advance(len(questions))
@@ -118,7 +118,7 @@ def _answered(
     return rank_questions(table, questions, rule, progress)
 
 
-def _kinds(questions: Sequence[Questions]) -> dict[str, tuple[int, ...]]:
+def _kinds(questions: Sequence[Queries]) -> dict[str, tuple[int, ...]]:
     """The kinds that rows are of, and the places of their questions."""
     kinds: dict[str, tuple[int, ...]] = {}
     texts = tuple(place for place, asked in enumerate(questions) if asked.are_texts)

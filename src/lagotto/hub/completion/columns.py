@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from lagotto.hub.descriptors.standardize import measure_moments, standardise_columns
+from lagotto.hub.descriptors.standardize import measure_moments, standardize_columns
 
 _ROUNDING = 1e-2
 
@@ -23,7 +23,7 @@ class SeenColumns:
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class ColumnScale:
     """How columns become logits again: those of `usable` logits, then what they have in common."""
 
     usable: Int64[np.ndarray, " usable"]
@@ -34,7 +34,7 @@ class Scale:
 
 def to_columns(
     responses: Float32[np.ndarray, "seen logits"], seen: Int64[np.ndarray, " seen"]
-) -> tuple[SeenColumns, Scale]:
+) -> tuple[SeenColumns, ColumnScale]:
     """Columns of a model's raw responses, and the way back; flawed logits are left out.
 
     The last column is the mean over the logits. Where a column is constant it is zero.
@@ -45,15 +45,15 @@ def to_columns(
     columns = np.column_stack([wide - common[:, None], common])
     columns[:, -1] = _unless_rounding(common, columns[:, :-1])
     moments = measure_moments(columns)
-    values = standardise_columns(columns, moments.mean, moments.std)
+    values = standardize_columns(columns, moments.mean, moments.std)
     # A constant column has mean 0 in its moments; it comes back as it was.
     mean = np.where(moments.std > 0, moments.mean, columns.mean(axis=0))
-    scale = Scale(usable.astype(np.int64), responses.shape[1], mean, moments.std)
+    scale = ColumnScale(usable.astype(np.int64), responses.shape[1], mean, moments.std)
     return SeenColumns(seen, values), scale
 
 
 def to_responses(
-    columns: Float32[np.ndarray, "probes columns"], scale: Scale
+    columns: Float32[np.ndarray, "probes columns"], scale: ColumnScale
 ) -> Float32[np.ndarray, "probes logits"]:
     """Raw responses of columns, seen or predicted; NaN for flawed logits."""
     wide = columns.astype(np.float64) * scale.std + scale.mean

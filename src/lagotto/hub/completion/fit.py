@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from lagotto.hub.completion.columns import (
-    Scale,
+    ColumnScale,
     SeenColumns,
     to_responses,
 )
@@ -17,10 +17,10 @@ from lagotto.hub.completion.factorization import (
     complete,
     fit_factors,
 )
-from lagotto.hub.completion.guard import HubVerdict, judge
+from lagotto.hub.completion.guard import HubVerdict, decide_use
 from lagotto.hub.completion.holdout import (
-    Choice,
-    Exam,
+    Holdout,
+    HyperparameterSearch,
     choose_settings,
 )
 
@@ -32,7 +32,7 @@ class Collaboration:
     """What the partly probed models of a hub make of each other's answers."""
 
     factors: ProbeFactors
-    choice: Choice
+    choice: HyperparameterSearch
     verdict: HubVerdict
 
 
@@ -41,7 +41,7 @@ def collaborate(
     side: Float[np.ndarray, "probes dim"],
     seed: int = 0,
     before: ProbeFactors | None = None,
-    choice: Choice | None = None,
+    choice: HyperparameterSearch | None = None,
 ) -> Collaboration:
     """Settings from held-back answers, factors from all, and a verdict on each model.
 
@@ -49,15 +49,15 @@ def collaborate(
     were chosen before can be given, and factors of the same probes to start from.
     """
     choice = choice or choose_settings(models, side, seed)
-    exam = Exam(models, len(side), seed)
+    exam = Holdout(models, len(side), seed)
     examined = fit_factors(exam, side, _shorter(choice.settings, before), before)
-    verdict = judge(examined, exam)
+    verdict = decide_use(examined, exam)
     factors = fit_factors(models, side, _shorter(choice.settings, examined), examined)
     return Collaboration(factors, choice, verdict)
 
 
 def completed_responses(
-    factors: ProbeFactors, model: SeenColumns, scale: Scale
+    factors: ProbeFactors, model: SeenColumns, scale: ColumnScale
 ) -> Float32[np.ndarray, "probes logits"]:
     """A model's raw logits on every probe, predicted where it was not asked; NaN if flawed."""
     return to_responses(complete(factors, model), scale)

@@ -12,8 +12,8 @@ import numpy as np
 
 from lagotto.hub.completion.factorization import ProbeFactors
 from lagotto.hub.completion.holdout import (
-    Exam,
-    HeldOut,
+    HeldOutModel,
+    Holdout,
     predict_held,
 )
 
@@ -31,7 +31,7 @@ _PRIOR_VALUES = 50.0
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CompletionUse:
     """How a model is searched, the skill that decided it, and the reason in words."""
 
     use: Use
@@ -44,10 +44,10 @@ class HubVerdict:
     """The skill over all models that saw a share, and the verdict on each, in their order."""
 
     skill: float
-    models: tuple[Verdict, ...]
+    models: tuple[CompletionUse, ...]
 
 
-def judge(factors: ProbeFactors, exam: Exam) -> HubVerdict:
+def decide_use(factors: ProbeFactors, exam: Holdout) -> HubVerdict:
     """A verdict on each model of an exam by what it held back.
 
     `factors` are fitted on the exam, so they have not seen it. A model with few held-back answers
@@ -65,7 +65,7 @@ def judge(factors: ProbeFactors, exam: Exam) -> HubVerdict:
     hub = 1.0 - error / total if total > 0 else 0.0
     prior = (error / len(known), total / len(known)) if known else (1.0, 1.0)
     verdicts = (
-        Verdict("all", 1.0, "it saw every probe") if whole else _verdict(tally, hub, prior)
+        CompletionUse("all", 1.0, "it saw every probe") if whole else _verdict(tally, hub, prior)
         for tally, whole in zip(tallies, full, strict=True)
     )
     return HubVerdict(hub, tuple(verdicts))
@@ -78,21 +78,21 @@ class _Tally:
     values: int
 
 
-def _tally(factors: ProbeFactors, part: HeldOut) -> _Tally:
+def _tally(factors: ProbeFactors, part: HeldOutModel) -> _Tally:
     values = part.values[:, :-1]
     left = values - predict_held(factors, part)[:, :-1]
     return _Tally(float(np.square(left).sum()), float(np.square(values).sum()), values.size)
 
 
-def _verdict(tally: _Tally | None, hub: float, prior: tuple[float, float]) -> Verdict:
+def _verdict(tally: _Tally | None, hub: float, prior: tuple[float, float]) -> CompletionUse:
     if tally is None or not tally.values:
-        return Verdict("seen", 0.0, "too few probes to hold any back")
+        return CompletionUse("seen", 0.0, "too few probes to hold any back")
     error = tally.error + _PRIOR_VALUES * prior[0]
     own = 1.0 - error / (tally.total + _PRIOR_VALUES * prior[1])
     if hub < HUB_THRESHOLD:
         told = f"the hub's models predict {hub:.0%} of each other's held-back answers"
-        return Verdict("seen", own, f"{told}, under {HUB_THRESHOLD:.0%}")
+        return CompletionUse("seen", own, f"{told}, under {HUB_THRESHOLD:.0%}")
     told = f"{own:.0%} of its held-back answers are predicted"
     if own < OWN_THRESHOLD:
-        return Verdict("seen", own, f"{told}, under {OWN_THRESHOLD:.0%}")
-    return Verdict("completed", own, told)
+        return CompletionUse("seen", own, f"{told}, under {OWN_THRESHOLD:.0%}")
+    return CompletionUse("completed", own, told)

@@ -31,7 +31,7 @@ _LEAST_SEEN = 4
 
 
 @dataclass(frozen=True, slots=True)
-class HeldOut:
+class HeldOutModel:
     """A model's columns without the held-back probes, and those: standardised by what is kept."""
 
     kept: SeenColumns
@@ -40,7 +40,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class Candidate:
     """Settings and the share of the held-back variance that they predict, mean over models."""
 
     rank: int
@@ -49,14 +49,14 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class HyperparameterSearch:
     """The settings with the best skill on held-back responses, and all that were tried."""
 
     settings: Settings
-    trials: tuple[Trial, ...]
+    trials: tuple[Candidate, ...]
 
 
-def hold_out(model: SeenColumns, seed: int, share: float = HELD_SHARE) -> HeldOut:
+def hold_out(model: SeenColumns, seed: int, share: float = HELD_SHARE) -> HeldOutModel:
     """A seeded part of the probes that a model saw, held back; at least one, and one is kept."""
     count = len(model.seen)
     size = min(max(1, round(share * count)), count - 1)
@@ -66,11 +66,13 @@ def hold_out(model: SeenColumns, seed: int, share: float = HELD_SHARE) -> HeldOu
     mean, std = kept.mean(axis=0), kept.std(axis=0)
     std = np.where(std > 1e-6, std, np.inf)
     values = ((model.values - mean) / std).astype(np.float32)
-    return HeldOut(SeenColumns(model.seen[~held], values[~held]), model.seen[held], values[held])
+    return HeldOutModel(
+        SeenColumns(model.seen[~held], values[~held]), model.seen[held], values[held]
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class Exam:
+class Holdout:
     """The models of a hub, of which those that saw a share of the probes have a part held back.
 
     Models may be read from disk each time they are asked for; none is kept here.
@@ -80,7 +82,7 @@ class Exam:
     probes: int
     seed: int
 
-    def part(self, place: int) -> HeldOut | None:
+    def part(self, place: int) -> HeldOutModel | None:
         """What a model has held back; None for one that saw every probe, or nearly none."""
         model = self.models[place]
         if not _LEAST_SEEN <= len(model.seen) < self.probes or not model.values.shape[1]:
@@ -93,7 +95,7 @@ class Exam:
             part = self.part(place)
             yield model if part is None else part.kept
 
-    def parts(self) -> Iterator[HeldOut]:
+    def parts(self) -> Iterator[HeldOutModel]:
         """What is held back, model by model."""
         for place in range(len(self.models)):
             part = self.part(place)
@@ -101,7 +103,7 @@ class Exam:
                 yield part
 
 
-def predict_held(factors: ProbeFactors, part: HeldOut) -> Float32[np.ndarray, "held columns"]:
+def predict_held(factors: ProbeFactors, part: HeldOutModel) -> Float32[np.ndarray, "held columns"]:
     """What the completion says of the probes that were held back."""
     predicted: Float32[np.ndarray, "held columns"] = factors.values[part.probes] @ fold_in(
         factors, part.kept
@@ -109,7 +111,7 @@ def predict_held(factors: ProbeFactors, part: HeldOut) -> Float32[np.ndarray, "h
     return predicted
 
 
-def skill(factors: ProbeFactors, parts: Iterable[HeldOut]) -> float:
+def skill(factors: ProbeFactors, parts: Iterable[HeldOutModel]) -> float:
     """1 - squared error / squared value of what was held back, each model counting the same.
 
     What a model's logits have in common is left out: no search compares it. 1 is a perfect
@@ -125,7 +127,7 @@ def skill(factors: ProbeFactors, parts: Iterable[HeldOut]) -> float:
 
 def choose_settings(
     models: Sequence[SeenColumns], side: Float[np.ndarray, "probes dim"], seed: int = 0
-) -> Choice:
+) -> HyperparameterSearch:
     """Side weight, then rank, by held-back responses; the highest rank that predicts as well.
 
     At most a few hundred models, evenly taken, are tried on. Without enough responses to hold any
@@ -133,16 +135,16 @@ def choose_settings(
     """
     places = np.unique(np.linspace(0, len(models) - 1, min(len(models), _TRIAL_MODELS)).astype(int))
     tried_on = [models[place] for place in places.tolist()] if len(models) else []
-    exam = Exam(tried_on, len(side), seed)
+    exam = Holdout(tried_on, len(side), seed)
     kept, parts = list(exam), list(exam.parts())
     default = Settings(seed=seed)
     if not parts:
-        return Choice(default, ())
-    trials: list[Trial] = []
+        return HyperparameterSearch(default, ())
+    trials: list[Candidate] = []
 
-    def tried(rank: int, side_weight: float) -> Trial:
+    def tried(rank: int, side_weight: float) -> Candidate:
         settings = replace(default, rank=rank, side_weight=side_weight, sweeps=_TRIAL_SWEEPS)
-        trials.append(Trial(rank, side_weight, skill(fit_factors(kept, side, settings), parts)))
+        trials.append(Candidate(rank, side_weight, skill(fit_factors(kept, side, settings), parts)))
         return trials[-1]
 
     ceiling = min(len(side), sum(model.values.shape[1] for model in kept))
@@ -155,4 +157,4 @@ def choose_settings(
     highest = max(trial.skill for trial in same)
     chosen = max((t for t in same if t.skill >= highest - _MARGIN), key=lambda trial: trial.rank)
     settings = replace(default, rank=chosen.rank, side_weight=chosen.side_weight)
-    return Choice(settings, tuple(trials))
+    return HyperparameterSearch(settings, tuple(trials))

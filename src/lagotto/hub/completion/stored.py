@@ -16,7 +16,7 @@ from lagotto.core.errors import HubError
 from lagotto.core.files import writing
 from lagotto.core.types import JsonObject, JsonValue
 from lagotto.hub.completion.columns import (
-    Scale,
+    ColumnScale,
     SeenColumns,
     to_columns,
     to_responses,
@@ -28,8 +28,8 @@ from lagotto.hub.completion.factorization import (
     fold_in,
 )
 from lagotto.hub.completion.fit import Collaboration, collaborate
-from lagotto.hub.completion.guard import Use, Verdict
-from lagotto.hub.completion.holdout import Choice
+from lagotto.hub.completion.guard import CompletionUse, Use
+from lagotto.hub.completion.holdout import HyperparameterSearch
 from lagotto.hub.descriptors.blocks import Answers
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.responses import Responses, read_responses
@@ -39,8 +39,8 @@ from lagotto.hub.store.tensorfile import (
     write_tensors,
 )
 
-FORMAT = "lagotto-completion"
-VERSION = 1
+_FORMAT = "lagotto-completion"
+_VERSION = 1
 _CHOOSE_AGAIN = 1.5
 
 
@@ -55,7 +55,7 @@ class HubCompletion:
     factors: ProbeFactors
     settings: Settings
     skill: float
-    verdicts: dict[str, Verdict]
+    verdicts: dict[str, CompletionUse]
     held: tuple[tuple[str, str], ...]
     chosen_for: int
     sha256: str
@@ -78,7 +78,7 @@ class CompletedAnswers:
     seen: Responses
     factors: ProbeFactors
     own: Float32[np.ndarray, "rank columns"]
-    scale: Scale
+    scale: ColumnScale
 
     def rows(
         self, probes: Integer[np.ndarray, " k"], logits: Integer[np.ndarray, " columns"]
@@ -137,7 +137,7 @@ def current_completion(
         models,
         side,
         before=None if before is None or fresh else before.factors,
-        choice=None if before is None or fresh else Choice(before.settings, ()),
+        choice=None if before is None or fresh else HyperparameterSearch(before.settings, ()),
     )
     chosen_for = len(held) if before is None or fresh else before.chosen_for
     _write(layout.completion, found, tuple(held), chosen_for, probe_digest)
@@ -149,7 +149,7 @@ def read_completion(layout: HubLayout, probe_digest: str) -> HubCompletion | Non
     if not layout.completion.is_file():
         return None
     try:
-        file = open_tensors(layout.completion, FORMAT, VERSION)
+        file = open_tensors(layout.completion, _FORMAT, _VERSION)
         if file.header.get("probe_digest") != probe_digest:
             return None
         return _parsed(file)
@@ -169,8 +169,8 @@ def _write(
         for (digest, checksum), verdict in zip(held, found.verdict.models, strict=True)
     ]
     header: JsonObject = {
-        "format": FORMAT,
-        "version": VERSION,
+        "format": _FORMAT,
+        "version": _VERSION,
         "probe_digest": probe_digest,
         "noise": found.factors.noise,
         "settings": asdict(found.choice.settings),
@@ -196,7 +196,7 @@ def _parsed(file: TensorFile) -> HubCompletion:
         settings=Settings(**settings),
         skill=float(cast(float, header["skill"])),
         verdicts={
-            each["behaviour_digest"]: Verdict(
+            each["behaviour_digest"]: CompletionUse(
                 cast(Use, each["use"]), float(each["skill"]), each["reason"]
             )
             for each in models

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from lagotto.core.vectors import quiet_product
 
-POOL = 10
+CONFIDENCE_POOL = 10
 """Best hits that are looked at together, however many are shown."""
 
 _MOST = 50.0
@@ -31,7 +31,7 @@ PRESENT = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Clues:
+class Features:
     """What is seen of hits; the first `pool` of them are the best ones, and judged together too.
 
     `lead` is the concept's fitted score less the level of the background words (see leads.py),
@@ -47,16 +47,16 @@ class Clues:
     named: Float64[np.ndarray, " hits"]
     believed: Bool[np.ndarray, " hits"]
     owners: Int64[np.ndarray, " hits"]
-    pool: int = POOL
+    pool: int = CONFIDENCE_POOL
 
     @property
-    def by_name(self) -> "Clues":
+    def by_name(self) -> "Features":
         """The same clues, with the lead that labels have been asked for too."""
         return replace(self, lead=self.named)
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class LogisticCurve:
     """clues @ weights + bias are the log odds of a share of `ceiling`.
 
     The ceiling is what even the clearest clues do not raise a probability above: an encoder takes
@@ -77,33 +77,33 @@ class Curve:
 class Calibrator:
     """The curves for a hit and for presence: by behaviour, and where labels are believed too."""
 
-    hit: Curve
-    present: Curve
-    named_hit: Curve
-    named_present: Curve
+    hit: LogisticCurve
+    present: LogisticCurve
+    named_hit: LogisticCurve
+    named_present: LogisticCurve
 
-    def confidence(self, clues: Clues) -> Float64[np.ndarray, " hits"]:
+    def confidence(self, clues: Features) -> Float64[np.ndarray, " hits"]:
         """For each hit, the share of such hits that are right."""
-        behaviour = self.hit(hit_table(clues))
+        behaviour = self.hit(hit_features(clues))
         if not clues.believed.any():
             return behaviour
-        named = self.named_hit(hit_table(clues.by_name))
+        named = self.named_hit(hit_features(clues.by_name))
         return np.where(clues.believed, named, behaviour)
 
-    def presence(self, clues: Clues) -> float:
+    def presence(self, clues: Features) -> float:
         """How likely it is that any logit of the hub recognises the concept.
 
         By behaviour, and by name as far as the labels of the best hits are believed.
         """
         share = float(clues.believed[: clues.pool].mean())
-        behaviour = float(self.present(presence_row(clues)[None])[0])
+        behaviour = float(self.present(presence_features(clues)[None])[0])
         if not share:
             return behaviour
-        named = float(self.named_present(presence_row(clues.by_name)[None])[0])
+        named = float(self.named_present(presence_features(clues.by_name)[None])[0])
         return (1 - share) * behaviour + share * named
 
 
-def hit_table(clues: Clues) -> Float64[np.ndarray, "hits clues"]:
+def hit_features(clues: Features) -> Float64[np.ndarray, "hits clues"]:
     """One row a hit: the columns that `Calibrator.hit` weighs.
 
     Its lead and agreement, the pool's agreement, coverage; products, for a lead means more where
@@ -111,7 +111,7 @@ def hit_table(clues: Clues) -> Float64[np.ndarray, "hits clues"]:
     the first of all.
     """
     pool, same = slice(clues.pool), np.ones_like(clues.lead)
-    lead, agreed = any_lead(clues.lead[pool]), np.maximum(clues.agreement, 0.0)
+    lead, agreed = best_margin(clues.lead[pool]), np.maximum(clues.agreement, 0.0)
     of_one_model = clues.owners[:, None] == clues.owners[None, pool]
     better = clues.lead[None, pool] > clues.lead[:, None]
     beaten = np.any(of_one_model & better, axis=1)
@@ -131,14 +131,14 @@ def hit_table(clues: Clues) -> Float64[np.ndarray, "hits clues"]:
     return np.stack(columns, axis=1)
 
 
-def presence_row(clues: Clues) -> Float64[np.ndarray, " clues"]:
+def presence_features(clues: Features) -> Float64[np.ndarray, " clues"]:
     """The columns that `Calibrator.present` weighs.
 
     Coverage, the pool's agreement, and the pool's lead times each; the first hit's own product.
     Leads are multiplied by what is not negative, so a larger one never tells less.
     """
     pool = slice(clues.pool)
-    lead, covered = any_lead(clues.lead[pool]), _log(clues.coverage)
+    lead, covered = best_margin(clues.lead[pool]), _log(clues.coverage)
     agreed, first = float(clues.agreement[pool].mean()), float(clues.agreement[0])
     columns = [
         covered,
@@ -150,16 +150,16 @@ def presence_row(clues: Clues) -> Float64[np.ndarray, " clues"]:
     return np.array(columns, dtype=np.float64)
 
 
-def any_lead(leads: Float64[np.ndarray, " hits"]) -> float:
+def best_margin(leads: Float64[np.ndarray, " hits"]) -> float:
     """How far any hit leads: log sum exp, which one clear lead or many small ones raise."""
     highest = float(leads.max())
     return highest + float(np.log(np.exp(leads - highest).sum()))
 
 
-def agreement(
+def family_agreement(
     descriptors: Float32[np.ndarray, "probes hits"],
     owners: Int64[np.ndarray, " hits"],
-    pool: int = POOL,
+    pool: int = CONFIDENCE_POOL,
 ) -> Float64[np.ndarray, " hits"]:
     """Mean correlation of each hit with those of the first `pool` that are of other models.
 
@@ -183,10 +183,10 @@ def shipped_calibrator() -> Calibrator:
     return Calibrator(**{each.name: read_curve(curves[each.name]) for each in fields(Calibrator)})
 
 
-def read_curve(numbers: Mapping[str, Any]) -> Curve:
+def read_curve(numbers: Mapping[str, Any]) -> LogisticCurve:
     """A curve from its JSON form."""
     weights = np.array(numbers["weights"], dtype=np.float64)
-    return Curve(weights, float(numbers["bias"]), float(numbers["ceiling"]))
+    return LogisticCurve(weights, float(numbers["bias"]), float(numbers["ceiling"]))
 
 
 def presence_note(text: str, presence: float) -> str | None:

@@ -11,23 +11,23 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from lagotto.core.progress import Progress, Silent
 from lagotto.hub.confidence.calibrator import (
-    Clues,
-    agreement,
+    Features,
+    family_agreement,
     presence_note,
     shipped_calibrator,
 )
-from lagotto.hub.confidence.label_margin import LabelRivals
+from lagotto.hub.confidence.label_margin import LabelStats
 from lagotto.hub.confidence.margin import fitted_scores, seen_logits
 from lagotto.hub.confidence.probe_coverage import coverage_note
 from lagotto.hub.confidence.quality import expected_quality, quality_table
 from lagotto.hub.confidence.reference import (
-    Rivals,
+    BackgroundStats,
     measure_names,
     measured_name,
 )
-from lagotto.hub.index.logit_index import Gallery
+from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.query.probe_weights import ProbeSpace
-from lagotto.hub.query.types import Evidence
+from lagotto.hub.query.types import ConceptQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,39 +51,39 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """A hub as hits are judged in it: its gallery, and the words that are rivals of any query.
+    """A hub as hits are judged in it: its logit index, and the words that are rivals of any query.
 
     Where names are asked too, `labels` are rivals on their own logits; `progress` is of audits.
     """
 
     space: ProbeSpace
-    gallery: Gallery
-    rivals: Rivals
-    labels: LabelRivals | None = None
+    logit_index: LogitIndex
+    rivals: BackgroundStats
+    labels: LabelStats | None = None
     progress: Progress | None = None
 
     def judge(
         self,
-        concept: Evidence,
+        concept: ConceptQuery,
         pool: Int64[np.ndarray, " pool"],
         hits: Int64[np.ndarray, " hits"],
         usual: Float32[np.ndarray, "2 sample"] | None = None,
     ) -> Judgement | None:
-        """Judges hits (columns of the gallery) of a concept in words.
+        """Judges hits (columns of the logit index) of a concept in words.
 
         `pool` are the best POOL hits, or all of fewer; a hit may be of the pool. `usual` are the
-        concept's raw sums on the gallery's sample, if it was asked with the default k. None for an
+        concept's raw sums on the sample of logits, if it was asked with the default k. None for an
         encoder that takes every background word for the concept: nothing tells it from them.
         """
         columns, places = np.unique(np.concatenate([pool, hits]), return_inverse=True)
-        found, raised = self.gallery.plain_and_blended(columns)
+        found, raised = self.logit_index.plain_and_blended(columns)
         asked = self._ask(concept, usual, columns, raised)
         if asked is None:
             return None
-        owners = self.gallery.owners(columns)
-        clues = Clues(
+        owners = self.logit_index.owners(columns)
+        clues = Features(
             asked.lead[places],
-            agreement(found[:, places], owners[places], len(pool)),
+            family_agreement(found[:, places], owners[places], len(pool)),
             concept.coverage,
             asked.named[places],
             asked.believed[places],
@@ -97,7 +97,7 @@ class Judge:
             confidence = np.where(called, calibrator.named_hit.ceiling, confidence)
             presence = max([presence, *confidence[: len(pool)][called[: len(pool)]]])
         shown = slice(len(pool), None)
-        outputs = self.gallery.outputs(owners[places[shown]])
+        outputs = self.logit_index.outputs(owners[places[shown]])
         table = quality_table(found[:, places[shown]], clues.agreement[shown], outputs)
         return Judgement(
             confidence[shown],
@@ -108,14 +108,14 @@ class Judge:
 
     def _ask(
         self,
-        concept: Evidence,
+        concept: ConceptQuery,
         usual: Float32[np.ndarray, "2 sample"] | None,
         columns: Int64[np.ndarray, " hits"],
         raised: Float32[np.ndarray, "probes hits"],
     ) -> "_Asked | None":
         """The concept, the words and the labels on some logits; None without any rival."""
         embedding = _embedding(self.space, concept)
-        seen = seen_logits(self.rivals, embedding, raised, self.gallery.directions(columns))
+        seen = seen_logits(self.rivals, embedding, raised, self.logit_index.directions(columns))
         levels = seen.levels
         if not np.isfinite(levels).all():
             return None
@@ -143,6 +143,6 @@ class _Asked:
     called: Bool[np.ndarray, " hits"]
 
 
-def _embedding(space: ProbeSpace, concept: Evidence) -> Float32[np.ndarray, " dim"]:
+def _embedding(space: ProbeSpace, concept: ConceptQuery) -> Float32[np.ndarray, " dim"]:
     """The unit embedding of a concept in words."""
     return np.asarray(concept.direction + space.background_mean, dtype=np.float32)

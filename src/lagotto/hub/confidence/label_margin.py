@@ -11,17 +11,17 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from lagotto.core.progress import Progress
-from lagotto.hub.confidence.margin import Seen, label_levels
+from lagotto.hub.confidence.margin import HitContext, label_levels
 from lagotto.hub.confidence.reference import (
+    BackgroundStats,
     Names,
-    Rivals,
     join_names,
     measure_names,
 )
-from lagotto.hub.index.logit_index import Gallery
+from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.labels.trust import LabelTrust
 from lagotto.hub.query.probe_weights import text_weights
-from lagotto.hub.reader.reader import HubContents
+from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.text.matching import (
     FIRMLY,
     name_likeness,
@@ -43,15 +43,15 @@ class OwnLabels:
     levels: Float32[np.ndarray, " hits"]
 
 
-class LabelRivals:
+class LabelStats:
     """The labels of a hub as rivals on their own logits; each is measured when it is first met."""
 
     def __init__(
-        self, hub: HubContents, gallery: Gallery, rivals: Rivals, trust: LabelTrust
+        self, hub: HubReader, logit_index: LogitIndex, rivals: BackgroundStats, trust: LabelTrust
     ) -> None:
         self._hub = hub
         self._trust = trust
-        self._gallery = gallery
+        self._logit_index = logit_index
         self.rivals = rivals
         self._measured: dict[str, Names] = {}
 
@@ -60,7 +60,7 @@ class LabelRivals:
         text: str,
         concept: Float32[np.ndarray, " dim"],
         columns: Int64[np.ndarray, " hits"],
-        seen: Seen,
+        seen: HitContext,
         progress: Progress,
     ) -> OwnLabels:
         """What the labels of some logits say of a concept, given in words and by its embedding.
@@ -86,20 +86,20 @@ class LabelRivals:
     def _believed_labels(
         self, columns: Int64[np.ndarray, " hits"], progress: Progress
     ) -> list[str | None]:
-        gallery, trust = self._gallery, self._trust
-        owners = gallery.owners(columns).tolist()
+        logit_index, trust = self._logit_index, self._trust
+        owners = logit_index.owners(columns).tolist()
         labelled = {
-            gallery.names[gallery.digests[owner]]
+            logit_index.names[logit_index.digests[owner]]
             for owner in set(owners)
-            if any(label is not None for label in gallery.labels(gallery.digests[owner]))
+            if any(label is not None for label in logit_index.labels(logit_index.digests[owner]))
         }
         trust.check(sorted(labelled), progress)
         found: list[str | None] = []
         for column, owner in zip(columns.tolist(), owners, strict=True):
-            digest = gallery.digests[owner]
-            model, logit = gallery.names[digest], column - int(gallery.firsts[owner])
+            digest = logit_index.digests[owner]
+            model, logit = logit_index.names[digest], column - int(logit_index.firsts[owner])
             firm = model in labelled and float(trust.believed(model)[logit]) >= FIRMLY
-            found.append(gallery.labels(digest)[logit] if firm else None)
+            found.append(logit_index.labels(digest)[logit] if firm else None)
         return found
 
     def _names(self, texts: Sequence[str]) -> Names:

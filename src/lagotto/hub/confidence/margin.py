@@ -13,14 +13,14 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from lagotto.core.vectors import quiet_product
-from lagotto.core.zscore import counted
+from lagotto.core.zscore import zscore
 from lagotto.hub.confidence.reference import (
+    BackgroundStats,
     Names,
-    Rivals,
     take_names,
     usual_places,
 )
-from lagotto.hub.kernels.name_scores import ask_words, name_sums
+from lagotto.hub.kernels.name_scores import background_scores, label_sums
 
 SAME_WORD = 0.95
 """Cosine of two prompts from which they name one concept: no rival of itself."""
@@ -38,7 +38,7 @@ _RULES = (SAME_WORD, SHORTLIST, RIVALS, ALONG)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class HitContext:
     """Some logits as names are asked of them; `usual` as in Sample.
 
     `levels` are the mean fitted scores of the words that score highest on each: what a concept has
@@ -52,11 +52,11 @@ class Seen:
 
 
 def seen_logits(
-    rivals: Rivals,
+    rivals: BackgroundStats,
     concept: Float32[np.ndarray, " dim"],
     descriptors: Float32[np.ndarray, "probes hits"],
     directions: Float32[np.ndarray, "hits dim"],
-) -> Seen:
+) -> HitContext:
     """Logits, by their blended descriptors and their directions, as names are asked of them.
 
     Words that mean the concept (a unit embedding) are no rivals of it.
@@ -64,34 +64,36 @@ def seen_logits(
     own, words = np.ascontiguousarray(descriptors.T), rivals.words
     places = usual_places(len(words.embeddings))
     tables = (words.embeddings, rivals.origin, words.probes, words.weights, words.usual, places)
-    usual, levels = ask_words(tables, _RULES, own, directions, concept)
-    return Seen(own, directions, usual, levels)
+    usual, levels = background_scores(tables, _RULES, own, directions, concept)
+    return HitContext(own, directions, usual, levels)
 
 
-def fitted_scores(rivals: Rivals, names: Names, seen: Seen) -> Float32[np.ndarray, "names hits"]:
+def fitted_scores(
+    rivals: BackgroundStats, names: Names, seen: HitContext
+) -> Float32[np.ndarray, "names hits"]:
     """The fitted score of each name on each logit."""
     asked = np.broadcast_to(np.arange(len(names.probes)), (len(seen.usual[0]), len(names.probes)))
-    on_probes = name_sums(seen.descriptors, names.probes, names.weights, asked).T
+    on_probes = label_sums(seen.descriptors, names.probes, names.weights, asked).T
     along = quiet_product(seen.directions, (names.embeddings - rivals.origin).T).T
     first, second = (
-        counted(counted(each, *seen.usual[part]), *names.usual[part, :, None])
+        zscore(zscore(each, *seen.usual[part]), *names.usual[part, :, None])
         for each, part in ((on_probes, slice(2)), (along, slice(2, 4)))
     )
     return np.asarray(first + np.float32(ALONG) * second)
 
 
-def take_seen(seen: Seen, hits: Bool[np.ndarray, " all"] | slice) -> Seen:
+def take_seen(seen: HitContext, hits: Bool[np.ndarray, " all"] | slice) -> HitContext:
     """Some of the logits."""
     usual, levels = seen.usual[:, hits], seen.levels[hits]
-    return Seen(seen.descriptors[hits], seen.directions[hits], usual, levels)
+    return HitContext(seen.descriptors[hits], seen.directions[hits], usual, levels)
 
 
 def label_levels(
-    rivals: Rivals,
+    rivals: BackgroundStats,
     labels: Names,
     own: Int64[np.ndarray, " hits"],
     concept: Float32[np.ndarray, " dim"],
-    seen: Seen,
+    seen: HitContext,
 ) -> Float32[np.ndarray, " hits"]:
     """The fitted score of each logit's own label, `own` being its place in `labels`, -1 for none.
 

@@ -16,8 +16,8 @@ from jaxtyping import Float32, Int8, Int64
 from lagotto.core.vectors import quiet_product
 from lagotto.core.zscore import (
     ROUNDING,
-    counted,
     moments,
+    zscore,
 )
 from lagotto.hub.descriptors.projection import project, projector
 from lagotto.hub.index.scoring import DEFAULT_K
@@ -44,7 +44,7 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class LogitSample:
     """A sample of a hub's logits: blended descriptors in steps, and directions.
 
     `usual` has each logit's moments over the usual words: on the probes, and along its direction.
@@ -57,14 +57,14 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Rivals:
+class BackgroundStats:
     """The words that are rivals of any query, and the sample that names are measured on.
 
     `origin` is what all words have in common.
     """
 
     words: Names
-    sample: Sample
+    sample: LogitSample
     origin: Float32[np.ndarray, " dim"]
 
 
@@ -78,11 +78,11 @@ class WordScores:
     along: Float32[np.ndarray, "words logits"]
 
 
-def measure_rivals(
+def measure_background(
     space: ProbeSpace,
     words: Float32[np.ndarray, "words dim"],
     descriptors: Float32[np.ndarray, "probes sample"],
-) -> Rivals:
+) -> BackgroundStats:
     """How words, given by the unit embeddings of their prompts, score in a hub.
 
     `descriptors` are blended, those of a sample of its usable logits. The default rule is asked
@@ -90,7 +90,7 @@ def measure_rivals(
     """
     directions = project(projector(space.probes), descriptors)
     scores = score_words(space, words, descriptors, directions)
-    return rivals_of(space, words, scores, descriptors, directions)
+    return background_from_scores(space, words, scores, descriptors, directions)
 
 
 def score_words(
@@ -109,27 +109,27 @@ def score_words(
     return WordScores(probes, weights, sums, along)
 
 
-def rivals_of(
+def background_from_scores(
     space: ProbeSpace,
     words: Float32[np.ndarray, "words dim"],
     scores: WordScores,
     descriptors: Float32[np.ndarray, "probes sample"],
     directions: Float32[np.ndarray, "sample dim"],
-) -> Rivals:
+) -> BackgroundStats:
     """The rivals of a hub, from the scores of words on a sample of its logits."""
     places = usual_places(len(words))
     usual = np.concatenate([moments(each[places], axis=0) for each in (scores.sums, scores.along)])
     steps = np.maximum(np.abs(descriptors).max(axis=0) / 127, ROUNDING)
     measured = _moments_of_names(scores.sums, scores.along, usual)
-    return Rivals(
+    return BackgroundStats(
         Names(words, scores.probes, scores.weights, measured),
-        Sample(np.rint(descriptors / steps).astype(np.int8), steps, directions, usual),
+        LogitSample(np.rint(descriptors / steps).astype(np.int8), steps, directions, usual),
         space.background_mean,
     )
 
 
 def measure_names(
-    rivals: Rivals,
+    rivals: BackgroundStats,
     embeddings: Float32[np.ndarray, "names dim"],
     weights: Float32[np.ndarray, "names probes"],
 ) -> Names:
@@ -146,7 +146,7 @@ def measure_names(
 
 
 def measured_name(
-    rivals: Rivals,
+    rivals: BackgroundStats,
     embedding: Float32[np.ndarray, " dim"],
     weights: Float32[np.ndarray, " probes"],
     usual: Float32[np.ndarray, "2 sample"],
@@ -221,5 +221,5 @@ def _moments_of_names(
     usual: Float32[np.ndarray, "4 sample"],
 ) -> Float32[np.ndarray, "4 names"]:
     """Moments over the sample, of scores that were counted over the usual words."""
-    both = counted(sums, *usual[:2]), counted(along, *usual[2:])
+    both = zscore(sums, *usual[:2]), zscore(along, *usual[2:])
     return np.concatenate([moments(each, axis=1) for each in both])

@@ -10,12 +10,12 @@ import numpy as np
 from lagotto.core.errors import HubError
 from lagotto.encoders.base import Encoder
 from lagotto.hub.confidence.reference import (
+    BackgroundStats,
+    LogitSample,
     Names,
-    Rivals,
-    Sample,
-    measure_rivals,
+    measure_background,
 )
-from lagotto.hub.index.logit_index import Gallery
+from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.query.background import background_words
 from lagotto.hub.query.probe_weights import ProbeSpace
 from lagotto.hub.store.tensorfile import (
@@ -25,34 +25,36 @@ from lagotto.hub.store.tensorfile import (
     write_tensors,
 )
 
-FORMAT = "lagotto-rivals"
-VERSION = 3
+_FORMAT = "lagotto-rivals"
+_VERSION = 3
 
 _WORDS = ("embeddings", "probes", "weights", "usual")
 _SAMPLE = ("values", "steps", "directions", "usual")
 _DTYPES = {"words.probes": "I64", "sample.values": "I8"}
 
 
-def open_rivals(
-    path: Path, space: ProbeSpace, encoder: Encoder, gallery: Gallery, probe_digest: str
-) -> Rivals:
+def open_background_stats(
+    path: Path, space: ProbeSpace, encoder: Encoder, logit_index: LogitIndex, probe_digest: str
+) -> BackgroundStats:
     """The rivals kept in `path`, measured and written first where they are not of this hub.
 
     A folder that cannot be written costs about a second again each time, and nothing else.
     """
     info = encoder.info
     made_of = [probe_digest, info.fingerprint, info.prompt_template, *background_words()]
-    wanted = sha256("\n".join([*made_of, *gallery.digests]).encode()).hexdigest()
+    wanted = sha256("\n".join([*made_of, *logit_index.digests]).encode()).hexdigest()
     rivals = _read(path, wanted, space)
     if rivals is None:
-        rivals = measure_rivals(space, space.background, gallery.blended(gallery.sample))
+        rivals = measure_background(
+            space, space.background, logit_index.blended(logit_index.sample)
+        )
         _write(path, wanted, rivals)
     return rivals
 
 
-def _read(path: Path, wanted: str, space: ProbeSpace) -> Rivals | None:
+def _read(path: Path, wanted: str, space: ProbeSpace) -> BackgroundStats | None:
     try:
-        file = open_tensors(path, FORMAT, VERSION)
+        file = open_tensors(path, _FORMAT, _VERSION)
         if header_text(file, "made_of") != wanted:
             return None
     except HubError:
@@ -61,11 +63,11 @@ def _read(path: Path, wanted: str, space: ProbeSpace) -> Rivals | None:
     if set(values) != {f"words.{name}" for name in _WORDS} | {f"sample.{name}" for name in _SAMPLE}:
         return None
     words = Names(**{name: values[f"words.{name}"] for name in _WORDS})
-    sample = Sample(**{name: values[f"sample.{name}"] for name in _SAMPLE})
-    return Rivals(words, sample, space.background_mean)
+    sample = LogitSample(**{name: values[f"sample.{name}"] for name in _SAMPLE})
+    return BackgroundStats(words, sample, space.background_mean)
 
 
-def _write(path: Path, wanted: str, rivals: Rivals) -> None:
+def _write(path: Path, wanted: str, rivals: BackgroundStats) -> None:
     values = {f"words.{name}": getattr(rivals.words, name) for name in _WORDS}
     values |= {f"sample.{name}": getattr(rivals.sample, name) for name in _SAMPLE}
 
@@ -76,7 +78,7 @@ def _write(path: Path, wanted: str, rivals: Rivals) -> None:
     with suppress(HubError):
         write_tensors(
             path,
-            {"format": FORMAT, "version": VERSION, "made_of": wanted},
+            {"format": _FORMAT, "version": _VERSION, "made_of": wanted},
             {name: (_DTYPES.get(name, "F32"), value.shape) for name, value in values.items()},
             fill,
         )

@@ -1,9 +1,8 @@
-"""Stage 3b of hub search: Responses of many models → descriptor blocks that a query scans quickly.
+"""Responses of many models come in; int8 descriptor blocks that a query scans quickly go out.
 
-A block holds the descriptors of whole models as int8, probe-major: a query reads its k rows and
-nothing else. Beside them it holds, logit-major, what is read of few logits: the quantiles of each,
-and its direction in the encoder's space.
-Blocks are derived from responses and can be built again; see docs/formats.md.
+A block holds the descriptors of whole models, probe-major: a query reads its k rows and no others.
+Beside them it holds, logit-major, the quantiles of each logit and its direction in the encoder's
+space. Blocks are derived from responses and can be built again; see docs/formats.md.
 """
 
 import re
@@ -24,12 +23,12 @@ from lagotto.hub.descriptors.rank_blend import (
     blended,
     rank_knots,
 )
-from lagotto.hub.descriptors.standardize import measure_moments, standardise_columns
+from lagotto.hub.descriptors.standardize import measure_moments, standardize_columns
 from lagotto.hub.store.responses import Responses, read_responses
 from lagotto.hub.store.tensorfile import (
     Array,
-    Layout,
     TensorFile,
+    TensorLayout,
     header_text,
     is_intact,
     open_tensors,
@@ -39,8 +38,8 @@ from lagotto.hub.store.tensorfile import (
 SEEN_ONLY = "seen"
 """What a block's model is `made_with` when its unseen probes are holes, not predictions."""
 
-FORMAT = "lagotto-block"
-VERSION = 4
+BLOCK_FORMAT = "lagotto-block"
+BLOCK_VERSION = 4
 LOGITS_PER_BLOCK = 65_536
 _LARGEST = 127
 _COLUMNS_AT_ONCE = 512
@@ -170,7 +169,7 @@ def exact_descriptors(
 ) -> Float32[np.ndarray, "k columns"]:
     """Descriptors of some logits on some probes, from the responses: free of int8 rounding.
 
-    Bit for bit what `descriptors.standardise` gives. `read` returns a model's responses by its
+    Bit for bit what `descriptors.standardize` gives. `read` returns a model's responses by its
     behaviour digest. Flawed logits and probes that a model did not see give zeros.
     """
     raw = np.empty((len(probes), len(columns)), dtype=np.float32)
@@ -180,16 +179,16 @@ def exact_descriptors(
         model = block.models[owner]
         mine = owners == owner
         raw[:, mine] = read(model.behaviour_digest).rows(probes, columns[mine] - model.first)
-    return standardise_answers(raw, block.mean[columns], block.std[columns])
+    return standardize_answers(raw, block.mean[columns], block.std[columns])
 
 
-def standardise_answers(
+def standardize_answers(
     raw: Float32[np.ndarray, "k columns"],
     mean: Float64[np.ndarray, " columns"],
     std: Float64[np.ndarray, " columns"],
 ) -> Float32[np.ndarray, "k columns"]:
     """Descriptors of raw responses by a block's moments; zero where one is not known (NaN)."""
-    exact = standardise_columns(raw, mean, std)
+    exact = standardize_columns(raw, mean, std)
     exact[np.isnan(raw)] = 0
     return exact
 
@@ -235,7 +234,7 @@ def _write_block(
 ) -> None:
     logits = sum(model.logits for model in models)
     probes = read_responses(sources[models[0].behaviour_digest].responses).probes
-    layout: Layout = {
+    layout: TensorLayout = {
         "mean": ("F64", (logits,)),
         "std": ("F64", (logits,)),
         "steps": ("F32", (logits,)),
@@ -271,7 +270,12 @@ def _write_block(
 
     write_tensors(
         path,
-        {"format": FORMAT, "version": VERSION, "probe_digest": probe_digest, "models": listed},
+        {
+            "format": BLOCK_FORMAT,
+            "version": BLOCK_VERSION,
+            "probe_digest": probe_digest,
+            "models": listed,
+        },
         layout,
         fill,
     )
@@ -300,7 +304,7 @@ def _fill_model(
     arrays["std"][:] = moments.std
     for first in range(0, logits, _COLUMNS_AT_ONCE):
         part = slice(first, first + _COLUMNS_AT_ONCE)
-        exact = standardise_columns(responses[:, part], moments.mean[part], moments.std[part])
+        exact = standardize_columns(responses[:, part], moments.mean[part], moments.std[part])
         knots = rank_knots(exact)
         raised = blended(exact, knots, len(seen))
         directions, direction_steps = _quantised(project(own_matrix, raised).T)
@@ -327,7 +331,7 @@ def _in_steps(
 
 
 def _open_block(path: Path, probe_digest: str) -> Block:
-    file = open_tensors(path, FORMAT, VERSION)
+    file = open_tensors(path, BLOCK_FORMAT, BLOCK_VERSION)
     found = header_text(file, "probe_digest")
     if found != probe_digest:
         raise MismatchError(

@@ -57,7 +57,7 @@ def measure_moments(values: Float[np.ndarray, "probes logits"]) -> Moments:
     return Moments(mean, std, tuple(flaw.tolist()))
 
 
-def standardise_columns(
+def standardize_columns(
     values: Float[np.ndarray, "rows columns"],
     mean: Float64[np.ndarray, " columns"],
     std: Float64[np.ndarray, " columns"],
@@ -70,7 +70,7 @@ def standardise_columns(
     return wide.astype(np.float32)
 
 
-def standardise(values: Float[np.ndarray, "probes logits"]) -> Descriptors:
+def standardize(values: Float[np.ndarray, "probes logits"]) -> Descriptors:
     """Descriptors of a model's responses.
 
     >>> import numpy as np
@@ -83,7 +83,7 @@ def standardise(values: Float[np.ndarray, "probes logits"]) -> Descriptors:
     result = np.empty(values.shape, dtype=np.float32)
     for first in range(0, values.shape[1], _COLUMNS_AT_ONCE):
         part = slice(first, first + _COLUMNS_AT_ONCE)
-        result[:, part] = standardise_columns(
+        result[:, part] = standardize_columns(
             values[:, part], moments.mean[part], moments.std[part]
         )
     return Descriptors(values=result, flaw=moments.flaw)

@@ -13,24 +13,24 @@ from jaxtyping import Float32, Float64, Int8, Int64
 from lagotto.hub.descriptors.blocks import (
     Answers,
     Block,
-    standardise_answers,
+    standardize_answers,
 )
 from lagotto.hub.descriptors.rank_blend import KNOTS
-from lagotto.hub.index.low_rank import FirstPass
-from lagotto.hub.index.partial import SeenPart, part_distances
-from lagotto.hub.index.row_cache import KeptRows
+from lagotto.hub.index.low_rank import Approximation
+from lagotto.hub.index.partial import PartiallyProbedModel, partial_distances
+from lagotto.hub.index.row_cache import RowCache
 from lagotto.hub.index.scoring import sample_columns
 from lagotto.hub.index.topk import exact_distances, widest_steps
 from lagotto.hub.kernels.gather import (
     Places,
-    blend,
-    gather,
+    blend_codes,
+    gather_codes,
     split_columns,
-    weigh,
+    weighted_scores,
 )
 
 
-class Gallery:
+class LogitIndex:
     """All searchable logits of a hub: blocks, and each model's name and labels by digest.
 
     `notes` tell what is missing; `parts` are the models that are compared on what they saw;
@@ -44,8 +44,8 @@ class Gallery:
         labels: Callable[[str], Sequence[str | None]],
         read: Callable[[str], Answers],
         notes: tuple[str, ...] = (),
-        parts: Sequence[SeenPart] = (),
-        first_pass: FirstPass | None = None,
+        parts: Sequence[PartiallyProbedModel] = (),
+        first_pass: Approximation | None = None,
     ) -> None:
         self.parts = tuple(parts)
         self.first_pass = first_pass
@@ -78,7 +78,7 @@ class Gallery:
         self.sample_codes = cache(lambda: self.codes(self.sample))
         self.sample_directions = cache(lambda: self.directions(self.sample))
         probes = self.blocks[0].values.shape[0] if self.blocks else 0
-        self._sample_blended = KeptRows(
+        self._sample_blended = RowCache(
             (probes, len(self.sample)), lambda rows: self.blended(self.sample, rows)
         )
 
@@ -111,7 +111,7 @@ class Gallery:
         mean, std = np.empty(len(columns)), np.empty(len(columns))
         for block, mine, local in self._by_block(columns):
             mean[mine], std[mine] = block.mean[local], block.std[local]
-        return exact_distances(standardise_answers(raw, mean, std), query)
+        return exact_distances(standardize_answers(raw, mean, std), query)
 
     def shown_distances(
         self,
@@ -124,11 +124,11 @@ class Gallery:
         for part in self.parts:
             mine = (columns >= part.first) & (columns < part.first + part.logits)
             if mine.any():
-                own = part_distances(part, values, len(probes), self._read)
+                own = partial_distances(part, values, len(probes), self._read)
                 distances[mine] = own[columns[mine] - part.first]
         return distances
 
-    def through(self, first_pass: FirstPass | None) -> "Gallery":
+    def through(self, first_pass: Approximation | None) -> "LogitIndex":
         """The same logits, to be searched through another first pass or none."""
         other = copy(self)
         other.first_pass = first_pass
@@ -139,7 +139,7 @@ class Gallery:
     ) -> tuple[Int8[np.ndarray, "k columns"], Float32[np.ndarray, " columns"]]:
         """Some logits as the blocks hold them, on some probes or all: to be scanned again."""
         rows = np.arange(self.tables[0][0].shape[0]) if probes is None else probes
-        return gather(self.tables, columns, rows)
+        return gather_codes(self.tables, columns, rows)
 
     def directions(
         self, columns: Int64[np.ndarray, " columns"]
@@ -150,7 +150,7 @@ class Gallery:
             found[mine] = block.directions_of(local)
         return found
 
-    def weigh(
+    def weighted_scores(
         self,
         columns: Int64[np.ndarray, " columns"],
         probes: Int64[np.ndarray, " k"],
@@ -159,7 +159,7 @@ class Gallery:
     ) -> tuple[Float32[np.ndarray, " columns"], Float32[np.ndarray, " columns"]]:
         """Of some logits, the weighted sums of their blended descriptors on some probes, and how
         far their directions go along one: dot products with it."""
-        return weigh(self._whole, columns, probes, weights, direction)
+        return weighted_scores(self._whole, columns, probes, weights, direction)
 
     def descriptors(
         self, columns: Int64[np.ndarray, " columns"]
@@ -200,7 +200,7 @@ class Gallery:
         knots = np.empty((len(columns), KNOTS), np.int8)
         for block, mine, local in self._by_block(columns):
             knots[mine] = block.knots[local]
-        return blend(values, knots, self.tables[0][0].shape[0], steps)
+        return blend_codes(values, knots, self.tables[0][0].shape[0], steps)
 
     def _by_block(
         self, columns: Int64[np.ndarray, " columns"]

@@ -51,7 +51,7 @@ class LowRankIndex:
 
 
 @dataclass(frozen=True, slots=True)
-class FirstPass:
+class Approximation:
     """What a search may go through: a hub's index, or the reason why the one it has is no use.
 
     `asked`: wherever the index can serve, also where a scan is expected to be as quick.

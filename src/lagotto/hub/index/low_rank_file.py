@@ -15,7 +15,7 @@ from lagotto.core.files import TEMPORARY_SUFFIX, writing
 from lagotto.core.progress import Progress
 from lagotto.hub.descriptors.blocks import Block
 from lagotto.hub.index.low_rank import (
-    FirstPass,
+    Approximation,
     LowRankIndex,
     find_directions,
     fold_descriptors,
@@ -29,8 +29,8 @@ from lagotto.hub.store.tensorfile import (
     write_tensors,
 )
 
-FORMAT = "lagotto-low-rank"
-VERSION = 1
+LOW_RANK_FORMAT = "lagotto-low-rank"
+LOW_RANK_VERSION = 1
 
 State: TypeAlias = Literal["fresh", "stale", "unreadable"]
 
@@ -93,8 +93,8 @@ def write_index(
         write_tensors(
             layout.low_rank,
             {
-                "format": FORMAT,
-                "version": VERSION,
+                "format": LOW_RANK_FORMAT,
+                "version": LOW_RANK_VERSION,
                 "probe_digest": probe_digest,
                 "blocks": _digest(blocks),
                 "captured": found.captured,
@@ -122,7 +122,7 @@ def remove_index(layout: HubLayout) -> bool:
 def read_index(path: Path, probe_digest: str) -> StoredIndex:
     """The index in a file; HubError if it is damaged, of a newer version or of other probes."""
     try:
-        file = open_tensors(path, FORMAT, VERSION)
+        file = open_tensors(path, LOW_RANK_FORMAT, LOW_RANK_VERSION)
         made_on, blocks = header_text(file, "probe_digest"), header_text(file, "blocks")
     except HubError as error:
         raise HubError(f"{str(error).partition(';')[0]}; {_anew(path)}") from error
@@ -143,20 +143,20 @@ def read_index(path: Path, probe_digest: str) -> StoredIndex:
     return StoredIndex(LowRankIndex(probes, values, steps), captured, blocks)
 
 
-def open_first_pass(
+def open_approximation(
     layout: HubLayout, blocks: Sequence[Block], probe_digest: str
-) -> FirstPass | None:
+) -> Approximation | None:
     """What a search of these blocks may go through; None in a hub without an index."""
     if not layout.low_rank.exists():
         return None
     try:
         stored = read_index(layout.low_rank, probe_digest)
     except HubError as error:
-        return FirstPass(None, f"the low-rank index is not used: {error}")
+        return Approximation(None, f"the low-rank index is not used: {error}")
     if not _is_of(stored, blocks):
         again = f"run lagotto hub index {layout.folder} to make it anew"
-        return FirstPass(None, f"the low-rank index is not used, the hub has changed; {again}")
-    return FirstPass(stored.index)
+        return Approximation(None, f"the low-rank index is not used, the hub has changed; {again}")
+    return Approximation(stored.index)
 
 
 def index_status(

@@ -23,7 +23,7 @@ from lagotto.hub.query.vectors import surest_probes
 
 
 @dataclass(frozen=True, slots=True)
-class SeenPart:
+class PartiallyProbedModel:
     """A model by its place: its block, its first column there and over all blocks, what it saw."""
 
     block: Block
@@ -38,27 +38,29 @@ class SeenPart:
         return slice(self.first, self.first + self.logits)
 
 
-def find_parts(
+def find_partial_models(
     blocks: Sequence[Block], seen: Callable[[str], Int64[np.ndarray, " seen"]]
-) -> list[SeenPart]:
+) -> list[PartiallyProbedModel]:
     """The models whose columns are to be compared on what they saw; `seen` by behaviour digest."""
     return list(_parts(blocks, seen))
 
 
 def _parts(
     blocks: Sequence[Block], seen: Callable[[str], Int64[np.ndarray, " seen"]]
-) -> Iterator[SeenPart]:
+) -> Iterator[PartiallyProbedModel]:
     start = 0
     for block in blocks:
         for model in block.models:
             if model.made_with == SEEN_ONLY:
                 known = seen(model.behaviour_digest)
-                yield SeenPart(block, model.first, start + model.first, model.logits, known)
+                yield PartiallyProbedModel(
+                    block, model.first, start + model.first, model.logits, known
+                )
         start += block.steps.size
 
 
-def part_distances(
-    part: SeenPart,
+def partial_distances(
+    part: PartiallyProbedModel,
     query: Float32[np.ndarray, " probes"],
     k: int,
     read: Callable[[str], Answers],
@@ -79,8 +81,8 @@ def part_distances(
     return distances
 
 
-def part_sums(
-    part: SeenPart,
+def partial_sums(
+    part: PartiallyProbedModel,
     weights: Float32[np.ndarray, " probes"],
     k: int,
     read: Callable[[str], Answers],
@@ -102,11 +104,11 @@ def part_sums(
 
 
 def _descriptors(
-    part: SeenPart, probes: Int64[np.ndarray, " own"], read: Callable[[str], Answers]
+    part: PartiallyProbedModel, probes: Int64[np.ndarray, " own"], read: Callable[[str], Answers]
 ) -> Float64[np.ndarray, "own logits"]:
     columns = np.arange(part.local, part.local + part.logits)
     return exact_descriptors(part.block, columns, probes, read).astype(np.float64)
 
 
-def _flawed(part: SeenPart) -> Bool[np.ndarray, " logits"]:
+def _flawed(part: PartiallyProbedModel) -> Bool[np.ndarray, " logits"]:
     return np.asarray(part.block.steps[part.local : part.local + part.logits] == 0)

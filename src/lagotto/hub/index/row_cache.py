@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 
-class KeptRows:
+class RowCache:
     """A table whose rows `make` makes, each when it is first asked for.
 
     It takes memory for the rows that were asked. Threads may ask at once.

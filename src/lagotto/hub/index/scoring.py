@@ -12,13 +12,13 @@ RULE_NAMES: tuple[RuleName, ...] = get_args(RuleName)
 DEFAULT_K = 50
 """Probes that decide a query."""
 
-DIRECTION_SHARE = 0.5
+DIRECTION_WEIGHT = 0.5
 """Weight of the direction's standardised score beside that of the blended descriptors."""
 
 CANDIDATES = 512
 """Logits, best by their plain descriptors, whose blended ones and direction are asked."""
 
-SAMPLE = 1024
+SAMPLE_LOGITS = 1024
 """Logits, evenly spaced, from which a score's mean and spread over the hub are taken."""
 
 
@@ -36,9 +36,9 @@ def standard_scores(
 
 def sample_columns(usable: Int64[np.ndarray, " logits"]) -> Int64[np.ndarray, " sample"]:
     """At most SAMPLE of the usable logits, evenly spaced; all of fewer."""
-    if len(usable) <= SAMPLE:
+    if len(usable) <= SAMPLE_LOGITS:
         return usable
-    places = np.linspace(0, len(usable) - 1, SAMPLE).round().astype(np.int64)
+    places = np.linspace(0, len(usable) - 1, SAMPLE_LOGITS).round().astype(np.int64)
     return np.asarray(usable[places])
 
 

@@ -30,12 +30,12 @@ from lagotto.hub.descriptors.projection import projector
 from lagotto.hub.descriptors.standardize import measure_moments
 from lagotto.hub.ingest.probing import (
     Assignment,
-    Probed,
+    ProbedModel,
     probe_models,
 )
 from lagotto.hub.probes.probe_set import ProbeSet
 from lagotto.hub.probes.subset import Share
-from lagotto.hub.store.catalog import Catalogue
+from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.lock import hub_lock
 from lagotto.hub.store.records import (
@@ -85,7 +85,7 @@ def add_models(
 
     With a share, models see that many probes, and those that are there and saw fewer see more.
     """
-    with hub_lock(layout.folder), Catalogue(layout.catalogue, writable=True) as catalogue:
+    with hub_lock(layout.folder), Catalog(layout.catalogue, writable=True) as catalogue:
         _tidy(layout, catalogue)
         remote = [str(model) for model in models if is_remote(str(model))]
         paths = [Path(model) for model in models if not is_remote(str(model))]
@@ -97,7 +97,7 @@ def add_models(
         there = {record.digest: record for record in catalogue.models("done")}
         first = _assignments(layout, plan, _first_sources(sources), there, share)
         runner = limits.start(layout.cache, layout.staging)
-        ended: list[Probed] = []
+        ended: list[ProbedModel] = []
         try:
             for folder in (layout.cache, layout.staging):
                 with writing(folder):
@@ -126,7 +126,7 @@ def add_models(
 
 def _crawl(
     layout: HubLayout,
-    catalogue: Catalogue,
+    catalogue: Catalog,
     specs: Sequence[str],
     limits: Limits,
     progress: Progress,
@@ -169,7 +169,7 @@ def current_blocks(
     Where they cannot be rebuilt now (another process adds models, the hub is read-only), what they
     hold is given, with a note; raises HubError if that is nothing.
     """
-    with Catalogue(layout.catalogue) as catalogue:
+    with Catalog(layout.catalogue) as catalogue:
         records = catalogue.models("done")
     try:
         blocks = open_blocks(layout.blocks, probe_digest)
@@ -180,7 +180,7 @@ def current_blocks(
     if held == wanted:
         return blocks, records, ()
     try:
-        with hub_lock(layout.folder), Catalogue(layout.catalogue) as catalogue:
+        with hub_lock(layout.folder), Catalog(layout.catalogue) as catalogue:
             records = catalogue.models("done")
             rebuild_blocks(layout, records, probe_digest)
             return open_blocks(layout.blocks, probe_digest), records, ()
@@ -196,7 +196,7 @@ def _place(file: Path) -> str:
     return os.fsencode(file).decode("utf-8", "backslashreplace")
 
 
-def _tidy(layout: HubLayout, catalogue: Catalogue) -> None:
+def _tidy(layout: HubLayout, catalogue: Catalog) -> None:
     """Clears what a killed run left, and notes models whose responses are gone."""
     with writing(layout.staging):
         if layout.staging.exists():
@@ -216,7 +216,7 @@ def _tidy(layout: HubLayout, catalogue: Catalogue) -> None:
                 path.unlink()
 
 
-def _adopt(catalogue: Catalogue, record: ModelRecord, path: Path) -> None:
+def _adopt(catalogue: Catalog, record: ModelRecord, path: Path) -> None:
     """Notes responses with more probes that a killed run put in place and did not record."""
     try:
         responses = read_responses(path)
@@ -280,7 +280,7 @@ def _assigned(pending: Mapping[str, ModelSource], share: Share | None) -> dict[s
     }
 
 
-def _record(layout: HubLayout, catalogue: Catalogue, probed: Probed, extends: bool) -> None:
+def _record(layout: HubLayout, catalogue: Catalog, probed: ProbedModel, extends: bool) -> None:
     """Responses first, then the catalogue: what it calls done is there, whatever happens.
 
     A model that was there and fails to see more keeps what it has.
@@ -300,9 +300,9 @@ def _record(layout: HubLayout, catalogue: Catalogue, probed: Probed, extends: bo
 
 
 def _report(
-    catalogue: Catalogue,
+    catalogue: Catalog,
     plan: Plan,
-    ended: Sequence[Probed],
+    ended: Sequence[ProbedModel],
     there: Mapping[str, ModelRecord],
     unfetched: set[str],
 ) -> AddReport:

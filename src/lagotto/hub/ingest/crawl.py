@@ -25,11 +25,11 @@ from lagotto.core.remote.spec import (
 )
 from lagotto.core.types import ModelSource
 from lagotto.hub.ingest.fetch import (
-    Arrival,
-    Errand,
+    FetchedModel,
     Fetchers,
+    FetchJob,
 )
-from lagotto.hub.store.catalog import Catalogue
+from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.records import (
     Copy,
     Listing,
@@ -46,7 +46,7 @@ class Crawl:
     """One run over remote sources. `already`, `copies` and `failed` (digests) count what it met."""
 
     def __init__(
-        self, catalogue: Catalogue, folder: Path, cache_bytes: int, progress: Progress
+        self, catalogue: Catalog, folder: Path, cache_bytes: int, progress: Progress
     ) -> None:
         self.already = 0
         self.copies: list[Copy] = []
@@ -59,7 +59,7 @@ class Crawl:
         self._seen: set[str] = set()
         self._known: dict[str, Repository] = {}
         self._expected: list[ModelRecord] = []
-        self._errands: list[Errand] = []
+        self._errands: list[FetchJob] = []
 
     def note(self, specs: Sequence[str]) -> None:
         """Lists what the specs name, and notes it in the catalogue; fetches no model.
@@ -94,7 +94,7 @@ class Crawl:
                 continue
             self._expected.append(record)
             folder = self._folder / sha256(record.source.encode()).hexdigest()[:16]
-            self._errands.append(Errand(spec, folder, self._known.get(record.source)))
+            self._errands.append(FetchJob(spec, folder, self._known.get(record.source)))
 
     def batches(self) -> Iterator[dict[str, ModelSource]]:
         """Models by digest, a few at a time, in order; each batch must be probed and recorded
@@ -143,7 +143,7 @@ class Crawl:
         return RepositorySpec(repository.name, repository.commit)
 
     def _take_in(
-        self, record: ModelRecord, arrival: Arrival, batch: dict[str, ModelSource]
+        self, record: ModelRecord, arrival: FetchedModel, batch: dict[str, ModelSource]
     ) -> None:
         listing = Listing(arrival.digest, record.name, arrival.source)
         met = self._catalogue.identify(record, listing, self._seen)
@@ -157,7 +157,7 @@ class Crawl:
         self._catalogue.record_failure(record.digest, FETCH_FAILURE, reason)
         self.failed.add(record.digest)
 
-    def _await(self, arrival: Future[Arrival], left: int) -> None:
+    def _await(self, arrival: Future[FetchedModel], left: int) -> None:
         total = len(self._expected)
         self._progress.start("fetching", total, "models")
         self._progress.advance(total - left)

@@ -18,9 +18,9 @@ from lagotto.hub.probes.probe_set import (
     SET_ASIDE_NAME,
     ProbeSet,
 )
-from lagotto.hub.store.catalog import Catalogue
+from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
-from lagotto.hub.store.manifest import Manifest, write_manifest
+from lagotto.hub.store.manifest import Manifest, write_hub_manifest
 from lagotto.jobs.worker_limits import Limits
 
 
@@ -95,7 +95,7 @@ def _fill(
         runner.close()
     shutil.rmtree(layout.cache)
     write_embeddings(layout.embeddings, embeddings)
-    Catalogue(layout.catalogue, writable=True).close()
+    Catalog(layout.catalogue, writable=True).close()
     for derived in (layout.responses, layout.blocks):
         with writing(derived):
             derived.mkdir()
@@ -110,4 +110,4 @@ def _fill(
         set_aside_sha256=sha256_file(layout.probes / SET_ASIDE_NAME),
         canary=measure_canary(encoder).as_json(),
     )
-    write_manifest(layout.folder, manifest)
+    write_hub_manifest(layout.folder, manifest)

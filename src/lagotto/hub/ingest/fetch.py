@@ -22,7 +22,7 @@ THREADS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class FetchJob:
     """A repository to fetch into a folder; `repository` where its content is known already."""
 
     spec: RepositorySpec
@@ -31,7 +31,7 @@ class Errand:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class FetchedModel:
     """What was fetched: a model with its behaviour digest, at `source`; it takes `size` bytes."""
 
     model: ModelSource
@@ -43,10 +43,10 @@ class Arrival:
 class Fetchers:
     """Threads that run errands in order, each as soon as the disk budget allows it."""
 
-    def __init__(self, hub: HuggingFace, errands: Sequence[Errand], budget_bytes: int) -> None:
+    def __init__(self, hub: HuggingFace, errands: Sequence[FetchJob], budget_bytes: int) -> None:
         self._hub = hub
-        self._budget = Budget(budget_bytes)
-        self._arrivals: list[Future[Arrival]] = [Future() for _ in errands]
+        self._budget = DiskBudget(budget_bytes)
+        self._arrivals: list[Future[FetchedModel]] = [Future() for _ in errands]
         self._turns = iter(enumerate(errands))
         self._lock = threading.Lock()
         self._stopped = False
@@ -54,7 +54,7 @@ class Fetchers:
             self._start()
 
     @property
-    def arrivals(self) -> tuple[Future[Arrival], ...]:
+    def arrivals(self) -> tuple[Future[FetchedModel], ...]:
         """One a errand, in order; `result` raises SourceError where it cannot be had."""
         return tuple(self._arrivals)
 
@@ -85,7 +85,7 @@ class Fetchers:
                     arrival.set_exception(SourceError(f"fetching {errand.spec} broke down"))
                     self._start()
 
-    def _errands(self) -> Iterator[tuple[int, Errand]]:
+    def _errands(self) -> Iterator[tuple[int, FetchJob]]:
         while not self._stopped:
             with self._lock:
                 turn = next(self._turns, None)
@@ -93,7 +93,7 @@ class Fetchers:
                 return
             yield turn
 
-    def _fetch(self, turn: int, errand: Errand) -> Arrival:
+    def _fetch(self, turn: int, errand: FetchJob) -> FetchedModel:
         repository = errand.repository or self._hub.repository(errand.spec)
         choice = choose_files(repository)
         self._budget.take(turn, choice.total_bytes, repository.name)
@@ -107,10 +107,10 @@ class Fetchers:
             if isinstance(error, ModelError):
                 raise SourceError(str(error)) from error
             raise
-        return Arrival(model, digest, repository.source, choice.total_bytes)
+        return FetchedModel(model, digest, repository.source, choice.total_bytes)
 
 
-class Budget:
+class DiskBudget:
     """Bytes of disk, given out turn by turn: who is behind never takes what one ahead waits for."""
 
     def __init__(self, total_bytes: int) -> None:

@@ -26,24 +26,24 @@ from lagotto.core.types import (
 from lagotto.hub.probes.pixel_cache import spec_from_json, spec_to_json
 from lagotto.hub.probes.probe_set import ProbeSet
 from lagotto.models.base import Model
-from lagotto.models.classifier import Classifier
+from lagotto.models.classifier import ModelClassifier
 from lagotto.models.preprocessing.infer import (
-    PICTURES,
+    TRIAL_PICTURES,
     missing_fields,
     settle_input,
 )
 
 
-def settle(model: Model, probes: Path) -> Model:
+def infer_input(model: Model, probes: Path) -> Model:
     """The model with what neither model.json nor its file tells found by trying some probes.
 
     `probes` is the folder of a probe set; it is opened only if something is missing.
     """
-    if not isinstance(model, Classifier) or not missing_fields(model):
+    if not isinstance(model, ModelClassifier) or not missing_fields(model):
         return model
     probe_set = ProbeSet.open(probes)
     count = len(probe_set.probes)
-    wanted = min(PICTURES, count)
+    wanted = min(TRIAL_PICTURES, count)
     places = [place * count // wanted for place in range(wanted)]
     decoded = [decode_picture(probe_set.picture(place)) for place in places]
 
@@ -61,7 +61,7 @@ def input_to_json(spec: ModelSpec) -> JsonObject:
     return described
 
 
-def was_settled(record: JsonObject) -> bool:
+def is_inferred(record: JsonObject) -> bool:
     """Whether candidates were tried for a model of this record."""
     described = record.get("input")
     return isinstance(described, dict) and any(
@@ -72,7 +72,7 @@ def was_settled(record: JsonObject) -> bool:
 def with_record(model: Model, record: JsonValue) -> Model:
     """The model fed as its record says, with the record's notes; ModelError for anything else."""
     match record:
-        case {"input": dict(described), "notes": list(notes)} if isinstance(model, Classifier):
+        case {"input": dict(described), "notes": list(notes)} if isinstance(model, ModelClassifier):
             decisions = decisions_from_json(described)
             return model.fed(_input(described), decisions, tuple(str(note) for note in notes))
     raise ModelError("the task carries no record of how its model is fed")

@@ -16,7 +16,7 @@ from lagotto.core.errors import HubError, ModelError, ProbeError, UsageError
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject, ModelSource, PixelSpec
 from lagotto.hub.descriptors.standardize import measure_moments
-from lagotto.hub.ingest.input_record import was_settled
+from lagotto.hub.ingest.input_record import is_inferred
 from lagotto.hub.ingest.worker_tasks import source_to_json
 from lagotto.hub.probes.fill_cache import prepare_pixels
 from lagotto.hub.probes.pixel_cache import ProbeCache, spec_from_json
@@ -46,7 +46,7 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
-class Probed:
+class ProbedModel:
     """What became of a model: facts and its staged responses file, or a failure."""
 
     digest: str
@@ -62,7 +62,7 @@ def probe_models(
     cache_folder: Path,
     staging: Path,
     progress: Progress,
-) -> Iterator[Probed]:
+) -> Iterator[ProbedModel]:
     """Runs models (by behaviour digest) over their probes; a result each, in order of completion.
 
     Raises HubError where the probes themselves cannot be read or the cache cannot be written.
@@ -76,10 +76,10 @@ def probe_models(
         try:
             pixels[outcome.key] = _pixels(outcome)
             record = _value(outcome).get("record")
-            if isinstance(record, dict) and was_settled(record):
+            if isinstance(record, dict) and is_inferred(record):
                 settled[outcome.key] = record
         except _TaskFailedError as error:
-            yield Probed(outcome.key, None, staging, error.failure)
+            yield ProbedModel(outcome.key, None, staging, error.failure)
     progress.finish()
     if not pixels:
         return
@@ -95,9 +95,9 @@ def probe_models(
         try:
             facts = _facts(outcome, staged, probe_set, pending[outcome.key].rows(probes))
         except _TaskFailedError as error:
-            yield Probed(outcome.key, None, staged, error.failure)
+            yield ProbedModel(outcome.key, None, staged, error.failure)
         else:
-            yield Probed(outcome.key, facts, staged, None)
+            yield ProbedModel(outcome.key, facts, staged, None)
     progress.finish()
 
 

@@ -13,15 +13,15 @@ from lagotto.core.errors import HubError, ModelError
 from lagotto.core.files import writing
 from lagotto.core.types import JsonObject, JsonValue, ModelSource, ModelSpec
 from lagotto.hub.ingest.input_record import (
+    infer_input,
     input_to_json,
-    settle,
     with_record,
 )
 from lagotto.hub.probes.pixel_cache import ProbeCache, spec_to_json
 from lagotto.hub.store.responses import (
     Responses,
     ResponsesHeader,
-    Seen,
+    SeenProbes,
     read_responses,
     write_responses,
 )
@@ -65,7 +65,7 @@ def inspect_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonO
     What neither model.json nor its file tells of its input is found by trying some of the probes
     in `payload["probes"]`.
     """
-    spec = settle(_load(payload), Path(str(payload["probes"]))).spec
+    spec = infer_input(_load(payload), Path(str(payload["probes"]))).spec
     return {"pixels": spec_to_json(spec.input.pixels), "record": spec_to_record(spec)}
 
 
@@ -99,7 +99,7 @@ def probe_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObj
         logits_source=spec.logits_source,
     )
     try:
-        write_responses(Path(str(payload["out"])), values, header, Seen(seen, len(pixels)))
+        write_responses(Path(str(payload["out"])), values, header, SeenProbes(seen, len(pixels)))
     except HubError as error:
         return {"unwritable": str(error)}
     return {"spec": spec_to_record(spec)}

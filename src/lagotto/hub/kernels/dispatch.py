@@ -17,7 +17,7 @@ from jaxtyping import Float32, Int8, Int64, Integer
 
 from lagotto.core.errors import MissingExtraError
 from lagotto.hub.kernels import numpy_kernel
-from lagotto.hub.kernels.thread_pool import share_out
+from lagotto.hub.kernels.thread_pool import run_parallel
 
 KernelName: TypeAlias = Literal["numpy", "numba"]
 Table: TypeAlias = tuple[Int8[np.ndarray, "probes _"], Float32[np.ndarray, " _"]]
@@ -116,7 +116,7 @@ def _scan(
             (values, steps, rows, query, own, first, min(first + _COLUMNS_A_TASK, steps.size))
             for first in range(0, steps.size, _COLUMNS_A_TASK)
         ]
-    share_out(fill, tasks)
+    run_parallel(fill, tasks)
     return distances
 
 

@@ -14,7 +14,7 @@ from lagotto.hub.kernels.dispatch import (
     Table,
     loaded,
 )
-from lagotto.hub.kernels.thread_pool import share_out
+from lagotto.hub.kernels.thread_pool import run_parallel
 
 Places: TypeAlias = slice | Int64[np.ndarray, " own"]
 WholeTable: TypeAlias = tuple[
@@ -30,7 +30,7 @@ _COLUMNS_A_BLEND = 128
 _VALUES_TO_SHARE = 20_000
 
 
-def gather(
+def gather_codes(
     tables: Sequence[Table],
     columns: Int64[np.ndarray, " columns"],
     rows: Integer[np.ndarray, " k"],
@@ -71,7 +71,7 @@ def split_columns(
         begin = end
 
 
-def blend(
+def blend_codes(
     codes: Int8[np.ndarray, "rows columns"],
     knots: Int8[np.ndarray, "columns knots"],
     probes: int,
@@ -92,7 +92,7 @@ def blend(
     return result
 
 
-def weigh(
+def weighted_scores(
     tables: Sequence[WholeTable],
     columns: Int64[np.ndarray, " columns"],
     rows: Integer[np.ndarray, " k"],
@@ -125,7 +125,7 @@ def _share_if_many(
 ) -> None:
     """On all cores from so many values that another thread is quicker there than it comes."""
     if values >= _VALUES_TO_SHARE:
-        share_out(function, tasks)
+        run_parallel(function, tasks)
     else:
         for task in tasks:
             function(*task)

@@ -10,7 +10,7 @@ from jaxtyping import Float32, Int64
 
 from lagotto.core.machine import usable_cores
 from lagotto.hub.kernels.dispatch import KernelName, loaded
-from lagotto.hub.kernels.thread_pool import share_out
+from lagotto.hub.kernels.thread_pool import run_parallel
 
 WordTables: TypeAlias = tuple[
     Float32[np.ndarray, "words dim"],
@@ -26,7 +26,7 @@ the places of the usual ones: see rivals.py."""
 _PRODUCTS_A_TASK = 500_000
 
 
-def name_sums(
+def label_sums(
     descriptors: Float32[np.ndarray, "logits probes"],
     probes: Int64[np.ndarray, "names k"],
     weights: Float32[np.ndarray, "names k"],
@@ -41,14 +41,14 @@ def name_sums(
     result = np.empty(asked.shape, np.float32)
     tables = (descriptors, probes, weights, np.ascontiguousarray(asked), result)
     step = max(1, _PRODUCTS_A_TASK // max(1, asked.shape[1] * probes.shape[1]))
-    share_out(
+    run_parallel(
         loaded(kernel).name_sums,
         [(*tables, first, min(first + step, len(asked))) for first in range(0, len(asked), step)],
     )
     return result
 
 
-def ask_words(
+def background_scores(
     words: WordTables,
     rules: tuple[float, int, int, float],
     descriptors: Float32[np.ndarray, "logits probes"],
@@ -71,7 +71,7 @@ def ask_words(
     same, shortlist, top, share = rules
     task = (tables, (np.float32(same), shortlist, top, np.float32(share)), *asked, (usual, levels))
     step = max(1, -(-len(descriptors) // usable_cores()))
-    share_out(
+    run_parallel(
         loaded(kernel).ask_words,
         [
             (*task, (first, min(first + step, len(descriptors))))

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float32, Int8, Int64
 
 from lagotto.core.vectors import quiet_product
-from lagotto.core.zscore import counted, moments
+from lagotto.core.zscore import moments, zscore
 from lagotto.hub.descriptors.rank_blend import blended
 
 _VALUES_AT_ONCE = 400_000
@@ -128,12 +128,12 @@ def ask_words(
     if kept == 0:
         made[1][first:last] = np.nan
         return
-    along = counted(counted(along, *usual[2:, :, None]), *measured[2:])
+    along = zscore(zscore(along, *usual[2:, :, None]), *measured[2:])
     along[:, same] = -np.inf
     short = np.argpartition(-along, kept - 1, axis=1)[:, :kept]
     sums = np.empty(short.shape, np.float32)
     name_sums(own, probes, weights, short, sums, 0, len(own))
-    scores = counted(counted(sums, *usual[:2, :, None]), *measured[:2, short])
+    scores = zscore(zscore(sums, *usual[:2, :, None]), *measured[:2, short])
     scores += share * np.take_along_axis(along, short, axis=1)
     top = min(top, kept)
     made[1][first:last] = np.partition(scores, kept - top, axis=1)[:, kept - top :].mean(axis=1)

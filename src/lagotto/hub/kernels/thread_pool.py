@@ -23,7 +23,7 @@ if hasattr(os, "register_at_fork"):  # a forked child has none of its parent's t
     os.register_at_fork(after_in_child=_threads.cache_clear)
 
 
-def share_out(function: Callable[..., None], tasks: Sequence[tuple[Any, ...]]) -> None:
+def run_parallel(function: Callable[..., None], tasks: Sequence[tuple[Any, ...]]) -> None:
     """Calls the function with the arguments of every task, on all cores, this thread's among them.
 
     It should release Python's lock while it works. Raises what any call raises.

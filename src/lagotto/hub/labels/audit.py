@@ -16,18 +16,18 @@ from lagotto.core.assignment import best_assignment
 from lagotto.core.errors import UsageError
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject, JsonValue
-from lagotto.hub.labels.encode import NameReader
-from lagotto.hub.labels.fit import fit, gallery_of
+from lagotto.hub.labels.encode import LabelEncoder
+from lagotto.hub.labels.fit import fit, standardized_responses
 from lagotto.hub.labels.order_test import (
     OrderEvidence,
     shift_evidence,
     weigh_orders,
 )
-from lagotto.hub.reader.reader import HubContents
-from lagotto.hub.store.model_responses import KnownResponses
+from lagotto.hub.reader.reader import HubReader
+from lagotto.hub.store.model_responses import ModelResponses
 from lagotto.hub.text.normalize import readable_label
 
-Verdict: TypeAlias = Literal[
+AuditVerdict: TypeAlias = Literal[
     "fits", "another order fits", "contradicted", "wrong count", "cannot be judged", "no labels"
 ]
 
@@ -68,7 +68,7 @@ class ModelAudit:
     model: str
     outputs: int
     labels: int
-    verdict: Verdict
+    verdict: AuditVerdict
     score: float
     direct: float
     kinship: float
@@ -97,12 +97,12 @@ class ModelAudit:
         return fields
 
 
-def audit_hub(hub: HubContents, progress: Progress | None = None) -> tuple[ModelAudit, ...]:
+def audit_hub(hub: HubReader, progress: Progress | None = None) -> tuple[ModelAudit, ...]:
     """An audit of every probed model, in the hub's order."""
     meter = progress or Silent()
     models = hub.status().models
     meter.start("auditing", len(models), "models")
-    found, reader = [], NameReader(hub)
+    found, reader = [], LabelEncoder(hub)
     for each in models:
         found.append(audit_model(hub, hub.responses_of(each.name), reader=reader))
         meter.advance(1)
@@ -111,11 +111,11 @@ def audit_hub(hub: HubContents, progress: Progress | None = None) -> tuple[Model
 
 
 def audit_model(
-    hub: HubContents,
-    known: KnownResponses,
+    hub: HubReader,
+    known: ModelResponses,
     labels: Sequence[str] | None = None,
     *,
-    reader: NameReader | None = None,
+    reader: LabelEncoder | None = None,
 ) -> ModelAudit:
     """An audit of a model's published labels, or of other labels for it.
 
@@ -129,20 +129,20 @@ def audit_model(
             return _unlabelled(hub, known)
     if not labels:
         raise UsageError("the list of labels is empty; give one label an output")
-    gallery = gallery_of(known.values)
-    reader = reader or NameReader(hub)
+    standardized = standardized_responses(known.values)
+    reader = reader or LabelEncoder(hub)
     read = reader.read([readable_label(label) for label in labels])
-    around = reader.surroundings(known.name, gallery)
-    fits = fit(read.evidence, gallery, around)
+    around = reader.reference(known.name, standardized)
+    fits = fit(read.evidence, standardized, around)
     if len(labels) != outputs:
         return _miscounted(known.name, fits, labels)
-    alike = gallery.T @ gallery / len(gallery)
+    alike = standardized.T @ standardized / len(standardized)
     orders = weigh_orders(fits, read.embeddings @ read.embeddings.T, alike, labels)
-    known_set = set_standing(fits, fit(around.words, gallery, around))
-    return judge(known.name, labels, fits, orders, known_set)
+    known_set = set_standing(fits, fit(around.words, standardized, around))
+    return audit_verdict(known.name, labels, fits, orders, known_set)
 
 
-def judge(
+def audit_verdict(
     model: str,
     labels: Sequence[str],
     fits: Float32[np.ndarray, "labels outputs"],
@@ -156,7 +156,7 @@ def judge(
     """
     published = orders[0]
     score, better = published.together, _better_order(orders)
-    verdict: Verdict
+    verdict: AuditVerdict
     if better is not None:
         score, verdict = published.together - better.together, "another order fits"
         reason = (
@@ -278,7 +278,7 @@ def _best_fits(fits: Float32[np.ndarray, "labels outputs"]) -> float:
     return float(fits.max(axis=1).mean() + fits.max(axis=0).mean()) / 2
 
 
-def _unlabelled(hub: HubContents, known: KnownResponses) -> ModelAudit:
+def _unlabelled(hub: HubReader, known: ModelResponses) -> ModelAudit:
     notes = [each.notes for each in hub.status().models if each.name == known.name]
     left_out = [note for note in (notes[0] if notes else ()) if note.startswith("labels left out")]
     outputs = known.values.shape[1]

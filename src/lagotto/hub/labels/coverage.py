@@ -16,14 +16,14 @@ from lagotto.core.assignment import best_assignment
 from lagotto.core.errors import UsageError
 from lagotto.core.types import JsonObject
 from lagotto.hub.index.scoring import noise_threshold, standard_scores
-from lagotto.hub.labels.encode import NameReader
+from lagotto.hub.labels.encode import LabelEncoder
 from lagotto.hub.labels.fit import (
-    Surroundings,
+    Reference,
     TextEvidence,
     fit,
-    gallery_of,
+    standardized_responses,
 )
-from lagotto.hub.reader.reader import HubContents
+from lagotto.hub.reader.reader import HubReader
 
 _CANDIDATES = 40
 _COLUMNS_AT_ONCE = 8192
@@ -69,7 +69,7 @@ class ModelCoverage:
 
 
 def cover_labels(
-    hub: HubContents, labels: Sequence[str], *, top: int = 10
+    hub: HubReader, labels: Sequence[str], *, top: int = 10
 ) -> tuple[ModelCoverage, ...]:
     """The models that cover a set of labels best: by coverage, then by mean lead.
 
@@ -83,28 +83,28 @@ def cover_labels(
         )
     if top < 1:
         raise UsageError(f"top {top} was asked for; give 1 or more")
-    reader = NameReader(hub)
+    reader = LabelEncoder(hub)
     evidence = reader.read(wanted).evidence
     found = []
     for model in candidates(hub, evidence):
-        gallery = gallery_of(hub.responses(model))
-        around = reader.surroundings(model, gallery)
-        found.append(_coverage(hub, model, wanted, evidence, gallery, around))
+        standardized = standardized_responses(hub.responses(model))
+        around = reader.reference(model, standardized)
+        found.append(_coverage(hub, model, wanted, evidence, standardized, around))
     found.sort(key=lambda each: (-each.coverage, -each.mean_lead, each.model))
     return tuple(replace(model, rank=rank) for rank, model in enumerate(found[:top], start=1))
 
 
-def candidates(hub: HubContents, labels: TextEvidence) -> list[str]:
+def candidates(hub: HubReader, labels: TextEvidence) -> list[str]:
     """Names of the models to compare: all of a small hub, else the most promising by blocks."""
-    gallery = hub.gallery()
-    if not gallery.blocks:
+    standardized = hub.logit_index()
+    if not standardized.blocks:
         raise UsageError("this hub has no model yet; add some with: lagotto hub add HUB MODELS")
-    firsts, digests = gallery.firsts, gallery.digests
-    names = [gallery.names[digest] for digest in digests]
+    firsts, digests = standardized.firsts, standardized.digests
+    names = [standardized.names[digest] for digest in digests]
     if len(names) <= _CANDIDATES:
         return names
     parts = []
-    for block in gallery.blocks:
+    for block in standardized.blocks:
         for start in range(0, block.steps.size, _COLUMNS_AT_ONCE):
             part = slice(start, start + _COLUMNS_AT_ONCE)
             values = block.values[:, part].astype(np.float32)
@@ -118,14 +118,14 @@ def candidates(hub: HubContents, labels: TextEvidence) -> list[str]:
 
 
 def _coverage(
-    hub: HubContents,
+    hub: HubReader,
     model: str,
     wanted: Sequence[str],
     evidence: TextEvidence,
-    gallery: Float32[np.ndarray, "probes logits"],
-    around: Surroundings,
+    standardized: Float32[np.ndarray, "probes logits"],
+    around: Reference,
 ) -> ModelCoverage:
-    fits = fit(evidence, gallery, around)
+    fits = fit(evidence, standardized, around)
     partner = best_assignment(np.maximum(fits, 0.0))
     published = hub.labels(model)
     covered = tuple(
@@ -135,7 +135,7 @@ def _coverage(
         for row, (label, place) in enumerate(zip(wanted, partner.tolist(), strict=True))
     )
     values = np.array([each.fit for each in covered])
-    leads = values - noise_threshold(gallery.shape[1])
+    leads = values - noise_threshold(standardized.shape[1])
     return ModelCoverage(
         rank=0,
         model=model,
@@ -143,6 +143,6 @@ def _coverage(
         mean_fit=float(values.mean()),
         mean_lead=float(leads.mean()),
         weakest=min(covered, key=lambda each: each.fit).label,
-        spare=max(gallery.shape[1] - len(wanted), 0),
+        spare=max(standardized.shape[1] - len(wanted), 0),
         labels=covered,
     )

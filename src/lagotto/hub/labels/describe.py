@@ -9,16 +9,16 @@ from jaxtyping import Float32, Int64
 from lagotto.core.errors import UsageError
 from lagotto.core.types import JsonObject
 from lagotto.core.vectors import top_k
-from lagotto.hub.labels.encode import NameReader
+from lagotto.hub.labels.encode import LabelEncoder
 from lagotto.hub.labels.fit import (
     TextEvidence,
     fit,
-    gallery_of,
+    standardized_responses,
 )
-from lagotto.hub.labels.transport import share_out
+from lagotto.hub.labels.transport import sinkhorn_assign
 from lagotto.hub.query.background import background_words
-from lagotto.hub.reader.reader import HubContents
-from lagotto.hub.store.model_responses import KnownResponses
+from lagotto.hub.reader.reader import HubReader
+from lagotto.hub.store.model_responses import ModelResponses
 
 SURE = 0.2
 """Confidence from which a proposed name is written to a labels file."""
@@ -90,8 +90,8 @@ class ModelDescription:
 
 
 def describe_model(
-    hub: HubContents,
-    known: KnownResponses,
+    hub: HubReader,
+    known: ModelResponses,
     vocabulary: Sequence[str] | None = None,
     *,
     top: int = 5,
@@ -104,15 +104,15 @@ def describe_model(
     names = background_words() if vocabulary is None else tuple(dict.fromkeys(vocabulary))
     if top < 1 or not names:
         raise UsageError(f"{top} names of a vocabulary of {len(names)} were asked for; give 1 each")
-    gallery = gallery_of(known.values)
-    reader = NameReader(hub)
+    standardized = standardized_responses(known.values)
+    reader = LabelEncoder(hub)
     evidence = reader.read(names).evidence
-    fits = fit(evidence, gallery, reader.surroundings(known.name, gallery))
-    shares = share_out(fits)
+    fits = fit(evidence, standardized, reader.reference(known.name, standardized))
+    shares = sinkhorn_assign(fits)
     ranked = top_k(shares.T, top)
     best = ranked[:, 0]
-    probes = speaking_probes(evidence, gallery, best)
-    flat = (gallery == 0).all(axis=0).tolist()
+    probes = top_probes(evidence, standardized, best)
+    flat = (standardized == 0).all(axis=0).tolist()
     logits = []
     for logit, places in enumerate(ranked.tolist()):
         proposals = tuple(
@@ -131,11 +131,11 @@ def describe_model(
     return ModelDescription(known.name, len(names), tuple(logits))
 
 
-def speaking_probes(
+def top_probes(
     names: TextEvidence,
-    gallery: Float32[np.ndarray, "probes logits"],
+    standardized: Float32[np.ndarray, "probes logits"],
     best: Int64[np.ndarray, " logits"],
 ) -> Int64[np.ndarray, "top logits"]:
     """For each output the probes that both it and its name are surest of, strongest first."""
-    both = np.maximum(names.standing[best].T, 0.0) * np.maximum(gallery, 0.0)
+    both = np.maximum(names.standing[best].T, 0.0) * np.maximum(standardized, 0.0)
     return top_k(np.ascontiguousarray(both.T), _PROBES).T

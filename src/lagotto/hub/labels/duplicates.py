@@ -14,9 +14,9 @@ from jaxtyping import Float32, Float64, Int64
 from lagotto.core.assignment import best_assignment
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject, JsonValue
-from lagotto.hub.descriptors.standardize import standardise
-from lagotto.hub.index.logit_index import Gallery
-from lagotto.hub.reader.reader import HubContents
+from lagotto.hub.descriptors.standardize import standardize
+from lagotto.hub.index.logit_index import LogitIndex
+from lagotto.hub.reader.reader import HubReader
 
 TWINS = 0.9
 """Matched correlation from which two models are folded into one."""
@@ -46,7 +46,7 @@ class ModelPair:
 
 
 @dataclass(frozen=True, slots=True)
-class Kindred:
+class DuplicateReport:
     """Groups of names in the hub's order: `twins` are nearly one model, `families` of one kind.
 
     Twins are in one family too. `copies` are byte-for-byte the same: (name, name in the hub).
@@ -75,17 +75,17 @@ class Kindred:
         }
 
 
-def find_kindred(hub: HubContents, progress: Progress | None = None) -> Kindred:
+def find_duplicates(hub: HubReader, progress: Progress | None = None) -> DuplicateReport:
     """Twins and families among the probed models of a hub."""
     meter = progress or Silent()
     copies = hub.status().copies
-    gallery = hub.gallery()
-    if not gallery.blocks:
-        return Kindred((), (), (), copies)
-    firsts, digests = gallery.firsts, gallery.digests
-    names = [gallery.names[digest] for digest in digests]
+    logit_index = hub.logit_index()
+    if not logit_index.blocks:
+        return DuplicateReport((), (), (), copies)
+    firsts, digests = logit_index.firsts, logit_index.digests
+    names = [logit_index.names[digest] for digest in digests]
     pairs = []
-    wanted = list(_candidates(gallery, firsts, meter))
+    wanted = list(_candidates(logit_index, firsts, meter))
     meter.start("comparing models", len(wanted), "pairs")
     for one, other in wanted:
         pair = _compare(hub, names[one], names[other])
@@ -95,7 +95,7 @@ def find_kindred(hub: HubContents, progress: Progress | None = None) -> Kindred:
     meter.finish()
     pairs.sort(key=lambda pair: (-pair.correlation, pair.first, pair.second))
     twins = _groups(names, [p for p in pairs if p.correlation >= TWINS])
-    return Kindred(twins, _groups(names, pairs), tuple(pairs), copies)
+    return DuplicateReport(twins, _groups(names, pairs), tuple(pairs), copies)
 
 
 def matched_correlation(
@@ -119,10 +119,10 @@ def matched_correlation(
     return float(matched.sum() / larger), matched, partner
 
 
-def _compare(hub: HubContents, first: str, second: str) -> ModelPair | None:
+def _compare(hub: HubReader, first: str, second: str) -> ModelPair | None:
     """The pair if it is at least of one family."""
     found = matched_correlation(
-        standardise(hub.responses(first)).values, standardise(hub.responses(second)).values, FAMILY
+        standardize(hub.responses(first)).values, standardize(hub.responses(second)).values, FAMILY
     )
     if found is None or found[0] < FAMILY:
         return None
@@ -132,10 +132,10 @@ def _compare(hub: HubContents, first: str, second: str) -> ModelPair | None:
 
 
 def _candidates(
-    gallery: Gallery, firsts: Int64[np.ndarray, " models"], progress: Progress
+    logit_index: LogitIndex, firsts: Int64[np.ndarray, " models"], progress: Progress
 ) -> Iterator[tuple[int, int]]:
     """Pairs of models (by place) worth comparing: the nearest few of each, by some outputs."""
-    ends = np.append(firsts[1:], sum(block.steps.size for block in gallery.blocks))
+    ends = np.append(firsts[1:], sum(block.steps.size for block in logit_index.blocks))
     counts = ends - firsts
     asked = [
         np.unique(np.linspace(first, end - 1, min(_OUTPUTS_ASKED, end - first)).astype(np.int64))
@@ -143,14 +143,14 @@ def _candidates(
     ]
     owners = np.repeat(np.arange(len(asked)), [len(columns) for columns in asked])
     columns = np.concatenate(asked)
-    probes = len(gallery.blocks[0].values)
+    probes = len(logit_index.blocks[0].values)
     rows = np.unique(np.linspace(0, probes - 1, min(probes, _PROBES_ASKED)).astype(np.int64))
-    queries = _unit_columns(gallery, rows, columns)
+    queries = _unit_columns(logit_index, rows, columns)
     seen: set[tuple[int, int]] = set()
     progress.start("searching", len(columns), "outputs")
     for start in range(0, len(columns), _QUERIES_AT_ONCE):
         part = slice(start, start + _QUERIES_AT_ONCE)
-        best = _best_by_model(gallery, rows, queries[:, part], firsts)
+        best = _best_by_model(logit_index, rows, queries[:, part], firsts)
         for owner in np.unique(owners[part]).tolist():
             mine = best[owners[part] == owner].mean(axis=0)
             close = np.minimum(counts, counts[owner]) >= FAMILY * np.maximum(counts, counts[owner])
@@ -165,11 +165,13 @@ def _candidates(
 
 
 def _unit_columns(
-    gallery: Gallery, rows: Int64[np.ndarray, " rows"], columns: Int64[np.ndarray, " columns"]
+    logit_index: LogitIndex,
+    rows: Int64[np.ndarray, " rows"],
+    columns: Int64[np.ndarray, " columns"],
 ) -> Float32[np.ndarray, "rows columns"]:
     """Some outputs' descriptors on some probes, centred there, of unit length."""
     parts, offset = [], 0
-    for block in gallery.blocks:
+    for block in logit_index.blocks:
         inside = columns[(columns >= offset) & (columns < offset + block.steps.size)] - offset
         parts.append(_unit(block.values[np.ix_(rows, inside)].astype(np.float32)))
         offset += block.steps.size
@@ -177,14 +179,14 @@ def _unit_columns(
 
 
 def _best_by_model(
-    gallery: Gallery,
+    logit_index: LogitIndex,
     rows: Int64[np.ndarray, " rows"],
     queries: Float32[np.ndarray, "rows queries"],
     firsts: Int64[np.ndarray, " models"],
 ) -> Float32[np.ndarray, "queries models"]:
     """Each query's highest correlation with an output of each model."""
     parts, offset = [], 0
-    for block in gallery.blocks:
+    for block in logit_index.blocks:
         alike = queries.T @ _unit(block.values[rows].astype(np.float32))
         inside = firsts[(firsts >= offset) & (firsts < offset + block.steps.size)] - offset
         parts.append(np.maximum.reduceat(alike, inside, axis=1))

@@ -1,4 +1,4 @@
-"""Names × a hub → evidence on its probes; a model → its gallery and what it is measured against."""
+"""Names × a hub → evidence on its probes; a model → what its outputs are measured against."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from jaxtyping import Float32
 from lagotto.core.errors import HubError, UsageError
 from lagotto.core.files import canonical_json, replacing
 from lagotto.hub.labels.fit import (
-    Surroundings,
+    Reference,
     TextEvidence,
-    gallery_of,
+    standardized_responses,
     text_evidence,
 )
 from lagotto.hub.query.background import background_words
-from lagotto.hub.reader.reader import HubContents
+from lagotto.hub.reader.reader import HubReader
 
 _BATCH = 256
 _OUTPUTS_ENOUGH = 512
@@ -27,35 +27,35 @@ _KEPT_FROM = 500
 
 
 @dataclass(frozen=True, slots=True)
-class NamesRead:
+class EncodedLabels:
     """Names as the hub's encoder reads them: unit embeddings, and the evidence on the probes."""
 
     embeddings: Float32[np.ndarray, "names dim"]
     evidence: TextEvidence
 
 
-class NameReader:
+class LabelEncoder:
     """Reads names and models against one hub; what all of them share is made once."""
 
-    def __init__(self, hub: HubContents) -> None:
+    def __init__(self, hub: HubReader) -> None:
         self._hub = hub
 
-    def read(self, names: Sequence[str]) -> NamesRead:
+    def read(self, names: Sequence[str]) -> EncodedLabels:
         """Each name in the encoder's prompt, embedded, and what it sees on the probes."""
         embeddings = _embedded(self._hub, names)
-        return NamesRead(embeddings, text_evidence(self._hub.space, embeddings))
+        return EncodedLabels(embeddings, text_evidence(self._hub.space, embeddings))
 
-    def surroundings(
-        self, model: str, gallery: Float32[np.ndarray, "probes logits"]
-    ) -> Surroundings:
+    def reference(
+        self, model: str, standardized: Float32[np.ndarray, "probes logits"]
+    ) -> Reference:
         """Common words, and the model's own outputs with some of up to 32 other models.
 
         A model of 512 outputs or more is enough for itself.
         """
-        if gallery.shape[1] >= _OUTPUTS_ENOUGH:
-            return Surroundings(self._words, gallery)
+        if standardized.shape[1] >= _OUTPUTS_ENOUGH:
+            return Reference(self._words, standardized)
         others = [part for name, part in self._elsewhere.items() if name != model]
-        return Surroundings(self._words, np.concatenate([gallery, *others], axis=1))
+        return Reference(self._words, np.concatenate([standardized, *others], axis=1))
 
     @cached_property
     def _words(self) -> TextEvidence:
@@ -69,11 +69,11 @@ class NameReader:
         for each in models[:: max(1, len(models) // _MODELS_ELSEWHERE)][:_MODELS_ELSEWHERE]:
             some = min(each.outputs, _OUTPUTS_ENOUGH // _MODELS_ELSEWHERE)
             columns = np.linspace(0, each.outputs - 1, some).astype(int)
-            found[each.name] = gallery_of(self._hub.responses(each.name))[:, columns]
+            found[each.name] = standardized_responses(self._hub.responses(each.name))[:, columns]
         return found
 
 
-def _embedded(hub: HubContents, names: Sequence[str]) -> Float32[np.ndarray, "names dim"]:
+def _embedded(hub: HubReader, names: Sequence[str]) -> Float32[np.ndarray, "names dim"]:
     """Unit embeddings of names in the encoder's prompt; long lists are kept in the hub's cache."""
     info = hub.encoder.info
     if info.prompt_template.count("{}") != 1:
@@ -101,7 +101,7 @@ def _embedded(hub: HubContents, names: Sequence[str]) -> Float32[np.ndarray, "na
     return made
 
 
-def _embed(hub: HubContents, prompts: Sequence[str]) -> Float32[np.ndarray, "names dim"]:
+def _embed(hub: HubReader, prompts: Sequence[str]) -> Float32[np.ndarray, "names dim"]:
     starts = range(0, len(prompts), _BATCH)
     return np.concatenate(
         [hub.encoder.embed_texts(prompts[start : start + _BATCH]) for start in starts]

@@ -39,14 +39,14 @@ def text_evidence(space: ProbeSpace, concepts: Float[np.ndarray, "names dim"]) -
     the name to the words of the background, not where the cosine is high: for some names it is
     high on any probe.
     """
-    standing = _standardise_rows(space.log_posterior(concepts))
+    standing = _standardize_rows(space.log_posterior(concepts))
     steep = _SURE_NAMES * standing
     weights = np.exp(steep - steep.max(axis=1, keepdims=True))
     weights /= weights.sum(axis=1, keepdims=True)
     return TextEvidence(standing, weights)
 
 
-def gallery_of(
+def standardized_responses(
     responses: Float[np.ndarray, "probes logits"],
 ) -> Float32[np.ndarray, "probes logits"]:
     """Responses minus their mean over the outputs of each probe, standardised by output.
@@ -70,7 +70,7 @@ def gallery_of(
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Reference:
     """What scores are measured against: common words, and outputs of many models."""
 
     words: TextEvidence
@@ -79,37 +79,37 @@ class Surroundings:
 
 def fit(
     names: TextEvidence,
-    gallery: Float32[np.ndarray, "probes logits"],
-    surroundings: Surroundings,
+    standardized: Float32[np.ndarray, "probes logits"],
+    reference: Reference,
 ) -> Float32[np.ndarray, "names logits"]:
     """How well each name fits each output, in standard deviations above what is usual for both.
 
     Two readings are averaged: the outputs' responses on the name's own probes, and the name's
     standing on the output's own probes.
     """
-    total = np.zeros((len(names.standing), gallery.shape[1]), np.float32)
+    total = np.zeros((len(names.standing), standardized.shape[1]), np.float32)
     for reading in (_on_names_probes, _on_outputs_probes):
         here = _apply(
-            reading(names, gallery), _moments(reading(surroundings.words, gallery), axis=0)
+            reading(names, standardized), _moments(reading(reference.words, standardized), axis=0)
         )
         elsewhere = here
-        if surroundings.outputs is not gallery:
-            usual = _moments(reading(surroundings.words, surroundings.outputs), axis=0)
-            elsewhere = _apply(reading(names, surroundings.outputs), usual)
+        if reference.outputs is not standardized:
+            usual = _moments(reading(reference.words, reference.outputs), axis=0)
+            elsewhere = _apply(reading(names, reference.outputs), usual)
         total += _apply(here, _moments(elsewhere, axis=1))
     return total / 2
 
 
 def _on_names_probes(
-    names: TextEvidence, gallery: Float32[np.ndarray, "probes logits"]
+    names: TextEvidence, standardized: Float32[np.ndarray, "probes logits"]
 ) -> Float32[np.ndarray, "names logits"]:
-    return np.asarray(names.weights @ gallery)
+    return np.asarray(names.weights @ standardized)
 
 
 def _on_outputs_probes(
-    names: TextEvidence, gallery: Float32[np.ndarray, "probes logits"]
+    names: TextEvidence, standardized: Float32[np.ndarray, "probes logits"]
 ) -> Float32[np.ndarray, "names logits"]:
-    shares = np.exp(_SURE_OUTPUTS * (gallery - gallery.max(axis=0)))
+    shares = np.exp(_SURE_OUTPUTS * (standardized - standardized.max(axis=0)))
     return np.asarray(names.standing @ (shares / shares.sum(axis=0)))
 
 
@@ -130,7 +130,7 @@ def _apply(
     return ((scores - mean.astype(np.float32)) / spread.astype(np.float32)).astype(np.float32)
 
 
-def _standardise_rows(
+def _standardize_rows(
     values: Float[np.ndarray, "names probes"],
 ) -> Float32[np.ndarray, "names probes"]:
     return _apply(values.astype(np.float32), _moments(values, axis=1))

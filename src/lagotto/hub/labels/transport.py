@@ -14,7 +14,7 @@ _NOBODY = 2.5
 _ROUNDS = 20
 
 
-def share_out(
+def sinkhorn_assign(
     fits: Float32[np.ndarray, "names logits"],
     *,
     temperature: float = _TEMPERATURE,

@@ -21,9 +21,9 @@ from lagotto.core.files import canonical_json, write_atomically
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject, JsonValue
 from lagotto.hub.labels.audit import audit_model
-from lagotto.hub.labels.encode import NameReader
-from lagotto.hub.query.types import Evidence
-from lagotto.hub.reader.reader import HubContents
+from lagotto.hub.labels.encode import LabelEncoder
+from lagotto.hub.query.types import ConceptQuery
+from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.text.matching import (
     FIRMLY,
     OPENLY,
@@ -31,7 +31,7 @@ from lagotto.hub.text.matching import (
     name_words,
 )
 
-FILE_NAME = "label_trust.json"
+TRUST_FILE = "label_trust.json"
 _VERSION = 2
 """Of the file; raised with what an audit says, so that lists are audited anew."""
 
@@ -76,9 +76,9 @@ class LabelTrust:
     by every process.
     """
 
-    def __init__(self, hub: HubContents) -> None:
+    def __init__(self, hub: HubReader) -> None:
         self._hub = hub
-        self._file = hub.folder / FILE_NAME
+        self._file = hub.folder / TRUST_FILE
         self._known = _read(self._file.read_bytes() if self._file.is_file() else b"")
         self._checked: dict[str, Float32[np.ndarray, " logits"]] = {}
 
@@ -108,8 +108,8 @@ class LabelTrust:
         return sha256(canonical_json([self._hub.digest_of(model), *labels])).hexdigest()
 
     @cached_property
-    def _reader(self) -> NameReader:
-        return NameReader(self._hub)
+    def _reader(self) -> LabelEncoder:
+        return LabelEncoder(self._hub)
 
     def _audited(self, model: str, key: str) -> Trust:
         audit = audit_model(self._hub, self._hub.responses_of(model), reader=self._reader)
@@ -125,23 +125,23 @@ class LabelTrust:
 
 
 def with_names(
-    hub: HubContents, trust: LabelTrust, concepts: tuple[Evidence, ...], progress: Progress
-) -> tuple[Evidence, ...]:
+    hub: HubReader, trust: LabelTrust, concepts: tuple[ConceptQuery, ...], progress: Progress
+) -> tuple[ConceptQuery, ...]:
     """The same concepts, each with the logits whose published label says its words.
 
     The labels of models that are met for the first time are audited, which takes seconds for one
     of a thousand outputs.
     """
-    gallery = hub.gallery()
+    logit_index = hub.logit_index()
     met = {model for c in concepts for model, _, _ in hub.labelled(sorted(name_words(c.text)))}
-    trust.check([name for name in gallery.names.values() if name in met], progress)
+    trust.check([name for name in logit_index.names.values() if name in met], progress)
     return tuple(
         replace(
             concept,
             named=find_named(
                 concept.text,
                 hub.labelled,
-                gallery.column,
+                logit_index.column,
                 lambda model, logit: float(trust.believed(model)[logit]),
             ),
         )

@@ -27,8 +27,8 @@ from lagotto.hub.probes.probe_set import (
     read_header,
 )
 
-FORMAT = "lagotto-probe-cache"
-VERSION = 1
+_FORMAT = "lagotto-probe-cache"
+_VERSION = 1
 """To be raised when core.images gives other pixels: caches of another version are made anew."""
 
 SIDECAR_NAME = "cache.json"
@@ -193,7 +193,7 @@ class ProbeCache:
         return (self._header.count, *spec.shape)
 
     def _identity(self) -> JsonObject:
-        return {"format": FORMAT, "version": VERSION, "probes": self._header.digest}
+        return {"format": _FORMAT, "version": _VERSION, "probes": self._header.digest}
 
     def _is_ours(self) -> bool:
         """Whether the folder's sidecar says that it is of this probe set and version."""

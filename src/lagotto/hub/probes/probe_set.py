@@ -17,8 +17,8 @@ from lagotto.core.files import canonical_json, sha256_file, write_atomically, wr
 from lagotto.core.types import JsonObject, JsonValue, Probe, SetAside
 from lagotto.hub.probes.select import choose_probes, read_probe_source
 
-FORMAT = "lagotto-probes"
-VERSION = 1
+_FORMAT = "lagotto-probes"
+_VERSION = 1
 PROBES_NAME = "probes.jsonl"
 SET_ASIDE_NAME = "set_aside.jsonl"
 PICTURES_NAME = "pictures"
@@ -78,8 +78,8 @@ class ProbeSet:
         write_atomically(folder / SET_ASIDE_NAME, _lines(aside))
         digest = probe_set_digest(chosen.probes)
         header: JsonObject = {
-            "format": FORMAT,
-            "version": VERSION,
+            "format": _FORMAT,
+            "version": _VERSION,
             "digest": digest,
             "count": len(chosen.probes),
         }
@@ -162,9 +162,9 @@ def read_header(folder: Path) -> ProbeSetHeader:
     except (ValueError, RecursionError) as error:
         raise HubError(f"{path} is damaged: its header is not JSON; {_RESTORE}") from error
     match header:
-        case {"format": "lagotto-probes", "version": int(version)} if version > VERSION:
+        case {"format": "lagotto-probes", "version": int(version)} if version > _VERSION:
             raise HubError(
-                f"{path} has format version {version} and this Lagotto reads up to {VERSION}; "
+                f"{path} has format version {version} and this Lagotto reads up to {_VERSION}; "
                 "upgrade with: pip install --upgrade lagotto"
             )
         case {"format": "lagotto-probes", "version": 1, "digest": str(digest), "count": int(count)}:

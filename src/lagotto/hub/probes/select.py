@@ -8,9 +8,9 @@ from lagotto.core.errors import PictureError, ProbeError, UsageError
 from lagotto.core.images import decode_picture
 from lagotto.core.parsing.captioned_tables import merged
 from lagotto.core.types import Probe, SetAside
-from lagotto.hub.probes.sources import Candidate, read_probe_source
+from lagotto.hub.probes.sources import ProbeCandidate, read_probe_source
 
-__all__ = ["MIN_PROBES", "Candidate", "Chosen", "choose_probes", "read_probe_source"]
+__all__ = ["MIN_PROBES", "Chosen", "ProbeCandidate", "choose_probes", "read_probe_source"]
 
 MIN_PROBES = 2
 """A response is standardised over the probes; over one probe it would be nothing."""
@@ -25,7 +25,7 @@ class Chosen:
 
 
 def choose_probes(
-    candidates: Sequence[Candidate],
+    candidates: Sequence[ProbeCandidate],
     max_probes: int | None,
     seed: int,
     keep: Callable[[str, bytes], None],
@@ -81,7 +81,7 @@ def _ranked(count: int, seed: int) -> list[int]:
 
 
 def _folded(
-    candidates: Sequence[Candidate], places: dict[str, list[int]], refused: dict[int, str]
+    candidates: Sequence[ProbeCandidate], places: dict[str, list[int]], refused: dict[int, str]
 ) -> Chosen:
     """One probe a digest, at its first place; the other places join those set aside."""
     probes: dict[int, Probe] = {}
@@ -100,7 +100,7 @@ def _folded(
     )
 
 
-def _too_few(candidates: Sequence[Candidate], found: int, refused: dict[int, str]) -> str:
+def _too_few(candidates: Sequence[ProbeCandidate], found: int, refused: dict[int, str]) -> str:
     """The message for a set of none or one, with the first three reasons."""
     reasons = [f"{candidates[place].source}: {refused[place]}" for place in sorted(refused)[:3]]
     because = f" ({'; '.join(reasons)})" if reasons else ""

@@ -36,7 +36,7 @@ _READ_BUFFER_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class ProbeCandidate:
     """A picture that may become a probe. `load` gives its file's bytes or raises PictureError."""
 
     source: str
@@ -44,7 +44,7 @@ class Candidate:
     captions: tuple[str, ...] = ()
 
 
-def read_probe_source(path: Path) -> Iterator[Candidate]:
+def read_probe_source(path: Path) -> Iterator[ProbeCandidate]:
     """The candidates of one source, in its order; pictures are read only when loaded.
 
     Names are relative and start with the source's own: `photos/a/1.jpg`, `faces.parquet#17`.
@@ -67,7 +67,7 @@ def read_probe_source(path: Path) -> Iterator[Candidate]:
     )
 
 
-def _read_folder(folder: Path) -> Iterator[Candidate]:
+def _read_folder(folder: Path) -> Iterator[ProbeCandidate]:
     """Every picture file under a folder; hidden ones are skipped, folder links not followed."""
     root = folder.resolve()
     found: list[tuple[str, Path]] = []
@@ -79,7 +79,7 @@ def _read_folder(folder: Path) -> Iterator[Candidate]:
                 found.append((storable(file.relative_to(root).as_posix()), file))
     for name, file in sorted(found):
         load = _leaving if _leaves(file, root) else partial(read_picture_file, file)
-        yield Candidate(f"{storable(root.name)}/{name}", load)
+        yield ProbeCandidate(f"{storable(root.name)}/{name}", load)
 
 
 def _refuse_folder(error: OSError) -> None:
@@ -99,7 +99,7 @@ def _leaving() -> bytes:
     raise PictureError("a link that leaves the folder; copy the picture into the folder")
 
 
-def _read_manifest(manifest: Path) -> Iterator[Candidate]:
+def _read_manifest(manifest: Path) -> Iterator[ProbeCandidate]:
     """One candidate a distinct picture path, at its first line, with the captions of all its lines.
 
     Paths are relative to the manifest's folder.
@@ -118,7 +118,7 @@ def _read_manifest(manifest: Path) -> Iterator[Candidate]:
         raise ProbeError(f"{manifest} is not UTF-8 text; save it as UTF-8") from error
     for name, said in captions.items():
         load = partial(read_picture_file, folder / name)
-        yield Candidate(storable(f"{folder.name}/{name}"), load, said)
+        yield ProbeCandidate(storable(f"{folder.name}/{name}"), load, said)
 
 
 def _manifest_line(line: str, where: str) -> tuple[str, tuple[str, ...]]:
@@ -134,7 +134,7 @@ def _manifest_line(line: str, where: str) -> tuple[str, tuple[str, ...]]:
     return name, said
 
 
-def _read_parquet(path: Path) -> Iterator[Candidate]:
+def _read_parquet(path: Path) -> Iterator[ProbeCandidate]:
     """One candidate a row. Names and captions are read now, pictures a few rows at a time."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -161,7 +161,7 @@ def _read_parquet(path: Path) -> Iterator[Candidate]:
 
 def _parquet_candidate(
     pictures: "_PictureColumn", row: int, name: object, texts: object
-) -> Candidate:
+) -> ProbeCandidate:
     """The candidate of one row; an unnamed row is named by its number, from 0."""
     if isinstance(name, dict):
         name = name.get("path")
@@ -173,7 +173,7 @@ def _parquet_candidate(
             f"{pictures.path} row {row} has captions that are neither a text nor a list"
         ) from error
     source = storable(f"{table}/{name}") if isinstance(name, str) and name else f"{table}#{row}"
-    return Candidate(source, partial(pictures.read, row), captions)
+    return ProbeCandidate(source, partial(pictures.read, row), captions)
 
 
 def _picture_column(path: Path, schema: Any) -> tuple[str, bool]:

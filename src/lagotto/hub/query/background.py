@@ -21,8 +21,8 @@ from lagotto.hub.store.tensorfile import (
     write_tensors,
 )
 
-FORMAT = "lagotto-background"
-VERSION = 1
+_FORMAT = "lagotto-background"
+_VERSION = 1
 _BATCH = 256
 
 
@@ -48,7 +48,7 @@ def open_background(path: Path, encoder: Encoder) -> Float32[np.ndarray, "words 
     """
     wanted = _digest(encoder)
     try:
-        file = open_tensors(path, FORMAT, VERSION)
+        file = open_tensors(path, _FORMAT, _VERSION)
         values = file.arrays.get("values")
         if values is not None and header_text(file, "made_of") == wanted:
             return np.array(values, dtype=np.float32)
@@ -58,7 +58,7 @@ def open_background(path: Path, encoder: Encoder) -> Float32[np.ndarray, "words 
     with suppress(HubError):
         write_tensors(
             path,
-            {"format": FORMAT, "version": VERSION, "made_of": wanted},
+            {"format": _FORMAT, "version": _VERSION, "made_of": wanted},
             {"values": ("F32", embeddings.shape)},
             lambda arrays: np.copyto(arrays["values"], embeddings),
         )

@@ -46,14 +46,14 @@ SINGLE = Term(0)
 
 
 @dataclass(frozen=True, slots=True)
-class ConceptQuery:
+class ParsedQuery:
     """The concepts that a text names, in order, and how they are joined."""
 
     concepts: tuple[str, ...]
     expression: Expression
 
 
-def parse_concepts(text: str) -> ConceptQuery:
+def parse_concepts(text: str) -> ParsedQuery:
     """The concepts of a text; without operators the whole text is one.
 
     Raises UsageError for operators without a concept, or parentheses that do not match.
@@ -64,7 +64,7 @@ def parse_concepts(text: str) -> ConceptQuery:
     ('black (and white) cat',)
     """
     if not re.search(r"\b(AND|OR|NOT)\b", text):
-        return ConceptQuery((text.strip(),), SINGLE)
+        return ParsedQuery((text.strip(),), SINGLE)
     return _Parser(text).parse()
 
 
@@ -82,12 +82,12 @@ class _Parser:
         self._tokens = [token for token in self._tokens if token]
         self._concepts: list[str] = []
 
-    def parse(self) -> ConceptQuery:
+    def parse(self) -> ParsedQuery:
         """The whole text, or UsageError."""
         expression = self._joined("OR")
         if self._tokens:
             raise self._wrong(f"{self._tokens[0]!r} is not expected there")
-        return ConceptQuery(tuple(self._concepts), expression)
+        return ParsedQuery(tuple(self._concepts), expression)
 
     def _joined(self, operator: str) -> Expression:
         parts = [self._operand(operator)]

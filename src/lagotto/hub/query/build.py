@@ -23,13 +23,13 @@ from lagotto.hub.query.probe_weights import (
     weigh_texts,
 )
 from lagotto.hub.query.types import (
-    Evidence,
+    ConceptQuery,
     ImageQuery,
     LogitQuery,
     QueryVector,
     TextQuery,
 )
-from lagotto.hub.query.vectors import query_from_embedding, standardise_query
+from lagotto.hub.query.vectors import query_from_embedding, standardize_query
 
 SHOWN_FROM = 2.0
 """Standard deviations of a cosine from which a probe is more likely than not to show a concept;
@@ -54,7 +54,7 @@ def text_vector(encoder: Encoder, space: ProbeSpace, query: TextQuery) -> QueryV
     directions = embeddings - space.background_mean
     weights, covered = weigh_texts(space, embeddings)
     concepts = [
-        Evidence(*each)
+        ConceptQuery(*each)
         for each in zip(weights, directions, parsed.concepts, covered.tolist(), strict=True)
     ]
     expression = parsed.expression
@@ -95,18 +95,18 @@ def logit_vector(
     `itself` is the logit of the hub that it is, if it is one, by its model's own name.
     """
     name = Query("logit", f"{query.model}:{query.index}")
-    return QueryVector(name, standardise_query(responses), itself)
+    return QueryVector(name, standardize_query(responses), itself)
 
 
 def _pictures(
     encoder: Encoder, space: ProbeSpace, files: tuple[Path, ...]
-) -> tuple[Float32[np.ndarray, " probes"], Evidence]:
+) -> tuple[Float32[np.ndarray, " probes"], ConceptQuery]:
     """Example pictures as standardised cosines, and as evidence; they count by their mean."""
     concept = embed_pictures(encoder, files).mean(axis=0)
     values = query_from_embedding(concept, space.probes)
     unit = concept / np.linalg.norm(concept)
     direction = (unit - space.probes.mean(axis=0)).astype(np.float32)
-    return values, Evidence(picture_weights(space, concept), direction)
+    return values, ConceptQuery(picture_weights(space, concept), direction)
 
 
 def _joined(
@@ -115,7 +115,7 @@ def _joined(
     """One row of values for the whole query; that of a single concept is left as it is."""
     if expression == SINGLE:
         return values[0]
-    return standardise_query(join_scores(expression, np.stack(values), SHOWN_FROM))
+    return standardize_query(join_scores(expression, np.stack(values), SHOWN_FROM))
 
 
 def _cut(encoder: Encoder, prompts: list[str]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from lagotto.core.vectors import quiet_product, top_k
-from lagotto.hub.query.vectors import standardise_query
+from lagotto.hub.query.vectors import standardize_query
 
 BREADTH = 3.0
 """Power of the positive part of the standardised log posterior in the broad weights."""
@@ -99,7 +99,7 @@ def picture_weights(
     here: the cosine alone is standardised.
     """
     unit = concept / np.linalg.norm(concept)
-    values = standardise_query(space.probes @ unit)
+    values = standardize_query(space.probes @ unit)
     return np.asarray(_shares(np.maximum(values[None], 0.0) ** BREADTH)[0])
 
 

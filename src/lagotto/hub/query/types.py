@@ -55,7 +55,7 @@ AnyQuery: TypeAlias = TextQuery | LogitQuery | ImageQuery
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class ConceptQuery:
     """What a concept in words or pictures says of the probes, and where it is in their space.
 
     `weights` sum to 1 over the probes. `text` is the concept in words, "" if it has none, and
@@ -83,5 +83,5 @@ class QueryVector:
     values: Float32[np.ndarray, " probes"]
     itself: tuple[str, int] | None = None
     notes: tuple[str, ...] = ()
-    concepts: tuple[Evidence, ...] = ()
+    concepts: tuple[ConceptQuery, ...] = ()
     expression: Expression = SINGLE

@@ -11,7 +11,7 @@ from lagotto.core.errors import UsageError
 from lagotto.core.vectors import top_k
 
 
-def standardise_query(responses: Float[np.ndarray, " probes"]) -> Float32[np.ndarray, " probes"]:
+def standardize_query(responses: Float[np.ndarray, " probes"]) -> Float32[np.ndarray, " probes"]:
     """The responses minus their mean, over their population standard deviation.
 
     Raises UsageError if they are constant or not finite: such a query tells no probe from another.
@@ -36,7 +36,7 @@ def query_from_embedding(
     All rows are unit embeddings of one encoder; a mean of several is made unit length again here.
     """
     unit = concept / np.linalg.norm(concept)
-    return standardise_query(probes @ unit)
+    return standardize_query(probes @ unit)
 
 
 def surest_probes(query: Float[np.ndarray, " probes"], k: int) -> Int64[np.ndarray, " k"]:

@@ -17,21 +17,21 @@ from lagotto.hub.completion.stored import (
     searched,
     searched_answers,
 )
-from lagotto.hub.descriptors.standardize import standardise
-from lagotto.hub.index.logit_index import Gallery
-from lagotto.hub.index.low_rank_file import open_first_pass
-from lagotto.hub.index.partial import find_parts
+from lagotto.hub.descriptors.standardize import standardize
+from lagotto.hub.index.logit_index import LogitIndex
+from lagotto.hub.index.low_rank_file import open_approximation
+from lagotto.hub.index.partial import find_partial_models
 from lagotto.hub.ingest.add import current_blocks
 from lagotto.hub.ingest.probing import probe_outside
 from lagotto.hub.probes.probe_set import ProbeSet
 from lagotto.hub.query.background import open_background
 from lagotto.hub.query.probe_weights import ProbeSpace
-from lagotto.hub.reader.status import HubStatus, read_status
+from lagotto.hub.reader.status import HubStatus, read_hub_status
 from lagotto.hub.reader.verify import Damage, verify_hub
-from lagotto.hub.store.catalog import Catalogue
+from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import Manifest, check_encoder
-from lagotto.hub.store.model_responses import KnownResponses
+from lagotto.hub.store.model_responses import ModelResponses
 from lagotto.hub.store.records import ModelRecord
 from lagotto.hub.store.responses import (
     Responses,
@@ -44,7 +44,7 @@ _OPEN_RESPONSES = 256
 """Responses files kept mapped for exact distances; each takes a file descriptor."""
 
 
-class HubContents:
+class HubReader:
     """Everything that can be read of a hub; what is done with it is `pipeline.Hub`."""
 
     def __init__(
@@ -53,7 +53,7 @@ class HubContents:
         self._layout = layout
         self._manifest = manifest
         self._encoder_given = encoder
-        self._gallery: Gallery | None = None
+        self._logit_index: LogitIndex | None = None
 
     @property
     def folder(self) -> Path:
@@ -107,21 +107,21 @@ class HubContents:
         """The picture file of a probe as it was given."""
         return self.probe_set.picture(index)
 
-    def gallery(self) -> Gallery:
+    def logit_index(self) -> LogitIndex:
         """Everything that can be found; blocks that are out of date are rebuilt first."""
-        if self._gallery is None:
+        if self._logit_index is None:
             blocks, records, notes = current_blocks(self._layout, self.probe_digest)
             done = read_completion(self._layout, self.probe_digest)
-            self._gallery = Gallery(
+            self._logit_index = LogitIndex(
                 blocks=blocks,
                 names={record.digest: record.name for record in records},
                 labels=cache(self._labels),
                 read=lru_cache(_OPEN_RESPONSES)(lambda d: searched_answers(done, self._read(d))),
                 notes=notes,
-                parts=find_parts(blocks, lambda digest: self._read(digest).seen),
-                first_pass=open_first_pass(self._layout, blocks, self.probe_digest),
+                parts=find_partial_models(blocks, lambda digest: self._read(digest).seen),
+                first_pass=open_approximation(self._layout, blocks, self.probe_digest),
             )
-        return self._gallery
+        return self._logit_index
 
     def responses(self, model: str) -> Float32[np.ndarray, "probes logits"]:
         """Raw logits of a model on all probes, completed if need be; UsageError if unknown."""
@@ -137,22 +137,22 @@ class HubContents:
 
     def labels(self, model: str) -> tuple[str | None, ...]:
         """The published label of each logit, None where there is none; UsageError as above."""
-        with Catalogue(self._layout.catalogue) as catalogue:
+        with Catalog(self._layout.catalogue) as catalogue:
             return catalogue.logit_labels(catalogue.find(model).digest)
 
     def labelled(self, words: Sequence[str]) -> tuple[tuple[str, int, str], ...]:
         """(model, logit, label) of every published label that holds any of some words."""
-        with Catalogue(self._layout.catalogue) as catalogue:
+        with Catalog(self._layout.catalogue) as catalogue:
             return catalogue.labelled(words)
 
     def digest_of(self, model: str) -> str:
         """The checksum of a model's raw responses; UsageError for an unknown name."""
-        with Catalogue(self._layout.catalogue) as catalogue:
+        with Catalog(self._layout.catalogue) as catalogue:
             return catalogue.find(model).responses_sha256
 
     def records(self) -> tuple[ModelRecord, ...]:
         """Every probed model: its digest, where its file was, how it is fed."""
-        with Catalogue(self._layout.catalogue) as catalogue:
+        with Catalog(self._layout.catalogue) as catalogue:
             return catalogue.models("done")
 
     def descriptor(self, model: str, logit: int) -> Float32[np.ndarray, " probes"]:
@@ -165,31 +165,31 @@ class HubContents:
         done = read_completion(self._layout, self.probe_digest)
         if searched_answers(done, held) is held:
             every = np.full(held.probes, np.nan, np.float32)
-            every[held.seen] = standardise(held.values[:, logit : logit + 1]).values[:, 0]
+            every[held.seen] = standardize(held.values[:, logit : logit + 1]).values[:, 0]
             return every
         responses = searched(self._layout, held)
-        return standardise(responses[:, logit : logit + 1]).values[:, 0]
+        return standardize(responses[:, logit : logit + 1]).values[:, 0]
 
-    def responses_of(self, model: str) -> KnownResponses:
+    def responses_of(self, model: str) -> ModelResponses:
         """Of a model in the hub by name, else of a model file, which is probed for the occasion."""
-        with Catalogue(self._layout.catalogue) as catalogue:
+        with Catalog(self._layout.catalogue) as catalogue:
             outside = not catalogue.has(model) and Path(model).exists()
             name = None if outside else catalogue.find(model).name
         if name is not None:
-            return KnownResponses(name, True, self.responses(name), self.labels(name))
+            return ModelResponses(name, True, self.responses(name), self.labels(name))
         values = probe_outside(Path(model), self.probe_set, self._layout.cache, Limits())
-        return KnownResponses(model, False, values, (None,) * values.shape[1])
+        return ModelResponses(model, False, values, (None,) * values.shape[1])
 
     def status(self) -> HubStatus:
         """Models, logits, probes, failures with their reasons, disk."""
-        return read_status(self._layout, self._manifest)
+        return read_hub_status(self._layout, self._manifest)
 
     def verify(self) -> tuple[Damage, ...]:
         """What is damaged, with what to do; empty if all is as it was written."""
         return verify_hub(self.folder)
 
     def _of(self, model: str) -> Responses:
-        with Catalogue(self._layout.catalogue) as catalogue:
+        with Catalog(self._layout.catalogue) as catalogue:
             record = catalogue.find(model)
         if record.status != "done":
             raise UsageError(f"model {model!r} has no responses: it is {record.status}")
@@ -199,5 +199,5 @@ class HubContents:
         return read_responses(self._layout.responses_of(digest), self.probe_digest)
 
     def _labels(self, digest: str) -> tuple[str | None, ...]:
-        with Catalogue(self._layout.catalogue) as catalogue:
+        with Catalog(self._layout.catalogue) as catalogue:
             return catalogue.logit_labels(digest)

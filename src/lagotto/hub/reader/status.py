@@ -11,9 +11,9 @@ from lagotto.hub.completion.stored import HubCompletion, read_completion
 from lagotto.hub.descriptors.blocks import open_blocks
 from lagotto.hub.index.low_rank_file import IndexStatus, index_status
 from lagotto.hub.ingest.input_record import decisions_from_json
-from lagotto.hub.store.catalog import Catalogue
+from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
-from lagotto.hub.store.manifest import VERSION, Manifest
+from lagotto.hub.store.manifest import HUB_VERSION, Manifest
 from lagotto.hub.store.records import FailedModel, ModelRecord
 from lagotto.hub.store.responses import read_responses
 from lagotto.jobs.sandbox.guards import Guard, find_guards
@@ -74,10 +74,10 @@ class HubStatus:
         return fields
 
 
-def read_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
+def read_hub_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
     """The status of a hub; nothing is written."""
     completion = read_completion(layout, manifest.probe_digest)
-    with Catalogue(layout.catalogue) as catalogue:
+    with Catalog(layout.catalogue) as catalogue:
         models = tuple(
             _model_status(layout, catalogue, record, completion)
             for record in catalogue.models("done")
@@ -91,7 +91,7 @@ def read_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
     flawed = sum(model.flawed_logits for model in models)
     return HubStatus(
         hub=str(layout.folder),
-        format_version=VERSION,
+        format_version=HUB_VERSION,
         encoder=manifest.encoder_name,
         encoder_fingerprint=manifest.encoder_fingerprint,
         probes=manifest.probes,
@@ -121,7 +121,7 @@ def _read_index(layout: HubLayout, manifest: Manifest) -> IndexStatus | None:
 
 def _model_status(
     layout: HubLayout,
-    catalogue: Catalogue,
+    catalogue: Catalog,
     record: ModelRecord,
     completion: HubCompletion | None,
 ) -> ModelStatus:

@@ -13,9 +13,9 @@ from lagotto.hub.probes.probe_set import (
     SET_ASIDE_NAME,
     ProbeSet,
 )
-from lagotto.hub.store.catalog import Catalogue
+from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
-from lagotto.hub.store.manifest import Manifest, read_manifest
+from lagotto.hub.store.manifest import Manifest, read_hub_manifest
 from lagotto.hub.store.records import ModelRecord
 from lagotto.hub.store.responses import read_responses
 from lagotto.hub.store.tensorfile import is_intact
@@ -37,7 +37,7 @@ def verify_hub(folder: Path) -> tuple[Damage, ...]:
 
     Raises HubError where there is no hub, or its manifest cannot be read.
     """
-    manifest = read_manifest(folder)
+    manifest = read_hub_manifest(folder)
     layout = HubLayout(folder)
     return (
         *_probe_damages(layout, manifest),
@@ -72,7 +72,7 @@ def _probe_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
 
 def _model_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
     try:
-        with Catalogue(layout.catalogue) as catalogue:
+        with Catalog(layout.catalogue) as catalogue:
             yield from (Damage("catalogue", line, _RESTORE) for line in catalogue.damages())
             models = catalogue.models("done")
     except HubError as error:

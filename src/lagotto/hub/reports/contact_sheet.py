@@ -23,15 +23,15 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SheetRow:
     """A title and its probes, strongest first."""
 
     title: str
     tiles: tuple[Tile, ...]
 
 
-def draw_contact_sheet(rows: Sequence[Row]) -> Image.Image:
-    """An RGB picture with one row of thumbnails a `Row`; chosen probes have a green frame."""
+def draw_contact_sheet(rows: Sequence[SheetRow]) -> Image.Image:
+    """An RGB picture with one row of thumbnails a `SheetRow`; chosen probes have a green frame."""
     font = ImageFont.load_default(size=14)
     columns = max((len(row.tiles) for row in rows), default=1)
     cell = _THUMBNAIL + _GAP

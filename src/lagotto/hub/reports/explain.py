@@ -12,9 +12,9 @@ from lagotto.core.files import write_atomically
 from lagotto.core.images import decode_picture
 from lagotto.core.types import Hit, Hits
 from lagotto.hub.query.types import QueryVector
-from lagotto.hub.reader.reader import HubContents
+from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.reports.contact_sheet import (
-    Row,
+    SheetRow,
     Tile,
     draw_contact_sheet,
 )
@@ -34,7 +34,7 @@ class DecidingProbe:
 
 
 def deciding_probes(
-    hub: HubContents, vector: QueryVector, found: Hits, *, probes: int, hits: int
+    hub: HubReader, vector: QueryVector, found: Hits, *, probes: int, hits: int
 ) -> list[DecidingProbe]:
     """The probes on which the query is highest, with its value and that of the first hits."""
     columns = [hub.descriptor(hit.model, hit.logit) for hit in found.hits[:hits]]
@@ -50,7 +50,7 @@ def deciding_probes(
 
 
 def write_contact_sheet(
-    hub: HubContents, vector: QueryVector, found: Hits, file: Path, *, hits: int = 5, tiles: int = 9
+    hub: HubReader, vector: QueryVector, found: Hits, file: Path, *, hits: int = 5, tiles: int = 9
 ) -> None:
     """Writes a PNG: the query's highest probes, then the highest probes of each of the first hits.
 
@@ -73,16 +73,18 @@ def _title(hit: Hit) -> str:
 
 
 def _row(
-    hub: HubContents,
+    hub: HubReader,
     title: str,
     values: Float32[np.ndarray, " probes"],
     chosen: frozenset[int],
     tiles: int,
-) -> Row:
+) -> SheetRow:
     seen = int(np.isfinite(values).sum())  # NaN, where a model did not see a probe, sorts last
     highest = [int(index) for index in np.argsort(-values, kind="stable")[: min(tiles, seen)]]
-    return Row(title, tuple(Tile(_picture(hub, i), float(values[i]), i in chosen) for i in highest))
+    return SheetRow(
+        title, tuple(Tile(_picture(hub, i), float(values[i]), i in chosen) for i in highest)
+    )
 
 
-def _picture(hub: HubContents, index: int) -> Image.Image:
+def _picture(hub: HubReader, index: int) -> Image.Image:
     return decode_picture(hub.probe_picture(index))

@@ -7,13 +7,13 @@ from lagotto.core.errors import UsageError
 from lagotto.core.files import write_atomically, writing
 from lagotto.core.images import decode_picture
 from lagotto.hub.labels.describe import ModelDescription, NamedLogit
-from lagotto.hub.reader.reader import HubContents
+from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.reports.contact_sheet import (
-    Row,
+    SheetRow,
     Tile,
     draw_contact_sheet,
 )
-from lagotto.hub.store.model_responses import KnownResponses
+from lagotto.hub.store.model_responses import ModelResponses
 
 LABELS_FILE = "labels.proposed.txt"
 CARD_FILE = "card.md"
@@ -23,7 +23,7 @@ _TILES = 9
 
 
 def write_card(
-    hub: HubContents, known: KnownResponses, found: ModelDescription, folder: Path
+    hub: HubReader, known: ModelResponses, found: ModelDescription, folder: Path
 ) -> tuple[Path, ...]:
     """Writes the folder's labels file, card and sheets, and returns their paths, the card first.
 
@@ -45,7 +45,7 @@ def write_card(
 
 
 def _write_sheets(
-    hub: HubContents, known: KnownResponses, drawn: list[NamedLogit], folder: Path
+    hub: HubReader, known: ModelResponses, drawn: list[NamedLogit], folder: Path
 ) -> list[Path]:
     sheets: list[Path] = []
     for start in range(0, len(drawn), _ROWS_A_SHEET):
@@ -61,7 +61,7 @@ def _write_sheets(
                 )
                 for probe in highest
             )
-            rows.append(Row(f"{each.logit}: {each.name}  ({_confidence(each):.2f})", tiles))
+            rows.append(SheetRow(f"{each.logit}: {each.name}  ({_confidence(each):.2f})", tiles))
         buffer = io.BytesIO()
         draw_contact_sheet(rows).save(buffer, format="PNG")
         sheet = folder / f"outputs-{len(sheets) + 1:02d}.png"
@@ -70,7 +70,7 @@ def _write_sheets(
     return sheets
 
 
-def _card(hub: HubContents, found: ModelDescription, sheets: list[Path]) -> str:
+def _card(hub: HubReader, found: ModelDescription, sheets: list[Path]) -> str:
     sure = sum(not each.name.startswith("unknown_") for each in found.logits)
     lines = [
         f"# {_cell(Path(found.model).name)}",

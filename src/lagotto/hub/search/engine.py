@@ -1,4 +1,4 @@
-"""Query vector × gallery → Hits: the logits that behave like a concept, by the rule asked for."""
+"""Query vector × logit index → Hits: the logits that behave like a concept, by a named rule."""
 
 import math
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from jaxtyping import Float64, Int64
 from lagotto.core.errors import UsageError
 from lagotto.core.registry import suggest
 from lagotto.core.types import Hit, Hits
-from lagotto.hub.confidence.calibrator import POOL
+from lagotto.hub.confidence.calibrator import CONFIDENCE_POOL
 from lagotto.hub.confidence.judge import Judge, Judgement
-from lagotto.hub.index.logit_index import Gallery
+from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.index.low_rank import LowRankIndex
 from lagotto.hub.index.scoring import (
     DEFAULT_K,
@@ -24,20 +24,20 @@ from lagotto.hub.query.boolean import SINGLE
 from lagotto.hub.query.types import QueryVector
 from lagotto.hub.query.vectors import surest_probes
 from lagotto.hub.search.approximate import (
-    distance_through,
-    evidence_through,
+    approximate_by_distance,
+    approximate_by_evidence,
     usable_index,
 )
 from lagotto.hub.search.rerank import (
+    HitRequest,
     Ranked,
-    Wanted,
     rank_by_distance,
     rank_by_evidence,
 )
 
 
 def find_logits(
-    gallery: Gallery,
+    logit_index: LogitIndex,
     vector: QueryVector,
     *,
     rule: RuleName = "default",
@@ -57,43 +57,45 @@ def find_logits(
     """
     if top < 1:
         raise UsageError(f"top {top} was asked for; give 1 or more")
-    if not gallery.blocks:
+    if not logit_index.blocks:
         raise UsageError("this hub has no model yet; add some with: lagotto hub add HUB MODELS")
     probes = surest_probes(vector.values, _probes_used(vector, rule, k))
-    left_out = None if vector.itself is None else gallery.column(*vector.itself)
+    left_out = None if vector.itself is None else logit_index.column(*vector.itself)
     asked = vector.concepts if _is_weighed(vector, rule) else ()
-    index, through = usable_index(gallery, asked, len(probes))
-    ranked, kept = _ranked(gallery, vector, rule, probes, Wanted(top, left_out, by_model), index)
+    index, through = usable_index(logit_index, asked, len(probes))
+    ranked, kept = _ranked(
+        logit_index, vector, rule, probes, HitRequest(top, left_out, by_model), index
+    )
     columns, scores = ranked.columns[kept], ranked.scores[kept]
     if _is_weighed(vector, rule):
-        distances = gallery.shown_distances(columns, probes, vector.values)
-        shown = shown_scores(scores, gallery.usable)
+        distances = logit_index.shown_distances(columns, probes, vector.values)
+        shown = shown_scores(scores, logit_index.usable)
     else:
         distances, shown = -scores, 1.0 / (1.0 - scores / math.sqrt(len(probes)))
     judgement = _judged(judge, vector, rule, len(probes), ranked, kept)
     if judgement is None:
-        chance = _confidence(ranked.chance, gallery.usable)
+        chance = _confidence(ranked.chance, logit_index.usable)
         confidence, quality = [chance(score) for score in scores.tolist()], [None] * len(scores)
     else:
         confidence, quality = judgement.confidence.tolist(), judgement.quality.tolist()
-    owners = gallery.owners(columns)
+    owners = logit_index.owners(columns)
     hits = []
     for place, (column, owner) in enumerate(zip(columns.tolist(), owners.tolist(), strict=True)):
-        digest = gallery.digests[owner]
-        logit = column - int(gallery.firsts[owner])
+        digest = logit_index.digests[owner]
+        logit = column - int(logit_index.firsts[owner])
         hits.append(
             Hit(
                 rank=place + 1,
-                model=gallery.names[digest],
+                model=logit_index.names[digest],
                 logit=logit,
-                label=gallery.labels(digest)[logit],
+                label=logit_index.labels(digest)[logit],
                 distance=float(distances[place]),
                 score=float(shown[place]),
                 confidence=confidence[place],
                 quality=quality[place],
             )
         )
-    notes = (*vector.notes, *gallery.notes, *through)
+    notes = (*vector.notes, *logit_index.notes, *through)
     if judgement is not None and not (ranked.told[kept] > 0).any():
         notes = (*judgement.notes(str(vector.query.value)), *notes)
     return Hits(
@@ -143,11 +145,11 @@ def _probes_used(vector: QueryVector, rule: RuleName, k: int | None) -> int:
 
 
 def _ranked(
-    gallery: Gallery,
+    logit_index: LogitIndex,
     vector: QueryVector,
     rule: RuleName,
     probes: Int64[np.ndarray, " k"],
-    wanted: Wanted,
+    wanted: HitRequest,
     index: LowRankIndex | None,
 ) -> tuple[Ranked, Int64[np.ndarray, " kept"]]:
     """Enough ranked logits, and the places of those to be shown."""
@@ -156,14 +158,14 @@ def _ranked(
         if weighed:
             asked = (vector.concepts, vector.expression, len(probes), wanted)
             if index is None:
-                ranked = rank_by_evidence(gallery, *asked)
+                ranked = rank_by_evidence(logit_index, *asked)
             else:
-                ranked = evidence_through(index, gallery, *asked)
+                ranked = approximate_by_evidence(index, logit_index, *asked)
         elif index is None:
-            ranked = rank_by_distance(gallery, probes, vector.values, wanted)
+            ranked = rank_by_distance(logit_index, probes, vector.values, wanted)
         else:
-            ranked = distance_through(index, gallery, probes, vector.values, wanted)
-        owners = gallery.owners(ranked.columns)
+            ranked = approximate_by_distance(index, logit_index, probes, vector.values, wanted)
+        owners = logit_index.owners(ranked.columns)
         kept = _first_of_each(owners) if wanted.by_model else np.arange(len(owners))
         if weighed or len(kept) >= top or len(owners) < wanted.top:
             return ranked, kept[:top]
@@ -181,7 +183,9 @@ def _judged(
     if judge is None or not is_judged(vector, rule) or not len(kept):
         return None
     usual = ranked.usual if k == min(DEFAULT_K, len(vector.values)) else None
-    return judge.judge(vector.concepts[0], ranked.columns[:POOL], ranked.columns[kept], usual)
+    return judge.judge(
+        vector.concepts[0], ranked.columns[:CONFIDENCE_POOL], ranked.columns[kept], usual
+    )
 
 
 def _first_of_each(owners: Int64[np.ndarray, " columns"]) -> Int64[np.ndarray, " models"]:

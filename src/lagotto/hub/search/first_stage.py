@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from lagotto.hub.index.logit_index import Gallery
-from lagotto.hub.index.partial import part_sums
+from lagotto.hub.index.logit_index import LogitIndex
+from lagotto.hub.index.partial import partial_sums
 from lagotto.hub.kernels.dispatch import scan_sums
-from lagotto.hub.text.matching import Named, told_by_names
+from lagotto.hub.text.matching import Named, bonus_from_scores
 
 WIDE = 100_000
 """Logits of a hub from which a first look reads the surer half of the probes. What it finds is
@@ -24,7 +24,7 @@ class WeightedSums:
     """A concept's weighted sums as scanned; less `mean`, over `spread`, they are its scores.
 
     A million are standardised only where they must be: sums have the order of their scores.
-    `usual` are those of the gallery's sample.
+    `usual` are those of the logit index's sample.
     """
 
     raw: Float32[np.ndarray, " logits"]
@@ -44,7 +44,7 @@ class WeightedSums:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LabelBonus:
     """What names add to the scores of some columns, which ascend; nothing to all others."""
 
     columns: Int64[np.ndarray, " named"]
@@ -58,7 +58,7 @@ class Told:
 
 
 def weighted_sums(
-    gallery: Gallery,
+    logit_index: LogitIndex,
     weights: Float32[np.ndarray, " probes"],
     surest: Float32[np.ndarray, " probes"],
 ) -> WeightedSums:
@@ -69,13 +69,13 @@ def weighted_sums(
     """
     probes = np.flatnonzero(surest)
     k = len(probes)
-    if gallery.steps.size >= WIDE:
+    if logit_index.steps.size >= WIDE:
         probes = surer_half(surest)
-    sums = scan_sums(gallery.tables, probes, surest[probes])
-    sums[gallery.flawed] = 0.0
-    if gallery.parts:
-        _put_parts(gallery, weights, k, sums)
-    usual = sums[gallery.sample]
+    sums = scan_sums(logit_index.tables, probes, surest[probes])
+    sums[logit_index.flawed] = 0.0
+    if logit_index.parts:
+        _put_parts(logit_index, weights, k, sums)
+    usual = sums[logit_index.sample]
     if not len(usual):
         return WeightedSums(sums, usual, np.float32(0), np.float32(1))
     wide = usual.astype(np.float64)
@@ -91,29 +91,31 @@ def surer_half(surest: Float32[np.ndarray, " probes"]) -> Int64[np.ndarray, " ha
 
 
 def _put_parts(
-    gallery: Gallery,
+    logit_index: LogitIndex,
     weights: Float32[np.ndarray, " probes"],
     k: int,
     sums: Float32[np.ndarray, " logits"],
 ) -> None:
     """Sums of the models compared on what they saw, brought to the spread of the others."""
     mine = np.zeros(sums.size, dtype=bool)
-    for part in gallery.parts:
-        sums[part.columns] = part_sums(part, weights, k, gallery.read)
+    for part in logit_index.parts:
+        sums[part.columns] = partial_sums(part, weights, k, logit_index.read)
         mine[part.columns] = True
-    usable = gallery.steps > 0
+    usable = logit_index.steps > 0
     others = sums[usable & ~mine]
     spread = float(sums[usable & mine].std()) if (usable & mine).any() else 0.0
     if others.size and spread > 0:
         sums[mine] *= np.float32(others.std() / spread)
 
 
-def tell_names(gallery: Gallery, named: Named, sums: WeightedSums, threshold: float) -> Told | None:
+def label_bonus(
+    logit_index: LogitIndex, named: Named, sums: WeightedSums, threshold: float
+) -> LabelBonus | None:
     """What names add to the scores of logits, None where no name is asked."""
     if not len(named.columns):
         return None
-    best = sums.scores(np.maximum.reduceat(sums.raw, gallery.firsts))
+    best = sums.scores(np.maximum.reduceat(sums.raw, logit_index.firsts))
     own = sums.scores(sums.raw[named.columns])
-    added = told_by_names(named, own, best, gallery.firsts, threshold)
+    added = bonus_from_scores(named, own, best, logit_index.firsts, threshold)
     columns, places = np.unique(named.columns, return_index=True)
-    return Told(columns, added[places].astype(np.float32))
+    return LabelBonus(columns, added[places].astype(np.float32))

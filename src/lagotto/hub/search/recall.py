@@ -8,7 +8,7 @@ import numpy as np
 from lagotto.core.errors import HubError, UsageError
 from lagotto.core.progress import Progress
 from lagotto.core.types import JsonObject
-from lagotto.hub.index.logit_index import Gallery
+from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.index.low_rank import LowRankIndex, default_rank
 from lagotto.hub.index.low_rank_file import (
     IndexStatus,
@@ -16,8 +16,8 @@ from lagotto.hub.index.low_rank_file import (
     read_index,
     write_index,
 )
-from lagotto.hub.search.approximate import distance_through
-from lagotto.hub.search.rerank import Wanted, rank_by_distance
+from lagotto.hub.search.approximate import approximate_by_distance
+from lagotto.hub.search.rerank import HitRequest, rank_by_distance
 from lagotto.hub.store.layout import HubLayout
 
 TOP = 10
@@ -42,32 +42,40 @@ class IndexReport:
 
 
 def make_index(
-    layout: HubLayout, gallery: Gallery, probe_digest: str, rank: int | None, progress: Progress
+    layout: HubLayout,
+    logit_index: LogitIndex,
+    probe_digest: str,
+    rank: int | None,
+    progress: Progress,
 ) -> IndexReport:
-    """Writes the index of all that the gallery holds; see `Hub.build_index`."""
-    if not gallery.blocks:
+    """Writes the index of all that the logit index holds; see `Hub.build_index`."""
+    if not logit_index.blocks:
         raise UsageError("this hub has no model yet; add some with: lagotto hub add HUB MODELS")
-    chosen = default_rank(gallery.blocks[0].values.shape[0]) if rank is None else rank
-    write_index(layout, gallery.blocks, probe_digest, chosen, progress)
-    status = index_status(layout, gallery.blocks, probe_digest)
+    chosen = default_rank(logit_index.blocks[0].values.shape[0]) if rank is None else rank
+    write_index(layout, logit_index.blocks, probe_digest, chosen, progress)
+    status = index_status(layout, logit_index.blocks, probe_digest)
     if status is None:
         raise HubError(f"{layout.low_rank} was removed while it was made; run hub index again")
     index = read_index(layout.low_rank, probe_digest).index
-    return IndexReport(status, *examine_index(index, gallery, progress))
+    return IndexReport(status, *examine_index(index, logit_index, progress))
 
 
-def examine_index(index: LowRankIndex, gallery: Gallery, progress: Progress) -> tuple[float, int]:
+def examine_index(
+    index: LowRankIndex, logit_index: LogitIndex, progress: Progress
+) -> tuple[float, int]:
     """Recall of the ten nearest logits, and of how many queries: known logits, evenly spaced."""
-    places = np.linspace(0, len(gallery.sample) - 1, min(_QUERIES, len(gallery.sample)))
-    asked = np.unique(gallery.sample[places.round().astype(np.int64)])
-    probes = np.arange(gallery.blocks[0].values.shape[0])
+    places = np.linspace(0, len(logit_index.sample) - 1, min(_QUERIES, len(logit_index.sample)))
+    asked = np.unique(logit_index.sample[places.round().astype(np.int64)])
+    probes = np.arange(logit_index.blocks[0].values.shape[0])
     progress.start("measuring recall", len(asked), "queries")
     shares = []
     for column in asked.tolist():
-        values = gallery.descriptors(np.array([column]))[:, 0]
-        wanted = Wanted(TOP, left_out=column)
-        best = set(rank_by_distance(gallery, probes, values, wanted).columns.tolist())
-        found = set(distance_through(index, gallery, probes, values, wanted).columns.tolist())
+        values = logit_index.descriptors(np.array([column]))[:, 0]
+        wanted = HitRequest(TOP, left_out=column)
+        best = set(rank_by_distance(logit_index, probes, values, wanted).columns.tolist())
+        found = set(
+            approximate_by_distance(index, logit_index, probes, values, wanted).columns.tolist()
+        )
         shares.append(len(best & found) / len(best) if best else 1.0)
         progress.advance(1)
     progress.finish()

@@ -12,11 +12,11 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from lagotto.core.vectors import quiet_product
-from lagotto.hub.index.logit_index import Gallery
-from lagotto.hub.index.partial import part_distances
+from lagotto.hub.index.logit_index import LogitIndex
+from lagotto.hub.index.partial import partial_distances
 from lagotto.hub.index.scoring import (
     CANDIDATES,
-    DIRECTION_SHARE,
+    DIRECTION_WEIGHT,
     noise_threshold,
     standard_scores,
 )
@@ -33,11 +33,11 @@ from lagotto.hub.query.boolean import (
     join_scores,
 )
 from lagotto.hub.query.probe_weights import surest
-from lagotto.hub.query.types import Evidence
+from lagotto.hub.query.types import ConceptQuery
 from lagotto.hub.search.first_stage import (
-    Told,
+    LabelBonus,
     WeightedSums,
-    tell_names,
+    label_bonus,
     weighted_sums,
 )
 
@@ -59,7 +59,7 @@ class Ranked:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class HitRequest:
     """How many of the best logits, which column not, and whether the best of every model too."""
 
     top: int
@@ -68,67 +68,67 @@ class Wanted:
 
 
 def rank_by_distance(
-    gallery: Gallery,
+    logit_index: LogitIndex,
     probes: Int64[np.ndarray, " k"],
     values: Float32[np.ndarray, " probes"],
-    wanted: Wanted,
+    wanted: HitRequest,
 ) -> Ranked:
     """The `top` nearest logits by the paper's rule, as a full sort of exact distances has them."""
     query = values[probes]
-    scanned = scan(gallery.tables, probes, query)
-    steps = gallery.steps
-    own = np.full(steps.size if gallery.parts else 0, np.nan)
-    if gallery.parts:
+    scanned = scan(logit_index.tables, probes, query)
+    steps = logit_index.steps
+    own = np.full(steps.size if logit_index.parts else 0, np.nan)
+    if logit_index.parts:
         steps = steps.copy()
-        for part in gallery.parts:
-            away = part_distances(part, values, len(probes), gallery.read)
+        for part in logit_index.parts:
+            away = partial_distances(part, values, len(probes), logit_index.read)
             scanned[part.columns], steps[part.columns] = away, 0  # these are exact already
             own[part.columns] = away
     if wanted.left_out is not None:
         scanned[wanted.left_out] = np.inf
 
-    widest = gallery.widest_steps()
+    widest = logit_index.widest_steps()
     near = within_reach(scanned, steps, widest, len(probes), wanted.top)
 
     def exact(places: Int64[np.ndarray, " places"]) -> Float64[np.ndarray, " places"]:
         chosen = near[places]
-        distances = gallery.distances(chosen, probes, query)
+        distances = logit_index.distances(chosen, probes, query)
         return np.where(np.isnan(own[chosen]), distances, own[chosen]) if own.size else distances
 
     bounds = error_bounds(scanned[near], steps[near], len(probes))
     places, distances = rerank(scanned[near], bounds, exact, wanted.top)
-    chance = -scanned[gallery.sample].astype(np.float64)
+    chance = -scanned[logit_index.sample].astype(np.float64)
     return Ranked(near[places], -distances, chance, np.zeros(len(places)))
 
 
 def rank_by_evidence(
-    gallery: Gallery,
-    concepts: Sequence[Evidence],
+    logit_index: LogitIndex,
+    concepts: Sequence[ConceptQuery],
     expression: Expression,
     k: int,
-    wanted: Wanted,
+    wanted: HitRequest,
 ) -> Ranked:
     """The best logits by the default rule; with `by_model`, of each model's best some at least.
 
     Every logit is scored by the weighted sum of its descriptor over each concept's k surest probes
     and by its name; the best candidates by their blended descriptors and their directions.
     """
-    threshold = noise_threshold(gallery.usable)
+    threshold = noise_threshold(logit_index.usable)
     weights = [surest(concept.weights, k) for concept in concepts]
     first = [
-        weighted_sums(gallery, concept.weights, own)
+        weighted_sums(logit_index, concept.weights, own)
         for concept, own in zip(concepts, weights, strict=True)
     ]
     told = [
-        tell_names(gallery, concept.named, sums, threshold)
+        label_bonus(logit_index, concept.named, sums, threshold)
         for concept, sums in zip(concepts, first, strict=True)
     ]
     candidates = choose_candidates(
-        gallery, _joined(expression, first, told, threshold), candidate_count(wanted), wanted
+        logit_index, _joined(expression, first, told, threshold), candidate_count(wanted), wanted
     )
-    asked = np.concatenate([candidates, gallery.sample])
+    asked = np.concatenate([candidates, logit_index.sample])
     return rank_candidates(
-        gallery,
+        logit_index,
         concepts,
         weights,
         expression,
@@ -141,7 +141,7 @@ def rank_by_evidence(
 def _joined(
     expression: Expression,
     first: Sequence[WeightedSums],
-    told: Sequence[Told | None],
+    told: Sequence[LabelBonus | None],
     threshold: float,
 ) -> Float32[np.ndarray, " logits"]:
     """What all logits are chosen by: scores for the whole query, or anything of their order.
@@ -161,7 +161,7 @@ def _joined(
     return raised
 
 
-def candidate_count(wanted: Wanted) -> int:
+def candidate_count(wanted: HitRequest) -> int:
     """How many logits, best by their weighted sums and names, are scored in full."""
     return max(CANDIDATES, 4 * wanted.top)
 
@@ -176,8 +176,8 @@ def join_sums(
 
 
 def rank_candidates(
-    gallery: Gallery,
-    concepts: Sequence[Evidence],
+    logit_index: LogitIndex,
+    concepts: Sequence[ConceptQuery],
     weights: Sequence[Float32[np.ndarray, " probes"]],
     expression: Expression,
     candidates: Int64[np.ndarray, " candidates"],
@@ -187,14 +187,14 @@ def rank_candidates(
     """Candidates, best first, by their blended descriptors, their directions and their names.
 
     `weights` are those of each concept's surest probes, `sums` its standardised sums of the
-    candidates and then of the gallery's sample, by plain descriptors; `told` what names add there,
+    candidates and then of the sample, by plain descriptors; `told` is what names add there,
     None for nothing.
     """
     scores, usual = [], None
     for concept, shares, own, added in zip(concepts, weights, sums, told, strict=True):
-        score, usual = _scores_in_full(gallery, concept, shares, candidates, own)
+        score, usual = _scores_in_full(logit_index, concept, shares, candidates, own)
         scores.append(score if added is None else score + added)
-    total = join_sums(expression, scores, noise_threshold(gallery.usable)).astype(np.float64)
+    total = join_sums(expression, scores, noise_threshold(logit_index.usable)).astype(np.float64)
     own = total[: len(candidates)]
     order = np.lexsort((candidates, -own))
     names = np.zeros(len(total)) if told[-1] is None else told[-1].astype(np.float64)
@@ -202,58 +202,58 @@ def rank_candidates(
 
 
 def _scores_in_full(
-    gallery: Gallery,
-    concept: Evidence,
+    logit_index: LogitIndex,
+    concept: ConceptQuery,
     weights: Float32[np.ndarray, " probes"],
     candidates: Int64[np.ndarray, " candidates"],
     sums: Float32[np.ndarray, " asked"],
 ) -> tuple[Float32[np.ndarray, " asked"], Float32[np.ndarray, "2 sample"]]:
-    """A concept's scores of the candidates and then of the gallery's sample, names apart.
+    """A concept's scores of the candidates and then of the logit index's sample, names apart.
 
     Beside them the raw sums on the sample, of which they are made. Both the blended sums and what
     the directions say are standardised over the sample. Models that are compared on what they saw
     keep their plain `sums`: those are blended already.
     """
     probes = np.flatnonzero(weights)
-    own, along = gallery.weigh(candidates, probes, weights[probes], concept.direction)
-    usual = np.einsum("kc,k->c", gallery.sample_blended(probes), weights[probes])
-    usual_along = quiet_product(gallery.sample_directions(), concept.direction[:, None])[:, 0]
+    own, along = logit_index.weighted_scores(candidates, probes, weights[probes], concept.direction)
+    usual = np.einsum("kc,k->c", logit_index.sample_blended(probes), weights[probes])
+    usual_along = quiet_product(logit_index.sample_directions(), concept.direction[:, None])[:, 0]
     raised = np.concatenate([own, usual])
     result = sums.copy()
-    whole = _compared_whole(gallery, candidates)
+    whole = _compared_whole(logit_index, candidates)
     sample = np.arange(len(candidates), len(raised))
     if whole[sample].any():
         standard = standard_scores(raised[None], sample[whole[sample]])[0]
         result[whole] = standard[whole]
     along = np.concatenate([along, usual_along])
-    result += np.float32(DIRECTION_SHARE) * standard_scores(along[None], sample)[0]
+    result += np.float32(DIRECTION_WEIGHT) * standard_scores(along[None], sample)[0]
     return result, np.stack([usual, usual_along])
 
 
 def _compared_whole(
-    gallery: Gallery, candidates: Int64[np.ndarray, " candidates"]
+    logit_index: LogitIndex, candidates: Int64[np.ndarray, " candidates"]
 ) -> Bool[np.ndarray, " asked"]:
     """Which of candidates and sample are of models that are compared on all probes."""
-    asked = np.concatenate([candidates, gallery.sample])
+    asked = np.concatenate([candidates, logit_index.sample])
     whole = np.ones(len(asked), dtype=bool)
-    for part in gallery.parts:
+    for part in logit_index.parts:
         whole &= (asked < part.columns.start) | (asked >= part.columns.stop)
     return whole
 
 
 def choose_candidates(
-    gallery: Gallery, scores: Float32[np.ndarray, " logits"], count: int, wanted: Wanted
+    logit_index: LogitIndex, scores: Float32[np.ndarray, " logits"], count: int, wanted: HitRequest
 ) -> Int64[np.ndarray, " candidates"]:
     """The best logits in column order, and with `by_model` the best logit of every model.
 
     Flawed ones and the one left out are none: their `scores` become minus infinity.
     """
-    scores[gallery.flawed] = -np.inf
+    scores[logit_index.flawed] = -np.inf
     if wanted.left_out is not None:
         scores[wanted.left_out] = -np.inf
     usable = highest(scores, count)
     if wanted.by_model:
-        usable = np.union1d(usable, _best_of_models(scores, gallery.firsts))
+        usable = np.union1d(usable, _best_of_models(scores, logit_index.firsts))
     return usable.astype(np.int64)
 
 

@@ -34,13 +34,13 @@ _MODEL_COLUMNS = (
 )
 
 
-class Catalogue(Database):
+class Catalog(Database):
     """An open catalogue; use it as a context manager, or call `close`.
 
     Every method raises HubError where the file is damaged, locked or cannot be written.
     """
 
-    def __enter__(self) -> "Catalogue":
+    def __enter__(self) -> "Catalog":
         return self
 
     def __exit__(

@@ -13,7 +13,7 @@ from typing import Any
 
 from lagotto.core.errors import HubError
 
-VERSION = 1
+CATALOG_VERSION = 1
 _WAIT_S = 30.0
 
 _SCHEMA = """
@@ -123,14 +123,14 @@ class Database:
             if self._version() == 0:
                 for statement in _SCHEMA.split(";")[:-1]:
                     self._connection.execute(statement)
-                self._connection.execute(f"PRAGMA user_version = {VERSION}")
+                self._connection.execute(f"PRAGMA user_version = {CATALOG_VERSION}")
             self._connection.execute("COMMIT")
         elif version == 0:
             raise HubError(f"{self.path} is empty; run lagotto hub add to fill it")
-        elif version > VERSION:
+        elif version > CATALOG_VERSION:
             raise HubError(
-                f"{self.path} has format version {version} and this Lagotto reads up to {VERSION}; "
-                "upgrade with: pip install --upgrade lagotto"
+                f"{self.path} has format version {version} and this Lagotto reads up to "
+                f"{CATALOG_VERSION}; upgrade with: pip install --upgrade lagotto"
             )
 
     def _version(self) -> int:

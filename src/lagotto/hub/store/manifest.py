@@ -13,14 +13,14 @@ from lagotto.core.types import EncoderInfo, JsonObject
 from lagotto.encoders.canary import canary_from_json
 from lagotto.hub.probes.probe_set import ProbeSet
 
-VERSION = 1
-MANIFEST_NAME = "hub.json"
+HUB_VERSION = 1
+HUB_MANIFEST = "hub.json"
 _RESTORE = "restore it from a copy, or make the hub anew"
 _FORM = ManifestForm(
     noun="hub",
-    file=MANIFEST_NAME,
+    file=HUB_MANIFEST,
     format="lagotto-hub",
-    version=VERSION,
+    version=HUB_VERSION,
     create="lagotto hub create {} --probes PICTURES --encoder ENCODER",
     error=HubError,
 )
@@ -64,13 +64,13 @@ class Manifest:
         return embeddings
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
+def write_hub_manifest(folder: Path, manifest: Manifest) -> None:
     """Writes HUB/hub.json."""
     content = asdict(manifest)
     _FORM.write(folder, {key: value for key, value in content.items() if value is not None})
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_hub_manifest(folder: Path) -> Manifest:
     """The manifest of a hub folder.
 
     Raises HubError if there is none, it is damaged, or a newer version of Lagotto wrote it.
@@ -88,7 +88,7 @@ def read_manifest(folder: Path) -> Manifest:
         wrong.append("canary")
     if wrong:
         raise HubError(
-            f"hub manifest {folder / MANIFEST_NAME} is damaged: no valid {', '.join(wrong)}; "
+            f"hub manifest {folder / HUB_MANIFEST} is damaged: no valid {', '.join(wrong)}; "
             f"{_RESTORE}"
         )
     _FORM.check_digest(folder, content)

@@ -7,7 +7,7 @@ from jaxtyping import Float32
 
 
 @dataclass(frozen=True, slots=True)
-class KnownResponses:
+class ModelResponses:
     """A model's raw responses, by its name in the hub or by the path of a file outside it."""
 
     name: str

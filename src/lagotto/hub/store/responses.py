@@ -20,8 +20,8 @@ from lagotto.hub.store.tensorfile import (
     write_tensors,
 )
 
-FORMAT = "lagotto-responses"
-VERSION = 2
+RESPONSES_FORMAT = "lagotto-responses"
+RESPONSES_VERSION = 2
 _FULL_VERSION = 1
 
 
@@ -84,7 +84,7 @@ class Responses:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenProbes:
     """Which of `probes` probes a model saw: ascending indices, each once."""
 
     indices: Int64[np.ndarray, " seen"]
@@ -95,7 +95,7 @@ def write_responses(
     path: Path,
     values: Float32[np.ndarray, "seen logits"],
     header: ResponsesHeader,
-    seen: Seen | None = None,
+    seen: SeenProbes | None = None,
 ) -> str:
     """Creates or replaces the file and returns its checksum; equal content gives equal bytes.
 
@@ -111,8 +111,8 @@ def write_responses(
     if seen is not None:
         _check_seen(seen, len(values), str(path))
     content: JsonObject = {
-        "format": FORMAT,
-        "version": VERSION if partial else _FULL_VERSION,
+        "format": RESPONSES_FORMAT,
+        "version": RESPONSES_VERSION if partial else _FULL_VERSION,
         "behaviour_digest": header.behaviour_digest,
         "probe_digest": header.probe_digest,
         "framework": header.framework,
@@ -131,7 +131,7 @@ def write_responses(
     return write_tensors(path, content, layout, fill)
 
 
-def _check_seen(seen: Seen, rows: int, where: str) -> None:
+def _check_seen(seen: SeenProbes, rows: int, where: str) -> None:
     indices = seen.indices
     ascending = bool((np.diff(indices) > 0).all())
     inside = len(indices) > 0 and indices[0] >= 0 and indices[-1] < seen.probes
@@ -148,7 +148,7 @@ def read_responses(path: Path, probe_digest: str | None = None) -> Responses:
     Raises HubError if the file is missing, damaged or of a newer version, and MismatchError if
     `probe_digest` is given and the responses were taken on other probes.
     """
-    file = open_tensors(path, FORMAT, VERSION)
+    file = open_tensors(path, RESPONSES_FORMAT, RESPONSES_VERSION)
     header = ResponsesHeader(
         behaviour_digest=header_text(file, "behaviour_digest"),
         probe_digest=header_text(file, "probe_digest"),
@@ -170,7 +170,7 @@ def read_responses(path: Path, probe_digest: str | None = None) -> Responses:
     indices = file.arrays.get("seen", np.arange(len(values), dtype=np.int64))
     if indices.dtype != np.int64 or indices.ndim != 1 or not isinstance(probes, int):
         raise HubError(f"{path} is damaged (seen); remove it and run lagotto hub add again")
-    _check_seen(Seen(indices, probes), len(values), str(path))
+    _check_seen(SeenProbes(indices, probes), len(values), str(path))
     return Responses(header, values, file.sha256, indices, probes)
 
 

@@ -22,7 +22,7 @@ from lagotto.core.files import canonical_json, replacing, writing
 from lagotto.core.types import JsonObject, JsonValue
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-Layout: TypeAlias = Mapping[str, tuple[str, tuple[int, ...]]]
+TensorLayout: TypeAlias = Mapping[str, tuple[str, tuple[int, ...]]]
 
 METADATA_KEY = "lagotto"
 CHECKSUM = "sha256"
@@ -45,7 +45,10 @@ class TensorFile:
 
 
 def write_tensors(
-    path: Path, header: JsonObject, layout: Layout, fill: Callable[[Mapping[str, Array]], None]
+    path: Path,
+    header: JsonObject,
+    layout: TensorLayout,
+    fill: Callable[[Mapping[str, Array]], None],
 ) -> str:
     """Creates or replaces `path` and returns its checksum in hex.
 
@@ -135,7 +138,7 @@ def _damaged(path: Path, reason: str) -> HubError:
     return HubError(f"{path} is damaged ({line}); remove it and run lagotto hub add again")
 
 
-def _prefix(header: JsonObject, layout: Layout) -> tuple[bytes, dict[str, int]]:
+def _prefix(header: JsonObject, layout: TensorLayout) -> tuple[bytes, dict[str, int]]:
     """Length, header and padding of the file, and where each array begins in the file."""
     entries: dict[str, JsonValue] = {
         "__metadata__": {METADATA_KEY: canonical_json(header).decode()}

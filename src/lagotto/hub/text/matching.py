@@ -74,7 +74,7 @@ def find_named(
     """The logits that carry a concept's name or a part of it.
 
     `labelled` gives (model, logit, label) of all labels that hold any of some words, `column` the
-    place of a logit in the gallery, `trust` how far its label is to be believed.
+    place of a logit in the logit index, `trust` how far its label is to be believed.
     """
     asked = name_words(concept)
     found: list[tuple[int, float, float]] = []
@@ -107,10 +107,10 @@ def name_scores(
     better than the named.
     """
     best = np.maximum.reduceat(behaviour, firsts) if len(firsts) else behaviour
-    return told_by_names(named, behaviour[named.columns], best, firsts, threshold)
+    return bonus_from_scores(named, behaviour[named.columns], best, firsts, threshold)
 
 
-def told_by_names(
+def bonus_from_scores(
     named: Named,
     own: Float[np.ndarray, " named"],
     best: Float[np.ndarray, " models"],

@@ -12,13 +12,13 @@ from lagotto.core.errors import ModelError
 from lagotto.core.parsing.onnx_survey import check_operators, survey_onnx
 from lagotto.core.types import InputDtype, ModelSource
 from lagotto.models.activation_stats import channels_first, inner_layers
-from lagotto.models.classifier import Classifier, load_classifier
+from lagotto.models.classifier import ModelClassifier, load_classifier
 from lagotto.models.files.activation import Activation, find_activation
 from lagotto.models.files.onnx_graph import (
     OnnxGraph,
     external_files,
     read_onnx_graph,
-    with_output,
+    with_onnx_output,
 )
 from lagotto.models.files.tensors import (
     InputTensor,
@@ -55,7 +55,7 @@ _REFUSALS: tuple[type[Exception], ...] = (
 )
 
 
-def load_onnx(source: ModelSource, threads: int = 1) -> Classifier:
+def load_onnx(source: ModelSource, threads: int = 1) -> ModelClassifier:
     """The model of an .onnx file; raises ModelError with the reason in one line."""
     data = read_weights(source.file)
     survey = survey_onnx(data, ModelError)
@@ -77,7 +77,7 @@ class OnnxEngine:
         if cut:
             feeds = {ending.feed for ending in endings.values() if ending is not None}
             for feed in sorted(feeds - set(graph.outputs)):
-                data = with_output(data, feed)
+                data = with_onnx_output(data, feed)
         self._session = _open_session(data, folder, threads)
         self._input = _input_tensor(self._session, graph)
         outputs = self._session.get_outputs()[: len(graph.outputs)]  # without the added ones
@@ -117,7 +117,7 @@ class OnnxInsides:
     def __init__(self, data: bytes, graph: OnnxGraph, folder: Path, threads: int) -> None:
         self._layers = inner_layers(graph.producers)
         added = [name for name in self._layers if name not in graph.outputs]
-        self._session = _open_session(with_output(data, *added), folder, threads)
+        self._session = _open_session(with_onnx_output(data, *added), folder, threads)
         self._input = self._session.get_inputs()[0].name
         self._quantised = [_result_quantisation(graph, name) for name in self._layers]
 

@@ -11,14 +11,14 @@ from jaxtyping import Float32, Num, Shaped
 from lagotto.core.errors import ModelError
 from lagotto.core.types import InputDtype, ModelSource
 from lagotto.models.activation_stats import channels_first, inner_layers
-from lagotto.models.classifier import Classifier, load_classifier
+from lagotto.models.classifier import ModelClassifier, load_classifier
 from lagotto.models.files.activation import Activation, find_activation
 from lagotto.models.files.tensors import InputTensor, OutputTensor
 from lagotto.models.files.tflite_graph import (
     TfliteGraph,
     TfliteTensor,
     read_tflite_graph,
-    with_output,
+    with_tflite_output,
 )
 from lagotto.models.files.weights import read_weights, reason
 from lagotto.models.metadata.tflite import read_tflite_metadata
@@ -31,7 +31,7 @@ MakeInterpreter = Callable[..., Any]
 
 def load_tflite(
     source: ModelSource, threads: int = 1, make_interpreter: MakeInterpreter = Interpreter
-) -> Classifier:
+) -> ModelClassifier:
     """The model of a .tflite file; raises ModelError with the reason in one line."""
     data = read_weights(source.file)
     graph = read_tflite_graph(data)
@@ -54,7 +54,7 @@ class TfliteEngine:
         place = pick_output([(tensor.name, tensor.shape) for tensor in published])
         ending = find_activation(graph.producers, str(graph.outputs[place]))
         if cut and ending is not None:
-            data = with_output(data, graph, place, int(ending.feed))
+            data = with_tflite_output(data, graph, place, int(ending.feed))
         self._output = _output_tensor(graph, published[place], ending, cut)
         self._place = place
         self._make = partial(make, model_content=data)

@@ -19,12 +19,12 @@ from safetensors.torch import load_file
 
 from lagotto.core.errors import ModelError
 from lagotto.core.types import JsonObject, JsonValue, ModelSource
-from lagotto.models.classifier import Classifier, load_classifier
+from lagotto.models.classifier import ModelClassifier, load_classifier
 from lagotto.models.files.tensors import InputTensor, OutputTensor
 from lagotto.models.files.weights import reason
 from lagotto.models.metadata.pretrained import read_settings
 
-BATCH = 8
+_BATCH = 8
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")  # no scheme, which would name a place elsewhere
 _REFUSALS = (
     *(OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, AssertionError),
@@ -34,7 +34,7 @@ _RESIZES = {"center": "crop", "squash": "stretch"}
 _RESAMPLES = ("nearest", "bilinear", "bicubic", "lanczos")
 
 
-def load_timm(source: ModelSource, threads: int = 1) -> Classifier:
+def load_timm(source: ModelSource, threads: int = 1) -> ModelClassifier:
     """The model in the folder of a model.safetensors; ModelError with the reason in one line."""
     torch.set_num_threads(threads)
     config, _ = read_settings(source.file.parent)
@@ -56,7 +56,7 @@ class TimmEngine:
     @property
     def input(self) -> InputTensor:
         """The picture, in batches of one size: a picture's logits do not depend on its company."""
-        return InputTensor("pixels", (BATCH, 3, *self._size), "float32")
+        return InputTensor("pixels", (_BATCH, 3, *self._size), "float32")
 
     @property
     def output(self) -> OutputTensor:

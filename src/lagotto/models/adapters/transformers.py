@@ -20,20 +20,20 @@ from transformers.utils import logging
 from lagotto.core.errors import ModelError
 from lagotto.core.images import to_pixels
 from lagotto.core.types import InputSpec, JsonObject, ModelSource, PixelSpec
-from lagotto.models.classifier import Classifier, load_classifier
+from lagotto.models.classifier import ModelClassifier, load_classifier
 from lagotto.models.files.tensors import InputTensor, OutputTensor
 from lagotto.models.files.weights import reason
-from lagotto.models.inputs import prepare
+from lagotto.models.inputs import prepare_tensor
 from lagotto.models.metadata.description import parse_description
 from lagotto.models.metadata.input_spec import resolve_input
 from lagotto.models.metadata.pretrained import (
     PROCESSOR,
-    WEIGHTS,
+    WEIGHTS_FILES,
     describe_saved,
     read_settings,
 )
 
-BATCH = 8
+_BATCH = 8
 """Pictures of one run. It is fixed, so that a picture's logits do not depend on its company."""
 
 _CLOSE = 1e-4
@@ -46,7 +46,7 @@ _REFUSALS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
+class _Feed:
     """How pictures reach a network: by `description` (the input part of a model.json), and then,
     where `processor` is set, through the model's own image processor."""
 
@@ -56,10 +56,10 @@ class Feed:
     processor: Any = None
 
 
-def load_transformers(source: ModelSource, threads: int = 1) -> Classifier:
+def load_transformers(source: ModelSource, threads: int = 1) -> ModelClassifier:
     """The model in the folder of a model.safetensors; ModelError with the reason in one line."""
-    if source.file.name != WEIGHTS:
-        raise ModelError(f"the weights are in {source.file.name!r}; allowed: {WEIGHTS}")
+    if source.file.name != WEIGHTS_FILES:
+        raise ModelError(f"the weights are in {source.file.name!r}; allowed: {WEIGHTS_FILES}")
     torch.set_num_threads(threads)
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
@@ -77,14 +77,14 @@ def load_transformers(source: ModelSource, threads: int = 1) -> Classifier:
 class TransformersEngine:
     """A network in eval mode, without gradients; it reads logits, so there is nothing to `cut`."""
 
-    def __init__(self, network: Any, feed: Feed, cut: bool) -> None:
+    def __init__(self, network: Any, feed: _Feed, cut: bool) -> None:
         self._network = network
         self._processor = feed.processor
         size = (feed.height, feed.width)
         if feed.processor is None:
-            self._input = InputTensor("pixel_values", (BATCH, 3, *size), "float32")
+            self._input = InputTensor("pixel_values", (_BATCH, 3, *size), "float32")
         else:
-            self._input = InputTensor("pixels", (BATCH, *size, 3), "uint8")
+            self._input = InputTensor("pixels", (_BATCH, *size, 3), "uint8")
 
     @property
     def input(self) -> InputTensor:
@@ -139,7 +139,7 @@ def _network(folder: Path) -> Any:
     return network.eval()
 
 
-def _feed(folder: Path, config: JsonObject, settings: JsonObject) -> Feed:
+def _feed(folder: Path, config: JsonObject, settings: JsonObject) -> _Feed:
     """The reduction of the image processor if it stands the trial, else the processor itself."""
     if not settings:
         size = config.get("image_size")
@@ -150,7 +150,7 @@ def _feed(folder: Path, config: JsonObject, settings: JsonObject) -> Feed:
                 'in a model.json beside it: {"input": {"size": [224, 224]}}'
             )
         height, width = (int(str(edge)) for edge in edges)
-        return Feed({"size": [height, width]}, height, width)
+        return _Feed({"size": [height, width]}, height, width)
     try:
         processor = AutoImageProcessor.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
@@ -161,7 +161,7 @@ def _feed(folder: Path, config: JsonObject, settings: JsonObject) -> Feed:
     if isinstance(reduced, dict) and "size" in reduced:
         spec = _spec(reduced)
         if all(_same(processor, picture, spec) for picture in _trial_pictures()):
-            return Feed(reduced, spec.pixels.height, spec.pixels.width)
+            return _Feed(reduced, spec.pixels.height, spec.pixels.width)
     pixels = _whole_pixels(processor)
     first: JsonObject = {
         "channels": "RGB",
@@ -169,7 +169,7 @@ def _feed(folder: Path, config: JsonObject, settings: JsonObject) -> Feed:
         "resize": pixels.resize,
         "resample": pixels.resample,
     }
-    return Feed(first, pixels.height, pixels.width, processor)
+    return _Feed(first, pixels.height, pixels.width, processor)
 
 
 def _spec(described: JsonObject) -> InputSpec:
@@ -180,7 +180,7 @@ def _spec(described: JsonObject) -> InputSpec:
 
 def _same(processor: Any, picture: Image.Image, spec: InputSpec) -> bool:
     """Whether a spec makes of a picture what the processor makes of it."""
-    ours = prepare(to_pixels(picture, spec.pixels)[None], spec)
+    ours = prepare_tensor(to_pixels(picture, spec.pixels)[None], spec)
     theirs = _processed(processor, [picture])
     return ours.shape == theirs.shape and bool(np.abs(ours - theirs).max() < _CLOSE)
 

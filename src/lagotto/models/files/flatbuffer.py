@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 
 from lagotto.core.errors import ModelError
 
-MAX_ELEMENTS = 1_000_000
+MAX_TABLE_ELEMENTS = 1_000_000
 """Of one list; and MAX_READ of all that are read, however many tables share their bytes."""
 MAX_READ = 5_000_000
 _SIZES = {"b": 1, "B": 1, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8, "Q": 8}
 
 
 @dataclass(slots=True)
-class Budget:
+class ElementBudget:
     """How many elements of lists may still be read from a file."""
 
     left: int = MAX_READ
@@ -34,7 +34,7 @@ class FlatTable:
 
     data: bytes
     position: int
-    budget: Budget = field(default_factory=Budget, compare=False)
+    budget: ElementBudget = field(default_factory=ElementBudget, compare=False)
 
     def integer(self, slot: int, form: str) -> int:
         """A scalar field, `form` as in the struct module; 0 if absent."""
@@ -53,7 +53,7 @@ class FlatTable:
             return 0, 0
         start = self._jump(at)
         length = _read(self.data, start, "I")
-        if form != "B" and length > MAX_ELEMENTS:
+        if form != "B" and length > MAX_TABLE_ELEMENTS:
             raise ModelError(f"the TFLite file has a list of {length}; it is not a model")
         if length * _SIZES[form] > len(self.data) - start - 4:
             raise damaged(start)

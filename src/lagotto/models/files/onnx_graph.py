@@ -87,7 +87,7 @@ def read_onnx_graph(data: Buffer) -> OnnxGraph:
     return OnnxGraph(reader, graph.producers, graph.consumers, graph.tensors, tuple(outputs))
 
 
-def with_output(data: bytes, *tensors: str) -> bytes:
+def with_onnx_output(data: bytes, *tensors: str) -> bytes:
     """The same model with more graph outputs.
 
     Protobuf merges a message that appears twice and appends its lists, so a second graph field

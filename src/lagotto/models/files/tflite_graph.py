@@ -23,7 +23,7 @@ _QUANTISATION_SCALE, _QUANTISATION_ZERO = 2, 3
 _BUFFER_DATA, _BUFFER_OFFSET, _BUFFER_SIZE = 0, 1, 2
 _CUSTOM = 32
 _MAX_RANK = 64
-MAX_ELEMENTS = 2**31
+MAX_TENSOR_ELEMENTS = 2**31
 """Of one tensor, as declared; larger ones do not fit the memory of a worker anyway."""
 
 # The operators that may stand at the end of a classifier, and those that make up its layers, by
@@ -112,7 +112,7 @@ def read_tflite_graph(data: bytes) -> TfliteGraph:
     )
 
 
-def with_output(data: bytes, graph: TfliteGraph, place: int, tensor: int) -> bytes:
+def with_tflite_output(data: bytes, graph: TfliteGraph, place: int, tensor: int) -> bytes:
     """The same model with output number `place` replaced by another tensor.
 
     Raises ModelError if these bytes of the file are also used for something else.
@@ -145,10 +145,11 @@ def _check_graph(graph: FlatTable, codes: list[str]) -> None:
         sizes = [size for size in tensor.integers(_TENSOR_SHAPE, "i") if size > 0]
         if len(sizes) > _MAX_RANK:
             raise ModelError(f"it declares a tensor of over {_MAX_RANK} axes; it is not a model")
-        if math.prod(sizes) > MAX_ELEMENTS:
+        if math.prod(sizes) > MAX_TENSOR_ELEMENTS:
             shown = ", ".join(map(str, sizes[:8])) + (", ..." if len(sizes) > 8 else "")
             raise ModelError(
-                f"it declares a tensor of [{shown}]; at most {MAX_ELEMENTS:,} elements are loaded"
+                f"it declares a tensor of [{shown}]; at most "
+                f"{MAX_TENSOR_ELEMENTS:,} elements are loaded"
             )
 
 

@@ -20,8 +20,8 @@ from lagotto.core.types import (
 )
 from lagotto.models.files.weights import inside
 
-FILE_NAME = "model.json"
-UNREADABLE = "lagotto:unreadable"
+DESCRIPTION_FILE = "model.json"
+UNREADABLE_DESCRIPTION = "lagotto:unreadable"
 """Key of a ModelSource's description that holds the reason why its model.json is of no use."""
 
 MAX_EDGE = 4096
@@ -75,24 +75,30 @@ def read_model_json(file: Path) -> JsonObject:
         with file.open("rb") as stream:
             data = stream.read(_MAX_JSON_BYTES + 1)
     except OSError as error:
-        raise ModelError(f"{FILE_NAME} cannot be read: {error.strerror}") from error
+        raise ModelError(f"{DESCRIPTION_FILE} cannot be read: {error.strerror}") from error
     if len(data) > _MAX_JSON_BYTES:
-        raise ModelError(f"{FILE_NAME} is larger than 1 MB; keep long labels in a labels file")
+        raise ModelError(
+            f"{DESCRIPTION_FILE} is larger than 1 MB; keep long labels in a labels file"
+        )
     try:
         value = json.loads(data.decode("utf-8-sig"))
     except RecursionError as error:
-        raise ModelError(f"{FILE_NAME} is nested too deeply") from error
+        raise ModelError(f"{DESCRIPTION_FILE} is nested too deeply") from error
     except ValueError as error:
-        raise ModelError(f"{FILE_NAME} is not JSON: {' '.join(str(error).split())}") from error
+        raise ModelError(
+            f"{DESCRIPTION_FILE} is not JSON: {' '.join(str(error).split())}"
+        ) from error
     if not isinstance(value, dict):
-        raise ModelError(f"{FILE_NAME} holds a {type(value).__name__}; allowed: one JSON object")
+        raise ModelError(
+            f"{DESCRIPTION_FILE} holds a {type(value).__name__}; allowed: one JSON object"
+        )
     return value
 
 
 def parse_description(raw: JsonObject) -> Description:
     """The checked form of a model.json; unknown keys are left alone, wrong values are errors."""
-    if UNREADABLE in raw:
-        raise ModelError(str(raw[UNREADABLE]))
+    if UNREADABLE_DESCRIPTION in raw:
+        raise ModelError(str(raw[UNREADABLE_DESCRIPTION]))
     given = raw.get("input")
     if given is not None and not isinstance(given, dict):
         raise _wrong("input", given, "an object")
@@ -168,7 +174,7 @@ def _input(raw: JsonObject) -> InputDescription:
 def _wrong(key: str, value: JsonValue, allowed: str) -> ModelError:
     shown = ascii(value)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return ModelError(f"{FILE_NAME}: {key} is {shown}; allowed: {allowed}")
+    return ModelError(f"{DESCRIPTION_FILE}: {key} is {shown}; allowed: {allowed}")
 
 
 def _choice(raw: JsonObject, key: str, allowed: tuple[str, ...], within: str = "") -> str | None:

@@ -12,7 +12,7 @@ from lagotto.models.metadata.description import clean_text
 
 CONFIG = "config.json"
 PROCESSOR = "preprocessor_config.json"
-WEIGHTS = "model.safetensors"
+WEIGHTS_FILES = "model.safetensors"
 
 _WITHOUT_EFFECT = frozenset(
     {
@@ -57,7 +57,7 @@ def is_saved_model(file: Path) -> bool:
     """Whether a safetensors file is a whole model, and the safest form of it that is there."""
     folder = file.parent
     exported = any((home / "model.onnx").is_file() for home in (folder, folder / "onnx"))
-    return file.name == WEIGHTS and (folder / CONFIG).is_file() and not exported
+    return file.name == WEIGHTS_FILES and (folder / CONFIG).is_file() and not exported
 
 
 def describe_saved(config: JsonObject, processor: JsonObject) -> JsonObject:

@@ -18,7 +18,7 @@ from lagotto.models.metadata.description import clean_text
 from lagotto.models.metadata.pretrained import (
     CONFIG,
     PROCESSOR,
-    WEIGHTS,
+    WEIGHTS_FILES,
     describe_saved,
 )
 
@@ -39,7 +39,7 @@ _MAX_SETTINGS_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ChosenFile:
     """The files of a repository that make one classifier: its weights, and what says how to feed
     them. `total_bytes` is what all of them take."""
 
@@ -52,7 +52,7 @@ class Choice:
         return sum(file.size for file in (*self.weights, *self.settings))
 
 
-def choose_files(repository: Repository) -> Choice:
+def choose_files(repository: Repository) -> ChosenFile:
     """What to fetch; raises SourceError where nothing in the repository is safe and loadable."""
     settings = tuple(
         file
@@ -62,11 +62,11 @@ def choose_files(repository: Repository) -> Choice:
     weights = _weights(repository.files, has_config=repository.file(CONFIG) is not None)
     if not weights:
         raise SourceError(_nothing_safe(repository))
-    return Choice(weights, settings)
+    return ChosenFile(weights, settings)
 
 
 def fetch_model(
-    hub: HuggingFace, repository: Repository, choice: Choice, folder: Path
+    hub: HuggingFace, repository: Repository, choice: ChosenFile, folder: Path
 ) -> ModelSource:
     """The model of a repository, put into a folder. Settings come first: they may rule it out.
 
@@ -75,11 +75,11 @@ def fetch_model(
     hub.fetch(repository, choice.settings, folder)
     config = _settings(folder / CONFIG)
     weights = choice.weights[0]
-    if weights.path == WEIGHTS:
+    if weights.path == WEIGHTS_FILES:
         check_config(config, SourceError)
     hub.fetch(repository, choice.weights, folder)
     description: JsonObject = {}
-    if weights.path != WEIGHTS:  # what safetensors need is read where they are run
+    if weights.path != WEIGHTS_FILES:  # what safetensors need is read where they are run
         description = describe_saved(config, _settings(folder / PROCESSOR))
     return ModelSource(clean_text(repository.name), folder / weights.path, description)
 
@@ -94,7 +94,7 @@ def _weights(files: Sequence[RemoteFile], has_config: bool) -> tuple[RemoteFile,
         return chosen, *beside
     if has_config:
         for file in files:
-            if file.path == WEIGHTS:
+            if file.path == WEIGHTS_FILES:
                 return (file,)
     flat = [file for file in files if _is_at_home(file.path, ".tflite")]
     return tuple(flat) if len(flat) == 1 else ()
@@ -123,8 +123,8 @@ def _nothing_safe(repository: Repository) -> str:
         return f"{repository.name} keeps its weights in several safetensors files; allowed: one"
     listed = ", ".join(sorted(names)[:6]) or "nothing"
     return (
-        f"{repository.name} holds no model that can be run (model.onnx, {WEIGHTS} with {CONFIG}, "
-        f"or one .tflite file); it has: {listed}"
+        f"{repository.name} holds no model that can be run (model.onnx, {WEIGHTS_FILES} "
+        f"with {CONFIG}, or one .tflite file); it has: {listed}"
     )
 
 

@@ -10,16 +10,16 @@ from lagotto.core.remote.spec import is_remote
 from lagotto.core.types import ModelSource
 from lagotto.models.files.weights import inside
 from lagotto.models.metadata.description import (
-    FILE_NAME,
-    UNREADABLE,
+    DESCRIPTION_FILE,
+    UNREADABLE_DESCRIPTION,
     clean_text,
     parse_description,
     read_model_json,
 )
 from lagotto.models.metadata.pretrained import is_saved_model
-from lagotto.models.registry import ADAPTERS
+from lagotto.models.registry import MODEL_ADAPTERS
 
-ENDINGS = tuple(sorted(ADAPTERS))
+ENDINGS = tuple(sorted(MODEL_ADAPTERS))
 
 
 def scan_models(paths: Sequence[Path]) -> list[ModelSource]:
@@ -49,15 +49,15 @@ def _models_at(given: Path) -> list[ModelSource]:
                 f"lagotto hub add HUB {given}"
             )
         raise UsageError(f"no such model file or folder: {str(given)!r}; check the path")
-    if path.name == FILE_NAME:
+    if path.name == DESCRIPTION_FILE:
         path = path.parent
     if path.is_dir():
         return _models_in(path, given)
     if path.suffix.lower() not in ENDINGS:
         raise UsageError(f"{str(given)!r} is not a model file; known endings: {', '.join(ENDINGS)}")
-    if (path.parent / FILE_NAME).is_file():
+    if (path.parent / DESCRIPTION_FILE).is_file():
         described = _described(path.parent, path.parent.name, _model_files(path.parent))
-        if UNREADABLE in described.description or described.file == path:
+        if UNREADABLE_DESCRIPTION in described.description or described.file == path:
             return [described]
     return [ModelSource(clean_text(path.stem), path)]
 
@@ -68,7 +68,7 @@ def _models_in(root: Path, given: Path) -> list[ModelSource]:
         files = _model_files(folder, root)
         within = folder.relative_to(root).as_posix()
         folder_name = root.name if within == "." else within
-        if (folder / FILE_NAME).is_file():
+        if (folder / DESCRIPTION_FILE).is_file():
             found.append(_described(folder, folder_name, files))
             continue
         for file in files:
@@ -93,7 +93,7 @@ def _folders(root: Path) -> Iterator[Path]:
             continue
         seen.add(real)
         yield folder
-        if not (folder / FILE_NAME).is_file():
+        if not (folder / DESCRIPTION_FILE).is_file():
             pending += sorted((entry for entry in _entries(folder) if entry.is_dir()), reverse=True)
 
 
@@ -120,23 +120,25 @@ def _entries(folder: Path) -> list[Path]:
 def _described(folder: Path, name: str, files: list[Path]) -> ModelSource:
     """The model of a folder with a model.json; what is wrong with it goes into its description."""
     try:
-        raw = read_model_json(folder / FILE_NAME)
+        raw = read_model_json(folder / DESCRIPTION_FILE)
         description = parse_description(raw)
         if description.file is not None:
-            file = inside(folder, description.file, f"{FILE_NAME}: file")
+            file = inside(folder, description.file, f"{DESCRIPTION_FILE}: file")
         elif len(files) == 1:
             file = files[0]
         else:
             raise ModelError(
-                f"{FILE_NAME} names no file and {len(files)} model files are beside it; "
+                f"{DESCRIPTION_FILE} names no file and {len(files)} model files are beside it; "
                 f'say which: {{"file": "name{ENDINGS[0]}"}}'
             )
         if file.suffix.lower() not in ENDINGS:
             raise ModelError(
-                f"{FILE_NAME}: file is {file.name!r}; known endings: {', '.join(ENDINGS)}"
+                f"{DESCRIPTION_FILE}: file is {file.name!r}; known endings: {', '.join(ENDINGS)}"
             )
     except ModelError as error:
-        return ModelSource(clean_text(name), folder / FILE_NAME, {UNREADABLE: str(error)})
+        return ModelSource(
+            clean_text(name), folder / DESCRIPTION_FILE, {UNREADABLE_DESCRIPTION: str(error)}
+        )
     return ModelSource(description.name or clean_text(name), file, raw)
 
 

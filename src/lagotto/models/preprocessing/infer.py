@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from lagotto.core.types import Channels, Decision, InputField, InputSpec, PixelSpec
-from lagotto.models.classifier import Classifier
+from lagotto.models.classifier import ModelClassifier
 from lagotto.models.metadata.input_spec import scale_text
 from lagotto.models.preprocessing.candidates import (
     Feed,
@@ -21,13 +21,13 @@ from lagotto.models.preprocessing.candidates import (
     feed_of,
 )
 from lagotto.models.preprocessing.trials import (
-    Pixels,
-    Trial,
+    FeedTrial,
+    TrialPixels,
     centring,
     consistency,
 )
 
-PICTURES = 32
+TRIAL_PICTURES = 32
 """How many pictures every candidate sees."""
 
 BGR_AHEAD = 0.1
@@ -36,19 +36,19 @@ BGR_AHEAD = 0.1
 AHEAD = 0.2
 """Another feed than plain 0..1, or stretch for crop, is taken only with a higher lead."""
 
-Pictures: TypeAlias = Callable[[PixelSpec], Pixels]
+Pictures: TypeAlias = Callable[[PixelSpec], TrialPixels]
 
 _CUSTOM = Feed("0..1")
 _INFERRED: frozenset[InputField] = frozenset({"scale", "channels", "resize"})
 
 
-def missing_fields(model: Classifier) -> frozenset[InputField]:
+def missing_fields(model: ModelClassifier) -> frozenset[InputField]:
     """The parts of the input that were assumed and can be found by trying."""
     assumed = {each.field for each in model.spec.decisions if each.origin == "assumed"}
     return _INFERRED & assumed
 
 
-def settle_input(model: Classifier, pictures: Pictures) -> Classifier:
+def settle_input(model: ModelClassifier, pictures: Pictures) -> ModelClassifier:
     """The model fed as it most likely was in training; itself if nothing is missing.
 
     `pictures` decodes the same pictures for any PixelSpec. Same model, same pictures, same answer.
@@ -78,7 +78,7 @@ def settle_input(model: Classifier, pictures: Pictures) -> Classifier:
 
 
 def decide(
-    ranked: Sequence[Trial], missing: frozenset[InputField]
+    ranked: Sequence[FeedTrial], missing: frozenset[InputField]
 ) -> tuple[InputSpec, tuple[Decision, ...]]:
     """The input of the best trial, and a decision for each field that was missing."""
     taken = _taken(ranked)
@@ -99,12 +99,12 @@ def decision_note(decision: Decision) -> str:
     return text
 
 
-def _custom(ranked: Sequence[Trial]) -> Trial | None:
+def _custom(ranked: Sequence[FeedTrial]) -> FeedTrial | None:
     """The trial of plain 0..1, if it was among the candidates."""
     return next((trial for trial in ranked if feed_of(trial.spec) == _CUSTOM), None)
 
 
-def _taken(ranked: Sequence[Trial]) -> Trial:
+def _taken(ranked: Sequence[FeedTrial]) -> FeedTrial:
     """The custom, unless another trial is clearly ahead of it."""
     custom = _custom(ranked)
     if custom is not None and ranked[0].score - custom.score <= AHEAD:
@@ -113,8 +113,8 @@ def _taken(ranked: Sequence[Trial]) -> Trial:
 
 
 def _try_all(
-    model: Classifier, specs: Sequence[InputSpec], pictures: Pictures
-) -> tuple[Trial, ...]:
+    model: ModelClassifier, specs: Sequence[InputSpec], pictures: Pictures
+) -> tuple[FeedTrial, ...]:
     """A trial for each feed, best first; the scores of the first two and of the custom are exact.
 
     Consistency costs two runs a picture and moves a score little, so it is looked at only where
@@ -133,7 +133,9 @@ def _try_all(
         trials[trials.index(unknown)] = replace(unknown, consistency=value)
 
 
-def _ordered(model: Classifier, specs: Sequence[InputSpec], pixels: Pixels) -> list[Trial]:
+def _ordered(
+    model: ModelClassifier, specs: Sequence[InputSpec], pixels: TrialPixels
+) -> list[FeedTrial]:
     """Each feed in its better channel order, RGB unless BGR is clearly ahead."""
     centred, layers = centring(model, dict.fromkeys(specs, pixels))
     feeds: dict[Feed, dict[Channels, InputSpec]] = {}
@@ -145,12 +147,12 @@ def _ordered(model: Classifier, specs: Sequence[InputSpec], pixels: Pixels) -> l
         ahead = centred[usual] - centred[others[0]] if others else None
         chosen = others[0] if ahead is not None and -ahead > BGR_AHEAD else usual
         lead = -ahead if ahead is not None and chosen != usual else ahead
-        trials.append(Trial(chosen, centred[chosen], layers, lead))
+        trials.append(FeedTrial(chosen, centred[chosen], layers, lead))
     return trials
 
 
 def _resized(
-    model: Classifier, spec: InputSpec, pictures: Pictures
+    model: ModelClassifier, spec: InputSpec, pictures: Pictures
 ) -> tuple[InputSpec, tuple[Decision, ...]]:
     """Crop, unless stretch is clearly ahead; no decision where both give the same pixels."""
     specs = [replace(spec, pixels=replace(spec.pixels, resize=r)) for r in ("crop", "stretch")]
@@ -160,7 +162,7 @@ def _resized(
         return spec, ()
     centred, layers = centring(model, seen)
     crop, stretch = (
-        Trial(each, centred[each], layers, consistency=consistency(model, each, pixels))
+        FeedTrial(each, centred[each], layers, consistency=consistency(model, each, pixels))
         for each, pixels in seen.items()
     )
     taken, other = (crop, stretch) if stretch.score - crop.score <= AHEAD else (stretch, crop)
@@ -176,7 +178,7 @@ def _resized(
     return taken.spec, (decision,)
 
 
-def _channels(best: Trial) -> Decision:
+def _channels(best: FeedTrial) -> Decision:
     """The channel order of a trial: inferred where it is clearly ahead, else the custom."""
     value = best.spec.channels
     if best.ahead is None:
@@ -188,7 +190,7 @@ def _channels(best: Trial) -> Decision:
     return Decision("channels", value, "assumed", round(best.ahead, 4), other, reason)
 
 
-def _scale(taken: Trial, other: Trial) -> Decision:
+def _scale(taken: FeedTrial, other: FeedTrial) -> Decision:
     """The feed of a trial: inferred where it is clearly ahead or not the custom."""
     margin = taken.score - other.score
     sure = margin > AHEAD or feed_of(taken.spec) != _CUSTOM
@@ -202,5 +204,5 @@ def _scale(taken: Trial, other: Trial) -> Decision:
     )
 
 
-def _evidence(trial: Trial) -> str:
-    return f"{trial.layers} layers on {PICTURES} probes"
+def _evidence(trial: FeedTrial) -> str:
+    return f"{trial.layers} layers on {TRIAL_PICTURES} probes"

@@ -28,9 +28,9 @@ from lagotto.models.activation_stats import (
     LayerMoments,
     shared_layers,
 )
-from lagotto.models.classifier import Classifier, Insides
+from lagotto.models.classifier import Insides, ModelClassifier
 
-Pixels: TypeAlias = UInt8[np.ndarray, "pictures height width channels"]
+TrialPixels: TypeAlias = UInt8[np.ndarray, "pictures height width channels"]
 
 _FEW_LAYERS = 5
 _CONSISTENCY_WEIGHT = 0.5
@@ -38,7 +38,7 @@ _LEAST, _MOST = -3.0, 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class FeedTrial:
     """What a feed scored in its better channel order.
 
     `centring` is that order's, `ahead` how far it is before the other (None: there is no other),
@@ -61,7 +61,7 @@ class Trial:
 
 
 def centring(
-    model: Classifier, seen: Mapping[InputSpec, Pixels]
+    model: ModelClassifier, seen: Mapping[InputSpec, TrialPixels]
 ) -> tuple[dict[InputSpec, float], int]:
     """Of each spec on its own pixels, and the number of layers it rests on.
 
@@ -73,7 +73,7 @@ def centring(
     return {spec: _mean(layers, shared) for spec, layers in moments.items()}, len(shared)
 
 
-def consistency(model: Classifier, spec: InputSpec, pixels: Pixels) -> float:
+def consistency(model: ModelClassifier, spec: InputSpec, pixels: TrialPixels) -> float:
     """How much more surely a picture and its mirror image agree than two pictures do."""
     fed = model.fed(spec, (), ())
     try:
@@ -98,10 +98,10 @@ def _mean(layers: Sequence[LayerMoments], shared: Sequence[int]) -> float:
 
 
 def _moments(
-    model: Classifier,
+    model: ModelClassifier,
     insides: Insides | None,
     spec: InputSpec,
-    pixels: Pixels,
+    pixels: TrialPixels,
 ) -> list[LayerMoments]:
     """Of every layer; empty where the insides cannot be run."""
     if insides is None:

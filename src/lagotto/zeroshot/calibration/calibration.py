@@ -13,25 +13,25 @@ from lagotto.core.errors import CaptionError
 from lagotto.core.files import canonical_json, read_json, write_atomically
 from lagotto.core.types import JsonObject
 from lagotto.encoders.base import Encoder
-from lagotto.zeroshot.calibration.conditional_logit import Fit, fit_choice
+from lagotto.zeroshot.calibration.conditional_logit import ConditionalLogit, fit_conditional_logit
 from lagotto.zeroshot.calibration.pseudo_tasks import (
-    Rehearsal,
-    halves,
+    PseudoTasks,
+    make_pseudo_tasks,
     option_scores,
     others_captions,
-    prepare,
+    two_fold_split,
     word_prompts,
 )
-from lagotto.zeroshot.prompts.adaptation import Strength, mean_row
+from lagotto.zeroshot.prompts.adaptation import PromptShift, mean_row
 from lagotto.zeroshot.prompts.labels import make_labels
 from lagotto.zeroshot.prompts.templates import embed_labels
 from lagotto.zeroshot.retrieval import Retrieved, Retriever
 from lagotto.zeroshot.types import Captions
 from lagotto.zeroshot.votes import caption_vote
 
-VERSION = 1
+CALIBRATION_VERSION = 1
 CAPTIONS_ASKED = 16
-STRENGTHS = tuple(Strength(text, shown) for text in (0.0, 1.0) for shown in (0.0, 0.5, 1.0))
+STRENGTHS = tuple(PromptShift(text, shown) for text in (0.0, 1.0) for shown in (0.0, 0.5, 1.0))
 CERTAIN = 1.96
 """Standard errors taken off the captions' weight: they vote with what they have surely earned."""
 
@@ -51,7 +51,7 @@ class Calibration:
     """
 
     prior: float
-    naming: Strength
+    naming: PromptShift
     caption_weight: float
     far: float
     usual: float
@@ -69,7 +69,7 @@ def calibrate(
     captions: Captions, retriever: Retriever, encoder: Encoder, template: str
 ) -> Calibration | None:
     """The calibration of a store; None where it has too few captioned pictures to tell."""
-    exam = prepare(captions)
+    exam = make_pseudo_tasks(captions)
     if exam is None:
         return None
     labels = make_labels(exam.words)
@@ -80,7 +80,7 @@ def calibrate(
 
 
 def _fit(
-    exam: Rehearsal,
+    exam: PseudoTasks,
     found: Retrieved,
     prompts: Float32[np.ndarray, "words dim"],
     means: tuple[Float32[np.ndarray, " dim"], Float32[np.ndarray, " dim"]],
@@ -89,14 +89,14 @@ def _fit(
     plain = option_scores(exam.pictures @ prompts.T, exam)
     usual = np.broadcast_to(means[0] @ prompts.T, (len(exam.pictures), len(prompts)))
     both = np.stack([plain, -option_scores(usual, exam)], axis=-1)
-    prior = relative_weight(fit_choice(both, exam.asked), certain=False)
+    prior = relative_weight(fit_conditional_logit(both, exam.asked), certain=False)
     tried = []
     for strength in STRENGTHS:
         image, votes = _evidence(exam, found, prompts, means, (scale, prior, strength))
-        loss = fit_choice(image[..., None], exam.asked).loss
+        loss = fit_conditional_logit(image[..., None], exam.asked).loss
         tried.append((loss, strength, image, votes))
     _, strength, image, votes = min(tried, key=lambda each: each[0])
-    fit = fit_choice(np.stack([scale * image, votes], axis=-1), exam.asked)
+    fit = fit_conditional_logit(np.stack([scale * image, votes], axis=-1), exam.asked)
     weight = relative_weight(fit, certain=True)
     reach = found.reach[np.isfinite(found.reach)]
     return Calibration(
@@ -111,7 +111,7 @@ def _fit(
     )
 
 
-def relative_weight(fit: Fit, *, certain: bool) -> float:
+def relative_weight(fit: ConditionalLogit, *, certain: bool) -> float:
     """The second weight over the first, within 0 and 1; if `certain`, what it surely exceeds."""
     if fit.weights[0] <= 0:
         return 0.0
@@ -120,17 +120,17 @@ def relative_weight(fit: Fit, *, certain: bool) -> float:
 
 
 def _evidence(
-    exam: Rehearsal,
+    exam: PseudoTasks,
     found: Retrieved,
     prompts: Float32[np.ndarray, "words dim"],
     means: tuple[Float32[np.ndarray, " dim"], Float32[np.ndarray, " dim"]],
-    settings: tuple[float, float, Strength],
+    settings: tuple[float, float, PromptShift],
 ) -> tuple[Float[np.ndarray, "tasks options"], Float[np.ndarray, "tasks options"]]:
     """Of each task's options: the cosine less the prior, and the log of the captions' vote."""
     scale, prior, strength = settings
     image = np.zeros(exam.options.shape)
     votes = np.zeros(exam.options.shape)
-    half_of = halves(exam)[exam.asked]
+    half_of = two_fold_split(exam)[exam.asked]
     for half in (0, 1):
         moved = word_prompts(exam, prompts, half, strength)
         usual = means[1] @ moved.T
@@ -158,7 +158,7 @@ def read_calibration(path: Path, made_from: str) -> Calibration | None:
         return None
     try:
         row = read_json(path, "calibration", CaptionError)
-        if row.get("version") != VERSION or row.get("made_from") != made_from:
+        if row.get("version") != CALIBRATION_VERSION or row.get("made_from") != made_from:
             return None
         values = row["calibration"]
         return _from_json(values)
@@ -171,13 +171,13 @@ def _from_json(values: object) -> Calibration:
     if not isinstance(values, dict):
         raise TypeError(type(values).__name__)
     rest = {name: float(value) for name, value in values.items() if name not in ("naming", "tasks")}
-    return Calibration(**rest, naming=Strength(**values["naming"]), tasks=int(values["tasks"]))
+    return Calibration(**rest, naming=PromptShift(**values["naming"]), tasks=int(values["tasks"]))
 
 
 def write_calibration(path: Path, made_from: str, calibration: Calibration) -> None:
     """Writes the file, whole or not at all; HubError if it cannot be written."""
     row: JsonObject = {
-        "version": VERSION,
+        "version": CALIBRATION_VERSION,
         "made_from": made_from,
         "calibration": asdict(calibration),
     }

@@ -11,7 +11,7 @@ _STEPS = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class ConditionalLogit:
     """Weights of the pieces of evidence, their standard errors, and the mean loss under them."""
 
     weights: Float64[np.ndarray, " pieces"]
@@ -19,9 +19,9 @@ class Fit:
     loss: float
 
 
-def fit_choice(
+def fit_conditional_logit(
     evidence: Float[np.ndarray, "tasks options pieces"], groups: Int64[np.ndarray, " tasks"]
-) -> Fit:
+) -> ConditionalLogit:
     """The weights under which option 0, the right one, is likeliest over all tasks.
 
     A task's options have probabilities softmax(evidence @ weights). The problem is convex; a faint
@@ -48,7 +48,7 @@ def fit_choice(
     np.add.at(sums, groups, slopes)
     inverse = np.linalg.inv(curvature * len(x))
     variance = np.diag(inverse @ (sums.T @ sums) @ inverse)
-    return Fit(weights / spread, np.sqrt(np.maximum(variance, 0)) / spread, loss)
+    return ConditionalLogit(weights / spread, np.sqrt(np.maximum(variance, 0)) / spread, loss)
 
 
 def _derivatives(

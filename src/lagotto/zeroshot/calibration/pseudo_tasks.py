@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64
 
 from lagotto.zeroshot.prompts.adaptation import (
-    Strength,
+    PromptShift,
     direction,
     mean_row,
-    move,
+    shift_prompt,
     tokens,
 )
 from lagotto.zeroshot.retrieval import Retrieved, Retriever
@@ -25,7 +25,7 @@ PICTURES = 1_600
 WORDS = 256
 TASKS_A_WORD = 8
 OPTIONS = 20
-FEWEST_PICTURES = 50
+MIN_PICTURES = 50
 FEWEST_WORDS = 20
 _FEWEST_USES = 6
 _COMMONEST = 0.1
@@ -35,7 +35,7 @@ _HALVES_SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
+class PseudoTasks:
     """Stored pictures with their words, and the tasks: (picture, options), option 0 being right."""
 
     pictures: Float32[np.ndarray, "pictures dim"]
@@ -46,12 +46,12 @@ class Rehearsal:
     options: Int64[np.ndarray, "tasks options"]
 
 
-def prepare(captions: Captions, seed: int = 0) -> Rehearsal | None:
+def make_pseudo_tasks(captions: Captions, seed: int = 0) -> PseudoTasks | None:
     """The exam of a store; None where it has too few pictures or words for one."""
     starts, ends = np.asarray(captions.starts[:-1]), np.asarray(captions.ends)
     rows = np.flatnonzero(ends > starts)
     rows = rows[:: max(1, -(-len(rows) // PICTURES))]
-    if len(rows) < FEWEST_PICTURES:
+    if len(rows) < MIN_PICTURES:
         return None
     owned = [range(int(starts[row]), int(ends[row])) for row in rows]
     uses = tuple(
@@ -64,7 +64,7 @@ def prepare(captions: Captions, seed: int = 0) -> Rehearsal | None:
     asked, options = _tasks(own_words, words, np.random.default_rng(seed))
     if not len(asked):
         return None
-    return Rehearsal(
+    return PseudoTasks(
         pictures=captions.image_embeddings[rows].astype(np.float32),
         captions=tuple(
             captions.text_embeddings[span.start : span.stop].astype(np.float32) for span in owned
@@ -105,7 +105,7 @@ def _tasks(
     return np.array(asked, np.int64), np.array(options, np.int64).reshape(-1, OPTIONS)
 
 
-def halves(rehearsal: Rehearsal) -> Int64[np.ndarray, " pictures"]:
+def two_fold_split(rehearsal: PseudoTasks) -> Int64[np.ndarray, " pictures"]:
     """0 or 1 for each picture: what is learned from one half is tried on the other.
 
     Shuffled, as the order of a store may repeat itself.
@@ -115,10 +115,13 @@ def halves(rehearsal: Rehearsal) -> Int64[np.ndarray, " pictures"]:
 
 
 def word_prompts(
-    rehearsal: Rehearsal, prompts: Float32[np.ndarray, "words dim"], half: int, strength: Strength
+    rehearsal: PseudoTasks,
+    prompts: Float32[np.ndarray, "words dim"],
+    half: int,
+    strength: PromptShift,
 ) -> Float32[np.ndarray, "words dim"]:
     """The words' prompts moved by the captions and pictures of the *other* half that have them."""
-    others = np.flatnonzero(halves(rehearsal) != half).tolist()
+    others = np.flatnonzero(two_fold_split(rehearsal) != half).tolist()
     said = np.concatenate([rehearsal.captions[i] for i in others])
     owners = np.concatenate([np.full(len(rehearsal.captions[i]), i) for i in others])
     naming: dict[str, list[int]] = {word: [] for word in rehearsal.words}
@@ -130,7 +133,7 @@ def word_prompts(
     for i, word in enumerate(rehearsal.words):
         rows = naming[word]
         shown = np.unique(owners[rows]) if rows else np.empty(0, np.int64)
-        moved[i] = move(
+        moved[i] = shift_prompt(
             prompts[i],
             direction(said[rows], mean_text),
             direction(rehearsal.pictures[shown], mean_picture),
@@ -139,7 +142,7 @@ def word_prompts(
     return moved
 
 
-def others_captions(rehearsal: Rehearsal, retriever: Retriever, k: int) -> Retrieved:
+def others_captions(rehearsal: PseudoTasks, retriever: Retriever, k: int) -> Retrieved:
     """What is retrieved for each picture when its own captions, also as text alone, are unknown."""
     found = retriever.retrieve(rehearsal.pictures, k + 8)
     indices = np.full((len(found.indices), k), -1, np.int64)
@@ -155,7 +158,7 @@ def others_captions(rehearsal: Rehearsal, retriever: Retriever, k: int) -> Retri
 
 
 def option_scores(
-    scores: Float[np.ndarray, "pictures words"], rehearsal: Rehearsal
+    scores: Float[np.ndarray, "pictures words"], rehearsal: PseudoTasks
 ) -> Float[np.ndarray, "tasks options"]:
     """Each task's options' entries of a table of pictures x words."""
     return np.asarray(scores[rehearsal.asked[:, None], rehearsal.options])

@@ -20,15 +20,15 @@ from lagotto.neighbors.base import RowIndex
 from lagotto.neighbors.exact import NearestRows
 from lagotto.neighbors.recall import Recall, measure_recall
 from lagotto.neighbors.registry import (
-    DEFAULT,
+    DEFAULT_INDEX,
     build_index,
     open_index,
 )
 from lagotto.zeroshot.captions.store import CaptionStore
 from lagotto.zeroshot.retrieval import NEIGHBOURS, text_only_spans
 
-FORMAT = "lagotto-caption-index"
-VERSION = 1
+_FORMAT = "lagotto-caption-index"
+_VERSION = 1
 FOLDER_NAME = "index"
 RECORD_NAME = "index.json"
 NAMES = ("pictures", "captions")
@@ -91,11 +91,11 @@ def index_store(store: CaptionStore, progress: Progress | None = None) -> tuple[
         pictures, captions = _sources(store)
         record = IndexRecord(
             store.digest,
-            DEFAULT,
+            DEFAULT_INDEX,
             _build(folder, pictures, progress or Silent()),
             _build(folder, captions, progress or Silent()),
         )
-        content: JsonObject = {"format": FORMAT, "version": VERSION, **record.as_json()}
+        content: JsonObject = {"format": _FORMAT, "version": _VERSION, **record.as_json()}
         write_atomically(folder / RECORD_NAME, canonical_json(content) + b"\n")
         return record, True
 
@@ -159,7 +159,7 @@ def _build(folder: Path, source: _Source, progress: Progress) -> IndexPart:
             path.unlink(missing_ok=True)
         return IndexPart(0, 0, {}, Recall(source.at, None, 0))
     progress.start(f"index {source.name}", len(numbers), "rows")
-    index = build_index(DEFAULT, source.rows, source.spans, progress.advance)
+    index = build_index(DEFAULT_INDEX, source.rows, source.spans, progress.advance)
     progress.finish()
     with replacing(path) as temporary:
         index.save(temporary)
@@ -191,7 +191,7 @@ def _read(path: Path) -> IndexRecord | None:
         return None
     try:
         row = read_json(path, "caption index", CaptionError)
-        if row["format"] != FORMAT or row["version"] != VERSION:
+        if row["format"] != _FORMAT or row["version"] != _VERSION:
             return None
         return IndexRecord(
             str(row["store"]), str(row["adapter"]), _part(row["pictures"]), _part(row["captions"])

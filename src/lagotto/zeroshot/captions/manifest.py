@@ -8,15 +8,15 @@ from lagotto.core.manifest import ManifestForm
 from lagotto.core.types import EncoderInfo, JsonObject
 from lagotto.encoders.canary import canary_from_json
 
-VERSION = 1
+STORE_VERSION = 1
 DTYPE = "float16"
-MANIFEST_NAME = "captions.json"
+STORE_MANIFEST = "captions.json"
 RESTORE = "restore it from a copy, or make the store anew"
 _FORM = ManifestForm(
     noun="caption store",
-    file=MANIFEST_NAME,
+    file=STORE_MANIFEST,
     format="lagotto-captions",
-    version=VERSION,
+    version=STORE_VERSION,
     create="lagotto captions create {} --pairs PAIRS --encoder ENCODER",
     error=CaptionError,
 )
@@ -45,7 +45,7 @@ class CaptionManifest:
             )
 
 
-def write_manifest(folder: Path, manifest: CaptionManifest) -> None:
+def write_store_manifest(folder: Path, manifest: CaptionManifest) -> None:
     """Writes STORE/captions.json, once."""
     content: JsonObject = {
         "encoder": {
@@ -61,7 +61,7 @@ def write_manifest(folder: Path, manifest: CaptionManifest) -> None:
     _FORM.write(folder, content)
 
 
-def read_manifest(folder: Path) -> CaptionManifest:
+def read_store_manifest(folder: Path) -> CaptionManifest:
     """The manifest of a store's folder.
 
     Raises CaptionError if there is none, it is damaged, or a newer version of Lagotto wrote it.
@@ -79,8 +79,8 @@ def read_manifest(folder: Path) -> CaptionManifest:
                 canary_from_json(canary)
             except ValueError as error:
                 raise CaptionError(
-                    f"{folder / MANIFEST_NAME} holds no valid canary; {RESTORE}"
+                    f"{folder / STORE_MANIFEST} holds no valid canary; {RESTORE}"
                 ) from error
             kept = canary if isinstance(canary, dict) else None
             return CaptionManifest(spec, name, fingerprint, dim, kept)
-    raise CaptionError(f"{folder / MANIFEST_NAME} lacks a key that it should have; {RESTORE}")
+    raise CaptionError(f"{folder / STORE_MANIFEST} lacks a key that it should have; {RESTORE}")

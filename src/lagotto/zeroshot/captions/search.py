@@ -26,21 +26,21 @@ class FoundPicture:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundCaptions:
     """What is nearest to a query, best first; no pictures for a text."""
 
     pictures: tuple[FoundPicture, ...]
     captions: tuple[RetrievedCaption, ...]
 
 
-def search_text(store: CaptionStore, text: str, top: int) -> Found:
+def search_text(store: CaptionStore, text: str, top: int) -> FoundCaptions:
     """The captions nearest to a text."""
     if not text.strip():
         raise UsageError("the text is empty; give words or a picture file")
-    return Found((), _captions(store, store.encoder.embed_texts([text])[0], top))
+    return FoundCaptions((), _captions(store, store.encoder.embed_texts([text])[0], top))
 
 
-def search_picture(store: CaptionStore, file: Path, top: int) -> Found:
+def search_picture(store: CaptionStore, file: Path, top: int) -> FoundCaptions:
     """The pictures and the captions nearest to a picture; UsageError if it cannot be read."""
     try:
         picture = decode_picture(read_picture_file(file))
@@ -54,7 +54,7 @@ def search_picture(store: CaptionStore, file: Path, top: int) -> Found:
         span = range(int(store.starts[row]), int(store.ends[row]))
         texts = store.texts(span[:_SHOWN_CAPTIONS])
         pictures.append(FoundPicture(row, store.sources(span[:1])[0], similarity, tuple(texts)))
-    return Found(tuple(pictures), _captions(store, vector, top))
+    return FoundCaptions(tuple(pictures), _captions(store, vector, top))
 
 
 def _captions(

@@ -11,7 +11,7 @@ from lagotto.core.files import canonical_json
 from lagotto.core.types import SetAside
 from lagotto.zeroshot.captions import files as files
 
-Row = Float32[np.ndarray, " dim"]
+EncodedRow = Float32[np.ndarray, " dim"]
 
 
 @dataclass(slots=True)
@@ -21,7 +21,7 @@ class NewCaption:
     text: str
     source: str
     key: int
-    row: Row | None = None
+    row: EncodedRow | None = None
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class NewPicture:
 
     digest: bytes
     captions: list[NewCaption] = field(default_factory=list)
-    row: Row | None = None
+    row: EncodedRow | None = None
 
 
 @dataclass(slots=True)
@@ -75,11 +75,11 @@ class Shard:
         }
 
 
-def _rows(rows: Sequence[Row | None]) -> bytes:
+def _rows(rows: Sequence[EncodedRow | None]) -> bytes:
     return b"".join(halved(row).tobytes() for row in rows if row is not None)
 
 
-def halved(row: Row) -> np.ndarray[Any, np.dtype[Any]]:
+def halved(row: EncodedRow) -> np.ndarray[Any, np.dtype[Any]]:
     """An embedding as it is stored."""
     return row.astype("<f2")
 

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 from lagotto.core.types import JsonObject
 from lagotto.zeroshot.captions.files import DATA_NAMES
-from lagotto.zeroshot.captions.manifest import VERSION
+from lagotto.zeroshot.captions.manifest import STORE_VERSION
 from lagotto.zeroshot.captions.store import CaptionStore
 
 _REASONS = 10
@@ -33,13 +33,13 @@ class StoreStatus:
         return asdict(self)
 
 
-def read_status(store: CaptionStore) -> StoreStatus:
+def read_store_status(store: CaptionStore) -> StoreStatus:
     """The status of a store; nothing is written."""
     committed = store.committed
     aside = store.set_aside()[:_REASONS]
     return StoreStatus(
         store=str(store.folder),
-        format_version=VERSION,
+        format_version=STORE_VERSION,
         encoder=store.manifest.encoder_name,
         encoder_fingerprint=store.manifest.encoder_fingerprint,
         dim=store.manifest.dim,

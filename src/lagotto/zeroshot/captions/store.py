@@ -30,11 +30,11 @@ from lagotto.zeroshot.captions.ingest import (
     take_in,
 )
 from lagotto.zeroshot.captions.manifest import (
-    MANIFEST_NAME,
     RESTORE,
+    STORE_MANIFEST,
     CaptionManifest,
-    read_manifest,
-    write_manifest,
+    read_store_manifest,
+    write_store_manifest,
 )
 from lagotto.zeroshot.captions.sources.registry import find_sources
 
@@ -83,7 +83,7 @@ class CaptionStore:
     def begin(cls, folder: Path | str, encoder: Encoder | str) -> "CaptionStore":
         """A new store without captions, for one encoder; UsageError if the folder has content."""
         folder = Path(folder)
-        if (folder / MANIFEST_NAME).exists():
+        if (folder / STORE_MANIFEST).exists():
             raise UsageError(
                 f"caption store {folder} exists already; to add to it, or to go on after a run "
                 f"that was cut off: lagotto captions add {folder} --pairs PAIRS"
@@ -97,7 +97,7 @@ class CaptionStore:
         info = loaded.info
         canary = measure_canary(loaded).as_json()
         manifest = CaptionManifest(spec, info.name, info.fingerprint, info.dim, canary)
-        write_manifest(folder, manifest)
+        write_store_manifest(folder, manifest)
         return cls(folder, manifest, files.Committed(), loaded)
 
     @classmethod
@@ -108,7 +108,7 @@ class CaptionStore:
         it has moved. Raises CaptionError for a folder that is no store, damaged, or newer.
         """
         folder = Path(folder)
-        manifest = read_manifest(folder)
+        manifest = read_store_manifest(folder)
         states = files.read_log(folder)
         return cls(folder, manifest, states[-1] if states else files.Committed(), encoder)
 
@@ -277,14 +277,14 @@ class CaptionStore:
 def _is_empty(folder: Path) -> bool:
     """True for a folder that holds at most what a killed `begin` leaves."""
     return folder.is_dir() and all(
-        path.name == LOCK_NAME or path.name.startswith(f".{MANIFEST_NAME}.")
+        path.name == LOCK_NAME or path.name.startswith(f".{STORE_MANIFEST}.")
         for path in folder.iterdir()
     )
 
 
 def _remove(folder: Path) -> None:
     """Takes away a store that has nothing in it."""
-    for name in (*files.DATA_NAMES, files.LOG_NAME, MANIFEST_NAME, LOCK_NAME):
+    for name in (*files.DATA_NAMES, files.LOG_NAME, STORE_MANIFEST, LOCK_NAME):
         (folder / name).unlink(missing_ok=True)
     if _is_empty(folder):
         folder.rmdir()

@@ -20,7 +20,7 @@ from lagotto.zeroshot.types import Captions
 CONSIDERED = 256
 """Captions looked at for each label: those nearest to its prompt."""
 
-HALF_TRUST = 4
+PRIOR_COUNT = 4
 """A label that so many captions (or pictures) show is moved half the way."""
 
 _MEAN_ROWS = 20_000
@@ -28,7 +28,7 @@ _WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
-class Strength:
+class PromptShift:
     """How far prompts are moved towards the captions that name them, and towards their pictures."""
 
     captions: float
@@ -55,7 +55,7 @@ def name_prompts(
     prompts: Float32[np.ndarray, "labels dim"],
     phrases: Sequence[str],
     captions: Captions,
-    strength: Strength,
+    strength: PromptShift,
 ) -> NamedPrompts:
     """Each label's prompt moved by those of its CONSIDERED nearest captions that name it."""
     texts, pictures = captions.text_embeddings, captions.image_embeddings
@@ -68,7 +68,7 @@ def name_prompts(
         naming = rows[[names(text, phrase) for text in said]]
         counts[label] = len(naming)
         shown = picture_rows(captions, naming)
-        moved[label] = move(
+        moved[label] = shift_prompt(
             prompts[label],
             direction(texts[np.sort(naming)], mean_text),
             direction(pictures[shown], mean_picture),
@@ -93,16 +93,16 @@ def direction(rows: Float[np.ndarray, "rows dim"], mean: Float32[np.ndarray, " d
     return Direction(unit_rows(rows.astype(np.float32).mean(axis=0) - mean), len(rows))
 
 
-def move(
+def shift_prompt(
     prompt: Float32[np.ndarray, " dim"],
     captions: Direction,
     pictures: Direction,
-    strength: Strength,
+    strength: PromptShift,
 ) -> Float32[np.ndarray, " dim"]:
     """The prompt plus both directions, each as far as its strength and its rows allow; unit."""
     moved: Float32[np.ndarray, " dim"] = prompt.astype(np.float32)
     for towards, far in ((captions, strength.captions), (pictures, strength.pictures)):
-        trust = towards.rows / (towards.rows + HALF_TRUST)
+        trust = towards.rows / (towards.rows + PRIOR_COUNT)
         moved += np.float32(far * trust) * towards.towards
     return unit_rows(moved)
 

@@ -17,7 +17,7 @@ from jaxtyping import Float, Float32
 
 from lagotto.core.errors import CaptionError
 from lagotto.core.parsing.captioned_tables import (
-    Captions,
+    CaptionTexts,
     captions_in,
     storable,
 )
@@ -150,7 +150,7 @@ def _similarity(part: _Part, encoder: Encoder) -> float:
     return float(np.median(cosines[np.isfinite(cosines)])) if np.isfinite(cosines).any() else 1.0
 
 
-def _metadata(part: _Part) -> Iterator[tuple[str, Captions]]:
+def _metadata(part: _Part) -> Iterator[tuple[str, CaptionTexts]]:
     """(name or "", captions) of each row."""
     file = open_parquet(part.metadata)
     said = caption_column(part.metadata, file.schema_arrow)

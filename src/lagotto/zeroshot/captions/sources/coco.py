@@ -7,19 +7,19 @@ from pathlib import Path
 from lagotto.core.errors import CaptionError
 from lagotto.core.files import read_json
 from lagotto.core.parsing.captioned_tables import (
-    Captions,
+    CaptionTexts,
     captions_in,
     storable,
 )
 from lagotto.core.types import JsonValue, SetAside
 from lagotto.zeroshot.captions.sources.pairs import (
     Item,
+    PairRow,
     PairSource,
-    Row,
     pairs_of_rows,
 )
 
-MAX_BYTES = 2**30
+MAX_COCO_BYTES = 2**30
 _TRIED = 20
 """Pictures looked for before a folder is said not to hold them."""
 
@@ -34,10 +34,10 @@ def coco_source(path: Path, images: Path | None) -> PairSource:
         size = path.stat().st_size
     except OSError as error:
         raise CaptionError(f"cannot read {path}: {error.strerror}; check the file") from error
-    if size > MAX_BYTES:
+    if size > MAX_COCO_BYTES:
         raise CaptionError(
             f"{path} is {size / 2**30:.1f} GiB; a json file is read whole, up to "
-            f"{MAX_BYTES // 2**30} GiB; write it as jsonl, one picture a line"
+            f"{MAX_COCO_BYTES // 2**30} GiB; write it as jsonl, one picture a line"
         )
     content = read_json(path, "caption file", CaptionError)
     pictures, annotations = content.get("images"), content.get("annotations")
@@ -72,7 +72,7 @@ def _names(path: Path, pictures: list[JsonValue]) -> tuple[dict[int | str, str],
 
 def _rows(
     path: Path, named: dict[int | str, str], annotations: list[JsonValue], bad: list[SetAside]
-) -> Iterator[Row | SetAside]:
+) -> Iterator[PairRow | SetAside]:
     yield from bad
     said: dict[int | str, list[str]] = {}
     for number, entry in enumerate(annotations):
@@ -83,7 +83,7 @@ def _rows(
                 where = f"{storable(path.name)} annotations[{number}]"
                 yield SetAside(where, "needs a caption and the image_id of a picture in images")
     for key, name in named.items():
-        captions: Captions = captions_in(said.get(key))
+        captions: CaptionTexts = captions_in(said.get(key))
         yield name, "", captions
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from lagotto.core.errors import PictureError
 from lagotto.core.images import read_picture_file
 from lagotto.core.parsing.captioned_tables import (
-    Captions,
+    CaptionTexts,
     merged,
     storable,
 )
@@ -42,7 +42,7 @@ class Pair:
     """
 
     source: str
-    captions: Captions
+    captions: CaptionTexts
     load: Callable[[], bytes] | None = None
     given: Given | None = None
     rows: int = 1
@@ -66,11 +66,11 @@ class PairSource:
     note: str = ""
 
 
-Row: TypeAlias = tuple[str, str, Captions]
+PairRow: TypeAlias = tuple[str, str, CaptionTexts]
 """(picture path, or "" for none; name of the row where it has no picture; captions)."""
 
 
-def pairs_of_rows(rows: Iterable[Row | SetAside], folder: Path) -> Iterator[Item]:
+def pairs_of_rows(rows: Iterable[PairRow | SetAside], folder: Path) -> Iterator[Item]:
     """The pairs of a table's rows; rows in sequence that name the same picture become one pair.
 
     Paths are relative to the folder; a pair is named `folder/path`, or by its row without one.
@@ -80,7 +80,7 @@ def pairs_of_rows(rows: Iterable[Row | SetAside], folder: Path) -> Iterator[Item
         for number, row in enumerate(rows)
     )
     for (name, _), group in groupby(keyed, key=itemgetter(0)):
-        captions: Captions = ()
+        captions: CaptionTexts = ()
         taken = 0
         for _, row in group:
             if isinstance(row, SetAside):
@@ -98,7 +98,7 @@ def pairs_of_rows(rows: Iterable[Row | SetAside], folder: Path) -> Iterator[Item
             yield _pictured(name, folder, captions, taken)
 
 
-def _pictured(name: str, folder: Path, captions: Captions, rows: int) -> Pair:
+def _pictured(name: str, folder: Path, captions: CaptionTexts, rows: int) -> Pair:
     source = storable(f"{folder.name}/{name}")
     return Pair(source, captions, picture_at(folder, name), rows=rows)
 

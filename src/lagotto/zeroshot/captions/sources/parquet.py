@@ -9,7 +9,7 @@ from lagotto.core.errors import CaptionError, PictureError
 from lagotto.core.parsing.captioned_tables import (
     CAPTION_COLUMNS,
     PATH_COLUMNS,
-    Captions,
+    CaptionTexts,
     captions_in,
     columns_of,
     first_named,
@@ -139,7 +139,7 @@ class _Table:
                 yield self._item(row, captions_in(texts), cell, extra)
                 row += 1
 
-    def _item(self, row: int, captions: Captions, cell: object, extra: list[object]) -> Item:
+    def _item(self, row: int, captions: CaptionTexts, cell: object, extra: list[object]) -> Item:
         """The pair of one row; a row is named by its path, its key, or its number from 0."""
         table = storable(self._path.name)
         known = dict(zip(self._extra, extra, strict=True))

@@ -15,8 +15,8 @@ from lagotto.core.parsing.captioned_tables import (
 )
 from lagotto.core.types import SetAside
 from lagotto.zeroshot.captions.sources.pairs import (
+    PairRow,
     PairSource,
-    Row,
     pairs_of_rows,
 )
 
@@ -85,7 +85,7 @@ def count_lines(path: Path) -> int:
     return lines + (last != b"\n")
 
 
-def _jsonl_rows(path: Path) -> Iterator[Row | SetAside]:
+def _jsonl_rows(path: Path) -> Iterator[PairRow | SetAside]:
     for number, line in _lines(path):
         where = f"{storable(path.name)} line {number}"
         if line is None:
@@ -99,7 +99,7 @@ def _jsonl_rows(path: Path) -> Iterator[Row | SetAside]:
                 yield name or "", where, captions
 
 
-def _text_rows(path: Path) -> Iterator[Row | SetAside]:
+def _text_rows(path: Path) -> Iterator[PairRow | SetAside]:
     for number, line in _lines(path):
         where = f"{storable(path.name)} line {number}"
         if line is None:
@@ -125,7 +125,7 @@ class _CountedLines:
                 yield line
 
 
-def _csv_rows(path: Path, delimiter: str, columns: list[str]) -> Iterator[Row | SetAside]:
+def _csv_rows(path: Path, delimiter: str, columns: list[str]) -> Iterator[PairRow | SetAside]:
     """The rows below the header."""
     pictured = first_named(PATH_COLUMNS, columns)
     said = columns.index(first_named(CAPTION_COLUMNS, columns) or "")

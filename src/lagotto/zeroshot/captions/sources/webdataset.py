@@ -10,10 +10,10 @@ from itertools import groupby, islice
 from pathlib import Path
 
 from lagotto.core.errors import CaptionError
-from lagotto.core.images import MAX_BYTES
+from lagotto.core.images import MAX_PICTURE_BYTES
 from lagotto.core.parsing.captioned_tables import (
     CAPTION_COLUMNS,
-    Captions,
+    CaptionTexts,
     captions_in,
     merged,
     storable,
@@ -62,12 +62,12 @@ def _members(path: Path) -> Iterator[TarMember]:
 def _samples(path: Path) -> Iterator[Item]:
     for key, group in groupby(_members(path), key=lambda member: member.key):
         source = storable(f"{path.name}/{key}")
-        captions: Captions = ()
+        captions: CaptionTexts = ()
         picture: bytes | None = None
         refused = ""
         for member in group:
             if member.ending in PICTURE_ENDINGS:
-                if member.size > MAX_BYTES:
+                if member.size > MAX_PICTURE_BYTES:
                     refused = f"a picture of {member.size / 2**20:,.0f} MiB"
                 elif picture is None:
                     picture = member.read()
@@ -88,7 +88,7 @@ def _given(data: bytes) -> bytes:
     return data
 
 
-def _said(data: bytes, ending: str) -> Captions:
+def _said(data: bytes, ending: str) -> CaptionTexts:
     """The captions in a text member: each line of a text is one."""
     if ending != "json":
         return captions_in(data.decode().splitlines())
