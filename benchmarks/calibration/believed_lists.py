@@ -6,7 +6,7 @@ import numpy as np
 
 from calibration.known_answers import World
 from lagotto.evaluation.retrieval.raw_responses import RawResponses
-from lagotto.hub.labels.audit import set_standing
+from lagotto.hub.labels.audit import audit_verdict, set_standing
 from lagotto.hub.labels.fit import (
     Reference,
     fit,
