@@ -67,7 +67,7 @@ def trust_levels(audit: AuditRecord | None, outputs: int) -> Float32[np.ndarray,
 
 
 class LabelTrust:
-    """How far the published labels of a hub are believed, by the audits that its catalogue holds."""
+    """How far the published labels of a hub are believed, by the audits in its catalogue."""
 
     def __init__(self, lists: Sequence[LabelListRecord]) -> None:
         self._lists = {record.model: record for record in lists}
@@ -138,14 +138,8 @@ def _audited(
         for model in models[first : first + _BATCH]:
             batch.append(audit_model(hub, hub.responses_of(model), reader=encoder))
             progress.advance(1)
-        record_audits(
-            catalogue,
-            {
-                audit.model: _record(audit, keys[audit.model])
-                for audit in batch
-                if audit.model in keys
-            },
-        )
+        labelled = [audit for audit in batch if audit.model in keys]
+        record_audits(catalogue, {a.model: _record(a, keys[a.model]) for a in labelled})
         yield from batch
     progress.finish()
 

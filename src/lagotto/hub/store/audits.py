@@ -54,7 +54,7 @@ def audit_damages(catalogue: Catalog) -> tuple[str, ...]:
     """The audits that are not as they were written, one line each."""
     if catalogue.format_version() < _WITH_AUDITS:
         return ()
-    query = f"SELECT name, record_sha256, digest, {_COLUMNS} FROM audits "
+    query = f"SELECT name, audits.record_sha256, digest, {_COLUMNS} FROM audits "
     rows = catalogue.run(f"{query} JOIN models ON position = model ORDER BY position")
     altered = [name for name, checksum, *audit in rows if checksum != _checksum(*audit)]
     return tuple(f"the audit of {name} was altered" for name in altered)

@@ -14,7 +14,7 @@ from typing import Any
 from lagotto.core.errors import HubError
 
 CATALOG_VERSION = 2
-"""Version 1 had no table of audits: it is read as it is, and gets one when it is opened to write."""
+"""Version 1 has no table of audits; it can be read, and gets the table when it is written to."""
 
 _WAIT_S = 30.0
 
@@ -131,10 +131,8 @@ class Database:
         if version < CATALOG_VERSION and writable:
             self._connection.execute("PRAGMA journal_mode = DELETE")
             self._connection.execute("BEGIN IMMEDIATE")
-            schemas = (_SCHEMA, _AUDITS)[
-                self.format_version() :
-            ]  # another process may have been first
-            for statement in "".join(schemas).split(";")[:-1]:
+            missing = (_SCHEMA, _AUDITS)[self.format_version() :]  # what no other process has made
+            for statement in "".join(missing).split(";")[:-1]:
                 self._connection.execute(statement)
             self._connection.execute(f"PRAGMA user_version = {CATALOG_VERSION}")
             self._connection.execute("COMMIT")
