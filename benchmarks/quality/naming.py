@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 
 import lagotto
+from lagotto.core.text.names import first_name
 from lagotto.hub.hub import Hub
 from lagotto.hub.labels.audit import (
     ModelAudit,
@@ -52,7 +53,6 @@ from lagotto.hub.labels.fit import (
 from lagotto.hub.labels.order_test import weigh_orders
 from lagotto.hub.query.probe_weights import ProbeSpace
 from lagotto.hub.query.vectors import query_from_embedding, surest_probes
-from lagotto.hub.text.normalize import readable_label
 
 IMAGENET = ("coral-mobilenet-v1-025-128", "coral-mobilenet-v1-075-192")
 FEWEST_OUTPUTS = 10
@@ -97,7 +97,7 @@ def ranks_of(scores: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 def describe_rows(hub: Hub, model: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Accuracy by rule on the reported half, and how often a confidence is right."""
-    truth = [readable_label(label or "") for label in hub.labels(model)][1:]  # 0 is "background"
+    truth = [first_name(label or "") for label in hub.labels(model)][1:]  # 0 is "background"
     names = tuple(dict.fromkeys(truth))
     right = np.array([names.index(name) for name in truth])
     judged = np.array([reported(name) for name in truth])
@@ -183,7 +183,7 @@ def hub_cases(hub: Hub) -> list[Case]:
         known = hub.responses_of(status.name)
         labels = [label or "" for label in known.labels]
         standardized = standardized_responses(known.values)
-        read = reader.read([readable_label(label) for label in labels])
+        read = reader.read([first_name(label) for label in labels])
         around = reader.reference(status.name, standardized)
         found.append(case(status.name, labels, read, standardized, around))
     return found
@@ -207,7 +207,7 @@ def head_cases(assets: Path, hub: Hub) -> list[Case]:
     words = text_evidence(space, space.background)
     found = []
     for model, standardized in list(zip(models, galleries, strict=True))[::HEADS_APART]:
-        embeddings = reader.read([readable_label(label) for label in model["labels"]]).embeddings
+        embeddings = reader.read([first_name(label) for label in model["labels"]]).embeddings
         read = EncodedLabels(embeddings, text_evidence(space, embeddings))
         around = Reference(words, np.concatenate([standardized, elsewhere], axis=1))
         found.append(case(model["model"], list(model["labels"]), read, standardized, around))

@@ -8,6 +8,7 @@ import pytest
 
 import colour_world
 from colour_world import PICTURES_A_COLOUR, World, planted
+from lagotto.core.text.names import name_words
 from lagotto.hub.hub import Hub
 from lagotto.hub.text.matching import (
     FIRMLY,
@@ -18,7 +19,6 @@ from lagotto.hub.text.matching import (
     find_named,
     name_likeness,
     name_scores,
-    name_words,
 )
 
 K = PICTURES_A_COLOUR

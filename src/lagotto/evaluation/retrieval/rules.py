@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float32
 
+from lagotto.core.text.names import name_words
 from lagotto.evaluation.retrieval.batch_rules import NamedRows, default_scores
 from lagotto.evaluation.retrieval.keyword import KeywordIndex
 from lagotto.evaluation.retrieval.logit_table import LogitTable
@@ -18,11 +19,7 @@ from lagotto.evaluation.retrieval.paper_rules import (
 )
 from lagotto.evaluation.retrieval.queries import Queries
 from lagotto.hub.index.scoring import DEFAULT_K
-from lagotto.hub.text.matching import (
-    OPENLY,
-    find_named,
-    name_words,
-)
+from lagotto.hub.text.matching import OPENLY, find_named
 
 DEFAULT_RULE = "default"
 PAPER = "paper"

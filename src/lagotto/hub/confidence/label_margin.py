@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
+from lagotto.core.text.names import first_name, name_words
 from lagotto.hub.confidence.margin import HitContext, label_levels
 from lagotto.hub.confidence.reference import (
     BackgroundStats,
@@ -21,12 +22,7 @@ from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.labels.trust import LabelTrust
 from lagotto.hub.query.probe_weights import text_weights
 from lagotto.hub.reader.reader import HubReader
-from lagotto.hub.text.matching import (
-    FIRMLY,
-    name_likeness,
-    name_words,
-)
-from lagotto.hub.text.normalize import readable_label
+from lagotto.hub.text.matching import FIRMLY, name_likeness
 
 _CACHE_SIZE = 4096
 """Labels whose measurements are cached; beyond that the cache is emptied."""
@@ -84,7 +80,7 @@ class LabelStats:
         believed = np.array([label is not None for label in labels])
         query_words = name_words(text)
         rivals = {
-            label: readable_label(label)
+            label: first_name(label)
             for label in labels
             if label is not None and name_likeness(query_words, label) < 1
         }

@@ -15,6 +15,7 @@ from jaxtyping import Float32, Float64
 from lagotto.core.assignment import best_assignment
 from lagotto.core.errors import UsageError
 from lagotto.core.progress import Progress, Silent
+from lagotto.core.text.names import first_name
 from lagotto.core.types import JsonObject, JsonValue
 from lagotto.hub.labels.encode import LabelEncoder
 from lagotto.hub.labels.fit import fit, standardized_responses
@@ -25,7 +26,6 @@ from lagotto.hub.labels.order_test import (
 )
 from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.store.model_responses import ModelResponses
-from lagotto.hub.text.normalize import readable_label
 
 AuditVerdict: TypeAlias = Literal[
     "fits", "another order fits", "contradicted", "wrong count", "cannot be judged", "no labels"
@@ -131,7 +131,7 @@ def audit_model(
         raise UsageError("the list of labels is empty; give one label an output")
     standardized = standardized_responses(known.values)
     reader = reader or LabelEncoder(hub)
-    read = reader.read([readable_label(label) for label in labels])
+    read = reader.read([first_name(label) for label in labels])
     around = reader.reference(known.name, standardized)
     fits = fit(read.evidence, standardized, around)
     if len(labels) != outputs:

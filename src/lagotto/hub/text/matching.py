@@ -1,19 +1,17 @@
-"""Stage 4f of hub search: the words of a concept × published labels → which logits are called so.
+"""A concept in words and published labels in; which logits are called so, and their bonus, out.
 
-What a hub offers today is a search by keyword. Names are fused with behaviour where a model has
-them, and believed only as far as behaviour does not contradict them (docs/search.md).
+A published name raises a logit's score, but only as far as the audit of its model's list believes
+the label and as the model's other outputs do not contradict it (docs/search.md).
 """
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int64
 
-_WORD = re.compile(r"[^\W_]+")
-_BETWEEN_NAMES = re.compile(r"[,;()]")
-_SHORTEST_PLURAL = 4
+from lagotto.core.text.names import label_word_sets, name_words, spellings
+
 _NEARLY = 0.9
 
 NAME_SHARE = 5.0
@@ -40,29 +38,27 @@ class Named:
 NOBODY = Named(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.float32))
 
 
-def name_words(text: str) -> frozenset[str]:
-    """The words of a name, case and a plural s aside.
-
-    >>> sorted(name_words("Golden_Retrievers"))
-    ['golden', 'retriever']
-    """
-    return frozenset(_singular(word) for word in _WORD.findall(text.casefold()))
-
-
-def name_likeness(asked: frozenset[str], label: str) -> float:
+def name_likeness(words: frozenset[str], label: str) -> float:
     """Cosine of two sets of words.
 
     A label is as many names as it has between commas, semicolons and parentheses.
 
-    >>> name_likeness(name_words("great white shark"), "great white shark, white shark")
+    >>> name_likeness(name_words("great white sharks"), "great white shark, white shark")
     1.0
     """
-    best = 0.0
-    for part in _BETWEEN_NAMES.split(label):
-        said = name_words(part)
-        if said:
-            best = max(best, len(asked & said) / (len(asked) * len(said)) ** 0.5)
-    return best
+    return max(
+        (len(words & said) / (len(words) * len(said)) ** 0.5 for said in label_word_sets(label)),
+        default=0.0,
+    )
+
+
+def label_spellings(concept: str) -> tuple[str, ...]:
+    """Texts of which each label that says a word of the concept contains one, sorted.
+
+    >>> label_spellings("Mice")
+    ('mice', 'mouse')
+    """
+    return tuple(sorted({text for word in name_words(concept) for text in spellings(word)}))
 
 
 def find_named(
@@ -73,13 +69,13 @@ def find_named(
 ) -> Named:
     """The logits that carry a concept's name or a part of it.
 
-    `labelled` gives (model, logit, label) of all labels that hold any of some words, `column` the
-    place of a logit in the logit index, `trust` how far its label is to be believed.
+    `labelled` gives (model, logit, label) of all labels that contain any of some texts, `column`
+    the place of a logit in the logit index, `trust` how far its label is to be believed.
     """
-    asked = name_words(concept)
+    words = name_words(concept)
     found: list[tuple[int, float, float]] = []
-    for model, logit, label in labelled(sorted(asked)) if asked else ():
-        likeness, place = name_likeness(asked, label), column(model, logit)
+    for model, logit, label in labelled(label_spellings(concept)) if words else ():
+        likeness, place = name_likeness(words, label), column(model, logit)
         if likeness > 0 and place is not None:
             found.append((place, likeness, trust(model, logit)))
     if not found:
@@ -126,7 +122,3 @@ def bonus_from_scores(
     believed = (named.trust >= FIRMLY) | ((named.trust > 0) & ~contradicted)
     share = np.square(named.likeness.astype(np.float64))
     return np.asarray(np.where(believed, NAME_SHARE * threshold * share, 0.0))
-
-
-def _singular(word: str) -> str:
-    return word[:-1] if len(word) >= _SHORTEST_PLURAL and word.endswith("s") else word
