@@ -39,7 +39,7 @@ from lagotto.hub.labels.audit import (
     ModelAudit,
     audit_model,
     audit_verdict,
-    set_standing,
+    set_zscore,
 )
 from lagotto.hub.labels.describe import describe_model
 from lagotto.hub.labels.duplicates import find_duplicates
@@ -154,14 +154,14 @@ class Case:
     fits: np.ndarray
     texts: np.ndarray
     outputs: np.ndarray
-    standing: float
+    set_zscore: float
 
     def verdict(self, order: np.ndarray) -> ModelAudit:
         """On the labels in another order."""
         labels = [self.labels[place] for place in order]
         texts = self.texts[np.ix_(order, order)]
         evidence = weigh_orders(self.fits[order], texts, self.outputs, labels)
-        return audit_verdict(self.model, labels, self.fits[order], evidence, self.standing)
+        return audit_verdict(self.model, labels, self.fits[order], evidence, self.set_zscore)
 
 
 def case(
@@ -169,10 +169,10 @@ def case(
 ) -> Case:
     """The evidence on a model."""
     fits = fit(read.evidence, standardized, around)
-    standing = set_standing(fits, fit(around.words, standardized, around))
+    zscore = set_zscore(fits, fit(around.words, standardized, around))
     texts = read.embeddings @ read.embeddings.T
     return Case(
-        model, labels, fits, texts, standardized.T @ standardized / len(standardized), standing
+        model, labels, fits, texts, standardized.T @ standardized / len(standardized), zscore
     )
 
 
@@ -232,7 +232,7 @@ def audit_rows(cases: list[Case]) -> dict[str, Any]:
                 "score": round(found.score, 2),
                 "direct": round(found.direct, 2),
                 "kinship": round(found.kinship, 2),
-                "known_set": round(each.standing, 2),
+                "known_set": round(each.set_zscore, 2),
             }
         )
         if count >= FEWEST_OUTPUTS:

@@ -1,4 +1,4 @@
-"""Names × a hub → evidence on its probes; a model → what its outputs are measured against."""
+"""Names and a hub in, their evidence on its probes and the reference of a model's outputs out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class EncodedLabels:
 
 
 class LabelEncoder:
-    """Reads names and models against one hub; what all of them share is made once."""
+    """Encodes names and models against one hub; what all of them share is made once."""
 
     def __init__(self, hub: HubReader) -> None:
         self._hub = hub
@@ -65,12 +65,13 @@ class LabelEncoder:
     def _elsewhere(self) -> dict[str, Float32[np.ndarray, "probes some"]]:
         """Some outputs of some models of the hub, evenly taken, by model."""
         models = self._hub.status().models
-        found = {}
-        for each in models[:: max(1, len(models) // _MODELS_ELSEWHERE)][:_MODELS_ELSEWHERE]:
-            some = min(each.outputs, _OUTPUTS_ENOUGH // _MODELS_ELSEWHERE)
-            columns = np.linspace(0, each.outputs - 1, some).astype(int)
-            found[each.name] = standardized_responses(self._hub.responses(each.name))[:, columns]
-        return found
+        samples = {}
+        for model in models[:: max(1, len(models) // _MODELS_ELSEWHERE)][:_MODELS_ELSEWHERE]:
+            count = min(model.outputs, _OUTPUTS_ENOUGH // _MODELS_ELSEWHERE)
+            columns = np.linspace(0, model.outputs - 1, count).astype(int)
+            responses = standardized_responses(self._hub.responses(model.name))
+            samples[model.name] = responses[:, columns]
+        return samples
 
 
 def _embedded(hub: HubReader, names: Sequence[str]) -> Float32[np.ndarray, "names dim"]:
