@@ -12,7 +12,7 @@ from lagotto.core.text.names import name_words
 from lagotto.hub.hub import Hub
 from lagotto.hub.text.matching import (
     FIRMLY,
-    NAME_SHARE,
+    MATCH,
     NOBODY,
     OPENLY,
     Named,
@@ -65,7 +65,7 @@ def test_a_name_counts_by_likeness_and_trust_unless_behaviour_says_otherwise() -
     np.testing.assert_allclose(added, [0, 20, 5, 0])
     firm = replace(named, trust=np.full(4, FIRMLY, np.float32))
     assert name_scores(firm, behaviour, np.array([0, 3]), 4.0)[0] == 20
-    assert NAME_SHARE == 5.0
+    assert MATCH.bonus == 5.0
 
 
 def test_a_name_finds_what_behaviour_cannot_tell(world: World, hub_copy: Path) -> None:
