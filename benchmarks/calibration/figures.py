@@ -31,9 +31,9 @@ BAR = 0.05
 """How far a decile's confidence may be from the share that is right."""
 
 
-def by_behaviour(clues: Features) -> Features:
-    """The same clues where no label is believed."""
-    return replace(clues, named=clues.lead, believed=np.zeros_like(clues.believed))
+def by_behaviour(features: Features) -> Features:
+    """The same features where no label is believed."""
+    return replace(features, named=features.margin, believed=np.zeros_like(features.has_label))
 
 
 def chance_confidence(trial: Trial) -> np.ndarray:
@@ -134,9 +134,9 @@ def presence_figures(world: World, trials: list[Trial], calibrator: Calibrator) 
     ways: dict[str, Callable[[Trial], float]] = {
         "score of the first hit": lambda trial: trial.scores[0],
         "chance (before)": lambda trial: chance_confidence(trial)[0],
-        "lead over background words": lambda trial: best_margin(trial.clues.lead),
-        "presence, behaviour only": lambda trial: calibrator.presence(by_behaviour(trial.clues)),
-        "presence, believed labels too": lambda trial: calibrator.presence(trial.clues),
+        "lead over background words": lambda trial: best_margin(trial.features.margin),
+        "presence, behaviour only": lambda trial: calibrator.presence(by_behaviour(trial.features)),
+        "presence, believed labels too": lambda trial: calibrator.presence(trial.features),
     }
     present = np.array([trial.present for trial in trials])
     sizes = np.array([trial.drawn for trial in trials])
@@ -153,8 +153,8 @@ def presence_figures(world: World, trials: list[Trial], calibrator: Calibrator) 
         whole = sizes == 0
         rows[name]["95 %"] = over_concepts(values[whole], present[whole], concept[whole], auroc)
     told = {
-        "behaviour only": [calibrator.presence(by_behaviour(trial.clues)) for trial in trials],
-        "believed labels too": [calibrator.presence(trial.clues) for trial in trials],
+        "behaviour only": [calibrator.presence(by_behaviour(trial.features)) for trial in trials],
+        "believed labels too": [calibrator.presence(trial.features) for trial in trials],
     }
     return {
         "auroc": rows,
@@ -171,8 +171,8 @@ def confidence_figures(world: World, trials: list[Trial], calibrator: Calibrator
     concept = world.known.groups[[trial.concept for trial in trials]]
     shown = {
         "chance (before)": [chance_confidence(trial) for trial in trials],
-        "confidence": [calibrator.confidence(by_behaviour(trial.clues)) for trial in trials],
-        "confidence, believed labels too": [calibrator.confidence(t.clues) for t in trials],
+        "confidence": [calibrator.confidence(by_behaviour(trial.features)) for trial in trials],
+        "confidence, believed labels too": [calibrator.confidence(t.features) for t in trials],
     }
     return {
         name: {
@@ -189,7 +189,7 @@ def quality_rows(world: World, trials: list[Trial]) -> tuple[np.ndarray, ...]:
     rows, known, right, concept = [], [], [], []
     for trial in trials:
         hits = trial.columns
-        rows.append(quality_table(world.descriptors[:, hits], trial.clues.agreement, outputs[hits]))
+        rows.append(quality_table(world.descriptors[:, hits], trial.features.agreement, outputs[hits]))
         known.append(np.where(trial.right, world.known.accuracy[hits], 0.0))
         right.append(trial.right)
         concept.append(np.full(len(hits), trial.concept))
@@ -205,9 +205,9 @@ def quality_figures(
     photos, by the variance of a binomial.
     """
     table, known, right, concept = quality_rows(world, trials)
-    behaviour = [calibrator.confidence(by_behaviour(trial.clues)) for trial in trials]
+    behaviour = [calibrator.confidence(by_behaviour(trial.features)) for trial in trials]
     confidence = np.concatenate(behaviour)
-    named = np.concatenate([calibrator.confidence(trial.clues) for trial in trials])
+    named = np.concatenate([calibrator.confidence(trial.features) for trial in trials])
     expected = confidence * quality(table)
     own = quality(table)[right]
     true = known[right]

@@ -17,12 +17,12 @@ from lagotto.evaluation.retrieval.raw_responses import RawResponses
 from lagotto.hub.confidence.calibrator import (
     CONFIDENCE_POOL,
     Features,
-    family_agreement,
+    hit_agreement,
 )
 from lagotto.hub.confidence.margin import (
     fitted_scores,
-    label_levels,
-    seen_logits,
+    label_rival_scores,
+    hit_context,
 )
 from lagotto.hub.confidence.probe_coverage import coverage
 from lagotto.hub.confidence.reference import (
@@ -127,7 +127,7 @@ class Trial:
     columns: Int64[np.ndarray, " hits"]
     right: Bool[np.ndarray, " hits"]
     scores: Float64[np.ndarray, " hits"]
-    clues: Features
+    features: Features
     chance: Float32[np.ndarray, " sample"]
     logits: int
 
@@ -281,18 +281,18 @@ def _clues(
     rivals: BackgroundStats,
 ) -> Features:
     embedding, known = world.embeddings[concept], world.known
-    seen = seen_logits(rivals, embedding, world.raised[:, hits], world.directions[hits])
-    levels = seen.levels
+    seen = hit_context(rivals, embedding, world.raised[:, hits], world.directions[hits])
+    levels = seen.rival_scores
     believed = known.published[hits] >= 0
     another = believed & ~known.called[concept, hits]
     labels = np.where(another, known.published[hits], concept)
     named, own = np.unique(np.append(labels, concept), return_inverse=True)
     names = measure_names(rivals, world.embeddings[named], world.weights[named])
     fits = fitted_scores(rivals, names, seen)[own[-1]]
-    told = label_levels(rivals, names, np.where(another, own[:-1], -1), embedding, seen)
+    told = label_rival_scores(rivals, names, np.where(another, own[:-1], -1), embedding, seen)
     return Features(
         (fits - levels).astype(np.float64),
-        family_agreement(world.descriptors[:, hits], known.owner[hits]),
+        hit_agreement(world.descriptors[:, hits], known.owner[hits]),
         coverage(world.space, embedding),
         (fits - np.maximum(levels, told)).astype(np.float64),
         believed,

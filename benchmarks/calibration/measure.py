@@ -33,10 +33,10 @@ from lagotto.evaluation.retrieval.raw_responses import read_raw_responses
 from lagotto.hub.confidence.calibrator import (
     Calibrator,
     hit_features,
-    presence_features,
+    concept_features,
     read_curve,
 )
-from lagotto.hub.confidence.probe_coverage import COVERED
+from lagotto.hub.confidence.probe_coverage import LEAST_COVERAGE
 from lagotto.hub.confidence.quality import QualityFit
 
 PENALTY = 10.0
@@ -51,11 +51,11 @@ def tables(trials: list[Trial]) -> dict[str, tuple[np.ndarray, np.ndarray, np.nd
     concept = np.array([trial.concept for trial in trials])
     each = np.concatenate([[trial.concept] * len(trial.right) for trial in trials])
     return {
-        "hit": (np.concatenate([hit_features(t.clues) for t in trials]), right, each),
-        "present": (np.stack([presence_features(t.clues) for t in trials]), present, concept),
-        "named_hit": (np.concatenate([hit_features(t.clues.by_name) for t in trials]), right, each),
+        "hit": (np.concatenate([hit_features(t.features) for t in trials]), right, each),
+        "present": (np.stack([concept_features(t.features) for t in trials]), present, concept),
+        "named_hit": (np.concatenate([hit_features(t.features.with_labels) for t in trials]), right, each),
         "named_present": (
-            np.stack([presence_features(t.clues.by_name) for t in trials]),
+            np.stack([concept_features(t.features.with_labels) for t in trials]),
             present,
             concept,
         ),
@@ -188,13 +188,13 @@ def report_heads(
             "verdicts": each.verdicts,
             "permuted": wrong_lists(each.permuted[1], numbers),
         }
-        covered[name] = {trial.concept: trial.clues.coverage for trial in trials}
+        covered[name] = {trial.concept: trial.features.probe_coverage for trial in trials}
     shown, hidden = ([*each.values()] for each in covered.values())
     seen = np.array(shown + hidden)
     return rows, {
         "auroc": round(auroc(seen, np.arange(len(seen)) < len(shown)), 4),
         **{
-            name: round(float(np.mean(np.array([*each.values()]) < COVERED)), 4)
+            name: round(float(np.mean(np.array([*each.values()]) < LEAST_COVERAGE)), 4)
             for name, each in covered.items()
         },
     }

@@ -9,7 +9,7 @@ from colour_world import MODELS, World, set_verdicts
 from lagotto.hub.confidence.calibrator import shipped_calibrator
 from lagotto.hub.confidence.judge import Judge
 from lagotto.hub.confidence.label_margin import HitLabels, LabelStats
-from lagotto.hub.confidence.margin import fitted_scores, seen_logits
+from lagotto.hub.confidence.margin import fitted_scores, hit_context
 from lagotto.hub.confidence.reference import measure_names
 from lagotto.hub.hub import Hub
 from lagotto.hub.labels.trust import LabelTrust
@@ -51,7 +51,7 @@ def ask(
     columns = np.array([judge.logit_index.column(*hit) for hit in hits])
     prompt = hub.encoder.info.prompt_template.replace("{}", seen_as or text)
     concept = hub.encoder.embed_texts([prompt])[0]
-    seen = seen_logits(
+    seen = hit_context(
         judge.rivals,
         concept,
         judge.logit_index.blended(columns),
@@ -83,7 +83,7 @@ def test_a_label_scores_on_its_own_logit_as_a_query_would(hub: Hub) -> None:
     measured = measure_names(judge.rivals, names, text_weights(hub.space, names))
     columns = np.array([judge.logit_index.column(*hit) for hit in hits])
     raised, directions = judge.logit_index.blended(columns), judge.logit_index.directions(columns)
-    seen = seen_logits(judge.rivals, names[0], raised, directions)
+    seen = hit_context(judge.rivals, names[0], raised, directions)
     scores = fitted_scores(judge.rivals, measured, seen)
     np.testing.assert_allclose(found.rival_scores[[0, 2]], [scores[0, 0], scores[1, 2]], atol=1e-4)
 

@@ -1,6 +1,6 @@
 """Stage 5g of hub search: hits of a concept in words → what is to be believed of them.
 
-Puts the clues together: rivals, agreement, coverage, labels → confidence, presence, quality. A
+Puts the features together: rivals, agreement, coverage, labels → confidence, presence, quality. A
 `Judge` is made once a hub; what is costly about it is kept in the hub's folder.
 """
 
@@ -11,18 +11,18 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from lagotto.hub.confidence.calibrator import (
     Features,
-    family_agreement,
-    presence_note,
+    hit_agreement,
+    concept_note,
     shipped_calibrator,
 )
 from lagotto.hub.confidence.label_margin import LabelStats
-from lagotto.hub.confidence.margin import fitted_scores, seen_logits
+from lagotto.hub.confidence.margin import fitted_scores, hit_context
 from lagotto.hub.confidence.probe_coverage import coverage_note
 from lagotto.hub.confidence.quality import expected_quality, quality_table
 from lagotto.hub.confidence.reference import (
     BackgroundStats,
     measure_names,
-    measured_name,
+    name_from_scores,
 )
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.query.probe_weights import ProbeSpace
@@ -44,7 +44,7 @@ class Judgement:
 
     def notes(self, text: str) -> tuple[str, ...]:
         """What the user has to know before reading the hits of the query `text`."""
-        notes = (presence_note(text, self.presence), coverage_note(text, self.coverage))
+        notes = (concept_note(text, self.presence), coverage_note(text, self.coverage))
         return tuple(note for note in notes if note is not None)
 
 
@@ -79,9 +79,9 @@ class Judge:
         if asked is None:
             return None
         owners = self.logit_index.owners(columns)
-        clues = Features(
+        features = Features(
             asked.lead[places],
-            family_agreement(found[:, places], owners[places], len(pool)),
+            hit_agreement(found[:, places], owners[places], len(pool)),
             concept.coverage,
             asked.named[places],
             asked.believed[places],
@@ -89,19 +89,19 @@ class Judge:
             len(pool),
         )
         calibrator = shipped_calibrator()
-        confidence, presence = calibrator.confidence(clues), calibrator.presence(clues)
+        confidence, presence = calibrator.confidence(features), calibrator.presence(features)
         called = asked.called[places]
         if called.any():  # what its model is believed to call so is as sure as anything may be
             confidence = np.where(called, calibrator.named_hit.ceiling, confidence)
             presence = max([presence, *confidence[: len(pool)][called[: len(pool)]]])
         shown = slice(len(pool), None)
         outputs = self.logit_index.outputs(owners[places[shown]])
-        table = quality_table(found[:, places[shown]], clues.agreement[shown], outputs)
+        table = quality_table(found[:, places[shown]], features.agreement[shown], outputs)
         return Judgement(
             confidence[shown],
             expected_quality(table, confidence[shown]),
             float(presence),
-            clues.coverage,
+            features.probe_coverage,
         )
 
     def _ask(
@@ -113,14 +113,14 @@ class Judge:
     ) -> "_Asked | None":
         """The concept, the words and the labels on some logits; None without any rival."""
         embedding = _embedding(self.space, concept)
-        seen = seen_logits(self.rivals, embedding, raised, self.logit_index.directions(columns))
-        levels = seen.levels
+        seen = hit_context(self.rivals, embedding, raised, self.logit_index.directions(columns))
+        levels = seen.rival_scores
         if not np.isfinite(levels).all():
             return None
         if usual is None:
             own = measure_names(self.rivals, embedding[None], concept.weights[None])
         else:
-            own = measured_name(self.rivals, embedding, concept.weights, usual)
+            own = name_from_scores(self.rivals, embedding, concept.weights, usual)
         scores = fitted_scores(self.rivals, own, seen)[0]
         lead = (scores - levels).astype(np.float64)
         if self.labels is None:
@@ -133,7 +133,7 @@ class Judge:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A concept's leads on some logits: see Clues. `called` are those named so, believably."""
+    """A concept's leads on some logits: see Features. `called` are those named so, believably."""
 
     lead: Float64[np.ndarray, " hits"]
     named: Float64[np.ndarray, " hits"]

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from lagotto.core.text.names import first_name, name_words
-from lagotto.hub.confidence.margin import HitContext, label_levels
+from lagotto.hub.confidence.margin import HitContext, label_rival_scores
 from lagotto.hub.confidence.reference import (
     BackgroundStats,
     Names,
@@ -91,7 +91,7 @@ class LabelStats:
         label_rows = np.array(
             [rows[rivals[label]] if label in rivals else -1 for label in labels], np.int64
         )
-        scores = label_levels(self.background, self._names(texts), label_rows, concept, context)
+        scores = label_rival_scores(self.background, self._names(texts), label_rows, concept, context)
         return HitLabels(believed, believed & (label_rows < 0), scores)
 
     def _believed_labels(self, columns: Int64[np.ndarray, " hits"]) -> list[str | None]:
