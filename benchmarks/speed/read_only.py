@@ -78,7 +78,7 @@ def make_hub(folder: Path, models: int, outputs: int, seed: int) -> Hub:
 
 
 def draw_queries(count: int, seed: int) -> list[str]:
-    """Different texts, in any order: words that stand in lists, and phrases that hold such words."""
+    """Different texts in a drawn order: words of label lists, and phrases that hold such a word."""
     rng = np.random.default_rng(seed)
     words = rng.permutation(background_words()).tolist()[:count]
     return [
