@@ -9,8 +9,9 @@ over outputs of many models.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64
+from jaxtyping import Float, Float32
 
+from lagotto.core.zscore import float64_moments, zscore
 from lagotto.hub.query.probe_weights import ProbeSpace
 
 _SURE_NAMES = 2.0
@@ -39,7 +40,8 @@ def text_evidence(space: ProbeSpace, concepts: Float[np.ndarray, "names dim"]) -
     the name to the words of the background, not where the cosine is high: for some names it is
     high on any probe.
     """
-    standing = _standardize_rows(space.log_posterior(concepts))
+    posterior = space.log_posterior(concepts)
+    standing = zscore(posterior, *float64_moments(posterior, axis=1))
     steep = _SURE_NAMES * standing
     weights = np.exp(steep - steep.max(axis=1, keepdims=True))
     weights /= weights.sum(axis=1, keepdims=True)
@@ -89,14 +91,13 @@ def fit(
     """
     total = np.zeros((len(names.standing), standardized.shape[1]), np.float32)
     for reading in (_on_names_probes, _on_outputs_probes):
-        here = _apply(
-            reading(names, standardized), _moments(reading(reference.words, standardized), axis=0)
-        )
+        words = float64_moments(reading(reference.words, standardized), axis=0)
+        here = zscore(reading(names, standardized), *words)
         elsewhere = here
         if reference.outputs is not standardized:
-            usual = _moments(reading(reference.words, reference.outputs), axis=0)
-            elsewhere = _apply(reading(names, reference.outputs), usual)
-        total += _apply(here, _moments(elsewhere, axis=1))
+            words = float64_moments(reading(reference.words, reference.outputs), axis=0)
+            elsewhere = zscore(reading(names, reference.outputs), *words)
+        total += zscore(here, *float64_moments(elsewhere, axis=1))
     return total / 2
 
 
@@ -111,26 +112,3 @@ def _on_outputs_probes(
 ) -> Float32[np.ndarray, "names logits"]:
     shares = np.exp(_SURE_OUTPUTS * (standardized - standardized.max(axis=0)))
     return np.asarray(names.standing @ (shares / shares.sum(axis=0)))
-
-
-_Moments = tuple[Float64[np.ndarray, "one many"], Float64[np.ndarray, "one many"]]
-
-
-def _moments(scores: Float[np.ndarray, "names logits"], axis: int) -> _Moments:
-    """Mean and standard deviation along an axis, which is kept; a spread of zero becomes one."""
-    mean = scores.mean(axis=axis, keepdims=True, dtype=np.float64)
-    spread = scores.std(axis=axis, keepdims=True, dtype=np.float64)
-    return mean, np.where(spread > 1e-9, spread, 1.0)
-
-
-def _apply(
-    scores: Float[np.ndarray, "names logits"], moments: _Moments
-) -> Float32[np.ndarray, "names logits"]:
-    mean, spread = moments
-    return ((scores - mean.astype(np.float32)) / spread.astype(np.float32)).astype(np.float32)
-
-
-def _standardize_rows(
-    values: Float[np.ndarray, "names probes"],
-) -> Float32[np.ndarray, "names probes"]:
-    return _apply(values.astype(np.float32), _moments(values, axis=1))

@@ -1,7 +1,8 @@
-"""Stage 4a of hub search: common nouns and their embeddings, against which a query is judged.
+"""An encoder comes in; the embeddings of common nouns, the background of every query, go out.
 
-How well a probe shows a concept is told by comparing it with other concepts, not by a cosine alone.
-The words ship with the package; their embeddings are made once a hub and kept in HUB/background.
+Whether a probe shows a concept is decided by comparing the concept with other concepts: the cosine
+alone does not say. The words ship with the package. Their embeddings are made once for a hub and
+stored in HUB/background.
 """
 
 from contextlib import suppress
@@ -35,22 +36,22 @@ def background_words() -> tuple[str, ...]:
 
 
 def embed_background(encoder: Encoder) -> Float32[np.ndarray, "words dim"]:
-    """Unit embeddings of the words in the encoder's own prompt; about a second."""
+    """Unit embeddings of the words in the encoder's own prompt; takes about a second."""
     prompts = [encoder.info.prompt_template.replace("{}", word) for word in background_words()]
-    parts = [prompts[start : start + _BATCH] for start in range(0, len(prompts), _BATCH)]
-    return np.concatenate([encoder.embed_texts(part) for part in parts])
+    batches = [prompts[start : start + _BATCH] for start in range(0, len(prompts), _BATCH)]
+    return np.concatenate([encoder.embed_texts(batch) for batch in batches])
 
 
 def open_background(path: Path, encoder: Encoder) -> Float32[np.ndarray, "words dim"]:
-    """The embeddings kept in `path`, made and written first where they are not what they should be.
+    """The embeddings stored in `path`; they are made and written first where it has no fresh ones.
 
-    A folder that cannot be written costs the second again each time, and nothing else.
+    If the folder cannot be written, they are made again each time.
     """
-    wanted = _digest(encoder)
+    digest = _digest(encoder)
     try:
         file = open_tensors(path, _FORMAT, _VERSION)
         values = file.arrays.get("values")
-        if values is not None and header_text(file, "made_of") == wanted:
+        if values is not None and header_text(file, "made_of") == digest:
             return np.array(values, dtype=np.float32)
     except HubError:
         pass
@@ -58,7 +59,7 @@ def open_background(path: Path, encoder: Encoder) -> Float32[np.ndarray, "words 
     with suppress(HubError):
         write_tensors(
             path,
-            {"format": _FORMAT, "version": _VERSION, "made_of": wanted},
+            {"format": _FORMAT, "version": _VERSION, "made_of": digest},
             {"values": ("F32", embeddings.shape)},
             lambda arrays: np.copyto(arrays["values"], embeddings),
         )
@@ -66,6 +67,6 @@ def open_background(path: Path, encoder: Encoder) -> Float32[np.ndarray, "words 
 
 
 def _digest(encoder: Encoder) -> str:
-    """What the embeddings depend on: encoder, prompt and words."""
+    """A digest of what the embeddings depend on: encoder, prompt and words."""
     parts = (encoder.info.fingerprint, encoder.info.prompt_template, *background_words())
     return sha256("\n".join(parts).encode()).hexdigest()
