@@ -139,10 +139,10 @@ class Hub(HubReader):
         if not logit_index.usable:
             return None
         if self._judge is None or self._judge.logit_index is not logit_index:
-            rivals = open_background_stats(
+            background = open_background_stats(
                 self._layout.rivals, self.space, self.encoder, logit_index, self.probe_digest
             )
-            self._judge = Judge(self.space, logit_index, rivals)
+            self._judge = Judge(self.space, logit_index, background)
         return self._judge
 
     def add(
@@ -390,8 +390,10 @@ class Hub(HubReader):
         """The labels as rivals, kept for as long as the hub's models stay the same."""
         from lagotto.hub.confidence.label_margin import LabelStats
 
-        if self._label_stats is None or self._label_stats.background is not judge.rivals:
-            self._label_stats = LabelStats(self, judge.logit_index, judge.rivals, self.label_trust)
+        if self._label_stats is None or self._label_stats.background is not judge.background:
+            self._label_stats = LabelStats(
+                self, judge.logit_index, judge.background, self.label_trust
+            )
         return self._label_stats
 
     def _logit_vector(self, query: LogitQuery) -> QueryVector:

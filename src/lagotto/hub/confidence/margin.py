@@ -19,7 +19,8 @@ from lagotto.hub.confidence.reference import (
     reference_positions,
     take_names,
 )
-from lagotto.hub.kernels.name_scores import background_scores, label_sums
+from lagotto.hub.kernels.background_scores import background_scores
+from lagotto.hub.kernels.label_sums import label_sums
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,12 @@ from functools import cache
 import numpy as np
 from jaxtyping import Float32, Int8, Int64
 
-from lagotto.core.vectors import quiet_product
-from lagotto.core.zscore import (
-    ROUNDING,
-    moments,
-    zscore,
-)
+from lagotto.core.vectors import quiet_product, top_k
+from lagotto.core.zscore import moments, zscore
 from lagotto.hub.descriptors.projection import project, projector
-from lagotto.hub.index.scoring import DEFAULT_K
-from lagotto.hub.query.probe_weights import ProbeSpace, text_weights
+from lagotto.hub.descriptors.quantize import quantize
+from lagotto.hub.index.scoring import SEARCH_CONFIG
+from lagotto.hub.query.probe_weights import ProbeSpace, text_weights, top_k_weights
 
 REFERENCE_WORDS = 256
 """Words, evenly taken from the background, whose scores show what a logit gives to any word."""
@@ -131,11 +128,11 @@ def background_from_scores(
     positions = reference_positions(len(words))
     raw = (scores.sums, scores.direction_scores)
     word_moments = np.concatenate([moments(table[positions], axis=0) for table in raw])
-    steps = np.maximum(np.abs(descriptors).max(axis=0) / 127, ROUNDING)
+    values, steps = quantize(descriptors)
     name_moments = _moments_of_names(scores.sums, scores.direction_scores, word_moments)
     return BackgroundStats(
         Names(words, scores.probes, scores.weights, name_moments),
-        LogitSample(np.rint(descriptors / steps).astype(np.int8), steps, directions, word_moments),
+        LogitSample(values, steps, directions, word_moments),
         space.background_mean,
     )
 
@@ -213,11 +210,9 @@ def _top_probes(
 def _top_k(
     weights: Float32[np.ndarray, "names probes"],
 ) -> tuple[Int64[np.ndarray, "names k"], Float32[np.ndarray, "names k"]]:
-    """The probes of the highest weights of each name, and their weights, which sum to 1 again."""
-    k = min(DEFAULT_K, weights.shape[1])
-    probes = np.argpartition(-weights, k - 1, axis=1)[:, :k].astype(np.int64)
-    top = np.take_along_axis(weights, probes, axis=1)
-    return probes, np.asarray(top / top.sum(axis=1, keepdims=True), dtype=np.float32)
+    """The top k probes of each name, highest first, and their weights, which sum to 1 again."""
+    probes = top_k(weights, SEARCH_CONFIG.k)
+    return probes, np.take_along_axis(top_k_weights(weights, SEARCH_CONFIG.k), probes, axis=1)
 
 
 def _full_rows(
