@@ -33,7 +33,7 @@ BAR = 0.05
 
 def by_behaviour(features: Features) -> Features:
     """The same features where no label is believed."""
-    return replace(features, named=features.margin, believed=np.zeros_like(features.has_label))
+    return replace(features, label_margin=features.margin, has_label=np.zeros_like(features.has_label))
 
 
 def chance_confidence(trial: Trial) -> np.ndarray:
@@ -129,14 +129,14 @@ def over_concepts(
     return [round(float(edge), 4) for edge in np.quantile(found, [0.025, 0.975])]
 
 
-def presence_figures(world: World, trials: list[Trial], calibrator: Calibrator) -> dict[str, Any]:
+def concept_figures(world: World, trials: list[Trial], calibrator: Calibrator) -> dict[str, Any]:
     """AUROC of present against absent, by what it is told by, and by the size of the hub."""
     ways: dict[str, Callable[[Trial], float]] = {
         "score of the first hit": lambda trial: trial.scores[0],
         "chance (before)": lambda trial: chance_confidence(trial)[0],
         "lead over background words": lambda trial: best_margin(trial.features.margin),
-        "presence, behaviour only": lambda trial: calibrator.presence(by_behaviour(trial.features)),
-        "presence, believed labels too": lambda trial: calibrator.presence(trial.features),
+        "presence, behaviour only": lambda trial: calibrator.concept_probability(by_behaviour(trial.features)),
+        "presence, believed labels too": lambda trial: calibrator.concept_probability(trial.features),
     }
     present = np.array([trial.present for trial in trials])
     sizes = np.array([trial.drawn for trial in trials])
@@ -153,8 +153,8 @@ def presence_figures(world: World, trials: list[Trial], calibrator: Calibrator) 
         whole = sizes == 0
         rows[name]["95 %"] = over_concepts(values[whole], present[whole], concept[whole], auroc)
     told = {
-        "behaviour only": [calibrator.presence(by_behaviour(trial.features)) for trial in trials],
-        "believed labels too": [calibrator.presence(trial.features) for trial in trials],
+        "behaviour only": [calibrator.concept_probability(by_behaviour(trial.features)) for trial in trials],
+        "believed labels too": [calibrator.concept_probability(trial.features) for trial in trials],
     }
     return {
         "auroc": rows,
@@ -255,7 +255,7 @@ def both_known(right: np.ndarray, true: np.ndarray, noise: float, photos: int) -
 def plain_scores(world: World, columns: np.ndarray, concepts: np.ndarray) -> np.ndarray:
     """The default rule on all of some logits, none of them left out as no candidate."""
     shares = np.stack([surest(row, DEFAULT_K) for row in text_weights(world.space, concepts)])
-    sums = shares @ world.raised[:, columns]
+    sums = shares @ world.blended[:, columns]
     along = (concepts - world.space.background_mean) @ world.directions[columns].T
     sample = sample_columns(np.arange(len(columns)))
     return standard_scores(sums, sample) + DIRECTION_WEIGHT * standard_scores(along, sample)

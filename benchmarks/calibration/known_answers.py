@@ -244,8 +244,8 @@ def _columns(world: World, models: Int64[np.ndarray, " models"]) -> Int64[np.nda
 def _rivals(world: World, columns: Int64[np.ndarray, " logits"]) -> BackgroundStats:
     sample = sample_columns(columns)
     words = world.words
-    scores = WordScores(words.probes, words.weights, words.sums[:, sample], words.along[:, sample])
-    raised, directions = world.raised[:, sample], world.directions[sample]
+    scores = WordScores(words.probes, words.weights, words.sums[:, sample], words.direction_scores[:, sample])
+    raised, directions = world.blended[:, sample], world.directions[sample]
     return background_from_scores(world.space, world.space.background, scores, raised, directions)
 
 
@@ -255,7 +255,7 @@ def _trial(
     concept = asked.concept
     sample = sample_columns(np.arange(len(columns)))
     first = standard_scores(world.sums[concept : concept + 1, columns], sample)[0]
-    second = standard_scores(world.along[concept : concept + 1, columns], sample)[0]
+    second = standard_scores(world.direction_scores[concept : concept + 1, columns], sample)[0]
     total = first + np.float32(DIRECTION_WEIGHT) * second
     kept = min(CANDIDATES, len(columns))
     candidates = np.argpartition(-first, kept - 1)[:kept]
@@ -268,20 +268,20 @@ def _trial(
         hits,
         world.known.answers[concept, hits],
         total[best].astype(np.float64),
-        _clues(world, concept, hits, rivals),
+        _features(world, concept, hits, rivals),
         total[sample],
         len(columns),
     )
 
 
-def _clues(
+def _features(
     world: World,
     concept: int,
     hits: Int64[np.ndarray, " hits"],
     rivals: BackgroundStats,
 ) -> Features:
     embedding, known = world.embeddings[concept], world.known
-    seen = hit_context(rivals, embedding, world.raised[:, hits], world.directions[hits])
+    seen = hit_context(rivals, embedding, world.blended[:, hits], world.directions[hits])
     levels = seen.rival_scores
     believed = known.published[hits] >= 0
     another = believed & ~known.called[concept, hits]

@@ -21,7 +21,7 @@ import numpy as np
 from calibration.figures import (
     confidence_figures,
     hubness_figures,
-    presence_figures,
+    concept_figures,
     quality_figures,
     quality_rows,
 )
@@ -125,7 +125,7 @@ def report(part: Half, numbers: dict[str, Any], photos: int) -> tuple[dict[str, 
         "concepts": len(part.concepts),
         "searches": len(trials),
         "top1_all_models": top1(whole),
-        "presence": presence_figures(world, trials, calibrator),
+        "presence": concept_figures(world, trials, calibrator),
         "confidence": confidence_figures(world, trials, calibrator),
         "quality": quality_figures(world, whole, calibrator, quality, photos),
         "hubness": hubness_figures(world, part.models, part.concepts),
@@ -153,7 +153,7 @@ def report_hub(parts: tuple[Half, Half], numbers: dict[str, Any]) -> dict[str, A
         "top1": top1([trial for trial in trials if trial.present]),
         "absent": {
             name: {
-                "presence": presence_figures(part.world, found, calibrator),
+                "presence": concept_figures(part.world, found, calibrator),
                 "confidence": confidence_figures(part.world, found, calibrator),
             }
             for name, found in ways.items()
@@ -172,7 +172,7 @@ def top1(trials: list[Trial]) -> float:
 
 def wrong_lists(part: Half, numbers: dict[str, Any]) -> dict[str, Any]:
     """Presence where every list of labels is permuted: by behaviour, and as search believes it."""
-    found = presence_figures(part.world, part.trials(100, 1), read_calibrator(numbers["curves"]))
+    found = concept_figures(part.world, part.trials(100, 1), read_calibrator(numbers["curves"]))
     ways = ("behaviour only", "believed labels too")
     return {way: found["auroc"][f"presence, {way}"] for way in ways}
 

@@ -40,9 +40,9 @@ LISTS = (32, 64, 128, 256, 512)
 
 def best_in_full(world: World, concept: int) -> np.ndarray:
     """The columns of the ten best, all logits scored as candidates are."""
-    sample = sample_columns(np.arange(world.raised.shape[1]))
-    sums = surest(world.weights[concept], DEFAULT_K) @ world.raised
-    along = standard_scores(world.along[concept : concept + 1], sample)[0]
+    sample = sample_columns(np.arange(world.blended.shape[1]))
+    sums = surest(world.weights[concept], DEFAULT_K) @ world.blended
+    along = standard_scores(world.direction_scores[concept : concept + 1], sample)[0]
     total = standard_scores(sums[None], sample)[0] + np.float32(DIRECTION_WEIGHT) * along
     return np.argsort(-total, kind="stable")[:TOP]
 
@@ -63,7 +63,7 @@ def found_shares(world: World, concepts: list[int]) -> dict[str, Any]:
         weight.append(float(chosen[looked].sum()))
     return {
         "concepts": len(concepts),
-        "logits": int(world.raised.shape[1]),
+        "logits": int(world.blended.shape[1]),
         "weight_of_the_half": round(float(np.mean(weight)), 3),
         **{
             name: {

@@ -90,7 +90,7 @@ def test_a_relative_is_not_taken_for_the_concept(trials: list[Trial]) -> None:
     for present in (True, False):
         mine = [trial for trial in trials if trial.present == present]
         assert len(mine) == len(KINDS)
-        told = np.array([calibrator.presence(trial.features) for trial in mine])
+        told = np.array([calibrator.concept_probability(trial.features) for trial in mine])
         assert ((told > CONCEPT_LIKELY) == present).all(), told
 
 
@@ -159,9 +159,9 @@ def test_presence_on_real_heads(assets: Path) -> None:
     found = list(draw_trials(labelled, models, concepts, (None,), 0))
     present = np.array([trial.present for trial in found])
     calibrator = shipped_calibrator()
-    by_name = np.array([calibrator.presence(trial.features) for trial in found])
+    by_name = np.array([calibrator.concept_probability(trial.features) for trial in found])
     nobody = np.zeros(len(found[0].columns), bool)
-    alone = [calibrator.presence(replace(trial.features, believed=nobody)) for trial in found]
+    alone = [calibrator.concept_probability(replace(trial.features, has_label=nobody)) for trial in found]
     behaviour = np.array(alone)
     assert auroc(behaviour, present) > 0.65
     assert auroc(by_name, present) > auroc(behaviour, present) + 0.01

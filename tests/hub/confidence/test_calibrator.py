@@ -43,20 +43,20 @@ def test_a_clear_lead_is_trusted_and_a_clear_lag_is_not() -> None:
     assert calibrator.confidence(sure)[0] > 0.6
     assert calibrator.confidence(lost)[1:].max() < 0.1
     assert calibrator.confidence(lost)[0] < 0.2
-    assert calibrator.presence(sure) > 0.8
-    assert calibrator.presence(lost) < CONCEPT_LIKELY
+    assert calibrator.concept_probability(sure) > 0.8
+    assert calibrator.concept_probability(lost) < CONCEPT_LIKELY
 
 
 def test_confidence_rises_with_the_lead_and_with_agreement() -> None:
     calibrator = shipped_calibrator()
     by_lead = [calibrator.confidence(features(lead))[0] for lead in np.linspace(-5, 5, 21)]
     by_agreement = [calibrator.confidence(features(0.5, each))[0] for each in np.linspace(0, 1, 21)]
-    presences = [calibrator.presence(features(lead)) for lead in np.linspace(-5, 5, 21)]
+    presences = [calibrator.concept_probability(features(lead)) for lead in np.linspace(-5, 5, 21)]
     hardly_shown = replace(features(0.0), coverage=1e-3)
     for agree in (-0.1, 0.0, 0.3, 0.8):
         moved = [replace(hardly_shown, lead=hardly_shown.lead + by) for by in range(-5, 6)]
         told = [replace(each, agreement=np.full(10, agree)) for each in moved]
-        assert (np.diff([calibrator.presence(each) for each in told]) >= 0).all()
+        assert (np.diff([calibrator.concept_probability(each) for each in told]) >= 0).all()
         assert (np.diff([calibrator.confidence(each)[0] for each in told]) >= 0).all()
     for values in (by_lead, by_agreement, presences):
         assert (np.diff(values) >= 0).all()
@@ -76,8 +76,8 @@ def test_hits_beyond_the_pool_change_nothing_for_the_others() -> None:
     )
     calibrator = shipped_calibrator()
     np.testing.assert_allclose(calibrator.confidence(more)[:10], calibrator.confidence(few))
-    assert calibrator.presence(more) == calibrator.presence(few)
-    assert calibrator.presence(replace(more, pool=11)) != calibrator.presence(few)
+    assert calibrator.concept_probability(more) == calibrator.concept_probability(few)
+    assert calibrator.concept_probability(replace(more, pool=11)) != calibrator.concept_probability(few)
 
 
 def test_a_curve_is_logistic_below_its_ceiling() -> None:
@@ -91,18 +91,18 @@ def test_a_believed_label_that_fits_better_speaks_against_the_concept() -> None:
     calibrator = shipped_calibrator()
     for lead in (-1.0, 1.0, 3.0):
         its_own, another = features(lead, label=0.0), features(lead, label=2.0)
-        assert calibrator.presence(another) < calibrator.presence(its_own)
+        assert calibrator.concept_probability(another) < calibrator.concept_probability(its_own)
         assert (calibrator.confidence(another) < calibrator.confidence(its_own)).all()
 
 
 def test_labels_count_as_far_as_they_are_believed() -> None:
     calibrator, all_of_them = shipped_calibrator(), features(1.0, label=2.0)
     nobody = replace(all_of_them, believed=np.zeros(10, bool))
-    assert calibrator.presence(nobody) == calibrator.presence(features(1.0))
+    assert calibrator.concept_probability(nobody) == calibrator.concept_probability(features(1.0))
     np.testing.assert_array_equal(calibrator.confidence(nobody), calibrator.confidence(features(1.0)))
     half = replace(all_of_them, believed=np.arange(10) < 5)
-    ends = calibrator.presence(nobody), calibrator.presence(all_of_them)
-    assert calibrator.presence(half) == pytest.approx(np.mean(ends))
+    ends = calibrator.concept_probability(nobody), calibrator.concept_probability(all_of_them)
+    assert calibrator.concept_probability(half) == pytest.approx(np.mean(ends))
     np.testing.assert_array_equal(
         calibrator.confidence(half)[5:], calibrator.confidence(nobody)[5:]
     )

@@ -78,7 +78,7 @@ def test_statistics_of_words_are_made_anew_when_models_come_and_go(
     assert six != seven
     judge = hub.judge()
     assert judge is not None
-    assert len(judge.rivals.sample.steps) == judge.logit_index.usable
+    assert len(judge.background.sample.steps) == judge.logit_index.usable
     hub.add([world.models])
     assert file.read_bytes() not in (six, b"")
     again = file.stat().st_mtime_ns

@@ -52,12 +52,12 @@ def ask(
     prompt = hub.encoder.info.prompt_template.replace("{}", seen_as or text)
     concept = hub.encoder.embed_texts([prompt])[0]
     seen = hit_context(
-        judge.rivals,
+        judge.background,
         concept,
         judge.logit_index.blended(columns),
         judge.logit_index.directions(columns),
     )
-    labels = LabelStats(hub, judge.logit_index, judge.rivals, trust)
+    labels = LabelStats(hub, judge.logit_index, judge.background, trust)
     found = labels.score_labels(text, concept, columns, seen)
     again = labels.score_labels(text, concept, columns, seen)
     np.testing.assert_array_equal(found.rival_scores, again.rival_scores)
@@ -80,11 +80,11 @@ def test_a_label_scores_on_its_own_logit_as_a_query_would(hub: Hub) -> None:
     assert judge is not None
     template = hub.encoder.info.prompt_template
     names = hub.encoder.embed_texts([template.replace("{}", name) for name in ("red", "blue")])
-    measured = measure_names(judge.rivals, names, text_weights(hub.space, names))
+    measured = measure_names(judge.background, names, text_weights(hub.space, names))
     columns = np.array([judge.logit_index.column(*hit) for hit in hits])
     raised, directions = judge.logit_index.blended(columns), judge.logit_index.directions(columns)
-    seen = hit_context(judge.rivals, names[0], raised, directions)
-    scores = fitted_scores(judge.rivals, measured, seen)
+    seen = hit_context(judge.background, names[0], raised, directions)
+    scores = fitted_scores(judge.background, measured, seen)
     np.testing.assert_allclose(found.rival_scores[[0, 2]], [scores[0, 0], scores[1, 2]], atol=1e-4)
 
 
