@@ -33,8 +33,8 @@ from lagotto.evaluation.retrieval.raw_responses import read_raw_responses
 from lagotto.hub.confidence.calibrator import (
     Features,
     best_margin,
-    hit_features,
     concept_features,
+    hit_features,
 )
 
 FOLDS = 5
@@ -57,16 +57,24 @@ class Cell:
 def before(features: Features, logits: int) -> np.ndarray:
     """The features of a hit as they were: with the hub's size, and no product with agreement."""
     pool, same = slice(features.pool), np.ones_like(features.margin)
-    lead, covered = best_margin(features.margin[pool]), float(np.log(max(features.probe_coverage, 1e-6)))
+    lead, covered = (
+        best_margin(features.margin[pool]),
+        float(np.log(max(features.probe_coverage, 1e-6))),
+    )
     size = float(np.log(np.clip(logits, 100, 5000)))
     agreed = features.agreement[pool].mean()
     others = [agreed, covered, size, lead * covered]
-    return np.stack([features.margin, lead * same, features.agreement, *(x * same for x in others)], axis=1)
+    return np.stack(
+        [features.margin, lead * same, features.agreement, *(x * same for x in others)], axis=1
+    )
 
 
 def presence_before(features: Features, logits: int) -> np.ndarray:
     """The features of presence as they were, one row."""
-    lead, covered = best_margin(features.margin[: features.pool]), float(np.log(max(features.probe_coverage, 1e-6)))
+    lead, covered = (
+        best_margin(features.margin[: features.pool]),
+        float(np.log(max(features.probe_coverage, 1e-6))),
+    )
     size = float(np.log(np.clip(logits, 100, 5000)))
     return np.array([[lead, covered, size, lead * covered, lead * size]])
 

@@ -16,12 +16,11 @@ from lagotto.hub.confidence.calibrator import (
 )
 from lagotto.hub.confidence.quality import QualityFit, quality_table
 from lagotto.hub.index.scoring import (
-    DEFAULT_K,
-    DIRECTION_WEIGHT,
+    SEARCH_CONFIG,
+    combine_scores,
     sample_columns,
-    standard_scores,
 )
-from lagotto.hub.query.probe_weights import surest, text_weights
+from lagotto.hub.query.probe_weights import text_weights, top_k_weights
 
 DRAWS = 2000
 ENOUGH = 30
@@ -33,7 +32,9 @@ BAR = 0.05
 
 def by_behaviour(features: Features) -> Features:
     """The same features where no label is believed."""
-    return replace(features, label_margin=features.margin, has_label=np.zeros_like(features.has_label))
+    return replace(
+        features, label_margin=features.margin, has_label=np.zeros_like(features.has_label)
+    )
 
 
 def chance_confidence(trial: Trial) -> np.ndarray:
@@ -135,8 +136,12 @@ def concept_figures(world: World, trials: list[Trial], calibrator: Calibrator) -
         "score of the first hit": lambda trial: trial.scores[0],
         "chance (before)": lambda trial: chance_confidence(trial)[0],
         "lead over background words": lambda trial: best_margin(trial.features.margin),
-        "presence, behaviour only": lambda trial: calibrator.concept_probability(by_behaviour(trial.features)),
-        "presence, believed labels too": lambda trial: calibrator.concept_probability(trial.features),
+        "presence, behaviour only": lambda trial: calibrator.concept_probability(
+            by_behaviour(trial.features)
+        ),
+        "presence, believed labels too": lambda trial: calibrator.concept_probability(
+            trial.features
+        ),
     }
     present = np.array([trial.present for trial in trials])
     sizes = np.array([trial.drawn for trial in trials])
@@ -153,7 +158,9 @@ def concept_figures(world: World, trials: list[Trial], calibrator: Calibrator) -
         whole = sizes == 0
         rows[name]["95 %"] = over_concepts(values[whole], present[whole], concept[whole], auroc)
     told = {
-        "behaviour only": [calibrator.concept_probability(by_behaviour(trial.features)) for trial in trials],
+        "behaviour only": [
+            calibrator.concept_probability(by_behaviour(trial.features)) for trial in trials
+        ],
         "believed labels too": [calibrator.concept_probability(trial.features) for trial in trials],
     }
     return {
@@ -189,7 +196,9 @@ def quality_rows(world: World, trials: list[Trial]) -> tuple[np.ndarray, ...]:
     rows, known, right, concept = [], [], [], []
     for trial in trials:
         hits = trial.columns
-        rows.append(quality_table(world.descriptors[:, hits], trial.features.agreement, outputs[hits]))
+        rows.append(
+            quality_table(world.descriptors[:, hits], trial.features.agreement, outputs[hits])
+        )
         known.append(np.where(trial.right, world.known.accuracy[hits], 0.0))
         right.append(trial.right)
         concept.append(np.full(len(hits), trial.concept))
@@ -254,11 +263,11 @@ def both_known(right: np.ndarray, true: np.ndarray, noise: float, photos: int) -
 
 def plain_scores(world: World, columns: np.ndarray, concepts: np.ndarray) -> np.ndarray:
     """The default rule on all of some logits, none of them left out as no candidate."""
-    shares = np.stack([surest(row, DEFAULT_K) for row in text_weights(world.space, concepts)])
+    shares = top_k_weights(text_weights(world.space, concepts), SEARCH_CONFIG.k)
     sums = shares @ world.blended[:, columns]
     along = (concepts - world.space.background_mean) @ world.directions[columns].T
     sample = sample_columns(np.arange(len(columns)))
-    return standard_scores(sums, sample) + DIRECTION_WEIGHT * standard_scores(along, sample)
+    return combine_scores(sums, along, sample)
 
 
 def hubness_figures(world: World, models: np.ndarray, concepts: list[int]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Layer 3: models whose answers are known → searches whose right hits are known, or absent.
+"""Models whose answers are known in, searches whose right hits are known, or absent, out.
 
-Hubs are drawn from the models; each concept is asked of one that knows it and of one of as many
-models that do not. What a search would see of its hits is recorded, to fit or to judge what it says
-of them (confidence, presence, quality).
+Hubs are drawn from the models. Each concept is searched for in a hub that knows it and in one of as
+many models that do not. The features of the hits are recorded, to fit or to judge what a search
+says of them: confidence, the concept's probability, quality.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
+from lagotto.core.zscore import zscore_by_sample
 from lagotto.encoders.base import Encoder
 from lagotto.evaluation.retrieval.raw_responses import RawResponses
 from lagotto.hub.confidence.calibrator import (
@@ -21,8 +22,8 @@ from lagotto.hub.confidence.calibrator import (
 )
 from lagotto.hub.confidence.margin import (
     fitted_scores,
-    label_rival_scores,
     hit_context,
+    label_rival_scores,
 )
 from lagotto.hub.confidence.probe_coverage import coverage
 from lagotto.hub.confidence.reference import (
@@ -36,17 +37,14 @@ from lagotto.hub.descriptors.projection import project, projector
 from lagotto.hub.descriptors.rank_blend import blend
 from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.index.scoring import (
-    CANDIDATES,
-    DEFAULT_K,
-    DIRECTION_WEIGHT,
+    SEARCH_CONFIG,
     sample_columns,
-    standard_scores,
 )
 from lagotto.hub.query.background import embed_background
 from lagotto.hub.query.probe_weights import (
     ProbeSpace,
-    surest,
     text_weights,
+    top_k_weights,
 )
 
 HIDDEN = -1
@@ -92,8 +90,8 @@ class Known:
 class World:
     """Models whose answers are known, and every name scored on all their logits.
 
-    `raised` are the blended descriptors, `sums` and `along` the two scores of the default rule
-    before they are standardised over a hub; `words` are those of the background.
+    `blended` are the blended descriptors, `sums` and `direction_scores` the two scores of the
+    default rule before they are standardized over a hub; `words` are those of the background.
     """
 
     known: Known
@@ -101,10 +99,10 @@ class World:
     embeddings: Float32[np.ndarray, "concepts dim"]
     weights: Float32[np.ndarray, "concepts probes"]
     descriptors: Float32[np.ndarray, "probes logits"]
-    raised: Float32[np.ndarray, "probes logits"]
+    blended: Float32[np.ndarray, "probes logits"]
     directions: Float32[np.ndarray, "logits dim"]
     sums: Float32[np.ndarray, "concepts logits"]
-    along: Float32[np.ndarray, "concepts logits"]
+    direction_scores: Float32[np.ndarray, "concepts logits"]
     words: WordScores
 
     def publishing(self, published: Int64[np.ndarray, " logits"]) -> "World":
@@ -179,21 +177,21 @@ def world_of(
     prompts = [encoder.info.prompt_template.replace("{}", name) for name in known.names]
     parts = [prompts[first : first + 256] for first in range(0, len(prompts), 256)]
     embeddings = np.concatenate([encoder.embed_texts(part) for part in parts])
-    raised = blend(descriptors)
-    directions = project(projector(space.probes), raised)
+    blended = blend(descriptors)
+    directions = project(projector(space.probes), blended)
     weights = text_weights(space, embeddings)
-    shares = np.stack([surest(row, DEFAULT_K) for row in weights])
+    shares = top_k_weights(weights, SEARCH_CONFIG.k)
     return World(
         known,
         space,
         embeddings,
         weights,
         descriptors,
-        raised,
+        blended,
         directions,
-        shares @ raised,
+        shares @ blended,
         ((embeddings - space.background_mean) @ directions.T).astype(np.float32),
-        score_words(space, space.background, raised, directions),
+        score_words(space, space.background, blended, directions),
     )
 
 
@@ -212,7 +210,7 @@ def draw_trials(
     """
     draw = np.random.default_rng(seed)
     knows = world.known.knows
-    rivals = lru_cache(4)(lambda hub: _rivals(world, np.frombuffer(hub, dtype=np.int64)))
+    background = lru_cache(4)(lambda hub: _background(world, np.frombuffer(hub, dtype=np.int64)))
     for size in sizes:
         if size == HIDDEN:
             yield from _hidden_trials(world, _columns(world, models), concepts)
@@ -226,7 +224,7 @@ def draw_trials(
                 if present and not knows[hub, concept].any():
                     continue
                 asked, columns = Asked(concept, present, size or 0), _columns(world, hub)
-                yield _trial(world, columns, asked, rivals(columns.tobytes()))
+                yield _trial(world, columns, asked, background(columns.tobytes()))
 
 
 def _hidden_trials(
@@ -234,30 +232,40 @@ def _hidden_trials(
 ) -> Iterator[Trial]:
     for concept in concepts:
         left = columns[~world.known.answers[concept, columns]]
-        yield _trial(world, left, Asked(concept, False, HIDDEN), _rivals(world, left))
+        yield _trial(world, left, Asked(concept, False, HIDDEN), _background(world, left))
 
 
 def _columns(world: World, models: Int64[np.ndarray, " models"]) -> Int64[np.ndarray, " logits"]:
     return np.flatnonzero(np.isin(world.known.owner, models))
 
 
-def _rivals(world: World, columns: Int64[np.ndarray, " logits"]) -> BackgroundStats:
+def _background(world: World, columns: Int64[np.ndarray, " logits"]) -> BackgroundStats:
     sample = sample_columns(columns)
     words = world.words
-    scores = WordScores(words.probes, words.weights, words.sums[:, sample], words.direction_scores[:, sample])
-    raised, directions = world.blended[:, sample], world.directions[sample]
-    return background_from_scores(world.space, world.space.background, scores, raised, directions)
+    scores = WordScores(
+        words.probes,
+        words.weights,
+        words.sums[:, sample],
+        words.direction_scores[:, sample],
+    )
+    return background_from_scores(
+        world.space,
+        world.space.background,
+        scores,
+        world.blended[:, sample],
+        world.directions[sample],
+    )
 
 
 def _trial(
-    world: World, columns: Int64[np.ndarray, " logits"], asked: Asked, rivals: BackgroundStats
+    world: World, columns: Int64[np.ndarray, " logits"], asked: Asked, background: BackgroundStats
 ) -> Trial:
     concept = asked.concept
     sample = sample_columns(np.arange(len(columns)))
-    first = standard_scores(world.sums[concept : concept + 1, columns], sample)[0]
-    second = standard_scores(world.direction_scores[concept : concept + 1, columns], sample)[0]
-    total = first + np.float32(DIRECTION_WEIGHT) * second
-    kept = min(CANDIDATES, len(columns))
+    first = zscore_by_sample(world.sums[concept : concept + 1, columns], sample)[0]
+    second = zscore_by_sample(world.direction_scores[concept : concept + 1, columns], sample)[0]
+    total = first + np.float32(SEARCH_CONFIG.direction_weight) * second
+    kept = min(SEARCH_CONFIG.candidates, len(columns))
     candidates = np.argpartition(-first, kept - 1)[:kept]
     best = candidates[np.argsort(-total[candidates], kind="stable")[:CONFIDENCE_POOL]]
     hits = columns[best]
@@ -268,7 +276,7 @@ def _trial(
         hits,
         world.known.answers[concept, hits],
         total[best].astype(np.float64),
-        _features(world, concept, hits, rivals),
+        _features(world, concept, hits, background),
         total[sample],
         len(columns),
     )
@@ -278,23 +286,23 @@ def _features(
     world: World,
     concept: int,
     hits: Int64[np.ndarray, " hits"],
-    rivals: BackgroundStats,
+    background: BackgroundStats,
 ) -> Features:
     embedding, known = world.embeddings[concept], world.known
-    seen = hit_context(rivals, embedding, world.blended[:, hits], world.directions[hits])
-    levels = seen.rival_scores
-    believed = known.published[hits] >= 0
-    another = believed & ~known.called[concept, hits]
-    labels = np.where(another, known.published[hits], concept)
-    named, own = np.unique(np.append(labels, concept), return_inverse=True)
-    names = measure_names(rivals, world.embeddings[named], world.weights[named])
-    fits = fitted_scores(rivals, names, seen)[own[-1]]
-    told = label_rival_scores(rivals, names, np.where(another, own[:-1], -1), embedding, seen)
+    context = hit_context(background, embedding, world.blended[:, hits], world.directions[hits])
+    has_label = known.published[hits] >= 0
+    other = has_label & ~known.called[concept, hits]
+    labels = np.where(other, known.published[hits], concept)
+    rows, row_of = np.unique(np.append(labels, concept), return_inverse=True)
+    names = measure_names(background, world.embeddings[rows], world.weights[rows])
+    scores = fitted_scores(background, names, context)[row_of[-1]]
+    label_rows = np.where(other, row_of[:-1], -1)
+    rivals = label_rival_scores(background, names, label_rows, embedding, context)
     return Features(
-        (fits - levels).astype(np.float64),
+        (scores - context.rival_scores).astype(np.float64),
         hit_agreement(world.descriptors[:, hits], known.owner[hits]),
         coverage(world.space, embedding),
-        (fits - np.maximum(levels, told)).astype(np.float64),
-        believed,
+        (scores - np.maximum(context.rival_scores, rivals)).astype(np.float64),
+        has_label,
         known.owner[hits],
     )

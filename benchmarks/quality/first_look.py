@@ -23,16 +23,15 @@ import numpy as np
 
 from calibration.known_answers import World, make_world
 from calibration.worlds import half
+from lagotto.core.zscore import zscore_by_sample
 from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.retrieval.raw_responses import read_raw_responses
 from lagotto.hub.index.scoring import (
-    DEFAULT_K,
-    DIRECTION_WEIGHT,
+    SEARCH_CONFIG,
     sample_columns,
-    standard_scores,
 )
-from lagotto.hub.query.probe_weights import surest
-from lagotto.hub.search.first_stage import surer_half
+from lagotto.hub.query.probe_weights import top_k_weights
+from lagotto.hub.search.first_stage import top_half
 
 TOP = 10
 LISTS = (32, 64, 128, 256, 512)
@@ -41,9 +40,11 @@ LISTS = (32, 64, 128, 256, 512)
 def best_in_full(world: World, concept: int) -> np.ndarray:
     """The columns of the ten best, all logits scored as candidates are."""
     sample = sample_columns(np.arange(world.blended.shape[1]))
-    sums = surest(world.weights[concept], DEFAULT_K) @ world.blended
-    along = standard_scores(world.direction_scores[concept : concept + 1], sample)[0]
-    total = standard_scores(sums[None], sample)[0] + np.float32(DIRECTION_WEIGHT) * along
+    sums = top_k_weights(world.weights[concept], SEARCH_CONFIG.k) @ world.blended
+    along = zscore_by_sample(world.direction_scores[concept : concept + 1], sample)[0]
+    total = (
+        zscore_by_sample(sums[None], sample)[0] + np.float32(SEARCH_CONFIG.direction_weight) * along
+    )
     return np.argsort(-total, kind="stable")[:TOP]
 
 
@@ -53,8 +54,8 @@ def found_shares(world: World, concepts: list[int]) -> dict[str, Any]:
     weight = []
     for concept in concepts:
         best, weights = best_in_full(world, concept), world.weights[concept]
-        chosen = surest(weights, DEFAULT_K)
-        for name, looked in zip(places, (np.flatnonzero(chosen), surer_half(chosen)), strict=True):
+        chosen = top_k_weights(weights, SEARCH_CONFIG.k)
+        for name, looked in zip(places, (np.flatnonzero(chosen), top_half(chosen)), strict=True):
             sums = chosen[looked] @ world.descriptors[looked]
             order = np.argsort(-sums, kind="stable")
             ranks = np.empty(len(order), np.int64)
@@ -93,7 +94,12 @@ def main() -> None:
         world = make_world(raw, encoder, kept)
         mine = [place for place, name in enumerate(world.names) if half(name) == options.half]
         rows[f"{int(kept.sum())} probes"] = found_shares(world, mine)
-    result = {"rows": rows, "k": DEFAULT_K, "digest": raw.digest, "encoder": encoder.info.name}
+    result = {
+        "rows": rows,
+        "k": SEARCH_CONFIG.k,
+        "digest": raw.digest,
+        "encoder": encoder.info.name,
+    }
     json.dump(result, sys.stdout, indent=1 if options.json else None)
     print()
 

@@ -38,17 +38,16 @@ from lagotto.hub.index.low_rank import (
     build_low_rank,
     default_rank,
 )
-from lagotto.hub.index.scoring import CANDIDATES, DEFAULT_K
-from lagotto.hub.index.topk import highest
+from lagotto.hub.index.scoring import SEARCH_CONFIG
+from lagotto.hub.index.topk import top_k_logits
 from lagotto.hub.kernels.dispatch import (
     KernelName,
     Table,
     scan,
     scan_sums,
 )
-from lagotto.hub.kernels.gather import gather_codes
-from lagotto.hub.query.probe_weights import surest, text_weights
-from lagotto.hub.search.approximate import NEAREST, WIDER
+from lagotto.hub.kernels.gather import gather_values
+from lagotto.hub.query.probe_weights import text_weights, top_k_weights
 
 RANKS = (32, 64, 128, 192)
 MINI_CANDIDATES = (30, 100, 300, 1000)
@@ -73,7 +72,11 @@ class Question:
     @property
     def candidates(self) -> int:
         """As many as a hub's search takes."""
-        return NEAREST if self.kind == "known logits" else WIDER * CANDIDATES
+        return (
+            SEARCH_CONFIG.nearest
+            if self.kind == "known logits"
+            else SEARCH_CONFIG.index_candidates * SEARCH_CONFIG.candidates
+        )
 
 
 def say(text: str) -> None:
@@ -98,10 +101,10 @@ def questions(weights: np.ndarray, tables: Sequence[Table], count: int) -> list[
     rng = np.random.default_rng(1)
     logits = sum(steps.size for _, steps in tables)
     known = np.sort(rng.choice(logits, count, replace=False))
-    codes, steps = gather_codes(tables, known, np.arange(weights.shape[1]))
+    codes, steps = gather_values(tables, known, np.arange(weights.shape[1]))
     rows = weights[np.sort(rng.choice(len(weights), min(count, len(weights)), replace=False))]
     return [
-        *(Question(KINDS[0], surest(row, DEFAULT_K)) for row in rows),
+        *(Question(KINDS[0], top_k_weights(row, SEARCH_CONFIG.k)) for row in rows),
         *(Question(KINDS[1], row) for row in rows),
         *(Question(KINDS[2], row) for row in (codes * steps).T),
     ]
@@ -118,17 +121,17 @@ def score(tables: Sequence[Table], asked: Question, kernel: KernelName | None) -
 
 def by_scan(tables: Sequence[Table], asked: Question, kernel: KernelName | None = None) -> set[int]:
     """The best logits of all."""
-    return set(highest(score(tables, asked, kernel), TOP).tolist())
+    return set(top_k_logits(score(tables, asked, kernel), TOP).tolist())
 
 
 def by_index(
     index: LowRankIndex, tables: Sequence[Table], asked: Question, candidates: int
 ) -> set[int]:
     """The best logits of the index's candidates."""
-    chosen = highest(index.scores(asked.values), candidates)
-    codes, steps = gather_codes(tables, chosen, asked.probes)
+    chosen = top_k_logits(index.scores(asked.values), candidates)
+    codes, steps = gather_values(tables, chosen, asked.probes)
     own = score([(codes, steps)], Question(asked.kind, asked.values[asked.probes]), None)
-    return set(chosen[highest(own, TOP)].tolist())
+    return set(chosen[top_k_logits(own, TOP)].tolist())
 
 
 def mini(given: ProbedHub, weights: np.ndarray) -> dict[str, object]:

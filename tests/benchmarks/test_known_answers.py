@@ -96,7 +96,7 @@ def test_a_relative_is_not_taken_for_the_concept(trials: list[Trial]) -> None:
 
 def test_every_clue_of_presence_tells_them_apart(trials: list[Trial]) -> None:
     present = np.array([trial.present for trial in trials])
-    for clue in ("lead", "named"):
+    for clue in ("margin", "label_margin"):
         leads = np.array([best_margin(getattr(trial.features, clue)) for trial in trials])
         assert leads[present].min() > leads[~present].max(), clue
 
@@ -105,10 +105,14 @@ def test_labels_only_lower_the_leads_of_what_is_labelled_otherwise(trials: list[
     for trial in trials:
         features = trial.features
         assert (features.label_margin <= features.margin).all()
-        np.testing.assert_array_equal(features.label_margin[trial.right], features.margin[trial.right])
+        np.testing.assert_array_equal(
+            features.label_margin[trial.right], features.margin[trial.right]
+        )
         assert features.has_label.all()
     assert any(
-        (trial.features.label_margin < trial.features.margin).any() for trial in trials if not trial.present
+        (trial.features.label_margin < trial.features.margin).any()
+        for trial in trials
+        if not trial.present
     )
 
 
@@ -161,7 +165,9 @@ def test_presence_on_real_heads(assets: Path) -> None:
     calibrator = shipped_calibrator()
     by_name = np.array([calibrator.concept_probability(trial.features) for trial in found])
     nobody = np.zeros(len(found[0].columns), bool)
-    alone = [calibrator.concept_probability(replace(trial.features, has_label=nobody)) for trial in found]
+    alone = [
+        calibrator.concept_probability(replace(trial.features, has_label=nobody)) for trial in found
+    ]
     behaviour = np.array(alone)
     assert auroc(behaviour, present) > 0.65
     assert auroc(by_name, present) > auroc(behaviour, present) + 0.01

@@ -132,6 +132,7 @@ class Hub(HubReader):
 
     def judge(self) -> "Judge | None":
         """What tells how far to believe hits; None while the hub has no searchable logit."""
+        from lagotto.hub.confidence.calibrator import shipped_calibrator
         from lagotto.hub.confidence.judge import Judge
         from lagotto.hub.confidence.reference_file import open_background_stats
 
@@ -142,7 +143,9 @@ class Hub(HubReader):
             background = open_background_stats(
                 self._layout.rivals, self.space, self.encoder, logit_index, self.probe_digest
             )
-            self._judge = Judge(self.space, logit_index, background)
+            note = shipped_calibrator().encoder_note(self.encoder.info)
+            notes = () if note is None else (note,)
+            self._judge = Judge(self.space, logit_index, background, notes=notes)
         return self._judge
 
     def add(

@@ -1,4 +1,4 @@
-"""Features → probabilities: the shipped calibrator is sane, and knows the direction of each clue."""
+"""Features in, probabilities out: the shipped calibrator knows the direction of each feature."""
 
 from dataclasses import replace
 
@@ -11,9 +11,9 @@ from lagotto.hub.confidence.calibrator import (
     Features,
     LogisticCurve,
     best_margin,
+    concept_note,
     hit_agreement,
     hit_features,
-    concept_note,
     shipped_calibrator,
 )
 from lagotto.hub.confidence.probe_coverage import (
@@ -29,12 +29,12 @@ from lagotto.hub.confidence.quality import (
 from lagotto.hub.query.probe_weights import ProbeSpace
 
 
-def features(lead: float, agree: float = 0.3, label: float | None = None) -> Features:
-    """Ten hits; their labels, if any is believed, take `label` from their leads."""
-    leads = lead - 0.1 * np.arange(10)
-    named = leads - (label or 0.0)
-    believed = np.full(10, label is not None)
-    return Features(leads, np.full(10, agree), 0.4, named, believed, np.arange(10))
+def features(margin: float, agree: float = 0.3, label: float | None = None) -> Features:
+    """Ten hits; their labels, if any is believed, take `label` from their margins."""
+    margins = margin - 0.1 * np.arange(10)
+    label_margins = margins - (label or 0.0)
+    has_label = np.full(10, label is not None)
+    return Features(margins, np.full(10, agree), 0.4, label_margins, has_label, np.arange(10))
 
 
 def test_a_clear_lead_is_trusted_and_a_clear_lag_is_not() -> None:
@@ -52,9 +52,9 @@ def test_confidence_rises_with_the_lead_and_with_agreement() -> None:
     by_lead = [calibrator.confidence(features(lead))[0] for lead in np.linspace(-5, 5, 21)]
     by_agreement = [calibrator.confidence(features(0.5, each))[0] for each in np.linspace(0, 1, 21)]
     presences = [calibrator.concept_probability(features(lead)) for lead in np.linspace(-5, 5, 21)]
-    hardly_shown = replace(features(0.0), coverage=1e-3)
+    hardly_shown = replace(features(0.0), probe_coverage=1e-3)
     for agree in (-0.1, 0.0, 0.3, 0.8):
-        moved = [replace(hardly_shown, lead=hardly_shown.lead + by) for by in range(-5, 6)]
+        moved = [replace(hardly_shown, margin=hardly_shown.margin + by) for by in range(-5, 6)]
         told = [replace(each, agreement=np.full(10, agree)) for each in moved]
         assert (np.diff([calibrator.concept_probability(each) for each in told]) >= 0).all()
         assert (np.diff([calibrator.confidence(each)[0] for each in told]) >= 0).all()
@@ -67,17 +67,19 @@ def test_confidence_rises_with_the_lead_and_with_agreement() -> None:
 def test_hits_beyond_the_pool_change_nothing_for_the_others() -> None:
     few = features(1.0)
     more = Features(
-        np.append(few.lead, -3.0),
+        np.append(few.margin, -3.0),
         np.append(few.agreement, 0.1),
         0.4,
-        np.append(few.named, -3.0),
-        np.append(few.believed, True),
+        np.append(few.label_margin, -3.0),
+        np.append(few.has_label, True),
         np.append(few.owners, 10),
     )
     calibrator = shipped_calibrator()
     np.testing.assert_allclose(calibrator.confidence(more)[:10], calibrator.confidence(few))
     assert calibrator.concept_probability(more) == calibrator.concept_probability(few)
-    assert calibrator.concept_probability(replace(more, pool=11)) != calibrator.concept_probability(few)
+    assert calibrator.concept_probability(replace(more, pool=11)) != calibrator.concept_probability(
+        few
+    )
 
 
 def test_a_curve_is_logistic_below_its_ceiling() -> None:
@@ -97,10 +99,12 @@ def test_a_believed_label_that_fits_better_speaks_against_the_concept() -> None:
 
 def test_labels_count_as_far_as_they_are_believed() -> None:
     calibrator, all_of_them = shipped_calibrator(), features(1.0, label=2.0)
-    nobody = replace(all_of_them, believed=np.zeros(10, bool))
+    nobody = replace(all_of_them, has_label=np.zeros(10, bool))
     assert calibrator.concept_probability(nobody) == calibrator.concept_probability(features(1.0))
-    np.testing.assert_array_equal(calibrator.confidence(nobody), calibrator.confidence(features(1.0)))
-    half = replace(all_of_them, believed=np.arange(10) < 5)
+    np.testing.assert_array_equal(
+        calibrator.confidence(nobody), calibrator.confidence(features(1.0))
+    )
+    half = replace(all_of_them, has_label=np.arange(10) < 5)
     ends = calibrator.concept_probability(nobody), calibrator.concept_probability(all_of_them)
     assert calibrator.concept_probability(half) == pytest.approx(np.mean(ends))
     np.testing.assert_array_equal(
@@ -120,11 +124,11 @@ def test_a_hit_is_judged_alike_wherever_it_stands() -> None:
     pool = replace(features(1.0), owners=np.array([0, 1, 1, *range(3, 10)]))
     again = np.array([*range(10), 2, 0, 5])
     shown = Features(
-        pool.lead[again],
+        pool.margin[again],
         pool.agreement[again],
-        pool.coverage,
-        pool.named[again],
-        pool.believed[again],
+        pool.probe_coverage,
+        pool.label_margin[again],
+        pool.has_label[again],
         pool.owners[again],
     )
     table = hit_features(shown)
@@ -141,9 +145,7 @@ def test_any_lead_is_between_the_best_and_all_of_them() -> None:
 def test_agreement_is_with_other_models_alone() -> None:
     first, second = np.array([1.0, -1, 1, -1]), np.array([1.0, 1, -1, -1])
     table = np.stack([first, first, second, first], axis=1).astype(np.float32)
-    np.testing.assert_allclose(
-        hit_agreement(table, np.array([0, 0, 1, 2])), [0.5, 0.5, 0, 2 / 3]
-    )
+    np.testing.assert_allclose(hit_agreement(table, np.array([0, 0, 1, 2])), [0.5, 0.5, 0, 2 / 3])
     assert hit_agreement(table[:, :2], np.array([0, 0])).tolist() == [0, 0]
 
 
@@ -156,7 +158,9 @@ def test_coverage_is_the_surest_probe() -> None:
     assert coverage(space, shown) > 0.9
     assert coverage_note("a", coverage(space, shown)) is None
     assert coverage(space, hidden) < coverage(space, shown)
-    assert "no probe of this hub clearly shows 'x'" in (coverage_note("x", LEAST_COVERAGE / 2) or "")
+    assert "no probe of this hub clearly shows 'x'" in (
+        coverage_note("x", LEAST_COVERAGE / 2) or ""
+    )
 
 
 def test_the_note_of_an_absent_concept_names_it() -> None:

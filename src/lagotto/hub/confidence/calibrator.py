@@ -8,7 +8,7 @@ probabilities hold.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
+from lagotto.core.types import EncoderInfo
 from lagotto.core.vectors import quiet_product
 
 CONFIDENCE_POOL = 10
@@ -93,7 +94,7 @@ class Calibrator:
         labelled_concept: any logit recognizes the concept, by hits with believed labels.
         claim: a hit is right whose label is the query's words, in a list that could not be judged
             and that no other output contradicts. Fitted over as many right lists as wrong ones.
-        encoder: the encoder that all of it was fitted with, by name.
+        encoder: the encoder that all of it was fitted with: its name and its fingerprint.
     """
 
     hit: LogisticCurve
@@ -101,7 +102,17 @@ class Calibrator:
     labelled_hit: LogisticCurve
     labelled_concept: LogisticCurve
     claim: float = 0.0
-    encoder: str = ""
+    encoder: tuple[str, str] = ("", "")
+
+    def encoder_note(self, encoder: EncoderInfo) -> str | None:
+        """What the user has to know if a hub has another encoder; None if it has this one."""
+        name, fingerprint = self.encoder
+        if encoder.fingerprint == fingerprint:
+            return None
+        return (
+            f"confidence was calibrated with the encoder {name}, and this hub has {encoder.name}: "
+            "it orders hits, but is no exact share of right ones"
+        )
 
     def confidence(self, features: Features) -> Float64[np.ndarray, " hits"]:
         """For each hit, the share of such hits that are right."""
@@ -223,14 +234,19 @@ def shipped_calibrator() -> Calibrator:
     """The calibrator in calibrator.json."""
     text = files("lagotto.hub.confidence").joinpath("calibrator.json").read_text(encoding="utf-8")
     content = json.loads(text)
-    return read_calibrator(content["curves"], content["claim"], content["encoder"])
+    return read_calibrator(content)
 
 
-def read_calibrator(curves: Mapping[str, Any], claim: float, encoder: str) -> Calibrator:
+def read_calibrator(content: Mapping[str, Any]) -> Calibrator:
     """A calibrator from its JSON form: curves by name, each a weight a named feature."""
-    names = [field.name for field in fields(Calibrator) if field.type is LogisticCurve]
+    curves, encoder = content["curves"], content["encoder"]
     return Calibrator(
-        **{name: read_curve(curves[name]) for name in names}, claim=claim, encoder=encoder
+        read_curve(curves["hit"]),
+        read_curve(curves["concept"]),
+        read_curve(curves["labelled_hit"]),
+        read_curve(curves["labelled_concept"]),
+        float(content["claim"]),
+        (str(encoder["name"]), str(encoder["fingerprint"])),
     )
 
 

@@ -5,7 +5,7 @@ agreement, probe coverage. It is made once for a hub. What takes long to make of
 hub's folder.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
@@ -84,13 +84,15 @@ class Judge:
         background: the background words, rivals of any query.
         labels: the published labels, rivals on their own logits; None to judge by behaviour alone.
         calibrator: what turns features into probabilities.
+        notes: what the user has to know of every judgement in this hub.
     """
 
     space: ProbeSpace
     logit_index: LogitIndex
     background: BackgroundStats
     labels: LabelStats | None = None
-    calibrator: Calibrator | None = None
+    calibrator: Calibrator = field(default_factory=shipped_calibrator)
+    notes: tuple[str, ...] = ()
 
     def judge(self, concept: ConceptQuery, query: JudgedHits) -> Judgement | None:
         """Judges the hits of a concept in words.
@@ -138,7 +140,7 @@ class Judge:
         claims to match it, by a label of a list that could not be judged, has at least the share of
         such claims that are right.
         """
-        calibrator = self.calibrator or shipped_calibrator()
+        calibrator = self.calibrator
         confidence = calibrator.confidence(features)
         probability = calibrator.concept_probability(features)
         confidence = np.where(claims, np.maximum(confidence, calibrator.claim), confidence)
@@ -176,7 +178,7 @@ class Judge:
 
 @dataclass(frozen=True, slots=True)
 class _Margins:
-    """A concept's margins on some logits, and what their labels are: see `Features`, `HitLabels`."""
+    """A concept's margins on some logits, and what their labels say: `Features`, `HitLabels`."""
 
     margin: Float64[np.ndarray, " hits"]
     label_margin: Float64[np.ndarray, " hits"]

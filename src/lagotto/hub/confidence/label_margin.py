@@ -96,7 +96,9 @@ class LabelStats:
         label_rows = np.array(
             [rows[rivals[label]] if label in rivals else -1 for label in labels], np.int64
         )
-        scores = label_rival_scores(self.background, self._names(texts), label_rows, concept, context)
+        scores = label_rival_scores(
+            self.background, self._names(texts), label_rows, concept, context
+        )
         return HitLabels(believed, believed & (label_rows < 0), claims, scores)
 
     def _labels(
@@ -109,7 +111,10 @@ class LabelStats:
         for column, owner in zip(columns.tolist(), index.owners(columns).tolist(), strict=True):
             digest = index.digests[owner]
             logit = column - int(index.firsts[owner])
-            level, label = self._trust.level(index.names[digest], logit), index.labels(digest)[logit]
+            level, label = (
+                self._trust.level(index.names[digest], logit),
+                index.labels(digest)[logit],
+            )
             labels.append(label if level >= FIRMLY else None)
             claims.append(0 < level < FIRMLY and name_likeness(query_words, label or "") >= 1)
         return labels, np.array(claims, dtype=bool)

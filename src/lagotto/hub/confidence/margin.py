@@ -1,4 +1,4 @@
-"""A concept, hits and background words in, the concept's margin over the best words on each hit out.
+"""A concept, hits and background words in, the concept's margin over the best words there out.
 
 If no model knows "dog", the top hit is often a "wolf" logit. The margin detects this: the concept's
 score minus the mean score of the three best background words on that logit, a local scaling as in
@@ -19,6 +19,7 @@ from lagotto.hub.confidence.reference import (
     reference_positions,
     take_names,
 )
+from lagotto.hub.index.scoring import SEARCH_CONFIG
 from lagotto.hub.kernels.background_scores import background_scores
 from lagotto.hub.kernels.label_sums import label_sums
 
@@ -34,13 +35,14 @@ class MarginConfig:
             itself.
         shortlist: words, best by their direction, that are scored on the probes too.
         rivals: words whose mean score a hit is measured against.
-        direction_weight: weight of the direction's z-score beside that of the probes.
+        direction_weight: weight of the direction's z-score beside that of the probes; that of the
+            ranking.
     """
 
     same_word: float = 0.95
     shortlist: int = 64
     rivals: int = 3
-    direction_weight: float = 0.75
+    direction_weight: float = SEARCH_CONFIG.direction_weight
 
 
 MARGIN = MarginConfig()

@@ -65,8 +65,9 @@ class ConceptQuery:
 
     `weights` say how much each probe counts, and sum to 1. `direction` is where the concept lies in
     the encoder's space, less what all background words have in common. `text` is the concept in
-    words, "" for pictures. `probe_coverage` is the highest posterior of the concept on any probe (see
-    probe_coverage.py; 0 for pictures). `named` are the logits whose published labels match `text`.
+    words, "" for pictures. `probe_coverage` is the highest posterior of the concept on any probe
+    (see probe_coverage.py; 0 for pictures). `named` are the logits whose published labels match
+    `text`.
     """
 
     weights: Float32[np.ndarray, " probes"]
