@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import colour_world
 from colour_world import MODELS, World, set_verdicts
 from lagotto.hub.confidence.calibrator import shipped_calibrator
 from lagotto.hub.confidence.judge import Judge
@@ -106,13 +107,52 @@ def test_believed_labels_of_others_make_a_search_less_sure(hub_copy: Path) -> No
     doubted = with_verdicts(hub_copy, {}).search("red", top=20)
     believed = with_verdicts(hub_copy, dict.fromkeys(LABELLED, "fits")).search("red", top=20)
     before = {(hit.model, hit.logit): hit.confidence for hit in doubted.hits}
-    wrong = [hit for hit in believed.hits if hit.label not in (None, "red")]
-    assert wrong
-    assert all(hit.confidence <= before[hit.model, hit.logit] + 0.05 for hit in wrong)
+    others = [hit for hit in believed.hits if hit.label not in (None, "red")]
+    pairs = np.array([(before[hit.model, hit.logit], hit.confidence) for hit in others])
+    assert pairs[:, 0].max() > 0.1
+    assert (pairs[:, 1] <= pairs[:, 0] + 1e-3).all()
+    assert pairs[:, 1].sum() < 0.5 * pairs[:, 0].sum()
+    unlabelled = [hit for hit in believed.hits if hit.label is None]
+    assert unlabelled
+    assert all(hit.confidence == before[hit.model, hit.logit] for hit in unlabelled)
+
+
+def test_a_claim_of_an_unjudged_list_is_believed_as_far_as_such_claims_are_right(
+    hub_copy: Path,
+) -> None:
+    odd = colour_world.Classifier(("red", "blue", "green"), edge=10, names=("a", "b", "vermilion"))
+    models = hub_copy.parent / "odd"
+    colour_world.write_classifier(models, odd)
+    Hub.open(hub_copy).add([models])
+    claim = shipped_calibrator().claim
+    assert 0.3 < claim < shipped_calibrator().labelled_hit.ceiling
+    for verdict, sure in (("cannot be judged", claim), ("fits", 0.95)):
+        hub = with_verdicts(hub_copy, {"odd": verdict})
+        first = hub.search("vermilion", top=1)
+        hit = first.hits[0]
+        assert (hit.model, hit.logit, hit.confidence) == ("odd", 2, sure)
+        assert first.presence is not None
+        assert first.presence >= sure
+    doubted = with_verdicts(hub_copy, {"odd": "contradicted"}).search("vermilion", top=30)
+    (same,) = [hit for hit in doubted.hits if (hit.model, hit.logit) == ("odd", 2)]
+    assert same.confidence < claim
+
+
+def test_a_claim_that_behaviour_contradicts_is_not_believed(hub_copy: Path) -> None:
+    """The list is shifted: another output of its model answers the query."""
+    names = ("green", "red", "blue")
+    odd = colour_world.Classifier(("red", "blue", "green"), edge=10, names=names)
+    models = hub_copy.parent / "odd"
+    colour_world.write_classifier(models, odd)
+    Hub.open(hub_copy).add([models])
+    hub = with_verdicts(hub_copy, {"odd": "cannot be judged"})
+    found = {(hit.model, hit.logit): hit for hit in hub.search("red", top=30).hits}
+    assert found["odd", 1].label == "red"
+    assert found["odd", 1].confidence < shipped_calibrator().claim
 
 
 def test_a_hit_that_is_believed_to_be_called_so_is_sure(hub_copy: Path) -> None:
-    ceiling = shipped_calibrator().named_hit.ceiling
+    ceiling = shipped_calibrator().labelled_hit.ceiling
     hub = with_verdicts(hub_copy, {"plain": "fits", "symmetric": "cannot be judged"})
     found = hub.search("red", top=20)
     sure = {(hit.model, hit.label) for hit in found.hits if hit.confidence == ceiling}
