@@ -1,5 +1,6 @@
 """The labels of hits as rivals: which are scored, and what they say."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import colour_world
 from colour_world import MODELS, World, set_verdicts
 from lagotto.hub.confidence.calibrator import shipped_calibrator
-from lagotto.hub.confidence.judge import Judge
+from lagotto.hub.confidence.judge import Judge, JudgedHits
 from lagotto.hub.confidence.label_margin import HitLabels, LabelStats
 from lagotto.hub.confidence.margin import fitted_scores, hit_context
 from lagotto.hub.confidence.reference import measure_names
@@ -120,35 +121,49 @@ def test_believed_labels_of_others_make_a_search_less_sure(hub_copy: Path) -> No
 def test_a_claim_of_an_unjudged_list_is_believed_as_far_as_such_claims_are_right(
     hub_copy: Path,
 ) -> None:
-    odd = colour_world.Classifier(("red", "blue", "green"), edge=10, names=("a", "b", "vermilion"))
+    """No output of the model answers "red", and one is published under that name."""
+    names = ("a", "b", "Reds")
+    odd = colour_world.Classifier(("white", "blue", "green"), edge=10, names=names)
     models = hub_copy.parent / "odd"
     colour_world.write_classifier(models, odd)
     Hub.open(hub_copy).add([models])
-    claim = shipped_calibrator().claim
-    assert 0.3 < claim < shipped_calibrator().labelled_hit.ceiling
-    for verdict, sure in (("cannot be judged", claim), ("fits", 0.95)):
+    claim, ceiling = shipped_calibrator().claim, shipped_calibrator().labelled_hit.ceiling
+    assert 0.3 < claim < ceiling
+    for verdict, confidence in (("cannot be judged", claim), ("fits", ceiling)):
         hub = with_verdicts(hub_copy, {"odd": verdict})
-        first = hub.search("vermilion", top=1)
-        hit = first.hits[0]
-        assert (hit.model, hit.logit, hit.confidence) == ("odd", 2, sure)
-        assert first.presence is not None
-        assert first.presence >= sure
-    doubted = with_verdicts(hub_copy, {"odd": "contradicted"}).search("vermilion", top=30)
+        hits = {(hit.model, hit.logit): hit for hit in hub.search("red", top=30).hits}
+        assert hits["odd", 2].confidence == confidence
+        alone = hub.search("red", top=30, behaviour_only=True)
+        (same,) = [hit for hit in alone.hits if (hit.model, hit.logit) == ("odd", 2)]
+        assert same.confidence < claim
+    doubted = with_verdicts(hub_copy, {"odd": "contradicted"}).search("red", top=30)
     (same,) = [hit for hit in doubted.hits if (hit.model, hit.logit) == ("odd", 2)]
     assert same.confidence < claim
 
 
-def test_a_claim_that_behaviour_contradicts_is_not_believed(hub_copy: Path) -> None:
-    """The list is shifted: another output of its model answers the query."""
-    names = ("green", "red", "blue")
-    odd = colour_world.Classifier(("red", "blue", "green"), edge=10, names=names)
-    models = hub_copy.parent / "odd"
-    colour_world.write_classifier(models, odd)
-    Hub.open(hub_copy).add([models])
-    hub = with_verdicts(hub_copy, {"odd": "cannot be judged"})
-    found = {(hit.model, hit.logit): hit for hit in hub.search("red", top=30).hits}
-    assert found["odd", 1].label == "red"
-    assert found["odd", 1].confidence < shipped_calibrator().claim
+def test_a_claim_without_a_bonus_is_not_believed(hub_copy: Path) -> None:
+    """As one that behaviour contradicts, which gets no bonus."""
+    hub = with_verdicts(hub_copy, dict.fromkeys(LABELLED, "cannot be judged"))
+    plain = hub.judge()
+    assert plain is not None
+    judge = replace(
+        plain, labels=LabelStats(hub, plain.logit_index, plain.background, hub.label_trust)
+    )
+    concept = hub.query_vector("green").concepts[0]
+    hits = np.array([judge.logit_index.column("plain", 1), judge.logit_index.column("plain", 0)])
+    sure, doubted = (
+        judge.judge(concept, JudgedHits(hits, hits, np.full(4, bonus))) for bonus in (True, False)
+    )
+    claimed = replace(judge, calibrator=replace(judge.calibrator, claim=0.99))
+    believed = claimed.judge(concept, JudgedHits(hits, hits, np.full(4, True)))
+    assert sure is not None
+    assert doubted is not None
+    assert believed is not None
+    assert believed.confidence[0] == 0.99
+    assert believed.concept_probability >= 0.99
+    assert doubted.confidence[0] < 0.95
+    np.testing.assert_array_equal(sure.confidence[1:], doubted.confidence[1:])
+    np.testing.assert_array_equal(believed.confidence[1:], doubted.confidence[1:])
 
 
 def test_a_hit_that_is_believed_to_be_called_so_is_sure(hub_copy: Path) -> None:

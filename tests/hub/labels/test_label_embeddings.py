@@ -25,6 +25,12 @@ class Counted:
         self._encoder = encoder
         self.texts: list[str] = []
 
+    def embed_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        return self._encoder.embed_pixels(pixels)
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        return self._encoder.token_counts(texts)
+
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         self.texts += texts
         return self._encoder.embed_texts(texts)
@@ -34,9 +40,9 @@ def test_what_is_kept_is_what_a_search_makes_in_memory(world: World, tmp_path: P
     hub = Hub.open(world.hub)
     labels, space = hub.label_texts(), hub.space
     counted = Counted(hub.encoder)
-    made = open_label_embeddings(tmp_path / FILE, labels, counted, space)  # type: ignore[arg-type]
+    made = open_label_embeddings(tmp_path / FILE, labels, counted, space)
     assert len(counted.texts) == len(labels) == len(made.labels)
-    kept = open_label_embeddings(world.hub / FILE, labels, counted, space)  # type: ignore[arg-type]
+    kept = open_label_embeddings(world.hub / FILE, labels, counted, space)
     assert len(counted.texts) == len(labels)
     np.testing.assert_array_equal(kept.values, made.values)
     np.testing.assert_array_equal(kept.steps, made.steps)
@@ -51,17 +57,16 @@ def test_only_new_labels_are_embedded(world: World, tmp_path: Path) -> None:
     counted = Counted(hub.encoder)
     for labels in (("red", "blue"), ("blue", "green_thing, verdure", "red"), ("red",)):
         arguments = (file, labels, counted, hub.space)
-        keep_label_embeddings(*arguments, Silent())  # type: ignore[arg-type]
-        now = open_label_embeddings(*arguments)  # type: ignore[arg-type]
+        keep_label_embeddings(*arguments, Silent())
+        now = open_label_embeddings(*arguments)
         assert now.labels == labels
         np.testing.assert_array_equal(
             now.values,
             open_label_embeddings(tmp_path / "no", labels, hub.encoder, hub.space).values,
         )
+    names = ("red", "blue", "green thing")
     template = hub.encoder.info.prompt_template
-    assert counted.texts == [
-        template.replace("{}", name) for name in ("red", "blue", "green thing")
-    ]
+    assert counted.texts == [template.replace("{}", name) for name in names]
 
 
 def test_the_file_is_not_needed_and_written_by_no_search(world: World, hub_copy: Path) -> None:

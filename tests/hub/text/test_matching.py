@@ -65,7 +65,7 @@ def test_a_label_of_similar_meaning_is_like_a_name_but_less_than_the_same_words(
 
 
 def test_a_label_that_says_the_words_in_any_spelling_is_looked_up(hub_copy: Path) -> None:
-    names = ("mice", "two wolves", "StopSigns")
+    names = ("mice", "wolves", "StopSigns")
     odd = colour_world.Classifier(("red", "blue", "green"), edge=10, names=names)
     models = hub_copy.parent / "odd"
     colour_world.write_classifier(models, odd)

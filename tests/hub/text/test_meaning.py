@@ -44,10 +44,15 @@ def test_the_length_of_a_direction_does_not_matter_and_its_sign_does() -> None:
 
 
 def test_only_the_most_similar_labels_are_given() -> None:
-    few = replace(VECTORS, config=replace(MATCH, least_cosine=-1.0, most_labels=5))
+    every, few = (
+        replace(VECTORS, config=replace(MATCH, least_cosine=-1.0, most_labels=most))
+        for most in (50, 5)
+    )
     direction = EMBEDDINGS[7] - MEAN
-    best = np.argsort(-cosines(direction))[:5]
-    assert list(few.likeness(direction)) == [LABELS[row] for row in best]
+    likeness = list(every.likeness(direction).items())
+    assert list(few.likeness(direction).items()) == likeness[:5]
+    assert likeness == sorted(likeness, key=lambda item: -item[1])
+    assert len(likeness) == 50
 
 
 def test_no_label_is_like_anything() -> None:
