@@ -124,10 +124,8 @@ class Hub(HubReader):
         from lagotto.hub.labels.label_embeddings import open_label_embeddings
 
         if self._label_embeddings is None:
-            path = self._layout.label_embeddings
-            self._label_embeddings = open_label_embeddings(
-                path, self.label_texts(), self.encoder, self.space
-            )
+            source = self.label_texts(), self.encoder, self.space
+            self._label_embeddings = open_label_embeddings(self._layout.label_embeddings, *source)
         return self._label_embeddings
 
     def judge(self) -> "Judge | None":
@@ -364,13 +362,8 @@ class Hub(HubReader):
         self.logit_index()  # makes blocks that are out of date, for which it locks the hub itself
         with hub_lock(self.folder), Catalog(self._layout.catalogue, writable=True) as catalogue:
             self._keep_background(progress)
-            keep_label_embeddings(
-                self._layout.label_embeddings,
-                self.label_texts(),
-                self.encoder,
-                self.space,
-                progress,
-            )
+            source = self.label_texts(), self.encoder, self.space
+            keep_label_embeddings(self._layout.label_embeddings, *source, progress)
             audits = audit_lists(self, catalogue, progress, anew=audit_all)
             old = self._layout.old_label_trust
             with writing(old):
@@ -394,9 +387,8 @@ class Hub(HubReader):
         from lagotto.hub.confidence.label_margin import LabelStats
 
         if self._label_stats is None or self._label_stats.background is not judge.background:
-            self._label_stats = LabelStats(
-                self, judge.logit_index, judge.background, self.label_trust
-            )
+            index, background = judge.logit_index, judge.background
+            self._label_stats = LabelStats(self, index, background, self.label_trust)
         return self._label_stats
 
     def _logit_vector(self, query: LogitQuery) -> QueryVector:

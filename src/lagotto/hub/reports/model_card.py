@@ -80,8 +80,8 @@ def _card(hub: HubReader, description: ModelDescription, sheets: list[Path]) -> 
         f"# {_cell(Path(description.model).name)}",
         "",
         f"{len(description.logits)} outputs, {named} with a name that is likely right, from "
-        f"{description.vocabulary} names; read from the model's answers to {len(hub.probes)} pictures, "
-        "not from its own labels.",
+        f"{description.vocabulary} names; read from the model's answers to {len(hub.probes)} "
+        "pictures, not from its own labels.",
         "",
         "| output | proposed name | confidence | next best | published label |",
         "| --- | --- | --- | --- | --- |",
@@ -89,9 +89,8 @@ def _card(hub: HubReader, description: ModelDescription, sheets: list[Path]) -> 
     for output in description.logits:
         others = ", ".join(_cell(proposal.name) for proposal in output.proposals[1:4])
         label = _cell(output.label) if output.label else "-"
-        lines.append(
-            f"| {output.logit} | {_cell(output.name)} | {_confidence(output):.2f} | {others} | {label} |"
-        )
+        name, confidence = _cell(output.name), f"{_confidence(output):.2f}"
+        lines.append(f"| {output.logit} | {name} | {confidence} | {others} | {label} |")
     if sheets:
         lines += [
             "",
