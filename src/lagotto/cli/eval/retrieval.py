@@ -73,7 +73,7 @@ def retrieval(
     others = None if asking is None else open_asking(asking)
     logits = others or (table if truth is None else None)
     asked = read_known(table, speaker, truth, logits, progress)
-    trust = believe_all if behaviour_only else open_trust(hub, encoder, progress)
+    trust = believe_all if behaviour_only else open_trust(hub, encoder)
     rules = rules_of(table, k, behaviour_only=behaviour_only, trust=trust)
     found = evaluate_retrieval(table, asked.questions, rules, seed=seed, progress=progress)
     method = RetrievalMethod(

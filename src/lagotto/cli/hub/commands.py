@@ -131,6 +131,8 @@ def hub_add(
     )
     if not quiet:
         tell_index(opened)
+        for note in report.notes:
+            notice(f"note: {printable(note)}")
     if as_json:
         print_json({"hub": str(hub), **report.as_json()})
         return

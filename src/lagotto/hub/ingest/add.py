@@ -58,7 +58,8 @@ if TYPE_CHECKING:
 class AddReport:
     """What became of the models listed: names of those added, copies as (name, original).
 
-    `extended` are models that were there and have now seen more probes.
+    `extended` are models that were there and have now seen more probes. `notes` say what could not
+    be made ready for searches, and what to do about it.
     """
 
     done: tuple[str, ...]
@@ -66,6 +67,7 @@ class AddReport:
     failures: tuple[FailedModel, ...]
     already: int
     copies: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()
 
     def as_json(self) -> JsonObject:
         """The fields by name, tuples as lists."""

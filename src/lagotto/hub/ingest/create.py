@@ -18,6 +18,7 @@ from lagotto.hub.probes.probe_set import (
     SET_ASIDE_NAME,
     ProbeSet,
 )
+from lagotto.hub.query.background import keep_background
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import Manifest, write_hub_manifest
@@ -95,6 +96,7 @@ def _fill(
         runner.close()
     shutil.rmtree(layout.cache)
     write_embeddings(layout.embeddings, embeddings)
+    keep_background(layout.background, encoder, progress)
     Catalog(layout.catalogue, writable=True).close()
     for derived in (layout.responses, layout.blocks):
         with writing(derived):

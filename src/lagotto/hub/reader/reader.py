@@ -28,11 +28,12 @@ from lagotto.hub.query.background import open_background
 from lagotto.hub.query.probe_weights import ProbeSpace
 from lagotto.hub.reader.status import HubStatus, read_hub_status
 from lagotto.hub.reader.verify import Damage, verify_hub
+from lagotto.hub.store.audits import read_label_lists
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import Manifest, check_encoder
 from lagotto.hub.store.model_responses import ModelResponses
-from lagotto.hub.store.records import ModelRecord
+from lagotto.hub.store.records import LabelListRecord, ModelRecord
 from lagotto.hub.store.responses import (
     Responses,
     check_logit,
@@ -145,10 +146,10 @@ class HubReader:
         with Catalog(self._layout.catalogue) as catalogue:
             return catalogue.labelled(words)
 
-    def digest_of(self, model: str) -> str:
-        """The checksum of a model's raw responses; UsageError for an unknown name."""
+    def label_lists(self) -> tuple[LabelListRecord, ...]:
+        """The label list of every probed model, with the verdict of its audit where it has one."""
         with Catalog(self._layout.catalogue) as catalogue:
-            return catalogue.find(model).responses_sha256
+            return read_label_lists(catalogue)
 
     def records(self) -> tuple[ModelRecord, ...]:
         """Every probed model: its digest, where its file was, how it is fed."""

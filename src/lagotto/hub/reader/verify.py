@@ -13,6 +13,7 @@ from lagotto.hub.probes.probe_set import (
     SET_ASIDE_NAME,
     ProbeSet,
 )
+from lagotto.hub.store.audits import audit_damages
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import Manifest, read_hub_manifest
@@ -74,6 +75,8 @@ def _model_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
     try:
         with Catalog(layout.catalogue) as catalogue:
             yield from (Damage("catalogue", line, _RESTORE) for line in catalogue.damages())
+            audit_again = f"run: lagotto audit {layout.folder} --all"
+            yield from (Damage("audits", line, audit_again) for line in audit_damages(catalogue))
             models = catalogue.models("done")
     except HubError as error:
         yield Damage("catalogue", str(error), _RESTORE)

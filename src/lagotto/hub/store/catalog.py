@@ -1,6 +1,7 @@
 """The catalogue of a hub in SQLite: the models it knows, their logits, failures, copies and runs.
 
-Every method that writes is one transaction; how the file is opened and kept: database.py.
+Every method that writes is one transaction; how the file is opened and kept: database.py. The table
+of audits is read and written by audits.py.
 """
 
 import json
@@ -172,6 +173,7 @@ class Catalog(Database):
                 "UPDATE logits SET flaw = ? WHERE model = ? AND logit = ?",
                 [(flaw, model.position, logit) for logit, flaw in enumerate(flaws)],
             )
+            self.run("DELETE FROM audits WHERE model = ?", (model.position,))
             self.run(
                 "UPDATE models SET record_sha256 = ? WHERE position = ?",
                 (self._record_digest(digest), model.position),
@@ -362,6 +364,7 @@ class Catalog(Database):
     def _forget_result(self, model: ModelRecord) -> None:
         self.run("DELETE FROM failures WHERE model = ?", (model.position,))
         self.run("DELETE FROM logits WHERE model = ?", (model.position,))
+        self.run("DELETE FROM audits WHERE model = ?", (model.position,))
 
 
 def _prefixed(table: str) -> str:

@@ -13,7 +13,9 @@ from typing import Any
 
 from lagotto.core.errors import HubError
 
-CATALOG_VERSION = 1
+CATALOG_VERSION = 2
+"""Version 1 has no table of audits; it can be read, and gets the table when it is written to."""
+
 _WAIT_S = 30.0
 
 _SCHEMA = """
@@ -58,6 +60,15 @@ CREATE TABLE runs (
     done INTEGER NOT NULL DEFAULT 0,
     failed INTEGER NOT NULL DEFAULT 0,
     skipped INTEGER NOT NULL DEFAULT 0
+);
+"""
+_AUDITS = """
+CREATE TABLE audits (
+    model INTEGER PRIMARY KEY REFERENCES models ON DELETE CASCADE,
+    key TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    misplaced TEXT NOT NULL,
+    record_sha256 TEXT NOT NULL
 );
 """
 
@@ -116,14 +127,14 @@ class Database:
             connection.execute("SELECT name FROM sqlite_master").fetchone()
 
     def _prepare(self, writable: bool) -> None:
-        version = self._version()
-        if version == 0 and writable:
+        version = self.format_version()
+        if version < CATALOG_VERSION and writable:
             self._connection.execute("PRAGMA journal_mode = DELETE")
             self._connection.execute("BEGIN IMMEDIATE")
-            if self._version() == 0:
-                for statement in _SCHEMA.split(";")[:-1]:
-                    self._connection.execute(statement)
-                self._connection.execute(f"PRAGMA user_version = {CATALOG_VERSION}")
+            missing = (_SCHEMA, _AUDITS)[self.format_version() :]  # what no other process has made
+            for statement in "".join(missing).split(";")[:-1]:
+                self._connection.execute(statement)
+            self._connection.execute(f"PRAGMA user_version = {CATALOG_VERSION}")
             self._connection.execute("COMMIT")
         elif version == 0:
             raise HubError(f"{self.path} is empty; run lagotto hub add to fill it")
@@ -133,7 +144,8 @@ class Database:
                 f"{CATALOG_VERSION}; upgrade with: pip install --upgrade lagotto"
             )
 
-    def _version(self) -> int:
+    def format_version(self) -> int:
+        """The format version of the file; 0 of an empty one."""
         return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
 
     @contextmanager

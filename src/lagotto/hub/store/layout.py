@@ -36,6 +36,11 @@ class HubLayout:
         return self.folder / "rivals.safetensors"
 
     @property
+    def old_label_trust(self) -> Path:
+        """Audits of labels as older versions kept them; removed when the catalogue gets its own."""
+        return self.folder / "label_trust.json"
+
+    @property
     def cache(self) -> Path:
         """Decoded probes, one array a pixel spec; derived."""
         return self.folder / "cache"

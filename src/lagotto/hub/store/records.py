@@ -66,6 +66,33 @@ class LogitRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """The verdict on a model's published labels, and the logits whose label seems misplaced.
+
+    `key` is a sha256 over what was audited: the labels, and the checksum of the responses.
+    """
+
+    key: str
+    verdict: str
+    misplaced: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LabelListRecord:
+    """A probed model's list of labels; `audit` is None until the list was audited.
+
+    `labelled` is False for a model that publishes none.
+    """
+
+    model: str
+    digest: str
+    responses_sha256: str
+    outputs: int
+    labelled: bool
+    audit: AuditRecord | None
+
+
+@dataclass(frozen=True, slots=True)
 class FailureRecord:
     """Why a model has no responses: the runner's kind of failure, and its reason."""
 
