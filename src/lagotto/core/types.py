@@ -151,7 +151,7 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
+class Skipped:
     """Something that was left out, and why."""
 
     source: str

@@ -50,7 +50,7 @@ def hub_create(
     from lagotto.hub.hub import Hub
 
     made = Hub.create(hub, probes, encoder, max_probes=max_probes, seed=seed, progress=bar(quiet))
-    aside = made.set_aside()
+    aside = made.skipped()
     if as_json:
         print_json(
             {

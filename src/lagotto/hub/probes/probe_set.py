@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lagotto.core.errors import HubError, ProbeError, UsageError
 from lagotto.core.files import canonical_json, sha256_file, write_atomically, writing
-from lagotto.core.types import JsonObject, JsonValue, Probe, SetAside
+from lagotto.core.types import JsonObject, JsonValue, Probe, Skipped
 from lagotto.hub.probes.select import choose_probes, read_probe_source
 
 _FORMAT = "lagotto-probes"
@@ -50,7 +50,7 @@ class ProbeSet:
         max_probes: int | None = None,
         seed: int = 0,
         on_progress: Callable[[int, int], None] | None = None,
-    ) -> "tuple[ProbeSet, list[SetAside]]":
+    ) -> "tuple[ProbeSet, list[Skipped]]":
         """Chooses probes from the sources, in the order given, and stores them in a folder.
 
         The same sources, max_probes and seed give the same bytes. `on_progress` is told the probes
@@ -112,12 +112,12 @@ class ProbeSet:
             raise HubError(f"probe {index} ({probe.source}) was altered; {_RESTORE}")
         return data
 
-    def set_aside(self) -> list[SetAside]:
+    def skipped(self) -> list[Skipped]:
         """What was set aside when the set was made. HubError if that list is missing or damaged."""
         path = self.folder / SET_ASIDE_NAME
         try:
             rows = [json.loads(line) for line in path.read_bytes().splitlines()]
-            return [SetAside(str(row["source"]), str(row["reason"])) for row in rows]
+            return [Skipped(str(row["source"]), str(row["reason"])) for row in rows]
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise HubError(f"cannot read {path}: {type(error).__name__}; {_RESTORE}") from error
 
@@ -128,7 +128,7 @@ class ProbeSet:
             if read_header(self.folder).digest != self.digest:
                 found.append(f"{PROBES_NAME}: holds another probe set than the one opened")
             ProbeSet.open(self.folder)
-            self.set_aside()
+            self.skipped()
         except HubError as error:
             found.append(str(error))
         for index, probe in enumerate(self.probes):
@@ -189,7 +189,7 @@ def _lines(values: Sequence[JsonValue]) -> bytes:
     return b"".join(canonical_json(value) + b"\n" for value in values)
 
 
-def _aside_to_json(each: SetAside) -> JsonObject:
+def _aside_to_json(each: Skipped) -> JsonObject:
     return {"source": each.source, "reason": each.reason}
 
 

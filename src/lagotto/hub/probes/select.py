@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lagotto.core.errors import PictureError, ProbeError, UsageError
 from lagotto.core.images import decode_picture
 from lagotto.core.parsing.captioned_tables import merged
-from lagotto.core.types import Probe, SetAside
+from lagotto.core.types import Probe, Skipped
 from lagotto.hub.probes.sources import ProbeCandidate, read_probe_source
 
 __all__ = ["MIN_PROBES", "Chosen", "ProbeCandidate", "choose_probes", "read_probe_source"]
@@ -21,7 +21,7 @@ class Chosen:
     """The probes, in source order, and the candidates looked at that did not become one."""
 
     probes: tuple[Probe, ...]
-    set_aside: tuple[SetAside, ...]
+    set_aside: tuple[Skipped, ...]
 
 
 def choose_probes(
@@ -96,7 +96,7 @@ def _folded(
             aside[place] = f"the same picture as {candidates[first].source}"
     return Chosen(
         tuple(probes[place] for place in sorted(probes)),
-        tuple(SetAside(candidates[place].source, aside[place]) for place in sorted(aside)),
+        tuple(Skipped(candidates[place].source, aside[place]) for place in sorted(aside)),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from lagotto.core.errors import UsageError
-from lagotto.core.types import Probe, SetAside
+from lagotto.core.types import Probe, Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.canary import watched
 from lagotto.encoders.registry import load_encoder
@@ -99,9 +99,9 @@ class HubReader:
         check_encoder(self.folder, self._manifest, loaded.info)
         return watched(loaded, self._manifest.canary, f"hub {self.folder}")
 
-    def set_aside(self) -> list[SetAside]:
+    def skipped(self) -> list[Skipped]:
         """Pictures that did not become probes, and why."""
-        return self.probe_set.set_aside()
+        return self.probe_set.skipped()
 
     def probe_picture(self, index: int) -> bytes:
         """The picture file of a probe as it was given."""

@@ -21,7 +21,7 @@ from lagotto.core.parsing.captioned_tables import (
     captions_in,
     storable,
 )
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.zeroshot.captions.sources.pairs import (
     Given,
@@ -171,9 +171,9 @@ def _pairs(folder: Path, parts: list[_Part]) -> Iterator[Item]:
             text = _unit(np.asarray(texts[row : row + 1]))
             image = None if pictures is None else _unit(np.asarray(pictures[row : row + 1]))
             if np.isnan(text).any() or (image is not None and np.isnan(image).any()):
-                yield SetAside(source, "an embedding that is not finite, or of length 0")
+                yield Skipped(source, "an embedding that is not finite, or of length 0")
             elif len(captions) > 1:
-                yield SetAside(source, f"{len(captions)} captions for one text embedding")
+                yield Skipped(source, f"{len(captions)} captions for one text embedding")
             else:
                 given = Given(texts=text, image=None if image is None else image[0])
                 yield Pair(source, captions, given=given)

@@ -17,7 +17,7 @@ from lagotto.core.parsing.captioned_tables import (
     storable,
     struct_fields,
 )
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.zeroshot.captions.sources.pairs import (
     Item,
     Pair,
@@ -150,7 +150,7 @@ class _Table:
             name = cell
         source = storable(f"{table}/{name}") if isinstance(name, str) and name else f"{table}#{row}"
         if known.get("status") not in (None, "success"):
-            return SetAside(source, f"img2dataset: {known['status']}")
+            return Skipped(source, f"img2dataset: {known['status']}")
         load = self._loader(cell) if self.pictured else None
         return Pair(source, captions, load)
 

@@ -13,7 +13,7 @@ from lagotto.core.parsing.captioned_tables import (
     first_named,
     storable,
 )
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.zeroshot.captions.sources.pairs import (
     PairRow,
     PairSource,
@@ -85,25 +85,25 @@ def count_lines(path: Path) -> int:
     return lines + (last != b"\n")
 
 
-def _jsonl_rows(path: Path) -> Iterator[PairRow | SetAside]:
+def _jsonl_rows(path: Path) -> Iterator[PairRow | Skipped]:
     for number, line in _lines(path):
         where = f"{storable(path.name)} line {number}"
         if line is None:
-            yield SetAside(where, "is not UTF-8 text")
+            yield Skipped(where, "is not UTF-8 text")
         elif line.strip():
             try:
                 name, captions = captioned_line(line)
             except ValueError as error:
-                yield SetAside(where, str(error))
+                yield Skipped(where, str(error))
             else:
                 yield name or "", where, captions
 
 
-def _text_rows(path: Path) -> Iterator[PairRow | SetAside]:
+def _text_rows(path: Path) -> Iterator[PairRow | Skipped]:
     for number, line in _lines(path):
         where = f"{storable(path.name)} line {number}"
         if line is None:
-            yield SetAside(where, "is not UTF-8 text")
+            yield Skipped(where, "is not UTF-8 text")
         elif line.strip():
             yield "", where, (storable(line.strip()),)
 
@@ -125,7 +125,7 @@ class _CountedLines:
                 yield line
 
 
-def _csv_rows(path: Path, delimiter: str, columns: list[str]) -> Iterator[PairRow | SetAside]:
+def _csv_rows(path: Path, delimiter: str, columns: list[str]) -> Iterator[PairRow | Skipped]:
     """The rows below the header."""
     pictured = first_named(PATH_COLUMNS, columns)
     said = columns.index(first_named(CAPTION_COLUMNS, columns) or "")
@@ -139,10 +139,10 @@ def _csv_rows(path: Path, delimiter: str, columns: list[str]) -> Iterator[PairRo
         except StopIteration:
             fields = None
         except csv.Error as error:
-            yield SetAside(f"{storable(path.name)} line {lines.number}", f"is not csv: {error}")
+            yield Skipped(f"{storable(path.name)} line {lines.number}", f"is not csv: {error}")
             continue
         for number in lines.bad:
-            yield SetAside(f"{storable(path.name)} line {number}", "is not UTF-8 text")
+            yield Skipped(f"{storable(path.name)} line {number}", "is not UTF-8 text")
         lines.bad.clear()
         if fields is None:
             return
@@ -151,13 +151,13 @@ def _csv_rows(path: Path, delimiter: str, columns: list[str]) -> Iterator[PairRo
             continue
         where = f"{storable(path.name)} line {lines.number}"
         if len(fields) != len(columns):
-            yield SetAside(
+            yield Skipped(
                 where,
                 f"has {len(fields)} fields, the header {len(columns)}; put texts that hold "
                 f"{delimiter!r} in double quotes",
             )
         elif place >= 0 and (not fields[place].strip() or "\0" in fields[place]):
-            yield SetAside(where, f"names no picture in column {pictured}")
+            yield Skipped(where, f"names no picture in column {pictured}")
         else:
             name = fields[place].strip() if place >= 0 else ""
             yield name, where, captions_in(fields[said])

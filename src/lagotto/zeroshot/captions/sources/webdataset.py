@@ -23,7 +23,7 @@ from lagotto.core.parsing.tar import (
     TarMember,
     read_members,
 )
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.zeroshot.captions.sources.pairs import (
     Item,
     Pair,
@@ -79,7 +79,7 @@ def _samples(path: Path) -> Iterator[Item]:
                 except (ValueError, TypeError, RecursionError):
                     refused = f"its .{member.ending} is not readable as text with captions"
         if refused:
-            yield SetAside(source, refused)
+            yield Skipped(source, refused)
         else:
             yield Pair(source, captions, None if picture is None else partial(_given, picture))
 
