@@ -18,7 +18,7 @@ from jaxtyping import Float, Float32
 from lagotto.core.errors import CaptionError
 from lagotto.core.parsing.captioned_tables import (
     CaptionTexts,
-    captions_in,
+    parse_captions,
     storable,
 )
 from lagotto.core.types import Skipped
@@ -159,7 +159,7 @@ def _metadata(part: _Part) -> Iterator[tuple[str, CaptionTexts]]:
     for batch in batches(part.metadata, file, wanted, _ROWS_A_BATCH):
         names = batch[naming] if naming else [None] * len(batch[said])
         for name, captions in zip(names, batch[said], strict=True):
-            yield name if isinstance(name, str) else "", captions_in(captions)
+            yield name if isinstance(name, str) else "", parse_captions(captions)
 
 
 def _pairs(folder: Path, parts: list[_Part]) -> Iterator[Item]:

@@ -8,7 +8,7 @@ from lagotto.core.errors import CaptionError
 from lagotto.core.files import read_json
 from lagotto.core.parsing.captioned_tables import (
     CaptionTexts,
-    captions_in,
+    parse_captions,
     storable,
 )
 from lagotto.core.types import JsonValue, Skipped
@@ -83,7 +83,7 @@ def _rows(
                 where = f"{storable(path.name)} annotations[{number}]"
                 yield Skipped(where, "needs a caption and the image_id of a picture in images")
     for key, name in named.items():
-        captions: CaptionTexts = captions_in(said.get(key))
+        captions: CaptionTexts = parse_captions(said.get(key))
         yield name, "", captions
 
 

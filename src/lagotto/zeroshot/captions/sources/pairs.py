@@ -15,7 +15,7 @@ from lagotto.core.errors import PictureError
 from lagotto.core.images import read_picture_file
 from lagotto.core.parsing.captioned_tables import (
     CaptionTexts,
-    merged,
+    merge_captions,
     storable,
 )
 from lagotto.core.types import Skipped
@@ -89,7 +89,7 @@ def pairs_of_rows(rows: Iterable[PairRow | Skipped], folder: Path) -> Iterator[I
             if not name:
                 yield Pair(row[1], row[2])
                 break
-            captions = merged(captions, row[2])
+            captions = merge_captions(captions, row[2])
             taken += 1
             if len(captions) >= MAX_CAPTIONS:
                 yield _pictured(name, folder, captions, taken)

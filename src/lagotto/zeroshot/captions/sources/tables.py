@@ -8,9 +8,9 @@ from lagotto.core.errors import CaptionError
 from lagotto.core.parsing.captioned_tables import (
     CAPTION_COLUMNS,
     PATH_COLUMNS,
-    captioned_line,
-    captions_in,
-    first_named,
+    first_column,
+    parse_captioned_line,
+    parse_captions,
     storable,
 )
 from lagotto.core.types import Skipped
@@ -60,7 +60,7 @@ def csv_source(path: Path) -> PairSource:
             f"{', '.join(PATH_COLUMNS)}"
         )
     delimiter, columns = header
-    pictured = first_named(PATH_COLUMNS, columns)
+    pictured = first_column(PATH_COLUMNS, columns)
     note = (
         "" if pictured else f"{path}: no column of pictures among {', '.join(columns)}; text alone"
     )
@@ -92,7 +92,7 @@ def _jsonl_rows(path: Path) -> Iterator[PairRow | Skipped]:
             yield Skipped(where, "is not UTF-8 text")
         elif line.strip():
             try:
-                name, captions = captioned_line(line)
+                name, captions = parse_captioned_line(line)
             except ValueError as error:
                 yield Skipped(where, str(error))
             else:
@@ -127,8 +127,8 @@ class _CountedLines:
 
 def _csv_rows(path: Path, delimiter: str, columns: list[str]) -> Iterator[PairRow | Skipped]:
     """The rows below the header."""
-    pictured = first_named(PATH_COLUMNS, columns)
-    said = columns.index(first_named(CAPTION_COLUMNS, columns) or "")
+    pictured = first_column(PATH_COLUMNS, columns)
+    said = columns.index(first_column(CAPTION_COLUMNS, columns) or "")
     place = columns.index(pictured) if pictured else -1
     lines = _CountedLines(path)
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
@@ -160,7 +160,7 @@ def _csv_rows(path: Path, delimiter: str, columns: list[str]) -> Iterator[PairRo
             yield Skipped(where, f"names no picture in column {pictured}")
         else:
             name = fields[place].strip() if place >= 0 else ""
-            yield name, where, captions_in(fields[said])
+            yield name, where, parse_captions(fields[said])
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str | None]]:
@@ -196,8 +196,8 @@ def _header(line: str, pictures: bool = True) -> tuple[str, list[str]] | None:
     """(delimiter, columns) of a csv header with captions, and with pictures if they are wanted."""
     for delimiter in _DELIMITERS:
         columns = _fields(line, delimiter)
-        named = first_named(PATH_COLUMNS, columns) is not None
-        if first_named(CAPTION_COLUMNS, columns) and (named or not pictures):
+        named = first_column(PATH_COLUMNS, columns) is not None
+        if first_column(CAPTION_COLUMNS, columns) and (named or not pictures):
             return delimiter, columns
     return None
 
