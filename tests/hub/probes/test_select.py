@@ -13,7 +13,7 @@ from lagotto.core.errors import PictureError, ProbeError, UsageError
 from lagotto.hub.probes.select import (
     ProbeCandidate,
     ProbeSelection,
-    select_probes,
+    sample_probes,
 )
 
 
@@ -44,7 +44,7 @@ def choose(
         assert digest not in kept, "kept twice"
         kept[digest] = data
 
-    chosen = select_probes(candidates, max_probes, seed, keep)
+    chosen = sample_probes(candidates, max_probes, seed, keep)
     assert set(kept) == {probe.digest for probe in chosen.probes}
     return chosen
 

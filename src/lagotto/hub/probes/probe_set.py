@@ -15,7 +15,7 @@ from pathlib import Path
 from lagotto.core.errors import HubError, ProbeError, UsageError
 from lagotto.core.files import canonical_json, sha256_file, write_atomically, writing
 from lagotto.core.types import JsonObject, JsonValue, Probe, Skipped
-from lagotto.hub.probes.select import read_probe_source, select_probes
+from lagotto.hub.probes.select import read_probe_source, sample_probes
 
 _FORMAT = "lagotto-probes"
 _VERSION = 1
@@ -89,7 +89,7 @@ class ProbeSet:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
 
-        selection = select_probes(candidates, max_probes, seed, store, on_progress)
+        selection = sample_probes(candidates, max_probes, seed, store, on_progress)
         skipped: list[JsonValue] = [_skipped_to_json(item) for item in selection.skipped]
         write_atomically(folder / SKIPPED_NAME, _lines(skipped))
         digest = probe_set_digest(selection.probes)

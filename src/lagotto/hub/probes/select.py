@@ -10,7 +10,7 @@ from lagotto.core.parsing.captioned_tables import merge_captions
 from lagotto.core.types import Probe, Skipped
 from lagotto.hub.probes.sources import ProbeCandidate, read_probe_source
 
-__all__ = ["MIN_PROBES", "ProbeCandidate", "ProbeSelection", "read_probe_source", "select_probes"]
+__all__ = ["MIN_PROBES", "ProbeCandidate", "ProbeSelection", "read_probe_source", "sample_probes"]
 
 MIN_PROBES = 2
 """Responses are standardized over the probes; over a single probe they would all be zero."""
@@ -24,7 +24,7 @@ class ProbeSelection:
     skipped: tuple[Skipped, ...]
 
 
-def select_probes(
+def sample_probes(
     candidates: Sequence[ProbeCandidate],
     max_probes: int | None,
     seed: int,
