@@ -1,9 +1,9 @@
 """`import lagotto` and `lagotto --help` load no framework and take a moment only."""
 
 import json
+import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -12,7 +12,8 @@ HEAVY = (
     *("ai_edge_litert", "safetensors", "transformers", "pandas", "scipy"),
 )
 HELP_S = 0.25
-"""The product's own bar, on two idle cores; the test allows for a machine three times busier."""
+"""The product's own bar, on two idle cores; the test measures processor time and allows for a
+slower machine."""
 
 
 def loaded_after(code: str) -> set[str]:
@@ -45,14 +46,18 @@ def test_a_name_loads_what_it_needs_and_no_more() -> None:
     assert "onnxruntime" not in loaded_after("import lagotto; lagotto.Hub")
 
 
+def processor_seconds(command: list[str]) -> float:
+    """Processor time of a command that must succeed; a busy machine hardly changes it."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_utime + usage.ru_stime
+
+
 def test_help_is_quick() -> None:
-    times = []
-    for _ in range(7):
-        started = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "lagotto.cli.main", "--help"], check=True, capture_output=True
-        )
-        times.append(time.perf_counter() - started)
-        if min(times) < HELP_S:
-            break
+    command = [sys.executable, "-m", "lagotto.cli.main", "--help"]
+    times: list[float] = []
+    while len(times) < 7 and min(times, default=1.0) >= HELP_S:
+        times.append(processor_seconds(command))
     assert min(times) < 3 * HELP_S, times

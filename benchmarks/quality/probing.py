@@ -76,7 +76,7 @@ def baselines(given: ProbedHub, seeds: int) -> list[dict[str, object]]:
         for seed in range(seeds):
             observed = []
             for model in given.models:
-                seen = share.own(f"{model.name} {seed}")
+                seen = share.select(f"{model.name} {seed}")
                 observed.append(to_columns(np.ascontiguousarray(model.values[seen]), seen))
             columns = [each for each, _ in observed]
             ways = {

@@ -31,7 +31,7 @@ from pathlib import Path
 import numpy as np
 
 import lagotto
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.core.vectors import unit_rows
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
@@ -99,7 +99,7 @@ def draw_store(folder: Path, near: np.ndarray, captions: int, seed: int) -> Draw
 
 def classified(classifier: ZeroShotClassifier, files: Sequence[Path]) -> list[Prediction]:
     rows = list(classifier.predict(files))
-    refused = [row for row in rows if isinstance(row, SetAside)]
+    refused = [row for row in rows if isinstance(row, Skipped)]
     if refused:
         sys.exit(f"{refused[0].source}: {refused[0].reason}")
     return [row for row in rows if isinstance(row, Prediction)]

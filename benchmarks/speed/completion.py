@@ -33,7 +33,7 @@ from lagotto.hub.completion.factorization import (
     fit_factors,
     fold_in,
 )
-from lagotto.hub.completion.fit import collaborate, completed_responses
+from lagotto.hub.completion.fit import completed_responses, fit_completion
 from lagotto.hub.probes.subset import Share
 
 WIDTH = 30
@@ -103,11 +103,11 @@ def mini(assets: Path, count: int) -> dict[str, float]:
     share = Share(count, raw.embeddings)
     pairs = []
     for model in raw.models:
-        seen = share.own(model.name)
+        seen = share.select(model.name)
         pairs.append(to_columns(np.ascontiguousarray(model.values[seen]), seen))
     columns = [own for own, _ in pairs]
     begin = time.perf_counter()
-    found = collaborate(columns, raw.embeddings)
+    found = fit_completion(columns, raw.embeddings)
     fitted = time.perf_counter()
     for own, scale in pairs:
         completed_responses(found.factors, own, scale)
@@ -118,11 +118,11 @@ def mini(assets: Path, count: int) -> dict[str, float]:
         completed_responses(found.factors, own, scale)
         times.append(time.perf_counter() - start)
     warm = time.perf_counter()
-    collaborate(columns, raw.embeddings, before=found.factors, choice=found.choice)
+    fit_completion(columns, raw.embeddings, start=found.factors, search=found.search)
     return {
         "probes_per_model": count,
         "logits": len(raw.labels),
-        "rank": found.choice.settings.rank,
+        "rank": found.search.settings.rank,
         "seconds": round(done - begin, 2),
         "seconds_fitting": round(fitted - begin, 2),
         "seconds_from_earlier_factors": round(time.perf_counter() - warm, 2),

@@ -60,7 +60,7 @@ def test_a_new_hub_has_probes_in_a_seeded_order_and_no_models(world: World) -> N
     assert hub.encoder_name == "encoder"
     assert hub.probe_embeddings.shape == (72, len(NAMES))
     np.testing.assert_allclose(np.linalg.norm(hub.probe_embeddings, axis=1), 1, atol=1e-5)
-    (aside,) = hub.set_aside()
+    (aside,) = hub.skipped()
     assert aside.source.endswith("zz_broken.png")
     assert "not a picture" in aside.reason
     status = hub.status()

@@ -67,7 +67,7 @@ def results(evaluation: Evaluation, method: Method) -> JsonObject:
         "rows": [_row(scores) for scores in evaluation.scores],
         "per_class": _per_class(evaluation),
         "set_aside": [
-            {"source": each.source, "reason": each.reason} for each in evaluation.set_aside
+            {"source": each.source, "reason": each.reason} for each in evaluation.skipped
         ],
         "notes": list(evaluation.notes),
     }

@@ -12,7 +12,7 @@ from lagotto.core.errors import UsageError
 from lagotto.core.images import read_picture_file
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.registry import suggest
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.hub.hub import Hub
 from lagotto.jobs.worker_limits import Limits
@@ -116,7 +116,7 @@ class Classifier(zeroshot.ZeroShotClassifier):
         assert isinstance(other, Classifier)
         return other
 
-    def predict(self, paths: Iterable[Path | str]) -> Iterator[Prediction | SetAside]:
+    def predict(self, paths: Iterable[Path | str]) -> Iterator[Prediction | Skipped]:
         """One row a picture, in order: its prediction, or why it could not be read.
 
         With a hub all paths are taken first, and a sample of the pictures is looked at to choose
@@ -135,7 +135,7 @@ class Classifier(zeroshot.ZeroShotClassifier):
                 predictions = iter(self._heard(found.choice, batch, paths_read))
                 for place in batch.places:
                     if place in batch.unreadable:
-                        yield SetAside(printed(files[place]), batch.unreadable[place])
+                        yield Skipped(printed(files[place]), batch.unreadable[place])
                     else:
                         yield next(predictions)
             self._note_failures(found, runs)

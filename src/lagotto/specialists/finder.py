@@ -277,7 +277,7 @@ class Finder:
         """What a model answered, and on which probes if not on all: what it was not shown is no
         evidence, however well it may be predicted."""
         probes = self._hub.seen_probes(name)
-        answered = self._hub.answered(name)
+        answered = self._hub.observed_responses(name)
         if len(probes) == len(answered):
             return answered, None
         return answered[probes], probes

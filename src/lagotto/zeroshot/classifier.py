@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from lagotto.core.errors import HubError, UsageError
 from lagotto.core.prefetch import prefetch
 from lagotto.core.registry import suggest
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
 from lagotto.zeroshot.calibration.calibration import (
@@ -133,7 +133,7 @@ class ZeroShotClassifier:
         elif self._store is not None and self.mode == "paper-code":
             self.voting.encode = self._with_prefix
 
-    def predict(self, paths: Iterable[Path | str]) -> Iterator[Prediction | SetAside]:
+    def predict(self, paths: Iterable[Path | str]) -> Iterator[Prediction | Skipped]:
         """One row a picture, in order: its prediction, or why it could not be read.
 
         Pictures are read as the rows are asked for, BATCH at a time and one BATCH ahead.
@@ -142,11 +142,11 @@ class ZeroShotClassifier:
             readable = [
                 path
                 for path, row in zip(batch.paths, batch.rows, strict=True)
-                if not isinstance(row, SetAside)
+                if not isinstance(row, Skipped)
             ]
             predictions = self.predict_embeddings(batch.embeddings, readable)
             for row in batch.rows:
-                yield row if isinstance(row, SetAside) else next(predictions)
+                yield row if isinstance(row, Skipped) else next(predictions)
 
     def predict_embeddings(
         self, embeddings: Float32[np.ndarray, "pictures dim"], paths: Sequence[str]

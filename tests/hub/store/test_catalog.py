@@ -29,7 +29,7 @@ FACTS = ModelFacts(
     input={"layout": "NHWC", "mean": [0.5]},
     notes=("read before the softmax",),
     labels=("cat", "dog", "fox"),
-    flaws=("", "constant", ""),
+    invalid=("", "constant", ""),
     responses_sha256="12" * 32,
 )
 
@@ -63,7 +63,7 @@ def test_models_keep_the_order_of_listing(path: Path) -> None:
         assert [m.name for m in catalogue.models("done")] == ["b", "a"]
         assert catalogue.logit_labels(A) == ("cat", "dog", "fox")
         assert catalogue.logit_labels(B) == (None, None, None)
-        assert [logit.flaw for logit in catalogue.logits(A)] == ["", "constant", ""]
+        assert [logit.invalid for logit in catalogue.logits(A)] == ["", "constant", ""]
         found = catalogue.find("a")
     assert (found.input, found.notes, found.outputs) == (FACTS.input, FACTS.notes, 3)
     assert found.responses_sha256 == FACTS.responses_sha256
@@ -196,7 +196,7 @@ def test_a_failed_write_leaves_nothing(path: Path) -> None:
         catalogue.plan([listing(A, "a")])
         before = catalogue.models()
         with pytest.raises(ValueError):
-            catalogue.record_done(A, replace(FACTS, flaws=("",)))
+            catalogue.record_done(A, replace(FACTS, invalid=("",)))
         assert (catalogue.models(), catalogue.logits(A)) == (before, ())
 
 

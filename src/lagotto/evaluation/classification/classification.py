@@ -16,7 +16,7 @@ from lagotto.core.errors import PictureError, UsageError
 from lagotto.core.files import canonical_json
 from lagotto.core.images import decode_picture, to_pixels
 from lagotto.core.progress import Progress, Silent
-from lagotto.core.types import PixelSpec, SetAside
+from lagotto.core.types import PixelSpec, Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.evaluation.classification.dataset import LabelledPicture, LabelledSet
 from lagotto.evaluation.classification.sweep import Setting, Sweep
@@ -26,7 +26,7 @@ from lagotto.zeroshot.classifier import ZeroShotClassifier
 UNREADABLE_RANK = 0
 """The rank of the right label of a picture that could not be read: a miss in every setting."""
 
-SHOWN_ASIDE = 100
+SKIPPED_SHOWN = 100
 """Unreadable pictures that are named; all are counted."""
 
 _BATCH = 128
@@ -55,14 +55,14 @@ class Evaluation:
 
     `ranks` are the places of the right labels, UNREADABLE where there is none. `data_digest`
     identifies the labels and the bytes of all pictures, in order. Of the `unreadable` pictures,
-    `set_aside` names the first SHOWN_ASIDE.
+    `skipped` names the first SKIPPED_SHOWN.
     """
 
     data: LabelledSet
     scores: tuple[Scores, ...]
     ranks: Int32[np.ndarray, "settings samples"]
     unreadable: int
-    set_aside: tuple[SetAside, ...]
+    skipped: tuple[Skipped, ...]
     data_digest: str
     seed: int
     notes: tuple[str, ...]
@@ -84,7 +84,7 @@ class _Read:
 
     truth: int
     digest: bytes
-    pixels: UInt8[np.ndarray, "height width channels"] | SetAside
+    pixels: UInt8[np.ndarray, "height width channels"] | Skipped
 
 
 def evaluate(
@@ -107,12 +107,12 @@ def evaluate(
     progress.start("classifying", len(data), "pictures")
     truths: list[Int64[np.ndarray, " batch"]] = []
     ranks: list[Int32[np.ndarray, "settings batch"]] = []
-    aside: list[SetAside] = []
+    skipped: list[Skipped] = []
     unreadable, digest = 0, hashlib.sha256(canonical_json([each.name for each in data.labels]))
     for batch in _batches(data, classifier.encoder.info.pixels):
-        refused = [each.pixels for each in batch if isinstance(each.pixels, SetAside)]
+        refused = [each.pixels for each in batch if isinstance(each.pixels, Skipped)]
         unreadable += len(refused)
-        aside += refused[: SHOWN_ASIDE - len(aside)]
+        skipped += refused[: SKIPPED_SHOWN - len(skipped)]
         digest.update(b"".join(each.digest for each in batch))
         truths.append(np.array([each.truth for each in batch], np.int64))
         ranks.append(_ranks(sweep, classifier.encoder, batch))
@@ -124,7 +124,7 @@ def evaluate(
         for setting, row, declined in zip(sweep.settings, table, sweep.declined, strict=True)
     )
     return Evaluation(
-        data, scores, table, unreadable, tuple(aside), digest.hexdigest(), seed, sweep.notes
+        data, scores, table, unreadable, tuple(skipped), digest.hexdigest(), seed, sweep.notes
     )
 
 
@@ -169,7 +169,7 @@ def _read(picture: LabelledPicture, spec: PixelSpec) -> _Read:
         data = picture.read()
         pixels = to_pixels(decode_picture(data), spec)
     except PictureError as error:
-        return _Read(picture.truth, _digest(data, picture), SetAside(picture.source, str(error)))
+        return _Read(picture.truth, _digest(data, picture), Skipped(picture.source, str(error)))
     return _Read(picture.truth, _digest(data, picture), pixels)
 
 
@@ -182,7 +182,7 @@ def _ranks(
 ) -> Int32[np.ndarray, "settings batch"]:
     """The places of the right labels; UNREADABLE in every setting where there are no pixels."""
     ranks = np.full((len(sweep.settings), len(batch)), UNREADABLE_RANK, np.int32)
-    there = [row for row, each in enumerate(batch) if not isinstance(each.pixels, SetAside)]
+    there = [row for row, each in enumerate(batch) if not isinstance(each.pixels, Skipped)]
     if there:
         embeddings = encoder.embed_pixels(np.stack([np.asarray(batch[i].pixels) for i in there]))
         ranks[:, there] = sweep.ranks(embeddings, np.array([batch[i].truth for i in there]))

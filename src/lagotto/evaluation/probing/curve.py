@@ -28,9 +28,9 @@ from lagotto.hub.completion.columns import (
     to_columns,
 )
 from lagotto.hub.completion.fit import (
-    Collaboration,
-    collaborate,
+    FittedCompletion,
     completed_responses,
+    fit_completion,
 )
 from lagotto.hub.completion.holdout import HyperparameterSearch
 from lagotto.hub.index.scoring import RuleName
@@ -155,7 +155,7 @@ def probing_curve(
     for count in counts:
         draws: list[_Draw] = []
         for seed in range(seeds):
-            choice = draws[0].found.choice if draws else None
+            choice = draws[0].found.search if draws else None
             draws.append(_draw(bench, count, seed, choosing, choice))
             meter.advance(1)
         rows.append(_row(count, draws))
@@ -174,7 +174,7 @@ class _Draw:
     """Scores of one draw: (top1, top5) by method, and what the collaboration came to."""
 
     scored: dict[str, tuple[float, float]]
-    found: Collaboration
+    found: FittedCompletion
 
 
 class _Bench:
@@ -218,11 +218,11 @@ def _draw(
     columns: list[SeenColumns] = []
     scales: list[ColumnScale] = []
     for model in bench.models:
-        seen = share.own(f"{model.name} {seed}")
+        seen = share.select(f"{model.name} {seed}")
         own, scale = to_columns(np.ascontiguousarray(model.values[seen]), seen)
         columns.append(own)
         scales.append(scale)
-    found = collaborate(columns, space.probes, seed, choice=choice)
+    found = fit_completion(columns, space.probes, seed, search=choice)
     full = [
         completed_responses(found.factors, own, scale)
         for own, scale in zip(columns, scales, strict=True)
@@ -230,7 +230,7 @@ def _draw(
     everything = np.arange(probes, dtype=np.int64)
     completed = [bench.scorer.evidence(SeenResponses(everything, each)) for each in full]
     parts = [
-        bench.scorer.evidence(SeenResponses(own.seen, model.values[own.seen]))
+        bench.scorer.evidence(SeenResponses(own.probes, model.values[own.probes]))
         for model, own in zip(bench.models, columns, strict=True)
     ]
     on_parts = [verdict.use != "completed" for verdict in found.verdict.models]
@@ -253,7 +253,7 @@ def _draw(
 def _row(count: int, draws: Sequence[_Draw]) -> BudgetRow:
     verdicts = [draw.found.verdict for draw in draws]
     completed = [np.mean([m.use == "completed" for m in v.models]) for v in verdicts]
-    chosen = [draw.found.choice.settings for draw in draws]
+    chosen = [draw.found.search.settings for draw in draws]
     return BudgetRow(
         probes=count,
         accuracies={name: _accuracy([draw.scored[name] for draw in draws]) for name in METHODS},

@@ -278,7 +278,7 @@ def _write_block(
                 for name, array in arrays.items()
             }
             if source.complete is None:
-                _fill_model(model_arrays, responses.values, responses.seen, matrix)
+                _fill_model(model_arrays, responses.values, responses.seen_probes, matrix)
             else:
                 completed = source.complete(responses)
                 _fill_model(model_arrays, completed, np.arange(probes), matrix)

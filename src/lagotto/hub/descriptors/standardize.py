@@ -95,7 +95,7 @@ def standardize(values: Float[np.ndarray, "probes logits"]) -> Descriptors:
         >>> made = standardize(np.array([[1.0, 5.0], [3.0, 5.0]]))
         >>> made.values.tolist()
         [[-1.0, 0.0], [1.0, 0.0]]
-        >>> made.flaw
+        >>> made.invalid
         ('', 'constant')
     """
     moments = measure_moments(values)
@@ -105,4 +105,4 @@ def standardize(values: Float[np.ndarray, "probes logits"]) -> Descriptors:
         result[:, part] = standardize_columns(
             values[:, part], moments.mean[part], moments.std[part]
         )
-    return Descriptors(values=result, flaw=moments.flaw)
+    return Descriptors(values=result, invalid=moments.flaw)

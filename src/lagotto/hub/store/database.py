@@ -1,8 +1,8 @@
-"""A hub's SQLite file: its tables, how it is opened, and transactions that report in one line.
+"""A path comes in; an open SQLite file with the tables of a hub goes out.
 
-The journal is SQLite's rollback journal, not a write-ahead log: a kill at any moment is rolled back
-at the next opening, nothing but the database is left after a clean close, and a hub in a read-only
-folder can be read.
+Its journal is SQLite's rollback journal, not a write-ahead log. So a write that was cut off by a
+kill is undone when the file is next opened, a clean close leaves only the database, and a hub in a
+read-only folder can be read.
 """
 
 import sqlite3
@@ -80,9 +80,14 @@ class Database:
     """
 
     def __init__(self, path: Path, writable: bool = False) -> None:
-        """Opens `path`; if `writable`, creates it where there is none.
+        """Opens a catalogue.
 
-        Raises HubError if it is missing, damaged or of a newer format version.
+        Args:
+            path: The SQLite file.
+            writable: Open it for writing, and create it if there is none.
+
+        Raises:
+            HubError: The file is missing, damaged or of a newer format version.
         """
         self.path = path
         if not writable and not path.is_file():
@@ -98,7 +103,7 @@ class Database:
             raise
 
     def close(self) -> None:
-        """Lets the file go; safe to call twice."""
+        """Closes the file; safe to call twice."""
         self._connection.close()
 
     def _connect(self, writable: bool) -> sqlite3.Connection:
@@ -112,10 +117,10 @@ class Database:
             return connection
 
     def _undo_cut_off(self) -> None:
-        """Rolls back what a killed writer left, which a read-only connection cannot.
+        """Undoes a write that was cut off by a kill; a read-only connection cannot do that.
 
-        A journal of a writer that is at work is left to it by SQLite; in a folder that cannot be
-        written the connection that follows says what is wrong.
+        SQLite leaves the journal of a running writer alone. In a folder that cannot be written, the
+        read-only connection that follows reports what is wrong.
         """
         if not self.path.with_name(f"{self.path.name}-journal").exists():
             return
@@ -160,7 +165,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing of what is written inside."""
+        """A block whose writes are all made or none."""
         with self._reporting():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -171,7 +176,7 @@ class Database:
                     self._connection.execute("ROLLBACK")
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """The rows that a statement gives."""
+        """Runs a statement with values for its question marks, and returns its rows."""
         # A name typed in bytes that are no UTF-8 is no model's; SQLite would refuse it.
         sent = [v.encode(errors="replace").decode() if isinstance(v, str) else v for v in values]
         with self._reporting():

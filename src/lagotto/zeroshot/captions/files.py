@@ -28,12 +28,12 @@ DIGESTS = "pictures.sha256"
 TEXTS, TEXT_ENDS = "texts.utf8", "text_ends.i64"
 SOURCES, SOURCE_ENDS = "sources.utf8", "source_ends.i64"
 PAIRS = "pairs.u64"
-SET_ASIDE = "set_aside.jsonl"
+SKIPPED = "set_aside.jsonl"
 
 DATA_NAMES = (
     *(IMAGE_EMBEDDINGS, SPANS, DIGESTS),
     *(TEXT_EMBEDDINGS, TEXTS, TEXT_ENDS, SOURCES, SOURCE_ENDS, PAIRS),
-    SET_ASIDE,
+    SKIPPED,
 )
 """In the order in which a shard's digest takes them."""
 
@@ -49,7 +49,7 @@ class Committed:
     pictures: int = 0
     captions: int = 0
     text_only: int = 0
-    set_aside: int = 0
+    skipped: int = 0
     lengths: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(DATA_NAMES, 0))
     sha256: str = ""
     chain: str = ""
@@ -105,13 +105,13 @@ def _parsed(line: bytes, before: Committed) -> Committed | None:
     )
     if not whole:
         return None
-    pictures, captions, text_only, set_aside = counts
+    pictures, captions, text_only, skipped = counts
     return Committed(
         shards=before.shards + 1,
         pictures=pictures,
         captions=captions,
         text_only=text_only,
-        set_aside=set_aside,
+        skipped=skipped,
         lengths=lengths,
         sha256=digest,
         chain=chain,
@@ -136,7 +136,7 @@ def append_shard(
     for name in DATA_NAMES:
         whole.update(parts[name])
         _append(folder / name, before.lengths[name], parts[name])
-    totals = (before.pictures, before.captions, before.text_only, before.set_aside)
+    totals = (before.pictures, before.captions, before.text_only, before.skipped)
     row: JsonObject = {
         name: total + count for name, total, count in zip(_COUNTS, totals, counts, strict=True)
     }

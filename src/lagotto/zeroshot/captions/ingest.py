@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from lagotto.core.errors import CaptionError, PictureError
 from lagotto.core.images import decode_picture, to_pixels
 from lagotto.core.progress import Progress
-from lagotto.core.types import JsonObject, SetAside
+from lagotto.core.types import JsonObject, Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.zeroshot.captions import files as files
 from lagotto.zeroshot.captions.dedup import SeenKeys, pair_key
@@ -123,7 +123,7 @@ class _Intake:
 
     def take(self, item: Item) -> None:
         """Puts a pair into the shard, folds it or sets it aside; adds the shard when it is full."""
-        if isinstance(item, SetAside):
+        if isinstance(item, Skipped):
             self._refuse(item.source, item.reason)
         else:
             try:
@@ -149,7 +149,7 @@ class _Intake:
             captions=self._before.captions - self._start.captions,
             text_only=self._before.text_only - self._start.text_only,
             folded=self._folded,
-            set_aside=self._before.set_aside - self._start.set_aside,
+            set_aside=self._before.skipped - self._start.skipped,
         )
 
     def _refuse(self, source: str, reason: str) -> None:
@@ -158,7 +158,7 @@ class _Intake:
         key = pair_key(b"", f"{source}\0{reason}")
         if key not in self._reasons:
             self._reasons.add(key)
-            self._shard.set_aside.append(SetAside(source, reason))
+            self._shard.skipped.append(Skipped(source, reason))
 
     def _take_pair(self, pair: Pair) -> None:
         given = pair.given
@@ -247,9 +247,9 @@ class _Intake:
 
 def _reason_keys(folder: Path, before: files.Committed) -> Iterator[int]:
     """Keys of what was set aside by earlier runs."""
-    if not before.set_aside:
+    if not before.skipped:
         return
-    with (folder / files.SET_ASIDE).open("rb") as lines:
-        for _, line in zip(range(before.set_aside), lines, strict=False):
+    with (folder / files.SKIPPED).open("rb") as lines:
+        for _, line in zip(range(before.skipped), lines, strict=False):
             row = json.loads(line)
             yield pair_key(b"", f"{row['source']}\0{row['reason']}")

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from lagotto.core.files import canonical_json
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.zeroshot.captions import files as files
 
 EncodedRow = Float32[np.ndarray, " dim"]
@@ -39,7 +39,7 @@ class Shard:
 
     pictures: dict[bytes, NewPicture] = field(default_factory=dict)
     loose: list[NewCaption] = field(default_factory=list)
-    set_aside: list[SetAside] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
     to_encode: int = 0
     pictured_captions: int = 0
 
@@ -51,7 +51,7 @@ class Shard:
     @property
     def counts(self) -> tuple[int, int, int, int]:
         """Pictures, captions, captions without a picture, things set aside."""
-        return len(self.pictures), self.captions, len(self.loose), len(self.set_aside)
+        return len(self.pictures), self.captions, len(self.loose), len(self.skipped)
 
     def parts(self, before: files.Committed) -> dict[str, bytes]:
         """What each data file gets behind what it has; all must have their embeddings."""
@@ -60,7 +60,7 @@ class Shard:
         ends = before.captions + np.cumsum([0, *(len(picture.captions) for picture in pictures)])
         texts = [each.text.encode() for each in captions]
         sources = [each.source.encode() for each in captions]
-        aside = [{"source": each.source, "reason": each.reason} for each in self.set_aside]
+        skipped = [{"source": each.source, "reason": each.reason} for each in self.skipped]
         return {
             files.IMAGE_EMBEDDINGS: _rows([picture.row for picture in pictures]),
             files.SPANS: np.stack([ends[:-1], ends[1:]], axis=1).astype("<i8").tobytes(),
@@ -71,7 +71,7 @@ class Shard:
             files.SOURCES: b"".join(sources),
             files.SOURCE_ENDS: _ends(sources, before.lengths[files.SOURCES]),
             files.PAIRS: np.array([each.key for each in captions], "<u8").tobytes(),
-            files.SET_ASIDE: b"".join(canonical_json(dict(row)) + b"\n" for row in aside),
+            files.SKIPPED: b"".join(canonical_json(dict(row)) + b"\n" for row in skipped),
         }
 
 

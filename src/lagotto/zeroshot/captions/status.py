@@ -36,7 +36,7 @@ class StoreStatus:
 def read_store_status(store: CaptionStore) -> StoreStatus:
     """The status of a store; nothing is written."""
     committed = store.committed
-    aside = store.set_aside()[:_REASONS]
+    skipped = store.skipped()[:_REASONS]
     return StoreStatus(
         store=str(store.folder),
         format_version=STORE_VERSION,
@@ -49,6 +49,6 @@ def read_store_status(store: CaptionStore) -> StoreStatus:
         shards=committed.shards,
         digest=committed.chain,
         disk_bytes=sum(committed.lengths[name] for name in DATA_NAMES) + committed.log_bytes,
-        set_aside=committed.set_aside,
-        first_set_aside=tuple({"source": a.source, "reason": a.reason} for a in aside),
+        set_aside=committed.skipped,
+        first_set_aside=tuple({"source": a.source, "reason": a.reason} for a in skipped),
     )

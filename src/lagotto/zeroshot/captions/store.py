@@ -18,7 +18,7 @@ from lagotto.core.errors import CaptionError, LagottoError, UsageError
 from lagotto.core.files import writing
 from lagotto.core.lock import LOCK_NAME, folder_lock
 from lagotto.core.progress import Progress, Silent
-from lagotto.core.types import EncoderInfo, SetAside
+from lagotto.core.types import EncoderInfo, Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.canary import measure_canary, watched
 from lagotto.encoders.registry import lasting_spec, load_encoder
@@ -237,16 +237,16 @@ class CaptionStore:
         """Where each caption is from: its picture's name, or its place in a file of texts."""
         return self._strings(files.SOURCES, files.SOURCE_ENDS, indices)
 
-    def set_aside(self) -> list[SetAside]:
+    def skipped(self) -> list[Skipped]:
         """What was left out by all runs, and why."""
-        path = self.folder / files.SET_ASIDE
-        if not self.committed.set_aside:
+        path = self.folder / files.SKIPPED
+        if not self.committed.skipped:
             return []
         try:
             with path.open("rb") as file:
-                lines = file.read(self.committed.lengths[files.SET_ASIDE]).splitlines()
+                lines = file.read(self.committed.lengths[files.SKIPPED]).splitlines()
             rows = [json.loads(line) for line in lines]
-            return [SetAside(str(row["source"]), str(row["reason"])) for row in rows]
+            return [Skipped(str(row["source"]), str(row["reason"])) for row in rows]
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise CaptionError(f"cannot read {path}: {type(error).__name__}; {RESTORE}") from error
 

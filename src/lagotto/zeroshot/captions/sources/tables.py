@@ -8,12 +8,12 @@ from lagotto.core.errors import CaptionError
 from lagotto.core.parsing.captioned_tables import (
     CAPTION_COLUMNS,
     PATH_COLUMNS,
-    captioned_line,
-    captions_in,
-    first_named,
+    first_column,
+    parse_captioned_line,
+    parse_captions,
     storable,
 )
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.zeroshot.captions.sources.pairs import (
     PairRow,
     PairSource,
@@ -60,7 +60,7 @@ def csv_source(path: Path) -> PairSource:
             f"{', '.join(PATH_COLUMNS)}"
         )
     delimiter, columns = header
-    pictured = first_named(PATH_COLUMNS, columns)
+    pictured = first_column(PATH_COLUMNS, columns)
     note = (
         "" if pictured else f"{path}: no column of pictures among {', '.join(columns)}; text alone"
     )
@@ -85,25 +85,25 @@ def count_lines(path: Path) -> int:
     return lines + (last != b"\n")
 
 
-def _jsonl_rows(path: Path) -> Iterator[PairRow | SetAside]:
+def _jsonl_rows(path: Path) -> Iterator[PairRow | Skipped]:
     for number, line in _lines(path):
         where = f"{storable(path.name)} line {number}"
         if line is None:
-            yield SetAside(where, "is not UTF-8 text")
+            yield Skipped(where, "is not UTF-8 text")
         elif line.strip():
             try:
-                name, captions = captioned_line(line)
+                name, captions = parse_captioned_line(line)
             except ValueError as error:
-                yield SetAside(where, str(error))
+                yield Skipped(where, str(error))
             else:
                 yield name or "", where, captions
 
 
-def _text_rows(path: Path) -> Iterator[PairRow | SetAside]:
+def _text_rows(path: Path) -> Iterator[PairRow | Skipped]:
     for number, line in _lines(path):
         where = f"{storable(path.name)} line {number}"
         if line is None:
-            yield SetAside(where, "is not UTF-8 text")
+            yield Skipped(where, "is not UTF-8 text")
         elif line.strip():
             yield "", where, (storable(line.strip()),)
 
@@ -125,10 +125,10 @@ class _CountedLines:
                 yield line
 
 
-def _csv_rows(path: Path, delimiter: str, columns: list[str]) -> Iterator[PairRow | SetAside]:
+def _csv_rows(path: Path, delimiter: str, columns: list[str]) -> Iterator[PairRow | Skipped]:
     """The rows below the header."""
-    pictured = first_named(PATH_COLUMNS, columns)
-    said = columns.index(first_named(CAPTION_COLUMNS, columns) or "")
+    pictured = first_column(PATH_COLUMNS, columns)
+    said = columns.index(first_column(CAPTION_COLUMNS, columns) or "")
     place = columns.index(pictured) if pictured else -1
     lines = _CountedLines(path)
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
@@ -139,10 +139,10 @@ def _csv_rows(path: Path, delimiter: str, columns: list[str]) -> Iterator[PairRo
         except StopIteration:
             fields = None
         except csv.Error as error:
-            yield SetAside(f"{storable(path.name)} line {lines.number}", f"is not csv: {error}")
+            yield Skipped(f"{storable(path.name)} line {lines.number}", f"is not csv: {error}")
             continue
         for number in lines.bad:
-            yield SetAside(f"{storable(path.name)} line {number}", "is not UTF-8 text")
+            yield Skipped(f"{storable(path.name)} line {number}", "is not UTF-8 text")
         lines.bad.clear()
         if fields is None:
             return
@@ -151,16 +151,16 @@ def _csv_rows(path: Path, delimiter: str, columns: list[str]) -> Iterator[PairRo
             continue
         where = f"{storable(path.name)} line {lines.number}"
         if len(fields) != len(columns):
-            yield SetAside(
+            yield Skipped(
                 where,
                 f"has {len(fields)} fields, the header {len(columns)}; put texts that hold "
                 f"{delimiter!r} in double quotes",
             )
         elif place >= 0 and (not fields[place].strip() or "\0" in fields[place]):
-            yield SetAside(where, f"names no picture in column {pictured}")
+            yield Skipped(where, f"names no picture in column {pictured}")
         else:
             name = fields[place].strip() if place >= 0 else ""
-            yield name, where, captions_in(fields[said])
+            yield name, where, parse_captions(fields[said])
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str | None]]:
@@ -196,8 +196,8 @@ def _header(line: str, pictures: bool = True) -> tuple[str, list[str]] | None:
     """(delimiter, columns) of a csv header with captions, and with pictures if they are wanted."""
     for delimiter in _DELIMITERS:
         columns = _fields(line, delimiter)
-        named = first_named(PATH_COLUMNS, columns) is not None
-        if first_named(CAPTION_COLUMNS, columns) and (named or not pictures):
+        named = first_column(PATH_COLUMNS, columns) is not None
+        if first_column(CAPTION_COLUMNS, columns) and (named or not pictures):
             return delimiter, columns
     return None
 

@@ -14,8 +14,8 @@ from lagotto.core.images import MAX_PICTURE_BYTES
 from lagotto.core.parsing.captioned_tables import (
     CAPTION_COLUMNS,
     CaptionTexts,
-    captions_in,
-    merged,
+    merge_captions,
+    parse_captions,
     storable,
 )
 from lagotto.core.parsing.tar import (
@@ -23,7 +23,7 @@ from lagotto.core.parsing.tar import (
     TarMember,
     read_members,
 )
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.zeroshot.captions.sources.pairs import (
     Item,
     Pair,
@@ -75,11 +75,11 @@ def _samples(path: Path) -> Iterator[Item]:
                 refused = f"a text of {member.size / 2**20:,.1f} MiB"
             else:
                 try:
-                    captions = merged(captions, _said(member.read(), member.ending))
+                    captions = merge_captions(captions, _said(member.read(), member.ending))
                 except (ValueError, TypeError, RecursionError):
                     refused = f"its .{member.ending} is not readable as text with captions"
         if refused:
-            yield SetAside(source, refused)
+            yield Skipped(source, refused)
         else:
             yield Pair(source, captions, None if picture is None else partial(_given, picture))
 
@@ -91,8 +91,8 @@ def _given(data: bytes) -> bytes:
 def _said(data: bytes, ending: str) -> CaptionTexts:
     """The captions in a text member: each line of a text is one."""
     if ending != "json":
-        return captions_in(data.decode().splitlines())
+        return parse_captions(data.decode().splitlines())
     content = json.loads(data)
     if not isinstance(content, dict):
         raise TypeError(type(content).__name__)
-    return captions_in(next((content[key] for key in CAPTION_COLUMNS if key in content), None))
+    return parse_captions(next((content[key] for key in CAPTION_COLUMNS if key in content), None))
