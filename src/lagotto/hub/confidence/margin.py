@@ -19,7 +19,6 @@ from lagotto.hub.confidence.reference import (
     reference_positions,
     take_names,
 )
-from lagotto.hub.index.scoring import SEARCH_CONFIG
 from lagotto.hub.kernels.background_scores import background_scores
 from lagotto.hub.kernels.label_sums import label_sums
 
@@ -35,14 +34,14 @@ class MarginConfig:
             itself.
         shortlist: words, best by their direction, that are scored on the probes too.
         rivals: words whose mean score a hit is measured against.
-        direction_weight: weight of the direction's z-score beside that of the probes; that of the
-            ranking.
+        direction_weight: weight of the direction's z-score beside that of the probes. The ranking
+            has 0.5; the calibrator was fitted with this one.
     """
 
     same_word: float = 0.95
     shortlist: int = 64
     rivals: int = 3
-    direction_weight: float = SEARCH_CONFIG.direction_weight
+    direction_weight: float = 0.75
 
 
 MARGIN = MarginConfig()
