@@ -15,8 +15,8 @@ from lagotto.hub.query.background import background_words
 from lagotto.hub.query.probe_weights import (
     ProbeSpace,
     picture_weights,
-    surest,
     text_weights,
+    top_k_weights,
 )
 
 
@@ -57,7 +57,7 @@ def test_a_probe_that_shows_the_concept_alone_counts_most() -> None:
 @given(st.integers(1, 40), st.integers(0, 10_000))
 def test_the_surest_probes_are_a_full_sort(k: int, seed: int) -> None:
     weights = text_weights(SPACE, rows(seed, 1))[0]
-    kept = surest(weights, k)
+    kept = top_k_weights(weights, k)
     assert kept.sum() == pytest.approx(1, abs=1e-5)
     order = np.argsort(-weights, kind="stable")
     assert set(np.flatnonzero(kept)) <= set(order[:k].tolist())
