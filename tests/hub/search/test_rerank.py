@@ -8,6 +8,7 @@ import pytest
 
 from lagotto.core.vectors import unit_rows
 from lagotto.core.zscore import zscore_by_sample
+from lagotto.evaluation.retrieval.batch_rules import RawScores, score_candidates
 from lagotto.hub.descriptors.blocks import (
     SEEN_ONLY,
     Block,
@@ -34,6 +35,7 @@ from lagotto.hub.query.boolean import (
     join_scores,
     parse_concepts,
 )
+from lagotto.hub.query.probe_weights import top_k_weights
 from lagotto.hub.query.types import ConceptQuery
 from lagotto.hub.query.vectors import standardize_query, top_k_probes
 from lagotto.hub.search import first_stage
@@ -139,7 +141,7 @@ def make_named() -> Named:
 NAMED = make_named()
 
 
-def surest_only(weights: np.ndarray) -> np.ndarray:
+def top_k_only(weights: np.ndarray) -> np.ndarray:
     kept = np.zeros_like(weights)
     order = np.argsort(-weights, kind="stable")[:K]
     kept[order] = weights[order]
@@ -149,17 +151,17 @@ def surest_only(weights: np.ndarray) -> np.ndarray:
 def first_look(
     logit_index: LogitIndex, weights: np.ndarray, plain: np.ndarray, probes: int
 ) -> np.ndarray:
-    """Standardised weighted sums of all logits, over the surest of the K probes."""
-    looked = surest_only(weights)
+    """Standardised weighted sums of all logits, over the top half or all of the K probes."""
+    looked = top_k_only(weights)
     looked[np.argsort(-looked, kind="stable")[probes:]] = 0
     sums = looked @ plain
-    mine = np.zeros(sums.size, bool)
-    for part in logit_index.partial_models:
-        sums[part.columns] = partial_sums(part, weights, K, logit_index.read)
-        mine[part.columns] = True
-    if mine.any():
+    mask = np.zeros(sums.size, bool)
+    for model in logit_index.partial_models:
+        sums[model.columns] = partial_sums(model, weights, K, logit_index.read)
+        mask[model.columns] = True
+    if mask.any():
         usable = logit_index.steps > 0
-        sums[mine] *= sums[usable & ~mine].std() / sums[usable & mine].std()
+        sums[mask] *= sums[usable & ~mask].std() / sums[usable & mask].std()
     return zscore_by_sample(sums[None], logit_index.sample)[0]
 
 
@@ -188,7 +190,7 @@ def defined(
         if len(each.named.columns):
             told[each.named.columns] = name_scores(each.named, sums, logit_index.firsts, threshold)
         usual = logit_index.sample[~mine[logit_index.sample]]
-        own = zscore_by_sample((surest_only(each.weights) @ raised)[None], usual)[0]
+        own = zscore_by_sample((top_k_only(each.weights) @ raised)[None], usual)[0]
         along = zscore_by_sample((directions @ each.direction)[None], logit_index.sample)[0]
         last.append(np.where(mine, sums, own) + SEARCH_CONFIG.direction_weight * along + told)
         first.append(sums + told)
@@ -256,7 +258,7 @@ def test_the_default_rule_is_its_definition(
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES.keys())
-def test_a_wide_hub_is_first_looked_at_on_the_surer_half_of_the_probes(
+def test_a_wide_hub_is_first_looked_at_on_the_top_half_of_the_probes(
     query: tuple[list[ConceptQuery], Expression], only: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = replace(SEARCH_CONFIG, half_scan_logits=sum(BLOCKS))
@@ -265,6 +267,23 @@ def test_a_wide_hub_is_first_looked_at_on_the_surer_half_of_the_probes(
     concepts, expression = query
     found = rank_by_evidence(logit_index, concepts, expression, K, HitRequest(10))
     check(found, defined(logit_index, concepts, expression, HitRequest(10), (K + 1) // 2))
+
+
+def test_the_batch_reference_gives_the_scores_of_the_search(only: str) -> None:
+    """On the rounded descriptors of usable logits both choose the same and score the same."""
+    logit_index = make_logit_index(False)
+    usable = np.flatnonzero(logit_index.steps > 0)
+    concepts = [concept(seed) for seed in (1, 2, 3)]
+    weights = top_k_weights(np.stack([each.weights for each in concepts]), K)
+    raw = RawScores(
+        weights @ logit_index.descriptors(usable),
+        weights @ logit_index.blended(usable),
+        np.stack([each.direction for each in concepts]) @ logit_index.directions(usable).T,
+    )
+    for scores, each in zip(score_candidates(raw), concepts, strict=True):
+        best = np.argsort(-scores, kind="stable")[: SEARCH_CONFIG.candidates]
+        ranked = rank_by_evidence(logit_index, [each], SINGLE, K, HitRequest(10))
+        check(ranked, (usable[best], scores[best].astype(np.float64)))
 
 
 def test_copies_stand_in_the_order_of_their_columns(only: str) -> None:
