@@ -101,42 +101,44 @@ def questions(weights: np.ndarray, tables: Sequence[Table], count: int) -> list[
     ]
 
 
-def score(tables: Sequence[Table], asked: Question, kernel: KernelName | None) -> np.ndarray:
+def score(tables: Sequence[Table], question: Question, kernel: KernelName | None) -> np.ndarray:
     """Higher is better: weighted sums, or minus distances."""
-    probes = asked.probes
-    values = asked.values[probes]
-    if asked.kind == "known logits":
+    probes = question.probes
+    values = question.values[probes]
+    if question.kind == "known logits":
         return -scan_distances(tables, probes, values, kernel)
     return scan_sums(tables, probes, values, kernel)
 
 
-def by_scan(tables: Sequence[Table], asked: Question, kernel: KernelName | None = None) -> set[int]:
+def by_scan(
+    tables: Sequence[Table], question: Question, kernel: KernelName | None = None
+) -> set[int]:
     """The best logits of all."""
-    return set(top_k_logits(score(tables, asked, kernel), TOP).tolist())
+    return set(top_k_logits(score(tables, question, kernel), TOP).tolist())
 
 
 def by_index(
-    index: LowRankIndex, tables: Sequence[Table], asked: Question, candidates: int
+    index: LowRankIndex, tables: Sequence[Table], question: Question, candidates: int
 ) -> set[int]:
     """The best logits of the index's candidates."""
-    chosen = top_k_logits(index.scores(asked.values), candidates)
-    codes, steps = gather_values(tables, chosen, asked.probes)
-    own = score([(codes, steps)], Question(asked.kind, asked.values[asked.probes]), None)
-    return set(chosen[top_k_logits(own, TOP)].tolist())
+    candidate_columns = top_k_logits(index.scores(question.values), candidates)
+    codes, steps = gather_values(tables, candidate_columns, question.probes)
+    own = score([(codes, steps)], Question(question.kind, question.values[question.probes]), None)
+    return set(candidate_columns[top_k_logits(own, TOP)].tolist())
 
 
 def mini(given: ProbedHub, weights: np.ndarray) -> dict[str, object]:
     """Recall for each rank and number of candidates, on real responses."""
     tables = [quantize(standardize(model.values).values) for model in given.models]
-    asked = questions(weights, tables, 200)
-    truths = [by_scan(tables, each) for each in asked]
+    queries = questions(weights, tables, 200)
+    truths = [by_scan(tables, each) for each in queries]
     size = sum(codes.nbytes + steps.nbytes for codes, steps in tables)
     rows = []
     for rank in RANKS:
         index = build_low_rank(tables, rank)
         for candidates in MINI_CANDIDATES:
             shares: dict[str, list[float]] = {kind: [] for kind in KINDS}
-            for each, truth in zip(asked, truths, strict=True):
+            for each, truth in zip(queries, truths, strict=True):
                 found = by_index(index, tables, each, candidates)
                 shares[each.kind].append(len(found & truth) / TOP)
             recall = {kind: round(float(np.mean(own)), 4) for kind, own in shares.items()}
@@ -193,11 +195,13 @@ def make_tables(folder: Path, spectrum: Spectrum, logits: int) -> list[Table]:
     return tables
 
 
-def median_ms(work: Callable[[Question], object], asked: Sequence[Question], rounds: int) -> float:
+def median_ms(
+    work: Callable[[Question], object], queries: Sequence[Question], rounds: int
+) -> float:
     """Of all questions in some rounds, after one that does not count."""
     times = []
     for number in range(rounds + 1):
-        for each in asked:
+        for each in queries:
             begin = time.perf_counter()
             work(each)
             times += [time.perf_counter() - begin] if number else []
@@ -213,14 +217,14 @@ def synthetic(
     index = build_low_rank(tables, rank)
     built = time.perf_counter() - begin
     size = sum(codes.nbytes + steps.nbytes for codes, steps in tables)
-    asked = questions(weights, tables, 40)
+    queries = questions(weights, tables, 40)
     row: dict[str, object] = {"logits": logits, "probes": weights.shape[1], "rank": rank}
     row |= {"size_ratio": round(size / index.size, 2), "index_mb": round(index.size / 1e6, 1)}
     if rounds:
         row["build_s"] = round(built, 1)
     kinds: dict[str, dict[str, float]] = {}
     for kind in KINDS:
-        own = [each for each in asked if each.kind == kind]
+        own = [each for each in queries if each.kind == kind]
         pairs = [
             (by_index(index, tables, q, q.candidates), by_scan(tables, q, "numba")) for q in own
         ]

@@ -35,9 +35,9 @@ def test_a_tenth_of_the_size_finds_nearly_all(assets: Path) -> None:
     space = ProbeSpace(given.embeddings[chosen], pictures, 100.0)  # words do not count for pictures
     shares = []
     for picture in pictures:
-        asked = top_k_weights(picture_weights(space, picture), 50)
-        probes = np.flatnonzero(asked)
-        best = top_k_logits(scan_sums(tables, probes, asked[probes]), 10)
-        found = top_k_logits(index.scores(asked), 100)
-        shares.append(len(np.intersect1d(best, found)) / 10)
+        weights = top_k_weights(picture_weights(space, picture), 50)
+        probes = np.flatnonzero(weights)
+        best = top_k_logits(scan_sums(tables, probes, weights[probes]), 10)
+        approximate = top_k_logits(index.scores(weights), 100)
+        shares.append(len(np.intersect1d(best, approximate)) / 10)
     assert np.mean(shares) >= 0.95

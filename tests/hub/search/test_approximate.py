@@ -195,23 +195,23 @@ def test_models_on_their_seen_part_are_measured_as_ever(with_part: LogitIndex, s
     ]
 
 
-def asked(logit_index: LogitIndex, vector: QueryVector, k: int) -> tuple[bool, str]:
+def usable(logit_index: LogitIndex, vector: QueryVector, k: int) -> tuple[bool, str]:
     index, notes = usable_index(logit_index, vector.concepts, k)
     return index is not None, " ".join(notes)
 
 
 def test_who_goes_through_it(logit_index: LogitIndex, with_part: LogitIndex) -> None:
     distance, evidence = by_distance(logit_index, 0), by_evidence(0)
-    assert asked(logit_index, distance, PROBES) == (True, "")
-    assert asked(logit_index, evidence, 12) == (True, "")
-    through, why = asked(logit_index, distance, PROBES - 1)
-    assert (through, "on all probes only" in why) == (False, True)
-    through, why = asked(with_part, evidence, 12)
-    assert (through, "seen part" in why) == (False, True)
+    assert usable(logit_index, distance, PROBES) == (True, "")
+    assert usable(logit_index, evidence, 12) == (True, "")
+    used, why = usable(logit_index, distance, PROBES - 1)
+    assert (used, "on all probes only" in why) == (False, True)
+    used, why = usable(with_part, evidence, 12)
+    assert (used, "seen part" in why) == (False, True)
     named = Named(np.array([3]), np.ones(1, np.float32), np.ones(1, np.float32))
-    told = replace(evidence, concepts=(replace(evidence.concepts[0], named=named),))
-    through, why = asked(logit_index, told, 12)
-    assert (through, "published name" in why) == (False, True)
+    named_query = replace(evidence, concepts=(replace(evidence.concepts[0], named=named),))
+    used, why = usable(logit_index, named_query, 12)
+    assert (used, "published name" in why) == (False, True)
 
 
 def test_left_to_itself_it_is_used_where_it_pays(
@@ -220,14 +220,14 @@ def test_left_to_itself_it_is_used_where_it_pays(
     assert logit_index.approximation is not None
     auto = logit_index.with_index(replace(logit_index.approximation, required=False))
     distance, evidence = by_distance(logit_index, 0), by_evidence(0)
-    assert asked(auto, distance, PROBES) == (False, "")
+    assert usable(auto, distance, PROBES) == (False, "")
     quick = replace(SEARCH_CONFIG, nearest=60, index_pays_logits=1)
     monkeypatch.setattr(approximate, "SEARCH_CONFIG", quick)
-    assert asked(auto, distance, PROBES) == (True, "")
+    assert usable(auto, distance, PROBES) == (True, "")
     few = replace(quick, index_candidates=3, candidates=1)
     monkeypatch.setattr(approximate, "SEARCH_CONFIG", few)
-    assert asked(auto, evidence, 23) == (False, "")  # four times rank 6 is more
-    assert asked(auto, evidence, 24) == (True, "")
+    assert usable(auto, evidence, 23) == (False, "")  # four times rank 6 is more
+    assert usable(auto, evidence, 24) == (True, "")
 
 
 def test_a_choice_of_the_user(logit_index: LogitIndex, tmp_path: Path) -> None:
@@ -243,5 +243,5 @@ def test_a_choice_of_the_user(logit_index: LogitIndex, tmp_path: Path) -> None:
     stale = auto.with_index(Approximation(None, "it has changed"))
     with pytest.raises(UsageError, match="it has changed"):
         select_index(stale, True, tmp_path)
-    assert asked(stale, by_distance(logit_index, 0), PROBES) == (False, "it has changed")
-    assert asked(stale, by_evidence(0), 12) == (False, "")
+    assert usable(stale, by_distance(logit_index, 0), PROBES) == (False, "it has changed")
+    assert usable(stale, by_evidence(0), 12) == (False, "")

@@ -175,9 +175,9 @@ def defined(
     """The default rule, every step on all logits: columns and scores, best first."""
     every = np.arange(logit_index.steps.size)
     plain = logit_index.descriptors(every)
-    knots = np.concatenate([block.quantiles for block in logit_index.blocks])
+    quantiles = np.concatenate([block.quantiles for block in logit_index.blocks])
     codes = np.concatenate([block.values for block in logit_index.blocks], axis=1)
-    raised = blend_by_quantiles(codes, knots.T, PROBES, logit_index.steps)
+    blended = blend_by_quantiles(codes, quantiles.T, PROBES, logit_index.steps)
     directions = logit_index.directions(every)
     threshold = noise_threshold(logit_index.usable)
     mine = np.zeros(every.size, bool)
@@ -186,14 +186,14 @@ def defined(
     first, last = [], []
     for each in concepts:
         sums = first_look(logit_index, each.weights, plain, looked_at)
-        told = np.zeros(every.size)
+        bonus = np.zeros(every.size)
         if len(each.named.columns):
-            told[each.named.columns] = name_scores(each.named, sums, logit_index.firsts, threshold)
+            bonus[each.named.columns] = name_scores(each.named, sums, logit_index.firsts, threshold)
         usual = logit_index.sample[~mine[logit_index.sample]]
-        own = zscore_by_sample((top_k_only(each.weights) @ raised)[None], usual)[0]
+        own = zscore_by_sample((top_k_only(each.weights) @ blended)[None], usual)[0]
         along = zscore_by_sample((directions @ each.direction)[None], logit_index.sample)[0]
-        last.append(np.where(mine, sums, own) + SEARCH_CONFIG.direction_weight * along + told)
-        first.append(sums + told)
+        last.append(np.where(mine, sums, own) + SEARCH_CONFIG.direction_weight * along + bonus)
+        first.append(sums + bonus)
     scores = (
         first[0] if expression == SINGLE else join_scores(expression, np.stack(first), threshold)
     )
@@ -289,8 +289,8 @@ def test_the_batch_reference_gives_the_scores_of_the_search(only: str) -> None:
 def test_copies_stand_in_the_order_of_their_columns(only: str) -> None:
     logit_index = make_logit_index(False)
     weights = np.maximum(logit_index.descriptors(np.array([5]))[:, 0], 0)
-    asked = replace(concept(1), weights=weights / weights.sum())
-    found = rank_by_evidence(logit_index, [asked], SINGLE, K, HitRequest(10))
+    query = replace(concept(1), weights=weights / weights.sum())
+    found = rank_by_evidence(logit_index, [query], SINGLE, K, HitRequest(10))
     assert found.columns[:4].tolist() == [5, *COPIES]
     assert len(set(found.scores[:4].tolist())) == 1
 
@@ -300,8 +300,8 @@ def test_a_query_asked_again_gets_the_same_answer(only: str) -> None:
     fresh, used = make_logit_index.__wrapped__(False), make_logit_index.__wrapped__(False)
     for seed in (1, 2, 3):
         rank_by_evidence(used, [concept(seed)], SINGLE, K, HitRequest(10))
-    asked = ([concept(1, NAMED)], SINGLE, K, HitRequest(10, excluded=5, by_model=True))
-    first, again, other = (rank_by_evidence(each, *asked) for each in (fresh, fresh, used))
+    query = ([concept(1, NAMED)], SINGLE, K, HitRequest(10, excluded=5, by_model=True))
+    first, again, other = (rank_by_evidence(each, *query) for each in (fresh, fresh, used))
     for name in ("columns", "scores", "sample_scores", "bonuses"):
         expected = getattr(first, name).tolist()
         assert getattr(again, name).tolist() == expected
