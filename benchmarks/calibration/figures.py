@@ -16,12 +16,11 @@ from lagotto.hub.confidence.calibrator import (
 )
 from lagotto.hub.confidence.quality import QualityFit, quality_table
 from lagotto.hub.index.scoring import (
-    DEFAULT_K,
-    DIRECTION_WEIGHT,
+    SEARCH_CONFIG,
+    combine_scores,
     sample_columns,
-    standard_scores,
 )
-from lagotto.hub.query.probe_weights import surest, text_weights
+from lagotto.hub.query.probe_weights import text_weights, top_k_weights
 
 DRAWS = 2000
 ENOUGH = 30
@@ -254,11 +253,11 @@ def both_known(right: np.ndarray, true: np.ndarray, noise: float, photos: int) -
 
 def plain_scores(world: World, columns: np.ndarray, concepts: np.ndarray) -> np.ndarray:
     """The default rule on all of some logits, none of them left out as no candidate."""
-    shares = np.stack([surest(row, DEFAULT_K) for row in text_weights(world.space, concepts)])
+    shares = top_k_weights(text_weights(world.space, concepts), SEARCH_CONFIG.k)
     sums = shares @ world.raised[:, columns]
     along = (concepts - world.space.background_mean) @ world.directions[columns].T
     sample = sample_columns(np.arange(len(columns)))
-    return standard_scores(sums, sample) + DIRECTION_WEIGHT * standard_scores(along, sample)
+    return combine_scores(sums, along, sample)
 
 
 def hubness_figures(world: World, models: np.ndarray, concepts: list[int]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
+from lagotto.core.zscore import zscore_by_sample
 from lagotto.encoders.base import Encoder
 from lagotto.evaluation.retrieval.raw_responses import RawResponses
 from lagotto.hub.confidence.calibrator import (
@@ -36,17 +37,15 @@ from lagotto.hub.descriptors.projection import project, projector
 from lagotto.hub.descriptors.rank_blend import blend
 from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.index.scoring import (
-    CANDIDATES,
-    DEFAULT_K,
-    DIRECTION_WEIGHT,
+    SEARCH_CONFIG,
+    combine_scores,
     sample_columns,
-    standard_scores,
 )
 from lagotto.hub.query.background import embed_background
 from lagotto.hub.query.probe_weights import (
     ProbeSpace,
-    surest,
     text_weights,
+    top_k_weights,
 )
 
 HIDDEN = -1
@@ -182,7 +181,7 @@ def world_of(
     raised = blend(descriptors)
     directions = project(projector(space.probes), raised)
     weights = text_weights(space, embeddings)
-    shares = np.stack([surest(row, DEFAULT_K) for row in weights])
+    shares = top_k_weights(weights, SEARCH_CONFIG.k)
     return World(
         known,
         space,
@@ -254,10 +253,10 @@ def _trial(
 ) -> Trial:
     concept = asked.concept
     sample = sample_columns(np.arange(len(columns)))
-    first = standard_scores(world.sums[concept : concept + 1, columns], sample)[0]
-    second = standard_scores(world.along[concept : concept + 1, columns], sample)[0]
-    total = first + np.float32(DIRECTION_WEIGHT) * second
-    kept = min(CANDIDATES, len(columns))
+    first = zscore_by_sample(world.sums[concept : concept + 1, columns], sample)[0]
+    along = world.along[concept : concept + 1, columns]
+    total = combine_scores(world.sums[concept : concept + 1, columns], along, sample)[0]
+    kept = min(SEARCH_CONFIG.candidates, len(columns))
     candidates = np.argpartition(-first, kept - 1)[:kept]
     best = candidates[np.argsort(-total[candidates], kind="stable")[:CONFIDENCE_POOL]]
     hits = columns[best]

@@ -26,13 +26,11 @@ from calibration.worlds import half
 from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.retrieval.raw_responses import read_raw_responses
 from lagotto.hub.index.scoring import (
-    DEFAULT_K,
-    DIRECTION_WEIGHT,
+    SEARCH_CONFIG,
+    combine_scores,
     sample_columns,
-    standard_scores,
 )
-from lagotto.hub.query.probe_weights import surest
-from lagotto.hub.search.first_stage import surer_half
+from lagotto.hub.query.probe_weights import top_half, top_k_weights
 
 TOP = 10
 LISTS = (32, 64, 128, 256, 512)
@@ -41,9 +39,8 @@ LISTS = (32, 64, 128, 256, 512)
 def best_in_full(world: World, concept: int) -> np.ndarray:
     """The columns of the ten best, all logits scored as candidates are."""
     sample = sample_columns(np.arange(world.raised.shape[1]))
-    sums = surest(world.weights[concept], DEFAULT_K) @ world.raised
-    along = standard_scores(world.along[concept : concept + 1], sample)[0]
-    total = standard_scores(sums[None], sample)[0] + np.float32(DIRECTION_WEIGHT) * along
+    sums = top_k_weights(world.weights[concept], SEARCH_CONFIG.k) @ world.raised
+    total = combine_scores(sums[None], world.along[concept : concept + 1], sample)[0]
     return np.argsort(-total, kind="stable")[:TOP]
 
 
@@ -53,8 +50,8 @@ def found_shares(world: World, concepts: list[int]) -> dict[str, Any]:
     weight = []
     for concept in concepts:
         best, weights = best_in_full(world, concept), world.weights[concept]
-        chosen = surest(weights, DEFAULT_K)
-        for name, looked in zip(places, (np.flatnonzero(chosen), surer_half(chosen)), strict=True):
+        chosen = top_k_weights(weights, SEARCH_CONFIG.k)
+        for name, looked in zip(places, (np.flatnonzero(chosen), top_half(chosen)), strict=True):
             sums = chosen[looked] @ world.descriptors[looked]
             order = np.argsort(-sums, kind="stable")
             ranks = np.empty(len(order), np.int64)
@@ -93,7 +90,12 @@ def main() -> None:
         world = make_world(raw, encoder, kept)
         mine = [place for place, name in enumerate(world.names) if half(name) == options.half]
         rows[f"{int(kept.sum())} probes"] = found_shares(world, mine)
-    result = {"rows": rows, "k": DEFAULT_K, "digest": raw.digest, "encoder": encoder.info.name}
+    result = {
+        "rows": rows,
+        "k": SEARCH_CONFIG.k,
+        "digest": raw.digest,
+        "encoder": encoder.info.name,
+    }
     json.dump(result, sys.stdout, indent=1 if options.json else None)
     print()
 

@@ -51,7 +51,7 @@ from lagotto.hub.labels.fit import (
 )
 from lagotto.hub.labels.order_test import weigh_orders
 from lagotto.hub.query.probe_weights import ProbeSpace
-from lagotto.hub.query.vectors import query_from_embedding, surest_probes
+from lagotto.hub.query.vectors import query_from_embedding, top_k_probes
 from lagotto.hub.text.normalize import readable_label
 
 IMAGENET = ("coral-mobilenet-v1-025-128", "coral-mobilenet-v1-075-192")
@@ -114,7 +114,7 @@ def describe_rows(hub: Hub, model: str) -> tuple[dict[str, Any], dict[str, Any]]
     paper = np.empty(fits.shape, np.float32)
     for row, concept in enumerate(read.embeddings):
         query = query_from_embedding(concept, hub.probe_embeddings)
-        probes = surest_probes(query, K)
+        probes = top_k_probes(query, K)
         paper[row] = -((descriptors[probes] - query[probes, None]) ** 2).sum(axis=0)
     rows = {
         "describe": top_shares(ours[judged]),

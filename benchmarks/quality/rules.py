@@ -22,6 +22,7 @@ import numpy as np
 
 import lagotto
 from lagotto.core.vectors import unit_rows
+from lagotto.core.zscore import zscore_by_sample
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.intervals import mean_interval
@@ -37,17 +38,15 @@ from lagotto.hub.descriptors.projection import project, projector
 from lagotto.hub.descriptors.rank_blend import blend
 from lagotto.hub.hub import Hub
 from lagotto.hub.index.scoring import (
-    DEFAULT_K,
+    SEARCH_CONFIG,
     sample_columns,
-    standard_scores,
 )
 from lagotto.hub.query.background import embed_background
 from lagotto.hub.query.probe_weights import (
-    BREADTH,
-    SOFTENING,
+    PROBE_WEIGHTS,
     ProbeSpace,
-    surest,
     text_weights,
+    top_k_weights,
 )
 
 Variant = Callable[["World", np.ndarray], np.ndarray]
@@ -96,7 +95,7 @@ def sharp(rows: np.ndarray, power: float = 2.0) -> np.ndarray:
 
 
 def broad(rows: np.ndarray) -> np.ndarray:
-    return shares(np.maximum(rows, 0) ** BREADTH)
+    return shares(np.maximum(rows, 0) ** PROBE_WEIGHTS.breadth)
 
 
 def cosines(world: World, concepts: np.ndarray) -> np.ndarray:
@@ -188,11 +187,11 @@ def with_direction(
 
     def score(world: World, concepts: np.ndarray) -> np.ndarray:
         columns = descriptors(world)
-        rows = np.stack([surest(row, DEFAULT_K) for row in weights(world, concepts)])
+        rows = top_k_weights(weights(world, concepts), SEARCH_CONFIG.k)
         directions = project(projector(world.space.probes), columns)
         along = (concepts - world.space.background_mean) @ directions.T
         sample = sample_columns(np.arange(columns.shape[1]))
-        return standard_scores(rows @ columns, sample) + share * standard_scores(along, sample)
+        return zscore_by_sample(rows @ columns, sample) + share * zscore_by_sample(along, sample)
 
     return score
 
@@ -224,7 +223,7 @@ def linear(weights: Callable[[World, np.ndarray], np.ndarray], k: int | None = N
     def score(world: World, concepts: np.ndarray) -> np.ndarray:
         rows = weights(world, concepts)
         if k is not None:
-            rows = np.stack([surest(row, k) for row in rows])
+            rows = top_k_weights(rows, k)
         return rows @ world.table.descriptors
 
     return score
@@ -238,7 +237,7 @@ VARIANTS: dict[str, Variant] = {
     "posterior, standardised, e to its double": linear(lambda w, c: sharp(posterior(w, c))),
     "posterior, broad weights": linear(lambda w, c: broad(posterior(w, c, softened=True))),
     "both weights": linear(both),
-    "both weights, k = 50": linear(both, DEFAULT_K),
+    "both weights, k = 50": linear(both, SEARCH_CONFIG.k),
     "direction alone": direction_alone,
     "both weights and direction": with_direction(0.5, lambda w: w.table.descriptors),
     "the same, the posterior standardised": with_direction(
@@ -303,11 +302,11 @@ def ceilings(world: World, asked: Asked, concepts: np.ndarray) -> dict[str, floa
     raised = blend(world.table.descriptors)
     directions = project(projector(world.space.probes), raised)
     along = (concepts[places] - world.space.background_mean) @ directions.T
-    along = standard_scores(along, sample)
+    along = zscore_by_sample(along, sample)
     found: dict[str, float] = {"queries": len(places)}
     for share in (0.0, 0.25, 0.5, 1.0):
         mixed = (share * told + (1 - share) * weights[places]) @ raised
-        total = standard_scores(mixed, sample) + 0.5 * along
+        total = zscore_by_sample(mixed, sample) + 0.5 * along
         found[f"own photo's share {share:g}"] = round(float(hits(total, correct)[0].mean()), 4)
     top = posterior(world, concepts[places]).argmax(axis=1)
     found["own photo is the surest probe"] = round(float((top == np.array(own)).mean()), 4)
@@ -395,9 +394,9 @@ def main() -> None:
         worlds[f"300 heads, {len(rows)} probes"] = both_halves(here, asked, concepts)
     result |= {
         "constants": {
-            "breadth": BREADTH,
-            "softening": SOFTENING,
-            "k": DEFAULT_K,
+            "breadth": PROBE_WEIGHTS.breadth,
+            "softening": PROBE_WEIGHTS.softening,
+            "k": SEARCH_CONFIG.k,
         },
         "encoder": encoder.info.fingerprint,
         "lagotto": lagotto.__version__,

@@ -30,7 +30,7 @@ from lagotto.hub.hub import Hub
 from lagotto.hub.labels.describe import describe_model
 from lagotto.hub.labels.encode import LabelEncoder
 from lagotto.hub.query.background import background_words
-from lagotto.hub.query.vectors import query_from_embedding, surest_probes
+from lagotto.hub.query.vectors import query_from_embedding, top_k_probes
 
 MODEL = "coral-mobilenet-v1-025-128"
 K = 50
@@ -92,7 +92,7 @@ def main() -> None:
         paper = np.empty((len(names), descriptors.shape[1]), np.float32)
         for row, concept in enumerate(concepts):
             query = query_from_embedding(concept, hub.probe_embeddings)
-            probes = surest_probes(query, K)
+            probes = top_k_probes(query, K)
             paper[row] = ((descriptors[probes] - query[probes, None]) ** 2).sum(axis=0)
         paper_s = time.perf_counter() - started
         template = hub.encoder.info.prompt_template

@@ -1,4 +1,4 @@
-"""The next value of an iterator is made while this one is used."""
+"""An iterator comes in; the same values go out, each made while the one before is used."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,17 +10,24 @@ T = TypeVar("T")
 def prefetch(values: Iterator[T]) -> Iterator[T]:
     """The same values in the same order, each made in a thread while the one before is used.
 
-    For values that are costly to make in code that leaves the interpreter (decoding, inference).
-    What `values` raises is raised here, where its value would have been.
+    It pays where a value is costly to make in code that leaves the interpreter (decoding,
+    inference). What `values` raises is raised here, where its value would have been.
 
-    >>> list(one_ahead(iter("abc")))
-    ['a', 'b', 'c']
+    Args:
+        values: What to iterate over; it is used in another thread, one value at a time.
+
+    Returns:
+        An iterator over the same values.
+
+    Example:
+        >>> list(prefetch(iter("abc")))
+        ['a', 'b', 'c']
     """
     with ThreadPoolExecutor(1, "lagotto-ahead") as pool:
-        waiting = pool.submit(_step, values)
-        while made := waiting.result():
-            waiting = pool.submit(_step, values)
-            yield made[0]
+        future = pool.submit(_step, values)
+        while item := future.result():
+            future = pool.submit(_step, values)
+            yield item[0]
 
 
 def _step(values: Iterator[T]) -> tuple[T] | None:

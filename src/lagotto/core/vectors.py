@@ -1,4 +1,4 @@
-"""The shared toolbox on rows of numbers: softmax, entropy, unit rows, top-k."""
+"""Rows of numbers come in; softmax, entropy, unit rows, small products and the top k go out."""
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int64
@@ -49,9 +49,21 @@ def quiet_product(
 
 
 def top_k(scores: Float[np.ndarray, "rows columns"], k: int) -> Int64[np.ndarray, "rows top"]:
-    """Columns of the k highest scores of each row, highest first; ties go to the lower column.
+    """The columns of the k highest scores of each row, highest first.
 
-    All columns where there are fewer than k. Scores must be finite or minus infinity.
+    This is the package's one top-k, and its tie rule holds everywhere: of equal scores the lowest
+    column comes first.
+
+    Args:
+        scores: One row a query; finite numbers or minus infinity.
+        k: How many columns; all of them where a row has fewer.
+
+    Returns:
+        One row of column numbers for each row of scores.
+
+    Example:
+        >>> top_k(np.array([[1.0, 3.0, 3.0, 2.0]]), 2).tolist()
+        [[1, 2]]
     """
     k = min(k, scores.shape[1])
     if k == 0:
@@ -60,9 +72,9 @@ def top_k(scores: Float[np.ndarray, "rows columns"], k: int) -> Int64[np.ndarray
         return np.argsort(-scores, axis=1, kind="stable")[:, :k].astype(np.int64)
     columns = scores.shape[1]
     floors = np.partition(scores, columns - k, axis=1)[:, columns - k]
-    chosen = np.empty((len(scores), k), np.int64)
+    best = np.empty((len(scores), k), np.int64)
     for row, floor in enumerate(floors):
         high = np.flatnonzero(scores[row] >= floor)
         order = np.argsort(-scores[row, high], kind="stable")[:k]
-        chosen[row] = high[order]
-    return chosen
+        best[row] = high[order]
+    return best

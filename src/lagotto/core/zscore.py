@@ -1,18 +1,47 @@
-"""Stage 5 of hub search: raw scores → scores in standard deviations, so that they compare."""
+"""Raw scores come in; scores in standard deviations above a mean go out, so that they compare.
+
+Every z-score of the package is one of these, but for two that keep an arithmetic of their own
+because its results are stored: descriptors (hub/descriptors/standardize.py) and the embeddings that
+completion starts from (hub/completion/factorization.py).
+"""
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32, Int64
 
 ROUNDING = np.float32(1e-6)
-"""Spreads up to this are those of equal numbers."""
+"""Standard deviations of float32 scores up to this are rounding: the scores are equal."""
+
+_LEAST_SPREAD = 1e-9
+"""The same for standard deviations in float64."""
 
 
 def moments(
     scores: Float32[np.ndarray, "names logits"], axis: int
 ) -> Float32[np.ndarray, "2 others"]:
-    """Mean and spread along an axis; a spread that is but rounding becomes one."""
+    """Mean and standard deviation along an axis, in float32; one for a spread that is rounding.
+
+    What is measured of background words is stored, so its float32 sums stay as they are.
+    """
     spread = scores.std(axis=axis)
     return np.stack([scores.mean(axis=axis), np.where(spread > ROUNDING, spread, 1)])
+
+
+def float64_moments(
+    scores: Float[np.ndarray, "rows columns"], axis: int
+) -> tuple[Float32[np.ndarray, "_ _"], Float32[np.ndarray, "_ _"]]:
+    """Mean and standard deviation, summed in float64 along an axis that stays; as `moments`."""
+    mean = scores.mean(axis=axis, keepdims=True, dtype=np.float64)
+    spread = scores.std(axis=axis, keepdims=True, dtype=np.float64)
+    spread = np.where(spread > _LEAST_SPREAD, spread, 1.0)
+    return mean.astype(np.float32), spread.astype(np.float32)
+
+
+def sample_moments(scores: Float32[np.ndarray, " sample"]) -> tuple[np.float32, np.float32]:
+    """Mean and standard deviation of a sample of one query's scores; 0 and 1 of an empty one."""
+    if not len(scores):
+        return np.float32(0), np.float32(1)
+    wide = scores.astype(np.float64)
+    return np.float32(wide.mean()), np.float32(max(float(wide.std()), _LEAST_SPREAD))
 
 
 def zscore(
@@ -20,5 +49,30 @@ def zscore(
     mean: Float32[np.ndarray, "*any"],
     spread: Float32[np.ndarray, "*any"],
 ) -> Float32[np.ndarray, "rows columns"]:
-    """Scores in standard deviations above a mean."""
+    """Scores by known moments, which broadcast against them."""
     return np.asarray((scores - mean) / spread, dtype=np.float32)
+
+
+def zscore_rows(values: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rows columns"]:
+    """Each row minus its mean, over its population standard deviation; zeros for a constant row.
+
+    The arithmetic is that of the values: give float64 where the last digits matter.
+
+    >>> zscore_rows(np.array([[1.0, 3.0], [5.0, 5.0]])).tolist()
+    [[-1.0, 1.0], [0.0, 0.0]]
+    """
+    centred = values - values.mean(axis=1, keepdims=True)
+    spread = centred.std(axis=1, keepdims=True)
+    return np.asarray(np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0))
+
+
+def zscore_by_sample(
+    scores: Float[np.ndarray, "queries logits"], sample: Int64[np.ndarray, " sample"]
+) -> Float32[np.ndarray, "queries logits"]:
+    """Each query's scores by the moments of some of its logits, in float64; zeros for no sample."""
+    if not len(sample):
+        return np.zeros(scores.shape, np.float32)
+    known = scores[:, sample].astype(np.float64)
+    spread = np.maximum(known.std(axis=1, keepdims=True), _LEAST_SPREAD)
+    standard = (scores - known.mean(axis=1, keepdims=True)) / spread
+    return np.asarray(standard, dtype=np.float32)

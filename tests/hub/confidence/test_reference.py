@@ -23,8 +23,8 @@ from lagotto.hub.descriptors.rank_blend import blend
 from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.query.probe_weights import (
     ProbeSpace,
-    surest,
     text_weights,
+    top_k_weights,
 )
 
 
@@ -45,7 +45,7 @@ def counted_twice(names: np.ndarray) -> np.ndarray:
     """Fitted scores by the definition: over all words of each logit, then over all logits."""
     total = np.zeros((len(names), RAISED.shape[1]))
     for share, matrix in (
-        (1.0, lambda each: np.stack([surest(w, 50) for w in text_weights(SPACE, each)]) @ RAISED),
+        (1.0, lambda each: top_k_weights(text_weights(SPACE, each), 50) @ RAISED),
         (ALONG, lambda each: (each - SPACE.background_mean) @ DIRECTIONS.T),
     ):
         words, asked = matrix(SPACE.background), matrix(names)

@@ -1,7 +1,7 @@
-"""Layer 3: models that saw shares of the probes × queries → scores, by the rules of the hub.
+"""Queries and models that saw shares of the probes come in; scores by the hub's rules go out.
 
-A search works block by block, this on arrays (see hub/index/scoring.py); new is only that
-each model may be compared on probes of its own.
+The rules are those of evaluation/retrieval/batch_rules.py; each model may be compared on its own
+probes.
 """
 
 from dataclasses import dataclass
@@ -10,15 +10,16 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from lagotto.evaluation.retrieval.batch_rules import (
+    RawScores,
     default_scores,
     paper_scores,
-    with_directions,
+    raw_scores,
+    score_candidates,
 )
-from lagotto.hub.descriptors.projection import project, projector
-from lagotto.hub.descriptors.rank_blend import blend
+from lagotto.hub.descriptors.projection import projector
 from lagotto.hub.descriptors.standardize import standardize
-from lagotto.hub.index.scoring import DEFAULT_K, RuleName
-from lagotto.hub.query.probe_weights import ProbeSpace, text_weights
+from lagotto.hub.index.scoring import SEARCH_CONFIG, RuleName
+from lagotto.hub.query.probe_weights import ProbeSpace, text_weights, top_k_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +41,25 @@ def scores_on_the_same_probes(
     concepts: Float32[np.ndarray, "queries dim"],
     responses: list[Float32[np.ndarray, "probes _"]],
 ) -> Float32[np.ndarray, "queries logits"]:
-    """Scores of all models' logits on the probes of the space; -inf for flawed logits."""
-    found = [standardize(each) for each in responses]
-    standardized = np.concatenate([each.values for each in found], axis=1)
+    """Scores of all models' logits on the probes of the space; -inf for invalid logits."""
+    models = [standardize(values) for values in responses]
+    standardized = np.concatenate([model.values for model in models], axis=1)
     score = paper_scores if rule == "paper" else default_scores
-    scores = score(space, concepts, standardized, min(DEFAULT_K, len(space.probes)))
-    scores[:, ~np.concatenate([each.usable for each in found])] = -np.inf
+    scores = score(space, concepts, standardized, min(SEARCH_CONFIG.k, len(space.probes)))
+    scores[:, ~np.concatenate([model.usable for model in models])] = -np.inf
     return scores
 
 
 @dataclass(frozen=True, slots=True)
 class PartEvidence:
-    """What the default rule joins: weighted sums of a model's descriptors, plain and blended, and
-    along directions.
-    """
+    """The raw scores of one model's logits, and which of these are invalid."""
 
-    sums: Float32[np.ndarray, "queries logits"]
-    raised: Float32[np.ndarray, "queries logits"]
-    along: Float32[np.ndarray, "queries logits"]
-    flawed: np.ndarray
+    raw: RawScores
+    invalid: np.ndarray
 
 
 class PartScorer:
-    """The default rule on parts: each model on its own surest probes among those it saw."""
+    """The default rule on partly probed models: each on the top k of the probes that it saw."""
 
     def __init__(self, space: ProbeSpace, concepts: Float32[np.ndarray, "queries dim"]) -> None:
         self._weights = text_weights(space, concepts)
@@ -70,52 +67,44 @@ class PartScorer:
         self._matrix = projector(space.probes)
 
     def evidence(self, part: SeenResponses) -> PartEvidence:
-        """Of one model, from the probes that it saw alone (or all, where it is completed)."""
-        found = standardize(part.responses)
-        weights = _surest_rows(self._weights[:, part.seen], DEFAULT_K)
+        """The raw scores of one model, from its responses on the probes that it saw."""
+        descriptors = standardize(part.responses)
+        weights = top_k_weights(self._weights[:, part.seen], SEARCH_CONFIG.k)
         scale = np.float32(self._weights.shape[1] / len(part.seen))
-        raised = blend(found.values)
-        directions = project(self._matrix[:, part.seen] * scale, raised)
-        along = self._directions @ directions.T
-        return PartEvidence(weights @ found.values, weights @ raised, along, ~found.usable)
+        matrix = self._matrix[:, part.seen] * scale
+        raw = raw_scores(weights, self._directions, matrix, descriptors.values)
+        return PartEvidence(raw, ~descriptors.usable)
 
 
 def join_evidence(
     evidence: list[PartEvidence], on_parts: list[bool]
 ) -> Float32[np.ndarray, "queries logits"]:
-    """Scores of all models' logits; the sums of those on parts brought to the others' spread.
+    """Scores of all models' logits; sums of partly probed models get the others' spread.
 
-    A model on parts counts by its blended descriptors from the start, as in a search.
+    A partly probed model is scored by its blended descriptors from the start, as in a search.
     """
-    each_use = list(zip(evidence, on_parts, strict=True))
-    sums = _to_one_spread([each.raised if own else each.sums for each, own in each_use], on_parts)
-    raised = _to_one_spread([each.raised for each in evidence], on_parts)
-    along = np.concatenate([each.along for each in evidence], axis=1)
-    scores = with_directions(sums, raised, along)
-    scores[:, np.concatenate([each.flawed for each in evidence])] = -np.inf
+    raw = [model.raw for model in evidence]
+    plain = [
+        scores.blended if partly else scores.plain
+        for scores, partly in zip(raw, on_parts, strict=True)
+    ]
+    joined = RawScores(
+        _to_one_spread(plain, on_parts),
+        _to_one_spread([scores.blended for scores in raw], on_parts),
+        np.concatenate([scores.directions for scores in raw], axis=1),
+    )
+    scores = score_candidates(joined)
+    scores[:, np.concatenate([model.invalid for model in evidence])] = -np.inf
     return scores
 
 
 def _to_one_spread(
     sums: list[Float32[np.ndarray, "queries _"]], on_parts: list[bool]
 ) -> Float32[np.ndarray, "queries logits"]:
-    """All models' sums, those on parts with the spread of the others', where there are others."""
+    """All models' sums; those of partly probed models are scaled to the spread of the others."""
     joined = np.concatenate(sums, axis=1)
-    mine = np.repeat(on_parts, [each.shape[1] for each in sums])
-    if mine.any() and not mine.all():
-        own, others = (joined[:, use].std(axis=1, keepdims=True) for use in (mine, ~mine))
-        joined[:, mine] *= others / np.maximum(own, 1e-9)
+    mask = np.repeat(on_parts, [own.shape[1] for own in sums])
+    if mask.any() and not mask.all():
+        spread, others = (joined[:, use].std(axis=1, keepdims=True) for use in (mask, ~mask))
+        joined[:, mask] *= others / np.maximum(spread, 1e-9)
     return joined
-
-
-def _surest_rows(
-    weights: Float32[np.ndarray, "queries seen"], k: int
-) -> Float32[np.ndarray, "queries seen"]:
-    """The k highest weights of each row, the others zero, each row summing to 1."""
-    kept = weights
-    if k < weights.shape[1]:
-        places = np.argsort(-weights, axis=1, kind="stable")[:, :k]
-        kept = np.zeros_like(weights)
-        np.put_along_axis(kept, places, np.take_along_axis(weights, places, axis=1), axis=1)
-    total = kept.sum(axis=1, keepdims=True)
-    return np.asarray(np.divide(kept, total, out=np.zeros_like(kept), where=total > 0))

@@ -1,6 +1,7 @@
-"""The probe selections of the paper's ablation (ProbeLog, table of selections), as plain numpy.
+"""A query comes in; the probes that each selection of the paper's ablation takes go out.
 
-The reference against which the hub's own search is tested, and the ablation in docs/results.md.
+The selections are those of ProbeLog's table of selections, in plain numpy. The hub's own search is
+tested against them, so they sort by themselves and do not use the hub's top k.
 """
 
 from typing import Literal, TypeAlias
@@ -16,7 +17,15 @@ def select_probes(
 ) -> Int64[np.ndarray, " selected"]:
     """Indices of the probes on which query and descriptors are compared.
 
-    `quantiles` takes the k probes at evenly spaced ranks of the query; `random-k` is seeded.
+    Args:
+        query: The query's value on every probe.
+        k: How many probes; "all" takes all of them.
+        selection: "quantiles" takes the probes at evenly spaced ranks of the query.
+        seed: Of the selection "random-k".
+
+    Example:
+        >>> select_probes(np.array([0.5, 2.0, 2.0, -1.0]), 2, "top-k").tolist()
+        [1, 2]
     """
     order = np.argsort(-query, kind="stable").astype(np.int64)
     if selection == "top-k":

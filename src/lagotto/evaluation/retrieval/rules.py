@@ -17,7 +17,7 @@ from lagotto.evaluation.retrieval.paper_rules import (
     paper_rule,
 )
 from lagotto.evaluation.retrieval.queries import Queries
-from lagotto.hub.index.scoring import DEFAULT_K
+from lagotto.hub.index.scoring import SEARCH_CONFIG
 from lagotto.hub.text.matching import (
     OPENLY,
     find_named,
@@ -113,6 +113,6 @@ def _default(
     """What a search does unless it is told otherwise: a known logit is compared on all probes."""
     if not asked.are_texts:
         return full_query(asked.values, table)
-    used = min(DEFAULT_K, len(table.embeddings))
+    used = min(SEARCH_CONFIG.k, len(table.embeddings))
     named = None if index is None else index.named(asked.names)
     return default_scores(table.space, asked.concepts, table.descriptors, used, named)

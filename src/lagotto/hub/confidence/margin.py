@@ -20,7 +20,8 @@ from lagotto.hub.confidence.reference import (
     take_names,
     usual_places,
 )
-from lagotto.hub.kernels.name_scores import background_scores, label_sums
+from lagotto.hub.kernels.background_scores import background_scores
+from lagotto.hub.kernels.label_sums import label_sums
 
 SAME_WORD = 0.95
 """Cosine of two prompts from which they name one concept: no rival of itself."""

@@ -13,15 +13,12 @@ from functools import cache
 import numpy as np
 from jaxtyping import Float32, Int8, Int64
 
-from lagotto.core.vectors import quiet_product
-from lagotto.core.zscore import (
-    ROUNDING,
-    moments,
-    zscore,
-)
+from lagotto.core.vectors import quiet_product, top_k
+from lagotto.core.zscore import moments, zscore
 from lagotto.hub.descriptors.projection import project, projector
-from lagotto.hub.index.scoring import DEFAULT_K
-from lagotto.hub.query.probe_weights import ProbeSpace, text_weights
+from lagotto.hub.descriptors.quantize import quantize
+from lagotto.hub.index.scoring import SEARCH_CONFIG
+from lagotto.hub.query.probe_weights import ProbeSpace, text_weights, top_k_weights
 
 USUAL = 256
 """Words, evenly taken from the list, that tell what a logit gives to any word."""
@@ -119,11 +116,11 @@ def background_from_scores(
     """The rivals of a hub, from the scores of words on a sample of its logits."""
     places = usual_places(len(words))
     usual = np.concatenate([moments(each[places], axis=0) for each in (scores.sums, scores.along)])
-    steps = np.maximum(np.abs(descriptors).max(axis=0) / 127, ROUNDING)
+    values, steps = quantize(descriptors)
     measured = _moments_of_names(scores.sums, scores.along, usual)
     return BackgroundStats(
         Names(words, scores.probes, scores.weights, measured),
-        LogitSample(np.rint(descriptors / steps).astype(np.int8), steps, directions, usual),
+        LogitSample(values, steps, directions, usual),
         space.background_mean,
     )
 
@@ -134,7 +131,7 @@ def measure_names(
     weights: Float32[np.ndarray, "names probes"],
 ) -> Names:
     """A few names as they are asked of the same hub; `weights` as those of text_weights."""
-    probes, kept = _k_surest(weights)
+    probes, kept = _top_k_probes(weights)
     sample = rivals.sample
     tables = (sample.values[rows].astype(np.float32) for rows in probes)
     sums = np.stack(
@@ -152,7 +149,7 @@ def measured_name(
     usual: Float32[np.ndarray, "2 sample"],
 ) -> Names:
     """A name whose raw sums on the sample are known: on its surest probes, along its direction."""
-    probes, kept = _k_surest(weights[None])
+    probes, kept = _top_k_probes(weights[None])
     moments_there = _moments_of_names(usual[:1], usual[1:], rivals.sample.usual)
     return Names(embedding[None], probes, kept, moments_there)
 
@@ -190,21 +187,19 @@ def _surest_probes(
     space: ProbeSpace, names: Float32[np.ndarray, "names dim"]
 ) -> tuple[Int64[np.ndarray, "names k"], Float32[np.ndarray, "names k"]]:
     parts = [
-        _k_surest(text_weights(space, names[first : first + _AT_ONCE]))
+        _top_k_probes(text_weights(space, names[first : first + _AT_ONCE]))
         for first in range(0, len(names), _AT_ONCE)
     ]
     probes, weights = zip(*parts, strict=True)
     return np.concatenate(probes), np.concatenate(weights)
 
 
-def _k_surest(
+def _top_k_probes(
     weights: Float32[np.ndarray, "names probes"],
 ) -> tuple[Int64[np.ndarray, "names k"], Float32[np.ndarray, "names k"]]:
-    """The surest probes of each name and their weights, which sum to 1 again."""
-    k = min(DEFAULT_K, weights.shape[1])
-    probes = np.argpartition(-weights, k - 1, axis=1)[:, :k].astype(np.int64)
-    kept = np.take_along_axis(weights, probes, axis=1)
-    return probes, np.asarray(kept / kept.sum(axis=1, keepdims=True), dtype=np.float32)
+    """The top k probes of each name, highest first, and their weights, which sum to 1 again."""
+    probes = top_k(weights, SEARCH_CONFIG.k)
+    return probes, np.take_along_axis(top_k_weights(weights, SEARCH_CONFIG.k), probes, axis=1)
 
 
 def _spread_out(

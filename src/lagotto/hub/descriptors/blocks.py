@@ -1,8 +1,9 @@
 """Responses of many models come in; int8 descriptor blocks that a query scans quickly go out.
 
-A block holds the descriptors of whole models, probe-major: a query reads its k rows and no others.
-Beside them it holds, logit-major, the quantiles of each logit and its direction in the encoder's
-space. Blocks are derived from responses and can be built again; see docs/formats.md.
+A block holds the descriptors of whole models with a row for each probe: a query reads the rows of
+its k probes and no others. Beside them it holds, with a row for each logit, the logit's quantiles
+and its direction in the encoder's space. Blocks are derived from responses and can be built again;
+see docs/formats.md.
 """
 
 import re
@@ -18,12 +19,17 @@ from lagotto.core.errors import HubError, MismatchError
 from lagotto.core.files import TEMPORARY_SUFFIX, writing
 from lagotto.core.types import JsonValue
 from lagotto.hub.descriptors.projection import project
+from lagotto.hub.descriptors.quantize import quantize, quantize_by
 from lagotto.hub.descriptors.rank_blend import (
-    KNOTS,
-    blended,
-    rank_knots,
+    QUANTILES,
+    blend_by_quantiles,
+    rank_quantiles,
 )
-from lagotto.hub.descriptors.standardize import measure_moments, standardize_columns
+from lagotto.hub.descriptors.standardize import (
+    measure_moments,
+    standardize_answers,
+    standardize_columns,
+)
 from lagotto.hub.store.responses import Responses, read_responses
 from lagotto.hub.store.tensorfile import (
     Array,
@@ -36,23 +42,22 @@ from lagotto.hub.store.tensorfile import (
 )
 
 SEEN_ONLY = "seen"
-"""What a block's model is `made_with` when its unseen probes are holes, not predictions."""
+"""`made_with` of a model whose unseen probes are left out of its block, not predicted."""
 
 BLOCK_FORMAT = "lagotto-block"
 BLOCK_VERSION = 4
 LOGITS_PER_BLOCK = 65_536
-_LARGEST = 127
 _COLUMNS_AT_ONCE = 512
 _NAME = re.compile(r"\d{6,}\.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
 class BlockSource:
-    """A model to be held by the blocks: its behaviour digest and the file of its responses.
+    """A model that the blocks are to hold: its behaviour digest and the file of its responses.
 
-    Of a model that saw a share of the probes, `complete` gives its answers on all of them, and
-    `made_with` is what that depends on beside the responses. Without it the probes that it did not
-    see are zeros in the block.
+    For a model that saw a share of the probes, `complete` gives its responses on all of them, and
+    `made_with` names what the completion depends on beside the responses. Without `complete` the
+    probes that the model did not see are zeros in the block.
     """
 
     behaviour_digest: str
@@ -63,12 +68,12 @@ class BlockSource:
 
 @runtime_checkable
 class Answers(Protocol):
-    """Raw responses of a model, from its file or completed."""
+    """Raw responses of a model, as they are in its file or completed."""
 
     def rows(
         self, probes: Integer[np.ndarray, " k"], logits: Integer[np.ndarray, " columns"]
     ) -> Float32[np.ndarray, "k columns"]:
-        """The chosen logits on the chosen probes."""
+        """The responses of some logits on some probes."""
         ...
 
 
@@ -76,8 +81,8 @@ class Answers(Protocol):
 class BlockModel:
     """A model within a block: its columns are `first` to `first + logits - 1`.
 
-    `responses_sha256` is the checksum of the responses that the columns were made from, and
-    `made_with` of the completion, empty where none was needed.
+    `responses_sha256` is the checksum of the responses that the columns were made from.
+    `made_with` names the completion, and is empty for a model that needed none.
     """
 
     behaviour_digest: str
@@ -89,12 +94,12 @@ class BlockModel:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Descriptors of some models, memory-mapped and read-only: value = steps * values.
+    """Descriptors of some models, memory-mapped and read-only: steps * values.
 
-    `mean` and `std` are the moments of the raw responses. A flawed logit has step and std zero.
-    `knots` are quantiles of each logit, in its steps (see blending.py). `directions` times
-    `direction_steps` are the logits' directions (see projection.py). `sha256` is the checksum of
-    the block's file.
+    `mean` and `std` are the moments of the raw responses. An invalid logit has step and std zero.
+    `quantiles` are in whole steps of their logit (rank_blend.py). `directions` times
+    `direction_steps` are the logits' directions (projection.py). `sha256` is the checksum of the
+    block's file.
     """
 
     models: tuple[BlockModel, ...]
@@ -102,7 +107,7 @@ class Block:
     steps: Float32[np.ndarray, " logits"]
     mean: Float64[np.ndarray, " logits"]
     std: Float64[np.ndarray, " logits"]
-    knots: Int8[np.ndarray, "logits knots"]
+    quantiles: Int8[np.ndarray, "logits quantiles"]
     directions: Int8[np.ndarray, "logits dim"]
     direction_steps: Float32[np.ndarray, " logits"]
     sha256: str = ""
@@ -123,12 +128,22 @@ def build_blocks(
     matrix: Float32[np.ndarray, "dim probes"],
     logits_per_block: int = LOGITS_PER_BLOCK,
 ) -> None:
-    """Makes the folder hold exactly these models, in this order; `matrix` is the hub's projector.
+    """Makes the folder hold exactly these models, in this order.
 
     Blocks that already hold what they should are kept, so adding models rewrites the last block
     and appends new ones. The bytes depend on the list alone, not on how it grew. At every moment
     the folder holds the leading blocks of the old list or of the new one. One writer at a time.
-    Raises HubError or MismatchError for responses that cannot be used.
+
+    Args:
+        folder: Where the blocks are; it is made if need be.
+        sources: The models, in order.
+        probe_digest: The probe set that their responses must be of.
+        matrix: The hub's projector, which takes a descriptor to a direction.
+        logits_per_block: A new block begins where the next model would pass this many logits.
+
+    Raises:
+        HubError: A file of responses is missing or damaged, or the folder cannot be written.
+        MismatchError: Responses are of another probe set.
     """
     planned = _plan(sources, probe_digest, logits_per_block)
     keep = _count_kept(folder, planned, probe_digest)
@@ -142,10 +157,11 @@ def build_blocks(
 
 
 def open_blocks(folder: Path, probe_digest: str) -> list[Block]:
-    """The blocks in order, nothing read yet; an empty list if there are none.
+    """The blocks of a folder, in order and memory-mapped; an empty list if there are none.
 
-    Raises HubError if one is missing, damaged or of a newer version, and MismatchError if it was
-    made on other probes.
+    Raises:
+        HubError: A block is missing, damaged or of a newer version.
+        MismatchError: A block was made on another probe set than `probe_digest`.
     """
     paths = _block_paths(folder)
     for number, path in enumerate(paths):
@@ -167,36 +183,34 @@ def exact_descriptors(
     probes: Integer[np.ndarray, " k"],
     read: Callable[[str], Answers],
 ) -> Float32[np.ndarray, "k columns"]:
-    """Descriptors of some logits on some probes, from the responses: free of int8 rounding.
+    """Descriptors of some logits on some probes, from the responses: without int8 rounding.
 
-    Bit for bit what `descriptors.standardize` gives. `read` returns a model's responses by its
-    behaviour digest. Flawed logits and probes that a model did not see give zeros.
+    They are bit for bit what `standardize.standardize` gives. Invalid logits, and probes that a
+    model did not see, give zeros.
+
+    Args:
+        block: The block that holds the logits.
+        columns: The logits, as columns of the block.
+        probes: The probes, in the order of the rows that come back.
+        read: Gives a model's responses by its behaviour digest.
+
+    Returns:
+        One row a probe and one column a logit.
     """
     raw = np.empty((len(probes), len(columns)), dtype=np.float32)
     firsts = np.array([model.first for model in block.models])
     owners = np.searchsorted(firsts, columns, side="right") - 1
     for owner in np.unique(owners):
         model = block.models[owner]
-        mine = owners == owner
-        raw[:, mine] = read(model.behaviour_digest).rows(probes, columns[mine] - model.first)
+        mask = owners == owner
+        raw[:, mask] = read(model.behaviour_digest).rows(probes, columns[mask] - model.first)
     return standardize_answers(raw, block.mean[columns], block.std[columns])
-
-
-def standardize_answers(
-    raw: Float32[np.ndarray, "k columns"],
-    mean: Float64[np.ndarray, " columns"],
-    std: Float64[np.ndarray, " columns"],
-) -> Float32[np.ndarray, "k columns"]:
-    """Descriptors of raw responses by a block's moments; zero where one is not known (NaN)."""
-    exact = standardize_columns(raw, mean, std)
-    exact[np.isnan(raw)] = 0
-    return exact
 
 
 def _plan(
     sources: Sequence[BlockSource], probe_digest: str, logits_per_block: int
 ) -> list[tuple[BlockModel, ...]]:
-    """Whole models in order, a new block where the next one would pass the limit."""
+    """The models of each block, in order; a new block where the next one would pass the limit."""
     planned: list[list[BlockModel]] = []
     width = 0
     for source in sources:
@@ -239,7 +253,7 @@ def _write_block(
         "std": ("F64", (logits,)),
         "steps": ("F32", (logits,)),
         "direction_steps": ("F32", (logits,)),
-        "knots": ("I8", (logits, KNOTS)),
+        "knots": ("I8", (logits, QUANTILES)),
         "values": ("I8", (probes, logits)),
         "directions": ("I8", (logits, len(matrix))),
     }
@@ -259,14 +273,15 @@ def _write_block(
             source = sources[model.behaviour_digest]
             responses = read_responses(source.responses, probe_digest)
             columns = slice(model.first, model.first + model.logits)
-            own = {
+            model_arrays = {
                 name: array[:, columns] if name == "values" else array[columns]
                 for name, array in arrays.items()
             }
             if source.complete is None:
-                _fill_model(own, responses.values, responses.seen_probes, matrix)
+                _fill_model(model_arrays, responses.values, responses.seen_probes, matrix)
             else:
-                _fill_model(own, source.complete(responses), np.arange(probes), matrix)
+                completed = source.complete(responses)
+                _fill_model(model_arrays, completed, np.arange(probes), matrix)
 
     write_tensors(
         path,
@@ -287,10 +302,7 @@ def _fill_model(
     seen: Int64[np.ndarray, " seen"],
     matrix: Float32[np.ndarray, "dim probes"],
 ) -> None:
-    """Writes one model's columns: each logit's step is its largest magnitude over 127.
-
-    Rows of probes that it did not see stay zero.
-    """
+    """Writes one model's columns; rows of probes that it did not see stay zero."""
     probes, logits = arrays["values"].shape
     if responses.shape != (len(seen), logits) or seen[-1] >= probes:
         raise HubError(
@@ -298,44 +310,28 @@ def _fill_model(
             "run lagotto hub verify to find the damaged file"
         )
     moments = measure_moments(responses)
-    # Of a share of the probes the sum that the projector takes is a sample of that of all.
+    # The projector sums over the probes. The sum over a share of them is scaled to that over all.
     own_matrix = matrix if len(seen) == probes else matrix[:, seen] * (probes / len(seen))
     arrays["mean"][:] = moments.mean
     arrays["std"][:] = moments.std
     for first in range(0, logits, _COLUMNS_AT_ONCE):
         part = slice(first, first + _COLUMNS_AT_ONCE)
         exact = standardize_columns(responses[:, part], moments.mean[part], moments.std[part])
-        knots = rank_knots(exact)
-        raised = blended(exact, knots, len(seen))
-        directions, direction_steps = _quantised(project(own_matrix, raised).T)
+        quantiles = rank_quantiles(exact)
+        blended = blend_by_quantiles(exact, quantiles, len(seen))
+        directions, direction_steps = quantize(project(own_matrix, blended).T)
         arrays["directions"][part], arrays["direction_steps"][part] = directions.T, direction_steps
-        values, steps = _quantised(exact)
+        values, steps = quantize(exact)
         arrays["values"][seen, part], arrays["steps"][part] = values, steps
-        arrays["knots"][part] = _in_steps(knots, steps).T
-
-
-def _quantised(
-    columns: Float32[np.ndarray, "rows columns"],
-) -> tuple[Int8[np.ndarray, "rows columns"], Float32[np.ndarray, " columns"]]:
-    """Integers up to 127, and what one of them is worth in each column (zero where all are)."""
-    steps = np.abs(columns).max(axis=0) / np.float32(_LARGEST)
-    return _in_steps(columns, steps), steps
-
-
-def _in_steps(
-    columns: Float32[np.ndarray, "rows columns"], steps: Float32[np.ndarray, " columns"]
-) -> Int8[np.ndarray, "rows columns"]:
-    """Each value in whole steps of its column."""
-    scaled = np.rint(columns / np.where(steps > 0, steps, np.float32(1)))
-    return np.clip(scaled, -_LARGEST, _LARGEST).astype(np.int8)
+        arrays["knots"][part] = quantize_by(quantiles, steps).T
 
 
 def _open_block(path: Path, probe_digest: str) -> Block:
     file = open_tensors(path, BLOCK_FORMAT, BLOCK_VERSION)
-    found = header_text(file, "probe_digest")
-    if found != probe_digest:
+    made_on = header_text(file, "probe_digest")
+    if made_on != probe_digest:
         raise MismatchError(
-            f"{path} was made on probe set {found[:12]}, and this hub has probe set "
+            f"{path} was made on probe set {made_on[:12]}, and this hub has probe set "
             f"{probe_digest[:12]}; remove it and run lagotto hub add again"
         )
     models = _read_models(file)
@@ -343,13 +339,13 @@ def _open_block(path: Path, probe_digest: str) -> Block:
     width = models[-1].first + models[-1].logits if models else 0
     tables = ("values", "directions", "knots")
     shapes = {name: array.shape for name, array in arrays.items() if name not in tables}
-    values, directions, knots = (arrays.get(name) for name in tables)
+    values, directions, quantiles = (arrays.get(name) for name in tables)
     expected = dict.fromkeys(("mean", "std", "steps", "direction_steps"), (width,))
     whole = (
         values is not None
         and directions is not None
-        and knots is not None
-        and knots.shape == (width, KNOTS)
+        and quantiles is not None
+        and quantiles.shape == (width, QUANTILES)
         and values.shape[1:] == (width,)
         and directions.shape[:1] == (width,)
     )
@@ -358,8 +354,8 @@ def _open_block(path: Path, probe_digest: str) -> Block:
             f"{path} is damaged or of an older Lagotto (shapes); the next command that may write "
             "to the hub makes it anew"
         )
-    parts = {name: arrays[name] for name in (*expected, *tables)}
-    return Block(models=models, sha256=file.sha256, **parts)
+    same_names = {name: arrays[name] for name in (*expected, "values", "directions")}
+    return Block(models=models, sha256=file.sha256, quantiles=arrays["knots"], **same_names)
 
 
 def _read_models(file: TensorFile) -> tuple[BlockModel, ...]:

@@ -1,22 +1,24 @@
-"""Stage 3d of hub search: descriptors → where each logit points in the encoder's space.
+"""Descriptors come in; the direction of each logit in the encoder's space goes out.
 
-A descriptor says how a logit answers the probes; the encoder says where the probes are. Ridge
-regression of the one on the other gives a direction per logit: concepts that lie along it are what
-the logit responds to, by *all* probes, also those that show the concept only in part. It needs no
-label and no training.
+A descriptor says how a logit answers the probes, and the encoder says where the probes are. Ridge
+regression of the one on the other gives a direction a logit. The logit responds to concepts that
+lie in this direction, as measured on *all* probes, also on those that show a concept only in part.
+It needs no label and no training.
 """
 
 import numpy as np
 from jaxtyping import Float, Float32
 
 RIDGE = 5.0
-"""Ridge penalty, in mean variances of the probe embeddings along an axis."""
+"""Ridge penalty, in mean variances of the probe embeddings along an axis.
+
+Blocks hold what was made with it: another value needs another block version."""
 
 
 def projector(probes: Float32[np.ndarray, "probes dim"]) -> Float32[np.ndarray, "dim probes"]:
     """The matrix that takes a descriptor to its direction: (C + RIDGE v I)^-1 Xc^T / probes.
 
-    Xc are the centred unit embeddings, C their covariance, v its mean diagonal.
+    Xc are the centred unit embeddings of the probes, C is their covariance, v its mean diagonal.
     """
     centred = probes.astype(np.float64) - probes.mean(axis=0, dtype=np.float64)
     covariance = centred.T @ centred / len(centred)

@@ -1,7 +1,8 @@
-"""Stage 3 of hub search: Responses → Descriptors, comparable across models (ProbeLog, section 3).
+"""Raw responses come in; descriptors, comparable across models, go out (ProbeLog, section 3).
 
-A descriptor is a logit's responses minus their mean, over their population standard deviation:
-scale and offset of the logit drop out.
+A descriptor is a logit's responses minus their mean, over their population standard deviation: the
+logit's own scale and offset drop out. The arithmetic is not that of core/zscore.py: blocks store
+its results, so it must give the same bits for some columns or rows as for all.
 """
 
 from dataclasses import dataclass
@@ -14,32 +15,32 @@ from lagotto.core.types import Descriptors
 NOT_FINITE = "not finite"
 CONSTANT = "constant"
 
-# A spread of a few roundings of the largest value is noise, not an answer.
+# A standard deviation of a few roundings of the largest value is noise, not an answer.
 _NOISE_ROUNDINGS = 4
 _COLUMNS_AT_ONCE = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Mean and population standard deviation of each logit over the probes, and its flaw.
+    """Mean and population standard deviation of each logit over the probes.
 
-    `flaw` is "" for a usable logit; where it is not, mean and std are zero.
+    `invalid` is why a logit cannot be used, "" for a usable one; others have mean and std zero.
     """
 
     mean: Float64[np.ndarray, " logits"]
     std: Float64[np.ndarray, " logits"]
-    flaw: tuple[str, ...]
+    invalid: tuple[str, ...]
 
 
 def measure_moments(values: Float[np.ndarray, "probes logits"]) -> Moments:
-    """Moments of responses, accumulated in float64, a few hundred logits in memory at a time.
+    """Moments of responses, summed in float64, a few hundred logits in memory at a time.
 
-    Flaws: "not finite" where any response is NaN or infinite, "constant" where the spread is no
-    more than rounding noise of the largest response.
+    A logit is invalid as "not finite" if any response is NaN or infinite, and as "constant" if the
+    standard deviation is no more than rounding noise of the largest response.
     """
     logits = values.shape[1]
     mean, std = np.zeros(logits), np.zeros(logits)
-    flaw = np.full(logits, "", dtype=object)
+    invalid = np.full(logits, "", dtype=object)
     noise = _NOISE_ROUNDINGS * float(np.finfo(values.dtype).eps)
     for first in range(0, logits, _COLUMNS_AT_ONCE):
         part = slice(first, first + _COLUMNS_AT_ONCE)
@@ -53,8 +54,8 @@ def measure_moments(values: Float[np.ndarray, "probes logits"]) -> Moments:
         constant = spread <= noise * peak
         mean[part] = np.where(constant, 0.0, centre)
         std[part] = np.where(constant, 0.0, spread)
-        flaw[part] = np.where(finite, np.where(constant, CONSTANT, ""), NOT_FINITE)
-    return Moments(mean, std, tuple(flaw.tolist()))
+        invalid[part] = np.where(finite, np.where(constant, CONSTANT, ""), NOT_FINITE)
+    return Moments(mean, std, tuple(invalid.tolist()))
 
 
 def standardize_columns(
@@ -62,7 +63,7 @@ def standardize_columns(
     mean: Float64[np.ndarray, " columns"],
     std: Float64[np.ndarray, " columns"],
 ) -> Float32[np.ndarray, "rows columns"]:
-    """Some responses by known moments; a column whose std is zero (flawed) gives zeros."""
+    """Descriptors of some responses by known moments; zeros for an invalid logit (std zero)."""
     usable = std > 0
     wide = np.where(usable, values, 0.0)
     wide -= mean
@@ -70,14 +71,32 @@ def standardize_columns(
     return wide.astype(np.float32)
 
 
+def standardize_answers(
+    raw: Float32[np.ndarray, "k columns"],
+    mean: Float64[np.ndarray, " columns"],
+    std: Float64[np.ndarray, " columns"],
+) -> Float32[np.ndarray, "k columns"]:
+    """As `standardize_columns`; zero where a response is NaN: the model did not see the probe."""
+    exact = standardize_columns(raw, mean, std)
+    exact[np.isnan(raw)] = 0
+    return exact
+
+
 def standardize(values: Float[np.ndarray, "probes logits"]) -> Descriptors:
     """Descriptors of a model's responses.
 
-    >>> import numpy as np
-    >>> standardise(np.array([[1.0, 5.0], [3.0, 5.0]])).values.tolist()
-    [[-1.0, 0.0], [1.0, 0.0]]
-    >>> standardise(np.array([[1.0, 5.0], [3.0, 5.0]])).invalid
-    ('', 'constant')
+    Args:
+        values: Raw responses, one row a probe and one column a logit.
+
+    Returns:
+        Descriptors of the same shape; an invalid logit is all zeros and says why.
+
+    Example:
+        >>> made = standardize(np.array([[1.0, 5.0], [3.0, 5.0]]))
+        >>> made.values.tolist()
+        [[-1.0, 0.0], [1.0, 0.0]]
+        >>> made.invalid
+        ('', 'constant')
     """
     moments = measure_moments(values)
     result = np.empty(values.shape, dtype=np.float32)
@@ -86,4 +105,4 @@ def standardize(values: Float[np.ndarray, "probes logits"]) -> Descriptors:
         result[:, part] = standardize_columns(
             values[:, part], moments.mean[part], moments.std[part]
         )
-    return Descriptors(values=result, invalid=moments.flaw)
+    return Descriptors(values=result, invalid=moments.invalid)

@@ -1,8 +1,8 @@
-"""Stage 5: a compact index of descriptors: a score is a dot product in a space of few dimensions.
+"""Descriptor blocks come in; an index of few numbers a logit, for approximate scores, goes out.
 
-With probe factors V (orthonormal) a descriptor z is about V u, so a weighted sum of its values,
-w z, is about (w V) u: `rank` numbers a logit instead of one a probe (ProbeLog, section 3.4, has
-the same factors for completion). A first pass over them gives candidates for an exact second one.
+With orthonormal probe factors V a descriptor z is about V u, so a weighted sum of its values, w z,
+is about (w V) u: a logit has `rank` numbers instead of one a probe. ProbeLog, section 3.4, has the
+same factors for completion. Approximate scores of all logits give candidates for exact ones.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,23 +12,18 @@ import numpy as np
 from jaxtyping import Float32, Int8
 
 from lagotto.core.errors import UsageError
-from lagotto.hub.kernels.dispatch import Table, scan_sums
+from lagotto.hub.descriptors.quantize import quantize
+from lagotto.hub.index.scoring import SEARCH_CONFIG
+from lagotto.hub.kernels.dispatch import scan_sums
+from lagotto.hub.kernels.kernel import Table
 
-DEFAULT_RANK = 64
-"""Numbers a logit, where a tenth of the probes is not less (see docs/results.md)."""
-
-SMALLER = 10
-"""How many times smaller than the descriptors an index of the default rank is at least."""
-
-_SAMPLE = 20_000
 _AT_ONCE = 4096
-_LARGEST = 127
 _STEP_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class LowRankIndex:
-    """Logits in `rank` numbers each, as int8: u = steps * values; and the factors of the probes."""
+    """The factors of the probes, and `rank` numbers for each logit: steps * values."""
 
     probes: Float32[np.ndarray, "probes rank"]
     values: Int8[np.ndarray, "rank logits"]
@@ -45,28 +40,28 @@ class LowRankIndex:
         return self.probes.nbytes + self.values.nbytes + self.steps.nbytes
 
     def scores(self, weights: Float32[np.ndarray, " probes"]) -> Float32[np.ndarray, " logits"]:
-        """The approximate weighted sum of every logit's descriptor; -inf for flawed logits."""
-        asked = (weights @ self.probes).astype(np.float32)
-        return scan_sums([(self.values, self.steps)], np.arange(self.rank), asked)
+        """The approximate weighted sum of every logit's descriptor; -inf for an invalid logit."""
+        turned = (weights @ self.probes).astype(np.float32)
+        return scan_sums([(self.values, self.steps)], np.arange(self.rank), turned)
 
 
 @dataclass(frozen=True, slots=True)
 class Approximation:
-    """What a search may go through: a hub's index, or the reason why the one it has is no use.
+    """A hub's low-rank index as a search may use it, or why it cannot be used.
 
-    `asked`: wherever the index can serve, also where a scan is expected to be as quick.
+    `required`: the user wants the index wherever it can serve, also where a scan would be as quick.
     """
 
     index: LowRankIndex | None
     unusable: str = ""
-    asked: bool = False
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Directions:
-    """Orthonormal directions in which descriptors differ most, as columns.
+    """The orthonormal directions in which descriptors differ most, as columns.
 
-    `captured` is the share of the descriptors' squares that lies along them.
+    `captured` is the share of the descriptors' squares that these directions hold.
     """
 
     factors: Float32[np.ndarray, "probes rank"]
@@ -74,25 +69,31 @@ class Directions:
 
 
 def default_rank(probes: int) -> int:
-    """DEFAULT_RANK, or so much less that an index is at most a tenth of the descriptors."""
-    return max(1, min(DEFAULT_RANK, (probes + _STEP_BYTES) // SMALLER - _STEP_BYTES))
+    """The default rank, or so much less that an index is at most a tenth of the descriptors.
+
+    >>> default_rank(4000), default_rank(200)
+    (64, 16)
+    """
+    largest = (probes + _STEP_BYTES) // SEARCH_CONFIG.index_shrinkage - _STEP_BYTES
+    return max(1, min(SEARCH_CONFIG.index_rank, largest))
 
 
 def find_directions(tables: Sequence[Table], rank: int, seed: int = 0) -> Directions:
-    """Leading eigenvectors of the descriptors' second moments, from a seeded sample of columns.
+    """The leading eigenvectors of the descriptors' second moments, from a seeded sample of logits.
 
-    A table is a block's (values, steps). In memory at once: a few times probes squared numbers, and
-    some thousand descriptors. Raises UsageError unless 1 <= rank <= probes.
+    In memory at once are a few times probes x probes numbers, and some thousand descriptors. Raises
+    UsageError unless 1 <= rank <= probes.
     """
     probes = tables[0][0].shape[0]
     if not 1 <= rank <= probes:
         raise UsageError(f"rank {rank} was asked for; give 1 to {probes}, the number of probes")
     total = sum(steps.size for _, steps in tables)
-    picked = np.sort(np.random.default_rng(seed).choice(total, min(_SAMPLE, total), replace=False))
+    count = min(SEARCH_CONFIG.index_sample_logits, total)
+    sample = np.sort(np.random.default_rng(seed).choice(total, count, replace=False))
     moments = np.zeros((probes, probes), dtype=np.float32)
     start = 0
     for values, steps in tables:
-        local = picked[(picked >= start) & (picked < start + steps.size)] - start
+        local = sample[(sample >= start) & (sample < start + steps.size)] - start
         for first in range(0, len(local), _AT_ONCE):
             columns = local[first : first + _AT_ONCE]
             part = values[:, columns] * steps[columns]
@@ -112,23 +113,23 @@ def fold_descriptors(
     steps: Float32[np.ndarray, " logits"],
     advance: Callable[[int], None] = lambda logits: None,
 ) -> None:
-    """Writes every logit's numbers into `values` and `steps`; some thousand descriptors at once."""
+    """Writes every logit's numbers into `values` and `steps`; some thousand descriptors at once.
+
+    `advance` is called with the number of logits that were written.
+    """
     start = 0
-    for codes, own_steps in tables:
-        for first in range(0, own_steps.size, _AT_ONCE):
+    for table_values, table_steps in tables:
+        for first in range(0, table_steps.size, _AT_ONCE):
             part = slice(first, first + _AT_ONCE)
-            turned = factors.T @ (codes[:, part] * own_steps[part])
-            width = turned.shape[1]
-            own = np.abs(turned).max(axis=0) / np.float32(_LARGEST)
-            scaled = np.rint(turned / np.where(own > 0, own, np.float32(1)))
-            values[:, start : start + width] = np.clip(scaled, -_LARGEST, _LARGEST)
-            steps[start : start + width] = own
-            start += width
-            advance(width)
+            turned = factors.T @ (table_values[:, part] * table_steps[part])
+            columns = slice(start, start + turned.shape[1])
+            values[:, columns], steps[columns] = quantize(turned)
+            start = columns.stop
+            advance(turned.shape[1])
 
 
 def build_low_rank(tables: Sequence[Table], rank: int, seed: int = 0) -> LowRankIndex:
-    """The index of all tables' logits, in memory; UsageError as find_directions."""
+    """The index of all tables' logits, in memory; raises UsageError as `find_directions`."""
     factors = find_directions(tables, rank, seed).factors
     logits = sum(steps.size for _, steps in tables)
     values, steps = np.empty((rank, logits), np.int8), np.empty(logits, np.float32)

@@ -1,7 +1,8 @@
-"""Stage 5 on a hub's folder: descriptor blocks → HUB/low_rank.safetensors, made when asked for.
+"""Descriptor blocks come in; HUB/low_rank.safetensors, a low-rank index on disk, goes out.
 
-The file is derived. It holds the digest of the blocks that it was made from, and is used while the
-hub has just these. See docs/low_rank.md and docs/formats.md.
+The file is derived from the blocks and made on request. It holds the digest of the blocks that it
+was made from, and is used as long as the hub has exactly these. See docs/low_rank.md and
+docs/formats.md.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,10 +38,10 @@ State: TypeAlias = Literal["fresh", "stale", "unreadable"]
 
 @dataclass(frozen=True, slots=True)
 class StoredIndex:
-    """A hub's index as its file has it, memory-mapped.
+    """A hub's index as its file holds it, memory-mapped.
 
-    `captured` is the share of the descriptors' squares that it keeps; `blocks` digests what it was
-    made from.
+    `captured` is the share of the descriptors' squares that it keeps; `blocks` is the digest of the
+    blocks that it was made from.
     """
 
     index: LowRankIndex
@@ -50,11 +51,11 @@ class StoredIndex:
 
 @dataclass(frozen=True, slots=True)
 class IndexStatus:
-    """An index beside the descriptors that it stands for, in bytes; `ratio` is how many times
-    smaller it is.
+    """The size of an index, in bytes, beside that of the descriptors, and whether it can be used.
 
-    `state`: "stale" if the hub has changed since, "unreadable" if the file is damaged or of another
-    Lagotto, with the `reason`. Only a fresh one is used.
+    `ratio` is how many times smaller the index is. `state` is "stale" if the hub has changed since,
+    and "unreadable" if the file is damaged or of another Lagotto; `reason` says why. Only a fresh
+    index is used.
     """
 
     state: State
@@ -74,19 +75,30 @@ def write_index(
     rank: int,
     progress: Progress,
 ) -> None:
-    """Makes the index of these blocks; the old one, if any, is there until the new one is whole.
+    """Writes the index of these blocks; an older one stays until the new one is complete.
 
-    In memory are some thousand descriptors, and a few times probes squared numbers. Raises
-    UsageError for a rank that cannot be, HubError where the folder cannot be written.
+    In memory are some thousand descriptors, and a few times probes x probes numbers.
+
+    Args:
+        layout: Where the hub's files are.
+        blocks: All blocks of the hub, in order.
+        probe_digest: The hub's probe set.
+        rank: Numbers a logit.
+        progress: Hears of every logit.
+
+    Raises:
+        UsageError: The rank is not one of 1 to the number of probes.
+        HubError: The folder cannot be written.
     """
     tables = [(block.values, block.steps) for block in blocks]
     _clear_drafts(layout.low_rank)
-    found = find_directions(tables, rank)
+    directions = find_directions(tables, rank)
     logits = sum(steps.size for _, steps in tables)
 
     def fill(arrays: Mapping[str, Array]) -> None:
-        arrays["probes"][...] = found.factors
-        fold_descriptors(tables, found.factors, arrays["values"], arrays["steps"], progress.advance)
+        factors = directions.factors
+        arrays["probes"][...] = factors
+        fold_descriptors(tables, factors, arrays["values"], arrays["steps"], progress.advance)
 
     progress.start("folding descriptors", logits, "logits")
     try:
@@ -97,10 +109,10 @@ def write_index(
                 "version": LOW_RANK_VERSION,
                 "probe_digest": probe_digest,
                 "blocks": _digest(blocks),
-                "captured": found.captured,
+                "captured": directions.captured,
             },
             {
-                "probes": ("F32", found.factors.shape),
+                "probes": ("F32", directions.factors.shape),
                 "steps": ("F32", (logits,)),
                 "values": ("I8", (rank, logits)),
             },
@@ -111,23 +123,23 @@ def write_index(
 
 
 def remove_index(layout: HubLayout) -> bool:
-    """Takes a hub's index away; False if there was none."""
-    there = layout.low_rank.exists()
+    """Deletes a hub's index; False if there was none."""
+    present = layout.low_rank.exists()
     _clear_drafts(layout.low_rank)
     with writing(layout.low_rank):
         layout.low_rank.unlink(missing_ok=True)
-    return there
+    return present
 
 
 def read_index(path: Path, probe_digest: str) -> StoredIndex:
-    """The index in a file; HubError if it is damaged, of a newer version or of other probes."""
+    """The index in a file; raises HubError if it is damaged, of a newer version or other probes."""
     try:
         file = open_tensors(path, LOW_RANK_FORMAT, LOW_RANK_VERSION)
         made_on, blocks = header_text(file, "probe_digest"), header_text(file, "blocks")
     except HubError as error:
-        raise HubError(f"{str(error).partition(';')[0]}; {_anew(path)}") from error
+        raise HubError(f"{str(error).partition(';')[0]}; {_remedy(path)}") from error
     if made_on != probe_digest:
-        raise HubError(f"{path} was made on other probes; {_anew(path)}")
+        raise HubError(f"{path} was made on other probes; {_remedy(path)}")
     captured = file.header.get("captured")
     probes, values, steps = (file.arrays.get(name) for name in ("probes", "values", "steps"))
     if (
@@ -137,23 +149,23 @@ def read_index(path: Path, probe_digest: str) -> StoredIndex:
         or steps is None
         or probes.shape[1:] != values.shape[:1]
         or values.shape[1:] != steps.shape
-        or [str(each.dtype) for each in (probes, values, steps)] != ["float32", "int8", "float32"]
+        or [str(array.dtype) for array in (probes, values, steps)] != ["float32", "int8", "float32"]
     ):
-        raise HubError(f"{path} is damaged (shapes); {_anew(path)}")
+        raise HubError(f"{path} is damaged (shapes); {_remedy(path)}")
     return StoredIndex(LowRankIndex(probes, values, steps), captured, blocks)
 
 
 def open_approximation(
     layout: HubLayout, blocks: Sequence[Block], probe_digest: str
 ) -> Approximation | None:
-    """What a search of these blocks may go through; None in a hub without an index."""
+    """A hub's index as a search of these blocks may use it; None in a hub without an index."""
     if not layout.low_rank.exists():
         return None
     try:
         stored = read_index(layout.low_rank, probe_digest)
     except HubError as error:
         return Approximation(None, f"the low-rank index is not used: {error}")
-    if not _is_of(stored, blocks):
+    if not _is_fresh(stored, blocks):
         again = f"run lagotto hub index {layout.folder} to make it anew"
         return Approximation(None, f"the low-rank index is not used, the hub has changed; {again}")
     return Approximation(stored.index)
@@ -162,7 +174,7 @@ def open_approximation(
 def index_status(
     layout: HubLayout, blocks: Sequence[Block], probe_digest: str
 ) -> IndexStatus | None:
-    """The index of a hub that has these blocks; None if there is none."""
+    """The size and state of the index of a hub that has these blocks; None if there is none."""
     if not layout.low_rank.exists():
         return None
     size = layout.low_rank.stat().st_size
@@ -171,7 +183,7 @@ def index_status(
         stored = read_index(layout.low_rank, probe_digest)
     except HubError as error:
         return IndexStatus("unreadable", str(error), 0, 0, size, descriptors, 0.0, 0.0)
-    fresh = _is_of(stored, blocks)
+    fresh = _is_fresh(stored, blocks)
     return IndexStatus(
         state="fresh" if fresh else "stale",
         reason="" if fresh else "the hub has changed since it was made",
@@ -185,15 +197,15 @@ def index_status(
 
 
 def index_damage(path: Path, probe_digest: str) -> tuple[str, str] | None:
-    """Why an index's file is not as it was written, and what to do; None if it is, or absent."""
+    """What is wrong with an index's file and what to do; None if it is intact or absent."""
     if not path.exists():
         return None
     try:
         read_index(path, probe_digest)
     except HubError as error:
-        return str(error), _anew(path)
+        return str(error), _remedy(path)
     if not is_intact(path):
-        return "altered: its bytes do not give its checksum", _anew(path)
+        return "altered: its bytes do not give its checksum", _remedy(path)
     return None
 
 
@@ -202,8 +214,8 @@ def _digest(blocks: Sequence[Block]) -> str:
     return sha256("\n".join(block.sha256 for block in blocks).encode()).hexdigest()
 
 
-def _is_of(stored: StoredIndex, blocks: Sequence[Block]) -> bool:
-    """Whether it was made from just these blocks, and its shapes say so too."""
+def _is_fresh(stored: StoredIndex, blocks: Sequence[Block]) -> bool:
+    """Whether an index was made from exactly these blocks, and has their shapes."""
     logits = sum(block.steps.size for block in blocks)
     return (
         bool(blocks)
@@ -213,12 +225,12 @@ def _is_of(stored: StoredIndex, blocks: Sequence[Block]) -> bool:
     )
 
 
-def _anew(path: Path) -> str:
+def _remedy(path: Path) -> str:
     return f"delete {path} and run lagotto hub index {path.parent} to make it anew"
 
 
 def _clear_drafts(path: Path) -> None:
-    """Removes what a killed writer left: a draft is as large as an index."""
+    """Removes drafts that a killed writer left; each is as large as an index."""
     with writing(path):
         for draft in path.parent.glob(f".{path.name}.*{TEMPORARY_SUFFIX}"):
             draft.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
-"""Stage 5: models that are searched on the probes they saw: query and descriptor on the same ones.
+"""Models that saw a share of the probes come in; their distances and sums for a query go out.
 
-Such a model's surest probes are those of the query among the probes that it saw. So that its logits
-stand in one ranking with those of other models, what is found is scaled to what a logit that knows
-nothing would get on the query's surest probes of all.
+Query and descriptor are compared on the same probes: the top k of those that the model saw. For one
+ranking with the logits of other models, a distance is scaled to what a logit that does not know the
+concept would have on the top k of all probes.
 """
 
 import math
@@ -18,13 +18,17 @@ from lagotto.hub.descriptors.blocks import (
     Block,
     exact_descriptors,
 )
-from lagotto.hub.descriptors.rank_blend import blended
-from lagotto.hub.query.vectors import surest_probes
+from lagotto.hub.descriptors.rank_blend import blend_by_quantiles
+from lagotto.hub.query.vectors import top_k_probes
 
 
 @dataclass(frozen=True, slots=True)
 class PartiallyProbedModel:
-    """A model by its place: its block, its first column there and over all blocks, what it saw."""
+    """A model that is compared on the probes that it saw.
+
+    Its columns begin at `local` in its block and at `first` over all blocks; `seen` are the probes
+    that it saw, ascending.
+    """
 
     block: Block
     local: int
@@ -41,74 +45,90 @@ class PartiallyProbedModel:
 def find_partial_models(
     blocks: Sequence[Block], seen: Callable[[str], Int64[np.ndarray, " seen"]]
 ) -> list[PartiallyProbedModel]:
-    """The models whose columns are to be compared on what they saw; `seen` by behaviour digest."""
-    return list(_parts(blocks, seen))
+    """The models of the blocks that are compared on the probes that they saw.
+
+    `seen` gives these probes by a model's behaviour digest.
+    """
+    return list(_partial_models(blocks, seen))
 
 
-def _parts(
+def _partial_models(
     blocks: Sequence[Block], seen: Callable[[str], Int64[np.ndarray, " seen"]]
 ) -> Iterator[PartiallyProbedModel]:
     start = 0
     for block in blocks:
         for model in block.models:
             if model.made_with == SEEN_ONLY:
-                known = seen(model.behaviour_digest)
-                yield PartiallyProbedModel(
-                    block, model.first, start + model.first, model.logits, known
-                )
+                probes = seen(model.behaviour_digest)
+                first = start + model.first
+                yield PartiallyProbedModel(block, model.first, first, model.logits, probes)
         start += block.steps.size
 
 
 def partial_distances(
-    part: PartiallyProbedModel,
+    model: PartiallyProbedModel,
     query: Float32[np.ndarray, " probes"],
     k: int,
     read: Callable[[str], Answers],
 ) -> Float64[np.ndarray, " logits"]:
-    """The paper's distance on the model's own surest probes, infinite for flawed logits.
+    """The paper's distance on the top k of the probes that a model saw; infinite if invalid.
 
-    A descriptor that knows nothing is expected at sqrt(sum of q^2 + 1) over the probes compared;
-    the distance is scaled from that of these probes to that of the query's k surest of all.
+    A descriptor that does not know the concept is expected at sqrt(sum of (q^2 + 1)) over the
+    probes that are compared. The distance is scaled from what this is on the model's probes to what
+    it is on the top k of all probes.
+
+    Args:
+        model: The model.
+        query: The query's value on every probe.
+        k: How many probes decide.
+        read: Gives a model's responses by its behaviour digest.
+
+    Returns:
+        One distance for each logit of the model.
     """
-    own = part.seen[surest_probes(query[part.seen], min(k, len(part.seen)))]
-    chosen = query[own].astype(np.float64)
-    best = query[surest_probes(query, k)].astype(np.float64)
-    descriptors = _descriptors(part, own, read)
-    away = np.sqrt(np.square(descriptors - chosen[:, None]).sum(axis=0))
-    scale = math.sqrt(float((np.square(best) + 1).sum() / (np.square(chosen) + 1).sum()))
-    distances: Float64[np.ndarray, " logits"] = away * scale
-    distances[_flawed(part)] = np.inf
+    probes = model.seen[top_k_probes(query[model.seen], min(k, len(model.seen)))]
+    values = query[probes].astype(np.float64)
+    best = query[top_k_probes(query, k)].astype(np.float64)
+    descriptors = _descriptors(model, probes, read)
+    lengths = np.sqrt(np.square(descriptors - values[:, None]).sum(axis=0))
+    scale = math.sqrt(float((np.square(best) + 1).sum() / (np.square(values) + 1).sum()))
+    distances: Float64[np.ndarray, " logits"] = lengths * scale
+    distances[_invalid(model)] = np.inf
     return distances
 
 
 def partial_sums(
-    part: PartiallyProbedModel,
+    model: PartiallyProbedModel,
     weights: Float32[np.ndarray, " probes"],
     k: int,
     read: Callable[[str], Answers],
 ) -> Float64[np.ndarray, " logits"]:
-    """The weighted mean of each blended descriptor over the model's own k surest probes.
+    """Weighted sums of a model's blended descriptors over the top k of the probes that it saw.
 
-    Weights of those probes alone, made to sum to what all of `weights` do; zero for flawed logits.
+    The weights of those probes are scaled to sum to what all of `weights` do. An invalid logit gets
+    zero. Arguments and result as `partial_distances`.
     """
-    own = part.seen[surest_probes(weights[part.seen], min(k, len(part.seen)))]
-    chosen = weights[own].astype(np.float64)
-    total = float(chosen.sum())
+    probes = model.seen[top_k_probes(weights[model.seen], min(k, len(model.seen)))]
+    shares = weights[probes].astype(np.float64)
+    total = float(shares.sum())
     if total > 0:
-        chosen *= float(weights.sum()) / total
-    mine = slice(part.local, part.local + part.logits)
-    knots = part.block.knots[mine].T * part.block.steps[mine]
-    descriptors = _descriptors(part, own, read).astype(np.float32)
-    sums: Float64[np.ndarray, " logits"] = chosen @ blended(descriptors, knots, len(part.seen))
+        shares *= float(weights.sum()) / total
+    part = slice(model.local, model.local + model.logits)
+    quantiles = model.block.quantiles[part].T * model.block.steps[part]
+    descriptors = _descriptors(model, probes, read).astype(np.float32)
+    sums: Float64[np.ndarray, " logits"] = shares @ blend_by_quantiles(
+        descriptors, quantiles, len(model.seen)
+    )
     return sums
 
 
 def _descriptors(
-    part: PartiallyProbedModel, probes: Int64[np.ndarray, " own"], read: Callable[[str], Answers]
-) -> Float64[np.ndarray, "own logits"]:
-    columns = np.arange(part.local, part.local + part.logits)
-    return exact_descriptors(part.block, columns, probes, read).astype(np.float64)
+    model: PartiallyProbedModel, probes: Int64[np.ndarray, " k"], read: Callable[[str], Answers]
+) -> Float64[np.ndarray, "k logits"]:
+    """The exact descriptors of all of a model's logits on some probes."""
+    columns = np.arange(model.local, model.local + model.logits)
+    return exact_descriptors(model.block, columns, probes, read).astype(np.float64)
 
 
-def _flawed(part: PartiallyProbedModel) -> Bool[np.ndarray, " logits"]:
-    return np.asarray(part.block.steps[part.local : part.local + part.logits] == 0)
+def _invalid(model: PartiallyProbedModel) -> Bool[np.ndarray, " logits"]:
+    return np.asarray(model.block.steps[model.local : model.local + model.logits] == 0)

@@ -1,4 +1,4 @@
-"""Between search and blocks: rows of a table that are made when first asked for, and then kept."""
+"""Row numbers come in; the rows of a table, computed at first use and cached, go out."""
 
 from collections.abc import Callable
 
@@ -7,24 +7,24 @@ from jaxtyping import Float32, Int64
 
 
 class RowCache:
-    """A table whose rows `make` makes, each when it is first asked for.
+    """A table whose rows are computed by `make` when they are first read.
 
-    It takes memory for the rows that were asked. Threads may ask at once.
+    It takes memory for the rows that were read. Several threads may read at once.
     """
 
     def __init__(
         self,
         shape: tuple[int, int],
-        make: Callable[[Int64[np.ndarray, " asked"]], Float32[np.ndarray, "asked columns"]],
+        make: Callable[[Int64[np.ndarray, " rows"]], Float32[np.ndarray, "rows columns"]],
     ) -> None:
         self._make = make
-        self._made = np.zeros(shape[0], dtype=bool)
+        self._present = np.zeros(shape[0], dtype=bool)
         self._table = np.empty(shape, np.float32)
 
-    def __call__(self, asked: Int64[np.ndarray, " asked"]) -> Float32[np.ndarray, "asked columns"]:
-        """The rows asked for, in that order."""
-        missing = asked[~self._made[asked]]
+    def __call__(self, rows: Int64[np.ndarray, " rows"]) -> Float32[np.ndarray, "rows columns"]:
+        """A copy of some rows, in their order."""
+        missing = rows[~self._present[rows]]
         if missing.size:
             self._table[missing] = self._make(missing)
-            self._made[missing] = True  # last: another thread may be looking
-        return np.asarray(self._table[asked])
+            self._present[missing] = True  # last: another thread may be reading
+        return np.asarray(self._table[rows])

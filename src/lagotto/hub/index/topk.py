@@ -1,6 +1,7 @@
-"""Stage 5 of hub search: scanned scores or distances of all logits → the best of them.
+"""Scanned scores or distances of all logits come in; the best of them go out, as a sort has them.
 
-Exactly what a full sort would give, from a look at few: a scan's answers are read once, in groups.
+Only few logits are sorted: the scanned values are read once, in groups, and a group whose best
+value is not good enough is not looked at again.
 """
 
 import math
@@ -9,30 +10,38 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int64
 
+from lagotto.core.vectors import top_k
+
 _GROUP = 512
 _SMALLEST_GROUP = 8
 _FIRST_BATCH = 256
 
 
-def highest(scores: Float32[np.ndarray, " logits"], count: int) -> Int64[np.ndarray, " columns"]:
-    """The columns, ascending, of the `count` highest scores that are finite; of ties any."""
+def top_k_logits(
+    scores: Float32[np.ndarray, " logits"], count: int
+) -> Int64[np.ndarray, " columns"]:
+    """The columns of the `count` highest finite scores, in ascending order.
+
+    The choice and its tie rule are those of `core.vectors.top_k`, which would look at each of a
+    million scores several times; here it looks only at those that may be among the best.
+    """
     group = min(_GROUP, scores.size // (4 * count))
     if group < _SMALLEST_GROUP:
-        found = np.arange(scores.size)
+        columns = np.arange(scores.size)
     else:
         best = _groups(scores, group).max(axis=1)
         enough = np.partition(best, best.size - count)[best.size - count]
         rows = np.flatnonzero(best >= enough)
         inside = _groups(scores, group)[rows].ravel() >= enough
-        found = _columns_of(rows, inside, group, scores.size)
-    found = found[np.isfinite(scores[found])]
-    if found.size > count:
-        found = found[np.argpartition(-scores[found], count - 1)[:count]]
-    return np.sort(found).astype(np.int64)
+        columns = _columns_of(rows, inside, group, scores.size)
+    columns = columns[np.isfinite(scores[columns])]
+    if columns.size > count:
+        columns = columns[np.sort(top_k(scores[columns][None], count)[0])]
+    return np.asarray(columns, dtype=np.int64)
 
 
 def widest_steps(steps: Float32[np.ndarray, " logits"]) -> Float32[np.ndarray, " groups"]:
-    """The widest step in each of the groups that `within_reach` looks at."""
+    """The widest step in each of the groups that `within_reach` reads."""
     return np.asarray(_groups(steps, _GROUP).max(axis=1))
 
 
@@ -45,19 +54,26 @@ def within_reach(
 ) -> Int64[np.ndarray, " columns"]:
     """Columns, ascending, that may be among the `top` nearest by exact distance, and few others.
 
-    All others are surely further, by the bounds of `error_bounds`; `rerank` does the rest. A group
-    of logits whose nearest is too far, by the widest step in it, is not looked at: `widest` is
-    `widest_steps(steps)`, or that of wider ones.
+    All others are surely further away, by the bounds of `error_bounds`; `rerank` does the rest. A
+    group of logits is skipped if its nearest is too far by the widest step in the group.
+
+    Args:
+        scanned: A distance for each logit, as a scan has it.
+        steps: The step of each logit.
+        widest: `widest_steps(steps)`, or the widest steps of larger ones.
+        k: On how many probes the distances are.
+        top: How many of the nearest are needed.
     """
     if scanned.size < 4 * top * _GROUP:
         return np.arange(scanned.size)
     nearest = _groups(scanned, _GROUP).min(axis=1)
-    few = np.argpartition(nearest, top - 1)[:top]
-    first, own = _groups(scanned, _GROUP)[few].ravel(), _groups(steps, _GROUP)[few].ravel()
-    reach = _reach(first, error_bounds(first, own, k), top)
+    rows = np.argpartition(nearest, top - 1)[:top]  # any `top` groups: they only bound the reach
+    values, widths = _groups(scanned, _GROUP)[rows].ravel(), _groups(steps, _GROUP)[rows].ravel()
+    reach = _reach(values, error_bounds(values, widths, k), top)
     rows = np.flatnonzero(nearest - error_bounds(nearest, widest, k) <= reach)
-    some, own = _groups(scanned, _GROUP)[rows].ravel(), _groups(steps, _GROUP)[rows].ravel()
-    return _columns_of(rows, some - error_bounds(some, own, k) <= reach, _GROUP, scanned.size)
+    values, widths = _groups(scanned, _GROUP)[rows].ravel(), _groups(steps, _GROUP)[rows].ravel()
+    inside = values - error_bounds(values, widths, k) <= reach
+    return _columns_of(rows, inside, _GROUP, scanned.size)
 
 
 def error_bounds(
@@ -67,8 +83,8 @@ def error_bounds(
 
     A rounded descriptor r differs from the exact g by at most step / 2 on each of the k probes, so
     |g - r| <= sqrt(k) * step / 2, and by the triangle inequality | |q - g| - |q - r| | is no more.
-    The rest covers the float32 rounding: of step * value, at most 127 steps times 2^-24 a probe,
-    and of the sum of k squares (k / 2 roundings of the result) and what is done with it later.
+    The second term covers float32 rounding: of step * value, at most 127 steps times 2^-24 a probe,
+    and of the sum of k squares (k / 2 roundings of the result) and of later arithmetic.
     """
     relative = np.where(np.isfinite(scanned), scanned, np.float32(0)) * np.float32(
         (k + 16) * 2.0**-24
@@ -79,9 +95,9 @@ def error_bounds(
 def exact_distances(
     descriptors: Float[np.ndarray, "k columns"], query: Float[np.ndarray, " k"]
 ) -> Float64[np.ndarray, " columns"]:
-    """Distances of some exact descriptors; a column's result does not depend on its company."""
+    """Distances of exact descriptors; a column's result does not depend on the other columns."""
     difference = descriptors - query[:, None].astype(np.float64)
-    # One probe after the other: a sum along the axis would be in another order for one column.
+    # Sum one probe after the other: np.sum takes another order where there is one column.
     totals = np.add.accumulate(np.square(difference, out=difference), axis=0)
     return np.asarray(np.sqrt(totals[-1]))
 
@@ -91,13 +107,21 @@ def rerank(
     bounds: Float32[np.ndarray, " logits"],
     exact: Callable[[Int64[np.ndarray, " columns"]], Float64[np.ndarray, " columns"]],
     top: int,
-) -> tuple[Int64[np.ndarray, " found"], Float64[np.ndarray, " found"]]:
+) -> tuple[Int64[np.ndarray, " top"], Float64[np.ndarray, " top"]]:
     """The `top` nearest logits by exact distance, nearest first, ties by index.
 
-    Returns (indices, distances), as a full sort by exact distance would: those are within `bounds`
-    of `scanned`, so logits are tried in the order of their lowest possible distance, in batches,
-    until that passes the top-th exact distance found; no later one can be nearer. Logits at
-    infinity are left out, so fewer than `top` may come back. `exact` is given ascending indices.
+    The result is that of a full sort by exact distance. Exact distances are within `bounds` of
+    `scanned`, so logits are measured in the order of their lowest possible distance, in batches,
+    until that exceeds the top-th exact distance so far: no later logit can be nearer.
+
+    Args:
+        scanned: A distance for each logit, as a scan has it.
+        bounds: How far each of them can be from the exact one.
+        exact: Gives the exact distances of some columns, in ascending order.
+        top: How many logits to return.
+
+    Returns:
+        Columns and exact distances; fewer than `top` where others are at infinity.
     """
     lowest = scanned - bounds
     candidates = np.flatnonzero(lowest <= _reach(scanned, bounds, top))
@@ -120,7 +144,7 @@ def rerank(
 def _reach(
     scanned: Float32[np.ndarray, " logits"], bounds: Float32[np.ndarray, " logits"], top: int
 ) -> float:
-    """A distance within which `top` logits surely lie."""
+    """A distance within which at least `top` logits lie."""
     upper = scanned + bounds
     return float(np.partition(upper, top - 1)[top - 1]) if upper.size >= top else math.inf
 
@@ -128,7 +152,7 @@ def _reach(
 def _groups(
     values: Float32[np.ndarray, " logits"], group: int
 ) -> Float32[np.ndarray, "groups group"]:
-    """Values beside each other as rows; what is left over at the end is in none."""
+    """Neighbouring values as rows; a remainder at the end is in no row."""
     return values[: values.size // group * group].reshape(-1, group)
 
 
@@ -138,7 +162,7 @@ def _columns_of(
     group: int,
     logits: int,
 ) -> Int64[np.ndarray, " columns"]:
-    """The columns that are inside, of the rows of groups, and those that are in no group."""
-    places = np.flatnonzero(inside)
-    left_over = np.arange(logits // group * group, logits)
-    return np.concatenate([rows[places // group] * group + places % group, left_over])
+    """The columns that are inside, of some groups, and the remainder that is in no group."""
+    positions = np.flatnonzero(inside)
+    remainder = np.arange(logits // group * group, logits)
+    return np.concatenate([rows[positions // group] * group + positions % group, remainder])

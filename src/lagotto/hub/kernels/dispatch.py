@@ -1,62 +1,33 @@
-"""Stage 5 of hub search: a query's k probes × descriptor blocks → its distance to every logit.
+"""A query's k probes and descriptor blocks come in; a distance or sum for every logit goes out.
 
-A scan reads k rows of each block once: distances (the paper's rule) or weighted sums (the default
-rule). Two kernels give the same: numpy, and a compiled one. What is made of a scan is in
-selection.py; what more is read of the few logits that it finds, in chosen.py and asking.py.
+A scan reads k rows of each block once: for distances (the paper's rule) or for weighted sums (the
+default rule). Two kernels give the same: one in numpy, which works everywhere, and a compiled one.
 """
 
 import importlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import ModuleType
-from typing import Literal, TypeAlias
 
 import numpy as np
-from jaxtyping import Float32, Int8, Int64, Integer
+from jaxtyping import Float32, Integer
 
 from lagotto.core.errors import MissingExtraError
-from lagotto.hub.kernels import numpy_kernel
+from lagotto.hub.kernels.kernel import Kernel, KernelName, Scan, Table
+from lagotto.hub.kernels.numpy_kernel import NUMPY_KERNEL
 from lagotto.hub.kernels.thread_pool import run_parallel
 
-KernelName: TypeAlias = Literal["numpy", "numba"]
-Table: TypeAlias = tuple[Int8[np.ndarray, "probes _"], Float32[np.ndarray, " _"]]
-Fill: TypeAlias = Callable[
-    [
-        Int8[np.ndarray, "probes logits"],
-        Float32[np.ndarray, " logits"],
-        Int64[np.ndarray, " k"],
-        Float32[np.ndarray, " k"],
-        Float32[np.ndarray, " logits"],
-        int,
-        int,
-    ],
-    None,
-]
-
-# Loading the compiled kernel takes about 0.6 s, in which numpy scans about this many values (k x
-# logits). A process loads it once it has scanned so many: it never waits more than twice the best.
 NUMPY_VALUES_BEFORE_NUMBA = 600_000_000
+"""Values (k x logits) that a process scans in numpy before it loads the compiled kernel. Loading it
+takes about 0.6 s, in which numpy scans about so many: a process never waits more than twice the
+best. benchmarks/speed/search.py"""
 
 _COLUMNS_A_TASK = 65_536
 
 
-@dataclass(frozen=True, slots=True)
-class Kernel:
-    """One implementation: the two scans, and what is asked of few logits (chosen.py, asking.py)."""
-
-    distances: Fill
-    sums: Fill
-    gather: Callable[..., None]
-    blend: Callable[..., None]
-    weigh: Callable[..., None]
-    name_sums: Callable[..., None]
-    ask_words: Callable[..., None]
-
-
 @dataclass(slots=True)
 class _State:
-    """What this process has scanned so far, and the compiled kernel once it is loaded."""
+    """How many values this process has scanned, and the compiled kernel once it is loaded."""
 
     values: int = 0
     compiled: Kernel | None = None
@@ -67,7 +38,7 @@ class _State:
 _state = _State()
 
 
-def scan(
+def scan_distances(
     tables: Sequence[Table],
     probes: Integer[np.ndarray, " k"],
     query: Float32[np.ndarray, " k"],
@@ -75,13 +46,20 @@ def scan(
 ) -> Float32[np.ndarray, " logits"]:
     """Distances sqrt(sum_j (query_j - step * value_j)^2) to the logits of all tables, in order.
 
-    A table is a block's (values, steps), both C-contiguous; `probes` are the rows that count and
-    `query` the query's values there. A logit of step zero is flawed: its distance is infinite.
-    Unless `kernel` is given, how much this process has scanned decides it (see
-    NUMPY_VALUES_BEFORE_NUMBA). Raises MissingExtraError for a "numba" that cannot be loaded.
+    Args:
+        tables: Values and steps of each block, both C-contiguous.
+        probes: The rows of the tables that are compared.
+        query: The query's values on these probes.
+        kernel: By default the compiled one after NUMPY_VALUES_BEFORE_NUMBA values, else numpy's.
+
+    Returns:
+        One distance a logit; infinity for an invalid one, whose step is zero.
+
+    Raises:
+        MissingExtraError: The kernel "numba" was requested and cannot be loaded.
     """
     logits = sum(steps.size for _, steps in tables)
-    return _scan(tables, probes, query, _kernel_for(kernel, len(probes) * logits).distances)
+    return _scan(tables, probes, query, _kernel_for(kernel, len(probes) * logits).scan_distances)
 
 
 def scan_sums(
@@ -90,34 +68,34 @@ def scan_sums(
     weights: Float32[np.ndarray, " k"],
     kernel: KernelName | None = None,
 ) -> Float32[np.ndarray, " logits"]:
-    """Weighted sums sum_j weight_j * step * value_j of the logits of all tables, as `scan`.
+    """Weighted sums sum_j weight_j * step * value_j of the logits of all tables.
 
-    A flawed logit gives minus infinity: higher is better.
+    Arguments, result and errors as `scan_distances`, but an invalid logit gets minus infinity.
     """
     logits = sum(steps.size for _, steps in tables)
-    return _scan(tables, probes, weights, _kernel_for(kernel, len(probes) * logits).sums)
+    return _scan(tables, probes, weights, _kernel_for(kernel, len(probes) * logits).scan_sums)
 
 
 def _scan(
     tables: Sequence[Table],
     probes: Integer[np.ndarray, " k"],
     query: Float32[np.ndarray, " k"],
-    fill: Fill,
+    scan: Scan,
 ) -> Float32[np.ndarray, " logits"]:
-    """Runs a kernel over all tables, on all cores."""
+    """Runs a kernel's scan over all tables, on all cores."""
     widths = [steps.size for _, steps in tables]
-    distances = np.empty(sum(widths), dtype=np.float32)
+    result = np.empty(sum(widths), dtype=np.float32)
     rows = np.ascontiguousarray(probes, dtype=np.int64)
     query = np.ascontiguousarray(query, dtype=np.float32)
     tasks = []
     for (values, steps), end in zip(tables, np.cumsum(widths).tolist(), strict=True):
-        own = distances[end - steps.size : end]
+        part = result[end - steps.size : end]
         tasks += [
-            (values, steps, rows, query, own, first, min(first + _COLUMNS_A_TASK, steps.size))
+            (values, steps, rows, query, part, first, min(first + _COLUMNS_A_TASK, steps.size))
             for first in range(0, steps.size, _COLUMNS_A_TASK)
         ]
-    run_parallel(fill, tasks)
-    return distances
+    run_parallel(scan, tasks)
+    return result
 
 
 def kernel_name() -> KernelName:
@@ -126,19 +104,22 @@ def kernel_name() -> KernelName:
 
 
 def _kernel_for(kernel: KernelName | None, values: int) -> Kernel:
-    """The kernel of a scan of so many values, which is counted."""
+    """The kernel of a scan of so many values; it adds them to what the process has scanned."""
     if kernel is None:
         _state.values += values
         if _state.absent or _state.values - values < NUMPY_VALUES_BEFORE_NUMBA:
-            return _NUMPY
+            return NUMPY_KERNEL
         with _state.lock:
             if _state.compiled is None and not _state.absent:
                 _load_compiled()
-    return loaded(kernel)
+    return current_kernel(kernel)
 
 
-def loaded(kernel: KernelName | None = None) -> Kernel:
-    """The kernel of that name; None: the compiled one if it is loaded, else numpy's."""
+def current_kernel(kernel: KernelName | None = None) -> Kernel:
+    """The kernel of that name; by default the compiled one if it is loaded, else numpy's.
+
+    Raises MissingExtraError for a "numba" that cannot be loaded.
+    """
     if kernel == "numba":
         with _state.lock:
             if _state.compiled is None and not _state.absent:
@@ -148,7 +129,7 @@ def loaded(kernel: KernelName | None = None) -> Kernel:
                 "the compiled kernel needs the package 'numba', which is not installed or does not "
                 "fit this numpy; run: pip install 'lagotto[kernel]'"
             )
-    return _NUMPY if kernel == "numpy" or _state.compiled is None else _state.compiled
+    return NUMPY_KERNEL if kernel == "numpy" or _state.compiled is None else _state.compiled
 
 
 def _load_compiled() -> None:
@@ -158,23 +139,5 @@ def _load_compiled() -> None:
     except ImportError:
         _state.absent = True
         return
-    scans, words = (
-        importlib.import_module(f"lagotto.hub.kernels.{name}")
-        for name in ("numba_kernel", "numba_words")
-    )
-    _state.compiled = _of(scans, words)
-
-
-def _of(scans: ModuleType, words: ModuleType) -> Kernel:
-    return Kernel(
-        scans.fill,
-        scans.fill_sums,
-        scans.gather,
-        scans.blend,
-        scans.weigh,
-        words.name_sums,
-        words.ask_words,
-    )
-
-
-_NUMPY = _of(numpy_kernel, numpy_kernel)
+    module = importlib.import_module("lagotto.hub.kernels.numba_kernel")
+    _state.compiled = module.NUMBA_KERNEL

@@ -1,7 +1,4 @@
-"""Stage 5 of hub search: a few chosen logits × the blocks → their values, blended ones, sums.
-
-A block is read where the logits are, by whichever kernel is loaded (see kernel.py).
-"""
+"""A few logits and the blocks come in; their values, blended values and weighted sums go out."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
@@ -9,86 +6,101 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Float32, Int8, Int64, Integer
 
-from lagotto.hub.kernels.dispatch import (
-    KernelName,
-    Table,
-    loaded,
-)
+from lagotto.hub.kernels.dispatch import current_kernel
+from lagotto.hub.kernels.kernel import KernelName, Table, WholeTable
 from lagotto.hub.kernels.thread_pool import run_parallel
 
-Places: TypeAlias = slice | Int64[np.ndarray, " own"]
-WholeTable: TypeAlias = tuple[
-    Int8[np.ndarray, "probes _"],
-    Float32[np.ndarray, " _"],
-    Int8[np.ndarray, "_ knots"],
-    Int8[np.ndarray, "_ dim"],
-    Float32[np.ndarray, " _"],
-]
-"""A block's values, steps, knots, directions and their steps, as blocks.py has them."""
+Positions: TypeAlias = slice | Int64[np.ndarray, " positions"]
 
 _COLUMNS_A_BLEND = 128
-_VALUES_TO_SHARE = 20_000
+_LEAST_PARALLEL_VALUES = 20_000
 
 
-def gather_codes(
+def gather_values(
     tables: Sequence[Table],
     columns: Int64[np.ndarray, " columns"],
     rows: Integer[np.ndarray, " k"],
-    kernel: KernelName | None = None,
 ) -> tuple[Int8[np.ndarray, "k columns"], Float32[np.ndarray, " columns"]]:
-    """Some logits of all tables, on some rows, as a table of their own: to be scanned again.
+    """Some logits of all tables, on some rows, as a table of their own.
 
-    `columns` count over all tables. Unless `kernel` is given, it is compiled where that is loaded.
+    Args:
+        tables: Values and steps of each block.
+        columns: The logits, numbered over all tables; any order, also several times.
+        rows: The probes, in the order of the rows that come back.
+
+    Returns:
+        Values and steps, which can be scanned like a block's.
     """
     values = np.empty((len(rows), len(columns)), np.int8)
     steps = np.empty(len(columns), np.float32)
-    rows = np.ascontiguousarray(rows, dtype=np.int64)
-    tasks, places = [], []
-    for table, mine, local in split_columns([own.size for _, own in tables], columns):
-        own_values, own_steps = tables[table]
-        tasks.append((own_values, rows, local, np.empty((len(rows), len(local)), np.int8)))
-        places.append(mine)
-        steps[mine] = own_steps[local]
-    _share_if_many(loaded(kernel).gather, tasks, values.size)
-    for (*_, part), mine in zip(tasks, places, strict=True):
-        values[:, mine] = part
+    tasks = []
+    for table, positions, local in split_columns([own.size for _, own in tables], columns):
+        table_values, table_steps = tables[table]
+        tasks.append((table_values, rows, local, values, positions))
+        steps[positions] = table_steps[local]
+    _run_parallel_if_large(_copy_values, tasks, values.size)
     return values, steps
+
+
+def _copy_values(
+    table: Int8[np.ndarray, "probes logits"],
+    rows: Integer[np.ndarray, " k"],
+    local: Int64[np.ndarray, " own"],
+    values: Int8[np.ndarray, "k columns"],
+    positions: Positions,
+) -> None:
+    """Writes one table's part of gathered values."""
+    values[:, positions] = table[np.ix_(rows, local)]
 
 
 def split_columns(
     widths: Sequence[int], columns: Int64[np.ndarray, " columns"]
-) -> Iterator[tuple[int, Places, Int64[np.ndarray, " own"]]]:
-    """Each table that holds some of the columns, which ones (a slice if all ascend), and where."""
+) -> Iterator[tuple[int, Positions, Int64[np.ndarray, " own"]]]:
+    """The columns of each table, where columns are numbered over all tables.
+
+    Args:
+        widths: How many columns each table has.
+        columns: Some columns, in any order.
+
+    Yields:
+        For each table that has any: its number, the positions of its columns in `columns` (a slice
+        if all ascend), and their numbers within the table.
+    """
     ends = np.cumsum(widths, dtype=np.int64)
     ascending = not (columns[1:] < columns[:-1]).any()
     order = None if ascending else np.argsort(columns, kind="stable")
-    own = columns if order is None else columns[order]
+    ordered = columns if order is None else columns[order]
     begin = 0
-    for table, end in enumerate(np.searchsorted(own, ends).tolist()):
+    for table, end in enumerate(np.searchsorted(ordered, ends).tolist()):
         if end > begin:
-            mine = slice(begin, end) if order is None else order[begin:end]
-            yield table, mine, own[begin:end] - (int(ends[table]) - widths[table])
+            positions = slice(begin, end) if order is None else order[begin:end]
+            yield table, positions, ordered[begin:end] - (int(ends[table]) - widths[table])
         begin = end
 
 
-def blend_codes(
-    codes: Int8[np.ndarray, "rows columns"],
-    knots: Int8[np.ndarray, "columns knots"],
+def blend_values(
+    values: Int8[np.ndarray, "rows columns"],
+    quantiles: Int8[np.ndarray, "columns quantiles"],
     probes: int,
     steps: Float32[np.ndarray, " columns"],
     kernel: KernelName | None = None,
 ) -> Float32[np.ndarray, "rows columns"]:
-    """Blended descriptors of gathered logits (see blending.py), the same to the last bit by both.
+    """Blended descriptors of gathered values (see rank_blend.py); both kernels give the same bits.
 
-    Unless `kernel` is given, they are compiled where that is loaded.
+    Args:
+        values: Whole numbers of some logits on some probes.
+        quantiles: The quantiles of the same logits, as whole numbers.
+        probes: On how many probes the quantiles were measured.
+        steps: What a whole number of each logit is worth.
+        kernel: By default the compiled one if it is loaded, else numpy's.
     """
-    result = np.empty(codes.shape, np.float32)
-    columns = codes.shape[1]
+    result = np.empty(values.shape, np.float32)
+    columns = values.shape[1]
     tasks = [
-        (codes, knots, steps, probes, result, first, min(first + _COLUMNS_A_BLEND, columns))
+        (values, quantiles, steps, probes, result, first, min(first + _COLUMNS_A_BLEND, columns))
         for first in range(0, columns, _COLUMNS_A_BLEND)
     ]
-    _share_if_many(loaded(kernel).blend, tasks, codes.size)
+    _run_parallel_if_large(current_kernel(kernel).blend, tasks, values.size)
     return result
 
 
@@ -100,31 +112,40 @@ def weighted_scores(
     direction: Float32[np.ndarray, " dim"],
     kernel: KernelName | None = None,
 ) -> tuple[Float32[np.ndarray, " columns"], Float32[np.ndarray, " columns"]]:
-    """Of some logits, weighted sums of their blended descriptors and dot products of directions.
+    """Weighted sums of some logits' blended descriptors, and their direction scores.
 
-    `columns` count over all tables; `rows` are the probes that the weights are for. Unless `kernel`
-    is given, it is compiled where that is loaded.
+    Args:
+        tables: All blocks.
+        columns: The logits, numbered over all tables.
+        rows: The probes that are weighed.
+        weights: The weight of each of these probes.
+        direction: A concept's direction in the encoder's space.
+        kernel: By default the compiled one if it is loaded, else numpy's.
+
+    Returns:
+        The sums, and the dot product of each logit's direction with `direction`.
     """
-    sums, along = np.empty(len(columns), np.float32), np.empty(len(columns), np.float32)
+    sums, direction_scores = np.empty((2, len(columns)), np.float32)
     rows = np.ascontiguousarray(rows, dtype=np.int64)
     weights = np.ascontiguousarray(weights, dtype=np.float32)
     direction = np.ascontiguousarray(direction, dtype=np.float32)
-    tasks, places = [], []
-    for table, mine, local in split_columns([own[1].size for own in tables], columns):
-        made = np.empty(len(local), np.float32), np.empty(len(local), np.float32)
-        tasks.append((tables[table], local, rows, weights, direction, *made))
-        places.append(mine)
-    _share_if_many(loaded(kernel).weigh, tasks, len(columns) * (len(rows) + len(direction)))
-    for (*_, own_sums, own_along), mine in zip(tasks, places, strict=True):
-        sums[mine], along[mine] = own_sums, own_along
-    return sums, along
+    tasks, parts = [], []
+    for table, positions, local in split_columns([own[1].size for own in tables], columns):
+        results = np.empty(len(local), np.float32), np.empty(len(local), np.float32)
+        tasks.append((tables[table], local, rows, weights, direction, *results))
+        parts.append(positions)
+    values = len(columns) * (len(rows) + len(direction))
+    _run_parallel_if_large(current_kernel(kernel).weigh, tasks, values)
+    for (*_, table_sums, table_scores), positions in zip(tasks, parts, strict=True):
+        sums[positions], direction_scores[positions] = table_sums, table_scores
+    return sums, direction_scores
 
 
-def _share_if_many(
+def _run_parallel_if_large(
     function: Callable[..., None], tasks: Sequence[tuple[Any, ...]], values: int
 ) -> None:
-    """On all cores from so many values that another thread is quicker there than it comes."""
-    if values >= _VALUES_TO_SHARE:
+    """Runs tasks on all cores where they read so many values that it is worth another thread."""
+    if values >= _LEAST_PARALLEL_VALUES:
         run_parallel(function, tasks)
     else:
         for task in tasks:

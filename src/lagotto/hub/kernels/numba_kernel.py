@@ -1,22 +1,23 @@
-"""The compiled kernel of hub search: the same as numpy's, at the speed of memory.
+"""The compiled kernel: the same results as numpy's, at the speed of memory.
 
-Loaded on demand by `kernel`. It holds no lock while it runs, so threads may share a scan.
+It is imported by `dispatch` when it pays. Its functions hold no lock while they run, so several
+threads can share a scan.
 """
 
-import inspect
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
 from lagotto.hub.descriptors.rank_blend import score_levels
+from lagotto.hub.kernels.kernel import Kernel
+from lagotto.hub.kernels.numba_background import score_background
+from lagotto.hub.kernels.numba_compile import compile_function
 
 _ROWS = types.Array(types.int8, 2, "C", readonly=True)
 _FLOATS = types.Array(types.float32, 1, "C", readonly=True)
 _PROBES = types.Array(types.int64, 1, "C", readonly=True)
 _SCAN = types.void(_ROWS, _FLOATS, _PROBES, _FLOATS, types.float32[::1], types.int64, types.int64)
-_GATHER = types.void(_ROWS, _PROBES, _PROBES, types.int8[:, ::1])
 _BLEND = types.void(
     _ROWS, _ROWS, _FLOATS, types.float32, types.float32[:, ::1], types.int64, types.int64
 )
@@ -33,10 +34,10 @@ _CODES = 256
 _LOWEST_CODE = -128
 
 
-def _fill(
+def _scan_distances(
     values: Any, steps: Any, probes: Any, query: Any, distances: Any, first: int, last: int
 ) -> None:
-    """Writes distances[first:last]; eight rows a pass, to read and write the sums less often."""
+    """Writes distances[first:last]; eight rows at a time, to read and write the sums less often."""
     k = probes.size
     sums, s = distances[first:last], steps[first:last]
     sums[:] = np.float32(0)
@@ -70,10 +71,10 @@ def _fill(
         sums[c] = np.sqrt(sums[c]) if s[c] > 0 else np.float32(np.inf)
 
 
-def _fill_sums(
+def _scan_sums(
     values: Any, steps: Any, probes: Any, weights: Any, sums: Any, first: int, last: int
 ) -> None:
-    """Writes sums[first:last], as `_fill` does; a flawed logit gets minus infinity."""
+    """Writes sums[first:last], as `_scan_distances`; an invalid logit gets minus infinity."""
     k = probes.size
     own, s = sums[first:last], steps[first:last]
     own[:] = np.float32(0)
@@ -106,119 +107,106 @@ def _fill_sums(
         own[c] = own[c] * s[c] if s[c] > 0 else -np.float32(np.inf)
 
 
-def _gather(values: Any, rows: Any, columns: Any, chosen: Any) -> None:
-    """Writes the chosen rows of the chosen columns."""
-    for j in range(rows.size):
-        row, own = values[rows[j]], chosen[j]
-        for c in range(columns.size):
-            own[c] = row[columns[c]]
+def _fill_table(own: Any, step: Any, level: Any, levels: Any, table: Any) -> None:
+    """Writes the blended value of each whole number of a logit.
 
-
-def _codes_blended(own: Any, step: Any, level: Any, places: Any, table: Any) -> None:
-    """Writes what each code of a logit becomes, by its knots, which count from the lowest code.
-
-    `level` is the score between two knots. A code between two knots lies between their places, one
-    that equals some in their middle. `places` is room to work in.
+    `own` are the logit's quantiles, counted from the lowest whole number, and `level` is the score
+    between two of them. A number between two quantiles is interpolated; a number that equals
+    several gets their middle. `levels` is room to work in.
     """
     last = own.size - 1
-    places[: own[0]] = 0.0
-    places[own[last] :] = last if own[last] > own[last - 1] else last - 1
+    levels[: own[0]] = 0.0
+    levels[own[last] :] = last if own[last] > own[last - 1] else last - 1
     below = 0
     for i in range(1, last + 1):
         if own[i] > own[i - 1]:
-            places[own[i - 1]] = (below + i - 1) / 2.0
+            levels[own[i - 1]] = (below + i - 1) / 2.0
             width = np.float32(own[i] - own[i - 1])
             for code in range(own[i - 1] + 1, own[i]):
-                places[code] = i - 1 + np.float64(np.float32(code - own[i - 1]) / width)
+                levels[code] = i - 1 + np.float64(np.float32(code - own[i - 1]) / width)
             below = i
-    places[own[last]] = (below + last) / 2.0
+    levels[own[last]] = (below + last) / 2.0
     flat = own[0] == own[last]
     for code in range(_CODES):
         plain = np.float32(code + _LOWEST_CODE) * step
-        score = np.float32(places[code] * np.float64(level))
-        raised = (plain + score - np.float32(1)) / np.float32(2)
-        table[code] = np.float32(0) if flat else raised
+        score = np.float32(levels[code] * np.float64(level))
+        blended = (plain + score - np.float32(1)) / np.float32(2)
+        table[code] = np.float32(0) if flat else blended
 
 
-def _blend(
-    codes: Any, knots: Any, steps: Any, level: Any, result: Any, begin: int, end: int
+def _blend_columns(
+    values: Any, quantiles: Any, steps: Any, level: Any, result: Any, begin: int, end: int
 ) -> None:
-    """Writes some columns of `blending.blended`, each by a table of what its codes become."""
-    own, places = np.empty(knots.shape[1], np.int64), np.empty(_CODES, np.float64)
+    """Writes some columns of `rank_blend.blend_by_quantiles`, each by a table of its values."""
+    own, levels = np.empty(quantiles.shape[1], np.int64), np.empty(_CODES, np.float64)
     table = np.empty(_CODES, np.float32)
     for c in range(begin, end):
         for i in range(own.size):
-            own[i] = knots[c, i] - _LOWEST_CODE
-        _table(own, steps[c], level, places, table)
-        for j in range(codes.shape[0]):
-            result[j, c] = table[codes[j, c] - _LOWEST_CODE]
+            own[i] = quantiles[c, i] - _LOWEST_CODE
+        _fill_table_compiled(own, steps[c], level, levels, table)
+        for j in range(values.shape[0]):
+            result[j, c] = table[values[j, c] - _LOWEST_CODE]
 
 
-def _weigh(
+def _weigh_columns(
     table: Any,
     columns: Any,
     rows: Any,
     weights: Any,
     direction: Any,
     level: Any,
-    made: Any,
+    results: Any,
 ) -> None:
-    """Writes the chosen logits' weighted sums of blended values, and dot products with a direction.
+    """Writes some logits' weighted sums of blended values, and products with a direction.
 
-    The values are read a row at a time: chosen logits that lie near each other share a page.
+    The values are read a row at a time: logits that lie near each other share a page.
     """
-    values, steps, knots, directions, direction_steps = table
-    sums, along = made
+    values, steps, quantiles, directions, direction_steps = table
+    sums, direction_scores = results
     codes = np.empty((columns.size, rows.size), np.int64)
     for j in range(rows.size):
         row = values[rows[j]]
         for c in range(columns.size):
             codes[c, j] = row[columns[c]] - _LOWEST_CODE
-    own, places = np.empty(knots.shape[1], np.int64), np.empty(_CODES, np.float64)
-    raised = np.empty(_CODES, np.float32)
+    own, levels = np.empty(quantiles.shape[1], np.int64), np.empty(_CODES, np.float64)
+    blended = np.empty(_CODES, np.float32)
     for c in range(columns.size):
         for i in range(own.size):
-            own[i] = knots[columns[c], i] - _LOWEST_CODE
-        _table(own, steps[columns[c]], level, places, raised)
+            own[i] = quantiles[columns[c], i] - _LOWEST_CODE
+        _fill_table_compiled(own, steps[columns[c]], level, levels, blended)
         total = np.float32(0)
         for j in range(rows.size):
-            total += weights[j] * raised[codes[c, j]]
+            total += weights[j] * blended[codes[c, j]]
         sums[c] = total
         row, total = directions[columns[c]], np.float32(0)
         for i in range(row.size):
             total += np.float32(row[i]) * direction[i]
-        along[c] = total * direction_steps[columns[c]]
+        direction_scores[c] = total * direction_steps[columns[c]]
 
 
-def compiled(function: Callable[..., Any], signature: Any, *relaxed: str) -> Callable[..., Any]:
-    """Compiles once and keeps the machine code on disk where some cache folder can be written.
-
-    `relaxed` are the freedoms that its arithmetic has; none: as numpy rounds.
-    """
-    # Tests wrap every function to check its shapes; the compiler needs the function itself.
-    bare = inspect.unwrap(function)
-    try:
-        return njit(signature, nogil=True, fastmath=set(relaxed), cache=True)(bare)  # type: ignore[no-any-return]
-    except (RuntimeError, OSError):
-        return njit(signature, nogil=True, fastmath=set(relaxed))(bare)  # type: ignore[no-any-return]
+_fill_table_compiled = compile_function(_fill_table, _TABLE)
+_blend_compiled = compile_function(_blend_columns, _BLEND)
+_weigh_compiled = compile_function(_weigh_columns, _WEIGH, "contract", "reassoc")
 
 
-fill = compiled(_fill, _SCAN, "contract")
-fill_sums = compiled(_fill_sums, _SCAN, "contract")
-gather = compiled(_gather, _GATHER)
-_table = compiled(_codes_blended, _TABLE)
-_blend_by_level = compiled(_blend, _BLEND)
-_weigh_by_level = compiled(_weigh, _WEIGH, "contract", "reassoc")
-
-
-def blend(
-    codes: Any, knots: Any, steps: Any, probes: int, result: Any, first: int, last: int
+def _blend(
+    values: Any, quantiles: Any, steps: Any, probes: int, result: Any, first: int, last: int
 ) -> None:
-    """Writes the columns from `first` to `last` of values and knots in whole steps, blended."""
-    _blend_by_level(codes, knots, steps, score_levels(probes)[1], result, first, last)
+    """Writes the columns from `first` to `last` of values and quantiles in whole steps, blended."""
+    _blend_compiled(values, quantiles, steps, score_levels(probes)[1], result, first, last)
 
 
-def weigh(table: Any, *others: Any) -> None:
-    """Writes the sums and the dot products of some logits of a table, see numpy's."""
-    *asked, sums, along = others
-    _weigh_by_level(table, *asked, score_levels(table[0].shape[0])[1], (sums, along))
+def _weigh(table: Any, *others: Any) -> None:
+    """Writes the sums and the direction scores of some logits of a table, see numpy's."""
+    *arrays, sums, direction_scores = others
+    level = score_levels(table[0].shape[0])[1]
+    _weigh_compiled(table, *arrays, level, (sums, direction_scores))
+
+
+NUMBA_KERNEL = Kernel(
+    compile_function(_scan_distances, _SCAN, "contract"),
+    compile_function(_scan_sums, _SCAN, "contract"),
+    _blend,
+    _weigh,
+    score_background,
+)

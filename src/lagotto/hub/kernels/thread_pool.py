@@ -1,6 +1,6 @@
-"""Between the kernel and the machine: one function over many tasks, on all cores.
+"""A function and many tasks come in; the tasks are run on all cores.
 
-Its threads stay: to start one takes a good part of the time of a scan.
+The threads of the pool stay alive: to start one takes a good part of the time of a scan.
 """
 
 import os
@@ -15,7 +15,7 @@ from lagotto.core.machine import usable_cores
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    """The threads beside the one that asks, made when they are first wanted."""
+    """One thread fewer than there are cores, for the caller's own; made at first use."""
     return ThreadPoolExecutor(max(1, usable_cores() - 1), thread_name_prefix="lagotto-scan")
 
 
@@ -24,28 +24,35 @@ if hasattr(os, "register_at_fork"):  # a forked child has none of its parent's t
 
 
 def run_parallel(function: Callable[..., None], tasks: Sequence[tuple[Any, ...]]) -> None:
-    """Calls the function with the arguments of every task, on all cores, this thread's among them.
+    """Calls the function with the arguments of every task, on all cores.
 
-    It should release Python's lock while it works. Raises what any call raises.
+    The calling thread works too. The function should release Python's lock while it works.
+
+    Args:
+        function: What to call.
+        tasks: The positional arguments of each call.
+
+    Raises:
+        Exception: Whatever a call raises.
     """
-    left = deque(tasks)
+    queue = deque(tasks)
 
     def work() -> None:
-        while left:
+        while queue:
             try:
-                task = left.popleft()
-            except IndexError:  # another thread took the last one
+                task = queue.popleft()
+            except IndexError:  # another thread took the last task
                 return
             function(*task)
 
     others = min(usable_cores(), len(tasks)) - 1
-    started = [_threads().submit(work) for _ in range(others)]
+    futures = [_threads().submit(work) for _ in range(others)]
     try:
         work()
     finally:
-        left.clear()
-        for each in started:
-            each.cancel()  # one that has not begun would find nothing to do
-    for each in started:
-        if not each.cancelled():
-            each.result()
+        queue.clear()
+        for future in futures:
+            future.cancel()  # one that has not begun would have nothing to do
+    for future in futures:
+        if not future.cancelled():
+            future.result()

@@ -15,7 +15,8 @@ from jaxtyping import Float32
 from lagotto.core.assignment import best_assignment
 from lagotto.core.errors import UsageError
 from lagotto.core.types import JsonObject
-from lagotto.hub.index.scoring import noise_threshold, standard_scores
+from lagotto.core.zscore import zscore_by_sample
+from lagotto.hub.index.scoring import noise_threshold
 from lagotto.hub.labels.encode import LabelEncoder
 from lagotto.hub.labels.fit import (
     Reference,
@@ -110,7 +111,7 @@ def candidates(hub: HubReader, labels: TextEvidence) -> list[str]:
             values = block.values[:, part].astype(np.float32)
             parts.append(labels.weights @ values * block.steps[part])
     sums = np.concatenate(parts, axis=1)
-    scores = standard_scores(sums, np.arange(sums.shape[1]))
+    scores = zscore_by_sample(sums, np.arange(sums.shape[1]))
     best = np.maximum.reduceat(scores, firsts, axis=1).mean(axis=0)
     widths = np.diff(np.append(firsts, sums.shape[1])).tolist()
     best -= np.array([noise_threshold(width) for width in widths], np.float32)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64
+from jaxtyping import Bool, Float, Float32
 
+from lagotto.core.zscore import float64_moments, zscore
 from lagotto.hub.query.probe_weights import ProbeSpace
 
 _SURE_NAMES = 2.0
@@ -40,7 +41,8 @@ def text_evidence(space: ProbeSpace, concepts: Float[np.ndarray, "names dim"]) -
     the name to the words of the background, not where the cosine is high: for some names it is
     high on any probe.
     """
-    standing = _standardize_rows(space.log_posterior(concepts))
+    posterior = space.log_posterior(concepts)
+    standing = zscore(posterior, *float64_moments(posterior, axis=1))
     steep = _SURE_NAMES * standing
     weights = np.exp(steep - steep.max(axis=1, keepdims=True))
     weights /= weights.sum(axis=1, keepdims=True)
@@ -90,8 +92,8 @@ class OutputPool:
         return on_names, np.asarray(names.standing @ self._probe_shares)
 
     def _standardized(self, scores: "_Scores") -> "_Scores":
-        on_names, on_outputs = map(_apply, scores, self._word_moments)
-        return on_names, on_outputs
+        on_names, on_outputs = self._word_moments
+        return zscore(scores[0], *on_names), zscore(scores[1], *on_outputs)
 
     @cached_property
     def _probe_shares(self) -> Float32[np.ndarray, "probes outputs"]:
@@ -104,7 +106,7 @@ class OutputPool:
     @cached_property
     def _word_moments(self) -> "tuple[_Moments, _Moments]":
         on_names, on_outputs = self._word_readings
-        return _moments(on_names, axis=0), _moments(on_outputs, axis=0)
+        return float64_moments(on_names, axis=0), float64_moments(on_outputs, axis=0)
 
     @cached_property
     def _word_scores(self) -> "_Scores":
@@ -144,7 +146,7 @@ def fit(
         usual = compared[reading]
         if pooled is not None:
             usual = np.concatenate([usual, pooled[reading][:, reference.columns]], axis=1)
-        total += _apply(scores[reading], _moments(usual, axis=1))
+        total += zscore(scores[reading], *float64_moments(usual, axis=1))
     return total / 2
 
 
@@ -159,24 +161,5 @@ def _probe_shares(
 _Scores = tuple[Float32[np.ndarray, "names logits"], Float32[np.ndarray, "names logits"]]
 """Names on outputs by both readings: on the names' own probes, and on the outputs' own probes."""
 
-_Moments = tuple[Float64[np.ndarray, "one many"], Float64[np.ndarray, "one many"]]
-
-
-def _moments(scores: Float[np.ndarray, "names logits"], axis: int) -> _Moments:
-    """Mean and standard deviation along an axis, which is kept; a spread of zero becomes one."""
-    mean = scores.mean(axis=axis, keepdims=True, dtype=np.float64)
-    spread = scores.std(axis=axis, keepdims=True, dtype=np.float64)
-    return mean, np.where(spread > 1e-9, spread, 1.0)
-
-
-def _apply(
-    scores: Float[np.ndarray, "names logits"], moments: _Moments
-) -> Float32[np.ndarray, "names logits"]:
-    mean, spread = moments
-    return ((scores - mean.astype(np.float32)) / spread.astype(np.float32)).astype(np.float32)
-
-
-def _standardize_rows(
-    values: Float[np.ndarray, "names probes"],
-) -> Float32[np.ndarray, "names probes"]:
-    return _apply(values.astype(np.float32), _moments(values, axis=1))
+_Moments = tuple[Float32[np.ndarray, "one many"], Float32[np.ndarray, "one many"]]
+"""Mean and standard deviation of each output's scores over the common words."""

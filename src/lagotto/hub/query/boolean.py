@@ -1,8 +1,8 @@
-"""Stage 4d of hub search: concepts joined by AND, OR and NOT, as text and as scores.
+"""A text with AND, OR and NOT comes in; its concepts, and the scores of the whole query, go out.
 
-`dog AND NOT wolf`: capitals are operators, NOT binds tightest, then AND, then OR; parentheses
-group. A score becomes a degree of truth by a logistic curve, degrees are joined as independent
-probabilities, and the result is a score again: one concept alone keeps its score exactly.
+In `dog AND NOT wolf` the words in capitals are operators. NOT binds tightest, then AND, then OR;
+parentheses group. A logistic curve turns a score into a probability, probabilities are joined as
+independent ones, and the result is turned back into a score. One concept alone keeps its score.
 """
 
 import re
@@ -19,21 +19,21 @@ _TOKEN = re.compile(r"\(|\)|\bAND\b|\bOR\b|\bNOT\b")
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One concept: its place among the concepts of the query."""
+    """One concept, by its index among the concepts of the query."""
 
-    place: int
+    index: int
 
 
 @dataclass(frozen=True, slots=True)
 class Negation:
-    """What does not show `part`."""
+    """The opposite of `part`."""
 
     part: "Expression"
 
 
 @dataclass(frozen=True, slots=True)
 class Junction:
-    """What shows all `parts` (AND), or any of them (OR)."""
+    """All `parts` (AND, `every` is true), or any of them (OR)."""
 
     every: bool
     parts: tuple["Expression", ...]
@@ -42,26 +42,34 @@ class Junction:
 Expression: TypeAlias = Term | Negation | Junction
 
 SINGLE = Term(0)
-"""A query of one concept."""
+"""The expression of a query with one concept."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedQuery:
-    """The concepts that a text names, in order, and how they are joined."""
+    """The concepts of a text, in order, each once, and how they are joined."""
 
     concepts: tuple[str, ...]
     expression: Expression
 
 
 def parse_concepts(text: str) -> ParsedQuery:
-    """The concepts of a text; without operators the whole text is one.
+    """The concepts of a text and how they are joined; without operators the whole text is one.
 
-    Raises UsageError for operators without a concept, or parentheses that do not match.
+    Args:
+        text: Concepts in words; AND, OR and NOT in capitals are operators.
 
-    >>> parse_concepts("dog AND NOT wolf").concepts
-    ('dog', 'wolf')
-    >>> parse_concepts("black (and white) cat").concepts
-    ('black (and white) cat',)
+    Returns:
+        The concepts and the expression that joins them.
+
+    Raises:
+        UsageError: An operator lacks a concept, or parentheses do not match.
+
+    Example:
+        >>> parse_concepts("dog AND NOT wolf").concepts
+        ('dog', 'wolf')
+        >>> parse_concepts("black (and white) cat").concepts
+        ('black (and white) cat',)
     """
     if not re.search(r"\b(AND|OR|NOT)\b", text):
         return ParsedQuery((text.strip(),), SINGLE)
@@ -69,7 +77,7 @@ def parse_concepts(text: str) -> ParsedQuery:
 
 
 class _Parser:
-    """Recursive descent over words and operators."""
+    """A parser by recursive descent over words and operators."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -83,38 +91,40 @@ class _Parser:
         self._concepts: list[str] = []
 
     def parse(self) -> ParsedQuery:
-        """The whole text, or UsageError."""
-        expression = self._joined("OR")
+        """Parses the whole text, or raises UsageError."""
+        expression = self._parse_operands("OR")
         if self._tokens:
-            raise self._wrong(f"{self._tokens[0]!r} is not expected there")
+            raise self._error(f"{self._tokens[0]!r} is not expected there")
         return ParsedQuery(tuple(self._concepts), expression)
 
-    def _joined(self, operator: str) -> Expression:
-        parts = [self._operand(operator)]
+    def _parse_operands(self, operator: str) -> Expression:
+        """Operands joined by one operator."""
+        parts = [self._parse_operand(operator)]
         while self._tokens and self._tokens[0] == operator:
             self._tokens.pop(0)
-            parts.append(self._operand(operator))
+            parts.append(self._parse_operand(operator))
         return parts[0] if len(parts) == 1 else Junction(operator == "AND", tuple(parts))
 
-    def _operand(self, operator: str) -> Expression:
-        return self._joined("AND") if operator == "OR" else self._single()
+    def _parse_operand(self, operator: str) -> Expression:
+        return self._parse_operands("AND") if operator == "OR" else self._parse_single()
 
-    def _single(self) -> Expression:
+    def _parse_single(self) -> Expression:
+        """A concept, a negation or a parenthesis."""
         token = self._tokens.pop(0) if self._tokens else ""
         if token == "NOT":
-            return Negation(self._single())
+            return Negation(self._parse_single())
         if token == "(":
-            inside = self._joined("OR")
+            inside = self._parse_operands("OR")
             if not self._tokens or self._tokens.pop(0) != ")":
-                raise self._wrong("a parenthesis is not closed")
+                raise self._error("a parenthesis is not closed")
             return inside
         if token in ("", "AND", "OR", ")"):
-            raise self._wrong("a concept is missing" + (f" before {token!r}" if token else ""))
+            raise self._error("a concept is missing" + (f" before {token!r}" if token else ""))
         if token not in self._concepts:
             self._concepts.append(token)
         return Term(self._concepts.index(token))
 
-    def _wrong(self, reason: str) -> UsageError:
+    def _error(self, reason: str) -> UsageError:
         return UsageError(
             f"query {self._text!r}: {reason}; write concepts joined by AND, OR, NOT and "
             "parentheses, for example: dog AND NOT wolf (lower case is plain text)"
@@ -126,34 +136,44 @@ def join_scores(
 ) -> Float64[np.ndarray, " n"]:
     """The scores of an expression from those of its concepts.
 
-    `threshold` is the score at which a concept is as likely as not. Joined as probabilities
-    1 / (1 + exp(threshold - score)): NOT p is 1 - p, AND the product, OR its dual.
+    A score stands for the probability p = 1 / (1 + exp(threshold - score)). NOT gives 1 - p, AND
+    the product, OR one minus the product of the opposites.
+
+    Args:
+        expression: How the concepts are joined.
+        scores: One row a concept, in the order of the query.
+        threshold: The score at which a concept is as likely as not.
+
+    Returns:
+        One score for each column.
     """
-    true, false = _degrees(expression, scores.astype(np.float64) - threshold)
+    true, false = _log_probabilities(expression, scores.astype(np.float64) - threshold)
     return np.asarray(true - false + threshold)
 
 
-_Degrees: TypeAlias = tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]
+_LogProbabilities: TypeAlias = tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]
 
 
-def _degrees(expression: Expression, scores: Float64[np.ndarray, "concepts n"]) -> _Degrees:
-    """log p and log (1 - p); kept apart so that neither end loses its digits."""
+def _log_probabilities(
+    expression: Expression, scores: Float64[np.ndarray, "concepts n"]
+) -> _LogProbabilities:
+    """log p and log (1 - p); both, so that neither end loses its digits."""
     if isinstance(expression, Term):
-        row = scores[expression.place]
+        row = scores[expression.index]
         return -np.logaddexp(0.0, -row), -np.logaddexp(0.0, row)
     if isinstance(expression, Negation):
-        true, false = _degrees(expression.part, scores)
+        true, false = _log_probabilities(expression.part, scores)
         return false, true
-    parts = [_degrees(part, scores) for part in expression.parts]
+    parts = [_log_probabilities(part, scores) for part in expression.parts]
     if expression.every:
         true = np.sum([part[0] for part in parts], axis=0)
-        return true, _log_rest(true)
+        return true, _log_complement(true)
     false = np.sum([part[1] for part in parts], axis=0)
-    return _log_rest(false), false
+    return _log_complement(false), false
 
 
-def _log_rest(values: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-    """log (1 - exp(value)) for values up to zero, without losing digits at either end."""
+def _log_complement(values: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+    """log (1 - exp(value)) of values up to zero, exact at both ends."""
     bounded = np.minimum(values, -1e-300)
     with np.errstate(divide="ignore"):
         small, large = np.log(-np.expm1(bounded)), np.log1p(-np.exp(bounded))

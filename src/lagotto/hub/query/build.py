@@ -1,4 +1,4 @@
-"""Stage 4e of hub search: a text, pictures or a known logit → its query vector, with notes."""
+"""A text, pictures or a known logit come in; its query vector, with notes, goes out."""
 
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from lagotto.hub.query.boolean import (
     parse_concepts,
 )
 from lagotto.hub.query.probe_weights import (
+    PROBE_WEIGHTS,
     ProbeSpace,
     picture_weights,
     weigh_texts,
@@ -31,16 +32,21 @@ from lagotto.hub.query.types import (
 )
 from lagotto.hub.query.vectors import query_from_embedding, standardize_query
 
-SHOWN_FROM = 2.0
-"""Standard deviations of a cosine from which a probe is more likely than not to show a concept;
-decides only how joined concepts are shown and compared by the paper's rule."""
-
 
 def text_vector(encoder: Encoder, space: ProbeSpace, query: TextQuery) -> QueryVector:
-    """Concepts in words, joined as the text says; says so if a text was cut.
+    """The query vector of concepts in words, joined as the text says.
 
-    Raises UsageError for an empty text, operators that join nothing, a template without exactly one
-    {}, or a picture that cannot be read.
+    Args:
+        encoder: Embeds the words, and the pictures where the query has some.
+        space: The probes and the background words in the encoder's space.
+        query: The text, its template and its pictures.
+
+    Returns:
+        The query vector; it has a note if the encoder does not read all of the text.
+
+    Raises:
+        UsageError: The text is empty, an operator joins nothing, the template has not exactly one
+            {}, or a picture cannot be read.
     """
     template = encoder.info.prompt_template if query.template is None else query.template
     if template.count("{}") != 1:
@@ -50,39 +56,39 @@ def text_vector(encoder: Encoder, space: ProbeSpace, query: TextQuery) -> QueryV
     parsed = parse_concepts(query.text)
     prompts = [template.replace("{}", concept) for concept in parsed.concepts]
     embeddings = encoder.embed_texts(prompts)
-    values = [query_from_embedding(each, space.probes) for each in embeddings]
+    values = [query_from_embedding(embedding, space.probes) for embedding in embeddings]
     directions = embeddings - space.background_mean
-    weights, covered = weigh_texts(space, embeddings)
+    weights, coverage = weigh_texts(space, embeddings)
     concepts = [
-        ConceptQuery(*each)
-        for each in zip(weights, directions, parsed.concepts, covered.tolist(), strict=True)
+        ConceptQuery(*fields)
+        for fields in zip(weights, directions, parsed.concepts, coverage.tolist(), strict=True)
     ]
     expression = parsed.expression
     if query.pictures:
-        shown, evidence = _pictures(encoder, space, query.pictures)
+        picture_values, picture_concept = _embed_examples(encoder, space, query.pictures)
         expression = Junction(True, (expression, Term(len(concepts))))
-        values.append(shown)
-        concepts.append(evidence)
+        values.append(picture_values)
+        concepts.append(picture_concept)
     return QueryVector(
         Query("text", query.text),
-        _joined(expression, values),
+        _join_values(expression, values),
         None,
-        _cut(encoder, prompts),
+        _length_notes(encoder, prompts),
         tuple(concepts),
         expression,
     )
 
 
 def image_vector(encoder: Encoder, space: ProbeSpace, query: ImageQuery) -> QueryVector:
-    """Cosine of the pictures' mean embedding with each probe, standardised.
+    """The query vector of example pictures, which count by the mean of their embeddings.
 
     Raises UsageError for no picture, or one that cannot be read.
     """
     if not query.files:
         raise UsageError("no picture given; give at least one file")
-    values, evidence = _pictures(encoder, space, query.files)
-    asked = Query("image", tuple(str(file) for file in query.files))
-    return QueryVector(asked, values, concepts=(evidence,))
+    values, concept = _embed_examples(encoder, space, query.files)
+    name = Query("image", tuple(str(file) for file in query.files))
+    return QueryVector(name, values, concepts=(concept,))
 
 
 def logit_vector(
@@ -90,18 +96,18 @@ def logit_vector(
     responses: Float32[np.ndarray, " probes"],
     itself: tuple[str, int] | None,
 ) -> QueryVector:
-    """The responses of a logit, standardised.
+    """The query vector of a known logit: its raw responses on all probes, standardized.
 
-    `itself` is the logit of the hub that it is, if it is one, by its model's own name.
+    `itself` is the logit's model and number where it is a logit of the hub: a search leaves it out.
     """
     name = Query("logit", f"{query.model}:{query.index}")
     return QueryVector(name, standardize_query(responses), itself)
 
 
-def _pictures(
+def _embed_examples(
     encoder: Encoder, space: ProbeSpace, files: tuple[Path, ...]
 ) -> tuple[Float32[np.ndarray, " probes"], ConceptQuery]:
-    """Example pictures as standardised cosines, and as evidence; they count by their mean."""
+    """The mean of example pictures as standardized cosines with the probes, and as a concept."""
     concept = embed_pictures(encoder, files).mean(axis=0)
     values = query_from_embedding(concept, space.probes)
     unit = concept / np.linalg.norm(concept)
@@ -109,16 +115,18 @@ def _pictures(
     return values, ConceptQuery(picture_weights(space, concept), direction)
 
 
-def _joined(
+def _join_values(
     expression: Expression, values: list[Float32[np.ndarray, " probes"]]
 ) -> Float32[np.ndarray, " probes"]:
-    """One row of values for the whole query; that of a single concept is left as it is."""
+    """The values of the whole query from those of its concepts."""
     if expression == SINGLE:
         return values[0]
-    return standardize_query(join_scores(expression, np.stack(values), SHOWN_FROM))
+    threshold = PROBE_WEIGHTS.presence_threshold
+    return standardize_query(join_scores(expression, np.stack(values), threshold))
 
 
-def _cut(encoder: Encoder, prompts: list[str]) -> tuple[str, ...]:
+def _length_notes(encoder: Encoder, prompts: list[str]) -> tuple[str, ...]:
+    """A note where the encoder does not read all of a prompt."""
     limit = encoder.info.context_length
     tokens = max(encoder.token_counts(prompts))
     if tokens <= limit:

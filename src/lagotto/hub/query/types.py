@@ -1,4 +1,4 @@
-"""What is asked of a hub, and what a search compares: queries, evidence, query vectors."""
+"""The queries that a user gives, and the query vector that a search compares with descriptors."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +15,10 @@ from lagotto.hub.text.matching import NOBODY, Named
 
 @dataclass(frozen=True, slots=True)
 class TextQuery:
-    """A concept in words, or several joined by AND, OR and NOT (see logic.py).
+    """A concept in words, or several joined by AND, OR and NOT (see boolean.py).
 
-    `template` has one {} for each concept (default: the encoder's own). `pictures` are examples
-    that the words are joined with: a logit has to answer both.
+    `template` has one {} that each concept replaces; by default it is the encoder's own.
+    `pictures` are examples that are joined to the words by AND.
     """
 
     text: str
@@ -28,14 +28,19 @@ class TextQuery:
 
 @dataclass(frozen=True, slots=True)
 class LogitQuery:
-    """An output of a model of the hub, by name, or of a model file outside it, by path."""
+    """A logit of a model of the hub, by its name, or of a model file outside it, by its path."""
 
     model: str
     index: int
 
     @classmethod
     def parse(cls, text: str) -> "LogitQuery":
-        """From MODEL:INDEX; raises UsageError for another form."""
+        """The query that MODEL:INDEX names; raises UsageError for another form.
+
+        Example:
+            >>> LogitQuery.parse("exp_final_v3:7")
+            LogitQuery(model='exp_final_v3', index=7)
+        """
         model, colon, index = text.rpartition(":")
         if not colon or not model or not index.isdecimal() or len(index) > 9:
             raise UsageError(
@@ -56,11 +61,12 @@ AnyQuery: TypeAlias = TextQuery | LogitQuery | ImageQuery
 
 @dataclass(frozen=True, slots=True)
 class ConceptQuery:
-    """What a concept in words or pictures says of the probes, and where it is in their space.
+    """One concept, in words or pictures, as the default rule compares it with logits.
 
-    `weights` sum to 1 over the probes. `text` is the concept in words, "" if it has none, and
-    `coverage` how surely any probe shows it (see probe_coverage.py; 0 for pictures); `named` are
-    the logits that are called so, where names are asked too.
+    `weights` say how much each probe counts, and sum to 1. `direction` is where the concept lies in
+    the encoder's space, less what all background words have in common. `text` is the concept in
+    words, "" for pictures. `coverage` is the highest posterior of the concept on any probe (see
+    probe_coverage.py; 0 for pictures). `named` are the logits whose published labels match `text`.
     """
 
     weights: Float32[np.ndarray, " probes"]
@@ -72,11 +78,12 @@ class ConceptQuery:
 
 @dataclass(frozen=True, slots=True)
 class QueryVector:
-    """A query as standardised values over the probes, ready to be compared with descriptors.
+    """A query as a search compares it with descriptors.
 
-    `values` are what a logit that answers it would give: the paper's query. `concepts` and
-    `expression` are the same query as the default rule asks it; a known logit has none, and is
-    compared by distance. `itself` is the (model name, logit) that must not be found again.
+    `values` are the standardized responses that a logit which recognizes the query would have on
+    the probes: the paper's query. `concepts` and `expression` are the same query for the default
+    rule; a known logit has no concepts and is compared by distance. `itself` is the (model name,
+    logit) that hits leave out.
     """
 
     query: Query

@@ -1,7 +1,8 @@
-"""Stage 4 of hub search: a concept → a query vector over the probes, and its k surest probes.
+"""An embedding or a logit's responses come in; a query vector, and its top k probes, go out.
 
-A query vector is what a logit that recognises the concept would answer on the probes, standardised
-like a descriptor (ProbeLog, section 3.3). The k probes it is surest of decide the search.
+A query vector holds the responses that a logit which recognizes the concept would have on the
+probes, standardized like a descriptor (ProbeLog, section 3.3). Its k highest probes decide the
+search by the paper's rule.
 """
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxtyping import Float, Float32, Float64, Int64
 
 from lagotto.core.errors import UsageError
 from lagotto.core.vectors import top_k
+from lagotto.core.zscore import zscore_rows
 
 
 def standardize_query(responses: Float[np.ndarray, " probes"]) -> Float32[np.ndarray, " probes"]:
@@ -19,30 +21,36 @@ def standardize_query(responses: Float[np.ndarray, " probes"]) -> Float32[np.nda
     values: Float64[np.ndarray, " probes"] = responses.astype(np.float64)
     if not np.isfinite(values).all():
         raise UsageError("the query has no finite value on some probes; choose another logit")
-    spread = float(values.std())
-    if spread <= 1e-9 * max(1.0, float(np.abs(values).max())):
+    if float(values.std()) <= 1e-9 * max(1.0, float(np.abs(values).max())):
         raise UsageError(
             "the query is the same on every probe, so it finds nothing; choose another"
         )
-    standardised: Float32[np.ndarray, " probes"] = (values - values.mean()) / spread
-    return standardised.astype(np.float32)
+    return np.asarray(zscore_rows(values[None])[0], dtype=np.float32)
 
 
 def query_from_embedding(
     concept: Float[np.ndarray, " dim"], probes: Float[np.ndarray, "probes dim"]
 ) -> Float32[np.ndarray, " probes"]:
-    """Cosine of a concept (a text, or the mean of some pictures) with each probe, standardised.
+    """Cosine of a concept with each probe, standardized.
 
-    All rows are unit embeddings of one encoder; a mean of several is made unit length again here.
+    Args:
+        concept: The embedding of a text, or the mean embedding of some pictures; of any length.
+        probes: Unit embeddings of the probes by the same encoder.
+
+    Returns:
+        One value a probe.
     """
     unit = concept / np.linalg.norm(concept)
     return standardize_query(probes @ unit)
 
 
-def surest_probes(query: Float[np.ndarray, " probes"], k: int) -> Int64[np.ndarray, " k"]:
-    """The k probes on which the query is highest, highest first; ties go to the earlier probe.
+def top_k_probes(query: Float[np.ndarray, " probes"], k: int) -> Int64[np.ndarray, " k"]:
+    """The k probes on which the query is highest, as `core.vectors.top_k` ranks them.
 
     Raises UsageError unless 1 <= k <= number of probes.
+
+    >>> top_k_probes(np.array([0.1, 2.0, 2.0]), 2).tolist()
+    [1, 2]
     """
     if not 1 <= k <= len(query):
         raise UsageError(

@@ -133,8 +133,10 @@ class HubReader:
                 labels=cache(self._labels),
                 read=lru_cache(_OPEN_RESPONSES)(lambda d: searchable_rows(done, self._read(d))),
                 notes=notes,
-                parts=find_partial_models(blocks, lambda digest: self._read(digest).seen_probes),
-                first_pass=open_approximation(self._layout, blocks, self.probe_digest),
+                partial_models=find_partial_models(
+                    blocks, lambda digest: self._read(digest).seen_probes
+                ),
+                approximation=open_approximation(self._layout, blocks, self.probe_digest),
             )
         return self._logit_index
 

@@ -1,4 +1,4 @@
-"""Query vector × logit index → Hits: the logits that behave like a concept, by a named rule."""
+"""A query vector and a logit index come in; hits, the logits that behave like the query, go out."""
 
 import math
 from collections.abc import Callable
@@ -15,14 +15,14 @@ from lagotto.hub.confidence.judge import Judge, Judgement
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.index.low_rank import LowRankIndex
 from lagotto.hub.index.scoring import (
-    DEFAULT_K,
     RULE_NAMES,
+    SEARCH_CONFIG,
     RuleName,
     noise_threshold,
 )
 from lagotto.hub.query.boolean import SINGLE
 from lagotto.hub.query.types import QueryVector
-from lagotto.hub.query.vectors import surest_probes
+from lagotto.hub.query.vectors import top_k_probes
 from lagotto.hub.search.approximate import (
     approximate_by_distance,
     approximate_by_evidence,
@@ -48,55 +48,67 @@ def find_logits(
 ) -> Hits:
     """The `top` best logits, or the best logit of each of the `top` best models.
 
-    `k` is the number of probes that decide; None: DEFAULT_K, or all probes of a smaller hub, of the
-    rule "full-query", and of a known logit by the default rule. A known logit is compared by the
-    paper's distance, whatever the rule: the rule only decides on how many probes. Raises UsageError
-    for a k that the hub cannot have, top below 1, or a hub without searchable logits.
+    A known logit is compared by the paper's distance, whatever the rule: the rule only says on how
+    many probes.
 
-    Where there is a judge, it says what to believe of the hits of a single concept in words.
+    Args:
+        logit_index: The logits of the hub.
+        vector: The query.
+        rule: "default", "paper" or "full-query".
+        top: How many hits.
+        k: How many probes decide. By default 50, or all probes of a smaller hub; all for the rule
+            "full-query", and for a known logit by the default rule.
+        by_model: Whether hits are the best logits of different models.
+        judge: Gives the confidence and the quality of the hits of a single concept in words.
+
+    Returns:
+        The hits, best first, with notes for the user.
+
+    Raises:
+        UsageError: The hub cannot have this k, `top` is below 1, or no logit is searchable.
     """
     if top < 1:
         raise UsageError(f"top {top} was asked for; give 1 or more")
     if not logit_index.blocks:
         raise UsageError("this hub has no model yet; add some with: lagotto hub add HUB MODELS")
-    probes = surest_probes(vector.values, _probes_used(vector, rule, k))
-    left_out = None if vector.itself is None else logit_index.column(*vector.itself)
-    asked = vector.concepts if _is_weighed(vector, rule) else ()
-    index, through = usable_index(logit_index, asked, len(probes))
-    ranked, kept = _ranked(
-        logit_index, vector, rule, probes, HitRequest(top, left_out, by_model), index
-    )
-    columns, scores = ranked.columns[kept], ranked.scores[kept]
-    if _is_weighed(vector, rule):
-        distances = logit_index.shown_distances(columns, probes, vector.values)
-        shown = shown_scores(scores, logit_index.usable)
+    probes = top_k_probes(vector.values, _probe_count(vector, rule, k))
+    excluded = None if vector.itself is None else logit_index.column(*vector.itself)
+    concepts = vector.concepts if _uses_weights(vector, rule) else ()
+    index, index_notes = usable_index(logit_index, concepts, len(probes))
+    request = HitRequest(top, excluded, by_model)
+    ranked, positions = _rank(logit_index, vector, rule, probes, request, index)
+    columns, scores = ranked.columns[positions], ranked.scores[positions]
+    if _uses_weights(vector, rule):
+        distances = logit_index.comparable_distances(columns, probes, vector.values)
+        unit_scores = to_unit_scores(scores, logit_index.usable)
     else:
-        distances, shown = -scores, 1.0 / (1.0 - scores / math.sqrt(len(probes)))
-    judgement = _judged(judge, vector, rule, len(probes), ranked, kept)
+        distances, unit_scores = -scores, 1.0 / (1.0 - scores / math.sqrt(len(probes)))
+    judgement = _judge_hits(judge, vector, rule, len(probes), ranked, positions)
     if judgement is None:
-        chance = _confidence(ranked.chance, logit_index.usable)
-        confidence, quality = [chance(score) for score in scores.tolist()], [None] * len(scores)
+        no_accident = _accident_test(ranked.sample_scores, logit_index.usable)
+        confidence = [no_accident(score) for score in scores.tolist()]
+        quality = [None] * len(scores)
     else:
         confidence, quality = judgement.confidence.tolist(), judgement.quality.tolist()
     owners = logit_index.owners(columns)
     hits = []
-    for place, (column, owner) in enumerate(zip(columns.tolist(), owners.tolist(), strict=True)):
+    for position, (column, owner) in enumerate(zip(columns.tolist(), owners.tolist(), strict=True)):
         digest = logit_index.digests[owner]
         logit = column - int(logit_index.firsts[owner])
         hits.append(
             Hit(
-                rank=place + 1,
+                rank=position + 1,
                 model=logit_index.names[digest],
                 logit=logit,
                 label=logit_index.labels(digest)[logit],
-                distance=float(distances[place]),
-                score=float(shown[place]),
-                confidence=confidence[place],
-                quality=quality[place],
+                distance=float(distances[position]),
+                score=float(unit_scores[position]),
+                confidence=confidence[position],
+                quality=quality[position],
             )
         )
-    notes = (*vector.notes, *logit_index.notes, *through)
-    if judgement is not None and not (ranked.told[kept] > 0).any():
+    notes = (*vector.notes, *logit_index.notes, *index_notes)
+    if judgement is not None and not (ranked.bonuses[positions] > 0).any():
         notes = (*judgement.notes(str(vector.query.value)), *notes)
     return Hits(
         vector.query,
@@ -116,15 +128,19 @@ def is_judged(vector: QueryVector, rule: RuleName) -> bool:
     return rule == "default" and single and vector.query.kind == "text"
 
 
-def shown_scores(scores: Float64[np.ndarray, " hits"], logits: int) -> Float64[np.ndarray, " hits"]:
-    """Scores of the default rule as shown, 0 to 1: 1/2 is what the best of so many logits reaches
-    by accident (rules.noise_threshold)."""
+def to_unit_scores(
+    scores: Float64[np.ndarray, " hits"], logits: int
+) -> Float64[np.ndarray, " hits"]:
+    """Scores of the default rule as hits have them, from 0 to 1.
+
+    The best of so many logits reaches about 1/2 by accident (`scoring.noise_threshold`).
+    """
     positive = np.maximum(scores, 0.0)
     return np.asarray(positive / (positive + noise_threshold(logits)))
 
 
 def checked_rule(name: str) -> RuleName:
-    """A rule by its name; raises UsageError, with a suggestion, for another one."""
+    """A rule by its name; raises UsageError, with a suggestion, for an unknown one."""
     for rule in RULE_NAMES:
         if rule == name:
             return rule
@@ -133,82 +149,85 @@ def checked_rule(name: str) -> RuleName:
     )
 
 
-def _is_weighed(vector: QueryVector, rule: RuleName) -> bool:
-    """Whether the evidence is weighed, rather than a distance measured."""
+def _uses_weights(vector: QueryVector, rule: RuleName) -> bool:
+    """Whether logits are scored by weighted sums, rather than by a distance."""
     return rule == "default" and bool(vector.concepts)
 
 
-def _probes_used(vector: QueryVector, rule: RuleName, k: int | None) -> int:
+def _probe_count(vector: QueryVector, rule: RuleName, k: int | None) -> int:
+    """How many probes decide, where the user wants `k`."""
     if rule == "full-query" or (rule == "default" and k is None and not vector.concepts):
         return len(vector.values)
-    return min(DEFAULT_K, len(vector.values)) if k is None else k
+    return min(SEARCH_CONFIG.k, len(vector.values)) if k is None else k
 
 
-def _ranked(
+def _rank(
     logit_index: LogitIndex,
     vector: QueryVector,
     rule: RuleName,
     probes: Int64[np.ndarray, " k"],
-    wanted: HitRequest,
+    request: HitRequest,
     index: LowRankIndex | None,
-) -> tuple[Ranked, Int64[np.ndarray, " kept"]]:
-    """Enough ranked logits, and the places of those to be shown."""
-    weighed, top = _is_weighed(vector, rule), wanted.top
+) -> tuple[Ranked, Int64[np.ndarray, " hits"]]:
+    """Enough ranked logits, and the positions of the hits among them."""
+    weighted, top = _uses_weights(vector, rule), request.top
     while True:
-        if weighed:
-            asked = (vector.concepts, vector.expression, len(probes), wanted)
+        if weighted:
+            query = (vector.concepts, vector.expression, len(probes), request)
             if index is None:
-                ranked = rank_by_evidence(logit_index, *asked)
+                ranked = rank_by_evidence(logit_index, *query)
             else:
-                ranked = approximate_by_evidence(index, logit_index, *asked)
+                ranked = approximate_by_evidence(index, logit_index, *query)
         elif index is None:
-            ranked = rank_by_distance(logit_index, probes, vector.values, wanted)
+            ranked = rank_by_distance(logit_index, probes, vector.values, request)
         else:
-            ranked = approximate_by_distance(index, logit_index, probes, vector.values, wanted)
+            ranked = approximate_by_distance(index, logit_index, probes, vector.values, request)
         owners = logit_index.owners(ranked.columns)
-        kept = _first_of_each(owners) if wanted.by_model else np.arange(len(owners))
-        if weighed or len(kept) >= top or len(owners) < wanted.top:
-            return ranked, kept[:top]
-        wanted = replace(wanted, top=4 * wanted.top)
+        positions = _first_of_models(owners) if request.by_model else np.arange(len(owners))
+        if weighted or len(positions) >= top or len(owners) < request.top:
+            return ranked, positions[:top]
+        request = replace(request, top=4 * request.top)
 
 
-def _judged(
+def _judge_hits(
     judge: Judge | None,
     vector: QueryVector,
     rule: RuleName,
     k: int,
     ranked: Ranked,
-    kept: Int64[np.ndarray, " kept"],
+    positions: Int64[np.ndarray, " hits"],
 ) -> Judgement | None:
-    if judge is None or not is_judged(vector, rule) or not len(kept):
+    """What a judge says of the hits, None where there is no judge or it cannot say."""
+    if judge is None or not is_judged(vector, rule) or not len(positions):
         return None
-    usual = ranked.usual if k == min(DEFAULT_K, len(vector.values)) else None
-    return judge.judge(
-        vector.concepts[0], ranked.columns[:CONFIDENCE_POOL], ranked.columns[kept], usual
-    )
+    sample_sums = ranked.sample_sums if k == min(SEARCH_CONFIG.k, len(vector.values)) else None
+    pool = ranked.columns[:CONFIDENCE_POOL]
+    return judge.judge(vector.concepts[0], pool, ranked.columns[positions], sample_sums)
 
 
-def _first_of_each(owners: Int64[np.ndarray, " columns"]) -> Int64[np.ndarray, " models"]:
-    """Places of the first (best) column of each model, best first."""
-    _, places = np.unique(owners, return_index=True)
-    return np.sort(places).astype(np.int64)
+def _first_of_models(owners: Int64[np.ndarray, " columns"]) -> Int64[np.ndarray, " models"]:
+    """Positions of the first (best) column of each model, best first."""
+    _, positions = np.unique(owners, return_index=True)
+    return np.sort(positions).astype(np.int64)
 
 
-def _confidence(scores: Float64[np.ndarray, " sample"], logits: int) -> Callable[[float], float]:
-    """How sure it is that a score is no accident of a hub of this size; not a precision.
+def _accident_test(
+    sample_scores: Float64[np.ndarray, " sample"], logits: int
+) -> Callable[[float], float]:
+    """The probability that a score is no accident in a hub of this size; it is not a precision.
 
-    The scores of most logits, which do not know the concept, are summarised by their median and
-    median absolute deviation; a normal tail gives the chance that one of so many is as high by
-    accident, and the confidence is one minus the chance that any is (Šidák).
+    Most logits do not know the concept. Their scores are summarized by median and median absolute
+    deviation. A normal tail gives the chance that one of them is as high by accident, and the
+    result is one minus the chance that any of so many is (Šidák).
     """
-    finite = scores[np.isfinite(scores)]
+    finite = sample_scores[np.isfinite(sample_scores)]
     centre = float(np.median(finite)) if finite.size else 0.0
     spread = 1.4826 * float(np.median(np.abs(finite - centre))) if finite.size else 0.0
 
-    def confidence(score: float) -> float:
+    def no_accident(score: float) -> float:
         if spread <= 0.0:
             return 0.0
-        chance = 0.5 * math.erfc((score - centre) / spread / math.sqrt(2.0))
-        return float(math.exp(logits * math.log1p(-min(chance, 1.0 - 1e-16))))
+        tail = 0.5 * math.erfc((score - centre) / spread / math.sqrt(2.0))
+        return float(math.exp(logits * math.log1p(-min(tail, 1.0 - 1e-16))))
 
-    return confidence
+    return no_accident

@@ -1,7 +1,7 @@
-"""Stage 5b of hub search: a concept's surest probes × all descriptors → a sum for every logit.
+"""A concept's top k probes and all descriptors come in; a weighted sum for every logit goes out.
 
-The default rule's first look: the best of these sums are its candidates. What published names add
-to a few of them is told beside.
+The best of these sums are the candidates of the default rule, which `rerank` scores in full. What
+published labels add to the scores of some logits is held apart.
 """
 
 from dataclasses import dataclass
@@ -9,113 +9,111 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from lagotto.core.zscore import sample_moments
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.index.partial import partial_sums
+from lagotto.hub.index.scoring import SEARCH_CONFIG
 from lagotto.hub.kernels.dispatch import scan_sums
+from lagotto.hub.query.probe_weights import top_half
 from lagotto.hub.text.matching import Named, bonus_from_scores
-
-WIDE = 100_000
-"""Logits of a hub from which a first look reads the surer half of the probes. What it finds is
-scored on all of them, and hardly changes: benchmarks/quality/first_look.py."""
 
 
 @dataclass(frozen=True, slots=True)
 class WeightedSums:
-    """A concept's weighted sums as scanned; less `mean`, over `spread`, they are its scores.
+    """A concept's weighted sums on all logits, and on the logit index's sample.
 
-    A million are standardised only where they must be: sums have the order of their scores.
-    `usual` are those of the logit index's sample.
+    `mean` and `spread` are the moments of the sample. The sums are standardized lazily: raw sums
+    sort the same way as z-scores.
     """
 
     raw: Float32[np.ndarray, " logits"]
-    usual: Float32[np.ndarray, " sample"]
+    sample: Float32[np.ndarray, " sample"]
     mean: np.float32
     spread: np.float32
 
     def scores(self, sums: Float32[np.ndarray, " some"]) -> Float32[np.ndarray, " some"]:
-        """Scores of some sums."""
+        """The z-scores of some sums."""
         centred = sums - self.mean
         centred /= self.spread
         return centred
 
-    def asked(self, candidates: Int64[np.ndarray, " candidates"]) -> Float32[np.ndarray, " asked"]:
-        """Scores of candidates, and then of the sample."""
-        return self.scores(np.concatenate([self.raw[candidates], self.usual]))
+    def candidate_scores(
+        self, candidates: Int64[np.ndarray, " candidates"]
+    ) -> Float32[np.ndarray, " candidates_and_sample"]:
+        """The z-scores of candidates, and then those of the sample."""
+        return self.scores(np.concatenate([self.raw[candidates], self.sample]))
 
 
 @dataclass(frozen=True, slots=True)
 class LabelBonus:
-    """What names add to the scores of some columns, which ascend; nothing to all others."""
+    """What published labels add to the scores of some columns, in ascending order; else zero."""
 
     columns: Int64[np.ndarray, " named"]
     added: Float32[np.ndarray, " named"]
 
-    def at(self, asked: Int64[np.ndarray, " asked"]) -> Float32[np.ndarray, " asked"]:
-        """What is added to the scores of the columns asked for."""
-        places = np.searchsorted(self.columns, asked).clip(max=len(self.columns) - 1)
-        known = self.columns[places] == asked
-        return np.where(known, self.added[places], np.float32(0))
+    def at(self, columns: Int64[np.ndarray, " columns"]) -> Float32[np.ndarray, " columns"]:
+        """What is added to the scores of some columns, in any order."""
+        positions = np.searchsorted(self.columns, columns).clip(max=len(self.columns) - 1)
+        known = self.columns[positions] == columns
+        return np.where(known, self.added[positions], np.float32(0))
 
 
 def weighted_sums(
     logit_index: LogitIndex,
     weights: Float32[np.ndarray, " probes"],
-    surest: Float32[np.ndarray, " probes"],
+    top_weights: Float32[np.ndarray, " probes"],
 ) -> WeightedSums:
-    """A concept's sums of all logits over its surest probes; those of flawed logits are zero.
+    """A concept's weighted sums of all logits over its top k probes; zero for invalid logits.
 
-    `surest` are the weights of its k surest probes. Of a hub of WIDE logits or more the surer half
-    of these is read.
+    A hub of `SearchConfig.half_scan_logits` or more is scanned on the top half of these probes.
+
+    Args:
+        logit_index: The logits.
+        weights: How much each probe counts.
+        top_weights: The same, for the top k probes alone: `top_k_weights` of `weights`.
     """
-    probes = np.flatnonzero(surest)
+    probes = np.flatnonzero(top_weights)
     k = len(probes)
-    if logit_index.steps.size >= WIDE:
-        probes = surer_half(surest)
-    sums = scan_sums(logit_index.tables, probes, surest[probes])
-    sums[logit_index.flawed] = 0.0
-    if logit_index.parts:
-        _put_parts(logit_index, weights, k, sums)
-    usual = sums[logit_index.sample]
-    if not len(usual):
-        return WeightedSums(sums, usual, np.float32(0), np.float32(1))
-    wide = usual.astype(np.float64)
-    spread = max(float(wide.std()), 1e-9)
-    return WeightedSums(sums, usual, np.float32(wide.mean()), np.float32(spread))
+    if logit_index.steps.size >= SEARCH_CONFIG.half_scan_logits:
+        probes = top_half(top_weights)
+    sums = scan_sums(logit_index.tables, probes, top_weights[probes])
+    sums[logit_index.invalid] = 0.0
+    if logit_index.partial_models:
+        _set_partial_sums(logit_index, weights, k, sums)
+    sample = sums[logit_index.sample]
+    return WeightedSums(sums, sample, *sample_moments(sample))
 
 
-def surer_half(surest: Float32[np.ndarray, " probes"]) -> Int64[np.ndarray, " half"]:
-    """The half of the probes that have weights, ascending, whose weights are higher."""
-    probes = np.flatnonzero(surest)
-    order = np.argsort(-surest[probes], kind="stable")
-    return np.sort(probes[order[: (len(probes) + 1) // 2]])
-
-
-def _put_parts(
+def _set_partial_sums(
     logit_index: LogitIndex,
     weights: Float32[np.ndarray, " probes"],
     k: int,
     sums: Float32[np.ndarray, " logits"],
 ) -> None:
-    """Sums of the models compared on what they saw, brought to the spread of the others."""
-    mine = np.zeros(sums.size, dtype=bool)
-    for part in logit_index.parts:
-        sums[part.columns] = partial_sums(part, weights, k, logit_index.read)
-        mine[part.columns] = True
+    """Writes the sums of partly probed models, scaled to the standard deviation of the others."""
+    mask = np.zeros(sums.size, dtype=bool)
+    for model in logit_index.partial_models:
+        sums[model.columns] = partial_sums(model, weights, k, logit_index.read)
+        mask[model.columns] = True
     usable = logit_index.steps > 0
-    others = sums[usable & ~mine]
-    spread = float(sums[usable & mine].std()) if (usable & mine).any() else 0.0
+    others = sums[usable & ~mask]
+    spread = float(sums[usable & mask].std()) if (usable & mask).any() else 0.0
     if others.size and spread > 0:
-        sums[mine] *= np.float32(others.std() / spread)
+        sums[mask] *= np.float32(others.std() / spread)
 
 
 def label_bonus(
     logit_index: LogitIndex, named: Named, sums: WeightedSums, threshold: float
 ) -> LabelBonus | None:
-    """What names add to the scores of logits, None where no name is asked."""
+    """What published labels add to the scores of logits, None where no label matches.
+
+    `named` are the logits whose labels match the concept, and `threshold` is the hub's
+    `noise_threshold`.
+    """
     if not len(named.columns):
         return None
     best = sums.scores(np.maximum.reduceat(sums.raw, logit_index.firsts))
-    own = sums.scores(sums.raw[named.columns])
-    added = bonus_from_scores(named, own, best, logit_index.firsts, threshold)
-    columns, places = np.unique(named.columns, return_index=True)
-    return LabelBonus(columns, added[places].astype(np.float32))
+    scores = sums.scores(sums.raw[named.columns])
+    added = bonus_from_scores(named, scores, best, logit_index.firsts, threshold)
+    columns, positions = np.unique(named.columns, return_index=True)
+    return LabelBonus(columns, added[positions].astype(np.float32))

@@ -1,4 +1,4 @@
-"""Stage 5, in order: a hub's low-rank index is made, and held against a full scan."""
+"""A hub's logits come in; its low-rank index and the recall of that index go out."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -26,8 +26,10 @@ _QUERIES = 32
 
 @dataclass(frozen=True, slots=True)
 class IndexReport:
-    """An index as it was made, and what it misses: `recall_at_10` is the share of the ten nearest
-    logits that it finds, over `queries` logits of the hub.
+    """An index as it was made, and its recall.
+
+    `recall_at_10` is the share of the ten nearest logits that it finds, over `queries` queries that
+    are logits of the hub.
     """
 
     index: IndexStatus
@@ -48,35 +50,35 @@ def make_index(
     rank: int | None,
     progress: Progress,
 ) -> IndexReport:
-    """Writes the index of all that the logit index holds; see `Hub.build_index`."""
+    """Writes the low-rank index of all logits, and measures its recall; see `Hub.build_index`."""
     if not logit_index.blocks:
         raise UsageError("this hub has no model yet; add some with: lagotto hub add HUB MODELS")
-    chosen = default_rank(logit_index.blocks[0].values.shape[0]) if rank is None else rank
-    write_index(layout, logit_index.blocks, probe_digest, chosen, progress)
+    used_rank = default_rank(logit_index.blocks[0].values.shape[0]) if rank is None else rank
+    write_index(layout, logit_index.blocks, probe_digest, used_rank, progress)
     status = index_status(layout, logit_index.blocks, probe_digest)
     if status is None:
         raise HubError(f"{layout.low_rank} was removed while it was made; run hub index again")
     index = read_index(layout.low_rank, probe_digest).index
-    return IndexReport(status, *examine_index(index, logit_index, progress))
+    return IndexReport(status, *index_recall(index, logit_index, progress))
 
 
-def examine_index(
+def index_recall(
     index: LowRankIndex, logit_index: LogitIndex, progress: Progress
 ) -> tuple[float, int]:
-    """Recall of the ten nearest logits, and of how many queries: known logits, evenly spaced."""
-    places = np.linspace(0, len(logit_index.sample) - 1, min(_QUERIES, len(logit_index.sample)))
-    asked = np.unique(logit_index.sample[places.round().astype(np.int64)])
+    """Recall of the ten nearest logits, and over how many queries: evenly spaced known logits."""
+    sample = logit_index.sample
+    positions = np.linspace(0, len(sample) - 1, min(_QUERIES, len(sample)))
+    queries = np.unique(sample[positions.round().astype(np.int64)])
     probes = np.arange(logit_index.blocks[0].values.shape[0])
-    progress.start("measuring recall", len(asked), "queries")
+    progress.start("measuring recall", len(queries), "queries")
     shares = []
-    for column in asked.tolist():
+    for column in queries.tolist():
         values = logit_index.descriptors(np.array([column]))[:, 0]
-        wanted = HitRequest(TOP, left_out=column)
-        best = set(rank_by_distance(logit_index, probes, values, wanted).columns.tolist())
-        found = set(
-            approximate_by_distance(index, logit_index, probes, values, wanted).columns.tolist()
-        )
-        shares.append(len(best & found) / len(best) if best else 1.0)
+        request = HitRequest(TOP, excluded=column)
+        exact = rank_by_distance(logit_index, probes, values, request)
+        approximate = approximate_by_distance(index, logit_index, probes, values, request)
+        best = set(exact.columns.tolist())
+        shares.append(len(best & set(approximate.columns.tolist())) / len(best) if best else 1.0)
         progress.advance(1)
     progress.finish()
-    return (float(np.mean(shares)) if shares else 1.0), len(asked)
+    return (float(np.mean(shares)) if shares else 1.0), len(queries)

@@ -1,8 +1,9 @@
-"""Stage 5b of hub search: evidence × descriptor blocks → the best logits, by either rule.
+"""A query and a logit index come in; the best logits by either rule, with their scores, go out.
 
-The paper's rule ranks by distance on the query's k surest probes, exact over all logits. The
-default rule weighs those probes, and scores the best candidates by their blended descriptors and
-their direction in the encoder's space (docs/search.md).
+The paper's rule ranks by distance on the query's top k probes, exact over all logits. The default
+rule weighs these probes, chooses candidates by weighted sums of plain descriptors, and ranks the
+candidates by their blended descriptors and their directions (docs/search.md). Its batch reference
+is evaluation/retrieval/batch_rules.py.
 """
 
 from collections.abc import Sequence
@@ -12,27 +13,23 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from lagotto.core.vectors import quiet_product
+from lagotto.core.zscore import zscore_by_sample
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.index.partial import partial_distances
-from lagotto.hub.index.scoring import (
-    CANDIDATES,
-    DIRECTION_WEIGHT,
-    noise_threshold,
-    standard_scores,
-)
+from lagotto.hub.index.scoring import SEARCH_CONFIG, noise_threshold
 from lagotto.hub.index.topk import (
     error_bounds,
-    highest,
     rerank,
+    top_k_logits,
     within_reach,
 )
-from lagotto.hub.kernels.dispatch import scan
+from lagotto.hub.kernels.dispatch import scan_distances
 from lagotto.hub.query.boolean import (
     SINGLE,
     Expression,
     join_scores,
 )
-from lagotto.hub.query.probe_weights import surest
+from lagotto.hub.query.probe_weights import top_k_weights
 from lagotto.hub.query.types import ConceptQuery
 from lagotto.hub.search.first_stage import (
     LabelBonus,
@@ -44,26 +41,27 @@ from lagotto.hub.search.first_stage import (
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """Columns of all blocks joined, best first, with their scores; higher is better.
+    """Columns of the logit index, best first, with their scores; higher is better.
 
-    `chance` has the scores of a sample of all logits, which tell what is usual in this hub; `told`
-    is what names added to the scores of a single concept, for behaviour is judged without it; so is
-    `usual`, its raw sums on the sample: of blended descriptors, and along its direction.
+    `sample_scores` are the scores of the index's sample, which say what is usual in this hub.
+    `bonuses` are what published labels added to the scores of a single concept: behaviour is judged
+    without them. `sample_sums` are the raw sums of a single concept on the sample, of blended
+    descriptors and of directions.
     """
 
-    columns: Int64[np.ndarray, " found"]
-    scores: Float64[np.ndarray, " found"]
-    chance: Float64[np.ndarray, " sample"]
-    told: Float64[np.ndarray, " found"]
-    usual: Float32[np.ndarray, "2 sample"] | None = None
+    columns: Int64[np.ndarray, " top"]
+    scores: Float64[np.ndarray, " top"]
+    sample_scores: Float64[np.ndarray, " sample"]
+    bonuses: Float64[np.ndarray, " top"]
+    sample_sums: Float32[np.ndarray, "2 sample"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class HitRequest:
-    """How many of the best logits, which column not, and whether the best of every model too."""
+    """How many of the best logits, which column to leave out, and whether to cover every model."""
 
     top: int
-    left_out: int | None = None
+    excluded: int | None = None
     by_model: bool = False
 
 
@@ -71,34 +69,43 @@ def rank_by_distance(
     logit_index: LogitIndex,
     probes: Int64[np.ndarray, " k"],
     values: Float32[np.ndarray, " probes"],
-    wanted: HitRequest,
+    request: HitRequest,
 ) -> Ranked:
-    """The `top` nearest logits by the paper's rule, as a full sort of exact distances has them."""
+    """The nearest logits by the paper's rule, as a full sort of exact distances has them.
+
+    Args:
+        logit_index: The logits.
+        probes: The probes that decide.
+        values: The query's value on every probe.
+        request: How many logits, and which not.
+    """
     query = values[probes]
-    scanned = scan(logit_index.tables, probes, query)
+    scanned = scan_distances(logit_index.tables, probes, query)
     steps = logit_index.steps
-    own = np.full(steps.size if logit_index.parts else 0, np.nan)
-    if logit_index.parts:
+    exact_already = np.full(steps.size if logit_index.partial_models else 0, np.nan)
+    if logit_index.partial_models:
         steps = steps.copy()
-        for part in logit_index.parts:
-            away = partial_distances(part, values, len(probes), logit_index.read)
-            scanned[part.columns], steps[part.columns] = away, 0  # these are exact already
-            own[part.columns] = away
-    if wanted.left_out is not None:
-        scanned[wanted.left_out] = np.inf
+        for model in logit_index.partial_models:
+            distances = partial_distances(model, values, len(probes), logit_index.read)
+            scanned[model.columns], steps[model.columns] = distances, 0  # no rounding to allow for
+            exact_already[model.columns] = distances
+    if request.excluded is not None:
+        scanned[request.excluded] = np.inf
 
     widest = logit_index.widest_steps()
-    near = within_reach(scanned, steps, widest, len(probes), wanted.top)
+    near = within_reach(scanned, steps, widest, len(probes), request.top)
 
-    def exact(places: Int64[np.ndarray, " places"]) -> Float64[np.ndarray, " places"]:
-        chosen = near[places]
-        distances = logit_index.distances(chosen, probes, query)
-        return np.where(np.isnan(own[chosen]), distances, own[chosen]) if own.size else distances
+    def exact(positions: Int64[np.ndarray, " positions"]) -> Float64[np.ndarray, " positions"]:
+        columns = near[positions]
+        distances = logit_index.distances(columns, probes, query)
+        if not exact_already.size:
+            return distances
+        return np.where(np.isnan(exact_already[columns]), distances, exact_already[columns])
 
     bounds = error_bounds(scanned[near], steps[near], len(probes))
-    places, distances = rerank(scanned[near], bounds, exact, wanted.top)
-    chance = -scanned[logit_index.sample].astype(np.float64)
-    return Ranked(near[places], -distances, chance, np.zeros(len(places)))
+    positions, distances = rerank(scanned[near], bounds, exact, request.top)
+    sample_scores = -scanned[logit_index.sample].astype(np.float64)
+    return Ranked(near[positions], -distances, sample_scores, np.zeros(len(positions)))
 
 
 def rank_by_evidence(
@@ -106,73 +113,80 @@ def rank_by_evidence(
     concepts: Sequence[ConceptQuery],
     expression: Expression,
     k: int,
-    wanted: HitRequest,
+    request: HitRequest,
 ) -> Ranked:
-    """The best logits by the default rule; with `by_model`, of each model's best some at least.
+    """The best logits by the default rule.
 
-    Every logit is scored by the weighted sum of its descriptor over each concept's k surest probes
-    and by its name; the best candidates by their blended descriptors and their directions.
+    Every logit is scored by the weighted sum of its descriptor over each concept's top k probes and
+    by its label. The best candidates are scored again by their blended descriptors and directions.
+
+    Args:
+        logit_index: The logits.
+        concepts: The concepts of the query.
+        expression: How they are joined.
+        k: How many probes decide for each concept.
+        request: How many logits, and which not; with `by_model` the best logit of every model is
+            a candidate too.
     """
     threshold = noise_threshold(logit_index.usable)
-    weights = [surest(concept.weights, k) for concept in concepts]
-    first = [
-        weighted_sums(logit_index, concept.weights, own)
-        for concept, own in zip(concepts, weights, strict=True)
+    weights = [top_k_weights(concept.weights, k) for concept in concepts]
+    sums = [
+        weighted_sums(logit_index, concept.weights, top_weights)
+        for concept, top_weights in zip(concepts, weights, strict=True)
     ]
-    told = [
-        label_bonus(logit_index, concept.named, sums, threshold)
-        for concept, sums in zip(concepts, first, strict=True)
+    bonuses = [
+        label_bonus(logit_index, concept.named, concept_sums, threshold)
+        for concept, concept_sums in zip(concepts, sums, strict=True)
     ]
-    candidates = choose_candidates(
-        logit_index, _joined(expression, first, told, threshold), candidate_count(wanted), wanted
-    )
-    asked = np.concatenate([candidates, logit_index.sample])
+    first_scores = _first_scores(expression, sums, bonuses, threshold)
+    candidates = choose_candidates(logit_index, first_scores, candidate_count(request), request)
+    columns = np.concatenate([candidates, logit_index.sample])
     return rank_candidates(
         logit_index,
         concepts,
         weights,
         expression,
         candidates,
-        [sums.asked(candidates) for sums in first],
-        [None if each is None else each.at(asked) for each in told],
+        [concept_sums.candidate_scores(candidates) for concept_sums in sums],
+        [None if bonus is None else bonus.at(columns) for bonus in bonuses],
     )
 
 
-def _joined(
+def _first_scores(
     expression: Expression,
-    first: Sequence[WeightedSums],
-    told: Sequence[LabelBonus | None],
+    sums: Sequence[WeightedSums],
+    bonuses: Sequence[LabelBonus | None],
     threshold: float,
 ) -> Float32[np.ndarray, " logits"]:
-    """What all logits are chosen by: scores for the whole query, or anything of their order.
+    """What candidates are chosen by: scores for the whole query, or anything that sorts the same.
 
-    Of a single concept without names it is the sums themselves, which are used up.
+    For a single concept without a bonus it is the array of raw sums itself, which is overwritten.
     """
     if expression != SINGLE:
-        scores = [sums.scores(sums.raw) for sums in first]
-        for own, names in zip(scores, told, strict=True):
-            if names is not None:
-                own[names.columns] += names.added
-        return join_sums(expression, scores, threshold)
-    if told[0] is None:
-        return first[0].raw
-    raised = first[0].raw.copy()
-    raised[told[0].columns] += told[0].added * first[0].spread
-    return raised
+        scores = [concept_sums.scores(concept_sums.raw) for concept_sums in sums]
+        for concept_scores, bonus in zip(scores, bonuses, strict=True):
+            if bonus is not None:
+                concept_scores[bonus.columns] += bonus.added
+        return join_concepts(expression, scores, threshold)
+    if bonuses[0] is None:
+        return sums[0].raw
+    adjusted = sums[0].raw.copy()
+    adjusted[bonuses[0].columns] += bonuses[0].added * sums[0].spread
+    return adjusted
 
 
-def candidate_count(wanted: HitRequest) -> int:
-    """How many logits, best by their weighted sums and names, are scored in full."""
-    return max(CANDIDATES, 4 * wanted.top)
+def candidate_count(request: HitRequest) -> int:
+    """How many logits, best by their weighted sums and labels, are scored in full."""
+    return max(SEARCH_CONFIG.candidates, 4 * request.top)
 
 
-def join_sums(
-    expression: Expression, sums: Sequence[Float32[np.ndarray, " logits"]], threshold: float
+def join_concepts(
+    expression: Expression, scores: Sequence[Float32[np.ndarray, " logits"]], threshold: float
 ) -> Float32[np.ndarray, " logits"]:
-    """Scores for the whole query from those for each concept."""
-    if expression == SINGLE:  # the scores themselves, not turned into truth and back
-        return sums[0].copy()
-    return join_scores(expression, np.stack(sums), threshold).astype(np.float32)
+    """Scores for the whole query from those of each concept; one concept keeps its own."""
+    if expression == SINGLE:  # not turned into probabilities and back: that would cost digits
+        return scores[0].copy()
+    return join_scores(expression, np.stack(scores), threshold).astype(np.float32)
 
 
 def rank_candidates(
@@ -181,80 +195,95 @@ def rank_candidates(
     weights: Sequence[Float32[np.ndarray, " probes"]],
     expression: Expression,
     candidates: Int64[np.ndarray, " candidates"],
-    sums: Sequence[Float32[np.ndarray, " asked"]],
-    told: Sequence[Float32[np.ndarray, " asked"] | None],
+    sums: Sequence[Float32[np.ndarray, " candidates_and_sample"]],
+    bonuses: Sequence[Float32[np.ndarray, " candidates_and_sample"] | None],
 ) -> Ranked:
-    """Candidates, best first, by their blended descriptors, their directions and their names.
+    """Candidates, best first, by their blended descriptors, their directions and their labels.
 
-    `weights` are those of each concept's surest probes, `sums` its standardised sums of the
-    candidates and then of the sample, by plain descriptors; `told` is what names add there,
-    None for nothing.
+    Args:
+        logit_index: The logits.
+        concepts: The concepts of the query.
+        weights: The weights of each concept's top k probes.
+        expression: How the concepts are joined.
+        candidates: The columns to rank.
+        sums: Each concept's z-scores by plain descriptors, of the candidates and then the sample.
+        bonuses: What labels add there; None for nothing.
     """
-    scores, usual = [], None
-    for concept, shares, own, added in zip(concepts, weights, sums, told, strict=True):
-        score, usual = _scores_in_full(logit_index, concept, shares, candidates, own)
-        scores.append(score if added is None else score + added)
-    total = join_sums(expression, scores, noise_threshold(logit_index.usable)).astype(np.float64)
-    own = total[: len(candidates)]
-    order = np.lexsort((candidates, -own))
-    names = np.zeros(len(total)) if told[-1] is None else told[-1].astype(np.float64)
-    return Ranked(candidates[order], own[order], total[len(candidates) :], names[order], usual)
+    scores, sample_sums = [], None
+    for concept, top_weights, plain, bonus in zip(concepts, weights, sums, bonuses, strict=True):
+        score, sample_sums = _full_scores(logit_index, concept, top_weights, candidates, plain)
+        scores.append(score if bonus is None else score + bonus)
+    threshold = noise_threshold(logit_index.usable)
+    total = join_concepts(expression, scores, threshold).astype(np.float64)
+    best = total[: len(candidates)]
+    order = np.lexsort((candidates, -best))
+    added = np.zeros(len(total)) if bonuses[-1] is None else bonuses[-1].astype(np.float64)
+    sample_scores = total[len(candidates) :]
+    return Ranked(candidates[order], best[order], sample_scores, added[order], sample_sums)
 
 
-def _scores_in_full(
+def _full_scores(
     logit_index: LogitIndex,
     concept: ConceptQuery,
     weights: Float32[np.ndarray, " probes"],
     candidates: Int64[np.ndarray, " candidates"],
-    sums: Float32[np.ndarray, " asked"],
-) -> tuple[Float32[np.ndarray, " asked"], Float32[np.ndarray, "2 sample"]]:
-    """A concept's scores of the candidates and then of the logit index's sample, names apart.
+    sums: Float32[np.ndarray, " candidates_and_sample"],
+) -> tuple[Float32[np.ndarray, " candidates_and_sample"], Float32[np.ndarray, "2 sample"]]:
+    """A concept's scores of the candidates and then of the sample, without labels.
 
-    Beside them the raw sums on the sample, of which they are made. Both the blended sums and what
-    the directions say are standardised over the sample. Models that are compared on what they saw
-    keep their plain `sums`: those are blended already.
+    The second result is the raw sums on the sample, of blended descriptors and of directions, from
+    which the scores are made: both are standardized over the sample. Partly probed models keep
+    their `sums`, which are of blended descriptors already.
     """
     probes = np.flatnonzero(weights)
-    own, along = logit_index.weighted_scores(candidates, probes, weights[probes], concept.direction)
-    usual = np.einsum("kc,k->c", logit_index.sample_blended(probes), weights[probes])
-    usual_along = quiet_product(logit_index.sample_directions(), concept.direction[:, None])[:, 0]
-    raised = np.concatenate([own, usual])
+    top_weights = weights[probes]
+    blended, direction_scores = logit_index.weighted_scores(
+        candidates, probes, top_weights, concept.direction
+    )
+    sample_blended = np.einsum("kc,k->c", logit_index.sample_blended(probes), top_weights)
+    sample_directions = quiet_product(logit_index.sample_directions(), concept.direction[:, None])
+    sample_sums = np.stack([sample_blended, sample_directions[:, 0]])
+    blended = np.concatenate([blended, sample_sums[0]])
     result = sums.copy()
-    whole = _compared_whole(logit_index, candidates)
-    sample = np.arange(len(candidates), len(raised))
-    if whole[sample].any():
-        standard = standard_scores(raised[None], sample[whole[sample]])[0]
-        result[whole] = standard[whole]
-    along = np.concatenate([along, usual_along])
-    result += np.float32(DIRECTION_WEIGHT) * standard_scores(along[None], sample)[0]
-    return result, np.stack([usual, usual_along])
+    fully_probed = _fully_probed(logit_index, candidates)
+    sample = np.arange(len(candidates), len(blended))
+    if fully_probed[sample].any():
+        standard = zscore_by_sample(blended[None], sample[fully_probed[sample]])[0]
+        result[fully_probed] = standard[fully_probed]
+    direction_scores = np.concatenate([direction_scores, sample_sums[1]])
+    weight = np.float32(SEARCH_CONFIG.direction_weight)
+    result += weight * zscore_by_sample(direction_scores[None], sample)[0]
+    return result, sample_sums
 
 
-def _compared_whole(
+def _fully_probed(
     logit_index: LogitIndex, candidates: Int64[np.ndarray, " candidates"]
-) -> Bool[np.ndarray, " asked"]:
-    """Which of candidates and sample are of models that are compared on all probes."""
-    asked = np.concatenate([candidates, logit_index.sample])
-    whole = np.ones(len(asked), dtype=bool)
-    for part in logit_index.parts:
-        whole &= (asked < part.columns.start) | (asked >= part.columns.stop)
-    return whole
+) -> Bool[np.ndarray, " candidates_and_sample"]:
+    """Which of candidates and sample belong to models that are compared on all probes."""
+    columns = np.concatenate([candidates, logit_index.sample])
+    mask = np.ones(len(columns), dtype=bool)
+    for model in logit_index.partial_models:
+        mask &= (columns < model.columns.start) | (columns >= model.columns.stop)
+    return mask
 
 
 def choose_candidates(
-    logit_index: LogitIndex, scores: Float32[np.ndarray, " logits"], count: int, wanted: HitRequest
+    logit_index: LogitIndex,
+    scores: Float32[np.ndarray, " logits"],
+    count: int,
+    request: HitRequest,
 ) -> Int64[np.ndarray, " candidates"]:
     """The best logits in column order, and with `by_model` the best logit of every model.
 
-    Flawed ones and the one left out are none: their `scores` become minus infinity.
+    Invalid logits and the excluded one are no candidates: their `scores` become minus infinity.
     """
-    scores[logit_index.flawed] = -np.inf
-    if wanted.left_out is not None:
-        scores[wanted.left_out] = -np.inf
-    usable = highest(scores, count)
-    if wanted.by_model:
-        usable = np.union1d(usable, _best_of_models(scores, logit_index.firsts))
-    return usable.astype(np.int64)
+    scores[logit_index.invalid] = -np.inf
+    if request.excluded is not None:
+        scores[request.excluded] = -np.inf
+    columns = top_k_logits(scores, count)
+    if request.by_model:
+        columns = np.union1d(columns, _best_of_models(scores, logit_index.firsts))
+    return columns.astype(np.int64)
 
 
 def _best_of_models(
