@@ -6,7 +6,7 @@ import numpy as np
 
 from calibration.known_answers import World
 from lagotto.evaluation.retrieval.raw_responses import RawResponses
-from lagotto.hub.labels.audit import audit_verdict, set_standing
+from lagotto.hub.labels.audit import audit_verdict, set_zscore
 from lagotto.hub.labels.fit import (
     Reference,
     fit,
@@ -37,16 +37,14 @@ def with_lists(
         true = world.known.concept[world.known.owner == place]
         listed = true if seed is None else true[rng.permutation(len(true))]
         around = Reference(words, np.concatenate([standardized, elsewhere], axis=1))
-        read = replace(
-            evidence, standing=evidence.standing[listed], weights=evidence.weights[listed]
-        )
+        read = replace(evidence, zscores=evidence.zscores[listed], weights=evidence.weights[listed])
         fits = fit(read, standardized, around)
         likeness = world.embeddings[listed] @ world.embeddings[listed].T
         labels = [world.known.names[concept] for concept in listed]
         orders = weigh_orders(
             fits, likeness, standardized.T @ standardized / len(standardized), labels
         )
-        known_set = set_standing(fits, fit(words, standardized, around))
+        known_set = set_zscore(fits, fit(words, standardized, around))
         found = audit_verdict(world.known.models[place], labels, fits, orders, known_set)
         doubted = tuple(finding.logit for finding in found.findings)
         trust = trust_levels(AuditRecord("", found.verdict, doubted), len(labels))

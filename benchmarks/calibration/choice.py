@@ -33,14 +33,14 @@ from lagotto.evaluation.retrieval.raw_responses import read_raw_responses
 from lagotto.hub.confidence.calibrator import (
     Features,
     best_margin,
+    concept_features,
     hit_features,
-    presence_features,
 )
 
 FOLDS = 5
 VIEWS: dict[str, Callable[[Features], Features]] = {
     "behaviour": by_behaviour,
-    "names": lambda clues: clues.by_name,
+    "names": lambda features: features.with_labels,
 }
 MINI = "mini-hub"
 
@@ -54,26 +54,34 @@ class Cell:
     folds: tuple[np.ndarray, np.ndarray]
 
 
-def before(clues: Features, logits: int) -> np.ndarray:
-    """The clues of a hit as they were: with the hub's size, and no product with agreement."""
-    pool, same = slice(clues.pool), np.ones_like(clues.lead)
-    lead, covered = best_margin(clues.lead[pool]), float(np.log(max(clues.coverage, 1e-6)))
+def before(features: Features, logits: int) -> np.ndarray:
+    """The features of a hit as they were: with the hub's size, and no product with agreement."""
+    pool, same = slice(features.pool), np.ones_like(features.margin)
+    lead, covered = (
+        best_margin(features.margin[pool]),
+        float(np.log(max(features.probe_coverage, 1e-6))),
+    )
     size = float(np.log(np.clip(logits, 100, 5000)))
-    agreed = clues.agreement[pool].mean()
+    agreed = features.agreement[pool].mean()
     others = [agreed, covered, size, lead * covered]
-    return np.stack([clues.lead, lead * same, clues.agreement, *(x * same for x in others)], axis=1)
+    return np.stack(
+        [features.margin, lead * same, features.agreement, *(x * same for x in others)], axis=1
+    )
 
 
-def presence_before(clues: Features, logits: int) -> np.ndarray:
-    """The clues of presence as they were, one row."""
-    lead, covered = best_margin(clues.lead[: clues.pool]), float(np.log(max(clues.coverage, 1e-6)))
+def presence_before(features: Features, logits: int) -> np.ndarray:
+    """The features of presence as they were, one row."""
+    lead, covered = (
+        best_margin(features.margin[: features.pool]),
+        float(np.log(max(features.probe_coverage, 1e-6))),
+    )
     size = float(np.log(np.clip(logits, 100, 5000)))
     return np.array([[lead, covered, size, lead * covered, lead * size]])
 
 
 def some(places: list[int]) -> Callable[[Features, int], np.ndarray]:
-    """Some of the clues that are shipped."""
-    return lambda clues, logits: hit_features(clues)[:, places]
+    """Some of the features that are shipped."""
+    return lambda features, logits: hit_features(features)[:, places]
 
 
 HITS: dict[str, tuple[Callable[[Features, int], np.ndarray], bool]] = {
@@ -81,12 +89,12 @@ HITS: dict[str, tuple[Callable[[Features, int], np.ndarray], bool]] = {
     "before, fitted on both": (before, True),
     "size out, lead x agreement": (some([0, 1, 2, 3, 4, 5]), True),
     "and a better hit of its model": (some([0, 1, 2, 3, 4, 5, 6, 7]), True),
-    "and the first hit": (lambda clues, logits: hit_features(clues), True),
+    "and the first hit": (lambda features, logits: hit_features(features), True),
 }
 SEARCHES: dict[str, tuple[Callable[[Features, int], np.ndarray], bool]] = {
     "before, fitted on the mini-hub": (presence_before, False),
     "before, fitted on both": (presence_before, True),
-    "size out, agreement": (lambda clues, logits: presence_features(clues)[None], True),
+    "size out, agreement": (lambda features, logits: concept_features(features)[None], True),
 }
 
 
@@ -136,9 +144,9 @@ def read_cells(heads: dict[str, MiniHub], hubs: dict[str, tuple[Half, Half]]) ->
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of clues of one part of a cell, what is true, the folds, and which are first hits."""
+    """Rows of features of one part of a cell, what is true, the folds, and which are first hits."""
 
-    clues: np.ndarray
+    features: np.ndarray
     true: np.ndarray
     fold: np.ndarray
     first: np.ndarray
@@ -153,11 +161,11 @@ def hit_rows(
     of_hits: bool,
 ) -> Rows:
     """One row a hit, or one a search."""
-    clues = np.concatenate([form(view(trial.clues), trial.logits) for trial in trials])
-    each = len(clues) // len(trials)
+    features = np.concatenate([form(view(trial.features), trial.logits) for trial in trials])
+    each = len(features) // len(trials)
     true = np.concatenate([t.right if of_hits else np.array([t.present]) for t in trials])
     first = np.tile(np.arange(each) == 0, len(trials))
-    return Rows(clues, true, np.repeat(folds, each), first, np.full(len(true), 1 / len(true)))
+    return Rows(features, true, np.repeat(folds, each), first, np.full(len(true), 1 / len(true)))
 
 
 def held_out(
@@ -171,7 +179,7 @@ def held_out(
             kept = [(rows[name][near], rows[name][near].fold != fold) for name in fitted]
             total = sum(int(k.sum()) for _, k in kept) / len(kept)
             model = fit_logistic(
-                np.concatenate([each.clues[k] for each, k in kept]),
+                np.concatenate([each.features[k] for each, k in kept]),
                 np.concatenate([each.true[k] for each, k in kept]),
                 np.concatenate([total * each.weight[k] / each.weight[k].sum() for each, k in kept]),
                 penalty=penalty,
@@ -179,7 +187,7 @@ def held_out(
             )
             for name, parts in chances.items():
                 far = rows[name][1 - near]
-                parts[1 - near][far.fold == fold] = model(far.clues[far.fold == fold])
+                parts[1 - near][far.fold == fold] = model(far.features[far.fold == fold])
     return {c.name: figures(chances[c.name], rows[c.name]) for c in cells}
 
 

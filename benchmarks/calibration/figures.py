@@ -30,9 +30,11 @@ BAR = 0.05
 """How far a decile's confidence may be from the share that is right."""
 
 
-def by_behaviour(clues: Features) -> Features:
-    """The same clues where no label is believed."""
-    return replace(clues, named=clues.lead, believed=np.zeros_like(clues.believed))
+def by_behaviour(features: Features) -> Features:
+    """The same features where no label is believed."""
+    return replace(
+        features, label_margin=features.margin, has_label=np.zeros_like(features.has_label)
+    )
 
 
 def chance_confidence(trial: Trial) -> np.ndarray:
@@ -128,14 +130,18 @@ def over_concepts(
     return [round(float(edge), 4) for edge in np.quantile(found, [0.025, 0.975])]
 
 
-def presence_figures(world: World, trials: list[Trial], calibrator: Calibrator) -> dict[str, Any]:
+def concept_figures(world: World, trials: list[Trial], calibrator: Calibrator) -> dict[str, Any]:
     """AUROC of present against absent, by what it is told by, and by the size of the hub."""
     ways: dict[str, Callable[[Trial], float]] = {
         "score of the first hit": lambda trial: trial.scores[0],
         "chance (before)": lambda trial: chance_confidence(trial)[0],
-        "lead over background words": lambda trial: best_margin(trial.clues.lead),
-        "presence, behaviour only": lambda trial: calibrator.presence(by_behaviour(trial.clues)),
-        "presence, believed labels too": lambda trial: calibrator.presence(trial.clues),
+        "lead over background words": lambda trial: best_margin(trial.features.margin),
+        "presence, behaviour only": lambda trial: calibrator.concept_probability(
+            by_behaviour(trial.features)
+        ),
+        "presence, believed labels too": lambda trial: calibrator.concept_probability(
+            trial.features
+        ),
     }
     present = np.array([trial.present for trial in trials])
     sizes = np.array([trial.drawn for trial in trials])
@@ -152,8 +158,10 @@ def presence_figures(world: World, trials: list[Trial], calibrator: Calibrator) 
         whole = sizes == 0
         rows[name]["95 %"] = over_concepts(values[whole], present[whole], concept[whole], auroc)
     told = {
-        "behaviour only": [calibrator.presence(by_behaviour(trial.clues)) for trial in trials],
-        "believed labels too": [calibrator.presence(trial.clues) for trial in trials],
+        "behaviour only": [
+            calibrator.concept_probability(by_behaviour(trial.features)) for trial in trials
+        ],
+        "believed labels too": [calibrator.concept_probability(trial.features) for trial in trials],
     }
     return {
         "auroc": rows,
@@ -170,8 +178,8 @@ def confidence_figures(world: World, trials: list[Trial], calibrator: Calibrator
     concept = world.known.groups[[trial.concept for trial in trials]]
     shown = {
         "chance (before)": [chance_confidence(trial) for trial in trials],
-        "confidence": [calibrator.confidence(by_behaviour(trial.clues)) for trial in trials],
-        "confidence, believed labels too": [calibrator.confidence(t.clues) for t in trials],
+        "confidence": [calibrator.confidence(by_behaviour(trial.features)) for trial in trials],
+        "confidence, believed labels too": [calibrator.confidence(t.features) for t in trials],
     }
     return {
         name: {
@@ -188,7 +196,9 @@ def quality_rows(world: World, trials: list[Trial]) -> tuple[np.ndarray, ...]:
     rows, known, right, concept = [], [], [], []
     for trial in trials:
         hits = trial.columns
-        rows.append(quality_table(world.descriptors[:, hits], trial.clues.agreement, outputs[hits]))
+        rows.append(
+            quality_table(world.descriptors[:, hits], trial.features.agreement, outputs[hits])
+        )
         known.append(np.where(trial.right, world.known.accuracy[hits], 0.0))
         right.append(trial.right)
         concept.append(np.full(len(hits), trial.concept))
@@ -204,9 +214,9 @@ def quality_figures(
     photos, by the variance of a binomial.
     """
     table, known, right, concept = quality_rows(world, trials)
-    behaviour = [calibrator.confidence(by_behaviour(trial.clues)) for trial in trials]
+    behaviour = [calibrator.confidence(by_behaviour(trial.features)) for trial in trials]
     confidence = np.concatenate(behaviour)
-    named = np.concatenate([calibrator.confidence(trial.clues) for trial in trials])
+    named = np.concatenate([calibrator.confidence(trial.features) for trial in trials])
     expected = confidence * quality(table)
     own = quality(table)[right]
     true = known[right]
@@ -254,7 +264,7 @@ def both_known(right: np.ndarray, true: np.ndarray, noise: float, photos: int) -
 def plain_scores(world: World, columns: np.ndarray, concepts: np.ndarray) -> np.ndarray:
     """The default rule on all of some logits, none of them left out as no candidate."""
     shares = top_k_weights(text_weights(world.space, concepts), SEARCH_CONFIG.k)
-    sums = shares @ world.raised[:, columns]
+    sums = shares @ world.blended[:, columns]
     along = (concepts - world.space.background_mean) @ world.directions[columns].T
     sample = sample_columns(np.arange(len(columns)))
     return combine_scores(sums, along, sample)

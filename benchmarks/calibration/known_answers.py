@@ -1,8 +1,8 @@
-"""Layer 3: models whose answers are known → searches whose right hits are known, or absent.
+"""Models whose answers are known in, searches whose right hits are known, or absent, out.
 
-Hubs are drawn from the models; each concept is asked of one that knows it and of one of as many
-models that do not. What a search would see of its hits is recorded, to fit or to judge what it says
-of them (confidence, presence, quality).
+Hubs are drawn from the models. Each concept is searched for in a hub that knows it and in one of as
+many models that do not. The features of the hits are recorded, to fit or to judge what a search
+says of them: confidence, the concept's probability, quality.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,12 +18,12 @@ from lagotto.evaluation.retrieval.raw_responses import RawResponses
 from lagotto.hub.confidence.calibrator import (
     CONFIDENCE_POOL,
     Features,
-    family_agreement,
+    hit_agreement,
 )
 from lagotto.hub.confidence.margin import (
     fitted_scores,
-    label_levels,
-    seen_logits,
+    hit_context,
+    label_rival_scores,
 )
 from lagotto.hub.confidence.probe_coverage import coverage
 from lagotto.hub.confidence.reference import (
@@ -91,8 +91,8 @@ class Known:
 class World:
     """Models whose answers are known, and every name scored on all their logits.
 
-    `raised` are the blended descriptors, `sums` and `along` the two scores of the default rule
-    before they are standardised over a hub; `words` are those of the background.
+    `blended` are the blended descriptors, `sums` and `direction_scores` the two scores of the
+    default rule before they are standardized over a hub; `words` are those of the background.
     """
 
     known: Known
@@ -100,10 +100,10 @@ class World:
     embeddings: Float32[np.ndarray, "concepts dim"]
     weights: Float32[np.ndarray, "concepts probes"]
     descriptors: Float32[np.ndarray, "probes logits"]
-    raised: Float32[np.ndarray, "probes logits"]
+    blended: Float32[np.ndarray, "probes logits"]
     directions: Float32[np.ndarray, "logits dim"]
     sums: Float32[np.ndarray, "concepts logits"]
-    along: Float32[np.ndarray, "concepts logits"]
+    direction_scores: Float32[np.ndarray, "concepts logits"]
     words: WordScores
 
     def publishing(self, published: Int64[np.ndarray, " logits"]) -> "World":
@@ -126,7 +126,7 @@ class Trial:
     columns: Int64[np.ndarray, " hits"]
     right: Bool[np.ndarray, " hits"]
     scores: Float64[np.ndarray, " hits"]
-    clues: Features
+    features: Features
     chance: Float32[np.ndarray, " sample"]
     logits: int
 
@@ -178,8 +178,8 @@ def world_of(
     prompts = [encoder.info.prompt_template.replace("{}", name) for name in known.names]
     parts = [prompts[first : first + 256] for first in range(0, len(prompts), 256)]
     embeddings = np.concatenate([encoder.embed_texts(part) for part in parts])
-    raised = blend(descriptors)
-    directions = project(projector(space.probes), raised)
+    blended = blend(descriptors)
+    directions = project(projector(space.probes), blended)
     weights = text_weights(space, embeddings)
     shares = top_k_weights(weights, SEARCH_CONFIG.k)
     return World(
@@ -188,11 +188,11 @@ def world_of(
         embeddings,
         weights,
         descriptors,
-        raised,
+        blended,
         directions,
-        shares @ raised,
+        shares @ blended,
         ((embeddings - space.background_mean) @ directions.T).astype(np.float32),
-        score_words(space, space.background, raised, directions),
+        score_words(space, space.background, blended, directions),
     )
 
 
@@ -211,7 +211,7 @@ def draw_trials(
     """
     draw = np.random.default_rng(seed)
     knows = world.known.knows
-    rivals = lru_cache(4)(lambda hub: _rivals(world, np.frombuffer(hub, dtype=np.int64)))
+    background = lru_cache(4)(lambda hub: _background(world, np.frombuffer(hub, dtype=np.int64)))
     for size in sizes:
         if size == HIDDEN:
             yield from _hidden_trials(world, _columns(world, models), concepts)
@@ -225,7 +225,7 @@ def draw_trials(
                 if present and not knows[hub, concept].any():
                     continue
                 asked, columns = Asked(concept, present, size or 0), _columns(world, hub)
-                yield _trial(world, columns, asked, rivals(columns.tobytes()))
+                yield _trial(world, columns, asked, background(columns.tobytes()))
 
 
 def _hidden_trials(
@@ -233,28 +233,38 @@ def _hidden_trials(
 ) -> Iterator[Trial]:
     for concept in concepts:
         left = columns[~world.known.answers[concept, columns]]
-        yield _trial(world, left, Asked(concept, False, HIDDEN), _rivals(world, left))
+        yield _trial(world, left, Asked(concept, False, HIDDEN), _background(world, left))
 
 
 def _columns(world: World, models: Int64[np.ndarray, " models"]) -> Int64[np.ndarray, " logits"]:
     return np.flatnonzero(np.isin(world.known.owner, models))
 
 
-def _rivals(world: World, columns: Int64[np.ndarray, " logits"]) -> BackgroundStats:
+def _background(world: World, columns: Int64[np.ndarray, " logits"]) -> BackgroundStats:
     sample = sample_columns(columns)
     words = world.words
-    scores = WordScores(words.probes, words.weights, words.sums[:, sample], words.along[:, sample])
-    raised, directions = world.raised[:, sample], world.directions[sample]
-    return background_from_scores(world.space, world.space.background, scores, raised, directions)
+    scores = WordScores(
+        words.probes,
+        words.weights,
+        words.sums[:, sample],
+        words.direction_scores[:, sample],
+    )
+    return background_from_scores(
+        world.space,
+        world.space.background,
+        scores,
+        world.blended[:, sample],
+        world.directions[sample],
+    )
 
 
 def _trial(
-    world: World, columns: Int64[np.ndarray, " logits"], asked: Asked, rivals: BackgroundStats
+    world: World, columns: Int64[np.ndarray, " logits"], asked: Asked, background: BackgroundStats
 ) -> Trial:
     concept = asked.concept
     sample = sample_columns(np.arange(len(columns)))
     first = zscore_by_sample(world.sums[concept : concept + 1, columns], sample)[0]
-    along = world.along[concept : concept + 1, columns]
+    along = world.direction_scores[concept : concept + 1, columns]
     total = combine_scores(world.sums[concept : concept + 1, columns], along, sample)[0]
     kept = min(SEARCH_CONFIG.candidates, len(columns))
     candidates = np.argpartition(-first, kept - 1)[:kept]
@@ -267,33 +277,33 @@ def _trial(
         hits,
         world.known.answers[concept, hits],
         total[best].astype(np.float64),
-        _clues(world, concept, hits, rivals),
+        _features(world, concept, hits, background),
         total[sample],
         len(columns),
     )
 
 
-def _clues(
+def _features(
     world: World,
     concept: int,
     hits: Int64[np.ndarray, " hits"],
-    rivals: BackgroundStats,
+    background: BackgroundStats,
 ) -> Features:
     embedding, known = world.embeddings[concept], world.known
-    seen = seen_logits(rivals, embedding, world.raised[:, hits], world.directions[hits])
-    levels = seen.levels
-    believed = known.published[hits] >= 0
-    another = believed & ~known.called[concept, hits]
-    labels = np.where(another, known.published[hits], concept)
-    named, own = np.unique(np.append(labels, concept), return_inverse=True)
-    names = measure_names(rivals, world.embeddings[named], world.weights[named])
-    fits = fitted_scores(rivals, names, seen)[own[-1]]
-    told = label_levels(rivals, names, np.where(another, own[:-1], -1), embedding, seen)
+    context = hit_context(background, embedding, world.blended[:, hits], world.directions[hits])
+    has_label = known.published[hits] >= 0
+    other = has_label & ~known.called[concept, hits]
+    labels = np.where(other, known.published[hits], concept)
+    rows, row_of = np.unique(np.append(labels, concept), return_inverse=True)
+    names = measure_names(background, world.embeddings[rows], world.weights[rows])
+    scores = fitted_scores(background, names, context)[row_of[-1]]
+    label_rows = np.where(other, row_of[:-1], -1)
+    rivals = label_rival_scores(background, names, label_rows, embedding, context)
     return Features(
-        (fits - levels).astype(np.float64),
-        family_agreement(world.descriptors[:, hits], known.owner[hits]),
+        (scores - context.rival_scores).astype(np.float64),
+        hit_agreement(world.descriptors[:, hits], known.owner[hits]),
         coverage(world.space, embedding),
-        (fits - np.maximum(levels, told)).astype(np.float64),
-        believed,
+        (scores - np.maximum(context.rival_scores, rivals)).astype(np.float64),
+        has_label,
         known.owner[hits],
     )

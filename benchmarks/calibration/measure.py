@@ -19,25 +19,35 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from calibration.figures import (
+    concept_figures,
     confidence_figures,
     hubness_figures,
-    presence_figures,
     quality_figures,
     quality_rows,
 )
 from calibration.known_answers import Trial, World
 from calibration.reliability import auroc, fit_logistic
 from calibration.worlds import Half, MiniHub, read_hubs, read_mini_hubs, without_answers
+from lagotto.core.types import EncoderInfo
 from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.retrieval.raw_responses import read_raw_responses
 from lagotto.hub.confidence.calibrator import (
-    Calibrator,
+    CONCEPT_FEATURES,
+    HIT_FEATURES,
+    concept_features,
     hit_features,
-    presence_features,
-    read_curve,
+    read_calibrator,
 )
-from lagotto.hub.confidence.probe_coverage import COVERED
+from lagotto.hub.confidence.probe_coverage import LEAST_COVERAGE
 from lagotto.hub.confidence.quality import QualityFit
+
+FEATURES = {
+    "hit": HIT_FEATURES,
+    "concept": CONCEPT_FEATURES,
+    "labelled_hit": HIT_FEATURES,
+    "labelled_concept": CONCEPT_FEATURES,
+}
+"""The names of each curve's features."""
 
 PENALTY = 10.0
 CEILING = 0.95
@@ -45,17 +55,21 @@ PACKAGED = Path(__file__).parents[2] / "src" / "lagotto" / "hub" / "confidence" 
 
 
 def tables(trials: list[Trial]) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """For each curve its rows, what is true, and the concepts."""
+    """For each curve its rows of features, what is true, and the concepts."""
     right = np.concatenate([trial.right for trial in trials])
     present = np.array([trial.present for trial in trials])
     concept = np.array([trial.concept for trial in trials])
     each = np.concatenate([[trial.concept] * len(trial.right) for trial in trials])
     return {
-        "hit": (np.concatenate([hit_features(t.clues) for t in trials]), right, each),
-        "present": (np.stack([presence_features(t.clues) for t in trials]), present, concept),
-        "named_hit": (np.concatenate([hit_features(t.clues.by_name) for t in trials]), right, each),
-        "named_present": (
-            np.stack([presence_features(t.clues.by_name) for t in trials]),
+        "hit": (np.concatenate([hit_features(t.features) for t in trials]), right, each),
+        "concept": (np.stack([concept_features(t.features) for t in trials]), present, concept),
+        "labelled_hit": (
+            np.concatenate([hit_features(t.features.with_labels) for t in trials]),
+            right,
+            each,
+        ),
+        "labelled_concept": (
+            np.stack([concept_features(t.features.with_labels) for t in trials]),
             present,
             concept,
         ),
@@ -72,16 +86,14 @@ def fit(parts: list[list[Trial]]) -> dict[str, Any]:
         rows, true = (np.concatenate([table[name][i] for table in found]) for i in (0, 1))
         model = fit_logistic(rows, true, weights, penalty=PENALTY, ceiling=CEILING)
         curves[name] = {
-            "weights": [round(float(weight), 5) for weight in model.weights],
+            "weights": {
+                feature: round(float(weight), 5)
+                for feature, weight in zip(FEATURES[name], model.weights, strict=True)
+            },
             "bias": round(model.bias, 5),
             "ceiling": model.ceiling,
         }
     return curves
-
-
-def read_calibrator(curves: dict[str, Any]) -> Calibrator:
-    """A calibrator from its JSON form."""
-    return Calibrator(**{name: read_curve(numbers) for name, numbers in curves.items()})
 
 
 def fit_quality(parts: list[tuple[World, list[Trial]]]) -> dict[str, Any]:
@@ -101,13 +113,14 @@ def fit_quality(parts: list[tuple[World, list[Trial]]]) -> dict[str, Any]:
     }
 
 
-def fit_all(heads: list[Half], hubs: list[Half]) -> dict[str, Any]:
-    """Everything that is shipped, from the first halves."""
+def fit_all(heads: list[Half], hubs: list[Half], encoder: EncoderInfo) -> dict[str, Any]:
+    """Everything that is shipped, from the first halves, but for the share of right claims."""
     drawn = [(part.world, part.trials(seed)) for seed, part in enumerate(heads)]
     asked = [without_answers(part.trials(0)) for part in hubs]
     parts = [*(trials for _, trials in drawn), *asked]
     return {
         "fitted_by": "benchmarks/calibration/measure.py --fit",
+        "encoder": {"name": encoder.name, "fingerprint": encoder.fingerprint},
         "searches": sum(len(trials) for trials in parts),
         "curves": fit(parts),
         "quality": fit_quality(drawn),
@@ -116,7 +129,7 @@ def fit_all(heads: list[Half], hubs: list[Half]) -> dict[str, Any]:
 
 def report(part: Half, numbers: dict[str, Any], photos: int) -> tuple[dict[str, Any], list[Trial]]:
     """All figures of the second half of the mini-hub."""
-    calibrator, world = read_calibrator(numbers["curves"]), part.world
+    calibrator, world = read_calibrator(numbers), part.world
     quality = QualityFit(np.array(numbers["quality"]["weights"]), numbers["quality"]["bias"])
     trials = part.trials(seed=100)
     whole = [trial for trial in trials if not trial.drawn and trial.present]
@@ -125,7 +138,7 @@ def report(part: Half, numbers: dict[str, Any], photos: int) -> tuple[dict[str, 
         "concepts": len(part.concepts),
         "searches": len(trials),
         "top1_all_models": top1(whole),
-        "presence": presence_figures(world, trials, calibrator),
+        "presence": concept_figures(world, trials, calibrator),
         "confidence": confidence_figures(world, trials, calibrator),
         "quality": quality_figures(world, whole, calibrator, quality, photos),
         "hubness": hubness_figures(world, part.models, part.concepts),
@@ -138,7 +151,7 @@ def report_hub(parts: tuple[Half, Half], numbers: dict[str, Any]) -> dict[str, A
     Absent in two ways: the models that know the concept are dropped, or only the outputs that
     answer it. `new` are the texts none of whose synonyms is in the first half.
     """
-    calibrator, part = read_calibrator(numbers["curves"]), parts[1]
+    calibrator, part = read_calibrator(numbers), parts[1]
     trials, groups = part.trials(seed=100), part.world.known.groups
     ways = {
         "models dropped": [trial for trial in trials if trial.drawn == 0],
@@ -153,7 +166,7 @@ def report_hub(parts: tuple[Half, Half], numbers: dict[str, Any]) -> dict[str, A
         "top1": top1([trial for trial in trials if trial.present]),
         "absent": {
             name: {
-                "presence": presence_figures(part.world, found, calibrator),
+                "presence": concept_figures(part.world, found, calibrator),
                 "confidence": confidence_figures(part.world, found, calibrator),
             }
             for name, found in ways.items()
@@ -172,7 +185,7 @@ def top1(trials: list[Trial]) -> float:
 
 def wrong_lists(part: Half, numbers: dict[str, Any]) -> dict[str, Any]:
     """Presence where every list of labels is permuted: by behaviour, and as search believes it."""
-    found = presence_figures(part.world, part.trials(100, 1), read_calibrator(numbers["curves"]))
+    found = concept_figures(part.world, part.trials(100, 1), read_calibrator(numbers))
     ways = ("behaviour only", "believed labels too")
     return {way: found["auroc"][f"presence, {way}"] for way in ways}
 
@@ -188,13 +201,13 @@ def report_heads(
             "verdicts": each.verdicts,
             "permuted": wrong_lists(each.permuted[1], numbers),
         }
-        covered[name] = {trial.concept: trial.clues.coverage for trial in trials}
+        covered[name] = {trial.concept: trial.features.probe_coverage for trial in trials}
     shown, hidden = ([*each.values()] for each in covered.values())
     seen = np.array(shown + hidden)
     return rows, {
         "auroc": round(auroc(seen, np.arange(len(seen)) < len(shown)), 4),
         **{
-            name: round(float(np.mean(np.array([*each.values()]) < COVERED)), 4)
+            name: round(float(np.mean(np.array([*each.values()]) < LEAST_COVERAGE)), 4)
             for name, each in covered.items()
         },
     }
@@ -216,7 +229,9 @@ def main() -> None:
         hubs = read_hubs(assets, (arguments.hub, arguments.hub_inet), Path(folder))
     if arguments.fit:
         firsts = [each.right[0] for each in worlds.values()], [each[0] for each in hubs.values()]
-        PACKAGED.write_text(json.dumps(fit_all(*firsts), indent=1) + "\n")
+        fitted = fit_all(*firsts, encoder.info)
+        fitted["claim"] = json.loads(PACKAGED.read_text())["claim"]  # by quality/label_matches.py
+        PACKAGED.write_text(json.dumps(fitted, indent=1) + "\n")
     numbers = json.loads(PACKAGED.read_text())
     rows, coverage = report_heads(worlds, numbers, arguments.photos)
     result = {

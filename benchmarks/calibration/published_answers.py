@@ -10,15 +10,11 @@ from jaxtyping import Bool, Int64
 
 from calibration.known_answers import Known, World, world_of
 from lagotto.core.errors import UsageError
+from lagotto.core.text.names import first_name, name_words
 from lagotto.evaluation.retrieval.logit_table import LogitTable, hub_table
 from lagotto.evaluation.retrieval.truth import TruthQuery
 from lagotto.hub.hub import Hub
-from lagotto.hub.text.matching import (
-    FIRMLY,
-    name_likeness,
-    name_words,
-)
-from lagotto.hub.text.normalize import readable_label
+from lagotto.hub.text.matching import FIRMLY, name_likeness
 
 
 def hub_world(hub: Hub, truth: Sequence[TruthQuery]) -> World:
@@ -60,7 +56,7 @@ def _names(
 ) -> tuple[tuple[str, ...], Int64[np.ndarray, " logits"]]:
     """The texts and then the other labels, and where each logit's label is; -1 without any."""
     labels = [table.labels[column] for column in usable.tolist()]
-    spoken = [None if label is None else readable_label(label) for label in labels]
+    spoken = [None if label is None else first_name(label) for label in labels]
     names = tuple(dict.fromkeys([*texts, *(each for each in spoken if each is not None)]))
     place = {name: number for number, name in enumerate(names)}
     return names, np.array([-1 if each is None else place[each] for each in spoken], np.int64)

@@ -38,7 +38,7 @@ def quality_tries(
 ) -> dict[str, dict[str, object]]:
     """Of each estimate Spearman over the hits of whole hubs, its range over draws of concepts."""
     table, known, right, concept = quality_rows(world, trials)
-    hits = np.concatenate([hit_features(view(trial.clues)) for trial in trials])
+    hits = np.concatenate([hit_features(view(trial.features)) for trial in trials])
     scores = np.concatenate([trial.scores for trial in trials])[:, None]
     present = np.repeat([trial.present for trial in trials], len(trials[0].right))
     judged = present & np.repeat([not trial.drawn for trial in trials], len(trials[0].right))

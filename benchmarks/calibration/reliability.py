@@ -1,6 +1,6 @@
 """Layer 3: probabilities and what came true → how far they can be believed.
 
-Also the fit that makes probabilities of clues: logistic regression.
+Also the fit that makes probabilities of features: logistic regression.
 """
 
 from dataclasses import dataclass
@@ -104,7 +104,7 @@ def fit_logistic(
     """Logistic regression by Fisher scoring; `penalty` is on standardised weights.
 
     `true` may be shares. A row counts as often as `weights` says, once without. No probability is
-    above `ceiling`: the share that is true however clear the clues are.
+    above `ceiling`: the share that is true however clear the features are.
     """
     wide = rows.astype(np.float64)
     mean, std = wide.mean(axis=0), np.maximum(wide.std(axis=0), 1e-9)

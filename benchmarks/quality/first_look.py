@@ -38,9 +38,9 @@ LISTS = (32, 64, 128, 256, 512)
 
 def best_in_full(world: World, concept: int) -> np.ndarray:
     """The columns of the ten best, all logits scored as candidates are."""
-    sample = sample_columns(np.arange(world.raised.shape[1]))
-    sums = top_k_weights(world.weights[concept], SEARCH_CONFIG.k) @ world.raised
-    total = combine_scores(sums[None], world.along[concept : concept + 1], sample)[0]
+    sample = sample_columns(np.arange(world.blended.shape[1]))
+    sums = top_k_weights(world.weights[concept], SEARCH_CONFIG.k) @ world.blended
+    total = combine_scores(sums[None], world.direction_scores[concept : concept + 1], sample)[0]
     return np.argsort(-total, kind="stable")[:TOP]
 
 
@@ -60,7 +60,7 @@ def found_shares(world: World, concepts: list[int]) -> dict[str, Any]:
         weight.append(float(chosen[looked].sum()))
     return {
         "concepts": len(concepts),
-        "logits": int(world.raised.shape[1]),
+        "logits": int(world.blended.shape[1]),
         "weight_of_the_half": round(float(np.mean(weight)), 3),
         **{
             name: {

@@ -33,12 +33,13 @@ from typing import Any
 import numpy as np
 
 import lagotto
+from lagotto.core.text.names import first_name
 from lagotto.hub.hub import Hub
 from lagotto.hub.labels.audit import (
     ModelAudit,
     audit_model,
     audit_verdict,
-    set_standing,
+    set_zscore,
 )
 from lagotto.hub.labels.describe import describe_model
 from lagotto.hub.labels.duplicates import find_duplicates
@@ -52,7 +53,6 @@ from lagotto.hub.labels.fit import (
 from lagotto.hub.labels.order_test import weigh_orders
 from lagotto.hub.query.probe_weights import ProbeSpace
 from lagotto.hub.query.vectors import query_from_embedding, top_k_probes
-from lagotto.hub.text.normalize import readable_label
 
 IMAGENET = ("coral-mobilenet-v1-025-128", "coral-mobilenet-v1-075-192")
 FEWEST_OUTPUTS = 10
@@ -97,7 +97,7 @@ def ranks_of(scores: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 def describe_rows(hub: Hub, model: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Accuracy by rule on the reported half, and how often a confidence is right."""
-    truth = [readable_label(label or "") for label in hub.labels(model)][1:]  # 0 is "background"
+    truth = [first_name(label or "") for label in hub.labels(model)][1:]  # 0 is "background"
     names = tuple(dict.fromkeys(truth))
     right = np.array([names.index(name) for name in truth])
     judged = np.array([reported(name) for name in truth])
@@ -154,14 +154,14 @@ class Case:
     fits: np.ndarray
     texts: np.ndarray
     outputs: np.ndarray
-    standing: float
+    set_zscore: float
 
     def verdict(self, order: np.ndarray) -> ModelAudit:
         """On the labels in another order."""
         labels = [self.labels[place] for place in order]
         texts = self.texts[np.ix_(order, order)]
         evidence = weigh_orders(self.fits[order], texts, self.outputs, labels)
-        return audit_verdict(self.model, labels, self.fits[order], evidence, self.standing)
+        return audit_verdict(self.model, labels, self.fits[order], evidence, self.set_zscore)
 
 
 def case(
@@ -169,10 +169,10 @@ def case(
 ) -> Case:
     """The evidence on a model."""
     fits = fit(read.evidence, standardized, around)
-    standing = set_standing(fits, fit(around.words, standardized, around))
+    zscore = set_zscore(fits, fit(around.words, standardized, around))
     texts = read.embeddings @ read.embeddings.T
     return Case(
-        model, labels, fits, texts, standardized.T @ standardized / len(standardized), standing
+        model, labels, fits, texts, standardized.T @ standardized / len(standardized), zscore
     )
 
 
@@ -183,7 +183,7 @@ def hub_cases(hub: Hub) -> list[Case]:
         known = hub.responses_of(status.name)
         labels = [label or "" for label in known.labels]
         standardized = standardized_responses(known.values)
-        read = reader.read([readable_label(label) for label in labels])
+        read = reader.read([first_name(label) for label in labels])
         around = reader.reference(status.name, standardized)
         found.append(case(status.name, labels, read, standardized, around))
     return found
@@ -207,7 +207,7 @@ def head_cases(assets: Path, hub: Hub) -> list[Case]:
     words = text_evidence(space, space.background)
     found = []
     for model, standardized in list(zip(models, galleries, strict=True))[::HEADS_APART]:
-        embeddings = reader.read([readable_label(label) for label in model["labels"]]).embeddings
+        embeddings = reader.read([first_name(label) for label in model["labels"]]).embeddings
         read = EncodedLabels(embeddings, text_evidence(space, embeddings))
         around = Reference(words, np.concatenate([standardized, elsewhere], axis=1))
         found.append(case(model["model"], list(model["labels"]), read, standardized, around))
@@ -232,7 +232,7 @@ def audit_rows(cases: list[Case]) -> dict[str, Any]:
                 "score": round(found.score, 2),
                 "direct": round(found.direct, 2),
                 "kinship": round(found.kinship, 2),
-                "known_set": round(each.standing, 2),
+                "known_set": round(each.set_zscore, 2),
             }
         )
         if count >= FEWEST_OUTPUTS:

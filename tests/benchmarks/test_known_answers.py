@@ -24,7 +24,7 @@ from lagotto.evaluation.retrieval.raw_responses import (
     read_raw_responses,
 )
 from lagotto.hub.confidence.calibrator import (
-    PRESENT,
+    CONCEPT_LIKELY,
     best_margin,
     shipped_calibrator,
 )
@@ -90,25 +90,29 @@ def test_a_relative_is_not_taken_for_the_concept(trials: list[Trial]) -> None:
     for present in (True, False):
         mine = [trial for trial in trials if trial.present == present]
         assert len(mine) == len(KINDS)
-        told = np.array([calibrator.presence(trial.clues) for trial in mine])
-        assert ((told > PRESENT) == present).all(), told
+        told = np.array([calibrator.concept_probability(trial.features) for trial in mine])
+        assert ((told > CONCEPT_LIKELY) == present).all(), told
 
 
 def test_every_clue_of_presence_tells_them_apart(trials: list[Trial]) -> None:
     present = np.array([trial.present for trial in trials])
-    for clue in ("lead", "named"):
-        leads = np.array([best_margin(getattr(trial.clues, clue)) for trial in trials])
+    for clue in ("margin", "label_margin"):
+        leads = np.array([best_margin(getattr(trial.features, clue)) for trial in trials])
         assert leads[present].min() > leads[~present].max(), clue
 
 
 def test_labels_only_lower_the_leads_of_what_is_labelled_otherwise(trials: list[Trial]) -> None:
     for trial in trials:
-        clues = trial.clues
-        assert (clues.named <= clues.lead).all()
-        np.testing.assert_array_equal(clues.named[trial.right], clues.lead[trial.right])
-        assert clues.believed.all()
+        features = trial.features
+        assert (features.label_margin <= features.margin).all()
+        np.testing.assert_array_equal(
+            features.label_margin[trial.right], features.margin[trial.right]
+        )
+        assert features.has_label.all()
     assert any(
-        (trial.clues.named < trial.clues.lead).any() for trial in trials if not trial.present
+        (trial.features.label_margin < trial.features.margin).any()
+        for trial in trials
+        if not trial.present
     )
 
 
@@ -119,7 +123,7 @@ def test_a_hub_without_the_concept_is_one_that_never_had_it(
     (alone,) = draw_trials(world, strangers, [0], (None,), 0)
     (absent,) = (trial for trial in trials if not trial.present and trial.concept == 0)
     np.testing.assert_array_equal(alone.columns, absent.columns)
-    np.testing.assert_allclose(alone.clues.lead, absent.clues.lead, atol=1e-5)
+    np.testing.assert_allclose(alone.features.margin, absent.features.margin, atol=1e-5)
 
 
 def test_hidden_outputs_leave_the_rest_of_their_models(world: World) -> None:
@@ -143,9 +147,9 @@ def test_names_that_the_same_logits_answer_are_one_group(world: World) -> None:
 def test_labels_that_are_not_believed_say_nothing(world: World) -> None:
     asked = (np.arange(24), range(4), (10, None), 0)
     for trial in draw_trials(world, *asked):
-        np.testing.assert_array_equal(trial.clues.named, trial.clues.lead)
-        assert not trial.clues.believed.any()
-        np.testing.assert_array_equal(trial.clues.owners, world.known.owner[trial.columns])
+        np.testing.assert_array_equal(trial.features.label_margin, trial.features.margin)
+        assert not trial.features.has_label.any()
+        np.testing.assert_array_equal(trial.features.owners, world.known.owner[trial.columns])
 
 
 @pytest.mark.real
@@ -159,9 +163,11 @@ def test_presence_on_real_heads(assets: Path) -> None:
     found = list(draw_trials(labelled, models, concepts, (None,), 0))
     present = np.array([trial.present for trial in found])
     calibrator = shipped_calibrator()
-    by_name = np.array([calibrator.presence(trial.clues) for trial in found])
+    by_name = np.array([calibrator.concept_probability(trial.features) for trial in found])
     nobody = np.zeros(len(found[0].columns), bool)
-    alone = [calibrator.presence(replace(trial.clues, believed=nobody)) for trial in found]
+    alone = [
+        calibrator.concept_probability(replace(trial.features, has_label=nobody)) for trial in found
+    ]
     behaviour = np.array(alone)
     assert auroc(behaviour, present) > 0.65
     assert auroc(by_name, present) > auroc(behaviour, present) + 0.01

@@ -57,8 +57,8 @@ def test_its_searches_see_what_the_hub_sees(hub: Hub, known: Known) -> None:
     first = {table.name(column) for column in whole.columns[whole.right].tolist()}
     assert first == planted(NAMES[0])
     assert first == {(h.model, h.logit) for h in ranked.hits[: len(first)]}
-    assert ranked.coverage == pytest.approx(whole.clues.coverage, rel=1e-3)
-    believed = shipped_calibrator().hit(hit_features(whole.clues))
+    assert ranked.coverage == pytest.approx(whole.features.probe_coverage, rel=1e-3)
+    believed = shipped_calibrator().hit(hit_features(whole.features))
     told = {(hit.model, hit.logit): hit.confidence for hit in ranked.hits}
     for column, confidence in zip(whole.columns.tolist(), believed.tolist(), strict=True):
         if table.name(column) in told:

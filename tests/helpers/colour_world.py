@@ -86,6 +86,13 @@ TRAINED = {
 """Classifiers whose probabilities mean something, as those of training do."""
 
 
+CALIBRATION_NOTE = (
+    "confidence was calibrated with the encoder photo-lit, and this hub has encoder: it orders "
+    "hits, but is no exact share of right ones"
+)
+"""What every judged search of the world's hub says: it has an encoder of its own."""
+
+
 def planted(colour: str) -> frozenset[tuple[str, int]]:
     """The (model, logit) pairs that recognise a colour."""
     return frozenset(

@@ -83,5 +83,5 @@ def test_anonymous_logits_are_named_far_above_chance(hub: Hub) -> None:
 
 def test_the_two_are_of_one_kind_and_not_the_same(hub: Hub) -> None:
     found = hub.duplicates()
-    assert found.twins == ()
-    assert found.families == ((FIRST, SECOND),)
+    assert found.duplicate_groups == ()
+    assert found.related_groups == ((FIRST, SECOND),)

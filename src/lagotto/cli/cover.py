@@ -32,8 +32,8 @@ def print_cover(hub: "Hub", labels: Sequence[str], top: int, as_json: bool) -> N
         [
             str(each.rank),
             each.model,
-            f"{each.coverage:.0%}",
-            f"{each.mean_lead:+.2f}",
+            f"{each.label_coverage:.0%}",
+            f"{each.mean_margin:+.2f}",
             each.weakest,
             str(each.spare),
         ]

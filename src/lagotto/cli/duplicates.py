@@ -23,7 +23,10 @@ def duplicates(hub: Path = HUB_ARGUMENT, quiet: bool = QUIET, as_json: bool = JS
     if as_json:
         print_json({"hub": str(hub), **found.as_json()})
         return
-    for title, groups in (("nearly the same", found.twins), ("of one kind", found.families)):
+    for title, groups in (
+        ("nearly the same", found.duplicate_groups),
+        ("of one kind", found.related_groups),
+    ):
         print_line(f"{title}: {'none' if not groups else ''}".rstrip())
         for group in groups:
             print_line("  " + ", ".join(printable(name) for name in group))

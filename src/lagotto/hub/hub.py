@@ -58,6 +58,7 @@ if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that ca
     from lagotto.hub.labels.duplicates import DuplicateReport
     from lagotto.hub.labels.trust import LabelTrust
     from lagotto.hub.search.recall import IndexReport
+    from lagotto.hub.text.meaning import LabelEmbeddings
 
 
 class Hub(HubReader):
@@ -69,6 +70,7 @@ class Hub(HubReader):
     _judge: "Judge | None" = None
     _label_stats: "LabelStats | None" = None
     _label_trust: "LabelTrust | None" = None
+    _label_embeddings: "LabelEmbeddings | None" = None
 
     @classmethod
     def create(
@@ -116,8 +118,19 @@ class Hub(HubReader):
             self._label_trust = LabelTrust(self.label_lists())
         return self._label_trust
 
+    @property
+    def label_embeddings(self) -> "LabelEmbeddings":
+        """The published labels as vectors, by which they are matched by meaning."""
+        from lagotto.hub.labels.label_embeddings import open_label_embeddings
+
+        if self._label_embeddings is None:
+            source = self.label_texts(), self.encoder, self.space
+            self._label_embeddings = open_label_embeddings(self._layout.label_embeddings, *source)
+        return self._label_embeddings
+
     def judge(self) -> "Judge | None":
         """What tells how far to believe hits; None while the hub has no searchable logit."""
+        from lagotto.hub.confidence.calibrator import shipped_calibrator
         from lagotto.hub.confidence.judge import Judge
         from lagotto.hub.confidence.reference_file import open_background_stats
 
@@ -125,10 +138,12 @@ class Hub(HubReader):
         if not logit_index.usable:
             return None
         if self._judge is None or self._judge.logit_index is not logit_index:
-            rivals = open_background_stats(
+            background = open_background_stats(
                 self._layout.rivals, self.space, self.encoder, logit_index, self.probe_digest
             )
-            self._judge = Judge(self.space, logit_index, rivals)
+            note = shipped_calibrator().encoder_note(self.encoder.info)
+            notes = () if note is None else (note,)
+            self._judge = Judge(self.space, logit_index, background, notes=notes)
         return self._judge
 
     def add(
@@ -207,7 +222,7 @@ class Hub(HubReader):
             from lagotto.hub.labels.trust import with_names
 
             trust = self.label_trust
-            concepts = with_names(self, trust, vector.concepts)
+            concepts = with_names(self, trust, vector.concepts, self.label_embeddings)
             vector = replace(vector, concepts=concepts, notes=(*vector.notes, *trust.notes))
         judge = self.judge() if is_judged(vector, name) else None
         if judge is not None and not behaviour_only:
@@ -334,22 +349,26 @@ class Hub(HubReader):
     def _forget_models(self) -> None:
         """Drops what was read of the hub's models; the next use reads it again."""
         self._logit_index, self._label_trust, self._label_stats = None, None, None
+        self._label_embeddings = None
 
     def _prepare_searches(self, progress: Progress, *, audit_all: bool) -> "tuple[ModelAudit, ...]":
         """Makes and keeps what searches read: statistics of background words, audits of labels.
 
         Returns the audits that were made: of every model, or of the lists that had none.
         """
+        from lagotto.hub.labels.label_embeddings import keep_label_embeddings
         from lagotto.hub.labels.trust import audit_lists
 
         self.logit_index()  # makes blocks that are out of date, for which it locks the hub itself
         with hub_lock(self.folder), Catalog(self._layout.catalogue, writable=True) as catalogue:
             self._keep_background(progress)
+            source = self.label_texts(), self.encoder, self.space
+            keep_label_embeddings(self._layout.label_embeddings, *source, progress)
             audits = audit_lists(self, catalogue, progress, anew=audit_all)
             old = self._layout.old_label_trust
             with writing(old):
                 old.unlink(missing_ok=True)
-        self._label_trust, self._label_stats = None, None
+        self._label_trust, self._label_stats, self._label_embeddings = None, None, None
         return audits
 
     def _keep_background(self, progress: Progress) -> None:
@@ -367,8 +386,9 @@ class Hub(HubReader):
         """The labels as rivals, kept for as long as the hub's models stay the same."""
         from lagotto.hub.confidence.label_margin import LabelStats
 
-        if self._label_stats is None or self._label_stats.background is not judge.rivals:
-            self._label_stats = LabelStats(self, judge.logit_index, judge.rivals, self.label_trust)
+        if self._label_stats is None or self._label_stats.background is not judge.background:
+            index, background = judge.logit_index, judge.background
+            self._label_stats = LabelStats(self, index, background, self.label_trust)
         return self._label_stats
 
     def _logit_vector(self, query: LogitQuery) -> QueryVector:

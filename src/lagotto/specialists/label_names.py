@@ -1,11 +1,14 @@
-"""Published names of a model's outputs → the labels that they name. Names are claims, not facts."""
+"""A model's published names and the user's labels in, the output published under each label out.
+
+Names are claims, not facts: the caller checks them against behaviour.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Int64
 
-from lagotto.zeroshot.prompts.adaptation import tokens
+from lagotto.core.text.names import listed_names, name_phrase
 
 
 def named_outputs(
@@ -19,27 +22,27 @@ def named_outputs(
     >>> named_outputs(["cat", "car"], ["tabby cat", "cars, automobiles", None]).tolist()
     [0, 1]
     """
-    found = np.full(len(labels), -1, np.int64)
-    parts: dict[str, set[int]] = {}
+    result = np.full(len(labels), -1, np.int64)
+    outputs: dict[tuple[str, ...], set[int]] = {}
+    phrases = [name_phrase(name or "") for name in published]
     for output, name in enumerate(published):
-        for part in _words(name or "").split(","):
-            parts.setdefault(" ".join(tokens(part)), set()).add(output)
-    texts = [f" {' '.join(tokens(_words(name or '')))} " for name in published]
+        for part in listed_names(name or ""):
+            outputs.setdefault(name_phrase(part), set()).add(output)
     for row, label in enumerate(labels):
-        wanted = " ".join(tokens(_words(label)))
-        if not wanted:
+        phrase = name_phrase(label)
+        if not phrase:
             continue
-        forms = (wanted, f"{wanted}s", f"{wanted}es", wanted.removesuffix("s"))
-        candidates = set[int]().union(*(parts.get(form, ()) for form in forms))
-        if not candidates:
-            within = tuple(f" {form} " for form in forms[:3])
-            candidates = {i for i, text in enumerate(texts) if any(w in text for w in within)}
+        candidates = outputs.get(phrase) or {
+            output for output, words in enumerate(phrases) if _contains(words, phrase)
+        }
         if len(candidates) == 1:
-            found[row] = candidates.pop()
-    given, counts = np.unique(found[found >= 0], return_counts=True)
-    found[np.isin(found, given[counts > 1])] = -1
-    return found
+            result[row] = next(iter(candidates))
+    given, counts = np.unique(result[result >= 0], return_counts=True)
+    result[np.isin(result, given[counts > 1])] = -1
+    return result
 
 
-def _words(name: str) -> str:
-    return name.replace("_", " ")
+def _contains(words: tuple[str, ...], phrase: tuple[str, ...]) -> bool:
+    """Whether the words of a phrase follow each other somewhere among the words."""
+    starts = range(len(words) - len(phrase) + 1)
+    return any(words[start : start + len(phrase)] == phrase for start in starts)

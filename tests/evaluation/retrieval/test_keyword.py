@@ -2,17 +2,13 @@
 
 import numpy as np
 
-from lagotto.evaluation.retrieval.keyword import KeywordIndex, words
+from lagotto.evaluation.retrieval.keyword import KeywordIndex
 from retrieval_makers import table
 
 MADE = table(
     (2, 2, 1),
     ["tench, Tinca tinca", "golden_retriever", "labrador retriever", None, "retriever"],
 )
-
-
-def test_words_are_split_at_whatever_is_no_letter() -> None:
-    assert words("goldenRetriever_v2 (Déjà-vu)") == {"golden", "retriever", "v2", "déjà", "vu"}
 
 
 def test_the_same_words_score_one_and_no_shared_word_is_no_answer() -> None:
@@ -22,6 +18,12 @@ def test_the_same_words_score_one_and_no_shared_word_is_no_answer() -> None:
     assert part.argmax() == 1
     assert 0 < part[1] < 1
     assert np.isneginf(none).all()
+
+
+def test_plurals_and_camel_case_are_the_same_words() -> None:
+    (found,) = KeywordIndex(MADE).scores(["GoldenRetrievers"])
+    assert found.argmax() == 1
+    assert found[1] == 1
 
 
 def test_the_shortest_label_with_the_word_is_first_and_a_rare_word_counts_more() -> None:

@@ -1,11 +1,13 @@
 """A judge over a real hub: what it keeps, and what a search says with it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import colour_world
-from colour_world import NAMES, World
+from colour_world import NAMES, World, planted
+from lagotto.hub.confidence.calibrator import shipped_calibrator
 from lagotto.hub.hub import Hub
 from lagotto.hub.query.types import ImageQuery, LogitQuery
 from lagotto.hub.search.engine import is_judged
@@ -18,14 +20,30 @@ def hub(world: World) -> Hub:
 
 @pytest.mark.parametrize("colour", NAMES[:3])
 def test_a_text_search_says_what_to_believe(hub: Hub, colour: str) -> None:
-    found = hub.search(colour, behaviour_only=True)
+    found = hub.search(colour, behaviour_only=True, top=21)
     assert found.presence is not None
     assert found.coverage is not None
-    assert 0 <= found.presence <= 1
-    assert 0 < found.coverage <= 1
+    assert 0.7 < found.presence < 0.95
+    assert 0.9 < found.coverage <= 1
+    right = [hit for hit in found.hits if (hit.model, hit.logit) in planted(colour)]
+    wrong = [hit for hit in found.hits if (hit.model, hit.logit) not in planted(colour)]
+    assert len(right) == 3
+    assert min(hit.confidence for hit in right) > 0.8
+    assert max(hit.confidence for hit in wrong) < 0.4
+    assert sum(hit.confidence for hit in wrong) < 1
     for hit in found.hits:
         assert hit.quality is not None
-        assert 0 <= hit.quality <= hit.confidence <= 1
+        assert 0 <= hit.quality < hit.confidence < 0.95
+    assert min(hit.quality or 0 for hit in right) > 0.5
+
+
+def test_a_search_says_that_the_calibration_is_of_another_encoder(hub: Hub) -> None:
+    note = "confidence was calibrated with the encoder photo-lit, and this hub has encoder:"
+    assert [text[: len(note)] for text in hub.search("red").notes] == [note]
+    assert hub.search("red", rule="paper").notes == ()  # no confidence is calibrated there
+    name, fingerprint = shipped_calibrator().encoder
+    same = replace(hub.encoder.info, name=name, fingerprint=fingerprint)
+    assert shipped_calibrator().encoder_note(same) is None
 
 
 def test_how_many_hits_are_shown_changes_no_belief(hub: Hub) -> None:
@@ -78,7 +96,7 @@ def test_statistics_of_words_are_made_anew_when_models_come_and_go(
     assert six != seven
     judge = hub.judge()
     assert judge is not None
-    assert len(judge.rivals.sample.steps) == judge.logit_index.usable
+    assert len(judge.background.sample.steps) == judge.logit_index.usable
     hub.add([world.models])
     assert file.read_bytes() not in (six, b"")
     again = file.stat().st_mtime_ns

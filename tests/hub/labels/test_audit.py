@@ -11,7 +11,7 @@ from lagotto.hub.labels.audit import (
     audit_hub,
     audit_verdict,
     label_findings,
-    set_standing,
+    set_zscore,
 )
 from lagotto.hub.labels.encode import LabelEncoder
 from lagotto.hub.labels.order_test import OrderEvidence, weigh_orders
@@ -94,8 +94,8 @@ def test_a_known_set_stands_out_from_random_words() -> None:
     rng = np.random.default_rng(1)
     words = rng.normal(size=(200, COUNT)).astype(np.float32)
     known = (6 * np.eye(COUNT)[rng.permutation(COUNT)]).astype(np.float32)
-    assert set_standing(known, words) > 4 > abs(set_standing(words[:COUNT], words))
-    assert set_standing(known, words[:1]) == 0.0
+    assert set_zscore(known, words) > 4 > abs(set_zscore(words[:COUNT], words))
+    assert set_zscore(known, words[:1]) == 0.0
 
 
 def test_a_hub_is_audited_model_by_model(world: World) -> None:

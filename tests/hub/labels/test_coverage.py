@@ -29,8 +29,8 @@ def test_outputs_are_distinct_and_missing_ones_are_said(world: World) -> None:
         used = [label.logit for label in each.labels if label.logit is not None]
         assert len(set(used)) == len(used) == min(4, len(MODELS[each.model].colours))
         assert each.weakest == min(each.labels, key=lambda label: label.fit).label
-        assert 0 <= each.coverage <= 1
-    order = [(each.coverage, each.mean_lead) for each in found]
+        assert 0 <= each.label_coverage <= 1
+    order = [(each.label_coverage, each.mean_margin) for each in found]
     assert order == sorted(order, reverse=True)
 
 
@@ -40,15 +40,15 @@ def test_a_model_of_more_outputs_needs_a_better_fit(
     """1.5 for every output: above sqrt(2 ln n) for two and three outputs, below it for four."""
 
     def same(names: TextEvidence, standardized: np.ndarray, around: object) -> np.ndarray:
-        return np.full((len(names.standing), standardized.shape[1]), 1.5, np.float32)
+        return np.full((len(names.zscores), standardized.shape[1]), 1.5, np.float32)
 
     monkeypatch.setattr(coverage, "fit", same)
     found = cover_labels(Hub.open(world.hub), ["red"], top=100)
     for each in found:
         outputs = each.spare + 1
         assert each.mean_fit == 1.5
-        assert each.mean_lead == pytest.approx(1.5 - np.sqrt(2 * np.log(outputs)))
-        assert each.coverage == (outputs < 4)
+        assert each.mean_margin == pytest.approx(1.5 - np.sqrt(2 * np.log(outputs)))
+        assert each.label_coverage == (outputs < 4)
     assert [each.spare for each in found] == sorted(each.spare for each in found)
     assert {each.spare for each in found} == {1, 2, 3}
 

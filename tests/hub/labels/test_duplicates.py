@@ -25,7 +25,7 @@ def hub(hub_copy: Path, tmp_path: Path) -> Hub:
 
 def test_a_model_in_other_clothes_is_folded(hub: Hub) -> None:
     found = find_duplicates(hub)
-    assert found.twins == (("plain", "again"),)
+    assert found.duplicate_groups == (("plain", "again"),)
     pair = found.pairs[0]
     assert {pair.first, pair.second} == {"plain", "again"}
     assert pair.correlation > 0.95
@@ -34,12 +34,12 @@ def test_a_model_in_other_clothes_is_folded(hub: Hub) -> None:
 
 
 def test_no_false_twins(world: World) -> None:
-    assert find_duplicates(Hub.open(world.hub)).twins == ()
+    assert find_duplicates(Hub.open(world.hub)).duplicate_groups == ()
 
 
 def test_an_empty_hub_has_no_kin(empty_copy: Path) -> None:
     found = find_duplicates(Hub.open(empty_copy))
-    assert (found.twins, found.families, found.pairs) == ((), (), ())
+    assert (found.duplicate_groups, found.related_groups, found.pairs) == ((), (), ())
 
 
 def test_pairs_are_one_to_one_and_missing_partners_count() -> None:

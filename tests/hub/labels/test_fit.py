@@ -57,8 +57,8 @@ def test_a_pool_of_outputs_counts_as_they_do_side_by_side() -> None:
 
 def test_evidence_is_standardised_and_its_shares_sum_to_one() -> None:
     names, _, _ = planted(0)
-    assert np.allclose(names.standing.mean(axis=1), 0, atol=1e-4)
-    assert np.allclose(names.standing.std(axis=1), 1, atol=1e-4)
+    assert np.allclose(names.zscores.mean(axis=1), 0, atol=1e-4)
+    assert np.allclose(names.zscores.std(axis=1), 1, atol=1e-4)
     assert np.allclose(names.weights.sum(axis=1), 1, atol=1e-4)
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from lagotto.hub.labels import order_test as label_order
 from lagotto.hub.labels.order_test import (
+    common_mistakes,
     shift_evidence,
-    usual_mistakes,
     weigh_orders,
 )
 
@@ -75,7 +75,7 @@ def test_a_shifted_list_is_told_with_its_shift(moved: int, name: str) -> None:
 @pytest.mark.parametrize("kind", ["reversed", "numbers sorted as text (0, 1, 10, 11, 2 ...)"])
 def test_a_usual_mistake_is_undone(kind: str) -> None:
     fits, texts, outputs = world(2, 12)
-    wrong = np.argsort(dict(usual_mistakes(LABELS))[kind])
+    wrong = np.argsort(dict(common_mistakes(LABELS))[kind])
     found = weigh_orders(
         fits[wrong], texts[np.ix_(wrong, wrong)], outputs, [LABELS[i] for i in wrong]
     )
@@ -84,13 +84,13 @@ def test_a_usual_mistake_is_undone(kind: str) -> None:
     assert wrong[best.order].tolist() == list(range(12))
 
 
-def test_usual_mistakes_are_permutations_each_once() -> None:
-    found = list(usual_mistakes(LABELS))
+def test_common_mistakes_are_permutations_each_once() -> None:
+    found = list(common_mistakes(LABELS))
     assert len({tuple(order.tolist()) for _, order in found}) == len(found)
     for _, order in found:
         assert sorted(order.tolist()) == list(range(12))
     assert [LABELS[i] for i in dict(found)["sorted by name"]][:2] == ["Ant", "Lynx"]
-    assert list(usual_mistakes(["a", "b"])) == [("reversed", pytest.approx([1, 0]))]
+    assert list(common_mistakes(["a", "b"])) == [("reversed", pytest.approx([1, 0]))]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])

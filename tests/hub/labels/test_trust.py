@@ -158,4 +158,4 @@ def test_models_are_added_where_the_encoder_is_gone_and_the_report_says_so(
     moved = Hub.open(hub.folder, str(tmp_path / "moved"))
     assert "1 label list was never audited" in moved.search("red").notes[0]
     moved.audit_labels()
-    assert moved.search("red").notes == ()
+    assert not any("audit" in note for note in moved.search("red").notes)

@@ -8,17 +8,17 @@ import pytest
 
 import colour_world
 from colour_world import PICTURES_A_COLOUR, World, planted
+from lagotto.core.text.names import name_words
 from lagotto.hub.hub import Hub
 from lagotto.hub.text.matching import (
     FIRMLY,
-    NAME_SHARE,
+    MATCH,
     NOBODY,
     OPENLY,
     Named,
     find_named,
     name_likeness,
     name_scores,
-    name_words,
 )
 
 K = PICTURES_A_COLOUR
@@ -53,6 +53,29 @@ def test_named_logits_are_those_of_the_gallery_in_its_order() -> None:
     assert find_named("!?", lambda _: labelled, lambda *_: 0, lambda *_: 1.0) is NOBODY
 
 
+def test_a_label_of_similar_meaning_is_like_a_name_but_less_than_the_same_words() -> None:
+    labelled = [("a", 0, "dog"), ("a", 1, "puppies"), ("b", 0, "hot dog"), ("b", 1, "wolf")]
+    similar = {"dog": 0.5, "puppies": 0.6, "hot dog": 0.1}
+    named = find_named(
+        "puppy", lambda _: [*labelled, *labelled], lambda m, i: "ab".index(m) * 2 + i,
+        lambda *_: FIRMLY, similar,
+    )  # fmt: skip
+    assert named.columns.tolist() == [0, 1, 2]
+    np.testing.assert_allclose(named.likeness, [0.5, 1.0, 0.1])
+
+
+def test_a_label_that_says_the_words_in_any_spelling_is_looked_up(hub_copy: Path) -> None:
+    names = ("mice", "wolves", "StopSigns")
+    odd = colour_world.Classifier(("red", "blue", "green"), edge=10, names=names)
+    models = hub_copy.parent / "odd"
+    colour_world.write_classifier(models, odd)
+    hub = Hub.open(hub_copy)
+    hub.add([models])
+    for text, logit in (("mouse", 0), ("Wolf", 1), ("stop sign", 2), ("Mice", 0)):
+        found = hub.search(text, k=K, top=1).hits[0]
+        assert (found.model, found.logit) == ("odd", logit), text
+
+
 def test_a_name_counts_by_likeness_and_trust_unless_behaviour_says_otherwise() -> None:
     behaviour = np.array([0.0, 1.0, 9.0, 0.5, -1.0, 2.0])
     named = Named(
@@ -65,7 +88,7 @@ def test_a_name_counts_by_likeness_and_trust_unless_behaviour_says_otherwise() -
     np.testing.assert_allclose(added, [0, 20, 5, 0])
     firm = replace(named, trust=np.full(4, FIRMLY, np.float32))
     assert name_scores(firm, behaviour, np.array([0, 3]), 4.0)[0] == 20
-    assert NAME_SHARE == 5.0
+    assert MATCH.bonus == 5.0
 
 
 def test_a_name_finds_what_behaviour_cannot_tell(world: World, hub_copy: Path) -> None:

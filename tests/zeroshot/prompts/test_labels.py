@@ -6,7 +6,6 @@ import pytest
 
 from lagotto.core.errors import UsageError
 from lagotto.zeroshot.prompts.labels import (
-    clean_name,
     make_labels,
     read_labels,
 )
@@ -66,12 +65,6 @@ def test_jsonl_names_the_line(tmp_path: Path, line: str) -> None:
 def test_a_long_comma_list_is_no_path() -> None:
     given = ",".join(f"label number {i}" for i in range(1000))
     assert len(read_labels(given)) == 1000
-
-
-def test_clean_name_is_idempotent() -> None:
-    for name in ("goldenRetriever", "a__b", "USA", "x-ray"):
-        assert clean_name(clean_name(name)) == clean_name(name)
-    assert clean_name("USA") == "USA"
 
 
 def test_make_labels_keeps_order() -> None:

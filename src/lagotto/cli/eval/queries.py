@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lagotto.evaluation.retrieval.logit_table import LogitTable
     from lagotto.evaluation.retrieval.queries import Asked
     from lagotto.evaluation.retrieval.rules import LabelBelief
+    from lagotto.hub.text.meaning import LabelEmbeddings
 
 HUB_OPTION = typer.Argument(None, metavar="[HUB]", help="The hub's folder.")
 RESPONSES = typer.Option(
@@ -69,6 +70,13 @@ def open_trust(hub: Path | None, encoder: str | None) -> "LabelBelief":
     if hub is None:
         return believe_all
     return Hub.open(hub, encoder).label_trust.level
+
+
+def open_meanings(hub: Path | None, encoder: str | None) -> "LabelEmbeddings | None":
+    """The labels of a hub's models as vectors; None for raw responses."""
+    from lagotto.hub.hub import Hub
+
+    return None if hub is None else Hub.open(hub, encoder).label_embeddings
 
 
 def open_asking(hub: Path) -> "LogitTable":

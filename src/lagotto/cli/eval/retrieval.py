@@ -17,6 +17,7 @@ from lagotto.cli.eval.queries import (
     K,
     notices,
     open_asking,
+    open_meanings,
     open_table,
     open_trust,
     read_known,
@@ -74,7 +75,8 @@ def retrieval(
     logits = others or (table if truth is None else None)
     asked = read_known(table, speaker, truth, logits, progress)
     trust = believe_all if behaviour_only else open_trust(hub, encoder)
-    rules = rules_of(table, k, behaviour_only=behaviour_only, trust=trust)
+    meanings = None if behaviour_only else open_meanings(hub, encoder)
+    rules = rules_of(table, k, behaviour_only=behaviour_only, trust=trust, meanings=meanings)
     found = evaluate_retrieval(table, asked.questions, rules, seed=seed, progress=progress)
     method = RetrievalMethod(
         table, speaker.info, truth_name(truth), asked.left_out, k, seed, behaviour_only, others

@@ -1,4 +1,4 @@
-"""Layer 3: labelled pictures at some paths → one data set, streamed.
+"""Paths of labelled pictures in, one data set out, streamed.
 
 A folder of class sub-folders, a jsonl or a webdataset; see labelled_sources for their forms.
 """
@@ -9,16 +9,13 @@ from pathlib import Path
 
 from lagotto.core.errors import UsageError
 from lagotto.core.registry import suggest
+from lagotto.core.text.names import name_key
 from lagotto.evaluation.classification.sources import (
     LabelledPart,
     LabelledSample,
     find_labelled_parts,
 )
-from lagotto.zeroshot.prompts.labels import (
-    Label,
-    clean_name,
-    make_labels,
-)
+from lagotto.zeroshot.prompts.labels import Label, make_labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +93,7 @@ def _own_labels(parts: Sequence[LabelledPart]) -> tuple[Label, ...]:
                         f"{sample.source} has class number {sample.label} and no list of classes "
                         "lies beside it; give --labels FILE, one a line in the order of the numbers"
                     )
-                names.setdefault(_key(sample.label), sample.label)
+                names.setdefault(name_key(sample.label), sample.label)
     if not names:
         raise UsageError(f"no labelled pictures in {parts[0].path}; check the path")
     return make_labels(sorted(names.values()))
@@ -106,16 +103,12 @@ def _each_once(names: Iterable[str]) -> dict[str, str]:
     """The first of the names that are the same words, by those words."""
     found: dict[str, str] = {}
     for name in names:
-        found.setdefault(_key(name), name)
+        found.setdefault(name_key(name), name)
     return found
 
 
 def _numbers(labels: Sequence[Label]) -> dict[str, int]:
-    return {label.words.casefold(): number for number, label in enumerate(labels)}
-
-
-def _key(name: str) -> str:
-    return clean_name(name).casefold()
+    return {name_key(label.words): number for number, label in enumerate(labels)}
 
 
 def _truth(sample: LabelledSample, number_of: dict[str, int], labels: Sequence[Label]) -> int:
@@ -126,7 +119,7 @@ def _truth(sample: LabelledSample, number_of: dict[str, int], labels: Sequence[L
             f"{sample.source} has class number {sample.label}, and there are {len(labels)} labels "
             f"(0 to {len(labels) - 1}); give the whole list by --labels FILE"
         )
-    number = number_of.get(_key(sample.label))
+    number = number_of.get(name_key(sample.label))
     if number is None:
         names = [label.name for label in labels]
         raise UsageError(

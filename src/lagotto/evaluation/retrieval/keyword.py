@@ -1,17 +1,18 @@
-"""Layer 3: search by keyword over labels and model names: what a hub offers without behaviour."""
+"""Texts in, scores of all logits by the words of labels and model names out: keyword search.
+
+It is the baseline of the evaluation: what a hub offers without behaviour.
+"""
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
+from lagotto.core.text.names import listed_names, name_words
 from lagotto.evaluation.retrieval.logit_table import LogitTable
-from lagotto.zeroshot.prompts.labels import clean_name
 
-_WORD = re.compile(r"[^\W_]+")
 _MODEL_NAME = 0.5
 """What a word in a model's name counts for its outputs, against one in the output's own label."""
 
@@ -28,7 +29,7 @@ class KeywordIndex:
             [
                 (column, part)
                 for column, label in enumerate(table.labels)
-                for part in (label or "").split(",")
+                for part in listed_names(label or "")
             ],
             len(table.labels),
         )
@@ -39,7 +40,7 @@ class KeywordIndex:
 
         Minus infinity where they share no word: such a logit is not found at all.
         """
-        return np.stack([self._score(words(text)) for text in texts])
+        return np.stack([self._score(name_words(text)) for text in texts])
 
     def _score(self, asked: frozenset[str]) -> Float32[np.ndarray, " logits"]:
         by_model = _MODEL_NAME * self._models.similarity(asked)[self._owners]
@@ -53,7 +54,7 @@ class _Texts:
     def __init__(self, texts: Sequence[tuple[int, str]], things: int) -> None:
         self._things = things
         self._belongs: Int64[np.ndarray, " texts"] = np.array([t for t, _ in texts], np.int64)
-        said = [words(text) for _, text in texts]
+        said = [name_words(text) for _, text in texts]
         places: dict[str, list[int]] = defaultdict(list)
         for place, text in enumerate(said):
             for word in text:
@@ -78,12 +79,3 @@ class _Texts:
 
     def _length(self, text: frozenset[str]) -> float:
         return math.hypot(*(self._rarity.get(word, self._unknown) for word in sorted(text)))
-
-
-def words(text: str) -> frozenset[str]:
-    """The words of a text or a name, case aside.
-
-    >>> sorted(words("golden_retriever-v2"))
-    ['golden', 'retriever', 'v2']
-    """
-    return frozenset(_WORD.findall(clean_name(text).casefold()))

@@ -1,4 +1,4 @@
-"""Layer 3: known answers × a table of logits → questions whose answers are columns of the table.
+"""Known answers and a table of logits in, questions whose answers are columns of it out.
 
 Known answers are those of a truth file, or the models' own labels: logits that share a name answer
 each other, and answer the name as a text.
@@ -14,6 +14,7 @@ from jaxtyping import Float32, Int64
 
 from lagotto.core.errors import MismatchError, UsageError
 from lagotto.core.progress import Progress, Silent
+from lagotto.core.text.names import listed_names, name_key
 from lagotto.encoders.base import Encoder
 from lagotto.evaluation.retrieval.logit_table import LogitTable
 from lagotto.evaluation.retrieval.truth import TruthQuery
@@ -169,7 +170,7 @@ def label_truth(table: LogitTable) -> tuple[TruthQuery, ...]:
     written: dict[str, str] = {}
     for label in table.labels:
         for part in _parts(label):
-            written.setdefault(part.casefold(), part)
+            written.setdefault(name_key(part), part)
     return tuple(
         TruthQuery(written[name], LABEL_TEXT, frozenset(table.name(column) for column in columns))
         for name, columns in sorted(_columns_by_name(table).items())
@@ -184,7 +185,7 @@ def names_of(label: str | None) -> tuple[str, ...]:
     >>> names_of("LABEL_7")
     ()
     """
-    return tuple(dict.fromkeys(part.casefold() for part in _parts(label)))
+    return tuple(dict.fromkeys(name_key(part) for part in _parts(label)))
 
 
 def embed_texts(
@@ -215,9 +216,7 @@ def _places_by_kind(truth: Sequence[TruthQuery], places: Sequence[int]) -> dict[
 
 
 def _parts(label: str | None) -> Iterable[str]:
-    # not `clean_name`, which makes two words of "iPod": a label is asked for as it is written
-    written = (" ".join(part.replace("_", " ").split()) for part in (label or "").split(","))
-    return (part for part in written if not _ANONYMOUS.fullmatch(part))
+    return (part for part in listed_names(label or "") if not _ANONYMOUS.fullmatch(part))
 
 
 def _columns_by_name(table: LogitTable) -> dict[str, list[int]]:

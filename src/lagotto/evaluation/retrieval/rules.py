@@ -1,4 +1,4 @@
-"""Layer 3: every rule that ranks logits, by name: ours, the paper's and its baselines, keywords."""
+"""A table of logits in, every rule that ranks them out: ours, the paper's, and baselines."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float32
 
+from lagotto.core.text.names import name_words
 from lagotto.evaluation.retrieval.batch_rules import NamedRows, default_scores
 from lagotto.evaluation.retrieval.keyword import KeywordIndex
 from lagotto.evaluation.retrieval.logit_table import LogitTable
@@ -18,11 +19,8 @@ from lagotto.evaluation.retrieval.paper_rules import (
 )
 from lagotto.evaluation.retrieval.queries import Queries
 from lagotto.hub.index.scoring import SEARCH_CONFIG
-from lagotto.hub.text.matching import (
-    OPENLY,
-    find_named,
-    name_words,
-)
+from lagotto.hub.text.matching import OPENLY, Named, find_named
+from lagotto.hub.text.meaning import LabelEmbeddings
 
 DEFAULT_RULE = "default"
 PAPER = "paper"
@@ -56,16 +54,25 @@ class Rule:
 
 
 def rules_of(
-    table: LogitTable, k: int, *, behaviour_only: bool = False, trust: LabelBelief = believe_all
+    table: LogitTable,
+    k: int,
+    *,
+    behaviour_only: bool = False,
+    trust: LabelBelief = believe_all,
+    meanings: LabelEmbeddings | None = None,
 ) -> tuple[Rule, ...]:
-    """Every rule over a table, the default first; with `behaviour_only` those that read no names.
+    """Every rule over a table, the default first.
 
-    `k` is the paper's: how many probes it compares, at most all that there are. The default reads
-    published labels as a search does, as far as `trust` believes them; "behaviour" is the same rule
-    without them.
+    Args:
+        table: the logits to rank.
+        k: how many probes the paper's rule compares, at most all that there are.
+        behaviour_only: leave out the rules that read names.
+        trust: how far the default rule believes a published label. "behaviour" is the same rule
+            without labels.
+        meanings: the labels as vectors, to match them by meaning too; None to match words alone.
     """
     used = min(k, len(table.embeddings))
-    index = None if behaviour_only else NameIndex(table, trust)
+    index = None if behaviour_only else NameIndex(table, trust, meanings)
     rules = (
         Rule(DEFAULT_RULE, lambda asked: _default(asked, table, index)),
         Rule(PAPER, lambda asked: paper_rule(asked.values, table, used)),
@@ -83,25 +90,40 @@ def rules_of(
 
 
 class NameIndex:
-    """The logits of a table by the words of their labels, as a search of a hub finds them."""
+    """The logits of a table by their labels, as a search of a hub finds them."""
 
-    def __init__(self, table: LogitTable, trust: LabelBelief) -> None:
+    def __init__(
+        self, table: LogitTable, trust: LabelBelief, meanings: LabelEmbeddings | None = None
+    ) -> None:
         self._columns = table.columns()
         self._firsts = table.firsts
         self._trust = trust
+        self._mean = table.space.background_mean
+        self._meanings = meanings
         self._by_word: dict[str, list[tuple[str, int, str]]] = defaultdict(list)
+        self._by_label: dict[str, list[tuple[str, int, str]]] = defaultdict(list)
         for (model, logit), column in self._columns.items():
             label = table.labels[column]
             for word in sorted(name_words(label or "")):
                 self._by_word[word].append((model, logit, label or ""))
+            self._by_label[label or ""].append((model, logit, label or ""))
 
-    def named(self, texts: Sequence[str]) -> NamedRows:
-        """For each text the logits that are called so."""
-        rows = [
-            find_named(text, self._labelled, lambda *key: self._columns.get(key), self._trust)
-            for text in texts
-        ]
+    def named(self, texts: Sequence[str], concepts: Float32[np.ndarray, "texts dim"]) -> NamedRows:
+        """For each text, given with its unit embedding, the logits that are named so."""
+        rows = [self._named(*query) for query in zip(texts, concepts - self._mean, strict=True)]
         return NamedRows(rows, self._firsts)
+
+    def _named(self, text: str, direction: Float32[np.ndarray, " dim"]) -> Named:
+        similar = {} if self._meanings is None else self._meanings.likeness(direction)
+
+        def labelled(words: Sequence[str]) -> list[tuple[str, int, str]]:
+            alike = [row for label in similar for row in self._by_label.get(label, ())]
+            return [*self._labelled(words), *alike]
+
+        return find_named(text, labelled, self._column, self._trust, similar)
+
+    def _column(self, model: str, logit: int) -> int | None:
+        return self._columns.get((model, logit))
 
     def _labelled(self, words: Sequence[str]) -> list[tuple[str, int, str]]:
         return list(dict.fromkeys(each for word in words for each in self._by_word.get(word, ())))
@@ -114,5 +136,5 @@ def _default(
     if not asked.are_texts:
         return full_query(asked.values, table)
     used = min(SEARCH_CONFIG.k, len(table.embeddings))
-    named = None if index is None else index.named(asked.names)
+    named = None if index is None else index.named(asked.names, asked.concepts)
     return default_scores(table.space, asked.concepts, table.descriptors, used, named)

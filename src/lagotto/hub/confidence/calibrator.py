@@ -1,13 +1,14 @@
-"""Stage 5e of hub search: what is seen of the hits → how likely each is right, and any is.
+"""Features of the hits of a concept in, how likely each hit is right, and any logit is, out.
 
-The calibrator is frozen: logistic regressions on a few clues, below a ceiling. It was fitted by
-benchmarks/quality/calibration.py on known answers in two worlds, half of which were asked of hubs
-without a right one: docs/results.md says on which, and how well it holds.
+The calibrator is frozen: logistic regressions on a few features, below a ceiling. They were fitted
+by benchmarks/calibration/measure.py on known answers in two worlds. In each world half of the
+searches were in hubs without a right logit. docs/results.md says which worlds, and how well the
+probabilities hold.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -15,155 +16,208 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
+from lagotto.core.types import EncoderInfo
 from lagotto.core.vectors import quiet_product
 
 CONFIDENCE_POOL = 10
-"""Best hits that are looked at together, however many are shown."""
+"""Best hits whose features are pooled, however many hits are requested."""
 
-_MOST = 50.0
-"""Log odds that no clue goes beyond."""
+_LARGEST_LOG_ODDS = 50.0
+"""Log odds are cut here, so that no exponential overflows."""
 
-_HARDLY = 1e-3
-"""Coverage up to which a lead tells nothing of presence."""
+_LEAST_COVERAGE = 1e-3
+"""Probe coverage up to which a margin is no evidence that the hub knows the concept."""
 
-PRESENT = 0.3
-"""Presence below which nothing in the hub seems to recognise a concept; see docs/results.md."""
+CONCEPT_LIKELY = 0.3
+"""Probability below which the user is told that no logit of the hub seems to recognize the concept.
+Set by benchmarks/calibration/measure.py; see docs/results.md."""
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What is seen of hits; the first `pool` of them are the best ones, and judged together too.
+    """What the calibrator knows of the hits of one concept.
 
-    `lead` is the concept's fitted score less the level of the background words (see leads.py),
-    `agreement` that of the function of that name, `coverage` that of probe_coverage.py. `named` is
-    the lead over the hit's own published label too, and `believed` where that label is believed;
-    elsewhere `named` is the lead. `owners` tells the hits' models apart: a model has hardly more
-    than one output for a concept, so of two hits of one model the lesser is rarely right.
+    Attributes:
+        margin: the concept's fitted score on each hit, less that of the best background words
+            there (margin.py).
+        agreement: correlation of each hit with the best hits of other models (`hit_agreement`).
+        probe_coverage: how surely any probe shows the concept (probe_coverage.py).
+        label_margin: the margin over the hit's own published label too, where that label is
+            believed; elsewhere the margin.
+        has_label: whether the hit has a label that is believed.
+        owners: a number for each hit's model. A model has hardly more than one output for a
+            concept, so of two hits of one model the lesser is rarely right.
+        pool: how many of the hits are the best ones, which are judged together too; they are first.
     """
 
-    lead: Float64[np.ndarray, " hits"]
+    margin: Float64[np.ndarray, " hits"]
     agreement: Float64[np.ndarray, " hits"]
-    coverage: float
-    named: Float64[np.ndarray, " hits"]
-    believed: Bool[np.ndarray, " hits"]
+    probe_coverage: float
+    label_margin: Float64[np.ndarray, " hits"]
+    has_label: Bool[np.ndarray, " hits"]
     owners: Int64[np.ndarray, " hits"]
     pool: int = CONFIDENCE_POOL
 
     @property
-    def by_name(self) -> "Features":
-        """The same clues, with the lead that labels have been asked for too."""
-        return replace(self, lead=self.named)
+    def with_labels(self) -> "Features":
+        """The same features, with the margin over the hits' own labels too as the margin."""
+        return replace(self, margin=self.label_margin)
 
 
 @dataclass(frozen=True, slots=True)
 class LogisticCurve:
-    """clues @ weights + bias are the log odds of a share of `ceiling`.
+    """features @ weights + bias are the log odds of a share of `ceiling`.
 
-    The ceiling is what even the clearest clues do not raise a probability above: an encoder takes
-    some concepts for others, however clearly.
+    No probability is above the ceiling, however clear the features: an encoder takes some concepts
+    for others.
     """
 
-    weights: Float64[np.ndarray, " clues"]
+    weights: Float64[np.ndarray, " columns"]
     bias: float
     ceiling: float = 1.0
 
-    def __call__(self, clues: Float64[np.ndarray, "rows clues"]) -> Float64[np.ndarray, " rows"]:
-        """The probability of each row."""
-        odds = np.clip(clues @ self.weights + self.bias, -_MOST, _MOST)
+    def __call__(self, table: Float64[np.ndarray, "rows columns"]) -> Float64[np.ndarray, " rows"]:
+        """The probability of each row of features."""
+        limit = _LARGEST_LOG_ODDS
+        odds = np.clip(table @ self.weights + self.bias, -limit, limit)
         return np.asarray(self.ceiling / (1.0 + np.exp(-odds)), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
 class Calibrator:
-    """The curves for a hit and for presence: by behaviour, and where labels are believed too."""
+    """The curves for a hit and for the concept: by behaviour, and with believed labels too.
+
+    Attributes:
+        hit: a hit is right, by behaviour.
+        concept: any logit of the hub recognizes the concept, by behaviour.
+        labelled_hit: a hit with a believed label is right.
+        labelled_concept: any logit recognizes the concept, by hits with believed labels.
+        claim: a hit is right whose label is the query's words, in a list that could not be judged
+            and that no other output contradicts. Fitted over as many right lists as wrong ones.
+        encoder: the encoder that all of it was fitted with: its name and its fingerprint.
+    """
 
     hit: LogisticCurve
-    present: LogisticCurve
-    named_hit: LogisticCurve
-    named_present: LogisticCurve
+    concept: LogisticCurve
+    labelled_hit: LogisticCurve
+    labelled_concept: LogisticCurve
+    claim: float = 0.0
+    encoder: tuple[str, str] = ("", "")
 
-    def confidence(self, clues: Features) -> Float64[np.ndarray, " hits"]:
+    def encoder_note(self, encoder: EncoderInfo) -> str | None:
+        """What the user has to know if a hub has another encoder; None if it has this one."""
+        name, fingerprint = self.encoder
+        if encoder.fingerprint == fingerprint:
+            return None
+        return (
+            f"confidence was calibrated with the encoder {name}, and this hub has {encoder.name}: "
+            "it orders hits, but is no exact share of right ones"
+        )
+
+    def confidence(self, features: Features) -> Float64[np.ndarray, " hits"]:
         """For each hit, the share of such hits that are right."""
-        behaviour = self.hit(hit_features(clues))
-        if not clues.believed.any():
-            return behaviour
-        named = self.named_hit(hit_features(clues.by_name))
-        return np.where(clues.believed, named, behaviour)
+        by_behaviour = self.hit(hit_features(features))
+        if not features.has_label.any():
+            return by_behaviour
+        with_labels = self.labelled_hit(hit_features(features.with_labels))
+        return np.where(features.has_label, with_labels, by_behaviour)
 
-    def presence(self, clues: Features) -> float:
-        """How likely it is that any logit of the hub recognises the concept.
+    def concept_probability(self, features: Features) -> float:
+        """How likely it is that any logit of the hub recognizes the concept.
 
-        By behaviour, and by name as far as the labels of the best hits are believed.
+        By behaviour, and by labels as far as those of the best hits are believed.
         """
-        share = float(clues.believed[: clues.pool].mean())
-        behaviour = float(self.present(presence_features(clues)[None])[0])
+        share = float(features.has_label[: features.pool].mean())
+        by_behaviour = float(self.concept(concept_features(features)[None])[0])
         if not share:
-            return behaviour
-        named = float(self.named_present(presence_features(clues.by_name)[None])[0])
-        return (1 - share) * behaviour + share * named
+            return by_behaviour
+        with_labels = float(self.labelled_concept(concept_features(features.with_labels)[None])[0])
+        return (1 - share) * by_behaviour + share * with_labels
 
 
-def hit_features(clues: Features) -> Float64[np.ndarray, "hits clues"]:
-    """One row a hit: the columns that `Calibrator.hit` weighs.
+HIT_FEATURES = (
+    "margin",
+    "agreement",
+    "mean agreement of the pool",
+    "log probe coverage",
+    "margin x agreement",
+    "pooled margin x agreement",
+    "its model has a better hit",
+    "pooled margin if its model has a better hit",
+    "first hit",
+    "agreement of the first hit",
+)
+"""The columns of `hit_features`, as calibrator.json names them."""
 
-    Its lead and agreement, the pool's agreement, coverage; products, for a lead means more where
-    other models agree; and its standing: whether its own model has a better hit, and whether it is
-    the first of all.
+CONCEPT_FEATURES = (
+    "log probe coverage",
+    "mean agreement of the pool",
+    "pooled margin x log probe coverage",
+    "pooled margin x mean agreement of the pool",
+    "margin x agreement of the first hit",
+)
+"""The columns of `concept_features`, as calibrator.json names them."""
+
+
+def hit_features(features: Features) -> Float64[np.ndarray, "hits columns"]:
+    """One row a hit: the columns that `Calibrator.hit` weighs, named by HIT_FEATURES.
+
+    A margin is multiplied by agreement, for it means more where other models agree.
     """
-    pool, same = slice(clues.pool), np.ones_like(clues.lead)
-    lead, agreed = best_margin(clues.lead[pool]), np.maximum(clues.agreement, 0.0)
-    of_one_model = clues.owners[:, None] == clues.owners[None, pool]
-    better = clues.lead[None, pool] > clues.lead[:, None]
+    pool, ones = slice(features.pool), np.ones_like(features.margin)
+    pooled = best_margin(features.margin[pool])
+    agreement = np.maximum(features.agreement, 0.0)
+    of_one_model = features.owners[:, None] == features.owners[None, pool]
+    better = features.margin[None, pool] > features.margin[:, None]
     beaten = np.any(of_one_model & better, axis=1)
-    first = of_one_model[:, 0] & (clues.lead == clues.lead[0])
+    first = of_one_model[:, 0] & (features.margin == features.margin[0])
     columns = [
-        clues.lead,
-        clues.agreement,
-        clues.agreement[pool].mean() * same,
-        _log(clues.coverage) * same,
-        clues.lead * agreed,
-        lead * agreed,
-        beaten * same,
-        beaten * lead,
-        first * same,
-        first * clues.agreement,
+        features.margin,
+        features.agreement,
+        features.agreement[pool].mean() * ones,
+        _log(features.probe_coverage) * ones,
+        features.margin * agreement,
+        pooled * agreement,
+        beaten * ones,
+        beaten * pooled,
+        first * ones,
+        first * features.agreement,
     ]
     return np.stack(columns, axis=1)
 
 
-def presence_features(clues: Features) -> Float64[np.ndarray, " clues"]:
-    """The columns that `Calibrator.present` weighs.
+def concept_features(features: Features) -> Float64[np.ndarray, " columns"]:
+    """The columns that `Calibrator.concept` weighs, named by CONCEPT_FEATURES.
 
-    Coverage, the pool's agreement, and the pool's lead times each; the first hit's own product.
-    Leads are multiplied by what is not negative, so a larger one never tells less.
+    Margins are multiplied by what is not negative, so a larger margin never lowers the probability.
     """
-    pool = slice(clues.pool)
-    lead, covered = best_margin(clues.lead[pool]), _log(clues.coverage)
-    agreed, first = float(clues.agreement[pool].mean()), float(clues.agreement[0])
+    pool = slice(features.pool)
+    pooled, covered = best_margin(features.margin[pool]), _log(features.probe_coverage)
+    agreement, first = float(features.agreement[pool].mean()), float(features.agreement[0])
     columns = [
         covered,
-        agreed,
-        lead * max(covered - _log(_HARDLY), 0.0),
-        lead * max(agreed, 0.0),
-        clues.lead[0] * max(first, 0.0),
+        agreement,
+        pooled * max(covered - _log(_LEAST_COVERAGE), 0.0),
+        pooled * max(agreement, 0.0),
+        features.margin[0] * max(first, 0.0),
     ]
     return np.array(columns, dtype=np.float64)
 
 
-def best_margin(leads: Float64[np.ndarray, " hits"]) -> float:
-    """How far any hit leads: log sum exp, which one clear lead or many small ones raise."""
-    highest = float(leads.max())
-    return highest + float(np.log(np.exp(leads - highest).sum()))
+def best_margin(margins: Float64[np.ndarray, " hits"]) -> float:
+    """The log sum exp of margins: one clear margin or many small ones raise it."""
+    highest = float(margins.max())
+    return highest + float(np.log(np.exp(margins - highest).sum()))
 
 
-def family_agreement(
+def hit_agreement(
     descriptors: Float32[np.ndarray, "probes hits"],
     owners: Int64[np.ndarray, " hits"],
     pool: int = CONFIDENCE_POOL,
 ) -> Float64[np.ndarray, " hits"]:
     """Mean correlation of each hit with those of the first `pool` that are of other models.
 
-    `owners` tells the hits' models apart. 0 for a hit that no other model's can be compared with.
+    `owners` has a number for each hit's model. 0 for a hit without any of another model.
     """
     correlations = quiet_product(descriptors.T, descriptors[:, :pool]) / len(descriptors)
     others = owners[:, None] != owners[None, :pool]
@@ -179,21 +233,34 @@ def _log(coverage: float) -> float:
 def shipped_calibrator() -> Calibrator:
     """The calibrator in calibrator.json."""
     text = files("lagotto.hub.confidence").joinpath("calibrator.json").read_text(encoding="utf-8")
-    curves = json.loads(text)["curves"]
-    return Calibrator(**{each.name: read_curve(curves[each.name]) for each in fields(Calibrator)})
+    content = json.loads(text)
+    return read_calibrator(content)
+
+
+def read_calibrator(content: Mapping[str, Any]) -> Calibrator:
+    """A calibrator from its JSON form: curves by name, each a weight a named feature."""
+    curves, encoder = content["curves"], content["encoder"]
+    return Calibrator(
+        read_curve(curves["hit"]),
+        read_curve(curves["concept"]),
+        read_curve(curves["labelled_hit"]),
+        read_curve(curves["labelled_concept"]),
+        float(content["claim"]),
+        (str(encoder["name"]), str(encoder["fingerprint"])),
+    )
 
 
 def read_curve(numbers: Mapping[str, Any]) -> LogisticCurve:
     """A curve from its JSON form."""
-    weights = np.array(numbers["weights"], dtype=np.float64)
+    weights = np.array(list(numbers["weights"].values()), dtype=np.float64)
     return LogisticCurve(weights, float(numbers["bias"]), float(numbers["ceiling"]))
 
 
-def presence_note(text: str, presence: float) -> str | None:
-    """What to tell the user where nothing seems to recognise the concept; else None."""
-    if presence >= PRESENT:
+def concept_note(text: str, probability: float) -> str | None:
+    """What the user is told if no logit seems to recognize the concept `text`; else None."""
+    if probability >= CONCEPT_LIKELY:
         return None
     return (
-        f"nothing in this hub seems to recognise {text!r} (probability {presence:.2f}); the hits "
-        "are what comes nearest to it"
+        f"nothing in this hub seems to recognise {text!r} (probability {probability:.2f}); the "
+        "hits are what comes nearest to it"
     )

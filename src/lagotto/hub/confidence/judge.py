@@ -1,28 +1,30 @@
-"""Stage 5g of hub search: hits of a concept in words → what is to be believed of them.
+"""The hits of a concept in words in; confidence, quality and the concept's probability out.
 
-Puts the clues together: rivals, agreement, coverage, labels → confidence, presence, quality. A
-`Judge` is made once a hub; what is costly about it is kept in the hub's folder.
+A `Judge` puts together what is measured of the hits: margins over background words and labels,
+agreement, probe coverage. It is made once for a hub. What takes long to make of it is kept in the
+hub's folder.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from lagotto.hub.confidence.calibrator import (
+    Calibrator,
     Features,
-    family_agreement,
-    presence_note,
+    concept_note,
+    hit_agreement,
     shipped_calibrator,
 )
 from lagotto.hub.confidence.label_margin import LabelStats
-from lagotto.hub.confidence.margin import fitted_scores, seen_logits
+from lagotto.hub.confidence.margin import fitted_scores, hit_context
 from lagotto.hub.confidence.probe_coverage import coverage_note
 from lagotto.hub.confidence.quality import expected_quality, quality_table
 from lagotto.hub.confidence.reference import (
     BackgroundStats,
     measure_names,
-    measured_name,
+    name_from_scores,
 )
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.query.probe_weights import ProbeSpace
@@ -30,115 +32,159 @@ from lagotto.hub.query.types import ConceptQuery
 
 
 @dataclass(frozen=True, slots=True)
+class JudgedHits:
+    """The hits that a judge is asked about.
+
+    Attributes:
+        pool: columns of the best CONFIDENCE_POOL hits, or of all of fewer.
+        hits: columns of the hits to judge; a hit may be of the pool.
+        has_bonus: for the pool and then the hits, whether a label raised the hit's score.
+        sample_sums: the concept's raw scores on the sample of logits, if it was scored with the
+            default k; else they are computed.
+    """
+
+    pool: Int64[np.ndarray, " pool"]
+    hits: Int64[np.ndarray, " hits"]
+    has_bonus: Bool[np.ndarray, " both"]
+    sample_sums: Float32[np.ndarray, "2 sample"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """What is to be believed of hits, and of the search as a whole.
 
-    `presence` is how likely any logit of the hub recognises the concept, `coverage` how surely any
-    probe shows it.
+    Attributes:
+        confidence: the expected precision of each hit.
+        quality: the share of the concept's pictures that each hit is expected to recognize.
+        concept_probability: how likely any logit of the hub recognizes the concept.
+        probe_coverage: how surely any probe shows the concept.
     """
 
     confidence: Float64[np.ndarray, " hits"]
     quality: Float64[np.ndarray, " hits"]
-    presence: float
-    coverage: float
+    concept_probability: float
+    probe_coverage: float
 
     def notes(self, text: str) -> tuple[str, ...]:
         """What the user has to know before reading the hits of the query `text`."""
-        notes = (presence_note(text, self.presence), coverage_note(text, self.coverage))
+        notes = (
+            concept_note(text, self.concept_probability),
+            coverage_note(text, self.probe_coverage),
+        )
         return tuple(note for note in notes if note is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """A hub as hits are judged in it: its logit index, and the words that are rivals of any query.
+    """A hub as its hits are judged.
 
-    Where names are asked too, `labels` are rivals on their own logits.
+    Attributes:
+        space: the probes in the encoder's space.
+        logit_index: the hub's logits.
+        background: the background words, rivals of any query.
+        labels: the published labels, rivals on their own logits; None to judge by behaviour alone.
+        calibrator: what turns features into probabilities.
+        notes: what the user has to know of every judgement in this hub.
     """
 
     space: ProbeSpace
     logit_index: LogitIndex
-    rivals: BackgroundStats
+    background: BackgroundStats
     labels: LabelStats | None = None
+    calibrator: Calibrator = field(default_factory=shipped_calibrator)
+    notes: tuple[str, ...] = ()
 
-    def judge(
-        self,
-        concept: ConceptQuery,
-        pool: Int64[np.ndarray, " pool"],
-        hits: Int64[np.ndarray, " hits"],
-        usual: Float32[np.ndarray, "2 sample"] | None = None,
-    ) -> Judgement | None:
-        """Judges hits (columns of the logit index) of a concept in words.
+    def judge(self, concept: ConceptQuery, query: JudgedHits) -> Judgement | None:
+        """Judges the hits of a concept in words.
 
-        `pool` are the best POOL hits, or all of fewer; a hit may be of the pool. `usual` are the
-        concept's raw sums on the sample of logits, if it was asked with the default k. None for an
-        encoder that takes every background word for the concept: nothing tells it from them.
+        None for an encoder that takes every background word for the concept, which then has no
+        rival.
         """
-        columns, places = np.unique(np.concatenate([pool, hits]), return_inverse=True)
-        found, raised = self.logit_index.plain_and_blended(columns)
-        asked = self._ask(concept, usual, columns, raised)
-        if asked is None:
+        both = np.concatenate([query.pool, query.hits])
+        columns, positions = np.unique(both, return_inverse=True)
+        descriptors, blended = self.logit_index.plain_and_blended(columns)
+        margins = self._margins(concept, query.sample_sums, columns, blended)
+        if margins is None:
             return None
-        owners = self.logit_index.owners(columns)
-        clues = Features(
-            asked.lead[places],
-            family_agreement(found[:, places], owners[places], len(pool)),
-            concept.coverage,
-            asked.named[places],
-            asked.believed[places],
-            owners[places],
-            len(pool),
+        owners, pool = self.logit_index.owners(columns)[positions], len(query.pool)
+        features = Features(
+            margins.margin[positions],
+            hit_agreement(descriptors[:, positions], owners, pool),
+            concept.probe_coverage,
+            margins.label_margin[positions],
+            margins.has_label[positions],
+            owners,
+            pool,
         )
-        calibrator = shipped_calibrator()
-        confidence, presence = calibrator.confidence(clues), calibrator.presence(clues)
-        called = asked.called[places]
-        if called.any():  # what its model is believed to call so is as sure as anything may be
-            confidence = np.where(called, calibrator.named_hit.ceiling, confidence)
-            presence = max([presence, *confidence[: len(pool)][called[: len(pool)]]])
-        shown = slice(len(pool), None)
-        outputs = self.logit_index.outputs(owners[places[shown]])
-        table = quality_table(found[:, places[shown]], clues.agreement[shown], outputs)
+        claims = margins.claims[positions] & query.has_bonus
+        confidence, probability = self._believe(features, margins.matches[positions], claims)
+        hits = slice(pool, None)
+        outputs = self.logit_index.outputs(owners[hits])
+        table = quality_table(descriptors[:, positions[hits]], features.agreement[hits], outputs)
         return Judgement(
-            confidence[shown],
-            expected_quality(table, confidence[shown]),
-            float(presence),
-            clues.coverage,
+            confidence[hits],
+            expected_quality(table, confidence[hits]),
+            probability,
+            features.probe_coverage,
         )
 
-    def _ask(
+    def _believe(
+        self,
+        features: Features,
+        matches: Bool[np.ndarray, " hits"],
+        claims: Bool[np.ndarray, " hits"],
+    ) -> tuple[Float64[np.ndarray, " hits"], float]:
+        """The confidence of the hits, and the concept's probability.
+
+        A hit that matches the query by a believed label is as sure as anything may be. A hit that
+        claims to match it, by a label of a list that could not be judged, has at least the share of
+        such claims that are right.
+        """
+        calibrator = self.calibrator
+        confidence = calibrator.confidence(features)
+        probability = calibrator.concept_probability(features)
+        confidence = np.where(claims, np.maximum(confidence, calibrator.claim), confidence)
+        confidence = np.where(matches, calibrator.labelled_hit.ceiling, confidence)
+        best = (matches | claims)[: features.pool]
+        return confidence, max([probability, *confidence[: features.pool][best].tolist()])
+
+    def _margins(
         self,
         concept: ConceptQuery,
-        usual: Float32[np.ndarray, "2 sample"] | None,
+        sample_sums: Float32[np.ndarray, "2 sample"] | None,
         columns: Int64[np.ndarray, " hits"],
-        raised: Float32[np.ndarray, "probes hits"],
-    ) -> "_Asked | None":
-        """The concept, the words and the labels on some logits; None without any rival."""
+        blended: Float32[np.ndarray, "probes hits"],
+    ) -> "_Margins | None":
+        """The concept against the words and the labels on some logits; None without any rival."""
         embedding = _embedding(self.space, concept)
-        seen = seen_logits(self.rivals, embedding, raised, self.logit_index.directions(columns))
-        levels = seen.levels
-        if not np.isfinite(levels).all():
+        directions = self.logit_index.directions(columns)
+        context = hit_context(self.background, embedding, blended, directions)
+        if not np.isfinite(context.rival_scores).all():
             return None
-        if usual is None:
-            own = measure_names(self.rivals, embedding[None], concept.weights[None])
+        if sample_sums is None:
+            name = measure_names(self.background, embedding[None], concept.weights[None])
         else:
-            own = measured_name(self.rivals, embedding, concept.weights, usual)
-        scores = fitted_scores(self.rivals, own, seen)[0]
-        lead = (scores - levels).astype(np.float64)
+            name = name_from_scores(self.background, embedding, concept.weights, sample_sums)
+        scores = fitted_scores(self.background, name, context)[0]
+        margin = (scores - context.rival_scores).astype(np.float64)
         if self.labels is None:
             none = np.zeros(len(columns), bool)
-            return _Asked(lead, lead, none, none)
-        labels = self.labels.score_labels(concept.text, embedding, columns, seen)
-        named = (scores - np.maximum(levels, labels.rival_scores)).astype(np.float64)
-        return _Asked(lead, named, labels.believed, labels.matches)
+            return _Margins(margin, margin, none, none, none)
+        labels = self.labels.score_labels(concept.text, embedding, columns, context)
+        rivals = np.maximum(context.rival_scores, labels.rival_scores)
+        label_margin = (scores - rivals).astype(np.float64)
+        return _Margins(margin, label_margin, labels.believed, labels.matches, labels.claims)
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """A concept's leads on some logits: see Clues. `called` are those named so, believably."""
+class _Margins:
+    """A concept's margins on some logits, and what their labels say: `Features`, `HitLabels`."""
 
-    lead: Float64[np.ndarray, " hits"]
-    named: Float64[np.ndarray, " hits"]
-    believed: Bool[np.ndarray, " hits"]
-    called: Bool[np.ndarray, " hits"]
+    margin: Float64[np.ndarray, " hits"]
+    label_margin: Float64[np.ndarray, " hits"]
+    has_label: Bool[np.ndarray, " hits"]
+    matches: Bool[np.ndarray, " hits"]
+    claims: Bool[np.ndarray, " hits"]
 
 
 def _embedding(space: ProbeSpace, concept: ConceptQuery) -> Float32[np.ndarray, " dim"]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from lagotto.hub.confidence.margin import HitContext, label_levels
+from lagotto.core.text.names import first_name, name_words
+from lagotto.hub.confidence.margin import HitContext, label_rival_scores
 from lagotto.hub.confidence.reference import (
     BackgroundStats,
     Names,
@@ -21,12 +22,7 @@ from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.labels.trust import LabelTrust
 from lagotto.hub.query.probe_weights import text_weights
 from lagotto.hub.reader.reader import HubReader
-from lagotto.hub.text.matching import (
-    FIRMLY,
-    name_likeness,
-    name_words,
-)
-from lagotto.hub.text.normalize import readable_label
+from lagotto.hub.text.matching import FIRMLY, name_likeness
 
 _CACHE_SIZE = 4096
 """Labels whose measurements are cached; beyond that the cache is emptied."""
@@ -36,13 +32,18 @@ _CACHE_SIZE = 4096
 class HitLabels:
     """The published labels of some hits, as far as they are believed.
 
-    `believed` marks hits with a believed label, `matches` those whose believed label is the text of
-    the query. `rival_scores` are the fitted scores of the labels on their own hits: -inf without a
-    believed label, and where the label names the queried concept, which is no rival of itself.
+    Attributes:
+        believed: hits with a label that is believed whatever a query says.
+        matches: hits whose believed label has the very words of the query.
+        claims: hits whose label has the very words of the query and is believed only until a query
+            contradicts it.
+        rival_scores: the fitted scores of believed labels on their own hits: -inf without one, and
+            if the label names the queried concept, which is no rival of itself.
     """
 
     believed: Bool[np.ndarray, " hits"]
     matches: Bool[np.ndarray, " hits"]
+    claims: Bool[np.ndarray, " hits"]
     rival_scores: Float32[np.ndarray, " hits"]
 
 
@@ -80,34 +81,43 @@ class LabelStats:
         Returns:
             The labels and their scores, one entry a hit.
         """
-        labels = self._believed_labels(columns)
-        believed = np.array([label is not None for label in labels])
         query_words = name_words(text)
+        labels, claims = self._labels(columns, query_words)
+        believed = np.array([label is not None for label in labels])
         rivals = {
-            label: readable_label(label)
+            label: first_name(label)
             for label in labels
             if label is not None and name_likeness(query_words, label) < 1
         }
         if not rivals:
-            return HitLabels(believed, believed, np.full(len(columns), -np.inf, np.float32))
+            return HitLabels(believed, believed, claims, np.full(len(columns), -np.inf, np.float32))
         texts = sorted(set(rivals.values()))
         rows = {rival: row for row, rival in enumerate(texts)}
         label_rows = np.array(
             [rows[rivals[label]] if label in rivals else -1 for label in labels], np.int64
         )
-        scores = label_levels(self.background, self._names(texts), label_rows, concept, context)
-        return HitLabels(believed, believed & (label_rows < 0), scores)
+        scores = label_rival_scores(
+            self.background, self._names(texts), label_rows, concept, context
+        )
+        return HitLabels(believed, believed & (label_rows < 0), claims, scores)
 
-    def _believed_labels(self, columns: Int64[np.ndarray, " hits"]) -> list[str | None]:
-        """The label of each hit where it is believed whatever a query says, else None."""
+    def _labels(
+        self, columns: Int64[np.ndarray, " hits"], query_words: frozenset[str]
+    ) -> tuple[list[str | None], Bool[np.ndarray, " hits"]]:
+        """The label of each hit if it is believed whatever a query says, and which hits claim."""
         index = self._logit_index
         labels: list[str | None] = []
+        claims: list[bool] = []
         for column, owner in zip(columns.tolist(), index.owners(columns).tolist(), strict=True):
             digest = index.digests[owner]
             logit = column - int(index.firsts[owner])
-            firm = self._trust.level(index.names[digest], logit) >= FIRMLY
-            labels.append(index.labels(digest)[logit] if firm else None)
-        return labels
+            level, label = (
+                self._trust.level(index.names[digest], logit),
+                index.labels(digest)[logit],
+            )
+            labels.append(label if level >= FIRMLY else None)
+            claims.append(0 < level < FIRMLY and name_likeness(query_words, label or "") >= 1)
+        return labels, np.array(claims, dtype=bool)
 
     def _names(self, texts: Sequence[str]) -> Names:
         """Labels as names that are scored in this hub; those not in the cache are measured."""

@@ -1,8 +1,8 @@
-"""Stage 5f of hub search: a hit's behaviour → how well it is likely to recognise the concept.
+"""Hits' descriptors and confidence in, the share of the concept's pictures each recognizes out.
 
-A logit that recognises a concept well answers it as other good ones do, stands out on few probes,
-and has few neighbours to confuse it with. The weights were fitted to the held-out accuracy of
-labels by benchmarks/quality/calibration.py; see docs/results.md for how far that goes.
+A logit that recognizes a concept well responds as other good ones do, is high on few probes, and
+has few other outputs to confuse it with. The weights were fitted to the held-out accuracy of labels
+by benchmarks/calibration/measure.py; docs/results.md says how far that goes.
 """
 
 import json
@@ -16,12 +16,12 @@ from jaxtyping import Float32, Float64, Int64
 
 @dataclass(frozen=True, slots=True)
 class QualityFit:
-    """quality_table @ weights + bias is the share of a concept's pictures that are recognised."""
+    """quality_table @ weights + bias is the share of a concept's pictures that are recognized."""
 
-    weights: Float64[np.ndarray, " clues"]
+    weights: Float64[np.ndarray, " columns"]
     bias: float
 
-    def __call__(self, table: Float64[np.ndarray, "hits clues"]) -> Float64[np.ndarray, " hits"]:
+    def __call__(self, table: Float64[np.ndarray, "hits columns"]) -> Float64[np.ndarray, " hits"]:
         """The expected share of each hit, if it is right: 0 to 1."""
         return np.asarray(np.clip(table @ self.weights + self.bias, 0.0, 1.0), dtype=np.float64)
 
@@ -30,10 +30,10 @@ def quality_table(
     descriptors: Float32[np.ndarray, "probes hits"],
     agreement: Float64[np.ndarray, " hits"],
     outputs: Int64[np.ndarray, " hits"],
-) -> Float64[np.ndarray, "hits clues"]:
+) -> Float64[np.ndarray, "hits columns"]:
     """Agreement with the other hits, log kurtosis over the probes, log outputs of the hit's model.
 
-    Kurtosis is high where few probes are answered much more strongly than all others.
+    Kurtosis is high if few probes have much higher responses than all others.
     """
     fourth = np.square(np.square(descriptors, dtype=np.float64)).mean(axis=0)
     peaked = np.log(np.maximum(fourth, 1.0))
@@ -41,11 +41,11 @@ def quality_table(
 
 
 def expected_quality(
-    table: Float64[np.ndarray, "hits clues"], confidence: Float64[np.ndarray, " hits"]
+    table: Float64[np.ndarray, "hits columns"], confidence: Float64[np.ndarray, " hits"]
 ) -> Float64[np.ndarray, " hits"]:
-    """The share of the concept's pictures that each hit is expected to recognise.
+    """The share of the concept's pictures that each hit is expected to recognize.
 
-    A hit that is right recognises what `QualityFit` says; one that is not recognises none.
+    A right hit recognizes what `QualityFit` says, a wrong one none.
     """
     return np.asarray(confidence * shipped_quality()(table), dtype=np.float64)
 

@@ -1,9 +1,9 @@
-"""Stage 5c of hub search: names × a sample of a hub's logits → what is usual for each name there.
+"""Names and a sample of a hub's logits in, the names with the moments of their scores there out.
 
-Any name is asked as the default rule asks a query: of its surest probes, and along its direction.
-Its scores are counted in standard deviations twice: of a logit's scores over usual words, which
-takes away what it gives to any word, then of the name's over the sample. Describe and audit count
-so too (fit.py). What is measured of the background words is kept in the hub's folder.
+A name is scored as the default rule scores a query: on its top probes, and along its direction.
+Both scores become z-scores twice. The first is over common words on each logit, which removes what
+the logit gives to any word; the second is over the sample of logits, for each name. `fit.py` does
+the same for descriptions and audits. The background words' statistics are kept in the hub's folder.
 """
 
 from collections.abc import Sequence
@@ -20,44 +20,53 @@ from lagotto.hub.descriptors.quantize import quantize
 from lagotto.hub.index.scoring import SEARCH_CONFIG
 from lagotto.hub.query.probe_weights import ProbeSpace, text_weights, top_k_weights
 
-USUAL = 256
-"""Words, evenly taken from the list, that tell what a logit gives to any word."""
+REFERENCE_WORDS = 256
+"""Words, evenly taken from the background, whose scores show what a logit gives to any word."""
 
-_AT_ONCE = 256
+_BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Names as they are asked of one hub: their surest probes with weights, and their embeddings.
+    """Names as they are scored in one hub.
 
-    `usual` are moments of a name's scores over a sample of the hub's logits: mean and spread on the
-    probes, mean and spread along the direction.
+    Attributes:
+        embeddings: unit embeddings of their prompts.
+        probes: the top probes of each name.
+        weights: the weights of these probes, which sum to 1.
+        moments: moments of a name's scores over a sample of the hub's logits: mean and standard
+            deviation on the probes, mean and standard deviation along the direction.
     """
 
     embeddings: Float32[np.ndarray, "names dim"]
     probes: Int64[np.ndarray, "names k"]
     weights: Float32[np.ndarray, "names k"]
-    usual: Float32[np.ndarray, "4 names"]
+    moments: Float32[np.ndarray, "4 names"]
 
 
 @dataclass(frozen=True, slots=True)
 class LogitSample:
-    """A sample of a hub's logits: blended descriptors in steps, and directions.
+    """A sample of a hub's logits.
 
-    `usual` has each logit's moments over the usual words: on the probes, and along its direction.
+    Attributes:
+        values: blended descriptors, in steps.
+        steps: the size of a step of each logit.
+        directions: directions in the encoder's space.
+        word_moments: moments of each logit's scores over common words: mean and standard deviation
+            on the probes, mean and standard deviation along its direction.
     """
 
     values: Int8[np.ndarray, "probes sample"]
     steps: Float32[np.ndarray, " sample"]
     directions: Float32[np.ndarray, "sample dim"]
-    usual: Float32[np.ndarray, "4 sample"]
+    word_moments: Float32[np.ndarray, "4 sample"]
 
 
 @dataclass(frozen=True, slots=True)
 class BackgroundStats:
-    """The words that are rivals of any query, and the sample that names are measured on.
+    """The words that are rivals of any query, and the sample of logits that names are measured on.
 
-    `origin` is what all words have in common.
+    `origin` is the mean embedding of the words.
     """
 
     words: Names
@@ -67,12 +76,12 @@ class BackgroundStats:
 
 @dataclass(frozen=True, slots=True)
 class WordScores:
-    """Words asked of some logits: each word's surest probes with weights, and its raw scores."""
+    """Words on some logits: the top probes of each word with weights, and its two raw scores."""
 
     probes: Int64[np.ndarray, "words k"]
     weights: Float32[np.ndarray, "words k"]
     sums: Float32[np.ndarray, "words logits"]
-    along: Float32[np.ndarray, "words logits"]
+    direction_scores: Float32[np.ndarray, "words logits"]
 
 
 def measure_background(
@@ -80,10 +89,12 @@ def measure_background(
     words: Float32[np.ndarray, "words dim"],
     descriptors: Float32[np.ndarray, "probes sample"],
 ) -> BackgroundStats:
-    """How words, given by the unit embeddings of their prompts, score in a hub.
+    """How words score in a hub; takes a few tenths of a second for a thousand words.
 
-    `descriptors` are blended, those of a sample of its usable logits. The default rule is asked
-    with its default k; takes a few tenths of a second for a thousand words.
+    Args:
+        space: the probes in the encoder's space.
+        words: unit embeddings of the words' prompts.
+        descriptors: blended descriptors of a sample of the hub's usable logits.
     """
     directions = project(projector(space.probes), descriptors)
     scores = score_words(space, words, descriptors, directions)
@@ -97,13 +108,13 @@ def score_words(
     directions: Float32[np.ndarray, "logits dim"],
 ) -> WordScores:
     """The two raw scores of words on logits, by their blended descriptors and directions."""
-    probes, weights = _surest_probes(space, words)
+    probes, weights = _top_probes(space, words)
     sums = np.empty((len(words), descriptors.shape[1]), np.float32)
-    for first in range(0, len(words), _AT_ONCE):
-        part = slice(first, first + _AT_ONCE)
-        sums[part] = _spread_out(probes[part], weights[part], len(descriptors)) @ descriptors
-    along = (words - space.background_mean) @ directions.T
-    return WordScores(probes, weights, sums, along)
+    for first in range(0, len(words), _BATCH):
+        part = slice(first, first + _BATCH)
+        sums[part] = _full_rows(probes[part], weights[part], len(descriptors)) @ descriptors
+    direction_scores = (words - space.background_mean) @ directions.T
+    return WordScores(probes, weights, sums, direction_scores)
 
 
 def background_from_scores(
@@ -113,55 +124,56 @@ def background_from_scores(
     descriptors: Float32[np.ndarray, "probes sample"],
     directions: Float32[np.ndarray, "sample dim"],
 ) -> BackgroundStats:
-    """The rivals of a hub, from the scores of words on a sample of its logits."""
-    places = usual_places(len(words))
-    usual = np.concatenate([moments(each[places], axis=0) for each in (scores.sums, scores.along)])
+    """The statistics of the words, from their scores on a sample of the hub's logits."""
+    positions = reference_positions(len(words))
+    raw = (scores.sums, scores.direction_scores)
+    word_moments = np.concatenate([moments(table[positions], axis=0) for table in raw])
     values, steps = quantize(descriptors)
-    measured = _moments_of_names(scores.sums, scores.along, usual)
+    name_moments = _moments_of_names(scores.sums, scores.direction_scores, word_moments)
     return BackgroundStats(
-        Names(words, scores.probes, scores.weights, measured),
-        LogitSample(values, steps, directions, usual),
+        Names(words, scores.probes, scores.weights, name_moments),
+        LogitSample(values, steps, directions, word_moments),
         space.background_mean,
     )
 
 
 def measure_names(
-    rivals: BackgroundStats,
+    background: BackgroundStats,
     embeddings: Float32[np.ndarray, "names dim"],
     weights: Float32[np.ndarray, "names probes"],
 ) -> Names:
-    """A few names as they are asked of the same hub; `weights` as those of text_weights."""
-    probes, kept = _top_k_probes(weights)
-    sample = rivals.sample
+    """A few names as they are scored in the same hub; `weights` as those of text_weights."""
+    probes, top_weights = _top_k(weights)
+    sample = background.sample
     tables = (sample.values[rows].astype(np.float32) for rows in probes)
-    sums = np.stack(
-        [np.einsum("k,kc->c", shares, table) for shares, table in zip(kept, tables, strict=True)]
-    )
+    pairs = zip(top_weights, tables, strict=True)
+    sums = np.stack([np.einsum("k,kc->c", shares, table) for shares, table in pairs])
     sums *= sample.steps
-    along = quiet_product(sample.directions, (embeddings - rivals.origin).T).T
-    return Names(embeddings, probes, kept, _moments_of_names(sums, along, sample.usual))
+    scores = quiet_product(sample.directions, (embeddings - background.origin).T).T
+    name_moments = _moments_of_names(sums, scores, sample.word_moments)
+    return Names(embeddings, probes, top_weights, name_moments)
 
 
-def measured_name(
-    rivals: BackgroundStats,
+def name_from_scores(
+    background: BackgroundStats,
     embedding: Float32[np.ndarray, " dim"],
     weights: Float32[np.ndarray, " probes"],
-    usual: Float32[np.ndarray, "2 sample"],
+    scores: Float32[np.ndarray, "2 sample"],
 ) -> Names:
-    """A name whose raw sums on the sample are known: on its surest probes, along its direction."""
-    probes, kept = _top_k_probes(weights[None])
-    moments_there = _moments_of_names(usual[:1], usual[1:], rivals.sample.usual)
-    return Names(embedding[None], probes, kept, moments_there)
+    """A name whose raw scores on the sample are known: on its top probes, along its direction."""
+    probes, top_weights = _top_k(weights[None])
+    name_moments = _moments_of_names(scores[:1], scores[1:], background.sample.word_moments)
+    return Names(embedding[None], probes, top_weights, name_moments)
 
 
-def take_names(names: Names, places: Sequence[int]) -> Names:
-    """Some of the names, by their places."""
-    rows = np.array(places, dtype=np.int64)
+def take_names(names: Names, rows: Sequence[int]) -> Names:
+    """Some of the names, by their rows."""
+    index = np.array(rows, dtype=np.int64)
     return Names(
-        names.embeddings[rows],
-        names.probes[rows],
-        names.weights[rows],
-        names.usual[:, rows],
+        names.embeddings[index],
+        names.probes[index],
+        names.weights[index],
+        names.moments[:, index],
     )
 
 
@@ -171,30 +183,31 @@ def join_names(parts: Sequence[Names]) -> Names:
         np.concatenate([part.embeddings for part in parts]),
         np.concatenate([part.probes for part in parts]),
         np.concatenate([part.weights for part in parts]),
-        np.concatenate([part.usual for part in parts], axis=1),
+        np.concatenate([part.moments for part in parts], axis=1),
     )
 
 
 @cache
-def usual_places(words: int) -> Int64[np.ndarray, " usual"]:
-    """Which of so many words are the usual ones."""
-    places = np.linspace(0, words - 1, min(USUAL, words)).round().astype(np.int64)
-    places.flags.writeable = False  # one array for all who ask
-    return places
+def reference_positions(words: int) -> Int64[np.ndarray, " reference"]:
+    """Which of so many background words are the reference words."""
+    count = min(REFERENCE_WORDS, words)
+    positions = np.linspace(0, words - 1, count).round().astype(np.int64)
+    positions.flags.writeable = False  # one array for all callers
+    return positions
 
 
-def _surest_probes(
+def _top_probes(
     space: ProbeSpace, names: Float32[np.ndarray, "names dim"]
 ) -> tuple[Int64[np.ndarray, "names k"], Float32[np.ndarray, "names k"]]:
     parts = [
-        _top_k_probes(text_weights(space, names[first : first + _AT_ONCE]))
-        for first in range(0, len(names), _AT_ONCE)
+        _top_k(text_weights(space, names[first : first + _BATCH]))
+        for first in range(0, len(names), _BATCH)
     ]
     probes, weights = zip(*parts, strict=True)
     return np.concatenate(probes), np.concatenate(weights)
 
 
-def _top_k_probes(
+def _top_k(
     weights: Float32[np.ndarray, "names probes"],
 ) -> tuple[Int64[np.ndarray, "names k"], Float32[np.ndarray, "names k"]]:
     """The top k probes of each name, highest first, and their weights, which sum to 1 again."""
@@ -202,9 +215,10 @@ def _top_k_probes(
     return probes, np.take_along_axis(top_k_weights(weights, SEARCH_CONFIG.k), probes, axis=1)
 
 
-def _spread_out(
+def _full_rows(
     probes: Int64[np.ndarray, "names k"], weights: Float32[np.ndarray, "names k"], count: int
 ) -> Float32[np.ndarray, "names probes"]:
+    """The weights of all probes: 0 but for the top ones."""
     table = np.zeros((len(probes), count), np.float32)
     np.put_along_axis(table, probes, weights, axis=1)
     return table
@@ -212,9 +226,9 @@ def _spread_out(
 
 def _moments_of_names(
     sums: Float32[np.ndarray, "names sample"],
-    along: Float32[np.ndarray, "names sample"],
-    usual: Float32[np.ndarray, "4 sample"],
+    direction_scores: Float32[np.ndarray, "names sample"],
+    word_moments: Float32[np.ndarray, "4 sample"],
 ) -> Float32[np.ndarray, "4 names"]:
-    """Moments over the sample, of scores that were counted over the usual words."""
-    both = zscore(sums, *usual[:2]), zscore(along, *usual[2:])
-    return np.concatenate([moments(each, axis=1) for each in both])
+    """Moments over the sample, of the scores of names as z-scores over the reference words."""
+    both = zscore(sums, *word_moments[:2]), zscore(direction_scores, *word_moments[2:])
+    return np.concatenate([moments(scores, axis=1) for scores in both])

@@ -31,8 +31,10 @@ from lagotto.hub.store.tensorfile import (
 _FORMAT = "lagotto-rivals"
 _VERSION = 3
 
-_WORDS = ("embeddings", "probes", "weights", "usual")
-_SAMPLE = ("values", "steps", "directions", "usual")
+_WORDS = {"embeddings": "embeddings", "probes": "probes", "weights": "weights", "usual": "moments"}
+_SAMPLE = {name: name for name in ("values", "steps", "directions")} | {"usual": "word_moments"}
+"""The fields of `Names` and `LogitSample` by their names in the file."""
+
 _DTYPES = {"words.probes": "I64", "sample.values": "I8"}
 
 
@@ -90,14 +92,14 @@ def _read(path: Path, source: str, space: ProbeSpace) -> BackgroundStats | None:
     values = {name: np.array(array) for name, array in file.arrays.items()}
     if set(values) != {f"words.{name}" for name in _WORDS} | {f"sample.{name}" for name in _SAMPLE}:
         return None
-    words = Names(**{name: values[f"words.{name}"] for name in _WORDS})
-    sample = LogitSample(**{name: values[f"sample.{name}"] for name in _SAMPLE})
+    words = Names(**{field: values[f"words.{name}"] for name, field in _WORDS.items()})
+    sample = LogitSample(**{field: values[f"sample.{name}"] for name, field in _SAMPLE.items()})
     return BackgroundStats(words, sample, space.background_mean)
 
 
 def _write(path: Path, source: str, stats: BackgroundStats) -> None:
-    values = {f"words.{name}": getattr(stats.words, name) for name in _WORDS}
-    values |= {f"sample.{name}": getattr(stats.sample, name) for name in _SAMPLE}
+    values = {f"words.{name}": getattr(stats.words, field) for name, field in _WORDS.items()}
+    values |= {f"sample.{name}": getattr(stats.sample, field) for name, field in _SAMPLE.items()}
 
     def fill(arrays: Mapping[str, Array]) -> None:
         for name, value in values.items():

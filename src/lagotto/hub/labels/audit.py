@@ -1,8 +1,9 @@
-"""A model's published labels against its behaviour: in order, shifted, permuted, incomplete?
+"""A model's published labels and its responses in, a verdict on the list of labels out.
 
-The verdict rests on `label_order`: how much better than a random order the published one is. Where
-neither the encoder knows the concepts nor the labels tell which of them are alike, that cannot be
-seen, and the verdict says so.
+The verdict says whether the list is in the order of the outputs, shifted, permuted or incomplete.
+It rests on `order_test`: how much better than a random order the published one is. If neither the
+encoder knows the concepts nor the labels show which of them are alike, the order cannot be judged,
+and the verdict says so.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from jaxtyping import Float32, Float64
 from lagotto.core.assignment import best_assignment
 from lagotto.core.errors import UsageError
 from lagotto.core.progress import Progress, Silent
+from lagotto.core.text.names import first_name
 from lagotto.core.types import JsonObject, JsonValue
 from lagotto.hub.labels.encode import LabelEncoder
 from lagotto.hub.labels.fit import fit, standardized_responses
@@ -25,22 +27,38 @@ from lagotto.hub.labels.order_test import (
 )
 from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.store.model_responses import ModelResponses
-from lagotto.hub.text.normalize import readable_label
 
 AuditVerdict: TypeAlias = Literal[
     "fits", "another order fits", "contradicted", "wrong count", "cannot be judged", "no labels"
 ]
 
-_BELIEVED = 3.0
-"""Standard deviations from which the published order is no accident."""
 
-_CLEARLY_BETTER = 2.0
-_KNOWN_SET = 4.0
-_SHOWN_SHARE = 1 / 3
-"""Of how well a set of labels is known, what its right order shows at least (docs/results.md)."""
+@dataclass(frozen=True, slots=True)
+class AuditConfig:
+    """The thresholds of the audit, chosen by benchmarks/quality/naming.py (its audit rows).
 
-_FITS_OUTRIGHT = 1.5
-_DRAWS = 40
+    Attributes:
+        significant: evidence from which an order is no accident, in standard deviations of a
+            random order of the same labels.
+        clearly_better: evidence that one order needs more than another, in the same unit.
+        known_set: z-score among random sets of words from which a set of labels is known to the
+            outputs in whatever order.
+        evidence_share: the least evidence of the right order, as a share of `known_set`.
+        outright_fit: mean fit of labels on their own outputs from which a short list fits, in
+            standard deviations of what is usual for a name and an output.
+        draws: random sets of words that a set of labels is compared with.
+    """
+
+    significant: float = 3.0
+    clearly_better: float = 2.0
+    known_set: float = 4.0
+    evidence_share: float = 1 / 3
+    outright_fit: float = 1.5
+    draws: int = 40
+
+
+AUDIT = AuditConfig()
+"""The thresholds that the package uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +78,19 @@ class LabelFinding:
 class ModelAudit:
     """The verdict on one model's labels.
 
-    `direct`, `kinship` and `score` are standard deviations above a random order of the same labels
-    (see `label_order`); from `score` the evidence for a better explanation is taken off, so that it
-    is below 0 where the list is likely wrong. `proposed` are the labels in the order that fits.
+    Attributes:
+        model: the model's name, or the path of a model outside the hub.
+        outputs: number of outputs of the model.
+        labels: number of labels that were audited.
+        verdict: one of `AuditVerdict`.
+        score: standard deviations above a random order of the same labels, less the evidence for
+            a better explanation. Below 0 the list is likely wrong.
+        direct: the direct reading of `order_test` alone, in standard deviations.
+        kinship: the kinship reading of `order_test` alone, in standard deviations.
+        reason: the verdict in words.
+        better_order: the name of an order that fits clearly better; None if there is none.
+        proposed: the labels in that order.
+        findings: labels that do not fit their output in a list that otherwise does.
     """
 
     model: str
@@ -87,12 +115,12 @@ class ModelAudit:
         fields["proposed"] = None if self.proposed is None else list(self.proposed)
         fields["findings"] = [
             {
-                "logit": each.logit,
-                "label": each.label,
-                "fit": round(each.fit, 3),
-                "fits_better": each.fits_better,
+                "logit": item.logit,
+                "label": item.label,
+                "fit": round(item.fit, 3),
+                "fits_better": item.fits_better,
             }
-            for each in self.findings
+            for item in self.findings
         ]
         return fields
 
@@ -102,12 +130,12 @@ def audit_hub(hub: HubReader, progress: Progress | None = None) -> tuple[ModelAu
     meter = progress or Silent()
     models = hub.status().models
     meter.start("auditing", len(models), "models")
-    found, reader = [], LabelEncoder(hub)
-    for each in models:
-        found.append(audit_model(hub, hub.responses_of(each.name), reader=reader))
+    audits, reader = [], LabelEncoder(hub)
+    for model in models:
+        audits.append(audit_model(hub, hub.responses_of(model.name), reader=reader))
         meter.advance(1)
     meter.finish()
-    return tuple(found)
+    return tuple(audits)
 
 
 def audit_model(
@@ -119,8 +147,17 @@ def audit_model(
 ) -> ModelAudit:
     """An audit of a model's published labels, or of other labels for it.
 
-    Give one `reader` of the hub where several models are audited. Raises UsageError for an empty
-    list of labels.
+    Args:
+        hub: the hub whose probes the model has seen.
+        known: the model's responses and its published labels.
+        labels: other labels, one an output; None for the published ones.
+        reader: what encodes labels. Give one of the hub if several models are audited.
+
+    Returns:
+        The verdict with its evidence.
+
+    Raises:
+        UsageError: for an empty list of labels.
     """
     outputs = known.values.shape[1]
     if labels is None:
@@ -131,14 +168,14 @@ def audit_model(
         raise UsageError("the list of labels is empty; give one label an output")
     standardized = standardized_responses(known.values)
     reader = reader or LabelEncoder(hub)
-    read = reader.read([readable_label(label) for label in labels])
+    read = reader.read([first_name(label) for label in labels])
     around = reader.reference(known.name, standardized)
     fits = fit(read.evidence, standardized, around)
     if len(labels) != outputs:
         return _miscounted(known.name, fits, labels)
-    alike = standardized.T @ standardized / len(standardized)
-    orders = weigh_orders(fits, read.embeddings @ read.embeddings.T, alike, labels)
-    known_set = set_standing(fits, fit(around.words, standardized, around))
+    correlations = standardized.T @ standardized / len(standardized)
+    orders = weigh_orders(fits, read.embeddings @ read.embeddings.T, correlations, labels)
+    known_set = set_zscore(fits, fit(around.words, standardized, around))
     return audit_verdict(known.name, labels, fits, orders, known_set)
 
 
@@ -149,10 +186,15 @@ def audit_verdict(
     orders: Sequence[OrderEvidence],
     known_set: float,
 ) -> ModelAudit:
-    """The verdict from the evidence; `orders` has the published one first.
+    """The verdict from the evidence.
 
-    `known_set` says how much better the labels fit the outputs in some order than common words do,
-    in standard deviations of random sets of words.
+    Args:
+        model: the model's name.
+        labels: the audited labels, one an output.
+        fits: how well each label fits each output, as `fit` gives it.
+        orders: the evidence for each order, that of the published one first.
+        known_set: how much better the labels fit the outputs, in whatever order, than common words
+            do: `set_zscore`.
     """
     published = orders[0]
     score, better = published.together, _better_order(orders)
@@ -163,13 +205,15 @@ def audit_verdict(
             f"{better.name} fits {better.together:.1f} sd better than a random order, "
             f"as published {published.together:.1f}"
         )
-    elif score >= _BELIEVED:
+    elif score >= AUDIT.significant:
         verdict = "fits"
         reason = f"the order fits {score:.1f} sd better than a random one"
     elif _fits_outright(fits, published):
         verdict = "fits"
         reason = f"each label fits its own output ({_own_fit(fits):.1f} sd more than usual)"
-    elif known_set >= _KNOWN_SET and published.direct < _expected_of(known_set, len(labels)):
+    elif known_set >= AUDIT.known_set and published.direct < _least_evidence(
+        known_set, len(labels)
+    ):
         score, verdict = score - known_set, "contradicted"
         reason = (
             f"the outputs know these labels (by {known_set:.1f} sd), but in this order they hardly "
@@ -179,7 +223,7 @@ def audit_verdict(
         verdict = "cannot be judged"
         reason = f"the order fits {score:+.1f} sd better than a random one, too little to tell"
     findings = label_findings(labels, fits) if verdict == "fits" else ()
-    proposed = None if better is None else tuple(labels[place] for place in better.order.tolist())
+    proposed = None if better is None else tuple(labels[index] for index in better.order.tolist())
     return ModelAudit(
         model=model,
         outputs=fits.shape[1],
@@ -195,16 +239,16 @@ def audit_verdict(
     )
 
 
-def _expected_of(known_set: float, labels: int) -> float:
-    """The direct reading that the right order of a set that is known so well has at least.
+def _least_evidence(known_set: float, labels: int) -> float:
+    """The least direct reading of the right order of a set that is known so well.
 
-    Orders of few labels are few: the clearest is the square root of one less than they are.
+    Few labels have few orders: the clearest order reaches the root of the number of labels less 1.
     """
     most = 0.75 * float(np.sqrt(labels - 1))
-    return max(_CLEARLY_BETTER, min(_SHOWN_SHARE * known_set, most))
+    return max(AUDIT.clearly_better, min(AUDIT.evidence_share * known_set, most))
 
 
-def set_standing(
+def set_zscore(
     fits: Float32[np.ndarray, "labels outputs"], words: Float32[np.ndarray, "words outputs"]
 ) -> float:
     """How much better a set of labels fits, in whatever order, than random sets of common words.
@@ -217,7 +261,9 @@ def set_standing(
     if size < 1:
         return 0.0
     rng = np.random.default_rng(0)
-    drawn = [_best_fits(words[rng.choice(len(words), size, replace=False)]) for _ in range(_DRAWS)]
+    drawn = [
+        _best_fits(words[rng.choice(len(words), size, replace=False)]) for _ in range(AUDIT.draws)
+    ]
     spread = float(np.std(drawn))
     own = _best_fits(fits[rng.choice(len(fits), size, replace=False)])
     return (own - float(np.mean(drawn))) / spread if spread > 0 else 0.0
@@ -230,33 +276,33 @@ def label_findings(
 
     Only for a list that fits as a whole: elsewhere it is the list that is in doubt.
     """
-    places = np.arange(len(labels))
-    own, best = fits[places, places], fits.argmax(axis=1)
-    highest = fits[places, best]
-    favourite = fits.argmax(axis=0)
-    usual = float(np.median(own))
-    if usual < _FITS_OUTRIGHT:
+    positions = np.arange(len(labels))
+    own, best = fits[positions, positions], fits.argmax(axis=1)
+    highest = fits[positions, best]
+    best_label = fits.argmax(axis=0)
+    median = float(np.median(own))
+    if median < AUDIT.outright_fit:
         return ()
-    found = []
-    for place in np.flatnonzero(own < usual / 3).tolist():
-        other = int(best[place])
-        if favourite[other] == place and highest[place] > max(usual / 2, own[place] + 2.0):
-            found.append(LabelFinding(place, labels[place], float(own[place]), other))
-        elif highest[place] < usual / 3:
-            found.append(LabelFinding(place, labels[place], float(own[place]), None))
-    return tuple(found)
+    findings = []
+    for index in np.flatnonzero(own < median / 3).tolist():
+        other = int(best[index])
+        if best_label[other] == index and highest[index] > max(median / 2, own[index] + 2.0):
+            findings.append(LabelFinding(index, labels[index], float(own[index]), other))
+        elif highest[index] < median / 3:
+            findings.append(LabelFinding(index, labels[index], float(own[index]), None))
+    return tuple(findings)
 
 
 def _better_order(orders: Sequence[OrderEvidence]) -> OrderEvidence | None:
     """The order that fits clearly better than the published one, beyond what so many tries give."""
-    needed = _CLEARLY_BETTER + float(np.sqrt(2 * np.log(len(orders))))
+    needed = AUDIT.clearly_better + float(np.sqrt(2 * np.log(len(orders))))
     published = orders[0].together
-    able = [
+    better = [
         order
         for order in orders[1:]
-        if order.direct >= needed and order.together >= published + _CLEARLY_BETTER
+        if order.direct >= needed and order.together >= published + AUDIT.clearly_better
     ]
-    return max(able, key=lambda order: order.together, default=None)
+    return max(better, key=lambda order: order.together, default=None)
 
 
 def _fits_outright(fits: Float32[np.ndarray, "labels outputs"], published: OrderEvidence) -> bool:
@@ -264,10 +310,10 @@ def _fits_outright(fits: Float32[np.ndarray, "labels outputs"], published: Order
 
     And no other order is better, or nearly none.
     """
-    if _own_fit(fits) < _FITS_OUTRIGHT:
+    if _own_fit(fits) < AUDIT.outright_fit:
         return False
     best = bool((best_assignment(fits) == np.arange(len(fits))).all())
-    return best or published.direct >= _CLEARLY_BETTER
+    return best or published.direct >= AUDIT.clearly_better
 
 
 def _own_fit(fits: Float32[np.ndarray, "labels outputs"]) -> float:
@@ -279,11 +325,11 @@ def _best_fits(fits: Float32[np.ndarray, "labels outputs"]) -> float:
 
 
 def _unlabelled(hub: HubReader, known: ModelResponses) -> ModelAudit:
-    notes = [each.notes for each in hub.status().models if each.name == known.name]
-    left_out = [note for note in (notes[0] if notes else ()) if note.startswith("labels left out")]
+    notes = [model.notes for model in hub.status().models if model.name == known.name]
+    omitted = [note for note in (notes[0] if notes else ()) if note.startswith("labels left out")]
     outputs = known.values.shape[1]
-    if left_out:
-        reason = f"{left_out[0]}; give the list with --labels to see where it breaks"
+    if omitted:
+        reason = f"{omitted[0]}; give the list with --labels to see where it breaks"
         return ModelAudit(known.name, outputs, 0, "wrong count", 0.0, 0.0, 0.0, reason)
     reason = "no labels are published; lagotto describe proposes names"
     return ModelAudit(known.name, outputs, 0, "no labels", 0.0, 0.0, 0.0, reason)
@@ -294,26 +340,34 @@ def _miscounted(
 ) -> ModelAudit:
     """Another number of labels than outputs is wrong whatever fits; where it breaks is shown."""
     count, outputs = fits.shape
-    along = shift_evidence(fits)
-    best = max(along, key=lambda passed: along[passed])
+    evidence = shift_evidence(fits)
+    best = max(evidence, key=lambda passed: evidence[passed])
     what = "outputs" if outputs > count else "labels"
     reason = f"{count} labels for {outputs} outputs"
-    if along[best] >= _BELIEVED and best:
+    if evidence[best] >= AUDIT.significant and best:
         reason += f"; they fit best with the first {abs(best)} {what} passed over"
-    elif along[best] >= _BELIEVED:
+    elif evidence[best] >= AUDIT.significant:
         reason += f"; the first {min(count, outputs)} fit as they are"
     else:
         reason += "; laid along the outputs they fit in no place better than by accident"
     findings = tuple(
-        LabelFinding(place, label, float(fits[place, place]), int(fits[place].argmax()))
-        for place, label in enumerate(labels[:outputs])
-        if _decided(fits[place].astype(np.float64), place)
+        LabelFinding(index, label, float(fits[index, index]), int(fits[index].argmax()))
+        for index, label in enumerate(labels[:outputs])
+        if _fits_another(fits[index].astype(np.float64), index)
     )
     return ModelAudit(
-        model, outputs, count, "wrong count", -_BELIEVED, along[0], 0.0, reason, findings=findings
+        model,
+        outputs,
+        count,
+        "wrong count",
+        -AUDIT.significant,
+        evidence[0],
+        0.0,
+        reason,
+        findings=findings,
     )
 
 
-def _decided(row: Float64[np.ndarray, " outputs"], own: int) -> bool:
+def _fits_another(row: Float64[np.ndarray, " outputs"], own: int) -> bool:
     """Whether a label fits another output than its own clearly better."""
-    return bool(row.max() >= 2.0 and row.max() - row[own] >= _CLEARLY_BETTER)
+    return bool(row.max() >= 2.0 and row.max() - row[own] >= AUDIT.clearly_better)

@@ -1,4 +1,7 @@
-"""Fits of a vocabulary → names for anonymous outputs, with confidence and the deciding probes."""
+"""A model's responses and a vocabulary in, names for its anonymous outputs out.
+
+Each name has a confidence and the probes that speak most for it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,20 +74,20 @@ class ModelDescription:
             "vocabulary": self.vocabulary,
             "logits": [
                 {
-                    "logit": each.logit,
-                    "label": each.label,
-                    "name": each.name,
+                    "logit": output.logit,
+                    "label": output.label,
+                    "name": output.name,
                     "proposals": [
                         {
                             "name": proposal.name,
                             "confidence": round(proposal.confidence, 4),
                             "fit": round(proposal.fit, 3),
                         }
-                        for proposal in each.proposals
+                        for proposal in output.proposals
                     ],
-                    "probes": list(each.probes),
+                    "probes": list(output.probes),
                 }
-                for each in self.logits
+                for output in self.logits
             ],
         }
 
@@ -96,10 +99,16 @@ def describe_model(
     *,
     top: int = 5,
 ) -> ModelDescription:
-    """Proposed names for each output of a model, `top` an output, from its responses.
+    """Proposed names for each output of a model, from its responses.
 
-    Without a vocabulary the common words are used that ship with the package. Raises UsageError
-    for a vocabulary without a name, or top below 1.
+    Args:
+        hub: the hub whose probes the model has seen.
+        known: the model's responses.
+        vocabulary: the names to choose from; None for the common words of the package.
+        top: how many proposals an output gets.
+
+    Raises:
+        UsageError: for a vocabulary without a name, or `top` below 1.
     """
     names = background_words() if vocabulary is None else tuple(dict.fromkeys(vocabulary))
     if top < 1 or not names:
@@ -112,14 +121,14 @@ def describe_model(
     ranked = top_k(shares.T, top)
     best = ranked[:, 0]
     probes = top_probes(evidence, standardized, best)
-    flat = (standardized == 0).all(axis=0).tolist()
+    constant = (standardized == 0).all(axis=0).tolist()
     logits = []
-    for logit, places in enumerate(ranked.tolist()):
+    for logit, positions in enumerate(ranked.tolist()):
         proposals = tuple(
-            Proposal(names[place], float(fits[place, logit]), float(shares[place, logit]))
-            for place in places
+            Proposal(names[index], float(fits[index, logit]), float(shares[index, logit]))
+            for index in positions
         )
-        none = flat[logit]
+        none = constant[logit]
         logits.append(
             NamedLogit(
                 logit,
@@ -136,6 +145,6 @@ def top_probes(
     standardized: Float32[np.ndarray, "probes logits"],
     best: Int64[np.ndarray, " logits"],
 ) -> Int64[np.ndarray, "top logits"]:
-    """For each output the probes that both it and its name are surest of, strongest first."""
-    both = np.maximum(names.standing[best].T, 0.0) * np.maximum(standardized, 0.0)
+    """For each output the probes on which it and its name are both highest, strongest first."""
+    both = np.maximum(names.zscores[best].T, 0.0) * np.maximum(standardized, 0.0)
     return top_k(np.ascontiguousarray(both.T), _PROBES).T

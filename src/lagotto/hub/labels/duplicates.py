@@ -1,4 +1,4 @@
-"""Models of a hub that are nearly the same, or of one training: descriptors × descriptors → groups.
+"""The models of a hub in, groups of models that are nearly the same or of one training out.
 
 Candidates come from a search with a few outputs of every model; only they are compared in full, by
 the correlation of their descriptors under the best pairing of outputs, so that neither the order
@@ -18,14 +18,14 @@ from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.reader.reader import HubReader
 
-TWINS = 0.9
-"""Matched correlation from which two models are folded into one."""
+DUPLICATE = 0.9
+"""Matched correlation from which two models are nearly the same."""
 
-FAMILY = 0.5
-"""And from which they are taken for models of one label space or training."""
+RELATED = 0.5
+"""Matched correlation from which two models are of one label space or one training."""
 
-_OUTPUTS_ASKED = 6
-_PROBES_ASKED = 256
+_OUTPUTS_QUERIED = 6
+_PROBES_COMPARED = 256
 _CANDIDATES = 12
 _CANDIDATE = 0.3
 _QUERIES_AT_ONCE = 512
@@ -47,13 +47,17 @@ class ModelPair:
 
 @dataclass(frozen=True, slots=True)
 class DuplicateReport:
-    """Groups of names in the hub's order: `twins` are nearly one model, `families` of one kind.
+    """Groups of models, by name in the hub's order.
 
-    Twins are in one family too. `copies` are byte-for-byte the same: (name, name in the hub).
+    Attributes:
+        duplicate_groups: models that are nearly the same; each is in a related group too.
+        related_groups: models of one label space or one training.
+        pairs: the compared pairs that are at least related, best first.
+        copies: files that are byte for byte the same: (name, name in the hub).
     """
 
-    twins: tuple[tuple[str, ...], ...]
-    families: tuple[tuple[str, ...], ...]
+    duplicate_groups: tuple[tuple[str, ...], ...]
+    related_groups: tuple[tuple[str, ...], ...]
     pairs: tuple[ModelPair, ...]
     copies: tuple[tuple[str, str], ...]
 
@@ -68,15 +72,15 @@ class DuplicateReport:
             )
             pairs.append(fields)
         return {
-            "twins": [list(group) for group in self.twins],
-            "families": [list(group) for group in self.families],
+            "twins": [list(group) for group in self.duplicate_groups],
+            "families": [list(group) for group in self.related_groups],
             "pairs": pairs,
             "copies": [list(copy) for copy in self.copies],
         }
 
 
 def find_duplicates(hub: HubReader, progress: Progress | None = None) -> DuplicateReport:
-    """Twins and families among the probed models of a hub."""
+    """The groups of models that are nearly the same, or related, among the probed ones of a hub."""
     meter = progress or Silent()
     copies = hub.status().copies
     logit_index = hub.logit_index()
@@ -85,17 +89,17 @@ def find_duplicates(hub: HubReader, progress: Progress | None = None) -> Duplica
     firsts, digests = logit_index.firsts, logit_index.digests
     names = [logit_index.names[digest] for digest in digests]
     pairs = []
-    wanted = list(_candidates(logit_index, firsts, meter))
-    meter.start("comparing models", len(wanted), "pairs")
-    for one, other in wanted:
+    candidates = list(_candidates(logit_index, firsts, meter))
+    meter.start("comparing models", len(candidates), "pairs")
+    for one, other in candidates:
         pair = _compare(hub, names[one], names[other])
         if pair is not None:
             pairs.append(pair)
         meter.advance(1)
     meter.finish()
     pairs.sort(key=lambda pair: (-pair.correlation, pair.first, pair.second))
-    twins = _groups(names, [p for p in pairs if p.correlation >= TWINS])
-    return DuplicateReport(twins, _groups(names, pairs), tuple(pairs), copies)
+    duplicates = _groups(names, [p for p in pairs if p.correlation >= DUPLICATE])
+    return DuplicateReport(duplicates, _groups(names, pairs), tuple(pairs), copies)
 
 
 def matched_correlation(
@@ -107,26 +111,25 @@ def matched_correlation(
 
     Partners are -1 for an output without one. None if the mean cannot reach `least`.
     """
-    alike = first.T @ second / np.float32(len(first))
-    larger = max(alike.shape)
-    if min(alike.max(axis=1).sum(), alike.max(axis=0).sum()) < least * larger:
+    correlations = first.T @ second / np.float32(len(first))
+    larger = max(correlations.shape)
+    if min(correlations.max(axis=1).sum(), correlations.max(axis=0).sum()) < least * larger:
         return None
-    favourite = alike.argmax(axis=1)
+    favourite = correlations.argmax(axis=1)
     clear = len(np.unique(favourite)) == len(favourite)
-    partner = favourite.astype(np.int64) if clear else best_assignment(alike)
+    partner = favourite.astype(np.int64) if clear else best_assignment(correlations)
     paired = np.flatnonzero(partner >= 0)
-    matched = alike[paired, partner[paired]]
+    matched = correlations[paired, partner[paired]]
     return float(matched.sum() / larger), matched, partner
 
 
 def _compare(hub: HubReader, first: str, second: str) -> ModelPair | None:
-    """The pair if it is at least of one family."""
-    found = matched_correlation(
-        standardize(hub.responses(first)).values, standardize(hub.responses(second)).values, FAMILY
-    )
-    if found is None or found[0] < FAMILY:
+    """The pair if it is at least related."""
+    one, other = (standardize(hub.responses(model)).values for model in (first, second))
+    match = matched_correlation(one, other, RELATED)
+    if match is None or match[0] < RELATED:
         return None
-    mean, matched, partner = found
+    mean, matched, partner = match
     same = bool((partner == np.arange(len(partner))).all())
     return ModelPair(first, second, mean, float(matched.min()), same)
 
@@ -137,31 +140,31 @@ def _candidates(
     """Pairs of models (by place) worth comparing: the nearest few of each, by some outputs."""
     ends = np.append(firsts[1:], sum(block.steps.size for block in logit_index.blocks))
     counts = ends - firsts
-    asked = [
-        np.unique(np.linspace(first, end - 1, min(_OUTPUTS_ASKED, end - first)).astype(np.int64))
+    queried = [
+        np.unique(np.linspace(first, end - 1, min(_OUTPUTS_QUERIED, end - first)).astype(np.int64))
         for first, end in zip(firsts.tolist(), ends.tolist(), strict=True)
     ]
-    owners = np.repeat(np.arange(len(asked)), [len(columns) for columns in asked])
-    columns = np.concatenate(asked)
+    owners = np.repeat(np.arange(len(queried)), [len(columns) for columns in queried])
+    columns = np.concatenate(queried)
     probes = len(logit_index.blocks[0].values)
-    rows = np.unique(np.linspace(0, probes - 1, min(probes, _PROBES_ASKED)).astype(np.int64))
+    rows = np.unique(np.linspace(0, probes - 1, min(probes, _PROBES_COMPARED)).astype(np.int64))
     queries = _unit_columns(logit_index, rows, columns)
-    seen: set[tuple[int, int]] = set()
+    candidates: set[tuple[int, int]] = set()
     progress.start("searching", len(columns), "outputs")
     for start in range(0, len(columns), _QUERIES_AT_ONCE):
         part = slice(start, start + _QUERIES_AT_ONCE)
         best = _best_by_model(logit_index, rows, queries[:, part], firsts)
         for owner in np.unique(owners[part]).tolist():
-            mine = best[owners[part] == owner].mean(axis=0)
-            close = np.minimum(counts, counts[owner]) >= FAMILY * np.maximum(counts, counts[owner])
-            mine[~close] = -1.0
-            mine[owner] = -1.0
-            for other in np.argsort(-mine, kind="stable")[:_CANDIDATES].tolist():
-                if mine[other] >= _CANDIDATE:
-                    seen.add((min(owner, other), max(owner, other)))
+            likeness = best[owners[part] == owner].mean(axis=0)
+            close = np.minimum(counts, counts[owner]) >= RELATED * np.maximum(counts, counts[owner])
+            likeness[~close] = -1.0
+            likeness[owner] = -1.0
+            for other in np.argsort(-likeness, kind="stable")[:_CANDIDATES].tolist():
+                if likeness[other] >= _CANDIDATE:
+                    candidates.add((min(owner, other), max(owner, other)))
         progress.advance(best.shape[0])
     progress.finish()
-    yield from sorted(seen)
+    yield from sorted(candidates)
 
 
 def _unit_columns(
@@ -187,9 +190,9 @@ def _best_by_model(
     """Each query's highest correlation with an output of each model."""
     parts, offset = [], 0
     for block in logit_index.blocks:
-        alike = queries.T @ _unit(block.values[rows].astype(np.float32))
+        correlations = queries.T @ _unit(block.values[rows].astype(np.float32))
         inside = firsts[(firsts >= offset) & (firsts < offset + block.steps.size)] - offset
-        parts.append(np.maximum.reduceat(alike, inside, axis=1))
+        parts.append(np.maximum.reduceat(correlations, inside, axis=1))
         offset += block.steps.size
     return np.concatenate(parts, axis=1)
 
@@ -202,16 +205,16 @@ def _unit(values: Float32[np.ndarray, "rows columns"]) -> Float32[np.ndarray, "r
 
 def _groups(names: Sequence[str], pairs: Iterable[ModelPair]) -> tuple[tuple[str, ...], ...]:
     """Names joined by pairs, directly or over others, in the order of `names`."""
-    leader = {name: name for name in names}
+    parent = {name: name for name in names}
 
-    def lead(name: str) -> str:
-        while leader[name] != name:
-            name = leader[name]
+    def root(name: str) -> str:
+        while parent[name] != name:
+            name = parent[name]
         return name
 
     for pair in pairs:
-        leader[lead(pair.second)] = lead(pair.first)
+        parent[root(pair.second)] = root(pair.first)
     groups: dict[str, list[str]] = {}
     for name in names:
-        groups.setdefault(lead(name), []).append(name)
+        groups.setdefault(root(name), []).append(name)
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)

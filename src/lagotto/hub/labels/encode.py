@@ -1,4 +1,4 @@
-"""Names × a hub → evidence on its probes; a model → what its outputs are measured against."""
+"""Names and a hub in, their evidence on its probes and the reference of a model's outputs out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class EncodedLabels:
 
 
 class LabelEncoder:
-    """Reads names and models against one hub; what all of them share is made once."""
+    """Encodes names and models against one hub; what all of them share is made once."""
 
     def __init__(self, hub: HubReader) -> None:
         self._hub = hub

@@ -1,9 +1,9 @@
-"""How well names fit the outputs of a model: text evidence × responses → corrected scores.
+"""Names and a model's responses in, how well each name fits each output out.
 
-Describing a model, auditing its labels and covering a label set all read this one matrix. A plain
-score has hubs on both sides: words that fit any output, and outputs that any word fits. So a score
-is counted in standard deviations, first of an output's scores over common words, then of a name's
-over outputs of many models.
+Describing a model, auditing its labels and covering a label set all read this one matrix. Plain
+scores have hubs on both sides: some words fit any output, and any word fits some outputs. So scores
+become z-scores twice: over common words for each output, then over the outputs of many models for
+each name.
 """
 
 from dataclasses import dataclass
@@ -25,51 +25,56 @@ _OUTPUTS_CENTRED = 5
 
 @dataclass(frozen=True, slots=True)
 class TextEvidence:
-    """Where on the probes the encoder sees each name: log posteriors, standardised by name.
+    """Where on the probes the encoder sees each name.
 
-    `weights` are the shares of the probes in a name's evidence; a row sums to 1.
+    Attributes:
+        zscores: log posteriors of the names on the probes, standardized by name.
+        weights: the share of each probe in a name's evidence; a row sums to 1.
     """
 
-    standing: Float32[np.ndarray, "names probes"]
+    zscores: Float32[np.ndarray, "names probes"]
     weights: Float32[np.ndarray, "names probes"]
 
 
 def text_evidence(space: ProbeSpace, concepts: Float[np.ndarray, "names dim"]) -> TextEvidence:
     """The posterior of each name on each probe, against common words, as evidence.
 
-    `concepts` are unit embeddings of prompts. A probe speaks for a name where the encoder prefers
-    the name to the words of the background, not where the cosine is high: for some names it is
-    high on any probe.
+    A probe is evidence for a name if the encoder prefers the name to the background words there. A
+    high cosine alone is none: some names have it on any probe.
+
+    Args:
+        space: the probes and the background words in the encoder's space.
+        concepts: unit embeddings of the names' prompts, [names, dim].
     """
     posterior = space.log_posterior(concepts)
-    standing = zscore(posterior, *float64_moments(posterior, axis=1))
-    steep = _SURE_NAMES * standing
+    zscores = zscore(posterior, *float64_moments(posterior, axis=1))
+    steep = _SURE_NAMES * zscores
     weights = np.exp(steep - steep.max(axis=1, keepdims=True))
     weights /= weights.sum(axis=1, keepdims=True)
-    return TextEvidence(standing, weights)
+    return TextEvidence(zscores, weights)
 
 
 def standardized_responses(
     responses: Float[np.ndarray, "probes logits"],
 ) -> Float32[np.ndarray, "probes logits"]:
-    """Responses minus their mean over the outputs of each probe, standardised by output.
+    """Responses minus their mean over the outputs of each probe, standardized by output.
 
-    The mean over the outputs is what a probe raises in all of them, which a softmax ignores; with
-    fewer than five it would be the answer itself for the most part, and stays. Flawed outputs
-    (constant, or not finite anywhere) become zeros.
+    The mean over the outputs is what a probe raises in all of them, which a softmax ignores. Of
+    fewer than five outputs it would be most of the answer itself, and is kept. Invalid outputs
+    (constant, or not finite somewhere) become zeros.
     """
     wide = responses.astype(np.float64)
-    flawed = ~np.isfinite(wide).all(axis=0)
-    wide[:, flawed] = 0.0
+    invalid = ~np.isfinite(wide).all(axis=0)
+    wide[:, invalid] = 0.0
     noise = 4 * float(np.finfo(np.float32).eps) * np.abs(wide).max(axis=0, initial=0.0)
-    flawed |= wide.std(axis=0) <= noise
-    if (~flawed).sum() >= _OUTPUTS_CENTRED:
-        wide -= wide[:, ~flawed].mean(axis=1, keepdims=True)
+    invalid |= wide.std(axis=0) <= noise
+    if (~invalid).sum() >= _OUTPUTS_CENTRED:
+        wide -= wide[:, ~invalid].mean(axis=1, keepdims=True)
     wide -= wide.mean(axis=0)
     spread = wide.std(axis=0)
-    flawed |= spread <= noise
-    wide[:, flawed] = 0.0
-    return (wide / np.where(flawed, 1.0, spread)).astype(np.float32)
+    invalid |= spread <= noise
+    wide[:, invalid] = 0.0
+    return (wide / np.where(invalid, 1.0, spread)).astype(np.float32)
 
 
 class OutputPool:
@@ -89,11 +94,13 @@ class OutputPool:
 
     def _read(self, names: TextEvidence) -> "_Scores":
         on_names = np.asarray(names.weights @ self._outputs)
-        return on_names, np.asarray(names.standing @ self._probe_shares)
+        return on_names, np.asarray(names.zscores @ self._probe_shares)
 
     def _standardized(self, scores: "_Scores") -> "_Scores":
-        on_names, on_outputs = self._word_moments
-        return zscore(scores[0], *on_names), zscore(scores[1], *on_outputs)
+        on_names, on_outputs = (
+            zscore(raw, *moments) for raw, moments in zip(scores, self._word_moments, strict=True)
+        )
+        return on_names, on_outputs
 
     @cached_property
     def _probe_shares(self) -> Float32[np.ndarray, "probes outputs"]:
@@ -134,19 +141,27 @@ def fit(
     """How well each name fits each output, in standard deviations above what is usual for both.
 
     Two readings are averaged: the outputs' responses on the name's own probes, and the name's
-    standing on the output's own probes.
+    z-scores on the output's own probes.
+
+    Args:
+        names: the names' evidence on the probes.
+        standardized: the model's responses, as `standardized_responses` gives them.
+        reference: the words and the outputs that scores are measured against.
+
+    Returns:
+        The fits, [names, logits]; 0 is what is usual.
     """
     scores = OutputPool(reference.words, standardized).scores(names)
     compared = scores
     if reference.outputs is not standardized:
         compared = OutputPool(reference.words, reference.outputs).scores(names)
     pooled = None if reference.pool is None else reference.pool.scores(names)
-    total = np.zeros((len(names.standing), standardized.shape[1]), np.float32)
+    total = np.zeros((len(names.zscores), standardized.shape[1]), np.float32)
     for reading in range(2):
-        usual = compared[reading]
+        over = compared[reading]
         if pooled is not None:
-            usual = np.concatenate([usual, pooled[reading][:, reference.columns]], axis=1)
-        total += zscore(scores[reading], *float64_moments(usual, axis=1))
+            over = np.concatenate([over, pooled[reading][:, reference.columns]], axis=1)
+        total += zscore(scores[reading], *float64_moments(over, axis=1))
     return total / 2
 
 
@@ -161,5 +176,5 @@ def _probe_shares(
 _Scores = tuple[Float32[np.ndarray, "names logits"], Float32[np.ndarray, "names logits"]]
 """Names on outputs by both readings: on the names' own probes, and on the outputs' own probes."""
 
-_Moments = tuple[Float32[np.ndarray, "one many"], Float32[np.ndarray, "one many"]]
-"""Mean and standard deviation of each output's scores over the common words."""
+_Moments = tuple[Float32[np.ndarray, "_ _"], Float32[np.ndarray, "_ _"]]
+"""Means and standard deviations, as `float64_moments` gives them."""

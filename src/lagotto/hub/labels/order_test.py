@@ -1,12 +1,12 @@
-"""Is a list of labels in the order of the outputs? Fits and likenesses → evidence for each order.
+"""Fits and similarities of labels and outputs in, the evidence for each order of the labels out.
 
-Two readings, each counted in standard deviations of what a random order of the same labels gives
-(its mean and variance are known exactly), or of what the shifts of the list give where these spread
-wider: lists come in blocks of alike labels, and blocks meet blocks at many shifts.
+There are two readings. Each is in standard deviations of a random order of the same labels, whose
+mean and variance are known exactly. If the shifts of the list spread wider, their spread counts
+instead: lists come in blocks of similar labels, and blocks meet blocks at many shifts.
 
 - *direct*: the sum of the fits of each label with its output (needs labels that the encoder knows);
-- *kinship*: labels that read alike should sit on outputs that behave alike (Mantel 1967): it needs
-  no picture of the concept, so it also judges names that the encoder has never seen.
+- *kinship*: labels of similar meaning should be on outputs of similar behaviour (Mantel 1967). It
+  needs no picture of the concept, so it also judges names that the encoder has never seen.
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,24 +42,24 @@ class OrderEvidence:
 
 def weigh_orders(
     fits: Float[np.ndarray, "labels outputs"],
-    text_likeness: Float[np.ndarray, "labels labels"],
-    output_likeness: Float[np.ndarray, "outputs outputs"],
+    text_similarity: Float[np.ndarray, "labels labels"],
+    output_similarity: Float[np.ndarray, "outputs outputs"],
     labels: Sequence[str],
 ) -> tuple[OrderEvidence, ...]:
-    """The evidence for the list as it is (first) and for each usual mistake, of equal lengths."""
+    """The evidence for the list as it is (first) and for each common mistake, of equal lengths."""
     count = len(labels)
     centred = _centred(fits)
-    texts, outputs = _off_diagonal(text_likeness), _off_diagonal(output_likeness)
-    places = np.arange(count)
-    shifts = [(places - shift) % count for shift in range(count)]
+    texts, outputs = _off_diagonal(text_similarity), _off_diagonal(output_similarity)
+    positions = np.arange(count)
+    shifts = [(positions - shift) % count for shift in range(count)]
     names = ["as published", *(f"shifted by {_signed(s, count)}" for s in range(1, count))]
-    direct = [float(centred[order, places].sum()) for order in shifts]
+    direct = [float(centred[order, positions].sum()) for order in shifts]
     kinship = _kinship_by_shift(texts, outputs).tolist()
     orders = list(shifts)
-    for name, order in usual_mistakes(labels):
+    for name, order in common_mistakes(labels):
         names.append(name)
         orders.append(order)
-        direct.append(float(centred[order, places].sum()))
+        direct.append(float(centred[order, positions].sum()))
         kinship.append(float((texts[np.ix_(order, order)] * outputs).sum()))
     direct_spread = max(_direct_spread(centred), _spread_of_shifts(direct[1:count]))
     kinship_spread = max(_kinship_spread(texts, outputs), _spread_of_shifts(kinship[1:count]))
@@ -69,20 +69,20 @@ def weigh_orders(
     )
 
 
-def usual_mistakes(labels: Sequence[str]) -> Iterator[tuple[str, Int64[np.ndarray, " outputs"]]]:
+def common_mistakes(labels: Sequence[str]) -> Iterator[tuple[str, Int64[np.ndarray, " outputs"]]]:
     """Orders that lists are found in by accident, besides shifts, where they change anything."""
-    places = range(len(labels))
-    as_text = np.array(sorted(places, key=str), np.int64)
+    positions = range(len(labels))
+    as_text = np.array(sorted(positions, key=str), np.int64)
     candidates = {
-        "reversed": np.array(places, np.int64)[::-1],
+        "reversed": np.array(positions, np.int64)[::-1],
         "numbers sorted as text (0, 1, 10, 11, 2 ...)": as_text,
         "numbers sorted as text, undone": np.argsort(as_text),
-        "sorted by name": np.array(sorted(places, key=lambda i: labels[i]), np.int64),
+        "sorted by name": np.array(sorted(positions, key=lambda i: labels[i]), np.int64),
         "sorted by name, capitals alike": np.array(
-            sorted(places, key=lambda i: labels[i].casefold()), np.int64
+            sorted(positions, key=lambda i: labels[i].casefold()), np.int64
         ),
     }
-    seen = {tuple(places)}
+    seen = {tuple(positions)}
     for name, order in candidates.items():
         if tuple(order.tolist()) not in seen:
             seen.add(tuple(order.tolist()))
@@ -93,15 +93,15 @@ def shift_evidence(fits: Float[np.ndarray, "labels outputs"]) -> dict[int, float
     """For lists of another length than the outputs: the direct reading of each way to lay one
     along the other, by how many outputs (or labels, if negative) are passed over first."""
     labels, outputs = fits.shape
-    found = {}
+    evidence = {}
     for passed in range(abs(outputs - labels) + 1):
         if outputs >= labels:
             part, sign = fits[:, passed : passed + labels], 1
         else:
             part, sign = fits[passed : passed + outputs], -1
         centred = _centred(part)
-        found[sign * passed] = _over(float(np.trace(centred)), _direct_spread(centred))
-    return found
+        evidence[sign * passed] = _over(float(np.trace(centred)), _direct_spread(centred))
+    return evidence
 
 
 def _signed(shift: int, count: int) -> str:
@@ -133,10 +133,10 @@ def _spread_of_shifts(values: Sequence[float]) -> float:
 
 
 def _off_diagonal(
-    likeness: Float[np.ndarray, "labels labels"],
+    similarity: Float[np.ndarray, "labels labels"],
 ) -> Float64[np.ndarray, "labels labels"]:
     """Minus the mean of what is off the diagonal; the diagonal zero."""
-    wide = likeness.astype(np.float64)
+    wide = similarity.astype(np.float64)
     count = len(wide)
     np.fill_diagonal(wide, 0.0)
     if count > 1:
@@ -170,10 +170,10 @@ def _kinship_by_shift(
 ) -> Float64[np.ndarray, " shifts"]:
     """The sum of products for every cyclic shift at once, by correlation along the diagonals."""
     count = len(texts)
-    places = (np.arange(count)[:, None] + np.arange(count)) % count
-    along = np.arange(count)
-    text_waves = np.fft.rfft(texts[along, places], axis=1)
-    output_waves = np.fft.rfft(outputs[along, places], axis=1)
+    columns = (np.arange(count)[:, None] + np.arange(count)) % count
+    rows = np.arange(count)
+    text_waves = np.fft.rfft(texts[rows, columns], axis=1)
+    output_waves = np.fft.rfft(outputs[rows, columns], axis=1)
     shifts: Float64[np.ndarray, " shifts"] = np.fft.irfft(
         (np.conj(text_waves) * output_waves).sum(axis=0), n=count
     )

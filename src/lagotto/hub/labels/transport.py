@@ -1,16 +1,16 @@
-"""Names × outputs fits → the share of each output's belief that each name gets, all at once.
+"""Fits of names and outputs in, the share of each output that each name gets out.
 
-An output has one unit of belief to give; a name has room for about one unit, because most models
-have a concept once. So a name that fits many outputs is left to those that have nothing better
-(entropic optimal transport by Sinkhorn's scaling, one side an inequality). One output a name is
-not forced: what no name fits goes to nobody.
+The shares are entropic optimal transport by Sinkhorn's scaling, with an inequality on one side. An
+output has one unit of mass; a name takes about one unit, because most models have a concept once.
+So a name that fits many outputs goes to those that fit no other name. No output has to have a name:
+mass that fits no name is left over.
 """
 
 import numpy as np
 from jaxtyping import Float32
 
 _TEMPERATURE = 0.25
-_NOBODY = 2.5
+_NONE_FIT = 2.5
 _ROUNDS = 20
 
 
@@ -18,15 +18,18 @@ def sinkhorn_assign(
     fits: Float32[np.ndarray, "names logits"],
     *,
     temperature: float = _TEMPERATURE,
-    nobody: float = _NOBODY,
+    none_fit: float = _NONE_FIT,
 ) -> Float32[np.ndarray, "names logits"]:
-    """Shares of each output, which sum to at most 1 over the names; what is missing is nobody's.
+    """Shares of each output, which sum to at most 1 over the names.
 
-    `nobody` is the fit of the answer "no name of this vocabulary", in standard deviations.
+    Args:
+        fits: how well names fit outputs, [names, logits], as `fit` gives them.
+        temperature: of the softmax over fits, in standard deviations of a fit.
+        none_fit: the fit of the answer "no name of this vocabulary", in standard deviations.
     """
-    highest = np.maximum(fits.max(axis=0), nobody)
+    highest = np.maximum(fits.max(axis=0), none_fit)
     kernel = np.exp((fits - highest) / temperature)
-    none = np.exp((nobody - highest) / temperature)
+    none = np.exp((none_fit - highest) / temperature)
     room = np.ones(len(fits), np.float32)
     for _ in range(_ROUNDS):
         weight = 1.0 / (room @ kernel + none)

@@ -29,8 +29,10 @@ from lagotto.hub.store.records import AuditRecord, LabelListRecord
 from lagotto.hub.text.matching import (
     FIRMLY,
     OPENLY,
+    Named,
     find_named,
 )
+from lagotto.hub.text.meaning import LabelEmbeddings
 
 _AUDIT_VERSION = 3
 """Of the rules of an audit; raised with them, so that the next `hub add` audits all lists anew."""
@@ -159,11 +161,28 @@ def _audit_key(record: LabelListRecord, labels: Sequence[str | None]) -> str:
 
 
 def with_names(
-    hub: HubReader, trust: LabelTrust, concepts: tuple[ConceptQuery, ...]
+    hub: HubReader,
+    trust: LabelTrust,
+    concepts: tuple[ConceptQuery, ...],
+    embeddings: LabelEmbeddings,
 ) -> tuple[ConceptQuery, ...]:
-    """The same concepts, each with the logits whose published label holds words of its text."""
-    column = hub.logit_index().column
+    """The same concepts, each with the logits whose published label is like its text.
+
+    A label is like a text if it holds words of it, or if it is of similar meaning. A concept
+    without text, such as a picture, has no name.
+    """
     return tuple(
-        replace(concept, named=find_named(concept.text, hub.labelled, column, trust.level))
+        replace(concept, named=_named(hub, trust, concept, embeddings)) if concept.text else concept
         for concept in concepts
     )
+
+
+def _named(
+    hub: HubReader, trust: LabelTrust, concept: ConceptQuery, embeddings: LabelEmbeddings
+) -> Named:
+    similar = embeddings.likeness(concept.direction)
+
+    def labelled(texts: Sequence[str]) -> Sequence[tuple[str, int, str]]:
+        return (*hub.labelled(texts), *hub.logits_labelled(similar))
+
+    return find_named(concept.text, labelled, hub.logit_index().column, trust.level, similar)

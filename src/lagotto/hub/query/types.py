@@ -65,14 +65,15 @@ class ConceptQuery:
 
     `weights` say how much each probe counts, and sum to 1. `direction` is where the concept lies in
     the encoder's space, less what all background words have in common. `text` is the concept in
-    words, "" for pictures. `coverage` is the highest posterior of the concept on any probe (see
-    probe_coverage.py; 0 for pictures). `named` are the logits whose published labels match `text`.
+    words, "" for pictures. `probe_coverage` is the highest posterior of the concept on any probe
+    (see probe_coverage.py; 0 for pictures). `named` are the logits whose published labels match
+    `text`.
     """
 
     weights: Float32[np.ndarray, " probes"]
     direction: Float32[np.ndarray, " dim"]
     text: str = ""
-    coverage: float = 0.0
+    probe_coverage: float = 0.0
     named: Named = NOBODY
 
 

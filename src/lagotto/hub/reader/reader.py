@@ -1,6 +1,6 @@
 """The folder of a hub comes in; its probes, encoder, responses and searchable logits go out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from lagotto.hub.reader.status import HubStatus, read_hub_status
 from lagotto.hub.reader.verify import Damage, verify_hub
 from lagotto.hub.store.audits import read_label_lists
 from lagotto.hub.store.catalog import Catalog
+from lagotto.hub.store.label_texts import read_label_texts, read_logits_labelled
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import Manifest, check_encoder
 from lagotto.hub.store.model_responses import ModelResponses
@@ -165,6 +166,16 @@ class HubReader:
         """(model, logit, label) of every published label that contains any of some words."""
         with Catalog(self._layout.catalogue) as catalogue:
             return catalogue.labelled(words)
+
+    def label_texts(self) -> tuple[str, ...]:
+        """Every published label of the hub once, sorted."""
+        with Catalog(self._layout.catalogue) as catalogue:
+            return read_label_texts(catalogue)
+
+    def logits_labelled(self, labels: Collection[str]) -> tuple[tuple[str, int, str], ...]:
+        """(model, logit, label) of every logit with one of these very labels."""
+        with Catalog(self._layout.catalogue) as catalogue:
+            return read_logits_labelled(catalogue, labels)
 
     def label_lists(self) -> tuple[LabelListRecord, ...]:
         """The label list of every probed model, with the verdict of its audit where it has one."""

@@ -1,4 +1,4 @@
-"""A picture of the evidence: one row of probes a logit, the query's own probes on top."""
+"""Rows of probes in, one picture of them out: a row a logit, the query's own probes on top."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ _INK = (25, 25, 25)
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A probe in a row: the picture, the number under it, whether it is one of the query's k."""
+    """A probe in a row: the picture, the number under it, whether it is of the query's top k."""
 
     picture: Image.Image
     value: float
-    chosen: bool
+    is_top: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class SheetRow:
 
 
 def draw_contact_sheet(rows: Sequence[SheetRow]) -> Image.Image:
-    """An RGB picture with one row of thumbnails a `SheetRow`; chosen probes have a green frame."""
+    """An RGB picture with one row of thumbnails a `SheetRow`; top probes have a green frame."""
     font = ImageFont.load_default(size=14)
     columns = max((len(row.tiles) for row in rows), default=1)
     cell = _THUMBNAIL + _GAP
@@ -47,7 +47,7 @@ def draw_contact_sheet(rows: Sequence[SheetRow]) -> Image.Image:
             upper = top + _TITLE_HEIGHT
             frame = (left, upper, left + _THUMBNAIL - 1, upper + _THUMBNAIL - 1)
             sheet.paste(_thumbnail(tile.picture), (left, upper))
-            draw.rectangle(frame, outline=_MARK if tile.chosen else _PLAIN, width=3)
+            draw.rectangle(frame, outline=_MARK if tile.is_top else _PLAIN, width=3)
             draw.text((left, upper + _THUMBNAIL + 2), f"{tile.value:+.1f}", fill=_INK, font=font)
     return sheet
 

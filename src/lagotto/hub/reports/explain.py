@@ -1,4 +1,4 @@
-"""Evidence for hits: the probes that decided, as numbers and as a contact sheet."""
+"""A search and its hits in; the probes that decided out, as numbers and as a contact sheet."""
 
 import io
 from dataclasses import dataclass
@@ -22,9 +22,14 @@ from lagotto.hub.reports.contact_sheet import (
 
 @dataclass(frozen=True, slots=True)
 class DecidingProbe:
-    """A probe of the search: its place in the set, and the standardised values found there.
+    """A probe of the search, with the standardized responses of the query and of the first hits.
 
-    A hit that did not see it, and is searched on what it saw, has NaN.
+    Attributes:
+        index: its position in the probe set.
+        source: where its picture is from.
+        query: the query's value on it.
+        hits: the values of the first hits; NaN for one that did not see the probe and is searched
+            on what it saw.
     """
 
     index: int
@@ -34,10 +39,10 @@ class DecidingProbe:
 
 
 def deciding_probes(
-    hub: HubReader, vector: QueryVector, found: Hits, *, probes: int, hits: int
+    hub: HubReader, vector: QueryVector, results: Hits, *, probes: int, hits: int
 ) -> list[DecidingProbe]:
     """The probes on which the query is highest, with its value and that of the first hits."""
-    columns = [hub.descriptor(hit.model, hit.logit) for hit in found.hits[:hits]]
+    columns = [hub.descriptor(hit.model, hit.logit) for hit in results.hits[:hits]]
     return [
         DecidingProbe(
             index=index,
@@ -45,23 +50,23 @@ def deciding_probes(
             query=float(vector.values[index]),
             hits=tuple(float(column[index]) for column in columns),
         )
-        for index in found.deciding_probes[:probes]
+        for index in results.deciding_probes[:probes]
     ]
 
 
 def write_contact_sheet(
-    hub: HubReader, vector: QueryVector, found: Hits, file: Path, *, hits: int = 5, tiles: int = 9
+    hub: HubReader, vector: QueryVector, results: Hits, file: Path, *, hits: int = 5, tiles: int = 9
 ) -> None:
     """Writes a PNG: the query's highest probes, then the highest probes of each of the first hits.
 
-    A green frame marks a probe that is among the query's k, so agreement is seen at a glance.
+    A green frame marks a probe that is among the query's top k, so agreement is seen at a glance.
     """
-    chosen = frozenset(found.deciding_probes)
-    value = found.query.value
-    asked = value if isinstance(value, str) else ", ".join(value)
-    rows = [_row(hub, f"query ({found.query.kind}): {asked}", vector.values, chosen, tiles)]
-    for hit in found.hits[:hits]:
-        rows.append(_row(hub, _title(hit), hub.descriptor(hit.model, hit.logit), chosen, tiles))
+    top = frozenset(results.deciding_probes)
+    value = results.query.value
+    text = value if isinstance(value, str) else ", ".join(value)
+    rows = [_row(hub, f"query ({results.query.kind}): {text}", vector.values, top, tiles)]
+    for hit in results.hits[:hits]:
+        rows.append(_row(hub, _title(hit), hub.descriptor(hit.model, hit.logit), top, tiles))
     buffer = io.BytesIO()
     draw_contact_sheet(rows).save(buffer, format="PNG")
     write_atomically(file, buffer.getvalue())
@@ -76,13 +81,13 @@ def _row(
     hub: HubReader,
     title: str,
     values: Float32[np.ndarray, " probes"],
-    chosen: frozenset[int],
+    top: frozenset[int],
     tiles: int,
 ) -> SheetRow:
-    seen = int(np.isfinite(values).sum())  # NaN, where a model did not see a probe, sorts last
-    highest = [int(index) for index in np.argsort(-values, kind="stable")[: min(tiles, seen)]]
+    known = int(np.isfinite(values).sum())  # NaN, if a model did not see a probe, sorts last
+    highest = [int(index) for index in np.argsort(-values, kind="stable")[: min(tiles, known)]]
     return SheetRow(
-        title, tuple(Tile(_picture(hub, i), float(values[i]), i in chosen) for i in highest)
+        title, tuple(Tile(_picture(hub, i), float(values[i]), i in top) for i in highest)
     )
 
 

@@ -1,4 +1,4 @@
-"""A description → files to keep: labels.proposed.txt, a card in Markdown, contact sheets."""
+"""A description in, files to keep out: labels.proposed.txt, a card in Markdown, contact sheets."""
 
 import io
 from pathlib import Path
@@ -23,7 +23,7 @@ _TILES = 9
 
 
 def write_card(
-    hub: HubReader, known: ModelResponses, found: ModelDescription, folder: Path
+    hub: HubReader, known: ModelResponses, description: ModelDescription, folder: Path
 ) -> tuple[Path, ...]:
     """Writes the folder's labels file, card and sheets, and returns their paths, the card first.
 
@@ -35,12 +35,14 @@ def write_card(
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     labels = folder / LABELS_FILE
-    write_atomically(labels, "".join(f"{_line(each.name)}\n" for each in found.logits).encode())
-    surest = sorted(found.logits, key=lambda each: (-_confidence(each), each.logit))
-    drawn = sorted(surest[: _ROWS_A_SHEET * _SHEETS], key=lambda each: each.logit)
+    write_atomically(
+        labels, "".join(f"{_line(output.name)}\n" for output in description.logits).encode()
+    )
+    ordered = sorted(description.logits, key=lambda output: (-_confidence(output), output.logit))
+    drawn = sorted(ordered[: _ROWS_A_SHEET * _SHEETS], key=lambda output: output.logit)
     sheets = _write_sheets(hub, known, drawn, folder)
     card = folder / CARD_FILE
-    write_atomically(card, _card(hub, found, sheets).encode())
+    write_atomically(card, _card(hub, description, sheets).encode())
     return card, labels, *sheets
 
 
@@ -50,18 +52,20 @@ def _write_sheets(
     sheets: list[Path] = []
     for start in range(0, len(drawn), _ROWS_A_SHEET):
         rows = []
-        for each in drawn[start : start + _ROWS_A_SHEET]:
-            column = known.values[:, each.logit]
+        for output in drawn[start : start + _ROWS_A_SHEET]:
+            column = known.values[:, output.logit]
             highest = (-column).argsort(kind="stable")[:_TILES].tolist()
             tiles = tuple(
                 Tile(
                     decode_picture(hub.probe_picture(probe)),
                     float(column[probe]),
-                    probe in each.probes,
+                    probe in output.probes,
                 )
                 for probe in highest
             )
-            rows.append(SheetRow(f"{each.logit}: {each.name}  ({_confidence(each):.2f})", tiles))
+            rows.append(
+                SheetRow(f"{output.logit}: {output.name}  ({_confidence(output):.2f})", tiles)
+            )
         buffer = io.BytesIO()
         draw_contact_sheet(rows).save(buffer, format="PNG")
         sheet = folder / f"outputs-{len(sheets) + 1:02d}.png"
@@ -70,24 +74,23 @@ def _write_sheets(
     return sheets
 
 
-def _card(hub: HubReader, found: ModelDescription, sheets: list[Path]) -> str:
-    sure = sum(not each.name.startswith("unknown_") for each in found.logits)
+def _card(hub: HubReader, description: ModelDescription, sheets: list[Path]) -> str:
+    named = sum(not output.name.startswith("unknown_") for output in description.logits)
     lines = [
-        f"# {_cell(Path(found.model).name)}",
+        f"# {_cell(Path(description.model).name)}",
         "",
-        f"{len(found.logits)} outputs, {sure} with a name that is likely right, from "
-        f"{found.vocabulary} names; read from the model's answers to {len(hub.probes)} pictures, "
-        "not from its own labels.",
+        f"{len(description.logits)} outputs, {named} with a name that is likely right, from "
+        f"{description.vocabulary} names; read from the model's answers to {len(hub.probes)} "
+        "pictures, not from its own labels.",
         "",
         "| output | proposed name | confidence | next best | published label |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for each in found.logits:
-        others = ", ".join(_cell(proposal.name) for proposal in each.proposals[1:4])
-        label = _cell(each.label) if each.label else "-"
-        lines.append(
-            f"| {each.logit} | {_cell(each.name)} | {_confidence(each):.2f} | {others} | {label} |"
-        )
+    for output in description.logits:
+        others = ", ".join(_cell(proposal.name) for proposal in output.proposals[1:4])
+        label = _cell(output.label) if output.label else "-"
+        name, confidence = _cell(output.name), f"{_confidence(output):.2f}"
+        lines.append(f"| {output.logit} | {name} | {confidence} | {others} | {label} |")
     if sheets:
         lines += [
             "",
@@ -100,8 +103,8 @@ def _card(hub: HubReader, found: ModelDescription, sheets: list[Path]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _confidence(each: NamedLogit) -> float:
-    return each.proposals[0].confidence if each.proposals else 0.0
+def _confidence(output: NamedLogit) -> float:
+    return output.proposals[0].confidence if output.proposals else 0.0
 
 
 def _line(text: str) -> str:
@@ -109,8 +112,8 @@ def _line(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text in one cell of a table, with what Markdown or HTML would obey taken as it is."""
-    shown = "".join(c if c.isprintable() else " " for c in text)
+    """Text in one cell of a table, with the marks of Markdown and HTML escaped."""
+    cell = "".join(c if c.isprintable() else " " for c in text)
     for mark in "\\`*_[]|#!":
-        shown = shown.replace(mark, f"\\{mark}")
-    return shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        cell = cell.replace(mark, f"\\{mark}")
+    return cell.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

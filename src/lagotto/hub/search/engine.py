@@ -11,7 +11,7 @@ from lagotto.core.errors import UsageError
 from lagotto.core.registry import suggest
 from lagotto.core.types import Hit, Hits
 from lagotto.hub.confidence.calibrator import CONFIDENCE_POOL
-from lagotto.hub.confidence.judge import Judge, Judgement
+from lagotto.hub.confidence.judge import Judge, JudgedHits, Judgement
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.index.low_rank import LowRankIndex
 from lagotto.hub.index.scoring import (
@@ -108,6 +108,8 @@ def find_logits(
             )
         )
     notes = (*vector.notes, *logit_index.notes, *index_notes)
+    if judge is not None and judgement is not None:
+        notes = (*notes, *judge.notes)
     if judgement is not None and not (ranked.bonuses[positions] > 0).any():
         notes = (*judgement.notes(str(vector.query.value)), *notes)
     return Hits(
@@ -116,8 +118,8 @@ def find_logits(
         tuple(hits),
         tuple(probes.tolist()),
         notes,
-        None if judgement is None else judgement.presence,
-        None if judgement is None else judgement.coverage,
+        None if judgement is None else judgement.concept_probability,
+        None if judgement is None else judgement.probe_coverage,
         index is not None,
     )
 
@@ -201,8 +203,14 @@ def _judge_hits(
     if judge is None or not is_judged(vector, rule) or not len(positions):
         return None
     sample_sums = ranked.sample_sums if k == min(SEARCH_CONFIG.k, len(vector.values)) else None
-    pool = ranked.columns[:CONFIDENCE_POOL]
-    return judge.judge(vector.concepts[0], pool, ranked.columns[positions], sample_sums)
+    pool = slice(CONFIDENCE_POOL)
+    query = JudgedHits(
+        ranked.columns[pool],
+        ranked.columns[positions],
+        np.concatenate([ranked.bonuses[pool], ranked.bonuses[positions]]) > 0,
+        sample_sums,
+    )
+    return judge.judge(vector.concepts[0], query)
 
 
 def _first_of_models(owners: Int64[np.ndarray, " columns"]) -> Int64[np.ndarray, " models"]:

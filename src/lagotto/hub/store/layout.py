@@ -39,6 +39,11 @@ class HubLayout:
         return self.folder / "rivals.safetensors"
 
     @property
+    def label_embeddings(self) -> Path:
+        """The hub's labels as vectors, to match them by meaning; derived."""
+        return self.folder / "label_embeddings.safetensors"
+
+    @property
     def old_label_trust(self) -> Path:
         """Audits of labels as older versions kept them; removed when the catalogue gets its own."""
         return self.folder / "label_trust.json"

@@ -1,35 +1,61 @@
-"""Stage 4f of hub search: the words of a concept × published labels → which logits are called so.
+"""A concept in words and published labels in; which logits are named so, and their bonus, out.
 
-What a hub offers today is a search by keyword. Names are fused with behaviour where a model has
-them, and believed only as far as behaviour does not contradict them (docs/search.md).
+A published name raises a logit's score, but only as far as the audit of its model's list believes
+the label and as the model's other outputs do not contradict it (docs/search.md).
 """
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int64
 
-_WORD = re.compile(r"[^\W_]+")
-_BETWEEN_NAMES = re.compile(r"[,;()]")
-_SHORTEST_PLURAL = 4
-_NEARLY = 0.9
+from lagotto.core.text.names import label_word_sets, name_words, spellings
 
-NAME_SHARE = 5.0
-"""What a name that is the concept's own adds to a score, in noise thresholds of the hub."""
 
+@dataclass(frozen=True, slots=True)
+class MatchConfig:
+    """How published labels are matched with a concept and what a match adds to a score.
+
+    Attributes:
+        bonus: what a label with the very words of the concept adds to a score, in noise thresholds
+            of the hub. Set by benchmarks/quality/names.py.
+        answered_share: share of the hub's best score from which another output of the same model
+            answers the concept instead. Set by benchmarks/quality/names.py.
+        least_cosine: cosine of label and concept, as directions from the mean of the background
+            words, from which they are of similar meaning. Set by benchmarks/quality/
+            label_matches.py.
+        meaning_weight: likeness of a label of similar meaning, as a share of that cosine. Set by
+            benchmarks/quality/label_matches.py.
+        most_labels: labels of similar meaning that are matched, the most similar ones.
+    """
+
+    bonus: float = 5.0
+    answered_share: float = 0.9
+    least_cosine: float = 0.4
+    meaning_weight: float = 0.8
+    most_labels: int = 256
+
+
+MATCH = MatchConfig()
+"""The thresholds that the package uses."""
 
 FIRMLY = 1.0
+"""Level of trust in a label that is believed whatever a query says."""
+
 OPENLY = 0.5
+"""Level of trust in a label that is believed until a query contradicts it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Columns whose published label is like a concept's name, and how much each is like it, 0 to 1.
+    """Logits whose published label is like a concept's name.
 
-    `trust` says how far each label is to be believed: FIRMLY, until OPENLY contradicted by the very
-    query, or not at all (0).
+    Attributes:
+        columns: the logits, as columns of the logit index, ascending.
+        likeness: how much each label is like the name, 0 to 1; 1 is the same words.
+        trust: how far each label is believed: FIRMLY, OPENLY or 0.
     """
 
     columns: Int64[np.ndarray, " named"]
@@ -40,29 +66,36 @@ class Named:
 NOBODY = Named(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.float32))
 
 
-def name_words(text: str) -> frozenset[str]:
-    """The words of a name, case and a plural s aside.
+def name_likeness(words: frozenset[str], label: str) -> float:
+    """How much a label is like a name by their words: the cosine of the two sets of words.
 
-    >>> sorted(name_words("Golden_Retrievers"))
-    ['golden', 'retriever']
+    A label is as many names as it has between commas, semicolons and parentheses; the one that is
+    most alike counts.
+
+    Args:
+        words: the words of the concept, as `name_words` gives them.
+        label: a published label.
+
+    Returns:
+        0 without a common word, 1 for the same words.
+
+    Example:
+        >>> name_likeness(name_words("great white sharks"), "great white shark, white shark")
+        1.0
     """
-    return frozenset(_singular(word) for word in _WORD.findall(text.casefold()))
+    return max(
+        (len(words & said) / (len(words) * len(said)) ** 0.5 for said in label_word_sets(label)),
+        default=0.0,
+    )
 
 
-def name_likeness(asked: frozenset[str], label: str) -> float:
-    """Cosine of two sets of words.
+def label_spellings(concept: str) -> tuple[str, ...]:
+    """Texts of which each label that says a word of the concept contains one, sorted.
 
-    A label is as many names as it has between commas, semicolons and parentheses.
-
-    >>> name_likeness(name_words("great white shark"), "great white shark, white shark")
-    1.0
+    >>> label_spellings("Mice")
+    ('mice', 'mouse')
     """
-    best = 0.0
-    for part in _BETWEEN_NAMES.split(label):
-        said = name_words(part)
-        if said:
-            best = max(best, len(asked & said) / (len(asked) * len(said)) ** 0.5)
-    return best
+    return tuple(sorted({text for word in name_words(concept) for text in spellings(word)}))
 
 
 def find_named(
@@ -70,25 +103,33 @@ def find_named(
     labelled: Callable[[Sequence[str]], Sequence[tuple[str, int, str]]],
     column: Callable[[str, int], int | None],
     trust: Callable[[str, int], float],
+    similar: Mapping[str, float] = MappingProxyType({}),
 ) -> Named:
-    """The logits that carry a concept's name or a part of it.
+    """The logits whose label is like a concept's name, by its words or by its meaning.
 
-    `labelled` gives (model, logit, label) of all labels that hold any of some words, `column` the
-    place of a logit in the logit index, `trust` how far its label is to be believed.
+    Args:
+        concept: the concept in words.
+        labelled: gives (model, logit, label) of all labels that contain any of some texts, and of
+            those in `similar`.
+        column: gives the column of a logit in the logit index, None for one that it lacks.
+        trust: how far the label of a logit is believed.
+        similar: likeness of the labels of similar meaning; the likeness of words counts where it
+            is higher.
     """
-    asked = name_words(concept)
-    found: list[tuple[int, float, float]] = []
-    for model, logit, label in labelled(sorted(asked)) if asked else ():
-        likeness, place = name_likeness(asked, label), column(model, logit)
-        if likeness > 0 and place is not None:
-            found.append((place, likeness, trust(model, logit)))
-    if not found:
+    words, likeness = name_words(concept), dict(similar)
+    matches: dict[int, tuple[float, float]] = {}
+    for model, logit, label in labelled(label_spellings(concept)):
+        by_words = name_likeness(words, label) if words else 0.0
+        alike, index = max(by_words, likeness.get(label, 0.0)), column(model, logit)
+        if alike > 0 and index is not None:
+            matches[index] = (alike, trust(model, logit))
+    if not matches:
         return NOBODY
-    found.sort()
+    columns = sorted(matches)
     return Named(
-        np.array([place for place, _, _ in found], np.int64),
-        np.array([likeness for _, likeness, _ in found], np.float32),
-        np.array([trusted for _, _, trusted in found], np.float32),
+        np.array(columns, np.int64),
+        np.array([matches[index][0] for index in columns], np.float32),
+        np.array([matches[index][1] for index in columns], np.float32),
     )
 
 
@@ -100,11 +141,15 @@ def name_scores(
 ) -> Float64[np.ndarray, " named"]:
     """What their names add to the scores of the named columns.
 
-    `behaviour` are the standardised scores of all logits, `firsts` the first column of each model,
-    `threshold` the hub's noise. A name counts by the square of its likeness. One that is believed
-    only openly counts not at all where behaviour contradicts it: another output of the same model
-    answers the concept, above the hub's noise or nearly best of all, and by more than the noise
-    better than the named.
+    A name counts by the square of its likeness. A name that is believed only openly adds nothing if
+    behaviour contradicts it: another output of the same model answers the concept, above the hub's
+    noise or nearly best of all, and by more than the noise better than the named one.
+
+    Args:
+        named: the named columns.
+        behaviour: the standardized scores of all logits.
+        firsts: the first column of each model.
+        threshold: the hub's noise, in units of a score.
     """
     best = np.maximum.reduceat(behaviour, firsts) if len(firsts) else behaviour
     return bonus_from_scores(named, behaviour[named.columns], best, firsts, threshold)
@@ -112,21 +157,17 @@ def name_scores(
 
 def bonus_from_scores(
     named: Named,
-    own: Float[np.ndarray, " named"],
+    scores: Float[np.ndarray, " named"],
     best: Float[np.ndarray, " models"],
     firsts: Int64[np.ndarray, " models"],
     threshold: float,
 ) -> Float64[np.ndarray, " named"]:
-    """`name_scores` from the standardised scores of the named and of the best of each model."""
+    """`name_scores` from the standardized scores of the named and of the best of each model."""
     owners = np.searchsorted(firsts, named.columns, side="right") - 1
     rival = best[owners]
-    behind = rival - own
-    answered = min(threshold, _NEARLY * float(best.max()))  # in a small hub scores are bounded
+    behind = rival - scores
+    answered = min(threshold, MATCH.answered_share * float(best.max()))  # few logits: low scores
     contradicted = (rival > answered) & (behind > threshold)
     believed = (named.trust >= FIRMLY) | ((named.trust > 0) & ~contradicted)
     share = np.square(named.likeness.astype(np.float64))
-    return np.asarray(np.where(believed, NAME_SHARE * threshold * share, 0.0))
-
-
-def _singular(word: str) -> str:
-    return word[:-1] if len(word) >= _SHORTEST_PLURAL and word.endswith("s") else word
+    return np.asarray(np.where(believed, MATCH.bonus * threshold * share, 0.0))

@@ -1,4 +1,4 @@
-"""A user's own lists of names: a vocabulary, or labels, one a line."""
+"""A text file of a user in, its names out: a vocabulary, or labels, one a line."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ _LARGEST_BYTES = 8 << 20
 
 def read_vocabulary(file: Path) -> tuple[str, ...]:
     """The names in a text file, one a line, each once; raises UsageError if there is none."""
-    return _each_once(list(read_lines(file, "vocabulary")))
+    return _without_repeats(list(read_lines(file, "vocabulary")))
 
 
 def read_lines(file: Path, what: str) -> tuple[str, ...]:
@@ -35,5 +35,5 @@ def read_lines(file: Path, what: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in lines)
 
 
-def _each_once(names: list[str]) -> tuple[str, ...]:
+def _without_repeats(names: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))

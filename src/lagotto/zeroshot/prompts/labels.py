@@ -1,14 +1,13 @@
-"""Stage 2a of zero-shot classification: a comma list, text file or jsonl → labels."""
+"""A comma list, a text file or a jsonl file in, the labels to classify among out."""
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from lagotto.core.errors import UsageError
+from lagotto.core.text.names import display_name, name_key
 
 _ASK = "give at least two, as a comma list, a text file (one a line) or a .jsonl file"
-_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,18 +17,6 @@ class Label:
     name: str
     words: str
     descriptions: tuple[str, ...] = ()
-
-
-def clean_name(name: str) -> str:
-    """A class name as words: `_`, `+` and runs of space become one space, `goldenRetriever` two
-    words.
-
-    Case is kept (encoders lower it where they want to), as are hyphens and commas.
-
-    >>> clean_name(" golden_retriever ")
-    'golden retriever'
-    """
-    return " ".join(_CAMEL.sub(" ", name).replace("_", " ").replace("+", " ").split())
 
 
 def read_labels(given: str) -> tuple[Label, ...]:
@@ -68,7 +55,7 @@ def make_labels(
     once they are cleaned (case aside)."""
     said = descriptions or [()] * len(names)
     labels = tuple(
-        Label(name.strip(), clean_name(name), texts)
+        Label(name.strip(), display_name(name), texts)
         for name, texts in zip(names, said, strict=True)
     )
     if not labels:
@@ -79,7 +66,7 @@ def make_labels(
     for label in labels:
         if not label.words:
             raise UsageError(f"label {label.name!r} has no words; name it, or leave it out")
-        key = label.words.casefold()
+        key = name_key(label.words)
         if key in seen:
             raise UsageError(
                 f"labels {seen[key]!r} and {label.name!r} are the same once cleaned "
