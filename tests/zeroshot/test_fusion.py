@@ -10,9 +10,9 @@ from lagotto.core.vectors import softmax
 from lagotto.zeroshot.fusion import (
     MeanConfidence,
     PaperCode,
-    image_alone,
     pool_guarded,
     pool_paper,
+    single_vote,
 )
 
 
@@ -98,5 +98,5 @@ def test_guarded_is_a_product_of_experts(seed: int) -> None:
 
 def test_alone_is_the_vote() -> None:
     image, _ = votes(0, 2, 3)
-    assert np.array_equal(image_alone(image, image=True).probabilities, image)
-    assert image_alone(image, image=False).weights.tolist() == [[0, 1], [0, 1]]
+    assert np.array_equal(single_vote(image, image=True).probabilities, image)
+    assert single_vote(image, image=False).weights.tolist() == [[0, 1], [0, 1]]

@@ -38,9 +38,9 @@ def test_equals_a_plain_transcription(k: int) -> None:
     found = Retriever(store).retrieve(queries, k)
     for i, query in enumerate(queries):
         expected = plain(store, query, k)
-        assert store.texts(found.indices[i, found.there[i]].tolist()) == expected
+        assert store.texts(found.indices[i, found.present[i]].tolist()) == expected
         assert len(expected) == min(k, RETRIEVAL_POOL)
-        assert (np.diff(found.similarities[i, found.there[i]]) <= 0).all()
+        assert (np.diff(found.similarities[i, found.present[i]]) <= 0).all()
 
 
 def test_the_query_itself_is_left_out() -> None:
@@ -48,7 +48,7 @@ def test_the_query_itself_is_left_out() -> None:
     found = Retriever(store).retrieve(store.image_embeddings[:1].astype(np.float32), 16)
     own = range(int(store.starts[0]), int(store.ends[0]))
     assert not set(own) & set(found.indices[0].tolist())
-    assert found.reach[0] < 0.9999
+    assert found.neighbour_similarity[0] < 0.9999
 
 
 def test_more_neighbours_are_asked_where_captions_repeat() -> None:
@@ -56,25 +56,25 @@ def test_more_neighbours_are_asked_where_captions_repeat() -> None:
     texts = [["the same"] if i < 300 else [f"number {i}"] for i in range(600)]
     store = WordStore(images, texts, ENCODER)
     found = Retriever(store).retrieve(ENCODER.picture(0, 7)[None], RETRIEVAL_POOL)
-    assert found.there.all()
+    assert found.present.all()
 
 
 def test_text_only_captions_are_found_directly() -> None:
     alone = [f"{name} alone" for name in CONCEPTS]
     store = word_store(ENCODER, each=1, alone=alone)
     found = Retriever(store).retrieve(ENCODER.picture(4, 100)[None], 60)
-    texts = store.texts(found.indices[0, found.there[0]].tolist())
+    texts = store.texts(found.indices[0, found.present[0]].tolist())
     assert f"{CONCEPTS[4]} alone" in texts[:4]
     bare = WordStore(np.empty((0, DIM)), [], ENCODER, alone)
     found = Retriever(bare).retrieve(ENCODER.picture(4, 100)[None], 3)
     assert bare.texts(found.indices[0].tolist())[0] == f"{CONCEPTS[4]} alone"
-    assert found.reach[0] == -np.inf
+    assert found.neighbour_similarity[0] == -np.inf
 
 
 def test_an_empty_store_finds_nothing() -> None:
     store = WordStore(np.empty((0, DIM)), [], ENCODER)
     found = Retriever(store).retrieve(ENCODER.picture(4, 100)[None], 3)
-    assert not found.there.any()
+    assert not found.present.any()
 
 
 def test_text_only_spans_between_pictures() -> None:
@@ -87,7 +87,7 @@ def test_text_only_spans_between_pictures() -> None:
 def test_first_is_a_smaller_retrieval() -> None:
     retriever = Retriever(word_store(ENCODER, each=3))
     query = ENCODER.picture(4, 100)[None]
-    wide, narrow = retriever.retrieve(query, 32).first(5), retriever.retrieve(query, 5)
+    wide, narrow = retriever.retrieve(query, 32).top_k(5), retriever.retrieve(query, 5)
     assert np.array_equal(wide.indices, narrow.indices)
     assert np.array_equal(wide.embeddings, narrow.embeddings)
 

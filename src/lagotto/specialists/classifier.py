@@ -31,7 +31,7 @@ from lagotto.specialists.model_runs import ModelRuns
 from lagotto.specialists.pixel_batches import Read
 from lagotto.specialists.selection import Selection
 from lagotto.zeroshot import classifier as zeroshot
-from lagotto.zeroshot.images import printed
+from lagotto.zeroshot.images import printable_path
 from lagotto.zeroshot.prompts.labels import Label
 from lagotto.zeroshot.types import (
     Captions,
@@ -131,11 +131,11 @@ class Classifier(zeroshot.ZeroShotClassifier):
             reads = [partial(read_picture_file, file) for file in files]
             found = self.find_specialists(reads, runs)
             for batch in read_batches(self.encoder, [found], reads, runs):
-                paths_read = [printed(files[place]) for place in batch.readable]
+                paths_read = [printable_path(files[place]) for place in batch.readable]
                 predictions = iter(self._heard(found.choice, batch, paths_read))
                 for place in batch.places:
                     if place in batch.unreadable:
-                        yield SetAside(printed(files[place]), batch.unreadable[place])
+                        yield SetAside(printable_path(files[place]), batch.unreadable[place])
                     else:
                         yield next(predictions)
             self._note_failures(found, runs)

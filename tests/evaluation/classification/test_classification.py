@@ -29,7 +29,7 @@ from lagotto.evaluation.classification.sweep import (
 )
 from lagotto.evaluation.report import Method, results, write_results
 from lagotto.zeroshot.classifier import ZeroShotClassifier
-from lagotto.zeroshot.retrieval import Retrieved
+from lagotto.zeroshot.retrieval import Retrieval
 
 WORDS = tuple(f"word{number:02d}" for number in range(40))
 
@@ -158,14 +158,14 @@ def test_pictures_are_embedded_once_and_each_caption_once(
 def test_what_is_kept_of_encoded_captions_is_bounded() -> None:
     encoded: list[int] = []
 
-    def encode(found: Retrieved) -> np.ndarray:
-        encoded.extend(found.indices[found.there].tolist())
+    def encode(found: Retrieval) -> np.ndarray:
+        encoded.extend(found.indices[found.present].tolist())
         return found.indices[:, :, None] * np.ones(4, np.float32)
 
-    def asked(*indices: int) -> Retrieved:
+    def asked(*indices: int) -> Retrieval:
         shape = (1, len(indices))
         zeros = np.zeros(shape, np.float32)
-        return Retrieved(np.array([indices]), zeros, np.zeros((*shape, 4), np.float32), np.zeros(1))
+        return Retrieval(np.array([indices]), zeros, np.zeros((*shape, 4), np.float32), np.zeros(1))
 
     kept = EncodedOnce(encode, dim=4, kept_bytes=3 * 16)
     assert kept(asked(7, 5, 7, -1))[0, :, 0].tolist() == [7, 5, 7, 0]

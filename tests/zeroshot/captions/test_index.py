@@ -78,7 +78,7 @@ def test_approximate_retrieval_is_the_exact_one_here(store: CaptionStore) -> Non
     exact = Retriever(store).retrieve(queries, 16)
     found = Retriever(store, pictures, texts).retrieve(queries, 16)
     assert np.mean(found.indices == exact.indices) > 0.97
-    assert np.allclose(found.reach, exact.reach, atol=1e-3)
+    assert np.allclose(found.neighbour_similarity, exact.neighbour_similarity, atol=1e-3)
     rows = store.text_embeddings[found.indices[0]].astype(np.float32)
     assert np.allclose(rows @ queries[0], found.similarities[0], atol=1e-6)
 

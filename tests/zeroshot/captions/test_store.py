@@ -30,7 +30,7 @@ from lagotto.zeroshot.captions.estimate import Needs
 from lagotto.zeroshot.captions.ingest import (
     MAX_CAPTION_LENGTH,
     ShardLimits,
-    take_in,
+    ingest_pairs,
 )
 from lagotto.zeroshot.captions.manifest import STORE_MANIFEST
 from lagotto.zeroshot.captions.search import search_picture, search_text
@@ -201,7 +201,7 @@ def test_bytes_do_not_depend_on_when_it_is_run(tmp_path: Path, photos: Path) -> 
 
 
 def fill(folder: Path, source: Path, limits: ShardLimits = SMALL, dies_at: int = 0) -> None:
-    take_in(folder, find_sources(source), FakeEncoder(dies_at=dies_at), Silent(), limits)
+    ingest_pairs(folder, find_sources(source), FakeEncoder(dies_at=dies_at), Silent(), limits)
 
 
 @pytest.fixture
@@ -226,9 +226,9 @@ def test_a_killed_run_is_continued_to_the_same_bytes(
         f"sys.path[:0] = {sys.path!r}\n"
         "from caption_makers import FakeEncoder\n"
         "from lagotto.core.progress import Silent\n"
-        "from lagotto.zeroshot.captions.ingest import ShardLimits, take_in\n"
+        "from lagotto.zeroshot.captions.ingest import ShardLimits, ingest_pairs\n"
         "from lagotto.zeroshot.captions.sources.registry import find_sources\n"
-        f"take_in(Path({str(folder)!r}), find_sources(Path({str(tmp_path / 'many')!r})),\n"
+        f"ingest_pairs(Path({str(folder)!r}), find_sources(Path({str(tmp_path / 'many')!r})),\n"
         f"        FakeEncoder(dies_at={dies_at}), Silent(), ShardLimits(2, 3, 100))\n"
     )
     ended = subprocess.run([sys.executable, "-c", script], check=False, timeout=60)

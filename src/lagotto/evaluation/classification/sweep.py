@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int32, Int64
 
 from lagotto.zeroshot.classifier import ZeroShotClassifier
-from lagotto.zeroshot.retrieval import Retrieved
+from lagotto.zeroshot.retrieval import Retrieval
 from lagotto.zeroshot.types import Mode
 
 SWEEP_KEPT_BYTES = 64 * 2**20
@@ -47,9 +47,9 @@ class Sweep:
             notes += variant.notes
             if setting.mode == "guarded":
                 base = variant  # what it learned from the store serves its other K
-            if variant.voting.encode is not None:
-                kept = kept or EncodedOnce(variant.voting.encode, classifier.encoder.info.dim)
-                variant.voting.encode = kept
+            if variant.voting.reencode is not None:
+                kept = kept or EncodedOnce(variant.voting.reencode, classifier.encoder.info.dim)
+                variant.voting.reencode = kept
             self._variants.append(variant)
         widest = next(row for row, setting in enumerate(self.settings) if setting.k == most)
         self._widest = self._variants[widest]
@@ -64,7 +64,7 @@ class Sweep:
         found = self._widest.retrieve(embeddings)
         ranks = np.empty((len(self.settings), len(truth)), np.int32)
         for row, (setting, variant) in enumerate(zip(self.settings, self._variants, strict=True)):
-            captions = found.first(setting.k) if found is not None and setting.k else None
+            captions = found.top_k(setting.k) if found is not None and setting.k else None
             votes = variant.voting.vote(embeddings, captions)
             ranks[row] = truth_ranks(votes.pooled.probabilities, truth)
             self.declined[row] += sum(bool(reason) for reason in votes.declined)
@@ -89,7 +89,7 @@ class EncodedOnce:
 
     def __init__(
         self,
-        encode: Callable[[Retrieved], Float32[np.ndarray, "pictures k dim"]],
+        encode: Callable[[Retrieval], Float32[np.ndarray, "pictures k dim"]],
         dim: int,
         kept_bytes: int = SWEEP_KEPT_BYTES,
     ) -> None:
@@ -98,16 +98,16 @@ class EncodedOnce:
         self._most = kept_bytes // (4 * dim)
         self._rows: dict[int, Float32[np.ndarray, " dim"]] = {}
 
-    def __call__(self, found: Retrieved) -> Float32[np.ndarray, "pictures k dim"]:
+    def __call__(self, found: Retrieval) -> Float32[np.ndarray, "pictures k dim"]:
         """The embeddings, zero where there is no caption."""
-        wanted = np.unique(found.indices[found.there]).tolist()
+        wanted = np.unique(found.indices[found.present]).tolist()
         missing = [index for index in wanted if index not in self._rows]
         if len(self._rows) + len(missing) > self._most:
             self._rows.clear()
             missing = wanted
         if missing:
             shape = (1, len(missing))
-            asked = Retrieved(
+            asked = Retrieval(
                 np.array([missing], np.int64),
                 np.zeros(shape, np.float32),
                 np.zeros((*shape, self._dim), np.float32),

@@ -47,7 +47,7 @@ class Needs:
             )
 
 
-def judge_needs(
+def estimate_needs(
     folder: Path, sources: Sequence[PairSource], encoder: EncoderInfo, captions_now: int
 ) -> Needs:
     """Needs of adding the sources to the store in a folder; the first pairs of a few are read."""

@@ -60,7 +60,7 @@ class IntakeReport:
         return asdict(self)
 
 
-def take_in(
+def ingest_pairs(
     folder: Path,
     sources: Sequence[PairSource],
     encoder: Encoder,
