@@ -35,14 +35,14 @@ from lagotto.evaluation.intervals import mean_interval
 from lagotto.hub.store.records import ModelRecord
 from lagotto.models.metadata.scan import scan_models
 from lagotto.models.registry import load_model
-from lagotto.specialists.finder import Finder, Question
-from lagotto.specialists.fusion import together
+from lagotto.specialists.finder import Finder, SpecialistQuery
+from lagotto.specialists.fusion import combine_votes
 from lagotto.specialists.label_names import named_outputs
 from lagotto.specialists.likelihood import fit_votes
-from lagotto.specialists.matching import NAMES_AGREE, view_agreement
+from lagotto.specialists.matching import NAMES_AGREE, label_output_agreement
 from lagotto.specialists.model_runs import Runnable
 from lagotto.specialists.pixel_batches import PixelFile
-from lagotto.specialists.probe_evidence import View, excess
+from lagotto.specialists.probe_evidence import EncoderView, first_order_gain
 
 SETS = ("cifar10", "flowers5", "cats-dogs", "imagenet100x5", "grocery43")
 GOOD = {
@@ -142,7 +142,7 @@ def alone(data: Data, known: Known) -> dict[str, object]:
     Only models with as many outputs as there are labels are ranked: what one kind of evidence says
     of the others cannot be told from chance.
     """
-    seen, probed = View.of(data.logits), View.of(data.probe_logits)
+    seen, probed = EncoderView.of(data.logits), EncoderView.of(data.probe_logits)
     ranked: dict[str, list[tuple[float, str, np.ndarray]]] = {
         kind: [] for kind in ("pictures", "probes", "names", "pictures and probes")
     }
@@ -151,12 +151,17 @@ def alone(data: Data, known: Known) -> dict[str, object]:
         if logits.shape[1] < len(data.labels):
             continue
         shares, on_probes = softmax(logits), softmax(responses)
-        by_pictures = excess(softmax(seen.logits), shares)
-        by_probes = excess(softmax(probed.logits), on_probes)
+        by_pictures = first_order_gain(softmax(seen.logits), shares)
+        by_probes = first_order_gain(softmax(probed.logits), on_probes)
         a, b, c = map(best_assignment, (by_pictures, by_probes, by_pictures + by_probes))
-        ranked["pictures"].append((fit_votes(seen.logits, shares, a).nats, model, a))
-        ranked["probes"].append((fit_votes(probed.logits, on_probes, b).nats, model, b))
-        both = fit_votes(seen.logits, shares, c).nats + fit_votes(probed.logits, on_probes, c).nats
+        ranked["pictures"].append((fit_votes(seen.logits, shares, a).log_likelihood_gain, model, a))
+        ranked["probes"].append(
+            (fit_votes(probed.logits, on_probes, b).log_likelihood_gain, model, b)
+        )
+        both = (
+            fit_votes(seen.logits, shares, c).log_likelihood_gain
+            + fit_votes(probed.logits, on_probes, c).log_likelihood_gain
+        )
         ranked["pictures and probes"].append((both, model, c))
         said = named_outputs(data.labels, known.names[model])
         share = len(said[said >= 0]) / logits.shape[1]
@@ -181,14 +186,14 @@ def lists(data: Data, known: Known) -> dict[str, object]:
     """How far the pictures agree with each published list that names a label (1: as with the
     outputs that fit best), and, for a model of just these labels, with how many orders of its list
     they would agree enough for it to be believed."""
-    view = softmax(View.of(data.logits).logits)
+    view = softmax(EncoderView.of(data.logits).logits)
     rows: dict[str, object] = {}
     for model, logits in data.models.items():
         outputs = named_outputs(data.labels, known.names[model])
         named = np.flatnonzero(outputs >= 0)
         if not len(named):
             continue
-        table = view_agreement(view, softmax(logits))[named]
+        table = label_output_agreement(view, softmax(logits))[named]
         best = best_assignment(table)
         most = float(table[best >= 0, best[best >= 0]].clip(min=0).sum())
         row: dict[str, object] = {
@@ -325,7 +330,7 @@ class Query:
     def row(self, hub: SeenImages, places: Sequence[int] | None = None) -> dict[str, object]:
         """What the finder chooses, and what that is worth on all pictures."""
         scale = self.kept.info.logit_scale
-        question = Question(
+        question = SpecialistQuery(
             self.data.labels,
             self.prompts,
             lambda e: np.log(softmax((scale * (e @ self.prompts.T)).astype(float))),
@@ -334,8 +339,8 @@ class Query:
         chosen = range(len(self.data.files)) if places is None else places
         reads = [partial(read_picture_file, self.data.files[place]) for place in chosen]
         finder = Finder(hub, self.kept, question, self.kept)  # type: ignore[arg-type]
-        choice = finder.find(reads, Silent()).choice
-        scores = together(softmax(self.data.logits), choice, self.kept.models)
+        choice = finder.find(reads, Silent()).selection
+        scores = combine_votes(softmax(self.data.logits), choice, self.kept.models)
         return scored(self.data, scores.argmax(axis=1), [each.model for each in choice.matches])
 
 

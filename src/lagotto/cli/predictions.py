@@ -117,7 +117,12 @@ def _vote(classifier: "Classifier", vote: "ModelVote") -> "JsonObject":
 def _asked(classifier: "Classifier", each: "Specialist") -> "JsonObject":
     """A model that was asked: its facts, and one row for each label that it knows."""
     columns = zip(
-        each.labels, each.outputs, each.published, each.agreement, each.on_probes, strict=True
+        each.labels,
+        each.outputs,
+        each.published,
+        each.agreement,
+        each.probe_correlation,
+        strict=True,
     )
     knows: list[JsonValue] = [
         {
@@ -133,9 +138,11 @@ def _asked(classifier: "Classifier", each: "Specialist") -> "JsonObject":
         "model": each.model,
         "why": each.why,
         "weight": round(each.weight, 6),
-        "explains": round(each.explains, 6),
-        "named": each.named,
-        "names_agree": round(each.names_agree, 6) if each.names_agree == each.names_agree else None,
+        "explains": round(each.explained_information, 6),
+        "named": each.named_count,
+        "names_agree": round(each.name_agreement, 6)
+        if each.name_agreement == each.name_agreement
+        else None,
         "knows": knows,
     }
 

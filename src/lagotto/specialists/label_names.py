@@ -1,4 +1,5 @@
-"""Published names of a model's outputs → the labels that they name. Names are claims, not facts."""
+"""Labels and the published names of a model's outputs come in; the output that each label's name
+matches goes out. Names are claims, not facts."""
 
 from collections.abc import Sequence
 
@@ -11,34 +12,35 @@ from lagotto.zeroshot.prompts.adaptation import tokens
 def named_outputs(
     labels: Sequence[str], published: Sequence[str | None]
 ) -> Int64[np.ndarray, " labels"]:
-    """The one output that is published under each label's name, -1 where there is none or several.
+    """The output that is published under each label's name; -1 if there is none, or several.
 
-    A name that is the label (case and plural aside; of a name with commas each part) goes before
-    one that has it among its words. No output is given twice.
+    A name that equals the label (ignoring case and plural; a name with commas is a list of names)
+    takes precedence over one that contains it among its words. An output that matches several
+    labels matches none.
 
     >>> named_outputs(["cat", "car"], ["tabby cat", "cars, automobiles", None]).tolist()
     [0, 1]
     """
-    found = np.full(len(labels), -1, np.int64)
+    outputs = np.full(len(labels), -1, np.int64)
     parts: dict[str, set[int]] = {}
     for output, name in enumerate(published):
         for part in _words(name or "").split(","):
             parts.setdefault(" ".join(tokens(part)), set()).add(output)
     texts = [f" {' '.join(tokens(_words(name or '')))} " for name in published]
     for row, label in enumerate(labels):
-        wanted = " ".join(tokens(_words(label)))
-        if not wanted:
+        words = " ".join(tokens(_words(label)))
+        if not words:
             continue
-        forms = (wanted, f"{wanted}s", f"{wanted}es", wanted.removesuffix("s"))
-        candidates = set[int]().union(*(parts.get(form, ()) for form in forms))
+        variants = (words, f"{words}s", f"{words}es", words.removesuffix("s"))
+        candidates = set[int]().union(*(parts.get(variant, ()) for variant in variants))
         if not candidates:
-            within = tuple(f" {form} " for form in forms[:3])
-            candidates = {i for i, text in enumerate(texts) if any(w in text for w in within)}
+            padded = tuple(f" {variant} " for variant in variants[:3])
+            candidates = {i for i, text in enumerate(texts) if any(p in text for p in padded)}
         if len(candidates) == 1:
-            found[row] = candidates.pop()
-    given, counts = np.unique(found[found >= 0], return_counts=True)
-    found[np.isin(found, given[counts > 1])] = -1
-    return found
+            outputs[row] = candidates.pop()
+    assigned, counts = np.unique(outputs[outputs >= 0], return_counts=True)
+    outputs[np.isin(outputs, assigned[counts > 1])] = -1
+    return outputs
 
 
 def _words(name: str) -> str:

@@ -16,11 +16,11 @@ from lagotto.evaluation.classification.dataset import LabelledSet
 from lagotto.evaluation.intervals import Estimate, mean_interval
 from lagotto.specialists.batches import Batch, read_batches
 from lagotto.specialists.classifier import Classifier
-from lagotto.specialists.finder import FoundSpecialists
+from lagotto.specialists.finder import FinderResult
 from lagotto.specialists.fusion import (
     Specialist,
-    specialists_alone,
-    together,
+    combine_votes,
+    specialist_alone,
 )
 from lagotto.specialists.model_runs import ModelRuns
 
@@ -69,7 +69,7 @@ def evaluate_voices(
         beside = classifier.find_specialists(reads, runs) if _has_captions(classifier) else found
         progress.start("hearing voices", len(pictures), "pictures")
         for batch in read_batches(image.encoder, [found, beside], reads, runs):
-            places = batch.places
+            places = batch.positions
             readable = np.array([place not in batch.unreadable for place in places], bool)
             truth = np.array([pictures[place].truth for place in places])
             heard = {}
@@ -94,7 +94,7 @@ def _has_captions(classifier: Classifier) -> bool:
 
 
 def _heard(
-    classifier: Classifier, batch: Batch, by_image: FoundSpecialists, by_both: FoundSpecialists
+    classifier: Classifier, batch: Batch, by_image: FinderResult, by_both: FinderResult
 ) -> dict[str, Float64[np.ndarray, "readable labels"]]:
     """The probabilities by each set of voices, and by each model alone under its own name.
 
@@ -106,14 +106,14 @@ def _heard(
     heard = {IMAGE: votes.image}
     if _has_captions(classifier):
         heard[CAPTIONS] = votes.pooled.probabilities
-    heard[HUB] = together(votes.image, by_image.choice, logits)
+    heard[HUB] = combine_votes(votes.image, by_image.selection, logits)
     if _has_captions(classifier):
-        heard[ALL] = together(votes.pooled.probabilities, by_both.choice, logits)
+        heard[ALL] = combine_votes(votes.pooled.probabilities, by_both.selection, logits)
     for found in (by_image, by_both):
-        for match in found.choice.matches:
+        for match in found.selection.matches:
             own = votes.image
             if match.model in logits:
-                own = specialists_alone(match.fit.votes, softmax(logits[match.model]))
+                own = specialist_alone(match.fit.votes, softmax(logits[match.model]))
             heard[f"model {match.model}"] = own
     return heard
 
