@@ -51,8 +51,8 @@ def test_paper_code_equals_the_script_in_order_and_shuffled(
 @given(st.integers(0, 10_000), st.integers(1, 6))
 def test_paper_code_does_not_depend_on_how_pictures_are_batched(seed: int, first: int) -> None:
     image, text = votes(seed, 7, 4)
-    whole, parts = PaperCode(), PaperCode()
-    expected = whole.pool(image, text).probabilities
+    all_at_once, parts = PaperCode(), PaperCode()
+    expected = all_at_once.pool(image, text).probabilities
     found = [parts.pool(image[s], text[s]).probabilities for s in (slice(first), slice(first, 7))]
     assert np.array_equal(np.concatenate(found), expected)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lagotto.core.types import JsonValue
     from lagotto.zeroshot.captions.estimate import Needs
     from lagotto.zeroshot.captions.ingest import IntakeReport
-    from lagotto.zeroshot.captions.search import FoundCaptions
+    from lagotto.zeroshot.captions.search import CaptionResults
 
 captions_app = typer.Typer(
     help="Make a store of captioned pictures and keep it.",
@@ -155,7 +155,7 @@ def captions_search(
     )
 
 
-def _print_found(found: "FoundCaptions", sources: list[str]) -> None:
+def _print_found(found: "CaptionResults", sources: list[str]) -> None:
     numeric = frozenset(["rank", "similarity"])
     if found.pictures:
         rows = [

@@ -181,10 +181,10 @@ def test_file_round_trip_and_every_reason_to_fit_anew(tmp_path: Path) -> None:
     write_calibration(file, "this", fitted)
     assert read_calibration(file, "this") == fitted
     assert read_calibration(file, "other") is None
-    whole = file.read_text()
+    content = file.read_text()
     changes = [("prior", "pior"), ('"tasks":10', '"tasks":"x"'), ('"version":1', '"version":2')]
-    for damaged in ("{", "[]", *(whole.replace(*change) for change in changes)):
-        assert damaged != whole
+    for damaged in ("{", "[]", *(content.replace(*change) for change in changes)):
+        assert damaged != content
         file.write_text(damaged)
         assert read_calibration(file, "this") is None
 
@@ -215,8 +215,8 @@ def test_a_label_that_nobody_names_keeps_its_prompt() -> None:
     assert result.counts[0] == 0
     assert np.allclose(result.embeddings[0], prompts[0], atol=1e-6)
     assert result.counts[1] >= 8
-    looks = unit_rows(word_direction(CONCEPTS[3]))
-    assert result.embeddings[1] @ looks > prompts[1] @ looks
+    picture_direction = unit_rows(word_direction(CONCEPTS[3]))
+    assert result.embeddings[1] @ picture_direction > prompts[1] @ picture_direction
 
 
 def test_the_shift_grows_with_the_number_of_captions() -> None:
