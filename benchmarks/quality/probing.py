@@ -29,7 +29,7 @@ import lagotto
 from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.probing.curve import probing_curve
 from lagotto.evaluation.probing.models import (
-    ProbedHub,
+    ProbingData,
     from_folder,
     from_hub,
 )
@@ -45,7 +45,7 @@ SHARED_COUNTS = (60, 120, 200, 300)
 
 
 def mini(
-    given: ProbedHub,
+    given: ProbingData,
     seeds: int,
     ways: Sequence[Choosing],
     counts: Sequence[int],
@@ -58,16 +58,16 @@ def mini(
             row for row in known.get(choosing, {}).get("rows", []) if row["probes"] not in counts
         ]
         for count in counts:
-            curve = probing_curve(given.models, given.questions, [count], seeds, choosing).as_json()
+            curve = probing_curve(given.models, given.queries, [count], seeds, choosing).as_json()
             rows += curve["rows"]
             print(choosing, count, json.dumps(curve["rows"][0]), file=sys.stderr, flush=True)
         found[choosing] = {**curve, "rows": sorted(rows, key=lambda row: int(str(row["probes"])))}
     return found
 
 
-def baselines(given: ProbedHub, seeds: int) -> list[dict[str, object]]:
+def baselines(given: ProbingData, seeds: int) -> list[dict[str, object]]:
     """Masked ALS and mean-filled SVD, rank 32, on random probes, by both rules."""
-    space, concepts = given.questions.space, given.questions.concepts
+    space, concepts = given.queries.space, given.queries.concepts
     probes = len(space.probes)
     rows = []
     for count in BASELINE_COUNTS:
@@ -89,7 +89,7 @@ def baselines(given: ProbedHub, seeds: int) -> list[dict[str, object]]:
                 for rule in ("default", "paper"):
                     scores = scores_on_the_same_probes(rule, space, concepts, responses)
                     best = scores.argmax(axis=1).tolist()
-                    hits = [b in good for b, good in zip(best, given.questions.right, strict=True)]
+                    hits = [b in good for b, good in zip(best, given.queries.right, strict=True)]
                     top1.setdefault(f"{way}, {rule} rule", []).append(float(np.mean(hits)))
         row = {name: round(float(np.mean(each)), 4) for name, each in top1.items()}
         rows.append({"probes": count, **row})
@@ -106,7 +106,7 @@ def shared(assets: Path, folder: Path, seeds: int) -> dict[str, object]:
         kept = [query for query in asked if query["kind"] == "imagenet"]
         truth.write_text(json.dumps({"queries": kept}))
         given = from_hub(hub, truth)
-    found = probing_curve(given.models, given.questions, SHARED_COUNTS, seeds).as_json()
+    found = probing_curve(given.models, given.queries, SHARED_COUNTS, seeds).as_json()
     return {"probe_digest": hub.probe_digest, "models": len(given.models), **found}
 
 

@@ -23,7 +23,7 @@ def test_votes_equal_a_plain_transcription(seed: int, labels: int, k: int) -> No
     present = rng.random((3, k)) < 0.7
     reference = rng.normal(size=labels) / 10
     image = image_vote(pictures, prompts, 20.0)
-    votes = caption_vote(captions, present, prompts, 20.0, reference)
+    result = caption_vote(captions, present, prompts, 20.0, reference)
     for i in range(3):
         powers = [np.exp(20.0 * float(pictures[i] @ p)) for p in prompts]
         assert np.allclose(image[i], np.array(powers) / sum(powers), atol=1e-5)
@@ -33,7 +33,7 @@ def test_votes_equal_a_plain_transcription(seed: int, labels: int, k: int) -> No
                       for p, u in zip(prompts, reference, strict=True)]  # fmt: skip
             votes.append(np.array(powers) / sum(powers))
         expected = np.mean(votes, axis=0) if votes else np.full(labels, 1 / labels)
-        assert np.allclose(votes[i], expected, atol=1e-5)
+        assert np.allclose(result[i], expected, atol=1e-5)
 
 
 def test_no_captions_at_all_vote_for_nobody() -> None:

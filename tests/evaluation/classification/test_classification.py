@@ -23,7 +23,7 @@ from lagotto.evaluation.classification.classification import (
 from lagotto.evaluation.classification.dataset import LabelledSet, open_labelled
 from lagotto.evaluation.classification.sweep import (
     IMAGE_ONLY,
-    EncodedOnce,
+    CaptionEncodingCache,
     Setting,
     truth_ranks,
 )
@@ -167,7 +167,7 @@ def test_what_is_kept_of_encoded_captions_is_bounded() -> None:
         zeros = np.zeros(shape, np.float32)
         return Retrieval(np.array([indices]), zeros, np.zeros((*shape, 4), np.float32), np.zeros(1))
 
-    kept = EncodedOnce(encode, dim=4, kept_bytes=3 * 16)
+    kept = CaptionEncodingCache(encode, dim=4, cache_bytes=3 * 16)
     assert kept(asked(7, 5, 7, -1))[0, :, 0].tolist() == [7, 5, 7, 0]
     assert kept(asked(5, 7)).tolist() == [[[5] * 4, [7] * 4]]
     assert sorted(encoded) == [5, 7]

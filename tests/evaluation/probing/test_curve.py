@@ -10,7 +10,7 @@ from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.probing.curve import (
     METHODS,
     ProbingQueries,
-    label_questions,
+    label_queries,
     probing_curve,
 )
 from lagotto.evaluation.probing.models import from_folder
@@ -33,7 +33,7 @@ SPACE = ProbeSpace(embeddings(), np.eye(CONCEPTS, dtype=np.float32), 20.0)
 
 
 def questions(models: tuple) -> ProbingQueries:
-    return label_questions(models, SPACE, embed)
+    return label_queries(models, SPACE, embed)
 
 
 def test_related_models_are_completed_and_found() -> None:
@@ -100,6 +100,6 @@ def test_refusals(counts: list[int], seeds: int) -> None:
 def test_a_twentieth_of_the_probes_on_the_mini_hub(assets: Path) -> None:
     encoder = load_encoder(str(assets / "encoder" / "photo-lit"))
     given = from_folder(assets / "inet-mini-hub", encoder)
-    row = probing_curve(given.models, given.questions, [120], 1).rows[0]
+    row = probing_curve(given.models, given.queries, [120], 1).rows[0]
     assert row.accuracies["guarded"].top1 >= 0.5
     assert row.accuracies["guarded"].top1 > row.accuracies["fixed"].top1 + 0.2

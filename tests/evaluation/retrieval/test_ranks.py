@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lagotto.evaluation.retrieval.ranks import join, rank_answers
+from lagotto.evaluation.retrieval.ranks import join, rank_logits
 from retrieval_makers import table
 
 TABLE = table((3, 2, 4))
@@ -28,7 +28,7 @@ def test_every_measure_is_what_sorting_gives(
         (c for c in range(9) if OWNERS[c] != own and scores[c] > float("-inf")),
         key=lambda c: (-scores[c], c),
     )
-    found = rank_answers(
+    found = rank_logits(
         np.array([scores], np.float32),
         [np.array(sorted(right), np.int64)],
         np.array([asking]),
@@ -52,22 +52,22 @@ def test_a_logit_that_is_set_aside_is_no_answer() -> None:
     flat = replace(TABLE, raw=raw).on_probes(np.arange(len(raw)))
     scores = np.zeros((1, 9), np.float32)
     scores[0, 4] = 9
-    found = rank_answers(scores, [np.array([4])], np.array([-1]), flat)
+    found = rank_logits(scores, [np.array([4])], np.array([-1]), flat)
     assert (found.first.tolist(), 4 in found.hits) == ([0], False)
 
 
 def test_few_logits_leave_places_empty() -> None:
     small = table((1, 1))
-    found = rank_answers(np.zeros((1, 2), np.float32), [np.array([1])], np.array([0]), small)
+    found = rank_logits(np.zeros((1, 2), np.float32), [np.array([1])], np.array([0]), small)
     assert found.hits.tolist() == [[1, -1, -1, -1, -1]]
 
 
 def test_batches_are_joined_in_order() -> None:
     scores = np.random.default_rng(0).normal(size=(6, 9)).astype(np.float32)
     correct, asking = [np.array([place]) for place in range(6)], np.full(6, -1)
-    whole = rank_answers(scores, correct, asking, TABLE)
+    whole = rank_logits(scores, correct, asking, TABLE)
     parts = [
-        rank_answers(scores[a:b], correct[a:b], asking[a:b], TABLE) for a, b in ((0, 4), (4, 6))
+        rank_logits(scores[a:b], correct[a:b], asking[a:b], TABLE) for a, b in ((0, 4), (4, 6))
     ]
     np.testing.assert_array_equal(join(parts).first, whole.first)
     np.testing.assert_array_equal(join(parts).hits, whole.hits)

@@ -41,7 +41,7 @@ def asked(hub: Hub, colours: LogitTable) -> tuple[Queries, ...]:
 
 def test_the_planted_answers_are_found(colours: LogitTable, asked: tuple[Queries, ...]) -> None:
     found = evaluate_retrieval(colours, asked, rules_of(colours, 5))
-    assert found.whole == ALL
+    assert found.main_kind == ALL
     assert [row.kind for row in found.rows if row.rule == "default"] == [
         "all",
         "False",
@@ -73,8 +73,8 @@ def test_behaviour_only_reads_no_name(colours: LogitTable) -> None:
 
 def test_one_kind_stands_for_itself(colours: LogitTable, asked: tuple[Queries, ...]) -> None:
     rules = rules_of(colours, 5, behaviour_only=True)
-    assert evaluate_retrieval(colours, asked[2:], rules).whole == "logit"
-    assert evaluate_retrieval(colours, asked[1:], rules).whole == "True"
+    assert evaluate_retrieval(colours, asked[2:], rules).main_kind == "logit"
+    assert evaluate_retrieval(colours, asked[1:], rules).main_kind == "True"
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_the_same_setting_has_the_same_figures_in_every_table() -> None:
     raw = rows["selections"]["top-k, no normalisation"]
     assert raw[0].top1.value < paper[0].top1.value
     assert rows["sources"]["a"][0].top1.value < rows["sources"]["b"][0].top1.value
-    assert rows["probes"]["20"][0].spread > 0
+    assert rows["probes"]["20"][0].repeat_deviation > 0
 
 
 def test_sources_are_measured_alone_and_together(

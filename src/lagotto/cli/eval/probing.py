@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lagotto.evaluation.probing.curve import ProbingCurve
-    from lagotto.evaluation.probing.models import ProbedHub
+    from lagotto.evaluation.probing.models import ProbingData
 
 
 def probing(
@@ -51,7 +51,7 @@ def probing(
     choosing = checked_choosing(choose)
     draw = None if plot is None else _drawing()
     given = _probed(hub, responses, encoder, truth)
-    curve = probing_curve(given.models, given.questions, counts, seeds, choosing, bar(quiet))
+    curve = probing_curve(given.models, given.queries, counts, seeds, choosing, bar(quiet))
     if draw is not None and plot is not None:
         draw(plot, curve)
         if not quiet:
@@ -82,7 +82,7 @@ def _drawing() -> "Callable[[Path, ProbingCurve], None]":
 
 def _probed(
     hub: Path | None, responses: Path | None, encoder: str | None, truth: Path | None
-) -> "ProbedHub":
+) -> "ProbingData":
     from lagotto.encoders.registry import load_encoder
     from lagotto.evaluation.probing.models import from_folder, from_hub
     from lagotto.hub.hub import Hub

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lagotto.encoders.base import Encoder
     from lagotto.evaluation.retrieval.logit_table import LogitTable
     from lagotto.evaluation.retrieval.queries import Asked
-    from lagotto.evaluation.retrieval.rules import LabelBelief
+    from lagotto.evaluation.retrieval.rules import LabelTrustFunction
 
 HUB_OPTION = typer.Argument(None, metavar="[HUB]", help="The hub's folder.")
 RESPONSES = typer.Option(
@@ -61,13 +61,13 @@ def open_table(
     return responses_table(read_raw_responses(responses), loaded), loaded
 
 
-def open_trust(hub: Path | None, encoder: str | None, progress: "Progress") -> "LabelBelief":
+def open_trust(hub: Path | None, encoder: str | None, progress: "Progress") -> "LabelTrustFunction":
     """How far the labels of a hub's models are believed; raw responses have nothing to doubt."""
-    from lagotto.evaluation.retrieval.rules import believe_all
+    from lagotto.evaluation.retrieval.rules import trust_all
     from lagotto.hub.hub import Hub
 
     if hub is None:
-        return believe_all
+        return trust_all
     opened = Hub.open(hub, encoder)
     trust = opened.label_trust
     trust.check([model.name for model in opened.status().models], progress)

@@ -63,7 +63,7 @@ def retrieval(
         retrieval_details,
         retrieval_results,
     )
-    from lagotto.evaluation.retrieval.rules import believe_all, rules_of
+    from lagotto.evaluation.retrieval.rules import rules_of, trust_all
     from lagotto.evaluation.retrieval.scores import evaluate_retrieval
 
     if out is not None:
@@ -73,7 +73,7 @@ def retrieval(
     others = None if asking is None else open_asking(asking)
     logits = others or (table if truth is None else None)
     asked = read_known(table, speaker, truth, logits, progress)
-    trust = believe_all if behaviour_only else open_trust(hub, encoder, progress)
+    trust = trust_all if behaviour_only else open_trust(hub, encoder, progress)
     rules = rules_of(table, k, behaviour_only=behaviour_only, trust=trust)
     found = evaluate_retrieval(table, asked.questions, rules, seed=seed, progress=progress)
     method = RetrievalMethod(
@@ -123,7 +123,7 @@ def _print_queries(found: "RetrievalEvaluation") -> None:
     print_line("rank of the best right logit, by rule (- : not reached, or not asked):")
     rules = list(found.rankings)
     rows: list[Sequence[str]] = []
-    for place, asked in enumerate(found.questions):
+    for place, asked in enumerate(found.queries):
         for number, name in enumerate(asked.names):
             kinds = [found.rankings[rule][place] for rule in rules]
             ranks = [0 if ranking is None else int(ranking.first[number]) for ranking in kinds]

@@ -1,7 +1,7 @@
-"""Layer 3: models that saw shares of the probes × queries → scores, by the rules of the hub.
+"""Responses on some of the probes and queries come in; scores by the hub's rules go out.
 
-A search works block by block, this on arrays (see hub/index/scoring.py); new is only that
-each model may be compared on probes of its own.
+A search scores block by block; this module scores whole arrays by the same rules
+(hub/index/scoring.py). Each model may be compared on its own probes.
 """
 
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ from lagotto.hub.query.probe_weights import ProbeSpace, text_weights
 
 @dataclass(frozen=True, slots=True)
 class SeenResponses:
-    """A model's raw responses on some probes; ascending indices."""
+    """A model's raw responses on some probes; the indices ascend."""
 
     seen: Int64[np.ndarray, " seen"]
     responses: Float32[np.ndarray, "seen logits"]
 
 
-def subspace(space: ProbeSpace, probes: Int64[np.ndarray, " chosen"]) -> ProbeSpace:
-    """The same space with some of its probes."""
+def subspace(space: ProbeSpace, probes: Int64[np.ndarray, " some"]) -> ProbeSpace:
+    """The space restricted to some of its probes."""
     return ProbeSpace(space.probes[probes], space.background, space.logit_scale)
 
 
@@ -40,29 +40,29 @@ def scores_on_the_same_probes(
     concepts: Float32[np.ndarray, "queries dim"],
     responses: list[Float32[np.ndarray, "probes _"]],
 ) -> Float32[np.ndarray, "queries logits"]:
-    """Scores of all models' logits on the probes of the space; -inf for flawed logits."""
-    found = [standardize(each) for each in responses]
-    standardized = np.concatenate([each.values for each in found], axis=1)
+    """Scores of all models' logits on the probes of the space; -inf for unusable logits."""
+    standardized_models = [standardize(each) for each in responses]
+    standardized = np.concatenate([each.values for each in standardized_models], axis=1)
     score = paper_scores if rule == "paper" else default_scores
     scores = score(space, concepts, standardized, min(DEFAULT_K, len(space.probes)))
-    scores[:, ~np.concatenate([each.usable for each in found])] = -np.inf
+    scores[:, ~np.concatenate([each.usable for each in standardized_models])] = -np.inf
     return scores
 
 
 @dataclass(frozen=True, slots=True)
 class PartEvidence:
-    """What the default rule joins: weighted sums of a model's descriptors, plain and blended, and
-    along directions.
+    """The terms of the default rule for one model's logits: weighted sums of plain descriptors and
+    of blended ones, and direction scores.
     """
 
     sums: Float32[np.ndarray, "queries logits"]
-    raised: Float32[np.ndarray, "queries logits"]
-    along: Float32[np.ndarray, "queries logits"]
-    flawed: np.ndarray
+    blended: Float32[np.ndarray, "queries logits"]
+    direction_scores: Float32[np.ndarray, "queries logits"]
+    unusable: np.ndarray
 
 
 class PartScorer:
-    """The default rule on parts: each model on its own surest probes among those it saw."""
+    """The default rule on parts: each model on the top-k probes among those it saw."""
 
     def __init__(self, space: ProbeSpace, concepts: Float32[np.ndarray, "queries dim"]) -> None:
         self._weights = text_weights(space, concepts)
@@ -70,52 +70,65 @@ class PartScorer:
         self._matrix = projector(space.probes)
 
     def evidence(self, part: SeenResponses) -> PartEvidence:
-        """Of one model, from the probes that it saw alone (or all, where it is completed)."""
-        found = standardize(part.responses)
-        weights = _surest_rows(self._weights[:, part.seen], DEFAULT_K)
+        """The terms of one model, from the probes that it saw (or all, if it is completed)."""
+        standardized = standardize(part.responses)
+        weights = _top_k_weights(self._weights[:, part.seen], DEFAULT_K)
         scale = np.float32(self._weights.shape[1] / len(part.seen))
-        raised = blend(found.values)
-        directions = project(self._matrix[:, part.seen] * scale, raised)
-        along = self._directions @ directions.T
-        return PartEvidence(weights @ found.values, weights @ raised, along, ~found.usable)
+        blended = blend(standardized.values)
+        directions = project(self._matrix[:, part.seen] * scale, blended)
+        direction_scores = self._directions @ directions.T
+        return PartEvidence(
+            weights @ standardized.values,
+            weights @ blended,
+            direction_scores,
+            ~standardized.usable,
+        )
 
 
 def join_evidence(
     evidence: list[PartEvidence], on_parts: list[bool]
 ) -> Float32[np.ndarray, "queries logits"]:
-    """Scores of all models' logits; the sums of those on parts brought to the others' spread.
+    """Scores of all models' logits; sums on parts are scaled to the spread of the other sums.
 
-    A model on parts counts by its blended descriptors from the start, as in a search.
+    A model on parts uses its blended descriptors for both sums, as in a search.
     """
-    each_use = list(zip(evidence, on_parts, strict=True))
-    sums = _to_one_spread([each.raised if own else each.sums for each, own in each_use], on_parts)
-    raised = _to_one_spread([each.raised for each in evidence], on_parts)
-    along = np.concatenate([each.along for each in evidence], axis=1)
-    scores = with_directions(sums, raised, along)
-    scores[:, np.concatenate([each.flawed for each in evidence])] = -np.inf
+    pairs = list(zip(evidence, on_parts, strict=True))
+    sums = _match_spread(
+        [terms.blended if is_part else terms.sums for terms, is_part in pairs], on_parts
+    )
+    blended = _match_spread([each.blended for each in evidence], on_parts)
+    direction_scores = np.concatenate([each.direction_scores for each in evidence], axis=1)
+    scores = with_directions(sums, blended, direction_scores)
+    scores[:, np.concatenate([each.unusable for each in evidence])] = -np.inf
     return scores
 
 
-def _to_one_spread(
+def _match_spread(
     sums: list[Float32[np.ndarray, "queries _"]], on_parts: list[bool]
 ) -> Float32[np.ndarray, "queries logits"]:
-    """All models' sums, those on parts with the spread of the others', where there are others."""
+    """The sums of all models; those on parts are scaled to the spread of the others, if any."""
     joined = np.concatenate(sums, axis=1)
-    mine = np.repeat(on_parts, [each.shape[1] for each in sums])
-    if mine.any() and not mine.all():
-        own, others = (joined[:, use].std(axis=1, keepdims=True) for use in (mine, ~mine))
-        joined[:, mine] *= others / np.maximum(own, 1e-9)
+    on_part = np.repeat(on_parts, [each.shape[1] for each in sums])
+    if on_part.any() and not on_part.all():
+        part_spread, other_spread = (
+            joined[:, mask].std(axis=1, keepdims=True) for mask in (on_part, ~on_part)
+        )
+        joined[:, on_part] *= other_spread / np.maximum(part_spread, 1e-9)
     return joined
 
 
-def _surest_rows(
+def _top_k_weights(
     weights: Float32[np.ndarray, "queries seen"], k: int
 ) -> Float32[np.ndarray, "queries seen"]:
-    """The k highest weights of each row, the others zero, each row summing to 1."""
-    kept = weights
+    """The k highest weights of each row, scaled to sum 1; the others are 0."""
+    top_weights = weights
     if k < weights.shape[1]:
-        places = np.argsort(-weights, axis=1, kind="stable")[:, :k]
-        kept = np.zeros_like(weights)
-        np.put_along_axis(kept, places, np.take_along_axis(weights, places, axis=1), axis=1)
-    total = kept.sum(axis=1, keepdims=True)
-    return np.asarray(np.divide(kept, total, out=np.zeros_like(kept), where=total > 0))
+        columns = np.argsort(-weights, axis=1, kind="stable")[:, :k]
+        top_weights = np.zeros_like(weights)
+        np.put_along_axis(
+            top_weights, columns, np.take_along_axis(weights, columns, axis=1), axis=1
+        )
+    total = top_weights.sum(axis=1, keepdims=True)
+    return np.asarray(
+        np.divide(top_weights, total, out=np.zeros_like(top_weights), where=total > 0)
+    )

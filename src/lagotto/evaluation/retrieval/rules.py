@@ -1,4 +1,4 @@
-"""Layer 3: every rule that ranks logits, by name: ours, the paper's and its baselines, keywords."""
+"""A table of logits comes in; every ranking rule over it, by name, goes out."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -30,62 +30,69 @@ KEYWORD = "keyword"
 BEHAVIOUR = "behaviour"
 
 
-LabelBelief: TypeAlias = Callable[[str, int], float]
-"""How far the label of a logit, by its model's name and number, is believed."""
+LabelTrustFunction: TypeAlias = Callable[[str, int], float]
+"""The trust in a logit's label, from the name of its model and its index."""
 
 
-def believe_all(_model: str, _logit: int) -> float:
-    """Every label as published, until a query contradicts it."""
+def trust_all(_model: str, _logit: int) -> float:
+    """The same trust in every published label."""
     return OPENLY
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A way to score every logit for each question: higher is better, minus infinity is no answer.
+    """A rule that scores every logit for each query; minus infinity excludes a logit.
 
-    `by_name` rules read labels and model names; they answer texts only.
+    `by_name` rules read labels and model names; they need text queries.
     """
 
     name: str
     score: Callable[[Queries], Float32[np.ndarray, "queries logits"]]
     by_name: bool = False
 
-    def answers(self, questions: Queries) -> bool:
-        """Whether the rule can answer such questions at all."""
-        return not self.by_name or questions.are_texts
+    def answers(self, queries: Queries) -> bool:
+        """Whether the rule can score queries of this kind."""
+        return not self.by_name or queries.are_texts
 
 
 def rules_of(
-    table: LogitTable, k: int, *, behaviour_only: bool = False, trust: LabelBelief = believe_all
+    table: LogitTable,
+    k: int,
+    *,
+    behaviour_only: bool = False,
+    trust: LabelTrustFunction = trust_all,
 ) -> tuple[Rule, ...]:
-    """Every rule over a table, the default first; with `behaviour_only` those that read no names.
+    """Every rule over a table, the default first.
 
-    `k` is the paper's: how many probes it compares, at most all that there are. The default reads
-    published labels as a search does, as far as `trust` believes them; "behaviour" is the same rule
-    without them.
+    Args:
+        table: The logits.
+        k: The probes that the paper's rule compares; at most the number of probes.
+        behaviour_only: Leave out the rules that read names.
+        trust: The trust of the default rule in published labels. The rule "behaviour" is the
+            default without labels.
     """
-    used = min(k, len(table.embeddings))
-    index = None if behaviour_only else NameIndex(table, trust)
+    k_used = min(k, len(table.embeddings))
+    name_index = None if behaviour_only else NameIndex(table, trust)
     rules = (
-        Rule(DEFAULT_RULE, lambda asked: _default(asked, table, index)),
-        Rule(PAPER, lambda asked: paper_rule(asked.values, table, used)),
-        Rule("full-query", lambda asked: full_query(asked.values, table)),
-        Rule("model-level", lambda asked: model_level(asked.values, table)),
+        Rule(DEFAULT_RULE, lambda queries: _default(queries, table, name_index)),
+        Rule(PAPER, lambda queries: paper_rule(queries.values, table, k_used)),
+        Rule("full-query", lambda queries: full_query(queries.values, table)),
+        Rule("model-level", lambda queries: model_level(queries.values, table)),
     )
     if behaviour_only:
         return rules
     keywords = KeywordIndex(table)
     return (
         *rules,
-        Rule(BEHAVIOUR, lambda asked: _default(asked, table, None)),
-        Rule(KEYWORD, lambda asked: keywords.scores(asked.names), by_name=True),
+        Rule(BEHAVIOUR, lambda queries: _default(queries, table, None)),
+        Rule(KEYWORD, lambda queries: keywords.scores(queries.names), by_name=True),
     )
 
 
 class NameIndex:
-    """The logits of a table by the words of their labels, as a search of a hub finds them."""
+    """An inverted index from words to the labels of a table, as a hub's search uses it."""
 
-    def __init__(self, table: LogitTable, trust: LabelBelief) -> None:
+    def __init__(self, table: LogitTable, trust: LabelTrustFunction) -> None:
         self._columns = table.columns()
         self._firsts = table.firsts
         self._trust = trust
@@ -95,24 +102,26 @@ class NameIndex:
             for word in sorted(name_words(label or "")):
                 self._by_word[word].append((model, logit, label or ""))
 
-    def named(self, texts: Sequence[str]) -> NamedRows:
-        """For each text the logits that are called so."""
+    def match_names(self, texts: Sequence[str]) -> NamedRows:
+        """The logits whose labels match each text."""
         rows = [
-            find_named(text, self._labelled, lambda *key: self._columns.get(key), self._trust)
+            find_named(
+                text, self._logits_of_words, lambda *key: self._columns.get(key), self._trust
+            )
             for text in texts
         ]
         return NamedRows(rows, self._firsts)
 
-    def _labelled(self, words: Sequence[str]) -> list[tuple[str, int, str]]:
-        return list(dict.fromkeys(each for word in words for each in self._by_word.get(word, ())))
+    def _logits_of_words(self, words: Sequence[str]) -> list[tuple[str, int, str]]:
+        return list(dict.fromkeys(entry for word in words for entry in self._by_word.get(word, ())))
 
 
 def _default(
-    asked: Queries, table: LogitTable, index: NameIndex | None
+    queries: Queries, table: LogitTable, name_index: NameIndex | None
 ) -> Float32[np.ndarray, "queries logits"]:
-    """What a search does unless it is told otherwise: a known logit is compared on all probes."""
-    if not asked.are_texts:
-        return full_query(asked.values, table)
-    used = min(DEFAULT_K, len(table.embeddings))
-    named = None if index is None else index.named(asked.names)
-    return default_scores(table.space, asked.concepts, table.descriptors, used, named)
+    """The default rule of a search; a logit query is compared on all probes."""
+    if not queries.are_texts:
+        return full_query(queries.values, table)
+    k_used = min(DEFAULT_K, len(table.embeddings))
+    named_rows = None if name_index is None else name_index.match_names(queries.names)
+    return default_scores(table.space, queries.concepts, table.descriptors, k_used, named_rows)
