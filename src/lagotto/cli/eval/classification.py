@@ -1,4 +1,4 @@
-"""`lagotto eval classification`: how often zero-shot classification is right."""
+"""`lagotto eval classification`: labelled pictures come in; accuracy by mode goes out."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +35,7 @@ def classification(
     hub: Path | None = typer.Option(
         None, metavar="HUB", help="A hub: its models are a third voice, in rows of its own."
     ),
-    max_models: int = typer.Option(3, min=1, help="Models of the hub that are asked, at most."),
+    max_models: int = typer.Option(3, min=1, help="Models of the hub that vote, at most."),
     behaviour_only: bool = typer.Option(
         False, "--behaviour-only", help="Find models without their published label names."
     ),

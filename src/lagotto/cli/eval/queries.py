@@ -1,4 +1,4 @@
-"""What `lagotto eval retrieval` and `lagotto eval paper` share: options, models, questions."""
+"""Options of `lagotto eval retrieval` and `eval paper` come in; the logits and queries go out."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +30,7 @@ TRUTH_OPTION = typer.Option(
 ASKING = typer.Option(
     None,
     metavar="HUB2",
-    help="Logits of this hub, of the same probes, ask for their namesakes in HUB.",
+    help="Use the logits of this hub, of the same probes, as queries for HUB.",
 )
 ENCODER_OPTION = typer.Option(
     None, help="The encoder that embedded the probes: where it is now, if it was moved."
@@ -43,15 +43,15 @@ OUT = typer.Option(None, metavar="FILE", help="Write the results as JSON; never 
 def open_table(
     hub: Path | None, responses: Path | None, encoder: str | None
 ) -> "tuple[LogitTable, Encoder]":
-    """The logits that are asked, of a hub or of raw responses, and the encoder of the texts."""
+    """The table of a hub or of raw responses, and the encoder of the text queries."""
     from lagotto.encoders.registry import load_encoder
     from lagotto.evaluation.retrieval.logit_table import hub_table, responses_table
     from lagotto.evaluation.retrieval.raw_responses import read_raw_responses
     from lagotto.hub.hub import Hub
 
     if (hub is None) == (responses is None):
-        said = "nothing" if hub is None else "HUB and --responses"
-        raise UsageError(f"{said} given; give one of HUB, --responses DIR")
+        problem = "nothing" if hub is None else "HUB and --responses"
+        raise UsageError(f"{problem} given; give one of HUB, --responses DIR")
     if hub is not None:
         opened = Hub.open(hub, encoder)
         return hub_table(opened), opened.encoder
@@ -62,7 +62,7 @@ def open_table(
 
 
 def open_trust(hub: Path | None, encoder: str | None, progress: "Progress") -> "LabelTrustFunction":
-    """How far the labels of a hub's models are believed; raw responses have nothing to doubt."""
+    """The trust in the labels of a hub's models; for raw responses all labels are trusted."""
     from lagotto.evaluation.retrieval.rules import trust_all
     from lagotto.hub.hub import Hub
 
@@ -74,8 +74,8 @@ def open_trust(hub: Path | None, encoder: str | None, progress: "Progress") -> "
     return lambda model, logit: float(trust.believed(model)[logit])
 
 
-def open_asking(hub: Path) -> "LogitTable":
-    """The logits of another hub, that ask."""
+def open_query_table(hub: Path) -> "LogitTable":
+    """The table of another hub, whose logits are the queries."""
     from lagotto.evaluation.retrieval.logit_table import hub_table
     from lagotto.hub.hub import Hub
 
@@ -89,9 +89,14 @@ def read_known(
     logits: "LogitTable | None",
     progress: "Progress",
 ) -> "Asked":
-    """The texts of a truth file or, without one, of the models' labels; and the `logits` that ask.
+    """The queries: texts of a truth file or of the models' labels, and logits.
 
-    These may be the table itself or that of another hub; None: texts alone.
+    Args:
+        table: The logits that are searched.
+        encoder: The encoder of the texts.
+        truth: A truth file; None for the models' labels.
+        logits: The table whose logits are queries: `table` itself or another hub's; None for none.
+        progress: Receives the progress of the work.
     """
     from lagotto.evaluation.retrieval.queries import (
         Asked,
@@ -113,16 +118,16 @@ def read_known(
 
 
 def truth_name(truth: Path | None) -> str:
-    """What a result says of its truth: the digest of the file, or that it is the labels."""
+    """The truth as results name it: the digest of the file, or "labels"."""
     from lagotto.core.files import sha256_file
 
     return "labels" if truth is None else sha256_file(truth, UsageError)
 
 
-def notices(asked: "Asked", quiet: bool) -> None:
-    """What has to be said of the questions, on stderr."""
-    if asked.left_out and not quiet:
+def notices(queries: "Asked", quiet: bool) -> None:
+    """Prints a note about queries that were left out, on stderr."""
+    if queries.left_out and not quiet:
         notice(
-            f"note: {asked.left_out:,} queries of the truth name no logit of these models and are "
-            "left out"
+            f"note: {queries.left_out:,} queries of the truth name no logit of these models and "
+            "are left out"
         )
