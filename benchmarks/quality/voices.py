@@ -5,7 +5,8 @@ r"""Accuracy by set of voices, as `lagotto eval classification` measures it, on 
 
 HUB holds the shared models, probed on flickr8k + coco; their files must not have moved. The caption
 store is flickr8k + coco too. Models are selected on a sample of 256 pictures and run in workers,
-once with their published names as evidence and once by behaviour only. The labels serve only for scoring.
+once with their published names as evidence and once by behaviour only. The labels serve only for
+scoring.
 """
 
 import argparse

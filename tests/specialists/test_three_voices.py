@@ -88,7 +88,7 @@ def test_a_query_that_repeats_itself_is_asked_as_if_it_did_not(
 ) -> None:
     """Four copies of a picture are evidence once; each still has its row."""
     monkeypatch.setattr(sampling, "SAMPLE_PICTURES", 30)
-    monkeypatch.setattr(sampling, "MAX_READ", 400)
+    monkeypatch.setattr(sampling, "MAX_PICTURES_READ", 400)
     made = classifier(world, trained)
     rows = list(made.predict([*photos, *photos, *photos, *photos]))
     assert right(rows, [*photos] * 4) == 1.0

@@ -62,7 +62,7 @@ group doubles the number of models; the search stops when max_models of them wou
 ORDER_PROBES = 2000
 """Probes that decide the order of the models, at most about this many."""
 
-ModelLogits: TypeAlias = Mapping[str, Float64[np.ndarray, "_pictures _outputs"]]
+LogitsByModel: TypeAlias = Mapping[str, Float64[np.ndarray, "_pictures _outputs"]]
 """The logits of models by name."""
 
 OtherVotes: TypeAlias = Callable[
@@ -127,7 +127,7 @@ class Finder:
         progress.advance(1)
         notes: list[str] = []
         selection = Selection((), 1.0)
-        logits: ModelLogits = {}
+        logits: LogitsByModel = {}
         if batch.new < MIN_SAMPLE_PICTURES:
             sample.embed(batch)
             notes.append(
@@ -164,7 +164,7 @@ class Finder:
         sample: PictureSample,
         batch: PixelBatch,
         progress: Progress,
-    ) -> tuple[Selection, ModelLogits]:
+    ) -> tuple[Selection, LogitsByModel]:
         """The selection: many models run on few pictures, the best of them on more."""
         finalists = self._screen(order, sample, batch, progress)
         specs, max_models = self._specs(finalists), self._query.max_models
@@ -184,7 +184,7 @@ class Finder:
         sample: PictureSample,
         batch: PixelBatch,
         progress: Progress,
-    ) -> ModelLogits:
+    ) -> LogitsByModel:
         """The models that run on more pictures, with their logits on the first pictures."""
         sample.embed(batch)
         view, max_models = self._view(sample), self._query.max_models
@@ -203,8 +203,8 @@ class Finder:
         return {name: logits[name] for name in finalists}
 
     def _run_further(
-        self, logits_so_far: ModelLogits, sample: PictureSample, steps: Iterable[PixelBatch]
-    ) -> ModelLogits:
+        self, logits_so_far: LogitsByModel, sample: PictureSample, steps: Iterable[PixelBatch]
+    ) -> LogitsByModel:
         """Runs models on further batches and appends the logits; a model that fails is dropped."""
         batches = []
         for batch in steps:
@@ -224,7 +224,7 @@ class Finder:
         """The view of image and captions on the sample so far."""
         return EncoderView.of(self._query.others(sample.embeddings))
 
-    def _candidates(self, logits: ModelLogits) -> dict[str, SpecialistCandidate]:
+    def _candidates(self, logits: LogitsByModel) -> dict[str, SpecialistCandidate]:
         return {name: self._candidate(name, values) for name, values in logits.items()}
 
     def _specs(self, names: Iterable[str]) -> list[PixelSpec]:

@@ -18,7 +18,7 @@ from lagotto.specialists.pixel_batches import (
 SAMPLE_PICTURES = 256
 """Different pictures on which models are compared, at most."""
 
-MAX_READ = 2 * SAMPLE_PICTURES
+MAX_PICTURES_READ = 2 * SAMPLE_PICTURES
 """Pictures that are read to find different ones, at most: a query may contain copies."""
 
 _GOLDEN = (5**0.5 - 1) / 2
@@ -48,7 +48,7 @@ class PictureSample:
         self._stage = stage
         self._encoder = encoder
         self._seen_images = SeenImages()
-        self._positions: Iterator[int] = islice(sample_positions(stage.pictures), MAX_READ)
+        self._positions: Iterator[int] = islice(sample_positions(stage.pictures), MAX_PICTURES_READ)
         self._rows: dict[int, int] = {}
         self._unreadable: dict[int, str] = {}
         self._embeddings = np.empty((0, encoder.info.dim), np.float32)

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Int64
 from lagotto.core.vectors import top_k
 from lagotto.evaluation.retrieval.logit_table import LogitTable
 
-TOP = 5
+TOP_HITS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Ranking:
     """The ranking of one rule for some queries, an entry each.
 
     `first` is the rank of the best right logit, 0 if the rule scores none. `hits` are the columns
-    of the first TOP logits, -1 where there are fewer, and `right` says which of them are right.
+    of the first TOP_HITS logits, -1 where there are fewer, and `right` says which of them are right.
     `model_recall` is the recall of models at n, for the n models that have a right logit.
     """
 
@@ -34,12 +34,12 @@ class Ranking:
     @property
     def top5(self) -> Bool[np.ndarray, " queries"]:
         """Whether a right logit is among the first five."""
-        return np.asarray((self.first >= 1) & (self.first <= TOP))
+        return np.asarray((self.first >= 1) & (self.first <= TOP_HITS))
 
     @property
     def precision5(self) -> Float64[np.ndarray, " queries"]:
         """The precision at 5."""
-        return np.asarray(self.right.sum(axis=1) / TOP)
+        return np.asarray(self.right.sum(axis=1) / TOP_HITS)
 
     @property
     def reciprocal_rank(self) -> Float64[np.ndarray, " queries"]:
@@ -71,10 +71,10 @@ def rank_logits(
     right = np.zeros(masked.shape, dtype=bool)
     for row, columns in enumerate(correct):
         right[row, columns] = True
-    hits = top_k(masked, TOP)
+    hits = top_k(masked, TOP_HITS)
     is_ranked = np.take_along_axis(masked, hits, axis=1) > -np.inf
     is_right = np.take_along_axis(right, hits, axis=1) & is_ranked
-    missing = TOP - hits.shape[1]
+    missing = TOP_HITS - hits.shape[1]
     return Ranking(
         _first_rank(masked, right),
         np.pad(np.where(is_ranked, hits, -1), ((0, 0), (0, missing)), constant_values=-1),
