@@ -1,4 +1,4 @@
-"""Accuracy by mode and K: hand-computed, one pass equal to many, unreadable pictures counted."""
+"""Accuracy by mode and K: against values computed by hand, and with unreadable pictures."""
 
 import json
 from dataclasses import dataclass

@@ -32,13 +32,13 @@ def embed(names: list[str]) -> np.ndarray:
 SPACE = ProbeSpace(embeddings(), np.eye(CONCEPTS, dtype=np.float32), 20.0)
 
 
-def questions(models: tuple) -> ProbingQueries:
+def queries(models: tuple) -> ProbingQueries:
     return label_queries(models, SPACE, embed)
 
 
 def test_related_models_are_completed_and_found() -> None:
     models = related(noise=0.6)
-    curve = probing_curve(models, questions(models), [12, 40], 2)
+    curve = probing_curve(models, queries(models), [12, 40], 2)
     few, more = curve.rows
     assert set(few.accuracies) == set(METHODS)
     assert few.accuracies["guarded"].top1 >= few.accuracies["fixed"].top1
@@ -61,7 +61,7 @@ def test_unrelated_models_are_searched_on_what_they_saw() -> None:
 
 def test_the_same_seeds_give_the_same_curve() -> None:
     models = related(8)
-    curves = [probing_curve(models, questions(models), [20], 2).as_json() for _ in range(2)]
+    curves = [probing_curve(models, queries(models), [20], 2).as_json() for _ in range(2)]
     assert curves[0] == curves[1]
 
 
@@ -93,13 +93,13 @@ def test_flawed_logits_have_no_score() -> None:
 def test_refusals(counts: list[int], seeds: int) -> None:
     models = related(3)
     with pytest.raises(UsageError, match="give"):
-        probing_curve(models, questions(models), counts, seeds)
+        probing_curve(models, queries(models), counts, seeds)
 
 
 @pytest.mark.real
 def test_a_twentieth_of_the_probes_on_the_mini_hub(assets: Path) -> None:
     encoder = load_encoder(str(assets / "encoder" / "photo-lit"))
-    given = from_folder(assets / "inet-mini-hub", encoder)
-    row = probing_curve(given.models, given.queries, [120], 1).rows[0]
+    data = from_folder(assets / "inet-mini-hub", encoder)
+    row = probing_curve(data.models, data.queries, [120], 1).rows[0]
     assert row.accuracies["guarded"].top1 >= 0.5
     assert row.accuracies["guarded"].top1 > row.accuracies["fixed"].top1 + 0.2

@@ -17,7 +17,7 @@ class Ranking:
     """The ranking of one rule for some queries, an entry each.
 
     `first` is the rank of the best right logit, 0 if the rule scores none. `hits` are the columns
-    of the first TOP_HITS logits, -1 where there are fewer, and `right` says which of them are right.
+    of the first TOP_HITS logits, -1 where there are fewer; `right` says which of them are right.
     `model_recall` is the recall of models at n, for the n models that have a right logit.
     """
 
