@@ -6,10 +6,10 @@ Written to benchmarks/results/speed_completion.json.
 
 `mini` times what `hub add` does for DIR/inet-mini-hub at 120 probes per model: hyperparameter
 search, the guard's holdout, the final fit and all completed responses; and folding in one model.
-`synthetic` fits hubs of 25,000 to --logits logits x --probes probes, with 30 logits per model and 10 % of the
-probes answered. The responses have rank 40 plus noise; they are generated on demand and never held
-together. Each fit has its own process, whose peak memory is read from the system. The explained
-share of the unseen variance is checked: a fit that predicts nothing ends the run.
+`synthetic` fits hubs of 25,000 to --logits logits x --probes probes, with 30 logits per model and
+10 % of the probes answered. The responses have rank 40 plus noise; they are generated on demand and
+never held together. Each fit has its own process, whose peak memory is read from the system. The
+explained share of the unseen variance is checked: a fit that predicts nothing ends the run.
 """
 
 import argparse

@@ -68,7 +68,7 @@ def results(evaluation: Evaluation, method: Method) -> JsonObject:
         "rows": [_row(scores) for scores in evaluation.scores],
         "per_class": _per_class(evaluation),
         "set_aside": [
-            {"source": each.source, "reason": each.reason} for each in evaluation.set_aside
+            {"source": item.source, "reason": item.reason} for item in evaluation.set_aside
         ],
         "notes": list(evaluation.notes),
     }
@@ -78,27 +78,27 @@ def voices_as_json(evaluation: VoicesEvaluation, labels: Sequence[Label]) -> Jso
     """The scores by voices, and the selected models with their labels and reasons, as JSON."""
     rows: list[JsonValue] = [
         {
-            "voices": each.voices,
-            "acc1": _rounded(each.acc1.value),
-            "ci95": _interval(each.acc1),
+            "voices": item.voices,
+            "acc1": _rounded(item.acc1.value),
+            "ci95": _interval(item.acc1),
             "difference_to_image_only": {
-                "acc1": _rounded(each.gain.value),
-                "ci95": _interval(each.gain),
+                "acc1": _rounded(item.gain.value),
+                "ci95": _interval(item.gain),
             },
         }
-        for each in evaluation.scores
+        for item in evaluation.scores
     ]
     specialists: list[JsonValue] = [
         {
-            "model": each.model,
-            "why": each.why,
-            "weight": _rounded(each.weight),
+            "model": item.model,
+            "why": item.why,
+            "weight": _rounded(item.weight),
             "outputs": {
                 labels[label].name: output
-                for label, output in zip(each.labels, each.outputs, strict=True)
+                for label, output in zip(item.labels, item.outputs, strict=True)
             },
         }
-        for each in evaluation.specialists
+        for item in evaluation.specialists
     ]
     return {"rows": rows, "specialists": specialists, "notes": list(evaluation.notes)}
 

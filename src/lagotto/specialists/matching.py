@@ -97,7 +97,7 @@ def match_all(candidates: Sequence[SpecialistCandidate], view: EncoderView) -> l
     agreeing = sum(agreement >= MIN_NAME_AGREEMENT for agreement in published)
     behaviour_only = not published or agreeing < MIN_AGREEING_LISTS * len(published)
     matches = [match(candidate, view, behaviour_only=behaviour_only) for candidate in candidates]
-    return [found for found in matches if found is not None]
+    return [item for item in matches if item is not None]
 
 
 def _name_agreement(candidate: SpecialistCandidate, view: EncoderView) -> float:

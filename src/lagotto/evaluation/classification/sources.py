@@ -156,9 +156,9 @@ def _tar_part(path: Path, name: str) -> LabelledPart:
 
 def _class_list(path: Path) -> tuple[str, ...]:
     """The list of classes beside a tar, or one folder above; empty if there is none."""
-    places = (path.parent / name for name in CLASS_LISTS)
+    beside = (path.parent / name for name in CLASS_LISTS)
     above = (path.resolve().parent.parent / name for name in CLASS_LISTS)
-    for file in (*places, *above):
+    for file in (*beside, *above):
         if file.is_file():
             try:
                 lines = file.read_text(encoding="utf-8-sig").splitlines()

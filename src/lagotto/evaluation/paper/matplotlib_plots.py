@@ -39,8 +39,13 @@ def _curves(axes: Axes, table: PaperTable) -> None:
     steps = [float(row.name) for row in table.rows]
     for position, cell in enumerate(table.rows[0].cells):
         estimates = [row.cells[position].top1 for row in table.rows]
-        axes.plot(steps, [each.value for each in estimates], marker="o", label=_plain(cell.kind))
-        low, high = [each.low for each in estimates], [each.high for each in estimates]
+        axes.plot(
+            steps, [estimate.value for estimate in estimates], marker="o", label=_plain(cell.kind)
+        )
+        low, high = (
+            [estimate.low for estimate in estimates],
+            [estimate.high for estimate in estimates],
+        )
         axes.fill_between(steps, low, high, alpha=0.15)
     axes.set_xscale("log")
     axes.set_xticks(steps, [row.name for row in table.rows])
@@ -55,10 +60,10 @@ def _bars(axes: Axes, table: PaperTable) -> None:
     height = 0.8 / len(kinds)
     for position, kind in enumerate(kinds):
         estimates = [row.cells[position].top1 for row in table.rows]
-        values = np.array([each.value for each in estimates])
+        values = np.array([estimate.value for estimate in estimates])
         error = [
-            values - [each.low for each in estimates],
-            [each.high for each in estimates] - values,
+            values - [estimate.low for estimate in estimates],
+            [estimate.high for estimate in estimates] - values,
         ]
         offset = (position - (len(kinds) - 1) / 2) * height
         axes.bar(centers + offset, values, height, yerr=error, capsize=2, label=_plain(kind))

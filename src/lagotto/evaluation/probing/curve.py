@@ -16,8 +16,8 @@ from lagotto.core.errors import UsageError
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject
 from lagotto.evaluation.probing.scores import (
+    PartialResponses,
     PartScorer,
-    SeenResponses,
     join_evidence,
     scores_on_the_same_probes,
     subspace,
@@ -83,7 +83,7 @@ class BudgetRow:
         """The accuracies by method, beside the other fields."""
         return {
             "probes": self.probes,
-            **{name: _rounded(each) for name, each in self.accuracies.items()},
+            **{name: _rounded(accuracy) for name, accuracy in self.accuracies.items()},
             "guard": {
                 "skill": round(self.skill, 4),
                 "completed_models": round(self.completed_models, 4),
@@ -106,7 +106,7 @@ class ProbingCurve:
         """`{"rows": [{"probes", "fixed": {"top1", "top5"}, ...}], "all_probes": {...}}`."""
         return {
             "rows": [row.as_json() for row in self.rows],
-            "all_probes": {name: _rounded(each) for name, each in self.all_probes.items()},
+            "all_probes": {name: _rounded(accuracy) for name, accuracy in self.all_probes.items()},
             "seeds": self.seeds,
             "queries": self.queries,
         }
@@ -195,10 +195,10 @@ class _Bench:
         self.queries = queries
         self.scorer = PartScorer(queries.space, queries.concepts)
 
-    def fixed(self, rule: RuleName, seen: Int64[np.ndarray, " seen"]) -> tuple[float, float]:
+    def fixed(self, rule: RuleName, probes: Int64[np.ndarray, " seen"]) -> tuple[float, float]:
         """All models on the same probes."""
-        responses = [model.values[seen] for model in self.models]
-        return self.accuracy_on_same_probes(rule, subspace(self.queries.space, seen), responses)
+        responses = [model.values[probes] for model in self.models]
+        return self.accuracy_on_same_probes(rule, subspace(self.queries.space, probes), responses)
 
     def accuracy_on_same_probes(
         self, rule: RuleName, space: ProbeSpace, responses: list[Float32[np.ndarray, "probes _"]]
@@ -238,9 +238,11 @@ def _draw(
         for seen_columns, scale in zip(columns, scales, strict=True)
     ]
     all_probes = np.arange(probes, dtype=np.int64)
-    completed = [bench.scorer.evidence(SeenResponses(all_probes, each)) for each in full]
+    completed = [
+        bench.scorer.evidence(PartialResponses(all_probes, responses)) for responses in full
+    ]
     parts = [
-        bench.scorer.evidence(SeenResponses(seen_columns.seen, model.values[seen_columns.seen]))
+        bench.scorer.evidence(PartialResponses(seen_columns.seen, model.values[seen_columns.seen]))
         for model, seen_columns in zip(bench.models, columns, strict=True)
     ]
     on_parts = [verdict.use != "completed" for verdict in completion.verdict.models]
@@ -264,20 +266,20 @@ def _draw(
 def _row(count: int, draws: Sequence[_Draw]) -> BudgetRow:
     verdicts = [draw.completion.verdict for draw in draws]
     completed = [np.mean([m.use == "completed" for m in v.models]) for v in verdicts]
-    chosen = [draw.completion.choice.settings for draw in draws]
+    settings_of_draws = [draw.completion.choice.settings for draw in draws]
     return BudgetRow(
         probes=count,
         accuracies={name: _accuracy([draw.scored[name] for draw in draws]) for name in METHODS},
         skill=float(np.mean([verdict.skill for verdict in verdicts])),
         completed_models=float(np.mean(completed)),
-        rank=float(np.mean([settings.rank for settings in chosen])),
-        side_weight=float(np.mean([settings.side_weight for settings in chosen])),
+        rank=float(np.mean([settings.rank for settings in settings_of_draws])),
+        side_weight=float(np.mean([settings.side_weight for settings in settings_of_draws])),
     )
 
 
 def _accuracy(scored: Sequence[tuple[float, float]]) -> BudgetAccuracy:
-    top1 = [each[0] for each in scored]
-    top5 = [each[1] for each in scored]
+    top1 = [accuracy[0] for accuracy in scored]
+    top5 = [accuracy[1] for accuracy in scored]
     return BudgetAccuracy(
         top1=float(np.mean(top1)),
         top5=float(np.mean(top5)),

@@ -30,9 +30,9 @@ def write_curve(path: Path, curve: ProbingCurve) -> None:
         counts = [row.probes for row in curve.rows]
         for name, (label, colour, marker) in _LINES.items():
             accuracies = [row.accuracies[name] for row in curve.rows]
-            means = [each.top1 for each in accuracies]
-            low = [each.top1 - each.top1_range[0] for each in accuracies]
-            high = [each.top1_range[1] - each.top1 for each in accuracies]
+            means = [accuracy.top1 for accuracy in accuracies]
+            low = [accuracy.top1 - accuracy.top1_range[0] for accuracy in accuracies]
+            high = [accuracy.top1_range[1] - accuracy.top1 for accuracy in accuracies]
             axes.errorbar(
                 counts, means, [low, high], label=label, color=colour, marker=marker, capsize=3
             )

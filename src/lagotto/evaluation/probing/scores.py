@@ -22,10 +22,10 @@ from lagotto.hub.query.probe_weights import ProbeSpace, text_weights
 
 
 @dataclass(frozen=True, slots=True)
-class SeenResponses:
+class PartialResponses:
     """A model's raw responses on some probes; the indices ascend."""
 
-    seen: Int64[np.ndarray, " seen"]
+    probes: Int64[np.ndarray, " seen"]
     responses: Float32[np.ndarray, "seen logits"]
 
 
@@ -41,11 +41,11 @@ def scores_on_the_same_probes(
     responses: list[Float32[np.ndarray, "probes _"]],
 ) -> Float32[np.ndarray, "queries logits"]:
     """Scores of all models' logits on the probes of the space; -inf for unusable logits."""
-    standardized_models = [standardize(each) for each in responses]
-    standardized = np.concatenate([each.values for each in standardized_models], axis=1)
+    standardized_models = [standardize(item) for item in responses]
+    standardized = np.concatenate([item.values for item in standardized_models], axis=1)
     score = paper_scores if rule == "paper" else default_scores
     scores = score(space, concepts, standardized, min(DEFAULT_K, len(space.probes)))
-    scores[:, ~np.concatenate([each.usable for each in standardized_models])] = -np.inf
+    scores[:, ~np.concatenate([item.usable for item in standardized_models])] = -np.inf
     return scores
 
 
@@ -69,13 +69,13 @@ class PartScorer:
         self._directions = concepts - space.background_mean
         self._matrix = projector(space.probes)
 
-    def evidence(self, part: SeenResponses) -> PartEvidence:
+    def evidence(self, part: PartialResponses) -> PartEvidence:
         """The terms of one model, from the probes that it saw (or all, if it is completed)."""
         standardized = standardize(part.responses)
-        weights = _top_k_weights(self._weights[:, part.seen], DEFAULT_K)
-        scale = np.float32(self._weights.shape[1] / len(part.seen))
+        weights = _top_k_weights(self._weights[:, part.probes], DEFAULT_K)
+        scale = np.float32(self._weights.shape[1] / len(part.probes))
         blended = blend(standardized.values)
-        directions = project(self._matrix[:, part.seen] * scale, blended)
+        directions = project(self._matrix[:, part.probes] * scale, blended)
         direction_scores = self._directions @ directions.T
         return PartEvidence(
             weights @ standardized.values,
@@ -96,10 +96,10 @@ def join_evidence(
     sums = _match_spread(
         [terms.blended if is_part else terms.sums for terms, is_part in pairs], on_parts
     )
-    blended = _match_spread([each.blended for each in evidence], on_parts)
-    direction_scores = np.concatenate([each.direction_scores for each in evidence], axis=1)
+    blended = _match_spread([terms.blended for terms in evidence], on_parts)
+    direction_scores = np.concatenate([terms.direction_scores for terms in evidence], axis=1)
     scores = with_directions(sums, blended, direction_scores)
-    scores[:, np.concatenate([each.unusable for each in evidence])] = -np.inf
+    scores[:, np.concatenate([terms.unusable for terms in evidence])] = -np.inf
     return scores
 
 
@@ -108,7 +108,7 @@ def _match_spread(
 ) -> Float32[np.ndarray, "queries logits"]:
     """The sums of all models; those on parts are scaled to the spread of the others, if any."""
     joined = np.concatenate(sums, axis=1)
-    on_part = np.repeat(on_parts, [each.shape[1] for each in sums])
+    on_part = np.repeat(on_parts, [model_sums.shape[1] for model_sums in sums])
     if on_part.any() and not on_part.all():
         part_spread, other_spread = (
             joined[:, mask].std(axis=1, keepdims=True) for mask in (on_part, ~on_part)
