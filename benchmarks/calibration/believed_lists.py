@@ -14,7 +14,8 @@ from lagotto.hub.labels.fit import (
     text_evidence,
 )
 from lagotto.hub.labels.order_test import weigh_orders
-from lagotto.hub.labels.trust import Trust
+from lagotto.hub.labels.trust import trust_levels
+from lagotto.hub.store.records import AuditRecord
 from lagotto.hub.text.matching import FIRMLY
 
 
@@ -48,7 +49,7 @@ def with_lists(
         known_set = set_standing(fits, fit(words, standardized, around))
         found = audit_verdict(world.known.models[place], labels, fits, orders, known_set)
         doubted = tuple(finding.logit for finding in found.findings)
-        trust = Trust("", found.verdict, doubted).of(len(labels))
+        trust = trust_levels(AuditRecord("", found.verdict, doubted), len(labels))
         published.append(np.where(trust >= FIRMLY, listed, -1))
         verdicts[found.verdict] = verdicts.get(found.verdict, 0) + 1
     believed = np.concatenate(published)

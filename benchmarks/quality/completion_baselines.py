@@ -25,7 +25,7 @@ def alternating_least_squares(
     eye = ridge * np.eye(rank, dtype=np.float32)
 
     def regress(model: SeenColumns) -> Float32[np.ndarray, "rank columns"]:
-        own = factors[model.seen]
+        own = factors[model.probes]
         solved: Float32[np.ndarray, "rank columns"] = np.linalg.solve(
             own.T @ own + eye, own.T @ model.values
         )
@@ -36,8 +36,8 @@ def alternating_least_squares(
         products = np.zeros((probes, rank), dtype=np.float32)
         for model in models:
             columns = regress(model)
-            squares[model.seen] += columns @ columns.T
-            products[model.seen] += model.values @ columns.T
+            squares[model.probes] += columns @ columns.T
+            products[model.probes] += model.values @ columns.T
         factors = np.linalg.solve(squares, products[..., None])[..., 0]
     return [_kept(model, factors @ regress(model)) for model in models]
 
@@ -48,7 +48,7 @@ def filled_svd(
     """Holes filled with the columns' means (zero), then the best matrix of that rank."""
     filled = [np.zeros((probes, model.values.shape[1]), dtype=np.float32) for model in models]
     for model, columns in zip(models, filled, strict=True):
-        columns[model.seen] = model.values
+        columns[model.probes] = model.values
     joined = np.concatenate(filled, axis=1)
     squares, directions = np.linalg.eigh((joined @ joined.T).astype(np.float64))
     leading = directions[:, np.argsort(-squares)[:rank]].astype(np.float32)
@@ -61,5 +61,5 @@ def filled_svd(
 def _kept(
     model: SeenColumns, columns: Float32[np.ndarray, "probes columns"]
 ) -> Float32[np.ndarray, "probes columns"]:
-    columns[model.seen] = model.values
+    columns[model.probes] = model.values
     return columns

@@ -30,7 +30,8 @@ from lagotto.evaluation.retrieval.truth import read_truth
 from lagotto.hub.hub import Hub
 from lagotto.hub.labels.audit import audit_model
 from lagotto.hub.labels.encode import LabelEncoder
-from lagotto.hub.labels.trust import Trust
+from lagotto.hub.labels.trust import trust_levels
+from lagotto.hub.store.records import AuditRecord
 
 K = 50
 
@@ -57,7 +58,7 @@ def audited(hub: Hub, table: LogitTable, reader: LabelEncoder) -> tuple[Believe,
         audit = audit_model(hub, hub.responses_of(model), labels, reader=reader)
         verdicts[model] = audit.verdict
         doubted = tuple(finding.logit for finding in audit.findings)
-        believed[model] = Trust("", audit.verdict, doubted).of(len(labels))
+        believed[model] = trust_levels(AuditRecord("", audit.verdict, doubted), len(labels))
         print(f"  {model}: {audit.verdict}", file=sys.stderr)
     return (lambda model, logit: float(believed[model][logit])), verdicts
 

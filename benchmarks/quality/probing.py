@@ -76,7 +76,7 @@ def baselines(data: ProbingData, seeds: int) -> list[dict[str, object]]:
         for seed in range(seeds):
             observed = []
             for model in data.models:
-                seen = share.own(f"{model.name} {seed}")
+                seen = share.select(f"{model.name} {seed}")
                 observed.append(to_columns(np.ascontiguousarray(model.values[seen]), seen))
             columns = [seen_columns for seen_columns, _ in observed]
             methods = {

@@ -31,7 +31,7 @@ from pathlib import Path
 import numpy as np
 
 import lagotto
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.core.vectors import unit_rows
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
@@ -101,7 +101,7 @@ def draw_store(folder: Path, centers: np.ndarray, captions: int, seed: int) -> D
 
 def classify(classifier: ZeroShotClassifier, files: Sequence[Path]) -> list[Prediction]:
     rows = list(classifier.predict(files))
-    unreadable = [row for row in rows if isinstance(row, SetAside)]
+    unreadable = [row for row in rows if isinstance(row, Skipped)]
     if unreadable:
         sys.exit(f"{unreadable[0].source}: {unreadable[0].reason}")
     return [row for row in rows if isinstance(row, Prediction)]

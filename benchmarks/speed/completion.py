@@ -33,7 +33,7 @@ from lagotto.hub.completion.factorization import (
     fit_factors,
     fold_in,
 )
-from lagotto.hub.completion.fit import collaborate, completed_responses
+from lagotto.hub.completion.fit import completed_responses, fit_completion
 from lagotto.hub.probes.subset import Share
 
 WIDTH = 30
@@ -59,7 +59,7 @@ class Synthetic:
     def seen(self, number: int) -> np.ndarray:
         """The probes that a model answers."""
         rng = np.random.default_rng([2, number])
-        return np.sort(rng.choice(len(self.truth), self.share, replace=False)).astype(np.int64)
+        return np.sort(rng.search(len(self.truth), self.share, replace=False)).astype(np.int64)
 
     def __iter__(self) -> Iterator[SeenColumns]:
         for number in range(self.models):
@@ -107,7 +107,7 @@ def mini(assets: Path, count: int) -> dict[str, float]:
         pairs.append(to_columns(np.ascontiguousarray(model.values[seen]), seen))
     columns = [seen_columns for seen_columns, _ in pairs]
     begin = time.perf_counter()
-    completion = collaborate(columns, raw.embeddings)
+    completion = fit_completion(columns, raw.embeddings)
     fitted = time.perf_counter()
     for seen_columns, scale in pairs:
         completed_responses(completion.factors, seen_columns, scale)
@@ -118,11 +118,11 @@ def mini(assets: Path, count: int) -> dict[str, float]:
         completed_responses(completion.factors, seen_columns, scale)
         times.append(time.perf_counter() - start)
     warm = time.perf_counter()
-    collaborate(columns, raw.embeddings, before=completion.factors, choice=completion.choice)
+    fit_completion(columns, raw.embeddings, start=completion.factors, search=completion.search)
     return {
         "probes_per_model": count,
         "logits": len(raw.labels),
-        "rank": completion.choice.settings.rank,
+        "rank": completion.search.settings.rank,
         "seconds": round(done - begin, 2),
         "seconds_fitting": round(fitted - begin, 2),
         "seconds_from_earlier_factors": round(time.perf_counter() - warm, 2),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import colour_world
-from colour_world import KEPT_BY_SEARCHES, World
+from colour_world import World
 from command_line import lagotto
 
 
@@ -109,8 +109,8 @@ CASES: dict[str, tuple[str, int, Sequence[str]]] = {
 
 
 def files_of(hub: Path) -> list[Path]:
-    """What is in a hub, but for what any search may keep for the next one."""
-    return sorted(path for path in hub.rglob("*") if path.name not in KEPT_BY_SEARCHES)
+    """What is in a hub."""
+    return sorted(hub.rglob("*"))
 
 
 @pytest.mark.parametrize("case", CASES)

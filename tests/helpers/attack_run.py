@@ -11,7 +11,7 @@ from pathlib import Path
 from attack_models import ATTACKS, Place, write_attacks
 from attack_sources import PICTURES, TABLES, FileAttack, picture
 from lagotto.core.errors import LagottoError, PictureError
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.hub.hub import Hub
 from lagotto.zeroshot.captions.sources.registry import find_sources
 
@@ -101,7 +101,7 @@ def _write_files(folder: Path, attacks: dict[str, FileAttack], place: Place) -> 
 
 
 def _picture_fates(hub: Hub) -> Iterator[Fate]:
-    reasons = {Path(each.source).name: each.reason for each in hub.set_aside()}
+    reasons = {Path(each.source).name: each.reason for each in hub.skipped()}
     used = {Path(probe.source).name for probe in hub.probes}
     for name, attack in PICTURES.items():
         outcome = "refused" if name in reasons else HARMLESS if name in used else "lost"
@@ -115,7 +115,7 @@ def _table_fate(attack: FileAttack, path: Path) -> Fate:
     try:
         for source in find_sources(path):
             for item in source.read():
-                if isinstance(item, SetAside):
+                if isinstance(item, Skipped):
                     reasons.append(item.reason)
                 elif item.load is not None:
                     item.load()

@@ -8,6 +8,9 @@ dtype and scale its file is written.
 
 import json
 import shutil
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,9 @@ from PIL import Image
 
 import encoder_makers
 from lagotto.hub.hub import Hub
+from lagotto.hub.store.audits import record_audits
+from lagotto.hub.store.catalog import Catalog
+from lagotto.hub.store.records import AuditRecord
 
 COLOURS = {
     "red": (1.0, 0.0, 0.0),
@@ -69,9 +75,6 @@ MODELS = {
     "nameless": Classifier(("white", "cyan", "yellow"), labelled=False, softmax=True, seed=7),
 }
 """By the name of their folder."""
-
-KEPT_BY_SEARCHES = ("background.safetensors", "rivals.safetensors", "label_trust.json")
-"""Files that any search may leave in a hub for the next one."""
 
 TRAINED = {
     "all_eight": Classifier(NAMES[::-1], trained=True),
@@ -136,6 +139,22 @@ def build_trained_hub(world: World, folder: Path) -> Path:
     shutil.copytree(world.empty_hub, folder / "hub")
     Hub.open(folder / "hub").add([folder / "models"])
     return folder / "hub"
+
+
+def set_verdicts(hub: Path, verdicts: Mapping[str, str]) -> None:
+    """Writes audits into a hub's catalogue, as if its lists had been audited so."""
+    with Catalog(hub / "catalogue.sqlite", writable=True) as catalogue:
+        audits = {model: AuditRecord("set", verdict) for model, verdict in verdicts.items()}
+        record_audits(catalogue, audits)
+
+
+def make_old(hub: Path) -> None:
+    """Makes a hub what older versions made: no audits, and no statistics of words."""
+    with closing(sqlite3.connect(hub / "catalogue.sqlite")) as connection:
+        connection.execute("DROP TABLE audits")
+        connection.execute("PRAGMA user_version = 1")
+    for name in ("background.safetensors", "rivals.safetensors"):
+        (hub / name).unlink()
 
 
 # -------------------------------------------------------------------------------------- pictures

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import colour_world
-from colour_world import KEPT_BY_SEARCHES, MODELS, NAMES, World, planted
+from colour_world import MODELS, NAMES, World, planted
 from lagotto.core.errors import (
     HubError,
     UsageError,
@@ -23,8 +23,8 @@ FEW = ("plain", "opencv")
 
 
 def files_of(folder: Path) -> dict[Path, bytes]:
-    """Every file but the lock, the catalogue, which also logs runs, and what searches keep."""
-    left_out = ("catalogue.sqlite", ".lock", *KEPT_BY_SEARCHES)
+    """Every file but the lock and the catalogue, which also logs runs."""
+    left_out = ("catalogue.sqlite", ".lock")
     return {
         path.relative_to(folder): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -60,7 +60,7 @@ def test_a_new_hub_has_probes_in_a_seeded_order_and_no_models(world: World) -> N
     assert hub.encoder_name == "encoder"
     assert hub.probe_embeddings.shape == (72, len(NAMES))
     np.testing.assert_allclose(np.linalg.norm(hub.probe_embeddings, axis=1), 1, atol=1e-5)
-    (aside,) = hub.set_aside()
+    (aside,) = hub.skipped()
     assert aside.source.endswith("zz_broken.png")
     assert "not a picture" in aside.reason
     status = hub.status()
@@ -177,7 +177,7 @@ def test_two_models_of_one_name_are_both_kept(world: World, hub_copy: Path, tmp_
 def test_a_removed_model_is_gone_until_it_is_added_again(world: World, hub_copy: Path) -> None:
     whole = files_of(hub_copy)
     hub = Hub.open(hub_copy)
-    hub.search("red")  # what a search keeps must not outlive the model
+    hub.search("red")  # what a search has read must not outlive the model
     hub.remove("plain")
     assert hub.verify() == ()
     assert hub.status().done == 6
@@ -190,9 +190,9 @@ def test_a_removed_model_is_gone_until_it_is_added_again(world: World, hub_copy:
     assert hub.add([world.models]).done == ("plain",)
     assert hub.verify() == ()
     again = files_of(hub_copy)
-    derived = {path for path in whole if path.parts[0] == "blocks"}
+    derived = {path for path in whole if path.parts[0] in ("blocks", "rivals.safetensors")}
     assert set(again) == set(whole)
-    assert all(again[path] == whole[path] for path in set(whole) - derived)  # order of blocks aside
+    assert all(again[path] == whole[path] for path in set(whole) - derived)  # order aside
     assert {(h.model, h.logit) for h in hub.search("red", k=9, top=3).hits} == planted("red")
 
 

@@ -9,7 +9,7 @@ import pytest
 import lagotto
 from colour_world import MODELS, NAMES, World, write_classifier, write_encoder
 from lagotto.core.errors import MismatchError, UsageError
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.hub.hub import Hub
 from lagotto.jobs.worker_limits import Limits
 from lagotto.specialists import batches as batches_module
@@ -31,7 +31,7 @@ def classifier(world: World, hub: Path, **options: object) -> Classifier:
     return Classifier(str(world.encoder), NAMES, hub=HubVoice(hub, **settings), **options)
 
 
-def right(rows: list[Prediction | SetAside], files: list[Path]) -> float:
+def right(rows: list[Prediction | Skipped], files: list[Path]) -> float:
     hits = [
         isinstance(row, Prediction) and file.stem.endswith(NAMES[row.probabilities.argmax()])
         for row, file in zip(rows, files, strict=True)
@@ -75,8 +75,8 @@ def test_what_the_sample_does_not_hold_is_read_in_batches(
     files = [*photos[:7], bad, *photos[7:], photos[0].with_name("gone.png")]
     made = classifier(world, trained)
     rows = list(made.predict(files))
-    assert isinstance(rows[7], SetAside)
-    assert isinstance(rows[-1], SetAside)
+    assert isinstance(rows[7], Skipped)
+    assert isinstance(rows[-1], Skipped)
     assert right([row for row in rows if isinstance(row, Prediction)], photos) == 1.0
     assert [row.path for row in whole if isinstance(row, Prediction)] == [
         row.path for row in rows if isinstance(row, Prediction)

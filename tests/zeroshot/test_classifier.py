@@ -10,7 +10,7 @@ import pytest
 import lagotto
 from caption_world import CONCEPTS, DIM, WordEncoder, WordStore, word_store, write_picture
 from lagotto.core.errors import UsageError
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.zeroshot.classifier import (
     MODES,
     PICTURE_BATCH_SIZE,
@@ -149,7 +149,7 @@ def test_files_stream_and_bad_ones_get_rows(tmp_path: Path, store: WordStore) ->
     assert (
         PICTURE_BATCH_SIZE <= requested <= 2 * PICTURE_BATCH_SIZE
     )  # those that are read, and one batch ahead
-    assert isinstance(first[7], SetAside)
+    assert isinstance(first[7], Skipped)
     assert first[7].source == str(bad)
     assert isinstance(first[6], Prediction)
     assert first[6].probabilities.argmax() == 4

@@ -8,7 +8,7 @@ import pytest
 
 from caption_world import write_picture
 from lagotto.core.errors import HubError
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.zeroshot.html_report import (
     INDEX_NAME,
     ExplainPages,
@@ -60,7 +60,7 @@ def test_pages_and_index(tmp_path: Path) -> None:
     picture = write_picture(tmp_path / "a.png", 1)
     with ExplainPages(tmp_path / "pages", ["cat", "dog"]) as pages:
         pages.add(prediction(picture))
-        pages.add(SetAside("broken.png", "damaged: <b>"))
+        pages.add(Skipped("broken.png", "damaged: <b>"))
         pages.add(prediction(tmp_path / "gone.png"))
     files = sorted(file.name for file in (tmp_path / "pages").iterdir())
     assert files == ["000001.html", "000003.html", INDEX_NAME]

@@ -25,6 +25,12 @@ def audit(
     model: str | None = typer.Argument(
         None, metavar="[MODEL]", help="A model of the hub, or a model file outside it."
     ),
+    audit_all: bool = typer.Option(
+        False,
+        "--all",
+        help="Keep the verdicts on all models in the hub, where searches read them; needed once "
+        "for a hub whose lists were never audited.",
+    ),
     labels: Path | None = typer.Option(
         None, metavar="FILE", help="Audit these labels, one a line, in place of the published ones."
     ),
@@ -36,6 +42,8 @@ def audit(
 ) -> None:
     """Check published labels against behaviour: shifted, permuted, incomplete lists.
 
+    Without --all the verdicts are only shown.
+
     Example: lagotto audit my-hub exp_final_v3
     """
     from lagotto.hub.hub import Hub
@@ -45,16 +53,20 @@ def audit(
         raise UsageError(
             "--labels is for one model; name it: lagotto audit HUB MODEL --labels FILE"
         )
+    if audit_all and model is not None:
+        raise UsageError("--all is for every model; leave MODEL out: lagotto audit HUB --all")
     opened = Hub.open(hub, encoder)
-    if model is None:
-        found = audit_hub(opened, bar(quiet))
+    if audit_all:
+        audits = opened.audit_labels(bar(quiet))
+    elif model is None:
+        audits = audit_hub(opened, bar(quiet))
     else:
         lines = None if labels is None else _lines(labels)
-        found = (audit_model(opened, opened.responses_of(model), lines),)
+        audits = (audit_model(opened, opened.responses_of(model), lines),)
     if as_json:
-        print_json({"hub": str(hub), "models": [each.as_json() for each in found]})
+        print_json({"hub": str(hub), "models": [audit.as_json() for audit in audits]})
     else:
-        print_audits(found)
+        print_audits(audits)
 
 
 def _lines(file: Path) -> tuple[str, ...]:
@@ -64,18 +76,18 @@ def _lines(file: Path) -> tuple[str, ...]:
     return read_lines(file, "labels file")
 
 
-def print_audits(found: "Sequence[ModelAudit]") -> None:
+def print_audits(audits: "Sequence[ModelAudit]") -> None:
     """The verdicts as a table on stdout, then the labels in doubt."""
     columns = ["model", "outputs", "labels", "verdict", "score", "why"]
     rows = [
         [a.model, str(a.outputs), str(a.labels), a.verdict, f"{a.score:+.1f}", a.reason]
-        for a in found
+        for a in audits
     ]
     print_table(columns, rows, frozenset(["outputs", "labels", "score"]))
-    for each in found:
-        if each.findings:
+    for audit in audits:
+        if audit.findings:
             print_line()
-            print_line(f"labels of {printable(each.model)} that do not fit their output:")
-        for finding in each.findings:
+            print_line(f"labels of {printable(audit.model)} that do not fit their output:")
+        for finding in audit.findings:
             where = "no output" if finding.fits_better is None else f"output {finding.fits_better}"
             print_line(f"  {finding.logit}: {printable(finding.label)} fits {where} better")

@@ -20,7 +20,7 @@ from lagotto.cli.output import (
 if TYPE_CHECKING:
     import numpy as np
 
-    from lagotto.core.types import JsonObject, JsonValue, SetAside
+    from lagotto.core.types import JsonObject, JsonValue, Skipped
     from lagotto.specialists.classifier import Classifier
     from lagotto.specialists.fusion import Specialist
     from lagotto.zeroshot.types import ModelVote, Prediction
@@ -40,8 +40,8 @@ class Rows:
         self._explain = explain
         self.unreadable = 0
 
-    def __iter__(self) -> "Iterator[Prediction | SetAside]":
-        from lagotto.core.types import SetAside
+    def __iter__(self) -> "Iterator[Prediction | Skipped]":
+        from lagotto.core.types import Skipped
         from lagotto.zeroshot.html_report import ExplainPages
 
         names = [label.name for label in self._classifier.labels]
@@ -50,7 +50,7 @@ class Rows:
             if self._explain is not None:
                 pages = stack.enter_context(ExplainPages(self._explain, names))
             for row in self._classifier.predict(self._files):
-                self.unreadable += isinstance(row, SetAside)
+                self.unreadable += isinstance(row, Skipped)
                 if pages is not None:
                     pages.add(
                         row, {model.model: model.why for model in self._classifier.specialists}
@@ -78,10 +78,10 @@ def print_rows_json(classifier: "Classifier", rows: Rows, started: float) -> Non
     )
 
 
-def _as_json(classifier: "Classifier", row: "Prediction | SetAside") -> "JsonObject":
-    from lagotto.core.types import SetAside
+def _as_json(classifier: "Classifier", row: "Prediction | Skipped") -> "JsonObject":
+    from lagotto.core.types import Skipped
 
-    if isinstance(row, SetAside):
+    if isinstance(row, Skipped):
         return {"path": row.source, "error": row.reason}
     weights: JsonObject = {
         "image": round(row.weights[0], 6),
@@ -187,10 +187,10 @@ def _columns(classifier: "Classifier") -> list[str]:
     return [*_COLUMNS, *hub, "remark"]
 
 
-def _cells(classifier: "Classifier", row: "Prediction | SetAside") -> list[str]:
-    from lagotto.core.types import SetAside
+def _cells(classifier: "Classifier", row: "Prediction | Skipped") -> list[str]:
+    from lagotto.core.types import Skipped
 
-    if isinstance(row, SetAside):
+    if isinstance(row, Skipped):
         return [row.source, *[""] * (len(_columns(classifier)) - 2), row.reason]
     best = int(row.probabilities.argmax())
     hub = []

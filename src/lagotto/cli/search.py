@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lagotto.cli.cover import print_cover
-from lagotto.cli.hub.commands import (
-    HUB_ARGUMENT,
-    JSON,
-    QUIET,
-    bar,
-)
+from lagotto.cli.hub.commands import HUB_ARGUMENT, JSON, QUIET
 from lagotto.cli.output import notice, print_json, print_line, print_table, printable
 from lagotto.core.errors import UsageError
 
@@ -109,7 +104,6 @@ def search(
         rule=rule,
         behaviour_only=behaviour_only,
         low_rank=low_rank,
-        progress=bar(quiet),
     )
     elapsed_s = time.perf_counter() - started
     for note in () if quiet else found.notes:

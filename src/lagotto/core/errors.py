@@ -1,4 +1,7 @@
-"""Every error a caller may meet; each message says what was given, what is allowed, what to do."""
+"""The errors that Lagotto raises on purpose.
+
+Every message says what was given, what is allowed, and what to do.
+"""
 
 
 class LagottoError(Exception):
@@ -8,7 +11,7 @@ class LagottoError(Exception):
 
 
 class UsageError(LagottoError):
-    """The caller asked for something that cannot be: an unknown name, a value out of range."""
+    """The request cannot be met as given: an unknown name, a value out of range."""
 
     exit_code = 2
 
@@ -22,23 +25,23 @@ class EncoderError(LagottoError):
 
 
 class ModelError(LagottoError):
-    """A classifier cannot be read or run; the message becomes its recorded failure."""
+    """A classifier cannot be read or run; a hub records the message as the reason."""
 
 
 class SourceError(LagottoError):
-    """A remote source does not give what was asked: gone, gated, unsafe, or out of reach."""
+    """A remote source cannot be fetched: it is missing, gated, unsafe or out of reach."""
 
 
 class PictureError(LagottoError):
-    """A picture cannot be decoded within the limits; the message is why it is set aside."""
+    """A picture cannot be decoded within the limits; the message is why it is skipped."""
 
 
 class ProbeError(LagottoError):
-    """A probe source yields no usable probe set."""
+    """A probe source gives no usable probe set."""
 
 
 class CaptionError(LagottoError):
-    """A caption source yields no usable pair, or a caption store is missing or damaged."""
+    """A caption source gives no usable pair, or a caption store is missing or damaged."""
 
 
 class HubError(LagottoError):
@@ -46,4 +49,4 @@ class HubError(LagottoError):
 
 
 class MismatchError(HubError):
-    """Two artefacts were made by different encoders or on different probes; both are named."""
+    """Two artefacts were made with different encoders or on different probes; both are named."""

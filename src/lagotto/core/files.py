@@ -1,4 +1,7 @@
-"""Writing without half-written files, digests, and JSON whose bytes are always the same."""
+"""Bytes and values come in; whole files, digests and canonical JSON go out.
+
+A reader never sees a half-written file.
+"""
 
 import errno
 import hashlib
@@ -13,7 +16,7 @@ from lagotto.core.errors import HubError, LagottoError
 from lagotto.core.types import JsonObject, JsonValue
 
 TEMPORARY_SUFFIX = ".tmp"
-"""Ending of what a killed process may leave behind; such a file may be deleted at any time."""
+"""Ending of the files that a killed process may leave; they may be deleted at any time."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -22,7 +25,7 @@ _numbers = itertools.count()
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Around anything that writes to `path`: an OSError becomes a one-line HubError."""
+    """Turns an OSError of the code inside, which writes to `path`, into a one-line HubError."""
     try:
         yield
     except OSError as error:
@@ -38,10 +41,13 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`: write a file there, and on success it becomes `path`.
+    """Gives a temporary path; the file that is written there replaces `path` on success.
 
-    Readers see the old file or the whole new one, also after a kill or a power cut. On any error
-    the temporary file is removed and `path` is as before; OSErrors become HubError.
+    Readers see the old file or the whole new one, also after a kill or a power cut. On an error the
+    temporary file is removed and `path` stays as it was.
+
+    Raises:
+        HubError: The file cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{next(_numbers)}{TEMPORARY_SUFFIX}")
     try:
@@ -51,19 +57,19 @@ def replacing(path: Path) -> Iterator[Path]:
             os.replace(temporary, path)
             sync(path.parent)
     finally:
-        # Gone after a success; after an error, that error is what the caller must see.
+        # After a success there is no such file; after an error, that error must reach the caller.
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """`path` holds exactly `data` when this returns; on HubError it is as it was before."""
+    """Writes `data` to `path`, whole or not at all; raises HubError if that fails."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 def sync(path: Path) -> None:
-    """Returns once the file's bytes, or the folder's entries, are on the disk."""
+    """Waits until the bytes of a file, or the entries of a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -72,7 +78,7 @@ def sync(path: Path) -> None:
 
 
 def sha256_file(path: Path, error: type[LagottoError] = HubError) -> str:
-    """The sha256 of a file's bytes in hex; a file that cannot be read is an `error`."""
+    """The sha256 of a file in hex; raises `error` if the file cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -82,16 +88,19 @@ def sha256_file(path: Path, error: type[LagottoError] = HubError) -> str:
 
 
 def canonical_json(value: JsonValue) -> bytes:
-    """The one JSON text of a value: keys sorted, no spaces, ASCII, no line end.
+    """The canonical JSON text of a value: sorted keys, no spaces, ASCII, no line end.
 
-    Raises ValueError for NaN or an infinity, which JSON does not have.
+    Equal values give equal bytes. Raises ValueError for NaN and infinity, which JSON does not have.
+
+    >>> canonical_json({"b": 1, "a": [True, None]})
+    b'{"a":[true,null],"b":1}'
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return text.encode("ascii")
 
 
 def read_json(path: Path, what: str, error: type[LagottoError]) -> JsonObject:
-    """The JSON object in a file; `what` names the file's role in the `error` raised otherwise."""
+    """The JSON object in a file; raises `error`, in which `what` names the role of the file."""
     try:
         value = json.loads(path.read_bytes())
     except OSError as reason:

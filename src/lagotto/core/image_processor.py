@@ -1,7 +1,7 @@
-"""Hugging Face image-processor settings → PixelSpec and the scaling from uint8 to a network.
+"""Hugging Face image-processor settings come in; a PixelSpec and a scaling of pixels go out.
 
-Every setting is either reproduced exactly or refused by name: a network that sees its pictures
-otherwise than in training answers without an error, only worse.
+Every setting is either reproduced exactly or refused by name. A network that gets its pictures in
+another form than in training raises no error; its answers are only worse.
 """
 
 from collections.abc import Sequence
@@ -64,16 +64,16 @@ _DEFAULTS: dict[str, JsonObject] = {
     "ConvNextImageProcessor": _CONVNEXT,
     "ConvNextFeatureExtractor": _CONVNEXT,
 }
-"""What each image processor takes for a missing key, as the transformers library does."""
+"""The value that each image processor of the transformers library takes for a missing key."""
 
 _SWITCHES_REFUSED = ("do_pad", "do_flip_channel_order", "rescale_offset", "use_square_size")
 _CONVNEXT_WHOLE = 384
-"""From this edge on, ConvNextImageProcessor stretches the picture and crops nothing."""
+"""From this edge length on, ConvNextImageProcessor stretches the picture and crops nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """How pictures reach a network: `(pixels * rescale - mean) / std`, channels first."""
+    """How pixels become a network's input: `(pixels * rescale - mean) / std`, channels first."""
 
     pixels: PixelSpec
     rescale: float
@@ -81,7 +81,7 @@ class Preprocessing:
     std: tuple[float, float, float]
 
     def canonical(self) -> JsonValue:
-        """What changes an embedding, for the fingerprint."""
+        """Everything that changes an embedding, as JSON for the fingerprint."""
         spec = self.pixels
         picture: list[JsonValue] = [spec.height, spec.width, spec.resize, spec.crop_fraction]
         return [*picture, spec.resample, self.rescale, [*self.mean], [*self.std]]
@@ -89,7 +89,7 @@ class Preprocessing:
     def tensor(
         self, pixels: UInt8[np.ndarray, "images height width 3"]
     ) -> Float32[np.ndarray, "images 3 height width"]:
-        """The network's input for pictures decoded to `pixels`."""
+        """The input of the network for pictures of the form of `pixels`."""
         scale = np.array([self.rescale / std for std in self.std], np.float32)
         offset = np.array([-m / s for m, s in zip(self.mean, self.std, strict=True)], np.float32)
         planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).astype(np.float32)
@@ -103,8 +103,14 @@ def read_image_processor(
 ) -> Preprocessing:
     """The preprocessing that a preprocessor_config.json describes.
 
-    `siglip` chooses the defaults of SiglipImageProcessor where the settings do not name their
-    processor. Raises `error`, naming the key, for what cannot be reproduced exactly.
+    Args:
+        settings: The content of the file.
+        error: The class of the error to raise.
+        siglip: Take the defaults of SiglipImageProcessor, not of CLIPImageProcessor, where the
+            settings do not name their processor.
+
+    Raises:
+        error: A setting cannot be reproduced exactly; the message names its key.
     """
     try:
         return _read(settings, siglip)
@@ -127,9 +133,9 @@ def _read(settings: JsonObject, siglip: bool) -> Preprocessing:
     rescale = merged.get("rescale_factor", 1 / 255) if merged.get("do_rescale", True) else 1.0
     if isinstance(rescale, bool) or not isinstance(rescale, int | float) or not rescale > 0:
         _refuse("rescale_factor", rescale, "a number above 0")
-    normalise = merged.get("do_normalize", True)
-    mean = _three("image_mean", merged["image_mean"]) if normalise else (0.0, 0.0, 0.0)
-    std = _three("image_std", merged["image_std"]) if normalise else (1.0, 1.0, 1.0)
+    normalize = merged.get("do_normalize", True)
+    mean = _three("image_mean", merged["image_mean"]) if normalize else (0.0, 0.0, 0.0)
+    std = _three("image_std", merged["image_std"]) if normalize else (1.0, 1.0, 1.0)
     if min(std) <= 0:
         _refuse("image_std", list(std), "numbers above 0")
     keeps_aspect = "shortest_edge" in str(defaults["size"])
@@ -137,19 +143,19 @@ def _read(settings: JsonObject, siglip: bool) -> Preprocessing:
 
 
 def _defaults(settings: JsonObject, siglip: bool) -> JsonObject:
-    given = settings.get("image_processor_type") or settings.get("feature_extractor_type")
-    if given is None:
+    processor = settings.get("image_processor_type") or settings.get("feature_extractor_type")
+    if processor is None:
         return _STRETCH if siglip else _CLIP
-    name = str(given)
+    name = str(processor)
     for suffix in ("Fast", "Pil"):
         name = name.removesuffix(suffix)
     if name not in _DEFAULTS:
-        _refuse("image_processor_type", given, f"one of {', '.join(_DEFAULTS)}")
+        _refuse("image_processor_type", processor, f"one of {', '.join(_DEFAULTS)}")
     return _DEFAULTS[name]
 
 
 def _pixels(merged: JsonObject, keeps_aspect: bool) -> PixelSpec:
-    """Size, resize rule and resampling; `keeps_aspect`: a bare number is the shortest edge."""
+    """Size, resize rule and resampling; with `keeps_aspect` a bare number is the shortest edge."""
     code = merged["resample"]
     if isinstance(code, bool) or not isinstance(code, int) or code not in _RESAMPLES:
         _refuse(
@@ -175,14 +181,20 @@ def _pixels(merged: JsonObject, keeps_aspect: bool) -> PixelSpec:
     return PixelSpec(crop, crop, crop_fraction=crop / size, resample=resample)
 
 
-def _convnext_pixels(size: int | tuple[int, int], kept: JsonValue, resample: Resample) -> PixelSpec:
-    """As ConvNextImageProcessor does it: the part `crop_pct` of a small edge, a large one whole."""
+def _convnext_pixels(
+    size: int | tuple[int, int], crop_pct: JsonValue, resample: Resample
+) -> PixelSpec:
+    """The pixels of ConvNextImageProcessor: the share `crop_pct` of a small edge, else all."""
     edge = size if isinstance(size, int) else size[0]
-    if isinstance(kept, bool) or not isinstance(kept, int | float) or not 0.05 <= kept <= 1:
-        _refuse("crop_pct", kept, "a number from 0.05 to 1")
+    if (
+        isinstance(crop_pct, bool)
+        or not isinstance(crop_pct, int | float)
+        or not 0.05 <= crop_pct <= 1
+    ):
+        _refuse("crop_pct", crop_pct, "a number from 0.05 to 1")
     if edge >= _CONVNEXT_WHOLE:
         return PixelSpec(edge, edge, resize="stretch", resample=resample)
-    return PixelSpec(edge, edge, crop_fraction=edge / int(edge / kept), resample=resample)
+    return PixelSpec(edge, edge, crop_fraction=edge / int(edge / crop_pct), resample=resample)
 
 
 def _size(size: JsonValue, keeps_aspect: bool) -> int | tuple[int, int]:
@@ -214,7 +226,7 @@ def _length(key: str, value: JsonValue) -> int:
 
 
 def _three(key: str, value: JsonValue) -> tuple[float, float, float]:
-    """One number a channel; a single number stands for all three."""
+    """Three numbers, one a channel; a single number counts for all three."""
     values: Sequence[JsonValue] = value if isinstance(value, list) else [value] * 3
     numbers = [float(v) for v in values if isinstance(v, int | float) and np.isfinite(v)]
     if len(numbers) != 3 or len(values) != 3:

@@ -1,7 +1,7 @@
-"""From the bytes of a picture file to the uint8 pixels that a model or encoder is fed.
+"""The bytes of a picture file come in; the uint8 pixels for a model or an encoder go out.
 
-Everything that reads pictures reads them here, so that a probe, an example image and a picture to
-classify are treated alike. Colour profiles are ignored, as the models' own training code does.
+Every picture is decoded here, so a probe, an example image and a picture to classify are treated
+alike. Colour profiles are ignored, as in the training code of the models.
 """
 
 import io
@@ -24,7 +24,7 @@ IMAGE_SUFFIXES = frozenset(
 """File name endings (lower case) that count as pictures when a folder is scanned."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-"""The only decoders ever offered the bytes; the rarer ones are attack surface without a user."""
+"""The only decoders that are used; rarer ones add attack surface and have no users."""
 
 MAX_PICTURE_BYTES = 64 * 2**20
 MAX_PIXELS = 100_000_000
@@ -50,8 +50,8 @@ _UPRIGHT = {
 }
 _ORIENTATION_TAG = 274
 
-# What Pillow's decoders are seen to raise on damaged files. Not MemoryError: whether a picture is
-# usable must not depend on the machine.
+# The errors that Pillow's decoders raise on damaged files. MemoryError is not among them: whether a
+# picture is usable must not depend on the machine.
 _PILLOW_RAISES = (
     OSError,
     SyntaxError,
@@ -70,7 +70,11 @@ _PILLOW_RAISES = (
 
 
 def read_picture_file(path: Path) -> bytes:
-    """The bytes of a regular file within the size limit; PictureError says why not."""
+    """The bytes of a picture file.
+
+    Raises:
+        PictureError: It is missing, no regular file, empty, over MAX_PICTURE_BYTES or unreadable.
+    """
     try:
         if not path.exists():
             raise PictureError("no such file")
@@ -88,13 +92,19 @@ def read_picture_file(path: Path) -> bytes:
 
 
 def decode_picture(data: bytes) -> Image.Image:
-    """The picture upright (EXIF), fully loaded, in mode RGB.
+    """Decodes a picture: upright by its EXIF orientation, fully loaded, in mode RGB.
 
-    Transparency is laid on white; of an animation the first frame is taken; 16-bit, 32-bit and
-    float greys are scaled, not clipped. Raises PictureError, one line, for what is empty, not a
-    picture, truncated, damaged, over MAX_BYTES or MAX_PIXELS (before decoding), under MIN_SIDE
-    pixels a side, or longer than MAX_ASPECT times its breadth (a centre crop would show nothing).
-    Warning filters are set aside while it runs, so call it from one thread at a time.
+    Transparent parts become white. Of an animation the first frame is taken. Grey values of 16 or
+    32 bits and floats are scaled, not clipped. Warning filters are changed while it runs, so call
+    it from one thread at a time.
+
+    Args:
+        data: The bytes of a picture file in one of FORMATS.
+
+    Raises:
+        PictureError: The data is empty, no picture, truncated or damaged; it is over
+            MAX_PICTURE_BYTES or MAX_PIXELS (checked before decoding) or under MIN_SIDE pixels a
+            side; or one side is over MAX_ASPECT times the other (a centre crop would show nothing).
     """
     _check_bytes(len(data))
     with warnings.catch_warnings():
@@ -119,12 +129,21 @@ def decode_picture(data: bytes) -> Image.Image:
 
 
 def to_pixels(picture: Image.Image, spec: PixelSpec) -> UInt8[np.ndarray, "height width channels"]:
-    """The picture (mode RGB, as decode_picture gives it) as `spec.shape` uint8 pixels, RGB or L.
+    """Resizes and crops a picture to uint8 pixels.
 
     `crop` scales the picture, keeping its aspect, until it just covers (height, width) /
-    crop_fraction, then cuts the centre: for a square and a fraction of 1 exactly what Hugging
-    Face's CLIPImageProcessor does. `stretch` scales it to exactly that size. Raises UsageError for
-    a crop_fraction outside (0, 1].
+    crop_fraction, and cuts out the centre. For a square and a fraction of 1 that is exactly what
+    Hugging Face's CLIPImageProcessor does. `stretch` scales it to exactly that size.
+
+    Args:
+        picture: A picture in mode RGB, as `decode_picture` returns it.
+        spec: The size, the resize rule and whether the pixels are grey.
+
+    Returns:
+        Pixels 0..255 of the shape `spec.shape`, in RGB or grey.
+
+    Raises:
+        UsageError: `spec.crop_fraction` is not above 0 and at most 1.
     """
     if spec.grey:
         picture = picture.convert("L")
@@ -138,7 +157,7 @@ def to_pixels(picture: Image.Image, spec: PixelSpec) -> UInt8[np.ndarray, "heigh
 
 
 def covering_size(size: tuple[int, int], spec: PixelSpec) -> tuple[int, int]:
-    """(width, height) to which a picture of this (width, height) is resized before any cut."""
+    """(width, height) to which a picture of this (width, height) is resized before the crop."""
     if not 0 < spec.crop_fraction <= 1:
         raise UsageError(
             f"crop_fraction {spec.crop_fraction:g} is not allowed; give one above 0 and at most 1"
@@ -154,7 +173,7 @@ def covering_size(size: tuple[int, int], spec: PixelSpec) -> tuple[int, int]:
 
 
 def _check_bytes(size: int) -> None:
-    """PictureError for an empty file or one over MAX_BYTES."""
+    """Raises PictureError for an empty file or one over MAX_PICTURE_BYTES."""
     if size == 0:
         raise PictureError("an empty file")
     if size > MAX_PICTURE_BYTES:
@@ -165,7 +184,7 @@ def _check_bytes(size: int) -> None:
 
 
 def _check_size(width: int, height: int) -> None:
-    """PictureError for a picture that is too large, too small or too long."""
+    """Raises PictureError for a picture that is too large, too small or too long."""
     if width * height > MAX_PIXELS:
         raise PictureError(
             f"{width}x{height} pixels; at most {MAX_PIXELS:,} in all are read, make it smaller"
@@ -179,9 +198,10 @@ def _check_size(width: int, height: int) -> None:
 
 
 def _check_scans(data: bytes, width: int, height: int) -> None:
-    """PictureError for a JPEG of so many scans that it would take minutes to decode.
+    """Raises PictureError for a JPEG of so many scans that decoding would take minutes.
 
-    A start of scan cannot occur within coded pixels; those of an embedded thumbnail do not matter.
+    The marker of a scan cannot occur within coded pixels. Markers of an embedded thumbnail are
+    counted too; they are few.
     """
     scans = data.count(b"\xff\xda")
     if scans * width * height > MAX_SCANNED_PIXELS:
@@ -191,9 +211,9 @@ def _check_scans(data: bytes, width: int, height: int) -> None:
 
 
 def _orientation(picture: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 (as stored) where the metadata cannot be read.
+    """The EXIF orientation, 1 to 8; 1 (as stored) if the metadata cannot be read.
 
-    Asked after load(): a PNG may carry it behind the pixels, and a TIFF is turned by load itself.
+    Call it after load(): a PNG may have it behind the pixels, and load() itself turns a TIFF.
     """
     try:
         value = picture.getexif().get(_ORIENTATION_TAG, 1)
@@ -208,17 +228,17 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
         return _eight_bits(picture).convert("RGB")
     if picture.has_transparency_data:
         straight = {"La": "LA", "RGBa": "RGBA"}.get(picture.mode)
-        seen = (picture.convert(straight) if straight else picture).convert("RGBA")
-        white = Image.new("RGBA", seen.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, seen).convert("RGB")
+        rgba = (picture.convert(straight) if straight else picture).convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, rgba).convert("RGB")
     return picture.convert("RGB")
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
     """A grey picture of 16 bits, 32 bits or floats scaled to mode L.
 
-    A 16-bit file has a known full scale. The others do not say theirs: it is the smallest of
-    1 (floats), 255 and 65535 that holds every value, else the picture's own range.
+    The full scale of a 16-bit file is known. The other files do not state theirs: it is the
+    smallest of 1 (floats), 255 and 65535 that holds every value, else the range of the values.
     """
     values = np.asarray(picture).astype(np.float32)
     low, high = float(values.min()), float(values.max())

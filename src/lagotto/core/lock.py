@@ -1,9 +1,10 @@
-"""One writer at a time in a folder."""
+"""A folder comes in; the right to write to it goes out, to one process at a time."""
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from lagotto.core.errors import LagottoError
 from lagotto.core.files import writing
@@ -13,25 +14,38 @@ LOCK_NAME = ".lock"
 
 @contextmanager
 def folder_lock(folder: Path, what: str, refusal: type[LagottoError]) -> Iterator[None]:
-    """Holds the folder for writing; the kernel lets it go when the process ends, killed or not.
+    """Holds a folder for writing while the `with` block runs; readers do not need the lock.
 
-    The lock is on FOLDER/.lock, an empty file that stays. A child that is forked without exec
-    shares the lock and would keep it. Raises `refusal` at once if another process holds it;
-    `what` says in its message what the folder is.
+    The lock is on FOLDER/.lock, an empty file that stays. The operating system lets the lock go
+    when its process ends, however it ends. Where a file system has no locks, `filelock` warns and
+    uses a marker file instead.
+
+    Args:
+        folder: The folder to write to; it must exist.
+        what: What the folder is, for the messages ("hub", "caption store").
+        refusal: The class of the error that is raised if the folder cannot be locked.
+
+    Raises:
+        HubError: The lock file cannot be created or opened for writing.
+        refusal: Another process holds the lock (raised at once), or the folder cannot be locked.
     """
     path = folder / LOCK_NAME
-    with writing(path):
-        file = path.open("a")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise refusal(
-                f"another process is writing to {what} {folder}; wait for it, or stop it and run "
-                "the command again"
-            ) from error
-        except OSError as error:
-            raise refusal(
-                f"{what} {folder} cannot be locked: {error.strerror}; keep it on a local disk"
-            ) from error
+    with writing(path), path.open("a"):  # a file that cannot be written is no matter of the lock
+        pass
+    lock = FileLock(path, thread_local=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise refusal(
+            f"another process is writing to {what} {folder}; wait for it, or stop it and run "
+            "the command again"
+        ) from error
+    except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise refusal(
+            f"{what} {folder} cannot be locked: {reason}; keep it on a local disk"
+        ) from error
+    try:
         yield
+    finally:
+        lock.release()

@@ -1,4 +1,4 @@
-"""What this process may use of the machine."""
+"""The machine comes in; what this process may use of it goes out."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The one form of every manifest: a JSON object with its format, version and its own digest."""
+"""The content of a manifest comes in; a JSON file with version and digest goes out, and back."""
 
 from dataclasses import dataclass
 from hashlib import sha256
@@ -11,10 +11,11 @@ from lagotto.core.types import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class ManifestForm:
-    """What is needed to write and read one kind of manifest, and to say what is wrong with one.
+    """How one kind of manifest is written and read, and the words of its errors.
 
-    `noun` names the folder that it describes ("hub"), `create` is the command that makes such a
-    folder, with {} for its path.
+    `noun` names the folder that it describes ("hub"). `file` is the name of the file, `format` and
+    `version` are written to it. `create` is the command that makes such a folder, with {} for its
+    path. `error` is the class of the errors.
     """
 
     noun: str
@@ -25,14 +26,17 @@ class ManifestForm:
     error: type[LagottoError]
 
     def write(self, folder: Path, content: JsonObject) -> None:
-        """Writes the manifest; its `sha256` is that of all the rest, as canonical JSON."""
+        """Writes the manifest of a folder, with the sha256 of its content as canonical JSON."""
         full: JsonObject = {"format": self.format, "version": self.version, **content}
         write_atomically(folder / self.file, canonical_json({**full, "sha256": _digest(full)}))
 
     def read(self, folder: Path) -> JsonObject:
-        """The manifest of a folder; raises `error` if there is none, or a newer version wrote it.
+        """The content of the manifest of a folder.
 
-        Check what it says, then `check_digest`: so that a missing key is named as such.
+        Check its keys before `check_digest`, so that a missing key is reported as such.
+
+        Raises:
+            error: There is no manifest, it is no JSON object, or its version is newer.
         """
         path = folder / self.file
         if not folder.is_dir():
@@ -44,8 +48,8 @@ class ManifestForm:
             raise self.error(f"{folder} is not a {self.noun}: it holds no {self.file}")
         content = read_json(path, f"{self.noun} manifest", self.error)
         if content.get("format") != self.format:
-            found = content.get("format")
-            raise self.error(f"{path} is not a {self.noun} manifest: format {found!r}")
+            actual = content.get("format")
+            raise self.error(f"{path} is not a {self.noun} manifest: format {actual!r}")
         version = content.get("version")
         if not isinstance(version, int) or version > self.version:
             raise self.error(
@@ -55,7 +59,7 @@ class ManifestForm:
         return content
 
     def check_digest(self, folder: Path, content: JsonObject) -> None:
-        """Raises `error` unless the manifest is as it was written."""
+        """Raises `error` if the content does not give the digest that was written with it."""
         if content.get("sha256") != _digest(content):
             raise self.error(
                 f"{self.noun} manifest {folder / self.file} was altered; "

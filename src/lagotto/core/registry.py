@@ -1,4 +1,4 @@
-"""Adapters by name, imported on demand, with a suggestion or a pip line where that fails."""
+"""The name of an adapter comes in; the adapter goes out, imported on demand."""
 
 import importlib
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,9 @@ from lagotto.core.errors import MissingExtraError, UsageError
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """Where an adapter lives, and the third-party package and extra that it needs (if any).
+    """Where an adapter is, and the third-party package and the extra that it needs, if any.
 
-    `also`: further packages that the same extra installs.
+    `also` are further packages that the same extra installs.
     """
 
     module: str
@@ -24,16 +24,30 @@ class Adapter:
 
 
 def suggest(given: str, known: Sequence[str]) -> str:
-    """A "did you mean" clause with a leading space, or an empty string."""
+    """A "did you mean" clause with a leading space, or an empty string.
+
+    >>> suggest("begle", ["beagle", "wolf"])
+    " Did you mean 'beagle'?"
+    """
     close = get_close_matches(given, known, n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def load_adapter(table: Mapping[str, Adapter], name: str, what: str) -> Any:
-    """The adapter's attribute.
+    """Imports an adapter and returns the object that its table entry names.
 
-    Raises UsageError for an unknown name and MissingExtraError where the adapter's own package is
-    not installed; any other import error is a bug and passes through.
+    An import error for any other reason than a missing package of the adapter is a bug, and passes
+    through.
+
+    Args:
+        table: The adapters by name.
+        name: The adapter to load.
+        what: What the adapters are, for the messages ("runner", "framework").
+
+    Raises:
+        UsageError: The name is unknown; the message suggests one.
+        MissingExtraError: The package of the adapter is not installed; the message holds the pip
+            line.
     """
     if name not in table:
         known = sorted(table)

@@ -1,4 +1,4 @@
-"""The values that flow between stages: frozen, typed, free of behaviour beyond their own shape."""
+"""The values that rooms hand to each other: frozen, typed, without behaviour of their own."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +45,7 @@ class PixelSpec:
 
     @property
     def key(self) -> str:
-        """A name for this spec that is safe as a file name."""
+        """A name of this spec that can be part of a file name."""
         channels = "L" if self.grey else "RGB"
         cropped = self.resize == "crop" or self.crop_fraction != 1
         crop = f"-{self.crop_fraction:g}" if cropped else ""
@@ -59,10 +59,10 @@ class PixelSpec:
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """What a model's input tensor expects, from uint8 pixels on.
+    """How uint8 pixels become the input tensor of a model.
 
-    Float inputs get `(scaled - mean) / std` where `scaled` are pixels mapped to `scale`.
-    Integer inputs with scale 0..255 get the pixels as they are (int8: minus 128).
+    A float input gets `(scaled - mean) / std`, where `scaled` are the pixels mapped to `scale`.
+    An integer input with scale 0..255 gets the pixels as they are (int8: minus 128).
     """
 
     pixels: PixelSpec
@@ -76,7 +76,7 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """A classifier on disk before it is loaded: the weights file and what is said about it."""
+    """A classifier on disk before it is loaded: its file and its description (model.json)."""
 
     name: str
     file: Path
@@ -85,12 +85,12 @@ class ModelSource:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One part of how a model is fed: its value in words, and where that is from.
+    """One part of a model's input: its value in words, and its origin.
 
-    `inferred` was found by trying, `assumed` is the custom where nothing told. Where candidates
-    were tried, `margin` is how far the value is ahead of `runner_up` (negative where custom went
-    before a slightly better one), in the units of models/preprocessing/infer.py; `reason` says
-    why.
+    An `inferred` value was found by trying candidates; an `assumed` value is the common one, taken
+    without evidence. For an inferred value, `margin` is its lead over `runner_up` in the units of
+    models/preprocessing/infer.py; it is negative where the common value was preferred to a slightly
+    better one. `reason` says why it was taken.
     """
 
     field: InputField
@@ -103,13 +103,12 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A classifier as it will be run: resolved input, number of outputs, where its logits are from.
+    """A classifier as it will be run: its input, its number of outputs, how its logits are read.
 
-    `logits_source` tells how the responses are the values *before* a softmax or sigmoid:
-    `declared` (the output is already logits), `cut` (the tensor that feeds the final activation
-    is read), `log` (log of the probabilities, floored at half a quantisation step).
-    `notes` are facts worth showing (a fallback taken, a value assumed), one line each.
-    `decisions` tell of every part of `input` where it is from.
+    `logits_source` says how the values *before* a softmax or sigmoid are read: `declared` (the
+    output is already logits), `cut` (the tensor that feeds the final activation is read), `log`
+    (log of the probabilities, floored at half a quantization step). `notes` are facts to show (a
+    fallback, an assumed value), one line each. `decisions` give the origin of each part of `input`.
     """
 
     name: str
@@ -126,10 +125,11 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class EncoderInfo:
-    """What identifies an image-text encoder and what its callers need to feed it.
+    """The identity of an image-text encoder, and the form of its inputs.
 
-    `fingerprint` digests weights, preprocessing and tokenizer. `logit_scale` multiplies cosines
-    before a softmax. `context_length` is the longest text in tokens. `prompt_template` has one {}.
+    `fingerprint` is a digest of weights, preprocessing and tokenizer. `dim` is the length of an
+    embedding. `logit_scale` multiplies cosines before a softmax. `context_length` is the length of
+    the longest text in tokens. `prompt_template` has one {} for a label.
     """
 
     name: str
@@ -143,7 +143,7 @@ class EncoderInfo:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One picture of a probe set: content digest (sha256 hex of its file), where it came from."""
+    """One picture of a probe set: the sha256 of its file in hex, its source, and its captions."""
 
     digest: str
     source: str
@@ -151,8 +151,8 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
-    """Something that was left out, and why."""
+class Skipped:
+    """A picture, row or model that was left out, and the reason."""
 
     source: str
     reason: str
@@ -160,19 +160,19 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True)
 class Descriptors:
-    """Responses standardised per logit over the probes (ProbeLog, section 3).
+    """Responses of each logit, standardized over the probes (ProbeLog, section 3).
 
-    `flaw` has one entry a logit: "" if usable, else why it is set aside (constant, not finite);
-    the values of a flawed logit are zero.
+    `invalid` has one entry a logit: "" if it can be searched, else the reason why not (constant,
+    not finite). The values of an invalid logit are zero.
     """
 
     values: Float[np.ndarray, "probes logits"]
-    flaw: tuple[str, ...]
+    invalid: tuple[str, ...]
 
     @property
     def usable(self) -> Bool[np.ndarray, " logits"]:
         """True where a logit can be searched."""
-        return np.array([not reason for reason in self.flaw], dtype=bool)
+        return np.array([not reason for reason in self.invalid], dtype=bool)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def results(evaluation: Evaluation, method: Method) -> JsonObject:
         "rows": [_row(scores) for scores in evaluation.scores],
         "per_class": _per_class(evaluation),
         "set_aside": [
-            {"source": item.source, "reason": item.reason} for item in evaluation.set_aside
+            {"source": item.source, "reason": item.reason} for item in evaluation.skipped
         ],
         "notes": list(evaluation.notes),
     }

@@ -4,11 +4,12 @@ The order of the stages is here; probing.py runs models, search.py compares desc
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lagotto.core.errors import LagottoError
 from lagotto.core.files import writing
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import Hits
@@ -21,6 +22,7 @@ from lagotto.hub.ingest.add import (
 from lagotto.hub.ingest.create import create_hub
 from lagotto.hub.ingest.inspect import Inspection, inspect_models
 from lagotto.hub.probes.subset import Choosing, Share
+from lagotto.hub.query.background import keep_background
 from lagotto.hub.query.build import (
     image_vector,
     logit_vector,
@@ -66,6 +68,7 @@ class Hub(HubReader):
 
     _judge: "Judge | None" = None
     _label_stats: "LabelStats | None" = None
+    _label_trust: "LabelTrust | None" = None
 
     @classmethod
     def create(
@@ -104,12 +107,14 @@ class Hub(HubReader):
         layout = HubLayout(Path(folder))
         return cls(layout, read_hub_manifest(layout.folder), encoder)
 
-    @cached_property
+    @property
     def label_trust(self) -> "LabelTrust":
-        """How far the published labels are believed."""
+        """How far the published labels are believed, by the audits in the catalogue."""
         from lagotto.hub.labels.trust import LabelTrust
 
-        return LabelTrust(self)
+        if self._label_trust is None:
+            self._label_trust = LabelTrust(self.label_lists())
+        return self._label_trust
 
     def judge(self) -> "Judge | None":
         """What tells how far to believe hits; None while the hub has no searchable logit."""
@@ -143,14 +148,23 @@ class Hub(HubReader):
         same call. With `probes_per_model` each model sees that many probes of its own, and one that
         is there and saw fewer sees more (docs/collaborative.md). Raises SourceError where a hub of
         models is out of reach.
+
+        Afterwards the published labels of the new models are audited, and what searches read of the
+        background words is measured (see `audit_labels`). Where that fails, as without the hub's
+        encoder, the report has a note: the models are added, their labels not audited.
         """
-        self._logit_index = None
+        self._forget_models()
         share = None
         if probes_per_model is not None:
             share = Share(probes_per_model, self.probe_embeddings, choosing)
-        return add_models(
-            self._layout, self.probe_set, models, limits or Limits(), progress or Silent(), share
-        )
+        meter = progress or Silent()
+        report = add_models(self._layout, self.probe_set, models, limits or Limits(), meter, share)
+        try:
+            self._prepare_searches(meter, audit_all=False)
+        except LagottoError as error:
+            note = f"labels were not all audited: {error}; then run: lagotto audit HUB --all"
+            return replace(report, notes=(*report.notes, note))
+        return report
 
     def inspect(
         self,
@@ -175,7 +189,7 @@ class Hub(HubReader):
             case LogitQuery():
                 return self._logit_vector(query)
 
-    def nearest(  # noqa: PLR0913  # as `search`
+    def nearest(  # as `search`
         self,
         vector: QueryVector,
         *,
@@ -185,7 +199,6 @@ class Hub(HubReader):
         rule: str = "default",
         behaviour_only: bool = False,
         low_rank: bool | None = None,
-        progress: Progress | None = None,
     ) -> Hits:
         """The logits that answer a query vector; see `search`."""
         logit_index = select_index(self.logit_index(), low_rank, self.folder)
@@ -193,18 +206,17 @@ class Hub(HubReader):
         if name == "default" and not behaviour_only and any(c.text for c in vector.concepts):
             from lagotto.hub.labels.trust import with_names
 
-            vector = replace(
-                vector,
-                concepts=with_names(self, self.label_trust, vector.concepts, progress or Silent()),
-            )
+            trust = self.label_trust
+            concepts = with_names(self, trust, vector.concepts)
+            vector = replace(vector, concepts=concepts, notes=(*vector.notes, *trust.notes))
         judge = self.judge() if is_judged(vector, name) else None
         if judge is not None and not behaviour_only:
-            judge = replace(judge, labels=self._make_label_stats(judge), progress=progress)
+            judge = replace(judge, labels=self._make_label_stats(judge))
         return find_logits(
             logit_index, vector, rule=name, top=top, k=k, by_model=by_model, judge=judge
         )
 
-    def search(  # noqa: PLR0913  # a keyword for each choice that users have
+    def search(  # a keyword for each choice that users have
         self,
         query: AnyQuery | str,
         *,
@@ -214,7 +226,6 @@ class Hub(HubReader):
         rule: str = "default",
         behaviour_only: bool = False,
         low_rank: bool | None = None,
-        progress: Progress | None = None,
     ) -> Hits:
         """The logits that behave most like the concept; a string is a text query.
 
@@ -224,6 +235,9 @@ class Hub(HubReader):
         count too, as far as behaviour does not contradict them, unless `behaviour_only`.
         `low_rank`: go through the hub's index (docs/low_rank.md) wherever it can serve (True),
         never (False), or where it pays. Raises UsageError for what the hub cannot answer.
+
+        Nothing is written to the hub, as long as its blocks are those of its models: a search after
+        an `add` that was cut off makes them first.
         """
         vector = self.query_vector(query)
         return self.nearest(
@@ -234,7 +248,6 @@ class Hub(HubReader):
             rule=rule,
             behaviour_only=behaviour_only,
             low_rank=low_rank,
-            progress=progress,
         )
 
     def describe(
@@ -253,6 +266,20 @@ class Hub(HubReader):
         from lagotto.hub.labels.audit import audit_model
 
         return audit_model(self, self.responses_of(model), labels)
+
+    def audit_labels(self, progress: Progress | None = None) -> "tuple[ModelAudit, ...]":
+        """Audits the published labels of all models and keeps the verdicts, which searches read.
+
+        `add` audits the lists that it adds, against the models that the hub then holds. This makes
+        all verdicts anew: for a hub of an older version, or after many models were added.
+
+        Returns:
+            An audit of every probed model, in the order of the hub.
+
+        Raises:
+            HubError: the hub cannot be written to, or its responses are damaged.
+        """
+        return self._prepare_searches(progress or Silent(), audit_all=True)
 
     def duplicates(self, progress: Progress | None = None) -> "DuplicateReport":
         """Models that are nearly the same, and models of one kind."""
@@ -296,17 +323,51 @@ class Hub(HubReader):
         """Removes a model, its responses and its logits; UsageError for an unknown name."""
         with hub_lock(self.folder), Catalog(self._layout.catalogue, writable=True) as catalogue:
             removed = catalogue.remove(model)
-            self._logit_index = None
+            self._forget_models()
             path = self._layout.responses_of(removed.digest)
             with writing(path):
                 path.unlink(missing_ok=True)
             rebuild_blocks(self._layout, catalogue.models("done"), self.probe_digest)
+            with suppress(LagottoError):  # a search measures what is not kept
+                self._keep_background(Silent())
+
+    def _forget_models(self) -> None:
+        """Drops what was read of the hub's models; the next use reads it again."""
+        self._logit_index, self._label_trust, self._label_stats = None, None, None
+
+    def _prepare_searches(self, progress: Progress, *, audit_all: bool) -> "tuple[ModelAudit, ...]":
+        """Makes and keeps what searches read: statistics of background words, audits of labels.
+
+        Returns the audits that were made: of every model, or of the lists that had none.
+        """
+        from lagotto.hub.labels.trust import audit_lists
+
+        self.logit_index()  # makes blocks that are out of date, for which it locks the hub itself
+        with hub_lock(self.folder), Catalog(self._layout.catalogue, writable=True) as catalogue:
+            self._keep_background(progress)
+            audits = audit_lists(self, catalogue, progress, anew=audit_all)
+            old = self._layout.old_label_trust
+            with writing(old):
+                old.unlink(missing_ok=True)
+        self._label_trust, self._label_stats = None, None
+        return audits
+
+    def _keep_background(self, progress: Progress) -> None:
+        """Keeps the embeddings of the background words, and how they score in this hub."""
+        from lagotto.hub.confidence.reference_file import keep_background_stats
+
+        keep_background(self._layout.background, self.encoder, progress)
+        logit_index = self.logit_index()
+        if logit_index.usable:
+            keep_background_stats(
+                self._layout.rivals, self.space, self.encoder, logit_index, self.probe_digest
+            )
 
     def _make_label_stats(self, judge: "Judge") -> "LabelStats":
         """The labels as rivals, kept for as long as the hub's models stay the same."""
         from lagotto.hub.confidence.label_margin import LabelStats
 
-        if self._label_stats is None or self._label_stats.rivals is not judge.rivals:
+        if self._label_stats is None or self._label_stats.background is not judge.rivals:
             self._label_stats = LabelStats(self, judge.logit_index, judge.rivals, self.label_trust)
         return self._label_stats
 

@@ -13,7 +13,7 @@ from lagotto.core.errors import UsageError
 from lagotto.core.images import read_picture_file
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.registry import suggest
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.hub.hub import Hub
 from lagotto.jobs.worker_limits import Limits
@@ -135,7 +135,7 @@ class Classifier(zeroshot.ZeroShotClassifier):
         assert isinstance(other, Classifier)
         return other
 
-    def predict(self, paths: Iterable[Path | str]) -> Iterator[Prediction | SetAside]:
+    def predict(self, paths: Iterable[Path | str]) -> Iterator[Prediction | Skipped]:
         """Predicts the pictures one by one, in order.
 
         With a hub, all paths are collected first and the models are selected on a sample of the
@@ -159,7 +159,7 @@ class Classifier(zeroshot.ZeroShotClassifier):
                 predictions = iter(self._predict_batch(result.selection, batch, names))
                 for position in batch.positions:
                     if position in batch.unreadable:
-                        yield SetAside(printable_path(files[position]), batch.unreadable[position])
+                        yield Skipped(printable_path(files[position]), batch.unreadable[position])
                     else:
                         yield next(predictions)
             self._note_failures(result, runs)

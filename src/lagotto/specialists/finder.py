@@ -289,7 +289,7 @@ class Finder:
         Responses that were completed, not measured, are no evidence.
         """
         probes = self._hub.seen_probes(name)
-        answered = self._hub.answered(name)
+        answered = self._hub.observed_responses(name)
         if len(probes) == len(answered):
             return answered, None
         return answered[probes], probes

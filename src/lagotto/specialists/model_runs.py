@@ -217,7 +217,7 @@ def _payload(model: Runnable) -> JsonObject:
     record: JsonObject = {"input": model.record.input, "notes": list(model.record.notes)}
     return {
         "model": source_to_json(model.source),
-        "settled": record if is_inferred(record) else None,
+        "inferred_input": record if is_inferred(record) else None,
         "digest": model.record.digest,
     }
 

@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from lagotto.core.errors import HubError, UsageError
 from lagotto.core.prefetch import prefetch
 from lagotto.core.registry import suggest
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
 from lagotto.zeroshot.calibration.calibration import (
@@ -149,7 +149,7 @@ class ZeroShotClassifier:
         elif self._store is not None and self.mode == "paper-code":
             self.voting.reencode = self._embed_with_prefix
 
-    def predict(self, paths: Iterable[Path | str]) -> Iterator[Prediction | SetAside]:
+    def predict(self, paths: Iterable[Path | str]) -> Iterator[Prediction | Skipped]:
         """Predicts the pictures one by one, in order.
 
         Pictures are read while the caller iterates, PICTURE_BATCH_SIZE at a time and one batch
@@ -165,11 +165,11 @@ class ZeroShotClassifier:
             readable = [
                 path
                 for path, row in zip(batch.paths, batch.rows, strict=True)
-                if not isinstance(row, SetAside)
+                if not isinstance(row, Skipped)
             ]
             predictions = self.predict_embeddings(batch.embeddings, readable)
             for row in batch.rows:
-                yield row if isinstance(row, SetAside) else next(predictions)
+                yield row if isinstance(row, Skipped) else next(predictions)
 
     def predict_embeddings(
         self, embeddings: Float32[np.ndarray, "pictures dim"], paths: Sequence[str]

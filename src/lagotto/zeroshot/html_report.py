@@ -14,7 +14,7 @@ from PIL import Image
 from lagotto.core.errors import PictureError
 from lagotto.core.files import replacing, write_atomically, writing
 from lagotto.core.images import decode_picture, read_picture_file
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.zeroshot.types import ModelVote, Prediction
 
 INDEX_NAME = "index.html"
@@ -72,7 +72,7 @@ class ExplainPages:
             self._index.flush()
         self._open.__exit__(*error)
 
-    def add(self, row: Prediction | SetAside, why: Mapping[str, str] | None = None) -> None:
+    def add(self, row: Prediction | Skipped, why: Mapping[str, str] | None = None) -> None:
         """Writes the page of a prediction, or an index row for a picture that could not be read.
 
         Args:
@@ -80,7 +80,7 @@ class ExplainPages:
             why: The reasons for each model that voted, by its name.
         """
         self._count += 1
-        if isinstance(row, SetAside):
+        if isinstance(row, Skipped):
             self._index.write(
                 f"<tr><td></td><td>{escape(row.source)}</td>"
                 f'<td colspan="4" class="quiet">{escape(row.reason)}</td></tr>\n'

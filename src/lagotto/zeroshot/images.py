@@ -10,7 +10,7 @@ from jaxtyping import Float32, UInt8
 
 from lagotto.core.errors import PictureError, UsageError
 from lagotto.core.images import IMAGE_SUFFIXES, decode_picture, read_picture_file, to_pixels
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.encoders.base import Encoder
 
 
@@ -22,7 +22,7 @@ class PictureBatch:
     """
 
     paths: tuple[str, ...]
-    rows: tuple[int | SetAside, ...]
+    rows: tuple[int | Skipped, ...]
     embeddings: Float32[np.ndarray, "readable dim"]
 
 
@@ -83,13 +83,13 @@ def embed_files(encoder: Encoder, paths: Iterable[Path], batch: int) -> Iterator
 
 
 def _embed(encoder: Encoder, paths: Sequence[Path]) -> PictureBatch:
-    rows: list[int | SetAside] = []
+    rows: list[int | Skipped] = []
     pixels: list[UInt8[np.ndarray, "height width channels"]] = []
     for path in paths:
         try:
             picture = decode_picture(read_picture_file(path))
         except PictureError as error:
-            rows.append(SetAside(printable_path(path), str(error)))
+            rows.append(Skipped(printable_path(path), str(error)))
             continue
         rows.append(len(pixels))
         pixels.append(to_pixels(picture, encoder.info.pixels))

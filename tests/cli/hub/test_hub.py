@@ -31,7 +31,7 @@ def test_create_add_search_remove_verify(world: World, tmp_path: Path) -> None:
         "--workers", "1", "--timeout", "60", "--memory-gb", "2",
     )  # fmt: skip
     assert (added.code, added.err) == (0, "")
-    assert list(added.json) == ["hub", "done", "extended", "failures", "already", "copies"]
+    assert list(added.json) == ["hub", "done", "extended", "failures", "already", "copies", "notes"]
     assert added.json["done"] == ["plain", "bytes"]
     assert added.json["copies"] == [["again", "plain"]]
     (failure,) = added.json["failures"]

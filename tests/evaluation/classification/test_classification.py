@@ -184,8 +184,8 @@ def test_unreadable_pictures_are_wrong_in_every_setting_and_named(
     found = evaluate(base, data, [Setting("paper", 4)])
     assert (found.unreadable, found.ranks.shape) == (2, (2, 9))
     assert ((found.ranks == 0).sum(axis=1) == 2).all()
-    assert [each.source for each in found.set_aside] == ["blue/01.png", "green/00.png"]
-    assert all(each.reason for each in found.set_aside)
+    assert [each.source for each in found.skipped] == ["blue/01.png", "green/00.png"]
+    assert all(each.reason for each in found.skipped)
     for row, scores in enumerate(found.scores):
         assert scores.acc1.value == (found.ranks[row] == 1).sum() / 9
     assert found.image_only.acc5.value == pytest.approx(7 / 9)

@@ -15,8 +15,8 @@ from lagotto.evaluation.probing.curve import (
 )
 from lagotto.evaluation.probing.models import from_folder
 from lagotto.evaluation.probing.scores import (
+    PartialResponses,
     PartScorer,
-    SeenResponses,
     join_evidence,
     scores_on_the_same_probes,
 )
@@ -71,7 +71,7 @@ def test_parts_that_are_everything_score_as_the_default_rule_does() -> None:
     whole = scores_on_the_same_probes("default", SPACE, concepts, [m.values for m in models])
     scorer = PartScorer(SPACE, concepts)
     everything = np.arange(PROBES)
-    parts = [scorer.evidence(SeenResponses(everything, model.values)) for model in models]
+    parts = [scorer.evidence(PartialResponses(everything, model.values)) for model in models]
     np.testing.assert_allclose(join_evidence(parts, [True] * 6), whole, rtol=1e-3, atol=1e-3)
     mixed = join_evidence(parts, [True, False] * 3)
     assert np.corrcoef(mixed.ravel(), whole.ravel())[0, 1] > 0.9
@@ -85,7 +85,7 @@ def test_flawed_logits_have_no_score() -> None:
         scores = scores_on_the_same_probes(rule, SPACE, concepts, [values])
         assert np.isneginf(scores[:, 1]).all()
         assert np.isfinite(np.delete(scores, 1, axis=1)).all()
-    part = PartScorer(SPACE, concepts).evidence(SeenResponses(np.arange(PROBES), values))
+    part = PartScorer(SPACE, concepts).evidence(PartialResponses(np.arange(PROBES), values))
     assert np.isneginf(join_evidence([part], [True])[:, 1]).all()
 
 

@@ -46,7 +46,7 @@ def test_each_model_saw_its_own_share(shared_hub: Path, world: World) -> None:
     assert {len(probes) for probes in seen.values()} == {SHARE}
     assert len({tuple(probes.tolist()) for probes in seen.values()}) == len(MODELS)
     for name, probes in seen.items():
-        shares, whole = hub.answered(name), full.responses(name)
+        shares, whole = hub.observed_responses(name), full.responses(name)
         np.testing.assert_allclose(shares[probes], whole[probes], rtol=1e-4, atol=1e-3)
         assert np.isnan(np.delete(shares, probes, axis=0)).all()
 
@@ -74,8 +74,10 @@ def test_planted_colours_are_found(shared_hub: Path, world: World) -> None:
 def test_more_probes_keep_the_old_and_run_only_the_new(shared_copy: Path, world: World) -> None:
     for path in HubLayout(shared_copy).responses.iterdir():  # so that old answers are told apart
         old = read_responses(path)
-        write_responses(path, old.values + 1000, old.header, SeenProbes(old.seen, old.probes))
-    before = {name: Hub.open(shared_copy).answered(name) for name in MODELS}
+        write_responses(
+            path, old.values + 1000, old.header, SeenProbes(old.seen_probes, old.probes)
+        )
+    before = {name: Hub.open(shared_copy).observed_responses(name) for name in MODELS}
     report = Hub.open(shared_copy).add([world.models], probes_per_model=40)
     assert set(report.extended) == set(MODELS)
     assert (report.done, report.already, report.failures) == ((), 0, ())
@@ -85,7 +87,7 @@ def test_more_probes_keep_the_old_and_run_only_the_new(shared_copy: Path, world:
         old = np.flatnonzero(~np.isnan(before[name]).all(axis=1))
         assert len(seen) == 40
         assert set(old.tolist()) < set(seen.tolist())
-        np.testing.assert_array_equal(hub.answered(name)[old], before[name][old])
+        np.testing.assert_array_equal(hub.observed_responses(name)[old], before[name][old])
     assert hub.verify() == ()
 
 
@@ -145,7 +147,7 @@ def test_on_the_seen_part_query_and_descriptor_are_compared_on_the_same_probes(
         for hit in found:
             seen = hub.seen_probes(hit.model)
             own = seen[np.argsort(-vector.values[seen], kind="stable")[:5]]
-            told = standardize(hub.answered(hit.model)[seen]).values[:, hit.logit]
+            told = standardize(hub.observed_responses(hit.model)[seen]).values[:, hit.logit]
             asked = vector.values[own].astype(float)
             away = np.linalg.norm(told[np.searchsorted(seen, own)] - asked)
             scale = np.sqrt((np.square(best) + 1).sum() / (np.square(asked) + 1).sum())

@@ -19,12 +19,12 @@ from lagotto.hub.completion.factorization import (
     fit_factors,
     fold_in,
 )
-from lagotto.hub.completion.fit import collaborate, completed_responses
+from lagotto.hub.completion.fit import completed_responses, fit_completion
 from lagotto.hub.completion.guard import decide_use
 from lagotto.hub.completion.holdout import (
     Holdout,
-    choose_settings,
-    hold_out,
+    search_hyperparameters,
+    split_holdout,
 )
 from quality.completion_baselines import alternating_least_squares, filled_svd
 from share_world import PROBES, embeddings, related, unrelated
@@ -43,7 +43,7 @@ def explained(models: tuple, completed: list[np.ndarray], columns: list[SeenColu
     """Share of the variance of the unseen answers that is predicted, over all models."""
     error, total = 0.0, 0.0
     for model, predicted, own in zip(models, completed, columns, strict=True):
-        unseen = np.setdiff1d(np.arange(PROBES), own.seen)
+        unseen = np.setdiff1d(np.arange(PROBES), own.probes)
         spread = model.values.std(axis=0)
         error += np.square((predicted - model.values)[unseen] / spread).sum()
         total += np.square((model.values - model.values.mean(axis=0))[unseen] / spread).sum()
@@ -72,7 +72,9 @@ def test_seen_answers_stay_as_they_are() -> None:
     [(own, scale)] = observed((model,))
     factors = fit_factors([own], embeddings(), Settings(rank=4, sweeps=2))
     completed = completed_responses(factors, own, scale)
-    np.testing.assert_allclose(completed[own.seen], model.values[own.seen], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        completed[own.probes], model.values[own.probes], rtol=1e-4, atol=1e-4
+    )
 
 
 def test_a_model_is_folded_in_without_the_others() -> None:
@@ -82,8 +84,8 @@ def test_a_model_is_folded_in_without_the_others() -> None:
     late = columns[30]
     predicted = factors.values @ fold_in(factors, late)
     np.testing.assert_allclose(
-        np.delete(complete(factors, late), late.seen, axis=0),
-        np.delete(predicted, late.seen, axis=0),
+        np.delete(complete(factors, late), late.probes, axis=0),
+        np.delete(predicted, late.probes, axis=0),
         atol=1e-6,
     )
     truth = related(31)[30]
@@ -96,7 +98,7 @@ def test_the_same_input_gives_the_same_factors_and_models_may_be_read_anew_each_
 
     class Stored:
         def __iter__(self) -> Iterator[SeenColumns]:
-            return iter([SeenColumns(c.seen.copy(), c.values.copy()) for c in columns])
+            return iter([SeenColumns(c.probes.copy(), c.values.copy()) for c in columns])
 
     first = fit_factors(columns, embeddings(), Settings(rank=8, sweeps=3))
     second = fit_factors(Stored(), embeddings(), Settings(rank=8, sweeps=3))
@@ -113,10 +115,10 @@ def test_many_models_are_gathered_in_several_parts() -> None:
 
 def test_side_information_predicts_where_models_are_few() -> None:
     columns = [own for own, _ in observed(related(4), share=30)]
-    choice = choose_settings(columns, embeddings())
-    without = [trial.skill for trial in choice.trials if trial.side_weight == 0]
-    best = max(trial.skill for trial in choice.trials)
-    assert choice.settings.side_weight > 0
+    search = search_hyperparameters(columns, embeddings())
+    without = [candidate.skill for candidate in search.candidates if candidate.side_weight == 0]
+    best = max(candidate.skill for candidate in search.candidates)
+    assert search.settings.side_weight > 0
     assert best > max(without) + 0.01
 
 
@@ -166,19 +168,19 @@ def test_flawed_logits_are_left_out_and_come_back_as_nan() -> None:
 
 def test_what_is_held_out_is_a_seeded_part() -> None:
     [(own, _)] = observed(related(1))
-    part = hold_out(own, 3)
+    part = split_holdout(own, 3)
     assert len(part.probes) == 10
-    assert set(part.probes.tolist()) | set(part.kept.seen.tolist()) == set(own.seen.tolist())
-    assert not set(part.probes.tolist()) & set(part.kept.seen.tolist())
-    np.testing.assert_array_equal(hold_out(own, 3).probes, part.probes)
-    assert hold_out(own, 4).probes.tolist() != part.probes.tolist()
+    assert set(part.probes.tolist()) | set(part.train.probes.tolist()) == set(own.probes.tolist())
+    assert not set(part.probes.tolist()) & set(part.train.probes.tolist())
+    np.testing.assert_array_equal(split_holdout(own, 3).probes, part.probes)
+    assert split_holdout(own, 4).probes.tolist() != part.probes.tolist()
 
 
 def test_the_guard_completes_related_models_and_not_unrelated_ones() -> None:
-    near = collaborate([own for own, _ in observed(related())], embeddings()).verdict
+    near = fit_completion([own for own, _ in observed(related())], embeddings()).verdict
     assert {model.use for model in near.models} == {"completed"}
     assert near.skill > 0.3
-    far = collaborate([own for own, _ in observed(unrelated())], embeddings()).verdict
+    far = fit_completion([own for own, _ in observed(unrelated())], embeddings()).verdict
     assert {model.use for model in far.models} == {"seen"}
     assert far.skill < 0.1
     assert "held-back" in far.models[0].reason
@@ -189,7 +191,7 @@ def test_the_guard_finds_the_stranger_among_related_models() -> None:
     noise = rng.standard_normal((PROBES, 60)).astype(np.float32)
     stranger = RawModel("stranger", ("?",) * 60, noise, None, None)
     columns = [own for own, _ in observed((*related(), stranger))]
-    verdict = collaborate(columns, embeddings()).verdict
+    verdict = fit_completion(columns, embeddings()).verdict
     assert verdict.models[-1].use == "seen"
     assert {model.use for model in verdict.models[:-1]} == {"completed"}
 
@@ -199,15 +201,15 @@ def test_full_models_are_searched_by_all_and_nearly_unseen_ones_on_what_they_saw
     full = [to_columns(m.values, np.arange(PROBES))[0] for m in models[:3]]
     shares = [own for own, _ in observed(models[3:5])]
     few = [own for own, _ in observed(models[5:], share=3)]
-    exam = Holdout([*full, *shares, *few], PROBES, 0)
-    factors = fit_factors(exam, embeddings(), Settings(rank=8))
-    uses = [model.use for model in decide_use(factors, exam).models]
+    holdout = Holdout([*full, *shares, *few], PROBES, 0)
+    factors = fit_factors(holdout, embeddings(), Settings(rank=8))
+    uses = [model.use for model in decide_use(factors, holdout).models]
     assert uses[:3] == ["all"] * 3
     assert uses[5] == "seen"
-    assert collaborate(full, embeddings()).choice.trials == ()
+    assert fit_completion(full, embeddings()).search.candidates == ()
 
 
 @pytest.mark.parametrize("share", [2, 3])
 def test_shares_too_small_to_judge_do_not_break(share: int) -> None:
-    found = collaborate([own for own, _ in observed(related(3), share=share)], embeddings())
+    found = fit_completion([own for own, _ in observed(related(3), share=share)], embeddings())
     assert {model.use for model in found.verdict.models} == {"seen"}

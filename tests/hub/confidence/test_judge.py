@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import colour_world
@@ -52,23 +51,36 @@ def test_other_searches_are_not_judged(hub: Hub, tmp_path: Path) -> None:
         assert {hit.quality for hit in found.hits} == {None}
 
 
-def test_rivals_are_kept_and_made_again_when_damaged(hub_copy: Path) -> None:
-    first = Hub.open(hub_copy)
-    told = [hit.confidence for hit in first.search("red").hits]
-    file = hub_copy / "rivals.safetensors"
+@pytest.mark.parametrize("name", ["rivals.safetensors", "background.safetensors"])
+def test_statistics_of_words_are_not_needed_and_written_by_no_search(
+    hub_copy: Path, name: str
+) -> None:
+    whole = Hub.open(hub_copy).search("red")
+    file = hub_copy / name
     kept = file.read_bytes()
     file.write_bytes(kept[: len(kept) // 2])
-    assert [hit.confidence for hit in Hub.open(hub_copy).search("red").hits] == told
+    assert Hub.open(hub_copy).search("red") == whole
+    assert len(file.read_bytes()) == len(kept) // 2
+    file.unlink()
+    assert Hub.open(hub_copy).search("red") == whole
+    assert not file.exists()
+    Hub.open(hub_copy).audit_labels()
     assert file.read_bytes() == kept
-    judge = Hub.open(hub_copy).judge()
+
+
+def test_statistics_of_words_are_made_anew_when_models_come_and_go(
+    world: World, hub_copy: Path
+) -> None:
+    hub, file = Hub.open(hub_copy), hub_copy / "rivals.safetensors"
+    seven = file.read_bytes()
+    hub.remove("softmaxed")
+    six = file.read_bytes()
+    assert six != seven
+    judge = hub.judge()
     assert judge is not None
-    np.testing.assert_array_equal(judge.rivals.words.probes, first.judge().rivals.words.probes)
-
-
-def test_rivals_are_made_again_for_other_models(hub_copy: Path) -> None:
-    hub = Hub.open(hub_copy)
-    hub.search("red")
-    before = (hub_copy / "rivals.safetensors").read_bytes()
-    hub.remove("plain")
-    hub.search("red")
-    assert (hub_copy / "rivals.safetensors").read_bytes() != before
+    assert len(judge.rivals.sample.steps) == judge.logit_index.usable
+    hub.add([world.models])
+    assert file.read_bytes() not in (six, b"")
+    again = file.stat().st_mtime_ns
+    hub.add([world.models])
+    assert file.stat().st_mtime_ns == again

@@ -33,7 +33,7 @@ def test_scale_and_offset_drop_out(
     values: np.ndarray, scale: np.ndarray, offset: np.ndarray
 ) -> None:
     first, second = standardize(values), standardize(values * scale + offset)
-    assert first.flaw == second.flaw or not np.ptp(values, axis=0).all()
+    assert first.invalid == second.invalid or not np.ptp(values, axis=0).all()
     kept = first.usable
     np.testing.assert_allclose(second.values[:, kept], first.values[:, kept], atol=1e-4)
 
@@ -57,7 +57,7 @@ def test_one_bad_response_sets_its_logit_aside_alone(bad: float) -> None:
     clean = standardize(values).values
     values[4, 1] = bad
     found = standardize(values)
-    assert found.flaw == ("", NOT_FINITE, "")
+    assert found.invalid == ("", NOT_FINITE, "")
     assert found.usable.tolist() == [True, False, True]
     assert not found.values[:, 1].any()
     np.testing.assert_array_equal(found.values[:, [0, 2]], clean[:, [0, 2]])
@@ -66,20 +66,20 @@ def test_one_bad_response_sets_its_logit_aside_alone(bad: float) -> None:
 @pytest.mark.parametrize("level", [0.0, 1e-30, 3.3, -7e8])
 def test_constant_up_to_rounding(level: float) -> None:
     values = np.full((50, 1), level, dtype=np.float32)
-    assert standardize(values).flaw == (CONSTANT,)
+    assert standardize(values).invalid == (CONSTANT,)
     values[::2] = np.nextafter(values[::2], np.float32(np.inf))
-    assert standardize(values).flaw == (CONSTANT if level not in (0.0,) else "",)
+    assert standardize(values).invalid == (CONSTANT if level not in (0.0,) else "",)
 
 
 def test_a_tiny_spread_around_zero_is_not_constant() -> None:
     values = np.linspace(-1e-20, 1e-20, 7, dtype=np.float32)[:, None]
     found = standardize(values)
-    assert found.flaw == ("",)
+    assert found.invalid == ("",)
     np.testing.assert_allclose(found.values[-1], 1.5, rtol=1e-5)
 
 
 def test_one_probe_tells_nothing() -> None:
-    assert standardize(np.ones((1, 2), dtype=np.float32)).flaw == (CONSTANT, CONSTANT)
+    assert standardize(np.ones((1, 2), dtype=np.float32)).invalid == (CONSTANT, CONSTANT)
 
 
 def test_some_columns_by_stored_moments_are_the_same_bits() -> None:

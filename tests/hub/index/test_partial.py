@@ -61,7 +61,7 @@ def part(tmp_path_factory: pytest.TempPathFactory) -> tuple[PartiallyProbedModel
     build_blocks(Path(folder / "blocks"), sources, PROBE_SET, projector(unit_rows(embeddings)))
     held = {digest: read_responses(folder / f"{digest}.safetensors") for digest in DIGESTS}
     blocks = open_blocks(folder / "blocks", PROBE_SET)
-    (found,) = find_partial_models(blocks, lambda digest: held[digest].seen)
+    (found,) = find_partial_models(blocks, lambda digest: held[digest].seen_probes)
     return found, held[DIGESTS[1]]
 
 

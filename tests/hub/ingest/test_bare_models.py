@@ -17,9 +17,9 @@ from lagotto.core.types import ModelSource
 from lagotto.demo import bundled
 from lagotto.hub.hub import Hub
 from lagotto.hub.ingest.input_record import (
+    apply_record,
     decisions_from_json,
     infer_input,
-    with_record,
 )
 from lagotto.hub.query.types import LogitQuery
 from lagotto.jobs.worker_limits import Limits
@@ -144,7 +144,7 @@ def test_models_of_the_demo_world_are_fed_as_they_were_trained(name: str, tmp_pa
 def test_a_record_that_makes_no_sense_is_that_models_failure(value: object, place: Path) -> None:
     (source,) = scan_models([place / "models" / "keras"])
     with pytest.raises(ModelError):
-        with_record(load_model(source), value)  # type: ignore[arg-type]
+        apply_record(load_model(source), value)  # type: ignore[arg-type]
 
 
 def test_records_of_before_have_no_decisions() -> None:

@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 
 import colour_world
-from colour_world import KEPT_BY_SEARCHES, World
+from colour_world import World
 from command_line import COMMAND, lagotto_process
 from lagotto.hub.hub import Hub
 
-TABLES = ("models", "logits", "failures", "copies")
+TABLES = ("models", "logits", "failures", "copies", "audits")
 KILL_AFTER_S = (0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 1.0, 1.2)
 
 
-LEFT_OUT = ("catalogue.sqlite", ".lock", *KEPT_BY_SEARCHES)
+LEFT_OUT = ("catalogue.sqlite", ".lock")
 
 
 def contents(hub: Path) -> tuple[dict[str, bytes], dict[str, list[tuple[object, ...]]]]:

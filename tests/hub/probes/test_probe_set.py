@@ -84,7 +84,7 @@ def test_golden_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "set" / "pictures" / red[:2] / red).read_bytes() == ppm(255, 0, 0)
     files = [path for path in (tmp_path / "set").rglob("*") if path.is_file()]
     assert len(files) == 5
-    assert [each.reason for each in aside] == [each.reason for each in made.set_aside()]
+    assert [each.reason for each in aside] == [each.reason for each in made.skipped()]
 
 
 def test_open_gives_what_create_gave(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from PIL import Image
 
 from lagotto.core.errors import PictureError, ProbeError, UsageError
 from lagotto.hub.probes.select import (
-    Chosen,
     ProbeCandidate,
-    choose_probes,
+    ProbeSelection,
+    sample_probes,
 )
 
 
@@ -37,20 +37,20 @@ def broken(source: str) -> ProbeCandidate:
 
 def choose(
     candidates: list[ProbeCandidate], max_probes: int | None = None, seed: int = 0
-) -> Chosen:
+) -> ProbeSelection:
     kept: dict[str, bytes] = {}
 
     def keep(digest: str, data: bytes) -> None:
         assert digest not in kept, "kept twice"
         kept[digest] = data
 
-    chosen = choose_probes(candidates, max_probes, seed, keep)
+    chosen = sample_probes(candidates, max_probes, seed, keep)
     assert set(kept) == {probe.digest for probe in chosen.probes}
     return chosen
 
 
-def sources(chosen: Chosen) -> list[str]:
-    return [probe.source for probe in chosen.probes]
+def sources(selection: ProbeSelection) -> list[str]:
+    return [probe.source for probe in selection.probes]
 
 
 def test_without_a_limit_all_are_kept_in_order() -> None:
@@ -71,7 +71,7 @@ def test_identical_pictures_fold_to_the_first_with_all_captions() -> None:
         ("a", ("dog", "hound", "beagle")),
         ("b", ("cat",)),
     ]
-    assert [(s.source, s.reason) for s in chosen.set_aside] == [
+    assert [(s.source, s.reason) for s in chosen.skipped] == [
         ("c", "the same picture as a"),
         ("d", "the same picture as a"),
     ]
@@ -95,7 +95,7 @@ def test_a_sample_is_deterministic_ordered_and_full(
     assert chosen == choose(candidates, limit, seed)
     assert sources(chosen) == sorted(sources(chosen))
     assert len(chosen.probes) == min(limit, usable)
-    assert {s.source for s in chosen.set_aside if s.reason == "torn"} <= {
+    assert {s.source for s in chosen.skipped if s.reason == "torn"} <= {
         f"{n:03d}.png" for n in torn
     }
 
@@ -145,7 +145,7 @@ def test_undecodable_are_set_aside_in_order() -> None:
     numbers = list(range(20))
     random.Random(0).shuffle(numbers)
     chosen = choose([broken("x"), *(candidate(n) for n in numbers), broken("y")])
-    assert [each.source for each in chosen.set_aside] == ["x", "y"]
+    assert [each.source for each in chosen.skipped] == ["x", "y"]
 
 
 def test_too_few_gives_the_first_three_reasons() -> None:

@@ -71,7 +71,7 @@ def make_logit_index(folder: Path, part: bool = False) -> LogitIndex:
         names={digest: f"model{int(digest, 16)}" for digest in paths},
         labels=lambda digest: [None] * WIDTHS[int(digest, 16)],
         read=read,  # type: ignore[arg-type]
-        parts=find_partial_models(blocks, lambda digest: read_responses(paths[digest]).seen),
+        parts=find_partial_models(blocks, lambda digest: read_responses(paths[digest]).seen_probes),
         first_pass=Approximation(index, asked=True),
     )
 

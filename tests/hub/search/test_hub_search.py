@@ -214,16 +214,6 @@ def test_an_unknown_rule_is_refused(hub: Hub) -> None:
         hub.search("red", rule="papers")
 
 
-def test_the_background_is_kept_and_not_needed(world: World, hub_copy: Path) -> None:
-    hub = Hub.open(hub_copy)
-    kept = hub_copy / "background.safetensors"
-    before = hub.search("red").hits
-    data = kept.read_bytes()
-    kept.write_bytes(data[:200])
-    assert Hub.open(hub_copy).search("red").hits == before
-    assert kept.read_bytes() == data
-
-
 def test_the_default_k_is_fifty(hub: Hub) -> None:
     assert hub.search("red").k == 50
     assert hub.search(LogitQuery("plain", 0)).k == len(hub.probes)

@@ -29,7 +29,7 @@ FACTS = ModelFacts(
     input={"layout": "NHWC", "mean": [0.5]},
     notes=("read before the softmax",),
     labels=("cat", "dog", "fox"),
-    flaws=("", "constant", ""),
+    invalid=("", "constant", ""),
     responses_sha256="12" * 32,
 )
 
@@ -63,7 +63,7 @@ def test_models_keep_the_order_of_listing(path: Path) -> None:
         assert [m.name for m in catalogue.models("done")] == ["b", "a"]
         assert catalogue.logit_labels(A) == ("cat", "dog", "fox")
         assert catalogue.logit_labels(B) == (None, None, None)
-        assert [logit.flaw for logit in catalogue.logits(A)] == ["", "constant", ""]
+        assert [logit.invalid for logit in catalogue.logits(A)] == ["", "constant", ""]
         found = catalogue.find("a")
     assert (found.input, found.notes, found.outputs) == (FACTS.input, FACTS.notes, 3)
     assert found.responses_sha256 == FACTS.responses_sha256
@@ -196,7 +196,7 @@ def test_a_failed_write_leaves_nothing(path: Path) -> None:
         catalogue.plan([listing(A, "a")])
         before = catalogue.models()
         with pytest.raises(ValueError):
-            catalogue.record_done(A, replace(FACTS, flaws=("",)))
+            catalogue.record_done(A, replace(FACTS, invalid=("",)))
         assert (catalogue.models(), catalogue.logits(A)) == (before, ())
 
 
@@ -214,10 +214,10 @@ def test_wrong_files_are_named(path: Path) -> None:
 def test_a_newer_version_is_refused(path: Path) -> None:
     Catalog(path, writable=True).close()
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute("PRAGMA user_version = 3")
     connection.close()
     for writable in (False, True):
-        with pytest.raises(HubError, match="version 2 and this Lagotto reads up to 1"):
+        with pytest.raises(HubError, match="version 3 and this Lagotto reads up to 2"):
             Catalog(path, writable)
 
 

@@ -47,6 +47,10 @@ DAMAGES: dict[str, tuple[Place, str]] = {
     "block, a value": (lambda hub: (first(hub, "blocks/*"), -40), "blocks"),
     "block, the checksum": (lambda hub: (first(hub, "blocks/*"), -1), "blocks"),
     "block, the header": (lambda hub: (first(hub, "blocks/*"), 20), "blocks"),
+    "catalogue, an audit": (
+        lambda hub: _in_text(hub / "catalogue.sqlite", b"fits"),
+        "the audit of",
+    ),
     "catalogue, its magic": (lambda hub: (hub / "catalogue.sqlite", 3), "catalogue"),
     "catalogue, a page": (lambda hub: (hub / "catalogue.sqlite", 4096), "catalogue"),
 }
@@ -141,7 +145,7 @@ def _newer_manifest(hub: Path) -> None:
 
 def _newer_catalogue(hub: Path) -> None:
     with sqlite3.connect(hub / "catalogue.sqlite") as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute("PRAGMA user_version = 3")
 
 
 def _newer_probes(hub: Path) -> None:
@@ -174,7 +178,7 @@ def test_a_newer_version_is_refused_by_every_command(
         lambda: Hub.open(hub_copy).remove("plain"),
     ]
     for call in calls:
-        with pytest.raises(HubError, match=r"version 2 .*reads up to 1.*upgrade"):
+        with pytest.raises(HubError, match=r"version (\d) .*reads up to (?!\1)\d.*upgrade"):
             call()
 
 

@@ -56,9 +56,9 @@ def test_bytes_of_a_share_are_the_golden_ones(tmp_path: Path) -> None:
     golden = GOLDEN / "responses-2.safetensors"
     assert path.read_bytes() == golden.read_bytes()
     found = read_responses(golden, HEADER.probe_digest)
-    assert (found.seen.tolist(), found.probes, found.is_full) == ([0, 2, 3, 6], 7, False)
+    assert (found.seen_probes.tolist(), found.probes, found.is_full) == ([0, 2, 3, 6], 7, False)
     np.testing.assert_array_equal(found.values, VALUES)
-    np.testing.assert_array_equal(found.spread()[[0, 2, 3, 6]], VALUES)
+    np.testing.assert_array_equal(found.on_all_probes()[[0, 2, 3, 6]], VALUES)
 
 
 def test_all_probes_make_a_file_of_version_1(tmp_path: Path) -> None:

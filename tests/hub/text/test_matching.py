@@ -1,6 +1,5 @@
 """Names beside behaviour: what matches, what it adds, and that wrong names are not believed."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,9 +7,8 @@ import numpy as np
 import pytest
 
 import colour_world
-from colour_world import MODELS, PICTURES_A_COLOUR, World, planted
+from colour_world import PICTURES_A_COLOUR, World, planted
 from lagotto.hub.hub import Hub
-from lagotto.hub.labels.trust import TRUST_FILE
 from lagotto.hub.text.matching import (
     FIRMLY,
     NAME_SHARE,
@@ -93,16 +91,3 @@ def test_swapped_labels_are_not_believed(world: World, hub_copy: Path) -> None:
     right = planted("magenta") | {("swapped", 0)}
     found = hub.search("magenta", k=K, top=len(right)).hits
     assert {(hit.model, hit.logit) for hit in found} == right
-
-
-def test_trust_is_kept_and_made_anew_where_it_is_damaged(world: World, hub_copy: Path) -> None:
-    file = hub_copy / TRUST_FILE
-    file.unlink(missing_ok=True)  # of other tests' searches
-    first = Hub.open(hub_copy).search("red", k=K).hits
-    kept = json.loads(file.read_bytes())
-    named = {name for name, model in MODELS.items() if "red" in model.colours}
-    assert named <= set(kept["models"])  # and the models of the best hits
-    for content in (b"", b"{}", b'{"version": 2, "models": {"plain": 3}}', b"\xff[" * 1000):
-        file.write_bytes(content)
-        assert Hub.open(hub_copy).search("red", k=K).hits == first
-    assert json.loads(file.read_bytes()) == kept

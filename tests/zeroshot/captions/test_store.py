@@ -23,7 +23,7 @@ from lagotto.core.errors import CaptionError, HubError, LagottoError, MismatchEr
 from lagotto.core.files import canonical_json
 from lagotto.core.lock import folder_lock
 from lagotto.core.progress import Silent
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.zeroshot.captions import files as files
 from lagotto.zeroshot.captions.dedup import KeySet
 from lagotto.zeroshot.captions.estimate import Needs
@@ -157,7 +157,7 @@ def test_adopted_embeddings_are_kept(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         store.text_embeddings, encoder.embed_texts(store.texts(range(5))), atol=2e-3
     )
-    assert store.set_aside()[0].source == "out//data/1-1.jpg"
+    assert store.skipped()[0].source == "out//data/1-1.jpg"
     assert store.add([folder]).folded == 5
     other = write_clip_retrieval(tmp_path / "texts", encoder, pictured=False)
     assert store.add([other]).text_only == 5
@@ -177,15 +177,15 @@ def test_what_is_set_aside_says_why_and_is_told_once(tmp_path: Path) -> None:
         file.write("\n".join(json.dumps(line) for line in lines))
     store = CaptionStore.create(tmp_path / "store", [folder], FakeEncoder())
     assert (store.pictures, store.captions) == (2, 4)
-    assert store.set_aside() == [
-        SetAside(
+    assert store.skipped() == [
+        Skipped(
             "photos/images/broken.png",
             "not a picture (JPEG, PNG, WEBP, GIF, BMP, TIFF, PPM are read)",
         ),
-        SetAside("photos/images/missing.png", "no such file"),
-        SetAside("photos/images/0001.png", "no caption"),
-        SetAside("photos/images/0000.png", "a caption of over 10,000 characters"),
-        SetAside("captions.jsonl line 7", "no caption"),
+        Skipped("photos/images/missing.png", "no such file"),
+        Skipped("photos/images/0001.png", "no caption"),
+        Skipped("photos/images/0000.png", "a caption of over 10,000 characters"),
+        Skipped("captions.jsonl line 7", "no caption"),
     ]
     assert store.add([folder]).set_aside == 0
     assert read_store_status(store).set_aside == 5

@@ -197,7 +197,7 @@ def _notices(found: "Evaluation") -> None:
         notice(f"note: {printable(note)}")
     if found.unreadable:
         notice(f"{found.unreadable} pictures cannot be read:")
-        for item in found.set_aside[:_SHOWN]:
+        for item in found.skipped[:_SHOWN]:
             notice(f"  {printable(item.source)}: {printable(item.reason)}")
         if found.unreadable > _SHOWN:
             notice(f"  and {found.unreadable - _SHOWN} more; --json lists the first 100")

@@ -45,10 +45,10 @@ def probing(
     Example: lagotto eval probing my-hub --probes 20,40 --seeds 2
     """
     from lagotto.evaluation.probing.curve import probing_curve
-    from lagotto.hub.probes.subset import checked_choosing
+    from lagotto.hub.probes.subset import parse_choosing
 
     counts = _counts(probes)
-    choosing = checked_choosing(choose)
+    choosing = parse_choosing(choose)
     draw = None if plot is None else _drawing()
     data = _probed(hub, responses, encoder, truth)
     curve = probing_curve(data.models, data.queries, counts, seeds, choosing, bar(quiet))

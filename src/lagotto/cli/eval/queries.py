@@ -61,17 +61,14 @@ def open_table(
     return responses_table(read_raw_responses(responses), loaded), loaded
 
 
-def open_trust(hub: Path | None, encoder: str | None, progress: "Progress") -> "LabelTrustFunction":
+def open_trust(hub: Path | None, encoder: str | None) -> "LabelTrustFunction":
     """The trust in the labels of a hub's models; for raw responses all labels are trusted."""
     from lagotto.evaluation.retrieval.rules import trust_all
     from lagotto.hub.hub import Hub
 
     if hub is None:
         return trust_all
-    opened = Hub.open(hub, encoder)
-    trust = opened.label_trust
-    trust.check([model.name for model in opened.status().models], progress)
-    return lambda model, logit: float(trust.believed(model)[logit])
+    return Hub.open(hub, encoder).label_trust.level
 
 
 def open_query_table(hub: Path) -> "LogitTable":

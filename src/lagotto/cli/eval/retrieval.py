@@ -73,7 +73,7 @@ def retrieval(
     query_table = None if asking is None else open_query_table(asking)
     logits = query_table or (table if truth is None else None)
     queries = read_known(table, text_encoder, truth, logits, progress)
-    trust = trust_all if behaviour_only else open_trust(hub, encoder, progress)
+    trust = trust_all if behaviour_only else open_trust(hub, encoder)
     rules = rules_of(table, k, behaviour_only=behaviour_only, trust=trust)
     evaluation = evaluate_retrieval(table, queries.questions, rules, seed=seed, progress=progress)
     method = RetrievalMethod(

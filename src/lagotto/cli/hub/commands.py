@@ -1,4 +1,4 @@
-"""`lagotto hub`: make a hub, probe models into it, look at it, mend it."""
+"""`lagotto hub create | add | status | remove | verify` come in; tables or JSON go out."""
 
 from collections import Counter
 from dataclasses import asdict
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lagotto.cli.hub.index_status import print_index, tell_index
+from lagotto.cli.hub.index_status import notify_index, print_index
 from lagotto.cli.hub.inspection import print_inspections
 from lagotto.cli.output import ProgressBar, notice, print_json, print_line, print_table, printable
 from lagotto.core.progress import Progress, Silent
@@ -49,26 +49,28 @@ def hub_create(
     """
     from lagotto.hub.hub import Hub
 
-    made = Hub.create(hub, probes, encoder, max_probes=max_probes, seed=seed, progress=bar(quiet))
-    aside = made.set_aside()
+    created = Hub.create(
+        hub, probes, encoder, max_probes=max_probes, seed=seed, progress=bar(quiet)
+    )
+    skipped = created.skipped()
     if as_json:
         print_json(
             {
                 "hub": str(hub),
-                "probes": len(made.probes),
-                "probe_digest": made.probe_digest,
-                "encoder": made.encoder_name,
-                "set_aside": [asdict(item) for item in aside],
+                "probes": len(created.probes),
+                "probe_digest": created.probe_digest,
+                "encoder": created.encoder_name,
+                "set_aside": [asdict(item) for item in skipped],
             }
         )
         return
-    print_line(f"{hub}: {len(made.probes)} probes, encoder {printable(made.encoder_name)}")
-    if aside and not quiet:
-        notice(f"{len(aside)} pictures set aside:")
-        for item in aside[:10]:
+    print_line(f"{hub}: {len(created.probes)} probes, encoder {printable(created.encoder_name)}")
+    if skipped and not quiet:
+        notice(f"{len(skipped)} pictures set aside:")
+        for item in skipped[:10]:
             notice(f"  {printable(item.source)}: {printable(item.reason)}")
-        if len(aside) > 10:
-            notice(f"  and {len(aside) - 10} more; all in {hub / 'probes' / 'set_aside.jsonl'}")
+        if len(skipped) > 10:
+            notice(f"  and {len(skipped) - 10} more; all in {hub / 'probes' / 'set_aside.jsonl'}")
     if not quiet:
         notice(f"next: lagotto hub add {hub} MODELS")
 
@@ -110,27 +112,29 @@ def hub_add(
     Example: lagotto hub add my-hub models/ --workers 4
     """
     from lagotto.hub.hub import Hub
-    from lagotto.hub.probes.subset import checked_choosing
+    from lagotto.hub.probes.subset import parse_choosing
     from lagotto.jobs.worker_limits import Limits
 
     limits = Limits(runner, workers, timeout, int(memory_gb * 2**30), int(cache_gb * 2**30))
     if inspect:
-        found = Hub.open(hub).inspect(models, limits=limits, progress=bar(quiet))
+        inspections = Hub.open(hub).inspect(models, limits=limits, progress=bar(quiet))
         if as_json:
-            print_json({"hub": str(hub), "models": [each.as_json() for each in found]})
+            print_json({"hub": str(hub), "models": [item.as_json() for item in inspections]})
         else:
-            print_inspections(found)
+            print_inspections(inspections)
         return
     opened = Hub.open(hub)
     report = opened.add(
         models,
         probes_per_model=probes_per_model,
-        choosing=checked_choosing(choose),
+        choosing=parse_choosing(choose),
         limits=limits,
         progress=bar(quiet),
     )
     if not quiet:
-        tell_index(opened)
+        notify_index(opened)
+        for note in report.notes:
+            notice(f"note: {printable(note)}")
     if as_json:
         print_json({"hub": str(hub), **report.as_json()})
         return
@@ -154,53 +158,53 @@ def hub_status(hub: Path = HUB_ARGUMENT, as_json: bool = JSON) -> None:
     """
     from lagotto.hub.hub import Hub
 
-    found = Hub.open(hub).status()
+    status = Hub.open(hub).status()
     if as_json:
-        print_json(found.as_json())
+        print_json(status.as_json())
         return
-    print_line(f"hub       {hub} (format version {found.format_version})")
-    print_line(f"encoder   {printable(found.encoder)} ({found.encoder_fingerprint[:12]})")
-    print_line(f"probes    {found.probes} ({found.probe_digest[:12]})")
-    counts = f"{found.done} done, {len(found.failures)} failed, {found.pending} pending"
-    print_line(f"models    {counts}, {len(found.copies)} known copies")
-    print_line(f"logits    {found.logits} searchable, {found.flawed_logits} set aside")
-    print_line(f"disk      {found.disk_bytes / 1e6:.1f} MB")
-    if found.completion_skill is not None:
-        share = f"{found.completion_skill:.0%} of held-back answers are predicted"
-        ways = Counter(m.searched for m in found.models)
-        told = ", ".join(f"{ways[use]} {use}" for use in ("all", "completed", "seen"))
-        print_line(f"searched  {told} (probes; {share})")
-    if found.low_rank is not None:
-        print_index(hub, found.low_rank)
-    held = ", ".join(f"{guard.what} ({guard.means})" for guard in found.isolation if guard.means)
-    print_line(f"isolation models run cut off from: {held or 'nothing'}")
-    for guard in found.isolation:
+    print_line(f"hub       {hub} (format version {status.format_version})")
+    print_line(f"encoder   {printable(status.encoder)} ({status.encoder_fingerprint[:12]})")
+    print_line(f"probes    {status.probes} ({status.probe_digest[:12]})")
+    counts = f"{status.done} done, {len(status.failures)} failed, {status.pending} pending"
+    print_line(f"models    {counts}, {len(status.copies)} known copies")
+    print_line(f"logits    {status.logits} searchable, {status.flawed_logits} set aside")
+    print_line(f"disk      {status.disk_bytes / 1e6:.1f} MB")
+    if status.completion_skill is not None:
+        share = f"{status.completion_skill:.0%} of held-back answers are predicted"
+        ways = Counter(m.searched for m in status.models)
+        uses = ", ".join(f"{ways[use]} {use}" for use in ("all", "completed", "seen"))
+        print_line(f"searched  {uses} (probes; {share})")
+    if status.low_rank is not None:
+        print_index(hub, status.low_rank)
+    guards = ", ".join(f"{guard.what} ({guard.means})" for guard in status.isolation if guard.means)
+    print_line(f"isolation models run cut off from: {guards or 'nothing'}")
+    for guard in status.isolation:
         if not guard.means:
             print_line(
                 f"  note: this system does not keep models from {guard.words} "
                 f"({printable(guard.reason)}); see docs/security.md"
             )
-    if found.models:
+    if status.models:
         print_line()
-        _print_models(found)
-    if found.failures:
+        _print_models(status)
+    if status.failures:
         print_line()
-        failed = [[f.model, f.kind, f.reason] for f in found.failures]
+        failed = [[f.model, f.kind, f.reason] for f in status.failures]
         print_table(["failed model", "kind", "reason"], failed)
 
 
-def _print_models(found: "HubStatus") -> None:
-    """The models as a table; how each is searched where some saw a share of the probes."""
+def _print_models(status: "HubStatus") -> None:
+    """A table of the models; with columns on the search where some saw a share of the probes."""
     columns = ["model", "logits", "kind", "read", "notes"]
     rows = [
         [m.name, str(m.outputs), m.framework, m.logits_source, "; ".join(m.notes)]
-        for m in found.models
+        for m in status.models
     ]
-    if any(m.probes_seen < found.probes for m in found.models):
+    if any(m.probes_seen < status.probes for m in status.models):
         columns += ["probes", "searched", "why"]
         rows = [
             [*row, str(m.probes_seen), m.searched, m.why]
-            for row, m in zip(rows, found.models, strict=True)
+            for row, m in zip(rows, status.models, strict=True)
         ]
     print_table(columns, rows, frozenset({"logits", "probes"}))
 
@@ -219,7 +223,7 @@ def hub_remove(
     opened = Hub.open(hub)
     opened.remove(model)
     print_line(f"{printable(model)} removed from {hub}")
-    tell_index(opened)
+    notify_index(opened)
 
 
 @hub_app.command("verify")

@@ -1,4 +1,4 @@
-"""`lagotto hub index`: the compact index that a search may go through first."""
+"""`lagotto hub index` comes in; a low-rank index that searches may scan first goes out."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,12 +53,11 @@ def hub_index(
 
 
 def _print_report(hub: Path, report: "IndexReport", quiet: bool) -> None:
-    made = report.index
-    print_line(f"{hub}: {made.logits:,} logits in {made.rank} numbers each")
-    print_line(
-        f"size      {made.bytes / 1e6:.1f} MB, {made.ratio:.1f} times smaller than the descriptors"
-    )
-    print_line(f"keeps     {made.captured:.1%} of the descriptors' variance")
+    index = report.index
+    print_line(f"{hub}: {index.logits:,} logits in {index.rank} numbers each")
+    size = f"{index.bytes / 1e6:.1f} MB, {index.ratio:.1f} times smaller"
+    print_line(f"size      {size} than the descriptors")
+    print_line(f"keeps     {index.captured:.1%} of the descriptors' variance")
     print_line(f"recall@10 {report.recall_at_10:.3f} of {report.queries} known logits")
-    if made.ratio < 1 and not quiet:
+    if index.ratio < 1 and not quiet:
         notice(f"note: this hub is small, the index takes more than {printable(str(hub))} needs")

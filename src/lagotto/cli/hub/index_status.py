@@ -1,4 +1,4 @@
-"""What the commands on hubs say about a hub's low-rank index."""
+"""The status of a low-rank index comes in; lines and notices for the terminal go out."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 
 
 def print_index(hub: Path, index: "IndexStatus") -> None:
-    """Its size, and whether searches use it."""
+    """Prints the size of an index, and whether searches use it."""
     if index.state == "unreadable":
         print_line(f"index     not used: {printable(index.reason)}")
         return
     size = f"{index.bytes / 1e6:.1f} MB, {index.ratio:.1f} times smaller than the descriptors"
-    told = f"rank {index.rank}, {index.captured:.0%} of their variance"
-    print_line(f"index     {index.state}: {size} ({told})")
+    detail = f"rank {index.rank}, {index.captured:.0%} of their variance"
+    print_line(f"index     {index.state}: {size} ({detail})")
     if index.state == "stale":
         print_line(f"  not used: {index.reason}; make it anew with: lagotto hub index {hub}")
 
 
-def tell_index(hub: "Hub") -> None:
-    """A notice if the hub has an index that its searches cannot use."""
+def notify_index(hub: "Hub") -> None:
+    """Prints a notice if the hub has an index that its searches cannot use."""
     first = hub.logit_index().first_pass
     if first is not None and first.index is None:
         notice(f"note: {printable(first.unusable)}")

@@ -1,4 +1,4 @@
-"""The table of `lagotto hub add --inspect`."""
+"""Inspections of models come in; the table of `lagotto hub add --inspect` goes out."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from lagotto.hub.ingest.inspect import Inspection
 
 
-def print_inspections(found: Sequence["Inspection"]) -> None:
-    """A table with a row a part of a model's input; failures and notes below it."""
+def print_inspections(inspections: Sequence["Inspection"]) -> None:
+    """Prints one row for each part of a model's input, then notes and failures."""
     rows = []
-    for each in found:
-        for number, part in enumerate(each.input):
-            name = each.model if number == 0 else ""
-            read = f"{each.outputs} {each.output}, {each.logits_source}" if number == 0 else ""
+    for item in inspections:
+        for number, part in enumerate(item.input):
+            name = item.model if number == 0 else ""
+            read = f"{item.outputs} {item.output}, {item.logits_source}" if number == 0 else ""
             margin = "" if part.margin is None else f"{part.margin:+.2f}"
             rows.append(
                 [name, read, part.field, part.value, part.origin, margin, part.runner_up or ""]
@@ -23,8 +23,8 @@ def print_inspections(found: Sequence["Inspection"]) -> None:
     if rows:
         columns = ["model", "outputs", "input", "value", "from", "margin", "runner-up"]
         print_table(columns, rows, frozenset({"margin"}))
-    for each in found:
-        for note in each.notes:
-            print_line(f"  note: {printable(each.model)}: {printable(note)}")
-        if each.failure:
-            print_line(f"  failed: {printable(each.model)}: {printable(each.failure)}")
+    for item in inspections:
+        for note in item.notes:
+            print_line(f"  note: {printable(item.model)}: {printable(note)}")
+        if item.failure:
+            print_line(f"  failed: {printable(item.model)}: {printable(item.failure)}")

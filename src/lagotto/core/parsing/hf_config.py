@@ -1,7 +1,7 @@
-"""A stranger's config.json before a library builds a network of it: nothing in it may reach out.
+"""A config.json that nobody vouches for comes in; an error goes out if it names code elsewhere.
 
-Libraries take keys of it that name code, checkpoints or kernels elsewhere. Whether today's release
-would act on them is not asked: a model that needs them is refused.
+Libraries that build a network from the file act on keys that name code, checkpoints or kernels
+elsewhere. A model with such a key is refused, whether or not today's release would act on it.
 """
 
 from lagotto.core.errors import LagottoError
@@ -19,7 +19,7 @@ _PLAIN_ATTENTION = ("eager", "sdpa")
 
 
 def check_config(config: JsonObject, error: type[LagottoError]) -> None:
-    """Raises `error`, naming the key, for a config.json that reaches for something elsewhere."""
+    """Raises `error` if a config.json has a key that may load code or files from elsewhere."""
     pending: list[JsonValue] = [config]
     while pending:
         value = pending.pop()

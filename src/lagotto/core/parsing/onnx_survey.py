@@ -1,8 +1,9 @@
-"""A walk over a whole ONNX file before anything loads it: what it names, how large it says it is.
+"""The bytes of an ONNX file come in; the files and operators that it names go out.
 
-Reads the wire format in place and follows every path on which onnxruntime would find a tensor:
-nested graphs, functions, sparse tensors. So a file cannot hide another file's name from it, and one
-that would be far larger once it is unfolded is refused while it is small.
+The survey is made before anything loads the file. It reads the wire format in place and follows
+every path on which onnxruntime would find a tensor: nested graphs, functions, sparse tensors. So a
+file cannot hide the name of another file, and a file whose graph would become far larger when its
+functions are written out is refused first.
 """
 
 import math
@@ -22,19 +23,19 @@ from lagotto.core.parsing.protobuf import (
 )
 
 MAX_NODES = 30_000
-"""Operators of a model, with every function written out where it is called."""
+"""Most operators of a model, with every function written out where it is called."""
 MAX_CONSTANT_ELEMENTS = 2**31
-"""Of one tensor, as declared; larger ones do not fit the memory of a worker anyway."""
+"""Most elements of one declared tensor; larger ones do not fit the memory of a worker."""
 MAX_RANK = 64
 MEMORY_MARK = "_MEM_ADDR_"
-"""In a file name of external data: onnxruntime takes the name for an address in its own memory."""
+"""Prefix of a file name of external data that onnxruntime takes for an address in its memory."""
 MAX_DEPTH = 32
-"""Graphs inside graphs, or functions that call functions."""
+"""Most levels of graphs inside graphs, or of functions that call functions."""
 
 _BUILT_IN = ("", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc")
 _OTHER_FILES = frozenset({("com.microsoft", "EPContext")})  # holds or names a compiled binary
 
-# Field numbers of onnx.proto: which lead, from message to message, to what is looked at.
+# Field numbers of onnx.proto that lead from a message to the messages inside it.
 _CHILDREN: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -60,9 +61,10 @@ _MAIN: Operator = ("", "", "the main graph")  # of a length that no operator of 
 
 @dataclass(frozen=True, slots=True)
 class OnnxSurvey:
-    """What a file says: the files it names, its operators (domain, name), how many in all.
+    """What a file names: `external` files, and `operators` as (domain, name).
 
-    `nodes` has every function written out. Functions that the file defines are not in `operators`.
+    `nodes` is the number of operators with every function written out. Functions that the file
+    defines are not in `operators`.
     """
 
     external: frozenset[str]
@@ -72,14 +74,14 @@ class OnnxSurvey:
 
 @dataclass(slots=True)
 class _Walk:
-    """What was found so far. `calls`: by function, the operators in it and how often."""
+    """The state of a survey. `calls` has the operators of each function and their counts."""
 
     reader: WireReader
     calls: dict[Operator, Counter[Operator]] = field(default_factory=lambda: {_MAIN: Counter()})
     external: set[str] = field(default_factory=set)
     nodes: int = 0
 
-    def note(self, node: Span, inside: Operator) -> None:
+    def count(self, node: Span, inside: Operator) -> None:
         """Counts a node in the function that it is in."""
         self.nodes += 1
         if self.nodes > MAX_NODES:
@@ -88,10 +90,17 @@ class _Walk:
 
 
 def survey_onnx(data: Buffer, error: type[LagottoError]) -> OnnxSurvey:
-    """The survey of a file's bytes; raises `error` for what no classifier or encoder needs.
+    """Surveys the bytes of an ONNX file.
 
-    That is: bytes that are no ONNX, tensors of more than MAX_ELEMENTS, more than MAX_NODES
-    operators, graphs or functions nested deeper than MAX_DEPTH, functions that call themselves.
+    Args:
+        data: The file.
+        error: The class of the error to raise.
+
+    Raises:
+        error: The bytes are no ONNX, or the file has what no classifier or encoder needs: tensors
+            of more than MAX_CONSTANT_ELEMENTS elements or MAX_RANK axes, more than MAX_NODES
+            operators, graphs or functions nested deeper than MAX_DEPTH, or functions that call
+            themselves.
     """
     walk = _Walk(WireReader(data, error))
     pending: list[tuple[str, Span, int, Operator]] = [("model", (0, len(data)), 0, _MAIN)]
@@ -109,7 +118,7 @@ def survey_onnx(data: Buffer, error: type[LagottoError]) -> OnnxSurvey:
             inside = _operator(walk.reader, span, _FUNCTION_DOMAIN, _FUNCTION_NAME)
             walk.calls.setdefault(inside, Counter())
         elif message == "node":
-            walk.note(span, inside)
+            walk.count(span, inside)
         children = _CHILDREN[message]
         for number, wire, start, end in walk.reader.fields(span):
             if wire == LENGTH and number in children:
@@ -121,8 +130,8 @@ def survey_onnx(data: Buffer, error: type[LagottoError]) -> OnnxSurvey:
             f"it has {nodes:,} operators once its functions are written out; "
             f"at most {MAX_NODES:,} are loaded"
         )
-    named = {operator for calls in walk.calls.values() for operator in calls}
-    return OnnxSurvey(frozenset(walk.external), frozenset(named - walk.calls.keys()), nodes)
+    operators = {operator for calls in walk.calls.values() for operator in calls}
+    return OnnxSurvey(frozenset(walk.external), frozenset(operators - walk.calls.keys()), nodes)
 
 
 def check_operators(survey: OnnxSurvey, error: type[LagottoError]) -> None:
@@ -157,9 +166,9 @@ def _look_at_tensor(walk: _Walk, span: Span) -> None:
 
 
 def _locations(reader: WireReader, entry: Span) -> set[str]:
-    """The file that an entry of external data names.
+    """The files that an entry of external data names.
 
-    Protobuf takes the last one of a repeated key or value, and readers differ: all are taken here.
+    If a key or value is repeated, protobuf takes the last one, but readers differ; all are taken.
     """
     keys, values = set(), set()
     for number, wire, start, end in reader.fields(entry):
@@ -171,7 +180,7 @@ def _locations(reader: WireReader, entry: Span) -> set[str]:
 
 
 def _shape(reader: WireReader, span: Span) -> Iterator[int]:
-    """The sizes that a declared shape fixes (TensorShapeProto: dim = 1; its dim_value = 1)."""
+    """The fixed sizes of a declared shape (TensorShapeProto: dim = 1; its dim_value = 1)."""
     for number, wire, start, end in reader.fields(span):
         if number == 1 and wire == LENGTH:
             for inner, kind, value, _ in reader.fields((start, end)):
@@ -180,7 +189,7 @@ def _shape(reader: WireReader, span: Span) -> Iterator[int]:
 
 
 def _check_sizes(walk: _Walk, sizes: "Iterator[int] | list[int]") -> None:
-    """Raises the walk's error for a tensor that is too large; sizes of 0 and below are open."""
+    """Raises an error for a tensor that is too large; sizes of 0 and below are not fixed."""
     fixed = [size for size in sizes if 0 < size < 2**63]
     if len(fixed) > MAX_RANK:
         raise walk.reader.error(f"it declares a tensor of over {MAX_RANK} axes; it is not a model")
@@ -199,13 +208,13 @@ def _written_out(
     known: dict[Operator, int],
     within: tuple[Operator, ...],
 ) -> int:
-    """Operators of a function with the functions that it calls written out."""
+    """The number of operators of a function, with the functions that it calls written out."""
     if function in within or len(within) > MAX_DEPTH:
         raise error(f"its functions call each other more than {MAX_DEPTH} deep, or for ever")
     if function not in known:
         inner = (*within, function)
         known[function] = sum(
-            times * (_written_out(calls, each, error, known, inner) if each in calls else 1)
-            for each, times in calls[function].items()
+            times * (_written_out(calls, name, error, known, inner) if name in calls else 1)
+            for name, times in calls[function].items()
         )
     return known[function]

@@ -1,7 +1,7 @@
-"""A bounded reader of the protobuf wire format: enough to look into an ONNX file, never more.
+"""Bytes of the protobuf wire format come in; fields go out, within bounds.
 
-Reads spans of bytes in place, allocates nothing, follows no recursion of its own, and stops with
-the reader's error at the first thing that cannot be.
+The reader knows just enough of protobuf to look into an ONNX file. It reads spans of bytes in
+place, does not recurse, and raises its error at the first byte that is no protobuf.
 """
 
 from collections.abc import Iterator
@@ -20,9 +20,9 @@ _FIXED_BYTES = {1: 8, 5: 4}
 
 @dataclass(slots=True)
 class WireReader:
-    """The fields of the messages in `data`; counts them, so that no file keeps it busy for ever.
+    """Reads the fields of the messages in `data`, at most MAX_FIELDS of them.
 
-    Raises `error` where the bytes are no protobuf or do not end where they should.
+    Its methods raise `error` if the bytes are no protobuf or do not end where they should.
     """
 
     data: Buffer
@@ -57,7 +57,7 @@ class WireReader:
             position += length
 
     def text(self, span: Span) -> str:
-        """The text in a span; what is not UTF-8 is kept as replacement characters."""
+        """The text in a span; bytes that are not UTF-8 become replacement characters."""
         return bytes(self.data[span[0] : span[1]]).decode("utf-8", errors="replace")
 
     def varints(self, span: Span) -> Iterator[int]:
@@ -89,7 +89,7 @@ class WireReader:
 
 
 def varint_bytes(value: int) -> bytes:
-    """A number that is not negative, as protobuf writes it."""
+    """The varint of a number that is not negative."""
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)
@@ -99,5 +99,5 @@ def varint_bytes(value: int) -> bytes:
 
 
 def field_bytes(number: int, content: bytes) -> bytes:
-    """A length-delimited field."""
+    """A length-delimited field with its number and content."""
     return varint_bytes(number << 3 | LENGTH) + varint_bytes(len(content)) + content

@@ -1,4 +1,7 @@
-"""Webdataset tars, read in place and in order; nothing is unpacked to disk, memory is constant."""
+"""The path of a tar comes in; its members go out, in order.
+
+Nothing is unpacked to disk, and memory does not grow with the tar.
+"""
 
 import tarfile
 from collections.abc import Callable, Collection, Iterator
@@ -10,7 +13,7 @@ from pathlib import Path
 from lagotto.core.errors import LagottoError
 
 PICTURE_ENDINGS = ("jpg", "jpeg", "png", "webp")
-"""What a picture's member is called after its key; lower case."""
+"""Endings of members that are pictures, in lower case."""
 
 _MAX_KEY = 1000
 _MAX_NAME_BYTES = 1 << 20
@@ -23,10 +26,10 @@ _BLOCK_BYTES = 512
 
 @dataclass(frozen=True, slots=True)
 class TarMember:
-    """A regular file in a tar; `read` gives its bytes, at any time.
+    """A regular file in a tar; `read` returns its bytes, at any time.
 
-    `key` is its path up to the first dot of its name, `ending` the rest in lower case; `end` is
-    where its bytes end in the tar.
+    `key` is its path up to the first dot of its name, and `ending` the rest in lower case. `size`
+    is its number of bytes, and `end` the offset in the tar where they end.
     """
 
     key: str
@@ -39,18 +42,23 @@ class TarMember:
 def read_members(
     path: Path, endings: Collection[str], error: type[LagottoError]
 ) -> Iterator[TarMember]:
-    """The members that have one of some endings, in order.
+    """The members of a tar that are plain regular files with one of some endings, in order.
 
-    Other members, and all that are not plain regular files, are passed over. Raises `error` where
-    the file is no plain, whole tar.
+    Args:
+        path: The tar; it must not be compressed.
+        endings: The endings in lower case, without a dot.
+        error: The class of the error to raise.
+
+    Raises:
+        error: The file is no plain, whole tar.
     """
     with _reading(path, error), tarfile.open(path, "r:", tarinfo=_Member) as archive:
         end = 0
         while (member := archive.next()) is not None:
-            if archive.offset <= end:  # a size below zero: it would be read over and over
+            if archive.offset <= end:  # a negative size: the same bytes would be read over and over
                 raise EOFError(f"it is damaged at byte {end}")
             end = archive.offset
-            archive.members = []  # type: ignore[attr-defined]  # else it keeps all it has seen
+            archive.members = []  # type: ignore[attr-defined]  # it would hold every member
             folder, _, name = member.name.rpartition("/")
             stem, _, ending = name.partition(".")
             ending = ending.lower()
@@ -66,7 +74,7 @@ def read_members(
 
 
 class _Member(tarfile.TarInfo):
-    """A member whose own headers (a long name, pax records) are not read without a bound."""
+    """A member whose extra headers (a long name, pax records) have a bounded size."""
 
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
         if self.type in _HEADER_TYPES and not 0 <= self.size <= _MAX_NAME_BYTES:
@@ -85,7 +93,7 @@ def _content(path: Path, name: str, start: int, size: int, error: type[LagottoEr
 
 
 def _check_end(archive: tarfile.TarFile) -> None:
-    """Raises EOFError unless what stopped the reading is the end that a tar has."""
+    """Raises EOFError unless the reading stopped at the end mark of a tar."""
     file = archive.fileobj
     if file is not None:
         file.seek(archive.offset)
@@ -96,7 +104,7 @@ def _check_end(archive: tarfile.TarFile) -> None:
 
 @contextmanager
 def _reading(path: Path, error: type[LagottoError]) -> Iterator[None]:
-    """What a damaged tar raises becomes one line."""
+    """Turns the errors of a damaged tar into one line."""
     try:
         yield
     except (tarfile.TarError, OSError, EOFError, RecursionError, ValueError) as reason:

@@ -1,4 +1,4 @@
-"""What a remote repository holds at one commit, and whether a file has the bytes listed."""
+"""A listing of a remote repository and a fetched file come in; what is wrong with it goes out."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _PIECE_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file of a repository, with what its bytes must be: a sha256, or else a git blob id."""
+    """A file of a repository, with its size and its digest: a sha256, or else a git blob id."""
 
     path: str
     size: int
@@ -21,9 +21,10 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A repository at one commit, which `revision` named when it was asked for.
+    """The content of a repository at one commit.
 
-    `cached` is where a copy of it lies, if that is what is read.
+    `revision` is the name by which the commit was requested. `cached` is the folder of a local
+    copy, if the files are read from there.
     """
 
     name: str
@@ -34,7 +35,7 @@ class Repository:
 
     @property
     def source(self) -> str:
-        """How it is named in a catalogue: exactly this content, for ever."""
+        """Its name in a catalogue, which stands for exactly this content."""
         return str(RepositorySpec(self.name, self.commit))
 
     def file(self, path: str) -> RemoteFile | None:
@@ -44,8 +45,8 @@ class Repository:
 
 def damage_of(path: Path, file: RemoteFile) -> str:
     """What is wrong with the bytes of a file that was fetched, or an empty string."""
-    wanted = file.sha256 or file.blob
-    if not wanted:
+    expected = file.sha256 or file.blob
+    if not expected:
         return ""
     size = path.stat().st_size
     if size != file.size:
@@ -56,6 +57,6 @@ def damage_of(path: Path, file: RemoteFile) -> str:
     with path.open("rb") as stream:
         while piece := stream.read(_PIECE_BYTES):
             digest.update(piece)
-    if digest.hexdigest() != wanted:
-        return f"has the digest {digest.hexdigest()[:12]} and the hub lists {wanted[:12]}"
+    if digest.hexdigest() != expected:
+        return f"has the digest {digest.hexdigest()[:12]} and the hub lists {expected[:12]}"
     return ""

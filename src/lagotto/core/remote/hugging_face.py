@@ -1,8 +1,8 @@
-"""The Hugging Face Hub: what repositories hold, and their files, verified.
+"""Names on the Hugging Face Hub come in; listings and verified local files go out.
 
-The one file that imports huggingface_hub. Its client reads HF_TOKEN and the token of a login, and
-is told HF_ENDPOINT and HF_HUB_OFFLINE here. Every error is put into our own words: one line without
-addresses, so that the same fault always gives the same reason.
+This is the only file that imports huggingface_hub. Its client reads HF_TOKEN and the token of a
+login; HF_ENDPOINT and HF_HUB_OFFLINE are read here. Every error of the client becomes one line
+without addresses, so that the same fault always gives the same reason.
 """
 
 import errno
@@ -29,7 +29,7 @@ _Answer = TypeVar("_Answer")
 
 
 class OutOfReachError(SourceError):
-    """The hub did not answer, however often it was asked."""
+    """The hub did not answer in any of several attempts."""
 
 
 _ON = ("1", "on", "yes", "true")
@@ -37,7 +37,7 @@ _BUSY_STATUS = (408, 425, 429, 500, 502, 503, 504)
 _TOO_MANY = 429
 _DAMAGED_TRIES = 3
 _SILENCES = 3
-"""Calls without an answer after which a hub that never gave one is taken to be out of reach."""
+"""Failed calls after which a hub that has never answered is taken to be out of reach."""
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 # The client's errors of transport have one base, whichever HTTP library its version is built on.
@@ -56,16 +56,16 @@ _TROUBLE: tuple[type[Exception], ...] = (
 class HuggingFace:
     """The hub that HF_ENDPOINT names, or the local cache alone where HF_HUB_OFFLINE is set.
 
-    Safe to use from several threads. What is busy is asked again, by the rules of `patience`.
+    Several threads may use it at once. Calls that find the hub busy are repeated by `backoff`.
     """
 
-    def __init__(self, patience: Backoff | None = None) -> None:
-        self._backoff = patience or Backoff()
+    def __init__(self, backoff: Backoff | None = None) -> None:
+        self._backoff = backoff or Backoff()
         self._endpoint = os.environ.get("HF_ENDPOINT") or None
         self._offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in _ON
         self._cache = _cache_folder()
         self._api = huggingface_hub.HfApi(endpoint=self._endpoint, library_name="lagotto")
-        self._answered = False
+        self._has_answered = False
         self._silences = 0
         utils.disable_progress_bars()
         utils.logging.set_verbosity(utils.logging.CRITICAL)
@@ -75,7 +75,7 @@ class HuggingFace:
         self._backoff.stop()
 
     def search(self, spec: SearchSpec) -> list[RepositorySpec]:
-        """Repositories that a search finds, each at the commit it has now.
+        """The repositories that match a search, each at its current commit.
 
         Raises SourceError where the hub does not answer, or may not be asked.
         """
@@ -86,7 +86,7 @@ class HuggingFace:
             )
 
         def ask() -> list[RepositorySpec]:
-            found = self._api.list_models(
+            models = self._api.list_models(
                 pipeline_tag=spec.task,
                 author=spec.author,
                 search=spec.search,
@@ -95,12 +95,16 @@ class HuggingFace:
                 limit=spec.limit,
                 full=True,
             )
-            return [RepositorySpec(each.id, each.sha or None) for each in found]
+            return [RepositorySpec(model.id, model.sha or None) for model in models]
 
         return self._answer(ask, "the search")
 
     def repository(self, spec: RepositorySpec) -> Repository:
-        """What a repository holds at a revision; SourceError where it is not to be had."""
+        """The content of a repository at a revision.
+
+        Raises:
+            SourceError: It does not exist, is gated or private, or the hub is out of reach.
+        """
         if self._offline:
             return cached_repository(spec)
 
@@ -114,10 +118,13 @@ class HuggingFace:
         return self._answer(ask, str(spec))
 
     def fetch(self, repository: Repository, files: Sequence[RemoteFile], folder: Path) -> None:
-        """Puts files into a folder, under their own paths, each with the bytes that it must have.
+        """Downloads files of a repository into a folder, under their own paths, and checks them.
 
-        What is there already, whole, is not fetched again. Raises SourceError for a file that is
-        gone or keeps coming damaged, HubError where it cannot be written.
+        A file that is in the folder already, and whole, is not downloaded again.
+
+        Raises:
+            SourceError: A file is missing, or is damaged at every attempt.
+            HubError: A file cannot be written.
         """
         for file in files:
             if ".." in PurePosixPath(file.path).parts or file.path.startswith("/"):
@@ -132,7 +139,11 @@ class HuggingFace:
                     raise SourceError(f"{file.path} of {repository.name} {problem}")
 
     def keep(self, repository: Repository, files: Sequence[RemoteFile]) -> Path:
-        """The folder of the shared cache that holds these files now; for what is used again."""
+        """Downloads files into the shared cache, to be used again, and returns their folder.
+
+        Raises:
+            SourceError: A file is missing or damaged, or the repository changed meanwhile.
+        """
         if repository.cached is not None:
             return repository.cached
         folder = Path()
@@ -176,34 +187,35 @@ class HuggingFace:
         return ask
 
     def _answer(self, ask: Callable[[], _Answer], what: str) -> _Answer:
-        """What `ask` gives; every error of the client becomes one of ours."""
+        """The result of `ask`, repeated while the hub is busy; errors are translated."""
 
-        def tell() -> _Answer:
+        def attempt() -> _Answer:
             try:
                 answer = ask()
             except LagottoError:
                 raise
             except _TROUBLE as error:
-                told = _in_our_words(error, what)
-                self._silences += isinstance(told, BusyError) and not told.answered
-                self._answered |= not isinstance(told, BusyError) or told.answered
-                if not self._answered and self._silences >= _SILENCES:
+                translated = _translate(error, what)
+                is_silence = isinstance(translated, BusyError) and not translated.from_service
+                self._silences += is_silence
+                self._has_answered |= not is_silence
+                if not self._has_answered and self._silences >= _SILENCES:
                     raise OutOfReachError(
                         f"{what}: the hub does not answer; check the network and HF_ENDPOINT, or "
                         "set HF_HUB_OFFLINE=1 to read the local cache alone"
                     ) from error
-                raise told from error
-            self._answered = True
+                raise translated from error
+            self._has_answered = True
             return answer
 
         try:
-            return self._backoff.call(tell)
+            return self._backoff.call(attempt)
         except BusyError as error:
             raise OutOfReachError(f"{what}: {error}; run the command again later") from error
 
 
-def _in_our_words(error: Exception, what: str) -> BusyError | LagottoError:
-    """A BusyError for what may pass, else a SourceError that says what to do."""
+def _translate(error: Exception, what: str) -> BusyError | LagottoError:
+    """A BusyError if the call may succeed later, else an error that says what to do."""
     cause = _underlying(error)
     response: Any = getattr(cause, "response", None)
     status = None if response is None else int(response.status_code)
@@ -223,10 +235,10 @@ def _in_our_words(error: Exception, what: str) -> BusyError | LagottoError:
     if status is not None and status not in _BUSY_STATUS:
         return SourceError(f"{what} is refused by the hub (HTTP {status})")
     if status is not None:
-        wait_s = _asked_wait(response.headers.get("Retry-After"))
+        wait_s = _parse_wait(response.headers.get("Retry-After"))
         busy = f"the hub is busy (HTTP {status})"
         for_all = status == _TOO_MANY or wait_s is not None
-        return BusyError(busy, wait_s, for_all, answered=True)
+        return BusyError(busy, wait_s, for_all, from_service=True)
     if isinstance(cause, OSError) and cause.errno in _UNWRITABLE:
         return HubError(f"{what} cannot be written: {cause.strerror}; free space, or check rights")
     if isinstance(cause, ValueError):
@@ -237,13 +249,13 @@ def _in_our_words(error: Exception, what: str) -> BusyError | LagottoError:
 
 
 def _cache_folder() -> str | None:
-    """The client's cache as the environment has it now; None for the client's own default."""
+    """The cache folder that the environment names now; None for the default of the client."""
     home = os.environ.get("HF_HOME")
     return os.environ.get("HF_HUB_CACHE") or (os.path.join(home, "hub") if home else None)
 
 
 def _underlying(error: Exception) -> Any:
-    """The first cause that the hub's answer is in: the client wraps it where a cache might do."""
+    """The answer of the hub in the chain of causes: the client wraps it where a cache might do."""
     link: BaseException | None = error
     while link is not None:
         if isinstance(link, errors.HfHubHTTPError):
@@ -252,7 +264,7 @@ def _underlying(error: Exception) -> Any:
     return error
 
 
-def _asked_wait(header: str | None) -> float | None:
+def _parse_wait(header: str | None) -> float | None:
     return float(header) if header and header.isascii() and header.isdigit() else None
 
 
@@ -264,16 +276,16 @@ def _remote_file(sibling: Any) -> RemoteFile:
 
 
 def cached_repository(spec: RepositorySpec, file: str = "config.json") -> Repository:
-    """A repository as the local cache has it; SourceError unless that has `file` of it."""
-    found = huggingface_hub.try_to_load_from_cache(
+    """A repository in the local cache; raises SourceError if the cache lacks `file` of it."""
+    path = huggingface_hub.try_to_load_from_cache(
         spec.name, file, cache_dir=_cache_folder(), revision=spec.revision
     )
-    if not isinstance(found, str):
+    if not isinstance(path, str):
         raise SourceError(
             f"{spec} is not in the local cache, and HF_HUB_OFFLINE is set; unset it, or download "
             f"it first: hf download {spec.name}"
         )
-    folder = Path(found).parent
+    folder = Path(path).parent
     files = tuple(
         RemoteFile(path.relative_to(folder).as_posix(), path.stat().st_size)
         for path in sorted(folder.rglob("*"))

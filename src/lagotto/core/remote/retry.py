@@ -1,4 +1,4 @@
-"""Waiting for a service that is busy or out of reach: again later, and all threads together."""
+"""A call to a busy service comes in; its result goes out, after pauses that all threads share."""
 
 import threading
 import time
@@ -9,10 +9,11 @@ _Answer = TypeVar("_Answer")
 
 
 class BusyError(Exception):
-    """Raised by a call that may succeed later. `wait_s` is what the service asked for, if it did.
+    """A call failed that may succeed later.
 
-    `for_all`: the service refuses everyone for now (a rate limit), not this one call. `answered`:
-    it did say so itself.
+    `wait_s` is the pause in seconds that the service requested, if any. `for_all` means that the
+    service refuses every call for now (a rate limit), not only this one. `from_service` means that
+    the service itself said so; otherwise nothing answered.
     """
 
     def __init__(
@@ -20,18 +21,19 @@ class BusyError(Exception):
         reason: str,
         wait_s: float | None = None,
         for_all: bool = False,
-        answered: bool = False,
+        from_service: bool = False,
     ) -> None:
         super().__init__(reason)
         self.wait_s = wait_s
         self.for_all = for_all
-        self.answered = answered
+        self.from_service = from_service
 
 
 class Backoff:
-    """Repeats calls that are busy, with pauses that double; shared by all threads of one service.
+    """Repeats calls that find a service busy, with pauses that double each time.
 
-    A pause that is asked for everyone keeps back every call that begins during it.
+    All threads that call one service share one Backoff: a pause for all delays every call that
+    begins during it.
     """
 
     def __init__(
@@ -45,10 +47,10 @@ class Backoff:
         self._stopped = threading.Event()
 
     def call(self, ask: Callable[[], _Answer]) -> _Answer:
-        """The answer of `ask`; raises its last BusyError when all attempts are used up."""
+        """The result of `ask`, called up to `attempts` times; raises the last BusyError."""
         wait_s = self._first_wait_s
         for _ in range(self._attempts - 1):
-            self._keep_back()
+            self._wait_for_all()
             try:
                 return ask()
             except BusyError as busy:
@@ -59,14 +61,14 @@ class Backoff:
                 else:
                     self._sleep(pause)
                 wait_s *= 2
-        self._keep_back()
+        self._wait_for_all()
         return ask()
 
     def stop(self) -> None:
-        """Ends every pause, now and later: each call under way gets a BusyError."""
+        """Ends every pause, now and later: a call that would wait raises BusyError."""
         self._stopped.set()
 
-    def _keep_back(self) -> None:
+    def _wait_for_all(self) -> None:
         with self._lock:
             pause = self._resume_at - time.monotonic()
         self._sleep(max(pause, 0.0))

@@ -1,4 +1,4 @@
-"""What a user writes to point at the Hugging Face Hub: one repository, or a search for many."""
+"""The text of a remote spec comes in; a repository or a search on the Hugging Face Hub goes out."""
 
 import re
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class RepositorySpec:
 
     @property
     def is_pinned(self) -> bool:
-        """Whether the revision is a commit, whose content never changes."""
+        """True if the revision is a commit, whose content never changes."""
         return self.revision is not None and bool(_COMMIT.fullmatch(self.revision))
 
     def __str__(self) -> str:
@@ -35,7 +35,7 @@ class RepositorySpec:
 
 @dataclass(frozen=True, slots=True)
 class SearchSpec:
-    """A search for models; the most downloaded come first, `limit` of them at most."""
+    """A search for models, at most `limit` of them, the most downloaded first."""
 
     task: str = "image-classification"
     author: str | None = None
@@ -45,7 +45,7 @@ class SearchSpec:
 
 
 def is_remote(spec: str) -> bool:
-    """True for what names models on a hub rather than a path."""
+    """True for a spec that names models on a hub, False for a path."""
     return spec.startswith(PREFIXES)
 
 
@@ -54,6 +54,9 @@ def parse_repository(spec: str) -> RepositorySpec:
 
     >>> str(parse_repository("timm:resnet18.a1_in1k"))
     'hf:timm/resnet18.a1_in1k'
+
+    Raises:
+        UsageError: The spec names no repository.
     """
     prefix = TIMM if spec.startswith(TIMM) else REPOSITORY
     name, at, revision = spec.removeprefix(prefix).partition("@")
@@ -72,19 +75,22 @@ def parse_search(spec: str) -> SearchSpec:
 
     >>> parse_search("hf-search:author=google,limit=20").limit
     20
+
+    Raises:
+        UsageError: A key is unknown or repeated, or the limit is no number from 1 to 100,000.
     """
-    given: dict[str, str] = {}
+    pairs: dict[str, str] = {}
     for part in spec.removeprefix(SEARCH).split(","):
         key, equals, value = (text.strip() for text in part.partition("="))
-        if not equals or not value or key not in _KEYS or key in given:
+        if not equals or not value or key not in _KEYS or key in pairs:
             raise UsageError(
                 f"{spec!r}: {part!r} is not understood; give key=value with each of "
                 f"{', '.join(_KEYS)} once at most, as in "
                 f"hf-search:task=image-classification,author=google,limit=50."
                 f"{suggest(key, list(_KEYS))}"
             )
-        given[key] = value
-    limit = given.pop("limit", str(_LIMIT))
+        pairs[key] = value
+    limit = pairs.pop("limit", str(_LIMIT))
     if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:9]) <= 100_000:
         raise UsageError(f"{spec!r}: limit is {limit!r}; give a number from 1 to 100000")
-    return SearchSpec(**given, limit=int(limit))
+    return SearchSpec(**pairs, limit=int(limit))

@@ -16,7 +16,7 @@ from lagotto.core.errors import PictureError, UsageError
 from lagotto.core.files import canonical_json
 from lagotto.core.images import decode_picture, to_pixels
 from lagotto.core.progress import Progress, Silent
-from lagotto.core.types import PixelSpec, SetAside
+from lagotto.core.types import PixelSpec, Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.evaluation.classification.dataset import LabelledPicture, LabelledSet
 from lagotto.evaluation.classification.sweep import Setting, Sweep
@@ -54,7 +54,7 @@ class Evaluation:
     """The scores on one data set: `scores` has each setting once, image-only first.
 
     `ranks` are the ranks of the right labels, from 1; UNREADABLE_RANK for an unreadable picture.
-    `data_digest` identifies the labels and the bytes of all pictures, in order. `set_aside` names
+    `data_digest` identifies the labels and the bytes of all pictures, in order. `skipped` names
     the first MAX_NAMED_UNREADABLE of the `unreadable` pictures.
     """
 
@@ -62,7 +62,7 @@ class Evaluation:
     scores: tuple[Scores, ...]
     ranks: Int32[np.ndarray, "settings samples"]
     unreadable: int
-    set_aside: tuple[SetAside, ...]
+    skipped: tuple[Skipped, ...]
     data_digest: str
     seed: int
     notes: tuple[str, ...]
@@ -84,7 +84,7 @@ class _DecodedPicture:
 
     truth: int
     digest: bytes
-    pixels: UInt8[np.ndarray, "height width channels"] | SetAside
+    pixels: UInt8[np.ndarray, "height width channels"] | Skipped
 
 
 def evaluate(
@@ -117,10 +117,10 @@ def evaluate(
     progress.start("classifying", len(data), "pictures")
     truths: list[Int64[np.ndarray, " batch"]] = []
     ranks: list[Int32[np.ndarray, "settings batch"]] = []
-    named_unreadable: list[SetAside] = []
+    named_unreadable: list[Skipped] = []
     unreadable, digest = 0, hashlib.sha256(canonical_json([item.name for item in data.labels]))
     for batch in _batches(data, classifier.encoder.info.pixels):
-        unreadable_batch = [item.pixels for item in batch if isinstance(item.pixels, SetAside)]
+        unreadable_batch = [item.pixels for item in batch if isinstance(item.pixels, Skipped)]
         unreadable += len(unreadable_batch)
         named_unreadable += unreadable_batch[: MAX_NAMED_UNREADABLE - len(named_unreadable)]
         digest.update(b"".join(item.digest for item in batch))
@@ -138,7 +138,7 @@ def evaluate(
         scores=scores,
         ranks=table,
         unreadable=unreadable,
-        set_aside=tuple(named_unreadable),
+        skipped=tuple(named_unreadable),
         data_digest=digest.hexdigest(),
         seed=seed,
         notes=sweep.notes,
@@ -192,7 +192,7 @@ def _read(picture: LabelledPicture, spec: PixelSpec) -> _DecodedPicture:
         pixels = to_pixels(decode_picture(data), spec)
     except PictureError as error:
         return _DecodedPicture(
-            picture.truth, _digest(data, picture), SetAside(picture.source, str(error))
+            picture.truth, _digest(data, picture), Skipped(picture.source, str(error))
         )
     return _DecodedPicture(picture.truth, _digest(data, picture), pixels)
 
@@ -206,9 +206,7 @@ def _ranks(
 ) -> Int32[np.ndarray, "settings batch"]:
     """The ranks of the right labels; UNREADABLE_RANK in every setting without pixels."""
     ranks = np.full((len(sweep.settings), len(batch)), UNREADABLE_RANK, np.int32)
-    readable = [
-        row for row, picture in enumerate(batch) if not isinstance(picture.pixels, SetAside)
-    ]
+    readable = [row for row, picture in enumerate(batch) if not isinstance(picture.pixels, Skipped)]
     if readable:
         embeddings = encoder.embed_pixels(np.stack([np.asarray(batch[i].pixels) for i in readable]))
         ranks[:, readable] = sweep.ranks(embeddings, np.array([batch[i].truth for i in readable]))

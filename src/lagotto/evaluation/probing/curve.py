@@ -29,9 +29,9 @@ from lagotto.hub.completion.columns import (
     to_columns,
 )
 from lagotto.hub.completion.fit import (
-    Collaboration,
-    collaborate,
+    FittedCompletion,
     completed_responses,
+    fit_completion,
 )
 from lagotto.hub.completion.holdout import HyperparameterSearch
 from lagotto.hub.index.scoring import RuleName
@@ -165,7 +165,7 @@ def probing_curve(
     for count in counts:
         draws: list[_Draw] = []
         for seed in range(seeds):
-            choice = draws[0].completion.choice if draws else None
+            choice = draws[0].completion.search if draws else None
             draws.append(_draw(bench, count, seed, strategy, choice))
             meter.advance(1)
         rows.append(_row(count, draws))
@@ -184,7 +184,7 @@ class _Draw:
     """Scores of one draw: (top1, top5) by method, and what the collaboration came to."""
 
     scored: dict[str, tuple[float, float]]
-    completion: Collaboration
+    completion: FittedCompletion
 
 
 class _Bench:
@@ -228,11 +228,11 @@ def _draw(
     columns: list[SeenColumns] = []
     scales: list[ColumnScale] = []
     for model in bench.models:
-        seen = share.own(f"{model.name} {seed}")
+        seen = share.select(f"{model.name} {seed}")
         seen_columns, scale = to_columns(np.ascontiguousarray(model.values[seen]), seen)
         columns.append(seen_columns)
         scales.append(scale)
-    completion = collaborate(columns, space.probes, seed, choice=choice)
+    completion = fit_completion(columns, space.probes, seed, search=choice)
     full = [
         completed_responses(completion.factors, seen_columns, scale)
         for seen_columns, scale in zip(columns, scales, strict=True)
@@ -242,7 +242,9 @@ def _draw(
         bench.scorer.evidence(PartialResponses(all_probes, responses)) for responses in full
     ]
     parts = [
-        bench.scorer.evidence(PartialResponses(seen_columns.seen, model.values[seen_columns.seen]))
+        bench.scorer.evidence(
+            PartialResponses(seen_columns.probes, model.values[seen_columns.probes])
+        )
         for model, seen_columns in zip(bench.models, columns, strict=True)
     ]
     on_parts = [verdict.use != "completed" for verdict in completion.verdict.models]
@@ -266,7 +268,7 @@ def _draw(
 def _row(count: int, draws: Sequence[_Draw]) -> BudgetRow:
     verdicts = [draw.completion.verdict for draw in draws]
     completed = [np.mean([m.use == "completed" for m in v.models]) for v in verdicts]
-    settings_of_draws = [draw.completion.choice.settings for draw in draws]
+    settings_of_draws = [draw.completion.search.settings for draw in draws]
     return BudgetRow(
         probes=count,
         accuracies={name: _accuracy([draw.scored[name] for draw in draws]) for name in METHODS},

@@ -1,13 +1,13 @@
-"""Stage 3a of hub search: what models answered on the probes they saw → answers on every probe.
+"""Models' columns on the probes that they saw come in; their columns on every probe go out.
 
-Collaborative probing (ProbeLog, section 3.4): the logits x probes matrix of a hub has holes, and is
-completed by a low-rank factorisation. The paper names no factoriser. This one is probabilistic:
-column = V u + noise with u ~ N(0, 1), fitted by expectation maximisation, that is, alternating
-ridge regressions that know how uncertain the other side is. All columns of a model share the
-probes it saw, so each model costs one small inverse, whatever its number of outputs.
+This is collaborative probing (ProbeLog, section 3.4): the logits x probes matrix of a hub has
+holes, and a low-rank factorization completes it. The paper names no method. This one is
+probabilistic: column = V u + noise with u ~ N(0, 1), fitted by expectation maximization, which
+means alternating ridge regressions that know how uncertain the other side is. All columns of a
+model are on the same probes, so a model costs one small inverse, whatever its number of outputs.
 
-The probes' own embeddings enter as one more model that saw everything: probes that look alike to
-the encoder then have factors that are alike, also where few models saw them.
+The embeddings of the probes enter as one more model that saw every probe. So probes that look alike
+to the encoder get similar factors, also where few models saw them.
 """
 
 from collections.abc import Iterable
@@ -27,9 +27,10 @@ _RANDOM_START = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a factorisation is fitted; `choose_settings` finds rank and side weight for a hub.
+    """How a factorization is fitted; `search_hyperparameters` finds rank and side weight.
 
-    `side_weight` is what a number of the probes' embeddings counts for, against 1 for a response.
+    `rank` is the number of factors. `side_weight` is the weight of an embedding's number, where a
+    response has weight 1. `sweeps` are the rounds of regressions, `seed` that of the first factors.
     """
 
     rank: int = 64
@@ -40,9 +41,9 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class ProbeFactors:
-    """What the models of a hub have in common: a row of factors a probe, and the noise variance.
+    """The factors of the probes, one row a probe, and the variance of the noise.
 
-    The noise variance is the ridge: it is estimated with the factors, not set.
+    The noise variance is the ridge of the regressions: it is estimated, not set.
     """
 
     values: Float32[np.ndarray, "probes rank"]
@@ -55,13 +56,21 @@ def fit_factors(
     settings: Settings,
     start: ProbeFactors | None = None,
 ) -> ProbeFactors:
-    """Factors of the probes from all models; `start` are earlier ones to go on from.
+    """Fits the factors of the probes to the columns of all models.
 
-    `models` is gone through once a sweep and may read from disk; in memory are one model, and
-    `rank` squared / 2 numbers a probe. The rank is that of `start`, if it is given. The same input
-    gives the same factors.
+    Memory holds one model at a time, and rank squared / 2 numbers a probe. The same input gives the
+    same factors.
+
+    Args:
+        models: Columns of the models; iterated once a sweep, so they may be read from disk.
+        side: Embeddings of the probes, the side information.
+        settings: Rank, side weight, sweeps and seed.
+        start: Earlier factors of the same probes to continue from; their rank is then used.
+
+    Returns:
+        One row of factors a probe, and the noise variance.
     """
-    columns = standard_side(side)
+    columns = standardize_side(side)
     factors = start or _first_factors(columns, settings)
     for _ in range(settings.sweeps):
         factors = _sweep(models, columns, factors, settings.side_weight)
@@ -70,50 +79,50 @@ def fit_factors(
 
 def fold_in(factors: ProbeFactors, model: SeenColumns) -> Float32[np.ndarray, "rank columns"]:
     """The factors of a model's columns, given those of the probes: a ridge regression."""
-    return _regress(factors, model.seen, model.values)[0]
+    return _regress(factors, model.probes, model.values)[0]
 
 
 def complete(factors: ProbeFactors, model: SeenColumns) -> Float32[np.ndarray, "probes columns"]:
-    """A model's columns on every probe: as they are where it saw it, predicted elsewhere."""
+    """A model's columns on every probe: as observed where it saw the probe, else predicted."""
     columns: Float32[np.ndarray, "probes columns"] = factors.values @ fold_in(factors, model)
-    columns[model.seen] = model.values
+    columns[model.probes] = model.values
     return columns
 
 
-def standard_side(side: Float[np.ndarray, "probes dim"]) -> Float32[np.ndarray, "probes dim"]:
-    """Embeddings as columns like a model's: mean 0, variance 1; constant ones are left out."""
+def standardize_side(side: Float[np.ndarray, "probes dim"]) -> Float32[np.ndarray, "probes dim"]:
+    """Embeddings as columns like a model's: mean 0, variance 1; constant columns are left out."""
     wide = side.astype(np.float64)
     wide -= wide.mean(axis=0)
     spread = wide.std(axis=0)
-    kept = spread > 1e-9
-    standard: Float32[np.ndarray, "probes dim"] = (wide[:, kept] / spread[kept]).astype(np.float32)
+    mask = spread > 1e-9
+    standard: Float32[np.ndarray, "probes dim"] = (wide[:, mask] / spread[mask]).astype(np.float32)
     return standard
 
 
 def _first_factors(side: Float32[np.ndarray, "probes dim"], settings: Settings) -> ProbeFactors:
-    """The leading directions of the embeddings, and a little noise so that no factor is empty."""
+    """The leading directions of the embeddings, plus noise so that no factor is empty."""
     rng = np.random.default_rng(settings.seed)
     values = rng.standard_normal((len(side), settings.rank)).astype(np.float32) * _RANDOM_START
     if side.shape[1]:
         squares, directions = np.linalg.eigh((side.T @ side).astype(np.float64))
         leading = np.argsort(-squares, kind="stable")[: settings.rank]
-        turned = side @ directions[:, leading].astype(np.float32)
-        values[:, : len(leading)] += turned * np.float32(np.sqrt(0.5 / side.shape[1]))
+        projected = side @ directions[:, leading].astype(np.float32)
+        values[:, : len(leading)] += projected * np.float32(np.sqrt(0.5 / side.shape[1]))
     return ProbeFactors(values, _NOISE_AT_FIRST)
 
 
 def _regress(
     factors: ProbeFactors,
-    seen: Int64[np.ndarray, " seen"],
+    probes: Int64[np.ndarray, " seen"],
     values: Float32[np.ndarray, "seen columns"],
 ) -> tuple[Float32[np.ndarray, "rank columns"], Float32[np.ndarray, "rank rank"]]:
-    """Mean and (shared) covariance of the factors of columns that were seen on the same probes."""
-    own = factors.values[seen]
-    precision = own.T @ own
+    """Mean and shared covariance of the factors of columns that are on the same probes."""
+    rows = factors.values[probes]
+    precision = rows.T @ rows
     precision /= np.float32(factors.noise)
     precision[np.diag_indices_from(precision)] += np.float32(1)
     covariance = np.linalg.inv(precision)
-    mean = covariance @ (own.T @ values)
+    mean = covariance @ (rows.T @ values)
     mean /= np.float32(factors.noise)
     return mean, covariance
 
@@ -124,18 +133,18 @@ def _sweep(
     factors: ProbeFactors,
     side_weight: float,
 ) -> ProbeFactors:
-    """One round: columns given probes, then probes given columns, then the noise."""
+    """One round: factors of the columns, then factors of the probes, then the noise."""
     statistics = _Statistics(factors)
     for model in models:
         if model.values.shape[1]:
-            statistics.add(model.seen, model.values)
+            statistics.add(model.probes, model.values)
     if side.shape[1] and side_weight > 0:
         statistics.add_side(side, side_weight)
     return statistics.solve()
 
 
 class _Statistics:
-    """What a sweep gathers: for each probe the normal equations of its factors."""
+    """The normal equations of each probe's factors, summed over the models of a sweep."""
 
     def __init__(self, factors: ProbeFactors) -> None:
         self._factors = factors
@@ -144,34 +153,34 @@ class _Statistics:
         packed = len(self._triangle[0])
         self._squares = np.zeros((probes, packed), dtype=np.float32)
         self._products = np.zeros((probes, rank), dtype=np.float32)
-        self._waiting = np.empty((max(8, _STATISTICS_BYTES // (4 * packed)), packed), np.float32)
-        self._masks: list[Int64[np.ndarray, " seen"]] = []
+        self._pending = np.empty((max(8, _STATISTICS_BYTES // (4 * packed)), packed), np.float32)
+        self._pending_probes: list[Int64[np.ndarray, " seen"]] = []
         self._error = 0.0
         self._count = 0
 
     def add(
-        self, seen: Int64[np.ndarray, " seen"], values: Float32[np.ndarray, "seen columns"]
+        self, probes: Int64[np.ndarray, " seen"], values: Float32[np.ndarray, "seen columns"]
     ) -> None:
-        """A model's columns, by their factors and how uncertain these are."""
-        mean, covariance = _regress(self._factors, seen, values)
+        """Adds a model's columns by the mean and the covariance of their factors."""
+        mean, covariance = _regress(self._factors, probes, values)
         width = values.shape[1]
         second = mean @ mean.T
         second += np.float32(width) * covariance
-        self._waiting[len(self._masks)] = second[self._triangle]
-        self._masks.append(seen)
-        if len(self._masks) == min(len(self._waiting), 256):
+        self._pending[len(self._pending_probes)] = second[self._triangle]
+        self._pending_probes.append(probes)
+        if len(self._pending_probes) == min(len(self._pending), 256):
             self._flush()
-        self._products[seen] += values @ mean.T
-        own = self._factors.values[seen]
-        left = values - own @ mean
-        unsure = float(np.einsum("sr,sr->", own @ covariance, own))
-        self._error += float(np.einsum("sc,sc->", left, left)) + width * unsure
+        self._products[probes] += values @ mean.T
+        rows = self._factors.values[probes]
+        residual = values - rows @ mean
+        variance = float(np.einsum("sr,sr->", rows @ covariance, rows))
+        self._error += float(np.einsum("sc,sc->", residual, residual)) + width * variance
         self._count += values.size
 
     def add_side(self, side: Float32[np.ndarray, "probes dim"], weight: float) -> None:
-        """The embeddings: a model that saw every probe, counted `weight` times."""
-        everywhere = np.arange(len(side), dtype=np.int64)
-        mean, covariance = _regress(self._factors, everywhere, side)
+        """Adds the embeddings as a model that saw every probe, counted `weight` times."""
+        every_probe = np.arange(len(side), dtype=np.int64)
+        mean, covariance = _regress(self._factors, every_probe, side)
         second = mean @ mean.T + np.float32(side.shape[1]) * covariance
         self._squares += np.float32(weight) * second[self._triangle]
         self._products += np.float32(weight) * (side @ mean.T)
@@ -193,10 +202,10 @@ class _Statistics:
         return ProbeFactors(values, max(noise, _NOISE_AT_LEAST))
 
     def _flush(self) -> None:
-        """Adds what waits to the probes that were seen: one product for many models."""
-        if self._masks:
-            seen = np.zeros((len(self._products), len(self._masks)), dtype=np.float32)
-            for place, mask in enumerate(self._masks):
-                seen[mask, place] = 1
-            self._squares += seen @ self._waiting[: len(self._masks)]
-            self._masks.clear()
+        """Adds the pending models to the probes that they saw: one product for many models."""
+        if self._pending_probes:
+            seen = np.zeros((len(self._products), len(self._pending_probes)), dtype=np.float32)
+            for column, probes in enumerate(self._pending_probes):
+                seen[probes, column] = 1
+            self._squares += seen @ self._pending[: len(self._pending_probes)]
+            self._pending_probes.clear()

@@ -1,4 +1,4 @@
-"""Stage 3a in order: partly probed models → factors, verdicts, completed answers."""
+"""Columns of partly probed models come in; factors and a verdict on each model go out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,48 +21,56 @@ from lagotto.hub.completion.guard import HubVerdict, decide_use
 from lagotto.hub.completion.holdout import (
     Holdout,
     HyperparameterSearch,
-    choose_settings,
+    search_hyperparameters,
 )
 
 _SWEEPS_FROM_START = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Collaboration:
-    """What the partly probed models of a hub make of each other's answers."""
+class FittedCompletion:
+    """The completion of a hub: factors of its probes, how they were fitted, and where to use it."""
 
     factors: ProbeFactors
-    choice: HyperparameterSearch
+    search: HyperparameterSearch
     verdict: HubVerdict
 
 
-def collaborate(
+def fit_completion(
     models: Sequence[SeenColumns],
     side: Float[np.ndarray, "probes dim"],
     seed: int = 0,
-    before: ProbeFactors | None = None,
-    choice: HyperparameterSearch | None = None,
-) -> Collaboration:
-    """Settings from held-back answers, factors from all, and a verdict on each model.
+    start: ProbeFactors | None = None,
+    search: HyperparameterSearch | None = None,
+) -> FittedCompletion:
+    """Fits the completion of a hub: settings and verdicts by held-out responses, factors by all.
 
-    `models` may be read from disk whenever they are asked for. Settings that
-    were chosen before can be given, and factors of the same probes to start from.
+    Args:
+        models: The columns of every model. They may be read from disk at each access.
+        side: Embeddings of the probes, the side information.
+        seed: Seed of the held-out parts and of the first factors.
+        start: Factors of the same probes to start from; fewer sweeps are then needed.
+        search: Settings from an earlier search; without it, they are searched for.
+
+    Returns:
+        The factors, the settings that were used, and one verdict a model in the order given.
     """
-    choice = choice or choose_settings(models, side, seed)
-    exam = Holdout(models, len(side), seed)
-    examined = fit_factors(exam, side, _shorter(choice.settings, before), before)
-    verdict = decide_use(examined, exam)
-    factors = fit_factors(models, side, _shorter(choice.settings, examined), examined)
-    return Collaboration(factors, choice, verdict)
+    search = search or search_hyperparameters(models, side, seed)
+    holdout = Holdout(models, len(side), seed)
+    holdout_factors = fit_factors(holdout, side, _shortened(search.settings, start), start)
+    verdict = decide_use(holdout_factors, holdout)
+    settings = _shortened(search.settings, holdout_factors)
+    factors = fit_factors(models, side, settings, holdout_factors)
+    return FittedCompletion(factors, search, verdict)
 
 
 def completed_responses(
     factors: ProbeFactors, model: SeenColumns, scale: ColumnScale
 ) -> Float32[np.ndarray, "probes logits"]:
-    """A model's raw logits on every probe, predicted where it was not asked; NaN if flawed."""
+    """A model's raw logits on every probe: predicted where it did not see one; NaN if invalid."""
     return to_responses(complete(factors, model), scale)
 
 
-def _shorter(settings: Settings, start: ProbeFactors | None) -> Settings:
-    """Fewer sweeps where there is something to go on from."""
+def _shortened(settings: Settings, start: ProbeFactors | None) -> Settings:
+    """Settings with fewer sweeps where earlier factors are the start."""
     return settings if start is None else replace(settings, sweeps=_SWEEPS_FROM_START)

@@ -1,8 +1,9 @@
-"""Stage 3a: whether a model is searched on the probes that it saw, or on its completed answers.
+"""Factors and held-out responses come in; a verdict goes out: which responses of a model to use.
 
-Completion hurts where a hub is small, its models are unlike, or the share is tiny. Both the hub and
-each model are therefore asked how much of the answers held back would have been predicted. Under
-a threshold the seen part is used: query and descriptor are then compared on the same probes.
+Completion hurts where a hub is small, where its models are unlike each other, or where each saw few
+probes. So the share of held-out variance that is predicted (the skill) decides, first for the hub
+and then for each model. Below a threshold, the model is searched on the probes that it saw: query
+and descriptor are then compared on those probes alone.
 """
 
 from dataclasses import dataclass
@@ -14,25 +15,29 @@ from lagotto.hub.completion.factorization import ProbeFactors
 from lagotto.hub.completion.holdout import (
     HeldOutModel,
     Holdout,
-    predict_held,
+    predict_holdout,
 )
 
 Use: TypeAlias = Literal["all", "completed", "seen"]
 
 HUB_THRESHOLD = 0.15
-"""Share of the held-back variance that the models of a hub have to predict of each other.
+"""Share of the held-out variance that the models of a hub must predict of each other.
 
-Chosen as docs/results.md says, not on the queries reported."""
+Set on other queries than those reported: docs/results.md."""
 
-OWN_THRESHOLD = 0.05
-"""The same for one model, where the hub passes."""
+MODEL_THRESHOLD = 0.05
+"""The same share for one model, in a hub that passes."""
 
 _PRIOR_VALUES = 50.0
 
 
 @dataclass(frozen=True, slots=True)
 class CompletionUse:
-    """How a model is searched, the skill that decided it, and the reason in words."""
+    """Which responses of a model are searched, the skill that decided it, and the reason in words.
+
+    `use` is `all` (it saw every probe), `completed` (with predictions) or `seen` (only what it
+    saw). `skill` is the share of the model's held-out variance that is predicted.
+    """
 
     use: Use
     skill: float
@@ -41,58 +46,69 @@ class CompletionUse:
 
 @dataclass(frozen=True, slots=True)
 class HubVerdict:
-    """The skill over all models that saw a share, and the verdict on each, in their order."""
+    """The skill over all models that saw a share of the probes, and the use of each model."""
 
     skill: float
     models: tuple[CompletionUse, ...]
 
 
-def decide_use(factors: ProbeFactors, exam: Holdout) -> HubVerdict:
-    """A verdict on each model of an exam by what it held back.
+def decide_use(factors: ProbeFactors, holdout: Holdout) -> HubVerdict:
+    """Decides for each model of a holdout whether its completed responses are searched.
 
-    `factors` are fitted on the exam, so they have not seen it. A model with few held-back answers
-    is judged mostly by the hub: the hub's error counts as much as 50 answers of its own.
+    A model with few held-out responses is decided mostly by the hub: the hub's mean error counts
+    as much as 50 responses of the model.
+
+    Args:
+        factors: Factors that were fitted without the held-out responses.
+        holdout: The models and their held-out parts.
+
+    Returns:
+        One verdict a model, in the order of the holdout.
     """
     tallies: list[_Tally | None] = []
     full: list[bool] = []
-    for place, model in enumerate(exam.models):
-        part = exam.part(place)
-        tallies.append(None if part is None else _tally(factors, part))
-        full.append(len(model.seen) == exam.probes)
+    for index, model in enumerate(holdout.models):
+        split = holdout.split(index)
+        tallies.append(None if split is None else _tally(factors, split))
+        full.append(len(model.probes) == holdout.probes)
     known = [tally for tally in tallies if tally is not None and tally.values]
     total = sum(tally.total / tally.values for tally in known)
     error = sum(tally.error / tally.values for tally in known)
-    hub = 1.0 - error / total if total > 0 else 0.0
+    hub_skill = 1.0 - error / total if total > 0 else 0.0
     prior = (error / len(known), total / len(known)) if known else (1.0, 1.0)
     verdicts = (
-        CompletionUse("all", 1.0, "it saw every probe") if whole else _verdict(tally, hub, prior)
-        for tally, whole in zip(tallies, full, strict=True)
+        CompletionUse("all", 1.0, "it saw every probe")
+        if saw_all
+        else _verdict(tally, hub_skill, prior)
+        for tally, saw_all in zip(tallies, full, strict=True)
     )
-    return HubVerdict(hub, tuple(verdicts))
+    return HubVerdict(hub_skill, tuple(verdicts))
 
 
 @dataclass(frozen=True, slots=True)
 class _Tally:
+    """Sums of squares over the held-out responses of a model: error, value, and their number."""
+
     error: float
     total: float
     values: int
 
 
-def _tally(factors: ProbeFactors, part: HeldOutModel) -> _Tally:
-    values = part.values[:, :-1]
-    left = values - predict_held(factors, part)[:, :-1]
-    return _Tally(float(np.square(left).sum()), float(np.square(values).sum()), values.size)
+def _tally(factors: ProbeFactors, split: HeldOutModel) -> _Tally:
+    values = split.values[:, :-1]
+    residual = values - predict_holdout(factors, split)[:, :-1]
+    return _Tally(float(np.square(residual).sum()), float(np.square(values).sum()), values.size)
 
 
-def _verdict(tally: _Tally | None, hub: float, prior: tuple[float, float]) -> CompletionUse:
+def _verdict(tally: _Tally | None, hub_skill: float, prior: tuple[float, float]) -> CompletionUse:
     if tally is None or not tally.values:
         return CompletionUse("seen", 0.0, "too few probes to hold any back")
     error = tally.error + _PRIOR_VALUES * prior[0]
-    own = 1.0 - error / (tally.total + _PRIOR_VALUES * prior[1])
-    if hub < HUB_THRESHOLD:
-        told = f"the hub's models predict {hub:.0%} of each other's held-back answers"
-        return CompletionUse("seen", own, f"{told}, under {HUB_THRESHOLD:.0%}")
-    told = f"{own:.0%} of its held-back answers are predicted"
-    if own < OWN_THRESHOLD:
-        return CompletionUse("seen", own, f"{told}, under {OWN_THRESHOLD:.0%}")
-    return CompletionUse("completed", own, told)
+    skill = 1.0 - error / (tally.total + _PRIOR_VALUES * prior[1])
+    if hub_skill < HUB_THRESHOLD:
+        reason = f"the hub's models predict {hub_skill:.0%} of each other's held-back answers"
+        return CompletionUse("seen", skill, f"{reason}, under {HUB_THRESHOLD:.0%}")
+    reason = f"{skill:.0%} of its held-back answers are predicted"
+    if skill < MODEL_THRESHOLD:
+        return CompletionUse("seen", skill, f"{reason}, under {MODEL_THRESHOLD:.0%}")
+    return CompletionUse("completed", skill, reason)

@@ -1,7 +1,8 @@
-"""Stage 3a on a hub's folder: partly probed models → HUB/completion.safetensors, made when needed.
+"""Partly probed models of a hub come in; HUB/completion.safetensors goes out, and is read back.
 
-The file is derived: it says for which responses it holds, and is made anew when they change. Models
-are read from disk whenever they are needed, so a hub need not fit in memory. See docs/formats.md.
+The file is derived: it lists the responses that it was fitted on, and is made anew when they
+change. Models are read from disk at each access, so a hub need not fit in memory. The form of the
+file: docs/formats.md.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +28,7 @@ from lagotto.hub.completion.factorization import (
     complete,
     fold_in,
 )
-from lagotto.hub.completion.fit import Collaboration, collaborate
+from lagotto.hub.completion.fit import FittedCompletion, fit_completion
 from lagotto.hub.completion.guard import CompletionUse, Use
 from lagotto.hub.completion.holdout import HyperparameterSearch
 from lagotto.hub.descriptors.blocks import Answers
@@ -41,58 +42,64 @@ from lagotto.hub.store.tensorfile import (
 
 _FORMAT = "lagotto-completion"
 _VERSION = 1
-_CHOOSE_AGAIN = 1.5
+_SEARCH_AGAIN_FACTOR = 1.5
+"""The settings are searched again when a hub has grown by this factor."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubCompletion:
-    """What the partly probed models of a hub came to: factors, and a verdict by behaviour digest.
+    """The stored completion of a hub: factors of its probes, and a verdict by behaviour digest.
 
-    `held` are the models and the checksums of their responses that it was made from. `chosen_for`
-    is their number when the settings were chosen.
+    `sources` are the models that it was fitted on: (behaviour digest, checksum of the responses).
+    `searched_models` is their number when the settings were searched. `skill` is the share of
+    held-out variance that is predicted. `sha256` is the checksum of the file.
     """
 
     factors: ProbeFactors
     settings: Settings
     skill: float
     verdicts: dict[str, CompletionUse]
-    held: tuple[tuple[str, str], ...]
-    chosen_for: int
+    sources: tuple[tuple[str, str], ...]
+    searched_models: int
     sha256: str
 
     def responses(self, model: Responses) -> Float32[np.ndarray, "probes logits"]:
-        """A model's raw logits on every probe: predicted where it was not asked."""
-        columns, scale = to_columns(np.array(model.values), model.seen)
+        """A model's raw logits on every probe: predicted where it did not see the probe."""
+        columns, scale = to_columns(np.array(model.values), model.seen_probes)
         return to_responses(complete(self.factors, columns), scale)
 
-    def answers(self, model: Responses) -> "CompletedAnswers":
-        """The same, some rows at a time."""
-        columns, scale = to_columns(np.array(model.values), model.seen)
-        return CompletedAnswers(model, self.factors, fold_in(self.factors, columns), scale)
+    def lazy_responses(self, model: Responses) -> "CompletedResponses":
+        """The same, computed some rows at a time."""
+        columns, scale = to_columns(np.array(model.values), model.seen_probes)
+        return CompletedResponses(model, self.factors, fold_in(self.factors, columns), scale)
 
 
 @dataclass(frozen=True, slots=True)
-class CompletedAnswers:
-    """A model's raw logits on every probe, computed for the rows that are asked for."""
+class CompletedResponses:
+    """A model's raw logits on every probe, computed for the rows that are asked for.
 
-    seen: Responses
+    `observed` are the responses on the probes that the model saw, `column_factors` the factors of
+    its columns.
+    """
+
+    observed: Responses
     factors: ProbeFactors
-    own: Float32[np.ndarray, "rank columns"]
+    column_factors: Float32[np.ndarray, "rank columns"]
     scale: ColumnScale
 
     def rows(
         self, probes: Integer[np.ndarray, " k"], logits: Integer[np.ndarray, " columns"]
     ) -> Float32[np.ndarray, "k columns"]:
-        """The chosen logits on the chosen probes: as answered where seen, predicted elsewhere."""
-        predicted = to_responses(self.factors.values[probes] @ self.own, self.scale)[:, logits]
-        answered = self.seen.rows(probes, logits)
-        known = np.isin(probes, self.seen.seen)
-        predicted[known] = answered[known]
-        return predicted
+        """Some logits on some probes: as observed where the model saw the probe, else predicted."""
+        columns = self.factors.values[probes] @ self.column_factors
+        values = to_responses(columns, self.scale)[:, logits]
+        mask = np.isin(probes, self.observed.seen_probes)
+        values[mask] = self.observed.rows(probes, logits)[mask]
+        return values
 
 
 class StoredColumns(Sequence[SeenColumns]):
-    """The columns of models on disk, read each time they are asked for."""
+    """The columns of models on disk, read at each access."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
@@ -101,46 +108,56 @@ class StoredColumns(Sequence[SeenColumns]):
         return len(self._paths)
 
     @overload
-    def __getitem__(self, place: int) -> SeenColumns: ...
+    def __getitem__(self, index: int) -> SeenColumns: ...
     @overload
-    def __getitem__(self, place: slice) -> Sequence[SeenColumns]: ...
-    def __getitem__(self, place: int | slice) -> SeenColumns | Sequence[SeenColumns]:
-        if isinstance(place, slice):
-            return StoredColumns(self._paths[place])
-        responses = read_responses(self._paths[place])
-        return to_columns(np.array(responses.values), responses.seen)[0]
+    def __getitem__(self, index: slice) -> Sequence[SeenColumns]: ...
+    def __getitem__(self, index: int | slice) -> SeenColumns | Sequence[SeenColumns]:
+        if isinstance(index, slice):
+            return StoredColumns(self._paths[index])
+        responses = read_responses(self._paths[index])
+        return to_columns(np.array(responses.values), responses.seen_probes)[0]
 
     def __iter__(self) -> Iterator[SeenColumns]:
-        return (self[place] for place in range(len(self)))
+        return (self[index] for index in range(len(self)))
 
 
 def current_completion(
-    layout: HubLayout, held: Sequence[tuple[str, str]], probe_digest: str
+    layout: HubLayout, sources: Sequence[tuple[str, str]], probe_digest: str
 ) -> HubCompletion | None:
-    """The completion of exactly these models (digest, checksum), made anew if there is none.
+    """The completion of exactly these models; it is fitted and stored if there is none.
 
-    None where every model saw every probe; a file of an earlier state is then removed. An earlier
-    completion is the start of the next, so adding models is quicker than beginning again.
+    An earlier completion is the start of the next, so adding models is quicker than a fit from
+    scratch.
+
+    Args:
+        layout: The hub.
+        sources: The models: (behaviour digest, checksum of the responses).
+        probe_digest: The identity of the hub's probe set.
+
+    Returns:
+        The completion; None where every model saw every probe. A file of an earlier state is then
+        removed.
+
+    Raises:
+        HubError: Responses cannot be read, or the file cannot be written.
     """
-    paths = [layout.responses_of(digest) for digest, _ in held]
+    paths = [layout.responses_of(digest) for digest, _ in sources]
     if all(read_responses(path, probe_digest).is_full for path in paths):
         with writing(layout.completion):
             layout.completion.unlink(missing_ok=True)
         return None
     before = read_completion(layout, probe_digest)
-    if before is not None and before.held == tuple(held):
+    if before is not None and before.sources == tuple(sources):
         return before
     side = np.load(layout.embeddings, allow_pickle=False)
     models = StoredColumns(paths)
-    fresh = before is None or len(held) > _CHOOSE_AGAIN * before.chosen_for
-    found = collaborate(
-        models,
-        side,
-        before=None if before is None or fresh else before.factors,
-        choice=None if before is None or fresh else HyperparameterSearch(before.settings, ()),
-    )
-    chosen_for = len(held) if before is None or fresh else before.chosen_for
-    _write(layout.completion, found, tuple(held), chosen_for, probe_digest)
+    if before is None or len(sources) > _SEARCH_AGAIN_FACTOR * before.searched_models:
+        fitted, searched_models = fit_completion(models, side), len(sources)
+    else:
+        search = HyperparameterSearch(before.settings, ())
+        fitted = fit_completion(models, side, start=before.factors, search=search)
+        searched_models = before.searched_models
+    _write(layout.completion, fitted, tuple(sources), searched_models, probe_digest)
     return read_completion(layout, probe_digest)
 
 
@@ -159,26 +176,26 @@ def read_completion(layout: HubLayout, probe_digest: str) -> HubCompletion | Non
 
 def _write(
     path: Path,
-    found: Collaboration,
-    held: tuple[tuple[str, str], ...],
-    chosen_for: int,
+    fitted: FittedCompletion,
+    sources: tuple[tuple[str, str], ...],
+    searched_models: int,
     probe_digest: str,
 ) -> None:
     models: list[JsonValue] = [
         {"behaviour_digest": digest, "responses_sha256": checksum, **asdict(verdict)}
-        for (digest, checksum), verdict in zip(held, found.verdict.models, strict=True)
+        for (digest, checksum), verdict in zip(sources, fitted.verdict.models, strict=True)
     ]
     header: JsonObject = {
         "format": _FORMAT,
         "version": _VERSION,
         "probe_digest": probe_digest,
-        "noise": found.factors.noise,
-        "settings": asdict(found.choice.settings),
-        "skill": found.verdict.skill,
-        "chosen_for": chosen_for,
+        "noise": fitted.factors.noise,
+        "settings": asdict(fitted.search.settings),
+        "skill": fitted.verdict.skill,
+        "chosen_for": searched_models,
         "models": models,
     }
-    values = found.factors.values
+    values = fitted.factors.values
     write_tensors(
         path,
         header,
@@ -196,34 +213,38 @@ def _parsed(file: TensorFile) -> HubCompletion:
         settings=Settings(**settings),
         skill=float(cast(float, header["skill"])),
         verdicts={
-            each["behaviour_digest"]: CompletionUse(
-                cast(Use, each["use"]), float(each["skill"]), each["reason"]
+            model["behaviour_digest"]: CompletionUse(
+                cast(Use, model["use"]), float(model["skill"]), model["reason"]
             )
-            for each in models
+            for model in models
         },
-        held=tuple((each["behaviour_digest"], each["responses_sha256"]) for each in models),
-        chosen_for=int(cast(int, header["chosen_for"])),
+        sources=tuple((model["behaviour_digest"], model["responses_sha256"]) for model in models),
+        searched_models=int(cast(int, header["chosen_for"])),
         sha256=file.sha256,
     )
 
 
-def searched_answers(completion: HubCompletion | None, responses: Responses) -> Answers:
-    """A model's answers as they are searched: completed, or those that it gave."""
+def searchable_rows(completion: HubCompletion | None, responses: Responses) -> Answers:
+    """A model's responses as a search reads them, by rows: completed, or those observed."""
     digest = responses.header.behaviour_digest
     verdict = None if completion is None else completion.verdicts.get(digest)
     if completion is None or verdict is None or verdict.use != "completed":
         return responses
-    return completion.answers(responses)
+    return completion.lazy_responses(responses)
 
 
-def searched(layout: HubLayout, responses: Responses) -> Float32[np.ndarray, "probes logits"]:
-    """Raw logits on all probes as they are searched: predicted, or at their mean, if unseen."""
+def searchable_responses(
+    layout: HubLayout, responses: Responses
+) -> Float32[np.ndarray, "probes logits"]:
+    """A model's raw logits on all probes as a search reads them.
+
+    Probes that the model did not see have the prediction, or without one the logit's mean.
+    """
     if responses.is_full:
         return responses.values
     completion = read_completion(layout, responses.header.probe_digest)
-    answers = searched_answers(completion, responses)
-    if completion is not None and answers is not responses:
+    if completion is not None and searchable_rows(completion, responses) is not responses:
         return completion.responses(responses)
-    every = np.tile(responses.values.mean(axis=0), (responses.probes, 1))
-    every[responses.seen] = responses.values
-    return every
+    values = np.tile(responses.values.mean(axis=0), (responses.probes, 1))
+    values[responses.seen_probes] = responses.values
+    return values

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
-from lagotto.core.progress import Progress, Silent
 from lagotto.hub.confidence.calibrator import (
     Features,
     family_agreement,
@@ -53,14 +52,13 @@ class Judgement:
 class Judge:
     """A hub as hits are judged in it: its logit index, and the words that are rivals of any query.
 
-    Where names are asked too, `labels` are rivals on their own logits; `progress` is of audits.
+    Where names are asked too, `labels` are rivals on their own logits.
     """
 
     space: ProbeSpace
     logit_index: LogitIndex
     rivals: BackgroundStats
     labels: LabelStats | None = None
-    progress: Progress | None = None
 
     def judge(
         self,
@@ -128,9 +126,9 @@ class Judge:
         if self.labels is None:
             none = np.zeros(len(columns), bool)
             return _Asked(lead, lead, none, none)
-        told = self.labels.ask(concept.text, embedding, columns, seen, self.progress or Silent())
-        named = (scores - np.maximum(levels, told.levels)).astype(np.float64)
-        return _Asked(lead, named, told.believed, told.called)
+        labels = self.labels.score_labels(concept.text, embedding, columns, seen)
+        named = (scores - np.maximum(levels, labels.rival_scores)).astype(np.float64)
+        return _Asked(lead, named, labels.believed, labels.matches)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""Stage 5d of hub search: the published labels of hits → what a concept has to beat there too.
+"""Hits with believed labels come in; how high each label scores on its own hit goes out.
 
-Where behaviour agrees with a model's list of labels, the label of a hit says what the hit is about;
-if it is not the concept, the concept has to fit the hit better than its own label does.
+Where behaviour bears out a model's list of labels, the label of a hit says what the hit is about.
+If that is not the queried concept, the concept has to score higher on the hit than the label does.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from lagotto.core.progress import Progress
 from lagotto.hub.confidence.margin import HitContext, label_levels
 from lagotto.hub.confidence.reference import (
     BackgroundStats,
@@ -29,82 +28,91 @@ from lagotto.hub.text.matching import (
 )
 from lagotto.hub.text.normalize import readable_label
 
-_KEPT = 4096
-"""Labels that are kept as they were measured; all are forgotten beyond that."""
+_CACHE_SIZE = 4096
+"""Labels whose measurements are cached; beyond that the cache is emptied."""
 
 
 @dataclass(frozen=True, slots=True)
-class OwnLabels:
-    """Which hits carry a believed label, and its fitted score there; -inf where it is the concept's
-    own name, which is no rival. `called` are those whose believed label is the words themselves."""
+class HitLabels:
+    """The published labels of some hits, as far as they are believed.
+
+    `believed` marks hits with a believed label, `matches` those whose believed label is the text of
+    the query. `rival_scores` are the fitted scores of the labels on their own hits: -inf without a
+    believed label, and where the label names the queried concept, which is no rival of itself.
+    """
 
     believed: Bool[np.ndarray, " hits"]
-    called: Bool[np.ndarray, " hits"]
-    levels: Float32[np.ndarray, " hits"]
+    matches: Bool[np.ndarray, " hits"]
+    rival_scores: Float32[np.ndarray, " hits"]
 
 
 class LabelStats:
-    """The labels of a hub as rivals on their own logits; each is measured when it is first met."""
+    """How the labels of a hub score on its logits; each label is measured at its first use."""
 
     def __init__(
-        self, hub: HubReader, logit_index: LogitIndex, rivals: BackgroundStats, trust: LabelTrust
+        self,
+        hub: HubReader,
+        logit_index: LogitIndex,
+        background: BackgroundStats,
+        trust: LabelTrust,
     ) -> None:
         self._hub = hub
         self._trust = trust
         self._logit_index = logit_index
-        self.rivals = rivals
+        self.background = background
         self._measured: dict[str, Names] = {}
 
-    def ask(
+    def score_labels(
         self,
         text: str,
         concept: Float32[np.ndarray, " dim"],
         columns: Int64[np.ndarray, " hits"],
-        seen: HitContext,
-        progress: Progress,
-    ) -> OwnLabels:
-        """What the labels of some logits say of a concept, given in words and by its embedding.
+        context: HitContext,
+    ) -> HitLabels:
+        """Scores the believed labels of hits as rivals of a queried concept.
 
-        The lists of models that are met for the first time are audited.
+        Args:
+            text: the concept in words.
+            concept: its unit embedding.
+            columns: the hits, as columns of the logit index.
+            context: the same hits, as names are scored on them.
+
+        Returns:
+            The labels and their scores, one entry a hit.
         """
-        labels = self._believed_labels(columns, progress)
+        labels = self._believed_labels(columns)
         believed = np.array([label is not None for label in labels])
-        asked = name_words(text)
-        spoken = {
+        query_words = name_words(text)
+        rivals = {
             label: readable_label(label)
             for label in labels
-            if label is not None and name_likeness(asked, label) < 1
+            if label is not None and name_likeness(query_words, label) < 1
         }
-        if not spoken:
-            return OwnLabels(believed, believed, np.full(len(columns), -np.inf, np.float32))
-        texts = sorted(set(spoken.values()))
-        places = {each: place for place, each in enumerate(texts)}
-        own = np.array([places[spoken[each]] if each in spoken else -1 for each in labels])
-        levels = label_levels(self.rivals, self._names(texts), own, concept, seen)
-        return OwnLabels(believed, believed & (own < 0), levels)
+        if not rivals:
+            return HitLabels(believed, believed, np.full(len(columns), -np.inf, np.float32))
+        texts = sorted(set(rivals.values()))
+        rows = {rival: row for row, rival in enumerate(texts)}
+        label_rows = np.array(
+            [rows[rivals[label]] if label in rivals else -1 for label in labels], np.int64
+        )
+        scores = label_levels(self.background, self._names(texts), label_rows, concept, context)
+        return HitLabels(believed, believed & (label_rows < 0), scores)
 
-    def _believed_labels(
-        self, columns: Int64[np.ndarray, " hits"], progress: Progress
-    ) -> list[str | None]:
-        logit_index, trust = self._logit_index, self._trust
-        owners = logit_index.owners(columns).tolist()
-        labelled = {
-            logit_index.names[logit_index.digests[owner]]
-            for owner in set(owners)
-            if any(label is not None for label in logit_index.labels(logit_index.digests[owner]))
-        }
-        trust.check(sorted(labelled), progress)
-        found: list[str | None] = []
-        for column, owner in zip(columns.tolist(), owners, strict=True):
-            digest = logit_index.digests[owner]
-            model, logit = logit_index.names[digest], column - int(logit_index.firsts[owner])
-            firm = model in labelled and float(trust.believed(model)[logit]) >= FIRMLY
-            found.append(logit_index.labels(digest)[logit] if firm else None)
-        return found
+    def _believed_labels(self, columns: Int64[np.ndarray, " hits"]) -> list[str | None]:
+        """The label of each hit where it is believed whatever a query says, else None."""
+        index = self._logit_index
+        labels: list[str | None] = []
+        for column, owner in zip(columns.tolist(), index.owners(columns).tolist(), strict=True):
+            digest = index.digests[owner]
+            logit = column - int(index.firsts[owner])
+            firm = self._trust.level(index.names[digest], logit) >= FIRMLY
+            labels.append(index.labels(digest)[logit] if firm else None)
+        return labels
 
     def _names(self, texts: Sequence[str]) -> Names:
+        """Labels as names that are scored in this hub; those not in the cache are measured."""
         new = [text for text in texts if text not in self._measured]
-        if len(self._measured) + len(new) > _KEPT:
+        if len(self._measured) + len(new) > _CACHE_SIZE:
             self._measured.clear()
             new = list(texts)
         if new:
@@ -112,5 +120,5 @@ class LabelStats:
             embeddings = self._hub.encoder.embed_texts([template.replace("{}", t) for t in new])
             weights = text_weights(self._hub.space, embeddings)
             for text, embedding, row in zip(new, embeddings, weights, strict=True):
-                self._measured[text] = measure_names(self.rivals, embedding[None], row[None])
+                self._measured[text] = measure_names(self.background, embedding[None], row[None])
         return join_names([self._measured[text] for text in texts])

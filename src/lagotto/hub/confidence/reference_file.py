@@ -1,7 +1,10 @@
-"""Rivals of a hub ↔ HUB/rivals.safetensors: measured once for its models, words and encoder."""
+"""A hub's logits and background words come in; the words' statistics go out, kept in one file.
+
+The file is HUB/rivals.safetensors. It is written when models are added or removed; a search reads
+it, or measures the same in memory where the file is missing or of other models.
+"""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -36,26 +39,51 @@ _DTYPES = {"words.probes": "I64", "sample.values": "I8"}
 def open_background_stats(
     path: Path, space: ProbeSpace, encoder: Encoder, logit_index: LogitIndex, probe_digest: str
 ) -> BackgroundStats:
-    """The rivals kept in `path`, measured and written first where they are not of this hub.
+    """The statistics of the background words in a hub; nothing is written.
 
-    A folder that cannot be written costs about a second again each time, and nothing else.
+    Args:
+        path: the file that may hold them.
+        space: the probes and the words in the encoder's space.
+        encoder: the hub's encoder.
+        logit_index: the hub's logits.
+        probe_digest: the identity of the probe set.
+
+    Returns:
+        What the file holds, if it is of this very hub; else the same, measured in memory, which
+        takes a few tenths of a second.
     """
+    stats = _read(path, _source_digest(encoder, logit_index, probe_digest), space)
+    return _measure(space, logit_index) if stats is None else stats
+
+
+def keep_background_stats(
+    path: Path, space: ProbeSpace, encoder: Encoder, logit_index: LogitIndex, probe_digest: str
+) -> None:
+    """Measures the statistics and writes them, unless the file holds those of this very hub.
+
+    The arguments are those of `open_background_stats`. Raises HubError if `path` cannot be written.
+    """
+    source = _source_digest(encoder, logit_index, probe_digest)
+    if _read(path, source, space) is None:
+        _write(path, source, _measure(space, logit_index))
+
+
+def _source_digest(encoder: Encoder, logit_index: LogitIndex, probe_digest: str) -> str:
+    """sha256 of what the statistics depend on: probes, encoder, words and models."""
     info = encoder.info
-    made_of = [probe_digest, info.fingerprint, info.prompt_template, *background_words()]
-    wanted = sha256("\n".join([*made_of, *logit_index.digests]).encode()).hexdigest()
-    rivals = _read(path, wanted, space)
-    if rivals is None:
-        rivals = measure_background(
-            space, space.background, logit_index.blended(logit_index.sample)
-        )
-        _write(path, wanted, rivals)
-    return rivals
+    sources = [probe_digest, info.fingerprint, info.prompt_template, *background_words()]
+    return sha256("\n".join([*sources, *logit_index.digests]).encode()).hexdigest()
 
 
-def _read(path: Path, wanted: str, space: ProbeSpace) -> BackgroundStats | None:
+def _measure(space: ProbeSpace, logit_index: LogitIndex) -> BackgroundStats:
+    return measure_background(space, space.background, logit_index.blended(logit_index.sample))
+
+
+def _read(path: Path, source: str, space: ProbeSpace) -> BackgroundStats | None:
+    """The statistics in a file; None if it is missing, damaged or made of anything else."""
     try:
         file = open_tensors(path, _FORMAT, _VERSION)
-        if header_text(file, "made_of") != wanted:
+        if header_text(file, "made_of") != source:
             return None
     except HubError:
         return None
@@ -67,18 +95,17 @@ def _read(path: Path, wanted: str, space: ProbeSpace) -> BackgroundStats | None:
     return BackgroundStats(words, sample, space.background_mean)
 
 
-def _write(path: Path, wanted: str, rivals: BackgroundStats) -> None:
-    values = {f"words.{name}": getattr(rivals.words, name) for name in _WORDS}
-    values |= {f"sample.{name}": getattr(rivals.sample, name) for name in _SAMPLE}
+def _write(path: Path, source: str, stats: BackgroundStats) -> None:
+    values = {f"words.{name}": getattr(stats.words, name) for name in _WORDS}
+    values |= {f"sample.{name}": getattr(stats.sample, name) for name in _SAMPLE}
 
     def fill(arrays: Mapping[str, Array]) -> None:
         for name, value in values.items():
             arrays[name][...] = value
 
-    with suppress(HubError):
-        write_tensors(
-            path,
-            {"format": _FORMAT, "version": _VERSION, "made_of": wanted},
-            {name: (_DTYPES.get(name, "F32"), value.shape) for name, value in values.items()},
-            fill,
-        )
+    write_tensors(
+        path,
+        {"format": _FORMAT, "version": _VERSION, "made_of": source},
+        {name: (_DTYPES.get(name, "F32"), value.shape) for name, value in values.items()},
+        fill,
+    )

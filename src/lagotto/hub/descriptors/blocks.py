@@ -264,7 +264,7 @@ def _write_block(
                 for name, array in arrays.items()
             }
             if source.complete is None:
-                _fill_model(own, responses.values, responses.seen, matrix)
+                _fill_model(own, responses.values, responses.seen_probes, matrix)
             else:
                 _fill_model(own, source.complete(responses), np.arange(probes), matrix)
 

@@ -76,7 +76,7 @@ def standardize(values: Float[np.ndarray, "probes logits"]) -> Descriptors:
     >>> import numpy as np
     >>> standardise(np.array([[1.0, 5.0], [3.0, 5.0]])).values.tolist()
     [[-1.0, 0.0], [1.0, 0.0]]
-    >>> standardise(np.array([[1.0, 5.0], [3.0, 5.0]])).flaw
+    >>> standardise(np.array([[1.0, 5.0], [3.0, 5.0]])).invalid
     ('', 'constant')
     """
     moments = measure_moments(values)
@@ -86,4 +86,4 @@ def standardize(values: Float[np.ndarray, "probes logits"]) -> Descriptors:
         result[:, part] = standardize_columns(
             values[:, part], moments.mean[part], moments.std[part]
         )
-    return Descriptors(values=result, flaw=moments.flaw)
+    return Descriptors(values=result, invalid=moments.flaw)

@@ -1,4 +1,4 @@
-"""Models that a user lists → models of the hub: planned, probed, recorded, their blocks built."""
+"""Models that a user lists come in; probed and recorded models, and their blocks, go out."""
 
 import json
 import os
@@ -29,8 +29,8 @@ from lagotto.hub.descriptors.blocks import (
 from lagotto.hub.descriptors.projection import projector
 from lagotto.hub.descriptors.standardize import measure_moments
 from lagotto.hub.ingest.probing import (
-    Assignment,
     ProbedModel,
+    ProbingJob,
     probe_models,
 )
 from lagotto.hub.probes.probe_set import ProbeSet
@@ -56,9 +56,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AddReport:
-    """What became of the models listed: names of those added, copies as (name, original).
+    """What became of the models listed: names of those added, and copies as (name, original).
 
-    `extended` are models that were there and have now seen more probes.
+    `extended` are models that the hub had and that have now seen more probes. `already` counts
+    those that needed no work. `notes` say what could not be made ready for searches.
     """
 
     done: tuple[str, ...]
@@ -66,6 +67,7 @@ class AddReport:
     failures: tuple[FailedModel, ...]
     already: int
     copies: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()
 
     def as_json(self) -> JsonObject:
         """The fields by name, tuples as lists."""
@@ -81,9 +83,24 @@ def add_models(
     progress: Progress,
     share: Share | None = None,
 ) -> AddReport:
-    """Probes what is new, retries what failed, skips what is there; see `Hub.add`.
+    """Adds models to a hub: probes new ones, retries failed ones, and skips those that are done.
 
-    With a share, models see that many probes, and those that are there and saw fewer see more.
+    Args:
+        layout: The hub.
+        probe_set: Its probes.
+        models: Model files, folders to scan, and remote specs (`hf:ORG/NAME`).
+        limits: Workers, time, memory and disk that may be used.
+        progress: Receives each stage.
+        share: Which probes each model sees. Models of the hub that saw fewer then see more.
+            Without it, new models see all probes.
+
+    Returns:
+        What became of each model.
+
+    Raises:
+        UsageError: A path holds no model, or a spec is not understood.
+        SourceError: A remote source is out of reach.
+        HubError: Another process writes to the hub, or it cannot be written.
     """
     with hub_lock(layout.folder), Catalog(layout.catalogue, writable=True) as catalogue:
         _tidy(layout, catalogue)
@@ -92,23 +109,23 @@ def add_models(
         crawl = _crawl(layout, catalogue, remote, limits, progress)
         sources = _digests(scan_models(paths), progress)
         run = catalogue.start_run({"paths": [str(model) for model in models]}, _now())
-        listings = [Listing(d, source.name, _place(source.file)) for d, source in sources]
+        listings = [Listing(d, source.name, _path_text(source.file)) for d, source in sources]
         plan = catalogue.plan(listings)
-        there = {record.digest: record for record in catalogue.models("done")}
-        first = _assignments(layout, plan, _first_sources(sources), there, share)
+        earlier = {record.digest: record for record in catalogue.models("done")}
+        local_jobs = _plan_jobs(layout, plan, _first_sources(sources), earlier, share)
         runner = limits.start(layout.cache, layout.staging)
-        ended: list[ProbedModel] = []
+        results: list[ProbedModel] = []
         try:
             for folder in (layout.cache, layout.staging):
                 with writing(folder):
                     folder.mkdir(exist_ok=True)
-            batches = (_assigned(batch, share) for batch in (crawl.batches() if crawl else ()))
-            for assignments in chain([first], batches):
+            batches = (_new_jobs(batch, share) for batch in (crawl.batches() if crawl else ()))
+            for jobs in chain([local_jobs], batches):
                 for probed in probe_models(
-                    runner, assignments, probe_set, layout.cache, layout.staging, progress
+                    runner, jobs, probe_set, layout.cache, layout.staging, progress
                 ):
-                    _record(layout, catalogue, probed, probed.digest in there)
-                    ended.append(probed)
+                    _record(layout, catalogue, probed, probed.digest in earlier)
+                    results.append(probed)
         finally:
             runner.close()
             shutil.rmtree(layout.staging, ignore_errors=True)
@@ -117,7 +134,7 @@ def add_models(
             copies = (*plan.copies, *crawl.copies)
             plan = replace(plan, already=plan.already + crawl.already, copies=copies)
         unfetched = crawl.failed if crawl else set()
-        report = _report(catalogue, plan, ended, there, unfetched)
+        report = _report(catalogue, plan, results, earlier, unfetched)
         skipped = report.already + len(report.copies)
         done = len(report.done) + len(report.extended)
         catalogue.finish_run(run, _now(), done, len(report.failures), skipped)
@@ -131,25 +148,26 @@ def _crawl(
     limits: Limits,
     progress: Progress,
 ) -> "Crawl | None":
-    """What the remote specs name, noted in the catalogue; its client is loaded where it is used."""
+    """The models that remote specs name, entered in the catalogue; None without specs."""
     if not specs:
         return None
-    from lagotto.hub.ingest.crawl import Crawl
+    from lagotto.hub.ingest.crawl import Crawl  # loads the client of the Hugging Face Hub
 
     crawl = Crawl(catalogue, layout.fetched, limits.cache_bytes, progress)
-    crawl.note(specs)
+    crawl.register(specs)
     return crawl
 
 
 def rebuild_blocks(layout: HubLayout, records: Sequence[ModelRecord], probe_digest: str) -> None:
-    """Makes the blocks hold exactly the done models in order; nothing is written if they do.
+    """Makes the blocks hold exactly the models of `records`, in that order.
 
-    Where models saw a share of the probes, the completion is brought up to date first.
+    If they do so already, nothing is written. Where models saw a share of the probes, the
+    completion is brought up to date first.
     """
-    held = [(each.digest, each.responses_sha256) for each in records]
-    completion = current_completion(layout, held, probe_digest)
+    expected = [(record.digest, record.responses_sha256) for record in records]
+    completion = current_completion(layout, expected, probe_digest)
     sources = []
-    for digest, _ in held:
+    for digest, _ in expected:
         path = layout.responses_of(digest)
         use = "all" if completion is None else completion.verdicts[digest].use
         if completion is not None and use == "completed":
@@ -164,10 +182,15 @@ def rebuild_blocks(layout: HubLayout, records: Sequence[ModelRecord], probe_dige
 def current_blocks(
     layout: HubLayout, probe_digest: str
 ) -> tuple[list[Block], tuple[ModelRecord, ...], tuple[str, ...]]:
-    """Blocks of the done models, their records, and notes; rebuilt first if out of date.
+    """The blocks of the models that are done; blocks that are out of date are rebuilt first.
 
-    Where they cannot be rebuilt now (another process adds models, the hub is read-only), what they
-    hold is given, with a note; raises HubError if that is nothing.
+    Returns:
+        The blocks, the records of the models, and notes. Where the blocks cannot be rebuilt now
+        (another process adds models, the hub is read-only), they come as they are, and a note says
+        how many models they lack.
+
+    Raises:
+        HubError: The blocks cannot be rebuilt, and there are none that can be used.
     """
     with Catalog(layout.catalogue) as catalogue:
         records = catalogue.models("done")
@@ -175,9 +198,9 @@ def current_blocks(
         blocks = open_blocks(layout.blocks, probe_digest)
     except HubError:
         blocks = []
-    held = [(m.behaviour_digest, m.responses_sha256) for block in blocks for m in block.models]
-    wanted = [(record.digest, record.responses_sha256) for record in records]
-    if held == wanted:
+    present = [(m.behaviour_digest, m.responses_sha256) for block in blocks for m in block.models]
+    expected = [(record.digest, record.responses_sha256) for record in records]
+    if present == expected:
         return blocks, records, ()
     try:
         with hub_lock(layout.folder), Catalog(layout.catalogue) as catalogue:
@@ -185,19 +208,19 @@ def current_blocks(
             rebuild_blocks(layout, records, probe_digest)
             return open_blocks(layout.blocks, probe_digest), records, ()
     except HubError as error:
-        if not held or not set(held) <= set(wanted):
+        if not present or not set(present) <= set(expected):
             raise
-        note = f"{len(wanted) - len(held)} models of the hub are not searched yet: {error}"
+        note = f"{len(expected) - len(present)} models of the hub are not searched yet: {error}"
         return blocks, records, (note,)
 
 
-def _place(file: Path) -> str:
-    """A path as the catalogue keeps it: bytes of a name that are no UTF-8 become escapes."""
+def _path_text(file: Path) -> str:
+    """A path as the catalogue holds it: bytes of a name that are no UTF-8 become escapes."""
     return os.fsencode(file).decode("utf-8", "backslashreplace")
 
 
 def _tidy(layout: HubLayout, catalogue: Catalog) -> None:
-    """Clears what a killed run left, and notes models whose responses are gone."""
+    """Deletes what a killed run left, and records which models have lost their responses."""
     with writing(layout.staging):
         if layout.staging.exists():
             shutil.rmtree(layout.staging)
@@ -217,22 +240,22 @@ def _tidy(layout: HubLayout, catalogue: Catalog) -> None:
 
 
 def _adopt(catalogue: Catalog, record: ModelRecord, path: Path) -> None:
-    """Notes responses with more probes that a killed run put in place and did not record."""
+    """Records responses with more probes that a killed run wrote and did not record."""
     try:
         responses = read_responses(path)
     except HubError:
         return  # what is damaged is for hub verify to name
-    own = responses.header.behaviour_digest == record.digest
-    if responses.sha256 != record.responses_sha256 and own and is_intact(path):
-        flaws = measure_moments(responses.values).flaw
-        catalogue.record_extended(record.digest, flaws, responses.sha256)
+    same_model = responses.header.behaviour_digest == record.digest
+    if responses.sha256 != record.responses_sha256 and same_model and is_intact(path):
+        invalid = measure_moments(responses.values).flaw
+        catalogue.record_extended(record.digest, invalid, responses.sha256)
 
 
-def _digests(found: Sequence[ModelSource], progress: Progress) -> list[tuple[str, ModelSource]]:
-    """Each source with its behaviour digest; one that cannot be read is known by its path."""
-    progress.start("reading models", len(found), "files")
+def _digests(sources: Sequence[ModelSource], progress: Progress) -> list[tuple[str, ModelSource]]:
+    """Each source with its behaviour digest; an unreadable file has a digest of its path."""
+    progress.start("reading models", len(sources), "files")
     digests = []
-    for source in found:
+    for source in sources:
         try:
             digest = behaviour_digest(source)
         except ModelError:
@@ -251,39 +274,40 @@ def _first_sources(sources: Sequence[tuple[str, ModelSource]]) -> dict[str, Mode
     return first
 
 
-def _assignments(
+def _plan_jobs(
     layout: HubLayout,
     plan: Plan,
     sources: Mapping[str, ModelSource],
-    there: Mapping[str, ModelRecord],
+    earlier: Mapping[str, ModelRecord],
     share: Share | None,
-) -> dict[str, Assignment]:
-    """What is to be probed: pending models in the order of the plan, then those to see more."""
+) -> dict[str, ProbingJob]:
+    """The jobs: pending models in the order of the plan, then models to see more probes."""
     pending = {record.digest: sources[record.digest] for record in plan.pending}
-    assignments = _assigned(pending, share)
+    jobs = _new_jobs(pending, share)
     if share is not None:
         for digest, source in sources.items():
-            if digest in there and digest not in assignments:
+            if digest in earlier and digest not in jobs:
                 path = layout.responses_of(digest)
-                before = read_responses(path).seen
-                seen = tuple(share.more(digest, before).tolist())
-                if len(seen) > len(before):
-                    assignments[digest] = Assignment(source, seen, path, len(before))
-    return assignments
+                seen = read_responses(path).seen_probes
+                probes = tuple(share.extend(digest, seen).tolist())
+                if len(probes) > len(seen):
+                    jobs[digest] = ProbingJob(source, probes, path, len(seen))
+    return jobs
 
 
-def _assigned(pending: Mapping[str, ModelSource], share: Share | None) -> dict[str, Assignment]:
-    """New models, each with its share of the probes, or all of them."""
+def _new_jobs(pending: Mapping[str, ModelSource], share: Share | None) -> dict[str, ProbingJob]:
+    """The jobs of new models: each sees its share of the probes, or all of them."""
     return {
-        digest: Assignment(source, None if share is None else tuple(share.own(digest).tolist()))
+        digest: ProbingJob(source, None if share is None else tuple(share.select(digest).tolist()))
         for digest, source in pending.items()
     }
 
 
 def _record(layout: HubLayout, catalogue: Catalog, probed: ProbedModel, extends: bool) -> None:
-    """Responses first, then the catalogue: what it calls done is there, whatever happens.
+    """Moves responses into the hub and then enters them in the catalogue.
 
-    A model that was there and fails to see more keeps what it has.
+    In that order, so that every model that the catalogue calls done has its responses. A model that
+    fails to see more probes keeps the responses that it has.
     """
     if probed.failure is not None:
         if not extends:
@@ -294,7 +318,7 @@ def _record(layout: HubLayout, catalogue: Catalog, probed: ProbedModel, extends:
             os.replace(probed.staged, target)
         if extends:
             sha256 = probed.facts.responses_sha256
-            catalogue.record_extended(probed.digest, probed.facts.flaws, sha256)
+            catalogue.record_extended(probed.digest, probed.facts.invalid, sha256)
         else:
             catalogue.record_done(probed.digest, probed.facts)
 
@@ -302,25 +326,25 @@ def _record(layout: HubLayout, catalogue: Catalog, probed: ProbedModel, extends:
 def _report(
     catalogue: Catalog,
     plan: Plan,
-    ended: Sequence[ProbedModel],
-    there: Mapping[str, ModelRecord],
+    results: Sequence[ProbedModel],
+    earlier: Mapping[str, ModelRecord],
     unfetched: set[str],
 ) -> AddReport:
-    done = {probed.digest for probed in ended if probed.failure is None}
-    failed = {probed.digest: probed.failure for probed in ended if probed.failure is not None}
+    done = {probed.digest for probed in results if probed.failure is None}
+    failed = {probed.digest: probed.failure for probed in results if probed.failure is not None}
     failures = [
         FailedModel(failure.name, failure.source, failure.kind, failure.reason)
         for failure in catalogue.failures()
         if failure.digest in failed or failure.digest in unfetched
     ]
     for digest, failure in failed.items():
-        if digest in there:
-            record = there[digest]
+        if digest in earlier:
+            record = earlier[digest]
             failures.append(FailedModel(record.name, record.source, failure.kind, failure.reason))
     models = [record for record in catalogue.models("done") if record.digest in done]
-    extended = tuple(record.name for record in models if record.digest in there)
+    extended = tuple(record.name for record in models if record.digest in earlier)
     return AddReport(
-        done=tuple(record.name for record in models if record.digest not in there),
+        done=tuple(record.name for record in models if record.digest not in earlier),
         extended=extended,
         failures=tuple(failures),
         already=plan.already - len(extended),

@@ -1,7 +1,8 @@
-"""Remote sources that a user lists → batches of models to probe, each dropped when it is done.
+"""Specs of remote models come in; batches of fetched models go out, deleted once they are probed.
 
-All repositories are noted in the catalogue before the first is fetched, by a stand-in for their
-digest: a crawl that is cut off goes on where it was, in the same order, and fetches nothing twice.
+All repositories are entered in the catalogue before the first is fetched, with a stand-in for their
+digest. So a crawl that was cut off continues where it was, in the same order, and fetches nothing
+twice.
 """
 
 import shutil
@@ -37,13 +38,19 @@ from lagotto.hub.store.records import (
 )
 
 _BATCH = 16
-_OUTAGE = 3  # models in a row that the hub did not answer for: it is not the models' fault
+_OUTAGE = 3
+"""Models in a row without an answer from the hub, after which the hub is taken to be down."""
+
 FETCH_FAILURE = "source"
-"""The kind of failure of a model that its source did not give."""
+"""The kind of failure of a model that could not be fetched."""
 
 
 class Crawl:
-    """One run over remote sources. `already`, `copies` and `failed` (digests) count what it met."""
+    """One run over remote sources.
+
+    `already` counts the models that were done before, `copies` are copies of known models, and
+    `failed` are the digests of the models that could not be fetched.
+    """
 
     def __init__(
         self, catalogue: Catalog, folder: Path, cache_bytes: int, progress: Progress
@@ -56,32 +63,35 @@ class Crawl:
         self._cache_bytes = cache_bytes
         self._progress = progress
         self._hub = HuggingFace()
-        self._seen: set[str] = set()
+        self._fetched: set[str] = set()
         self._known: dict[str, Repository] = {}
         self._expected: list[ModelRecord] = []
-        self._errands: list[FetchJob] = []
+        self._jobs: list[FetchJob] = []
 
-    def note(self, specs: Sequence[str]) -> None:
-        """Lists what the specs name, and notes it in the catalogue; fetches no model.
+    def register(self, specs: Sequence[str]) -> None:
+        """Enters the models that specs name in the catalogue; fetches none.
 
-        Raises UsageError for a spec that is not understood, SourceError where a search fails.
+        Raises:
+            UsageError: A spec is not understood.
+            SourceError: A search fails.
         """
         parsed = [parse_search(s) if s.startswith(SEARCH) else parse_repository(s) for s in specs]
         named: dict[RepositorySpec, Listing] = {}
-        refused: dict[str, str] = {}
+        errors: dict[str, str] = {}
         self._progress.start("listing", len(parsed), "sources")
         for spec in parsed:
-            direct = isinstance(spec, RepositorySpec)
-            for found in [spec] if isinstance(spec, RepositorySpec) else self._hub.search(spec):
-                asked = found if direct else RepositorySpec(found.name)
+            is_direct = isinstance(spec, RepositorySpec)
+            results = [spec] if isinstance(spec, RepositorySpec) else self._hub.search(spec)
+            for result in results:
+                requested = result if is_direct else RepositorySpec(result.name)
                 try:
-                    pinned = self._pinned(found)
+                    pinned = self._pin(result)
                 except OutOfReachError:
                     raise
                 except SourceError as error:
-                    pinned = found
-                    refused[str(found)] = str(error)
-                listing = Listing(_stand_in(asked), pinned.name, str(pinned))
+                    pinned = result
+                    errors[str(result)] = str(error)
+                listing = Listing(_stand_in(requested), pinned.name, str(pinned))
                 named.setdefault(pinned, listing)
             self._progress.advance(1)
         self._progress.finish()
@@ -89,93 +99,98 @@ class Crawl:
         by_source = {str(pinned): pinned for pinned in named}
         for record in expected:
             spec = by_source[record.source]
-            if record.source in refused:
-                self._fail(record, refused[record.source])
+            if record.source in errors:
+                self._fail(record, errors[record.source])
                 continue
             self._expected.append(record)
             folder = self._folder / sha256(record.source.encode()).hexdigest()[:16]
-            self._errands.append(FetchJob(spec, folder, self._known.get(record.source)))
+            self._jobs.append(FetchJob(spec, folder, self._known.get(record.source)))
 
     def batches(self) -> Iterator[dict[str, ModelSource]]:
-        """Models by digest, a few at a time, in order; each batch must be probed and recorded
-        before the next is asked for: then it is dropped from the disk.
+        """Fetched models by digest, a few at a time, in order.
 
-        Raises SourceError where the hub is out of reach: what is left stays pending.
+        A batch is deleted from the disk when the next one is asked for, so it must be probed and
+        recorded before.
+
+        Raises:
+            SourceError: The hub is out of reach. The models that are left stay pending.
         """
         self._clear()
-        fetchers = Fetchers(self._hub, self._errands, self._cache_bytes)
-        waiting = deque(zip(self._expected, self._errands, fetchers.arrivals, strict=True))
-        silent = 0
+        fetchers = Fetchers(self._hub, self._jobs, self._cache_bytes)
+        queue = deque(zip(self._expected, self._jobs, fetchers.futures, strict=True))
+        unanswered = 0
         with closing(fetchers):
-            while waiting:
-                self._await(waiting[0][2], len(waiting))
+            while queue:
+                self._await(queue[0][2], len(queue))
                 batch: dict[str, ModelSource] = {}
-                held: list[tuple[Path, int]] = []
-                while waiting and len(held) < _BATCH and waiting[0][2].done():
-                    record, errand, future = waiting.popleft()
+                folders: list[tuple[Path, int]] = []
+                while queue and len(folders) < _BATCH and queue[0][2].done():
+                    record, job, future = queue.popleft()
                     try:
-                        arrival = future.result()
+                        fetched = future.result()
                     except SourceError as error:
-                        silent = silent + 1 if isinstance(error, OutOfReachError) else 0
+                        unanswered = unanswered + 1 if isinstance(error, OutOfReachError) else 0
                         self._fail(record, str(error))
-                        held.append((errand.folder, 0))
-                        if silent >= _OUTAGE:
+                        folders.append((job.folder, 0))
+                        if unanswered >= _OUTAGE:
                             raise SourceError(
-                                f"{error}; {len(waiting)} models are left: the same command goes on"
+                                f"{error}; {len(queue)} models are left: the same command goes on"
                             ) from error
                         continue
-                    silent = 0
-                    held.append((errand.folder, arrival.size))
-                    self._take_in(record, arrival, batch)
+                    unanswered = 0
+                    folders.append((job.folder, fetched.size))
+                    self._identify(record, fetched, batch)
                 if batch:
                     yield batch
-                for folder, size in held:
+                for folder, size in folders:
                     shutil.rmtree(folder, ignore_errors=True)
-                    fetchers.dropped(size)
+                    fetchers.release(size)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _pinned(self, spec: RepositorySpec) -> RepositorySpec:
-        """The spec at a commit; the hub is asked unless a search has told it."""
+    def _pin(self, spec: RepositorySpec) -> RepositorySpec:
+        """The spec at a commit; the hub is asked unless the spec names the commit."""
         if spec.is_pinned:
             return spec
         repository = self._hub.repository(spec)
         self._known[repository.source] = repository
         return RepositorySpec(repository.name, repository.commit)
 
-    def _take_in(
-        self, record: ModelRecord, arrival: FetchedModel, batch: dict[str, ModelSource]
+    def _identify(
+        self, record: ModelRecord, fetched: FetchedModel, batch: dict[str, ModelSource]
     ) -> None:
-        listing = Listing(arrival.digest, record.name, arrival.source)
-        met = self._catalogue.identify(record, listing, self._seen)
-        if isinstance(met, Copy):
-            self.copies.append(met)
+        """Enters the digest of a fetched model, and adds it to the batch unless it is a copy."""
+        listing = Listing(fetched.digest, record.name, fetched.source)
+        entry = self._catalogue.identify(record, listing, self._fetched)
+        if isinstance(entry, Copy):
+            self.copies.append(entry)
         else:
-            self._seen.add(met.digest)
-            batch[met.digest] = arrival.model
+            self._fetched.add(entry.digest)
+            batch[entry.digest] = fetched.model
 
     def _fail(self, record: ModelRecord, reason: str) -> None:
         self._catalogue.record_failure(record.digest, FETCH_FAILURE, reason)
         self.failed.add(record.digest)
 
-    def _await(self, arrival: Future[FetchedModel], left: int) -> None:
+    def _await(self, future: Future[FetchedModel], left: int) -> None:
+        """Waits until a model is fetched or has failed; `left` models are not fetched yet."""
         total = len(self._expected)
         self._progress.start("fetching", total, "models")
         self._progress.advance(total - left)
-        arrival.exception()
+        future.exception()
         self._progress.finish()
 
     def _clear(self) -> None:
-        """Takes away what earlier runs left that this one does not go on with."""
-        wanted = {errand.folder.name for errand in self._errands}
+        """Deletes what earlier runs left, except the folders that this run continues."""
+        current = {job.folder.name for job in self._jobs}
         with writing(self._folder):
             self._folder.mkdir(exist_ok=True)
             for path in self._folder.iterdir():
-                if path.name not in wanted:
+                if path.name not in current:
                     shutil.rmtree(path, ignore_errors=True)
             for path in self._folder.rglob("*.incomplete"):
                 path.unlink(missing_ok=True)
 
 
 def _stand_in(spec: RepositorySpec) -> str:
-    """What stands for the digest of a model that is not fetched yet."""
+    """The stand-in for the digest of a model that is not fetched yet."""
     return sha256(b"not fetched\n" + str(spec).encode()).hexdigest()

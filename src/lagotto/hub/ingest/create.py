@@ -1,4 +1,4 @@
-"""A new hub folder: probes chosen and stored, embedded once, manifest and empty catalogue."""
+"""Picture sources and an encoder come in; the folder of a new hub goes out."""
 
 import shutil
 import tempfile
@@ -15,9 +15,10 @@ from lagotto.hub.probes.embed import embed_probes, write_embeddings
 from lagotto.hub.probes.fill_cache import prepare_pixels
 from lagotto.hub.probes.probe_set import (
     PROBES_NAME,
-    SET_ASIDE_NAME,
+    SKIPPED_NAME,
     ProbeSet,
 )
+from lagotto.hub.query.background import keep_background
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import Manifest, write_hub_manifest
@@ -33,9 +34,22 @@ def create_hub(
     seed: int,
     progress: Progress,
 ) -> None:
-    """Makes the hub beside its place and moves it there when it is complete.
+    """Makes a new hub: its probes are selected and embedded, its catalogue is empty.
 
-    Raises UsageError if something is there already, and what the probe set and encoder raise.
+    The hub is made in a hidden folder beside its path and renamed when it is complete.
+
+    Args:
+        folder: The path of the hub; nothing may exist there.
+        sources: Image folders, .jsonl manifests or .parquet files with the probes.
+        encoder: A loaded encoder, or its spec.
+        max_probes: The size of a random sample of the pictures; None takes all of them.
+        seed: Seed of that sample.
+        progress: Receives each stage.
+
+    Raises:
+        UsageError: Something exists at the path, or a source or the encoder is not found.
+        ProbeError: The sources give no usable probe set.
+        HubError: The folder cannot be written.
     """
     if folder.exists() or folder.is_symlink():
         raise UsageError(
@@ -60,17 +74,17 @@ def create_hub(
 
 
 class _Counter:
-    """Turns counts of probes found, of so many wanted, into progress."""
+    """Reports to a progress how many probes are selected, of how many at most."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._found = 0
+        self._count = 0
 
-    def __call__(self, found: int, wanted: int) -> None:
-        if self._found == 0:
-            self._progress.start("reading probes", wanted, "pictures")
-        self._progress.advance(found - self._found)
-        self._found = found
+    def __call__(self, count: int, most: int) -> None:
+        if self._count == 0:
+            self._progress.start("reading probes", most, "pictures")
+        self._progress.advance(count - self._count)
+        self._count = count
 
 
 def _fill(
@@ -95,6 +109,7 @@ def _fill(
         runner.close()
     shutil.rmtree(layout.cache)
     write_embeddings(layout.embeddings, embeddings)
+    keep_background(layout.background, encoder, progress)
     Catalog(layout.catalogue, writable=True).close()
     for derived in (layout.responses, layout.blocks):
         with writing(derived):
@@ -107,7 +122,7 @@ def _fill(
         probes=len(probe_set.probes),
         embeddings_sha256=sha256_file(layout.embeddings),
         probe_list_sha256=sha256_file(layout.probes / PROBES_NAME),
-        set_aside_sha256=sha256_file(layout.probes / SET_ASIDE_NAME),
+        set_aside_sha256=sha256_file(layout.probes / SKIPPED_NAME),
         canary=measure_canary(encoder).as_json(),
     )
     write_hub_manifest(layout.folder, manifest)

@@ -1,6 +1,7 @@
-"""Remote repositories → models on the disk, fetched ahead by threads, within a disk budget.
+"""Remote repositories come in; model files on disk go out, fetched ahead by threads.
 
-Fetching happens in this process: workers, which run models, have no business with the network.
+The files stay within a budget of disk. They are fetched in this process, because the workers that
+run models have no access to the network.
 """
 
 import threading
@@ -23,7 +24,7 @@ THREADS = 4
 
 @dataclass(frozen=True, slots=True)
 class FetchJob:
-    """A repository to fetch into a folder; `repository` where its content is known already."""
+    """A repository to fetch into a folder; `repository` is its content, if that is known."""
 
     spec: RepositorySpec
     folder: Path
@@ -32,7 +33,7 @@ class FetchJob:
 
 @dataclass(frozen=True, slots=True)
 class FetchedModel:
-    """What was fetched: a model with its behaviour digest, at `source`; it takes `size` bytes."""
+    """A fetched model with its behaviour digest; it is from `source` and takes `size` bytes."""
 
     model: ModelSource
     digest: str
@@ -41,51 +42,51 @@ class FetchedModel:
 
 
 class Fetchers:
-    """Threads that run errands in order, each as soon as the disk budget allows it."""
+    """Threads that run fetch jobs in order, each as soon as the disk budget allows it."""
 
-    def __init__(self, hub: HuggingFace, errands: Sequence[FetchJob], budget_bytes: int) -> None:
+    def __init__(self, hub: HuggingFace, jobs: Sequence[FetchJob], budget_bytes: int) -> None:
         self._hub = hub
         self._budget = DiskBudget(budget_bytes)
-        self._arrivals: list[Future[FetchedModel]] = [Future() for _ in errands]
-        self._turns = iter(enumerate(errands))
+        self._futures: list[Future[FetchedModel]] = [Future() for _ in jobs]
+        self._turns = iter(enumerate(jobs))
         self._lock = threading.Lock()
         self._stopped = False
-        for _ in range(min(THREADS, len(errands))):
+        for _ in range(min(THREADS, len(jobs))):
             self._start()
 
     @property
-    def arrivals(self) -> tuple[Future[FetchedModel], ...]:
-        """One a errand, in order; `result` raises SourceError where it cannot be had."""
-        return tuple(self._arrivals)
+    def futures(self) -> tuple[Future[FetchedModel], ...]:
+        """One future a job, in order; `result` raises SourceError if the fetch failed."""
+        return tuple(self._futures)
 
-    def dropped(self, size: int) -> None:
-        """An arrival of this size was probed and is off the disk."""
+    def release(self, size: int) -> None:
+        """Gives back the disk space of a fetched model that was deleted."""
         self._budget.give_back(size)
 
     def close(self) -> None:
-        """No errand is begun any more, and none waits; safe to call twice."""
+        """Starts no more jobs and ends all waiting; safe to call twice."""
         self._stopped = True
         self._hub.close()
         self._budget.close()
 
     def _start(self) -> None:
-        """One more thread; a daemon, so that an interrupt does not wait for a download to end."""
+        """Starts a thread; it is a daemon, so that an interrupt does not wait for a download."""
         threading.Thread(target=self._work, name="lagotto-fetcher", daemon=True).start()
 
     def _work(self) -> None:
-        for turn, errand in self._errands():
-            arrival = self._arrivals[turn]
+        for turn, job in self._next_jobs():
+            future = self._futures[turn]
             try:
-                arrival.set_result(self._fetch(turn, errand))
+                future.set_result(self._fetch(turn, job))
             except LagottoError as error:
-                arrival.set_exception(error)
+                future.set_exception(error)
             finally:
-                self._budget.pass_by(turn)
-                if not arrival.done():  # a bug: its traceback ends this thread, another goes on
-                    arrival.set_exception(SourceError(f"fetching {errand.spec} broke down"))
+                self._budget.skip(turn)
+                if not future.done():  # a bug: its traceback ends this thread, another goes on
+                    future.set_exception(SourceError(f"fetching {job.spec} broke down"))
                     self._start()
 
-    def _errands(self) -> Iterator[tuple[int, FetchJob]]:
+    def _next_jobs(self) -> Iterator[tuple[int, FetchJob]]:
         while not self._stopped:
             with self._lock:
                 turn = next(self._turns, None)
@@ -93,14 +94,14 @@ class Fetchers:
                 return
             yield turn
 
-    def _fetch(self, turn: int, errand: FetchJob) -> FetchedModel:
-        repository = errand.repository or self._hub.repository(errand.spec)
+    def _fetch(self, turn: int, job: FetchJob) -> FetchedModel:
+        repository = job.repository or self._hub.repository(job.spec)
         choice = choose_files(repository)
         self._budget.take(turn, choice.total_bytes, repository.name)
-        with writing(errand.folder):
-            errand.folder.mkdir(parents=True, exist_ok=True)
+        with writing(job.folder):
+            job.folder.mkdir(parents=True, exist_ok=True)
         try:
-            model = fetch_model(self._hub, repository, choice, errand.folder)
+            model = fetch_model(self._hub, repository, choice, job.folder)
             digest = behaviour_digest(model)
         except LagottoError as error:
             self._budget.give_back(choice.total_bytes)
@@ -111,17 +112,20 @@ class Fetchers:
 
 
 class DiskBudget:
-    """Bytes of disk, given out turn by turn: who is behind never takes what one ahead waits for."""
+    """Bytes of disk, given out in the order of turns.
+
+    A later turn never takes space that an earlier turn waits for.
+    """
 
     def __init__(self, total_bytes: int) -> None:
         self._total = self._free = total_bytes
         self._turn = 0
-        self._passed: set[int] = set()
+        self._ended_turns: set[int] = set()
         self._closed = False
         self._changed = threading.Condition()
 
     def take(self, turn: int, size: int, name: str) -> None:
-        """Waits for its turn and until `size` bytes are free; SourceError if they never will be."""
+        """Waits for the turn and for `size` free bytes; raises SourceError if that is too much."""
         if size > self._total:
             raise SourceError(
                 f"{name} takes {size / 2**30:.2f} GiB of disk and {self._total / 2**30:.2f} are "
@@ -134,15 +138,15 @@ class DiskBudget:
             if self._closed:
                 raise SourceError("stopped")
             self._free -= size
-            self._pass(turn)
+            self._end(turn)
 
-    def pass_by(self, turn: int) -> None:
-        """This turn needs nothing more."""
+    def skip(self, turn: int) -> None:
+        """Ends a turn that needs nothing more."""
         with self._changed:
-            self._pass(turn)
+            self._end(turn)
 
     def give_back(self, size: int) -> None:
-        """These bytes are free again."""
+        """Makes bytes free again."""
         with self._changed:
             self._free += size
             self._changed.notify_all()
@@ -153,10 +157,10 @@ class DiskBudget:
             self._closed = True
             self._changed.notify_all()
 
-    def _pass(self, turn: int) -> None:
+    def _end(self, turn: int) -> None:
         if turn >= self._turn:
-            self._passed.add(turn)
-        while self._turn in self._passed:
-            self._passed.discard(self._turn)
+            self._ended_turns.add(turn)
+        while self._turn in self._ended_turns:
+            self._ended_turns.discard(self._turn)
             self._turn += 1
         self._changed.notify_all()

@@ -1,4 +1,7 @@
-"""A model's input as tasks and the catalogue carry it, with where each part of it is from."""
+"""A model comes in; its input as JSON goes out, with the origin of each part, and back.
+
+Tasks and the catalogue hold the input of a model in this form.
+"""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -35,17 +38,22 @@ from lagotto.models.preprocessing.infer import (
 
 
 def infer_input(model: Model, probes: Path) -> Model:
-    """The model with what neither model.json nor its file tells found by trying some probes.
+    """Infers what a model's input lacks by running the model on a few probes.
 
-    `probes` is the folder of a probe set; it is opened only if something is missing.
+    Args:
+        model: The model; fields that model.json or its file declare stay.
+        probes: The folder of a probe set; it is opened only if a field is missing.
+
+    Returns:
+        The model with a complete input, and a decision for each inferred field.
     """
     if not isinstance(model, ModelClassifier) or not missing_fields(model):
         return model
     probe_set = ProbeSet.open(probes)
     count = len(probe_set.probes)
-    wanted = min(TRIAL_PICTURES, count)
-    places = [place * count // wanted for place in range(wanted)]
-    decoded = [decode_picture(probe_set.picture(place)) for place in places]
+    trials = min(TRIAL_PICTURES, count)
+    indices = [number * count // trials for number in range(trials)]
+    decoded = [decode_picture(probe_set.picture(index)) for index in indices]
 
     def pictures(spec: PixelSpec) -> UInt8[np.ndarray, "pictures height width channels"]:
         return np.stack([to_pixels(picture, spec) for picture in decoded])
@@ -54,7 +62,7 @@ def infer_input(model: Model, probes: Path) -> Model:
 
 
 def input_to_json(spec: ModelSpec) -> JsonObject:
-    """The resolved input and its decisions."""
+    """The resolved input and its decisions as JSON."""
     described = asdict(spec.input)
     described["pixels"] = spec_to_json(spec.input.pixels)
     described["decisions"] = [asdict(decision) for decision in spec.decisions]
@@ -62,15 +70,15 @@ def input_to_json(spec: ModelSpec) -> JsonObject:
 
 
 def is_inferred(record: JsonObject) -> bool:
-    """Whether candidates were tried for a model of this record."""
+    """True if a part of the input was inferred by trying candidates."""
     described = record.get("input")
     return isinstance(described, dict) and any(
         decision.runner_up is not None for decision in decisions_from_json(described)
     )
 
 
-def with_record(model: Model, record: JsonValue) -> Model:
-    """The model fed as its record says, with the record's notes; ModelError for anything else."""
+def apply_record(model: Model, record: JsonValue) -> Model:
+    """The model with the input and the notes of a record; raises ModelError for anything else."""
     match record:
         case {"input": dict(described), "notes": list(notes)} if isinstance(model, ModelClassifier):
             decisions = decisions_from_json(described)
@@ -79,23 +87,23 @@ def with_record(model: Model, record: JsonValue) -> Model:
 
 
 def decisions_from_json(described: JsonObject) -> tuple[Decision, ...]:
-    """Where the parts of a recorded input are from; none in an older record."""
-    kept = described.get("decisions")
-    return tuple(_decision(each) for each in kept) if isinstance(kept, list) else ()
+    """The decisions of a recorded input; an older record has none."""
+    decisions = described.get("decisions")
+    return tuple(map(_decision, decisions)) if isinstance(decisions, list) else ()
 
 
 def _decision(value: JsonValue) -> Decision:
     match value:
         case {
             "field": str(field),
-            "value": str(said),
+            "value": str(text),
             "origin": str(origin),
             "margin": None | float() | int() as margin,
             "runner_up": None | str() as runner_up,
             "reason": str(reason),
         } if field in get_args(InputField) and origin in get_args(Origin):
             return Decision(
-                cast(InputField, field), said, cast(Origin, origin), margin, runner_up, reason
+                cast(InputField, field), text, cast(Origin, origin), margin, runner_up, reason
             )
     raise ModelError(f"not a decision about a model's input: {value!r}")
 

@@ -1,4 +1,4 @@
-"""Model files → how each would be run, without adding any: for `lagotto hub add --inspect`."""
+"""Model files come in; how each would be run goes out, for `lagotto hub add --inspect`."""
 
 import json
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from lagotto.core.errors import ModelError
 from lagotto.core.progress import Progress
 from lagotto.core.types import Decision, JsonObject, ModelSource
 from lagotto.hub.ingest.input_record import decisions_from_json
-from lagotto.hub.ingest.probing import inspections
+from lagotto.hub.ingest.probing import inspection_tasks
 from lagotto.hub.probes.probe_set import ProbeSet
 from lagotto.jobs.base import Outcome
 from lagotto.jobs.worker_limits import Limits
@@ -18,10 +18,11 @@ from lagotto.models.metadata.scan import scan_models
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """How a model would be run; `failure` is why it cannot be, and then the rest is empty.
+    """How a model would be run.
 
-    `output` is what the file publishes, `logits_source` how its logits are read; `labels` counts
-    the class names. `input` has one decision a part of the input.
+    `output` is what the file publishes, `logits_source` how its logits are read, `labels` the
+    number of class names. `input` has one decision for each part of the input. `failure` is why
+    the model cannot be run; the other fields are then empty.
     """
 
     model: str
@@ -44,29 +45,39 @@ class Inspection:
 def inspect_models(
     probe_set: ProbeSet, paths: Sequence[Path], limits: Limits, progress: Progress
 ) -> tuple[Inspection, ...]:
-    """Every model at `paths`, in the order of the scan; nothing is written anywhere.
+    """Finds out how models would be run; nothing is written to the hub.
 
-    Models are loaded and tried in worker processes. Raises UsageError for a path without models.
+    Args:
+        probe_set: Pictures on which models are tried, in worker processes.
+        paths: Model files, or folders to scan.
+        limits: Workers, time and memory that may be used.
+        progress: Receives the models.
+
+    Returns:
+        One inspection a model, in the order of the scan.
+
+    Raises:
+        UsageError: A path holds no model.
     """
-    sources = {str(place): source for place, source in enumerate(scan_models(paths))}
-    found: dict[str, Inspection] = {}
+    sources = {str(index): source for index, source in enumerate(scan_models(paths))}
+    results: dict[str, Inspection] = {}
     runner = limits.start()
     progress.start("inspecting models", len(sources), "models")
     try:
-        for outcome in runner.run(inspections(sources, probe_set)):
-            found[outcome.key] = _inspection(sources[outcome.key], outcome)
+        for outcome in runner.run(inspection_tasks(sources, probe_set)):
+            results[outcome.key] = _inspection(sources[outcome.key], outcome)
             progress.advance(1)
     finally:
         runner.close()
         progress.finish()
-    return tuple(found[key] for key in sources)
+    return tuple(results[key] for key in sources)
 
 
 def _inspection(source: ModelSource, outcome: Outcome) -> Inspection:
-    name, place = source.name, str(source.file)
+    name, path = source.name, str(source.file)
     if outcome.value is None:
         reason = outcome.failure.reason if outcome.failure else "no answer"
-        return Inspection(name, place, failure=reason)
+        return Inspection(name, path, failure=reason)
     match outcome.value.get("record"):
         case {
             "framework": str(framework),
@@ -80,10 +91,10 @@ def _inspection(source: ModelSource, outcome: Outcome) -> Inspection:
             try:
                 decisions = decisions_from_json(described)
             except ModelError as error:
-                return Inspection(name, place, failure=str(error))
+                return Inspection(name, path, failure=str(error))
             return Inspection(
                 model=name,
-                source=place,
+                source=path,
                 framework=framework,
                 outputs=outputs,
                 output=output,
@@ -92,4 +103,4 @@ def _inspection(source: ModelSource, outcome: Outcome) -> Inspection:
                 input=decisions,
                 notes=tuple(str(note) for note in notes),
             )
-    return Inspection(name, place, failure="its worker gave an answer that cannot be read")
+    return Inspection(name, path, failure="its worker gave an answer that cannot be read")

@@ -1,7 +1,7 @@
-"""Models → responses files, on a runner: inspect, prepare the pixels, probe.
+"""Models come in; files of raw responses go out, or the reasons why there are none.
 
-Every model ends with an answer or with the reason why it has none; `pipeline.py` decides what
-becomes of either.
+A runner does three things in order: it loads each model and infers its input, it decodes the pixels
+that the models need, and it runs each model over its probes.
 """
 
 import tempfile
@@ -29,25 +29,26 @@ from lagotto.models.metadata.scan import scan_models
 
 
 @dataclass(frozen=True, slots=True)
-class Assignment:
-    """A model and the probes that it shall have seen in the end; `seen` None: all of them.
+class ProbingJob:
+    """A model, and the probes that it has seen when the job is done; `probes` None means all.
 
-    `known` is a file of its responses on `already` of them, which are not taken again.
+    `earlier` is a file with its responses on `earlier_rows` of those probes; it is not run on them
+    again.
     """
 
     source: ModelSource
-    seen: tuple[int, ...] | None = None
-    known: Path | None = None
-    already: int = 0
+    probes: tuple[int, ...] | None = None
+    earlier: Path | None = None
+    earlier_rows: int = 0
 
-    def rows(self, probes: int) -> int:
-        """How many of that many probes the model has seen in the end."""
-        return probes if self.seen is None else len(self.seen)
+    def rows(self, probe_count: int) -> int:
+        """The number of probes that the model has seen in the end, of that many in the set."""
+        return probe_count if self.probes is None else len(self.probes)
 
 
 @dataclass(frozen=True, slots=True)
 class ProbedModel:
-    """What became of a model: facts and its staged responses file, or a failure."""
+    """The result of a job: facts and a staged file of responses, or a failure."""
 
     digest: str
     facts: ModelFacts | None
@@ -57,27 +58,36 @@ class ProbedModel:
 
 def probe_models(
     runner: Runner,
-    assignments: Mapping[str, Assignment],
+    jobs: Mapping[str, ProbingJob],
     probe_set: ProbeSet,
     cache_folder: Path,
     staging: Path,
     progress: Progress,
 ) -> Iterator[ProbedModel]:
-    """Runs models (by behaviour digest) over their probes; a result each, in order of completion.
+    """Runs models over their probes, and yields one result a model as it is completed.
 
-    Raises HubError where the probes themselves cannot be read or the cache cannot be written.
+    Args:
+        runner: Where the models are run.
+        jobs: The models and their probes, by behaviour digest.
+        probe_set: The probes.
+        cache_folder: The pixel cache; what it lacks is decoded first.
+        staging: Where the files of responses are written.
+        progress: Receives each stage.
+
+    Raises:
+        HubError: The probes cannot be read, or a file cannot be written.
     """
     pixels: dict[str, PixelSpec] = {}
-    sources = {digest: each.source for digest, each in assignments.items()}
-    settled: dict[str, JsonObject] = {}
+    sources = {digest: job.source for digest, job in jobs.items()}
+    records: dict[str, JsonObject] = {}
     progress.start("loading models", len(sources), "models")
-    for outcome in runner.run(inspections(sources, probe_set)):
+    for outcome in runner.run(inspection_tasks(sources, probe_set)):
         progress.advance(1)
         try:
             pixels[outcome.key] = _pixels(outcome)
             record = _value(outcome).get("record")
             if isinstance(record, dict) and is_inferred(record):
-                settled[outcome.key] = record
+                records[outcome.key] = record
         except _TaskFailedError as error:
             yield ProbedModel(outcome.key, None, staging, error.failure)
     progress.finish()
@@ -85,9 +95,9 @@ def probe_models(
         return
     prepare_pixels(runner, probe_set, cache_folder, list(pixels.values()), progress)
     probes = len(probe_set.probes)
-    pending = {digest: each for digest, each in assignments.items() if digest in pixels}
-    tasks = _probings(pending, settled, probe_set, cache_folder, staging)
-    pictures = {digest: each.rows(probes) - each.already for digest, each in pending.items()}
+    pending = {digest: job for digest, job in jobs.items() if digest in pixels}
+    tasks = _probing_tasks(pending, records, probe_set, cache_folder, staging)
+    pictures = {digest: job.rows(probes) - job.earlier_rows for digest, job in pending.items()}
     meter = _Meter(progress, pictures)
     for outcome in runner.run(tasks, meter.advance):
         meter.end(outcome.key)
@@ -110,54 +120,54 @@ class _TaskFailedError(Exception):
 
 
 class _Meter:
-    """Counts the pictures that the models have seen; a failed model counts as done with."""
+    """Reports to a progress how many pictures the models have seen, and how many models ended."""
 
     def __init__(self, progress: Progress, pictures: Mapping[str, int]) -> None:
         progress.start("probing", sum(pictures.values()), "pictures")
         self._progress = progress
         self._models = len(pictures)
         self._pictures = pictures
-        self._seen: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
         self._ended = 0
 
     def advance(self, key: str, count: int) -> None:
         """`count` more pictures went through a model."""
-        self._seen[key] = self._seen.get(key, 0) + count
+        self._counts[key] = self._counts.get(key, 0) + count
         self._progress.advance(count, f"{self._ended}/{self._models} models")
 
     def end(self, key: str) -> None:
-        """A model ended; what it did not see is counted now, so that the time left stays right."""
+        """A model ended; the pictures that it did not see count now, for the estimate of time."""
         self._ended += 1
-        rest = self._pictures[key] - self._seen.pop(key, 0)
+        rest = self._pictures[key] - self._counts.pop(key, 0)
         self._progress.advance(rest, f"{self._ended}/{self._models} models")
 
 
-def inspections(sources: Mapping[str, ModelSource], probe_set: ProbeSet) -> Iterator[Task]:
-    """The tasks that tell how models are run; each answer is that of tasks.inspect_model."""
+def inspection_tasks(sources: Mapping[str, ModelSource], probe_set: ProbeSet) -> Iterator[Task]:
+    """The tasks that find out how models are run; see `worker_tasks.inspect_model`."""
     probes = str(probe_set.folder.absolute())
     for digest, source in sources.items():
         payload: JsonObject = {"model": source_to_json(source), "probes": probes}
         yield Task(digest, "lagotto.hub.ingest.worker_tasks:inspect_model", payload)
 
 
-def _probings(
-    assignments: Mapping[str, Assignment],
-    settled: Mapping[str, JsonObject],
+def _probing_tasks(
+    jobs: Mapping[str, ProbingJob],
+    records: Mapping[str, JsonObject],
     probe_set: ProbeSet,
     cache_folder: Path,
     staging: Path,
 ) -> Iterator[Task]:
-    for digest, each in assignments.items():
+    for digest, job in jobs.items():
         payload: JsonObject = {
-            "model": source_to_json(each.source),
-            "settled": settled.get(digest),
+            "model": source_to_json(job.source),
+            "inferred_input": records.get(digest),
             "digest": digest,
             "probes": str(probe_set.folder.absolute()),
             "probe_digest": probe_set.digest,
             "cache": str(cache_folder.absolute()),
             "out": str(_staged(staging, digest).absolute()),
-            "seen": None if each.seen is None else list(each.seen),
-            "known": None if each.known is None else str(each.known.absolute()),
+            "seen": None if job.probes is None else list(job.probes),
+            "earlier": None if job.earlier is None else str(job.earlier.absolute()),
         }
         yield Task(digest, "lagotto.hub.ingest.worker_tasks:probe_model", payload)
 
@@ -180,9 +190,9 @@ def _pixels(outcome: Outcome) -> PixelSpec:
 
 
 def _facts(outcome: Outcome, staged: Path, probe_set: ProbeSet, rows: int) -> ModelFacts:
-    """What the catalogue keeps of a model, checked against the file that its worker wrote.
+    """The facts of a model for the catalogue, checked against the file that its worker wrote.
 
-    Raises HubError where the worker could not write it: no other model's would be written either.
+    Raises HubError if the worker could not write it: the files of other models would fail too.
     """
     value = _value(outcome)
     if "unwritable" in value:
@@ -192,7 +202,7 @@ def _facts(outcome: Outcome, staged: Path, probe_set: ProbeSet, rows: int) -> Mo
         responses = read_responses(staged, probe_set.digest)
     except HubError as error:
         raise _TaskFailedError(Failure("error", str(error))) from error
-    flaws = measure_moments(responses.values).flaw
+    invalid = measure_moments(responses.values).flaw
     match spec:
         case {
             "framework": str(framework),
@@ -211,7 +221,7 @@ def _facts(outcome: Outcome, staged: Path, probe_set: ProbeSet, rows: int) -> Mo
                 input=described,
                 notes=tuple(str(note) for note in notes),
                 labels=None if labels is None else tuple(str(label) for label in labels),
-                flaws=flaws,
+                invalid=invalid,
                 responses_sha256=responses.sha256,
             )
         case _:
@@ -220,12 +230,23 @@ def _facts(outcome: Outcome, staged: Path, probe_set: ProbeSet, rows: int) -> Mo
             )
 
 
-def probe_outside(
+def probe_file(
     file: Path, probe_set: ProbeSet, cache_folder: Path, limits: Limits
 ) -> Float32[np.ndarray, "probes logits"]:
-    """The responses of one model that is not in the hub; nothing is written to the hub.
+    """Runs one model that is not in the hub over all probes; nothing is written to the hub.
 
-    Raises ModelError with the reason if it cannot be probed, UsageError unless `file` is one model.
+    Args:
+        file: The model file, or a folder with one model.
+        probe_set: The probes.
+        cache_folder: The pixel cache of the hub; it is read if it has what the model needs.
+        limits: Workers, time and memory that may be used.
+
+    Returns:
+        The raw responses.
+
+    Raises:
+        UsageError: `file` is not one model.
+        ModelError: The model cannot be probed.
     """
     sources = scan_models([file])
     if len(sources) > 1:
@@ -234,10 +255,10 @@ def probe_outside(
     with tempfile.TemporaryDirectory(prefix="lagotto-") as temporary:
         runner = limits.start(Path(temporary))
         try:
-            inside = _inside_cache(runner, sources[0], probe_set, cache_folder)
-            cache = cache_folder if inside else Path(temporary) / "cache"
-            source = {"outside": Assignment(sources[0])}
-            for probed in probe_models(runner, source, probe_set, cache, Path(temporary), Silent()):
+            is_cached = _is_cached(runner, sources[0], probe_set, cache_folder)
+            cache = cache_folder if is_cached else Path(temporary) / "cache"
+            jobs = {"outside": ProbingJob(sources[0])}
+            for probed in probe_models(runner, jobs, probe_set, cache, Path(temporary), Silent()):
                 if probed.failure is not None:
                     raise ModelError(f"{file} cannot be probed: {probed.failure.reason}")
                 return np.array(read_responses(probed.staged).values)
@@ -246,11 +267,11 @@ def probe_outside(
     raise ModelError(f"{file} cannot be probed: no answer")
 
 
-def _inside_cache(
+def _is_cached(
     runner: Runner, source: ModelSource, probe_set: ProbeSet, cache_folder: Path
 ) -> bool:
-    """Whether the hub's cache already holds what the model needs, so that nothing is decoded."""
-    for outcome in runner.run(inspections({"outside": source}, probe_set)):
+    """True if the pixel cache of the hub has what the model needs, so that nothing is decoded."""
+    for outcome in runner.run(inspection_tasks({"outside": source}, probe_set)):
         if outcome.failure is None:
             cache = ProbeCache(probe_set.folder, cache_folder)
             return not cache.missing([_pixels(outcome)])

@@ -1,6 +1,6 @@
-"""What a worker process does for a hub: inspect a model, and run it over the probes.
+"""The payload of a task comes in at a worker; facts as JSON and files of responses go out.
 
-Entries are named in `jobs.base.Task`; payloads and answers are JSON, responses go to a file.
+A task (`jobs.base.Task`) names one of these functions as its entry.
 """
 
 from collections.abc import Callable
@@ -13,9 +13,9 @@ from lagotto.core.errors import HubError, ModelError
 from lagotto.core.files import writing
 from lagotto.core.types import JsonObject, JsonValue, ModelSource, ModelSpec
 from lagotto.hub.ingest.input_record import (
+    apply_record,
     infer_input,
     input_to_json,
-    with_record,
 )
 from lagotto.hub.probes.pixel_cache import ProbeCache, spec_to_json
 from lagotto.hub.store.responses import (
@@ -29,12 +29,12 @@ from lagotto.models.base import Model
 from lagotto.models.registry import load_model
 
 _CHUNK = 256
-_MODELS_KEPT = 4
-_kept: dict[str, Model] = {}
+_CACHED_MODELS = 4
+_cache: dict[str, Model] = {}
 
 
 def source_to_json(source: ModelSource) -> JsonObject:
-    """A model source as a task carries it."""
+    """A model source as the payload of a task holds it."""
     return {
         "name": source.name,
         "file": str(source.file),
@@ -51,45 +51,59 @@ def _load(payload: JsonObject) -> Model:
             raise ModelError(f"task without a model: {source!r}")
 
 
-def _fed(payload: JsonObject) -> Model:
-    """The model, fed as its record says where its input was found by trying."""
+def _load_with_input(payload: JsonObject) -> Model:
+    """The model; with the input of its record, if the input was inferred."""
     model = _load(payload)
-    if payload.get("settled") is None:
+    if payload.get("inferred_input") is None:
         return model
-    return with_record(model, payload["settled"])
+    return apply_record(model, payload["inferred_input"])
 
 
 def inspect_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObject:
-    """Loads a model and tells how it is run: {"pixels": PixelSpec, "record": as the catalogue's}.
+    """Loads a model and finds out how it is run.
 
-    What neither model.json nor its file tells of its input is found by trying some of the probes
-    in `payload["probes"]`.
+    Fields of its input that neither model.json nor its file declares are inferred on some probes.
+
+    Args:
+        payload: "model" is the source, "probes" the folder of the probe set.
+        progress: Not used.
+
+    Returns:
+        {"pixels": the PixelSpec, "record": the model as the catalogue holds it}.
     """
     spec = infer_input(_load(payload), Path(str(payload["probes"]))).spec
     return {"pixels": spec_to_json(spec.input.pixels), "record": spec_to_record(spec)}
 
 
 def probe_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObject:
-    """Runs a model over cached probes and writes its raw responses to `payload["out"]`.
+    """Runs a model over cached probes and writes its raw responses to a file.
 
-    `payload["seen"]` lists the probes that it shall have seen in the end, null: all of them; those
-    in the responses file `payload["known"]`, if that is not null, are taken from there and not run
-    again. `payload["settled"]` is the record of a model whose input was found by trying, else null.
-    Gives the resolved spec as {"spec": ...}, or {"unwritable": reason} where the file cannot be
-    written, which is no fault of the model. `progress` counts pictures. Raises ModelError if no
-    response is finite or the number of outputs changes between pictures.
+    Args:
+        payload: "model" is the source, "digest" its behaviour digest, "probes" and "cache" are the
+            folders of the probe set and its pixels, "out" is the file to write. "seen" lists the
+            probes that the model has seen in the end; null means all. "earlier" is a file with
+            responses on some of them, which are copied, or null. "inferred_input" is the record of
+            a model whose input was inferred, or null.
+        progress: Receives the pictures.
+
+    Returns:
+        {"spec": the resolved spec}, or {"unwritable": reason} if the file cannot be written, which
+        is no fault of the model.
+
+    Raises:
+        ModelError: No response is finite, or the number of outputs changes between pictures.
     """
-    model = _fed(payload)
+    model = _load_with_input(payload)
     spec = model.spec
     cache = ProbeCache(Path(str(payload["probes"])), Path(str(payload["cache"])))
     pixels = cache.open(spec.input.pixels)
-    seen = _seen(payload.get("seen"), len(pixels))
-    known = payload.get("known")
-    earlier = None if known is None else read_responses(Path(str(known)))
-    fresh = seen if earlier is None else np.setdiff1d(seen, earlier.seen)
-    values = _answers(model, pixels, fresh, progress)
+    probes = _probe_indices(payload.get("seen"), len(pixels))
+    file = payload.get("earlier")
+    earlier = None if file is None else read_responses(Path(str(file)))
+    new = probes if earlier is None else np.setdiff1d(probes, earlier.seen_probes)
+    values = _run(model, pixels, new, progress)
     if earlier is not None:
-        values = _joined(earlier, fresh, values, seen)
+        values = _merge(earlier, values, probes)
     if not np.isfinite(values).any():
         raise ModelError("every response is NaN or infinite; the model is broken or its input is")
     header = ResponsesHeader(
@@ -99,31 +113,31 @@ def probe_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObj
         logits_source=spec.logits_source,
     )
     try:
-        write_responses(Path(str(payload["out"])), values, header, SeenProbes(seen, len(pixels)))
+        write_responses(Path(str(payload["out"])), values, header, SeenProbes(probes, len(pixels)))
     except HubError as error:
         return {"unwritable": str(error)}
     return {"spec": spec_to_record(spec)}
 
 
-def _seen(listed: JsonValue, probes: int) -> Int64[np.ndarray, " seen"]:
-    if isinstance(listed, list):
-        return np.unique(np.array(listed, dtype=np.int64))
-    return np.arange(probes, dtype=np.int64)
+def _probe_indices(indices: JsonValue, probe_count: int) -> Int64[np.ndarray, " seen"]:
+    if isinstance(indices, list):
+        return np.unique(np.array(indices, dtype=np.int64))
+    return np.arange(probe_count, dtype=np.int64)
 
 
-def _answers(
+def _run(
     model: Model,
     pixels: UInt8[np.ndarray, "probes height width channels"],
-    chosen: Int64[np.ndarray, " chosen"],
+    indices: Int64[np.ndarray, " some"],
     progress: Callable[[int], None],
-) -> Float32[np.ndarray, "chosen logits"]:
-    """Raw logits on the chosen probes, a few hundred at a time."""
-    values = np.empty((len(chosen), model.spec.outputs), dtype=np.float32)
-    for start in range(0, len(chosen), _CHUNK):
-        part = chosen[start : start + _CHUNK]
-        whole = part[-1] - part[0] == len(part) - 1
-        picked = pixels[part[0] : part[-1] + 1] if whole else pixels[part]
-        block = model.logits(np.asarray(picked))
+) -> Float32[np.ndarray, "some logits"]:
+    """Raw logits on some probes, run a few hundred at a time."""
+    values = np.empty((len(indices), model.spec.outputs), dtype=np.float32)
+    for start in range(0, len(indices), _CHUNK):
+        chunk = indices[start : start + _CHUNK]
+        is_range = chunk[-1] - chunk[0] == len(chunk) - 1
+        pictures = pixels[chunk[0] : chunk[-1] + 1] if is_range else pixels[chunk]
+        block = model.logits(np.asarray(pictures))
         if block.shape[1:] != values.shape[1:]:
             raise ModelError(f"gave {block.shape[1]} outputs after {values.shape[1]} were declared")
         values[start : start + _CHUNK] = block
@@ -131,26 +145,25 @@ def _answers(
     return values
 
 
-def _joined(
+def _merge(
     earlier: Responses,
-    fresh: Int64[np.ndarray, " fresh"],
-    values: Float32[np.ndarray, "fresh logits"],
-    seen: Int64[np.ndarray, " seen"],
+    values: Float32[np.ndarray, "new logits"],
+    probes: Int64[np.ndarray, " seen"],
 ) -> Float32[np.ndarray, "seen logits"]:
-    """What was known and what is new, in the order of the probes."""
+    """The earlier and the new responses, in the order of the probes."""
     if earlier.values.shape[1] != values.shape[1]:
         raise ModelError(
             f"gave {values.shape[1]} outputs, and {earlier.values.shape[1]} when probed before"
         )
-    joined = np.empty((len(seen), values.shape[1]), dtype=np.float32)
-    old = np.isin(seen, earlier.seen)
-    joined[old] = earlier.values[np.isin(earlier.seen, seen)]
-    joined[~old] = values
-    return joined
+    merged = np.empty((len(probes), values.shape[1]), dtype=np.float32)
+    mask = np.isin(probes, earlier.seen_probes)
+    merged[mask] = earlier.values[np.isin(earlier.seen_probes, probes)]
+    merged[~mask] = values
+    return merged
 
 
 def spec_to_record(spec: ModelSpec) -> JsonObject:
-    """A resolved model as the catalogue keeps it."""
+    """A resolved model as the catalogue holds it."""
     return {
         "framework": spec.framework,
         "outputs": spec.outputs,
@@ -163,14 +176,20 @@ def spec_to_record(spec: ModelSpec) -> JsonObject:
 
 
 def answer_pictures(payload: JsonObject, progress: Callable[[int], None]) -> JsonObject:
-    """Runs a model over rows of pictures in a file, and writes its logits to "out" (.npy).
+    """Runs a model over rows of pictures in a file and writes its logits to another file.
 
-    `payload["pixels"]` names the file, plain uint8 of `payload["shape"]`, of which the rows from
-    "start" to "stop" are run. `payload["settled"]` is as in probe_model. A worker keeps the last
-    models that it loaded, so that a stream of pictures loads each once.
-    Gives {"unwritable": reason} where the file cannot be written. `progress` counts pictures.
+    A worker caches the last models that it loaded, so that a stream of pictures loads each once.
+
+    Args:
+        payload: "pixels" is a file of plain uint8 of "shape", of which the rows from "start" to
+            "stop" are run; "out" is the .npy file to write. "model", "digest" and "inferred_input"
+            are as in `probe_model`.
+        progress: Receives the pictures.
+
+    Returns:
+        {"pictures": their number}, or {"unwritable": reason} if the file cannot be written.
     """
-    model = _kept_model(payload)
+    model = _cached_model(payload)
     match payload:
         case {
             "pixels": str(file),
@@ -182,29 +201,29 @@ def answer_pictures(payload: JsonObject, progress: Callable[[int], None]) -> Jso
         case _:
             raise ModelError(f"task without pictures: {payload!r}")
     pixels = np.memmap(file, np.uint8, "r", shape=shape)
-    parts = []
+    blocks = []
     for first in range(start, stop, _CHUNK):
-        parts.append(model.logits(np.asarray(pixels[first : min(first + _CHUNK, stop)])))
-        progress(len(parts[-1]))
+        blocks.append(model.logits(np.asarray(pixels[first : min(first + _CHUNK, stop)])))
+        progress(len(blocks[-1]))
     out = Path(str(payload["out"]))
     try:
         with writing(out):  # read at once and then removed: it need not survive a power cut
-            np.save(out, np.concatenate(parts), allow_pickle=False)
+            np.save(out, np.concatenate(blocks), allow_pickle=False)
     except HubError as error:
         return {"unwritable": str(error)}
     return {"pictures": stop - start}
 
 
 def keep_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObject:
-    """Loads a model for the tasks to come, as `answer_pictures` would."""
-    _kept_model(payload)
+    """Loads a model into the cache of a worker, for the `answer_pictures` tasks to come."""
+    _cached_model(payload)
     return {}
 
 
-def _kept_model(payload: JsonObject) -> Model:
+def _cached_model(payload: JsonObject) -> Model:
     key = str(payload["digest"])
-    model = _kept.pop(key, None) or _fed(payload)
-    _kept[key] = model  # the last one used is the last one to go
-    while len(_kept) > _MODELS_KEPT:
-        del _kept[next(iter(_kept))]
+    model = _cache.pop(key, None) or _load_with_input(payload)
+    _cache[key] = model  # the least recently used model is deleted first
+    while len(_cache) > _CACHED_MODELS:
+        del _cache[next(iter(_cache))]
     return model

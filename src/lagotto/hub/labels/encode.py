@@ -6,11 +6,12 @@ from functools import cached_property
 from hashlib import sha256
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Shaped
 
 from lagotto.core.errors import HubError, UsageError
 from lagotto.core.files import canonical_json, replacing
 from lagotto.hub.labels.fit import (
+    OutputPool,
     Reference,
     TextEvidence,
     standardized_responses,
@@ -54,23 +55,29 @@ class LabelEncoder:
         """
         if standardized.shape[1] >= _OUTPUTS_ENOUGH:
             return Reference(self._words, standardized)
-        others = [part for name, part in self._elsewhere.items() if name != model]
-        return Reference(self._words, np.concatenate([standardized, *others], axis=1))
+        pool, owners = self._elsewhere
+        return Reference(self._words, standardized, pool, owners != model)
 
     @cached_property
     def _words(self) -> TextEvidence:
         return text_evidence(self._hub.space, self._hub.space.background)
 
     @cached_property
-    def _elsewhere(self) -> dict[str, Float32[np.ndarray, "probes some"]]:
-        """Some outputs of some models of the hub, evenly taken, by model."""
-        models = self._hub.status().models
-        found = {}
-        for each in models[:: max(1, len(models) // _MODELS_ELSEWHERE)][:_MODELS_ELSEWHERE]:
-            some = min(each.outputs, _OUTPUTS_ENOUGH // _MODELS_ELSEWHERE)
-            columns = np.linspace(0, each.outputs - 1, some).astype(int)
-            found[each.name] = standardized_responses(self._hub.responses(each.name))[:, columns]
-        return found
+    def _elsewhere(self) -> tuple[OutputPool, Shaped[np.ndarray, " outputs"]]:
+        """Some outputs of some models of the hub, evenly taken, and the name of each one's model.
+
+        They do not depend on the model that is compared with them: it leaves out its own.
+        """
+        models = self._hub.records()
+        outputs, owners = [], []
+        for model in models[:: max(1, len(models) // _MODELS_ELSEWHERE)][:_MODELS_ELSEWHERE]:
+            count = min(model.outputs, _OUTPUTS_ENOUGH // _MODELS_ELSEWHERE)
+            columns = np.linspace(0, model.outputs - 1, count).astype(int)
+            outputs.append(standardized_responses(self._hub.responses(model.name))[:, columns])
+            owners += [model.name] * count
+        if not outputs:
+            outputs = [np.zeros((len(self._hub.probe_embeddings), 0), np.float32)]
+        return OutputPool(self._words, np.concatenate(outputs, axis=1)), np.array(owners, np.str_)
 
 
 def _embedded(hub: HubReader, names: Sequence[str]) -> Float32[np.ndarray, "names dim"]:

@@ -7,9 +7,10 @@ over outputs of many models.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64
+from jaxtyping import Bool, Float, Float32, Float64
 
 from lagotto.hub.query.probe_weights import ProbeSpace
 
@@ -69,12 +70,58 @@ def standardized_responses(
     return (wide / np.where(flawed, 1.0, spread)).astype(np.float32)
 
 
+class OutputPool:
+    """Outputs of some models of a hub, that names are scored on in every fit to one of its models.
+
+    What all names and all models share is computed once: the weight of each probe in each output,
+    the moments of the common words there, and the words' own scores.
+    """
+
+    def __init__(self, words: TextEvidence, outputs: Float32[np.ndarray, "probes outputs"]) -> None:
+        self._words = words
+        self._outputs = outputs
+
+    def scores(self, names: TextEvidence) -> "_Scores":
+        """Both readings of names on the outputs, in standard deviations over the common words."""
+        return self._word_scores if names is self._words else self._standardized(self._read(names))
+
+    def _read(self, names: TextEvidence) -> "_Scores":
+        on_names = np.asarray(names.weights @ self._outputs)
+        return on_names, np.asarray(names.standing @ self._probe_shares)
+
+    def _standardized(self, scores: "_Scores") -> "_Scores":
+        on_names, on_outputs = map(_apply, scores, self._word_moments)
+        return on_names, on_outputs
+
+    @cached_property
+    def _probe_shares(self) -> Float32[np.ndarray, "probes outputs"]:
+        return _probe_shares(self._outputs)
+
+    @cached_property
+    def _word_readings(self) -> "_Scores":
+        return self._read(self._words)
+
+    @cached_property
+    def _word_moments(self) -> "tuple[_Moments, _Moments]":
+        on_names, on_outputs = self._word_readings
+        return _moments(on_names, axis=0), _moments(on_outputs, axis=0)
+
+    @cached_property
+    def _word_scores(self) -> "_Scores":
+        return self._standardized(self._word_readings)
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What scores are measured against: common words, and outputs of many models."""
+    """What scores are measured against: common words, and outputs of many models.
+
+    `outputs` are a model's own; `columns` of the `pool` are outputs of other models, None for none.
+    """
 
     words: TextEvidence
     outputs: Float32[np.ndarray, "probes outputs"]
+    pool: OutputPool | None = None
+    columns: Bool[np.ndarray, " pooled"] | None = None
 
 
 def fit(
@@ -87,31 +134,30 @@ def fit(
     Two readings are averaged: the outputs' responses on the name's own probes, and the name's
     standing on the output's own probes.
     """
+    scores = OutputPool(reference.words, standardized).scores(names)
+    compared = scores
+    if reference.outputs is not standardized:
+        compared = OutputPool(reference.words, reference.outputs).scores(names)
+    pooled = None if reference.pool is None else reference.pool.scores(names)
     total = np.zeros((len(names.standing), standardized.shape[1]), np.float32)
-    for reading in (_on_names_probes, _on_outputs_probes):
-        here = _apply(
-            reading(names, standardized), _moments(reading(reference.words, standardized), axis=0)
-        )
-        elsewhere = here
-        if reference.outputs is not standardized:
-            usual = _moments(reading(reference.words, reference.outputs), axis=0)
-            elsewhere = _apply(reading(names, reference.outputs), usual)
-        total += _apply(here, _moments(elsewhere, axis=1))
+    for reading in range(2):
+        usual = compared[reading]
+        if pooled is not None:
+            usual = np.concatenate([usual, pooled[reading][:, reference.columns]], axis=1)
+        total += _apply(scores[reading], _moments(usual, axis=1))
     return total / 2
 
 
-def _on_names_probes(
-    names: TextEvidence, standardized: Float32[np.ndarray, "probes logits"]
-) -> Float32[np.ndarray, "names logits"]:
-    return np.asarray(names.weights @ standardized)
-
-
-def _on_outputs_probes(
-    names: TextEvidence, standardized: Float32[np.ndarray, "probes logits"]
-) -> Float32[np.ndarray, "names logits"]:
+def _probe_shares(
+    standardized: Float32[np.ndarray, "probes logits"],
+) -> Float32[np.ndarray, "probes logits"]:
+    """How much each probe counts for each output: most where its response is highest."""
     shares = np.exp(_SURE_OUTPUTS * (standardized - standardized.max(axis=0)))
-    return np.asarray(names.standing @ (shares / shares.sum(axis=0)))
+    return np.asarray(shares / shares.sum(axis=0))
 
+
+_Scores = tuple[Float32[np.ndarray, "names logits"], Float32[np.ndarray, "names logits"]]
+"""Names on outputs by both readings: on the names' own probes, and on the outputs' own probes."""
 
 _Moments = tuple[Float64[np.ndarray, "one many"], Float64[np.ndarray, "one many"]]
 

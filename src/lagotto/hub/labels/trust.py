@@ -1,169 +1,169 @@
-"""How far the published labels of a hub's models are believed: an audit each, made once and kept.
+"""Label lists and audits of them come in; how far each published label is believed goes out.
 
-A list that another order fits better, or that behaviour contradicts, is not believed at all. One
-that fits is believed firmly, but for the labels that the audit finds misplaced; these, and a short
-list that cannot be judged, are believed until a query contradicts them. A long one would show that
-it is right, by what its names mean or by which of them are alike: it is not believed.
+A list that another order fits better, or that behaviour contradicts, is not believed at all. A list
+that fits is believed, except for the labels that the audit found misplaced. Such labels, and a
+short list that could not be judged or was never audited, are believed until a query contradicts
+them. A long list that is right shows it, by what its labels mean or by which of them are alike: one
+that shows no sign of being right is not believed.
+
+Audits are made when models are added (`Hub.add`), or for all models at once (`Hub.audit_labels`),
+and are kept in the hub's catalogue. A search reads them and makes none, so that it writes nothing.
 """
 
-import json
-from collections.abc import Collection
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
 from jaxtyping import Float32
 
-from lagotto.core.errors import HubError
-from lagotto.core.files import canonical_json, write_atomically
-from lagotto.core.progress import Progress, Silent
-from lagotto.core.types import JsonObject, JsonValue
-from lagotto.hub.labels.audit import audit_model
+from lagotto.core.files import canonical_json
+from lagotto.core.progress import Progress
+from lagotto.hub.labels.audit import ModelAudit, audit_model
 from lagotto.hub.labels.encode import LabelEncoder
 from lagotto.hub.query.types import ConceptQuery
 from lagotto.hub.reader.reader import HubReader
+from lagotto.hub.store.audits import read_label_lists, record_audits
+from lagotto.hub.store.catalog import Catalog
+from lagotto.hub.store.records import AuditRecord, LabelListRecord
 from lagotto.hub.text.matching import (
     FIRMLY,
     OPENLY,
     find_named,
-    name_words,
 )
 
-TRUST_FILE = "label_trust.json"
-_VERSION = 2
-"""Of the file; raised with what an audit says, so that lists are audited anew."""
+_AUDIT_VERSION = 3
+"""Of the rules of an audit; raised with them, so that the next `hub add` audits all lists anew."""
 
 DISBELIEVED = ("another order fits", "contradicted", "wrong count")
 """Verdicts of lists that are not believed at all."""
 
-
 LONG = 100
 """Labels from which a list that shows no sign of being right is not believed."""
 
+_BATCH = 32
+"""Audits that are kept at once; a run that is cut off loses as many at most."""
 
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """What an audit says of a model's labels: the verdict on the list, and which seem misplaced.
 
-    `key` digests what was audited.
+def trust_levels(audit: AuditRecord | None, outputs: int) -> Float32[np.ndarray, " outputs"]:
+    """How far the label of each of a model's outputs is believed; see text/matching.py: Named.
+
+    Args:
+        audit: the audit of the model's list; None if there was none.
+        outputs: how many outputs, and so labels, the model has.
+
+    Returns:
+        FIRMLY, OPENLY (until a query contradicts the label) or 0 (not at all) for each output.
     """
-
-    key: str
-    verdict: str
-    doubted: tuple[int, ...] = ()
-
-    def of(self, outputs: int) -> Float32[np.ndarray, " outputs"]:
-        """How far each label is believed: see label_names.Named."""
-        level = FIRMLY if self.verdict == "fits" else OPENLY
-        if self.verdict in DISBELIEVED or (level < FIRMLY and outputs >= LONG):
-            level = 0.0
-        levels = np.full(outputs, level, np.float32)
-        doubted = [logit for logit in self.doubted if 0 <= logit < outputs]
-        levels[doubted] = np.minimum(levels[doubted], OPENLY)
-        return levels
-
-
-NEVER = Trust("", "")
-"""Of a model that was not audited."""
+    level = FIRMLY if audit is not None and audit.verdict == "fits" else OPENLY
+    contradicted = audit is not None and audit.verdict in DISBELIEVED
+    if contradicted or (level < FIRMLY and outputs >= LONG):
+        level = 0.0
+    levels = np.full(outputs, level, np.float32)
+    misplaced = () if audit is None else audit.misplaced
+    doubtful = [logit for logit in misplaced if 0 <= logit < outputs]
+    levels[doubtful] = np.minimum(levels[doubtful], OPENLY)
+    return levels
 
 
 class LabelTrust:
-    """The audits of a hub's models, each made when it is first asked for.
+    """How far the published labels of a hub are believed, by the audits in its catalogue."""
 
-    They are kept in HUB/label_trust.json; in a hub that cannot be written to they are made again
-    by every process.
-    """
-
-    def __init__(self, hub: HubReader) -> None:
-        self._hub = hub
-        self._file = hub.folder / TRUST_FILE
-        self._known = _read(self._file.read_bytes() if self._file.is_file() else b"")
-        self._checked: dict[str, Float32[np.ndarray, " logits"]] = {}
-
-    def check(self, models: Collection[str], progress: Progress) -> None:
-        """Audits those of some models that were not yet, or whose labels have changed."""
-        keys = {model: self._key(model) for model in models if model not in self._checked}
-        new = [model for model, key in keys.items() if key != self._known.get(model, NEVER).key]
-        if new:
-            progress.start("checking labels", len(new), "models")
-        for model in new:
-            self._known[model] = self._audited(model, keys[model])
-            progress.advance(1)
-        if new:
-            progress.finish()
-            self._keep()
-        for model in keys:
-            self._checked[model] = self._known[model].of(len(self._hub.labels(model)))
+    def __init__(self, lists: Sequence[LabelListRecord]) -> None:
+        self._lists = {record.model: record for record in lists}
+        self._levels: dict[str, Float32[np.ndarray, " logits"]] = {}
 
     def believed(self, model: str) -> Float32[np.ndarray, " logits"]:
-        """For each logit of a model of the hub how far its label is believed."""
-        if model not in self._checked:
-            self.check((model,), Silent())
-        return self._checked[model]
+        """How far the label of each logit of a model is believed: see `trust_levels`."""
+        if model not in self._levels:
+            record = self._lists[model]
+            self._levels[model] = trust_levels(record.audit, record.outputs)
+        return self._levels[model]
 
-    def _key(self, model: str) -> str:
-        labels = self._hub.labels(model)
-        return sha256(canonical_json([self._hub.digest_of(model), *labels])).hexdigest()
+    def level(self, model: str, logit: int) -> float:
+        """How far one label is believed; 0 for a model that the catalogue did not hold."""
+        return float(self.believed(model)[logit]) if model in self._lists else 0.0
 
-    @cached_property
-    def _reader(self) -> LabelEncoder:
-        return LabelEncoder(self._hub)
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user has to know of a hub with label lists that were never audited."""
+        count = sum(record.labelled and record.audit is None for record in self._lists.values())
+        if not count:
+            return ()
+        lists = "1 label list was" if count == 1 else f"{count} label lists were"
+        return (f"{lists} never audited; run: lagotto audit HUB --all",)
 
-    def _audited(self, model: str, key: str) -> Trust:
-        audit = audit_model(self._hub, self._hub.responses_of(model), reader=self._reader)
-        return Trust(key, audit.verdict, tuple(finding.logit for finding in audit.findings))
 
-    def _keep(self) -> None:
-        models: JsonObject = {
-            model: {"key": each.key, "verdict": each.verdict, "doubted": list(each.doubted)}
-            for model, each in sorted(self._known.items())
-        }
-        with suppress(HubError):
-            write_atomically(self._file, canonical_json({"version": _VERSION, "models": models}))
+def audit_lists(
+    hub: HubReader, catalogue: Catalog, progress: Progress, *, anew: bool = False
+) -> tuple[ModelAudit, ...]:
+    """Audits label lists of a hub and keeps the verdicts in its catalogue.
+
+    A verdict is made against the hub as it is now: a model is compared with some outputs of up to
+    32 others (`LabelEncoder.reference`). It depends on which models the catalogue holds and in what
+    order they were listed, not on when each was probed. It stays as it is when other models come or
+    go; `anew` makes all verdicts again.
+
+    Args:
+        hub: the hub, locked by the caller for writing.
+        catalogue: its catalogue, writable.
+        progress: shown one unit a model.
+        anew: audit every model, not only the lists without an audit of their present labels and
+            responses.
+
+    Returns:
+        The audits that were made, in the order of the hub's models.
+    """
+    records = read_label_lists(catalogue)
+    keys = {
+        record.model: _audit_key(record, catalogue.logit_labels(record.digest))
+        for record in records
+        if record.labelled
+    }
+    models = [record.model for record in records if anew or _is_outdated(record, keys)]
+    return tuple(_audited(hub, catalogue, models, keys, progress)) if models else ()
+
+
+def _audited(
+    hub: HubReader,
+    catalogue: Catalog,
+    models: Sequence[str],
+    keys: dict[str, str],
+    progress: Progress,
+) -> Iterator[ModelAudit]:
+    encoder = LabelEncoder(hub)
+    progress.start("checking labels", len(models), "models")
+    for first in range(0, len(models), _BATCH):
+        batch = []
+        for model in models[first : first + _BATCH]:
+            batch.append(audit_model(hub, hub.responses_of(model), reader=encoder))
+            progress.advance(1)
+        labelled = [audit for audit in batch if audit.model in keys]
+        record_audits(catalogue, {a.model: _record(a, keys[a.model]) for a in labelled})
+        yield from batch
+    progress.finish()
+
+
+def _is_outdated(record: LabelListRecord, keys: dict[str, str]) -> bool:
+    """Whether a model has a list of labels whose audit is missing, or of other content."""
+    return record.labelled and (record.audit is None or record.audit.key != keys[record.model])
+
+
+def _record(audit: ModelAudit, key: str) -> AuditRecord:
+    return AuditRecord(key, audit.verdict, tuple(finding.logit for finding in audit.findings))
+
+
+def _audit_key(record: LabelListRecord, labels: Sequence[str | None]) -> str:
+    """sha256 of what an audit of a model's labels depends on, besides the other models."""
+    return sha256(canonical_json([_AUDIT_VERSION, record.responses_sha256, *labels])).hexdigest()
 
 
 def with_names(
-    hub: HubReader, trust: LabelTrust, concepts: tuple[ConceptQuery, ...], progress: Progress
+    hub: HubReader, trust: LabelTrust, concepts: tuple[ConceptQuery, ...]
 ) -> tuple[ConceptQuery, ...]:
-    """The same concepts, each with the logits whose published label says its words.
-
-    The labels of models that are met for the first time are audited, which takes seconds for one
-    of a thousand outputs.
-    """
-    logit_index = hub.logit_index()
-    met = {model for c in concepts for model, _, _ in hub.labelled(sorted(name_words(c.text)))}
-    trust.check([name for name in logit_index.names.values() if name in met], progress)
+    """The same concepts, each with the logits whose published label holds words of its text."""
+    column = hub.logit_index().column
     return tuple(
-        replace(
-            concept,
-            named=find_named(
-                concept.text,
-                hub.labelled,
-                logit_index.column,
-                lambda model, logit: float(trust.believed(model)[logit]),
-            ),
-        )
+        replace(concept, named=find_named(concept.text, hub.labelled, column, trust.level))
         for concept in concepts
     )
-
-
-def _read(content: bytes) -> dict[str, Trust]:
-    """What a file says; nothing of a damaged one or of another version, which is made anew."""
-    with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        kept: dict[str, JsonValue] = json.loads(content)
-        models = kept["models"]
-        if kept["version"] == _VERSION and isinstance(models, dict):
-            return {str(model): _trust(each) for model, each in models.items()}
-    return {}
-
-
-def _trust(entry: object) -> Trust:
-    match entry:
-        case {"key": str(key), "verdict": str(verdict), "doubted": list(doubted)} if all(
-            isinstance(logit, int) for logit in doubted
-        ):
-            return Trust(key, verdict, tuple(doubted))
-        case _:
-            raise ValueError("no trust")

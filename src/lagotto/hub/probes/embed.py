@@ -1,4 +1,4 @@
-"""Stage 1c of hub search: probes or example pictures → unit embeddings of the hub's encoder."""
+"""Pixels of probes, or picture files, come in; unit embeddings of the hub's encoder go out."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,18 +20,22 @@ def embed_probes(
     pixels: UInt8[np.ndarray, "probes height width channels"],
     progress: Progress,
 ) -> Float32[np.ndarray, "probes dim"]:
-    """Unit embeddings of the cached probes, in order."""
+    """Unit embeddings of the probes, from their cached pixels, in the order of the probes."""
     progress.start("embedding probes", len(pixels), "pictures")
-    parts = []
+    batches = []
     for start in range(0, len(pixels), _BATCH):
-        parts.append(encoder.embed_pixels(np.asarray(pixels[start : start + _BATCH])))
-        progress.advance(len(parts[-1]))
+        batches.append(encoder.embed_pixels(np.asarray(pixels[start : start + _BATCH])))
+        progress.advance(len(batches[-1]))
     progress.finish()
-    return np.concatenate(parts)
+    return np.concatenate(batches)
 
 
 def embed_pictures(encoder: Encoder, files: Sequence[Path]) -> Float32[np.ndarray, "images dim"]:
-    """Unit embeddings of picture files; raises UsageError naming the one that cannot be read."""
+    """Unit embeddings of picture files, in their order.
+
+    Raises:
+        UsageError: A file cannot be read as a picture; the message names it.
+    """
     pixels = []
     for file in files:
         try:
@@ -42,6 +46,6 @@ def embed_pictures(encoder: Encoder, files: Sequence[Path]) -> Float32[np.ndarra
 
 
 def write_embeddings(path: Path, embeddings: Float32[np.ndarray, "probes dim"]) -> None:
-    """Writes PATH (.npy), whole or not at all."""
+    """Writes embeddings to a .npy file, whole or not at all."""
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.save(file, embeddings, allow_pickle=False)

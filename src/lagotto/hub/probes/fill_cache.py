@@ -1,4 +1,7 @@
-"""Fills a probe cache on a runner: each probe is decoded once for all pixel specs missing."""
+"""A probe set and pixel specs come in; a filled pixel cache goes out, decoded on a runner.
+
+Each probe is decoded once for all pixel specs that the cache lacks.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,7 +23,18 @@ def prepare_pixels(
     specs: Sequence[PixelSpec],
     progress: Progress,
 ) -> ProbeCache:
-    """A cache that holds an array for each spec; HubError says why it cannot be filled."""
+    """A cache that holds an array for each pixel spec; what it lacks is decoded first.
+
+    Args:
+        runner: Where the probes are decoded.
+        probe_set: The probes.
+        cache_folder: The folder of the cache.
+        specs: The forms in which the pixels are needed.
+        progress: Receives the probes decoded.
+
+    Raises:
+        HubError: A probe cannot be decoded, or the cache cannot be written.
+    """
     cache = ProbeCache(probe_set.folder, cache_folder)
     missing = cache.missing(specs)
     if not missing:

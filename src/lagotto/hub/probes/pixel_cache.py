@@ -1,10 +1,12 @@
-"""Between probes and models: every probe decoded once, resized once per distinct input.
+"""A probe set comes in; its pixels go out as arrays, one for each pixel spec, on disk.
+
+Every probe is decoded once, and resized once for each distinct model input.
 
 CACHE/cache.json        which probe set the arrays are of
 CACHE/KEY.npy           uint8 [probes, height, width, channels] of one PixelSpec, shared by mapping
 CACHE/KEY.partial.npy   the same while it is being filled
 
-All of it is derived and may be deleted whenever no model is being probed.
+All of it is derived; it may be deleted whenever no model is being probed.
 """
 
 import os
@@ -29,13 +31,13 @@ from lagotto.hub.probes.probe_set import (
 
 _FORMAT = "lagotto-probe-cache"
 _VERSION = 1
-"""To be raised when core.images gives other pixels: caches of another version are made anew."""
+"""Raised whenever core.images gives other pixels; caches of another version are made anew."""
 
 SIDECAR_NAME = "cache.json"
 
 
 def spec_to_json(spec: PixelSpec) -> JsonObject:
-    """A PixelSpec as tasks and the catalogue carry it; spec_from_json gives it back."""
+    """A PixelSpec as tasks and the catalogue hold it; `spec_from_json` reads it back."""
     return {
         "height": spec.height,
         "width": spec.width,
@@ -47,7 +49,7 @@ def spec_to_json(spec: PixelSpec) -> JsonObject:
 
 
 def spec_from_json(value: JsonValue) -> PixelSpec:
-    """The PixelSpec that spec_to_json wrote; ProbeError for anything else."""
+    """The PixelSpec that `spec_to_json` wrote; raises ProbeError for anything else."""
     match value:
         case {
             "height": int(height),
@@ -65,10 +67,18 @@ def spec_from_json(value: JsonValue) -> PixelSpec:
 
 
 def fill_cache(payload: JsonObject, progress: Callable[[int], None]) -> JsonObject:
-    """Task entry: fills one range of partial arrays.
+    """Fills one range of partial arrays; the entry of a task.
 
-    Payload: {"probes": folder, "cache": folder, "specs": [...], "start": i, "stop": j}; gives
-    {"start": i, "stop": j}. `progress` counts probes.
+    Args:
+        payload: {"probes": folder, "cache": folder, "specs": [...], "start": i, "stop": j}.
+        progress: Receives the probes decoded.
+
+    Returns:
+        {"start": i, "stop": j}.
+
+    Raises:
+        ProbeError: The payload is something else, or a probe can no longer be decoded.
+        HubError: A probe is damaged, a partial array is not allocated, or the disk is full.
     """
     match payload:
         case {
@@ -78,8 +88,8 @@ def fill_cache(payload: JsonObject, progress: Callable[[int], None]) -> JsonObje
             "start": int(start),
             "stop": int(stop),
         }:
-            filled = [spec_from_json(spec) for spec in specs]
-            ProbeCache(Path(probes), Path(cache)).fill(filled, start, stop, progress)
+            pixel_specs = [spec_from_json(spec) for spec in specs]
+            ProbeCache(Path(probes), Path(cache)).fill(pixel_specs, start, stop, progress)
             return {"start": start, "stop": stop}
     raise ProbeError(f"not a task to fill a probe cache: {payload!r}")
 
@@ -87,13 +97,13 @@ def fill_cache(payload: JsonObject, progress: Callable[[int], None]) -> JsonObje
 class ProbeCache:
     """The arrays of one probe set in one folder.
 
-    To make what is missing: allocate, then fill every range (in any number of processes at a time,
-    each range by one of them), then finish. A kill on the way leaves partial files only, which the
-    next allocate replaces.
+    To make missing arrays: call `allocate`, then `fill` for every range (ranges may be filled by
+    several processes at once, each range by one), then `finish`. A kill on the way leaves partial
+    files only; the next `allocate` replaces them.
     """
 
     def __init__(self, probe_folder: Path, cache_folder: Path) -> None:
-        """Opens nothing yet but the probe set's header: HubError if there is none."""
+        """Reads only the header of the probe set; raises HubError if there is none."""
         self._probe_folder = probe_folder
         self._folder = cache_folder
         self._header: ProbeSetHeader = read_header(probe_folder)
@@ -103,7 +113,7 @@ class ProbeCache:
         return self._folder / f"{spec.key}.npy"
 
     def missing(self, specs: Sequence[PixelSpec]) -> list[PixelSpec]:
-        """The specs, each once, that have no whole array of this probe set."""
+        """The pixel specs without a finished array of this probe set, each once."""
         missing = []
         for spec in dict.fromkeys(specs):
             try:
@@ -113,11 +123,12 @@ class ProbeCache:
         return missing
 
     def open(self, spec: PixelSpec) -> UInt8[np.ndarray, "probes height width channels"]:
-        """The finished array, memory-mapped, read only.
+        """The finished array of a pixel spec, memory-mapped, read-only.
 
-        Raises HubError if it is not there, damaged, or of another probe set.
+        Raises:
+            HubError: There is none, it is damaged, or it is of another probe set.
         """
-        if not self._is_ours():
+        if not self._is_current():
             raise HubError(f"probe cache {self._folder} is not of this probe set; {_REMAKE}")
         try:
             pixels: np.ndarray = np.load(self.path(spec), mmap_mode="r", allow_pickle=False)
@@ -128,14 +139,16 @@ class ProbeCache:
         return pixels
 
     def allocate(self, specs: Sequence[PixelSpec]) -> None:
-        """Makes empty partial arrays of full size, their disk space reserved.
+        """Makes empty partial arrays of full size and reserves their space on disk.
 
         A cache of another probe set, or of another version of the decoding, is removed first.
-        Raises HubError if the disk has no room.
+
+        Raises:
+            HubError: The disk has no room.
         """
         with writing(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-            if not self._is_ours():
+            if not self._is_current():
                 for stale in self._folder.glob("*.npy"):
                     stale.unlink()
                 write_atomically(self._folder / SIDECAR_NAME, canonical_json(self._identity()))
@@ -154,9 +167,16 @@ class ProbeCache:
         stop: int,
         progress: Callable[[int], None] | None = None,
     ) -> None:
-        """Decodes each probe in [start, stop) once and writes it to every spec's partial array.
+        """Decodes each probe in [start, stop) once and writes it to the partial array of each spec.
 
-        Raises HubError for a damaged probe, a partial array that is not allocated, or a full disk.
+        Args:
+            specs: The pixel specs; their partial arrays must be allocated.
+            start: The first probe.
+            stop: The end of the range; at most the number of probes counts.
+            progress: Receives each probe.
+
+        Raises:
+            HubError: A probe is damaged, a partial array is not allocated, or the disk is full.
         """
         probe_set = ProbeSet.open(self._probe_folder)
         stop = min(stop, len(probe_set.probes))
@@ -168,7 +188,7 @@ class ProbeCache:
                     file = stack.enter_context(partial.open("r+b"))
                 outputs.append((spec, file.fileno(), self._offset(file, spec)))
             for index in range(start, stop):
-                picture = _decoded(probe_set, index)
+                picture = _decode(probe_set, index)
                 for spec, descriptor, offset in outputs:
                     # Written, not mapped: on a full disk that is an error, not a SIGBUS.
                     pixels = np.ascontiguousarray(to_pixels(picture, spec))
@@ -178,7 +198,7 @@ class ProbeCache:
                     progress(1)
 
     def finish(self, specs: Sequence[PixelSpec]) -> None:
-        """Makes the partial arrays the finished ones; call it once every range is filled."""
+        """Renames the partial arrays to finished ones; call it when every range is filled."""
         for spec in dict.fromkeys(specs):
             with writing(self.path(spec)):
                 sync(self._partial(spec))
@@ -195,8 +215,8 @@ class ProbeCache:
     def _identity(self) -> JsonObject:
         return {"format": _FORMAT, "version": _VERSION, "probes": self._header.digest}
 
-    def _is_ours(self) -> bool:
-        """Whether the folder's sidecar says that it is of this probe set and version."""
+    def _is_current(self) -> bool:
+        """True if the folder's cache.json names this probe set and this version."""
         try:
             return (
                 read_json(self._folder / SIDECAR_NAME, "cache.json", HubError) == self._identity()
@@ -220,7 +240,7 @@ class ProbeCache:
             file.truncate(size)
 
     def _offset(self, file: IO[bytes], spec: PixelSpec) -> int:
-        """Where the first probe begins; HubError if the file is not this spec's partial array."""
+        """Offset of the first probe; HubError if the file is not the partial array of the spec."""
         try:
             np.lib.format.read_magic(file)
             shape, _, dtype = np.lib.format.read_array_header_1_0(file)
@@ -234,8 +254,8 @@ class ProbeCache:
 _REMAKE = "it is made anew by: lagotto hub add"
 
 
-def _decoded(probe_set: ProbeSet, index: int) -> Image:
-    """The picture of a probe, which could be decoded when the set was made."""
+def _decode(probe_set: ProbeSet, index: int) -> Image:
+    """The picture of a probe; ProbeError if it could be decoded once and no longer can."""
     try:
         return decode_picture(probe_set.picture(index))
     except PictureError as error:
@@ -248,7 +268,7 @@ def _decoded(probe_set: ProbeSet, index: int) -> Image:
 
 def _write_at(descriptor: int, pixels: UInt8[np.ndarray, "..."], offset: int) -> None:
     """Writes all bytes of a contiguous array at an offset."""
-    left = pixels.data.cast("B")
-    while left:
-        written = os.pwrite(descriptor, left, offset)
-        left, offset = left[written:], offset + written
+    rest = pixels.data.cast("B")
+    while rest:
+        written = os.pwrite(descriptor, rest, offset)
+        rest, offset = rest[written:], offset + written

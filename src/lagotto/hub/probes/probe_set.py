@@ -1,8 +1,8 @@
-"""Stage 1 of hub search, stored: a fixed, ordered, content-addressed set of pictures in a folder.
+"""Picture sources come in; a folder with a fixed, ordered set of probes goes out, and is read back.
 
 FOLDER/probes.jsonl           a header, then one probe a line in order (written last)
-FOLDER/set_aside.jsonl        what did not become a probe, and why
-FOLDER/pictures/ab/abcd...    each probe's file as it was, named by its sha256
+FOLDER/set_aside.jsonl        the pictures that were skipped, and why
+FOLDER/pictures/ab/abcd...    the file of each probe, unchanged, named by its sha256
 """
 
 import hashlib
@@ -14,13 +14,13 @@ from pathlib import Path
 
 from lagotto.core.errors import HubError, ProbeError, UsageError
 from lagotto.core.files import canonical_json, sha256_file, write_atomically, writing
-from lagotto.core.types import JsonObject, JsonValue, Probe, SetAside
-from lagotto.hub.probes.select import choose_probes, read_probe_source
+from lagotto.core.types import JsonObject, JsonValue, Probe, Skipped
+from lagotto.hub.probes.select import read_probe_source, sample_probes
 
 _FORMAT = "lagotto-probes"
 _VERSION = 1
 PROBES_NAME = "probes.jsonl"
-SET_ASIDE_NAME = "set_aside.jsonl"
+SKIPPED_NAME = "set_aside.jsonl"
 PICTURES_NAME = "pictures"
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -28,7 +28,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class ProbeSetHeader:
-    """The identity of a stored probe set: digest of the ordered pictures, and their number."""
+    """The identity of a stored probe set: the digest of its ordered pictures, and their number."""
 
     digest: str
     count: int
@@ -36,7 +36,10 @@ class ProbeSetHeader:
 
 @dataclass(frozen=True, slots=True)
 class ProbeSet:
-    """The probes of a folder, in order. `digest` changes with any picture or with their order."""
+    """The probes of a folder, in order.
+
+    `digest` identifies the pictures and their order; sources and captions do not count.
+    """
 
     digest: str
     probes: tuple[Probe, ...]
@@ -50,46 +53,63 @@ class ProbeSet:
         max_probes: int | None = None,
         seed: int = 0,
         on_progress: Callable[[int, int], None] | None = None,
-    ) -> "tuple[ProbeSet, list[SetAside]]":
-        """Chooses probes from the sources, in the order given, and stores them in a folder.
+    ) -> "tuple[ProbeSet, list[Skipped]]":
+        """Selects probes from picture sources and stores them in a folder.
 
-        The same sources, max_probes and seed give the same bytes. `on_progress` is told the probes
-        found and the most there can be. Raises UsageError for a source
-        that is not there, ProbeError where no set of probes results, HubError where it cannot be
-        written: the folder then may hold pictures, but no list, so it does not open.
+        The same sources, max_probes and seed give the same bytes.
+
+        Args:
+            folder: Where to store the set; it must not hold a probe set.
+            sources: Image folders, .jsonl manifests or .parquet files, in order.
+            max_probes: The size of a random sample of the pictures; None takes all of them.
+            seed: Seed of the sample.
+            on_progress: Called with the number of probes so far, and the most there can be.
+
+        Returns:
+            The probe set, and the pictures that were skipped with their reasons.
+
+        Raises:
+            UsageError: A source is missing or of no known kind, or max_probes is too small.
+            ProbeError: A source cannot be read, or gives fewer than two usable pictures.
+            HubError: The folder cannot be written. It may then hold pictures, but no list of
+                probes, so it does not open.
         """
         if (folder / PROBES_NAME).exists():
             raise UsageError(f"{folder} holds a probe set already; choose another folder")
         if not sources:
             raise UsageError("no probes given; give an image folder, a .jsonl or a .parquet file")
-        candidates = [each for source in sources for each in read_probe_source(source)]
+        candidates = [item for source in sources for item in read_probe_source(source)]
         if not candidates:
-            places = ", ".join(str(source) for source in sources)
-            raise ProbeError(f"no pictures in {places}; give a place that holds some")
+            names = ", ".join(str(source) for source in sources)
+            raise ProbeError(f"no pictures in {names}; give a place that holds some")
 
-        def keep(digest: str, data: bytes) -> None:
+        def store(digest: str, data: bytes) -> None:
             path = _picture_path(folder, digest)
             with writing(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
 
-        chosen = choose_probes(candidates, max_probes, seed, keep, on_progress)
-        aside: list[JsonValue] = [_aside_to_json(each) for each in chosen.set_aside]
-        write_atomically(folder / SET_ASIDE_NAME, _lines(aside))
-        digest = probe_set_digest(chosen.probes)
+        selection = sample_probes(candidates, max_probes, seed, store, on_progress)
+        skipped: list[JsonValue] = [_skipped_to_json(item) for item in selection.skipped]
+        write_atomically(folder / SKIPPED_NAME, _lines(skipped))
+        digest = probe_set_digest(selection.probes)
         header: JsonObject = {
             "format": _FORMAT,
             "version": _VERSION,
             "digest": digest,
-            "count": len(chosen.probes),
+            "count": len(selection.probes),
         }
-        lines = _lines([header, *(_probe_to_json(probe) for probe in chosen.probes)])
+        lines = _lines([header, *(_probe_to_json(probe) for probe in selection.probes)])
         write_atomically(folder / PROBES_NAME, lines)
-        return cls(digest, chosen.probes, folder), list(chosen.set_aside)
+        return cls(digest, selection.probes, folder), list(selection.skipped)
 
     @classmethod
     def open(cls, folder: Path) -> "ProbeSet":
-        """The probe set of a folder. HubError: none there, damaged, altered, or a newer version."""
+        """The probe set of a folder.
+
+        Raises:
+            HubError: There is none, or it is damaged, altered or of a newer format version.
+        """
         header = read_header(folder)
         path = folder / PROBES_NAME
         try:
@@ -102,7 +122,11 @@ class ProbeSet:
         return cls(header.digest, probes, folder)
 
     def picture(self, index: int) -> bytes:
-        """The file of one probe, checked against its digest; HubError if missing or altered."""
+        """The bytes of the picture file of one probe.
+
+        Raises:
+            HubError: The file is missing, or its bytes do not give the digest of the probe.
+        """
         probe = self.probes[index]
         try:
             data = _picture_path(self.folder, probe.digest).read_bytes()
@@ -112,46 +136,51 @@ class ProbeSet:
             raise HubError(f"probe {index} ({probe.source}) was altered; {_RESTORE}")
         return data
 
-    def set_aside(self) -> list[SetAside]:
-        """What was set aside when the set was made. HubError if that list is missing or damaged."""
-        path = self.folder / SET_ASIDE_NAME
+    def skipped(self) -> list[Skipped]:
+        """The pictures that did not become probes when the set was made, with the reasons.
+
+        Raises:
+            HubError: That list is missing or damaged.
+        """
+        path = self.folder / SKIPPED_NAME
         try:
             rows = [json.loads(line) for line in path.read_bytes().splitlines()]
-            return [SetAside(str(row["source"]), str(row["reason"])) for row in rows]
+            return [Skipped(str(row["source"]), str(row["reason"])) for row in rows]
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise HubError(f"cannot read {path}: {type(error).__name__}; {_RESTORE}") from error
 
     def verify(self) -> list[str]:
-        """One line for each thing that is damaged, missing or altered; empty if all is well."""
-        found: list[str] = []
+        """One line for each file that is damaged, missing or altered; empty if there is none."""
+        damages: list[str] = []
         try:
             if read_header(self.folder).digest != self.digest:
-                found.append(f"{PROBES_NAME}: holds another probe set than the one opened")
+                damages.append(f"{PROBES_NAME}: holds another probe set than the one opened")
             ProbeSet.open(self.folder)
-            self.set_aside()
+            self.skipped()
         except HubError as error:
-            found.append(str(error))
+            damages.append(str(error))
         for index, probe in enumerate(self.probes):
             path = _picture_path(self.folder, probe.digest)
             name = f"probe {index} ({probe.source}), {path.relative_to(self.folder).as_posix()}"
             if not path.is_file():
-                found.append(f"{name}: missing")
+                damages.append(f"{name}: missing")
                 continue
             try:
                 if sha256_file(path) != probe.digest:
-                    found.append(f"{name}: altered")
+                    damages.append(f"{name}: altered")
             except HubError as error:
-                found.append(f"{name}: {error}")
-        return found
+                damages.append(f"{name}: {error}")
+        return damages
 
 
 _RESTORE = "restore it from a copy or create the hub anew"
 
 
 def read_header(folder: Path) -> ProbeSetHeader:
-    """Digest and number of the probes in a folder, without reading their list.
+    """The digest and the number of the probes in a folder, without reading their list.
 
-    Raises HubError if there is no probe set, its header is damaged, or its version is newer.
+    Raises:
+        HubError: There is no probe set, its header is damaged, or its version is newer.
     """
     path = folder / PROBES_NAME
     try:
@@ -175,10 +204,10 @@ def read_header(folder: Path) -> ProbeSetHeader:
 
 def probe_set_digest(probes: Sequence[Probe]) -> str:
     """sha256 over the 32-byte picture digests in order; sources and captions do not count."""
-    whole = hashlib.sha256()
+    total = hashlib.sha256()
     for probe in probes:
-        whole.update(bytes.fromhex(probe.digest))
-    return whole.hexdigest()
+        total.update(bytes.fromhex(probe.digest))
+    return total.hexdigest()
 
 
 def _picture_path(folder: Path, digest: str) -> Path:
@@ -189,8 +218,8 @@ def _lines(values: Sequence[JsonValue]) -> bytes:
     return b"".join(canonical_json(value) + b"\n" for value in values)
 
 
-def _aside_to_json(each: SetAside) -> JsonObject:
-    return {"source": each.source, "reason": each.reason}
+def _skipped_to_json(item: Skipped) -> JsonObject:
+    return {"source": item.source, "reason": item.reason}
 
 
 def _probe_to_json(probe: Probe) -> JsonObject:
@@ -198,7 +227,7 @@ def _probe_to_json(probe: Probe) -> JsonObject:
 
 
 def _probe_from_json(row: JsonValue) -> Probe:
-    """The probe in a line; ValueError for anything else, so that no line names a foreign path."""
+    """The probe of a line; ValueError for anything else, so that no line can name a path."""
     match row:
         case {"digest": str(digest), "source": str(source), "captions": list(captions)}:
             if _SHA256.fullmatch(digest) and all(isinstance(text, str) for text in captions):

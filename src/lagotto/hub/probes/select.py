@@ -1,4 +1,4 @@
-"""Stage 1 of hub search: candidates → probes, by content, with what was set aside and why."""
+"""Candidate pictures come in; distinct probes go out, and the skipped pictures with reasons."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -6,106 +6,117 @@ from dataclasses import dataclass
 
 from lagotto.core.errors import PictureError, ProbeError, UsageError
 from lagotto.core.images import decode_picture
-from lagotto.core.parsing.captioned_tables import merged
-from lagotto.core.types import Probe, SetAside
+from lagotto.core.parsing.captioned_tables import merge_captions
+from lagotto.core.types import Probe, Skipped
 from lagotto.hub.probes.sources import ProbeCandidate, read_probe_source
 
-__all__ = ["MIN_PROBES", "Chosen", "ProbeCandidate", "choose_probes", "read_probe_source"]
+__all__ = ["MIN_PROBES", "ProbeCandidate", "ProbeSelection", "read_probe_source", "sample_probes"]
 
 MIN_PROBES = 2
-"""A response is standardised over the probes; over one probe it would be nothing."""
+"""Responses are standardized over the probes; over a single probe they would all be zero."""
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """The probes, in source order, and the candidates looked at that did not become one."""
+class ProbeSelection:
+    """The probes in source order, and the candidates that were tried and skipped."""
 
     probes: tuple[Probe, ...]
-    set_aside: tuple[SetAside, ...]
+    skipped: tuple[Skipped, ...]
 
 
-def choose_probes(
+def sample_probes(
     candidates: Sequence[ProbeCandidate],
     max_probes: int | None,
     seed: int,
-    keep: Callable[[str, bytes], None],
+    store: Callable[[str, bytes], None],
     on_progress: Callable[[int, int], None] | None = None,
-) -> Chosen:
-    """The decodable candidates, all or a random sample of `max_probes`, in source order.
+) -> ProbeSelection:
+    """Selects the pictures that can be decoded: all of them, or a random sample, in source order.
 
-    The sample depends on the seed and the order of the candidates alone; one that cannot be decoded
-    is replaced by the next in the seed's order. Byte-identical pictures become one probe at the
-    place of the first, with the captions of all those looked at. `keep(digest, bytes)` is called
-    once a probe; one picture is held in memory at a time. `on_progress` is told the probes found
-    and the most there can be.
+    The sample depends only on the seed and the order of the candidates. A picture that cannot be
+    decoded is replaced by the next one in the order of the seed. Byte-identical pictures become one
+    probe, at the position of the first, with the captions of all of them that were tried. One
+    picture is in memory at a time.
 
-    Raises ProbeError if fewer than MIN_PROBES can be had, UsageError for a smaller max_probes.
+    Args:
+        candidates: The pictures, in source order.
+        max_probes: The size of the sample; None takes all candidates.
+        seed: Seed of the sample.
+        store: Called once a probe with the sha256 and the bytes of its file.
+        on_progress: Called with the number of probes so far, and the most there can be.
+
+    Returns:
+        The probes, and the skipped candidates with their reasons.
+
+    Raises:
+        ProbeError: Fewer than MIN_PROBES distinct pictures can be decoded.
+        UsageError: `max_probes` is below MIN_PROBES.
     """
     if max_probes is not None and max_probes < MIN_PROBES:
         raise UsageError(f"max probes {max_probes} is too few; give at least {MIN_PROBES}")
     ranked = _ranked(len(candidates), seed) if max_probes is not None else range(len(candidates))
-    wanted = min(max_probes or len(candidates), len(candidates))
-    places: dict[str, list[int]] = {}
-    refused: dict[int, str] = {}
-    looked_at = 0
-    # A round takes no more than are still missing, in source order: so the result is the shortest
-    # beginning of the ranking that suffices, and a file is read forward.
-    while len(places) < wanted and looked_at < len(ranked):
-        round_end = looked_at + wanted - len(places)
-        for place in sorted(ranked[looked_at:round_end]):
+    target = min(max_probes or len(candidates), len(candidates))
+    positions: dict[str, list[int]] = {}
+    reasons: dict[int, str] = {}
+    tried = 0
+    # A round tries as many candidates as probes are still missing, in source order. So the result
+    # is the shortest beginning of the ranking that suffices, and files are read forward.
+    while len(positions) < target and tried < len(ranked):
+        round_end = tried + target - len(positions)
+        for index in sorted(ranked[tried:round_end]):
             try:
-                data = candidates[place].load()
+                data = candidates[index].load()
                 decode_picture(data)
             except PictureError as error:
-                refused[place] = str(error)
+                reasons[index] = str(error)
                 continue
             digest = hashlib.sha256(data).hexdigest()
-            if digest not in places:
-                keep(digest, data)
-            places.setdefault(digest, []).append(place)
+            if digest not in positions:
+                store(digest, data)
+            positions.setdefault(digest, []).append(index)
             if on_progress is not None:
-                on_progress(len(places), wanted)
-        looked_at = round_end
-    if len(places) < MIN_PROBES:
-        raise ProbeError(_too_few(candidates, len(places), refused))
-    return _folded(candidates, places, refused)
+                on_progress(len(positions), target)
+        tried = round_end
+    if len(positions) < MIN_PROBES:
+        raise ProbeError(_too_few(candidates, len(positions), reasons))
+    return _merge_duplicates(candidates, positions, reasons)
 
 
 def _ranked(count: int, seed: int) -> list[int]:
     """0 .. count - 1 in a random order that is the same on every machine and version."""
 
-    def lot(place: int) -> bytes:
-        return hashlib.sha256(f"{seed}:{place}".encode()).digest()
+    def key(index: int) -> bytes:
+        return hashlib.sha256(f"{seed}:{index}".encode()).digest()
 
-    return sorted(range(count), key=lot)
+    return sorted(range(count), key=key)
 
 
-def _folded(
-    candidates: Sequence[ProbeCandidate], places: dict[str, list[int]], refused: dict[int, str]
-) -> Chosen:
-    """One probe a digest, at its first place; the other places join those set aside."""
+def _merge_duplicates(
+    candidates: Sequence[ProbeCandidate], positions: dict[str, list[int]], reasons: dict[int, str]
+) -> ProbeSelection:
+    """One probe a digest, at its first position; its other positions are skipped."""
     probes: dict[int, Probe] = {}
-    aside = dict(refused)
-    for digest, same in places.items():
-        first, *others = sorted(same)
+    skipped = dict(reasons)
+    for digest, indices in positions.items():
+        first, *others = sorted(indices)
         captions: tuple[str, ...] = ()
-        for place in (first, *others):
-            captions = merged(captions, candidates[place].captions)
+        for index in (first, *others):
+            captions = merge_captions(captions, candidates[index].captions)
         probes[first] = Probe(digest, candidates[first].source, captions)
-        for place in others:
-            aside[place] = f"the same picture as {candidates[first].source}"
-    return Chosen(
-        tuple(probes[place] for place in sorted(probes)),
-        tuple(SetAside(candidates[place].source, aside[place]) for place in sorted(aside)),
+        for index in others:
+            skipped[index] = f"the same picture as {candidates[first].source}"
+    return ProbeSelection(
+        tuple(probes[index] for index in sorted(probes)),
+        tuple(Skipped(candidates[index].source, skipped[index]) for index in sorted(skipped)),
     )
 
 
-def _too_few(candidates: Sequence[ProbeCandidate], found: int, refused: dict[int, str]) -> str:
-    """The message for a set of none or one, with the first three reasons."""
-    reasons = [f"{candidates[place].source}: {refused[place]}" for place in sorted(refused)[:3]]
-    because = f" ({'; '.join(reasons)})" if reasons else ""
-    usable = "none" if found == 0 else f"only {found}"
+def _too_few(candidates: Sequence[ProbeCandidate], usable: int, reasons: dict[int, str]) -> str:
+    """The message for fewer than two probes, with the first three reasons."""
+    lines = [f"{candidates[index].source}: {reasons[index]}" for index in sorted(reasons)[:3]]
+    because = f" ({'; '.join(lines)})" if lines else ""
+    count = "none" if usable == 0 else f"only {usable}"
     return (
-        f"of {len(candidates)} pictures {usable} can be used as a probe{because}; "
+        f"of {len(candidates)} pictures {count} can be used as a probe{because}; "
         f"give at least {MIN_PROBES} different pictures"
     )

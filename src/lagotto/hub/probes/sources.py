@@ -1,6 +1,7 @@
-"""Before stage 1 of hub search: an image folder, jsonl manifest or parquet file → candidates.
+"""An image folder, jsonl manifest or parquet file comes in; candidate pictures go out, in order.
 
-Order is that of the source (a folder's files by relative path), never that of the file system.
+The order is that of the source. The files of a folder are sorted by relative path, because the
+order of a file system differs between machines.
 """
 
 import os
@@ -18,11 +19,11 @@ from lagotto.core.parsing.captioned_tables import (
     CAPTION_COLUMNS,
     PATH_COLUMNS,
     PICTURE_COLUMNS,
-    captioned_line,
-    captions_in,
     columns_of,
-    first_named,
-    merged,
+    first_column,
+    merge_captions,
+    parse_captioned_line,
+    parse_captions,
     picture_column,
     storable,
     struct_fields,
@@ -37,7 +38,10 @@ _READ_BUFFER_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class ProbeCandidate:
-    """A picture that may become a probe. `load` gives its file's bytes or raises PictureError."""
+    """A picture that may become a probe.
+
+    `load` returns the bytes of its file, or raises PictureError.
+    """
 
     source: str
     load: Callable[[], bytes]
@@ -45,11 +49,18 @@ class ProbeCandidate:
 
 
 def read_probe_source(path: Path) -> Iterator[ProbeCandidate]:
-    """The candidates of one source, in its order; pictures are read only when loaded.
+    """Reads the names and captions of one picture source; a picture is read when it is loaded.
 
-    Names are relative and start with the source's own: `photos/a/1.jpg`, `faces.parquet#17`.
-    Raises UsageError for a path that is missing or of no known kind, ProbeError for a source that
-    cannot be read.
+    Args:
+        path: An image folder, a .jsonl (or .ndjson) manifest, or a .parquet file.
+
+    Returns:
+        The candidates in the order of the source. Their names are relative and start with the name
+        of the source: `photos/a/1.jpg`, `faces.parquet#17`.
+
+    Raises:
+        UsageError: The path is missing or of no known kind.
+        ProbeError: The source cannot be read; some errors are raised while iterating.
     """
     if path.is_dir():
         return _read_folder(path)
@@ -68,17 +79,17 @@ def read_probe_source(path: Path) -> Iterator[ProbeCandidate]:
 
 
 def _read_folder(folder: Path) -> Iterator[ProbeCandidate]:
-    """Every picture file under a folder; hidden ones are skipped, folder links not followed."""
+    """Every picture file under a folder, except hidden ones; folder links are not followed."""
     root = folder.resolve()
-    found: list[tuple[str, Path]] = []
-    for place, subfolders, files in os.walk(root, onerror=_refuse_folder):
+    pictures: list[tuple[str, Path]] = []
+    for base, subfolders, files in os.walk(root, onerror=_refuse_folder):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         for name in files:
             if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
-                file = Path(place, name)
-                found.append((storable(file.relative_to(root).as_posix()), file))
-    for name, file in sorted(found):
-        load = _leaving if _leaves(file, root) else partial(read_picture_file, file)
+                file = Path(base, name)
+                pictures.append((storable(file.relative_to(root).as_posix()), file))
+    for name, file in sorted(pictures):
+        load = _refuse_link if _leaves(file, root) else partial(read_picture_file, file)
         yield ProbeCandidate(f"{storable(root.name)}/{name}", load)
 
 
@@ -90,17 +101,17 @@ def _refuse_folder(error: OSError) -> None:
 
 
 def _leaves(file: Path, root: Path) -> bool:
-    """True for a link to somewhere outside the root."""
+    """True for a link that leads out of the root."""
     return file.is_symlink() and not file.resolve().is_relative_to(root)
 
 
-def _leaving() -> bytes:
-    """The load of such a link."""
+def _refuse_link() -> bytes:
+    """The `load` of a link that leads out of the folder."""
     raise PictureError("a link that leaves the folder; copy the picture into the folder")
 
 
 def _read_manifest(manifest: Path) -> Iterator[ProbeCandidate]:
-    """One candidate a distinct picture path, at its first line, with the captions of all its lines.
+    """One candidate a picture path, at its first line, with the captions of all its lines.
 
     Paths are relative to the manifest's folder.
     """
@@ -110,28 +121,28 @@ def _read_manifest(manifest: Path) -> Iterator[ProbeCandidate]:
         with manifest.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    name, said = _manifest_line(line, f"{manifest} line {number}")
-                    captions[name] = merged(captions.get(name, ()), said)
+                    name, texts = _parse_line(line, f"{manifest} line {number}")
+                    captions[name] = merge_captions(captions.get(name, ()), texts)
     except OSError as error:
         raise ProbeError(f"cannot read {manifest}: {error.strerror}; check the file") from error
     except UnicodeDecodeError as error:
         raise ProbeError(f"{manifest} is not UTF-8 text; save it as UTF-8") from error
-    for name, said in captions.items():
+    for name, texts in captions.items():
         load = partial(read_picture_file, folder / name)
-        yield ProbeCandidate(storable(f"{folder.name}/{name}"), load, said)
+        yield ProbeCandidate(storable(f"{folder.name}/{name}"), load, texts)
 
 
-def _manifest_line(line: str, where: str) -> tuple[str, tuple[str, ...]]:
+def _parse_line(line: str, where: str) -> tuple[str, tuple[str, ...]]:
     """(picture path, captions) of one line."""
     try:
-        name, said = captioned_line(line)
+        name, captions = parse_captioned_line(line)
     except ValueError as error:
         raise ProbeError(f"{where} {error}") from error
     if name is None:
         raise ProbeError(
             f"{where} names no picture; give its path as one of {', '.join(PATH_COLUMNS)}"
         )
-    return name, said
+    return name, captions
 
 
 def _read_parquet(path: Path) -> Iterator[ProbeCandidate]:
@@ -143,16 +154,19 @@ def _read_parquet(path: Path) -> Iterator[ProbeCandidate]:
         file = pq.ParquetFile(path, buffer_size=_READ_BUFFER_BYTES, pre_buffer=False)
         schema = file.schema_arrow
         column, is_struct = _picture_column(path, schema)
-        wanted = [first_named(names, schema.names) for names in (NAME_COLUMNS, CAPTION_COLUMNS)]
-        if wanted[0] is None and is_struct and "path" in struct_fields(schema.field(column).type):
-            wanted[0] = f"{column}.path"
+        name_column = first_column(NAME_COLUMNS, schema.names)
+        caption_column = first_column(CAPTION_COLUMNS, schema.names)
+        if name_column is None and is_struct and "path" in struct_fields(schema.field(column).type):
+            name_column = f"{column}.path"
+        columns = [name for name in (name_column, caption_column) if name is not None]
         pictures = _PictureColumn(path, file, column)
         row = 0
-        for batch in file.iter_batches(columns=[name for name in wanted if name is not None]):
+        for batch in file.iter_batches(columns=columns):
             values = batch.to_pydict()
-            names = values.get((wanted[0] or "").partition(".")[0], [None] * batch.num_rows)
-            said = values.get(wanted[1], [None] * batch.num_rows)
-            for name, texts in zip(names, said, strict=True):
+            nothing = [None] * batch.num_rows
+            names = values.get((name_column or "").partition(".")[0], nothing)
+            captions = values.get(caption_column, nothing)
+            for name, texts in zip(names, captions, strict=True):
                 yield _parquet_candidate(pictures, row, name, texts)
                 row += 1
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
@@ -162,12 +176,12 @@ def _read_parquet(path: Path) -> Iterator[ProbeCandidate]:
 def _parquet_candidate(
     pictures: "_PictureColumn", row: int, name: object, texts: object
 ) -> ProbeCandidate:
-    """The candidate of one row; an unnamed row is named by its number, from 0."""
+    """The candidate of one row; a row without a name is named by its number, from 0."""
     if isinstance(name, dict):
         name = name.get("path")
     table = storable(pictures.path.name)
     try:
-        captions = captions_in(texts)
+        captions = parse_captions(texts)
     except TypeError as error:
         raise ProbeError(
             f"{pictures.path} row {row} has captions that are neither a text nor a list"
@@ -177,26 +191,26 @@ def _parquet_candidate(
 
 
 def _picture_column(path: Path, schema: Any) -> tuple[str, bool]:
-    """(name of the column that holds pictures, whether as a struct with `bytes`)."""
-    found = picture_column(schema)
-    if found is None:
+    """(name of the column that holds pictures, whether it is a struct with `bytes`)."""
+    column = picture_column(schema)
+    if column is None:
         raise ProbeError(
             f"{path} has no column of pictures; found {columns_of(schema)}; give one of "
             f"{', '.join(PICTURE_COLUMNS)} as binary, or as a struct with bytes and path"
         )
-    return found
+    return column
 
 
 def _unreadable_parquet(path: Path, error: Exception) -> ProbeError:
-    """What to say of a damaged parquet file."""
+    """The error for a damaged parquet file."""
     first_line = (str(error).splitlines() or [""])[0]
     return ProbeError(f"cannot read {path} as parquet: {first_line}; check the file")
 
 
 class _PictureColumn:
-    """The pictures of a parquet file by row number, holding a few rows at a time.
+    """The pictures of a parquet file by row number; a few rows are in memory at a time.
 
-    Rows asked for in rising order cost one pass; going back restarts at the row's row group.
+    Rows in rising order cost one pass. A step back restarts at the row group of that row.
     """
 
     def __init__(self, path: Path, file: Any, column: str) -> None:
@@ -211,7 +225,7 @@ class _PictureColumn:
         self._first = 0
 
     def read(self, row: int) -> bytes:
-        """The bytes of the picture in a row; PictureError if it has none."""
+        """The bytes of the picture in a row; raises PictureError if there is none."""
         import pyarrow as pa
 
         try:

@@ -1,7 +1,7 @@
-"""Stage 2a of hub search: which probes a model sees where it does not see all of them.
+"""The digest of a model comes in; the share of the probes that it sees goes out.
 
-Every model has an order of its own over all probes, from its behaviour digest, and sees the first
-of them: the same model always sees the same, and a larger share contains a smaller one.
+The digest fixes an order of all probes, and the model sees the first probes of that order. So the
+same model always sees the same probes, and a larger share contains a smaller one.
 """
 
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ Choosing: TypeAlias = Literal["random", "spread"]
 _NEXT = 32
 
 
-def checked_choosing(name: str) -> Choosing:
-    """A way of choosing by its name; raises UsageError for another one."""
+def parse_choosing(name: str) -> Choosing:
+    """A way of choosing probes by its name; raises UsageError for an unknown name."""
     for known in get_args(Choosing):
         if known == name:
             return cast(Choosing, known)
@@ -28,7 +28,7 @@ def checked_choosing(name: str) -> Choosing:
 
 
 class Share:
-    """How many probes a model sees, and which: by its digest and the probes' embeddings."""
+    """How many probes a model sees, and which: by its digest and the embeddings of the probes."""
 
     def __init__(
         self,
@@ -36,7 +36,17 @@ class Share:
         embeddings: Float[np.ndarray, "probes dim"],
         choosing: Choosing = "spread",
     ) -> None:
-        """Raises UsageError unless 2 <= count <= probes. Holds probes squared numbers (spread)."""
+        """A share of the probes for each model.
+
+        Args:
+            count: How many probes a model sees, from 2 to all of them.
+            embeddings: Embeddings of the probes.
+            choosing: "spread" picks probes that are unlike each other, and holds the similarities
+                of all pairs of probes in memory; "random" picks them at random.
+
+        Raises:
+            UsageError: `count` is out of range.
+        """
         self._probes = len(embeddings)
         if not 2 <= count <= self._probes:
             raise UsageError(
@@ -45,15 +55,17 @@ class Share:
             )
         self.count = count
         unit = unit_rows(embeddings) if choosing == "spread" else None
-        self._likeness = None if unit is None else unit @ unit.T
+        self._similarities = None if unit is None else unit @ unit.T
 
-    def own(self, digest: str) -> Int64[np.ndarray, " seen"]:
-        """The probes that a model sees, ascending."""
+    def select(self, digest: str) -> Int64[np.ndarray, " seen"]:
+        """The indices of the probes that a model sees, ascending."""
         return np.sort(np.fromiter(islice(self._order(digest), self.count), np.int64))
 
-    def more(self, digest: str, seen: Int64[np.ndarray, " before"]) -> Int64[np.ndarray, " seen"]:
-        """What a model has seen, and the next of its order up to `count`; never fewer."""
-        before = set(seen.tolist())
+    def extend(
+        self, digest: str, earlier: Int64[np.ndarray, " earlier"]
+    ) -> Int64[np.ndarray, " seen"]:
+        """The probes that a model has seen, and the next of its order up to `count`."""
+        before = set(earlier.tolist())
         fresh = (probe for probe in self._order(digest) if probe not in before)
         missing = max(0, self.count - len(before))
         return np.array(sorted([*before, *islice(fresh, missing)]), dtype=np.int64)
@@ -61,21 +73,21 @@ class Share:
     def _order(self, digest: str) -> Iterator[int]:
         """All probes in the order in which a model is to see them.
 
-        `random` is a permutation seeded by the digest. `spread` goes through it, and of the 32 that
-        are next takes the one least like those taken before: no two of a model's probes show the
-        same where others could be asked.
+        "random" is a permutation seeded by the digest. "spread" goes through that permutation: of
+        the next 32 probes it takes the one whose highest similarity to those taken before is
+        lowest. So a model's probes do not show the same thing twice where there is a choice.
         """
-        waiting = np.random.default_rng(_seed(digest)).permutation(self._probes).tolist()
-        if self._likeness is None:
-            yield from waiting
+        remaining = np.random.default_rng(_seed(digest)).permutation(self._probes).tolist()
+        if self._similarities is None:
+            yield from remaining
             return
-        nearest = np.full(self._probes, -np.inf, dtype=np.float32)
-        while waiting:
-            few = waiting[:_NEXT]
-            chosen = few[int(np.argmin(nearest[few]))]
-            waiting.remove(chosen)
-            yield chosen
-            np.maximum(nearest, self._likeness[chosen], out=nearest)
+        highest = np.full(self._probes, -np.inf, dtype=np.float32)
+        while remaining:
+            window = remaining[:_NEXT]
+            probe = window[int(np.argmin(highest[window]))]
+            remaining.remove(probe)
+            yield probe
+            np.maximum(highest, self._similarities[probe], out=highest)
 
 
 def _seed(digest: str) -> int:

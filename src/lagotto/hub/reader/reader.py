@@ -1,4 +1,4 @@
-"""What a hub's folder holds, opened: probes, encoder, models' answers, and what can be searched."""
+"""The folder of a hub comes in; its probes, encoder, responses and searchable logits go out."""
 
 from collections.abc import Sequence
 from functools import cache, cached_property, lru_cache
@@ -8,31 +8,32 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from lagotto.core.errors import UsageError
-from lagotto.core.types import Probe, SetAside
+from lagotto.core.types import Probe, Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.canary import watched
 from lagotto.encoders.registry import load_encoder
 from lagotto.hub.completion.stored import (
     read_completion,
-    searched,
-    searched_answers,
+    searchable_responses,
+    searchable_rows,
 )
 from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.index.low_rank_file import open_approximation
 from lagotto.hub.index.partial import find_partial_models
 from lagotto.hub.ingest.add import current_blocks
-from lagotto.hub.ingest.probing import probe_outside
+from lagotto.hub.ingest.probing import probe_file
 from lagotto.hub.probes.probe_set import ProbeSet
 from lagotto.hub.query.background import open_background
 from lagotto.hub.query.probe_weights import ProbeSpace
 from lagotto.hub.reader.status import HubStatus, read_hub_status
 from lagotto.hub.reader.verify import Damage, verify_hub
+from lagotto.hub.store.audits import read_label_lists
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import Manifest, check_encoder
 from lagotto.hub.store.model_responses import ModelResponses
-from lagotto.hub.store.records import ModelRecord
+from lagotto.hub.store.records import LabelListRecord, ModelRecord
 from lagotto.hub.store.responses import (
     Responses,
     check_logit,
@@ -41,23 +42,26 @@ from lagotto.hub.store.responses import (
 from lagotto.jobs.worker_limits import Limits
 
 _OPEN_RESPONSES = 256
-"""Responses files kept mapped for exact distances; each takes a file descriptor."""
+"""How many responses files stay mapped for exact distances; each takes a file descriptor."""
 
 
 class HubReader:
-    """Everything that can be read of a hub; what is done with it is `pipeline.Hub`."""
+    """Everything that can be read of a hub; `hub.Hub` adds what can be done with it.
+
+    Methods that take the name of a model raise UsageError, with a suggestion, for an unknown name.
+    """
 
     def __init__(
         self, layout: HubLayout, manifest: Manifest, encoder: Encoder | str | None
     ) -> None:
         self._layout = layout
         self._manifest = manifest
-        self._encoder_given = encoder
+        self._encoder_override = encoder
         self._logit_index: LogitIndex | None = None
 
     @property
     def folder(self) -> Path:
-        """Where the hub is."""
+        """The folder of the hub."""
         return self._layout.folder
 
     @property
@@ -67,44 +71,55 @@ class HubReader:
 
     @property
     def encoder_name(self) -> str:
-        """The encoder that embedded the probes."""
+        """The name of the encoder that embedded the probes."""
         return self._manifest.encoder_name
 
     @property
     def probes(self) -> tuple[Probe, ...]:
-        """The probes, in the order of every descriptor."""
+        """The probes, in the order of the rows of every array."""
         return self.probe_set.probes
 
     @cached_property
     def probe_set(self) -> ProbeSet:
-        """The stored probes; raises MismatchError if they are not those that made the hub."""
+        """The stored probe set.
+
+        Raises:
+            HubError: It is missing or damaged.
+            MismatchError: It is not the one that made the hub.
+        """
         return self._manifest.open_probes(self._layout.probes)
 
     @cached_property
     def probe_embeddings(self) -> Float32[np.ndarray, "probes dim"]:
-        """Unit embeddings of the probes; raises HubError if they are damaged."""
+        """Unit embeddings of the probes, in their order; raises HubError if they are damaged."""
         return self._manifest.open_embeddings(self._layout.embeddings)
 
     @cached_property
     def space(self) -> ProbeSpace:
-        """The probes and the background words in the encoder's space."""
+        """The probes and the background words in the space of the encoder."""
         background = open_background(self._layout.background, self.encoder)
         return ProbeSpace(self.probe_embeddings, background, self.encoder.info.logit_scale)
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The hub's encoder, checked against its fingerprint, and when it is used its canary."""
-        given = self._encoder_given or self._manifest.encoder_spec
-        loaded = load_encoder(given) if isinstance(given, str) else given
+        """The encoder of the hub, loaded.
+
+        Its fingerprint is checked here, its canary at the first use.
+
+        Raises:
+            MismatchError: It is not the encoder that made the hub.
+        """
+        spec = self._encoder_override or self._manifest.encoder_spec
+        loaded = load_encoder(spec) if isinstance(spec, str) else spec
         check_encoder(self.folder, self._manifest, loaded.info)
         return watched(loaded, self._manifest.canary, f"hub {self.folder}")
 
-    def set_aside(self) -> list[SetAside]:
-        """Pictures that did not become probes, and why."""
-        return self.probe_set.set_aside()
+    def skipped(self) -> list[Skipped]:
+        """The pictures that did not become probes, with the reasons."""
+        return self.probe_set.skipped()
 
     def probe_picture(self, index: int) -> bytes:
-        """The picture file of a probe as it was given."""
+        """The bytes of the picture file of a probe; raises HubError if it is missing or altered."""
         return self.probe_set.picture(index)
 
     def logit_index(self) -> LogitIndex:
@@ -116,76 +131,95 @@ class HubReader:
                 blocks=blocks,
                 names={record.digest: record.name for record in records},
                 labels=cache(self._labels),
-                read=lru_cache(_OPEN_RESPONSES)(lambda d: searched_answers(done, self._read(d))),
+                read=lru_cache(_OPEN_RESPONSES)(lambda d: searchable_rows(done, self._read(d))),
                 notes=notes,
-                parts=find_partial_models(blocks, lambda digest: self._read(digest).seen),
+                parts=find_partial_models(blocks, lambda digest: self._read(digest).seen_probes),
                 first_pass=open_approximation(self._layout, blocks, self.probe_digest),
             )
         return self._logit_index
 
     def responses(self, model: str) -> Float32[np.ndarray, "probes logits"]:
-        """Raw logits of a model on all probes, completed if need be; UsageError if unknown."""
-        return searched(self._layout, self._of(model))
+        """Raw logits of a model on all probes.
 
-    def answered(self, model: str) -> Float32[np.ndarray, "probes logits"]:
-        """Raw logits of a model, NaN on probes that it did not see; UsageError as above."""
-        return self._of(model).spread()
+        Probes that the model did not see have the prediction of the completion, or without one the
+        mean of the logit.
+        """
+        return searchable_responses(self._layout, self._of(model))
+
+    def observed_responses(self, model: str) -> Float32[np.ndarray, "probes logits"]:
+        """Raw logits of a model, NaN on the probes that it did not see."""
+        return self._of(model).on_all_probes()
 
     def seen_probes(self, model: str) -> Int64[np.ndarray, " seen"]:
-        """The probes that a model saw, ascending; UsageError as above."""
-        return np.array(self._of(model).seen)
+        """The indices of the probes that a model saw, ascending."""
+        return np.array(self._of(model).seen_probes)
 
     def labels(self, model: str) -> tuple[str | None, ...]:
-        """The published label of each logit, None where there is none; UsageError as above."""
+        """The published label of each logit, None where there is none."""
         with Catalog(self._layout.catalogue) as catalogue:
             return catalogue.logit_labels(catalogue.find(model).digest)
 
     def labelled(self, words: Sequence[str]) -> tuple[tuple[str, int, str], ...]:
-        """(model, logit, label) of every published label that holds any of some words."""
+        """(model, logit, label) of every published label that contains any of some words."""
         with Catalog(self._layout.catalogue) as catalogue:
             return catalogue.labelled(words)
 
-    def digest_of(self, model: str) -> str:
-        """The checksum of a model's raw responses; UsageError for an unknown name."""
+    def label_lists(self) -> tuple[LabelListRecord, ...]:
+        """The label list of every probed model, with the verdict of its audit where it has one."""
         with Catalog(self._layout.catalogue) as catalogue:
-            return catalogue.find(model).responses_sha256
+            return read_label_lists(catalogue)
 
     def records(self) -> tuple[ModelRecord, ...]:
-        """Every probed model: its digest, where its file was, how it is fed."""
+        """The record of every probed model: its digest, its source, its input."""
         with Catalog(self._layout.catalogue) as catalogue:
             return catalogue.models("done")
 
     def descriptor(self, model: str, logit: int) -> Float32[np.ndarray, " probes"]:
-        """One logit's responses, standardised over the probes as they are searched.
+        """The responses of one logit, standardized over the probes as a search reads them.
 
-        Of a model that is searched on its seen part, over those that it saw; NaN on the others.
+        If a model is searched on the probes that it saw, they are standardized over those probes,
+        and the others are NaN.
+
+        Raises:
+            UsageError: There is no such model, or no such logit.
         """
-        held = self._of(model)
-        check_logit(model, logit, held.values.shape[1])
+        observed = self._of(model)
+        check_logit(model, logit, observed.values.shape[1])
         done = read_completion(self._layout, self.probe_digest)
-        if searched_answers(done, held) is held:
-            every = np.full(held.probes, np.nan, np.float32)
-            every[held.seen] = standardize(held.values[:, logit : logit + 1]).values[:, 0]
-            return every
-        responses = searched(self._layout, held)
+        if searchable_rows(done, observed) is observed:
+            column = observed.values[:, logit : logit + 1]
+            descriptor = np.full(observed.probes, np.nan, np.float32)
+            descriptor[observed.seen_probes] = standardize(column).values[:, 0]
+            return descriptor
+        responses = searchable_responses(self._layout, observed)
         return standardize(responses[:, logit : logit + 1]).values[:, 0]
 
     def responses_of(self, model: str) -> ModelResponses:
-        """Of a model in the hub by name, else of a model file, which is probed for the occasion."""
+        """The responses and labels of a model in the hub, or of a model file outside it.
+
+        A file is probed now, and nothing of it is stored. A name in the hub goes before a path.
+
+        Args:
+            model: A name in the hub, or the path of a model file.
+
+        Raises:
+            UsageError: It is neither.
+            ModelError: The file cannot be probed.
+        """
         with Catalog(self._layout.catalogue) as catalogue:
-            outside = not catalogue.has(model) and Path(model).exists()
-            name = None if outside else catalogue.find(model).name
+            is_file = not catalogue.has(model) and Path(model).exists()
+            name = None if is_file else catalogue.find(model).name
         if name is not None:
             return ModelResponses(name, True, self.responses(name), self.labels(name))
-        values = probe_outside(Path(model), self.probe_set, self._layout.cache, Limits())
+        values = probe_file(Path(model), self.probe_set, self._layout.cache, Limits())
         return ModelResponses(model, False, values, (None,) * values.shape[1])
 
     def status(self) -> HubStatus:
-        """Models, logits, probes, failures with their reasons, disk."""
+        """Counts of models, logits and probes, failures with their reasons, and disk."""
         return read_hub_status(self._layout, self._manifest)
 
     def verify(self) -> tuple[Damage, ...]:
-        """What is damaged, with what to do; empty if all is as it was written."""
+        """What is damaged, and what to do about it; empty if every file is as it was written."""
         return verify_hub(self.folder)
 
     def _of(self, model: str) -> Responses:

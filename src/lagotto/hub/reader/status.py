@@ -1,4 +1,4 @@
-"""What a hub holds, for `lagotto hub status`."""
+"""A hub comes in; the counts, models and failures that `lagotto hub status` shows go out."""
 
 import json
 import os
@@ -21,11 +21,11 @@ from lagotto.jobs.sandbox.guards import Guard, find_guards
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """A probed model: how it is run, and how many of its logits are set aside.
+    """A probed model; the fields are the keys of `hub status --json`.
 
-    `probes_seen` of the hub's probes, and how it is searched: by `all` of them, `completed`, or on
-    the `seen` part, with the reason. `input` tells how it is fed, and where each part of that is
-    from.
+    `flawed_logits` counts its invalid logits, which are not searched. It saw `probes_seen` of the
+    probes; `searched` says on which it is searched (`all`, `completed` with predictions, or only
+    those `seen`), and `why` gives the reason. `input` has one decision for each part of its input.
     """
 
     name: str
@@ -43,11 +43,12 @@ class ModelStatus:
 
 @dataclass(frozen=True, slots=True)
 class HubStatus:
-    """Models, logits, probes, failures with reasons, disk, as `hub status --json` prints them.
+    """The state of a hub; the fields are the keys of `hub status --json`.
 
-    `completion_skill` is the share of held-back answers that partly probed models predict of each
-    other; None where every model saw every probe. `low_rank` is the index, None without one.
-    `isolation` is what the workers of this machine are cut off from, now.
+    `logits` counts the logits that can be searched, `flawed_logits` the invalid ones.
+    `completion_skill` is the share of held-out variance that the completion predicts; None where
+    every model saw every probe. `low_rank` is the low-rank index, None without one. `isolation`
+    lists what the workers of this machine are cut off from.
     """
 
     hub: str
@@ -69,13 +70,13 @@ class HubStatus:
     isolation: tuple[Guard, ...]
 
     def as_json(self) -> JsonObject:
-        """The fields by name, tuples as lists."""
+        """The fields by name, with tuples as lists."""
         fields: JsonObject = json.loads(json.dumps(asdict(self)))
         return fields
 
 
 def read_hub_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
-    """The status of a hub; nothing is written."""
+    """Reads the status of a hub; nothing is written."""
     completion = read_completion(layout, manifest.probe_digest)
     with Catalog(layout.catalogue) as catalogue:
         models = tuple(
@@ -88,7 +89,7 @@ def read_hub_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
             for failure in catalogue.failures()
         )
         copies = tuple((copy.name, copy.original) for copy in catalogue.copies())
-    flawed = sum(model.flawed_logits for model in models)
+    invalid = sum(model.flawed_logits for model in models)
     return HubStatus(
         hub=str(layout.folder),
         format_version=HUB_VERSION,
@@ -98,8 +99,8 @@ def read_hub_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
         probe_digest=manifest.probe_digest,
         done=len(models),
         pending=pending,
-        logits=sum(model.outputs for model in models) - flawed,
-        flawed_logits=flawed,
+        logits=sum(model.outputs for model in models) - invalid,
+        flawed_logits=invalid,
         disk_bytes=_disk_bytes(layout.folder),
         completion_skill=None if completion is None else completion.skill,
         low_rank=_read_index(layout, manifest),
@@ -111,7 +112,7 @@ def read_hub_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
 
 
 def _read_index(layout: HubLayout, manifest: Manifest) -> IndexStatus | None:
-    """The index beside the blocks that are there; blocks that cannot be read are not its own."""
+    """The status of the index for the blocks as they are; unreadable blocks count as none."""
     try:
         blocks = open_blocks(layout.blocks, manifest.probe_digest)
     except HubError:
@@ -141,10 +142,10 @@ def _model_status(
         framework=record.framework,
         outputs=record.outputs,
         logits_source=record.logits_source,
-        flawed_logits=sum(bool(logit.flaw) for logit in catalogue.logits(record.digest)),
+        flawed_logits=sum(bool(logit.invalid) for logit in catalogue.logits(record.digest)),
         notes=record.notes,
         input=decisions_from_json(record.input),
-        probes_seen=0 if responses is None else len(responses.seen),
+        probes_seen=0 if responses is None else len(responses.seen_probes),
         searched=searched,
         why=why,
     )

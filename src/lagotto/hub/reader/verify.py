@@ -1,4 +1,4 @@
-"""Recomputes every digest of a hub and names what is damaged, with what to do about it."""
+"""A hub comes in; its digests are recomputed, and each damage goes out with a remedy."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,9 +10,10 @@ from lagotto.hub.descriptors.blocks import damaged_blocks, open_blocks
 from lagotto.hub.index.low_rank_file import index_damage
 from lagotto.hub.probes.probe_set import (
     PROBES_NAME,
-    SET_ASIDE_NAME,
+    SKIPPED_NAME,
     ProbeSet,
 )
+from lagotto.hub.store.audits import audit_damages
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import Manifest, read_hub_manifest
@@ -25,7 +26,7 @@ _RESTORE = "restore it from a copy, or make the hub anew"
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """A file or record that is not as it was written, why, and what to do."""
+    """A file or record that is not as it was written: its name, the reason, and the remedy."""
 
     what: str
     reason: str
@@ -33,9 +34,16 @@ class Damage:
 
 
 def verify_hub(folder: Path) -> tuple[Damage, ...]:
-    """Everything in a hub that is damaged or missing; reads all of it, writes nothing.
+    """Reads every file of a hub and reports what is damaged or missing; writes nothing.
 
-    Raises HubError where there is no hub, or its manifest cannot be read.
+    Args:
+        folder: The folder of the hub.
+
+    Returns:
+        One entry for each damage; none if every file is as it was written.
+
+    Raises:
+        HubError: There is no hub, or its manifest cannot be read.
     """
     manifest = read_hub_manifest(folder)
     layout = HubLayout(folder)
@@ -54,14 +62,14 @@ def _probe_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
         yield Damage("probe set", str(error), _RESTORE)
         return
     if probe_set.digest != manifest.probe_digest:
-        found, expected = probe_set.digest[:12], manifest.probe_digest[:12]
-        yield Damage("probe set", f"is {found}, and the manifest names {expected}", _RESTORE)
+        actual, expected = probe_set.digest[:12], manifest.probe_digest[:12]
+        yield Damage("probe set", f"is {actual}, and the manifest names {expected}", _RESTORE)
     for line in probe_set.verify():
         yield Damage("probe set", line, _RESTORE)
     for path, expected_sha256 in (
         (layout.embeddings, manifest.embeddings_sha256),
         (layout.probes / PROBES_NAME, manifest.probe_list_sha256),
-        (layout.probes / SET_ASIDE_NAME, manifest.set_aside_sha256),
+        (layout.probes / SKIPPED_NAME, manifest.set_aside_sha256),
     ):
         try:
             if sha256_file(path) != expected_sha256:
@@ -74,6 +82,8 @@ def _model_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
     try:
         with Catalog(layout.catalogue) as catalogue:
             yield from (Damage("catalogue", line, _RESTORE) for line in catalogue.damages())
+            audit_again = f"run: lagotto audit {layout.folder} --all"
+            yield from (Damage("audits", line, audit_again) for line in audit_damages(catalogue))
             models = catalogue.models("done")
     except HubError as error:
         yield Damage("catalogue", str(error), _RESTORE)
@@ -91,7 +101,7 @@ def _model_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
 
 
 def _responses_damage(path: Path, model: ModelRecord, manifest: Manifest) -> str:
-    """Why a model's responses cannot be trusted, or an empty string."""
+    """What is wrong with the responses of a model, or an empty string."""
     try:
         responses = read_responses(path, manifest.probe_digest)
     except HubError as error:
@@ -117,6 +127,6 @@ def _block_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
 
 
 def _index_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
-    found = index_damage(layout.low_rank, manifest.probe_digest)
-    if found is not None:
-        yield Damage("low-rank index", *found)
+    damage = index_damage(layout.low_rank, manifest.probe_digest)
+    if damage is not None:
+        yield Damage("low-rank index", *damage)

@@ -1,6 +1,9 @@
-"""The catalogue of a hub in SQLite: the models it knows, their logits, failures, copies and runs.
+"""Listings and results of probing come in; records of models, logits, failures and runs go out.
 
-Every method that writes is one transaction; how the file is opened and kept: database.py.
+This is the catalogue of a hub, an SQLite file.
+
+Each method that writes is one transaction. database.py opens the file, audits.py
+has the table of audits.
 """
 
 import json
@@ -52,14 +55,17 @@ class Catalog(Database):
         self.close()
 
     def plan(self, listings: Sequence[Listing]) -> Plan:
-        """Takes note of the models that a user listed, in that order, and says what is to be done.
+        """Enters the models that a user listed, and decides what is to be done with each.
 
-        A new digest becomes a pending model, and what failed under its path before is forgotten.
-        A failed one becomes pending again, in its old place.
-        A known digest from another place is a copy. A name taken by another model gets "~" and the
-        beginning of the digest after it.
+        A new digest becomes a pending model; failures that were recorded for its path are dropped.
+        A failed model becomes pending again and keeps its position. A known digest with another
+        source is a copy. If another model has the name, "~" and the beginning of the digest are
+        appended to it.
+
+        Returns:
+            The models to probe in the order listed, the number of those done, and the copies.
         """
-        already: set[str] = set()
+        done: set[str] = set()
         pending: dict[str, None] = {}
         copies: list[Copy] = []
         with self.transaction():
@@ -76,18 +82,20 @@ class Catalog(Database):
                 elif known.source != listing.source:
                     copies.append(self._insert_copy(known, listing))
                 elif known.status == "done":
-                    already.add(known.digest)
+                    done.add(known.digest)
             models = tuple(self._model(digest) for digest in pending)
-        return Plan(pending=models, already=len(already), copies=tuple(copies))
+        return Plan(pending=models, already=len(done), copies=tuple(copies))
 
     def expect(self, listings: Sequence[Listing]) -> tuple[tuple[ModelRecord, ...], int]:
-        """Takes note of models that are still to be fetched, each by a stand-in for its digest.
+        """Enters remote models that are not fetched yet, each with a stand-in for its digest.
 
-        Gives those to fetch, in that order, and the number of those that are done, or known to be
-        copies: a source names its content, so it tells without a look at the model.
+        A source names its content, so the source alone decides whether a model is known.
+
+        Returns:
+            The models to fetch, in the order listed, and the number of those done or copies.
         """
         expected: dict[int, None] = {}
-        already = 0
+        done = 0
         with self.transaction():
             for listing in listings:
                 known = self._by_source(listing.source) or self._by_digest(listing.digest)
@@ -98,27 +106,30 @@ class Catalog(Database):
                 elif known is not None and known.status != "done":
                     self._retry(known, listing)
                 else:
-                    already += 1
+                    done += 1
                     continue
                 expected[known.position] = None
             query = f"SELECT {_MODEL_COLUMNS} FROM models WHERE position = ?"
             rows = [self.run(query, (position,))[0] for position in expected]
-        return tuple(map(_model_record, rows)), already
+        return tuple(map(_model_record, rows)), done
 
     def identify(
-        self, expected: ModelRecord, listing: Listing, seen: Set[str]
+        self, expected: ModelRecord, listing: Listing, fetched: Set[str]
     ) -> ModelRecord | Copy:
-        """An expected model was fetched: the stand-in gives way to its digest.
+        """Replaces the stand-in of a model that was fetched by its digest.
 
-        Where the hub has that digest already it is a copy of that model, and the expected row goes;
-        unless that one failed in an earlier run (its digest is not in `seen`): then it is tried
-        again with what was fetched.
+        If the hub has a model with that digest, the row of the expected model is deleted. The
+        fetched one is a copy of it; but if it failed in an earlier run, it is tried again with the
+        fetched file.
+
+        `fetched` are the digests of the models that this run has fetched before. Returns the model
+        to probe, or the copy.
         """
         with self.transaction():
             known = self._by_digest(listing.digest)
             if known is not None and known.position != expected.position:
                 self.run("DELETE FROM models WHERE position = ?", (expected.position,))
-                if known.status == "done" or known.digest in seen:
+                if known.status == "done" or known.digest in fetched:
                     return self._insert_copy(known, listing)
                 self._retry(known, listing)
             else:
@@ -127,7 +138,7 @@ class Catalog(Database):
             return self._model(listing.digest)
 
     def record_done(self, digest: str, facts: ModelFacts) -> None:
-        """A pending model was probed: what it is, its logits, its responses' checksum."""
+        """Records that a pending model was probed: its facts, its logits, and its checksum."""
         with self.transaction():
             model = self._model(digest)
             self._forget_result(model)
@@ -151,8 +162,8 @@ class Catalog(Database):
             self._connection.executemany(
                 "INSERT INTO logits VALUES (?, ?, ?, ?)",
                 [
-                    (model.position, logit, label, flaw)
-                    for logit, (label, flaw) in enumerate(zip(labels, facts.flaws, strict=True))
+                    (model.position, logit, label, reason)
+                    for logit, (label, reason) in enumerate(zip(labels, facts.invalid, strict=True))
                 ],
             )
             self.run(
@@ -160,8 +171,11 @@ class Catalog(Database):
                 (self._record_digest(digest), model.position),
             )
 
-    def record_extended(self, digest: str, flaws: Sequence[str], responses_sha256: str) -> None:
-        """A probed model saw more probes: its responses' new checksum, and its logits' flaws."""
+    def record_extended(self, digest: str, invalid: Sequence[str], responses_sha256: str) -> None:
+        """Records that a probed model saw more probes.
+
+        `invalid` says of each logit why it cannot be searched, or "".
+        """
         with self.transaction():
             model = self._model(digest)
             self.run(
@@ -170,15 +184,16 @@ class Catalog(Database):
             )
             self._connection.executemany(
                 "UPDATE logits SET flaw = ? WHERE model = ? AND logit = ?",
-                [(flaw, model.position, logit) for logit, flaw in enumerate(flaws)],
+                [(reason, model.position, logit) for logit, reason in enumerate(invalid)],
             )
+            self.run("DELETE FROM audits WHERE model = ?", (model.position,))
             self.run(
                 "UPDATE models SET record_sha256 = ? WHERE position = ?",
                 (self._record_digest(digest), model.position),
             )
 
     def record_failure(self, digest: str, kind: str, reason: str) -> None:
-        """A pending model could not be probed, and why."""
+        """Records that a pending model could not be probed, and why."""
         with self.transaction():
             model = self._model(digest)
             self._forget_result(model)
@@ -186,16 +201,17 @@ class Catalog(Database):
             self.run("INSERT INTO failures VALUES (?, ?, ?)", (model.position, kind, reason))
 
     def record_lost(self, digest: str) -> None:
-        """A probed model's responses are gone: it is pending again, in its old place."""
+        """Records that a probed model's responses are missing: it is pending again."""
         with self.transaction():
             model = self._model(digest)
             self._forget_result(model)
             self.run("UPDATE models SET status = 'pending' WHERE position = ?", (model.position,))
 
     def remove(self, name: str) -> ModelRecord:
-        """Forgets a model, its logits, failure and copies; returns what it was.
+        """Deletes a model, its logits, failure and copies, and returns its last record.
 
-        Raises UsageError for an unknown name and for the name of a copy.
+        Raises:
+            UsageError: The name is unknown, or that of a copy.
         """
         with self.transaction():
             model = self.find(name)
@@ -205,9 +221,10 @@ class Catalog(Database):
         return model
 
     def find(self, name: str) -> ModelRecord:
-        """The model of that name, or the one that a copy of that name is a copy of.
+        """The model of a name; for the name of a copy, the model that it is a copy of.
 
-        Raises UsageError, with a suggestion, if there is none.
+        Raises:
+            UsageError: There is none; the message suggests a name.
         """
         query = (
             f"SELECT {_MODEL_COLUMNS} FROM models WHERE name = ? UNION ALL "
@@ -225,7 +242,7 @@ class Catalog(Database):
         )
 
     def has(self, name: str) -> bool:
-        """True if `find` would find a model."""
+        """True if a model or a copy has that name."""
         query = "SELECT 1 FROM models WHERE name = ?1 UNION SELECT 1 FROM copies WHERE name = ?1"
         return bool(self.run(query, (name,)))
 
@@ -248,9 +265,9 @@ class Catalog(Database):
         return tuple(record.label for record in self.logits(digest))
 
     def labelled(self, words: Sequence[str]) -> tuple[tuple[str, int, str], ...]:
-        """(model, logit, label) of every label that holds any of some lower-case words.
+        """(model, logit, label) of every label that contains any of some lower-case words.
 
-        In the order of the models; the case of ASCII letters does not matter.
+        The order is that of the models. The case of ASCII letters does not matter.
         """
         if not words:
             return ()
@@ -271,7 +288,7 @@ class Catalog(Database):
         return tuple(FailureRecord(*row) for row in rows)
 
     def copies(self) -> tuple[Copy, ...]:
-        """Every place where a known model was seen again, in the order of the models."""
+        """Every further source of a known model, in the order of the models."""
         rows = self.run(
             "SELECT digest, c.name, c.source, m.name FROM copies c JOIN models m "
             "ON m.position = c.model ORDER BY m.position, c.name, c.source"
@@ -279,7 +296,7 @@ class Catalog(Database):
         return tuple(Copy(*row) for row in rows)
 
     def start_run(self, command: JsonObject, started: str) -> int:
-        """Notes that a run begins and returns its id; `started` is ISO 8601 text."""
+        """Records that a run begins and returns its id; `started` is ISO 8601 text."""
         with self.transaction():
             cursor = self._connection.execute(
                 "INSERT INTO runs (command, started) VALUES (?, ?)",
@@ -288,7 +305,7 @@ class Catalog(Database):
         return int(cursor.lastrowid or 0)
 
     def finish_run(self, run: int, finished: str, done: int, failed: int, skipped: int) -> None:
-        """Notes how a run ended; one that was cut off keeps no end."""
+        """Records how a run ended; a run that was killed has no end."""
         with self.transaction():
             self.run(
                 "UPDATE runs SET finished = ?, done = ?, failed = ?, skipped = ? WHERE id = ?",
@@ -303,21 +320,21 @@ class Catalog(Database):
         return tuple(RunRecord(row[0], json.loads(row[1]), *row[2:]) for row in rows)
 
     def damages(self) -> tuple[str, ...]:
-        """What is wrong, one line each: by SQLite's own check, and by each record's digest."""
-        found = [row[0] for row in self.run("PRAGMA integrity_check")]
+        """One line for each damage: by SQLite's own check, and by the digest of each record."""
+        reports = [row[0] for row in self.run("PRAGMA integrity_check")]
         broken = [f"a row of {row[0]} has no model" for row in self.run("PRAGMA foreign_key_check")]
         altered = [
             f"the record of {row[1]} was altered"
             for row in self.run(_DONE_RECORDS)
             if row[2] != self._record_digest(row[0])
         ]
-        return tuple(line for line in [*found, *broken, *altered] if line != "ok")
+        return tuple(line for line in [*reports, *broken, *altered] if line != "ok")
 
     def _record_digest(self, digest: str) -> str:
-        """sha256 of what the catalogue says of a model that is done, and of its logits."""
+        """sha256 of the rows of a model that is done and of its logits."""
         model = self.run(f"SELECT {_MODEL_COLUMNS} FROM models WHERE digest = ?", (digest,))
         logits: list[JsonValue] = [
-            [each.logit, each.label, each.flaw] for each in self.logits(digest)
+            [record.logit, record.label, record.invalid] for record in self.logits(digest)
         ]
         return sha256(canonical_json([list(model[0]), logits])).hexdigest()
 
@@ -362,6 +379,7 @@ class Catalog(Database):
     def _forget_result(self, model: ModelRecord) -> None:
         self.run("DELETE FROM failures WHERE model = ?", (model.position,))
         self.run("DELETE FROM logits WHERE model = ?", (model.position,))
+        self.run("DELETE FROM audits WHERE model = ?", (model.position,))
 
 
 def _prefixed(table: str) -> str:

@@ -1,8 +1,8 @@
-"""A hub's SQLite file: its tables, how it is opened, and transactions that report in one line.
+"""A path comes in; an open SQLite file with the tables of a hub goes out.
 
-The journal is SQLite's rollback journal, not a write-ahead log: a kill at any moment is rolled back
-at the next opening, nothing but the database is left after a clean close, and a hub in a read-only
-folder can be read.
+Its journal is SQLite's rollback journal, not a write-ahead log. So a write that was cut off by a
+kill is undone when the file is next opened, a clean close leaves only the database, and a hub in a
+read-only folder can be read.
 """
 
 import sqlite3
@@ -13,7 +13,9 @@ from typing import Any
 
 from lagotto.core.errors import HubError
 
-CATALOG_VERSION = 1
+CATALOG_VERSION = 2
+"""Version 1 has no table of audits; it can be read, and gets the table when it is written to."""
+
 _WAIT_S = 30.0
 
 _SCHEMA = """
@@ -60,6 +62,15 @@ CREATE TABLE runs (
     skipped INTEGER NOT NULL DEFAULT 0
 );
 """
+_AUDITS = """
+CREATE TABLE audits (
+    model INTEGER PRIMARY KEY REFERENCES models ON DELETE CASCADE,
+    key TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    misplaced TEXT NOT NULL,
+    record_sha256 TEXT NOT NULL
+);
+"""
 
 
 class Database:
@@ -69,9 +80,14 @@ class Database:
     """
 
     def __init__(self, path: Path, writable: bool = False) -> None:
-        """Opens `path`; if `writable`, creates it where there is none.
+        """Opens a catalogue.
 
-        Raises HubError if it is missing, damaged or of a newer format version.
+        Args:
+            path: The SQLite file.
+            writable: Open it for writing, and create it if there is none.
+
+        Raises:
+            HubError: The file is missing, damaged or of a newer format version.
         """
         self.path = path
         if not writable and not path.is_file():
@@ -87,7 +103,7 @@ class Database:
             raise
 
     def close(self) -> None:
-        """Lets the file go; safe to call twice."""
+        """Closes the file; safe to call twice."""
         self._connection.close()
 
     def _connect(self, writable: bool) -> sqlite3.Connection:
@@ -101,10 +117,10 @@ class Database:
             return connection
 
     def _undo_cut_off(self) -> None:
-        """Rolls back what a killed writer left, which a read-only connection cannot.
+        """Undoes a write that was cut off by a kill; a read-only connection cannot do that.
 
-        A journal of a writer that is at work is left to it by SQLite; in a folder that cannot be
-        written the connection that follows says what is wrong.
+        SQLite leaves the journal of a running writer alone. In a folder that cannot be written, the
+        read-only connection that follows reports what is wrong.
         """
         if not self.path.with_name(f"{self.path.name}-journal").exists():
             return
@@ -116,14 +132,14 @@ class Database:
             connection.execute("SELECT name FROM sqlite_master").fetchone()
 
     def _prepare(self, writable: bool) -> None:
-        version = self._version()
-        if version == 0 and writable:
+        version = self.format_version()
+        if version < CATALOG_VERSION and writable:
             self._connection.execute("PRAGMA journal_mode = DELETE")
             self._connection.execute("BEGIN IMMEDIATE")
-            if self._version() == 0:
-                for statement in _SCHEMA.split(";")[:-1]:
-                    self._connection.execute(statement)
-                self._connection.execute(f"PRAGMA user_version = {CATALOG_VERSION}")
+            missing = (_SCHEMA, _AUDITS)[self.format_version() :]  # what no other process has made
+            for statement in "".join(missing).split(";")[:-1]:
+                self._connection.execute(statement)
+            self._connection.execute(f"PRAGMA user_version = {CATALOG_VERSION}")
             self._connection.execute("COMMIT")
         elif version == 0:
             raise HubError(f"{self.path} is empty; run lagotto hub add to fill it")
@@ -133,7 +149,8 @@ class Database:
                 f"{CATALOG_VERSION}; upgrade with: pip install --upgrade lagotto"
             )
 
-    def _version(self) -> int:
+    def format_version(self) -> int:
+        """The format version of the file; 0 of an empty one."""
         return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
 
     @contextmanager
@@ -148,7 +165,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing of what is written inside."""
+        """A block whose writes are all made or none."""
         with self._reporting():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -159,7 +176,7 @@ class Database:
                     self._connection.execute("ROLLBACK")
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """The rows that a statement gives."""
+        """Runs a statement with values for its question marks, and returns its rows."""
         # A name typed in bytes that are no UTF-8 is no model's; SQLite would refuse it.
         sent = [v.encode(errors="replace").decode() if isinstance(v, str) else v for v in values]
         with self._reporting():

@@ -1,4 +1,7 @@
-"""Where things are in a hub's folder; every path of a hub is spelled here and nowhere else."""
+"""The folder of a hub comes in; the path of each of its files goes out.
+
+No other module spells out a path of a hub.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +39,11 @@ class HubLayout:
         return self.folder / "rivals.safetensors"
 
     @property
+    def old_label_trust(self) -> Path:
+        """Audits of labels as older versions kept them; removed when the catalogue gets its own."""
+        return self.folder / "label_trust.json"
+
+    @property
     def cache(self) -> Path:
         """Decoded probes, one array a pixel spec; derived."""
         return self.folder / "cache"
@@ -47,7 +55,7 @@ class HubLayout:
 
     @property
     def completion(self) -> Path:
-        """What partly probed models make of each other's answers; derived."""
+        """The factors that predict the missing responses of partly probed models; derived."""
         return self.folder / "completion.safetensors"
 
     @property
@@ -57,12 +65,12 @@ class HubLayout:
 
     @property
     def staging(self) -> Path:
-        """Responses that a worker is writing; emptied by each run."""
+        """Responses that workers are writing; emptied by each run."""
         return self.folder / "staging"
 
     @property
     def fetched(self) -> Path:
-        """Models from a remote source until they are probed; gone when a run is over."""
+        """Models from a remote source until they are probed; removed at the end of a run."""
         return self.folder / "fetched"
 
     @property
@@ -71,5 +79,5 @@ class HubLayout:
         return self.folder / "responses"
 
     def responses_of(self, digest: str) -> Path:
-        """The raw responses of a model by its behaviour digest."""
+        """The file of raw responses of a model, by its behaviour digest."""
         return self.responses / f"{digest}.safetensors"

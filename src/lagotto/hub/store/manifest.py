@@ -1,4 +1,4 @@
-"""The manifest of a hub: which format, which encoder, which probes; refused where they differ."""
+"""HUB/hub.json comes in; what made the hub goes out: its format, encoder and probes, checked."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,11 +28,12 @@ _FORM = ManifestForm(
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What made a hub; `encoder_spec` is where its encoder was when it was made.
+    """What made a hub; the fields are the keys of HUB/hub.json.
 
-    `probe_list_sha256` and `set_aside_sha256` are of the probe set's two lists, which hold sources,
-    captions and reasons that the probe digest does not cover. `canary` is what the encoder gave for
-    a fixed picture and texts (encoders/canary.py); None in hubs from before there were any.
+    `encoder_spec` is where the encoder was found then. `probe_list_sha256` and `set_aside_sha256`
+    are of the probe set's two lists: the lists hold sources, captions and reasons, which the probe
+    digest does not cover. `canary` are embeddings of a fixed picture and fixed texts
+    (encoders/canary.py); None in hubs that are older than canaries.
     """
 
     encoder_spec: str
@@ -47,7 +48,12 @@ class Manifest:
     canary: JsonObject | None = None
 
     def open_probes(self, folder: Path) -> ProbeSet:
-        """The probe set in a folder; raises MismatchError, naming both, if it is another one."""
+        """The probe set in a folder.
+
+        Raises:
+            HubError: There is none, or it is damaged.
+            MismatchError: It is not the one of this manifest; the message names both.
+        """
         probe_set = ProbeSet.open(folder)
         if probe_set.digest != self.probe_digest:
             raise MismatchError(
@@ -57,7 +63,11 @@ class Manifest:
         return probe_set
 
     def open_embeddings(self, path: Path) -> Float32[np.ndarray, "probes dim"]:
-        """The embeddings of the probes; raises HubError if they are not those first written."""
+        """The unit embeddings of the probes.
+
+        Raises:
+            HubError: The file is missing, or not as it was written.
+        """
         if sha256_file(path) != self.embeddings_sha256:
             raise HubError(f"{path} was altered; restore it from a copy, or make the hub anew")
         embeddings: Float32[np.ndarray, "probes dim"] = np.load(path, allow_pickle=False)
@@ -73,11 +83,12 @@ def write_hub_manifest(folder: Path, manifest: Manifest) -> None:
 def read_hub_manifest(folder: Path) -> Manifest:
     """The manifest of a hub folder.
 
-    Raises HubError if there is none, it is damaged, or a newer version of Lagotto wrote it.
+    Raises:
+        HubError: There is none, it is damaged, or a newer version of Lagotto wrote it.
     """
     content = _FORM.read(folder)
     fields = {name: content.get(name) for name in Manifest.__dataclass_fields__}
-    wrong = [
+    invalid = [
         name
         for name, value in fields.items()
         if name != "canary" and not isinstance(value, int if name == "probes" else str)
@@ -85,10 +96,10 @@ def read_hub_manifest(folder: Path) -> Manifest:
     try:
         canary_from_json(fields["canary"])
     except ValueError:
-        wrong.append("canary")
-    if wrong:
+        invalid.append("canary")
+    if invalid:
         raise HubError(
-            f"hub manifest {folder / HUB_MANIFEST} is damaged: no valid {', '.join(wrong)}; "
+            f"hub manifest {folder / HUB_MANIFEST} is damaged: no valid {', '.join(invalid)}; "
             f"{_RESTORE}"
         )
     _FORM.check_digest(folder, content)
@@ -96,7 +107,11 @@ def read_hub_manifest(folder: Path) -> Manifest:
 
 
 def check_encoder(folder: Path, manifest: Manifest, encoder: EncoderInfo) -> None:
-    """Raises MismatchError, naming both, unless `encoder` is the one that made the hub."""
+    """Checks that an encoder is the one that made a hub.
+
+    Raises:
+        MismatchError: It is another one; the message names both.
+    """
     if encoder.fingerprint != manifest.encoder_fingerprint:
         raise MismatchError(
             f"hub {folder} was made with encoder {manifest.encoder_name} "

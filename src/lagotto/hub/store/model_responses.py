@@ -1,4 +1,4 @@
-"""The answers of a model that is asked about: of the hub by name, or outside it by path."""
+"""A model of the hub, or a file outside it, comes in; its raw responses and labels go out."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,10 @@ from jaxtyping import Float32
 
 @dataclass(frozen=True, slots=True)
 class ModelResponses:
-    """A model's raw responses, by its name in the hub or by the path of a file outside it."""
+    """A model's raw responses on every probe, and its published labels.
+
+    `name` is its name in the hub, or the path of a file outside it.
+    """
 
     name: str
     in_hub: bool

@@ -1,4 +1,4 @@
-"""The values that go into a hub's catalogue and come out of it."""
+"""The values that go into the catalogue of a hub and come out of it."""
 
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -10,7 +10,7 @@ Status: TypeAlias = Literal["pending", "done", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A model as the user listed it: what it is (behaviour digest), what it is called, where."""
+    """A model as a user listed it: its behaviour digest, its name and its source (path or spec)."""
 
     digest: str
     name: str
@@ -19,9 +19,11 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What probing a model found. `flaws` has one entry a logit, and `labels` too if there are any.
+    """The result of probing a model.
 
-    `input` is the resolved InputSpec as JSON, `responses_sha256` the checksum of its responses.
+    `invalid` says of each logit why it cannot be searched, or "". `labels` has one entry a logit,
+    if the model publishes any. `input` is the resolved InputSpec as JSON, `responses_sha256` the
+    checksum of its responses.
     """
 
     framework: str
@@ -31,7 +33,7 @@ class ModelFacts:
     input: JsonObject
     notes: tuple[str, ...]
     labels: tuple[str, ...] | None
-    flaws: tuple[str, ...]
+    invalid: tuple[str, ...]
     responses_sha256: str
 
 
@@ -58,11 +60,38 @@ class ModelRecord:
 
 @dataclass(frozen=True, slots=True)
 class LogitRecord:
-    """One output of a model: its published label, if any, and why it is set aside, or ""."""
+    """One logit of a model: its published label, if any, and why it is invalid, or ""."""
 
     logit: int
     label: str | None
-    flaw: str
+    invalid: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """The verdict on a model's published labels, and the logits whose label seems misplaced.
+
+    `key` is a sha256 over what was audited: the labels, and the checksum of the responses.
+    """
+
+    key: str
+    verdict: str
+    misplaced: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LabelListRecord:
+    """A probed model's list of labels; `audit` is None until the list was audited.
+
+    `labelled` is False for a model that publishes none.
+    """
+
+    model: str
+    digest: str
+    responses_sha256: str
+    outputs: int
+    labelled: bool
+    audit: AuditRecord | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +107,7 @@ class FailureRecord:
 
 @dataclass(frozen=True, slots=True)
 class FailedModel:
-    """A model that could not be probed: kind is error, crash, timeout or memory."""
+    """A model that could not be probed; `kind` is error, crash, timeout, memory or source."""
 
     model: str
     source: str
@@ -88,7 +117,7 @@ class FailedModel:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A place where a known model was seen again as `name`; `original` is its name in the hub."""
+    """Another source of a known model, called `name` there; `original` is its name in the hub."""
 
     digest: str
     name: str
@@ -98,7 +127,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a listing leads to: models to probe, in order of listing, and what needs no work."""
+    """The models to probe, in the order of listing, the number of those done, and the copies."""
 
     pending: tuple[ModelRecord, ...]
     already: int
@@ -107,7 +136,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One `hub add`: what was asked, when it began and ended (ISO 8601; None: cut off), counts."""
+    """One `hub add`: its command, its begin and end (ISO 8601; no end if killed), its counts."""
 
     id: int
     command: JsonObject

@@ -1,7 +1,8 @@
-"""Stage 2 of hub search: a model's answers on the probes, kept as they were: the source of truth.
+"""A model's raw logits on the probes come in; one file a model goes out, and is read back.
 
-A file a model, `HUB/responses/<behaviour digest>.safetensors`; see docs/formats.md. A model that
-saw every probe has version 1 of the form; one that saw a share has version 2, which says which.
+The files, `HUB/responses/<behaviour digest>.safetensors`, are the source of truth of a hub. A model
+that saw every probe has version 1 of the format. One that saw a share of the probes has version 2,
+which lists them. See docs/formats.md.
 """
 
 from collections.abc import Mapping
@@ -27,9 +28,9 @@ _FULL_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class ResponsesHeader:
-    """What made the responses: the model's behaviour digest, the probe set's digest, the adapter.
+    """What made some responses: the digests of the model and of the probe set, and the adapter.
 
-    `logits_source` is the ModelSpec's: how the values are those before a softmax.
+    `logits_source` is that of the ModelSpec: how the values before a softmax were read.
     """
 
     behaviour_digest: str
@@ -40,52 +41,53 @@ class ResponsesHeader:
 
 @dataclass(frozen=True, slots=True)
 class Responses:
-    """The logits of one model on the probes that it saw; `values` is memory-mapped and read-only.
+    """The raw logits of one model on the probes that it saw.
 
-    Row i of `values` is probe `seen[i]` of the `probes` of the set; `seen` is ascending. `sha256`
-    is the file's stored checksum. Hold few of these at a time: each keeps a file mapped.
+    Row i of `values` is on probe `seen_probes[i]`; `seen_probes` is ascending. `values` is
+    memory-mapped and read-only. `probes` is the number of probes of the set. `sha256` is the
+    checksum that the file stores. Hold few of these at a time: each keeps a file mapped.
     """
 
     header: ResponsesHeader
     values: Float32[np.ndarray, "seen logits"]
     sha256: str
-    seen: Int64[np.ndarray, " seen"]
+    seen_probes: Int64[np.ndarray, " seen"]
     probes: int
 
     @property
     def is_full(self) -> bool:
         """True if the model saw every probe, so that row i is probe i."""
-        return len(self.seen) == self.probes
+        return len(self.seen_probes) == self.probes
 
     def rows(
         self, probes: Integer[np.ndarray, " k"], logits: Integer[np.ndarray, " columns"]
     ) -> Float32[np.ndarray, "k columns"]:
-        """The chosen logits on the chosen probes, NaN where the model did not see one.
+        """Some logits on some probes, NaN where the model did not see the probe.
 
-        Reads only the pages that hold them.
+        Only the pages of the file that hold them are read.
         """
         if self.is_full:
             full: Float32[np.ndarray, "k columns"] = self.values[np.ix_(probes, logits)]
             return full
-        places = np.searchsorted(self.seen, probes)
-        places[places == len(self.seen)] = 0
-        known = self.seen[places] == probes
-        chosen = np.full((len(probes), len(logits)), np.nan, dtype=np.float32)
-        chosen[known] = self.values[np.ix_(places[known], logits)]
-        return chosen
+        positions = np.searchsorted(self.seen_probes, probes)
+        positions[positions == len(self.seen_probes)] = 0
+        mask = self.seen_probes[positions] == probes
+        values = np.full((len(probes), len(logits)), np.nan, dtype=np.float32)
+        values[mask] = self.values[np.ix_(positions[mask], logits)]
+        return values
 
-    def spread(self) -> Float32[np.ndarray, "probes logits"]:
-        """All probes x logits, NaN where the model did not see a probe."""
+    def on_all_probes(self) -> Float32[np.ndarray, "probes logits"]:
+        """The logits on all probes, NaN where the model did not see the probe."""
         if self.is_full:
             return self.values
-        every = np.full((self.probes, self.values.shape[1]), np.nan, dtype=np.float32)
-        every[self.seen] = self.values
-        return every
+        values = np.full((self.probes, self.values.shape[1]), np.nan, dtype=np.float32)
+        values[self.seen_probes] = self.values
+        return values
 
 
 @dataclass(frozen=True, slots=True)
 class SeenProbes:
-    """Which of `probes` probes a model saw: ascending indices, each once."""
+    """Which of the `probes` probes of a set a model saw: distinct indices, ascending."""
 
     indices: Int64[np.ndarray, " seen"]
     probes: int
@@ -97,10 +99,20 @@ def write_responses(
     header: ResponsesHeader,
     seen: SeenProbes | None = None,
 ) -> str:
-    """Creates or replaces the file and returns its checksum; equal content gives equal bytes.
+    """Creates or replaces a file of responses; equal content gives equal bytes.
 
-    Without `seen`, row i is probe i of all probes. Raises HubError if there is no probe or no
-    logit, `seen` does not fit the values, or the file cannot be written.
+    Args:
+        path: The file.
+        values: Raw logits, one row a probe.
+        header: What made them.
+        seen: The probes of the rows; without it, row i is probe i of all probes.
+
+    Returns:
+        The checksum of the file in hex.
+
+    Raises:
+        HubError: There is no probe or no logit, `seen` does not fit the values, or the file cannot
+            be written.
     """
     if values.size == 0:
         raise HubError(
@@ -143,10 +155,15 @@ def _check_seen(seen: SeenProbes, rows: int, where: str) -> None:
 
 
 def read_responses(path: Path, probe_digest: str | None = None) -> Responses:
-    """The responses in `path`; their values are read when they are used.
+    """The responses in a file; their values are read when they are used.
 
-    Raises HubError if the file is missing, damaged or of a newer version, and MismatchError if
-    `probe_digest` is given and the responses were taken on other probes.
+    Args:
+        path: The file.
+        probe_digest: The identity of the probe set that they must be of, if that is to be checked.
+
+    Raises:
+        HubError: The file is missing, damaged or of a newer version.
+        MismatchError: The responses are of another probe set.
     """
     file = open_tensors(path, RESPONSES_FORMAT, RESPONSES_VERSION)
     header = ResponsesHeader(
@@ -175,7 +192,7 @@ def read_responses(path: Path, probe_digest: str | None = None) -> Responses:
 
 
 def check_logit(model: str, logit: int, outputs: int) -> None:
-    """Raises UsageError unless the model has such a logit."""
+    """Checks that a model with that many outputs has a logit; raises UsageError if not."""
     if not 0 <= logit < outputs:
         raise UsageError(
             f"{model} has no logit {logit}: it has {outputs} outputs, 0 to {outputs - 1}"

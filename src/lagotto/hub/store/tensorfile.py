@@ -1,7 +1,7 @@
-"""The form of every array file in a hub: safetensors, one JSON header, a checksum at the end.
+"""Arrays and a JSON header come in; one safetensors file with a checksum goes out, and back.
 
-A file is a valid safetensors file whose metadata holds one key, "lagotto", with a JSON object, and
-whose last tensor, "sha256", digests every byte before it. Equal content gives equal bytes.
+Every array file of a hub has this form. Its metadata holds one key, "lagotto", with a JSON object.
+Its last tensor, "sha256", digests every byte before it. Equal content gives equal bytes.
 """
 
 import hashlib
@@ -50,11 +50,20 @@ def write_tensors(
     layout: TensorLayout,
     fill: Callable[[Mapping[str, Array]], None],
 ) -> str:
-    """Creates or replaces `path` and returns its checksum in hex.
+    """Creates or replaces an array file; it appears under its name when it is complete.
 
-    `layout` names each array's dtype (I64, F64, F32, I8, U8) and shape; `fill` writes into zeroed,
-    memory-mapped arrays of that form, so a file may be larger than memory. The file appears under
-    its name when it is complete. Raises HubError if it cannot be written.
+    Args:
+        path: The file.
+        header: The JSON object of the metadata.
+        layout: The dtype (I64, F64, F32, I8, U8) and the shape of each array, by name.
+        fill: Writes the values into zeroed, memory-mapped arrays of that layout; so a file may be
+            larger than memory.
+
+    Returns:
+        The checksum in hex.
+
+    Raises:
+        HubError: The file cannot be written.
     """
     prefix, offsets = _prefix(header, layout)
     end = offsets[CHECKSUM]
@@ -77,10 +86,17 @@ def write_tensors(
 
 
 def open_tensors(path: Path, kind: str, version: int) -> TensorFile:
-    """The arrays of `path`, none of them read yet.
+    """Opens an array file; its arrays are read when they are used.
 
-    Raises HubError if the file is missing, damaged, of another kind than `kind` (the header's
-    "format"), or of a newer version than `version`. Data bytes are checked by `is_intact` only.
+    The bytes of the arrays are not checked: that is what `is_intact` does.
+
+    Args:
+        path: The file.
+        kind: The "format" that its header must have.
+        version: The newest version of that format that can be read.
+
+    Raises:
+        HubError: The file is missing, damaged, of another kind or of a newer version.
     """
     if not path.is_file():
         raise HubError(f"there is no {path}; run lagotto hub add again to make it")
@@ -93,12 +109,12 @@ def open_tensors(path: Path, kind: str, version: int) -> TensorFile:
         raise _damaged(path, str(error)) from error
     if not isinstance(header, dict) or header.get("format") != kind:
         raise HubError(f"{path} is not a {kind} file; remove it and run lagotto hub add again")
-    found = header.get("version")
-    if not isinstance(found, int) or found < 1:
-        raise _damaged(path, f"version {found!r}")
-    if found > version:
+    file_version = header.get("version")
+    if not isinstance(file_version, int) or file_version < 1:
+        raise _damaged(path, f"version {file_version!r}")
+    if file_version > version:
         raise HubError(
-            f"{path} has {kind} version {found} and this Lagotto reads up to {version}; "
+            f"{path} has {kind} version {file_version} and this Lagotto reads up to {version}; "
             "upgrade with: pip install --upgrade lagotto"
         )
     arrays = _map_arrays(path, entries, start)
@@ -109,7 +125,7 @@ def open_tensors(path: Path, kind: str, version: int) -> TensorFile:
 
 
 def is_intact(path: Path) -> bool:
-    """True if the file's bytes still give the checksum at its end; reads all of it."""
+    """True if the bytes of an array file still give its checksum; reads the whole file."""
     digest = hashlib.sha256()
     try:
         left = path.stat().st_size - 32
@@ -126,7 +142,7 @@ def is_intact(path: Path) -> bool:
 
 
 def header_text(file: TensorFile, key: str) -> str:
-    """A text of the header. Raises HubError where there is none under that key."""
+    """The text under a key of the header; raises HubError if there is none."""
     value = file.header.get(key)
     if not isinstance(value, str):
         raise _damaged(file.path, f"its header has no {key!r}")
@@ -139,7 +155,7 @@ def _damaged(path: Path, reason: str) -> HubError:
 
 
 def _prefix(header: JsonObject, layout: TensorLayout) -> tuple[bytes, dict[str, int]]:
-    """Length, header and padding of the file, and where each array begins in the file."""
+    """The first bytes of the file (length, header, padding), and the offset of each array."""
     entries: dict[str, JsonValue] = {
         "__metadata__": {METADATA_KEY: canonical_json(header).decode()}
     }
@@ -159,7 +175,7 @@ def _prefix(header: JsonObject, layout: TensorLayout) -> tuple[bytes, dict[str, 
 
 
 def _reserve(descriptor: int, size: int) -> None:
-    """Takes the space on disk now: a mapped write to a full disk would kill the process."""
+    """Reserves the space on disk: a mapped write to a full disk would kill the process."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, size)
     else:
@@ -167,7 +183,7 @@ def _reserve(descriptor: int, size: int) -> None:
 
 
 def _read_prefix(path: Path) -> tuple[dict[str, Any], int]:
-    """The tensors that the file lists, and where its data begins."""
+    """The entries of the tensors, and the offset of the data."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         entries = json.loads(file.read(length))

@@ -29,12 +29,12 @@ DIGESTS = "pictures.sha256"
 TEXTS, TEXT_ENDS = "texts.utf8", "text_ends.i64"
 SOURCES, SOURCE_ENDS = "sources.utf8", "source_ends.i64"
 PAIRS = "pairs.u64"
-SET_ASIDE = "set_aside.jsonl"
+SKIPPED = "set_aside.jsonl"
 
 DATA_NAMES = (
     *(IMAGE_EMBEDDINGS, SPANS, DIGESTS),
     *(TEXT_EMBEDDINGS, TEXTS, TEXT_ENDS, SOURCES, SOURCE_ENDS, PAIRS),
-    SET_ASIDE,
+    SKIPPED,
 )
 """The data files, in the order in which the digest of a shard covers them."""
 
@@ -53,7 +53,7 @@ class Committed:
     pictures: int = 0
     captions: int = 0
     text_only: int = 0
-    set_aside: int = 0
+    skipped: int = 0
     lengths: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(DATA_NAMES, 0))
     sha256: str = ""
     chain: str = ""
@@ -110,13 +110,13 @@ def _parsed(line: bytes, previous: Committed) -> Committed | None:
     )
     if not is_complete:
         return None
-    pictures, captions, text_only, set_aside = counts
+    pictures, captions, text_only, skipped = counts
     return Committed(
         shards=previous.shards + 1,
         pictures=pictures,
         captions=captions,
         text_only=text_only,
-        set_aside=set_aside,
+        skipped=skipped,
         lengths=lengths,
         sha256=digest,
         chain=chain,
@@ -147,7 +147,7 @@ def append_shard(
     for name in DATA_NAMES:
         digest.update(parts[name])
         _append(folder / name, previous.lengths[name], parts[name])
-    totals = (previous.pictures, previous.captions, previous.text_only, previous.set_aside)
+    totals = (previous.pictures, previous.captions, previous.text_only, previous.skipped)
     row: JsonObject = {
         name: total + count for name, total, count in zip(_COUNTS, totals, counts, strict=True)
     }

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from lagotto.core.errors import CaptionError, PictureError
 from lagotto.core.images import decode_picture, to_pixels
 from lagotto.core.progress import Progress
-from lagotto.core.types import JsonObject, SetAside
+from lagotto.core.types import JsonObject, Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.zeroshot.captions import files as files
 from lagotto.zeroshot.captions.dedup import KeySet, pair_key
@@ -102,7 +102,7 @@ def ingest_pairs(
     if not report.captions and not report.folded:
         first = ingester.first_reason
         paths = ", ".join(str(source.path) for source in sources)
-        count = ingester.set_aside_count
+        count = ingester.skipped_count
         problem = f"{count} set aside, the first: {first}" if first else "nothing in it"
         raise CaptionError(f"no usable pair in {paths}: {problem}; give pictures with captions")
     return report
@@ -126,24 +126,24 @@ class _Ingester:
         self._pictures: list[tuple[NewPicture, UInt8[np.ndarray, "height width channels"]]] = []
         self._texts: list[NewCaption] = []
         self._folded = 0
-        self.set_aside_count = 0
+        self.skipped_count = 0
         self.first_reason = ""
 
     @property
     def note(self) -> str:
         """The counts so far, for the progress display."""
         captions = self._state.captions - self._initial_state.captions + self._shard.captions
-        return f"{captions:,} captions, {self._folded:,} folded, {self.set_aside_count:,} set aside"
+        return f"{captions:,} captions, {self._folded:,} folded, {self.skipped_count:,} set aside"
 
     def add(self, item: Item) -> None:
         """Adds a pair to the shard, unless it is known or unusable; appends a full shard."""
-        if isinstance(item, SetAside):
-            self._set_aside(item.source, item.reason)
+        if isinstance(item, Skipped):
+            self._skip(item.source, item.reason)
         else:
             try:
                 self._add_pair(item)
             except PictureError as error:
-                self._set_aside(item.source, str(error))
+                self._skip(item.source, str(error))
         full = (
             len(self._shard.pictures) >= self._limits.pictures and bool(self._shard.to_encode)
         ) or (
@@ -165,16 +165,16 @@ class _Ingester:
             captions=self._state.captions - self._initial_state.captions,
             text_only=self._state.text_only - self._initial_state.text_only,
             folded=self._folded,
-            set_aside=self._state.set_aside - self._initial_state.set_aside,
+            set_aside=self._state.skipped - self._initial_state.skipped,
         )
 
-    def _set_aside(self, source: str, reason: str) -> None:
-        self.set_aside_count += 1
+    def _skip(self, source: str, reason: str) -> None:
+        self.skipped_count += 1
         self.first_reason = self.first_reason or f"{source}: {reason}"
         key = pair_key(b"", f"{source}\0{reason}")
         if key not in self._known_reasons:
             self._known_reasons.add(key)
-            self._shard.set_aside.append(SetAside(source, reason))
+            self._shard.skipped.append(Skipped(source, reason))
 
     def _add_pair(self, pair: Pair) -> None:
         embeddings = pair.embeddings
@@ -184,11 +184,11 @@ class _Ingester:
         ]
         too_long = sum(len(caption.text) > MAX_CAPTION_LENGTH for caption in captions)
         if too_long:
-            self._set_aside(pair.source, f"a caption of over {MAX_CAPTION_LENGTH:,} characters")
+            self._skip(pair.source, f"a caption of over {MAX_CAPTION_LENGTH:,} characters")
             captions = [caption for caption in captions if len(caption.text) <= MAX_CAPTION_LENGTH]
         if not captions:
             if not too_long:
-                self._set_aside(pair.source, "no caption")
+                self._skip(pair.source, "no caption")
         elif embeddings is not None and embeddings.image is not None:
             digest = hashlib.sha256(
                 b"embedding\0" + to_float16(embeddings.image).tobytes()
@@ -265,9 +265,9 @@ class _Ingester:
 
 def _reason_keys(folder: Path, before: files.Committed) -> Iterator[int]:
     """The keys of the items that earlier runs set aside."""
-    if not before.set_aside:
+    if not before.skipped:
         return
-    with (folder / files.SET_ASIDE).open("rb") as lines:
-        for _, line in zip(range(before.set_aside), lines, strict=False):
+    with (folder / files.SKIPPED).open("rb") as lines:
+        for _, line in zip(range(before.skipped), lines, strict=False):
             row = json.loads(line)
             yield pair_key(b"", f"{row['source']}\0{row['reason']}")

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from lagotto.core.files import canonical_json
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.zeroshot.captions import files as files
 
 EncodedRow = Float32[np.ndarray, " dim"]
@@ -39,7 +39,7 @@ class Shard:
 
     pictures: dict[bytes, NewPicture] = field(default_factory=dict)
     text_only_captions: list[NewCaption] = field(default_factory=list)
-    set_aside: list[SetAside] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
     to_encode: int = 0
     pictured_captions: int = 0
 
@@ -51,7 +51,7 @@ class Shard:
     @property
     def counts(self) -> tuple[int, int, int, int]:
         """(pictures, captions, captions without a picture, items set aside)."""
-        return len(self.pictures), self.captions, len(self.text_only_captions), len(self.set_aside)
+        return len(self.pictures), self.captions, len(self.text_only_captions), len(self.skipped)
 
     def parts(self, before: files.Committed) -> dict[str, bytes]:
         """The bytes to append to each data file; all embeddings must be computed."""
@@ -61,7 +61,7 @@ class Shard:
         ends = before.captions + np.cumsum([0, *(len(picture.captions) for picture in pictures)])
         texts = [caption.text.encode() for caption in captions]
         sources = [caption.source.encode() for caption in captions]
-        skipped_rows = [{"source": row.source, "reason": row.reason} for row in self.set_aside]
+        skipped_rows = [{"source": row.source, "reason": row.reason} for row in self.skipped]
         return {
             files.IMAGE_EMBEDDINGS: _rows([picture.row for picture in pictures]),
             files.SPANS: np.stack([ends[:-1], ends[1:]], axis=1).astype("<i8").tobytes(),
@@ -72,7 +72,7 @@ class Shard:
             files.SOURCES: b"".join(sources),
             files.SOURCE_ENDS: _ends(sources, before.lengths[files.SOURCES]),
             files.PAIRS: np.array([caption.key for caption in captions], "<u8").tobytes(),
-            files.SET_ASIDE: b"".join(canonical_json(dict(row)) + b"\n" for row in skipped_rows),
+            files.SKIPPED: b"".join(canonical_json(dict(row)) + b"\n" for row in skipped_rows),
         }
 
 

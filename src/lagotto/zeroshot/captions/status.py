@@ -39,7 +39,7 @@ class StoreStatus:
 def read_store_status(store: CaptionStore) -> StoreStatus:
     """Reads the status of a store; writes nothing."""
     committed = store.committed
-    skipped = store.set_aside()[:_REASONS]
+    skipped = store.skipped()[:_REASONS]
     return StoreStatus(
         store=str(store.folder),
         format_version=STORE_VERSION,
@@ -52,6 +52,6 @@ def read_store_status(store: CaptionStore) -> StoreStatus:
         shards=committed.shards,
         digest=committed.chain,
         disk_bytes=sum(committed.lengths[name] for name in DATA_NAMES) + committed.log_bytes,
-        set_aside=committed.set_aside,
+        set_aside=committed.skipped,
         first_set_aside=tuple({"source": row.source, "reason": row.reason} for row in skipped),
     )

@@ -18,7 +18,7 @@ from lagotto.core.errors import CaptionError, LagottoError, UsageError
 from lagotto.core.files import writing
 from lagotto.core.lock import LOCK_NAME, folder_lock
 from lagotto.core.progress import Progress, Silent
-from lagotto.core.types import EncoderInfo, SetAside
+from lagotto.core.types import EncoderInfo, Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.canary import measure_canary, watched
 from lagotto.encoders.registry import lasting_spec, load_encoder
@@ -157,8 +157,8 @@ class CaptionStore:
     ) -> IntakeReport:
         """Adds the new captions and pictures at some paths; `open` the store again to see them.
 
-        A caption that its picture has already is skipped, so the same call continues a run that
-        was cut off. New captions of a stored picture make a second row of that picture.
+        A caption that its picture has already is folded into it, so the same call continues a run
+        that was cut off. New captions of a stored picture make a second row of that picture.
 
         Args:
             pairs: Files and folders with captions.
@@ -168,7 +168,7 @@ class CaptionStore:
             announce: Called with what the work will need, before it starts.
 
         Returns:
-            Counts of what was added, skipped and set aside.
+            Counts of what was added, folded and skipped.
 
         Raises:
             UsageError: A path holds no captions.
@@ -269,16 +269,16 @@ class CaptionStore:
         """Where each caption is from: the name of its picture, or its line in a file of texts."""
         return self._strings(files.SOURCES, files.SOURCE_ENDS, indices)
 
-    def set_aside(self) -> list[SetAside]:
+    def skipped(self) -> list[Skipped]:
         """All rows that were left out, by all runs, each with its reason."""
-        path = self.folder / files.SET_ASIDE
-        if not self.committed.set_aside:
+        path = self.folder / files.SKIPPED
+        if not self.committed.skipped:
             return []
         try:
             with path.open("rb") as file:
-                lines = file.read(self.committed.lengths[files.SET_ASIDE]).splitlines()
+                lines = file.read(self.committed.lengths[files.SKIPPED]).splitlines()
             rows = [json.loads(line) for line in lines]
-            return [SetAside(str(row["source"]), str(row["reason"])) for row in rows]
+            return [Skipped(str(row["source"]), str(row["reason"])) for row in rows]
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise CaptionError(f"cannot read {path}: {type(error).__name__}; {RESTORE}") from error
 

@@ -28,7 +28,7 @@ from caption_makers import (
     write_tar,
 )
 from lagotto.core.errors import CaptionError, LagottoError, PictureError, UsageError
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.zeroshot.captions.sources.pairs import (
     MAX_CAPTIONS,
     Pair,
@@ -37,10 +37,10 @@ from lagotto.zeroshot.captions.sources.pairs import (
 from lagotto.zeroshot.captions.sources.registry import find_sources
 
 
-def read(path: Path, images: Path | None = None) -> tuple[list[Pair], list[SetAside]]:
+def read(path: Path, images: Path | None = None) -> tuple[list[Pair], list[Skipped]]:
     items = [item for source in find_sources(path, images) for item in source.read()]
     pairs = [item for item in items if isinstance(item, Pair)]
-    return pairs, [item for item in items if isinstance(item, SetAside)]
+    return pairs, [item for item in items if isinstance(item, Skipped)]
 
 
 def picture(pair: Pair) -> bytes:
@@ -157,7 +157,7 @@ def test_parquet_of_img2dataset(tmp_path: Path) -> None:
     pairs, aside = read(write_img2dataset(tmp_path / "00000.parquet"))
     check(pairs, [["caption 0"], ["caption 2"]], [0, 2])
     assert pairs[1].source == "00000.parquet/002"
-    assert aside == [SetAside("00000.parquet/001", "img2dataset: failed_to_download")]
+    assert aside == [Skipped("00000.parquet/001", "img2dataset: failed_to_download")]
 
 
 def test_parquet_of_hugging_face(tmp_path: Path) -> None:

@@ -18,10 +18,10 @@ from jaxtyping import Float, Float32
 from lagotto.core.errors import CaptionError
 from lagotto.core.parsing.captioned_tables import (
     CaptionTexts,
-    captions_in,
+    parse_captions,
     storable,
 )
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.zeroshot.captions.sources.pairs import (
     Item,
@@ -162,7 +162,7 @@ def _metadata(part: _Part) -> Iterator[tuple[str, CaptionTexts]]:
     for batch in batches(part.metadata, file, columns, _ROWS_PER_BATCH):
         names = batch[name_column] if name_column else [None] * len(batch[caption_name])
         for name, captions in zip(names, batch[caption_name], strict=True):
-            yield name if isinstance(name, str) else "", captions_in(captions)
+            yield name if isinstance(name, str) else "", parse_captions(captions)
 
 
 def _pairs(folder: Path, parts: list[_Part]) -> Iterator[Item]:
@@ -174,9 +174,9 @@ def _pairs(folder: Path, parts: list[_Part]) -> Iterator[Item]:
             text = _unit(np.asarray(texts[row : row + 1]))
             image = None if pictures is None else _unit(np.asarray(pictures[row : row + 1]))
             if np.isnan(text).any() or (image is not None and np.isnan(image).any()):
-                yield SetAside(source, "an embedding that is not finite, or of length 0")
+                yield Skipped(source, "an embedding that is not finite, or of length 0")
             elif len(captions) > 1:
-                yield SetAside(source, f"{len(captions)} captions for one text embedding")
+                yield Skipped(source, f"{len(captions)} captions for one text embedding")
             else:
                 embeddings = PairEmbeddings(texts=text, image=None if image is None else image[0])
                 yield Pair(source, captions, embeddings=embeddings)

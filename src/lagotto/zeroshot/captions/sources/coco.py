@@ -8,10 +8,10 @@ from lagotto.core.errors import CaptionError
 from lagotto.core.files import read_json
 from lagotto.core.parsing.captioned_tables import (
     CaptionTexts,
-    captions_in,
+    parse_captions,
     storable,
 )
-from lagotto.core.types import JsonValue, SetAside
+from lagotto.core.types import JsonValue, Skipped
 from lagotto.zeroshot.captions.sources.pairs import (
     Item,
     PairRow,
@@ -61,17 +61,17 @@ def coco_source(path: Path, images: Path | None) -> PairSource:
     return PairSource(path, len(name_of_picture) + len(bad), read)
 
 
-def _names(path: Path, pictures: list[JsonValue]) -> tuple[dict[int | str, str], list[SetAside]]:
+def _names(path: Path, pictures: list[JsonValue]) -> tuple[dict[int | str, str], list[Skipped]]:
     """The file name of each picture id, and the entries without id or name."""
     name_of_picture: dict[int | str, str] = {}
-    bad: list[SetAside] = []
+    bad: list[Skipped] = []
     for number, entry in enumerate(pictures):
         match entry:
             case {"id": int() | str() as key, "file_name": str(name)} if name and "\0" not in name:
                 name_of_picture[key] = name
             case _:
                 where = f"{storable(path.name)} images[{number}]"
-                bad.append(SetAside(where, "needs an id and a file_name"))
+                bad.append(Skipped(where, "needs an id and a file_name"))
     return name_of_picture, bad
 
 
@@ -79,8 +79,8 @@ def _rows(
     path: Path,
     name_of_picture: dict[int | str, str],
     annotations: list[JsonValue],
-    bad: list[SetAside],
-) -> Iterator[PairRow | SetAside]:
+    bad: list[Skipped],
+) -> Iterator[PairRow | Skipped]:
     yield from bad
     captions_of_picture: dict[int | str, list[str]] = {}
     for number, entry in enumerate(annotations):
@@ -91,9 +91,9 @@ def _rows(
                 captions_of_picture.setdefault(key, []).append(caption)
             case _:
                 where = f"{storable(path.name)} annotations[{number}]"
-                yield SetAside(where, "needs a caption and the image_id of a picture in images")
+                yield Skipped(where, "needs a caption and the image_id of a picture in images")
     for key, name in name_of_picture.items():
-        captions: CaptionTexts = captions_in(captions_of_picture.get(key))
+        captions: CaptionTexts = parse_captions(captions_of_picture.get(key))
         yield name, "", captions
 
 

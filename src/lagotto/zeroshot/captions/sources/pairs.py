@@ -15,10 +15,10 @@ from lagotto.core.errors import PictureError
 from lagotto.core.images import read_picture_file
 from lagotto.core.parsing.captioned_tables import (
     CaptionTexts,
-    merged,
+    merge_captions,
     storable,
 )
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.encoders.base import Encoder
 
 MAX_CAPTIONS = 1000
@@ -48,7 +48,7 @@ class Pair:
     rows: int = 1
 
 
-Item: TypeAlias = Pair | SetAside
+Item: TypeAlias = Pair | Skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ PairRow: TypeAlias = tuple[str, str, CaptionTexts]
 """(picture path, or "" for none; name of the row where it has no picture; captions)."""
 
 
-def pairs_of_rows(rows: Iterable[PairRow | SetAside], folder: Path) -> Iterator[Item]:
+def pairs_of_rows(rows: Iterable[PairRow | Skipped], folder: Path) -> Iterator[Item]:
     """Makes pairs from the rows of a table; successive rows of one picture become one pair.
 
     Args:
@@ -80,20 +80,20 @@ def pairs_of_rows(rows: Iterable[PairRow | SetAside], folder: Path) -> Iterator[
             name of its row if it has no picture.
     """
     keyed = (
-        (("", number), row) if isinstance(row, SetAside) or not row[0] else ((row[0], 0), row)
+        (("", number), row) if isinstance(row, Skipped) or not row[0] else ((row[0], 0), row)
         for number, row in enumerate(rows)
     )
     for (name, _), group in groupby(keyed, key=itemgetter(0)):
         captions: CaptionTexts = ()
         rows_in_pair = 0
         for _, row in group:
-            if isinstance(row, SetAside):
+            if isinstance(row, Skipped):
                 yield row
                 break
             if not name:
                 yield Pair(row[1], row[2])
                 break
-            captions = merged(captions, row[2])
+            captions = merge_captions(captions, row[2])
             rows_in_pair += 1
             if len(captions) >= MAX_CAPTIONS:
                 yield _pictured(name, folder, captions, rows_in_pair)

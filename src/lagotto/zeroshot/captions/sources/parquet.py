@@ -10,14 +10,14 @@ from lagotto.core.parsing.captioned_tables import (
     CAPTION_COLUMNS,
     PATH_COLUMNS,
     CaptionTexts,
-    captions_in,
     columns_of,
-    first_named,
+    first_column,
+    parse_captions,
     picture_column,
     storable,
     struct_fields,
 )
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.zeroshot.captions.sources.pairs import (
     Item,
     Pair,
@@ -74,7 +74,7 @@ def caption_column(path: Path, schema: Any) -> str:
     """The name of the caption column (texts, or lists of them); CaptionError if there is none."""
     import pyarrow as pa
 
-    name = first_named(CAPTION_COLUMNS, schema.names)
+    name = first_column(CAPTION_COLUMNS, schema.names)
     if name is not None:
         kind = schema.field(name).type
         if pa.types.is_list(kind) or pa.types.is_large_list(kind):
@@ -122,7 +122,7 @@ class _Table:
     def _path_column(self, schema: Any) -> str | None:
         import pyarrow as pa
 
-        name = first_named(PATH_COLUMNS, schema.names)
+        name = first_column(PATH_COLUMNS, schema.names)
         is_text = name is not None and (
             pa.types.is_string(schema.field(name).type)
             or pa.types.is_large_string(schema.field(name).type)
@@ -144,7 +144,7 @@ class _Table:
                     if isinstance(cell_captions, list)
                     else cell_captions
                 )
-                yield self._item(row, captions_in(texts), cell, extra)
+                yield self._item(row, parse_captions(texts), cell, extra)
                 row += 1
 
     def _item(self, row: int, captions: CaptionTexts, cell: object, extra: list[object]) -> Item:
@@ -158,7 +158,7 @@ class _Table:
             name = cell
         source = storable(f"{table}/{name}") if isinstance(name, str) and name else f"{table}#{row}"
         if extra_values.get("status") not in (None, "success"):
-            return SetAside(source, f"img2dataset: {extra_values['status']}")
+            return Skipped(source, f"img2dataset: {extra_values['status']}")
         load = self._loader(cell) if self.has_pictures else None
         return Pair(source, captions, load)
 

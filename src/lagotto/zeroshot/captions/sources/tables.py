@@ -8,12 +8,12 @@ from lagotto.core.errors import CaptionError
 from lagotto.core.parsing.captioned_tables import (
     CAPTION_COLUMNS,
     PATH_COLUMNS,
-    captioned_line,
-    captions_in,
-    first_named,
+    first_column,
+    parse_captioned_line,
+    parse_captions,
     storable,
 )
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.zeroshot.captions.sources.pairs import (
     PairRow,
     PairSource,
@@ -61,7 +61,7 @@ def csv_source(path: Path) -> PairSource:
             f"{', '.join(PATH_COLUMNS)}"
         )
     delimiter, columns = header
-    picture_column = first_named(PATH_COLUMNS, columns)
+    picture_column = first_column(PATH_COLUMNS, columns)
     note = (
         ""
         if picture_column
@@ -88,25 +88,25 @@ def count_lines(path: Path) -> int:
     return lines + (last != b"\n")
 
 
-def _jsonl_rows(path: Path) -> Iterator[PairRow | SetAside]:
+def _jsonl_rows(path: Path) -> Iterator[PairRow | Skipped]:
     for number, line in _lines(path):
         where = f"{storable(path.name)} line {number}"
         if line is None:
-            yield SetAside(where, "is not UTF-8 text")
+            yield Skipped(where, "is not UTF-8 text")
         elif line.strip():
             try:
-                name, captions = captioned_line(line)
+                name, captions = parse_captioned_line(line)
             except ValueError as error:
-                yield SetAside(where, str(error))
+                yield Skipped(where, str(error))
             else:
                 yield name or "", where, captions
 
 
-def _text_rows(path: Path) -> Iterator[PairRow | SetAside]:
+def _text_rows(path: Path) -> Iterator[PairRow | Skipped]:
     for number, line in _lines(path):
         where = f"{storable(path.name)} line {number}"
         if line is None:
-            yield SetAside(where, "is not UTF-8 text")
+            yield Skipped(where, "is not UTF-8 text")
         elif line.strip():
             yield "", where, (storable(line.strip()),)
 
@@ -128,10 +128,10 @@ class _CountedLines:
                 yield line
 
 
-def _csv_rows(path: Path, delimiter: str, columns: list[str]) -> Iterator[PairRow | SetAside]:
+def _csv_rows(path: Path, delimiter: str, columns: list[str]) -> Iterator[PairRow | Skipped]:
     """The rows below the header."""
-    picture_column = first_named(PATH_COLUMNS, columns)
-    caption_index = columns.index(first_named(CAPTION_COLUMNS, columns) or "")
+    picture_column = first_column(PATH_COLUMNS, columns)
+    caption_index = columns.index(first_column(CAPTION_COLUMNS, columns) or "")
     picture_index = columns.index(picture_column) if picture_column else -1
     lines = _CountedLines(path)
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
@@ -142,10 +142,10 @@ def _csv_rows(path: Path, delimiter: str, columns: list[str]) -> Iterator[PairRo
         except StopIteration:
             fields = None
         except csv.Error as error:
-            yield SetAside(f"{storable(path.name)} line {lines.number}", f"is not csv: {error}")
+            yield Skipped(f"{storable(path.name)} line {lines.number}", f"is not csv: {error}")
             continue
         for number in lines.bad:
-            yield SetAside(f"{storable(path.name)} line {number}", "is not UTF-8 text")
+            yield Skipped(f"{storable(path.name)} line {number}", "is not UTF-8 text")
         lines.bad.clear()
         if fields is None:
             return
@@ -154,7 +154,7 @@ def _csv_rows(path: Path, delimiter: str, columns: list[str]) -> Iterator[PairRo
             continue
         where = f"{storable(path.name)} line {lines.number}"
         if len(fields) != len(columns):
-            yield SetAside(
+            yield Skipped(
                 where,
                 f"has {len(fields)} fields, the header {len(columns)}; put texts that hold "
                 f"{delimiter!r} in double quotes",
@@ -162,10 +162,10 @@ def _csv_rows(path: Path, delimiter: str, columns: list[str]) -> Iterator[PairRo
         elif picture_index >= 0 and (
             not fields[picture_index].strip() or "\0" in fields[picture_index]
         ):
-            yield SetAside(where, f"names no picture in column {picture_column}")
+            yield Skipped(where, f"names no picture in column {picture_column}")
         else:
             name = fields[picture_index].strip() if picture_index >= 0 else ""
-            yield name, where, captions_in(fields[caption_index])
+            yield name, where, parse_captions(fields[caption_index])
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str | None]]:
@@ -201,8 +201,8 @@ def _header(line: str, need_pictures: bool = True) -> tuple[str, list[str]] | No
     """(delimiter, columns) of a csv header with captions, and with pictures if they are needed."""
     for delimiter in _DELIMITERS:
         columns = _fields(line, delimiter)
-        has_pictures = first_named(PATH_COLUMNS, columns) is not None
-        if first_named(CAPTION_COLUMNS, columns) and (has_pictures or not need_pictures):
+        has_pictures = first_column(PATH_COLUMNS, columns) is not None
+        if first_column(CAPTION_COLUMNS, columns) and (has_pictures or not need_pictures):
             return delimiter, columns
     return None
 

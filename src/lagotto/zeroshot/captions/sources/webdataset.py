@@ -15,8 +15,8 @@ from lagotto.core.images import MAX_PICTURE_BYTES
 from lagotto.core.parsing.captioned_tables import (
     CAPTION_COLUMNS,
     CaptionTexts,
-    captions_in,
-    merged,
+    merge_captions,
+    parse_captions,
     storable,
 )
 from lagotto.core.parsing.tar import (
@@ -24,7 +24,7 @@ from lagotto.core.parsing.tar import (
     TarMember,
     read_members,
 )
-from lagotto.core.types import SetAside
+from lagotto.core.types import Skipped
 from lagotto.zeroshot.captions.sources.pairs import (
     Item,
     Pair,
@@ -79,11 +79,13 @@ def _samples(path: Path) -> Iterator[Item]:
                 problem = f"a text of {member.size / 2**20:,.1f} MiB"
             else:
                 try:
-                    captions = merged(captions, _captions_of_member(member.read(), member.ending))
+                    captions = merge_captions(
+                        captions, _captions_of_member(member.read(), member.ending)
+                    )
                 except (ValueError, TypeError, RecursionError):
                     problem = f"its .{member.ending} is not readable as text with captions"
         if problem:
-            yield SetAside(source, problem)
+            yield Skipped(source, problem)
         else:
             yield Pair(
                 source, captions, None if picture is None else partial(_return_bytes, picture)
@@ -98,8 +100,8 @@ def _captions_of_member(data: bytes, ending: str) -> CaptionTexts:
     """The captions in a text member; each line of a .txt or .caption member is one."""
 
     if ending != "json":
-        return captions_in(data.decode().splitlines())
+        return parse_captions(data.decode().splitlines())
     content = json.loads(data)
     if not isinstance(content, dict):
         raise TypeError(type(content).__name__)
-    return captions_in(next((content[key] for key in CAPTION_COLUMNS if key in content), None))
+    return parse_captions(next((content[key] for key in CAPTION_COLUMNS if key in content), None))
