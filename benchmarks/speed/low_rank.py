@@ -30,7 +30,7 @@ import numpy as np
 
 import lagotto
 from lagotto.encoders.registry import load_encoder
-from lagotto.evaluation.probing.models import ProbedHub, from_folder
+from lagotto.evaluation.probing.models import ProbingData, from_folder
 from lagotto.hub.descriptors.blocks import LOGITS_PER_BLOCK
 from lagotto.hub.descriptors.quantize import quantize
 from lagotto.hub.descriptors.standardize import standardize
@@ -127,7 +127,7 @@ def by_index(
     return set(candidate_columns[top_k_logits(own, TOP)].tolist())
 
 
-def mini(given: ProbedHub, weights: np.ndarray) -> dict[str, object]:
+def mini(given: ProbingData, weights: np.ndarray) -> dict[str, object]:
     """Recall for each rank and number of candidates, on real responses."""
     tables = [quantize(standardize(model.values).values) for model in given.models]
     queries = questions(weights, tables, 200)
@@ -157,7 +157,7 @@ class Spectrum:
     shares: dict[str, float]
 
 
-def measure_spectrum(given: ProbedHub, probes: np.ndarray) -> Spectrum:
+def measure_spectrum(given: ProbingData, probes: np.ndarray) -> Spectrum:
     """Of the mini-hub's descriptors on some of its probes."""
     own = [standard(standardize(model.values).values[probes]) for model in given.models]
     moments = sum(each @ each.T for each in own) / sum(each.shape[1] for each in own)
@@ -260,7 +260,7 @@ def main() -> None:
     options = parser.parse_args()
     encoder = load_encoder(str(options.assets / "encoder" / "photo-lit"))
     given = from_folder(options.assets / "inet-mini-hub", encoder)
-    weights = text_weights(given.questions.space, given.questions.concepts)
+    weights = text_weights(given.queries.space, given.queries.concepts)
     made: dict[str, object] = {"mini": mini(given, weights)}
     every = weights.shape[1]
     probes = np.sort(np.random.default_rng(0).permutation(every)[: options.probes])
