@@ -52,7 +52,11 @@ TORCH = {
 FRAMEWORKS = {
     "onnxruntime": {"encoders/onnx.py", "models/adapters/onnx.py", "neighbors/usearch.py"},
     "ai_edge_litert": {"models/adapters/tflite.py"},
-    "numba": {"hub/kernels/numba_kernel.py", "hub/kernels/numba_words.py"},
+    "numba": {
+        "hub/kernels/numba_kernel.py",
+        "hub/kernels/numba_background.py",
+        "hub/kernels/numba_compile.py",
+    },
     "usearch": {"neighbors/usearch.py"},
     "matplotlib": {
         "evaluation/probing/matplotlib_curve.py",

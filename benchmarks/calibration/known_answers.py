@@ -38,6 +38,7 @@ from lagotto.hub.descriptors.rank_blend import blend
 from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.index.scoring import (
     SEARCH_CONFIG,
+    combine_scores,
     sample_columns,
 )
 from lagotto.hub.query.background import embed_background
@@ -263,8 +264,8 @@ def _trial(
     concept = asked.concept
     sample = sample_columns(np.arange(len(columns)))
     first = zscore_by_sample(world.sums[concept : concept + 1, columns], sample)[0]
-    second = zscore_by_sample(world.direction_scores[concept : concept + 1, columns], sample)[0]
-    total = first + np.float32(SEARCH_CONFIG.direction_weight) * second
+    along = world.direction_scores[concept : concept + 1, columns]
+    total = combine_scores(world.sums[concept : concept + 1, columns], along, sample)[0]
     kept = min(SEARCH_CONFIG.candidates, len(columns))
     candidates = np.argpartition(-first, kept - 1)[:kept]
     best = candidates[np.argsort(-total[candidates], kind="stable")[:CONFIDENCE_POOL]]

@@ -1,13 +1,13 @@
-r"""Zero-shot accuracy on the five shared sets: every mode, K from 2 to 64, beside image-only.
+r"""Zero-shot accuracy on the five shared sets: every mode, K from 2 to 64, against image-only.
 
     python benchmarks/quality/classify.py --assets DIR --json \
         > benchmarks/results/quality_classify.json
 
-Two stores: the 1,239 captioned photos (flickr8k + coco), and the same with the 25,014 captions of
-coco-val2017.txt, which have no pictures (--photos-only leaves that out). Nothing is fitted on the
-sets: the guarded rule is fitted on the store alone. `mean_of_five` is the mean over the sets, each
-weighing the same, with paired intervals; `oracle` is right where the image or the captions alone
-are, so it is what no rule that chooses between the two can pass. Intervals: 95 %, bootstrap.
+There are two stores: the 1,239 captioned photos (flickr8k + coco), and the same with the 25,014
+captions of coco-val2017.txt, which have no pictures (--photos-only leaves these out). Nothing is
+fitted on the sets; the guarded rule is fitted on the store alone. `mean_of_five` is the unweighted
+mean over the sets, with paired intervals. `oracle` is right where the image or the captions alone
+are right: an upper bound for every rule that chooses between the two. Intervals: 95 %, bootstrap.
 """
 
 import argparse
@@ -44,13 +44,13 @@ REFERENCE = {
 }
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
 @dataclass
-class Remembering:
-    """An encoder that embeds each text and each picture once: sets and stores share them."""
+class CachingEncoder:
+    """An encoder with a cache of all texts and pictures, shared by sets and stores."""
 
     inner: Encoder
     rows: dict[bytes, np.ndarray] = field(default_factory=dict)
@@ -61,80 +61,92 @@ class Remembering:
 
     def embed_pixels(self, pixels: np.ndarray) -> np.ndarray:
         keys = [hashlib.sha256(picture.tobytes()).digest() for picture in pixels]
-        missing = [place for place, key in enumerate(keys) if key not in self.rows]
+        missing = [position for position, key in enumerate(keys) if key not in self.rows]
         if missing:
-            made = self.inner.embed_pixels(pixels[missing])
-            self.rows |= {keys[place]: row for place, row in zip(missing, made, strict=True)}
+            embeddings = self.inner.embed_pixels(pixels[missing])
+            self.rows |= {
+                keys[position]: row for position, row in zip(missing, embeddings, strict=True)
+            }
         return np.stack([self.rows[key] for key in keys])
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         missing = [text for text in dict.fromkeys(texts) if text.encode() not in self.rows]
         if missing:
-            made = self.inner.embed_texts(missing)
-            self.rows |= {text.encode(): row for text, row in zip(missing, made, strict=True)}
+            embeddings = self.inner.embed_texts(missing)
+            self.rows |= {text.encode(): row for text, row in zip(missing, embeddings, strict=True)}
         return np.stack([self.rows[text.encode()] for text in texts])
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         return self.inner.token_counts(texts)
 
 
-def shown(estimate: Estimate) -> dict[str, object]:
+def rounded_estimate(estimate: Estimate) -> dict[str, object]:
     return {
         "value": round(estimate.value, 4),
         "ci95": [round(estimate.low, 4), round(estimate.high, 4)],
     }
 
 
-def mean_of_sets(found: Sequence[Evaluation], seed: int) -> list[dict[str, object]]:
-    """Of each setting the mean over the sets of accuracy, and of its gain, paired by picture."""
+def mean_of_sets(evaluations: Sequence[Evaluation], seed: int) -> list[dict[str, object]]:
+    """For each setting, the mean over the sets of its accuracy and of its paired gain."""
     rows: list[dict[str, object]] = []
-    places = np.concatenate([np.full(each.ranks.shape[1], i) for i, each in enumerate(found)])
-    for row, scores in enumerate(found[0].scores):
-        hits = np.concatenate([each.ranks[row] == 1 for each in found]).astype(int)
-        alone = np.concatenate([each.ranks[0] == 1 for each in found]).astype(int)
+    set_of_picture = np.concatenate(
+        [np.full(evaluation.ranks.shape[1], i) for i, evaluation in enumerate(evaluations)]
+    )
+    for row, scores in enumerate(evaluations[0].scores):
+        hits = np.concatenate([evaluation.ranks[row] == 1 for evaluation in evaluations]).astype(
+            int
+        )
+        image_only = np.concatenate(
+            [evaluation.ranks[0] == 1 for evaluation in evaluations]
+        ).astype(int)
         rows.append(
             {
                 "mode": scores.setting.mode,
                 "k": scores.setting.k,
-                "acc1": shown(class_mean_interval(hits, places, seed=seed)),
-                "difference_to_image_only": shown(
-                    class_mean_interval(hits - alone, places, seed=seed)
+                "acc1": rounded_estimate(class_mean_interval(hits, set_of_picture, seed=seed)),
+                "difference_to_image_only": rounded_estimate(
+                    class_mean_interval(hits - image_only, set_of_picture, seed=seed)
                 ),
-                "worst_set_difference": round(min(e.scores[row].gain.value for e in found), 4),
+                "worst_set_difference": round(
+                    min(e.scores[row].gain.value for e in evaluations), 4
+                ),
             }
         )
     return rows
 
 
-def oracle(found: Evaluation, k: int) -> float:
-    """Share of pictures that image-only or captions-only gets right."""
+def oracle(evaluation: Evaluation, k: int) -> float:
+    """The share of pictures that image-only or captions-only gets right."""
     row = next(
-        i for i, scores in enumerate(found.scores) if scores.setting == Setting("captions-only", k)
+        i
+        for i, scores in enumerate(evaluation.scores)
+        if scores.setting == Setting("captions-only", k)
     )
-    return round(float(((found.ranks[0] == 1) | (found.ranks[row] == 1)).mean()), 4)
+    return round(float(((evaluation.ranks[0] == 1) | (evaluation.ranks[row] == 1)).mean()), 4)
 
 
 def measure(
     store: CaptionStore, encoder: Encoder, photos: Path, options: argparse.Namespace
 ) -> dict[str, object]:
-    """All sets with one store."""
+    """The results on all sets with one store."""
     ks = [int(k) for k in options.k.split(",")]
     settings = [Setting(mode, k) for mode in options.modes.split(",") for k in ks]
-    found, sets = [], {}
+    evaluations, sets = [], {}
     for name in SETS:
         data = open_labelled([photos / name])
         classifier = ZeroShotClassifier(encoder, data.labels, store, mode="image-only")
-        found.append(evaluate(classifier, data, settings, seed=options.seed))
+        evaluations.append(evaluate(classifier, data, settings, seed=options.seed))
         method = Method(encoder.info, classifier.templates, store)
-        sets[name] = results(found[-1], method)
+        sets[name] = results(evaluations[-1], method)
         del sets[name]["per_class"]
         if "captions-only" in options.modes:
-            sets[name]["oracle"] = {str(k): oracle(found[-1], k) for k in ks}
-        for scores in found[-1].scores:
-            say(f"{name} {scores.setting} {scores.acc1.value:.4f} {scores.gain.value:+.4f}")
-    means = mean_of_sets(found, options.seed)
+            sets[name]["oracle"] = {str(k): oracle(evaluations[-1], k) for k in ks}
+        for scores in evaluations[-1].scores:
+            log(f"{name} {scores.setting} {scores.acc1.value:.4f} {scores.gain.value:+.4f}")
+    means = mean_of_sets(evaluations, options.seed)
     for row in means:
-        say(f"mean of five: {row}")
+        log(f"mean of five: {row}")
     return {
         "store": {
             "digest": store.digest,
@@ -147,8 +159,10 @@ def measure(
 
 
 def commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+    process = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return process.stdout.strip() or "unknown"
 
 
 def main() -> None:
@@ -161,7 +175,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     photos = options.assets / "photos"
-    encoder = Remembering(load_encoder(str(options.assets / "encoder" / "photo-lit")))
+    encoder = CachingEncoder(load_encoder(str(options.assets / "encoder" / "photo-lit")))
     stores = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "store"

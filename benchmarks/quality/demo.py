@@ -32,18 +32,18 @@ from lagotto.hub.hub import Hub
 
 
 def confidence(hub: Hub, truth: Sequence[TruthQuery], behaviour_only: bool) -> dict[str, Any]:
-    """What a search says of its ten best hits beside what is so."""
-    told, right = [], []
+    """The reliability of the confidence of each query's ten best hits."""
+    confidences, is_right = [], []
     for query in truth:
         answers = set(query.correct)
         for hit in hub.search(query.text, behaviour_only=behaviour_only).hits:
-            told.append(hit.confidence)
-            right.append((hit.model, hit.logit) in answers)
-    bins = reliability(np.array(told), np.array(right))
+            confidences.append(hit.confidence)
+            is_right.append((hit.model, hit.logit) in answers)
+    bins = reliability(np.array(confidences), np.array(is_right))
     return {
-        "hits": len(told),
+        "hits": len(confidences),
         "calibration_error": round(calibration_error(bins), 4),
-        "auroc": round(auroc(np.array(told), np.array(right)), 4),
+        "auroc": round(auroc(np.array(confidences), np.array(is_right)), 4),
         "bins": [[b.low, b.high, b.count, round(b.predicted, 4), round(b.true, 4)] for b in bins],
     }
 

@@ -23,15 +23,14 @@ import numpy as np
 
 from calibration.known_answers import World, make_world
 from calibration.worlds import half
-from lagotto.core.zscore import zscore_by_sample
 from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.retrieval.raw_responses import read_raw_responses
 from lagotto.hub.index.scoring import (
     SEARCH_CONFIG,
+    combine_scores,
     sample_columns,
 )
-from lagotto.hub.query.probe_weights import top_k_weights
-from lagotto.hub.search.first_stage import top_half
+from lagotto.hub.query.probe_weights import top_half, top_k_weights
 
 TOP = 10
 LISTS = (32, 64, 128, 256, 512)
@@ -41,10 +40,7 @@ def best_in_full(world: World, concept: int) -> np.ndarray:
     """The columns of the ten best, all logits scored as candidates are."""
     sample = sample_columns(np.arange(world.blended.shape[1]))
     sums = top_k_weights(world.weights[concept], SEARCH_CONFIG.k) @ world.blended
-    along = zscore_by_sample(world.direction_scores[concept : concept + 1], sample)[0]
-    total = (
-        zscore_by_sample(sums[None], sample)[0] + np.float32(SEARCH_CONFIG.direction_weight) * along
-    )
+    total = combine_scores(sums[None], world.direction_scores[concept : concept + 1], sample)[0]
     return np.argsort(-total, kind="stable")[:TOP]
 
 

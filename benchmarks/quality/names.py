@@ -23,9 +23,9 @@ import lagotto
 from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.retrieval.logit_table import LogitTable, hub_table
 from lagotto.evaluation.retrieval.queries import Queries, text_questions
-from lagotto.evaluation.retrieval.ranks import rank_answers
-from lagotto.evaluation.retrieval.rules import LabelBelief as Believe
-from lagotto.evaluation.retrieval.rules import believe_all, rules_of
+from lagotto.evaluation.retrieval.ranks import rank_logits
+from lagotto.evaluation.retrieval.rules import LabelTrustFunction as Believe
+from lagotto.evaluation.retrieval.rules import rules_of, trust_all
 from lagotto.evaluation.retrieval.truth import read_truth
 from lagotto.hub.hub import Hub
 from lagotto.hub.labels.audit import audit_model
@@ -93,7 +93,7 @@ def main() -> None:
             named = relabelled(table, how, options.seed)
             print(how, file=sys.stderr)
             trust, lists[how] = audited(hub, named, reader)
-            plain = {rule.name: rule for rule in rules_of(named, K, trust=believe_all)}
+            plain = {rule.name: rule for rule in rules_of(named, K, trust=trust_all)}
             rules = {
                 "keyword": plain["keyword"],
                 "behaviour": plain["behaviour"],
@@ -104,7 +104,7 @@ def main() -> None:
                 for part, odd in (("chosen on", False), ("reported", True)):
                     some = half(asked, odd)
                     for name, rule in rules.items():
-                        found = rank_answers(rule.score(some), some.correct, some.asking, named)
+                        found = rank_logits(rule.score(some), some.correct, some.asking, named)
                         rows.append(
                             {
                                 "labels": how,

@@ -1,4 +1,4 @@
-"""Accuracy when each model saw a share of the probes: fixed subset, completed, guarded.
+"""Search accuracy when each model saw a share of the probes: fixed subset, completed, guarded.
 
     python benchmarks/quality/probing.py --assets DIR --part PART --out FILE
 
@@ -8,10 +8,10 @@ PART is one of
   shared     the 22 models of DIR/hub (--hub: made of them and all three sets of photos), queries
              `imagenet` of truth.json
 
-and is written into FILE (benchmarks/results/quality_probing.json) beside the others. Rank and side
-weight are chosen in each run from held-back answers. The guard's threshold was chosen on parts of
-6 and 20 models of the mini-hub with the half of its class names whose SHA-256 begins with an even
-byte, and on the 22 models; how a model's probes are chosen, on names that are not among the 200.
+and is added to FILE (benchmarks/results/quality_probing.json). Each run selects rank and side
+weight on held-out responses. The guard's threshold was set on parts of 6 and 20 models of the
+mini-hub, with the half of its class names whose SHA-256 begins with an even byte, and on the 22
+models. The strategy of choosing a model's probes was set on names that are not among the 200.
 """
 
 import argparse
@@ -29,7 +29,7 @@ import lagotto
 from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.probing.curve import probing_curve
 from lagotto.evaluation.probing.models import (
-    ProbedHub,
+    ProbingData,
     from_folder,
     from_hub,
 )
@@ -45,29 +45,29 @@ SHARED_COUNTS = (60, 120, 200, 300)
 
 
 def mini(
-    given: ProbedHub,
+    data: ProbingData,
     seeds: int,
-    ways: Sequence[Choosing],
+    strategies: Sequence[Choosing],
     counts: Sequence[int],
     known: dict[str, dict[str, list[dict[str, object]]]],
 ) -> dict[str, object]:
-    """The curve for each way of choosing a model's probes; rows known from before are kept."""
-    found: dict[str, object] = {**known}
-    for choosing in ways:
+    """The curve for each strategy of choosing a model's probes; `known` rows are kept."""
+    result: dict[str, object] = {**known}
+    for strategy in strategies:
         rows = [
-            row for row in known.get(choosing, {}).get("rows", []) if row["probes"] not in counts
+            row for row in known.get(strategy, {}).get("rows", []) if row["probes"] not in counts
         ]
         for count in counts:
-            curve = probing_curve(given.models, given.questions, [count], seeds, choosing).as_json()
+            curve = probing_curve(data.models, data.queries, [count], seeds, strategy).as_json()
             rows += curve["rows"]
-            print(choosing, count, json.dumps(curve["rows"][0]), file=sys.stderr, flush=True)
-        found[choosing] = {**curve, "rows": sorted(rows, key=lambda row: int(str(row["probes"])))}
-    return found
+            print(strategy, count, json.dumps(curve["rows"][0]), file=sys.stderr, flush=True)
+        result[strategy] = {**curve, "rows": sorted(rows, key=lambda row: int(str(row["probes"])))}
+    return result
 
 
-def baselines(given: ProbedHub, seeds: int) -> list[dict[str, object]]:
+def baselines(data: ProbingData, seeds: int) -> list[dict[str, object]]:
     """Masked ALS and mean-filled SVD, rank 32, on random probes, by both rules."""
-    space, concepts = given.questions.space, given.questions.concepts
+    space, concepts = data.queries.space, data.queries.concepts
     probes = len(space.probes)
     rows = []
     for count in BASELINE_COUNTS:
@@ -75,23 +75,23 @@ def baselines(given: ProbedHub, seeds: int) -> list[dict[str, object]]:
         top1: dict[str, list[float]] = {}
         for seed in range(seeds):
             observed = []
-            for model in given.models:
+            for model in data.models:
                 seen = share.select(f"{model.name} {seed}")
                 observed.append(to_columns(np.ascontiguousarray(model.values[seen]), seen))
-            columns = [each for each, _ in observed]
-            ways = {
+            columns = [seen_columns for seen_columns, _ in observed]
+            methods = {
                 "als": alternating_least_squares(columns, probes, seed=seed),
                 "svd": filled_svd(columns, probes),
             }
-            for way, completed in ways.items():
+            for method, completed in methods.items():
                 pairs = zip(completed, observed, strict=True)
-                responses = [to_responses(each, scale) for each, (_, scale) in pairs]
+                responses = [to_responses(values, scale) for values, (_, scale) in pairs]
                 for rule in ("default", "paper"):
                     scores = scores_on_the_same_probes(rule, space, concepts, responses)
                     best = scores.argmax(axis=1).tolist()
-                    hits = [b in good for b, good in zip(best, given.questions.right, strict=True)]
-                    top1.setdefault(f"{way}, {rule} rule", []).append(float(np.mean(hits)))
-        row = {name: round(float(np.mean(each)), 4) for name, each in top1.items()}
+                    hits = [b in good for b, good in zip(best, data.queries.right, strict=True)]
+                    top1.setdefault(f"{method}, {rule} rule", []).append(float(np.mean(hits)))
+        row = {name: round(float(np.mean(values)), 4) for name, values in top1.items()}
         rows.append({"probes": count, **row})
         print("baselines", rows[-1], file=sys.stderr, flush=True)
     return rows
@@ -100,14 +100,14 @@ def baselines(given: ProbedHub, seeds: int) -> list[dict[str, object]]:
 def shared(assets: Path, folder: Path, seeds: int) -> dict[str, object]:
     """The guard on 22 models that have little in common."""
     hub = Hub.open(folder, str(assets / "encoder" / "photo-lit"))
-    asked = json.loads((assets / "hub" / "truth.json").read_text())["queries"]
+    queries = json.loads((assets / "hub" / "truth.json").read_text())["queries"]
     with tempfile.TemporaryDirectory() as temporary:
         truth = Path(temporary) / "truth.json"
-        kept = [query for query in asked if query["kind"] == "imagenet"]
-        truth.write_text(json.dumps({"queries": kept}))
-        given = from_hub(hub, truth)
-    found = probing_curve(given.models, given.questions, SHARED_COUNTS, seeds).as_json()
-    return {"probe_digest": hub.probe_digest, "models": len(given.models), **found}
+        imagenet_queries = [query for query in queries if query["kind"] == "imagenet"]
+        truth.write_text(json.dumps({"queries": imagenet_queries}))
+        data = from_hub(hub, truth)
+    result = probing_curve(data.models, data.queries, SHARED_COUNTS, seeds).as_json()
+    return {"probe_digest": hub.probe_digest, "models": len(data.models), **result}
 
 
 def main() -> None:
@@ -121,20 +121,20 @@ def main() -> None:
     parser.add_argument("--choices", default=",".join(CHOICES), help="of the part `mini`")
     options = parser.parse_args()
     if options.part == "shared":
-        made: object = shared(options.assets, options.hub, options.seeds)
+        part: object = shared(options.assets, options.hub, options.seeds)
     else:
         encoder = load_encoder(str(options.assets / "encoder" / "photo-lit"))
-        given = from_folder(options.assets / "inet-mini-hub", encoder)
+        data = from_folder(options.assets / "inet-mini-hub", encoder)
         if options.part == "mini":
             known = json.loads(options.out.read_text()) if options.out.exists() else {}
             counts = [int(count) for count in options.counts.split(",")]
-            ways = [choice for choice in CHOICES if choice in options.choices.split(",")]
-            made = mini(given, options.seeds, ways, counts, known.get("mini", {}))
+            strategies = [choice for choice in CHOICES if choice in options.choices.split(",")]
+            part = mini(data, options.seeds, strategies, counts, known.get("mini", {}))
         else:
-            made = baselines(given, options.seeds)
+            part = baselines(data, options.seeds)
     known = json.loads(options.out.read_text()) if options.out.exists() else {}
     known |= {
-        options.part: made,
+        options.part: part,
         "seeds": options.seeds,
         "lagotto": lagotto.__version__,
         "python": platform.python_version(),

@@ -158,7 +158,7 @@ def tables_of(table: LogitTable, questions: Sequence[Queries], seed: int) -> Jso
 
 def draws(found: RetrievalEvaluation, kind: str) -> dict[str, float]:
     """Top-1 of 2,000 random draws of 300 queries: how far one such figure may lie from the rest."""
-    place = [asked.kind for asked in found.questions].index(kind)
+    place = [asked.kind for asked in found.queries].index(kind)
     ranking = found.rankings[PAPER][place]
     assert ranking is not None
     chance = np.random.default_rng(0)

@@ -1,12 +1,12 @@
-r"""Models found in a hub as a third voice: which evidence finds them, and what they are worth.
+r"""Models of a hub as a third voice: which evidence finds them, and what accuracy they add.
 
     python benchmarks/quality/specialists.py --assets DIR --hub HUB --json \
         > benchmarks/results/quality_specialists.json
 
-HUB: the shared models on flickr8k + coco (`lagotto hub create`, `lagotto hub add`). The encoder and
-every model see every picture once (kept in --cache DIR); everything else is arithmetic on that.
-Labels score, and are used for nothing else. `half` 0 was for choosing, 1 for reporting, by a hash
-of the picture's name; see docs/results.md for how often was looked.
+HUB holds the shared models, probed on flickr8k + coco by `lagotto hub create` and `hub add`. The
+encoder and every model run on every picture once (cached in --cache DIR); all else is arithmetic on
+these outputs. The labels serve only for scoring. Pictures are split into halves by a hash of their
+name: `half` 0 was used for development, 1 for reporting; docs/results.md says how often.
 """
 
 import argparse
@@ -35,14 +35,14 @@ from lagotto.evaluation.intervals import mean_interval
 from lagotto.hub.store.records import ModelRecord
 from lagotto.models.metadata.scan import scan_models
 from lagotto.models.registry import load_model
-from lagotto.specialists.finder import Finder, Question
-from lagotto.specialists.fusion import together
+from lagotto.specialists.finder import Finder, SpecialistQuery
+from lagotto.specialists.fusion import combine_votes
 from lagotto.specialists.label_names import named_outputs
 from lagotto.specialists.likelihood import fit_votes
-from lagotto.specialists.matching import NAMES_AGREE, view_agreement
+from lagotto.specialists.matching import MIN_NAME_AGREEMENT, label_output_agreement
 from lagotto.specialists.model_runs import Runnable
 from lagotto.specialists.pixel_batches import PixelFile
-from lagotto.specialists.probe_evidence import View, excess
+from lagotto.specialists.probe_evidence import EncoderView, first_order_gain
 
 SETS = ("cifar10", "flowers5", "cats-dogs", "imagenet100x5", "grocery43")
 GOOD = {
@@ -52,7 +52,7 @@ GOOD = {
     "imagenet100x5": ("coral-mobilenet",),
     "grocery43": ("coral-mobilenet", "tm-fruit4"),
 }
-"""Of each set the models that are taken away, to see that the rest does no harm."""
+"""The models that are removed for each set, to check that the others do no harm."""
 
 SEEDS = (0, 1, 2, 3, 4)
 SHARE = 0.8
@@ -60,7 +60,7 @@ SHARE = 0.8
 
 @dataclass(frozen=True)
 class Data:
-    """A labelled set as encoder and models see it."""
+    """A labelled set with the outputs of the encoder and all models."""
 
     name: str
     labels: tuple[str, ...]
@@ -75,27 +75,27 @@ class Data:
 
 @dataclass(frozen=True)
 class Known:
-    """What the hub keeps of its models."""
+    """The responses and published names of the hub's models."""
 
     responses: Mapping[str, np.ndarray]
     names: Mapping[str, tuple[str | None, ...]]
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
 def read_set(name: str, options: argparse.Namespace, hub: lagotto.Hub) -> Data:
-    """The set, looked at once; later runs read what was kept."""
+    """The set with all outputs; computed once, then read from the cache."""
     folder = options.assets / "photos" / name
     rows = [json.loads(line) for line in (folder / "labels.jsonl").read_text().splitlines()]
     labels = tuple(sorted({row["label"] for row in rows}))
-    kept = options.cache / f"{name}.npz"
-    if not kept.is_file():
-        say(f"{name}: encoder and models look at {len(rows)} pictures")
+    cache_file = options.cache / f"{name}.npz"
+    if not cache_file.is_file():
+        log(f"{name}: encoder and models look at {len(rows)} pictures")
         pictures = [decode_picture(read_picture_file(folder / row["image"])) for row in rows]
         pixels = [to_pixels(picture, hub.encoder.info.pixels) for picture in pictures]
-        found = {
+        arrays = {
             "embeddings": np.concatenate(
                 [
                     hub.encoder.embed_pixels(np.stack(pixels[start : start + 64]))
@@ -106,9 +106,9 @@ def read_set(name: str, options: argparse.Namespace, hub: lagotto.Hub) -> Data:
         for source in scan_models([options.assets / "hub"]):
             model = load_model(source)
             spec = model.spec.input.pixels
-            found[source.name] = model.logits(np.stack([to_pixels(p, spec) for p in pictures]))
-        np.savez(kept, **found)
-    stored = dict(np.load(kept))
+            arrays[source.name] = model.logits(np.stack([to_pixels(p, spec) for p in pictures]))
+        np.savez(cache_file, **arrays)
+    stored = dict(np.load(cache_file))
     info = hub.encoder.info
     prompts = hub.encoder.embed_texts([info.prompt_template.format(label) for label in labels])
     embeddings = stored.pop("embeddings")
@@ -125,8 +125,8 @@ def read_set(name: str, options: argparse.Namespace, hub: lagotto.Hub) -> Data:
     )
 
 
-def scored(data: Data, given: np.ndarray, models: list[str] | None = None) -> dict[str, object]:
-    hits = given == data.truth
+def score(data: Data, predicted: np.ndarray, models: list[str] | None = None) -> dict[str, object]:
+    hits = predicted == data.truth
     interval = mean_interval(hits)
     row: dict[str, object] = {
         "acc1": round(float(hits.mean()), 4),
@@ -137,69 +137,82 @@ def scored(data: Data, given: np.ndarray, models: list[str] | None = None) -> di
 
 
 def alone(data: Data, known: Known) -> dict[str, object]:
-    """Each kind of evidence for itself: the model it puts first, and how right that is.
+    """Each kind of evidence alone: the model that it ranks first, and that model's accuracy.
 
-    Only models with as many outputs as there are labels are ranked: what one kind of evidence says
-    of the others cannot be told from chance.
+    Only models with at least as many outputs as labels are ranked: for the others, one kind of
+    evidence alone cannot be distinguished from chance.
     """
-    seen, probed = View.of(data.logits), View.of(data.probe_logits)
-    ranked: dict[str, list[tuple[float, str, np.ndarray]]] = {
+    view, probe_view = EncoderView.of(data.logits), EncoderView.of(data.probe_logits)
+    rankings: dict[str, list[tuple[float, str, np.ndarray]]] = {
         kind: [] for kind in ("pictures", "probes", "names", "pictures and probes")
     }
     for model, logits in data.models.items():
         responses = known.responses[model]
         if logits.shape[1] < len(data.labels):
             continue
-        shares, on_probes = softmax(logits), softmax(responses)
-        by_pictures = excess(softmax(seen.logits), shares)
-        by_probes = excess(softmax(probed.logits), on_probes)
+        shares, probe_shares = softmax(logits), softmax(responses)
+        by_pictures = first_order_gain(softmax(view.logits), shares)
+        by_probes = first_order_gain(softmax(probe_view.logits), probe_shares)
         a, b, c = map(best_assignment, (by_pictures, by_probes, by_pictures + by_probes))
-        ranked["pictures"].append((fit_votes(seen.logits, shares, a).nats, model, a))
-        ranked["probes"].append((fit_votes(probed.logits, on_probes, b).nats, model, b))
-        both = fit_votes(seen.logits, shares, c).nats + fit_votes(probed.logits, on_probes, c).nats
-        ranked["pictures and probes"].append((both, model, c))
-        said = named_outputs(data.labels, known.names[model])
-        share = len(said[said >= 0]) / logits.shape[1]
-        ranked["names"].append(((said >= 0).sum() + share, model, said))
+        rankings["pictures"].append(
+            (fit_votes(view.logits, shares, a).log_likelihood_gain, model, a)
+        )
+        rankings["probes"].append(
+            (fit_votes(probe_view.logits, probe_shares, b).log_likelihood_gain, model, b)
+        )
+        both = (
+            fit_votes(view.logits, shares, c).log_likelihood_gain
+            + fit_votes(probe_view.logits, probe_shares, c).log_likelihood_gain
+        )
+        rankings["pictures and probes"].append((both, model, c))
+        by_name = named_outputs(data.labels, known.names[model])
+        share = len(by_name[by_name >= 0]) / logits.shape[1]
+        rankings["names"].append(((by_name >= 0).sum() + share, model, by_name))
     rows: dict[str, object] = {}
-    for kind, each in ranked.items():
+    for kind, each in rankings.items():
         _, model, outputs = max(each, key=lambda row: row[0])
-        chosen = data.models[model][:, outputs] if (outputs >= 0).all() else None
+        outputs_of_labels = data.models[model][:, outputs] if (outputs >= 0).all() else None
         right = named_outputs(data.labels, known.names[model])
         rows[kind] = {
             "first": model,
             "outputs_right": int(((outputs == right) & (right >= 0)).sum()),
             "outputs_named": int((right >= 0).sum()),
             "its_accuracy": None
-            if chosen is None
-            else round(float((chosen.argmax(axis=1) == data.truth).mean()), 4),
+            if outputs_of_labels is None
+            else round(float((outputs_of_labels.argmax(axis=1) == data.truth).mean()), 4),
         }
     return rows
 
 
 def lists(data: Data, known: Known) -> dict[str, object]:
-    """How far the pictures agree with each published list that names a label (1: as with the
-    outputs that fit best), and, for a model of just these labels, with how many orders of its list
-    they would agree enough for it to be believed."""
-    view = softmax(View.of(data.logits).logits)
+    """The relative agreement of the pictures with each published list that names a label.
+
+    1 is the agreement of the best assignment. For a model of just these labels, also the number of
+    orders of its list that would be accepted.
+    """
+    posterior = softmax(EncoderView.of(data.logits).logits)
     rows: dict[str, object] = {}
     for model, logits in data.models.items():
         outputs = named_outputs(data.labels, known.names[model])
         named = np.flatnonzero(outputs >= 0)
         if not len(named):
             continue
-        table = view_agreement(view, softmax(logits))[named]
+        table = label_output_agreement(posterior, softmax(logits))[named]
         best = best_assignment(table)
-        most = float(table[best >= 0, best[best >= 0]].clip(min=0).sum())
+        best_agreement = float(table[best >= 0, best[best >= 0]].clip(min=0).sum())
         row: dict[str, object] = {
             "names": len(named),
-            "agree": round(float(table[np.arange(len(named)), outputs[named]].sum()) / most, 3),
+            "agree": round(
+                float(table[np.arange(len(named)), outputs[named]].sum()) / best_agreement, 3
+            ),
         }
         if len(named) == logits.shape[1] <= 6:
             orders = [list(order) for order in permutations(outputs[named].tolist())]
             sums = [float(table[np.arange(len(named)), order].sum()) for order in orders]
             row["orders"] = len(orders)
-            row["orders_that_agree"] = sum(each >= NAMES_AGREE * most for each in sums)
+            row["orders_that_agree"] = sum(
+                each >= MIN_NAME_AGREEMENT * best_agreement for each in sums
+            )
         rows[model] = row
     return rows
 
@@ -218,25 +231,25 @@ def permuted(
 
 
 def decoys(data: Data, known: Known, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """20 models without names: of 10 the outputs are permuted, of 10 mixed by a random matrix."""
+    """20 models without names: 10 with permuted outputs, 10 mixed by a random matrix."""
     rng = np.random.default_rng(seed)
-    made = {}
+    decoy_models = {}
     for number in range(20):
         model = list(data.models)[rng.integers(len(data.models))]
         logits, responses = data.models[model], known.responses[model]
         outputs = logits.shape[1]
         if number % 2:
             order = rng.permutation(outputs)
-            made[f"decoy{number:02d}"] = logits[:, order], responses[:, order]
+            decoy_models[f"decoy{number:02d}"] = logits[:, order], responses[:, order]
         else:
             mix = rng.normal(size=(outputs, outputs)) / np.sqrt(outputs)
             centre = responses.mean(axis=0)
-            made[f"decoy{number:02d}"] = (logits - centre) @ mix, (responses - centre) @ mix
-    return made
+            decoy_models[f"decoy{number:02d}"] = (logits - centre) @ mix, (responses - centre) @ mix
+    return decoy_models
 
 
-class SeenImages:
-    """A hub as a scenario wants it: with other names, without some models, with decoys beside."""
+class ScenarioHub:
+    """A hub for a scenario: with other names, without some models, or with decoys."""
 
     def __init__(
         self,
@@ -251,9 +264,9 @@ class SeenImages:
         self._responses = dict(known.responses) | {
             name: responses for name, (_, responses) in (more or {}).items()
         }
-        there = [each for each in hub.records() if not each.name.startswith(without or ("-",))]
+        records = [each for each in hub.records() if not each.name.startswith(without or ("-",))]
         by_width = {each.outputs: each for each in hub.records()}
-        self._records = there + [
+        self._records = records + [
             replace(by_width[responses.shape[1]], name=name)
             for name, (_, responses) in (more or {}).items()
         ]
@@ -271,8 +284,8 @@ class SeenImages:
         return self._responses[name].astype(np.float32)
 
 
-class Kept:
-    """Encoder and workers that answer from what was kept: a picture is known by its pixels."""
+class ReplayedRuns:
+    """Encoder and workers that replay cached outputs, by the pixels of each picture."""
 
     def __init__(self, data: Data, encoder: Encoder, folder: Path) -> None:
         self.info, self.folder = encoder.info, folder
@@ -283,22 +296,22 @@ class Kept:
         self._rows: dict[PixelSpec, dict[bytes, int]] = {}
 
     def embed_pixels(self, pixels: np.ndarray) -> np.ndarray:
-        return self._embeddings[self._places(self.info.pixels, pixels)]
+        return self._embeddings[self._rows_of(self.info.pixels, pixels)]
 
     def warm(self, models: Sequence[Runnable]) -> None:
         pass
 
     def logits(
-        self, models: Sequence[Runnable], sheets: Sequence[Mapping[PixelSpec, PixelFile]]
+        self, models: Sequence[Runnable], batches: Sequence[Mapping[PixelSpec, PixelFile]]
     ) -> dict[str, np.ndarray]:
         rows = [
-            place
-            for sheet in sheets
-            for place in self._places(models[0].pixels, sheet[models[0].pixels].array())
+            position
+            for batch in batches
+            for position in self._rows_of(models[0].pixels, batch[models[0].pixels].array())
         ]
         return {m.record.name: self.models[m.record.name][rows] for m in models}
 
-    def _places(self, spec: PixelSpec, pixels: np.ndarray) -> list[int]:
+    def _rows_of(self, spec: PixelSpec, pixels: np.ndarray) -> list[int]:
         if spec not in self._rows:
             decoded = (decode_picture(read_picture_file(file)) for file in self._files)
             self._rows[spec] = {
@@ -310,38 +323,41 @@ class Kept:
 
 @dataclass(frozen=True)
 class Query:
-    """Asks any hub about a set, or about some of its pictures, as a user would."""
+    """A query for a set, or for some of its pictures, to any hub."""
 
     data: Data
     prompts: np.ndarray
-    kept: Kept
-    most: int
+    replay: ReplayedRuns
+    max_models: int
 
     @classmethod
-    def of(cls, data: Data, encoder: Encoder, folder: Path, most: int) -> "Query":
+    def of(cls, data: Data, encoder: Encoder, folder: Path, max_models: int) -> "Query":
         prompts = [encoder.info.prompt_template.format(label) for label in data.labels]
-        return cls(data, encoder.embed_texts(prompts), Kept(data, encoder, folder), most)
+        return cls(
+            data, encoder.embed_texts(prompts), ReplayedRuns(data, encoder, folder), max_models
+        )
 
-    def row(self, hub: SeenImages, places: Sequence[int] | None = None) -> dict[str, object]:
-        """What the finder chooses, and what that is worth on all pictures."""
-        scale = self.kept.info.logit_scale
-        question = Question(
+    def row(self, hub: ScenarioHub, positions: Sequence[int] | None = None) -> dict[str, object]:
+        """The models that the finder selects, and their accuracy on all pictures."""
+        scale = self.replay.info.logit_scale
+        specialist_query = SpecialistQuery(
             self.data.labels,
             self.prompts,
             lambda e: np.log(softmax((scale * (e @ self.prompts.T)).astype(float))),
-            self.most,
+            self.max_models,
         )
-        chosen = range(len(self.data.files)) if places is None else places
-        reads = [partial(read_picture_file, self.data.files[place]) for place in chosen]
-        finder = Finder(hub, self.kept, question, self.kept)  # type: ignore[arg-type]
-        choice = finder.find(reads, Silent()).choice
-        scores = together(softmax(self.data.logits), choice, self.kept.models)
-        return scored(self.data, scores.argmax(axis=1), [each.model for each in choice.matches])
+        indices = range(len(self.data.files)) if positions is None else positions
+        readers = [partial(read_picture_file, self.data.files[position]) for position in indices]
+        finder = Finder(hub, self.replay, specialist_query, self.replay)  # type: ignore[arg-type]
+        selection = finder.find(readers, Silent()).selection
+        scores = combine_votes(softmax(self.data.logits), selection, self.replay.models)
+        return score(self.data, scores.argmax(axis=1), [each.model for each in selection.matches])
 
 
 def stability(query: Query, hub: lagotto.Hub, known: Known) -> dict[str, object]:
-    """The models that the finder chooses for other queries of the same kind, and what they are
-    worth on all pictures: SHARE of the pictures drawn anew for each seed; each four times.
+    """The selected models and their accuracy on all pictures, for other queries of the same kind.
+
+    The queries are a random SHARE of the pictures for each seed, and every picture four times.
     """
     count = len(query.data.files)
     queries = {
@@ -349,15 +365,15 @@ def stability(query: Query, hub: lagotto.Hub, known: Known) -> dict[str, object]
         for seed in range(10)
     }
     queries["each four times"] = np.tile(np.arange(count), 4)
-    found: dict[str, object] = {}
+    result: dict[str, object] = {}
     for evidence, names in (("with names", known.names), ("behaviour only", {})):
         rows = {
-            name: query.row(SeenImages(hub, known, names), each) for name, each in queries.items()
+            name: query.row(ScenarioHub(hub, known, names), each) for name, each in queries.items()
         }
         for name, row in rows.items():
-            say(f"{query.data.name:14} {evidence:14} {name:16} {row}")
+            log(f"{query.data.name:14} {evidence:14} {name:16} {row}")
         drawn = [row["acc1"] for name, row in rows.items() if name.startswith("seed")]
-        found[evidence] = {
+        result[evidence] = {
             "mean": round(float(np.mean(drawn)), 4),
             "sd": round(float(np.std(drawn)), 4),
             "worst": min(drawn),
@@ -365,21 +381,21 @@ def stability(query: Query, hub: lagotto.Hub, known: Known) -> dict[str, object]
             "sets_of_models": len({frozenset(row["models"]) for row in rows.values()}),
             "queries": rows,
         }
-    return found
+    return result
 
 
 def measure(query: Query, hub: lagotto.Hub, known: Known) -> dict[str, object]:
-    """Every scenario on one set: the whole of it is the query, models are chosen by the finder."""
+    """Every scenario on one set; the query is the whole set."""
     data = query.data
 
-    def row(names: Mapping[str, tuple[str | None, ...]] | None = None, **given: object) -> object:
-        query.kept.models = dict(data.models) | {
+    def row(names: Mapping[str, tuple[str | None, ...]] | None = None, **options: object) -> object:
+        query.replay.models = dict(data.models) | {
             name: logits
-            for name, (logits, _) in given.get("more", {}).items()  # type: ignore[attr-defined]
+            for name, (logits, _) in options.get("more", {}).items()  # type: ignore[attr-defined]
         }
-        return query.row(SeenImages(hub, known, names or {}, **given))  # type: ignore[arg-type]
+        return query.row(ScenarioHub(hub, known, names or {}, **options))  # type: ignore[arg-type]
 
-    rows: dict[str, object] = {"image-only": scored(data, data.logits.argmax(axis=1))}
+    rows: dict[str, object] = {"image-only": score(data, data.logits.argmax(axis=1))}
     rows["behaviour only"] = row()
     rows["with names"] = row(known.names)
     rows["names shifted by one"] = row(shifted(known.names))
@@ -391,9 +407,9 @@ def measure(query: Query, hub: lagotto.Hub, known: Known) -> dict[str, object]:
         more = decoys(data, known, seed)
         rows[f"20 decoys, behaviour only, seed {seed}"] = row(more=more)
         rows[f"20 decoys, with names, seed {seed}"] = row(known.names, more=more)
-    query.kept.models = dict(data.models)
+    query.replay.models = dict(data.models)
     for name, each in rows.items():
-        say(f"{data.name:14} {name:42} {each}")
+        log(f"{data.name:14} {name:42} {each}")
     return {
         "pictures": len(data.truth),
         "evidence_alone": alone(data, known),

@@ -1,11 +1,12 @@
-r"""Accuracy by the voices that are heard, as `lagotto eval classification` measures it, five sets.
+r"""Accuracy by set of voices, as `lagotto eval classification` measures it, on five sets.
 
     python benchmarks/quality/voices.py --assets DIR --hub HUB \
         --out benchmarks/results/quality_voices.json
 
-HUB: the shared models on flickr8k + coco, their files where they were when it was made. The caption
-store is flickr8k + coco too. Models run in workers on the pictures themselves, found on a sample of
-256 of them; once with their published names as evidence, once by behaviour only. Labels only score.
+HUB holds the shared models, probed on flickr8k + coco; their files must not have moved. The caption
+store is flickr8k + coco too. Models are selected on a sample of 256 pictures and run in workers,
+once with their published names as evidence and once by behaviour only. The labels serve only for
+scoring.
 """
 
 import argparse
@@ -33,8 +34,8 @@ from lagotto.zeroshot.captions.store import CaptionStore
 SETS = ("flowers5", "cats-dogs", "grocery43", "imagenet100x5", "cifar10")
 
 
-class Remembering:
-    """The encoder, which embeds each picture once: the same ones come with every evidence."""
+class CachingEncoder:
+    """An encoder with a cache of pictures: both kinds of evidence use the same ones."""
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
@@ -66,10 +67,10 @@ def main() -> None:
     parser.add_argument("--max-models", type=int, default=3)
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, required=True, help="Written anew after each set.")
+    parser.add_argument("--out", type=Path, required=True, help="Rewritten after each set.")
     options = parser.parse_args()
     photos = options.assets / "photos"
-    encoder = Remembering(load_encoder(str(options.assets / "encoder" / "photo-lit")))
+    encoder = CachingEncoder(load_encoder(str(options.assets / "encoder" / "photo-lit")))
     sets: dict[str, dict[str, object]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         store = CaptionStore.create(
@@ -86,30 +87,32 @@ def main() -> None:
 def measure(
     store: CaptionStore, data: LabelledSet, names: bool, options: argparse.Namespace
 ) -> dict[str, object]:
-    """All sets of voices on one set of pictures."""
-    voice = HubVoice(options.hub, options.max_models, use_names=names)
-    classifier = Classifier(store.encoder, data.labels, store, hub=voice)
-    heard = evaluate_voices(classifier, data, seed=options.seed)
-    for row in heard.scores:
+    """The scores of all sets of voices on one labelled set."""
+    hub_voice = HubVoice(options.hub, options.max_models, use_names=names)
+    classifier = Classifier(store.encoder, data.labels, store, hub=hub_voice)
+    evaluation = evaluate_voices(classifier, data, seed=options.seed)
+    for row in evaluation.scores:
         print(
             f"{data.name:14} {names:1} {row.voices:24} {row.acc1.value:.4f}",
             file=sys.stderr,
             flush=True,
         )
-    return {"pictures": len(data)} | voices_as_json(heard, data.labels)
+    return {"pictures": len(data)} | voices_as_json(evaluation, data.labels)
 
 
 def write(
     sets: dict[str, dict[str, object]], encoder: Encoder, options: argparse.Namespace
 ) -> None:
-    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    process = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
     result = {
         "what": "accuracy by voices, end to end, five labelled sets",
         "encoder": {"name": encoder.info.name, "fingerprint": encoder.info.fingerprint},
         "max_models": options.max_models,
         "seed": options.seed,
         "sets": sets,
-        "commit": done.stdout.strip() or "unknown",
+        "commit": process.stdout.strip() or "unknown",
         "machine": f"{platform.machine()}, {platform.system()}",
         "lagotto": lagotto.__version__,
         "python": platform.python_version(),

@@ -26,7 +26,7 @@ import lagotto
 from lagotto.core.files import sha256_file
 
 WORLD = Path(lagotto.__file__).parent / "demo" / "world"
-TABLES = ("models", "logits", "failures", "copies")
+TABLES = ("models", "logits", "failures", "copies", "audits")
 
 
 def command(*words: str) -> list[str]:

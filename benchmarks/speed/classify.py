@@ -42,20 +42,20 @@ from lagotto.zeroshot.retrieval import Retriever
 from lagotto.zeroshot.types import Prediction
 from lagotto.zeroshot.votes import caption_vote, image_vote
 
-EACH = 5
+CAPTIONS_PER_PICTURE = 5
 K = 16
 LABELS = ("person", "bird", "dog", "cat", "car", "boat", "flower", "fruit", "house", "tool")
 WORDS = 1500
 VOCABULARY = tuple(f"word{number}" for number in range(WORDS))
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)
 class DrawnCaptions:
-    """A caption store in memory maps, EACH captions a picture."""
+    """A caption store in memory maps, with CAPTIONS_PER_PICTURE captions a picture."""
 
     image_embeddings: np.ndarray
     text_embeddings: np.ndarray
@@ -63,7 +63,7 @@ class DrawnCaptions:
 
     @property
     def starts(self) -> np.ndarray:
-        return np.arange(0, len(self.text_embeddings) + 1, EACH)
+        return np.arange(0, len(self.text_embeddings) + 1, CAPTIONS_PER_PICTURE)
 
     @property
     def ends(self) -> np.ndarray:
@@ -74,20 +74,22 @@ class DrawnCaptions:
         return [" ".join(VOCABULARY[word] for word in row) for row in rows]
 
 
-def draw_store(folder: Path, near: np.ndarray, captions: int, seed: int) -> DrawnCaptions:
-    """Pictures scattered around the given embeddings, captions around their pictures."""
+def draw_store(folder: Path, centers: np.ndarray, captions: int, seed: int) -> DrawnCaptions:
+    """Random pictures near the given embeddings, and random captions near their pictures."""
     rng = np.random.default_rng(seed)
-    dim, pictures = near.shape[1], captions // EACH
+    dim, pictures = centers.shape[1], captions // CAPTIONS_PER_PICTURE
     images = np.lib.format.open_memmap(folder / "i.npy", "w+", np.float16, (pictures, dim))
     texts = np.lib.format.open_memmap(folder / "t.npy", "w+", np.float16, (captions, dim))
     for start in range(0, pictures, 10_000):
         size = min(10_000, pictures - start)
-        spread = rng.normal(0, 0.7 / np.sqrt(dim), (size, dim))
-        block = unit_rows(near[rng.integers(0, len(near), size)] + spread)
+        noise = rng.normal(0, 0.7 / np.sqrt(dim), (size, dim))
+        block = unit_rows(centers[rng.integers(0, len(centers), size)] + noise)
         images[start : start + size] = block
-        said = np.repeat(block, EACH, axis=0)
-        said = unit_rows(said + rng.normal(0, 1 / np.sqrt(dim), said.shape))
-        texts[start * EACH : (start + size) * EACH] = said
+        captions_block = np.repeat(block, CAPTIONS_PER_PICTURE, axis=0)
+        captions_block = unit_rows(
+            captions_block + rng.normal(0, 1 / np.sqrt(dim), captions_block.shape)
+        )
+        texts[start * CAPTIONS_PER_PICTURE : (start + size) * CAPTIONS_PER_PICTURE] = captions_block
     images.flush()
     texts.flush()
     return DrawnCaptions(
@@ -97,15 +99,15 @@ def draw_store(folder: Path, near: np.ndarray, captions: int, seed: int) -> Draw
     )
 
 
-def classified(classifier: ZeroShotClassifier, files: Sequence[Path]) -> list[Prediction]:
+def classify(classifier: ZeroShotClassifier, files: Sequence[Path]) -> list[Prediction]:
     rows = list(classifier.predict(files))
-    refused = [row for row in rows if isinstance(row, Skipped)]
-    if refused:
-        sys.exit(f"{refused[0].source}: {refused[0].reason}")
+    unreadable = [row for row in rows if isinstance(row, Skipped)]
+    if unreadable:
+        sys.exit(f"{unreadable[0].source}: {unreadable[0].reason}")
     return [row for row in rows if isinstance(row, Prediction)]
 
 
-def timed(work: Callable[[], object]) -> float:
+def measure_seconds(work: Callable[[], object]) -> float:
     begin = time.perf_counter()
     work()
     return time.perf_counter() - begin
@@ -118,16 +120,16 @@ def on_the_fly(
     prompts: np.ndarray,
     files: list[Path],
 ) -> None:
-    """The reference's way: 16 captions of each picture through the text tower when it comes."""
+    """The reference script's method: encode 16 captions of each picture at query time."""
     for batch in embed_files(encoder, files, 1):
-        found = retriever.retrieve(batch.embeddings, K)
-        rows = encoder.embed_texts(store.texts(found.indices[0].tolist()))[None]
+        retrieved = retriever.retrieve(batch.embeddings, K)
+        rows = encoder.embed_texts(store.texts(retrieved.indices[0].tolist()))[None]
         image_vote(batch.embeddings, prompts, encoder.info.logit_scale)
-        caption_vote(rows, found.there, prompts, encoder.info.logit_scale)
+        caption_vote(rows, retrieved.present, prompts, encoder.info.logit_scale)
 
 
 def anonymous_mb() -> float:
-    """Memory of this process that no file backs."""
+    """The anonymous memory of this process, in MB."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) / 1024
@@ -135,31 +137,31 @@ def anonymous_mb() -> float:
 
 
 def peak_memory_mb(work: Callable[[], object]) -> float:
-    """How much memory beyond mapped files `work` takes at its highest, sampled while it runs."""
-    before, highest, done = anonymous_mb(), [0.0], threading.Event()
+    """The peak of anonymous memory that `work` adds, in MB, sampled while it runs."""
+    before, highest, finished = anonymous_mb(), [0.0], threading.Event()
 
     def watch() -> None:
-        while not done.wait(0.002):
+        while not finished.wait(0.002):
             highest[0] = max(highest[0], anonymous_mb())
 
     watcher = threading.Thread(target=watch)
     watcher.start()
     work()
-    done.set()
+    finished.set()
     watcher.join()
     return max(highest[0], anonymous_mb()) - before
 
 
-def measure_large(options: argparse.Namespace, near: np.ndarray) -> dict[str, object]:
+def measure_large(options: argparse.Namespace, centers: np.ndarray) -> dict[str, object]:
     """Seconds and memory of 128 queries against a store of --large captions."""
     with tempfile.TemporaryDirectory() as folder:
-        store = draw_store(Path(folder), near, options.large, options.seed)
-        queries = np.resize(near, (128, near.shape[1])).astype(np.float32)
+        store = draw_store(Path(folder), centers, options.large, options.seed)
+        queries = np.resize(centers, (128, centers.shape[1])).astype(np.float32)
         seconds: list[float] = []
 
         def search() -> None:
             retriever = Retriever(store)
-            seconds.append(timed(lambda: retriever.retrieve(queries, K)))
+            seconds.append(measure_seconds(lambda: retriever.retrieve(queries, K)))
 
         memory = peak_memory_mb(search)
     return {
@@ -174,53 +176,63 @@ def measure_large(options: argparse.Namespace, near: np.ndarray) -> dict[str, ob
 def measure(options: argparse.Namespace) -> dict[str, object]:
     encoder = load_encoder(options.encoder)
     files = list(islice(cycle(picture_files([options.pictures])), options.count))
-    fly = files[: options.fly]
-    near = np.concatenate([batch.embeddings for batch in embed_files(encoder, files[:500], 64)])
+    fly_files = files[: options.fly]
+    centers = np.concatenate([batch.embeddings for batch in embed_files(encoder, files[:500], 64)])
     with tempfile.TemporaryDirectory() as folder:
-        store = draw_store(Path(folder), near, options.captions, options.seed)
+        store = draw_store(Path(folder), centers, options.captions, options.seed)
         guarded = ZeroShotClassifier(encoder, LABELS, store, mode="guarded", k=K)
-        alone = guarded.variant("image-only", K)
-        say(f"{len(files)} pictures, {options.captions:,} captions; {guarded.notes}")
-        classified(guarded, files[:128])
+        image_only = guarded.variant("image-only", K)
+        log(f"{len(files)} pictures, {options.captions:,} captions; {guarded.notes}")
+        classify(guarded, files[:128])
         rounds = []
         for number in range(options.rounds):
-            first = timed(lambda: classified(alone, files))
-            second = timed(lambda: classified(guarded, files))
+            first = measure_seconds(lambda: classify(image_only, files))
+            second = measure_seconds(lambda: classify(guarded, files))
             rounds.append((first, second))
-            say(f"round {number}: image-only {first:.2f} s, guarded {second:.2f} s")
-        ours = timed(lambda: classified(guarded, fly))
+            log(f"round {number}: image-only {first:.2f} s, guarded {second:.2f} s")
+        guarded_s = measure_seconds(lambda: classify(guarded, fly_files))
         retriever = Retriever(store)
         prompts = guarded.voting.prompts
-        flown = timed(lambda: on_the_fly(encoder, store, retriever, prompts, fly))
-        say(f"{len(fly)} pictures: guarded {ours:.2f} s, on the fly {flown:.2f} s")
-        votes = classified(guarded, fly)
-        again = list(
+        on_the_fly_s = measure_seconds(
+            lambda: on_the_fly(encoder, store, retriever, prompts, fly_files)
+        )
+        log(
+            f"{len(fly_files)} pictures: guarded {guarded_s:.2f} s, on the fly {on_the_fly_s:.2f} s"
+        )
+        votes = classify(guarded, fly_files)
+        repeated = list(
             guarded.predict_embeddings(
-                np.concatenate([b.embeddings for b in embed_files(encoder, fly, 7)]),
-                [str(file) for file in fly],
+                np.concatenate([b.embeddings for b in embed_files(encoder, fly_files, 7)]),
+                [str(file) for file in fly_files],
             )
         )
     same = all(
         np.allclose(a.probabilities, b.probabilities, atol=1e-4)
-        for a, b in zip(votes, again, strict=True)
+        for a, b in zip(votes, repeated, strict=True)
     )
     if not same:
         sys.exit("predictions depend on the batch; the times mean nothing")
     return {
         "ratio_to_image_only": round(statistics.median(b / a for a, b in rounds), 4),
-        "speedup_vs_on_the_fly": round(flown / ours, 2),
+        "speedup_vs_on_the_fly": round(on_the_fly_s / guarded_s, 2),
         "pictures": len(files),
         "captions": options.captions,
         "asked_captions": sum(not row.declined for row in votes),
         "rounds_s": [[round(a, 3), round(b, 3)] for a, b in rounds],
-        "on_the_fly": {"pictures": len(fly), "s": round(flown, 3), "guarded_s": round(ours, 3)},
-        "large_store": measure_large(options, near),
+        "on_the_fly": {
+            "pictures": len(fly_files),
+            "s": round(on_the_fly_s, 3),
+            "guarded_s": round(guarded_s, 3),
+        },
+        "large_store": measure_large(options, centers),
     }
 
 
 def commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+    process = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return process.stdout.strip() or "unknown"
 
 
 def main() -> None:

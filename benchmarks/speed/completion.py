@@ -4,12 +4,12 @@
 
 Written to benchmarks/results/speed_completion.json.
 
-`mini` times what `hub add` does for DIR/inet-mini-hub at 120 probes a model: settings chosen, the
-guard's exam, the final fit and all completed answers; and folding in one model. `synthetic` fits
-hubs of 25,000 to --logits logits x --probes probes, 30 logits a model, 10 % seen, answers of rank
-40 plus noise, made when they are asked for and never held together; each in a process of its own,
-whose peak memory is read from the system. The predicted share of the unseen variance is checked:
-a fit that predicts nothing ends the run.
+`mini` times what `hub add` does for DIR/inet-mini-hub at 120 probes per model: hyperparameter
+search, the guard's holdout, the final fit and all completed responses; and folding in one model.
+`synthetic` fits hubs of 25,000 to --logits logits x --probes probes, with 30 logits per model and
+10 % of the probes answered. The responses have rank 40 plus noise; they are generated on demand and
+never held together. Each fit has its own process, whose peak memory is read from the system. The
+explained share of the unseen variance is checked: a fit that predicts nothing ends the run.
 """
 
 import argparse
@@ -41,7 +41,7 @@ RANK = 40
 
 
 class Synthetic:
-    """Models made anew, the same, each time they are gone through."""
+    """Synthetic models that are generated again, equal, in each iteration."""
 
     def __init__(self, logits: int, probes: int, share: float) -> None:
         self.models = logits // WIDTH
@@ -50,25 +50,25 @@ class Synthetic:
         self.truth = rng.standard_normal((probes, RANK)).astype(np.float32) / np.sqrt(RANK)
         self.side = (self.truth @ rng.standard_normal((RANK, 64))).astype(np.float32)
 
-    def whole(self, number: int) -> np.ndarray:
-        """A model's columns on every probe."""
+    def all_columns(self, number: int) -> np.ndarray:
+        """The columns of a model on every probe."""
         rng = np.random.default_rng([1, number])
         columns = self.truth @ rng.standard_normal((RANK, WIDTH)).astype(np.float32)
         return columns + 0.5 * rng.standard_normal(columns.shape, dtype=np.float32)
 
     def seen(self, number: int) -> np.ndarray:
-        """The probes that a model sees."""
+        """The probes that a model answers."""
         rng = np.random.default_rng([2, number])
-        return np.sort(rng.choice(len(self.truth), self.share, replace=False)).astype(np.int64)
+        return np.sort(rng.search(len(self.truth), self.share, replace=False)).astype(np.int64)
 
     def __iter__(self) -> Iterator[SeenColumns]:
         for number in range(self.models):
             seen = self.seen(number)
-            yield SeenColumns(seen, self.whole(number)[seen])
+            yield SeenColumns(seen, self.all_columns(number)[seen])
 
 
 def synthetic(logits: int, probes: int, share: float, sweeps: int) -> dict[str, float]:
-    """One fit; seconds a sweep without the time that making the answers takes."""
+    """One fit; the seconds per sweep exclude the time to generate the responses."""
     hub = Synthetic(logits, probes, share)
     begin = time.perf_counter()
     for _ in hub:
@@ -79,11 +79,11 @@ def synthetic(logits: int, probes: int, share: float, sweeps: int) -> dict[str, 
     fit = time.perf_counter() - begin
     errors, totals = 0.0, 0.0
     for number in range(0, hub.models, max(1, hub.models // 20)):
-        seen, whole = hub.seen(number), hub.whole(number)
-        predicted = factors.values @ fold_in(factors, SeenColumns(seen, whole[seen]))
+        seen, all_columns = hub.seen(number), hub.all_columns(number)
+        predicted = factors.values @ fold_in(factors, SeenColumns(seen, all_columns[seen]))
         unseen = np.setdiff1d(np.arange(probes), seen)
-        errors += float(np.square(predicted - whole)[unseen].sum())
-        totals += float(np.square(whole)[unseen].sum())
+        errors += float(np.square(predicted - all_columns)[unseen].sum())
+        totals += float(np.square(all_columns)[unseen].sum())
     explained = 1 - errors / totals
     if explained < 0.5:
         raise SystemExit(f"the fit of {logits} logits explains {explained:.2f}; it must be 0.5")
@@ -98,36 +98,36 @@ def synthetic(logits: int, probes: int, share: float, sweeps: int) -> dict[str, 
 
 
 def mini(assets: Path, count: int) -> dict[str, float]:
-    """Seconds for the whole completion of the mini-hub, and for folding in one model."""
+    """Seconds for the completion of the mini-hub, and for folding in one model."""
     raw = read_raw_responses(assets / "inet-mini-hub")
     share = Share(count, raw.embeddings)
     pairs = []
     for model in raw.models:
-        seen = share.select(model.name)
+        seen = share.seen_columns(model.name)
         pairs.append(to_columns(np.ascontiguousarray(model.values[seen]), seen))
-    columns = [own for own, _ in pairs]
+    columns = [seen_columns for seen_columns, _ in pairs]
     begin = time.perf_counter()
-    found = fit_completion(columns, raw.embeddings)
+    completion = fit_completion(columns, raw.embeddings)
     fitted = time.perf_counter()
-    for own, scale in pairs:
-        completed_responses(found.factors, own, scale)
+    for seen_columns, scale in pairs:
+        completed_responses(completion.factors, seen_columns, scale)
     done = time.perf_counter()
     times = []
-    for own, scale in pairs[:100]:
+    for seen_columns, scale in pairs[:100]:
         start = time.perf_counter()
-        completed_responses(found.factors, own, scale)
+        completed_responses(completion.factors, seen_columns, scale)
         times.append(time.perf_counter() - start)
     warm = time.perf_counter()
-    fit_completion(columns, raw.embeddings, start=found.factors, search=found.search)
+    fit_completion(columns, raw.embeddings, start=completion.factors, search=completion.search)
     return {
         "probes_per_model": count,
         "logits": len(raw.labels),
-        "rank": found.search.settings.rank,
+        "rank": completion.search.settings.rank,
         "seconds": round(done - begin, 2),
         "seconds_fitting": round(fitted - begin, 2),
         "seconds_from_earlier_factors": round(time.perf_counter() - warm, 2),
         "fold_in_ms": round(1000 * float(np.median(times)), 2),
-        "skill": round(found.verdict.skill, 3),
+        "skill": round(completion.verdict.skill, 3),
     }
 
 

@@ -30,8 +30,9 @@ import numpy as np
 
 import lagotto
 from lagotto.encoders.registry import load_encoder
-from lagotto.evaluation.probing.models import ProbedHub, from_folder
+from lagotto.evaluation.probing.models import ProbingData, from_folder
 from lagotto.hub.descriptors.blocks import LOGITS_PER_BLOCK
+from lagotto.hub.descriptors.quantize import quantize
 from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.index.low_rank import (
     LowRankIndex,
@@ -41,12 +42,11 @@ from lagotto.hub.index.low_rank import (
 from lagotto.hub.index.scoring import SEARCH_CONFIG
 from lagotto.hub.index.topk import top_k_logits
 from lagotto.hub.kernels.dispatch import (
-    KernelName,
-    Table,
-    scan,
+    scan_distances,
     scan_sums,
 )
 from lagotto.hub.kernels.gather import gather_values
+from lagotto.hub.kernels.kernel import KernelName, Table
 from lagotto.hub.query.probe_weights import text_weights, top_k_weights
 
 RANKS = (32, 64, 128, 192)
@@ -72,22 +72,13 @@ class Question:
     @property
     def candidates(self) -> int:
         """As many as a hub's search takes."""
-        return (
-            SEARCH_CONFIG.nearest
-            if self.kind == "known logits"
-            else SEARCH_CONFIG.index_candidates * SEARCH_CONFIG.candidates
-        )
+        if self.kind == "known logits":
+            return SEARCH_CONFIG.nearest
+        return SEARCH_CONFIG.index_candidates * SEARCH_CONFIG.candidates
 
 
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-def quantised(descriptors: np.ndarray) -> Table:
-    """As a block holds them."""
-    steps = (np.abs(descriptors).max(axis=0) / 127).astype(np.float32)
-    codes = np.rint(descriptors / np.where(steps > 0, steps, 1)).astype(np.int8)
-    return np.ascontiguousarray(codes), steps
 
 
 def standard(descriptors: np.ndarray) -> np.ndarray:
@@ -110,42 +101,44 @@ def questions(weights: np.ndarray, tables: Sequence[Table], count: int) -> list[
     ]
 
 
-def score(tables: Sequence[Table], asked: Question, kernel: KernelName | None) -> np.ndarray:
+def score(tables: Sequence[Table], question: Question, kernel: KernelName | None) -> np.ndarray:
     """Higher is better: weighted sums, or minus distances."""
-    probes = asked.probes
-    values = asked.values[probes]
-    if asked.kind == "known logits":
-        return -scan(tables, probes, values, kernel)
+    probes = question.probes
+    values = question.values[probes]
+    if question.kind == "known logits":
+        return -scan_distances(tables, probes, values, kernel)
     return scan_sums(tables, probes, values, kernel)
 
 
-def by_scan(tables: Sequence[Table], asked: Question, kernel: KernelName | None = None) -> set[int]:
+def by_scan(
+    tables: Sequence[Table], question: Question, kernel: KernelName | None = None
+) -> set[int]:
     """The best logits of all."""
-    return set(top_k_logits(score(tables, asked, kernel), TOP).tolist())
+    return set(top_k_logits(score(tables, question, kernel), TOP).tolist())
 
 
 def by_index(
-    index: LowRankIndex, tables: Sequence[Table], asked: Question, candidates: int
+    index: LowRankIndex, tables: Sequence[Table], question: Question, candidates: int
 ) -> set[int]:
     """The best logits of the index's candidates."""
-    chosen = top_k_logits(index.scores(asked.values), candidates)
-    codes, steps = gather_values(tables, chosen, asked.probes)
-    own = score([(codes, steps)], Question(asked.kind, asked.values[asked.probes]), None)
-    return set(chosen[top_k_logits(own, TOP)].tolist())
+    candidate_columns = top_k_logits(index.scores(question.values), candidates)
+    codes, steps = gather_values(tables, candidate_columns, question.probes)
+    own = score([(codes, steps)], Question(question.kind, question.values[question.probes]), None)
+    return set(candidate_columns[top_k_logits(own, TOP)].tolist())
 
 
-def mini(given: ProbedHub, weights: np.ndarray) -> dict[str, object]:
+def mini(given: ProbingData, weights: np.ndarray) -> dict[str, object]:
     """Recall for each rank and number of candidates, on real responses."""
-    tables = [quantised(standardize(model.values).values) for model in given.models]
-    asked = questions(weights, tables, 200)
-    truths = [by_scan(tables, each) for each in asked]
+    tables = [quantize(standardize(model.values).values) for model in given.models]
+    queries = questions(weights, tables, 200)
+    truths = [by_scan(tables, each) for each in queries]
     size = sum(codes.nbytes + steps.nbytes for codes, steps in tables)
     rows = []
     for rank in RANKS:
         index = build_low_rank(tables, rank)
         for candidates in MINI_CANDIDATES:
             shares: dict[str, list[float]] = {kind: [] for kind in KINDS}
-            for each, truth in zip(asked, truths, strict=True):
+            for each, truth in zip(queries, truths, strict=True):
                 found = by_index(index, tables, each, candidates)
                 shares[each.kind].append(len(found & truth) / TOP)
             recall = {kind: round(float(np.mean(own)), 4) for kind, own in shares.items()}
@@ -164,7 +157,7 @@ class Spectrum:
     shares: dict[str, float]
 
 
-def measure_spectrum(given: ProbedHub, probes: np.ndarray) -> Spectrum:
+def measure_spectrum(given: ProbingData, probes: np.ndarray) -> Spectrum:
     """Of the mini-hub's descriptors on some of its probes."""
     own = [standard(standardize(model.values).values[probes]) for model in given.models]
     moments = sum(each @ each.T for each in own) / sum(each.shape[1] for each in own)
@@ -195,18 +188,20 @@ def make_tables(folder: Path, spectrum: Spectrum, logits: int) -> list[Table]:
             columns = spectrum.factors @ rng.standard_normal((leading, size), dtype=np.float32)
             noise = rng.standard_normal(columns.shape, dtype=np.float32)
             columns += np.float32(spectrum.noise) * noise
-            block[:, part], steps[part] = quantised(standard(columns))
+            block[:, part], steps[part] = quantize(standard(columns))
         block.flush()
         tables.append((np.load(path, mmap_mode="r"), steps))
         say(f"made {first + width:,} of {logits:,} logits")
     return tables
 
 
-def median_ms(work: Callable[[Question], object], asked: Sequence[Question], rounds: int) -> float:
+def median_ms(
+    work: Callable[[Question], object], queries: Sequence[Question], rounds: int
+) -> float:
     """Of all questions in some rounds, after one that does not count."""
     times = []
     for number in range(rounds + 1):
-        for each in asked:
+        for each in queries:
             begin = time.perf_counter()
             work(each)
             times += [time.perf_counter() - begin] if number else []
@@ -222,14 +217,14 @@ def synthetic(
     index = build_low_rank(tables, rank)
     built = time.perf_counter() - begin
     size = sum(codes.nbytes + steps.nbytes for codes, steps in tables)
-    asked = questions(weights, tables, 40)
+    queries = questions(weights, tables, 40)
     row: dict[str, object] = {"logits": logits, "probes": weights.shape[1], "rank": rank}
     row |= {"size_ratio": round(size / index.size, 2), "index_mb": round(index.size / 1e6, 1)}
     if rounds:
         row["build_s"] = round(built, 1)
     kinds: dict[str, dict[str, float]] = {}
     for kind in KINDS:
-        own = [each for each in asked if each.kind == kind]
+        own = [each for each in queries if each.kind == kind]
         pairs = [
             (by_index(index, tables, q, q.candidates), by_scan(tables, q, "numba")) for q in own
         ]
@@ -265,7 +260,7 @@ def main() -> None:
     options = parser.parse_args()
     encoder = load_encoder(str(options.assets / "encoder" / "photo-lit"))
     given = from_folder(options.assets / "inet-mini-hub", encoder)
-    weights = text_weights(given.questions.space, given.questions.concepts)
+    weights = text_weights(given.queries.space, given.queries.concepts)
     made: dict[str, object] = {"mini": mini(given, weights)}
     every = weights.shape[1]
     probes = np.sort(np.random.default_rng(0).permutation(every)[: options.probes])

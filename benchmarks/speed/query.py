@@ -36,13 +36,13 @@ from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.kernels.dispatch import scan_sums
 from lagotto.hub.query.probe_weights import (
     ProbeSpace,
+    top_half,
     top_k_weights,
     weigh_texts,
 )
 from lagotto.hub.query.types import ConceptQuery, QueryVector
 from lagotto.hub.query.vectors import query_from_embedding
 from lagotto.hub.search.engine import find_logits
-from lagotto.hub.search.first_stage import top_half
 
 OUTPUTS = 100
 DIM = 512
@@ -84,7 +84,7 @@ def make_block(folder: Path, first: int, logits: int, probes: int, seed: int) ->
     values = mapped(folder / f"values{first}.npy", (probes, logits), drawn(logits))
     directions = mapped(folder / f"directions{first}.npy", (logits, DIM), drawn(DIM))
     levels = np.linspace(-90, 127, QUANTILES).astype(np.int8)
-    knots = mapped(folder / f"knots{first}.npy", (logits, QUANTILES), lambda _: levels)
+    quantiles = mapped(folder / f"quantiles{first}.npy", (logits, QUANTILES), lambda _: levels)
     steps = rng.uniform(0.03, 0.05, logits).astype(np.float32)
     models = tuple(
         BlockModel(f"{first + at:064x}", "00" * 32, at, min(OUTPUTS, logits - at))
@@ -92,7 +92,7 @@ def make_block(folder: Path, first: int, logits: int, probes: int, seed: int) ->
     )
     say(f"made {first + logits:,} logits")
     return Block(
-        models, values, steps, np.zeros(logits), np.ones(logits), knots, directions, steps / DIM
+        models, values, steps, np.zeros(logits), np.ones(logits), quantiles, directions, steps / DIM
     )
 
 
@@ -149,16 +149,15 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, object]:
         )
         for number, (concept, row, shown) in enumerate(zip(concepts, weights, covered, strict=True))
     ]
-    chosen = [top_k_weights(row, options.k) for row in weights]
-    probes = [np.flatnonzero(row) for row in chosen]
-
-    surer = [top_half(row) for row in chosen]
+    top_weights = [top_k_weights(row, options.k) for row in weights]
+    probes = [np.flatnonzero(row) for row in top_weights]
+    halves = [top_half(row) for row in top_weights]
 
     def bare(at: int) -> object:
-        return scan_sums(logit_index.tables, probes[at], chosen[at][probes[at]], "numba")
+        return scan_sums(logit_index.tables, probes[at], top_weights[at][probes[at]], "numba")
 
     def half(at: int) -> object:
-        return scan_sums(logit_index.tables, surer[at], chosen[at][surer[at]], "numba")
+        return scan_sums(logit_index.tables, halves[at], top_weights[at][halves[at]], "numba")
 
     def ask(rule: str, judged: bool) -> Callable[[int], object]:
         return lambda at: find_logits(

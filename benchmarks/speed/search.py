@@ -28,11 +28,8 @@ import numpy as np
 
 from lagotto.hub.descriptors.blocks import LOGITS_PER_BLOCK
 from lagotto.hub.index.topk import error_bounds, rerank
-from lagotto.hub.kernels.dispatch import (
-    KernelName,
-    Table,
-    scan,
-)
+from lagotto.hub.kernels.dispatch import scan_distances
+from lagotto.hub.kernels.kernel import KernelName, Table
 
 TOP = 10
 QUERIES = 8
@@ -94,7 +91,7 @@ def gather_row_major(world: World, chosen: np.ndarray, query: np.ndarray) -> np.
 
 def search(world: World, kernel: KernelName, chosen: np.ndarray, query: np.ndarray) -> np.ndarray:
     """Our way."""
-    return scan(world.tables, chosen, query, kernel)
+    return scan_distances(world.tables, chosen, query, kernel)
 
 
 def remap(values: np.ndarray) -> np.ndarray:

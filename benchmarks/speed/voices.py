@@ -1,15 +1,15 @@
-r"""What the third voice costs, beside the bare inference of the models that were asked.
+r"""The cost of the third voice, relative to the bare inference of the selected models.
 
     python benchmarks/speed/voices.py --hub HUB --encoder DIR --pictures DIR --json \
         > benchmarks/results/speed_voices.json
 
-DIR has a labels.jsonl; where it has fewer than --count pictures, variants of them (mirrored, cut)
-are added, so that no two are the same. Three timings, interleaved and repeated: `predict` with the
-hub, `predict` without, and the models that were asked over arrays prepared beforehand, each
-by itself on as many processes as there are workers (the baseline: inference alone, neither decoding
-nor resizing, loading nor starting). `ratio` is the first less the second, over the third: looking
-for models, running those that were not chosen, resizing pictures, workers and files are all in it.
-`ratio_of_medians` is the same of the median times. The votes are compared with those of the bare
+DIR has a labels.jsonl. If it has fewer than --count pictures, variants of them (mirrored, cropped)
+are added, so that no two are equal. There are three timings, interleaved and repeated: `predict`
+with the hub; `predict` without it; and the selected models over arrays prepared beforehand, in as
+many processes as there are workers. The last is the baseline: inference alone, without decoding,
+resizing, loading or starting. `ratio` is the first minus the second, divided by the third. It
+includes the search for models, candidates that were not selected, resizing, workers and files.
+`ratio_of_medians` is the same for the median times. The votes are compared with those of the bare
 run.
 """
 
@@ -38,7 +38,7 @@ from lagotto.zeroshot.types import Prediction
 
 
 def bare(job: tuple[ModelSource, Path]) -> tuple[str, float, np.ndarray]:
-    """One model over its prepared array; the seconds of the loop alone."""
+    """Runs one model over its prepared array; returns the seconds of the loop alone."""
     source, prepared = job
     model = load_model(source)
     pixels = np.load(prepared)
@@ -59,21 +59,21 @@ def cut(picture: Image.Image) -> Image.Image:
 VARIANTS = (mirrored, cut, lambda picture: cut(mirrored(picture)))
 
 
-def different(files: list[Path], options: argparse.Namespace) -> list[Path]:
-    """--count files, no two of the same pixels."""
-    found = list(files)
+def distinct_files(files: list[Path], options: argparse.Namespace) -> list[Path]:
+    """--count files, no two with the same pixels."""
+    variants = list(files)
     for number, change in enumerate(VARIANTS):
         for file in files:
-            if len(found) >= options.count:
+            if len(variants) >= options.count:
                 break
-            made = options.folder / f"{options.pictures.name}-{number}-{file.name}"
-            if not made.is_file():
+            file_made = options.folder / f"{options.pictures.name}-{number}-{file.name}"
+            if not file_made.is_file():
                 with Image.open(file) as picture:
-                    change(picture.convert("RGB")).save(made, quality=95)
-            found.append(made)
-    if len(found) < options.count:
-        raise SystemExit(f"only {len(found)} pictures; give a larger set or a lower --count")
-    return found[: options.count]
+                    change(picture.convert("RGB")).save(file_made, quality=95)
+            variants.append(file_made)
+    if len(variants) < options.count:
+        raise SystemExit(f"only {len(variants)} pictures; give a larger set or a lower --count")
+    return variants[: options.count]
 
 
 def main() -> None:
@@ -91,24 +91,24 @@ def main() -> None:
     options.folder.mkdir(exist_ok=True)
     lines = (options.pictures / "labels.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
-    files = different([options.pictures / row["image"] for row in rows], options)
+    files = distinct_files([options.pictures / row["image"] for row in rows], options)
     labels = sorted({row["label"] for row in rows})
     encoder = load_encoder(options.encoder)
-    voice = HubVoice(options.hub, options.max_models, limits=Limits(workers=options.workers))
+    hub_voice = HubVoice(options.hub, options.max_models, limits=Limits(workers=options.workers))
     seconds: dict[str, list[float]] = {"with_hub": [], "without": [], "bare": []}
     for number in range(options.repeats):
         print(f"round {number + 1} of {options.repeats}", file=sys.stderr, flush=True)
-        with_hub = Classifier(encoder, labels, hub=voice)
+        with_hub = Classifier(encoder, labels, hub=hub_voice)
         started = time.perf_counter()
-        heard = [row for row in with_hub.predict(files) if isinstance(row, Prediction)]
+        predictions = [row for row in with_hub.predict(files) if isinstance(row, Prediction)]
         seconds["with_hub"].append(time.perf_counter() - started)
         without = Classifier(encoder, labels)
         started = time.perf_counter()
-        alone = list(without.predict(files))
+        image_rows = list(without.predict(files))
         seconds["without"].append(time.perf_counter() - started)
-        if not with_hub.specialists or len(alone) != len(heard):
+        if not with_hub.specialists or len(image_rows) != len(predictions):
             raise SystemExit(f"nothing to compare: {with_hub.notes}")
-        seconds["bare"].append(run_bare(with_hub, heard, files, options))
+        seconds["bare"].append(run_bare(with_hub, predictions, files, options))
     result = {
         "ratio": round(
             statistics.median(
@@ -124,11 +124,11 @@ def main() -> None:
             / statistics.median(seconds["bare"]),
             3,
         ),
-        "seconds": {name: [round(s, 2) for s in each] for name, each in seconds.items()},
+        "seconds": {name: [round(s, 2) for s in times] for name, times in seconds.items()},
         "pictures": options.count,
         "set": options.pictures.name,
         "models_in_hub": len(lagotto.Hub.open(options.hub).records()),
-        "models_asked": [each.model for each in with_hub.specialists],
+        "models_asked": [specialist.model for specialist in with_hub.specialists],
         "workers": options.workers,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
@@ -138,13 +138,16 @@ def main() -> None:
 
 
 def run_bare(
-    classifier: Classifier, heard: list[Prediction], files: list[Path], options: argparse.Namespace
+    classifier: Classifier,
+    predictions: list[Prediction],
+    files: list[Path],
+    options: argparse.Namespace,
 ) -> float:
-    """Seconds that the asked models need for prepared arrays, spread over the workers."""
+    """Seconds that the selected models need for prepared arrays, in as many processes."""
     records = {record.name: record for record in lagotto.Hub.open(options.hub).records()}
     jobs = []
-    for each in classifier.specialists:
-        runnable = find_runnable(records[each.model])
+    for specialist in classifier.specialists:
+        runnable = find_runnable(records[specialist.model])
         prepared = options.folder / f"{options.pictures.name}-{runnable.pixels.key}.npy"
         if not prepared.is_file():
             decoded = (decode_picture(read_picture_file(file)) for file in files)
@@ -158,9 +161,11 @@ def run_bare(
     by_model = {name: logits for name, _, logits in answers}
     first = classifier.specialists[0]
     if len(first.labels) > 1:
-        said = by_model[first.model][:, list(first.outputs)].argmax(axis=1)
-        voted = [row.votes[0].probabilities[list(first.labels)].argmax() for row in heard]
-        if np.mean(said == voted) < 0.8:
+        argmax_bare = by_model[first.model][:, list(first.outputs)].argmax(axis=1)
+        argmax_votes = [
+            row.votes[0].probabilities[list(first.labels)].argmax() for row in predictions
+        ]
+        if np.mean(argmax_bare == argmax_votes) < 0.8:
             raise SystemExit("the votes are not those of the bare run")
     return wall
 

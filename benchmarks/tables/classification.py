@@ -74,7 +74,7 @@ def classify_k() -> str:
 
 
 def classify_speed() -> str:
-    """What captions cost."""
+    """The cost of captions."""
     found = read_result("speed_classify")
     found |= found["large_store"]
     names = ["ratio_to_image_only", "speedup_vs_on_the_fly", "memory_mb", "stated_memory_mb"]

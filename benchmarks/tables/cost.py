@@ -4,7 +4,7 @@ from tables.form import read_result, table
 
 
 def probing_speed() -> str:
-    """What `hub add` costs."""
+    """The cost of `hub add`."""
     found = read_result("speed_probing")
     rows = [
         ["`hub add`", f"{found['ratio_to_bare']:.2f}"],
@@ -28,7 +28,7 @@ def search_speed() -> str:
 
 
 def query_speed() -> str:
-    """A whole text query beside the scan that it rests on."""
+    """The time of a whole text query and of the scan inside it."""
     found = read_result("speed_query")
     base = found["rows"]["bare compiled scan"]["ms"]
     rows = [
@@ -40,7 +40,7 @@ def query_speed() -> str:
 
 
 def first_look() -> str:
-    """What a first look at half of the probes loses."""
+    """The loss of accuracy by a first stage on half of the probes."""
     found = read_result("quality_first_look")["rows"]
     looks = ("all k probes", "the surer half")
     lengths = list(next(iter(found.values()))[looks[0]])

@@ -1,10 +1,10 @@
-"""Table of whole label sets: is a model found that publishes them all?"""
+"""Table of queries for whole label sets: the rank of a model that publishes all labels."""
 
 from tables.form import read_result, table
 
 
 def covering() -> str:
-    """By probes and size of the model whose labels are asked for, beside the plain order."""
+    """By probes and by the number of labels, next to the plain order."""
     found = read_result("quality_covering")
     keys = ("first", "first_three", "uncorrected_first", "uncorrected_first_three")
     rows = []

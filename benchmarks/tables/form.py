@@ -1,4 +1,4 @@
-"""Result files and Markdown tables: what every group of tables is made with."""
+"""Reading of result files and formatting of Markdown tables, for all groups of tables."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ RESULTS = Path(__file__).resolve().parents[1] / "results"
 
 
 def read_result(name: str) -> dict[str, Any]:
-    """A JSON that a benchmark wrote."""
+    """The JSON results of a benchmark, by name."""
     return dict(json.loads((RESULTS / f"{name}.json").read_text()))
 
 

@@ -1,4 +1,4 @@
-"""Tables of the low-rank index: what it finds on real answers, its size and speed beside a scan."""
+"""Tables of the low-rank index: recall on real responses, size, and speed against a scan."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def low_rank_mini() -> str:
 
 
 def low_rank_synthetic() -> str:
-    """One and ten million logits: size, recall@10, milliseconds of both ways."""
+    """One and ten million logits: size, recall@10, milliseconds of index and scan."""
     found = read_result("speed_low_rank")["synthetic"]["rows"]
     rows = [
         [

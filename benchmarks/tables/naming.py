@@ -24,7 +24,7 @@ def naming() -> str:
 
 
 def naming_confidence() -> str:
-    """How often a confidence is right."""
+    """The precision of names by confidence."""
     rows = []
     for probes, found in _by_probes():
         for model, row in found["confidence"].items():
@@ -50,7 +50,7 @@ def _audits() -> list[tuple[str, dict[str, Any]]]:
 
 
 def audit() -> str:
-    """How well wrong lists are told from published ones."""
+    """How well audits distinguish wrong lists from published ones."""
     rows = [
         [
             where,
@@ -92,7 +92,7 @@ def audit_published() -> str:
 
 
 def duplicates() -> str:
-    """Pairs that were found."""
+    """The pairs of duplicates."""
     rows = []
     for probes, found in _by_probes():
         for pair in found["duplicates"]["pairs"]:

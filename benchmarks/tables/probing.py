@@ -1,4 +1,4 @@
-"""Tables of collaborative probing: accuracy by probes a model, and what completing costs."""
+"""Tables of collaborative probing: accuracy by probes per model, and the cost of completion."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def probing_mini() -> str:
 
 
 def probing_choices() -> str:
-    """The same by how a model's probes are chosen, at equal cost."""
+    """The same by the strategy of choosing a model's probes, at equal cost."""
     found = read_result("quality_probing")["mini"]
     both = {
         choosing: {row["probes"]: row for row in found[choosing]["rows"]}
@@ -42,7 +42,7 @@ def probing_choices() -> str:
 
 
 def probing_baselines() -> str:
-    """Plain masked ALS and mean-filled SVD on random probes, beside ours on the same."""
+    """Plain masked ALS and mean-filled SVD on random probes, and ours on the same."""
     result = read_result("quality_probing")
     ours = {row["probes"]: row for row in result["mini"]["random"]["rows"]}
     names = [name for name in result["baselines"][0] if name != "probes"]
@@ -63,7 +63,7 @@ def _mean(rows: dict[int, dict[str, Any]], probes: int, way: str) -> str:
 
 
 def probing_shared() -> str:
-    """The 22 published models: where completion cannot work."""
+    """The 22 published models, where completion cannot work."""
     rows = read_result("quality_probing")["shared"]["rows"]
     ways = [way for way in WAYS if way in rows[0]]
     lines = [

@@ -1,10 +1,10 @@
-"""Tables of the default rule: the ablation it was chosen by, its ceilings, and names beside it."""
+"""Tables of the default rule: its ablation, its upper bounds, and its use of names."""
 
 from tables.form import read_result, table
 
 
 def rule_ablation() -> str:
-    """Top-1 of every variant in every world, on the half that it was not chosen on."""
+    """Top-1 of every variant in every world, on the half that was not used for development."""
     worlds = read_result("quality_rules")["worlds"]
     first = next(iter(worlds.values()))["reported"]["rows"]
     rows = [
@@ -31,7 +31,7 @@ def rule_gain() -> str:
 
 
 def rule_ceilings() -> str:
-    """Top-1 where the rule is told which probe is the class's own photo."""
+    """Top-1 if the rule knows which probe is the photo of the class: an upper bound."""
     found = read_result("quality_rules")["ceilings"]
     return table(["22 models, 2,239 probes, imagenet", ""], [[k, str(v)] for k, v in found.items()])
 

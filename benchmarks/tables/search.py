@@ -5,24 +5,24 @@ from typing import Any
 from tables.form import read_result, table
 
 COLUMNS = ("default", "hybrid", "paper", "full-query", "model-level", "keyword")
-"""Rules in the order of the tables; one that a results file does not have gets no column."""
+"""Rules in the order of the tables; a rule without results has no column."""
 
 
 def _world_rows(
     kinds: tuple[str, ...], *, rules: tuple[str, ...] = COLUMNS, starts: bool = False
 ) -> str:
-    """Top-1 (95 %) / Top-5 of the kinds in each world: a row a kind, a column a rule."""
+    """Top-1 (95 %) / Top-5 in each world: a row for each kind of query, a column for each rule."""
     worlds = read_result("quality_search")["worlds"]
-    found = {row["rule"] for world in worlds.values() for row in world["rows"]}
-    shown = [rule for rule in rules if rule in found]
+    present = {row["rule"] for world in worlds.values() for row in world["rows"]}
+    rules_shown = [rule for rule in rules if rule in present]
     rows = []
     for name, world in worlds.items():
         for kind in dict.fromkeys(row["kind"] for row in world["rows"]):
             if any(kind.startswith(each) if starts else kind == each for each in kinds):
                 cells = {row["rule"]: row for row in world["rows"] if row["kind"] == kind}
                 n = str(next(iter(cells.values()))["queries"])
-                rows.append([name, kind, n, *(_cell(cells.get(rule)) for rule in shown)])
-    return table(["probes", "questions", "n", *shown], rows)
+                rows.append([name, kind, n, *(_cell(cells.get(rule)) for rule in rules_shown)])
+    return table(["probes", "queries", "n", *rules_shown], rows)
 
 
 def _cell(row: dict[str, Any] | None) -> str:

@@ -1,4 +1,4 @@
-"""Tables of the third voice: models found in a hub."""
+"""Tables of the third voice: models of a hub."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ SCENARIOS = (
 
 
 def _range(rows: dict[str, dict[str, Any]], scenario: str, key: str) -> str:
-    """The lowest and highest figure of a scenario over its seeds."""
+    """The range of a figure of a scenario over its seeds."""
     found = [row[key] for name, row in rows.items() if name.startswith(scenario)]
     low, high = f"{min(found):.3f}", f"{max(found):.3f}"
     return low if low == high else f"{low} to {high}"
@@ -34,17 +34,17 @@ def _scenarios(key: str) -> str:
 
 
 def specialists_scenarios() -> str:
-    """Accuracy of image and found models in every scenario, all pictures."""
+    """Accuracy of image and selected models in every scenario, on all pictures."""
     return _scenarios("acc1")
 
 
 def specialists_report_half() -> str:
-    """The same on the half of the pictures that was not chosen on."""
+    """The same on the half of the pictures that was not used for development."""
     return _scenarios("report_half")
 
 
 def specialists_stability() -> str:
-    """What the choice of models is worth when the query is drawn anew, or repeats itself."""
+    """Accuracy of the selected models for other queries: random subsets, and repeated pictures."""
     sets = read_result("quality_specialists")["sets"]
     rows = []
     for evidence in ("with names", "behaviour only"):
@@ -62,7 +62,7 @@ def specialists_stability() -> str:
 
 
 def specialists_evidence() -> str:
-    """What each kind of evidence finds for itself."""
+    """The first model by each kind of evidence alone, and its accuracy."""
     sets = read_result("quality_specialists")["sets"]
     rows = []
     for kind in ("pictures", "probes", "pictures and probes", "names"):
@@ -76,7 +76,7 @@ def specialists_evidence() -> str:
 
 
 def specialists_lists() -> str:
-    """How far the pictures of flowers5 agree with the lists that the hub's models publish."""
+    """Agreement of the pictures of flowers5 with the published lists of the hub's models."""
     found = read_result("quality_specialists")["sets"]["flowers5"]["published_lists"]
     rows = [
         [
@@ -121,7 +121,7 @@ def voices_behaviour() -> str:
 
 
 def voices_speed() -> str:
-    """What asking models costs beside their bare inference; one JSON a set."""
+    """The cost of the third voice, relative to bare inference of its models, for each set."""
     rows = [
         [name, str(each["pictures"]), ", ".join(each["models_asked"]), f"{each['ratio']:.2f}"]
         for name, each in read_result("speed_voices")["sets"].items()

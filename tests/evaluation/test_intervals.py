@@ -1,4 +1,7 @@
-"""Bootstrap intervals: they contain the point, do not care for order, and know their own width."""
+"""Bootstrap intervals: against exact distributions of resampled means, and their invariants."""
+
+from itertools import product
+from math import comb
 
 import numpy as np
 import pytest
@@ -33,12 +36,63 @@ def test_order_does_not_matter(hits: np.ndarray, shuffle: object) -> None:
     assert class_mean_interval(hits[order], groups[order], resamples=50) == expected
 
 
-@given(HITS, st.integers(0, 3))
-def test_misses_mirror_hits(hits: np.ndarray, seed: int) -> None:
-    found = mean_interval(hits, seed=seed, resamples=2000)
-    mirrored = mean_interval(~hits, seed=seed, resamples=2000)
-    assert mirrored.value == pytest.approx(1 - found.value)
-    assert mirrored.low == pytest.approx(1 - found.high, abs=0.05 + 1 / len(hits))
+RESAMPLES = 20_000
+SLACK = 0.0055
+"""Five standard errors of a quantile's level at 2.5 % and RESAMPLES resamples."""
+
+
+def quantile(means: np.ndarray, weights: np.ndarray, level: float) -> float:
+    """The smallest mean whose cumulative probability reaches the level."""
+    order = np.argsort(means, kind="stable")
+    cumulative = np.cumsum(weights[order])
+    return float(means[order][min(int(np.searchsorted(cumulative, level)), len(means) - 1)])
+
+
+def assert_percentiles(found: Estimate, means: np.ndarray, weights: np.ndarray) -> None:
+    """The bounds are the 2.5 % and 97.5 % quantiles of the exact distribution of the mean."""
+    for bound, level in ((found.low, 0.025), (found.high, 0.975)):
+        below, above = (quantile(means, weights, level + slack) for slack in (-SLACK, SLACK))
+        assert below - 1e-9 <= bound <= above + 1e-9
+
+
+def binomial(count: int, hits: int) -> tuple[np.ndarray, np.ndarray]:
+    """The distribution of the mean of `count` draws from values of which `hits` are 1."""
+    p = hits / count
+    weights = [comb(count, k) * p**k * (1 - p) ** (count - k) for k in range(count + 1)]
+    return np.arange(count + 1) / count, np.array(weights)
+
+
+@pytest.mark.parametrize(
+    "values", [[3.0], [0.0, 1.0], [0.0, 1.0, 5.0], [1.0, 1.0, 2.0, 7.0], [-3.0, 0.0, 0.5, 4.0, 9.0]]
+)
+def test_small_samples_equal_an_exact_enumeration(values: list[float]) -> None:
+    """Every one of the n^n resamples of n values is as likely as any other."""
+    means = np.array([np.mean(resample) for resample in product(values, repeat=len(values))])
+    found = mean_interval(np.array(values), resamples=RESAMPLES)
+    assert_percentiles(found, means, np.full(len(means), 1 / len(means)))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 20, 60])
+def test_hits_equal_the_binomial_distribution(count: int) -> None:
+    for hits in {0, 1, count // 3, count - 1, count}:
+        values = np.arange(count) < hits
+        found = mean_interval(values, seed=hits, resamples=RESAMPLES)
+        assert found.value == pytest.approx(hits / count)
+        assert_percentiles(found, *binomial(count, hits))
+        mirrored = mean_interval(~values, seed=hits, resamples=RESAMPLES)
+        assert mirrored.value == pytest.approx(1 - found.value)
+        assert_percentiles(mirrored, *binomial(count, count - hits))
+
+
+def test_classes_equal_an_exact_enumeration() -> None:
+    """Classes are resampled by themselves: two hits of three, and one of two."""
+    (first, p), (second, q) = binomial(3, 2), binomial(2, 1)
+    means = (first[:, None] + second[None]).ravel() / 2
+    found = class_mean_interval(
+        np.array([1, 0, 1, 0, 1]), np.array([4, 4, 4, 9, 9]), resamples=RESAMPLES
+    )
+    assert found.value == pytest.approx(7 / 12)
+    assert_percentiles(found, means, (p[:, None] * q[None]).ravel())
 
 
 def test_values_that_agree_leave_no_doubt() -> None:

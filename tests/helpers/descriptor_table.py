@@ -1,13 +1,13 @@
-"""Descriptors as a block holds them, beside the exact ones that they were made of."""
+"""Random descriptors as a block holds them, beside the exact ones that they were made from."""
 
 import numpy as np
 
+from lagotto.hub.descriptors.quantize import quantize
+
 
 def make_table(seed: int, probes: int, logits: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Exact descriptors, their int8 values and their steps; every ninth logit is flawed."""
+    """Exact descriptors, their int8 values and their steps; every ninth logit is invalid."""
     rng = np.random.default_rng(seed)
     exact = rng.normal(size=(probes, logits)).astype(np.float32)
     exact[:, ::9] = 0
-    steps = np.abs(exact).max(axis=0) / np.float32(127)
-    values = np.rint(exact / np.where(steps > 0, steps, 1)).astype(np.int8)
-    return exact, values, steps
+    return exact, *quantize(exact)

@@ -1,4 +1,4 @@
-"""Published names and labels: what is one thing, what is not."""
+"""Which published names match which labels."""
 
 import pytest
 

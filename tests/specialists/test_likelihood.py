@@ -1,4 +1,4 @@
-"""Odds, weights and what votes add: their sums, their limits, and answers that are known."""
+"""Likelihood ratios, weights and gains: sums, limits, and cases with known answers."""
 
 from random import Random
 
@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from lagotto.core.vectors import softmax
 from lagotto.specialists.likelihood import (
-    evidence_share,
+    evidence_factor,
     fit_votes,
     fit_weight,
     information,
@@ -30,26 +30,26 @@ LOGITS = st.floats(-6, 6, width=32)
 def test_what_a_label_makes_likelier_it_makes_less_likely_elsewhere(
     logits: np.ndarray, model: np.ndarray, chance: Random, known: int
 ) -> None:
-    """The odds of all outputs average to 1 for each label, by how often each output is said: they
-    are probabilities of outputs over what those usually are; also where it has no other output."""
+    """The likelihood ratios of each label average to 1, weighted by the mean shares of the outputs:
+    each is a probability of an output divided by its mean. This holds without other outputs too."""
     outputs = np.full(4, -1, np.int64)
     outputs[:known] = chance.sample(range(model.shape[1]), known)
     shares = softmax(model)
     votes = make_votes(softmax(logits), shares, outputs)
-    usual = shares.mean(axis=0)[outputs[:known]]
-    said = np.append(usual, 1 - usual.sum())
-    assert votes.odds.min() >= 0
-    assert said @ votes.odds == pytest.approx(np.ones(4), abs=1e-6)
+    mean_shares = shares.mean(axis=0)[outputs[:known]]
+    shares_of_rows = np.append(mean_shares, 1 - mean_shares.sum())
+    assert votes.likelihood_ratios.min() >= 0
+    assert shares_of_rows @ votes.likelihood_ratios == pytest.approx(np.ones(4), abs=1e-6)
     assert votes.known.tolist() == list(range(known))
 
 
 @given(arrays(np.float64, st.integers(1, 30), elements=st.floats(-1, 5, width=32)))
 def test_no_weight_is_better_than_the_fitted_one(gains: np.ndarray) -> None:
-    weight, nats = fit_weight(gains)
+    weight, gain = fit_weight(gains)
     assert 0 <= weight < 1
-    assert nats >= 0
+    assert gain >= 0
     others = [np.log1p(w * gains).sum() for w in np.linspace(0, 0.998, 200)]
-    assert nats >= max(others) - 1e-3
+    assert gain >= max(others) - 1e-3
 
 
 def test_a_vote_that_only_harms_has_no_weight() -> None:
@@ -61,20 +61,22 @@ def test_a_specialist_is_believed_and_a_stranger_is_not() -> None:
     scene = Scene()
     known = scene.specialist()
     outputs = np.arange(len(LABELS))
-    right = fit_votes(scene.seen.logits, softmax(known.logits), outputs)
+    right = fit_votes(scene.view.logits, softmax(known.logits), outputs)
     assert right.weight > 0.8
-    mixed = softmax(right.temper * scene.seen.logits) * evidence_share(right, softmax(known.logits))
+    mixed = softmax(right.temperature * scene.view.logits) * evidence_factor(
+        right, softmax(known.logits)
+    )
     assert scene.accuracy(mixed) > scene.accuracy(scene.logits) + 0.3
     other = scene.stranger(outputs=len(LABELS))
-    wrong = fit_votes(scene.seen.logits, softmax(other.logits), outputs)
-    assert wrong.nats < 0.1 * right.nats
+    wrong = fit_votes(scene.view.logits, softmax(other.logits), outputs)
+    assert wrong.log_likelihood_gain < 0.1 * right.log_likelihood_gain
 
 
 def test_outputs_in_the_wrong_order_explain_nothing() -> None:
     scene = Scene()
     shares = softmax(scene.specialist().logits)
-    turned = np.roll(np.arange(len(LABELS)), 1)
-    assert fit_votes(scene.seen.logits, shares, turned).nats < 3
+    rolled = np.roll(np.arange(len(LABELS)), 1)
+    assert fit_votes(scene.view.logits, shares, rolled).log_likelihood_gain < 3
 
 
 def test_a_model_of_two_labels_leaves_the_rest_as_it_was() -> None:
@@ -83,8 +85,8 @@ def test_a_model_of_two_labels_leaves_the_rest_as_it_was() -> None:
     model = scene.specialist(knows=(1, 4))
     outputs = np.full(len(LABELS), -1, np.int64)
     outputs[[1, 4]] = 0, 1
-    fit = fit_votes(scene.seen.logits, softmax(model.logits), outputs)
-    factors = evidence_share(fit, softmax(model.logits))
+    fit = fit_votes(scene.view.logits, softmax(model.logits), outputs)
+    factors = evidence_factor(fit, softmax(model.logits))
     unknown = np.setdiff1d(np.arange(len(LABELS)), [1, 4])
     assert np.allclose(factors[:, unknown], factors[:, unknown[:1]])
 

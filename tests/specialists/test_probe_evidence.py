@@ -1,4 +1,4 @@
-"""What is kept of a model's answers to the probes: the same as all of them would say."""
+"""Evidence on the probes equals what a computation from all responses gives."""
 
 import numpy as np
 import pytest
@@ -8,9 +8,9 @@ from hypothesis.extra.numpy import arrays
 
 from lagotto.core.vectors import softmax
 from lagotto.specialists.probe_evidence import (
-    Behaviour,
-    View,
-    excess,
+    EncoderView,
+    ProbeEvidence,
+    first_order_gain,
 )
 
 ANSWERS = st.floats(-90, 90, width=32) | st.sampled_from([np.nan, np.inf, -np.inf])
@@ -21,21 +21,23 @@ def test_shares_of_some_outputs_are_those_among_all(
     responses: np.ndarray, order: list[int]
 ) -> None:
     rng = np.random.default_rng(0)
-    view = View.of(rng.normal(size=(9, 3)))
-    behaviour = Behaviour.of(responses, view)
+    view = EncoderView.of(rng.normal(size=(9, 3)))
+    evidence = ProbeEvidence.of(responses, view)
     outputs = np.array(order[:3])
     shares = softmax(np.where(np.isfinite(responses), responses.astype(np.float64), -50.0))
-    assert behaviour.shares(outputs) == pytest.approx(shares[:, outputs], abs=1e-12)
-    assert behaviour.excess == pytest.approx(excess(softmax(view.logits), shares), abs=1e-12)
-    assert np.isfinite(behaviour.answers(outputs)).all()
+    assert evidence.shares(outputs) == pytest.approx(shares[:, outputs], abs=1e-12)
+    assert evidence.first_order_gain == pytest.approx(
+        first_order_gain(softmax(view.logits), shares), abs=1e-12
+    )
+    assert np.isfinite(evidence.logits(outputs)).all()
 
 
 def test_a_part_of_the_probes_is_seen_by_itself() -> None:
     rng = np.random.default_rng(0)
-    view = View.of(rng.normal(size=(40, 3)))
+    view = EncoderView.of(rng.normal(size=(40, 3)))
     probes = np.arange(0, 40, 3)
     responses = rng.normal(size=(len(probes), 4)).astype(np.float32)
-    part = Behaviour.of(responses, view, probes)
-    alone = Behaviour.of(responses, View.of(view.logits[probes]))
-    assert part.excess == pytest.approx(alone.excess)
-    assert part.seen.logits.mean(axis=0) == pytest.approx(np.zeros(3), abs=1e-12)
+    part = ProbeEvidence.of(responses, view, probes)
+    alone = ProbeEvidence.of(responses, EncoderView.of(view.logits[probes]))
+    assert part.first_order_gain == pytest.approx(alone.first_order_gain)
+    assert part.view.logits.mean(axis=0) == pytest.approx(np.zeros(3), abs=1e-12)

@@ -1,12 +1,12 @@
-"""Which models are run on more pictures: those that might be asked, whatever else is there."""
+"""The shortlist keeps the models that might be selected, whatever other models there are."""
 
 import numpy as np
 
 from lagotto.specialists.matching import SpecialistCandidate
 from lagotto.specialists.shortlist import (
-    likely,
-    promising,
-    settled,
+    finalists_so_far,
+    likely_models,
+    promising_models,
     without_copies,
 )
 from specialist_world import LABELS, Scene
@@ -17,21 +17,21 @@ def named(*candidates: SpecialistCandidate) -> dict[str, SpecialistCandidate]:
 
 
 def copy_of(
-    scene: Scene, model: SpecialistCandidate, name: str, **given: tuple[str, ...]
+    scene: Scene, model: SpecialistCandidate, name: str, **options: tuple[str, ...]
 ) -> SpecialistCandidate:
     """The same model with its outputs in another order."""
     order = np.random.default_rng(len(name)).permutation(model.logits.shape[1])
     return scene.candidate(
-        name, model.logits[:, order], model.behaviour.responses[:, order], **given
+        name, model.logits[:, order], model.probe_evidence.responses[:, order], **options
     )
 
 
 def test_of_copies_one_is_looked_at_and_that_is_one_with_names() -> None:
     scene = Scene()
     good, other = scene.specialist("good"), scene.specialist("other", strength=3.0)
-    copy, told = copy_of(scene, good, "copy"), copy_of(scene, good, "told", names=LABELS)
+    copy, named_copy = copy_of(scene, good, "copy"), copy_of(scene, good, "told", names=LABELS)
     assert without_copies(named(good, copy, other)) == ["good", "other"]
-    assert without_copies(named(good, copy, told, other)) == ["told", "other"]
+    assert without_copies(named(good, copy, named_copy, other)) == ["told", "other"]
     assert without_copies({}) == []
 
 
@@ -39,24 +39,26 @@ def test_looking_goes_on_until_enough_different_models_are_there() -> None:
     scene = Scene()
     good, fair = scene.specialist("good"), scene.specialist("fair", strength=3.5)
     copies = [copy_of(scene, good, f"copy {number}") for number in range(3)]
-    assert settled(named(good, *copies), scene.seen, 2) == []
-    assert {"good", "fair"} <= set(settled(named(good, fair, scene.stranger()), scene.seen, 2))
-    assert settled(named(good, scene.stranger()), scene.seen, 2) == []
-    assert "good" in settled(named(good, scene.stranger()), scene.seen, 1)
+    assert finalists_so_far(named(good, *copies), scene.view, 2) == []
+    assert {"good", "fair"} <= set(
+        finalists_so_far(named(good, fair, scene.stranger()), scene.view, 2)
+    )
+    assert finalists_so_far(named(good, scene.stranger()), scene.view, 2) == []
+    assert "good" in finalists_so_far(named(good, scene.stranger()), scene.view, 1)
 
 
 def test_a_model_of_some_labels_is_kept_beside_any_number_of_strangers() -> None:
     scene = Scene(clear=3.0)
     some = scene.specialist("some", knows=(1, 4), more=30)
     strangers = [scene.stranger(f"stranger {number}") for number in range(30)]
-    kept = promising(named(*strangers, some), scene.seen, 1)
-    assert "some" in kept
-    assert len(kept) <= 16
-    assert "some" in likely(named(*strangers[:9], some), scene.seen, 1)
+    models = promising_models(named(*strangers, some), scene.view, 1)
+    assert "some" in models
+    assert len(models) <= 16
+    assert "some" in likely_models(named(*strangers[:9], some), scene.view, 1)
 
 
 def test_strangers_are_dropped_beside_a_model_that_knows() -> None:
     scene = Scene()
     models = named(scene.specialist("good"), *(scene.stranger(f"s{i}") for i in range(9)))
-    assert likely(models, scene.seen, 3) == ["good"]
-    assert likely({}, scene.seen, 3) == []
+    assert likely_models(models, scene.view, 3) == ["good"]
+    assert likely_models({}, scene.view, 3) == []

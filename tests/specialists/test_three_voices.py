@@ -1,4 +1,4 @@
-"""Classifier with a hub from end to end: found, run in workers, heard, explained."""
+"""The classifier with a hub, end to end: models are found, run in workers, vote, are explained."""
 
 import shutil
 from pathlib import Path
@@ -12,12 +12,12 @@ from lagotto.core.errors import MismatchError, UsageError
 from lagotto.core.types import Skipped
 from lagotto.hub.hub import Hub
 from lagotto.jobs.worker_limits import Limits
-from lagotto.specialists import batches as reading
+from lagotto.specialists import batches as batches_module
 from lagotto.specialists import sampling
 from lagotto.specialists.classifier import (
     Classifier,
     HubVoice,
-    checked_voices,
+    check_voices,
 )
 from lagotto.zeroshot.types import Prediction
 
@@ -46,17 +46,19 @@ def test_models_are_found_and_their_outputs_known(
     made = classifier(world, trained, use_names=use_names)
     rows = list(made.predict(photos))
     assert right(rows, photos) == 1.0
-    asked = {each.model: each for each in made.specialists}
-    assert set(asked) <= {"all_eight", "all_nameless"}
+    by_name = {each.model: each for each in made.specialists}
+    assert set(by_name) <= {"all_eight", "all_nameless"}
     first = made.specialists[0]
-    own = {"all_eight": NAMES[::-1], "all_nameless": (*NAMES[3:], *NAMES[:3])}[first.model]
-    assert [own[output] for output in first.outputs] == list(NAMES)
-    assert first.named == (8 if use_names and first.model == "all_eight" else 0)
+    order_of_model = {"all_eight": NAMES[::-1], "all_nameless": (*NAMES[3:], *NAMES[:3])}[
+        first.model
+    ]
+    assert [order_of_model[output] for output in first.outputs] == list(NAMES)
+    assert first.named_count == (8 if use_names and first.model == "all_eight" else 0)
     for row in rows:
         assert isinstance(row, Prediction)
         assert sum(row.weights) + row.hub_weight == pytest.approx(1)
         assert 0 < row.hub_weight < 1
-        assert {vote.model for vote in row.votes} == set(asked)
+        assert {vote.model for vote in row.votes} == set(by_name)
         for vote in row.votes:
             assert vote.probabilities.sum() + vote.rest == pytest.approx(1)
 
@@ -64,10 +66,10 @@ def test_models_are_found_and_their_outputs_known(
 def test_what_the_sample_does_not_hold_is_read_in_batches(
     world: World, trained: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pictures of the sample and others are predicted alike, in order, unreadable ones with why."""
+    """Pictures inside and outside the sample get the same predictions; unreadable ones a reason."""
     whole = list(classifier(world, trained).predict(photos))
     monkeypatch.setattr(sampling, "SAMPLE_PICTURES", 26)
-    monkeypatch.setattr(reading, "BATCH", 16)
+    monkeypatch.setattr(batches_module, "BATCH_PICTURES", 16)
     bad = photos[0].with_name("zz_bad.png")
     bad.write_text("no picture")
     files = [*photos[:7], bad, *photos[7:], photos[0].with_name("gone.png")]
@@ -84,9 +86,9 @@ def test_what_the_sample_does_not_hold_is_read_in_batches(
 def test_a_query_that_repeats_itself_is_asked_as_if_it_did_not(
     world: World, trained: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pictures that are there four times are evidence once; each still has its row."""
+    """Four copies of a picture are evidence once; each still has its row."""
     monkeypatch.setattr(sampling, "SAMPLE_PICTURES", 30)
-    monkeypatch.setattr(sampling, "MOST_READ", 400)
+    monkeypatch.setattr(sampling, "MAX_PICTURES_READ", 400)
     made = classifier(world, trained)
     rows = list(made.predict([*photos, *photos, *photos, *photos]))
     assert right(rows, [*photos] * 4) == 1.0
@@ -107,10 +109,10 @@ def test_models_that_saw_some_of_the_probes_are_asked(
     made = Hub.open(hub)
     made.add([trained.parent / "models"], probes_per_model=len(made.probes) // 3)
     assert all(len(made.seen_probes(each.name)) < len(made.probes) for each in made.records())
-    asking = classifier(world, hub, use_names=False)
-    assert right(list(asking.predict(photos)), photos) == 1.0
-    assert {each.model for each in asking.specialists} <= {"all_eight", "all_nameless"}
-    assert asking.specialists
+    second = classifier(world, hub, use_names=False)
+    assert right(list(second.predict(photos)), photos) == 1.0
+    assert {each.model for each in second.specialists} <= {"all_eight", "all_nameless"}
+    assert second.specialists
 
 
 def test_the_same_input_gives_the_same_answer(
@@ -150,11 +152,11 @@ def test_voices(world: World, trained: Path, photos: list[Path]) -> None:
     for row in silent.predict(photos):
         assert isinstance(row, Prediction)
         assert np.array_equal(row.probabilities, row.image_only)
-    assert checked_voices(None, False, True) == ("image", "hub")
-    assert checked_voices(["hub", "image"], True, True) == ("image", "hub")
+    assert check_voices(None, False, True) == ("image", "hub")
+    assert check_voices(["hub", "image"], True, True) == ("image", "hub")
     for wrong, said in ((["hubs"], "Did you mean 'hub'"), (["captions"], "needs"), ([], "no voic")):
         with pytest.raises(UsageError, match=said):
-            checked_voices(wrong, False, True)
+            check_voices(wrong, False, True)
 
 
 def test_models_that_went_or_changed_are_named(

@@ -59,14 +59,14 @@ def test_a_prediction_depends_on_its_picture_alone(store: WordStore, mode: Mode)
     classifier = ZeroShotClassifier(ENCODER, CONCEPTS, store, mode=mode)
     pictures, _ = queries()
     names = [str(i) for i in range(len(pictures))]
-    whole = list(classifier.predict_embeddings(pictures, names))
+    expected = list(classifier.predict_embeddings(pictures, names))
     order = np.random.default_rng(0).permutation(len(pictures))
-    for place, row in zip(
+    for position, row in zip(
         order, classifier.predict_embeddings(pictures[order], names), strict=True
     ):
-        assert np.allclose(row.probabilities, whole[place].probabilities, atol=1e-6)
-        assert [c.index for c in row.captions] == [c.index for c in whole[place].captions]
-        assert row.declined == whole[place].declined
+        assert np.allclose(row.probabilities, expected[position].probabilities, atol=1e-6)
+        assert [c.index for c in row.captions] == [c.index for c in expected[position].captions]
+        assert row.declined == expected[position].declined
         assert sum(row.probabilities) == pytest.approx(1)
         assert sum(row.weights) == pytest.approx(1)
 
@@ -74,15 +74,15 @@ def test_a_prediction_depends_on_its_picture_alone(store: WordStore, mode: Mode)
 def test_paper_code_depends_on_order_and_encodes_the_prefix(store: WordStore) -> None:
     pictures, _ = queries(each=1)
     names = [""] * len(pictures)
-    seen = []
+    results = []
     for order in (slice(None), slice(None, None, -1)):
         encoder = WordEncoder()
         classifier = ZeroShotClassifier(encoder, CONCEPTS, store, mode="paper-code")
         before = encoder.texts_embedded
         rows = list(classifier.predict_embeddings(pictures[order], names))
         assert encoder.texts_embedded == before + 16 * len(pictures)
-        seen.append(np.stack([row.probabilities for row in rows])[order])
-    assert not np.allclose(seen[0], seen[1])
+        results.append(np.stack([row.probabilities for row in rows])[order])
+    assert not np.allclose(results[0], results[1])
 
 
 def test_captions_are_never_encoded_at_query_time(store: WordStore) -> None:
@@ -107,10 +107,10 @@ def test_guarded_learns_concepts_that_only_the_captions_name() -> None:
 
 def test_a_picture_far_from_the_store_declines_and_says_so(store: WordStore) -> None:
     classifier = ZeroShotClassifier(ENCODER, CONCEPTS, store)
-    far = np.zeros((1, DIM), np.float32)
-    far[0] = -store.image_embeddings.astype(np.float32).mean(axis=0)
-    far /= np.linalg.norm(far)
-    (row,) = classifier.predict_embeddings(far, ["far"])
+    distant = np.zeros((1, DIM), np.float32)
+    distant[0] = -store.image_embeddings.astype(np.float32).mean(axis=0)
+    distant /= np.linalg.norm(distant)
+    (row,) = classifier.predict_embeddings(distant, ["far"])
     assert "no captions near enough" in row.declined
     assert row.weights == (1.0, 0.0)
 
@@ -134,12 +134,12 @@ def test_without_captions_the_image_alone() -> None:
 
 
 def test_files_stream_and_bad_ones_get_rows(tmp_path: Path, store: WordStore) -> None:
-    asked = 0
+    requested = 0
 
     def files() -> Iterator[Path]:
-        nonlocal asked
+        nonlocal requested
         for i in range(3 * PICTURE_BATCH_SIZE):
-            asked += 1
+            requested += 1
             yield bad if i % 50 == 7 else good
 
     good, bad = write_picture(tmp_path / "good.png", 4), tmp_path / "bad.png"
@@ -147,7 +147,7 @@ def test_files_stream_and_bad_ones_get_rows(tmp_path: Path, store: WordStore) ->
     rows = ZeroShotClassifier(ENCODER, CONCEPTS, store).predict(files())
     first = [next(rows) for _ in range(10)]
     assert (
-        PICTURE_BATCH_SIZE <= asked <= 2 * PICTURE_BATCH_SIZE
+        PICTURE_BATCH_SIZE <= requested <= 2 * PICTURE_BATCH_SIZE
     )  # those that are read, and one batch ahead
     assert isinstance(first[7], Skipped)
     assert first[7].source == str(bad)
@@ -159,12 +159,12 @@ def test_files_stream_and_bad_ones_get_rows(tmp_path: Path, store: WordStore) ->
 def test_picture_files(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / ".hidden").mkdir()
-    made = [write_picture(tmp_path / name, 1) for name in ("b.png", "sub/a.png")]
+    files_made = [write_picture(tmp_path / name, 1) for name in ("b.png", "sub/a.png")]
     write_picture(tmp_path / ".hidden" / "c.png", 1)
     (tmp_path / "note.txt").write_text("x")
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert picture_files([tmp_path]) == made
+    assert picture_files([tmp_path]) == files_made
     with pytest.raises(UsageError, match="no pictures in"):
         picture_files([empty])
     with pytest.raises(UsageError, match="no such file"):
@@ -201,12 +201,14 @@ def test_on_real_photos_the_store_does_not_mislead(assets: Path, tmp_path: Path)
     rows = [json.loads(line) for line in (folder / "labels.jsonl").read_text().splitlines()]
     classifier = ZeroShotClassifier(encoder, ["cat", "dog"], store)
     right = {"image": 0, "guarded": 0}
-    for row, found in zip(rows, classifier.predict(folder / r["image"] for r in rows), strict=True):
-        assert isinstance(found, Prediction)
-        right["guarded"] += ["cat", "dog"][int(found.probabilities.argmax())] == row["label"]
-        right["image"] += ["cat", "dog"][int(found.image_only.argmax())] == row["label"]
+    for row, prediction in zip(
+        rows, classifier.predict(folder / r["image"] for r in rows), strict=True
+    ):
+        assert isinstance(prediction, Prediction)
+        right["guarded"] += ["cat", "dog"][int(prediction.probabilities.argmax())] == row["label"]
+        right["image"] += ["cat", "dog"][int(prediction.image_only.argmax())] == row["label"]
     assert right["image"] == 184
     assert right["guarded"] >= right["image"]
-    again = ZeroShotClassifier(encoder, ["cat", "dog"], tmp_path / "store")
-    assert again.calibration == classifier.calibration
+    reopened = ZeroShotClassifier(encoder, ["cat", "dog"], tmp_path / "store")
+    assert reopened.calibration == classifier.calibration
     assert (tmp_path / "store" / "calibration.json").is_file()

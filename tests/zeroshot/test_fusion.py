@@ -10,9 +10,9 @@ from lagotto.core.vectors import softmax
 from lagotto.zeroshot.fusion import (
     MeanConfidence,
     PaperCode,
-    image_alone,
     pool_guarded,
     pool_paper,
+    single_vote,
 )
 
 
@@ -51,8 +51,8 @@ def test_paper_code_equals_the_script_in_order_and_shuffled(
 @given(st.integers(0, 10_000), st.integers(1, 6))
 def test_paper_code_does_not_depend_on_how_pictures_are_batched(seed: int, first: int) -> None:
     image, text = votes(seed, 7, 4)
-    whole, parts = PaperCode(), PaperCode()
-    expected = whole.pool(image, text).probabilities
+    all_at_once, parts = PaperCode(), PaperCode()
+    expected = all_at_once.pool(image, text).probabilities
     found = [parts.pool(image[s], text[s]).probabilities for s in (slice(first), slice(first, 7))]
     assert np.array_equal(np.concatenate(found), expected)
 
@@ -98,5 +98,5 @@ def test_guarded_is_a_product_of_experts(seed: int) -> None:
 
 def test_alone_is_the_vote() -> None:
     image, _ = votes(0, 2, 3)
-    assert np.array_equal(image_alone(image, image=True).probabilities, image)
-    assert image_alone(image, image=False).weights.tolist() == [[0, 1], [0, 1]]
+    assert np.array_equal(single_vote(image, image=True).probabilities, image)
+    assert single_vote(image, image=False).weights.tolist() == [[0, 1], [0, 1]]

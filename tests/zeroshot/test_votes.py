@@ -20,20 +20,20 @@ def rows(rng: np.random.Generator, *shape: int) -> np.ndarray:
 def test_votes_equal_a_plain_transcription(seed: int, labels: int, k: int) -> None:
     rng = np.random.default_rng(seed)
     prompts, pictures, captions = rows(rng, labels, 8), rows(rng, 3, 8), rows(rng, 3, k, 8)
-    there = rng.random((3, k)) < 0.7
-    usual = rng.normal(size=labels) / 10
+    present = rng.random((3, k)) < 0.7
+    reference = rng.normal(size=labels) / 10
     image = image_vote(pictures, prompts, 20.0)
-    found = caption_vote(captions, there, prompts, 20.0, usual)
+    result = caption_vote(captions, present, prompts, 20.0, reference)
     for i in range(3):
         powers = [np.exp(20.0 * float(pictures[i] @ p)) for p in prompts]
         assert np.allclose(image[i], np.array(powers) / sum(powers), atol=1e-5)
         votes = []
-        for j in np.flatnonzero(there[i]):
+        for j in np.flatnonzero(present[i]):
             powers = [np.exp(20.0 * (float(captions[i, j] @ p) - u))
-                      for p, u in zip(prompts, usual, strict=True)]  # fmt: skip
+                      for p, u in zip(prompts, reference, strict=True)]  # fmt: skip
             votes.append(np.array(powers) / sum(powers))
         expected = np.mean(votes, axis=0) if votes else np.full(labels, 1 / labels)
-        assert np.allclose(found[i], expected, atol=1e-5)
+        assert np.allclose(result[i], expected, atol=1e-5)
 
 
 def test_no_captions_at_all_vote_for_nobody() -> None:

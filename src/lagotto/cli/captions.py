@@ -1,4 +1,4 @@
-"""`lagotto captions`: keep a store of captioned pictures, and look into it."""
+"""`lagotto captions`: make, extend, search and inspect a store of captioned pictures."""
 
 import time
 from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lagotto.core.types import JsonValue
     from lagotto.zeroshot.captions.estimate import Needs
     from lagotto.zeroshot.captions.ingest import IntakeReport
-    from lagotto.zeroshot.captions.search import FoundCaptions
+    from lagotto.zeroshot.captions.search import CaptionResults
 
 captions_app = typer.Typer(
     help="Make a store of captioned pictures and keep it.",
@@ -122,26 +122,26 @@ def captions_search(
     opened.encoder  # noqa: B018  # loaded before the clock starts
     started = time.perf_counter()
     if is_picture:
-        found = search_picture(opened, Path(query), top)
+        results = search_picture(opened, Path(query), top)
     else:
-        found = search_text(opened, query, top)
+        results = search_text(opened, query, top)
     elapsed_s = time.perf_counter() - started
-    sources = opened.sources([caption.index for caption in found.captions])
+    sources = opened.sources([caption.index for caption in results.captions])
     if not as_json:
-        _print_found(found, sources)
+        _print_results(results, sources)
         return
     captions: list[JsonValue] = [
-        {"rank": rank, "similarity": each.similarity, "text": each.text, "source": source}
-        for rank, (each, source) in enumerate(zip(found.captions, sources, strict=True), 1)
+        {"rank": rank, "similarity": item.similarity, "text": item.text, "source": source}
+        for rank, (item, source) in enumerate(zip(results.captions, sources, strict=True), 1)
     ]
     pictures: list[JsonValue] = [
         {
             "rank": rank,
-            "similarity": each.similarity,
-            "source": each.source,
-            "captions": list(each.captions),
+            "similarity": item.similarity,
+            "source": item.source,
+            "captions": list(item.captions),
         }
-        for rank, each in enumerate(found.pictures, 1)
+        for rank, item in enumerate(results.pictures, 1)
     ]
     kind = "image" if is_picture else "text"
     print_json(
@@ -155,18 +155,18 @@ def captions_search(
     )
 
 
-def _print_found(found: "FoundCaptions", sources: list[str]) -> None:
+def _print_results(results: "CaptionResults", sources: list[str]) -> None:
     numeric = frozenset(["rank", "similarity"])
-    if found.pictures:
+    if results.pictures:
         rows = [
-            [str(rank), f"{each.similarity:.3f}", each.source, each.captions[0]]
-            for rank, each in enumerate(found.pictures, 1)
+            [str(rank), f"{item.similarity:.3f}", item.source, item.captions[0]]
+            for rank, item in enumerate(results.pictures, 1)
         ]
         print_table(["rank", "similarity", "picture", "first caption"], rows, numeric)
         print_line()
     rows = [
-        [str(rank), f"{each.similarity:.3f}", each.text, source]
-        for rank, (each, source) in enumerate(zip(found.captions, sources, strict=True), 1)
+        [str(rank), f"{item.similarity:.3f}", item.text, source]
+        for rank, (item, source) in enumerate(zip(results.captions, sources, strict=True), 1)
     ]
     print_table(["rank", "similarity", "caption", "source"], rows, numeric)
 
@@ -199,16 +199,16 @@ def captions_status(store: Path = STORE, as_json: bool = JSON) -> None:
     from lagotto.zeroshot.captions.status import read_store_status
     from lagotto.zeroshot.captions.store import CaptionStore
 
-    found = read_store_status(CaptionStore.open(store))
+    status = read_store_status(CaptionStore.open(store))
     if as_json:
-        print_json(found.as_json())
+        print_json(status.as_json())
         return
-    print_line(f"store     {store} (format version {found.format_version})")
-    print_line(f"encoder   {printable(found.encoder)} ({found.encoder_fingerprint[:12]})")
-    print_line(f"pictures  {found.pictures:,}")
-    print_line(f"captions  {found.captions:,}, {found.text_only:,} of them text alone")
-    print_line(f"shards    {found.shards}")
-    print_line(f"disk      {found.disk_bytes / 1e6:.1f} MB")
-    print_line(f"set aside {found.set_aside:,}")
-    for each in found.first_set_aside:
-        print_line(f"  {printable(each['source'])}: {printable(each['reason'])}")
+    print_line(f"store     {store} (format version {status.format_version})")
+    print_line(f"encoder   {printable(status.encoder)} ({status.encoder_fingerprint[:12]})")
+    print_line(f"pictures  {status.pictures:,}")
+    print_line(f"captions  {status.captions:,}, {status.text_only:,} of them text alone")
+    print_line(f"shards    {status.shards}")
+    print_line(f"disk      {status.disk_bytes / 1e6:.1f} MB")
+    print_line(f"set aside {status.set_aside:,}")
+    for item in status.first_set_aside:
+        print_line(f"  {printable(item['source'])}: {printable(item['reason'])}")

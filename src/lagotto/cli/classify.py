@@ -1,4 +1,4 @@
-"""`lagotto classify`: pictures → labels in words, with the captions and models that spoke."""
+"""`lagotto classify`: pictures and labels in words come in; predictions with evidence go out."""
 
 import time
 from pathlib import Path
@@ -25,16 +25,16 @@ def classify(
     ),
     captions: Path | None = typer.Option(None, metavar="STORE", help="A caption store."),
     hub: Path | None = typer.Option(
-        None, metavar="HUB", help="A hub whose models are asked where they know the labels."
+        None, metavar="HUB", help="A hub; its models vote if they know the labels."
     ),
-    max_models: int = typer.Option(3, min=1, help="Models of the hub that are asked, at most."),
+    max_models: int = typer.Option(3, min=1, help="Models of the hub that vote, at most."),
     behaviour_only: bool = typer.Option(
         False, "--behaviour-only", help="Find models without their published label names."
     ),
     voices: str | None = typer.Option(
         None,
         metavar="A,B",
-        help="Which of image, captions, hub are heard. [default: all that are given]",
+        help="Voices that vote: image, captions, hub. [default: all that are given]",
     ),
     k: int = typer.Option(16, min=1, help="Captions that vote for a picture."),
     mode: str | None = typer.Option(
@@ -76,7 +76,7 @@ def classify(
         templates=templates,
         approximate=approximate,
     )
-    told = 0 if quiet else _tell(classifier.notes)
+    notes_printed = 0 if quiet else _print_notes(classifier.notes)
     started = time.perf_counter()
     rows = Rows(classifier, files, explain)
     if as_json:
@@ -86,7 +86,7 @@ def classify(
     else:
         print_rows_tables(classifier, rows)
     if not quiet:
-        _tell(classifier.notes[told:])
+        _print_notes(classifier.notes[notes_printed:])
         if explain is not None:
             notice(f"pages: {explain / 'index.html'}")
     if rows.unreadable:
@@ -95,11 +95,11 @@ def classify(
         )
 
 
-def split_voices(given: str | None) -> list[str] | None:
+def split_voices(text: str | None) -> list[str] | None:
     """The voices of a comma list."""
-    if given is None:
+    if text is None:
         return None
-    return [part.strip() for part in given.split(",") if part.strip()]
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _voice(hub: Path, max_models: int, behaviour_only: bool, quiet: bool) -> "HubVoice":
@@ -108,7 +108,7 @@ def _voice(hub: Path, max_models: int, behaviour_only: bool, quiet: bool) -> "Hu
     return HubVoice(hub, max_models, use_names=not behaviour_only, progress=bar(quiet))
 
 
-def _tell(notes: tuple[str, ...]) -> int:
+def _print_notes(notes: tuple[str, ...]) -> int:
     for note in notes:
         notice(f"note: {printable(note)}")
     return len(notes)

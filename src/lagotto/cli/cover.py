@@ -15,14 +15,14 @@ def print_cover(hub: "Hub", labels: Sequence[str], top: int, as_json: bool) -> N
     from lagotto.hub.labels.coverage import cover_labels
 
     started = time.perf_counter()
-    found = cover_labels(hub, labels, top=top)
+    models = cover_labels(hub, labels, top=top)
     elapsed_s = time.perf_counter() - started
     if as_json:
         print_json(
             {
-                "query": {"kind": "labels", "value": [each.strip() for each in labels]},
+                "query": {"kind": "labels", "value": [label.strip() for label in labels]},
                 "hub": str(hub.folder),
-                "models": [each.as_json() for each in found],
+                "models": [model.as_json() for model in models],
                 "elapsed_s": round(elapsed_s, 6),
             }
         )
@@ -30,25 +30,25 @@ def print_cover(hub: "Hub", labels: Sequence[str], top: int, as_json: bool) -> N
     columns = ["rank", "model", "coverage", "lead", "weakest", "spare outputs"]
     rows = [
         [
-            str(each.rank),
-            each.model,
-            f"{each.label_coverage:.0%}",
-            f"{each.mean_margin:+.2f}",
-            each.weakest,
-            str(each.spare),
+            str(model.rank),
+            model.model,
+            f"{model.label_coverage:.0%}",
+            f"{model.mean_margin:+.2f}",
+            model.weakest,
+            str(model.spare),
         ]
-        for each in found
+        for model in models
     ]
     print_table(columns, rows, frozenset(["rank", "coverage", "lead", "spare outputs"]))
     print_line()
-    print_line(f"outputs of {printable(found[0].model)}:")
+    print_line(f"outputs of {printable(models[0].model)}:")
     pairs = [
         [
-            each.label,
-            "-" if each.logit is None else str(each.logit),
-            each.published or "-",
-            f"{each.fit:.2f}",
+            pair.label,
+            "-" if pair.logit is None else str(pair.logit),
+            pair.published or "-",
+            f"{pair.fit:.2f}",
         ]
-        for each in found[0].labels
+        for pair in models[0].labels
     ]
     print_table(["label", "output", "its own label", "fit"], pairs, frozenset(["output", "fit"]))

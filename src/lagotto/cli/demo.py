@@ -1,4 +1,4 @@
-"""`lagotto demo`: the bundled offline world, end to end."""
+"""`lagotto demo`: builds, searches and scores the bundled offline world."""
 
 import time
 from dataclasses import asdict
@@ -59,10 +59,10 @@ def _print(tour: "Tour", elapsed_s: float) -> None:
         f"A hub of {tour.models} small classifiers with {tour.logits} outputs, half of them "
         f"without any label,\nprobed with {tour.probes} pictures. Which outputs know these?"
     )
-    for found in tour.searches:
+    for hits in tour.searches:
         print_line()
-        print_line(f'$ lagotto search {tour.hub} "{found.query.value}" --top {len(found.hits)}')
-        print_hits(found)
+        print_line(f'$ lagotto search {tour.hub} "{hits.query.value}" --top {len(hits.hits)}')
+        print_hits(hits)
     print_line()
     print_line("Right, against the truth that was kept aside:")
     rows = [

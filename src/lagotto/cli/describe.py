@@ -1,4 +1,4 @@
-"""`lagotto describe`: what the anonymous outputs of a model recognise."""
+"""`lagotto describe`: a model comes in; proposed names for its outputs go out."""
 
 import time
 from pathlib import Path
@@ -46,47 +46,49 @@ def describe(
 
     names = None if vocabulary is None else read_vocabulary(vocabulary)
     opened = Hub.open(hub, encoder)
-    known = opened.responses_of(model)
+    responses = opened.responses_of(model)
     started = time.perf_counter()
-    found = describe_model(opened, known, names, top=top)
+    description = describe_model(opened, responses, names, top=top)
     elapsed_s = time.perf_counter() - started
-    written = () if out is None else write_card(opened, known, found, out)
+    written = () if out is None else write_card(opened, responses, description, out)
     if as_json:
         source = "shipped" if vocabulary is None else str(vocabulary)
-        print_json(_as_json(opened, found, source, elapsed_s))
+        print_json(_as_json(opened, description, source, elapsed_s))
     else:
-        print_description(opened, found)
+        print_description(opened, description)
     if written and not quiet:
         notice(f"model card: {written[0]}; labels: {written[1]}")
 
 
-def _as_json(hub: "Hub", found: "ModelDescription", source: str, elapsed_s: float) -> "JsonObject":
-    fields = found.as_json()
-    for each in cast("list[JsonObject]", fields["logits"]):
-        probes = cast("list[int]", each["probes"])
-        each["probes"] = [{"index": p, "source": hub.probes[p].source} for p in probes]
+def _as_json(
+    hub: "Hub", description: "ModelDescription", source: str, elapsed_s: float
+) -> "JsonObject":
+    fields = description.as_json()
+    for logit in cast("list[JsonObject]", fields["logits"]):
+        probes = cast("list[int]", logit["probes"])
+        logit["probes"] = [{"index": p, "source": hub.probes[p].source} for p in probes]
     return {
         "hub": str(hub.folder),
         **fields,
-        "vocabulary": {"source": source, "names": found.vocabulary},
+        "vocabulary": {"source": source, "names": description.vocabulary},
         "elapsed_s": round(elapsed_s, 6),
     }
 
 
-def print_description(hub: "Hub", found: "ModelDescription") -> None:
+def print_description(hub: "Hub", description: "ModelDescription") -> None:
     """The proposals as a table on stdout."""
     columns = ["logit", "name", "confidence", "next best", "label", "deciding probe"]
     rows = []
-    for each in found.logits:
-        best = each.proposals[0] if each.proposals else None
+    for logit in description.logits:
+        best = logit.proposals[0] if logit.proposals else None
         rows.append(
             [
-                str(each.logit),
-                each.name,
+                str(logit.logit),
+                logit.name,
                 f"{best.confidence:.2f}" if best else "-",
-                ", ".join(proposal.name for proposal in each.proposals[1:4]) or "-",
-                each.label or "-",
-                hub.probes[each.probes[0]].source if each.probes else "-",
+                ", ".join(proposal.name for proposal in logit.proposals[1:4]) or "-",
+                logit.label or "-",
+                hub.probes[logit.probes[0]].source if logit.probes else "-",
             ]
         )
     print_table(columns, rows, frozenset(["logit", "confidence"]))

@@ -1,4 +1,4 @@
-"""`lagotto duplicates`: which models of a hub are nearly the same, and which are of one kind."""
+"""`lagotto duplicates`: a hub comes in; its near-identical and related models go out."""
 
 from pathlib import Path
 
@@ -19,22 +19,22 @@ def duplicates(hub: Path = HUB_ARGUMENT, quiet: bool = QUIET, as_json: bool = JS
     from lagotto.hub.hub import Hub
     from lagotto.hub.labels.duplicates import find_duplicates
 
-    found = find_duplicates(Hub.open(hub), bar(quiet))
+    result = find_duplicates(Hub.open(hub), bar(quiet))
     if as_json:
-        print_json({"hub": str(hub), **found.as_json()})
+        print_json({"hub": str(hub), **result.as_json()})
         return
     for title, groups in (
-        ("nearly the same", found.duplicate_groups),
-        ("of one kind", found.related_groups),
+        ("nearly the same", result.duplicate_groups),
+        ("of one kind", result.related_groups),
     ):
         print_line(f"{title}: {'none' if not groups else ''}".rstrip())
         for group in groups:
             print_line("  " + ", ".join(printable(name) for name in group))
-    if found.copies:
+    if result.copies:
         print_line("the same file twice:")
-        for name, original in found.copies:
+        for name, original in result.copies:
             print_line(f"  {printable(name)} = {printable(original)}")
-    if found.pairs:
+    if result.pairs:
         print_line()
         columns = ["model", "other", "correlation", "weakest", "same order"]
         rows = [
@@ -45,6 +45,6 @@ def duplicates(hub: Path = HUB_ARGUMENT, quiet: bool = QUIET, as_json: bool = JS
                 f"{pair.weakest:.3f}",
                 "yes" if pair.same_order else "no",
             ]
-            for pair in found.pairs
+            for pair in result.pairs
         ]
         print_table(columns, rows, frozenset(["correlation", "weakest"]))

@@ -39,8 +39,8 @@ app.add_typer(eval_commands.eval_app, name="eval")
 app.command("demo")(demo.demo)
 
 
-def _version(wanted: bool | None) -> None:
-    if wanted:
+def _version(requested: bool | None) -> None:
+    if requested:
         from lagotto import __version__
 
         typer.echo(f"lagotto {__version__}")

@@ -20,23 +20,23 @@ _FORMULA_STARTS = ("=", "+", "-", "@")
 
 
 def printable(text: str) -> str:
-    """Text from a stranger with control characters shown, not obeyed."""
+    """Untrusted text with control characters written as escapes."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def spreadsheet_safe(text: str) -> str:
-    """A cell of csv that no spreadsheet takes for a formula: such a text begins with a quote."""
+    """A csv cell that no spreadsheet reads as a formula: such a text gets a leading quote."""
     return f"'{text}" if text.lstrip()[:1] in _FORMULA_STARTS else text
 
 
 def print_json(value: "JsonObject") -> None:
-    """One JSON object on stdout and nothing else.
+    """Prints one JSON object on stdout and nothing else.
 
-    Characters that a terminal would obey are written as escapes, as is all but ASCII where stdout
-    cannot show it.
+    Control characters are written as escapes. If stdout cannot encode the text, so are all
+    characters outside ASCII.
     """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    if _shown(text) != text:
+    if _encodable(text) != text:
         text = json.dumps(value, allow_nan=False)
     elif not text.isprintable():
         text = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
@@ -45,23 +45,23 @@ def print_json(value: "JsonObject") -> None:
 
 def print_line(text: str = "") -> None:
     """One line of the answer on stdout."""
-    _write(_shown(text) + "\n")
+    _write(_encodable(text) + "\n")
 
 
 def flush() -> None:
-    """Sends what was printed on its way; raises LagottoError where stdout does not take it."""
+    """Flushes stdout; raises LagottoError if it cannot be written."""
     _write("")
 
 
 def give_up_stdout() -> None:
-    """Drops what stdout did not take, so that the end of the process does not try again."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, sys.stdout.fileno())
-    os.close(nothing)
+    """Discards unwritten output, so that the interpreter does not try again at exit."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)
 
 
-def _shown(text: str) -> str:
-    """The text with what stdout's encoding does not have written as escapes."""
+def _encodable(text: str) -> str:
+    """The text with characters that stdout's encoding lacks written as escapes."""
     encoding = sys.stdout.encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
 

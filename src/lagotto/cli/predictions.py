@@ -1,7 +1,8 @@
-"""How predictions are printed: one JSON object, lines of CSV, tables; and written as pages."""
+"""Predictions come in; one JSON object, lines of CSV or tables go to stdout, and pages to files."""
 
 import csv
 import io
+import math
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
     from lagotto.zeroshot.types import ModelVote, Prediction
 
 _TABLE_ROWS = 64
-"""Rows that are aligned together; more are printed in further tables, as they come."""
+"""Rows in one aligned table; further rows are printed in further tables."""
 
 _COLUMNS = ("path", "label", "probability", "image_only", "image", "captions")
 
 
 class Rows:
-    """The classifier's rows, once; counts the unreadable and writes the pages as they pass."""
+    """The classifier's rows, once; counts unreadable pictures and writes HTML pages."""
 
     def __init__(self, classifier: "Classifier", files: list[Path], explain: Path | None) -> None:
         self._classifier = classifier
@@ -51,23 +52,27 @@ class Rows:
             for row in self._classifier.predict(self._files):
                 self.unreadable += isinstance(row, Skipped)
                 if pages is not None:
-                    pages.add(row, {each.model: each.why for each in self._classifier.specialists})
+                    pages.add(
+                        row, {model.model: model.why for model in self._classifier.specialists}
+                    )
                 yield row
 
 
 def print_rows_json(classifier: "Classifier", rows: Rows, started: float) -> None:
-    """Everything in one object; `specialists` only where a hub was asked."""
+    """Prints one JSON object with all rows; `specialists` only with a hub."""
     images = [_as_json(classifier, row) for row in rows]
-    asked: JsonObject = {}
+    specialists: JsonObject = {}
     if "hub" in classifier.voices:
-        asked["specialists"] = [_asked(classifier, each) for each in classifier.specialists]
+        specialists["specialists"] = [
+            _specialist_as_json(classifier, specialist) for specialist in classifier.specialists
+        ]
     print_json(
         {
             "labels": [label.name for label in classifier.labels],
             "encoder": classifier.encoder.info.name,
             "mode": classifier.mode,
             "images": list(images),
-            **asked,
+            **specialists,
             "elapsed_s": round(time.perf_counter() - started, 6),
         }
     )
@@ -82,10 +87,10 @@ def _as_json(classifier: "Classifier", row: "Prediction | Skipped") -> "JsonObje
         "image": round(row.weights[0], 6),
         "captions": round(row.weights[1], 6),
     }
-    heard: JsonObject = {}
+    voices: JsonObject = {}
     if "hub" in classifier.voices:
         weights["hub"] = round(row.hub_weight, 6)
-        heard["voices"] = [_vote(classifier, vote) for vote in row.votes]
+        voices["voices"] = [_vote(classifier, vote) for vote in row.votes]
     answer: JsonObject = {
         "path": row.path,
         "label": _best(classifier, row.probabilities),
@@ -98,26 +103,31 @@ def _as_json(classifier: "Classifier", row: "Prediction | Skipped") -> "JsonObje
         "captions": [
             {"text": each.text, "similarity": round(each.similarity, 6)} for each in row.captions
         ],
-        **heard,
+        **voices,
     }
     return answer | ({"declined": row.declined} if row.declined else {})
 
 
 def _vote(classifier: "Classifier", vote: "ModelVote") -> "JsonObject":
-    why = {each.model: each.why for each in classifier.specialists}
+    reasons = {specialist.model: specialist.why for specialist in classifier.specialists}
     return {
         "model": vote.model,
-        "why": why[vote.model],
+        "why": reasons[vote.model],
         "weight": round(vote.weight, 6),
         "probabilities": [round(float(p), 6) for p in vote.probabilities],
         "rest": round(vote.rest, 6),
     }
 
 
-def _asked(classifier: "Classifier", each: "Specialist") -> "JsonObject":
-    """A model that was asked: its facts, and one row for each label that it knows."""
+def _specialist_as_json(classifier: "Classifier", specialist: "Specialist") -> "JsonObject":
+    """A model that voted: its facts, and one row for each label that it knows."""
     columns = zip(
-        each.labels, each.outputs, each.published, each.agreement, each.on_probes, strict=True
+        specialist.labels,
+        specialist.outputs,
+        specialist.published,
+        specialist.agreement,
+        specialist.probe_correlation,
+        strict=True,
     )
     knows: list[JsonValue] = [
         {
@@ -130,30 +140,35 @@ def _asked(classifier: "Classifier", each: "Specialist") -> "JsonObject":
         for label, output, published, agreement, on_probes in columns
     ]
     return {
-        "model": each.model,
-        "why": each.why,
-        "weight": round(each.weight, 6),
-        "explains": round(each.explains, 6),
-        "named": each.named,
-        "names_agree": round(each.names_agree, 6) if each.names_agree == each.names_agree else None,
+        "model": specialist.model,
+        "why": specialist.why,
+        "weight": round(specialist.weight, 6),
+        "explains": round(specialist.explained_information, 6),
+        "named": specialist.named_count,
+        "names_agree": _number_or_none(specialist.name_agreement),
         "knows": knows,
     }
 
 
+def _number_or_none(value: float) -> float | None:
+    """The value rounded; None for nan."""
+    return None if math.isnan(value) else round(value, 6)
+
+
 def print_rows_tables(classifier: "Classifier", rows: Rows) -> None:
-    """Aligned tables of _TABLE_ROWS rows, as they come."""
-    waiting: list[list[str]] = []
+    """Prints aligned tables of _TABLE_ROWS rows while the predictions arrive."""
+    pending: list[list[str]] = []
     for row in rows:
-        waiting.append(_cells(classifier, row))
-        if len(waiting) == _TABLE_ROWS:
-            _print_table(classifier, waiting)
-            waiting = []
-    if waiting:
-        _print_table(classifier, waiting)
+        pending.append(_cells(classifier, row))
+        if len(pending) == _TABLE_ROWS:
+            _print_table(classifier, pending)
+            pending = []
+    if pending:
+        _print_table(classifier, pending)
 
 
 def print_rows_csv(classifier: "Classifier", rows: Rows) -> None:
-    """A line a picture, after the names of the columns."""
+    """Prints one line a picture, after the names of the columns."""
     print_line(",".join(_columns(classifier)))
     for row in rows:
         line = io.StringIO()
@@ -180,8 +195,8 @@ def _cells(classifier: "Classifier", row: "Prediction | Skipped") -> list[str]:
     best = int(row.probabilities.argmax())
     hub = []
     if "hub" in classifier.voices:
-        said = [f"{vote.model}: {_said(classifier, vote)}" for vote in row.votes]
-        hub = [f"{row.hub_weight:.2f}", "; ".join(said)]
+        opinions = [f"{vote.model}: {_opinion(classifier, vote)}" for vote in row.votes]
+        hub = [f"{row.hub_weight:.2f}", "; ".join(opinions)]
     return [
         row.path,
         _best(classifier, row.probabilities),
@@ -194,8 +209,8 @@ def _cells(classifier: "Classifier", row: "Prediction | Skipped") -> list[str]:
     ]
 
 
-def _said(classifier: "Classifier", vote: "ModelVote") -> str:
-    """The label that a model would give, or that it knows none that fits."""
+def _opinion(classifier: "Classifier", vote: "ModelVote") -> str:
+    """The label that a model votes for, or that none of its labels fits."""
     if vote.rest > float(vote.probabilities.max()):
         return f"none of its labels {vote.rest:.2f}"
     return f"{_best(classifier, vote.probabilities)} {float(vote.probabilities.max()):.2f}"

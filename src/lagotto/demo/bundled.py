@@ -1,4 +1,4 @@
-"""The world that ships with the package: where its parts are, and the truth kept aside.
+"""The world that ships with the package: the paths of its parts, and its held-out truth.
 
 Made by scripts/demo_world from the Noto Color Emoji font; see NOTICE in the world's folder.
 """
@@ -21,7 +21,7 @@ DEMO_TRUTH = WORLD / "truth.json"
 
 @dataclass(frozen=True, slots=True)
 class HeldoutPicture:
-    """A picture that nothing was trained on: file name, the concept that it shows, its bytes."""
+    """A picture that no model was trained on: its file name, its concept, its bytes."""
 
     name: str
     label: str
@@ -35,7 +35,7 @@ def read_heldout() -> list[HeldoutPicture]:
 
 
 def read_classes() -> dict[str, tuple[str, ...]]:
-    """What each model of the world was trained to tell apart, also where it publishes no labels."""
+    """The classes of each model of the world, also of models that publish no labels."""
     content = read_json(WORLD / "world.json", "demo world", LagottoError)
     models = content["models"]
     if not isinstance(models, dict):
@@ -48,7 +48,7 @@ def read_classes() -> dict[str, tuple[str, ...]]:
 
 
 def read_kinds() -> dict[str, str]:
-    """How the encoder's training met each concept of the world: "known", "seldom seen", ..."""
+    """How often the encoder's training data show each concept: "known", "seldom seen", ..."""
     concepts = read_json(WORLD / "world.json", "demo world", LagottoError)["concepts"]
     if not isinstance(concepts, list):
         raise LagottoError("the bundled world is damaged; install lagotto again")

@@ -1,4 +1,4 @@
-"""The demo's second half: held-out pictures named among all concepts, with and without captions."""
+"""Held-out pictures come in; the accuracy of naming them, with and without captions, goes out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from lagotto.zeroshot.images import embed_files
 
 @dataclass(frozen=True, slots=True)
 class NamingScore:
-    """Shares of pictures named right by image-only, by the paper's rule and by the guarded one.
+    """The accuracy of image-only, of the paper's rule and of the guarded rule.
 
-    `kind` is how the encoder's training met their concepts.
+    `kind` is how often the encoder's training data show the pictures' concepts.
     """
 
     kind: str
@@ -28,9 +28,12 @@ class NamingScore:
 
 
 def score_naming(folder: Path, pictures: Path, progress: Progress) -> tuple[NamingScore, ...]:
-    """Accuracy on the held-out pictures, all and by kind; the captions are those of the probes.
+    """The accuracy on the held-out pictures, in all and by kind, among all concepts of the world.
 
-    `folder` becomes (or is) the caption store. Labels are all concepts of the world.
+    Args:
+        folder: The caption store; made from the captions of the probes if it does not exist.
+        pictures: The folder of the held-out pictures.
+        progress: Receives the progress of the work.
     """
     encoder = str(bundled.DEMO_ENCODER)
     if folder.exists():
@@ -51,22 +54,22 @@ def score_naming(folder: Path, pictures: Path, progress: Progress) -> tuple[Nami
     embeddings = np.concatenate(parts)
     paths = [str(file) for file in files]
     right: dict[str, np.ndarray] = {}
-    wanted = np.array([names.index(picture.label) for picture in heldout])
+    truth = np.array([names.index(picture.label) for picture in heldout])
     for classifier in (guarded, guarded.variant("paper", 16)):
         rows = list(classifier.predict_embeddings(embeddings, paths))
-        right[classifier.mode] = np.array([r.probabilities.argmax() for r in rows]) == wanted
-        right["image-only"] = np.array([r.image_only.argmax() for r in rows]) == wanted
+        right[classifier.mode] = np.array([r.probabilities.argmax() for r in rows]) == truth
+        right["image-only"] = np.array([r.image_only.argmax() for r in rows]) == truth
     return tuple(_scores(right, np.array([kinds[picture.label] for picture in heldout])))
 
 
 def _scores(right: Mapping[str, np.ndarray], kinds: np.ndarray) -> list[NamingScore]:
     scores = []
     for kind in ("all", *dict.fromkeys(kinds.tolist())):
-        chosen = np.ones(len(kinds), bool) if kind == "all" else kinds == kind
-        share = {mode: float(found[chosen].mean()) for mode, found in right.items()}
+        mask = np.ones(len(kinds), bool) if kind == "all" else kinds == kind
+        share = {mode: float(hits[mask].mean()) for mode, hits in right.items()}
         scores.append(
             NamingScore(
-                kind, int(chosen.sum()), share["image-only"], share["paper"], share["guarded"]
+                kind, int(mask.sum()), share["image-only"], share["paper"], share["guarded"]
             )
         )
     return scores

@@ -1,4 +1,4 @@
-"""What `lagotto demo` does: a hub of the bundled models, searches, captions, voices, scores."""
+"""An empty folder comes in; the demo's hub, searches and scores go out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ CONCEPTS = ("pizza", "violin", "dog face")
 
 @dataclass(frozen=True, slots=True)
 class Tour:
-    """What the demo did: where the hub is, what the searches found, how often they are right."""
+    """The results of the demo: its hub and files, the hits of its searches, and the accuracies."""
 
     hub: Path
     pictures: Path
@@ -47,7 +47,12 @@ class Tour:
 def take_tour(folder: Path, progress: Progress) -> Tour:
     """Builds the demo hub in a folder, or resumes it, searches it and scores it.
 
-    Raises UsageError if the folder holds another hub.
+    Args:
+        folder: The folder of the demo's hub, pictures and captions.
+        progress: Receives the progress of the work.
+
+    Raises:
+        UsageError: The folder holds another hub.
     """
     hub = _open_or_create(folder / "hub", progress)
     hub.add([bundled.MODELS], progress=progress)
@@ -103,22 +108,22 @@ def score_texts(hub: Hub, truth: Sequence[TruthQuery], progress: Progress) -> Ac
 
 
 def score_logits(hub: Hub, classes: Mapping[str, tuple[str, ...]], progress: Progress) -> Accuracy:
-    """Accuracy of every logit whose concept another model knows; hits in its own model are left."""
+    """Accuracy of logit queries for every concept that another model knows, own models excluded."""
     known: dict[str, set[LogitName]] = {}
     for model, concepts in classes.items():
         for logit, concept in enumerate(concepts):
             known.setdefault(concept, set()).add((model, logit))
-    asked = [
+    queries = [
         (model, logit, frozenset(name for name in known[concept] if name[0] != model))
         for model, concepts in classes.items()
         for logit, concept in enumerate(concepts)
     ]
-    asked = [(model, logit, correct) for model, logit, correct in asked if correct]
-    progress.start("scoring logits", len(asked), "queries")
+    queries = [(model, logit, correct) for model, logit, correct in queries if correct]
+    progress.start("scoring logits", len(queries), "queries")
     ranked = []
-    for model, logit, _ in asked:
+    for model, logit, _ in queries:
         hits = hub.search(LogitQuery(model, logit), top=5 + len(classes[model])).hits
         ranked.append([(hit.model, hit.logit) for hit in hits if hit.model != model])
         progress.advance(1)
     progress.finish()
-    return accuracy(ranked, [correct for _, _, correct in asked])
+    return accuracy(ranked, [correct for _, _, correct in queries])

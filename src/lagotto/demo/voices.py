@@ -1,4 +1,4 @@
-"""The demo's third part: the same pictures under each set of voices, labels of one hidden model."""
+"""Held-out pictures come in; the accuracy of each set of voices on them goes out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from lagotto.specialists.fusion import Specialist
 from lagotto.zeroshot.captions.store import CaptionStore
 from lagotto.zeroshot.types import Prediction
 
-TAUGHT = "baseline_old"
-"""A model of forty concepts that publishes no labels; some of them the encoder never learned."""
+HIDDEN_MODEL = "baseline_old"
+"""A model of forty concepts without published labels; the encoder does not know some of them."""
 
 SETS = (("image",), ("image", "captions"), ("image", "hub"), ("image", "captions", "hub"))
 
 
 @dataclass(frozen=True, slots=True)
 class VoicesScore:
-    """Share of pictures named right by a set of voices, and the models that were asked."""
+    """The accuracy of a set of voices, and the models that voted."""
 
     voices: tuple[str, ...]
     accuracy: float
@@ -29,7 +29,7 @@ class VoicesScore:
 
 @dataclass(frozen=True, slots=True)
 class ThreeVoices:
-    """The scores of every set of voices on the same pictures, and what was asked beside all."""
+    """The scores of every set of voices on the same pictures, and the specialists of the last."""
 
     labels: int
     pictures: int
@@ -38,12 +38,12 @@ class ThreeVoices:
 
 
 def score_voices(hub: Hub, store: CaptionStore, pictures: Path, progress: Progress) -> ThreeVoices:
-    """Held-out pictures of TAUGHT's concepts, named among those, with each set of voices."""
-    labels = sorted(bundled.read_classes()[TAUGHT])
-    shown = [picture for picture in bundled.read_heldout() if picture.label in labels]
-    files = [pictures / picture.name for picture in shown]
+    """Classifies the held-out pictures of HIDDEN_MODEL's concepts with each set of voices."""
+    labels = sorted(bundled.read_classes()[HIDDEN_MODEL])
+    heldout = [picture for picture in bundled.read_heldout() if picture.label in labels]
+    files = [pictures / picture.name for picture in heldout]
     scores: list[VoicesScore] = []
-    asked: tuple[Specialist, ...] = ()
+    specialists: tuple[Specialist, ...] = ()
     for voices in SETS:
         classifier = Classifier(
             store.encoder,
@@ -52,15 +52,16 @@ def score_voices(hub: Hub, store: CaptionStore, pictures: Path, progress: Progre
             hub=HubVoice(hub, 1, progress=progress) if "hub" in voices else None,
         )
         rows = list(classifier.predict(files))
-        accuracy = _accuracy(rows, labels, [picture.label for picture in shown])
-        asked = classifier.specialists
-        scores.append(VoicesScore(voices, accuracy, tuple(each.model for each in asked)))
-    return ThreeVoices(len(labels), len(files), tuple(scores), asked)
+        accuracy = _accuracy(rows, labels, [picture.label for picture in heldout])
+        specialists = classifier.specialists
+        models = tuple(specialist.model for specialist in specialists)
+        scores.append(VoicesScore(voices, accuracy, models))
+    return ThreeVoices(len(labels), len(files), tuple(scores), specialists)
 
 
 def _accuracy(rows: Sequence[object], labels: list[str], truth: list[str]) -> float:
-    given = [
+    predicted = [
         labels[int(row.probabilities.argmax())] if isinstance(row, Prediction) else ""
         for row in rows
     ]
-    return sum(a == b for a, b in zip(given, truth, strict=True)) / len(truth)
+    return sum(a == b for a, b in zip(predicted, truth, strict=True)) / len(truth)

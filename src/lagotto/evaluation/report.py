@@ -1,4 +1,4 @@
-"""Layer 3: an evaluation → its results file: CLIP_benchmark's keys, and how it was made."""
+"""An evaluation comes in; its results file goes out, with CLIP_benchmark's keys and the method."""
 
 import json
 import math
@@ -24,7 +24,7 @@ _DIGITS = 6
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """What an evaluation was made with, beside the data."""
+    """The encoder, the templates and the caption store of an evaluation."""
 
     encoder: EncoderInfo
     templates: tuple[str, ...]
@@ -32,10 +32,11 @@ class Method:
 
 
 def results(evaluation: Evaluation, method: Method) -> JsonObject:
-    """The results as JSON: CLIP_benchmark's keys tell of the first setting asked for, `method` how
-    it was made, `rows` of every setting, image-only first, `per_class` of every label.
+    """The results as JSON.
 
-    The same data, encoder, store and seed give the same object: no clock, no paths.
+    CLIP_benchmark's keys describe the first requested setting. `method` says how the results were
+    made, `rows` has every setting, image-only first, and `per_class` every label. The same data,
+    encoder, store and seed give the same object: it contains no times and no paths.
     """
     main, encoder = evaluation.main, method.encoder
     store: JsonValue = None
@@ -67,43 +68,43 @@ def results(evaluation: Evaluation, method: Method) -> JsonObject:
         "rows": [_row(scores) for scores in evaluation.scores],
         "per_class": _per_class(evaluation),
         "set_aside": [
-            {"source": each.source, "reason": each.reason} for each in evaluation.skipped
+            {"source": item.source, "reason": item.reason} for item in evaluation.skipped
         ],
         "notes": list(evaluation.notes),
     }
 
 
-def voices_as_json(heard: VoicesEvaluation, labels: Sequence[Label]) -> JsonObject:
-    """The scores by voices, and which models were asked for which labels, and why."""
+def voices_as_json(evaluation: VoicesEvaluation, labels: Sequence[Label]) -> JsonObject:
+    """The scores by voices, and the selected models with their labels and reasons, as JSON."""
     rows: list[JsonValue] = [
         {
-            "voices": each.voices,
-            "acc1": _rounded(each.acc1.value),
-            "ci95": _interval(each.acc1),
+            "voices": item.voices,
+            "acc1": _rounded(item.acc1.value),
+            "ci95": _interval(item.acc1),
             "difference_to_image_only": {
-                "acc1": _rounded(each.gain.value),
-                "ci95": _interval(each.gain),
+                "acc1": _rounded(item.gain.value),
+                "ci95": _interval(item.gain),
             },
         }
-        for each in heard.scores
+        for item in evaluation.scores
     ]
-    asked: list[JsonValue] = [
+    specialists: list[JsonValue] = [
         {
-            "model": each.model,
-            "why": each.why,
-            "weight": _rounded(each.weight),
+            "model": item.model,
+            "why": item.why,
+            "weight": _rounded(item.weight),
             "outputs": {
                 labels[label].name: output
-                for label, output in zip(each.labels, each.outputs, strict=True)
+                for label, output in zip(item.labels, item.outputs, strict=True)
             },
         }
-        for each in heard.specialists
+        for item in evaluation.specialists
     ]
-    return {"rows": rows, "specialists": asked, "notes": list(heard.notes)}
+    return {"rows": rows, "specialists": specialists, "notes": list(evaluation.notes)}
 
 
 def check_new(path: Path) -> None:
-    """Raises UsageError where a results file is already, or cannot be: asked before the work."""
+    """Raises UsageError if a results file exists or cannot be made; called before the work."""
     if path.exists() or path.is_symlink():
         raise UsageError(
             f"results file {path} exists already and is never overwritten; "
@@ -114,15 +115,15 @@ def check_new(path: Path) -> None:
 
 
 def write_results(path: Path, content: JsonObject) -> None:
-    """Writes the file, whole or not at all; UsageError if there is one by now."""
+    """Writes the file atomically; UsageError if it exists by now."""
     check_new(path)
     write_atomically(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 
 def versions() -> JsonObject:
-    """Of everything that a result depends on."""
-    found: JsonObject = {name: version(name) for name in _PACKAGES}
-    return found | {"python": python_version()}
+    """The versions of the packages that a result depends on, and of Python."""
+    packages: JsonObject = {name: version(name) for name in _PACKAGES}
+    return packages | {"python": python_version()}
 
 
 def _metrics(scores: Scores) -> JsonObject:
@@ -152,8 +153,8 @@ def _row(scores: Scores) -> JsonObject:
 
 
 def _per_class(evaluation: Evaluation) -> list[JsonValue]:
-    """Each label with its pictures and its recall, by the first setting and by image-only."""
-    main, alone = evaluation.main.recalls, evaluation.image_only.recalls
+    """Each label with its pictures and its recall, in the first setting and by image-only."""
+    main, image_only = evaluation.main.recalls, evaluation.image_only.recalls
     rows: list[JsonValue] = []
     for number, label in enumerate(evaluation.data.labels):
         known = number < len(main) and not math.isnan(main[number])
@@ -162,7 +163,7 @@ def _per_class(evaluation: Evaluation) -> list[JsonValue]:
                 "label": label.name,
                 "samples": evaluation.data.counts[number],
                 "recall": _rounded(main[number]) if known else None,
-                "image_only": _rounded(alone[number]) if known else None,
+                "image_only": _rounded(image_only[number]) if known else None,
             }
         )
     return rows

@@ -1,8 +1,8 @@
-"""Chosen models and all pictures of a query → embeddings and logits, a batch at a time.
+"""Selected models and all pictures of a query come in; embeddings and logits, by batch, go out.
 
-While a batch is embedded here, and then models run on it in their workers, the next one is
-decoded: two are under way at a time, so that memory and disk do not grow with the query. Encoder
-and models take turns, since each of the two uses all cores.
+This process embeds a batch, then workers run the models on it, while the next batch is decoded. At
+most two batches exist at a time, so memory and disk do not grow with the query. Encoder and models
+take turns because each uses all cores.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,110 +14,124 @@ from jaxtyping import Float32, Float64
 from lagotto.core.prefetch import prefetch
 from lagotto.core.types import PixelSpec
 from lagotto.encoders.base import Encoder
-from lagotto.specialists.finder import FoundSpecialists
+from lagotto.specialists.finder import FinderResult
 from lagotto.specialists.model_runs import ModelRuns, Runnable
 from lagotto.specialists.pixel_batches import (
+    ImageReader,
     PixelBatch,
     PixelStage,
-    Read,
 )
-from lagotto.specialists.sampling import Sampled
+from lagotto.specialists.sampling import SampleResult
 
-BATCH = 256
-"""Pictures of a query that are decoded, embedded and run at a time."""
+BATCH_PICTURES = 256
+"""Pictures of a query that are decoded, embedded and run together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some pictures by place: why each cannot be read, or, of the `readable` ones in order, the
-    encoder's embeddings and the models' logits. A model that failed has no logits."""
+    """Some pictures of a query, by position.
 
-    places: range
+    `unreadable` says why a picture could not be read. `embeddings` and `logits` have a row for
+    each `readable` picture, in order. A model that failed has no logits.
+    """
+
+    positions: range
     unreadable: Mapping[int, str]
     embeddings: Float32[np.ndarray, "readable dim"]
     logits: Mapping[str, Float64[np.ndarray, "readable outputs"]]
 
     @property
     def readable(self) -> list[int]:
-        """The places of the pictures that could be read."""
-        return [place for place in self.places if place not in self.unreadable]
+        """The positions of the pictures that could be read."""
+        return [position for position in self.positions if position not in self.unreadable]
 
 
 def read_batches(
-    encoder: Encoder, founds: Sequence[FoundSpecialists], reads: Sequence[Read], runs: ModelRuns
+    encoder: Encoder,
+    results: Sequence[FinderResult],
+    readers: Sequence[ImageReader],
+    runs: ModelRuns,
 ) -> Iterator[Batch]:
-    """All pictures in order, each decoded once, for all models of `founds`.
+    """Embeds all pictures and runs all models of `results` on them; each picture is decoded once.
 
-    The samples of `founds` must be of these pictures; what they showed is not looked at again.
+    Args:
+        encoder: The encoder.
+        results: Searches for models on samples of these pictures. The samples are not read again.
+        readers: The pictures, as functions that return the bytes of a file.
+        runs: Runs the models.
+
+    Yields:
+        The pictures in order, BATCH_PICTURES at a time.
     """
-    known = _Known.of(founds)
-    desk = PixelStage(runs.folder, reads, encoder.info.pixels)
-    for places, looked in prefetch(_looks(desk, known)):
-        embeddings = desk.embed(encoder, looked)
-        answers = runs.logits(known.models, [looked.pixels]) if looked.new else {}
-        looked.discard()
-        yield known.joined(places, looked, embeddings, answers)
+    sampled = _SampledModels.of(results)
+    stage = PixelStage(runs.folder, readers, encoder.info.pixels)
+    for positions, batch in prefetch(_load_batches(stage, sampled)):
+        embeddings = stage.embed(encoder, batch)
+        answers = runs.logits(sampled.models, [batch.pixels]) if batch.new else {}
+        batch.discard()
+        yield sampled.join(positions, batch, embeddings, answers)
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """What samples showed, and the models that are asked about the rest.
+class _SampledModels:
+    """The selected models and the data of the samples on which they were selected.
 
-    The same pictures are sampled for every set of models, so that one's embeddings are another's.
+    Every search samples the same pictures, so the embeddings of one sample serve all.
     """
 
     models: tuple[Runnable, ...]
-    sampled: Sampled
+    sample: SampleResult
 
     @classmethod
-    def of(cls, founds: Sequence[FoundSpecialists]) -> "_Known":
-        """Of all, each model once."""
-        models = {model.record.name: model for found in founds for model in found.models}
-        first = founds[0].sampled
-        logits = {n: values for found in founds for n, values in found.sampled.logits.items()}
+    def of(cls, results: Sequence[FinderResult]) -> "_SampledModels":
+        """The models and samples of several searches, each model once."""
+        models = {model.record.name: model for result in results for model in result.models}
+        first = results[0].sample
+        logits = {n: values for result in results for n, values in result.sample.logits.items()}
         return cls(
-            tuple(models.values()), Sampled(first.rows, first.unreadable, first.embeddings, logits)
+            tuple(models.values()),
+            SampleResult(first.rows, first.unreadable, first.embeddings, logits),
         )
 
     @property
     def specs(self) -> list[PixelSpec]:
-        """The forms that the models take."""
+        """The pixel formats of the models."""
         return [model.pixels for model in self.models]
 
-    def joined(
+    def join(
         self,
-        places: range,
-        looked: PixelBatch,
+        positions: range,
+        batch: PixelBatch,
         new: Float32[np.ndarray, "new dim"],
         answers: Mapping[str, Float64[np.ndarray, "new outputs"]],
     ) -> Batch:
-        """The batch with what the sample showed of it."""
-        sampled = self.sampled
-        unreadable = {**sampled.unreadable, **looked.unreadable}
-        there = [place for place in places if place not in unreadable]
-        old = np.array([place in sampled.rows for place in there], bool)
-        rows = [sampled.rows[place] for place in there if place in sampled.rows]
+        """The batch that joins new rows with those of the sample."""
+        sample = self.sample
+        unreadable = {**sample.unreadable, **batch.unreadable}
+        readable = [position for position in positions if position not in unreadable]
+        from_sample = np.array([position in sample.rows for position in readable], bool)
+        rows = [sample.rows[position] for position in readable if position in sample.rows]
         logits = {
-            name: _filled(old, values[rows], answers.get(name, values[:0]))
-            for name, values in sampled.logits.items()
-            if name in answers or old.all()
+            name: _merge_rows(from_sample, values[rows], answers.get(name, values[:0]))
+            for name, values in sample.logits.items()
+            if name in answers or from_sample.all()
         }
-        embeddings = _filled(old, sampled.embeddings[rows], new)
-        return Batch(places, unreadable, embeddings, logits)
+        embeddings = _merge_rows(from_sample, sample.embeddings[rows], new)
+        return Batch(positions, unreadable, embeddings, logits)
 
 
-def _looks(desk: PixelStage, known: _Known) -> Iterator[tuple[range, PixelBatch]]:
-    """The pictures that no sample showed, decoded."""
-    sampled = known.sampled
-    for start in range(0, desk.pictures, BATCH):
-        places = range(start, min(start + BATCH, desk.pictures))
-        new = [p for p in places if p not in sampled.rows and p not in sampled.unreadable]
-        yield places, desk.look(new, known.specs)
+def _load_batches(stage: PixelStage, sampled: _SampledModels) -> Iterator[tuple[range, PixelBatch]]:
+    """Decodes the pictures that are not in the sample, a batch at a time."""
+    sample = sampled.sample
+    for start in range(0, stage.pictures, BATCH_PICTURES):
+        positions = range(start, min(start + BATCH_PICTURES, stage.pictures))
+        new = [p for p in positions if p not in sample.rows and p not in sample.unreadable]
+        yield positions, stage.load(new, sampled.specs)
 
 
-def _filled(old: np.ndarray, before: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Rows in order: `before` where `old`, else `new`."""
-    joined = np.empty((len(old), before.shape[1]), before.dtype)
-    joined[old] = before
-    joined[~old] = new
-    return joined
+def _merge_rows(from_sample: np.ndarray, before: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """The rows in order: those of `before` where `from_sample`, else those of `new`."""
+    rows = np.empty((len(from_sample), before.shape[1]), before.dtype)
+    rows[from_sample] = before
+    rows[~from_sample] = new
+    return rows

@@ -1,4 +1,5 @@
-"""Classification with three voices, end to end: image, captions, and models found in a hub."""
+"""Labels, pictures, a caption store and a hub come in; predictions by image, captions and models
+go out."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,19 +20,19 @@ from lagotto.jobs.worker_limits import Limits
 from lagotto.specialists.batches import Batch, read_batches
 from lagotto.specialists.finder import (
     Finder,
-    FoundSpecialists,
-    Question,
+    FinderResult,
+    SpecialistQuery,
 )
 from lagotto.specialists.fusion import (
     Specialist,
-    specialist,
-    with_votes,
+    add_votes,
+    describe_specialist,
 )
 from lagotto.specialists.model_runs import ModelRuns
-from lagotto.specialists.pixel_batches import Read
+from lagotto.specialists.pixel_batches import ImageReader
 from lagotto.specialists.selection import Selection
 from lagotto.zeroshot import classifier as zeroshot
-from lagotto.zeroshot.images import printed
+from lagotto.zeroshot.images import printable_path
 from lagotto.zeroshot.prompts.labels import Label
 from lagotto.zeroshot.types import (
     Captions,
@@ -46,8 +47,15 @@ MAX_MODELS = 3
 
 @dataclass(frozen=True, slots=True)
 class HubVoice:
-    """A hub that is asked: how many of its models at most, and whether their published names count
-    as evidence. `limits` are those of the workers that run them."""
+    """A hub whose models may vote, and how they are searched and run.
+
+    Args:
+        hub: A hub, or its folder.
+        max_models: Models that vote, at most.
+        use_names: Whether published label names count as evidence.
+        limits: Limits of the worker processes that run the models.
+        progress: Receives the progress of the search for models.
+    """
 
     hub: Hub | Path | str
     max_models: int = MAX_MODELS
@@ -56,7 +64,7 @@ class HubVoice:
     progress: Progress = field(default_factory=Silent)
 
     def open(self, encoder: Encoder) -> Hub:
-        """The hub; raises MismatchError if it was made with another encoder than this one."""
+        """Opens the hub; raises MismatchError if it was made with another encoder than this one."""
         if self.max_models < 1:
             raise UsageError(f"at most {self.max_models} models were asked for; give 1 or more")
         folder = self.hub.folder if isinstance(self.hub, Hub) else self.hub
@@ -66,13 +74,24 @@ class HubVoice:
 
 
 class Classifier(zeroshot.ZeroShotClassifier):
-    """Classifies pictures by labels in words, with captions and with models of a hub where they
-    help.
+    """Classifies pictures by labels in words, with captions and models of a hub where they help.
 
-    Models are looked for anew in each call of `predict`, with a sample of its pictures (see
-    `specialists.finding`); which were asked and why is then in `specialists`. Given that, a
-    prediction depends on its picture alone. `voices` are those that are heard, all that there are
-    unless given. Without a hub it is what `zeroshot.pipeline.Classifier` is.
+    Each call of `predict` searches the hub for models that know the labels, on a sample of its
+    pictures (see `specialists.finder`). Given these models, a prediction depends on its picture
+    alone. Without a hub this class equals `ZeroShotClassifier`.
+
+    Args:
+        encoder: An encoder, or the folder of one.
+        labels: Names of the classes, `Label` objects, a comma list, or the path of a label file.
+        captions: A caption store or its folder.
+        hub: A hub, its folder, or a `HubVoice` with its settings.
+        voices: The voices that vote, of "image", "captions" and "hub"; None takes all that there
+            are.
+        mode, k, templates, approximate: As in `ZeroShotClassifier`.
+
+    Attributes:
+        specialists: The models that voted in the last `predict`, each with the reasons.
+        notes: Facts worth showing to a user, one line each.
     """
 
     def __init__(  # noqa: PLR0913  # the one constructor that users write: a name for each choice
@@ -88,10 +107,10 @@ class Classifier(zeroshot.ZeroShotClassifier):
         templates: str | Sequence[str] = "single",
         approximate: bool = False,
     ) -> None:
-        heard = checked_voices(voices, captions is not None, hub is not None)
-        dropped = captions is not None and "captions" not in heard
+        selected = check_voices(voices, captions is not None, hub is not None)
+        dropped = captions is not None and "captions" not in selected
         captions = None if dropped else captions
-        if mode is None and "captions" in heard and "image" not in heard:
+        if mode is None and "captions" in selected and "image" not in selected:
             mode = "captions-only"
         super().__init__(
             encoder,
@@ -102,113 +121,134 @@ class Classifier(zeroshot.ZeroShotClassifier):
             templates=templates,
             approximate=approximate and (captions is not None or not dropped),
         )
-        self.voices = heard
+        self.voices = selected
         self.specialists: tuple[Specialist, ...] = ()
-        self._voice: HubVoice | None = None
+        self._hub_voice: HubVoice | None = None
         self._hub: Hub | None = None
-        if hub is not None and "hub" in heard:
-            self._voice = hub if isinstance(hub, HubVoice) else HubVoice(hub)
-            self._hub = self._voice.open(self.encoder)
+        if hub is not None and "hub" in selected:
+            self._hub_voice = hub if isinstance(hub, HubVoice) else HubVoice(hub)
+            self._hub = self._hub_voice.open(self.encoder)
 
     def variant(self, mode: Mode, k: int) -> "Classifier":
-        """The same labels, store and hub in another mode or with another k; see zeroshot's."""
+        """A classifier for the same labels, store and hub, in another mode or with another k."""
         other = super().variant(mode, k)
         assert isinstance(other, Classifier)
         return other
 
     def predict(self, paths: Iterable[Path | str]) -> Iterator[Prediction | Skipped]:
-        """One row a picture, in order: its prediction, or why it could not be read.
+        """Predicts the pictures one by one, in order.
 
-        With a hub all paths are taken first, and a sample of the pictures is looked at to choose
-        the models; then pictures are read as the rows are asked for, see `reading`. `notes` has
-        what is worth knowing of the models afterwards.
+        With a hub, all paths are collected first and the models are selected on a sample of the
+        pictures. After that, pictures are read while the caller iterates.
+
+        Args:
+            paths: Picture files.
+
+        Yields:
+            One row a picture: its prediction, or why it could not be read.
         """
-        if self._voice is None:
+        if self._hub_voice is None:
             yield from super().predict(paths)
             return
         files = [Path(path) for path in paths]
-        with ModelRuns(self._voice.limits) as runs:
-            reads = [partial(read_picture_file, file) for file in files]
-            found = self.find_specialists(reads, runs)
-            for batch in read_batches(self.encoder, [found], reads, runs):
-                paths_read = [printed(files[place]) for place in batch.readable]
-                predictions = iter(self._heard(found.choice, batch, paths_read))
-                for place in batch.places:
-                    if place in batch.unreadable:
-                        yield Skipped(printed(files[place]), batch.unreadable[place])
+        with ModelRuns(self._hub_voice.limits) as runs:
+            readers = [partial(read_picture_file, file) for file in files]
+            result = self.find_specialists(readers, runs)
+            for batch in read_batches(self.encoder, [result], readers, runs):
+                names = [printable_path(files[position]) for position in batch.readable]
+                predictions = iter(self._predict_batch(result.selection, batch, names))
+                for position in batch.positions:
+                    if position in batch.unreadable:
+                        yield Skipped(printable_path(files[position]), batch.unreadable[position])
                     else:
                         yield next(predictions)
-            self._note_failures(found, runs)
+            self._note_failures(result, runs)
 
     @property
     def limits(self) -> Limits:
-        """Those of the workers that run models."""
-        return Limits() if self._voice is None else self._voice.limits
+        """The limits of the worker processes that run models."""
+        return Limits() if self._hub_voice is None else self._hub_voice.limits
 
-    def find_specialists(self, reads: Sequence[Read], runs: ModelRuns) -> FoundSpecialists:
-        """The models to ask about pictures; they become `specialists`, and remarks `notes`."""
-        if self._voice is None or self._hub is None:
+    def find_specialists(self, readers: Sequence[ImageReader], runs: ModelRuns) -> FinderResult:
+        """Searches the hub for models that know the labels; sets `specialists` and `notes`.
+
+        Args:
+            readers: The pictures, as functions that return the bytes of a file.
+            runs: Runs the models.
+
+        Raises:
+            UsageError: There is no hub.
+        """
+        if self._hub_voice is None or self._hub is None:
             raise UsageError("there is no hub to look in; give one: Classifier(..., hub=HUB)")
-        question = Question(
+        query = SpecialistQuery(
             tuple(label.words for label in self.labels),
             self.voting.prompts,
-            self._others,
-            self._voice.max_models,
-            self._voice.use_names,
+            self._other_votes,
+            self._hub_voice.max_models,
+            self._hub_voice.use_names,
         )
-        found = Finder(self._hub, self.encoder, question, runs).find(reads, self._voice.progress)
-        hub, names = self._hub, self._voice.use_names
+        result = Finder(self._hub, self.encoder, query, runs).find(
+            readers, self._hub_voice.progress
+        )
+        hub, names = self._hub, self._hub_voice.use_names
         self.specialists = tuple(
-            specialist(match, hub.labels(match.model) if names else ())
-            for match in found.choice.matches
+            describe_specialist(match, hub.labels(match.model) if names else ())
+            for match in result.selection.matches
         )
-        asked = [f"{each.model} is asked: it {each.why}" for each in self.specialists]
-        none = [] if asked else ["no model of the hub is asked: none is seen to know the labels"]
-        self.notes = (*self.notes, *found.notes, *(asked or none))
-        return found
+        remarks = [f"{model.model} is asked: it {model.why}" for model in self.specialists]
+        if not remarks:
+            remarks = ["no model of the hub is asked: none is seen to know the labels"]
+        self.notes = (*self.notes, *result.notes, *remarks)
+        return result
 
-    def _others(
+    def _other_votes(
         self, embeddings: Float32[np.ndarray, "pictures dim"]
     ) -> Float64[np.ndarray, "pictures labels"]:
-        """Log probabilities by the voices beside the hub's; by the image alone in the mode
-        paper-code, which would remember that it was asked."""
+        """Log probabilities by image and captions, without the hub.
+
+        In the mode paper-code by the image alone: voting would change that mode's state.
+        """
         if self.mode == "paper-code":
             votes = image_vote(embeddings, self.voting.prompts, self.voting.scale)
         else:
             votes = self.voting.vote(embeddings, self.retrieve(embeddings)).pooled.probabilities
         return np.asarray(np.log(np.maximum(votes, 1e-12)))
 
-    def _heard(self, choice: Selection, batch: Batch, paths: Sequence[str]) -> list[Prediction]:
-        """The predictions of a batch, all voices heard."""
+    def _predict_batch(
+        self, selection: Selection, batch: Batch, paths: Sequence[str]
+    ) -> list[Prediction]:
+        """The predictions for the readable pictures of a batch, by all voices."""
         rows = list(self.predict_embeddings(batch.embeddings, paths))
         others = "image" in self.voices or "captions" in self.voices
-        return with_votes(rows, choice, batch.logits, others=others)
+        return add_votes(rows, selection, batch.logits, others=others)
 
-    def _note_failures(self, found: FoundSpecialists, runs: ModelRuns) -> None:
-        """Says which of the models asked failed on the way; those pictures went without it."""
-        told = {f"{name} failed: {reason}" for name, reason in runs.failures.items()}
-        self.notes = (*self.notes, *sorted(told - set(found.notes)))
+    def _note_failures(self, result: FinderResult, runs: ModelRuns) -> None:
+        """Adds to `notes` the models that failed on some pictures after they were selected."""
+        failures = {f"{name} failed: {reason}" for name, reason in runs.failures.items()}
+        self.notes = (*self.notes, *sorted(failures - set(result.notes)))
 
 
-def checked_voices(
+def check_voices(
     voices: Sequence[str] | None, has_captions: bool, has_hub: bool
 ) -> tuple[str, ...]:
-    """The voices that are heard, in the order of VOICES.
+    """The voices that vote, in the order of VOICES; all available ones if `voices` is None.
 
-    Raises UsageError for one that is not known, or has nothing to speak with.
+    Raises:
+        UsageError: A voice is not known, or the store or hub that it needs was not given.
     """
-    there = {"image": True, "captions": has_captions, "hub": has_hub}
+    available = {"image": True, "captions": has_captions, "hub": has_hub}
     if voices is None:
-        return tuple(voice for voice in VOICES if there[voice])
+        return tuple(voice for voice in VOICES if available[voice])
     if not voices:
         raise UsageError(f"no voices given; give some of {', '.join(VOICES)}")
     for voice in voices:
-        if voice not in there:
+        if voice not in available:
             raise UsageError(
                 f"unknown voice {voice!r}; known: {', '.join(VOICES)}."
                 f"{suggest(voice, list(VOICES))}"
             )
-        if not there[voice]:
-            given = {"captions": "a caption store", "hub": "a hub"}[voice]
-            raise UsageError(f"the voice {voice} needs {given}; give one, or leave the voice out")
+        if not available[voice]:
+            missing = {"captions": "a caption store", "hub": "a hub"}[voice]
+            raise UsageError(f"the voice {voice} needs {missing}; give one, or leave the voice out")
     return tuple(voice for voice in VOICES if voice in voices)

@@ -1,9 +1,9 @@
-"""A hub and a sample of the user's pictures → the models that are asked, and why.
+"""A hub and the user's pictures come in; the models of the hub that know the labels go out.
 
-Models are taken in the order in which the probes speak for them, which costs nothing: the hub holds
-their responses. They are run on a few pictures of the sample, a group at a time, until enough
-behave as if they knew all labels; the best of them on some more, and those that are then the best
-on the whole sample.
+Models are ordered by the information that their stored responses to the probes explain, which runs
+no model. In that order they run on a few pictures of a sample, a group at a time, until enough of
+them behave as if they knew all labels. The best ones run on more pictures of the sample, and the
+best of those on the rest of it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,251 +31,263 @@ from lagotto.specialists.model_runs import (
     ModelRuns,
     Runnable,
     find_runnable,
-    finite,
+    replace_nonfinite,
 )
 from lagotto.specialists.pixel_batches import (
+    ImageReader,
     PixelBatch,
     PixelStage,
-    Read,
 )
-from lagotto.specialists.probe_evidence import Behaviour, View
-from lagotto.specialists.sampling import PictureSample, Sampled
-from lagotto.specialists.selection import Selection, choose
+from lagotto.specialists.probe_evidence import EncoderView, ProbeEvidence
+from lagotto.specialists.sampling import PictureSample, SampleResult
+from lagotto.specialists.selection import Selection, select_models
 from lagotto.specialists.shortlist import (
-    explains,
-    likely,
-    promising,
-    settled,
+    explained_information,
+    finalists_so_far,
+    likely_models,
+    promising_models,
     without_copies,
 )
 
-FIRST_LOOK = 64
-"""Pictures of the sample on which every candidate is run; so many at a time follow."""
+STEP_PICTURES = 64
+"""Pictures in one step of the sample. Every candidate runs on the first step."""
 
-FEWEST_PICTURES = 24
-"""With fewer, agreement cannot be told from chance, and no model is asked."""
+MIN_SAMPLE_PICTURES = 24
+"""With fewer pictures agreement cannot be distinguished from chance, and no model votes."""
 
-CANDIDATES, GROUP = 64, 4
-"""At most so many models are run on the first pictures; first so many, then as many as before each
-time. Looking ends when max_models of them would be asked by then."""
+MAX_CANDIDATES, GROUP_SIZE = 64, 4
+"""Models that run on the first step at most, and the size of the first group of them. Each further
+group doubles the number of models; the search stops when max_models of them would be selected."""
 
 ORDER_PROBES = 2000
-"""Probes that decide which models are looked at first, at most about."""
+"""Probes that decide the order of the models, at most about this many."""
 
-ModelAnswers: TypeAlias = Mapping[str, Float64[np.ndarray, "_pictures _outputs"]]
+LogitsByModel: TypeAlias = Mapping[str, Float64[np.ndarray, "_pictures _outputs"]]
 """The logits of models by name."""
 
-Others: TypeAlias = Callable[
+OtherVotes: TypeAlias = Callable[
     [Float32[np.ndarray, "pictures dim"]], Float64[np.ndarray, "pictures labels"]
 ]
-"""Embeddings of pictures → the logarithms of the labels' probabilities."""
+"""A function from embeddings of pictures to log probabilities of the labels."""
 
 
 @dataclass(frozen=True, slots=True)
-class FoundSpecialists:
-    """The models that are asked. `notes` say what else is worth knowing, one line each."""
+class FinderResult:
+    """The selected models, the sample on which they were selected, and `notes` for the user."""
 
-    choice: Selection
+    selection: Selection
     models: tuple[Runnable, ...]
-    sampled: Sampled
+    sample: SampleResult
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What is looked for: the words of the labels and their prompts' unit embeddings.
+class SpecialistQuery:
+    """A set of labels for which models are searched.
 
-    `others` are the voices beside the hub's: what they say is what models are compared with.
+    `labels` are the labels as words, `prompts` their unit embeddings. `others` gives the label
+    probabilities by image and captions, with which models are compared.
     """
 
     labels: tuple[str, ...]
     prompts: Float32[np.ndarray, "labels dim"]
-    others: Others
+    others: OtherVotes
     max_models: int
     use_names: bool = True
 
 
 class Finder:
-    """Looks for models of a hub that know a set of labels; see the module."""
+    """Searches a hub for models that know a set of labels; the module describes the method."""
 
-    def __init__(self, hub: Hub, encoder: Encoder, question: Question, runs: ModelRuns) -> None:
+    def __init__(self, hub: Hub, encoder: Encoder, query: SpecialistQuery, runs: ModelRuns) -> None:
         self._hub = hub
         self._encoder = encoder
-        self._question = question
+        self._query = query
         self._runs = runs
-        on_probes = encoder.info.logit_scale * (hub.probe_embeddings @ question.prompts.T)
-        self._probed = View.of(on_probes.astype(np.float64))
+        on_probes = encoder.info.logit_scale * (hub.probe_embeddings @ query.prompts.T)
+        self._probe_view = EncoderView.of(on_probes.astype(np.float64))
         self._models: dict[str, Runnable] = {}
-        self._known: dict[str, tuple[Behaviour, Int64[np.ndarray, " labels"]]] = {}
-        self._gone: dict[str, str] = {}
+        self._evidence: dict[str, tuple[ProbeEvidence, Int64[np.ndarray, " labels"]]] = {}
+        self._unavailable: dict[str, str] = {}
 
-    def find(self, reads: Sequence[Read], progress: Progress) -> FoundSpecialists:
-        """The models to ask about pictures, of which a sample is read here."""
-        desk = PixelStage(self._runs.folder, reads, self._encoder.info.pixels)
-        sample = PictureSample(desk, self._encoder)
-        if desk.pictures >= FEWEST_PICTURES:
+    def find(self, readers: Sequence[ImageReader], progress: Progress) -> FinderResult:
+        """Selects models on a sample of the pictures.
+
+        Args:
+            readers: The pictures, as functions that return the bytes of a file.
+            progress: Receives the progress of the search.
+        """
+        stage = PixelStage(self._runs.folder, readers, self._encoder.info.pixels)
+        sample = PictureSample(stage, self._encoder)
+        if stage.pictures >= MIN_SAMPLE_PICTURES:
             self._runs.warm(self._one_of_each_framework())  # started while responses are read
-        order, first = self._order_and_look(sample, asked=desk.pictures >= FEWEST_PICTURES)
+        enough_pictures = stage.pictures >= MIN_SAMPLE_PICTURES
+        order, batch = self._order_and_load(sample, enough_pictures)
         progress.start("looking for models", len(order) + 1, "models")
         progress.advance(1)
         notes: list[str] = []
-        choice = Selection((), 1.0)
-        logits: ModelAnswers = {}
-        if first.new < FEWEST_PICTURES:
-            sample.embed(first)
+        selection = Selection((), 1.0)
+        logits: LogitsByModel = {}
+        if batch.new < MIN_SAMPLE_PICTURES:
+            sample.embed(batch)
             notes.append(
-                f"{first.new} different pictures are too few to check a model on; at least "
-                f"{FEWEST_PICTURES} are needed, the hub is not asked"
+                f"{batch.new} different pictures are too few to check a model on; at least "
+                f"{MIN_SAMPLE_PICTURES} are needed, the hub is not asked"
             )
         else:
-            choice, logits = self._compare(order, sample, first, progress)
+            selection, logits = self._compare(order, sample, batch, progress)
         progress.finish()
-        notes += [f"{name} is not asked: {reason}" for name, reason in self._gone.items()]
+        notes += [f"{name} is not asked: {reason}" for name, reason in self._unavailable.items()]
         notes += [f"{name} failed: {reason}" for name, reason in self._runs.failures.items()]
-        asked = [each.model for each in choice.matches]
-        sampled = sample.with_logits({name: logits[name] for name in asked})
-        return FoundSpecialists(
-            choice, tuple(self._models[name] for name in asked), sampled, tuple(notes)
-        )
+        names = [match.model for match in selection.matches]
+        models = tuple(self._models[name] for name in names)
+        sampled = sample.with_logits({name: logits[name] for name in names})
+        return FinderResult(selection, models, sampled, tuple(notes))
 
-    def _order_and_look(
-        self, sample: PictureSample, asked: bool
+    def _order_and_load(
+        self, sample: PictureSample, enough_pictures: bool
     ) -> tuple[list[ModelRecord], PixelBatch]:
-        """The models in order and the first pictures: at once, if all models may be tried."""
-        records = [each for each in self._hub.records() if each.outputs >= 2] if asked else []
-        if len(records) > CANDIDATES:
+        """The models in order and the first pictures; computed in parallel if all models are
+        candidates, because then the pixel formats do not depend on the order."""
+        records = [record for record in self._hub.records() if record.outputs >= 2]
+        records = records if enough_pictures else []
+        if len(records) > MAX_CANDIDATES:
             order = self._order(records)
-            return order, sample.look(FIRST_LOOK, _forms(order))
+            return order, sample.load(STEP_PICTURES, _pixel_specs(order))
         with ThreadPoolExecutor(1) as beside:
-            looking = beside.submit(sample.look, FIRST_LOOK, _forms(records))
-            return self._order(records), looking.result()
+            loading = beside.submit(sample.load, STEP_PICTURES, _pixel_specs(records))
+            return self._order(records), loading.result()
 
     def _compare(
         self,
         order: Sequence[ModelRecord],
         sample: PictureSample,
-        first: PixelBatch,
+        batch: PixelBatch,
         progress: Progress,
-    ) -> tuple[Selection, ModelAnswers]:
-        """The choice, from a first look at many models and longer ones at the best of them."""
-        kept = self._first_look(order, sample, first, progress)
-        steps = prefetch(_steps(sample, self._specs(kept))) if kept else iter(())
-        most = self._question.max_models
-        if len(kept) > most and (second := list(islice(steps, 1))):
-            kept = self._looked_longer(kept, sample, second)
-            names = likely(self._candidates(kept), self._view(sample), most)
-            kept = {name: kept[name] for name in names}
-        whole = self._looked_longer(kept, sample, steps)
-        candidates, seen = self._candidates(whole), self._view(sample)
-        found = match_all(list(candidates.values()), seen)
-        return choose(found, candidates, seen, most), whole
+    ) -> tuple[Selection, LogitsByModel]:
+        """The selection: many models run on few pictures, the best of them on more."""
+        finalists = self._screen(order, sample, batch, progress)
+        specs, max_models = self._specs(finalists), self._query.max_models
+        steps = prefetch(_remaining_batches(sample, specs)) if finalists else iter(())
+        if len(finalists) > max_models and (second := list(islice(steps, 1))):
+            finalists = self._run_further(finalists, sample, second)
+            names = likely_models(self._candidates(finalists), self._view(sample), max_models)
+            finalists = {name: finalists[name] for name in names}
+        logits = self._run_further(finalists, sample, steps)
+        candidates, view = self._candidates(logits), self._view(sample)
+        matches = match_all(list(candidates.values()), view)
+        return select_models(matches, candidates, view, max_models), logits
 
-    def _first_look(
+    def _screen(
         self,
         order: Sequence[ModelRecord],
         sample: PictureSample,
-        first: PixelBatch,
+        batch: PixelBatch,
         progress: Progress,
-    ) -> ModelAnswers:
-        """The logits of models that are looked at longer, on the first pictures."""
-        sample.embed(first)
-        seen, most = self._view(sample), self._question.max_models
-        answers: dict[str, Float64[np.ndarray, "_few _outputs"]] = {}
-        kept: list[str] = []
+    ) -> LogitsByModel:
+        """The models that run on more pictures, with their logits on the first pictures."""
+        sample.embed(batch)
+        view, max_models = self._view(sample), self._query.max_models
+        logits: dict[str, Float64[np.ndarray, "_few _outputs"]] = {}
+        finalists: list[str] = []
         for group in _groups(order):
-            answers |= self._runs.logits(self._runnable(group), [first.pixels])
-            candidates = self._candidates(answers)
+            logits |= self._runs.logits(self._runnable(group), [batch.pixels])
+            candidates = self._candidates(logits)
             candidates = {name: candidates[name] for name in without_copies(candidates)}
-            answers = {name: answers[name] for name in candidates}
+            logits = {name: logits[name] for name in candidates}
             progress.advance(len(group))
-            if kept := settled(candidates, seen, most):
+            if finalists := finalists_so_far(candidates, view, max_models):
                 break
-        first.discard()
-        kept = kept or promising(self._candidates(answers), seen, most)
-        return {name: answers[name] for name in kept}
+        batch.discard()
+        finalists = finalists or promising_models(self._candidates(logits), view, max_models)
+        return {name: logits[name] for name in finalists}
 
-    def _looked_longer(
-        self, known: ModelAnswers, sample: PictureSample, steps: Iterable[PixelBatch]
-    ) -> ModelAnswers:
-        """What models say of more of the sample, after what they said; one that fails is gone."""
-        looks = []
-        for looked in steps:
-            sample.embed(looked)
-            looks.append(looked)
-        if not looks:
-            return known
-        models = [self._models[name] for name in known]
-        more = self._runs.logits(models, [looked.pixels for looked in looks])
-        for looked in looks:
-            looked.discard()
-        return {name: np.concatenate([known[name], values]) for name, values in more.items()}
+    def _run_further(
+        self, logits_so_far: LogitsByModel, sample: PictureSample, steps: Iterable[PixelBatch]
+    ) -> LogitsByModel:
+        """Runs models on further batches and appends the logits; a model that fails is dropped."""
+        batches = []
+        for batch in steps:
+            sample.embed(batch)
+            batches.append(batch)
+        if not batches:
+            return logits_so_far
+        models = [self._models[name] for name in logits_so_far]
+        more = self._runs.logits(models, [batch.pixels for batch in batches])
+        for batch in batches:
+            batch.discard()
+        return {
+            name: np.concatenate([logits_so_far[name], values]) for name, values in more.items()
+        }
 
-    def _view(self, sample: PictureSample) -> View:
-        """What the other voices say of all pictures of the sample that were embedded so far."""
-        return View.of(self._question.others(sample.embeddings))
+    def _view(self, sample: PictureSample) -> EncoderView:
+        """The view of image and captions on the sample so far."""
+        return EncoderView.of(self._query.others(sample.embeddings))
 
-    def _candidates(self, answers: ModelAnswers) -> dict[str, SpecialistCandidate]:
-        return {name: self._candidate(name, values) for name, values in answers.items()}
+    def _candidates(self, logits: LogitsByModel) -> dict[str, SpecialistCandidate]:
+        return {name: self._candidate(name, values) for name, values in logits.items()}
 
     def _specs(self, names: Iterable[str]) -> list[PixelSpec]:
-        """What models take that were run already."""
+        """The pixel formats of models that ran already."""
         return [self._models[name].pixels for name in names]
 
     def _one_of_each_framework(self) -> list[Runnable]:
-        found: dict[str, Runnable] = {}
+        models: dict[str, Runnable] = {}
         for record in self._hub.records():
-            if record.framework not in found:
+            if record.framework not in models:
                 with suppress(ModelError):
-                    found[record.framework] = find_runnable(record)
-        return list(found.values())
+                    models[record.framework] = find_runnable(record)
+        return list(models.values())
 
     def _order(self, records: Sequence[ModelRecord]) -> list[ModelRecord]:
-        """Models whose files are there, those that the probes speak for first."""
-        scored = [(-self._by_probes(record.name), record) for record in records]
-        scored.sort(key=lambda each: (each[0], each[1].position))
-        found: list[ModelRecord] = []
+        """The first MAX_CANDIDATES models whose files exist, by explained information on probes."""
+        scored = [(-self._probe_information(record.name), record) for record in records]
+        scored.sort(key=lambda pair: (pair[0], pair[1].position))
+        order: list[ModelRecord] = []
         for _, record in scored:
-            if len(found) == CANDIDATES:
+            if len(order) == MAX_CANDIDATES:
                 break
             if Path(record.source).exists():
-                found.append(record)
+                order.append(record)
             else:
-                self._runnable([record])  # notes why it is not
-        return found
+                self._runnable([record])  # records the reason
+        return order
 
     def _runnable(self, records: Sequence[ModelRecord]) -> list[Runnable]:
-        """Those whose file is there, unchanged."""
-        found = []
+        """The models whose file exists and is unchanged."""
+        models = []
         for record in records:
             try:
-                found.append(find_runnable(record))
+                models.append(find_runnable(record))
             except ModelError as error:
-                self._gone[record.name] = str(error)
-        self._models |= {model.record.name: model for model in found}
-        return found
+                self._unavailable[record.name] = str(error)
+        self._models |= {model.record.name: model for model in models}
+        return models
 
-    def _by_probes(self, name: str) -> float:
-        """How much a model explains of what the encoder sees on some of the probes."""
+    def _probe_information(self, name: str) -> float:
+        """The share of the encoder's information on some of the probes that a model explains."""
         responses, probes = self._responses(name)
-        view = self._probed.logits if probes is None else self._probed.logits[probes]
-        few = slice(None, None, max(1, -(-len(view) // ORDER_PROBES)))
-        return explains(View.of(view[few]), finite(responses[few]))
+        view = self._probe_view.logits if probes is None else self._probe_view.logits[probes]
+        step = slice(None, None, max(1, -(-len(view) // ORDER_PROBES)))
+        return explained_information(EncoderView.of(view[step]), replace_nonfinite(responses[step]))
 
     def _candidate(
         self, name: str, logits: Float64[np.ndarray, "pictures outputs"]
     ) -> SpecialistCandidate:
-        if name not in self._known:
-            names = self._hub.labels(name) if self._question.use_names else ()
+        if name not in self._evidence:
+            names = self._hub.labels(name) if self._query.use_names else ()
             responses, probes = self._responses(name)
-            behaviour = Behaviour.of(responses, self._probed, probes)
-            self._known[name] = behaviour, named_outputs(self._question.labels, names)
-        return SpecialistCandidate(name, logits, *self._known[name])
+            evidence = ProbeEvidence.of(responses, self._probe_view, probes)
+            self._evidence[name] = evidence, named_outputs(self._query.labels, names)
+        return SpecialistCandidate(name, logits, *self._evidence[name])
 
     def _responses(
         self, name: str
     ) -> tuple[Float32[np.ndarray, "seen outputs"], Int64[np.ndarray, " seen"] | None]:
-        """What a model answered, and on which probes if not on all: what it was not shown is no
-        evidence, however well it may be predicted."""
+        """A model's measured responses, and their probes if it did not answer all.
+
+        Responses that were completed, not measured, are no evidence.
+        """
         probes = self._hub.seen_probes(name)
         answered = self._hub.observed_responses(name)
         if len(probes) == len(answered):
@@ -284,24 +296,24 @@ class Finder:
 
 
 def _groups(order: Sequence[ModelRecord]) -> Iterator[Sequence[ModelRecord]]:
-    """The models in order, GROUP first and then as many as before each time."""
-    start, stop = 0, GROUP
+    """The models in order, in groups: GROUP_SIZE models, then each time as many as before."""
+    start, stop = 0, GROUP_SIZE
     while start < len(order):
         yield order[start:stop]
         start, stop = stop, 2 * stop
 
 
-def _forms(records: Sequence[ModelRecord]) -> list[PixelSpec]:
-    """What models take; one whose record does not say so is told of when its turn comes."""
-    found = []
+def _pixel_specs(records: Sequence[ModelRecord]) -> list[PixelSpec]:
+    """The pixel formats of models; a model whose record has none fails later, when it is run."""
+    specs = []
     for record in records:
         with suppress(ProbeError):
-            found.append(spec_from_json(record.input.get("pixels")))
-    return found
+            specs.append(spec_from_json(record.input.get("pixels")))
+    return specs
 
 
-def _steps(sample: PictureSample, specs: Sequence[PixelSpec]) -> Iterator[PixelBatch]:
-    """What is left of a sample, some pictures at a time."""
-    while (looked := sample.look(FIRST_LOOK, specs)).new:
-        yield looked
-    looked.discard()
+def _remaining_batches(sample: PictureSample, specs: Sequence[PixelSpec]) -> Iterator[PixelBatch]:
+    """The rest of a sample, STEP_PICTURES at a time."""
+    while (batch := sample.load(STEP_PICTURES, specs)).new:
+        yield batch
+    batch.discard()

@@ -1,7 +1,9 @@
-"""Chosen models' answers on pictures → their votes, and what all voices say together.
+"""Predictions by image and captions and the logits of selected models come in; joint predictions
+go out.
 
-A product: p ~ others^temper x product over models of (1 - weight + weight x odds). A label that a
-model does not know keeps what the others say of it, beside what the model leaves for the rest.
+The joint probability is a product: p ~ others^temperature x the product over models of
+(1 - weight + weight x likelihood ratio). Models do not change the relative probabilities of two
+labels that they do not know.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,136 +13,157 @@ import numpy as np
 from jaxtyping import Float64
 
 from lagotto.core.vectors import softmax
-from lagotto.specialists.likelihood import OutputVotes, evidence_share
+from lagotto.specialists.likelihood import OutputVotes, evidence_factor
 from lagotto.specialists.matching import Match
 from lagotto.specialists.selection import Selection
 from lagotto.zeroshot.types import ModelVote, Prediction
 
-_LEAST = 1e-12
+_FLOOR = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class Specialist:
-    """A model that was asked, and why. `labels` are those that it knows, by number; `outputs`,
-    `published`, `agreement` and `on_probes` have an entry for each. See `matching.Match`."""
+    """A model that votes, and the evidence for it.
+
+    `labels` are the indices of the labels that it knows. `outputs`, `published`, `agreement` and
+    `probe_correlation` have one entry for each of these. `named_count` of them are published under
+    the label's name. The other fields are those of `matching.Match`.
+    """
 
     model: str
     weight: float
-    explains: float
+    explained_information: float
     labels: tuple[int, ...]
     outputs: tuple[int, ...]
     published: tuple[str | None, ...]
     agreement: tuple[float, ...]
-    on_probes: tuple[float, ...]
-    named: int
-    names_agree: float
+    probe_correlation: tuple[float, ...]
+    named_count: int
+    name_agreement: float
 
     @property
     def why(self) -> str:
-        """What speaks for it, in one line."""
-        said = [
+        """The evidence for the model, in one line."""
+        percent = 100 * self.explained_information
+        reasons = [
             f"knows {len(self.labels)} labels",
-            f"explains {100 * self.explains:.0f} % of what is known of the pictures without it",
+            f"explains {percent:.0f} % of what is known of the pictures without it",
         ]
-        if self.named:
-            said.append(f"{self.named} published under the label's name")
-        elif self.names_agree == self.names_agree:
-            said.append("its published names are not believed")
-        return ", ".join(said)
+        if self.named_count:
+            reasons.append(f"{self.named_count} published under the label's name")
+        elif self.name_agreement == self.name_agreement:
+            reasons.append("its published names are not believed")
+        return ", ".join(reasons)
 
 
-def specialist(match: Match, names: Sequence[str | None]) -> Specialist:
-    """A match with the names that its model publishes (none: an empty list)."""
-    known = match.fit.votes.known
-    outputs = [int(match.fit.votes.outputs[label]) for label in known]
+def describe_specialist(match: Match, names: Sequence[str | None]) -> Specialist:
+    """The facts of a match for a reader; `names` are the model's published names (empty: none)."""
+    known_labels = match.fit.votes.known
+    outputs = [int(match.fit.votes.outputs[label]) for label in known_labels]
     return Specialist(
         model=match.model,
         weight=match.fit.weight,
-        explains=match.explains,
-        labels=tuple(known.tolist()),
+        explained_information=match.explained_information,
+        labels=tuple(known_labels.tolist()),
         outputs=tuple(outputs),
         published=tuple(names[output] if names else None for output in outputs),
-        agreement=tuple(float(value) for value in match.agreement[known]),
-        on_probes=tuple(float(value) for value in match.on_probes[known]),
-        named=len(match.named),
-        names_agree=match.names_agree,
+        agreement=tuple(float(value) for value in match.agreement[known_labels]),
+        probe_correlation=tuple(float(value) for value in match.probe_correlation[known_labels]),
+        named_count=len(match.named_labels),
+        name_agreement=match.name_agreement,
     )
 
 
-def together(
+def combine_votes(
     others: Float64[np.ndarray, "pictures labels"],
-    choice: Selection,
+    selection: Selection,
     logits: Mapping[str, Float64[np.ndarray, "pictures outputs"]],
 ) -> Float64[np.ndarray, "pictures labels"]:
-    """The probabilities of the other voices with the chosen models' votes; a model without logits
-    (it failed) has none, and pictures on which no model votes keep what the others say."""
-    asked = [match for match in choice.matches if match.model in logits]
-    if not asked:
+    """The joint probabilities of the other voices and the selected models.
+
+    Args:
+        others: Probabilities by image and captions.
+        selection: The models that vote.
+        logits: The logits of each model by name. A model without logits (it failed) does not
+            vote; if no model votes, `others` is returned.
+    """
+    matches = [match for match in selection.matches if match.model in logits]
+    if not matches:
         return others
-    scores = choice.temper * np.log(np.maximum(others, _LEAST))
-    for match in asked:
-        factors = evidence_share(match.fit, softmax(logits[match.model]))
-        scores = scores + np.log(np.maximum(factors, _LEAST))
+    scores = selection.temperature * np.log(np.maximum(others, _FLOOR))
+    for match in matches:
+        factors = evidence_factor(match.fit, softmax(logits[match.model]))
+        scores = scores + np.log(np.maximum(factors, _FLOOR))
     return softmax(scores)
 
 
-def specialists_alone(
+def specialist_alone(
     votes: OutputVotes, shares: Float64[np.ndarray, "pictures outputs"]
 ) -> Float64[np.ndarray, "pictures labels"]:
-    """What one model says if nothing else is known but how often each label occurs."""
-    said = votes.base * votes.ratios(shares)
-    total = np.maximum(said.sum(axis=1, keepdims=True), _LEAST)
-    return np.asarray(said / total)
+    """The label probabilities by one model alone, given the prior of each label."""
+    probabilities = votes.prior * votes.likelihood_ratio(shares)
+    total = np.maximum(probabilities.sum(axis=1, keepdims=True), _FLOOR)
+    return np.asarray(probabilities / total)
 
 
-def with_votes(
+def add_votes(
     predictions: Sequence[Prediction],
-    choice: Selection,
+    selection: Selection,
     logits: Mapping[str, Float64[np.ndarray, "pictures outputs"]],
     *,
     others: bool = True,
 ) -> list[Prediction]:
-    """The predictions after the models were heard; without `others`, the models alone."""
+    """Adds the votes of the selected models to predictions.
+
+    Args:
+        predictions: Predictions by image and captions.
+        selection: The models that vote.
+        logits: The logits of each model by name, a row a prediction.
+        others: Whether image and captions vote too; if not, the models vote alone.
+    """
     if not predictions:
         return []
     before = np.stack([row.probabilities for row in predictions])
     if not others:
         before = np.full_like(before, 1 / before.shape[1])
-    after = together(before, choice, logits)
-    asked = [match for match in choice.matches if match.model in logits]
-    share = _hub_share(choice, asked, others=others)
-    said = [specialists_alone(match.fit.votes, softmax(logits[match.model])) for match in asked]
+    after = combine_votes(before, selection, logits)
+    matches = [match for match in selection.matches if match.model in logits]
+    hub_weight = _hub_weight(selection, matches, others=others)
+    alone = [specialist_alone(match.fit.votes, softmax(logits[match.model])) for match in matches]
     rows = []
     for i, row in enumerate(predictions):
-        votes = tuple(_vote(match, each[i]) for match, each in zip(asked, said, strict=True))
-        image, captions = (weight * (1 - share) for weight in row.weights)
+        votes = tuple(
+            _vote(match, probabilities[i])
+            for match, probabilities in zip(matches, alone, strict=True)
+        )
+        image, captions = (weight * (1 - hub_weight) for weight in row.weights)
         rows.append(
             replace(
                 row,
                 probabilities=after[i],
                 weights=(image, captions),
-                hub_weight=share,
+                hub_weight=hub_weight,
                 votes=votes,
             )
         )
     return rows
 
 
-def _hub_share(choice: Selection, asked: Sequence[Match], *, others: bool) -> float:
-    """The models' share of all exponents: their weights beside the temper of the other voices."""
-    if not asked:
+def _hub_weight(selection: Selection, matches: Sequence[Match], *, others: bool) -> float:
+    """The weight of the models: their share of all exponents in the product."""
+    if not matches:
         return 0.0
     if not others:
         return 1.0
-    heard = sum(match.fit.weight for match in asked)
-    return heard / (heard + choice.temper)
+    models_weight = sum(match.fit.weight for match in matches)
+    return models_weight / (models_weight + selection.temperature)
 
 
-def _vote(match: Match, said: Float64[np.ndarray, " labels"]) -> ModelVote:
+def _vote(match: Match, probabilities: Float64[np.ndarray, " labels"]) -> ModelVote:
     known = match.fit.votes.outputs >= 0
     return ModelVote(
         model=match.model,
-        probabilities=np.where(known, said, 0.0),
-        rest=float(said[~known].sum()),
+        probabilities=np.where(known, probabilities, 0.0),
+        rest=float(probabilities[~known].sum()),
         weight=match.fit.weight,
     )

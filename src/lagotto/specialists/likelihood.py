@@ -1,9 +1,10 @@
-"""Votes of a model → how likely they make the encoder's view, and how far they are to be believed.
+"""Label probabilities by the encoder and outputs of a model come in; weighted votes go out.
 
-Both look at the same pictures. If a model's output is a label, and encoder and model err each on
-their own, a picture on which the model is sure of that output has the label by a known factor: the
-*odds* below, times what the encoder says, is what both say together. The mean log of that product
-over pictures is what the model adds; it is zero for a model that has nothing to do with the labels.
+Encoder and model see the same pictures. If an output of the model is a label, and the errors of
+encoder and model are independent, then a picture on which the model chooses that output has the
+label with a known likelihood ratio. The encoder's probability times this ratio is the joint
+probability. The log-likelihood gain is the sum over pictures of the log of the summed products; it
+is 0 for a model that has nothing to do with the labels.
 """
 
 from dataclasses import dataclass
@@ -14,134 +15,152 @@ from jaxtyping import Float64, Int64
 from lagotto.core.vectors import softmax
 
 TEMPERATURES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
-"""How far the encoder's logits are believed, tried one after the other."""
+"""Factors of the encoder's logits that are tried; smaller ones make its probabilities flatter."""
 
-MOST_EVIDENCE = 0.999
-_FEW = 1e-9
-_NEAR = 1e-9
+MAX_WEIGHT = 0.999
+_FLOOR = 1e-9
+_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class OutputVotes:
-    """A model's outputs as evidence on labels.
+    """The likelihood ratios between a model's outputs and the labels.
 
-    `outputs` has the output of each label, -1 for a label that the model does not know. `odds` has
-    a row for each known label's output, in the order of the labels, and one for all other outputs
-    together: how much likelier that output is on a picture of the label than on any picture.
-    `base` is the share of the pictures that each label was taken to have.
+    `outputs` has the output of each label, -1 for a label that the model does not know.
+    `likelihood_ratios` has a row for the output of each known label, in the order of the labels,
+    and a last row for all other outputs together. An entry is the probability of that output on a
+    picture of the label, divided by its probability on any picture. `prior` is the share of the
+    pictures that each label has, by the encoder.
     """
 
     outputs: Int64[np.ndarray, " labels"]
-    odds: Float64[np.ndarray, "known_and_rest labels"]
-    base: Float64[np.ndarray, " labels"]
+    likelihood_ratios: Float64[np.ndarray, "known_and_rest labels"]
+    prior: Float64[np.ndarray, " labels"]
 
     @property
     def known(self) -> Int64[np.ndarray, " known"]:
         """The labels that the model knows."""
         return np.flatnonzero(self.outputs >= 0).astype(np.int64)
 
-    def ratios(
+    def likelihood_ratio(
         self, shares: Float64[np.ndarray, "pictures outputs"]
     ) -> Float64[np.ndarray, "pictures labels"]:
-        """How much likelier each label is after the vote; `shares` are softmaxed logits."""
-        said = shares[:, self.outputs[self.known]]
-        rest = np.maximum(1 - said.sum(axis=1, keepdims=True), 0)
-        return np.asarray(np.concatenate([said, rest], axis=1) @ self.odds)
+        """The likelihood ratio of each label on each picture; `shares` are softmaxed logits."""
+        known_shares = shares[:, self.outputs[self.known]]
+        rest = np.maximum(1 - known_shares.sum(axis=1, keepdims=True), 0)
+        return np.asarray(np.concatenate([known_shares, rest], axis=1) @ self.likelihood_ratios)
 
 
 @dataclass(frozen=True, slots=True)
 class VoteFit:
-    """How far votes are believed (`weight`, 0 to 1) and the encoder's logits (`temper`).
+    """Votes with their `weight` (0 to 1) and the `temperature`, a factor of the encoder's logits.
 
-    `nats` is the log likelihood over all pictures beside that of a model without meaning.
+    `log_likelihood_gain` is in nats, summed over all pictures; 0 is a model that does not help.
     """
 
     votes: OutputVotes
     weight: float
-    temper: float
-    nats: float
+    temperature: float
+    log_likelihood_gain: float
 
 
 def make_votes(
-    view: Float64[np.ndarray, "pictures labels"],
+    posterior: Float64[np.ndarray, "pictures labels"],
     shares: Float64[np.ndarray, "pictures outputs"],
     outputs: Int64[np.ndarray, " labels"],
 ) -> OutputVotes:
-    """The odds of each output, from how often encoder and model speak of each label.
+    """The likelihood ratios of a model's outputs, from how often encoder and model name each label.
 
-    A model that is sure of an output more often than the label occurs is wrong in what is beyond.
-    On pictures of labels that it does not know, it says what is then left of its answers.
+    If an output is more frequent than its label, the excess counts as errors. Errors and the other
+    outputs together are the answers on pictures of labels that the model does not know.
+
+    Args:
+        posterior: The encoder's label probabilities for each picture.
+        shares: The model's softmaxed logits for each picture.
+        outputs: The output of each label, -1 for a label that the model does not know.
     """
-    base, usual = view.mean(axis=0), shares.mean(axis=0)
+    prior, mean_shares = posterior.mean(axis=0), shares.mean(axis=0)
     known = np.flatnonzero(outputs >= 0)
-    said = np.maximum(usual[outputs[known]], _FEW)
-    rest = max(1 - float(said.sum()), 0.0)
-    missed = np.maximum(1 - said / np.maximum(base[known], _FEW), 0)
-    missed *= min(1.0, rest / max(float((base[known] * missed).sum()), _FEW))
-    hit = 1 - missed
-    odds = np.zeros((len(known) + 1, len(base)))
-    odds[np.arange(len(known)), known] = hit / said
-    odds[-1, known] = missed / max(rest, _FEW)
+    known_shares = np.maximum(mean_shares[outputs[known]], _FLOOR)
+    rest = max(1 - float(known_shares.sum()), 0.0)
+    miss_rate = np.maximum(1 - known_shares / np.maximum(prior[known], _FLOOR), 0)
+    miss_rate *= min(1.0, rest / max(float((prior[known] * miss_rate).sum()), _FLOOR))
+    hit_rate = 1 - miss_rate
+    likelihood_ratios = np.zeros((len(known) + 1, len(prior)))
+    likelihood_ratios[np.arange(len(known)), known] = hit_rate / known_shares
+    likelihood_ratios[-1, known] = miss_rate / max(rest, _FLOOR)
     unknown = np.flatnonzero(outputs < 0)
     if len(unknown):
-        left = np.append(
-            np.maximum(said - base[known] * hit, 0),
-            max(rest - float((base[known] * missed).sum()), 0.0),
+        unexplained = np.append(
+            np.maximum(known_shares - prior[known] * hit_rate, 0),
+            max(rest - float((prior[known] * miss_rate).sum()), 0.0),
         )
-        left /= max(float(left.sum()), _FEW)
-        odds[:, unknown] = (left / np.append(said, max(rest, _FEW)))[:, None]
-    return OutputVotes(outputs, odds, base)
+        unexplained /= max(float(unexplained.sum()), _FLOOR)
+        ratio = unexplained / np.append(known_shares, max(rest, _FLOOR))
+        likelihood_ratios[:, unknown] = ratio[:, None]
+    return OutputVotes(outputs, likelihood_ratios, prior)
 
 
 def fit_votes(
     logits: Float64[np.ndarray, "pictures labels"],
     shares: Float64[np.ndarray, "pictures outputs"],
     outputs: Int64[np.ndarray, " labels"],
-    tempers: tuple[float, ...] = TEMPERATURES,
+    temperatures: tuple[float, ...] = TEMPERATURES,
 ) -> VoteFit:
-    """The weight and temper under which the votes explain the encoder's logits best."""
-    found: VoteFit | None = None
-    for temper in tempers:
-        view = softmax(temper * logits)
-        votes = make_votes(view, shares, outputs)
-        weight, nats = fit_weight((view * votes.ratios(shares)).sum(axis=1) - 1)
-        if found is None or nats > found.nats:
-            found = VoteFit(votes, weight, temper, nats)
-    assert found is not None
-    return found
+    """Fits the weight and the temperature that maximize the log-likelihood gain.
+
+    Args:
+        logits: The encoder's label logits.
+        shares: The model's softmaxed logits.
+        outputs: The output of each label, -1 for a label that the model does not know.
+        temperatures: Factors of the encoder's logits to try.
+    """
+    best: VoteFit | None = None
+    for temperature in temperatures:
+        posterior = softmax(temperature * logits)
+        votes = make_votes(posterior, shares, outputs)
+        weight, gain = fit_weight((posterior * votes.likelihood_ratio(shares)).sum(axis=1) - 1)
+        if best is None or gain > best.log_likelihood_gain:
+            best = VoteFit(votes, weight, temperature, gain)
+    assert best is not None
+    return best
 
 
 def fit_weight(gains: Float64[np.ndarray, " pictures"]) -> tuple[float, float]:
-    """The weight w in 0..MOST_BELIEVED with the highest sum of log(1 + w * gain), and that sum.
+    """The weight w in 0..MAX_WEIGHT that maximizes the sum of log(1 + w * gain), and that sum.
 
-    `gains` are at least -1. The sum is concave in w, and 0 for w = 0: a vote that does not help is
-    given no weight.
+    `gains` are at least -1. The sum is concave in w and 0 for w = 0. A vote that does not help
+    therefore has weight 0. The maximum is found by Newton's method, with bisection where a step
+    leaves the bracket.
     """
     if not len(gains) or gains.sum() <= 0:
         return 0.0, 0.0
-    low, high = 0.0, MOST_EVIDENCE
+    low, high = 0.0, MAX_WEIGHT
     weight, step = high, high
-    while abs(step) > _NEAR:  # Newton's method on the slope, halving where it leaves the bracket
-        shares = gains / (1 + weight * gains)
-        slope = float(shares.sum())
-        low, high = (weight, high) if slope > 0 else (low, weight)
-        following = weight + slope / max(float((shares * shares).sum()), _FEW)
-        if not low < following < high:
-            following = (low + high) / 2
-        step = following - weight
-        weight = following
+    while abs(step) > _TOLERANCE:
+        terms = gains / (1 + weight * gains)
+        gradient = float(terms.sum())
+        low, high = (weight, high) if gradient > 0 else (low, weight)
+        next_weight = weight + gradient / max(float((terms * terms).sum()), _FLOOR)
+        if not low < next_weight < high:
+            next_weight = (low + high) / 2
+        step = next_weight - weight
+        weight = next_weight
     return weight, float(np.log1p(weight * gains).sum())
 
 
-def evidence_share(
+def evidence_factor(
     fit: VoteFit, shares: Float64[np.ndarray, "pictures outputs"]
 ) -> Float64[np.ndarray, "pictures labels"]:
-    """The factor by which the votes change the probability of each label, before it sums to 1."""
-    return 1 - fit.weight + fit.weight * fit.votes.ratios(shares)
+    """The factor of each label's probability by the votes, before normalization to sum 1."""
+    return 1 - fit.weight + fit.weight * fit.votes.likelihood_ratio(shares)
 
 
-def information(view: Float64[np.ndarray, "pictures labels"]) -> float:
-    """What the probabilities say about a picture beyond what they say about all: nats, mean."""
+def information(posterior: Float64[np.ndarray, "pictures labels"]) -> float:
+    """The mutual information of pictures and labels under these probabilities, in nats a picture.
+
+    It is the mean over pictures of the KL divergence from the mean over all pictures.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.where(view > 0, np.log(view / view.mean(axis=0)), 0.0)
-    return float((view * logs).sum(axis=1).mean())
+        logs = np.where(posterior > 0, np.log(posterior / posterior.mean(axis=0)), 0.0)
+    return float((posterior * logs).sum(axis=1).mean())

@@ -1,8 +1,8 @@
-"""Labels and a model → which output is which label, and what speaks for it.
+"""Labels and models come in; which output of a model is which label, with the evidence, goes out.
 
-Three kinds of evidence, all without a label: the user's pictures, seen by encoder and model; the
-hub's probes, of which the hub keeps the model's responses; and published names, as far as the
-pictures do not contradict them.
+There are three kinds of evidence; none needs a labelled picture. First, the user's pictures, seen
+by encoder and model. Second, the hub's probes, for which the hub stores the model's responses.
+Third, published names, unless the pictures contradict them.
 """
 
 from collections.abc import Sequence
@@ -15,258 +15,288 @@ from lagotto.core.assignment import best_assignment
 from lagotto.core.vectors import softmax
 from lagotto.specialists.likelihood import VoteFit, fit_votes, information
 from lagotto.specialists.probe_evidence import (
-    Behaviour,
-    View,
-    excess,
+    EncoderView,
+    ProbeEvidence,
+    first_order_gain,
 )
 
-NAMES_AGREE = 0.5
-"""Published names are believed if the pictures agree with them at least this much, relative to
-the outputs that they agree with most."""
+MIN_NAME_AGREEMENT = 0.5
+"""A list of published names is accepted if the agreement of the outputs that it gives to labels is
+at least this share of the agreement of the best assignment."""
 
-LISTS_AGREE = 0.5
-"""No published names are believed unless that part of the lists that name a label agree."""
+MIN_AGREEING_LISTS = 0.5
+"""No list of names is accepted unless this share of the lists that name a label is accepted."""
 
-WHOLE_AGREES, WHOLE_NAMED_AGREES = 0.25, 0.1
-"""What a model of all labels must explain of the encoder's view, of what chance leaves to explain;
-less if names say the same."""
+MIN_INFORMATION, MIN_INFORMATION_NAMED = 0.25, 0.1
+"""The share of the encoder's information that a model of all labels must explain, above chance; the
+second value applies if accepted names cover all labels."""
 
-WHOLE_SHARE = 0.5
-"""What a model of all labels must say of them, of all that it says."""
+MIN_LABEL_SHARE = 0.5
+"""The mean share of the labels' outputs in all outputs, for a model of all labels."""
 
-SEEN, SEEN_BY_MOST = 0.1, 0.5
-"""A model of all labels agrees by SEEN on at least that part of them."""
+MIN_LABEL_AGREEMENT, MIN_AGREEING_LABELS = 0.1, 0.5
+"""A model of all labels has at least the first agreement on at least the second share of them."""
 
-PAIR_AGREES, NAMED_PAIR_AGREES, PAIR_ON_PROBES = 0.25, 0.15, 0.2
-"""A single label is believed if its output agrees by so much on the pictures, and correlates by
-so much on the probes; if the names say it too, a lower agreement will do."""
+MIN_PAIR_AGREEMENT, MIN_NAMED_PAIR_AGREEMENT, MIN_PAIR_PROBE_CORRELATION = 0.25, 0.15, 0.2
+"""A single label is matched if its output has the first agreement on the pictures and the third
+correlation on the probes; with an accepted name the second agreement suffices."""
 
-FEWEST_LOG_GAIN = 5.0
+MIN_LOG_LIKELIHOOD_GAIN = 5.0
+"""The gain in nats, over all pictures, that a match must reach."""
 
 PERMUTATIONS = 3
-"""How often the pictures are put in another order to see what chance explains."""
+"""Random orders of the pictures that estimate what a model explains by chance."""
 
-_PROBE_TEMPERS = (1.0, 0.5)
-_SURE = 1e6
+_PROBE_TEMPERATURES = (1.0, 0.5)
+_FORCED_SCORE = 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class SpecialistCandidate:
-    """A model of the hub: its logits on the user's pictures, how it behaves on the probes, and the
-    output that its published names give to each label, -1 where they give none."""
+    """A model of the hub: its logits on the user's pictures and its evidence on the probes.
+
+    `named_outputs` has the output that its published names give to each label, or -1.
+    """
 
     model: str
     logits: Float64[np.ndarray, "pictures outputs"]
-    behaviour: Behaviour
-    named: Int64[np.ndarray, " labels"]
+    probe_evidence: ProbeEvidence
+    named_outputs: Int64[np.ndarray, " labels"]
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A model and what was found of it. `whole`: it knows all labels.
+    """The labels that a model knows, and the evidence.
 
-    `explains` is the share of the encoder's information that it explains, `could_explain` what it
-    would under the outputs that fit best, whatever names say. `agreement` (-1 to 1) and `on_probes`
-    (a correlation) have one value a label, nan where it knows none. `named` are labels whose output
-    is published under their name, `names_agree` how far the pictures agree with published names
-    (nan: none was published, or none fits).
+    `explained_information` is the share of the encoder's information that the model explains;
+    `explainable_information` is the share under the best-fitting outputs, ignoring names.
+    `agreement` (-1 to 1, on the pictures) and `probe_correlation` have one value a label, nan for
+    a label that the model does not know. `named_labels` are the labels whose output is published
+    under their name. `name_agreement` is how far the pictures agree with the published names,
+    relative to the best assignment (nan if no published name matches a label).
     """
 
     model: str
     fit: VoteFit
-    whole: bool
-    explains: float
-    could_explain: float
+    covers_all_labels: bool
+    explained_information: float
+    explainable_information: float
     agreement: Float64[np.ndarray, " labels"]
-    on_probes: Float64[np.ndarray, " labels"]
-    named: tuple[int, ...]
-    names_agree: float
+    probe_correlation: Float64[np.ndarray, " labels"]
+    named_labels: tuple[int, ...]
+    name_agreement: float
 
 
-def match_all(candidates: Sequence[SpecialistCandidate], seen: View) -> list[Match]:
-    """What each model knows of the labels, those left out that know nothing that can be believed.
+def match_all(candidates: Sequence[SpecialistCandidate], view: EncoderView) -> list[Match]:
+    """Matches each model with the labels; models without a reliable match are left out.
 
-    Where behaviour contradicts most of the lists that name a label, no list is believed.
+    If the pictures contradict most of the lists that name a label, all names are ignored.
     """
-    lists = [_names_agree(each, seen) for each in candidates]
-    said = [agree for agree in lists if not np.isnan(agree)]
-    agreeing = sum(agree >= NAMES_AGREE for agree in said)
-    behaviour_only = not said or agreeing < LISTS_AGREE * len(said)
-    found = (match(each, seen, behaviour_only=behaviour_only) for each in candidates)
-    return [each for each in found if each is not None]
+    agreements = [_name_agreement(candidate, view) for candidate in candidates]
+    published = [agreement for agreement in agreements if not np.isnan(agreement)]
+    agreeing = sum(agreement >= MIN_NAME_AGREEMENT for agreement in published)
+    behaviour_only = not published or agreeing < MIN_AGREEING_LISTS * len(published)
+    matches = [match(candidate, view, behaviour_only=behaviour_only) for candidate in candidates]
+    return [item for item in matches if item is not None]
 
 
-def _names_agree(candidate: SpecialistCandidate, seen: View) -> float:
-    """How far a model's published names agree with the pictures; nan if they name no label."""
-    if (candidate.named < 0).all():
+def _name_agreement(candidate: SpecialistCandidate, view: EncoderView) -> float:
+    """The relative agreement of a model's published names with the pictures; nan without names."""
+    if (candidate.named_outputs < 0).all():
         return float("nan")
-    table = view_agreement(softmax(seen.logits), softmax(candidate.logits))
-    return _believed_names(candidate.named, table)[1]
+    table = label_output_agreement(softmax(view.logits), softmax(candidate.logits))
+    return _accepted_names(candidate.named_outputs, table)[1]
 
 
 def match(
-    candidate: SpecialistCandidate, seen: View, *, behaviour_only: bool = False
+    candidate: SpecialistCandidate, view: EncoderView, *, behaviour_only: bool = False
 ) -> Match | None:
-    """What the model knows of the labels; None if nothing that can be believed.
+    """Matches a model with the labels.
 
-    With `behaviour_only` published names are compared, not believed.
+    Args:
+        candidate: The model.
+        view: The encoder's view of the pictures.
+        behaviour_only: Compare published names, but do not use them.
+
+    Returns:
+        The match; None if the model knows no label reliably.
     """
     shares = softmax(candidate.logits)
-    table = view_agreement(softmax(seen.logits), shares)
-    fixed, names_agree = _believed_names(candidate.named, table)
+    table = label_output_agreement(softmax(view.logits), shares)
+    fixed, name_agreement = _accepted_names(candidate.named_outputs, table)
     if behaviour_only:
         fixed = np.full_like(fixed, -1)
-    outputs, fit = _best_outputs(candidate.behaviour, shares, seen, fixed)
+    outputs, fit = _best_outputs(candidate.probe_evidence, shares, view, fixed)
     known = np.flatnonzero(outputs >= 0)
-    pairs = np.full(len(outputs), np.nan)
-    pairs[known] = table[known, outputs[known]]
-    on_probes = _correlations(candidate.behaviour, outputs)
-    scale = len(shares) * max(information(softmax(seen.logits)), 1e-9)
-    best = fit.nats / scale
+    agreement = np.full(len(outputs), np.nan)
+    agreement[known] = table[known, outputs[known]]
+    probe_correlation = _probe_correlations(candidate.probe_evidence, outputs)
+    scale = len(shares) * max(information(softmax(view.logits)), 1e-9)
+    explainable = fit.log_likelihood_gain / scale
     if (fixed >= 0).any():
-        free = _best_outputs(candidate.behaviour, shares, seen, np.full_like(fixed, -1))
-        best = max(best, free[1].nats / scale)
-    whole = _is_whole(outputs, fixed, pairs, shares) and fit.nats >= FEWEST_LOG_GAIN
+        free = _best_outputs(candidate.probe_evidence, shares, view, np.full_like(fixed, -1))
+        explainable = max(explainable, free[1].log_likelihood_gain / scale)
+    complete = (
+        _covers_all_labels(outputs, fixed, agreement, shares)
+        and fit.log_likelihood_gain >= MIN_LOG_LIKELIHOOD_GAIN
+    )
     named = fixed >= 0
-    if whole:
-        chance = _by_chance(shares, seen, fixed) / scale
-        least = WHOLE_NAMED_AGREES if named.all() else WHOLE_AGREES
-        whole = fit.nats / scale - chance >= least * (1 - chance)
-    if whole:
-        kept = outputs
+    if complete:
+        chance = _gain_by_chance(shares, view, fixed) / scale
+        minimum = MIN_INFORMATION_NAMED if named.all() else MIN_INFORMATION
+        complete = fit.log_likelihood_gain / scale - chance >= minimum * (1 - chance)
+    if complete:
+        accepted = outputs
     else:
-        enough = (named & (pairs >= NAMED_PAIR_AGREES)) | (
-            (pairs >= PAIR_AGREES) & (on_probes >= PAIR_ON_PROBES)
+        enough = (named & (agreement >= MIN_NAMED_PAIR_AGREEMENT)) | (
+            (agreement >= MIN_PAIR_AGREEMENT) & (probe_correlation >= MIN_PAIR_PROBE_CORRELATION)
         )
-        kept = np.where(enough, outputs, -1)
+        accepted = np.where(enough, outputs, -1)
         if not enough.any():
             return None
-        fit = fit_votes(seen.logits, shares, kept)
-        if fit.nats < FEWEST_LOG_GAIN:
+        fit = fit_votes(view.logits, shares, accepted)
+        if fit.log_likelihood_gain < MIN_LOG_LIKELIHOOD_GAIN:
             return None
-    there = kept >= 0
+    known_labels = accepted >= 0
     return Match(
         candidate.model,
         fit,
-        whole,
-        fit.nats / scale,
-        best,
-        np.where(there, pairs, np.nan),
-        np.where(there, on_probes, np.nan),
-        tuple(np.flatnonzero(named & there).tolist()),
-        names_agree,
+        complete,
+        fit.log_likelihood_gain / scale,
+        explainable,
+        np.where(known_labels, agreement, np.nan),
+        np.where(known_labels, probe_correlation, np.nan),
+        tuple(np.flatnonzero(named & known_labels).tolist()),
+        name_agreement,
     )
 
 
-def view_agreement(
-    view: Float64[np.ndarray, "pictures labels"], shares: Float64[np.ndarray, "pictures outputs"]
+def label_output_agreement(
+    posterior: Float64[np.ndarray, "pictures labels"],
+    shares: Float64[np.ndarray, "pictures outputs"],
 ) -> Float64[np.ndarray, "labels outputs"]:
-    """How far each label and each output are said of the same pictures: Dice's coefficient of the
-    two, corrected for chance as Cohen's kappa is: 1 for the same, 0 for no relation."""
-    both = view.T @ shares / len(view)
-    label, output = view.mean(axis=0)[:, None], shares.mean(axis=0)[None]
+    """The agreement of each label with each output over the pictures, at most 1.
+
+    It is Dice's coefficient, corrected for chance like Cohen's kappa: 1 if label and output have
+    equal probabilities on all pictures, 0 if they are independent.
+
+    Args:
+        posterior: The encoder's label probabilities for each picture.
+        shares: The model's softmaxed logits for each picture.
+    """
+    both = posterior.T @ shares / len(posterior)
+    label, output = posterior.mean(axis=0)[:, None], shares.mean(axis=0)[None]
     total = np.maximum(label + output, 1e-12)
     chance = 2 * label * output / total
     return np.asarray((2 * both / total - chance) / np.maximum(1 - chance, 1e-12))
 
 
-def _believed_names(
+def _accepted_names(
     outputs: Int64[np.ndarray, " labels"], table: Float64[np.ndarray, "labels outputs"]
 ) -> tuple[Int64[np.ndarray, " labels"], float]:
-    """The outputs that names give to labels, none of them if the pictures contradict the list."""
-    nothing = np.full_like(outputs, -1)
+    """(outputs, relative agreement): the outputs that names give to labels, all -1 if the pictures
+    contradict the list."""
+    no_outputs = np.full_like(outputs, -1)
     rows = np.flatnonzero(outputs >= 0)
     if not len(rows):
-        return nothing, float("nan")
-    said = float(table[rows, outputs[rows]].sum())
+        return no_outputs, float("nan")
+    named_agreement = float(table[rows, outputs[rows]].sum())
     best = best_assignment(table[rows])
-    most = float(table[rows, best].clip(min=0)[best >= 0].sum())
-    agree = said / max(most, 1e-9)
-    return (outputs if said > 0 and agree >= NAMES_AGREE else nothing), agree
+    best_agreement = float(table[rows, best].clip(min=0)[best >= 0].sum())
+    relative_agreement = named_agreement / max(best_agreement, 1e-9)
+    is_accepted = named_agreement > 0 and relative_agreement >= MIN_NAME_AGREEMENT
+    return (outputs if is_accepted else no_outputs), relative_agreement
 
 
 def _best_outputs(
-    behaviour: Behaviour,
+    evidence: ProbeEvidence,
     shares: Float64[np.ndarray, "pictures outputs"],
-    seen: View,
+    view: EncoderView,
     fixed: Int64[np.ndarray, " labels"],
 ) -> tuple[Int64[np.ndarray, " labels"], VoteFit]:
-    """Of two assignments, by the pictures alone and by pictures and probes, the likelier on both.
+    """The assignment of outputs to labels with the highest gain on pictures and probes.
 
-    Labels that are `fixed` keep their outputs.
+    Two are tried: the best by the pictures alone, and the best by pictures and probes. `fixed` has
+    the outputs of labels that are not free, -1 for the free ones.
     """
-    by_pictures = excess(softmax(seen.logits), shares)
-    found: tuple[float, Int64[np.ndarray, " labels"], VoteFit] | None = None
-    for scores in (by_pictures, by_pictures + behaviour.excess):
-        outputs = best_assignment(_with_fixed(scores, fixed))
-        fit = fit_votes(seen.logits, shares, outputs)
-        nats = fit.nats + _nats_on_probes(behaviour, outputs)
-        if found is None or nats > found[0]:
-            found = nats, outputs, fit
-    assert found is not None
-    return found[1], found[2]
+    by_pictures = first_order_gain(softmax(view.logits), shares)
+    best: tuple[float, Int64[np.ndarray, " labels"], VoteFit] | None = None
+    for scores in (by_pictures, by_pictures + evidence.first_order_gain):
+        outputs = best_assignment(_force_outputs(scores, fixed))
+        fit = fit_votes(view.logits, shares, outputs)
+        gain = fit.log_likelihood_gain + _gain_on_probes(evidence, outputs)
+        if best is None or gain > best[0]:
+            best = gain, outputs, fit
+    assert best is not None
+    return best[1], best[2]
 
 
-def _nats_on_probes(behaviour: Behaviour, outputs: Int64[np.ndarray, " labels"]) -> float:
+def _gain_on_probes(evidence: ProbeEvidence, outputs: Int64[np.ndarray, " labels"]) -> float:
     known = np.flatnonzero(outputs >= 0)
     columns = np.full_like(outputs, -1)
     columns[known] = np.arange(len(known))
-    shares = behaviour.shares(outputs[known])
-    return fit_votes(behaviour.seen.logits, shares, columns, _PROBE_TEMPERS).nats
+    shares = evidence.shares(outputs[known])
+    return fit_votes(evidence.view.logits, shares, columns, _PROBE_TEMPERATURES).log_likelihood_gain
 
 
-def _by_chance(
+def _gain_by_chance(
     shares: Float64[np.ndarray, "pictures outputs"],
-    seen: View,
+    view: EncoderView,
     fixed: Int64[np.ndarray, " labels"],
 ) -> float:
-    """The nats that the same answers explain if each is of another picture: many, if there are
-    few pictures and many outputs to choose from."""
+    """The mean log-likelihood gain, in nats, if the answers are assigned to random pictures.
+
+    It is large if there are few pictures and many outputs to choose from.
+    """
     rng = np.random.default_rng(0)
-    found = []
+    gains = []
     for _ in range(PERMUTATIONS):
-        moved = shares[rng.permutation(len(shares))]
-        outputs = best_assignment(_with_fixed(excess(softmax(seen.logits), moved), fixed))
-        found.append(fit_votes(seen.logits, moved, outputs, _PROBE_TEMPERS).nats)
-    return float(np.mean(found))
+        shuffled = shares[rng.permutation(len(shares))]
+        scores = first_order_gain(softmax(view.logits), shuffled)
+        outputs = best_assignment(_force_outputs(scores, fixed))
+        fit = fit_votes(view.logits, shuffled, outputs, _PROBE_TEMPERATURES)
+        gains.append(fit.log_likelihood_gain)
+    return float(np.mean(gains))
 
 
-def _with_fixed(
+def _force_outputs(
     scores: Float64[np.ndarray, "labels outputs"], fixed: Int64[np.ndarray, " labels"]
 ) -> Float64[np.ndarray, "labels outputs"]:
-    """The scores, so that an assignment must give each fixed label its output."""
+    """The scores, changed so that the best assignment gives each fixed label its output."""
     rows = np.flatnonzero(fixed >= 0)
     if not len(rows):
         return scores
-    moved = scores.copy()
-    moved[rows] = -_SURE
-    moved[:, fixed[rows]] = -_SURE
-    moved[rows, fixed[rows]] = _SURE
-    return moved
+    forced = scores.copy()
+    forced[rows] = -_FORCED_SCORE
+    forced[:, fixed[rows]] = -_FORCED_SCORE
+    forced[rows, fixed[rows]] = _FORCED_SCORE
+    return forced
 
 
-def _correlations(
-    behaviour: Behaviour, outputs: Int64[np.ndarray, " labels"]
+def _probe_correlations(
+    evidence: ProbeEvidence, outputs: Int64[np.ndarray, " labels"]
 ) -> Float64[np.ndarray, " labels"]:
-    """Of each known label's output with the label over the probes (descriptor and query)."""
-    found = np.full(len(outputs), np.nan)
+    """The correlation over the probes of each known label's logit with its output's."""
+    correlations = np.full(len(outputs), np.nan)
     known = np.flatnonzero(outputs >= 0)
-    answers = behaviour.answers(outputs[known])
-    answers = answers - answers.mean(axis=0)
-    logits = behaviour.seen.logits
-    asked = logits[:, known] - logits[:, known].mean(axis=0)
-    spread = np.sqrt((answers**2).sum(axis=0) * (asked**2).sum(axis=0))
-    found[known] = (answers * asked).sum(axis=0) / np.maximum(spread, 1e-12)
-    return found
+    output_logits = evidence.logits(outputs[known])
+    output_logits = output_logits - output_logits.mean(axis=0)
+    logits = evidence.view.logits
+    label_logits = logits[:, known] - logits[:, known].mean(axis=0)
+    spread = np.sqrt((output_logits**2).sum(axis=0) * (label_logits**2).sum(axis=0))
+    correlations[known] = (output_logits * label_logits).sum(axis=0) / np.maximum(spread, 1e-12)
+    return correlations
 
 
-def _is_whole(
+def _covers_all_labels(
     outputs: Int64[np.ndarray, " labels"],
     fixed: Int64[np.ndarray, " labels"],
-    pairs: Float64[np.ndarray, " labels"],
+    agreement: Float64[np.ndarray, " labels"],
     shares: Float64[np.ndarray, "pictures outputs"],
 ) -> bool:
-    """Whether the model knows every label, and speaks of little else."""
-    if (outputs < 0).any() or float(shares[:, outputs].sum(axis=1).mean()) < WHOLE_SHARE:
+    """Whether the model knows every label, and gives little share to other outputs."""
+    if (outputs < 0).any() or float(shares[:, outputs].sum(axis=1).mean()) < MIN_LABEL_SHARE:
         return False
-    return bool((fixed >= 0).all() or (pairs > SEEN).mean() >= SEEN_BY_MOST)
+    return bool(
+        (fixed >= 0).all() or (agreement > MIN_LABEL_AGREEMENT).mean() >= MIN_AGREEING_LABELS
+    )

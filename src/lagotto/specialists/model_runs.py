@@ -1,4 +1,7 @@
-"""Models of a hub on pictures of a query, in the workers that also probe: isolated and limited."""
+"""Models of a hub and pixels of pictures come in; logits go out.
+
+The models run in the isolated worker processes that also probe models, within the same limits.
+"""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,18 +27,18 @@ from lagotto.models.metadata.scan import scan_models
 from lagotto.models.registry import behaviour_digest
 from lagotto.specialists.pixel_batches import PixelFile
 
-PIECE = 96
-"""Pictures that one task runs, about."""
+PICTURES_PER_TASK = 96
+"""Pictures in one task, approximately."""
 
-_ENTRY = "lagotto.hub.ingest.worker_tasks:answer_pictures"
-_WARM = "lagotto.hub.ingest.worker_tasks:keep_model"
-_LOWEST = -50.0
-"""Logit of an output that answered nothing that is finite: it never speaks."""
+_ANSWER_TASK = "lagotto.hub.ingest.worker_tasks:answer_pictures"
+_LOAD_TASK = "lagotto.hub.ingest.worker_tasks:keep_model"
+_NONFINITE_LOGIT = -50.0
+"""The logit that replaces one that is not finite: low enough to have no share."""
 
 
 @dataclass(frozen=True, slots=True)
 class Runnable:
-    """A model of the hub whose file is there and unchanged, and the pixels that it takes."""
+    """A model of the hub whose file exists and is unchanged, and its pixel format."""
 
     record: ModelRecord
     source: ModelSource
@@ -43,29 +46,31 @@ class Runnable:
 
 
 def find_runnable(record: ModelRecord) -> Runnable:
-    """The model's file, where it was when it was probed.
+    """Finds the model's file where it was when it was probed.
 
-    Raises ModelError if it has gone, or is no longer the model whose responses the hub holds.
+    Raises:
+        ModelError: The file is gone, or is no longer the model whose responses the hub holds.
     """
-    again = "add it again from where it is: lagotto hub add HUB FILE"
+    hint = "add it again from where it is: lagotto hub add HUB FILE"
     try:
         sources = scan_models([Path(record.source)])
     except UsageError as error:
-        gone = f"its file has gone from {record.source}"
-        raise ModelError(f"{gone}; put it back, or {again}") from error
+        problem = f"its file has gone from {record.source}"
+        raise ModelError(f"{problem}; put it back, or {hint}") from error
     for source in sources:
         if behaviour_digest(source) == record.digest:
             try:
                 return Runnable(record, source, spec_from_json(record.input.get("pixels")))
             except ProbeError as error:
-                raise ModelError(f"the hub does not say what it takes; {again}") from error
-    raise ModelError(f"its file {record.source} has changed since it was probed; {again}")
+                raise ModelError(f"the hub does not say what it takes; {hint}") from error
+    raise ModelError(f"its file {record.source} has changed since it was probed; {hint}")
 
 
 class ModelRuns:
-    """Runs models on pictures; use it with `with`. `failures` has why a model gave no answer.
+    """Runs models on pictures; a context manager.
 
-    Workers and the models that they loaded stay for the next call.
+    Workers, and the models that they loaded, stay for the next call. `failures` has the reason of
+    each model that failed.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -97,20 +102,20 @@ class ModelRuns:
 
     @property
     def folder(self) -> Path:
-        """Where pixels are laid for the workers; UsageError outside a `with` block."""
+        """The folder of the pixel files for the workers; UsageError outside a `with` block."""
         if self._folder is None:
             raise UsageError("models run inside a `with` block only; enter it first")
         return Path(self._folder.name)
 
     def warm(self, models: Sequence[Runnable]) -> None:
-        """Begins to start the workers, with one model of each framework loaded in each of them.
+        """Starts the workers in the background; each loads one model of each framework.
 
-        A model that cannot be loaded says so when it is run.
+        A model that cannot be loaded is reported when it is run.
         """
         first = {model.source.file.suffix.lower(): model for model in reversed(models)}
         workers = self._limits.workers or usable_cores()
         tasks = [
-            Task(f"{suffix} {worker}", _WARM, _payload(model))
+            Task(f"{suffix} {worker}", _LOAD_TASK, _payload(model))
             for suffix, model in first.items()
             for worker in range(workers)
         ]
@@ -118,12 +123,20 @@ class ModelRuns:
         self._starting = self._starter.submit(_run_all, self._runner, tasks)
 
     def logits(
-        self, models: Sequence[Runnable], sheets: Sequence[Mapping[PixelSpec, PixelFile]]
+        self, models: Sequence[Runnable], batches: Sequence[Mapping[PixelSpec, PixelFile]]
     ) -> dict[str, Float64[np.ndarray, "pictures outputs"]]:
-        """The logits of each model by name on the pictures of all sheets in order.
+        """Runs models on the pictures of all batches, in order.
 
-        A model that failed on any has none, its reason goes to `failures`. Raises HubError where
-        the answers cannot be written.
+        Args:
+            models: The models.
+            batches: The pixel files of each batch, by pixel format.
+
+        Returns:
+            The logits of each model by name. A model that failed on any picture has none; its
+            reason is in `failures`.
+
+        Raises:
+            HubError: A worker could not write its answer.
         """
         if self._starting is not None:
             self._starting.result()
@@ -131,7 +144,7 @@ class ModelRuns:
         folder = self.folder
         if self._runner is None:
             self._runner = self._limits.start(folder)
-        pieces = {piece.key: piece for piece in self._pieces(models, sheets)}
+        pieces = {piece.key: piece for piece in self._pieces(models, batches)}
         answers: dict[str, dict[int, Float64[np.ndarray, "piece outputs"]]] = {}
         failed: set[str] = set()
         for outcome in self._runner.run([_task(folder, piece) for piece in pieces.values()]):
@@ -143,7 +156,7 @@ class ModelRuns:
             try:
                 if outcome.failure is not None:
                     raise ModelError(outcome.failure.reason)
-                values = _read(answer, piece.stop - piece.start, record.outputs)
+                values = _read_answer(answer, piece.stop - piece.start, record.outputs)
                 answers.setdefault(record.name, {})[piece.order] = values
             except LagottoError as error:
                 self.failures[record.name] = str(error)
@@ -156,13 +169,13 @@ class ModelRuns:
         }
 
     def _pieces(
-        self, models: Sequence[Runnable], sheets: Sequence[Mapping[PixelSpec, PixelFile]]
+        self, models: Sequence[Runnable], batches: Sequence[Mapping[PixelSpec, PixelFile]]
     ) -> Iterator["_Piece"]:
-        """The tasks, those of large models first: so workers finish at about the same time."""
-        for model in sorted(models, key=lambda each: -each.source.file.stat().st_size):
-            for sheet in sheets:
-                pixels = sheet[model.pixels]
-                parts = max(1, round(len(pixels) / PIECE)) if len(pixels) else 0
+        """The tasks, large models first, so that workers finish at about the same time."""
+        for model in sorted(models, key=lambda model: -model.source.file.stat().st_size):
+            for batch in batches:
+                pixels = batch[model.pixels]
+                parts = max(1, round(len(pixels) / PICTURES_PER_TASK)) if len(pixels) else 0
                 edges = [len(pixels) * part // parts for part in range(parts + 1)] if parts else []
                 for start, stop in pairwise(edges):
                     number = next(self._numbers)
@@ -171,7 +184,7 @@ class ModelRuns:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Some rows of pictures for one model: what one task runs. `order` grows with the rows."""
+    """Some rows of pictures for one model, the work of one task; `order` grows with the rows."""
 
     model: Runnable
     pixels: PixelFile
@@ -181,14 +194,14 @@ class _Piece:
 
     @property
     def key(self) -> str:
-        """Names the task and its answer."""
+        """The name of the task and of its answer file."""
         return str(self.order)
 
 
 def _task(folder: Path, piece: _Piece) -> Task:
     return Task(
         piece.key,
-        _ENTRY,
+        _ANSWER_TASK,
         _payload(piece.model)
         | {
             "pixels": str(piece.pixels.file),
@@ -210,18 +223,22 @@ def _payload(model: Runnable) -> JsonObject:
 
 
 def _run_all(runner: Runner, tasks: Sequence[Task]) -> None:
-    """Runs tasks whose outcome does not matter: a model that cannot be loaded says so again."""
+    """Runs tasks and ignores their outcomes: a model that fails will fail again when it is run."""
     for _ in runner.run(tasks):
         pass
 
 
-def finite(values: Float32[np.ndarray, "rows outputs"]) -> Float64[np.ndarray, "rows outputs"]:
-    """The logits with what is not finite made too low to matter."""
-    return np.where(np.isfinite(values), values.astype(np.float64), _LOWEST)
+def replace_nonfinite(
+    values: Float32[np.ndarray, "rows outputs"],
+) -> Float64[np.ndarray, "rows outputs"]:
+    """The logits as float64, with values that are not finite replaced by a very low one."""
+    return np.where(np.isfinite(values), values.astype(np.float64), _NONFINITE_LOGIT)
 
 
-def _read(path: Path, pictures: int, outputs: int) -> Float64[np.ndarray, "pictures outputs"]:
-    """What a worker wrote, which is not trusted to be what was asked for."""
+def _read_answer(
+    path: Path, pictures: int, outputs: int
+) -> Float64[np.ndarray, "pictures outputs"]:
+    """Reads a worker's answer; ModelError unless it has the expected type and shape."""
     try:
         values = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -231,4 +248,4 @@ def _read(path: Path, pictures: int, outputs: int) -> Float64[np.ndarray, "pictu
             f"it gave {values.dtype} {values.shape} where {pictures} pictures x {outputs} "
             "outputs were expected"
         )
-    return finite(values)
+    return replace_nonfinite(values)

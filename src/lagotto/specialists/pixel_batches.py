@@ -1,7 +1,7 @@
-"""Pictures of a query → the pixels that encoder and models take: each is read and decoded once.
+"""Picture files come in; pixels for the encoder and the models go out.
 
-Pixels for models lie in files, one for each form that is wanted, which worker processes map; those
-for the encoder, which runs here, stay in memory.
+Each picture is read and decoded once. Pixels for models are written to files, one a pixel format,
+which worker processes map into memory. Pixels for the encoder stay in the memory of this process.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,23 +21,23 @@ from lagotto.core.images import decode_picture, to_pixels
 from lagotto.core.types import PixelSpec
 from lagotto.encoders.base import Encoder
 
-Read: TypeAlias = Callable[[], bytes]
-"""Gives the bytes of a picture's file, or raises PictureError."""
+ImageReader: TypeAlias = Callable[[], bytes]
+"""A function that returns the bytes of a picture's file, or raises PictureError."""
 
 
 @dataclass(frozen=True, slots=True)
 class PixelFile:
-    """Pictures in one form: a file of plain uint8, without a header, and the shape of it all."""
+    """Pixels of pictures in one format: a file of uint8 without a header, and the array's shape."""
 
     file: Path
     shape: tuple[int, int, int, int]
 
     def __len__(self) -> int:
-        """How many pictures."""
+        """The number of pictures."""
         return self.shape[0]
 
     def array(self) -> UInt8[np.ndarray, "pictures height width channels"]:
-        """The pictures, mapped, read only."""
+        """The pixels as a read-only memory map."""
         if not len(self):
             return np.empty(self.shape, np.uint8)
         return np.memmap(self.file, np.uint8, "r", shape=self.shape)
@@ -45,97 +45,108 @@ class PixelFile:
 
 @dataclass(frozen=True, slots=True)
 class PixelBatch:
-    """Some pictures by their place in the query: the row of each, or why it could not be read.
+    """Some pictures by their position in the query: the row of each, or why it could not be read.
 
-    `own` has the new rows in the encoder's form, `pixels` in every form that was wanted; those
-    before them were shown earlier, to the same `SeenImages`.
+    `encoder_pixels` has the new rows in the encoder's format, `pixels` in every format that was
+    requested. Rows are counted over all batches with the same `SeenImages`; earlier rows are in
+    earlier batches.
     """
 
     rows: Mapping[int, int]
     unreadable: Mapping[int, str]
-    own: UInt8[np.ndarray, "new height width channels"]
+    encoder_pixels: UInt8[np.ndarray, "new height width channels"]
     pixels: Mapping[PixelSpec, PixelFile]
 
     @property
     def new(self) -> int:
-        """How many rows are new."""
-        return len(self.own)
+        """The number of new rows."""
+        return len(self.encoder_pixels)
 
     def discard(self) -> None:
         """Removes the files."""
-        for each in self.pixels.values():
-            each.file.unlink(missing_ok=True)
+        for pixel_file in self.pixels.values():
+            pixel_file.file.unlink(missing_ok=True)
 
 
 @dataclass(slots=True)
 class SeenImages:
-    """What was shown so far: the row of each picture by its size and the digest of its pixels."""
+    """The row of each image loaded so far, by its size and the digest of its pixels."""
 
     row_of: dict[tuple[tuple[int, int], bytes], int] = field(default_factory=dict)
 
 
 class PixelStage:
-    """Where pictures are laid out: a folder, the encoder's form, and how a picture is read."""
+    """Decodes the pictures of a query into pixel files in a folder and pixels for the encoder."""
 
-    def __init__(self, folder: Path, reads: Sequence[Read], own: PixelSpec) -> None:
+    def __init__(
+        self, folder: Path, readers: Sequence[ImageReader], encoder_spec: PixelSpec
+    ) -> None:
         self._folder = folder
-        self._reads = reads
-        self._own = own
+        self._readers = readers
+        self._encoder_spec = encoder_spec
         self._numbers = count()
 
     @property
     def pictures(self) -> int:
-        """How many pictures the query has."""
-        return len(self._reads)
+        """The number of pictures in the query."""
+        return len(self._readers)
 
-    def look(
+    def load(
         self,
-        places: Iterable[int],
+        positions: Iterable[int],
         specs: Iterable[PixelSpec],
-        most: int | None = None,
-        shown: SeenImages | None = None,
+        limit: int | None = None,
+        seen_images: SeenImages | None = None,
     ) -> PixelBatch:
-        """The pictures at these places, in the encoder's form and all of `specs`, rows in order.
+        """Decodes the pictures at some positions, in the order of `positions`.
 
-        No more are taken from `places` once there are `most` new rows. With `shown`, a picture of
-        the same size and pixels as an earlier one has that one's row. HubError on a full disk.
+        Args:
+            positions: Positions in the query; an iterator is not read further than needed.
+            specs: Pixel formats to write, beside the encoder's.
+            limit: New rows at most; None for all.
+            seen_images: Earlier images. A picture of the same size and pixels as an earlier one
+                gets its row and no new one.
+
+        Raises:
+            HubError: The files cannot be written.
         """
         number = next(self._numbers)
         files = {spec: self._folder / f"{number}-{spec.key}.u8" for spec in specs}
-        first = len(shown.row_of) if shown is not None else 0
+        first = len(seen_images.row_of) if seen_images is not None else 0
         rows: dict[int, int] = {}
         unreadable: dict[int, str] = {}
-        owns = bytearray()
+        encoder_bytes = bytearray()
         new = 0
         with ExitStack() as stack, writing(self._folder):
-            out = {spec: stack.enter_context(file.open("wb")) for spec, file in files.items()}
-            for place in places:
+            outputs = {spec: stack.enter_context(file.open("wb")) for spec, file in files.items()}
+            for position in positions:
                 try:
-                    picture = decode_picture(self._reads[place]())
+                    picture = decode_picture(self._readers[position]())
                 except PictureError as error:
-                    unreadable[place] = str(error)
+                    unreadable[position] = str(error)
                     continue
-                own = np.ascontiguousarray(to_pixels(picture, self._own))
-                if shown is not None:
-                    key = picture.size, blake2b(own.data, digest_size=20).digest()
-                    rows[place] = shown.row_of.setdefault(key, first + new)
+                encoded = np.ascontiguousarray(to_pixels(picture, self._encoder_spec))
+                if seen_images is not None:
+                    key = picture.size, blake2b(encoded.data, digest_size=20).digest()
+                    rows[position] = seen_images.row_of.setdefault(key, first + new)
                 else:
-                    rows[place] = new
-                if rows[place] < first + new:
+                    rows[position] = new
+                if rows[position] < first + new:
                     continue
-                owns += own.data
-                for spec, file in out.items():
-                    pixels = own if spec == self._own else to_pixels(picture, spec)
+                encoder_bytes += encoded.data
+                for spec, file in outputs.items():
+                    pixels = encoded if spec == self._encoder_spec else to_pixels(picture, spec)
                     file.write(np.ascontiguousarray(pixels).data)
                 new += 1
-                if new == most:
+                if new == limit:
                     break
-        own_rows = np.frombuffer(owns, np.uint8).reshape(new, *self._own.shape)
+        shape = (new, *self._encoder_spec.shape)
         pixels_of = {spec: PixelFile(file, (new, *spec.shape)) for spec, file in files.items()}
-        return PixelBatch(rows, unreadable, own_rows, pixels_of)
+        encoder_pixels = np.frombuffer(encoder_bytes, np.uint8).reshape(shape)
+        return PixelBatch(rows, unreadable, encoder_pixels, pixels_of)
 
-    def embed(self, encoder: Encoder, looked: PixelBatch) -> Float32[np.ndarray, "pictures dim"]:
-        """Unit embeddings of the new rows, also of no picture at all."""
-        if not looked.new:
+    def embed(self, encoder: Encoder, batch: PixelBatch) -> Float32[np.ndarray, "pictures dim"]:
+        """Unit embeddings of the new rows; an empty array for an empty batch."""
+        if not batch.new:
             return np.empty((0, encoder.info.dim), np.float32)
-        return encoder.embed_pixels(looked.own)
+        return encoder.embed_pixels(batch.encoder_pixels)

@@ -1,7 +1,7 @@
-"""What a model answered on the hub's probes → what that says of a set of labels, once for a query.
+"""A model's responses to the hub's probes come in; evidence about a set of labels goes out.
 
-The user's pictures grow as they are looked at; the probes do not. What a model says of them is
-kept here, so that matching it again with more pictures costs no second look at its responses.
+The evidence depends on the probes alone, not on the user's pictures. It is computed once a model
+and query, and reused each time the model is matched on more pictures.
 """
 
 from dataclasses import dataclass
@@ -10,64 +10,78 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 from lagotto.core.vectors import softmax
-from lagotto.specialists.model_runs import finite
+from lagotto.specialists.model_runs import replace_nonfinite
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """Label logits of some pictures by the encoder, each label's mean over them taken off.
+class EncoderView:
+    """Label logits of some pictures by the encoder, centred: each label's mean is subtracted.
 
-    What an encoder thinks of a label in general says nothing about a picture.
+    The mean logit of a label over all pictures carries no information about a single picture.
     """
 
     logits: Float64[np.ndarray, "pictures labels"]
 
     @classmethod
-    def of(cls, logits: Float64[np.ndarray, "pictures labels"]) -> "View":
-        """The view that plain logits (scale x cosine) give."""
+    def of(cls, logits: Float64[np.ndarray, "pictures labels"]) -> "EncoderView":
+        """Centres plain logits (scale x cosine)."""
         return cls(logits - logits.mean(axis=0))
 
 
 @dataclass(frozen=True, slots=True)
-class Behaviour:
-    """A model's raw responses on the probes that it saw, and what the encoder says of those.
+class ProbeEvidence:
+    """A model's raw responses to the probes that it answered, and the encoder's view of those.
 
-    `norms` are the logarithms of the sums that turn a probe's responses into shares, `excess` what
-    the function of that name makes of all of them.
+    `log_normalizers` are the log-sum-exp of each probe's responses. `first_order_gain` is that
+    function's value for the encoder's view and the softmaxed responses.
     """
 
     responses: Float32[np.ndarray, "seen outputs"]
-    seen: View
-    norms: Float64[np.ndarray, " seen"]
-    excess: Float64[np.ndarray, "labels outputs"]
+    view: EncoderView
+    log_normalizers: Float64[np.ndarray, " seen"]
+    first_order_gain: Float64[np.ndarray, "labels outputs"]
 
     @classmethod
     def of(
         cls,
         responses: Float32[np.ndarray, "seen outputs"],
-        probed: View,
+        probe_view: EncoderView,
         probes: Int64[np.ndarray, " seen"] | None = None,
-    ) -> "Behaviour":
-        """Of responses on `probes`, one row for each; None: on all that the encoder was shown."""
-        seen = probed if probes is None else View.of(probed.logits[probes])
-        answers = finite(responses)
-        shares = softmax(answers)
-        norms = answers.max(axis=1) - np.log(shares.max(axis=1))
-        return cls(responses, seen, norms, excess(softmax(seen.logits), shares))
+    ) -> "ProbeEvidence":
+        """The evidence of one model.
 
-    def answers(self, outputs: Int64[np.ndarray, " chosen"]) -> Float64[np.ndarray, "seen chosen"]:
+        Args:
+            responses: Raw responses, one row a probe that the model answered.
+            probe_view: The encoder's view of all probes.
+            probes: The probe of each row; None if the model answered all probes, in order.
+        """
+        view = probe_view if probes is None else EncoderView.of(probe_view.logits[probes])
+        logits = replace_nonfinite(responses)
+        shares = softmax(logits)
+        log_normalizers = logits.max(axis=1) - np.log(shares.max(axis=1))
+        return cls(responses, view, log_normalizers, first_order_gain(softmax(view.logits), shares))
+
+    def logits(self, outputs: Int64[np.ndarray, " some"]) -> Float64[np.ndarray, "seen some"]:
         """The logits of some outputs, all finite."""
-        return finite(self.responses[:, outputs])
+        return replace_nonfinite(self.responses[:, outputs])
 
-    def shares(self, outputs: Int64[np.ndarray, " chosen"]) -> Float64[np.ndarray, "seen chosen"]:
-        """The softmaxed logits of some outputs; the others have what is left."""
-        return np.asarray(np.exp(self.answers(outputs) - self.norms[:, None]))
+    def shares(self, outputs: Int64[np.ndarray, " some"]) -> Float64[np.ndarray, "seen some"]:
+        """The softmaxed logits of some outputs; the softmax is over all outputs."""
+        return np.asarray(np.exp(self.logits(outputs) - self.log_normalizers[:, None]))
 
 
-def excess(
-    view: Float64[np.ndarray, "pictures labels"], shares: Float64[np.ndarray, "pictures outputs"]
+def first_order_gain(
+    posterior: Float64[np.ndarray, "pictures labels"],
+    shares: Float64[np.ndarray, "pictures outputs"],
 ) -> Float64[np.ndarray, "labels outputs"]:
-    """By how much the share of each output goes up where each label is likely, in pictures: the
-    first-order gain in log likelihood if the output is that label."""
-    usual = np.maximum(view.mean(axis=0), 1e-12)
-    return np.asarray((view / usual - 1).T @ shares)
+    """The gain in log-likelihood, to first order in the weight, if an output is a label.
+
+    Args:
+        posterior: The encoder's label probabilities for each picture.
+        shares: The model's softmaxed logits for each picture.
+
+    Returns:
+        For each label and output, the sum over pictures of share times (posterior / prior - 1).
+    """
+    prior = np.maximum(posterior.mean(axis=0), 1e-12)
+    return np.asarray((posterior / prior - 1).T @ shares)

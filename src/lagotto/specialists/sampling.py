@@ -1,4 +1,4 @@
-"""A query → the different pictures on which models are compared, and what is known of them."""
+"""The pictures of a query come in; a sample of different pictures, with embeddings, goes out."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,21 +16,20 @@ from lagotto.specialists.pixel_batches import (
 )
 
 SAMPLE_PICTURES = 256
-"""Different pictures that models are compared on, at most."""
+"""Different pictures on which models are compared, at most."""
 
-MOST_READ = 2 * SAMPLE_PICTURES
-"""Pictures that are read to find them, at most: in a query that repeats itself there are fewer."""
+MAX_PICTURES_READ = 2 * SAMPLE_PICTURES
+"""Pictures that are read to find different ones, at most: a query may contain copies."""
 
 _GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True, slots=True)
-class Sampled:
-    """The pictures that were looked at to choose models, by their place in the query.
+class SampleResult:
+    """The pictures on which models were selected, by their position in the query.
 
-    `embeddings` are the encoder's; `logits` are those of the chosen models, in the same order;
-    `rows` has the row of each picture; pictures that are the same share one. Those that cannot be
-    read have their reason in `unreadable`, and no row.
+    `rows` has the row of each picture in `embeddings` (the encoder's) and `logits` (of each
+    selected model); equal pictures share a row. `unreadable` says why a picture has no row.
     """
 
     rows: Mapping[int, int]
@@ -40,49 +39,54 @@ class Sampled:
 
 
 class PictureSample:
-    """A sample of a query that grows as it is looked at. A picture that was there is no evidence
-    a second time: it has the row of the first."""
+    """A sample of a query that grows step by step.
 
-    def __init__(self, desk: PixelStage, encoder: Encoder) -> None:
-        self._desk = desk
+    A copy of an earlier picture is no new evidence: it shares the row of the first.
+    """
+
+    def __init__(self, stage: PixelStage, encoder: Encoder) -> None:
+        self._stage = stage
         self._encoder = encoder
-        self._shown = SeenImages()
-        self._places: Iterator[int] = islice(sample_places(desk.pictures), MOST_READ)
+        self._seen_images = SeenImages()
+        self._positions: Iterator[int] = islice(sample_positions(stage.pictures), MAX_PICTURES_READ)
         self._rows: dict[int, int] = {}
         self._unreadable: dict[int, str] = {}
         self._embeddings = np.empty((0, encoder.info.dim), np.float32)
 
     @property
     def embeddings(self) -> Float32[np.ndarray, "different dim"]:
-        """Of the pictures that were embedded so far."""
+        """The embeddings of the sample so far."""
         return self._embeddings
 
-    def look(self, most: int, specs: Iterable[PixelSpec]) -> PixelBatch:
-        """At most so many different pictures more, none if the sample is whole."""
-        left = min(most, SAMPLE_PICTURES - len(self._shown.row_of))
-        looked = self._desk.look(self._places if left else (), specs, left, self._shown)
-        self._rows |= looked.rows
-        self._unreadable |= looked.unreadable
-        return looked
+    def load(self, limit: int, specs: Iterable[PixelSpec]) -> PixelBatch:
+        """Loads up to `limit` more different pictures; none if the sample is complete."""
+        remaining = min(limit, SAMPLE_PICTURES - len(self._seen_images.row_of))
+        batch = self._stage.load(
+            self._positions if remaining else (), specs, remaining, self._seen_images
+        )
+        self._rows |= batch.rows
+        self._unreadable |= batch.unreadable
+        return batch
 
-    def embed(self, looked: PixelBatch) -> None:
-        """Adds the embeddings of pictures that were looked at, in the order in which they were."""
-        new = self._desk.embed(self._encoder, looked)
+    def embed(self, batch: PixelBatch) -> None:
+        """Embeds a loaded batch; batches must be embedded in the order of loading."""
+        new = self._stage.embed(self._encoder, batch)
         self._embeddings = np.concatenate([self._embeddings, new])
 
     def with_logits(
         self, logits: Mapping[str, Float64[np.ndarray, "different outputs"]]
-    ) -> Sampled:
-        """The sample as it is by now, with what the chosen models say of it."""
-        return Sampled(self._rows, self._unreadable, self._embeddings, logits)
+    ) -> SampleResult:
+        """The sample so far, with the logits of the selected models."""
+        return SampleResult(self._rows, self._unreadable, self._embeddings, logits)
 
 
-def sample_places(pictures: int) -> Iterator[int]:
-    """All places of a query, each once; however many are taken, they are spread evenly over it.
+def sample_positions(pictures: int) -> Iterator[int]:
+    """All positions of a query, each once, so that every prefix is spread evenly over the query.
 
-    Steps are of the golden section, which no pattern in the order of the pictures has.
+    Successive positions differ by the golden ratio of the length, so a periodic order of the
+    pictures does not bias the sample.
 
-    >>> list(sample_places(5))
+    >>> list(sample_positions(5))
     [0, 2, 4, 1, 3]
     """
     return iter(np.argsort((np.arange(pictures) * _GOLDEN) % 1, kind="stable").tolist())

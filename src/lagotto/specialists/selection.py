@@ -1,9 +1,9 @@
-"""Matches → the few models that are asked, each after those chosen before it.
+"""Matches of many models come in; the few models that vote go out, selected greedily.
 
-The first is the one whose votes carry most information, of those that agree with the encoder about
-as well as the best. Every further model of all labels must agree with what encoder and chosen
-models say together: so one that only shares the encoder's errors is held to what better models
-say. A near-copy of a chosen model adds nothing and is left out.
+The first model is the one whose votes carry most information, of those that explain about as much
+as the best. A further model must explain the joint probabilities of the encoder and the models
+selected before. So a model that shares the errors of the encoder is compared with better models. A
+near-copy of a selected model adds nothing and is left out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,125 +14,149 @@ from jaxtyping import Float64
 
 from lagotto.core.assignment import best_assignment
 from lagotto.core.vectors import softmax
-from lagotto.specialists.likelihood import VoteFit, evidence_share, fit_votes, information
+from lagotto.specialists.likelihood import VoteFit, evidence_factor, fit_votes, information
 from lagotto.specialists.matching import Match, SpecialistCandidate
-from lagotto.specialists.probe_evidence import View, excess
+from lagotto.specialists.probe_evidence import EncoderView, first_order_gain
 
-NEAR_BEST = 0.6
-"""A model of all labels is considered if it explains so much of what the best one explains."""
+MIN_RELATIVE_INFORMATION = 0.6
+"""A model of all labels is considered if it explains at least this share of what the best one
+explains."""
 
-TOGETHER_AGREES, TOGETHER_NEAR_BEST = 0.25, 0.75
-"""What a further model must explain of what is known by then: at least so much of it, and so much
-of what the best model explains, or explained before it was chosen."""
+FURTHER_MIN_INFORMATION, FURTHER_MIN_RELATIVE_INFORMATION = 0.25, 0.75
+"""A further model must explain at least the first share of the joint information, and the second
+share of the most that any model explained in this or an earlier round."""
 
-SAME = 0.05
-"""Two models whose votes differ by less, mean of half the absolute difference, say the same."""
+DUPLICATE_VOTE_DISTANCE = 0.05
+"""Two models with a smaller total variation distance of their votes (mean over pictures) are
+duplicates."""
 
-COPIES = 0.1
-"""Two models that differ by less in which pictures they take to be alike are copies, whatever the
-order of their outputs. An exact copy differs by 0, a quantised one by 0.05 to 0.08 on four sets of
-pictures of five, the nearest two different models by 0.15 (docs/results.md)."""
+COPY_DISTANCE = 0.1
+"""Two models with a smaller `similarity_distance` are copies, whatever the order of their outputs.
+An exact copy has 0, a quantised one 0.05 to 0.08 on four sets of pictures of five, the nearest two
+different models 0.15 (docs/results.md)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The models that vote, most informative first, and the temper of the other voices."""
+    """The models that vote, in the order of selection, and the temperature of the other voices."""
 
     matches: tuple[Match, ...]
-    temper: float
+    temperature: float
 
 
-def choose(
+def select_models(
     matches: Sequence[Match],
     candidates: Mapping[str, SpecialistCandidate],
-    seen: View,
+    view: EncoderView,
     max_models: int,
 ) -> Selection:
-    """At most `max_models` of the matches; none may be worth asking."""
+    """Selects at most `max_models` of the matches; possibly none.
+
+    Args:
+        matches: The models with the labels that they know.
+        candidates: The candidates by name, with their logits.
+        view: The encoder's view of the pictures.
+        max_models: Models that are selected, at most.
+    """
     shares = {m.model: softmax(candidates[m.model].logits) for m in matches}
-    whole = [m for m in matches if m.whole]
-    best = max((m.could_explain for m in whole), default=0.0)
-    whole = [m for m in whole if m.could_explain >= NEAR_BEST * best]
-    chosen: list[Match] = []
-    together = softmax(seen.logits)
-    temper = 1.0
-    most = 0.0
-    while whole and len(chosen) < max_models:
-        if chosen:
-            again = [_again(m, shares[m.model], together) for m in whole]
-            again = [m for m in again if not any(_same(m, shares, other) for other in chosen)]
-            most = max([most, *(m.explains for m in again)])
-            bar = max(TOGETHER_AGREES, TOGETHER_NEAR_BEST * most)
-            whole = [m for m in again if m.explains >= bar]
-            if not whole:
+    complete = [m for m in matches if m.covers_all_labels]
+    best_explainable = max((m.explainable_information for m in complete), default=0.0)
+    complete = [
+        m
+        for m in complete
+        if m.explainable_information >= MIN_RELATIVE_INFORMATION * best_explainable
+    ]
+    selected: list[Match] = []
+    joint = softmax(view.logits)
+    temperature = 1.0
+    highest = 0.0
+    while complete and len(selected) < max_models:
+        if selected:
+            refitted = [_refit(m, shares[m.model], joint) for m in complete]
+            refitted = [
+                m
+                for m in refitted
+                if not any(_is_duplicate(m, shares, other) for other in selected)
+            ]
+            highest = max([highest, *(m.explained_information for m in refitted)])
+            threshold = max(FURTHER_MIN_INFORMATION, FURTHER_MIN_RELATIVE_INFORMATION * highest)
+            complete = [m for m in refitted if m.explained_information >= threshold]
+            if not complete:
                 break
-        found = max(whole, key=lambda m: (bool(m.named), _worth(m.fit, shares[m.model])))
-        if not chosen:
-            temper = found.fit.temper
-            together = softmax(temper * seen.logits)
-        chosen.append(found)
-        whole = [m for m in whole if m.model != found.model]
-        together = together * evidence_share(found.fit, shares[found.model])
-        together /= together.sum(axis=1, keepdims=True)
-    if not chosen:
-        chosen = _partial([m for m in matches if not m.whole], max_models)
-    return Selection(tuple(chosen), temper)
+        best = max(
+            complete,
+            key=lambda m: (bool(m.named_labels), _vote_information(m.fit, shares[m.model])),
+        )
+        if not selected:
+            temperature = best.fit.temperature
+            joint = softmax(temperature * view.logits)
+        selected.append(best)
+        complete = [m for m in complete if m.model != best.model]
+        joint = joint * evidence_factor(best.fit, shares[best.model])
+        joint /= joint.sum(axis=1, keepdims=True)
+    if not selected:
+        selected = _select_partial([m for m in matches if not m.covers_all_labels], max_models)
+    return Selection(tuple(selected), temperature)
 
 
-def _again(
+def _refit(
     match: Match,
     shares: Float64[np.ndarray, "pictures outputs"],
-    together: Float64[np.ndarray, "pictures labels"],
+    joint: Float64[np.ndarray, "pictures labels"],
 ) -> Match:
-    """The match seen anew beside all that is known by now."""
+    """The match fitted again, to the joint probabilities so far."""
     outputs = match.fit.votes.outputs
-    if not match.named:
-        outputs = best_assignment(excess(together, shares))
-    fit = fit_votes(np.log(np.maximum(together, 1e-12)), shares, outputs, (1.0,))
-    explains = fit.nats / (len(shares) * max(information(together), 1e-9))
-    return replace(match, fit=fit, explains=explains)
+    if not match.named_labels:
+        outputs = best_assignment(first_order_gain(joint, shares))
+    fit = fit_votes(np.log(np.maximum(joint, 1e-12)), shares, outputs, (1.0,))
+    explained_information = fit.log_likelihood_gain / (len(shares) * max(information(joint), 1e-9))
+    return replace(match, fit=fit, explained_information=explained_information)
 
 
-def _worth(fit: VoteFit, shares: Float64[np.ndarray, "pictures outputs"]) -> float:
-    """What its votes say, as far as they are believed."""
-    said = fit.votes.base * fit.votes.ratios(shares)
-    return fit.weight * information(said / np.maximum(said.sum(axis=1, keepdims=True), 1e-12))
+def _vote_information(fit: VoteFit, shares: Float64[np.ndarray, "pictures outputs"]) -> float:
+    """The information of a model's votes, times their weight."""
+    votes = fit.votes.prior * fit.votes.likelihood_ratio(shares)
+    return fit.weight * information(votes / np.maximum(votes.sum(axis=1, keepdims=True), 1e-12))
 
 
-def _same(one: Match, shares: Mapping[str, Float64[np.ndarray, "p o"]], other: Match) -> bool:
-    """Whether two models vote alike, or are copies that were taken to know other outputs."""
-    rows = []
-    for each in (one, other):
-        said = each.fit.votes.base * each.fit.votes.ratios(shares[each.model])
-        rows.append(said / np.maximum(said.sum(axis=1, keepdims=True), 1e-12))
-    if float(np.abs(rows[0] - rows[1]).sum(axis=1).mean() / 2) < SAME:
+def _is_duplicate(
+    one: Match, shares: Mapping[str, Float64[np.ndarray, "p o"]], other: Match
+) -> bool:
+    """Whether two models vote alike, or are copies with other outputs matched to the labels."""
+    votes_of_models = []
+    for match in (one, other):
+        votes = match.fit.votes.prior * match.fit.votes.likelihood_ratio(shares[match.model])
+        votes_of_models.append(votes / np.maximum(votes.sum(axis=1, keepdims=True), 1e-12))
+    difference = np.abs(votes_of_models[0] - votes_of_models[1])
+    if float(difference.sum(axis=1).mean() / 2) < DUPLICATE_VOTE_DISTANCE:
         return True
-    return apart(shares[one.model], shares[other.model]) < COPIES
+    return similarity_distance(shares[one.model], shares[other.model]) < COPY_DISTANCE
 
 
-def apart(
+def similarity_distance(
     one: Float64[np.ndarray, "pictures outputs"], other: Float64[np.ndarray, "pictures others"]
 ) -> float:
-    """How far two models differ in which pictures they take to be alike, 0 to 1.
+    """The difference of two models in which pictures they consider similar, 0 to 1.
 
-    The order of the outputs does not matter.
+    The similarity of two pictures by a model is the dot product of their softmaxed outputs. The
+    order of the outputs does not matter.
 
     >>> shares = np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]])
-    >>> apart(shares, shares[:, ::-1])
+    >>> similarity_distance(shares, shares[:, ::-1])
     0.0
     """
-    alike, others = one @ one.T, other @ other.T
-    total = float((alike + others).sum())
-    return float(np.abs(alike - others).sum()) / max(total, 1e-12)
+    similarities, other_similarities = one @ one.T, other @ other.T
+    total = float((similarities + other_similarities).sum())
+    return float(np.abs(similarities - other_similarities).sum()) / max(total, 1e-12)
 
 
-def _partial(matches: list[Match], max_models: int) -> list[Match]:
-    """Models of some labels, best first, each of which knows a label that those before do not."""
-    chosen: list[Match] = []
+def _select_partial(matches: list[Match], max_models: int) -> list[Match]:
+    """Models of some labels, best first; each knows a label that the ones before do not know."""
+    selected: list[Match] = []
     known: set[int] = set()
-    for each in sorted(matches, key=lambda m: -m.fit.nats):
-        labels = set(each.fit.votes.known.tolist())
-        if len(chosen) < max_models and not labels <= known:
-            chosen.append(each)
+    for match in sorted(matches, key=lambda m: -m.fit.log_likelihood_gain):
+        labels = set(match.fit.votes.known.tolist())
+        if len(selected) < max_models and not labels <= known:
+            selected.append(match)
             known |= labels
-    return chosen
+    return selected

@@ -1,4 +1,4 @@
-"""Zero-shot classification from end to end: encoder, labels and captions → predictions."""
+"""An encoder, labels and a caption store come in; predictions for pictures go out."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
@@ -30,14 +30,14 @@ from lagotto.zeroshot.predictor import (
     GuardedSetting,
     Voting,
 )
-from lagotto.zeroshot.prompts.adaptation import mean_row, name_prompts
+from lagotto.zeroshot.prompts.adaptation import mean_row, shift_prompts
 from lagotto.zeroshot.prompts.labels import (
     Label,
     make_labels,
     read_labels,
 )
 from lagotto.zeroshot.prompts.templates import embed_labels, read_templates
-from lagotto.zeroshot.retrieval import Retrieved, Retriever
+from lagotto.zeroshot.retrieval import Retrieval, Retriever
 from lagotto.zeroshot.types import (
     Captions,
     Mode,
@@ -53,12 +53,12 @@ from lagotto.zeroshot.votes import (
 MODES: tuple[Mode, ...] = ("guarded", "paper", "paper-code", "image-only", "captions-only")
 CALIBRATION_NAME = "calibration.json"
 PICTURE_BATCH_SIZE = 128
-_MEAN_PICTURES = 256
+_MEAN_SAMPLE = 256
 
 
 @dataclass(frozen=True, slots=True)
 class _Store:
-    """Captions, the search over them, and where their calibration is kept ("" to keep none)."""
+    """Captions, the search over them, and the file of their calibration (None: not saved)."""
 
     captions: Captions
     retriever: Retriever
@@ -70,10 +70,26 @@ class _Store:
 class ZeroShotClassifier:
     """Classifies pictures by labels in words, with the captions of a store where they help.
 
-    Everything that depends on labels and store is worked out when it is made; a prediction is then
-    a pure function of its picture, but in the mode `paper-code`, which remembers confidences until
-    `variant` starts anew. `notes` are facts worth showing, one line each. With `approximate`
-    retrieval asks the indexes that `lagotto captions index` made; CaptionError if there are none.
+    The constructor computes everything that depends on labels and store. A prediction is then a
+    pure function of its picture. The mode `paper-code` is the exception: it sums confidences over
+    pictures, until `variant` makes a classifier with new sums.
+
+    Args:
+        encoder: An encoder, or the folder of one.
+        labels: Names of the classes, `Label` objects, a comma list, or the path of a label file.
+        captions: A caption store, its folder, or None to classify by the image alone.
+        mode: One of MODES; None takes guarded, or image-only without captions.
+        k: Captions that vote for a picture.
+        templates: The name of a template set, a file of templates, or the templates themselves.
+        approximate: Search the indexes that `lagotto captions index` made.
+
+    Attributes:
+        notes: Facts worth showing to a user, one line each.
+
+    Raises:
+        UsageError: An argument has a value that is not allowed.
+        CaptionError: `approximate` was given and the store has no index.
+        MismatchError: The store was made with another encoder.
     """
 
     def __init__(
@@ -87,14 +103,14 @@ class ZeroShotClassifier:
         templates: str | Sequence[str] = "single",
         approximate: bool = False,
     ) -> None:
-        self.mode = checked_mode(mode, captions is not None)
-        self.k = _checked_k(k)
+        self.mode = check_mode(mode, captions is not None)
+        self.k = _check_k(k)
         if approximate and not isinstance(captions, CaptionStore | Path | str):
             raise UsageError(
                 "approximate search needs a caption store in a folder; give one, or leave it out"
             )
         self.encoder = load_encoder(encoder) if isinstance(encoder, str) else encoder
-        self.labels = _as_labels(labels)
+        self.labels = _to_labels(labels)
         info = self.encoder.info
         self.templates = (
             read_templates(templates, info.prompt_template)
@@ -110,33 +126,40 @@ class ZeroShotClassifier:
         self.notes = tuple(notes)
 
     def variant(self, mode: Mode, k: int) -> "ZeroShotClassifier":
-        """The same labels and store in another mode or with another k, its `paper-code` state new.
+        """A classifier for the same labels and store, in another mode or with another k.
 
-        Cheap: labels are not encoded and the store is not read again. `notes` are those that this
-        mode adds.
+        This is cheap: labels are not encoded and the store is not read again. The sums of the mode
+        `paper-code` start at zero. `notes` holds only the notes that this mode adds.
         """
         other = copy(self)
-        other.mode = checked_mode(mode, self._store is not None)
-        other.k = _checked_k(k)
+        other.mode = check_mode(mode, self._store is not None)
+        other.k = _check_k(k)
         other.voting = Voting(other.mode, self.voting.prompts, self.voting.scale)
         notes: list[str] = []
         other._prepare(self.voting.guarded, notes)
         other.notes = tuple(notes)
         return other
 
-    def _prepare(self, guarded: GuardedSetting | None, notes: list[str]) -> None:
-        """Works out what the mode needs from the store; `guarded` is taken where it is known."""
+    def _prepare(self, setting: GuardedSetting | None, notes: list[str]) -> None:
+        """Computes what the mode needs from the store; `setting` is reused if it is not None."""
         if self._store is not None and self.mode == "guarded":
-            self.voting.guarded = guarded or self._guarded(self._store, notes)
+            self.voting.guarded = setting or self._guarded_setting(self._store, notes)
         elif self._store is not None and self.mode == "paper":
-            self.voting.means = self._mean_confidence(self._store)
+            self.voting.means = self._measure_mean_confidence(self._store)
         elif self._store is not None and self.mode == "paper-code":
-            self.voting.encode = self._with_prefix
+            self.voting.reencode = self._embed_with_prefix
 
     def predict(self, paths: Iterable[Path | str]) -> Iterator[Prediction | Skipped]:
-        """One row a picture, in order: its prediction, or why it could not be read.
+        """Predicts the pictures one by one, in order.
 
-        Pictures are read as the rows are asked for, BATCH at a time and one BATCH ahead.
+        Pictures are read while the caller iterates, PICTURE_BATCH_SIZE at a time and one batch
+        ahead.
+
+        Args:
+            paths: Picture files.
+
+        Yields:
+            One row a picture: its prediction, or why it could not be read.
         """
         for batch in prefetch(embed_files(self.encoder, map(Path, paths), PICTURE_BATCH_SIZE)):
             readable = [
@@ -151,11 +174,11 @@ class ZeroShotClassifier:
     def predict_embeddings(
         self, embeddings: Float32[np.ndarray, "pictures dim"], paths: Sequence[str]
     ) -> Iterator[Prediction]:
-        """The predictions for unit embeddings of this encoder; `paths` only name them."""
+        """The predictions for unit embeddings by this encoder; `paths` only name the pictures."""
         for start in range(0, len(embeddings), PICTURE_BATCH_SIZE):
             part = embeddings[start : start + PICTURE_BATCH_SIZE]
-            found = self.retrieve(part)
-            votes = self.voting.vote(part, found)
+            retrieved = self.retrieve(part)
+            votes = self.voting.vote(part, retrieved)
             for i, path in enumerate(paths[start : start + PICTURE_BATCH_SIZE]):
                 yield Prediction(
                     path=path,
@@ -165,19 +188,19 @@ class ZeroShotClassifier:
                         float(votes.pooled.weights[i, 0]),
                         float(votes.pooled.weights[i, 1]),
                     ),
-                    captions=self._shown(found, i),
+                    captions=self._captions_of(retrieved, i),
                     declined=votes.declined[i],
                 )
 
-    def retrieve(self, embeddings: Float32[np.ndarray, "pictures dim"]) -> Retrieved | None:
-        """The captions of unit embeddings; None in the mode image-only."""
+    def retrieve(self, embeddings: Float32[np.ndarray, "pictures dim"]) -> Retrieval | None:
+        """The captions of pictures with these unit embeddings; None in the mode image-only."""
         if self._store is None or self.mode == "image-only":
             return None
         return self._store.retriever.retrieve(embeddings, self.k)
 
     @property
     def calibration(self) -> Calibration | None:
-        """What the captions of the store have earned; None where that is not asked or not known."""
+        """The calibration of the store; None in other modes than guarded, or if it has none."""
         return self.voting.guarded.calibration if self.voting.guarded else None
 
     def _open(self, captions: Captions | Path | str, approximate: bool, notes: list[str]) -> _Store:
@@ -196,43 +219,44 @@ class ZeroShotClassifier:
             return _Store(captions, Retriever(captions, pictures, texts), file, made_from, True)
         return _Store(captions, Retriever(captions))
 
-    def _guarded(self, store: _Store, notes: list[str]) -> GuardedSetting | None:
-        calibration = _calibration(store, self.encoder, notes)
+    def _guarded_setting(self, store: _Store, notes: list[str]) -> GuardedSetting | None:
+        """The parameters of the guarded rule; None if the store cannot be calibrated."""
+        calibration = _load_calibration(store, self.encoder, notes)
         if calibration is None:
             notes.append(f"captions are not asked: {NOT_CALIBRATED}; --mode paper asks them anyway")
             return None
         captions = store.captions
         words = [label.words for label in self.labels]
-        named = name_prompts(self.voting.prompts, words, captions, calibration.naming)
+        shifted = shift_prompts(self.voting.prompts, words, captions, calibration.prompt_shift)
         notes.append(
-            f"{int((named.named > 0).sum())} of {len(words)} labels are named in captions of the "
-            f"store; its own pictures: {calibration.accuracy_before:.3f} right by the image, "
+            f"{int((shifted.counts > 0).sum())} of {len(words)} labels are named in captions of "
+            f"the store; its own pictures: {calibration.accuracy_before:.3f} right by the image, "
             f"{calibration.accuracy_after:.3f} with others' captions"
         )
         return GuardedSetting(
             calibration,
-            named.embeddings,
+            shifted.embeddings,
             mean_row(captions.image_embeddings),
             mean_row(captions.text_embeddings),
         )
 
-    def _mean_confidence(self, store: _Store) -> MeanConfidence:
-        """The paper's means, over an even sample of the store's own pictures."""
+    def _measure_mean_confidence(self, store: _Store) -> MeanConfidence:
+        """The mean confidences of the paper's rule, over an even sample of the store's pictures."""
         rows = store.captions.image_embeddings
         if not len(rows):
             return MeanConfidence()
-        sample = rows[:: -(-len(rows) // _MEAN_PICTURES)].astype(np.float32)
-        found = store.retriever.retrieve(sample, self.k)
+        sample = rows[:: -(-len(rows) // _MEAN_SAMPLE)].astype(np.float32)
+        retrieved = store.retriever.retrieve(sample, self.k)
         prompts, scale = self.voting.prompts, self.voting.scale
         image = confidence(image_vote(sample, prompts, scale))
-        captions = confidence(caption_vote(found.embeddings, found.there, prompts, scale))
+        captions = confidence(caption_vote(retrieved.embeddings, retrieved.present, prompts, scale))
         return MeanConfidence(float(image.mean()), float(captions.mean()))
 
-    def _with_prefix(self, found: Retrieved) -> Float32[np.ndarray, "pictures k dim"]:
-        """The retrieved captions encoded anew as the released script does, prefix and all."""
-        rows = np.zeros_like(found.embeddings)
-        for i, there in enumerate(found.there):
-            texts = self._texts(found.indices[i, there].tolist())
+    def _embed_with_prefix(self, retrieved: Retrieval) -> Float32[np.ndarray, "pictures k dim"]:
+        """Embeds the retrieved captions again, with the prefix of the paper's released script."""
+        rows = np.zeros_like(retrieved.embeddings)
+        for i, present in enumerate(retrieved.present):
+            texts = self._texts(retrieved.indices[i, present].tolist())
             if texts:
                 rows[i, : len(texts)] = self.encoder.embed_texts([CODE_PREFIX + t for t in texts])
         return rows
@@ -240,21 +264,24 @@ class ZeroShotClassifier:
     def _texts(self, indices: list[int]) -> list[str]:
         return self._store.captions.texts(indices) if self._store and indices else []
 
-    def _shown(self, found: Retrieved | None, i: int) -> tuple[RetrievedCaption, ...]:
-        if found is None:
+    def _captions_of(self, retrieved: Retrieval | None, i: int) -> tuple[RetrievedCaption, ...]:
+        if retrieved is None:
             return ()
-        indices = found.indices[i, found.there[i]].tolist()
+        indices = retrieved.indices[i, retrieved.present[i]].tolist()
         texts = self._texts(indices)
         return tuple(
             RetrievedCaption(index, text, float(similarity))
-            for index, text, similarity in zip(indices, texts, found.similarities[i], strict=False)
+            for index, text, similarity in zip(
+                indices, texts, retrieved.similarities[i], strict=False
+            )
         )
 
 
-def checked_mode(mode: str | None, has_captions: bool) -> Mode:
-    """The mode; if none is given guarded, or image-only where there are no captions.
+def check_mode(mode: str | None, has_captions: bool) -> Mode:
+    """The mode that was given; without one guarded, or image-only if there are no captions.
 
-    Raises UsageError for one that is not known, or that needs captions where there are none.
+    Raises:
+        UsageError: The mode is not known, or it needs captions and there are none.
     """
     if mode is None:
         return "guarded" if has_captions else "image-only"
@@ -267,27 +294,27 @@ def checked_mode(mode: str | None, has_captions: bool) -> Mode:
     return mode
 
 
-def _checked_k(k: int) -> int:
+def _check_k(k: int) -> int:
     if k < 1:
         raise UsageError(f"k is {k}; give 1 or more captions")
     return k
 
 
-def _as_labels(given: Sequence[str] | Sequence[Label] | str) -> tuple[Label, ...]:
-    if isinstance(given, str):
-        return read_labels(given)
-    made = [each if isinstance(each, Label) else Label(each, each) for each in given]
-    return make_labels([each.name for each in made], [each.descriptions for each in made])
+def _to_labels(labels: Sequence[str] | Sequence[Label] | str) -> tuple[Label, ...]:
+    if isinstance(labels, str):
+        return read_labels(labels)
+    items = [item if isinstance(item, Label) else Label(item, item) for item in labels]
+    return make_labels([item.name for item in items], [item.descriptions for item in items])
 
 
-def _calibration(store: _Store, encoder: Encoder, notes: list[str]) -> Calibration | None:
-    """Read from the store's folder, or fitted and, if the folder may be written, kept there.
+def _load_calibration(store: _Store, encoder: Encoder, notes: list[str]) -> Calibration | None:
+    """Reads the calibration from the store's folder, or fits it and saves it there if possible.
 
-    Fitted with the exact search, whatever the predictions use: so it is the same for both.
+    It is always fitted with the exact search, so that it does not depend on `approximate`.
     """
-    known = read_calibration(store.file, store.digest) if store.file else None
-    if known is not None:
-        return known
+    stored = read_calibration(store.file, store.digest) if store.file else None
+    if stored is not None:
+        return stored
     template = encoder.info.prompt_template
     exact = Retriever(store.captions) if store.approximate else store.retriever
     fitted = calibrate(store.captions, exact, encoder, template)

@@ -1,6 +1,6 @@
-"""Stage 5 of zero-shot classification: the votes of image and captions → one prediction.
+"""The votes of image and captions come in; one distribution over the labels a picture goes out.
 
-All rules but that of PaperCode are pure functions of one picture's votes.
+All rules are pure functions of one picture's votes, except PaperCode, which has state.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from lagotto.zeroshot.votes import confidence
 
 @dataclass(frozen=True, slots=True)
 class Pooled:
-    """Probabilities over the labels, and the shares of image and captions, summing to 1."""
+    """Probabilities over the labels, and the weights of image and captions, which sum to 1."""
 
     probabilities: Float64[np.ndarray, "pictures labels"]
     weights: Float64[np.ndarray, "pictures 2"]
@@ -22,7 +22,7 @@ class Pooled:
 
 @dataclass(frozen=True, slots=True)
 class MeanConfidence:
-    """Mean confidence of both votes over a calibration run, for the paper's rule."""
+    """The mean confidences of image votes and caption votes over a store, for the paper's rule."""
 
     image: float = 1.0
     captions: float = 1.0
@@ -33,17 +33,20 @@ def pool_paper(
     captions: Float64[np.ndarray, "pictures labels"],
     means: MeanConfidence,
 ) -> Pooled:
-    """The paper's rule without state: each vote weighted by confidence / mean confidence."""
-    a = confidence(image) / max(means.image, 1e-12)
-    b = confidence(captions) / max(means.captions, 1e-12)
-    return _weighted(image, captions, np.maximum(a, 0), np.maximum(b, 0))
+    """The paper's rule without state: each vote weighs confidence / mean confidence."""
+    image_weight = confidence(image) / max(means.image, 1e-12)
+    caption_weight = confidence(captions) / max(means.captions, 1e-12)
+    return _weighted_sum(
+        image, captions, np.maximum(image_weight, 0), np.maximum(caption_weight, 0)
+    )
 
 
 @dataclass(slots=True)
 class PaperCode:
-    """The released script's weighting, its state made explicit: sums over all pictures so far.
+    """The weighting of the paper's released script, with its state made explicit.
 
-    A prediction depends on which pictures came before, and in which order.
+    The state is the sums of confidences over all pictures so far. A prediction therefore depends
+    on which pictures came before, and in which order.
     """
 
     image_total: float = 0.0
@@ -54,15 +57,19 @@ class PaperCode:
         image: Float64[np.ndarray, "pictures labels"],
         captions: Float64[np.ndarray, "pictures labels"],
     ) -> Pooled:
-        """The pictures' predictions, one after the other; each adds its confidences first."""
-        alphas, betas = confidence(image), confidence(captions)
-        a, b = np.zeros(len(image)), np.zeros(len(image))
+        """Pools the pictures one after the other; each adds its confidences to the sums first."""
+        image_confidences, caption_confidences = confidence(image), confidence(captions)
+        image_weights, caption_weights = np.zeros(len(image)), np.zeros(len(image))
         for row in range(len(image)):
-            self.image_total += float(alphas[row])
-            self.caption_total += float(betas[row])
-            a[row] = alphas[row] / self.image_total if self.image_total else 0.0
-            b[row] = betas[row] / self.caption_total if self.caption_total else 0.0
-        return _weighted(image, captions, a, b)
+            self.image_total += float(image_confidences[row])
+            self.caption_total += float(caption_confidences[row])
+            image_weights[row] = (
+                image_confidences[row] / self.image_total if self.image_total else 0.0
+            )
+            caption_weights[row] = (
+                caption_confidences[row] / self.caption_total if self.caption_total else 0.0
+            )
+        return _weighted_sum(image, captions, image_weights, caption_weights)
 
 
 def pool_guarded(
@@ -72,35 +79,45 @@ def pool_guarded(
 ) -> Pooled:
     """A product of experts: softmax(image_logits + caption_weight * log(caption vote)).
 
-    `caption_weight` is what the captions have earned, relative to the image; 0 declines them.
+    Args:
+        image_logits: Logits of the image over the labels.
+        captions: The captions' votes, as probabilities.
+        caption_weight: The weight of the captions relative to the image; 0 leaves them out.
     """
-    floor = np.log(np.maximum(captions, 1e-12))
-    mixed = softmax(image_logits + caption_weight[:, None] * floor)
-    return Pooled(mixed, _shares(np.ones(len(captions)), caption_weight))
+    caption_logits = np.log(np.maximum(captions, 1e-12))
+    probabilities = softmax(image_logits + caption_weight[:, None] * caption_logits)
+    return Pooled(probabilities, _normalize_weights(np.ones(len(captions)), caption_weight))
 
 
-def image_alone(votes: Float64[np.ndarray, "pictures labels"], *, image: bool) -> Pooled:
-    """One vote as the prediction: the image's, or the captions'."""
+def single_vote(votes: Float64[np.ndarray, "pictures labels"], *, image: bool) -> Pooled:
+    """One vote alone as the prediction: the image's if `image`, else the captions'."""
     shares = np.tile([1.0, 0.0] if image else [0.0, 1.0], (len(votes), 1))
     return Pooled(votes.copy(), shares)
 
 
-def _weighted(
+def _weighted_sum(
     image: Float64[np.ndarray, "pictures labels"],
     captions: Float64[np.ndarray, "pictures labels"],
-    a: Float64[np.ndarray, " pictures"],
-    b: Float64[np.ndarray, " pictures"],
+    image_weights: Float64[np.ndarray, " pictures"],
+    caption_weights: Float64[np.ndarray, " pictures"],
 ) -> Pooled:
-    """The weighted sum of both votes, as probabilities; the image alone where both weigh 0."""
-    shares = _shares(a, b)
+    """The weighted mean of both votes; the image's alone where both weights are 0."""
+    shares = _normalize_weights(image_weights, caption_weights)
     return Pooled(shares[:, :1] * image + shares[:, 1:] * captions, shares)
 
 
-def _shares(
-    a: Float64[np.ndarray, " pictures"], b: Float64[np.ndarray, " pictures"]
+def _normalize_weights(
+    image_weights: Float64[np.ndarray, " pictures"],
+    caption_weights: Float64[np.ndarray, " pictures"],
 ) -> Float64[np.ndarray, "pictures 2"]:
-    """Both weights over their sum; (1, 0) where the sum is 0."""
-    total = a + b
-    empty = total <= 0
-    safe = np.where(empty, 1.0, total)
-    return np.stack([np.where(empty, 1.0, a / safe), np.where(empty, 0.0, b / safe)], axis=1)
+    """Both weights divided by their sum; (1, 0) where the sum is 0."""
+    total = image_weights + caption_weights
+    no_weight = total <= 0
+    divisor = np.where(no_weight, 1.0, total)
+    return np.stack(
+        [
+            np.where(no_weight, 1.0, image_weights / divisor),
+            np.where(no_weight, 0.0, caption_weights / divisor),
+        ],
+        axis=1,
+    )

@@ -1,4 +1,4 @@
-"""Evidence for predictions: one self-contained HTML page a picture, and an index of them."""
+"""Predictions come in; one self-contained HTML page a picture, and an index page, go out."""
 
 import base64
 import io
@@ -46,9 +46,10 @@ border-bottom:1px solid var(--line);overflow-wrap:anywhere}
 
 
 class ExplainPages:
-    """Writes pages into a folder as predictions come; used with `with`, which ends the index.
+    """Writes pages into a folder, prediction by prediction; a context manager.
 
-    Everything that comes from the user's files is escaped. Nothing of a picture stays in memory.
+    Leaving the `with` block completes the index page. All text from the user's files is escaped.
+    Memory does not grow with the number of pictures.
     """
 
     def __init__(self, folder: Path, labels: Sequence[str]) -> None:
@@ -60,8 +61,8 @@ class ExplainPages:
     def __enter__(self) -> "ExplainPages":
         with writing(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-        place = self._open.enter_context(replacing(self._folder / INDEX_NAME))
-        self._index = self._open.enter_context(place.open("w", encoding="utf-8"))
+        temporary = self._open.enter_context(replacing(self._folder / INDEX_NAME))
+        self._index = self._open.enter_context(temporary.open("w", encoding="utf-8"))
         self._index.write(_head("Classified pictures") + _INDEX_HEAD)
         return self
 
@@ -72,9 +73,11 @@ class ExplainPages:
         self._open.__exit__(*error)
 
     def add(self, row: Prediction | Skipped, why: Mapping[str, str] | None = None) -> None:
-        """Writes the page of a prediction, or notes the picture that could not be read.
+        """Writes the page of a prediction, or an index row for a picture that could not be read.
 
-        `why` says for each model that was asked what speaks for it.
+        Args:
+            row: The prediction, or why the picture could not be read.
+            why: The reasons for each model that voted, by its name.
         """
         self._count += 1
         if isinstance(row, Skipped):
@@ -103,18 +106,25 @@ class ExplainPages:
 def render_page(
     row: Prediction, labels: Sequence[str], picture: str, why: Mapping[str, str] | None = None
 ) -> str:
-    """The page of one prediction; `picture` is a data URI, or empty; `why` as in ExplainPages."""
+    """Renders the page of one prediction.
+
+    Args:
+        row: The prediction.
+        labels: The names of the labels.
+        picture: The picture as a data URI; empty for none.
+        why: The reasons for each model that voted, by its name.
+    """
     best = int(row.probabilities.argmax())
     order = np.argsort(-np.maximum(row.probabilities, row.image_only), kind="stable")[:_BARS]
-    said = f"image {row.weights[0]:.2f}, captions {row.weights[1]:.2f}"
+    weights = f"image {row.weights[0]:.2f}, captions {row.weights[1]:.2f}"
     if row.votes:
-        said += f", models {row.hub_weight:.2f}"
+        weights += f", models {row.hub_weight:.2f}"
     if row.declined:
-        said = f"{said}; " if row.votes else ""
-        said += f"captions declined: {row.declined}"
+        weights = f"{weights}; " if row.votes else ""
+        weights += f"captions declined: {row.declined}"
     captions = "".join(
-        f'<tr><td class="number">{each.similarity:.3f}</td><td>{escape(each.text)}</td></tr>'
-        for each in row.captions
+        f'<tr><td class="number">{caption.similarity:.3f}</td><td>{escape(caption.text)}</td></tr>'
+        for caption in row.captions
     )
     table = (
         f"<h2>Captions found, by their cosine with the picture</h2><table>{captions}</table>"
@@ -124,7 +134,7 @@ def render_page(
     body = (
         f'<div class="top"><div>{_image(picture)}</div><div><h1>{escape(labels[best])}</h1>'
         f'<p>probability {row.probabilities[best]:.3f}</p><p class="quiet">{escape(row.path)}</p>'
-        f"<p>weights: {escape(said)}</p>"
+        f"<p>weights: {escape(weights)}</p>"
         f'<p><a href="{INDEX_NAME}">all pictures</a></p></div></div><div class="charts">'
         f"{_chart('together', row.probabilities, labels, order, '')}"
         f"{_chart('image alone', row.image_only, labels, order, 'own')}"
@@ -134,7 +144,7 @@ def render_page(
 
 
 def _vote(vote: ModelVote, labels: Sequence[str], order: np.ndarray, why: Mapping[str, str]) -> str:
-    """What a model said, what it leaves for labels that it does not know, why it was asked."""
+    """The chart of a model's vote, with its weight, its rest, and the reasons for the model."""
     remark = f"weight {vote.weight:.2f}, leaves {vote.rest:.2f} for labels that it does not know"
     if vote.model in why:
         remark += f"; {why[vote.model]}"
@@ -145,7 +155,7 @@ def _vote(vote: ModelVote, labels: Sequence[str], order: np.ndarray, why: Mappin
 def _chart(
     title: str, probabilities: np.ndarray, labels: Sequence[str], order: np.ndarray, kind: str
 ) -> str:
-    """The same labels in the same order in both charts, so that the eye can compare."""
+    """A bar chart; all charts of a page have the same labels in the same order."""
     bars = "".join(
         f'<div class="row"><span title="{escape(labels[i])}">{escape(labels[i])}</span>'
         f'<span class="track"><i style="width:{100 * float(probabilities[i]):.1f}%"></i></span>'
@@ -156,7 +166,8 @@ def _chart(
 
 
 def _picture(path: str) -> Image.Image | None:
-    """The picture, or None where it is gone since it was classified."""
+    """The picture; None if it can no longer be read."""
+
     try:
         return decode_picture(read_picture_file(Path(path)))
     except PictureError:

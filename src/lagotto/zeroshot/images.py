@@ -1,4 +1,4 @@
-"""Stage 1 of zero-shot classification, of the query: files and folders → batches of pictures."""
+"""Paths of picture files and folders come in; embeddings, a batch of pictures at a time, go out."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,41 +16,52 @@ from lagotto.encoders.base import Encoder
 
 @dataclass(frozen=True, slots=True)
 class PictureBatch:
-    """Some pictures in order: `rows` has the row of `embeddings` of each, or why it has none."""
+    """Some pictures in order.
+
+    `rows` has one entry a picture: its row of `embeddings`, or why it could not be read.
+    """
 
     paths: tuple[str, ...]
     rows: tuple[int | Skipped, ...]
     embeddings: Float32[np.ndarray, "readable dim"]
 
 
-def picture_files(given: Sequence[Path]) -> list[Path]:
-    """The files given, and every picture file under the folders given, by name.
+def picture_files(paths: Sequence[Path]) -> list[Path]:
+    """All picture files at the paths: the files themselves, and those under the folders, by name.
 
-    Hidden files are skipped and folder links not followed. UsageError for what is not there, or a
-    folder without a picture.
+    Hidden files are skipped and links to folders are not followed.
+
+    Args:
+        paths: Files and folders.
+
+    Returns:
+        The files, in the order of `paths`; those of one folder sorted.
+
+    Raises:
+        UsageError: A path does not exist, or a folder holds no picture.
     """
-    found: list[Path] = []
-    for path in given:
+    files: list[Path] = []
+    for path in paths:
         if path.is_dir():
-            inside = sorted(_under(path))
-            if not inside:
+            folder_files = sorted(_under(path))
+            if not folder_files:
                 raise UsageError(f"no pictures in {path}; give a folder or file that holds some")
-            found.extend(inside)
+            files.extend(folder_files)
         elif path.exists():
-            found.append(path)
+            files.append(path)
         else:
             raise UsageError(f"no pictures at {path}: no such file or folder; check the path")
-    if not found:
+    if not files:
         raise UsageError("no pictures given; give at least one file or folder")
-    return found
+    return files
 
 
 def _under(folder: Path) -> Iterator[Path]:
-    for place, subfolders, files in os.walk(folder, onerror=_refuse_folder):
+    for parent, subfolders, files in os.walk(folder, onerror=_refuse_folder):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         for name in files:
             if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
-                yield Path(place, name)
+                yield Path(parent, name)
 
 
 def _refuse_folder(error: OSError) -> None:
@@ -60,15 +71,15 @@ def _refuse_folder(error: OSError) -> None:
 
 
 def embed_files(encoder: Encoder, paths: Iterable[Path], batch: int) -> Iterator[PictureBatch]:
-    """The pictures, `batch` at a time, so that memory does not grow with their number."""
-    waiting: list[Path] = []
+    """Reads and embeds the pictures, `batch` at a time: memory does not grow with their number."""
+    pending: list[Path] = []
     for path in paths:
-        waiting.append(path)
-        if len(waiting) == batch:
-            yield _embed(encoder, waiting)
-            waiting = []
-    if waiting:
-        yield _embed(encoder, waiting)
+        pending.append(path)
+        if len(pending) == batch:
+            yield _embed(encoder, pending)
+            pending = []
+    if pending:
+        yield _embed(encoder, pending)
 
 
 def _embed(encoder: Encoder, paths: Sequence[Path]) -> PictureBatch:
@@ -78,7 +89,7 @@ def _embed(encoder: Encoder, paths: Sequence[Path]) -> PictureBatch:
         try:
             picture = decode_picture(read_picture_file(path))
         except PictureError as error:
-            rows.append(Skipped(printed(path), str(error)))
+            rows.append(Skipped(printable_path(path), str(error)))
             continue
         rows.append(len(pixels))
         pixels.append(to_pixels(picture, encoder.info.pixels))
@@ -86,9 +97,9 @@ def _embed(encoder: Encoder, paths: Sequence[Path]) -> PictureBatch:
         embeddings = encoder.embed_pixels(np.stack(pixels))
     else:
         embeddings = np.empty((0, encoder.info.dim), np.float32)
-    return PictureBatch(tuple(printed(path) for path in paths), tuple(rows), embeddings)
+    return PictureBatch(tuple(printable_path(path) for path in paths), tuple(rows), embeddings)
 
 
-def printed(path: Path) -> str:
-    """The path as text that can be printed, also where its bytes are not UTF-8."""
+def printable_path(path: Path) -> str:
+    """The path as text that can be printed, even if its bytes are not UTF-8."""
     return str(path).encode("utf-8", "replace").decode("utf-8")

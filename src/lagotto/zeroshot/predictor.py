@@ -1,7 +1,7 @@
-"""Stage 4 and 5 of zero-shot classification, by mode: retrieved captions → pooled votes.
+"""Embeddings of pictures and their captions come in; pooled votes, by mode, go out.
 
-All the label-dependent state of a classifier is here; it is read, never changed, but in the mode
-`paper-code`.
+This module holds all state of a classifier that depends on the labels. Only the mode `paper-code`
+changes that state.
 """
 
 from collections.abc import Callable
@@ -15,34 +15,37 @@ from lagotto.zeroshot.fusion import (
     MeanConfidence,
     PaperCode,
     Pooled,
-    image_alone,
     pool_guarded,
     pool_paper,
+    single_vote,
 )
-from lagotto.zeroshot.retrieval import Retrieved
+from lagotto.zeroshot.retrieval import Retrieval
 from lagotto.zeroshot.types import Mode
 from lagotto.zeroshot.votes import caption_vote, image_vote
 
 NO_CAPTIONS = "the store has no captions for it"
 NOT_CALIBRATED = "the store has too few captioned pictures to tell what its captions are worth"
 CODE_PREFIX = "a_photo_of_a "
-"""What the released script puts before every caption."""
+"""The prefix that the paper's released script puts before every caption."""
 
 
 @dataclass(frozen=True, slots=True)
 class GuardedSetting:
-    """What the guarded rule knows: the calibration, prompts moved by captions that name them, and
-    the mean picture and mean caption of the store."""
+    """The parameters of the guarded rule for one store and one set of labels.
+
+    `shifted_prompts` are the labels' prompts, shifted towards the captions that name them.
+    `mean_picture` and `mean_caption` are mean embeddings of the store.
+    """
 
     calibration: Calibration
-    named: Float32[np.ndarray, "labels dim"]
+    shifted_prompts: Float32[np.ndarray, "labels dim"]
     mean_picture: Float32[np.ndarray, " dim"]
     mean_caption: Float32[np.ndarray, " dim"]
 
 
 @dataclass(frozen=True, slots=True)
-class PicturesVotes:
-    """The outcome for some pictures: `declined` says of each why its captions were not asked."""
+class BatchVotes:
+    """The votes on some pictures; `declined` says why a picture's captions did not vote, or ""."""
 
     image: Float64[np.ndarray, "pictures labels"]
     pooled: Pooled
@@ -51,10 +54,10 @@ class PicturesVotes:
 
 @dataclass(slots=True)
 class Voting:
-    """How pictures are classified once their captions are known.
+    """The voting rule of one mode: classifies pictures whose captions were retrieved.
 
-    `guarded` is None where the store could not be calibrated; `encode` gives the captions of the
-    mode `paper-code` anew, with CODE_PREFIX.
+    `guarded` is None if the store could not be calibrated. `reencode` embeds the captions again
+    with CODE_PREFIX, for the mode `paper-code`.
     """
 
     mode: Mode
@@ -62,28 +65,28 @@ class Voting:
     scale: float
     guarded: GuardedSetting | None = None
     means: MeanConfidence = field(default_factory=MeanConfidence)
-    encode: Callable[[Retrieved], Float32[np.ndarray, "pictures k dim"]] | None = None
+    reencode: Callable[[Retrieval], Float32[np.ndarray, "pictures k dim"]] | None = None
     paper_code: PaperCode = field(default_factory=PaperCode)
 
     def vote(
-        self, pictures: Float32[np.ndarray, "pictures dim"], found: Retrieved | None
-    ) -> PicturesVotes:
-        """The prediction of each picture; `found` is None in the mode image-only alone."""
+        self, pictures: Float32[np.ndarray, "pictures dim"], retrieved: Retrieval | None
+    ) -> BatchVotes:
+        """The votes on each picture; `retrieved` is None only in the mode image-only."""
         image = image_vote(pictures, self.prompts, self.scale)
-        if found is None:
-            return PicturesVotes(image, image_alone(image, image=True), ("",) * len(pictures))
+        if retrieved is None:
+            return BatchVotes(image, single_vote(image, image=True), ("",) * len(pictures))
         if self.mode == "guarded":
-            return self._guarded(pictures, image, found)
-        empty = np.asarray(~found.there.any(axis=1))
-        embeddings = found.embeddings
-        if self.mode == "paper-code" and self.encode is not None:
-            embeddings = self.encode(found)
-        captions = caption_vote(embeddings, found.there, self.prompts, self.scale)
-        pooled = image_alone(image, image=True)
-        asked = np.flatnonzero(~empty)
-        if len(asked):
-            _put(pooled, asked, self._pool(image[asked], captions[asked]))
-        return PicturesVotes(image, pooled, tuple(NO_CAPTIONS if none else "" for none in empty))
+            return self._guarded(pictures, image, retrieved)
+        empty = np.asarray(~retrieved.present.any(axis=1))
+        embeddings = retrieved.embeddings
+        if self.mode == "paper-code" and self.reencode is not None:
+            embeddings = self.reencode(retrieved)
+        captions = caption_vote(embeddings, retrieved.present, self.prompts, self.scale)
+        pooled = single_vote(image, image=True)
+        rows = np.flatnonzero(~empty)
+        if len(rows):
+            _assign_rows(pooled, rows, self._pool(image[rows], captions[rows]))
+        return BatchVotes(image, pooled, tuple(NO_CAPTIONS if flag else "" for flag in empty))
 
     def _pool(
         self,
@@ -94,46 +97,52 @@ class Voting:
             return pool_paper(image, captions, self.means)
         if self.mode == "paper-code":
             return self.paper_code.pool(image, captions)
-        return image_alone(captions, image=False)
+        return single_vote(captions, image=False)
 
     def _guarded(
         self,
         pictures: Float32[np.ndarray, "pictures dim"],
         image: Float64[np.ndarray, "pictures labels"],
-        found: Retrieved,
-    ) -> PicturesVotes:
-        known = self.guarded
-        if known is None:
-            return PicturesVotes(
-                image, image_alone(image, image=True), (NOT_CALIBRATED,) * len(pictures)
+        retrieved: Retrieval,
+    ) -> BatchVotes:
+        setting = self.guarded
+        if setting is None:
+            return BatchVotes(
+                image, single_vote(image, image=True), (NOT_CALIBRATED,) * len(pictures)
             )
-        learned = known.calibration
-        near = learned.nearness(found.reach) * found.there.any(axis=1)
-        centred = pictures - learned.prior * known.mean_picture
+        calibration = setting.calibration
+        gate = calibration.gate(retrieved.neighbour_similarity) * retrieved.present.any(axis=1)
+        prompts = setting.shifted_prompts
+        centred = pictures - calibration.prior * setting.mean_picture
         logits = self.scale * (
-            (1 - near[:, None]) * (centred @ self.prompts.T)
-            + near[:, None] * (centred @ known.named.T)
+            (1 - gate[:, None]) * (centred @ self.prompts.T) + gate[:, None] * (centred @ prompts.T)
         )
-        usual = known.named @ known.mean_caption
-        captions = caption_vote(found.embeddings, found.there, known.named, self.scale, usual)
-        pooled = pool_guarded(logits, captions, near * learned.caption_weight)
+        captions = caption_vote(
+            retrieved.embeddings,
+            retrieved.present,
+            prompts,
+            self.scale,
+            reference=prompts @ setting.mean_caption,
+        )
+        pooled = pool_guarded(logits, captions, gate * calibration.caption_weight)
         declined = tuple(
-            "" if close > 0 else _too_far(float(reach), learned)
-            for close, reach in zip(near, found.reach, strict=True)
+            "" if value > 0 else _reason_declined(float(similarity), calibration)
+            for value, similarity in zip(gate, retrieved.neighbour_similarity, strict=True)
         )
-        return PicturesVotes(image, pooled, declined)
+        return BatchVotes(image, pooled, declined)
 
 
-def _too_far(reach: float, learned: Calibration) -> str:
-    if not np.isfinite(reach):
+def _reason_declined(similarity: float, calibration: Calibration) -> str:
+    """Why the captions of a picture with this neighbour similarity do not vote."""
+    if not np.isfinite(similarity):
         return NO_CAPTIONS
     return (
-        f"no captions near enough: the nearest stored pictures have cosine {reach:.2f} with it, "
-        f"{learned.far:.2f} is needed"
+        f"no captions near enough: the nearest stored pictures have cosine {similarity:.2f} with "
+        f"it, {calibration.gate_low:.2f} is needed"
     )
 
 
-def _put(pooled: Pooled, rows: np.ndarray, part: Pooled) -> None:
-    """Writes a part's rows in their places."""
+def _assign_rows(pooled: Pooled, rows: np.ndarray, part: Pooled) -> None:
+    """Writes the rows of `part` into these rows of `pooled`."""
     pooled.probabilities[rows] = part.probabilities
     pooled.weights[rows] = part.weights

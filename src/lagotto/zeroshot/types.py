@@ -1,4 +1,4 @@
-"""What the stages of zero-shot classification pass on: captions, votes, predictions.
+"""The types that the steps of zero-shot classification exchange: captions, votes, predictions.
 
 Method: X-MoRe (arXiv 2308.15273), section 3.
 """
@@ -15,19 +15,19 @@ Mode: TypeAlias = Literal["guarded", "paper", "paper-code", "image-only", "capti
 
 @runtime_checkable
 class Captions(Protocol):
-    """An image-text store in memory maps: rows are unit embeddings of one encoder.
+    """An image-text store: arrays of unit embeddings by one encoder, usually memory-mapped.
 
-    Captions of one picture are neighbours: `starts[i]` to `ends[i] - 1` are those of picture i.
-    What is in no such range has no picture (text-only).
+    The captions of a picture have consecutive rows: `starts[i]` to `ends[i] - 1` belong to
+    picture i. A caption outside every such range has no picture (it is text-only).
     """
 
     @property
     def image_embeddings(self) -> Float[np.ndarray, "pictures dim"]:
-        """Pictures, memory-mapped; no rows in a text-only store."""
+        """Unit embeddings of the pictures; no rows in a text-only store."""
 
     @property
     def text_embeddings(self) -> Float[np.ndarray, "captions dim"]:
-        """Captions, memory-mapped."""
+        """Unit embeddings of the captions."""
 
     @property
     def starts(self) -> Int64[np.ndarray, " pictures_plus_1"]:
@@ -38,12 +38,12 @@ class Captions(Protocol):
         """One past the last caption of each picture."""
 
     def texts(self, indices: Sequence[int]) -> list[str]:
-        """The captions as they were written."""
+        """The captions at these rows, as their authors wrote them."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetrievedCaption:
-    """A caption that votes: its place in the store, its text, its cosine with the query image."""
+    """A caption that votes: its row in the store, its text, its cosine with the query image."""
 
     index: int
     text: str
@@ -52,10 +52,11 @@ class RetrievedCaption:
 
 @dataclass(frozen=True, slots=True)
 class ModelVote:
-    """What a found model says of one picture.
+    """The vote of one model of a hub on one picture.
 
-    `probabilities` are 0 for labels that it does not know; for those together it leaves `rest`.
-    `weight` (0 to 1) is how far its votes are believed, the same for all pictures.
+    `probabilities` are 0 for labels that the model does not know; `rest` is the probability that
+    it gives to those labels together. `weight` (0 to 1) is how much its votes count; it is the
+    same for all pictures.
     """
 
     model: str

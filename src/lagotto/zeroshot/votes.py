@@ -1,7 +1,7 @@
-"""Stage 4 of zero-shot classification: query pictures and their captions → votes over labels.
+"""Embeddings of pictures, captions and prompts come in; votes over the labels go out.
 
-X-MoRe (arXiv 2308.15273), section 3: the image's vote, the mean of its captions' votes, and how
-sure each is. Everything is a pure function of embeddings.
+X-MoRe (arXiv 2308.15273), section 3: the vote of the image, the mean vote of its captions, and the
+confidence of a vote. All functions are pure.
 """
 
 import numpy as np
@@ -15,33 +15,43 @@ def image_vote(
     prompts: Float[np.ndarray, "labels dim"],
     scale: float,
 ) -> Float64[np.ndarray, "pictures labels"]:
-    """softmax(scale * cosine) of each picture over the labels; rows are unit embeddings."""
+    """The vote of each picture itself: softmax(scale * cosine) over the labels.
+
+    Args:
+        pictures: Unit embeddings of the pictures.
+        prompts: Unit embeddings of the labels' prompts.
+        scale: The encoder's logit scale.
+    """
     return softmax(scale * (pictures @ prompts.T))
 
 
 def caption_vote(
     captions: Float[np.ndarray, "pictures k dim"],
-    there: Bool[np.ndarray, "pictures k"],
+    present: Bool[np.ndarray, "pictures k"],
     prompts: Float[np.ndarray, "labels dim"],
     scale: float,
-    usual: Float[np.ndarray, " labels"] | None = None,
+    reference: Float[np.ndarray, " labels"] | None = None,
 ) -> Float64[np.ndarray, "pictures labels"]:
-    """Mean over a picture's captions of softmax(scale * (cosine - usual)) over the labels.
+    """The mean vote of each picture's captions: softmax(scale * (cosine - reference)).
 
-    `there` is false where a picture has fewer captions; without any, the vote is uniform.
-    `usual` is each label's mean cosine over captions of anything, zero if not given.
+    Args:
+        captions: Unit embeddings of the captions of each picture.
+        present: False where a picture has fewer than k captions; without any the vote is uniform.
+        prompts: Unit embeddings of the labels' prompts.
+        scale: The encoder's logit scale.
+        reference: The mean cosine of each label with captions of anything; 0 if not given.
     """
     labels = len(prompts)
     if captions.shape[1] == 0:
         return np.full((len(captions), labels), 1 / labels)
     cosines = captions.astype(np.float32) @ prompts.astype(np.float32).T
-    votes = softmax(scale * (cosines if usual is None else cosines - usual))
-    counts = there.sum(axis=1)
-    total: Float64[np.ndarray, "pictures labels"] = (votes * there[:, :, None]).sum(axis=1)
+    votes = softmax(scale * (cosines if reference is None else cosines - reference))
+    counts = present.sum(axis=1)
+    total: Float64[np.ndarray, "pictures labels"] = (votes * present[:, :, None]).sum(axis=1)
     total[counts == 0] = 1 / labels
     return np.asarray(total / np.maximum(counts, 1)[:, None])
 
 
 def confidence(votes: Float[np.ndarray, "*rows labels"]) -> Float64[np.ndarray, "*rows"]:
-    """1 - entropy / log(labels): 0 for a uniform vote, 1 for a certain one."""
+    """The confidence of each vote, 1 - entropy / log(labels): 0 if uniform, 1 if certain."""
     return np.asarray(1 - entropy(votes) / np.log(votes.shape[-1]))

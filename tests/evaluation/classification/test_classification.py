@@ -1,4 +1,4 @@
-"""Accuracy by mode and K: hand-computed, one pass equal to many, unreadable pictures counted."""
+"""Accuracy by mode and K: against values computed by hand, and with unreadable pictures."""
 
 import json
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ from lagotto.evaluation.classification.classification import (
 from lagotto.evaluation.classification.dataset import LabelledSet, open_labelled
 from lagotto.evaluation.classification.sweep import (
     IMAGE_ONLY,
-    EncodedOnce,
+    CaptionEncodingCache,
     Setting,
     truth_ranks,
 )
 from lagotto.evaluation.report import Method, results, write_results
 from lagotto.zeroshot.classifier import ZeroShotClassifier
-from lagotto.zeroshot.retrieval import Retrieved
+from lagotto.zeroshot.retrieval import Retrieval
 
 WORDS = tuple(f"word{number:02d}" for number in range(40))
 
@@ -158,16 +158,16 @@ def test_pictures_are_embedded_once_and_each_caption_once(
 def test_what_is_kept_of_encoded_captions_is_bounded() -> None:
     encoded: list[int] = []
 
-    def encode(found: Retrieved) -> np.ndarray:
-        encoded.extend(found.indices[found.there].tolist())
+    def encode(found: Retrieval) -> np.ndarray:
+        encoded.extend(found.indices[found.present].tolist())
         return found.indices[:, :, None] * np.ones(4, np.float32)
 
-    def asked(*indices: int) -> Retrieved:
+    def asked(*indices: int) -> Retrieval:
         shape = (1, len(indices))
         zeros = np.zeros(shape, np.float32)
-        return Retrieved(np.array([indices]), zeros, np.zeros((*shape, 4), np.float32), np.zeros(1))
+        return Retrieval(np.array([indices]), zeros, np.zeros((*shape, 4), np.float32), np.zeros(1))
 
-    kept = EncodedOnce(encode, dim=4, kept_bytes=3 * 16)
+    kept = CaptionEncodingCache(encode, dim=4, cache_bytes=3 * 16)
     assert kept(asked(7, 5, 7, -1))[0, :, 0].tolist() == [7, 5, 7, 0]
     assert kept(asked(5, 7)).tolist() == [[[5] * 4, [7] * 4]]
     assert sorted(encoded) == [5, 7]

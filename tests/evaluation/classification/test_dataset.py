@@ -1,4 +1,4 @@
-"""Labelled pictures in every form: what is read, in which order, and what is refused."""
+"""Labelled pictures in every form: content, order and refusals."""
 
 import json
 import tracemalloc

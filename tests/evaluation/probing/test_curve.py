@@ -10,13 +10,13 @@ from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.probing.curve import (
     METHODS,
     ProbingQueries,
-    label_questions,
+    label_queries,
     probing_curve,
 )
 from lagotto.evaluation.probing.models import from_folder
 from lagotto.evaluation.probing.scores import (
+    PartialResponses,
     PartScorer,
-    SeenResponses,
     join_evidence,
     scores_on_the_same_probes,
 )
@@ -32,13 +32,13 @@ def embed(names: list[str]) -> np.ndarray:
 SPACE = ProbeSpace(embeddings(), np.eye(CONCEPTS, dtype=np.float32), 20.0)
 
 
-def questions(models: tuple) -> ProbingQueries:
-    return label_questions(models, SPACE, embed)
+def queries(models: tuple) -> ProbingQueries:
+    return label_queries(models, SPACE, embed)
 
 
 def test_related_models_are_completed_and_found() -> None:
     models = related(noise=0.6)
-    curve = probing_curve(models, questions(models), [12, 40], 2)
+    curve = probing_curve(models, queries(models), [12, 40], 2)
     few, more = curve.rows
     assert set(few.accuracies) == set(METHODS)
     assert few.accuracies["guarded"].top1 >= few.accuracies["fixed"].top1
@@ -61,7 +61,7 @@ def test_unrelated_models_are_searched_on_what_they_saw() -> None:
 
 def test_the_same_seeds_give_the_same_curve() -> None:
     models = related(8)
-    curves = [probing_curve(models, questions(models), [20], 2).as_json() for _ in range(2)]
+    curves = [probing_curve(models, queries(models), [20], 2).as_json() for _ in range(2)]
     assert curves[0] == curves[1]
 
 
@@ -71,7 +71,7 @@ def test_parts_that_are_everything_score_as_the_default_rule_does() -> None:
     whole = scores_on_the_same_probes("default", SPACE, concepts, [m.values for m in models])
     scorer = PartScorer(SPACE, concepts)
     everything = np.arange(PROBES)
-    parts = [scorer.evidence(SeenResponses(everything, model.values)) for model in models]
+    parts = [scorer.evidence(PartialResponses(everything, model.values)) for model in models]
     np.testing.assert_allclose(join_evidence(parts, [True] * 6), whole, rtol=1e-3, atol=1e-3)
     mixed = join_evidence(parts, [True, False] * 3)
     assert np.corrcoef(mixed.ravel(), whole.ravel())[0, 1] > 0.9
@@ -85,7 +85,7 @@ def test_flawed_logits_have_no_score() -> None:
         scores = scores_on_the_same_probes(rule, SPACE, concepts, [values])
         assert np.isneginf(scores[:, 1]).all()
         assert np.isfinite(np.delete(scores, 1, axis=1)).all()
-    part = PartScorer(SPACE, concepts).evidence(SeenResponses(np.arange(PROBES), values))
+    part = PartScorer(SPACE, concepts).evidence(PartialResponses(np.arange(PROBES), values))
     assert np.isneginf(join_evidence([part], [True])[:, 1]).all()
 
 
@@ -93,13 +93,13 @@ def test_flawed_logits_have_no_score() -> None:
 def test_refusals(counts: list[int], seeds: int) -> None:
     models = related(3)
     with pytest.raises(UsageError, match="give"):
-        probing_curve(models, questions(models), counts, seeds)
+        probing_curve(models, queries(models), counts, seeds)
 
 
 @pytest.mark.real
 def test_a_twentieth_of_the_probes_on_the_mini_hub(assets: Path) -> None:
     encoder = load_encoder(str(assets / "encoder" / "photo-lit"))
-    given = from_folder(assets / "inet-mini-hub", encoder)
-    row = probing_curve(given.models, given.questions, [120], 1).rows[0]
+    data = from_folder(assets / "inet-mini-hub", encoder)
+    row = probing_curve(data.models, data.queries, [120], 1).rows[0]
     assert row.accuracies["guarded"].top1 >= 0.5
     assert row.accuracies["guarded"].top1 > row.accuracies["fixed"].top1 + 0.2

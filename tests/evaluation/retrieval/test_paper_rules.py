@@ -25,7 +25,7 @@ from lagotto.evaluation.retrieval.queries import (
     logit_questions,
     text_questions,
 )
-from lagotto.evaluation.retrieval.ranks import rank_answers
+from lagotto.evaluation.retrieval.ranks import rank_logits
 from lagotto.evaluation.retrieval.rules import PAPER, rules_of
 from lagotto.evaluation.retrieval.truth import TruthQuery
 from lagotto.hub.hub import Hub
@@ -87,7 +87,7 @@ def test_hits_on_real_models_are_the_hubs(assets: Path, tmp_path: Path) -> None:
         scored = next(
             each for each in rules_of(made, 50, behaviour_only=True) if each.name == rule
         ).score(asked)
-        found = rank_answers(scored, asked.correct, asked.asking, made)
+        found = rank_logits(scored, asked.correct, asked.asking, made)
         first = [made.name(column) for column in found.hits[:, 0].tolist()]
         hits = [
             hub.search(name, top=1, rule=rule, behaviour_only=True).hits[0] for name in asked.names

@@ -1,4 +1,4 @@
-"""Where the right answers stand: against sorting in plain Python."""
+"""Ranks of right logits, against sorting in plain Python."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lagotto.evaluation.retrieval.ranks import join, rank_answers
+from lagotto.evaluation.retrieval.ranks import join, rank_logits
 from retrieval_makers import table
 
 TABLE = table((3, 2, 4))
@@ -21,29 +21,29 @@ OWNERS = [0, 0, 0, 1, 1, 2, 2, 2, 2]
     st.integers(-1, 8),
 )
 def test_every_measure_is_what_sorting_gives(
-    scores: list[float], right: set[int], asking: int
+    scores: list[float], right: set[int], query_column: int
 ) -> None:
-    own = OWNERS[asking] if asking >= 0 else None
+    own_model = OWNERS[query_column] if query_column >= 0 else None
     order = sorted(
-        (c for c in range(9) if OWNERS[c] != own and scores[c] > float("-inf")),
+        (c for c in range(9) if OWNERS[c] != own_model and scores[c] > float("-inf")),
         key=lambda c: (-scores[c], c),
     )
-    found = rank_answers(
+    ranking = rank_logits(
         np.array([scores], np.float32),
         [np.array(sorted(right), np.int64)],
-        np.array([asking]),
+        np.array([query_column]),
         TABLE,
     )
     rank = next((i for i, c in enumerate(order, 1) if c in right), 0)
-    assert found.first.tolist() == [rank]
-    assert found.hits.tolist() == [(order + [-1] * 5)[:5]]
-    assert found.precision5.tolist() == [pytest.approx(sum(c in right for c in order[:5]) / 5)]
-    assert found.reciprocal_rank.tolist() == [pytest.approx(1 / rank if rank else 0)]
-    assert (found.top1.tolist(), found.top5.tolist()) == ([rank == 1], [1 <= rank <= 5])
+    assert ranking.first.tolist() == [rank]
+    assert ranking.hits.tolist() == [(order + [-1] * 5)[:5]]
+    assert ranking.precision5.tolist() == [pytest.approx(sum(c in right for c in order[:5]) / 5)]
+    assert ranking.reciprocal_rank.tolist() == [pytest.approx(1 / rank if rank else 0)]
+    assert (ranking.top1.tolist(), ranking.top5.tolist()) == ([rank == 1], [1 <= rank <= 5])
     models = list(dict.fromkeys(OWNERS[c] for c in order))
     know = {OWNERS[c] for c in right}
     expected = sum(model in know for model in models[: len(know)]) / len(know)
-    assert found.model_recall.tolist() == [pytest.approx(expected)]
+    assert ranking.model_recall.tolist() == [pytest.approx(expected)]
 
 
 def test_a_logit_that_is_set_aside_is_no_answer() -> None:
@@ -52,22 +52,23 @@ def test_a_logit_that_is_set_aside_is_no_answer() -> None:
     flat = replace(TABLE, raw=raw).on_probes(np.arange(len(raw)))
     scores = np.zeros((1, 9), np.float32)
     scores[0, 4] = 9
-    found = rank_answers(scores, [np.array([4])], np.array([-1]), flat)
-    assert (found.first.tolist(), 4 in found.hits) == ([0], False)
+    ranking = rank_logits(scores, [np.array([4])], np.array([-1]), flat)
+    assert (ranking.first.tolist(), 4 in ranking.hits) == ([0], False)
 
 
 def test_few_logits_leave_places_empty() -> None:
     small = table((1, 1))
-    found = rank_answers(np.zeros((1, 2), np.float32), [np.array([1])], np.array([0]), small)
-    assert found.hits.tolist() == [[1, -1, -1, -1, -1]]
+    ranking = rank_logits(np.zeros((1, 2), np.float32), [np.array([1])], np.array([0]), small)
+    assert ranking.hits.tolist() == [[1, -1, -1, -1, -1]]
 
 
 def test_batches_are_joined_in_order() -> None:
     scores = np.random.default_rng(0).normal(size=(6, 9)).astype(np.float32)
-    correct, asking = [np.array([place]) for place in range(6)], np.full(6, -1)
-    whole = rank_answers(scores, correct, asking, TABLE)
+    correct, query_column = [np.array([place]) for place in range(6)], np.full(6, -1)
+    all_at_once = rank_logits(scores, correct, query_column, TABLE)
     parts = [
-        rank_answers(scores[a:b], correct[a:b], asking[a:b], TABLE) for a, b in ((0, 4), (4, 6))
+        rank_logits(scores[a:b], correct[a:b], query_column[a:b], TABLE)
+        for a, b in ((0, 4), (4, 6))
     ]
-    np.testing.assert_array_equal(join(parts).first, whole.first)
-    np.testing.assert_array_equal(join(parts).hits, whole.hits)
+    np.testing.assert_array_equal(join(parts).first, all_at_once.first)
+    np.testing.assert_array_equal(join(parts).hits, all_at_once.hits)

@@ -1,4 +1,4 @@
-"""A folder of raw responses is read as its form says, and every misfit is one line."""
+"""Reading folders of raw responses; every error is one line."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""All rules on all questions: the colours are found, and the tables of the paper have its form."""
+"""All rules on all queries of the world of colours, and the form of the paper's tables."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +31,7 @@ from retrieval_makers import table
 
 
 @pytest.fixture(scope="module")
-def asked(hub: Hub, colours: LogitTable) -> tuple[Queries, ...]:
+def queries(hub: Hub, colours: LogitTable) -> tuple[Queries, ...]:
     """Two kinds of texts, and logits."""
     truth = [TruthQuery(name, f"{len(name) > 4}", planted(name)) for name in NAMES]
     logits = logit_questions(colours)
@@ -39,28 +39,28 @@ def asked(hub: Hub, colours: LogitTable) -> tuple[Queries, ...]:
     return (*text_questions(colours, truth, hub.encoder).questions, logits)
 
 
-def test_the_planted_answers_are_found(colours: LogitTable, asked: tuple[Queries, ...]) -> None:
-    found = evaluate_retrieval(colours, asked, rules_of(colours, 5))
-    assert found.whole == ALL
-    assert [row.kind for row in found.rows if row.rule == "default"] == [
+def test_the_planted_answers_are_found(colours: LogitTable, queries: tuple[Queries, ...]) -> None:
+    evaluation = evaluate_retrieval(colours, queries, rules_of(colours, 5))
+    assert evaluation.main_kind == ALL
+    assert [row.kind for row in evaluation.rows if row.rule == "default"] == [
         "all",
         "False",
         "True",
         "logit",
     ]
-    texts = found.row("paper", "all")
+    texts = evaluation.row("paper", "all")
     assert (texts.queries, texts.top1.value, texts.mrr.value) == (8, 1, 1)
     assert texts.model_recall.value == 1
     mean_answers = np.mean([len(planted(name)) for name in NAMES])
     assert texts.precision5.value == pytest.approx(mean_answers / 5)
-    assert found.row("paper", "logit").top5.value == 1
-    assert found.row("keyword", "all").top5.value == 1
+    assert evaluation.row("paper", "logit").top5.value == 1
+    assert evaluation.row("keyword", "all").top5.value == 1
     with pytest.raises(LookupError, match="keyword"):
-        found.row("keyword", "logit")
-    for row in found.rows:
+        evaluation.row("keyword", "logit")
+    for row in evaluation.rows:
         assert row.top1.low <= row.top1.value <= row.top1.high
         assert row.top1.value <= row.mrr.value
-        paper = found.row("paper", row.kind)
+        paper = evaluation.row("paper", row.kind)
         assert row.to_paper.value == pytest.approx(row.top1.value - paper.top1.value)
 
 
@@ -71,15 +71,15 @@ def test_behaviour_only_reads_no_name(colours: LogitTable) -> None:
     assert any(rule.by_name for rule in rules_of(colours, 5))
 
 
-def test_one_kind_stands_for_itself(colours: LogitTable, asked: tuple[Queries, ...]) -> None:
+def test_one_kind_stands_for_itself(colours: LogitTable, queries: tuple[Queries, ...]) -> None:
     rules = rules_of(colours, 5, behaviour_only=True)
-    assert evaluate_retrieval(colours, asked[2:], rules).whole == "logit"
-    assert evaluate_retrieval(colours, asked[1:], rules).whole == "True"
+    assert evaluate_retrieval(colours, queries[2:], rules).main_kind == "logit"
+    assert evaluate_retrieval(colours, queries[1:], rules).main_kind == "True"
 
 
 @pytest.fixture(scope="module")
-def tables(colours: LogitTable, asked: tuple[Queries, ...]) -> dict[str, PaperTable]:
-    return {each.name: each for each in paper_tables(Bench(colours, asked, 10))}
+def tables(colours: LogitTable, queries: tuple[Queries, ...]) -> dict[str, PaperTable]:
+    return {each.name: each for each in paper_tables(Bench(colours, queries, 10))}
 
 
 def test_the_tables_have_the_papers_form(tables: dict[str, PaperTable]) -> None:
@@ -105,9 +105,9 @@ def test_the_tables_have_the_papers_form(tables: dict[str, PaperTable]) -> None:
 def test_the_same_setting_has_the_same_figures_in_every_table() -> None:
     labels = [f"name {number}" for number in range(6)] * 3
     made = table((6, 6, 6), labels, probes=60, noise=1.4)
-    asked = logit_questions(made)
-    assert asked is not None
-    tables = paper_tables(Bench(made, (asked,), 10))
+    queries = logit_questions(made)
+    assert queries is not None
+    tables = paper_tables(Bench(made, (queries,), 10))
     rows = {each.name: {row.name: row.cells for row in each.rows} for each in tables}
     paper = rows["rules"]["paper"]
     assert 0.1 < paper[0].top1.value < 1
@@ -123,14 +123,14 @@ def test_the_same_setting_has_the_same_figures_in_every_table() -> None:
     raw = rows["selections"]["top-k, no normalisation"]
     assert raw[0].top1.value < paper[0].top1.value
     assert rows["sources"]["a"][0].top1.value < rows["sources"]["b"][0].top1.value
-    assert rows["probes"]["20"][0].spread > 0
+    assert rows["probes"]["20"][0].repeat_deviation > 0
 
 
 def test_sources_are_measured_alone_and_together(
-    colours: LogitTable, asked: tuple[Queries, ...]
+    colours: LogitTable, queries: tuple[Queries, ...]
 ) -> None:
     split = replace(colours, sources=("one",) * 8 + ("two",) * 64)
-    sources = list(paper_tables(Bench(split, asked, 10)))[1]
+    sources = list(paper_tables(Bench(split, queries, 10)))[1]
     shown = [(row.name, row.probes, row.k) for row in sources.rows]
     assert shown == [("one", 8, 8), ("two", 64, 10), ("all probes", 72, 10)]
 
@@ -142,5 +142,9 @@ def test_the_papers_rule_on_three_hundred_real_heads(assets: Path) -> None:
     assert sorted(set(heads.sources)) == ["coco", "flickr", "inet"]
     texts = text_questions(heads, label_truth(heads), encoder).questions
     for k, top1, top5 in ((50, 0.645, 0.820), (20, 0.655, 0.870)):
-        found = evaluate_retrieval(heads, texts, rules_of(heads, k)).row("paper", "label")
-        assert (found.queries, found.top1.value, found.top5.value) == (200, top1, top5)
+        evaluation = evaluate_retrieval(heads, texts, rules_of(heads, k)).row("paper", "label")
+        assert (evaluation.queries, evaluation.top1.value, evaluation.top5.value) == (
+            200,
+            top1,
+            top5,
+        )

@@ -18,7 +18,7 @@ from lagotto.hub.descriptors.blocks import (
     open_blocks,
 )
 from lagotto.hub.descriptors.projection import project, projector
-from lagotto.hub.descriptors.rank_blend import blend, rank_knots
+from lagotto.hub.descriptors.rank_blend import blend, rank_quantiles
 from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.store.responses import (
     ResponsesHeader,
@@ -101,7 +101,7 @@ def test_knots_are_quantiles_in_the_logits_own_steps(
     built(tmp_path, sources)
     block = open_blocks(tmp_path, PROBES)[0]
     exact = np.hstack([standardize(response_values(model)).values for model in (0, 1)])
-    error = np.abs(block.knots.T * block.steps - rank_knots(exact))
+    error = np.abs(block.quantiles.T * block.steps - rank_quantiles(exact))
     assert (error <= block.steps * 0.501 + 1e-7).all()
 
 

@@ -1,4 +1,4 @@
-"""Standardisation: what drops out, what is a flaw, and that nothing else is."""
+"""Standardization: what drops out, what is invalid, and that nothing else is."""
 
 import numpy as np
 import pytest

@@ -11,9 +11,10 @@ from lagotto.hub.index.low_rank import (
     default_rank,
     find_directions,
 )
-from lagotto.hub.index.topk import highest
-from lagotto.hub.kernels.dispatch import Table, scan_sums
-from lagotto.hub.kernels.gather import gather_codes
+from lagotto.hub.index.topk import top_k_logits
+from lagotto.hub.kernels.dispatch import scan_sums
+from lagotto.hub.kernels.gather import gather_values
+from lagotto.hub.kernels.kernel import Table
 
 
 def tables(logits: int = 600, probes: int = 80, rank: int = 6, seed: int = 0) -> list[Table]:
@@ -43,7 +44,7 @@ def test_ten_best_are_among_its_best() -> None:
     for _ in range(20):
         weights = np.where(rng.random(80) < 0.2, rng.random(80), 0).astype(np.float32)
         best = np.argsort(-full_sums(given, weights)[:-1], kind="stable")[:10]
-        candidates = highest(index.scores(weights), 40)
+        candidates = top_k_logits(index.scores(weights), 40)
         recalls.append(len(set(candidates.tolist()) & set(best.tolist())) / 10)
     assert np.mean(recalls) >= 0.95
 
@@ -63,7 +64,7 @@ def test_flawed_logits_are_at_minus_infinity() -> None:
     given = tables(logits=30)
     scores = build_low_rank(given, 4).scores(np.ones(80, np.float32))
     assert np.flatnonzero(np.isinf(scores)).tolist() == [29]
-    assert highest(scores, 30).tolist() == list(range(29))
+    assert top_k_logits(scores, 30).tolist() == list(range(29))
 
 
 def test_the_directions_are_orthonormal_and_the_same_each_time() -> None:
@@ -92,6 +93,6 @@ def test_gathered_logits_scan_as_they_did(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
     columns, probes = rng.integers(0, 90, count), rng.permutation(80)[:7]
     weights = rng.standard_normal(7).astype(np.float32)
-    own = scan_sums([gather_codes(given, columns, probes)], np.arange(7), weights, "numpy")
+    own = scan_sums([gather_values(given, columns, probes)], np.arange(7), weights, "numpy")
     whole = scan_sums(given, probes, weights, "numpy")
     np.testing.assert_allclose(own, whole[columns], rtol=1e-5, atol=1e-5)

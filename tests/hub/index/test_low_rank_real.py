@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 
 from lagotto.evaluation.retrieval.raw_responses import read_raw_responses
+from lagotto.hub.descriptors.quantize import quantize
 from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.index.low_rank import build_low_rank, default_rank
-from lagotto.hub.index.topk import highest
-from lagotto.hub.kernels.dispatch import Table, scan_sums
+from lagotto.hub.index.topk import top_k_logits
+from lagotto.hub.kernels.dispatch import scan_sums
+from lagotto.hub.kernels.kernel import Table
 from lagotto.hub.query.probe_weights import (
     ProbeSpace,
     picture_weights,
-    surest,
+    top_k_weights,
 )
 
 PROBES = 700
@@ -27,16 +29,15 @@ def test_a_tenth_of_the_size_finds_nearly_all(assets: Path) -> None:
     tables: list[Table] = []
     for model in given.models[::3]:
         exact = standardize(np.ascontiguousarray(model.values[chosen])).values
-        steps = (np.abs(exact).max(axis=0) / 127).astype(np.float32)
-        tables.append((np.rint(exact / np.where(steps > 0, steps, 1)).astype(np.int8), steps))
+        tables.append(quantize(exact))
     index = build_low_rank(tables, default_rank(PROBES))
     assert (PROBES + 4) / (index.rank + 4) >= 10
     space = ProbeSpace(given.embeddings[chosen], pictures, 100.0)  # words do not count for pictures
     shares = []
     for picture in pictures:
-        asked = surest(picture_weights(space, picture), 50)
-        probes = np.flatnonzero(asked)
-        best = highest(scan_sums(tables, probes, asked[probes]), 10)
-        found = highest(index.scores(asked), 100)
-        shares.append(len(np.intersect1d(best, found)) / 10)
+        weights = top_k_weights(picture_weights(space, picture), 50)
+        probes = np.flatnonzero(weights)
+        best = top_k_logits(scan_sums(tables, probes, weights[probes]), 10)
+        approximate = top_k_logits(index.scores(weights), 100)
+        shares.append(len(np.intersect1d(best, approximate)) / 10)
     assert np.mean(shares) >= 0.95

@@ -15,7 +15,7 @@ from lagotto.hub.descriptors.blocks import (
     open_blocks,
 )
 from lagotto.hub.descriptors.projection import projector
-from lagotto.hub.descriptors.rank_blend import blended
+from lagotto.hub.descriptors.rank_blend import blend_by_quantiles
 from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.index.partial import (
     PartiallyProbedModel,
@@ -83,8 +83,8 @@ def test_sums_are_weighted_means_over_its_own_surest_probes(
     weights = np.random.default_rng(seed).random(PROBES).astype(np.float32)
     weights /= weights.sum()
     sums = partial_sums(part[0], weights, k, lambda _: part[1])
-    knots = part[0].block.knots[4:].T * part[0].block.steps[4:]
-    known = blended(standardize(values(1)[SEEN]).values, knots, len(SEEN))
+    quantiles = part[0].block.quantiles[4:].T * part[0].block.steps[4:]
+    known = blend_by_quantiles(standardize(values(1)[SEEN]).values, quantiles, len(SEEN))
     own = np.argsort(-weights[SEEN], kind="stable")[:k]
     shares = weights[SEEN][own].astype(float)
     expected = (shares / shares.sum() * float(weights.sum())) @ known[own]

@@ -13,9 +13,9 @@ def test_every_row_is_made_once_and_right_in_any_order() -> None:
         return np.asarray(rows[:, None] * np.array([1, 10, 100]), np.float32)
 
     table = RowCache((9, 3), make)
-    for asked in ([4, 2], [2, 4, 7], [], [8, 0, 2]):
-        found = table(np.array(asked, np.int64))
-        assert found.tolist() == [[row, 10 * row, 100 * row] for row in asked]
+    for rows in ([4, 2], [2, 4, 7], [], [8, 0, 2]):
+        found = table(np.array(rows, np.int64))
+        assert found.tolist() == [[row, 10 * row, 100 * row] for row in rows]
     assert sorted(made) == [0, 2, 4, 7, 8]
 
 

@@ -13,6 +13,7 @@ from lagotto.hub.labels.audit import (
     label_findings,
     set_zscore,
 )
+from lagotto.hub.labels.encode import LabelEncoder
 from lagotto.hub.labels.order_test import OrderEvidence, weigh_orders
 
 COUNT = 14
@@ -106,6 +107,17 @@ def test_a_hub_is_audited_model_by_model(world: World) -> None:
         assert each.outputs == len(MODELS[each.model].colours)
         assert np.isfinite(each.score)
         assert each.as_json()["verdict"] == each.verdict
+
+
+def test_a_model_is_compared_with_outputs_of_the_others_only(world: World) -> None:
+    encoder, outputs = LabelEncoder(Hub.open(world.hub)), 0
+    for name, model in MODELS.items():
+        reference = encoder.reference(name, np.zeros((72, len(model.colours)), np.float32))
+        assert reference.columns is not None
+        assert (~reference.columns).sum() == len(model.colours)
+        outputs += (~reference.columns).sum()
+        assert len(reference.columns) == sum(len(m.colours) for m in MODELS.values())
+    assert outputs == len(reference.columns)
 
 
 def test_a_list_of_another_length_is_wrong_whatever_fits(world: World) -> None:

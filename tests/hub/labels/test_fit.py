@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lagotto.hub.labels.fit import (
+    OutputPool,
     Reference,
     TextEvidence,
     fit,
@@ -38,6 +39,20 @@ def test_a_name_fits_its_own_output_best(seed: int) -> None:
     assert (fits.argmax(axis=0) == np.arange(NAMES)).mean() >= 0.9
     assert (fits.argmax(axis=1) == np.arange(NAMES)).mean() >= 0.9
     assert np.diag(fits).mean() > 2.0 > abs(fits.mean())
+
+
+def test_a_pool_of_outputs_counts_as_they_do_side_by_side() -> None:
+    names, standardized, around = planted(0)
+    rng = np.random.default_rng(1)
+    others = standardized_responses(rng.normal(size=(PROBES, 20)).astype(np.float32))
+    columns = rng.random(20) < 0.6
+    beside = np.concatenate([standardized, others[:, columns]], axis=1)
+    plain = Reference(around.words, beside)
+    pooled = Reference(around.words, standardized, OutputPool(around.words, others), columns)
+    for texts in (names, around.words):
+        fits = fit(texts, standardized, pooled)
+        np.testing.assert_allclose(fits, fit(texts, standardized, plain), atol=1e-4)
+        assert not np.allclose(fits, fit(texts, standardized, around), atol=1e-2)
 
 
 def test_evidence_is_standardised_and_its_shares_sum_to_one() -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from lagotto.core.errors import PictureError, ProbeError, UsageError
 from lagotto.hub.probes.select import (
     ProbeCandidate,
-    ProbeSelection,
+    SampledProbes,
     sample_probes,
 )
 
@@ -37,7 +37,7 @@ def broken(source: str) -> ProbeCandidate:
 
 def choose(
     candidates: list[ProbeCandidate], max_probes: int | None = None, seed: int = 0
-) -> ProbeSelection:
+) -> SampledProbes:
     kept: dict[str, bytes] = {}
 
     def keep(digest: str, data: bytes) -> None:
@@ -49,7 +49,7 @@ def choose(
     return chosen
 
 
-def sources(selection: ProbeSelection) -> list[str]:
+def sources(selection: SampledProbes) -> list[str]:
     return [probe.source for probe in selection.probes]
 
 

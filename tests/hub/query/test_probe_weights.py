@@ -15,8 +15,9 @@ from lagotto.hub.query.background import background_words
 from lagotto.hub.query.probe_weights import (
     ProbeSpace,
     picture_weights,
-    surest,
     text_weights,
+    top_half,
+    top_k_weights,
 )
 
 
@@ -55,15 +56,30 @@ def test_a_probe_that_shows_the_concept_alone_counts_most() -> None:
 
 
 @given(st.integers(1, 40), st.integers(0, 10_000))
-def test_the_surest_probes_are_a_full_sort(k: int, seed: int) -> None:
+def test_the_top_k_weights_are_a_full_sort(k: int, seed: int) -> None:
     weights = text_weights(SPACE, rows(seed, 1))[0]
-    kept = surest(weights, k)
+    kept = top_k_weights(weights, k)
     assert kept.sum() == pytest.approx(1, abs=1e-5)
     order = np.argsort(-weights, kind="stable")
     assert set(np.flatnonzero(kept)) <= set(order[:k].tolist())
     np.testing.assert_allclose(
         kept[order[:k]] * weights[order[:k]].sum(), weights[order[:k]], atol=1e-6
     )
+
+
+def test_several_concepts_have_the_weights_that_each_has_alone() -> None:
+    weights = text_weights(SPACE, rows(3, 5))
+    alone = np.stack([top_k_weights(row, 7) for row in weights])
+    np.testing.assert_array_equal(top_k_weights(weights, 7), alone)
+    none = np.zeros((1, 40), np.float32)
+    np.testing.assert_array_equal(top_k_weights(none, 7), none)
+
+
+def test_of_equal_weights_those_of_the_earlier_probes_stay() -> None:
+    weights = np.array([0.1, 0.3, 0.1, 0.3, 0.1, 0.1], np.float32)
+    assert np.flatnonzero(top_k_weights(weights, 3)).tolist() == [0, 1, 3]
+    assert top_half(weights).tolist() == [0, 1, 3]
+    assert top_half(top_k_weights(weights, 3)).tolist() == [1, 3]
 
 
 def test_directions_are_a_ridge_regression_on_the_probes() -> None:

@@ -12,7 +12,7 @@ from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.query.vectors import (
     query_from_embedding,
     standardize_query,
-    surest_probes,
+    top_k_probes,
 )
 
 VALUES = arrays(np.float32, st.integers(2, 40), elements=st.integers(-50, 50).map(float))
@@ -57,7 +57,7 @@ def test_the_surest_probes_are_the_highest_the_earlier_first(
     values: np.ndarray, data: st.DataObject
 ) -> None:
     k = data.draw(st.integers(1, len(values)))
-    chosen = surest_probes(values, k)
+    chosen = top_k_probes(values, k)
     pairs = [(-values[index], index) for index in chosen.tolist()]
     assert pairs == sorted((-value, index) for index, value in enumerate(values))[:k]
     np.testing.assert_array_equal(chosen, select_probes(values, k, "top-k"))
@@ -66,7 +66,7 @@ def test_the_surest_probes_are_the_highest_the_earlier_first(
 @pytest.mark.parametrize("k", [-1, 0, 4])
 def test_k_out_of_range_is_refused(k: int) -> None:
     with pytest.raises(UsageError, match="between 1 and 3"):
-        surest_probes(np.arange(3.0), k)
+        top_k_probes(np.arange(3.0), k)
 
 
 def test_a_concept_is_compared_by_its_direction() -> None:

@@ -21,11 +21,11 @@ from lagotto.hub.descriptors.projection import projector
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.index.low_rank import Approximation, build_low_rank
 from lagotto.hub.index.partial import find_partial_models
+from lagotto.hub.index.scoring import SEARCH_CONFIG
 from lagotto.hub.query.boolean import parse_concepts
 from lagotto.hub.query.types import ConceptQuery, QueryVector
 from lagotto.hub.query.vectors import standardize_query
-from lagotto.hub.search import approximate as first_pass
-from lagotto.hub.search import rerank as ranking
+from lagotto.hub.search import approximate, rerank
 from lagotto.hub.search.approximate import select_index, usable_index
 from lagotto.hub.search.engine import find_logits
 from lagotto.hub.store.responses import (
@@ -71,8 +71,10 @@ def make_logit_index(folder: Path, part: bool = False) -> LogitIndex:
         names={digest: f"model{int(digest, 16)}" for digest in paths},
         labels=lambda digest: [None] * WIDTHS[int(digest, 16)],
         read=read,  # type: ignore[arg-type]
-        parts=find_partial_models(blocks, lambda digest: read_responses(paths[digest]).seen_probes),
-        first_pass=Approximation(index, asked=True),
+        partial_models=find_partial_models(
+            blocks, lambda digest: read_responses(paths[digest]).seen_probes
+        ),
+        approximation=Approximation(index, required=True),
     )
 
 
@@ -114,9 +116,9 @@ def by_evidence(seed: int, text: str = "one") -> QueryVector:
 @pytest.fixture(autouse=True)
 def few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     """So few that most logits are never scored by their own descriptors."""
-    monkeypatch.setattr(first_pass, "NEAREST", 60)
-    monkeypatch.setattr(first_pass, "WIDER", 3)
-    monkeypatch.setattr(ranking, "CANDIDATES", 40)
+    few = replace(SEARCH_CONFIG, nearest=60, index_candidates=3, candidates=40)
+    monkeypatch.setattr(approximate, "SEARCH_CONFIG", few)
+    monkeypatch.setattr(rerank, "SEARCH_CONFIG", few)
 
 
 @settings(max_examples=30, deadline=None)
@@ -127,7 +129,7 @@ def test_the_nearest_are_found_with_their_exact_distances(
     vector = by_distance(logit_index, seed)
     wanted = {"top": 3 if by_model else 10, "k": None, "by_model": by_model}
     found = find_logits(logit_index, vector, **wanted)
-    exact = find_logits(logit_index.through(None), vector, **wanted)
+    exact = find_logits(logit_index.with_index(None), vector, **wanted)
     assert (found.low_rank, exact.low_rank) == (True, False)
     places = {(hit.model, hit.logit): hit for hit in exact.hits}
     same = [hit for hit in found.hits if (hit.model, hit.logit) in places]
@@ -145,7 +147,7 @@ def test_the_nearest_are_found_with_their_exact_distances(
 def test_evidence_carries_its_exact_scores(logit_index: LogitIndex, seed: int, text: str) -> None:
     vector = by_evidence(seed, text)
     found = find_logits(logit_index, vector, top=20, k=12, by_model=False)
-    scanned = find_logits(logit_index.through(None), vector, top=500, k=12, by_model=False)
+    scanned = find_logits(logit_index.with_index(None), vector, top=500, k=12, by_model=False)
     assert (found.low_rank, scanned.low_rank) == (True, False)
     scores = {(hit.model, hit.logit): hit.score for hit in scanned.hits}
     assert [hit.score for hit in found.hits] == sorted((h.score for h in found.hits), reverse=True)
@@ -159,7 +161,7 @@ def test_evidence_finds_nearly_all_of_the_best(logit_index: LogitIndex, text: st
     for seed in range(10):
         ways = [
             find_logits(each, by_evidence(seed, text), top=10, k=12, by_model=False).hits
-            for each in (logit_index, logit_index.through(None))
+            for each in (logit_index, logit_index.with_index(None))
         ]
         found, best = ({(hit.model, hit.logit) for hit in hits} for hits in ways)
         shares.append(len(found & best) / len(best))
@@ -186,58 +188,60 @@ def test_a_planted_twin_is_first(logit_index: LogitIndex, seed: int) -> None:
 def test_models_on_their_seen_part_are_measured_as_ever(with_part: LogitIndex, seed: int) -> None:
     vector = by_distance(with_part, seed)
     found = find_logits(with_part, vector, top=10, k=None, by_model=False)
-    exact = find_logits(with_part.through(None), vector, top=10, k=None, by_model=False)
+    exact = find_logits(with_part.with_index(None), vector, top=10, k=None, by_model=False)
     assert found.low_rank
     assert [(h.model, h.logit, h.distance) for h in found.hits] == [
         (h.model, h.logit, h.distance) for h in exact.hits
     ]
 
 
-def asked(logit_index: LogitIndex, vector: QueryVector, k: int) -> tuple[bool, str]:
+def usable(logit_index: LogitIndex, vector: QueryVector, k: int) -> tuple[bool, str]:
     index, notes = usable_index(logit_index, vector.concepts, k)
     return index is not None, " ".join(notes)
 
 
 def test_who_goes_through_it(logit_index: LogitIndex, with_part: LogitIndex) -> None:
     distance, evidence = by_distance(logit_index, 0), by_evidence(0)
-    assert asked(logit_index, distance, PROBES) == (True, "")
-    assert asked(logit_index, evidence, 12) == (True, "")
-    through, why = asked(logit_index, distance, PROBES - 1)
-    assert (through, "on all probes only" in why) == (False, True)
-    through, why = asked(with_part, evidence, 12)
-    assert (through, "seen part" in why) == (False, True)
+    assert usable(logit_index, distance, PROBES) == (True, "")
+    assert usable(logit_index, evidence, 12) == (True, "")
+    used, why = usable(logit_index, distance, PROBES - 1)
+    assert (used, "on all probes only" in why) == (False, True)
+    used, why = usable(with_part, evidence, 12)
+    assert (used, "seen part" in why) == (False, True)
     named = Named(np.array([3]), np.ones(1, np.float32), np.ones(1, np.float32))
-    told = replace(evidence, concepts=(replace(evidence.concepts[0], named=named),))
-    through, why = asked(logit_index, told, 12)
-    assert (through, "published name" in why) == (False, True)
+    named_query = replace(evidence, concepts=(replace(evidence.concepts[0], named=named),))
+    used, why = usable(logit_index, named_query, 12)
+    assert (used, "published name" in why) == (False, True)
 
 
 def test_left_to_itself_it_is_used_where_it_pays(
     logit_index: LogitIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert logit_index.first_pass is not None
-    auto = logit_index.through(replace(logit_index.first_pass, asked=False))
+    assert logit_index.approximation is not None
+    auto = logit_index.with_index(replace(logit_index.approximation, required=False))
     distance, evidence = by_distance(logit_index, 0), by_evidence(0)
-    assert asked(auto, distance, PROBES) == (False, "")
-    monkeypatch.setattr(first_pass, "PAYS_FROM_LOGITS", 1)
-    assert asked(auto, distance, PROBES) == (True, "")
-    monkeypatch.setattr(first_pass, "CANDIDATES", 1)
-    assert asked(auto, evidence, 23) == (False, "")  # four times rank 6 is more
-    assert asked(auto, evidence, 24) == (True, "")
+    assert usable(auto, distance, PROBES) == (False, "")
+    quick = replace(SEARCH_CONFIG, nearest=60, index_pays_logits=1)
+    monkeypatch.setattr(approximate, "SEARCH_CONFIG", quick)
+    assert usable(auto, distance, PROBES) == (True, "")
+    few = replace(quick, index_candidates=3, candidates=1)
+    monkeypatch.setattr(approximate, "SEARCH_CONFIG", few)
+    assert usable(auto, evidence, 23) == (False, "")  # four times rank 6 is more
+    assert usable(auto, evidence, 24) == (True, "")
 
 
 def test_a_choice_of_the_user(logit_index: LogitIndex, tmp_path: Path) -> None:
-    assert logit_index.first_pass is not None
-    auto = logit_index.through(replace(logit_index.first_pass, asked=False))
+    assert logit_index.approximation is not None
+    auto = logit_index.with_index(replace(logit_index.approximation, required=False))
     assert select_index(auto, None, tmp_path) is auto
-    assert select_index(auto, False, tmp_path).first_pass is None
-    chosen = select_index(auto, True, tmp_path).first_pass
+    assert select_index(auto, False, tmp_path).approximation is None
+    chosen = select_index(auto, True, tmp_path).approximation
     assert chosen is not None
-    assert chosen.asked
+    assert chosen.required
     with pytest.raises(UsageError, match="lagotto hub index"):
-        select_index(auto.through(None), True, tmp_path)
-    stale = auto.through(Approximation(None, "it has changed"))
+        select_index(auto.with_index(None), True, tmp_path)
+    stale = auto.with_index(Approximation(None, "it has changed"))
     with pytest.raises(UsageError, match="it has changed"):
         select_index(stale, True, tmp_path)
-    assert asked(stale, by_distance(logit_index, 0), PROBES) == (False, "it has changed")
-    assert asked(stale, by_evidence(0), 12) == (False, "")
+    assert usable(stale, by_distance(logit_index, 0), PROBES) == (False, "it has changed")
+    assert usable(stale, by_evidence(0), 12) == (False, "")

@@ -24,7 +24,7 @@ from lagotto.hub.query.types import (
     TextQuery,
 )
 from lagotto.hub.query.vectors import standardize_query
-from lagotto.hub.search.engine import shown_scores
+from lagotto.hub.search.engine import to_unit_scores
 
 K = PICTURES_A_COLOUR
 EVERY_LOGIT = [(name, i) for name, model in MODELS.items() for i in range(len(model.colours))]
@@ -203,7 +203,7 @@ def test_the_batched_rules_score_as_the_search_does(hub: Hub) -> None:
             by_name = dict(zip(EVERY_LOGIT, row.tolist(), strict=True))
             asked = np.array([by_name[hit.model, hit.logit] for hit in found], np.float64)
             if rule == "default":  # the search sees descriptors rounded to int8
-                told, asked = [hit.score for hit in found], shown_scores(asked, len(EVERY_LOGIT))
+                told, asked = [hit.score for hit in found], to_unit_scores(asked, len(EVERY_LOGIT))
             else:
                 told = [-hit.distance for hit in found]
             np.testing.assert_allclose(told, asked, atol=0.01 if rule == "default" else 1e-3)

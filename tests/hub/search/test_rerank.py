@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 
 from lagotto.core.vectors import unit_rows
+from lagotto.core.zscore import zscore_by_sample
+from lagotto.evaluation.retrieval.batch_rules import RawScores, score_candidates
 from lagotto.hub.descriptors.blocks import (
     SEEN_ONLY,
     Block,
     BlockModel,
 )
 from lagotto.hub.descriptors.projection import project, projector
-from lagotto.hub.descriptors.rank_blend import blended, rank_knots
+from lagotto.hub.descriptors.quantize import quantize, quantize_by
+from lagotto.hub.descriptors.rank_blend import blend_by_quantiles, rank_quantiles
 from lagotto.hub.descriptors.standardize import measure_moments, standardize
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.index.partial import (
@@ -22,10 +25,8 @@ from lagotto.hub.index.partial import (
     partial_sums,
 )
 from lagotto.hub.index.scoring import (
-    CANDIDATES,
-    DIRECTION_WEIGHT,
+    SEARCH_CONFIG,
     noise_threshold,
-    standard_scores,
 )
 from lagotto.hub.kernels import dispatch as kernel
 from lagotto.hub.query.boolean import (
@@ -34,9 +35,10 @@ from lagotto.hub.query.boolean import (
     join_scores,
     parse_concepts,
 )
+from lagotto.hub.query.probe_weights import top_k_weights
 from lagotto.hub.query.types import ConceptQuery
-from lagotto.hub.query.vectors import standardize_query, surest_probes
-from lagotto.hub.search import first_stage as weighted_sums
+from lagotto.hub.query.vectors import standardize_query, top_k_probes
+from lagotto.hub.search import first_stage
 from lagotto.hub.search.rerank import (
     HitRequest,
     Ranked,
@@ -63,16 +65,11 @@ class Raw:
         return np.asarray(self._values[np.ix_(probes, logits)])
 
 
-def in_steps(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    steps = np.abs(values).max(axis=0) / np.float32(127)
-    return np.rint(values / np.where(steps > 0, steps, 1)).astype(np.int8), steps
-
-
 def make_block(raw: np.ndarray, first: int, parts: bool) -> Block:
     exact = standardize(raw).values
-    values, steps = in_steps(exact)
-    knots = np.rint(rank_knots(exact) / np.where(steps > 0, steps, 1)).astype(np.int8)
-    directions, direction_steps = in_steps(project(projector(EMBEDDINGS), exact).T)
+    values, steps = quantize(exact)
+    quantiles = quantize_by(rank_quantiles(exact), steps)
+    directions, direction_steps = quantize(project(projector(EMBEDDINGS), exact).T)
     moments = measure_moments(raw)
     models = [
         BlockModel(f"{first + at:064x}", "00" * 32, at, OUTPUTS)
@@ -86,7 +83,7 @@ def make_block(raw: np.ndarray, first: int, parts: bool) -> Block:
         steps,
         moments.mean,
         moments.std,
-        np.ascontiguousarray(knots.T),
+        np.ascontiguousarray(quantiles.T),
         np.ascontiguousarray(directions.T),
         direction_steps,
     )
@@ -121,7 +118,7 @@ def make_logit_index(parts: bool) -> LogitIndex:
         {digest: digest for digest in answers},
         lambda _: [None] * OUTPUTS,
         answers.__getitem__,
-        parts=find_partial_models(blocks, lambda _: SEEN),
+        partial_models=find_partial_models(blocks, lambda _: SEEN),
     )
 
 
@@ -144,7 +141,7 @@ def make_named() -> Named:
 NAMED = make_named()
 
 
-def surest_only(weights: np.ndarray) -> np.ndarray:
+def top_k_only(weights: np.ndarray) -> np.ndarray:
     kept = np.zeros_like(weights)
     order = np.argsort(-weights, kind="stable")[:K]
     kept[order] = weights[order]
@@ -154,18 +151,18 @@ def surest_only(weights: np.ndarray) -> np.ndarray:
 def first_look(
     logit_index: LogitIndex, weights: np.ndarray, plain: np.ndarray, probes: int
 ) -> np.ndarray:
-    """Standardised weighted sums of all logits, over the surest of the K probes."""
-    looked = surest_only(weights)
+    """Standardised weighted sums of all logits, over the top half or all of the K probes."""
+    looked = top_k_only(weights)
     looked[np.argsort(-looked, kind="stable")[probes:]] = 0
     sums = looked @ plain
-    mine = np.zeros(sums.size, bool)
-    for part in logit_index.parts:
-        sums[part.columns] = partial_sums(part, weights, K, logit_index.read)
-        mine[part.columns] = True
-    if mine.any():
+    mask = np.zeros(sums.size, bool)
+    for model in logit_index.partial_models:
+        sums[model.columns] = partial_sums(model, weights, K, logit_index.read)
+        mask[model.columns] = True
+    if mask.any():
         usable = logit_index.steps > 0
-        sums[mine] *= sums[usable & ~mine].std() / sums[usable & mine].std()
-    return standard_scores(sums[None], logit_index.sample)[0]
+        sums[mask] *= sums[usable & ~mask].std() / sums[usable & mask].std()
+    return zscore_by_sample(sums[None], logit_index.sample)[0]
 
 
 def defined(
@@ -178,32 +175,34 @@ def defined(
     """The default rule, every step on all logits: columns and scores, best first."""
     every = np.arange(logit_index.steps.size)
     plain = logit_index.descriptors(every)
-    knots = np.concatenate([block.knots for block in logit_index.blocks])
+    quantiles = np.concatenate([block.quantiles for block in logit_index.blocks])
     codes = np.concatenate([block.values for block in logit_index.blocks], axis=1)
-    raised = blended(codes, knots.T, PROBES, logit_index.steps)
+    blended = blend_by_quantiles(codes, quantiles.T, PROBES, logit_index.steps)
     directions = logit_index.directions(every)
     threshold = noise_threshold(logit_index.usable)
     mine = np.zeros(every.size, bool)
-    for part in logit_index.parts:
+    for part in logit_index.partial_models:
         mine[part.columns] = True
     first, last = [], []
     for each in concepts:
         sums = first_look(logit_index, each.weights, plain, looked_at)
-        told = np.zeros(every.size)
+        bonus = np.zeros(every.size)
         if len(each.named.columns):
-            told[each.named.columns] = name_scores(each.named, sums, logit_index.firsts, threshold)
+            bonus[each.named.columns] = name_scores(each.named, sums, logit_index.firsts, threshold)
         usual = logit_index.sample[~mine[logit_index.sample]]
-        own = standard_scores((surest_only(each.weights) @ raised)[None], usual)[0]
-        along = standard_scores((directions @ each.direction)[None], logit_index.sample)[0]
-        last.append(np.where(mine, sums, own) + DIRECTION_WEIGHT * along + told)
-        first.append(sums + told)
+        own = zscore_by_sample((top_k_only(each.weights) @ blended)[None], usual)[0]
+        along = zscore_by_sample((directions @ each.direction)[None], logit_index.sample)[0]
+        last.append(np.where(mine, sums, own) + SEARCH_CONFIG.direction_weight * along + bonus)
+        first.append(sums + bonus)
     scores = (
         first[0] if expression == SINGLE else join_scores(expression, np.stack(first), threshold)
     )
-    scores[logit_index.flawed] = -np.inf
-    if wanted.left_out is not None:
-        scores[wanted.left_out] = -np.inf
-    chosen = set(np.argsort(-scores, kind="stable")[: max(CANDIDATES, 4 * wanted.top)].tolist())
+    scores[logit_index.invalid] = -np.inf
+    if wanted.excluded is not None:
+        scores[wanted.excluded] = -np.inf
+    chosen = set(
+        np.argsort(-scores, kind="stable")[: max(SEARCH_CONFIG.candidates, 4 * wanted.top)].tolist()
+    )
     if wanted.by_model:
         chosen |= {
             at + int(np.argmax(scores[at : at + OUTPUTS])) for at in logit_index.firsts.tolist()
@@ -240,7 +239,7 @@ QUERIES = {
 WANTED = {
     "best": HitRequest(10),
     "many": HitRequest(200),
-    "one left out": HitRequest(10, left_out=5),
+    "one left out": HitRequest(10, excluded=5),
     "of each model": HitRequest(10, by_model=True),
 }
 
@@ -259,21 +258,39 @@ def test_the_default_rule_is_its_definition(
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES.keys())
-def test_a_wide_hub_is_first_looked_at_on_the_surer_half_of_the_probes(
+def test_a_wide_hub_is_first_looked_at_on_the_top_half_of_the_probes(
     query: tuple[list[ConceptQuery], Expression], only: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weighted_sums, "WIDE", sum(BLOCKS))
+    config = replace(SEARCH_CONFIG, half_scan_logits=sum(BLOCKS))
+    monkeypatch.setattr(first_stage, "SEARCH_CONFIG", config)
     logit_index = make_logit_index(True)
     concepts, expression = query
     found = rank_by_evidence(logit_index, concepts, expression, K, HitRequest(10))
     check(found, defined(logit_index, concepts, expression, HitRequest(10), (K + 1) // 2))
 
 
+def test_the_batch_reference_gives_the_scores_of_the_search(only: str) -> None:
+    """On the rounded descriptors of usable logits both choose the same and score the same."""
+    logit_index = make_logit_index(False)
+    usable = np.flatnonzero(logit_index.steps > 0)
+    concepts = [concept(seed) for seed in (1, 2, 3)]
+    weights = top_k_weights(np.stack([each.weights for each in concepts]), K)
+    raw = RawScores(
+        weights @ logit_index.descriptors(usable),
+        weights @ logit_index.blended(usable),
+        np.stack([each.direction for each in concepts]) @ logit_index.directions(usable).T,
+    )
+    for scores, each in zip(score_candidates(raw), concepts, strict=True):
+        best = np.argsort(-scores, kind="stable")[: SEARCH_CONFIG.candidates]
+        ranked = rank_by_evidence(logit_index, [each], SINGLE, K, HitRequest(10))
+        check(ranked, (usable[best], scores[best].astype(np.float64)))
+
+
 def test_copies_stand_in_the_order_of_their_columns(only: str) -> None:
     logit_index = make_logit_index(False)
     weights = np.maximum(logit_index.descriptors(np.array([5]))[:, 0], 0)
-    asked = replace(concept(1), weights=weights / weights.sum())
-    found = rank_by_evidence(logit_index, [asked], SINGLE, K, HitRequest(10))
+    query = replace(concept(1), weights=weights / weights.sum())
+    found = rank_by_evidence(logit_index, [query], SINGLE, K, HitRequest(10))
     assert found.columns[:4].tolist() == [5, *COPIES]
     assert len(set(found.scores[:4].tolist())) == 1
 
@@ -283,9 +300,9 @@ def test_a_query_asked_again_gets_the_same_answer(only: str) -> None:
     fresh, used = make_logit_index.__wrapped__(False), make_logit_index.__wrapped__(False)
     for seed in (1, 2, 3):
         rank_by_evidence(used, [concept(seed)], SINGLE, K, HitRequest(10))
-    asked = ([concept(1, NAMED)], SINGLE, K, HitRequest(10, left_out=5, by_model=True))
-    first, again, other = (rank_by_evidence(each, *asked) for each in (fresh, fresh, used))
-    for name in ("columns", "scores", "chance", "told"):
+    query = ([concept(1, NAMED)], SINGLE, K, HitRequest(10, excluded=5, by_model=True))
+    first, again, other = (rank_by_evidence(each, *query) for each in (fresh, fresh, used))
+    for name in ("columns", "scores", "sample_scores", "bonuses"):
         expected = getattr(first, name).tolist()
         assert getattr(again, name).tolist() == expected
         assert getattr(other, name).tolist() == expected
@@ -300,11 +317,11 @@ def test_the_papers_rule_is_a_full_sort_of_exact_distances(
     logit_index = make_logit_index(parts)
     every = np.arange(logit_index.steps.size)
     values = standardize_query(logit_index.descriptors(np.array([5]))[:, 0] + concept(4).weights)
-    probes = surest_probes(values, K)
+    probes = top_k_probes(values, K)
     distances = logit_index.distances(every, probes, values[probes])
-    for part in logit_index.parts:
+    for part in logit_index.partial_models:
         distances[part.columns] = partial_distances(part, values, K, logit_index.read)
-    distances[logit_index.flawed] = np.inf
+    distances[logit_index.invalid] = np.inf
     if left_out is not None:
         distances[left_out] = np.inf
     order = np.argsort(distances, kind="stable")[:top]

@@ -1,4 +1,4 @@
-"""Approximate indexes beside a caption store: built, measured, refused where they do not fit."""
+"""Approximate indexes of a caption store: building, recall, and refusal of outdated ones."""
 
 import json
 from importlib.util import find_spec
@@ -76,11 +76,11 @@ def test_approximate_retrieval_is_the_exact_one_here(store: CaptionStore) -> Non
     pictures, texts, _ = open_indexes(store)
     queries = np.stack([ENCODER.picture(i, 100) for i in range(30)])
     exact = Retriever(store).retrieve(queries, 16)
-    found = Retriever(store, pictures, texts).retrieve(queries, 16)
-    assert np.mean(found.indices == exact.indices) > 0.97
-    assert np.allclose(found.reach, exact.reach, atol=1e-3)
-    rows = store.text_embeddings[found.indices[0]].astype(np.float32)
-    assert np.allclose(rows @ queries[0], found.similarities[0], atol=1e-6)
+    results = Retriever(store, pictures, texts).retrieve(queries, 16)
+    assert np.mean(results.indices == exact.indices) > 0.97
+    assert np.allclose(results.neighbour_similarity, exact.neighbour_similarity, atol=1e-3)
+    rows = store.text_embeddings[results.indices[0]].astype(np.float32)
+    assert np.allclose(rows @ queries[0], results.similarities[0], atol=1e-6)
 
 
 def test_classifier_asks_the_index_and_says_so(store: CaptionStore) -> None:
@@ -123,12 +123,12 @@ def test_no_index_and_a_stale_one_are_refused_with_the_command(
 def test_damaged_indexes_are_refused_and_built_anew(store: CaptionStore) -> None:
     index_store(store)
     folder = store.folder / FOLDER_NAME
-    whole = (folder / "pictures").read_bytes()
-    (folder / "pictures").write_bytes(whole[:-1])
+    content = (folder / "pictures").read_bytes()
+    (folder / "pictures").write_bytes(content[:-1])
     with pytest.raises(CaptionError, match="missing or cut short; run: lagotto captions index"):
         open_indexes(store)
     assert index_store(store)[1]
-    assert (folder / "pictures").read_bytes() == whole
+    assert (folder / "pictures").read_bytes() == content
     for text in ("{}", "nonsense", '{"format": "lagotto-caption-index", "version": 99}'):
         (folder / "index.json").write_text(text)
         with pytest.raises(CaptionError, match="no approximate index"):

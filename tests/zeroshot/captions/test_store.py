@@ -1,4 +1,4 @@
-"""The caption store: what comes back, what is folded, what is refused, what survives a kill."""
+"""The caption store: round trips, duplicates, refusals, and recovery after a killed run."""
 
 import hashlib
 import json
@@ -25,12 +25,12 @@ from lagotto.core.lock import folder_lock
 from lagotto.core.progress import Silent
 from lagotto.core.types import Skipped
 from lagotto.zeroshot.captions import files as files
-from lagotto.zeroshot.captions.dedup import SeenKeys
+from lagotto.zeroshot.captions.dedup import KeySet
 from lagotto.zeroshot.captions.estimate import Needs
 from lagotto.zeroshot.captions.ingest import (
     MAX_CAPTION_LENGTH,
     ShardLimits,
-    take_in,
+    ingest_pairs,
 )
 from lagotto.zeroshot.captions.manifest import STORE_MANIFEST
 from lagotto.zeroshot.captions.search import search_picture, search_text
@@ -66,8 +66,8 @@ def test_what_goes_in_comes_out(store: CaptionStore, photos: Path) -> None:
     assert (store.pictures, store.captions) == (5, 10)
     for picture in range(5):
         assert captions_of(store, picture) == said(picture)
-    everything = store.texts(range(10))
-    np.testing.assert_allclose(store.text_embeddings, encoder.embed_texts(everything), atol=5e-4)
+    all_texts = store.texts(range(10))
+    np.testing.assert_allclose(store.text_embeddings, encoder.embed_texts(all_texts), atol=5e-4)
     assert store.image_embeddings.shape == (5, 8)
     assert store.starts.tolist() == [0, 2, 4, 6, 8, 10]
     assert store.sources([3]) == ["photos/images/0001.png"]
@@ -116,10 +116,10 @@ def test_more_captions_of_a_stored_picture_make_a_second_row(
     (photos / "more.jsonl").write_text(json.dumps(line))
     report = store.add([photos / "more.jsonl"])
     assert (report.pictures, report.captions, report.folded) == (1, 1, 1)
-    again = CaptionStore.open(store.folder)
-    assert captions_of(again, 5) == ["said later"]
-    assert bytes(again.picture_digests[5]) == bytes(again.picture_digests[3])
-    np.testing.assert_array_equal(again.image_embeddings[5], again.image_embeddings[3])
+    reopened = CaptionStore.open(store.folder)
+    assert captions_of(reopened, 5) == ["said later"]
+    assert bytes(reopened.picture_digests[5]) == bytes(reopened.picture_digests[3])
+    np.testing.assert_array_equal(reopened.image_embeddings[5], reopened.image_embeddings[3])
 
 
 def test_captions_alone_before_between_and_after_pictures(tmp_path: Path, photos: Path) -> None:
@@ -146,14 +146,14 @@ def test_captions_alone_before_between_and_after_pictures(tmp_path: Path, photos
 def test_adopted_embeddings_are_kept(tmp_path: Path) -> None:
     encoder = FakeEncoder()
     folder = write_clip_retrieval(tmp_path / "out", encoder)
-    theirs = np.load(folder / "img_emb" / "img_emb_0.npy").astype(np.float32)
+    stored = np.load(folder / "img_emb" / "img_emb_0.npy").astype(np.float32)
     encoder.texts.clear()
     encoder.pictures = 0
     store = CaptionStore.create(tmp_path / "store", [folder], encoder)
     assert (store.pictures, store.captions) == (5, 5)
     assert encoder.pictures == 0
     assert len(encoder.texts) == 6  # those that were checked
-    np.testing.assert_allclose(store.image_embeddings[:3], theirs, atol=1e-3)
+    np.testing.assert_allclose(store.image_embeddings[:3], stored, atol=1e-3)
     np.testing.assert_allclose(
         store.text_embeddings, encoder.embed_texts(store.texts(range(5))), atol=2e-3
     )
@@ -201,11 +201,11 @@ def test_bytes_do_not_depend_on_when_it_is_run(tmp_path: Path, photos: Path) -> 
 
 
 def fill(folder: Path, source: Path, limits: ShardLimits = SMALL, dies_at: int = 0) -> None:
-    take_in(folder, find_sources(source), FakeEncoder(dies_at=dies_at), Silent(), limits)
+    ingest_pairs(folder, find_sources(source), FakeEncoder(dies_at=dies_at), Silent(), limits)
 
 
 @pytest.fixture
-def whole(tmp_path: Path) -> Path:
+def complete_store(tmp_path: Path) -> Path:
     """A store of several small shards."""
     source = write_jsonl_folder(tmp_path / "many", 9, 3)
     with (source / "captions.jsonl").open("a") as file:
@@ -218,7 +218,7 @@ def whole(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("dies_at", [1, 8, 20])
 def test_a_killed_run_is_continued_to_the_same_bytes(
-    whole: Path, tmp_path: Path, dies_at: int
+    complete_store: Path, tmp_path: Path, dies_at: int
 ) -> None:
     folder = CaptionStore.begin(tmp_path / "killed", FakeEncoder()).folder
     script = (
@@ -226,42 +226,42 @@ def test_a_killed_run_is_continued_to_the_same_bytes(
         f"sys.path[:0] = {sys.path!r}\n"
         "from caption_makers import FakeEncoder\n"
         "from lagotto.core.progress import Silent\n"
-        "from lagotto.zeroshot.captions.ingest import ShardLimits, take_in\n"
+        "from lagotto.zeroshot.captions.ingest import ShardLimits, ingest_pairs\n"
         "from lagotto.zeroshot.captions.sources.registry import find_sources\n"
-        f"take_in(Path({str(folder)!r}), find_sources(Path({str(tmp_path / 'many')!r})),\n"
+        f"ingest_pairs(Path({str(folder)!r}), find_sources(Path({str(tmp_path / 'many')!r})),\n"
         f"        FakeEncoder(dies_at={dies_at}), Silent(), ShardLimits(2, 3, 100))\n"
     )
-    ended = subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
-    assert ended.returncode == -9
+    process = subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
+    assert process.returncode == -9
     assert CaptionStore.open(folder).captions < 27
     fill(folder, tmp_path / "many")
-    assert content(folder) == content(whole)
+    assert content(folder) == content(complete_store)
 
 
 @pytest.mark.parametrize("shards", [0, 1, 4])
 @pytest.mark.parametrize("torn", [0, 1, 60, 10_000])
 def test_half_a_shard_behind_the_whole_ones_does_not_count(
-    whole: Path, tmp_path: Path, shards: int, torn: int
+    complete_store: Path, tmp_path: Path, shards: int, torn: int
 ) -> None:
     """As after a kill between any two writes: data first, then the line of the log."""
-    states = [files.Committed(), *files.read_log(whole)]
-    kept = states[shards]
+    states = [files.Committed(), *files.read_log(complete_store)]
+    state = states[shards]
     folder = CaptionStore.begin(tmp_path / "torn", FakeEncoder()).folder
     for name in files.DATA_NAMES:
-        data = (whole / name).read_bytes()[: kept.lengths[name]]
+        data = (complete_store / name).read_bytes()[: state.lengths[name]]
         (folder / name).write_bytes(data + b"\xabgarbage" * 9)
-    log = (whole / files.LOG_NAME).read_bytes()
-    following = states[shards + 1].log_bytes
-    half = log[kept.log_bytes : min(kept.log_bytes + torn, following - 1)]
-    (folder / files.LOG_NAME).write_bytes(log[: kept.log_bytes] + half)
+    log = (complete_store / files.LOG_NAME).read_bytes()
+    next_log_bytes = states[shards + 1].log_bytes
+    partial_line = log[state.log_bytes : min(state.log_bytes + torn, next_log_bytes - 1)]
+    (folder / files.LOG_NAME).write_bytes(log[: state.log_bytes] + partial_line)
     opened = CaptionStore.open(folder)
-    assert opened.captions == kept.captions
-    assert opened.texts(range(opened.captions)) == CaptionStore.open(whole).texts(
-        range(kept.captions)
+    assert opened.captions == state.captions
+    assert opened.texts(range(opened.captions)) == CaptionStore.open(complete_store).texts(
+        range(state.captions)
     )
     assert not opened.verify()
     fill(folder, tmp_path / "many")
-    assert content(folder) == content(whole)
+    assert content(folder) == content(complete_store)
 
 
 def test_a_killed_create_says_how_to_go_on(tmp_path: Path, photos: Path) -> None:
@@ -274,7 +274,7 @@ def test_a_killed_create_says_how_to_go_on(tmp_path: Path, photos: Path) -> None
 # ------------------------------------------------------------------------------------ refusals
 
 
-def one_line(error: LagottoError, *words: str) -> None:
+def assert_one_line(error: LagottoError, *words: str) -> None:
     assert "\n" not in str(error)
     for word in words:
         assert word in str(error)
@@ -284,7 +284,7 @@ def test_another_encoder_is_refused_naming_both(store: CaptionStore, photos: Pat
     opened = CaptionStore.open(store.folder, FakeEncoder("other"))
     with pytest.raises(MismatchError) as error:
         opened.add([photos])
-    one_line(error.value, "encoder fake (", "not with other (", str(store.folder))
+    assert_one_line(error.value, "encoder fake (", "not with other (", str(store.folder))
     with pytest.raises(MismatchError):
         store.check_encoder(FakeEncoder("other").info)
     store.check_encoder(FakeEncoder().info)
@@ -294,7 +294,7 @@ def test_no_usable_pair_leaves_no_folder(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"image": "none.png", "caption": "a"}\n{\n')
     with pytest.raises(CaptionError) as error:
         CaptionStore.create(tmp_path / "store", [tmp_path / "a.jsonl"], FakeEncoder())
-    one_line(error.value, "no usable pair", "2 set aside", "no such file")
+    assert_one_line(error.value, "no usable pair", "2 set aside", "no such file")
     assert not (tmp_path / "store").exists()
     (tmp_path / "empty.jsonl").write_text("")
     with pytest.raises(CaptionError, match="nothing in it"):
@@ -323,28 +323,28 @@ def test_folders_that_are_no_store(tmp_path: Path, store: CaptionStore) -> None:
     path.write_bytes(canonical_json(manifest | {"version": 2}))
     with pytest.raises(CaptionError) as error:
         CaptionStore.open(store.folder)
-    one_line(error.value, "version 2", "reads up to 1", "pip install --upgrade")
+    assert_one_line(error.value, "version 2", "reads up to 1", "pip install --upgrade")
     for change in ({"dim": 9}, {"format": "x"}, {"encoder": "y"}):
         path.write_bytes(canonical_json(manifest | change))
         with pytest.raises(CaptionError):
             CaptionStore.open(store.folder)
 
 
-def test_damage_is_named(whole: Path) -> None:
-    states = files.read_log(whole)
-    path = whole / files.TEXTS
+def test_damage_is_named(complete_store: Path) -> None:
+    states = files.read_log(complete_store)
+    path = complete_store / files.TEXTS
     data = bytearray(path.read_bytes())
     data[states[1].lengths[files.TEXTS] + 1] ^= 1
     path.write_bytes(data)
-    (found,) = CaptionStore.open(whole).verify()
-    assert found.startswith("shard 3 ")
+    (results,) = CaptionStore.open(complete_store).verify()
+    assert results.startswith("shard 3 ")
     path.write_bytes(data[:-1])
     with pytest.raises(CaptionError, match=r"texts\.utf8 holds .* it was cut"):
-        CaptionStore.open(whole)
-    log = (whole / files.LOG_NAME).read_bytes()
-    (whole / files.LOG_NAME).write_bytes(log.replace(b'"pictures":2', b'"pictures":3', 1))
+        CaptionStore.open(complete_store)
+    log = (complete_store / files.LOG_NAME).read_bytes()
+    (complete_store / files.LOG_NAME).write_bytes(log.replace(b'"pictures":2', b'"pictures":3', 1))
     with pytest.raises(CaptionError, match="line 2 is damaged"):
-        CaptionStore.open(whole)
+        CaptionStore.open(complete_store)
 
 
 def test_one_writer_at_a_time(store: CaptionStore, photos: Path) -> None:
@@ -359,34 +359,36 @@ def test_a_full_disk_is_said_before_the_work(tmp_path: Path) -> None:
     needs = Needs(10, 50, disk_bytes=2_000_000, memory_bytes=1, free_bytes=1_000_000, notes=())
     with pytest.raises(CaptionError) as error:
         needs.check(tmp_path / "store")
-    one_line(error.value, "2 MB", "1 MB free")
+    assert_one_line(error.value, "2 MB", "1 MB free")
 
 
-def test_a_disk_that_fills_up_leaves_the_store_as_it_was(whole: Path, tmp_path: Path) -> None:
-    before = files.read_log(whole)
-    (whole / files.SPANS).chmod(0o400)
-    (whole / files.PAIRS).rename(tmp_path / "pairs")
-    (whole / files.PAIRS).mkdir()
+def test_a_disk_that_fills_up_leaves_the_store_as_it_was(
+    complete_store: Path, tmp_path: Path
+) -> None:
+    before = files.read_log(complete_store)
+    (complete_store / files.SPANS).chmod(0o400)
+    (complete_store / files.PAIRS).rename(tmp_path / "pairs")
+    (complete_store / files.PAIRS).mkdir()
     parts = dict.fromkeys(files.DATA_NAMES, b"12345678")
     with pytest.raises(HubError, match="cannot write"):
-        files.append_shard(whole, before[-1], (1, 1, 0, 0), parts)
-    (whole / files.PAIRS).rmdir()
-    (tmp_path / "pairs").rename(whole / files.PAIRS)
-    (whole / files.SPANS).chmod(0o600)
-    assert files.read_log(whole) == before
-    assert not CaptionStore.open(whole).verify()
+        files.append_shard(complete_store, before[-1], (1, 1, 0, 0), parts)
+    (complete_store / files.PAIRS).rmdir()
+    (tmp_path / "pairs").rename(complete_store / files.PAIRS)
+    (complete_store / files.SPANS).chmod(0o600)
+    assert files.read_log(complete_store) == before
+    assert not CaptionStore.open(complete_store).verify()
 
 
 def test_needs_are_announced_before_the_work(tmp_path: Path, photos: Path) -> None:
-    told: list[Needs] = []
+    announced: list[Needs] = []
     encoder = FakeEncoder()
 
-    def hear(needs: Needs) -> None:
+    def announce(needs: Needs) -> None:
         assert not encoder.texts
-        told.append(needs)
+        announced.append(needs)
 
-    store = CaptionStore.create(tmp_path / "store", [photos], encoder, announce=hear)
-    (needs,) = told
+    store = CaptionStore.create(tmp_path / "store", [photos], encoder, announce=announce)
+    (needs,) = announced
     assert (needs.pictures, needs.captions) == (5, 10)
     written = sum(store.committed.lengths.values())
     assert written <= needs.disk_bytes <= 1.2 * written
@@ -397,14 +399,14 @@ def test_needs_are_announced_before_the_work(tmp_path: Path, photos: Path) -> No
 
 
 def test_search(store: CaptionStore, photos: Path) -> None:
-    found = search_text(store, said(3)[1], 2)
-    assert found.captions[0].text == said(3)[1]
-    assert found.captions[0].similarity == pytest.approx(1, abs=1e-3)
-    assert not found.pictures
-    found = search_picture(store, photos / "images" / "0002.png", 3)
-    assert found.pictures[0].source == "photos/images/0002.png"
-    assert found.pictures[0].captions == tuple(said(2))
-    assert len(found.captions) == 3
+    results = search_text(store, said(3)[1], 2)
+    assert results.captions[0].text == said(3)[1]
+    assert results.captions[0].similarity == pytest.approx(1, abs=1e-3)
+    assert not results.pictures
+    results = search_picture(store, photos / "images" / "0002.png", 3)
+    assert results.pictures[0].source == "photos/images/0002.png"
+    assert results.pictures[0].captions == tuple(said(2))
+    assert len(results.captions) == 3
     with pytest.raises(UsageError, match="empty"):
         search_text(store, "  ", 1)
     with pytest.raises(UsageError, match="no such file"):
@@ -415,10 +417,10 @@ def test_search(store: CaptionStore, photos: Path) -> None:
 
 @given(st.lists(st.integers(0, 2**64 - 1)), st.lists(st.integers(0, 2**64 - 1)))
 def test_seen_keys_are_a_set(first: list[int], second: list[int]) -> None:
-    seen = SeenKeys(np.array(first, np.uint64))
+    keys = KeySet(np.array(first, np.uint64))
     for key in second:
-        seen.add(key)
-    seen._compact()
+        keys.add(key)
+    keys._compact()
     for key in first + second:
-        assert key in seen
-        assert ((key + 1) % 2**64 in seen) == ((key + 1) % 2**64 in {*first, *second})
+        assert key in keys
+        assert ((key + 1) % 2**64 in keys) == ((key + 1) % 2**64 in {*first, *second})

@@ -11,12 +11,12 @@ from lagotto.zeroshot.prompts.labels import (
 )
 
 
-def names(given: str) -> list[tuple[str, str]]:
-    return [(label.name, label.words) for label in read_labels(given)]
+def names_and_words(text: str) -> list[tuple[str, str]]:
+    return [(label.name, label.words) for label in read_labels(text)]
 
 
 def test_comma_list() -> None:
-    assert names("cat, golden_retriever,,dog") == [
+    assert names_and_words("cat, golden_retriever,,dog") == [
         ("cat", "cat"),
         ("golden_retriever", "golden retriever"),
         ("dog", "dog"),
@@ -26,7 +26,7 @@ def test_comma_list() -> None:
 def test_text_file_keeps_commas(tmp_path: Path) -> None:
     file = tmp_path / "labels.txt"
     file.write_text("\ufefftench, Tinca tinca\n\n goldFish \n", encoding="utf-8")
-    assert names(str(file)) == [("tench, Tinca tinca", "tench, Tinca tinca"),
+    assert names_and_words(str(file)) == [("tench, Tinca tinca", "tench, Tinca tinca"),
                                 ("goldFish", "gold Fish")]  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def test_jsonl_with_descriptions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("text", "words"),
     [
         ("", ["no labels"]),
         (",,", ["no labels"]),
@@ -47,9 +47,9 @@ def test_jsonl_with_descriptions(tmp_path: Path) -> None:
         ("nothere.txt", ["nothere.txt", "no such file"]),
     ],
 )
-def test_refused(given: str, words: list[str]) -> None:
+def test_refused(text: str, words: list[str]) -> None:
     with pytest.raises(UsageError) as caught:
-        read_labels(given)
+        read_labels(text)
     assert all(word in str(caught.value) for word in words)
     assert "\n" not in str(caught.value)
 
@@ -63,8 +63,8 @@ def test_jsonl_names_the_line(tmp_path: Path, line: str) -> None:
 
 
 def test_a_long_comma_list_is_no_path() -> None:
-    given = ",".join(f"label number {i}" for i in range(1000))
-    assert len(read_labels(given)) == 1000
+    text = ",".join(f"label number {i}" for i in range(1000))
+    assert len(read_labels(text)) == 1000
 
 
 def test_make_labels_keeps_order() -> None:

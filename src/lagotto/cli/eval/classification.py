@@ -1,4 +1,4 @@
-"""`lagotto eval classification`: how often zero-shot classification is right."""
+"""`lagotto eval classification`: labelled pictures come in; accuracy by mode goes out."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +35,7 @@ def classification(
     hub: Path | None = typer.Option(
         None, metavar="HUB", help="A hub: its models are a third voice, in rows of its own."
     ),
-    max_models: int = typer.Option(3, min=1, help="Models of the hub that are asked, at most."),
+    max_models: int = typer.Option(3, min=1, help="Models of the hub that vote, at most."),
     behaviour_only: bool = typer.Option(
         False, "--behaviour-only", help="Find models without their published label names."
     ),
@@ -124,7 +124,7 @@ def classification(
 def _settings(modes: str | None, k: str, has_captions: bool) -> "list[Setting]":
     """Every mode with every K, in the order given; image-only has no K."""
     from lagotto.evaluation.classification.sweep import IMAGE_ONLY, Setting
-    from lagotto.zeroshot.classifier import checked_mode
+    from lagotto.zeroshot.classifier import check_mode
 
     if modes is None:
         modes = "guarded" if has_captions else "image-only"
@@ -138,7 +138,7 @@ def _settings(modes: str | None, k: str, has_captions: bool) -> "list[Setting]":
         raise UsageError("--modes is empty; give at least one, for example guarded,paper")
     settings: list[Setting] = []
     for name in names:
-        mode = checked_mode(name, has_captions)
+        mode = check_mode(name, has_captions)
         if mode == "image-only":
             settings.append(IMAGE_ONLY)
         else:

@@ -1,4 +1,4 @@
-"""`lagotto eval`: how good it is on data with known answers; one file a subcommand."""
+"""`lagotto eval`: accuracy on data with known answers; one file a subcommand."""
 
 import typer
 
@@ -8,7 +8,7 @@ from lagotto.cli.eval.probing import probing
 from lagotto.cli.eval.retrieval import retrieval
 
 eval_app = typer.Typer(
-    help="Measure how good it is where the answers are known.",
+    help="Measure accuracy on data with known answers.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -15,7 +15,7 @@ from lagotto.cli.eval.queries import (
     TRUTH_OPTION,
     K,
     notices,
-    open_asking,
+    open_query_table,
     open_table,
     read_known,
     truth_name,
@@ -39,7 +39,7 @@ def eval_paper(
     encoder: str | None = ENCODER_OPTION,
     k: int = K,
     max_queries: int = typer.Option(
-        500, min=1, help="Queries of each kind; of more, a random sample is asked."
+        500, min=1, help="Queries of each kind, at most; a random sample if there are more."
     ),
     seed: int = SEED,
     plots: Path | None = typer.Option(
@@ -66,19 +66,19 @@ def eval_paper(
     draw, folder = None, None
     if plots is not None:
         draw, folder = plot_writer(), empty_folder(plots)
-    table, speaker = open_table(hub, responses, encoder)
+    table, text_encoder = open_table(hub, responses, encoder)
     progress = bar(quiet)
-    others = None if asking is None else open_asking(asking)
-    asked = read_known(table, speaker, truth, others or table, progress)
+    query_table = None if asking is None else open_query_table(asking)
+    queries = read_known(table, text_encoder, truth, query_table or table, progress)
     tables = []
-    sampled = tuple(each.sample(max_queries, seed) for each in asked.questions)
+    sampled = tuple(each.sample(max_queries, seed) for each in queries.questions)
     for made in paper_tables(Bench(table, sampled, k, seed), progress):
         tables.append(made)
         if not as_json:
             print_paper_table(made)
-    notices(asked, quiet)
+    notices(queries, quiet)
     method = RetrievalMethod(
-        table, speaker.info, truth_name(truth), asked.left_out, k, seed, True, others
+        table, text_encoder.info, truth_name(truth), queries.left_out, k, seed, True, query_table
     )
     content = paper_results(tables, method)
     if as_json:
@@ -100,12 +100,12 @@ def print_paper_table(table: "PaperTable") -> None:
     rows = []
     for row in table.rows:
         numbers = {"probes": row.probes, "k": row.k}
-        cells = [*(str(numbers[name]) for name in sizes), *(_shown(cell) for cell in row.cells)]
+        cells = [*(str(numbers[name]) for name in sizes), *(_cell_text(cell) for cell in row.cells)]
         rows.append([row.name, *cells])
     print_table([table.name, *sizes, *kinds], rows, frozenset([*sizes, *kinds]))
     print_line()
 
 
-def _shown(cell: "Cell") -> str:
+def _cell_text(cell: "Cell") -> str:
     half = (cell.top1.high - cell.top1.low) / 2
     return f"{cell.top1.value:.3f} ±{half:.3f} / {cell.top5.value:.3f}"

@@ -1,4 +1,4 @@
-"""`lagotto eval probing`: search accuracy against the probes that each model sees."""
+"""`lagotto eval probing`: a hub comes in; search accuracy by probes per model goes out."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lagotto.evaluation.probing.curve import ProbingCurve
-    from lagotto.evaluation.probing.models import ProbedHub
+    from lagotto.evaluation.probing.models import ProbingData
 
 
 def probing(
@@ -32,7 +32,7 @@ def probing(
         None, metavar="FILE", help="Queries and answers for a hub. [default: its models' labels]"
     ),
     probes: str = typer.Option("60,120,200", help="Probes per model; a comma list."),
-    seeds: int = typer.Option(3, min=1, help="Draws of who sees what."),
+    seeds: int = typer.Option(3, min=1, help="Random draws of the probes that each model sees."),
     choose: str = typer.Option("spread", help="How a model's probes are chosen: spread, random."),
     plot: Path | None = typer.Option(
         None, metavar="FILE", help="Draw the curve as a PNG (extra `plots`)."
@@ -50,8 +50,8 @@ def probing(
     counts = _counts(probes)
     choosing = parse_choosing(choose)
     draw = None if plot is None else _drawing()
-    given = _probed(hub, responses, encoder, truth)
-    curve = probing_curve(given.models, given.questions, counts, seeds, choosing, bar(quiet))
+    data = _probed(hub, responses, encoder, truth)
+    curve = probing_curve(data.models, data.queries, counts, seeds, choosing, bar(quiet))
     if draw is not None and plot is not None:
         draw(plot, curve)
         if not quiet:
@@ -70,7 +70,7 @@ def _counts(text: str) -> list[int]:
 
 
 def _drawing() -> "Callable[[Path, ProbingCurve], None]":
-    """What draws the curve, loaded before anything is measured."""
+    """The function that draws the curve; loaded before anything is measured."""
     from lagotto.core.registry import Adapter, load_adapter
 
     adapter = Adapter(
@@ -82,7 +82,7 @@ def _drawing() -> "Callable[[Path, ProbingCurve], None]":
 
 def _probed(
     hub: Path | None, responses: Path | None, encoder: str | None, truth: Path | None
-) -> "ProbedHub":
+) -> "ProbingData":
     from lagotto.encoders.registry import load_encoder
     from lagotto.evaluation.probing.models import from_folder, from_hub
     from lagotto.hub.hub import Hub
@@ -112,7 +112,7 @@ def _print_curve(curve: "ProbingCurve") -> None:
         for row in curve.rows
     ]
     print_table(columns, rows, frozenset(columns))
-    whole = ", ".join(
-        f"{name.replace('_', ' ')} {each.top1:.3f}" for name, each in curve.all_probes.items()
+    all_probes = ", ".join(
+        f"{name.replace('_', ' ')} {score.top1:.3f}" for name, score in curve.all_probes.items()
     )
-    print_line(f"Top-1, {curve.queries} queries, {curve.seeds} draws; all probes: {whole}")
+    print_line(f"Top-1, {curve.queries} queries, {curve.seeds} draws; all probes: {all_probes}")

@@ -1,4 +1,4 @@
-"""What `lagotto eval retrieval` and `lagotto eval paper` share: options, models, questions."""
+"""Options of `lagotto eval retrieval` and `eval paper` come in; the logits and queries go out."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lagotto.encoders.base import Encoder
     from lagotto.evaluation.retrieval.logit_table import LogitTable
     from lagotto.evaluation.retrieval.queries import Asked
-    from lagotto.evaluation.retrieval.rules import LabelBelief
+    from lagotto.evaluation.retrieval.rules import LabelTrustFunction
     from lagotto.hub.text.meaning import LabelEmbeddings
 
 HUB_OPTION = typer.Argument(None, metavar="[HUB]", help="The hub's folder.")
@@ -31,7 +31,7 @@ TRUTH_OPTION = typer.Option(
 ASKING = typer.Option(
     None,
     metavar="HUB2",
-    help="Logits of this hub, of the same probes, ask for their namesakes in HUB.",
+    help="Use the logits of this hub, of the same probes, as queries for HUB.",
 )
 ENCODER_OPTION = typer.Option(
     None, help="The encoder that embedded the probes: where it is now, if it was moved."
@@ -44,15 +44,15 @@ OUT = typer.Option(None, metavar="FILE", help="Write the results as JSON; never 
 def open_table(
     hub: Path | None, responses: Path | None, encoder: str | None
 ) -> "tuple[LogitTable, Encoder]":
-    """The logits that are asked, of a hub or of raw responses, and the encoder of the texts."""
+    """The table of a hub or of raw responses, and the encoder of the text queries."""
     from lagotto.encoders.registry import load_encoder
     from lagotto.evaluation.retrieval.logit_table import hub_table, responses_table
     from lagotto.evaluation.retrieval.raw_responses import read_raw_responses
     from lagotto.hub.hub import Hub
 
     if (hub is None) == (responses is None):
-        said = "nothing" if hub is None else "HUB and --responses"
-        raise UsageError(f"{said} given; give one of HUB, --responses DIR")
+        problem = "nothing" if hub is None else "HUB and --responses"
+        raise UsageError(f"{problem} given; give one of HUB, --responses DIR")
     if hub is not None:
         opened = Hub.open(hub, encoder)
         return hub_table(opened), opened.encoder
@@ -62,13 +62,13 @@ def open_table(
     return responses_table(read_raw_responses(responses), loaded), loaded
 
 
-def open_trust(hub: Path | None, encoder: str | None) -> "LabelBelief":
-    """How far the labels of a hub's models are believed; raw responses have nothing to doubt."""
-    from lagotto.evaluation.retrieval.rules import believe_all
+def open_trust(hub: Path | None, encoder: str | None) -> "LabelTrustFunction":
+    """The trust in the labels of a hub's models; for raw responses all labels are trusted."""
+    from lagotto.evaluation.retrieval.rules import trust_all
     from lagotto.hub.hub import Hub
 
     if hub is None:
-        return believe_all
+        return trust_all
     return Hub.open(hub, encoder).label_trust.level
 
 
@@ -79,8 +79,8 @@ def open_meanings(hub: Path | None, encoder: str | None) -> "LabelEmbeddings | N
     return None if hub is None else Hub.open(hub, encoder).label_embeddings
 
 
-def open_asking(hub: Path) -> "LogitTable":
-    """The logits of another hub, that ask."""
+def open_query_table(hub: Path) -> "LogitTable":
+    """The table of another hub, whose logits are the queries."""
     from lagotto.evaluation.retrieval.logit_table import hub_table
     from lagotto.hub.hub import Hub
 
@@ -94,9 +94,14 @@ def read_known(
     logits: "LogitTable | None",
     progress: "Progress",
 ) -> "Asked":
-    """The texts of a truth file or, without one, of the models' labels; and the `logits` that ask.
+    """The queries: texts of a truth file or of the models' labels, and logits.
 
-    These may be the table itself or that of another hub; None: texts alone.
+    Args:
+        table: The logits that are searched.
+        encoder: The encoder of the texts.
+        truth: A truth file; None for the models' labels.
+        logits: The table whose logits are queries: `table` itself or another hub's; None for none.
+        progress: Receives the progress of the work.
     """
     from lagotto.evaluation.retrieval.queries import (
         Asked,
@@ -118,16 +123,16 @@ def read_known(
 
 
 def truth_name(truth: Path | None) -> str:
-    """What a result says of its truth: the digest of the file, or that it is the labels."""
+    """The truth as results name it: the digest of the file, or "labels"."""
     from lagotto.core.files import sha256_file
 
     return "labels" if truth is None else sha256_file(truth, UsageError)
 
 
-def notices(asked: "Asked", quiet: bool) -> None:
-    """What has to be said of the questions, on stderr."""
-    if asked.left_out and not quiet:
+def notices(queries: "Asked", quiet: bool) -> None:
+    """Prints a note about queries that were left out, on stderr."""
+    if queries.left_out and not quiet:
         notice(
-            f"note: {asked.left_out:,} queries of the truth name no logit of these models and are "
-            "left out"
+            f"note: {queries.left_out:,} queries of the truth name no logit of these models and "
+            "are left out"
         )

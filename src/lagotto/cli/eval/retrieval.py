@@ -1,4 +1,4 @@
-"""`lagotto eval retrieval`: how often a search of a hub is right."""
+"""`lagotto eval retrieval`: a hub comes in; the accuracy of every ranking rule goes out."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +16,8 @@ from lagotto.cli.eval.queries import (
     TRUTH_OPTION,
     K,
     notices,
-    open_asking,
     open_meanings,
+    open_query_table,
     open_table,
     open_trust,
     read_known,
@@ -53,8 +53,8 @@ def retrieval(
 ) -> None:
     """Measure search on queries with known answers: every rule, the paper's baselines, keywords.
 
-    Without --truth the models' own labels are the truth: each name is asked for as a text, and
-    each logit asks for its namesakes in other models.
+    Without --truth the models' own labels are the truth: each name is a text query, and each logit
+    is a query for logits of the same name in other models.
 
     Example: lagotto eval retrieval my-hub
     """
@@ -64,40 +64,47 @@ def retrieval(
         retrieval_details,
         retrieval_results,
     )
-    from lagotto.evaluation.retrieval.rules import believe_all, rules_of
+    from lagotto.evaluation.retrieval.rules import rules_of, trust_all
     from lagotto.evaluation.retrieval.scores import evaluate_retrieval
 
     if out is not None:
         check_new(out)
-    table, speaker = open_table(hub, responses, encoder)
+    table, text_encoder = open_table(hub, responses, encoder)
     progress = bar(quiet)
-    others = None if asking is None else open_asking(asking)
-    logits = others or (table if truth is None else None)
-    asked = read_known(table, speaker, truth, logits, progress)
-    trust = believe_all if behaviour_only else open_trust(hub, encoder)
+    query_table = None if asking is None else open_query_table(asking)
+    logits = query_table or (table if truth is None else None)
+    queries = read_known(table, text_encoder, truth, logits, progress)
+    trust = trust_all if behaviour_only else open_trust(hub, encoder)
     meanings = None if behaviour_only else open_meanings(hub, encoder)
     rules = rules_of(table, k, behaviour_only=behaviour_only, trust=trust, meanings=meanings)
-    found = evaluate_retrieval(table, asked.questions, rules, seed=seed, progress=progress)
+    evaluation = evaluate_retrieval(table, queries.questions, rules, seed=seed, progress=progress)
     method = RetrievalMethod(
-        table, speaker.info, truth_name(truth), asked.left_out, k, seed, behaviour_only, others
+        table,
+        text_encoder.info,
+        truth_name(truth),
+        queries.left_out,
+        k,
+        seed,
+        behaviour_only,
+        query_table,
     )
-    content = retrieval_results(found, method)
+    content = retrieval_results(evaluation, method)
     if details:
-        content["details"] = retrieval_details(found, table)
+        content["details"] = retrieval_details(evaluation, table)
     if as_json:
         print_json(content)
     else:
-        print_rows(found)
+        print_rows(evaluation)
         if details:
-            _print_queries(found)
-    notices(asked, quiet)
+            _print_queries(evaluation)
+    notices(queries, quiet)
     if out is not None:
         write_results(out, content)
         if not quiet:
             notice(f"results: {out}")
 
 
-def print_rows(found: "RetrievalEvaluation") -> None:
+def print_rows(evaluation: "RetrievalEvaluation") -> None:
     """The scores as a table on stdout."""
     columns = ["kind", "rule", "queries", "top1", "95 % interval", "top5", "precision5", "mrr"]
     columns += ["model recall", "to paper", "95 % of that"]
@@ -115,21 +122,21 @@ def print_rows(found: "RetrievalEvaluation") -> None:
             f"{row.to_paper.value:+.3f}",
             _interval(row.to_paper, "+"),
         ]
-        for row in found.rows
+        for row in evaluation.rows
     ]
     print_table(columns, rows, frozenset(columns[2:]))
 
 
-def _print_queries(found: "RetrievalEvaluation") -> None:
+def _print_queries(evaluation: "RetrievalEvaluation") -> None:
     print_line()
     print_line("rank of the best right logit, by rule (- : not reached, or not asked):")
-    rules = list(found.rankings)
+    rules = list(evaluation.rankings)
     rows: list[Sequence[str]] = []
-    for place, asked in enumerate(found.questions):
-        for number, name in enumerate(asked.names):
-            kinds = [found.rankings[rule][place] for rule in rules]
+    for position, queries in enumerate(evaluation.queries):
+        for number, name in enumerate(queries.names):
+            kinds = [evaluation.rankings[rule][position] for rule in rules]
             ranks = [0 if ranking is None else int(ranking.first[number]) for ranking in kinds]
-            rows.append([asked.kind, printable(name), *(f"{rank or '-'}" for rank in ranks)])
+            rows.append([queries.kind, printable(name), *(f"{rank or '-'}" for rank in ranks)])
     print_table(["kind", "query", *rules], rows, frozenset(rules))
 
 

@@ -1,7 +1,7 @@
-"""Layer 3: a classifier and labelled pictures → accuracy by mode and K, beside image-only.
+"""A classifier and labelled pictures come in; accuracy by mode and K, with image-only, goes out.
 
-One pass: each picture is decoded, embedded and searched for captions once; every setting then votes
-on the same embeddings.
+Each picture is decoded, embedded and searched for captions once. Every setting votes on the same
+embeddings and captions.
 """
 
 import hashlib
@@ -24,20 +24,20 @@ from lagotto.evaluation.intervals import Estimate, class_mean_interval, mean_int
 from lagotto.zeroshot.classifier import ZeroShotClassifier
 
 UNREADABLE_RANK = 0
-"""The rank of the right label of a picture that could not be read: a miss in every setting."""
+"""The rank of the right label of a picture that could not be read; it counts as a miss."""
 
-SKIPPED_SHOWN = 100
-"""Unreadable pictures that are named; all are counted."""
+MAX_NAMED_UNREADABLE = 100
+"""Unreadable pictures that results list by name; all are counted."""
 
 _BATCH = 128
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """How often one setting is right, over all pictures, those that cannot be read being misses.
+    """The accuracy of one setting over all pictures; unreadable ones count as misses.
 
-    `gain` is acc1 less that of image-only, paired by picture. `recalls` has nan for a label without
-    pictures. `declined` pictures were decided by the image alone although the mode asks captions.
+    `gain` is acc1 minus that of image-only, paired by picture. `recalls` is nan for a label without
+    pictures. `declined` counts pictures decided by the image alone in a mode that uses captions.
     """
 
     setting: Setting
@@ -53,9 +53,9 @@ class Scores:
 class Evaluation:
     """The scores on one data set: `scores` has each setting once, image-only first.
 
-    `ranks` are the places of the right labels, UNREADABLE where there is none. `data_digest`
-    identifies the labels and the bytes of all pictures, in order. Of the `unreadable` pictures,
-    `skipped` names the first SKIPPED_SHOWN.
+    `ranks` are the ranks of the right labels, from 1; UNREADABLE_RANK for an unreadable picture.
+    `data_digest` identifies the labels and the bytes of all pictures, in order. `skipped` names
+    the first MAX_NAMED_UNREADABLE of the `unreadable` pictures.
     """
 
     data: LabelledSet
@@ -74,13 +74,13 @@ class Evaluation:
 
     @property
     def main(self) -> Scores:
-        """The first setting that was asked for; image-only if nothing else was."""
+        """The scores of the first requested setting; of image-only if there is no other."""
         return self.scores[min(1, len(self.scores) - 1)]
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
-    """A labelled picture as the encoder takes it, or why it cannot be read."""
+class _DecodedPicture:
+    """A labelled picture in the encoder's pixel format, or why it cannot be read."""
 
     truth: int
     digest: bytes
@@ -95,10 +95,20 @@ def evaluate(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Classifies all pictures in every setting and scores them; `seed` is that of the intervals.
+    """Classifies all pictures in every setting and scores them.
 
-    The classifier must be made of `data.labels`. Memory is that of a batch, and 4 bytes a picture
-    and setting. The mode paper-code depends on the order of the pictures: that of the data.
+    Memory is that of a batch, and 4 bytes a picture and setting. The mode paper-code depends on the
+    order of the pictures, which is that of the data.
+
+    Args:
+        classifier: A classifier whose labels are `data.labels`.
+        data: The labelled pictures.
+        settings: The settings; image-only is always added.
+        seed: The seed of the bootstrap intervals.
+        progress: Receives the progress of the work.
+
+    Raises:
+        UsageError: The classifier has other labels.
     """
     if data.labels != classifier.labels:
         raise UsageError("classifier and data have different labels; make it of data.labels")
@@ -107,14 +117,14 @@ def evaluate(
     progress.start("classifying", len(data), "pictures")
     truths: list[Int64[np.ndarray, " batch"]] = []
     ranks: list[Int32[np.ndarray, "settings batch"]] = []
-    skipped: list[Skipped] = []
-    unreadable, digest = 0, hashlib.sha256(canonical_json([each.name for each in data.labels]))
+    named_unreadable: list[Skipped] = []
+    unreadable, digest = 0, hashlib.sha256(canonical_json([item.name for item in data.labels]))
     for batch in _batches(data, classifier.encoder.info.pixels):
-        refused = [each.pixels for each in batch if isinstance(each.pixels, Skipped)]
-        unreadable += len(refused)
-        skipped += refused[: SKIPPED_SHOWN - len(skipped)]
-        digest.update(b"".join(each.digest for each in batch))
-        truths.append(np.array([each.truth for each in batch], np.int64))
+        unreadable_batch = [item.pixels for item in batch if isinstance(item.pixels, Skipped)]
+        unreadable += len(unreadable_batch)
+        named_unreadable += unreadable_batch[: MAX_NAMED_UNREADABLE - len(named_unreadable)]
+        digest.update(b"".join(item.digest for item in batch))
+        truths.append(np.array([item.truth for item in batch], np.int64))
         ranks.append(_ranks(sweep, classifier.encoder, batch))
         progress.advance(len(batch))
     progress.finish()
@@ -124,7 +134,14 @@ def evaluate(
         for setting, row, declined in zip(sweep.settings, table, sweep.declined, strict=True)
     )
     return Evaluation(
-        data, scores, table, unreadable, tuple(skipped), digest.hexdigest(), seed, sweep.notes
+        data=data,
+        scores=scores,
+        ranks=table,
+        unreadable=unreadable,
+        skipped=tuple(named_unreadable),
+        data_digest=digest.hexdigest(),
+        seed=seed,
+        notes=sweep.notes,
     )
 
 
@@ -137,40 +154,47 @@ def score(
     seed: int = 0,
     declined: int = 0,
 ) -> Scores:
-    """The scores of a setting from the places of the right labels (UNREADABLE is a miss).
+    """The scores of a setting, from the ranks of the right labels.
 
-    `image_only` has those of image-only on the same pictures; `recalls` ends with the highest label
-    that occurs.
+    Args:
+        setting: The setting.
+        ranks: The rank of each picture's right label; UNREADABLE_RANK is a miss.
+        image_only: The ranks of image-only on the same pictures.
+        truth: The right label of each picture. `recalls` ends with the highest one.
+        seed: The seed of the bootstrap intervals.
+        declined: Pictures that the image alone decided.
     """
     hits = ranks == 1
-    sizes, found = np.bincount(truth), np.bincount(truth, weights=hits)
+    sizes, hits_of_label = np.bincount(truth), np.bincount(truth, weights=hits)
     return Scores(
         setting=setting,
         acc1=mean_interval(hits, seed=seed),
         acc5=mean_interval((ranks != UNREADABLE_RANK) & (ranks <= 5), seed=seed),
         mean_per_class_recall=class_mean_interval(hits, truth, seed=seed),
         gain=mean_interval(hits.astype(np.int8) - (image_only == 1).astype(np.int8), seed=seed),
-        recalls=np.divide(found, sizes, out=np.full(len(sizes), np.nan), where=sizes > 0),
+        recalls=np.divide(hits_of_label, sizes, out=np.full(len(sizes), np.nan), where=sizes > 0),
         declined=declined,
     )
 
 
-def _batches(data: LabelledSet, spec: PixelSpec) -> Iterator[list[_Read]]:
-    """The pictures decoded, in order, some at a time."""
+def _batches(data: LabelledSet, spec: PixelSpec) -> Iterator[list[_DecodedPicture]]:
+    """Decodes the pictures in order, a batch at a time."""
     pictures = (_read(picture, spec) for picture in data.pictures())
     while batch := list(islice(pictures, _BATCH)):
         yield batch
 
 
-def _read(picture: LabelledPicture, spec: PixelSpec) -> _Read:
-    """`digest` is that of the bytes and the label; of a file that is not there, of no bytes."""
+def _read(picture: LabelledPicture, spec: PixelSpec) -> _DecodedPicture:
+    """Decodes a picture; its digest covers file and label (a missing file counts as empty)."""
     data = b""
     try:
         data = picture.read()
         pixels = to_pixels(decode_picture(data), spec)
     except PictureError as error:
-        return _Read(picture.truth, _digest(data, picture), Skipped(picture.source, str(error)))
-    return _Read(picture.truth, _digest(data, picture), pixels)
+        return _DecodedPicture(
+            picture.truth, _digest(data, picture), Skipped(picture.source, str(error))
+        )
+    return _DecodedPicture(picture.truth, _digest(data, picture), pixels)
 
 
 def _digest(data: bytes, picture: LabelledPicture) -> bytes:
@@ -178,12 +202,12 @@ def _digest(data: bytes, picture: LabelledPicture) -> bytes:
 
 
 def _ranks(
-    sweep: Sweep, encoder: Encoder, batch: Sequence[_Read]
+    sweep: Sweep, encoder: Encoder, batch: Sequence[_DecodedPicture]
 ) -> Int32[np.ndarray, "settings batch"]:
-    """The places of the right labels; UNREADABLE in every setting where there are no pixels."""
+    """The ranks of the right labels; UNREADABLE_RANK in every setting without pixels."""
     ranks = np.full((len(sweep.settings), len(batch)), UNREADABLE_RANK, np.int32)
-    there = [row for row, each in enumerate(batch) if not isinstance(each.pixels, Skipped)]
-    if there:
-        embeddings = encoder.embed_pixels(np.stack([np.asarray(batch[i].pixels) for i in there]))
-        ranks[:, there] = sweep.ranks(embeddings, np.array([batch[i].truth for i in there]))
+    readable = [row for row, picture in enumerate(batch) if not isinstance(picture.pixels, Skipped)]
+    if readable:
+        embeddings = encoder.embed_pixels(np.stack([np.asarray(batch[i].pixels) for i in readable]))
+        ranks[:, readable] = sweep.ranks(embeddings, np.array([batch[i].truth for i in readable]))
     return ranks

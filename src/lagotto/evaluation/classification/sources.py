@@ -1,9 +1,11 @@
-"""Layer 3: the forms in which labelled pictures come; each becomes a stream of samples.
+"""A path comes in; streams of labelled pictures go out.
+
+These forms are read:
 
 - a folder of class sub-folders: CLASS/**/PICTURE
 - a jsonl: {"image": path beside the file, "label": name}, or a folder that has a labels.jsonl
 - a webdataset: a tar with KEY.jpg and KEY.cls (class number or name), or a folder of such tars
-  (also DATA/test/*.tar); a list of classes lies beside it or one folder above
+  (also DATA/test/*.tar); a list of classes is beside it or one folder above
 """
 
 import os
@@ -33,7 +35,7 @@ _MAX_CLASS_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class LabelledSample:
-    """A picture with its label as the data give it: a name, or a place in the list of classes."""
+    """A picture with its label in the data: a name, or an index into the list of classes."""
 
     source: str
     label: str | int
@@ -42,9 +44,10 @@ class LabelledSample:
 
 @dataclass(frozen=True, slots=True)
 class LabelledPart:
-    """One folder, file or shard. `samples` streams it, as often as it is called.
+    """One folder, file or shard; each call of `samples` streams it from the beginning.
 
-    `classes` is its list of classes, empty if it has none; `ordered` if their order has a meaning.
+    `classes` is its list of classes, empty if it has none. `ordered` says whether labels may be
+    indices into that list.
     """
 
     path: Path
@@ -55,7 +58,7 @@ class LabelledPart:
 
 
 def find_labelled_parts(path: Path) -> list[LabelledPart]:
-    """The parts of a data set at a path; UsageError says what is allowed where there is none."""
+    """The parts of the data set at a path; UsageError if there is none."""
     allowed = (
         f"give a folder of class sub-folders, a folder with {LABELS_NAME} or tars, a .jsonl or a "
         ".tar"
@@ -87,7 +90,7 @@ def _subfolders(path: Path) -> list[Path]:
         inside = sorted(path.iterdir())
     except OSError as error:
         raise UsageError(f"cannot read the folder {path}: {error.strerror}") from error
-    return [each for each in inside if each.is_dir() and not each.name.startswith(".")]
+    return [path for path in inside if path.is_dir() and not path.name.startswith(".")]
 
 
 def _of_folder(path: Path) -> Iterator[LabelledSample]:
@@ -100,15 +103,15 @@ def _of_folder(path: Path) -> Iterator[LabelledSample]:
 
 
 def _pictures_under(folder: Path) -> Iterator[Path]:
-    for place, inside, files in os.walk(folder):
-        inside[:] = [name for name in inside if not name.startswith(".")]
+    for parent, subfolders, files in os.walk(folder):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         for name in files:
             if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
-                yield Path(place, name)
+                yield Path(parent, name)
 
 
 def _of_jsonl(path: Path) -> Iterator[LabelledSample]:
-    """One sample a line; a picture that is not there is one that cannot be read, not an error."""
+    """One sample a line; a missing picture file is an unreadable picture, not an error."""
     try:
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
@@ -153,9 +156,9 @@ def _tar_part(path: Path, name: str) -> LabelledPart:
 
 def _class_list(path: Path) -> tuple[str, ...]:
     """The list of classes beside a tar, or one folder above; empty if there is none."""
-    places = (path.parent / name for name in CLASS_LISTS)
+    beside = (path.parent / name for name in CLASS_LISTS)
     above = (path.resolve().parent.parent / name for name in CLASS_LISTS)
-    for file in (*places, *above):
+    for file in (*beside, *above):
         if file.is_file():
             try:
                 lines = file.read_text(encoding="utf-8-sig").splitlines()
@@ -166,7 +169,7 @@ def _class_list(path: Path) -> tuple[str, ...]:
 
 
 def _of_tar(path: Path) -> Iterator[LabelledSample]:
-    """One sample a key. A key without a picture cannot be read; one without a class is an error."""
+    """One sample a key; without a picture it is unreadable, without a class it is an error."""
     members = read_members(path, (*PICTURE_ENDINGS, "cls"), UsageError)
     for key, group in groupby(members, key=lambda member: member.key):
         source = storable(f"{path.name}/{key}")

@@ -1,7 +1,7 @@
-"""Layer 4: a classifier with a hub and labelled pictures → accuracy by the voices that are heard.
+"""A classifier with a hub and labelled pictures come in; accuracy by set of voices goes out.
 
-One pass: each picture is read once, and all sets of voices vote on the same embeddings and logits.
-Models are chosen as in use, on a sample of the pictures; the labels only score.
+Each picture is read once, and all sets of voices vote on the same embeddings and logits. Models are
+selected on a sample of the pictures, as in use. The labels serve only for scoring.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,11 +16,11 @@ from lagotto.evaluation.classification.dataset import LabelledSet
 from lagotto.evaluation.intervals import Estimate, mean_interval
 from lagotto.specialists.batches import Batch, read_batches
 from lagotto.specialists.classifier import Classifier
-from lagotto.specialists.finder import FoundSpecialists
+from lagotto.specialists.finder import FinderResult
 from lagotto.specialists.fusion import (
     Specialist,
-    specialists_alone,
-    together,
+    combine_votes,
+    specialist_alone,
 )
 from lagotto.specialists.model_runs import ModelRuns
 
@@ -30,11 +30,11 @@ BEST_MODEL, ORACLE = "best single found model", "oracle choice of voice"
 
 @dataclass(frozen=True, slots=True)
 class VoiceScores:
-    """How often one set of voices is right, and the gain on the image alone, paired by picture.
+    """The accuracy of one set of voices, and its gain over the image alone, paired by picture.
 
-    BEST_MODEL is the model that was asked and is right most often, by itself; ORACLE is right where
-    any one voice (image, captions, a model) is. Both need the labels: they are what choosing better
-    could give, not what can be had.
+    BEST_MODEL is the selected model that is right most often, alone. ORACLE is right where any
+    single voice (image, captions, a model) is right. Both use the labels: they are upper bounds for
+    a better selection, not results that a user can reach.
     """
 
     voices: str
@@ -44,7 +44,7 @@ class VoiceScores:
 
 @dataclass(frozen=True, slots=True)
 class VoicesEvaluation:
-    """The scores, image first; the models that were asked beside all other voices, and remarks."""
+    """The scores, image first; the models selected beside all other voices; and notes."""
 
     scores: tuple[VoiceScores, ...]
     specialists: tuple[Specialist, ...]
@@ -54,38 +54,48 @@ class VoicesEvaluation:
 def evaluate_voices(
     classifier: Classifier, data: LabelledSet, *, seed: int = 0, progress: Progress | None = None
 ) -> VoicesEvaluation:
-    """Scores every set of voices that the classifier has; a picture that cannot be read is a miss.
+    """Scores every set of voices that the classifier has; an unreadable picture is a miss.
 
-    The classifier must be made of `data.labels`, with a hub. `seed` is that of the intervals.
+    Args:
+        classifier: A classifier with a hub, whose labels are `data.labels`.
+        data: The labelled pictures.
+        seed: The seed of the bootstrap intervals.
+        progress: Receives the progress of the work.
     """
     progress = progress or Silent()
-    before = len(classifier.notes)
+    first_note = len(classifier.notes)
     pictures = list(data.pictures())
-    reads: list[Callable[[], bytes]] = [picture.read for picture in pictures]
-    right: dict[str, list[Bool[np.ndarray, " batch"]]] = {}
+    readers: list[Callable[[], bytes]] = [picture.read for picture in pictures]
+    hits_by_voices: dict[str, list[Bool[np.ndarray, " batch"]]] = {}
     image = classifier.variant("image-only", 1)
     with ModelRuns(classifier.limits) as runs:
-        found = image.find_specialists(reads, runs)
-        beside = classifier.find_specialists(reads, runs) if _has_captions(classifier) else found
+        result_by_image = image.find_specialists(readers, runs)
+        result_by_both = (
+            classifier.find_specialists(readers, runs)
+            if _has_captions(classifier)
+            else result_by_image
+        )
         progress.start("hearing voices", len(pictures), "pictures")
-        for batch in read_batches(image.encoder, [found, beside], reads, runs):
-            places = batch.places
-            readable = np.array([place not in batch.unreadable for place in places], bool)
-            truth = np.array([pictures[place].truth for place in places])
-            heard = {}
+        for batch in read_batches(image.encoder, [result_by_image, result_by_both], readers, runs):
+            positions = batch.positions
+            readable = np.array([position not in batch.unreadable for position in positions], bool)
+            truth = np.array([pictures[position].truth for position in positions])
+            by_voices = {}
             if readable.any():
-                heard = _heard(classifier, batch, found, beside)
-            for voices, probabilities in heard.items():
-                hits = np.zeros(len(places), bool)
+                by_voices = _probabilities_by_voices(
+                    classifier, batch, result_by_image, result_by_both
+                )
+            for voices, probabilities in by_voices.items():
+                hits = np.zeros(len(positions), bool)
                 hits[readable] = probabilities.argmax(axis=1) == truth[readable]
-                right.setdefault(voices, []).append(hits)
-            progress.advance(len(places))
+                hits_by_voices.setdefault(voices, []).append(hits)
+            progress.advance(len(positions))
         progress.finish()
-    joined = {voices: np.concatenate(parts) for voices, parts in right.items()}
+    joined = {voices: np.concatenate(parts) for voices, parts in hits_by_voices.items()}
     return VoicesEvaluation(
         tuple(_scores(joined, seed)),
         classifier.specialists if _has_captions(classifier) else image.specialists,
-        classifier.notes[before:] if _has_captions(classifier) else image.notes,
+        classifier.notes[first_note:] if _has_captions(classifier) else image.notes,
     )
 
 
@@ -93,38 +103,42 @@ def _has_captions(classifier: Classifier) -> bool:
     return "captions" in classifier.voices
 
 
-def _heard(
-    classifier: Classifier, batch: Batch, by_image: FoundSpecialists, by_both: FoundSpecialists
+def _probabilities_by_voices(
+    classifier: Classifier, batch: Batch, by_image: FinderResult, by_both: FinderResult
 ) -> dict[str, Float64[np.ndarray, "readable labels"]]:
-    """The probabilities by each set of voices, and by each model alone under its own name.
+    """The probabilities by each set of voices, and by each model alone under "model NAME".
 
-    Models were found beside the image alone, and beside image and captions.
+    Models were selected twice: beside the image alone, and beside image and captions.
     """
     embeddings, logits = batch.embeddings, batch.logits
     captions = classifier.retrieve(embeddings)
     votes = classifier.voting.vote(embeddings, captions)
-    heard = {IMAGE: votes.image}
+    by_voices = {IMAGE: votes.image}
     if _has_captions(classifier):
-        heard[CAPTIONS] = votes.pooled.probabilities
-    heard[HUB] = together(votes.image, by_image.choice, logits)
+        by_voices[CAPTIONS] = votes.pooled.probabilities
+    by_voices[HUB] = combine_votes(votes.image, by_image.selection, logits)
     if _has_captions(classifier):
-        heard[ALL] = together(votes.pooled.probabilities, by_both.choice, logits)
-    for found in (by_image, by_both):
-        for match in found.choice.matches:
-            own = votes.image
+        by_voices[ALL] = combine_votes(votes.pooled.probabilities, by_both.selection, logits)
+    for result in (by_image, by_both):
+        for match in result.selection.matches:
+            probabilities = votes.image
             if match.model in logits:
-                own = specialists_alone(match.fit.votes, softmax(logits[match.model]))
-            heard[f"model {match.model}"] = own
-    return heard
+                probabilities = specialist_alone(match.fit.votes, softmax(logits[match.model]))
+            by_voices[f"model {match.model}"] = probabilities
+    return by_voices
 
 
-def _scores(right: Mapping[str, Bool[np.ndarray, " samples"]], seed: int) -> list[VoiceScores]:
-    own = {name: hits for name, hits in right.items() if name.startswith("model ")}
-    rows = {name: hits for name, hits in right.items() if not name.startswith("model ")}
-    if own:
-        rows[BEST_MODEL] = max(own.values(), key=lambda hits: int(hits.sum()))
+def _scores(
+    hits_by_voices: Mapping[str, Bool[np.ndarray, " samples"]], seed: int
+) -> list[VoiceScores]:
+    hits_of_model = {
+        name: hits for name, hits in hits_by_voices.items() if name.startswith("model ")
+    }
+    rows = {name: hits for name, hits in hits_by_voices.items() if not name.startswith("model ")}
+    if hits_of_model:
+        rows[BEST_MODEL] = max(hits_of_model.values(), key=lambda hits: int(hits.sum()))
     voices = [hits for name, hits in rows.items() if name in (IMAGE, CAPTIONS)]
-    rows[ORACLE] = np.any([*voices, *own.values()], axis=0)
+    rows[ORACLE] = np.any([*voices, *hits_of_model.values()], axis=0)
     return [
         VoiceScores(
             name,

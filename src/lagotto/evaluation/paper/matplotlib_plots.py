@@ -1,4 +1,4 @@
-"""Layer 3: tables of the paper → its figures, a PNG each."""
+"""Tables of the paper come in; its figures, a PNG each, go out."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +17,9 @@ _CURVES = ("k", "probes")
 
 
 def write_plots(tables: Sequence[PaperTable], folder: Path) -> tuple[Path, ...]:
-    """`NAME.png` a table in an existing folder: curves over k and probes, bars for the others.
+    """Writes `NAME.png` for each table into an existing folder: curves over k and probes, or bars.
 
-    Top-1 accuracy of every kind of question with its 95 % interval.
+    The figures show Top-1 accuracy of every kind of query with its 95 % interval.
     """
     paths = []
     for table in tables:
@@ -37,10 +37,15 @@ def write_plots(tables: Sequence[PaperTable], folder: Path) -> tuple[Path, ...]:
 
 def _curves(axes: Axes, table: PaperTable) -> None:
     steps = [float(row.name) for row in table.rows]
-    for place, cell in enumerate(table.rows[0].cells):
-        estimates = [row.cells[place].top1 for row in table.rows]
-        axes.plot(steps, [each.value for each in estimates], marker="o", label=_plain(cell.kind))
-        low, high = [each.low for each in estimates], [each.high for each in estimates]
+    for position, cell in enumerate(table.rows[0].cells):
+        estimates = [row.cells[position].top1 for row in table.rows]
+        axes.plot(
+            steps, [estimate.value for estimate in estimates], marker="o", label=_plain(cell.kind)
+        )
+        low, high = (
+            [estimate.low for estimate in estimates],
+            [estimate.high for estimate in estimates],
+        )
         axes.fill_between(steps, low, high, alpha=0.15)
     axes.set_xscale("log")
     axes.set_xticks(steps, [row.name for row in table.rows])
@@ -51,22 +56,22 @@ def _curves(axes: Axes, table: PaperTable) -> None:
 
 def _bars(axes: Axes, table: PaperTable) -> None:
     kinds = [cell.kind for cell in table.rows[0].cells]
-    middles = np.arange(len(table.rows))
+    centers = np.arange(len(table.rows))
     height = 0.8 / len(kinds)
-    for place, kind in enumerate(kinds):
-        estimates = [row.cells[place].top1 for row in table.rows]
-        values = np.array([each.value for each in estimates])
-        away = [
-            values - [each.low for each in estimates],
-            [each.high for each in estimates] - values,
+    for position, kind in enumerate(kinds):
+        estimates = [row.cells[position].top1 for row in table.rows]
+        values = np.array([estimate.value for estimate in estimates])
+        error = [
+            values - [estimate.low for estimate in estimates],
+            [estimate.high for estimate in estimates] - values,
         ]
-        offset = (place - (len(kinds) - 1) / 2) * height
-        axes.bar(middles + offset, values, height, yerr=away, capsize=2, label=_plain(kind))
+        offset = (position - (len(kinds) - 1) / 2) * height
+        axes.bar(centers + offset, values, height, yerr=error, capsize=2, label=_plain(kind))
     axes.set_title(table.what)
-    axes.set_xticks(middles, [_plain(row.name) for row in table.rows], rotation=20, ha="right")
+    axes.set_xticks(centers, [_plain(row.name) for row in table.rows], rotation=20, ha="right")
     axes.set_ylabel("Top-1")
 
 
 def _plain(name: str) -> str:
-    """A stranger's name without markup, and without letters that the font may lack."""
+    """A name from a file without markup, and without letters that the font may lack."""
     return name.encode("ascii", "backslashreplace").decode().replace("$", r"\$")

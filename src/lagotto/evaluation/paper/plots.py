@@ -1,4 +1,4 @@
-"""Layer 3: where plots are made: an optional package, loaded when they are asked for."""
+"""The request for plots comes in; a plot writer goes out, loaded from an optional package."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,12 +22,12 @@ _ADAPTERS = {
 
 
 def plot_writer() -> PlotWriter:
-    """Writes a PNG a table into a folder; MissingExtraError where matplotlib is not installed."""
+    """The function that writes plots; MissingExtraError if matplotlib is not installed."""
     return cast(PlotWriter, load_adapter(_ADAPTERS, "png", "plots as"))
 
 
 def empty_folder(folder: Path) -> Path:
-    """The folder, made if it is missing; UsageError if it holds anything, so nothing is lost."""
+    """The folder, made if it is missing; UsageError if it is not empty, so nothing is lost."""
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):

@@ -1,4 +1,4 @@
-"""Layer 3: the tables of the paper on some hub → JSON, with how they were made."""
+"""The tables of the paper for some hub come in; JSON with the method goes out."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from lagotto.evaluation.retrieval.report import (
 
 
 def paper_results(tables: Sequence[PaperTable], method: RetrievalMethod) -> JsonObject:
-    """`tables` by what is varied; the same data and seed give the same object."""
+    """The tables as JSON; the same data and seed give the same object."""
     return {
         "method": method.as_json(),
         "tables": [
@@ -35,7 +35,7 @@ def _row(row: PaperRow) -> JsonObject:
             "top1": rounded(cell.top1.value),
             "top5": rounded(cell.top5.value),
             "ci95": {"top1": interval(cell.top1), "top5": interval(cell.top5)},
-            "top1_std_over_repeats": rounded(cell.spread),
+            "top1_std_over_repeats": rounded(cell.repeat_deviation),
         }
         for cell in row.cells
     ]

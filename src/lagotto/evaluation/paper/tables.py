@@ -1,6 +1,7 @@
-"""Layer 3: a table of logits × questions → the tables and figures of the ProbeLog paper, in form.
+"""A table of logits and queries come in; the tables of the ProbeLog paper, on these data, go out.
 
-Rules, probe sources, selections of probes, k, number of probes: all by the paper's own distance.
+They compare rules, probe sources, selections of probes, values of k and numbers of probes, all with
+the paper's distance.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,11 +20,11 @@ from lagotto.evaluation.retrieval.probe_selection import ProbeSelection
 from lagotto.evaluation.retrieval.queries import Queries
 from lagotto.evaluation.retrieval.ranks import Ranking
 from lagotto.evaluation.retrieval.rules import Rule, rules_of
-from lagotto.evaluation.retrieval.scores import rank_questions
+from lagotto.evaluation.retrieval.scores import rank_queries
 
 SELECTIONS: tuple[ProbeSelection, ...] = ("bottom-k", "random-k", "quantiles", "all", "top-k")
 REPEATS = 3
-"""Random probe sets drawn for each number of probes."""
+"""Random probe sets for each number of probes."""
 
 _STEPS_OF_K = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 _STEPS_OF_PROBES = (20, 50, 100, 200, 400, 800, 1600, 3200)
@@ -31,21 +32,22 @@ _STEPS_OF_PROBES = (20, 50, 100, 200, 400, 800, 1600, 3200)
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Accuracy on the questions of a kind; `spread` is the standard deviation over `repeats`.
+    """Accuracy on the queries of a kind.
 
-    Intervals are over questions, each with its mean over the repeats.
+    `repeat_deviation` is the standard deviation of top1 over the repeats. Intervals are over
+    queries, each with its mean over the repeats.
     """
 
     kind: str
     queries: int
     top1: Estimate
     top5: Estimate
-    spread: float = 0.0
+    repeat_deviation: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class PaperRow:
-    """One setting: how many probes there are, and how many of them are compared."""
+    """One setting: the number of probes, and the number of them that are compared."""
 
     name: str
     probes: int
@@ -55,7 +57,7 @@ class PaperRow:
 
 @dataclass(frozen=True, slots=True)
 class PaperTable:
-    """`name` is what varies: rules, sources, selections, k or probes; `what` says it in words."""
+    """A table; `name` is the factor that varies (rules, sources, ...), `what` describes it."""
 
     name: str
     what: str
@@ -65,42 +67,42 @@ class PaperTable:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What all tables are measured on: the logits, the questions, the paper's k, a seed."""
+    """The data of all tables: the logits, the queries, the paper's k and a seed."""
 
     table: LogitTable
-    questions: tuple[Queries, ...]
+    queries: tuple[Queries, ...]
     k: int
     seed: int = 0
 
     @property
     def probes(self) -> int:
-        """How many probes there are."""
+        """The number of probes."""
         return len(self.table.embeddings)
 
     def on_probes(self, rows: Int64[np.ndarray, " rows"]) -> "Bench":
-        """The same with some of the probes; k is at most their number."""
-        asked = tuple(each.on_probes(rows) for each in self.questions)
+        """The same data restricted to some of the probes; k is at most their number."""
+        queries = tuple(kind_queries.on_probes(rows) for kind_queries in self.queries)
         table = self.table.on_probes(rows)
-        return replace(self, table=table, questions=asked, k=min(self.k, len(rows)))
+        return replace(self, table=table, queries=queries, k=min(self.k, len(rows)))
 
 
 PaperTrial: TypeAlias = Callable[[], tuple[Bench, Rule]]
-"""Makes what one measurement is made on, when its turn has come: probe subsets take memory."""
+"""Makes the data and the rule of one measurement; called late, because subsets take memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """One row to be measured: the mean of its trials."""
+    """One row to measure: the mean over its trials."""
 
     name: str
     trials: tuple[PaperTrial, ...]
 
 
 def paper_tables(bench: Bench, progress: Progress | None = None) -> Iterator[PaperTable]:
-    """The tables, one after the other: rules, sources, selections, k, probes."""
-    shown = progress or Silent()
+    """Measures the tables one after the other: rules, sources, selections, k, probes."""
+    meter = progress or Silent()
     bench = replace(bench, k=min(bench.k, bench.probes))
-    asked = sum(map(len, bench.questions))
+    total_queries = sum(map(len, bench.queries))
     for name, what, settings, repeats in (
         ("rules", "query -> hub, by rule", _rules(bench), 1),
         ("sources", "source of the probes", _sources(bench), 1),
@@ -109,29 +111,29 @@ def paper_tables(bench: Bench, progress: Progress | None = None) -> Iterator[Pap
         ("probes", "number of probes", _numbers_of_probes(bench), REPEATS),
     ):
         trials = sum(len(setting.trials) for setting in settings)
-        shown.start(f"table of {name}", asked * trials, "queries")
-        yield PaperTable(name, what, tuple(_row(each, shown) for each in settings), repeats)
-        shown.finish()
+        meter.start(f"table of {name}", total_queries * trials, "queries")
+        yield PaperTable(name, what, tuple(_row(setting, meter) for setting in settings), repeats)
+        meter.finish()
 
 
 def _rules(bench: Bench) -> list[_Setting]:
     rules = rules_of(bench.table, bench.k, behaviour_only=True)
-    return [_Setting(rule.name, (partial(_same, bench, rule),)) for rule in rules]
+    return [_Setting(rule.name, (partial(_unchanged, bench, rule),)) for rule in rules]
 
 
 def _sources(bench: Bench) -> list[_Setting]:
-    """Every collection of probes alone, then all together."""
+    """Each collection of probes alone, then all together."""
     sources = np.array(bench.table.sources)
     names = list(dict.fromkeys(bench.table.sources))
-    places = [np.flatnonzero(sources == name).astype(np.int64) for name in names]
-    parts = zip(names, places, strict=True) if len(names) > 1 else ()
+    rows_of_source = [np.flatnonzero(sources == name).astype(np.int64) for name in names]
+    parts = zip(names, rows_of_source, strict=True) if len(names) > 1 else ()
     alone = [_Setting(name, (partial(_on_probes, bench, rows),)) for name, rows in parts]
     return [*alone, _Setting("all probes", (partial(_by_selection, bench, "top-k"),))]
 
 
 def _selections(bench: Bench) -> list[_Setting]:
     return [
-        _Setting("top-k, no normalisation", (partial(_unnormalised, bench),)),
+        _Setting("top-k, no normalisation", (partial(_unnormalized, bench),)),
         *(_Setting(name, (partial(_by_selection, bench, name),)) for name in SELECTIONS),
     ]
 
@@ -144,18 +146,18 @@ def _steps_of_k(bench: Bench) -> list[_Setting]:
 
 
 def _numbers_of_probes(bench: Bench) -> list[_Setting]:
-    """Random subsets of the probes, REPEATS of each size; all of them once."""
+    """Random subsets of the probes, REPEATS of each size; then all probes, once."""
     rng = np.random.default_rng(bench.seed)
     settings = []
-    for size in (each for each in _STEPS_OF_PROBES if each < bench.probes):
-        drawn = [np.sort(rng.choice(bench.probes, size, replace=False)) for _ in range(REPEATS)]
-        trials = tuple(partial(_on_probes, bench, rows) for rows in drawn)
+    for size in (steps for steps in _STEPS_OF_PROBES if steps < bench.probes):
+        subsets = [np.sort(rng.choice(bench.probes, size, replace=False)) for _ in range(REPEATS)]
+        trials = tuple(partial(_on_probes, bench, rows) for rows in subsets)
         settings.append(_Setting(str(size), trials))
-    everything = _Setting(str(bench.probes), (partial(_by_selection, bench, "top-k"),))
-    return [*settings, everything]
+    all_probes = _Setting(str(bench.probes), (partial(_by_selection, bench, "top-k"),))
+    return [*settings, all_probes]
 
 
-def _same(bench: Bench, rule: Rule) -> tuple[Bench, Rule]:
+def _unchanged(bench: Bench, rule: Rule) -> tuple[Bench, Rule]:
     return bench, rule
 
 
@@ -164,37 +166,38 @@ def _on_probes(bench: Bench, rows: Int64[np.ndarray, " rows"]) -> tuple[Bench, R
 
 
 def _by_selection(bench: Bench, selection: ProbeSelection) -> tuple[Bench, Rule]:
-    """Standardised queries and descriptors on the probes that a selection takes."""
+    """Standardized queries and descriptors on the probes of a selection."""
     bench = replace(bench, k=bench.probes) if selection == "all" else bench
 
-    def score(asked: Queries) -> Float32[np.ndarray, "queries logits"]:
-        queries = standardize_rows(asked.values)
-        return selected(queries, bench.table.descriptors, bench.k, selection, bench.seed)
+    def score(queries: Queries) -> Float32[np.ndarray, "queries logits"]:
+        rows = standardize_rows(queries.values)
+        return selected(rows, bench.table.descriptors, bench.k, selection, bench.seed)
 
     return bench, Rule(selection, score)
 
 
-def _unnormalised(bench: Bench) -> tuple[Bench, Rule]:
-    """Raw cosines, or a logit's raw responses, against raw responses on the top-k probes."""
+def _unnormalized(bench: Bench) -> tuple[Bench, Rule]:
+    """Raw cosines, or raw responses of a logit, against raw responses on the top-k probes."""
     standardized = np.where(bench.table.usable, bench.table.raw, np.float32(0))
 
-    def score(asked: Queries) -> Float32[np.ndarray, "queries logits"]:
-        return selected(asked.raw, standardized, bench.k, "top-k")
+    def score(queries: Queries) -> Float32[np.ndarray, "queries logits"]:
+        return selected(queries.raw, standardized, bench.k, "top-k")
 
     return bench, Rule("top-k", score)
 
 
 def _row(setting: _Setting, progress: Progress) -> PaperRow:
-    """A setting measured; each question counts with its mean over the trials."""
+    """Measures a setting; each query counts with its mean over the trials."""
+
     outcomes: list[list[Ranking]] = []
     for trial in setting.trials:
         bench, rule = trial()
         outcomes.append(
-            [rank_questions(bench.table, asked, rule, progress) for asked in bench.questions]
+            [rank_queries(bench.table, queries, rule, progress) for queries in bench.queries]
         )
     cells = tuple(
-        _cell(asked.kind, [rankings[place] for rankings in outcomes], bench.seed)
-        for place, asked in enumerate(bench.questions)
+        _cell(queries.kind, [rankings[position] for rankings in outcomes], bench.seed)
+        for position, queries in enumerate(bench.queries)
     )
     return PaperRow(setting.name, bench.probes, bench.k, cells)
 

@@ -1,8 +1,9 @@
-"""Layer 3: fully probed models → how well search works when each had seen a share of the probes.
+"""Fully probed models come in; search accuracy by the number of probes per model goes out.
 
-The curve of ProbeLog's Figure 7 on any hub: for each number of probes a model, the fixed subset
-(all models see the same), the completed answers, the guarded choice, and the paper's rule on
-completed answers. The answers are there, so a share is taken by looking away.
+This is the curve of ProbeLog's Figure 7, for any hub. For each number of probes per model it
+compares a fixed subset (the same for all models), completed responses, the guarded choice between
+the two, and the paper's rule on completed responses. All responses are known; a share of them is
+hidden for each point.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,8 +16,8 @@ from lagotto.core.errors import UsageError
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject
 from lagotto.evaluation.probing.scores import (
+    PartialResponses,
     PartScorer,
-    SeenResponses,
     join_evidence,
     scores_on_the_same_probes,
     subspace,
@@ -42,9 +43,9 @@ METHODS = ("fixed", "seen", "completed", "guarded", "paper_rule_fixed", "paper_r
 
 @dataclass(frozen=True, slots=True)
 class ProbingQueries:
-    """Concepts as unit embeddings, where they meet the probes, and the columns that are right.
+    """Queries as unit embeddings, the probes' space, and the right columns of each query.
 
-    Columns are of all models joined.
+    Columns count the logits of all models, in order.
     """
 
     space: ProbeSpace
@@ -54,7 +55,7 @@ class ProbingQueries:
 
 @dataclass(frozen=True, slots=True)
 class BudgetAccuracy:
-    """Top-1 and Top-5, means over seeds, and the lowest and highest of them."""
+    """Top-1 and Top-5 accuracy: means over seeds, with the lowest and highest value."""
 
     top1: float
     top5: float
@@ -64,11 +65,11 @@ class BudgetAccuracy:
 
 @dataclass(frozen=True, slots=True)
 class BudgetRow:
-    """One number of probes a model: accuracies by method, and what the guard found.
+    """One number of probes per model: accuracies by method, and the guard's figures.
 
-    `completed_models` is the share of models that the guard searches by completed answers, `skill`
-    the share of held-back answers that are predicted, rank and side weight as chosen: means over
-    seeds.
+    `completed_models` is the share of models that the guard searches by completed responses.
+    `skill` is the explained share of held-out responses. `rank` and `side_weight` are the selected
+    hyperparameters. All are means over seeds.
     """
 
     probes: int
@@ -79,10 +80,10 @@ class BudgetRow:
     side_weight: float
 
     def as_json(self) -> JsonObject:
-        """The accuracies by their names beside the other fields."""
+        """The accuracies by method, beside the other fields."""
         return {
             "probes": self.probes,
-            **{name: _rounded(each) for name, each in self.accuracies.items()},
+            **{name: _rounded(accuracy) for name, accuracy in self.accuracies.items()},
             "guard": {
                 "skill": round(self.skill, 4),
                 "completed_models": round(self.completed_models, 4),
@@ -94,7 +95,7 @@ class BudgetRow:
 
 @dataclass(frozen=True, slots=True)
 class ProbingCurve:
-    """A row a number of probes, and the accuracies with all of them."""
+    """One row for each number of probes, and the accuracies with all probes."""
 
     rows: tuple[BudgetRow, ...]
     all_probes: dict[str, BudgetAccuracy]
@@ -105,43 +106,52 @@ class ProbingCurve:
         """`{"rows": [{"probes", "fixed": {"top1", "top5"}, ...}], "all_probes": {...}}`."""
         return {
             "rows": [row.as_json() for row in self.rows],
-            "all_probes": {name: _rounded(each) for name, each in self.all_probes.items()},
+            "all_probes": {name: _rounded(accuracy) for name, accuracy in self.all_probes.items()},
             "seeds": self.seeds,
             "queries": self.queries,
         }
 
 
-def label_questions(
+def label_queries(
     models: Sequence[RawModel],
     space: ProbeSpace,
     embed: Callable[[list[str]], Float32[np.ndarray, "texts dim"]],
 ) -> ProbingQueries:
-    """Every label of the models, once, is a query; right is any logit that carries it."""
-    places: dict[str, list[int]] = {}
+    """One query for each distinct label of the models; the right logits are those with it."""
+    columns: dict[str, list[int]] = {}
     labels = [label for model in models for label in model.labels]
-    for place, label in enumerate(labels):
+    for column, label in enumerate(labels):
         if label:
-            places.setdefault(label, []).append(place)
-    if not places:
+            columns.setdefault(label, []).append(column)
+    if not columns:
         raise UsageError("no model has labels, so nothing says which answers are right")
-    names = sorted(places)
-    return ProbingQueries(space, embed(names), tuple(frozenset(places[name]) for name in names))
+    names = sorted(columns)
+    return ProbingQueries(space, embed(names), tuple(frozenset(columns[name]) for name in names))
 
 
 def probing_curve(
     models: Sequence[RawModel],
-    questions: ProbingQueries,
+    queries: ProbingQueries,
     counts: Sequence[int],
     seeds: int,
-    choosing: Choosing = "spread",
+    strategy: Choosing = "spread",
     progress: Progress | None = None,
 ) -> ProbingCurve:
-    """Accuracies at each number of probes a model, over `seeds` draws of who sees what.
+    """Measures search accuracy at each number of probes per model.
 
-    Raises UsageError for a number that is not below that of the probes, or no seed.
+    Args:
+        models: Fully probed models.
+        queries: The queries.
+        counts: Numbers of probes per model; each at least 2 and below the number of probes.
+        seeds: Draws of the probes for each number.
+        strategy: How the probes of a model are drawn.
+        progress: Receives the progress of the work.
+
+    Raises:
+        UsageError: A count or the number of seeds is out of range.
     """
     meter = progress or Silent()
-    probes = len(questions.space.probes)
+    probes = len(queries.space.probes)
     for count in counts:
         if not 2 <= count < probes:
             raise UsageError(
@@ -149,24 +159,24 @@ def probing_curve(
             )
     if seeds < 1:
         raise UsageError(f"{seeds} seeds were asked for; give 1 or more")
-    bench = _Bench(models, questions)
+    bench = _Bench(models, queries)
     meter.start("probing by shares", len(counts) * seeds, "draws")
     rows = []
     for count in counts:
         draws: list[_Draw] = []
         for seed in range(seeds):
-            choice = draws[0].found.search if draws else None
-            draws.append(_draw(bench, count, seed, choosing, choice))
+            choice = draws[0].completion.search if draws else None
+            draws.append(_draw(bench, count, seed, strategy, choice))
             meter.advance(1)
         rows.append(_row(count, draws))
     meter.finish()
-    everything = np.arange(probes, dtype=np.int64)
-    whole = {
-        "default": bench.fixed("default", everything),
-        "paper_rule": bench.fixed("paper", everything),
+    all_probes = np.arange(probes, dtype=np.int64)
+    accuracy_of_rule = {
+        "default": bench.fixed("default", all_probes),
+        "paper_rule": bench.fixed("paper", all_probes),
     }
-    accuracies = {name: _accuracy([scored]) for name, scored in whole.items()}
-    return ProbingCurve(tuple(rows), accuracies, seeds, len(questions.right))
+    accuracies = {name: _accuracy([scored]) for name, scored in accuracy_of_rule.items()}
+    return ProbingCurve(tuple(rows), accuracies, seeds, len(queries.right))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,68 +184,73 @@ class _Draw:
     """Scores of one draw: (top1, top5) by method, and what the collaboration came to."""
 
     scored: dict[str, tuple[float, float]]
-    found: FittedCompletion
+    completion: FittedCompletion
 
 
 class _Bench:
     """Models with all their answers, and the queries: scores any way of looking at them."""
 
-    def __init__(self, models: Sequence[RawModel], questions: ProbingQueries) -> None:
+    def __init__(self, models: Sequence[RawModel], queries: ProbingQueries) -> None:
         self.models = models
-        self.questions = questions
-        self.scorer = PartScorer(questions.space, questions.concepts)
+        self.queries = queries
+        self.scorer = PartScorer(queries.space, queries.concepts)
 
-    def fixed(self, rule: RuleName, seen: Int64[np.ndarray, " seen"]) -> tuple[float, float]:
+    def fixed(self, rule: RuleName, probes: Int64[np.ndarray, " seen"]) -> tuple[float, float]:
         """All models on the same probes."""
-        responses = [model.values[seen] for model in self.models]
-        return self.whole(rule, subspace(self.questions.space, seen), responses)
+        responses = [model.values[probes] for model in self.models]
+        return self.accuracy_on_same_probes(rule, subspace(self.queries.space, probes), responses)
 
-    def whole(
+    def accuracy_on_same_probes(
         self, rule: RuleName, space: ProbeSpace, responses: list[Float32[np.ndarray, "probes _"]]
     ) -> tuple[float, float]:
         """Accuracies where all models answered the same probes."""
-        concepts = self.questions.concepts
+        concepts = self.queries.concepts
         return self.accuracy(scores_on_the_same_probes(rule, space, concepts, responses))
 
     def accuracy(self, scores: Float32[np.ndarray, "queries logits"]) -> tuple[float, float]:
         """Shares of queries with a right logit first, and among the first five."""
         first = np.argsort(-scores, axis=1, kind="stable")[:, :5].tolist()
-        found = [
-            [place in right for place in places]
-            for places, right in zip(first, self.questions.right, strict=True)
+        hits = [
+            [column in right for column in columns]
+            for columns, right in zip(first, self.queries.right, strict=True)
         ]
-        top1 = sum(any(row[:1]) for row in found) / len(found)
-        return top1, sum(any(row) for row in found) / len(found)
+        top1 = sum(any(row[:1]) for row in hits) / len(hits)
+        return top1, sum(any(row) for row in hits) / len(hits)
 
 
 def _draw(
-    bench: _Bench, count: int, seed: int, choosing: Choosing, choice: HyperparameterSearch | None
+    bench: _Bench, count: int, seed: int, strategy: Choosing, choice: HyperparameterSearch | None
 ) -> _Draw:
     """One draw of probes for every model, searched in every way; settings as chosen, if given."""
-    space = bench.questions.space
+    space = bench.queries.space
     probes = len(space.probes)
-    share = Share(count, space.probes, choosing)
+    share = Share(count, space.probes, strategy)
     columns: list[SeenColumns] = []
     scales: list[ColumnScale] = []
     for model in bench.models:
         seen = share.select(f"{model.name} {seed}")
-        own, scale = to_columns(np.ascontiguousarray(model.values[seen]), seen)
-        columns.append(own)
+        seen_columns, scale = to_columns(np.ascontiguousarray(model.values[seen]), seen)
+        columns.append(seen_columns)
         scales.append(scale)
-    found = fit_completion(columns, space.probes, seed, search=choice)
+    completion = fit_completion(columns, space.probes, seed, search=choice)
     full = [
-        completed_responses(found.factors, own, scale)
-        for own, scale in zip(columns, scales, strict=True)
+        completed_responses(completion.factors, seen_columns, scale)
+        for seen_columns, scale in zip(columns, scales, strict=True)
     ]
-    everything = np.arange(probes, dtype=np.int64)
-    completed = [bench.scorer.evidence(SeenResponses(everything, each)) for each in full]
+    all_probes = np.arange(probes, dtype=np.int64)
+    completed = [
+        bench.scorer.evidence(PartialResponses(all_probes, responses)) for responses in full
+    ]
     parts = [
-        bench.scorer.evidence(SeenResponses(own.probes, model.values[own.probes]))
-        for model, own in zip(bench.models, columns, strict=True)
+        bench.scorer.evidence(
+            PartialResponses(seen_columns.probes, model.values[seen_columns.probes])
+        )
+        for model, seen_columns in zip(bench.models, columns, strict=True)
     ]
-    on_parts = [verdict.use != "completed" for verdict in found.verdict.models]
+    on_parts = [verdict.use != "completed" for verdict in completion.verdict.models]
     guarded = [
-        part if own else whole for part, whole, own in zip(parts, completed, on_parts, strict=True)
+        part if is_part else whole
+        for part, whole, is_part in zip(parts, completed, on_parts, strict=True)
     ]
     subset = np.random.default_rng([seed, count]).choice(probes, count, replace=False)
     fixed = np.sort(subset).astype(np.int64)
@@ -245,28 +260,28 @@ def _draw(
         "completed": bench.accuracy(join_evidence(completed, [False] * len(parts))),
         "guarded": bench.accuracy(join_evidence(guarded, on_parts)),
         "paper_rule_fixed": bench.fixed("paper", fixed),
-        "paper_rule_completed": bench.whole("paper", space, full),
+        "paper_rule_completed": bench.accuracy_on_same_probes("paper", space, full),
     }
-    return _Draw(scored, found)
+    return _Draw(scored, completion)
 
 
 def _row(count: int, draws: Sequence[_Draw]) -> BudgetRow:
-    verdicts = [draw.found.verdict for draw in draws]
+    verdicts = [draw.completion.verdict for draw in draws]
     completed = [np.mean([m.use == "completed" for m in v.models]) for v in verdicts]
-    chosen = [draw.found.search.settings for draw in draws]
+    settings_of_draws = [draw.completion.search.settings for draw in draws]
     return BudgetRow(
         probes=count,
         accuracies={name: _accuracy([draw.scored[name] for draw in draws]) for name in METHODS},
         skill=float(np.mean([verdict.skill for verdict in verdicts])),
         completed_models=float(np.mean(completed)),
-        rank=float(np.mean([settings.rank for settings in chosen])),
-        side_weight=float(np.mean([settings.side_weight for settings in chosen])),
+        rank=float(np.mean([settings.rank for settings in settings_of_draws])),
+        side_weight=float(np.mean([settings.side_weight for settings in settings_of_draws])),
     )
 
 
 def _accuracy(scored: Sequence[tuple[float, float]]) -> BudgetAccuracy:
-    top1 = [each[0] for each in scored]
-    top5 = [each[1] for each in scored]
+    top1 = [accuracy[0] for accuracy in scored]
+    top5 = [accuracy[1] for accuracy in scored]
     return BudgetAccuracy(
         top1=float(np.mean(top1)),
         top5=float(np.mean(top5)),

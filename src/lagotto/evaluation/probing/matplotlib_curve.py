@@ -1,4 +1,4 @@
-"""Layer 3: a probing curve → a picture, as in ProbeLog's Figure 7. Needs the extra `plots`."""
+"""A probing curve comes in; a PNG like ProbeLog's Figure 7 goes out. Needs the extra `plots`."""
 
 import io
 from pathlib import Path
@@ -19,21 +19,22 @@ _LINES = {
 
 
 def write_curve(path: Path, curve: ProbingCurve) -> None:
-    """A PNG of Top-1 accuracy against probes a model; bars are the lowest and highest seed.
+    """Writes a PNG of Top-1 accuracy by probes per model; bars span the lowest and highest seed.
 
-    Raises HubError if the file cannot be written.
+    Raises:
+        HubError: The file cannot be written.
     """
     with matplotlib.rc_context({"svg.hashsalt": "lagotto", "font.size": 10}):
         figure = Figure(figsize=(7, 4.5), dpi=120, layout="constrained")
         axes = figure.add_subplot()
         counts = [row.probes for row in curve.rows]
         for name, (label, colour, marker) in _LINES.items():
-            found = [row.accuracies[name] for row in curve.rows]
-            middle = [each.top1 for each in found]
-            low = [each.top1 - each.top1_range[0] for each in found]
-            high = [each.top1_range[1] - each.top1 for each in found]
+            accuracies = [row.accuracies[name] for row in curve.rows]
+            means = [accuracy.top1 for accuracy in accuracies]
+            low = [accuracy.top1 - accuracy.top1_range[0] for accuracy in accuracies]
+            high = [accuracy.top1_range[1] - accuracy.top1 for accuracy in accuracies]
             axes.errorbar(
-                counts, middle, [low, high], label=label, color=colour, marker=marker, capsize=3
+                counts, means, [low, high], label=label, color=colour, marker=marker, capsize=3
             )
         axes.axhline(
             curve.all_probes["default"].top1, color="black", linestyle=":", label="all probes"

@@ -1,4 +1,4 @@
-"""Layer 3: a hub, or a folder of raw responses, → fully probed models and questions to ask them."""
+"""A hub, or a folder of raw responses, comes in; fully probed models and queries go out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from jaxtyping import Float32
 
 from lagotto.core.errors import UsageError
 from lagotto.encoders.base import Encoder
-from lagotto.evaluation.probing.curve import ProbingQueries, label_questions
+from lagotto.evaluation.probing.curve import ProbingQueries, label_queries
 from lagotto.evaluation.retrieval.raw_responses import RawModel, read_raw_responses
 from lagotto.evaluation.retrieval.truth import read_truth
 from lagotto.hub.hub import Hub
@@ -18,17 +18,18 @@ from lagotto.hub.query.probe_weights import ProbeSpace
 
 
 @dataclass(frozen=True, slots=True)
-class ProbedHub:
-    """Models with their answers on every probe, and what is asked of them."""
+class ProbingData:
+    """Models with their responses on every probe, and the queries."""
 
     models: tuple[RawModel, ...]
-    questions: ProbingQueries
+    queries: ProbingQueries
 
 
-def from_folder(folder: Path, encoder: Encoder) -> ProbedHub:
-    """A folder of raw responses; its labels are the queries.
+def from_folder(folder: Path, encoder: Encoder) -> ProbingData:
+    """Reads a folder of raw responses; its labels are the queries.
 
-    Raises UsageError where it is not of that form, or the encoder has not made its embeddings.
+    Raises:
+        UsageError: The folder has another form, or another encoder made its embeddings.
     """
     raw = read_raw_responses(folder)
     if encoder.info.dim != raw.embeddings.shape[1]:
@@ -38,14 +39,15 @@ def from_folder(folder: Path, encoder: Encoder) -> ProbedHub:
         )
     background = embed_background(encoder)
     space = ProbeSpace(raw.embeddings, background, encoder.info.logit_scale)
-    questions = label_questions(raw.models, space, lambda names: _embed(encoder, names))
-    return ProbedHub(raw.models, questions)
+    queries = label_queries(raw.models, space, lambda names: _embed(encoder, names))
+    return ProbingData(raw.models, queries)
 
 
-def from_hub(hub: Hub, truth: Path | None) -> ProbedHub:
-    """The models of a hub that saw every probe; queries are their labels, or those of `truth`.
+def from_hub(hub: Hub, truth: Path | None) -> ProbingData:
+    """The models of a hub that saw every probe; the queries are their labels, or those of `truth`.
 
-    Raises UsageError if there is no such model.
+    Raises:
+        UsageError: There is no such model.
     """
     models = []
     for model in hub.status().models:
@@ -60,29 +62,29 @@ def from_hub(hub: Hub, truth: Path | None) -> ProbedHub:
     encoder = hub.encoder
     space = ProbeSpace(hub.probe_embeddings, embed_background(encoder), encoder.info.logit_scale)
     if truth is None:
-        questions = label_questions(models, space, lambda names: _embed(encoder, names))
+        queries = label_queries(models, space, lambda names: _embed(encoder, names))
     else:
-        questions = _truth_questions(truth, models, space, encoder)
-    return ProbedHub(tuple(models), questions)
+        queries = _truth_queries(truth, models, space, encoder)
+    return ProbingData(tuple(models), queries)
 
 
-def _truth_questions(
+def _truth_queries(
     truth: Path,
     models: Sequence[RawModel],
     space: ProbeSpace,
     encoder: Encoder,
 ) -> ProbingQueries:
-    """The queries of a truth file that some model here answers."""
+    """The queries of a truth file that have a right logit in these models."""
     first: dict[str, int] = {}
     total = 0
     for model in models:
         first[model.name] = total
         total += len(model.labels)
-    asked = [
+    truth_queries = [
         (query.text, frozenset(first[m] + logit for m, logit in query.correct if m in first))
         for query in read_truth(truth)
     ]
-    answered = [(text, right) for text, right in asked if right]
+    answered = [(text, right) for text, right in truth_queries if right]
     if not answered:
         raise UsageError(f"no query of {truth} is answered by a model that saw every probe")
     concepts = _embed(encoder, [text for text, _ in answered])

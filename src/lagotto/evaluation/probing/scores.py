@@ -23,10 +23,10 @@ from lagotto.hub.query.probe_weights import ProbeSpace, text_weights, top_k_weig
 
 
 @dataclass(frozen=True, slots=True)
-class SeenResponses:
+class PartialResponses:
     """A model's raw responses on some probes; ascending indices."""
 
-    seen: Int64[np.ndarray, " seen"]
+    probes: Int64[np.ndarray, " seen"]
     responses: Float32[np.ndarray, "seen logits"]
 
 
@@ -66,12 +66,12 @@ class PartScorer:
         self._directions = concepts - space.background_mean
         self._matrix = projector(space.probes)
 
-    def evidence(self, part: SeenResponses) -> PartEvidence:
+    def evidence(self, part: PartialResponses) -> PartEvidence:
         """The raw scores of one model, from its responses on the probes that it saw."""
         descriptors = standardize(part.responses)
-        weights = top_k_weights(self._weights[:, part.seen], SEARCH_CONFIG.k)
-        scale = np.float32(self._weights.shape[1] / len(part.seen))
-        matrix = self._matrix[:, part.seen] * scale
+        weights = top_k_weights(self._weights[:, part.probes], SEARCH_CONFIG.k)
+        scale = np.float32(self._weights.shape[1] / len(part.probes))
+        matrix = self._matrix[:, part.probes] * scale
         raw = raw_scores(weights, self._directions, matrix, descriptors.values)
         return PartEvidence(raw, ~descriptors.usable)
 

@@ -1,7 +1,7 @@
-"""Layer 3: a hub, or a folder of raw responses → all its logits with their answers, in memory.
+"""A hub, or a folder of raw responses, comes in; a table of all logits' responses goes out.
 
-An evaluation asks thousands of queries of every logit, so it holds what a search reads in parts:
-8 bytes a probe and logit.
+An evaluation scores thousands of queries on every logit. The table therefore holds in memory what a
+search reads block by block: 8 bytes a probe and logit.
 """
 
 from collections.abc import Sequence
@@ -26,10 +26,10 @@ from lagotto.hub.query.probe_weights import ProbeSpace
 class LogitTable:
     """Every logit of some models, a column each, in the order of the models.
 
-    `firsts` is the first column of each model. `raw` are the logits as the models gave them,
-    `descriptors` the same standardised: zero for a logit that is set aside, which is not `usable`.
-    `space` are the probes as the encoder sees them; `sources` names the collection that each is
-    from. `digest` is of all that was answered.
+    `firsts` is the first column of each model. `raw` has the models' outputs, `descriptors` the
+    same standardized. A logit with an invalid descriptor has zeros there and is not `usable`.
+    `space` has the embeddings of the probes; `sources` names the collection of each probe.
+    `digest` identifies all responses.
     """
 
     models: tuple[str, ...]
@@ -49,28 +49,28 @@ class LogitTable:
 
     @property
     def owners(self) -> Int64[np.ndarray, " logits"]:
-        """The number of the model that each logit belongs to."""
+        """The index of the model that each logit belongs to."""
         widths = np.diff(self.firsts, append=len(self.labels))
         return np.repeat(np.arange(len(self.models)), widths)
 
     def name(self, column: int) -> LogitName:
         """(model, logit) of a column."""
-        owner = int(np.searchsorted(self.firsts, column, side="right")) - 1
-        return self.models[owner], column - int(self.firsts[owner])
+        model_index = int(np.searchsorted(self.firsts, column, side="right")) - 1
+        return self.models[model_index], column - int(self.firsts[model_index])
 
     def columns(self) -> dict[LogitName, int]:
         """The column of every (model, logit)."""
         return {self.name(column): column for column in range(len(self.labels))}
 
     def on_probes(self, rows: Int64[np.ndarray, " rows"]) -> "LogitTable":
-        """The table as if these had been all the probes."""
+        """The table restricted to some probes, standardized again."""
         raw = self.raw[rows]
-        described = standardize(raw)
+        standardized = standardize(raw)
         return replace(
             self,
             raw=raw,
-            descriptors=described.values,
-            usable=described.usable,
+            descriptors=standardized.values,
+            usable=standardized.usable,
             space=replace(self.space, probes=self.embeddings[rows]),
             sources=tuple(self.sources[row] for row in rows.tolist()),
         )
@@ -86,25 +86,26 @@ class ModelLogits:
 
 
 def hub_table(hub: Hub) -> LogitTable:
-    """The logits of a hub. Raises UsageError for a hub without a model."""
+    """The table of a hub; UsageError if the hub has no model."""
     names = [model.name for model in hub.status().models]
     if not names:
         raise UsageError("this hub has no model yet; add some with: lagotto hub add HUB MODELS")
     answers = [ModelLogits(name, hub.labels(name), hub.responses(name)) for name in names]
     blocks = [model for block in hub.logit_index().blocks for model in block.models]
-    made_of = [hub.probe_digest, *names, *(model.responses_sha256 for model in blocks)]
+    parts = [hub.probe_digest, *names, *(model.responses_sha256 for model in blocks)]
     return table_of(
         answers,
         hub.space,
         tuple(_collection(probe.source) for probe in hub.probes),
-        sha256("\n".join(made_of).encode()).hexdigest(),
+        sha256("\n".join(parts).encode()).hexdigest(),
     )
 
 
 def responses_table(raw: RawResponses, encoder: Encoder) -> LogitTable:
-    """The logits of a folder of raw responses, whose probes the encoder embedded.
+    """The table of a folder of raw responses, whose probes this encoder embedded.
 
-    Raises UsageError where another encoder did, as far as dimensions tell.
+    Raises:
+        UsageError: The embeddings have another dimension than the encoder's.
     """
     if raw.embeddings.shape[1] != encoder.info.dim:
         raise UsageError(
@@ -122,17 +123,17 @@ def table_of(
     sources: tuple[str, ...],
     digest: str,
 ) -> LogitTable:
-    """One table of the answers of some models, in order."""
-    raw = np.concatenate([each.values for each in answers], axis=1)
-    described = standardize(raw)
-    widths = [each.values.shape[1] for each in answers]
+    """One table of the responses of some models, in order."""
+    raw = np.concatenate([answer.values for answer in answers], axis=1)
+    standardized = standardize(raw)
+    widths = [answer.values.shape[1] for answer in answers]
     return LogitTable(
-        models=tuple(each.model for each in answers),
+        models=tuple(answer.model for answer in answers),
         firsts=np.cumsum([0, *widths[:-1]]),
-        labels=tuple(label for each in answers for label in each.labels),
+        labels=tuple(label for answer in answers for label in answer.labels),
         raw=raw,
-        descriptors=described.values,
-        usable=described.usable,
+        descriptors=standardized.values,
+        usable=standardized.usable,
         space=space,
         sources=sources,
         digest=digest,
@@ -140,13 +141,15 @@ def table_of(
 
 
 def _collection(source: str) -> str:
-    """A probe's source up to the first / or #: the folder, table or list that it was given in."""
+    """The collection of a probe: its source up to the first / or # (a folder, table or list)."""
     return source.partition("/")[0].partition("#")[0]
 
 
 def _listed_sources(raw: RawResponses) -> tuple[str, ...]:
-    """What the list of models says of the probes (`[[collection, file], ...]`), if it does."""
-    listed = read_json(raw.folder / MODELS_NAME, "list of models", UsageError).get("probes")
-    if not isinstance(listed, list) or len(listed) != len(raw.embeddings):
+    """The collection of each probe by the list of models (`[[collection, file], ...]`), if any."""
+    probe_list = read_json(raw.folder / MODELS_NAME, "list of models", UsageError).get("probes")
+    if not isinstance(probe_list, list) or len(probe_list) != len(raw.embeddings):
         return ("probes",) * len(raw.embeddings)
-    return tuple(str(each[0]) if isinstance(each, list) and each else "probes" for each in listed)
+    return tuple(
+        str(probe[0]) if isinstance(probe, list) and probe else "probes" for probe in probe_list
+    )

@@ -1,11 +1,11 @@
-"""Layer 3: a folder of raw responses → models whose behaviour is known without running them.
+"""A folder of raw responses comes in; models with their responses, without running them, go out.
 
     DIR/models.json            {"models": [{"model", "labels", ...}], "probes": [...]}
     DIR/responses.npz          u8 [probes, logits], scale [logits], offset [logits]
-    DIR/probe_embeddings.npy   [probes, dim], by the encoder that asks
+    DIR/probe_embeddings.npy   [probes, dim], by the encoder of the queries
 
-A response is u8 * scale + offset; columns follow the models and their labels in order. Of a model
-"accuracy" and of its labels "label_accuracy" may be given: shares of held-out pictures.
+A response is u8 * scale + offset. Columns follow the models and their labels in order. A model may
+have "accuracy" and "label_accuracy": shares of right answers on held-out pictures.
 """
 
 import zipfile
@@ -24,14 +24,14 @@ MODELS_NAME = "models.json"
 RESPONSES_NAME = "responses.npz"
 EMBEDDINGS_NAME = "probe_embeddings.npy"
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
-_FORM = "the form is told in docs/evaluation.md"
+_FORMAT_HINT = "the form is told in docs/evaluation.md"
 
 
 @dataclass(frozen=True, slots=True)
 class RawModel:
-    """A model by its answers: raw logits on every probe, one label a logit.
+    """A model by its responses: raw logits on every probe, one label a logit.
 
-    Accuracies are shares of held-out pictures, of the model and of each label; None where unknown.
+    Accuracies, of the model and of each label, are shares of held-out pictures; None if unknown.
     """
 
     name: str
@@ -43,9 +43,9 @@ class RawModel:
 
 @dataclass(frozen=True, slots=True)
 class RawResponses:
-    """Models with all their answers, and the unit embeddings of the probes that they saw.
+    """Models with all their responses, and the unit embeddings of the probes.
 
-    `digest` is of the three files: results say by it what they were measured on.
+    `digest` identifies the three files; results state it.
     """
 
     folder: Path
@@ -60,19 +60,20 @@ class RawResponses:
 
 
 def read_raw_responses(folder: Path) -> RawResponses:
-    """The models in a folder of that form; all of it is held in memory.
+    """Reads the models of a folder into memory.
 
-    Raises UsageError where a file is missing, damaged, or does not fit the others.
+    Raises:
+        UsageError: A file is missing, damaged, or does not fit the others.
     """
-    described = _read_models(folder / MODELS_NAME)
+    entries = _read_models(folder / MODELS_NAME)
     values = _read_values(folder / RESPONSES_NAME)
     embeddings = _read_embeddings(folder / EMBEDDINGS_NAME)
-    widths = [len(model.labels) for model in described]
+    widths = [len(model.labels) for model in entries]
     if values.shape != (len(embeddings), sum(widths)):
         raise UsageError(
             f"{folder} does not fit together: {RESPONSES_NAME} holds {values.shape[0]} probes x "
             f"{values.shape[1]} logits, {EMBEDDINGS_NAME} {len(embeddings)} probes and "
-            f"{MODELS_NAME} {sum(widths)} labels; {_FORM}"
+            f"{MODELS_NAME} {sum(widths)} labels; {_FORMAT_HINT}"
         )
     ends = np.cumsum(widths).tolist()
     models = tuple(
@@ -83,7 +84,7 @@ def read_raw_responses(folder: Path) -> RawResponses:
             model.accuracy,
             model.label_accuracy,
         )
-        for model, end in zip(described, ends, strict=True)
+        for model, end in zip(entries, ends, strict=True)
     )
     digests = [
         sha256_file(folder / name, UsageError)
@@ -94,29 +95,31 @@ def read_raw_responses(folder: Path) -> RawResponses:
 
 
 @dataclass(frozen=True, slots=True)
-class _Described:
+class _ModelEntry:
     name: str
     labels: tuple[str, ...]
     accuracy: float | None
     label_accuracy: tuple[float, ...] | None
 
 
-def _read_models(path: Path) -> list[_Described]:
-    listed = read_json(path, "list of models", UsageError).get("models")
-    if not isinstance(listed, list) or not listed:
-        raise UsageError(f'{path} has no list "models" with at least one entry; {_FORM}')
-    models = [_read_model(path, place, entry) for place, entry in enumerate(listed)]
+def _read_models(path: Path) -> list[_ModelEntry]:
+    entries = read_json(path, "list of models", UsageError).get("models")
+    if not isinstance(entries, list) or not entries:
+        raise UsageError(f'{path} has no list "models" with at least one entry; {_FORMAT_HINT}')
+    models = [_read_model(path, position, entry) for position, entry in enumerate(entries)]
     if len({model.name for model in models}) < len(models):
         raise UsageError(f"{path} names a model twice; names are how results tell models apart")
     return models
 
 
-def _read_model(path: Path, place: int, entry: object) -> _Described:
+def _read_model(path: Path, position: int, entry: object) -> _ModelEntry:
     match entry:
         case {"model": str(name), "labels": list(labels), **rest} if labels:
             pass
         case _:
-            raise UsageError(f'{path}, model {place}: needs a "model" and "labels"; {_FORM}')
+            raise UsageError(
+                f'{path}, model {position}: needs a "model" and "labels"; {_FORMAT_HINT}'
+            )
     match rest.get("accuracy"), rest.get("label_accuracy"):
         case None | int() | float() as accuracy, None as by_label:
             pass
@@ -124,10 +127,10 @@ def _read_model(path: Path, place: int, entry: object) -> _Described:
             pass
         case _:
             raise UsageError(
-                f'{path}, model {place}: "accuracy" is a number, and "label_accuracy" one number a '
-                "label"
+                f'{path}, model {position}: "accuracy" is a number, and "label_accuracy" one '
+                "number a label"
             )
-    return _Described(
+    return _ModelEntry(
         name,
         tuple(str(label) for label in labels),
         accuracy,
@@ -136,18 +139,18 @@ def _read_model(path: Path, place: int, entry: object) -> _Described:
 
 
 def _read_values(path: Path) -> Float32[np.ndarray, "probes logits"]:
-    """The responses; dequantised in float32, as the form says."""
+    """The responses, dequantized in float32."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             codes, scale, offset = file["u8"], file["scale"], file["offset"]
     except _UNREADABLE as error:
         raise UsageError(
-            f"{path} cannot be read as u8, scale and offset ({error}); {_FORM}"
+            f"{path} cannot be read as u8, scale and offset ({error}); {_FORMAT_HINT}"
         ) from error
     if codes.ndim != 2 or codes.dtype != np.uint8 or codes.size == 0:
-        raise UsageError(f"{path}: u8 is not bytes of probes x logits; {_FORM}")
+        raise UsageError(f"{path}: u8 is not bytes of probes x logits; {_FORMAT_HINT}")
     if not scale.shape == offset.shape == codes.shape[1:]:
-        raise UsageError(f"{path}: scale and offset need one number a logit; {_FORM}")
+        raise UsageError(f"{path}: scale and offset need one number a logit; {_FORMAT_HINT}")
     values = np.ascontiguousarray(codes).astype(np.float32)
     values *= scale.astype(np.float32)
     values += offset.astype(np.float32)
@@ -156,9 +159,13 @@ def _read_values(path: Path) -> Float32[np.ndarray, "probes logits"]:
 
 def _read_embeddings(path: Path) -> Float32[np.ndarray, "probes dim"]:
     try:
-        loaded = np.load(path, allow_pickle=False)
+        embeddings = np.load(path, allow_pickle=False)
     except _UNREADABLE as error:
-        raise UsageError(f"{path} cannot be read ({error}); {_FORM}") from error
-    if not isinstance(loaded, np.ndarray) or loaded.ndim != 2 or loaded.dtype.kind != "f":
-        raise UsageError(f"{path} holds no probes x dim numbers; {_FORM}")
-    return unit_rows(loaded)
+        raise UsageError(f"{path} cannot be read ({error}); {_FORMAT_HINT}") from error
+    if (
+        not isinstance(embeddings, np.ndarray)
+        or embeddings.ndim != 2
+        or embeddings.dtype.kind != "f"
+    ):
+        raise UsageError(f"{path} holds no probes x dim numbers; {_FORMAT_HINT}")
+    return unit_rows(embeddings)

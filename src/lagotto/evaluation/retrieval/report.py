@@ -1,4 +1,4 @@
-"""Layer 3: an evaluation of search → its results as JSON, and how they were made."""
+"""An evaluation of search comes in; its results, with the method, go out as JSON."""
 
 from dataclasses import dataclass
 
@@ -14,10 +14,11 @@ _DIGITS = 6
 
 @dataclass(frozen=True, slots=True)
 class RetrievalMethod:
-    """What an evaluation of search was made with; `truth` is the sha256 of its file, or "labels".
+    """The data and settings of an evaluation of search.
 
-    `left_out` counts queries of the truth that name no logit of these models. `asking` are the
-    models whose logits asked, where they are not these.
+    `truth` is the sha256 of the truth file, or "labels". `left_out` counts queries of the truth
+    without a right logit in these models. `query_table` has the logits that served as queries, if
+    they are of other models.
     """
 
     table: LogitTable
@@ -27,10 +28,10 @@ class RetrievalMethod:
     k: int
     seed: int
     behaviour_only: bool = False
-    asking: LogitTable | None = None
+    query_table: LogitTable | None = None
 
     def as_json(self) -> JsonObject:
-        """Of data, models and settings what is needed to make the same numbers: no paths."""
+        """The data, models and settings that the numbers depend on; no paths."""
         encoder: JsonValue = None
         if self.encoder is not None:
             encoder = {"name": self.encoder.name, "fingerprint": self.encoder.fingerprint}
@@ -43,7 +44,7 @@ class RetrievalMethod:
             "data_digest": self.table.digest,
             "truth": self.truth,
             "left_out": self.left_out,
-            "asking_digest": None if self.asking is None else self.asking.digest,
+            "asking_digest": None if self.query_table is None else self.query_table.digest,
             "k": self.k,
             "behaviour_only": self.behaviour_only,
             "seed": self.seed,
@@ -52,30 +53,30 @@ class RetrievalMethod:
         }
 
 
-def retrieval_results(found: RetrievalEvaluation, method: RetrievalMethod) -> JsonObject:
-    """The results as JSON: top1, top5 and ci95 (of top1) are the default rule's over all queries.
+def retrieval_results(evaluation: RetrievalEvaluation, method: RetrievalMethod) -> JsonObject:
+    """The results as JSON; top1, top5 and ci95 (of top1) are the default rule's over all queries.
 
-    The same models, probes, encoder and seed give the same object: no clock, no paths.
+    The same models, probes, encoder and seed give the same object: no times, no paths.
     """
-    main = found.row(DEFAULT_RULE, found.whole)
+    main = evaluation.row(DEFAULT_RULE, evaluation.main_kind)
     return {
         "queries": main.queries,
         "top1": rounded(main.top1.value),
         "top5": rounded(main.top5.value),
         "ci95": interval(main.top1),
         "method": method.as_json(),
-        "rows": [_row(row) for row in found.rows],
+        "rows": [_row(row) for row in evaluation.rows],
     }
 
 
-def retrieval_details(found: RetrievalEvaluation, table: LogitTable) -> list[JsonValue]:
-    """One record a query: the rank of its best right logit by each rule (None where a rule reaches
-    none), and the default rule's first five."""
+def retrieval_details(evaluation: RetrievalEvaluation, table: LogitTable) -> list[JsonValue]:
+    """One record a query: the rank of its best right logit by each rule, and the default rule's
+    first five hits. The rank is None if a rule scores no right logit."""
     records: list[JsonValue] = []
-    for place, asked in enumerate(found.questions):
-        ranks = {rule: kinds[place] for rule, kinds in found.rankings.items()}
+    for position, queries in enumerate(evaluation.queries):
+        ranks = {rule: kinds[position] for rule, kinds in evaluation.rankings.items()}
         main = ranks[DEFAULT_RULE]
-        for number, name in enumerate(asked.names):
+        for number, name in enumerate(queries.names):
             by_rule: JsonObject = {
                 rule: int(ranking.first[number]) or None
                 for rule, ranking in ranks.items()
@@ -88,9 +89,9 @@ def retrieval_details(found: RetrievalEvaluation, table: LogitTable) -> list[Jso
                         hits.append(_hit(table, int(column), bool(right)))
             records.append(
                 {
-                    "kind": asked.kind,
+                    "kind": queries.kind,
                     "query": name,
-                    "answers": len(asked.correct[number]),
+                    "answers": len(queries.correct[number]),
                     "ranks": by_rule,
                     "hits": hits,
                 }
@@ -99,7 +100,7 @@ def retrieval_details(found: RetrievalEvaluation, table: LogitTable) -> list[Jso
 
 
 def interval(estimate: Estimate) -> list[JsonValue]:
-    """[low, high], rounded as results are."""
+    """[low, high], rounded."""
     return [rounded(estimate.low), rounded(estimate.high)]
 
 
@@ -111,13 +112,13 @@ def _row(row: RetrievalScores) -> JsonObject:
         "mrr": row.mrr,
         "model_recall": row.model_recall,
     }
-    values: JsonObject = {name: rounded(each.value) for name, each in measured.items()}
+    values: JsonObject = {name: rounded(estimate.value) for name, estimate in measured.items()}
     return {
         "rule": row.rule,
         "kind": row.kind,
         "queries": row.queries,
         **values,
-        "ci95": {name: interval(each) for name, each in measured.items()},
+        "ci95": {name: interval(estimate) for name, estimate in measured.items()},
         "difference_to_paper": {
             "top1": rounded(row.to_paper.value),
             "ci95": interval(row.to_paper),
@@ -131,5 +132,5 @@ def _hit(table: LogitTable, column: int, right: bool) -> JsonObject:
 
 
 def rounded(value: float) -> float:
-    """As many digits as results have."""
+    """The value with the number of digits in results files."""
     return round(float(value), _DIGITS)

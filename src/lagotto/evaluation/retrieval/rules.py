@@ -28,11 +28,11 @@ KEYWORD = "keyword"
 BEHAVIOUR = "behaviour"
 
 
-LabelBelief: TypeAlias = Callable[[str, int], float]
+LabelTrustFunction: TypeAlias = Callable[[str, int], float]
 """How far the label of a logit, by its model's name and number, is believed."""
 
 
-def believe_all(_model: str, _logit: int) -> float:
+def trust_all(_model: str, _logit: int) -> float:
     """Every label as published, until a query contradicts it."""
     return OPENLY
 
@@ -58,7 +58,7 @@ def rules_of(
     k: int,
     *,
     behaviour_only: bool = False,
-    trust: LabelBelief = believe_all,
+    trust: LabelTrustFunction = trust_all,
     meanings: LabelEmbeddings | None = None,
 ) -> tuple[Rule, ...]:
     """Every rule over a table, the default first.
@@ -93,7 +93,7 @@ class NameIndex:
     """The logits of a table by their labels, as a search of a hub finds them."""
 
     def __init__(
-        self, table: LogitTable, trust: LabelBelief, meanings: LabelEmbeddings | None = None
+        self, table: LogitTable, trust: LabelTrustFunction, meanings: LabelEmbeddings | None = None
     ) -> None:
         self._columns = table.columns()
         self._firsts = table.firsts

@@ -1,4 +1,4 @@
-"""Layer 3: questions × rules → accuracy by rule and kind, with intervals and the paper beside."""
+"""Queries and rules come in; accuracy by rule and kind of query, with intervals, goes out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from lagotto.evaluation.retrieval.queries import ALL, Queries
 from lagotto.evaluation.retrieval.ranks import (
     Ranking,
     join,
-    rank_answers,
+    rank_logits,
 )
 from lagotto.evaluation.retrieval.rules import PAPER, Rule
 
-_SCORES_AT_ONCE = 2**22
+_MAX_SCORES = 2**22
 
 
 @dataclass(frozen=True, slots=True)
 class RetrievalScores:
-    """How often a rule is right on the questions of a kind; shares, with 95 % intervals.
+    """The accuracy of a rule on the queries of a kind; shares with 95 % intervals.
 
-    `precision5`: right logits among the first five. `mrr`: mean of one over the rank of the best
-    right logit. `model_recall`: of the models that know the concept, those among as many first.
-    `to_paper`: top1 less that of the paper's rule on the same questions, resampled in pairs.
+    `precision5` is the precision at 5, `mrr` the mean reciprocal rank of the best right logit, and
+    `model_recall` the recall at n of the n models that know the concept. `to_paper` is top1 minus
+    that of the paper's rule on the same queries, resampled in pairs.
     """
 
     rule: str
@@ -42,93 +42,101 @@ class RetrievalScores:
 
 @dataclass(frozen=True, slots=True)
 class RetrievalEvaluation:
-    """What was asked, and how every rule answered: `rankings` by rule, one for each kind in order.
+    """The queries, and the rankings of every rule: one for each kind of query, in order.
 
-    A rule that cannot answer a kind has None there, and no row.
+    A rule that cannot score a kind has None there, and no row.
     """
 
-    questions: tuple[Queries, ...]
+    queries: tuple[Queries, ...]
     rankings: Mapping[str, tuple[Ranking | None, ...]]
     rows: tuple[RetrievalScores, ...]
 
     def row(self, rule: str, kind: str) -> RetrievalScores:
-        """The scores of a rule on a kind of questions; KeyError if it was not asked."""
+        """The scores of a rule on a kind of queries; LookupError if there are none."""
         for row in self.rows:
             if (row.rule, row.kind) == (rule, kind):
                 return row
         raise LookupError(f"no row of rule {rule!r} and kind {kind!r}")
 
     @property
-    def whole(self) -> str:
-        """The kind that stands for the rest: all texts, or the only kind of text, or logits."""
-        return next(iter(_kinds(self.questions)))
+    def main_kind(self) -> str:
+        """The kind of the headline figures: all texts, or the only kind of text, or logits."""
+        return next(iter(_kinds(self.queries)))
 
 
 def evaluate_retrieval(
     table: LogitTable,
-    questions: Sequence[Queries],
+    queries: Sequence[Queries],
     rules: Sequence[Rule],
     *,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> RetrievalEvaluation:
-    """Every rule on all questions; the rules must have the paper's among them.
+    """Evaluates every rule on all queries.
 
-    Rows come by kind, rules in their order; where texts are of several kinds, all texts first.
+    Rows are ordered by kind, then by rule. If there are several kinds of texts, all texts together
+    come first.
+
+    Args:
+        table: The logits.
+        queries: The queries, one object a kind.
+        rules: The rules; the paper's must be among them.
+        seed: The seed of the bootstrap intervals.
+        progress: Receives the progress of the work.
     """
-    shown = progress or Silent()
-    shown.start("ranking", sum(map(len, questions)) * len(rules), "queries")
+    meter = progress or Silent()
+    meter.start("ranking", sum(map(len, queries)) * len(rules), "queries")
     rankings = {
-        rule.name: tuple(_answered(table, asked, rule, shown) for asked in questions)
+        rule.name: tuple(
+            _rank_or_none(table, kind_queries, rule, meter) for kind_queries in queries
+        )
         for rule in rules
     }
-    shown.finish()
+    meter.finish()
     rows = []
-    for kind, places in _kinds(questions).items():
+    for kind, positions in _kinds(queries).items():
         for rule in rules:
-            answered = [place for place in places if rankings[rule.name][place] is not None]
-            if answered:
-                mine = _joined(rankings[rule.name], answered)
-                rows.append(
-                    _scores(rule.name, kind, mine, _joined(rankings[PAPER], answered), seed)
-                )
-    return RetrievalEvaluation(tuple(questions), rankings, tuple(rows))
+            ranked = [position for position in positions if rankings[rule.name][position]]
+            if ranked:
+                ranking, paper = _join(rankings[rule.name], ranked), _join(rankings[PAPER], ranked)
+                rows.append(_scores(rule.name, kind, ranking, paper, seed))
+    return RetrievalEvaluation(tuple(queries), rankings, tuple(rows))
 
 
-def rank_questions(
-    table: LogitTable, questions: Queries, rule: Rule, progress: Progress | None = None
+def rank_queries(
+    table: LogitTable, queries: Queries, rule: Rule, progress: Progress | None = None
 ) -> Ranking:
-    """One rule's ranking for questions of one kind, a few hundred at a time."""
-    step = max(1, _SCORES_AT_ONCE // len(table.labels))
+    """The ranking of one rule for the queries of one kind, computed in batches."""
+    step = max(1, _MAX_SCORES // len(table.labels))
     parts = []
-    for start in range(0, len(questions), step):
-        batch = questions.take(range(start, min(start + step, len(questions))))
-        parts.append(rank_answers(rule.score(batch), batch.correct, batch.asking, table))
+    for start in range(0, len(queries), step):
+        batch = queries.take(range(start, min(start + step, len(queries))))
+        parts.append(rank_logits(rule.score(batch), batch.correct, batch.asking, table))
         if progress is not None:
             progress.advance(len(batch), rule.name)
     return join(parts)
 
 
-def _answered(
-    table: LogitTable, questions: Queries, rule: Rule, progress: Progress
+def _rank_or_none(
+    table: LogitTable, queries: Queries, rule: Rule, progress: Progress
 ) -> Ranking | None:
-    if not rule.answers(questions):
-        progress.advance(len(questions))
+    if not rule.answers(queries):
+        progress.advance(len(queries))
         return None
-    return rank_questions(table, questions, rule, progress)
+    return rank_queries(table, queries, rule, progress)
 
 
-def _kinds(questions: Sequence[Queries]) -> dict[str, tuple[int, ...]]:
-    """The kinds that rows are of, and the places of their questions."""
+def _kinds(queries: Sequence[Queries]) -> dict[str, tuple[int, ...]]:
+    """The kinds of the rows, each with the positions of its queries."""
     kinds: dict[str, tuple[int, ...]] = {}
-    texts = tuple(place for place, asked in enumerate(questions) if asked.are_texts)
+    texts = tuple(position for position, item in enumerate(queries) if item.are_texts)
     if len(texts) > 1:
         kinds[ALL] = texts
-    return kinds | {asked.kind: (place,) for place, asked in enumerate(questions)}
+    return kinds | {item.kind: (position,) for position, item in enumerate(queries)}
 
 
-def _joined(rankings: Sequence[Ranking | None], places: Sequence[int]) -> Ranking:
-    return join([ranking for place in places if (ranking := rankings[place]) is not None])
+def _join(rankings: Sequence[Ranking | None], positions: Sequence[int]) -> Ranking:
+    return join([ranking for position in positions if (ranking := rankings[position]) is not None])
 
 
 def _scores(

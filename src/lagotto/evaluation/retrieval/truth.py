@@ -1,4 +1,4 @@
-"""Ranked logits and known answers → Top-1 and Top-5 accuracy."""
+"""A truth file and ranked logits come in; Top-1 and Top-5 accuracy go out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ LogitName: TypeAlias = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class TruthQuery:
-    """A text and the (model, logit) pairs that answer it.
+    """A text query and its right logits, as (model, logit) pairs.
 
-    `relevant` logits carry the same name, `acceptable` ones a narrower name that also answers.
+    `relevant` logits have the same name, `acceptable` ones a narrower name that is right too.
     """
 
     text: str
@@ -26,13 +26,13 @@ class TruthQuery:
 
     @property
     def correct(self) -> frozenset[LogitName]:
-        """Every logit that answers the query."""
+        """All right logits of the query."""
         return self.relevant | self.acceptable
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Shares of queries with a correct logit first, and among the first five."""
+    """The shares of queries with a right logit first, and among the first five."""
 
     queries: int
     top1: float
@@ -40,9 +40,10 @@ class Accuracy:
 
 
 def read_truth(path: Path) -> tuple[TruthQuery, ...]:
-    """The queries of a truth file: `{"queries": [{"text", "kind", "relevant", "acceptable"}]}`.
+    """Reads a truth file: `{"queries": [{"text", "kind", "relevant", "acceptable"}]}`.
 
-    Raises UsageError for a file that is missing or not of that form.
+    Raises:
+        UsageError: The file is missing or has another form.
     """
     content = read_json(path, "truth file", UsageError)
     queries = content.get("queries")
@@ -79,19 +80,24 @@ def _read_logits(path: Path, position: int, entry: JsonObject, key: str) -> froz
 def accuracy(
     ranked: Sequence[Sequence[LogitName]], correct: Sequence[frozenset[LogitName]]
 ) -> Accuracy:
-    """Top-1 and Top-5 accuracy of rankings (best first) against the correct logits of each query.
+    """Top-1 and Top-5 accuracy of rankings.
 
-    Raises UsageError if there are no queries or the two differ in length.
+    Args:
+        ranked: The ranked logits of each query, best first.
+        correct: The right logits of each query.
+
+    Raises:
+        UsageError: There are no queries, or the two have different lengths.
     """
     if not ranked or len(ranked) != len(correct):
         raise UsageError(
             f"{len(ranked)} rankings for {len(correct)} queries; need one each, and at least one"
         )
-    found = [
+    is_correct = [
         [name in good for name in names[:5]] for names, good in zip(ranked, correct, strict=True)
     ]
     return Accuracy(
-        queries=len(found),
-        top1=sum(any(row[:1]) for row in found) / len(found),
-        top5=sum(any(row) for row in found) / len(found),
+        queries=len(is_correct),
+        top1=sum(any(row[:1]) for row in is_correct) / len(is_correct),
+        top5=sum(any(row) for row in is_correct) / len(is_correct),
     )

@@ -54,7 +54,7 @@ def to_columns(
         The columns and their scale. Invalid logits (constant, not finite) have no column. The last
         column is the mean over the usable logits. A constant column is zero.
     """
-    usable = np.flatnonzero([not reason for reason in measure_moments(responses).flaw])
+    usable = np.flatnonzero([not reason for reason in measure_moments(responses).invalid])
     wide = responses[:, usable].astype(np.float64)
     common = wide.mean(axis=1) if usable.size else np.zeros(len(responses))
     columns = np.column_stack([wide - common[:, None], common])

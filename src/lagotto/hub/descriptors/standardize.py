@@ -24,12 +24,12 @@ _COLUMNS_AT_ONCE = 512
 class Moments:
     """Mean and population standard deviation of each logit over the probes.
 
-    `flaw` is why a logit is invalid, "" for a usable one; an invalid one has mean and std zero.
+    `invalid` is why a logit cannot be used, "" for a usable one; others have mean and std zero.
     """
 
     mean: Float64[np.ndarray, " logits"]
     std: Float64[np.ndarray, " logits"]
-    flaw: tuple[str, ...]
+    invalid: tuple[str, ...]
 
 
 def measure_moments(values: Float[np.ndarray, "probes logits"]) -> Moments:
@@ -40,7 +40,7 @@ def measure_moments(values: Float[np.ndarray, "probes logits"]) -> Moments:
     """
     logits = values.shape[1]
     mean, std = np.zeros(logits), np.zeros(logits)
-    flaw = np.full(logits, "", dtype=object)
+    invalid = np.full(logits, "", dtype=object)
     noise = _NOISE_ROUNDINGS * float(np.finfo(values.dtype).eps)
     for first in range(0, logits, _COLUMNS_AT_ONCE):
         part = slice(first, first + _COLUMNS_AT_ONCE)
@@ -54,8 +54,8 @@ def measure_moments(values: Float[np.ndarray, "probes logits"]) -> Moments:
         constant = spread <= noise * peak
         mean[part] = np.where(constant, 0.0, centre)
         std[part] = np.where(constant, 0.0, spread)
-        flaw[part] = np.where(finite, np.where(constant, CONSTANT, ""), NOT_FINITE)
-    return Moments(mean, std, tuple(flaw.tolist()))
+        invalid[part] = np.where(finite, np.where(constant, CONSTANT, ""), NOT_FINITE)
+    return Moments(mean, std, tuple(invalid.tolist()))
 
 
 def standardize_columns(
@@ -105,4 +105,4 @@ def standardize(values: Float[np.ndarray, "probes logits"]) -> Descriptors:
         result[:, part] = standardize_columns(
             values[:, part], moments.mean[part], moments.std[part]
         )
-    return Descriptors(values=result, invalid=moments.flaw)
+    return Descriptors(values=result, invalid=moments.invalid)

@@ -247,7 +247,7 @@ def _adopt(catalogue: Catalog, record: ModelRecord, path: Path) -> None:
         return  # what is damaged is for hub verify to name
     same_model = responses.header.behaviour_digest == record.digest
     if responses.sha256 != record.responses_sha256 and same_model and is_intact(path):
-        invalid = measure_moments(responses.values).flaw
+        invalid = measure_moments(responses.values).invalid
         catalogue.record_extended(record.digest, invalid, responses.sha256)
 
 

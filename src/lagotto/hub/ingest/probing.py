@@ -202,7 +202,7 @@ def _facts(outcome: Outcome, staged: Path, probe_set: ProbeSet, rows: int) -> Mo
         responses = read_responses(staged, probe_set.digest)
     except HubError as error:
         raise _TaskFailedError(Failure("error", str(error))) from error
-    invalid = measure_moments(responses.values).flaw
+    invalid = measure_moments(responses.values).invalid
     match spec:
         case {
             "framework": str(framework),

@@ -10,14 +10,14 @@ from lagotto.core.parsing.captioned_tables import merge_captions
 from lagotto.core.types import Probe, Skipped
 from lagotto.hub.probes.sources import ProbeCandidate, read_probe_source
 
-__all__ = ["MIN_PROBES", "ProbeCandidate", "ProbeSelection", "read_probe_source", "sample_probes"]
+__all__ = ["MIN_PROBES", "ProbeCandidate", "SampledProbes", "read_probe_source", "sample_probes"]
 
 MIN_PROBES = 2
 """Responses are standardized over the probes; over a single probe they would all be zero."""
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeSelection:
+class SampledProbes:
     """The probes in source order, and the candidates that were tried and skipped."""
 
     probes: tuple[Probe, ...]
@@ -30,7 +30,7 @@ def sample_probes(
     seed: int,
     store: Callable[[str, bytes], None],
     on_progress: Callable[[int, int], None] | None = None,
-) -> ProbeSelection:
+) -> SampledProbes:
     """Selects the pictures that can be decoded: all of them, or a random sample, in source order.
 
     The sample depends only on the seed and the order of the candidates. A picture that cannot be
@@ -93,7 +93,7 @@ def _ranked(count: int, seed: int) -> list[int]:
 
 def _merge_duplicates(
     candidates: Sequence[ProbeCandidate], positions: dict[str, list[int]], reasons: dict[int, str]
-) -> ProbeSelection:
+) -> SampledProbes:
     """One probe a digest, at its first position; its other positions are skipped."""
     probes: dict[int, Probe] = {}
     skipped = dict(reasons)
@@ -105,7 +105,7 @@ def _merge_duplicates(
         probes[first] = Probe(digest, candidates[first].source, captions)
         for index in others:
             skipped[index] = f"the same picture as {candidates[first].source}"
-    return ProbeSelection(
+    return SampledProbes(
         tuple(probes[index] for index in sorted(probes)),
         tuple(Skipped(candidates[index].source, skipped[index]) for index in sorted(skipped)),
     )

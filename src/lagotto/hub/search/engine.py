@@ -235,7 +235,7 @@ def _accident_test(
     def no_accident(score: float) -> float:
         if spread <= 0.0:
             return 0.0
-        chance = 0.5 * math.erfc((score - centre) / spread / math.sqrt(2.0))
-        return float(math.exp(logits * math.log1p(-min(chance, 1.0 - 1e-16))))
+        tail = 0.5 * math.erfc((score - centre) / spread / math.sqrt(2.0))
+        return float(math.exp(logits * math.log1p(-min(tail, 1.0 - 1e-16))))
 
     return no_accident

@@ -170,9 +170,9 @@ def _first_scores(
         return join_concepts(expression, scores, threshold)
     if bonuses[0] is None:
         return sums[0].raw
-    raised = sums[0].raw.copy()
-    raised[bonuses[0].columns] += bonuses[0].added * sums[0].spread
-    return raised
+    adjusted = sums[0].raw.copy()
+    adjusted[bonuses[0].columns] += bonuses[0].added * sums[0].spread
+    return adjusted
 
 
 def candidate_count(request: HitRequest) -> int:

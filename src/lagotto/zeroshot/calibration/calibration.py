@@ -1,6 +1,7 @@
-"""Stage 4a of zero-shot classification: what a store's captions have earned, measured on itself.
+"""A caption store and its encoder come in; the calibration of the guarded rule goes out.
 
-Fitted once for a store and an encoder; labels, and pictures to classify, play no part.
+The calibration is fitted once for a store and an encoder, on pseudo tasks made of the store itself.
+It depends on no labels and no pictures of the user.
 """
 
 from dataclasses import asdict, dataclass
@@ -18,131 +19,164 @@ from lagotto.zeroshot.calibration.pseudo_tasks import (
     PseudoTasks,
     make_pseudo_tasks,
     option_scores,
-    others_captions,
+    retrieve_held_out,
+    shift_word_prompts,
     two_fold_split,
-    word_prompts,
 )
 from lagotto.zeroshot.prompts.adaptation import PromptShift, mean_row
 from lagotto.zeroshot.prompts.labels import make_labels
 from lagotto.zeroshot.prompts.templates import embed_labels
-from lagotto.zeroshot.retrieval import Retrieved, Retriever
+from lagotto.zeroshot.retrieval import Retrieval, Retriever
 from lagotto.zeroshot.types import Captions
 from lagotto.zeroshot.votes import caption_vote
 
 CALIBRATION_VERSION = 1
-CAPTIONS_ASKED = 16
-STRENGTHS = tuple(PromptShift(text, shown) for text in (0.0, 1.0) for shown in (0.0, 0.5, 1.0))
-CERTAIN = 1.96
-"""Standard errors taken off the captions' weight: they vote with what they have surely earned."""
+CAPTIONS_PER_TASK = 16
+SHIFT_CANDIDATES = tuple(
+    PromptShift(captions, pictures) for captions in (0.0, 1.0) for pictures in (0.0, 0.5, 1.0)
+)
+STANDARD_ERRORS_SUBTRACTED = 1.96
+"""The weight of captions is a lower bound: the estimate minus this many standard errors."""
 
-FAR, USUAL = 0.05, 0.5
-"""Quantiles of the stored pictures' own reach between which captions gain their full weight."""
+GATE_LOW_QUANTILE, GATE_HIGH_QUANTILE = 0.05, 0.5
+"""Quantiles of the neighbour similarity of the stored pictures, between which the gate opens."""
+
+_JSON_KEYS = {
+    "prior": "prior",
+    "prompt_shift": "naming",
+    "caption_weight": "caption_weight",
+    "gate_low": "far",
+    "gate_high": "usual",
+    "tasks": "tasks",
+    "accuracy_before": "accuracy_before",
+    "accuracy_after": "accuracy_after",
+}
+"""The key of each field in the file: format 1 keeps the keys that it had."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What was learned from a store.
+    """The parameters of the guarded rule for one store and one encoder.
 
-    `prior`: share of a label's mean score over the store's pictures that is taken off.
-    `naming`: how far prompts are moved towards captions that name them, and their pictures.
-    `caption_weight`: of the captions' log vote beside the image's. Below `far` (a reach) captions
-    are declined, from `usual` on they count in full. `tasks` were in the exam, `accuracy_before` of
-    them right by the image alone and `accuracy_after` with everything (fitted on the same tasks).
+    `prior` is the share of a label's mean score over the store's pictures that is subtracted from
+    its scores. `prompt_shift` is how far prompts are shifted towards the captions that name them,
+    and towards the pictures of those. `caption_weight` is the weight of the captions' log vote
+    relative to the image's. `gate_low` and `gate_high` are neighbour similarities: at or below
+    `gate_low` the captions do not vote, from `gate_high` on they vote with their full weight.
+
+    The fit used `tasks` pseudo tasks: `accuracy_before` is the share of them that the image alone
+    gets right, `accuracy_after` the share with captions, on the same tasks.
     """
 
     prior: float
-    naming: PromptShift
+    prompt_shift: PromptShift
     caption_weight: float
-    far: float
-    usual: float
+    gate_low: float
+    gate_high: float
     tasks: int
     accuracy_before: float
     accuracy_after: float
 
-    def nearness(self, reach: Float64[np.ndarray, " pictures"]) -> Float64[np.ndarray, " pictures"]:
-        """0 for a picture far from the store, 1 for one as near as its own pictures usually are."""
-        width = max(self.usual - self.far, 1e-6)
-        return np.clip((reach - self.far) / width, 0.0, 1.0)
+    def gate(
+        self, neighbour_similarity: Float64[np.ndarray, " pictures"]
+    ) -> Float64[np.ndarray, " pictures"]:
+        """How far captions count for each picture: 0 up to `gate_low`, 1 from `gate_high` on."""
+        width = max(self.gate_high - self.gate_low, 1e-6)
+        return np.clip((neighbour_similarity - self.gate_low) / width, 0.0, 1.0)
 
 
 def calibrate(
     captions: Captions, retriever: Retriever, encoder: Encoder, template: str
 ) -> Calibration | None:
-    """The calibration of a store; None where it has too few captioned pictures to tell."""
-    exam = make_pseudo_tasks(captions)
-    if exam is None:
+    """Fits the calibration of a store.
+
+    Args:
+        captions: The store.
+        retriever: An exact search over the store.
+        encoder: The encoder that made the store.
+        template: The encoder's prompt template.
+
+    Returns:
+        The calibration; None if the store has too few captioned pictures.
+    """
+    tasks = make_pseudo_tasks(captions)
+    if tasks is None:
         return None
-    labels = make_labels(exam.words)
+    labels = make_labels(tasks.words)
     prompts = embed_labels(encoder, labels, (template,)).embeddings
-    found = others_captions(exam, retriever, CAPTIONS_ASKED)
+    retrieved = retrieve_held_out(tasks, retriever, CAPTIONS_PER_TASK)
     picture, caption = mean_row(captions.image_embeddings), mean_row(captions.text_embeddings)
-    return _fit(exam, found, prompts, (picture, caption), encoder.info.logit_scale)
+    return _fit(tasks, retrieved, prompts, (picture, caption), encoder.info.logit_scale)
 
 
 def _fit(
-    exam: PseudoTasks,
-    found: Retrieved,
+    tasks: PseudoTasks,
+    retrieved: Retrieval,
     prompts: Float32[np.ndarray, "words dim"],
     means: tuple[Float32[np.ndarray, " dim"], Float32[np.ndarray, " dim"]],
     scale: float,
 ) -> Calibration:
-    plain = option_scores(exam.pictures @ prompts.T, exam)
-    usual = np.broadcast_to(means[0] @ prompts.T, (len(exam.pictures), len(prompts)))
-    both = np.stack([plain, -option_scores(usual, exam)], axis=-1)
-    prior = relative_weight(fit_conditional_logit(both, exam.asked), certain=False)
-    tried = []
-    for strength in STRENGTHS:
-        image, votes = _evidence(exam, found, prompts, means, (scale, prior, strength))
-        loss = fit_conditional_logit(image[..., None], exam.asked).loss
-        tried.append((loss, strength, image, votes))
-    _, strength, image, votes = min(tried, key=lambda each: each[0])
-    fit = fit_conditional_logit(np.stack([scale * image, votes], axis=-1), exam.asked)
-    weight = relative_weight(fit, certain=True)
-    reach = found.reach[np.isfinite(found.reach)]
+    plain = option_scores(tasks.pictures @ prompts.T, tasks)
+    mean_scores = np.broadcast_to(means[0] @ prompts.T, (len(tasks.pictures), len(prompts)))
+    both = np.stack([plain, -option_scores(mean_scores, tasks)], axis=-1)
+    groups = tasks.pictures_of_tasks
+    prior = relative_weight(fit_conditional_logit(both, groups), conservative=False)
+    candidates = []
+    for shift in SHIFT_CANDIDATES:
+        image, votes = _task_features(tasks, retrieved, prompts, means, (scale, prior, shift))
+        loss = fit_conditional_logit(image[..., None], groups).loss
+        candidates.append((loss, shift, image, votes))
+    _, shift, image, votes = min(candidates, key=lambda candidate: candidate[0])
+    fit = fit_conditional_logit(np.stack([scale * image, votes], axis=-1), groups)
+    weight = relative_weight(fit, conservative=True)
+    similarity = retrieved.neighbour_similarity[np.isfinite(retrieved.neighbour_similarity)]
     return Calibration(
         prior=prior,
-        naming=strength,
+        prompt_shift=shift,
         caption_weight=weight,
-        far=float(np.quantile(reach, FAR)),
-        usual=float(np.quantile(reach, USUAL)),
-        tasks=len(exam.asked),
+        gate_low=float(np.quantile(similarity, GATE_LOW_QUANTILE)),
+        gate_high=float(np.quantile(similarity, GATE_HIGH_QUANTILE)),
+        tasks=len(groups),
         accuracy_before=_accuracy(plain),
         accuracy_after=_accuracy(scale * image + weight * votes),
     )
 
 
-def relative_weight(fit: ConditionalLogit, *, certain: bool) -> float:
-    """The second weight over the first, within 0 and 1; if `certain`, what it surely exceeds."""
+def relative_weight(fit: ConditionalLogit, *, conservative: bool) -> float:
+    """The second weight divided by the first, clipped to 0..1.
+
+    If `conservative`, the second weight is first lowered by STANDARD_ERRORS_SUBTRACTED.
+    """
     if fit.weights[0] <= 0:
         return 0.0
-    second = fit.weights[1] - (CERTAIN * fit.errors[1] if certain else 0.0)
-    return float(np.clip(second / fit.weights[0], 0, 1))
+    margin = STANDARD_ERRORS_SUBTRACTED * fit.standard_errors[1] if conservative else 0.0
+    return float(np.clip((fit.weights[1] - margin) / fit.weights[0], 0, 1))
 
 
-def _evidence(
-    exam: PseudoTasks,
-    found: Retrieved,
+def _task_features(
+    tasks: PseudoTasks,
+    retrieved: Retrieval,
     prompts: Float32[np.ndarray, "words dim"],
     means: tuple[Float32[np.ndarray, " dim"], Float32[np.ndarray, " dim"]],
     settings: tuple[float, float, PromptShift],
 ) -> tuple[Float[np.ndarray, "tasks options"], Float[np.ndarray, "tasks options"]]:
-    """Of each task's options: the cosine less the prior, and the log of the captions' vote."""
-    scale, prior, strength = settings
-    image = np.zeros(exam.options.shape)
-    votes = np.zeros(exam.options.shape)
-    half_of = two_fold_split(exam)[exam.asked]
-    for half in (0, 1):
-        moved = word_prompts(exam, prompts, half, strength)
-        usual = means[1] @ moved.T
-        for task in np.flatnonzero(half_of == half):
-            picture, options = exam.asked[task], exam.options[task]
-            image[task] = (exam.pictures[picture] - prior * means[0]) @ moved[options].T
+    """Two features of each option: its cosine minus the prior, and the captions' log vote."""
+    scale, prior, shift = settings
+    image = np.zeros(tasks.options.shape)
+    votes = np.zeros(tasks.options.shape)
+    fold_of_task = two_fold_split(tasks)[tasks.pictures_of_tasks]
+    for fold in (0, 1):
+        shifted = shift_word_prompts(tasks, prompts, fold, shift)
+        reference = means[1] @ shifted.T
+        for task in np.flatnonzero(fold_of_task == fold):
+            picture, options = tasks.pictures_of_tasks[task], tasks.options[task]
+            image[task] = (tasks.pictures[picture] - prior * means[0]) @ shifted[options].T
             vote = caption_vote(
-                found.embeddings[picture][None],
-                found.there[picture][None],
-                moved[options],
+                retrieved.embeddings[picture][None],
+                retrieved.present[picture][None],
+                shifted[options],
                 scale,
-                usual[options],
+                reference[options],
             )
             votes[task] = np.log(np.maximum(vote[0], 1e-12))
     return image, votes
@@ -153,32 +187,38 @@ def _accuracy(scores: Float[np.ndarray, "tasks options"]) -> float:
 
 
 def read_calibration(path: Path, made_from: str) -> Calibration | None:
-    """The calibration in a file if it was made from the same; None if not, or not readable."""
+    """The calibration in a file; None if it is unreadable or `made_from` differs."""
     if not path.is_file():
         return None
     try:
         row = read_json(path, "calibration", CaptionError)
         if row.get("version") != CALIBRATION_VERSION or row.get("made_from") != made_from:
             return None
-        values = row["calibration"]
-        return _from_json(values)
+        return _from_json(row["calibration"])
     except (CaptionError, KeyError, TypeError, ValueError):
         return None
 
 
 def _from_json(values: object) -> Calibration:
-    """The calibration that asdict gave; KeyError, TypeError or ValueError for anything else."""
+    """The calibration in `_to_json`'s form; KeyError, TypeError or ValueError for other values."""
     if not isinstance(values, dict):
         raise TypeError(type(values).__name__)
-    rest = {name: float(value) for name, value in values.items() if name not in ("naming", "tasks")}
-    return Calibration(**rest, naming=PromptShift(**values["naming"]), tasks=int(values["tasks"]))
+    field_of = {key: name for name, key in _JSON_KEYS.items()}
+    fields = {field_of[key]: value for key, value in values.items()}
+    shift, tasks = PromptShift(**fields.pop("prompt_shift")), int(fields.pop("tasks"))
+    numbers = {name: float(value) for name, value in fields.items()}
+    return Calibration(**numbers, prompt_shift=shift, tasks=tasks)
+
+
+def _to_json(calibration: Calibration) -> JsonObject:
+    return {_JSON_KEYS[name]: value for name, value in asdict(calibration).items()}
 
 
 def write_calibration(path: Path, made_from: str, calibration: Calibration) -> None:
-    """Writes the file, whole or not at all; HubError if it cannot be written."""
+    """Writes the file atomically; HubError if it cannot be written."""
     row: JsonObject = {
         "version": CALIBRATION_VERSION,
         "made_from": made_from,
-        "calibration": asdict(calibration),
+        "calibration": _to_json(calibration),
     }
     write_atomically(path, canonical_json(row) + b"\n")

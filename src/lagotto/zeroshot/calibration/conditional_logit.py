@@ -1,4 +1,8 @@
-"""Fitting how much pieces of evidence weigh: a conditional logit, by Newton's method."""
+"""Features of the options of many tasks come in; the weights of the features go out.
+
+The model is a conditional logit (softmax regression over the options of each task), fitted by
+Newton's method.
+"""
 
 from dataclasses import dataclass
 
@@ -12,49 +16,54 @@ _STEPS = 40
 
 @dataclass(frozen=True, slots=True)
 class ConditionalLogit:
-    """Weights of the pieces of evidence, their standard errors, and the mean loss under them."""
+    """Weights of the features, their standard errors, and the mean loss (nats a task)."""
 
-    weights: Float64[np.ndarray, " pieces"]
-    errors: Float64[np.ndarray, " pieces"]
+    weights: Float64[np.ndarray, " features"]
+    standard_errors: Float64[np.ndarray, " features"]
     loss: float
 
 
 def fit_conditional_logit(
-    evidence: Float[np.ndarray, "tasks options pieces"], groups: Int64[np.ndarray, " tasks"]
+    features: Float[np.ndarray, "tasks options features"], groups: Int64[np.ndarray, " tasks"]
 ) -> ConditionalLogit:
     """The weights under which option 0, the right one, is likeliest over all tasks.
 
-    A task's options have probabilities softmax(evidence @ weights). The problem is convex; a faint
-    pull towards zero keeps it so where the evidence is degenerate. Tasks of one group may depend on
-    each other: the errors are those of as many independent groups.
+    The options of a task have probabilities softmax(features @ weights). The loss is convex; a
+    small ridge keeps it strictly convex if the features are degenerate.
+
+    Args:
+        features: The features of each option of each task; option 0 is the right one.
+        groups: The group of each task. Tasks of one group may depend on each other: the standard
+            errors are clustered by group.
     """
-    x = evidence.astype(np.float64)
-    spread = np.maximum(x.std(axis=(0, 1)), 1e-12)
-    x = x / spread
+    x = features.astype(np.float64)
+    feature_scale = np.maximum(x.std(axis=(0, 1)), 1e-12)
+    x = x / feature_scale
     weights = np.zeros(x.shape[2])
     loss = _loss(x, weights)
     for _ in range(_STEPS):
-        slopes, curvature = _derivatives(x, weights)
-        step = np.linalg.solve(curvature, slopes.mean(axis=0))
-        size = 1.0
-        while size > 1e-6 and _loss(x, weights - size * step) > loss:
-            size /= 2
-        weights = weights - size * step
-        before, loss = loss, _loss(x, weights)
-        if before - loss < 1e-10:
+        gradients, hessian = _gradients_and_hessian(x, weights)
+        step = np.linalg.solve(hessian, gradients.mean(axis=0))
+        step_size = 1.0
+        while step_size > 1e-6 and _loss(x, weights - step_size * step) > loss:
+            step_size /= 2
+        weights = weights - step_size * step
+        previous_loss, loss = loss, _loss(x, weights)
+        if previous_loss - loss < 1e-10:
             break
-    slopes, curvature = _derivatives(x, weights)
+    gradients, hessian = _gradients_and_hessian(x, weights)
     sums = np.zeros((int(groups.max()) + 1, x.shape[2]))
-    np.add.at(sums, groups, slopes)
-    inverse = np.linalg.inv(curvature * len(x))
+    np.add.at(sums, groups, gradients)
+    inverse = np.linalg.inv(hessian * len(x))
     variance = np.diag(inverse @ (sums.T @ sums) @ inverse)
-    return ConditionalLogit(weights / spread, np.sqrt(np.maximum(variance, 0)) / spread, loss)
+    standard_errors = np.sqrt(np.maximum(variance, 0)) / feature_scale
+    return ConditionalLogit(weights / feature_scale, standard_errors, loss)
 
 
-def _derivatives(
-    x: Float64[np.ndarray, "tasks options pieces"], weights: Float64[np.ndarray, " pieces"]
-) -> tuple[Float64[np.ndarray, "tasks pieces"], Float64[np.ndarray, "pieces pieces"]]:
-    """Of the loss: each task's slope, and the mean curvature with its faint ridge."""
+def _gradients_and_hessian(
+    x: Float64[np.ndarray, "tasks options features"], weights: Float64[np.ndarray, " features"]
+) -> tuple[Float64[np.ndarray, "tasks features"], Float64[np.ndarray, "features features"]]:
+    """The gradient of the loss on each task, and the mean Hessian with its ridge."""
     p = softmax(x @ weights)
     mean = np.einsum("to,top->tp", p, x)
     second = np.einsum("to,top,toq->pq", p, x, x) - mean.T @ mean
@@ -62,9 +71,9 @@ def _derivatives(
 
 
 def _loss(
-    x: Float64[np.ndarray, "tasks options pieces"], weights: Float64[np.ndarray, " pieces"]
+    x: Float64[np.ndarray, "tasks options features"], weights: Float64[np.ndarray, " features"]
 ) -> float:
-    """Mean of -log(probability of option 0)."""
+    """The mean of -log(probability of option 0)."""
     scores = x @ weights
     top = scores.max(axis=1)
     return float((np.log(np.exp(scores - top[:, None]).sum(axis=1)) + top - scores[:, 0]).mean())

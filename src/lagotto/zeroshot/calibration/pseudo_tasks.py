@@ -1,8 +1,8 @@
-"""Before stage 4 of zero-shot classification: a store's own pictures and words as an exam.
+"""A caption store comes in; classification tasks with known answers, made of the store, go out.
 
-Words that some pictures' captions use stand in for labels. For a stored picture, a word of its own
-captions is the right answer among words that they do not use; its own captions are then held out.
-No label of anybody is needed.
+Words from the captions stand in for labels. In a task, the options are words and the right one is
+used by the picture's own captions; the others are not. The picture's own captions are held out of
+retrieval. No labels from a user are needed.
 """
 
 from collections import Counter
@@ -18,147 +18,160 @@ from lagotto.zeroshot.prompts.adaptation import (
     shift_prompt,
     tokens,
 )
-from lagotto.zeroshot.retrieval import Retrieved, Retriever
+from lagotto.zeroshot.retrieval import Retrieval, Retriever
 from lagotto.zeroshot.types import Captions
 
-PICTURES = 1_600
-WORDS = 256
-TASKS_A_WORD = 8
+MAX_PICTURES = 1_600
+MAX_WORDS = 256
+TASKS_PER_WORD = 8
 OPTIONS = 20
 MIN_PICTURES = 50
-FEWEST_WORDS = 20
-_FEWEST_USES = 6
-_COMMONEST = 0.1
-_SHORTEST = 3
-_OWN = 0.999
-_HALVES_SEED = 0
+MIN_WORDS = 20
+_MIN_USES = 6
+_MAX_PICTURE_SHARE = 0.1
+_MIN_WORD_LENGTH = 3
+_SAME_CAPTION_COSINE = 0.999
+_SPLIT_SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
 class PseudoTasks:
-    """Stored pictures with their words, and the tasks: (picture, options), option 0 being right."""
+    """Stored pictures with their captions and words, and the tasks.
+
+    `captions` has the embeddings of each picture's captions, `caption_words` the words of each of
+    them. Task t asks which of the words `options[t]` belongs to picture `pictures_of_tasks[t]`;
+    option 0 is the right one. `options` are indices into `words`.
+    """
 
     pictures: Float32[np.ndarray, "pictures dim"]
     captions: tuple[Float32[np.ndarray, "_ dim"], ...]
-    uses: tuple[tuple[frozenset[str], ...], ...]
+    caption_words: tuple[tuple[frozenset[str], ...], ...]
     words: tuple[str, ...]
-    asked: Int64[np.ndarray, " tasks"]
+    pictures_of_tasks: Int64[np.ndarray, " tasks"]
     options: Int64[np.ndarray, "tasks options"]
 
 
 def make_pseudo_tasks(captions: Captions, seed: int = 0) -> PseudoTasks | None:
-    """The exam of a store; None where it has too few pictures or words for one."""
+    """Makes the pseudo tasks of a store; None if it has too few captioned pictures or words."""
     starts, ends = np.asarray(captions.starts[:-1]), np.asarray(captions.ends)
     rows = np.flatnonzero(ends > starts)
-    rows = rows[:: max(1, -(-len(rows) // PICTURES))]
+    rows = rows[:: max(1, -(-len(rows) // MAX_PICTURES))]
     if len(rows) < MIN_PICTURES:
         return None
-    owned = [range(int(starts[row]), int(ends[row])) for row in rows]
-    uses = tuple(
-        tuple(frozenset(tokens(text)) for text in captions.texts(list(span))) for span in owned
+    spans = [range(int(starts[row]), int(ends[row])) for row in rows]
+    caption_words = tuple(
+        tuple(frozenset(tokens(text)) for text in captions.texts(list(span))) for span in spans
     )
-    own_words = [frozenset[str]().union(*said) for said in uses]
-    words = _words(own_words)
-    if len(words) < FEWEST_WORDS:
+    picture_words = [frozenset[str]().union(*words_used) for words_used in caption_words]
+    words = _choose_words(picture_words)
+    if len(words) < MIN_WORDS:
         return None
-    asked, options = _tasks(own_words, words, np.random.default_rng(seed))
-    if not len(asked):
+    pictures_of_tasks, options = _make_tasks(picture_words, words, np.random.default_rng(seed))
+    if not len(pictures_of_tasks):
         return None
     return PseudoTasks(
         pictures=captions.image_embeddings[rows].astype(np.float32),
         captions=tuple(
-            captions.text_embeddings[span.start : span.stop].astype(np.float32) for span in owned
+            captions.text_embeddings[span.start : span.stop].astype(np.float32) for span in spans
         ),
-        uses=uses,
+        caption_words=caption_words,
         words=words,
-        asked=asked,
+        pictures_of_tasks=pictures_of_tasks,
         options=options,
     )
 
 
-def _words(own_words: list[frozenset[str]]) -> tuple[str, ...]:
-    """Words that enough pictures use, and not too many; an even sample of WORDS of them."""
-    counts = Counter(word for said in own_words for word in said)
-    most = max(_FEWEST_USES, _COMMONEST * len(own_words))
+def _choose_words(picture_words: list[frozenset[str]]) -> tuple[str, ...]:
+    """Words that enough pictures use, but not too many; an even sample of MAX_WORDS of them."""
+    counts = Counter(word for words_used in picture_words for word in words_used)
+    max_uses = max(_MIN_USES, _MAX_PICTURE_SHARE * len(picture_words))
     usable = sorted(
         word
         for word, count in counts.items()
-        if _FEWEST_USES <= count <= most and len(word) >= _SHORTEST and not word.isdecimal()
+        if _MIN_USES <= count <= max_uses and len(word) >= _MIN_WORD_LENGTH and not word.isdecimal()
     )
-    if len(usable) <= WORDS:
+    if len(usable) <= MAX_WORDS:
         return tuple(usable)
-    return tuple(usable[i * len(usable) // WORDS] for i in range(WORDS))
+    return tuple(usable[i * len(usable) // MAX_WORDS] for i in range(MAX_WORDS))
 
 
-def _tasks(
-    own_words: list[frozenset[str]], words: tuple[str, ...], rng: np.random.Generator
+def _make_tasks(
+    picture_words: list[frozenset[str]], words: tuple[str, ...], rng: np.random.Generator
 ) -> tuple[Int64[np.ndarray, " tasks"], Int64[np.ndarray, "tasks options"]]:
-    """Each word is the right answer about equally often, so no word is likelier beforehand."""
-    says = np.array([[word in said for word in words] for said in own_words])
-    asked, options = [], []
+    """(pictures, options) of the tasks: each word is the right answer about equally often."""
+    uses_word = np.array([[word in words_used for word in words] for words_used in picture_words])
+    pictures_of_tasks, options = [], []
     for word in range(len(words)):
-        for picture in rng.permutation(np.flatnonzero(says[:, word]))[:TASKS_A_WORD].tolist():
-            wrong = np.flatnonzero(~says[picture])
+        order = rng.permutation(np.flatnonzero(uses_word[:, word]))
+        for picture in order[:TASKS_PER_WORD].tolist():
+            wrong = np.flatnonzero(~uses_word[picture])
             if len(wrong) >= OPTIONS - 1:
-                asked.append(picture)
+                pictures_of_tasks.append(picture)
                 options.append([word, *rng.choice(wrong, OPTIONS - 1, replace=False).tolist()])
-    return np.array(asked, np.int64), np.array(options, np.int64).reshape(-1, OPTIONS)
+    return np.array(pictures_of_tasks, np.int64), np.array(options, np.int64).reshape(-1, OPTIONS)
 
 
-def two_fold_split(rehearsal: PseudoTasks) -> Int64[np.ndarray, " pictures"]:
-    """0 or 1 for each picture: what is learned from one half is tried on the other.
+def two_fold_split(tasks: PseudoTasks) -> Int64[np.ndarray, " pictures"]:
+    """The fold (0 or 1) of each picture, for cross-fitting.
 
-    Shuffled, as the order of a store may repeat itself.
+    The folds are shuffled, because the order of a store may have a period.
     """
-    order = np.random.default_rng(_HALVES_SEED).permutation(len(rehearsal.pictures))
+    order = np.random.default_rng(_SPLIT_SEED).permutation(len(tasks.pictures))
     return np.asarray(order % 2, dtype=np.int64)
 
 
-def word_prompts(
-    rehearsal: PseudoTasks,
+def shift_word_prompts(
+    tasks: PseudoTasks,
     prompts: Float32[np.ndarray, "words dim"],
-    half: int,
-    strength: PromptShift,
+    fold: int,
+    shift: PromptShift,
 ) -> Float32[np.ndarray, "words dim"]:
-    """The words' prompts moved by the captions and pictures of the *other* half that have them."""
-    others = np.flatnonzero(two_fold_split(rehearsal) != half).tolist()
-    said = np.concatenate([rehearsal.captions[i] for i in others])
-    owners = np.concatenate([np.full(len(rehearsal.captions[i]), i) for i in others])
-    naming: dict[str, list[int]] = {word: [] for word in rehearsal.words}
-    for row, words in enumerate(words for i in others for words in rehearsal.uses[i]):
-        for word in words & naming.keys():
-            naming[word].append(row)
-    mean_text, mean_picture = mean_row(said), mean_row(rehearsal.pictures[others])
-    moved = prompts.copy()
-    for i, word in enumerate(rehearsal.words):
-        rows = naming[word]
-        shown = np.unique(owners[rows]) if rows else np.empty(0, np.int64)
-        moved[i] = shift_prompt(
+    """The words' prompts, shifted towards captions and pictures of the *other* fold that have them.
+
+    Args:
+        tasks: The tasks.
+        prompts: Unit embeddings of the words' prompts.
+        fold: The fold (0 or 1) that the shifted prompts will be tried on.
+        shift: How far prompts are shifted.
+    """
+    other_fold = np.flatnonzero(two_fold_split(tasks) != fold).tolist()
+    captions = np.concatenate([tasks.captions[i] for i in other_fold])
+    owners = np.concatenate([np.full(len(tasks.captions[i]), i) for i in other_fold])
+    rows_of_word: dict[str, list[int]] = {word: [] for word in tasks.words}
+    for row, words in enumerate(words for i in other_fold for words in tasks.caption_words[i]):
+        for word in words & rows_of_word.keys():
+            rows_of_word[word].append(row)
+    mean_text, mean_picture = mean_row(captions), mean_row(tasks.pictures[other_fold])
+    shifted = prompts.copy()
+    for i, word in enumerate(tasks.words):
+        rows = rows_of_word[word]
+        pictures = np.unique(owners[rows]) if rows else np.empty(0, np.int64)
+        shifted[i] = shift_prompt(
             prompts[i],
-            direction(said[rows], mean_text),
-            direction(rehearsal.pictures[shown], mean_picture),
-            strength,
+            direction(captions[rows], mean_text),
+            direction(tasks.pictures[pictures], mean_picture),
+            shift,
         )
-    return moved
+    return shifted
 
 
-def others_captions(rehearsal: PseudoTasks, retriever: Retriever, k: int) -> Retrieved:
-    """What is retrieved for each picture when its own captions, also as text alone, are unknown."""
-    found = retriever.retrieve(rehearsal.pictures, k + 8)
-    indices = np.full((len(found.indices), k), -1, np.int64)
+def retrieve_held_out(tasks: PseudoTasks, retriever: Retriever, k: int) -> Retrieval:
+    """The captions retrieved for each picture, except its own and copies of its own."""
+    retrieved = retriever.retrieve(tasks.pictures, k + 8)
+    indices = np.full((len(retrieved.indices), k), -1, np.int64)
     similarities = np.zeros((len(indices), k), np.float32)
-    embeddings = np.zeros((len(indices), k, rehearsal.pictures.shape[1]), np.float32)
-    for i, own in enumerate(rehearsal.captions):
-        copies = (found.embeddings[i] @ own.T).max(axis=1) > _OWN
-        keep = np.flatnonzero(~copies & found.there[i])[:k]
-        indices[i, : len(keep)] = found.indices[i, keep]
-        similarities[i, : len(keep)] = found.similarities[i, keep]
-        embeddings[i, : len(keep)] = found.embeddings[i, keep]
-    return Retrieved(indices, similarities, embeddings, found.reach)
+    embeddings = np.zeros((len(indices), k, tasks.pictures.shape[1]), np.float32)
+    for i, own_captions in enumerate(tasks.captions):
+        copies = (retrieved.embeddings[i] @ own_captions.T).max(axis=1) > _SAME_CAPTION_COSINE
+        rows = np.flatnonzero(~copies & retrieved.present[i])[:k]
+        indices[i, : len(rows)] = retrieved.indices[i, rows]
+        similarities[i, : len(rows)] = retrieved.similarities[i, rows]
+        embeddings[i, : len(rows)] = retrieved.embeddings[i, rows]
+    return Retrieval(indices, similarities, embeddings, retrieved.neighbour_similarity)
 
 
 def option_scores(
-    scores: Float[np.ndarray, "pictures words"], rehearsal: PseudoTasks
+    scores: Float[np.ndarray, "pictures words"], tasks: PseudoTasks
 ) -> Float[np.ndarray, "tasks options"]:
-    """Each task's options' entries of a table of pictures x words."""
-    return np.asarray(scores[rehearsal.asked[:, None], rehearsal.options])
+    """The scores of each task's options, from a table of pictures x words."""
+    return np.asarray(scores[tasks.pictures_of_tasks[:, None], tasks.options])

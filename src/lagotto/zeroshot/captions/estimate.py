@@ -1,4 +1,4 @@
-"""What adding captions will need, judged from the first pairs of each source, before it starts."""
+"""Caption sources come in; an estimate of the disk and memory that adding them needs goes out."""
 
 import shutil
 from collections.abc import Sequence
@@ -11,24 +11,25 @@ from lagotto.core.types import EncoderInfo
 from lagotto.zeroshot.captions.ingest import PICTURE_BATCH, ShardLimits
 from lagotto.zeroshot.captions.sources.pairs import Pair, PairSource
 
-_SAMPLE = 64
+_SAMPLE_ITEMS = 64
 _SAMPLED_SOURCES = 8
 _PICTURE_BYTES = 16 + 32
-"""Span and digest."""
+"""Bytes a picture beside its embedding: span and digest."""
 
 _CAPTION_BYTES = 8 + 8 + 8
-"""Ends of text and source, key of the pair."""
+"""Bytes a caption beside embedding and text: ends of text and source, and the key of the pair."""
 
 _DECODING_BYTES = 64 * 2**20
 _PIXEL_COPIES = 8
-"""A batch of pixels as uint8, and the float32 tensors that are made of it."""
+"""Memory of a batch in units of its uint8 pixels, with the float32 tensors made of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """About what a run will take, if all pairs are new and usable; `notes` are worth reading.
+    """An estimate of what a run needs, if all pairs are new and usable.
 
-    `memory_bytes` is beside the encoder itself; `free_bytes` is what the disk has.
+    `memory_bytes` excludes the encoder itself. `free_bytes` is the free space of the disk. `notes`
+    are facts worth showing to the user, one line each.
     """
 
     pictures: int
@@ -39,7 +40,7 @@ class Needs:
     notes: tuple[str, ...]
 
     def check(self, folder: Path) -> None:
-        """Raises CaptionError where the disk has less free than the store will take."""
+        """Raises CaptionError if the disk has less free space than the store needs."""
         if self.free_bytes < self.disk_bytes:
             raise CaptionError(
                 f"{folder} would take about {self.disk_bytes / 1e6:,.0f} MB and its disk has "
@@ -47,10 +48,17 @@ class Needs:
             )
 
 
-def judge_needs(
+def estimate_needs(
     folder: Path, sources: Sequence[PairSource], encoder: EncoderInfo, captions_now: int
 ) -> Needs:
-    """Needs of adding the sources to the store in a folder; the first pairs of a few are read."""
+    """Estimates what adding the sources needs, from the first items of the first few sources.
+
+    Args:
+        folder: The store's folder.
+        sources: The sources to add.
+        encoder: The store's encoder.
+        captions_now: Captions in the store already.
+    """
     pictures = captions = text_bytes = 0.0
     ratios = (1.0, 1.0, 64.0)
     for number, source in enumerate(sources):
@@ -59,10 +67,14 @@ def judge_needs(
         pictures += source.rows * ratios[0]
         captions += source.rows * ratios[1]
         text_bytes += source.rows * ratios[2]
-    row = 2 * encoder.dim
-    disk = pictures * (row + _PICTURE_BYTES) + captions * (row + _CAPTION_BYTES) + text_bytes
+    row_bytes = 2 * encoder.dim
+    disk = (
+        pictures * (row_bytes + _PICTURE_BYTES)
+        + captions * (row_bytes + _CAPTION_BYTES)
+        + text_bytes
+    )
     height, width, channels = encoder.pixels.shape
-    shard = min(captions, ShardLimits().captions) * (2 * row + 600)
+    shard = min(captions, ShardLimits().captions) * (2 * row_bytes + 600)
     batch = PICTURE_BATCH * height * width * channels * _PIXEL_COPIES + _DECODING_BYTES
     memory = shard + 16 * (captions_now + captions) + (batch if pictures else 0)
     return Needs(
@@ -76,13 +88,13 @@ def judge_needs(
 
 
 def _ratios(source: PairSource) -> tuple[float, float, float]:
-    """Pictures, captions and bytes of texts and source names, for each row of the source."""
+    """(pictures, captions, bytes of texts and source names) for each row of the source."""
     rows = pictures = captions = text_bytes = 0
-    for item in islice(source.read(), _SAMPLE):
+    for item in islice(source.read(), _SAMPLE_ITEMS):
         rows += item.rows if isinstance(item, Pair) else 1
         if isinstance(item, Pair):
             pictured = item.load is not None or (
-                item.given is not None and item.given.image is not None
+                item.embeddings is not None and item.embeddings.image is not None
             )
             pictures += pictured
             captions += len(item.captions)

@@ -1,8 +1,9 @@
-"""The files of a caption store: they only grow, and a log says how much of them counts.
+"""Shards come in; the files of a caption store, and memory maps of them, go out.
 
-A shard is added in two steps: its bytes go to the end of each data file and are synced, then one
-line goes to the end of shards.jsonl and is synced. Bytes behind the lengths in the last whole line
-are those of a run that was cut off; the next one removes them.
+Data files only grow, and a log says how many of their bytes are valid. A shard is added in two
+steps. First its bytes are appended to each data file and synced to disk. Then one line is appended
+to shards.jsonl and synced. Bytes beyond the lengths in the last complete line are those of a run
+that was cut off; the next run removes them.
 """
 
 import hashlib
@@ -35,7 +36,7 @@ DATA_NAMES = (
     *(TEXT_EMBEDDINGS, TEXTS, TEXT_ENDS, SOURCES, SOURCE_ENDS, PAIRS),
     SKIPPED,
 )
-"""In the order in which a shard's digest takes them."""
+"""The data files, in the order in which the digest of a shard covers them."""
 
 _READ_BYTES = 1 << 20
 _COUNTS = ("pictures", "captions", "text_only", "set_aside")
@@ -43,7 +44,10 @@ _COUNTS = ("pictures", "captions", "text_only", "set_aside")
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What counts of a store after a number of shards; `chain` identifies all of it."""
+    """The valid content of a store after some number of shards: totals, file lengths, digests.
+
+    `sha256` is the digest of the last shard, `chain` that of all shards in order.
+    """
 
     shards: int = 0
     pictures: int = 0
@@ -57,9 +61,10 @@ class Committed:
 
 
 def read_log(folder: Path) -> list[Committed]:
-    """The state after each shard, in order; a last line that is cut short does not count.
+    """The state of the store after each shard, in order; an incomplete last line is ignored.
 
-    Raises CaptionError where a line before the last, or a file, is damaged.
+    Raises:
+        CaptionError: An earlier line is damaged, or a data file is too short.
     """
     path = folder / LOG_NAME
     if not path.exists():
@@ -77,16 +82,16 @@ def read_log(folder: Path) -> list[Committed]:
             raise CaptionError(f"{path} line {number} is damaged; {RESTORE}")
         states.append(state)
     for name, length in states[-1].lengths.items() if states else ():
-        found = (folder / name).stat().st_size if (folder / name).is_file() else 0
-        if found < length:
+        size = (folder / name).stat().st_size if (folder / name).is_file() else 0
+        if size < length:
             raise CaptionError(
-                f"{folder / name} holds {found:,} bytes of {length:,}: it was cut; {RESTORE}"
+                f"{folder / name} holds {size:,} bytes of {length:,}: it was cut; {RESTORE}"
             )
     return states
 
 
-def _parsed(line: bytes, before: Committed) -> Committed | None:
-    """The state after a line of the log; None unless it is whole and follows on `before`."""
+def _parsed(line: bytes, previous: Committed) -> Committed | None:
+    """The state after a line of the log; None unless it is complete and follows `previous`."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
@@ -97,17 +102,17 @@ def _parsed(line: bytes, before: Committed) -> Committed | None:
         case _:
             return None
     counts = [row.get(name) for name in _COUNTS]
-    whole = (
+    is_complete = (
         line.endswith(b"\n")
-        and chain == _chain(before.chain, rest)
+        and chain == _chain(previous.chain, rest)
         and set(lengths) == set(DATA_NAMES)
         and all(isinstance(n, int) and n >= 0 for n in [*counts, *lengths.values()])
     )
-    if not whole:
+    if not is_complete:
         return None
     pictures, captions, text_only, skipped = counts
     return Committed(
-        shards=before.shards + 1,
+        shards=previous.shards + 1,
         pictures=pictures,
         captions=captions,
         text_only=text_only,
@@ -115,46 +120,52 @@ def _parsed(line: bytes, before: Committed) -> Committed | None:
         lengths=lengths,
         sha256=digest,
         chain=chain,
-        log_bytes=before.log_bytes + len(line),
+        log_bytes=previous.log_bytes + len(line),
     )
 
 
-def _chain(before: str, row: JsonObject) -> str:
-    return hashlib.sha256(before.encode() + canonical_json(row)).hexdigest()
+def _chain(previous: str, row: JsonObject) -> str:
+    return hashlib.sha256(previous.encode() + canonical_json(row)).hexdigest()
 
 
 def append_shard(
-    folder: Path, before: Committed, counts: tuple[int, int, int, int], parts: Mapping[str, bytes]
+    folder: Path, previous: Committed, counts: tuple[int, int, int, int], parts: Mapping[str, bytes]
 ) -> Committed:
-    """Adds a shard and returns the state after it, when all of it is on the disk.
+    """Appends a shard, waits until it is on the disk, and returns the new state.
 
-    `counts` are its pictures, captions, captions without a picture, and things set aside. Raises
-    HubError where it cannot be written: the store is then as it was before.
+    Args:
+        folder: The store's folder.
+        previous: The state before.
+        counts: Pictures, captions, captions without a picture, and items set aside, of the shard.
+        parts: The bytes to append to each data file.
+
+    Raises:
+        HubError: A file cannot be written; the store is then as it was before.
     """
-    lengths = {name: before.lengths[name] + len(parts[name]) for name in DATA_NAMES}
-    whole = hashlib.sha256()
+    lengths = {name: previous.lengths[name] + len(parts[name]) for name in DATA_NAMES}
+    digest = hashlib.sha256()
     for name in DATA_NAMES:
-        whole.update(parts[name])
-        _append(folder / name, before.lengths[name], parts[name])
-    totals = (before.pictures, before.captions, before.text_only, before.skipped)
+        digest.update(parts[name])
+        _append(folder / name, previous.lengths[name], parts[name])
+    totals = (previous.pictures, previous.captions, previous.text_only, previous.skipped)
     row: JsonObject = {
         name: total + count for name, total, count in zip(_COUNTS, totals, counts, strict=True)
     }
     sizes: dict[str, JsonValue] = dict(lengths)
-    row |= {"lengths": sizes, "sha256": whole.hexdigest()}
-    line = canonical_json(row | {"chain": _chain(before.chain, row)}) + b"\n"
-    if before.shards == 0:
+    row |= {"lengths": sizes, "sha256": digest.hexdigest()}
+    line = canonical_json(row | {"chain": _chain(previous.chain, row)}) + b"\n"
+    if previous.shards == 0:
         with writing(folder):
             sync(folder)
-    _append(folder / LOG_NAME, before.log_bytes, line)
-    after = _parsed(line, before)
+    _append(folder / LOG_NAME, previous.log_bytes, line)
+    after = _parsed(line, previous)
     if after is None:
         raise CaptionError(f"{folder / LOG_NAME} was changed by another program; {RESTORE}")
     return after
 
 
 def _append(path: Path, length: int, data: bytes) -> None:
-    """Makes the file `data` behind its first `length` bytes, and waits for the disk."""
+    """Truncates the file to `length` bytes, appends `data`, and syncs it to disk."""
     with writing(path), path.open("ab") as file:
         os.truncate(file.fileno(), length)
         if data:
@@ -166,7 +177,7 @@ def _append(path: Path, length: int, data: bytes) -> None:
 def mapped(
     folder: Path, name: str, dtype: str, shape: tuple[int, ...]
 ) -> np.ndarray[Any, np.dtype[Any]]:
-    """The committed rows of a data file, read-only, none of them read yet."""
+    """A read-only memory map of the valid rows of a data file."""
     if 0 in shape:
         return np.empty(shape, dtype)
     try:
@@ -176,23 +187,23 @@ def mapped(
 
 
 def damaged_shards(folder: Path) -> Iterator[str]:
-    """One line for each shard whose bytes no longer give its digest; reads everything."""
-    before = Committed()
+    """One line for each shard whose digest differs from the log's; reads all files."""
+    previous = Committed()
     for state in read_log(folder):
         digest = hashlib.sha256()
         for name in DATA_NAMES:
-            for part in _span(folder / name, before.lengths[name], state.lengths[name]):
+            for part in _span(folder / name, previous.lengths[name], state.lengths[name]):
                 digest.update(part)
         if digest.hexdigest() != state.sha256:
             yield (
-                f"shard {state.shards} (pictures {before.pictures} to {state.pictures}, captions "
-                f"{before.captions} to {state.captions}) was altered; {RESTORE}"
+                f"shard {state.shards} (pictures {previous.pictures} to {state.pictures}, captions "
+                f"{previous.captions} to {state.captions}) was altered; {RESTORE}"
             )
-        before = state
+        previous = state
 
 
 def _span(path: Path, start: int, end: int) -> Iterator[bytes]:
-    """The bytes of a file from start to end, a part at a time."""
+    """The bytes of a file from start to end, in chunks."""
     if start == end:
         return
     with path.open("rb") as file:

@@ -1,8 +1,8 @@
-"""Stage 1b of zero-shot classification, on request: caption store → approximate indexes beside it.
+"""A caption store comes in; approximate nearest-neighbour indexes in its folder go out.
 
-STORE/index/index.json   what the indexes were made from, with what, and their measured recall
-STORE/index/pictures     over the pictures
-STORE/index/captions     over the captions that have no picture
+STORE/index/index.json   the digest of the store, the library, and the measured recall
+STORE/index/pictures     the index of the pictures
+STORE/index/captions     the index of the captions that have no picture
 """
 
 from dataclasses import asdict, dataclass
@@ -32,13 +32,13 @@ _VERSION = 1
 FOLDER_NAME = "index"
 RECORD_NAME = "index.json"
 NAMES = ("pictures", "captions")
-VOTERS = 16
-"""Captions whose recall is measured: as many as vote unless told otherwise."""
+RECALL_CAPTIONS = 16
+"""Captions at which recall is measured: the default number of captions that vote."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexPart:
-    """One index: its rows, the bytes of its file (0 without rows), how it was made, its recall."""
+    """One index: its rows, the size of its file (0 without rows), its parameters, its recall."""
 
     rows: int
     bytes: int
@@ -48,7 +48,7 @@ class IndexPart:
 
 @dataclass(frozen=True, slots=True)
 class IndexRecord:
-    """What STORE/index/index.json says; `store` is the digest of what was indexed."""
+    """The content of STORE/index/index.json; `store` is the digest of the indexed store."""
 
     store: str
     adapter: str
@@ -62,32 +62,40 @@ class IndexRecord:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """What an index is over: rows of the store, in ranges, and the recall to measure."""
+    """The rows that an index covers, as ranges of an array; recall is measured at `k`."""
 
     name: str
     rows: Float[np.ndarray, "rows dim"]
     spans: Int64[np.ndarray, "spans 2"]
-    at: int
+    k: int
 
 
 def index_store(store: CaptionStore, progress: Progress | None = None) -> tuple[IndexRecord, bool]:
-    """The record of the store's indexes, and whether they were built now.
+    """Builds the indexes of a store, unless they exist for its present content.
 
-    Indexes of the state that `store` shows are left as they are. Takes the memory of one index.
-    Raises MissingExtraError without the library, HubError where nothing can be written,
-    CaptionError while another process builds.
+    Args:
+        store: The store.
+        progress: Receives the progress of the work.
+
+    Returns:
+        The record of the indexes, and whether they were built now.
+
+    Raises:
+        MissingExtraError: The index library is not installed.
+        HubError: A file cannot be written.
+        CaptionError: Another process builds the indexes.
     """
     folder = store.folder / FOLDER_NAME
     with writing(folder):
         folder.mkdir(exist_ok=True)
     with folder_lock(folder, "caption index", CaptionError):
-        known = _read(folder / RECORD_NAME)
-        parts = () if known is None else (known.pictures, known.captions)
-        whole = all(map(_is_whole, (folder / name for name in NAMES), parts))
-        if known is not None and known.store == store.digest and whole:
-            return known, False
+        stored = _read(folder / RECORD_NAME)
+        parts = () if stored is None else (stored.pictures, stored.captions)
+        is_complete = all(map(_is_whole, (folder / name for name in NAMES), parts))
+        if stored is not None and stored.store == store.digest and is_complete:
+            return stored, False
         with writing(folder):
-            (folder / RECORD_NAME).unlink(missing_ok=True)  # no record beside files of another
+            (folder / RECORD_NAME).unlink(missing_ok=True)  # never a record beside other files
         pictures, captions = _sources(store)
         record = IndexRecord(
             store.digest,
@@ -101,10 +109,14 @@ def index_store(store: CaptionStore, progress: Progress | None = None) -> tuple[
 
 
 def open_indexes(store: CaptionStore) -> tuple[RowIndex, RowIndex, IndexRecord]:
-    """The indexes over pictures and over captions without one, memory-mapped.
+    """Opens the indexes of a store, memory-mapped.
 
-    Raises CaptionError if there are none or they are of another state of the store,
-    MissingExtraError without the library.
+    Returns:
+        The index of the pictures, that of the captions without a picture, and their record.
+
+    Raises:
+        CaptionError: There are no indexes, or the store has changed since.
+        MissingExtraError: The index library is not installed.
     """
     folder = store.folder / FOLDER_NAME
     record = _read(folder / RECORD_NAME)
@@ -125,7 +137,7 @@ def open_indexes(store: CaptionStore) -> tuple[RowIndex, RowIndex, IndexRecord]:
 
 
 def recall_lines(record: IndexRecord) -> list[str]:
-    """What a reader should know of each index, a line each."""
+    """One line for a reader on each index: its rows and its recall."""
     parts = (("pictures", record.pictures), ("captions without a picture", record.captions))
     return [
         f"{part.rows:,} {name}"
@@ -139,33 +151,33 @@ def recall_lines(record: IndexRecord) -> list[str]:
 
 
 def _sources(store: CaptionStore) -> tuple[_Source, _Source]:
-    everything = np.array([[0, store.pictures]], np.int64)
-    alone = text_only_spans(store)
+    all_pictures = np.array([[0, store.pictures]], np.int64)
+    text_only = text_only_spans(store)
     return (
-        _Source(NAMES[0], store.image_embeddings, everything, NEIGHBOURS),
-        _Source(NAMES[1], store.text_embeddings, alone, VOTERS),
+        _Source(NAMES[0], store.image_embeddings, all_pictures, NEIGHBOURS),
+        _Source(NAMES[1], store.text_embeddings, text_only, RECALL_CAPTIONS),
     )
 
 
 def _build(folder: Path, source: _Source, progress: Progress) -> IndexPart:
-    """Builds, saves and measures one index; without rows there is no file."""
+    """Builds and saves one index and measures its recall; without rows there is no file."""
     path = folder / source.name
-    numbers = np.concatenate(
+    row_indices = np.concatenate(
         [np.arange(start, end, dtype=np.int64) for start, end in source.spans.tolist()]
         or [np.empty(0, np.int64)]
     )
-    if not len(numbers):
+    if not len(row_indices):
         with writing(path):
             path.unlink(missing_ok=True)
-        return IndexPart(0, 0, {}, Recall(source.at, None, 0))
-    progress.start(f"index {source.name}", len(numbers), "rows")
+        return IndexPart(0, 0, {}, Recall(source.k, None, 0))
+    progress.start(f"index {source.name}", len(row_indices), "rows")
     index = build_index(DEFAULT_INDEX, source.rows, source.spans, progress.advance)
     progress.finish()
     with replacing(path) as temporary:
         index.save(temporary)
     exact = NearestRows(source.rows, source.spans, keep=False)
-    recall = measure_recall(index, exact, source.rows, numbers, source.at)
-    return IndexPart(len(numbers), path.stat().st_size, index.parameters, recall)
+    recall = measure_recall(index, exact, source.rows, row_indices, source.k)
+    return IndexPart(len(row_indices), path.stat().st_size, index.parameters, recall)
 
 
 def _open(folder: Path, source: _Source, adapter: str, part: IndexPart) -> RowIndex:
@@ -181,12 +193,12 @@ def _open(folder: Path, source: _Source, adapter: str, part: IndexPart) -> RowIn
 
 
 def _is_whole(path: Path, part: IndexPart) -> bool:
-    """Whether the index's file has the length that was written."""
+    """Whether the file of the index has its full length."""
     return not part.rows or (path.is_file() and path.stat().st_size == part.bytes)
 
 
 def _read(path: Path) -> IndexRecord | None:
-    """The record in a file; None where there is none that this version can use."""
+    """The record in a file; None if there is none, or not one of this format version."""
     if not path.is_file():
         return None
     try:

@@ -1,4 +1,4 @@
-"""From caption sources to shards: pairs folded, set aside or embedded, then added to the store."""
+"""Caption sources come in; new pairs are embedded and appended to a store, shard by shard."""
 
 import hashlib
 import json
@@ -16,12 +16,12 @@ from lagotto.core.progress import Progress
 from lagotto.core.types import JsonObject, Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.zeroshot.captions import files as files
-from lagotto.zeroshot.captions.dedup import SeenKeys, pair_key
+from lagotto.zeroshot.captions.dedup import KeySet, pair_key
 from lagotto.zeroshot.captions.shard import (
     NewCaption,
     NewPicture,
     Shard,
-    halved,
+    to_float16,
 )
 from lagotto.zeroshot.captions.sources.pairs import (
     Item,
@@ -30,7 +30,7 @@ from lagotto.zeroshot.captions.sources.pairs import (
 )
 
 MAX_CAPTION_LENGTH = 10_000
-"""Characters; a longer text is a document, of which the encoder would see the first words."""
+"""Characters; a longer text is a document, of which an encoder would read only the first words."""
 
 PICTURE_BATCH = 32
 TEXT_BATCH = 256
@@ -38,7 +38,7 @@ TEXT_BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class ShardLimits:
-    """A shard is added when one of these is reached; a kill loses at most one shard of work."""
+    """A shard is appended when it reaches one of these; a killed run loses at most one shard."""
 
     pictures: int = 512
     encoded_captions: int = 4096
@@ -47,7 +47,10 @@ class ShardLimits:
 
 @dataclass(frozen=True, slots=True)
 class IntakeReport:
-    """What a run added; `folded` pairs were in the store already, `set_aside` are new reasons."""
+    """Counts of what a run added; `folded` pairs were in the store already.
+
+    `set_aside` counts the items that could not be used and were not listed before.
+    """
 
     pictures: int
     captions: int
@@ -60,76 +63,87 @@ class IntakeReport:
         return asdict(self)
 
 
-def take_in(
+def ingest_pairs(
     folder: Path,
     sources: Sequence[PairSource],
     encoder: Encoder,
     progress: Progress,
     limits: ShardLimits,
 ) -> IntakeReport:
-    """Adds the sources' pairs to the store in a folder, shard by shard; hold its lock meanwhile.
+    """Adds the pairs of some sources to a store, shard by shard; the caller holds the store's lock.
 
-    Raises CaptionError where none of them is usable; shards added before an error stay.
+    Shards that were appended before an error stay.
+
+    Args:
+        folder: The store's folder.
+        sources: The sources.
+        encoder: The store's encoder.
+        progress: Receives the progress of the work.
+        limits: When a shard is complete.
+
+    Raises:
+        CaptionError: No pair is usable.
     """
     states = files.read_log(folder)
-    intake = _Intake(folder, states[-1] if states else files.Committed(), encoder, limits)
+    ingester = _Ingester(folder, states[-1] if states else files.Committed(), encoder, limits)
     progress.start("embedding pairs", sum(source.rows for source in sources), "rows")
     try:
         rows = 0
         for item in chain.from_iterable(source.read() for source in sources):
-            intake.take(item)
+            ingester.add(item)
             rows += item.rows if isinstance(item, Pair) else 1
             if rows >= PICTURE_BATCH:
-                progress.advance(rows, intake.note)
+                progress.advance(rows, ingester.note)
                 rows = 0
-        report = intake.finish()
-        progress.advance(rows, intake.note)
+        report = ingester.finish()
+        progress.advance(rows, ingester.note)
     finally:
         progress.finish()
     if not report.captions and not report.folded:
-        first = intake.first_reason
-        places = ", ".join(str(source.path) for source in sources)
-        why = f"{intake.refused} set aside, the first: {first}" if first else "nothing in it"
-        raise CaptionError(f"no usable pair in {places}: {why}; give pictures with captions")
+        first = ingester.first_reason
+        paths = ", ".join(str(source.path) for source in sources)
+        count = ingester.skipped_count
+        problem = f"{count} set aside, the first: {first}" if first else "nothing in it"
+        raise CaptionError(f"no usable pair in {paths}: {problem}; give pictures with captions")
     return report
 
 
-class _Intake:
-    """Takes one item after the other; holds one shard and small batches in memory."""
+class _Ingester:
+    """Adds items one by one; holds one shard and small batches in memory."""
 
     def __init__(
         self, folder: Path, before: files.Committed, encoder: Encoder, limits: ShardLimits
     ) -> None:
         self._folder = folder
-        self._start = self._before = before
+        self._initial_state = self._state = before
         self._encoder = encoder
         self._limits = limits
-        self._seen = SeenKeys(
+        self._known_pairs = KeySet(
             np.array(files.mapped(folder, files.PAIRS, "<u8", (before.captions,)))
         )
-        self._reasons = SeenKeys(np.fromiter(_reason_keys(folder, before), np.uint64))
+        self._known_reasons = KeySet(np.fromiter(_reason_keys(folder, before), np.uint64))
         self._shard = Shard()
         self._pictures: list[tuple[NewPicture, UInt8[np.ndarray, "height width channels"]]] = []
         self._texts: list[NewCaption] = []
         self._folded = 0
-        self.refused = 0
+        self.skipped_count = 0
         self.first_reason = ""
 
     @property
     def note(self) -> str:
-        """How far it is, in words."""
-        captions = self._before.captions - self._start.captions + self._shard.captions
-        return f"{captions:,} captions, {self._folded:,} folded, {self.refused:,} set aside"
+        """The counts so far, for the progress display."""
+        captions = self._state.captions - self._initial_state.captions + self._shard.captions
+        return f"{captions:,} captions, {self._folded:,} folded, {self.skipped_count:,} set aside"
 
-    def take(self, item: Item) -> None:
-        """Puts a pair into the shard, folds it or sets it aside; adds the shard when it is full."""
+    def add(self, item: Item) -> None:
+        """Adds a pair to the shard, unless it is known or unusable; appends a full shard."""
         if isinstance(item, Skipped):
-            self._refuse(item.source, item.reason)
+            self._skip(item.source, item.reason)
         else:
             try:
-                self._take_pair(item)
+                self._add_pair(item)
             except PictureError as error:
-                self._refuse(item.source, str(error))
+                self._skip(item.source, str(error))
         full = (
             len(self._shard.pictures) >= self._limits.pictures and bool(self._shard.to_encode)
         ) or (
@@ -140,82 +154,86 @@ class _Intake:
             self._commit()
 
     def finish(self) -> IntakeReport:
-        """Adds what is left, if the run brought anything usable, and says what was added."""
-        nothing = self._before == self._start and not self._shard.captions and not self._folded
+        """Appends the last shard, if the run brought anything usable, and returns the counts."""
+        nothing = (
+            self._state == self._initial_state and not self._shard.captions and not self._folded
+        )
         if any(self._shard.counts) and not nothing:
             self._commit()
         return IntakeReport(
-            pictures=self._before.pictures - self._start.pictures,
-            captions=self._before.captions - self._start.captions,
-            text_only=self._before.text_only - self._start.text_only,
+            pictures=self._state.pictures - self._initial_state.pictures,
+            captions=self._state.captions - self._initial_state.captions,
+            text_only=self._state.text_only - self._initial_state.text_only,
             folded=self._folded,
-            set_aside=self._before.skipped - self._start.skipped,
+            set_aside=self._state.skipped - self._initial_state.skipped,
         )
 
-    def _refuse(self, source: str, reason: str) -> None:
-        self.refused += 1
+    def _skip(self, source: str, reason: str) -> None:
+        self.skipped_count += 1
         self.first_reason = self.first_reason or f"{source}: {reason}"
         key = pair_key(b"", f"{source}\0{reason}")
-        if key not in self._reasons:
-            self._reasons.add(key)
+        if key not in self._known_reasons:
+            self._known_reasons.add(key)
             self._shard.skipped.append(Skipped(source, reason))
 
-    def _take_pair(self, pair: Pair) -> None:
-        given = pair.given
+    def _add_pair(self, pair: Pair) -> None:
+        embeddings = pair.embeddings
         captions = [
-            NewCaption(text, pair.source, 0, given.texts[place] if given else None)
-            for place, text in enumerate(pair.captions)
+            NewCaption(text, pair.source, 0, embeddings.texts[position] if embeddings else None)
+            for position, text in enumerate(pair.captions)
         ]
-        long = sum(len(each.text) > MAX_CAPTION_LENGTH for each in captions)
-        if long:
-            self._refuse(pair.source, f"a caption of over {MAX_CAPTION_LENGTH:,} characters")
-            captions = [each for each in captions if len(each.text) <= MAX_CAPTION_LENGTH]
+        too_long = sum(len(caption.text) > MAX_CAPTION_LENGTH for caption in captions)
+        if too_long:
+            self._skip(pair.source, f"a caption of over {MAX_CAPTION_LENGTH:,} characters")
+            captions = [caption for caption in captions if len(caption.text) <= MAX_CAPTION_LENGTH]
         if not captions:
-            if not long:
-                self._refuse(pair.source, "no caption")
-        elif given is not None and given.image is not None:
-            digest = hashlib.sha256(b"embedding\0" + halved(given.image).tobytes()).digest()
-            if fresh := self._fresh(digest, captions):
-                self._picture(digest, fresh).row = given.image
+            if not too_long:
+                self._skip(pair.source, "no caption")
+        elif embeddings is not None and embeddings.image is not None:
+            digest = hashlib.sha256(
+                b"embedding\0" + to_float16(embeddings.image).tobytes()
+            ).digest()
+            if new := self._without_known(digest, captions):
+                self._add_to_picture(digest, new).row = embeddings.image
         elif pair.load is None:
-            self._shard.loose += self._taken(self._fresh(b"", captions))
+            self._shard.text_only_captions += self._queue(self._without_known(b"", captions))
         else:
-            self._take_picture(pair.load(), captions)
+            self._add_picture(pair.load(), captions)
 
-    def _take_picture(self, data: bytes, captions: list[NewCaption]) -> None:
+    def _add_picture(self, data: bytes, captions: list[NewCaption]) -> None:
         digest = hashlib.sha256(data).digest()
-        fresh = self._fresh(digest, captions)
-        if not fresh:
+        new = self._without_known(digest, captions)
+        if not new:
             return
         if digest in self._shard.pictures:
-            self._picture(digest, fresh)
+            self._add_to_picture(digest, new)
             return
         pixels = to_pixels(decode_picture(data), self._encoder.info.pixels)
-        self._pictures.append((self._picture(digest, fresh), pixels))
+        self._pictures.append((self._add_to_picture(digest, new), pixels))
         if len(self._pictures) >= PICTURE_BATCH:
             self._embed_pictures()
 
-    def _fresh(self, digest: bytes, captions: list[NewCaption]) -> list[NewCaption]:
-        """Those captions of the picture that are not in yet, with their keys."""
-        for each in captions:
-            each.key = pair_key(digest, each.text)
-        fresh = [each for each in captions if each.key not in self._seen]
-        self._folded += len(captions) - len(fresh)
-        return fresh
+    def _without_known(self, digest: bytes, captions: list[NewCaption]) -> list[NewCaption]:
+        """The captions of a picture that the store does not have, with their keys set."""
+        for caption in captions:
+            caption.key = pair_key(digest, caption.text)
+        new = [caption for caption in captions if caption.key not in self._known_pairs]
+        self._folded += len(captions) - len(new)
+        return new
 
-    def _picture(self, digest: bytes, captions: list[NewCaption]) -> NewPicture:
-        """The shard's picture, which has the captions now."""
+    def _add_to_picture(self, digest: bytes, captions: list[NewCaption]) -> NewPicture:
+        """Adds captions to a picture of the shard and returns the picture."""
         picture = self._shard.pictures.setdefault(digest, NewPicture(digest))
-        picture.captions += self._taken(captions)
+        picture.captions += self._queue(captions)
         self._shard.pictured_captions += len(captions)
         return picture
 
-    def _taken(self, captions: list[NewCaption]) -> list[NewCaption]:
-        """The captions, now known and waiting for their embeddings."""
-        for each in captions:
-            self._seen.add(each.key)
-            if each.row is None:
-                self._texts.append(each)
+    def _queue(self, captions: list[NewCaption]) -> list[NewCaption]:
+        """Marks captions as known and queues them for the encoder; returns them."""
+        for caption in captions:
+            self._known_pairs.add(caption.key)
+            if caption.row is None:
+                self._texts.append(caption)
                 self._shard.to_encode += 1
         if len(self._texts) >= TEXT_BATCH:
             self._embed_texts()
@@ -229,24 +247,24 @@ class _Intake:
             self._pictures.clear()
 
     def _embed_texts(self) -> None:
-        """Shorter texts first: a batch is as long as its longest."""
-        texts = sorted(self._texts, key=lambda each: (len(each.text), each.text))
+        """Embeds the queued texts, sorted by length: a batch is padded to its longest text."""
+        texts = sorted(self._texts, key=lambda caption: (len(caption.text), caption.text))
         if texts:
-            rows = self._encoder.embed_texts([each.text for each in texts])
-            for each, row in zip(texts, rows, strict=True):
-                each.row = row
+            rows = self._encoder.embed_texts([caption.text for caption in texts])
+            for caption, row in zip(texts, rows, strict=True):
+                caption.row = row
             self._texts.clear()
 
     def _commit(self) -> None:
         self._embed_pictures()
         self._embed_texts()
-        parts = self._shard.parts(self._before)
-        self._before = files.append_shard(self._folder, self._before, self._shard.counts, parts)
+        parts = self._shard.parts(self._state)
+        self._state = files.append_shard(self._folder, self._state, self._shard.counts, parts)
         self._shard = Shard()
 
 
 def _reason_keys(folder: Path, before: files.Committed) -> Iterator[int]:
-    """Keys of what was set aside by earlier runs."""
+    """The keys of the items that earlier runs set aside."""
     if not before.skipped:
         return
     with (folder / files.SKIPPED).open("rb") as lines:

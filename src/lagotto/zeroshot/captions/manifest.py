@@ -1,4 +1,4 @@
-"""The manifest of a caption store: which format and which encoder; refused where they differ."""
+"""The encoder of a caption store comes in; its manifest, STORE/captions.json, goes out."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +24,10 @@ _FORM = ManifestForm(
 
 @dataclass(frozen=True, slots=True)
 class CaptionManifest:
-    """What made a store; `encoder_spec` is where its encoder was when it was made.
+    """The encoder that made a store.
 
-    `canary` is what the encoder gave for a fixed picture and texts (encoders/canary.py).
+    `encoder_spec` is where the encoder was at that time. `canary` holds its embeddings of a fixed
+    picture and fixed texts (encoders/canary.py).
     """
 
     encoder_spec: str
@@ -36,7 +37,7 @@ class CaptionManifest:
     canary: JsonObject | None = None
 
     def check_encoder(self, folder: Path, encoder: EncoderInfo) -> None:
-        """Raises MismatchError, naming both, unless `encoder` is the one that made the store."""
+        """Raises MismatchError, which names both encoders, unless `encoder` made the store."""
         if encoder.fingerprint != self.encoder_fingerprint:
             raise MismatchError(
                 f"caption store {folder} was made with encoder {self.encoder_name} "
@@ -62,9 +63,10 @@ def write_store_manifest(folder: Path, manifest: CaptionManifest) -> None:
 
 
 def read_store_manifest(folder: Path) -> CaptionManifest:
-    """The manifest of a store's folder.
+    """Reads the manifest of a store's folder.
 
-    Raises CaptionError if there is none, it is damaged, or a newer version of Lagotto wrote it.
+    Raises:
+        CaptionError: There is none, it is damaged, or a newer version of Lagotto wrote it.
     """
     content = _FORM.read(folder)
     _FORM.check_digest(folder, content)
@@ -81,6 +83,6 @@ def read_store_manifest(folder: Path) -> CaptionManifest:
                 raise CaptionError(
                     f"{folder / STORE_MANIFEST} holds no valid canary; {RESTORE}"
                 ) from error
-            kept = canary if isinstance(canary, dict) else None
-            return CaptionManifest(spec, name, fingerprint, dim, kept)
+            canary_json = canary if isinstance(canary, dict) else None
+            return CaptionManifest(spec, name, fingerprint, dim, canary_json)
     raise CaptionError(f"{folder / STORE_MANIFEST} lacks a key that it should have; {RESTORE}")

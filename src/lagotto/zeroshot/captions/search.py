@@ -1,4 +1,4 @@
-"""The nearest captions and pictures of a store to one query, for `lagotto captions search`."""
+"""A store and one query come in; the nearest captions and pictures of the store go out."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +12,12 @@ from lagotto.neighbors.exact import NearestRows
 from lagotto.zeroshot.captions.store import CaptionStore
 from lagotto.zeroshot.types import RetrievedCaption
 
-_SHOWN_CAPTIONS = 3
+_CAPTIONS_PER_PICTURE = 3
 
 
 @dataclass(frozen=True, slots=True)
-class FoundPicture:
-    """A stored picture: its row, where it is from, its cosine with the query, first captions."""
+class PictureResult:
+    """A stored picture: its row, its source, its cosine with the query, its first captions."""
 
     index: int
     source: str
@@ -26,22 +26,22 @@ class FoundPicture:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundCaptions:
-    """What is nearest to a query, best first; no pictures for a text."""
+class CaptionResults:
+    """The nearest pictures and captions, best first; a text query has no pictures."""
 
-    pictures: tuple[FoundPicture, ...]
+    pictures: tuple[PictureResult, ...]
     captions: tuple[RetrievedCaption, ...]
 
 
-def search_text(store: CaptionStore, text: str, top: int) -> FoundCaptions:
-    """The captions nearest to a text."""
+def search_text(store: CaptionStore, text: str, top: int) -> CaptionResults:
+    """The `top` captions nearest to a text; UsageError if it is empty."""
     if not text.strip():
         raise UsageError("the text is empty; give words or a picture file")
-    return FoundCaptions((), _captions(store, store.encoder.embed_texts([text])[0], top))
+    return CaptionResults((), _captions(store, store.encoder.embed_texts([text])[0], top))
 
 
-def search_picture(store: CaptionStore, file: Path, top: int) -> FoundCaptions:
-    """The pictures and the captions nearest to a picture; UsageError if it cannot be read."""
+def search_picture(store: CaptionStore, file: Path, top: int) -> CaptionResults:
+    """The `top` pictures and captions nearest to a picture; UsageError if it cannot be read."""
     try:
         picture = decode_picture(read_picture_file(file))
     except PictureError as error:
@@ -52,19 +52,19 @@ def search_picture(store: CaptionStore, file: Path, top: int) -> FoundCaptions:
     pictures = []
     for row, similarity in zip(rows[0].tolist(), similarities[0].tolist(), strict=True):
         span = range(int(store.starts[row]), int(store.ends[row]))
-        texts = store.texts(span[:_SHOWN_CAPTIONS])
-        pictures.append(FoundPicture(row, store.sources(span[:1])[0], similarity, tuple(texts)))
-    return FoundCaptions(tuple(pictures), _captions(store, vector, top))
+        texts = store.texts(span[:_CAPTIONS_PER_PICTURE])
+        pictures.append(PictureResult(row, store.sources(span[:1])[0], similarity, tuple(texts)))
+    return CaptionResults(tuple(pictures), _captions(store, vector, top))
 
 
 def _captions(
     store: CaptionStore, vector: Float32[np.ndarray, " dim"], top: int
 ) -> tuple[RetrievedCaption, ...]:
     rows, similarities = NearestRows(store.text_embeddings).search(vector[None], top)
-    numbers = rows[0].tolist()
+    indices = rows[0].tolist()
     return tuple(
         RetrievedCaption(row, text, similarity)
         for row, text, similarity in zip(
-            numbers, store.texts(numbers), similarities[0].tolist(), strict=True
+            indices, store.texts(indices), similarities[0].tolist(), strict=True
         )
     )

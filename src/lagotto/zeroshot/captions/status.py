@@ -1,4 +1,4 @@
-"""What a caption store holds, for `lagotto captions status`."""
+"""A caption store comes in; its counts, encoder and size on disk go out."""
 
 from dataclasses import asdict, dataclass
 
@@ -12,7 +12,10 @@ _REASONS = 10
 
 @dataclass(frozen=True, slots=True)
 class StoreStatus:
-    """Counts, encoder, disk, and the first things set aside, as `captions status --json` prints."""
+    """The status of a store, as `lagotto captions status --json` prints it.
+
+    `first_set_aside` has the first items that were set aside, with their reasons.
+    """
 
     store: str
     format_version: int
@@ -34,7 +37,7 @@ class StoreStatus:
 
 
 def read_store_status(store: CaptionStore) -> StoreStatus:
-    """The status of a store; nothing is written."""
+    """Reads the status of a store; writes nothing."""
     committed = store.committed
     skipped = store.skipped()[:_REASONS]
     return StoreStatus(
@@ -50,5 +53,5 @@ def read_store_status(store: CaptionStore) -> StoreStatus:
         digest=committed.chain,
         disk_bytes=sum(committed.lengths[name] for name in DATA_NAMES) + committed.log_bytes,
         set_aside=committed.skipped,
-        first_set_aside=tuple({"source": a.source, "reason": a.reason} for a in skipped),
+        first_set_aside=tuple({"source": row.source, "reason": row.reason} for row in skipped),
     )

@@ -1,8 +1,8 @@
-"""Stage 1 of zero-shot classification: image-text pairs → a folder of embeddings and texts.
+"""Image-text pairs come in; a folder with their embeddings and texts goes out.
 
 STORE/captions.json        the manifest: format, version, encoder, dim, dtype
 STORE/shards.jsonl         one line a shard: totals, lengths of the files below, digests
-STORE/*.f16 *.i64 *.utf8   rows in the order of their coming; see docs/captions.md
+STORE/*.f16 *.i64 *.utf8   rows in the order in which they were added; see docs/captions.md
 """
 
 import json
@@ -23,11 +23,11 @@ from lagotto.encoders.base import Encoder
 from lagotto.encoders.canary import measure_canary, watched
 from lagotto.encoders.registry import lasting_spec, load_encoder
 from lagotto.zeroshot.captions import files as files
-from lagotto.zeroshot.captions.estimate import Needs, judge_needs
+from lagotto.zeroshot.captions.estimate import Needs, estimate_needs
 from lagotto.zeroshot.captions.ingest import (
     IntakeReport,
     ShardLimits,
-    take_in,
+    ingest_pairs,
 )
 from lagotto.zeroshot.captions.manifest import (
     RESTORE,
@@ -40,10 +40,10 @@ from lagotto.zeroshot.captions.sources.registry import find_sources
 
 
 class CaptionStore:
-    """A folder of captioned pictures; open it with `CaptionStore.open`, make one with `create`.
+    """A folder of captioned pictures: `create` makes one, `open` opens an existing one.
 
-    A view of what the store held when it was opened: what is added later, also by `add`, is in
-    the view that is opened next. Arrays are memory-mapped.
+    An object shows what the store held when it was opened. Captions that are added later, also by
+    its own `add`, appear when the store is opened again. Arrays are memory-mapped.
     """
 
     def __init__(
@@ -69,11 +69,21 @@ class CaptionStore:
         progress: Progress | None = None,
         announce: Callable[[Needs], None] | None = None,
     ) -> "CaptionStore":
-        """Makes a store of the pairs at some paths (see caption_sources for their kinds).
+        """Makes a store from the captioned pictures at some paths.
 
-        `images` holds the pictures of a COCO file; `announce` is told what the work will need.
-        Raises UsageError if the folder exists, CaptionError where no pair is usable: no folder is
-        left then. A run that was cut off is continued by `add`.
+        If a run is cut off, `add` with the same paths continues it.
+
+        Args:
+            folder: The folder to make; it must not exist yet, or be empty.
+            pairs: Files and folders with captions (see `sources.registry` for their kinds).
+            encoder: An encoder, or the folder of one.
+            images: The folder with the pictures of a COCO captions file.
+            progress: Receives the progress of the work.
+            announce: Called with what the work will need, before it starts.
+
+        Raises:
+            UsageError: The folder exists, or a path holds no captions.
+            CaptionError: No pair was usable; no folder is left then.
         """
         empty = cls.begin(folder, encoder)
         empty.fill(pairs, images=images, progress=progress, announce=announce)
@@ -81,7 +91,11 @@ class CaptionStore:
 
     @classmethod
     def begin(cls, folder: Path | str, encoder: Encoder | str) -> "CaptionStore":
-        """A new store without captions, for one encoder; UsageError if the folder has content."""
+        """Makes a store without captions, for one encoder.
+
+        Raises:
+            UsageError: The folder exists and is not empty.
+        """
         folder = Path(folder)
         if (folder / STORE_MANIFEST).exists():
             raise UsageError(
@@ -102,10 +116,14 @@ class CaptionStore:
 
     @classmethod
     def open(cls, folder: Path | str, encoder: Encoder | str | None = None) -> "CaptionStore":
-        """An existing store, also one whose making was cut off: whole shards are there.
+        """Opens an existing store, also one whose making was cut off: its whole shards are used.
 
-        The encoder is loaded when it is needed, from where it was at first; give `encoder` where
-        it has moved. Raises CaptionError for a folder that is no store, damaged, or newer.
+        Args:
+            folder: The store's folder.
+            encoder: Where the encoder is now, if it has moved. It is loaded when it is needed.
+
+        Raises:
+            CaptionError: The folder is no store, is damaged, or has a newer format.
         """
         folder = Path(folder)
         manifest = read_store_manifest(folder)
@@ -120,7 +138,7 @@ class CaptionStore:
         progress: Progress | None = None,
         announce: Callable[[Needs], None] | None = None,
     ) -> IntakeReport:
-        """The first `add` to a store just begun: an error that leaves it empty removes it."""
+        """Calls `add` on a store that `begin` made; removes the store if it stays empty."""
         try:
             return self.add(pairs, images=images, progress=progress, announce=announce)
         except LagottoError:
@@ -137,58 +155,72 @@ class CaptionStore:
         progress: Progress | None = None,
         announce: Callable[[Needs], None] | None = None,
     ) -> IntakeReport:
-        """Adds what is new at some paths; `open` the store again to see it.
+        """Adds the new captions and pictures at some paths; `open` the store again to see them.
 
-        A caption that its picture has already is folded, so the same call continues a run that was
-        cut off. More captions of a stored picture make a second row of that picture. Raises
-        UsageError for a path that is no source, CaptionError where no pair is usable, MismatchError
-        for another encoder.
+        A caption that its picture has already is folded into it, so the same call continues a run
+        that was cut off. New captions of a stored picture make a second row of that picture.
+
+        Args:
+            pairs: Files and folders with captions.
+            encoder: Where the encoder is now, if it has moved.
+            images: The folder with the pictures of a COCO captions file.
+            progress: Receives the progress of the work.
+            announce: Called with what the work will need, before it starts.
+
+        Returns:
+            Counts of what was added, folded and skipped.
+
+        Raises:
+            UsageError: A path holds no captions.
+            CaptionError: No pair was usable.
+            MismatchError: The encoder is not the one that made the store.
         """
         if not pairs:
             raise UsageError("no pairs given; give a folder or file with captions by --pairs")
-        found = [source for path in pairs for source in find_sources(Path(path), images)]
+        sources = [source for path in pairs for source in find_sources(Path(path), images)]
         if encoder is not None:
             self._encoder_given = encoder
             self.__dict__.pop("encoder", None)
-        for source in found:
+        for source in sources:
             if source.check is not None:
                 source.check(self.encoder)
         with folder_lock(self.folder, "caption store", CaptionError):
-            needs = judge_needs(self.folder, found, self.encoder.info, self.committed.captions)
+            needs = estimate_needs(self.folder, sources, self.encoder.info, self.committed.captions)
             if announce is not None:
                 announce(needs)
             needs.check(self.folder)
-            return take_in(self.folder, found, self.encoder, progress or Silent(), ShardLimits())
+            limits = ShardLimits()
+            return ingest_pairs(self.folder, sources, self.encoder, progress or Silent(), limits)
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The store's encoder, checked against its fingerprint, and when used its canary."""
+        """The store's encoder; its fingerprint is checked now, its canary when it is used."""
         given = self._encoder_given or self.manifest.encoder_spec
         loaded = load_encoder(given) if isinstance(given, str) else given
         self.check_encoder(loaded.info)
         return self.watch(loaded)
 
     def check_encoder(self, info: EncoderInfo) -> None:
-        """Raises MismatchError, naming both, unless this encoder made the store."""
+        """Raises MismatchError, which names both encoders, unless this one made the store."""
         self.manifest.check_encoder(self.folder, info)
 
     def watch(self, encoder: Encoder) -> Encoder:
-        """The encoder held to the store's canary: MismatchError if it does otherwise now."""
+        """The encoder with a check: MismatchError if it no longer reproduces the store's canary."""
         return watched(encoder, self.manifest.canary, f"caption store {self.folder}")
 
     @property
     def pictures(self) -> int:
-        """Rows of pictures."""
+        """The number of picture rows."""
         return self.committed.pictures
 
     @property
     def captions(self) -> int:
-        """Captions, with a picture or without."""
+        """The number of captions, with a picture or without."""
         return self.committed.captions
 
     @property
     def digest(self) -> str:
-        """Identifies everything in the store, in order; of an empty one it is empty."""
+        """Identifies the content of the store and its order; empty for an empty store."""
         return self.committed.chain
 
     @cached_property
@@ -203,7 +235,7 @@ class CaptionStore:
 
     @cached_property
     def picture_digests(self) -> UInt8[np.ndarray, "pictures 32"]:
-        """The sha256 of each picture's file; of an adopted picture, of its embedding."""
+        """The sha256 of each picture's file; if only its embedding was given, of that."""
         return self._mapped(files.DIGESTS, "u1", self.pictures, 32)
 
     @cached_property
@@ -216,29 +248,29 @@ class CaptionStore:
     def ends(self) -> Int64[np.ndarray, " pictures"]:
         """One past the last caption of each picture.
 
-        It is the next start but where captions without a picture were added in between.
+        This is the next start, unless captions without a picture were added in between.
         """
         return self._spans[:, 1]
 
     def owners(self, indices: Sequence[int]) -> Int64[np.ndarray, " captions"]:
         """The picture of each caption, -1 for a caption without one."""
-        wanted = np.asarray(indices, np.int64)
+        captions = np.asarray(indices, np.int64)
         if not self.pictures:
-            return np.full(len(wanted), -1, np.int64)
-        found = np.searchsorted(self.starts[:-1], wanted, side="right") - 1
-        owned = (found >= 0) & (wanted < self.ends[found])
-        return np.where(owned, found, -1).astype(np.int64)
+            return np.full(len(captions), -1, np.int64)
+        pictures = np.searchsorted(self.starts[:-1], captions, side="right") - 1
+        has_picture = (pictures >= 0) & (captions < self.ends[pictures])
+        return np.where(has_picture, pictures, -1).astype(np.int64)
 
     def texts(self, indices: Sequence[int]) -> list[str]:
-        """The captions as they were written, without space around them."""
+        """The captions at these rows as their authors wrote them, without space around them."""
         return self._strings(files.TEXTS, files.TEXT_ENDS, indices)
 
     def sources(self, indices: Sequence[int]) -> list[str]:
-        """Where each caption is from: its picture's name, or its place in a file of texts."""
+        """Where each caption is from: the name of its picture, or its line in a file of texts."""
         return self._strings(files.SOURCES, files.SOURCE_ENDS, indices)
 
     def skipped(self) -> list[Skipped]:
-        """What was left out by all runs, and why."""
+        """All rows that were left out, by all runs, each with its reason."""
         path = self.folder / files.SKIPPED
         if not self.committed.skipped:
             return []
@@ -251,7 +283,7 @@ class CaptionStore:
             raise CaptionError(f"cannot read {path}: {type(error).__name__}; {RESTORE}") from error
 
     def verify(self) -> list[str]:
-        """One line for each shard that is damaged; empty if every byte is as it was written."""
+        """Reads everything and returns one line for each damaged shard; empty if none is."""
         return list(files.damaged_shards(self.folder))
 
     @cached_property
@@ -262,7 +294,7 @@ class CaptionStore:
         return files.mapped(self.folder, name, dtype, shape)
 
     def _strings(self, name: str, ends_name: str, indices: Sequence[int]) -> list[str]:
-        """Texts by their numbers; UsageError for a number that no caption has."""
+        """The texts of captions by their row; UsageError for a row that no caption has."""
         wrong = [index for index in indices if not 0 <= index < self.captions]
         if wrong:
             raise UsageError(
@@ -283,7 +315,7 @@ def _is_empty(folder: Path) -> bool:
 
 
 def _remove(folder: Path) -> None:
-    """Takes away a store that has nothing in it."""
+    """Removes a store that holds nothing."""
     for name in (*files.DATA_NAMES, files.LOG_NAME, STORE_MANIFEST, LOCK_NAME):
         (folder / name).unlink(missing_ok=True)
     if _is_empty(folder):

@@ -1,9 +1,9 @@
-"""Stage 2c of zero-shot classification: labels that captions name → prompts moved towards those.
+"""Prompts of labels and a caption store come in; prompts shifted towards naming captions go out.
 
-A caption that says "a tabby cat asleep" tells how the encoder reads "cat" in the words people use
-under pictures, and its picture how a cat looks to it. A label's prompt is moved by the mean of the
-captions that name it, less the mean of all captions, and by that of their pictures likewise; one
-that no caption names stays as it is.
+The caption "a tabby cat asleep" names the label "cat": its embedding shows how the encoder reads
+"cat" in captions, and the embedding of its picture shows how a cat looks to the encoder. A prompt
+is shifted by the mean of the captions that name its label, minus the mean of all captions, and
+likewise by the mean of their pictures. The prompt of a label that no caption names stays as it is.
 """
 
 import re
@@ -17,19 +17,22 @@ from lagotto.core.vectors import unit_rows
 from lagotto.neighbors.exact import NearestRows
 from lagotto.zeroshot.types import Captions
 
-CONSIDERED = 256
-"""Captions looked at for each label: those nearest to its prompt."""
+CAPTIONS_PER_LABEL = 256
+"""Captions searched for the name of each label: those nearest to its prompt."""
 
 PRIOR_COUNT = 4
-"""A label that so many captions (or pictures) show is moved half the way."""
+"""The shift of a prompt by n captions is n / (n + PRIOR_COUNT) of the full shift."""
 
-_MEAN_ROWS = 20_000
+_MAX_MEAN_ROWS = 20_000
 _WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
 class PromptShift:
-    """How far prompts are moved towards the captions that name them, and towards their pictures."""
+    """How far prompts are shifted: towards naming captions, and towards the pictures of those.
+
+    Both are lengths, in units of a prompt's length (1).
+    """
 
     captions: float
     pictures: float
@@ -37,57 +40,62 @@ class PromptShift:
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """The mean of some rows less the mean of all, and how many rows those are."""
+    """The unit vector from the mean of all rows to the mean of some rows, and their count."""
 
-    towards: Float32[np.ndarray, " dim"]
-    rows: int
+    vector: Float32[np.ndarray, " dim"]
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
-class NamedPrompts:
-    """The prompts after the move, unit length, and how many captions name each label."""
+class ShiftedPrompts:
+    """The prompts after the shift, unit length, and how many captions name each label."""
 
     embeddings: Float32[np.ndarray, "labels dim"]
-    named: Int64[np.ndarray, " labels"]
+    counts: Int64[np.ndarray, " labels"]
 
 
-def name_prompts(
+def shift_prompts(
     prompts: Float32[np.ndarray, "labels dim"],
     phrases: Sequence[str],
     captions: Captions,
-    strength: PromptShift,
-) -> NamedPrompts:
-    """Each label's prompt moved by those of its CONSIDERED nearest captions that name it."""
+    shift: PromptShift,
+) -> ShiftedPrompts:
+    """Shifts each prompt towards those of its CAPTIONS_PER_LABEL nearest captions that name it.
+
+    Args:
+        prompts: Unit embeddings of the labels' prompts.
+        phrases: The label of each prompt, as words.
+        captions: The store.
+        shift: How far prompts are shifted.
+    """
     texts, pictures = captions.text_embeddings, captions.image_embeddings
     mean_text, mean_picture = mean_row(texts), mean_row(pictures)
-    nearest, _ = NearestRows(texts, keep=False).search(prompts, CONSIDERED)
-    moved, counts = prompts.copy(), np.zeros(len(prompts), np.int64)
+    nearest, _ = NearestRows(texts, keep=False).search(prompts, CAPTIONS_PER_LABEL)
+    shifted, counts = prompts.copy(), np.zeros(len(prompts), np.int64)
     for label, phrase in enumerate(phrases):
         rows = nearest[label]
-        said = captions.texts(rows.tolist())
-        naming = rows[[names(text, phrase) for text in said]]
+        naming = rows[[names(text, phrase) for text in captions.texts(rows.tolist())]]
         counts[label] = len(naming)
-        shown = picture_rows(captions, naming)
-        moved[label] = shift_prompt(
+        shifted[label] = shift_prompt(
             prompts[label],
             direction(texts[np.sort(naming)], mean_text),
-            direction(pictures[shown], mean_picture),
-            strength,
+            direction(pictures[picture_rows(captions, naming)], mean_picture),
+            shift,
         )
-    return NamedPrompts(moved, counts)
+    return ShiftedPrompts(shifted, counts)
 
 
 def picture_rows(
     captions: Captions, rows: Int64[np.ndarray, " rows"]
 ) -> Int64[np.ndarray, " pictures"]:
-    """The pictures of some captions, each once, in order."""
-    found = np.searchsorted(np.asarray(captions.starts[:-1]), rows, side="right") - 1
-    found, rows = found[found >= 0], rows[found >= 0]
-    return np.unique(found[rows < np.asarray(captions.ends)[found]])
+    """The pictures of some captions, each once, in ascending order."""
+    pictures = np.searchsorted(np.asarray(captions.starts[:-1]), rows, side="right") - 1
+    pictures, rows = pictures[pictures >= 0], rows[pictures >= 0]
+    return np.unique(pictures[rows < np.asarray(captions.ends)[pictures]])
 
 
 def direction(rows: Float[np.ndarray, "rows dim"], mean: Float32[np.ndarray, " dim"]) -> Direction:
-    """Where some rows lie, seen from the mean of all."""
+    """The direction from the mean of all rows to the mean of these rows."""
     if not len(rows):
         return Direction(np.zeros_like(mean), 0)
     return Direction(unit_rows(rows.astype(np.float32).mean(axis=0) - mean), len(rows))
@@ -97,46 +105,50 @@ def shift_prompt(
     prompt: Float32[np.ndarray, " dim"],
     captions: Direction,
     pictures: Direction,
-    strength: PromptShift,
+    shift: PromptShift,
 ) -> Float32[np.ndarray, " dim"]:
-    """The prompt plus both directions, each as far as its strength and its rows allow; unit."""
-    moved: Float32[np.ndarray, " dim"] = prompt.astype(np.float32)
-    for towards, far in ((captions, strength.captions), (pictures, strength.pictures)):
-        trust = towards.rows / (towards.rows + PRIOR_COUNT)
-        moved += np.float32(far * trust) * towards.towards
-    return unit_rows(moved)
+    """The prompt plus both directions, scaled to length 1.
+
+    The length of each addition is that of `shift`, times n / (n + PRIOR_COUNT) for n rows.
+    """
+    shifted: Float32[np.ndarray, " dim"] = prompt.astype(np.float32)
+    for towards, length in ((captions, shift.captions), (pictures, shift.pictures)):
+        shrinkage = towards.count / (towards.count + PRIOR_COUNT)
+        shifted += np.float32(length * shrinkage) * towards.vector
+    return unit_rows(shifted)
 
 
 def names(text: str, phrase: str) -> bool:
-    """True if the text has the phrase as whole words, case aside, its last word perhaps in s or es.
+    """Whether the text contains the phrase as whole words, ignoring case.
 
-    Of a phrase with commas each part counts for itself.
+    The last word may have a plural ending (s or es). A phrase with commas is a list of synonyms:
+    one of them suffices.
 
     >>> names("Two Golden Retrievers on a beach", "golden retriever")
     True
     >>> names("a carpet", "car")
     False
     """
-    said = f" {' '.join(tokens(text))} "
-    for part in phrase.split(","):
-        wanted = " ".join(tokens(part))
-        if wanted and any(f" {wanted}{end} " in said for end in ("", "s", "es")):
+    words = f" {' '.join(tokens(text))} "
+    for synonym in phrase.split(","):
+        phrase_words = " ".join(tokens(synonym))
+        if phrase_words and any(f" {phrase_words}{end} " in words for end in ("", "s", "es")):
             return True
     return False
 
 
 def tokens(text: str) -> list[str]:
-    """The words of a text, lower case."""
+    """The words of a text, case-folded, in order."""
     return _WORD.findall(text.casefold())
 
 
 def mean_row(rows: Float[np.ndarray, "rows dim"]) -> Float32[np.ndarray, " dim"]:
-    """The mean of the rows, of 20,000 evenly spaced ones where there are more; zeros for none."""
+    """The mean of the rows, or of about 20,000 evenly spaced ones if there are more; 0 of none."""
     if not len(rows):
         return np.zeros(rows.shape[1], np.float32)
-    step = max(1, len(rows) // _MEAN_ROWS)
+    step = max(1, len(rows) // _MAX_MEAN_ROWS)
     total = np.zeros(rows.shape[1], np.float64)
-    taken = rows[::step]
-    for start in range(0, len(taken), 4096):
-        total += taken[start : start + 4096].astype(np.float64).sum(axis=0)
-    return np.asarray((total / len(taken)).astype(np.float32))
+    sample = rows[::step]
+    for start in range(0, len(sample), 4096):
+        total += sample[start : start + 4096].astype(np.float64).sum(axis=0)
+    return np.asarray((total / len(sample)).astype(np.float32))

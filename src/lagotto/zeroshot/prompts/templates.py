@@ -1,4 +1,4 @@
-"""Stage 2b of zero-shot classification: labels and templates → one unit embedding a label."""
+"""Labels and prompt templates come in; one unit embedding a label goes out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,41 +52,46 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
         "there is a {} in the picture.",
     ),
 }
-"""Template sets by name. `single` is the encoder's own template; `simple` and `broad` are of the
-usual forms (7 and 24 of them), not those of a publication."""
+"""Template sets by name. `single` is the encoder's own template. `simple` and `broad` have 7 and 24
+common forms; they are not the sets of a publication."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelPrompts:
-    """One unit embedding a label: the mean over its prompts. `notes` tell of texts cut."""
+    """One unit embedding a label, the mean over its prompts; `notes` report truncated texts."""
 
     embeddings: Float32[np.ndarray, "labels dim"]
     notes: tuple[str, ...] = ()
 
 
-def read_templates(given: str, own: str) -> tuple[str, ...]:
-    """The templates of a set's name or of a file, one a line; `own` is the encoder's template.
+def read_templates(source: str, encoder_template: str) -> tuple[str, ...]:
+    """The templates of a named set, or of a text file with one a line.
 
-    UsageError for a name that is neither, or a template without exactly one {}.
+    Args:
+        source: The name of a set of TEMPLATES, or the path of a file.
+        encoder_template: The encoder's own template, for the set `single`.
+
+    Raises:
+        UsageError: There is no such set or file, or a template has not exactly one {}.
     """
-    if given in TEMPLATES:
-        return TEMPLATES[given] or (own,)
-    path = Path(given).expanduser()
+    if source in TEMPLATES:
+        return TEMPLATES[source] or (encoder_template,)
+    path = Path(source).expanduser()
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         known = sorted(TEMPLATES)
         raise UsageError(
-            f"templates {given!r}: no such set and no readable text file; sets: "
-            f"{', '.join(known)}.{suggest(given, known)}"
+            f"templates {source!r}: no such set and no readable text file; sets: "
+            f"{', '.join(known)}.{suggest(source, known)}"
         ) from error
     templates = tuple(line.strip() for line in lines if line.strip())
     if not templates:
-        raise UsageError(f"templates {given}: an empty file; write one template a line")
+        raise UsageError(f"templates {source}: an empty file; write one template a line")
     for template in templates:
         if template.count("{}") != 1:
             raise UsageError(
-                f"template {template!r} in {given} needs exactly one {{}} where the name goes"
+                f"template {template!r} in {source} needs exactly one {{}} where the name goes"
             )
     return templates
 
@@ -94,7 +99,7 @@ def read_templates(given: str, own: str) -> tuple[str, ...]:
 def embed_labels(
     encoder: Encoder, labels: Sequence[Label], templates: Sequence[str]
 ) -> LabelPrompts:
-    """Each label's prompts (its name in every template, and its descriptions) as one embedding."""
+    """Embeds each label: the mean over its name in every template and over its descriptions."""
     prompts = [
         [template.replace("{}", label.words) for template in templates] + list(label.descriptions)
         for label in labels

@@ -1,4 +1,4 @@
-"""Every form of caption source: what it gives, and what it says of what is wrong with it."""
+"""Caption sources in every format: the pairs that they yield, and the messages for bad ones."""
 
 import io
 import json
@@ -224,8 +224,8 @@ def test_many_samples_are_judged_by_size(tmp_path: Path) -> None:
 
 
 def test_tar_that_is_cut_or_compressed(tmp_path: Path) -> None:
-    whole = write_tar(tmp_path / "a.tar", 0, 9).read_bytes()
-    (tmp_path / "cut.tar").write_bytes(whole[: len(whole) // 2 + 100])
+    content = write_tar(tmp_path / "a.tar", 0, 9).read_bytes()
+    (tmp_path / "cut.tar").write_bytes(content[: len(content) // 2 + 100])
     with pytest.raises(CaptionError) as error:
         read(tmp_path / "cut.tar")
     one_line(error.value, "cut.tar", "tar")
@@ -249,11 +249,11 @@ def test_clip_retrieval_folder(tmp_path: Path) -> None:
     assert pairs[0].source == "out//data/0-0.jpg"
     assert [each.source for each in aside] == ["out//data/1-1.jpg"]
     for pair in pairs:
-        assert pair.given is not None
-        assert pair.given.image is not None
-        np.testing.assert_allclose(np.linalg.norm(pair.given.texts, axis=1), 1, atol=1e-6)
+        assert pair.embeddings is not None
+        assert pair.embeddings.image is not None
+        np.testing.assert_allclose(np.linalg.norm(pair.embeddings.texts, axis=1), 1, atol=1e-6)
         again = encoder.embed_texts(list(pair.captions))
-        assert float((again * pair.given.texts).sum()) > 0.999
+        assert float((again * pair.embeddings.texts).sum()) > 0.999
 
 
 def test_clip_retrieval_of_another_encoder_is_refused_with_the_similarity(tmp_path: Path) -> None:

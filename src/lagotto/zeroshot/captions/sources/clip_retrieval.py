@@ -1,8 +1,8 @@
-"""Caption source: the output folder of clip-retrieval; its embeddings are taken as they are.
+"""An output folder of clip-retrieval comes in; pairs with its embeddings go out.
 
 FOLDER/text_emb/text_emb_0.npy   captions x dim
-FOLDER/img_emb/img_emb_0.npy     pictures x dim (may be left out: text alone)
-FOLDER/metadata/metadata_0.parquet   one row for each, with a caption and maybe image_path, key, url
+FOLDER/img_emb/img_emb_0.npy     pictures x dim (optional; without it the source is text-only)
+FOLDER/metadata/metadata_0.parquet   one row each: a caption, optionally image_path, key or url
 """
 
 import re
@@ -24,9 +24,9 @@ from lagotto.core.parsing.captioned_tables import (
 from lagotto.core.types import Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.zeroshot.captions.sources.pairs import (
-    Given,
     Item,
     Pair,
+    PairEmbeddings,
     PairSource,
 )
 from lagotto.zeroshot.captions.sources.parquet import (
@@ -36,17 +36,17 @@ from lagotto.zeroshot.captions.sources.parquet import (
 )
 
 MIN_SIMILARITY = 0.99
-"""Median cosine of adopted and recomputed text embeddings of one encoder; float16 gives 0.999."""
+"""Median cosine that stored and recomputed text embeddings must reach; float16 gives 0.999."""
 
-_CHECKED = 16
-_ROWS_A_BATCH = 1024
+_SAMPLE_CAPTIONS = 16
+_ROWS_PER_BATCH = 1024
 _NAMES = ("image_path", "key", "url")
 _NUMBER = re.compile(r"(\d+)\.(npy|parquet)$")
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One numbered part, row for row."""
+    """One numbered part: files with the same number of rows."""
 
     metadata: Path
     texts: Path
@@ -54,23 +54,26 @@ class _Part:
     rows: int
 
 
-def is_embedded(folder: Path) -> bool:
-    """True for a folder that clip-retrieval wrote."""
+def is_clip_retrieval(folder: Path) -> bool:
+    """Whether clip-retrieval wrote this folder."""
     return (folder / "metadata").is_dir() and any(
         (folder / name).is_dir() for name in ("text_emb", "img_emb")
     )
 
 
-def embedded_source(folder: Path) -> PairSource:
-    """The rows of the folder with their embeddings, to be checked against the encoder.
+def clip_retrieval_source(folder: Path) -> PairSource:
+    """A source with the rows of the folder and their embeddings.
 
-    Raises CaptionError where a part is missing or the parts do not fit together.
+    Its `check` compares the embeddings with the encoder's.
+
+    Raises:
+        CaptionError: A part is missing, or the files of a part have different lengths.
     """
     texts = _numbered(folder / "text_emb", ".npy")
     metadata = _numbered(folder / "metadata", ".parquet")
-    pictured = (folder / "img_emb").is_dir()
-    pictures = _numbered(folder / "img_emb", ".npy") if pictured else {}
-    if not texts or set(texts) != set(metadata) or (pictured and set(pictures) != set(texts)):
+    has_pictures = (folder / "img_emb").is_dir()
+    pictures = _numbered(folder / "img_emb", ".npy") if has_pictures else {}
+    if not texts or set(texts) != set(metadata) or (has_pictures and set(pictures) != set(texts)):
         raise CaptionError(
             f"{folder} is not a whole clip-retrieval folder: text_emb has {len(texts)} parts, "
             f"metadata {len(metadata)}, img_emb {len(pictures)}; run clip-retrieval inference "
@@ -84,9 +87,9 @@ def embedded_source(folder: Path) -> PairSource:
 
 
 def _numbered(folder: Path, ending: str) -> dict[int, Path]:
-    """The parts in a folder by their number; none where there is no folder."""
-    found = sorted(folder.glob(f"*{ending}")) if folder.is_dir() else []
-    return {int(m[1]): path for path in found if (m := _NUMBER.search(path.name))}
+    """The parts in a folder by their number; none if there is no folder."""
+    files = sorted(folder.glob(f"*{ending}")) if folder.is_dir() else []
+    return {int(m[1]): path for path in files if (m := _NUMBER.search(path.name))}
 
 
 def _part(metadata: Path, texts: Path, pictures: Path | None) -> _Part:
@@ -101,7 +104,7 @@ def _part(metadata: Path, texts: Path, pictures: Path | None) -> _Part:
 
 
 def _matrix(path: Path) -> Float[np.ndarray, "rows dim"]:
-    """A matrix of floats in a memory map; CaptionError for anything else."""
+    """A memory-mapped matrix of floats; CaptionError if the file holds anything else."""
     try:
         array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -115,7 +118,7 @@ def _matrix(path: Path) -> Float[np.ndarray, "rows dim"]:
 
 
 def _check(folder: Path, parts: list[_Part], encoder: Encoder) -> None:
-    """Embeds a few captions of each part again; CaptionError where the encoder is another one."""
+    """Embeds a few captions of each part again; CaptionError if another encoder made the part."""
     for part in parts:
         for path in [part.texts, *([part.pictures] if part.pictures else [])]:
             dim = _matrix(path).shape[1]
@@ -134,31 +137,31 @@ def _check(folder: Path, parts: list[_Part], encoder: Encoder) -> None:
 
 
 def _similarity(part: _Part, encoder: Encoder) -> float:
-    """The median cosine of the first captions' embeddings with those stored; 1 without any."""
+    """The median cosine of the first captions' stored and recomputed embeddings; 1 without any."""
     matrix = _matrix(part.texts)
-    chosen: dict[int, str] = {}
+    sample: dict[int, str] = {}
     for row, (_, captions) in enumerate(_metadata(part)):
         if captions:
-            chosen[row] = captions[0]
-        if len(chosen) == _CHECKED:
+            sample[row] = captions[0]
+        if len(sample) == _SAMPLE_CAPTIONS:
             break
-    if not chosen:
+    if not sample:
         return 1.0
-    again = encoder.embed_texts(list(chosen.values()))
-    stored = _unit(np.asarray(matrix[list(chosen)]))
-    cosines = np.sum(again * stored, axis=1)
+    recomputed = encoder.embed_texts(list(sample.values()))
+    stored = _unit(np.asarray(matrix[list(sample)]))
+    cosines = np.sum(recomputed * stored, axis=1)
     return float(np.median(cosines[np.isfinite(cosines)])) if np.isfinite(cosines).any() else 1.0
 
 
 def _metadata(part: _Part) -> Iterator[tuple[str, CaptionTexts]]:
-    """(name or "", captions) of each row."""
+    """(name, or "" if there is none; captions) of each row."""
     file = open_parquet(part.metadata)
-    said = caption_column(part.metadata, file.schema_arrow)
-    naming = next((name for name in _NAMES if name in file.schema_arrow.names), None)
-    wanted = [said] if naming is None else [said, naming]
-    for batch in batches(part.metadata, file, wanted, _ROWS_A_BATCH):
-        names = batch[naming] if naming else [None] * len(batch[said])
-        for name, captions in zip(names, batch[said], strict=True):
+    caption_name = caption_column(part.metadata, file.schema_arrow)
+    name_column = next((name for name in _NAMES if name in file.schema_arrow.names), None)
+    columns = [caption_name] if name_column is None else [caption_name, name_column]
+    for batch in batches(part.metadata, file, columns, _ROWS_PER_BATCH):
+        names = batch[name_column] if name_column else [None] * len(batch[caption_name])
+        for name, captions in zip(names, batch[caption_name], strict=True):
             yield name if isinstance(name, str) else "", parse_captions(captions)
 
 
@@ -175,12 +178,12 @@ def _pairs(folder: Path, parts: list[_Part]) -> Iterator[Item]:
             elif len(captions) > 1:
                 yield Skipped(source, f"{len(captions)} captions for one text embedding")
             else:
-                given = Given(texts=text, image=None if image is None else image[0])
-                yield Pair(source, captions, given=given)
+                embeddings = PairEmbeddings(texts=text, image=None if image is None else image[0])
+                yield Pair(source, captions, embeddings=embeddings)
 
 
 def _unit(rows: Float[np.ndarray, "rows dim"]) -> Float32[np.ndarray, "rows dim"]:
-    """Rows of length 1; NaN where a row has no direction."""
+    """The rows scaled to length 1; NaN if a row is zero or not finite."""
     wide = rows.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         unit: Float32[np.ndarray, "rows dim"] = (

@@ -1,4 +1,4 @@
-"""What every caption source gives: pairs of a picture and its captions, one at a time."""
+"""Rows of tables come in; pairs of a picture and its captions, one at a time, go out."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -22,13 +22,12 @@ from lagotto.core.types import Skipped
 from lagotto.encoders.base import Encoder
 
 MAX_CAPTIONS = 1000
-"""Captions of one picture held at a time; a picture with more comes again with the rest."""
+"""Captions in one pair, at most; a picture with more captions gives further pairs."""
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """Embeddings that the source brings along, of any length: those of the captions, and maybe
-    that of the picture."""
+class PairEmbeddings:
+    """Embeddings from the source itself, of any norm: one a caption, and possibly the picture's."""
 
     texts: Float[np.ndarray, "captions dim"]
     image: Float[np.ndarray, " dim"] | None
@@ -36,15 +35,16 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Captions and, if they have one, their picture: `load` gives its file or raises PictureError.
+    """Captions and, if they have one, their picture.
 
-    `rows` of the source went into it (for the progress shown).
+    `load` returns the bytes of the picture's file, or raises PictureError. `rows` is the number of
+    rows of the source that the pair was made of, for the progress display.
     """
 
     source: str
     captions: CaptionTexts
     load: Callable[[], bytes] | None = None
-    given: Given | None = None
+    embeddings: PairEmbeddings | None = None
     rows: int = 1
 
 
@@ -53,10 +53,11 @@ Item: TypeAlias = Pair | Skipped
 
 @dataclass(frozen=True, slots=True)
 class PairSource:
-    """A source that was found to be of a known kind.
+    """A source of pairs.
 
-    `rows` is how many it has, `read` starts reading it from the beginning, `check` (if any) raises
-    CaptionError where the source does not fit the encoder, `note` is worth telling the user.
+    `rows` is the number of its rows, possibly estimated. `read` reads it from the beginning.
+    `check`, if any, raises CaptionError if the source does not fit the encoder. `note` is a fact
+    worth showing to the user.
     """
 
     path: Path
@@ -71,9 +72,12 @@ PairRow: TypeAlias = tuple[str, str, CaptionTexts]
 
 
 def pairs_of_rows(rows: Iterable[PairRow | Skipped], folder: Path) -> Iterator[Item]:
-    """The pairs of a table's rows; rows in sequence that name the same picture become one pair.
+    """Makes pairs from the rows of a table; successive rows of one picture become one pair.
 
-    Paths are relative to the folder; a pair is named `folder/path`, or by its row without one.
+    Args:
+        rows: The rows.
+        folder: Paths of pictures are relative to it. The source of a pair is `folder/path`, or the
+            name of its row if it has no picture.
     """
     keyed = (
         (("", number), row) if isinstance(row, Skipped) or not row[0] else ((row[0], 0), row)
@@ -81,7 +85,7 @@ def pairs_of_rows(rows: Iterable[PairRow | Skipped], folder: Path) -> Iterator[I
     )
     for (name, _), group in groupby(keyed, key=itemgetter(0)):
         captions: CaptionTexts = ()
-        taken = 0
+        rows_in_pair = 0
         for _, row in group:
             if isinstance(row, Skipped):
                 yield row
@@ -90,12 +94,12 @@ def pairs_of_rows(rows: Iterable[PairRow | Skipped], folder: Path) -> Iterator[I
                 yield Pair(row[1], row[2])
                 break
             captions = merge_captions(captions, row[2])
-            taken += 1
+            rows_in_pair += 1
             if len(captions) >= MAX_CAPTIONS:
-                yield _pictured(name, folder, captions, taken)
-                captions, taken = (), 0
-        if taken:
-            yield _pictured(name, folder, captions, taken)
+                yield _pictured(name, folder, captions, rows_in_pair)
+                captions, rows_in_pair = (), 0
+        if rows_in_pair:
+            yield _pictured(name, folder, captions, rows_in_pair)
 
 
 def _pictured(name: str, folder: Path, captions: CaptionTexts, rows: int) -> Pair:
@@ -104,7 +108,7 @@ def _pictured(name: str, folder: Path, captions: CaptionTexts, rows: int) -> Pai
 
 
 def picture_at(folder: Path, name: str) -> Callable[[], bytes]:
-    """How to load the picture that a table names."""
+    """A function that loads the picture that a table names."""
     if name.startswith(("http://", "https://")):
         return _is_remote
     return partial(read_picture_file, folder / name)

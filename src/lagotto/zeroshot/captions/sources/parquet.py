@@ -1,4 +1,4 @@
-"""Caption source: parquet, as img2dataset or Hugging Face datasets write it, or text alone."""
+"""A parquet file (img2dataset, Hugging Face datasets, or captions alone) comes in; pairs go out."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -25,29 +25,31 @@ from lagotto.zeroshot.captions.sources.pairs import (
     picture_at,
 )
 
-_PICTURES_A_BATCH = 16
-_TEXTS_A_BATCH = 4096
+_PICTURES_PER_BATCH = 16
+_TEXTS_PER_BATCH = 4096
 _READ_BUFFER_BYTES = 2**20
 
 
 def parquet_source(path: Path) -> PairSource:
-    """One pair a row: captions and a picture as bytes, as a struct, or as a path beside the file.
+    """A source with one pair a row: captions, and a picture as bytes, a struct, or a path.
 
-    Of a file by img2dataset only the rows whose download succeeded. Raises CaptionError, listing
-    the columns found, where none holds captions.
+    Rows by img2dataset whose download failed are set aside.
+
+    Raises:
+        CaptionError: No column holds captions; the message lists the columns.
     """
-    with_file = _Table(path)
-    note = "" if with_file.pictured else f"{path}: no column of pictures among "
+    table = _Table(path)
+    note = "" if table.has_pictures else f"{path}: no column of pictures among "
     return PairSource(
         path,
-        with_file.rows,
-        with_file.read,
-        note=note and f"{note}{with_file.columns}; text alone",
+        table.rows,
+        table.read,
+        note=note and f"{note}{table.columns}; text alone",
     )
 
 
 def open_parquet(path: Path) -> Any:
-    """A pyarrow ParquetFile that reads little at a time; CaptionError if it is damaged."""
+    """A pyarrow ParquetFile with a small read buffer; CaptionError if it is damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -58,7 +60,7 @@ def open_parquet(path: Path) -> Any:
 
 
 def batches(path: Path, file: Any, columns: list[str], size: int) -> Iterator[dict[str, Any]]:
-    """The columns of a parquet file, `size` rows at a time; CaptionError where it is damaged."""
+    """The columns of a parquet file, `size` rows at a time; CaptionError if it is damaged."""
     import pyarrow as pa
 
     try:
@@ -69,7 +71,7 @@ def batches(path: Path, file: Any, columns: list[str], size: int) -> Iterator[di
 
 
 def caption_column(path: Path, schema: Any) -> str:
-    """The column of captions: texts or lists of texts. CaptionError lists those found."""
+    """The name of the caption column (texts, or lists of them); CaptionError if there is none."""
     import pyarrow as pa
 
     name = first_column(CAPTION_COLUMNS, schema.names)
@@ -86,13 +88,13 @@ def caption_column(path: Path, schema: Any) -> str:
 
 
 def unreadable(path: Path, error: Exception) -> CaptionError:
-    """What to say of a damaged parquet file."""
+    """The error for a damaged parquet file."""
     first_line = (str(error).splitlines() or [""])[0]
     return CaptionError(f"cannot read {path} as parquet: {first_line}; check the file")
 
 
 class _Table:
-    """A parquet file whose columns have been understood."""
+    """A parquet file with the roles of its columns."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -101,19 +103,21 @@ class _Table:
         self.rows: int = file.metadata.num_rows
         self.columns = ", ".join(schema.names)
         self._captions = caption_column(path, schema)
-        found = picture_column(schema)
-        self._picture = found[0] if found else self._path_column(schema)
-        self.pictured = self._picture is not None
-        is_struct = bool(found and found[1])
-        inside = struct_fields(schema.field(self._picture).type) if is_struct else []
-        self._wanted = [self._captions] + (
-            [f"{self._picture}.{name}" for name in ("bytes", "path") if name in inside]
+        picture_field = picture_column(schema)
+        self._picture = picture_field[0] if picture_field else self._path_column(schema)
+        self.has_pictures = self._picture is not None
+        is_struct = bool(picture_field and picture_field[1])
+        fields = struct_fields(schema.field(self._picture).type) if is_struct else []
+        self._columns = [self._captions] + (
+            [f"{self._picture}.{name}" for name in ("bytes", "path") if name in fields]
             if is_struct
             else [self._picture]
             if self._picture
             else []
         )
-        self._extra = [name for name in ("key", "status") if found and name in schema.names]
+        self._extra_columns = [
+            name for name in ("key", "status") if picture_field and name in schema.names
+        ]
 
     def _path_column(self, schema: Any) -> str | None:
         import pyarrow as pa
@@ -126,32 +130,36 @@ class _Table:
         return name if is_text else None
 
     def read(self) -> Iterator[Item]:
-        """The rows, in order."""
-        size = _PICTURES_A_BATCH if self.pictured else _TEXTS_A_BATCH
+        """The pairs of the rows, in order."""
+        size = _PICTURES_PER_BATCH if self.has_pictures else _TEXTS_PER_BATCH
         row = 0
         for batch in batches(
-            self._path, open_parquet(self._path), self._wanted + self._extra, size
+            self._path, open_parquet(self._path), self._columns + self._extra_columns, size
         ):
-            for place, said in enumerate(batch[self._captions]):
-                cell = batch[self._picture][place] if self._picture else None
-                extra = [batch[name][place] for name in self._extra]
-                texts = [t for t in said if t is not None] if isinstance(said, list) else said
+            for row_in_batch, cell_captions in enumerate(batch[self._captions]):
+                cell = batch[self._picture][row_in_batch] if self._picture else None
+                extra = [batch[name][row_in_batch] for name in self._extra_columns]
+                texts = (
+                    [t for t in cell_captions if t is not None]
+                    if isinstance(cell_captions, list)
+                    else cell_captions
+                )
                 yield self._item(row, parse_captions(texts), cell, extra)
                 row += 1
 
     def _item(self, row: int, captions: CaptionTexts, cell: object, extra: list[object]) -> Item:
-        """The pair of one row; a row is named by its path, its key, or its number from 0."""
+        """The pair of one row; its source is the path, the key, or the row's number from 0."""
         table = storable(self._path.name)
-        known = dict(zip(self._extra, extra, strict=True))
-        name: object = known.get("key")
+        extra_values = dict(zip(self._extra_columns, extra, strict=True))
+        name: object = extra_values.get("key")
         if isinstance(cell, dict):
             name = name or cell.get("path")
         elif isinstance(cell, str):
             name = cell
         source = storable(f"{table}/{name}") if isinstance(name, str) and name else f"{table}#{row}"
-        if known.get("status") not in (None, "success"):
-            return Skipped(source, f"img2dataset: {known['status']}")
-        load = self._loader(cell) if self.pictured else None
+        if extra_values.get("status") not in (None, "success"):
+            return Skipped(source, f"img2dataset: {extra_values['status']}")
+        load = self._loader(cell) if self.has_pictures else None
         return Pair(source, captions, load)
 
     def _loader(self, cell: object) -> Callable[[], bytes]:

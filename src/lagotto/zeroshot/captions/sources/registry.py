@@ -1,9 +1,12 @@
-"""Before the caption store: which kind of source a path is. Each kind has its own file."""
+"""A path comes in; the caption sources at it go out. Each kind of source has its own module."""
 
 from pathlib import Path
 
 from lagotto.core.errors import CaptionError, UsageError
-from lagotto.zeroshot.captions.sources.clip_retrieval import embedded_source, is_embedded
+from lagotto.zeroshot.captions.sources.clip_retrieval import (
+    clip_retrieval_source,
+    is_clip_retrieval,
+)
 from lagotto.zeroshot.captions.sources.coco import coco_source
 from lagotto.zeroshot.captions.sources.pairs import PairSource
 from lagotto.zeroshot.captions.sources.parquet import parquet_source
@@ -17,7 +20,7 @@ from lagotto.zeroshot.captions.sources.tables import (
 from lagotto.zeroshot.captions.sources.webdataset import tar_source
 
 FOLDER_TABLES = ("captions.jsonl", "metadata.jsonl", "captions.csv", "metadata.csv", "captions.txt")
-"""What a folder of pictures may call its captions, in the order in which they are looked for."""
+"""Names of a caption table in a folder of pictures; the first that exists is read."""
 
 KINDS = (
     f"a folder with {', '.join(FOLDER_TABLES)}, tars or parquet files, a clip-retrieval folder, or "
@@ -26,10 +29,15 @@ KINDS = (
 
 
 def find_sources(path: Path, images: Path | None = None) -> list[PairSource]:
-    """The sources at a path: one, or one for each tar or parquet file of a folder.
+    """Finds the sources at a path: one, or one for each tar or parquet file of a folder.
 
-    `images` is where the pictures of a COCO file are. Raises UsageError where nothing is there or
-    of no known kind, CaptionError where it cannot be read.
+    Args:
+        path: A file or folder.
+        images: The folder with the pictures of a COCO captions file.
+
+    Raises:
+        UsageError: The path does not exist, or the file is of no known kind.
+        CaptionError: The source cannot be read, or the folder holds no captions.
     """
     if path.is_dir():
         return _in_folder(path, images)
@@ -56,13 +64,13 @@ def _of_file(path: Path, images: Path | None) -> PairSource:
 
 
 def _in_folder(folder: Path, images: Path | None) -> list[PairSource]:
-    if is_embedded(folder):
-        return [embedded_source(folder)]
+    if is_clip_retrieval(folder):
+        return [clip_retrieval_source(folder)]
     for name in FOLDER_TABLES:
         if (folder / name).is_file():
             return [_of_file(folder / name, images)]
     for pattern in ("*.tar", "*.parquet"):
-        found = sorted(path for path in folder.glob(pattern) if path.is_file())
-        if found:
-            return [_of_file(path, images) for path in found]
+        files = sorted(path for path in folder.glob(pattern) if path.is_file())
+        if files:
+            return [_of_file(path, images) for path in files]
     raise CaptionError(f"{folder} holds no captions that Lagotto knows; give {KINDS}")

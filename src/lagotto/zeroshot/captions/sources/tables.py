@@ -1,4 +1,4 @@
-"""Caption sources that are text: jsonl, csv and tsv, or a plain text with one caption a line."""
+"""A jsonl, csv, tsv or plain text file comes in; pairs of captions and picture paths go out."""
 
 import csv
 from collections.abc import Iterator
@@ -29,14 +29,14 @@ _READ_BYTES = 2**20
 
 
 def jsonl_source(path: Path) -> PairSource:
-    """One object a line: a caption or a list of them, and maybe the path of a picture."""
+    """A source with one JSON object a line: captions and, optionally, the path of a picture."""
     return PairSource(
         path, count_lines(path), lambda: pairs_of_rows(_jsonl_rows(path), path.resolve().parent)
     )
 
 
 def text_source(path: Path) -> PairSource:
-    """One caption a line; a csv that is merely called .txt is read as what it is."""
+    """A source with one caption a line; a file that has a csv header is read as csv."""
     first = _first_line(path)
     if _header(first) is not None:
         return csv_source(path)
@@ -46,23 +46,26 @@ def text_source(path: Path) -> PairSource:
 
 
 def csv_source(path: Path) -> PairSource:
-    """A header, then one caption a row; without a column of pictures it is text alone.
+    """A csv source with a header and one caption a row; without a picture column it is text-only.
 
-    Raises CaptionError, listing the columns found, where none holds captions.
+    Raises:
+        CaptionError: No column holds captions; the message lists the columns.
     """
     first = _first_line(path)
-    header = _header(first) or _header(first, pictures=False)
+    header = _header(first) or _header(first, need_pictures=False)
     if header is None:
-        found = ", ".join(_fields(first, ",")) or "an empty line"
+        content = ", ".join(_fields(first, ",")) or "an empty line"
         raise CaptionError(
-            f"{path} has no column of captions; its first line holds: {found[:200]}; give it a "
+            f"{path} has no column of captions; its first line holds: {content[:200]}; give it a "
             f"header with one of {', '.join(CAPTION_COLUMNS)} and, for pictures, one of "
             f"{', '.join(PATH_COLUMNS)}"
         )
     delimiter, columns = header
-    pictured = first_column(PATH_COLUMNS, columns)
+    picture_column = first_column(PATH_COLUMNS, columns)
     note = (
-        "" if pictured else f"{path}: no column of pictures among {', '.join(columns)}; text alone"
+        ""
+        if picture_column
+        else f"{path}: no column of pictures among {', '.join(columns)}; text alone"
     )
     return PairSource(
         path,
@@ -73,7 +76,7 @@ def csv_source(path: Path) -> PairSource:
 
 
 def count_lines(path: Path) -> int:
-    """Lines in a file, read once; CaptionError if it cannot be."""
+    """The number of lines in a file; CaptionError if it cannot be read."""
     lines, last = 0, b"\n"
     try:
         with path.open("rb") as file:
@@ -109,7 +112,7 @@ def _text_rows(path: Path) -> Iterator[PairRow | Skipped]:
 
 
 class _CountedLines:
-    """The lines of a file for a csv reader; knows the number of the last one that it gave."""
+    """The lines of a file for a csv reader, with the number of the last line that it yielded."""
 
     def __init__(self, path: Path) -> None:
         self._lines = _lines(path)
@@ -127,9 +130,9 @@ class _CountedLines:
 
 def _csv_rows(path: Path, delimiter: str, columns: list[str]) -> Iterator[PairRow | Skipped]:
     """The rows below the header."""
-    pictured = first_column(PATH_COLUMNS, columns)
-    said = columns.index(first_column(CAPTION_COLUMNS, columns) or "")
-    place = columns.index(pictured) if pictured else -1
+    picture_column = first_column(PATH_COLUMNS, columns)
+    caption_index = columns.index(first_column(CAPTION_COLUMNS, columns) or "")
+    picture_index = columns.index(picture_column) if picture_column else -1
     lines = _CountedLines(path)
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
     header = True
@@ -156,15 +159,17 @@ def _csv_rows(path: Path, delimiter: str, columns: list[str]) -> Iterator[PairRo
                 f"has {len(fields)} fields, the header {len(columns)}; put texts that hold "
                 f"{delimiter!r} in double quotes",
             )
-        elif place >= 0 and (not fields[place].strip() or "\0" in fields[place]):
-            yield Skipped(where, f"names no picture in column {pictured}")
+        elif picture_index >= 0 and (
+            not fields[picture_index].strip() or "\0" in fields[picture_index]
+        ):
+            yield Skipped(where, f"names no picture in column {picture_column}")
         else:
-            name = fields[place].strip() if place >= 0 else ""
-            yield name, where, parse_captions(fields[said])
+            name = fields[picture_index].strip() if picture_index >= 0 else ""
+            yield name, where, parse_captions(fields[caption_index])
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str | None]]:
-    """(number from 1, text) of each line, without a byte order mark; None where it is not UTF-8."""
+    """(number from 1, text) of each line, without a byte order mark; None if it is not UTF-8."""
     try:
         with path.open("rb") as file:
             number = 0
@@ -184,7 +189,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str | None]]:
 
 
 def _first_line(path: Path) -> str:
-    """The header; CaptionError for an empty file or one that is not text."""
+    """The first line; CaptionError if the file is empty or not text."""
     for _, line in _lines(path):
         if line is None:
             raise CaptionError(f"{path} line 1 is not UTF-8 text; save the file as UTF-8")
@@ -192,18 +197,18 @@ def _first_line(path: Path) -> str:
     raise CaptionError(f"{path} is empty; give a file with captions")
 
 
-def _header(line: str, pictures: bool = True) -> tuple[str, list[str]] | None:
-    """(delimiter, columns) of a csv header with captions, and with pictures if they are wanted."""
+def _header(line: str, need_pictures: bool = True) -> tuple[str, list[str]] | None:
+    """(delimiter, columns) of a csv header with captions, and with pictures if they are needed."""
     for delimiter in _DELIMITERS:
         columns = _fields(line, delimiter)
-        named = first_column(PATH_COLUMNS, columns) is not None
-        if first_column(CAPTION_COLUMNS, columns) and (named or not pictures):
+        has_pictures = first_column(PATH_COLUMNS, columns) is not None
+        if first_column(CAPTION_COLUMNS, columns) and (has_pictures or not need_pictures):
             return delimiter, columns
     return None
 
 
 def _fields(line: str, delimiter: str) -> list[str]:
-    """The fields of one line, stripped; none where it is no csv."""
+    """The fields of one line, stripped; none if it is not csv."""
     try:
         return [
             field.strip()

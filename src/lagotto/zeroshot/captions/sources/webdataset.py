@@ -1,6 +1,7 @@
-"""Caption source: webdataset tars, read in place; nothing is unpacked to disk.
+"""A webdataset tar comes in, read in place; pairs go out. Nothing is unpacked to disk.
 
-A sample is a run of members that share a key, the path up to the first dot of its file name.
+A sample is a run of members with the same key. The key is the path up to the first dot of the file
+name.
 """
 
 import json
@@ -32,27 +33,30 @@ from lagotto.zeroshot.captions.sources.pairs import (
 
 TEXT_ENDINGS = ("txt", "caption", "json")
 MAX_TEXT_BYTES = 2**20
-_COUNTED = 200
-"""Samples looked at to judge how many a tar holds; counting all would read it once more."""
+_SAMPLE_KEYS = 200
+"""Samples from which the number of samples in a tar is estimated, without reading all of it."""
 
 
 def tar_source(path: Path) -> PairSource:
-    """The samples of a tar: KEY.jpg, .png or .webp with KEY.txt or KEY.json (its "caption").
+    """A source with the samples of a tar: KEY.jpg, .png or .webp with KEY.txt or KEY.json.
 
-    Other members, and all that are not regular files, are passed over. Raises CaptionError where
-    the file is no plain tar.
+    A json member holds its text under "caption". Other members are ignored, and so is everything
+    that is not a regular file.
+
+    Raises:
+        CaptionError: The file is not an uncompressed tar.
     """
-    return PairSource(path, _about_how_many(path), partial(_samples, path))
+    return PairSource(path, _estimate_samples(path), partial(_samples, path))
 
 
-def _about_how_many(path: Path) -> int:
-    """Samples in a tar: counted if there are few, else judged by the size of the first ones."""
+def _estimate_samples(path: Path) -> int:
+    """The number of samples in a tar: counted if small, else estimated from the first ones."""
     groups = groupby(_members(path), key=lambda member: member.key)
     rows, end = 0, 0
-    for _, group in islice(groups, _COUNTED):
+    for _, group in islice(groups, _SAMPLE_KEYS):
         end = max(member.end for member in group)
         rows += 1
-    return rows if rows < _COUNTED else max(rows, round(path.stat().st_size / end * rows))
+    return rows if rows < _SAMPLE_KEYS else max(rows, round(path.stat().st_size / end * rows))
 
 
 def _members(path: Path) -> Iterator[TarMember]:
@@ -64,32 +68,37 @@ def _samples(path: Path) -> Iterator[Item]:
         source = storable(f"{path.name}/{key}")
         captions: CaptionTexts = ()
         picture: bytes | None = None
-        refused = ""
+        problem = ""
         for member in group:
             if member.ending in PICTURE_ENDINGS:
                 if member.size > MAX_PICTURE_BYTES:
-                    refused = f"a picture of {member.size / 2**20:,.0f} MiB"
+                    problem = f"a picture of {member.size / 2**20:,.0f} MiB"
                 elif picture is None:
                     picture = member.read()
             elif member.size > MAX_TEXT_BYTES:
-                refused = f"a text of {member.size / 2**20:,.1f} MiB"
+                problem = f"a text of {member.size / 2**20:,.1f} MiB"
             else:
                 try:
-                    captions = merge_captions(captions, _said(member.read(), member.ending))
+                    captions = merge_captions(
+                        captions, _captions_of_member(member.read(), member.ending)
+                    )
                 except (ValueError, TypeError, RecursionError):
-                    refused = f"its .{member.ending} is not readable as text with captions"
-        if refused:
-            yield Skipped(source, refused)
+                    problem = f"its .{member.ending} is not readable as text with captions"
+        if problem:
+            yield Skipped(source, problem)
         else:
-            yield Pair(source, captions, None if picture is None else partial(_given, picture))
+            yield Pair(
+                source, captions, None if picture is None else partial(_return_bytes, picture)
+            )
 
 
-def _given(data: bytes) -> bytes:
+def _return_bytes(data: bytes) -> bytes:
     return data
 
 
-def _said(data: bytes, ending: str) -> CaptionTexts:
-    """The captions in a text member: each line of a text is one."""
+def _captions_of_member(data: bytes, ending: str) -> CaptionTexts:
+    """The captions in a text member; each line of a .txt or .caption member is one."""
+
     if ending != "json":
         return parse_captions(data.decode().splitlines())
     content = json.loads(data)
