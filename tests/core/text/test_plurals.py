@@ -97,6 +97,11 @@ def test_it_holds_for_nearly_all_common_nouns() -> None:
     assert len(wrong) <= 0.01 * len(nouns), wrong
 
 
+@pytest.mark.parametrize(("word", "one"), [("peoples", "person"), ("childrens", "child")])
+def test_the_plural_of_a_plural_has_the_same_singular(word: str, one: str) -> None:
+    assert singular(word) == one
+
+
 @given(st.text(alphabet="abcdefhilmnoprstuvwxyz", max_size=12))
 def test_the_singular_is_its_own_singular(word: str) -> None:
     assert singular(singular(word)) == singular(word)

@@ -155,13 +155,17 @@ def test_a_claim_without_a_bonus_is_not_believed(hub_copy: Path) -> None:
         judge.judge(concept, JudgedHits(hits, hits, np.full(4, bonus))) for bonus in (True, False)
     )
     claimed = replace(judge, calibrator=replace(judge.calibrator, claim=0.99))
-    believed = claimed.judge(concept, JudgedHits(hits, hits, np.full(4, True)))
+    believed, contradicted = (
+        claimed.judge(concept, JudgedHits(hits, hits, np.full(4, bonus))) for bonus in (True, False)
+    )
     assert sure is not None
     assert doubted is not None
     assert believed is not None
     assert believed.confidence[0] == 0.99
     assert believed.concept_probability >= 0.99
-    assert doubted.confidence[0] < 0.95
+    assert contradicted is not None
+    np.testing.assert_array_equal(contradicted.confidence, doubted.confidence)
+    assert contradicted.concept_probability == doubted.concept_probability < 0.99
     np.testing.assert_array_equal(sure.confidence[1:], doubted.confidence[1:])
     np.testing.assert_array_equal(believed.confidence[1:], doubted.confidence[1:])
 
