@@ -19,6 +19,7 @@ from lagotto.hub.confidence.reference import (
     reference_positions,
     take_names,
 )
+from lagotto.hub.index.scoring import SEARCH_CONFIG
 from lagotto.hub.kernels.background_scores import background_scores
 from lagotto.hub.kernels.label_sums import label_sums
 
@@ -27,21 +28,21 @@ from lagotto.hub.kernels.label_sums import label_sums
 class MarginConfig:
     """How a concept's score on a hit is compared with that of background words.
 
-    All were chosen on the first halves by benchmarks/calibration/choice.py.
+    The first three were chosen on the first halves by benchmarks/calibration/choice.py.
 
     Attributes:
         same_word: cosine of two prompts from which they name one concept, which is no rival of
             itself.
         shortlist: words, best by their direction, that are scored on the probes too.
         rivals: words whose mean score a hit is measured against.
-        direction_weight: weight of the direction's z-score beside that of the probes. The ranking
-            has 0.5; the calibrator was fitted with this one.
+        direction_weight: weight of the direction's z-score beside that of the probes, the same as
+            in the ranking.
     """
 
     same_word: float = 0.95
     shortlist: int = 64
     rivals: int = 3
-    direction_weight: float = 0.75
+    direction_weight: float = SEARCH_CONFIG.direction_weight
 
 
 MARGIN = MarginConfig()
