@@ -15,13 +15,13 @@ from lagotto.core.progress import Progress, Silent
 from lagotto.evaluation.intervals import Estimate, mean_interval
 from lagotto.evaluation.retrieval.logit_table import LogitTable
 from lagotto.evaluation.retrieval.paper_rules import selected, standardize_rows
-from lagotto.evaluation.retrieval.probe_selection import ProbeSelection
+from lagotto.evaluation.retrieval.probe_selection import SelectionName
 from lagotto.evaluation.retrieval.queries import Queries
 from lagotto.evaluation.retrieval.ranks import Ranking
 from lagotto.evaluation.retrieval.rules import Rule, rules_of
 from lagotto.evaluation.retrieval.scores import rank_questions
 
-SELECTIONS: tuple[ProbeSelection, ...] = ("bottom-k", "random-k", "quantiles", "all", "top-k")
+SELECTIONS: tuple[SelectionName, ...] = ("bottom-k", "random-k", "quantiles", "all", "top-k")
 REPEATS = 3
 """Random probe sets drawn for each number of probes."""
 
@@ -163,7 +163,7 @@ def _on_probes(bench: Bench, rows: Int64[np.ndarray, " rows"]) -> tuple[Bench, R
     return _by_selection(bench.on_probes(rows), "top-k")
 
 
-def _by_selection(bench: Bench, selection: ProbeSelection) -> tuple[Bench, Rule]:
+def _by_selection(bench: Bench, selection: SelectionName) -> tuple[Bench, Rule]:
     """Standardised queries and descriptors on the probes that a selection takes."""
     bench = replace(bench, k=bench.probes) if selection == "all" else bench
 
