@@ -87,7 +87,7 @@ def canary_from_json(value: JsonValue) -> Canary | None:
 def watched(encoder: Encoder, kept: JsonValue, owner: str) -> Encoder:
     """The encoder held to the canary that a manifest keeps; as it is where that keeps none."""
     canary = canary_from_json(kept)
-    return encoder if canary is None else WatchedEncoder(encoder, canary, owner)
+    return encoder if canary is None else CanaryCheckedEncoder(encoder, canary, owner)
 
 
 def measure_canary(encoder: Encoder) -> Canary:
@@ -116,7 +116,7 @@ def canary_pixels(spec: PixelSpec) -> UInt8[np.ndarray, "height width channels"]
     return to_pixels(Image.fromarray(picture), spec)
 
 
-class WatchedEncoder:
+class CanaryCheckedEncoder:
     """An encoder that is held to a canary: each tower when it is first used, since towers load
     lazily. Raises MismatchError, naming what differs, before it gives any embedding."""
 

@@ -152,7 +152,7 @@ class LocalRunner:
         if task is None:
             return
         if worker.ended:
-            failure = worker.post_mortem(self._memory_bytes)
+            failure = worker.exit_failure(self._memory_bytes)
         elif passed := self._passed_limit(worker):
             failure = passed
         else:

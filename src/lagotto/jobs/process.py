@@ -166,7 +166,7 @@ class WorkerProcess:
             stream.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def post_mortem(self, memory_bytes: int | None) -> Failure:
+    def exit_failure(self, memory_bytes: int | None) -> Failure:
         """Why the process ended by itself, from its exit status and last words; ends it."""
         try:
             code = None if self._fault else self._process.wait(1.0)
@@ -174,7 +174,7 @@ class WorkerProcess:
             code = None
         self._read_errors()
         self.end()
-        words = last_words(bytes(self._tail))
+        words = last_line(bytes(self._tail))
         reason = f"{self._fault or exit_reason(code)}: {words}".removesuffix(": ")
         if any(sign in words for sign in ("bad_alloc", "MemoryError")):
             return Failure("memory", reason)
@@ -232,7 +232,7 @@ def _read(descriptor: int) -> bytes | None:
         return None
 
 
-def last_words(tail: bytes) -> str:
+def last_line(tail: bytes) -> str:
     """The last line of a worker's stderr that says something, cut to what fits a table."""
     lines = [printable_line(line) for line in tail.decode("utf-8", "replace").splitlines()]
     return next((line for line in reversed(lines) if line), "")[:_TAIL_SHOWN]

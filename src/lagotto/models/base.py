@@ -10,7 +10,7 @@ from lagotto.core.types import ModelSpec
 
 @runtime_checkable
 class Model(Protocol):
-    """A loaded classifier. It does its own scaling, layout, quantisation and batching."""
+    """A loaded classifier. It does its own scaling, layout, quantization and batching."""
 
     @property
     def spec(self) -> ModelSpec:

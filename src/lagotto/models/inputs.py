@@ -7,7 +7,7 @@ from jaxtyping import Float64, Num, UInt8
 
 from lagotto.core.errors import ModelError
 from lagotto.core.types import InputSpec, Scale
-from lagotto.models.files.tensors import Quantisation
+from lagotto.models.files.tensors import Quantization
 
 # pixel * gain + offset, as (gain, offset)
 _SCALES: dict[Scale, tuple[float, float]] = {
@@ -20,23 +20,23 @@ _SCALES: dict[Scale, tuple[float, float]] = {
 def prepare_tensor(
     pixels: UInt8[np.ndarray, "images height width channels"],
     spec: InputSpec,
-    quantisation: Quantisation | None = None,
+    quantization: Quantization | None = None,
 ) -> Num[np.ndarray, "images a b c"]:
     """The input tensor of pictures decoded to `spec.pixels`, contiguous, in `spec.layout`.
 
     `mean` and `std` are in the order of `spec.channels`. An integer input of scale 0..255 gets the
     pixels as they are (int8: minus 128); of any other scale, the real value in the tensor's own
-    quantisation, which must then be given.
+    quantization, which must then be given.
     """
     if spec.channels == "BGR":
         pixels = pixels[..., ::-1]
     if spec.dtype in ("uint8", "int8") and spec.scale != "0..255":
-        if quantisation is None:
+        if quantization is None:
             raise ModelError(
-                f"an input of {spec.dtype} without quantisation cannot have scale {spec.scale}; "
+                f"an input of {spec.dtype} without quantization cannot have scale {spec.scale}; "
                 "allowed: 0..255"
             )
-        pixels = _quantised(pixels, spec, quantisation)
+        pixels = _quantized(pixels, spec, quantization)
     moved = pixels.transpose(0, 3, 1, 2) if spec.layout == "NCHW" else pixels
     if spec.dtype == "uint8":
         return np.ascontiguousarray(moved)
@@ -76,17 +76,17 @@ def _map_in_place(tensor: Num[np.ndarray, "images a b c"], spec: InputSpec) -> N
         np.add(target, offset, out=target)
 
 
-def _quantised(
+def _quantized(
     pixels: UInt8[np.ndarray, "images height width channels"],
     spec: InputSpec,
-    quantisation: Quantisation,
+    quantization: Quantization,
 ) -> Num[np.ndarray, "images height width channels"]:
-    """Each pixel through its channel's table of 256 quantised values."""
+    """Each pixel through its channel's table of 256 quantized values."""
     gain, offset = _affine(spec)
     real = np.arange(256)[:, None] * gain + offset
     dtype = np.dtype(spec.dtype)
     limits = np.iinfo(dtype)
-    integers = np.rint(real / quantisation.scale) + quantisation.zero_point
+    integers = np.rint(real / quantization.scale) + quantization.zero_point
     tables = np.clip(integers, limits.min, limits.max).astype(dtype)
     mapped = np.empty(pixels.shape, dtype)
     for channel in range(pixels.shape[3]):

@@ -1,4 +1,4 @@
-"""Raw model outputs → logits: classes found in the shape, quantisation and activation undone."""
+"""Raw model outputs → logits: classes found in the shape, quantization and activation undone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,8 +91,8 @@ def real_values(
     """What the numbers stand for; integers whose scale the file does not tell span 0 to 1."""
     if raw.dtype.kind == "f":
         return raw
-    if tensor.quantisation is not None:
-        return tensor.quantisation.real(raw)
+    if tensor.quantization is not None:
+        return tensor.quantization.real(raw)
     zero = np.iinfo(raw.dtype).min
     return (raw.astype(np.float32) - zero) * np.float32(_step(raw, tensor))
 
@@ -142,15 +142,15 @@ def _disagreement(said: OutputKind | None, ending: OutputKind) -> tuple[str, ...
 
 
 def _step(raw: Num[np.ndarray, "..."], tensor: OutputTensor) -> float:
-    if tensor.quantisation is not None:
-        return tensor.quantisation.scale
+    if tensor.quantization is not None:
+        return tensor.quantization.scale
     return 1.0 / (np.iinfo(raw.dtype).max - np.iinfo(raw.dtype).min + 1)
 
 
 def _floors(raw: Num[np.ndarray, "..."], tensor: OutputTensor) -> tuple[float, float]:
     """The least probability, and the least complement of one, whose log is taken.
 
-    Quantised: half a step, the middle of what rounds to 0 (or to 1). Floats keep their relative
+    Quantized: half a step, the middle of what rounds to 0 (or to 1). Floats keep their relative
     precision down to the smallest normal number, so that the log of a softmax is exact to there;
     just below 1 they are spaced by epsneg.
     """

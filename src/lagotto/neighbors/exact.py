@@ -9,13 +9,13 @@ from lagotto.core.vectors import top_k
 
 BLOCK_BYTES = 32 * 2**20
 _QUERIES_AT_ONCE = 256
-KEPT_BYTES = 256 * 2**20
+CACHE_BYTES = 256 * 2**20
 
 
-class NearestRows:
+class ExactIndex:
     """Exact search over the rows of a memory map, in blocks of matrix products.
 
-    Rows that fit KEPT_BYTES as float32 are kept so, if `keep`; others are read and widened,
+    Rows that fit CACHE_BYTES as float32 are kept so, if `keep`; others are read and widened,
     `block_bytes` at a time, once a call. `spans` limits the search to some ranges of rows.
     """
 
@@ -33,7 +33,7 @@ class NearestRows:
         row_bytes = 4 * max(1, rows.shape[1])
         self._step = max(1, block_bytes // row_bytes)
         self._kept: list[tuple[Int64[np.ndarray, " block"], np.ndarray]] | None = None
-        if keep and self.count * row_bytes <= KEPT_BYTES:
+        if keep and self.count * row_bytes <= CACHE_BYTES:
             self._kept = list(self._read())
 
     def search(

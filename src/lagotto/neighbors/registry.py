@@ -11,7 +11,7 @@ from lagotto.neighbors.base import SavedRowIndex
 
 DEFAULT_INDEX = "usearch"
 INDEX_ADAPTERS = {
-    DEFAULT_INDEX: Adapter("lagotto.neighbors.usearch", "UsearchRows", "usearch", "ann")
+    DEFAULT_INDEX: Adapter("lagotto.neighbors.usearch", "UsearchIndex", "usearch", "ann")
 }
 """Every adapter class has `build(rows, spans, advance)` and `open(path, rows, spans)`."""
 

@@ -13,7 +13,7 @@ from jaxtyping import Float, Float32, Int64
 from usearch.index import Index
 
 from lagotto.core.errors import HubError
-from lagotto.neighbors.exact import NearestRows
+from lagotto.neighbors.exact import ExactIndex
 
 CONNECTIVITY = 16
 EXPANSION_ADD = 128
@@ -24,7 +24,7 @@ _ROWS_AT_ONCE = 4_096
 _GATHER_BYTES = 32 * 2**20
 
 
-class UsearchRows:
+class UsearchIndex:
     """Approximate search over the rows of a memory map; found rows are scored again, exactly.
 
     The graph holds its own float16 copy of the rows. It is made by one thread, so that the same
@@ -44,7 +44,7 @@ class UsearchRows:
         rows: Float[np.ndarray, "rows dim"],
         spans: Int64[np.ndarray, "spans 2"],
         advance: Callable[[int], None],
-    ) -> "UsearchRows":
+    ) -> "UsearchIndex":
         """An index over ranges of rows, in memory; `advance` is told of rows as they are done."""
         graph = Index(
             ndim=rows.shape[1],
@@ -65,7 +65,7 @@ class UsearchRows:
     @classmethod
     def open(
         cls, path: Path, rows: Float[np.ndarray, "rows dim"], spans: Int64[np.ndarray, "spans 2"]
-    ) -> "UsearchRows":
+    ) -> "UsearchIndex":
         """The index in a file that `save` wrote, memory-mapped.
 
         Raises HubError for a file that is none, or over other rows.
@@ -134,7 +134,7 @@ class UsearchRows:
                 order = np.lexsort((found, -scores))
                 numbers[i], cosines[i] = found[order], scores[order]
         if short:
-            exact = NearestRows(self._rows, self._spans, keep=False)
+            exact = ExactIndex(self._rows, self._spans, keep=False)
             numbers[short], cosines[short] = exact.search(queries[short], top)
         return numbers, cosines
 

@@ -23,7 +23,7 @@ from lagotto.models.files.onnx_graph import (
 from lagotto.models.files.tensors import (
     InputTensor,
     OutputTensor,
-    Quantisation,
+    Quantization,
 )
 from lagotto.models.files.weights import (
     check_size,
@@ -63,8 +63,8 @@ def load_onnx(source: ModelSource, threads: int = 1) -> ModelClassifier:
     check_size(source.file, external_files(survey, source.file.parent))
     graph = read_onnx_graph(data)
     engine = partial(OnnxEngine, data, graph, source.file.parent, threads)
-    insides = partial(OnnxInsides, data, graph, source.file.parent, threads)
-    return load_classifier(source, "onnx", "NCHW", engine, read_onnx_metadata(data), insides)
+    activations = partial(OnnxActivations, data, graph, source.file.parent, threads)
+    return load_classifier(source, "onnx", "NCHW", engine, read_onnx_metadata(data), activations)
 
 
 class OnnxEngine:
@@ -111,15 +111,15 @@ class OnnxEngine:
         return raw
 
 
-class OnnxInsides:
-    """A session that returns what the layers give (the Insides protocol)."""
+class OnnxActivations:
+    """A session that returns what the layers give (the ActivationReader protocol)."""
 
     def __init__(self, data: bytes, graph: OnnxGraph, folder: Path, threads: int) -> None:
         self._layers = inner_layers(graph.producers)
         added = [name for name in self._layers if name not in graph.outputs]
         self._session = _open_session(with_onnx_output(data, *added), folder, threads)
         self._input = self._session.get_inputs()[0].name
-        self._quantised = [_result_quantisation(graph, name) for name in self._layers]
+        self._quantized = [_result_quantization(graph, name) for name in self._layers]
 
     def run(
         self, tensor: Num[np.ndarray, "batch a b c"]
@@ -132,8 +132,8 @@ class OnnxInsides:
         except _REFUSALS as error:
             raise ModelError(f"onnxruntime cannot run the model: {reason(error)}") from error
         return [
-            channels_first(np.asarray(raw), 1, quantisation)
-            for raw, quantisation in zip(raws, self._quantised, strict=True)
+            channels_first(np.asarray(raw), 1, quantization)
+            for raw, quantization in zip(raws, self._quantized, strict=True)
         ]
 
 
@@ -162,11 +162,11 @@ def _input_tensor(session: onnxruntime.InferenceSession, graph: OnnxGraph) -> In
     if kind not in _DTYPES:
         allowed = ", ".join(_DTYPES)
         raise ModelError(f"input {name!r} is {kind}; allowed: {allowed}")
-    quantisation = None
+    quantization = None
     consumer = graph.consumers.get(name)
     if consumer is not None and consumer.op in ("DequantizeLinear", "QLinearConv"):
-        quantisation = _quantisation(graph, consumer.inputs, 1)
-    return InputTensor(name, _sizes(inputs[0].shape), _DTYPES[kind], quantisation)
+        quantization = _quantization(graph, consumer.inputs, 1)
+    return InputTensor(name, _sizes(inputs[0].shape), _DTYPES[kind], quantization)
 
 
 def _sizes(shape: list[int | str | None]) -> tuple[int | None, ...]:
@@ -178,21 +178,21 @@ def _output_tensor(
 ) -> OutputTensor:
     if ending is None or not cut:
         kind = ending.kind if ending is not None else None
-        return OutputTensor(published, kind, False, _result_quantisation(graph, published))
-    quantisation = None
+        return OutputTensor(published, kind, False, _result_quantization(graph, published))
+    quantization = None
     if ending.node.op.startswith("QLinear"):
-        quantisation = _quantisation(graph, ending.node.inputs, 1)
-    return OutputTensor(ending.feed, ending.kind, True, quantisation)
+        quantization = _quantization(graph, ending.node.inputs, 1)
+    return OutputTensor(ending.feed, ending.kind, True, quantization)
 
 
-def _result_quantisation(graph: OnnxGraph, tensor: str) -> Quantisation | None:
+def _result_quantization(graph: OnnxGraph, tensor: str) -> Quantization | None:
     node = graph.producers.get(tensor)
     if node is None or node.op not in _RESULT_SCALE_AT:
         return None
-    return _quantisation(graph, node.inputs, _RESULT_SCALE_AT[node.op])
+    return _quantization(graph, node.inputs, _RESULT_SCALE_AT[node.op])
 
 
-def _quantisation(graph: OnnxGraph, inputs: tuple[str, ...], at: int) -> Quantisation | None:
+def _quantization(graph: OnnxGraph, inputs: tuple[str, ...], at: int) -> Quantization | None:
     if len(inputs) <= at:
         return None
-    return graph.quantisation(inputs[at], inputs[at + 1] if len(inputs) > at + 1 else None)
+    return graph.quantization(inputs[at], inputs[at + 1] if len(inputs) > at + 1 else None)

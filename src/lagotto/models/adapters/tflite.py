@@ -37,8 +37,10 @@ def load_tflite(
     graph = read_tflite_graph(data)
     make = partial(make_interpreter, num_threads=threads)
     engine = partial(TfliteEngine, data, graph, make)
-    insides = partial(TfliteInsides, data, graph, make)
-    return load_classifier(source, "tflite", "NHWC", engine, read_tflite_metadata(data), insides)
+    activations = partial(TfliteActivations, data, graph, make)
+    return load_classifier(
+        source, "tflite", "NHWC", engine, read_tflite_metadata(data), activations
+    )
 
 
 class TfliteEngine:
@@ -113,12 +115,15 @@ class TfliteEngine:
         self._interpreter, self._shape = interpreter, shape
 
 
-class TfliteInsides:
-    """An interpreter on the plain kernels that keeps what the layers give (Insides protocol)."""
+class TfliteActivations:
+    """An interpreter on the plain kernels that returns the outputs of the inner layers.
+
+    Implements the ActivationReader protocol.
+    """
 
     def __init__(self, data: bytes, graph: TfliteGraph, make: MakeInterpreter) -> None:
         self._layers = [int(name) for name in inner_layers(graph.producers)]
-        self._quantised = [graph.tensors[place].quantisation for place in self._layers]
+        self._quantized = [graph.tensors[place].quantization for place in self._layers]
         try:
             self._interpreter = make(
                 model_content=data,
@@ -145,8 +150,8 @@ class TfliteInsides:
         except _REFUSALS as error:
             raise ModelError(f"the TFLite interpreter: {reason(error)}") from error
         return [
-            channels_first(raw, -1, quantisation)
-            for raw, quantisation in zip(raws, self._quantised, strict=True)
+            channels_first(raw, -1, quantization)
+            for raw, quantization in zip(raws, self._quantized, strict=True)
         ]
 
 
@@ -158,7 +163,7 @@ def _input_tensor(graph: TfliteGraph) -> InputTensor:
     if tensor.dtype not in allowed:
         raise ModelError(f"input {tensor.name!r} is {tensor.dtype}; allowed: {', '.join(allowed)}")
     dtype = cast(InputDtype, tensor.dtype)
-    return InputTensor(tensor.name, tensor.shape, dtype, tensor.quantisation)
+    return InputTensor(tensor.name, tensor.shape, dtype, tensor.quantization)
 
 
 def _output_tensor(
@@ -169,6 +174,6 @@ def _output_tensor(
 ) -> OutputTensor:
     if ending is None or not cut:
         kind = ending.kind if ending is not None else None
-        return OutputTensor(published.name, kind, False, published.quantisation)
+        return OutputTensor(published.name, kind, False, published.quantization)
     feed = graph.tensors[int(ending.feed)]
-    return OutputTensor(feed.name, ending.kind, True, feed.quantisation)
+    return OutputTensor(feed.name, ending.kind, True, feed.quantization)

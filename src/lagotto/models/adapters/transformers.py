@@ -187,7 +187,7 @@ def _same(processor: Any, picture: Image.Image, spec: InputSpec) -> bool:
 
 def _whole_pixels(processor: Any) -> PixelSpec:
     """The pictures that a processor is handed: as it would resize them at first, if it is seen to
-    make no difference, else centre squares of the edge that it works on."""
+    make no difference, else center squares of the edge that it works on."""
     size = getattr(processor, "size", None) or {}
     edges = [_edge(size, key) for key in ("height", "width", "shortest_edge", "longest_edge")]
     height, width, *edge = edges

@@ -16,7 +16,7 @@ from lagotto.core.parsing.protobuf import (
     field_bytes,
 )
 from lagotto.models.files.activation import Node
-from lagotto.models.files.tensors import Quantisation
+from lagotto.models.files.tensors import Quantization
 from lagotto.models.files.weights import inside
 
 # Field numbers of onnx.proto, by message.
@@ -39,14 +39,14 @@ class OnnxGraph:
     tensors: dict[str, Span]
     outputs: tuple[str, ...]
 
-    def quantisation(self, scale: str, zero_point: str | None) -> Quantisation | None:
+    def quantization(self, scale: str, zero_point: str | None) -> Quantization | None:
         """What two constant scalars say together; None if either is not one, or the scale not
         above 0."""
         factor = self._scalar(scale)
         zero = self._scalar(zero_point) if zero_point else 0.0
         if factor is None or zero is None or not 0 < factor < float("inf"):
             return None
-        return Quantisation(factor, int(zero))
+        return Quantization(factor, int(zero))
 
     def _scalar(self, name: str) -> float | None:
         span = self.tensors.get(name)

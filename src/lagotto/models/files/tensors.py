@@ -9,7 +9,7 @@ from lagotto.core.types import InputDtype, OutputKind
 
 
 @dataclass(frozen=True, slots=True)
-class Quantisation:
+class Quantization:
     """Integers stand for `(integer - zero_point) * scale`."""
 
     scale: float
@@ -27,7 +27,7 @@ class InputTensor:
     name: str
     shape: tuple[int | None, ...]
     dtype: InputDtype
-    quantisation: Quantisation | None = None
+    quantization: Quantization | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class OutputTensor:
     name: str
     ending: OutputKind | None
     cut: bool
-    quantisation: Quantisation | None = None
+    quantization: Quantization | None = None
 
 
 def shape_text(shape: tuple[int | None, ...]) -> str:

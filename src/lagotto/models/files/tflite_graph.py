@@ -11,15 +11,15 @@ from lagotto.models.files.flatbuffer import (
     damaged,
     root_table,
 )
-from lagotto.models.files.tensors import Quantisation
+from lagotto.models.files.tensors import Quantization
 
 # Slots of the TFLite schema, by table.
 _MODEL_CODES, _MODEL_SUBGRAPHS, _MODEL_BUFFERS = 1, 2, 4
 _CODE_DEPRECATED, _CODE_CUSTOM, _CODE_BUILTIN = 0, 1, 3
 _GRAPH_TENSORS, _GRAPH_INPUTS, _GRAPH_OUTPUTS, _GRAPH_OPERATORS = 0, 1, 2, 3
 _OPERATOR_CODE, _OPERATOR_INPUTS, _OPERATOR_OUTPUTS = 0, 1, 2
-_TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_QUANTISATION, _TENSOR_SIGNATURE = 0, 1, 3, 4, 7
-_QUANTISATION_SCALE, _QUANTISATION_ZERO = 2, 3
+_TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_QUANTIZATION, _TENSOR_SIGNATURE = 0, 1, 3, 4, 7
+_QUANTIZATION_SCALE, _QUANTIZATION_ZERO = 2, 3
 _BUFFER_DATA, _BUFFER_OFFSET, _BUFFER_SIZE = 0, 1, 2
 _CUSTOM = 32
 _MAX_RANK = 64
@@ -55,12 +55,12 @@ _DTYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 9: "i
 
 @dataclass(frozen=True, slots=True)
 class TfliteTensor:
-    """A tensor as declared; a dimension of None is open. Quantised by one scale, or None."""
+    """A tensor as declared; a dimension of None is open. Quantized by one scale, or None."""
 
     name: str
     shape: tuple[int | None, ...]
     dtype: str
-    quantisation: Quantisation | None
+    quantization: Quantization | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,16 +182,16 @@ def _tensor(table: FlatTable) -> TfliteTensor:
         name=table.text(_TENSOR_NAME),
         shape=tuple(size if size > 0 else None for size in sizes),
         dtype=_DTYPES.get(kind, f"type {kind}"),
-        quantisation=_quantisation(table.table(_TENSOR_QUANTISATION)),
+        quantization=_quantization(table.table(_TENSOR_QUANTIZATION)),
     )
 
 
-def _quantisation(table: FlatTable | None) -> Quantisation | None:
+def _quantization(table: FlatTable | None) -> Quantization | None:
     if table is None:
         return None
-    start, length = table.vector(_QUANTISATION_SCALE, "f")
-    if length != 1 or table.vector(_QUANTISATION_ZERO, "q")[1] > 1:
+    start, length = table.vector(_QUANTIZATION_SCALE, "f")
+    if length != 1 or table.vector(_QUANTIZATION_ZERO, "q")[1] > 1:
         return None
     (scale,) = struct.unpack_from("<f", table.data, start)
-    zeros = table.integers(_QUANTISATION_ZERO, "q")
-    return Quantisation(scale, zeros[0] if zeros else 0) if 0 < scale < float("inf") else None
+    zeros = table.integers(_QUANTIZATION_ZERO, "q")
+    return Quantization(scale, zeros[0] if zeros else 0) if 0 < scale < float("inf") else None

@@ -33,14 +33,14 @@ _LISTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 
 
 @dataclass(frozen=True, slots=True)
-class Embedded:
+class EmbeddedMetadata:
     """Facts found inside a file. Its `description` fills what model.json leaves out."""
 
     description: Description = NO_DESCRIPTION
     notes: tuple[str, ...] = ()
 
 
-def normalisation(mean: tuple[float, ...], std: tuple[float, ...]) -> InputDescription:
+def normalization(mean: tuple[float, ...], std: tuple[float, ...]) -> InputDescription:
     """The feed `(pixel - mean) / std`, pixels from 0 to 255; a plain scale where it is one.
 
     Nothing is said for numbers that cannot be such a feed.
@@ -58,7 +58,7 @@ def normalisation(mean: tuple[float, ...], std: tuple[float, ...]) -> InputDescr
     return InputDescription(scale="0..255", mean=mean, std=std)
 
 
-def read_properties(properties: Mapping[str, str]) -> Embedded:
+def read_properties(properties: Mapping[str, str]) -> EmbeddedMetadata:
     """Key and value pairs as exporters write them.
 
     Read are the image properties of the ONNX standard (`Image.BitmapPixelFormat`,
@@ -71,7 +71,7 @@ def read_properties(properties: Mapping[str, str]) -> Embedded:
         scale=_RANGES.get(lower.get("image.nominalpixelrange", "").lower()),
     )
     labels = _first(map(parse_names, _values(lower, _LABEL_KEYS)))
-    return Embedded(Description(labels=labels, input=said))
+    return EmbeddedMetadata(Description(labels=labels, input=said))
 
 
 def parse_names(text: str) -> tuple[str, ...] | None:

@@ -24,18 +24,18 @@ class ResolvedInput:
 def resolve_input(
     tensor: InputTensor,
     said: InputDescription,
-    usual_layout: Layout,
+    default_layout: Layout,
     embedded: InputDescription = NOTHING,
 ) -> ResolvedInput:
     """How pictures are fed: as model.json says, else as the file tells, else as is the custom.
 
     `embedded` is what the file's own metadata says; what of it does not fit the tensor is left
-    out. `usual_layout` is taken where the shape leaves it open. Raises ModelError if the shape is
+    out. `default_layout` is taken where the shape leaves it open. Raises ModelError if the shape is
     not that of pictures, if size or channels stay unknown, or if model.json contradicts the file.
     """
     _check_shape(tensor)
     notes: list[str] = []
-    layout, from_layout = _layout(tensor, said, usual_layout)
+    layout, from_layout = _layout(tensor, said, default_layout)
     axes = (1, 2, 3) if layout == "NHWC" else (2, 3, 1)
     height, width, depth = (tensor.shape[axis] for axis in axes)
     embedded = _fitting(embedded, height, width, depth)
@@ -174,8 +174,8 @@ def _scale(
         if embedded.scale is not None and not said.mean and not said.std:
             return embedded.scale, "file"
         return "0..1", "assumed"
-    if integer and said.scale != "0..255" and tensor.quantisation is None:
-        truth = f"{tensor.dtype} input has no quantisation to map it with"
+    if integer and said.scale != "0..255" and tensor.quantization is None:
+        truth = f"{tensor.dtype} input has no quantization to map it with"
         raise _contradiction("input.scale", said.scale, truth)
     return said.scale, "model.json"
 

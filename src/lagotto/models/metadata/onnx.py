@@ -9,7 +9,7 @@ from lagotto.core.parsing.protobuf import (
 )
 from lagotto.models.metadata.embedded import (
     MAX_EMBEDDED_BYTES,
-    Embedded,
+    EmbeddedMetadata,
     read_properties,
 )
 
@@ -18,7 +18,7 @@ _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 _MAX_ENTRIES = 1000
 
 
-def read_onnx_metadata(data: Buffer) -> Embedded:
+def read_onnx_metadata(data: Buffer) -> EmbeddedMetadata:
     """What an ONNX file's properties say, nothing if it has none; raises ModelError if damaged."""
     reader = WireReader(data, ModelError)
     found: dict[str, str] = {}

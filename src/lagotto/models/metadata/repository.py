@@ -106,7 +106,7 @@ def _is_at_home(path: str, ending: str) -> bool:
 
 
 def _plainness(path: str) -> tuple[int, int, str]:
-    """Orders graphs: `model.onnx` before its variants (quantised, half), the rest by name."""
+    """Orders graphs: `model.onnx` before its variants (quantized, half), the rest by name."""
     stem = PurePosixPath(path).stem
     return (stem != "model") + (not stem.startswith("model")), path.count("/"), path
 

@@ -1,4 +1,4 @@
-"""The metadata of a TFLite file: normalisation, colours, and the labels zipped behind the model.
+"""The metadata of a TFLite file: normalization, colours, and the labels zipped behind the model.
 
 Read without any code of its own kind: a bounded flatbuffer walk and the standard library's zipfile.
 """
@@ -20,8 +20,8 @@ from lagotto.models.metadata.description import (
 )
 from lagotto.models.metadata.embedded import (
     MAX_EMBEDDED_BYTES,
-    Embedded,
-    normalisation,
+    EmbeddedMetadata,
+    normalization,
 )
 
 # Slots, by table, of the TFLite schema and of that of its metadata.
@@ -31,11 +31,11 @@ _BUFFER_DATA = 0
 _META_GRAPHS, _GRAPH_INPUTS, _GRAPH_OUTPUTS = 3, 2, 3
 _TENSOR_CONTENT, _TENSOR_UNITS, _TENSOR_FILES = 3, 4, 6
 _UNION_KIND, _UNION_VALUE = 0, 1
-_IMAGE_PROPERTIES, _IMAGE_COLOURS = 2, 0
-_NORMALISATION, _NORMALISATION_MEAN, _NORMALISATION_STD = 1, 0, 1
+_IMAGE_PROPERTIES, _IMAGE_COLORS = 2, 0
+_NORMALIZATION, _NORMALIZATION_MEAN, _NORMALIZATION_STD = 1, 0, 1
 _FILE_NAME, _FILE_KIND = 0, 2
 _LABEL_KINDS = (2, 3)  # names along the axis of the output, or of its values
-_COLOURS: dict[int, Channels] = {1: "RGB", 2: "L"}
+_COLORS: dict[int, Channels] = {1: "RGB", 2: "L"}
 
 _MARK = "TFLITE_METADATA"
 _ZIP_REFUSALS = (
@@ -52,18 +52,18 @@ _ZIP_REFUSALS = (
 )
 
 
-def read_tflite_metadata(data: bytes) -> Embedded:
+def read_tflite_metadata(data: bytes) -> EmbeddedMetadata:
     """What a TFLite file's metadata says; nothing, with a note, where that cannot be read."""
     try:
         return _read(data)
     except ModelError as error:
-        return Embedded(notes=(f"metadata left out: {error}",))
+        return EmbeddedMetadata(notes=(f"metadata left out: {error}",))
 
 
-def _read(data: bytes) -> Embedded:
+def _read(data: bytes) -> EmbeddedMetadata:
     found = _metadata(data)
     if found is None:
-        return Embedded()
+        return EmbeddedMetadata()
     said, files = InputDescription(), []
     for graph in found.tables(_META_GRAPHS)[:1]:
         for tensor in graph.tables(_GRAPH_INPUTS)[:1]:
@@ -75,13 +75,13 @@ def _read(data: bytes) -> Embedded:
                 if file.integer(_FILE_KIND, "b") in _LABEL_KINDS
             ]
     if not files:
-        return Embedded(Description(input=said))
+        return EmbeddedMetadata(Description(input=said))
     try:
         labels = _zipped_labels(data, files[0])
     except _ZIP_REFUSALS as error:
         reason = " ".join(str(error).split())[:100] or type(error).__name__
-        return Embedded(Description(input=said), (f"embedded labels left out: {reason}",))
-    return Embedded(Description(labels=labels, input=said))
+        return EmbeddedMetadata(Description(input=said), (f"embedded labels left out: {reason}",))
+    return EmbeddedMetadata(Description(labels=labels, input=said))
 
 
 def _metadata(data: bytes) -> FlatTable | None:
@@ -100,15 +100,15 @@ def _input(tensor: FlatTable) -> InputDescription:
     said = InputDescription()
     for unit in tensor.tables(_TENSOR_UNITS):
         options = unit.table(_UNION_VALUE)
-        if unit.integer(_UNION_KIND, "B") == _NORMALISATION and options is not None:
-            said = normalisation(
-                _floats(options, _NORMALISATION_MEAN), _floats(options, _NORMALISATION_STD)
+        if unit.integer(_UNION_KIND, "B") == _NORMALIZATION and options is not None:
+            said = normalization(
+                _floats(options, _NORMALIZATION_MEAN), _floats(options, _NORMALIZATION_STD)
             )
     content = tensor.table(_TENSOR_CONTENT)
     if content is not None and content.integer(_UNION_KIND, "B") == _IMAGE_PROPERTIES:
         properties = content.table(_UNION_VALUE)
         if properties is not None:
-            said = replace(said, channels=_COLOURS.get(properties.integer(_IMAGE_COLOURS, "b")))
+            said = replace(said, channels=_COLORS.get(properties.integer(_IMAGE_COLORS, "b")))
     return said
 
 
