@@ -10,7 +10,7 @@ from lagotto.core.errors import ModelError
 from lagotto.jobs.base import Failure
 from lagotto.jobs.process import exit_reason, last_line, parse_message, printable_line
 from lagotto.jobs.sandbox.limits import hard_ceiling, private_bytes
-from lagotto.jobs.worker import answer, is_memory_failure, one_line
+from lagotto.jobs.worker import is_memory_failure, one_line, run_task
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -82,7 +82,7 @@ def test_signs_of_memory() -> None:
 
 
 def test_a_task_that_cannot_be_read_is_its_own_error() -> None:
-    assert json.loads(answer(b"{}", lambda n: None))["kind"] == "error"
+    assert json.loads(run_task(b"{}", lambda n: None))["kind"] == "error"
 
 
 def test_limits() -> None:
