@@ -1,4 +1,4 @@
-"""The protocol of a classifier: uint8 pixels in, logits before any softmax out."""
+"""The protocol of a classifier: uint8 pixels come in; logits before any softmax go out."""
 
 from typing import Protocol, runtime_checkable
 
@@ -14,7 +14,7 @@ class Model(Protocol):
 
     @property
     def spec(self) -> ModelSpec:
-        """The model as it is run."""
+        """The input, output and labels of the model."""
 
     def logits(
         self, pixels: UInt8[np.ndarray, "images height width channels"]

@@ -1,4 +1,4 @@
-"""uint8 pixels → the tensor that a model expects: scale, channel order, layout, dtype."""
+"""uint8 pixels come in; the input tensor that a model expects goes out."""
 
 from functools import lru_cache
 
@@ -22,11 +22,20 @@ def prepare_tensor(
     spec: InputSpec,
     quantization: Quantization | None = None,
 ) -> Num[np.ndarray, "images a b c"]:
-    """The input tensor of pictures decoded to `spec.pixels`, contiguous, in `spec.layout`.
+    """The input tensor of pictures that were decoded to `spec.pixels`; contiguous.
 
-    `mean` and `std` are in the order of `spec.channels`. An integer input of scale 0..255 gets the
-    pixels as they are (int8: minus 128); of any other scale, the real value in the tensor's own
-    quantization, which must then be given.
+    Args:
+        pixels: uint8, shape [images, height, width, channels], channels in RGB order.
+        spec: How pixels become numbers; `mean` and `std` are in the order of `spec.channels`.
+        quantization: Of the input tensor. An integer input of scale 0..255 takes the pixels as they
+            are (int8: minus 128) and needs none. With any other scale, the scaled values are
+            quantized by it.
+
+    Returns:
+        The tensor in `spec.layout` and `spec.dtype`.
+
+    Raises:
+        ModelError: The quantization is needed and missing.
     """
     if spec.channels == "BGR":
         pixels = pixels[..., ::-1]
@@ -66,7 +75,7 @@ def _map_in_place(tensor: Num[np.ndarray, "images a b c"], spec: InputSpec) -> N
         target, gain, offset = tensor, gain[0], offset[0]
     elif spec.layout == "NCHW":
         target, gain, offset = tensor, gain[:, None, None], offset[:, None, None]
-    else:  # whole rows of pixels at a time: three times quicker than an inner axis of 3
+    else:  # one row of pixels at a time is three times faster than an inner axis of 3
         images, height, width, channels = tensor.shape
         target = tensor.reshape(images, height, width * channels)
         gain, offset = np.tile(gain, width), np.tile(offset, width)
@@ -81,7 +90,7 @@ def _quantized(
     spec: InputSpec,
     quantization: Quantization,
 ) -> Num[np.ndarray, "images height width channels"]:
-    """Each pixel through its channel's table of 256 quantized values."""
+    """Each pixel quantized, through a table of 256 values for its channel."""
     gain, offset = _affine(spec)
     real = np.arange(256)[:, None] * gain + offset
     dtype = np.dtype(spec.dtype)

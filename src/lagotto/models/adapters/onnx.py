@@ -1,4 +1,4 @@
-"""ONNX models through onnxruntime, on the CPU; read before their final softmax or sigmoid."""
+"""An .onnx file comes in; a classifier run by onnxruntime on the CPU goes out."""
 
 from functools import partial
 from pathlib import Path
@@ -39,7 +39,7 @@ _DTYPES: dict[str, InputDtype] = {
     "tensor(uint8)": "uint8",
     "tensor(int8)": "int8",
 }
-# Where operators that end in integers keep (scale, zero point) of their result among their inputs.
+# For operators with integer results: which input holds the scale; the zero point comes next.
 _RESULT_SCALE_AT = {"QuantizeLinear": 1, "QLinearSoftmax": 3, "QLinearSigmoid": 3, "QGemm": 7}
 _RESULT_SCALE_AT |= {"QLinearMatMul": 6, "QLinearConv": 6, "QLinearAdd": 6}
 # onnxruntime raises its own types, all of them direct children of Exception.
@@ -56,7 +56,7 @@ _REFUSALS: tuple[type[Exception], ...] = (
 
 
 def load_onnx(source: ModelSource, threads: int = 1) -> ModelClassifier:
-    """The model of an .onnx file; raises ModelError with the reason in one line."""
+    """Loads the model of an .onnx file; raises ModelError with the reason in one line."""
     data = read_weights(source.file)
     survey = survey_onnx(data, ModelError)
     check_operators(survey, ModelError)
@@ -68,7 +68,7 @@ def load_onnx(source: ModelSource, threads: int = 1) -> ModelClassifier:
 
 
 class OnnxEngine:
-    """A session that returns one tensor: the output, or what feeds its activation (`cut`)."""
+    """A session that returns one tensor: the output or, with `cut`, the input of its activation."""
 
     def __init__(
         self, data: bytes, graph: OnnxGraph, folder: Path, threads: int, cut: bool
@@ -80,9 +80,9 @@ class OnnxEngine:
                 data = with_onnx_output(data, feed)
         self._session = _open_session(data, folder, threads)
         self._input = _input_tensor(self._session, graph)
-        outputs = self._session.get_outputs()[: len(graph.outputs)]  # without the added ones
-        place = pick_output([(value.name, _sizes(value.shape)) for value in outputs])
-        name = outputs[place].name
+        outputs = self._session.get_outputs()[: len(graph.outputs)]  # without those that were added
+        index = pick_output([(value.name, _sizes(value.shape)) for value in outputs])
+        name = outputs[index].name
         self._output = _output_tensor(graph, name, endings.get(name), cut)
 
     @property
@@ -97,11 +97,11 @@ class OnnxEngine:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Nothing: onnxruntime either runs a model or refuses it."""
+        """Always empty: onnxruntime either runs a model or refuses it."""
         return ()
 
     def run(self, tensor: Num[np.ndarray, "batch a b c"]) -> Shaped[np.ndarray, "..."]:
-        """The raw values of `output`; raises ModelError where onnxruntime refuses."""
+        """The raw values of `output`; raises ModelError if onnxruntime refuses."""
         try:
             (raw,) = self._session.run([self._output.name], {self._input.name: tensor})
         except _REFUSALS as error:
@@ -112,7 +112,7 @@ class OnnxEngine:
 
 
 class OnnxActivations:
-    """A session that returns what the layers give (the ActivationReader protocol)."""
+    """A session that returns the outputs of the inner layers (the ActivationReader protocol)."""
 
     def __init__(self, data: bytes, graph: OnnxGraph, folder: Path, threads: int) -> None:
         self._layers = inner_layers(graph.producers)
@@ -124,7 +124,7 @@ class OnnxActivations:
     def run(
         self, tensor: Num[np.ndarray, "batch a b c"]
     ) -> list[Float32[np.ndarray, "batch channels _"]]:
-        """What each layer gives; raises ModelError where onnxruntime refuses."""
+        """The output of each layer; raises ModelError if onnxruntime refuses."""
         if not self._layers:
             return []
         try:

@@ -1,4 +1,4 @@
-"""TFLite models through ai-edge-litert; read before their final softmax or sigmoid."""
+"""A .tflite file comes in; a classifier run by ai-edge-litert goes out."""
 
 from collections.abc import Callable
 from functools import partial
@@ -32,7 +32,7 @@ MakeInterpreter = Callable[..., Any]
 def load_tflite(
     source: ModelSource, threads: int = 1, make_interpreter: MakeInterpreter = Interpreter
 ) -> ModelClassifier:
-    """The model of a .tflite file; raises ModelError with the reason in one line."""
+    """Loads the model of a .tflite file; raises ModelError with the reason in one line."""
     data = read_weights(source.file)
     graph = read_tflite_graph(data)
     make = partial(make_interpreter, num_threads=threads)
@@ -44,21 +44,21 @@ def load_tflite(
 
 
 class TfliteEngine:
-    """An interpreter that returns one tensor: the output, or what feeds its activation (`cut`).
+    """An interpreter that returns one tensor: the output or, with `cut`, its activation's input.
 
-    The quick kernels (XNNPACK) are tried first; where they refuse the model, the plain ones run
-    it and a note says so. Both give the same classes, not the same last bits.
+    The fast kernels (XNNPACK) are tried first. If they refuse the model, the plain kernels run it
+    and a note is added. Both give the same classes, but not the same last bits.
     """
 
     def __init__(self, data: bytes, graph: TfliteGraph, make: MakeInterpreter, cut: bool) -> None:
         self._input = _input_tensor(graph)
-        published = [graph.tensors[index] for index in graph.outputs]
-        place = pick_output([(tensor.name, tensor.shape) for tensor in published])
-        ending = find_activation(graph.producers, str(graph.outputs[place]))
+        published = [graph.tensors[tensor] for tensor in graph.outputs]
+        index = pick_output([(tensor.name, tensor.shape) for tensor in published])
+        ending = find_activation(graph.producers, str(graph.outputs[index]))
         if cut and ending is not None:
-            data = with_tflite_output(data, graph, place, int(ending.feed))
-        self._output = _output_tensor(graph, published[place], ending, cut)
-        self._place = place
+            data = with_tflite_output(data, graph, index, int(ending.feed))
+        self._output = _output_tensor(graph, published[index], ending, cut)
+        self._output_index = index
         self._make = partial(make, model_content=data)
         self._notes: tuple[str, ...] = ()
         self._shape: tuple[int, ...] = ()
@@ -77,11 +77,11 @@ class TfliteEngine:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """That the quick kernels refused the model, if they did."""
+        """One line if the fast kernels refused the model."""
         return self._notes
 
     def run(self, tensor: Num[np.ndarray, "batch a b c"]) -> Shaped[np.ndarray, "..."]:
-        """The raw values of `output`; raises ModelError where the interpreter refuses."""
+        """The raw values of `output`; raises ModelError if the interpreter refuses."""
         try:
             return self._invoke(tensor)
         except _REFUSALS as error:
@@ -111,7 +111,7 @@ class TfliteEngine:
             interpreter.resize_tensor_input(entry["index"], shape)
         interpreter.allocate_tensors()
         self._input_at = entry["index"]
-        self._output_at = interpreter.get_output_details()[self._place]["index"]
+        self._output_at = interpreter.get_output_details()[self._output_index]["index"]
         self._interpreter, self._shape = interpreter, shape
 
 
@@ -123,7 +123,7 @@ class TfliteActivations:
 
     def __init__(self, data: bytes, graph: TfliteGraph, make: MakeInterpreter) -> None:
         self._layers = [int(name) for name in inner_layers(graph.producers)]
-        self._quantized = [graph.tensors[place].quantization for place in self._layers]
+        self._quantized = [graph.tensors[layer].quantization for layer in self._layers]
         try:
             self._interpreter = make(
                 model_content=data,
@@ -137,7 +137,7 @@ class TfliteActivations:
     def run(
         self, tensor: Num[np.ndarray, "batch a b c"]
     ) -> list[Float32[np.ndarray, "batch channels _"]]:
-        """What each layer gives; raises ModelError where the interpreter refuses."""
+        """The output of each layer; raises ModelError if the interpreter refuses."""
         entry = self._interpreter.get_input_details()[0]
         try:
             if tensor.shape != self._shape:
@@ -146,7 +146,7 @@ class TfliteActivations:
                 self._shape = tensor.shape
             self._interpreter.set_tensor(entry["index"], tensor)
             self._interpreter.invoke()
-            raws = [self._interpreter.get_tensor(place) for place in self._layers]
+            raws = [self._interpreter.get_tensor(layer) for layer in self._layers]
         except _REFUSALS as error:
             raise ModelError(f"the TFLite interpreter: {reason(error)}") from error
         return [

@@ -1,6 +1,7 @@
-"""The metadata of a TFLite file: normalization, colours, and the labels zipped behind the model.
+"""A TFLite file comes in; its metadata (normalization, colors, labels) goes out.
 
-Read without any code of its own kind: a bounded flatbuffer walk and the standard library's zipfile.
+The labels are in a zip archive that is appended to the model. The reader of flatbuffers is ours and
+is bounded; zipfile is that of the standard library.
 """
 
 import io
@@ -24,7 +25,7 @@ from lagotto.models.metadata.embedded import (
     normalization,
 )
 
-# Slots, by table, of the TFLite schema and of that of its metadata.
+# Slots by table: of the TFLite schema, then of the schema of its metadata.
 _MODEL_BUFFERS, _MODEL_METADATA = 4, 6
 _ENTRY_NAME, _ENTRY_BUFFER = 0, 1
 _BUFFER_DATA = 0
@@ -53,7 +54,7 @@ _ZIP_REFUSALS = (
 
 
 def read_tflite_metadata(data: bytes) -> EmbeddedMetadata:
-    """What a TFLite file's metadata says; nothing, with a note, where that cannot be read."""
+    """The metadata of a TFLite file; empty, with a note, if it cannot be read."""
     try:
         return _read(data)
     except ModelError as error:
@@ -61,13 +62,13 @@ def read_tflite_metadata(data: bytes) -> EmbeddedMetadata:
 
 
 def _read(data: bytes) -> EmbeddedMetadata:
-    found = _metadata(data)
-    if found is None:
+    root = _metadata(data)
+    if root is None:
         return EmbeddedMetadata()
-    said, files = InputDescription(), []
-    for graph in found.tables(_META_GRAPHS)[:1]:
+    described, files = InputDescription(), []
+    for graph in root.tables(_META_GRAPHS)[:1]:
         for tensor in graph.tables(_GRAPH_INPUTS)[:1]:
-            said = _input(tensor)
+            described = _input(tensor)
         for tensor in graph.tables(_GRAPH_OUTPUTS)[:1]:
             files = [
                 file.text(_FILE_NAME)
@@ -75,13 +76,15 @@ def _read(data: bytes) -> EmbeddedMetadata:
                 if file.integer(_FILE_KIND, "b") in _LABEL_KINDS
             ]
     if not files:
-        return EmbeddedMetadata(Description(input=said))
+        return EmbeddedMetadata(Description(input=described))
     try:
         labels = _zipped_labels(data, files[0])
     except _ZIP_REFUSALS as error:
         reason = " ".join(str(error).split())[:100] or type(error).__name__
-        return EmbeddedMetadata(Description(input=said), (f"embedded labels left out: {reason}",))
-    return EmbeddedMetadata(Description(labels=labels, input=said))
+        return EmbeddedMetadata(
+            Description(input=described), (f"embedded labels left out: {reason}",)
+        )
+    return EmbeddedMetadata(Description(labels=labels, input=described))
 
 
 def _metadata(data: bytes) -> FlatTable | None:
@@ -89,27 +92,29 @@ def _metadata(data: bytes) -> FlatTable | None:
     model = root_table(data)
     buffers = model.tables(_MODEL_BUFFERS)
     for entry in model.tables(_MODEL_METADATA):
-        place = entry.integer(_ENTRY_BUFFER, "I")
-        if entry.text(_ENTRY_NAME) == _MARK and place < len(buffers):
-            start, length = buffers[place].vector(_BUFFER_DATA, "B")
+        index = entry.integer(_ENTRY_BUFFER, "I")
+        if entry.text(_ENTRY_NAME) == _MARK and index < len(buffers):
+            start, length = buffers[index].vector(_BUFFER_DATA, "B")
             return root_table(data[start : start + length])
     return None
 
 
 def _input(tensor: FlatTable) -> InputDescription:
-    said = InputDescription()
+    described = InputDescription()
     for unit in tensor.tables(_TENSOR_UNITS):
         options = unit.table(_UNION_VALUE)
         if unit.integer(_UNION_KIND, "B") == _NORMALIZATION and options is not None:
-            said = normalization(
+            described = normalization(
                 _floats(options, _NORMALIZATION_MEAN), _floats(options, _NORMALIZATION_STD)
             )
     content = tensor.table(_TENSOR_CONTENT)
     if content is not None and content.integer(_UNION_KIND, "B") == _IMAGE_PROPERTIES:
         properties = content.table(_UNION_VALUE)
         if properties is not None:
-            said = replace(said, channels=_COLORS.get(properties.integer(_IMAGE_COLORS, "b")))
-    return said
+            described = replace(
+                described, channels=_COLORS.get(properties.integer(_IMAGE_COLORS, "b"))
+            )
+    return described
 
 
 def _floats(table: FlatTable, slot: int) -> tuple[float, ...]:
