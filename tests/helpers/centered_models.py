@@ -1,6 +1,6 @@
-"""Classifiers whose right feed is known: every layer is centred on pictures fed in that way.
+"""Classifiers whose right feed is known: every layer is centered on pictures fed in that way.
 
-Small stacks of 1x1 convolutions with ReLU between them, as a network with its batch normalisation
+Small stacks of 1x1 convolutions with ReLU between them, as a network with its batch normalization
 folded into the weights: each layer's values have mean 0 and deviation 1 on `photos`, fed rightly.
 """
 
@@ -87,7 +87,7 @@ def write_onnx(truth: Truth, folder: Path, open_shape: bool = False) -> Path:
         shape = ["n", "c", "h", "w"]
     graph = helper.make_graph(
         nodes,
-        "centred",
+        "centered",
         [helper.make_tensor_value_info("picture", TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", CLASSES])],
         [numpy_helper.from_array(array, name) for name, array in arrays.items()],
