@@ -113,7 +113,7 @@ def _confidence() -> Row:
     worst = told[bare]["ten hits"]["worst_gap_of_30"]
     return (
         "confidence, calibration error in points",
-        f"{PUBLISHED}, 2,239 probes, each concept asked with and without its outputs, ten hits a query",
+        f"{PUBLISHED}, 2,239 probes, each concept with and without its outputs, ten hits a query",
         f"{100 * now:.1f}",
         f"fitted on the 300 heads alone: {100 * old:.1f}",
         "`calibration/measure.py`",
