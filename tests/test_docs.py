@@ -183,6 +183,7 @@ def test_commands_of_pages_run(
     assert Path("curve.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.xdist_group("reader")
 @pytest.mark.usefixtures("demo_folder")
 def test_tutorials_run_from_the_first_command_to_the_last(
     capsys: pytest.CaptureFixture[str],
@@ -376,6 +377,7 @@ def test_every_room_is_on_the_map() -> None:
             assert f"`{room}/`" in text or short in text, room
 
 
+@pytest.mark.xdist_group("reader")
 def test_a_text_query_walks_the_fifteen_files(demo_folder: Path) -> None:
     files = walk("text query")
     assert len(files) <= 15
@@ -384,6 +386,7 @@ def test_a_text_query_walks_the_fifteen_files(demo_folder: Path) -> None:
     assert set(files) - set(entered) == {"cli/search.py"}
 
 
+@pytest.mark.xdist_group("reader")
 def test_a_classification_walks_its_files(demo_folder: Path) -> None:
     pictures = sorted((demo_folder / "lagotto-demo" / "pictures").iterdir())[:3]
     words = ["--labels", "violin,dog face", "--encoder", "clip-onnx"]
