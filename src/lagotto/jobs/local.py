@@ -39,8 +39,9 @@ class LocalRunner:
     ) -> None:
         """`timeout_s` and `memory_bytes` are for one task on one worker; None: no memory limit.
 
-        Workers change files in `writable` folders alone (None: everywhere), see docs/security.md.
-        Raises UsageError for a limit or a number of workers that is not positive.
+        Workers change files in `writable` folders alone (None: everywhere), see
+        docs/explanation/security.md. Raises UsageError for a limit or a number of workers that is
+        not positive.
         """
         if os.name != "posix":
             raise LagottoError("the local runner needs Linux or macOS; on Windows, use it in WSL")

@@ -1,4 +1,4 @@
-"""Cuts a process off before it runs a stranger's model: see docs/security.md.
+"""Cuts a process off before it runs a stranger's model: see docs/explanation/security.md.
 
 Imported by every worker as it starts, so it imports the standard library alone.
 `python -m lagotto.jobs.sandbox.isolation FOLDER...` cuts itself off and prints in JSON what

@@ -1,7 +1,7 @@
 """Which files a worker process may change: those under a few folders, and no others.
 
-Landlock needs no rights. What it does not cover is in docs/security.md: reading, and changing a
-file's mode, owner and times; before Linux 6.2 also cutting a file short.
+Landlock needs no rights. What it does not cover is in docs/explanation/security.md: reading, and
+changing a file's mode, owner and times; before Linux 6.2 also cutting a file short.
 """
 
 import ctypes
