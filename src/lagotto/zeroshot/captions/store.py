@@ -2,7 +2,7 @@
 
 STORE/captions.json        the manifest: format, version, encoder, dim, dtype
 STORE/shards.jsonl         one line a shard: totals, lengths of the files below, digests
-STORE/*.f16 *.i64 *.utf8   rows in the order in which they were added; see docs/captions.md
+STORE/*.f16 *.i64 *.utf8   rows in the order of arrival; see docs/how-to/caption-store.md
 """
 
 import json
