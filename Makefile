@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.installed-docs
 
 .PHONY: demo test check docs torch clean
 
@@ -29,8 +30,13 @@ torch: $(STAMP)  ## adds torch (CPU) and transformers to the environment: their 
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
 	$(BIN)/python -m pip install --quiet 'torch==2.13.0' 'transformers>=4.50'
 
-docs: $(STAMP)  ## regenerates docs/cli.md from the commands and the result tables from benchmarks/results
-	$(BIN)/python scripts/make_docs.py
+$(DOCS_STAMP): $(STAMP)
+	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(BIN)/python --group docs; \
+	else $(BIN)/python -m pip install --quiet --group docs; fi
+	@touch $@
+
+docs: $(DOCS_STAMP)  ## regenerates the reference pages and result tables, and builds the site into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python scripts/make_docs.py --site
 
 clean:
-	rm -rf $(VENV) lagotto-demo build dist
+	rm -rf $(VENV) lagotto-demo build dist site

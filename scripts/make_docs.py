@@ -1,14 +1,19 @@
-"""Writes docs/cli.md from the commands' own help, and the tables of docs/results.md from JSON.
+"""Writes the generated pages of docs/ and the tables of benchmarks/notes/; builds the site.
 
-    python scripts/make_docs.py
+    python scripts/make_docs.py            # the generated pages and tables
+    python scripts/make_docs.py --site     # the same, then the site, in site/
 
-A table stands between `<!-- table NAME -->` and `<!-- end -->`; NAME is a function in
-benchmarks/tables/, and its figures come from benchmarks/results/; none is typed by hand.
+Generated are docs/reference/cli.md (from the commands' own help), docs/reference/python.md (from
+`lagotto.__all__`) and every table between `<!-- table NAME -->` and `<!-- end -->`: NAME is a
+function in benchmarks/tables/, its figures come from benchmarks/results/, none is typed by hand.
 """
 
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import is_dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +21,18 @@ import typer.main
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
+import lagotto
 from lagotto.cli.main import app
 from tables import topics
 
 ROOT = Path(__file__).resolve().parents[1]
+MISSING = "mkdocs is not installed; run: pip install --group docs (pip 25.1 or later), or make docs"
+GROUPS = (
+    ("Hubs, stores and classifiers", "What you make or open, and then call."),
+    ("Results, queries and options", "Frozen values: what goes into a call and what comes out."),
+    ("Functions", "Loaders."),
+    ("Errors", "All of them are `LagottoError`s; see [errors](errors.md)."),
+)
 
 
 def cli_reference() -> str:
@@ -29,11 +42,12 @@ def cli_reference() -> str:
         parts += [f"## `{path}`", "", (command.help or "").strip(), ""]
         rows = []
         for parameter in command.params:
-            shown = ", ".join(parameter.opts) if parameter.param_type_name == "option" else ""
-            name = shown or parameter.metavar or parameter.name.upper()
+            option = parameter.param_type_name == "option"
+            argument = parameter.metavar or parameter.name.upper()
+            name = ", ".join(parameter.opts) if option else argument
             text = getattr(parameter, "help", None) or ""
             rows.append(f"| `{name}` | {text} |")
-        parts += ["| | |", "|---|---|", *rows, ""]
+        parts += ["| argument or option | |", "|---|---|", *rows, ""]
     return "\n".join(parts)
 
 
@@ -43,6 +57,34 @@ def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
             yield from _commands(child, f"{path} {name}")
     else:
         yield path, command
+
+
+def python_reference() -> str:
+    """A heading and a mkdocstrings block for each public name, grouped by what it is."""
+    parts = [
+        "# Python",
+        "",
+        "Everything that `import lagotto` offers, from its own docstrings. `import lagotto` loads",
+        "no framework: a name is loaded when it is first used.",
+        "",
+    ]
+    for group, (title, text) in enumerate(GROUPS):
+        names = [name for name in sorted(lagotto.__all__) if _group_of(name) == group]
+        if names:
+            parts += [f"## {title}", "", text, ""]
+            for name in names:
+                parts += [f"::: lagotto.{name}", ""]
+    return "\n".join(parts)
+
+
+def _group_of(name: str) -> int | None:
+    """The position in GROUPS of a public name; None for what is no class and no function."""
+    value = getattr(lagotto, name)
+    if isinstance(value, type) and issubclass(value, BaseException):
+        return 3
+    if isinstance(value, type):
+        return 1 if is_dataclass(value) else 0
+    return 2 if callable(value) else None
 
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -59,12 +101,31 @@ def fill_tables(text: str) -> str:
     return re.sub(r"<!-- table (\w+) -->.*?<!-- end -->", fill, text, flags=re.DOTALL)
 
 
-def main() -> None:
-    """Writes both files."""
-    (ROOT / "docs" / "cli.md").write_text(cli_reference())
-    results = ROOT / "docs" / "results.md"
-    results.write_text(fill_tables(results.read_text()))
+def pages_with_tables() -> list[Path]:
+    """The pages whose tables are generated."""
+    return [ROOT / "docs" / "results.md", *sorted((ROOT / "benchmarks" / "notes").glob("*.md"))]
+
+
+def build_site() -> int:
+    """Builds site/ with mkdocs, warnings being errors; its exit code."""
+    if find_spec("mkdocs") is None:
+        print(MISSING, file=sys.stderr)
+        return 1
+    words = ["-m", "mkdocs", "build", "--strict", "--quiet", "--config-file", "mkdocs.yml"]
+    code = subprocess.run([sys.executable, *words], cwd=ROOT, check=False).returncode
+    if code == 0:
+        print("open site/index.html")
+    return code
+
+
+def main() -> int:
+    """Writes all pages; with --site builds the site too."""
+    (ROOT / "docs" / "reference" / "cli.md").write_text(cli_reference())
+    (ROOT / "docs" / "reference" / "python.md").write_text(python_reference())
+    for page in pages_with_tables():
+        page.write_text(fill_tables(page.read_text()))
+    return build_site() if "--site" in sys.argv[1:] else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Draws docs/reliability.png from benchmarks/results/quality_calibration.json.
+"""Draws docs/images/reliability.png from benchmarks/results/quality_calibration.json.
 
     python scripts/plot_reliability.py
 
@@ -55,7 +55,7 @@ def main() -> None:
             axes.set_ylabel("share that is right")
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None})
-    write_atomically(ROOT / "docs" / "reliability.png", buffer.getvalue())
+    write_atomically(ROOT / "docs" / "images" / "reliability.png", buffer.getvalue())
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def battle(field: Path, encoder: Path) -> Battle:
-    return run_attacks(field, encoder, timeout_s=3.0)
+    return run_attacks(field, encoder, timeout_s=2.0)
 
 
 pytestmark = pytest.mark.xdist_group("attacks")

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import re
 import shlex
 import shutil
@@ -16,10 +17,14 @@ from typer.testing import CliRunner
 
 import lagotto
 from lagotto.cli.main import app
+from lagotto.core import errors as core_errors
 from lagotto.demo import bundled
+from trace_walk import files_walked
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+NOTES = sorted((ROOT / "benchmarks" / "notes").glob("*.md"))
+DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES, *NOTES]
 MODELS = ("exp_final_v3", "old_laptop_copy", "unknown_origin")
 ORDER = (
     *("hub create", "hub add", "hub status", "search", "describe", "audit", "duplicates"),
@@ -122,6 +127,45 @@ def test_readme_commands_and_python_run(workplace: Path, monkeypatch: pytest.Mon
         exec(compile(block, "README.md", "exec"), {})
 
 
+@pytest.fixture(scope="module")
+def demo_world(workplace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The working folder of a reader: what `lagotto demo` leaves, but smaller, and own data."""
+    folder = tmp_path_factory.mktemp("reader")
+    for path in workplace.iterdir():
+        if path.name not in ("my-hub", "my-captions", "lagotto-demo", "readme"):
+            (folder / path.name).symlink_to(path)
+    demo, encoder = folder / "lagotto-demo", str(bundled.DEMO_ENCODER)
+    hub = lagotto.Hub.create(demo / "hub", bundled.PROBES, encoder, max_probes=200)
+    hub.add([bundled.MODELS / name for name in (*MODELS, "q_v2")])
+    (demo / "pictures").mkdir()
+    for picture in bundled.read_heldout()[:150]:
+        (demo / "pictures" / picture.name).write_bytes(picture.data)
+    lagotto.CaptionStore.create(demo / "captions", [folder / "photos"], encoder)
+    return folder
+
+
+@pytest.fixture
+def demo_folder(demo_world: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """That folder, entered."""
+    monkeypatch.chdir(demo_world)
+    monkeypatch.setenv("ENCODER", str(bundled.DEMO_ENCODER))
+    return demo_world
+
+
+def plain_blocks(page: str) -> list[str]:
+    """The command lines of a page that can be run as they are: fences without a language."""
+    text = (ROOT / "docs" / page).read_text()
+    fences = re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
+    lines = [line for language, block in fences if not language for line in block.splitlines()]
+    return [line for line in lines if line.startswith("lagotto ")]
+
+
+def python_blocks(page: str) -> list[str]:
+    """The Python of a page."""
+    text = (ROOT / "docs" / page).read_text()
+    return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+
+
 def test_commands_of_pages_run(
     workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,16 +173,43 @@ def test_commands_of_pages_run(
     (tmp_path / "models").symlink_to(workplace / "models")
     monkeypatch.chdir(tmp_path)
     lagotto.Hub.create("my-hub", bundled.PROBES, str(bundled.DEMO_ENCODER), max_probes=220)
-    for page in ("collaborative.md", "low_rank.md"):
-        text = (ROOT / "docs" / page).read_text()
-        blocks = re.findall(r"^```\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
-        lines = [line for block in blocks for line in block.splitlines()]
+    for page in ("explanation/completion.md", "how-to/large-hubs.md", "how-to/audit-labels.md"):
+        lines = plain_blocks(page)
         assert len(lines) >= 3
         for line in lines:
             if line.startswith("lagotto eval probing"):
                 run(["hub", "add", "my-hub", "models/", "--probes-per-model", "220"])
             run(shlex.split(line)[1:])
     assert Path("curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.xdist_group("reader")
+@pytest.mark.usefixtures("demo_folder")
+def test_tutorials_run_from_the_first_command_to_the_last(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for page in ("tutorials/first-search.md", "tutorials/first-classification.md"):
+        lines = plain_blocks(page)
+        assert len(lines) >= 8
+        for line in lines:
+            run(shlex.split(os.path.expandvars(line))[1:])
+        for block in python_blocks(page):
+            exec(compile(block, page, "exec"), {})
+        assert capsys.readouterr().out
+    assert Path("violin.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_commands_of_the_sandbox_page_run(
+    workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").symlink_to(workplace / "models")
+    monkeypatch.chdir(tmp_path)
+    lagotto.Hub.create("my-hub", bundled.PROBES, str(bundled.DEMO_ENCODER), max_probes=40)
+    for page in ("how-to/sandbox.md", "how-to/add-models.md"):
+        for line in plain_blocks(page):
+            run(shlex.split(line)[1:])
+    (block,) = python_blocks("reference/errors.md")
+    exec(compile(block, "errors.md", "exec"), {})
 
 
 def test_python_in_docs_runs(
@@ -155,16 +226,14 @@ def test_python_in_docs_runs(
     bare.mkdir()
     shutil.copyfile(bundled.MODELS / MODELS[0] / "model.onnx", bare / "untitled.onnx")
     for page, said, printed in (
-        ("search.md", "", "Hit(rank=1"),
-        ("naming.md", "", ""),
-        ("models.md", "", "untitled scale 0..255"),
-        ("evaluation.md", "hub_table", "Estimate(value="),
-        ("collaborative.md", "", "exp_final_v3 640 all"),
-        ("low_rank.md", "", "24 fresh True\nTrue True\n"),
+        ("explanation/search.md", "", "Hit(rank=1"),
+        ("how-to/audit-labels.md", "", ""),
+        ("how-to/add-models.md", "", "untitled scale 0..255"),
+        ("how-to/evaluate.md", "hub_table", "Estimate(value="),
+        ("explanation/completion.md", "", "exp_final_v3 640 all"),
+        ("how-to/large-hubs.md", "", "24 fresh True\nTrue True\n"),
     ):
-        text = (ROOT / "docs" / page).read_text()
-        blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-        blocks = [block for block in blocks if said in block]
+        blocks = [block for block in python_blocks(page) if said in block]
         assert blocks
         for block in blocks:
             exec(compile(block, page, "exec"), {})
@@ -183,24 +252,144 @@ def test_python_in_the_tutorial_of_specialists_runs(
     for picture in bundled.read_heldout():
         if picture.label in taught:
             (tmp_path / "photos" / picture.name).write_bytes(picture.data)
-    text = (ROOT / "docs" / "specialists.md").read_text()
-    (block,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    (block,) = python_blocks("explanation/specialists.md")
     exec(compile(block, "specialists.md", "exec"), {})
     assert "old_laptop_copy knows 14 labels" in capsys.readouterr().out
 
 
-def test_command_reference_is_up_to_date(make_docs: ModuleType) -> None:
-    assert (ROOT / "docs" / "cli.md").read_text() == make_docs.cli_reference(), "run make docs"
+def test_generated_references_are_up_to_date(make_docs: ModuleType) -> None:
+    reference = ROOT / "docs" / "reference"
+    assert (reference / "cli.md").read_text() == make_docs.cli_reference(), "run make docs"
+    assert (reference / "python.md").read_text() == make_docs.python_reference(), "run make docs"
+
+
+def test_every_public_name_is_in_the_python_reference() -> None:
+    text = (ROOT / "docs" / "reference" / "python.md").read_text()
+    shown = re.findall(r"^::: lagotto\.(\w+)$", text, flags=re.MULTILINE)
+    assert sorted(shown) == sorted(name for name in lagotto.__all__ if name != "__version__")
 
 
 def test_result_tables_are_up_to_date(make_docs: ModuleType) -> None:
+    names = []
+    for page in make_docs.pages_with_tables():
+        text = page.read_text()
+        assert make_docs.fill_tables(text) == text, f"{page.name}: run make docs"
+        names += re.findall(r"<!-- table (\w+) -->", text)
+    assert sorted(names) == sorted(make_docs.TABLES)
+
+
+def test_results_are_one_page_of_ten_rows() -> None:
     text = (ROOT / "docs" / "results.md").read_text()
-    assert make_docs.fill_tables(text) == text, "run make docs"
-    assert set(re.findall(r"<!-- table (\w+) -->", text)) == set(make_docs.TABLES)
+    assert len(re.findall(r"^\| \d+ \|", text, flags=re.MULTILINE)) == 10
+    assert len(text.splitlines()) < 80
+    assert all(f"`{note.name}`" in text for note in NOTES)
+
+
+def anchors(document: Path) -> set[str]:
+    """What a link into a page may name: its headings, as both mkdocs and GitHub write them."""
+    titles = re.findall(r"^#+ (.+)$", document.read_text(), flags=re.MULTILINE)
+    words = (re.sub(r"[^\w\s-]", "", title.lower()).strip() for title in titles)
+    return {re.sub(r"[\s]+", "-", each) for each in words}
 
 
 def test_links_between_documents_lead_somewhere() -> None:
     for document in DOCS:
-        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
-            if not target.startswith("http"):
-                assert (document.parent / target).exists(), f"{document.name}: {target}"
+        for target in re.findall(r"\]\(([^)]+)\)", document.read_text()):
+            if target.startswith("http"):
+                continue
+            path, _, anchor = target.partition("#")
+            page = document.parent / path if path else document
+            assert page.exists(), f"{document.name}: {target}"
+            assert not anchor or anchor in anchors(page), f"{document.name}: {target}"
+
+
+def test_pages_that_the_code_names_exist() -> None:
+    for file in [*sorted((ROOT / "src").rglob("*.py")), *sorted((ROOT / "src").rglob("*.md"))]:
+        for name in re.findall(r"docs/[\w/-]+\.md", file.read_text()):
+            assert (ROOT / name).exists(), f"{file.relative_to(ROOT)}: {name}"
+
+
+def test_every_page_is_in_the_menu() -> None:
+    menu = (ROOT / "mkdocs.yml").read_text()
+    for page in PAGES:
+        assert f" {page.relative_to(ROOT / 'docs').as_posix()}\n" in menu
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_lists_are_lists_to_mkdocs_too(page: Path) -> None:
+    """It wants a blank line before a list, and four spaces in front of what belongs to an item."""
+    before, fenced = "", False
+    for number, line in enumerate(page.read_text().splitlines(), start=1):
+        fenced ^= line.lstrip().startswith("```")
+        item = re.match(r"( *)([-*]|\d+\.) ", line)
+        if item and not fenced:
+            goes_on = before.startswith(" ") or re.match(r"([-*]|\d+\.) ", before)
+            assert not before or goes_on, f"{page.name}:{number}"
+            assert len(item[1]) % 4 == 0, f"{page.name}:{number}"
+        before = line
+
+
+def test_errors_and_words_are_explained() -> None:
+    errors = (ROOT / "docs" / "reference" / "errors.md").read_text()
+    for name, value in vars(core_errors).items():
+        if isinstance(value, type) and issubclass(value, lagotto.LagottoError):
+            assert f"| `{name}` |" in errors
+    glossary = (ROOT / "docs" / "reference" / "glossary.md").read_text()
+    terms = re.findall(r"^## (.+)$", glossary, flags=re.MULTILINE)
+    assert len(terms) >= 40
+    assert terms == sorted(terms, key=str.lower)
+    assert f"{len(terms)} terms" in glossary
+
+
+def test_a_missing_mkdocs_is_one_line(
+    make_docs: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(make_docs, "find_spec", lambda name: None)
+    assert make_docs.build_site() == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "pip install --group docs" in said
+
+
+def walk(title: str) -> list[str]:
+    """The files of a walk in docs/explanation/architecture.md."""
+    text = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
+    section = re.search(rf"^## The walk of a {title}$(.*?)^## ", text, re.DOTALL | re.MULTILINE)
+    assert section, title
+    return re.findall(r"^\d+\. `([\w/]+\.py)`", section[1], flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("title", ["text query", "probe picture", "classification"])
+def test_walks_name_files_that_exist(title: str) -> None:
+    files = walk(title)
+    assert len(files) >= 10
+    for name in files:
+        assert (ROOT / "src" / "lagotto" / name).exists(), name
+
+
+def test_every_room_is_on_the_map() -> None:
+    text = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
+    package = ROOT / "src" / "lagotto"
+    for init in sorted(package.rglob("__init__.py")):
+        room = init.parent.relative_to(package).as_posix()
+        if room != ".":
+            short = f"`{room.partition('/')[2]}/`"
+            assert f"`{room}/`" in text or short in text, room
+
+
+@pytest.mark.xdist_group("reader")
+def test_a_text_query_walks_the_fifteen_files(demo_folder: Path) -> None:
+    files = walk("text query")
+    assert len(files) <= 15
+    hub = lagotto.Hub.open(demo_folder / "lagotto-demo" / "hub")
+    entered = files_walked(lambda: hub.search("violin"))
+    assert set(files) - set(entered) == {"cli/search.py"}
+
+
+@pytest.mark.xdist_group("reader")
+def test_a_classification_walks_its_files(demo_folder: Path) -> None:
+    pictures = sorted((demo_folder / "lagotto-demo" / "pictures").iterdir())[:3]
+    words = ["--labels", "violin,dog face", "--encoder", "clip-onnx"]
+    words += ["--captions", "lagotto-demo/captions", "--quiet"]
+    entered = files_walked(lambda: run(["classify", *map(str, pictures), *words]))
+    assert set(walk("classification")) <= set(entered)

@@ -39,14 +39,14 @@ from lagotto.models.classifier import ModelClassifier
 from lagotto.models.metadata.input_spec import scale_text
 from lagotto.models.metadata.scan import scan_models
 from lagotto.models.preprocessing.candidates import (
-    FEEDS,
-    Feed,
-    feed_of,
+    COMMON_NORMALIZATIONS,
+    Normalization,
+    normalization_of,
 )
 from lagotto.models.preprocessing.infer import (
-    BGR_AHEAD,
+    MIN_BGR_MARGIN,
     TRIAL_PICTURES,
-    settle_input,
+    infer_preprocessing,
 )
 from lagotto.models.registry import load_model
 
@@ -94,7 +94,7 @@ def correlation(
     """Mean over the logits of the correlation of their descriptors under two feeds."""
     descriptors = []
     for spec in (first, second):
-        fed = model.fed(spec, (), ())
+        fed = model.with_input(spec, (), ())
         descriptors.append(standardize(fed.logits(probes.pixels(spec.pixels))))
     usable = descriptors[0].usable
     product = descriptors[0].values[:, usable] * descriptors[1].values[:, usable]
@@ -124,7 +124,7 @@ def geometry(source: Any, found: Inspection, probes: Probes) -> dict[str, Any]:
     (said,) = (value for key, value in source.description.items() if key == "input")
     told = {key: value for key, value in said.items() if key != "resize"}
     model = load_model(replace(source, description={**source.description, "input": told}))
-    twin = settle_input(model, Squeezed(probes).pixels)
+    twin = infer_preprocessing(model, Squeezed(probes).pixels)
     (on_twin,) = (each for each in twin.spec.decisions if each.field == "resize")
     truth = model.spec.input
     other = replace(truth, pixels=replace(truth.pixels, resize="stretch"))
@@ -147,9 +147,10 @@ def found_spec(truth: InputSpec, found: Inspection) -> InputSpec:
     """The spec that the inspection arrived at; size, layout and resize as in the truth."""
     channels = decision(found, "channels").value
     wanted = decision(found, "scale").value
-    for feed in (Feed(truth.scale, (), ()), feed_of(truth), *FEEDS):
+    own = (Normalization(truth.scale), normalization_of(truth))
+    for normalization in (*own, *COMMON_NORMALIZATIONS):
         for order in ("RGB", "BGR", "L"):
-            spec = feed.applied(truth, order)
+            spec = normalization.apply_to(truth, order)
             if order == channels and scale_text(spec) == wanted:
                 return spec
     raise ValueError(f"{found.model}: {channels}, {wanted}")
@@ -193,7 +194,7 @@ def row(source: Any, found: Inspection, probes: Probes) -> dict[str, Any]:
         "baseline_correlation": 1.0
         if same(truth, default)
         else correlation(model, truth, default, probes),
-        "twin_found": None if ahead is None else ahead > BGR_AHEAD,
+        "twin_found": None if ahead is None else ahead > MIN_BGR_MARGIN,
         "resize": None if tried is None else geometry(source, found, probes),
     }
 
@@ -249,7 +250,7 @@ def main() -> None:
             "pictures": TRIAL_PICTURES,
             "compared_on": min(COMPARED, len(hub.probes)),
             "enough": ENOUGH,
-            "bgr_ahead": BGR_AHEAD,
+            "bgr_ahead": MIN_BGR_MARGIN,
             "probe_digest": hub.probe_digest,
             "lagotto": lagotto.__version__,
             "python": platform.python_version(),

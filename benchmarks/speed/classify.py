@@ -35,7 +35,7 @@ from lagotto.core.types import Skipped
 from lagotto.core.vectors import unit_rows
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
-from lagotto.neighbors.exact import BLOCK_BYTES, KEPT_BYTES
+from lagotto.neighbors.exact import BLOCK_BYTES, CACHE_BYTES
 from lagotto.zeroshot.classifier import ZeroShotClassifier
 from lagotto.zeroshot.images import embed_files, picture_files
 from lagotto.zeroshot.retrieval import Retriever
@@ -169,7 +169,7 @@ def measure_large(options: argparse.Namespace, centers: np.ndarray) -> dict[str,
         "queries": len(queries),
         "seconds": round(seconds[0], 3),
         "memory_mb": round(memory, 1),
-        "stated_memory_mb": round((KEPT_BYTES + 4 * BLOCK_BYTES) / 2**20),
+        "stated_memory_mb": round((CACHE_BYTES + 4 * BLOCK_BYTES) / 2**20),
     }
 
 

@@ -1,4 +1,4 @@
-"""Every table of docs/results.md: one file a topic, each with its functions listed in TABLES."""
+"""Every table of docs/results.md and benchmarks/notes: a file a topic, its functions in TABLES."""
 
 from importlib import import_module
 from pkgutil import iter_modules

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lagotto.hub.confidence.calibrator import PRESENT
+from lagotto.hub.confidence.calibrator import CONCEPT_LIKELY
 from tables.form import read_result, table
 
 DROPPED = "published, models dropped"
@@ -33,7 +33,9 @@ def notices() -> str:
             shares = []
             for present in (False, True):
                 counts = [row[2] * (row[4] if present else 1 - row[4]) for row in cells]
-                low = sum(n for n, row in zip(counts, cells, strict=True) if row[1] <= PRESENT)
+                low = sum(
+                    n for n, row in zip(counts, cells, strict=True) if row[1] <= CONCEPT_LIKELY
+                )
                 shares.append(f"{low / sum(counts):.3f}")
             rows.append([name, way, *shares])
     return table(["probes", "by", "told where it is absent", "told where it is there"], rows)

@@ -17,7 +17,7 @@ from lagotto.core.registry import Adapter
 from lagotto.core.vectors import unit_rows
 from lagotto.neighbors import registry
 from lagotto.neighbors.base import RowIndex, SavedRowIndex
-from lagotto.neighbors.exact import NearestRows
+from lagotto.neighbors.exact import ExactIndex
 from lagotto.neighbors.recall import measure_recall
 from lagotto.neighbors.registry import (
     INDEX_ADAPTERS,
@@ -46,7 +46,7 @@ SAVED = [pytest.param(name, marks=needs(name)) for name in sorted(INDEX_ADAPTERS
 def make(request: pytest.FixtureRequest) -> Make:
     """How to make an index of a kind over ranges of rows."""
     if request.param == "exact":
-        return NearestRows
+        return ExactIndex
     return lambda rows, spans: build_index(request.param, rows, spans, ignore)
 
 
@@ -73,7 +73,7 @@ def test_well_separated_rows_are_found_with_exact_cosines(make: Make) -> None:
     rows = np.eye(DIM, dtype=np.float16)
     queries = unit_rows(np.eye(DIM) + 0.2 * np.eye(DIM)[::-1] + 0.05 * np.eye(DIM, k=1))
     numbers, cosines = make(rows, all_of(rows)).search(queries, 2)
-    expected, exact = NearestRows(rows).search(queries, 2)
+    expected, exact = ExactIndex(rows).search(queries, 2)
     assert np.array_equal(numbers[:, 0], np.arange(DIM))
     assert np.array_equal(numbers, expected)
     assert np.allclose(cosines, exact, atol=1e-6)
@@ -84,14 +84,14 @@ def test_recall_on_clustered_rows(make: Make) -> None:
     index = make(rows, all_of(rows))
     queries = unit_rows(clustered(100, seed=0).astype(np.float32) + 0.01)
     numbers, cosines = index.search(queries, 200)
-    expected, _ = NearestRows(rows).search(queries, 200)
+    expected, _ = ExactIndex(rows).search(queries, 200)
     shares = [len(set(a) & set(b)) / 200 for a, b in zip(numbers, expected, strict=True)]
     assert np.mean(shares) >= 0.95
     assert (np.diff(cosines, axis=1) <= 0).all()
     for i in range(len(queries)):
         assert len(set(numbers[i].tolist())) == 200
         assert np.allclose(rows[numbers[i]].astype(np.float32) @ queries[i], cosines[i], atol=1e-6)
-    recall = measure_recall(index, NearestRows(rows), rows, np.arange(4_000), 16)
+    recall = measure_recall(index, ExactIndex(rows), rows, np.arange(4_000), 16)
     assert recall.sampled == 200
     assert recall.share is not None
     assert recall.share >= 0.95
@@ -183,8 +183,8 @@ def test_progress_adds_up(name: str) -> None:
 
 def test_recall_sees_an_index_that_misses_rows() -> None:
     rows = clustered(400)
-    half = NearestRows(rows, np.array([[0, 200]], np.int64))
-    recall = measure_recall(half, NearestRows(rows), rows, np.arange(400), 20)
+    half = ExactIndex(rows, np.array([[0, 200]], np.int64))
+    recall = measure_recall(half, ExactIndex(rows), rows, np.arange(400), 20)
     assert recall.share is not None
     assert 0.3 < recall.share < 0.7
     assert measure_recall(half, half, rows, np.arange(1), 20).share is None
@@ -207,7 +207,7 @@ NO_USEARCH = pytest.mark.skipif(
 
 @NO_USEARCH
 def test_a_query_that_reaches_too_few_rows_is_answered_exactly() -> None:
-    from lagotto.neighbors.usearch import Index, UsearchRows
+    from lagotto.neighbors.usearch import Index, UsearchIndex
 
     class ShortGraph(Index):  # type: ignore[misc]
         def search(self, queries: np.ndarray, top: int) -> Any:
@@ -217,8 +217,8 @@ def test_a_query_that_reaches_too_few_rows_is_answered_exactly() -> None:
     graph = ShortGraph(ndim=DIM, metric="cos", dtype="f16")
     graph.add(np.arange(200, dtype=np.uint64), rows)
     queries = rows[:5].astype(np.float32)
-    expected = NearestRows(rows).search(queries, 30)
-    index = UsearchRows(rows, all_of(rows), graph)
+    expected = ExactIndex(rows).search(queries, 30)
+    index = UsearchIndex(rows, all_of(rows), graph)
     for one, other in zip(index.search(queries, 30), expected, strict=True):
         assert np.allclose(one, other, atol=1e-6)
 

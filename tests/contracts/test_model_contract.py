@@ -30,8 +30,8 @@ FORMS = {
     "onnx float16": Form(dtype="float16", scale="-1..1"),
     "onnx uint8 pixels": Form(layout="NHWC", dtype="uint8", scale="0..255"),
     "onnx int8 pixels BGR": Form(dtype="int8", scale="0..255", channels="BGR"),
-    "onnx uint8 quantised": Form(layout="NHWC", dtype="uint8", scale="-1..1"),
-    "onnx int8 quantised": Form(dtype="int8", scale="0..1"),
+    "onnx uint8 quantized": Form(layout="NHWC", dtype="uint8", scale="-1..1"),
+    "onnx int8 quantized": Form(dtype="int8", scale="0..1"),
     "onnx batch 1": Form(batch=1),
     "onnx batch 3": Form(batch=3, ending="softmax"),
     "onnx softmax": Form(ending="softmax"),
@@ -50,13 +50,13 @@ FORMS = {
     "tflite NCHW": Form("tflite", "NCHW", scale="0..255", ending="softmax"),
     "tflite uint8": Form("tflite", "NHWC", dtype="uint8", scale="0..255", ending="softmax"),
     "tflite int8": Form("tflite", "NHWC", dtype="int8", scale="0..255", ending="softmax"),
-    "tflite int8 quantised": Form("tflite", "NHWC", dtype="int8", scale="-1..1", ending="sigmoid"),
-    "tflite uint8 quantised": Form("tflite", "NHWC", dtype="uint8", scale="-1..1"),
+    "tflite int8 quantized": Form("tflite", "NHWC", dtype="int8", scale="-1..1", ending="sigmoid"),
+    "tflite uint8 quantized": Form("tflite", "NHWC", dtype="uint8", scale="-1..1"),
 }
 
 
 def tolerance(form: Any) -> float:
-    """Float noise; a step of the quantised logits; what float16 or rounded pixels lose."""
+    """Float noise; a step of the quantized logits; what float16 or rounded pixels lose."""
     if form.framework == "tflite" and form.dtype != "float32":
         return 1.2 * float(makers.LOGIT_STEP)
     if form.ending == "integer_softmax":

@@ -17,7 +17,7 @@ TASKS = Path(__file__).resolve().parents[1] / "jobs" / "tasks"
 @pytest.fixture(params=sorted(RUNNERS))
 def runner(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runner]:
     monkeypatch.setenv("PYTHONPATH", str(TASKS), prepend=os.pathsep)
-    made = load_runner(request.param, workers=2, timeout_s=20.0, memory_bytes=1 << 30)
+    made = load_runner(request.param, workers=2, timeout_s=120.0, memory_bytes=1 << 30)
     yield made
     made.close()
 

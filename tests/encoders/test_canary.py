@@ -22,7 +22,7 @@ from lagotto.encoders.base import Encoder
 from lagotto.encoders.canary import (
     TEXTS,
     TOLERANCE,
-    WatchedEncoder,
+    CanaryCheckedEncoder,
     canary_from_json,
     canary_pixels,
     measure_canary,
@@ -71,7 +71,7 @@ def demo() -> Encoder:
 
 
 def refusal(encoder: Encoder, altered: Encoder, use: str) -> str:
-    watched = WatchedEncoder(altered, measure_canary(encoder), "hub h")
+    watched = CanaryCheckedEncoder(altered, measure_canary(encoder), "hub h")
     pixels = canary_pixels(encoder.info.pixels)[None]
     calls = {"pixels": lambda: watched.embed_pixels(pixels)}
     with pytest.raises(MismatchError) as caught:
@@ -83,7 +83,7 @@ def refusal(encoder: Encoder, altered: Encoder, use: str) -> str:
 def test_the_same_encoder_passes_and_is_checked_once(encoder: Encoder, folder: Path) -> None:
     kept = canary_from_json(json.loads(json.dumps(measure_canary(encoder).as_json())))
     assert kept is not None
-    watched = WatchedEncoder(load_encoder(str(folder), threads=1), kept, "hub h")
+    watched = CanaryCheckedEncoder(load_encoder(str(folder), threads=1), kept, "hub h")
     texts = watched.embed_texts(["dog", "cat"])
     assert texts.tobytes() == encoder.embed_texts(["dog", "cat"]).tobytes()
     pixels = canary_pixels(encoder.info.pixels)[None]
@@ -116,7 +116,7 @@ def test_another_resize_is_named(demo: Encoder, monkeypatch: pytest.MonkeyPatch)
         return to_pixels(picture, replace(spec, resample="bilinear"))
 
     monkeypatch.setattr(canary_module, "to_pixels", bilinear)
-    watched = WatchedEncoder(demo, kept, "hub h")
+    watched = CanaryCheckedEncoder(demo, kept, "hub h")
     with pytest.raises(MismatchError, match="pictures are resized to other pixels"):
         watched.embed_pixels(canary_pixels(demo.info.pixels)[None])
 
@@ -138,7 +138,7 @@ def test_the_packages_that_changed_are_named(
 ) -> None:
     kept = measure_canary(encoder)
     older = tuple((n, "0.1" if n == "pillow" else v) for n, v in kept.made_with)
-    watched = WatchedEncoder(
+    watched = CanaryCheckedEncoder(
         Altered(encoder, pixels=lambda pixels: 255 - pixels), replace(kept, made_with=older), "h"
     )
     with pytest.raises(MismatchError, match=r"pillow 0\.1 then, [0-9.]+ now\); go back"):
@@ -148,14 +148,14 @@ def test_the_packages_that_changed_are_named(
 def test_rounding_of_another_processor_passes(encoder: Encoder) -> None:
     kept = measure_canary(encoder)
     nudged = kept.texts + np.float32(TOLERANCE / 4) / np.sqrt(np.float32(kept.texts.shape[1]))
-    WatchedEncoder(encoder, replace(kept, texts=nudged), "h").embed_texts(["dog"])
+    CanaryCheckedEncoder(encoder, replace(kept, texts=nudged), "h").embed_texts(["dog"])
 
 
 def test_a_text_query_does_not_run_the_picture_tower(encoder: Encoder) -> None:
     def never(pixels: np.ndarray) -> np.ndarray:
         raise AssertionError("the picture tower was run")
 
-    watched = WatchedEncoder(Altered(encoder, pixels=never), measure_canary(encoder), "h")
+    watched = CanaryCheckedEncoder(Altered(encoder, pixels=never), measure_canary(encoder), "h")
     assert len(watched.embed_texts(["dog"])) == 1
 
 

@@ -79,13 +79,16 @@ def test_what_is_no_graph_is_refused(content: bytes, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_encoder(tmp_path_factory.mktemp("damaged"))
+
+
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_damage_is_refused_or_harmless(
-    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    folder = tmp_path_factory.mktemp("damaged")
-    whole = (write_encoder(folder) / "text_model.onnx").read_bytes()
+def test_damage_is_refused_or_harmless(data: st.DataObject, written: Path) -> None:
+    folder = written.parent
+    whole = (written / "text_model.onnx").read_bytes()
     cut = data.draw(st.integers(0, len(whole) - 1), label="cut")
     (folder / "cut.onnx").write_bytes(whole[:cut])
     with pytest.raises(EncoderError):

@@ -23,6 +23,7 @@ from lagotto.core.parsing.protobuf import field_bytes, varint_bytes
 from model_makers import Form, TfliteWriter, onnx_bytes, tflite_bytes
 
 TERABYTE = 1 << 40
+ENDLESS = "no answer within"
 GOOD = Form()
 
 
@@ -455,7 +456,7 @@ ATTACKS: dict[str, Attack] = {
     "many_nodes": Attack("size", "40,000 operators", _many_nodes, "operators"),
     "many_fields": Attack("size", "1,000,000 empty fields", _many_fields, "fields"),
     "endless_loop": Attack(
-        "run", "2^62 rounds of a loop", lambda folder, place: _loop(folder, 0), "no answer within"
+        "run", "2^62 rounds of a loop", lambda folder, place: _loop(folder, 0), ENDLESS
     ),
     "growing_loop": Attack(
         "run", "16 MB more a round", lambda folder, place: _loop(folder, 4 << 20), "memory"
@@ -507,10 +508,12 @@ ATTACKS: dict[str, Attack] = {
 def write_attacks(folder: Path, place: Place) -> Path:
     """Every attack in a folder of its own, a good model among them.
 
-    Those that only time or memory ends are under `folder / "bombs"`, all others under "files".
+    Those that only time ends are under `folder / "endless"`, those that memory ends under "bombs",
+    all others under "files".
     """
     for name, attack in ATTACKS.items():
-        place_of = folder / ("bombs" if attack.kind == "run" else "files") / name
+        home = "bombs" if attack.kind == "run" else "files"
+        place_of = folder / ("endless" if attack.becomes == ENDLESS else home) / name
         place_of.mkdir(parents=True)
         attack.write(place_of, place)
     for good in (folder / "bombs" / "good_too", folder / "files" / "good"):

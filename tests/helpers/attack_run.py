@@ -67,8 +67,9 @@ def run_attacks(folder: Path, encoder: Path, timeout_s: float) -> Battle:
     seconds["pictures"], started = time.perf_counter() - started, time.perf_counter()
     fates += [_table_fate(attack, tables / name) for name, attack in TABLES.items()]
     seconds["tables"], started = time.perf_counter() - started, time.perf_counter()
-    _add(folder / "hub", models / "files", _PATIENT_S)
-    _add(folder / "hub", models / "bombs", timeout_s)
+    for name in ("files", "bombs"):
+        _add(folder / "hub", models / name, _PATIENT_S)
+    _add(folder / "hub", models / "endless", timeout_s)
     seconds["models"] = time.perf_counter() - started
     fates += _model_fates(hub)
     return Battle(

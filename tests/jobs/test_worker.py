@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from lagotto.core.errors import ModelError
 from lagotto.jobs.base import Failure
-from lagotto.jobs.process import exit_reason, last_words, parse_message, printable_line
+from lagotto.jobs.process import exit_reason, last_line, parse_message, printable_line
 from lagotto.jobs.sandbox.limits import hard_ceiling, private_bytes
-from lagotto.jobs.worker import answer, is_memory_failure, one_line
+from lagotto.jobs.worker import is_memory_failure, one_line, run_task
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -46,13 +46,13 @@ def test_printable_is_one_line_that_a_terminal_shows(text: str) -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.binary())
 def test_last_words_are_short_and_printable(tail: bytes) -> None:
-    words = last_words(tail)
+    words = last_line(tail)
     assert words.isprintable()
     assert len(words) <= 200
 
 
 def test_last_words_are_the_last_line_that_says_something() -> None:
-    assert last_words(b"first\nsecond \x1b[0m\r\n  \n\x00\n") == "second [0m"
+    assert last_line(b"first\nsecond \x1b[0m\r\n  \n\x00\n") == "second [0m"
 
 
 def test_exit_reasons() -> None:
@@ -82,7 +82,7 @@ def test_signs_of_memory() -> None:
 
 
 def test_a_task_that_cannot_be_read_is_its_own_error() -> None:
-    assert json.loads(answer(b"{}", lambda n: None))["kind"] == "error"
+    assert json.loads(run_task(b"{}", lambda n: None))["kind"] == "error"
 
 
 def test_limits() -> None:

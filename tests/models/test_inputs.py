@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lagotto.core.errors import ModelError
 from lagotto.core.types import InputSpec, PixelSpec
-from lagotto.models.files.tensors import InputTensor, Quantisation
+from lagotto.models.files.tensors import InputTensor, Quantization
 from lagotto.models.inputs import prepare_tensor
 from lagotto.models.metadata.description import InputDescription
 from lagotto.models.metadata.input_spec import resolve_input
@@ -32,9 +32,9 @@ def test_each_element_is_its_own_pixel(
     depth = 1 if channels == "L" else 3
     mean, std = (values[:depth] for values in moments) if moments else ((), ())
     spec = InputSpec(PixelSpec(3, 5, depth == 1), layout, channels, dtype, scale, mean, std)
-    quantisation = Quantisation(0.02, -7)
+    quantization = Quantization(0.02, -7)
     pixels = np.random.default_rng(seed).integers(0, 256, (2, 3, 5, depth), dtype=np.uint8)
-    tensor = prepare_tensor(pixels, spec, quantisation)
+    tensor = prepare_tensor(pixels, spec, quantization)
     assert tensor.dtype == dtype
     assert tensor.flags.c_contiguous
     assert tensor.shape == ((2, 3, 5, depth) if layout == "NHWC" else (2, depth, 3, 5))
@@ -63,7 +63,7 @@ def test_plain_uint8_is_not_copied() -> None:
 
 def resolved(shape: tuple[int | None, ...], said: InputDescription, **values: Any) -> InputSpec:
     dtype = values.pop("dtype", "float32")
-    tensor = InputTensor("x", shape, dtype, values.pop("quantisation", None))
+    tensor = InputTensor("x", shape, dtype, values.pop("quantization", None))
     return resolve_input(tensor, said, values.pop("usual", "NCHW")).spec
 
 
@@ -118,7 +118,7 @@ def test_contradictions_name_both_sides(
 
 def test_an_integer_input_without_quantisation_takes_pixels_only() -> None:
     said = InputDescription(scale="-1..1")
-    with pytest.raises(ModelError, match="no quantisation"):
+    with pytest.raises(ModelError, match="no quantization"):
         resolved((1, 8, 8, 3), said, dtype="uint8")
-    known = Quantisation(1 / 127.5, 127)
-    assert resolved((1, 8, 8, 3), said, dtype="uint8", quantisation=known).scale == "-1..1"
+    known = Quantization(1 / 127.5, 127)
+    assert resolved((1, 8, 8, 3), said, dtype="uint8", quantization=known).scale == "-1..1"

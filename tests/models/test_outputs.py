@@ -1,4 +1,4 @@
-"""Raw outputs → logits: shapes, quantisation, and probabilities undone."""
+"""Raw outputs → logits: shapes, quantization, and probabilities undone."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lagotto.core.errors import ModelError
-from lagotto.models.files.tensors import OutputTensor, Quantisation
+from lagotto.models.files.tensors import OutputTensor, Quantization
 from lagotto.models.outputs import class_rows, pick_output, plan_reading
 from model_makers import softmax
 
@@ -64,7 +64,7 @@ def test_logit_of_a_sigmoid_is_the_logits(values: list[float]) -> None:
 
 
 def test_quantised_probabilities_are_floored_at_half_a_step() -> None:
-    tensor = OutputTensor("y", "softmax", False, Quantisation(1 / 256, -128))
+    tensor = OutputTensor("y", "softmax", False, Quantization(1 / 256, -128))
     raw = np.array([[-128, -127, 127]], np.int8)
     reading = plan_reading(raw, tensor, None)
     assert np.allclose(reading.logits(raw), np.log([[0.5 / 256, 1 / 256, 255 / 256]]))
@@ -73,7 +73,7 @@ def test_quantised_probabilities_are_floored_at_half_a_step() -> None:
 
 
 def test_quantised_logits_are_real_values() -> None:
-    tensor = OutputTensor("x", "softmax", True, Quantisation(0.5, 10))
+    tensor = OutputTensor("x", "softmax", True, Quantization(0.5, 10))
     raw = np.array([[0, 10, 30]], np.uint8)
     assert plan_reading(raw, tensor, None).logits(raw).tolist() == [[-5, 0, 10]]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from caption_world import CONCEPTS, DIM, WordEncoder, WordStore, word_store
 from lagotto.core.vectors import unit_rows
-from lagotto.neighbors.exact import NearestRows
+from lagotto.neighbors.exact import ExactIndex
 from lagotto.zeroshot.retrieval import RETRIEVAL_POOL, Retriever, text_only_spans
 
 ENCODER = WordEncoder()
@@ -103,7 +103,7 @@ def test_blocks_and_spans_give_the_exact_answer(keep: bool) -> None:
         cut = sorted(rng.integers(0, count + 1, 4).tolist())
         spans = np.array([cut[:2], cut[2:]], np.int64)
         numbers = np.r_[cut[0] : cut[1], cut[2] : cut[3]]
-        results, cosines = NearestRows(rows, spans, keep=keep, block_bytes=4 * 8 * 7).search(
+        results, cosines = ExactIndex(rows, spans, keep=keep, block_bytes=4 * 8 * 7).search(
             queries, top
         )
         scores = queries @ rows[numbers].astype(np.float32).T

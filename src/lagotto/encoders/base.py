@@ -1,4 +1,4 @@
-"""The protocol of an image-text encoder: uint8 pixels or texts in, unit embeddings out."""
+"""The protocol of an image-text encoder: uint8 pixels or texts come in; unit embeddings go out."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -12,11 +12,11 @@ from lagotto.core.types import EncoderInfo
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Both towers of a dual encoder. Rows are unit length; a row depends on its own input alone."""
+    """Both towers of a dual encoder. Rows have unit length; each depends on its own input alone."""
 
     @property
     def info(self) -> EncoderInfo:
-        """Identity and what callers must know to feed it."""
+        """The name, the fingerprint, and what a caller needs to prepare inputs."""
 
     def embed_pixels(
         self, pixels: UInt8[np.ndarray, "images height width channels"]
@@ -24,17 +24,17 @@ class Encoder(Protocol):
         """Embeddings of pictures already decoded to `info.pixels` (see core.images)."""
 
     def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
-        """Embeddings of texts as given (no prompt is added); longer ones are cut at the context."""
+        """Embeddings of texts, without any prompt; each is truncated to the context length."""
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text before any cut, special tokens included."""
+        """Number of tokens of each text before truncation, special tokens included."""
 
 
 def check_pixels(pixels: np.ndarray, info: EncoderInfo) -> None:
-    """Raises UsageError unless these are pictures as the encoder takes them."""
-    wanted = info.pixels.shape
-    if pixels.dtype != np.uint8 or pixels.shape[1:] != wanted:
+    """Raises UsageError unless pixels have the shape and type that the encoder takes."""
+    expected = info.pixels.shape
+    if pixels.dtype != np.uint8 or pixels.shape[1:] != expected:
         raise UsageError(
             f"pixels of type {pixels.dtype} and shape {pixels.shape}; encoder "
-            f"{info.name!r} takes uint8 of shape (images, {', '.join(map(str, wanted))})"
+            f"{info.name!r} takes uint8 of shape (images, {', '.join(map(str, expected))})"
         )

@@ -1,8 +1,9 @@
-"""An encoder's canary: a fixed picture and texts, and what they gave when an artefact was made.
+"""An encoder and a recorded canary come in; an encoder that is checked against the canary goes out.
 
-The fingerprint of an encoder covers its files and the settings read from them. It cannot see that
-Pillow, a tokenizer, a runtime or our own code now does something else with the same files: then
-old embeddings and new ones no longer lie in one space, and nothing says so. The canary does.
+A canary is a fixed picture and fixed texts, with the embeddings that an encoder gave for them when
+a hub or a store was made. The fingerprint of an encoder covers its files and settings. It does not
+notice that Pillow, a tokenizer, a runtime or our own code now gives other embeddings for the same
+files. Old and new embeddings would then be in different spaces; the canary detects this.
 """
 
 import base64
@@ -22,8 +23,8 @@ from lagotto.core.types import EncoderInfo, JsonObject, JsonValue, PixelSpec
 from lagotto.encoders.base import Encoder
 
 TOLERANCE = 0.01
-"""Allowed distance of a unit embedding from the kept one. On the two encoders at hand, noise of one
-grey level on every pixel moves it by 0.004 and 0.007, another resampling filter by 0.13 or more."""
+"""Maximal distance of a unit embedding from the recorded one. On two measured encoders, noise of
+one gray level on every pixel moves it by 0.004 and 0.007, another resampling filter by 0.13."""
 
 TEXTS = ("a photo of a Dog, running; 2 ducks!", "caf\u00e9 \u6c34 na\u00efve", "word " * 120)
 _SIZE = (150, 110)
@@ -32,8 +33,11 @@ _PACKAGES = ("onnxruntime", "pillow", "tokenizers", "numpy", "torch", "transform
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """What an encoder gave. `pixels` digests the picture as it is fed; `similarity` is the cosine
-    of picture and first text; `made_with` holds the versions of what may have a part in it."""
+    """The recorded embeddings of an encoder.
+
+    `similarity` is the cosine of the picture and the first text. `pixels` is the SHA-256 of the
+    prepared picture. `tokens` are the token counts of the texts. `made_with` are package versions.
+    """
 
     similarity: float
     pixels: str
@@ -55,9 +59,9 @@ class Canary:
 
 
 def canary_from_json(value: JsonValue) -> Canary | None:
-    """The canary of a manifest; None where it has none, as before there were any.
+    """The canary in a manifest; None if it has none, as in old manifests.
 
-    Raises ValueError where it is not one.
+    Raises ValueError for any other value.
     """
     if value is None:
         return None
@@ -84,14 +88,17 @@ def canary_from_json(value: JsonValue) -> Canary | None:
     raise ValueError("not a canary")
 
 
-def watched(encoder: Encoder, kept: JsonValue, owner: str) -> Encoder:
-    """The encoder held to the canary that a manifest keeps; as it is where that keeps none."""
-    canary = canary_from_json(kept)
-    return encoder if canary is None else WatchedEncoder(encoder, canary, owner)
+def with_canary_check(encoder: Encoder, recorded: JsonValue, owner: str) -> Encoder:
+    """The encoder, checked against the canary of a manifest, if the manifest has one.
+
+    `owner` names the hub or store in the message, as in "hub my-hub".
+    """
+    canary = canary_from_json(recorded)
+    return encoder if canary is None else CanaryCheckedEncoder(encoder, canary, owner)
 
 
 def measure_canary(encoder: Encoder) -> Canary:
-    """What an encoder gives now; runs both towers."""
+    """The canary of an encoder as it is now; runs both towers."""
     pixels = canary_pixels(encoder.info.pixels)
     picture = encoder.embed_pixels(pixels[None])[0]
     texts = encoder.embed_texts(TEXTS)
@@ -106,7 +113,7 @@ def measure_canary(encoder: Encoder) -> Canary:
 
 
 def canary_pixels(spec: PixelSpec) -> UInt8[np.ndarray, "height width channels"]:
-    """The canary's picture as an encoder is fed it: stripes, a slope and speckles, not square."""
+    """The picture of the canary, prepared for an encoder: stripes, a gradient and speckles."""
     width, height = _SIZE
     rows, columns = np.mgrid[:height, :width]
     red = columns * 255 // width
@@ -116,12 +123,15 @@ def canary_pixels(spec: PixelSpec) -> UInt8[np.ndarray, "height width channels"]
     return to_pixels(Image.fromarray(picture), spec)
 
 
-class WatchedEncoder:
-    """An encoder that is held to a canary: each tower when it is first used, since towers load
-    lazily. Raises MismatchError, naming what differs, before it gives any embedding."""
+class CanaryCheckedEncoder:
+    """An encoder that is checked against a canary.
+
+    Each tower is checked when it is first used, since towers load lazily. A tower that gives other
+    embeddings raises MismatchError, which names what differs, before it returns any.
+    """
 
     def __init__(self, encoder: Encoder, canary: Canary, owner: str) -> None:
-        """`owner` is what keeps the canary, as in "hub my-hub"."""
+        """`owner` names the hub or store that records the canary, as in "hub my-hub"."""
         self._encoder = encoder
         self._canary = canary
         self._owner = owner
@@ -130,13 +140,13 @@ class WatchedEncoder:
 
     @property
     def info(self) -> EncoderInfo:
-        """Identity and what callers must know to feed it."""
+        """The name, the fingerprint, and what a caller needs to prepare inputs."""
         return self._encoder.info
 
     def embed_pixels(
         self, pixels: UInt8[np.ndarray, "images height width channels"]
     ) -> Float32[np.ndarray, "images dim"]:
-        """As the encoder's; MismatchError where the canary's picture gives something else."""
+        """As the encoder; MismatchError if the picture of the canary gives another embedding."""
         with self._lock:
             if "pixels" not in self._checked:
                 self._check_pixels()
@@ -144,7 +154,7 @@ class WatchedEncoder:
         return self._encoder.embed_pixels(pixels)
 
     def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
-        """As the encoder's; MismatchError where the canary's texts give something else."""
+        """As the encoder; MismatchError if the texts of the canary give other embeddings."""
         with self._lock:
             if "texts" not in self._checked:
                 self._check_texts()
@@ -152,14 +162,14 @@ class WatchedEncoder:
         return self._encoder.embed_texts(texts)
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """As the encoder's."""
+        """As the encoder."""
         return self._encoder.token_counts(texts)
 
     def _check_pixels(self) -> None:
         pixels = canary_pixels(self.info.pixels)
         picture = self._encoder.embed_pixels(pixels[None])[0]
         similarity = float(picture @ self._canary.texts[0])
-        if _apart(picture, self._canary.picture) <= TOLERANCE:
+        if _distance(picture, self._canary.picture) <= TOLERANCE:
             return
         same = sha256(pixels.tobytes()).hexdigest() == self._canary.pixels
         what = (
@@ -172,7 +182,7 @@ class WatchedEncoder:
     def _check_texts(self) -> None:
         texts = self._encoder.embed_texts(TEXTS[: len(self._canary.texts)])
         similarity = float(self._canary.picture @ texts[0])
-        if _apart(texts, self._canary.texts) <= TOLERANCE:
+        if _distance(texts, self._canary.texts) <= TOLERANCE:
             return
         counts = tuple(self._encoder.token_counts(TEXTS[: len(self._canary.tokens)]))
         what = (
@@ -183,11 +193,11 @@ class WatchedEncoder:
         raise self._mismatch(what, similarity)
 
     def _mismatch(self, what: str, similarity: float) -> MismatchError:
-        kept = dict(self._canary.made_with)
+        recorded = dict(self._canary.made_with)
         changed = [
-            f"{name} {kept[name]} then, {number} now"
+            f"{name} {recorded[name]} then, {number} now"
             for name, number in _versions()
-            if name in kept and kept[name] != number
+            if name in recorded and recorded[name] != number
         ]
         return MismatchError(
             f"{self._owner}: its encoder {self.info.name} no longer does what it did: {what} "
@@ -197,21 +207,21 @@ class WatchedEncoder:
         )
 
 
-def _apart(ours: Float32[np.ndarray, "..."], kept: Float32[np.ndarray, "..."]) -> float:
-    """The largest distance of unit rows; infinite where their shapes differ."""
-    if ours.shape != kept.shape:
+def _distance(rows: Float32[np.ndarray, "..."], recorded: Float32[np.ndarray, "..."]) -> float:
+    """The largest distance of unit rows; infinite if their shapes differ."""
+    if rows.shape != recorded.shape:
         return float("inf")
-    return float(np.linalg.norm(ours - kept, axis=-1).max())
+    return float(np.linalg.norm(rows - recorded, axis=-1).max())
 
 
 def _versions() -> tuple[tuple[str, str], ...]:
-    found = []
+    versions = []
     for name in _PACKAGES:
         try:
-            found.append((name, version(name)))
+            versions.append((name, version(name)))
         except PackageNotFoundError:
             continue
-    return tuple(found)
+    return tuple(versions)
 
 
 def _listed(counts: Sequence[int]) -> str:

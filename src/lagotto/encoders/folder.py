@@ -1,4 +1,4 @@
-"""An encoder folder in the Hugging Face layout → its settings, its graphs, its fingerprint."""
+"""A folder in the Hugging Face layout comes in; its settings, graphs and fingerprint go out."""
 
 import hashlib
 import math
@@ -17,15 +17,15 @@ JOINT_FILE = "model.onnx"
 
 @dataclass(frozen=True, slots=True)
 class GraphFile:
-    """A graph on disk and what it says of itself."""
+    """A graph on disk and its header."""
 
     file: Path
     header: GraphHeader
 
     def digest(self) -> JsonValue:
-        """Digests of the graph and of the weight files it names, in the order of their names.
+        """SHA-256 of the graph and of the weight files that it names, sorted by name.
 
-        Raises EncoderError where one of them is missing or lies outside the graph's folder.
+        Raises EncoderError if one of them is missing or outside the folder of the graph.
         """
         files = [self.file]
         for name in self.header.weight_files:
@@ -43,7 +43,7 @@ class GraphFile:
 
 @dataclass(frozen=True, slots=True)
 class EncoderSettings:
-    """What a folder says of its encoder, whatever form the weights have."""
+    """The settings of an encoder folder, whatever the format of its weights."""
 
     path: Path
     tokenizer: Path
@@ -79,10 +79,10 @@ class EncoderSettings:
 
     @property
     def logit_scale(self) -> float:
-        """What multiplies cosines before a softmax.
+        """The factor on cosines before a softmax.
 
-        `logit_scale` is that number; `logit_scale_init_value` its natural log, as in transformers;
-        100, where CLIP training ends, if neither is there.
+        It is `logit_scale` in config.json, else the exponential of `logit_scale_init_value` (as in
+        transformers), else 100, the value at which the training of CLIP ends.
         """
         scale = self.config.get("logit_scale")
         if scale is not None:
@@ -98,7 +98,7 @@ class EncoderSettings:
 
     @property
     def prompt_template(self) -> str:
-        """The sentence that a class name is put into; it has one {}."""
+        """The sentence around a class name; it has one {}."""
         template = self.config.get("prompt_template", "a photo of a {}.")
         if not isinstance(template, str) or template.count("{}") != 1:
             raise EncoderError(
@@ -109,16 +109,16 @@ class EncoderSettings:
 
 @dataclass(frozen=True, slots=True)
 class EncoderFolder(EncoderSettings):
-    """A folder with an ONNX export; `vision` and `text` are the same where a graph has both."""
+    """A folder with an ONNX export; `vision` and `text` are the same if one graph has both."""
 
     vision: GraphFile
     text: GraphFile
 
 
 def open_folder(path: Path) -> EncoderFolder:
-    """The parts of an encoder folder with an ONNX export.
+    """The settings and graphs of a folder with an ONNX export.
 
-    Raises EncoderError where a file is missing or unreadable; the message says what was found.
+    Raises EncoderError if a file is missing or unreadable; the message lists the files found.
     """
     vision, text = _graphs(path)
     settings = open_settings(path)
@@ -127,7 +127,7 @@ def open_folder(path: Path) -> EncoderFolder:
 
 
 def open_settings(path: Path) -> EncoderSettings:
-    """What an encoder folder says beside its weights; raises EncoderError as `open_folder`."""
+    """The settings of an encoder folder; raises EncoderError as `open_folder`."""
     for name in ("tokenizer.json", "config.json"):
         if not (path / name).is_file():
             raise _incomplete(path, name)
@@ -147,9 +147,9 @@ def has_graphs(path: Path) -> bool:
 
 
 def fingerprint(folder: EncoderFolder, derived: dict[str, JsonValue]) -> str:
-    """sha256 hex over the bytes of graphs and tokenizer and the settings derived from the rest.
+    """SHA-256 (hex) of the graphs, the tokenizer, and `derived` settings.
 
-    The same content gives the same fingerprint wherever the folder lies.
+    The same content gives the same fingerprint in any folder.
     """
     parts: JsonObject = {
         "format": 1,
@@ -166,7 +166,7 @@ def _optional(file: Path) -> JsonObject:
 
 
 def _graphs(path: Path) -> tuple[GraphFile, GraphFile]:
-    """The towers: a pair of files before a joint one, the folder itself before onnx/."""
+    """The graphs of both towers: a pair of files before a joint one, the folder before onnx/."""
     homes = [home for home in (path, path / "onnx") if home.is_dir()]
     for home in homes:
         if all((home / name).is_file() for name in TOWER_FILES):
@@ -195,8 +195,8 @@ def _image_processor(path: Path) -> JsonObject:
 def _incomplete(path: Path, missing: str) -> EncoderError:
     names = sorted(p.name + ("/" if p.is_dir() else "") for p in path.iterdir())
     inner = sorted(f"onnx/{p.name}" for p in path.glob("onnx/*.onnx"))
-    found = [name for name in names if name != "onnx/"] + inner
-    listed = ", ".join(found[:12]) + (", ..." if len(found) > 12 else "")
+    present = [name for name in names if name != "onnx/"] + inner
+    listed = ", ".join(present[:12]) + (", ..." if len(present) > 12 else "")
     return EncoderError(
         f"encoder folder {str(path)!r} has no {missing}; found: {listed or 'nothing'}; "
         "export or download the missing file into it"

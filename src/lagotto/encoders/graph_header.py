@@ -1,7 +1,7 @@
-"""What an ONNX file says of itself, read without loading it: inputs, outputs, files, operators.
+"""An ONNX file comes in; its inputs, outputs, operators and weight files go out.
 
-Only the few protobuf fields needed are walked, in a memory map, so that a graph of any size costs
-milliseconds; the tower itself is loaded when it is first run. Field numbers: onnx.proto.
+The file is not loaded: only a few protobuf fields are read, through a memory map. So a graph of any
+size takes milliseconds. The field numbers are those of onnx.proto.
 """
 
 import mmap
@@ -23,14 +23,14 @@ _DTYPES = {1: "float32", 6: "int32", 7: "int64", 10: "float16", 11: "float64"}
 
 @dataclass(frozen=True, slots=True)
 class TensorHeader:
-    """An input or output: numpy name of its type; None marks a dimension or rank not fixed."""
+    """An input or output: its numpy type, and its shape; None is an open dimension or rank."""
 
     name: str
     dtype: str
     shape: tuple[int | None, ...] | None
 
     def fixed(self, axis: int) -> int | None:
-        """The size along an axis, or None where the graph leaves it open."""
+        """The size along an axis, or None if the graph leaves it open."""
         if self.shape is None or not -len(self.shape) <= axis < len(self.shape):
             return None
         return self.shape[axis]
@@ -38,7 +38,7 @@ class TensorHeader:
 
 @dataclass(frozen=True, slots=True)
 class GraphHeader:
-    """A graph's interface, the weight files beside it that it names, and its operator types."""
+    """The inputs and outputs of a graph, its operator types, and the weight files that it names."""
 
     inputs: dict[str, TensorHeader]
     outputs: dict[str, TensorHeader]
@@ -47,14 +47,14 @@ class GraphHeader:
 
     @property
     def mixes_rows(self) -> bool:
-        """True where activations are quantised over the whole batch: a row sees its neighbours."""
+        """True if activations are quantized over the batch, so that rows affect each other."""
         return any(name.startswith("DynamicQuantize") for name in self.operators)
 
 
 def read_graph_header(file: Path) -> GraphHeader:
     """The header of an ONNX file.
 
-    Raises EncoderError where the file is empty, truncated or no ONNX graph.
+    Raises EncoderError if the file is empty, truncated or no ONNX graph.
     """
     try:
         with (
@@ -90,7 +90,7 @@ def _no_graph(file: Path) -> EncoderError:
 
 
 def _read_model(reader: WireReader) -> GraphHeader | None:
-    """The header of ModelProto (graph = 7, opset_import = 8); None where it lacks one of them."""
+    """The header of ModelProto (graph = 7, opset_import = 8); None if it lacks one of them."""
     parts = dict(_messages(reader, (0, len(reader.data))))
     return _read_graph(reader, parts[7]) if 7 in parts and 8 in parts else None
 
@@ -135,18 +135,18 @@ def _size(reader: WireReader, dim: Span) -> int | None:
     return size if 0 < size < 2**31 else None
 
 
-def _children(reader: WireReader, message: Span, wanted: int) -> Iterator[Span]:
-    return (span for number, span in _messages(reader, message) if number == wanted)
+def _children(reader: WireReader, message: Span, field: int) -> Iterator[Span]:
+    return (span for number, span in _messages(reader, message) if number == field)
 
 
-def _texts(reader: WireReader, message: Span, wanted: int) -> Iterator[str]:
-    return (reader.text((a, b)) for a, b in _children(reader, message, wanted))
+def _texts(reader: WireReader, message: Span, field: int) -> Iterator[str]:
+    return (reader.text((a, b)) for a, b in _children(reader, message, field))
 
 
-def _number(reader: WireReader, message: Span, wanted: int) -> int | None:
+def _number(reader: WireReader, message: Span, field: int) -> int | None:
     """The value of a varint field."""
     for number, wire, start, _ in reader.fields(message):
-        if number == wanted and wire == VARINT:
+        if number == field and wire == VARINT:
             return start
     return None
 

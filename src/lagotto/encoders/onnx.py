@@ -1,4 +1,4 @@
-"""The ONNX dual encoder: a folder in the Hugging Face layout, run by onnxruntime on the CPU."""
+"""A folder with an ONNX export comes in; an encoder run by onnxruntime on the CPU goes out."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ from lagotto.encoders.towers import Tower, common_width, read_tower
 _Feed: TypeAlias = dict[str, np.ndarray]
 
 _BATCH = 32
-"""Rows of one run: bounds memory, and larger batches are no faster on a CPU."""
+"""Rows of one run; it bounds memory, and larger batches are no faster on a CPU."""
 
 _RUNTIME_ERRORS = (
     runtime.EPFail,
@@ -38,9 +38,9 @@ _RUNTIME_ERRORS = (
 
 
 class OnnxEncoder:
-    """Both towers of an ONNX export; a graph is loaded when its tower is first asked.
+    """Both towers of an ONNX export; a graph is loaded when its tower is first used.
 
-    Raises EncoderError where the folder is incomplete or its graphs do not have the form.
+    Raises EncoderError if the folder is incomplete or its graphs have another interface.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
@@ -78,7 +78,7 @@ class OnnxEncoder:
 
     @property
     def info(self) -> EncoderInfo:
-        """Identity and what callers must know to feed it."""
+        """The name, the fingerprint, and what a caller needs to prepare inputs."""
         return self._info
 
     def embed_pixels(
@@ -90,19 +90,19 @@ class OnnxEncoder:
         return checked_unit_rows(parts, self._info.dim, "picture")
 
     def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
-        """Embeddings of texts as given; longer ones are cut at `info.context_length` tokens.
+        """Embeddings of texts, each truncated to `info.context_length` tokens.
 
-        Texts of about one length run together, so that few tokens are padding.
+        Texts of similar length run in one batch, so that few tokens are padding.
         """
         order = np.argsort(self._tokenizer.counts(texts), kind="stable")
-        alike = [texts[place] for place in order]
-        parts = [self._run_texts(alike[piece]) for piece in _pieces(len(texts), self._text)]
+        by_length = [texts[index] for index in order]
+        parts = [self._run_texts(by_length[piece]) for piece in _pieces(len(texts), self._text)]
         rows = np.empty((len(texts), self._info.dim), np.float32)
         rows[order] = checked_unit_rows(parts, self._info.dim, "text")
         return rows
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text before any cut, special tokens included."""
+        """Number of tokens of each text before truncation, special tokens included."""
         return self._tokenizer.counts(texts)
 
     def _run_pixels(
@@ -134,9 +134,9 @@ class _LazyGraph:
         self._lock = Lock()
 
     def run(self, tower: Tower, feed: _Feed, idle: _Feed) -> Float[np.ndarray, "..."]:
-        """The tower's output; a graph of fixed batch gets the last row repeated.
+        """The output of a tower; for a graph with a fixed batch the last row is repeated.
 
-        Raises EncoderError where the graph cannot be loaded or fails.
+        Raises EncoderError if the graph cannot be loaded or fails.
         """
         inputs = {
             name: _rows(feed[name], header.fixed(0)).astype(header.dtype, copy=False)
@@ -168,7 +168,7 @@ class _LazyGraph:
 
 
 def _text_feed(tokens: Tokens) -> _Feed:
-    """What a text tower may take; those it has no input for are left out by the graph."""
+    """The tensors that a text tower may take; those without an input in the graph are ignored."""
     return {
         "input_ids": tokens.ids,
         "attention_mask": tokens.mask,
@@ -177,19 +177,19 @@ def _text_feed(tokens: Tokens) -> _Feed:
 
 
 def _rows(array: np.ndarray, batch: int | None) -> np.ndarray:
-    """The array with its last row repeated up to the batch that a graph fixes, if it does."""
+    """The array with its last row repeated up to the fixed batch of a graph, if it has one."""
     missing = (batch or 0) - len(array)
     return array if missing <= 0 else np.concatenate([array, np.repeat(array[-1:], missing, 0)])
 
 
 def _pieces(rows: int, tower: Tower) -> Iterator[slice]:
-    """Batches of a tower; one row each where its graph would let rows see their neighbours."""
+    """Batches of a tower; of one row each if rows of a batch affect each other in its graph."""
     step = 1 if tower.graph.header.mixes_rows else tower.batch or _BATCH
     return (slice(start, start + step) for start in range(0, rows, step))
 
 
 def _check_pictures(tower: Tower, preprocessing: Preprocessing) -> None:
-    """Refuses a graph that is fixed to other pictures than the preprocessing makes."""
+    """Refuses a graph whose fixed picture size is not that of the preprocessing."""
     height, width, channels = preprocessing.pixels.shape
     header = tower.inputs["pixel_values"]
     for axis, size in ((1, channels), (2, height), (3, width)):

@@ -1,7 +1,7 @@
-"""Dual encoders of open_clip: `open_clip:ARCH/TAG`, from the safetensors that the tag names.
+"""An architecture and a tag of open_clip come in; an encoder run by open_clip goes out.
 
-open_clip builds the towers and the tokenizer; its weights are fetched as safetensors by our own
-client, never as the pickles that some tags have.
+open_clip builds the towers and the tokenizer. The weights are fetched by our own client, as
+safetensors and never as pickles.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ _REFUSALS = (*(OSError, ValueError, TypeError, KeyError, RuntimeError), NotImple
 
 
 def weights_repository(arch: str, tag: str) -> str:
-    """The repository of the hub that keeps a tag's weights; UsageError where there is none."""
+    """The Hugging Face repository with the weights of a tag; UsageError if there is none."""
     known = open_clip.list_models()
     if arch not in known:
         raise UsageError(f"open_clip has no architecture {arch!r}.{suggest(arch, known)}")
@@ -46,7 +46,7 @@ def weights_repository(arch: str, tag: str) -> str:
 
 
 class OpenClipEncoder:
-    """A model of open_clip with the weights in a folder; EncoderError where they do not fit."""
+    """A model of open_clip with the weights in a folder; EncoderError if they do not fit."""
 
     def __init__(self, folder: Path, arch: str, tag: str, threads: int | None = None) -> None:
         if threads is not None:
@@ -90,7 +90,7 @@ class OpenClipEncoder:
 
     @property
     def info(self) -> EncoderInfo:
-        """Identity and what callers must know to feed it."""
+        """The name, the fingerprint, and what a caller needs to prepare inputs."""
         return self._info
 
     def embed_pixels(
@@ -106,13 +106,13 @@ class OpenClipEncoder:
         return checked_unit_rows(parts, self._info.dim, "picture")
 
     def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
-        """Embeddings of texts as given; longer ones are cut at `info.context_length` tokens."""
+        """Embeddings of texts, each truncated to `info.context_length` tokens."""
         starts = range(0, len(texts), _BATCH)
         parts = [self._run_texts(texts[start : start + _BATCH]) for start in starts]
         return checked_unit_rows(parts, self._info.dim, "text")
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text before any cut, special tokens included."""
+        """Number of tokens of each text before truncation, special tokens included."""
         return [_count(self._tokenizer, text) for text in texts]
 
     def _run_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts width"]:
@@ -124,26 +124,26 @@ class OpenClipEncoder:
 
 
 def _preprocessing(network: Any, settings: Any) -> Preprocessing:
-    """As open_clip's image_transform does it for evaluation."""
+    """The preprocessing of open_clip's image_transform for evaluation."""
     size = network.visual.image_size
     height, width = (size, size) if isinstance(size, int) else size
-    told = {**open_clip.get_model_preprocess_cfg(network), **settings}
-    mode = told.get("resize_mode") or "shortest"
+    config = {**open_clip.get_model_preprocess_cfg(network), **settings}
+    mode = config.get("resize_mode") or "shortest"
     if mode not in ("shortest", "squash"):
         raise EncoderError(f"open_clip resizes pictures by {mode!r}; allowed: shortest, squash")
     pixels = PixelSpec(
         height,
         width,
         resize="crop" if mode == "shortest" else "stretch",
-        resample="bilinear" if told.get("interpolation") == "bilinear" else "bicubic",
+        resample="bilinear" if config.get("interpolation") == "bilinear" else "bicubic",
     )
-    mean = told.get("mean") or open_clip.OPENAI_DATASET_MEAN
-    std = told.get("std") or open_clip.OPENAI_DATASET_STD
+    mean = config.get("mean") or open_clip.OPENAI_DATASET_MEAN
+    std = config.get("std") or open_clip.OPENAI_DATASET_STD
     return Preprocessing(pixels, 1 / 255, (mean[0], mean[1], mean[2]), (std[0], std[1], std[2]))
 
 
 def _count(tokenizer: Any, text: str) -> int:
-    """Tokens with both special ones; open_clip's tokenizers have two forms."""
+    """Number of tokens with both special ones; open_clip has two kinds of tokenizers."""
     readable = text.encode(errors="replace").decode()
     if hasattr(tokenizer, "tokenizer"):
         return len(tokenizer.tokenizer(tokenizer.clean_fn(readable))["input_ids"])

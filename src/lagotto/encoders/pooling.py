@@ -1,4 +1,4 @@
-"""What a tower puts out → unit embeddings, checked."""
+"""The raw output of a tower comes in; checked unit embeddings go out."""
 
 from collections.abc import Sequence
 
@@ -16,9 +16,9 @@ def pool(
     output: Float[np.ndarray, "..."],
     mask: Int64[np.ndarray, "rows tokens"] | None = None,
 ) -> Float32[np.ndarray, "rows width"]:
-    """One vector a row: the output itself, its first token, or the mean of the tokens in `mask`.
+    """One vector per row: the output itself, its first token, or the mean of the tokens in `mask`.
 
-    Raises EncoderError where the output has another rank than its pooling needs.
+    Raises EncoderError if the output has another rank than its pooling needs.
     """
     rank = 2 if tower.pooling == "none" else 3
     if output.ndim != rank:
@@ -40,9 +40,9 @@ def pool(
 def checked_unit_rows(
     parts: Sequence[Float32[np.ndarray, "_ width"]], dim: int, what: str
 ) -> Float32[np.ndarray, "rows dim"]:
-    """All batches as rows of length one; `what` names a row in the message.
+    """The rows of all batches, scaled to unit length; `what` names a row in the message.
 
-    Raises EncoderError where a row is not `dim` wide, not finite or zero.
+    Raises EncoderError if a row is not `dim` wide, not finite, or zero.
     """
     for part in parts:
         if part.shape[1] != dim:

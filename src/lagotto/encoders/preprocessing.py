@@ -1,4 +1,4 @@
-"""Hugging Face image-processor settings of an encoder: read as in core, refused as EncoderError."""
+"""A preprocessor_config.json comes in; the preprocessing of an encoder goes out."""
 
 from lagotto.core.errors import EncoderError
 from lagotto.core.image_processor import Preprocessing, read_image_processor
@@ -6,5 +6,5 @@ from lagotto.core.types import JsonObject
 
 
 def read_preprocessing(settings: JsonObject, siglip: bool = False) -> Preprocessing:
-    """The preprocessing that a preprocessor_config.json describes; see core.image_processor."""
+    """The preprocessing that the settings describe; EncoderError for what cannot be reproduced."""
     return read_image_processor(settings, EncoderError, siglip)

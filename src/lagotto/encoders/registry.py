@@ -1,4 +1,4 @@
-"""Encoders by spec: a folder, a repository of the hub (`hf:`), or a model of open_clip."""
+"""A spec (a folder, `hf:ORG/NAME` or `open_clip:ARCH/TAG`) comes in; its encoder goes out."""
 
 import os
 from pathlib import Path
@@ -31,11 +31,20 @@ _REMOTE = {
 
 
 def load_encoder(spec: str, threads: int | None = None) -> Encoder:
-    """The encoder that a spec names; `threads` bounds the CPU threads of one call.
+    """Loads an encoder.
 
-    An ONNX export comes before safetensors, which need the extra `transformers`. Raises UsageError
-    where the spec names nothing, SourceError where the hub does not give it, EncoderError where
-    the folder is incomplete or its towers do not have the expected form.
+    Args:
+        spec: A folder, `hf:ORG/NAME[@REVISION]`, or `open_clip:ARCH/TAG`. If a folder has both, an
+            ONNX export is used before safetensors, which need the extra `transformers`.
+        threads: CPU threads of one call; None for all cores.
+
+    Returns:
+        The encoder; each tower loads when it is first used.
+
+    Raises:
+        UsageError: The spec names nothing, or `threads` is below 1.
+        SourceError: The Hugging Face Hub does not provide it.
+        EncoderError: The folder is incomplete, or its towers have another interface.
     """
     if threads is not None and threads < 1:
         raise UsageError(f"threads is {threads}; give 1 or more, or leave it out for all cores")

@@ -1,4 +1,4 @@
-"""An encoder on the hub → a folder of the shared cache, with the safest form of its weights."""
+"""The spec of a remote encoder comes in; a folder of the cache, or the encoder, goes out."""
 
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -29,20 +29,22 @@ _OPEN_CLIP = {
 def fetch_encoder(spec: str) -> Path:
     """The folder of `hf:ORG/NAME[@REV]`: fetched once, then read from the cache.
 
-    Raises SourceError where the hub does not give it, or it holds nothing safe.
+    Raises SourceError if the Hub does not provide it, or if it holds no safe weights.
     """
-    asked = parse_repository(spec)
+    requested = parse_repository(spec)
     hub = HuggingFace()
-    if asked.is_pinned:  # its content cannot have changed: if all of it is there, no one is asked
+    if requested.is_pinned:  # its content cannot change, so a complete cache needs no request
         with suppress(SourceError):
-            return _kept(hub, cached_repository(asked))
-    return _kept(hub, hub.repository(asked))
+            return _cached_folder(hub, cached_repository(requested))
+    return _cached_folder(hub, hub.repository(requested))
 
 
 def pinned_spec(spec: str) -> str:
-    """The spec at the commit that it names today."""
-    asked = parse_repository(spec)
-    return str(asked) if asked.is_pinned else HuggingFace().repository(asked).source
+    """The spec with the commit that it names today."""
+    requested = parse_repository(spec)
+    if requested.is_pinned:
+        return str(requested)
+    return HuggingFace().repository(requested).source
 
 
 def choose_encoder_files(repository: Repository) -> tuple[RemoteFile, ...]:
@@ -63,12 +65,12 @@ def choose_encoder_files(repository: Repository) -> tuple[RemoteFile, ...]:
     )
 
 
-def _kept(hub: HuggingFace, repository: Repository) -> Path:
-    """The folder with the chosen files, and with those where a graph keeps its weights."""
-    chosen = choose_encoder_files(repository)
-    folder = hub.keep(repository, chosen)
+def _cached_folder(hub: HuggingFace, repository: Repository) -> Path:
+    """The folder with the files of an encoder, external weights of its graphs included."""
+    files = choose_encoder_files(repository)
+    folder = hub.keep(repository, files)
     beside = []
-    for graph in (file.path for file in chosen if file.path.endswith(".onnx")):
+    for graph in (file.path for file in files if file.path.endswith(".onnx")):
         for name in read_graph_header(folder / graph).weight_files:
             file = repository.file((PurePosixPath(graph).parent / name).as_posix())
             if file is None:
@@ -93,15 +95,15 @@ def load_open_clip(spec: str, threads: int | None) -> Encoder:
     return encoder
 
 
-def _open_clip_weights(asked: RepositorySpec) -> Path:
+def _open_clip_weights(spec: RepositorySpec) -> Path:
     hub = HuggingFace()
     with suppress(SourceError):
-        return hub.keep(cached_repository(asked, _OPEN_CLIP_WEIGHTS), [])
-    repository = hub.repository(asked)
+        return hub.keep(cached_repository(spec, _OPEN_CLIP_WEIGHTS), [])
+    repository = hub.repository(spec)
     file = repository.file(_OPEN_CLIP_WEIGHTS)
     if file is None:
         raise SourceError(
-            f"{asked.name} has no {_OPEN_CLIP_WEIGHTS}: pickled weights are not read; choose "
+            f"{spec.name} has no {_OPEN_CLIP_WEIGHTS}: pickled weights are not read; choose "
             "another tag"
         )
     return hub.keep(repository, [file])

@@ -1,4 +1,4 @@
-"""Texts → token ids, cut and padded as the text tower was trained to see them."""
+"""Texts come in; token ids, truncated and padded as in the training of the tower, go out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ from lagotto.encoders.folder import EncoderSettings
 
 _LONGEST_CONTEXT = 32_768
 _GENERATION_DEFAULT = 20
-"""`max_length` of text generation, which older exports dump into every text_config."""
+"""`max_length` of text generation, which older exports write into every text_config."""
 
 _FAMILY_CONTEXTS = {"clip": 77, "siglip": 64, "bert": 512}
-"""What transformers takes where config.json leaves the context out."""
+"""Context lengths that transformers uses if config.json has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextRules:
-    """How texts are cut and padded.
+    """How texts are truncated and padded; lengths are in tokens.
 
-    `padded_length`: every text is padded to it; None pads to the longest of a batch. `full_mask`:
-    padding is attended to, as in SigLIP's training.
+    Every text is padded to `padded_length`; None pads to the longest of a batch. If `full_mask`,
+    the tower attends to padding, as in the training of SigLIP.
     """
 
     context_length: int
@@ -37,7 +37,7 @@ class TextRules:
     pad_side: str
 
     def canonical(self) -> JsonValue:
-        """What changes an embedding, for the fingerprint."""
+        """The rules as JSON, for the fingerprint."""
         return [
             self.context_length,
             self.padded_length,
@@ -64,7 +64,7 @@ class TextTokenizer:
         self._lock = Lock()
 
     def encode(self, texts: Sequence[str]) -> Tokens:
-        """Ids and mask; longer texts lose their end but keep the closing special token."""
+        """Ids and mask; truncation keeps the closing special token."""
         rules = self.rules
         with self._lock:
             self._tokenizer.enable_truncation(rules.context_length)
@@ -80,7 +80,7 @@ class TextTokenizer:
         return Tokens(ids, np.ones_like(mask) if rules.full_mask else mask)
 
     def counts(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text before any cut, special tokens included."""
+        """Number of tokens of each text before truncation, special tokens included."""
         with self._lock:
             self._tokenizer.no_truncation()
             self._tokenizer.no_padding()
@@ -90,7 +90,7 @@ class TextTokenizer:
 
 
 def _readable(texts: Sequence[str]) -> list[str]:
-    """The texts with what cannot be encoded, such as a stray byte of a file name, made "?"."""
+    """The texts, with "?" for characters that cannot be encoded, such as lone surrogates."""
     return [text.encode(errors="replace").decode() for text in texts]
 
 
@@ -128,7 +128,7 @@ def _load(file: Path) -> Tokenizer:
 
 
 def _context_length(folder: EncoderSettings, content: JsonObject, graph_length: int | None) -> int:
-    """The smallest of the stated lengths that can be meant."""
+    """The smallest plausible length among those that the files state."""
     text = folder.section("text_config")
     truncation = content.get("truncation")
     longest = text.get("max_length", folder.config.get("max_length"))
@@ -154,14 +154,14 @@ def _context_length(folder: EncoderSettings, content: JsonObject, graph_length: 
 
 
 def _length(value: JsonValue) -> int | None:
-    """A number of tokens, if it can be meant as one: exports write 1e30 where they know none."""
+    """A plausible number of tokens, else None; exports write 1e30 if they know none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(value) if 2 < value <= _LONGEST_CONTEXT else None
 
 
 def _pad_id(folder: EncoderSettings, tokenizer: Tokenizer, padding: JsonValue) -> int:
-    """The padding token: of tokenizer.json, else by name, else of config.json, else 0."""
+    """The id of the padding token: from tokenizer.json, else its name, else config.json, else 0."""
     if isinstance(padding, dict) and isinstance(padding.get("pad_id"), int):
         return int(str(padding["pad_id"]))
     token = folder.tokenizer_config.get("pad_token")

@@ -1,8 +1,8 @@
-"""Which output of a graph is the embedding, and what its inputs must be: from headers alone.
+"""The headers of an encoder's graphs come in; the inputs and output of each tower go out.
 
-Preferred is an output in the shared space by name. A pooled or hidden output is taken only where
-the family puts nothing after it: for CLIP a projection follows, and without it pictures and texts
-would be compared in two unrelated spaces.
+An output whose name says that it is in the shared space comes first. A pooled or hidden output is
+taken only if the family of the model has no projection after it. CLIP has one: without it, pictures
+and texts would be compared in two unrelated spaces.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _EMBEDS = {
 _POOLED, _HIDDEN = "pooler_output", "last_hidden_state"
 
 _PROJECTED_FAMILIES = ("clip", "chinese_clip", "altclip", "metaclip_2", "align")
-"""A projection follows the pooled output of these."""
+"""Families with a projection after the pooled output."""
 
 _INPUTS = {
     "vision": {"pixel_values": ("float32", "float16")},
@@ -38,9 +38,9 @@ _REQUIRED = {"vision": "pixel_values", "text": "input_ids"}
 
 @dataclass(frozen=True, slots=True)
 class Tower:
-    """One tower of a dual encoder: its graph, the output to read and how that is pooled.
+    """One tower of a dual encoder: its graph, the output to read, and its pooling.
 
-    `others` are the inputs of the other tower where one graph holds both.
+    `others` are the inputs of the other tower, if one graph holds both.
     """
 
     name: TowerName
@@ -52,20 +52,20 @@ class Tower:
 
     @property
     def batch(self) -> int | None:
-        """The number of rows that the graph fixes, or None."""
+        """The fixed number of rows of a run, or None."""
         return self.inputs[_REQUIRED[self.name]].fixed(0)
 
     @property
     def width(self) -> int | None:
-        """The length of an embedding, where the graph states it."""
+        """The length of an embedding, or None if the graph does not state it."""
         return self.graph.header.outputs[self.output].fixed(-1)
 
 
 def read_tower(folder: EncoderFolder, name: TowerName) -> Tower:
-    """A tower of a folder.
+    """Reads a tower of a folder.
 
-    Raises EncoderError for inputs that nothing here can feed and for a graph without an output
-    that can be the embedding; the message lists what the graph has.
+    Raises EncoderError for unknown inputs, and for a graph without an output that can be the
+    embedding; the message lists what the graph has.
     """
     graph = folder.vision if name == "vision" else folder.text
     joint = folder.vision is folder.text
@@ -90,7 +90,7 @@ def read_tower(folder: EncoderFolder, name: TowerName) -> Tower:
 
 
 def common_width(vision: Tower, text: Tower) -> int | None:
-    """The width of both towers where stated. Raises EncoderError where they differ."""
+    """The width of both towers, None if not stated. Raises EncoderError if they differ."""
     if vision.width is not None and text.width is not None and vision.width != text.width:
         raise EncoderError(
             f"{vision.graph.file}: output {vision.output!r} has width {vision.width}, but "
@@ -107,7 +107,7 @@ def _other(name: TowerName) -> TowerName:
 def _embedding_output(
     folder: EncoderFolder, graph: GraphFile, name: TowerName, joint: bool
 ) -> tuple[str, Pooling]:
-    """The output's name and how it is pooled, best first."""
+    """The name of the best output and its pooling."""
     outputs = graph.header.outputs
     for candidate in _EMBEDS[name]:
         if candidate in outputs:
@@ -116,9 +116,9 @@ def _embedding_output(
     usable = [] if joint or projected else [_POOLED]
     if usable and not folder.is_siglip:
         usable.append(_HIDDEN)
-    asked = _asked_pooling(folder.section(f"{name}_config"), name)
-    if asked is not None and _HIDDEN in usable and _HIDDEN in outputs:
-        return _HIDDEN, asked
+    configured = _configured_pooling(folder.section(f"{name}_config"), name)
+    if configured is not None and _HIDDEN in usable and _HIDDEN in outputs:
+        return _HIDDEN, configured
     for candidate in usable:
         if candidate in outputs:
             pooled: Pooling = "cls" if name == "vision" else "mean"
@@ -130,28 +130,28 @@ def _embedding_output(
     )
 
 
-def _asked_pooling(section: JsonObject, name: TowerName) -> Pooling | None:
+def _configured_pooling(section: JsonObject, name: TowerName) -> Pooling | None:
     """`pooling` of text_config or vision_config: an explicit choice over last_hidden_state."""
-    asked = section.get("pooling")
-    if asked is None:
+    pooling = section.get("pooling")
+    if pooling is None:
         return None
-    if asked == "cls":
+    if pooling == "cls":
         return "cls"
-    if asked == "mean":
+    if pooling == "mean":
         return "mean"
     raise EncoderError(
-        f'config.json: pooling of {name}_config is {asked!r}; allowed: "mean" or "cls"'
+        f'config.json: pooling of {name}_config is {pooling!r}; allowed: "mean" or "cls"'
     )
 
 
 def _check_projection(folder: EncoderFolder, tower: Tower) -> None:
-    """Refuses a pooled output that is not as wide as the space that config.json promises."""
-    promised = folder.config.get("projection_dim")
-    if tower.output in _EMBEDS[tower.name] or not isinstance(promised, int):
+    """Refuses a pooled output whose width is not the projection_dim of config.json."""
+    expected = folder.config.get("projection_dim")
+    if tower.output in _EMBEDS[tower.name] or not isinstance(expected, int):
         return
-    if tower.width is not None and tower.width != promised:
+    if tower.width is not None and tower.width != expected:
         raise EncoderError(
             f"{tower.graph.file}: output {tower.output!r} has width {tower.width}, but config.json "
-            f"projects to {promised}; export the tower with its projection "
+            f"projects to {expected}; export the tower with its projection "
             f"({_EMBEDS[tower.name][0]})"
         )

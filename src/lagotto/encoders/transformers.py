@@ -1,7 +1,7 @@
-"""Dual encoders that transformers saved (CLIP, SigLIP and kin): safetensors, run by torch.
+"""A folder saved by transformers (CLIP, SigLIP and similar) comes in; an encoder goes out.
 
-Pictures and texts are prepared as for an ONNX export of the same folder; only the towers are run
-by transformers. No code of a repository is run and no pickle is read.
+Pictures and texts are prepared as for an ONNX export of the same folder. Only the towers are run by
+transformers and torch. No code of a repository is run and no pickle is read.
 """
 
 import hashlib
@@ -37,9 +37,9 @@ _REFUSALS = (
 
 
 class TransformersEncoder:
-    """Both towers of a saved model; its weights are loaded when it is first asked.
+    """Both towers of a saved model; the weights are loaded when a tower is first used.
 
-    Raises EncoderError where the folder is incomplete or is no dual encoder.
+    Raises EncoderError if the folder is incomplete or is no dual encoder.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
@@ -84,7 +84,7 @@ class TransformersEncoder:
 
     @property
     def info(self) -> EncoderInfo:
-        """Identity and what callers must know to feed it."""
+        """The name, the fingerprint, and what a caller needs to prepare inputs."""
         return self._info
 
     def embed_pixels(
@@ -99,12 +99,12 @@ class TransformersEncoder:
         return checked_unit_rows(parts, self._info.dim, "picture")
 
     def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
-        """Embeddings of texts as given; longer ones are cut at `info.context_length` tokens."""
+        """Embeddings of texts, each truncated to `info.context_length` tokens."""
         parts = [self._run_texts(texts[piece]) for piece in _pieces(len(texts))]
         return checked_unit_rows(parts, self._info.dim, "text")
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text before any cut, special tokens included."""
+        """Number of tokens of each text before truncation, special tokens included."""
         return self._tokenizer.counts(texts)
 
     def _run_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts width"]:
@@ -140,7 +140,7 @@ def _network(path: Path, threads: int | None) -> Any:
     if threads is not None:
         torch.set_num_threads(threads)
     try:
-        network, found = AutoModel.from_pretrained(
+        network, report = AutoModel.from_pretrained(
             path,
             local_files_only=True,
             trust_remote_code=False,
@@ -150,7 +150,7 @@ def _network(path: Path, threads: int | None) -> Any:
         )
     except _REFUSALS as error:
         raise EncoderError(f"{path}: transformers cannot load it: {_line(error)}") from error
-    lacking = sorted(found["missing_keys"])
+    lacking = sorted(report["missing_keys"])
     if lacking:
         raise EncoderError(
             f"{path}: {_WEIGHTS} lacks {len(lacking)} weights ({lacking[0]}, ...); "
@@ -160,7 +160,7 @@ def _network(path: Path, threads: int | None) -> Any:
 
 
 def _logit_scale(file: Path) -> float | None:
-    """The trained scale, which config.json does not hold; None where the weights have none."""
+    """The trained scale, which only the weights hold; None if they have none."""
     try:
         with safe_open(file, "pt") as weights:
             if "logit_scale" not in weights.keys():  # noqa: SIM118 - no mapping

@@ -158,11 +158,11 @@ class Hub(HubReader):
         """Probes models and adds their descriptors.
 
         `models` are files, folders that are scanned, or remote sources: `hf:ORG/NAME[@REV]`,
-        `timm:NAME`, `hf-search:key=value,...` (docs/sources.md). Models already in the hub, by
-        content, are skipped; failed ones are tried again. A run that was cut off is resumed by the
-        same call. With `probes_per_model` each model sees that many probes of its own, and one that
-        is there and saw fewer sees more (docs/collaborative.md). Raises SourceError where a hub of
-        models is out of reach.
+        `timm:NAME`, `hf-search:key=value,...` (docs/how-to/remote-models.md). Models already in the
+        hub, by content, are skipped; failed ones are tried again. A run that was cut off is resumed
+        by the same call. With `probes_per_model` each model sees that many probes of its own, and
+        one that is there and saw fewer sees more (docs/explanation/completion.md). Raises
+        SourceError where a hub of models is out of reach.
 
         Afterwards the published labels of the new models are audited, and what searches read of the
         background words is measured (see `audit_labels`). Where that fails, as without the hub's
@@ -248,8 +248,8 @@ class Hub(HubReader):
         is compared on all); `by_model` keeps the best logit of each model; `rule` is "default",
         "paper" or "full-query". With the default rule published labels that say a text's words
         count too, as far as behaviour does not contradict them, unless `behaviour_only`.
-        `low_rank`: go through the hub's index (docs/low_rank.md) wherever it can serve (True),
-        never (False), or where it pays. Raises UsageError for what the hub cannot answer.
+        `low_rank`: go through the hub's index (docs/how-to/large-hubs.md) wherever it can serve
+        (True), never (False), or where it pays. Raises UsageError for what the hub cannot answer.
 
         Nothing is written to the hub, as long as its blocks are those of its models: a search after
         an `add` that was cut off makes them first.
@@ -311,7 +311,8 @@ class Hub(HubReader):
     def build_index(
         self, rank: int | None = None, *, progress: Progress | None = None
     ) -> "IndexReport":
-        """Makes the low-rank index of all logits, and says what it misses (docs/low_rank.md).
+        """Makes the low-rank index of all logits, and says what it misses
+        (docs/how-to/large-hubs.md).
 
         `rank` numbers a logit; by default 64, or fewer so that it takes a tenth of the descriptors'
         size. It serves until models are added or removed: make it again then. Raises UsageError for

@@ -1,4 +1,4 @@
-"""The protocol of a runner: tasks in, one outcome each, whatever happens to the task."""
+"""The protocol of a runner: tasks come in; one outcome for each goes out, whatever happens."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -12,10 +12,11 @@ OnProgress: TypeAlias = Callable[[str, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A call that any worker can rebuild: `entry` is "package.module:function", `payload` is JSON.
+    """A function call as data, for a worker process.
 
-    The function takes (payload, progress) and returns a JSON object; `progress(n)` reports n more
-    units of work done. Large results go to files named in the payload, never through the pipe.
+    `entry` is "package.module:function" and `payload` is JSON. The function takes (payload,
+    progress) and returns a JSON object; `progress(n)` reports n more units of work. Large results
+    go to files that the payload names, never through the pipe. `key` is copied to the outcome.
     """
 
     key: str
@@ -25,7 +26,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a task has no value: its own error, a crash (signal), its time or its memory limit."""
+    """Why a task has no value: its own error, a crash (signal), its time limit or memory limit."""
 
     kind: FailureKind
     reason: str
@@ -33,7 +34,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a task: exactly one of `value` and `failure` is set."""
+    """The result of a task: exactly one of `value` and `failure` is set."""
 
     key: str
     value: JsonObject | None
@@ -42,12 +43,12 @@ class Outcome:
 
 @runtime_checkable
 class Runner(Protocol):
-    """Runs tasks on workers that stay alive across tasks; one task at a time a worker."""
+    """Runs tasks on workers that stay alive from task to task, one task at a time on each."""
 
     def run(
         self, tasks: Iterable[Task], on_progress: OnProgress | None = None
     ) -> Iterator[Outcome]:
-        """Outcomes in order of completion; `on_progress(key, n)` as the tasks report."""
+        """Yields outcomes in order of completion; calls `on_progress(key, n)` as tasks report."""
 
     def close(self) -> None:
         """Stops every worker; safe to call twice."""

@@ -1,4 +1,7 @@
-"""Tasks on worker processes of this machine; a crash, a hang or a flood of memory ends one task."""
+"""Tasks come in; this machine's worker processes run them, and an outcome for each goes out.
+
+A crash, a hang or too much memory ends one task only.
+"""
 
 import os
 import selectors
@@ -23,11 +26,11 @@ _GIB = 1 << 30
 
 
 class LocalRunner:
-    """A Runner on this machine (Linux; macOS without the exact memory limit).
+    """A Runner on this machine (Linux; on macOS without the exact memory limit).
 
-    Workers start when a task needs one, and stay for the next task and the next `run`. One that
-    crashed, passed a limit or kept too much memory is replaced. They die with this process,
-    however it ends. One `run` at a time, from any thread.
+    A worker starts when a task needs one, and stays for the next task and the next `run`. A worker
+    that crashed, exceeded a limit or still holds too much memory is replaced. Workers end with this
+    process, however it ends. Any thread may call `run`, but only one run goes on at a time.
     """
 
     def __init__(
@@ -37,10 +40,11 @@ class LocalRunner:
         memory_bytes: int | None,
         writable: Sequence[Path] | None = None,
     ) -> None:
-        """`timeout_s` and `memory_bytes` are for one task on one worker; None: no memory limit.
+        """Starts no worker yet.
 
-        Workers change files in `writable` folders alone (None: everywhere), see docs/security.md.
-        Raises UsageError for a limit or a number of workers that is not positive.
+        `timeout_s` (seconds) and `memory_bytes` are for one task; None for no memory limit. Workers
+        may change files only in the `writable` folders (None: everywhere). Raises UsageError for a
+        limit or a number of workers that is not positive.
         """
         if os.name != "posix":
             raise LagottoError("the local runner needs Linux or macOS; on Windows, use it in WSL")
@@ -55,36 +59,36 @@ class LocalRunner:
         self._memory_bytes = memory_bytes
         self._writable = writable
         self._pool: list[WorkerProcess] = []
-        self._turn = threading.Lock()
-        # The kernel ends a worker with the *thread* that started it: that must be a lasting one.
-        self._starter = ThreadPoolExecutor(1, "lagotto-worker-starter")
+        self._run_lock = threading.Lock()
+        # The kernel ends a worker with the *thread* that started it, so that thread must stay.
+        self._start_executor = ThreadPoolExecutor(1, "lagotto-worker-starter")
         self._finalizer = weakref.finalize(self, _end_all, self._pool)
 
     def run(
         self, tasks: Iterable[Task], on_progress: OnProgress | None = None
     ) -> Iterator[Outcome]:
-        """Outcomes in order of completion; tasks are drawn as workers become free.
+        """Yields outcomes in order of completion; draws tasks as workers become free.
 
-        The next task is under way before an outcome is handed over. Leaving early (break, error,
-        interrupt) ends all workers at once. Raises LagottoError if no worker can be started.
+        The next task starts before an outcome is yielded. Leaving early (break, error, interrupt)
+        ends all workers at once. Raises LagottoError if no worker can be started.
         """
-        if not self._turn.acquire(blocking=False):
+        if not self._run_lock.acquire(blocking=False):
             raise UsageError("this runner is at work on other tasks; finish those or make another")
         finished = False
         try:
             if not self._finalizer.alive:
                 raise UsageError("this runner is closed; make another")
-            yield from self._outcomes(_Shift(tasks, on_progress))
+            yield from self._outcomes(_TaskQueue(tasks, on_progress))
             finished = True
         finally:
             if not finished:
                 _end_all(self._pool)
-            self._turn.release()
+            self._run_lock.release()
 
     def close(self) -> None:
         """Ends every worker at once; safe to call twice."""
         self._finalizer()
-        self._starter.shutdown(wait=False)
+        self._start_executor.shutdown(wait=False)
 
     def __enter__(self) -> "LocalRunner":
         """The runner itself."""
@@ -99,20 +103,20 @@ class LocalRunner:
         """Closes the runner."""
         self.close()
 
-    def _outcomes(self, shift: "_Shift") -> Iterator[Outcome]:
-        self._assign(shift)
+    def _outcomes(self, queue: "_TaskQueue") -> Iterator[Outcome]:
+        self._assign(queue)
         while busy := [worker for worker in self._pool if worker.task is not None]:
             self._wait(busy)
-            done = [outcome for worker in busy for outcome in self._attend(worker, shift)]
-            self._assign(shift)
+            done = [outcome for worker in busy for outcome in self._poll_worker(worker, queue)]
+            self._assign(queue)
             yield from done
         if not self._finalizer.alive:
             raise UsageError("this runner was closed before its tasks were done")
 
-    def _assign(self, shift: "_Shift") -> None:
-        """Gives tasks to workers until all are busy or no task is left."""
+    def _assign(self, queue: "_TaskQueue") -> None:
+        """Gives tasks to workers until all are busy or no task remains."""
         while sum(worker.task is not None for worker in self._pool) < self._workers:
-            task = shift.next_task()
+            task = queue.next_task()
             if task is None:
                 return
             worker = self._free_worker()
@@ -123,9 +127,11 @@ class LocalRunner:
         for worker in [worker for worker in self._pool if worker.task is None]:
             if worker.alive and not worker.ended and not self._is_bloated(worker):
                 return worker
-            self._dismiss(worker)
+            self._end_worker(worker)
         try:
-            start = self._starter.submit(_start, self._pool, self._memory_bytes, self._writable)
+            start = self._start_executor.submit(
+                _start, self._pool, self._memory_bytes, self._writable
+            )
             return start.result()
         except OSError as error:
             raise LagottoError(
@@ -133,7 +139,7 @@ class LocalRunner:
             ) from error
 
     def _wait(self, busy: list[WorkerProcess]) -> None:
-        """Sleeps until a worker has news, the next deadline or the next look at the memory."""
+        """Sleeps until a worker writes, the next deadline, or the next check of the memory."""
         tick = _TICK_S if self._memory_bytes is None else _MEMORY_TICK_S
         until = min(worker.deadline for worker in busy) - time.monotonic()
         with selectors.PollSelector() as selector:
@@ -142,52 +148,54 @@ class LocalRunner:
                     selector.register(descriptor, events)
             selector.select(max(0.0, min(tick, until)))
 
-    def _attend(self, worker: WorkerProcess, shift: "_Shift") -> Iterator[Outcome]:
-        """Hears a worker out, then looks after its limits; yields the outcome if there is one."""
+    def _poll_worker(self, worker: WorkerProcess, queue: "_TaskQueue") -> Iterator[Outcome]:
+        """Reads a worker's messages, then checks its limits; yields the outcome if there is one."""
         for message in worker.pump():
-            outcome = self._heed(worker, message, shift)
+            outcome = self._handle_message(worker, message, queue)
             if outcome is not None:
                 yield outcome
         task = worker.task
         if task is None:
             return
         if worker.ended:
-            failure = worker.post_mortem(self._memory_bytes)
-        elif passed := self._passed_limit(worker):
-            failure = passed
+            failure = worker.exit_failure(self._memory_bytes)
+        elif exceeded := self._exceeded_limit(worker):
+            failure = exceeded
         else:
             return
         started = worker.started
-        self._dismiss(worker)
+        self._end_worker(worker)
         if started:
             yield Outcome(task.key, None, failure)
         else:
-            shift.put_back(task, failure)
+            queue.put_back(task, failure)
 
-    def _heed(self, worker: WorkerProcess, message: Message, shift: "_Shift") -> Outcome | None:
+    def _handle_message(
+        self, worker: WorkerProcess, message: Message, queue: "_TaskQueue"
+    ) -> Outcome | None:
         task = worker.task
         if task is None:
             return None
         if message is None:
             if not worker.started:
                 worker.started = True
-                shift.failed_starts = 0
+                queue.failed_starts = 0
                 worker.deadline = time.monotonic() + self._timeout_s
             return None
         if isinstance(message, int):
-            if shift.on_progress is not None:
-                shift.on_progress(task.key, message)
+            if queue.on_progress is not None:
+                queue.on_progress(task.key, message)
             return None
         worker.task = None
         worker.deadline = float("inf")
         if not isinstance(message, Failure):
             return Outcome(task.key, message, None)
         if message.kind == "memory":
-            self._dismiss(worker)  # what it holds on to is unknown
+            self._end_worker(worker)  # how much memory it still holds is unknown
             message = Failure("memory", f"{message.reason} {self._memory_advice()}".rstrip())
         return Outcome(task.key, None, message)
 
-    def _passed_limit(self, worker: WorkerProcess) -> Failure | None:
+    def _exceeded_limit(self, worker: WorkerProcess) -> Failure | None:
         if self._memory_bytes is not None and worker.measure() > self._memory_bytes:
             used = f"used {worker.memory_seen / _GIB:.2f} GiB of memory"
             return Failure("memory", f"{used} {self._memory_advice()}")
@@ -204,31 +212,31 @@ class LocalRunner:
         return f"(limit {self._memory_bytes / _GIB:.2f} GiB); raise --memory-gb"
 
     def _is_bloated(self, worker: WorkerProcess) -> bool:
-        """Whether what earlier tasks left in a worker would be charged to the next one."""
+        """Whether memory left over from earlier tasks would count for the next one."""
         return self._memory_bytes is not None and worker.measure() > self._memory_bytes / 2
 
-    def _dismiss(self, worker: WorkerProcess) -> None:
+    def _end_worker(self, worker: WorkerProcess) -> None:
         worker.task = None
         worker.end()
         self._pool.remove(worker)
 
 
-class _Shift:
-    """The tasks of one `run` that no worker has yet."""
+class _TaskQueue:
+    """The tasks of one `run` that no worker has taken yet."""
 
     def __init__(self, tasks: Iterable[Task], on_progress: OnProgress | None) -> None:
         self.on_progress = on_progress
         self.failed_starts = 0
         self._tasks = iter(tasks)
-        self._again: list[Task] = []
+        self._returned: list[Task] = []
 
     def next_task(self) -> Task | None:
         """The next task, or None."""
-        return self._again.pop() if self._again else next(self._tasks, None)
+        return self._returned.pop() if self._returned else next(self._tasks, None)
 
     def put_back(self, task: Task, failure: Failure) -> None:
-        """Keeps a task whose worker ended before it took it up, which says nothing about it."""
-        self._again.append(task)
+        """Takes back a task whose worker ended before it started the task."""
+        self._returned.append(task)
         self.failed_starts += 1
         if self.failed_starts >= _START_ATTEMPTS:
             raise LagottoError(

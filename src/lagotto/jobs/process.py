@@ -1,4 +1,4 @@
-"""One worker process as its parent sees it: what it is told, what it says, how it ended."""
+"""Tasks for one worker process come in; its messages and the reason why it ended go out."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ from lagotto.jobs.sandbox.limits import cpu_ceiling, private_bytes
 from lagotto.jobs.worker import MAX_MESSAGE_BYTES
 
 Message: TypeAlias = int | JsonObject | Failure | None
-"""Progress made, the task's value, why it has none; None: it was taken up."""
+"""Progress (units of work), the value of the task, or its failure; None: the task was started."""
 
 _CHUNK_BYTES = 1 << 16
 _CHUNKS_A_READ = 16  # so that one talkative worker does not keep the others waiting
@@ -30,7 +30,7 @@ _END_S = 5.0
 
 
 def parse_message(line: bytes) -> Message:
-    """A message of worker.py. Raises ValueError for anything else: the line is not trusted."""
+    """A message of worker.py; ValueError for anything else, since the line is not trusted."""
     try:
         content = json.loads(line)
     except RecursionError as error:
@@ -50,22 +50,23 @@ def parse_message(line: bytes) -> Message:
 
 
 def printable_line(text: str) -> str:
-    """A text without control characters, white space folded: safe for a terminal."""
+    """The text on one line, without control characters: safe for a terminal."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 class WorkerProcess:
-    """A child that runs one task at a time. Its pipes never block the parent.
+    """A child process that runs one task at a time. Its pipes never block the parent.
 
-    `task` is what it was given, `started` whether it took that up, `deadline` (monotonic seconds)
-    when that must be done, `ended` whether nothing more will come from it.
+    `task` is its current task and `started` whether it has begun that task. `deadline` is the
+    latest end of the task, in seconds of the monotonic clock. `ended` is True if no more messages
+    can come. `memory_seen` is the last measured memory in bytes.
     """
 
     def __init__(self, memory_bytes: int | None, writable: Sequence[Path] | None = None) -> None:
-        """Starts the process; raises OSError where the system refuses.
+        """Starts the process; raises OSError if the system refuses.
 
-        It has a folder of its own for temporary files, and may change files there and in `writable`
-        alone (None: everywhere), where the system can see to that.
+        The process gets a folder for temporary files. If the system supports it, the process may
+        change files only there and in the `writable` folders (None: everywhere).
         """
         self.task: Task | None = None
         self.deadline = float("inf")
@@ -114,9 +115,9 @@ class WorkerProcess:
         return self._process.pid
 
     def send(self, task: Task, timeout_s: float) -> None:
-        """Gives the process its next task, also one that is still starting up.
+        """Sends the process its next task; the process may still be starting.
 
-        What the pipe does not take at once, `pump` sends. The clock is the caller's to watch; the
+        `pump` sends what the pipe does not take at once. The caller watches the time limit. The
         kernel ends the process if it uses far more processor time than `timeout_s`.
         """
         self.task = task
@@ -127,20 +128,20 @@ class WorkerProcess:
         self._write_tasks()
 
     def interests(self) -> list[tuple[int, int]]:
-        """The descriptors to wait for, and for what."""
-        found = [(self._answers.fileno(), EVENT_READ)]
+        """File descriptors to wait for, each with its selector events."""
+        events = [(self._answers.fileno(), EVENT_READ)]
         if not self._errors.closed:
-            found.append((self._errors.fileno(), EVENT_READ))
+            events.append((self._errors.fileno(), EVENT_READ))
         if self._outgoing:
-            found.append((self._tasks.fileno(), EVENT_WRITE))
-        return found
+            events.append((self._tasks.fileno(), EVENT_WRITE))
+        return events
 
     def pump(self) -> list[Message]:
-        """Moves what the pipes hold or take, without waiting; the messages that came in."""
+        """Writes and reads the pipes without waiting; returns the messages that came in."""
         self._write_tasks()
         self._read_errors()
         if not self.alive:
-            self.ended = True  # what it said before is still read below
+            self.ended = True  # its last messages are still read below
         for _ in range(_CHUNKS_A_READ):
             chunk = _read(self._answers.fileno())
             if chunk is None:
@@ -152,12 +153,12 @@ class WorkerProcess:
         return self._take_messages()
 
     def measure(self) -> int:
-        """Private memory in use, bytes; 0 where the system does not tell."""
+        """Private memory in use, in bytes; 0 if the system does not report it."""
         self.memory_seen = private_bytes(self.pid) or 0
         return self.memory_seen
 
     def end(self) -> None:
-        """Kills the process if it runs, reaps it and closes its pipes; safe to call twice."""
+        """Kills the process, waits for it and closes its pipes; safe to call twice."""
         self.ended = True
         self._process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):  # stuck in the kernel: dies later
@@ -166,17 +167,17 @@ class WorkerProcess:
             stream.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def post_mortem(self, memory_bytes: int | None) -> Failure:
-        """Why the process ended by itself, from its exit status and last words; ends it."""
+    def exit_failure(self, memory_bytes: int | None) -> Failure:
+        """Why the process ended by itself, from its exit status and stderr; closes its pipes."""
         try:
             code = None if self._fault else self._process.wait(1.0)
         except subprocess.TimeoutExpired:
             code = None
         self._read_errors()
         self.end()
-        words = last_words(bytes(self._tail))
-        reason = f"{self._fault or exit_reason(code)}: {words}".removesuffix(": ")
-        if any(sign in words for sign in ("bad_alloc", "MemoryError")):
+        text = last_line(bytes(self._tail))
+        reason = f"{self._fault or exit_reason(code)}: {text}".removesuffix(": ")
+        if any(sign in text for sign in ("bad_alloc", "MemoryError")):
             return Failure("memory", reason)
         if code == -signal.SIGXCPU:
             return Failure("timeout", f"{reason}: its processor time was used up; raise --timeout")
@@ -225,21 +226,21 @@ class WorkerProcess:
 
 
 def _read(descriptor: int) -> bytes | None:
-    """What a pipe holds, up to a chunk; empty at its end, None if there is nothing now."""
+    """Up to one chunk from a pipe; empty at the end of the stream, None if no bytes wait."""
     try:
         return os.read(descriptor, _CHUNK_BYTES)
     except BlockingIOError:
         return None
 
 
-def last_words(tail: bytes) -> str:
-    """The last line of a worker's stderr that says something, cut to what fits a table."""
+def last_line(tail: bytes) -> str:
+    """The last line with visible text in a worker's stderr, cut to 200 characters."""
     lines = [printable_line(line) for line in tail.decode("utf-8", "replace").splitlines()]
     return next((line for line in reversed(lines) if line), "")[:_TAIL_SHOWN]
 
 
 def exit_reason(code: int | None) -> str:
-    """An exit status in words; None for a process that closed its pipes and went on."""
+    """An exit status in words; None for a process that closed its pipes and still runs."""
     if code is None:
         return "stopped answering"
     if code >= 0:

@@ -1,4 +1,7 @@
-"""Runners by name. A new one: a file here that passes tests/contracts/test_runner_contract.py."""
+"""The name of a runner comes in; the runner goes out.
+
+A new runner is a file here that passes tests/contracts/test_runner_contract.py.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,11 +20,20 @@ def load_runner(
     memory_bytes: int | None,
     writable: Sequence[Path] | None = None,
 ) -> Runner:
-    """A runner with `workers` workers; the limits are for one task (None: no memory limit).
+    """Makes a runner.
 
-    Workers change files in `writable` folders alone, None: everywhere.
+    Args:
+        name: A name in RUNNERS.
+        workers: Number of worker processes, 1 or more.
+        timeout_s: Time limit of one task, in seconds.
+        memory_bytes: Memory limit of one task; None for no limit.
+        writable: Folders in which workers may change files; None for everywhere.
 
-    Raises UsageError for an unknown runner or a value out of range.
+    Returns:
+        The runner; its workers start with the first tasks.
+
+    Raises:
+        UsageError: The runner is unknown, or a value is out of range.
     """
     if name == "ray":
         raise UsageError("the runner 'ray' is not available in this version; use 'local'")

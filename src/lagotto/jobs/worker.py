@@ -1,11 +1,12 @@
-"""The process that runs tasks, one at a time: JSON lines in on stdin, JSON lines out on a pipe.
+"""Tasks come in as JSON lines on stdin; progress, values and errors go out as JSON lines on a pipe.
 
 Started by `process.py` as `python -m lagotto.jobs.worker PARENT CHANNEL MEMORY [FOLDER...]`: the
-id of the parent process, the descriptor for answers, the memory limit in bytes (0: none), the
-folders in which it may change files (none: all). It cuts itself off (isolation.py), imports the
-standard library alone, then whatever the entries of its tasks name. What it sends:
+id of the parent process, the descriptor for answers, the memory limit in bytes (0: none), and the
+folders in which it may change files (none given: everywhere). The process first isolates itself
+(sandbox/isolation.py); until then it imports the standard library only. Then it runs one task at a
+time. Its messages are:
 
-    {"started": true}                              a task was taken up: its end is the task's own
+    {"started": true}                              a task begins: failures from now on are its own
     {"progress": 12}                               12 more units of work done
     {"value": {...}}                               the task's result
     {"error": "one line", "kind": "error|memory"}  or why there is none
@@ -40,7 +41,7 @@ _NO_MEMORY = ("bad_alloc", "failed to allocate", "cannot allocate memory")
 
 
 class Channel:
-    """The way back to the parent. Progress is summed up and sent a few times a second."""
+    """Sends messages to the parent. Progress is added up and sent at most every 50 ms."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -74,7 +75,7 @@ class Channel:
 
 
 def one_line(error: BaseException) -> str:
-    """An error as its recorded reason: our own message as it is, another with its type."""
+    """An error as one line: the message of a LagottoError, else the type and the first line."""
     try:
         text = str(error)
     except Exception:
@@ -87,21 +88,21 @@ def one_line(error: BaseException) -> str:
 
 
 def is_memory_failure(error: BaseException) -> bool:
-    """Whether memory ran out, also where a library or an adapter wrapped that in another error."""
+    """Whether memory ran out, also if another error wraps the one that says so."""
     link: BaseException | None = error
-    seen: set[int] = set()
-    while link is not None and id(link) not in seen:
+    visited: set[int] = set()
+    while link is not None and id(link) not in visited:
         if isinstance(link, MemoryError) or getattr(link, "errno", None) == errno.ENOMEM:
             return True
         if any(sign in one_line(link).lower() for sign in _NO_MEMORY):
             return True
-        seen.add(id(link))
+        visited.add(id(link))
         link = link.__cause__ or link.__context__
     return False
 
 
-def answer(line: bytes, progress: Callable[[int], None]) -> str:
-    """Runs the task in a line and returns the message that ends it, whatever it raises."""
+def run_task(line: bytes, progress: Callable[[int], None]) -> str:
+    """Runs the task of a JSON line; returns the final message, whatever the task raises."""
     try:
         task: dict[str, Any] = json.loads(line)
         if "cpu_s" in task:
@@ -121,9 +122,9 @@ def answer(line: bytes, progress: Callable[[int], None]) -> str:
 
 
 def _read_tasks(descriptor: int, lines: SimpleQueue[bytes | None]) -> None:
-    """Queues tasks as they come; the end of input ends the process, also one at work.
+    """Puts the lines of a descriptor into a queue; the end of input ends the process at once.
 
-    None: a task closed what tasks come from, so none can follow it.
+    None is put if a task closed the descriptor, since no more tasks can come.
     """
     try:
         with open(descriptor, "rb") as stream:
@@ -137,29 +138,29 @@ def _read_tasks(descriptor: int, lines: SimpleQueue[bytes | None]) -> None:
 
 def _serve(line: bytes, channel: Channel) -> None:
     channel.send(json.dumps({"started": True}))
-    channel.send(answer(line, channel.progress))
+    channel.send(run_task(line, channel.progress))
 
 
 def run_worker() -> None:
-    """Serves tasks until the parent closes stdin or dies, or a task closed stdin itself."""
+    """Runs tasks until the parent closes stdin or ends, or a task closes stdin."""
     parent, descriptor, memory_bytes = (int(argument) for argument in sys.argv[1:4])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to act on
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     die_with_parent(parent)
     restrict_self(memory_bytes or None)
     isolate_self([Path(folder) for folder in sys.argv[4:]])  # before any thread starts
     os.set_inheritable(descriptor, False)
     tasks = os.dup(0)
     with open(os.devnull, "rb") as nothing:
-        os.dup2(nothing.fileno(), 0, inheritable=True)  # a task that reads stdin takes no tasks
+        os.dup2(nothing.fileno(), 0, inheritable=True)  # a task that reads stdin must not get tasks
     lines: SimpleQueue[bytes | None] = SimpleQueue()
     threading.Thread(target=_read_tasks, args=(tasks, lines), daemon=True).start()
     channel = Channel(descriptor)
     is_first = True
     while (line := lines.get()) is not None:
         _serve(line, channel)
-        gc.collect()  # what one model leaves behind is not charged to the next
+        gc.collect()  # memory of one model must not count for the next
         if is_first:
-            gc.freeze()  # what the first task imported stays, and is not looked through again
+            gc.freeze()  # modules of the first task stay; they are not scanned again
         is_first = False
 
 

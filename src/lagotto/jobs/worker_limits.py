@@ -1,4 +1,4 @@
-"""Where and within which bounds models run."""
+"""Limits for running models come in; a runner that keeps them goes out."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +10,11 @@ from lagotto.jobs.registry import load_runner
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Where and within which bounds models run; time and memory are for one model.
+    """Where models run, and within which limits.
 
-    `cache_bytes` is the disk that models from a remote source may take until they are probed.
+    `timeout_s` (seconds) and `memory_bytes` are for one model. `workers` is the number of worker
+    processes; None for one per usable core. `cache_bytes` is the disk space that models from a
+    remote source may take until they are probed.
     """
 
     runner: str = "local"
@@ -22,10 +24,9 @@ class Limits:
     cache_bytes: int = 10 * 2**30
 
     def start(self, *writable: Path) -> Runner:
-        """The runner; without a number of workers, one a core that this process may use.
+        """Makes the runner; its workers may change files only in the `writable` folders.
 
-        Its workers change files in the `writable` folders alone, which must be there when the first
-        task comes.
+        The folders must exist when the first task starts.
         """
         workers = self.workers if self.workers is not None else usable_cores()
         return load_runner(self.runner, workers, self.timeout_s, self.memory_bytes, writable)

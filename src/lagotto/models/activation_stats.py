@@ -1,8 +1,8 @@
-"""The inner layers of a model: which tensors they are, and how well they are centred.
+"""The inner layers of a model come in; a measure of how well they are centered goes out.
 
-Behind a batch normalisation every channel was centred on the training pictures. Folded into the
-weights or not, that centre is kept only where pictures come in as they did in training: of a wrong
-scale or channel order, the channels of layer after layer lie off it, all to one side.
+Batch normalization centers every channel on the training pictures, also if it was folded into the
+weights. The channels stay centered only if pictures are fed as in training. Under a wrong scale or
+channel order the channels of layer after layer lie off zero, to one side.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,15 +12,15 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64, Num
 
 from lagotto.models.files.activation import Node
-from lagotto.models.files.tensors import Quantisation
+from lagotto.models.files.tensors import Quantization
 
 MAX_LAYERS = 96
-"""Of a deeper model, as many are read, evenly spread."""
+"""Layers that are read at most; of a deeper model, evenly spread."""
 
 _WEIGHTED = frozenset({"Conv", "Gemm", "MatMul", "QLinearConv", "QLinearMatMul", "QGemm"})
 _LAYERS = _WEIGHTED | {"Add", "BatchNormalization", "QLinearAdd"}
-CENTRED, OFF_CENTRE = 4.0, -4.0
-"""The ends of the scale of `LayerMoments.centring`."""
+CENTERED, OFF_CENTER = 4.0, -4.0
+"""The highest and the lowest value of `LayerMoments.centering`."""
 
 _TINY = 1e-3
 _DEAD = 1e-6
@@ -28,15 +28,15 @@ _DEAD = 1e-6
 
 
 def inner_layers(producers: Mapping[str, Node]) -> tuple[str, ...]:
-    """The tensors that layers give, in the order of the graph.
+    """Names of the output tensors of the inner layers, in the order of the graph.
 
-    A convolution that feeds a batch normalisation is not one: the normalisation is. Nor are the
-    last one with weights and what follows it: scores of classes are not centred in training.
+    If a convolution feeds a batch normalization, the output of the normalization is taken. The last
+    layer with weights and all that follow it are left out: scores of classes are not centered.
     """
     nodes = list(dict.fromkeys(producers.values()))
-    weighted = [place for place, node in enumerate(nodes) if node.op in _WEIGHTED]
+    weighted = [index for index, node in enumerate(nodes) if node.op in _WEIGHTED]
     nodes = nodes[: weighted[-1]] if weighted else []
-    normalised = {
+    normalized = {
         node.inputs[0]
         for node in producers.values()
         if node.op == "BatchNormalization" and node.inputs
@@ -44,23 +44,24 @@ def inner_layers(producers: Mapping[str, Node]) -> tuple[str, ...]:
     names = [
         node.outputs[0]
         for node in nodes
-        if node.op in _LAYERS and node.outputs and node.outputs[0] not in normalised
+        if node.op in _LAYERS and node.outputs and node.outputs[0] not in normalized
     ]
     if len(names) > MAX_LAYERS:
-        names = [names[place * len(names) // MAX_LAYERS] for place in range(MAX_LAYERS)]
+        names = [names[index * len(names) // MAX_LAYERS] for index in range(MAX_LAYERS)]
     return tuple(names)
 
 
 def channels_first(
-    values: Num[np.ndarray, "..."], channel: int, quantisation: Quantisation | None = None
+    values: Num[np.ndarray, "..."], channel: int, quantization: Quantization | None = None
 ) -> Float32[np.ndarray, "batch channels _"]:
-    """A layer's values as [batch, channels, positions]; `channel` is the axis in 4 dimensions.
+    """A layer's values as [batch, channels, positions].
 
-    Of 3 dimensions the last is that of the channels; a tensor without a batch is one channel.
+    `channel` is the axis of the channels in a tensor of 4 dimensions; in one of 3 it is the last. A
+    tensor without a batch becomes one channel.
     """
     real = values.astype(np.float32, copy=False)
-    if quantisation is not None and values.dtype.kind != "f":
-        real = quantisation.real(values)
+    if quantization is not None and values.dtype.kind != "f":
+        real = quantization.real(values)
     if real.ndim < 2:
         return real.reshape(1, 1, -1)
     if real.ndim == 2:
@@ -72,7 +73,10 @@ def channels_first(
 
 @dataclass(slots=True)
 class LayerMoments:
-    """Sums over pictures of one layer's values, a channel at a time."""
+    """Running sums of one layer's values over pictures, per channel.
+
+    `signed` is True if some channel had a mean below zero on some picture.
+    """
 
     pictures: int = 0
     signed: bool = False
@@ -80,11 +84,11 @@ class LayerMoments:
     squares: Float64[np.ndarray, " channels"] = field(default_factory=lambda: np.zeros(0))
 
     def add(self, values: Float[np.ndarray, "batch channels _"]) -> None:
-        """More pictures; a channel whose mean falls below zero makes the layer a signed one."""
+        """Adds pictures to the sums."""
         if not values.size:
             return
         wide = values.astype(np.float64)
-        with np.errstate(all="ignore"):  # a wrong feed may overflow; `centring` sees that
+        with np.errstate(all="ignore"):  # a wrong input may overflow; `centering` handles that
             means = wide.mean(axis=2)
             squares = (wide**2).mean(axis=2)
             if not self.pictures:
@@ -95,21 +99,21 @@ class LayerMoments:
             self.squares = self.squares + squares.sum(axis=0)
 
     @property
-    def centring(self) -> float:
-        """Minus the log of how many deviations the median channel's mean lies off zero."""
+    def centering(self) -> float:
+        """Minus the log of how many standard deviations the median channel's mean is off zero."""
         with np.errstate(all="ignore"):
             mean = self.total / max(self.pictures, 1)
             deviation = np.sqrt(np.maximum(self.squares / max(self.pictures, 1) - mean**2, 0))
         if not np.isfinite(deviation).all() or not deviation.size:
-            return OFF_CENTRE
+            return OFF_CENTER
         live = deviation > _DEAD * np.abs(mean).max()
         if not live.any():
-            return OFF_CENTRE
+            return OFF_CENTER
         off = float(np.median(np.abs(mean[live]) / deviation[live]))
-        return float(np.clip(-np.log(off + _TINY), OFF_CENTRE, CENTRED))
+        return float(np.clip(-np.log(off + _TINY), OFF_CENTER, CENTERED))
 
 
 def shared_layers(candidates: Iterable[list[LayerMoments]]) -> list[int]:
-    """The layers that take both signs under every candidate: those that can be off centre."""
+    """Indices of the layers with values of both signs under every candidate."""
     columns = zip(*candidates, strict=True)
-    return [place for place, column in enumerate(columns) if all(each.signed for each in column)]
+    return [index for index, column in enumerate(columns) if all(layer.signed for layer in column)]

@@ -1,4 +1,4 @@
-"""The protocol of a classifier: uint8 pixels in, logits before any softmax out."""
+"""The protocol of a classifier: uint8 pixels come in; logits before any softmax go out."""
 
 from typing import Protocol, runtime_checkable
 
@@ -10,11 +10,11 @@ from lagotto.core.types import ModelSpec
 
 @runtime_checkable
 class Model(Protocol):
-    """A loaded classifier. It does its own scaling, layout, quantisation and batching."""
+    """A loaded classifier. It does its own scaling, layout, quantization and batching."""
 
     @property
     def spec(self) -> ModelSpec:
-        """The model as it is run."""
+        """The input, output and labels of the model."""
 
     def logits(
         self, pixels: UInt8[np.ndarray, "images height width channels"]

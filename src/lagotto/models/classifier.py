@@ -1,4 +1,4 @@
-"""A classifier over any framework: resolves input and output, tries them, then answers logits."""
+"""A model opened by its framework comes in; a classifier from uint8 pixels to logits goes out."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,17 +16,17 @@ from lagotto.models.metadata.description import (
     labels_for,
     parse_description,
 )
-from lagotto.models.metadata.embedded import Embedded
+from lagotto.models.metadata.embedded import EmbeddedMetadata
 from lagotto.models.metadata.input_spec import ResolvedInput, resolve_input
 from lagotto.models.outputs import Reading, class_rows, plan_reading
 
-NO_METADATA = Embedded()
-_PREPARED_ELEMENTS = 1 << 18  # prepared at once: 1 MB of float32, so that it stays in the cache
+NO_METADATA = EmbeddedMetadata()
+_PREPARED_ELEMENTS = 1 << 18  # of one prepared tensor: 1 MB of float32, which fits a CPU cache
 
 
 @runtime_checkable
 class Engine(Protocol):
-    """A model inside its framework: one prepared tensor in, one raw output out."""
+    """A model opened by its framework: takes one prepared tensor, returns one raw output."""
 
     @property
     def input(self) -> InputTensor:
@@ -38,32 +38,32 @@ class Engine(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was found out by running: a fallback taken."""
+        """One line for each fallback that a run took."""
 
     def run(self, tensor: Num[np.ndarray, "batch a b c"]) -> Shaped[np.ndarray, "..."]:
         """The raw values of `output`; raises ModelError where the framework refuses."""
 
 
 @runtime_checkable
-class Insides(Protocol):
+class ActivationReader(Protocol):
     """A model opened so that the values of its inner layers can be read."""
 
     def run(
         self, tensor: Num[np.ndarray, "batch a b c"]
     ) -> list[Float32[np.ndarray, "batch channels _"]]:
-        """What each layer gives, before any activation that the file keeps apart from it."""
+        """The output of each layer, before any activation that is an operator of its own."""
 
 
 OpenEngine = Callable[[bool], Engine]
-OpenInsides = Callable[[], Insides]
+OpenActivations = Callable[[], ActivationReader]
 
 
 class ModelClassifier:
-    """A loaded model (the Model protocol).
+    """A loaded model (implements the Model protocol).
 
-    Pictures are run one at a time where the model's batch is open, else in its fixed batches, the
-    last one filled up with black: a picture's logits do not depend on what else is in the call.
-    (Batches of 8 or 32 were measured to be no quicker on one thread.)
+    If the batch dimension is open, pictures are run one at a time. If it is fixed, the last batch
+    is filled up with black pictures. So the logits of a picture do not depend on the other pictures
+    of the call. (On one thread, batches of 8 or 32 were measured to be no faster.)
     """
 
     def __init__(
@@ -71,27 +71,27 @@ class ModelClassifier:
         engine: Engine,
         spec: ModelSpec,
         reading: Reading,
-        open_insides: OpenInsides | None = None,
+        open_activations: OpenActivations | None = None,
     ) -> None:
         self._engine = engine
         self._spec = spec
         self._reading = reading
-        self._open_insides = open_insides
+        self._open_insides = open_activations
 
     @property
     def spec(self) -> ModelSpec:
         """The model as it is run."""
         return self._spec
 
-    def fed(
+    def with_input(
         self, spec: InputSpec, decisions: tuple[Decision, ...], notes: tuple[str, ...]
     ) -> "ModelClassifier":
-        """The same loaded model, fed in another way."""
+        """The same loaded model with another input, decisions and notes."""
         model = replace(self._spec, input=spec, decisions=decisions, notes=notes)
         return ModelClassifier(self._engine, model, self._reading, self._open_insides)
 
-    def open_insides(self) -> Insides | None:
-        """The model with its inner layers in view; None where its framework does not show them."""
+    def open_activations(self) -> ActivationReader | None:
+        """A reader of the inner layers; None if the framework cannot show them."""
         if self._open_insides is None:
             return None
         try:
@@ -102,27 +102,30 @@ class ModelClassifier:
     def prepared(
         self, pixels: UInt8[np.ndarray, "images height width channels"], spec: InputSpec
     ) -> Num[np.ndarray, "batch a b c"]:
-        """The input tensor of at most one batch of pictures, filled up with black."""
+        """The input tensor of at most one batch of pictures, filled up with black pictures."""
         batch = self._engine.input.shape[0] or len(pixels)
         black = np.zeros((batch - len(pixels), *pixels.shape[1:]), np.uint8)
         return prepare_tensor(
-            np.concatenate([pixels, black]), spec, self._engine.input.quantisation
+            np.concatenate([pixels, black]), spec, self._engine.input.quantization
         )
 
     @property
     def batch(self) -> int:
-        """Pictures in one run."""
+        """Number of pictures in one run."""
         return self._engine.input.shape[0] or 1
 
     def logits(
         self, pixels: UInt8[np.ndarray, "images height width channels"]
     ) -> Float32[np.ndarray, "images logits"]:
-        """Logits of pictures decoded to `spec.input.pixels`; raises ModelError if the run fails."""
-        wanted = self._spec.input.pixels.shape
-        if pixels.shape[1:] != wanted or pixels.dtype != np.uint8:
+        """Logits of pictures decoded to `spec.input.pixels`.
+
+        Raises UsageError for pixels of another shape or type, ModelError if the run fails.
+        """
+        expected = self._spec.input.pixels.shape
+        if pixels.shape[1:] != expected or pixels.dtype != np.uint8:
             raise UsageError(
                 f"pictures are {pixels.dtype} {pixels.shape[1:]}; {self._spec.name!r} takes "
-                f"uint8 {wanted} (height, width, channels)"
+                f"uint8 {expected} (height, width, channels)"
             )
         if not len(pixels):
             return np.empty((0, self._spec.outputs), np.float32)
@@ -132,23 +135,33 @@ class ModelClassifier:
 def load_classifier(
     source: ModelSource,
     framework: str,
-    usual_layout: Layout,
+    default_layout: Layout,
     open_engine: OpenEngine,
-    embedded: Embedded = NO_METADATA,
-    open_insides: OpenInsides | None = None,
+    embedded: EmbeddedMetadata = NO_METADATA,
+    open_activations: OpenActivations | None = None,
 ) -> ModelClassifier:
-    """The model of a source, tried on two fixed pictures.
+    """Loads the model of a source and tries it on two fixed pictures.
 
-    `open_engine(True)` opens the model so that the tensor before its final activation is read,
-    where there is one; `open_engine(False)` reads the published output, which is done where the
-    first way does not work. `embedded` fills what model.json leaves out. Raises ModelError with
-    the reason in one line.
+    Args:
+        source: The weights file and the description beside it.
+        framework: Name of the framework, for the record.
+        default_layout: The layout to assume if the shape of the input fits both.
+        open_engine: Opens the model. With True, the tensor before the final activation is read, if
+            there is one; with False, the published output. False is used if True fails.
+        embedded: Metadata inside the file; it fills what model.json leaves out.
+        open_activations: Opens the model as a reader of its inner layers, if the framework can.
+
+    Returns:
+        The classifier; its spec holds the input, the output, the labels and notes.
+
+    Raises:
+        ModelError: The model cannot be read or run; the reason is one line.
     """
     description = parse_description(source.description)
     try:
-        engine, resolved, raw = _try(open_engine(True), description, usual_layout, embedded)
+        engine, resolved, raw = _try(open_engine(True), description, default_layout, embedded)
     except ModelError:
-        engine, resolved, raw = _try(open_engine(False), description, usual_layout, embedded)
+        engine, resolved, raw = _try(open_engine(False), description, default_layout, embedded)
     reading = plan_reading(raw, engine.output, description.output)
     if not np.isfinite(reading.logits(raw)).any():
         raise ModelError(
@@ -156,10 +169,9 @@ def load_classifier(
             "the weights are damaged or input.scale in model.json is wrong"
         )
     outputs = raw.shape[1]
-    named = description
-    if named.labels is None:
-        named = replace(description, labels=embedded.description.labels)
-    labels, label_notes = labels_for(named, source.file, outputs)
+    if description.labels is None:
+        description = replace(description, labels=embedded.description.labels)
+    labels, label_notes = labels_for(description, source.file, outputs)
     notes = (*embedded.notes, *engine.notes, *reading.notes, *label_notes)
     model = ModelSpec(
         name=source.name,
@@ -173,11 +185,11 @@ def load_classifier(
         notes=(*resolved.notes, *notes),
         decisions=resolved.decisions,
     )
-    return ModelClassifier(engine, model, reading, open_insides)
+    return ModelClassifier(engine, model, reading, open_activations)
 
 
 def trial_pictures(spec: PixelSpec) -> UInt8[np.ndarray, "2 height width channels"]:
-    """Two fixed pictures: a smooth slope of colours, and a check of squares."""
+    """Two fixed pictures: a color gradient and a checkerboard."""
     rows, columns = np.mgrid[: spec.height, : spec.width]
     slope = (rows * 160 // spec.height + columns * 80 // spec.width)[..., None]
     slope = (slope + 5 * np.arange(spec.shape[2])) % 256
@@ -187,16 +199,16 @@ def trial_pictures(spec: PixelSpec) -> UInt8[np.ndarray, "2 height width channel
 
 
 def _try(
-    engine: Engine, description: Description, usual_layout: Layout, embedded: Embedded
+    engine: Engine, description: Description, default_layout: Layout, embedded: EmbeddedMetadata
 ) -> tuple[Engine, ResolvedInput, Num[np.ndarray, "2 classes"]]:
-    """The engine, how it is fed, and its raw output; where the layout is open, whichever runs."""
-    said, read = description.input, embedded.description.input
-    other: Layout = "NHWC" if usual_layout == "NCHW" else "NCHW"
-    resolved = resolve_input(engine.input, said, usual_layout, read)
+    """The engine, its input, and its raw output; if the layout is open, the one that can be run."""
+    declared, in_file = description.input, embedded.description.input
+    other: Layout = "NHWC" if default_layout == "NCHW" else "NCHW"
+    resolved = resolve_input(engine.input, declared, default_layout, in_file)
     try:
         raw = _run_all(engine, resolved.spec, trial_pictures(resolved.spec.pixels))
     except ModelError:
-        second = resolve_input(engine.input, said, other, read)
+        second = resolve_input(engine.input, declared, other, in_file)
         if second.spec.layout == resolved.spec.layout:
             raise
         raw = _run_all(engine, second.spec, trial_pictures(second.spec.pixels))
@@ -219,7 +231,7 @@ def _run_all(
         if missing:
             black = np.zeros((missing, *piece.shape[1:]), np.uint8)
             piece = np.concatenate([piece, black])
-        tensor = prepare_tensor(piece, spec, engine.input.quantisation)
+        tensor = prepare_tensor(piece, spec, engine.input.quantization)
         for first in range(0, len(tensor), batch):
             raw = engine.run(tensor[first : first + batch])
             rows.append(class_rows(raw, batch, engine.output.name))

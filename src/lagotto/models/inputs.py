@@ -1,4 +1,4 @@
-"""uint8 pixels → the tensor that a model expects: scale, channel order, layout, dtype."""
+"""uint8 pixels come in; the input tensor that a model expects goes out."""
 
 from functools import lru_cache
 
@@ -7,7 +7,7 @@ from jaxtyping import Float64, Num, UInt8
 
 from lagotto.core.errors import ModelError
 from lagotto.core.types import InputSpec, Scale
-from lagotto.models.files.tensors import Quantisation
+from lagotto.models.files.tensors import Quantization
 
 # pixel * gain + offset, as (gain, offset)
 _SCALES: dict[Scale, tuple[float, float]] = {
@@ -20,23 +20,32 @@ _SCALES: dict[Scale, tuple[float, float]] = {
 def prepare_tensor(
     pixels: UInt8[np.ndarray, "images height width channels"],
     spec: InputSpec,
-    quantisation: Quantisation | None = None,
+    quantization: Quantization | None = None,
 ) -> Num[np.ndarray, "images a b c"]:
-    """The input tensor of pictures decoded to `spec.pixels`, contiguous, in `spec.layout`.
+    """The input tensor of pictures that were decoded to `spec.pixels`; contiguous.
 
-    `mean` and `std` are in the order of `spec.channels`. An integer input of scale 0..255 gets the
-    pixels as they are (int8: minus 128); of any other scale, the real value in the tensor's own
-    quantisation, which must then be given.
+    Args:
+        pixels: uint8, shape [images, height, width, channels], channels in RGB order.
+        spec: How pixels become numbers; `mean` and `std` are in the order of `spec.channels`.
+        quantization: Of the input tensor. An integer input of scale 0..255 takes the pixels as they
+            are (int8: minus 128) and needs none. With any other scale, the scaled values are
+            quantized by it.
+
+    Returns:
+        The tensor in `spec.layout` and `spec.dtype`.
+
+    Raises:
+        ModelError: The quantization is needed and missing.
     """
     if spec.channels == "BGR":
         pixels = pixels[..., ::-1]
     if spec.dtype in ("uint8", "int8") and spec.scale != "0..255":
-        if quantisation is None:
+        if quantization is None:
             raise ModelError(
-                f"an input of {spec.dtype} without quantisation cannot have scale {spec.scale}; "
+                f"an input of {spec.dtype} without quantization cannot have scale {spec.scale}; "
                 "allowed: 0..255"
             )
-        pixels = _quantised(pixels, spec, quantisation)
+        pixels = _quantized(pixels, spec, quantization)
     moved = pixels.transpose(0, 3, 1, 2) if spec.layout == "NCHW" else pixels
     if spec.dtype == "uint8":
         return np.ascontiguousarray(moved)
@@ -66,7 +75,7 @@ def _map_in_place(tensor: Num[np.ndarray, "images a b c"], spec: InputSpec) -> N
         target, gain, offset = tensor, gain[0], offset[0]
     elif spec.layout == "NCHW":
         target, gain, offset = tensor, gain[:, None, None], offset[:, None, None]
-    else:  # whole rows of pixels at a time: three times quicker than an inner axis of 3
+    else:  # one row of pixels at a time is three times faster than an inner axis of 3
         images, height, width, channels = tensor.shape
         target = tensor.reshape(images, height, width * channels)
         gain, offset = np.tile(gain, width), np.tile(offset, width)
@@ -76,17 +85,17 @@ def _map_in_place(tensor: Num[np.ndarray, "images a b c"], spec: InputSpec) -> N
         np.add(target, offset, out=target)
 
 
-def _quantised(
+def _quantized(
     pixels: UInt8[np.ndarray, "images height width channels"],
     spec: InputSpec,
-    quantisation: Quantisation,
+    quantization: Quantization,
 ) -> Num[np.ndarray, "images height width channels"]:
-    """Each pixel through its channel's table of 256 quantised values."""
+    """Each pixel quantized, through a table of 256 values for its channel."""
     gain, offset = _affine(spec)
     real = np.arange(256)[:, None] * gain + offset
     dtype = np.dtype(spec.dtype)
     limits = np.iinfo(dtype)
-    integers = np.rint(real / quantisation.scale) + quantisation.zero_point
+    integers = np.rint(real / quantization.scale) + quantization.zero_point
     tables = np.clip(integers, limits.min, limits.max).astype(dtype)
     mapped = np.empty(pixels.shape, dtype)
     for channel in range(pixels.shape[3]):

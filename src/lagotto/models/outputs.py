@@ -1,4 +1,4 @@
-"""Raw model outputs → logits: classes found in the shape, quantisation and activation undone."""
+"""Raw model outputs come in; logits, with quantization and activation undone, go out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +12,16 @@ from lagotto.core.types import LogitsSource, OutputKind
 from lagotto.models.files.tensors import OutputTensor, shape_text
 
 Inverse: TypeAlias = Literal["none", "log", "logit"]
-_TELLING_NAMES = ("logit", "output", "prob", "class", "score")
+_SCORE_NAMES = ("logit", "output", "prob", "class", "score")
 _READABLE = ("float16", "float32", "float64", "uint8", "int8", "int16")
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How values of the tensor that is read become logits, and what to say about it.
+    """How the values of the tensor that is read become logits.
 
-    `output` is what the file publishes; `inverse` undoes it where no earlier tensor can be read.
+    `output` is the kind of output that the file publishes. `inverse` undoes its activation, if the
+    tensor before it cannot be read. `notes` tell a reader what was decided.
     """
 
     tensor: OutputTensor
@@ -44,23 +45,24 @@ class Reading:
 
 
 def pick_output(outputs: Sequence[tuple[str, tuple[int | None, ...]]]) -> int:
-    """Which output holds the scores, counted from 0.
+    """The index of the output that holds the scores.
 
-    A single output is the one. Of several it is the one shaped [batch, classes], then the first
-    named like scores; else ModelError lists them.
+    `outputs` are pairs of (name, shape). A single output is taken. Of several, the one with the
+    shape [batch, classes] is taken; of several of those, the first whose name is usual for scores.
+    Raises ModelError, with a list of the outputs, if none is left.
     """
-    places = list(range(len(outputs)))
-    fitting = [place for place in places if len(places) == 1 or _is_row(outputs[place][1])]
-    told = [
-        place for word in _TELLING_NAMES for place in fitting if word in outputs[place][0].lower()
+    indices = list(range(len(outputs)))
+    fitting = [index for index in indices if len(indices) == 1 or _is_row(outputs[index][1])]
+    named = [
+        index for word in _SCORE_NAMES for index in fitting if word in outputs[index][0].lower()
     ]
-    if len(fitting) != 1 and not told:
+    if len(fitting) != 1 and not named:
         listed = ", ".join(f"{name!r} {shape_text(shape)}" for name, shape in outputs)
         raise ModelError(
             f"which of the outputs holds the classes is unclear: {listed}; "
             "export the model with one output [batch, classes]"
         )
-    return fitting[0] if len(fitting) == 1 else told[0]
+    return fitting[0] if len(fitting) == 1 else named[0]
 
 
 def class_rows(
@@ -88,42 +90,51 @@ def class_rows(
 def real_values(
     raw: Num[np.ndarray, "rows classes"], tensor: OutputTensor
 ) -> Num[np.ndarray, "rows classes"]:
-    """What the numbers stand for; integers whose scale the file does not tell span 0 to 1."""
+    """The output as real numbers; integers without a known scale are mapped to 0..1."""
     if raw.dtype.kind == "f":
         return raw
-    if tensor.quantisation is not None:
-        return tensor.quantisation.real(raw)
+    if tensor.quantization is not None:
+        return tensor.quantization.real(raw)
     zero = np.iinfo(raw.dtype).min
     return (raw.astype(np.float32) - zero) * np.float32(_step(raw, tensor))
 
 
 def plan_reading(
-    raw: Num[np.ndarray, "rows classes"], tensor: OutputTensor, said: OutputKind | None
+    raw: Num[np.ndarray, "rows classes"], tensor: OutputTensor, declared: OutputKind | None
 ) -> Reading:
-    """How to read this output, judged by the graph, then by model.json, then by trial rows.
+    """Decides how an output becomes logits.
 
-    The graph wins over model.json, and values that cannot be probabilities are logits.
+    The end of the graph decides first, then `declared` (from model.json), then the values
+    themselves. Values that cannot be probabilities are logits, whatever model.json says.
+
+    Args:
+        raw: The raw output on the trial pictures.
+        tensor: The tensor that was read.
+        declared: The kind of output that model.json declares, if any.
+
+    Returns:
+        The reading, with notes on every doubtful decision.
     """
     ending = tensor.ending
     if ending is not None:
-        notes = _disagreement(said, ending)
+        notes = _disagreement(declared, ending)
         if tensor.cut:
             return Reading(tensor, ending, "cut", notes=notes)
-        cannot = f"the tensor before the {ending} cannot be read: logs of the probabilities taken"
-        return Reading(tensor, ending, "log", _inverse(ending), (*notes, cannot))
+        note = f"the tensor before the {ending} cannot be read: logs of the probabilities taken"
+        return Reading(tensor, ending, "log", _inverse(ending), (*notes, note))
     real = real_values(raw, tensor)
     step = 0.0 if raw.dtype.kind == "f" else _step(raw, tensor)
     like_softmax = _sums_to_one(real, step)
-    if said == "logits" or (said is None and not like_softmax):
-        odd = "outputs look like probabilities, but model.json says logits: taken as logits"
-        return Reading(tensor, "logits", "declared", notes=(odd,) if like_softmax else ())
-    if said is None:
+    if declared == "logits" or (declared is None and not like_softmax):
+        note = "outputs look like probabilities, but model.json says logits: taken as logits"
+        return Reading(tensor, "logits", "declared", notes=(note,) if like_softmax else ())
+    if declared is None:
         note = "outputs look like probabilities and no softmax is in the graph: logs taken"
         return Reading(tensor, "softmax", "log", "log", (note,))
-    if (said == "softmax" and like_softmax) or (said == "sigmoid" and _within_one(real)):
-        note = f"no final {said} found in the graph: logs of the probabilities taken"
-        return Reading(tensor, said, "log", _inverse(said), (note,))
-    note = f"model.json says {said}, but the outputs are not probabilities: taken as logits"
+    if (declared == "softmax" and like_softmax) or (declared == "sigmoid" and _within_one(real)):
+        note = f"no final {declared} found in the graph: logs of the probabilities taken"
+        return Reading(tensor, declared, "log", _inverse(declared), (note,))
+    note = f"model.json says {declared}, but the outputs are not probabilities: taken as logits"
     return Reading(tensor, "logits", "declared", notes=(note,))
 
 
@@ -135,24 +146,23 @@ def _inverse(kind: OutputKind) -> Inverse:
     return "logit" if kind == "sigmoid" else "log"
 
 
-def _disagreement(said: OutputKind | None, ending: OutputKind) -> tuple[str, ...]:
-    if said in (None, ending):
+def _disagreement(declared: OutputKind | None, ending: OutputKind) -> tuple[str, ...]:
+    if declared in (None, ending):
         return ()
-    return (f"model.json says output {said}, but the graph ends in a {ending}",)
+    return (f"model.json says output {declared}, but the graph ends in a {ending}",)
 
 
 def _step(raw: Num[np.ndarray, "..."], tensor: OutputTensor) -> float:
-    if tensor.quantisation is not None:
-        return tensor.quantisation.scale
+    if tensor.quantization is not None:
+        return tensor.quantization.scale
     return 1.0 / (np.iinfo(raw.dtype).max - np.iinfo(raw.dtype).min + 1)
 
 
 def _floors(raw: Num[np.ndarray, "..."], tensor: OutputTensor) -> tuple[float, float]:
-    """The least probability, and the least complement of one, whose log is taken.
+    """Lower bounds of a probability and of its complement before a log is taken.
 
-    Quantised: half a step, the middle of what rounds to 0 (or to 1). Floats keep their relative
-    precision down to the smallest normal number, so that the log of a softmax is exact to there;
-    just below 1 they are spaced by epsneg.
+    For integers it is half a quantization step. For floats it is the smallest normal number, down
+    to which they keep their relative precision; for the complement, half of their spacing below 1.
     """
     if raw.dtype.kind != "f":
         half = _step(raw, tensor) / 2

@@ -1,4 +1,4 @@
-"""Classifiers by file ending, opened on demand; and the digest of how a model behaves."""
+"""A model file comes in; its classifier, or the digest of its behaviour, goes out."""
 
 import json
 import mmap
@@ -35,7 +35,7 @@ MODEL_ADAPTERS = {
         ("torch",),
     ),
 }
-"""By file ending, in lower case; `lagotto.models.metadata.scan` looks for the same."""
+"""Adapters by file ending, in lower case; `lagotto.models.metadata.scan` looks for the same."""
 
 SAVED_BY = {
     "transformers": MODEL_ADAPTERS[".safetensors"],
@@ -43,16 +43,26 @@ SAVED_BY = {
         "lagotto.models.adapters.timm", "load_timm", "timm", "timm", ("torch", "torchvision")
     ),
 }
-"""Safetensors hold numbers only: which library builds the network is said in config.json."""
+"""Adapters by library: safetensors hold numbers only, and config.json names the library."""
 
 
 def load_model(source: ModelSource, threads: int = 1) -> Model:
-    """The classifier of a source, ready to answer.
+    """Loads the classifier of a source.
 
-    Raises ModelError with the reason in one line if it cannot be read or run, and
-    MissingExtraError where its framework is not installed.
+    Args:
+        source: The weights file and the description beside it.
+        threads: CPU threads of one run.
+
+    Returns:
+        The classifier, tried on two fixed pictures.
+
+    Raises:
+        ModelError: The model cannot be read or run; the reason is one line.
+        MissingExtraError: The framework of the model is not installed.
     """
-    parse_description(source.description)  # its reason comes before any about the file
+    parse_description(
+        source.description
+    )  # an invalid description is reported before an invalid file
     ending = source.file.suffix.lower()
     if ending == ".safetensors":
         library = library_of(read_settings(source.file.parent)[0])
@@ -63,11 +73,10 @@ def load_model(source: ModelSource, threads: int = 1) -> Model:
 
 
 def behaviour_digest(source: ModelSource) -> str:
-    """sha256 hex of what decides a model's responses: weights, and how they are fed and read.
+    """SHA-256 (hex) of what decides a model's responses: its weights, its input and its output.
 
-    Names, labels and paths do not enter, so a renamed copy has the digest of its original. A
-    model that cannot be loaded has a digest too, as long as its file can be read (else
-    ModelError).
+    Names, labels and paths do not count, so a renamed copy has the digest of its original. A model
+    that cannot be loaded has a digest too. Raises ModelError if its file cannot be read.
     """
     digest = sha256(b"lagotto model 1\n")
     check_size(source.file)

@@ -1,4 +1,4 @@
-"""The protocols of a search over rows: unit queries in, row numbers and exact cosines out."""
+"""The protocols of an index: unit queries come in; row numbers and exact cosines go out."""
 
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -9,31 +9,32 @@ from jaxtyping import Float32, Int64
 
 @runtime_checkable
 class RowIndex(Protocol):
-    """Finds the rows nearest to queries. Rows and queries are unit length.
+    """Finds the rows nearest to queries. Rows and queries have unit length.
 
-    An approximate one may miss a row; the cosines that it gives are exact all the same.
+    An approximate index may miss a row, but the cosines that it returns are exact.
     """
 
     @property
     def count(self) -> int:
-        """Rows that can be found."""
+        """Number of rows in the index."""
 
     def search(
         self, queries: Float32[np.ndarray, "queries dim"], top: int
     ) -> tuple[Int64[np.ndarray, "queries top"], Float32[np.ndarray, "queries top"]]:
-        """Numbers and cosines of the `top` nearest rows, best first, of equals the lower number.
+        """Row numbers and cosines of the `top` nearest rows, best first.
 
-        No row twice; fewer columns only where there are fewer rows.
+        Of equal rows the one with the lower number comes first. No row comes twice. There are fewer
+        than `top` columns only if the index has fewer rows.
         """
 
 
 @runtime_checkable
 class SavedRowIndex(RowIndex, Protocol):
-    """A RowIndex whose making is worth keeping; the rows themselves are kept elsewhere."""
+    """A RowIndex that can be saved to a file; the file does not hold the rows."""
 
     def save(self, path: Path) -> None:
-        """Writes the file that the registry's `open_index` reads; HubError if it cannot."""
+        """Writes the file that `open_index` of the registry reads; HubError if that fails."""
 
     @property
     def parameters(self) -> dict[str, str | int]:
-        """What it was made with, for the record beside the file."""
+        """The settings that it was built with, for the record beside the file."""

@@ -1,4 +1,4 @@
-"""The nearest rows of a memory map to many queries, exact: blocks of matrix products."""
+"""Rows of a memory map and queries come in; the exact nearest rows of each query go out."""
 
 from collections.abc import Iterator
 
@@ -9,14 +9,16 @@ from lagotto.core.vectors import top_k
 
 BLOCK_BYTES = 32 * 2**20
 _QUERIES_AT_ONCE = 256
-KEPT_BYTES = 256 * 2**20
+CACHE_BYTES = 256 * 2**20
 
 
-class NearestRows:
-    """Exact search over the rows of a memory map, in blocks of matrix products.
+class ExactIndex:
+    """Exact search over the rows of a memory map, by matrix products of blocks of rows.
 
-    Rows that fit KEPT_BYTES as float32 are kept so, if `keep`; others are read and widened,
-    `block_bytes` at a time, once a call. `spans` limits the search to some ranges of rows.
+    `rows` has shape [rows, dim] and any float type. `spans` are the ranges [first, end) of rows to
+    search; None for all. If the rows fit CACHE_BYTES as float32 and `keep` is True, they are
+    converted once and stay in memory. Otherwise every call reads and converts them, `block_bytes`
+    at a time.
     """
 
     def __init__(
@@ -32,58 +34,55 @@ class NearestRows:
         self.count = int((self._spans[:, 1] - self._spans[:, 0]).sum())
         row_bytes = 4 * max(1, rows.shape[1])
         self._step = max(1, block_bytes // row_bytes)
-        self._kept: list[tuple[Int64[np.ndarray, " block"], np.ndarray]] | None = None
-        if keep and self.count * row_bytes <= KEPT_BYTES:
-            self._kept = list(self._read())
+        self._cached: list[tuple[Int64[np.ndarray, " block"], np.ndarray]] | None = None
+        if keep and self.count * row_bytes <= CACHE_BYTES:
+            self._cached = list(self._read())
 
     def search(
         self, queries: Float32[np.ndarray, "queries dim"], top: int
     ) -> tuple[Int64[np.ndarray, "queries top"], Float32[np.ndarray, "queries top"]]:
-        """Numbers and cosines of the `top` nearest rows, best first; ties go to the lower number.
-
-        Fewer columns where there are fewer rows.
-        """
+        """Row numbers and cosines of the `top` nearest rows, best first; see RowIndex."""
         numbers = np.empty((len(queries), 0), np.int64)
         cosines = np.empty((len(queries), 0), np.float32)
-        for places, block in self._kept if self._kept is not None else self._read():
-            best, high = _best(queries, block, top)
-            numbers = np.concatenate([numbers, places[best]], axis=1)
-            cosines = np.concatenate([cosines, high], axis=1)
+        for row_numbers, block in self._cached if self._cached is not None else self._read():
+            best, block_cosines = _top_of_block(queries, block, top)
+            numbers = np.concatenate([numbers, row_numbers[best]], axis=1)
+            cosines = np.concatenate([cosines, block_cosines], axis=1)
             order = top_k(cosines, top)
             numbers = np.take_along_axis(numbers, order, 1)
             cosines = np.take_along_axis(cosines, order, 1)
         return numbers, cosines
 
     def _read(self) -> Iterator[tuple[Int64[np.ndarray, " block"], np.ndarray]]:
-        """(numbers, float32 rows) of blocks of at most `block_bytes`, in order."""
-        waiting: list[np.ndarray] = []
+        """(row numbers, float32 rows) of blocks of at most `block_bytes`, in order."""
+        pending: list[np.ndarray] = []
         size = 0
         for start, end in self._spans.tolist():
             for first in range(start, end, self._step):
                 part = np.arange(first, min(first + self._step, end), dtype=np.int64)
                 if size + len(part) > self._step:
-                    yield self._block(waiting)
-                    waiting, size = [], 0
-                waiting.append(part)
+                    yield self._block(pending)
+                    pending, size = [], 0
+                pending.append(part)
                 size += len(part)
-        if waiting:
-            yield self._block(waiting)
+        if pending:
+            yield self._block(pending)
 
     def _block(
         self, parts: list[np.ndarray]
     ) -> tuple[Int64[np.ndarray, " block"], Float32[np.ndarray, "block dim"]]:
-        places = np.concatenate(parts)
+        row_numbers = np.concatenate(parts)
         block = [self._rows[int(p[0]) : int(p[-1]) + 1].astype(np.float32) for p in parts]
-        return places, np.concatenate(block)
+        return row_numbers, np.concatenate(block)
 
 
-def _best(
+def _top_of_block(
     queries: Float32[np.ndarray, "queries dim"], block: Float32[np.ndarray, "block dim"], top: int
 ) -> tuple[Int64[np.ndarray, "queries top"], Float32[np.ndarray, "queries top"]]:
-    """Places in the block, and cosines, of each query's best; a bounded table at a time."""
-    places, cosines = [], []
+    """Positions in the block and cosines of each query's best rows, 256 queries at a time."""
+    positions, cosines = [], []
     for start in range(0, max(len(queries), 1), _QUERIES_AT_ONCE):
         scores = queries[start : start + _QUERIES_AT_ONCE] @ block.T
-        places.append(top_k(scores, top))
-        cosines.append(np.take_along_axis(scores, places[-1], 1))
-    return np.concatenate(places), np.concatenate(cosines)
+        positions.append(top_k(scores, top))
+        cosines.append(np.take_along_axis(scores, positions[-1], 1))
+    return np.concatenate(positions), np.concatenate(cosines)

@@ -1,4 +1,4 @@
-"""Approximate indexes by name: where each adapter lives and the extra that installs it."""
+"""The name of an approximate index comes in; an index, built or opened, goes out."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +11,9 @@ from lagotto.neighbors.base import SavedRowIndex
 
 DEFAULT_INDEX = "usearch"
 INDEX_ADAPTERS = {
-    DEFAULT_INDEX: Adapter("lagotto.neighbors.usearch", "UsearchRows", "usearch", "ann")
+    DEFAULT_INDEX: Adapter("lagotto.neighbors.usearch", "UsearchIndex", "usearch", "ann")
 }
-"""Every adapter class has `build(rows, spans, advance)` and `open(path, rows, spans)`."""
+"""Every adapter class has the class methods `build` and `open`; see ADDING.md."""
 
 _WHAT = "approximate index"
 
@@ -24,9 +24,20 @@ def build_index(
     spans: Int64[np.ndarray, "spans 2"],
     advance: Callable[[int], None],
 ) -> SavedRowIndex:
-    """A new index over ranges of unit rows; `advance` is told of rows as they are done.
+    """Builds an index over ranges of unit rows.
 
-    Raises UsageError for an unknown name, MissingExtraError where its package is not installed.
+    Args:
+        name: A name in INDEX_ADAPTERS.
+        rows: Unit rows, of any float type.
+        spans: The ranges [first, end) of rows to index.
+        advance: Called with the number of rows that were added since the last call.
+
+    Returns:
+        The index, in memory.
+
+    Raises:
+        UsageError: The name is unknown.
+        MissingExtraError: The package of the index is not installed.
     """
     index: SavedRowIndex = load_adapter(INDEX_ADAPTERS, name, _WHAT).build(rows, spans, advance)
     return index
@@ -38,9 +49,10 @@ def open_index(
     rows: Float[np.ndarray, "rows dim"],
     spans: Int64[np.ndarray, "spans 2"],
 ) -> SavedRowIndex:
-    """The index in a file, over the same rows as it was built from; errors as of `build_index`.
+    """Opens the index in a file, over the same rows and spans that it was built from.
 
-    Raises HubError for a file that the adapter did not write, or over other rows.
+    Raises HubError for a file that the adapter did not write or that is over other rows, and else
+    as `build_index`.
     """
     index: SavedRowIndex = load_adapter(INDEX_ADAPTERS, name, _WHAT).open(path, rows, spans)
     return index

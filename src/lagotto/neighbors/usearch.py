@@ -1,7 +1,8 @@
-"""The nearest rows of a memory map to many queries, approximate: an HNSW graph by usearch.
+"""Rows of a memory map and queries come in; their approximate nearest rows go out (HNSW, usearch).
 
-The one place that imports usearch. A process that loads it (2.26, Linux wheel) before onnxruntime
-crashes when onnxruntime is loaded, and not the other way round: so onnxruntime comes first here.
+This is the only file that imports usearch. A process that loads usearch (2.26, Linux wheel) before
+onnxruntime crashes when it loads onnxruntime. The other order works, so onnxruntime comes first
+here.
 """
 
 from collections.abc import Callable
@@ -13,22 +14,22 @@ from jaxtyping import Float, Float32, Int64
 from usearch.index import Index
 
 from lagotto.core.errors import HubError
-from lagotto.neighbors.exact import NearestRows
+from lagotto.neighbors.exact import ExactIndex
 
 CONNECTIVITY = 16
 EXPANSION_ADD = 128
 EXPANSION_SEARCH = 512
-"""Candidates that a search keeps, where `top` is not more; decides recall and time."""
+"""Candidates that a search considers, at least `top`; a higher value means more recall and time."""
 
 _ROWS_AT_ONCE = 4_096
 _GATHER_BYTES = 32 * 2**20
 
 
-class UsearchRows:
-    """Approximate search over the rows of a memory map; found rows are scored again, exactly.
+class UsearchIndex:
+    """Approximate search over the rows of a memory map; the cosines are computed exactly.
 
-    The graph holds its own float16 copy of the rows. It is made by one thread, so that the same
-    rows give the same file.
+    The graph holds a float16 copy of the rows. One thread builds it, so that the same rows give the
+    same file.
     """
 
     def __init__(
@@ -44,8 +45,8 @@ class UsearchRows:
         rows: Float[np.ndarray, "rows dim"],
         spans: Int64[np.ndarray, "spans 2"],
         advance: Callable[[int], None],
-    ) -> "UsearchRows":
-        """An index over ranges of rows, in memory; `advance` is told of rows as they are done."""
+    ) -> "UsearchIndex":
+        """Builds the index in memory; `advance` is called with the number of rows just added."""
         graph = Index(
             ndim=rows.shape[1],
             metric="cos",
@@ -65,10 +66,10 @@ class UsearchRows:
     @classmethod
     def open(
         cls, path: Path, rows: Float[np.ndarray, "rows dim"], spans: Int64[np.ndarray, "spans 2"]
-    ) -> "UsearchRows":
-        """The index in a file that `save` wrote, memory-mapped.
+    ) -> "UsearchIndex":
+        """Opens a file that `save` wrote, as a memory map.
 
-        Raises HubError for a file that is none, or over other rows.
+        Raises HubError for a file that is no index, or that is over other rows.
         """
         try:
             graph = Index.restore(path, view=True, expansion_search=EXPANSION_SEARCH)
@@ -87,7 +88,7 @@ class UsearchRows:
 
     @property
     def count(self) -> int:
-        """Rows in the graph."""
+        """Number of rows in the graph."""
         return len(self._graph)
 
     @property
@@ -113,9 +114,9 @@ class UsearchRows:
     def search(
         self, queries: Float32[np.ndarray, "queries dim"], top: int
     ) -> tuple[Int64[np.ndarray, "queries top"], Float32[np.ndarray, "queries top"]]:
-        """Numbers and exact cosines of nearly the `top` nearest rows; see RowIndex.
+        """Row numbers and exact cosines of nearly the `top` nearest rows; see RowIndex.
 
-        A query for which the graph reaches too few rows is answered by the exact search.
+        If the graph reaches fewer than `top` rows for a query, the exact search is used for it.
         """
         top = min(top, self.count)
         numbers = np.zeros((len(queries), top), np.int64)
@@ -126,24 +127,24 @@ class UsearchRows:
         short = []
         for start in range(0, len(queries), step):
             part = queries[start : start + step]
-            for i, found in enumerate(self._near(part, top), start):
-                if len(found) < top:
+            for i, candidates in enumerate(self._candidates(part, top), start):
+                if len(candidates) < top:
                     short.append(i)
                     continue
-                scores = self._rows[found].astype(np.float32) @ queries[i]
-                order = np.lexsort((found, -scores))
-                numbers[i], cosines[i] = found[order], scores[order]
+                scores = self._rows[candidates].astype(np.float32) @ queries[i]
+                order = np.lexsort((candidates, -scores))
+                numbers[i], cosines[i] = candidates[order], scores[order]
         if short:
-            exact = NearestRows(self._rows, self._spans, keep=False)
+            exact = ExactIndex(self._rows, self._spans, keep=False)
             numbers[short], cosines[short] = exact.search(queries[short], top)
         return numbers, cosines
 
-    def _near(
+    def _candidates(
         self, queries: Float32[np.ndarray, "queries dim"], top: int
-    ) -> list[Int64[np.ndarray, " found"]]:
-        """The numbers that the graph gives for each query, ascending, each once."""
-        found = self._graph.search(queries, top)
+    ) -> list[Int64[np.ndarray, " candidates"]]:
+        """The row numbers that the graph returns for each query, ascending, each once."""
+        matches = self._graph.search(queries, top)
         if len(queries) == 1:
-            return [np.unique(found.keys.astype(np.int64))]
-        zscore = zip(found.keys.astype(np.int64), found.counts.tolist(), strict=True)
-        return [np.unique(keys[:count]) for keys, count in zscore]
+            return [np.unique(matches.keys.astype(np.int64))]
+        rows = zip(matches.keys.astype(np.int64), matches.counts.tolist(), strict=True)
+        return [np.unique(keys[:count]) for keys, count in rows]

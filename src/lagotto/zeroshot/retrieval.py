@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int64
 
 from lagotto.neighbors.base import RowIndex
-from lagotto.neighbors.exact import NearestRows
+from lagotto.neighbors.exact import ExactIndex
 from lagotto.zeroshot.types import Captions
 
 NEIGHBOURS = 200
@@ -57,7 +57,7 @@ class Retrieval:
 
 
 class Retriever:
-    """Searches a store for the captions of query pictures; memory is bounded (see NearestRows).
+    """Searches a store for the captions of query pictures; memory is bounded (see ExactIndex).
 
     The search is exact unless the caller passes approximate indexes: `pictures` over all pictures,
     `texts` over the captions without a picture.
@@ -72,8 +72,8 @@ class Retriever:
         self._captions = captions
         self._starts = np.asarray(captions.starts[:-1], np.int64)
         self._ends = np.asarray(captions.ends, np.int64)
-        self._pictures = pictures or NearestRows(captions.image_embeddings)
-        self._texts = texts or NearestRows(captions.text_embeddings, text_only_spans(captions))
+        self._pictures = pictures or ExactIndex(captions.image_embeddings)
+        self._texts = texts or ExactIndex(captions.text_embeddings, text_only_spans(captions))
 
     def retrieve(self, queries: Float32[np.ndarray, "pictures dim"], k: int) -> Retrieval:
         """The best k captions of each query picture.

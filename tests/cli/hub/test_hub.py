@@ -212,6 +212,6 @@ def test_status_says_what_models_are_not_kept_from(
     assert "isolation models run cut off from: files (landlock)" in lines
     (note,) = [line for line in lines if "not keep models from the network" in line]
     assert "namespace: refused" in note
-    assert "docs/security.md" in note
+    assert "docs/explanation/security.md" in note
     monkeypatch.setattr(status, "find_guards", lambda: (found[0],))
     assert "cut off from: nothing" in lagotto("hub", "status", world.hub).out

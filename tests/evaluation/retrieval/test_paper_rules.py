@@ -19,7 +19,7 @@ from lagotto.evaluation.retrieval.paper_rules import (
     selected,
     standardize_rows,
 )
-from lagotto.evaluation.retrieval.probe_selection import ProbeSelection
+from lagotto.evaluation.retrieval.probe_selection import SelectionName
 from lagotto.evaluation.retrieval.queries import (
     label_truth,
     logit_questions,
@@ -95,7 +95,7 @@ def test_hits_on_real_models_are_the_hubs(assets: Path, tmp_path: Path) -> None:
         assert sum((h.model, h.logit) == f for h, f in zip(hits, first, strict=True)) >= same
 
 
-@pytest.mark.parametrize("selection", get_args(ProbeSelection))
+@pytest.mark.parametrize("selection", get_args(SelectionName))
 def test_reading_rows_and_weighing_all_give_the_same(
     monkeypatch: pytest.MonkeyPatch, selection: str
 ) -> None:

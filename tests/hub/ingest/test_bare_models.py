@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from centred_models import Truth, photos, write_onnx
+from centered_models import Truth, photos, write_onnx
 from colour_world import World
 from lagotto.core.errors import ModelError
 from lagotto.core.images import decode_picture, to_pixels
@@ -26,7 +26,7 @@ from lagotto.jobs.worker_limits import Limits
 from lagotto.models.classifier import ModelClassifier
 from lagotto.models.metadata.input_spec import scale_text
 from lagotto.models.metadata.scan import scan_models
-from lagotto.models.preprocessing.infer import TRIAL_PICTURES, settle_input
+from lagotto.models.preprocessing.infer import TRIAL_PICTURES, infer_preprocessing
 from lagotto.models.registry import load_model
 
 ONE = Limits(workers=1)
@@ -130,7 +130,7 @@ def test_models_of_the_demo_world_are_fed_as_they_were_trained(name: str, tmp_pa
     ]
     model = load_model(ModelSource(name, source.file))
     assert isinstance(model, ModelClassifier)
-    settled = settle_input(
+    settled = infer_preprocessing(
         model, lambda spec: np.stack([to_pixels(picture, spec) for picture in chosen])
     )
     found = settled.spec.input

@@ -8,12 +8,14 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 import colour_world
+from child_processes import running_command, wait_until
 from colour_world import World
 from command_line import COMMAND, lagotto_process
 from lagotto.hub.hub import Hub
@@ -38,15 +40,18 @@ def contents(hub: Path) -> tuple[dict[str, bytes], dict[str, list[tuple[object, 
     return files, rows
 
 
-def start_add(hub: Path, models: Path) -> "subprocess.Popen[str]":
-    """`hub add` in a process group of its own, workers included."""
-    return subprocess.Popen(
-        [*COMMAND, "hub", "add", str(hub), str(models)],
-        start_new_session=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@contextmanager
+def adding(hub: Path, models: Path) -> Iterator["subprocess.Popen[str]"]:
+    """`hub add` in a process group of its own, workers included, while the block runs."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with running_command([*COMMAND, "hub", "add", hub, models], **pipes) as process:
+        yield process
+
+
+def wait_until_at_work(process: "subprocess.Popen[str]", hub: Path) -> None:
+    """Until the run has begun to write; before, while it loads, Python itself answers signals."""
+    assert wait_until(lambda: (hub / "staging").exists() or process.poll() is not None, 120)
+    assert process.poll() is None
 
 
 def interrupted(process: "subprocess.Popen[str]", after_s: float, number: int) -> bool:
@@ -62,10 +67,10 @@ def interrupted(process: "subprocess.Popen[str]", after_s: float, number: int) -
 def test_a_killed_run_is_resumed_to_the_same_hub(world: World, empty_copy: Path) -> None:
     kills = 0
     for after_s in KILL_AFTER_S:
-        process = start_add(empty_copy, world.models)
-        if interrupted(process, after_s, signal.SIGKILL):
+        with adding(empty_copy, world.models) as process:
+            killed = interrupted(process, after_s, signal.SIGKILL)
+        if killed:
             kills += 1
-            process.communicate()
             assert Hub.open(empty_copy).status().failures == ()
     report = Hub.open(empty_copy).add([world.models])
     assert kills >= 2
@@ -79,13 +84,10 @@ def test_ctrl_c_ends_a_run_at_once_and_in_order(
     world: World, empty_copy: Path, tmp_path: Path, after_s: float
 ) -> None:
     slow = colour_world.write_slow_model(tmp_path / "slow")
-    process = start_add(empty_copy, slow.parent)
-    for _ in range(600):  # while it loads, Python itself answers the signal
-        if (empty_copy / "staging").exists():
-            break
-        time.sleep(0.05)
-    assert interrupted(process, after_s, signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    with adding(empty_copy, slow.parent) as process:
+        wait_until_at_work(process, empty_copy)
+        assert interrupted(process, after_s, signal.SIGINT)
+        out, err = process.communicate(timeout=120)
     assert process.returncode in (1, 130)
     assert "Traceback" not in err
     assert out == ""
@@ -102,22 +104,10 @@ def test_a_second_add_meanwhile_is_refused_in_one_line(
     world: World, empty_copy: Path, tmp_path: Path
 ) -> None:
     slow = colour_world.write_slow_model(tmp_path / "slow")
-    process = start_add(empty_copy, slow.parent)
-    try:
-        deadline = 200
-        while not (empty_copy / "staging").exists():
-            deadline -= 1
-            assert deadline > 0
-            assert process.poll() is None
-            try:
-                process.wait(0.05)
-            except subprocess.TimeoutExpired:
-                continue
+    with adding(empty_copy, slow.parent) as process:
+        wait_until_at_work(process, empty_copy)
         second = lagotto_process("hub", "add", empty_copy, world.models)
         second.refused(1, "another process is writing", str(empty_copy))
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
     assert len(Hub.open(empty_copy).add([world.models]).done) == 7
 
 

@@ -87,14 +87,14 @@ def exit_at_once(payload, progress):
 
 
 def close_pipes(payload, progress):
-    os.closerange(3, 100)
+    os.closerange(3, 1 << 20)  # also where the caller has many files open
     time.sleep(60)
 
 
 def close_all_but_the_way_back(payload, progress):
     channel = int(sys.argv[2])
     os.closerange(3, channel)
-    os.closerange(channel + 1, 100)
+    os.closerange(channel + 1, 1 << 20)
     return {}
 
 
@@ -131,10 +131,16 @@ def hang_deaf(payload, progress):
 
 
 def grow(payload, progress):
+    """Takes 8 MiB more and more, with a pause between; leaves a file once it is refused."""
     blocks = []
-    while True:
-        blocks.append(bytearray(b"x") * (8 * MIB))
-        time.sleep(0.002)
+    try:
+        while True:
+            blocks.append(bytearray(b"x") * (8 * MIB))
+            time.sleep(payload.get("pause_s", 0))
+    except MemoryError:
+        blocks.clear()
+        Path(payload["folder"], "refused").touch()
+        raise
 
 
 def allocate_at_once(payload, progress):

@@ -216,7 +216,7 @@ def test_no_damage_is_more_than_an_error_of_ours(data: st.DataObject) -> None:
         for output in graph.outputs:
             found = find_activation(graph.producers, output)
             if found is not None:
-                graph.quantisation(*found.node.inputs[:2], *[None] * (2 - len(found.node.inputs)))
+                graph.quantization(*found.node.inputs[:2], *[None] * (2 - len(found.node.inputs)))
         external_files(survey_onnx(bytes(broken), ModelError), Path("."))
     except LagottoError as error:
         assert "\n" not in str(error)  # noqa: PT017

@@ -37,9 +37,9 @@ def test_the_graph_is_read_as_the_schema_reads_it() -> None:
         assert mine.name == theirs.name.decode()
         assert mine.shape == tuple(theirs.shape)
         if theirs.quantization is not None and theirs.quantization.scale is not None:
-            assert mine.quantisation is not None
-            assert mine.quantisation.scale == theirs.quantization.scale[0]
-            assert mine.quantisation.zero_point == theirs.quantization.zeroPoint[0]
+            assert mine.quantization is not None
+            assert mine.quantization.scale == theirs.quantization.scale[0]
+            assert mine.quantization.zero_point == theirs.quantization.zeroPoint[0]
     assert {node.op for node in graph.producers.values()} >= {"Softmax", "QuantizeLinear"}
 
 

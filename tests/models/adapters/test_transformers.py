@@ -70,7 +70,7 @@ def logits(model: Model, some: list[Image.Image]) -> np.ndarray:
 
 def test_logits_are_those_of_the_librarys_pipeline(model: Model, folder: Path) -> None:
     some = pictures()
-    if folder.name == "flipped":  # it is handed centre squares: a square is seen whole
+    if folder.name == "flipped":  # it is handed center squares: a square is seen whole
         some = [picture.resize((61, 61)) for picture in some]
     expected = makers.library_logits(folder, some)
     assert np.abs(logits(model, some) - expected).max() < CLOSE

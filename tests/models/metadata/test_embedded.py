@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lagotto.core.types import ModelSource
 from lagotto.models.metadata.description import InputDescription
 from lagotto.models.metadata.embedded import (
-    normalisation,
+    normalization,
     parse_names,
     read_properties,
 )
@@ -55,7 +55,7 @@ def floats(builder: flatbuffers.Builder, values: tuple[float, ...]) -> int:
 
 
 def metadata(mean: tuple[float, ...], std: tuple[float, ...], labels: str, colours: int) -> bytes:
-    """A model's metadata: normalisation, colour space, and the name of a labels file."""
+    """A model's metadata: normalization, colour space, and the name of a labels file."""
     builder = flatbuffers.Builder(0)
     options = table(
         builder, {0: ("o", floats(builder, mean)), 1: ("o", floats(builder, std))}, slots=2
@@ -191,7 +191,7 @@ def test_damaged_metadata_is_never_more_than_a_note(data: st.DataObject) -> None
 def test_normalisation_is_a_scale_where_it_is_one(
     mean: tuple[float, ...], std: tuple[float, ...], expected: InputDescription
 ) -> None:
-    assert normalisation(mean, std) == expected
+    assert normalization(mean, std) == expected
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from centred_models import EDGE, IMAGENET, Truth, layers, photos, write_onnx, write_tflite
+from centered_models import EDGE, IMAGENET, Truth, layers, photos, write_onnx, write_tflite
 from lagotto.core.types import JsonObject, ModelSource, PixelSpec
 from lagotto.models.activation_stats import (
     LayerMoments,
@@ -16,15 +16,15 @@ from lagotto.models.activation_stats import (
 )
 from lagotto.models.classifier import ModelClassifier
 from lagotto.models.preprocessing.candidates import (
-    FEEDS,
+    COMMON_NORMALIZATIONS,
     candidate_specs,
-    feed_of,
+    normalization_of,
 )
 from lagotto.models.preprocessing.infer import (
-    AHEAD,
+    MIN_MARGIN,
     TRIAL_PICTURES,
+    infer_preprocessing,
     missing_fields,
-    settle_input,
 )
 from lagotto.models.registry import load_model
 
@@ -40,7 +40,7 @@ TRUTHS = [
 
 
 def pictures(spec: PixelSpec) -> np.ndarray:
-    """Other pictures than those that the models are centred on."""
+    """Other pictures than those that the models are centered on."""
     assert spec.shape == (EDGE, EDGE, 3)
     return photos(TRIAL_PICTURES, seed=11)
 
@@ -57,7 +57,7 @@ def origins(model: ModelClassifier) -> dict[str, str]:
 
 @pytest.mark.parametrize("truth", TRUTHS, ids=str)
 def test_the_planted_feed_is_found(truth: Truth, tmp_path: Path) -> None:
-    model = settle_input(bare(write_onnx(truth, tmp_path)), pictures)
+    model = infer_preprocessing(bare(write_onnx(truth, tmp_path)), pictures)
     spec = model.spec.input
     found = Truth(spec.scale, spec.mean, spec.std, spec.channels, spec.layout)
     assert found == truth
@@ -74,7 +74,7 @@ def test_the_planted_feed_is_found(truth: Truth, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("truth", [Truth("-1..1"), Truth("0..255", channels="BGR")], ids=str)
 def test_tflite_shows_its_layers_too(truth: Truth, tmp_path: Path) -> None:
-    model = settle_input(bare(write_tflite(truth, tmp_path)), pictures)
+    model = infer_preprocessing(bare(write_tflite(truth, tmp_path)), pictures)
     spec = model.spec.input
     assert (spec.scale, spec.channels) == (truth.scale, truth.channels)
     reason = next(each.reason for each in model.spec.decisions if each.field == "scale")
@@ -83,7 +83,7 @@ def test_tflite_shows_its_layers_too(truth: Truth, tmp_path: Path) -> None:
 
 def test_the_settled_model_answers_as_its_arithmetic_says(tmp_path: Path) -> None:
     truth = Truth("-1..1", channels="BGR")
-    model = settle_input(bare(write_onnx(truth, tmp_path)), pictures)
+    model = infer_preprocessing(bare(write_onnx(truth, tmp_path)), pictures)
     values = photos(4, seed=5).astype(np.float64)[..., ::-1] / 127.5 - 1
     stack = layers(truth)
     for matrix, bias in stack[:-1]:
@@ -109,7 +109,7 @@ def never(spec: PixelSpec) -> Any:
 def test_only_what_is_missing_is_tried(said: JsonObject, tried: set[str], tmp_path: Path) -> None:
     model = bare(write_onnx(Truth("-1..1"), tmp_path), {"input": said})
     assert missing_fields(model) == tried
-    settled = settle_input(model, pictures if tried else never)
+    settled = infer_preprocessing(model, pictures if tried else never)
     assert (settled is model) == (tried <= {"resize"})  # these pictures are square
     for field, value in said.items():
         fed = settled.spec.input.pixels if field == "resize" else settled.spec.input
@@ -119,20 +119,20 @@ def test_only_what_is_missing_is_tried(said: JsonObject, tried: set[str], tmp_pa
 
 @pytest.mark.parametrize("trained", ["crop", "stretch"])
 def test_the_planted_geometry_is_found(trained: str, tmp_path: Path) -> None:
-    """Under the other one the pictures are much darker than what the layers were centred on."""
+    """Under the other one the pictures are much darker than what the layers were centered on."""
 
     def views(spec: PixelSpec) -> np.ndarray:
         seen = pictures(spec)
         return seen if spec.resize == trained else seen // 4
 
     said: JsonObject = {"scale": "0..1", "channels": "RGB"}
-    model = settle_input(bare(write_onnx(Truth("0..1"), tmp_path), {"input": said}), views)
+    model = infer_preprocessing(bare(write_onnx(Truth("0..1"), tmp_path), {"input": said}), views)
     assert model.spec.input.pixels.resize == trained
     found = next(each for each in model.spec.decisions if each.field == "resize")
     assert (found.value, found.origin) == (trained, "inferred")
     assert found.runner_up == {"crop": "stretch", "stretch": "crop"}[trained]
     assert found.margin is not None
-    assert found.margin > AHEAD
+    assert found.margin > MIN_MARGIN
     assert found.reason == f"5 layers on {TRIAL_PICTURES} probes"
     assert any(note.startswith(f"resize inferred: {trained} (+") for note in model.spec.notes)
 
@@ -142,15 +142,15 @@ def test_crop_is_kept_where_stretch_is_hardly_ahead(tmp_path: Path) -> None:
         seen = pictures(spec)
         return seen if spec.resize == "stretch" else np.maximum(seen, 1) - 1
 
-    model = settle_input(bare(write_onnx(Truth("0..1"), tmp_path)), views)
+    model = infer_preprocessing(bare(write_onnx(Truth("0..1"), tmp_path)), views)
     found = next(each for each in model.spec.decisions if each.field == "resize")
     assert (found.value, found.origin, found.runner_up) == ("crop", "assumed", "stretch")
     assert found.margin is not None
-    assert abs(found.margin) <= AHEAD
+    assert abs(found.margin) <= MIN_MARGIN
 
 
 def test_square_pictures_leave_the_geometry_as_it_is(tmp_path: Path) -> None:
-    model = settle_input(bare(write_onnx(Truth("0..1"), tmp_path)), pictures)
+    model = infer_preprocessing(bare(write_onnx(Truth("0..1"), tmp_path)), pictures)
     found = next(each for each in model.spec.decisions if each.field == "resize")
     assert (found.value, found.origin, found.margin) == ("crop", "assumed", None)
 
@@ -163,23 +163,23 @@ def test_a_known_mean_is_kept_with_every_scale(tmp_path: Path) -> None:
     assert [(spec.scale, spec.mean) for spec in specs] == [
         (scale, truth.mean) for scale in ("0..1", "-1..1", "0..255")
     ]
-    assert settle_input(model, pictures).spec.input.scale == "0..255"
+    assert infer_preprocessing(model, pictures).spec.input.scale == "0..255"
 
 
 def test_same_model_and_pictures_same_answer(tmp_path: Path) -> None:
     file = write_onnx(Truth("0..255"), tmp_path)
-    first, second = (settle_input(bare(file), pictures).spec for _ in range(2))
+    first, second = (infer_preprocessing(bare(file), pictures).spec for _ in range(2))
     assert first == second
 
 
 def test_without_a_look_inside_the_custom_is_kept(tmp_path: Path) -> None:
     class Blind(ModelClassifier):
-        def open_insides(self) -> None:
+        def open_activations(self) -> None:
             return None
 
     seen = bare(write_onnx(Truth("0..1"), tmp_path))
     blind = Blind(seen._engine, seen.spec, seen._reading)
-    settled = settle_input(blind, pictures)
+    settled = infer_preprocessing(blind, pictures)
     assert settled.spec.input.scale == "0..1"
     assert settled.spec.input.channels == "RGB"
     assert origins(settled)["channels"] == "assumed"
@@ -192,7 +192,7 @@ def test_a_layout_that_the_shape_leaves_open_is_the_one_that_runs(tmp_path: Path
         assert spec.input.layout == layout
 
 
-# --------------------------------------------------------------------------------------- insides
+# ---------------------------------------------------------------------------------- activations
 
 
 def moments(values: np.ndarray) -> LayerMoments:
@@ -204,15 +204,15 @@ def moments(values: np.ndarray) -> LayerMoments:
 
 def test_centring_falls_with_the_distance_from_zero() -> None:
     noise = np.random.default_rng(0).normal(0, 1, (20, 5, 50))
-    centred, near, far = (moments(noise + offset).centring for offset in (0.0, 0.5, 5.0))
-    assert centred > near > far
+    centered, near, far = (moments(noise + offset).centering for offset in (0.0, 0.5, 5.0))
+    assert centered > near > far
     assert near == pytest.approx(-np.log(0.5), abs=0.1)
-    assert moments(1000 * (noise + 0.5)).centring == pytest.approx(near, abs=1e-3)
+    assert moments(1000 * (noise + 0.5)).centering == pytest.approx(near, abs=1e-3)
 
 
 @pytest.mark.parametrize("value", [0.0, 7.0, np.nan, np.inf])
 def test_a_layer_that_never_changes_or_overflows_is_off_centre(value: float) -> None:
-    assert moments(np.full((3, 2, 4), value)).centring == -4.0
+    assert moments(np.full((3, 2, 4), value)).centering == -4.0
 
 
 def test_layers_of_one_sign_under_any_candidate_are_left_out() -> None:
@@ -248,9 +248,9 @@ def test_the_layers_end_before_the_classes(tmp_path: Path) -> None:
 
 def test_a_feed_is_the_same_in_either_order() -> None:
     spec = bare_spec()
-    for feed in FEEDS:
+    for feed in COMMON_NORMALIZATIONS:
         for order in ("RGB", "BGR"):
-            assert feed_of(feed.applied(spec, order)) == feed
+            assert normalization_of(feed.apply_to(spec, order)) == feed
 
 
 def bare_spec() -> Any:

@@ -182,7 +182,7 @@ def hub_status(hub: Path = HUB_ARGUMENT, as_json: bool = JSON) -> None:
         if not guard.means:
             print_line(
                 f"  note: this system does not keep models from {guard.words} "
-                f"({printable(guard.reason)}); see docs/security.md"
+                f"({printable(guard.reason)}); see docs/explanation/security.md"
             )
     if status.models:
         print_line()

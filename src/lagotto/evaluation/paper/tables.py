@@ -16,13 +16,13 @@ from lagotto.core.progress import Progress, Silent
 from lagotto.evaluation.intervals import Estimate, mean_interval
 from lagotto.evaluation.retrieval.logit_table import LogitTable
 from lagotto.evaluation.retrieval.paper_rules import selected, standardize_rows
-from lagotto.evaluation.retrieval.probe_selection import ProbeSelection
+from lagotto.evaluation.retrieval.probe_selection import SelectionName
 from lagotto.evaluation.retrieval.queries import Queries
 from lagotto.evaluation.retrieval.ranks import Ranking
 from lagotto.evaluation.retrieval.rules import Rule, rules_of
 from lagotto.evaluation.retrieval.scores import rank_queries
 
-SELECTIONS: tuple[ProbeSelection, ...] = ("bottom-k", "random-k", "quantiles", "all", "top-k")
+SELECTIONS: tuple[SelectionName, ...] = ("bottom-k", "random-k", "quantiles", "all", "top-k")
 REPEATS = 3
 """Random probe sets for each number of probes."""
 
@@ -165,7 +165,7 @@ def _on_probes(bench: Bench, rows: Int64[np.ndarray, " rows"]) -> tuple[Bench, R
     return _by_selection(bench.on_probes(rows), "top-k")
 
 
-def _by_selection(bench: Bench, selection: ProbeSelection) -> tuple[Bench, Rule]:
+def _by_selection(bench: Bench, selection: SelectionName) -> tuple[Bench, Rule]:
     """Standardized queries and descriptors on the probes of a selection."""
     bench = replace(bench, k=bench.probes) if selection == "all" else bench
 

@@ -2,7 +2,7 @@
 
 This is the batch reference of the rules: what a search does block by block is done here on whole
 arrays, and the search (hub/search/rerank.py) is tested against it. The default rule is described in
-docs/search.md, the paper's in ProbeLog, section 3.2.
+docs/explanation/search.md, the paper's in ProbeLog, section 3.2.
 """
 
 from collections.abc import Callable, Mapping, Sequence

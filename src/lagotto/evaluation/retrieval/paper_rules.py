@@ -11,7 +11,7 @@ from lagotto.core.errors import UsageError
 from lagotto.core.zscore import zscore_rows
 from lagotto.evaluation.retrieval.logit_table import LogitTable
 from lagotto.evaluation.retrieval.probe_selection import (
-    ProbeSelection,
+    SelectionName,
     distances,
     select_probes,
 )
@@ -58,7 +58,7 @@ def selected(
     queries: Float32[np.ndarray, "queries probes"],
     standardized: Float32[np.ndarray, "probes logits"],
     k: int,
-    selection: ProbeSelection,
+    selection: SelectionName,
     seed: int = 0,
 ) -> Float32[np.ndarray, "queries logits"]:
     """Minus the Euclidean distance over the probes that a selection takes for each query.

@@ -9,11 +9,11 @@ from typing import Literal, TypeAlias
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 
-ProbeSelection: TypeAlias = Literal["top-k", "all", "random-k", "quantiles", "bottom-k"]
+SelectionName: TypeAlias = Literal["top-k", "all", "random-k", "quantiles", "bottom-k"]
 
 
 def select_probes(
-    query: Float[np.ndarray, " probes"], k: int, selection: ProbeSelection, seed: int = 0
+    query: Float[np.ndarray, " probes"], k: int, selection: SelectionName, seed: int = 0
 ) -> Int64[np.ndarray, " selected"]:
     """Indices of the probes on which query and descriptors are compared.
 

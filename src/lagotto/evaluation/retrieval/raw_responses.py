@@ -24,7 +24,7 @@ MODELS_NAME = "models.json"
 RESPONSES_NAME = "responses.npz"
 EMBEDDINGS_NAME = "probe_embeddings.npy"
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
-_FORMAT_HINT = "the form is told in docs/evaluation.md"
+_FORMAT_HINT = "the form is told in docs/how-to/evaluate.md"
 
 
 @dataclass(frozen=True, slots=True)

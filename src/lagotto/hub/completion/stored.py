@@ -2,7 +2,7 @@
 
 The file is derived: it lists the responses that it was fitted on, and is made anew when they
 change. Models are read from disk at each access, so a hub need not fit in memory. The form of the
-file: docs/formats.md.
+file: docs/reference/formats.md.
 """
 
 from collections.abc import Iterator, Sequence

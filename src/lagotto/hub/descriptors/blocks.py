@@ -3,7 +3,7 @@
 A block holds the descriptors of whole models with a row for each probe: a query reads the rows of
 its k probes and no others. Beside them it holds, with a row for each logit, the logit's quantiles
 and its direction in the encoder's space. Blocks are derived from responses and can be built again;
-see docs/formats.md.
+see docs/reference/formats.md.
 """
 
 import re

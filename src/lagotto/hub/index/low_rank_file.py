@@ -1,8 +1,8 @@
 """Descriptor blocks come in; HUB/low_rank.safetensors, a low-rank index on disk, goes out.
 
 The file is derived from the blocks and made on request. It holds the digest of the blocks that it
-was made from, and is used as long as the hub has exactly these. See docs/low_rank.md and
-docs/formats.md.
+was made from, and is used as long as the hub has exactly these. See docs/how-to/large-hubs.md and
+docs/reference/formats.md.
 """
 
 from collections.abc import Mapping, Sequence

@@ -62,7 +62,7 @@ class SearchConfig:
 
     index_shrinkage: int = 10
     """How many times smaller than the descriptors a low-rank index of the default rank is at least.
-    Chosen by hand: docs/low_rank.md."""
+    Chosen by hand: docs/how-to/large-hubs.md."""
 
     index_sample_logits: int = 20_000
     """Logits, drawn by a seed, from which the factors of a low-rank index are taken.

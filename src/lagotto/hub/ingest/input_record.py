@@ -32,8 +32,8 @@ from lagotto.models.base import Model
 from lagotto.models.classifier import ModelClassifier
 from lagotto.models.preprocessing.infer import (
     TRIAL_PICTURES,
+    infer_preprocessing,
     missing_fields,
-    settle_input,
 )
 
 
@@ -58,7 +58,7 @@ def infer_input(model: Model, probes: Path) -> Model:
     def pictures(spec: PixelSpec) -> UInt8[np.ndarray, "pictures height width channels"]:
         return np.stack([to_pixels(picture, spec) for picture in decoded])
 
-    return settle_input(model, pictures)
+    return infer_preprocessing(model, pictures)
 
 
 def input_to_json(spec: ModelSpec) -> JsonObject:
@@ -82,7 +82,9 @@ def apply_record(model: Model, record: JsonValue) -> Model:
     match record:
         case {"input": dict(described), "notes": list(notes)} if isinstance(model, ModelClassifier):
             decisions = decisions_from_json(described)
-            return model.fed(_input(described), decisions, tuple(str(note) for note in notes))
+            return model.with_input(
+                _input(described), decisions, tuple(str(note) for note in notes)
+            )
     raise ModelError("the task carries no record of how its model is fed")
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float32, Int64
 from lagotto.core.errors import UsageError
 from lagotto.core.types import Probe, Skipped
 from lagotto.encoders.base import Encoder
-from lagotto.encoders.canary import watched
+from lagotto.encoders.canary import with_canary_check
 from lagotto.encoders.registry import load_encoder
 from lagotto.hub.completion.stored import (
     read_completion,
@@ -113,7 +113,7 @@ class HubReader:
         spec = self._encoder_override or self._manifest.encoder_spec
         loaded = load_encoder(spec) if isinstance(spec, str) else spec
         check_encoder(self.folder, self._manifest, loaded.info)
-        return watched(loaded, self._manifest.canary, f"hub {self.folder}")
+        return with_canary_check(loaded, self._manifest.canary, f"hub {self.folder}")
 
     def skipped(self) -> list[Skipped]:
         """The pictures that did not become probes, with the reasons."""

@@ -2,7 +2,7 @@
 
 The index gives an approximate score of every logit. The best logits are scored again from their
 descriptors, as if all logits had been scanned: scores are exact, and the only error is a logit that
-is missing. Which queries the index serves: docs/low_rank.md.
+is missing. Which queries the index serves: docs/how-to/large-hubs.md.
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,8 +2,8 @@
 
 The paper's rule ranks by distance on the query's top k probes, exact over all logits. The default
 rule weighs these probes, chooses candidates by weighted sums of plain descriptors, and ranks the
-candidates by their blended descriptors and their directions (docs/search.md). Its batch reference
-is evaluation/retrieval/batch_rules.py.
+candidates by their blended descriptors and their directions (docs/explanation/search.md). Its batch
+reference is evaluation/retrieval/batch_rules.py.
 """
 
 from collections.abc import Sequence

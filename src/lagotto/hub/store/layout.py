@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class HubLayout:
-    """The paths of one hub. Forms of the files: docs/formats.md."""
+    """The paths of one hub. Forms of the files: docs/reference/formats.md."""
 
     folder: Path
 

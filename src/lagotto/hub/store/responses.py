@@ -2,7 +2,7 @@
 
 The files, `HUB/responses/<behaviour digest>.safetensors`, are the source of truth of a hub. A model
 that saw every probe has version 1 of the format. One that saw a share of the probes has version 2,
-which lists them. See docs/formats.md.
+which lists them. See docs/reference/formats.md.
 """
 
 from collections.abc import Mapping

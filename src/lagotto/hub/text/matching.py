@@ -1,7 +1,7 @@
 """A concept in words and published labels in; which logits are named so, and their bonus, out.
 
 A published name raises a logit's score, but only as far as the audit of its model's list believes
-the label and as the model's other outputs do not contradict it (docs/search.md).
+the label and as the model's other outputs do not contradict it (docs/explanation/search.md).
 """
 
 from collections.abc import Callable, Mapping, Sequence

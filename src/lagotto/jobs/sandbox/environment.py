@@ -1,4 +1,4 @@
-"""The environment of a worker process: what it needs to start, and nothing else of the caller's."""
+"""The caller's environment comes in; the variables that a worker process may see go out."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import lagotto.jobs
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-_PASSED_ON = frozenset(
+_COPIED = frozenset(
     {
         *("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TZDIR"),
         *("LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH"),
@@ -14,20 +14,22 @@ _PASSED_ON = frozenset(
         *("PYTHONNOUSERSITE", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "PYTHONUTF8"),
     }
 )
-_PASSED_ON_PREFIX = "LC_"
+_COPIED_PREFIX = "LC_"
 
 
 def worker_environment(temporary: Path) -> dict[str, str]:
-    """The variables of a worker: an allow-list of the caller's, so that no token or password of
-    the caller's is among them; one thread a library, this lagotto importable, and `temporary` as
-    its folder for temporary files.
+    """The environment variables of a worker.
+
+    An allow-list of the caller's variables is copied, so no token or password is among them. Added
+    are: one thread for numeric libraries, this installation of lagotto on PYTHONPATH, and
+    `temporary` as the folder for temporary files.
     """
-    passed = {
+    copied = {
         name: value
         for name, value in os.environ.items()
-        if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIX)
+        if name in _COPIED or name.startswith(_COPIED_PREFIX)
     }
-    environment = passed | dict.fromkeys(_ONE_THREAD, "1")
+    environment = copied | dict.fromkeys(_ONE_THREAD, "1")
     environment |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
     root = Path(lagotto.jobs.__file__).parents[2]
     if root.name not in ("site-packages", "dist-packages"):

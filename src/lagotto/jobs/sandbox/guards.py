@@ -1,4 +1,4 @@
-"""What the workers of this machine are cut off from, tried out on one: for `lagotto hub status`."""
+"""Starts one isolated process; what this machine can isolate its workers from goes out."""
 
 import json
 import subprocess
@@ -20,9 +20,10 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What workers are cut off from: `means` says how ("" where they are not), `reason` why not.
+    """One kind of isolation of workers.
 
-    `what` is "network", "processes" or "files".
+    `what` is "network", "processes" or "files". `means` is the kernel feature that isolates them,
+    "" if none does; `reason` then says why.
     """
 
     what: str
@@ -31,13 +32,13 @@ class Guard:
 
     @property
     def words(self) -> str:
-        """What it guards, in words."""
+        """What workers cannot reach, in words."""
         return _WORDS.get(self.what, self.what)
 
 
 @cache
 def find_guards() -> tuple[Guard, ...]:
-    """The guards that take effect on this machine; a process is started to see, once."""
+    """The guards of this machine, as found by starting one process; the result is cached."""
     with tempfile.TemporaryDirectory(prefix="lagotto-") as folder:
         try:
             answer = subprocess.run(
@@ -48,8 +49,8 @@ def find_guards() -> tuple[Guard, ...]:
                 timeout=_TRY_S,
                 check=True,
             )
-            found = json.loads(answer.stdout)
-            return tuple(Guard(what, *found[what]) for what in _WORDS)
+            effects = json.loads(answer.stdout)
+            return tuple(Guard(what, *effects[what]) for what in _WORDS)
         except (OSError, subprocess.SubprocessError, ValueError) as error:
             reason = f"no worker could be tried: {' '.join(str(error).split())}"
             return tuple(Guard(what, "", reason) for what in _WORDS)

@@ -1,8 +1,8 @@
-"""Cuts a process off before it runs a stranger's model: see docs/security.md.
+"""Folders that stay writable come in; this process is isolated, and what took effect goes out.
 
-Imported by every worker as it starts, so it imports the standard library alone.
-`python -m lagotto.jobs.sandbox.isolation FOLDER...` cuts itself off and prints in JSON what
-took effect.
+Every worker calls it before it runs a model; see the security page of the docs. It imports the
+standard library only. `python -m lagotto.jobs.sandbox.isolation FOLDER...` isolates itself and
+prints what took effect as JSON.
 """
 
 import ctypes
@@ -19,11 +19,15 @@ _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
 
 
 def isolate_self(writable: Sequence[Path]) -> dict[str, tuple[str, str]]:
-    """Cuts this process off, for good, as far as the system allows; call it with one thread.
+    """Isolates this process for good, as far as the system allows; call it with one thread.
 
-    `writable` are the folders in which it may still change files; none given: files stay as they
-    are for it. Gives, for "network", "processes" and "files", by which means it is cut off from
-    them, or "" and the system's reason why it is not.
+    Args:
+        writable: Folders in which the process may still change files. If none is given, the access
+            to files is not restricted.
+
+    Returns:
+        For "network", "processes" and "files": (kernel feature that isolates from it, ""), or
+        ("", the system's reason why it does not).
     """
     refusal = refuse_changes(writable) if writable else "not asked for"
     guards = {"files": ("", refusal) if refusal else ("landlock", "")}
@@ -37,7 +41,7 @@ def isolate_self(writable: Sequence[Path]) -> dict[str, tuple[str, str]]:
 
 
 def _leave_network() -> str:
-    """Moves this process to a network of its own, without any device; why not, or "" if it is."""
+    """Moves this process to an empty network namespace; returns why it failed, "" if not."""
     if sys.platform != "linux":
         return f"not part of {sys.platform}"
     if ctypes.CDLL(None, use_errno=True).unshare(_NEW_USER | _NEW_NETWORK) != 0:

@@ -1,7 +1,7 @@
-"""Which files a worker process may change: those under a few folders, and no others.
+"""Folders come in; Landlock then lets this process change files only in them.
 
-Landlock needs no rights. What it does not cover is in docs/security.md: reading, and changing a
-file's mode, owner and times; before Linux 6.2 also cutting a file short.
+Landlock needs no privileges. It does not cover reading files, nor changing their mode, owner and
+times; before Linux 6.2 it does not cover truncation.
 """
 
 import ctypes
@@ -30,10 +30,10 @@ class _PathBeneath(ctypes.Structure):
 
 
 def refuse_changes(writable: Iterable[Path]) -> str:
-    """Lets this process change files under `writable` alone, for good; why not, or "" if it does.
+    """Lets this process change files only under `writable`, for good.
 
-    Folders that are not there cannot be made either. Files that are open already stay writable, as
-    does /dev/null.
+    Returns "", or the reason why the system does not do it. Missing folders cannot be created
+    either. Files that are already open stay writable, and so does /dev/null.
     """
     if sys.platform != "linux":
         return f"Landlock is not part of {sys.platform}"
@@ -63,16 +63,16 @@ def refuse_changes(writable: Iterable[Path]) -> str:
 
 
 def _allow(library: ctypes.CDLL, ruleset: int, path: Path, handled: int) -> None:
-    """Adds a rule; none for a path that is not there. Raises OSError where the system refuses."""
+    """Adds a rule for a path, if it exists. Raises OSError if the system refuses."""
     try:
-        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except FileNotFoundError:
         return
     try:
         access = handled if path.is_dir() else handled & _FILE_ONLY
-        rule = _PathBeneath(access, place)
+        rule = _PathBeneath(access, descriptor)
         if library.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, ctypes.byref(rule), 0) != 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), str(path))
     finally:
-        os.close(place)
+        os.close(descriptor)

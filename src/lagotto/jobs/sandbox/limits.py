@@ -1,4 +1,4 @@
-"""What a worker process may use, and how its use is measured: memory, life, core files."""
+"""Limits come in and are set on this process; the memory that a process uses goes out."""
 
 import contextlib
 import math
@@ -15,10 +15,10 @@ _MAPPED_BYTES = 64 << 30  # files mapped at a time: a probe cache, external weig
 
 
 def private_bytes(pid: int) -> int | None:
-    """Resident memory that a process shares with no file, in bytes; None where not measurable.
+    """Resident memory of a process that no file backs, in bytes; None if it cannot be measured.
 
-    Mapped files (a probe cache, weights) are left out: they are shared and can be dropped by the
-    system at any time. Read from /proc, so Linux only.
+    Mapped files (a probe cache, weights) do not count: they are shared, and the system can drop
+    them at any time. It reads /proc, so it works on Linux only.
     """
     try:
         fields = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()
@@ -29,23 +29,23 @@ def private_bytes(pid: int) -> int | None:
 
 
 def hard_ceiling(memory_bytes: int) -> int:
-    """Bytes of writable private memory that the kernel refuses to exceed for a memory limit.
+    """Bytes of writable private memory that the kernel allows for a memory limit.
 
-    Twice the limit, since allocators reserve more than they touch (the arena of onnxruntime
+    It is twice the limit, since allocators reserve more than they touch (the arena of onnxruntime
     doubles its blocks), plus 1 GiB for the interpreter, its libraries and the stacks of threads.
-    The limit proper is kept by the parent, which watches the memory really in use.
+    The parent enforces the limit itself: it measures the memory in use.
     """
     return 2 * memory_bytes + _GIB
 
 
 def restrict_self(memory_bytes: int | None) -> None:
-    """Puts this process under the hard ceiling of a memory limit, and writes no core files.
+    """Sets the hard ceiling of a memory limit on this process, and turns core files off.
 
-    On Linux the ceiling is RLIMIT_DATA: it counts what an allocator may write to, and not the
-    files that are mapped, which are shared and may be larger than the memory. The whole address
-    space (RLIMIT_AS) may be larger by 64 GiB, for those and for what libraries only reserve. An
-    allocation beyond either fails (MemoryError, std::bad_alloc) without any delay, also while the
-    parent is busy elsewhere.
+    On Linux the ceiling is RLIMIT_DATA. It counts memory that an allocator may write to. It does
+    not count mapped files, which are shared and may be larger than the memory. The address space
+    (RLIMIT_AS) may be larger by 64 GiB, for mapped files and for memory that libraries only
+    reserve. An allocation beyond either fails at once (MemoryError, std::bad_alloc), also while the
+    parent is busy.
     """
     import resource
 
@@ -57,27 +57,27 @@ def restrict_self(memory_bytes: int | None) -> None:
 
 
 def _limit(kind: int, value: int) -> None:
-    """Sets the limit, and forbids this process to raise it again."""
+    """Sets a limit that this process cannot raise again."""
     import resource
 
     hard = resource.getrlimit(kind)[1]
     if hard != resource.RLIM_INFINITY:
         value = min(value, hard)
-    with contextlib.suppress(OSError, ValueError):  # the parent's watch remains
+    with contextlib.suppress(OSError, ValueError):  # the parent still measures the memory
         resource.setrlimit(kind, (value, value))
 
 
 def cpu_ceiling(timeout_s: float) -> int:
-    """Seconds of processor time that the kernel grants a task with this limit of wall time.
+    """Seconds of processor time that the kernel grants a task with a wall-clock limit.
 
-    Twice the limit and a second: tasks run on one thread, and the limit proper is kept by the
-    parent's clock. This one holds also while the parent is stopped or busy elsewhere.
+    It is twice the limit plus a second, since a task runs on one thread and the parent enforces the
+    wall-clock limit. The kernel enforces this one also while the parent is stopped or busy.
     """
     return math.ceil(2 * timeout_s) + 1
 
 
 def allow_cpu(seconds: int) -> None:
-    """Lets this process use that much more processor time; the kernel ends it with SIGXCPU then."""
+    """Grants this process more processor time; after it the kernel sends SIGXCPU."""
     import resource
 
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
@@ -88,10 +88,10 @@ def allow_cpu(seconds: int) -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """Ends this process when process `parent` ends, at once if it is gone already.
+    """Makes this process end when process `parent` ends; ends it at once if that has ended.
 
-    On Linux the kernel sends SIGKILL, which works also while native code holds the interpreter.
-    Elsewhere the end of stdin, which the worker watches, has to do.
+    On Linux the kernel sends SIGKILL, which works also while native code holds the interpreter
+    lock. On other systems the worker ends when its stdin ends.
     """
     if sys.platform == "linux":
         import ctypes

@@ -1,7 +1,7 @@
-"""What a worker process may not ask the kernel for: sockets, programs, other processes.
+"""A seccomp filter that refuses system calls for sockets, programs and other processes.
 
-A seccomp filter needs no rights, costs a fraction of a microsecond a call, and cannot be taken off
-again by whatever runs in the process later. Linux on x86-64 and on 64-bit ARM.
+The filter needs no privileges and costs a fraction of a microsecond a call. Nothing that runs in
+the process later can remove it. It exists for Linux on x86-64 and on 64-bit ARM.
 """
 
 import ctypes
@@ -81,17 +81,17 @@ class _Program(ctypes.Structure):
 
 
 def refuse_calls() -> str:
-    """Puts the filter on this process, for good; the reason why not, or "" if it is on.
+    """Installs the filter on this process for good; returns "", or the reason if it fails.
 
-    Call it while the process has one thread: those that start later are under the filter too.
-    Refused calls fail with EPERM, which Python raises as PermissionError.
+    Call it while the process has one thread; threads that start later inherit the filter. Refused
+    calls fail with EPERM, which Python raises as PermissionError.
     """
     machine = os.uname().machine
     if sys.platform != "linux" or machine not in _ARCHITECTURES or sys.maxsize < 2**32:
         return f"no filter for {sys.platform} on {machine}"
     code = filter_code(machine, os.getpid())
-    kept = ctypes.create_string_buffer(code, len(code))
-    program = _Program(len(code) // 8, ctypes.addressof(kept))
+    buffer = ctypes.create_string_buffer(code, len(code))
+    program = _Program(len(code) // 8, ctypes.addressof(buffer))
     library = ctypes.CDLL(None, use_errno=True)
     calls = (
         (_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
@@ -104,7 +104,7 @@ def refuse_calls() -> str:
 
 
 def filter_code(machine: str, pid: int) -> bytes:
-    """The filter as the kernel takes it, 8 bytes an instruction, for the process `pid`."""
+    """The filter program for the process `pid`, 8 bytes an instruction, as the kernel reads it."""
     column, architecture = _ARCHITECTURES[machine]
     refused = _ERRNO | errno.EPERM
     code = [
@@ -118,7 +118,7 @@ def filter_code(machine: str, pid: int) -> bytes:
     for numbers in _REFUSED.values():
         if numbers[column] >= 0:
             code += [(_IF_EQUAL, 0, 1, numbers[column]), (_RETURN, 0, 0, refused)]
-    # Its flags are behind a pointer that a filter cannot follow: without it, libraries use clone.
+    # A filter cannot read the flags of clone3, which a pointer hides; libraries then use clone.
     code += [(_IF_EQUAL, 0, 1, _CLONE3[column]), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
     code += _if_call(_CLONE[column], [(_IF_SET, 0, 1, _CLONE_THREAD)], refused)
     code += _if_call(_LIMITS[column], [(_IF_EQUAL, 1, 0, 0), (_IF_EQUAL, 0, 1, pid)], refused)
@@ -131,9 +131,9 @@ def filter_code(machine: str, pid: int) -> bytes:
 def _if_call(
     number: int, tests: list[tuple[int, int, int, int]], refused: int
 ) -> list[tuple[int, int, int, int]]:
-    """Allows a call if its first argument (the low 32 bits) passes the tests, refuses it if not.
+    """Instructions that allow a call if the low 32 bits of its first argument pass the tests.
 
-    The tests jump to the next but one instruction where they refuse, as laid out here.
+    A test that fails jumps over the instruction that allows the call.
     """
     return [
         (_IF_EQUAL, 0, 3 + len(tests), number),

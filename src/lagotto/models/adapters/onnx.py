@@ -1,4 +1,4 @@
-"""ONNX models through onnxruntime, on the CPU; read before their final softmax or sigmoid."""
+"""An .onnx file comes in; a classifier run by onnxruntime on the CPU goes out."""
 
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from lagotto.models.files.onnx_graph import (
 from lagotto.models.files.tensors import (
     InputTensor,
     OutputTensor,
-    Quantisation,
+    Quantization,
 )
 from lagotto.models.files.weights import (
     check_size,
@@ -39,7 +39,7 @@ _DTYPES: dict[str, InputDtype] = {
     "tensor(uint8)": "uint8",
     "tensor(int8)": "int8",
 }
-# Where operators that end in integers keep (scale, zero point) of their result among their inputs.
+# For operators with integer results: which input holds the scale; the zero point comes next.
 _RESULT_SCALE_AT = {"QuantizeLinear": 1, "QLinearSoftmax": 3, "QLinearSigmoid": 3, "QGemm": 7}
 _RESULT_SCALE_AT |= {"QLinearMatMul": 6, "QLinearConv": 6, "QLinearAdd": 6}
 # onnxruntime raises its own types, all of them direct children of Exception.
@@ -56,19 +56,19 @@ _REFUSALS: tuple[type[Exception], ...] = (
 
 
 def load_onnx(source: ModelSource, threads: int = 1) -> ModelClassifier:
-    """The model of an .onnx file; raises ModelError with the reason in one line."""
+    """Loads the model of an .onnx file; raises ModelError with the reason in one line."""
     data = read_weights(source.file)
     survey = survey_onnx(data, ModelError)
     check_operators(survey, ModelError)
     check_size(source.file, external_files(survey, source.file.parent))
     graph = read_onnx_graph(data)
     engine = partial(OnnxEngine, data, graph, source.file.parent, threads)
-    insides = partial(OnnxInsides, data, graph, source.file.parent, threads)
-    return load_classifier(source, "onnx", "NCHW", engine, read_onnx_metadata(data), insides)
+    activations = partial(OnnxActivations, data, graph, source.file.parent, threads)
+    return load_classifier(source, "onnx", "NCHW", engine, read_onnx_metadata(data), activations)
 
 
 class OnnxEngine:
-    """A session that returns one tensor: the output, or what feeds its activation (`cut`)."""
+    """A session that returns one tensor: the output or, with `cut`, the input of its activation."""
 
     def __init__(
         self, data: bytes, graph: OnnxGraph, folder: Path, threads: int, cut: bool
@@ -80,9 +80,9 @@ class OnnxEngine:
                 data = with_onnx_output(data, feed)
         self._session = _open_session(data, folder, threads)
         self._input = _input_tensor(self._session, graph)
-        outputs = self._session.get_outputs()[: len(graph.outputs)]  # without the added ones
-        place = pick_output([(value.name, _sizes(value.shape)) for value in outputs])
-        name = outputs[place].name
+        outputs = self._session.get_outputs()[: len(graph.outputs)]  # without those that were added
+        index = pick_output([(value.name, _sizes(value.shape)) for value in outputs])
+        name = outputs[index].name
         self._output = _output_tensor(graph, name, endings.get(name), cut)
 
     @property
@@ -97,11 +97,11 @@ class OnnxEngine:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Nothing: onnxruntime either runs a model or refuses it."""
+        """Always empty: onnxruntime either runs a model or refuses it."""
         return ()
 
     def run(self, tensor: Num[np.ndarray, "batch a b c"]) -> Shaped[np.ndarray, "..."]:
-        """The raw values of `output`; raises ModelError where onnxruntime refuses."""
+        """The raw values of `output`; raises ModelError if onnxruntime refuses."""
         try:
             (raw,) = self._session.run([self._output.name], {self._input.name: tensor})
         except _REFUSALS as error:
@@ -111,20 +111,20 @@ class OnnxEngine:
         return raw
 
 
-class OnnxInsides:
-    """A session that returns what the layers give (the Insides protocol)."""
+class OnnxActivations:
+    """A session that returns the outputs of the inner layers (the ActivationReader protocol)."""
 
     def __init__(self, data: bytes, graph: OnnxGraph, folder: Path, threads: int) -> None:
         self._layers = inner_layers(graph.producers)
         added = [name for name in self._layers if name not in graph.outputs]
         self._session = _open_session(with_onnx_output(data, *added), folder, threads)
         self._input = self._session.get_inputs()[0].name
-        self._quantised = [_result_quantisation(graph, name) for name in self._layers]
+        self._quantized = [_result_quantization(graph, name) for name in self._layers]
 
     def run(
         self, tensor: Num[np.ndarray, "batch a b c"]
     ) -> list[Float32[np.ndarray, "batch channels _"]]:
-        """What each layer gives; raises ModelError where onnxruntime refuses."""
+        """The output of each layer; raises ModelError if onnxruntime refuses."""
         if not self._layers:
             return []
         try:
@@ -132,8 +132,8 @@ class OnnxInsides:
         except _REFUSALS as error:
             raise ModelError(f"onnxruntime cannot run the model: {reason(error)}") from error
         return [
-            channels_first(np.asarray(raw), 1, quantisation)
-            for raw, quantisation in zip(raws, self._quantised, strict=True)
+            channels_first(np.asarray(raw), 1, quantization)
+            for raw, quantization in zip(raws, self._quantized, strict=True)
         ]
 
 
@@ -162,11 +162,11 @@ def _input_tensor(session: onnxruntime.InferenceSession, graph: OnnxGraph) -> In
     if kind not in _DTYPES:
         allowed = ", ".join(_DTYPES)
         raise ModelError(f"input {name!r} is {kind}; allowed: {allowed}")
-    quantisation = None
+    quantization = None
     consumer = graph.consumers.get(name)
     if consumer is not None and consumer.op in ("DequantizeLinear", "QLinearConv"):
-        quantisation = _quantisation(graph, consumer.inputs, 1)
-    return InputTensor(name, _sizes(inputs[0].shape), _DTYPES[kind], quantisation)
+        quantization = _quantization(graph, consumer.inputs, 1)
+    return InputTensor(name, _sizes(inputs[0].shape), _DTYPES[kind], quantization)
 
 
 def _sizes(shape: list[int | str | None]) -> tuple[int | None, ...]:
@@ -178,21 +178,21 @@ def _output_tensor(
 ) -> OutputTensor:
     if ending is None or not cut:
         kind = ending.kind if ending is not None else None
-        return OutputTensor(published, kind, False, _result_quantisation(graph, published))
-    quantisation = None
+        return OutputTensor(published, kind, False, _result_quantization(graph, published))
+    quantization = None
     if ending.node.op.startswith("QLinear"):
-        quantisation = _quantisation(graph, ending.node.inputs, 1)
-    return OutputTensor(ending.feed, ending.kind, True, quantisation)
+        quantization = _quantization(graph, ending.node.inputs, 1)
+    return OutputTensor(ending.feed, ending.kind, True, quantization)
 
 
-def _result_quantisation(graph: OnnxGraph, tensor: str) -> Quantisation | None:
+def _result_quantization(graph: OnnxGraph, tensor: str) -> Quantization | None:
     node = graph.producers.get(tensor)
     if node is None or node.op not in _RESULT_SCALE_AT:
         return None
-    return _quantisation(graph, node.inputs, _RESULT_SCALE_AT[node.op])
+    return _quantization(graph, node.inputs, _RESULT_SCALE_AT[node.op])
 
 
-def _quantisation(graph: OnnxGraph, inputs: tuple[str, ...], at: int) -> Quantisation | None:
+def _quantization(graph: OnnxGraph, inputs: tuple[str, ...], at: int) -> Quantization | None:
     if len(inputs) <= at:
         return None
-    return graph.quantisation(inputs[at], inputs[at + 1] if len(inputs) > at + 1 else None)
+    return graph.quantization(inputs[at], inputs[at + 1] if len(inputs) > at + 1 else None)

@@ -1,4 +1,4 @@
-"""TFLite models through ai-edge-litert; read before their final softmax or sigmoid."""
+"""A .tflite file comes in; a classifier run by ai-edge-litert goes out."""
 
 from collections.abc import Callable
 from functools import partial
@@ -32,31 +32,33 @@ MakeInterpreter = Callable[..., Any]
 def load_tflite(
     source: ModelSource, threads: int = 1, make_interpreter: MakeInterpreter = Interpreter
 ) -> ModelClassifier:
-    """The model of a .tflite file; raises ModelError with the reason in one line."""
+    """Loads the model of a .tflite file; raises ModelError with the reason in one line."""
     data = read_weights(source.file)
     graph = read_tflite_graph(data)
     make = partial(make_interpreter, num_threads=threads)
     engine = partial(TfliteEngine, data, graph, make)
-    insides = partial(TfliteInsides, data, graph, make)
-    return load_classifier(source, "tflite", "NHWC", engine, read_tflite_metadata(data), insides)
+    activations = partial(TfliteActivations, data, graph, make)
+    return load_classifier(
+        source, "tflite", "NHWC", engine, read_tflite_metadata(data), activations
+    )
 
 
 class TfliteEngine:
-    """An interpreter that returns one tensor: the output, or what feeds its activation (`cut`).
+    """An interpreter that returns one tensor: the output or, with `cut`, its activation's input.
 
-    The quick kernels (XNNPACK) are tried first; where they refuse the model, the plain ones run
-    it and a note says so. Both give the same classes, not the same last bits.
+    The fast kernels (XNNPACK) are tried first. If they refuse the model, the plain kernels run it
+    and a note is added. Both give the same classes, but not the same last bits.
     """
 
     def __init__(self, data: bytes, graph: TfliteGraph, make: MakeInterpreter, cut: bool) -> None:
         self._input = _input_tensor(graph)
-        published = [graph.tensors[index] for index in graph.outputs]
-        place = pick_output([(tensor.name, tensor.shape) for tensor in published])
-        ending = find_activation(graph.producers, str(graph.outputs[place]))
+        published = [graph.tensors[tensor] for tensor in graph.outputs]
+        index = pick_output([(tensor.name, tensor.shape) for tensor in published])
+        ending = find_activation(graph.producers, str(graph.outputs[index]))
         if cut and ending is not None:
-            data = with_tflite_output(data, graph, place, int(ending.feed))
-        self._output = _output_tensor(graph, published[place], ending, cut)
-        self._place = place
+            data = with_tflite_output(data, graph, index, int(ending.feed))
+        self._output = _output_tensor(graph, published[index], ending, cut)
+        self._output_index = index
         self._make = partial(make, model_content=data)
         self._notes: tuple[str, ...] = ()
         self._shape: tuple[int, ...] = ()
@@ -75,11 +77,11 @@ class TfliteEngine:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """That the quick kernels refused the model, if they did."""
+        """One line if the fast kernels refused the model."""
         return self._notes
 
     def run(self, tensor: Num[np.ndarray, "batch a b c"]) -> Shaped[np.ndarray, "..."]:
-        """The raw values of `output`; raises ModelError where the interpreter refuses."""
+        """The raw values of `output`; raises ModelError if the interpreter refuses."""
         try:
             return self._invoke(tensor)
         except _REFUSALS as error:
@@ -109,16 +111,19 @@ class TfliteEngine:
             interpreter.resize_tensor_input(entry["index"], shape)
         interpreter.allocate_tensors()
         self._input_at = entry["index"]
-        self._output_at = interpreter.get_output_details()[self._place]["index"]
+        self._output_at = interpreter.get_output_details()[self._output_index]["index"]
         self._interpreter, self._shape = interpreter, shape
 
 
-class TfliteInsides:
-    """An interpreter on the plain kernels that keeps what the layers give (Insides protocol)."""
+class TfliteActivations:
+    """An interpreter on the plain kernels that returns the outputs of the inner layers.
+
+    Implements the ActivationReader protocol.
+    """
 
     def __init__(self, data: bytes, graph: TfliteGraph, make: MakeInterpreter) -> None:
         self._layers = [int(name) for name in inner_layers(graph.producers)]
-        self._quantised = [graph.tensors[place].quantisation for place in self._layers]
+        self._quantized = [graph.tensors[layer].quantization for layer in self._layers]
         try:
             self._interpreter = make(
                 model_content=data,
@@ -132,7 +137,7 @@ class TfliteInsides:
     def run(
         self, tensor: Num[np.ndarray, "batch a b c"]
     ) -> list[Float32[np.ndarray, "batch channels _"]]:
-        """What each layer gives; raises ModelError where the interpreter refuses."""
+        """The output of each layer; raises ModelError if the interpreter refuses."""
         entry = self._interpreter.get_input_details()[0]
         try:
             if tensor.shape != self._shape:
@@ -141,12 +146,12 @@ class TfliteInsides:
                 self._shape = tensor.shape
             self._interpreter.set_tensor(entry["index"], tensor)
             self._interpreter.invoke()
-            raws = [self._interpreter.get_tensor(place) for place in self._layers]
+            raws = [self._interpreter.get_tensor(layer) for layer in self._layers]
         except _REFUSALS as error:
             raise ModelError(f"the TFLite interpreter: {reason(error)}") from error
         return [
-            channels_first(raw, -1, quantisation)
-            for raw, quantisation in zip(raws, self._quantised, strict=True)
+            channels_first(raw, -1, quantization)
+            for raw, quantization in zip(raws, self._quantized, strict=True)
         ]
 
 
@@ -158,7 +163,7 @@ def _input_tensor(graph: TfliteGraph) -> InputTensor:
     if tensor.dtype not in allowed:
         raise ModelError(f"input {tensor.name!r} is {tensor.dtype}; allowed: {', '.join(allowed)}")
     dtype = cast(InputDtype, tensor.dtype)
-    return InputTensor(tensor.name, tensor.shape, dtype, tensor.quantisation)
+    return InputTensor(tensor.name, tensor.shape, dtype, tensor.quantization)
 
 
 def _output_tensor(
@@ -169,6 +174,6 @@ def _output_tensor(
 ) -> OutputTensor:
     if ending is None or not cut:
         kind = ending.kind if ending is not None else None
-        return OutputTensor(published.name, kind, False, published.quantisation)
+        return OutputTensor(published.name, kind, False, published.quantization)
     feed = graph.tensors[int(ending.feed)]
-    return OutputTensor(feed.name, ending.kind, True, feed.quantisation)
+    return OutputTensor(feed.name, ending.kind, True, feed.quantization)

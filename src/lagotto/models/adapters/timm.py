@@ -1,7 +1,7 @@
-"""Image classifiers of timm, as it saves them to the hub: config.json and safetensors.
+"""config.json and safetensors as timm saves them come in; a classifier run by timm goes out.
 
-The network is built by timm from the architecture's name; no pickle is read and no code of a
-repository is run. How pictures are fed is what `pretrained_cfg` says.
+timm builds the network from the name of its architecture. No pickle is read and no code of a
+repository is run. The input is described by `pretrained_cfg` in config.json.
 """
 
 import math
@@ -25,7 +25,7 @@ from lagotto.models.files.weights import reason
 from lagotto.models.metadata.pretrained import read_settings
 
 _BATCH = 8
-_NAME = re.compile(r"[A-Za-z0-9_.-]+")  # no scheme, which would name a place elsewhere
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")  # no scheme, so it cannot name a remote file
 _REFUSALS = (
     *(OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, AssertionError),
     *(NotImplementedError, IndexError, SafetensorError),
@@ -35,19 +35,21 @@ _RESAMPLES = ("nearest", "bilinear", "bicubic", "lanczos")
 
 
 def load_timm(source: ModelSource, threads: int = 1) -> ModelClassifier:
-    """The model in the folder of a model.safetensors; ModelError with the reason in one line."""
+    """Loads the model beside a model.safetensors; ModelError with the reason in one line."""
     torch.set_num_threads(threads)
     config, _ = read_settings(source.file.parent)
-    feed = _feed(config)
-    given = source.description.get("input")
-    said: JsonObject = {"labels": _labels(config), **source.description}
-    said["input"] = {**feed, **(given if isinstance(given, dict) else {})}
+    from_user = source.description.get("input")
+    description: JsonObject = {"labels": _labels(config), **source.description}
+    description["input"] = {
+        **_input_description(config),
+        **(from_user if isinstance(from_user, dict) else {}),
+    }
     engine = partial(TimmEngine, _network(source, config), _size(config))
-    return load_classifier(replace(source, description=said), "timm", "NCHW", engine)
+    return load_classifier(replace(source, description=description), "timm", "NCHW", engine)
 
 
 class TimmEngine:
-    """A network in eval mode, without gradients; it reads logits, so there is nothing to `cut`."""
+    """A network in eval mode, without gradients. Its output is logits, so `cut` has no effect."""
 
     def __init__(self, network: Any, size: tuple[int, int], cut: bool) -> None:
         self._network = network
@@ -55,7 +57,7 @@ class TimmEngine:
 
     @property
     def input(self) -> InputTensor:
-        """The picture, in batches of one size: a picture's logits do not depend on its company."""
+        """The picture; the batch is fixed, so that no picture changes the logits of another."""
         return InputTensor("pixels", (_BATCH, 3, *self._size), "float32")
 
     @property
@@ -65,11 +67,11 @@ class TimmEngine:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Nothing: timm either runs a model or refuses it."""
+        """Always empty: timm either runs a model or refuses it."""
         return ()
 
     def run(self, tensor: Num[np.ndarray, "batch a b c"]) -> Float32[np.ndarray, "batch classes"]:
-        """Logits of a batch; raises ModelError where the network refuses."""
+        """Logits of a batch; raises ModelError if the network refuses."""
         try:
             with torch.inference_mode():
                 logits = self._network(torch.from_numpy(tensor))
@@ -104,37 +106,39 @@ def _size(config: JsonObject) -> tuple[int, int]:
     raise ModelError(f"config.json: input_size is {size!r}; allowed: [3, height, width]")
 
 
-def _feed(config: JsonObject) -> JsonObject:
-    """As timm's own transform for evaluation does it; ModelError for what is not reproduced."""
-    told = _section(config)
+def _input_description(config: JsonObject) -> JsonObject:
+    """The input as timm's evaluation transform makes it; ModelError for an unknown transform."""
+    settings = _section(config)
     height, width = _size(config)
-    mode, resample = told.get("crop_mode", "center"), told.get("interpolation", "bilinear")
+    mode, resample = settings.get("crop_mode", "center"), settings.get("interpolation", "bilinear")
     if mode not in _RESIZES or resample not in _RESAMPLES:
         raise ModelError(
             f"config.json: crop_mode {mode!r} with interpolation {resample!r} cannot be "
             f"reproduced; allowed: {', '.join(_RESIZES)} and {', '.join(_RESAMPLES)}"
         )
-    kept = told.get("crop_pct") or 0.875
-    if not isinstance(kept, int | float) or not 0.05 <= kept <= 1:
-        raise ModelError(f"config.json: crop_pct is {kept!r}; allowed: 0.05 to 1")
+    fraction = settings.get("crop_pct") or 0.875
+    if not isinstance(fraction, int | float) or not 0.05 <= fraction <= 1:
+        raise ModelError(f"config.json: crop_pct is {fraction!r}; allowed: 0.05 to 1")
     return {
         "size": [height, width],
         "channels": "RGB",
         "scale": "0..1",
-        "mean": told.get("mean"),
-        "std": told.get("std"),
+        "mean": settings.get("mean"),
+        "std": settings.get("std"),
         "resize": _RESIZES[str(mode)],
-        "crop_fraction": height / math.floor(height / kept),
+        "crop_fraction": height / math.floor(height / fraction),
         "resample": resample,
     }
 
 
 def _labels(config: JsonObject) -> JsonValue:
     names = config.get("label_names")
-    told = config.get("label_descriptions")
+    descriptions = config.get("label_descriptions")
     if not isinstance(names, list):
         return None
-    return [told.get(str(name), name) if isinstance(told, dict) else name for name in names]
+    if not isinstance(descriptions, dict):
+        return names
+    return [descriptions.get(str(name), name) for name in names]
 
 
 def _section(config: JsonObject) -> JsonObject:

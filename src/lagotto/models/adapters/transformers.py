@@ -1,7 +1,7 @@
-"""Image classifiers that transformers saved: config.json and safetensors, run by torch on the CPU.
+"""config.json and safetensors from transformers come in; a classifier run by torch goes out.
 
-No code of a repository is run and no pickle is read. A model's own image processor is reduced to
-an InputSpec where the two are seen to make the same numbers; else it is used as it is.
+No code of a repository is run and no pickle is read. The image processor of a model is replaced by
+an InputSpec if both give the same numbers on trial pictures; otherwise it is used itself.
 """
 
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ from lagotto.models.metadata.pretrained import (
 )
 
 _BATCH = 8
-"""Pictures of one run. It is fixed, so that a picture's logits do not depend on its company."""
+"""Pictures of one run; it is fixed, so that no picture changes the logits of another."""
 
 _CLOSE = 1e-4
 _TRIAL_SIZES = ((97, 61), (61, 97), (83, 83))
@@ -46,9 +46,12 @@ _REFUSALS = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Feed:
-    """How pictures reach a network: by `description` (the input part of a model.json), and then,
-    where `processor` is set, through the model's own image processor."""
+class _InputPlan:
+    """How pictures reach a network.
+
+    `description` is the input part of a model.json. If `processor` is set, the pictures that it
+    describes go through the model's own image processor.
+    """
 
     description: JsonObject
     height: int
@@ -57,7 +60,7 @@ class _Feed:
 
 
 def load_transformers(source: ModelSource, threads: int = 1) -> ModelClassifier:
-    """The model in the folder of a model.safetensors; ModelError with the reason in one line."""
+    """Loads the model beside a model.safetensors; ModelError with the reason in one line."""
     if source.file.name != WEIGHTS_FILES:
         raise ModelError(f"the weights are in {source.file.name!r}; allowed: {WEIGHTS_FILES}")
     torch.set_num_threads(threads)
@@ -66,29 +69,32 @@ def load_transformers(source: ModelSource, threads: int = 1) -> ModelClassifier:
     folder = source.file.parent
     config, settings = read_settings(folder)
     network = _network(folder)
-    feed = _feed(folder, config, settings)
-    said = {**describe_saved(config, {}), **source.description}
-    given = source.description.get("input")
-    said["input"] = {**feed.description, **(given if isinstance(given, dict) else {})}
-    engine = partial(TransformersEngine, network, feed)
-    return load_classifier(replace(source, description=said), "transformers", "NCHW", engine)
+    plan = _plan_input(folder, config, settings)
+    description = {**describe_saved(config, {}), **source.description}
+    from_user = source.description.get("input")
+    description["input"] = {
+        **plan.description,
+        **(from_user if isinstance(from_user, dict) else {}),
+    }
+    engine = partial(TransformersEngine, network, plan)
+    return load_classifier(replace(source, description=description), "transformers", "NCHW", engine)
 
 
 class TransformersEngine:
-    """A network in eval mode, without gradients; it reads logits, so there is nothing to `cut`."""
+    """A network in eval mode, without gradients. Its output is logits, so `cut` has no effect."""
 
-    def __init__(self, network: Any, feed: _Feed, cut: bool) -> None:
+    def __init__(self, network: Any, plan: _InputPlan, cut: bool) -> None:
         self._network = network
-        self._processor = feed.processor
-        size = (feed.height, feed.width)
-        if feed.processor is None:
+        self._processor = plan.processor
+        size = (plan.height, plan.width)
+        if plan.processor is None:
             self._input = InputTensor("pixel_values", (_BATCH, 3, *size), "float32")
         else:
             self._input = InputTensor("pixels", (_BATCH, *size, 3), "uint8")
 
     @property
     def input(self) -> InputTensor:
-        """The network's input; where its image processor is used, that of the processor."""
+        """The input of the network, or of its image processor if that is used."""
         return self._input
 
     @property
@@ -98,14 +104,14 @@ class TransformersEngine:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """That the image processor is used, if it is."""
+        """One line if the image processor of the model is used."""
         if self._processor is None:
             return ()
         name = type(self._processor).__name__
         return (f"pictures go through the model's own {name}: it is no plain resize and scale",)
 
     def run(self, tensor: Num[np.ndarray, "batch a b c"]) -> Float32[np.ndarray, "batch classes"]:
-        """Logits of a batch; raises ModelError where the network refuses."""
+        """Logits of a batch; raises ModelError if the network refuses."""
         if self._processor is not None:
             tensor = _processed(self._processor, list(tensor))
         try:
@@ -119,18 +125,18 @@ class TransformersEngine:
 
 def _network(folder: Path) -> Any:
     try:
-        network, found = AutoModelForImageClassification.from_pretrained(
+        network, report = AutoModelForImageClassification.from_pretrained(
             folder,
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
-            ignore_mismatched_sizes=True,  # they are told, and refused below
+            ignore_mismatched_sizes=True,  # they are reported, and refused below
             dtype=torch.float32,
         )
     except _REFUSALS as error:
         raise ModelError(f"transformers cannot load the model: {reason(error)}") from error
-    missing = sorted((*found["missing_keys"], *(str(key) for key in found["mismatched_keys"])))
+    missing = sorted((*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])))
     if missing:
         raise ModelError(
             f"the file lacks {len(missing)} of the network's weights ({missing[0]}, ...): it is no "
@@ -139,8 +145,8 @@ def _network(folder: Path) -> Any:
     return network.eval()
 
 
-def _feed(folder: Path, config: JsonObject, settings: JsonObject) -> _Feed:
-    """The reduction of the image processor if it stands the trial, else the processor itself."""
+def _plan_input(folder: Path, config: JsonObject, settings: JsonObject) -> _InputPlan:
+    """The spec that equals the image processor, if there is one, else the processor itself."""
     if not settings:
         size = config.get("image_size")
         edges = size if isinstance(size, list) and len(size) == 2 else [size, size]
@@ -150,7 +156,7 @@ def _feed(folder: Path, config: JsonObject, settings: JsonObject) -> _Feed:
                 'in a model.json beside it: {"input": {"size": [224, 224]}}'
             )
         height, width = (int(str(edge)) for edge in edges)
-        return _Feed({"size": [height, width]}, height, width)
+        return _InputPlan({"size": [height, width]}, height, width)
     try:
         processor = AutoImageProcessor.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
@@ -161,7 +167,7 @@ def _feed(folder: Path, config: JsonObject, settings: JsonObject) -> _Feed:
     if isinstance(reduced, dict) and "size" in reduced:
         spec = _spec(reduced)
         if all(_same(processor, picture, spec) for picture in _trial_pictures()):
-            return _Feed(reduced, spec.pixels.height, spec.pixels.width)
+            return _InputPlan(reduced, spec.pixels.height, spec.pixels.width)
     pixels = _whole_pixels(processor)
     first: JsonObject = {
         "channels": "RGB",
@@ -169,25 +175,28 @@ def _feed(folder: Path, config: JsonObject, settings: JsonObject) -> _Feed:
         "resize": pixels.resize,
         "resample": pixels.resample,
     }
-    return _Feed(first, pixels.height, pixels.width, processor)
+    return _InputPlan(first, pixels.height, pixels.width, processor)
 
 
 def _spec(described: JsonObject) -> InputSpec:
-    said = parse_description({"input": described}).input
+    description = parse_description({"input": described}).input
     tensor = InputTensor("pixel_values", (None, 3, None, None), "float32")
-    return resolve_input(tensor, said, "NCHW").spec
+    return resolve_input(tensor, description, "NCHW").spec
 
 
 def _same(processor: Any, picture: Image.Image, spec: InputSpec) -> bool:
-    """Whether a spec makes of a picture what the processor makes of it."""
+    """Whether a spec and the processor turn a picture into the same numbers."""
     ours = prepare_tensor(to_pixels(picture, spec.pixels)[None], spec)
     theirs = _processed(processor, [picture])
     return ours.shape == theirs.shape and bool(np.abs(ours - theirs).max() < _CLOSE)
 
 
 def _whole_pixels(processor: Any) -> PixelSpec:
-    """The pictures that a processor is handed: as it would resize them at first, if it is seen to
-    make no difference, else centre squares of the edge that it works on."""
+    """The pixels to give to a processor.
+
+    Resized as the processor would resize them, if that does not change its result on the trial
+    pictures; else squares from the center, of the edge that it works on.
+    """
     size = getattr(processor, "size", None) or {}
     edges = [_edge(size, key) for key in ("height", "width", "shortest_edge", "longest_edge")]
     height, width, *edge = edges
@@ -228,7 +237,7 @@ def _processed(
 
 
 def _trial_pictures() -> list[Image.Image]:
-    """Fixed pictures of several shapes: a slope of colours with noise, where every step shows."""
+    """Fixed pictures of several shapes: a color gradient with noise, which shows every change."""
     noise = np.random.default_rng(0)
     pictures = []
     for width, height in _TRIAL_SIZES:

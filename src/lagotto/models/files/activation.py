@@ -1,4 +1,4 @@
-"""The softmax or sigmoid that a graph ends in, found by walking back from its output."""
+"""A graph comes in; the softmax or sigmoid that it ends in goes out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _MAX_STEPS = 64
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One operator, named as in ONNX, and the names of its tensors."""
+    """An operator: its ONNX name, and the names of its input and output tensors."""
 
     op: str
     inputs: tuple[str, ...]
@@ -33,7 +33,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """The final activation: its kind, its operator, and the tensor that feeds it."""
+    """The final activation: its kind, its input tensor `feed`, and its operator."""
 
     kind: OutputKind
     feed: str
@@ -41,26 +41,27 @@ class Activation:
 
 
 def find_activation(producers: Mapping[str, Node], output: str) -> Activation | None:
-    """The activation that `output` comes from, the first one where several follow each other.
+    """Walks back from an output to its activation; of several in a row, the first is returned.
 
-    `producers` maps each tensor to the operator that makes it. Only operators that keep the
-    classes apart are walked over; anything else ends the search.
+    `producers` maps each tensor to the operator that computes it. The walk passes only operators
+    that keep every class, such as a reshape; any other operator ends it. Returns None if there is
+    no activation.
     """
-    found = None
+    result = None
     name = output
     for _ in range(_MAX_STEPS):
         node = producers.get(name)
         if node is None or not node.inputs:
-            return found
+            return result
         activation = _activation(producers, node)
         if activation is not None:
-            found = activation
+            result = activation
             name = activation.feed
         elif node.op in _PASSING:
             name = node.inputs[0]
         else:
-            return found
-    return found
+            return result
+    return result
 
 
 def _activation(producers: Mapping[str, Node], node: Node) -> Activation | None:
@@ -72,7 +73,7 @@ def _activation(producers: Mapping[str, Node], node: Node) -> Activation | None:
 
 
 def _spelled_out_softmax(producers: Mapping[str, Node], node: Node) -> Activation | None:
-    """exp(x) / sum(exp(x)), where x may be the logits less their largest."""
+    """The softmax in exp(x) / sum(exp(x)); x may be the logits minus their maximum."""
     above, below = (producers.get(name) for name in node.inputs)
     if above is None or below is None or (above.op, below.op) != ("Exp", "ReduceSum"):
         return None

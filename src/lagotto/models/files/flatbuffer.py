@@ -1,7 +1,7 @@
-"""A bounded reader of flatbuffer tables: enough to look into a TFLite file, never more.
+"""Bytes of a TFLite file come in; the tables of its flatbuffer go out, read within limits.
 
-Every read is checked against the end of the file, so that a damaged file is a ModelError here
-and not a crash in native code.
+Every read is checked against the end of the file. So a damaged file raises a ModelError here, and
+does not crash native code.
 """
 
 import struct
@@ -10,19 +10,21 @@ from dataclasses import dataclass, field
 from lagotto.core.errors import ModelError
 
 MAX_TABLE_ELEMENTS = 1_000_000
-"""Of one list; and MAX_READ of all that are read, however many tables share their bytes."""
+"""Elements of one list at most."""
 MAX_READ = 5_000_000
+"""Elements of all lists that are read at most; a list that tables share counts every time."""
+
 _SIZES = {"b": 1, "B": 1, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8, "Q": 8}
 
 
 @dataclass(slots=True)
 class ElementBudget:
-    """How many elements of lists may still be read from a file."""
+    """Counts down the list elements that may still be read from a file."""
 
     left: int = MAX_READ
 
     def take(self, count: int) -> None:
-        """Notes that `count` are read; raises ModelError once that is too many."""
+        """Subtracts `count` elements; raises ModelError if none are left."""
         self.left -= count
         if self.left < 0:
             raise ModelError(f"the TFLite file has lists of over {MAX_READ:,} in all; no model has")
@@ -30,7 +32,7 @@ class ElementBudget:
 
 @dataclass(frozen=True, slots=True)
 class FlatTable:
-    """A table at `position`. Fields are by slot, the order of the schema; absent ones are 0."""
+    """A table at byte `position`. Fields are numbered by slot, in the order of the schema."""
 
     data: bytes
     position: int
@@ -69,8 +71,8 @@ class FlatTable:
         """The elements of a vector of tables."""
         start, length = self.vector(slot, "I")
         self.budget.take(length)
-        places = range(start, start + 4 * length, 4)
-        return [FlatTable(self.data, self._jump(place), self.budget) for place in places]
+        positions = range(start, start + 4 * length, 4)
+        return [FlatTable(self.data, self._jump(position), self.budget) for position in positions]
 
     def text(self, slot: int) -> str:
         """A string field, "" if absent."""
@@ -82,7 +84,7 @@ class FlatTable:
         return at + _read(self.data, at, "I")
 
     def _field(self, slot: int) -> int:
-        """Where a field is, 0 if the table does not have it."""
+        """The position of a field, 0 if the table does not have it."""
         directory = self.position - _read(self.data, self.position, "i")
         offset = 4 + 2 * slot
         if offset + 2 > _read(self.data, directory, "H"):
@@ -92,12 +94,12 @@ class FlatTable:
 
 
 def root_table(data: bytes) -> FlatTable:
-    """The table that the file starts with."""
+    """The root table of a file."""
     return FlatTable(data, _read(data, 0, "I"))
 
 
 def damaged(position: int) -> ModelError:
-    """The error for a file that does not hold what it points at."""
+    """The error for a file that cannot be read at a position."""
     return ModelError(
         f"not a TFLite file, or cut short (unreadable at byte {position}); "
         "download or export the model again"

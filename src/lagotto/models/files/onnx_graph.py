@@ -1,4 +1,4 @@
-"""The graph of an ONNX file, read without the onnx package: operators, scalars, external files."""
+"""Bytes of an ONNX file come in; its operators, constants, outputs and external files go out."""
 
 import struct
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from lagotto.core.parsing.protobuf import (
     field_bytes,
 )
 from lagotto.models.files.activation import Node
-from lagotto.models.files.tensors import Quantisation
+from lagotto.models.files.tensors import Quantization
 from lagotto.models.files.weights import inside
 
 # Field numbers of onnx.proto, by message.
@@ -31,7 +31,11 @@ _SCALAR_FORMATS = {1: "<f", 2: "<B", 3: "<b", 4: "<H", 5: "<h", 6: "<i"}
 
 @dataclass(frozen=True, slots=True)
 class OnnxGraph:
-    """The main graph. `producers`: tensor → the operator that makes it. `tensors`: constants."""
+    """The main graph.
+
+    `producers` maps a tensor to the operator that computes it, `consumers` to the first operator
+    that uses it. `tensors` maps a constant to its bytes.
+    """
 
     reader: WireReader
     producers: dict[str, Node]
@@ -39,14 +43,14 @@ class OnnxGraph:
     tensors: dict[str, Span]
     outputs: tuple[str, ...]
 
-    def quantisation(self, scale: str, zero_point: str | None) -> Quantisation | None:
-        """What two constant scalars say together; None if either is not one, or the scale not
-        above 0."""
+    def quantization(self, scale: str, zero_point: str | None) -> Quantization | None:
+        """The quantization in two constant scalars; None if one is no scalar or the scale is not
+        positive."""
         factor = self._scalar(scale)
         zero = self._scalar(zero_point) if zero_point else 0.0
         if factor is None or zero is None or not 0 < factor < float("inf"):
             return None
-        return Quantisation(factor, int(zero))
+        return Quantization(factor, int(zero))
 
     def _scalar(self, name: str) -> float | None:
         span = self.tensors.get(name)
@@ -75,12 +79,12 @@ def read_onnx_graph(data: Buffer) -> OnnxGraph:
     reader = WireReader(data, ModelError)
     graph = OnnxGraph(reader, {}, {}, {}, ())
     outputs: list[str] = []
-    found = False
+    has_graph = False
     for number, wire, start, end in reader.fields((0, len(data))):
         if number == _MODEL_GRAPH and wire == LENGTH:
-            found = True
+            has_graph = True
             outputs += _read_graph(graph, (start, end))
-    if not found or not outputs:
+    if not has_graph or not outputs:
         raise ModelError(
             "not an ONNX file: it holds no graph with outputs; download or export the model again"
         )
@@ -88,20 +92,20 @@ def read_onnx_graph(data: Buffer) -> OnnxGraph:
 
 
 def with_onnx_output(data: bytes, *tensors: str) -> bytes:
-    """The same model with more graph outputs.
+    """The same model with `tensors` as additional graph outputs.
 
-    Protobuf merges a message that appears twice and appends its lists, so a second graph field
-    that holds only outputs is all it takes.
+    Protobuf merges a message that appears twice and appends its lists. So it is enough to append a
+    second graph field that holds only the outputs.
     """
     outputs = (field_bytes(_GRAPH_OUTPUT, field_bytes(1, name.encode())) for name in tensors)
     return data + field_bytes(_MODEL_GRAPH, b"".join(outputs))
 
 
 def external_files(survey: OnnxSurvey, folder: Path) -> tuple[Path, ...]:
-    """The files beside the model that hold its external data, sorted.
+    """The files in `folder` that hold the external data of a model, sorted.
 
-    Raises ModelError for one that is missing or lies outside `folder`, and for a name that
-    onnxruntime takes for an address in its own memory.
+    Raises ModelError for a file that is missing or outside `folder`, and for a name that
+    onnxruntime would read as an address in its own memory.
     """
     for name in survey.external:
         if MEMORY_MARK in name:
@@ -110,7 +114,7 @@ def external_files(survey: OnnxSurvey, folder: Path) -> tuple[Path, ...]:
 
 
 def _read_graph(graph: OnnxGraph, span: Span) -> list[str]:
-    """Adds the nodes and constants in `span` to `graph`; the names of the outputs found."""
+    """Adds the nodes and constants in `span` to `graph`; returns the names of its outputs."""
     reader = graph.reader
     outputs = []
     for number, wire, start, end in reader.fields(span):
@@ -151,8 +155,8 @@ def _read_node(graph: OnnxGraph, span: Span) -> None:
                     graph.tensors[outputs[0]] = (start, end)
 
 
-def _text_field(reader: WireReader, span: Span, wanted: int) -> str:
+def _text_field(reader: WireReader, span: Span, field: int) -> str:
     for number, wire, start, end in reader.fields(span):
-        if number == wanted and wire == LENGTH:
+        if number == field and wire == LENGTH:
             return reader.text((start, end))
     return ""

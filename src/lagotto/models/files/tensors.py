@@ -1,4 +1,4 @@
-"""What a model file says of the tensors at its two ends, whatever the framework."""
+"""Descriptions of the input and output tensors of a model, common to all frameworks."""
 
 from dataclasses import dataclass
 
@@ -9,39 +9,39 @@ from lagotto.core.types import InputDtype, OutputKind
 
 
 @dataclass(frozen=True, slots=True)
-class Quantisation:
-    """Integers stand for `(integer - zero_point) * scale`."""
+class Quantization:
+    """An integer means `(integer - zero_point) * scale`."""
 
     scale: float
     zero_point: int
 
     def real(self, integers: Num[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
-        """The values that the integers stand for."""
+        """The real values of quantized integers."""
         return (integers.astype(np.float32) - self.zero_point) * np.float32(self.scale)
 
 
 @dataclass(frozen=True, slots=True)
 class InputTensor:
-    """The input as the file declares it; a dimension that is open is None."""
+    """The input tensor as the file declares it; an open dimension is None."""
 
     name: str
     shape: tuple[int | None, ...]
     dtype: InputDtype
-    quantisation: Quantisation | None = None
+    quantization: Quantization | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class OutputTensor:
-    """The tensor whose values are read.
+    """The tensor that is read as the output.
 
-    `ending` is the activation that the graph ends in, None if it has none. `cut` is True where
-    the tensor that feeds that activation is read instead of the published output.
+    `ending` is the activation at the end of the graph, None if there is none. `cut` is True if the
+    tensor before that activation is read instead of the published output.
     """
 
     name: str
     ending: OutputKind | None
     cut: bool
-    quantisation: Quantisation | None = None
+    quantization: Quantization | None = None
 
 
 def shape_text(shape: tuple[int | None, ...]) -> str:

@@ -1,4 +1,4 @@
-"""The graph of a TFLite file: its tensors, its operators, and where its outputs are written."""
+"""Bytes of a TFLite file come in; its tensors, operators and outputs go out."""
 
 import math
 import struct
@@ -11,23 +11,22 @@ from lagotto.models.files.flatbuffer import (
     damaged,
     root_table,
 )
-from lagotto.models.files.tensors import Quantisation
+from lagotto.models.files.tensors import Quantization
 
-# Slots of the TFLite schema, by table.
+# Slots of the TFLite schema, by table; a test compares them with the schema.
 _MODEL_CODES, _MODEL_SUBGRAPHS, _MODEL_BUFFERS = 1, 2, 4
 _CODE_DEPRECATED, _CODE_CUSTOM, _CODE_BUILTIN = 0, 1, 3
 _GRAPH_TENSORS, _GRAPH_INPUTS, _GRAPH_OUTPUTS, _GRAPH_OPERATORS = 0, 1, 2, 3
 _OPERATOR_CODE, _OPERATOR_INPUTS, _OPERATOR_OUTPUTS = 0, 1, 2
-_TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_QUANTISATION, _TENSOR_SIGNATURE = 0, 1, 3, 4, 7
-_QUANTISATION_SCALE, _QUANTISATION_ZERO = 2, 3
+_TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_QUANTIZATION, _TENSOR_SIGNATURE = 0, 1, 3, 4, 7
+_QUANTIZATION_SCALE, _QUANTIZATION_ZERO = 2, 3
 _BUFFER_DATA, _BUFFER_OFFSET, _BUFFER_SIZE = 0, 1, 2
 _CUSTOM = 32
 _MAX_RANK = 64
 MAX_TENSOR_ELEMENTS = 2**31
-"""Of one tensor, as declared; larger ones do not fit the memory of a worker anyway."""
+"""Elements of one tensor at most, as declared; a larger one exceeds the memory of a worker."""
 
-# The operators that may stand at the end of a classifier, and those that make up its layers, by
-# their names in ONNX.
+# ONNX names of the operators that may end a classifier, and of those that make up its layers.
 _NAMES = {
     0: "Add",
     3: "Conv",
@@ -55,19 +54,19 @@ _DTYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 9: "i
 
 @dataclass(frozen=True, slots=True)
 class TfliteTensor:
-    """A tensor as declared; a dimension of None is open. Quantised by one scale, or None."""
+    """A tensor as declared; an open dimension is None, a quantization by several scales too."""
 
     name: str
     shape: tuple[int | None, ...]
     dtype: str
-    quantisation: Quantisation | None
+    quantization: Quantization | None
 
 
 @dataclass(frozen=True, slots=True)
 class TfliteGraph:
-    """The main graph. Tensors are known by their number, in `producers` as its text.
+    """The main graph. Tensors are identified by index; `producers` uses the index as text.
 
-    `outputs_at` is where in the file the numbers of the outputs are written, 4 bytes each.
+    `outputs_at` is the byte position of the list of outputs, 4 bytes each.
     """
 
     tensors: tuple[TfliteTensor, ...]
@@ -78,10 +77,10 @@ class TfliteGraph:
 
 
 def read_tflite_graph(data: bytes) -> TfliteGraph:
-    """The graph of a TFLite file's bytes.
+    """Reads the main graph of a TFLite file.
 
-    Raises ModelError if they are not one, or if one of its graphs uses an operator that is not
-    built in or declares a tensor of more than MAX_ELEMENTS.
+    Raises ModelError if the bytes are no TFLite file, or if one of its graphs uses an operator that
+    is not built in or declares a tensor of more than MAX_TENSOR_ELEMENTS.
     """
     if data[4:8] != b"TFL3":
         raise ModelError("not a TFLite file (no TFL3 mark); download or export the model again")
@@ -112,26 +111,26 @@ def read_tflite_graph(data: bytes) -> TfliteGraph:
     )
 
 
-def with_tflite_output(data: bytes, graph: TfliteGraph, place: int, tensor: int) -> bytes:
-    """The same model with output number `place` replaced by another tensor.
+def with_tflite_output(data: bytes, graph: TfliteGraph, output: int, tensor: int) -> bytes:
+    """The same model with another tensor (an index) as its output number `output`.
 
     Raises ModelError if these bytes of the file are also used for something else.
     """
     changed = bytearray(data)
-    struct.pack_into("<i", changed, graph.outputs_at + 4 * place, tensor)
+    struct.pack_into("<i", changed, graph.outputs_at + 4 * output, tensor)
     after = read_tflite_graph(bytes(changed))
     same = (after.tensors, after.inputs, after.producers) == (
         graph.tensors,
         graph.inputs,
         graph.producers,
     )
-    if not same or after.outputs[place] != tensor:
+    if not same or after.outputs[output] != tensor:
         raise ModelError("the list of outputs is shared with other parts of the TFLite file")
     return bytes(changed)
 
 
 def _check_graph(graph: FlatTable, codes: list[str]) -> None:
-    """Raises ModelError for what is not loaded: also a graph that only a loop or a branch runs."""
+    """Raises ModelError for operators and tensors that are refused, also in loops and branches."""
     for operator in graph.tables(_GRAPH_OPERATORS):
         code = operator.integer(_OPERATOR_CODE, "I")
         if code >= len(codes):
@@ -182,16 +181,16 @@ def _tensor(table: FlatTable) -> TfliteTensor:
         name=table.text(_TENSOR_NAME),
         shape=tuple(size if size > 0 else None for size in sizes),
         dtype=_DTYPES.get(kind, f"type {kind}"),
-        quantisation=_quantisation(table.table(_TENSOR_QUANTISATION)),
+        quantization=_quantization(table.table(_TENSOR_QUANTIZATION)),
     )
 
 
-def _quantisation(table: FlatTable | None) -> Quantisation | None:
+def _quantization(table: FlatTable | None) -> Quantization | None:
     if table is None:
         return None
-    start, length = table.vector(_QUANTISATION_SCALE, "f")
-    if length != 1 or table.vector(_QUANTISATION_ZERO, "q")[1] > 1:
+    start, length = table.vector(_QUANTIZATION_SCALE, "f")
+    if length != 1 or table.vector(_QUANTIZATION_ZERO, "q")[1] > 1:
         return None
     (scale,) = struct.unpack_from("<f", table.data, start)
-    zeros = table.integers(_QUANTISATION_ZERO, "q")
-    return Quantisation(scale, zeros[0] if zeros else 0) if 0 < scale < float("inf") else None
+    zeros = table.integers(_QUANTIZATION_ZERO, "q")
+    return Quantization(scale, zeros[0] if zeros else 0) if 0 < scale < float("inf") else None

@@ -1,4 +1,4 @@
-"""The weights file of a model: read within limits, hashed as a stream, found inside its folder."""
+"""The path of a weights file comes in; its bytes go out, checked for size and place."""
 
 import stat
 from collections.abc import Iterable
@@ -29,13 +29,13 @@ def read_weights(file: Path) -> bytes:
 
 
 def check_size(file: Path, external: Iterable[Path] = ()) -> None:
-    """Raises ModelError if a model's file, or its external data in all, is too large or missing.
+    """Raises ModelError if a model file, or the sum of its external data, is too large or missing.
 
-    So that a file with a hole of a terabyte is refused before anything reads it.
+    It reads no bytes, so a sparse file of a terabyte is refused at once.
     """
     try:
         status = file.stat()
-        beside = sum(each.stat().st_size for each in external)
+        external_bytes = sum(item.stat().st_size for item in external)
     except OSError as error:
         raise ModelError(f"{file.name} cannot be read: {error.strerror}") from error
     if not stat.S_ISREG(status.st_mode):
@@ -46,10 +46,10 @@ def check_size(file: Path, external: Iterable[Path] = ()) -> None:
             f"{file.name} is {size} bytes; a model file has at most {MAX_WEIGHTS_BYTES}: "
             "keep the weights of a larger ONNX model as external data beside it"
         )
-    if beside > MAX_EXTERNAL_BYTES:
+    if external_bytes > MAX_EXTERNAL_BYTES:
         raise ModelError(
-            f"the external data of {file.name} is {beside} bytes; at most {MAX_EXTERNAL_BYTES} "
-            "are read: probe a smaller model of its family"
+            f"the external data of {file.name} is {external_bytes} bytes; at most "
+            f"{MAX_EXTERNAL_BYTES} are read: probe a smaller model of its family"
         )
 
 
@@ -66,27 +66,32 @@ def add_file(digest: "_Hash", file: Path) -> None:
 
 
 def inside(folder: Path, relative: str, what: str) -> Path:
-    """The file `relative` of `folder`, links followed; raises ModelError if it lies elsewhere."""
+    """The path of the file `relative` in `folder`; ModelError if a link or ".." leads outside.
+
+    `what` names the file in the message.
+    """
     parts = PurePosixPath(relative).parts
-    odd = not parts or parts[0] == "/" or ".." in parts or "\\" in relative or "\0" in relative
-    path = folder.joinpath(*parts) if not odd else folder
+    is_outside = (
+        not parts or parts[0] == "/" or ".." in parts or "\\" in relative or "\0" in relative
+    )
+    path = folder.joinpath(*parts) if not is_outside else folder
     try:
-        odd = odd or not path.resolve().is_relative_to(folder.resolve())
-        there = path.is_file()
-    except (OSError, ValueError):  # no name that a file can have: too long, half a character
-        there = False
+        is_outside = is_outside or not path.resolve().is_relative_to(folder.resolve())
+        exists = path.is_file()
+    except (OSError, ValueError):  # no valid file name: too long, or a lone surrogate
+        exists = False
     shown = ascii(relative) if len(relative) <= _NAME_SHOWN else f"{relative[:_NAME_SHOWN]!a}..."
-    if odd:
+    if is_outside:
         raise ModelError(
             f"{what} is {shown}, which is not inside the model's folder; "
             "put the file beside the model and give its name"
         )
-    if not there:
+    if not exists:
         raise ModelError(f"{what} is {shown}, but the folder has no such file")
     return path
 
 
 def reason(error: BaseException) -> str:
-    """What a framework said, in one line of bounded length."""
+    """The message of an error in one line of at most 300 characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 300 else text[:297] + "..."

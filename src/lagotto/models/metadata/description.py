@@ -1,4 +1,4 @@
-"""model.json: what is said about a model beside its weights, checked value by value."""
+"""A model.json comes in; its checked values (name, file, labels, input, output) go out."""
 
 import json
 import unicodedata
@@ -22,7 +22,7 @@ from lagotto.models.files.weights import inside
 
 DESCRIPTION_FILE = "model.json"
 UNREADABLE_DESCRIPTION = "lagotto:unreadable"
-"""Key of a ModelSource's description that holds the reason why its model.json is of no use."""
+"""Key in the description of a ModelSource: the reason why its model.json cannot be used."""
 
 MAX_EDGE = 4096
 _MAX_JSON_BYTES = 1 << 20
@@ -33,7 +33,7 @@ _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u20
 
 @dataclass(frozen=True, slots=True)
 class InputDescription:
-    """The `input` part of model.json; None or () is "not said". `size` is (height, width)."""
+    """The `input` part of model.json; None or () means absent. `size` is (height, width)."""
 
     size: tuple[int, int] | None = None
     layout: Layout | None = None
@@ -49,7 +49,7 @@ class InputDescription:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A checked model.json. `labels` are the labels themselves or the name of their file."""
+    """A checked model.json. `labels` are the labels, or the name of the file that holds them."""
 
     name: str | None = None
     file: str | None = None
@@ -61,16 +61,17 @@ class Description:
     def behaviour(self) -> JsonObject:
         """The parts that change a model's responses, in one canonical form.
 
-        A key that came after the first version enters where it is said: digests stay as they were.
+        `resample` is newer than the first version. It is left out if absent, so that the digests of
+        older models stay the same.
         """
-        said = asdict(self.input)
-        if said["resample"] is None:
-            del said["resample"]
-        return cast(JsonObject, {"input": said, "output": self.output})
+        described = asdict(self.input)
+        if described["resample"] is None:
+            del described["resample"]
+        return cast(JsonObject, {"input": described, "output": self.output})
 
 
 def read_model_json(file: Path) -> JsonObject:
-    """The object in a model.json, values unchecked; raises ModelError with a one-line reason."""
+    """The JSON object in a model.json, unchecked; raises ModelError with the reason in one line."""
     try:
         with file.open("rb") as stream:
             data = stream.read(_MAX_JSON_BYTES + 1)
@@ -96,17 +97,17 @@ def read_model_json(file: Path) -> JsonObject:
 
 
 def parse_description(raw: JsonObject) -> Description:
-    """The checked form of a model.json; unknown keys are left alone, wrong values are errors."""
+    """The checked form of a model.json; unknown keys are ignored, wrong values raise ModelError."""
     if UNREADABLE_DESCRIPTION in raw:
         raise ModelError(str(raw[UNREADABLE_DESCRIPTION]))
-    given = raw.get("input")
-    if given is not None and not isinstance(given, dict):
-        raise _wrong("input", given, "an object")
+    described = raw.get("input")
+    if described is not None and not isinstance(described, dict):
+        raise _wrong("input", described, "an object")
     return Description(
         name=_text(raw, "name"),
         file=_text(raw, "file"),
         labels=_labels(raw.get("labels")),
-        input=_input(given or {}),
+        input=_input(described or {}),
         output=cast(OutputKind | None, _choice(raw, "output", get_args(OutputKind))),
     )
 
@@ -114,10 +115,19 @@ def parse_description(raw: JsonObject) -> Description:
 def labels_for(
     description: Description, file: Path, outputs: int
 ) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
-    """Labels and notes; a list of another length than `outputs` is left out, with a note.
+    """The labels of a model, and notes.
 
-    A labels file has one label a line, UTF-8; empty lines at its end do not count. Raises
-    ModelError if it is missing, too large or outside the model's folder.
+    Args:
+        description: Holds the labels, or the name of a UTF-8 file with one label a line.
+        file: The weights file; a file of labels must be in its folder.
+        outputs: Number of outputs of the model.
+
+    Returns:
+        (labels, notes). Labels are None if there are none, or if their number is not `outputs`; a
+        note then says so.
+
+    Raises:
+        ModelError: The file of labels is missing, too large or outside the model's folder.
     """
     labels = description.labels
     if isinstance(labels, str):
@@ -142,18 +152,18 @@ def model_folder(description: Description, file: Path) -> Path:
 
 
 def clean_text(text: str) -> str:
-    """The text without control characters, lone surrogates or turns of writing direction."""
-    kept = (
+    """The text without control characters, lone surrogates and marks of writing direction."""
+    characters = (
         " " if character in "\t\n\r" else character
         for character in text
         if character in "\t\n\r"
         or (unicodedata.category(character) not in ("Cc", "Cs") and character not in _BIDI_CONTROLS)
     )
-    return "".join(kept).strip()
+    return "".join(characters).strip()
 
 
 def _input(raw: JsonObject) -> InputDescription:
-    if raw.get("resize") == "shortest":  # the same geometry by its other name
+    if raw.get("resize") == "shortest":  # another name of the same geometry
         raw = {**raw, "resize": "crop"}
     return InputDescription(
         size=_size(raw.get("size")),

@@ -1,4 +1,4 @@
-"""What a model file tells of itself beyond its tensors, as the model.json that it stands for."""
+"""Metadata found in a model file comes in; the description that it stands for goes out."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from lagotto.models.metadata.description import (
 
 NO_DESCRIPTION = Description()
 MAX_EMBEDDED_BYTES = 8 << 20
-"""Of one embedded text; a longer one is not read."""
+"""Bytes of one embedded text at most; a longer one is not read."""
 
 _LABEL_KEYS = ("names", "labels", "classes", "class_names", "id2label")
 _SIZE_KEYS = ("imgsz", "image_size", "input_size")
@@ -33,17 +33,17 @@ _LISTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 
 
 @dataclass(frozen=True, slots=True)
-class Embedded:
-    """Facts found inside a file. Its `description` fills what model.json leaves out."""
+class EmbeddedMetadata:
+    """Metadata inside a model file; its `description` fills what model.json leaves out."""
 
     description: Description = NO_DESCRIPTION
     notes: tuple[str, ...] = ()
 
 
-def normalisation(mean: tuple[float, ...], std: tuple[float, ...]) -> InputDescription:
-    """The feed `(pixel - mean) / std`, pixels from 0 to 255; a plain scale where it is one.
+def normalization(mean: tuple[float, ...], std: tuple[float, ...]) -> InputDescription:
+    """The input description of `(pixel - mean) / std`, with pixels from 0 to 255.
 
-    Nothing is said for numbers that cannot be such a feed.
+    It is a plain scale if the numbers amount to one, and empty if they cannot be a normalization.
     """
     usable = len(mean) in (1, 3) and len(std) in (1, 3)
     if not usable or not all(abs(x) < 1e6 for x in mean) or not all(1e-6 < s < 1e6 for s in std):
@@ -58,26 +58,26 @@ def normalisation(mean: tuple[float, ...], std: tuple[float, ...]) -> InputDescr
     return InputDescription(scale="0..255", mean=mean, std=std)
 
 
-def read_properties(properties: Mapping[str, str]) -> Embedded:
-    """Key and value pairs as exporters write them.
+def read_properties(properties: Mapping[str, str]) -> EmbeddedMetadata:
+    """The metadata in key-value pairs as exporters write them.
 
-    Read are the image properties of the ONNX standard (`Image.BitmapPixelFormat`,
-    `Image.NominalPixelRange`), and what exporters call class names and picture size.
+    It reads the image properties of the ONNX standard (`Image.BitmapPixelFormat`,
+    `Image.NominalPixelRange`), and the keys of common exporters for class names and picture size.
     """
     lower = {key.lower(): value for key, value in properties.items()}
-    said = InputDescription(
+    described = InputDescription(
         size=_first(map(_size, _values(lower, _SIZE_KEYS))),
         channels=_FORMATS.get(lower.get("image.bitmappixelformat", "").lower()),
         scale=_RANGES.get(lower.get("image.nominalpixelrange", "").lower()),
     )
     labels = _first(map(parse_names, _values(lower, _LABEL_KEYS)))
-    return Embedded(Description(labels=labels, input=said))
+    return EmbeddedMetadata(Description(labels=labels, input=described))
 
 
 def parse_names(text: str) -> tuple[str, ...] | None:
-    """Class names from JSON, or from a list or mapping as Python prints it; None if there are none.
+    """Class names in JSON, or in a list or dict as Python prints it; None if there are none.
 
-    Nothing is evaluated. Names of a mapping must be numbered from 0 without gaps.
+    No code is evaluated. The keys of a dict must be the numbers from 0 without gaps.
     """
     if len(text) > MAX_EMBEDDED_BYTES:
         return None
@@ -96,8 +96,8 @@ def parse_names(text: str) -> tuple[str, ...] | None:
     return cleaned if any(cleaned) else None
 
 
-def _values(found: Mapping[str, str], keys: Iterable[str]) -> Iterable[str]:
-    return (found[key] for key in keys if key in found)
+def _values(properties: Mapping[str, str], keys: Iterable[str]) -> Iterable[str]:
+    return (properties[key] for key in keys if key in properties)
 
 
 def _first(values: Iterable[_T | None]) -> _T | None:
@@ -113,8 +113,8 @@ def _named(value: JsonValue) -> tuple[str, ...]:
 
 
 def _in_order(names: Mapping[int, str]) -> tuple[str, ...]:
-    places = sorted(names)
-    return tuple(names[place] for place in places) if places == list(range(len(places))) else ()
+    numbers = sorted(names)
+    return tuple(map(names.__getitem__, numbers)) if numbers == list(range(len(names))) else ()
 
 
 def _size(text: str) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""What the file says of its input and what model.json adds → one InputSpec, or what is wrong."""
+"""The input tensor, model.json and embedded metadata come in; one InputSpec goes out."""
 
 from dataclasses import dataclass, replace
 
@@ -9,12 +9,12 @@ from lagotto.models.metadata.description import MAX_EDGE, InputDescription
 
 MAX_FIXED_BATCH = 1024
 NOTHING = InputDescription()
-"""Nothing is said."""
+"""An empty description."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedInput:
-    """How pictures are fed, where each part of that is from, and notes worth showing."""
+    """The input of a model, the origin of each part of it, and notes for a reader."""
 
     spec: InputSpec
     decisions: tuple[Decision, ...]
@@ -23,43 +23,55 @@ class ResolvedInput:
 
 def resolve_input(
     tensor: InputTensor,
-    said: InputDescription,
-    usual_layout: Layout,
+    declared: InputDescription,
+    default_layout: Layout,
     embedded: InputDescription = NOTHING,
 ) -> ResolvedInput:
-    """How pictures are fed: as model.json says, else as the file tells, else as is the custom.
+    """Decides the input of a model: from model.json, else from the file, else by default.
 
-    `embedded` is what the file's own metadata says; what of it does not fit the tensor is left
-    out. `usual_layout` is taken where the shape leaves it open. Raises ModelError if the shape is
-    not that of pictures, if size or channels stay unknown, or if model.json contradicts the file.
+    Args:
+        tensor: The input tensor as the file declares it.
+        declared: The input part of model.json.
+        default_layout: The layout to assume if the shape fits both.
+        embedded: The input part of the metadata inside the file; parts that contradict the tensor
+            are ignored.
+
+    Returns:
+        The input, with a decision (value and origin) for each part.
+
+    Raises:
+        ModelError: The shape is not that of pictures, the size stays unknown, or model.json
+            contradicts the file.
     """
     _check_shape(tensor)
     notes: list[str] = []
-    layout, from_layout = _layout(tensor, said, usual_layout)
+    layout, from_layout = _layout(tensor, declared, default_layout)
     axes = (1, 2, 3) if layout == "NHWC" else (2, 3, 1)
     height, width, depth = (tensor.shape[axis] for axis in axes)
     embedded = _fitting(embedded, height, width, depth)
-    channels, from_channels = _channels(tensor, said, embedded, depth)
-    if said.dtype is not None and said.dtype != tensor.dtype:
-        raise _contradiction("input.dtype", said.dtype, f"input is {tensor.dtype}")
-    scale, from_scale = _scale(tensor, said, embedded)
-    mean, std = said.mean, said.std
+    channels, from_channels = _channels(tensor, declared, embedded, depth)
+    if declared.dtype is not None and declared.dtype != tensor.dtype:
+        raise _contradiction("input.dtype", declared.dtype, f"input is {tensor.dtype}")
+    scale, from_scale = _scale(tensor, declared, embedded)
+    mean, std = declared.mean, declared.std
     if from_scale == "file" and not mean and not std:
         mean, std = embedded.mean, embedded.std
     as_they_are = tensor.dtype in ("uint8", "int8") and scale == "0..255"
-    if as_they_are and (any(said.mean) or set(said.std) - {1.0}):
+    if as_they_are and (any(declared.mean) or set(declared.std) - {1.0}):
         notes.append(f"mean and std left out: the {tensor.dtype} input takes pixels as they are")
     if channels == "L" and max(len(mean), len(std)) > 1:
         raise ModelError("model.json: input.mean and input.std have 3 numbers for 1 grey channel")
-    size, from_size = _size(tensor, replace(said, size=said.size or embedded.size), height, width)
+    size, from_size = _size(
+        tensor, replace(declared, size=declared.size or embedded.size), height, width
+    )
     spec = InputSpec(
         pixels=PixelSpec(
             height=size[0],
             width=size[1],
             grey=channels == "L",
-            resize=said.resize or "crop",
-            crop_fraction=said.crop_fraction or 1.0,
-            resample=said.resample or "bilinear",
+            resize=declared.resize or "crop",
+            crop_fraction=declared.crop_fraction or 1.0,
+            resample=declared.resample or "bilinear",
         ),
         layout=layout,
         channels=channels,
@@ -69,17 +81,17 @@ def resolve_input(
         std=() if as_they_are else std,
     )
     decisions = (
-        Decision("size", f"{size[0]}x{size[1]}", "model.json" if said.size else from_size),
+        Decision("size", f"{size[0]}x{size[1]}", "model.json" if declared.size else from_size),
         Decision("layout", layout, from_layout),
         Decision("channels", channels, from_channels),
         Decision("scale", scale_text(spec), from_scale),
-        Decision("resize", spec.pixels.resize, "model.json" if said.resize else "assumed"),
+        Decision("resize", spec.pixels.resize, "model.json" if declared.resize else "assumed"),
     )
     return ResolvedInput(spec, decisions, (*_assumptions(decisions), *notes))
 
 
 def scale_text(spec: InputSpec) -> str:
-    """How pixels become numbers, in words: `0..1`, or `0..1, mean 0.5, std 0.5`."""
+    """The normalization in words: `0..1`, or `0..1, mean 0.5, std 0.5`."""
     parts: list[str] = [spec.scale]
     for name, values, plain in (("mean", spec.mean, 0.0), ("std", spec.std, 1.0)):
         if any(value != plain for value in values):
@@ -89,16 +101,16 @@ def scale_text(spec: InputSpec) -> str:
 
 def _assumptions(decisions: tuple[Decision, ...]) -> tuple[str, ...]:
     return tuple(
-        f"{each.field} assumed {each.value}: not in model.json"
-        for each in decisions
-        if each.origin == "assumed" and each.field in ("channels", "scale")
+        f"{decision.field} assumed {decision.value}: not in model.json"
+        for decision in decisions
+        if decision.origin == "assumed" and decision.field in ("channels", "scale")
     )
 
 
 def _fitting(
     embedded: InputDescription, height: int | None, width: int | None, depth: int | None
 ) -> InputDescription:
-    """The embedded facts that the tensor does not contradict."""
+    """The embedded description without the parts that the tensor contradicts."""
     size, channels = embedded.size, embedded.channels
     if size is not None and (size[0] != (height or size[0]) or size[1] != (width or size[1])):
         size = None
@@ -121,13 +133,16 @@ def _check_shape(tensor: InputTensor) -> None:
         raise ModelError(f"input batch is {batch}; allowed: 1 to {MAX_FIXED_BATCH}, or open")
 
 
-def _contradiction(key: str, said: object, truth: str) -> ModelError:
+def _contradiction(key: str, declared: object, actual: str) -> ModelError:
     return ModelError(
-        f"model.json says {key} {said}, but the model's {truth}; correct model.json or remove {key}"
+        f"model.json says {key} {declared}, but the model's {actual}; "
+        f"correct model.json or remove {key}"
     )
 
 
-def _layout(tensor: InputTensor, said: InputDescription, usual: Layout) -> tuple[Layout, Origin]:
+def _layout(
+    tensor: InputTensor, declared: InputDescription, default: Layout
+) -> tuple[Layout, Origin]:
     shape = tensor.shape
     possible: list[Layout] = []
     if shape[3] in (1, 3, None):
@@ -139,60 +154,60 @@ def _layout(tensor: InputTensor, said: InputDescription, usual: Layout) -> tuple
             f"input {tensor.name!r} has shape {shape_text(shape)}, where neither the second nor "
             "the last axis holds 1 or 3 channels; only RGB, BGR and grey models can be probed"
         )
-    if said.layout is not None:
-        if said.layout not in possible:
-            raise _contradiction("input.layout", said.layout, f"input is {shape_text(shape)}")
-        return said.layout, "model.json"
-    sure: list[Layout] = [
+    if declared.layout is not None:
+        if declared.layout not in possible:
+            raise _contradiction("input.layout", declared.layout, f"input is {shape_text(shape)}")
+        return declared.layout, "model.json"
+    certain: list[Layout] = [
         layout for layout in possible if shape[3 if layout == "NHWC" else 1] is not None
     ]
-    candidates = sure or possible
-    chosen = usual if usual in candidates else candidates[0]
-    return chosen, "file" if len(candidates) == 1 else "assumed"
+    candidates = certain or possible
+    layout = default if default in candidates else candidates[0]
+    return layout, "file" if len(candidates) == 1 else "assumed"
 
 
 def _channels(
-    tensor: InputTensor, said: InputDescription, embedded: InputDescription, depth: int | None
+    tensor: InputTensor, declared: InputDescription, embedded: InputDescription, depth: int | None
 ) -> tuple[Channels, Origin]:
-    if said.channels is None:
+    if declared.channels is None:
         if embedded.channels is not None:
             return embedded.channels, "file"
         return ("L", "file") if depth == 1 else ("RGB", "assumed")
-    if depth is not None and (said.channels == "L") != (depth == 1):
-        truth = f"input is {shape_text(tensor.shape)}, with {depth} channels"
-        raise _contradiction("input.channels", said.channels, truth)
-    return said.channels, "model.json"
+    if depth is not None and (declared.channels == "L") != (depth == 1):
+        actual = f"input is {shape_text(tensor.shape)}, with {depth} channels"
+        raise _contradiction("input.channels", declared.channels, actual)
+    return declared.channels, "model.json"
 
 
 def _scale(
-    tensor: InputTensor, said: InputDescription, embedded: InputDescription
+    tensor: InputTensor, declared: InputDescription, embedded: InputDescription
 ) -> tuple[Scale, Origin]:
     integer = tensor.dtype in ("uint8", "int8")
-    if said.scale is None:
+    if declared.scale is None:
         if integer:
             return "0..255", "file"
-        if embedded.scale is not None and not said.mean and not said.std:
+        if embedded.scale is not None and not declared.mean and not declared.std:
             return embedded.scale, "file"
         return "0..1", "assumed"
-    if integer and said.scale != "0..255" and tensor.quantisation is None:
-        truth = f"{tensor.dtype} input has no quantisation to map it with"
-        raise _contradiction("input.scale", said.scale, truth)
-    return said.scale, "model.json"
+    if integer and declared.scale != "0..255" and tensor.quantization is None:
+        actual = f"{tensor.dtype} input has no quantization to map it with"
+        raise _contradiction("input.scale", declared.scale, actual)
+    return declared.scale, "model.json"
 
 
 def _size(
-    tensor: InputTensor, said: InputDescription, height: int | None, width: int | None
+    tensor: InputTensor, declared: InputDescription, height: int | None, width: int | None
 ) -> tuple[tuple[int, int], Origin]:
-    if said.size is None and (height is None or width is None):
+    if declared.size is None and (height is None or width is None):
         raise ModelError(
             f"input {tensor.name!r} has the open shape {shape_text(tensor.shape)}; say the "
             'picture size in a model.json beside it: {"input": {"size": [224, 224]}}'
         )
-    chosen = said.size or (height or 0, width or 0)
-    for edge, fixed in zip(chosen, (height, width), strict=True):
+    size = declared.size or (height or 0, width or 0)
+    for edge, fixed in zip(size, (height, width), strict=True):
         if fixed is not None and edge != fixed:
-            truth = f"input is {shape_text(tensor.shape)}"
-            raise _contradiction("input.size", list(chosen), truth)
-    if not all(1 <= edge <= MAX_EDGE for edge in chosen):
-        raise ModelError(f"input size is {list(chosen)}; allowed: edges of 1 to {MAX_EDGE} pixels")
-    return chosen, "file"
+            actual = f"input is {shape_text(tensor.shape)}"
+            raise _contradiction("input.size", list(size), actual)
+    if not all(1 <= edge <= MAX_EDGE for edge in size):
+        raise ModelError(f"input size is {list(size)}; allowed: edges of 1 to {MAX_EDGE} pixels")
+    return size, "file"

@@ -1,4 +1,4 @@
-"""The metadata_props of an ONNX file: pixel format and range, picture size, class names."""
+"""An ONNX file comes in; its properties (pixel format, picture size, class names) go out."""
 
 from lagotto.core.errors import ModelError
 from lagotto.core.parsing.protobuf import (
@@ -9,7 +9,7 @@ from lagotto.core.parsing.protobuf import (
 )
 from lagotto.models.metadata.embedded import (
     MAX_EMBEDDED_BYTES,
-    Embedded,
+    EmbeddedMetadata,
     read_properties,
 )
 
@@ -18,15 +18,15 @@ _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 _MAX_ENTRIES = 1000
 
 
-def read_onnx_metadata(data: Buffer) -> Embedded:
-    """What an ONNX file's properties say, nothing if it has none; raises ModelError if damaged."""
+def read_onnx_metadata(data: Buffer) -> EmbeddedMetadata:
+    """The metadata in the properties of an ONNX file; raises ModelError if it is damaged."""
     reader = WireReader(data, ModelError)
-    found: dict[str, str] = {}
+    properties: dict[str, str] = {}
     for number, wire, start, end in reader.fields((0, len(data))):
-        if number == _MODEL_PROPERTIES and wire == LENGTH and len(found) < _MAX_ENTRIES:
+        if number == _MODEL_PROPERTIES and wire == LENGTH and len(properties) < _MAX_ENTRIES:
             key, value = _entry(reader, (start, end))
-            found.setdefault(key, value)
-    return read_properties(found)
+            properties.setdefault(key, value)
+    return read_properties(properties)
 
 
 def _entry(reader: WireReader, span: Span) -> tuple[str, str]:

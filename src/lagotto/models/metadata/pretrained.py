@@ -1,4 +1,4 @@
-"""A folder as save_pretrained writes it: which library runs it, and what decides its behaviour."""
+"""A folder written by save_pretrained comes in; its library, labels and input go out."""
 
 import re
 from pathlib import Path
@@ -27,10 +27,10 @@ _UNNAMED = re.compile(r"LABEL_\d+")
 
 
 def read_settings(folder: Path) -> tuple[JsonObject, JsonObject]:
-    """config.json and preprocessor_config.json; the second is empty where it is not there.
+    """The contents of config.json and preprocessor_config.json; the second is empty if missing.
 
-    Raises ModelError where config.json is missing, either is not JSON, or one reaches for code or
-    files elsewhere.
+    Raises ModelError if config.json is missing, if one of them is not JSON, or if one asks for code
+    or for files elsewhere.
     """
     config = read_json(folder / CONFIG, "model settings", ModelError)
     check_config(config, ModelError)
@@ -47,24 +47,24 @@ def library_of(config: JsonObject) -> str:
 
 
 def behaviour_of(folder: Path) -> JsonObject:
-    """The settings that decide a saved model's responses, without names and labels."""
+    """The settings that decide the responses of a saved model, without names and labels."""
     config, processor = read_settings(folder)
-    kept: JsonObject = {key: config[key] for key in config if key not in _WITHOUT_EFFECT}
-    return {"config": kept, "processor": processor}
+    effective: JsonObject = {key: config[key] for key in config if key not in _WITHOUT_EFFECT}
+    return {"config": effective, "processor": processor}
 
 
 def is_saved_model(file: Path) -> bool:
-    """Whether a safetensors file is a whole model, and the safest form of it that is there."""
+    """Whether a safetensors file is a whole model, without an ONNX export beside it."""
     folder = file.parent
     exported = any((home / "model.onnx").is_file() for home in (folder, folder / "onnx"))
     return file.name == WEIGHTS_FILES and (folder / CONFIG).is_file() and not exported
 
 
 def describe_saved(config: JsonObject, processor: JsonObject) -> JsonObject:
-    """What config.json and preprocessor_config.json say, in the words of model.json.
+    """The contents of config.json and preprocessor_config.json in the form of a model.json.
 
-    Where the image processor cannot be reproduced, only its statistics are told; how pictures are
-    cut is then the usual way.
+    If the image processor cannot be reproduced, only its mean and std are used; resize and crop are
+    then left to the defaults.
     """
     described: JsonObject = {}
     labels = labels_of(config)
@@ -76,13 +76,13 @@ def describe_saved(config: JsonObject, processor: JsonObject) -> JsonObject:
 
 
 def labels_of(config: JsonObject) -> tuple[str, ...] | None:
-    """The names in `id2label`, by number; None where they are not all there, or placeholders."""
-    named = config.get("id2label")
-    if not isinstance(named, dict) or not named:
+    """The names in `id2label` in order; None if some are missing or all are placeholders."""
+    names = config.get("id2label")
+    if not isinstance(names, dict) or not names:
         return None
-    labels = [named.get(str(number)) for number in range(len(named))]
+    labels = [names.get(str(number)) for number in range(len(names))]
     texts = tuple(clean_text(label) for label in labels if isinstance(label, str))
-    if len(texts) != len(named) or all(_UNNAMED.fullmatch(text) for text in texts):
+    if len(texts) != len(names) or all(_UNNAMED.fullmatch(text) for text in texts):
         return None
     return texts
 

@@ -1,7 +1,7 @@
-"""A repository of the hub → the safest file in it that can be run, and how it is fed.
+"""A Hugging Face repository comes in; the safest model file in it, with its input, goes out.
 
-ONNX comes first, then safetensors, then TFLite: files that hold numbers and known operators.
-Pickles run code when they are read, and are never touched; nor is code of the repository.
+ONNX comes first, then safetensors, then TFLite: their files hold numbers and known operators only.
+Pickles run code when they are read, so they are never read. Code of the repository is never run.
 """
 
 from collections.abc import Sequence
@@ -40,20 +40,19 @@ _MAX_SETTINGS_BYTES = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class ChosenFile:
-    """The files of a repository that make one classifier: its weights, and what says how to feed
-    them. `total_bytes` is what all of them take."""
+    """The files of a repository that make one classifier: weights, and settings of its input."""
 
     weights: tuple[RemoteFile, ...]
     settings: tuple[RemoteFile, ...]
 
     @property
     def total_bytes(self) -> int:
-        """Bytes on the disk."""
+        """Bytes of all files."""
         return sum(file.size for file in (*self.weights, *self.settings))
 
 
 def choose_files(repository: Repository) -> ChosenFile:
-    """What to fetch; raises SourceError where nothing in the repository is safe and loadable."""
+    """The files to fetch; raises SourceError if no file of the repository is safe and loadable."""
     settings = tuple(
         file
         for name in (CONFIG, PROCESSOR)
@@ -68,9 +67,9 @@ def choose_files(repository: Repository) -> ChosenFile:
 def fetch_model(
     hub: HuggingFace, repository: Repository, choice: ChosenFile, folder: Path
 ) -> ModelSource:
-    """The model of a repository, put into a folder. Settings come first: they may rule it out.
+    """Fetches the model of a repository into a folder; settings first, since they may exclude it.
 
-    Raises SourceError where a file cannot be had, or config.json asks for code to be run.
+    Raises SourceError if a file cannot be fetched, or if config.json asks to run code.
     """
     hub.fetch(repository, choice.settings, folder)
     config = _settings(folder / CONFIG)
@@ -79,34 +78,34 @@ def fetch_model(
         check_config(config, SourceError)
     hub.fetch(repository, choice.weights, folder)
     description: JsonObject = {}
-    if weights.path != WEIGHTS_FILES:  # what safetensors need is read where they are run
+    if weights.path != WEIGHTS_FILES:  # the adapters of safetensors read the settings themselves
         description = describe_saved(config, _settings(folder / PROCESSOR))
     return ModelSource(clean_text(repository.name), folder / weights.path, description)
 
 
 def _weights(files: Sequence[RemoteFile], has_config: bool) -> tuple[RemoteFile, ...]:
-    """The file to run, then those that lie beside it as its external data."""
-    graphs = [file for file in files if _is_at_home(file.path, ".onnx")]
+    """The file to run, then the files with its external data."""
+    graphs = [file for file in files if _is_in_model_folder(file.path, ".onnx")]
     if graphs:
-        chosen = min(graphs, key=lambda file: _plainness(file.path))
-        beside = [file for file in files if file.path.startswith(f"{chosen.path}_data")]
-        beside += [file for file in files if file.path == f"{chosen.path}.data"]
-        return chosen, *beside
+        graph = min(graphs, key=lambda file: _variant_rank(file.path))
+        beside = [file for file in files if file.path.startswith(f"{graph.path}_data")]
+        beside += [file for file in files if file.path == f"{graph.path}.data"]
+        return graph, *beside
     if has_config:
         for file in files:
             if file.path == WEIGHTS_FILES:
                 return (file,)
-    flat = [file for file in files if _is_at_home(file.path, ".tflite")]
+    flat = [file for file in files if _is_in_model_folder(file.path, ".tflite")]
     return tuple(flat) if len(flat) == 1 else ()
 
 
-def _is_at_home(path: str, ending: str) -> bool:
-    place = PurePosixPath(path)
-    return place.suffix.lower() == ending and str(place.parent).strip(".") in _FOLDERS
+def _is_in_model_folder(path: str, ending: str) -> bool:
+    posix = PurePosixPath(path)
+    return posix.suffix.lower() == ending and str(posix.parent).strip(".") in _FOLDERS
 
 
-def _plainness(path: str) -> tuple[int, int, str]:
-    """Orders graphs: `model.onnx` before its variants (quantised, half), the rest by name."""
+def _variant_rank(path: str) -> tuple[int, int, str]:
+    """Sort key of graphs: `model.onnx` before its variants (quantized, half), the rest by name."""
     stem = PurePosixPath(path).stem
     return (stem != "model") + (not stem.startswith("model")), path.count("/"), path
 

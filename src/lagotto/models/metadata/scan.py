@@ -1,4 +1,4 @@
-"""Paths that a user gives → the models under them, in a fixed order, with unique names."""
+"""Paths come in; the models under them go out, in a fixed order and with unique names."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -23,21 +23,21 @@ ENDINGS = tuple(sorted(MODEL_ADAPTERS))
 
 
 def scan_models(paths: Sequence[Path]) -> list[ModelSource]:
-    """The models at `paths`, in the order given, within a folder sorted by path.
+    """Finds the models at `paths`, in their order, and within a folder sorted by path.
 
     A folder with a model.json is one model, and is not searched deeper. A model file without one
     is named by its path relative to the given folder, without its ending; a lone `model.onnx` has
     the name of its folder. A model.json gives its own name. A later model of a name that is taken
     gets "~2", "~3", ... Hidden folders, and links that lead out of a given folder, are left out.
 
-    A model.json that is of no use does not stop the scan: its model fails to load with the
-    reason. Raises UsageError for a path that is missing or holds no model.
+    A model.json that cannot be used does not stop the scan: loading its model raises the reason.
+    Raises UsageError for a path that is missing or holds no model.
     """
-    found: dict[Path, ModelSource] = {}
-    for given in paths:
-        for source in _models_at(given):
-            found.setdefault(source.file.resolve(), source)
-    return _with_unique_names(list(found.values()))
+    by_file: dict[Path, ModelSource] = {}
+    for path in paths:
+        for source in _models_at(path):
+            by_file.setdefault(source.file.resolve(), source)
+    return _with_unique_names(list(by_file.values()))
 
 
 def _models_at(given: Path) -> list[ModelSource]:
@@ -63,42 +63,42 @@ def _models_at(given: Path) -> list[ModelSource]:
 
 
 def _models_in(root: Path, given: Path) -> list[ModelSource]:
-    found = []
+    sources = []
     for folder in _folders(root):
         files = _model_files(folder, root)
         within = folder.relative_to(root).as_posix()
         folder_name = root.name if within == "." else within
         if (folder / DESCRIPTION_FILE).is_file():
-            found.append(_described(folder, folder_name, files))
+            sources.append(_described(folder, folder_name, files))
             continue
         for file in files:
             lone = len(files) == 1 and file.stem.lower() == "model"
             name = folder_name if lone else file.relative_to(root).with_suffix("").as_posix()
-            found.append(ModelSource(clean_text(name), file))
-    if not found:
+            sources.append(ModelSource(clean_text(name), file))
+    if not sources:
         raise UsageError(
             f"no model under {str(given)!r}: looked for files ending in {', '.join(ENDINGS)} "
             "(links that lead out of the folder are not followed)"
         )
-    return sorted(found, key=lambda source: source.file.relative_to(root).as_posix())
+    return sorted(sources, key=lambda source: source.file.relative_to(root).as_posix())
 
 
 def _folders(root: Path) -> Iterator[Path]:
     """`root` and the folders under it that may hold models, each real folder once."""
-    inner, seen, pending = root.resolve(), set(), [root]
+    inner, visited, pending = root.resolve(), set(), [root]
     while pending:
         folder = pending.pop()
         real = folder.resolve()
-        if real in seen or not real.is_relative_to(inner):
+        if real in visited or not real.is_relative_to(inner):
             continue
-        seen.add(real)
+        visited.add(real)
         yield folder
         if not (folder / DESCRIPTION_FILE).is_file():
             pending += sorted((entry for entry in _entries(folder) if entry.is_dir()), reverse=True)
 
 
 def _model_files(folder: Path, root: Path | None = None) -> list[Path]:
-    """The model files right in `folder`, sorted; links out of `root` are left out."""
+    """The model files directly in `folder`, sorted; links that lead out of `root` are ignored."""
     inner = (root or folder).resolve()
     return sorted(
         entry
@@ -118,7 +118,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _described(folder: Path, name: str, files: list[Path]) -> ModelSource:
-    """The model of a folder with a model.json; what is wrong with it goes into its description."""
+    """The model of a folder with a model.json; an error goes into its description."""
     try:
         raw = read_model_json(folder / DESCRIPTION_FILE)
         description = parse_description(raw)

@@ -1,6 +1,7 @@
-"""The metadata of a TFLite file: normalisation, colours, and the labels zipped behind the model.
+"""A TFLite file comes in; its metadata (normalization, colors, labels) goes out.
 
-Read without any code of its own kind: a bounded flatbuffer walk and the standard library's zipfile.
+The labels are in a zip archive that is appended to the model. The reader of flatbuffers is ours and
+is bounded; zipfile is that of the standard library.
 """
 
 import io
@@ -20,22 +21,22 @@ from lagotto.models.metadata.description import (
 )
 from lagotto.models.metadata.embedded import (
     MAX_EMBEDDED_BYTES,
-    Embedded,
-    normalisation,
+    EmbeddedMetadata,
+    normalization,
 )
 
-# Slots, by table, of the TFLite schema and of that of its metadata.
+# Slots by table: of the TFLite schema, then of the schema of its metadata.
 _MODEL_BUFFERS, _MODEL_METADATA = 4, 6
 _ENTRY_NAME, _ENTRY_BUFFER = 0, 1
 _BUFFER_DATA = 0
 _META_GRAPHS, _GRAPH_INPUTS, _GRAPH_OUTPUTS = 3, 2, 3
 _TENSOR_CONTENT, _TENSOR_UNITS, _TENSOR_FILES = 3, 4, 6
 _UNION_KIND, _UNION_VALUE = 0, 1
-_IMAGE_PROPERTIES, _IMAGE_COLOURS = 2, 0
-_NORMALISATION, _NORMALISATION_MEAN, _NORMALISATION_STD = 1, 0, 1
+_IMAGE_PROPERTIES, _IMAGE_COLORS = 2, 0
+_NORMALIZATION, _NORMALIZATION_MEAN, _NORMALIZATION_STD = 1, 0, 1
 _FILE_NAME, _FILE_KIND = 0, 2
 _LABEL_KINDS = (2, 3)  # names along the axis of the output, or of its values
-_COLOURS: dict[int, Channels] = {1: "RGB", 2: "L"}
+_COLORS: dict[int, Channels] = {1: "RGB", 2: "L"}
 
 _MARK = "TFLITE_METADATA"
 _ZIP_REFUSALS = (
@@ -52,22 +53,22 @@ _ZIP_REFUSALS = (
 )
 
 
-def read_tflite_metadata(data: bytes) -> Embedded:
-    """What a TFLite file's metadata says; nothing, with a note, where that cannot be read."""
+def read_tflite_metadata(data: bytes) -> EmbeddedMetadata:
+    """The metadata of a TFLite file; empty, with a note, if it cannot be read."""
     try:
         return _read(data)
     except ModelError as error:
-        return Embedded(notes=(f"metadata left out: {error}",))
+        return EmbeddedMetadata(notes=(f"metadata left out: {error}",))
 
 
-def _read(data: bytes) -> Embedded:
-    found = _metadata(data)
-    if found is None:
-        return Embedded()
-    said, files = InputDescription(), []
-    for graph in found.tables(_META_GRAPHS)[:1]:
+def _read(data: bytes) -> EmbeddedMetadata:
+    root = _metadata(data)
+    if root is None:
+        return EmbeddedMetadata()
+    described, files = InputDescription(), []
+    for graph in root.tables(_META_GRAPHS)[:1]:
         for tensor in graph.tables(_GRAPH_INPUTS)[:1]:
-            said = _input(tensor)
+            described = _input(tensor)
         for tensor in graph.tables(_GRAPH_OUTPUTS)[:1]:
             files = [
                 file.text(_FILE_NAME)
@@ -75,13 +76,15 @@ def _read(data: bytes) -> Embedded:
                 if file.integer(_FILE_KIND, "b") in _LABEL_KINDS
             ]
     if not files:
-        return Embedded(Description(input=said))
+        return EmbeddedMetadata(Description(input=described))
     try:
         labels = _zipped_labels(data, files[0])
     except _ZIP_REFUSALS as error:
         reason = " ".join(str(error).split())[:100] or type(error).__name__
-        return Embedded(Description(input=said), (f"embedded labels left out: {reason}",))
-    return Embedded(Description(labels=labels, input=said))
+        return EmbeddedMetadata(
+            Description(input=described), (f"embedded labels left out: {reason}",)
+        )
+    return EmbeddedMetadata(Description(labels=labels, input=described))
 
 
 def _metadata(data: bytes) -> FlatTable | None:
@@ -89,27 +92,29 @@ def _metadata(data: bytes) -> FlatTable | None:
     model = root_table(data)
     buffers = model.tables(_MODEL_BUFFERS)
     for entry in model.tables(_MODEL_METADATA):
-        place = entry.integer(_ENTRY_BUFFER, "I")
-        if entry.text(_ENTRY_NAME) == _MARK and place < len(buffers):
-            start, length = buffers[place].vector(_BUFFER_DATA, "B")
+        index = entry.integer(_ENTRY_BUFFER, "I")
+        if entry.text(_ENTRY_NAME) == _MARK and index < len(buffers):
+            start, length = buffers[index].vector(_BUFFER_DATA, "B")
             return root_table(data[start : start + length])
     return None
 
 
 def _input(tensor: FlatTable) -> InputDescription:
-    said = InputDescription()
+    described = InputDescription()
     for unit in tensor.tables(_TENSOR_UNITS):
         options = unit.table(_UNION_VALUE)
-        if unit.integer(_UNION_KIND, "B") == _NORMALISATION and options is not None:
-            said = normalisation(
-                _floats(options, _NORMALISATION_MEAN), _floats(options, _NORMALISATION_STD)
+        if unit.integer(_UNION_KIND, "B") == _NORMALIZATION and options is not None:
+            described = normalization(
+                _floats(options, _NORMALIZATION_MEAN), _floats(options, _NORMALIZATION_STD)
             )
     content = tensor.table(_TENSOR_CONTENT)
     if content is not None and content.integer(_UNION_KIND, "B") == _IMAGE_PROPERTIES:
         properties = content.table(_UNION_VALUE)
         if properties is not None:
-            said = replace(said, channels=_COLOURS.get(properties.integer(_IMAGE_COLOURS, "b")))
-    return said
+            described = replace(
+                described, channels=_COLORS.get(properties.integer(_IMAGE_COLORS, "b"))
+            )
+    return described
 
 
 def _floats(table: FlatTable, slot: int) -> tuple[float, ...]:

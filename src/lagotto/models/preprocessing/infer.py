@@ -1,9 +1,10 @@
-"""Bare files: how a model is fed is found by trying, and told with its margin and runner-up.
+"""A model whose input is partly assumed comes in; the same model with an inferred input goes out.
 
-Every candidate sees the same few dozen pictures and is scored as trials.py tells. Channel order
-goes by centring alone (mirror images agree as well in the wrong colours). First scale and channel
-order are settled, then the geometry. The custom, RGB, 0..1 and crop, is kept unless something else
-is clearly ahead. What it was chosen on, and how often it is right: docs/results.md.
+Every candidate input is tried on the same 32 pictures and scored as trials.py defines. First scale
+and channel order are inferred together, then crop or stretch. Channel order is decided by centering
+alone: a picture and its mirror image agree as well in the wrong channel order. The default (RGB,
+0..1, crop) stays unless another candidate is ahead of it by a margin. The candidates, the margins
+and the accuracy are in the results of the docs.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,116 +17,122 @@ from lagotto.core.types import Channels, Decision, InputField, InputSpec, PixelS
 from lagotto.models.classifier import ModelClassifier
 from lagotto.models.metadata.input_spec import scale_text
 from lagotto.models.preprocessing.candidates import (
-    Feed,
+    Normalization,
     candidate_specs,
-    feed_of,
+    normalization_of,
 )
 from lagotto.models.preprocessing.trials import (
-    FeedTrial,
+    InputTrial,
     TrialPixels,
-    centring,
+    centering,
     consistency,
 )
 
 TRIAL_PICTURES = 32
-"""How many pictures every candidate sees."""
+"""Pictures on which every candidate is tried."""
 
-BGR_AHEAD = 0.1
-"""BGR is taken only where its centring is better than that of RGB by more than this."""
+MIN_BGR_MARGIN = 0.1
+"""BGR replaces RGB only if its centering is better by more than this (log units)."""
 
-AHEAD = 0.2
-"""Another feed than plain 0..1, or stretch for crop, is taken only with a higher lead."""
+MIN_MARGIN = 0.2
+"""Another input replaces the default only if its score is higher by more than this (log units)."""
 
 Pictures: TypeAlias = Callable[[PixelSpec], TrialPixels]
 
-_CUSTOM = Feed("0..1")
+_DEFAULT = Normalization("0..1")
 _INFERRED: frozenset[InputField] = frozenset({"scale", "channels", "resize"})
 
 
 def missing_fields(model: ModelClassifier) -> frozenset[InputField]:
-    """The parts of the input that were assumed and can be found by trying."""
-    assumed = {each.field for each in model.spec.decisions if each.origin == "assumed"}
+    """The parts of a model's input that were assumed and can be inferred."""
+    assumed = {item.field for item in model.spec.decisions if item.origin == "assumed"}
     return _INFERRED & assumed
 
 
-def settle_input(model: ModelClassifier, pictures: Pictures) -> ModelClassifier:
-    """The model fed as it most likely was in training; itself if nothing is missing.
+def infer_preprocessing(model: ModelClassifier, pictures: Pictures) -> ModelClassifier:
+    """The model with its most likely input; the model itself if nothing is missing.
 
-    `pictures` decodes the same pictures for any PixelSpec. Same model, same pictures, same answer.
+    Args:
+        model: A loaded model. Its decisions say which parts of its input were assumed.
+        pictures: Returns the same TRIAL_PICTURES pictures as uint8 pixels for any PixelSpec.
+
+    Returns:
+        The same loaded model with another input, and with a decision (value, margin, runner-up)
+        and a note for each inferred part. The same model and pictures give the same result.
     """
     missing = missing_fields(model)
     spec = model.spec.input
     decisions: list[Decision] = []
     specs = candidate_specs(spec, missing)
     if len(specs) > 1:
-        spec, made = decide(_try_all(model, specs, pictures), missing)
+        spec, made = decide(_run_trials(model, specs, pictures), missing)
         decisions.extend(made)
     if "resize" in missing:
-        spec, geometry = _resized(model, spec, pictures)
-        decisions.extend(geometry)
+        spec, made = _infer_resize(model, spec, pictures)
+        decisions.extend(made)
     if not decisions:
         return model
-    changed = {decision.field: decision for decision in decisions}
-    assumptions = tuple(f"{name} assumed" for name in changed)
-    return model.fed(
+    changes = {decision.field: decision for decision in decisions}
+    assumptions = tuple(f"{name} assumed" for name in changes)
+    return model.with_input(
         spec,
-        tuple(changed.get(each.field, each) for each in model.spec.decisions),
+        tuple(changes.get(item.field, item) for item in model.spec.decisions),
         (
-            *(decision_note(each) for each in decisions),
+            *(decision_note(item) for item in decisions),
             *(note for note in model.spec.notes if not note.startswith(assumptions)),
         ),
     )
 
 
 def decide(
-    ranked: Sequence[FeedTrial], missing: frozenset[InputField]
+    ranked: Sequence[InputTrial], missing: frozenset[InputField]
 ) -> tuple[InputSpec, tuple[Decision, ...]]:
     """The input of the best trial, and a decision for each field that was missing."""
-    taken = _taken(ranked)
+    best = _select_trial(ranked)
     decisions = []
     if "channels" in missing:
-        decisions.append(_channels(taken))
+        decisions.append(_channels_decision(best))
     if "scale" in missing:
-        other = ranked[1] if taken is ranked[0] else ranked[0]
-        decisions.append(_scale(taken, other))
-    return taken.spec, tuple(decisions)
+        runner_up = ranked[1] if best is ranked[0] else ranked[0]
+        decisions.append(_scale_decision(best, runner_up))
+    return best.spec, tuple(decisions)
 
 
 def decision_note(decision: Decision) -> str:
-    """One line for a reader."""
+    """A decision as one line for a reader."""
     text = f"{decision.field} {decision.origin}: {decision.value}"
     if decision.runner_up is not None and decision.margin is not None:
         text += f" ({decision.margin:+.2f} over {decision.runner_up})"
     return text
 
 
-def _custom(ranked: Sequence[FeedTrial]) -> FeedTrial | None:
-    """The trial of plain 0..1, if it was among the candidates."""
-    return next((trial for trial in ranked if feed_of(trial.spec) == _CUSTOM), None)
+def _default_trial(ranked: Sequence[InputTrial]) -> InputTrial | None:
+    """The trial of scale 0..1 without mean and std, if it is among the candidates."""
+    return next((trial for trial in ranked if normalization_of(trial.spec) == _DEFAULT), None)
 
 
-def _taken(ranked: Sequence[FeedTrial]) -> FeedTrial:
-    """The custom, unless another trial is clearly ahead of it."""
-    custom = _custom(ranked)
-    if custom is not None and ranked[0].score - custom.score <= AHEAD:
-        return custom
+def _select_trial(ranked: Sequence[InputTrial]) -> InputTrial:
+    """The default trial, unless the first is ahead of it by more than the margin."""
+    default = _default_trial(ranked)
+    if default is not None and ranked[0].score - default.score <= MIN_MARGIN:
+        return default
     return ranked[0]
 
 
-def _try_all(
+def _run_trials(
     model: ModelClassifier, specs: Sequence[InputSpec], pictures: Pictures
-) -> tuple[FeedTrial, ...]:
-    """A trial for each feed, best first; the scores of the first two and of the custom are exact.
+) -> tuple[InputTrial, ...]:
+    """A trial for each normalization, best first; the first two and the default scored exactly.
 
-    Consistency costs two runs a picture and moves a score little, so it is looked at only where
-    it can change the answer.
+    Consistency costs two runs a picture and moves a score little. So it is measured only for the
+    trials whose order it can change.
     """
     pixels = pictures(specs[0].pixels)
-    trials = _ordered(model, specs, pixels)
+    trials = _trials_in_best_order(model, specs, pixels)
     while True:
-        trials.sort(key=lambda trial: -trial.score)  # stable: equal ones stay in the usual order
-        custom = _custom(trials)
-        deciding = [*trials[:2], *((custom,) if custom is not None else ())]
+        trials.sort(key=lambda trial: -trial.score)  # stable: equal trials keep the common order
+        default = _default_trial(trials)
+        deciding = [*trials[:2], *((default,) if default is not None else ())]
         unknown = next((trial for trial in deciding if trial.consistency is None), None)
         if len(trials) < 2 or unknown is None:
             return tuple(trials)
@@ -133,76 +140,78 @@ def _try_all(
         trials[trials.index(unknown)] = replace(unknown, consistency=value)
 
 
-def _ordered(
+def _trials_in_best_order(
     model: ModelClassifier, specs: Sequence[InputSpec], pixels: TrialPixels
-) -> list[FeedTrial]:
-    """Each feed in its better channel order, RGB unless BGR is clearly ahead."""
-    centred, layers = centring(model, dict.fromkeys(specs, pixels))
-    feeds: dict[Feed, dict[Channels, InputSpec]] = {}
+) -> list[InputTrial]:
+    """A trial for each normalization: in BGR if its centering is better by the margin, else RGB."""
+    centered, layers = centering(model, dict.fromkeys(specs, pixels))
+    by_normalization: dict[Normalization, dict[Channels, InputSpec]] = {}
     for spec in specs:
-        feeds.setdefault(feed_of(spec), {})[spec.channels] = spec
+        by_normalization.setdefault(normalization_of(spec), {})[spec.channels] = spec
     trials = []
-    for orders in feeds.values():
-        usual, *others = orders.values()
-        ahead = centred[usual] - centred[others[0]] if others else None
-        chosen = others[0] if ahead is not None and -ahead > BGR_AHEAD else usual
-        lead = -ahead if ahead is not None and chosen != usual else ahead
-        trials.append(FeedTrial(chosen, centred[chosen], layers, lead))
+    for orders in by_normalization.values():
+        first, *others = orders.values()
+        margin = centered[first] - centered[others[0]] if others else None
+        best = others[0] if margin is not None and -margin > MIN_BGR_MARGIN else first
+        if margin is not None and best != first:
+            margin = -margin
+        trials.append(InputTrial(best, centered[best], layers, margin))
     return trials
 
 
-def _resized(
+def _infer_resize(
     model: ModelClassifier, spec: InputSpec, pictures: Pictures
 ) -> tuple[InputSpec, tuple[Decision, ...]]:
-    """Crop, unless stretch is clearly ahead; no decision where both give the same pixels."""
+    """Stretch if it scores higher by the margin, else crop; no decision if the pixels are equal."""
     specs = [replace(spec, pixels=replace(spec.pixels, resize=r)) for r in ("crop", "stretch")]
-    seen = {each: pictures(each.pixels) for each in specs}
-    first, second = seen.values()
+    pixels_by_spec = {item: pictures(item.pixels) for item in specs}
+    first, second = pixels_by_spec.values()
     if np.array_equal(first, second):
         return spec, ()
-    centred, layers = centring(model, seen)
+    centered, layers = centering(model, pixels_by_spec)
     crop, stretch = (
-        FeedTrial(each, centred[each], layers, consistency=consistency(model, each, pixels))
-        for each, pixels in seen.items()
+        InputTrial(item, centered[item], layers, consistency=consistency(model, item, pixels))
+        for item, pixels in pixels_by_spec.items()
     )
-    taken, other = (crop, stretch) if stretch.score - crop.score <= AHEAD else (stretch, crop)
-    margin = taken.score - other.score
+    is_stretch = stretch.score - crop.score > MIN_MARGIN
+    best, runner_up = (stretch, crop) if is_stretch else (crop, stretch)
+    margin = best.score - runner_up.score
     decision = Decision(
         "resize",
-        taken.spec.pixels.resize,
-        "inferred" if margin > AHEAD else "assumed",
+        best.spec.pixels.resize,
+        "inferred" if margin > MIN_MARGIN else "assumed",
         round(margin, 4),
-        other.spec.pixels.resize,
-        _evidence(taken),
+        runner_up.spec.pixels.resize,
+        _evidence(best),
     )
-    return taken.spec, (decision,)
+    return best.spec, (decision,)
 
 
-def _channels(best: FeedTrial) -> Decision:
-    """The channel order of a trial: inferred where it is clearly ahead, else the custom."""
+def _channels_decision(best: InputTrial) -> Decision:
+    """The channel order of a trial: "inferred" if its margin is wide enough, else "assumed"."""
     value = best.spec.channels
-    if best.ahead is None:
+    if best.channel_margin is None:
         return Decision("channels", value, "assumed")
-    other: Channels = "BGR" if value == "RGB" else "RGB"
-    reason = _evidence(best)
-    if best.ahead > BGR_AHEAD:
-        return Decision("channels", value, "inferred", round(best.ahead, 4), other, reason)
-    return Decision("channels", value, "assumed", round(best.ahead, 4), other, reason)
+    runner_up: Channels = "BGR" if value == "RGB" else "RGB"
+    evidence, margin = _evidence(best), round(best.channel_margin, 4)
+    if best.channel_margin > MIN_BGR_MARGIN:
+        return Decision("channels", value, "inferred", margin, runner_up, evidence)
+    return Decision("channels", value, "assumed", margin, runner_up, evidence)
 
 
-def _scale(taken: FeedTrial, other: FeedTrial) -> Decision:
-    """The feed of a trial: inferred where it is clearly ahead or not the custom."""
-    margin = taken.score - other.score
-    sure = margin > AHEAD or feed_of(taken.spec) != _CUSTOM
+def _scale_decision(best: InputTrial, runner_up: InputTrial) -> Decision:
+    """The scale of a trial: "inferred" if it is ahead by the margin or not the default."""
+    margin = best.score - runner_up.score
+    is_sure = margin > MIN_MARGIN or normalization_of(best.spec) != _DEFAULT
     return Decision(
         "scale",
-        scale_text(taken.spec),
-        "inferred" if sure else "assumed",
+        scale_text(best.spec),
+        "inferred" if is_sure else "assumed",
         round(margin, 4),
-        scale_text(other.spec),
-        _evidence(taken),
+        scale_text(runner_up.spec),
+        _evidence(best),
     )
 
 
-def _evidence(trial: FeedTrial) -> str:
+def _evidence(trial: InputTrial) -> str:
     return f"{trial.layers} layers on {TRIAL_PICTURES} probes"

@@ -17,7 +17,7 @@ from lagotto.core.lock import folder_lock
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject
 from lagotto.neighbors.base import RowIndex
-from lagotto.neighbors.exact import NearestRows
+from lagotto.neighbors.exact import ExactIndex
 from lagotto.neighbors.recall import Recall, measure_recall
 from lagotto.neighbors.registry import (
     DEFAULT_INDEX,
@@ -175,14 +175,14 @@ def _build(folder: Path, source: _Source, progress: Progress) -> IndexPart:
     progress.finish()
     with replacing(path) as temporary:
         index.save(temporary)
-    exact = NearestRows(source.rows, source.spans, keep=False)
+    exact = ExactIndex(source.rows, source.spans, keep=False)
     recall = measure_recall(index, exact, source.rows, row_indices, source.k)
     return IndexPart(len(row_indices), path.stat().st_size, index.parameters, recall)
 
 
 def _open(folder: Path, source: _Source, adapter: str, part: IndexPart) -> RowIndex:
     if not part.rows:
-        return NearestRows(source.rows, source.spans)
+        return ExactIndex(source.rows, source.spans)
     path = folder / source.name
     if not _is_whole(path, part):
         raise CaptionError(

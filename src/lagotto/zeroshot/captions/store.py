@@ -2,7 +2,7 @@
 
 STORE/captions.json        the manifest: format, version, encoder, dim, dtype
 STORE/shards.jsonl         one line a shard: totals, lengths of the files below, digests
-STORE/*.f16 *.i64 *.utf8   rows in the order in which they were added; see docs/captions.md
+STORE/*.f16 *.i64 *.utf8   rows in the order of arrival; see docs/how-to/caption-store.md
 """
 
 import json
@@ -20,7 +20,7 @@ from lagotto.core.lock import LOCK_NAME, folder_lock
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import EncoderInfo, Skipped
 from lagotto.encoders.base import Encoder
-from lagotto.encoders.canary import measure_canary, watched
+from lagotto.encoders.canary import measure_canary, with_canary_check
 from lagotto.encoders.registry import lasting_spec, load_encoder
 from lagotto.zeroshot.captions import files as files
 from lagotto.zeroshot.captions.estimate import Needs, estimate_needs
@@ -206,7 +206,7 @@ class CaptionStore:
 
     def watch(self, encoder: Encoder) -> Encoder:
         """The encoder with a check: MismatchError if it no longer reproduces the store's canary."""
-        return watched(encoder, self.manifest.canary, f"caption store {self.folder}")
+        return with_canary_check(encoder, self.manifest.canary, f"caption store {self.folder}")
 
     @property
     def pictures(self) -> int:

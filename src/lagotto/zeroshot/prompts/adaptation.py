@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64
 
 from lagotto.core.vectors import unit_rows
-from lagotto.neighbors.exact import NearestRows
+from lagotto.neighbors.exact import ExactIndex
 from lagotto.zeroshot.types import Captions
 
 CAPTIONS_PER_LABEL = 256
@@ -70,7 +70,7 @@ def shift_prompts(
     """
     texts, pictures = captions.text_embeddings, captions.image_embeddings
     mean_text, mean_picture = mean_row(texts), mean_row(pictures)
-    nearest, _ = NearestRows(texts, keep=False).search(prompts, CAPTIONS_PER_LABEL)
+    nearest, _ = ExactIndex(texts, keep=False).search(prompts, CAPTIONS_PER_LABEL)
     shifted, counts = prompts.copy(), np.zeros(len(prompts), np.int64)
     for label, phrase in enumerate(phrases):
         rows = nearest[label]
