@@ -37,13 +37,28 @@ ALLOWED = {
     "demo": set(LAYERS) - {"cli"},
     "cli": set(LAYERS),
 }
-WIDER = {
-    "specialists/classifier.py:__init__": 9,
-    "hub/hub.py:nearest": 8,
-    "hub/hub.py:search": 8,
+WIDER = {"specialists/classifier.py:__init__": 9}
+"""Functions with more arguments than 7: the constructor of lagotto.Classifier, which users write
+with keywords, one for each choice that they have."""
+
+MOST_MODULES = 14
+"""In one folder, beside its __init__.py."""
+
+ROOMS = {
+    "": {*LAYERS},
+    "cli": {"hub", "eval"},
+    "core": {"arguments", "parsing", "remote", "results"},
+    "evaluation": {"classification", "paper", "probing", "retrieval"},
+    "hub": {
+        *("completion", "confidence", "descriptors", "index", "ingest", "kernels", "labels"),
+        *("probes", "query", "reader", "reports", "search", "store", "text"),
+    },
+    "jobs": {"sandbox"},
+    "models": {"adapters", "files", "metadata", "preprocessing"},
+    "zeroshot": {"calibration", "captions", "prompts"},
+    "zeroshot/captions": {"sources"},
 }
-"""Functions with more arguments than 7: the constructor of lagotto.Classifier and the searches of
-lagotto.Hub, which users write with keywords, one for each choice that they have."""
+"""The rooms of each room: a new one is entered here and in docs/explanation/architecture.md."""
 
 TORCH = {
     *("models/adapters/transformers.py", "models/adapters/timm.py"),
@@ -150,9 +165,117 @@ def test_frameworks_stay_in_the_files_named_after_them(path: Path) -> None:
         assert home is None or name_of(path) in home, f"{name_of(path)} imports {module}"
 
 
-def test_every_layer_is_known() -> None:
-    folders = {path.name for path in ROOT.iterdir() if (path / "__init__.py").is_file()}
-    assert folders <= set(LAYERS)
+def test_every_room_is_known() -> None:
+    rooms: dict[str, set[str]] = {}
+    for path in ROOT.rglob("__init__.py"):
+        room = path.parent
+        if room != ROOT:
+            rooms.setdefault(room.parent.relative_to(ROOT).as_posix(), set()).add(room.name)
+    assert {name.removeprefix("."): inner for name, inner in rooms.items()} == ROOMS
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if path.name == "__init__.py"], ids=name_of
+)
+def test_a_room_says_what_comes_in_and_what_goes_out(path: Path) -> None:
+    said = ast.get_docstring(ast.parse(path.read_text())) or ""
+    if path.parent == ROOT:
+        return
+    assert re.search(r"\bcomes? in\b", said), said
+    assert re.search(r"\bgo(es)? out\b", said), said
+    assert said.endswith(".")
+    assert "\n" not in said, "one sentence"
+    inside = [node for node in ast.parse(path.read_text()).body if not isinstance(node, ast.Expr)]
+    assert not inside, "a room's __init__.py holds its sentence alone"
+
+
+def test_no_room_is_crowded() -> None:
+    counts: dict[str, int] = {}
+    for path in MODULES:
+        folder = path.parent.relative_to(ROOT).as_posix()
+        counts[folder] = counts.get(folder, 0) + (path.name != "__init__.py")
+    assert {folder: count for folder, count in counts.items() if count > MOST_MODULES} == {}
+
+
+def module_of(path: Path) -> str:
+    """The dotted name of a module, from lagotto on."""
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def import_graph(sources: dict[str, str]) -> dict[str, set[str]]:
+    """Which of the modules each of them imports, at its top or inside a function."""
+    graph: dict[str, set[str]] = {}
+    for module, text in sources.items():
+        reached = graph.setdefault(module, set())
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import):
+                reached |= {alias.name for alias in node.names} & set(sources)
+            elif isinstance(node, ast.ImportFrom) and node.module in sources:
+                names = {f"{node.module}.{alias.name}" for alias in node.names}
+                inner = names & set(sources)
+                reached |= inner if len(inner) == len(names) else {*inner, str(node.module)}
+    return graph
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """The groups of modules that reach each other, and modules that import themselves."""
+
+    def reach(start: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = list(graph[start])
+        while waiting:
+            module = waiting.pop()
+            if module not in seen:
+                seen.add(module)
+                waiting += graph[module]
+        return seen
+
+    reached = {module: reach(module) for module in graph}
+    groups = {
+        tuple(sorted({module, *(m for m in others if module in reached[m])}))
+        for module, others in reached.items()
+        if module in others
+    }
+    return sorted(list(group) for group in groups)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = import_graph({module_of(path): path.read_text() for path in MODULES})
+    assert sum(map(len, graph.values())) > 500
+    assert circles(graph) == []
+
+
+def test_a_circle_is_found_wherever_the_import_is() -> None:
+    made = {
+        "lagotto.a": "from lagotto.b import name",
+        "lagotto.b": "def late():\n    import lagotto.c",
+        "lagotto.c": "from lagotto import a",
+        "lagotto": "",
+        "lagotto.d": "from lagotto.a import name",
+    }
+    assert circles(import_graph(made)) == [["lagotto.a", "lagotto.b", "lagotto.c"]]
+
+
+def public_names(text: str) -> set[str]:
+    """What a module defines at its top level without an underscore."""
+    found: set[str] = set()
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign):
+            found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            found.add(node.target.id)
+    return {name for name in found if not name.startswith("_")}
+
+
+def test_no_public_name_is_defined_twice() -> None:
+    owners: dict[str, list[str]] = {}
+    for path in MODULES:
+        for name in public_names(path.read_text()):
+            owners.setdefault(name, []).append(name_of(path))
+    assert {name: files for name, files in owners.items() if len(files) > 1} == {}
 
 
 def test_every_public_name_is_there() -> None:

@@ -64,7 +64,7 @@ def ask(hub: Hub, draws: int) -> list[dict[str, object]]:
     """One row a label set."""
     names = {
         record.name: [first_name(label) for label in hub.labels(record.name)]
-        for record in hub.records()
+        for record in hub.reader.records()
     }
     rng = np.random.default_rng(0)
     rows: list[dict[str, object]] = []

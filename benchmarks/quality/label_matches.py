@@ -163,7 +163,7 @@ def meaning_rows(
         table, labels=tuple(None if label is None else first_name(label) for label in table.labels)
     )
     labels = sorted({label for label in cut.labels if label is not None})
-    vectors = open_label_embeddings(hub.folder / "none", labels, hub.encoder, hub.space)
+    vectors = open_label_embeddings(hub.folder / "none", labels, hub.encoder, hub.reader.space)
     sets = {name: name_words(name) for asked in questions for name in asked.names}
     for way, config in {"behaviour": None, "words alone": None, **MATCHES}.items():
         meanings = None if config is None else replace(vectors, config=config)

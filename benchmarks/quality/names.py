@@ -55,7 +55,7 @@ def audited(hub: Hub, table: LogitTable, reader: LabelEncoder) -> tuple[Believe,
     ends = [*table.firsts[1:].tolist(), len(table.labels)]
     for model, first, end in zip(table.models, table.firsts.tolist(), ends, strict=True):
         labels = [str(label) for label in table.labels[first:end]]
-        audit = audit_model(hub, hub.responses_of(model), labels, reader=reader)
+        audit = audit_model(hub.reader, hub.reader.responses_of(model), labels, reader=reader)
         verdicts[model] = audit.verdict
         doubted = tuple(finding.logit for finding in audit.findings)
         believed[model] = trust_levels(AuditRecord("", audit.verdict, doubted), len(labels))
@@ -88,7 +88,7 @@ def main() -> None:
         table = hub_table(hub)
         truth = read_truth(options.assets / "hub" / "truth.json")
         questions = text_questions(table, truth, load_encoder(encoder)).questions
-        reader = LabelEncoder(hub)
+        reader = LabelEncoder(hub.reader)
         for how in ("as published", "shifted by one", "permuted"):
             named = relabelled(table, how, options.seed)
             print(how, file=sys.stderr)

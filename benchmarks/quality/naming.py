@@ -101,19 +101,21 @@ def describe_rows(hub: Hub, model: str) -> tuple[dict[str, Any], dict[str, Any]]
     names = tuple(dict.fromkeys(truth))
     right = np.array([names.index(name) for name in truth])
     judged = np.array([reported(name) for name in truth])
-    known = hub.responses_of(model)
-    reader = LabelEncoder(hub)
+    known = hub.reader.responses_of(model)
+    reader = LabelEncoder(hub.reader)
     read, standardized = reader.read(names), standardized_responses(known.values)
     fits = fit(read.evidence, standardized, reader.reference(model, standardized))[:, 1:]
     started = time.perf_counter()
-    found = describe_model(hub, known, names, top=len(names))
+    found = describe_model(hub.reader, known, names, top=len(names))
     elapsed_s = time.perf_counter() - started
     order = [[p.name for p in logit.proposals] for logit in found.logits[1:]]
     ours = np.array([row.index(name) for row, name in zip(order, truth, strict=True)])
-    descriptors = np.stack([hub.descriptor(model, i) for i in range(1, len(truth) + 1)], axis=1)
+    descriptors = np.stack(
+        [hub.reader.descriptor(model, i) for i in range(1, len(truth) + 1)], axis=1
+    )
     paper = np.empty(fits.shape, np.float32)
     for row, concept in enumerate(read.embeddings):
-        query = query_from_embedding(concept, hub.probe_embeddings)
+        query = query_from_embedding(concept, hub.reader.probe_embeddings)
         probes = top_k_probes(query, K)
         paper[row] = -((descriptors[probes] - query[probes, None]) ** 2).sum(axis=0)
     rows = {
@@ -178,9 +180,9 @@ def case(
 
 def hub_cases(hub: Hub) -> list[Case]:
     """Every model of the hub with its published labels."""
-    reader, found = LabelEncoder(hub), []
+    reader, found = LabelEncoder(hub.reader), []
     for status in hub.status().models:
-        known = hub.responses_of(status.name)
+        known = hub.reader.responses_of(status.name)
         labels = [label or "" for label in known.labels]
         standardized = standardized_responses(known.values)
         read = reader.read([first_name(label) for label in labels])
@@ -201,8 +203,8 @@ def head_cases(assets: Path, hub: Hub) -> list[Case]:
     probes = np.load(folder / "probe_embeddings.npy").astype(np.float32)
     elsewhere = np.concatenate([standardized[:, ::10] for standardized in galleries[1::5]], axis=1)
     reader, space = (
-        LabelEncoder(hub),
-        ProbeSpace(probes, hub.space.background, hub.space.logit_scale),
+        LabelEncoder(hub.reader),
+        ProbeSpace(probes, hub.reader.space.background, hub.reader.space.logit_scale),
     )
     words = text_evidence(space, space.background)
     found = []
@@ -262,7 +264,7 @@ def auroc(higher: list[float], lower: list[float]) -> float:
 
 def duplicate_rows(hub: Hub) -> dict[str, Any]:
     """Groups and pairs."""
-    found = find_duplicates(hub).as_json()
+    found = find_duplicates(hub.reader).as_json()
     return {"models": len(hub.status().models), **found}
 
 
@@ -272,7 +274,7 @@ def measure(hub: Hub, assets: Path) -> dict[str, Any]:
     for model in IMAGENET:
         described[model], confidences[model] = describe_rows(hub, model)
     file = assets / "hub" / "tm-fruit4" / "labels_as_published.txt"
-    fruit = audit_model(hub, hub.responses_of("tm-fruit4"), file.read_text().split())
+    fruit = audit_model(hub.reader, hub.reader.responses_of("tm-fruit4"), file.read_text().split())
     return {
         "describe": described,
         "confidence": confidences,

@@ -118,7 +118,7 @@ def read_set(name: str, options: argparse.Namespace, hub: lagotto.Hub) -> Data:
         np.array([labels.index(row["label"]) for row in rows]),
         np.array([hashlib.sha256(row["image"].encode()).digest()[0] % 2 for row in rows]),
         info.logit_scale * (embeddings @ prompts.T).astype(np.float64),
-        info.logit_scale * (hub.probe_embeddings @ prompts.T).astype(np.float64),
+        info.logit_scale * (hub.reader.probe_embeddings @ prompts.T).astype(np.float64),
         {model: values.astype(np.float64) for model, values in stored.items()},
         [folder / row["image"] for row in rows],
         embeddings,
@@ -259,13 +259,15 @@ class ScenarioHub:
         without: tuple[str, ...] = (),
         more: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
     ) -> None:
-        self.probe_embeddings = hub.probe_embeddings
+        self.probe_embeddings = hub.reader.probe_embeddings
         self._names = names
         self._responses = dict(known.responses) | {
             name: responses for name, (_, responses) in (more or {}).items()
         }
-        records = [each for each in hub.records() if not each.name.startswith(without or ("-",))]
-        by_width = {each.outputs: each for each in hub.records()}
+        records = [
+            each for each in hub.reader.records() if not each.name.startswith(without or ("-",))
+        ]
+        by_width = {each.outputs: each for each in hub.reader.records()}
         self._records = records + [
             replace(by_width[responses.shape[1]], name=name)
             for name, (_, responses) in (more or {}).items()

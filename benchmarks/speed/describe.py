@@ -77,21 +77,23 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         copy = shutil.copytree(options.hub, Path(folder) / "hub")
         hub = Hub.open(copy, str(options.assets / "encoder" / "photo-lit"))
-        known = hub.responses_of(MODEL)
-        describe_model(hub, known)  # the encoder is loaded, the shipped words are read
+        known = hub.reader.responses_of(MODEL)
+        describe_model(hub.reader, known)  # the encoder is loaded, the shipped words are read
         times, answers = [], []
         for _ in range(options.rounds + 1):
             started = time.perf_counter()
-            found = describe_model(hub, known, names)
+            found = describe_model(hub.reader, known, names)
             times.append(time.perf_counter() - started)
             answers.append([logit.name for logit in found.logits])
         assert all(answer == answers[0] for answer in answers)
-        concepts = LabelEncoder(hub).read(names).embeddings
+        concepts = LabelEncoder(hub.reader).read(names).embeddings
         started = time.perf_counter()
-        descriptors = np.stack([hub.descriptor(MODEL, i) for i in range(known.values.shape[1])], 1)
+        descriptors = np.stack(
+            [hub.reader.descriptor(MODEL, i) for i in range(known.values.shape[1])], 1
+        )
         paper = np.empty((len(names), descriptors.shape[1]), np.float32)
         for row, concept in enumerate(concepts):
-            query = query_from_embedding(concept, hub.probe_embeddings)
+            query = query_from_embedding(concept, hub.reader.probe_embeddings)
             probes = top_k_probes(query, K)
             paper[row] = ((descriptors[probes] - query[probes, None]) ** 2).sum(axis=0)
         paper_s = time.perf_counter() - started

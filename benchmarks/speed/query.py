@@ -43,6 +43,7 @@ from lagotto.hub.query.probe_weights import (
 from lagotto.hub.query.types import ConceptQuery, QueryVector
 from lagotto.hub.query.vectors import query_from_embedding
 from lagotto.hub.search.engine import find_logits
+from lagotto.hub.search.options import SearchOptions
 
 OUTPUTS = 100
 DIM = 512
@@ -163,10 +164,12 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, object]:
         return lambda at: find_logits(
             logit_index,
             vectors[at],
-            rule=rule,  # type: ignore[arg-type]
-            k=options.k,
-            top=10,
-            by_model=False,
+            SearchOptions(
+                rule=rule,  # type: ignore[arg-type]
+                k=options.k,
+                top=10,
+                by_model=False,
+            ),
             judge=judge if judged else None,
         )
 

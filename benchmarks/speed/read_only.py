@@ -50,7 +50,7 @@ def make_hub(folder: Path, models: int, outputs: int, seed: int) -> Hub:
     hub = Hub.create(folder, PROBES, str(DEMO_ENCODER))
     rng = np.random.default_rng(seed)
     words = np.array(background_words())
-    signals = hub.space.background @ hub.probe_embeddings.T
+    signals = hub.reader.space.background @ hub.reader.probe_embeddings.T
     signals = (signals - signals.mean(axis=1, keepdims=True)) / signals.std(axis=1, keepdims=True)
     layout, names = HubLayout(folder), [f"model_{number:04d}" for number in range(models)]
     digests = [sha256(name.encode()).hexdigest() for name in names]

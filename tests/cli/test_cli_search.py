@@ -18,8 +18,9 @@ HIT = {
     "label": (str, type(None)),
     "distance": float,
     "score": float,
-    "confidence": float,
+    "confidence": (float, type(None)),
     "quality": (float, type(None)),
+    "p_value": (float, type(None)),
 }
 
 
@@ -55,7 +56,7 @@ def test_json_says_what_python_says(world: World) -> None:
     found = lagotto("search", world.hub, "white", "--json").json
     hits = Hub.open(world.hub).search("white").hits
     assert [tuple(hit.values()) for hit in found["hits"]] == [
-        (h.rank, h.model, h.logit, h.label, h.distance, h.score, h.confidence, h.quality)
+        (h.rank, h.model, h.logit, h.label, h.distance, h.score, h.confidence, h.quality, h.p_value)
         for h in hits
     ]
     assert None in [hit["label"] for hit in found["hits"]]

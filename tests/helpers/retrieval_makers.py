@@ -57,7 +57,7 @@ def write_responses(folder: Path, hub: Hub) -> Path:
     scale = (raw.max(axis=0) - offset) / 255
     codes = np.rint((raw - offset) / scale).astype(np.uint8)
     np.savez(folder / "responses.npz", u8=codes, scale=scale, offset=offset)
-    np.save(folder / "probe_embeddings.npy", hub.probe_embeddings)
+    np.save(folder / "probe_embeddings.npy", hub.reader.probe_embeddings)
     content = {"models": models, "probes": [["colours", probe.source] for probe in hub.probes]}
     (folder / "models.json").write_text(json.dumps(content))
     return folder

@@ -58,8 +58,8 @@ def test_a_new_hub_has_probes_in_a_seeded_order_and_no_models(world: World) -> N
     hub = Hub.open(world.empty_hub)
     assert len(hub.probes) == 72
     assert hub.encoder_name == "encoder"
-    assert hub.probe_embeddings.shape == (72, len(NAMES))
-    np.testing.assert_allclose(np.linalg.norm(hub.probe_embeddings, axis=1), 1, atol=1e-5)
+    assert hub.reader.probe_embeddings.shape == (72, len(NAMES))
+    np.testing.assert_allclose(np.linalg.norm(hub.reader.probe_embeddings, axis=1), 1, atol=1e-5)
     (aside,) = hub.skipped()
     assert aside.source.endswith("zz_broken.png")
     assert "not a picture" in aside.reason
@@ -70,7 +70,7 @@ def test_a_new_hub_has_probes_in_a_seeded_order_and_no_models(world: World) -> N
 
 def test_embeddings_are_in_the_order_of_the_probes(world: World) -> None:
     hub = Hub.open(world.empty_hub)
-    for probe, embedding in zip(hub.probes, hub.probe_embeddings, strict=True):
+    for probe, embedding in zip(hub.probes, hub.reader.probe_embeddings, strict=True):
         assert NAMES[int(embedding.argmax())] == Path(probe.source).stem.split("_")[1]
         assert hub.probe_picture(hub.probes.index(probe))[:4] == b"\x89PNG"
 
@@ -131,11 +131,11 @@ def test_responses_are_the_logits_before_any_softmax(world: World) -> None:
         for logit, colour in enumerate(model.colours):
             own = responses[colours == colour, logit]
             assert own.min() > responses[colours != colour, logit].max()
-            descriptor = hub.descriptor(name, logit)
+            descriptor = hub.reader.descriptor(name, logit)
             assert descriptor.mean() == pytest.approx(0, abs=1e-5)
             assert descriptor.std() == pytest.approx(1, abs=1e-5)
     with pytest.raises(UsageError, match="0 to 2"):
-        hub.descriptor("plain", 3)
+        hub.reader.descriptor("plain", 3)
     with pytest.raises(UsageError, match="Did you mean 'plain'"):
         hub.responses("plai")
 

@@ -108,7 +108,9 @@ def test_models_that_saw_some_of_the_probes_are_asked(
     shutil.copytree(world.empty_hub, hub)
     made = Hub.open(hub)
     made.add([trained.parent / "models"], probes_per_model=len(made.probes) // 3)
-    assert all(len(made.seen_probes(each.name)) < len(made.probes) for each in made.records())
+    assert all(
+        len(made.reader.seen_probes(each.name)) < len(made.probes) for each in made.reader.records()
+    )
     second = classifier(world, hub, use_names=False)
     assert right(list(second.predict(photos)), photos) == 1.0
     assert {each.model for each in second.specialists} <= {"all_eight", "all_nameless"}

@@ -59,10 +59,10 @@ def audit(
     if audit_all:
         audits = opened.audit_labels(bar(quiet))
     elif model is None:
-        audits = audit_hub(opened, bar(quiet))
+        audits = audit_hub(opened.reader, bar(quiet))
     else:
         lines = None if labels is None else _lines(labels)
-        audits = (audit_model(opened, opened.responses_of(model), lines),)
+        audits = (audit_model(opened.reader, opened.reader.responses_of(model), lines),)
     if as_json:
         print_json({"hub": str(hub), "models": [audit.as_json() for audit in audits]})
     else:

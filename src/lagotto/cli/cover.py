@@ -15,7 +15,7 @@ def print_cover(hub: "Hub", labels: Sequence[str], top: int, as_json: bool) -> N
     from lagotto.hub.labels.coverage import cover_labels
 
     started = time.perf_counter()
-    models = cover_labels(hub, labels, top=top)
+    models = cover_labels(hub.reader, labels, top=top)
     elapsed_s = time.perf_counter() - started
     if as_json:
         print_json(

@@ -46,11 +46,11 @@ def describe(
 
     names = None if vocabulary is None else read_vocabulary(vocabulary)
     opened = Hub.open(hub, encoder)
-    responses = opened.responses_of(model)
+    responses = opened.reader.responses_of(model)
     started = time.perf_counter()
-    description = describe_model(opened, responses, names, top=top)
+    description = describe_model(opened.reader, responses, names, top=top)
     elapsed_s = time.perf_counter() - started
-    written = () if out is None else write_card(opened, responses, description, out)
+    written = () if out is None else write_card(opened.reader, responses, description, out)
     if as_json:
         source = "shipped" if vocabulary is None else str(vocabulary)
         print_json(_as_json(opened, description, source, elapsed_s))

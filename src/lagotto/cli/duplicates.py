@@ -19,7 +19,7 @@ def duplicates(hub: Path = HUB_ARGUMENT, quiet: bool = QUIET, as_json: bool = JS
     from lagotto.hub.hub import Hub
     from lagotto.hub.labels.duplicates import find_duplicates
 
-    result = find_duplicates(Hub.open(hub), bar(quiet))
+    result = find_duplicates(Hub.open(hub).reader, bar(quiet))
     if as_json:
         print_json({"hub": str(hub), **result.as_json()})
         return

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lagotto.core.errors import LagottoError
+from lagotto.core.results.json_text import json_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -35,11 +36,9 @@ def print_json(value: "JsonObject") -> None:
     Control characters are written as escapes. If stdout cannot encode the text, so are all
     characters outside ASCII.
     """
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    text = json_line(value)
     if _encodable(text) != text:
         text = json.dumps(value, allow_nan=False)
-    elif not text.isprintable():
-        text = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
     _write(text + "\n")
 
 

@@ -1,8 +1,6 @@
 """`lagotto search`: which outputs of which models recognise a concept."""
 
 import math
-import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +12,9 @@ from lagotto.cli.output import notice, print_json, print_line, print_table, prin
 from lagotto.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from lagotto.core.types import Hits, JsonObject
-    from lagotto.hub.hub import Hub
+    from lagotto.core.types import Hits
     from lagotto.hub.query.types import AnyQuery, QueryVector
+    from lagotto.hub.reader.reader import HubReader
 
 
 def _query(text: str | None, logit: str | None, image: list[Path] | None) -> "AnyQuery":
@@ -95,7 +93,6 @@ def search(
         print_cover(opened, labels.split(","), top, as_json)
         return
     vector = opened.query_vector(_query(text, logit, image))
-    started = time.perf_counter()
     found = opened.nearest(
         vector,
         top=top,
@@ -105,56 +102,27 @@ def search(
         behaviour_only=behaviour_only,
         low_rank=low_rank,
     )
-    elapsed_s = time.perf_counter() - started
     for note in () if quiet else found.notes:
         notice(f"note: {printable(note)}")
     if as_json:
-        print_json(_as_json(hub, found, elapsed_s))
+        print_json(found.as_json())
     else:
         print_hits(found)
     if explain is not None:
-        _explain(opened, vector, found, explain, as_json)
+        _explain(opened.reader, vector, found, explain, as_json)
         if not quiet:
             notice(f"contact sheet: {explain}")
 
 
-def _as_json(hub: Path, found: "Hits", elapsed_s: float) -> "JsonObject":
-    value = found.query.value
-    return {
-        "query": {
-            "kind": found.query.kind,
-            "value": list(value) if isinstance(value, tuple) else value,
-        },
-        "hub": str(hub),
-        "k": found.k,
-        "presence": found.presence,
-        "coverage": found.coverage,
-        "low_rank": found.low_rank,
-        "hits": [asdict(hit) for hit in found.hits],
-        "elapsed_s": round(elapsed_s, 6),
-    }
-
-
 def print_hits(found: "Hits") -> None:
     """The hits as a table on stdout."""
-    columns = ["rank", "model", "logit", "label", "distance", "score", "confidence", "quality"]
-    rows = [
-        [
-            str(hit.rank),
-            hit.model,
-            str(hit.logit),
-            hit.label or "-",
-            f"{hit.distance:.3f}",
-            f"{hit.score:.3f}",
-            f"{hit.confidence:.2f}",
-            "-" if hit.quality is None else f"{hit.quality:.2f}",
-        ]
-        for hit in found.hits
-    ]
+    columns, rows = found.table()
     print_table(columns, rows, frozenset(columns) - {"model", "label"})
 
 
-def _explain(hub: "Hub", vector: "QueryVector", found: "Hits", file: Path, as_json: bool) -> None:
+def _explain(
+    hub: "HubReader", vector: "QueryVector", found: "Hits", file: Path, as_json: bool
+) -> None:
     from lagotto.hub.reports.explain import deciding_probes, write_contact_sheet
 
     if not as_json:

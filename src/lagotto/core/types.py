@@ -1,11 +1,17 @@
 """The values that rooms hand to each other: frozen, typed, without behaviour of their own."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import numpy as np
 from jaxtyping import Bool, Float
+
+from lagotto.core.arguments.extras import load_extra
+from lagotto.core.errors import LagottoError
+from lagotto.core.results.html import SmallPicture, html_line, html_pictures, html_table
+from lagotto.core.results.json_text import json_line
 
 if TYPE_CHECKING:
     JsonValue: TypeAlias = (
@@ -179,10 +185,19 @@ class Descriptors:
 class Hit:
     """One logit found by a search; field names are those of `lagotto search --json`.
 
-    Of a single concept in words by the default rule, `confidence` is the share of such hits that
-    are right, and `quality` the share of the concept's pictures that the logit is expected to
-    recognise. Of all else, `confidence` only tells how unlikely such a score is by accident, and
-    `quality` is None.
+    Attributes:
+        rank: From 1, best first.
+        model: The model's name in the hub.
+        logit: The output's number, from 0.
+        label: The output's published label, None where there is none.
+        distance: The paper's distance, in standard deviations over the deciding probes.
+        score: What hits are ordered by, 0 to 1.
+        confidence: The expected precision: the share of such hits that are right. None where it is
+            not known, which is all but a single concept in words by the default rule.
+        quality: The share of the concept's pictures that the logit is expected to recognise; None
+            where `confidence` is.
+        p_value: Where `confidence` is None, the probability that any logit of a hub of this size
+            has such a score by accident. Small: an accident is unlikely. It is no precision.
     """
 
     rank: int
@@ -191,8 +206,9 @@ class Hit:
     label: str | None
     distance: float
     score: float
-    confidence: float
+    confidence: float | None = None
     quality: float | None = None
+    p_value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,14 +218,42 @@ class Query:
     kind: Literal["text", "logit", "image"]
     value: str | tuple[str, ...]
 
+    @property
+    def text(self) -> str:
+        """The value in one string."""
+        return self.value if isinstance(self.value, str) else ", ".join(self.value)
+
+
+ProbePictures: TypeAlias = Callable[[Sequence[int]], Sequence[SmallPicture]]
+"""Gives small pictures of some probes, by their numbers; as many as it thinks fit."""
+
 
 @dataclass(frozen=True, slots=True)
-class Hits:
-    """The answer to a search, nearest first, and the probes that decided it, best first.
+class Hits(Sequence[Hit]):
+    """The answer to a search, nearest first: a sequence of `Hit`.
 
-    `presence` is how likely any logit of the hub recognises the concept, `coverage` how surely any
-    probe shows it; both only of a single concept in words by the default rule. `low_rank`: the hits
-    are the best of candidates that a low-rank index gave, not of all logits.
+    A slice is a `Hits` of the same search with fewer hits. In a notebook it shows a table and the
+    probes that decided.
+
+    Attributes:
+        query: What was asked.
+        k: How many probes decided.
+        hits: The hits as a tuple.
+        deciding_probes: The numbers of the probes that decided, best first.
+        notes: What is worth knowing of the answer, one line each.
+        presence: How likely any logit of the hub recognises the concept, 0 to 1.
+        coverage: How surely any probe shows the concept, 0 to 1. Like `presence` only of a single
+            concept in words by the default rule, else None.
+        low_rank: True if the hits are the best of candidates that a low-rank index gave, not of all
+            logits.
+        hub: The folder of the hub that was searched, "" if there was none.
+        elapsed_s: Seconds that the search took. It has no part in comparisons, nor has `hub`.
+        probe_pictures: Gives small pictures of the probes; None: there are none to show.
+
+    Example:
+        >>> hits = Hits(Query("text", "dog"), 50, (Hit(1, "m", 3, "dog", 2.0, 0.9),), (0, 1))
+        >>> len(hits), hits[0].model, [hit.logit for hit in hits]
+        (1, 'm', [3])
     """
 
     query: Query
@@ -220,3 +264,105 @@ class Hits:
     presence: float | None = None
     coverage: float | None = None
     low_rank: bool = False
+    hub: str = field(default="", compare=False, repr=False)
+    elapsed_s: float | None = field(default=None, compare=False, repr=False)
+    probe_pictures: ProbePictures | None = field(default=None, compare=False, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Hits": ...
+    def __getitem__(self, index: int | slice) -> "Hit | Hits":
+        if isinstance(index, slice):
+            return replace(self, hits=self.hits[index])
+        return self.hits[index]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles everything but the way to the probes' pictures."""
+        return type(self), tuple(getattr(self, each.name) for each in fields(self)[:-1])
+
+    def as_json(self) -> JsonObject:
+        """The object that `lagotto search --json` prints.
+
+        Returns:
+            The keys query, hub, k, presence, coverage, low_rank, hits and elapsed_s.
+        """
+        value = self.query.value
+        return {
+            "query": {
+                "kind": self.query.kind,
+                "value": list(value) if isinstance(value, tuple) else value,
+            },
+            "hub": self.hub,
+            "k": self.k,
+            "presence": self.presence,
+            "coverage": self.coverage,
+            "low_rank": self.low_rank,
+            "hits": [asdict(hit) for hit in self.hits],
+            "elapsed_s": None if self.elapsed_s is None else round(self.elapsed_s, 6),
+        }
+
+    def to_json(self) -> str:
+        """The line that `lagotto search --json` prints, without its end."""
+        return json_line(self.as_json())
+
+    def to_dataframe(self) -> Any:
+        """The hits as a pandas DataFrame: a row a hit, a column a field of `Hit`.
+
+        Raises:
+            MissingExtraError: If pandas is not installed; the message holds the pip line.
+        """
+        pandas = load_extra("pandas", "pandas", "Hits.to_dataframe()")
+        names = [each.name for each in fields(Hit)]
+        return pandas.DataFrame([asdict(hit) for hit in self.hits], columns=names)
+
+    def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """Columns and rows of text; of confidence, quality and p_value those that are known."""
+        known = [
+            name
+            for name in _MAYBE_KNOWN
+            if any(getattr(hit, name) is not None for hit in self.hits)
+        ]
+        rows = [
+            (
+                str(hit.rank),
+                hit.model,
+                str(hit.logit),
+                hit.label or "-",
+                f"{hit.distance:.3f}",
+                f"{hit.score:.3f}",
+                *(_printed(getattr(hit, name), _MAYBE_KNOWN[name]) for name in known),
+            )
+            for hit in self.hits
+        ]
+        return ("rank", "model", "logit", "label", "distance", "score", *known), rows
+
+    def _repr_html_(self) -> str:
+        columns, rows = self.table()
+        said = f"{self.query.kind}: {self.query.text}"
+        parts = [
+            html_line(said),
+            html_table(columns, rows, frozenset(columns) - {"model", "label"}),
+            *(html_line(f"note: {note}") for note in self.notes),
+        ]
+        if self.probe_pictures is not None and self.deciding_probes:
+            try:
+                shown = self.probe_pictures(self.deciding_probes)
+                parts.append(html_pictures("probes that decided, best first", shown))
+            except LagottoError as error:
+                parts.append(html_line(f"the probes that decided cannot be shown: {error}"))
+        return "".join(parts)
+
+
+_MAYBE_KNOWN = {"confidence": ".2f", "quality": ".2f", "p_value": ".2g"}
+"""Columns that a table of hits has only where some hit has a value, and their number format."""
+
+
+def _printed(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)

@@ -63,7 +63,7 @@ def take_tour(folder: Path, progress: Progress) -> Tour:
         write_atomically(pictures / picture.name, picture.data)
     searches = tuple(hub.search(concept, top=5) for concept in CONCEPTS)
     sheet = folder / f"{CONCEPTS[0]}.png"
-    write_contact_sheet(hub, hub.query_vector(CONCEPTS[0]), searches[0], sheet)
+    write_contact_sheet(hub.reader, hub.query_vector(CONCEPTS[0]), searches[0], sheet)
     status = hub.status()
     texts = score_texts(hub, read_truth(bundled.DEMO_TRUTH), progress)
     logits = score_logits(hub, bundled.read_classes(), progress)

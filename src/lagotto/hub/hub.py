@@ -1,82 +1,90 @@
 """A hub in Python: made once, filled with models, searched.
 
-The order of the stages is here; probing.py runs models, search.py compares descriptors.
+The facade: the only file that knows all rooms of the hub, and the order of their work.
 """
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
+from lagotto.core.arguments.one_or_many import (
+    OneNameOrMany,
+    OnePathOrMany,
+    as_names,
+    as_path,
+    as_paths,
+    as_sources,
+)
+from lagotto.core.arguments.options import with_keywords
 from lagotto.core.errors import LagottoError
 from lagotto.core.files import writing
 from lagotto.core.progress import Progress, Silent
+from lagotto.core.results.html import SmallPicture
 from lagotto.core.types import Hits
 from lagotto.encoders.base import Encoder
-from lagotto.hub.ingest.add import (
-    AddReport,
-    add_models,
-    rebuild_blocks,
-)
+from lagotto.hub.ingest.add import AddReport, add_models, rebuild_blocks
 from lagotto.hub.ingest.create import create_hub
 from lagotto.hub.ingest.inspect import Inspection, inspect_models
+from lagotto.hub.open_hub import OpenHub, in_turn
 from lagotto.hub.probes.subset import Choosing, Share
-from lagotto.hub.query.background import keep_background
-from lagotto.hub.query.build import (
-    image_vector,
-    logit_vector,
-    text_vector,
-)
 from lagotto.hub.query.types import (
     AnyQuery,
-    ImageQuery,
-    LogitQuery,
     QueryVector,
-    TextQuery,
+    as_query,
 )
 from lagotto.hub.reader.reader import HubReader
-from lagotto.hub.search.approximate import select_index
-from lagotto.hub.search.engine import (
-    checked_rule,
-    find_logits,
-    is_judged,
-)
+from lagotto.hub.search.options import SearchKeywords, SearchOptions
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.lock import hub_lock
-from lagotto.hub.store.manifest import read_hub_manifest
-from lagotto.hub.store.responses import check_logit
 from lagotto.jobs.worker_limits import Limits
 
 if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that call them
     from lagotto.hub.confidence.judge import Judge
-    from lagotto.hub.confidence.label_margin import LabelStats
     from lagotto.hub.labels.audit import ModelAudit
     from lagotto.hub.labels.coverage import ModelCoverage
     from lagotto.hub.labels.describe import ModelDescription
     from lagotto.hub.labels.duplicates import DuplicateReport
     from lagotto.hub.labels.trust import LabelTrust
     from lagotto.hub.search.recall import IndexReport
+    from lagotto.hub.searcher import Searcher
     from lagotto.hub.text.meaning import LabelEmbeddings
 
 
-class Hub(HubReader):
+class Hub(OpenHub):
     """A folder of probed models; open it with `Hub.open`, make one with `Hub.create`.
 
-    Paths may be strings. Progress is silent unless a `core.progress.Progress` is given.
+    Wherever paths are taken, one path or many may be given, as str or Path. Progress is silent
+    unless a `core.progress.Progress` is given.
+
+    `len(hub)` is the number of models that were probed, `hub.models` are their names, and
+    `name in hub` tells whether a model of this name is among them. A hub is a context manager;
+    `close` lets its files and its encoder go.
+
+    A hub may be used by several threads at once. Its methods take turns, because each search uses
+    all cores anyway and not every encoder may be called by two threads. The answers are those of
+    one thread. Two `Hub` objects of one folder do not wait for each other.
+
+    Example:
+        >>> with Hub.open("my-hub") as hub:  # doctest: +SKIP
+        ...     for hit in hub.search("violin", top=3):
+        ...         print(hit.model, hit.logit, hit.confidence)
     """
 
-    _judge: "Judge | None" = None
-    _label_stats: "LabelStats | None" = None
-    _label_trust: "LabelTrust | None" = None
-    _label_embeddings: "LabelEmbeddings | None" = None
+    def __init__(self, reader: HubReader) -> None:
+        """A hub over an open reader; users call `Hub.open`."""
+        super().__init__(reader)
+        self._layout = HubLayout(reader.folder)
+        self._searcher: Searcher | None = None
 
     @classmethod
     def create(
         cls,
         folder: Path | str,
-        probes: Path | str | Sequence[Path | str],
+        probes: OnePathOrMany,
         encoder: Encoder | str,
         *,
         max_probes: int | None = None,
@@ -85,315 +93,299 @@ class Hub(HubReader):
     ) -> "Hub":
         """Makes a hub with a fixed probe set, embedded once by the encoder.
 
-        `probes` are image folders, parquet files or jsonl files with captions. A random sample of
-        `max_probes` is kept if given. The folder appears when it is complete. Raises UsageError
-        if it exists, ProbeError or EncoderError where a hub cannot be made of what was given.
+        The folder appears when it is complete.
+
+        Args:
+            folder: Where the hub is made; nothing may be there.
+            probes: One or many: image folders, parquet files or jsonl files with captions.
+            encoder: An encoder, or where one is.
+            max_probes: Keep a random sample of so many probes; None: all.
+            seed: Of that sample.
+            progress: Told of the work.
+
+        Raises:
+            UsageError: If something is there already, or no probes are given.
+            ProbeError: If the sources yield no usable probe set.
+            EncoderError: If the encoder cannot be loaded.
         """
-        sources = [probes] if isinstance(probes, (str, Path)) else list(probes)
+        place = as_path(folder, "hub folder")
         create_hub(
-            Path(folder),
-            [Path(source) for source in sources],
+            place,
+            as_paths(probes, "probes"),
             encoder,
             max_probes=max_probes,
             seed=seed,
             progress=progress or Silent(),
         )
-        return cls.open(folder, None if isinstance(encoder, str) else encoder)
+        return cls.open(place, None if isinstance(encoder, str) else encoder)
 
-    @classmethod
-    def open(cls, folder: Path | str, encoder: Encoder | str | None = None) -> "Hub":
-        """An existing hub. The encoder is loaded when a query needs it, from where it was at first.
-
-        Give `encoder` where it has moved: another one is refused with a MismatchError naming both.
-        """
-        layout = HubLayout(Path(folder))
-        return cls(layout, read_hub_manifest(layout.folder), encoder)
+    def close(self) -> None:
+        """Lets files, memory maps and the encoder go; using the hub afterwards is a UsageError."""
+        with self._lock:
+            super().close()
+            self._searcher = None
 
     @property
+    @in_turn
     def label_trust(self) -> "LabelTrust":
         """How far the published labels are believed, by the audits in the catalogue."""
-        from lagotto.hub.labels.trust import LabelTrust
-
-        if self._label_trust is None:
-            self._label_trust = LabelTrust(self.label_lists())
-        return self._label_trust
+        return self._search_state().label_trust
 
     @property
+    @in_turn
     def label_embeddings(self) -> "LabelEmbeddings":
         """The published labels as vectors, by which they are matched by meaning."""
-        from lagotto.hub.labels.label_embeddings import open_label_embeddings
+        return self._search_state().label_embeddings
 
-        if self._label_embeddings is None:
-            source = self.label_texts(), self.encoder, self.space
-            self._label_embeddings = open_label_embeddings(self._layout.label_embeddings, *source)
-        return self._label_embeddings
-
+    @in_turn
     def judge(self) -> "Judge | None":
-        """What tells how far to believe hits; None while the hub has no searchable logit."""
-        from lagotto.hub.confidence.calibrator import shipped_calibrator
-        from lagotto.hub.confidence.judge import Judge
-        from lagotto.hub.confidence.reference_file import open_background_stats
+        """Says how far to believe hits; None while the hub has no searchable logit."""
+        return self._search_state().judge()
 
-        logit_index = self.logit_index()
-        if not logit_index.usable:
-            return None
-        if self._judge is None or self._judge.logit_index is not logit_index:
-            background = open_background_stats(
-                self._layout.rivals, self.space, self.encoder, logit_index, self.probe_digest
-            )
-            note = shipped_calibrator().encoder_note(self.encoder.info)
-            notes = () if note is None else (note,)
-            self._judge = Judge(self.space, logit_index, background, notes=notes)
-        return self._judge
-
+    @in_turn
     def add(
         self,
-        models: Sequence[Path | str],
+        models: OnePathOrMany,
         *,
         probes_per_model: int | None = None,
         choosing: Choosing = "spread",
         limits: Limits | None = None,
         progress: Progress | None = None,
     ) -> AddReport:
-        """Probes models and adds their descriptors.
+        """Probes models, adds their descriptors and audits their published labels.
 
-        `models` are files, folders that are scanned, or remote sources: `hf:ORG/NAME[@REV]`,
-        `timm:NAME`, `hf-search:key=value,...` (docs/how-to/remote-models.md). Models already in the
-        hub, by content, are skipped; failed ones are tried again. A run that was cut off is resumed
-        by the same call. With `probes_per_model` each model sees that many probes of its own, and
-        one that is there and saw fewer sees more (docs/explanation/completion.md). Raises
-        SourceError where a hub of models is out of reach.
+        Models already in the hub, by content, are skipped; failed ones are tried again; a run that
+        was cut off is resumed.
 
-        Afterwards the published labels of the new models are audited, and what searches read of the
-        background words is measured (see `audit_labels`). Where that fails, as without the hub's
-        encoder, the report has a note: the models are added, their labels not audited.
+        Args:
+            models: One or many: files, folders that are scanned, or remote sources:
+                `hf:ORG/NAME[@REV]`, `timm:NAME`, `hf-search:key=value,...`.
+            probes_per_model: Let each model see so many probes of its own; one that is there and
+                saw fewer sees more. None: all probes.
+            choosing: How these are chosen.
+            limits: Of the worker processes.
+            progress: Told of the work.
+
+        Returns:
+            What was added, skipped, and what failed with its reason; a note where the labels could
+            not be audited, as without the hub's encoder: the models are added all the same.
+
+        Raises:
+            UsageError: If no models are given, or a path holds none.
+            SourceError: If a remote source is out of reach.
+
+        Example:
+            >>> hub.add("models/").done  # doctest: +SKIP
+            ('exp_final_v3', 'old_laptop_copy')
         """
+        from lagotto.hub.prepare import prepare_searches
+
+        sources = as_sources(models, "models")
         self._forget_models()
-        share = None
+        hub, meter, share = self.reader, progress or Silent(), None
         if probes_per_model is not None:
-            share = Share(probes_per_model, self.probe_embeddings, choosing)
-        meter = progress or Silent()
-        report = add_models(self._layout, self.probe_set, models, limits or Limits(), meter, share)
+            share = Share(probes_per_model, hub.probe_embeddings, choosing)
+        report = add_models(self._layout, hub.probe_set, sources, limits or Limits(), meter, share)
         try:
-            self._prepare_searches(meter, audit_all=False)
+            prepare_searches(hub, meter, audit_all=False)
         except LagottoError as error:
             note = f"labels were not all audited: {error}; then run: lagotto audit HUB --all"
             return replace(report, notes=(*report.notes, note))
+        finally:
+            self._searcher = None
         return report
 
+    @in_turn
     def inspect(
         self,
-        models: Sequence[Path | str],
+        models: OnePathOrMany,
         *,
         limits: Limits | None = None,
         progress: Progress | None = None,
     ) -> tuple[Inspection, ...]:
-        """How each model would be fed and read, and where that is from; nothing is added."""
-        paths = [Path(model) for model in models]
-        return inspect_models(self.probe_set, paths, limits or Limits(), progress or Silent())
+        """How each model would be fed and read, and where that is from; nothing is added.
 
-    def query_vector(self, query: AnyQuery | str) -> QueryVector:
+        Raises UsageError if no models are given, or a path holds none.
+        """
+        paths = as_paths(models, "models")
+        return inspect_models(
+            self.reader.probe_set, paths, limits or Limits(), progress or Silent()
+        )
+
+    @in_turn
+    def query_vector(self, query: AnyQuery | str | Path) -> QueryVector:
         """The values that a logit which recognises the concept would have on the probes."""
-        match query:
-            case str(text):
-                return text_vector(self.encoder, self.space, TextQuery(text))
-            case TextQuery():
-                return text_vector(self.encoder, self.space, query)
-            case ImageQuery():
-                return image_vector(self.encoder, self.space, query)
-            case LogitQuery():
-                return self._logit_vector(query)
+        return self._search_state().make_vector(as_query(query))
 
-    def nearest(  # as `search`
+    @in_turn
+    def nearest(
         self,
         vector: QueryVector,
-        *,
-        top: int = 10,
-        k: int | None = None,
-        by_model: bool = False,
-        rule: str = "default",
-        behaviour_only: bool = False,
-        low_rank: bool | None = None,
+        options: SearchOptions | None = None,
+        **keywords: Unpack[SearchKeywords],
     ) -> Hits:
-        """The logits that answer a query vector; see `search`."""
-        logit_index = select_index(self.logit_index(), low_rank, self.folder)
-        name = checked_rule(rule)
-        if name == "default" and not behaviour_only and any(c.text for c in vector.concepts):
-            from lagotto.hub.labels.trust import with_names
-
-            trust = self.label_trust
-            concepts = with_names(self, trust, vector.concepts, self.label_embeddings)
-            vector = replace(vector, concepts=concepts, notes=(*vector.notes, *trust.notes))
-        judge = self.judge() if is_judged(vector, name) else None
-        if judge is not None and not behaviour_only:
-            judge = replace(judge, labels=self._make_label_stats(judge))
-        return find_logits(
-            logit_index, vector, rule=name, top=top, k=k, by_model=by_model, judge=judge
+        """The logits that answer a query vector; options and answer are those of `search`."""
+        options = with_keywords(options or SearchOptions(), keywords)
+        started = time.perf_counter()
+        found = self._search_state().find(vector, options)
+        return replace(
+            found,
+            hub=str(self.folder),
+            elapsed_s=time.perf_counter() - started,
+            probe_pictures=lambda probes: self._probe_thumbnails(probes),
         )
 
-    def search(  # a keyword for each choice that users have
+    @in_turn
+    def search(
         self,
-        query: AnyQuery | str,
-        *,
-        top: int = 10,
-        k: int | None = None,
-        by_model: bool = False,
-        rule: str = "default",
-        behaviour_only: bool = False,
-        low_rank: bool | None = None,
+        query: AnyQuery | str | Path,
+        options: SearchOptions | None = None,
+        **keywords: Unpack[SearchKeywords],
     ) -> Hits:
-        """The logits that behave most like the concept; a string is a text query.
+        """The logits that behave most like the concept, best first.
 
-        `k` is the number of probes that decide (default 50, or all of a smaller hub; a known logit
-        is compared on all); `by_model` keeps the best logit of each model; `rule` is "default",
-        "paper" or "full-query". With the default rule published labels that say a text's words
-        count too, as far as behaviour does not contradict them, unless `behaviour_only`.
-        `low_rank`: go through the hub's index (docs/how-to/large-hubs.md) wherever it can serve
-        (True), never (False), or where it pays. Raises UsageError for what the hub cannot answer.
+        With the default rule published labels that say a text's words count too, as far as
+        behaviour does not contradict them, unless `behaviour_only`. Nothing is written to the hub,
+        but after an `add` that was cut off, which the next search completes.
 
-        Nothing is written to the hub, as long as its blocks are those of its models: a search after
-        an `add` that was cut off makes them first.
+        Args:
+            query: Words, a `TextQuery`, `ImageQuery` or `LogitQuery`; a Path is an example picture.
+            options: How to search; see `SearchOptions`.
+            **keywords: Fields of `SearchOptions`; they go before those of `options`.
+
+        Returns:
+            A sequence of `Hit`, with notes and the probes that decided.
+
+        Raises:
+            UsageError: For what the hub cannot answer, or an option that there is not.
+
+        Example:
+            >>> hub.search("violin", top=1)[0].model  # doctest: +SKIP
+            'exp_final_v3'
         """
-        vector = self.query_vector(query)
-        return self.nearest(
-            vector,
-            top=top,
-            k=k,
-            by_model=by_model,
-            rule=rule,
-            behaviour_only=behaviour_only,
-            low_rank=low_rank,
-        )
+        options = with_keywords(options or SearchOptions(), keywords)
+        return self.nearest(self.query_vector(query), options)
 
+    @in_turn
     def describe(
-        self, model: str, vocabulary: Sequence[str] | None = None, *, top: int = 5
+        self, model: str, vocabulary: OneNameOrMany | None = None, *, top: int = 5
     ) -> "ModelDescription":
-        """Proposed names for each output of a model of the hub, by name, or outside it, by path.
+        """Proposed names for each output of a model, from its behaviour alone, `top` an output.
 
-        Without a vocabulary from the common words that ship with the package.
+        Args:
+            model: A model of the hub, by name, or outside it, by path.
+            vocabulary: The names to choose from: a comma list or a text file in one string, or a
+                list. None: the common words that ship with the package.
         """
         from lagotto.hub.labels.describe import describe_model
 
-        return describe_model(self, self.responses_of(model), vocabulary, top=top)
+        names = None if vocabulary is None else as_names(vocabulary, "vocabulary names")
+        return describe_model(self.reader, self.reader.responses_of(model), names, top=top)
 
-    def audit(self, model: str, labels: Sequence[str] | None = None) -> "ModelAudit":
-        """A model's published labels, or others given for it, against its behaviour."""
+    @in_turn
+    def audit(self, model: str, labels: OneNameOrMany | None = None) -> "ModelAudit":
+        """A model's published labels, or others given for it, against its behaviour.
+
+        `model` is as in `describe`; `labels`, in the order of the outputs, are a comma list or a
+        text file in one string, or a list.
+        """
         from lagotto.hub.labels.audit import audit_model
 
-        return audit_model(self, self.responses_of(model), labels)
+        names = None if labels is None else as_names(labels, "labels", blank_lines=True)
+        return audit_model(self.reader, self.reader.responses_of(model), names)
 
+    @in_turn
     def audit_labels(self, progress: Progress | None = None) -> "tuple[ModelAudit, ...]":
         """Audits the published labels of all models and keeps the verdicts, which searches read.
 
         `add` audits the lists that it adds, against the models that the hub then holds. This makes
-        all verdicts anew: for a hub of an older version, or after many models were added.
-
-        Returns:
-            An audit of every probed model, in the order of the hub.
-
-        Raises:
-            HubError: the hub cannot be written to, or its responses are damaged.
+        all verdicts anew: for a hub of an older version, or after many models were added. Raises
+        HubError if the hub cannot be written to, or its responses are damaged.
         """
-        return self._prepare_searches(progress or Silent(), audit_all=True)
+        from lagotto.hub.prepare import prepare_searches
 
+        try:
+            return prepare_searches(self.reader, progress or Silent(), audit_all=True)
+        finally:
+            self._searcher = None
+
+    @in_turn
     def duplicates(self, progress: Progress | None = None) -> "DuplicateReport":
         """Models that are nearly the same, and models of one kind."""
         from lagotto.hub.labels.duplicates import find_duplicates
 
-        return find_duplicates(self, progress)
+        return find_duplicates(self.reader, progress)
 
-    def cover(self, labels: Sequence[str], *, top: int = 10) -> "tuple[ModelCoverage, ...]":
-        """The models that cover a set of labels best, each with its output for every label."""
+    @in_turn
+    def cover(self, labels: OneNameOrMany, *, top: int = 10) -> "tuple[ModelCoverage, ...]":
+        """The models that cover a set of labels best, each with its output for every label.
+
+        `labels` are a comma list or a text file in one string, or a list.
+        """
         from lagotto.hub.labels.coverage import cover_labels
 
-        return cover_labels(self, labels, top=top)
+        return cover_labels(self.reader, as_names(labels, "labels"), top=top)
 
+    @in_turn
     def build_index(
         self, rank: int | None = None, *, progress: Progress | None = None
     ) -> "IndexReport":
-        """Makes the low-rank index of all logits, and says what it misses
-        (docs/how-to/large-hubs.md).
+        """Makes the low-rank index of all logits, and says what it misses.
 
-        `rank` numbers a logit; by default 64, or fewer so that it takes a tenth of the descriptors'
-        size. It serves until models are added or removed: make it again then. Raises UsageError for
-        a hub without models or a rank that it cannot have.
+        It serves until models are added or removed. `rank` is the numbers that are kept of a logit;
+        None: 64, or fewer so that they take a tenth of the descriptors' size. Raises UsageError for
+        a hub without models, or a rank that it cannot have.
         """
         from lagotto.hub.search.recall import make_index
 
-        logit_index = self.logit_index()
+        hub = self.reader
+        logit_index = hub.logit_index()
         with hub_lock(self.folder):
-            self._logit_index = None
+            hub.refresh()
             return make_index(
-                self._layout, logit_index, self.probe_digest, rank, progress or Silent()
+                self._layout, logit_index, hub.probe_digest, rank, progress or Silent()
             )
 
+    @in_turn
     def remove_index(self) -> bool:
         """Takes the low-rank index away; False if there was none."""
         from lagotto.hub.index.low_rank_file import remove_index
 
         with hub_lock(self.folder):
-            self._logit_index = None
+            self.reader.refresh()
             return remove_index(self._layout)
 
+    @in_turn
     def remove(self, model: str) -> None:
         """Removes a model, its responses and its logits; UsageError for an unknown name."""
+        from lagotto.hub.prepare import refresh_background
+
+        hub = self.reader
         with hub_lock(self.folder), Catalog(self._layout.catalogue, writable=True) as catalogue:
             removed = catalogue.remove(model)
             self._forget_models()
             path = self._layout.responses_of(removed.digest)
             with writing(path):
                 path.unlink(missing_ok=True)
-            rebuild_blocks(self._layout, catalogue.models("done"), self.probe_digest)
+            rebuild_blocks(self._layout, catalogue.models("done"), hub.probe_digest)
             with suppress(LagottoError):  # a search measures what is not kept
-                self._keep_background(Silent())
+                refresh_background(hub, Silent())
 
     def _forget_models(self) -> None:
         """Drops what was read of the hub's models; the next use reads it again."""
-        self._logit_index, self._label_trust, self._label_stats = None, None, None
-        self._label_embeddings = None
+        self.reader.refresh()
+        self._searcher = None
 
-    def _prepare_searches(self, progress: Progress, *, audit_all: bool) -> "tuple[ModelAudit, ...]":
-        """Makes and keeps what searches read: statistics of background words, audits of labels.
+    @in_turn
+    def _probe_thumbnails(self, probes: Sequence[int]) -> tuple[SmallPicture, ...]:
+        from lagotto.hub.reports.notebook import probe_thumbnails
 
-        Returns the audits that were made: of every model, or of the lists that had none.
-        """
-        from lagotto.hub.labels.label_embeddings import keep_label_embeddings
-        from lagotto.hub.labels.trust import audit_lists
+        return probe_thumbnails(self.reader, probes)
 
-        self.logit_index()  # makes blocks that are out of date, for which it locks the hub itself
-        with hub_lock(self.folder), Catalog(self._layout.catalogue, writable=True) as catalogue:
-            self._keep_background(progress)
-            source = self.label_texts(), self.encoder, self.space
-            keep_label_embeddings(self._layout.label_embeddings, *source, progress)
-            audits = audit_lists(self, catalogue, progress, anew=audit_all)
-            old = self._layout.old_label_trust
-            with writing(old):
-                old.unlink(missing_ok=True)
-        self._label_trust, self._label_stats, self._label_embeddings = None, None, None
-        return audits
+    def _search_state(self) -> "Searcher":
+        """What searches share, made at the first one; searches load nothing that others need."""
+        from lagotto.hub.searcher import Searcher
 
-    def _keep_background(self, progress: Progress) -> None:
-        """Keeps the embeddings of the background words, and how they score in this hub."""
-        from lagotto.hub.confidence.reference_file import keep_background_stats
-
-        keep_background(self._layout.background, self.encoder, progress)
-        logit_index = self.logit_index()
-        if logit_index.usable:
-            keep_background_stats(
-                self._layout.rivals, self.space, self.encoder, logit_index, self.probe_digest
-            )
-
-    def _make_label_stats(self, judge: "Judge") -> "LabelStats":
-        """The labels as rivals, kept for as long as the hub's models stay the same."""
-        from lagotto.hub.confidence.label_margin import LabelStats
-
-        if self._label_stats is None or self._label_stats.background is not judge.background:
-            index, background = judge.logit_index, judge.background
-            self._label_stats = LabelStats(self, index, background, self.label_trust)
-        return self._label_stats
-
-    def _logit_vector(self, query: LogitQuery) -> QueryVector:
-        known = self.responses_of(query.model)
-        check_logit(query.model, query.index, known.values.shape[1])
-        itself = (known.name, query.index) if known.in_hub else None
-        return logit_vector(query, known.values[:, query.index], itself)
+        if self._searcher is None:
+            self._searcher = Searcher(self.reader)
+        return self._searcher

@@ -1,1 +1,1 @@
-"""Tasks come in; each ends with its answer or a reason, computed in isolated workers."""
+"""Tasks come in; the answer of each, or a reason, goes out, computed in isolated workers."""

@@ -3,14 +3,14 @@ go out."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from lagotto.core.arguments.one_or_many import OneNameOrMany
+from lagotto.core.arguments.pictures import OnePictureOrMany, PictureSource
 from lagotto.core.errors import UsageError
-from lagotto.core.images import read_picture_file
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.registry import suggest
 from lagotto.core.types import Skipped
@@ -32,7 +32,6 @@ from lagotto.specialists.model_runs import ModelRuns
 from lagotto.specialists.pixel_batches import ImageReader
 from lagotto.specialists.selection import Selection
 from lagotto.zeroshot import classifier as zeroshot
-from lagotto.zeroshot.images import printable_path
 from lagotto.zeroshot.prompts.labels import Label
 from lagotto.zeroshot.types import (
     Captions,
@@ -97,7 +96,7 @@ class Classifier(zeroshot.ZeroShotClassifier):
     def __init__(  # noqa: PLR0913  # the one constructor that users write: a name for each choice
         self,
         encoder: Encoder | str,
-        labels: Sequence[str] | Sequence[Label] | str,
+        labels: OneNameOrMany | Iterable[Label],
         captions: Captions | Path | str | None = None,
         *,
         hub: HubVoice | Hub | Path | str | None = None,
@@ -135,31 +134,41 @@ class Classifier(zeroshot.ZeroShotClassifier):
         assert isinstance(other, Classifier)
         return other
 
-    def predict(self, paths: Iterable[Path | str]) -> Iterator[Prediction | Skipped]:
+    def predict(self, images: OnePictureOrMany) -> Iterator[Prediction | Skipped]:
         """Predicts the pictures one by one, in order.
 
-        With a hub, all paths are collected first and the models are selected on a sample of the
-        pictures. After that, pictures are read while the caller iterates.
+        With a hub, all pictures are listed first and the models are selected on a sample of them.
+        After that, pictures are read while the caller iterates. `notes` then has what is worth
+        knowing of the models.
 
         Args:
-            paths: Picture files.
+            images: One picture or many: paths, PIL pictures, or uint8 arrays of shape (height,
+                width, 3), (height, width) or (pictures, height, width, 3).
 
-        Yields:
-            One row a picture: its prediction, or why it could not be read.
+        Returns:
+            An iterator, one row a picture: its prediction, or why it could not be read. A picture
+            without a file is named "picture 0" and so on.
+
+        Raises:
+            UsageError: For an argument of another type at once, for an item of another type or
+                shape while iterating.
         """
+        return super().predict(images)
+
+    def _predict(self, pictures: Iterator[PictureSource]) -> Iterator[Prediction | Skipped]:
         if self._hub_voice is None:
-            yield from super().predict(paths)
+            yield from super()._predict(pictures)
             return
-        files = [Path(path) for path in paths]
+        sources = list(pictures)
         with ModelRuns(self._hub_voice.limits) as runs:
-            readers = [partial(read_picture_file, file) for file in files]
+            readers = [source.read for source in sources]
             result = self.find_specialists(readers, runs)
             for batch in read_batches(self.encoder, [result], readers, runs):
-                names = [printable_path(files[position]) for position in batch.readable]
+                names = [sources[position].name for position in batch.readable]
                 predictions = iter(self._predict_batch(result.selection, batch, names))
                 for position in batch.positions:
                     if position in batch.unreadable:
-                        yield Skipped(printable_path(files[position]), batch.unreadable[position])
+                        yield Skipped(sources[position].name, batch.unreadable[position])
                     else:
                         yield next(predictions)
             self._note_failures(result, runs)
@@ -188,7 +197,7 @@ class Classifier(zeroshot.ZeroShotClassifier):
             self._hub_voice.max_models,
             self._hub_voice.use_names,
         )
-        result = Finder(self._hub, self.encoder, query, runs).find(
+        result = Finder(self._hub.reader, self.encoder, query, runs).find(
             readers, self._hub_voice.progress
         )
         hub, names = self._hub, self._hub_voice.use_names

@@ -22,8 +22,8 @@ from lagotto.core.prefetch import prefetch
 from lagotto.core.progress import Progress
 from lagotto.core.types import PixelSpec
 from lagotto.encoders.base import Encoder
-from lagotto.hub.hub import Hub
 from lagotto.hub.probes.pixel_cache import spec_from_json
+from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.store.records import ModelRecord
 from lagotto.specialists.label_names import named_outputs
 from lagotto.specialists.matching import SpecialistCandidate, match_all
@@ -99,7 +99,9 @@ class SpecialistQuery:
 class Finder:
     """Searches a hub for models that know a set of labels; the module describes the method."""
 
-    def __init__(self, hub: Hub, encoder: Encoder, query: SpecialistQuery, runs: ModelRuns) -> None:
+    def __init__(
+        self, hub: HubReader, encoder: Encoder, query: SpecialistQuery, runs: ModelRuns
+    ) -> None:
         self._hub = hub
         self._encoder = encoder
         self._query = query

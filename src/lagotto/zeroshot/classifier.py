@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 
-from lagotto.core.errors import HubError, UsageError
+from lagotto.core.arguments.one_or_many import OneNameOrMany, collect
+from lagotto.core.arguments.pictures import OnePictureOrMany, PictureSource, picture_sources
+from lagotto.core.errors import HubError, PictureError, UsageError
 from lagotto.core.prefetch import prefetch
 from lagotto.core.registry import suggest
 from lagotto.core.types import Skipped
@@ -23,7 +25,7 @@ from lagotto.zeroshot.calibration.calibration import (
 from lagotto.zeroshot.captions.index import open_indexes, recall_lines
 from lagotto.zeroshot.captions.store import CaptionStore
 from lagotto.zeroshot.fusion import MeanConfidence
-from lagotto.zeroshot.images import embed_files
+from lagotto.zeroshot.images import embed_sources
 from lagotto.zeroshot.predictor import (
     CODE_PREFIX,
     NOT_CALIBRATED,
@@ -54,6 +56,7 @@ MODES: tuple[Mode, ...] = ("guarded", "paper", "paper-code", "image-only", "capt
 CALIBRATION_NAME = "calibration.json"
 PICTURE_BATCH_SIZE = 128
 _MEAN_SAMPLE = 256
+_LABELS_ALLOWED = "give at least two, as a list of names, a comma list, or a file, one a line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class ZeroShotClassifier:
     def __init__(
         self,
         encoder: Encoder | str,
-        labels: Sequence[str] | Sequence[Label] | str,
+        labels: OneNameOrMany | Iterable[Label],
         captions: Captions | Path | str | None = None,
         *,
         mode: str | None = None,
@@ -149,19 +152,59 @@ class ZeroShotClassifier:
         elif self._store is not None and self.mode == "paper-code":
             self.voting.reencode = self._embed_with_prefix
 
-    def predict(self, paths: Iterable[Path | str]) -> Iterator[Prediction | Skipped]:
+    def predict(self, images: OnePictureOrMany) -> Iterator[Prediction | Skipped]:
         """Predicts the pictures one by one, in order.
 
         Pictures are read while the caller iterates, PICTURE_BATCH_SIZE at a time and one batch
         ahead.
 
         Args:
-            paths: Picture files.
+            images: One picture or many: paths, PIL pictures, or uint8 arrays of shape (height,
+                width, 3), (height, width) or (pictures, height, width, 3).
 
-        Yields:
-            One row a picture: its prediction, or why it could not be read.
+        Returns:
+            An iterator, one row a picture: its prediction, or why it could not be read. A picture
+            without a file is named "picture 0" and so on.
+
+        Raises:
+            UsageError: For an argument of another type at once, for an item of another type or
+                shape while iterating.
+
+        Example:
+            >>> for row in classifier.predict(["a.jpg", "b.jpg"]):  # doctest: +SKIP
+            ...     print(row.path, row.label)
         """
-        for batch in prefetch(embed_files(self.encoder, map(Path, paths), PICTURE_BATCH_SIZE)):
+        return self._predict(picture_sources(images))
+
+    def predict_proba(self, images: OnePictureOrMany) -> Float64[np.ndarray, "images labels"]:
+        """The probabilities of all labels, a row a picture, in order.
+
+        Args:
+            images: As for `predict`.
+
+        Returns:
+            Probabilities of shape (images, labels), labels in the order of `labels`; rows sum to 1.
+
+        Raises:
+            PictureError: If a picture cannot be read; the message names it.
+            UsageError: As `predict`.
+
+        Example:
+            >>> classifier.predict_proba("photo.jpg").argmax(axis=1)  # doctest: +SKIP
+            array([2])
+        """
+        rows = []
+        for row in self.predict(images):
+            if isinstance(row, Skipped):
+                raise PictureError(
+                    f"cannot read {row.source}: {row.reason}; leave it out, or call predict(), "
+                    "which goes on with the others"
+                )
+            rows.append(row.probabilities)
+        return np.stack(rows)
+
+    def _predict(self, pictures: Iterator[PictureSource]) -> Iterator[Prediction | Skipped]:
+        for batch in prefetch(embed_sources(self.encoder, pictures, PICTURE_BATCH_SIZE)):
             readable = [
                 path
                 for path, row in zip(batch.paths, batch.rows, strict=True)
@@ -175,6 +218,7 @@ class ZeroShotClassifier:
         self, embeddings: Float32[np.ndarray, "pictures dim"], paths: Sequence[str]
     ) -> Iterator[Prediction]:
         """The predictions for unit embeddings by this encoder; `paths` only name the pictures."""
+        names = tuple(label.name for label in self.labels)
         for start in range(0, len(embeddings), PICTURE_BATCH_SIZE):
             part = embeddings[start : start + PICTURE_BATCH_SIZE]
             retrieved = self.retrieve(part)
@@ -190,6 +234,7 @@ class ZeroShotClassifier:
                     ),
                     captions=self._captions_of(retrieved, i),
                     declined=votes.declined[i],
+                    labels=names,
                 )
 
     def retrieve(self, embeddings: Float32[np.ndarray, "pictures dim"]) -> Retrieval | None:
@@ -300,10 +345,12 @@ def _check_k(k: int) -> int:
     return k
 
 
-def _to_labels(labels: Sequence[str] | Sequence[Label] | str) -> tuple[Label, ...]:
-    if isinstance(labels, str):
-        return read_labels(labels)
-    items = [item if isinstance(item, Label) else Label(item, item) for item in labels]
+def _to_labels(labels: OneNameOrMany | Iterable[Label]) -> tuple[Label, ...]:
+    """The labels of a comma list or a file in one string or Path, or of an iterable."""
+    if isinstance(labels, str | Path):
+        return read_labels(str(labels))
+    given = collect(labels, str | Label, "labels", _LABELS_ALLOWED)
+    items = [item if isinstance(item, Label) else Label(item, item) for item in given]
     return make_labels([item.name for item in items], [item.descriptions for item in items])
 
 

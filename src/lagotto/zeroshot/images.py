@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from lagotto.core.arguments.pictures import PictureSource, picture_sources
 from lagotto.core.errors import PictureError, UsageError
-from lagotto.core.images import IMAGE_SUFFIXES, decode_picture, read_picture_file, to_pixels
+from lagotto.core.images import IMAGE_SUFFIXES, decode_picture, to_pixels
 from lagotto.core.types import Skipped
 from lagotto.encoders.base import Encoder
 
@@ -71,10 +72,17 @@ def _refuse_folder(error: OSError) -> None:
 
 
 def embed_files(encoder: Encoder, paths: Iterable[Path], batch: int) -> Iterator[PictureBatch]:
-    """Reads and embeds the pictures, `batch` at a time: memory does not grow with their number."""
-    pending: list[Path] = []
-    for path in paths:
-        pending.append(path)
+    """Reads and embeds files; see `embed_sources`."""
+    return embed_sources(encoder, (source for p in paths for source in picture_sources(p)), batch)
+
+
+def embed_sources(
+    encoder: Encoder, pictures: Iterable[PictureSource], batch: int
+) -> Iterator[PictureBatch]:
+    """Reads and embeds pictures, `batch` at a time: memory does not grow with their number."""
+    pending: list[PictureSource] = []
+    for picture in pictures:
+        pending.append(picture)
         if len(pending) == batch:
             yield _embed(encoder, pending)
             pending = []
@@ -82,14 +90,14 @@ def embed_files(encoder: Encoder, paths: Iterable[Path], batch: int) -> Iterator
         yield _embed(encoder, pending)
 
 
-def _embed(encoder: Encoder, paths: Sequence[Path]) -> PictureBatch:
+def _embed(encoder: Encoder, pictures: Sequence[PictureSource]) -> PictureBatch:
     rows: list[int | Skipped] = []
     pixels: list[UInt8[np.ndarray, "height width channels"]] = []
-    for path in paths:
+    for source in pictures:
         try:
-            picture = decode_picture(read_picture_file(path))
+            picture = decode_picture(source.read())
         except PictureError as error:
-            rows.append(Skipped(printable_path(path), str(error)))
+            rows.append(Skipped(source.name, str(error)))
             continue
         rows.append(len(pixels))
         pixels.append(to_pixels(picture, encoder.info.pixels))
@@ -97,9 +105,4 @@ def _embed(encoder: Encoder, paths: Sequence[Path]) -> PictureBatch:
         embeddings = encoder.embed_pixels(np.stack(pixels))
     else:
         embeddings = np.empty((0, encoder.info.dim), np.float32)
-    return PictureBatch(tuple(printable_path(path) for path in paths), tuple(rows), embeddings)
-
-
-def printable_path(path: Path) -> str:
-    """The path as text that can be printed, even if its bytes are not UTF-8."""
-    return str(path).encode("utf-8", "replace").decode("utf-8")
+    return PictureBatch(tuple(source.name for source in pictures), tuple(rows), embeddings)

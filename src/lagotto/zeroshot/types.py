@@ -5,10 +5,15 @@ Method: X-MoRe (arXiv 2308.15273), section 3.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float64, Int64
+
+from lagotto.core.errors import PictureError, UsageError
+from lagotto.core.results.equality import ComparedByValue
+from lagotto.core.results.html import SmallPicture, html_line, html_pictures, html_table
 
 Mode: TypeAlias = Literal["guarded", "paper", "paper-code", "image-only", "captions-only"]
 
@@ -50,8 +55,8 @@ class RetrievedCaption:
     similarity: float
 
 
-@dataclass(frozen=True, slots=True)
-class ModelVote:
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelVote(ComparedByValue):
     """The vote of one model of a hub on one picture.
 
     `probabilities` are 0 for labels that the model does not know; `rest` is the probability that
@@ -65,13 +70,16 @@ class ModelVote:
     weight: float
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction(ComparedByValue):
     """One picture: probabilities over the labels by each vote and together.
 
     `weights` are those of the image vote and the caption vote, `hub_weight` that of all found
     models; they sum to 1. `declined` says why the captions were not asked, or is empty. `captions`
-    are best first, `votes` those of the models asked.
+    are best first, `votes` those of the models asked. `labels` are the names of the labels, in the
+    order of the probabilities.
+
+    Predictions are equal, and hash alike, if all their values are equal.
     """
 
     path: str
@@ -82,3 +90,72 @@ class Prediction:
     declined: str = ""
     hub_weight: float = 0.0
     votes: tuple[ModelVote, ...] = ()
+    labels: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The label of the highest probability; of several, the first.
+
+        Raises:
+            UsageError: If the prediction was made without the labels' names.
+        """
+        return self.top(1)[0][0]
+
+    def top(self, k: int = 5) -> tuple[tuple[str, float], ...]:
+        """The `k` most probable labels with their probabilities, best first.
+
+        Args:
+            k: How many labels, at most.
+
+        Raises:
+            UsageError: If k is below 1, or the prediction was made without the labels' names.
+
+        Example:
+            >>> even = np.array([0.25, 0.75])
+            >>> Prediction("a.jpg", even, even, (1.0, 0.0), (), labels=("cat", "dog")).top(1)
+            (('dog', 0.75),)
+        """
+        if k < 1:
+            raise UsageError(f"top {k} was asked for; give 1 or more")
+        if len(self.labels) != len(self.probabilities):
+            raise UsageError(
+                f"this prediction has {len(self.probabilities)} probabilities and "
+                f"{len(self.labels)} label names; make it with labels=NAMES"
+            )
+        order = np.argsort(-self.probabilities, kind="stable")[:k].tolist()
+        return tuple((self.labels[i], float(self.probabilities[i])) for i in order)
+
+    def _repr_html_(self) -> str:
+        names = self.labels or tuple(map(str, range(len(self.probabilities))))
+        order = np.argsort(-self.probabilities, kind="stable")[:_SHOWN_LABELS].tolist()
+        rows = [
+            (names[i], f"{self.probabilities[i]:.3f}", f"{self.image_only[i]:.3f}") for i in order
+        ]
+        weights = f"image {self.weights[0]:.2f}, captions {self.weights[1]:.2f}"
+        said = f"{weights}, models {self.hub_weight:.2f}" if self.votes else weights
+        captions = [(f"{each.similarity:.3f}", each.text) for each in self.captions]
+        parts = [
+            html_pictures(self.path, self._thumbnail()) or html_line(self.path),
+            html_table(("label", "probability", "image alone"), rows, _NUMERIC),
+            html_line(f"weights: {said}"),
+        ]
+        if self.declined:
+            parts.append(html_line(f"captions declined: {self.declined}"))
+        if captions:
+            parts.append(html_table(("similarity", "caption"), captions[:_SHOWN_LABELS], _NUMERIC))
+        return "".join(parts)
+
+    def _thumbnail(self) -> tuple[SmallPicture, ...]:
+        """The picture, if it is a file that can still be read."""
+        from lagotto.core.images import decode_picture, read_picture_file
+        from lagotto.core.results.thumbnails import thumbnail_uri
+
+        try:
+            uri = thumbnail_uri(decode_picture(read_picture_file(Path(self.path))), side=160)
+        except PictureError:
+            return ()
+        return (SmallPicture(uri, self.path),) if uri else ()
+
+
+_SHOWN_LABELS = 8
+_NUMERIC = frozenset({"probability", "image alone", "similarity"})

@@ -42,11 +42,11 @@ def responses_files(hub: Path) -> dict[str, bytes]:
 
 def test_each_model_saw_its_own_share(shared_hub: Path, world: World) -> None:
     hub, full = Hub.open(shared_hub), Hub.open(world.hub)
-    seen = {name: hub.seen_probes(name) for name in MODELS}
+    seen = {name: hub.reader.seen_probes(name) for name in MODELS}
     assert {len(probes) for probes in seen.values()} == {SHARE}
     assert len({tuple(probes.tolist()) for probes in seen.values()}) == len(MODELS)
     for name, probes in seen.items():
-        shares, whole = hub.observed_responses(name), full.responses(name)
+        shares, whole = hub.reader.observed_responses(name), full.responses(name)
         np.testing.assert_allclose(shares[probes], whole[probes], rtol=1e-4, atol=1e-3)
         assert np.isnan(np.delete(shares, probes, axis=0)).all()
 
@@ -77,17 +77,17 @@ def test_more_probes_keep_the_old_and_run_only_the_new(shared_copy: Path, world:
         write_responses(
             path, old.values + 1000, old.header, SeenProbes(old.seen_probes, old.probes)
         )
-    before = {name: Hub.open(shared_copy).observed_responses(name) for name in MODELS}
+    before = {name: Hub.open(shared_copy).reader.observed_responses(name) for name in MODELS}
     report = Hub.open(shared_copy).add([world.models], probes_per_model=40)
     assert set(report.extended) == set(MODELS)
     assert (report.done, report.already, report.failures) == ((), 0, ())
     hub = Hub.open(shared_copy)
     for name in MODELS:
-        seen = hub.seen_probes(name)
+        seen = hub.reader.seen_probes(name)
         old = np.flatnonzero(~np.isnan(before[name]).all(axis=1))
         assert len(seen) == 40
         assert set(old.tolist()) < set(seen.tolist())
-        np.testing.assert_array_equal(hub.observed_responses(name)[old], before[name][old])
+        np.testing.assert_array_equal(hub.reader.observed_responses(name)[old], before[name][old])
     assert hub.verify() == ()
 
 
@@ -145,20 +145,20 @@ def test_on_the_seen_part_query_and_descriptor_are_compared_on_the_same_probes(
         assert [hit.score for hit in found] == sorted((hit.score for hit in found), reverse=True)
         assert (found[0].model, found[0].logit) in planted("red")
         for hit in found:
-            seen = hub.seen_probes(hit.model)
+            seen = hub.reader.seen_probes(hit.model)
             own = seen[np.argsort(-vector.values[seen], kind="stable")[:5]]
-            told = standardize(hub.observed_responses(hit.model)[seen]).values[:, hit.logit]
+            told = standardize(hub.reader.observed_responses(hit.model)[seen]).values[:, hit.logit]
             asked = vector.values[own].astype(float)
             away = np.linalg.norm(told[np.searchsorted(seen, own)] - asked)
             scale = np.sqrt((np.square(best) + 1).sum() / (np.square(asked) + 1).sum())
             assert hit.distance == pytest.approx(away * scale, rel=1e-4)
-    shown = deciding_probes(hub, vector, hub.nearest(vector, k=5, top=1), probes=5, hits=1)
+    shown = deciding_probes(hub.reader, vector, hub.nearest(vector, k=5, top=1), probes=5, hits=1)
     first = hub.nearest(vector, k=5, top=1).hits[0]
-    seen = set(hub.seen_probes(first.model).tolist())
+    seen = set(hub.reader.seen_probes(first.model).tolist())
     assert [bool(np.isfinite(probe.hits[0])) for probe in shown] == [p.index in seen for p in shown]
     assert not all(probe.index in seen for probe in shown)
     sheet = tmp_path / "sheet.png"
-    write_contact_sheet(hub, vector, hub.nearest(vector, k=5, top=2), sheet)
+    write_contact_sheet(hub.reader, vector, hub.nearest(vector, k=5, top=2), sheet)
     assert sheet.read_bytes().startswith(b"\x89PNG")
 
 

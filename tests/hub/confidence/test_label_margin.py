@@ -59,7 +59,7 @@ def ask(
         judge.logit_index.blended(columns),
         judge.logit_index.directions(columns),
     )
-    labels = LabelStats(hub, judge.logit_index, judge.background, trust)
+    labels = LabelStats(hub.reader, judge.logit_index, judge.background, trust)
     found = labels.score_labels(text, concept, columns, seen)
     again = labels.score_labels(text, concept, columns, seen)
     np.testing.assert_array_equal(found.rival_scores, again.rival_scores)
@@ -82,7 +82,7 @@ def test_a_label_scores_on_its_own_logit_as_a_query_would(hub: Hub) -> None:
     assert judge is not None
     template = hub.encoder.info.prompt_template
     names = hub.encoder.embed_texts([template.replace("{}", name) for name in ("red", "blue")])
-    measured = measure_names(judge.background, names, text_weights(hub.space, names))
+    measured = measure_names(judge.background, names, text_weights(hub.reader.space, names))
     columns = np.array([judge.logit_index.column(*hit) for hit in hits])
     raised, directions = judge.logit_index.blended(columns), judge.logit_index.directions(columns)
     seen = hit_context(judge.background, names[0], raised, directions)
@@ -147,7 +147,7 @@ def test_a_claim_without_a_bonus_is_not_believed(hub_copy: Path) -> None:
     plain = hub.judge()
     assert plain is not None
     judge = replace(
-        plain, labels=LabelStats(hub, plain.logit_index, plain.background, hub.label_trust)
+        plain, labels=LabelStats(hub.reader, plain.logit_index, plain.background, hub.label_trust)
     )
     concept = hub.query_vector("green").concepts[0]
     hits = np.array([judge.logit_index.column("plain", 1), judge.logit_index.column("plain", 0)])

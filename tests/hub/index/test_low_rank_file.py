@@ -60,6 +60,7 @@ def test_a_search_through_it_says_so_and_agrees(indexed: Path, world: World) -> 
             assert hit.distance == twin.distance
             assert hit.score == pytest.approx(twin.score, abs=1e-5)
             assert hit.confidence == pytest.approx(twin.confidence, abs=1e-4)
+            assert hit.p_value == pytest.approx(twin.p_value, abs=1e-4)
         assert set(found[:2]) <= planted("red")
 
 

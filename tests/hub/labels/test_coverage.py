@@ -14,7 +14,7 @@ from lagotto.hub.labels.fit import TextEvidence
 @pytest.mark.parametrize("name", ["plain", "channels_last", "softmaxed"])
 def test_the_model_of_these_colours_comes_first(world: World, name: str) -> None:
     wanted = sorted(MODELS[name].colours)
-    best = cover_labels(Hub.open(world.hub), wanted)[0]
+    best = cover_labels(Hub.open(world.hub).reader, wanted)[0]
     assert best.model == name
     assert [each.label for each in best.labels] == wanted
     assert [each.published for each in best.labels] == wanted
@@ -22,7 +22,7 @@ def test_the_model_of_these_colours_comes_first(world: World, name: str) -> None
 
 
 def test_outputs_are_distinct_and_missing_ones_are_said(world: World) -> None:
-    found = cover_labels(Hub.open(world.hub), ["red", "green", "blue", "white"], top=100)
+    found = cover_labels(Hub.open(world.hub).reader, ["red", "green", "blue", "white"], top=100)
     assert len(found) == len(MODELS)
     assert [each.rank for each in found] == list(range(1, len(MODELS) + 1))
     for each in found:
@@ -43,7 +43,7 @@ def test_a_model_of_more_outputs_needs_a_better_fit(
         return np.full((len(names.zscores), standardized.shape[1]), 1.5, np.float32)
 
     monkeypatch.setattr(coverage, "fit", same)
-    found = cover_labels(Hub.open(world.hub), ["red"], top=100)
+    found = cover_labels(Hub.open(world.hub).reader, ["red"], top=100)
     for each in found:
         outputs = each.spare + 1
         assert each.mean_fit == 1.5
@@ -58,15 +58,17 @@ def test_candidates_of_a_large_hub_hold_the_best(
 ) -> None:
     hub = Hub.open(world.hub)
     monkeypatch.setattr(coverage, "_CANDIDATES", 3)
-    found = cover_labels(hub, ["yellow", "black", "red", "cyan"], top=100)
+    found = cover_labels(hub.reader, ["yellow", "black", "red", "cyan"], top=100)
     assert len(found) == 3
     assert found[0].model == "channels_last"
 
 
 def test_what_is_no_label_set_is_refused(world: World) -> None:
     hub = Hub.open(world.hub)
-    for labels in ([], ["red", " "], ["red", "red"]):
+    for labels in (["red", " "], ["red", "red"]):
         with pytest.raises(UsageError, match="each once"):
             hub.cover(labels)
+    with pytest.raises(UsageError, match="no labels given"):
+        hub.cover([])
     with pytest.raises(UsageError, match="top 0"):
         hub.cover(["red"], top=0)

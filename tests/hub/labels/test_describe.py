@@ -62,15 +62,15 @@ def test_what_cannot_be_described_is_refused(world: World) -> None:
     hub = Hub.open(world.hub)
     with pytest.raises(UsageError, match="nosuch"):
         hub.describe("nosuch")
-    with pytest.raises(UsageError, match="vocabulary of 0"):
+    with pytest.raises(UsageError, match="no vocabulary names given"):
         hub.describe("plain", [])
 
 
 def test_a_card_with_labels_and_sheets(world: World, tmp_path: Path) -> None:
     hub = Hub.open(world.hub)
-    known = hub.responses_of("channels_last")
-    found = describe_model(hub, known, [*NAMES, "<b>|evil|</b>"])
-    card, labels, *sheets = write_card(hub, known, found, tmp_path / "deep" / "card")
+    known = hub.reader.responses_of("channels_last")
+    found = describe_model(hub.reader, known, [*NAMES, "<b>|evil|</b>"])
+    card, labels, *sheets = write_card(hub.reader, known, found, tmp_path / "deep" / "card")
     assert (card.name, labels.name) == (CARD_FILE, LABELS_FILE)
     assert labels.read_text().splitlines() == [each.name for each in found.logits]
     text = card.read_text()
@@ -79,7 +79,7 @@ def test_a_card_with_labels_and_sheets(world: World, tmp_path: Path) -> None:
     assert "<b>" not in text
     assert text.count("\n| ") == 2 + 4
     with pytest.raises(UsageError, match="exists"):
-        write_card(hub, known, found, tmp_path / "deep" / "card")
+        write_card(hub.reader, known, found, tmp_path / "deep" / "card")
 
 
 def test_a_vocabulary_file(tmp_path: Path) -> None:

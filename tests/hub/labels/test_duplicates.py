@@ -24,7 +24,7 @@ def hub(hub_copy: Path, tmp_path: Path) -> Hub:
 
 
 def test_a_model_in_other_clothes_is_folded(hub: Hub) -> None:
-    found = find_duplicates(hub)
+    found = find_duplicates(hub.reader)
     assert found.duplicate_groups == (("plain", "again"),)
     pair = found.pairs[0]
     assert {pair.first, pair.second} == {"plain", "again"}
@@ -34,11 +34,11 @@ def test_a_model_in_other_clothes_is_folded(hub: Hub) -> None:
 
 
 def test_no_false_twins(world: World) -> None:
-    assert find_duplicates(Hub.open(world.hub)).duplicate_groups == ()
+    assert find_duplicates(Hub.open(world.hub).reader).duplicate_groups == ()
 
 
 def test_an_empty_hub_has_no_kin(empty_copy: Path) -> None:
-    found = find_duplicates(Hub.open(empty_copy))
+    found = find_duplicates(Hub.open(empty_copy).reader)
     assert (found.duplicate_groups, found.related_groups, found.pairs) == ((), (), ())
 
 

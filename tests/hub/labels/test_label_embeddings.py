@@ -38,7 +38,7 @@ class Counted:
 
 def test_what_is_kept_is_what_a_search_makes_in_memory(world: World, tmp_path: Path) -> None:
     hub = Hub.open(world.hub)
-    labels, space = hub.label_texts(), hub.space
+    labels, space = hub.reader.label_texts(), hub.reader.space
     counted = Counted(hub.encoder)
     made = open_label_embeddings(tmp_path / FILE, labels, counted, space)
     assert len(counted.texts) == len(labels) == len(made.labels)
@@ -56,13 +56,13 @@ def test_only_new_labels_are_embedded(world: World, tmp_path: Path) -> None:
     hub, file = Hub.open(world.hub), tmp_path / FILE
     counted = Counted(hub.encoder)
     for labels in (("red", "blue"), ("blue", "green_thing, verdure", "red"), ("red",)):
-        arguments = (file, labels, counted, hub.space)
+        arguments = (file, labels, counted, hub.reader.space)
         keep_label_embeddings(*arguments, Silent())
         now = open_label_embeddings(*arguments)
         assert now.labels == labels
         np.testing.assert_array_equal(
             now.values,
-            open_label_embeddings(tmp_path / "no", labels, hub.encoder, hub.space).values,
+            open_label_embeddings(tmp_path / "no", labels, hub.encoder, hub.reader.space).values,
         )
     names = ("red", "blue", "green thing")
     template = hub.encoder.info.prompt_template
@@ -102,4 +102,6 @@ def test_a_folder_that_cannot_be_written_is_said(world: World, tmp_path: Path) -
     hub = Hub.open(world.hub)
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(HubError):
-        keep_label_embeddings(tmp_path / "file" / FILE, ("red",), hub.encoder, hub.space, Silent())
+        keep_label_embeddings(
+            tmp_path / "file" / FILE, ("red",), hub.encoder, hub.reader.space, Silent()
+        )

@@ -34,7 +34,7 @@ class Recorder:
 
 
 def audits_of(hub: Path) -> dict[str, AuditRecord]:
-    return {r.model: r.audit for r in Hub.open(hub).label_lists() if r.audit is not None}
+    return {r.model: r.audit for r in Hub.open(hub).reader.label_lists() if r.audit is not None}
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_other_rules_of_an_audit_make_all_audits_anew(
     monkeypatch.setattr(trust_module, "_AUDIT_VERSION", 99)
     recorder = Recorder()
     with Catalog(hub_copy / "catalogue.sqlite", writable=True) as catalogue:
-        audited = audit_lists(Hub.open(hub_copy), catalogue, recorder)
+        audited = audit_lists(Hub.open(hub_copy).reader, catalogue, recorder)
     assert {audit.model for audit in audited} == LABELLED
     assert recorder.stages == {"checking labels": len(LABELLED)}
 
@@ -131,7 +131,7 @@ def test_a_run_that_is_cut_off_keeps_a_hub_that_opens_and_is_gone_on_with(
         Catalog(hub_copy / "catalogue.sqlite", writable=True) as catalogue,
         pytest.raises(KeyboardInterrupt),
     ):
-        audit_lists(Hub.open(hub_copy), catalogue, Cut())
+        audit_lists(Hub.open(hub_copy).reader, catalogue, Cut())
     assert len(audits_of(hub_copy)) == 2
     hub = Hub.open(hub_copy)
     assert hub.verify() == ()

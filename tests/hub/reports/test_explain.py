@@ -26,7 +26,7 @@ def test_the_numbers_are_those_that_made_the_distance(world: World) -> None:
     hub = Hub.open(world.hub)
     vector = hub.query_vector("red")
     found = hub.nearest(vector, k=9, top=4)
-    evidence = deciding_probes(hub, vector, found, probes=9, hits=4)
+    evidence = deciding_probes(hub.reader, vector, found, probes=9, hits=4)
     assert [probe.index for probe in evidence] == list(found.deciding_probes)
     assert [probe.query for probe in evidence] == sorted((p.query for p in evidence), reverse=True)
     for probe in evidence:
@@ -35,7 +35,7 @@ def test_the_numbers_are_those_that_made_the_distance(world: World) -> None:
     for place, hit in enumerate(found.hits):
         squares = [(probe.query - probe.hits[place]) ** 2 for probe in evidence]
         assert np.sqrt(sum(squares)) == pytest.approx(hit.distance, rel=1e-5)
-    assert len(deciding_probes(hub, vector, found, probes=2, hits=1)) == 2
+    assert len(deciding_probes(hub.reader, vector, found, probes=2, hits=1)) == 2
 
 
 def test_the_sheet_shows_the_query_and_each_hit(world: World, tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_the_sheet_shows_the_query_and_each_hit(world: World, tmp_path: Path) ->
     sizes = []
     for top in (1, 3):
         file = tmp_path / f"{top}.png"
-        write_contact_sheet(hub, vector, hub.nearest(vector, k=9, top=top), file, tiles=4)
+        write_contact_sheet(hub.reader, vector, hub.nearest(vector, k=9, top=top), file, tiles=4)
         with Image.open(file) as sheet:
             assert (sheet.format, sheet.mode) == ("PNG", "RGB")
             sizes.append(sheet.size)
@@ -59,7 +59,7 @@ def test_the_sheet_of_a_search_is_always_the_same(world: World, tmp_path: Path) 
     hub = Hub.open(world.hub)
     vector = hub.query_vector(LogitQuery("plain", 1))
     for name in ("a.png", "b.png"):
-        write_contact_sheet(hub, vector, hub.nearest(vector, k=5), tmp_path / name)
+        write_contact_sheet(hub.reader, vector, hub.nearest(vector, k=5), tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
@@ -67,7 +67,7 @@ def test_a_sheet_without_hits_shows_the_query(world: World, tmp_path: Path) -> N
     hub = Hub.open(world.hub)
     vector = hub.query_vector("red")
     write_contact_sheet(
-        hub, vector, Hits(Query("text", "red"), 3, (), (0, 1, 2)), tmp_path / "q.png"
+        hub.reader, vector, Hits(Query("text", "red"), 3, (), (0, 1, 2)), tmp_path / "q.png"
     )
     assert Image.open(io.BytesIO((tmp_path / "q.png").read_bytes())).width >= 640
 
@@ -78,7 +78,7 @@ def test_a_sheet_that_cannot_be_written_is_an_error_of_one_line(
     hub = Hub.open(world.hub)
     vector = hub.query_vector("red")
     with pytest.raises(HubError, match=r"cannot write .*nowhere") as raised:
-        write_contact_sheet(hub, vector, hub.nearest(vector), tmp_path / "nowhere" / "x.png")
+        write_contact_sheet(hub.reader, vector, hub.nearest(vector), tmp_path / "nowhere" / "x.png")
     assert "\n" not in str(raised.value)
 
 

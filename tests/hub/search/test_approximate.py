@@ -28,6 +28,7 @@ from lagotto.hub.query.vectors import standardize_query
 from lagotto.hub.search import approximate, rerank
 from lagotto.hub.search.approximate import select_index, usable_index
 from lagotto.hub.search.engine import find_logits
+from lagotto.hub.search.options import SearchOptions
 from lagotto.hub.store.responses import (
     ResponsesHeader,
     SeenProbes,
@@ -128,8 +129,8 @@ def test_the_nearest_are_found_with_their_exact_distances(
 ) -> None:
     vector = by_distance(logit_index, seed)
     wanted = {"top": 3 if by_model else 10, "k": None, "by_model": by_model}
-    found = find_logits(logit_index, vector, **wanted)
-    exact = find_logits(logit_index.with_index(None), vector, **wanted)
+    found = find_logits(logit_index, vector, SearchOptions(**wanted))
+    exact = find_logits(logit_index.with_index(None), vector, SearchOptions(**wanted))
     assert (found.low_rank, exact.low_rank) == (True, False)
     places = {(hit.model, hit.logit): hit for hit in exact.hits}
     same = [hit for hit in found.hits if (hit.model, hit.logit) in places]
@@ -138,7 +139,7 @@ def test_the_nearest_are_found_with_their_exact_distances(
         twin = places[hit.model, hit.logit]
         assert hit.distance == twin.distance
         assert hit.score == twin.score
-        assert hit.confidence == pytest.approx(twin.confidence, abs=1e-4)
+        assert hit.p_value == pytest.approx(twin.p_value, abs=1e-4)
     assert vector.itself not in [(hit.model, hit.logit) for hit in found.hits]
 
 
@@ -146,8 +147,10 @@ def test_the_nearest_are_found_with_their_exact_distances(
 @given(st.integers(0, 2**31), st.sampled_from(["one", "one AND two", "one AND NOT two"]))
 def test_evidence_carries_its_exact_scores(logit_index: LogitIndex, seed: int, text: str) -> None:
     vector = by_evidence(seed, text)
-    found = find_logits(logit_index, vector, top=20, k=12, by_model=False)
-    scanned = find_logits(logit_index.with_index(None), vector, top=500, k=12, by_model=False)
+    found = find_logits(logit_index, vector, SearchOptions(top=20, k=12, by_model=False))
+    scanned = find_logits(
+        logit_index.with_index(None), vector, SearchOptions(top=500, k=12, by_model=False)
+    )
     assert (found.low_rank, scanned.low_rank) == (True, False)
     scores = {(hit.model, hit.logit): hit.score for hit in scanned.hits}
     assert [hit.score for hit in found.hits] == sorted((h.score for h in found.hits), reverse=True)
@@ -160,7 +163,9 @@ def test_evidence_finds_nearly_all_of_the_best(logit_index: LogitIndex, text: st
     shares = []
     for seed in range(10):
         ways = [
-            find_logits(each, by_evidence(seed, text), top=10, k=12, by_model=False).hits
+            find_logits(
+                each, by_evidence(seed, text), SearchOptions(top=10, k=12, by_model=False)
+            ).hits
             for each in (logit_index, logit_index.with_index(None))
         ]
         found, best = ({(hit.model, hit.logit) for hit in hits} for hits in ways)
@@ -169,7 +174,7 @@ def test_evidence_finds_nearly_all_of_the_best(logit_index: LogitIndex, text: st
 
 
 def test_every_model_may_be_asked_for_its_best(logit_index: LogitIndex) -> None:
-    found = find_logits(logit_index, by_evidence(5), top=4, k=12, by_model=True)
+    found = find_logits(logit_index, by_evidence(5), SearchOptions(top=4, k=12, by_model=True))
     assert {hit.model for hit in found.hits} == {"model0", "model1", "model2", "model3"}
 
 
@@ -178,7 +183,9 @@ def test_a_planted_twin_is_first(logit_index: LogitIndex, seed: int) -> None:
     column = int(np.random.default_rng(seed).choice(logit_index.sample))
     values = standardize_query(logit_index.descriptors(np.array([column]))[:, 0])
     (hit,) = find_logits(
-        logit_index, QueryVector(Query("logit", "twin"), values), top=1, k=None, by_model=False
+        logit_index,
+        QueryVector(Query("logit", "twin"), values),
+        SearchOptions(top=1, k=None, by_model=False),
     ).hits
     assert logit_index.column(hit.model, hit.logit) == column
     assert hit.distance < 0.2
@@ -187,8 +194,10 @@ def test_a_planted_twin_is_first(logit_index: LogitIndex, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_models_on_their_seen_part_are_measured_as_ever(with_part: LogitIndex, seed: int) -> None:
     vector = by_distance(with_part, seed)
-    found = find_logits(with_part, vector, top=10, k=None, by_model=False)
-    exact = find_logits(with_part.with_index(None), vector, top=10, k=None, by_model=False)
+    found = find_logits(with_part, vector, SearchOptions(top=10, k=None, by_model=False))
+    exact = find_logits(
+        with_part.with_index(None), vector, SearchOptions(top=10, k=None, by_model=False)
+    )
     assert found.low_rank
     assert [(h.model, h.logit, h.distance) for h in found.hits] == [
         (h.model, h.logit, h.distance) for h in exact.hits

@@ -23,6 +23,7 @@ from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.query.types import LogitQuery, QueryVector
 from lagotto.hub.query.vectors import standardize_query
 from lagotto.hub.search.engine import find_logits
+from lagotto.hub.search.options import SearchOptions
 from lagotto.hub.store.responses import (
     ResponsesHeader,
     read_responses,
@@ -97,7 +98,9 @@ def test_the_answer_is_that_of_a_full_sort(
     logit_index: LogitIndex, seed: int, k: int, top: int, by_model: bool, leave_out: bool
 ) -> None:
     vector = query(seed, ("model1", 0) if leave_out else None)
-    found = find_logits(logit_index, vector, top=top, k=k, by_model=by_model, rule="paper")
+    found = find_logits(
+        logit_index, vector, SearchOptions(top=top, k=k, by_model=by_model, rule="paper")
+    )
     logits = all_logits(logit_index)
     if leave_out:
         del logits["model1", 0]
@@ -119,7 +122,9 @@ def test_the_answer_is_that_of_a_full_sort(
         assert hit.distance == pytest.approx(distance[hit.model, hit.logit], rel=1e-4, abs=1e-5)
         assert hit.label == f"label{hit.logit}"
         assert 0 < hit.score <= 1
-        assert 0 <= hit.confidence <= 1
+        assert hit.confidence is None
+        assert hit.quality is None
+        assert 0 <= hit.p_value <= 1
     assert [hit.rank for hit in found.hits] == list(range(1, len(expected) + 1))
     assert found.deciding_probes == tuple(chosen.tolist())
     assert found.notes == ("its note", "a note")
@@ -132,40 +137,46 @@ def test_the_answer_does_not_depend_on_the_blocks(logit_index: LogitIndex, tmp_p
     for seed in range(20):
         for by_model in (False, True):
             answers = [
-                find_logits(each, query(seed), top=8, k=9, by_model=by_model, rule="paper")
+                find_logits(
+                    each, query(seed), SearchOptions(top=8, k=9, by_model=by_model, rule="paper")
+                )
                 for each in (logit_index, whole)
             ]
             assert answers[0] == answers[1]
 
 
-def test_the_confidence_grows_with_the_distance_from_the_crowd(tmp_path: Path) -> None:
+def test_the_p_value_falls_with_the_distance_from_the_crowd(tmp_path: Path) -> None:
     logit_index = make_logit_index(tmp_path / "many", (200,))
     values = all_logits(logit_index)["model0", 0]
     exact = QueryVector(Query("text", "q"), values)
-    found = find_logits(logit_index, exact, top=160, k=PROBES, by_model=False, rule="paper").hits
+    found = find_logits(
+        logit_index, exact, SearchOptions(top=160, k=PROBES, by_model=False, rule="paper")
+    ).hits
     assert (found[0].logit, found[0].score) == (0, pytest.approx(1, abs=1e-6))
-    assert found[0].confidence > 0.99
-    assert found[-1].confidence < 0.01
-    confidences = [hit.confidence for hit in found]
-    assert confidences == sorted(confidences, reverse=True)
+    assert found[0].p_value < 0.01
+    assert found[-1].p_value > 0.99
+    p_values = [hit.p_value for hit in found]
+    assert p_values == sorted(p_values)
+    assert {hit.confidence for hit in found} == {None}
     shuffled = np.random.default_rng(5).permutation(values)
     accident = find_logits(
         logit_index,
         QueryVector(Query("text", "q"), shuffled),
-        top=1,
-        k=PROBES,
-        by_model=False,
-        rule="paper",
+        SearchOptions(top=1, k=PROBES, by_model=False, rule="paper"),
     )
-    assert accident.hits[0].confidence < 0.9
+    assert accident.hits[0].p_value > 0.1
 
 
 def test_a_single_logit_has_no_crowd_to_stand_out_from(tmp_path: Path) -> None:
     logit_index = make_logit_index(tmp_path / "one", (1,))
-    found = find_logits(logit_index, query(0), top=5, k=5, by_model=False, rule="paper")
-    assert [hit.confidence for hit in found.hits] == [0.0]
+    found = find_logits(
+        logit_index, query(0), SearchOptions(top=5, k=5, by_model=False, rule="paper")
+    )
+    assert [hit.p_value for hit in found.hits] == [1.0]
     nothing = find_logits(
-        logit_index, query(0, ("model0", 0)), top=5, k=5, by_model=False, rule="paper"
+        logit_index,
+        query(0, ("model0", 0)),
+        SearchOptions(top=5, k=5, by_model=False, rule="paper"),
     )
     assert nothing.hits == ()
 
@@ -173,13 +184,15 @@ def test_a_single_logit_has_no_crowd_to_stand_out_from(tmp_path: Path) -> None:
 @pytest.mark.parametrize("top", [0, -3])
 def test_top_below_one_is_refused(logit_index: LogitIndex, top: int) -> None:
     with pytest.raises(UsageError, match="give 1 or more"):
-        find_logits(logit_index, query(0), top=top, k=None, by_model=False, rule="paper")
+        find_logits(
+            logit_index, query(0), SearchOptions(top=top, k=None, by_model=False, rule="paper")
+        )
 
 
 def test_an_empty_gallery_says_how_to_fill_it(logit_index: LogitIndex) -> None:
     empty = LogitIndex([], {}, logit_index.labels, logit_index.read)
     with pytest.raises(UsageError, match="lagotto hub add"):
-        find_logits(empty, query(0), top=1, k=None, by_model=False, rule="paper")
+        find_logits(empty, query(0), SearchOptions(top=1, k=None, by_model=False, rule="paper"))
 
 
 @pytest.mark.parametrize(

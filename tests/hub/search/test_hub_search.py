@@ -78,7 +78,7 @@ def test_several_pictures_count_by_their_mean(hub: Hub, tmp_path: Path) -> None:
     )
     embedded = np.stack([hub.encoder.embed_pixels(_pixels(file))[0] for file in files])
     mean = embedded.mean(axis=0)
-    expected = standardize_query(hub.probe_embeddings @ (mean / np.linalg.norm(mean)))
+    expected = standardize_query(hub.reader.probe_embeddings @ (mean / np.linalg.norm(mean)))
     asked = hub.query_vector(ImageQuery(tuple(files))).values
     np.testing.assert_allclose(asked, expected, atol=1e-5)
 
@@ -164,7 +164,7 @@ def test_the_ranking_is_that_of_plain_floats(
     raw = rng.integers(0, 4, 72).astype(np.float32) if discrete else rng.normal(size=72)
     vector = QueryVector(Query("text", "random"), standardize_query(raw))
     found = hub.nearest(vector, top=top, k=k, rule="paper")
-    standardized = np.stack([hub.descriptor(*name) for name in EVERY_LOGIT], axis=1)
+    standardized = np.stack([hub.reader.descriptor(*name) for name in EVERY_LOGIT], axis=1)
     selected = select_probes(vector.values, k, "top-k")
     plain = dict(
         zip(EVERY_LOGIT, distances(vector.values, standardized, selected).tolist(), strict=True)
@@ -192,12 +192,12 @@ def test_both_colours_either_and_one_without_the_other(hub: Hub) -> None:
 
 
 def test_the_batched_rules_score_as_the_search_does(hub: Hub) -> None:
-    standardized = np.stack([hub.descriptor(*name) for name in EVERY_LOGIT], axis=1)
+    standardized = np.stack([hub.reader.descriptor(*name) for name in EVERY_LOGIT], axis=1)
     concepts = hub.encoder.embed_texts(
         [hub.encoder.info.prompt_template.replace("{}", colour) for colour in NAMES]
     )
     for rule in RULE_NAMES:
-        scores = RULES[rule](hub.space, concepts, standardized)
+        scores = RULES[rule](hub.reader.space, concepts, standardized)
         for row, colour in zip(scores, NAMES, strict=True):
             found = hub.search(colour, rule=rule, top=len(EVERY_LOGIT), behaviour_only=True).hits
             by_name = dict(zip(EVERY_LOGIT, row.tolist(), strict=True))
@@ -261,13 +261,17 @@ def test_k_out_of_range_is_refused(hub: Hub, k: int) -> None:
         (LogitQuery("plian", 0), "Did you mean 'plain'"),
         (LogitQuery("plain", 3), "0 to 2"),
         (LogitQuery("plain", -1), "0 to 2"),
-        (ImageQuery(()), "no picture"),
         (ImageQuery((Path("nowhere.png"),)), "nowhere.png"),
     ],
 )
 def test_queries_that_cannot_be_answered(hub: Hub, query: object, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         hub.search(query)  # type: ignore[arg-type]
+
+
+def test_a_query_without_pictures_is_refused() -> None:
+    with pytest.raises(UsageError, match="no example pictures given"):
+        ImageQuery(())
 
 
 def test_another_encoder_is_refused_by_name(world: World, tmp_path: Path) -> None:

@@ -24,6 +24,6 @@ def print_index(hub: Path, index: "IndexStatus") -> None:
 
 def notify_index(hub: "Hub") -> None:
     """Prints a notice if the hub has an index that its searches cannot use."""
-    first = hub.logit_index().approximation
+    first = hub.reader.logit_index().approximation
     if first is not None and first.index is None:
         notice(f"note: {printable(first.unusable)}")

@@ -60,7 +60,9 @@ def from_hub(hub: Hub, truth: Path | None) -> ProbingData:
             "add some without --probes-per-model"
         )
     encoder = hub.encoder
-    space = ProbeSpace(hub.probe_embeddings, embed_background(encoder), encoder.info.logit_scale)
+    space = ProbeSpace(
+        hub.reader.probe_embeddings, embed_background(encoder), encoder.info.logit_scale
+    )
     if truth is None:
         queries = label_queries(models, space, lambda names: _embed(encoder, names))
     else:

@@ -91,11 +91,11 @@ def hub_table(hub: Hub) -> LogitTable:
     if not names:
         raise UsageError("this hub has no model yet; add some with: lagotto hub add HUB MODELS")
     answers = [ModelLogits(name, hub.labels(name), hub.responses(name)) for name in names]
-    blocks = [model for block in hub.logit_index().blocks for model in block.models]
+    blocks = [model for block in hub.reader.logit_index().blocks for model in block.models]
     parts = [hub.probe_digest, *names, *(model.responses_sha256 for model in blocks)]
     return table_of(
         answers,
-        hub.space,
+        hub.reader.space,
         tuple(_collection(probe.source) for probe in hub.probes),
         sha256("\n".join(parts).encode()).hexdigest(),
     )

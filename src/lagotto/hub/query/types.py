@@ -7,23 +7,41 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float32
 
+from lagotto.core.arguments.one_or_many import OnePathOrMany, as_paths, describe_type
 from lagotto.core.errors import UsageError
 from lagotto.core.types import Query
 from lagotto.hub.query.boolean import SINGLE, Expression
 from lagotto.hub.text.matching import NOBODY, Named
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class TextQuery:
     """A concept in words, or several joined by AND, OR and NOT (see boolean.py).
 
-    `template` has one {} that each concept replaces; by default it is the encoder's own.
-    `pictures` are examples that are joined to the words by AND.
+    Args:
+        text: The words, for example "dog AND NOT wolf".
+        template: The prompt, with one {} for each concept; None: the encoder's own.
+        pictures: Example pictures, one path or many: a logit has to answer words and pictures.
+
+    Example:
+        >>> TextQuery("dog", pictures="dog.jpg").pictures[0].name
+        'dog.jpg'
     """
 
     text: str
-    template: str | None = None
-    pictures: tuple[Path, ...] = ()
+    template: str | None
+    pictures: tuple[Path, ...]
+
+    def __init__(
+        self, text: str, template: str | None = None, pictures: OnePathOrMany = ()
+    ) -> None:
+        if not isinstance(text, str):
+            raise UsageError(f"text: {describe_type(text)} given; give words in one str")
+        nothing = isinstance(pictures, tuple | list) and not pictures
+        files = () if nothing else as_paths(pictures, "example pictures")
+        object.__setattr__(self, "text", text)
+        object.__setattr__(self, "template", template)
+        object.__setattr__(self, "pictures", files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +67,39 @@ class LogitQuery:
         return cls(model, int(index))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class ImageQuery:
-    """One or more example pictures of the concept."""
+    """Example pictures of the concept; a logit is sought that recognises what they share.
+
+    Args:
+        files: One path or many.
+
+    Raises:
+        UsageError: If there is no path, or something that is none.
+    """
 
     files: tuple[Path, ...]
 
+    def __init__(self, files: OnePathOrMany) -> None:
+        object.__setattr__(self, "files", as_paths(files, "example pictures"))
+
 
 AnyQuery: TypeAlias = TextQuery | LogitQuery | ImageQuery
+
+
+def as_query(given: AnyQuery | str | Path) -> AnyQuery:
+    """The query that an argument stands for: a str is words, a Path an example picture."""
+    match given:
+        case str():
+            return TextQuery(given)
+        case Path():
+            return ImageQuery(given)
+        case TextQuery() | LogitQuery() | ImageQuery():
+            return given
+    raise UsageError(
+        f"query: {describe_type(given)} given; give words in one str, a TextQuery, an ImageQuery, "
+        "a LogitQuery, or the Path of an example picture"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,11 @@ class HubReader:
         return self._manifest.encoder_name
 
     @property
+    def probe_count(self) -> int:
+        """How many probes the hub has; nothing but its manifest is read."""
+        return self._manifest.probes
+
+    @property
     def probes(self) -> tuple[Probe, ...]:
         """The probes, in the order of the rows of every array."""
         return self.probe_set.probes
@@ -140,6 +145,10 @@ class HubReader:
                 approximation=open_approximation(self._layout, blocks, self.probe_digest),
             )
         return self._logit_index
+
+    def refresh(self) -> None:
+        """Has the logit index made anew at its next use: models or an index came or went."""
+        self._logit_index = None
 
     def responses(self, model: str) -> Float32[np.ndarray, "probes logits"]:
         """Raw logits of a model on all probes.

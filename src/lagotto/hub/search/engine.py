@@ -8,14 +8,12 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from lagotto.core.errors import UsageError
-from lagotto.core.registry import suggest
 from lagotto.core.types import Hit, Hits
 from lagotto.hub.confidence.calibrator import CONFIDENCE_POOL
 from lagotto.hub.confidence.judge import Judge, JudgedHits, Judgement
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.index.low_rank import LowRankIndex
 from lagotto.hub.index.scoring import (
-    RULE_NAMES,
     SEARCH_CONFIG,
     RuleName,
     noise_threshold,
@@ -28,6 +26,7 @@ from lagotto.hub.search.approximate import (
     approximate_by_evidence,
     usable_index,
 )
+from lagotto.hub.search.options import SearchOptions
 from lagotto.hub.search.rerank import (
     HitRequest,
     Ranked,
@@ -39,14 +38,10 @@ from lagotto.hub.search.rerank import (
 def find_logits(
     logit_index: LogitIndex,
     vector: QueryVector,
-    *,
-    rule: RuleName = "default",
-    top: int,
-    k: int | None,
-    by_model: bool,
+    options: SearchOptions,
     judge: Judge | None = None,
 ) -> Hits:
-    """The `top` best logits, or the best logit of each of the `top` best models.
+    """The `options.top` best logits, or the best logit of each of the `options.top` best models.
 
     A known logit is compared by the paper's distance, whatever the rule: the rule only says on how
     many probes.
@@ -54,28 +49,24 @@ def find_logits(
     Args:
         logit_index: The logits of the hub.
         vector: The query.
-        rule: "default", "paper" or "full-query".
-        top: How many hits.
-        k: How many probes decide. By default 50, or all probes of a smaller hub; all for the rule
-            "full-query", and for a known logit by the default rule.
-        by_model: Whether hits are the best logits of different models.
+        options: How many hits, by which rule, on how many probes. `behaviour_only` and `low_rank`
+            are not read here: they decide which vector, index and judge the caller gives.
         judge: Gives the confidence and the quality of the hits of a single concept in words.
 
     Returns:
         The hits, best first, with notes for the user.
 
     Raises:
-        UsageError: The hub cannot have this k, `top` is below 1, or no logit is searchable.
+        UsageError: The hub cannot have this k, or no logit is searchable.
     """
-    if top < 1:
-        raise UsageError(f"top {top} was asked for; give 1 or more")
+    rule = options.rule_name
     if not logit_index.blocks:
         raise UsageError("this hub has no model yet; add some with: lagotto hub add HUB MODELS")
-    probes = top_k_probes(vector.values, _probe_count(vector, rule, k))
+    probes = top_k_probes(vector.values, _probe_count(vector, rule, options.k))
     excluded = None if vector.itself is None else logit_index.column(*vector.itself)
     concepts = vector.concepts if _uses_weights(vector, rule) else ()
     index, index_notes = usable_index(logit_index, concepts, len(probes))
-    request = HitRequest(top, excluded, by_model)
+    request = HitRequest(options.top, excluded, options.by_model)
     ranked, positions = _rank(logit_index, vector, rule, probes, request, index)
     columns, scores = ranked.columns[positions], ranked.scores[positions]
     if _uses_weights(vector, rule):
@@ -84,10 +75,11 @@ def find_logits(
     else:
         distances, unit_scores = -scores, 1.0 / (1.0 - scores / math.sqrt(len(probes)))
     judgement = _judge_hits(judge, vector, rule, len(probes), ranked, positions)
+    unknown: list[float | None] = [None] * len(scores)
+    confidence, quality, p_value = unknown, unknown, unknown
     if judgement is None:
-        no_accident = _accident_test(ranked.sample_scores, logit_index.usable)
-        confidence = [no_accident(score) for score in scores.tolist()]
-        quality = [None] * len(scores)
+        accident = _accident_test(ranked.sample_scores, logit_index.usable)
+        p_value = [accident(score) for score in scores.tolist()]
     else:
         confidence, quality = judgement.confidence.tolist(), judgement.quality.tolist()
     owners = logit_index.owners(columns)
@@ -105,6 +97,7 @@ def find_logits(
                 score=float(unit_scores[position]),
                 confidence=confidence[position],
                 quality=quality[position],
+                p_value=p_value[position],
             )
         )
     notes = (*vector.notes, *logit_index.notes, *index_notes)
@@ -139,16 +132,6 @@ def to_unit_scores(
     """
     positive = np.maximum(scores, 0.0)
     return np.asarray(positive / (positive + noise_threshold(logits)))
-
-
-def checked_rule(name: str) -> RuleName:
-    """A rule by its name; raises UsageError, with a suggestion, for an unknown one."""
-    for rule in RULE_NAMES:
-        if rule == name:
-            return rule
-    raise UsageError(
-        f"no rule {name!r}; choose one of {', '.join(RULE_NAMES)}.{suggest(name, RULE_NAMES)}"
-    )
 
 
 def _uses_weights(vector: QueryVector, rule: RuleName) -> bool:
@@ -222,20 +205,21 @@ def _first_of_models(owners: Int64[np.ndarray, " columns"]) -> Int64[np.ndarray,
 def _accident_test(
     sample_scores: Float64[np.ndarray, " sample"], logits: int
 ) -> Callable[[float], float]:
-    """The probability that a score is no accident in a hub of this size; it is not a precision.
+    """The probability that any logit of a hub of this size has at least some score by accident.
 
     Most logits do not know the concept. Their scores are summarized by median and median absolute
-    deviation. A normal tail gives the chance that one of them is as high by accident, and the
-    result is one minus the chance that any of so many is (Šidák).
+    deviation. A normal tail gives the probability that one of them is as high by accident, and
+    Šidák's formula the probability that any of so many is. It is 1 where all scores are alike:
+    nothing can stand out.
     """
     finite = sample_scores[np.isfinite(sample_scores)]
     centre = float(np.median(finite)) if finite.size else 0.0
     spread = 1.4826 * float(np.median(np.abs(finite - centre))) if finite.size else 0.0
 
-    def no_accident(score: float) -> float:
+    def p_value(score: float) -> float:
         if spread <= 0.0:
-            return 0.0
+            return 1.0
         tail = 0.5 * math.erfc((score - centre) / spread / math.sqrt(2.0))
-        return float(math.exp(logits * math.log1p(-min(tail, 1.0 - 1e-16))))
+        return float(-math.expm1(logits * math.log1p(-min(tail, 1.0 - 1e-16))))
 
-    return no_accident
+    return p_value

@@ -6,16 +6,19 @@ STORE/*.f16 *.i64 *.utf8   rows in the order of arrival; see docs/how-to/caption
 """
 
 import json
+import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float16, Int64, UInt8
 
+from lagotto.core.arguments.one_or_many import OnePathOrMany, as_path, as_paths
 from lagotto.core.errors import CaptionError, LagottoError, UsageError
-from lagotto.core.files import writing
+from lagotto.core.files import sha256_file, writing
 from lagotto.core.lock import LOCK_NAME, folder_lock
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import EncoderInfo, Skipped
@@ -44,6 +47,17 @@ class CaptionStore:
 
     An object shows what the store held when it was opened. Captions that are added later, also by
     its own `add`, appear when the store is opened again. Arrays are memory-mapped.
+
+    `len(store)` is the number of captions; `store.pictures` counts pictures. `text in store` tells
+    whether a caption reads exactly so, `Path(file) in store` whether a picture of the same bytes is
+    there. A store is a context manager; `close` lets its files and its encoder go.
+
+    Several threads may read one store at once. The encoder is opened by one of them; whoever calls
+    it from several threads has to know that it allows that.
+
+    Example:
+        >>> with CaptionStore.open("my-captions") as store:  # doctest: +SKIP
+        ...     print(len(store), store.texts([0]))
     """
 
     def __init__(
@@ -57,15 +71,63 @@ class CaptionStore:
         self.manifest = manifest
         self.committed = committed
         self._encoder_given = encoder
+        self._encoder: Encoder | None = None
+        self._closed = False
+        self._lock = threading.RLock()
+
+    def close(self) -> None:
+        """Lets memory maps and the encoder go; reading afterwards is a UsageError."""
+        with self._lock:
+            self._closed = True
+            self._encoder = None
+            for name in ("image_embeddings", "text_embeddings", "picture_digests", "starts"):
+                self.__dict__.pop(name, None)
+            self.__dict__.pop("_spans", None)
+
+    def __enter__(self) -> "CaptionStore":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        name = repr(str(self.folder))
+        if self._closed:
+            return f"CaptionStore({name}, closed)"
+        counts = f"{self.captions} captions, {self.pictures} pictures"
+        return f"CaptionStore({name}, {counts}, encoder {self.manifest.encoder_name})"
+
+    def __len__(self) -> int:
+        """How many captions, with a picture or without."""
+        return self.captions
+
+    def __contains__(self, item: object) -> bool:
+        """Whether a str is a caption of the store, word for word, or a Path one of its pictures."""
+        if isinstance(item, Path):
+            if not item.is_file():
+                return False
+            digest = np.frombuffer(bytes.fromhex(sha256_file(item, UsageError)), np.uint8)
+            return bool((self.picture_digests == digest).all(axis=1).any())
+        if not isinstance(item, str) or not self.captions:
+            return False
+        ends = self._mapped(files.TEXT_ENDS, "<i8", self.captions)
+        lengths = np.diff(ends, prepend=0)
+        alike = np.flatnonzero(lengths == len(item.encode("utf-8", "replace"))).tolist()
+        return any(self.texts([index]) == [item] for index in alike)
 
     @classmethod
     def create(
         cls,
         folder: Path | str,
-        pairs: Sequence[Path | str],
+        pairs: OnePathOrMany,
         encoder: Encoder | str,
         *,
-        images: Path | None = None,
+        images: Path | str | None = None,
         progress: Progress | None = None,
         announce: Callable[[Needs], None] | None = None,
     ) -> "CaptionStore":
@@ -75,7 +137,7 @@ class CaptionStore:
 
         Args:
             folder: The folder to make; it must not exist yet, or be empty.
-            pairs: Files and folders with captions (see `sources.registry` for their kinds).
+            pairs: One or many files and folders with captions (see `sources.registry`).
             encoder: An encoder, or the folder of one.
             images: The folder with the pictures of a COCO captions file.
             progress: Receives the progress of the work.
@@ -85,8 +147,9 @@ class CaptionStore:
             UsageError: The folder exists, or a path holds no captions.
             CaptionError: No pair was usable; no folder is left then.
         """
+        sources = as_paths(pairs, "pairs")  # before a folder is made
         empty = cls.begin(folder, encoder)
-        empty.fill(pairs, images=images, progress=progress, announce=announce)
+        empty.fill(sources, images=images, progress=progress, announce=announce)
         return cls.open(empty.folder, empty.encoder)
 
     @classmethod
@@ -132,9 +195,9 @@ class CaptionStore:
 
     def fill(
         self,
-        pairs: Sequence[Path | str],
+        pairs: OnePathOrMany,
         *,
-        images: Path | None = None,
+        images: Path | str | None = None,
         progress: Progress | None = None,
         announce: Callable[[Needs], None] | None = None,
     ) -> IntakeReport:
@@ -148,10 +211,10 @@ class CaptionStore:
 
     def add(
         self,
-        pairs: Sequence[Path | str],
+        pairs: OnePathOrMany,
         encoder: Encoder | str | None = None,
         *,
-        images: Path | None = None,
+        images: Path | str | None = None,
         progress: Progress | None = None,
         announce: Callable[[Needs], None] | None = None,
     ) -> IntakeReport:
@@ -175,12 +238,12 @@ class CaptionStore:
             CaptionError: No pair was usable.
             MismatchError: The encoder is not the one that made the store.
         """
-        if not pairs:
-            raise UsageError("no pairs given; give a folder or file with captions by --pairs")
-        sources = [source for path in pairs for source in find_sources(Path(path), images)]
+        pictures = None if images is None else as_path(images, "images")
+        paths = as_paths(pairs, "pairs")
+        sources = [source for path in paths for source in find_sources(path, pictures)]
         if encoder is not None:
-            self._encoder_given = encoder
-            self.__dict__.pop("encoder", None)
+            with self._lock:
+                self._encoder_given, self._encoder = encoder, None
         for source in sources:
             if source.check is not None:
                 source.check(self.encoder)
@@ -192,13 +255,17 @@ class CaptionStore:
             limits = ShardLimits()
             return ingest_pairs(self.folder, sources, self.encoder, progress or Silent(), limits)
 
-    @cached_property
+    @property
     def encoder(self) -> Encoder:
         """The store's encoder; its fingerprint is checked now, its canary when it is used."""
-        given = self._encoder_given or self.manifest.encoder_spec
-        loaded = load_encoder(given) if isinstance(given, str) else given
-        self.check_encoder(loaded.info)
-        return self.watch(loaded)
+        with self._lock:
+            self._check_open()
+            if self._encoder is None:
+                given = self._encoder_given or self.manifest.encoder_spec
+                loaded = load_encoder(given) if isinstance(given, str) else given
+                self.check_encoder(loaded.info)
+                self._encoder = self.watch(loaded)
+            return self._encoder
 
     def check_encoder(self, info: EncoderInfo) -> None:
         """Raises MismatchError, which names both encoders, unless this one made the store."""
@@ -291,7 +358,15 @@ class CaptionStore:
         return self._mapped(files.SPANS, "<i8", self.pictures, 2)
 
     def _mapped(self, name: str, dtype: str, *shape: int) -> np.ndarray[Any, np.dtype[Any]]:
+        self._check_open()
         return files.mapped(self.folder, name, dtype, shape)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UsageError(
+                f"the caption store {self.folder} was closed; open it again: "
+                f"CaptionStore.open({str(self.folder)!r})"
+            )
 
     def _strings(self, name: str, ends_name: str, indices: Sequence[int]) -> list[str]:
         """The texts of captions by their row; UsageError for a row that no caption has."""

@@ -1,0 +1,1 @@
+"""Arguments as callers write them come in; tuples of one type, or one-line errors, go out."""

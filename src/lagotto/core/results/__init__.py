@@ -1,0 +1,1 @@
+"""Fields of results come in; equality, JSON, data frames and HTML for notebooks go out."""

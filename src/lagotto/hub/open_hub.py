@@ -1,0 +1,181 @@
+"""A hub folder comes in; an object that several threads may read goes out, until it is closed."""
+
+import threading
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+import numpy as np
+from jaxtyping import Float32
+
+from lagotto.core.arguments.one_or_many import as_path
+from lagotto.core.errors import LagottoError, UsageError
+from lagotto.core.types import Probe, Skipped
+from lagotto.encoders.base import Encoder
+from lagotto.hub.reader.reader import HubReader
+from lagotto.hub.store.layout import HubLayout
+from lagotto.hub.store.manifest import read_hub_manifest
+
+if TYPE_CHECKING:
+    from lagotto.hub.reader.status import HubStatus
+    from lagotto.hub.reader.verify import Damage
+
+_Hub = TypeVar("_Hub", bound="OpenHub")
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+def in_turn(
+    method: Callable[Concatenate[_Hub, _Arguments], _Result],
+) -> Callable[Concatenate[_Hub, _Arguments], _Result]:
+    """A method of a hub, run by one thread at a time."""
+
+    @wraps(method)
+    def locked(self: _Hub, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        with self._lock:
+            return method(self, *args, **kwargs)
+
+    return locked
+
+
+class OpenHub:
+    """What every hub has: a folder, models by name, probes, an encoder; and an end by `close`."""
+
+    def __init__(self, reader: HubReader) -> None:
+        """The hub that a reader has opened."""
+        self._reader: HubReader | None = reader
+        self._folder = reader.folder
+        self._lock = threading.RLock()
+
+    @classmethod
+    def open(cls: type[_Hub], folder: Path | str, encoder: Encoder | str | None = None) -> _Hub:
+        """An existing hub. The encoder is loaded when a query needs it, from where it was at first.
+
+        Args:
+            folder: Where the hub is.
+            encoder: The hub's encoder, or where it is now if it has moved.
+
+        Raises:
+            HubError: If there is no hub, or it is damaged or of a newer format.
+            MismatchError: When the encoder is first used, if it is not the one that made the hub;
+                both are named.
+        """
+        layout = HubLayout(as_path(folder, "hub folder"))
+        return cls(HubReader(layout, read_hub_manifest(layout.folder), encoder))
+
+    def close(self) -> None:
+        """Lets files, memory maps and the encoder go; using the hub afterwards is a UsageError."""
+        with self._lock:
+            self._reader = None
+
+    def __enter__(self: _Hub) -> _Hub:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        name = repr(str(self._folder))
+        reader = self._reader
+        if reader is None:
+            return f"Hub({name}, closed)"
+        try:
+            models = f"{len(self)} models"
+        except LagottoError:
+            models = "models cannot be read"
+        return f"Hub({name}, {models}, {reader.probe_count} probes, encoder {reader.encoder_name})"
+
+    def __len__(self) -> int:
+        """How many models were probed."""
+        return len(self.models)
+
+    def __contains__(self, model: object) -> bool:
+        """Whether a model of this name was probed."""
+        return isinstance(model, str) and model in self.models
+
+    @property
+    def folder(self) -> Path:
+        """Where the hub is."""
+        return self._folder
+
+    @property
+    def reader(self) -> HubReader:
+        """Everything that can be read of the hub, for evaluation and experiments.
+
+        It is what the rooms of `lagotto.hub` work on: not held stable, and not for several threads.
+        Raises UsageError for a hub that was closed.
+        """
+        reader = self._reader
+        if reader is None:
+            raise UsageError(
+                f"the hub {self._folder} was closed; open it again: Hub.open({str(self._folder)!r})"
+            )
+        return reader
+
+    @property
+    @in_turn
+    def models(self) -> tuple[str, ...]:
+        """The names of the models that were probed, in the order in which they were added."""
+        return tuple(record.name for record in self.reader.records())
+
+    @property
+    @in_turn
+    def probes(self) -> tuple[Probe, ...]:
+        """The probes, in the order of every descriptor."""
+        return self.reader.probes
+
+    @property
+    @in_turn
+    def encoder(self) -> Encoder:
+        """The hub's encoder, checked against its fingerprint, and when it is used its canary."""
+        return self.reader.encoder
+
+    @property
+    def encoder_name(self) -> str:
+        """The encoder that embedded the probes."""
+        return self.reader.encoder_name
+
+    @property
+    def probe_digest(self) -> str:
+        """The identity of the probe set."""
+        return self.reader.probe_digest
+
+    @in_turn
+    def probe_picture(self, index: int) -> bytes:
+        """The picture file of a probe as it was given."""
+        return self.reader.probe_picture(index)
+
+    @in_turn
+    def skipped(self) -> list[Skipped]:
+        """Pictures that did not become probes, and why."""
+        return self.reader.skipped()
+
+    @in_turn
+    def responses(self, model: str) -> Float32[np.ndarray, "probes logits"]:
+        """A model's raw logits on all probes, completed where it saw a share of them.
+
+        Raises UsageError for a name that is not in the hub.
+        """
+        return self.reader.responses(model)
+
+    @in_turn
+    def labels(self, model: str) -> tuple[str | None, ...]:
+        """The published label of each logit, None where there is none; UsageError as above."""
+        return self.reader.labels(model)
+
+    @in_turn
+    def status(self) -> "HubStatus":
+        """Models, logits, probes, failures with their reasons, disk."""
+        return self.reader.status()
+
+    @in_turn
+    def verify(self) -> "tuple[Damage, ...]":
+        """What is damaged, with what to do; empty if all is as it was written."""
+        return self.reader.verify()

@@ -1,0 +1,50 @@
+"""A hub whose models changed comes in; what its searches read goes out, measured and kept.
+
+These are audits and embeddings of the published labels, and statistics of the background words.
+"""
+
+from lagotto.core.files import writing
+from lagotto.core.progress import Progress
+from lagotto.hub.confidence.reference_file import keep_background_stats
+from lagotto.hub.labels.audit import ModelAudit
+from lagotto.hub.labels.label_embeddings import keep_label_embeddings
+from lagotto.hub.labels.trust import audit_lists
+from lagotto.hub.query.background import keep_background
+from lagotto.hub.reader.reader import HubReader
+from lagotto.hub.store.catalog import Catalog
+from lagotto.hub.store.layout import HubLayout
+from lagotto.hub.store.lock import hub_lock
+
+
+def prepare_searches(
+    hub: HubReader, progress: Progress, *, audit_all: bool
+) -> tuple[ModelAudit, ...]:
+    """Makes and keeps what searches read.
+
+    Args:
+        hub: A hub that is not locked; it is locked here.
+        progress: Told of the work.
+        audit_all: Audit the labels of every model, not only the lists that have no audit.
+
+    Returns:
+        The audits that were made, in the order of the hub's models.
+    """
+    layout = HubLayout(hub.folder)
+    hub.logit_index()  # makes blocks that are out of date, for which it locks the hub itself
+    with hub_lock(hub.folder), Catalog(layout.catalogue, writable=True) as catalogue:
+        refresh_background(hub, progress)
+        texts, file = hub.label_texts(), layout.label_embeddings
+        keep_label_embeddings(file, texts, hub.encoder, hub.space, progress)
+        audits = audit_lists(hub, catalogue, progress, anew=audit_all)
+        with writing(layout.old_label_trust):
+            layout.old_label_trust.unlink(missing_ok=True)
+    return audits
+
+
+def refresh_background(hub: HubReader, progress: Progress) -> None:
+    """Keeps the embeddings of the background words, and how they score in a locked hub."""
+    layout = HubLayout(hub.folder)
+    keep_background(layout.background, hub.encoder, progress)
+    logit_index = hub.logit_index()
+    if logit_index.usable:
+        keep_background_stats(layout.rivals, hub.space, hub.encoder, logit_index, hub.probe_digest)

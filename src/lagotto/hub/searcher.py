@@ -1,0 +1,103 @@
+"""An open hub and a query come in; hits go out, judged where they can be.
+
+It keeps what is costly to make and the same for every search, until the hub's models change.
+"""
+
+from dataclasses import replace
+
+from lagotto.core.types import Hits
+from lagotto.hub.confidence.calibrator import shipped_calibrator
+from lagotto.hub.confidence.judge import Judge
+from lagotto.hub.confidence.label_margin import LabelStats
+from lagotto.hub.confidence.reference_file import open_background_stats
+from lagotto.hub.labels.label_embeddings import open_label_embeddings
+from lagotto.hub.labels.trust import LabelTrust, with_names
+from lagotto.hub.query.build import image_vector, logit_vector, text_vector
+from lagotto.hub.query.types import AnyQuery, ImageQuery, LogitQuery, QueryVector, TextQuery
+from lagotto.hub.reader.reader import HubReader
+from lagotto.hub.search.approximate import select_index
+from lagotto.hub.search.engine import find_logits, is_judged
+from lagotto.hub.search.options import SearchOptions
+from lagotto.hub.store.layout import HubLayout
+from lagotto.hub.store.responses import check_logit
+from lagotto.hub.text.meaning import LabelEmbeddings
+
+
+class Searcher:
+    """Searches an open hub; for one thread at a time."""
+
+    def __init__(self, hub: HubReader) -> None:
+        self._hub = hub
+        self._label_trust: LabelTrust | None = None
+        self._label_embeddings: LabelEmbeddings | None = None
+        self._judge: Judge | None = None
+        self._label_stats: LabelStats | None = None
+
+    @property
+    def label_trust(self) -> LabelTrust:
+        """How far the published labels are believed, by the audits in the catalogue."""
+        if self._label_trust is None:
+            self._label_trust = LabelTrust(self._hub.label_lists())
+        return self._label_trust
+
+    @property
+    def label_embeddings(self) -> LabelEmbeddings:
+        """The published labels as vectors, by which they are matched by meaning."""
+        if self._label_embeddings is None:
+            hub, file = self._hub, HubLayout(self._hub.folder).label_embeddings
+            self._label_embeddings = open_label_embeddings(
+                file, hub.label_texts(), hub.encoder, hub.space
+            )
+        return self._label_embeddings
+
+    def judge(self) -> Judge | None:
+        """Says how far to believe hits; None while the hub has no searchable logit."""
+        hub = self._hub
+        logit_index = hub.logit_index()
+        if not logit_index.usable:
+            return None
+        if self._judge is None or self._judge.logit_index is not logit_index:
+            file = HubLayout(hub.folder).rivals
+            background = open_background_stats(
+                file, hub.space, hub.encoder, logit_index, hub.probe_digest
+            )
+            note = shipped_calibrator().encoder_note(hub.encoder.info)
+            notes = () if note is None else (note,)
+            self._judge = Judge(hub.space, logit_index, background, notes=notes)
+        return self._judge
+
+    def make_vector(self, query: AnyQuery) -> QueryVector:
+        """The values that a logit which recognises the concept would have on the probes."""
+        hub = self._hub
+        match query:
+            case TextQuery():
+                return text_vector(hub.encoder, hub.space, query)
+            case ImageQuery():
+                return image_vector(hub.encoder, hub.space, query)
+            case LogitQuery(model, index):
+                known = hub.responses_of(model)
+                check_logit(model, index, known.values.shape[1])
+                itself = (known.name, index) if known.in_hub else None
+                return logit_vector(query, known.values[:, index], itself)
+
+    def find(self, vector: QueryVector, options: SearchOptions) -> Hits:
+        """The logits that answer a query vector."""
+        hub = self._hub
+        logit_index = select_index(hub.logit_index(), options.low_rank, hub.folder)
+        with_labels = options.rule == "default" and not options.behaviour_only
+        if with_labels and any(concept.text for concept in vector.concepts):
+            trust = self.label_trust
+            named = with_names(hub, trust, vector.concepts, self.label_embeddings)
+            vector = replace(vector, concepts=named, notes=(*vector.notes, *trust.notes))
+        judge = self.judge() if is_judged(vector, options.rule_name) else None
+        if judge is not None and not options.behaviour_only:
+            judge = replace(judge, labels=self._labels_of(judge))
+        return find_logits(logit_index, vector, options, judge)
+
+    def _labels_of(self, judge: Judge) -> LabelStats:
+        """The labels as rivals, kept for as long as the hub's models stay the same."""
+        if self._label_stats is None or self._label_stats.background is not judge.background:
+            self._label_stats = LabelStats(
+                self._hub, judge.logit_index, judge.background, self.label_trust
+            )
+        return self._label_stats
