@@ -47,7 +47,7 @@ MOST_MODULES = 14
 ROOMS = {
     "": {*LAYERS},
     "cli": {"hub", "eval"},
-    "core": {"arguments", "parsing", "remote", "results"},
+    "core": {"arguments", "parsing", "remote", "results", "text"},
     "evaluation": {"classification", "paper", "probing", "retrieval"},
     "hub": {
         *("completion", "confidence", "descriptors", "index", "ingest", "kernels", "labels"),

@@ -1,1 +1,1 @@
-"""Labels and words as people write them come in; one form to read and one to compare come out."""
+"""Labels and words as people write them come in; one form to read and one to compare go out."""
