@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import shutil
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -375,6 +376,19 @@ def test_every_room_is_on_the_map() -> None:
         if room != ".":
             short = f"`{room.partition('/')[2]}/`"
             assert f"`{room}/`" in text or short in text, room
+
+
+def test_the_allowed_imports_are_those_that_import_linter_holds() -> None:
+    text = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
+    (block,) = re.findall(r"```text\n(cli > .*?)```", text, flags=re.DOTALL)
+    shown = [" ".join(part.split()) for part in block.split("\n\n")]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    held = {
+        contract["containers"][0]: " > ".join(contract["layers"])
+        for contract in contracts["contracts"]
+        if contract["type"] == "layers"
+    }
+    assert shown == [held["lagotto"], held["lagotto.hub"].replace("hub > ", "hub.py > ", 1)]
 
 
 @pytest.mark.xdist_group("reader")

@@ -43,12 +43,12 @@ def test_every_notebook_is_run_here() -> None:
 @pytest.mark.usefixtures("in_folder")
 def test_first_search() -> None:
     namespace = run_notebook(EXAMPLES / "first_search.ipynb")
-    first, second = namespace["found"].hits[:2]
+    first, second = namespace["found"][:2]
     assert {(first.model, first.logit), (second.model, second.logit)} == {
         ("q_v2", 5),
         ("export_fixed", 3),
     }
-    assert namespace["by_picture"].hits
+    assert len(namespace["by_picture"]) == 3
     assert [output.name for output in namespace["described"].logits][1] == "pizza"
 
 
@@ -57,6 +57,7 @@ def test_first_classification() -> None:
     namespace = run_notebook(EXAMPLES / "first_classification.ipynb")
     assert namespace["alone"] < 0.6
     assert namespace["captioned"] > 0.9
+    assert namespace["probabilities"].shape == (4, 208)
     assert [model.model for model in namespace["together"].specialists] == ["old_laptop_copy"]
     assert len(namespace["rows"]) == len(namespace["seen"]) == 28
 
