@@ -397,7 +397,8 @@ def test_a_text_query_walks_the_fifteen_files(demo_folder: Path) -> None:
     assert len(files) <= 15
     hub = lagotto.Hub.open(demo_folder / "lagotto-demo" / "hub")
     entered = files_walked(lambda: hub.search("violin"))
-    assert set(files) - set(entered) == {"cli/search.py"}
+    missed = set(files) - set(entered)  # the compiled kernel blends without rank_blend.py
+    assert {"cli/search.py"} <= missed <= {"cli/search.py", "hub/descriptors/rank_blend.py"}
 
 
 @pytest.mark.xdist_group("reader")

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import colour_world
-from colour_world import CALIBRATION_NOTE, MODELS, World, planted
+from colour_world import MODELS, World, planted
 from command_line import lagotto
 from lagotto.hub.hub import Hub
 
@@ -27,7 +27,7 @@ HIT = {
 def test_json_has_exactly_the_keys_of_the_contract(world: World) -> None:
     answer = lagotto("search", world.hub, "red", "--json", "--top", "4", "--k", "9")
     found = answer.json
-    assert (answer.code, answer.err) == (0, f"note: {CALIBRATION_NOTE}\n")
+    assert (answer.code, answer.err) == (0, "")
     assert list(found) == [
         "query",
         "hub",
@@ -93,7 +93,7 @@ def test_by_model(world: World) -> None:
 def test_the_table(world: World) -> None:
     answer = lagotto("search", world.hub, "white", "--k", "9", "--top", "3")
     lines = answer.out.splitlines()
-    assert (answer.code, answer.err, len(lines)) == (0, f"note: {CALIBRATION_NOTE}\n", 4)
+    assert (answer.code, answer.err, len(lines)) == (0, "", 4)
     assert lines[0].split() == [
         "rank",
         "model",
@@ -117,7 +117,7 @@ def test_a_long_text_gives_a_notice_on_stderr_unless_quiet(world: World) -> None
     text = "red " * 40
     told = lagotto("search", world.hub, text, "--json")
     assert told.err.startswith("note: the text has ")
-    assert told.err.count("\n") == 2
+    assert told.err.count("\n") == 1
     quiet = lagotto("search", world.hub, text, "--json", "--quiet")
     assert (quiet.err, quiet.code) == ("", 0)
     assert quiet.json["hits"] == told.json["hits"]
@@ -129,7 +129,7 @@ def test_explain_writes_a_sheet_and_prints_the_deciding_probes(
     sheet = tmp_path / "sheet.png"
     answer = lagotto("search", world.hub, "red", "--k", "9", "--top", "2", "--explain", sheet)
     assert answer.code == 0
-    assert answer.err == f"note: {CALIBRATION_NOTE}\ncontact sheet: {sheet}\n"
+    assert answer.err == f"contact sheet: {sheet}\n"
     table, probes = answer.out.split("\n\n")
     first = [line.split() for line in table.splitlines()[1:]]
     lines = probes.splitlines()

@@ -90,7 +90,7 @@ CALIBRATION_NOTE = (
     "confidence was calibrated with the encoder photo-lit, and this hub has encoder: it orders "
     "hits, but is no exact share of right ones"
 )
-"""What every judged search of the world's hub says: it has an encoder of its own."""
+"""What the status of the world's hub says: it has an encoder of its own."""
 
 
 def planted(colour: str) -> frozenset[tuple[str, int]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import colour_world
-from colour_world import CALIBRATION_NOTE, World, make_old
+from colour_world import World, make_old
 from command_line import lagotto
 from lagotto.hub.hub import Hub
 from lagotto.hub.query.types import LogitQuery
@@ -102,10 +102,10 @@ def test_a_hub_without_audits_answers_and_says_what_to_run(world: World, hub_cop
     whole = Hub.open(world.hub).search("red")
     make_old(hub_copy)
     found = Hub.open(hub_copy).search("red")
-    assert found.notes == (UNAUDITED, CALIBRATION_NOTE)
+    assert found.notes == (UNAUDITED,)
     assert found.hits[0].model in colour_world.MODELS
     assert [hit.model for hit in found.hits[:3]] == [hit.model for hit in whole.hits[:3]]
-    assert Hub.open(hub_copy).search("red", behaviour_only=True).notes == (CALIBRATION_NOTE,)
+    assert Hub.open(hub_copy).search("red", behaviour_only=True).notes == ()
     spoken = lagotto("search", hub_copy, "red")
     assert f"note: {UNAUDITED}" in spoken.err
 
@@ -114,10 +114,7 @@ def test_audit_all_brings_an_old_hub_up_to_date(world: World, hub_copy: Path) ->
     make_old(hub_copy)
     (hub_copy / "label_trust.json").write_text("{}")
     shown = lagotto("audit", hub_copy, "--json").json
-    assert Hub.open(hub_copy).search("red").notes == (
-        UNAUDITED,
-        CALIBRATION_NOTE,
-    )  # shown, not kept
+    assert Hub.open(hub_copy).search("red").notes == (UNAUDITED,)  # shown, not kept
     kept = lagotto("audit", hub_copy, "--all", "--json").json
     assert kept == shown
     assert not (hub_copy / "label_trust.json").exists()

@@ -6,7 +6,6 @@ It keeps what is costly to make and the same for every search, until the hub's m
 from dataclasses import replace
 
 from lagotto.core.types import Hits
-from lagotto.hub.confidence.calibrator import shipped_calibrator
 from lagotto.hub.confidence.judge import Judge
 from lagotto.hub.confidence.label_margin import LabelStats
 from lagotto.hub.confidence.reference_file import open_background_stats
@@ -61,9 +60,7 @@ class Searcher:
             background = open_background_stats(
                 file, hub.space, hub.encoder, logit_index, hub.probe_digest
             )
-            note = shipped_calibrator().encoder_note(hub.encoder.info)
-            notes = () if note is None else (note,)
-            self._judge = Judge(hub.space, logit_index, background, notes=notes)
+            self._judge = Judge(hub.space, logit_index, background)
         return self._judge
 
     def make_vector(self, query: AnyQuery) -> QueryVector:

@@ -87,6 +87,7 @@ def test_status_in_json(world: World) -> None:
         "failures",
         "copies",
         "isolation",
+        "notes",
     ]
     assert [guard["what"] for guard in status["isolation"]] == ["network", "processes", "files"]
     assert (status["done"], status["pending"], status["probes"]) == (7, 0, 72)

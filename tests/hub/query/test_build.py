@@ -105,7 +105,7 @@ def test_pictures_ask_by_the_mean_of_their_embeddings(tmp_path: Path) -> None:
     broken.write_text("x")
     with pytest.raises(UsageError, match=r"broken\.png"):
         image_vector(ArithmeticEncoder(), SPACE, ImageQuery((files[0], broken)))
-    with pytest.raises(UsageError, match="no picture"):
+    with pytest.raises(UsageError, match="no example pictures given"):
         image_vector(ArithmeticEncoder(), SPACE, ImageQuery(()))
 
 

@@ -201,7 +201,9 @@ def test_every_jump_of_the_filter_stays_in_it(machine: str) -> None:
 
 
 def test_python_in_the_security_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    text = (Path(__file__).resolve().parents[3] / "docs" / "security.md").read_text()
+    text = (
+        Path(__file__).resolve().parents[3] / "docs" / "explanation" / "security.md"
+    ).read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     assert blocks
     for block in blocks:

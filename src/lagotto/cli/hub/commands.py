@@ -184,6 +184,8 @@ def hub_status(hub: Path = HUB_ARGUMENT, as_json: bool = JSON) -> None:
                 f"  note: this system does not keep models from {guard.words} "
                 f"({printable(guard.reason)}); see docs/explanation/security.md"
             )
+    for note in status.notes:
+        print_line(f"note      {printable(note)}")
     if status.models:
         print_line()
         _print_models(status)

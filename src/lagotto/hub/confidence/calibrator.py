@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
-from lagotto.core.types import EncoderInfo
 from lagotto.core.vectors import quiet_product
 
 CONFIDENCE_POOL = 10
@@ -104,14 +103,19 @@ class Calibrator:
     claim: float = 0.0
     encoder: tuple[str, str] = ("", "")
 
-    def encoder_note(self, encoder: EncoderInfo) -> str | None:
-        """What the user has to know if a hub has another encoder; None if it has this one."""
-        name, fingerprint = self.encoder
-        if encoder.fingerprint == fingerprint:
+    def encoder_note(self, encoder: str, fingerprint: str) -> str | None:
+        """What the user has to know if a hub has another encoder; None if it has this one.
+
+        Args:
+            encoder: the name of the hub's encoder.
+            fingerprint: the identity of its weights and settings.
+        """
+        fitted_with, fitted_fingerprint = self.encoder
+        if fingerprint == fitted_fingerprint:
             return None
         return (
-            f"confidence was calibrated with the encoder {name}, and this hub has {encoder.name}: "
-            "it orders hits, but is no exact share of right ones"
+            f"confidence was calibrated with the encoder {fitted_with}, and this hub has "
+            f"{encoder}: it orders hits, but is no exact share of right ones"
         )
 
     def confidence(self, features: Features) -> Float64[np.ndarray, " hits"]:

@@ -84,7 +84,6 @@ class Judge:
         background: the background words, rivals of any query.
         labels: the published labels, rivals on their own logits; None to judge by behaviour alone.
         calibrator: what turns features into probabilities.
-        notes: what the user has to know of every judgement in this hub.
     """
 
     space: ProbeSpace
@@ -92,7 +91,6 @@ class Judge:
     background: BackgroundStats
     labels: LabelStats | None = None
     calibrator: Calibrator = field(default_factory=shipped_calibrator)
-    notes: tuple[str, ...] = ()
 
     def judge(self, concept: ConceptQuery, query: JudgedHits) -> Judgement | None:
         """Judges the hits of a concept in words.

@@ -48,7 +48,8 @@ class HubStatus:
     `logits` counts the logits that can be searched, `flawed_logits` the invalid ones.
     `completion_skill` is the share of held-out variance that the completion predicts; None where
     every model saw every probe. `low_rank` is the low-rank index, None without one. `isolation`
-    lists what the workers of this machine are cut off from.
+    lists what the workers of this machine are cut off from. `notes` are about the
+    hub as a whole.
     """
 
     hub: str
@@ -68,6 +69,7 @@ class HubStatus:
     failures: tuple[FailedModel, ...]
     copies: tuple[tuple[str, str], ...]
     isolation: tuple[Guard, ...]
+    notes: tuple[str, ...] = ()
 
     def as_json(self) -> JsonObject:
         """The fields by name, with tuples as lists."""

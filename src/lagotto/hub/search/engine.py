@@ -101,8 +101,6 @@ def find_logits(
             )
         )
     notes = (*vector.notes, *logit_index.notes, *index_notes)
-    if judge is not None and judgement is not None:
-        notes = (*notes, *judge.notes)
     if judgement is not None and not (ranked.bonuses[positions] > 0).any():
         notes = (*judgement.notes(str(vector.query.value)), *notes)
     return Hits(
