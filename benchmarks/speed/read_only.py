@@ -19,7 +19,7 @@ import shutil
 import sys
 import tempfile
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -96,7 +96,7 @@ def ask_all(hub: Hub, queries: list[str]) -> tuple[list[bytes], list[float], lis
         hits = hub.search(text)
         elapsed.append((time.perf_counter() - begin[0]) * 1e3)
         processor.append((time.process_time() - begin[1]) * 1e3)
-        answers.append(json.dumps(asdict(hits)).encode())
+        answers.append(replace(hits, hub="", elapsed_s=None).to_json().encode())
     return answers, elapsed, processor
 
 

@@ -28,9 +28,9 @@ def _query(text: str | None, logit: str | None, image: list[Path] | None) -> "An
         flag for flag, value in (("TEXT", text), ("--logit", logit), ("--image", image)) if value
     ]
     if not given or (logit and len(given) > 1):
-        said = " and ".join(given) or "nothing"
+        form = " and ".join(given) or "nothing"
         raise UsageError(
-            f"{said} given; give TEXT, --image FILE or both of them, or --logit MODEL:INDEX alone"
+            f"{form} given; give TEXT, --image FILE or both of them, or --logit MODEL:INDEX alone"
         )
     if logit:
         return LogitQuery.parse(logit)

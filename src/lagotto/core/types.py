@@ -353,8 +353,8 @@ class Hits(Sequence[Hit]):
         ]
         if self.probe_pictures is not None and self.deciding_probes:
             try:
-                shown = self.probe_pictures(self.deciding_probes)
-                parts.append(html_pictures("probes that decided, best first", shown))
+                pictures = self.probe_pictures(self.deciding_probes)
+                parts.append(html_pictures("probes that decided, best first", pictures))
             except LagottoError as error:
                 parts.append(html_line(f"the probes that decided cannot be shown: {error}"))
         return "".join(parts)

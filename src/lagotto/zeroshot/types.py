@@ -132,12 +132,12 @@ class Prediction(ComparedByValue):
             (names[i], f"{self.probabilities[i]:.3f}", f"{self.image_only[i]:.3f}") for i in order
         ]
         weights = f"image {self.weights[0]:.2f}, captions {self.weights[1]:.2f}"
-        said = f"{weights}, models {self.hub_weight:.2f}" if self.votes else weights
+        description = f"{weights}, models {self.hub_weight:.2f}" if self.votes else weights
         captions = [(f"{each.similarity:.3f}", each.text) for each in self.captions]
         parts = [
             html_pictures(self.path, self._thumbnail()) or html_line(self.path),
             html_table(("label", "probability", "image alone"), rows, _NUMERIC),
-            html_line(f"weights: {said}"),
+            html_line(f"weights: {description}"),
         ]
         if self.declined:
             parts.append(html_line(f"captions declined: {self.declined}"))

@@ -43,8 +43,8 @@ def as_paths(given: OnePathOrMany, what: str) -> tuple[Path, ...]:
 def as_path(given: PathLike, what: str) -> Path:
     """The one path of an argument that takes one; UsageError for anything else."""
     if not isinstance(given, PathLike) or not str(given):
-        said = "an empty path" if given == "" else describe_type(given)
-        raise UsageError(f"{what}: {said} given; give one path (str or pathlib.Path)")
+        text = "an empty path" if given == "" else describe_type(given)
+        raise UsageError(f"{what}: {text} given; give one path (str or pathlib.Path)")
     return Path(given)
 
 

@@ -38,7 +38,7 @@ class PictureSource:
     read: Callable[[], bytes]
 
 
-def picture_sources(given: OnePictureOrMany) -> Iterator[PictureSource]:
+def picture_sources(pictures: OnePictureOrMany) -> Iterator[PictureSource]:
     """The pictures of an argument that takes one or many, read lazily and in order.
 
     Args:
@@ -53,9 +53,9 @@ def picture_sources(given: OnePictureOrMany) -> Iterator[PictureSource]:
         UsageError: At once for an argument of another type; while iterating for an item of another
             type or shape, and at the end if there was no picture at all.
     """
-    if isinstance(given, AnyPicture):
-        return _sources([given])
-    return _sources(iterate(given, "pictures", _ALLOWED))
+    if isinstance(pictures, AnyPicture):
+        return _sources([pictures])
+    return _sources(iterate(pictures, "pictures", _ALLOWED))
 
 
 def _sources(items: Iterable[AnyPicture]) -> Iterator[PictureSource]:
@@ -99,11 +99,11 @@ def _file_bytes(picture: Image.Image) -> bytes:
     try:
         upright = ImageOps.exif_transpose(picture)
         straight = _STRAIGHT.get(upright.mode)
-        shown = upright.convert(straight) if straight else upright
-        if shown.mode in _AS_TIFF:
-            shown.save(buffer, format="TIFF")
+        converted = upright.convert(straight) if straight else upright
+        if converted.mode in _AS_TIFF:
+            converted.save(buffer, format="TIFF")
         else:
-            plain = shown if shown.mode in _AS_PNG else shown.convert("RGB")
+            plain = converted if converted.mode in _AS_PNG else converted.convert("RGB")
             plain.save(buffer, format="PNG", compress_level=1)
     except (OSError, ValueError, SyntaxError) as error:
         first_line = (str(error).splitlines() or [""])[0]

@@ -36,8 +36,8 @@ def check_config(config: JsonObject, error: type[LagottoError]) -> None:
 
 
 def _refusal(key: str, value: JsonValue, error: type[LagottoError]) -> LagottoError:
-    shown = ascii(value)
+    preview = ascii(value)
     return error(
-        f"config.json has {key} ({shown if len(shown) <= 40 else shown[:37] + '...'}), which may "
-        "bring in code or files from elsewhere; ask its author for an ONNX export"
+        f"config.json has {key} ({preview if len(preview) <= 40 else preview[:37] + '...'}), which "
+        "may bring in code or files from elsewhere; ask its author for an ONNX export"
     )

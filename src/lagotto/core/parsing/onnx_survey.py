@@ -194,9 +194,9 @@ def _check_sizes(walk: _Walk, sizes: "Iterator[int] | list[int]") -> None:
     if len(fixed) > MAX_RANK:
         raise walk.reader.error(f"it declares a tensor of over {MAX_RANK} axes; it is not a model")
     if math.prod(fixed) > MAX_CONSTANT_ELEMENTS:
-        shown = ", ".join(map(str, fixed[:8])) + (", ..." if len(fixed) > 8 else "")
+        preview = ", ".join(map(str, fixed[:8])) + (", ..." if len(fixed) > 8 else "")
         raise walk.reader.error(
-            f"it declares a tensor of [{shown}]; at most "
+            f"it declares a tensor of [{preview}]; at most "
             f"{MAX_CONSTANT_ELEMENTS:,} elements are loaded"
         )
 

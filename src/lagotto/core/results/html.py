@@ -45,9 +45,9 @@ def html_pictures(title: str, pictures: Sequence[SmallPicture]) -> str:
     """A row of pictures under a title; a picture's caption shows when the pointer is on it."""
     if not pictures:
         return ""
-    shown = "".join(
+    printable = "".join(
         f'<img src="{escape(each.uri, quote=True)}" alt="{escape(each.caption, quote=True)}" '
         f'title="{escape(each.caption, quote=True)}" style="margin:2px;display:inline-block">'
         for each in pictures
     )
-    return f"{html_line(title)}<div>{shown}</div>"
+    return f"{html_line(title)}<div>{printable}</div>"

@@ -42,9 +42,9 @@ class KeywordIndex:
         """
         return np.stack([self._score(name_words(text)) for text in texts])
 
-    def _score(self, asked: frozenset[str]) -> Float32[np.ndarray, " logits"]:
-        by_model = _MODEL_NAME * self._models.similarity(asked)[self._owners]
-        score = np.maximum(self._labels.similarity(asked), by_model)
+    def _score(self, query_words: frozenset[str]) -> Float32[np.ndarray, " logits"]:
+        by_model = _MODEL_NAME * self._models.similarity(query_words)[self._owners]
+        score = np.maximum(self._labels.similarity(query_words), by_model)
         return np.where(score > 0, score, -np.inf).astype(np.float32)
 
 
@@ -54,24 +54,24 @@ class _Texts:
     def __init__(self, texts: Sequence[tuple[int, str]], things: int) -> None:
         self._things = things
         self._belongs: Int64[np.ndarray, " texts"] = np.array([t for t, _ in texts], np.int64)
-        said = [name_words(text) for _, text in texts]
+        label_words = [name_words(text) for _, text in texts]
         places: dict[str, list[int]] = defaultdict(list)
-        for place, text in enumerate(said):
+        for place, text in enumerate(label_words):
             for word in text:
                 places[word].append(place)
         self._places = {word: np.array(found) for word, found in places.items()}
         # + 1: a word of every text still counts
-        self._rarity = {word: math.log(1 + len(said) / len(p)) for word, p in places.items()}
-        self._unknown = math.log(1 + len(said))
-        self._lengths = np.array([self._length(text) for text in said])
+        self._rarity = {word: math.log(1 + len(label_words) / len(p)) for word, p in places.items()}
+        self._unknown = math.log(1 + len(label_words))
+        self._lengths = np.array([self._length(text) for text in label_words])
 
-    def similarity(self, asked: frozenset[str]) -> Float64[np.ndarray, " things"]:
+    def similarity(self, query_words: frozenset[str]) -> Float64[np.ndarray, " things"]:
         """Cosine of the asked words with each thing's best text."""
         shared = np.zeros(len(self._belongs))
-        for word in sorted(asked & self._places.keys()):
+        for word in sorted(query_words & self._places.keys()):
             shared[self._places[word]] += self._rarity[word] ** 2
         cosines = np.divide(
-            shared, self._lengths * self._length(asked), out=shared, where=self._lengths > 0
+            shared, self._lengths * self._length(query_words), out=shared, where=self._lengths > 0
         )
         best = np.zeros(self._things)
         np.maximum.at(best, self._belongs, cosines)

@@ -55,17 +55,17 @@ class Queries:
     def __len__(self) -> int:
         return len(self.names)
 
-    def take(self, places: Sequence[int]) -> "Queries":
+    def take(self, positions: Sequence[int]) -> "Queries":
         """Some of the questions."""
-        chosen = np.array(places, dtype=np.int64)
+        index = np.array(positions, dtype=np.int64)
         return replace(
             self,
-            names=tuple(self.names[place] for place in places),
-            concepts=self.concepts[chosen],
-            values=self.values[chosen],
-            raw=self.raw[chosen],
-            correct=tuple(self.correct[place] for place in places),
-            asking=self.asking[chosen],
+            names=tuple(self.names[position] for position in positions),
+            concepts=self.concepts[index],
+            values=self.values[index],
+            raw=self.raw[index],
+            correct=tuple(self.correct[position] for position in positions),
+            asking=self.asking[index],
         )
 
     def sample(self, most: int, seed: int) -> "Queries":

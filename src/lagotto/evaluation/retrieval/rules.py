@@ -74,18 +74,18 @@ def rules_of(
     used = min(k, len(table.embeddings))
     index = None if behaviour_only else NameIndex(table, trust, meanings)
     rules = (
-        Rule(DEFAULT_RULE, lambda asked: _default(asked, table, index)),
-        Rule(PAPER, lambda asked: paper_rule(asked.values, table, used)),
-        Rule("full-query", lambda asked: full_query(asked.values, table)),
-        Rule("model-level", lambda asked: model_level(asked.values, table)),
+        Rule(DEFAULT_RULE, lambda batch: _default(batch, table, index)),
+        Rule(PAPER, lambda batch: paper_rule(batch.values, table, used)),
+        Rule("full-query", lambda batch: full_query(batch.values, table)),
+        Rule("model-level", lambda batch: model_level(batch.values, table)),
     )
     if behaviour_only:
         return rules
     keywords = KeywordIndex(table)
     return (
         *rules,
-        Rule(BEHAVIOUR, lambda asked: _default(asked, table, None)),
-        Rule(KEYWORD, lambda asked: keywords.scores(asked.names), by_name=True),
+        Rule(BEHAVIOUR, lambda batch: _default(batch, table, None)),
+        Rule(KEYWORD, lambda batch: keywords.scores(batch.names), by_name=True),
     )
 
 
@@ -130,11 +130,11 @@ class NameIndex:
 
 
 def _default(
-    asked: Queries, table: LogitTable, index: NameIndex | None
+    batch: Queries, table: LogitTable, index: NameIndex | None
 ) -> Float32[np.ndarray, "queries logits"]:
-    """What a search does unless it is told otherwise: a known logit is compared on all probes."""
-    if not asked.are_texts:
-        return full_query(asked.values, table)
+    """The default rule of a search; a known logit is compared on all probes."""
+    if not batch.are_texts:
+        return full_query(batch.values, table)
     used = min(SEARCH_CONFIG.k, len(table.embeddings))
-    named = None if index is None else index.named(asked.names, asked.concepts)
-    return default_scores(table.space, asked.concepts, table.descriptors, used, named)
+    named = None if index is None else index.named(batch.names, batch.concepts)
+    return default_scores(table.space, batch.concepts, table.descriptors, used, named)

@@ -93,9 +93,9 @@ def _embedded(hub: HubReader, names: Sequence[str]) -> Float32[np.ndarray, "name
     key = sha256(canonical_json([info.fingerprint, *prompts])).hexdigest()
     file = hub.folder / "cache" / f"texts-{key[:32]}.npy"
     try:
-        kept = np.load(file, allow_pickle=False)
-        if kept.shape == (len(prompts), info.dim) and kept.dtype == np.float32:
-            return np.asarray(kept)
+        stored = np.load(file, allow_pickle=False)
+        if stored.shape == (len(prompts), info.dim) and stored.dtype == np.float32:
+            return np.asarray(stored)
     except (OSError, ValueError):
         pass  # not there, or of no use: made again
     made = _embed(hub, prompts)

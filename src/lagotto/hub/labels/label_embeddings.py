@@ -56,11 +56,11 @@ def keep_label_embeddings(
     `open_label_embeddings`. Raises HubError if `path` cannot be written.
     """
     source = _source_digest(encoder)
-    kept = _read(path, source)
+    stored = _read(path, source)
     keys = [_key(label) for label in labels]
-    if kept is not None and kept.keys == keys:
+    if stored is not None and stored.keys == keys:
         return
-    vectors = _complete(kept, labels, encoder, space, progress)
+    vectors = _complete(stored, labels, encoder, space, progress)
     arrays = {
         "keys": np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), _KEY_BYTES),
         "values": vectors.values,
@@ -90,26 +90,26 @@ class _Kept:
 
 
 def _complete(
-    kept: _Kept | None,
+    stored: _Kept | None,
     labels: Sequence[str],
     encoder: Encoder,
     space: ProbeSpace,
     progress: Progress,
 ) -> LabelEmbeddings:
     """All labels as vectors: those of a file, and the others embedded now."""
-    if kept is None:
+    if stored is None:
         return _embed(labels, encoder, space, progress)
     keys = [_key(label) for label in labels]
-    if kept.keys == keys:
-        return LabelEmbeddings(tuple(labels), kept.values, kept.steps)
-    rows = {key: row for row, key in enumerate(kept.keys)}
+    if stored.keys == keys:
+        return LabelEmbeddings(tuple(labels), stored.values, stored.steps)
+    rows = {key: row for row, key in enumerate(stored.keys)}
     source = np.array([rows.get(key, -1) for key in keys], np.int64)
     new = np.flatnonzero(source < 0)
     made = _embed([labels[row] for row in new.tolist()], encoder, space, progress)
     values = np.empty((len(labels), encoder.info.dim), np.int8)
     steps = np.empty(len(labels), np.float32)
     old = source >= 0
-    values[old], steps[old] = kept.values[source[old]], kept.steps[source[old]]
+    values[old], steps[old] = stored.values[source[old]], stored.steps[source[old]]
     values[new], steps[new] = made.values, made.steps
     return LabelEmbeddings(tuple(labels), values, steps)
 

@@ -84,7 +84,10 @@ def name_likeness(words: frozenset[str], label: str) -> float:
         1.0
     """
     return max(
-        (len(words & said) / (len(words) * len(said)) ** 0.5 for said in label_word_sets(label)),
+        (
+            len(words & word_set) / (len(words) * len(word_set)) ** 0.5
+            for word_set in label_word_sets(label)
+        ),
         default=0.0,
     )
 

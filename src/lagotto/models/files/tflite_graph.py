@@ -145,9 +145,9 @@ def _check_graph(graph: FlatTable, codes: list[str]) -> None:
         if len(sizes) > _MAX_RANK:
             raise ModelError(f"it declares a tensor of over {_MAX_RANK} axes; it is not a model")
         if math.prod(sizes) > MAX_TENSOR_ELEMENTS:
-            shown = ", ".join(map(str, sizes[:8])) + (", ..." if len(sizes) > 8 else "")
+            preview = ", ".join(map(str, sizes[:8])) + (", ..." if len(sizes) > 8 else "")
             raise ModelError(
-                f"it declares a tensor of [{shown}]; at most "
+                f"it declares a tensor of [{preview}]; at most "
                 f"{MAX_TENSOR_ELEMENTS:,} elements are loaded"
             )
 

@@ -80,14 +80,14 @@ def inside(folder: Path, relative: str, what: str) -> Path:
         exists = path.is_file()
     except (OSError, ValueError):  # no valid file name: too long, or a lone surrogate
         exists = False
-    shown = ascii(relative) if len(relative) <= _NAME_SHOWN else f"{relative[:_NAME_SHOWN]!a}..."
+    preview = ascii(relative) if len(relative) <= _NAME_SHOWN else f"{relative[:_NAME_SHOWN]!a}..."
     if is_outside:
         raise ModelError(
-            f"{what} is {shown}, which is not inside the model's folder; "
+            f"{what} is {preview}, which is not inside the model's folder; "
             "put the file beside the model and give its name"
         )
     if not exists:
-        raise ModelError(f"{what} is {shown}, but the folder has no such file")
+        raise ModelError(f"{what} is {preview}, but the folder has no such file")
     return path
 
 

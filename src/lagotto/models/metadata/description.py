@@ -182,9 +182,9 @@ def _input(raw: JsonObject) -> InputDescription:
 
 
 def _wrong(key: str, value: JsonValue, allowed: str) -> ModelError:
-    shown = ascii(value)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return ModelError(f"{DESCRIPTION_FILE}: {key} is {shown}; allowed: {allowed}")
+    preview = ascii(value)
+    preview = preview if len(preview) <= 60 else preview[:57] + "..."
+    return ModelError(f"{DESCRIPTION_FILE}: {key} is {preview}; allowed: {allowed}")
 
 
 def _choice(raw: JsonObject, key: str, allowed: tuple[str, ...], within: str = "") -> str | None:
