@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int64
 
 from calibration.known_answers import Known, World, world_of
 from lagotto.core.errors import UsageError
-from lagotto.core.text.names import first_name, name_words
+from lagotto.core.text.names import first_name, label_word_sets, name_words
 from lagotto.evaluation.retrieval.logit_table import LogitTable, hub_table
 from lagotto.evaluation.retrieval.truth import TruthQuery
 from lagotto.hub.hub import Hub
@@ -68,7 +68,7 @@ def _called(
     """Which label is, as far as its words go, the name itself."""
     said: dict[str, set[int]] = {}
     for logit, label in enumerate(labels):
-        for word in name_words(label or ""):
+        for word in frozenset().union(*label_word_sets(label or "")):
             said.setdefault(word, set()).add(logit)
     called = np.zeros((len(names), len(labels)), dtype=bool)
     for place, name in enumerate(names):

@@ -34,6 +34,9 @@ K = PICTURES_A_COLOUR
         ("hot dog", "dog", 0.5**0.5),
         ("nigripes", "Phoebastria nigripes (Black-footed Albatross)", 0.5**0.5),
         ("dog", "dogma", 0.0),
+        ("keep left", "KeepLeft", 1.0),
+        ("keepleft", "KeepLeft", 1.0),
+        ("endspeed80", "EndSpeed80", 1.0),
         ("dog", " , ", 0.0),
     ],
 )

@@ -106,12 +106,19 @@ def name_words(name: str) -> frozenset[str]:
 def label_word_sets(label: str) -> tuple[frozenset[str], ...]:
     """The words of each name that a label gives, between commas, semicolons and parentheses.
 
+    A name in CamelCase is given in both ways: in parts, and as somebody writes it who types it in
+    lower case.
+
     Example:
         >>> [sorted(words) for words in label_word_sets("crane (birds), Grus")]
         [['crane'], ['bird'], ['grus']]
+        >>> [sorted(words) for words in label_word_sets("KeepLeft")]
+        [['keep', 'left'], ['keepleft']]
     """
-    parts = (name_words(part) for part in _LIST_AND_GLOSS.split(label))
-    return tuple(words for words in parts if words)
+    sets: dict[frozenset[str], None] = {}
+    for part in _LIST_AND_GLOSS.split(label):
+        sets |= dict.fromkeys((name_words(part), name_words(part.casefold())))
+    return tuple(words for words in sets if words)
 
 
 def spellings(word: str) -> tuple[str, ...]:

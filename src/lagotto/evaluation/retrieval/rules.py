@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float32
 
-from lagotto.core.text.names import name_words
+from lagotto.core.text.names import label_word_sets
 from lagotto.evaluation.retrieval.batch_rules import NamedRows, default_scores
 from lagotto.evaluation.retrieval.keyword import KeywordIndex
 from lagotto.evaluation.retrieval.logit_table import LogitTable
@@ -104,7 +104,8 @@ class NameIndex:
         self._by_label: dict[str, list[tuple[str, int, str]]] = defaultdict(list)
         for (model, logit), column in self._columns.items():
             label = table.labels[column]
-            for word in sorted(name_words(label or "")):
+            words = frozenset().union(*label_word_sets(label or ""))
+            for word in sorted(words):
                 self._by_word[word].append((model, logit, label or ""))
             self._by_label[label or ""].append((model, logit, label or ""))
 
