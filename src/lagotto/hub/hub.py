@@ -49,7 +49,6 @@ if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that ca
     from lagotto.hub.labels.describe import ModelDescription
     from lagotto.hub.labels.duplicates import DuplicateReport
     from lagotto.hub.labels.trust import LabelTrust
-    from lagotto.hub.reader.status import HubStatus
     from lagotto.hub.search.recall import IndexReport
     from lagotto.hub.searcher import Searcher
     from lagotto.hub.text.meaning import LabelEmbeddings
@@ -266,18 +265,6 @@ class Hub(OpenHub):
         """
         options = with_keywords(options or SearchOptions(), keywords)
         return self.nearest(self.query_vector(query), options)
-
-    @in_turn
-    def status(self) -> "HubStatus":
-        """The state of the hub: models, logits, probes, failures with their reasons, disk.
-
-        Its `notes` say so if `confidence` was calibrated with another encoder than the hub has.
-        """
-        from lagotto.hub.confidence.calibrator import shipped_calibrator
-
-        status = self.reader.status()
-        note = shipped_calibrator().encoder_note(status.encoder, status.encoder_fingerprint)
-        return status if note is None else replace(status, notes=(*status.notes, note))
 
     @in_turn
     def describe(

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
@@ -172,8 +173,15 @@ class OpenHub:
 
     @in_turn
     def status(self) -> "HubStatus":
-        """Models, logits, probes, failures with their reasons, disk."""
-        return self.reader.status()
+        """The state of the hub: models, logits, probes, failures with their reasons, disk.
+
+        Its `notes` say so if `confidence` was calibrated with another encoder than the hub has.
+        """
+        from lagotto.hub.confidence.calibrator import shipped_calibrator
+
+        status = self.reader.status()
+        note = shipped_calibrator().encoder_note(status.encoder, status.encoder_fingerprint)
+        return status if note is None else replace(status, notes=(*status.notes, note))
 
     @in_turn
     def verify(self) -> "tuple[Damage, ...]":
