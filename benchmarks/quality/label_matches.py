@@ -38,7 +38,7 @@ from calibration.worlds import half
 from lagotto.core.text.names import first_name, name_words
 from lagotto.evaluation.retrieval.logit_table import LogitTable, hub_table
 from lagotto.evaluation.retrieval.queries import Queries, text_questions
-from lagotto.evaluation.retrieval.ranks import rank_queries
+from lagotto.evaluation.retrieval.ranks import rank_logits
 from lagotto.evaluation.retrieval.rules import rules_of
 from lagotto.evaluation.retrieval.truth import TruthQuery, read_truth
 from lagotto.hub.hub import Hub
@@ -173,7 +173,7 @@ def meaning_rows(
         found: dict[tuple[str, str], list[np.ndarray]] = {}
         for asked in questions:
             for side, some in parts(asked, seed).items():
-                ranking = rank_queries(rule.score(some), some.correct, some.asking, cut)
+                ranking = rank_logits(rule.score(some), some.correct, some.asking, cut)
                 differ = np.array(
                     [
                         all(name_likeness(sets[name], cut.labels[c] or "") < 1 for c in right)
