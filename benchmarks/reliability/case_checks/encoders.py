@@ -1,4 +1,4 @@
-"""Encoders as they are shared: what each of them should be, against the one that they are made of."""
+"""Encoders as they are shared: each is held against the one of which it is made."""
 
 from importlib.resources import files
 from pathlib import Path
