@@ -47,6 +47,10 @@ DAMAGES: dict[str, tuple[Place, str]] = {
     "block, a value": (lambda hub: (first(hub, "blocks/*"), -40), "blocks"),
     "block, the checksum": (lambda hub: (first(hub, "blocks/*"), -1), "blocks"),
     "block, the header": (lambda hub: (first(hub, "blocks/*"), 20), "blocks"),
+    "background words": (lambda hub: (hub / "background.safetensors", -40), "background"),
+    "rivals": (lambda hub: (hub / "rivals.safetensors", -40), "rivals"),
+    "embeddings of labels": (lambda hub: (hub / "label_embeddings.safetensors", -40), "label_emb"),
+    "a cached pixel": (lambda hub: (first(hub, "cache/*x*.npy"), -5), "cache"),
     "catalogue, an audit": (
         lambda hub: _in_text(hub / "catalogue.sqlite", b"fits"),
         "the audit of",
@@ -64,6 +68,36 @@ def test_a_changed_byte_is_named(hub_copy: Path, kind: str) -> None:
     damages = verify_hub(hub_copy)
     assert any(named in damage.what or named in damage.reason for damage in damages)
     assert all("\n" not in damage.reason + damage.remedy and damage.remedy for damage in damages)
+
+
+@pytest.mark.parametrize("name", ["background", "rivals", "label_embeddings"])
+def test_an_altered_derived_file_is_not_used_and_made_anew(hub_copy: Path, name: str) -> None:
+    file = hub_copy / f"{name}.safetensors"
+    whole, expected = file.read_bytes(), Hub.open(hub_copy).search("red", top=9)
+    for position in (-40, len(whole) // 2):
+        flip(file, position)
+        found = Hub.open(hub_copy).search("red", top=9)
+        assert found.hits == expected.hits
+        Hub.open(hub_copy).audit_labels()
+        assert file.read_bytes() == whole
+    file.write_bytes(whole[:-3])
+    assert Hub.open(hub_copy).search("red", top=9).hits == expected.hits
+
+
+def test_altered_pixels_are_decoded_again_before_a_model_sees_them(
+    world: World, hub_copy: Path
+) -> None:
+    hub = Hub.open(hub_copy)
+    expected = {name: hub.responses(name) for name in ("plain", "bytes")}
+    for name in expected:
+        hub.remove(name)
+    for array in (hub_copy / "cache").glob("*bilinear.npy"):
+        content = array.read_bytes()
+        array.write_bytes(content[:-3000] + bytes(255 - byte for byte in content[-3000:]))
+    assert len(verify_hub(hub_copy)) > 1
+    hub.add([world.models / name for name in expected])
+    for name, values in expected.items():
+        assert (hub.responses(name) == values).all()
 
 
 def test_any_changed_byte_of_the_manifest_is_an_error(hub_copy: Path) -> None:

@@ -36,7 +36,7 @@ from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.responses import Responses, read_responses
 from lagotto.hub.store.tensorfile import (
     TensorFile,
-    open_tensors,
+    open_derived,
     write_tensors,
 )
 
@@ -166,7 +166,7 @@ def read_completion(layout: HubLayout, probe_digest: str) -> HubCompletion | Non
     if not layout.completion.is_file():
         return None
     try:
-        file = open_tensors(layout.completion, _FORMAT, _VERSION)
+        file = open_derived(layout.completion, _FORMAT, _VERSION)
         if file.header.get("probe_digest") != probe_digest:
             return None
         return _parsed(file)

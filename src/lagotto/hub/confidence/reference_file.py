@@ -24,7 +24,7 @@ from lagotto.hub.query.probe_weights import ProbeSpace
 from lagotto.hub.store.tensorfile import (
     Array,
     header_text,
-    open_tensors,
+    open_derived,
     write_tensors,
 )
 
@@ -84,7 +84,7 @@ def _measure(space: ProbeSpace, logit_index: LogitIndex) -> BackgroundStats:
 def _read(path: Path, source: str, space: ProbeSpace) -> BackgroundStats | None:
     """The statistics in a file; None if it is missing, damaged or made of anything else."""
     try:
-        file = open_tensors(path, _FORMAT, _VERSION)
+        file = open_derived(path, _FORMAT, _VERSION)
         if header_text(file, "made_of") != source:
             return None
     except HubError:

@@ -20,7 +20,7 @@ from lagotto.core.types import JsonValue
 from lagotto.encoders.base import Encoder
 from lagotto.hub.query.background import background_words
 from lagotto.hub.query.probe_weights import ProbeSpace
-from lagotto.hub.store.tensorfile import Array, header_text, open_tensors, write_tensors
+from lagotto.hub.store.tensorfile import Array, header_text, open_derived, write_tensors
 from lagotto.hub.text.meaning import LabelEmbeddings, quantize_directions
 
 _FORMAT = "lagotto-label-embeddings"
@@ -139,7 +139,7 @@ def _embed(
 def _read(path: Path, source: str) -> _Kept | None:
     """The vectors in a file; None if it is missing, damaged or of another encoder."""
     try:
-        file = open_tensors(path, _FORMAT, _VERSION)
+        file = open_derived(path, _FORMAT, _VERSION)
         if header_text(file, "made_of") != source:
             return None
     except HubError:

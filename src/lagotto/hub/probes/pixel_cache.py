@@ -4,19 +4,21 @@ Every probe is decoded once, and resized once for each distinct model input.
 
 CACHE/cache.json        which probe set the arrays are of
 CACHE/KEY.npy           uint8 [probes, height, width, channels] of one PixelSpec, shared by mapping
-CACHE/KEY.partial.npy   the same while it is being filled
+CACHE/KEY.crc32.npy     uint32 [probes], the CRC-32 of each probe's pixels
+CACHE/KEY.partial.npy, KEY.crc32.partial.npy   the same while they are being filled
 
 All of it is derived; it may be deleted whenever no model is being probed.
 """
 
 import os
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, get_args
+from typing import IO, Any, NamedTuple, get_args
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import UInt, UInt8
 from PIL.Image import Image
 
 from lagotto.core.errors import HubError, PictureError, ProbeError
@@ -30,10 +32,12 @@ from lagotto.hub.probes.probe_set import (
 )
 
 _FORMAT = "lagotto-probe-cache"
-_VERSION = 1
+_VERSION = 2
 """Raised whenever core.images gives other pixels; caches of another version are made anew."""
 
 SIDECAR_NAME = "cache.json"
+_SUMS = ".crc32.npy"
+_SUM_DTYPE: np.dtype[Any] = np.dtype("<u4")
 
 
 def spec_to_json(spec: PixelSpec) -> JsonObject:
@@ -113,14 +117,21 @@ class ProbeCache:
         return self._folder / f"{spec.key}.npy"
 
     def missing(self, specs: Sequence[PixelSpec]) -> list[PixelSpec]:
-        """The pixel specs without a finished array of this probe set, each once."""
-        missing = []
-        for spec in dict.fromkeys(specs):
-            try:
-                self.open(spec)
-            except HubError:
-                missing.append(spec)
-        return missing
+        """The pixel specs without a finished, intact array of this probe set, each once.
+
+        All arrays are read: altered pixels would make every later model's responses wrong.
+        """
+        return [spec for spec in dict.fromkeys(specs) if not self._is_intact(spec)]
+
+    def damaged(self) -> list[Path]:
+        """The finished arrays in the folder whose pixels were altered; reads all of them."""
+        if not self._is_current():
+            return []
+        names = [
+            path for path in sorted(self._folder.glob("*.npy")) if ".partial." not in path.name
+        ]
+        arrays = [path for path in names if not path.name.endswith(_SUMS)]
+        return [path for path in arrays if not _agree(path, path.with_name(path.stem + _SUMS))]
 
     def open(self, spec: PixelSpec) -> UInt8[np.ndarray, "probes height width channels"]:
         """The finished array of a pixel spec, memory-mapped, read-only.
@@ -153,12 +164,12 @@ class ProbeCache:
                     stale.unlink()
                 write_atomically(self._folder / SIDECAR_NAME, canonical_json(self._identity()))
         for spec in dict.fromkeys(specs):
-            partial = self._partial(spec)
-            with writing(partial):
-                # A new file, not the old one emptied: a process of a killed run may still have it.
-                partial.unlink(missing_ok=True)
-                with partial.open("xb") as file:
-                    self._reserve(file, spec)
+            for part in self._parts(spec):
+                with writing(part.path):
+                    # A new file, not the old one emptied: a killed run's process may still have it.
+                    part.path.unlink(missing_ok=True)
+                    with part.path.open("xb") as file:
+                        _reserve(file, part)
 
     def fill(
         self,
@@ -183,31 +194,49 @@ class ProbeCache:
         with ExitStack() as stack:
             outputs = []
             for spec in dict.fromkeys(specs):
-                partial = self._partial(spec)
-                with writing(partial):
-                    file = stack.enter_context(partial.open("r+b"))
-                outputs.append((spec, file.fileno(), self._offset(file, spec)))
+                array, sums = (_open_part(part, stack) for part in self._parts(spec))
+                outputs.append((spec, array, sums))
             for index in range(start, stop):
                 picture = _decode(probe_set, index)
-                for spec, descriptor, offset in outputs:
+                for spec, array, sums in outputs:
                     # Written, not mapped: on a full disk that is an error, not a SIGBUS.
                     pixels = np.ascontiguousarray(to_pixels(picture, spec))
-                    with writing(self._partial(spec)):
-                        _write_at(descriptor, pixels, offset + index * pixels.nbytes)
+                    crc = np.array([zlib.crc32(pixels.data.cast("B"))], _SUM_DTYPE)
+                    with writing(self._folder):
+                        _write_row(array, pixels, index)
+                        _write_row(sums, crc, index)
                 if progress is not None:
                     progress(1)
 
     def finish(self, specs: Sequence[PixelSpec]) -> None:
         """Renames the partial arrays to finished ones; call it when every range is filled."""
         for spec in dict.fromkeys(specs):
+            array, sums = self._parts(spec)
             with writing(self.path(spec)):
-                sync(self._partial(spec))
-                os.replace(self._partial(spec), self.path(spec))
+                sync(array.path)
+                sync(sums.path)
+                os.replace(sums.path, self._sums(spec))
+                os.replace(array.path, self.path(spec))
         with writing(self._folder):
             sync(self._folder)
 
-    def _partial(self, spec: PixelSpec) -> Path:
-        return self._folder / f"{spec.key}.partial.npy"
+    def _sums(self, spec: PixelSpec) -> Path:
+        return self._folder / f"{spec.key}{_SUMS}"
+
+    def _parts(self, spec: PixelSpec) -> tuple["_Part", "_Part"]:
+        """The array of a spec and the sums of its probes, while they are filled."""
+        array, sums = self.path(spec), self._sums(spec)
+        return (
+            _Part(array.with_suffix(".partial.npy"), np.dtype(np.uint8), self._shape(spec)),
+            _Part(sums.with_suffix(".partial.npy"), _SUM_DTYPE, (self._header.count,)),
+        )
+
+    def _is_intact(self, spec: PixelSpec) -> bool:
+        try:
+            self.open(spec)
+        except HubError:
+            return False
+        return _agree(self.path(spec), self._sums(spec))
 
     def _shape(self, spec: PixelSpec) -> tuple[int, int, int, int]:
         return (self._header.count, *spec.shape)
@@ -223,32 +252,6 @@ class ProbeCache:
             )
         except HubError:
             return False
-
-    def _reserve(self, file: IO[bytes], spec: PixelSpec) -> None:
-        """Writes the array's header and gives the file its full size."""
-        header = {
-            "descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)),
-            "fortran_order": False,
-            "shape": self._shape(spec),
-        }
-        np.lib.format.write_array_header_1_0(file, header)
-        size = file.tell() + int(np.prod(self._shape(spec), dtype=np.int64))
-        file.flush()
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
-        else:
-            file.truncate(size)
-
-    def _offset(self, file: IO[bytes], spec: PixelSpec) -> int:
-        """Offset of the first probe; HubError if the file is not the partial array of the spec."""
-        try:
-            np.lib.format.read_magic(file)
-            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-        except ValueError as error:
-            raise HubError(f"{self._partial(spec)} is damaged: {error}; {_REMAKE}") from error
-        if shape != self._shape(spec) or dtype != np.uint8:
-            raise HubError(f"{self._partial(spec)} is not of this probe set; {_REMAKE}")
-        return file.tell()
 
 
 _REMAKE = "it is made anew by: lagotto hub add"
@@ -266,9 +269,66 @@ def _decode(probe_set: ProbeSet, index: int) -> Image:
         ) from error
 
 
-def _write_at(descriptor: int, pixels: UInt8[np.ndarray, "..."], offset: int) -> None:
-    """Writes all bytes of a contiguous array at an offset."""
-    rest = pixels.data.cast("B")
+class _Part(NamedTuple):
+    """A file of the cache while it is filled: its dtype, and its shape with a row a probe."""
+
+    path: Path
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+
+def _reserve(file: IO[bytes], part: _Part) -> None:
+    """Writes the header of an array and gives the file its full size."""
+    header = {
+        "descr": np.lib.format.dtype_to_descr(part.dtype),
+        "fortran_order": False,
+        "shape": part.shape,
+    }
+    np.lib.format.write_array_header_1_0(file, header)
+    size = file.tell() + part.dtype.itemsize * int(np.prod(part.shape, dtype=np.int64))
+    file.flush()
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+    else:
+        file.truncate(size)
+
+
+def _open_part(part: _Part, stack: ExitStack) -> tuple[int, int]:
+    """The descriptor of an allocated file, closed by the stack, and the offset of its first row.
+
+    Raises HubError if it is not an array of this dtype and shape.
+    """
+    with writing(part.path):
+        file = stack.enter_context(part.path.open("r+b"))
+    try:
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    except ValueError as error:
+        raise HubError(f"{part.path} is damaged: {error}; {_REMAKE}") from error
+    if shape != part.shape or dtype != part.dtype:
+        raise HubError(f"{part.path} is not of this probe set; {_REMAKE}")
+    return file.fileno(), file.tell()
+
+
+def _agree(array: Path, sums: Path) -> bool:
+    """Whether the pixels of every probe have the CRC-32 that was kept of them."""
+    try:
+        pixels = np.load(array, mmap_mode="r", allow_pickle=False)
+        kept = np.load(sums, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return False
+    if pixels.ndim != 4 or kept.shape != pixels.shape[:1] or kept.dtype != _SUM_DTYPE:
+        return False
+    return all(
+        zlib.crc32(np.ascontiguousarray(row).data.cast("B")) == crc
+        for row, crc in zip(pixels, kept.tolist(), strict=True)
+    )
+
+
+def _write_row(place: tuple[int, int], row: UInt[np.ndarray, "..."], index: int) -> None:
+    """Writes all bytes of a contiguous row of an array; `place` is that of `_open_part`."""
+    descriptor, first = place
+    rest, offset = row.data.cast("B"), first + index * row.nbytes
     while rest:
         written = os.pwrite(descriptor, rest, offset)
         rest, offset = rest[written:], offset + written

@@ -18,7 +18,7 @@ from lagotto.core.progress import Progress, Silent
 from lagotto.encoders.base import Encoder
 from lagotto.hub.store.tensorfile import (
     header_text,
-    open_tensors,
+    open_derived,
     write_tensors,
 )
 
@@ -79,7 +79,7 @@ def keep_background(path: Path, encoder: Encoder, progress: Progress) -> None:
 def _read(path: Path, source: str) -> Float32[np.ndarray, "words dim"] | None:
     """The embeddings in a file; None if it is missing, damaged or made of anything else."""
     try:
-        file = open_tensors(path, _FORMAT, _VERSION)
+        file = open_derived(path, _FORMAT, _VERSION)
         values = file.arrays.get("values")
         if values is None or header_text(file, "made_of") != source:
             return None

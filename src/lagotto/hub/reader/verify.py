@@ -1,6 +1,7 @@
 """A hub comes in; its digests are recomputed, and each damage goes out with a remedy."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from lagotto.core.errors import HubError
 from lagotto.core.files import sha256_file
 from lagotto.hub.descriptors.blocks import damaged_blocks, open_blocks
 from lagotto.hub.index.low_rank_file import index_damage
+from lagotto.hub.probes.pixel_cache import ProbeCache
 from lagotto.hub.probes.probe_set import (
     PROBES_NAME,
     SKIPPED_NAME,
@@ -52,6 +54,7 @@ def verify_hub(folder: Path) -> tuple[Damage, ...]:
         *_model_damages(layout, manifest),
         *_block_damages(layout, manifest),
         *_index_damages(layout, manifest),
+        *_derived_damages(layout),
     )
 
 
@@ -147,3 +150,21 @@ def _index_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
     damage = index_damage(layout.low_rank, manifest.probe_digest)
     if damage is not None:
         yield Damage("low-rank index", *damage)
+
+
+def _derived_damages(layout: HubLayout) -> Iterator[Damage]:
+    """Files that can be made anew: an altered one is not used, or replaced, by what needs it."""
+    again = f"run: lagotto audit {layout.folder} --all"
+    for path in (layout.background, layout.rivals, layout.label_embeddings, layout.completion):
+        if not path.exists():
+            continue
+        if (unread := _unreadable(path)) is not None:
+            yield Damage(str(path), *unread)
+        elif not is_intact(path):
+            yield Damage(
+                str(path), "altered: its bytes do not give its checksum", f"delete it and {again}"
+            )
+    with suppress(HubError):  # without a probe set, which is told above, there is no cache of it
+        for path in ProbeCache(layout.probes, layout.cache).damaged():
+            remedy = "the next lagotto hub add makes it anew"
+            yield Damage(str(path), "altered: the pixels of a probe", remedy)
