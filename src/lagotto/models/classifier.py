@@ -18,6 +18,7 @@ from lagotto.models.metadata.description import (
 )
 from lagotto.models.metadata.embedded import EmbeddedMetadata
 from lagotto.models.metadata.input_spec import ResolvedInput, resolve_input
+from lagotto.models.output_choice import OutputRequest
 from lagotto.models.outputs import Reading, class_rows, plan_reading
 
 NO_METADATA = EmbeddedMetadata()
@@ -54,7 +55,7 @@ class ActivationReader(Protocol):
         """The output of each layer, before any activation that is an operator of its own."""
 
 
-OpenEngine = Callable[[bool], Engine]
+OpenEngine = Callable[[OutputRequest], Engine]
 OpenActivations = Callable[[], ActivationReader]
 
 
@@ -146,8 +147,8 @@ def load_classifier(
         source: The weights file and the description beside it.
         framework: Name of the framework, for the record.
         default_layout: The layout to assume if the shape of the input fits both.
-        open_engine: Opens the model. With True, the tensor before the final activation is read, if
-            there is one; with False, the published output. False is used if True fails.
+        open_engine: Opens the model for a request. If it fails, it is asked for the published
+            output instead of the tensor before the final activation.
         embedded: Metadata inside the file; it fills what model.json leaves out.
         open_activations: Opens the model as a reader of its inner layers, if the framework can.
 
@@ -158,10 +159,17 @@ def load_classifier(
         ModelError: The model cannot be read or run; the reason is one line.
     """
     description = parse_description(source.description)
+    if description.labels is None:
+        description = replace(description, labels=embedded.description.labels)
+    request = OutputRequest(
+        name=description.output_name,
+        fits_labels=lambda outputs: labels_for(description, source.file, outputs)[0] is not None,
+    )
     try:
-        engine, resolved, raw = _try(open_engine(True), description, default_layout, embedded)
+        engine, resolved, raw = _try(open_engine(request), description, default_layout, embedded)
     except ModelError:
-        engine, resolved, raw = _try(open_engine(False), description, default_layout, embedded)
+        request = replace(request, cut=False)
+        engine, resolved, raw = _try(open_engine(request), description, default_layout, embedded)
     reading = plan_reading(raw, engine.output, description.output)
     if not np.isfinite(reading.logits(raw)).any():
         raise ModelError(
@@ -169,9 +177,9 @@ def load_classifier(
             "the weights are damaged or input.scale in model.json is wrong"
         )
     outputs = raw.shape[1]
-    if description.labels is None:
-        description = replace(description, labels=embedded.description.labels)
     labels, label_notes = labels_for(description, source.file, outputs)
+    if outputs == 1 and (pair := labels_for(description, source.file, 2)[0]) is not None:
+        labels, label_notes = _label_of_unit(pair)
     notes = (*embedded.notes, *engine.notes, *reading.notes, *label_notes)
     model = ModelSpec(
         name=source.name,
@@ -186,6 +194,17 @@ def load_classifier(
         decisions=resolved.decisions,
     )
     return ModelClassifier(engine, model, reading, open_activations)
+
+
+def _label_of_unit(pair: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The label of the only output of a model that has two labels, with a note.
+
+    Training tools count such a unit as the second class: its sigmoid is the probability of the
+    second label, and the first one has the rest.
+    """
+    first, second = pair
+    note = f"one output for two labels: it is taken as {second!r}, and {first!r} as its complement"
+    return (second,), (note,)
 
 
 def trial_pictures(spec: PixelSpec) -> UInt8[np.ndarray, "2 height width channels"]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from lagotto.core.errors import ModelError
 from lagotto.core.types import Channels, Decision, InputSpec, Layout, Origin, PixelSpec, Scale
-from lagotto.models.files.tensors import InputTensor, shape_text
+from lagotto.models.files.tensors import INTEGERS, InputTensor, shape_text
 from lagotto.models.metadata.description import MAX_EDGE, InputDescription
 
 MAX_FIXED_BATCH = 1024
@@ -56,7 +56,7 @@ def resolve_input(
     mean, std = declared.mean, declared.std
     if from_scale == "file" and not mean and not std:
         mean, std = embedded.mean, embedded.std
-    as_they_are = tensor.dtype in ("uint8", "int8") and scale == "0..255"
+    as_they_are = tensor.dtype in INTEGERS and scale == "0..255"
     if as_they_are and (any(declared.mean) or set(declared.std) - {1.0}):
         notes.append(f"mean and std left out: the {tensor.dtype} input takes pixels as they are")
     if channels == "L" and max(len(mean), len(std)) > 1:
@@ -126,7 +126,8 @@ def _check_shape(tensor: InputTensor) -> None:
     if len(tensor.shape) != 4:
         raise ModelError(
             f"input {tensor.name!r} has shape {shape_text(tensor.shape)}; an image classifier "
-            "takes [batch, height, width, channels] or [batch, channels, height, width]"
+            "takes [batch, height, width, channels] or [batch, channels, height, width]: export it "
+            "with one of these"
         )
     batch = tensor.shape[0]
     if batch is not None and not 1 <= batch <= MAX_FIXED_BATCH:
@@ -152,7 +153,8 @@ def _layout(
     if not possible:
         raise ModelError(
             f"input {tensor.name!r} has shape {shape_text(shape)}, where neither the second nor "
-            "the last axis holds 1 or 3 channels; only RGB, BGR and grey models can be probed"
+            "the last axis holds 1 or 3 channels; only RGB, BGR and grey models can be probed: "
+            "export it without further channels (such as alpha)"
         )
     if declared.layout is not None:
         if declared.layout not in possible:
@@ -182,7 +184,7 @@ def _channels(
 def _scale(
     tensor: InputTensor, declared: InputDescription, embedded: InputDescription
 ) -> tuple[Scale, Origin]:
-    integer = tensor.dtype in ("uint8", "int8")
+    integer = tensor.dtype in INTEGERS
     if declared.scale is None:
         if integer:
             return "0..255", "file"
