@@ -135,6 +135,7 @@ class OnnxEngine:
             (raw,) = self._session.run([self._output.name], self._picture.feed(tensor))
         except _REFUSALS as error:
             raise ModelError(f"onnxruntime cannot run the model: {reason(error)}") from error
+        raw = np.asarray(raw) if isinstance(raw, np.generic) else raw
         if not isinstance(raw, np.ndarray):
             raise ModelError(f"output {self._output.name!r} is not a tensor; export plain scores")
         return raw
