@@ -78,7 +78,7 @@ def test_a_normalized_embedding_beside_the_head_is_one_too() -> None:
 
 def test_labels_decide_between_heads() -> None:
     edges = (*HEAD, ("Gemm", "e", "y"))
-    with pytest.raises(ModelError, match="is unclear: 'a' .*, 'b' "):
+    with pytest.raises(ModelError, match=r"is unclear: 'a' .*, 'b' "):
         chosen(edges, a=("z", 7), b=("y", 9))
     assert chosen(edges, told(9), a=("z", 7), b=("y", 9)) == "b"
     assert chosen(edges, told(7), a=("z", 7), b=("y", 9)) == "a"

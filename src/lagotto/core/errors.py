@@ -8,6 +8,7 @@ import re
 _MOST = 300
 _HEAD = 60
 _RUNTIME_MARK = re.compile(r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
+_QUALIFIERS = re.compile(r"(?: const\b)?(?: \[with [^\]]*\])?")
 _SOURCE_LINE = re.compile(r"/[^\s:]*onnxruntime/[^\s:]+\.(?:cc|h):\d+ ")
 
 
@@ -91,6 +92,6 @@ def _end_of_signature(text: str, start: int) -> int:
     for position in range(opening, len(text)):
         depth += {"(": 1, ")": -1}.get(text[position], 0)
         if not depth:
-            following = re.compile(r" const\b| \[with [^\]]*\]").match(text, position + 1)
+            following = _QUALIFIERS.match(text, position + 1)
             return following.end() if following else position + 1
     return start

@@ -60,9 +60,10 @@ class OutputRequest:
 class PublishedOutput:
     """An output as published, the tensor that holds its scores, and the activation before that.
 
-    `tensor` is the input of an operator `before` the output if the output itself is a map from
-    names to scores (ZipMap), or the best few scores of each picture (TopK). `shape` and `dtype` are
-    those of `tensor`; `dtype` is a numpy name, or the framework's own.
+    `tensor` is the input of an operator `before` which the scores are read, if the output itself is
+    a map from names to scores (ZipMap), the best few scores of each picture (TopK), or the winner
+    and its score (ArgMax, ReduceMax). `shape` and `dtype` are those of `tensor`; `dtype` is a numpy
+    name, or the framework's own.
     """
 
     name: str
@@ -102,6 +103,16 @@ class OutputChoice:
 
     index: int
     notes: tuple[str, ...] = ()
+
+
+def best_place(places: Sequence[PublishedOutput]) -> PublishedOutput:
+    """Where the scores of one output are read: the first place that can hold them.
+
+    `places` are an output and the tensors before it (`places_of_scores`), the likeliest first. The
+    output itself is returned if none fits.
+    """
+    (itself,) = (place for place in places if not place.before)
+    return next((place for place in places if place.can_hold_scores), itself)
 
 
 def choose_output(
@@ -181,7 +192,9 @@ class _Evidence:
             if activation is not None and activation.same_classes:
                 feed = same_values_before(self.producers, activation.feed)
             is_second = any(
-                sources[other.name] == sources[output.name] for other in left[:position]
+                sources[other.name] == sources[output.name]
+                and (bool(other.before), left.index(other)) < (bool(output.before), position)
+                for other in others
             )
             if is_second or any(sources[other.name] == feed for other in others):
                 dropped.append(output)

@@ -1,4 +1,4 @@
-"""ONNX files that end, begin or are stored otherwise than most: the logits are those of the rest."""
+"""ONNX files that end, begin or are stored otherwise than most: the logits are the same."""
 
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,41 @@ def test_the_best_few_are_read_before_they_are_chosen(tmp_path: Path) -> None:
     notes = is_read(write_ends(tmp_path / "m", [SOFTMAX, top], [values, indices], arrays))
     assert "'values' [?, 5] before its TopK is read" in notes[0]
     is_read(write_ends(tmp_path / "alone", [SOFTMAX, top], [values], arrays))
+
+
+def test_the_winner_and_its_score_are_read_before_they_are_chosen(tmp_path: Path) -> None:
+    winner = helper.make_node("ArgMax", ["p"], ["label"], axis=1, keepdims=0)
+    score = helper.make_node("ReduceMax", ["p"], ["confidence"], axes=[1], keepdims=0)
+    label, confidence = value("label", "n", dtype=TensorProto.INT64), value("confidence", "n")
+    nodes = [SOFTMAX, winner, score]
+    assert is_read(write_ends(tmp_path / "label", nodes, [label])) == ()
+    assert is_read(write_ends(tmp_path / "score", nodes, [confidence])) == ()
+    (note,) = is_read(write_ends(tmp_path / "both", nodes, [label, confidence]))
+    assert note.startswith("output 'label' [?, 5] before its ArgMax is read")
+    all_three = [label, confidence, value("p", "n", CLASSES)]
+    (note,) = is_read(write_ends(tmp_path / "all", nodes, all_three))
+    assert note.startswith("output 'p' [?, 5] is read (the others hold the same scores)")
+
+
+def test_the_best_place_of_maps_stays_the_published_one(tmp_path: Path) -> None:
+    """A softmax over maps whose largest value is published: classes, not a winner."""
+    arrays = {"shape": np.array([-1, 5, 1, 1])}
+    nodes = [
+        helper.make_node("Reshape", ["scores", "shape"], ["column"]),
+        helper.make_node("Concat", ["column", "column"], ["wide"], axis=3),
+        helper.make_node("Sigmoid", ["wide"], ["maps"]),
+        helper.make_node("ReduceMax", ["maps"], ["y"], axes=[2, 3], keepdims=0),
+    ]
+    file = write_ends(tmp_path, nodes, [value("y", "n", CLASSES)], arrays, output="sigmoid")
+    is_read_as = load(file)
+    assert is_read_as.spec.logits_source == "log"
+    assert np.abs(is_read_as.logits(PIXELS) - LOGITS).max() < 1e-3
+
+
+def test_scores_of_a_type_that_numpy_lacks_are_read_before_their_cast(tmp_path: Path) -> None:
+    cast = helper.make_node("Cast", ["scores"], ["y"], to=TensorProto.BFLOAT16)
+    output = value("y", "n", CLASSES, dtype=TensorProto.BFLOAT16)
+    is_read(write_ends(tmp_path, [cast], [output]), "declared")
 
 
 @pytest.mark.parametrize("shape", [[5], [5, 1, 1], [1, 1, 1, 5], [1, 5, 1, 1], [1, 1, 5], [5, 1]])
@@ -307,5 +342,5 @@ def test_external_data_under_other_names_and_sizes(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"'w.data', of which 1440 .* cut short \(256 bytes\)"):
         load(file)
     (file.parent / "w.data").write_text("version https://git-lfs.github.com/spec/v1\nsize 1440\n")
-    with pytest.raises(ModelError, match="'w.data', .* is a Git LFS pointer"):
+    with pytest.raises(ModelError, match=r"'w.data', .* is a Git LFS pointer"):
         load(file)

@@ -56,6 +56,7 @@ OPERATORS = {
     "STRIDED_SLICE": "Slice",
     "SLICE": "Slice",
     "TOPK_V2": "TopK",
+    "ARG_MAX": "ArgMax",
     "ROUND": "Round",
     "CONV_2D": "Conv",
     "DEPTHWISE_CONV_2D": "Conv",

@@ -17,7 +17,7 @@ from lagotto.core.types import InputDtype, ModelSource
 from lagotto.models.activation_stats import channels_first, inner_layers
 from lagotto.models.classifier import ModelClassifier, load_classifier
 from lagotto.models.files.activation import Activation, find_activation
-from lagotto.models.files.lineage import scores_before, tensors_before
+from lagotto.models.files.lineage import places_of_scores, tensors_before
 from lagotto.models.files.onnx_graph import (
     OnnxGraph,
     external_files,
@@ -36,7 +36,12 @@ from lagotto.models.files.weights import (
 )
 from lagotto.models.metadata.description import clean_text
 from lagotto.models.metadata.onnx import read_onnx_metadata
-from lagotto.models.output_choice import OutputRequest, PublishedOutput, choose_output
+from lagotto.models.output_choice import (
+    OutputRequest,
+    PublishedOutput,
+    best_place,
+    choose_output,
+)
 from lagotto.models.picture_input import DeclaredInput, PictureInput, find_picture_input
 
 _DTYPES = {"float": "float32", "double": "float64"}
@@ -85,27 +90,38 @@ class OnnxEngine:
     def __init__(
         self, data: bytes, graph: OnnxGraph, folder: Path, threads: int, request: OutputRequest
     ) -> None:
-        scores = [scores_before(graph.producers, name) for name in graph.outputs]
-        tensors = [tensor for tensor, _ in scores]
-        endings = [find_activation(graph.producers, name, graph.constant) for name in tensors]
-        added = dict.fromkeys(tensors)
+        places = {
+            name: places_of_scores(graph.producers, name, name not in graph.bfloat16)
+            for name in graph.outputs
+        }
+        endings = {
+            tensor: find_activation(graph.producers, tensor, graph.constant)
+            for several in places.values()
+            for tensor, _ in several
+        }
+        added = dict.fromkeys(endings)
         if request.cut:
-            added |= dict.fromkeys(end.feed for end in endings if end and end.same_classes)
+            added |= dict.fromkeys(end.feed for end in endings.values() if end and end.same_classes)
         for name in added:
             if name not in graph.outputs:
                 data = with_onnx_output(data, name)
         self._session = _open_session(data, folder, threads)
         by_name = {value.name: value for value in self._session.get_outputs()}
         outputs = [
-            PublishedOutput(
-                name,
-                _sizes(by_name[tensor].shape),
-                _dtype(by_name[tensor].type),
-                tensor,
-                ending,
-                operator,
+            best_place(
+                [
+                    PublishedOutput(
+                        name,
+                        _sizes(by_name[tensor].shape),
+                        _dtype(by_name[tensor].type),
+                        tensor,
+                        endings[tensor],
+                        operator,
+                    )
+                    for tensor, operator in several
+                ]
             )
-            for name, (tensor, operator), ending in zip(graph.outputs, scores, endings, strict=True)
+            for name, several in places.items()
         ]
         choice = choose_output(outputs, graph.producers, request)
         chosen = outputs[choice.index]

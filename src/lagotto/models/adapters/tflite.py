@@ -13,7 +13,7 @@ from lagotto.core.types import InputDtype, ModelSource
 from lagotto.models.activation_stats import channels_first, inner_layers
 from lagotto.models.classifier import ModelClassifier, load_classifier
 from lagotto.models.files.activation import find_activation
-from lagotto.models.files.lineage import scores_before
+from lagotto.models.files.lineage import places_of_scores
 from lagotto.models.files.tensors import InputTensor, OutputTensor
 from lagotto.models.files.tflite_graph import (
     TfliteGraph,
@@ -22,7 +22,12 @@ from lagotto.models.files.tflite_graph import (
 )
 from lagotto.models.files.weights import read_weights
 from lagotto.models.metadata.tflite import read_tflite_metadata
-from lagotto.models.output_choice import OutputRequest, PublishedOutput, choose_output
+from lagotto.models.output_choice import (
+    OutputRequest,
+    PublishedOutput,
+    best_place,
+    choose_output,
+)
 from lagotto.models.picture_input import DeclaredInput, PictureInput, find_picture_input
 
 _REFUSALS = (RuntimeError, ValueError, MemoryError)
@@ -166,11 +171,13 @@ class TfliteActivations:
 
 def _published(graph: TfliteGraph, index: int) -> PublishedOutput:
     """An output by its index; if it holds the best scores of each picture, all of its scores."""
-    scores, operator = scores_before(graph.producers, str(index))
-    tensor = graph.tensors[int(scores)]
-    ending = find_activation(graph.producers, scores, graph.numbers.get)
-    name = graph.tensors[index].name
-    return PublishedOutput(name, tensor.shape, tensor.dtype, scores, ending, operator)
+    places = []
+    for scores, operator in places_of_scores(graph.producers, str(index)):
+        tensor = graph.tensors[int(scores)]
+        ending = find_activation(graph.producers, scores, graph.numbers.get)
+        name = graph.tensors[index].name
+        places.append(PublishedOutput(name, tensor.shape, tensor.dtype, scores, ending, operator))
+    return best_place(places)
 
 
 def _picture_input(graph: TfliteGraph) -> PictureInput:

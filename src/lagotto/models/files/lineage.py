@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from lagotto.models.files.activation import Node
+from lagotto.models.files.activation import Node, find_activation
 
 WITH_WEIGHTS = frozenset(
     {
@@ -35,19 +35,27 @@ def is_computed_from(producers: Mapping[str, Node], tensor: str, source: str) ->
     )
 
 
-def scores_before(producers: Mapping[str, Node], output: str) -> tuple[str, str]:
-    """(tensor, operator): where all scores of an output are, and the operator after them.
+def places_of_scores(
+    producers: Mapping[str, Node], output: str, is_readable: bool = True
+) -> tuple[tuple[str, str], ...]:
+    """The tensors in which the scores of an output may be, the likeliest first.
 
-    An output of a ZipMap (a map from names to scores) or a TopK (the best few scores of a picture)
-    has its scores in the input of that operator. Any other output is returned, with no operator.
+    Each comes with the operator after it; the output itself comes with none. A map from names to
+    scores (ZipMap) and the best few scores of a picture (TopK) have all scores in the input of
+    their operator. So have the winner of a softmax or sigmoid, and its score (ArgMax, ReduceMax).
+    If the type of the output is not readable, the input of its Cast comes last.
     """
-    name = same_values_before(producers, output)
-    node = producers.get(name)
+    places = [(output, "")]
+    node = producers.get(output)
+    if not is_readable and node is not None and node.op == "Cast" and node.inputs:
+        places.append((node.inputs[0], "Cast"))
+    node = producers.get(same_values_before(producers, output))
     if node is not None and node.inputs:
-        is_best = node.op == "TopK" and name == node.outputs[0]
-        if is_best or node.op == "ZipMap":
-            return node.inputs[0], node.op
-    return output, ""
+        before = node.inputs[0]
+        is_winner = node.op in ("ArgMax", "ReduceMax")
+        if node.op in ("TopK", "ZipMap") or (is_winner and find_activation(producers, before)):
+            places.insert(0, (before, node.op))
+    return tuple(places)
 
 
 def same_values_before(producers: Mapping[str, Node], tensor: str) -> str:

@@ -1,7 +1,7 @@
 """Bytes of an ONNX file come in; its operators, constants, outputs and external files go out."""
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -35,6 +35,7 @@ _NAMING = {
 }
 """Operators that put names to classes, with the attributes of the names and the numbers."""
 
+_BFLOAT16 = 16
 _MAX_NAMES = 200_000
 _DATA_LISTED = 5
 
@@ -45,7 +46,8 @@ class OnnxGraph:
 
     `producers` maps a tensor to the operator that computes it, `consumers` to the first operator
     that uses it. `tensors` maps a constant to its bytes. `class_names` are those in a ZipMap or a
-    LabelEncoder; a ZipMap that has only numbers gives them as texts.
+    LabelEncoder; a ZipMap that has only numbers gives them as texts. `bfloat16` has the outputs of
+    that type, which numpy does not have.
     """
 
     reader: WireReader
@@ -54,6 +56,7 @@ class OnnxGraph:
     tensors: dict[str, Span]
     outputs: tuple[str, ...]
     class_names: tuple[str, ...] = ()
+    bfloat16: set[str] = field(default_factory=set)
 
     def constant(self, name: str) -> float | None:
         """The value of a constant that is a single number; None for any other tensor."""
@@ -105,7 +108,7 @@ def read_onnx_graph(data: Buffer) -> OnnxGraph:
             "not an ONNX file: it holds no graph with outputs; download or export the model again"
         )
     names = naming.get("ZipMap") or naming.get("LabelEncoder") or ()
-    return OnnxGraph(reader, graph.producers, graph.consumers, graph.tensors, tuple(outputs), names)
+    return replace(graph, outputs=tuple(outputs), class_names=names)
 
 
 def with_onnx_output(data: bytes, *tensors: str) -> bytes:
@@ -196,7 +199,28 @@ def _read_graph(graph: OnnxGraph, naming: dict[str, tuple[str, ...]], span: Span
             graph.tensors[_text_field(reader, (start, end), _TENSOR_NAME)] = (start, end)
         elif number == _GRAPH_OUTPUT:
             outputs.append(_text_field(reader, (start, end), 1))
+            if _element_type(reader, (start, end)) == _BFLOAT16:
+                graph.bfloat16.add(outputs[-1])
     return outputs
+
+
+def _element_type(reader: WireReader, value: Span) -> int:
+    """The type of an output's elements (ValueInfoProto: type = 2; tensor = 1; elem_type = 1)."""
+    spans = [value]
+    for inner in (2, 1):
+        spans = [
+            (start, end)
+            for span in spans
+            for number, wire, start, end in reader.fields(span)
+            if number == inner and wire == LENGTH
+        ]
+    types = [
+        start
+        for span in spans
+        for number, wire, start, _ in reader.fields(span)
+        if number == 1 and wire == VARINT
+    ]
+    return types[-1] if types else 0
 
 
 def _read_node(graph: OnnxGraph, naming: dict[str, tuple[str, ...]], span: Span) -> None:

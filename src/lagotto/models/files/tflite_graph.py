@@ -50,6 +50,7 @@ _NAMES = {
     48: "TopK",
     50: "LogSoftmax",
     53: "Cast",
+    56: "ArgMax",
     65: "Slice",
     70: "Unsqueeze",
     73: "Log",
