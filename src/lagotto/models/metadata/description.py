@@ -1,12 +1,12 @@
 """A model.json comes in; its checked values (name, file, labels, input, output) go out."""
 
 import json
-import unicodedata
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import cast, get_args
 
 from lagotto.core.errors import ModelError
+from lagotto.core.text.clean import clean_text
 from lagotto.core.types import (
     Channels,
     InputDtype,
@@ -28,7 +28,6 @@ MAX_EDGE = 4096
 _MAX_JSON_BYTES = 1 << 20
 _MAX_LABEL_BYTES = 8 << 20
 _MAX_NAME = 200
-_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,17 +148,6 @@ def model_folder(description: Description, file: Path) -> Path:
     """The folder that holds the model.json of a weights file (the file may lie deeper)."""
     depth = len(PurePosixPath(description.file).parts) if description.file else 1
     return file.parents[min(depth, len(file.parents)) - 1]
-
-
-def clean_text(text: str) -> str:
-    """The text without control characters, lone surrogates and marks of writing direction."""
-    characters = (
-        " " if character in "\t\n\r" else character
-        for character in text
-        if character in "\t\n\r"
-        or (unicodedata.category(character) not in ("Cc", "Cs") and character not in _BIDI_CONTROLS)
-    )
-    return "".join(characters).strip()
 
 
 def _input(raw: JsonObject) -> InputDescription:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from lagotto.core.text.clean import clean_text
 from lagotto.core.types import Channels, JsonValue, Scale
 from lagotto.models.metadata.description import (
     MAX_EDGE,
     Description,
     InputDescription,
-    clean_text,
 )
 
 NO_DESCRIPTION = Description()
