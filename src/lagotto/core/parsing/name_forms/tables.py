@@ -49,6 +49,7 @@ class _Table:
     notes: tuple[str, ...]
 
     def column(self, index: int) -> list[str]:
+        """The fields of one column."""
         return [row[index] for row in self.rows]
 
 
