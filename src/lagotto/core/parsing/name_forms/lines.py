@@ -94,4 +94,9 @@ def parse_lines(text: str) -> Entries:
 
 
 def _comma_list(line: str) -> list[str]:
-    return [unquoted(part) for part in line.split(",") if part.strip()]
+    """The parts of a line between commas; or between other signs, if there are two of them."""
+    for sign, fewest in ((",", 2), (";", 3), ("|", 3), ("\t", 2)):
+        parts = [unquoted(part) for part in line.split(sign) if part.strip()]
+        if len(parts) >= fewest:
+            return parts
+    return []
