@@ -31,7 +31,7 @@ UNREADABLE_DESCRIPTION = "lagotto:unreadable"
 """Key in the description of a ModelSource: the reason why its model.json cannot be used."""
 
 MAX_EDGE = 4096
-_MAX_JSON_BYTES = 1 << 20
+MAX_JSON_BYTES = 1 << 20
 _MAX_NAME = 200
 
 
@@ -82,10 +82,10 @@ def read_model_json(file: Path) -> JsonObject:
     """The JSON object in a model.json, unchecked; raises ModelError with the reason in one line."""
     try:
         with file.open("rb") as stream:
-            data = stream.read(_MAX_JSON_BYTES + 1)
+            data = stream.read(MAX_JSON_BYTES + 1)
     except OSError as error:
         raise ModelError(f"{DESCRIPTION_FILE} cannot be read: {error.strerror}") from error
-    if len(data) > _MAX_JSON_BYTES:
+    if len(data) > MAX_JSON_BYTES:
         raise ModelError(
             f"{DESCRIPTION_FILE} is larger than 1 MB; keep long labels in a labels file"
         )
@@ -138,17 +138,29 @@ def labels_for(
     Raises:
         ModelError: The file of labels is missing, no list of names or outside the model's folder.
     """
-    labels = description.labels
-    if isinstance(labels, str):
-        labels = _read_labels(inside(model_folder(description, file), labels, "labels"))
+    labels = declared_labels(description, file)
     if labels is None:
         return None, ()
-    if not isinstance(labels, NameList):
-        labels = NameList(labels, "list")
     names = labels.for_outputs(outputs)
     if names is None:
         return None, (f"labels left out: {len(labels.names)} labels for {outputs} outputs",)
     return tuple(name or "" for name in names), tuple(f"labels: {note}" for note in labels.notes)
+
+
+def declared_labels(description: Description, file: Path) -> NameList | None:
+    """The labels that a description holds or names; None if it has none.
+
+    Args:
+        description: The description.
+        file: The weights file; a file of labels must be in its folder.
+
+    Raises:
+        ModelError: The file of labels is missing, no list of names or outside the model's folder.
+    """
+    labels = description.labels
+    if isinstance(labels, str):
+        return _read_labels(inside(model_folder(description, file), labels, "labels"))
+    return NameList(labels, "list") if isinstance(labels, tuple) else labels
 
 
 def label_lines(data: bytes) -> tuple[str, ...]:

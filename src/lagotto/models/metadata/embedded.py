@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from lagotto.core.errors import UsageError
 from lagotto.core.parsing.name_list import NameList, parse_name_list
-from lagotto.core.types import Channels, Scale
+from lagotto.core.types import Channels, Origin, Scale
 from lagotto.models.metadata.description import (
     MAX_EDGE,
     Description,
@@ -35,10 +35,16 @@ _RANGES: dict[str, Scale] = {
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedMetadata:
-    """Metadata inside a model file; its `description` fills what model.json leaves out."""
+    """Metadata inside a model file; its `description` fills what model.json leaves out.
+
+    The origins are "file"; or, where a format keeps its metadata in files of its own beside the
+    weights, the names of these.
+    """
 
     description: Description = NO_DESCRIPTION
     notes: tuple[str, ...] = ()
+    input_origin: Origin = "file"
+    labels_origin: Origin = "file"
 
 
 def normalization(mean: tuple[float, ...], std: tuple[float, ...]) -> InputDescription:
