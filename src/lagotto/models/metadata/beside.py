@@ -188,16 +188,15 @@ def _lists_in(folder: Path, file: Path) -> tuple[list[FoundLabels], tuple[str, .
     named = {facts.labels_file for facts in tools if facts.labels_file is not None}
     files = sorted(label_files(folder, file.stem), key=lambda item: item.file.name not in named)
     for item in files:
-        is_own = item.is_own or item.file.name in named
+        is_named = item.file.name in named
         try:
             names = read_name_list(item.file)
         except UsageError as error:
             if item.is_named:
                 notes.append(_unread(item, error))
             continue
-        lists.append(
-            FoundLabels(item.file.name, names, () if is_own else others, is_guess=not is_own)
-        )
+        shared_with = () if item.is_own or is_named else others
+        lists.append(FoundLabels(item.file.name, names, shared_with, is_guess=not is_named))
     lists += [_of_tool(facts, facts.labels, others) for facts in tools if facts.labels is not None]
     notes += [note for facts in tools for note in facts.notes]
     return lists, tuple(notes)
