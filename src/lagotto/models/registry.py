@@ -2,6 +2,7 @@
 
 import json
 import mmap
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import cast
@@ -19,6 +20,7 @@ from lagotto.models.files.weights import (
     check_size,
 )
 from lagotto.models.metadata.description import parse_description
+from lagotto.models.metadata.facts import full_input
 from lagotto.models.metadata.pretrained import (
     behaviour_of,
     library_of,
@@ -82,8 +84,9 @@ def load_model(source: ModelSource, threads: int = 1) -> Model:
 def behaviour_digest(source: ModelSource) -> str:
     """SHA-256 (hex) of what decides a model's responses: its weights, its input and its output.
 
-    Names, labels and paths do not count, so a renamed copy has the digest of its original. A model
-    that cannot be loaded has a digest too. Raises ModelError if its file cannot be read.
+    The input is that of model.json, filled from the settings beside the model. Names, labels and
+    paths do not count, so a renamed copy has the digest of its original. A model that cannot be
+    loaded has a digest too. Raises ModelError if its file cannot be read.
     """
     digest = sha256(b"lagotto model 1\n")
     check_size(source.file)
@@ -97,12 +100,22 @@ def behaviour_digest(source: ModelSource) -> str:
 
 def _behaviour(source: ModelSource) -> JsonObject:
     try:
-        behaviour = parse_description(source.description).behaviour
+        description = parse_description(source.description)
+        described = full_input(source.file, description)
+        behaviour = replace(description, input=described).behaviour
         if source.file.suffix.lower() == ".safetensors":
             behaviour["saved"] = behaviour_of(source.file.parent)
     except ModelError:
         return source.description
     return behaviour
+
+
+def external_data(file: Path) -> tuple[Path, ...]:
+    """The files beside a model that hold a part of its weights; none if it cannot be read."""
+    try:
+        return _external_files(file)
+    except (OSError, ModelError):
+        return ()
 
 
 def _external_files(file: Path) -> tuple[Path, ...]:

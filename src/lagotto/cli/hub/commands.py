@@ -13,6 +13,7 @@ from lagotto.cli.output import ProgressBar, notice, print_json, print_line, prin
 from lagotto.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
+    from lagotto.hub.ingest.add import AddReport
     from lagotto.hub.reader.status import HubStatus
 
 hub_app = typer.Typer(
@@ -137,7 +138,13 @@ def hub_add(
             notice(f"note: {printable(note)}")
     if as_json:
         print_json({"hub": str(hub), **report.as_json()})
-        return
+    else:
+        _print_report(report, quiet)
+    if report.is_failure:
+        raise typer.Exit(1)
+
+
+def _print_report(report: "AddReport", quiet: bool) -> None:
     print_line(
         f"{len(report.done)} models added, {report.already} already there, "
         f"{len(report.copies)} copies, {len(report.failures)} failed"
@@ -148,6 +155,11 @@ def hub_add(
         print_line(f"  copy: {printable(name)} is {printable(original)}")
     for failure in report.failures:
         print_line(f"  failed: {printable(failure.model)}: {printable(failure.reason)}")
+    if report.files.seen:
+        print_line(printable(str(report.files)))
+    if not quiet:
+        for hint in report.files.hints:
+            notice(f"note: {printable(hint)}")
 
 
 @hub_app.command("status")

@@ -13,6 +13,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state
 from lagotto.core.errors import ModelError, reason
 from lagotto.core.parsing.onnx_survey import check_operators, survey_onnx
 from lagotto.core.parsing.onnx_versions import onnx_refusal
+from lagotto.core.text.clean import clean_text
 from lagotto.core.types import InputDtype, ModelSource
 from lagotto.models.activation_stats import channels_first, inner_layers
 from lagotto.models.classifier import ModelClassifier, load_classifier
@@ -34,7 +35,6 @@ from lagotto.models.files.weights import (
     check_size,
     read_weights,
 )
-from lagotto.models.metadata.description import clean_text
 from lagotto.models.metadata.onnx import read_onnx_metadata
 from lagotto.models.output_choice import (
     OutputRequest,
