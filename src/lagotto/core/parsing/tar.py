@@ -109,9 +109,9 @@ def _reading(path: Path, error: type[LagottoError]) -> Iterator[None]:
     try:
         yield
     except (tarfile.TarError, OSError, EOFError, RecursionError, ValueError) as reason:
-        instead = what_lies_at(path)
-        if instead is not None:
-            raise error(f"{path} is {instead}") from reason
+        clause = what_lies_at(path)
+        if clause is not None and not clause.startswith("compressed"):
+            raise error(f"{path} is {clause}") from reason
         raise error(
             f"cannot read {path} as tar: {' '.join(str(reason).split())[:200]}; give a plain, "
             "whole .tar (unpack a compressed one with gunzip first)"

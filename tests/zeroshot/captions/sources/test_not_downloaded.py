@@ -16,7 +16,7 @@ from lagotto.zeroshot.captions.sources.webdataset import tar_source
         (b"version https://git-lfs.github.com/spec/v1\nsize 9\n", "is a Git LFS pointer"),
         (b"<!doctype html>\n<html><title>Sign in</title>", r"is a saved web page \('Sign in'\)"),
         (b'{"error":"Repository not found"}', "'Repository not found'"),
-        (b"\x1f\x8b\x08" + bytes(600), "is compressed by gzip; unpack it first"),
+        (b"\x1f\x8b\x08" + bytes(600), "gunzip"),
     ],
 )
 def test_it_is_named(read: object, content: bytes, named: str, tmp_path: Path) -> None:

@@ -89,10 +89,10 @@ def caption_column(path: Path, schema: Any) -> str:
 
 
 def unreadable(path: Path, error: Exception) -> CaptionError:
-    """The error for a damaged parquet file, or for what lies there in its place."""
-    instead = what_lies_at(path)
-    if instead is not None:
-        return CaptionError(f"{path} is {instead}")
+    """The error for a damaged parquet file, or for what a failed download left in its place."""
+    clause = what_lies_at(path)
+    if clause is not None:
+        return CaptionError(f"{path} is {clause}")
     first_line = (str(error).splitlines() or [""])[0]
     return CaptionError(f"cannot read {path} as parquet: {first_line}; check the file")
 
