@@ -1,6 +1,7 @@
 """What a clone or a download leaves in place of a file is named; the real formats are not."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -76,8 +77,11 @@ def test_real_content_is_not_named(head: bytes) -> None:
     assert what_lies_there(head) is None
 
 
-def test_a_missing_file_is_nothing(tmp_path: Path) -> None:
+def test_a_missing_file_is_nothing_and_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     assert what_lies_at(tmp_path / "none") is None
+    assert what_lies_at(tmp_path) is None
+    os.mkfifo(tmp_path / "queue")
+    assert what_lies_at(tmp_path / "queue") is None
 
 
 def test_an_unfinished_download_is_told_by_its_name() -> None:

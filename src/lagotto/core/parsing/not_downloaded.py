@@ -85,8 +85,13 @@ def what_lies_there(head: bytes) -> str | None:
 
 
 def what_lies_at(file: Path) -> str | None:
-    """The clause of `what_lies_there` for a file on disk; None also if it cannot be read."""
+    """The clause of `what_lies_there` for a file on disk.
+
+    None also if it cannot be read, or is no regular file: a pipe would be waited for.
+    """
     try:
+        if not file.is_file():
+            return None
         with file.open("rb") as stream:
             return what_lies_there(stream.read(HEAD_BYTES))
     except OSError:
