@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import version
 from typing import Any, cast, get_args
 
+import ai_edge_litert
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from jaxtyping import Float32, Num, Shaped
@@ -175,7 +175,7 @@ def _refusal(error: Exception) -> ModelError:
     text = f"the TFLite interpreter: {reason(error)}"
     if "with a newer model" in text or "with newer model" in text:
         text += (
-            f" (installed: ai-edge-litert {version('ai-edge-litert')}); "
+            f" (installed: ai-edge-litert {ai_edge_litert.__version__}); "
             "`pip install -U ai-edge-litert`, or convert the model with an older converter"
         )
     return ModelError(text)
