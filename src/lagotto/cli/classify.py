@@ -20,8 +20,10 @@ def classify(
     labels: str = typer.Option(
         ..., metavar="A,B,C|FILE", help="Comma list, text file (one a line) or .jsonl."
     ),
-    encoder: str = typer.Option(
-        ..., help="Folder with an ONNX dual encoder in the Hugging Face layout."
+    encoder: str | None = typer.Option(
+        None,
+        help="Folder with an ONNX dual encoder in the Hugging Face layout. [default: the one of "
+        "the caption store or the hub]",
     ),
     captions: Path | None = typer.Option(None, metavar="STORE", help="A caption store."),
     hub: Path | None = typer.Option(

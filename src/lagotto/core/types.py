@@ -26,7 +26,7 @@ Layout: TypeAlias = Literal["NHWC", "NCHW"]
 Resize: TypeAlias = Literal["stretch", "crop"]
 Resample: TypeAlias = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 Scale: TypeAlias = Literal["0..255", "0..1", "-1..1"]
-InputDtype: TypeAlias = Literal["float32", "float16", "uint8", "int8"]
+InputDtype: TypeAlias = Literal["float32", "float16", "uint8", "int8", "float64", "int32", "int64"]
 OutputKind: TypeAlias = Literal["logits", "softmax", "sigmoid"]
 LogitsSource: TypeAlias = Literal["declared", "cut", "log"]
 InputField: TypeAlias = Literal["size", "layout", "channels", "scale", "resize"]
@@ -70,7 +70,8 @@ class InputSpec:
     """How uint8 pixels become the input tensor of a model.
 
     A float input gets `(scaled - mean) / std`, where `scaled` are the pixels mapped to `scale`.
-    An integer input with scale 0..255 gets the pixels as they are (int8: minus 128).
+    An integer input with scale 0..255 gets the pixels as they are (int8: minus 128). An input of
+    float64 gets float32 values.
     """
 
     pixels: PixelSpec

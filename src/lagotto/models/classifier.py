@@ -23,6 +23,8 @@ from lagotto.models.metadata.description import Description, parse_description
 from lagotto.models.metadata.embedded import EmbeddedMetadata
 from lagotto.models.metadata.facts import Facts, gather_facts
 from lagotto.models.metadata.input_spec import ResolvedInput, resolve_input
+from lagotto.models.metadata.label_choice import ChosenLabels
+from lagotto.models.output_choice import OutputRequest
 from lagotto.models.outputs import Reading, class_rows, plan_reading
 
 NO_METADATA = EmbeddedMetadata()
@@ -59,7 +61,7 @@ class ActivationReader(Protocol):
         """The output of each layer, before any activation that is an operator of its own."""
 
 
-OpenEngine = Callable[[bool], Engine]
+OpenEngine = Callable[[OutputRequest], Engine]
 OpenActivations = Callable[[], ActivationReader]
 
 
@@ -151,8 +153,8 @@ def load_classifier(
         source: The weights file and the description beside it.
         framework: Name of the framework, for the record.
         default_layout: The layout to assume if the shape of the input fits both.
-        open_engine: Opens the model. With True, the tensor before the final activation is read, if
-            there is one; with False, the published output. False is used if True fails.
+        open_engine: Opens the model for a request. If it fails, it is asked for the published
+            output instead of the tensor before the final activation.
         embedded: Metadata inside the file; it fills what model.json leaves out.
         open_activations: Opens the model as a reader of its inner layers, if the framework can.
 
@@ -164,10 +166,15 @@ def load_classifier(
     """
     description = parse_description(source.description)
     facts = gather_facts(source.file, description, embedded)
+    request = OutputRequest(
+        name=description.output_name,
+        fits_labels=lambda outputs: facts.labels(outputs).labels is not None,
+    )
     try:
-        engine, resolved, raw = _try(open_engine(True), description, default_layout, facts)
+        engine, resolved, raw = _try(open_engine(request), description, default_layout, facts)
     except ModelError:
-        engine, resolved, raw = _try(open_engine(False), description, default_layout, facts)
+        request = replace(request, cut=False)
+        engine, resolved, raw = _try(open_engine(request), description, default_layout, facts)
     reading = plan_reading(raw, engine.output, description.output)
     if not np.isfinite(reading.logits(raw)).any():
         raise ModelError(
@@ -176,6 +183,8 @@ def load_classifier(
         )
     outputs = raw.shape[1]
     chosen = facts.labels(outputs)
+    if outputs == 1 and chosen.labels is None:
+        chosen = _label_of_unit(facts.labels(2)) or chosen
     notes = (*facts.notes, *engine.notes, *reading.notes, *chosen.notes)
     model = ModelSpec(
         name=source.name,
@@ -192,6 +201,19 @@ def load_classifier(
         labels_origin=chosen.origin,
     )
     return ModelClassifier(engine, model, reading, open_activations)
+
+
+def _label_of_unit(pair: ChosenLabels) -> ChosenLabels | None:
+    """The label of the only output of a model that has two labels; None if it has not.
+
+    Training tools count such a unit as the second class: its sigmoid is the probability of the
+    second label, and the first one has the rest.
+    """
+    if pair.labels is None:
+        return None
+    first, second = pair.labels
+    note = f"one output for two labels: it is taken as {second!r}, and {first!r} as its complement"
+    return replace(pair, labels=(second,), notes=(*pair.notes, note))
 
 
 def _output_origin(reading: Reading, description: Description) -> Origin:

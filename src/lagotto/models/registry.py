@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from lagotto.core.errors import ModelError
+from lagotto.core.parsing.not_downloaded import what_lies_at
 from lagotto.core.parsing.onnx_survey import survey_onnx
 from lagotto.core.registry import Adapter, load_adapter
 from lagotto.core.types import JsonObject, ModelSource
@@ -71,7 +72,13 @@ def load_model(source: ModelSource, threads: int = 1) -> Model:
         load = load_adapter(SAVED_BY, library, "library")
     else:
         load = load_adapter(MODEL_ADAPTERS, ending, "model ending")
-    return cast(Model, load(source, threads))
+    try:
+        return cast(Model, load(source, threads))
+    except ModelError as error:
+        instead = what_lies_at(source.file)
+        if instead is None:
+            raise
+        raise ModelError(f"{source.file.name} is {instead}") from error
 
 
 def behaviour_digest(source: ModelSource) -> str:

@@ -74,7 +74,9 @@ def test_nothing_said_and_null_are_the_same() -> None:
         ({"input": {"std": [0, 1, 1]}}, "numbers above 0"),
         ({"input": {"resize": "pad"}}, "allowed: stretch, crop, shortest"),
         ({"input": {"crop_fraction": 2}}, "crop_fraction"),
-        ({"input": {"dtype": "int32"}}, "float32, float16, uint8, int8"),
+        ({"input": {"dtype": "int16"}}, "float32, float16, uint8, int8"),
+        ({"output_name": ["scores"]}, "output_name is .'scores'.; allowed: a text"),
+        ({"output_name": " "}, "output_name"),
         ({"output": "probabilities"}, "allowed: logits, softmax, sigmoid"),
     ],
 )

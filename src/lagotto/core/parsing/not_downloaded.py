@@ -51,14 +51,15 @@ _ANSWER_KEYS = frozenset(
     }
 )
 _ARCHIVES: tuple[tuple[bytes, str], ...] = (
-    (b"PK\x03\x04", "a zip archive"),
-    (b"PK\x05\x06", "an empty zip archive"),
-    (b"\x1f\x8b", "compressed by gzip"),
-    (b"BZh", "compressed by bzip2"),
-    (b"\xfd7zXZ\0", "compressed by xz"),
-    (b"\x28\xb5\x2f\xfd", "compressed by zstd"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
-    (b"Rar!\x1a\x07", "a rar archive"),
+    (b"PK\x03\x04", "a zip archive; unpack it first (unzip)"),
+    (b"PK\x05\x06", "an empty zip archive; download it again"),
+    (b"\x1f\x8b", "compressed by gzip; unpack it first (gunzip)"),
+    (b"BZh", "compressed by bzip2; unpack it first (bunzip2)"),
+    (b"\xfd7zXZ\0", "compressed by xz; unpack it first (unxz)"),
+    (b"\x28\xb5\x2f\xfd", "compressed by zstd; unpack it first (unzstd)"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras saves weights; export the model to ONNX"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it first"),
+    (b"Rar!\x1a\x07", "a rar archive; unpack it first"),
 )
 _SHOWN = 80
 
@@ -125,10 +126,7 @@ def _packed(head: bytes) -> str | None:
             "a checkpoint of PyTorch, a pickle, which runs code when it is read; "
             "export it to ONNX or save it as safetensors"
         )
-    for mark, name in _ARCHIVES:
-        if head.startswith(mark):
-            return f"{name}; unpack it first"
-    return None
+    return next((clause for mark, clause in _ARCHIVES if head.startswith(mark)), None)
 
 
 def _answer(head: bytes) -> str | None:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from lagotto.core.errors import LagottoError
+from lagotto.core.parsing.not_downloaded import what_lies_at
 
 PICTURE_ENDINGS = ("jpg", "jpeg", "png", "webp")
 """Endings of members that are pictures, in lower case."""
@@ -108,6 +109,9 @@ def _reading(path: Path, error: type[LagottoError]) -> Iterator[None]:
     try:
         yield
     except (tarfile.TarError, OSError, EOFError, RecursionError, ValueError) as reason:
+        clause = what_lies_at(path)
+        if clause is not None and not clause.startswith("compressed"):
+            raise error(f"{path} is {clause}") from reason
         raise error(
             f"cannot read {path} as tar: {' '.join(str(reason).split())[:200]}; give a plain, "
             "whole .tar (unpack a compressed one with gunzip first)"

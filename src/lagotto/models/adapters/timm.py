@@ -17,14 +17,15 @@ from jaxtyping import Float32, Num
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from lagotto.core.errors import ModelError
+from lagotto.core.errors import ModelError, reason
 from lagotto.core.types import JsonObject, JsonValue, ModelSource
 from lagotto.models.classifier import ModelClassifier, load_classifier
 from lagotto.models.files.tensors import InputTensor, OutputTensor
-from lagotto.models.files.weights import reason
 from lagotto.models.metadata.pretrained import read_settings
+from lagotto.models.output_choice import OutputRequest
 
 _BATCH = 8
+_OUTPUT = "logits"
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")  # no scheme, so it cannot name a remote file
 _REFUSALS = (
     *(OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, AssertionError),
@@ -49,9 +50,13 @@ def load_timm(source: ModelSource, threads: int = 1) -> ModelClassifier:
 
 
 class TimmEngine:
-    """A network in eval mode, without gradients. Its output is logits, so `cut` has no effect."""
+    """A network in eval mode, without gradients. Its output is logits, so no activation is cut."""
 
-    def __init__(self, network: Any, size: tuple[int, int], cut: bool) -> None:
+    def __init__(self, network: Any, size: tuple[int, int], request: OutputRequest) -> None:
+        if request.name not in (None, _OUTPUT):
+            raise ModelError(
+                f"model.json: output_name is {request.name!r}; a network of timm has {_OUTPUT!r}"
+            )
         self._network = network
         self._size = size
 
@@ -63,7 +68,7 @@ class TimmEngine:
     @property
     def output(self) -> OutputTensor:
         """The logits."""
-        return OutputTensor("logits", None, False)
+        return OutputTensor(_OUTPUT, None, False)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -77,6 +82,11 @@ class TimmEngine:
                 logits = self._network(torch.from_numpy(tensor))
         except _REFUSALS as error:
             raise ModelError(f"timm cannot run the model: {reason(error)}") from error
+        if not isinstance(logits, torch.Tensor):
+            raise ModelError(
+                f"the network gives a {type(logits).__name__} of several outputs, not logits; "
+                "save it without features_only and in its form for inference"
+            )
         values: Float32[np.ndarray, "batch classes"] = logits.float().numpy()
         return values
 

@@ -17,12 +17,11 @@ from safetensors import SafetensorError
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 from transformers.utils import logging
 
-from lagotto.core.errors import ModelError
+from lagotto.core.errors import ModelError, reason
 from lagotto.core.images import to_pixels
 from lagotto.core.types import InputSpec, JsonObject, ModelSource, PixelSpec
 from lagotto.models.classifier import ModelClassifier, load_classifier
 from lagotto.models.files.tensors import InputTensor, OutputTensor
-from lagotto.models.files.weights import reason
 from lagotto.models.inputs import prepare_tensor
 from lagotto.models.metadata.description import parse_description
 from lagotto.models.metadata.input_spec import resolve_input
@@ -32,10 +31,12 @@ from lagotto.models.metadata.pretrained import (
     describe_saved,
     read_settings,
 )
+from lagotto.models.output_choice import OutputRequest
 
 _BATCH = 8
 """Pictures of one run; it is fixed, so that no picture changes the logits of another."""
 
+_LOGITS = "logits"
 _CLOSE = 1e-4
 _TRIAL_SIZES = ((97, 61), (61, 97), (83, 83))
 _RESAMPLES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
@@ -81,10 +82,15 @@ def load_transformers(source: ModelSource, threads: int = 1) -> ModelClassifier:
 
 
 class TransformersEngine:
-    """A network in eval mode, without gradients. Its output is logits, so `cut` has no effect."""
+    """A network in eval mode, without gradients. Its output is logits: no activation is cut.
 
-    def __init__(self, network: Any, plan: _InputPlan, cut: bool) -> None:
+    Of several outputs the one named `logits` is read, as all classifiers of transformers have it;
+    `output_name` in model.json may name another one, such as `cls_logits`.
+    """
+
+    def __init__(self, network: Any, plan: _InputPlan, request: OutputRequest) -> None:
         self._network = network
+        self._output_name = request.name or _LOGITS
         self._processor = plan.processor
         size = (plan.height, plan.width)
         if plan.processor is None:
@@ -100,7 +106,7 @@ class TransformersEngine:
     @property
     def output(self) -> OutputTensor:
         """The logits."""
-        return OutputTensor("logits", None, False)
+        return OutputTensor(self._output_name, None, False)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -116,9 +122,15 @@ class TransformersEngine:
             tensor = _processed(self._processor, list(tensor))
         try:
             with torch.inference_mode():
-                logits = self._network(pixel_values=torch.from_numpy(tensor)).logits
+                outputs = self._network(pixel_values=torch.from_numpy(tensor))
         except _REFUSALS as error:
             raise ModelError(f"transformers cannot run the model: {reason(error)}") from error
+        logits = outputs.get(self._output_name)
+        if not isinstance(logits, torch.Tensor):
+            raise ModelError(
+                f"the network has no output {self._output_name[:80]!r}; it has: "
+                f"{', '.join(outputs)}; name one as output_name in model.json"
+            )
         values: Float32[np.ndarray, "batch classes"] = logits.float().numpy()
         return values
 

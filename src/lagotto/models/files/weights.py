@@ -1,7 +1,7 @@
 """The path of a weights file comes in; its bytes go out, checked for size and place."""
 
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -65,10 +65,10 @@ def add_file(digest: "_Hash", file: Path) -> None:
         raise ModelError(f"{file.name} cannot be read: {error.strerror}") from error
 
 
-def inside(folder: Path, relative: str, what: str) -> Path:
+def inside(folder: Path, relative: str, what: str, hint: Callable[[], str] | None = None) -> Path:
     """The path of the file `relative` in `folder`; ModelError if a link or ".." leads outside.
 
-    `what` names the file in the message.
+    `what` names the file in the message; `hint` says what to do if it is missing.
     """
     parts = PurePosixPath(relative).parts
     is_outside = (
@@ -87,11 +87,6 @@ def inside(folder: Path, relative: str, what: str) -> Path:
             "put the file beside the model and give its name"
         )
     if not exists:
-        raise ModelError(f"{what} is {preview}, but the folder has no such file")
+        advice = f"; {hint()}" if hint is not None else ""
+        raise ModelError(f"{what} is {preview}, but the folder has no such file{advice}")
     return path
-
-
-def reason(error: BaseException) -> str:
-    """The message of an error in one line of at most 300 characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 300 else text[:297] + "..."

@@ -12,6 +12,7 @@ from lagotto.core.parsing.name_list import (
     NameList,
     parse_name_list,
 )
+from lagotto.core.parsing.not_downloaded import HEAD_BYTES, what_lies_there
 from lagotto.core.text.clean import clean_text
 from lagotto.core.types import (
     Channels,
@@ -64,18 +65,20 @@ class Description:
     labels: tuple[str, ...] | NameList | str | None = None
     input: InputDescription = InputDescription()
     output: OutputKind | None = None
+    output_name: str | None = None
 
     @property
     def behaviour(self) -> JsonObject:
         """The parts that change a model's responses, in one canonical form.
 
-        `resample` is newer than the first version. It is left out if absent, so that the digests of
-        older models stay the same.
+        `resample` and `output_name` are newer than the first version. They are left out if absent,
+        so that the digests of older models stay the same.
         """
         described = asdict(self.input)
         if described["resample"] is None:
             del described["resample"]
-        return cast(JsonObject, {"input": described, "output": self.output})
+        behaviour = cast(JsonObject, {"input": described, "output": self.output})
+        return behaviour | ({"output_name": self.output_name} if self.output_name else {})
 
 
 def read_model_json(file: Path) -> JsonObject:
@@ -89,6 +92,9 @@ def read_model_json(file: Path) -> JsonObject:
         raise ModelError(
             f"{DESCRIPTION_FILE} is larger than 1 MB; keep long labels in a labels file"
         )
+    instead = what_lies_there(data[:HEAD_BYTES])
+    if data and instead is not None:
+        raise ModelError(f"{DESCRIPTION_FILE} is {instead}")
     try:
         value = json.loads(data.decode("utf-8-sig"))
     except RecursionError as error:
@@ -117,6 +123,7 @@ def parse_description(raw: JsonObject) -> Description:
         labels=_labels(raw.get("labels")),
         input=_input(described or {}),
         output=cast(OutputKind | None, _choice(raw, "output", get_args(OutputKind))),
+        output_name=_text(raw, "output_name"),
     )
 
 

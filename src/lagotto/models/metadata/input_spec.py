@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from lagotto.core.errors import ModelError
 from lagotto.core.types import Channels, Decision, InputSpec, Layout, Origin, PixelSpec, Scale
-from lagotto.models.files.tensors import InputTensor, shape_text
+from lagotto.models.files.tensors import INTEGERS, InputTensor, shape_text
 from lagotto.models.metadata.description import MAX_EDGE, InputDescription
 
 MAX_FIXED_BATCH = 1024
@@ -72,7 +72,7 @@ def resolve_input(
     mean, std = declared.mean, declared.std
     if isinstance(scaled_by, FoundInput) and not mean and not std:
         mean, std = scaled_by.input.mean, scaled_by.input.std
-    as_they_are = tensor.dtype in ("uint8", "int8") and scale == "0..255"
+    as_they_are = tensor.dtype in INTEGERS and scale == "0..255"
     if as_they_are and (any(declared.mean) or set(declared.std) - {1.0}):
         notes.append(f"mean and std left out: the {tensor.dtype} input takes pixels as they are")
     if channels == "L" and max(len(mean), len(std)) > 1:
@@ -169,7 +169,8 @@ def _check_shape(tensor: InputTensor) -> None:
     if len(tensor.shape) != 4:
         raise ModelError(
             f"input {tensor.name!r} has shape {shape_text(tensor.shape)}; an image classifier "
-            "takes [batch, height, width, channels] or [batch, channels, height, width]"
+            "takes [batch, height, width, channels] or [batch, channels, height, width]: export it "
+            "with one of these"
         )
     batch = tensor.shape[0]
     if batch is not None and not 1 <= batch <= MAX_FIXED_BATCH:
@@ -195,7 +196,8 @@ def _layout(
     if not possible:
         raise ModelError(
             f"input {tensor.name!r} has shape {shape_text(shape)}, where neither the second nor "
-            "the last axis holds 1 or 3 channels; only RGB, BGR and grey models can be probed"
+            "the last axis holds 1 or 3 channels; only RGB, BGR and grey models can be probed: "
+            "export it without further channels (such as alpha)"
         )
     if declared.layout is not None:
         if declared.layout not in possible:
@@ -230,7 +232,7 @@ def _scale(
     tensor: InputTensor, declared: InputDescription, found: Sequence[FoundInput]
 ) -> tuple[Scale, Origin | FoundInput]:
     """The scale, and its origin: what was found, where it is from there."""
-    integer = tensor.dtype in ("uint8", "int8")
+    integer = tensor.dtype in INTEGERS
     if declared.scale is None:
         scaled = next((item for item in found if item.input.scale is not None), None)
         if scaled is not None and not declared.mean and not declared.std:

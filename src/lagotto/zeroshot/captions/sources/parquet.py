@@ -17,6 +17,7 @@ from lagotto.core.parsing.captioned_tables import (
     storable,
     struct_fields,
 )
+from lagotto.core.parsing.not_downloaded import what_lies_at
 from lagotto.core.types import Skipped
 from lagotto.zeroshot.captions.sources.pairs import (
     Item,
@@ -88,7 +89,10 @@ def caption_column(path: Path, schema: Any) -> str:
 
 
 def unreadable(path: Path, error: Exception) -> CaptionError:
-    """The error for a damaged parquet file."""
+    """The error for a damaged parquet file, or for what a failed download left in its place."""
+    clause = what_lies_at(path)
+    if clause is not None:
+        return CaptionError(f"{path} is {clause}")
     first_line = (str(error).splitlines() or [""])[0]
     return CaptionError(f"cannot read {path} as parquet: {first_line}; check the file")
 
