@@ -111,7 +111,7 @@ def test_whole_numbers_texts_and_maps_are_never_scores_while_another_fits() -> N
     maps = PublishedOutput("scores_map", (1, 8, 8, 4), "float32", "maps")
     assert choose_output([maps, *made], nodes, NONE).index == 1
     with pytest.raises(ModelError, match="unclear"):
-        choose_output([maps, replace(made[0], dtype="int64")], nodes, NONE)
+        choose_output([maps, replace(made[0], dtype="int64", activation=None)], nodes, NONE)
 
 
 def test_names_decide_where_the_graph_says_nothing() -> None:
@@ -127,6 +127,8 @@ def test_names_decide_where_the_graph_says_nothing() -> None:
         ("confidences", "label"),
     ]:
         assert chosen(edges, **{other: ("y", 24), scores: ("z", 7)}) == scores
+    assert chosen(edges, classes=("y", 7), scores=("z", 1)) == "classes"
+    assert chosen(edges, prediction=("z", 1), dense_5=("y", 64)) == "prediction"
     for first, second in [("a", "b"), ("age_logits", "gender_logits"), ("output_0", "output_1")]:
         with pytest.raises(ModelError, match="unclear"):
             chosen(edges, **{first: ("y", 24), second: ("z", 7)})

@@ -82,9 +82,13 @@ class PublishedOutput:
 
     @property
     def can_hold_scores(self) -> bool:
-        """Whether its type and shape are those of one row of scores a picture."""
+        """Whether its type and shape are those of one row of scores a picture.
+
+        The type does not matter if the logits before an activation can be read in their place.
+        """
         wide = [size for size in self.shape[1:] if size != 1]
-        return self.dtype in SCORE_DTYPES and len(wide) <= 1
+        is_cut = self.activation is not None and self.activation.same_classes
+        return (self.dtype in SCORE_DTYPES or is_cut) and len(wide) <= 1
 
     @property
     def width(self) -> int | None:
@@ -238,6 +242,8 @@ class _Evidence:
     def _by_name_or_softmax(self, left: list[PublishedOutput]) -> tuple[PublishedOutput, str]:
         best = max(_level(output.name) for output in left)
         named = [output for output in left if _level(output.name) == best]
+        if best == _SURE:  # a single number beside a row of them is no score of classes
+            named = [output for output in named if output.width != 1] or named
         ending = [
             output
             for output in left

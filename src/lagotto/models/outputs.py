@@ -76,11 +76,16 @@ def class_rows(
 def real_values(
     raw: Num[np.ndarray, "rows classes"], tensor: OutputTensor
 ) -> Num[np.ndarray, "rows classes"]:
-    """The output as real numbers; integers without a known scale are mapped to 0..1."""
+    """The output as real numbers; integers without a known scale are mapped to 0..1.
+
+    Integers that the graph itself scaled, such as rounded percentages, stay as they are.
+    """
     if raw.dtype.kind == "f":
         return raw
     if tensor.quantization is not None:
         return tensor.quantization.real(raw)
+    if tensor.gain != 1:
+        return raw.astype(np.float32)
     zero = np.iinfo(raw.dtype).min
     return (raw.astype(np.float32) - zero) * np.float32(_step(raw, tensor))
 
@@ -172,11 +177,11 @@ def _floors(raw: Num[np.ndarray, "..."], tensor: OutputTensor) -> tuple[float, f
     For integers it is half a quantization step. For floats it is the smallest normal number, down
     to which they keep their relative precision; for the complement, half of their spacing below 1.
     """
+    if tensor.step:
+        return tensor.step / 2, tensor.step / 2
     if raw.dtype.kind != "f":
         half = _step(raw, tensor) / 2
         return half, half
-    if tensor.step:
-        return tensor.step / 2, tensor.step / 2
     kind = np.finfo(raw.dtype)
     return float(kind.smallest_normal), float(kind.epsneg) / 2
 

@@ -75,10 +75,18 @@ def load_model(source: ModelSource, threads: int = 1) -> Model:
     try:
         return cast(Model, load(source, threads))
     except ModelError as error:
-        instead = what_lies_at(source.file)
+        instead = _what_lies_instead(source.file)
         if instead is None:
             raise
         raise ModelError(f"{source.file.name} is {instead}") from error
+
+
+def _what_lies_instead(file: Path) -> str | None:
+    """What lies in place of a model file; None for one that is refused by its size alone."""
+    try:
+        return None if file.stat().st_size > MAX_WEIGHTS_BYTES else what_lies_at(file)
+    except OSError:
+        return None
 
 
 def behaviour_digest(source: ModelSource) -> str:

@@ -1,6 +1,7 @@
 """What a clone or a download leaves in place of a file is named; the real formats are not."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,13 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0f" * 3
         (b'{"error":"Repository not found"}', "a server's answer ('Repository not found')"),
         (b'{"message": "Not Found", "documentation_url": "d", "status": "404"}', "('Not Found')"),
         (b'{"detail": [{"msg": "no"}]}', "a server's answer"),
+        (b'{"Code": 10010205001, "Message": "No", "Success": false}', "answer ('No')"),
+        (b'{"error": {"code": 404}}', "answer"),
+        (b"Found. Redirecting to https://cdn.example/x", "'Found. Redirecting to https"),
+        (b"error code: 1020", "a server's answer"),
+        (b"<center><h1>404 Not Found</h1></center>", "a saved web page"),
+        (b"[InternetShortcut]\r\nURL=https://example.org/", "a shortcut of Windows"),
+        (POINTER.decode().encode("utf-16"), "a Git LFS pointer"),
         (b"Entry not found", "a server's answer ('Entry not found')"),
         (b"404: Not Found", "a server's answer ('404: Not Found')"),
         (b"Access to model a/b is restricted. You must be logged in.\n", "is restricted"),
@@ -62,6 +70,8 @@ def test_what_is_no_file_is_named(head: bytes, named: str | None, tmp_path: Path
         b"PAR1\x15\x04",
         b"\xff\xd8\xff\xe0\0\x10JFIF",
         b"cat\ndog\nnot found\n",
+        b"found\nlost\n",
+        b"data\ncode\n",
         b"error\nmessage\n",
         json.dumps({"error": 0, "message": 1}).encode(),
         json.dumps({"version": "1.0", "model": {"error": "x"}}).encode(),
@@ -76,8 +86,11 @@ def test_real_content_is_not_named(head: bytes) -> None:
     assert what_lies_there(head) is None
 
 
-def test_a_missing_file_is_nothing(tmp_path: Path) -> None:
+def test_a_missing_file_is_nothing_and_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     assert what_lies_at(tmp_path / "none") is None
+    assert what_lies_at(tmp_path) is None
+    os.mkfifo(tmp_path / "queue")
+    assert what_lies_at(tmp_path / "queue") is None
 
 
 def test_an_unfinished_download_is_told_by_its_name() -> None:

@@ -201,6 +201,48 @@ def test_what_selects_or_scales_after_a_softmax_is_looked_through(tmp_path: Path
     assert np.abs(logits[:, 0] - logits[:, 1] - expected).max() < 1e-4
 
 
+def test_percentages_in_whole_numbers_are_cut_or_undone(tmp_path: Path) -> None:
+    arrays = {"hundred": np.float32(100), "order": np.array([4, 3, 2, 1, 0])}
+    nodes = [
+        SOFTMAX,
+        helper.make_node("Mul", ["p", "hundred"], ["percent"]),
+        helper.make_node("Round", ["percent"], ["whole"]),
+    ]
+    for name, kind in [("bytes", TensorProto.UINT8), ("numbers", TensorProto.INT32)]:
+        cast = helper.make_node("Cast", ["whole"], ["y"], to=kind)
+        flat = helper.make_node("Identity", ["flat"], ["features"])
+        outputs = [value("features", "n", 72), value("y", "n", CLASSES, dtype=kind)]
+        is_read(write_ends(tmp_path / name, [*nodes, cast, flat], outputs, arrays))
+    nodes.append(helper.make_node("Cast", ["whole"], ["counts"], to=TensorProto.UINT8))
+    nodes.append(helper.make_node("Gather", ["counts", "order"], ["y"], axis=1))
+    outputs = [value("y", "n", CLASSES, dtype=TensorProto.UINT8)]
+    model = load(write_ends(tmp_path / "turned", nodes, outputs, arrays))
+    assert (model.spec.output, model.spec.logits_source) == ("softmax", "log")
+    shares = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
+    floored = np.maximum(np.round(shares * 100) / 100, 0.005)
+    assert np.abs(model.logits(PIXELS)[:, ::-1] - np.log(floored)).max() < 1e-4
+
+
+def test_outputs_of_unknown_shape_are_read(tmp_path: Path) -> None:
+    def no_shape(model: Any) -> None:
+        for output in model.graph.output:
+            output.type.tensor_type.ClearField("shape")
+
+    arrays = {"shape": np.array([-1, 5], np.int64)}
+    nodes = [
+        helper.make_node("Identity", ["shape"], ["form"]),
+        helper.make_node("Reshape", ["scores", "form"], ["y"]),
+        helper.make_node("Identity", ["flat"], ["features"]),
+    ]
+    alone = write_ends(tmp_path / "alone", nodes, [value("y", "n", CLASSES)], arrays)
+    resave(alone, no_shape)
+    is_read(alone, "declared")
+    outputs = [value("features", "n", 72), value("y", "n", CLASSES)]
+    both = write_ends(tmp_path / "both", nodes, outputs, arrays)
+    resave(both, no_shape)
+    is_read(both, "declared")
+
+
 def test_double_and_whole_number_inputs_take_the_same_pictures(tmp_path: Path) -> None:
     def retype(kind: int) -> Any:
         def change(model: Any) -> None:

@@ -20,19 +20,23 @@ _UNFINISHED = (
     *(".aria2", ".filepart", ".!ut", ".!qb", ".icloud"),
 )
 _AGAIN = "download the file itself"
-_LFS = re.compile(rb"version https?://(?:git-lfs\.github\.com|hawser\.github\.com)/spec/")
-_LFS_SIZE = re.compile(rb"^size (\d{1,15})\s*$", re.MULTILINE)
-_ANNEX = re.compile(rb"(?:/annex/objects/|(?:\.\./)*\.git/annex/objects/)")
-_LINK = re.compile(rb"\.\.?/[^\r\n\0]{1,1000}\r?\n?")
+_LFS = re.compile(r"version https?://(?:git-lfs\.github\.com|hawser\.github\.com)/spec/")
+_LFS_SIZE = re.compile(r"^size (\d{1,15})\s*$", re.MULTILINE)
+_ANNEX = re.compile(r"(?:/annex/objects/|(?:\.\./)*\.git/annex/objects/)")
+_LINK = re.compile(r"\.\.?/[^\r\n]{1,1000}\r?\n?")
 _COMMENT = re.compile(r"\s*<!--.*?(?:-->|\Z)", re.DOTALL)
 _PROLOGUE = re.compile(r"\s*<\?xml[^>]*>", re.IGNORECASE)
-_PAGE = re.compile(r"\s*<(?:!doctype\s+html|html|head|body|title|meta|script)\b", re.IGNORECASE)
+_PAGE = re.compile(
+    r"\s*<(?:!doctype\s+html|html|head|body|title|meta|script|style|center|h1|h2)\b", re.IGNORECASE
+)
 _TITLE = re.compile(r"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
 _REFUSAL = re.compile(r"\s*<(?:\w+:)?Error(?:Response|s)?[\s>]")
 _XML_TEXT = re.compile(r"<(?:Message|Code|message|code)>([^<]{1,200})")
 _SENTENCE = re.compile(
-    r"(?:404:? )?(?:not found|entry not found|repository not found|file not found)"
-    r"|(?:40[13]:? )?(?:access denied|forbidden|unauthorized)"
+    r"(?:404:? )?(?:not found|(?:entry|repository|file|page|object) not found)"
+    r"|(?:found|moved permanently|see other|temporary redirect)\. redirecting to .*"
+    r"|(?:40[13]:? )?(?:access denied|forbidden|unauthorized|bad credentials)"
+    r"|error code: \d{3,4}|no such key|the specified key does not exist"
     r"|(?:429:? )?(?:too many requests|rate limit(?: was)? exceeded)"
     r"|(?:50[0-4]:? )?(?:internal server error|bad gateway|service unavailable|gateway time-?out)"
     r"|invalid (?:username or password|credentials in authorization header)"
@@ -41,15 +45,17 @@ _SENTENCE = re.compile(
     r"|couldn't find the requested file.*|package size exceeded the configured limit.*",
     re.IGNORECASE | re.DOTALL,
 )
-_ANSWER_TEXTS = ("error", "message", "detail", "errors", "error_description")
+_ANSWER_TEXTS = ("error", "message", "msg", "detail", "errors", "error_description")
 _ANSWER_KEYS = frozenset(
     {
         *_ANSWER_TEXTS,
-        *("details", "status", "statusCode", "status_code", "statusText", "code", "title", "type"),
-        *("documentation_url", "url", "path", "instance", "request_id", "requestId", "timestamp"),
-        *("success", "ok", "reason", "error_code", "error_type", "errorCode", "traceId"),
+        *("details", "status", "statuscode", "status_code", "statustext", "code", "title", "type"),
+        *("documentation_url", "url", "path", "instance", "request_id", "requestid", "timestamp"),
+        *("success", "ok", "reason", "error_code", "error_type", "errorcode", "traceid", "data"),
     }
 )
+"""Keys of an answer that says an error and nothing else, in lower case."""
+
 _ARCHIVES: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "a zip archive; unpack it first (unzip)"),
     (b"PK\x05\x06", "an empty zip archive; download it again"),
@@ -81,12 +87,21 @@ def what_lies_there(head: bytes) -> str | None:
     """
     if not head:
         return "empty (0 bytes); download or export it again"
-    return _pointer(head) or _packed(head) or _answer(head)
+    encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    text = head.decode(encoding, errors="replace")
+    if "\0" in text:
+        return _packed(head)
+    return _pointer(text) or _packed(head) or _answer(text)
 
 
 def what_lies_at(file: Path) -> str | None:
-    """The clause of `what_lies_there` for a file on disk; None also if it cannot be read."""
+    """The clause of `what_lies_there` for a file on disk.
+
+    None also if it cannot be read, or is no regular file: a pipe would be waited for.
+    """
     try:
+        if not file.is_file():
+            return None
         with file.open("rb") as stream:
             return what_lies_there(stream.read(HEAD_BYTES))
     except OSError:
@@ -98,20 +113,22 @@ def is_unfinished(name: str) -> bool:
     return name.lower().endswith(_UNFINISHED)
 
 
-def _pointer(head: bytes) -> str | None:
+def _pointer(whole: str) -> str | None:
     """What a tool leaves that keeps large files apart, or a link that was stored as text."""
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    text = whole.lstrip()
     if _LFS.match(text):
         size = _LFS_SIZE.search(text)
         elsewhere = f" ({int(size[1])} bytes are elsewhere)" if size else ""
         return f"a Git LFS pointer, not the file itself{elsewhere}; run `git lfs pull`, or {_AGAIN}"
-    if text.startswith(b"# xet version"):
+    if text.startswith("# xet version"):
         return f"a Xet pointer, not the file itself; {_AGAIN}"
     if _ANNEX.match(text):
         return f"a git-annex pointer, not the file itself; run `git annex get`, or {_AGAIN}"
-    if _LINK.fullmatch(head):
-        target = _shown(head.decode("utf-8", errors="replace"))
+    if _LINK.fullmatch(whole):
+        target = _shown(whole)
         return f"the text of a link ({target}), not the file itself; copy the file it points to"
+    if text.startswith("[InternetShortcut]"):
+        return f"a shortcut of Windows, not the file itself; {_AGAIN}"
     return None
 
 
@@ -129,12 +146,8 @@ def _packed(head: bytes) -> str | None:
     return next((clause for mark, clause in _ARCHIVES if head.startswith(mark)), None)
 
 
-def _answer(head: bytes) -> str | None:
+def _answer(text: str) -> str | None:
     """A web page, or the answer by which a server refused a download."""
-    encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    text = head.decode(encoding, errors="replace")
-    if "\0" in text:
-        return None
     body = _PROLOGUE.sub("", text, count=1)
     while (comment := _COMMENT.match(body)) is not None:
         body = body[comment.end() :]
@@ -161,9 +174,12 @@ def _json_refusal(text: str) -> str | None:
         value: JsonValue = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(value, dict) or not value or not _ANSWER_KEYS.issuperset(value):
+    if not isinstance(value, dict):
         return None
-    texts = (item for key in _ANSWER_TEXTS if isinstance(item := value.get(key), str | list | dict))
+    lower = {key.lower(): item for key, item in value.items()}
+    if not _ANSWER_KEYS.issuperset(lower):
+        return None
+    texts = (item for key in _ANSWER_TEXTS if isinstance(item := lower.get(key), str | list | dict))
     first = next(texts, None)
     return None if first is None else _shown(first if isinstance(first, str) else json.dumps(first))
 

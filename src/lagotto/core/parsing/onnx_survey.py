@@ -49,8 +49,8 @@ _CHILDREN: dict[str, dict[int, str]] = {
     "tensor type": {2: "shape"},
 }
 _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_EXTERNAL = 1, 2, 13
-_ELEMENT_BYTES = {1: 4, 4: 2, 5: 2, 6: 4, 7: 8, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
-"""Bytes of an element by its type; of types that are not in this table, 1."""
+_ELEMENT_BYTES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
+"""Bytes of an element by its type; the types that are not in this table are packed."""
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 _LONGEST_NUMBER = 20
 _NODE_OPERATOR, _NODE_DOMAIN = 4, 7
@@ -181,7 +181,7 @@ def _look_at_tensor(walk: _Walk, span: Span) -> None:
             entries += _external_entries(walk.reader, (start, end))
     _check_sizes(walk, sizes)
     if entries:
-        _note_external(walk, entries, math.prod(sizes) * _ELEMENT_BYTES.get(kind, 1))
+        _note_external(walk, entries, math.prod(sizes) * _ELEMENT_BYTES.get(kind, 0))
 
 
 def _external_entries(reader: WireReader, entry: Span) -> list[tuple[str, Span]]:
