@@ -32,6 +32,7 @@ ORDER = (
     *("hub index", "eval retrieval", "eval paper"),
     *("hub verify", "hub remove", "demo"),
     *("captions create", "captions add", "captions search", "captions status"),
+    *("captions verify", "captions repair"),
     *("classify", "eval classification", "eval probing"),
 )
 

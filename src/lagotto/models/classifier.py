@@ -97,6 +97,10 @@ class ModelClassifier:
         model = replace(self._spec, input=spec, decisions=decisions, notes=notes)
         return ModelClassifier(self._engine, model, self._reading, self._open_insides)
 
+    def with_decisions(self, decisions: tuple[Decision, ...]) -> "ModelClassifier":
+        """The same loaded model with other origins of its input."""
+        return self.with_input(self._spec.input, decisions, self._spec.notes)
+
     def open_activations(self) -> ActivationReader | None:
         """A reader of the inner layers; None if the framework cannot show them."""
         if self._open_insides is None:

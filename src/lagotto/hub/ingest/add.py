@@ -43,6 +43,7 @@ from lagotto.hub.store.records import (
     Listing,
     ModelRecord,
     Plan,
+    split_copies,
 )
 from lagotto.hub.store.responses import read_responses
 from lagotto.hub.store.tensorfile import is_intact
@@ -348,27 +349,19 @@ def _report(
         for failure in catalogue.failures()
         if failure.digest in failed or failure.digest in unfetched
     ]
-    for digest, outcome in failed.items():
+    for digest, failure in failed.items():
         if digest in earlier:
             record = earlier[digest]
-            failures.append(FailedModel(record.name, record.source, outcome.kind, outcome.reason))
-    reasons = {failure.digest: failure for failure in catalogue.failures()}
-    copies = []
-    for copy in plan.copies:
-        failure = reasons.get(copy.digest)
-        if failure is None:
-            copies.append((copy.name, copy.original))
-        else:
-            reason = f"a copy of {copy.original}: {failure.reason}"
-            failures.append(FailedModel(copy.name, copy.source, failure.kind, reason))
+            failures.append(FailedModel(record.name, record.source, failure.kind, failure.reason))
+    copies, failed_copies = split_copies(plan.copies, catalogue.failures())
     models = [record for record in catalogue.models("done") if record.digest in done]
     extended = tuple(record.name for record in models if record.digest in earlier)
     return AddReport(
         done=tuple(record.name for record in models if record.digest not in earlier),
         extended=extended,
-        failures=tuple(failures),
+        failures=(*failures, *failed_copies),
         already=plan.already - len(extended),
-        copies=tuple(copies),
+        copies=copies,
     )
 
 

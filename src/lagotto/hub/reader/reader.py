@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from lagotto.core.errors import UsageError
+from lagotto.core.machine import open_files_limit
 from lagotto.core.types import Probe, Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.canary import with_canary_check
@@ -44,6 +45,11 @@ from lagotto.jobs.worker_limits import Limits
 
 _OPEN_RESPONSES = 256
 """How many responses files stay mapped for exact distances; each takes a file descriptor."""
+
+
+def _open_responses() -> int:
+    """How many stay mapped under this process's limit of open files, which others need too."""
+    return max(1, min(_OPEN_RESPONSES, open_files_limit() // 4))
 
 
 class HubReader:
@@ -137,7 +143,7 @@ class HubReader:
                 blocks=blocks,
                 names={record.digest: record.name for record in records},
                 labels=cache(self._labels),
-                read=lru_cache(_OPEN_RESPONSES)(lambda d: searchable_rows(done, self._read(d))),
+                read=lru_cache(_open_responses())(lambda d: searchable_rows(done, self._read(d))),
                 notes=notes,
                 partial_models=find_partial_models(
                     blocks, lambda digest: self._read(digest).seen_probes

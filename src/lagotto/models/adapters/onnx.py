@@ -7,9 +7,10 @@ from typing import cast, get_args
 
 import numpy as np
 import onnxruntime
-from jaxtyping import Float32, Num, Shaped
+from jaxtyping import Float32, Num, Shaped, UInt8
 from onnxruntime.capi import onnxruntime_pybind11_state
 
+from lagotto.core.arguments.links import link_roots
 from lagotto.core.errors import ModelError, reason
 from lagotto.core.parsing.onnx_survey import check_operators, survey_onnx
 from lagotto.core.parsing.onnx_versions import onnx_refusal
@@ -193,11 +194,32 @@ def _open_session(data: bytes, folder: Path, threads: int) -> onnxruntime.Infere
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(folder)
     )
+    linked = _linked_data(data, folder)
+    if linked:
+        options.add_external_initializers_from_files_in_memory(
+            list(linked), list(linked.values()), [len(content) for content in linked.values()]
+        )
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except _REFUSALS as error:
         why = onnx_refusal(error, onnxruntime.__version__)
         raise ModelError(f"onnxruntime cannot load the model: {why}") from error
+
+
+def _linked_data(data: bytes, folder: Path) -> dict[str, UInt8[np.ndarray, " bytes"]]:
+    """The external data of a model in a snapshot of the Hugging Face cache, by name, mapped.
+
+    There it is a link into the blobs of the repository. onnxruntime follows no link out of the
+    model's folder, so it is handed the bytes. For every other folder there is nothing to hand over.
+    """
+    if len(link_roots(folder)) == 1:
+        return {}
+    files = external_files(survey_onnx(data, ModelError), folder)
+    return {
+        file.relative_to(folder).as_posix(): np.memmap(file, np.uint8, "r")
+        for file in files
+        if file.is_symlink() and file.stat().st_size
+    }
 
 
 def _picture_input(

@@ -24,12 +24,16 @@ from lagotto.models.classifier import ModelClassifier, load_classifier
 from lagotto.models.files.tensors import InputTensor, OutputTensor
 from lagotto.models.inputs import prepare_tensor
 from lagotto.models.metadata.description import parse_description
+from lagotto.models.metadata.embedded import EmbeddedMetadata
 from lagotto.models.metadata.input_spec import resolve_input
 from lagotto.models.metadata.pretrained import (
+    CONFIG,
     PROCESSOR,
     WEIGHTS_FILES,
+    credit_saved,
     describe_saved,
     read_settings,
+    with_saved_input,
 )
 from lagotto.models.output_choice import OutputRequest
 
@@ -71,14 +75,13 @@ def load_transformers(source: ModelSource, threads: int = 1) -> ModelClassifier:
     config, settings = read_settings(folder)
     network = _network(folder)
     plan = _plan_input(folder, config, settings)
-    description = {**describe_saved(config, {}), **source.description}
-    from_user = source.description.get("input")
-    description["input"] = {
-        **plan.description,
-        **(from_user if isinstance(from_user, dict) else {}),
-    }
+    described = with_saved_input(source, plan.description)
+    saved = EmbeddedMetadata(parse_description(describe_saved(config, {})), labels_origin=CONFIG)
     engine = partial(TransformersEngine, network, plan)
-    return load_classifier(replace(source, description=description), "transformers", "NCHW", engine)
+    model = load_classifier(described, "transformers", "NCHW", engine, saved)
+    return model.with_decisions(
+        credit_saved(model.spec.decisions, source, PROCESSOR if settings else CONFIG)
+    )
 
 
 class TransformersEngine:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from lagotto.core.arguments.links import link_roots, stays_inside
 from lagotto.core.errors import ModelError
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def inside(folder: Path, relative: str, what: str, hint: Callable[[], str] | Non
     )
     path = folder.joinpath(*parts) if not is_outside else folder
     try:
-        is_outside = is_outside or not path.resolve().is_relative_to(folder.resolve())
+        is_outside = is_outside or not stays_inside(path, link_roots(folder))
         exists = path.is_file()
     except (OSError, ValueError):  # no valid file name: too long, or a lone surrogate
         exists = False

@@ -25,8 +25,14 @@ from lagotto.models.metadata.export_tools import NOTHING, TOOL_FILES, ToolFacts,
 from lagotto.models.metadata.foreign import has_foreign_json
 from lagotto.models.metadata.input_spec import FoundInput
 from lagotto.models.metadata.label_choice import FoundLabels
-from lagotto.models.metadata.label_files import LabelFile, bare_stem, label_files
-from lagotto.models.metadata.pretrained import CONFIG, PROCESSOR, describe_saved, labels_of
+from lagotto.models.metadata.label_files import LabelFile, bare_stem, is_own_list, label_files
+from lagotto.models.metadata.pretrained import (
+    CONFIG,
+    PROCESSOR,
+    describe_saved,
+    describe_timm,
+    labels_of,
+)
 
 EXPORT_FOLDERS = frozenset({"onnx", "tflite", "tflite-model"})
 """Names (lower case) of folders that hold the graph of the model that is described above them."""
@@ -148,6 +154,10 @@ def _saved_inputs(folder: Path) -> tuple[list[FoundInput], list[str]]:
     notes = [*no_config, *no_processor]
     described = describe_saved({}, processor).get("input")
     described_by: list[tuple[str, JsonValue]] = [(PROCESSOR, described)]
+    try:
+        described_by.append((CONFIG, describe_timm(config)))
+    except ModelError as error:
+        notes.append(f"{CONFIG} not used: {str(error).removeprefix(f'{CONFIG}: ')}")
     if config.get("image_size") is not None and "id2label" in config:
         described_by.append((CONFIG, {"size": config["image_size"]}))
     for origin, value in described_by:
@@ -189,13 +199,16 @@ def _lists_in(folder: Path, file: Path) -> tuple[list[FoundLabels], tuple[str, .
     files = sorted(label_files(folder, file.stem), key=lambda item: item.file.name not in named)
     for item in files:
         is_named = item.file.name in named
+        is_own = item.is_own or is_named
+        if not is_own and any(is_own_list(item.file.name, other.stem) for other in others):
+            continue
         try:
             names = read_name_list(item.file)
         except UsageError as error:
             if item.is_named:
                 notes.append(_unread(item, error))
             continue
-        shared_with = () if item.is_own or is_named else others
+        shared_with = () if is_own else others
         lists.append(FoundLabels(item.file.name, names, shared_with, is_guess=not is_named))
     lists += [_of_tool(facts, facts.labels, others) for facts in tools if facts.labels is not None]
     notes += [note for facts in tools for note in facts.notes]

@@ -1,7 +1,8 @@
 """A folder comes in; what the files of an export tool in it say of the model goes out.
 
 Known are Teachable Machine (metadata.json), Custom Vision (cvexport.manifest and
-metadata_properties.json) and Edge Impulse (model_metadata.h and model_variables.h). Only what their
+metadata_properties.json), Edge Impulse (model_metadata.h and model_variables.h), Lobe
+(signature.json) and AutoML Vision (tflite_metadata.json). Only what their
 files say plainly is taken; what their sample code does besides is not.
 """
 
@@ -22,9 +23,10 @@ CUSTOM_VISION = "cvexport.manifest"
 CUSTOM_VISION_PROPERTIES = "metadata_properties.json"
 EDGE_IMPULSE = ("model_variables.h", "model_metadata.h")
 EDGE_IMPULSE_EXPORT = "deployment-metadata.json"
+LOBE, AUTO_ML = "signature.json", "tflite_metadata.json"
 TOOL_FILES = (
     *(TEACHABLE_MACHINE, CUSTOM_VISION, CUSTOM_VISION_PROPERTIES),
-    *(EDGE_IMPULSE_EXPORT, *EDGE_IMPULSE),
+    *(EDGE_IMPULSE_EXPORT, *EDGE_IMPULSE, LOBE, AUTO_ML),
 )
 """Names of the files that are read."""
 
@@ -63,6 +65,8 @@ def read_tool_files(folder: Path) -> tuple[ToolFacts, ...]:
         CUSTOM_VISION: _custom_vision,
         CUSTOM_VISION_PROPERTIES: _custom_vision_properties,
         EDGE_IMPULSE_EXPORT: _edge_impulse_export,
+        LOBE: _lobe,
+        AUTO_ML: _auto_ml,
     }
     for name, read in readers.items():
         text = _text(folder / name, roots)
@@ -113,6 +117,20 @@ def _custom_vision_properties(value: JsonObject) -> ToolFacts:
 def _edge_impulse_export(value: JsonObject) -> ToolFacts:
     names = value.get("classes")
     return ToolFacts(EDGE_IMPULSE_EXPORT, _listed(names) if isinstance(names, list) else None)
+
+
+def _lobe(value: JsonObject) -> ToolFacts:
+    classes = value.get("classes")
+    names = classes.get("Label") if isinstance(classes, dict) else None
+    return ToolFacts(LOBE, _listed(names) if isinstance(names, list) else None)
+
+
+def _auto_ml(value: JsonObject) -> ToolFacts:
+    edges = (value.get("imageHeight"), value.get("imageWidth"))
+    match edges:
+        case (int(height), int(width)) if 1 <= height <= MAX_EDGE and 1 <= width <= MAX_EDGE:
+            return ToolFacts(AUTO_ML, input=InputDescription(size=(height, width)))
+    return ToolFacts(AUTO_ML)
 
 
 def _edge_impulse(name: str, text: str) -> ToolFacts:

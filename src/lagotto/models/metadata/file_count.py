@@ -10,6 +10,7 @@ from lagotto.core.types import JsonObject
 LINK_OUT, HIDDEN_FILE, HIDDEN_FOLDER = "link out of the folder", "hidden file", "hidden folder"
 FOREIGN, BELOW = "model.json of another tool", "below a folder with a model.json"
 BESIDE, PARTLY = "beside a model.json", "incomplete download"
+AGAIN = "another path to the same model"
 NO_ENDING = "without an ending"
 
 _UNREAD = (

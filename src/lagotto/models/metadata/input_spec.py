@@ -152,7 +152,7 @@ def _fitting(
     if grey and max(len(kept.mean), len(kept.std)) > 1:
         left_out.append("mean and std of 3 channels")
         kept = replace(kept, scale=None, mean=(), std=())
-    is_integer = tensor.dtype in ("uint8", "int8")
+    is_integer = tensor.dtype in INTEGERS
     if is_integer and not (item.maps_integers and tensor.quantization is not None):
         if item.maps_integers and kept.scale not in (None, "0..255"):
             left_out.append(f"scale {kept.scale} (the input takes {tensor.dtype} pixels)")

@@ -96,7 +96,8 @@ def _unfitting(item: FoundLabels, outputs: int) -> str:
     names = len(item.names.names)
     if item.origin in (MODEL_JSON, IN_FILE):
         return f"labels left out: {names} labels for {outputs} outputs"
-    return f"{item.origin} not used: {names} names for {outputs} outputs"
+    word = "name" if names == 1 else "names"
+    return f"{item.origin} not used: {names} {word} for {outputs} outputs"
 
 
 def _different(

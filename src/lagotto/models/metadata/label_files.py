@@ -19,7 +19,10 @@ _USUAL = (
     *("index_to_name", "idx_to_class", "idx2class", "index_to_class", "class_index"),
     *("class_to_idx", "class_to_index", "label2id", "imagenet_class_index", "imagenet_classes"),
     *("imagenet_labels", "imagenetlabels", "imagenet1000_clsidx_to_labels", "synset_words"),
-    *("synset_labels", "synset", "synsets", "output_labels", "model_labels"),
+    *("synset_labels", "synset", "synsets", "output_labels", "model_labels", "class_indices"),
+    *("labels_map", "label_dict", "class_map", "classmap", "class_mapping", "label_mapping"),
+    *("classes_list", "labels_list", "classlist", "labellist", "target_names", "id_to_label"),
+    *("label_to_id", "label2idx", "class2idx", "index_to_label", "idx_to_labels", "dict"),
 )
 _WORDS = frozenset({"labels", "classes", "classnames", "labelmap", "synset"})
 _DATA_SETS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
@@ -99,6 +102,12 @@ def label_rank(name: str, stem: str) -> tuple[int, int] | None:
     if base in _YAML_NAMES and ending in (".yaml", ".yml"):
         return 3, 1
     return None
+
+
+def is_own_list(name: str, stem: str) -> bool:
+    """Whether a file bears the name of a model and may list the names of its classes."""
+    rank = label_rank(name, stem)
+    return rank is not None and rank[0] == 0
 
 
 def bare_stem(stem: str) -> str:

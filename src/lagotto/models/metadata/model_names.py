@@ -49,13 +49,13 @@ def file_name(file: Path, root: Path, is_lone: bool) -> str:
         'birds-quantized'
     """
     folder = file.parent
-    is_form = folder.name.lower() in _FORMS
+    is_form = folder.name.lower() in _FORMS or _snapshot(folder.parts[1:]) is not None
     if file.stem.lower() == "model" and (is_lone or is_form):
         return folder_name(folder, root)
     variant = _VARIANT.fullmatch(file.stem)
     if is_form and variant is not None:
         return f"{folder_name(folder, root)}-{variant[1]}"
-    if folder == root and not is_form and _snapshot(folder.parts[1:]) is None:
+    if folder == root and not is_form:
         return file.stem
     title = folder_name(folder, root)
     return (

@@ -19,7 +19,7 @@ from lagotto.core.types import JsonObject, ModelSource
 from lagotto.models.metadata.description import DESCRIPTION_FILE, UNREADABLE_DESCRIPTION
 from lagotto.models.metadata.export_tools import TOOL_FILES
 from lagotto.models.metadata.foreign import has_description
-from lagotto.models.metadata.label_files import label_rank
+from lagotto.models.metadata.label_files import bare_stem, label_rank
 from lagotto.models.metadata.pretrained import CONFIG, PROCESSOR, WEIGHTS_FILES
 from lagotto.models.metadata.scan import describe_folder
 
@@ -83,9 +83,16 @@ def fetch_model(
 def _settings_of(files: Sequence[RemoteFile], weights: PurePosixPath) -> tuple[RemoteFile, ...]:
     """The files that say something of a model: of its folder, and of the one above `onnx`.
 
-    The likeliest lists of labels come first; a repository with many of them gives 16.
+    The likeliest lists of labels come first; a repository with many of them gives 16. Where it has
+    several models, only lists that bear the name of the model are taken.
     """
     folders = {"", str(weights.parent).strip(".")}
+    has_others = any(
+        _is_in_model_folder(file.path, ending)
+        and bare_stem(PurePosixPath(file.path).stem) != bare_stem(weights.stem)
+        for file in files
+        for ending in (".onnx", ".tflite")
+    )
     settings, lists = [], []
     for file in files:
         path = PurePosixPath(file.path)
@@ -94,7 +101,7 @@ def _settings_of(files: Sequence[RemoteFile], weights: PurePosixPath) -> tuple[R
         rank = label_rank(path.name, weights.stem)
         if path.name in _SETTINGS and file.size <= _MAX_SETTINGS_BYTES:
             settings.append(file)
-        elif rank is not None and file.size <= MAX_LIST_BYTES:
+        elif rank is not None and file.size <= MAX_LIST_BYTES and (rank[0] == 0 or not has_others):
             lists.append((rank, file.path, file))
     chosen = [file for _, _, file in sorted(lists, key=lambda item: item[:2])[:_MOST_LISTS]]
     return (*settings, *chosen)

@@ -13,7 +13,7 @@ from lagotto.core.remote.spec import is_remote
 from lagotto.core.text.clean import clean_text
 from lagotto.core.types import ModelSource
 from lagotto.models.files.weights import inside
-from lagotto.models.metadata.beside import files_beside
+from lagotto.models.metadata.beside import EXPORT_FOLDERS, files_beside
 from lagotto.models.metadata.description import (
     DESCRIPTION_FILE,
     UNREADABLE_DESCRIPTION,
@@ -22,6 +22,7 @@ from lagotto.models.metadata.description import (
     read_model_json,
 )
 from lagotto.models.metadata.file_count import (
+    AGAIN,
     BELOW,
     BESIDE,
     FOREIGN,
@@ -80,11 +81,13 @@ def scan_paths(paths: Sequence[Path]) -> Scan:
     counts: dict[Path, FileCount] = {}
     for path in paths:
         scan = _scan_path(path)
-        new = 0
+        known = len(by_file)
         for source in scan.models:
-            new += source.file.resolve() not in by_file
             by_file.setdefault(source.file.resolve(), source)
-        counts.setdefault(Path(os.path.abspath(path)), replace(scan.files, models=new))
+        new = len(by_file) - known
+        again = {AGAIN: len(scan.models) - new} if new < len(scan.models) else {}
+        count = replace(scan.files, models=new, passed_over={**scan.files.passed_over, **again})
+        counts.setdefault(Path(os.path.abspath(path)), count)
     return Scan(tuple(_with_unique_names(list(by_file.values()))), add_counts(counts.values()))
 
 
@@ -149,14 +152,14 @@ def _source_of_file(path: Path) -> ModelSource:
 
 
 def _scan_folder(root: Path, given: Path) -> Scan:
-    sources, leftover = [], []
+    sources, leftover, roots = [], [], link_roots(root)
     passed_over: Counter[str] = Counter()
     for folder in _folders(root):
         passed_over += folder.passed_over
         leftover += folder.others
         if folder.is_described:
             name = folder_name(folder.path, root)
-            source = describe_folder(folder.path, name, folder.models)
+            source = describe_folder(folder.path, name, folder.models or _exported(folder, roots))
             sources.append(source)
             passed_over[BESIDE] += sum(file != source.file for file in folder.models)
             passed_over[BELOW] -= source.file.parent != folder.path  # that one is the model
@@ -248,6 +251,15 @@ def _read_folder(path: Path, roots: tuple[Path, ...]) -> _Folder:
         else:
             folder.others.append(file)
     return folder
+
+
+def _exported(folder: _Folder, roots: tuple[Path, ...]) -> list[Path]:
+    """The model files in the folder `onnx` or `tflite` of a folder; `model.onnx` before others."""
+    files: list[Path] = []
+    for entry in _subfolders(folder.path):
+        if entry.name.lower() in EXPORT_FOLDERS and stays_inside(entry, roots):
+            files += _read_folder(entry, roots).models
+    return [file for file in files if file.stem.lower() == "model"] or files
 
 
 def _is_model(file: Path) -> bool:
