@@ -1,4 +1,4 @@
-"""A model file comes in; what the files beside it say of its input and labels goes out.
+"""The folders of a model come in; what all the files there say of its input and labels goes out.
 
 This is the one finder for a file on disk, a snapshot of the Hub and a fetched repository. Beside a
 model are the files of its folder and of the folder of its model.json; and, where an export keeps
@@ -15,17 +15,27 @@ from lagotto.core.errors import ModelError, UsageError
 from lagotto.core.files import read_json
 from lagotto.core.parsing.name_list import NameList, read_name_list
 from lagotto.core.types import JsonObject, JsonValue
+from lagotto.models.metadata.beside.export_tools import (
+    NOTHING,
+    TOOL_FILES,
+    ToolFacts,
+    read_tool_files,
+)
+from lagotto.models.metadata.beside.label_choice import FoundLabels
+from lagotto.models.metadata.beside.label_files import (
+    LabelFile,
+    bare_stem,
+    is_own_list,
+    label_files,
+)
 from lagotto.models.metadata.description import (
     Description,
     InputDescription,
     model_folder,
     parse_description,
 )
-from lagotto.models.metadata.export_tools import NOTHING, TOOL_FILES, ToolFacts, read_tool_files
 from lagotto.models.metadata.foreign import has_foreign_json
 from lagotto.models.metadata.input_spec import FoundInput
-from lagotto.models.metadata.label_choice import FoundLabels
-from lagotto.models.metadata.label_files import LabelFile, bare_stem, is_own_list, label_files
 from lagotto.models.metadata.pretrained import (
     CONFIG,
     PROCESSOR,
