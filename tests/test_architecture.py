@@ -56,6 +56,7 @@ ROOMS = {
     },
     "jobs": {"sandbox"},
     "models": {"adapters", "files", "metadata", "preprocessing"},
+    "models/metadata": {"beside"},
     "zeroshot": {"calibration", "captions", "prompts"},
     "zeroshot/captions": {"sources"},
 }

@@ -19,11 +19,11 @@ from lagotto.core.types import (
 )
 from lagotto.models.files.tensors import InputTensor, OutputTensor
 from lagotto.models.inputs import prepare_tensor
+from lagotto.models.metadata.beside.label_choice import ChosenLabels
 from lagotto.models.metadata.description import Description, parse_description
 from lagotto.models.metadata.embedded import EmbeddedMetadata
 from lagotto.models.metadata.facts import Facts, gather_facts
 from lagotto.models.metadata.input_spec import ResolvedInput, resolve_input
-from lagotto.models.metadata.label_choice import ChosenLabels
 from lagotto.models.output_choice import OutputRequest
 from lagotto.models.outputs import Reading, class_rows, plan_reading
 

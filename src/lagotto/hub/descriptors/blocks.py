@@ -355,8 +355,8 @@ def _open_block(path: Path, probe_digest: str) -> Block:
     )
     if shapes != expected or not whole or width == 0:
         raise HubError(
-            f"{path} is damaged or of an older Lagotto (shapes); the next command that may write "
-            "to the hub makes it anew"
+            f"{path} is damaged or of an older Lagotto (shapes); lagotto audit HUB --all makes it "
+            "anew"
         )
     same_names = {name: arrays[name] for name in (*expected, "values", "directions")}
     return Block(models=models, sha256=file.sha256, quantiles=arrays["knots"], **same_names)

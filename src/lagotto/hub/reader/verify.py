@@ -130,7 +130,7 @@ def _responses_damage(path: Path, model: ModelRecord, manifest: Manifest) -> str
 
 
 def _block_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
-    remedy = f"delete {layout.blocks}; the next command rebuilds it"
+    remedy = f"delete {layout.blocks} and run: lagotto audit {layout.folder} --all"
     for path in sorted(layout.blocks.glob("*")):
         if (unread := _unreadable(path)) is not None:
             yield Damage(str(path), *unread)

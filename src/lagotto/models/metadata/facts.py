@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lagotto.core.parsing.name_list import NameList
-from lagotto.models.metadata.beside import merged_input, read_beside, read_inputs
-from lagotto.models.metadata.description import Description, InputDescription, declared_labels
-from lagotto.models.metadata.embedded import EmbeddedMetadata
-from lagotto.models.metadata.input_spec import FoundInput
-from lagotto.models.metadata.label_choice import (
+from lagotto.models.metadata.beside.finder import merged_input, read_beside, read_inputs
+from lagotto.models.metadata.beside.label_choice import (
     MODEL_JSON,
     ChosenLabels,
     FoundLabels,
     choose_labels,
 )
+from lagotto.models.metadata.description import Description, InputDescription, declared_labels
+from lagotto.models.metadata.embedded import EmbeddedMetadata
+from lagotto.models.metadata.input_spec import FoundInput
 from lagotto.models.metadata.pretrained import CONFIG
 
 

@@ -90,7 +90,7 @@ def describe_timm(config: JsonObject) -> JsonObject | None:
         return None
     height, width = timm_size(config)
     mode, resample = settings.get("crop_mode", "center"), settings.get("interpolation", "bilinear")
-    if mode not in _TIMM_RESIZES or resample not in _TIMM_RESAMPLES:
+    if mode not in list(_TIMM_RESIZES) or resample not in _TIMM_RESAMPLES:
         raise ModelError(
             f"config.json: crop_mode {mode!r} with interpolation {resample!r} cannot be "
             f"reproduced; allowed: {', '.join(_TIMM_RESIZES)} and {', '.join(_TIMM_RESAMPLES)}"

@@ -16,10 +16,10 @@ from lagotto.core.remote.files import RemoteFile, Repository
 from lagotto.core.remote.hugging_face import HuggingFace
 from lagotto.core.text.clean import clean_text
 from lagotto.core.types import JsonObject, ModelSource
+from lagotto.models.metadata.beside.export_tools import TOOL_FILES
+from lagotto.models.metadata.beside.label_files import bare_stem, label_rank
 from lagotto.models.metadata.description import DESCRIPTION_FILE, UNREADABLE_DESCRIPTION
-from lagotto.models.metadata.export_tools import TOOL_FILES
 from lagotto.models.metadata.foreign import has_description
-from lagotto.models.metadata.label_files import bare_stem, label_rank
 from lagotto.models.metadata.pretrained import CONFIG, PROCESSOR, WEIGHTS_FILES
 from lagotto.models.metadata.scan import describe_folder
 

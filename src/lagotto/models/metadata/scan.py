@@ -13,7 +13,7 @@ from lagotto.core.remote.spec import is_remote
 from lagotto.core.text.clean import clean_text
 from lagotto.core.types import ModelSource
 from lagotto.models.files.weights import inside
-from lagotto.models.metadata.beside import EXPORT_FOLDERS, files_beside
+from lagotto.models.metadata.beside.finder import EXPORT_FOLDERS, files_beside
 from lagotto.models.metadata.description import (
     DESCRIPTION_FILE,
     UNREADABLE_DESCRIPTION,
@@ -42,7 +42,7 @@ ENDINGS = tuple(sorted(MODEL_ADAPTERS))
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
+class FoundModels:
     """The models under some paths, and what became of the other files there."""
 
     models: tuple[ModelSource, ...]
@@ -65,7 +65,7 @@ def scan_models(paths: Sequence[Path]) -> list[ModelSource]:
     return list(scan_paths(paths).models)
 
 
-def scan_paths(paths: Sequence[Path]) -> Scan:
+def scan_paths(paths: Sequence[Path]) -> FoundModels:
     """Finds the models at `paths`, in their order, and within a folder sorted by path.
 
     A folder with a model.json is one model, and is not searched deeper; one that is another tool's
@@ -80,15 +80,17 @@ def scan_paths(paths: Sequence[Path]) -> Scan:
     by_file: dict[Path, ModelSource] = {}
     counts: dict[Path, FileCount] = {}
     for path in paths:
-        scan = _scan_path(path)
+        found = _scan_path(path)
         known = len(by_file)
-        for source in scan.models:
+        for source in found.models:
             by_file.setdefault(source.file.resolve(), source)
         new = len(by_file) - known
-        again = {AGAIN: len(scan.models) - new} if new < len(scan.models) else {}
-        count = replace(scan.files, models=new, passed_over={**scan.files.passed_over, **again})
+        again = {AGAIN: len(found.models) - new} if new < len(found.models) else {}
+        count = replace(found.files, models=new, passed_over={**found.files.passed_over, **again})
         counts.setdefault(Path(os.path.abspath(path)), count)
-    return Scan(tuple(_with_unique_names(list(by_file.values()))), add_counts(counts.values()))
+    return FoundModels(
+        tuple(_with_unique_names(list(by_file.values()))), add_counts(counts.values())
+    )
 
 
 def describe_folder(folder: Path, name: str, files: Sequence[Path]) -> ModelSource:
@@ -122,7 +124,7 @@ def describe_folder(folder: Path, name: str, files: Sequence[Path]) -> ModelSour
     return ModelSource(description.name or clean_text(name), file, raw)
 
 
-def _scan_path(given: Path) -> Scan:
+def _scan_path(given: Path) -> FoundModels:
     path = Path(os.path.abspath(given))
     if not path.exists():
         if is_remote(str(given)):
@@ -138,7 +140,7 @@ def _scan_path(given: Path) -> Scan:
     if path.suffix.lower() not in ENDINGS:
         raise UsageError(f"{str(given)!r} is not a model file; known endings: {', '.join(ENDINGS)}")
     source = _source_of_file(path)
-    return Scan((source,), FileCount(1, len(_parts_of(source))))
+    return FoundModels((source,), FileCount(1, len(_parts_of(source))))
 
 
 def _source_of_file(path: Path) -> ModelSource:
@@ -151,7 +153,7 @@ def _source_of_file(path: Path) -> ModelSource:
     return ModelSource(clean_text(file_name(path, path.parent, is_lone=False)), path)
 
 
-def _scan_folder(root: Path, given: Path) -> Scan:
+def _scan_folder(root: Path, given: Path) -> FoundModels:
     sources, leftover, roots = [], [], link_roots(root)
     passed_over: Counter[str] = Counter()
     for folder in _folders(root):
@@ -182,7 +184,7 @@ def _scan_folder(root: Path, given: Path) -> Scan:
             + "".join(f"; {hint}" for hint in count.hints)
         )
     ordered = sorted(sources, key=lambda source: source.file.relative_to(root).as_posix())
-    return Scan(tuple(ordered), count)
+    return FoundModels(tuple(ordered), count)
 
 
 def _facts(sources: Sequence[ModelSource], leftover: Sequence[Path]) -> set[Path]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lagotto.core.parsing.name_list import NameList
-from lagotto.models.metadata.output_width import output_widths
+from lagotto.models.metadata.beside.output_width import output_widths
 
 MODEL_JSON, IN_FILE = "model.json", "file"
 _LONGEST_NAME = 40

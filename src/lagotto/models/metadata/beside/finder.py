@@ -1,4 +1,4 @@
-"""A model file comes in; what the files beside it say of its input and labels goes out.
+"""The folders of a model come in; what all the files there say of its input and labels goes out.
 
 This is the one finder for a file on disk, a snapshot of the Hub and a fetched repository. Beside a
 model are the files of its folder and of the folder of its model.json; and, where an export keeps
@@ -13,19 +13,31 @@ from pathlib import Path
 from lagotto.core.arguments.links import link_roots, stays_inside
 from lagotto.core.errors import ModelError, UsageError
 from lagotto.core.files import read_json
+from lagotto.core.image_processor import read_image_processor
 from lagotto.core.parsing.name_list import NameList, read_name_list
+from lagotto.core.text.clean import clean_text
 from lagotto.core.types import JsonObject, JsonValue
+from lagotto.models.metadata.beside.export_tools import (
+    NOTHING,
+    TOOL_FILES,
+    ToolFacts,
+    read_tool_files,
+)
+from lagotto.models.metadata.beside.label_choice import FoundLabels
+from lagotto.models.metadata.beside.label_files import (
+    LabelFile,
+    bare_stem,
+    is_own_list,
+    label_files,
+)
 from lagotto.models.metadata.description import (
     Description,
     InputDescription,
     model_folder,
     parse_description,
 )
-from lagotto.models.metadata.export_tools import NOTHING, TOOL_FILES, ToolFacts, read_tool_files
 from lagotto.models.metadata.foreign import has_foreign_json
 from lagotto.models.metadata.input_spec import FoundInput
-from lagotto.models.metadata.label_choice import FoundLabels
-from lagotto.models.metadata.label_files import LabelFile, bare_stem, is_own_list, label_files
 from lagotto.models.metadata.pretrained import (
     CONFIG,
     PROCESSOR,
@@ -40,6 +52,7 @@ EXPORT_FOLDERS = frozenset({"onnx", "tflite", "tflite-model"})
 _PARAMETERS = "model-parameters"
 _GRAPHS = (".onnx", ".tflite")
 _MAX_SETTINGS_BYTES = 16 << 20
+_LONGEST_REASON = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +166,8 @@ def _saved_inputs(folder: Path) -> tuple[list[FoundInput], list[str]]:
     found: list[FoundInput] = []
     notes = [*no_config, *no_processor]
     described = describe_saved({}, processor).get("input")
+    if isinstance(described, dict) and "size" not in described:
+        notes.append(f"{PROCESSOR}: only mean and std are used ({_unreproducible(processor)})")
     described_by: list[tuple[str, JsonValue]] = [(PROCESSOR, described)]
     try:
         described_by.append((CONFIG, describe_timm(config)))
@@ -182,6 +197,15 @@ def _settings(file: Path) -> tuple[JsonObject, list[str]]:
         return read_json(file, "the file", ModelError), []
     except (OSError, ModelError) as error:
         return {}, [f"{file.name} not used: {error}"]
+
+
+def _unreproducible(processor: JsonObject) -> str:
+    """Why the settings of an image processor cannot be reproduced."""
+    try:
+        read_image_processor(processor, ModelError)
+    except ModelError as error:
+        return clean_text(str(error))[:_LONGEST_REASON]
+    return ""
 
 
 def _foreign_notes(folder: Path) -> Iterator[str]:
