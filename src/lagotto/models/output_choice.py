@@ -31,7 +31,7 @@ SCORE_DTYPES = ("float16", "float32", "float64", "uint8", "int8", "int16")
 _MOST_OUTPUTS = 64
 """Outputs that are compared at most."""
 
-_LISTED = 12
+_LISTED = 8
 """Outputs that a message lists at most."""
 
 _NEVER_SCORES = re.compile(
