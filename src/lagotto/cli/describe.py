@@ -47,10 +47,11 @@ def describe(
     from lagotto.hub.reports.model_card import write_card
 
     words = None if vocabulary is None else read_names(vocabulary, "vocabulary", quiet, once=True)
+    names = None if words is None else words.present
     opened = Hub.open(hub, encoder)
     responses = opened.reader.responses_of(model)
     started = time.perf_counter()
-    description = describe_model(opened.reader, responses, words and words.present, top=top)
+    description = describe_model(opened.reader, responses, names, top=top)
     elapsed_s = time.perf_counter() - started
     written = () if out is None else write_card(opened.reader, responses, description, out)
     if as_json:
