@@ -123,7 +123,7 @@ class ZeroShotClassifier:
         self.templates = (
             read_templates(templates, info.prompt_template)
             if isinstance(templates, str)
-            else check_templates(templates, "templates")
+            else check_templates(templates, "the call")
         )
         store_notes: list[str] = []
         self._store = None if captions is None else self._open(captions, approximate, store_notes)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lagotto.core.errors import UsageError
 from lagotto.core.parsing.name_forms.entries import (
+    MAX_NAMES,
     MAX_NUMBER,
     Entries,
     NotNamesError,
@@ -27,10 +28,12 @@ from lagotto.core.text.clean import clean_text
 MAX_LIST_BYTES = 8 << 20
 """Bytes of a list of names, at most."""
 
+_MAX_NAME = 2000
 _LINES = ("", ".txt", ".text", ".names", ".labels", ".label", ".classes", ".lst", ".list", ".lbl")
 _JSON_LINES = (".jsonl", ".ndjson")
 _YAML = (".yaml", ".yml")
 _LABEL_MAP = (".pbtxt", ".prototxt")
+_ASSIGNED = re.compile(r"\A[A-Za-z_][^\n=\[{(]{0,60}(?:\[[^\n=]{0,60}\])?\s*=\s*(?=[\[{(])")
 LIST_ENDINGS = (*_LINES, ".csv", ".tsv", ".json", *_JSON_LINES, *_YAML, *_LABEL_MAP)
 """Endings of the files that `read_name_list` reads, in lower case; "" is a file without one."""
 
@@ -188,14 +191,11 @@ def _parse_json_lines(text: str) -> Entries:
 def _parse_text(text: str) -> Entries:
     """Lines; or what people keep in a text file all the same: JSON, a Python literal, a table."""
     bare = text.strip("\ufeff \t\r\n")
-    assigned = re.sub(r"\A[A-Za-z_]\w{0,40}\s*=\s*(?=[\[{(])", "", bare)
-    if assigned[:1] in ("{", "[", "(") and assigned[-1:] in ("}", "]", ")", ";", ","):
-        try:
-            return entries_of(parse_json(assigned), "json")
-        except NotNamesError as error:
-            if assigned[:1] == "(" or "not JSON" in str(error):
-                return _parse_literal(assigned, error)
-            raise
+    assigned = _ASSIGNED.sub("", bare)
+    if assigned[:1] in ("{", "[") or (assigned[:1] == "(" and assigned[-1:] in (")", ";")):
+        return _parse_brackets(assigned)
+    if bare.startswith("<") and bare.endswith(">") and "</" in bare:
+        raise NotNamesError("is XML, which is not read")
     if _YAML_START.match(bare):
         return entries_of(parse_yaml(text), "yaml")
     lines = [line for line in split_lines(text) if line]
@@ -213,15 +213,20 @@ def _parse_text(text: str) -> Entries:
     return parse_lines(text)
 
 
-def _parse_literal(text: str, error: NotNamesError) -> Entries:
-    """A list or dict as Python prints it; lines that merely begin with a bracket are lines."""
+def _parse_brackets(text: str) -> Entries:
+    """JSON, or a list or dict as Python prints it; lines that all begin so are lines: "[0] cat"."""
     try:
-        value = parse_flow(text.rstrip(",;"))
-    except NotNamesError as reason:
-        lines = [line for line in split_lines(text) if line]
-        if len(lines) > 1 and all(line[0] in "[({" for line in lines):
-            return parse_lines(text)  # [0] cat
-        raise reason from error
+        value = parse_json(text)
+    except NotNamesError:
+        try:
+            value = parse_flow(text.rstrip(",;"))
+        except NotNamesError:
+            lines = [line for line in split_lines(text) if line]
+            if len(lines) > 1 and all(line[0] in "[({" for line in lines):
+                return parse_lines(text)
+            raise
+    else:
+        return entries_of(value, "json")
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list | Pairs):
         value = value[0]
     return entries_of(value, "python")
@@ -232,6 +237,10 @@ def _place(entries: Entries) -> NameList:
     names = [_clean(name) for name in entries.names]
     if not any(names):
         raise NotNamesError("holds no name; write one a line")
+    if len(names) > MAX_NAMES:
+        raise NotNamesError(f"has {len(names):,} names; at most {MAX_NAMES:,} are read")
+    if max(len(name or "") for name in names) > _MAX_NAME:
+        raise NotNamesError(f"has an entry of more than {_MAX_NAME:,} characters, which is no name")
     if lists_pictures(names):
         raise NotNamesError("lists picture files, not names of classes")
     if entries.numbers is None:

@@ -33,8 +33,8 @@ class Entries:
 
 
 def whole_number(text: str) -> int | None:
-    """The whole number that a text is, with leading zeros or not; None for any other text."""
-    text = text.strip()
+    """The whole number that a text is, also as "007" or "7.0"; None for any other text."""
+    text = text.strip().removesuffix(".0")
     digits = text.removeprefix("-")
     if not digits.isascii() or not digits.isdecimal() or len(digits) > 18:
         return None
