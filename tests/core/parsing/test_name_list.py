@@ -138,12 +138,11 @@ def test_gaps_stay_unnamed() -> None:
     assert read("???\nperson\nbike").names == (None, "person", "bike")
 
 
-def test_an_empty_line_stands_for_an_output_only_where_that_fits() -> None:
+def test_an_empty_line_is_an_output_without_a_name() -> None:
     found = read("ant\n\ncat\n\n")
     assert found.for_outputs(3) == ("ant", None, "cat")
-    assert found.for_outputs(2) == ("ant", "cat")
-    assert found.for_outputs(4) is None
-    assert read('["ant", null, "cat"]', ".json").for_outputs(2) is None
+    assert found.for_outputs(2) is None
+    assert found.present == ("ant", "cat")
 
 
 @pytest.mark.parametrize(
@@ -282,8 +281,9 @@ def test_json_lines() -> None:
         "names:\n  cat: 2\n  ant: 0\n  bee: 1\n",
         "- ant\n- bee\n- cat\n",
         "0: ant\n2: cat\n1: bee\n",
-        "---\nlabels:\n  - id: 1\n    name: bee\n  - id: 0\n    name: ant\n  - {id: 2, name: cat}\n",
-        "dataset_info:\n  features:\n  - name: image\n    dtype: image\n  - name: label\n    dtype:\n"
+        "---\nlabels:\n  - id: 1\n    name: bee\n  - id: 0\n    name: ant\n"
+        "  - {id: 2, name: cat}\n",
+        "info:\n  features:\n  - name: image\n    dtype: image\n  - name: label\n    dtype:\n"
         "      class_label:\n        names:\n          '0': ant\n          '1': bee\n"
         "          '2': cat\n",
     ],
@@ -352,7 +352,7 @@ def test_encodings(data: bytes, notes: tuple[str, ...]) -> None:
         ('{"100001": "ant"}', ".json", ["100001"]),
         ('{"ant": "Ameise"}', ".json", ["'ant'", "no list of names"]),
         (
-            '{"id2label": {"0": "a", "1": "b"}, "label2id": {"a": 1, "b": 0}}',
+            '{"labels": {"0": "a", "1": "b"}, "label2id": {"a": 1, "b": 0}}',
             ".json",
             ["otherwise"],
         ),

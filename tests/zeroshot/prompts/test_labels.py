@@ -107,7 +107,11 @@ def test_notes_of_a_file_say_that_they_are_about_the_labels(tmp_path: Path) -> N
 
 
 def test_repeated_names_are_folded_with_a_note() -> None:
-    labels = (Label("missile", "missile", ("a",)), Label("duck", "duck"), Label("Missile", "Missile", ("b",)))  # fmt: skip
+    labels = (
+        Label("missile", "missile", ("a",)),
+        Label("duck", "duck"),
+        Label("Missile", "Missile", ("b",)),
+    )
     found = fold_labels(labels)
     assert found.labels == (Label("missile", "missile", ("a", "b")), labels[1])
     assert found.notes == (

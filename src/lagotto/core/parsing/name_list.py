@@ -52,14 +52,12 @@ class NameList:
         form: The form that was read, for example "numbered lines".
         notes: What a user should know of the reading, one clause each.
         first: The number of the first position, 0 or 1; None if the list has no numbers.
-        has_empty_lines: An empty line between names is in `names` as None.
     """
 
     names: tuple[str | None, ...]
     form: str
     notes: tuple[str, ...] = ()
     first: int | None = None
-    has_empty_lines: bool = False
 
     @property
     def present(self) -> tuple[str, ...]:
@@ -71,7 +69,7 @@ class NameList:
 
         The number of names must be the number of outputs. A list that is numbered from 1 also fits
         where one output more is there: then its numbers count from 0, and output 0 has no name.
-        Empty lines of a list without numbers stand for outputs if that fits, else for nothing.
+        An empty line between names stands for an output without a name.
 
         Args:
             count: The number of outputs.
@@ -84,8 +82,6 @@ class NameList:
             return self.names
         if self.first == 1 and len(self.names) + 1 == count:
             return (None, *self.names)
-        if self.has_empty_lines and len(self.present) == count:
-            return self.present
         return None
 
 
@@ -143,7 +139,7 @@ def parse_name_list(data: bytes, ending: str, source: str) -> NameList:
         remedy = "" if ";" in reason else f"; {_ALLOWED}"
         raise UsageError(f"{source} {reason}{remedy}") from error
     notes = (*decoded.notes, *placed.notes)
-    return NameList(placed.names, placed.form, notes, placed.first, placed.has_empty_lines)
+    return NameList(placed.names, placed.form, notes, placed.first)
 
 
 def _parser(ending: str, text: str) -> Callable[[str], Entries]:
@@ -244,7 +240,7 @@ def _place(entries: Entries) -> NameList:
     if lists_pictures(names):
         raise NotNamesError("lists picture files, not names of classes")
     if entries.numbers is None:
-        return NameList(tuple(names), entries.form, entries.notes, None, entries.has_gaps)
+        return NameList(tuple(names), entries.form, entries.notes)
     numbers, notes = entries.numbers, list(entries.notes)
     _check_numbers(entries)
     first = 1 if min(numbers) == 1 else 0

@@ -20,16 +20,12 @@ class NotNamesError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """Names in the order of the file; `numbers` are their places where the file gives them.
-
-    `has_gaps` says that a missing name may be an empty line, which need not stand for an output.
-    """
+    """Names in the order of the file; `numbers` are their places where the file gives them."""
 
     names: tuple[Name, ...]
     numbers: tuple[int, ...] | None
     form: str
     notes: tuple[str, ...] = ()
-    has_gaps: bool = False
 
 
 def whole_number(text: str) -> int | None:
