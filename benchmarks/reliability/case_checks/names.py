@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from lagotto import Classifier, Hub
+from lagotto.core.errors import UsageError
 from lagotto.demo.bundled import DEMO_ENCODER, MODELS, PROBES, read_heldout
 
 NAMES = ["violin", "duck", "crown", "pizza"]
@@ -45,7 +46,10 @@ def _answer(
 ) -> tuple[list[str], list[float]]:
     """The labels of a classifier, and their probabilities for the picture."""
     more = {} if templates is None else {"templates": str(templates)}
-    classifier = Classifier(str(DEMO_ENCODER), labels, **more)
+    try:
+        classifier = Classifier(str(DEMO_ENCODER), labels, **more)
+    except UsageError as error:
+        return [str(error)], []
     names = [label.name for label in classifier.labels]
     return names, classifier.predict_proba(picture)[0].tolist()
 
