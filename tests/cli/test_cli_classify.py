@@ -147,6 +147,32 @@ def test_no_pictures(world: World, tmp_path: Path) -> None:
     lagotto("classify", tmp_path / "nothere", *common).refused(2, "no such file")
 
 
+def test_the_encoder_of_the_store_or_of_the_hub_need_not_be_given(
+    store: Path, photos: Path, world: World
+) -> None:
+    for voice in (("--captions", store), ("--hub", world.hub)):
+        common = ("classify", photos, "--labels", LABELS, *voice, "--json")
+        named, unnamed = lagotto(*common, "--encoder", world.encoder).json, lagotto(*common).json
+        assert unnamed["images"] == named["images"]
+        assert unnamed["encoder"] == named["encoder"]
+    lagotto("classify", photos, "--labels", LABELS).refused(2, "no encoder", "--encoder FOLDER")
+
+
+def test_eval_takes_the_encoder_of_the_store_or_of_the_hub(
+    store: Path, world: World, tmp_path: Path
+) -> None:
+    for name in ("red", "green"):
+        (tmp_path / name).mkdir()
+        picture(name, 7).save(tmp_path / name / "one.png")
+    for voice in (("--captions", store), ("--hub", world.hub)):
+        common = ("eval", "classification", tmp_path, *voice, "--json")
+        unnamed, named = lagotto(*common).json, lagotto(*common, "--encoder", world.encoder).json
+        assert [unnamed[key] for key in unnamed if key != "elapsed_s"] == [
+            named[key] for key in named if key != "elapsed_s"
+        ]
+    lagotto("eval", "classification", tmp_path).refused(2, "no encoder")
+
+
 def test_a_store_of_another_encoder(store: Path, photos: Path, tmp_path: Path) -> None:
     other = write_encoder(tmp_path / "other", sharpness=3.0)
     copied = shutil.copytree(store, tmp_path / "store")
