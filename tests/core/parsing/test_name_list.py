@@ -57,6 +57,10 @@ def refused(data: str | bytes, ending: str = ".txt") -> str:
         "ant (n01440764)\nbee (n01443537)\ncat (n01484850)",
         "/m/01 ant\n/m/02 bee\n/m/03 cat",
         "/a/ant\n/b/bee\n/c/cat",
+        "array(['ant', 'bee',\n       'cat'], dtype='<U3')",
+        "dict_keys(['ant', 'bee', 'cat'])",
+        "| name |\n|------|\n| ant |\n| bee |\n| cat |",
+        "ant\t120\nbee\t98\ncat\t7",
     ],
 )
 def test_a_list_in_the_order_of_its_outputs(text: str) -> None:
@@ -98,6 +102,11 @@ def test_a_list_in_the_order_of_its_outputs(text: str) -> None:
         "n01440764 0 ant\nn01484850 2 cat\nn01443537 1 bee",
         "names:\n  0: ant\n  1: bee\n  2: cat",
         "/a/ant 0\n/b/bee 1\n/c/cat 2",
+        "class 0: ant\nclass 1: bee\nclass 2: cat",
+        "label_0=ant\nlabel_2=cat\nlabel_1=bee",
+        "ant (0)\nbee (1)\ncat (2)",
+        "OrderedDict([('cat', 2), ('ant', 0), ('bee', 1)])",
+        "| id | name |\n|---:|------|\n| 0 | ant |\n| 2 | cat |\n| 1 | bee |",
     ],
 )
 def test_the_number_places_the_name(text: str) -> None:
@@ -157,6 +166,8 @@ def test_an_empty_line_is_an_output_without_a_name() -> None:
         ["1,000 dollars", "5,000 dollars"],
         ["1.5 litre bottle", "0.5 litre bottle"],
         ["Boeing 737", "Boeing 747"],
+        ["crane (1)", "crane (2)"],
+        ["crane (bird, grey)", "dog (pet, small)"],
         ["class 0", "class 1"],
         ["0", "1", "2", "3"],
         ["n95 mask", "surgical mask"],
@@ -175,6 +186,8 @@ def test_numbers_and_signs_that_belong_to_the_names(names: list[str]) -> None:
 def test_numbers_that_were_kept_in_the_names_are_noted() -> None:
     (note,) = read("7 up\n18 wheeler").notes
     assert "kept as parts of the names" in note
+    (note,) = read("cat 120\ndog 98").notes
+    assert "numbers behind were kept" in note
     assert read("0\n1\n2").notes == ()
 
 
@@ -250,6 +263,12 @@ def test_a_tsv_has_no_quoting_unless_its_fields_are_quoted() -> None:
             {"categories": [{"id": 1, "name": "ant"}, {"id": 3, "name": "cat"}]},
             ("ant", None, "cat"),
         ),
+        ({"cat": {"id": 2}, "ant": {"id": 0}, "bee": {"id": 1}}, ABC),
+        (
+            {"names": ["a", "b"], "tags": [{"id": 7, "name": "b"}, {"id": 3, "name": "a"}]},
+            ("a", "b"),
+        ),
+        ({"labels": [0, 1, 0], "classes": ["ant", "bee", "cat"]}, ABC),
         ({"7": 0, "3": 1}, ("7", "3")),
         ([0, 1, 2], ("0", "1", "2")),
         ({"0": None, "1": "bee"}, (None, "bee")),
@@ -337,6 +356,11 @@ def test_encodings(data: bytes, notes: tuple[str, ...]) -> None:
         ("200000: ant\n1: bee", ".txt", ["200000"]),
         ("{0: 'ant',\n1: 'bee'", ".txt", ["cut short"]),
         ('[\n"ant",\n"bee"', ".txt", ["cut short"]),
+        ("['ant' 'bee']", ".txt", ["comma"]),
+        ("{'ant', 'bee'}", ".txt", ["colon"]),
+        ("classes = 4\nnames = data/obj.names\ntrain = x", ".txt", ["settings"]),
+        ("[labels]\n0=ant\n1=bee", ".txt", ["after its last bracket"]),
+        ('{"labels": ["a", "b", "a"], "class_names": ["a", "b"]}', ".json", ["'class_names'"]),
         ("a/1.jpg\nb/2.jpg", ".txt", ["picture files"]),
         ("a/1.JPEG 65\nb/2.JPEG 970", ".txt", ["picture files"]),
         ("<labels><label>a</label></labels>", ".txt", ["XML"]),

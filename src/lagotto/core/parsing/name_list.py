@@ -34,6 +34,9 @@ _JSON_LINES = (".jsonl", ".ndjson")
 _YAML = (".yaml", ".yml")
 _LABEL_MAP = (".pbtxt", ".prototxt")
 _ASSIGNED = re.compile(r"\A[A-Za-z_][^\n=\[{(]{0,60}(?:\[[^\n=]{0,60}\])?\s*=\s*(?=[\[{(])")
+_CALL = re.compile(
+    r"[A-Za-z_][\w.]{0,60}\(\s*([\[{(].*[\]})])\s*(?:,\s*\w+\s*=[^\[\](){}]*)*\)\s*\Z", re.DOTALL
+)
 LIST_ENDINGS = (*_LINES, ".csv", ".tsv", ".json", *_JSON_LINES, *_YAML, *_LABEL_MAP)
 """Endings of the files that `read_name_list` reads, in lower case; "" is a file without one."""
 
@@ -190,6 +193,8 @@ def _parse_text(text: str) -> Entries:
     assigned = _ASSIGNED.sub("", bare)
     if assigned[:1] in ("{", "[") or (assigned[:1] == "(" and assigned[-1:] in (")", ";")):
         return _parse_brackets(assigned)
+    if (call := _CALL.match(bare)) is not None:
+        return _parse_brackets(call[1])
     if bare.startswith("<") and bare.endswith(">") and "</" in bare:
         raise NotNamesError("is XML, which is not read")
     if _YAML_START.match(bare):
@@ -201,6 +206,9 @@ def _parse_text(text: str) -> Entries:
                 return entries_of(parse_flow(f"{opening}{bare}{closing}"), "python")
             except NotNamesError:
                 continue
+    if len(lines) > 1 and all(line[0] == line[-1] == "|" and len(line) > 2 for line in lines):
+        rows = [line[1:-1] for line in lines if line.strip("|-: ")]  # a table of Markdown
+        return parse_table("\n".join(rows), "|")
     if lines and all("\t" in line for line in lines):
         try:
             return parse_table(text, "\t")

@@ -10,7 +10,7 @@ from lagotto.core.parsing.name_forms.entries import (
     unquoted,
 )
 from lagotto.core.parsing.name_forms.identifiers import without_identifiers
-from lagotto.core.parsing.name_forms.numbered import looks_numbered, numbered_lines
+from lagotto.core.parsing.name_forms.numbered import note_on_numbers, numbered_lines
 
 HEADINGS = frozenset(
     {
@@ -22,6 +22,8 @@ HEADINGS = frozenset(
 
 _BREAK = re.compile(r"\r\n|\r|\n")
 _COMMENT = re.compile(r"(#|//)(\s|$)")
+_SETTING = re.compile(r"\w[\w.-]{0,60}\s?=\s?\S")
+_COMMA_INSIDE = re.compile(r"\([^()]*,[^()]*\)")
 _BULLET = re.compile(r"[-*•]\s+(?=\S)")
 
 
@@ -86,16 +88,26 @@ def parse_lines(text: str) -> Entries:
             return Entries(found.names, found.numbers, found.form, notes + found.notes)
     elif id_notes:
         notes += id_notes
-    elif looks_numbered(present):
-        notes += ("numbers in front were kept as parts of the names; '0: name' would place them",)
+    else:
+        notes += note_on_numbers(present)
+        _check_settings(present)
     rest = iter(shorter)
     names = tuple(unquoted(next(rest) or "") if line else None for line in lines)
     return Entries(names, None, "lines", notes)
 
 
+def _check_settings(lines: Sequence[str]) -> None:
+    """Refuses lines such as `classes = 4`, `names = data/obj.names`: settings, not names."""
+    settings = sum(bool(_SETTING.match(line)) for line in lines)
+    if settings > len(lines) / 2:
+        raise NotNamesError("holds settings (key = value), not names")
+
+
 def _comma_list(line: str) -> list[str]:
     """The parts of a line between commas; or between other signs, if there are two of them."""
     for sign, fewest in ((",", 2), (";", 3), ("|", 3), ("\t", 2)):
+        if sign == "," and _COMMA_INSIDE.search(line):
+            continue
         parts = [unquoted(part) for part in line.split(sign) if part.strip()]
         if len(parts) >= fewest:
             return parts

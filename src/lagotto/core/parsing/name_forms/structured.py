@@ -62,10 +62,10 @@ def entries_of(value: Tree, form: str, key: str = "") -> Entries:
 
 def _below(value: Pairs, form: str, depth: int) -> Entries | None:
     """The entries under one of KEYS, at the top or deeper; refuses two that differ."""
-    by_key = {_plain(key): inner for key, inner in value.entries}
+    by_key = {_plain(key): (key, inner) for key, inner in value.entries}
     found: list[tuple[str, Entries]] = []
-    for key in map(_plain, KEYS):
-        inner = by_key.get(key)
+    for known in map(_plain, KEYS):
+        key, inner = by_key.get(known, ("", None))
         if isinstance(inner, list | Pairs):
             entries = _direct(inner, form) or (
                 _below(inner, form, depth - 1) if isinstance(inner, Pairs) and depth else None
@@ -82,7 +82,7 @@ def _below(value: Pairs, form: str, depth: int) -> Entries | None:
         return None
     key, first = found[0]
     for other_key, other in found[1:]:
-        if len(other.names) == len(first.names) and not _agree(first, other):
+        if not _agree(first, other):
             raise NotNamesError(
                 f"names its classes under {key!r} and otherwise under {other_key!r}; keep one"
             )
@@ -91,10 +91,13 @@ def _below(value: Pairs, form: str, depth: int) -> Entries | None:
 
 
 def _agree(first: Entries, other: Entries) -> bool:
-    """Whether two lists place the same names in the same way, as far as both say."""
-    a = sorted(zip(first.numbers or range(len(first.names)), map(str, first.names), strict=True))
-    b = sorted(zip(other.numbers or range(len(other.names)), map(str, other.names), strict=True))
-    return a == b
+    """Whether two lists hold the same names in the same order of their numbers."""
+    return _in_order(first) == _in_order(other)
+
+
+def _in_order(entries: Entries) -> list[Name]:
+    numbers = entries.numbers or range(len(entries.names))
+    return [entries.names[i] for i in sorted(range(len(numbers)), key=numbers.__getitem__)]
 
 
 def _direct(value: Tree, form: str) -> Entries | None:
@@ -177,9 +180,19 @@ def _of_map(value: Pairs, form: str) -> Entries | None:
         return None
     if all(_number(inner) is not None for inner in values):
         return _by_name(keys, values, form)
+    if all(isinstance(inner, Pairs) for inner in values):
+        inside = [_number_inside(inner) for inner in values if isinstance(inner, Pairs)]
+        if all(number is not None for number in inside):
+            return _by_name(keys, inside, form)
     if all(isinstance(inner, str) and is_code(inner) for inner in values):
         return Entries(tuple(keys), None, f"{form} map by name")
     return None
+
+
+def _number_inside(value: Pairs) -> int | None:
+    """The number in an object that describes a name: {"id": 0, "color": "red"}."""
+    fields = {_plain(key): inner for key, inner in value.entries}
+    return next((_number(fields[key]) for key in map(_plain, _NUMBERS) if key in fields), None)
 
 
 def _by_name(keys: Sequence[str], values: Sequence[Tree], form: str) -> Entries | None:
