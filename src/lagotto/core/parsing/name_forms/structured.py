@@ -127,12 +127,19 @@ def _of_list(values: Sequence[Tree], form: str) -> Entries | None:
 
 
 def _of_texts(names: tuple[Name, ...], form: str) -> Entries:
-    """Entries of a list of texts, each of which may begin with its number: "0: cat"."""
+    """Entries of a list of texts, each of which may begin with its number: "0: cat".
+
+    They have a place already, so numbers count only where they are all of 0, 1, 2... or 1, 2, 3...
+    """
     try:
         found = None if None in names else numbered_lines([name or "" for name in names])
     except NotNamesError:
         found = None
-    return found or Entries(names, None, f"{form} list")
+    if found is not None and found.numbers is not None:
+        low, high = min(found.numbers), max(found.numbers)
+        if low < 2 and high - low + 1 == len(names) == len(found.names):
+            return found
+    return Entries(names, None, f"{form} list")
 
 
 def _of_objects(objects: Sequence[Pairs], form: str) -> Entries | None:
