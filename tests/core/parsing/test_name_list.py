@@ -183,6 +183,14 @@ def test_numbers_and_signs_that_belong_to_the_names(names: list[str]) -> None:
     assert read(json.dumps(names), ".json").names == tuple(names)
 
 
+def test_a_heading_may_be_a_name() -> None:
+    found = read("name\naddress\ndate")
+    assert found.names == ("address", "date")
+    assert found.notes == ("the first line, 'name', is a heading",)
+    assert found.for_outputs(2) == ("address", "date")
+    assert found.for_outputs(3) == ("name", "address", "date")
+
+
 def test_numbers_that_were_kept_in_the_names_are_noted() -> None:
     (note,) = read("7 up\n18 wheeler").notes
     assert "kept as parts of the names" in note

@@ -55,12 +55,14 @@ class NameList:
         form: The form that was read, for example "numbered lines".
         notes: What a user should know of the reading, one clause each.
         first: The number of the first position, 0 or 1; None if the list has no numbers.
+        heading: A first line that was taken for a heading, though it might be a name.
     """
 
     names: tuple[str | None, ...]
     form: str
     notes: tuple[str, ...] = ()
     first: int | None = None
+    heading: str | None = None
 
     @property
     def present(self) -> tuple[str, ...]:
@@ -72,7 +74,8 @@ class NameList:
 
         The number of names must be the number of outputs. A list that is numbered from 1 also fits
         where one output more is there: then its numbers count from 0, and output 0 has no name.
-        An empty line between names stands for an output without a name.
+        An empty line between names stands for an output without a name. What was taken for a
+        heading is the first name where that fits.
 
         Args:
             count: The number of outputs.
@@ -85,6 +88,8 @@ class NameList:
             return self.names
         if self.first == 1 and len(self.names) + 1 == count:
             return (None, *self.names)
+        if self.heading is not None and len(self.names) + 1 == count:
+            return (self.heading, *self.names)
         return None
 
 
@@ -142,7 +147,7 @@ def parse_name_list(data: bytes, ending: str, source: str) -> NameList:
         remedy = "" if ";" in reason else f"; {_ALLOWED}"
         raise UsageError(f"{source} {reason}{remedy}") from error
     notes = (*decoded.notes, *placed.notes)
-    return NameList(placed.names, placed.form, notes, placed.first)
+    return NameList(placed.names, placed.form, notes, placed.first, placed.heading)
 
 
 def _parser(ending: str, text: str) -> Callable[[str], Entries]:
@@ -248,7 +253,8 @@ def _place(entries: Entries) -> NameList:
     if lists_pictures(names):
         raise NotNamesError("lists picture files, not names of classes")
     if entries.numbers is None:
-        return NameList(tuple(names), entries.form, entries.notes)
+        heading = _clean(entries.heading)
+        return NameList(tuple(names), entries.form, entries.notes, heading=heading)
     numbers, notes = entries.numbers, list(entries.notes)
     _check_numbers(entries)
     first = 1 if min(numbers) == 1 else 0

@@ -20,12 +20,16 @@ class NotNamesError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """Names in the order of the file; `numbers` are their places where the file gives them."""
+    """Names in the order of the file; `numbers` are their places where the file gives them.
+
+    `heading` is a first line that was taken for a heading and might be a name.
+    """
 
     names: tuple[Name, ...]
     numbers: tuple[int, ...] | None
     form: str
     notes: tuple[str, ...] = ()
+    heading: str | None = None
 
 
 def whole_number(text: str) -> int | None:

@@ -73,7 +73,9 @@ def parse_lines(text: str) -> Entries:
     if len(present) > 1 and all(map(_BULLET.match, present)):
         lines = [_BULLET.sub("", line, count=1) for line in lines]
         present = [line for line in lines if line]
+    heading = None
     if len(present) > 1 and heading_key(present[0]) in HEADINGS:
+        heading = present[0]
         notes += (f"the first line, {present[0]!r}, is a heading",)
         lines = lines[lines.index(present[0]) + 1 :]
         present = present[1:]
@@ -93,7 +95,7 @@ def parse_lines(text: str) -> Entries:
         _check_settings(present)
     rest = iter(shorter)
     names = tuple(unquoted(next(rest) or "") if line else None for line in lines)
-    return Entries(names, None, "lines", notes)
+    return Entries(names, None, "lines", notes, heading)
 
 
 def _check_settings(lines: Sequence[str]) -> None:

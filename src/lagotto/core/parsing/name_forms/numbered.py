@@ -119,7 +119,7 @@ def _place_names(lines: Sequence[_Line], where: str) -> bool:
         return low == 0 and unique >= _MOSTLY * len(numbers) and span <= 2 * unique
     if low == 0:
         return True
-    return 1 < unique and span <= 10 * unique + 10 if low == 1 else span == unique >= 5
+    return unique > 1 and span <= 10 * unique + 10 if low == 1 else span == unique >= 5
 
 
 def _entries(lines: Sequence[_Line], notes: tuple[str, ...]) -> Entries:
