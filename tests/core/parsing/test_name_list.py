@@ -67,7 +67,7 @@ def test_a_list_in_the_order_of_its_outputs(text: str) -> None:
     found = read(text)
     assert (found.names, found.first) == (ABC, None)
     assert found.for_outputs(3) == ABC
-    assert found.for_outputs(4) is None
+    assert found.for_outputs(5) is None
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_numbers_and_signs_that_belong_to_the_names(names: list[str]) -> None:
 def test_a_heading_may_be_a_name() -> None:
     found = read("name\naddress\ndate")
     assert found.names == ("address", "date")
-    assert found.notes == ("the first line, 'name', is a heading",)
+    assert found.notes == ("the first line, 'name', seems to be a heading",)
     assert found.for_outputs(2) == ("address", "date")
     assert found.for_outputs(3) == ("name", "address", "date")
 

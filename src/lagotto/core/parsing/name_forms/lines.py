@@ -76,7 +76,7 @@ def parse_lines(text: str) -> Entries:
     heading = None
     if len(present) > 1 and heading_key(present[0]) in HEADINGS:
         heading = present[0]
-        notes += (f"the first line, {present[0]!r}, is a heading",)
+        notes += (f"the first line, {present[0]!r}, seems to be a heading",)
         lines = lines[lines.index(present[0]) + 1 :]
         present = present[1:]
     if (found := numbered_lines(present)) is not None:
