@@ -42,6 +42,8 @@ def refused(data: str | bytes, ending: str = ".txt") -> str:
         "\ufeffant\nbee\ncat\n \n",
         "# the classes\nant\nbee\ncat",
         "label\nant\nbee\ncat",
+        "classes:\nant\nbee\ncat",
+        "names:\n  ant\n  bee\n  cat",
         "- ant\n- bee\n- cat",
         "ant, bee, cat",
         "ant;bee;cat",
@@ -364,6 +366,8 @@ def test_encodings(data: bytes, notes: tuple[str, ...]) -> None:
         ("0: a\n1: b\nc\n3: d\n4: e\n5: f", ".txt", ["no number", "'c'"]),
         ("200000: ant\n1: bee", ".txt", ["200000"]),
         ("{0: 'ant',\n1: 'bee'", ".txt", ["cut short"]),
+        ("names: [ant, bee", ".txt", ["cut short"]),
+        ("names:\n  0: ant\n  0: bee", ".txt", ["number 0"]),
         ('[\n"ant",\n"bee"', ".txt", ["cut short"]),
         ("['ant' 'bee']", ".txt", ["comma"]),
         ("{'ant', 'bee'}", ".txt", ["colon"]),
@@ -425,8 +429,9 @@ def test_files(tmp_path: Path) -> None:
             read_name_list(tmp_path / name)
     with pytest.raises(UsageError, match="is a folder"):
         read_name_list(tmp_path)
-    with pytest.raises(UsageError, match="cannot be read"):
-        read_name_list(tmp_path / "absent.txt")
+    for name in ("absent.txt", "a" * 5000, "zero\0.txt"):
+        with pytest.raises(UsageError, match="cannot be read"):
+            read_name_list(tmp_path / name)
     file.write_bytes(b"a" * (MAX_LIST_BYTES + 1))
     with pytest.raises(UsageError, match="larger than 8 MB"):
         read_name_list(file)

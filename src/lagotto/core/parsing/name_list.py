@@ -103,11 +103,11 @@ def read_name_list(file: Path) -> NameList:
         UsageError: The file is missing or too large, or `parse_name_list` refuses it.
     """
     source = f"{str(file)!r}"
-    if file.exists() and not file.is_file():
-        kind = "a folder" if file.is_dir() else "no regular file"
-        raise UsageError(f"{source} is {kind}, not a list of names; {_ALLOWED}")
-    check_ending(file.suffix, source)
     try:
+        if file.exists() and not file.is_file():
+            kind = "a folder" if file.is_dir() else "no regular file"
+            raise UsageError(f"{source} is {kind}, not a list of names; {_ALLOWED}")
+        check_ending(file.suffix, source)
         with file.open("rb") as stream:
             data = stream.read(MAX_LIST_BYTES + 1)
     except (OSError, ValueError) as error:
@@ -202,8 +202,12 @@ def _parse_text(text: str) -> Entries:
         return _parse_brackets(call[1])
     if bare.startswith("<") and bare.endswith(">") and "</" in bare:
         raise NotNamesError("is XML, which is not read")
-    if _YAML_START.match(bare):
-        return entries_of(parse_yaml(text), "yaml")
+    if (start := _YAML_START.match(bare)) is not None:
+        try:
+            return entries_of(parse_yaml(text), "yaml")
+        except NotNamesError:
+            if start[0].rstrip()[-1:] != ":":
+                raise  # else "classes:" may be the heading of lines
     lines = [line for line in split_lines(text) if line]
     if len(lines) > 1 and all(line[0] in "\"'" for line in lines) and lines[0].endswith(","):
         for opening, closing in ("[]", "{}"):  # the inside of a list or map

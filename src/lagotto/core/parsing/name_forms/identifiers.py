@@ -44,16 +44,17 @@ def without_identifiers(names: Sequence[Name]) -> tuple[tuple[Name, ...], tuple[
         return tuple(names), ("the names are codes, not words",)
     lettered = [_LETTER.fullmatch(name.strip()) for name in present]
     if len(present) > 1 and all(lettered):  # Places365: /a/airfield
-        found = iter([match["name"] for match in lettered if match])
-        return tuple(next(found) if name else None for name in names), ()
+        rest = iter([match["name"] for match in lettered if match])
+        notes = ("the letters in front of the names were left out",)
+        return tuple(next(rest) if name else None for name in names), notes
     for pattern, where in ((_FRONT, "in front of"), (_BEHIND, "behind")):
         parts = [pattern.fullmatch(single_spaced(name)) for name in present]
-        if not parts or not all(parts) or (len(parts) == 1 and not is_code(parts[0]["id"])):  # type: ignore[index]
-            continue
         pairs = [(part["id"], part["name"].strip()) for part in parts if part]
-        rest = [name for _, name in pairs]
-        if len({code for code, _ in pairs}) == len(pairs) and are_distinct(rest, _DISTINCT):
-            shorter = iter(rest)
+        if not pairs or len(pairs) < len(present) or (len(pairs) == 1 and not is_code(pairs[0][0])):
+            continue
+        words = [name for _, name in pairs]
+        if len({code for code, _ in pairs}) == len(pairs) and are_distinct(words, _DISTINCT):
+            shorter = iter(words)
             kept = tuple(next(shorter) if name else None for name in names)
             return kept, (f"the ids {where} the names were left out",)
     return tuple(names), ()
