@@ -41,6 +41,8 @@ def refused(data: str | bytes, ending: str = ".txt") -> str:
         "ant\rbee\rcat",
         "\ufeffant\nbee\ncat\n \n",
         "# the classes\nant\nbee\ncat",
+        "\n# the classes\n#\n# in order\n\nant\nbee\ncat",
+        "label\n\nant\nbee\ncat",
         "label\nant\nbee\ncat",
         "classes:\nant\nbee\ncat",
         "names:\n  ant\n  bee\n  cat",

@@ -47,12 +47,22 @@ def split_lines(text: str) -> list[str]:
 
 
 def without_comments(lines: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
-    """The lines without those that begin with `# ` or `// `, and a note with their count."""
+    """The lines without those that begin with `# ` or `// `, and a note with their count.
+
+    Empty lines below comments at the top part them from the names.
+    """
     kept = [line for line in lines if not _COMMENT.match(line)]
     count = len(lines) - len(kept)
     if not count or not any(kept):
         return list(lines), ()
+    if _COMMENT.match(next(line for line in lines if line)):
+        kept = _without_empty_start(kept)
     return kept, (f"{count} comment {'line was' if count == 1 else 'lines were'} left out",)
+
+
+def _without_empty_start(lines: list[str]) -> list[str]:
+    start = next((i for i, line in enumerate(lines) if line), len(lines))
+    return lines[start:]
 
 
 def parse_lines(text: str) -> Entries:
@@ -77,7 +87,7 @@ def parse_lines(text: str) -> Entries:
     if len(present) > 1 and heading_key(present[0]) in HEADINGS:
         heading = present[0]
         notes += (f"the first line, {present[0]!r}, seems to be a heading",)
-        lines = lines[lines.index(present[0]) + 1 :]
+        lines = _without_empty_start(lines[lines.index(present[0]) + 1 :])
         present = present[1:]
     if (found := numbered_lines(present)) is not None:
         names, id_notes = without_identifiers(found.names)
