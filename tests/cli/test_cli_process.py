@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,3 +119,10 @@ def test_a_full_disk_ends_an_add_that_can_be_resumed(
     for name in ("responses", "blocks"):
         files = {path.name: path.read_bytes() for path in (hub / name).iterdir()}
         assert files == {path.name: path.read_bytes() for path in (world.hub / name).iterdir()}
+
+
+def test_python_runs_the_package_as_the_command_line() -> None:
+    answer = subprocess.run(
+        [sys.executable, "-m", "lagotto", "--version"], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.startswith("lagotto ")

@@ -18,6 +18,7 @@ from lagotto.cli.hub import commands as hub_commands
 from lagotto.cli.hub import index as hub_index
 from lagotto.cli.output import flush, give_up_stdout, notice, printable
 from lagotto.core.errors import LagottoError
+from lagotto.core.machine import allow_open_files
 
 app = typer.Typer(
     name="lagotto",
@@ -58,6 +59,7 @@ def _root(
 
 def main() -> None:
     """Runs the command line: exit 0, 1 for an error of ours, 2 for a wrong call."""
+    allow_open_files()
     try:
         try:
             app()

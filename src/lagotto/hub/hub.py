@@ -28,7 +28,7 @@ from lagotto.encoders.base import Encoder
 from lagotto.hub.ingest.add import AddReport, add_models, rebuild_blocks
 from lagotto.hub.ingest.create import create_hub
 from lagotto.hub.ingest.inspect import Inspection, inspect_models
-from lagotto.hub.open_hub import OpenHub, in_turn
+from lagotto.hub.open_hub import OpenHub, in_turn, reading
 from lagotto.hub.probes.subset import Choosing, Share
 from lagotto.hub.query.types import (
     AnyQuery,
@@ -38,7 +38,6 @@ from lagotto.hub.query.types import (
 from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.search.options import SearchKeywords, SearchOptions
 from lagotto.hub.store.catalog import Catalog
-from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.lock import hub_lock
 from lagotto.jobs.worker_limits import Limits
 
@@ -66,7 +65,8 @@ class Hub(OpenHub):
 
     A hub may be used by several threads at once. Its methods take turns, because each search uses
     all cores anyway and not every encoder may be called by two threads. The answers are those of
-    one thread. Two `Hub` objects of one folder do not wait for each other.
+    one thread. Two `Hub` objects of one folder do not wait for each other. What others change in
+    the folder meanwhile, each call sees: it answers for the hub as it is when it starts.
 
     Example:
         >>> with Hub.open("my-hub") as hub:  # doctest: +SKIP
@@ -77,7 +77,6 @@ class Hub(OpenHub):
     def __init__(self, reader: HubReader) -> None:
         """A hub over an open reader; users call `Hub.open`."""
         super().__init__(reader)
-        self._layout = HubLayout(reader.folder)
         self._searcher: Searcher | None = None
 
     @classmethod
@@ -126,18 +125,18 @@ class Hub(OpenHub):
             self._searcher = None
 
     @property
-    @in_turn
+    @reading
     def label_trust(self) -> "LabelTrust":
         """How far the published labels are believed, by the audits in the catalogue."""
         return self._search_state().label_trust
 
     @property
-    @in_turn
+    @reading
     def label_embeddings(self) -> "LabelEmbeddings":
         """The published labels as vectors, by which they are matched by meaning."""
         return self._search_state().label_embeddings
 
-    @in_turn
+    @reading
     def judge(self) -> "Judge | None":
         """Says how far to believe hits; None while the hub has no searchable logit."""
         return self._search_state().judge()
@@ -212,12 +211,12 @@ class Hub(OpenHub):
             self.reader.probe_set, paths, limits or Limits(), progress or Silent()
         )
 
-    @in_turn
+    @reading
     def query_vector(self, query: AnyQuery | str | Path) -> QueryVector:
         """The values that a logit which recognises the concept would have on the probes."""
         return self._search_state().make_vector(as_query(query))
 
-    @in_turn
+    @reading
     def nearest(
         self,
         vector: QueryVector,
@@ -235,7 +234,7 @@ class Hub(OpenHub):
             probe_pictures=lambda probes: self._probe_thumbnails(probes),
         )
 
-    @in_turn
+    @reading
     def search(
         self,
         query: AnyQuery | str | Path,
@@ -245,8 +244,7 @@ class Hub(OpenHub):
         """The logits that behave most like the concept, best first.
 
         With the default rule published labels that say a text's words count too, as far as
-        behaviour does not contradict them, unless `behaviour_only`. Nothing is written to the hub,
-        but after an `add` that was cut off, which the next search completes.
+        behaviour does not contradict them, unless `behaviour_only`. Nothing is written to the hub.
 
         Args:
             query: Words, a `TextQuery`, `ImageQuery` or `LogitQuery`; a Path is an example picture.
@@ -266,7 +264,7 @@ class Hub(OpenHub):
         options = with_keywords(options or SearchOptions(), keywords)
         return self.nearest(self.query_vector(query), options)
 
-    @in_turn
+    @reading
     def describe(
         self, model: str, vocabulary: OneNameOrMany | None = None, *, top: int = 5
     ) -> "ModelDescription":
@@ -282,7 +280,7 @@ class Hub(OpenHub):
         names = None if vocabulary is None else as_names(vocabulary, "vocabulary names")
         return describe_model(self.reader, self.reader.responses_of(model), names, top=top)
 
-    @in_turn
+    @reading
     def audit(self, model: str, labels: OneNameOrMany | None = None) -> "ModelAudit":
         """A model's published labels, or others given for it, against its behaviour.
 
@@ -310,14 +308,14 @@ class Hub(OpenHub):
         finally:
             self._searcher = None
 
-    @in_turn
+    @reading
     def duplicates(self, progress: Progress | None = None) -> "DuplicateReport":
         """Models that are nearly the same, and models of one kind."""
         from lagotto.hub.labels.duplicates import find_duplicates
 
         return find_duplicates(self.reader, progress)
 
-    @in_turn
+    @reading
     def cover(self, labels: OneNameOrMany, *, top: int = 10) -> "tuple[ModelCoverage, ...]":
         """The models that cover a set of labels best, each with its output for every label.
 
@@ -337,11 +335,13 @@ class Hub(OpenHub):
         None: 64, or fewer so that they take a tenth of the descriptors' size. Raises UsageError for
         a hub without models, or a rank that it cannot have.
         """
+        from lagotto.hub.prepare import keep_blocks
         from lagotto.hub.search.recall import make_index
 
         hub = self.reader
-        logit_index = hub.logit_index()
         with hub_lock(self.folder):
+            keep_blocks(hub)
+            logit_index = hub.logit_index()
             hub.refresh()
             return make_index(
                 self._layout, logit_index, hub.probe_digest, rank, progress or Silent()
@@ -374,10 +374,10 @@ class Hub(OpenHub):
 
     def _forget_models(self) -> None:
         """Drops what was read of the hub's models; the next use reads it again."""
-        self.reader.refresh()
+        super()._forget_models()
         self._searcher = None
 
-    @in_turn
+    @reading
     def _probe_thumbnails(self, probes: Sequence[int]) -> tuple[SmallPicture, ...]:
         from lagotto.hub.reports.notebook import probe_thumbnails
 

@@ -1,7 +1,8 @@
 """A hub folder comes in; an object that several threads may read goes out, until it is closed."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
@@ -16,6 +17,7 @@ from lagotto.core.errors import LagottoError, UsageError
 from lagotto.core.types import Probe, Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.hub.reader.reader import HubReader
+from lagotto.hub.store.changes import change_mark
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import read_hub_manifest
 
@@ -27,16 +29,43 @@ _Hub = TypeVar("_Hub", bound="OpenHub")
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
+_TRIES = 3
+"""How often a read may find the hub changed under it and start anew."""
+
 
 def in_turn(
     method: Callable[Concatenate[_Hub, _Arguments], _Result],
 ) -> Callable[Concatenate[_Hub, _Arguments], _Result]:
-    """A method of a hub, run by one thread at a time."""
+    """A method of a hub, run by one thread at a time, on the hub as it is now.
+
+    What other threads and processes have changed since the last call is read again first.
+    """
+
+    @wraps(method)
+    def locked(self: _Hub, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        with self._lock, self._call():
+            return method(self, *args, **kwargs)
+
+    return locked
+
+
+def reading(
+    method: Callable[Concatenate[_Hub, _Arguments], _Result],
+) -> Callable[Concatenate[_Hub, _Arguments], _Result]:
+    """As `in_turn`, for a method that only reads: it starts anew if the hub changed under it."""
 
     @wraps(method)
     def locked(self: _Hub, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
         with self._lock:
-            return method(self, *args, **kwargs)
+            for _ in range(_TRIES):
+                with self._call() as is_outermost:
+                    try:
+                        return method(self, *args, **kwargs)
+                    except Exception:  # a model that is gone may be missed anywhere
+                        if not is_outermost or not self._has_changed():
+                            raise
+            with self._call():
+                return method(self, *args, **kwargs)
 
     return locked
 
@@ -48,7 +77,10 @@ class OpenHub:
         """The hub that a reader has opened."""
         self._reader: HubReader | None = reader
         self._folder = reader.folder
+        self._layout = HubLayout(reader.folder)
         self._lock = threading.RLock()
+        self._calls = 0
+        self._mark = change_mark(self._layout)
 
     @classmethod
     def open(cls: type[_Hub], folder: Path | str, encoder: Encoder | str | None = None) -> _Hub:
@@ -70,6 +102,27 @@ class OpenHub:
         """Lets files, memory maps and the encoder go; using the hub afterwards is a UsageError."""
         with self._lock:
             self._reader = None
+
+    @contextmanager
+    def _call(self) -> Iterator[bool]:
+        """One call of a method; True for the outermost, which takes note of what has changed."""
+        is_outermost = self._calls == 0
+        if is_outermost and self._reader is not None and self._has_changed():
+            self._mark = change_mark(self._layout)
+            self._forget_models()
+        self._calls += 1
+        try:
+            yield is_outermost
+        finally:
+            self._calls -= 1
+
+    def _has_changed(self) -> bool:
+        """Whether the hub's models changed since they were read."""
+        return change_mark(self._layout) != self._mark
+
+    def _forget_models(self) -> None:
+        """Drops what was read of the hub's models; the next use reads it again."""
+        self.reader.refresh()
 
     def __enter__(self: _Hub) -> _Hub:
         return self
@@ -121,19 +174,19 @@ class OpenHub:
         return reader
 
     @property
-    @in_turn
+    @reading
     def models(self) -> tuple[str, ...]:
         """The names of the models that were probed, in the order in which they were added."""
         return tuple(record.name for record in self.reader.records())
 
     @property
-    @in_turn
+    @reading
     def probes(self) -> tuple[Probe, ...]:
         """The probes, in the order of every descriptor."""
         return self.reader.probes
 
     @property
-    @in_turn
+    @reading
     def encoder(self) -> Encoder:
         """The hub's encoder, checked against its fingerprint, and when it is used its canary."""
         return self.reader.encoder
@@ -148,17 +201,17 @@ class OpenHub:
         """The identity of the probe set."""
         return self.reader.probe_digest
 
-    @in_turn
+    @reading
     def probe_picture(self, index: int) -> bytes:
         """The picture file of a probe as it was given."""
         return self.reader.probe_picture(index)
 
-    @in_turn
+    @reading
     def skipped(self) -> list[Skipped]:
         """Pictures that did not become probes, and why."""
         return self.reader.skipped()
 
-    @in_turn
+    @reading
     def responses(self, model: str) -> Float32[np.ndarray, "probes logits"]:
         """A model's raw logits on all probes, completed where it saw a share of them.
 
@@ -166,12 +219,12 @@ class OpenHub:
         """
         return self.reader.responses(model)
 
-    @in_turn
+    @reading
     def labels(self, model: str) -> tuple[str | None, ...]:
         """The published label of each logit, None where there is none; UsageError as above."""
         return self.reader.labels(model)
 
-    @in_turn
+    @reading
     def status(self) -> "HubStatus":
         """The state of the hub: models, logits, probes, failures with their reasons, disk.
 
@@ -183,7 +236,7 @@ class OpenHub:
         note = shipped_calibrator().encoder_note(status.encoder, status.encoder_fingerprint)
         return status if note is None else replace(status, notes=(*status.notes, note))
 
-    @in_turn
+    @reading
     def verify(self) -> "tuple[Damage, ...]":
         """What is damaged, with what to do; empty if all is as it was written."""
         return self.reader.verify()

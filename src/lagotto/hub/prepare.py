@@ -6,6 +6,7 @@ These are audits and embeddings of the published labels, and statistics of the b
 from lagotto.core.files import writing
 from lagotto.core.progress import Progress
 from lagotto.hub.confidence.reference_file import keep_background_stats
+from lagotto.hub.ingest.add import rebuild_blocks
 from lagotto.hub.labels.audit import ModelAudit
 from lagotto.hub.labels.label_embeddings import keep_label_embeddings
 from lagotto.hub.labels.trust import audit_lists
@@ -30,8 +31,8 @@ def prepare_searches(
         The audits that were made, in the order of the hub's models.
     """
     layout = HubLayout(hub.folder)
-    hub.logit_index()  # makes blocks that are out of date, for which it locks the hub itself
     with hub_lock(hub.folder), Catalog(layout.catalogue, writable=True) as catalogue:
+        keep_blocks(hub)
         refresh_background(hub, progress)
         texts, file = hub.label_texts(), layout.label_embeddings
         keep_label_embeddings(file, texts, hub.encoder, hub.space, progress)
@@ -39,6 +40,15 @@ def prepare_searches(
         with writing(layout.old_label_trust):
             layout.old_label_trust.unlink(missing_ok=True)
     return audits
+
+
+def keep_blocks(hub: HubReader) -> None:
+    """Makes the blocks of a locked hub hold its models, if they do not; the reader sees them."""
+    layout = HubLayout(hub.folder)
+    with Catalog(layout.catalogue) as catalogue:
+        records = catalogue.models("done")
+    rebuild_blocks(layout, records, hub.probe_digest)
+    hub.refresh()
 
 
 def refresh_background(hub: HubReader, progress: Progress) -> None:

@@ -177,6 +177,8 @@ def test_a_lost_completion_is_made_again(shared_copy: Path, world: World) -> Non
     HubLayout(shared_copy).completion.unlink()
     shutil.rmtree(shared_copy / "blocks")
     assert Hub.open(shared_copy, str(world.encoder)).search("red").hits == wanted
+    assert not HubLayout(shared_copy).completion.exists()  # a search writes nothing
+    Hub.open(shared_copy, str(world.encoder)).audit_labels()
     assert HubLayout(shared_copy).completion.exists()
 
 

@@ -35,6 +35,7 @@ from lagotto.hub.store.tensorfile import (
     Array,
     TensorFile,
     TensorLayout,
+    damage_error,
     header_text,
     is_intact,
     open_tensors,
@@ -173,7 +174,10 @@ def open_blocks(folder: Path, probe_digest: str) -> list[Block]:
 
 
 def damaged_blocks(folder: Path) -> list[Path]:
-    """The block files whose bytes do not give their checksum; reads all of them."""
+    """The block files whose bytes do not give their checksum; reads all of them.
+
+    Raises HubError if one cannot be read.
+    """
     return [path for path in _block_paths(folder) if not is_intact(path)]
 
 
@@ -351,8 +355,8 @@ def _open_block(path: Path, probe_digest: str) -> Block:
     )
     if shapes != expected or not whole or width == 0:
         raise HubError(
-            f"{path} is damaged or of an older Lagotto (shapes); the next command that may write "
-            "to the hub makes it anew"
+            f"{path} is damaged or of an older Lagotto (shapes); lagotto audit HUB --all makes it "
+            "anew"
         )
     same_names = {name: arrays[name] for name in (*expected, "values", "directions")}
     return Block(models=models, sha256=file.sha256, quantiles=arrays["knots"], **same_names)
@@ -372,9 +376,7 @@ def _read_models(file: TensorFile) -> tuple[BlockModel, ...]:
             for entry in cast(list[dict[str, JsonValue]], listed)
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise HubError(
-            f"{file.path} is damaged (its list of models); remove it and run lagotto hub add again"
-        ) from error
+        raise damage_error(file.path, "its list of models") from error
 
 
 def _path(folder: Path, number: int) -> Path:

@@ -24,6 +24,7 @@ from lagotto.hub.index.low_rank import (
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.tensorfile import (
     Array,
+    check_readable,
     header_text,
     is_intact,
     open_tensors,
@@ -200,6 +201,10 @@ def index_damage(path: Path, probe_digest: str) -> tuple[str, str] | None:
     """What is wrong with an index's file and what to do; None if it is intact or absent."""
     if not path.exists():
         return None
+    try:
+        check_readable(path)
+    except HubError as error:
+        return str(error), "make it readable, or run the command again"
     try:
         read_index(path, probe_digest)
     except HubError as error:

@@ -21,10 +21,8 @@ from lagotto.core.types import JsonObject, ModelSource
 from lagotto.hub.completion.stored import current_completion
 from lagotto.hub.descriptors.blocks import (
     SEEN_ONLY,
-    Block,
     BlockSource,
     build_blocks,
-    open_blocks,
 )
 from lagotto.hub.descriptors.projection import projector
 from lagotto.hub.descriptors.standardize import measure_moments
@@ -177,41 +175,6 @@ def rebuild_blocks(layout: HubLayout, records: Sequence[ModelRecord], probe_dige
         sources.append(source)
     matrix = projector(np.load(layout.embeddings, allow_pickle=False))
     build_blocks(layout.blocks, sources, probe_digest, matrix)
-
-
-def current_blocks(
-    layout: HubLayout, probe_digest: str
-) -> tuple[list[Block], tuple[ModelRecord, ...], tuple[str, ...]]:
-    """The blocks of the models that are done; blocks that are out of date are rebuilt first.
-
-    Returns:
-        The blocks, the records of the models, and notes. Where the blocks cannot be rebuilt now
-        (another process adds models, the hub is read-only), they come as they are, and a note says
-        how many models they lack.
-
-    Raises:
-        HubError: The blocks cannot be rebuilt, and there are none that can be used.
-    """
-    with Catalog(layout.catalogue) as catalogue:
-        records = catalogue.models("done")
-    try:
-        blocks = open_blocks(layout.blocks, probe_digest)
-    except HubError:
-        blocks = []
-    present = [(m.behaviour_digest, m.responses_sha256) for block in blocks for m in block.models]
-    expected = [(record.digest, record.responses_sha256) for record in records]
-    if present == expected:
-        return blocks, records, ()
-    try:
-        with hub_lock(layout.folder), Catalog(layout.catalogue) as catalogue:
-            records = catalogue.models("done")
-            rebuild_blocks(layout, records, probe_digest)
-            return open_blocks(layout.blocks, probe_digest), records, ()
-    except HubError as error:
-        if not present or not set(present) <= set(expected):
-            raise
-        note = f"{len(expected) - len(present)} models of the hub are not searched yet: {error}"
-        return blocks, records, (note,)
 
 
 def _path_text(file: Path) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from lagotto.core.errors import UsageError
+from lagotto.core.machine import open_files_limit
 from lagotto.core.types import Probe, Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.canary import with_canary_check
@@ -21,11 +22,11 @@ from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.index.low_rank_file import open_approximation
 from lagotto.hub.index.partial import find_partial_models
-from lagotto.hub.ingest.add import current_blocks
 from lagotto.hub.ingest.probing import probe_file
 from lagotto.hub.probes.probe_set import ProbeSet
 from lagotto.hub.query.background import open_background
 from lagotto.hub.query.probe_weights import ProbeSpace
+from lagotto.hub.reader.current_blocks import current_blocks
 from lagotto.hub.reader.status import HubStatus, read_hub_status
 from lagotto.hub.reader.verify import Damage, verify_hub
 from lagotto.hub.store.audits import read_label_lists
@@ -44,6 +45,11 @@ from lagotto.jobs.worker_limits import Limits
 
 _OPEN_RESPONSES = 256
 """How many responses files stay mapped for exact distances; each takes a file descriptor."""
+
+
+def _open_responses() -> int:
+    """How many stay mapped under this process's limit of open files, which others need too."""
+    return max(1, min(_OPEN_RESPONSES, open_files_limit() // 4))
 
 
 class HubReader:
@@ -129,16 +135,16 @@ class HubReader:
         return self.probe_set.picture(index)
 
     def logit_index(self) -> LogitIndex:
-        """Everything that can be found; blocks that are out of date are rebuilt first."""
+        """Everything that can be found; see `current_blocks` for a hub whose blocks are not."""
         if self._logit_index is None:
-            blocks, records, notes = current_blocks(self._layout, self.probe_digest)
-            done = read_completion(self._layout, self.probe_digest)
+            current = current_blocks(self._layout, self.probe_digest)
+            blocks, done = current.blocks, current.completion
             self._logit_index = LogitIndex(
                 blocks=blocks,
-                names={record.digest: record.name for record in records},
+                names={record.digest: record.name for record in current.records},
                 labels=cache(self._labels),
-                read=lru_cache(_OPEN_RESPONSES)(lambda d: searchable_rows(done, self._read(d))),
-                notes=notes,
+                read=lru_cache(_open_responses())(lambda d: searchable_rows(done, self._read(d))),
+                notes=current.notes,
                 partial_models=find_partial_models(
                     blocks, lambda digest: self._read(digest).seen_probes
                 ),

@@ -19,7 +19,7 @@ from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import Manifest, read_hub_manifest
 from lagotto.hub.store.records import ModelRecord
 from lagotto.hub.store.responses import read_responses
-from lagotto.hub.store.tensorfile import is_intact
+from lagotto.hub.store.tensorfile import check_readable, is_intact
 
 _RESTORE = "restore it from a copy, or make the hub anew"
 
@@ -89,25 +89,38 @@ def _model_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
         yield Damage("catalogue", str(error), _RESTORE)
         return
     for model in models:
-        path = layout.responses_of(model.digest)
-        reason = _responses_damage(path, model, manifest)
-        if reason:
+        path, what = layout.responses_of(model.digest), f"responses of {model.name}"
+        if (unread := _unreadable(path)) is not None:
+            yield Damage(what, *unread)
+        elif reason := _responses_damage(path, model, manifest):
             remedy = f"delete {path} and run hub add with {model.source} again"
-            yield Damage(f"responses of {model.name}", reason, remedy)
+            yield Damage(what, reason, remedy)
     known = {layout.responses_of(model.digest).name for model in models}
     for path in sorted(layout.responses.glob("*")):
         if path.name not in known:
             yield Damage(str(path), "belongs to no model of the catalogue", f"delete {path}")
 
 
+def _unreadable(path: Path) -> tuple[str, str] | None:
+    """(reason, remedy) for a file that is there and that the system does not let be read."""
+    if not path.exists():
+        return None
+    try:
+        check_readable(path)
+    except HubError as error:
+        reason, _, remedy = str(error).partition("; ")
+        return reason, f"{remedy}; it may well be as it was written"
+    return None
+
+
 def _responses_damage(path: Path, model: ModelRecord, manifest: Manifest) -> str:
     """What is wrong with the responses of a model, or an empty string."""
     try:
         responses = read_responses(path, manifest.probe_digest)
+        if not is_intact(path):
+            return "altered: its bytes do not give its checksum"
     except HubError as error:
         return str(error)
-    if not is_intact(path):
-        return "altered: its bytes do not give its checksum"
     if (
         responses.sha256 != model.responses_sha256
         or responses.header.behaviour_digest != model.digest
@@ -117,7 +130,11 @@ def _responses_damage(path: Path, model: ModelRecord, manifest: Manifest) -> str
 
 
 def _block_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
-    remedy = f"delete {layout.blocks}; the next command rebuilds it"
+    remedy = f"delete {layout.blocks} and run: lagotto audit {layout.folder} --all"
+    for path in sorted(layout.blocks.glob("*")):
+        if (unread := _unreadable(path)) is not None:
+            yield Damage(str(path), *unread)
+            return
     for path in damaged_blocks(layout.blocks):
         yield Damage(str(path), "altered: its bytes do not give its checksum", remedy)
     try:

@@ -16,6 +16,7 @@ from lagotto.core.errors import HubError, MismatchError, UsageError
 from lagotto.core.types import JsonObject
 from lagotto.hub.store.tensorfile import (
     Array,
+    damage_error,
     header_text,
     open_tensors,
     write_tensors,
@@ -162,7 +163,7 @@ def read_responses(path: Path, probe_digest: str | None = None) -> Responses:
         probe_digest: The identity of the probe set that they must be of, if that is to be checked.
 
     Raises:
-        HubError: The file is missing, damaged or of a newer version.
+        HubError: The file is missing, cannot be read, is damaged or of a newer version.
         MismatchError: The responses are of another probe set.
     """
     file = open_tensors(path, RESPONSES_FORMAT, RESPONSES_VERSION)
@@ -174,19 +175,16 @@ def read_responses(path: Path, probe_digest: str | None = None) -> Responses:
     )
     values = file.arrays.get("values")
     if values is None or values.ndim != 2 or values.dtype != np.float32 or values.size == 0:
-        raise HubError(
-            f"{path} is damaged (no float32 probes x logits); remove it and run lagotto hub add "
-            "again"
-        )
+        raise damage_error(path, "no float32 probes x logits")
     if probe_digest is not None and header.probe_digest != probe_digest:
         raise MismatchError(
             f"{path} was made on probe set {header.probe_digest[:12]}, and this hub has probe set "
-            f"{probe_digest[:12]}; remove it and run lagotto hub add again"
+            f"{probe_digest[:12]}; move it back to its own hub and run lagotto hub add again"
         )
     probes = file.header.get("probes", len(values))
     indices = file.arrays.get("seen", np.arange(len(values), dtype=np.int64))
     if indices.dtype != np.int64 or indices.ndim != 1 or not isinstance(probes, int):
-        raise HubError(f"{path} is damaged (seen); remove it and run lagotto hub add again")
+        raise damage_error(path, "seen")
     _check_seen(SeenProbes(indices, probes), len(values), str(path))
     return Responses(header, values, file.sha256, indices, probes)
 

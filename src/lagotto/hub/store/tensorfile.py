@@ -4,6 +4,7 @@ Every array file of a hub has this form. Its metadata holds one key, "lagotto", 
 Its last tensor, "sha256", digests every byte before it. Equal content gives equal bytes.
 """
 
+import errno
 import hashlib
 import json
 import math
@@ -29,6 +30,7 @@ CHECKSUM = "sha256"
 _DTYPES = {"I64": "<i8", "F64": "<f8", "F32": "<f4", "I8": "|i1", "U8": "|u1"}
 _ALIGNMENT = 64
 _READ_BYTES = 1 << 20
+_CHECKSUM_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,22 +98,28 @@ def open_tensors(path: Path, kind: str, version: int) -> TensorFile:
         version: The newest version of that format that can be read.
 
     Raises:
-        HubError: The file is missing, damaged, of another kind or of a newer version.
+        HubError: The file is missing, cannot be read, is damaged, of another kind or of a newer
+            version. Which of these it is, the message says: only a file whose checksum was read
+            and is wrong is called damaged.
     """
-    if not path.is_file():
-        raise HubError(f"there is no {path}; run lagotto hub add again to make it")
+    check_readable(path)
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
         entries, start = _read_prefix(path)
         header = json.loads(metadata.get(METADATA_KEY, "null"))
-    except (SafetensorError, ValueError, KeyError, OSError, RecursionError) as error:
-        raise _damaged(path, str(error)) from error
+    except OSError as error:
+        raise access_error(path, error) from error
+    except (SafetensorError, ValueError, KeyError, RecursionError) as error:
+        check_readable(path)
+        raise damage_error(path, str(error)) from error
     if not isinstance(header, dict) or header.get("format") != kind:
-        raise HubError(f"{path} is not a {kind} file; remove it and run lagotto hub add again")
+        raise HubError(
+            f"{path} is not a {kind} file; move it out of the hub and run lagotto hub add again"
+        )
     file_version = header.get("version")
     if not isinstance(file_version, int) or file_version < 1:
-        raise _damaged(path, f"version {file_version!r}")
+        raise damage_error(path, f"version {file_version!r}")
     if file_version > version:
         raise HubError(
             f"{path} has {kind} version {file_version} and this Lagotto reads up to {version}; "
@@ -120,15 +128,18 @@ def open_tensors(path: Path, kind: str, version: int) -> TensorFile:
     arrays = _map_arrays(path, entries, start)
     checksum = arrays.pop(CHECKSUM, None)
     if checksum is None or checksum.shape != (32,):
-        raise _damaged(path, "no checksum")
+        raise damage_error(path, "no checksum")
     return TensorFile(path, header, arrays, checksum.tobytes().hex())
 
 
 def is_intact(path: Path) -> bool:
-    """True if the bytes of an array file still give its checksum; reads the whole file."""
+    """True if the bytes of an array file still give its checksum; reads the whole file.
+
+    A missing file is not intact. Raises HubError if the system does not let the file be read.
+    """
     digest = hashlib.sha256()
     try:
-        left = path.stat().st_size - 32
+        left = path.stat().st_size - _CHECKSUM_BYTES
         with path.open("rb") as file:
             while left > 0:
                 part = file.read(min(left, _READ_BYTES))
@@ -137,20 +148,52 @@ def is_intact(path: Path) -> bool:
                 digest.update(part)
                 left -= len(part)
             return file.read() == digest.digest()
-    except OSError:
+    except FileNotFoundError:
         return False
+    except OSError as error:
+        raise access_error(path, error) from error
 
 
 def header_text(file: TensorFile, key: str) -> str:
     """The text under a key of the header; raises HubError if there is none."""
     value = file.header.get(key)
     if not isinstance(value, str):
-        raise _damaged(file.path, f"its header has no {key!r}")
+        raise damage_error(file.path, f"its header has no {key!r}")
     return value
 
 
-def _damaged(path: Path, reason: str) -> HubError:
+def check_readable(path: Path) -> None:
+    """Raises HubError if a file is missing or the system does not let it be read."""
+    try:
+        with path.open("rb"):
+            pass
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise HubError(f"there is no {path}; run lagotto hub add again to make it") from error
+    except OSError as error:
+        raise access_error(path, error) from error
+
+
+def access_error(path: Path, error: OSError) -> HubError:
+    """The error for a file that the system does not let be read; it says nothing of its content."""
+    remedies = {
+        errno.EMFILE: "allow this process more open files: ulimit -n 4096",
+        errno.ENFILE: "close other programs: the system has no more open files",
+        errno.EACCES: "make it readable for this user",
+        errno.EPERM: "make it readable for this user",
+    }
+    reason = error.strerror or type(error).__name__
+    remedy = remedies.get(error.errno or 0, "check the disk, and run the command again")
+    return HubError(f"cannot read {path}: {reason}; {remedy}")
+
+
+def damage_error(path: Path, reason: str) -> HubError:
+    """The error for a file that is not of its form; its checksum is read to tell why."""
     line = " ".join(reason.split())
+    if path.stat().st_size > _CHECKSUM_BYTES and is_intact(path):
+        return HubError(
+            f"{path} is as it was written, but this Lagotto cannot read it ({line}); upgrade with: "
+            "pip install --upgrade lagotto"
+        )
     return HubError(f"{path} is damaged ({line}); remove it and run lagotto hub add again")
 
 
@@ -204,5 +247,7 @@ def _map_arrays(path: Path, entries: Mapping[str, Any], start: int) -> dict[str,
             )
             for name, entry in entries.items()
         }
-    except (KeyError, ValueError, TypeError, OSError) as error:
-        raise _damaged(path, str(error)) from error
+    except OSError as error:
+        raise access_error(path, error) from error
+    except (KeyError, ValueError, TypeError) as error:
+        raise damage_error(path, str(error)) from error
