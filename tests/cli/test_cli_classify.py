@@ -102,12 +102,26 @@ def test_templates_and_label_file(world: World, photos: Path, tmp_path: Path) ->
     assert found.json["images"][0]["label"] == "red"
 
 
+def test_lists_as_they_are_published(world: World, photos: Path, tmp_path: Path) -> None:
+    labels, templates = tmp_path / "classes.json", tmp_path / "templates.txt"
+    names = {str(i): name for i, name in enumerate((*NAMES, "Red"))}
+    labels.write_text(json.dumps(names, indent=1))
+    templates.write_text("a {c}\n%s\n")
+    common = ("--encoder", world.encoder, "--templates", templates, "--json")
+    found = lagotto("classify", photos / "red.png", "--labels", labels, *common)
+    assert found.json["labels"] == list(NAMES)
+    assert found.json["images"][0]["label"] == "red"
+    assert "note: 1 repeated label was folded into the first of that name: red = Red" in found.err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
         (["--labels", "red"], 2, ["one label"]),
         (["--labels", ""], 2, ["no labels"]),
         (["--labels", "red,Red"], 2, ["same"]),
+        (["--labels", "labels.pkl"], 2, ["labels.pkl", "no such file"]),
+        (["--labels", LABELS, "--templates", "a {colour} {}"], 2, ["exactly one", "{colour}"]),
         (
             ["--labels", LABELS, "--mode", "papper", "--captions", "STORE"],
             2,
