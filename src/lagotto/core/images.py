@@ -182,7 +182,7 @@ def _not_a_picture(data: bytes, form: str | None) -> str:
     if form is not None and form not in FORMATS:
         of_form = form if form in _LATER_FORMATS else f"{form}, which is not read"
         return f"a picture of the form {of_form}; save it as JPEG or PNG"
-    return f"not a picture ({', '.join((*FORMATS, *_LATER_FORMATS))} are read)"
+    return f"not a picture ({', '.join(FORMATS)} are read)"
 
 
 def to_pixels(picture: Image.Image, spec: PixelSpec) -> UInt8[np.ndarray, "height width channels"]:

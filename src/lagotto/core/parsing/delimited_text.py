@@ -28,7 +28,8 @@ _UNCLOSED = "has a quote mark that nothing closes; close it or leave it out"
 _QUOTES = re.compile('"+')
 _SAMPLE_LINES = 1000
 _MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
@@ -41,7 +42,7 @@ NumberedRow: TypeAlias = tuple[int, list[str] | str]
 
 
 def numbered_lines(path: Path, error: type[LagottoError]) -> Iterator[NumberedLine]:
-    """The lines of a file in UTF-8, or in UTF-16 by its mark; memory is that of one line.
+    """The lines of a file in UTF-8, or in UTF-16 or UTF-32 by its mark; memory is that of one line.
 
     Args:
         path: The file.
@@ -52,9 +53,10 @@ def numbered_lines(path: Path, error: type[LagottoError]) -> Iterator[NumberedLi
     """
     try:
         with path.open("rb") as file:
-            encoding = _encoding(file.read(4))
-        if encoding == "utf-16":
-            yield from _utf16_lines(path, error)
+            head = file.read(4)
+        encoding = next((name for mark, name in _MARKS if head.startswith(mark)), None)
+        if encoding is not None:
+            yield from _wide_lines(path, encoding, error)
             return
         with path.open("rb") as file:
             number = 0
@@ -71,18 +73,15 @@ def numbered_lines(path: Path, error: type[LagottoError]) -> Iterator[NumberedLi
         raise error(f"cannot read {path}: {reason.strerror}; check the file") from reason
 
 
-def _encoding(head: bytes) -> str:
-    return next((name for mark, name in _MARKS if head.startswith(mark)), "utf-8")
-
-
-def _utf16_lines(path: Path, error: type[LagottoError]) -> Iterator[NumberedLine]:
-    with path.open(encoding="utf-16", errors="replace", newline="\n") as file:
+def _wide_lines(path: Path, encoding: str, error: type[LagottoError]) -> Iterator[NumberedLine]:
+    """The lines of a file in UTF-16 or UTF-32; a damaged line is no text."""
+    with path.open(encoding=encoding, errors="replace", newline="\n") as file:
         number = 0
-        while line := file.readline(MAX_LINE_BYTES // 2 + 1):
+        while line := file.readline(MAX_LINE_BYTES // 4 + 1):
             number += 1
-            if len(line) > MAX_LINE_BYTES // 2:
+            if len(line) > MAX_LINE_BYTES // 4:
                 raise _too_long(path, number, error)
-            yield number, line.rstrip("\r\n")
+            yield number, None if "\ufffd" in line else line.rstrip("\r\n")
 
 
 def _too_long(path: Path, number: int, error: type[LagottoError]) -> LagottoError:

@@ -4,7 +4,7 @@ Every reader of folders, tars and tables ends with taken + skipped + passed over
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lagotto.core.types import JsonObject
@@ -64,7 +64,7 @@ def _most_frequent(kinds: Mapping[str, int], most: int) -> dict[str, int]:
     return shown
 
 
-def add_counts(parts: list[Mapping[str, int]]) -> dict[str, int]:
+def add_counts(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """The sums, by kind, of several counts of what was passed over."""
     total: Counter[str] = Counter()
     for part in parts:

@@ -2,11 +2,12 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lagotto.core.errors import LagottoError
+from lagotto.core.arguments.links import link_roots, stays_inside
+from lagotto.core.errors import LagottoError, PictureError
 from lagotto.core.images import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from lagotto.core.parsing.captioned_tables import storable
 from lagotto.core.parsing.picture_form import SIGNATURE_BYTES, picture_form
@@ -26,6 +27,9 @@ OTHER_SUFFIXES = frozenset(
 )
 """Endings of files that are no pictures: they are not opened to find out."""
 
+OUTSIDE = "a link that leaves the folder; copy the picture into the folder"
+"""Why a picture in `PictureFolder.outside` is not read."""
+
 _MAX_ENDING = 20
 
 
@@ -34,9 +38,11 @@ class PictureFolder:
     """The picture files under a folder, sorted by path, and how many other files it holds by kind.
 
     A file is a picture by its ending, or, where the ending says nothing, by its first bytes.
+    `outside` are pictures that are links out of the folder: they are not read.
     """
 
     pictures: tuple[Path, ...]
+    outside: tuple[Path, ...]
     passed_over: dict[str, int]
 
 
@@ -52,6 +58,8 @@ def list_pictures(folder: Path, error: type[LagottoError]) -> PictureFolder:
     """
     passed_over: Counter[str] = Counter()
     pictures: list[Path] = []
+    outside: list[Path] = []
+    roots = link_roots(folder)
     for parent, subfolders, files in _walk(folder, error):
         for name in list(subfolders):
             subfolder = Path(parent, name)
@@ -61,13 +69,41 @@ def list_pictures(folder: Path, error: type[LagottoError]) -> PictureFolder:
                 is_link = subfolder.is_symlink()
                 passed_over[reason] += 1 if is_link else count_files(subfolder, error)
         for name in files:
+            file = Path(parent, name)
             if name.startswith("."):
                 passed_over["hidden file"] += 1
-            elif is_picture_file(Path(parent, name)):
-                pictures.append(Path(parent, name))
+            elif file.is_symlink() and not stays_inside(file, roots):
+                if file.suffix.lower() in IMAGE_SUFFIXES:
+                    outside.append(file)
+                else:
+                    passed_over["link out of the folder"] += 1
+            elif is_picture_file(file):
+                pictures.append(file)
             else:
                 passed_over[ending_of(name)] += 1
-    return PictureFolder(tuple(sorted(pictures)), dict(passed_over))
+    return PictureFolder(tuple(sorted(pictures)), tuple(sorted(outside)), dict(passed_over))
+
+
+def count_rest(
+    listing: PictureFolder, files: Collection[Path] = (), with_pictures: bool = True
+) -> dict[str, int]:
+    """How many files of a folder are none of some files that were read, by kind.
+
+    Args:
+        listing: What the folder holds.
+        files: The files that were read, other than pictures.
+        with_pictures: Whether its pictures are part of the rest.
+    """
+    rest = Counter(listing.passed_over)
+    if with_pictures:
+        rest.update(ending_of(path.name) for path in (*listing.pictures, *listing.outside))
+    rest.subtract(ending_of(path.name) for path in files)
+    return {kind: number for kind, number in rest.items() if number > 0}
+
+
+def refuse_outside() -> bytes:
+    """What reading a link out of the folder gives: a PictureError that says what to do."""
+    raise PictureError(OUTSIDE)
 
 
 def is_picture_file(file: Path) -> bool:

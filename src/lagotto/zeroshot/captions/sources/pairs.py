@@ -1,7 +1,7 @@
 """Rows of tables come in; pairs of a picture and its captions, one at a time, go out."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, groupby, islice
 from operator import itemgetter
@@ -45,7 +45,8 @@ class Pair:
     """Captions and, if they have one, their picture.
 
     `load` returns the bytes of the picture's file, or raises PictureError. `rows` is the number of
-    rows of the source that the pair was made of, for the progress display.
+    rows of the source that the pair was made of. `file` is where the picture lies, if it is a file
+    of its own.
     """
 
     source: str
@@ -53,6 +54,7 @@ class Pair:
     load: Callable[[], bytes] | None = None
     embeddings: PairEmbeddings | None = None
     rows: int = 1
+    file: Path | None = None
 
 
 Item: TypeAlias = Pair | Skipped
@@ -117,18 +119,15 @@ def pairs_of_rows(rows: Iterable[PairRow | Skipped], folder: Path) -> Iterator[I
 
 def _pictured(name: str, folder: Path, captions: CaptionTexts, rows: int) -> Pair:
     source = storable(f"{folder.name}/{name}")
-    return Pair(source, captions, picture_at(folder, name), rows=rows)
+    return replace(picture_at(folder, name), source=source, captions=captions, rows=rows)
 
 
-def picture_at(folder: Path, name: str) -> Callable[[], bytes]:
-    """A function that loads the picture that a table names."""
+def picture_at(folder: Path, name: str) -> Pair:
+    """A pair without captions, with the picture that a table in a folder names."""
     if name.startswith(("http://", "https://")):
-        return _is_remote
-    return partial(_load_picture, folder, name)
-
-
-def _load_picture(folder: Path, name: str) -> bytes:
-    return read_picture_file(resolve_picture(folder, name))
+        return Pair(name, (), _is_remote)
+    file = resolve_picture(folder, name)
+    return Pair(name, (), partial(read_picture_file, file), file=file)
 
 
 def _is_remote() -> bytes:

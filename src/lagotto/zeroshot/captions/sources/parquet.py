@@ -1,6 +1,7 @@
 """A parquet file (img2dataset, Hugging Face datasets, or captions alone) comes in; pairs go out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -202,19 +203,23 @@ class _Table:
                 captions = merge_captions(captions, parse_captions(_without_gaps(text)))
         except TypeError as error:
             return Skipped(source, f"has captions that are no texts: {error}")
-        load = self._loader(cell, folder or self._path.parent) if self.has_pictures else None
-        return Pair(source, captions, load)
+        if not self.has_pictures:
+            return Pair(source, captions)
+        picture = _picture(cell, folder or self._path.parent)
+        return replace(picture, source=source, captions=captions)
 
-    def _loader(self, cell: object, folder: Path) -> Callable[[], bytes]:
-        if isinstance(cell, dict):
-            if isinstance(cell.get("bytes"), bytes):
-                return partial(bytes, cell["bytes"])
-            cell = cell.get("path")
-        if isinstance(cell, bytes):
-            return partial(bytes, cell)
-        if isinstance(cell, str) and cell and "\0" not in cell:
-            return picture_at(folder, cell)
-        return _no_picture
+
+def _picture(cell: object, folder: Path) -> Pair:
+    """A pair without captions, with the picture of a cell."""
+    if isinstance(cell, dict):
+        if isinstance(cell.get("bytes"), bytes):
+            return Pair("", (), partial(bytes, cell["bytes"]))
+        cell = cell.get("path")
+    if isinstance(cell, bytes):
+        return Pair("", (), partial(bytes, cell))
+    if isinstance(cell, str) and cell and "\0" not in cell:
+        return picture_at(folder, cell)
+    return Pair("", (), _no_picture)
 
 
 def _without_gaps(cell: object) -> object:

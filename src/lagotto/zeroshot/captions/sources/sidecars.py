@@ -50,7 +50,7 @@ def _pairs(folder: Path, pictures: Sequence[Path]) -> Iterator[Item]:
             except (ValueError, TypeError, RecursionError):
                 problem = f"its {storable(text.name)} is not readable as text with captions"
         if captions or not problem:
-            yield Pair(source, captions, partial(read_picture_file, picture))
+            yield Pair(source, captions, partial(read_picture_file, picture), file=picture)
         else:
             yield Skipped(source, problem)
 
