@@ -131,7 +131,7 @@ def decode_picture(data: bytes) -> Image.Image:
     """
     _check_bytes(len(data))
     form = picture_form(data[:SIGNATURE_BYTES])
-    formats = FORMATS
+    formats: tuple[str, ...] = FORMATS
     if form in _LATER_FORMATS:
         formats = (form,)
         _load_decoder(form)

@@ -172,9 +172,7 @@ def path_column_by_content(cells: Mapping[str, Sequence[object]]) -> str | None:
         return fitting[0] if fitting else None
     usual = first_column(_MORE_PATH_COLUMNS, fitting)
     if usual is None:
-        raise ValueError(
-            f"names pictures in {', '.join(fitting)}; rename the one to read to image"
-        )
+        raise ValueError(f"names pictures in {', '.join(fitting)}; rename the one to read to image")
     return usual
 
 
@@ -253,4 +251,3 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except (OSError, ValueError):
         return False
-

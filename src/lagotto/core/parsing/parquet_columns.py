@@ -19,7 +19,7 @@ _MORE_PICTURE_COLUMNS = (
 
 
 def picture_column(schema: Any) -> str | None:
-    """The column of a pyarrow schema that holds picture files by its name; None if there is none."""
+    """The column of a pyarrow schema that holds picture files, by its name; or None."""
     fitting = [field.name for field in schema if holds_files(field.type)]
     return first_column(PICTURE_COLUMNS, fitting) or first_column(_MORE_PICTURE_COLUMNS, fitting)
 
@@ -27,7 +27,9 @@ def picture_column(schema: Any) -> str | None:
 def unnamed_file_columns(schema: Any) -> list[str]:
     """Columns whose type can hold files and whose name says nothing; their content has to tell."""
     captions = caption_columns(schema)
-    return [field.name for field in schema if holds_files(field.type) and field.name not in captions]
+    return [
+        field.name for field in schema if holds_files(field.type) and field.name not in captions
+    ]
 
 
 def files_in(cell: object) -> list[object]:
@@ -44,7 +46,7 @@ def is_picture_cell(cell: object) -> bool:
 
 
 def path_column(schema: Any) -> str | None:
-    """The column of a pyarrow schema that names picture files by its name; None if there is none."""
+    """The column of a pyarrow schema that names picture files, by its name; or None."""
     return first_column(PATH_COLUMNS, text_columns(schema))
 
 
@@ -68,7 +70,7 @@ def read_columns(schema: Any, column: str) -> list[str]:
 
 
 def holds_files(kind: Any) -> bool:
-    """Whether a pyarrow type can hold files: bytes, a struct with a field `bytes`, lists of these."""
+    """Whether a pyarrow type can hold files: bytes, a struct with `bytes`, lists of these."""
     return _is_bytes(_item_type(kind)) or "bytes" in struct_fields(_item_type(kind))
 
 

@@ -62,12 +62,12 @@ def _png_chunks(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _is_needed(data: bytes, position: int, end: int, texts: set[bytes]) -> bool:
-    """Whether a chunk is left in; `texts` collects the keywords of the texts that were looked at."""
+    """Whether a chunk is left in; `texts` collects the keywords of texts that were looked at."""
     kind = data[position + 4 : position + 8]
     if kind in _PIXEL_CHUNKS or not kind[:1].islower():
         return True
     if kind == b"eXIf":
-        (checksum,) = struct.unpack_from(">I", data, end - 4)
+        checksum = int.from_bytes(data[end - 4 : end], "big")
         return zlib.crc32(memoryview(data)[position + 4 : end - 4]) == checksum
     if kind not in _TEXT_CHUNKS:
         return False

@@ -185,9 +185,7 @@ def read_members(
                 yield _tar_member(path, member, key, error)
 
 
-def _headers(
-    path: Path, error: type[LagottoError]
-) -> Iterator[tuple[tarfile.TarInfo | None, str]]:
+def _headers(path: Path, error: type[LagottoError]) -> Iterator[tuple[tarfile.TarInfo | None, str]]:
     """(member, the kind under which it is counted if it gives nothing) of each regular file.
 
     Other members are (None, kind): links are of a kind, folders of none.

@@ -161,9 +161,7 @@ def _why_not_entered(folder: Path) -> str:
     return "linked folder" if folder.is_symlink() else ""
 
 
-def _walk(
-    folder: Path, error: type[LagottoError]
-) -> Iterator[tuple[str, list[str], list[str]]]:
+def _walk(folder: Path, error: type[LagottoError]) -> Iterator[tuple[str, list[str], list[str]]]:
     def refuse(reason: OSError) -> None:
         raise _unreadable(reason, error) from reason
 

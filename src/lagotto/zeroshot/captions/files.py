@@ -18,8 +18,9 @@ import numpy as np
 
 from lagotto.core.errors import CaptionError
 from lagotto.core.files import canonical_json, sync, writing
+from lagotto.core.lock import LOCK_NAME
 from lagotto.core.types import JsonObject, JsonValue
-from lagotto.zeroshot.captions.manifest import RESTORE
+from lagotto.zeroshot.captions.manifest import RESTORE, STORE_MANIFEST
 
 LOG_NAME = "shards.jsonl"
 IMAGE_EMBEDDINGS = "image_embeddings.f16"
@@ -211,3 +212,19 @@ def _span(path: Path, start: int, end: int) -> Iterator[bytes]:
         while start < end and (part := file.read(min(_READ_BYTES, end - start))):
             start += len(part)
             yield part
+
+
+def is_empty_store(folder: Path) -> bool:
+    """True for a folder that holds at most what a killed `begin` leaves."""
+    return folder.is_dir() and all(
+        path.name == LOCK_NAME or path.name.startswith(f".{STORE_MANIFEST}.")
+        for path in folder.iterdir()
+    )
+
+
+def remove_empty_store(folder: Path) -> None:
+    """Removes a store that holds nothing."""
+    for name in (*DATA_NAMES, LOG_NAME, STORE_MANIFEST, LOCK_NAME):
+        (folder / name).unlink(missing_ok=True)
+    if is_empty_store(folder):
+        folder.rmdir()

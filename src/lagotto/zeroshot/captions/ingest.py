@@ -174,9 +174,7 @@ class _Ingester:
             text_only=self._state.text_only - self._initial_state.text_only,
             folded=self._folded,
             set_aside=self._state.skipped - self._initial_state.skipped,
-            source_count=SourceCount(
-                self._taken_rows, self._skipped_rows, add_counts(passed_over)
-            ),
+            source_count=SourceCount(self._taken_rows, self._skipped_rows, add_counts(passed_over)),
         )
 
     def _skip(self, source: str, reason: str) -> None:

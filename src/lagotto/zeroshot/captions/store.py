@@ -19,7 +19,7 @@ from jaxtyping import Float16, Int64, UInt8
 from lagotto.core.arguments.one_or_many import OnePathOrMany, as_path, as_paths
 from lagotto.core.errors import CaptionError, LagottoError, UsageError
 from lagotto.core.files import sha256_file, writing
-from lagotto.core.lock import LOCK_NAME, folder_lock
+from lagotto.core.lock import folder_lock
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import EncoderInfo, Skipped
 from lagotto.encoders.base import Encoder
@@ -128,6 +128,7 @@ class CaptionStore:
         encoder: Encoder | str,
         *,
         images: Path | str | None = None,
+        text_only: bool = False,
         progress: Progress | None = None,
         announce: Callable[[Needs], None] | None = None,
     ) -> "CaptionStore":
@@ -139,7 +140,8 @@ class CaptionStore:
             folder: The folder to make; it must not exist yet, or be empty.
             pairs: One or many files and folders with captions (see `sources.registry`).
             encoder: An encoder, or the folder of one.
-            images: The folder with the pictures of a COCO captions file.
+            images: The folder with the pictures that a table names. [default: looked for]
+            text_only: Take captions alone, also where pictures lie with them.
             progress: Receives the progress of the work.
             announce: Called with what the work will need, before it starts.
 
@@ -149,7 +151,9 @@ class CaptionStore:
         """
         sources = as_paths(pairs, "pairs")  # before a folder is made
         empty = cls.begin(folder, encoder)
-        empty.fill(sources, images=images, progress=progress, announce=announce)
+        empty.fill(
+            sources, images=images, text_only=text_only, progress=progress, announce=announce
+        )
         return cls.open(empty.folder, empty.encoder)
 
     @classmethod
@@ -165,7 +169,7 @@ class CaptionStore:
                 f"caption store {folder} exists already; to add to it, or to go on after a run "
                 f"that was cut off: lagotto captions add {folder} --pairs PAIRS"
             )
-        if folder.is_symlink() or (folder.exists() and not _is_empty(folder)):
+        if folder.is_symlink() or (folder.exists() and not files.is_empty_store(folder)):
             raise UsageError(f"{folder} exists already; choose another name, or delete it first")
         spec = lasting_spec(encoder) if isinstance(encoder, str) else encoder.info.name
         loaded = load_encoder(spec) if isinstance(encoder, str) else encoder
@@ -198,15 +202,18 @@ class CaptionStore:
         pairs: OnePathOrMany,
         *,
         images: Path | str | None = None,
+        text_only: bool = False,
         progress: Progress | None = None,
         announce: Callable[[Needs], None] | None = None,
     ) -> IntakeReport:
         """Calls `add` on a store that `begin` made; removes the store if it stays empty."""
         try:
-            return self.add(pairs, images=images, progress=progress, announce=announce)
+            return self.add(
+                pairs, images=images, text_only=text_only, progress=progress, announce=announce
+            )
         except LagottoError:
             if not files.read_log(self.folder):
-                _remove(self.folder)
+                files.remove_empty_store(self.folder)
             raise
 
     def add(
@@ -215,6 +222,7 @@ class CaptionStore:
         encoder: Encoder | str | None = None,
         *,
         images: Path | str | None = None,
+        text_only: bool = False,
         progress: Progress | None = None,
         announce: Callable[[Needs], None] | None = None,
     ) -> IntakeReport:
@@ -226,7 +234,8 @@ class CaptionStore:
         Args:
             pairs: Files and folders with captions.
             encoder: Where the encoder is now, if it has moved.
-            images: The folder with the pictures of a COCO captions file.
+            images: The folder with the pictures that a table names. [default: looked for]
+            text_only: Take captions alone, also where pictures lie with them.
             progress: Receives the progress of the work.
             announce: Called with what the work will need, before it starts.
 
@@ -240,7 +249,7 @@ class CaptionStore:
         """
         pictures = None if images is None else as_path(images, "images")
         paths = as_paths(pairs, "pairs")
-        sources = [source for path in paths for source in find_sources(path, pictures)]
+        sources = [item for path in paths for item in find_sources(path, pictures, text_only)]
         if encoder is not None:
             with self._lock:
                 self._encoder_given, self._encoder = encoder, None
@@ -379,19 +388,3 @@ class CaptionStore:
         data = self._mapped(name, "u1", self.committed.lengths[name])
         spans = [(int(ends[i - 1]) if i else 0, int(ends[i])) for i in indices]
         return [data[start:end].tobytes().decode("utf-8", "replace") for start, end in spans]
-
-
-def _is_empty(folder: Path) -> bool:
-    """True for a folder that holds at most what a killed `begin` leaves."""
-    return folder.is_dir() and all(
-        path.name == LOCK_NAME or path.name.startswith(f".{STORE_MANIFEST}.")
-        for path in folder.iterdir()
-    )
-
-
-def _remove(folder: Path) -> None:
-    """Removes a store that holds nothing."""
-    for name in (*files.DATA_NAMES, files.LOG_NAME, STORE_MANIFEST, LOCK_NAME):
-        (folder / name).unlink(missing_ok=True)
-    if _is_empty(folder):
-        folder.rmdir()

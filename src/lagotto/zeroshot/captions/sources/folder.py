@@ -113,9 +113,7 @@ def _readable(tables: Sequence[Path], open_file: _OpenFile) -> list[PairSource]:
     return pictured or [source for source in sources if source.path.suffix.lower() != ".txt"]
 
 
-def _with_rest(
-    folder: Path, sources: list[PairSource], listing: PictureFolder
-) -> list[PairSource]:
+def _with_rest(folder: Path, sources: list[PairSource], listing: PictureFolder) -> list[PairSource]:
     """The sources; the first one also counts the files of the folder that none of them reads."""
     files = {source.path for source in sources if source.path != folder}
     if not files:

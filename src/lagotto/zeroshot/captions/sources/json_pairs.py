@@ -131,9 +131,7 @@ def _rows_of(path: Path, content: JsonValue, with_folders: bool = True) -> tuple
             for key in lists:
                 entries = content[key]
                 if isinstance(entries, list) and _has_captions(entries):
-                    return len(entries), partial(
-                        _list_rows, f"{name} {key}", entries, with_folders
-                    )
+                    return len(entries), partial(_list_rows, f"{name} {key}", entries, with_folders)
     keys = type(content).__name__
     if isinstance(content, dict):
         keys = ", ".join(ascii(key)[1:-1] for key in sorted(content))[:200] or "nothing"
@@ -168,9 +166,7 @@ def _list_rows(
         folder, file_name = row.get("filepath"), row.get("filename")
         if isinstance(folder, str) and isinstance(file_name, str):
             row.pop("filepath")
-            row["filename"] = (
-                f"{folder}/{file_name}" if folder and with_folders else file_name
-            )
+            row["filename"] = f"{folder}/{file_name}" if folder and with_folders else file_name
         try:
             picture, captions = parse_captioned_row(row)
         except ValueError as error:

@@ -145,8 +145,10 @@ class _Table:
                 f"{self._path}: columns {', '.join(holding)} all hold pictures; rename the one to "
                 "read to image"
             )
+        if holding:
+            return holding[0]
         try:
-            return (holding or [None])[0] or path_column_by_content({n: first[n] for n in texts})
+            return path_column_by_content({n: first[n] for n in texts})
         except ValueError as error:
             raise CaptionError(f"{self._path} {error}") from error
 

@@ -1,6 +1,6 @@
 """The first lines of a table come in; its delimiter and the roles of its columns go out.
 
-Well-known sets are published in many forms: with a header in any case, with a pipe or a tab, without
+Well-known sets are published in many forms: with a header in any case, with pipes or tabs, without
 a header, as tokens. What a column holds is told by its name, else by its content; a table in which
 neither tells is none.
 """
@@ -77,7 +77,7 @@ def find_table_form(
     if all(TOKEN.match(line) for line in lines):
         return TableForm("\t", ("picture", "caption"), (1,), 0, is_tokens=True)
     separator = _SEPARATOR_LINE.fullmatch(lines[0])
-    delimiters = DELIMITERS if separator is None else (separator[1],)
+    delimiters: tuple[str, ...] = DELIMITERS if separator is None else (separator[1],)
     if path.suffix.lower() == ".tsv" and separator is None:
         delimiters = ("\t", *(item for item in DELIMITERS if item != "\t"))
     lines = lines if separator is None else lines[1:]
@@ -159,9 +159,7 @@ def _by_content(
     return None
 
 
-def _by_cells(
-    rows: list[list[str]], width: int, delimiter: str, quoted: bool
-) -> TableForm | None:
+def _by_cells(rows: list[list[str]], width: int, delimiter: str, quoted: bool) -> TableForm | None:
     """The form of rows of one width that have one column of texts beside pictures or addresses."""
     paths, addresses, texts = [], [], []
     for index in range(width):
@@ -174,7 +172,7 @@ def _by_cells(
             texts.append(index)
     if len(texts) != 1 or len(paths) > 1 or not (paths or addresses):
         return None
-    roles = {index: "picture" for index in paths} | {index: "url" for index in addresses}
+    roles = dict.fromkeys(paths, "picture") | dict.fromkeys(addresses, "url")
     roles[texts[0]] = "caption"
     columns = tuple(roles.get(index, f"column {index + 1}") for index in range(width))
     return TableForm(delimiter, columns, (texts[0],), paths[0] if paths else None, quoted)

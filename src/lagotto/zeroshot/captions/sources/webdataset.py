@@ -51,9 +51,7 @@ def tar_source(path: Path) -> PairSource:
         note = f"{path}: pictures and texts in different folders are paired by their names"
     elif survey.pictures and survey.others and not survey.paired:
         note = f"{path}: none of its {survey.pictures:,} pictures has a text of the same name"
-    unread = sum(
-        number for kind, number in survey.passed_over.items() if kind in UNREAD_SUFFIXES
-    )
+    unread = sum(number for kind, number in survey.passed_over.items() if kind in UNREAD_SUFFIXES)
     return PairSource(
         path,
         survey.samples,
