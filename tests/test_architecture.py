@@ -48,6 +48,7 @@ ROOMS = {
     "": {*LAYERS},
     "cli": {"hub", "eval"},
     "core": {"arguments", "parsing", "remote", "results", "text"},
+    "core/parsing": {"name_forms"},
     "evaluation": {"classification", "paper", "probing", "retrieval"},
     "hub": {
         *("completion", "confidence", "descriptors", "index", "ingest", "kernels", "labels"),

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def classify(
     images: list[Path] = typer.Argument(metavar="IMAGES", help="Picture files or folders."),
     labels: str = typer.Option(
-        ..., metavar="A,B,C|FILE", help="Comma list, text file (one a line) or .jsonl."
+        ...,
+        metavar="A,B,C|FILE",
+        help="Comma list, or a file: one name a line, CSV, JSON, YAML, or .jsonl.",
     ),
     encoder: str = typer.Option(
         ..., help="Folder with an ONNX dual encoder in the Hugging Face layout."

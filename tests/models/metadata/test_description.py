@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lagotto.core.errors import ModelError
+from lagotto.core.text.clean import clean_text
 from lagotto.models.metadata.description import (
-    clean_text,
     labels_for,
     parse_description,
 )

@@ -81,7 +81,8 @@ def classification(
     settings = _settings(modes, k, captions is not None)
     if out is not None:
         check_new(out)
-    known = open_labelled(data, None if labels is None else read_labels(labels))
+    listed = None if labels is None else read_labels(labels)
+    known = open_labelled(data, listed)
     store = None if captions is None else CaptionStore.open(captions, encoder)
     classifier = Classifier(
         encoder if store is None else store.encoder,
@@ -110,6 +111,8 @@ def classification(
         if heard is not None:
             print_voices(heard)
     if not quiet:
+        for note in () if listed is None else listed.notes:
+            notice(f"note: {printable(note)}")
         _notices(found)
         for note in heard.notes if heard is not None else ():
             notice(f"note: {printable(note)}")

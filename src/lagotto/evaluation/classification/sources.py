@@ -19,6 +19,7 @@ from pathlib import Path
 from lagotto.core.errors import PictureError, UsageError
 from lagotto.core.images import IMAGE_SUFFIXES, MAX_PICTURE_BYTES, read_picture_file
 from lagotto.core.parsing.captioned_tables import PATH_COLUMNS, storable
+from lagotto.core.parsing.name_list import read_name_list
 from lagotto.core.parsing.tar import (
     PICTURE_ENDINGS,
     TarMember,
@@ -161,10 +162,15 @@ def _class_list(path: Path) -> tuple[str, ...]:
     for file in (*beside, *above):
         if file.is_file():
             try:
-                lines = file.read_text(encoding="utf-8-sig").splitlines()
-            except (OSError, UnicodeDecodeError) as error:
-                raise UsageError(f"cannot read the list of classes {file}; check it") from error
-            return tuple(line.strip() for line in lines if line.strip())
+                names = read_name_list(file)
+            except UsageError as error:
+                raise UsageError(f"list of classes {error}") from error
+            if names.first is not None and len(names.present) < len(names.names):
+                raise UsageError(
+                    f"the list of classes {file} leaves out numbers; give the whole list by "
+                    "--labels FILE"
+                )
+            return names.present
     return ()
 
 

@@ -1,12 +1,18 @@
 """A model.json comes in; its checked values (name, file, labels, input, output) go out."""
 
 import json
-import unicodedata
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import cast, get_args
 
-from lagotto.core.errors import ModelError
+from lagotto.core.errors import ModelError, UsageError
+from lagotto.core.parsing.name_list import (
+    LIST_ENDINGS,
+    MAX_LIST_BYTES,
+    NameList,
+    parse_name_list,
+)
+from lagotto.core.text.clean import clean_text
 from lagotto.core.types import (
     Channels,
     InputDtype,
@@ -26,9 +32,7 @@ UNREADABLE_DESCRIPTION = "lagotto:unreadable"
 
 MAX_EDGE = 4096
 _MAX_JSON_BYTES = 1 << 20
-_MAX_LABEL_BYTES = 8 << 20
 _MAX_NAME = 200
-_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,15 @@ class InputDescription:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A checked model.json. `labels` are the labels, or the name of the file that holds them."""
+    """A checked model.json.
+
+    `labels` are the labels, one an output; a list that still has to be placed on the outputs; or
+    the name of the file that holds such a list.
+    """
 
     name: str | None = None
     file: str | None = None
-    labels: tuple[str, ...] | str | None = None
+    labels: tuple[str, ...] | NameList | str | None = None
     input: InputDescription = InputDescription()
     output: OutputKind | None = None
 
@@ -118,25 +126,29 @@ def labels_for(
     """The labels of a model, and notes.
 
     Args:
-        description: Holds the labels, or the name of a UTF-8 file with one label a line.
+        description: Holds the labels, or the name of a file with a list of them in any form that
+            `read_name_list` knows.
         file: The weights file; a file of labels must be in its folder.
         outputs: Number of outputs of the model.
 
     Returns:
-        (labels, notes). Labels are None if there are none, or if their number is not `outputs`; a
-        note then says so.
+        (labels, notes). An output without a name has the label "". Labels are None if there are
+        none, or if their number is not `outputs`; a note then says so.
 
     Raises:
-        ModelError: The file of labels is missing, too large or outside the model's folder.
+        ModelError: The file of labels is missing, no list of names or outside the model's folder.
     """
     labels = description.labels
     if isinstance(labels, str):
         labels = _read_labels(inside(model_folder(description, file), labels, "labels"))
     if labels is None:
         return None, ()
-    if len(labels) != outputs:
-        return None, (f"labels left out: {len(labels)} labels for {outputs} outputs",)
-    return labels, ()
+    if not isinstance(labels, NameList):
+        labels = NameList(labels, "list")
+    names = labels.for_outputs(outputs)
+    if names is None:
+        return None, (f"labels left out: {len(labels.names)} labels for {outputs} outputs",)
+    return tuple(name or "" for name in names), tuple(f"labels: {note}" for note in labels.notes)
 
 
 def label_lines(data: bytes) -> tuple[str, ...]:
@@ -149,17 +161,6 @@ def model_folder(description: Description, file: Path) -> Path:
     """The folder that holds the model.json of a weights file (the file may lie deeper)."""
     depth = len(PurePosixPath(description.file).parts) if description.file else 1
     return file.parents[min(depth, len(file.parents)) - 1]
-
-
-def clean_text(text: str) -> str:
-    """The text without control characters, lone surrogates and marks of writing direction."""
-    characters = (
-        " " if character in "\t\n\r" else character
-        for character in text
-        if character in "\t\n\r"
-        or (unicodedata.category(character) not in ("Cc", "Cs") and character not in _BIDI_CONTROLS)
-    )
-    return "".join(characters).strip()
 
 
 def _input(raw: JsonObject) -> InputDescription:
@@ -205,23 +206,32 @@ def _text(raw: JsonObject, key: str) -> str | None:
     return clean_text(value) if key == "name" else value
 
 
-def _labels(value: JsonValue) -> tuple[str, ...] | str | None:
+def _labels(value: JsonValue) -> tuple[str, ...] | NameList | str | None:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, list) and all(isinstance(label, str) for label in value):
         return tuple(clean_text(str(label)) for label in value)
-    raise _wrong("labels", value, "a list of texts, or the name of a file with one label a line")
+    if isinstance(value, dict):
+        try:
+            return parse_name_list(json.dumps(value).encode(), ".json", "labels")
+        except UsageError as error:
+            raise ModelError(f"{DESCRIPTION_FILE}: {error}") from error
+    raise _wrong(
+        "labels", value, "a list of texts, texts by number, or the name of a file with such a list"
+    )
 
 
-def _read_labels(file: Path) -> tuple[str, ...]:
+def _read_labels(file: Path) -> NameList:
+    """The list in a file of labels; an ending that says nothing stands for one label a line."""
+    source = f"labels file {file.name!r}"
+    ending = file.suffix if file.suffix.lower() in LIST_ENDINGS else ".txt"
     try:
         with file.open("rb") as stream:
-            data = stream.read(_MAX_LABEL_BYTES + 1)
+            return parse_name_list(stream.read(MAX_LIST_BYTES + 1), ending, source)
     except OSError as error:
-        raise ModelError(f"labels file {file.name!r} cannot be read: {error.strerror}") from error
-    if len(data) > _MAX_LABEL_BYTES:
-        raise ModelError(f"labels file {file.name!r} is larger than {_MAX_LABEL_BYTES >> 20} MB")
-    return label_lines(data)
+        raise ModelError(f"{source} cannot be read: {error.strerror}") from error
+    except UsageError as error:
+        raise ModelError(str(error)) from error
 
 
 def _is_number(value: JsonValue) -> bool:

@@ -7,8 +7,8 @@ from lagotto.core.errors import ModelError
 from lagotto.core.files import read_json
 from lagotto.core.image_processor import read_image_processor
 from lagotto.core.parsing.hf_config import check_config
+from lagotto.core.text.clean import clean_text
 from lagotto.core.types import JsonObject, JsonValue
-from lagotto.models.metadata.description import clean_text
 
 CONFIG = "config.json"
 PROCESSOR = "preprocessor_config.json"

@@ -13,8 +13,8 @@ from lagotto.core.files import read_json
 from lagotto.core.parsing.hf_config import check_config
 from lagotto.core.remote.files import RemoteFile, Repository
 from lagotto.core.remote.hugging_face import HuggingFace
+from lagotto.core.text.clean import clean_text
 from lagotto.core.types import JsonObject, ModelSource
-from lagotto.models.metadata.description import clean_text
 from lagotto.models.metadata.pretrained import (
     CONFIG,
     PROCESSOR,

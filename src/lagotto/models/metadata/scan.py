@@ -7,12 +7,12 @@ from pathlib import Path
 
 from lagotto.core.errors import ModelError, UsageError
 from lagotto.core.remote.spec import is_remote
+from lagotto.core.text.clean import clean_text
 from lagotto.core.types import ModelSource
 from lagotto.models.files.weights import inside
 from lagotto.models.metadata.description import (
     DESCRIPTION_FILE,
     UNREADABLE_DESCRIPTION,
-    clean_text,
     parse_description,
     read_model_json,
 )

@@ -1,0 +1,53 @@
+"""Names with codes of a data set in or behind them come in; the names alone go out."""
+
+import re
+from collections.abc import Sequence
+
+from lagotto.core.parsing.name_forms.entries import (
+    Name,
+    are_distinct,
+    single_spaced,
+)
+
+_FRONT = re.compile(
+    r"(?P<id>n\d{8}(?=\s*[\s,:;|_-])|n\d{2,9}(?=\s*[\s,:;|])|/[mgt]/\w+(?=\s*[\s,:;|]))"
+    r"\s*[,:;|_-]?\s*(?P<name>\S.*)"
+)
+_BEHIND = re.compile(
+    r"(?P<name>.*[^\s,:;|(-])(?:\s*[\s,:;|_-]\s*\(?|\s*\()(?P<id>n\d{8}|/[mgt]/\w+)\)?"
+)
+_CODE = re.compile(r"n\d{8}|/[mgt]/\w+|LABEL_\d+")
+_DISTINCT = 0.5
+
+
+def is_code(text: str) -> bool:
+    """Whether a text is a code of WordNet or of a knowledge graph, not a word."""
+    return bool(_CODE.fullmatch(text.strip()))
+
+
+def without_identifiers(names: Sequence[Name]) -> tuple[tuple[Name, ...], tuple[str, ...]]:
+    """The names without WordNet ids (n01440764) or knowledge-graph ids (/m/01x), and notes.
+
+    Ids are left out only where every name has one in the same place, all ids differ, and most of
+    what remains differs. A list of ids alone is kept, with a note.
+
+    Example:
+        >>> without_identifiers(["n01440764 tench", "n01443537 goldfish"])[0]
+        ('tench', 'goldfish')
+        >>> without_identifiers(["n95 mask", "surgical mask"])[0]
+        ('n95 mask', 'surgical mask')
+    """
+    present = [name for name in names if name]
+    if present and all(map(is_code, present)):
+        return tuple(names), ("the names are codes, not words",)
+    for pattern, where in ((_FRONT, "in front of"), (_BEHIND, "behind")):
+        parts = [pattern.fullmatch(single_spaced(name)) for name in present]
+        if not parts or not all(parts) or (len(parts) == 1 and not is_code(parts[0]["id"])):  # type: ignore[index]
+            continue
+        found = [(part["id"], part["name"].strip()) for part in parts if part]
+        rest = [name for _, name in found]
+        if len({code for code, _ in found}) == len(found) and are_distinct(rest, _DISTINCT):
+            shorter = iter(rest)
+            kept = tuple(next(shorter) if name else None for name in names)
+            return kept, (f"the ids {where} the names were left out",)
+    return tuple(names), ()
