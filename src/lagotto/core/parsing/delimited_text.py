@@ -41,7 +41,7 @@ NumberedRow: TypeAlias = tuple[int, list[str] | str]
 """(number of its last line, its fields; or why it cannot be read, as a text)."""
 
 
-def numbered_lines(path: Path, error: type[LagottoError]) -> Iterator[NumberedLine]:
+def text_lines(path: Path, error: type[LagottoError]) -> Iterator[NumberedLine]:
     """The lines of a file in UTF-8, or in UTF-16 or UTF-32 by its mark; memory is that of one line.
 
     Args:

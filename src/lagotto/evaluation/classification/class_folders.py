@@ -41,6 +41,7 @@ class _Node:
 
     @property
     def name(self) -> str:
+        """The name of the folder, as it can be printed."""
         return storable(self.path.name)
 
     @property

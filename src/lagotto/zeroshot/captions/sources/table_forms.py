@@ -24,7 +24,7 @@ from lagotto.core.parsing.delimited_text import (
     DELIMITERS,
     NumberedLine,
     is_quoted,
-    numbered_lines,
+    text_lines,
     split_line,
 )
 from lagotto.zeroshot.captions.sources.pairs import find_picture_folder
@@ -100,7 +100,7 @@ def _by_header(
         captions = find_caption_columns(columns)
         if not captions:
             continue
-        quoted = is_quoted(numbered_lines(path, CaptionError), delimiter, len(columns))
+        quoted = is_quoted(text_lines(path, CaptionError), delimiter, len(columns))
         rows = [split_line(line, delimiter, quoted) for line in lines[1:]]
         picture = _picture_column(path, columns, captions, rows)
         form = TableForm(
@@ -145,7 +145,7 @@ def _by_content(
         width = len(split_line(lines[0], delimiter)) if lines else 0
         if width < 2:
             continue
-        quoted = is_quoted(numbered_lines(path, CaptionError), delimiter, width)
+        quoted = is_quoted(text_lines(path, CaptionError), delimiter, width)
         rows = [split_line(line, delimiter, quoted) for line in lines]
         if all(len(row) >= 2 and is_path(row[0]) for row in rows) and width == 2:
             return TableForm(

@@ -17,7 +17,7 @@ from lagotto.core.parsing.captioned_tables import (
 )
 from lagotto.core.parsing.delimited_text import (
     NumberedLine,
-    numbered_lines,
+    text_lines,
     numbered_rows,
     split_line,
 )
@@ -125,7 +125,7 @@ def count_lines(path: Path) -> int:
 
 
 def _jsonl_rows(path: Path) -> Iterator[PairRow | Skipped]:
-    for number, line in numbered_lines(path, CaptionError):
+    for number, line in text_lines(path, CaptionError):
         where = f"{storable(path.name)} line {number}"
         if line is None:
             yield Skipped(where, "is not UTF-8 text")
@@ -139,7 +139,7 @@ def _jsonl_rows(path: Path) -> Iterator[PairRow | Skipped]:
 
 
 def _text_rows(path: Path) -> Iterator[PairRow | Skipped]:
-    for number, line in numbered_lines(path, CaptionError):
+    for number, line in text_lines(path, CaptionError):
         where = f"{storable(path.name)} line {number}"
         if line is None:
             yield Skipped(where, "is not UTF-8 text")
@@ -149,7 +149,7 @@ def _text_rows(path: Path) -> Iterator[PairRow | Skipped]:
 
 def _table_rows(path: Path, form: TableForm) -> Iterator[PairRow | Skipped]:
     """The rows below the header."""
-    lines = islice(numbered_lines(path, CaptionError), form.header_lines, None)
+    lines = islice(text_lines(path, CaptionError), form.header_lines, None)
     if form.is_tokens:
         yield from map(partial(_token_row, path), lines)
         return
@@ -198,7 +198,7 @@ def _other_width(fields: list[str], form: TableForm) -> str:
 
 def _sample(path: Path) -> list[NumberedLine]:
     """The first lines; CaptionError if the file is empty or not text."""
-    sample = list(islice(numbered_lines(path, CaptionError), SAMPLE_LINES))
+    sample = list(islice(text_lines(path, CaptionError), SAMPLE_LINES))
     if not sample:
         raise CaptionError(f"{path} is empty; give a file with captions")
     if sample[0][1] is None:
