@@ -32,6 +32,7 @@ ORDER = (
     *("hub index", "eval retrieval", "eval paper"),
     *("hub verify", "hub remove", "demo"),
     *("captions create", "captions add", "captions search", "captions status"),
+    *("captions verify", "captions repair"),
     *("classify", "eval classification", "eval probing"),
 )
 
@@ -314,6 +315,17 @@ def test_every_page_is_in_the_menu() -> None:
     menu = (ROOT / "mkdocs.yml").read_text()
     for page in PAGES:
         assert f" {page.relative_to(ROOT / 'docs').as_posix()}\n" in menu
+
+
+def test_every_row_of_my_files_is_held_by_a_test() -> None:
+    text = (ROOT / "docs" / "how-to" / "my-files.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    rows = [line for line in rows if not line.startswith("| what you have")]
+    assert rows
+    for row in rows:
+        named = re.search(r"<!-- (tests/\S+\.py)::(\w+)(?:\[.+\])? --> \|$", row)
+        assert named, f"no test is named: {row}"
+        assert re.search(rf"^def {named[2]}\(", (ROOT / named[1]).read_text(), re.MULTILINE), row
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

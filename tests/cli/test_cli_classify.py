@@ -103,12 +103,26 @@ def test_templates_and_label_file(world: World, photos: Path, tmp_path: Path) ->
     assert found.json["images"][0]["label"] == "red"
 
 
+def test_lists_as_they_are_published(world: World, photos: Path, tmp_path: Path) -> None:
+    labels, templates = tmp_path / "classes.json", tmp_path / "templates.txt"
+    names = {str(i): name for i, name in enumerate((*NAMES, "Red"))}
+    labels.write_text(json.dumps(names, indent=1))
+    templates.write_text("a {c}\n%s\n")
+    common = ("--encoder", world.encoder, "--templates", templates, "--json")
+    found = lagotto("classify", photos / "red.png", "--labels", labels, *common)
+    assert found.json["labels"] == list(NAMES)
+    assert found.json["images"][0]["label"] == "red"
+    assert "note: 1 repeated label was folded into the first of that name: red = Red" in found.err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
         (["--labels", "red"], 2, ["one label"]),
         (["--labels", ""], 2, ["no labels"]),
         (["--labels", "red,Red"], 2, ["same"]),
+        (["--labels", "labels.pkl"], 2, ["labels.pkl", "no such file"]),
+        (["--labels", LABELS, "--templates", "a {colour} {}"], 2, ["exactly one", "{colour}"]),
         (
             ["--labels", LABELS, "--mode", "papper", "--captions", "STORE"],
             2,
@@ -132,6 +146,32 @@ def test_no_pictures(world: World, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     lagotto("classify", tmp_path / "empty", *common).refused(2, "no pictures in")
     lagotto("classify", tmp_path / "nothere", *common).refused(2, "no such file")
+
+
+def test_the_encoder_of_the_store_or_of_the_hub_need_not_be_given(
+    store: Path, photos: Path, world: World
+) -> None:
+    for voice in (("--captions", store), ("--hub", world.hub)):
+        common = ("classify", photos, "--labels", LABELS, *voice, "--json")
+        named, unnamed = lagotto(*common, "--encoder", world.encoder).json, lagotto(*common).json
+        assert unnamed["images"] == named["images"]
+        assert unnamed["encoder"] == named["encoder"]
+    lagotto("classify", photos, "--labels", LABELS).refused(2, "no encoder", "--encoder FOLDER")
+
+
+def test_eval_takes_the_encoder_of_the_store_or_of_the_hub(
+    store: Path, world: World, tmp_path: Path
+) -> None:
+    for name in ("red", "green"):
+        (tmp_path / name).mkdir()
+        picture(name, 7).save(tmp_path / name / "one.png")
+    for voice in (("--captions", store), ("--hub", world.hub)):
+        common = ("eval", "classification", tmp_path, *voice, "--json")
+        unnamed, named = lagotto(*common).json, lagotto(*common, "--encoder", world.encoder).json
+        assert [unnamed[key] for key in unnamed if key != "elapsed_s"] == [
+            named[key] for key in named if key != "elapsed_s"
+        ]
+    lagotto("eval", "classification", tmp_path).refused(2, "no encoder")
 
 
 def test_a_store_of_another_encoder(store: Path, photos: Path, tmp_path: Path) -> None:

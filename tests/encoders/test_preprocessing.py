@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lagotto.core.errors import EncoderError
 from lagotto.core.types import PixelSpec
-from lagotto.encoders.preprocessing import read_preprocessing
+from lagotto.encoders.preprocessing import open_clip_settings, read_preprocessing
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 
@@ -70,6 +70,17 @@ def test_nothing_said_in_a_siglip_folder_is_siglip() -> None:
             {"feature_extractor_type": "CLIPFeatureExtractor", "size": 224},
             PixelSpec(224, 224, resample="bicubic"),
         ),
+        ({"resample": "bilinear"}, PixelSpec(224, 224, resample="bilinear")),
+        ({"resample": "PILImageResampling.LANCZOS"}, PixelSpec(224, 224, resample="lanczos")),
+        ({"image_processor_type": "AutoImageProcessor"}, PixelSpec(224, 224, resample="bicubic")),
+        (
+            {"size": [48, 48], "crop_size": [48, 48]},
+            PixelSpec(48, 48, resize="stretch", resample="bicubic"),
+        ),
+        (
+            {"image_processor_type": "ViTImageProcessor", "size": [40, 60]},
+            PixelSpec(40, 60, resize="stretch", resample="bilinear"),
+        ),
         (
             {"image_processor_type": "ViTImageProcessor"},
             PixelSpec(224, 224, resize="stretch", resample="bilinear"),
@@ -87,7 +98,10 @@ def test_pictures(settings: dict[str, Any], expected: PixelSpec) -> None:
         ("do_center_crop", {"do_center_crop": False}),
         ("do_pad", {"do_pad": True}),
         ("resample", {"resample": 4}),
-        ("resample", {"resample": "bicubic"}),
+        ("resample", {"resample": "area"}),
+        ("resample", {"resample": 2.0}),
+        ("size", {"size": [224]}),
+        ("size", {"size": [224, 0]}),
         ("resample", {"resample": True}),
         ("size", {"size": {"longest_edge": 224}}),
         ("size", {"size": {"shortest_edge": 224, "longest_edge": 448}}),
@@ -136,3 +150,47 @@ def test_scaling_can_be_switched_off() -> None:
 
 def test_one_number_is_the_mean_of_every_channel() -> None:
     assert read_preprocessing({"image_mean": 0.5}).mean == (0.5, 0.5, 0.5)
+
+
+SAID = {"mean": [0.1, 0.2, 0.3], "std": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("pictures", "network", "expected"),
+    [
+        ({"size": 32}, {}, PixelSpec(32, 32, resample="bicubic")),
+        ({"size": [32, 32], "resize_mode": "shortest"}, {}, PixelSpec(32, 32, resample="bicubic")),
+        (
+            {"size": [32, 48], "resize_mode": "squash", "interpolation": "bilinear"},
+            {},
+            PixelSpec(32, 48, resize="stretch", resample="bilinear"),
+        ),
+        ({}, {"vision_cfg": {"image_size": 40}}, PixelSpec(40, 40, resample="bicubic")),
+        ({}, {"vision_config": {"image_size": 24}}, PixelSpec(24, 24, resample="bicubic")),
+    ],
+)
+def test_pictures_as_open_clip_says_them(
+    pictures: dict[str, Any], network: dict[str, Any], expected: PixelSpec
+) -> None:
+    made = read_preprocessing(open_clip_settings({**SAID, **pictures}, network))
+    assert made.pixels == expected
+    assert (made.mean, made.std) == ((0.1, 0.2, 0.3), (0.5, 0.5, 0.5))
+    assert made.rescale == pytest.approx(1 / 255)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "said"),
+    [
+        ({}, "no size"),
+        ({"size": 32, "resize_mode": "longest"}, "resize_mode is 'longest'"),
+        ({"size": [32, 48]}, "with resize_mode shortest"),
+        ({"size": 32, "interpolation": "random"}, "resample is 'random'"),
+        ({"size": "big"}, "size is 'big'"),
+    ],
+)
+def test_what_open_clip_says_and_cannot_be_reproduced_is_named(
+    pictures: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(EncoderError, match=said) as caught:
+        read_preprocessing(open_clip_settings({**SAID, **pictures}, {}))
+    assert "\n" not in str(caught.value)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tokenizers import Tokenizer
+from tokenizers.normalizers import Lowercase
 
 from encoder_makers import Form, write_encoder, write_json
 from lagotto.core.errors import EncoderError
@@ -124,3 +125,48 @@ def test_an_empty_text_has_at_least_one_token(tmp_path: Path) -> None:
     tokens = read_tokenizer(open_folder(tmp_path), True, None).encode(["", ""])
     assert tokens.ids.shape == (2, 1)
     np.testing.assert_array_equal(tokens.mask, 1)
+
+
+SIGLIP2 = {"model_type": "siglip2"}
+CASED = ["A Photo of the DOG", "dog"]
+
+
+def lowers(content: str) -> str:
+    """A tokenizer.json whose normalizer lower-cases."""
+    made = Tokenizer.from_str(content)
+    made.normalizer = Lowercase()
+    return str(made.to_str())
+
+
+@pytest.mark.parametrize(
+    ("config", "settings", "expected"),
+    [
+        (SIGLIP2, {}, True),
+        ({"model_type": "siglip"}, {}, True),
+        ({"model_type": "dual", "text_config": {"model_type": "siglip2_text_model"}}, {}, True),
+        ({"model_type": "dual"}, {"tokenizer_class": "Siglip2Tokenizer"}, True),
+        ({"model_type": "clip"}, {"tokenizer_class": "CLIPTokenizerFast"}, True),
+        ({"model_type": "dual"}, {"do_lower_case": True}, True),
+        (SIGLIP2, {"do_lower_case": False}, False),
+        ({"model_type": "dual"}, {"tokenizer_class": "BertTokenizer"}, False),
+        ({"model_type": "clip"}, {}, False),
+    ],
+)
+def test_texts_are_lower_cased_where_the_training_did(
+    config: dict[str, Any], settings: dict[str, Any], expected: bool, tmp_path: Path
+) -> None:
+    made = tokenizer(tmp_path, config, {"model_max_length": 12, **settings})
+    assert made.rules.lower_case == expected
+    upper, lower = made.encode(CASED), made.encode([text.lower() for text in CASED])
+    assert np.array_equal(upper.ids, lower.ids) == expected
+    assert made.counts(CASED) == made.counts([text.lower() for text in CASED])
+    assert ("lower-case" in str(made.rules.canonical())) == expected
+
+
+def test_a_tokenizer_that_lower_cases_itself_keeps_its_fingerprint(tmp_path: Path) -> None:
+    folder = write_encoder(tmp_path, Form(config=SIGLIP2))
+    file = folder / "tokenizer.json"
+    file.write_text(lowers(file.read_text()))
+    made = read_tokenizer(open_folder(folder), True, None)
+    assert not made.rules.lower_case
+    assert np.array_equal(made.encode(["DOG"]).ids, made.encode(["dog"]).ids)

@@ -228,3 +228,48 @@ def captions_status(store: Path = STORE, as_json: bool = JSON) -> None:
     print_line(f"set aside {status.set_aside:,}")
     for item in status.first_set_aside:
         print_line(f"  {printable(item['source'])}: {printable(item['reason'])}")
+
+
+@captions_app.command("verify")
+def captions_verify(store: Path = STORE, as_json: bool = JSON) -> None:
+    """Read every file of a store and name what is damaged; exit code 1 if anything is.
+
+    Example: lagotto captions verify my-captions
+    """
+    from lagotto.zeroshot.captions.files import damaged_shards
+    from lagotto.zeroshot.captions.manifest import read_store_manifest
+
+    read_store_manifest(store)
+    damaged = list(damaged_shards(store))
+    if as_json:
+        print_json({"store": str(store), "damaged": [*damaged]})
+    elif not damaged:
+        print_line(f"{store}: every file is as it was written")
+    for line in damaged if not as_json else ():
+        print_line(f"damaged: {printable(line)}")
+    if damaged:
+        raise typer.Exit(1)
+
+
+@captions_app.command("repair")
+def captions_repair(store: Path = STORE, quiet: bool = QUIET, as_json: bool = JSON) -> None:
+    """Find the captions again of which a damaged or lost shards.jsonl no longer tells.
+
+    Example: lagotto captions repair my-captions
+    """
+    from lagotto.zeroshot.captions.repair import BACKUP_NAME, repair_store
+
+    report = repair_store(store)
+    if as_json:
+        print_json({"store": str(store), **report.as_json()})
+        return
+    if not report.changed:
+        print_line(f"{store}: nothing to repair, {report.kept_shards} shards are in the log")
+        return
+    print_line(
+        f"{store}: {report.captions:,} captions and {report.pictures:,} pictures found again "
+        f"behind {report.kept_shards} shards; {report.removed_bytes:,} bytes of unfinished rows "
+        "removed"
+    )
+    if not quiet and (store / BACKUP_NAME).exists():
+        notice(f"the log as it was: {store / BACKUP_NAME}")

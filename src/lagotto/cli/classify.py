@@ -22,8 +22,10 @@ def classify(
         metavar="A,B,C|FILE",
         help="Comma list, or a file: one name a line, CSV, JSON, YAML, or .jsonl.",
     ),
-    encoder: str = typer.Option(
-        ..., help="Folder with an ONNX dual encoder in the Hugging Face layout."
+    encoder: str | None = typer.Option(
+        None,
+        help="Folder with an ONNX dual encoder in the Hugging Face layout. [default: the one of "
+        "the caption store or the hub]",
     ),
     captions: Path | None = typer.Option(None, metavar="STORE", help="A caption store."),
     hub: Path | None = typer.Option(

@@ -15,6 +15,8 @@ from lagotto.core.errors import LagottoError
 from lagotto.core.types import JsonObject, JsonValue, PixelSpec, Resample
 
 _RESAMPLES: dict[int, Resample] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+_NO_PROCESSORS = ("AutoImageProcessor", "AutoFeatureExtractor", "AutoProcessor", "ImageProcessor")
+"""Names that some exports write for an image processor and that name none."""
 
 _CLIP: JsonObject = {
     "size": {"shortest_edge": 224},
@@ -144,7 +146,7 @@ def _read(settings: JsonObject, siglip: bool) -> Preprocessing:
 
 def _defaults(settings: JsonObject, siglip: bool) -> JsonObject:
     processor = settings.get("image_processor_type") or settings.get("feature_extractor_type")
-    if processor is None:
+    if processor is None or processor in _NO_PROCESSORS:
         return _STRETCH if siglip else _CLIP
     name = str(processor)
     for suffix in ("Fast", "Pil"):
@@ -156,12 +158,7 @@ def _defaults(settings: JsonObject, siglip: bool) -> JsonObject:
 
 def _pixels(merged: JsonObject, keeps_aspect: bool) -> PixelSpec:
     """Size, resize rule and resampling; with `keeps_aspect` a bare number is the shortest edge."""
-    code = merged["resample"]
-    if isinstance(code, bool) or not isinstance(code, int) or code not in _RESAMPLES:
-        _refuse(
-            "resample", code, "0 (nearest), 1 (lanczos), 2 (bilinear) or 3 (bicubic) as in Pillow"
-        )
-    resample = _RESAMPLES[code]
+    resample = _resample(merged["resample"])
     size = _size(merged["size"], keeps_aspect)
     if "crop_pct" in merged:
         return _convnext_pixels(size, merged["crop_pct"], resample)
@@ -179,6 +176,15 @@ def _pixels(merged: JsonObject, keeps_aspect: bool) -> PixelSpec:
     if crop > size:
         _refuse("crop_size", merged.get("crop_size"), f"at most the shortest edge, {size}")
     return PixelSpec(crop, crop, crop_fraction=crop / size, resample=resample)
+
+
+def _resample(code: JsonValue) -> Resample:
+    """The filter of a number of Pillow, or of a name such as bicubic or Resampling.BICUBIC."""
+    name = code.rpartition(".")[2].strip().lower() if isinstance(code, str) else ""
+    for number, resample in _RESAMPLES.items():
+        if name == resample or (code == number and not isinstance(code, bool | float)):
+            return resample
+    return _refuse("resample", code, "0 or nearest, 1 or lanczos, 2 or bilinear, 3 or bicubic")
 
 
 def _convnext_pixels(
@@ -199,6 +205,8 @@ def _convnext_pixels(
 
 def _size(size: JsonValue, keeps_aspect: bool) -> int | tuple[int, int]:
     """A shortest edge, or (height, width)."""
+    if isinstance(size, list) and len(size) == 2:
+        return _length("size", size[0]), _length("size", size[1])
     if isinstance(size, dict) and set(size) == {"height", "width"}:
         return _length("size", size["height"]), _length("size", size["width"])
     if isinstance(size, dict) and set(size) == {"shortest_edge"}:
@@ -211,6 +219,8 @@ def _size(size: JsonValue, keeps_aspect: bool) -> int | tuple[int, int]:
 
 def _square(size: JsonValue) -> int:
     """The edge of a centre crop."""
+    if isinstance(size, list) and len(size) == 2:
+        size = {"height": size[0], "width": size[1]}
     if isinstance(size, dict):
         edges = [_length("crop_size", size.get(key)) for key in ("height", "width")]
         if set(size) != {"height", "width"} or edges[0] != edges[1]:

@@ -10,9 +10,13 @@ from lagotto.core.files import canonical_json, read_json, sha256_file
 from lagotto.core.parsing.onnx_survey import MEMORY_MARK
 from lagotto.core.types import JsonObject, JsonValue
 from lagotto.encoders.graph_header import GraphHeader, read_graph_header
+from lagotto.encoders.layout import find_graphs, find_settings
+from lagotto.encoders.preprocessing import open_clip_settings
 
-TOWER_FILES = ("vision_model.onnx", "text_model.onnx")
-JOINT_FILE = "model.onnx"
+USUAL_TOWERS = ("vision_model.onnx", "text_model.onnx")
+"""The graphs of the usual layout, for messages."""
+
+_LISTED = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,14 @@ def open_folder(path: Path) -> EncoderFolder:
 
     Raises EncoderError if a file is missing or unreadable; the message lists the files found.
     """
-    vision, text = _graphs(path)
+    files = _names(path)
+    names = find_graphs(files)
+    if names is None:
+        missing = [name for name in USUAL_TOWERS if not {name, f"onnx/{name}"} & files]
+        raise _incomplete(path, f"{' and '.join(missing)} (or model.onnx)")
+    vision = GraphFile(path / names[0], read_graph_header(path / names[0]))
+    joint = names[0] == names[1]
+    text = vision if joint else GraphFile(path / names[1], read_graph_header(path / names[1]))
     settings = open_settings(path)
     parts = {name: getattr(settings, name) for name in EncoderSettings.__dataclass_fields__}
     return EncoderFolder(**parts, vision=vision, text=text)
@@ -128,22 +139,28 @@ def open_folder(path: Path) -> EncoderFolder:
 
 def open_settings(path: Path) -> EncoderSettings:
     """The settings of an encoder folder; raises EncoderError as `open_folder`."""
-    for name in ("tokenizer.json", "config.json"):
-        if not (path / name).is_file():
+    files = find_settings(_names(path))
+    for kind, name in (("tokenizer", "tokenizer.json"), ("config", "config.json")):
+        if kind not in files and not (kind == "config" and "open_clip" in files):
             raise _incomplete(path, name)
+    content = {
+        kind: read_json(path / name, "encoder settings", EncoderError)
+        for kind, name in files.items()
+        if kind != "tokenizer"
+    }
+    config = content.get("config") or _section(content.get("open_clip", {}), "model_cfg")
     return EncoderSettings(
         path=path,
-        tokenizer=path / "tokenizer.json",
-        config=read_json(path / "config.json", "encoder settings", EncoderError),
-        image_processor=_image_processor(path),
-        tokenizer_config=_optional(path / "tokenizer_config.json"),
+        tokenizer=path / files["tokenizer"],
+        config=config,
+        image_processor=_image_processor(path, content, config),
+        tokenizer_config=content.get("tokenizer_config", {}),
     )
 
 
 def has_graphs(path: Path) -> bool:
-    """Whether a folder holds an ONNX export, or a part of one."""
-    names = (*TOWER_FILES, JOINT_FILE)
-    return any((home / name).is_file() for home in (path, path / "onnx") for name in names)
+    """Whether a folder holds the graphs of both towers."""
+    return find_graphs(_names(path)) is not None
 
 
 def fingerprint(folder: EncoderFolder, derived: dict[str, JsonValue]) -> str:
@@ -161,42 +178,49 @@ def fingerprint(folder: EncoderFolder, derived: dict[str, JsonValue]) -> str:
     return hashlib.sha256(canonical_json(parts)).hexdigest()
 
 
-def _optional(file: Path) -> JsonObject:
-    return read_json(file, "encoder settings", EncoderError) if file.is_file() else {}
+def _names(path: Path) -> frozenset[str]:
+    """Paths of the files in a folder and in its folders, relative to it."""
+    try:
+        inner = [folder for folder in path.iterdir() if folder.is_dir()]
+        files = [file for folder in (path, *inner) for file in folder.iterdir() if file.is_file()]
+    except OSError as error:
+        raise EncoderError(
+            f"encoder folder {str(path)!r} cannot be read: {error.strerror}"
+        ) from error
+    return frozenset(file.relative_to(path).as_posix() for file in files)
 
 
-def _graphs(path: Path) -> tuple[GraphFile, GraphFile]:
-    """The graphs of both towers: a pair of files before a joint one, the folder before onnx/."""
-    homes = [home for home in (path, path / "onnx") if home.is_dir()]
-    for home in homes:
-        if all((home / name).is_file() for name in TOWER_FILES):
-            vision, text = (GraphFile(home / n, read_graph_header(home / n)) for n in TOWER_FILES)
-            return vision, text
-    for home in homes:
-        if (home / JOINT_FILE).is_file():
-            joint = GraphFile(home / JOINT_FILE, read_graph_header(home / JOINT_FILE))
-            return joint, joint
-    present = {name for name in TOWER_FILES for home in homes if (home / name).is_file()}
-    missing = [name for name in TOWER_FILES if name not in present]
-    raise _incomplete(path, " and ".join(missing or TOWER_FILES) + f" (or {JOINT_FILE})")
+def _section(content: JsonObject, name: str) -> JsonObject:
+    part = content.get(name)
+    return part if isinstance(part, dict) else {}
 
 
-def _image_processor(path: Path) -> JsonObject:
-    """preprocessor_config.json, or the same inside the processor_config.json of newer exports."""
-    file = path / "preprocessor_config.json"
-    if file.is_file():
-        return read_json(file, "image-processor settings", EncoderError)
-    nested = _optional(path / "processor_config.json").get("image_processor")
-    if not isinstance(nested, dict):
-        raise _incomplete(path, file.name)
-    return nested
+def _image_processor(path: Path, content: dict[str, JsonObject], config: JsonObject) -> JsonObject:
+    """How pictures are prepared, from the first file that says it.
+
+    It is preprocessor_config.json, or the same inside processor_config.json as in newer exports;
+    then what open_clip writes. A file without any setting says nothing.
+    """
+    named = content.get("image_processor")
+    nested = _section(content.get("processor", {}), "image_processor")
+    if named or nested:
+        return named or nested
+    pictures = content.get("open_clip_pictures") or _section(
+        content.get("open_clip", {}), "preprocess_cfg"
+    )
+    if pictures:
+        network = _section(content.get("open_clip", {}), "model_cfg") or config
+        return open_clip_settings(pictures, network)
+    if named is None:
+        raise _incomplete(path, "preprocessor_config.json")
+    return named
 
 
 def _incomplete(path: Path, missing: str) -> EncoderError:
-    names = sorted(p.name + ("/" if p.is_dir() else "") for p in path.iterdir())
-    inner = sorted(f"onnx/{p.name}" for p in path.glob("onnx/*.onnx"))
-    present = [name for name in names if name != "onnx/"] + inner
-    listed = ", ".join(present[:12]) + (", ..." if len(present) > 12 else "")
+    names = sorted(name for name in _names(path) if "/" not in name or name.endswith(".onnx"))
+    folders = sorted(p.name + "/" for p in path.iterdir() if p.is_dir() and p.name != "onnx")
+    present = names + folders
+    listed = ", ".join(present[:_LISTED]) + (", ..." if len(present) > _LISTED else "")
     return EncoderError(
         f"encoder folder {str(path)!r} has no {missing}; found: {listed or 'nothing'}; "
         "export or download the missing file into it"

@@ -139,11 +139,9 @@ class _LazyGraph:
         Raises EncoderError if the graph cannot be loaded or fails.
         """
         inputs = {
-            name: _rows(feed[name], header.fixed(0)).astype(header.dtype, copy=False)
-            for name, header in tower.inputs.items()
-        } | {
-            name: _rows(idle[name], header.fixed(0)).astype(header.dtype, copy=False)
-            for name, header in tower.others.items()
+            header.name: _rows(arrays[role], header.fixed(0)).astype(header.dtype, copy=False)
+            for arrays, headers in ((feed, tower.inputs), (idle, tower.others))
+            for role, header in headers.items()
         }
         try:
             return np.asarray(self._load().run([tower.output], inputs)[0])

@@ -9,13 +9,10 @@ from lagotto.core.remote.files import RemoteFile, Repository
 from lagotto.core.remote.hugging_face import HuggingFace, cached_repository
 from lagotto.core.remote.spec import RepositorySpec, parse_repository
 from lagotto.encoders.base import Encoder
-from lagotto.encoders.folder import JOINT_FILE, TOWER_FILES
+from lagotto.encoders.folder import USUAL_TOWERS
 from lagotto.encoders.graph_header import read_graph_header
+from lagotto.encoders.layout import find_graphs, find_settings
 
-_SETTINGS = (
-    *("config.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json"),
-    "processor_config.json",
-)
 _SAVED = "model.safetensors"
 _OPEN_CLIP_WEIGHTS = "open_clip_model.safetensors"
 _OPEN_CLIP = {
@@ -48,20 +45,18 @@ def pinned_spec(spec: str) -> str:
 
 
 def choose_encoder_files(repository: Repository) -> tuple[RemoteFile, ...]:
-    """Settings, tokenizer and weights: a pair of graphs, else a joint one, else safetensors."""
+    """Settings, tokenizer and weights: the graphs of both towers, else safetensors."""
     files = {file.path: file for file in repository.files}
-    settings = [files[name] for name in _SETTINGS if name in files]
-    for home in ("", "onnx/"):
-        for graphs in (TOWER_FILES, (JOINT_FILE,)):
-            paths = [home + name for name in graphs]
-            if all(path in files for path in paths):
-                return (*settings, *(files[path] for path in paths))
+    settings = [files[name] for name in find_settings(files).values()]
+    graphs = find_graphs(files)
+    if graphs is not None:
+        return (*settings, *(files[path] for path in dict.fromkeys(graphs)))
     if _SAVED in files:
         return (*settings, files[_SAVED])
     listed = ", ".join(sorted(files)[:8]) or "nothing"
     raise SourceError(
-        f"{repository.name} holds no encoder that can be run: {' and '.join(TOWER_FILES)}, "
-        f"{JOINT_FILE} or {_SAVED} is needed; it has: {listed} (pickled weights are not read)"
+        f"{repository.name} holds no encoder that can be run: {' and '.join(USUAL_TOWERS)}, "
+        f"model.onnx or {_SAVED} is needed; it has: {listed} (pickled weights are not read)"
     )
 
 

@@ -15,6 +15,7 @@ from lagotto.core.types import JsonObject, JsonValue
 from lagotto.encoders.folder import EncoderSettings
 
 _LONGEST_CONTEXT = 32_768
+_CASED = "A Violin, THE DOG and Zürich"
 _GENERATION_DEFAULT = 20
 """`max_length` of text generation, which older exports write into every text_config."""
 
@@ -35,16 +36,19 @@ class TextRules:
     full_mask: bool
     pad_id: int
     pad_side: str
+    lower_case: bool = False
+    """Whether texts are lower-cased before the tokenizer, which itself would keep case."""
 
     def canonical(self) -> JsonValue:
         """The rules as JSON, for the fingerprint."""
-        return [
+        rules: list[JsonValue] = [
             self.context_length,
             self.padded_length,
             self.full_mask,
             self.pad_id,
             self.pad_side,
         ]
+        return [*rules, "lower-case"] if self.lower_case else rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class TextTokenizer:
             self._tokenizer.enable_padding(
                 direction=rules.pad_side, pad_id=rules.pad_id, length=rules.padded_length
             )
-            encodings = self._tokenizer.encode_batch(_readable(texts))
+            encodings = self._tokenizer.encode_batch(self._prepare(texts))
         ids = np.array([encoding.ids for encoding in encodings], np.int64)
         if ids.shape[1] == 0:  # nothing but empty texts, and no special tokens
             ids = np.full((len(texts), 1), rules.pad_id, np.int64)
@@ -84,9 +88,13 @@ class TextTokenizer:
         with self._lock:
             self._tokenizer.no_truncation()
             self._tokenizer.no_padding()
-            return [
-                len(encoding.ids) for encoding in self._tokenizer.encode_batch(_readable(texts))
-            ]
+            encodings = self._tokenizer.encode_batch(self._prepare(texts))
+        return [len(encoding.ids) for encoding in encodings]
+
+    def _prepare(self, texts: Sequence[str]) -> list[str]:
+        """The texts in the form in which the tower was trained on them."""
+        readable = _readable(texts)
+        return [text.lower() for text in readable] if self.rules.lower_case else readable
 
 
 def _readable(texts: Sequence[str]) -> list[str]:
@@ -116,8 +124,27 @@ def read_tokenizer(
             full_mask=folder.is_siglip,
             pad_id=_pad_id(folder, tokenizer, padding),
             pad_side=str(side or "right").lower(),
+            lower_case=_trained_on_lower_case(folder) and _keeps_case(tokenizer),
         ),
     )
+
+
+def _trained_on_lower_case(folder: EncoderSettings) -> bool:
+    """Whether the files say that the tower was trained on lower-cased text.
+
+    SigLIP and SigLIP 2 were, and so was CLIP; the tokenizer.json of some exports leaves it out.
+    """
+    stated = folder.tokenizer_config.get("do_lower_case")
+    if isinstance(stated, bool):
+        return stated
+    tokenizer_class = str(folder.tokenizer_config.get("tokenizer_class") or "")
+    return folder.is_siglip or tokenizer_class.startswith("CLIPTokenizer")
+
+
+def _keeps_case(tokenizer: Tokenizer) -> bool:
+    """Whether upper-case letters give other tokens than lower-case ones."""
+    cased, lower = ([*tokenizer.encode(text).ids] for text in (_CASED, _CASED.lower()))
+    return cased != lower
 
 
 def _load(file: Path) -> Tokenizer:
@@ -129,13 +156,14 @@ def _load(file: Path) -> Tokenizer:
 
 def _context_length(folder: EncoderSettings, content: JsonObject, graph_length: int | None) -> int:
     """The smallest plausible length among those that the files state."""
-    text = folder.section("text_config")
+    text = {**folder.section("text_cfg"), **folder.section("text_config")}
     truncation = content.get("truncation")
     longest = text.get("max_length", folder.config.get("max_length"))
     stated = [
         graph_length,
         text.get("max_position_embeddings", folder.config.get("max_position_embeddings")),
         None if longest == _GENERATION_DEFAULT else longest,
+        text.get("context_length"),
         folder.tokenizer_config.get("model_max_length"),
         truncation.get("max_length") if isinstance(truncation, dict) else None,
     ]

@@ -17,22 +17,40 @@ TowerName: TypeAlias = Literal["vision", "text"]
 Pooling: TypeAlias = Literal["none", "cls", "mean"]
 
 _EMBEDS = {
-    "vision": ("image_embeds", "image_embeddings"),
-    "text": ("text_embeds", "text_embeddings", "sentence_embedding"),
+    "vision": ("image_embeds", "image_embeddings", "image_embedding", "image_features"),
+    "text": (
+        *("text_embeds", "text_embeddings", "text_embedding", "text_features"),
+        "sentence_embedding",
+    ),
 }
+_LONE_EMBEDS = ("embedding", "embeddings", "embeds", "features", "output")
+"""Names of the embedding where it is the only output of a graph that holds one tower."""
+
 _POOLED, _HIDDEN = "pooler_output", "last_hidden_state"
 
 _PROJECTED_FAMILIES = ("clip", "chinese_clip", "altclip", "metaclip_2", "align")
 """Families with a projection after the pooled output."""
 
-_INPUTS = {
-    "vision": {"pixel_values": ("float32", "float16")},
+_FLOATS, _INTEGERS = ("float32", "float16"), ("int64", "int32")
+_DTYPES = {
+    "pixel_values": _FLOATS,
+    "input_ids": _INTEGERS,
+    "attention_mask": _INTEGERS,
+    "token_type_ids": _INTEGERS,
+}
+_ROLES: dict[TowerName, dict[str, tuple[str, ...]]] = {
+    "vision": {"pixel_values": ("pixel_values", "image", "images", "pixels")},
     "text": {
-        "input_ids": ("int64", "int32"),
-        "attention_mask": ("int64", "int32"),
-        "token_type_ids": ("int64", "int32"),
+        "input_ids": ("input_ids", "text", "texts", "tokens"),
+        "attention_mask": ("attention_mask", "mask"),
+        "token_type_ids": ("token_type_ids",),
     },
 }
+"""What each tower is fed, and the names that exports give these inputs."""
+
+_LONE_INPUTS = ("input", "x")
+"""Names that leave open what the only input of a graph is."""
+
 _REQUIRED = {"vision": "pixel_values", "text": "input_ids"}
 
 
@@ -40,6 +58,7 @@ _REQUIRED = {"vision": "pixel_values", "text": "input_ids"}
 class Tower:
     """One tower of a dual encoder: its graph, the output to read, and its pooling.
 
+    `inputs` are by what they are fed, such as pixel_values; a graph may call them otherwise.
     `others` are the inputs of the other tower, if one graph holds both.
     """
 
@@ -69,21 +88,25 @@ def read_tower(folder: EncoderFolder, name: TowerName) -> Tower:
     """
     graph = folder.vision if name == "vision" else folder.text
     joint = folder.vision is folder.text
-    allowed = _INPUTS[name] | (_INPUTS[_other(name)] if joint else {})
+    towers: tuple[TowerName, ...] = (name, _other(name)) if joint else (name,)
+    roles = {role: names for tower in towers for role, names in _ROLES[tower].items()}
+    by_role: dict[str, TensorHeader] = {}
     for tensor in graph.header.inputs.values():
-        if tensor.dtype not in allowed.get(tensor.name, ()):
+        role = _role(tensor, roles, len(graph.header.inputs), name)
+        if role is None or role in by_role or tensor.dtype not in _DTYPES[role]:
             raise EncoderError(
                 f"{graph.file}: input {tensor.name!r} of type {tensor.dtype or 'unknown'} is not "
-                f"one of {', '.join(allowed)}; export it with these inputs"
+                f"one of {', '.join(roles)}; export it with these inputs"
             )
-    inputs = {n: t for n, t in graph.header.inputs.items() if n in _INPUTS[name]}
+        by_role[role] = tensor
+    inputs = {role: tensor for role, tensor in by_role.items() if role in _ROLES[name]}
     if _REQUIRED[name] not in inputs:
         raise EncoderError(
             f"{graph.file}: no input {_REQUIRED[name]!r}; it has "
             f"{', '.join(graph.header.inputs) or 'none'}; is it the {name} tower?"
         )
     output, pooling = _embedding_output(folder, graph, name, joint)
-    others = {n: t for n, t in graph.header.inputs.items() if n not in _INPUTS[name]}
+    others = {role: tensor for role, tensor in by_role.items() if role not in _ROLES[name]}
     tower = Tower(name, graph, inputs, others, output, pooling)
     _check_projection(folder, tower)
     return tower
@@ -104,6 +127,18 @@ def _other(name: TowerName) -> TowerName:
     return "text" if name == "vision" else "vision"
 
 
+def _role(
+    tensor: TensorHeader, roles: dict[str, tuple[str, ...]], inputs: int, tower: TowerName
+) -> str | None:
+    """What an input is fed, by its name; the only input of a graph is what its tower needs."""
+    for role, names in roles.items():
+        if tensor.name in names:
+            return role
+    if inputs == 1 and tensor.name.partition(".")[0] in _LONE_INPUTS:
+        return _REQUIRED[tower]
+    return None
+
+
 def _embedding_output(
     folder: EncoderFolder, graph: GraphFile, name: TowerName, joint: bool
 ) -> tuple[str, Pooling]:
@@ -112,6 +147,8 @@ def _embedding_output(
     for candidate in _EMBEDS[name]:
         if candidate in outputs:
             return candidate, "none"
+    if not joint and len(outputs) == 1 and next(iter(outputs)) in _LONE_EMBEDS:
+        return next(iter(outputs)), "none"
     projected = folder.model_type in _PROJECTED_FAMILIES
     usable = [] if joint or projected else [_POOLED]
     if usable and not folder.is_siglip:
@@ -147,7 +184,7 @@ def _configured_pooling(section: JsonObject, name: TowerName) -> Pooling | None:
 def _check_projection(folder: EncoderFolder, tower: Tower) -> None:
     """Refuses a pooled output whose width is not the projection_dim of config.json."""
     expected = folder.config.get("projection_dim")
-    if tower.output in _EMBEDS[tower.name] or not isinstance(expected, int):
+    if tower.output in (*_EMBEDS[tower.name], *_LONE_EMBEDS) or not isinstance(expected, int):
         return
     if tower.width is not None and tower.width != expected:
         raise EncoderError(

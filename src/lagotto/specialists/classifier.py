@@ -32,6 +32,8 @@ from lagotto.specialists.model_runs import ModelRuns
 from lagotto.specialists.pixel_batches import ImageReader
 from lagotto.specialists.selection import Selection
 from lagotto.zeroshot import classifier as zeroshot
+from lagotto.zeroshot.captions.store import CaptionStore
+from lagotto.zeroshot.encoder_choice import choose_encoder
 from lagotto.zeroshot.prompts.labels import Label
 from lagotto.zeroshot.types import (
     Captions,
@@ -72,6 +74,16 @@ class HubVoice:
         return hub
 
 
+def _known_encoder(
+    captions: Captions | Path | str | None, hub: HubVoice | Hub | Path | str | None
+) -> Encoder:
+    """The encoder of a caption store, else that of a hub; UsageError if neither is given."""
+    if hub is None or isinstance(captions, CaptionStore | Path | str):
+        return choose_encoder(None, captions)
+    opened = hub.hub if isinstance(hub, HubVoice) else hub
+    return (opened if isinstance(opened, Hub) else Hub.open(opened)).encoder
+
+
 class Classifier(zeroshot.ZeroShotClassifier):
     """Classifies pictures by labels in words, with captions and models of a hub where they help.
 
@@ -80,7 +92,8 @@ class Classifier(zeroshot.ZeroShotClassifier):
     alone. Without a hub this class equals `ZeroShotClassifier`.
 
     Args:
-        encoder: An encoder, or the folder of one.
+        encoder: An encoder, or the folder of one; None takes the one that made the caption store,
+            or the hub.
         labels: Names of the classes, `Label` objects, a comma list, or the path of a file of names.
         captions: A caption store or its folder.
         hub: A hub, its folder, or a `HubVoice` with its settings.
@@ -95,7 +108,7 @@ class Classifier(zeroshot.ZeroShotClassifier):
 
     def __init__(  # noqa: PLR0913  # the one constructor that users write: a name for each choice
         self,
-        encoder: Encoder | str,
+        encoder: Encoder | str | None,
         labels: OneNameOrMany | Iterable[Label],
         captions: Captions | Path | str | None = None,
         *,
@@ -107,6 +120,8 @@ class Classifier(zeroshot.ZeroShotClassifier):
         approximate: bool = False,
     ) -> None:
         selected = check_voices(voices, captions is not None, hub is not None)
+        if encoder is None:
+            encoder = _known_encoder(captions, hub)
         dropped = captions is not None and "captions" not in selected
         captions = None if dropped else captions
         if mode is None and "captions" in selected and "image" not in selected:

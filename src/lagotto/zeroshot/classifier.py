@@ -15,7 +15,6 @@ from lagotto.core.prefetch import prefetch
 from lagotto.core.registry import suggest
 from lagotto.core.types import Skipped
 from lagotto.encoders.base import Encoder
-from lagotto.encoders.registry import load_encoder
 from lagotto.zeroshot.calibration.calibration import (
     Calibration,
     calibrate,
@@ -24,6 +23,7 @@ from lagotto.zeroshot.calibration.calibration import (
 )
 from lagotto.zeroshot.captions.index import open_indexes, recall_lines
 from lagotto.zeroshot.captions.store import CaptionStore
+from lagotto.zeroshot.encoder_choice import choose_encoder
 from lagotto.zeroshot.fusion import MeanConfidence
 from lagotto.zeroshot.images import embed_sources
 from lagotto.zeroshot.predictor import (
@@ -81,7 +81,7 @@ class ZeroShotClassifier:
     pictures, until `variant` makes a classifier with new sums.
 
     Args:
-        encoder: An encoder, or the folder of one.
+        encoder: An encoder, or the folder of one; None takes the one that made the caption store.
         labels: Names of the classes, a comma list, or the path of a file of names (repeated names
             are folded into one, with a note); or `Label` objects, taken as they are.
         captions: A caption store, its folder, or None to classify by the image alone.
@@ -101,7 +101,7 @@ class ZeroShotClassifier:
 
     def __init__(
         self,
-        encoder: Encoder | str,
+        encoder: Encoder | str | None,
         labels: OneNameOrMany | Iterable[Label],
         captions: Captions | Path | str | None = None,
         *,
@@ -116,14 +116,14 @@ class ZeroShotClassifier:
             raise UsageError(
                 "approximate search needs a caption store in a folder; give one, or leave it out"
             )
-        self.encoder = load_encoder(encoder) if isinstance(encoder, str) else encoder
+        self.encoder = choose_encoder(encoder, captions)
         listed = _to_labels(labels)
         self.labels = listed.labels
         info = self.encoder.info
         self.templates = (
             read_templates(templates, info.prompt_template)
             if isinstance(templates, str)
-            else check_templates(templates, "templates")
+            else check_templates(templates, "the call")
         )
         store_notes: list[str] = []
         self._store = None if captions is None else self._open(captions, approximate, store_notes)

@@ -254,6 +254,7 @@ def test_half_a_shard_behind_the_whole_ones_does_not_count(
     next_log_bytes = states[shards + 1].log_bytes
     partial_line = log[state.log_bytes : min(state.log_bytes + torn, next_log_bytes - 1)]
     (folder / files.LOG_NAME).write_bytes(log[: state.log_bytes] + partial_line)
+    (folder / files.NOTE_NAME).write_text(json.dumps({"chain": state.chain}))
     opened = CaptionStore.open(folder)
     assert opened.captions == state.captions
     assert opened.texts(range(opened.captions)) == CaptionStore.open(complete_store).texts(

@@ -14,10 +14,12 @@ from lagotto.cli.output import notice, print_json, print_line, print_table, prin
 from lagotto.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from lagotto.encoders.base import Encoder
     from lagotto.evaluation.classification.classification import Evaluation
     from lagotto.evaluation.classification.sweep import Setting
     from lagotto.evaluation.classification.voices import VoicesEvaluation
     from lagotto.evaluation.intervals import Estimate
+    from lagotto.zeroshot.captions.store import CaptionStore
 
 _SHOWN = 10
 
@@ -28,8 +30,10 @@ def classification(
         help="One data set: a folder of class sub-folders, a jsonl of image and label, a "
         "webdataset tar or a folder of such; several are its parts.",
     ),
-    encoder: str = typer.Option(
-        ..., help="Folder with an ONNX dual encoder in the Hugging Face layout."
+    encoder: str | None = typer.Option(
+        None,
+        help="Folder with an ONNX dual encoder in the Hugging Face layout. [default: the one of "
+        "the caption store or the hub]",
     ),
     captions: Path | None = typer.Option(None, metavar="STORE", help="A caption store."),
     hub: Path | None = typer.Option(
@@ -86,7 +90,7 @@ def classification(
     known = open_labelled(data, listed, None if labels is None else named_file(labels))
     store = None if captions is None else CaptionStore.open(captions, encoder)
     classifier = Classifier(
-        encoder if store is None else store.encoder,
+        _encoder(encoder, store, hub),
         known.labels,
         store,
         mode="image-only",
@@ -123,6 +127,17 @@ def classification(
             notice(f"results: {out}")
     if found.unreadable:
         raise typer.Exit(1)
+
+
+def _encoder(
+    encoder: str | None, store: "CaptionStore | None", hub: Path | None
+) -> "Encoder | str | None":
+    """The store's encoder, which may be the one given; else the given one; else the hub's."""
+    from lagotto.hub.hub import Hub
+
+    if store is not None:
+        return store.encoder
+    return Hub.open(hub).encoder if encoder is None and hub is not None else encoder
 
 
 def _settings(modes: str | None, k: str, has_captions: bool) -> "list[Setting]":

@@ -1,9 +1,11 @@
 """Shards come in; the files of a caption store, and memory maps of them, go out.
 
-Data files only grow, and a log says how many of their bytes are valid. A shard is added in two
-steps. First its bytes are appended to each data file and synced to disk. Then one line is appended
-to shards.jsonl and synced. Bytes beyond the lengths in the last complete line are those of a run
-that was cut off; the next run removes them.
+Data files only grow, and a log says how many of their bytes are valid. A shard is added in three
+steps. A note in appending.json says which state is added to. The bytes of the shard are appended to
+each data file and synced to disk. One line is appended to shards.jsonl and synced, and the note is
+removed. Bytes beyond the lengths in the last line are those of a run that was cut off if the note
+names that very state; the next run removes them. Without the note they are data whose line in the
+log was lost: nothing removes them, and repair.py finds them again.
 """
 
 import hashlib
@@ -17,12 +19,12 @@ from typing import Any
 import numpy as np
 
 from lagotto.core.errors import CaptionError
-from lagotto.core.files import canonical_json, sync, writing
-from lagotto.core.lock import LOCK_NAME
+from lagotto.core.files import canonical_json, sync, write_atomically, writing
 from lagotto.core.types import JsonObject, JsonValue
-from lagotto.zeroshot.captions.manifest import RESTORE, STORE_MANIFEST
+from lagotto.zeroshot.captions.manifest import RESTORE
 
 LOG_NAME = "shards.jsonl"
+NOTE_NAME = "appending.json"
 IMAGE_EMBEDDINGS = "image_embeddings.f16"
 TEXT_EMBEDDINGS = "text_embeddings.f16"
 SPANS = "spans.i64"
@@ -62,14 +64,35 @@ class Committed:
 
 
 def read_log(folder: Path) -> list[Committed]:
-    """The state of the store after each shard, in order; an incomplete last line is ignored.
+    """The state of the store after each shard, in order; a last line without its end is ignored.
 
     Raises:
-        CaptionError: An earlier line is damaged, or a data file is too short.
+        CaptionError: A line is damaged, the log is lost, or a data file is too short.
+    """
+    states, damaged_line = leading_states(folder)
+    if damaged_line is not None:
+        raise CaptionError(f"{folder / LOG_NAME} line {damaged_line} is damaged; {_repair(folder)}")
+    if not states and unlogged_bytes(folder, Committed()):
+        raise CaptionError(
+            f"{folder / LOG_NAME} is lost or empty, and the store holds data; {_repair(folder)}"
+        )
+    for name, length in states[-1].lengths.items() if states else ():
+        size = data_size(folder, name)
+        if size < length:
+            raise CaptionError(
+                f"{folder / name} holds {size:,} bytes of {length:,}: it was cut; {RESTORE}"
+            )
+    return states
+
+
+def leading_states(folder: Path) -> tuple[list[Committed], int | None]:
+    """The states that the whole leading lines of the log tell, and the first damaged line or None.
+
+    Raises CaptionError if the log cannot be read.
     """
     path = folder / LOG_NAME
     if not path.exists():
-        return []
+        return [], None
     try:
         lines = path.read_bytes().splitlines(keepends=True)
     except OSError as error:
@@ -77,18 +100,32 @@ def read_log(folder: Path) -> list[Committed]:
     states: list[Committed] = []
     for number, line in enumerate(lines, start=1):
         state = _parsed(line, states[-1] if states else Committed())
-        if state is None and number == len(lines):
-            break
         if state is None:
-            raise CaptionError(f"{path} line {number} is damaged; {RESTORE}")
+            was_cut_off = number == len(lines) and not line.endswith(b"\n")
+            return states, None if was_cut_off else number
         states.append(state)
-    for name, length in states[-1].lengths.items() if states else ():
-        size = (folder / name).stat().st_size if (folder / name).is_file() else 0
-        if size < length:
-            raise CaptionError(
-                f"{folder / name} holds {size:,} bytes of {length:,}: it was cut; {RESTORE}"
-            )
-    return states
+    return states, None
+
+
+def unlogged_bytes(folder: Path, state: Committed) -> int:
+    """Bytes behind those of a state that no run which was cut off explains."""
+    try:
+        note = json.loads((folder / NOTE_NAME).read_bytes())
+        explained = note == {"chain": state.chain}
+    except (OSError, ValueError, RecursionError):
+        explained = False
+    if explained:
+        return 0
+    return sum(max(0, data_size(folder, name) - state.lengths[name]) for name in DATA_NAMES)
+
+
+def data_size(folder: Path, name: str) -> int:
+    """The bytes of a data file; 0 without one."""
+    return (folder / name).stat().st_size if (folder / name).is_file() else 0
+
+
+def _repair(folder: Path) -> str:
+    return f"run: lagotto captions repair {folder}"
 
 
 def _parsed(line: bytes, previous: Committed) -> Committed | None:
@@ -142,19 +179,19 @@ def append_shard(
 
     Raises:
         HubError: A file cannot be written; the store is then as it was before.
+        CaptionError: There are data behind the log.
     """
+    if unlogged := unlogged_bytes(folder, previous):
+        raise CaptionError(
+            f"{folder} holds {unlogged:,} bytes of which its log does not tell; {_repair(folder)}"
+        )
     lengths = {name: previous.lengths[name] + len(parts[name]) for name in DATA_NAMES}
+    write_atomically(folder / NOTE_NAME, canonical_json({"chain": previous.chain}) + b"\n")
     digest = hashlib.sha256()
     for name in DATA_NAMES:
         digest.update(parts[name])
         _append(folder / name, previous.lengths[name], parts[name])
-    totals = (previous.pictures, previous.captions, previous.text_only, previous.skipped)
-    row: JsonObject = {
-        name: total + count for name, total, count in zip(_COUNTS, totals, counts, strict=True)
-    }
-    sizes: dict[str, JsonValue] = dict(lengths)
-    row |= {"lengths": sizes, "sha256": digest.hexdigest()}
-    line = canonical_json(row | {"chain": _chain(previous.chain, row)}) + b"\n"
+    line = log_line(previous, counts, lengths, digest.hexdigest())
     if previous.shards == 0:
         with writing(folder):
             sync(folder)
@@ -162,7 +199,25 @@ def append_shard(
     after = _parsed(line, previous)
     if after is None:
         raise CaptionError(f"{folder / LOG_NAME} was changed by another program; {RESTORE}")
+    with writing(folder / NOTE_NAME):
+        (folder / NOTE_NAME).unlink(missing_ok=True)
     return after
+
+
+def log_line(
+    previous: Committed,
+    counts: tuple[int, int, int, int],
+    lengths: Mapping[str, int],
+    sha256: str,
+) -> bytes:
+    """The line of the log for a shard that follows a state; `counts` as for `append_shard`."""
+    totals = (previous.pictures, previous.captions, previous.text_only, previous.skipped)
+    row: JsonObject = {
+        name: total + count for name, total, count in zip(_COUNTS, totals, counts, strict=True)
+    }
+    sizes: dict[str, JsonValue] = dict(lengths)
+    row |= {"lengths": sizes, "sha256": sha256}
+    return canonical_json(row | {"chain": _chain(previous.chain, row)}) + b"\n"
 
 
 def _append(path: Path, length: int, data: bytes) -> None:
@@ -173,6 +228,12 @@ def _append(path: Path, length: int, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+
+
+def cut(folder: Path, name: str, length: int) -> None:
+    """Cuts a data file to a length that it has or exceeds; a missing file of length 0 stays."""
+    if data_size(folder, name) > length:
+        _append(folder / name, length, b"")
 
 
 def mapped(
@@ -187,20 +248,35 @@ def mapped(
         raise CaptionError(f"cannot read {folder / name}: {error}; {RESTORE}") from error
 
 
+def digest_between(folder: Path, start: Mapping[str, int], end: Mapping[str, int]) -> str:
+    """The digest of the bytes of all data files between two lengths of each."""
+    digest = hashlib.sha256()
+    for name in DATA_NAMES:
+        for part in _span(folder / name, start[name], end[name]):
+            digest.update(part)
+    return digest.hexdigest()
+
+
 def damaged_shards(folder: Path) -> Iterator[str]:
-    """One line for each shard whose digest differs from the log's; reads all files."""
+    """One line for each shard whose digest differs from the log's, or one on the log itself.
+
+    All files are read.
+    """
     previous = Committed()
-    for state in read_log(folder):
-        digest = hashlib.sha256()
-        for name in DATA_NAMES:
-            for part in _span(folder / name, previous.lengths[name], state.lengths[name]):
-                digest.update(part)
-        if digest.hexdigest() != state.sha256:
+    try:
+        states = read_log(folder)
+    except CaptionError as error:
+        yield str(error)
+        return
+    for state in states:
+        if digest_between(folder, previous.lengths, state.lengths) != state.sha256:
             yield (
                 f"shard {state.shards} (pictures {previous.pictures} to {state.pictures}, captions "
                 f"{previous.captions} to {state.captions}) was altered; {RESTORE}"
             )
         previous = state
+    if unlogged := unlogged_bytes(folder, previous):
+        yield f"{unlogged:,} bytes of which the log does not tell; {_repair(folder)}"
 
 
 def _span(path: Path, start: int, end: int) -> Iterator[bytes]:
@@ -212,19 +288,3 @@ def _span(path: Path, start: int, end: int) -> Iterator[bytes]:
         while start < end and (part := file.read(min(_READ_BYTES, end - start))):
             start += len(part)
             yield part
-
-
-def is_empty_store(folder: Path) -> bool:
-    """True for a folder that holds at most what a killed `begin` leaves."""
-    return folder.is_dir() and all(
-        path.name == LOCK_NAME or path.name.startswith(f".{STORE_MANIFEST}.")
-        for path in folder.iterdir()
-    )
-
-
-def remove_empty_store(folder: Path) -> None:
-    """Removes a store that holds nothing."""
-    for name in (*DATA_NAMES, LOG_NAME, STORE_MANIFEST, LOCK_NAME):
-        (folder / name).unlink(missing_ok=True)
-    if is_empty_store(folder):
-        folder.rmdir()

@@ -16,16 +16,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float16, Int64, UInt8
 
-from lagotto.core.arguments.one_or_many import OnePathOrMany, as_path, as_paths
+from lagotto.core.arguments.one_or_many import OnePathOrMany, as_paths
 from lagotto.core.errors import CaptionError, LagottoError, UsageError
-from lagotto.core.files import sha256_file, writing
+from lagotto.core.files import sha256_file
 from lagotto.core.lock import folder_lock
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import EncoderInfo, Skipped
 from lagotto.encoders.base import Encoder
-from lagotto.encoders.canary import measure_canary, with_canary_check
-from lagotto.encoders.registry import lasting_spec, load_encoder
+from lagotto.encoders.canary import with_canary_check
+from lagotto.encoders.registry import load_encoder
 from lagotto.zeroshot.captions import files as files
+from lagotto.zeroshot.captions.creation import begin_store, remove_empty_store
 from lagotto.zeroshot.captions.estimate import Needs, estimate_needs
 from lagotto.zeroshot.captions.ingest import (
     IntakeReport,
@@ -34,12 +35,12 @@ from lagotto.zeroshot.captions.ingest import (
 )
 from lagotto.zeroshot.captions.manifest import (
     RESTORE,
-    STORE_MANIFEST,
     CaptionManifest,
     read_store_manifest,
-    write_store_manifest,
 )
-from lagotto.zeroshot.captions.sources.registry import find_sources
+from lagotto.zeroshot.captions.repair import RepairReport, repair_store
+from lagotto.zeroshot.captions.sources.pairs import PairSource
+from lagotto.zeroshot.captions.sources.registry import find_all
 
 
 class CaptionStore:
@@ -162,23 +163,10 @@ class CaptionStore:
 
         Raises:
             UsageError: The folder exists and is not empty.
+            CaptionError: Another process makes a store there.
         """
         folder = Path(folder)
-        if (folder / STORE_MANIFEST).exists():
-            raise UsageError(
-                f"caption store {folder} exists already; to add to it, or to go on after a run "
-                f"that was cut off: lagotto captions add {folder} --pairs PAIRS"
-            )
-        if folder.is_symlink() or (folder.exists() and not files.is_empty_store(folder)):
-            raise UsageError(f"{folder} exists already; choose another name, or delete it first")
-        spec = lasting_spec(encoder) if isinstance(encoder, str) else encoder.info.name
-        loaded = load_encoder(spec) if isinstance(encoder, str) else encoder
-        with writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        info = loaded.info
-        canary = measure_canary(loaded).as_json()
-        manifest = CaptionManifest(spec, info.name, info.fingerprint, info.dim, canary)
-        write_store_manifest(folder, manifest)
+        manifest, loaded = begin_store(folder, encoder)
         return cls(folder, manifest, files.Committed(), loaded)
 
     @classmethod
@@ -206,15 +194,17 @@ class CaptionStore:
         progress: Progress | None = None,
         announce: Callable[[Needs], None] | None = None,
     ) -> IntakeReport:
-        """Calls `add` on a store that `begin` made; removes the store if it stays empty."""
-        try:
-            return self.add(
-                pairs, images=images, text_only=text_only, progress=progress, announce=announce
-            )
-        except LagottoError:
-            if not files.read_log(self.folder):
-                files.remove_empty_store(self.folder)
-            raise
+        """Adds as `add` does to a store that `begin` made, and removes it if it stays empty.
+
+        If another process writes to the store, that is a CaptionError, and the store stays.
+        """
+        with folder_lock(self.folder, "caption store", CaptionError):
+            try:
+                return self._add(find_all(pairs, images, text_only), progress, announce)
+            except LagottoError:
+                if not files.read_log(self.folder):
+                    remove_empty_store(self.folder)
+                raise
 
     def add(
         self,
@@ -247,22 +237,27 @@ class CaptionStore:
             CaptionError: No pair was usable.
             MismatchError: The encoder is not the one that made the store.
         """
-        pictures = None if images is None else as_path(images, "images")
-        paths = as_paths(pairs, "pairs")
-        sources = [item for path in paths for item in find_sources(path, pictures, text_only)]
         if encoder is not None:
             with self._lock:
                 self._encoder_given, self._encoder = encoder, None
+        with folder_lock(self.folder, "caption store", CaptionError):
+            return self._add(find_all(pairs, images, text_only), progress, announce)
+
+    def _add(
+        self,
+        sources: Sequence[PairSource],
+        progress: Progress | None,
+        announce: Callable[[Needs], None] | None,
+    ) -> IntakeReport:
+        """Adds to a store that is locked."""
         for source in sources:
             if source.check is not None:
                 source.check(self.encoder)
-        with folder_lock(self.folder, "caption store", CaptionError):
-            needs = estimate_needs(self.folder, sources, self.encoder.info, self.committed.captions)
-            if announce is not None:
-                announce(needs)
-            needs.check(self.folder)
-            limits = ShardLimits()
-            return ingest_pairs(self.folder, sources, self.encoder, progress or Silent(), limits)
+        needs = estimate_needs(self.folder, sources, self.encoder.info, self.committed.captions)
+        if announce is not None:
+            announce(needs)
+        needs.check(self.folder)
+        return ingest_pairs(self.folder, sources, self.encoder, progress or Silent(), ShardLimits())
 
     @property
     def encoder(self) -> Encoder:
@@ -361,6 +356,14 @@ class CaptionStore:
     def verify(self) -> list[str]:
         """Reads everything and returns one line for each damaged shard; empty if none is."""
         return list(files.damaged_shards(self.folder))
+
+    @staticmethod
+    def repair(folder: Path | str) -> RepairReport:
+        """Finds the rows again of which a damaged or lost log no longer tells; see `repair_store`.
+
+        Raises CaptionError if the folder is no store, or a data file was cut.
+        """
+        return repair_store(folder)
 
     @cached_property
     def _spans(self) -> Int64[np.ndarray, "pictures 2"]:

@@ -90,8 +90,8 @@ def read_templates(source: str, encoder_template: str) -> tuple[str, ...]:
     """
     if source in TEMPLATES:
         return TEMPLATES[source] or (encoder_template,)
-    if len(_places(source)) == 1 and named_file(source) is None:
-        return check_templates([source], "templates")
+    if (_places(source) or "{" in source) and named_file(source) is None:
+        return check_templates([source], "the call")
     path = Path(source).expanduser()
     try:
         with path.open("rb") as stream:

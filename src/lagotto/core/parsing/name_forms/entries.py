@@ -20,21 +20,17 @@ class NotNamesError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """Names in the order of the file; `numbers` are their places where the file gives them.
-
-    `has_gaps` says that a missing name may be an empty line, which need not stand for an output.
-    """
+    """Names in the order of the file; `numbers` are their places where the file gives them."""
 
     names: tuple[Name, ...]
     numbers: tuple[int, ...] | None
     form: str
     notes: tuple[str, ...] = ()
-    has_gaps: bool = False
 
 
 def whole_number(text: str) -> int | None:
-    """The whole number that a text is, with leading zeros or not; None for any other text."""
-    text = text.strip()
+    """The whole number that a text is, also as "007" or "7.0"; None for any other text."""
+    text = text.strip().removesuffix(".0")
     digits = text.removeprefix("-")
     if not digits.isascii() or not digits.isdecimal() or len(digits) > 18:
         return None

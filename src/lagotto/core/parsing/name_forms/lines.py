@@ -57,7 +57,7 @@ def parse_lines(text: str) -> Entries:
     """The entries of a text with one name a line.
 
     Numbers in front or behind place the names; WordNet ids are left out. One line with commas is a
-    comma list. An empty line between names is a missing name.
+    comma list. An empty line between names is an output without a name.
 
     Raises:
         NotNamesError: There is no name, or the numbers contradict each other.
@@ -90,7 +90,7 @@ def parse_lines(text: str) -> Entries:
         notes += ("numbers in front were kept as parts of the names; '0: name' would place them",)
     rest = iter(shorter)
     names = tuple(unquoted(next(rest) or "") if line else None for line in lines)
-    return Entries(names, None, "lines", notes, has_gaps=None in names)
+    return Entries(names, None, "lines", notes)
 
 
 def _comma_list(line: str) -> list[str]:

@@ -23,7 +23,7 @@ _FRONT = re.compile(
 )
 _BARE = re.compile(r"[\[(#]?[\"']?(?P<number>\d{1,12})[\"']?\s*[:,;|.\])]*")
 _BEHIND = re.compile(
-    r"(?P<name>.*[^\s,:;|=])(?:(?P<strong>\s*(?:->|=>|[:,;|=\t])\s*)|(?P<weak>\s+))"
+    r"(?P<name>.*[^\s,:;|=>])(?:(?P<strong>\s*(?:->|=>|[:,;|=\t])\s*)|(?P<weak>\s+))"
     r"[\"']?(?P<number>\d{1,12})[\"']?"
 )
 _MOSTLY = 0.8

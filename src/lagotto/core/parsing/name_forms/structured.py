@@ -9,6 +9,7 @@ from lagotto.core.parsing.name_forms.entries import (
     Name,
     NotNamesError,
     first_repeated,
+    unquoted,
     whole_number,
 )
 from lagotto.core.parsing.name_forms.flow import Pairs, Tree
@@ -112,7 +113,7 @@ def _of_list(values: Sequence[Tree], form: str) -> Entries | None:
         if not any(values):
             return None
         return _of_texts(tuple(map(_name, values)), form)
-    if all(isinstance(value, int) and value == i for i, value in enumerate(values)):
+    if all(type(value) is int and value == i for i, value in enumerate(values)):
         return Entries(tuple(map(str, values)), None, f"{form} list")
     if all(isinstance(value, Pairs) for value in values):
         objects = [value for value in values if isinstance(value, Pairs)]
@@ -163,18 +164,17 @@ def _of_twos(rows: Sequence[list[Tree]], form: str) -> Entries | None:
 def _of_map(value: Pairs, form: str) -> Entries | None:
     keys = [key for key, _ in value.entries]
     values = [inner for _, inner in value.entries]
-    by_name = [inner if isinstance(inner, int) else None for inner in values]
     key_numbers = _numbers_of_keys(keys)
-    if all(number is not None and not isinstance(number, bool) for number in by_name):
+    if all(isinstance(inner, int | float) and _number(inner) is not None for inner in values):
         return _by_name(keys, values, form)
+    if all(map(is_code, keys)) and all(map(_is_name, values)):
+        notes = ("the ids before the names were left out",)
+        return Entries(tuple(map(_name, values)), None, f"{form} map by id", notes)
     if key_numbers is not None:
         names = [_value_name(inner) for inner in values]
         if all(inner is None or name for inner, name in zip(values, names, strict=True)):
             return Entries(tuple(names), key_numbers, f"{form} map by number")
         return None
-    if all(map(is_code, keys)) and all(map(_is_name, values)):
-        notes = ("the ids before the names were left out",)
-        return Entries(tuple(map(_name, values)), None, f"{form} map by id", notes)
     if all(_number(inner) is not None for inner in values):
         return _by_name(keys, values, form)
     if all(isinstance(inner, str) and is_code(inner) for inner in values):
@@ -195,7 +195,7 @@ def _by_name(keys: Sequence[str], values: Sequence[Tree], form: str) -> Entries 
             f"gives the number {repeated} to {twice[0]!r} and to {twice[1]!r}; "
             "each number must place one name"
         )
-    return Entries(tuple(keys), placed, f"{form} map by name")
+    return Entries(tuple(map(unquoted, keys)), placed, f"{form} map by name")
 
 
 def _numbers_of_keys(keys: Sequence[str]) -> tuple[int, ...] | None:
@@ -236,6 +236,8 @@ def _name(value: Tree) -> Name:
 def _number(value: Tree) -> int | None:
     if isinstance(value, bool):
         return None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 1e15 else None
     return (
         value if isinstance(value, int) else whole_number(value) if isinstance(value, str) else None
     )

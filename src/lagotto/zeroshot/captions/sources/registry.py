@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from lagotto.core.arguments.one_or_many import OnePathOrMany, as_path, as_paths
 from lagotto.core.errors import CaptionError, UsageError
 from lagotto.zeroshot.captions.sources.folder import FOLDER_TABLES, sources_in_folder
 from lagotto.zeroshot.captions.sources.json_pairs import json_source
@@ -24,6 +25,15 @@ KINDS = (
     "or parquet files, a clip-retrieval folder, or a .jsonl, .csv, .tsv, .txt, COCO .json, "
     ".parquet or .tar file"
 )
+
+
+def find_all(
+    pairs: OnePathOrMany, images: Path | str | None = None, text_only: bool = False
+) -> list[PairSource]:
+    """The sources at all of some paths; see `find_sources`."""
+    pictures = None if images is None else as_path(images, "images")
+    paths = as_paths(pairs, "pairs")
+    return [source for path in paths for source in find_sources(path, pictures, text_only)]
 
 
 def find_sources(

@@ -24,8 +24,8 @@ from lagotto.core.parsing.delimited_text import (
     DELIMITERS,
     NumberedLine,
     is_quoted,
-    text_lines,
     split_line,
+    text_lines,
 )
 from lagotto.zeroshot.captions.sources.pairs import find_picture_folder
 

@@ -17,9 +17,9 @@ from lagotto.core.parsing.captioned_tables import (
 )
 from lagotto.core.parsing.delimited_text import (
     NumberedLine,
-    text_lines,
     numbered_rows,
     split_line,
+    text_lines,
 )
 from lagotto.core.parsing.not_downloaded import what_lies_at
 from lagotto.core.types import Skipped
