@@ -91,10 +91,13 @@ def _too_long(path: Path, number: int, error: type[LagottoError]) -> LagottoErro
     )
 
 
-def split_line(line: str, delimiter: str, quoted: bool = True) -> list[str]:
-    """The fields of one line, stripped; with `quoted` off, quote marks are plain characters."""
+def split_line(line: str, delimiter: str, quoted: bool = True, most: int = 0) -> list[str]:
+    """The fields of one line, stripped; with `quoted` off, quote marks are plain characters.
+
+    With `most`, a line without quotes has that many fields at most: the last one takes the rest.
+    """
     if not quoted or _QUOTE not in line:
-        return [field.strip() for field in line.split(delimiter)]
+        return [field.strip() for field in line.split(delimiter, most - 1)]
     try:
         rows = list(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
     except csv.Error:
@@ -127,6 +130,7 @@ def numbered_rows(
     width: int,
     quoted: bool,
     strict: bool = False,
+    rest_is_last: bool = False,
 ) -> Iterator[NumberedRow]:
     """The rows of a table; a line that cannot be read is a row with the reason in place of fields.
 
@@ -137,6 +141,7 @@ def numbered_rows(
             row of one line comes out as it is.
         quoted: Whether quote marks enclose fields.
         strict: Whether a field that only begins with a closed quote cannot be read.
+        rest_is_last: Whether delimiters beyond the last column are part of its text.
     """
     waiting: list[NumberedLine] = []  # lines that were read ahead, the next one last
     stream = iter(lines)
@@ -147,7 +152,7 @@ def numbered_rows(
         elif not line.strip():
             continue
         elif not quoted or _QUOTE not in line:
-            yield number, split_line(line, delimiter, quoted=False)
+            yield number, split_line(line, delimiter, False, width if rest_is_last else 0)
         elif (fields := _strict_fields([line], delimiter)) is not None:
             yield number, fields
         elif _is_open(line, delimiter):
@@ -190,7 +195,7 @@ def _end_of_row(line: str, ahead: list[NumberedLine], delimiter: str, width: int
         closing = next((run for run in _QUOTES.finditer(text) if len(run[0]) % 2), None)
         if closing is None:
             continue
-        rest = text[closing.end() :].lstrip()
+        rest = text[closing.end() :].lstrip(" ")
         if rest and not rest.startswith(delimiter):
             return None
         if not _is_open(rest, delimiter):

@@ -153,14 +153,14 @@ def _table_rows(path: Path, form: TableForm) -> Iterator[PairRow | Skipped]:
     if form.is_tokens:
         yield from map(partial(_token_row, path), lines)
         return
-    for number, fields in numbered_rows(lines, form.delimiter, len(form.columns), form.quoted):
+    width, rest = len(form.columns), form.rest_is_caption
+    for number, fields in numbered_rows(
+        lines, form.delimiter, width, form.quoted, rest_is_last=rest
+    ):
         where = f"{storable(path.name)} line {number}"
-        if form.rest_is_caption and isinstance(fields, list) and len(fields) > len(form.columns):
-            rest = form.delimiter.join(fields[len(form.columns) - 1 :])
-            fields = [*fields[: len(form.columns) - 1], rest]
         if isinstance(fields, str):
             yield Skipped(where, fields)
-        elif len(fields) != len(form.columns):
+        elif len(fields) != width:
             yield Skipped(where, _other_width(fields, form))
         elif form.picture is not None and not _is_name(fields[form.picture]):
             yield Skipped(where, f"names no picture in column {form.columns[form.picture]}")
