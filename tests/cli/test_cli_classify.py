@@ -49,7 +49,8 @@ def test_json_is_the_contract(world: World, store: Path, photos: Path) -> None:
     assert found.code == 1
     assert "1 of 9 pictures could not be read" in found.err
     answer = found.json
-    assert set(answer) == {"labels", "encoder", "mode", "images", "elapsed_s"}
+    assert set(answer) == {"labels", "encoder", "mode", "images", "source_count", "elapsed_s"}
+    assert answer["source_count"] == {"seen": 9, "taken": 8, "skipped": 1, "passed_over": {}}
     assert answer["labels"] == list(NAMES)
     *good, bad = answer["images"]
     assert bad["error"]

@@ -71,6 +71,7 @@ def results(evaluation: Evaluation, method: Method) -> JsonObject:
         "set_aside": [
             {"source": item.source, "reason": item.reason} for item in evaluation.skipped
         ],
+        "source_count": evaluation.source_count.as_json(),
         "notes": list(evaluation.notes),
     }
 

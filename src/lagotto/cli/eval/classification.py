@@ -68,6 +68,7 @@ def classification(
 
     Example: lagotto eval classification labelled/ --encoder clip-onnx/ --captions my-captions
     """
+    from lagotto.core.arguments.names import named_file
     from lagotto.evaluation.classification.classification import evaluate
     from lagotto.evaluation.classification.dataset import open_labelled
     from lagotto.evaluation.classification.voices import evaluate_voices
@@ -86,7 +87,7 @@ def classification(
     if out is not None:
         check_new(out)
     listed = None if labels is None else read_labels(labels)
-    known = open_labelled(data, listed)
+    known = open_labelled(data, listed, None if labels is None else named_file(labels))
     store = None if captions is None else CaptionStore.open(captions, encoder)
     classifier = Classifier(
         _encoder(encoder, store, hub),
@@ -211,6 +212,7 @@ def _interval(estimate: "Estimate", sign: str = "") -> str:
 
 
 def _notices(found: "Evaluation") -> None:
+    notice(f"pictures and files: {printable(str(found.source_count))}")
     for note in found.notes:
         notice(f"note: {printable(note)}")
     if found.unreadable:

@@ -3,14 +3,16 @@
 A folder of class sub-folders, a jsonl or a webdataset; see labelled_sources for their forms.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lagotto.core.errors import UsageError
 from lagotto.core.registry import suggest
+from lagotto.core.sources.count import add_counts
 from lagotto.core.text.names import name_key
 from lagotto.evaluation.classification.sources import (
+    GivenLabels,
     LabelledPart,
     LabelledSample,
     find_labelled_parts,
@@ -32,7 +34,8 @@ class LabelledSet:
     """A data set whose labels are all known: each was looked at once, no picture was read yet.
 
     `counts` has the pictures of each label. `numbers` are the class numbers by which the data may
-    name the labels.
+    name the labels. `notes` say how the structure of the data was read, and `passed_over` is the
+    number of files that are no labelled picture, by kind.
     """
 
     name: str
@@ -40,6 +43,8 @@ class LabelledSet:
     counts: tuple[int, ...]
     parts: tuple[LabelledPart, ...]
     numbers: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return sum(self.counts)
@@ -54,7 +59,9 @@ class LabelledSet:
 
 
 def open_labelled(
-    paths: Sequence[Path], labels: LabelList | Sequence[Label] | None = None
+    paths: Sequence[Path],
+    labels: LabelList | Sequence[Label] | None = None,
+    label_file: Path | None = None,
 ) -> LabelledSet:
     """The pictures at all paths as one data set.
 
@@ -69,12 +76,16 @@ def open_labelled(
     equally likely for every picture, the first one is the prediction, and a picture of the second
     is a miss. Data that name their classes mean the first one.
 
-    Raises UsageError where a label is not among them, or a path holds no labelled pictures.
+    `label_file` is the file of the labels, if it is one: where it has WordNet ids, they say which
+    class folder is which. Raises UsageError where a label is not among them, a path holds no
+    labelled pictures, or it cannot be told which folders are the classes.
     """
     if not paths:
         raise UsageError("no labelled pictures given; give a folder, a .jsonl or a .tar")
-    parts = tuple(part for path in paths for part in find_labelled_parts(path))
     listed = labels if isinstance(labels, LabelList) else LabelList(tuple(labels or ()))
+    words = tuple(label.words for label in listed.labels)
+    given = GivenLabels(words, listed.numbers, label_file)
+    parts = tuple(part for path in paths for part in find_labelled_parts(path, given))
     known = listed.labels if labels is not None else _own_labels(parts)
     numbers = _class_numbers(listed.numbers or range(len(known)), parts)
     lookup = _Lookup(known, numbers)
@@ -85,7 +96,9 @@ def open_labelled(
     if not any(counts):
         raise UsageError(f"no labelled pictures in {', '.join(map(str, paths))}; check the path")
     name = "+".join(dict.fromkeys(part.name for part in parts))
-    return LabelledSet(name, known, tuple(counts), parts, numbers)
+    notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
+    passed_over = add_counts(part.passed_over for part in parts)
+    return LabelledSet(name, known, tuple(counts), parts, numbers, notes, passed_over)
 
 
 def _own_labels(parts: Sequence[LabelledPart]) -> tuple[Label, ...]:
