@@ -344,6 +344,24 @@ def test_an_input_that_the_scores_do_not_depend_on_is_no_hindrance(tmp_path: Pat
     assert model.spec.notes == ("input 'extra' is set to 0 (the scores do not depend on it)",)
 
 
+def test_an_input_that_a_branch_may_use_is_not_called_unused(tmp_path: Path) -> None:
+    def add_branches(model: Any) -> None:
+        model.graph.input.append(value("extra"))
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(True), "yes"))
+        last = model.graph.node[-1]
+        last.output[0] = "plain"
+        branches = {}
+        for name, operator in [("then_branch", "Mul"), ("else_branch", "Add")]:
+            node = helper.make_node(operator, ["plain", "extra"], [name])
+            branches[name] = helper.make_graph([node], name, [], [value(name)])
+        model.graph.node.append(helper.make_node("If", ["yes"], ["scores"], **branches))
+
+    file = write_model(Form(), tmp_path)
+    resave(file, add_branches)
+    with pytest.raises(ModelError, match=r"has 2 inputs .*'extra'"):
+        load(file)
+
+
 def test_a_file_that_is_too_new_names_both_versions(tmp_path: Path) -> None:
     def newer(model: Any) -> None:
         model.ir_version = 99

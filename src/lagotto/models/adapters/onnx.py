@@ -48,6 +48,7 @@ from lagotto.models.picture_input import DeclaredInput, PictureInput, find_pictu
 _DTYPES = {"float": "float32", "double": "float64"}
 """numpy names of the types that onnxruntime calls otherwise."""
 
+_WITH_BODIES = ("If", "Loop", "Scan", "SequenceMap")
 # For operators with integer results: which input holds the scale; the zero point comes next.
 _RESULT_SCALE_AT = {"QuantizeLinear": 1, "QLinearSoftmax": 3, "QLinearSigmoid": 3, "QGemm": 7}
 _RESULT_SCALE_AT |= {"QLinearMatMul": 6, "QLinearConv": 6, "QLinearAdd": 6}
@@ -230,6 +231,8 @@ def _picture_input(
         for value in session.get_inputs()
     ]
     used = frozenset().union(*(tensors_before(graph.producers, name) for name in read))
+    if any(node.op in _WITH_BODIES for node in graph.producers.values()):
+        used |= {item.name for item in inputs}  # a body may use a tensor without naming it so
     return find_picture_input(inputs, graph.producers, used)
 
 
