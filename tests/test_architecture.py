@@ -47,7 +47,8 @@ MOST_MODULES = 14
 ROOMS = {
     "": {*LAYERS},
     "cli": {"hub", "eval"},
-    "core": {"arguments", "parsing", "remote", "results", "text"},
+    "core": {"arguments", "parsing", "remote", "results", "sources", "text"},
+    "core/parsing": {"name_forms"},
     "evaluation": {"classification", "paper", "probing", "retrieval"},
     "hub": {
         *("completion", "confidence", "descriptors", "index", "ingest", "kernels", "labels"),
@@ -55,6 +56,7 @@ ROOMS = {
     },
     "jobs": {"sandbox"},
     "models": {"adapters", "files", "metadata", "preprocessing"},
+    "models/metadata": {"beside"},
     "zeroshot": {"calibration", "captions", "prompts"},
     "zeroshot/captions": {"sources"},
 }

@@ -20,6 +20,27 @@ def refusal(folder: Path) -> str:
     return str(caught.value)
 
 
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 99\n"
+PAGE = "<!DOCTYPE html><html><title>Sign in</title></html>"
+
+
+@pytest.mark.parametrize(
+    "name", ["vision_model.onnx", "tokenizer.json", "config.json", "preprocessor_config.json"]
+)
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [(POINTER, "a Git LFS pointer"), (PAGE, "a saved web page"), ('{"error": "x"}', "('x')")],
+)
+def test_what_was_not_downloaded_is_named(
+    name: str, content: str, named: str, tmp_path: Path
+) -> None:
+    folder = write_encoder(tmp_path / "e", FORMS["clip"])
+    (folder / name).write_text(content)
+    message = refusal(folder)
+    assert f"{name} is " in message
+    assert named in message
+
+
 def fingerprint(folder: Path) -> str:
     return load_encoder(str(folder)).info.fingerprint
 

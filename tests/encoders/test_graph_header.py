@@ -71,10 +71,19 @@ def test_negative_dimensions_are_open(tmp_path: Path) -> None:
     assert read_graph_header(file).inputs["pixel_values"].fixed(0) is None
 
 
-@pytest.mark.parametrize("content", [b"", b"not an ONNX graph at all\n" * 20, b"\x00" * 64])
-def test_what_is_no_graph_is_refused(content: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"", "m.onnx is empty"),
+        (b"not an ONNX graph at all\n" * 20, "not an ONNX graph"),
+        (b"\x00" * 64, "m.onnx is filled with zeros"),
+        (b"version https://git-lfs.github.com/spec/v1\nsize 9\n", "m.onnx is a Git LFS pointer"),
+        (b"<html><title>Sign in</title></html>", "m.onnx is a saved web page"),
+    ],
+)
+def test_what_is_no_graph_is_refused(content: bytes, named: str, tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(content)
-    with pytest.raises(EncoderError, match="not an ONNX graph") as caught:
+    with pytest.raises(EncoderError, match=named) as caught:
         read_graph_header(tmp_path / "m.onnx")
     assert "\n" not in str(caught.value)
 

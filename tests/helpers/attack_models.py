@@ -468,7 +468,7 @@ ATTACKS: dict[str, Attack] = {
     "pickle_tflite": Attack(
         "code", "a pickle called .tflite", _pickle("model.tflite"), "not a TFLite"
     ),
-    "torch_archive": Attack("code", "a torch archive called .onnx", _torch_archive, "not an ONNX"),
+    "torch_archive": Attack("code", "a torch archive called .onnx", _torch_archive, "PyTorch"),
     "pickled_labels": Attack("code", "labels.txt is a pickle", _pickled_labels, "harmless"),
     "polyglot": Attack("code", "ONNX that is a zip with a pickle too", _polyglot, "harmless"),
     "flex": Attack("code", "TFLite that calls Python (Flex)", _flex, "not built in"),

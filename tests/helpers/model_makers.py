@@ -203,10 +203,9 @@ def _onnx_ending(form: Form, nodes: list[Any], arrays: dict[str, np.ndarray]) ->
         ]
         return int(TensorProto.FLOAT)
     if form.ending == "hidden_softmax":  # a softmax that the walk back cannot reach
-        arrays["one_f"] = np.float32(1)
         nodes += [
             helper.make_node("Softmax", ["scores"], ["probabilities"]),
-            helper.make_node("Mul", ["probabilities", "one_f"], ["same"]),
+            helper.make_node("Abs", ["probabilities"], ["same"]),
         ]
         return int(TensorProto.FLOAT)
     raise ValueError(form.ending)
@@ -225,7 +224,9 @@ _TFL_TYPES = {
     "float32": tfl.TensorType.FLOAT32,
     "uint8": tfl.TensorType.UINT8,
     "int8": tfl.TensorType.INT8,
+    "int16": tfl.TensorType.INT16,
     "int32": tfl.TensorType.INT32,
+    "int64": tfl.TensorType.INT64,
 }
 
 

@@ -51,6 +51,16 @@ def write_deit(folder: Path, seed: int = 0) -> Path:
     return _save(folder, transformers.DeiTForImageClassification, config, processor, seed)
 
 
+def write_deit_with_teacher(folder: Path, seed: int = 0) -> Path:
+    """A DeiT that publishes two heads and their mean."""
+    config = transformers.DeiTConfig(**_sizes(), image_size=EDGE, patch_size=8, num_labels=CLASSES)
+    processor = transformers.DeiTImageProcessor(
+        size={"height": EDGE, "width": EDGE}, do_center_crop=False
+    )
+    kind = transformers.DeiTForImageClassificationWithTeacher
+    return _save(folder, kind, config, processor, seed)
+
+
 def write_flipped(folder: Path, seed: int = 0) -> Path:
     """A ViT with the processor of MobileViT, whose turning of RGB into BGR is not reduced."""
     config = transformers.ViTConfig(**_sizes(), image_size=EDGE, patch_size=8, num_labels=CLASSES)

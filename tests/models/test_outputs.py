@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lagotto.core.errors import ModelError
 from lagotto.models.files.tensors import OutputTensor, Quantization
-from lagotto.models.outputs import class_rows, pick_output, plan_reading
+from lagotto.models.outputs import class_rows, plan_reading
 from model_makers import softmax
 
 PLAIN = OutputTensor("y", None, False)
@@ -29,7 +29,13 @@ SIGMOID = 1 / (1 + np.exp(-LOGITS))
         (SOFTMAX, "softmax", ("softmax", "log", "log", 1)),
         (SOFTMAX, "logits", ("logits", "declared", "none", 1)),
         (SIGMOID, "sigmoid", ("sigmoid", "log", "logit", 1)),
-        (SIGMOID, None, ("logits", "declared", "none", 0)),
+        (SIGMOID, None, ("logits", "declared", "none", 1)),
+        (SOFTMAX * 100, None, ("softmax", "log", "log", 1)),
+        (SOFTMAX * 100, "softmax", ("softmax", "log", "log", 1)),
+        (SOFTMAX * 100, "sigmoid", ("sigmoid", "log", "logit", 1)),
+        (SOFTMAX * 100, "logits", ("logits", "declared", "none", 1)),
+        (SIGMOID * 100, None, ("logits", "declared", "none", 1)),
+        (SIGMOID, "logits", ("logits", "declared", "none", 0)),
     ],
 )
 def test_what_the_values_show_decides_where_the_graph_is_silent(
@@ -89,9 +95,43 @@ def test_extreme_and_broken_values_stay_in_their_place() -> None:
 
 
 def test_rows_are_found_in_common_shapes() -> None:
-    for shape in [(2, 5), (2, 5, 1, 1), (2, 1, 1, 5), (2, 1)]:
+    for shape in [(2, 5), (2, 5, 1, 1), (2, 1, 1, 5), (2, 1), (2, 1, 5)]:
         rows = class_rows(np.arange(np.prod(shape), dtype=np.float32).reshape(shape), 2, "y")
         assert rows.shape == (2, max(shape[1:]))
+
+
+@pytest.mark.parametrize(
+    "shape", [(5,), (5, 1), (1, 5), (5, 1, 1), (1, 1, 1, 5), (1, 5, 1, 1), (1, 1, 5)]
+)
+def test_the_scores_of_one_picture_may_lack_its_axis(shape: tuple[int, ...]) -> None:
+    values = np.arange(5, dtype=np.float32)
+    assert class_rows(values.reshape(shape), 1, "y").tolist() == [values.tolist()]
+    assert class_rows(np.full((), 3, np.float32), 1, "y").tolist() == [[3]]
+    for other in [(5, 3), (1, 5, 3), (0,), (1, 0)]:
+        with pytest.raises(ModelError, match="a classifier's output is"):
+            class_rows(np.zeros(other, np.float32), 1, "y")
+
+
+def test_percentages_and_values_of_a_sigmoid_are_told_in_a_note() -> None:
+    reading = plan_reading(SOFTMAX * 100, PLAIN, None)
+    assert reading.notes[0].startswith("outputs sum to 100 and no softmax is in the graph")
+    assert np.ptp(reading.logits(SOFTMAX * 100) - LOGITS, axis=1).max() < 1e-3
+    (note,) = plan_reading(SIGMOID, PLAIN, None).notes
+    assert note.startswith("all outputs lie within 0 and 1, and are taken as logits")
+    assert "within 0 and 100" in plan_reading(SIGMOID * 100, PLAIN, None).notes[0]
+    assert plan_reading(SIGMOID[:, :1], PLAIN, None).notes == ()  # one value says too little
+
+
+def test_scaled_rounded_and_logged_ends_are_undone() -> None:
+    percent = np.round(SOFTMAX * 100)
+    tensor = OutputTensor("y", "softmax", False, None, 100.0, 0.01)
+    reading = plan_reading(percent, tensor, None)
+    assert (reading.output, reading.source) == ("softmax", "log")
+    assert np.allclose(reading.logits(percent), np.log(np.maximum(percent / 100, 0.005)), atol=1e-5)
+    logs = np.log(SOFTMAX)
+    logged = plan_reading(logs, OutputTensor("y", "softmax", False, is_log=True), None)
+    assert (logged.output, logged.source, logged.inverse) == ("softmax", "log", "none")
+    assert np.array_equal(logged.logits(logs), logs)
 
 
 @pytest.mark.parametrize("shape", [(2,), (5, 3), (2, 5, 3), (2, 0), (1, 2, 8, 8), ()])
@@ -104,14 +144,3 @@ def test_other_shapes_are_refused_by_name(shape: tuple[int, ...]) -> None:
 def test_integers_that_are_no_scores_are_refused() -> None:
     with pytest.raises(ModelError, match="dtype int64"):
         class_rows(np.zeros((2, 3), np.int64), 2, "y")
-
-
-def test_the_output_that_holds_the_scores() -> None:
-    assert pick_output([("any", (1, 2, 3, 4))]) == 0
-    assert pick_output([("map", (1, 8, 8, 4)), ("x", (None, 7))]) == 1
-    assert pick_output([("features", (1, 64)), ("my_logits", (1, 7))]) == 1
-    assert pick_output([("probabilities", (1, 7)), ("logits", (1, 7))]) == 1
-    with pytest.raises(ModelError, match=r"'a' \[1, 7\], 'b' \[\?, 9\]"):
-        pick_output([("a", (1, 7)), ("b", (None, 9))])
-    with pytest.raises(ModelError, match="unclear"):
-        pick_output([("a", (1, 7, 7)), ("b", (1, 8, 8))])

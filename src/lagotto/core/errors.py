@@ -1,7 +1,15 @@
-"""The errors that Lagotto raises on purpose.
+"""The errors that Lagotto raises on purpose, and what those of other libraries say in one line.
 
 Every message says what was given, what is allowed, and what to do.
 """
+
+import re
+
+_LONGEST_REASON = 300
+_LONGEST_READ = 20_000
+_RUNTIME_MARK = re.compile(r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
+_QUALIFIERS = re.compile(r"(?: const\b)?(?: \[with [^\]]*\])?")
+_SOURCE_LINE = re.compile(r"/[^\s:]*onnxruntime/[^\s:]+\.(?:cc|h):\d+ ")
 
 
 class LagottoError(Exception):
@@ -50,3 +58,52 @@ class HubError(LagottoError):
 
 class MismatchError(HubError):
     """Two artefacts were made with different encoders or on different probes; both are named."""
+
+
+def reason(error: BaseException) -> str:
+    """The message of a foreign error in one line of at most 300 characters.
+
+    A long one is cut in its middle. Places in the source of onnxruntime, with the signatures of its
+    functions, are left out.
+    """
+    text = " ".join(shortened(str(error), _LONGEST_READ).split())
+    return shortened(_without_source_lines(text) or type(error).__name__, _LONGEST_REASON)
+
+
+def shortened(text: str, longest: int) -> str:
+    """The text with at most `longest` characters, cut in the middle.
+
+    The cause of an error, and what to do, stand at the end of a message. So its end stays, and a
+    fifth from its start.
+
+    Example:
+        >>> shortened("the start and much more, then the cause", 28)
+        'the s ... re, then the cause'
+    """
+    if len(text) <= longest:
+        return text
+    head = text[: longest // 5].rstrip()
+    return f"{head} ... {text[len(head) + 5 - longest :].lstrip()}"
+
+
+def _without_source_lines(text: str) -> str:
+    text = _RUNTIME_MARK.sub("", text)
+    kept = ""
+    while (place := _SOURCE_LINE.search(text)) is not None:
+        kept += text[: place.start()]
+        text = text[_end_of_signature(text, place.end()) :].lstrip()
+    return kept + text
+
+
+def _end_of_signature(text: str, start: int) -> int:
+    """Where a C++ signature such as `void f(int, g<h()>) const` ends; `start` if it is none."""
+    opening = text.find("(", start)
+    if opening < 0:
+        return start
+    depth = 0
+    for position in range(opening, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[position], 0)
+        if not depth:
+            following = _QUALIFIERS.match(text, position + 1)
+            return following.end() if following else position + 1
+    return start

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lagotto.core.errors import HubError, LagottoError
+from lagotto.core.parsing.not_downloaded import HEAD_BYTES, what_lies_there
 from lagotto.core.types import JsonObject, JsonValue
 
 TEMPORARY_SUFFIX = ".tmp"
@@ -102,7 +103,10 @@ def canonical_json(value: JsonValue) -> bytes:
 def read_json(path: Path, what: str, error: type[LagottoError]) -> JsonObject:
     """The JSON object in a file; raises `error`, in which `what` names the role of the file."""
     try:
-        value = json.loads(path.read_bytes())
+        data = path.read_bytes()
+        if data and (instead := what_lies_there(data[:HEAD_BYTES])) is not None:
+            raise error(f"{what} {path} is {instead}")
+        value = json.loads(data)
     except OSError as reason:
         why = reason.strerror or type(reason).__name__
         raise error(f"cannot read {what} {path}: {why}; check the path") from reason

@@ -15,6 +15,7 @@ from lagotto.core.errors import LagottoError
 from lagotto.core.types import JsonObject, JsonValue, PixelSpec, Resample
 
 _RESAMPLES: dict[int, Resample] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+_MAX_NUMBER = 1e30
 _NO_PROCESSORS = ("AutoImageProcessor", "AutoFeatureExtractor", "AutoProcessor", "ImageProcessor")
 """Names that some exports write for an image processor and that name none."""
 
@@ -238,7 +239,7 @@ def _length(key: str, value: JsonValue) -> int:
 def _three(key: str, value: JsonValue) -> tuple[float, float, float]:
     """Three numbers, one a channel; a single number counts for all three."""
     values: Sequence[JsonValue] = value if isinstance(value, list) else [value] * 3
-    numbers = [float(v) for v in values if isinstance(v, int | float) and np.isfinite(v)]
+    numbers = [float(v) for v in values if isinstance(v, int | float) and abs(v) < _MAX_NUMBER]
     if len(numbers) != 3 or len(values) != 3:
         _refuse(key, value, "three finite numbers, one a colour channel")
     return numbers[0], numbers[1], numbers[2]

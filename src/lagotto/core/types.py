@@ -26,11 +26,13 @@ Layout: TypeAlias = Literal["NHWC", "NCHW"]
 Resize: TypeAlias = Literal["stretch", "crop"]
 Resample: TypeAlias = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 Scale: TypeAlias = Literal["0..255", "0..1", "-1..1"]
-InputDtype: TypeAlias = Literal["float32", "float16", "uint8", "int8"]
+InputDtype: TypeAlias = Literal["float32", "float16", "uint8", "int8", "float64", "int32", "int64"]
 OutputKind: TypeAlias = Literal["logits", "softmax", "sigmoid"]
 LogitsSource: TypeAlias = Literal["declared", "cut", "log"]
 InputField: TypeAlias = Literal["size", "layout", "channels", "scale", "resize"]
-Origin: TypeAlias = Literal["model.json", "file", "inferred", "assumed"]
+Origin: TypeAlias = str
+"""Where a fact of a model is from: "model.json", "file" (the model file), the name of another file
+beside it, "inferred" (found by trying candidates) or "assumed" (the common value)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ class InputSpec:
     """How uint8 pixels become the input tensor of a model.
 
     A float input gets `(scaled - mean) / std`, where `scaled` are the pixels mapped to `scale`.
-    An integer input with scale 0..255 gets the pixels as they are (int8: minus 128).
+    An integer input with scale 0..255 gets the pixels as they are (int8: minus 128). An input of
+    float64 gets float32 values.
     """
 
     pixels: PixelSpec
@@ -114,7 +117,8 @@ class ModelSpec:
     `logits_source` says how the values *before* a softmax or sigmoid are read: `declared` (the
     output is already logits), `cut` (the tensor that feeds the final activation is read), `log`
     (log of the probabilities, floored at half a quantization step). `notes` are facts to show (a
-    fallback, an assumed value), one line each. `decisions` give the origin of each part of `input`.
+    fallback, an assumed value), one line each. `decisions` give the origin of each part of `input`;
+    `output_origin` and `labels_origin` are those of `output` and `labels`, "" if there is none.
     """
 
     name: str
@@ -127,6 +131,8 @@ class ModelSpec:
     labels: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
     decisions: tuple[Decision, ...] = ()
+    output_origin: Origin = ""
+    labels_origin: Origin = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lagotto.core.errors import EncoderError
+from lagotto.core.parsing.not_downloaded import what_lies_at
 from lagotto.core.parsing.onnx_survey import check_operators, survey_onnx
 from lagotto.core.parsing.protobuf import (
     LENGTH,
@@ -84,6 +85,9 @@ def _read_file(data: mmap.mmap, file: Path) -> GraphHeader:
 
 
 def _no_graph(file: Path) -> EncoderError:
+    instead = what_lies_at(file)
+    if instead is not None:
+        return EncoderError(f"{file} is {instead}")
     return EncoderError(
         f"{file}: empty, truncated or not an ONNX graph; export or download it again"
     )

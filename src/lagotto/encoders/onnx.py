@@ -12,6 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
 from lagotto.core.errors import EncoderError
 from lagotto.core.image_processor import Preprocessing
+from lagotto.core.parsing.onnx_versions import onnx_refusal
 from lagotto.core.types import EncoderInfo
 from lagotto.encoders.base import check_pixels
 from lagotto.encoders.folder import fingerprint, open_folder
@@ -146,9 +147,9 @@ class _LazyGraph:
         try:
             return np.asarray(self._load().run([tower.output], inputs)[0])
         except _RUNTIME_ERRORS as error:
-            reason = " ".join(str(error).split())[:300]
+            why = onnx_refusal(error, onnxruntime.__version__)
             raise EncoderError(
-                f"{self._file}: onnxruntime cannot run it: {reason}; export it again"
+                f"{self._file}: onnxruntime cannot run it: {why}; export it again"
             ) from error
 
     def _load(self) -> Any:

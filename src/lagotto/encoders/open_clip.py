@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float32, UInt8
 from safetensors.torch import load_file
 
-from lagotto.core.errors import EncoderError, UsageError
+from lagotto.core.errors import EncoderError, UsageError, reason
 from lagotto.core.files import canonical_json, sha256_file
 from lagotto.core.image_processor import Preprocessing
 from lagotto.core.registry import suggest
@@ -63,8 +63,9 @@ class OpenClipEncoder:
             )
             self._network.load_state_dict(load_file(file), strict=True)
         except _REFUSALS as error:
-            reason = " ".join(str(error).split())[:300]
-            raise EncoderError(f"open_clip:{arch}/{tag} cannot be loaded: {reason}") from error
+            raise EncoderError(
+                f"open_clip:{arch}/{tag} cannot be loaded: {reason(error)}"
+            ) from error
         finally:
             logging.disable(logging.NOTSET)
         self._network.eval()

@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Int64
 from tokenizers import Tokenizer
 
-from lagotto.core.errors import EncoderError
+from lagotto.core.errors import EncoderError, reason
 from lagotto.core.files import read_json
+from lagotto.core.parsing.not_downloaded import what_lies_at
 from lagotto.core.types import JsonObject, JsonValue
 from lagotto.encoders.folder import EncoderSettings
 
@@ -151,7 +152,10 @@ def _load(file: Path) -> Tokenizer:
     try:
         return Tokenizer.from_buffer(file.read_bytes())
     except ValueError as error:
-        raise EncoderError(f"{file}: {error}; download it again") from error
+        instead = what_lies_at(file)
+        if instead is not None:
+            raise EncoderError(f"{file} is {instead}") from error
+        raise EncoderError(f"{file}: {reason(error)}; download it again") from error
 
 
 def _context_length(folder: EncoderSettings, content: JsonObject, graph_length: int | None) -> int:

@@ -17,9 +17,10 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoModel
 from transformers.utils import logging
 
-from lagotto.core.errors import EncoderError
+from lagotto.core.errors import EncoderError, reason
 from lagotto.core.files import canonical_json, sha256_file
 from lagotto.core.parsing.hf_config import check_config
+from lagotto.core.parsing.not_downloaded import what_lies_at
 from lagotto.core.types import EncoderInfo, JsonObject
 from lagotto.encoders.base import check_pixels
 from lagotto.encoders.folder import open_settings
@@ -121,7 +122,7 @@ class TransformersEncoder:
                 made = getattr(network, method)(**feed)
         except _REFUSALS as error:
             raise EncoderError(
-                f"{self._path}: transformers cannot run it: {_line(error)}"
+                f"{self._path}: transformers cannot run it: {reason(error)}"
             ) from error
         pooled = made if isinstance(made, torch.Tensor) else made.pooler_output
         values: Float32[np.ndarray, "rows width"] = pooled.float().numpy()
@@ -149,7 +150,7 @@ def _network(path: Path, threads: int | None) -> Any:
             dtype=torch.float32,
         )
     except _REFUSALS as error:
-        raise EncoderError(f"{path}: transformers cannot load it: {_line(error)}") from error
+        raise _refusal(path / _WEIGHTS, "transformers cannot load it", error) from error
     lacking = sorted(report["missing_keys"])
     if lacking:
         raise EncoderError(
@@ -167,12 +168,16 @@ def _logit_scale(file: Path) -> float | None:
                 return None
             return float(weights.get_tensor("logit_scale").float().exp())
     except (*_REFUSALS,) as error:
-        raise EncoderError(f"{file}: cannot be read: {_line(error)}") from error
+        raise _refusal(file, "it cannot be read", error) from error
+
+
+def _refusal(file: Path, what: str, error: Exception) -> EncoderError:
+    """The error for weights that are refused: what lies there in their place, else the reason."""
+    instead = what_lies_at(file)
+    return EncoderError(
+        f"{file} is {instead}" if instead is not None else f"{file}: {what}: {reason(error)}"
+    )
 
 
 def _pieces(rows: int) -> Iterator[slice]:
     return (slice(start, start + _BATCH) for start in range(0, rows, _BATCH))
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

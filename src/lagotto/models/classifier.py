@@ -8,16 +8,23 @@ import numpy as np
 from jaxtyping import Float32, Num, Shaped, UInt8
 
 from lagotto.core.errors import ModelError, UsageError
-from lagotto.core.types import Decision, InputSpec, Layout, ModelSource, ModelSpec, PixelSpec
+from lagotto.core.types import (
+    Decision,
+    InputSpec,
+    Layout,
+    ModelSource,
+    ModelSpec,
+    Origin,
+    PixelSpec,
+)
 from lagotto.models.files.tensors import InputTensor, OutputTensor
 from lagotto.models.inputs import prepare_tensor
-from lagotto.models.metadata.description import (
-    Description,
-    labels_for,
-    parse_description,
-)
+from lagotto.models.metadata.beside.label_choice import ChosenLabels
+from lagotto.models.metadata.description import Description, parse_description
 from lagotto.models.metadata.embedded import EmbeddedMetadata
+from lagotto.models.metadata.facts import Facts, gather_facts
 from lagotto.models.metadata.input_spec import ResolvedInput, resolve_input
+from lagotto.models.output_choice import OutputRequest
 from lagotto.models.outputs import Reading, class_rows, plan_reading
 
 NO_METADATA = EmbeddedMetadata()
@@ -54,7 +61,7 @@ class ActivationReader(Protocol):
         """The output of each layer, before any activation that is an operator of its own."""
 
 
-OpenEngine = Callable[[bool], Engine]
+OpenEngine = Callable[[OutputRequest], Engine]
 OpenActivations = Callable[[], ActivationReader]
 
 
@@ -89,6 +96,10 @@ class ModelClassifier:
         """The same loaded model with another input, decisions and notes."""
         model = replace(self._spec, input=spec, decisions=decisions, notes=notes)
         return ModelClassifier(self._engine, model, self._reading, self._open_insides)
+
+    def with_decisions(self, decisions: tuple[Decision, ...]) -> "ModelClassifier":
+        """The same loaded model with other origins of its input."""
+        return self.with_input(self._spec.input, decisions, self._spec.notes)
 
     def open_activations(self) -> ActivationReader | None:
         """A reader of the inner layers; None if the framework cannot show them."""
@@ -146,8 +157,8 @@ def load_classifier(
         source: The weights file and the description beside it.
         framework: Name of the framework, for the record.
         default_layout: The layout to assume if the shape of the input fits both.
-        open_engine: Opens the model. With True, the tensor before the final activation is read, if
-            there is one; with False, the published output. False is used if True fails.
+        open_engine: Opens the model for a request. If it fails, it is asked for the published
+            output instead of the tensor before the final activation.
         embedded: Metadata inside the file; it fills what model.json leaves out.
         open_activations: Opens the model as a reader of its inner layers, if the framework can.
 
@@ -158,10 +169,16 @@ def load_classifier(
         ModelError: The model cannot be read or run; the reason is one line.
     """
     description = parse_description(source.description)
+    facts = gather_facts(source.file, description, embedded)
+    request = OutputRequest(
+        name=description.output_name,
+        fits_labels=lambda outputs: facts.labels(outputs).labels is not None,
+    )
     try:
-        engine, resolved, raw = _try(open_engine(True), description, default_layout, embedded)
+        engine, resolved, raw = _try(open_engine(request), description, default_layout, facts)
     except ModelError:
-        engine, resolved, raw = _try(open_engine(False), description, default_layout, embedded)
+        request = replace(request, cut=False)
+        engine, resolved, raw = _try(open_engine(request), description, default_layout, facts)
     reading = plan_reading(raw, engine.output, description.output)
     if not np.isfinite(reading.logits(raw)).any():
         raise ModelError(
@@ -169,10 +186,10 @@ def load_classifier(
             "the weights are damaged or input.scale in model.json is wrong"
         )
     outputs = raw.shape[1]
-    if description.labels is None:
-        description = replace(description, labels=embedded.description.labels)
-    labels, label_notes = labels_for(description, source.file, outputs)
-    notes = (*embedded.notes, *engine.notes, *reading.notes, *label_notes)
+    chosen = facts.labels(outputs)
+    if outputs == 1 and chosen.labels is None:
+        chosen = _label_of_unit(facts.labels(2)) or chosen
+    notes = (*facts.notes, *engine.notes, *reading.notes, *chosen.notes)
     model = ModelSpec(
         name=source.name,
         file=source.file,
@@ -181,11 +198,33 @@ def load_classifier(
         outputs=outputs,
         output=reading.output,
         logits_source=reading.source,
-        labels=labels,
+        labels=chosen.labels,
         notes=(*resolved.notes, *notes),
         decisions=resolved.decisions,
+        output_origin=_output_origin(reading, description),
+        labels_origin=chosen.origin,
     )
     return ModelClassifier(engine, model, reading, open_activations)
+
+
+def _label_of_unit(pair: ChosenLabels) -> ChosenLabels | None:
+    """The label of the only output of a model that has two labels; None if it has not.
+
+    Training tools count such a unit as the second class: its sigmoid is the probability of the
+    second label, and the first one has the rest.
+    """
+    if pair.labels is None:
+        return None
+    first, second = pair.labels
+    note = f"one output for two labels: it is taken as {second!r}, and {first!r} as its complement"
+    return replace(pair, labels=(second,), notes=(*pair.notes, note))
+
+
+def _output_origin(reading: Reading, description: Description) -> Origin:
+    """Where the kind of the output is from: the graph, model.json, or the trial pictures."""
+    if reading.tensor.ending is not None:
+        return "file"
+    return "model.json" if description.output == reading.output else "inferred"
 
 
 def trial_pictures(spec: PixelSpec) -> UInt8[np.ndarray, "2 height width channels"]:
@@ -199,16 +238,16 @@ def trial_pictures(spec: PixelSpec) -> UInt8[np.ndarray, "2 height width channel
 
 
 def _try(
-    engine: Engine, description: Description, default_layout: Layout, embedded: EmbeddedMetadata
+    engine: Engine, description: Description, default_layout: Layout, facts: Facts
 ) -> tuple[Engine, ResolvedInput, Num[np.ndarray, "2 classes"]]:
     """The engine, its input, and its raw output; if the layout is open, the one that can be run."""
-    declared, in_file = description.input, embedded.description.input
+    declared, found = description.input, facts.inputs
     other: Layout = "NHWC" if default_layout == "NCHW" else "NCHW"
-    resolved = resolve_input(engine.input, declared, default_layout, in_file)
+    resolved = resolve_input(engine.input, declared, default_layout, found)
     try:
         raw = _run_all(engine, resolved.spec, trial_pictures(resolved.spec.pixels))
     except ModelError:
-        second = resolve_input(engine.input, declared, other, in_file)
+        second = resolve_input(engine.input, declared, other, found)
         if second.spec.layout == resolved.spec.layout:
             raise
         raw = _run_all(engine, second.spec, trial_pictures(second.spec.pixels))

@@ -7,7 +7,7 @@ from jaxtyping import Float64, Num, UInt8
 
 from lagotto.core.errors import ModelError
 from lagotto.core.types import InputSpec, Scale
-from lagotto.models.files.tensors import Quantization
+from lagotto.models.files.tensors import INTEGERS, Quantization
 
 # pixel * gain + offset, as (gain, offset)
 _SCALES: dict[Scale, tuple[float, float]] = {
@@ -39,7 +39,7 @@ def prepare_tensor(
     """
     if spec.channels == "BGR":
         pixels = pixels[..., ::-1]
-    if spec.dtype in ("uint8", "int8") and spec.scale != "0..255":
+    if spec.dtype in INTEGERS and spec.scale != "0..255":
         if quantization is None:
             raise ModelError(
                 f"an input of {spec.dtype} without quantization cannot have scale {spec.scale}; "
@@ -49,12 +49,14 @@ def prepare_tensor(
     moved = pixels.transpose(0, 3, 1, 2) if spec.layout == "NCHW" else pixels
     if spec.dtype == "uint8":
         return np.ascontiguousarray(moved)
+    if spec.dtype in ("int32", "int64"):
+        return moved.astype(spec.dtype, order="C")
     if spec.dtype == "int8":
         plain = np.ascontiguousarray(moved)
         return plain if plain.dtype == np.int8 else (plain ^ np.uint8(128)).view(np.int8)
     tensor = moved.astype(np.float32, order="C")
     _map_in_place(tensor, spec)
-    return tensor.astype(np.float16) if spec.dtype == "float16" else tensor
+    return tensor.astype(spec.dtype, copy=False)
 
 
 @lru_cache(maxsize=64)

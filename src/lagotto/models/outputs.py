@@ -1,6 +1,5 @@
 """Raw model outputs come in; logits, with quantization and activation undone, go out."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -10,10 +9,9 @@ from jaxtyping import Float32, Num, Shaped
 from lagotto.core.errors import ModelError
 from lagotto.core.types import LogitsSource, OutputKind
 from lagotto.models.files.tensors import OutputTensor, shape_text
+from lagotto.models.output_choice import SCORE_DTYPES
 
 Inverse: TypeAlias = Literal["none", "log", "logit"]
-_SCORE_NAMES = ("logit", "output", "prob", "class", "score")
-_READABLE = ("float16", "float32", "float64", "uint8", "int8", "int16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +19,8 @@ class Reading:
     """How the values of the tensor that is read become logits.
 
     `output` is the kind of output that the file publishes. `inverse` undoes its activation, if the
-    tensor before it cannot be read. `notes` tell a reader what was decided.
+    tensor before it cannot be read; the values are divided by `gain` before. `notes` tell a reader
+    what was decided.
     """
 
     tensor: OutputTensor
@@ -29,6 +28,7 @@ class Reading:
     source: LogitsSource
     inverse: Inverse = "none"
     notes: tuple[str, ...] = ()
+    gain: float = 1.0
 
     def logits(self, raw: Num[np.ndarray, "rows classes"]) -> Float32[np.ndarray, "rows classes"]:
         """Logits of raw output rows."""
@@ -37,32 +37,11 @@ class Reading:
             return real.astype(np.float32, copy=False)
         low, high = _floors(raw, self.tensor)
         with np.errstate(invalid="ignore"):
-            values = real.astype(np.float64)
+            values = real.astype(np.float64) / self.gain
             logits = np.log(np.maximum(values, low))
             if self.inverse == "logit":
                 logits -= np.log(np.maximum(1 - values, high))
         return logits.astype(np.float32)
-
-
-def pick_output(outputs: Sequence[tuple[str, tuple[int | None, ...]]]) -> int:
-    """The index of the output that holds the scores.
-
-    `outputs` are pairs of (name, shape). A single output is taken. Of several, the one with the
-    shape [batch, classes] is taken; of several of those, the first whose name is usual for scores.
-    Raises ModelError, with a list of the outputs, if none is left.
-    """
-    indices = list(range(len(outputs)))
-    fitting = [index for index in indices if len(indices) == 1 or _is_row(outputs[index][1])]
-    named = [
-        index for word in _SCORE_NAMES for index in fitting if word in outputs[index][0].lower()
-    ]
-    if len(fitting) != 1 and not named:
-        listed = ", ".join(f"{name!r} {shape_text(shape)}" for name, shape in outputs)
-        raise ModelError(
-            f"which of the outputs holds the classes is unclear: {listed}; "
-            "export the model with one output [batch, classes]"
-        )
-    return fitting[0] if len(fitting) == 1 else named[0]
 
 
 def class_rows(
@@ -70,16 +49,23 @@ def class_rows(
 ) -> Num[np.ndarray, "images classes"]:
     """The output as [images, classes]; axes of length 1 are dropped.
 
+    The output of a single image may lack the axis of images, wherever its scores lie: [8],
+    [8, 1, 1], and [] for a single score.
+
     Raises ModelError naming the shape if it is not one row of scores an image, or the dtype if it
     is not one of scores.
     """
-    if raw.dtype.name not in _READABLE:
+    if raw.dtype.name not in SCORE_DTYPES:
         raise ModelError(
             f"output {name!r} has dtype {raw.dtype.name}; a classifier's scores are one of "
-            f"{', '.join(_READABLE)}: export the model with its scores as output"
+            f"{', '.join(SCORE_DTYPES)}: export the model with its scores as output"
         )
-    wide = [size for size in raw.shape[1:] if size != 1]
-    if raw.ndim < 2 or raw.shape[0] != images or len(wide) > 1 or raw.size == 0:
+    if images == 1:
+        is_row = sum(size != 1 for size in raw.shape) <= 1
+    else:
+        wide = [size for size in raw.shape[1:] if size != 1]
+        is_row = raw.ndim >= 2 and raw.shape[0] == images and len(wide) <= 1
+    if not is_row or raw.size == 0:
         raise ModelError(
             f"output {name!r} has shape {shape_text(raw.shape)} for {images} picture(s); a "
             "classifier's output is [batch, classes]"
@@ -90,11 +76,16 @@ def class_rows(
 def real_values(
     raw: Num[np.ndarray, "rows classes"], tensor: OutputTensor
 ) -> Num[np.ndarray, "rows classes"]:
-    """The output as real numbers; integers without a known scale are mapped to 0..1."""
+    """The output as real numbers; integers without a known scale are mapped to 0..1.
+
+    Integers that the graph itself scaled, such as rounded percentages, stay as they are.
+    """
     if raw.dtype.kind == "f":
         return raw
     if tensor.quantization is not None:
         return tensor.quantization.real(raw)
+    if tensor.gain != 1:
+        return raw.astype(np.float32)
     zero = np.iinfo(raw.dtype).min
     return (raw.astype(np.float32) - zero) * np.float32(_step(raw, tensor))
 
@@ -120,14 +111,21 @@ def plan_reading(
         notes = _disagreement(declared, ending)
         if tensor.cut:
             return Reading(tensor, ending, "cut", notes=notes)
+        if tensor.is_log:
+            note = f"the file publishes logs of its {ending}: they are taken as logits"
+            return Reading(tensor, ending, "log", notes=(*notes, note))
         note = f"the tensor before the {ending} cannot be read: logs of the probabilities taken"
-        return Reading(tensor, ending, "log", _inverse(ending), (*notes, note))
+        return Reading(tensor, ending, "log", _inverse(ending), (*notes, note), tensor.gain)
     real = real_values(raw, tensor)
     step = 0.0 if raw.dtype.kind == "f" else _step(raw, tensor)
     like_softmax = _sums_to_one(real, step)
+    if not like_softmax and _sums_to_one(real / 100, step / 100):
+        return _percentages(tensor, declared)
     if declared == "logits" or (declared is None and not like_softmax):
         note = "outputs look like probabilities, but model.json says logits: taken as logits"
-        return Reading(tensor, "logits", "declared", notes=(note,) if like_softmax else ())
+        if not like_softmax:
+            note = _looks_bounded(real) if declared is None else ""
+        return Reading(tensor, "logits", "declared", notes=(note,) if note else ())
     if declared is None:
         note = "outputs look like probabilities and no softmax is in the graph: logs taken"
         return Reading(tensor, "softmax", "log", "log", (note,))
@@ -138,8 +136,23 @@ def plan_reading(
     return Reading(tensor, "logits", "declared", notes=(note,))
 
 
-def _is_row(shape: tuple[int | None, ...]) -> bool:
-    return len(shape) >= 2 and sum(size != 1 for size in shape[1:]) <= 1
+def _percentages(tensor: OutputTensor, declared: OutputKind | None) -> Reading:
+    """The reading of values that sum to 100 and are not the end of a softmax in the graph."""
+    if declared == "logits":
+        note = "outputs look like percentages, but model.json says logits: taken as logits"
+        return Reading(tensor, "logits", "declared", notes=(note,))
+    note = "outputs sum to 100 and no softmax is in the graph: logs of the percentages taken"
+    kind: OutputKind = declared or "softmax"
+    return Reading(tensor, kind, "log", _inverse(kind), (note,), 100.0)
+
+
+def _looks_bounded(real: Num[np.ndarray, "rows classes"]) -> str:
+    """A note on values that may be probabilities of a sigmoid, or percentages; else empty."""
+    if real.shape[1] < 2 or not np.all(real >= 0) or not np.all(real <= 100):
+        return ""
+    top = "1" if np.all(real <= 1) else "100"
+    advice = 'if they are probabilities, say "output": "sigmoid" in model.json'
+    return f"all outputs lie within 0 and {top}, and are taken as logits; {advice}"
 
 
 def _inverse(kind: OutputKind) -> Inverse:
@@ -164,6 +177,8 @@ def _floors(raw: Num[np.ndarray, "..."], tensor: OutputTensor) -> tuple[float, f
     For integers it is half a quantization step. For floats it is the smallest normal number, down
     to which they keep their relative precision; for the complement, half of their spacing below 1.
     """
+    if tensor.step:
+        return tensor.step / 2, tensor.step / 2
     if raw.dtype.kind != "f":
         half = _step(raw, tensor) / 2
         return half, half

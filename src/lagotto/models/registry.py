@@ -2,11 +2,13 @@
 
 import json
 import mmap
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import cast
 
 from lagotto.core.errors import ModelError
+from lagotto.core.parsing.not_downloaded import what_lies_at
 from lagotto.core.parsing.onnx_survey import survey_onnx
 from lagotto.core.registry import Adapter, load_adapter
 from lagotto.core.types import JsonObject, ModelSource
@@ -18,6 +20,7 @@ from lagotto.models.files.weights import (
     check_size,
 )
 from lagotto.models.metadata.description import parse_description
+from lagotto.models.metadata.facts import full_input
 from lagotto.models.metadata.pretrained import (
     behaviour_of,
     library_of,
@@ -69,14 +72,29 @@ def load_model(source: ModelSource, threads: int = 1) -> Model:
         load = load_adapter(SAVED_BY, library, "library")
     else:
         load = load_adapter(MODEL_ADAPTERS, ending, "model ending")
-    return cast(Model, load(source, threads))
+    try:
+        return cast(Model, load(source, threads))
+    except ModelError as error:
+        instead = _what_lies_instead(source.file)
+        if instead is None:
+            raise
+        raise ModelError(f"{source.file.name} is {instead}") from error
+
+
+def _what_lies_instead(file: Path) -> str | None:
+    """What lies in place of a model file; None for one that is refused by its size alone."""
+    try:
+        return None if file.stat().st_size > MAX_WEIGHTS_BYTES else what_lies_at(file)
+    except OSError:
+        return None
 
 
 def behaviour_digest(source: ModelSource) -> str:
     """SHA-256 (hex) of what decides a model's responses: its weights, its input and its output.
 
-    Names, labels and paths do not count, so a renamed copy has the digest of its original. A model
-    that cannot be loaded has a digest too. Raises ModelError if its file cannot be read.
+    The input is that of model.json, filled from the settings beside the model. Names, labels and
+    paths do not count, so a renamed copy has the digest of its original. A model that cannot be
+    loaded has a digest too. Raises ModelError if its file cannot be read.
     """
     digest = sha256(b"lagotto model 1\n")
     check_size(source.file)
@@ -90,12 +108,22 @@ def behaviour_digest(source: ModelSource) -> str:
 
 def _behaviour(source: ModelSource) -> JsonObject:
     try:
-        behaviour = parse_description(source.description).behaviour
+        description = parse_description(source.description)
+        described = full_input(source.file, description)
+        behaviour = replace(description, input=described).behaviour
         if source.file.suffix.lower() == ".safetensors":
             behaviour["saved"] = behaviour_of(source.file.parent)
     except ModelError:
         return source.description
     return behaviour
+
+
+def external_data(file: Path) -> tuple[Path, ...]:
+    """The files beside a model that hold a part of its weights; none if it cannot be read."""
+    try:
+        return _external_files(file)
+    except (OSError, ModelError):
+        return ()
 
 
 def _external_files(file: Path) -> tuple[Path, ...]:

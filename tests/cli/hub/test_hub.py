@@ -19,7 +19,10 @@ def test_create_add_search_remove_verify(world: World, tmp_path: Path) -> None:
         "--max-probes", "30", "--seed", "3", "--json",
     )  # fmt: skip
     assert made.code == 0
-    assert list(made.json) == ["hub", "probes", "probe_digest", "encoder", "set_aside"]
+    keys = ["hub", "probes", "probe_digest", "encoder", "set_aside", "source_count"]
+    assert list(made.json) == keys
+    count = made.json["source_count"]
+    assert (count["taken"], count["seen"]) == (30, len(list(world.pictures.iterdir())))
     assert (made.json["hub"], made.json["probes"]) == (str(hub), 30)
     assert made.json["probe_digest"] == Hub.open(hub).probe_digest
     assert all(list(item) == ["source", "reason"] for item in made.json["set_aside"])
@@ -31,7 +34,11 @@ def test_create_add_search_remove_verify(world: World, tmp_path: Path) -> None:
         "--workers", "1", "--timeout", "60", "--memory-gb", "2",
     )  # fmt: skip
     assert (added.code, added.err) == (0, "")
-    assert list(added.json) == ["hub", "done", "extended", "failures", "already", "copies", "notes"]
+    assert list(added.json) == [
+        *("hub", "done", "extended", "failures", "already", "copies", "notes", "files"),
+    ]
+    assert list(added.json["files"]) == ["seen", "models", "facts", "passed_over", "hints"]
+    assert added.json["files"]["models"] == 4
     assert added.json["done"] == ["plain", "bytes"]
     assert added.json["copies"] == [["again", "plain"]]
     (failure,) = added.json["failures"]
@@ -63,7 +70,32 @@ def test_add_in_words(world: World, hub_copy: Path, tmp_path: Path) -> None:
     assert lines[0] == "0 models added, 7 already there, 1 copies, 1 failed"
     assert lines[1] == "  copy: renamed is plain"
     assert lines[2].startswith("  failed: empty: ")
-    assert len(lines) == 3
+    assert lines[3:] == ["17 files seen: 9 models, 8 that belong to them, none passed over"]
+
+
+def test_a_copy_of_a_failure_is_a_failure_and_all_failed_is_exit_code_1(
+    world: World, tmp_path: Path
+) -> None:
+    hub = shutil.copytree(world.empty_hub, tmp_path / "hub")
+    for name in ("first", "second"):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        (tmp_path / "models" / name / "model.onnx").write_text("<html>404</html>")
+    (tmp_path / "models" / "old.pth").write_bytes(b"x")
+    for _ in range(2):  # they fail again in the same way
+        answer = lagotto("hub", "add", hub, tmp_path / "models", "--workers", "1")
+        assert answer.code == 1
+        lines = answer.out.splitlines()
+        assert lines[0] == "0 models added, 0 already there, 0 copies, 2 failed"
+        assert lines[2].startswith("  failed: second: a copy of first: ")
+        assert lines[3] == "3 files seen: 2 models, 1 passed over (1 .pth)"
+        assert answer.err == "note: 1 .pth: not read yet; export such a model to ONNX\n"
+    status = lagotto("hub", "status", hub, "--json").json
+    assert [item["model"] for item in status["failures"]] == ["first", "second"]
+    assert status["copies"] == []
+    shutil.copytree(world.models / "plain", tmp_path / "models" / "plain")
+    report = lagotto("hub", "add", hub, tmp_path / "models", "--workers", "1", "--json")
+    assert (report.code, report.json["done"]) == (0, ["plain"])
+    assert len(report.json["failures"]) == 2
 
 
 def test_status_in_json(world: World) -> None:
@@ -181,8 +213,16 @@ def test_inspect_tells_where_each_part_is_from_and_adds_nothing(
     bad, plain, opencv = told.json["models"]
     assert list(plain) == [
         *("model", "source", "framework", "outputs", "output", "logits_source"),
-        *("labels", "input", "notes", "failure"),
+        *("labels", "input", "notes", "failure", "facts"),
     ]
+    facts = {fact["fact"]: fact for fact in opencv["facts"]}
+    assert list(facts) == [
+        *("name", "size", "layout", "channels", "scale", "mean", "std", "resize"),
+        *("output", "labels"),
+    ]
+    assert bad["facts"] == []
+    assert facts["channels"]["origin"] == "model.json"
+    assert facts["labels"]["origin"] == "model.json"
     assert "not an ONNX file" in bad["failure"]
     parts = {part["field"]: part for part in opencv["input"]}
     assert list(parts) == ["size", "layout", "channels", "scale", "resize"]

@@ -117,6 +117,37 @@ def test_what_config_and_processor_say_is_how_it_is_fed(start: Start, hub: Hub) 
     assert hub.status().models[0].notes == ()
 
 
+def test_the_same_is_said_of_a_repository_and_of_a_copy_on_disk(start: Start, hub: Hub) -> None:
+    """Labels, settings and a model.json are found alike; a foreign one is left alone."""
+    tfjs = json.dumps({"format": "graph-model", "weightsManifest": []}).encode()
+    listed = repository(5)
+    listed.files |= {"config.json": b"{}", "labels.txt": b"0 red\n1 green\n2 blue\n"}
+    listed.files |= {"model.json": tfjs, "README.txt": b"not read"}
+    ours = repository(6)
+    ours.files["model.json"] = json.dumps({"labels": ["rot", "blau", "gruen"]}).encode()
+    shared = repository(7)
+    shared.files |= {"config.json": b"{}", "labels.txt": b"a\nb\nc\n", "onnx/other.onnx": b"x"}
+    repositories = {"org/listed": listed, "org/ours": ours, "org/shared": shared}
+    stub = start(repositories)
+    report = hub.add([f"hf:{name}" for name in repositories], limits=ONE)
+    assert report.done == tuple(repositories)
+    assert hub.labels("org/listed") == ("red", "green", "blue")
+    assert hub.labels("org/ours") == ("rot", "blau", "gruen")
+    assert hub.labels("org/shared") == (None, None, None)
+    assert not any(name.endswith("README.txt") for name in stub.served)
+    for name in ("listed", "ours"):
+        for path, data in repositories[f"org/{name}"].files.items():
+            file = hub.folder.parent / "disk" / name / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+    again = hub.add([hub.folder.parent / "disk"], limits=ONE)
+    assert again.copies == (("listed", "org/listed"), ("ours", "org/ours"))
+    (first, second) = hub.inspect([hub.folder.parent / "disk"], limits=ONE)
+    origins = {fact.fact: fact.origin for fact in first.facts}
+    assert (origins["labels"], origins["scale"]) == ("labels.txt", "preprocessor_config.json")
+    assert {fact.fact: fact.origin for fact in second.facts}["labels"] == "model.json"
+
+
 @pytest.mark.parametrize(
     ("made", "said"),
     [

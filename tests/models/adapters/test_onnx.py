@@ -182,8 +182,11 @@ BAD_BYTES = {
     "empty": (b"", "is empty"),
     "text": (b"This is not a model, it is a letter.\n" * 9, "not an ONNX file"),
     "json": (b'{"format": "onnx"}', "not an ONNX file"),
-    "zeros": (bytes(4096), "not an ONNX file"),
-    "git pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "not an ONNX"),
+    "zeros": (bytes(4096), "m.onnx is filled with zeros"),
+    "git pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "git lfs pull"),
+    "web page": (b"<!DOCTYPE html>\n<html><title>Sign in</title>", r"web page \('Sign in'\)"),
+    "answer": (b'{"error":"Repository not found"}', "'Repository not found'"),
+    "archive": (b"PK\x03\x04" + bytes(60), "m.onnx is a zip archive; unpack it first"),
     "half": (onnx_bytes(Form())[: len(onnx_bytes(Form())) // 2], "cut short"),
     "no graph": (b"\x08\x08", "holds no graph"),
 }
@@ -251,12 +254,14 @@ def test_a_model_that_fails_while_it_runs(tmp_path: Path) -> None:
 def test_inputs_that_are_no_picture(tmp_path: Path) -> None:
     def two(model: Any) -> None:
         model.graph.input.append(scores("mask", 1))
-        model.graph.node.append(helper.make_node("Identity", ["mask"], ["unused"]))
+        last = model.graph.node[-1]
+        last.output[0] = "plain"
+        model.graph.node.append(helper.make_node("Mul", ["plain", "mask"], ["scores"]))
 
-    def double(model: Any) -> None:
-        model.graph.input[0].type.tensor_type.elem_type = TensorProto.DOUBLE
+    def wide(model: Any) -> None:
+        model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT16
 
-    for change, complaint in [(two, "has 2 inputs .*'mask'"), (double, r"tensor\(double\)")]:
+    for change, complaint in [(two, "has 2 inputs .*'mask'"), (wide, "is uint16; allowed: float")]:
         file = write_model(Form(), tmp_path / "m", described=False)
         resave(file, change)
         with pytest.raises(ModelError, match=complaint):

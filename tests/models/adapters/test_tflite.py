@@ -110,8 +110,8 @@ def test_models_that_are_no_classifiers(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"'maps' has shape \[1, 4, 4, 3\]"):
         load_model(source(writer.pack([picture], [maps]), tmp_path))
     writer = TfliteWriter()
-    words = writer.tensor("words", [1, 8, 8, 3], "int32")
-    with pytest.raises(ModelError, match="'words' is int32; allowed: float32"):
+    words = writer.tensor("words", [1, 8, 8, 3], "int16")
+    with pytest.raises(ModelError, match="'words' is int16; allowed: float32"):
         load_model(source(writer.pack([words], [words]), tmp_path))
 
 
@@ -119,6 +119,8 @@ WHOLE = tflite_bytes(SOFTMAXED)
 BAD_BYTES = {
     "empty": (b"", "is empty"),
     "text": (b"This is not a model.\n" * 9, "not a TFLite file"),
+    "git pointer": (b"version https://git-lfs.github.com/spec/v1\nsize 9\n", "git lfs pull"),
+    "web page": (b"<html><head>", "m.tflite is a saved web page"),
     "half": (WHOLE[: len(WHOLE) // 2], "not a TFLite file"),
     "most": (WHOLE[:-9], "not a TFLite file"),
     "head": (WHOLE[:8], "not a TFLite file"),

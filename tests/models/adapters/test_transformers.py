@@ -114,6 +114,42 @@ def test_a_model_json_beside_it_has_the_last_word(vit: Path, tmp_path: Path) -> 
     assert spec.input.pixels.resize == "stretch"
 
 
+def test_output_name_chooses_among_the_outputs_of_a_network(tmp_path: Path) -> None:
+    folder = makers.write_deit_with_teacher(tmp_path / "deit")
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    by_name = {}
+    for name in ("logits", "cls_logits", "distillation_logits"):
+        (folder / "model.json").write_text(json.dumps({"output_name": name}))
+        by_name[name] = load_model(scan_models([folder])[0]).logits(pixels)
+    mean = (by_name["cls_logits"] + by_name["distillation_logits"]) / 2
+    assert np.allclose(by_name["logits"], mean, atol=1e-5)
+    assert not np.allclose(by_name["logits"], by_name["cls_logits"], atol=1e-2)
+    (folder / "model.json").unlink()
+    plain = load_model(scan_models([folder])[0])
+    assert np.allclose(plain.logits(pixels), by_name["logits"], atol=1e-5)
+    (folder / "model.json").write_text(json.dumps({"output_name": "scores"}))
+    with pytest.raises(ModelError, match="no output 'scores'; it has: logits, cls_logits"):
+        load_model(scan_models([folder])[0])
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\nsize 9\n", "is a Git LFS pointer"),
+        ("<html><title>Sign in</title></html>", "is a saved web page"),
+    ],
+)
+def test_weights_that_were_not_downloaded_are_named(
+    content: str, named: str, vit: Path, tmp_path: Path
+) -> None:
+    for name in ("model.safetensors", "config.json"):
+        copy = shutil.copytree(vit, tmp_path / name)
+        (copy / name).write_text(content)
+        with pytest.raises(ModelError, match=named) as error:
+            load_model(ModelSource("m", copy / "model.safetensors"))
+        assert name in str(error.value)
+
+
 def test_without_a_processor_the_size_is_that_of_the_config(vit: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(vit, tmp_path / "copy")
     (copy / "preprocessor_config.json").unlink()

@@ -27,6 +27,7 @@ GRAPH_SLOTS = {
     "_OPERATOR_OUTPUTS": "OperatorAddOutputs",
     "_TENSOR_SHAPE": "TensorAddShape",
     "_TENSOR_TYPE": "TensorAddType",
+    "_TENSOR_BUFFER": "TensorAddBuffer",
     "_TENSOR_NAME": "TensorAddName",
     "_TENSOR_QUANTIZATION": "TensorAddQuantization",
     "_TENSOR_SIGNATURE": "TensorAddShapeSignature",
@@ -49,6 +50,14 @@ METADATA_SLOTS = {
 
 OPERATORS = {
     "ADD": "Add",
+    "CONCATENATION": "Concat",
+    "MUL": "Mul",
+    "GATHER": "Gather",
+    "STRIDED_SLICE": "Slice",
+    "SLICE": "Slice",
+    "TOPK_V2": "TopK",
+    "ARG_MAX": "ArgMax",
+    "ROUND": "Round",
     "CONV_2D": "Conv",
     "DEPTHWISE_CONV_2D": "Conv",
     "FULLY_CONNECTED": "Gemm",
@@ -111,6 +120,7 @@ def test_operators_have_the_numbers_of_the_schema() -> None:
 
 
 def test_types_of_tensors_have_the_numbers_of_the_schema() -> None:
-    names = ("float32", "float16", "int32", "uint8", "int64", "int8")
+    names = ("float32", "float16", "int32", "uint8", "int64", "string", "bool", "int16", "int8")
+    names += ("float64",)
     numbers = {getattr(schema.TensorType, name.upper()): name for name in names}
     assert numbers == tflite_graph._DTYPES

@@ -54,8 +54,17 @@ def floats(builder: flatbuffers.Builder, values: tuple[float, ...]) -> int:
     return int(builder.EndVector())
 
 
-def metadata(mean: tuple[float, ...], std: tuple[float, ...], labels: str, colours: int) -> bytes:
-    """A model's metadata: normalization, colour space, and the name of a labels file."""
+def metadata(
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    labels: str,
+    colours: int,
+    more: tuple[tuple[str, str], ...] = (),
+) -> bytes:
+    """A model's metadata: normalization, colour space, and the name of a labels file.
+
+    `more` are further labels files, each with its locale.
+    """
     builder = flatbuffers.Builder(0)
     options = table(
         builder, {0: ("o", floats(builder, mean)), 1: ("o", floats(builder, std))}, slots=2
@@ -66,8 +75,12 @@ def metadata(mean: tuple[float, ...], std: tuple[float, ...], labels: str, colou
     units = vector(builder, [unit])
     first = table(builder, {3: ("o", content), 4: ("o", units)}, slots=7)
     name = builder.CreateString(labels)
-    file = table(builder, {0: ("o", name), 2: ("b", 2)}, slots=5)
-    second = table(builder, {6: ("o", vector(builder, [file]))}, slots=7)
+    listed = [table(builder, {0: ("o", name), 2: ("b", 2)}, slots=5)]
+    for other, locale in more:
+        name, language = builder.CreateString(other), builder.CreateString(locale)
+        fields: dict[int, tuple[str, Any]] = {0: ("o", name), 2: ("b", 2)}
+        listed.append(table(builder, fields | ({3: ("o", language)} if locale else {}), slots=5))
+    second = table(builder, {6: ("o", vector(builder, listed))}, slots=7)
     inputs, outputs = vector(builder, [first]), vector(builder, [second])
     graph = table(builder, {2: ("o", inputs), 3: ("o", outputs)}, slots=5)
     root = table(builder, {3: ("o", vector(builder, [graph]))}, slots=8)
@@ -151,6 +164,40 @@ def test_labels_that_cannot_be_had_are_a_note(
     assert reason in note
 
 
+@pytest.mark.parametrize(
+    ("first", "more", "taken"),
+    [
+        ("codes.txt", (("english.txt", "en"), ("german.txt", "de")), "english.txt"),
+        ("german.txt", (("english.txt", "en-US"),), "english.txt"),
+        ("codes.txt", (("german.txt", "de"),), "german.txt"),
+        ("codes.txt", (("words.txt", ""),), "words.txt"),
+        ("words.txt", (("german.txt", "de"), ("codes.txt", "en")), "words.txt"),
+        ("german.txt", (("labels_en.txt", ""),), "labels_en.txt"),
+        ("german.txt", (("gone.txt", "en"),), "german.txt"),
+        ("words.txt", (), "words.txt"),
+    ],
+)
+def test_of_several_lists_of_labels_english_words_are_taken(
+    first: str, more: tuple[tuple[str, str], ...], taken: str, tmp_path: Path
+) -> None:
+    lists = {
+        "codes.txt": tuple(f"/m/0{number}k" for number in range(CLASSES)),
+        "english.txt": LABELS,
+        "labels_en.txt": LABELS,
+        "german.txt": ("Katze", "Hund", "Eule", "Fuchs", "Biene"),
+        "words.txt": ("gato", "perro", "lechuza", "zorro", "abeja"),
+    }
+    file = write_model(Form("tflite", "NHWC"), tmp_path, described=False)
+    data = metadata((127.5,), (127.5,), first, 1, more)
+    with_metadata(file, data, {name: "\n".join(names).encode() for name, names in lists.items()})
+    spec = load_model(ModelSource("m", file)).spec
+    assert (spec.labels, spec.labels_origin) == (lists[taken], "file")
+    others = [name for name, _ in ((first, ""), *more) if name != taken and name in lists]
+    told = [note for note in spec.notes if note.startswith(f"labels from {taken!r} in the file")]
+    assert len(told) == bool(others)
+    assert all(name in told[0] for name in others)
+
+
 @given(st.data())
 def test_damaged_metadata_is_never_more_than_a_note(data: st.DataObject) -> None:
     whole = metadata((127.5,), (127.5,), "labels.txt", 1)
@@ -201,8 +248,13 @@ def test_normalisation_is_a_scale_where_it_is_one(
         ("['a', \"b's\"]", ("a", "b's")),
         ('{"0": "a", "1": "b"}', ("a", "b")),
         ("{1: 'b', 0: 'a'}", ("a", "b")),
-        ("{0: 'a', 2: 'b'}", None),
+        ("{0: 'a', 2: 'b'}", ("a", None, "b")),
         ('{"x": "a"}', None),
+        ('{"b": 1, "a": 0}', ("a", "b")),
+        ("a,b", ("a", "b")),
+        ("a\nb", ("a", "b")),
+        ("['n01440764 a', 'n01443537 b']", ("a", "b")),
+        ("80", None),
         ("[1, 2]", None),
         ("__import__('os')", None),
         ("[" * 100_000, None),
@@ -210,13 +262,14 @@ def test_normalisation_is_a_scale_where_it_is_one(
     ],
 )
 def test_names_are_read_not_run(text: str, names: tuple[str, ...] | None) -> None:
-    assert parse_names(text) == names
+    found = parse_names(text)
+    assert (found and found.names) == names
 
 
 @given(st.text())
 def test_no_text_is_more_than_no_names(text: str) -> None:
     names = parse_names(text)
-    assert names is None or any(names)
+    assert names is None or any(names.names)
 
 
 def onnx_with(folder: Path, properties: dict[str, str]) -> Path:
@@ -243,7 +296,7 @@ def test_onnx_properties_tell_format_range_and_names(tmp_path: Path) -> None:
 
 
 def test_properties_that_say_nothing_known_are_left_alone(tmp_path: Path) -> None:
-    properties = {"Image.BitmapPixelFormat": "Rgba8", "names": json.dumps({"a": 1}), "x": "y"}
+    properties = {"Image.BitmapPixelFormat": "Rgba8", "names": json.dumps({"a": "b"}), "x": "y"}
     assert read_properties(properties) == read_properties({})
     spec = load_model(ModelSource("m", onnx_with(tmp_path, properties))).spec
     assert "scale assumed 0..1: not in model.json" in spec.notes

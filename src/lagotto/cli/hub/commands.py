@@ -13,6 +13,7 @@ from lagotto.cli.output import ProgressBar, notice, print_json, print_line, prin
 from lagotto.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
+    from lagotto.hub.ingest.add import AddReport
     from lagotto.hub.reader.status import HubStatus
 
 hub_app = typer.Typer(
@@ -52,7 +53,7 @@ def hub_create(
     created = Hub.create(
         hub, probes, encoder, max_probes=max_probes, seed=seed, progress=bar(quiet)
     )
-    skipped = created.skipped()
+    skipped, count = created.skipped(), created.reader.probe_set.source_count()
     if as_json:
         print_json(
             {
@@ -61,6 +62,7 @@ def hub_create(
                 "probe_digest": created.probe_digest,
                 "encoder": created.encoder_name,
                 "set_aside": [asdict(item) for item in skipped],
+                "source_count": None if count is None else count.as_json(),
             }
         )
         return
@@ -72,6 +74,7 @@ def hub_create(
         if len(skipped) > 10:
             notice(f"  and {len(skipped) - 10} more; all in {hub / 'probes' / 'set_aside.jsonl'}")
     if not quiet:
+        notice(f"pictures and files: {printable(str(count))}")
         notice(f"next: lagotto hub add {hub} MODELS")
 
 
@@ -137,7 +140,13 @@ def hub_add(
             notice(f"note: {printable(note)}")
     if as_json:
         print_json({"hub": str(hub), **report.as_json()})
-        return
+    else:
+        _print_report(report, quiet)
+    if report.is_failure:
+        raise typer.Exit(1)
+
+
+def _print_report(report: "AddReport", quiet: bool) -> None:
     print_line(
         f"{len(report.done)} models added, {report.already} already there, "
         f"{len(report.copies)} copies, {len(report.failures)} failed"
@@ -148,6 +157,11 @@ def hub_add(
         print_line(f"  copy: {printable(name)} is {printable(original)}")
     for failure in report.failures:
         print_line(f"  failed: {printable(failure.model)}: {printable(failure.reason)}")
+    if report.files.seen:
+        print_line(printable(str(report.files)))
+    if not quiet:
+        for hint in report.files.hints:
+            notice(f"note: {printable(hint)}")
 
 
 @hub_app.command("status")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def print_inspections(inspections: Sequence["Inspection"]) -> None:
-    """Prints one row for each part of a model's input, then notes and failures."""
+    """Prints one row for each part of a model's input, its labels and name; notes and failures."""
     rows = []
     for item in inspections:
         for number, part in enumerate(item.input):
@@ -20,6 +20,9 @@ def print_inspections(inspections: Sequence["Inspection"]) -> None:
             rows.append(
                 [name, read, part.field, part.value, part.origin, margin, part.runner_up or ""]
             )
+        for fact in item.facts:
+            if fact.fact in ("output", "labels", "name"):
+                rows.append(["", "", fact.fact, fact.value, fact.origin, "", ""])
     if rows:
         columns = ["model", "outputs", "input", "value", "from", "margin", "runner-up"]
         print_table(columns, rows, frozenset({"margin"}))

@@ -8,7 +8,7 @@ functions are written out is refused first.
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeAlias
@@ -48,8 +48,11 @@ _CHILDREN: dict[str, dict[int, str]] = {
     "type": {1: "tensor type", 8: "tensor type"},
     "tensor type": {2: "shape"},
 }
-_TENSOR_DIMS, _TENSOR_EXTERNAL = 1, 13
+_TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_EXTERNAL = 1, 2, 13
+_ELEMENT_BYTES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
+"""Bytes of an element by its type; the types that are not in this table are packed."""
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
+_LONGEST_NUMBER = 20
 _NODE_OPERATOR, _NODE_DOMAIN = 4, 7
 _FUNCTION_NAME, _FUNCTION_DOMAIN = 1, 10
 
@@ -64,12 +67,15 @@ class OnnxSurvey:
     """What a file names: `external` files, and `operators` as (domain, name).
 
     `nodes` is the number of operators with every function written out. Functions that the file
-    defines are not in `operators`.
+    defines are not in `operators`. `external_bytes` has the size that each external file must have
+    at least. `backslashes` are the spans of names of external files that have backslashes.
     """
 
     external: frozenset[str]
     operators: frozenset[Operator]
     nodes: int
+    external_bytes: Mapping[str, int] = field(default_factory=dict)
+    backslashes: tuple[Span, ...] = ()
 
 
 @dataclass(slots=True)
@@ -78,7 +84,8 @@ class _Walk:
 
     reader: WireReader
     calls: dict[Operator, Counter[Operator]] = field(default_factory=lambda: {_MAIN: Counter()})
-    external: set[str] = field(default_factory=set)
+    external: dict[str, int] = field(default_factory=dict)
+    backslashes: list[Span] = field(default_factory=list)
     nodes: int = 0
 
     def count(self, node: Span, inside: Operator) -> None:
@@ -131,7 +138,13 @@ def survey_onnx(data: Buffer, error: type[LagottoError]) -> OnnxSurvey:
             f"at most {MAX_NODES:,} are loaded"
         )
     operators = {operator for calls in walk.calls.values() for operator in calls}
-    return OnnxSurvey(frozenset(walk.external), frozenset(operators - walk.calls.keys()), nodes)
+    return OnnxSurvey(
+        external=frozenset(walk.external),
+        operators=frozenset(operators - walk.calls.keys()),
+        nodes=nodes,
+        external_bytes=walk.external,
+        backslashes=tuple(walk.backslashes),
+    )
 
 
 def check_operators(survey: OnnxSurvey, error: type[LagottoError]) -> None:
@@ -156,27 +169,50 @@ def _operator(reader: WireReader, span: Span, domain_field: int, name_field: int
 
 def _look_at_tensor(walk: _Walk, span: Span) -> None:
     sizes: list[int] = []
+    kind = 0
+    entries: list[tuple[str, Span]] = []
     for number, wire, start, end in walk.reader.fields(span):
         if number == _TENSOR_DIMS:
             packed = walk.reader.varints((start, end)) if wire == LENGTH else iter([start])
             sizes += islice(packed, MAX_RANK + 1)
+        elif number == _TENSOR_TYPE and wire == VARINT:
+            kind = start
         elif number == _TENSOR_EXTERNAL and wire == LENGTH:
-            walk.external |= _locations(walk.reader, (start, end))
+            entries += _external_entries(walk.reader, (start, end))
     _check_sizes(walk, sizes)
+    if entries:
+        _note_external(walk, entries, math.prod(sizes) * _ELEMENT_BYTES.get(kind, 0))
 
 
-def _locations(reader: WireReader, entry: Span) -> set[str]:
-    """The files that an entry of external data names.
+def _external_entries(reader: WireReader, entry: Span) -> list[tuple[str, Span]]:
+    """(key, span of the value) of an entry of external data.
 
     If a key or value is repeated, protobuf takes the last one, but readers differ; all are taken.
     """
-    keys, values = set(), set()
+    keys: list[str] = []
+    values: list[Span] = []
     for number, wire, start, end in reader.fields(entry):
         if wire == LENGTH and number == _ENTRY_KEY:
-            keys.add(reader.text((start, end)))
+            keys.append(reader.text((start, end)))
         elif wire == LENGTH and number == _ENTRY_VALUE:
-            values.add(reader.text((start, end)))
-    return values if "location" in keys else set()
+            values.append((start, end))
+    return [(key, value) for key in keys for value in values]
+
+
+def _note_external(walk: _Walk, entries: list[tuple[str, Span]], tensor_bytes: int) -> None:
+    """Adds the files that a tensor names, and the size that it needs of them."""
+    numbers = {"offset": 0, "length": tensor_bytes}
+    for key, span in entries:
+        text = walk.reader.text(span) if span[1] - span[0] < _LONGEST_NUMBER else ""
+        if key in numbers and text.isdecimal():
+            numbers[key] = int(text)
+    for key, span in entries:
+        if key == "location":
+            name = walk.reader.text(span)
+            needed = numbers["offset"] + numbers["length"]
+            walk.external[name] = max(needed, walk.external.get(name, 0))
+            if "\\" in name:
+                walk.backslashes.append(span)
 
 
 def _shape(reader: WireReader, span: Span) -> Iterator[int]:

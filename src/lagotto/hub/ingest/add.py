@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import chain
@@ -41,11 +41,13 @@ from lagotto.hub.store.records import (
     Listing,
     ModelRecord,
     Plan,
+    split_copies,
 )
 from lagotto.hub.store.responses import read_responses
 from lagotto.hub.store.tensorfile import is_intact
 from lagotto.jobs.worker_limits import Limits
-from lagotto.models.metadata.scan import scan_models
+from lagotto.models.metadata.file_count import FileCount
+from lagotto.models.metadata.scan import scan_paths
 from lagotto.models.registry import behaviour_digest
 
 if TYPE_CHECKING:
@@ -57,7 +59,8 @@ class AddReport:
     """What became of the models listed: names of those added, and copies as (name, original).
 
     `extended` are models that the hub had and that have now seen more probes. `already` counts
-    those that needed no work. `notes` say what could not be made ready for searches.
+    those that needed no work. A copy of a model that failed is a failure, too. `notes` say what
+    could not be made ready for searches. `files` counts the files under the paths listed.
     """
 
     done: tuple[str, ...]
@@ -66,10 +69,17 @@ class AddReport:
     already: int
     copies: tuple[tuple[str, str], ...]
     notes: tuple[str, ...] = ()
+    files: FileCount = field(default_factory=FileCount)
+
+    @property
+    def is_failure(self) -> bool:
+        """True if models failed and the hub has none of those listed."""
+        present = self.done or self.extended or self.already or self.copies
+        return bool(self.failures) and not present
 
     def as_json(self) -> JsonObject:
         """The fields by name, tuples as lists."""
-        fields: JsonObject = json.loads(json.dumps(asdict(self)))
+        fields: JsonObject = json.loads(json.dumps({**asdict(self), "files": self.files.as_json()}))
         return fields
 
 
@@ -105,7 +115,8 @@ def add_models(
         remote = [str(model) for model in models if is_remote(str(model))]
         paths = [Path(model) for model in models if not is_remote(str(model))]
         crawl = _crawl(layout, catalogue, remote, limits, progress)
-        sources = _digests(scan_models(paths), progress)
+        scan = scan_paths(paths)
+        sources = _digests(scan.models, progress)
         run = catalogue.start_run({"paths": [str(model) for model in models]}, _now())
         listings = [Listing(d, source.name, _path_text(source.file)) for d, source in sources]
         plan = catalogue.plan(listings)
@@ -133,6 +144,7 @@ def add_models(
             plan = replace(plan, already=plan.already + crawl.already, copies=copies)
         unfetched = crawl.failed if crawl else set()
         report = _report(catalogue, plan, results, earlier, unfetched)
+        report = replace(report, files=scan.files)
         skipped = report.already + len(report.copies)
         done = len(report.done) + len(report.extended)
         catalogue.finish_run(run, _now(), done, len(report.failures), skipped)
@@ -304,14 +316,15 @@ def _report(
         if digest in earlier:
             record = earlier[digest]
             failures.append(FailedModel(record.name, record.source, failure.kind, failure.reason))
+    copies, failed_copies = split_copies(plan.copies, catalogue.failures())
     models = [record for record in catalogue.models("done") if record.digest in done]
     extended = tuple(record.name for record in models if record.digest in earlier)
     return AddReport(
         done=tuple(record.name for record in models if record.digest not in earlier),
         extended=extended,
-        failures=tuple(failures),
+        failures=(*failures, *failed_copies),
         already=plan.already - len(extended),
-        copies=tuple((copy.name, copy.original) for copy in plan.copies),
+        copies=copies,
     )
 
 

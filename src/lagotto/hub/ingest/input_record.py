@@ -22,7 +22,6 @@ from lagotto.core.types import (
     JsonValue,
     Layout,
     ModelSpec,
-    Origin,
     PixelSpec,
     Scale,
 )
@@ -103,10 +102,8 @@ def _decision(value: JsonValue) -> Decision:
             "margin": None | float() | int() as margin,
             "runner_up": None | str() as runner_up,
             "reason": str(reason),
-        } if field in get_args(InputField) and origin in get_args(Origin):
-            return Decision(
-                cast(InputField, field), text, cast(Origin, origin), margin, runner_up, reason
-            )
+        } if field in get_args(InputField):
+            return Decision(cast(InputField, field), text, origin, margin, runner_up, reason)
     raise ModelError(f"not a decision about a model's input: {value!r}")
 
 

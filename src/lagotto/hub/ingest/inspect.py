@@ -1,19 +1,33 @@
 """Model files come in; how each would be run goes out, for `lagotto hub add --inspect`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lagotto.core.errors import ModelError
 from lagotto.core.progress import Progress
-from lagotto.core.types import Decision, JsonObject, ModelSource
+from lagotto.core.types import Decision, JsonObject, JsonValue, ModelSource
 from lagotto.hub.ingest.input_record import decisions_from_json
 from lagotto.hub.ingest.probing import inspection_tasks
 from lagotto.hub.probes.probe_set import ProbeSet
 from lagotto.jobs.base import Outcome
 from lagotto.jobs.worker_limits import Limits
+from lagotto.models.metadata.description import parse_description
 from lagotto.models.metadata.scan import scan_models
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that is known of a model, in words, and where it is from.
+
+    `origin` is "model.json", "file" (the model file), the name of another file beside it, "path"
+    (where it lies), "inferred" (found by trying) or "assumed" (the usual value).
+    """
+
+    fact: str
+    value: str
+    origin: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +35,9 @@ class Inspection:
     """How a model would be run.
 
     `output` is what the file publishes, `logits_source` how its logits are read, `labels` the
-    number of class names. `input` has one decision for each part of the input. `failure` is why
-    the model cannot be run; the other fields are then empty.
+    number of class names. `input` has one decision for each part of the input. `facts` has the
+    origin of each thing that is known: name, size, layout, channels, scale, mean, std, resize,
+    output, labels. `failure` is why the model cannot be run; the other fields are then empty.
     """
 
     model: str
@@ -35,6 +50,7 @@ class Inspection:
     input: tuple[Decision, ...] = ()
     notes: tuple[str, ...] = ()
     failure: str = ""
+    facts: tuple[Fact, ...] = ()
 
     def as_json(self) -> JsonObject:
         """The fields by name, tuples as lists."""
@@ -87,9 +103,15 @@ def _inspection(source: ModelSource, outcome: Outcome) -> Inspection:
             "labels": None | list() as labels,
             "notes": list(notes),
             "input": dict(described),
+            "origins": {"output": str(output_origin), "labels": str(labels_origin)},
         }:
             try:
                 decisions = decisions_from_json(described)
+                facts = (
+                    *_facts(source, decisions, described),
+                    Fact("output", output, output_origin),
+                    Fact("labels", _listed(labels), labels_origin or "-"),
+                )
             except ModelError as error:
                 return Inspection(name, path, failure=str(error))
             return Inspection(
@@ -102,5 +124,34 @@ def _inspection(source: ModelSource, outcome: Outcome) -> Inspection:
                 labels=len(labels or ()),
                 input=decisions,
                 notes=tuple(str(note) for note in notes),
+                facts=facts,
             )
     return Inspection(name, path, failure="its worker gave an answer that cannot be read")
+
+
+def _facts(
+    source: ModelSource, decisions: tuple[Decision, ...], described: JsonObject
+) -> Iterator[Fact]:
+    """The name of a model and the parts of its input; mean and std come after the scale."""
+    description = parse_description(source.description)
+    yield Fact("name", source.name, "model.json" if description.name == source.name else "path")
+    for decision in decisions:
+        if decision.field != "scale":
+            yield Fact(decision.field, decision.value, decision.origin)
+            continue
+        yield Fact("scale", str(described.get("scale")), decision.origin)
+        for key, plain, declared in (
+            ("mean", "0", description.input.mean),
+            ("std", "1", description.input.std),
+        ):
+            values = described.get(key)
+            numbers = values if isinstance(values, list) else []
+            text = " ".join(f"{number:g}" for number in numbers if isinstance(number, float | int))
+            yield Fact(key, text or plain, "model.json" if declared and text else decision.origin)
+
+
+def _listed(labels: list[JsonValue] | None) -> str:
+    if not labels:
+        return "none"
+    first = ", ".join(str(label)[:40] or "(unnamed)" for label in labels[:3])
+    return f"{len(labels)}: {first}" + (", ..." if len(labels) > 3 else "")

@@ -163,7 +163,7 @@ def _merge(
 
 
 def spec_to_record(spec: ModelSpec) -> JsonObject:
-    """A resolved model as the catalogue holds it."""
+    """A resolved model as the catalogue holds it, and the origins of its output and labels."""
     return {
         "framework": spec.framework,
         "outputs": spec.outputs,
@@ -172,6 +172,7 @@ def spec_to_record(spec: ModelSpec) -> JsonObject:
         "labels": list(spec.labels) if spec.labels is not None else None,
         "notes": list(spec.notes),
         "input": input_to_json(spec),
+        "origins": {"output": spec.output_origin, "labels": spec.labels_origin},
     }
 
 

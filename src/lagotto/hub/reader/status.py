@@ -14,7 +14,7 @@ from lagotto.hub.ingest.input_record import decisions_from_json
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import HUB_VERSION, Manifest
-from lagotto.hub.store.records import FailedModel, ModelRecord
+from lagotto.hub.store.records import FailedModel, ModelRecord, split_copies
 from lagotto.hub.store.responses import read_responses
 from lagotto.jobs.sandbox.guards import Guard, find_guards
 
@@ -90,7 +90,7 @@ def read_hub_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
             FailedModel(failure.name, failure.source, failure.kind, failure.reason)
             for failure in catalogue.failures()
         )
-        copies = tuple((copy.name, copy.original) for copy in catalogue.copies())
+        copies, failed_copies = split_copies(catalogue.copies(), catalogue.failures())
     invalid = sum(model.flawed_logits for model in models)
     return HubStatus(
         hub=str(layout.folder),
@@ -107,7 +107,7 @@ def read_hub_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
         completion_skill=None if completion is None else completion.skill,
         low_rank=_read_index(layout, manifest),
         models=models,
-        failures=failures,
+        failures=(*failures, *failed_copies),
         copies=copies,
         isolation=find_guards(),
     )

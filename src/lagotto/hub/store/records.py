@@ -1,5 +1,6 @@
 """The values that go into the catalogue of a hub and come out of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -123,6 +124,22 @@ class Copy:
     name: str
     source: str
     original: str
+
+
+def split_copies(
+    copies: Sequence[Copy], failures: Sequence[FailureRecord]
+) -> tuple[tuple[tuple[str, str], ...], tuple[FailedModel, ...]]:
+    """The copies as (name, original); a copy of a model that failed is a failure, too."""
+    reasons = {failure.digest: failure for failure in failures}
+    good, failed = [], []
+    for copy in copies:
+        failure = reasons.get(copy.digest)
+        if failure is None:
+            good.append((copy.name, copy.original))
+        else:
+            reason = f"a copy of {copy.original}: {failure.reason}"
+            failed.append(FailedModel(copy.name, copy.source, failure.kind, reason))
+    return tuple(good), tuple(failed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,30 @@
 """An .onnx file comes in; a classifier run by onnxruntime on the CPU goes out."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import cast, get_args
 
 import numpy as np
 import onnxruntime
-from jaxtyping import Float32, Num, Shaped
+from jaxtyping import Float32, Num, Shaped, UInt8
 from onnxruntime.capi import onnxruntime_pybind11_state
 
-from lagotto.core.errors import ModelError
+from lagotto.core.arguments.links import link_roots
+from lagotto.core.errors import ModelError, reason
 from lagotto.core.parsing.onnx_survey import check_operators, survey_onnx
+from lagotto.core.parsing.onnx_versions import onnx_refusal
+from lagotto.core.text.clean import clean_text
 from lagotto.core.types import InputDtype, ModelSource
 from lagotto.models.activation_stats import channels_first, inner_layers
 from lagotto.models.classifier import ModelClassifier, load_classifier
 from lagotto.models.files.activation import Activation, find_activation
+from lagotto.models.files.lineage import places_of_scores, tensors_before
 from lagotto.models.files.onnx_graph import (
     OnnxGraph,
     external_files,
     read_onnx_graph,
+    with_forward_slashes,
     with_onnx_output,
 )
 from lagotto.models.files.tensors import (
@@ -28,17 +35,20 @@ from lagotto.models.files.tensors import (
 from lagotto.models.files.weights import (
     check_size,
     read_weights,
-    reason,
 )
 from lagotto.models.metadata.onnx import read_onnx_metadata
-from lagotto.models.outputs import pick_output
+from lagotto.models.output_choice import (
+    OutputRequest,
+    PublishedOutput,
+    best_place,
+    choose_output,
+)
+from lagotto.models.picture_input import DeclaredInput, PictureInput, find_picture_input
 
-_DTYPES: dict[str, InputDtype] = {
-    "tensor(float)": "float32",
-    "tensor(float16)": "float16",
-    "tensor(uint8)": "uint8",
-    "tensor(int8)": "int8",
-}
+_DTYPES = {"float": "float32", "double": "float64"}
+"""numpy names of the types that onnxruntime calls otherwise."""
+
+_WITH_BODIES = ("If", "Loop", "Scan", "SequenceMap")
 # For operators with integer results: which input holds the scale; the zero point comes next.
 _RESULT_SCALE_AT = {"QuantizeLinear": 1, "QLinearSoftmax": 3, "QLinearSigmoid": 3, "QGemm": 7}
 _RESULT_SCALE_AT |= {"QLinearMatMul": 6, "QLinearConv": 6, "QLinearAdd": 6}
@@ -61,33 +71,70 @@ def load_onnx(source: ModelSource, threads: int = 1) -> ModelClassifier:
     survey = survey_onnx(data, ModelError)
     check_operators(survey, ModelError)
     check_size(source.file, external_files(survey, source.file.parent))
+    data = with_forward_slashes(data, survey)
     graph = read_onnx_graph(data)
     engine = partial(OnnxEngine, data, graph, source.file.parent, threads)
     activations = partial(OnnxActivations, data, graph, source.file.parent, threads)
-    return load_classifier(source, "onnx", "NCHW", engine, read_onnx_metadata(data), activations)
+    embedded = read_onnx_metadata(data)
+    if graph.class_names:  # they are those of the scores themselves; properties are written apart
+        labels = tuple(clean_text(name) for name in graph.class_names)
+        embedded = replace(embedded, description=replace(embedded.description, labels=labels))
+    return load_classifier(source, "onnx", "NCHW", engine, embedded, activations)
 
 
 class OnnxEngine:
-    """A session that returns one tensor: the output or, with `cut`, the input of its activation."""
+    """A session that returns one tensor: the output or, if asked for, the input of its activation.
+
+    In place of an output that maps names to scores (ZipMap), or that holds the best few scores of
+    each picture (TopK), the tensor of all scores is read.
+    """
 
     def __init__(
-        self, data: bytes, graph: OnnxGraph, folder: Path, threads: int, cut: bool
+        self, data: bytes, graph: OnnxGraph, folder: Path, threads: int, request: OutputRequest
     ) -> None:
-        endings = {name: find_activation(graph.producers, name) for name in graph.outputs}
-        if cut:
-            feeds = {ending.feed for ending in endings.values() if ending is not None}
-            for feed in sorted(feeds - set(graph.outputs)):
-                data = with_onnx_output(data, feed)
+        places = {
+            name: places_of_scores(graph.producers, name, name not in graph.bfloat16)
+            for name in graph.outputs
+        }
+        endings = {
+            tensor: find_activation(graph.producers, tensor, graph.constant)
+            for several in places.values()
+            for tensor, _ in several
+        }
+        added = dict.fromkeys(endings)
+        if request.cut:
+            added |= dict.fromkeys(end.feed for end in endings.values() if end and end.same_classes)
+        for name in added:
+            if name not in graph.outputs:
+                data = with_onnx_output(data, name)
         self._session = _open_session(data, folder, threads)
-        self._input = _input_tensor(self._session, graph)
-        outputs = self._session.get_outputs()[: len(graph.outputs)]  # without those that were added
-        index = pick_output([(value.name, _sizes(value.shape)) for value in outputs])
-        name = outputs[index].name
-        self._output = _output_tensor(graph, name, endings.get(name), cut)
+        by_name = {value.name: value for value in self._session.get_outputs()}
+        outputs = [
+            best_place(
+                [
+                    PublishedOutput(
+                        name,
+                        _sizes(by_name[tensor].shape),
+                        _dtype(by_name[tensor].type),
+                        tensor,
+                        endings[tensor],
+                        operator,
+                    )
+                    for tensor, operator in several
+                ]
+            )
+            for name, several in places.items()
+        ]
+        choice = choose_output(outputs, graph.producers, request)
+        chosen = outputs[choice.index]
+        self._output = _output_tensor(graph, chosen.tensor, chosen.activation, request.cut)
+        self._picture = _picture_input(self._session, graph, self._output.name)
+        self._input = _input_tensor(self._picture, graph)
+        self._notes = (*choice.notes, *self._picture.notes)
 
     @property
     def input(self) -> InputTensor:
-        """The input as the file declares it."""
+        """The input as the file declares it, with four axes."""
         return self._input
 
     @property
@@ -97,15 +144,16 @@ class OnnxEngine:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Always empty: onnxruntime either runs a model or refuses it."""
-        return ()
+        """What was chosen of several outputs, and set for further inputs."""
+        return self._notes
 
     def run(self, tensor: Num[np.ndarray, "batch a b c"]) -> Shaped[np.ndarray, "..."]:
         """The raw values of `output`; raises ModelError if onnxruntime refuses."""
         try:
-            (raw,) = self._session.run([self._output.name], {self._input.name: tensor})
+            (raw,) = self._session.run([self._output.name], self._picture.feed(tensor))
         except _REFUSALS as error:
             raise ModelError(f"onnxruntime cannot run the model: {reason(error)}") from error
+        raw = np.asarray(raw) if isinstance(raw, np.generic) else raw
         if not isinstance(raw, np.ndarray):
             raise ModelError(f"output {self._output.name!r} is not a tensor; export plain scores")
         return raw
@@ -118,7 +166,7 @@ class OnnxActivations:
         self._layers = inner_layers(graph.producers)
         added = [name for name in self._layers if name not in graph.outputs]
         self._session = _open_session(with_onnx_output(data, *added), folder, threads)
-        self._input = self._session.get_inputs()[0].name
+        self._picture = _picture_input(self._session, graph, *graph.outputs)
         self._quantized = [_result_quantization(graph, name) for name in self._layers]
 
     def run(
@@ -128,7 +176,7 @@ class OnnxActivations:
         if not self._layers:
             return []
         try:
-            raws = self._session.run(list(self._layers), {self._input: tensor})
+            raws = self._session.run(list(self._layers), self._picture.feed(tensor))
         except _REFUSALS as error:
             raise ModelError(f"onnxruntime cannot run the model: {reason(error)}") from error
         return [
@@ -147,26 +195,63 @@ def _open_session(data: bytes, folder: Path, threads: int) -> onnxruntime.Infere
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(folder)
     )
+    linked = _linked_data(data, folder)
+    if linked:
+        options.add_external_initializers_from_files_in_memory(
+            list(linked), list(linked.values()), [len(content) for content in linked.values()]
+        )
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except _REFUSALS as error:
-        raise ModelError(f"onnxruntime cannot load the model: {reason(error)}") from error
+        why = onnx_refusal(error, onnxruntime.__version__)
+        raise ModelError(f"onnxruntime cannot load the model: {why}") from error
 
 
-def _input_tensor(session: onnxruntime.InferenceSession, graph: OnnxGraph) -> InputTensor:
-    inputs = session.get_inputs()
-    if len(inputs) != 1:
-        names = ", ".join(f"{value.name!r} {value.type}" for value in inputs) or "none"
-        raise ModelError(f"the model has {len(inputs)} inputs ({names}); allowed: one, the picture")
-    name, kind = inputs[0].name, inputs[0].type
-    if kind not in _DTYPES:
-        allowed = ", ".join(_DTYPES)
-        raise ModelError(f"input {name!r} is {kind}; allowed: {allowed}")
+def _linked_data(data: bytes, folder: Path) -> dict[str, UInt8[np.ndarray, " bytes"]]:
+    """The external data of a model in a snapshot of the Hugging Face cache, by name, mapped.
+
+    There it is a link into the blobs of the repository. onnxruntime follows no link out of the
+    model's folder, so it is handed the bytes. For every other folder there is nothing to hand over.
+    """
+    if len(link_roots(folder)) == 1:
+        return {}
+    files = external_files(survey_onnx(data, ModelError), folder)
+    return {
+        file.relative_to(folder).as_posix(): np.memmap(file, np.uint8, "r")
+        for file in files
+        if file.is_symlink() and file.stat().st_size
+    }
+
+
+def _picture_input(
+    session: onnxruntime.InferenceSession, graph: OnnxGraph, *read: str
+) -> PictureInput:
+    inputs = [
+        DeclaredInput(value.name, _sizes(value.shape), _dtype(value.type))
+        for value in session.get_inputs()
+    ]
+    used = frozenset().union(*(tensors_before(graph.producers, name) for name in read))
+    if any(node.op in _WITH_BODIES for node in graph.producers.values()):
+        used |= {item.name for item in inputs}  # a body may use a tensor without naming it so
+    return find_picture_input(inputs, graph.producers, used)
+
+
+def _input_tensor(picture: PictureInput, graph: OnnxGraph) -> InputTensor:
+    name = picture.name
+    if picture.dtype not in get_args(InputDtype):
+        allowed = ", ".join(get_args(InputDtype))
+        raise ModelError(f"input {name!r} is {picture.dtype}; allowed: {allowed}: export it so")
     quantization = None
     consumer = graph.consumers.get(name)
     if consumer is not None and consumer.op in ("DequantizeLinear", "QLinearConv"):
         quantization = _quantization(graph, consumer.inputs, 1)
-    return InputTensor(name, _sizes(inputs[0].shape), _DTYPES[kind], quantization)
+    return InputTensor(name, picture.shape, cast(InputDtype, picture.dtype), quantization)
+
+
+def _dtype(kind: str) -> str:
+    """The numpy name of a type of onnxruntime (tensor(float)); other types stay as they are."""
+    inner = kind.removeprefix("tensor(").removesuffix(")")
+    return _DTYPES.get(inner, inner if kind.startswith("tensor(") else kind)
 
 
 def _sizes(shape: list[int | str | None]) -> tuple[int | None, ...]:
@@ -176,9 +261,12 @@ def _sizes(shape: list[int | str | None]) -> tuple[int | None, ...]:
 def _output_tensor(
     graph: OnnxGraph, published: str, ending: Activation | None, cut: bool
 ) -> OutputTensor:
-    if ending is None or not cut:
-        kind = ending.kind if ending is not None else None
-        return OutputTensor(published, kind, False, _result_quantization(graph, published))
+    if ending is None:
+        return OutputTensor(published, None, False, _result_quantization(graph, published))
+    if not cut or not ending.same_classes:
+        quantization = _result_quantization(graph, published)
+        gain, step = ending.gain, ending.step
+        return OutputTensor(published, ending.kind, False, quantization, gain, step, ending.is_log)
     quantization = None
     if ending.node.op.startswith("QLinear"):
         quantization = _quantization(graph, ending.node.inputs, 1)

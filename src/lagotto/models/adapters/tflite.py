@@ -4,25 +4,32 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast, get_args
 
+import ai_edge_litert
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from jaxtyping import Float32, Num, Shaped
 
-from lagotto.core.errors import ModelError
+from lagotto.core.errors import ModelError, reason
 from lagotto.core.types import InputDtype, ModelSource
 from lagotto.models.activation_stats import channels_first, inner_layers
 from lagotto.models.classifier import ModelClassifier, load_classifier
-from lagotto.models.files.activation import Activation, find_activation
+from lagotto.models.files.activation import find_activation
+from lagotto.models.files.lineage import places_of_scores
 from lagotto.models.files.tensors import InputTensor, OutputTensor
 from lagotto.models.files.tflite_graph import (
     TfliteGraph,
-    TfliteTensor,
     read_tflite_graph,
     with_tflite_output,
 )
-from lagotto.models.files.weights import read_weights, reason
+from lagotto.models.files.weights import read_weights
 from lagotto.models.metadata.tflite import read_tflite_metadata
-from lagotto.models.outputs import pick_output
+from lagotto.models.output_choice import (
+    OutputRequest,
+    PublishedOutput,
+    best_place,
+    choose_output,
+)
+from lagotto.models.picture_input import DeclaredInput, PictureInput, find_picture_input
 
 _REFUSALS = (RuntimeError, ValueError, MemoryError)
 _PLAIN = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
@@ -44,30 +51,35 @@ def load_tflite(
 
 
 class TfliteEngine:
-    """An interpreter that returns one tensor: the output or, with `cut`, its activation's input.
+    """An interpreter that returns one tensor: the output or, if asked for, its activation's input.
+
+    In place of the best few scores of each picture (TopK), the tensor of all scores is read.
 
     The fast kernels (XNNPACK) are tried first. If they refuse the model, the plain kernels run it
     and a note is added. Both give the same classes, but not the same last bits.
     """
 
-    def __init__(self, data: bytes, graph: TfliteGraph, make: MakeInterpreter, cut: bool) -> None:
-        self._input = _input_tensor(graph)
-        published = [graph.tensors[tensor] for tensor in graph.outputs]
-        index = pick_output([(tensor.name, tensor.shape) for tensor in published])
-        ending = find_activation(graph.producers, str(graph.outputs[index]))
-        if cut and ending is not None:
-            data = with_tflite_output(data, graph, index, int(ending.feed))
-        self._output = _output_tensor(graph, published[index], ending, cut)
-        self._output_index = index
+    def __init__(
+        self, data: bytes, graph: TfliteGraph, make: MakeInterpreter, request: OutputRequest
+    ) -> None:
+        outputs = [_published(graph, index) for index in graph.outputs]
+        choice = choose_output(outputs, graph.producers, request)
+        chosen = outputs[choice.index]
+        self._output, read = _output_tensor(graph, chosen, request.cut)
+        if read != graph.outputs[choice.index]:
+            data = with_tflite_output(data, graph, choice.index, read)
+        self._picture = _picture_input(graph)
+        self._input = _input_tensor(graph, self._picture)
+        self._output_index = choice.index
         self._make = partial(make, model_content=data)
-        self._notes: tuple[str, ...] = ()
+        self._notes: tuple[str, ...] = (*choice.notes, *self._picture.notes)
         self._shape: tuple[int, ...] = ()
         self._interpreter: Any = None
         self._plain = False
 
     @property
     def input(self) -> InputTensor:
-        """The input as the file declares it."""
+        """The input as the file declares it, with four axes."""
         return self._input
 
     @property
@@ -77,26 +89,27 @@ class TfliteEngine:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """One line if the fast kernels refused the model."""
+        """What was chosen of several outputs; one line if the fast kernels refused the model."""
         return self._notes
 
     def run(self, tensor: Num[np.ndarray, "batch a b c"]) -> Shaped[np.ndarray, "..."]:
         """The raw values of `output`; raises ModelError if the interpreter refuses."""
+        tensor = self._picture.fold(tensor)
         try:
             return self._invoke(tensor)
         except _REFUSALS as error:
             if self._plain:
-                raise ModelError(f"the TFLite interpreter: {reason(error)}") from error
+                raise _refusal(error) from error
             refusal = f"XNNPACK refused the model, plain kernels used: {reason(error)}"
         self._plain, self._interpreter = True, None
         try:
             raw = self._invoke(tensor)
         except _REFUSALS as error:
-            raise ModelError(f"the TFLite interpreter: {reason(error)}") from error
-        self._notes = (refusal,)
+            raise _refusal(error) from error
+        self._notes = (*self._notes, refusal)
         return raw
 
-    def _invoke(self, tensor: Num[np.ndarray, "batch a b c"]) -> Shaped[np.ndarray, "..."]:
+    def _invoke(self, tensor: Num[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
         if self._interpreter is None or tensor.shape != self._shape:
             self._start(tensor.shape)
         self._interpreter.set_tensor(self._input_at, tensor)
@@ -122,6 +135,7 @@ class TfliteActivations:
     """
 
     def __init__(self, data: bytes, graph: TfliteGraph, make: MakeInterpreter) -> None:
+        self._picture = _picture_input(graph)
         self._layers = [int(name) for name in inner_layers(graph.producers)]
         self._quantized = [graph.tensors[layer].quantization for layer in self._layers]
         try:
@@ -131,7 +145,7 @@ class TfliteActivations:
                 experimental_preserve_all_tensors=True,
             )
         except _REFUSALS as error:
-            raise ModelError(f"the TFLite interpreter: {reason(error)}") from error
+            raise _refusal(error) from error
         self._shape: tuple[int, ...] = ()
 
     def run(
@@ -139,6 +153,7 @@ class TfliteActivations:
     ) -> list[Float32[np.ndarray, "batch channels _"]]:
         """The output of each layer; raises ModelError if the interpreter refuses."""
         entry = self._interpreter.get_input_details()[0]
+        tensor = self._picture.fold(tensor)
         try:
             if tensor.shape != self._shape:
                 self._interpreter.resize_tensor_input(entry["index"], tensor.shape)
@@ -148,32 +163,74 @@ class TfliteActivations:
             self._interpreter.invoke()
             raws = [self._interpreter.get_tensor(layer) for layer in self._layers]
         except _REFUSALS as error:
-            raise ModelError(f"the TFLite interpreter: {reason(error)}") from error
+            raise _refusal(error) from error
         return [
             channels_first(raw, -1, quantization)
             for raw, quantization in zip(raws, self._quantized, strict=True)
         ]
 
 
-def _input_tensor(graph: TfliteGraph) -> InputTensor:
-    if len(graph.inputs) != 1:
-        raise ModelError(f"the model has {len(graph.inputs)} inputs; allowed: one, the picture")
+def _refusal(error: Exception) -> ModelError:
+    """What the interpreter says; for a file that is newer than it, both versions to compare."""
+    text = f"the TFLite interpreter: {reason(error)}"
+    if "with a newer model" in text or "with newer model" in text:
+        text += (
+            f" (installed: ai-edge-litert {ai_edge_litert.__version__}); "
+            "`pip install -U ai-edge-litert`, or convert the model with an older converter"
+        )
+    return ModelError(text)
+
+
+def _published(graph: TfliteGraph, index: int) -> PublishedOutput:
+    """An output by its index; if it holds the best scores of each picture, all of its scores."""
+    places = []
+    for scores, operator in places_of_scores(graph.producers, str(index)):
+        tensor = graph.tensors[int(scores)]
+        ending = find_activation(graph.producers, scores, graph.numbers.get)
+        name = graph.tensors[index].name
+        places.append(PublishedOutput(name, tensor.shape, tensor.dtype, scores, ending, operator))
+    return best_place(places)
+
+
+def _picture_input(graph: TfliteGraph) -> PictureInput:
+    tensors = [graph.tensors[index] for index in graph.inputs]
+    declared = [DeclaredInput(tensor.name, tensor.shape, tensor.dtype) for tensor in tensors]
+    if len(declared) > 1:
+        listed = ", ".join(item.text for item in declared[:8])
+        raise ModelError(
+            f"the model has {len(declared)} inputs ({listed}); allowed: one, the picture: "
+            "export it with the picture as its only input"
+        )
+    return find_picture_input(declared, graph.producers, frozenset())
+
+
+def _input_tensor(graph: TfliteGraph, picture: PictureInput) -> InputTensor:
     tensor = graph.tensors[graph.inputs[0]]
     allowed = get_args(InputDtype)
     if tensor.dtype not in allowed:
         raise ModelError(f"input {tensor.name!r} is {tensor.dtype}; allowed: {', '.join(allowed)}")
     dtype = cast(InputDtype, tensor.dtype)
-    return InputTensor(tensor.name, tensor.shape, dtype, tensor.quantization)
+    return InputTensor(tensor.name, picture.shape, dtype, tensor.quantization)
 
 
 def _output_tensor(
-    graph: TfliteGraph,
-    published: TfliteTensor,
-    ending: Activation | None,
-    cut: bool,
-) -> OutputTensor:
-    if ending is None or not cut:
-        kind = ending.kind if ending is not None else None
-        return OutputTensor(published.name, kind, False, published.quantization)
+    graph: TfliteGraph, chosen: PublishedOutput, cut: bool
+) -> tuple[OutputTensor, int]:
+    """The tensor that is read, and its index."""
+    scores, ending = int(chosen.tensor), chosen.activation
+    tensor = graph.tensors[scores]
+    if ending is None:
+        return OutputTensor(tensor.name, None, False, tensor.quantization), scores
+    if not cut or not ending.same_classes:
+        read = OutputTensor(
+            name=tensor.name,
+            ending=ending.kind,
+            cut=False,
+            quantization=tensor.quantization,
+            gain=ending.gain,
+            step=ending.step,
+            is_log=ending.is_log,
+        )
+        return read, scores
     feed = graph.tensors[int(ending.feed)]
-    return OutputTensor(feed.name, ending.kind, True, feed.quantization)
+    return OutputTensor(feed.name, ending.kind, True, feed.quantization), int(ending.feed)

@@ -4,9 +4,7 @@ timm builds the network from the name of its architecture. No pickle is read and
 repository is run. The input is described by `pretrained_cfg` in config.json.
 """
 
-import math
 import re
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,41 +15,53 @@ from jaxtyping import Float32, Num
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from lagotto.core.errors import ModelError
-from lagotto.core.types import JsonObject, JsonValue, ModelSource
+from lagotto.core.errors import ModelError, reason
+from lagotto.core.types import JsonObject, ModelSource
 from lagotto.models.classifier import ModelClassifier, load_classifier
 from lagotto.models.files.tensors import InputTensor, OutputTensor
-from lagotto.models.files.weights import reason
-from lagotto.models.metadata.pretrained import read_settings
+from lagotto.models.metadata.description import parse_description
+from lagotto.models.metadata.embedded import EmbeddedMetadata
+from lagotto.models.metadata.pretrained import (
+    CONFIG,
+    credit_saved,
+    describe_timm,
+    read_settings,
+    timm_labels,
+    timm_size,
+    with_saved_input,
+)
+from lagotto.models.output_choice import OutputRequest
 
 _BATCH = 8
+_OUTPUT = "logits"
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")  # no scheme, so it cannot name a remote file
 _REFUSALS = (
     *(OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, AssertionError),
     *(NotImplementedError, IndexError, SafetensorError),
 )
-_RESIZES = {"center": "crop", "squash": "stretch"}
-_RESAMPLES = ("nearest", "bilinear", "bicubic", "lanczos")
 
 
 def load_timm(source: ModelSource, threads: int = 1) -> ModelClassifier:
     """Loads the model beside a model.safetensors; ModelError with the reason in one line."""
     torch.set_num_threads(threads)
     config, _ = read_settings(source.file.parent)
-    from_user = source.description.get("input")
-    description: JsonObject = {"labels": _labels(config), **source.description}
-    description["input"] = {
-        **_input_description(config),
-        **(from_user if isinstance(from_user, dict) else {}),
-    }
-    engine = partial(TimmEngine, _network(source, config), _size(config))
-    return load_classifier(replace(source, description=description), "timm", "NCHW", engine)
+    described = with_saved_input(source, describe_timm(config) or {})
+    saved = EmbeddedMetadata(
+        parse_description({"labels": timm_labels(config)}), labels_origin=CONFIG
+    )
+    engine = partial(TimmEngine, _network(source, config), timm_size(config))
+    model = load_classifier(described, "timm", "NCHW", engine, saved)
+    return model.with_decisions(credit_saved(model.spec.decisions, source, CONFIG))
 
 
 class TimmEngine:
-    """A network in eval mode, without gradients. Its output is logits, so `cut` has no effect."""
+    """A network in eval mode, without gradients. Its output is logits, so no activation is cut."""
 
-    def __init__(self, network: Any, size: tuple[int, int], cut: bool) -> None:
+    def __init__(self, network: Any, size: tuple[int, int], request: OutputRequest) -> None:
+        if request.name not in (None, _OUTPUT):
+            raise ModelError(
+                f"model.json: output_name is {request.name!r}; a network of timm has {_OUTPUT!r}"
+            )
         self._network = network
         self._size = size
 
@@ -63,7 +73,7 @@ class TimmEngine:
     @property
     def output(self) -> OutputTensor:
         """The logits."""
-        return OutputTensor("logits", None, False)
+        return OutputTensor(_OUTPUT, None, False)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -77,6 +87,11 @@ class TimmEngine:
                 logits = self._network(torch.from_numpy(tensor))
         except _REFUSALS as error:
             raise ModelError(f"timm cannot run the model: {reason(error)}") from error
+        if not isinstance(logits, torch.Tensor):
+            raise ModelError(
+                f"the network gives a {type(logits).__name__} of several outputs, not logits; "
+                "save it without features_only and in its form for inference"
+            )
         values: Float32[np.ndarray, "batch classes"] = logits.float().numpy()
         return values
 
@@ -96,51 +111,3 @@ def _network(source: ModelSource, config: JsonObject) -> Any:
     except _REFUSALS as error:
         raise ModelError(f"timm cannot load the model: {reason(error)}") from error
     return network.eval()
-
-
-def _size(config: JsonObject) -> tuple[int, int]:
-    size = _section(config).get("input_size")
-    match size:
-        case [3, int(height), int(width)]:
-            return height, width
-    raise ModelError(f"config.json: input_size is {size!r}; allowed: [3, height, width]")
-
-
-def _input_description(config: JsonObject) -> JsonObject:
-    """The input as timm's evaluation transform makes it; ModelError for an unknown transform."""
-    settings = _section(config)
-    height, width = _size(config)
-    mode, resample = settings.get("crop_mode", "center"), settings.get("interpolation", "bilinear")
-    if mode not in _RESIZES or resample not in _RESAMPLES:
-        raise ModelError(
-            f"config.json: crop_mode {mode!r} with interpolation {resample!r} cannot be "
-            f"reproduced; allowed: {', '.join(_RESIZES)} and {', '.join(_RESAMPLES)}"
-        )
-    fraction = settings.get("crop_pct") or 0.875
-    if not isinstance(fraction, int | float) or not 0.05 <= fraction <= 1:
-        raise ModelError(f"config.json: crop_pct is {fraction!r}; allowed: 0.05 to 1")
-    return {
-        "size": [height, width],
-        "channels": "RGB",
-        "scale": "0..1",
-        "mean": settings.get("mean"),
-        "std": settings.get("std"),
-        "resize": _RESIZES[str(mode)],
-        "crop_fraction": height / math.floor(height / fraction),
-        "resample": resample,
-    }
-
-
-def _labels(config: JsonObject) -> JsonValue:
-    names = config.get("label_names")
-    descriptions = config.get("label_descriptions")
-    if not isinstance(names, list):
-        return None
-    if not isinstance(descriptions, dict):
-        return names
-    return [descriptions.get(str(name), name) for name in names]
-
-
-def _section(config: JsonObject) -> JsonObject:
-    section = config.get("pretrained_cfg")
-    return section if isinstance(section, dict) else {}

@@ -17,25 +17,30 @@ from safetensors import SafetensorError
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 from transformers.utils import logging
 
-from lagotto.core.errors import ModelError
+from lagotto.core.errors import ModelError, reason
 from lagotto.core.images import to_pixels
 from lagotto.core.types import InputSpec, JsonObject, ModelSource, PixelSpec
 from lagotto.models.classifier import ModelClassifier, load_classifier
 from lagotto.models.files.tensors import InputTensor, OutputTensor
-from lagotto.models.files.weights import reason
 from lagotto.models.inputs import prepare_tensor
 from lagotto.models.metadata.description import parse_description
+from lagotto.models.metadata.embedded import EmbeddedMetadata
 from lagotto.models.metadata.input_spec import resolve_input
 from lagotto.models.metadata.pretrained import (
+    CONFIG,
     PROCESSOR,
     WEIGHTS_FILES,
+    credit_saved,
     describe_saved,
     read_settings,
+    with_saved_input,
 )
+from lagotto.models.output_choice import OutputRequest
 
 _BATCH = 8
 """Pictures of one run; it is fixed, so that no picture changes the logits of another."""
 
+_LOGITS = "logits"
 _CLOSE = 1e-4
 _TRIAL_SIZES = ((97, 61), (61, 97), (83, 83))
 _RESAMPLES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
@@ -70,21 +75,25 @@ def load_transformers(source: ModelSource, threads: int = 1) -> ModelClassifier:
     config, settings = read_settings(folder)
     network = _network(folder)
     plan = _plan_input(folder, config, settings)
-    description = {**describe_saved(config, {}), **source.description}
-    from_user = source.description.get("input")
-    description["input"] = {
-        **plan.description,
-        **(from_user if isinstance(from_user, dict) else {}),
-    }
+    described = with_saved_input(source, plan.description)
+    saved = EmbeddedMetadata(parse_description(describe_saved(config, {})), labels_origin=CONFIG)
     engine = partial(TransformersEngine, network, plan)
-    return load_classifier(replace(source, description=description), "transformers", "NCHW", engine)
+    model = load_classifier(described, "transformers", "NCHW", engine, saved)
+    return model.with_decisions(
+        credit_saved(model.spec.decisions, source, PROCESSOR if settings else CONFIG)
+    )
 
 
 class TransformersEngine:
-    """A network in eval mode, without gradients. Its output is logits, so `cut` has no effect."""
+    """A network in eval mode, without gradients. Its output is logits: no activation is cut.
 
-    def __init__(self, network: Any, plan: _InputPlan, cut: bool) -> None:
+    Of several outputs the one named `logits` is read, as all classifiers of transformers have it;
+    `output_name` in model.json may name another one, such as `cls_logits`.
+    """
+
+    def __init__(self, network: Any, plan: _InputPlan, request: OutputRequest) -> None:
         self._network = network
+        self._output_name = request.name or _LOGITS
         self._processor = plan.processor
         size = (plan.height, plan.width)
         if plan.processor is None:
@@ -100,7 +109,7 @@ class TransformersEngine:
     @property
     def output(self) -> OutputTensor:
         """The logits."""
-        return OutputTensor("logits", None, False)
+        return OutputTensor(self._output_name, None, False)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -116,9 +125,15 @@ class TransformersEngine:
             tensor = _processed(self._processor, list(tensor))
         try:
             with torch.inference_mode():
-                logits = self._network(pixel_values=torch.from_numpy(tensor)).logits
+                outputs = self._network(pixel_values=torch.from_numpy(tensor))
         except _REFUSALS as error:
             raise ModelError(f"transformers cannot run the model: {reason(error)}") from error
+        logits = outputs.get(self._output_name)
+        if not isinstance(logits, torch.Tensor):
+            raise ModelError(
+                f"the network has no output {self._output_name[:80]!r}; it has: "
+                f"{', '.join(outputs)}; name one as output_name in model.json"
+            )
         values: Float32[np.ndarray, "batch classes"] = logits.float().numpy()
         return values
 

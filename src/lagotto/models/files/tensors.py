@@ -7,6 +7,9 @@ from jaxtyping import Float32, Num
 
 from lagotto.core.types import InputDtype, OutputKind
 
+INTEGERS: tuple[InputDtype, ...] = ("uint8", "int8", "int32", "int64")
+"""The types of input that take pixels as they are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Quantization:
@@ -35,13 +38,18 @@ class OutputTensor:
     """The tensor that is read as the output.
 
     `ending` is the activation at the end of the graph, None if there is none. `cut` is True if the
-    tensor before that activation is read instead of the published output.
+    tensor before that activation is read instead of the published output. If it is not cut, the
+    values are the probabilities times `gain`, in steps of `step` (as probabilities; 0 if they are
+    not rounded), or their logs if `is_log`.
     """
 
     name: str
     ending: OutputKind | None
     cut: bool
     quantization: Quantization | None = None
+    gain: float = 1.0
+    step: float = 0.0
+    is_log: bool = False
 
 
 def shape_text(shape: tuple[int | None, ...]) -> str:

@@ -18,10 +18,12 @@ _MODEL_CODES, _MODEL_SUBGRAPHS, _MODEL_BUFFERS = 1, 2, 4
 _CODE_DEPRECATED, _CODE_CUSTOM, _CODE_BUILTIN = 0, 1, 3
 _GRAPH_TENSORS, _GRAPH_INPUTS, _GRAPH_OUTPUTS, _GRAPH_OPERATORS = 0, 1, 2, 3
 _OPERATOR_CODE, _OPERATOR_INPUTS, _OPERATOR_OUTPUTS = 0, 1, 2
-_TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_QUANTIZATION, _TENSOR_SIGNATURE = 0, 1, 3, 4, 7
+_TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_BUFFER, _TENSOR_NAME = 0, 1, 2, 3
+_TENSOR_QUANTIZATION, _TENSOR_SIGNATURE = 4, 7
 _QUANTIZATION_SCALE, _QUANTIZATION_ZERO = 2, 3
 _BUFFER_DATA, _BUFFER_OFFSET, _BUFFER_SIZE = 0, 1, 2
 _CUSTOM = 32
+_FLOAT_BYTES = 4
 _MAX_RANK = 64
 MAX_TENSOR_ELEMENTS = 2**31
 """Elements of one tensor at most, as declared; a larger one exceeds the memory of a worker."""
@@ -29,27 +31,46 @@ MAX_TENSOR_ELEMENTS = 2**31
 # ONNX names of the operators that may end a classifier, and of those that make up its layers.
 _NAMES = {
     0: "Add",
+    2: "Concat",
     3: "Conv",
     4: "Conv",
     9: "Gemm",
     6: "DequantizeLinear",
     14: "Sigmoid",
+    18: "Mul",
     22: "Reshape",
     25: "Softmax",
+    36: "Gather",
     39: "Transpose",
     41: "Sub",
     42: "Div",
     43: "Squeeze",
+    45: "Slice",
     47: "Exp",
+    48: "TopK",
     50: "LogSoftmax",
     53: "Cast",
+    56: "ArgMax",
+    65: "Slice",
     70: "Unsqueeze",
     73: "Log",
     74: "ReduceSum",
     82: "ReduceMax",
     114: "QuantizeLinear",
+    116: "Round",
 }
-_DTYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 9: "int8"}
+_DTYPES = {
+    0: "float32",
+    1: "float16",
+    2: "int32",
+    3: "uint8",
+    4: "int64",
+    5: "string",
+    6: "bool",
+    7: "int16",
+    9: "int8",
+    10: "float64",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +87,8 @@ class TfliteTensor:
 class TfliteGraph:
     """The main graph. Tensors are identified by index; `producers` uses the index as text.
 
-    `outputs_at` is the byte position of the list of outputs, 4 bytes each.
+    `outputs_at` is the byte position of the list of outputs, 4 bytes each. `numbers` has the value
+    of each constant of one float, by the index as text.
     """
 
     tensors: tuple[TfliteTensor, ...]
@@ -74,6 +96,7 @@ class TfliteGraph:
     outputs: tuple[int, ...]
     producers: dict[str, Node]
     outputs_at: int
+    numbers: dict[str, float]
 
 
 def read_tflite_graph(data: bytes) -> TfliteGraph:
@@ -106,8 +129,9 @@ def read_tflite_graph(data: bytes) -> TfliteGraph:
         tensors=tensors,
         inputs=inputs,
         outputs=outputs,
-        producers=_producers(graph, codes),
+        producers=_producers(graph, codes, len(tensors)),
         outputs_at=graph.vector(_GRAPH_OUTPUTS, "i")[0],
+        numbers=_numbers(model, graph),
     )
 
 
@@ -152,16 +176,33 @@ def _check_graph(graph: FlatTable, codes: list[str]) -> None:
             )
 
 
-def _producers(graph: FlatTable, codes: list[str]) -> dict[str, Node]:
+def _producers(graph: FlatTable, codes: list[str], tensors: int) -> dict[str, Node]:
     producers: dict[str, Node] = {}
     for operator in graph.tables(_GRAPH_OPERATORS):
+        inputs = operator.integers(_OPERATOR_INPUTS, "i")
+        outputs = operator.integers(_OPERATOR_OUTPUTS, "i")
+        if not all(-1 <= index < tensors for index in (*inputs, *outputs)):  # -1: left out
+            raise damaged(operator.position)
         node = Node(
             codes[operator.integer(_OPERATOR_CODE, "I")],
-            tuple(str(index) for index in operator.integers(_OPERATOR_INPUTS, "i")),
-            tuple(str(index) for index in operator.integers(_OPERATOR_OUTPUTS, "i")),
+            tuple(str(index) for index in inputs),
+            tuple(str(index) for index in outputs),
         )
         producers.update(dict.fromkeys(node.outputs, node))
     return producers
+
+
+def _numbers(model: FlatTable, graph: FlatTable) -> dict[str, float]:
+    """The constants that are one float32."""
+    buffers = model.tables(_MODEL_BUFFERS)
+    numbers = {}
+    for index, tensor in enumerate(graph.tables(_GRAPH_TENSORS)):
+        buffer = tensor.integer(_TENSOR_BUFFER, "I")
+        if tensor.integer(_TENSOR_TYPE, "b") == 0 and 0 < buffer < len(buffers):
+            start, length = buffers[buffer].vector(_BUFFER_DATA, "B")
+            if length == _FLOAT_BYTES:
+                numbers[str(index)] = struct.unpack_from("<f", model.data, start)[0]
+    return numbers
 
 
 def _operator_name(code: FlatTable) -> str:

@@ -1,10 +1,11 @@
 """The path of a weights file comes in; its bytes go out, checked for size and place."""
 
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from lagotto.core.arguments.links import link_roots, stays_inside
 from lagotto.core.errors import ModelError
 
 if TYPE_CHECKING:
@@ -65,18 +66,17 @@ def add_file(digest: "_Hash", file: Path) -> None:
         raise ModelError(f"{file.name} cannot be read: {error.strerror}") from error
 
 
-def inside(folder: Path, relative: str, what: str) -> Path:
+def inside(folder: Path, relative: str, what: str, hint: Callable[[], str] | None = None) -> Path:
     """The path of the file `relative` in `folder`; ModelError if a link or ".." leads outside.
 
-    `what` names the file in the message.
+    A backslash separates folders, as Windows writes it. `what` names the file in the message;
+    `hint` says what to do if it is missing.
     """
-    parts = PurePosixPath(relative).parts
-    is_outside = (
-        not parts or parts[0] == "/" or ".." in parts or "\\" in relative or "\0" in relative
-    )
+    parts = PurePosixPath(relative.replace("\\", "/")).parts
+    is_outside = not parts or parts[0].startswith("/") or ".." in parts or "\0" in relative
     path = folder.joinpath(*parts) if not is_outside else folder
     try:
-        is_outside = is_outside or not path.resolve().is_relative_to(folder.resolve())
+        is_outside = is_outside or not stays_inside(path, link_roots(folder))
         exists = path.is_file()
     except (OSError, ValueError):  # no valid file name: too long, or a lone surrogate
         exists = False
@@ -87,11 +87,6 @@ def inside(folder: Path, relative: str, what: str) -> Path:
             "put the file beside the model and give its name"
         )
     if not exists:
-        raise ModelError(f"{what} is {preview}, but the folder has no such file")
+        advice = f"; {hint()}" if hint is not None else ""
+        raise ModelError(f"{what} is {preview}, but the folder has no such file{advice}")
     return path
-
-
-def reason(error: BaseException) -> str:
-    """The message of an error in one line of at most 300 characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 300 else text[:297] + "..."

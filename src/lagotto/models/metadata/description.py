@@ -1,12 +1,19 @@
 """A model.json comes in; its checked values (name, file, labels, input, output) go out."""
 
 import json
-import unicodedata
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import cast, get_args
 
-from lagotto.core.errors import ModelError
+from lagotto.core.errors import ModelError, UsageError
+from lagotto.core.parsing.name_list import (
+    LIST_ENDINGS,
+    MAX_LIST_BYTES,
+    NameList,
+    parse_name_list,
+)
+from lagotto.core.parsing.not_downloaded import HEAD_BYTES, what_lies_there
+from lagotto.core.text.clean import clean_text
 from lagotto.core.types import (
     Channels,
     InputDtype,
@@ -25,10 +32,8 @@ UNREADABLE_DESCRIPTION = "lagotto:unreadable"
 """Key in the description of a ModelSource: the reason why its model.json cannot be used."""
 
 MAX_EDGE = 4096
-_MAX_JSON_BYTES = 1 << 20
-_MAX_LABEL_BYTES = 8 << 20
+MAX_JSON_BYTES = 1 << 20
 _MAX_NAME = 200
-_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,38 +54,47 @@ class InputDescription:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A checked model.json. `labels` are the labels, or the name of the file that holds them."""
+    """A checked model.json.
+
+    `labels` are the labels, one an output; a list that still has to be placed on the outputs; or
+    the name of the file that holds such a list.
+    """
 
     name: str | None = None
     file: str | None = None
-    labels: tuple[str, ...] | str | None = None
+    labels: tuple[str, ...] | NameList | str | None = None
     input: InputDescription = InputDescription()
     output: OutputKind | None = None
+    output_name: str | None = None
 
     @property
     def behaviour(self) -> JsonObject:
         """The parts that change a model's responses, in one canonical form.
 
-        `resample` is newer than the first version. It is left out if absent, so that the digests of
-        older models stay the same.
+        `resample` and `output_name` are newer than the first version. They are left out if absent,
+        so that the digests of older models stay the same.
         """
         described = asdict(self.input)
         if described["resample"] is None:
             del described["resample"]
-        return cast(JsonObject, {"input": described, "output": self.output})
+        behaviour = cast(JsonObject, {"input": described, "output": self.output})
+        return behaviour | ({"output_name": self.output_name} if self.output_name else {})
 
 
 def read_model_json(file: Path) -> JsonObject:
     """The JSON object in a model.json, unchecked; raises ModelError with the reason in one line."""
     try:
         with file.open("rb") as stream:
-            data = stream.read(_MAX_JSON_BYTES + 1)
+            data = stream.read(MAX_JSON_BYTES + 1)
     except OSError as error:
         raise ModelError(f"{DESCRIPTION_FILE} cannot be read: {error.strerror}") from error
-    if len(data) > _MAX_JSON_BYTES:
+    if len(data) > MAX_JSON_BYTES:
         raise ModelError(
             f"{DESCRIPTION_FILE} is larger than 1 MB; keep long labels in a labels file"
         )
+    instead = what_lies_there(data[:HEAD_BYTES])
+    if data and instead is not None:
+        raise ModelError(f"{DESCRIPTION_FILE} is {instead}")
     try:
         value = json.loads(data.decode("utf-8-sig"))
     except RecursionError as error:
@@ -105,10 +119,11 @@ def parse_description(raw: JsonObject) -> Description:
         raise _wrong("input", described, "an object")
     return Description(
         name=_text(raw, "name"),
-        file=_text(raw, "file"),
+        file=(_text(raw, "file") or "").replace("\\", "/") or None,
         labels=_labels(raw.get("labels")),
         input=_input(described or {}),
         output=cast(OutputKind | None, _choice(raw, "output", get_args(OutputKind))),
+        output_name=_text(raw, "output_name"),
     )
 
 
@@ -118,25 +133,41 @@ def labels_for(
     """The labels of a model, and notes.
 
     Args:
-        description: Holds the labels, or the name of a UTF-8 file with one label a line.
+        description: Holds the labels, or the name of a file with a list of them in any form that
+            `read_name_list` knows.
         file: The weights file; a file of labels must be in its folder.
         outputs: Number of outputs of the model.
 
     Returns:
-        (labels, notes). Labels are None if there are none, or if their number is not `outputs`; a
-        note then says so.
+        (labels, notes). An output without a name has the label "". Labels are None if there are
+        none, or if their number is not `outputs`; a note then says so.
 
     Raises:
-        ModelError: The file of labels is missing, too large or outside the model's folder.
+        ModelError: The file of labels is missing, no list of names or outside the model's folder.
+    """
+    labels = declared_labels(description, file)
+    if labels is None:
+        return None, ()
+    names = labels.for_outputs(outputs)
+    if names is None:
+        return None, (f"labels left out: {len(labels.names)} labels for {outputs} outputs",)
+    return tuple(name or "" for name in names), tuple(f"labels: {note}" for note in labels.notes)
+
+
+def declared_labels(description: Description, file: Path) -> NameList | None:
+    """The labels that a description holds or names; None if it has none.
+
+    Args:
+        description: The description.
+        file: The weights file; a file of labels must be in its folder.
+
+    Raises:
+        ModelError: The file of labels is missing, no list of names or outside the model's folder.
     """
     labels = description.labels
     if isinstance(labels, str):
-        labels = _read_labels(inside(model_folder(description, file), labels, "labels"))
-    if labels is None:
-        return None, ()
-    if len(labels) != outputs:
-        return None, (f"labels left out: {len(labels)} labels for {outputs} outputs",)
-    return labels, ()
+        return _read_labels(inside(model_folder(description, file), labels, "labels"))
+    return NameList(labels, "list") if isinstance(labels, tuple) else labels
 
 
 def label_lines(data: bytes) -> tuple[str, ...]:
@@ -149,17 +180,6 @@ def model_folder(description: Description, file: Path) -> Path:
     """The folder that holds the model.json of a weights file (the file may lie deeper)."""
     depth = len(PurePosixPath(description.file).parts) if description.file else 1
     return file.parents[min(depth, len(file.parents)) - 1]
-
-
-def clean_text(text: str) -> str:
-    """The text without control characters, lone surrogates and marks of writing direction."""
-    characters = (
-        " " if character in "\t\n\r" else character
-        for character in text
-        if character in "\t\n\r"
-        or (unicodedata.category(character) not in ("Cc", "Cs") and character not in _BIDI_CONTROLS)
-    )
-    return "".join(characters).strip()
 
 
 def _input(raw: JsonObject) -> InputDescription:
@@ -205,23 +225,32 @@ def _text(raw: JsonObject, key: str) -> str | None:
     return clean_text(value) if key == "name" else value
 
 
-def _labels(value: JsonValue) -> tuple[str, ...] | str | None:
+def _labels(value: JsonValue) -> tuple[str, ...] | NameList | str | None:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, list) and all(isinstance(label, str) for label in value):
         return tuple(clean_text(str(label)) for label in value)
-    raise _wrong("labels", value, "a list of texts, or the name of a file with one label a line")
+    if isinstance(value, dict):
+        try:
+            return parse_name_list(json.dumps(value).encode(), ".json", "labels")
+        except UsageError as error:
+            raise ModelError(f"{DESCRIPTION_FILE}: {error}") from error
+    raise _wrong(
+        "labels", value, "a list of texts, texts by number, or the name of a file with such a list"
+    )
 
 
-def _read_labels(file: Path) -> tuple[str, ...]:
+def _read_labels(file: Path) -> NameList:
+    """The list in a file of labels; an ending that says nothing stands for one label a line."""
+    source = f"labels file {file.name!r}"
+    ending = file.suffix if file.suffix.lower() in LIST_ENDINGS else ".txt"
     try:
         with file.open("rb") as stream:
-            data = stream.read(_MAX_LABEL_BYTES + 1)
+            return parse_name_list(stream.read(MAX_LIST_BYTES + 1), ending, source)
     except OSError as error:
-        raise ModelError(f"labels file {file.name!r} cannot be read: {error.strerror}") from error
-    if len(data) > _MAX_LABEL_BYTES:
-        raise ModelError(f"labels file {file.name!r} is larger than {_MAX_LABEL_BYTES >> 20} MB")
-    return label_lines(data)
+        raise ModelError(f"{source} cannot be read: {error.strerror}") from error
+    except UsageError as error:
+        raise ModelError(str(error)) from error
 
 
 def _is_number(value: JsonValue) -> bool:

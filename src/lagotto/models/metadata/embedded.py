@@ -1,24 +1,27 @@
 """Metadata found in a model file comes in; the description that it stands for goes out."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from lagotto.core.types import Channels, JsonValue, Scale
+from lagotto.core.errors import UsageError
+from lagotto.core.parsing.name_list import NameList, parse_name_list
+from lagotto.core.types import Channels, Origin, Scale
 from lagotto.models.metadata.description import (
     MAX_EDGE,
     Description,
     InputDescription,
-    clean_text,
 )
 
 NO_DESCRIPTION = Description()
 MAX_EMBEDDED_BYTES = 8 << 20
 """Bytes of one embedded text at most; a longer one is not read."""
 
-_LABEL_KEYS = ("names", "labels", "classes", "class_names", "id2label")
+_LABEL_KEYS = (
+    *("names", "labels", "classes", "class_names", "classnames", "id2label", "idx_to_class"),
+    *("label_names", "class_labels", "categories", "label2id", "class_to_idx", "output_labels"),
+)
 _SIZE_KEYS = ("imgsz", "image_size", "input_size")
 _T = TypeVar("_T")
 
@@ -28,16 +31,20 @@ _RANGES: dict[str, Scale] = {
     "normalized_0_1": "0..1",
     "normalized_1_1": "-1..1",
 }
-_NUMBERED = re.compile(r"""(\d{1,6})['"]?\s*:\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")""")
-_LISTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedMetadata:
-    """Metadata inside a model file; its `description` fills what model.json leaves out."""
+    """Metadata inside a model file; its `description` fills what model.json leaves out.
+
+    The origins are "file"; or, where a format keeps its metadata in files of its own beside the
+    weights, the names of these.
+    """
 
     description: Description = NO_DESCRIPTION
     notes: tuple[str, ...] = ()
+    input_origin: Origin = "file"
+    labels_origin: Origin = "file"
 
 
 def normalization(mean: tuple[float, ...], std: tuple[float, ...]) -> InputDescription:
@@ -74,26 +81,17 @@ def read_properties(properties: Mapping[str, str]) -> EmbeddedMetadata:
     return EmbeddedMetadata(Description(labels=labels, input=described))
 
 
-def parse_names(text: str) -> tuple[str, ...] | None:
-    """Class names in JSON, or in a list or dict as Python prints it; None if there are none.
+def parse_names(text: str) -> NameList | None:
+    """The class names in a text of a model file; None if there are none.
 
-    No code is evaluated. The keys of a dict must be the numbers from 0 without gaps.
+    The text is JSON, a list or dict as Python prints it, a comma list, or one name a line. No code
+    is evaluated. One word alone is no list of names.
     """
-    if len(text) > MAX_EMBEDDED_BYTES:
-        return None
     try:
-        names = _named(json.loads(text))
-    except (ValueError, RecursionError):
-        stripped = text.strip()
-        if stripped.startswith("{"):
-            pairs = _NUMBERED.findall(stripped)
-            names = _in_order({int(n): one or two for n, one, two in pairs})
-        elif stripped.startswith(("[", "(")):
-            names = tuple(one or two for one, two in _LISTED.findall(stripped))
-        else:
-            names = ()
-    cleaned = tuple(clean_text(name) for name in names)
-    return cleaned if any(cleaned) else None
+        names = parse_name_list(text.encode("utf-8", "replace"), ".txt", "class names")
+    except UsageError:
+        return None
+    return None if names.form == "lines" and len(names.names) < 2 else names
 
 
 def _values(properties: Mapping[str, str], keys: Iterable[str]) -> Iterable[str]:
@@ -102,19 +100,6 @@ def _values(properties: Mapping[str, str], keys: Iterable[str]) -> Iterable[str]
 
 def _first(values: Iterable[_T | None]) -> _T | None:
     return next((value for value in values if value is not None), None)
-
-
-def _named(value: JsonValue) -> tuple[str, ...]:
-    if isinstance(value, list) and all(isinstance(name, str) for name in value):
-        return tuple(str(name) for name in value)
-    if isinstance(value, dict) and all(key.isdecimal() and len(key) < 7 for key in value):
-        return _in_order({int(key): str(name) for key, name in value.items()})
-    return ()
-
-
-def _in_order(names: Mapping[int, str]) -> tuple[str, ...]:
-    numbers = sorted(names)
-    return tuple(map(names.__getitem__, numbers)) if numbers == list(range(len(names))) else ()
 
 
 def _size(text: str) -> tuple[int, int] | None:

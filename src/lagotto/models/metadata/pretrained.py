@@ -1,14 +1,17 @@
 """A folder written by save_pretrained comes in; its library, labels and input go out."""
 
+import math
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lagotto.core.errors import ModelError
 from lagotto.core.files import read_json
 from lagotto.core.image_processor import read_image_processor
 from lagotto.core.parsing.hf_config import check_config
-from lagotto.core.types import JsonObject, JsonValue
-from lagotto.models.metadata.description import clean_text
+from lagotto.core.text.clean import clean_text
+from lagotto.core.types import Decision, JsonObject, JsonValue, ModelSource, Origin
 
 CONFIG = "config.json"
 PROCESSOR = "preprocessor_config.json"
@@ -23,6 +26,8 @@ _WITHOUT_EFFECT = frozenset(
 """Keys of config.json that change no logit."""
 
 _STATISTICS = ("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std")
+_TIMM_RESIZES = {"center": "crop", "squash": "stretch"}
+_TIMM_RESAMPLES = ("nearest", "bilinear", "bicubic", "lanczos")
 _UNNAMED = re.compile(r"LABEL_\d+")
 
 
@@ -75,16 +80,101 @@ def describe_saved(config: JsonObject, processor: JsonObject) -> JsonObject:
     return described
 
 
-def labels_of(config: JsonObject) -> tuple[str, ...] | None:
-    """The names in `id2label` in order; None if some are missing or all are placeholders."""
-    names = config.get("id2label")
-    if not isinstance(names, dict) or not names:
+def describe_timm(config: JsonObject) -> JsonObject | None:
+    """The input as timm's evaluation transform makes it, in the form of a model.json.
+
+    None if config.json has no `pretrained_cfg`; ModelError for a transform that is not known.
+    """
+    settings = config.get("pretrained_cfg")
+    if not isinstance(settings, dict):
         return None
+    height, width = timm_size(config)
+    mode, resample = settings.get("crop_mode", "center"), settings.get("interpolation", "bilinear")
+    if mode not in list(_TIMM_RESIZES) or resample not in _TIMM_RESAMPLES:
+        raise ModelError(
+            f"config.json: crop_mode {mode!r} with interpolation {resample!r} cannot be "
+            f"reproduced; allowed: {', '.join(_TIMM_RESIZES)} and {', '.join(_TIMM_RESAMPLES)}"
+        )
+    fraction = settings.get("crop_pct") or 0.875
+    if not isinstance(fraction, int | float) or not 0.05 <= fraction <= 1:
+        raise ModelError(f"config.json: crop_pct is {fraction!r}; allowed: 0.05 to 1")
+    return {
+        "size": [height, width],
+        "channels": "RGB",
+        "scale": "0..1",
+        "mean": settings.get("mean"),
+        "std": settings.get("std"),
+        "resize": _TIMM_RESIZES[str(mode)],
+        "crop_fraction": height / math.floor(height / fraction),
+        "resample": resample,
+    }
+
+
+def timm_size(config: JsonObject) -> tuple[int, int]:
+    """(height, width) of the input that timm's settings name; ModelError if there is none."""
+    settings = config.get("pretrained_cfg")
+    size = settings.get("input_size") if isinstance(settings, dict) else None
+    match size:
+        case [3, int(height), int(width)]:
+            return height, width
+    raise ModelError(f"config.json: input_size is {size!r}; allowed: [3, height, width]")
+
+
+def timm_labels(config: JsonObject) -> JsonValue:
+    """The class names in timm's settings, None if there are none."""
+    names = config.get("label_names")
+    descriptions = config.get("label_descriptions")
+    if not isinstance(names, list):
+        return None
+    if not isinstance(descriptions, dict):
+        return names
+    return [descriptions.get(str(name), name) for name in names]
+
+
+def with_saved_input(source: ModelSource, saved: JsonObject) -> ModelSource:
+    """The source with the input of its settings, in which model.json overrules each key.
+
+    Args:
+        source: The weights file and its model.json.
+        saved: The input in the form of a model.json.
+    """
+    declared = source.description.get("input")
+    described = {**saved, **(declared if isinstance(declared, dict) else {})}
+    return replace(source, description={**source.description, "input": described})
+
+
+def credit_saved(
+    decisions: Sequence[Decision], source: ModelSource, origin: Origin
+) -> tuple[Decision, ...]:
+    """The decisions on an input of `with_saved_input`: what model.json lacks is from `origin`."""
+    declared = source.description.get("input")
+    own = declared if isinstance(declared, dict) else {}
+    return tuple(
+        replace(item, origin=origin)
+        if item.origin == "model.json" and item.field not in own
+        else item
+        for item in decisions
+    )
+
+
+def labels_of(config: JsonObject) -> tuple[str, ...] | None:
+    """The names in config.json, in the order of the outputs.
+
+    They are in `id2label`, else in `label2id`, else in timm's `label_names`. None if some are
+    missing or all are placeholders.
+    """
+    names, numbers = config.get("id2label"), config.get("label2id")
+    if not isinstance(names, dict) and isinstance(numbers, dict):
+        names = {str(number): name for name, number in numbers.items()}
+    if not isinstance(names, dict):
+        listed = timm_labels(config)
+        names = (
+            {str(at): name for at, name in enumerate(listed)} if isinstance(listed, list) else {}
+        )
     labels = [names.get(str(number)) for number in range(len(names))]
     texts = tuple(clean_text(label) for label in labels if isinstance(label, str))
-    if len(texts) != len(names) or all(_UNNAMED.fullmatch(text) for text in texts):
-        return None
-    return texts
+    is_whole = bool(texts) and len(texts) == len(names)
+    return None if not is_whole or all(_UNNAMED.fullmatch(text) for text in texts) else texts
 
 
 def _input(processor: JsonObject) -> JsonObject:

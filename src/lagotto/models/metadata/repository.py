@@ -11,16 +11,17 @@ from pathlib import Path, PurePosixPath
 from lagotto.core.errors import SourceError
 from lagotto.core.files import read_json
 from lagotto.core.parsing.hf_config import check_config
+from lagotto.core.parsing.name_list import MAX_LIST_BYTES
 from lagotto.core.remote.files import RemoteFile, Repository
 from lagotto.core.remote.hugging_face import HuggingFace
+from lagotto.core.text.clean import clean_text
 from lagotto.core.types import JsonObject, ModelSource
-from lagotto.models.metadata.description import clean_text
-from lagotto.models.metadata.pretrained import (
-    CONFIG,
-    PROCESSOR,
-    WEIGHTS_FILES,
-    describe_saved,
-)
+from lagotto.models.metadata.beside.export_tools import TOOL_FILES
+from lagotto.models.metadata.beside.label_files import bare_stem, label_rank
+from lagotto.models.metadata.description import DESCRIPTION_FILE, UNREADABLE_DESCRIPTION
+from lagotto.models.metadata.foreign import has_description
+from lagotto.models.metadata.pretrained import CONFIG, PROCESSOR, WEIGHTS_FILES
+from lagotto.models.metadata.scan import describe_folder
 
 _PICKLES = (
     ".bin",
@@ -35,6 +36,8 @@ _PICKLES = (
     ".msgpack",
 )
 _FOLDERS = ("", "onnx")
+_SETTINGS = frozenset({CONFIG, PROCESSOR, DESCRIPTION_FILE, *TOOL_FILES})
+_MOST_LISTS = 16
 _MAX_SETTINGS_BYTES = 16 << 20
 
 
@@ -53,15 +56,10 @@ class ChosenFile:
 
 def choose_files(repository: Repository) -> ChosenFile:
     """The files to fetch; raises SourceError if no file of the repository is safe and loadable."""
-    settings = tuple(
-        file
-        for name in (CONFIG, PROCESSOR)
-        if (file := repository.file(name)) is not None and file.size <= _MAX_SETTINGS_BYTES
-    )
     weights = _weights(repository.files, has_config=repository.file(CONFIG) is not None)
     if not weights:
         raise SourceError(_nothing_safe(repository))
-    return ChosenFile(weights, settings)
+    return ChosenFile(weights, _settings_of(repository.files, PurePosixPath(weights[0].path)))
 
 
 def fetch_model(
@@ -69,18 +67,53 @@ def fetch_model(
 ) -> ModelSource:
     """Fetches the model of a repository into a folder; settings first, since they may exclude it.
 
+    The files lie as in the repository, so the settings are found as those of a model on disk.
+
     Raises SourceError if a file cannot be fetched, or if config.json asks to run code.
     """
     hub.fetch(repository, choice.settings, folder)
-    config = _settings(folder / CONFIG)
     weights = choice.weights[0]
     if weights.path == WEIGHTS_FILES:
-        check_config(config, SourceError)
+        check_config(_settings(folder / CONFIG), SourceError)
     hub.fetch(repository, choice.weights, folder)
-    description: JsonObject = {}
-    if weights.path != WEIGHTS_FILES:  # the adapters of safetensors read the settings themselves
-        description = describe_saved(config, _settings(folder / PROCESSOR))
-    return ModelSource(clean_text(repository.name), folder / weights.path, description)
+    file = folder / weights.path
+    return ModelSource(clean_text(repository.name), file, _description(folder, file))
+
+
+def _settings_of(files: Sequence[RemoteFile], weights: PurePosixPath) -> tuple[RemoteFile, ...]:
+    """The files that say something of a model: of its folder, and of the one above `onnx`.
+
+    The likeliest lists of labels come first; a repository with many of them gives 16. Where it has
+    several models, only lists that bear the name of the model are taken.
+    """
+    folders = {"", str(weights.parent).strip(".")}
+    has_others = any(
+        _is_in_model_folder(file.path, ending)
+        and bare_stem(PurePosixPath(file.path).stem) != bare_stem(weights.stem)
+        for file in files
+        for ending in (".onnx", ".tflite")
+    )
+    settings, lists = [], []
+    for file in files:
+        path = PurePosixPath(file.path)
+        if str(path.parent).strip(".") not in folders:
+            continue
+        rank = label_rank(path.name, weights.stem)
+        if path.name in _SETTINGS and file.size <= _MAX_SETTINGS_BYTES:
+            settings.append(file)
+        elif rank is not None and file.size <= MAX_LIST_BYTES and (rank[0] == 0 or not has_others):
+            lists.append((rank, file.path, file))
+    chosen = [file for _, _, file in sorted(lists, key=lambda item: item[:2])[:_MOST_LISTS]]
+    return (*settings, *chosen)
+
+
+def _description(folder: Path, file: Path) -> JsonObject:
+    """The model.json of a repository, unless it is another tool's or is about another file."""
+    if not has_description(folder):
+        return {}
+    source = describe_folder(folder, folder.name, [file])
+    is_of_file = source.file == file or UNREADABLE_DESCRIPTION in source.description
+    return source.description if is_of_file else {}
 
 
 def _weights(files: Sequence[RemoteFile], has_config: bool) -> tuple[RemoteFile, ...]:

@@ -1,124 +1,106 @@
-"""Paths come in; the models under them go out, in a fixed order and with unique names."""
+"""Paths come in; the models under them go out, in a fixed order, with unique names and a count."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from lagotto.core.arguments.links import link_roots, stays_inside
 from lagotto.core.errors import ModelError, UsageError
+from lagotto.core.images import IMAGE_SUFFIXES
 from lagotto.core.remote.spec import is_remote
+from lagotto.core.text.clean import clean_text
 from lagotto.core.types import ModelSource
 from lagotto.models.files.weights import inside
+from lagotto.models.metadata.beside.finder import EXPORT_FOLDERS, files_beside
 from lagotto.models.metadata.description import (
     DESCRIPTION_FILE,
     UNREADABLE_DESCRIPTION,
-    clean_text,
+    Description,
     parse_description,
     read_model_json,
 )
+from lagotto.models.metadata.file_count import (
+    AGAIN,
+    BELOW,
+    BESIDE,
+    FOREIGN,
+    HIDDEN_FILE,
+    HIDDEN_FOLDER,
+    LINK_OUT,
+    FileCount,
+    add_counts,
+    kind_of,
+)
+from lagotto.models.metadata.foreign import has_description
+from lagotto.models.metadata.model_names import file_name, folder_name
 from lagotto.models.metadata.pretrained import is_saved_model
-from lagotto.models.registry import MODEL_ADAPTERS
+from lagotto.models.registry import MODEL_ADAPTERS, external_data
 
 ENDINGS = tuple(sorted(MODEL_ADAPTERS))
 
 
+@dataclass(frozen=True, slots=True)
+class FoundModels:
+    """The models under some paths, and what became of the other files there."""
+
+    models: tuple[ModelSource, ...]
+    files: FileCount
+
+
+@dataclass(slots=True)
+class _Folder:
+    """What lies directly in a folder. `others` are files that are no models, without pictures."""
+
+    path: Path
+    is_described: bool
+    models: list[Path] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)
+
+
 def scan_models(paths: Sequence[Path]) -> list[ModelSource]:
+    """The models at `paths`, without the count of the other files; see `scan_paths`."""
+    return list(scan_paths(paths).models)
+
+
+def scan_paths(paths: Sequence[Path]) -> FoundModels:
     """Finds the models at `paths`, in their order, and within a folder sorted by path.
 
-    A folder with a model.json is one model, and is not searched deeper. A model file without one
-    is named by its path relative to the given folder, without its ending; a lone `model.onnx` has
-    the name of its folder. A model.json gives its own name. A later model of a name that is taken
-    gets "~2", "~3", ... Hidden folders, and links that lead out of a given folder, are left out.
+    A folder with a model.json is one model, and is not searched deeper; one that is another tool's
+    does not count. A model file without one is named by its path relative to the given folder,
+    without its ending; a lone `model.onnx` has the name of its folder. A model.json gives its own
+    name. A later model of a name that is taken gets "~2", "~3", ... Hidden folders, and links that
+    lead out of a given folder, are left out, and counted.
 
     A model.json that cannot be used does not stop the scan: loading its model raises the reason.
     Raises UsageError for a path that is missing or holds no model.
     """
     by_file: dict[Path, ModelSource] = {}
+    counts: dict[Path, FileCount] = {}
     for path in paths:
-        for source in _models_at(path):
+        found = _scan_path(path)
+        known = len(by_file)
+        for source in found.models:
             by_file.setdefault(source.file.resolve(), source)
-    return _with_unique_names(list(by_file.values()))
-
-
-def _models_at(given: Path) -> list[ModelSource]:
-    path = Path(os.path.abspath(given))
-    if not path.exists():
-        if is_remote(str(given)):
-            raise UsageError(
-                f"{str(given)!r} names a model on a hub; add it to one of yours first: "
-                f"lagotto hub add HUB {given}"
-            )
-        raise UsageError(f"no such model file or folder: {str(given)!r}; check the path")
-    if path.name == DESCRIPTION_FILE:
-        path = path.parent
-    if path.is_dir():
-        return _models_in(path, given)
-    if path.suffix.lower() not in ENDINGS:
-        raise UsageError(f"{str(given)!r} is not a model file; known endings: {', '.join(ENDINGS)}")
-    if (path.parent / DESCRIPTION_FILE).is_file():
-        described = _described(path.parent, path.parent.name, _model_files(path.parent))
-        if UNREADABLE_DESCRIPTION in described.description or described.file == path:
-            return [described]
-    return [ModelSource(clean_text(path.stem), path)]
-
-
-def _models_in(root: Path, given: Path) -> list[ModelSource]:
-    sources = []
-    for folder in _folders(root):
-        files = _model_files(folder, root)
-        within = folder.relative_to(root).as_posix()
-        folder_name = root.name if within == "." else within
-        if (folder / DESCRIPTION_FILE).is_file():
-            sources.append(_described(folder, folder_name, files))
-            continue
-        for file in files:
-            lone = len(files) == 1 and file.stem.lower() == "model"
-            name = folder_name if lone else file.relative_to(root).with_suffix("").as_posix()
-            sources.append(ModelSource(clean_text(name), file))
-    if not sources:
-        raise UsageError(
-            f"no model under {str(given)!r}: looked for files ending in {', '.join(ENDINGS)} "
-            "(links that lead out of the folder are not followed)"
-        )
-    return sorted(sources, key=lambda source: source.file.relative_to(root).as_posix())
-
-
-def _folders(root: Path) -> Iterator[Path]:
-    """`root` and the folders under it that may hold models, each real folder once."""
-    inner, visited, pending = root.resolve(), set(), [root]
-    while pending:
-        folder = pending.pop()
-        real = folder.resolve()
-        if real in visited or not real.is_relative_to(inner):
-            continue
-        visited.add(real)
-        yield folder
-        if not (folder / DESCRIPTION_FILE).is_file():
-            pending += sorted((entry for entry in _entries(folder) if entry.is_dir()), reverse=True)
-
-
-def _model_files(folder: Path, root: Path | None = None) -> list[Path]:
-    """The model files directly in `folder`, sorted; links that lead out of `root` are ignored."""
-    inner = (root or folder).resolve()
-    return sorted(
-        entry
-        for entry in _entries(folder)
-        if entry.suffix.lower() in ENDINGS
-        and entry.is_file()
-        and (entry.suffix.lower() != ".safetensors" or is_saved_model(entry))
-        and entry.resolve().is_relative_to(inner)
+        new = len(by_file) - known
+        again = {AGAIN: len(found.models) - new} if new < len(found.models) else {}
+        count = replace(found.files, models=new, passed_over={**found.files.passed_over, **again})
+        counts.setdefault(Path(os.path.abspath(path)), count)
+    return FoundModels(
+        tuple(_with_unique_names(list(by_file.values()))), add_counts(counts.values())
     )
 
 
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
-    except OSError as error:
-        raise UsageError(f"folder {str(folder)!r} cannot be read: {error.strerror}") from error
+def describe_folder(folder: Path, name: str, files: Sequence[Path]) -> ModelSource:
+    """The model of a folder with a model.json; an error goes into its description.
 
-
-def _described(folder: Path, name: str, files: list[Path]) -> ModelSource:
-    """The model of a folder with a model.json; an error goes into its description."""
+    Args:
+        folder: The folder.
+        name: The name of the model if model.json gives none.
+        files: The model files directly in the folder.
+    """
     try:
         raw = read_model_json(folder / DESCRIPTION_FILE)
         description = parse_description(raw)
@@ -140,6 +122,178 @@ def _described(folder: Path, name: str, files: list[Path]) -> ModelSource:
             clean_text(name), folder / DESCRIPTION_FILE, {UNREADABLE_DESCRIPTION: str(error)}
         )
     return ModelSource(description.name or clean_text(name), file, raw)
+
+
+def _scan_path(given: Path) -> FoundModels:
+    path = Path(os.path.abspath(given))
+    if not path.exists():
+        if is_remote(str(given)):
+            raise UsageError(
+                f"{str(given)!r} names a model on a hub; add it to one of yours first: "
+                f"lagotto hub add HUB {given}"
+            )
+        raise UsageError(f"no such model file or folder: {str(given)!r}; check the path")
+    if path.name == DESCRIPTION_FILE:
+        path = path.parent
+    if path.is_dir():
+        return _scan_folder(path, given)
+    if path.suffix.lower() not in ENDINGS:
+        raise UsageError(f"{str(given)!r} is not a model file; known endings: {', '.join(ENDINGS)}")
+    source = _source_of_file(path)
+    return FoundModels((source,), FileCount(1, len(_parts_of(source))))
+
+
+def _source_of_file(path: Path) -> ModelSource:
+    """The model of one file that was given by itself."""
+    if has_description(path.parent):
+        files = _read_folder(path.parent, link_roots(path.parent)).models
+        described = describe_folder(path.parent, path.parent.name, files)
+        if UNREADABLE_DESCRIPTION in described.description or described.file == path:
+            return described
+    return ModelSource(clean_text(file_name(path, path.parent, is_lone=False)), path)
+
+
+def _scan_folder(root: Path, given: Path) -> FoundModels:
+    sources, leftover, roots = [], [], link_roots(root)
+    passed_over: Counter[str] = Counter()
+    for folder in _folders(root):
+        passed_over += folder.passed_over
+        leftover += folder.others
+        if folder.is_described:
+            name = folder_name(folder.path, root)
+            source = describe_folder(folder.path, name, folder.models or _exported(folder, roots))
+            sources.append(source)
+            passed_over[BESIDE] += sum(file != source.file for file in folder.models)
+            passed_over[BELOW] -= source.file.parent != folder.path  # that one is the model
+            continue
+        lone = len(folder.models) == 1
+        for file in folder.models:
+            sources.append(ModelSource(clean_text(file_name(file, root, lone)), file))
+    facts = _facts(sources, leftover)
+    files = {source.file for source in sources}
+    for file in leftover:
+        if file not in facts and file not in files:
+            is_foreign = file.name == DESCRIPTION_FILE
+            passed_over[FOREIGN if is_foreign else kind_of(file)] += 1
+    count = FileCount(len(sources), len(facts.intersection(leftover)), dict(passed_over))
+    if not sources:
+        details = f"; {count}" if count.seen else ""
+        raise UsageError(
+            f"no model under {str(given)!r}: looked for files ending in {', '.join(ENDINGS)} "
+            f"(links that lead out of the folder are not followed){details}"
+            + "".join(f"; {hint}" for hint in count.hints)
+        )
+    ordered = sorted(sources, key=lambda source: source.file.relative_to(root).as_posix())
+    return FoundModels(tuple(ordered), count)
+
+
+def _facts(sources: Sequence[ModelSource], leftover: Sequence[Path]) -> set[Path]:
+    """The files that describe the models of a folder, or hold a part of their weights."""
+    if not leftover:
+        return set()
+    return {part for source in sources for part in _parts_of(source)}
+
+
+def _parts_of(source: ModelSource) -> set[Path]:
+    """The files that belong to a model: what describes it, and the data of its weights."""
+    if UNREADABLE_DESCRIPTION in source.description:
+        return set()
+    try:
+        description = parse_description(source.description)
+    except ModelError:
+        description = Description()
+    parts = {*files_beside(source.file, description), *external_data(source.file)}
+    if source.description:
+        home = source.file
+        for _ in Path(description.file or source.file.name).parts:
+            home = home.parent
+        parts.add(home / DESCRIPTION_FILE)
+        if isinstance(description.labels, str):
+            parts.add(home / description.labels)
+    return parts - {source.file}
+
+
+def _folders(root: Path) -> Iterator[_Folder]:
+    """`root` and the folders under it that may hold models, each real folder once."""
+    roots, visited, pending = link_roots(root), set(), [root]
+    while pending:
+        path = pending.pop()
+        real = path.resolve()
+        if real in visited:
+            continue
+        visited.add(real)
+        folder = _read_folder(path, roots)
+        deeper = []
+        for entry in _subfolders(path):
+            if entry.name.startswith("."):
+                folder.passed_over[HIDDEN_FOLDER] += 1
+            elif not stays_inside(entry, roots):
+                folder.passed_over[LINK_OUT] += 1
+            else:
+                deeper.append(entry)
+        if not folder.is_described:
+            pending += sorted(deeper, reverse=True)
+        else:
+            _count_below(deeper, folder)
+        yield folder
+
+
+def _read_folder(path: Path, roots: tuple[Path, ...]) -> _Folder:
+    """The files directly in a folder, sorted."""
+    folder = _Folder(path, has_description(path))
+    for file in sorted(_files(path)):
+        if file.name.startswith("."):
+            folder.passed_over[HIDDEN_FILE] += 1
+        elif file.is_symlink() and not stays_inside(file, roots):
+            folder.passed_over[LINK_OUT] += 1
+        elif file.suffix.lower() in IMAGE_SUFFIXES:
+            folder.passed_over[kind_of(file)] += 1
+        elif file.suffix.lower() in ENDINGS and _is_model(file):
+            folder.models.append(file)
+        else:
+            folder.others.append(file)
+    return folder
+
+
+def _exported(folder: _Folder, roots: tuple[Path, ...]) -> list[Path]:
+    """The model files in the folder `onnx` or `tflite` of a folder; `model.onnx` before others."""
+    files: list[Path] = []
+    for entry in _subfolders(folder.path):
+        if entry.name.lower() in EXPORT_FOLDERS and stays_inside(entry, roots):
+            files += _read_folder(entry, roots).models
+    return [file for file in files if file.stem.lower() == "model"] or files
+
+
+def _is_model(file: Path) -> bool:
+    return file.is_file() and (file.suffix.lower() != ".safetensors" or is_saved_model(file))
+
+
+def _count_below(folders: Sequence[Path], above: _Folder) -> None:
+    """Counts the files below a folder with a model.json; they may describe its model."""
+    for folder in folders:
+        for parent, _, names in os.walk(folder):
+            for name in names:
+                file = Path(parent, name)
+                if file.suffix.lower() in ENDINGS:
+                    above.passed_over[BELOW] += 1
+                else:
+                    above.others.append(file)
+
+
+def _files(folder: Path) -> list[Path]:
+    return [Path(entry.path) for entry in _entries(folder) if not entry.is_dir()]
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return [Path(entry.path) for entry in _entries(folder) if entry.is_dir()]
+
+
+def _entries(folder: Path) -> "list[os.DirEntry[str]]":
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise UsageError(f"folder {str(folder)!r} cannot be read: {error.strerror}") from error
 
 
 def _with_unique_names(sources: list[ModelSource]) -> list[ModelSource]:

@@ -5,13 +5,14 @@ is bounded; zipfile is that of the standard library.
 """
 
 import io
+import re
 import struct
 import zipfile
 import zlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from lagotto.core.errors import ModelError
+from lagotto.core.errors import ModelError, reason
 from lagotto.core.types import Channels
 from lagotto.models.files.flatbuffer import FlatTable, root_table
 from lagotto.models.metadata.description import (
@@ -34,11 +35,14 @@ _TENSOR_CONTENT, _TENSOR_UNITS, _TENSOR_FILES = 3, 4, 6
 _UNION_KIND, _UNION_VALUE = 0, 1
 _IMAGE_PROPERTIES, _IMAGE_COLORS = 2, 0
 _NORMALIZATION, _NORMALIZATION_MEAN, _NORMALIZATION_STD = 1, 0, 1
-_FILE_NAME, _FILE_KIND = 0, 2
+_FILE_NAME, _FILE_KIND, _FILE_LOCALE = 0, 2, 3
 _LABEL_KINDS = (2, 3)  # names along the axis of the output, or of its values
 _COLORS: dict[int, Channels] = {1: "RGB", 2: "L"}
 
 _MARK = "TFLITE_METADATA"
+_MOST_LISTS = 16
+_CODE = re.compile(r"/[a-z]{1,2}/[\w/]+|[nmq]?\d+|[a-z]\d{5,}", re.IGNORECASE)
+_ENGLISH = re.compile(r"(?:^|[-_.])en(?:[-_.](?:us|gb))?(?:[-_.]|$)", re.IGNORECASE)
 _ZIP_REFUSALS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -51,6 +55,15 @@ _ZIP_REFUSALS = (
     NotImplementedError,
     OverflowError,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _LabelList:
+    """A list of labels in a file, with the locale that the metadata gives it, "" for none."""
+
+    name: str
+    locale: str
+    names: tuple[str, ...]
 
 
 def read_tflite_metadata(data: bytes) -> EmbeddedMetadata:
@@ -71,20 +84,37 @@ def _read(data: bytes) -> EmbeddedMetadata:
             described = _input(tensor)
         for tensor in graph.tables(_GRAPH_OUTPUTS)[:1]:
             files = [
-                file.text(_FILE_NAME)
+                (file.text(_FILE_NAME), file.text(_FILE_LOCALE).lower())
                 for file in tensor.tables(_TENSOR_FILES)
                 if file.integer(_FILE_KIND, "b") in _LABEL_KINDS
             ]
-    if not files:
-        return EmbeddedMetadata(Description(input=described))
-    try:
-        labels = _zipped_labels(data, files[0])
-    except _ZIP_REFUSALS as error:
-        reason = " ".join(str(error).split())[:100] or type(error).__name__
-        return EmbeddedMetadata(
-            Description(input=described), (f"embedded labels left out: {reason}",)
-        )
-    return EmbeddedMetadata(Description(labels=labels, input=described))
+    lists: list[_LabelList] = []
+    notes: list[str] = []
+    for name, locale in files[:_MOST_LISTS]:
+        try:
+            lists.append(_LabelList(name, locale, _zipped_labels(data, name)))
+        except _ZIP_REFUSALS as error:
+            notes.append(f"embedded labels left out: {reason(error)}")
+    if not lists:
+        return EmbeddedMetadata(Description(input=described), tuple(notes))
+    chosen = min(lists, key=_rank)  # of equal rank, the first
+    if len(lists) > 1:
+        others = ", ".join(repr(item.name[:60]) for item in lists if item is not chosen)
+        notes.append(f"labels from {chosen.name[:60]!r} in the file, not from {others}")
+    return EmbeddedMetadata(Description(labels=chosen.names, input=described), tuple(notes))
+
+
+def _rank(item: _LabelList) -> tuple[bool, bool, int]:
+    """Sort key of lists of labels: words before codes, then English, then no language."""
+    is_code = sum(map(_is_code, item.names)) * 2 > len(item.names)
+    language = item.locale.replace("_", "-").split("-")[0]
+    is_english = language == "en" or (not language and _ENGLISH.search(item.name) is not None)
+    return is_code, not is_english, bool(language)
+
+
+def _is_code(name: str) -> bool:
+    """Whether a label is a code of a machine, such as /m/01x, n01440764, Q42 or a number."""
+    return _CODE.fullmatch(name) is not None
 
 
 def _metadata(data: bytes) -> FlatTable | None:
