@@ -1,4 +1,4 @@
-"""Every file of a hub and of a caption store, damaged one at a time: is it told, harmless or silent?
+"""Every file of a hub and of a caption store, damaged one at a time: told, harmless or silent?
 
     python benchmarks/reliability/damage.py --json
 
@@ -18,6 +18,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -52,6 +53,7 @@ STORE_COMMANDS = {
     ),
 }
 UNSTABLE = re.compile(r'"(elapsed_s|disk_bytes|bytes)": [\d.e-]+')
+_LONGEST_S = 60
 ALIKE = {"responses": 2, "probes/pictures": 2}
 """Folders of files that are all of one kind, and how many of them are tried."""
 
@@ -100,6 +102,7 @@ def run(words: Sequence[str]) -> Outcome:
     child = os.fork()
     if child == 0:
         os.close(reader)
+        signal.alarm(_LONGEST_S)  # a command that hangs ends by a signal
         answer, broke = None, False
         try:
             answer = lagotto(*words)
@@ -205,14 +208,18 @@ def main() -> None:
     result: dict[str, dict[str, object]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
-        world = colour_world.build_world(place / "world")
+        # In a child: threads of this process would not be in the children that it forks later.
+        builder = os.fork()
+        if builder == 0:
+            make_folders(place)
+            os._exit(0)
+        assert os.waitpid(builder, 0)[1] == 0
         if options.only != "captions":
-            Hub.open(world.hub).build_index(3)
             verify = ("hub", "verify", "{}")
-            result["hub"] = try_folder(world.hub, HUB_COMMANDS, verify, place)
+            result["hub"] = try_folder(place / "world" / "hub", HUB_COMMANDS, verify, place)
         if options.only != "hub":
-            store = make_store(world, place)
-            picture = str(sorted(world.pictures.glob("0*.png"))[0])
+            store = place / "store"
+            picture = str(sorted((place / "world" / "pictures").glob("0*.png"))[0])
             commands = {
                 name: tuple(picture if word == "PICTURE" else word for word in words)
                 for name, words in STORE_COMMANDS.items()
@@ -226,8 +233,10 @@ def main() -> None:
     sys.exit(1 if bad else 0)
 
 
-def make_store(world: colour_world.World, place: Path) -> Path:
-    """A caption store of the world's pictures and of texts without one, with its indexes."""
+def make_folders(place: Path) -> None:
+    """A hub with its index; a store of its pictures and of texts without one, with its indexes."""
+    world = colour_world.build_world(place / "world")
+    Hub.open(world.hub).build_index(3)
     lines = [
         json.dumps({"image": str(file), "caption": f"a photo of {file.stem.partition('_')[2]}"})
         for file in sorted(world.pictures.glob("0*.png"))
@@ -240,7 +249,6 @@ def make_store(world: colour_world.World, place: Path) -> Path:
     added = lagotto("captions", "add", store, "--pairs", place / "texts.txt", "--quiet")
     assert added.code == 0
     assert lagotto("captions", "index", store, "--quiet").code == 0
-    return store
 
 
 if __name__ == "__main__":

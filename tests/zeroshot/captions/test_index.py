@@ -125,10 +125,16 @@ def test_damaged_indexes_are_refused_and_built_anew(store: CaptionStore) -> None
     folder = store.folder / FOLDER_NAME
     content = (folder / "pictures").read_bytes()
     (folder / "pictures").write_bytes(content[:-1])
-    with pytest.raises(CaptionError, match="missing or cut short; run: lagotto captions index"):
+    with pytest.raises(CaptionError, match="missing, cut short or altered; run: lagotto captions index"):
         open_indexes(store)
     assert index_store(store)[1]
     assert (folder / "pictures").read_bytes() == content
+    altered = bytearray(content)
+    altered[len(content) * 3 // 4] ^= 0x41  # the library would read outside its memory
+    (folder / "pictures").write_bytes(altered)
+    with pytest.raises(CaptionError, match="altered"):
+        open_indexes(store)
+    assert index_store(store)[1]
     for text in ("{}", "nonsense", '{"format": "lagotto-caption-index", "version": 99}'):
         (folder / "index.json").write_text(text)
         with pytest.raises(CaptionError, match="no approximate index"):

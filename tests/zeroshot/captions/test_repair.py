@@ -188,3 +188,14 @@ def test_the_note_of_a_run_that_was_cut_off_names_its_state(folder: Path) -> Non
     for note, left in ((states[-1].chain, 0), (states[-2].chain, 10), ("", 10)):
         (folder / files.NOTE_NAME).write_text(json.dumps({"chain": note}))
         assert files.unlogged_bytes(folder, states[-1]) == left
+
+
+@pytest.mark.parametrize("place", [0, 8, -1, -9])
+def test_altered_spans_are_refused_before_they_are_used(folder: Path, place: int) -> None:
+    """They say which captions are read for a picture, so they must not point outside."""
+    spans = folder / files.SPANS
+    content = bytearray(spans.read_bytes())
+    content[place] ^= 0x41
+    spans.write_bytes(content)
+    with pytest.raises(CaptionError, match=r"spans\.i64 was altered"):
+        CaptionStore.open(folder).owners([0])

@@ -12,7 +12,14 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from lagotto.core.errors import CaptionError
-from lagotto.core.files import canonical_json, read_json, replacing, write_atomically, writing
+from lagotto.core.files import (
+    canonical_json,
+    read_json,
+    replacing,
+    sha256_file,
+    write_atomically,
+    writing,
+)
 from lagotto.core.lock import folder_lock
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject
@@ -38,12 +45,16 @@ RECALL_CAPTIONS = 16
 
 @dataclass(frozen=True, slots=True)
 class IndexPart:
-    """One index: its rows, the size of its file (0 without rows), its parameters, its recall."""
+    """One index: its rows, the size of its file (0 without rows), its parameters, its recall.
+
+    `sha256` is that of the file; empty without rows, and in the records of older versions.
+    """
 
     rows: int
     bytes: int
     parameters: dict[str, str | int]
     recall: Recall
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +188,8 @@ def _build(folder: Path, source: _Source, progress: Progress) -> IndexPart:
         index.save(temporary)
     exact = ExactIndex(source.rows, source.spans, keep=False)
     recall = measure_recall(index, exact, source.rows, row_indices, source.k)
-    return IndexPart(len(row_indices), path.stat().st_size, index.parameters, recall)
+    sha256 = sha256_file(path, CaptionError)
+    return IndexPart(len(row_indices), path.stat().st_size, index.parameters, recall, sha256)
 
 
 def _open(folder: Path, source: _Source, adapter: str, part: IndexPart) -> RowIndex:
@@ -186,15 +198,21 @@ def _open(folder: Path, source: _Source, adapter: str, part: IndexPart) -> RowIn
     path = folder / source.name
     if not _is_whole(path, part):
         raise CaptionError(
-            f"the approximate index {path} is missing or cut short; run: "
+            f"the approximate index {path} is missing, cut short or altered; run: "
             f"lagotto captions index {folder.parent}"
         )
     return open_index(adapter, path, source.rows, source.spans)
 
 
 def _is_whole(path: Path, part: IndexPart) -> bool:
-    """Whether the file of the index has its full length."""
-    return not part.rows or (path.is_file() and path.stat().st_size == part.bytes)
+    """Whether the file of the index is as it was written; a library may crash on any other.
+
+    An index of an older version has no checksum: it is made anew.
+    """
+    if not part.rows:
+        return True
+    is_complete = path.is_file() and path.stat().st_size == part.bytes
+    return is_complete and sha256_file(path, CaptionError) == part.sha256
 
 
 def _read(path: Path) -> IndexRecord | None:
@@ -216,4 +234,5 @@ def _part(value: object) -> IndexPart:
     if not isinstance(value, dict):
         raise TypeError(type(value).__name__)
     recall = Recall(**value["recall"])
-    return IndexPart(int(value["rows"]), int(value["bytes"]), value["parameters"], recall)
+    sha256 = str(value.get("sha256", ""))
+    return IndexPart(int(value["rows"]), int(value["bytes"]), value["parameters"], recall, sha256)

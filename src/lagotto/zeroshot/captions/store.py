@@ -367,7 +367,13 @@ class CaptionStore:
 
     @cached_property
     def _spans(self) -> Int64[np.ndarray, "pictures 2"]:
-        return self._mapped(files.SPANS, "<i8", self.pictures, 2)
+        spans = self._mapped(files.SPANS, "<i8", self.pictures, 2)
+        edges = spans.reshape(-1)  # in the order of the rows: start, end, start, end, ...
+        if len(spans) and not (
+            edges[0] >= 0 and edges[-1] <= self.captions and (np.diff(edges) >= 0).all()
+        ):
+            raise CaptionError(f"{self.folder / files.SPANS} was altered; {RESTORE}")
+        return spans
 
     def _mapped(self, name: str, dtype: str, *shape: int) -> np.ndarray[Any, np.dtype[Any]]:
         self._check_open()
