@@ -141,6 +141,8 @@ def test_of_two_lists_that_differ_the_preferred_is_taken_with_a_note(tmp_path: P
     spec = loaded(tmp_path)
     assert (spec.labels, spec.labels_origin) == (tuple("vwxyz"), "model.json")
     assert sum("labels are from model.json" in note for note in spec.notes) == 3
+    write(tmp_path, model__txt="a\nb", labels__txt="a\nb", classes__txt="a\nb")
+    assert not any(".txt" in note for note in loaded(tmp_path).notes)  # model.json has decided
 
 
 def test_equal_lists_need_no_note(tmp_path: Path) -> None:
