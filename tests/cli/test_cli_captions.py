@@ -62,6 +62,7 @@ def test_add_again_and_add_text(store: Path, photos: Path, tmp_path: Path, world
         "text_only": 2,
         "folded": 0,
         "set_aside": 0,
+        "source_count": {"seen": 2, "taken": 2, "skipped": 0, "passed_over": {}},
     }
     assert not made.err
     both = ("--pairs", tmp_path / "texts.txt", "--pairs", photos)

@@ -49,7 +49,8 @@ def test_json_is_the_contract(world: World, store: Path, photos: Path) -> None:
     assert found.code == 1
     assert "1 of 9 pictures could not be read" in found.err
     answer = found.json
-    assert set(answer) == {"labels", "encoder", "mode", "images", "elapsed_s"}
+    assert set(answer) == {"labels", "encoder", "mode", "images", "source_count", "elapsed_s"}
+    assert answer["source_count"] == {"seen": 9, "taken": 8, "skipped": 1, "passed_over": {}}
     assert answer["labels"] == list(NAMES)
     *good, bad = answer["images"]
     assert bad["error"]
@@ -102,12 +103,26 @@ def test_templates_and_label_file(world: World, photos: Path, tmp_path: Path) ->
     assert found.json["images"][0]["label"] == "red"
 
 
+def test_lists_as_they_are_published(world: World, photos: Path, tmp_path: Path) -> None:
+    labels, templates = tmp_path / "classes.json", tmp_path / "templates.txt"
+    names = {str(i): name for i, name in enumerate((*NAMES, "Red"))}
+    labels.write_text(json.dumps(names, indent=1))
+    templates.write_text("a {c}\n%s\n")
+    common = ("--encoder", world.encoder, "--templates", templates, "--json")
+    found = lagotto("classify", photos / "red.png", "--labels", labels, *common)
+    assert found.json["labels"] == list(NAMES)
+    assert found.json["images"][0]["label"] == "red"
+    assert "note: 1 repeated label was folded into the first of that name: red = Red" in found.err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
         (["--labels", "red"], 2, ["one label"]),
         (["--labels", ""], 2, ["no labels"]),
         (["--labels", "red,Red"], 2, ["same"]),
+        (["--labels", "labels.pkl"], 2, ["labels.pkl", "no such file"]),
+        (["--labels", LABELS, "--templates", "a {colour} {}"], 2, ["exactly one", "{colour}"]),
         (
             ["--labels", LABELS, "--mode", "papper", "--captions", "STORE"],
             2,

@@ -32,6 +32,11 @@ def test_describe_table_and_card(world: World, tmp_path: Path) -> None:
     lagotto("describe", world.hub, "plain", "--out", tmp_path / "card").refused(2, "exists")
     lagotto("describe", world.hub, "nosuch").refused(2, "nosuch")
     lagotto("describe", world.hub, "plain", "--vocabulary", tmp_path / "no").refused(2, "no")
+    (tmp_path / "words.json").write_text('{"0": "red", "1": "green", "2": "red"}')
+    words = ("--vocabulary", tmp_path / "words.json", "--json")
+    answer = lagotto("describe", world.hub, "plain", *words)
+    assert answer.json["vocabulary"]["names"] == 2
+    assert "note: vocabulary: 1 repeated name was left out" in answer.err
 
 
 def test_audit(world: World, tmp_path: Path) -> None:
@@ -45,6 +50,12 @@ def test_audit(world: World, tmp_path: Path) -> None:
     labels.write_text("red\ngreen\n")
     answer = lagotto("audit", world.hub, "plain", "--labels", labels)
     assert "wrong count" in answer.out
+    labels.write_text("2 blue\n1 green\n0 red\n")  # sorted by name: the number places the label
+    answer = lagotto("audit", world.hub, "plain", "--labels", labels, "--json")
+    labels.write_text("red\ngreen\nblue\n")
+    plain = lagotto("audit", world.hub, "plain", "--labels", labels, "--json")
+    assert answer.json == plain.json
+    assert "note: labels: placed by their numbers" in answer.err
     lagotto("audit", world.hub, "--labels", labels).refused(2, "one model")
     assert "no labels" in lagotto("audit", world.hub, "nameless").out
 
@@ -55,8 +66,13 @@ def test_duplicates(world: World) -> None:
     assert "nearly the same: none" in lagotto("duplicates", world.hub).out
 
 
-def test_search_by_labels(world: World) -> None:
+def test_search_by_labels(world: World, tmp_path: Path) -> None:
     found = lagotto("search", world.hub, "--labels", "red, green,blue", "--json").json
+    file = tmp_path / "labels.csv"
+    file.write_text("id,name\n0,red\n1,green\n2,blue\n")
+    listed = lagotto("search", world.hub, "--labels", file, "--json").json
+    assert (listed["query"], listed["models"]) == (found["query"], found["models"])
+    lagotto("search", world.hub, "--labels", tmp_path / "no.txt").refused(2, "no such file")
     assert list(found) == ["query", "hub", "models", "elapsed_s"]
     assert found["query"] == {"kind": "labels", "value": ["red", "green", "blue"]}
     best = found["models"][0]

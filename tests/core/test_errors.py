@@ -21,6 +21,10 @@ def test_a_long_message_keeps_its_first_words_and_its_end() -> None:
     assert " ... " in text
 
 
+def test_a_message_that_never_ends_is_cut_before_it_is_read() -> None:
+    assert len(reason(ValueError(SIGNATURE * 100_000))) <= 300
+
+
 def test_places_in_the_source_of_onnxruntime_are_left_out() -> None:
     mark = "[ONNXRuntimeError] : 1 : FAIL : "
     error = RuntimeError(f"{mark}Load failed:{SIGNATURE}{mark}Unsupported model IR version: 99")

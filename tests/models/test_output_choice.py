@@ -97,6 +97,8 @@ def test_logits_are_read_rather_than_their_own_softmax() -> None:
         assert chosen(HEAD, **{first: ("z", 7), second: ("p", 7)}) == first
         assert chosen(HEAD, **{second: ("p", 7), first: ("z", 7)}) == first
     assert chosen(HEAD, a=("p", 7), b=("p", 7)) == "a"  # the same under two names
+    twice = [PublishedOutput("", (1, 7), "float32", "z") for _ in range(2)]
+    assert choose_output(twice, graph(*HEAD), NONE).index == 0
 
 
 def test_whole_numbers_texts_and_maps_are_never_scores_while_another_fits() -> None:

@@ -16,7 +16,7 @@ from lagotto.zeroshot.classifier import (
     PICTURE_BATCH_SIZE,
     ZeroShotClassifier,
 )
-from lagotto.zeroshot.images import picture_files
+from lagotto.zeroshot.images import find_picture_files
 from lagotto.zeroshot.types import (
     Captions,
     Mode,
@@ -164,11 +164,15 @@ def test_picture_files(tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("x")
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert picture_files([tmp_path]) == files_made
+    found = find_picture_files([tmp_path])
+    assert list(found.files) == files_made
+    assert str(found.count(1)) == (
+        "4 seen: 1 taken, 1 skipped, 2 passed over (1 .txt, 1 in a hidden folder)"
+    )
     with pytest.raises(UsageError, match="no pictures in"):
-        picture_files([empty])
+        find_picture_files([empty])
     with pytest.raises(UsageError, match="no such file"):
-        picture_files([tmp_path / "nothere"])
+        find_picture_files([tmp_path / "nothere"])
 
 
 def test_refusals(store: WordStore) -> None:

@@ -11,6 +11,7 @@ from lagotto.cli.hub.commands import (
     QUIET,
     bar,
 )
+from lagotto.cli.names import read_names
 from lagotto.cli.output import print_json, print_line, print_table, printable
 from lagotto.core.errors import UsageError
 
@@ -32,7 +33,9 @@ def audit(
         "for a hub whose lists were never audited.",
     ),
     labels: Path | None = typer.Option(
-        None, metavar="FILE", help="Audit these labels, one a line, in place of the published ones."
+        None,
+        metavar="FILE",
+        help="Audit these labels in place of the published ones: one a line, or another list.",
     ),
     encoder: str | None = typer.Option(
         None, help="Where the hub's encoder is now, if it was moved."
@@ -61,19 +64,12 @@ def audit(
     elif model is None:
         audits = audit_hub(opened.reader, bar(quiet))
     else:
-        lines = None if labels is None else _lines(labels)
-        audits = (audit_model(opened.reader, opened.reader.responses_of(model), lines),)
+        names = None if labels is None else read_names(labels, "labels", quiet)
+        audits = (audit_model(opened.reader, opened.reader.responses_of(model), names),)
     if as_json:
         print_json({"hub": str(hub), "models": [audit.as_json() for audit in audits]})
     else:
         print_audits(audits)
-
-
-def _lines(file: Path) -> tuple[str, ...]:
-    """A label a line, as a model's labels file has them: the same one twice is kept."""
-    from lagotto.hub.text.vocabulary import read_lines
-
-    return read_lines(file, "labels file")
 
 
 def print_audits(audits: "Sequence[ModelAudit]") -> None:

@@ -28,10 +28,14 @@ captions_app = typer.Typer(
 STORE = typer.Argument(metavar="STORE", help="The store's folder.")
 PAIRS_OPTION = typer.Option(
     ...,
-    help="Folder with captions.jsonl or metadata.csv, COCO captions json, parquet, webdataset tar, "
-    "clip-retrieval folder, or text with a caption a line; may be repeated.",
+    help="Folder with captions.jsonl or metadata.csv or a text beside each picture, captions as "
+    "json, csv, tsv or parquet, webdataset tar, clip-retrieval folder, or text with a caption a "
+    "line; may be repeated.",
 )
-IMAGES = typer.Option(None, help="Where the pictures of a COCO captions json are.")
+IMAGES = typer.Option(None, help="Where the pictures that a table names are. [default: looked for]")
+TEXT_ONLY = typer.Option(
+    False, "--text-only", help="Take captions alone, also where pictures lie with them."
+)
 MOVED = typer.Option(None, help="Where the store's encoder is now, if it was moved.")
 
 
@@ -54,8 +58,10 @@ def _report(store: Path, report: "IntakeReport", quiet: bool, as_json: bool) -> 
         f"({report.text_only:,} of them text alone), {report.folded:,} already there, "
         f"{report.set_aside:,} set aside"
     )
-    if report.set_aside and not quiet:
-        notice(f"why: {store / 'set_aside.jsonl'}")
+    if not quiet:
+        notice(f"rows and files: {printable(str(report.source_count))}")
+        if report.set_aside:
+            notice(f"why: {store / 'set_aside.jsonl'}")
 
 
 @captions_app.command("create")
@@ -66,6 +72,7 @@ def captions_create(
         ..., help="Folder with an ONNX dual encoder in the Hugging Face layout."
     ),
     images: Path | None = IMAGES,
+    text_only: bool = TEXT_ONLY,
     quiet: bool = QUIET,
     as_json: bool = JSON,
 ) -> None:
@@ -76,7 +83,11 @@ def captions_create(
     from lagotto.zeroshot.captions.store import CaptionStore
 
     report = CaptionStore.begin(store, encoder).fill(
-        pairs, images=images, progress=bar(quiet), announce=None if quiet else _announce
+        pairs,
+        images=images,
+        text_only=text_only,
+        progress=bar(quiet),
+        announce=None if quiet else _announce,
     )
     _report(store, report, quiet, as_json)
 
@@ -86,6 +97,7 @@ def captions_add(
     store: Path = STORE,
     pairs: list[Path] = PAIRS_OPTION,
     images: Path | None = IMAGES,
+    text_only: bool = TEXT_ONLY,
     encoder: str | None = MOVED,
     quiet: bool = QUIET,
     as_json: bool = JSON,
@@ -97,7 +109,11 @@ def captions_add(
     from lagotto.zeroshot.captions.store import CaptionStore
 
     report = CaptionStore.open(store, encoder).add(
-        pairs, images=images, progress=bar(quiet), announce=None if quiet else _announce
+        pairs,
+        images=images,
+        text_only=text_only,
+        progress=bar(quiet),
+        announce=None if quiet else _announce,
     )
     _report(store, report, quiet, as_json)
 

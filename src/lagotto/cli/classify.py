@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def classify(
     images: list[Path] = typer.Argument(metavar="IMAGES", help="Picture files or folders."),
     labels: str = typer.Option(
-        ..., metavar="A,B,C|FILE", help="Comma list, text file (one a line) or .jsonl."
+        ...,
+        metavar="A,B,C|FILE",
+        help="Comma list, or a file: one name a line, CSV, JSON, YAML, or .jsonl.",
     ),
     encoder: str | None = typer.Option(
         None,
@@ -62,11 +64,11 @@ def classify(
     Example: lagotto classify photos/ --labels cat,dog,horse --encoder clip-onnx/
     """
     from lagotto.specialists.classifier import Classifier
-    from lagotto.zeroshot.images import picture_files
+    from lagotto.zeroshot.images import find_picture_files
 
     if as_json and as_csv:
         raise UsageError("--json and --csv given; give one of them")
-    files = picture_files(images)
+    pictures = find_picture_files(images)
     classifier = Classifier(
         encoder,
         labels,
@@ -80,7 +82,7 @@ def classify(
     )
     notes_printed = 0 if quiet else _print_notes(classifier.notes)
     started = time.perf_counter()
-    rows = Rows(classifier, files, explain)
+    rows = Rows(classifier, pictures, explain)
     if as_json:
         print_rows_json(classifier, rows, started)
     elif as_csv:
@@ -91,9 +93,11 @@ def classify(
         _print_notes(classifier.notes[notes_printed:])
         if explain is not None:
             notice(f"pages: {explain / 'index.html'}")
-    if rows.unreadable:
+        notice(f"files: {printable(str(rows.count))}")
+    if rows.count.skipped:
+        pictures_seen = rows.count.taken + rows.count.skipped
         raise LagottoError(
-            f"{rows.unreadable} of {len(files)} pictures could not be read; see their rows"
+            f"{rows.count.skipped} of {pictures_seen} pictures could not be read; see their rows"
         )
 
 

@@ -11,6 +11,7 @@ from lagotto.cli.hub.commands import (
     JSON,
     QUIET,
 )
+from lagotto.cli.names import read_names
 from lagotto.cli.output import notice, print_json, print_table
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ def describe(
     hub: Path = HUB_ARGUMENT,
     model: str = typer.Argument(help="A model of the hub, or a model file outside it."),
     vocabulary: Path | None = typer.Option(
-        None, metavar="FILE", help="Names, one a line. [default: 1,400 common words]"
+        None,
+        metavar="FILE",
+        help="Names, one a line, or another list. [default: 1,400 common words]",
     ),
     top: int = typer.Option(5, min=1, help="How many names an output."),
     out: Path | None = typer.Option(
@@ -42,9 +45,9 @@ def describe(
     from lagotto.hub.hub import Hub
     from lagotto.hub.labels.describe import describe_model
     from lagotto.hub.reports.model_card import write_card
-    from lagotto.hub.text.vocabulary import read_vocabulary
 
-    names = None if vocabulary is None else read_vocabulary(vocabulary)
+    words = None if vocabulary is None else read_names(vocabulary, "vocabulary", quiet, once=True)
+    names = None if words is None else words.present
     opened = Hub.open(hub, encoder)
     responses = opened.reader.responses_of(model)
     started = time.perf_counter()

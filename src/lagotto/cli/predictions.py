@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,11 @@ from lagotto.cli.output import (
 if TYPE_CHECKING:
     import numpy as np
 
+    from lagotto.core.sources.count import SourceCount
     from lagotto.core.types import JsonObject, JsonValue, Skipped
     from lagotto.specialists.classifier import Classifier
     from lagotto.specialists.fusion import Specialist
+    from lagotto.zeroshot.images import PictureFiles
     from lagotto.zeroshot.types import ModelVote, Prediction
 
 _TABLE_ROWS = 64
@@ -32,13 +35,23 @@ _COLUMNS = ("path", "label", "probability", "image_only", "image", "captions")
 
 
 class Rows:
-    """The classifier's rows, once; counts unreadable pictures and writes HTML pages."""
+    """The classifier's rows, once; counts unreadable pictures and writes HTML pages.
 
-    def __init__(self, classifier: "Classifier", files: list[Path], explain: Path | None) -> None:
+    Pictures that are not read at all come last, with the reason.
+    """
+
+    def __init__(
+        self, classifier: "Classifier", pictures: "PictureFiles", explain: Path | None
+    ) -> None:
         self._classifier = classifier
-        self._files = files
+        self._pictures = pictures
         self._explain = explain
-        self.unreadable = 0
+        self._unreadable = 0
+
+    @property
+    def count(self) -> "SourceCount":
+        """What became of each file so far."""
+        return self._pictures.count(self._unreadable)
 
     def __iter__(self) -> "Iterator[Prediction | Skipped]":
         from lagotto.core.types import Skipped
@@ -49,8 +62,10 @@ class Rows:
             pages = None
             if self._explain is not None:
                 pages = stack.enter_context(ExplainPages(self._explain, names))
-            for row in self._classifier.predict(self._files):
-                self.unreadable += isinstance(row, Skipped)
+            rows = chain(self._classifier.predict(self._pictures.files), self._pictures.skipped)
+            for number, row in enumerate(rows):
+                is_given = number < len(self._pictures.files)
+                self._unreadable += isinstance(row, Skipped) and is_given
                 if pages is not None:
                     pages.add(
                         row, {model.model: model.why for model in self._classifier.specialists}
@@ -72,6 +87,7 @@ def print_rows_json(classifier: "Classifier", rows: Rows, started: float) -> Non
             "encoder": classifier.encoder.info.name,
             "mode": classifier.mode,
             "images": list(images),
+            "source_count": rows.count.as_json(),
             **specialists,
             "elapsed_s": round(time.perf_counter() - started, 6),
         }

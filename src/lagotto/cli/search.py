@@ -8,6 +8,7 @@ import typer
 
 from lagotto.cli.cover import print_cover
 from lagotto.cli.hub.commands import HUB_ARGUMENT, JSON, QUIET
+from lagotto.cli.names import read_names
 from lagotto.cli.output import notice, print_json, print_line, print_table, printable
 from lagotto.core.errors import UsageError
 
@@ -50,7 +51,9 @@ def search(
     ),
     image: list[Path] | None = typer.Option(None, help="An example picture; may be repeated."),
     labels: str | None = typer.Option(
-        None, help="Comma list: which single model covers these labels best?"
+        None,
+        metavar="A,B,C|FILE",
+        help="Comma list or file: which single model covers these labels best?",
     ),
     top: int = typer.Option(10, min=1, help="How many hits."),
     k: int | None = typer.Option(
@@ -90,7 +93,7 @@ def search(
     if labels is not None:
         if text or logit or image or explain:
             raise UsageError("--labels is a question of its own; give it with --top alone")
-        print_cover(opened, labels.split(","), top, as_json)
+        print_cover(opened, read_names(labels, "labels", quiet, once=True).present, top, as_json)
         return
     vector = opened.query_vector(_query(text, logit, image))
     found = opened.nearest(

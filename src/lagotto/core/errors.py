@@ -5,8 +5,8 @@ Every message says what was given, what is allowed, and what to do.
 
 import re
 
-_MOST = 300
-_HEAD = 60
+_LONGEST_REASON = 300
+_LONGEST_READ = 20_000
 _RUNTIME_MARK = re.compile(r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
 _QUALIFIERS = re.compile(r"(?: const\b)?(?: \[with [^\]]*\])?")
 _SOURCE_LINE = re.compile(r"/[^\s:]*onnxruntime/[^\s:]+\.(?:cc|h):\d+ ")
@@ -63,15 +63,27 @@ class MismatchError(HubError):
 def reason(error: BaseException) -> str:
     """The message of a foreign error in one line of at most 300 characters.
 
-    The cause stands at the end of a message. So a long one is cut in the middle: its first words
-    and its end stay. Places in the source of onnxruntime, with the signatures of its functions, are
-    left out.
+    A long one is cut in its middle. Places in the source of onnxruntime, with the signatures of its
+    functions, are left out.
     """
-    text = _without_source_lines(" ".join(str(error).split())) or type(error).__name__
-    if len(text) <= _MOST:
+    text = " ".join(shortened(str(error), _LONGEST_READ).split())
+    return shortened(_without_source_lines(text) or type(error).__name__, _LONGEST_REASON)
+
+
+def shortened(text: str, longest: int) -> str:
+    """The text with at most `longest` characters, cut in the middle.
+
+    The cause of an error, and what to do, stand at the end of a message. So its end stays, and a
+    fifth from its start.
+
+    Example:
+        >>> shortened("the start and much more, then the cause", 28)
+        'the s ... re, then the cause'
+    """
+    if len(text) <= longest:
         return text
-    head = text[:_HEAD].rstrip()
-    return f"{head} ... {text[len(head) + 5 - _MOST :].lstrip()}"
+    head = text[: longest // 5].rstrip()
+    return f"{head} ... {text[len(head) + 5 - longest :].lstrip()}"
 
 
 def _without_source_lines(text: str) -> str:

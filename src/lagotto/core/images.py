@@ -4,6 +4,7 @@ Every picture is decoded here, so a probe, an example image and a picture to cla
 alike. Colour profiles are ignored, as in the training code of the models.
 """
 
+import importlib
 import io
 import struct
 import warnings
@@ -12,19 +13,35 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
-from lagotto.core.errors import PictureError, UsageError
+from lagotto.core.arguments.extras import load_extra
+from lagotto.core.errors import MissingExtraError, PictureError, UsageError
+from lagotto.core.parsing.not_downloaded import HEAD_BYTES, what_lies_there
+from lagotto.core.parsing.picture_form import SIGNATURE_BYTES, picture_form
+from lagotto.core.parsing.picture_metadata import count_jpeg_scans, png_without_metadata
 from lagotto.core.types import PixelSpec
 
 IMAGE_SUFFIXES = frozenset(
-    {".apng", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm"}
-    | {".ppm", ".tif", ".tiff", ".webp"}
+    {".apng", ".avif", ".avifs", ".bmp", ".dib", ".gif", ".heic", ".heics", ".heif", ".heifs"}
+    | {".hif", ".jfif", ".jfi", ".jif", ".jpe", ".jpeg", ".jpg", ".jps", ".jxl", ".mpo", ".pbm"}
+    | {".pgm", ".pjp", ".pjpeg", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
 )
-"""File name endings (lower case) that count as pictures when a folder is scanned."""
+"""File name endings (lower case) of pictures that are read, some of them with an extra."""
+
+UNREAD_SUFFIXES = frozenset(
+    {".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dds", ".dng", ".eps", ".erf", ".exr", ".j2c"}
+    | {".j2k", ".jp2", ".jpf", ".jpx", ".kdc", ".mef", ".mrw", ".nef", ".nrw", ".orf", ".pcx"}
+    | {".pef", ".psd", ".qoi", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".svg", ".svgz"}
+    | {".tga", ".wmf", ".x3f", ".xcf"}
+)
+"""File name endings of pictures that are not read: each gets a row with that reason."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-"""The only decoders that are used; rarer ones add attack surface and have no users."""
+"""The decoders that are used; rarer ones add attack surface and have no users."""
+
+_LATER_FORMATS = ("AVIF", "HEIF", "JXL")
+"""Forms that some installations read: a decoder is asked for only where the file is of its form."""
 
 MAX_PICTURE_BYTES = 64 * 2**20
 MAX_PIXELS = 100_000_000
@@ -73,7 +90,8 @@ def read_picture_file(path: Path) -> bytes:
     """The bytes of a picture file.
 
     Raises:
-        PictureError: It is missing, no regular file, empty, over MAX_PICTURE_BYTES or unreadable.
+        PictureError: It is missing, no regular file, empty, over MAX_PICTURE_BYTES, unreadable or
+            of a kind in UNREAD_SUFFIXES.
     """
     try:
         if not path.exists():
@@ -88,6 +106,11 @@ def read_picture_file(path: Path) -> bytes:
     except ValueError as error:  # half a character, a zero byte
         raise PictureError("not a name that a file can have") from error
     _check_bytes(len(data))
+    if path.suffix.lower() in UNREAD_SUFFIXES:
+        # A camera's raw file is a TIFF whose first page is a thumbnail: that is not the picture.
+        form = picture_form(data[:SIGNATURE_BYTES])
+        if form is None or form == "TIFF" or form not in (*FORMATS, *_LATER_FORMATS):
+            raise PictureError(f"{path.suffix} pictures are not read; save it as JPEG or PNG")
     return data
 
 
@@ -107,25 +130,59 @@ def decode_picture(data: bytes) -> Image.Image:
             side; or one side is over MAX_ASPECT times the other (a centre crop would show nothing).
     """
     _check_bytes(len(data))
+    form = picture_form(data[:SIGNATURE_BYTES])
+    formats: tuple[str, ...] = FORMATS
+    if form in _LATER_FORMATS:
+        formats = (form,)
+        _load_decoder(form)
     with warnings.catch_warnings():
         # Size is checked below, on every picture; other warnings are about metadata not used here.
         warnings.simplefilter("ignore")
         try:
-            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+            plain = png_without_metadata(data) if form == "PNG" else data
+            with Image.open(io.BytesIO(plain), formats=formats) as picture:
                 _check_size(*picture.size)
-                if picture.format == "JPEG":
+                if form == "JPEG":
                     _check_scans(data, *picture.size)
                 picture.load()
                 turn = _UPRIGHT.get(_orientation(picture))
                 rgb = _to_rgb(picture)
         except UnidentifiedImageError as error:
-            raise PictureError(f"not a picture ({', '.join(FORMATS)} are read)") from error
+            raise PictureError(_not_a_picture(data, form)) from error
         except Image.DecompressionBombError as error:
             raise PictureError(f"over {MAX_PIXELS:,} pixels; make it smaller") from error
         except _PILLOW_RAISES as error:
             first_line = (str(error).splitlines() or [""])[0]
             raise PictureError(f"damaged: {first_line or type(error).__name__}") from error
     return rgb if turn is None else rgb.transpose(turn)
+
+
+def _load_decoder(form: str) -> None:
+    """Registers the decoder of a form with Pillow; PictureError says what to install for it."""
+    try:
+        if form == "HEIF":
+            load_extra("pillow_heif", "heif", "a HEIC picture").register_heif_opener()
+        elif form == "JXL":
+            importlib.import_module("pillow_jxl")
+        elif not features.check("avif"):
+            raise PictureError("an AVIF picture; to read it, run: pip install --upgrade pillow")
+    except MissingExtraError as error:
+        raise PictureError(str(error)) from error
+    except ImportError as error:
+        raise PictureError(
+            "a JPEG XL picture; to read it, run: pip install pillow-jxl-plugin"
+        ) from error
+
+
+def _not_a_picture(data: bytes, form: str | None) -> str:
+    """What a file is that no decoder took."""
+    clause = what_lies_there(data[:HEAD_BYTES])
+    if clause is not None:
+        return clause
+    if form is not None and form not in FORMATS:
+        of_form = form if form in _LATER_FORMATS else f"{form}, which is not read"
+        return f"a picture of the form {of_form}; save it as JPEG or PNG"
+    return f"not a picture ({', '.join(FORMATS)} are read)"
 
 
 def to_pixels(picture: Image.Image, spec: PixelSpec) -> UInt8[np.ndarray, "height width channels"]:
@@ -198,12 +255,8 @@ def _check_size(width: int, height: int) -> None:
 
 
 def _check_scans(data: bytes, width: int, height: int) -> None:
-    """Raises PictureError for a JPEG of so many scans that decoding would take minutes.
-
-    The marker of a scan cannot occur within coded pixels. Markers of an embedded thumbnail are
-    counted too; they are few.
-    """
-    scans = data.count(b"\xff\xda")
+    """Raises PictureError for a JPEG of so many scans that decoding would take minutes."""
+    scans = count_jpeg_scans(data)
     if scans * width * height > MAX_SCANNED_PIXELS:
         raise PictureError(
             f"{width}x{height} pixels in {scans} scans; save it with fewer, or smaller"

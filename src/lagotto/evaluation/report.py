@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -70,12 +71,14 @@ def results(evaluation: Evaluation, method: Method) -> JsonObject:
         "set_aside": [
             {"source": item.source, "reason": item.reason} for item in evaluation.skipped
         ],
+        "source_count": evaluation.source_count.as_json(),
         "notes": list(evaluation.notes),
     }
 
 
 def voices_as_json(evaluation: VoicesEvaluation, labels: Sequence[Label]) -> JsonObject:
     """The scores by voices, and the selected models with their labels and reasons, as JSON."""
+    names = _distinct_names(labels)
     rows: list[JsonValue] = [
         {
             "voices": item.voices,
@@ -94,13 +97,22 @@ def voices_as_json(evaluation: VoicesEvaluation, labels: Sequence[Label]) -> Jso
             "why": item.why,
             "weight": _rounded(item.weight),
             "outputs": {
-                labels[label].name: output
+                names[label]: output
                 for label, output in zip(item.labels, item.outputs, strict=True)
             },
         }
         for item in evaluation.specialists
     ]
     return {"rows": rows, "specialists": specialists, "notes": list(evaluation.notes)}
+
+
+def _distinct_names(labels: Sequence[Label]) -> list[str]:
+    """The names of the labels; a name that stands twice is followed by its place in the list."""
+    counts = Counter(label.name for label in labels)
+    return [
+        label.name if counts[label.name] == 1 else f"{label.name} [{position}]"
+        for position, label in enumerate(labels)
+    ]
 
 
 def check_new(path: Path) -> None:

@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from lagotto.core.arguments.names import as_name_list, as_names
 from lagotto.core.arguments.one_or_many import (
     OneNameOrMany,
     OnePathOrMany,
-    as_names,
     as_path,
     as_paths,
     as_sources,
@@ -272,8 +272,8 @@ class Hub(OpenHub):
 
         Args:
             model: A model of the hub, by name, or outside it, by path.
-            vocabulary: The names to choose from: a comma list or a text file in one string, or a
-                list. None: the common words that ship with the package.
+            vocabulary: The names to choose from: a comma list or a file of names in one string, or
+                a list. None: the common words that ship with the package.
         """
         from lagotto.hub.labels.describe import describe_model
 
@@ -285,12 +285,13 @@ class Hub(OpenHub):
         """A model's published labels, or others given for it, against its behaviour.
 
         `model` is as in `describe`; `labels`, in the order of the outputs, are a comma list or a
-        text file in one string, or a list.
+        file of names in one string, or a list. In a file, numbers place the names.
         """
         from lagotto.hub.labels.audit import audit_model
 
-        names = None if labels is None else as_names(labels, "labels", blank_lines=True)
-        return audit_model(self.reader, self.reader.responses_of(model), names)
+        known = self.reader.responses_of(model)
+        names = None if labels is None else as_name_list(labels, "labels")
+        return audit_model(self.reader, known, names)
 
     @in_turn
     def audit_labels(self, progress: Progress | None = None) -> "tuple[ModelAudit, ...]":
@@ -318,7 +319,7 @@ class Hub(OpenHub):
     def cover(self, labels: OneNameOrMany, *, top: int = 10) -> "tuple[ModelCoverage, ...]":
         """The models that cover a set of labels best, each with its output for every label.
 
-        `labels` are a comma list or a text file in one string, or a list.
+        `labels` are a comma list or a file of names in one string, or a list.
         """
         from lagotto.hub.labels.coverage import cover_labels
 

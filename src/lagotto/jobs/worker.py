@@ -26,7 +26,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from lagotto.core.errors import LagottoError
+from lagotto.core.errors import LagottoError, shortened
 from lagotto.jobs.sandbox.isolation import isolate_self
 from lagotto.jobs.sandbox.limits import (
     allow_cpu,
@@ -81,10 +81,10 @@ def one_line(error: BaseException) -> str:
     except Exception:
         text = ""
     if isinstance(error, LagottoError):
-        return " ".join(text.split())[:_MAX_REASON]
+        return shortened(" ".join(text.split()), _MAX_REASON)
     first = next((line.strip() for line in text.splitlines() if line.strip()), "")
     name = type(error).__name__
-    return (f"{name}: {first}" if first else name)[:_MAX_REASON]
+    return shortened(f"{name}: {first}" if first else name, _MAX_REASON)
 
 
 def is_memory_failure(error: BaseException) -> bool:

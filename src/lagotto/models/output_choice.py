@@ -31,6 +31,9 @@ SCORE_DTYPES = ("float16", "float32", "float64", "uint8", "int8", "int16")
 _MOST_OUTPUTS = 64
 """Outputs that are compared at most."""
 
+_LISTED = 8
+"""Outputs that a message lists at most."""
+
 _NEVER_SCORES = re.compile(
     r"aux|att(?:entio)?n|class_?ids?\b|ind(?:ex|ices)|arg_?max|loss|box|bbox|pre_?logit|landmark"
 )
@@ -147,15 +150,6 @@ def choose_output(
     return _choice(outputs, outputs.index(chosen), why)
 
 
-def unclear_outputs(outputs: Sequence[str], cause: str) -> ModelError:
-    """The error for outputs (name and shape as text) of which none can be chosen."""
-    listed = ", ".join(outputs[:12]) + (", ..." if len(outputs) > 12 else "")
-    return ModelError(
-        f"{cause}: {listed}; say which in a model.json beside the file: "
-        '{"output_name": "..."}, or export the model with one output [batch, classes]'
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class _Evidence:
     outputs: Sequence[PublishedOutput]
@@ -177,32 +171,29 @@ class _Evidence:
             (self._embeddings, "the others are computed before its last layers"),
             (_named_otherwise, "the names of the others"),
         ):
-            dropped = drop(left)
-            left = [output for output in left if output not in dropped]
+            dropped = {id(output) for output in drop(left)}  # equal ones are not the same
+            left = [output for output in left if id(output) not in dropped]
             if len(left) == 1:
                 return left[0], reason
         return self._by_name_or_softmax(left)
 
     def _copies(self, left: list[PublishedOutput]) -> list[PublishedOutput]:
         """Outputs that are the softmax of another one, or another one under a second name."""
-        sources = {
-            output.name: same_values_before(self.producers, output.tensor) for output in left
-        }
-        dropped: list[PublishedOutput] = []
+        sources = [same_values_before(self.producers, output.tensor) for output in left]
+        ranks = [(bool(output.before), position) for position, output in enumerate(left)]
+        dropped: list[int] = []
         for position, output in enumerate(left):
-            others = [other for other in left if other is not output and other not in dropped]
+            others = [at for at in range(len(left)) if at != position and at not in dropped]
             activation = output.activation
             feed = None
             if activation is not None and activation.same_classes:
                 feed = same_values_before(self.producers, activation.feed)
             is_second = any(
-                sources[other.name] == sources[output.name]
-                and (bool(other.before), left.index(other)) < (bool(output.before), position)
-                for other in others
+                sources[at] == sources[position] and ranks[at] < ranks[position] for at in others
             )
-            if is_second or any(sources[other.name] == feed for other in others):
-                dropped.append(output)
-        return dropped
+            if is_second or any(sources[at] == feed for at in others):
+                dropped.append(position)
+        return [left[position] for position in dropped]
 
     def _embeddings(self, left: list[PublishedOutput]) -> list[PublishedOutput]:
         """Outputs whose layers are some, but not all, of the layers of another one.
@@ -210,10 +201,10 @@ class _Evidence:
         Raises ModelError if such an output looks like scores: it ends in a softmax or has the name
         of scores, and layers follow it.
         """
-        layers = {output.name: layers_before(self.producers, output.tensor) for output in left}
+        layers = {output.tensor: layers_before(self.producers, output.tensor) for output in left}
         dropped = []
         for output in left:
-            later = [other for other in left if layers[output.name] < layers[other.name]]
+            later = [other for other in left if layers[output.tensor] < layers[other.tensor]]
             if not later:
                 continue
             dropped.append(output)
@@ -291,7 +282,7 @@ def _named(outputs: Sequence[PublishedOutput], name: str) -> int:
     if name not in names:
         raise ModelError(
             f"model.json: output_name is {name[:80]!r}, but the file has no such output; allowed: "
-            + ", ".join(output.text for output in outputs[:12])
+            + ", ".join(output.text for output in outputs[:_LISTED])
         )
     return names.index(name)
 
@@ -307,6 +298,10 @@ def _choice(outputs: Sequence[PublishedOutput], index: int, why: str) -> OutputC
 
 
 def _unclear(outputs: Sequence[PublishedOutput]) -> ModelError:
-    return unclear_outputs(
-        [output.text for output in outputs], "which of the outputs holds the classes is unclear"
+    listed = ", ".join(output.text for output in outputs[:_LISTED])
+    listed += ", ..." if len(outputs) > _LISTED else ""
+    return ModelError(
+        f"which of the outputs holds the classes is unclear: {listed}; say which in a model.json "
+        'beside the file: {"output_name": "..."}, or export the model with one output '
+        "[batch, classes]"
     )

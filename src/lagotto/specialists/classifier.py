@@ -94,7 +94,7 @@ class Classifier(zeroshot.ZeroShotClassifier):
     Args:
         encoder: An encoder, or the folder of one; None takes the one that made the caption store,
             or the hub.
-        labels: Names of the classes, `Label` objects, a comma list, or the path of a label file.
+        labels: Names of the classes, `Label` objects, a comma list, or the path of a file of names.
         captions: A caption store or its folder.
         hub: A hub, its folder, or a `HubVoice` with its settings.
         voices: The voices that vote, of "image", "captions" and "hub"; None takes all that there

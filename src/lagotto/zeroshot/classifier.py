@@ -35,10 +35,13 @@ from lagotto.zeroshot.predictor import (
 from lagotto.zeroshot.prompts.adaptation import mean_row, shift_prompts
 from lagotto.zeroshot.prompts.labels import (
     Label,
+    LabelList,
+    check_labels,
+    fold_labels,
     make_labels,
     read_labels,
 )
-from lagotto.zeroshot.prompts.templates import embed_labels, read_templates
+from lagotto.zeroshot.prompts.templates import check_templates, embed_labels, read_templates
 from lagotto.zeroshot.retrieval import Retrieval, Retriever
 from lagotto.zeroshot.types import (
     Captions,
@@ -79,7 +82,8 @@ class ZeroShotClassifier:
 
     Args:
         encoder: An encoder, or the folder of one; None takes the one that made the caption store.
-        labels: Names of the classes, `Label` objects, a comma list, or the path of a label file.
+        labels: Names of the classes, a comma list, or the path of a file of names (repeated names
+            are folded into one, with a note); or `Label` objects, taken as they are.
         captions: A caption store, its folder, or None to classify by the image alone.
         mode: One of MODES; None takes guarded, or image-only without captions.
         k: Captions that vote for a picture.
@@ -113,17 +117,18 @@ class ZeroShotClassifier:
                 "approximate search needs a caption store in a folder; give one, or leave it out"
             )
         self.encoder = choose_encoder(encoder, captions)
-        self.labels = _to_labels(labels)
+        listed = _to_labels(labels)
+        self.labels = listed.labels
         info = self.encoder.info
         self.templates = (
             read_templates(templates, info.prompt_template)
             if isinstance(templates, str)
-            else tuple(templates)
+            else check_templates(templates, "the call")
         )
         store_notes: list[str] = []
         self._store = None if captions is None else self._open(captions, approximate, store_notes)
         prompts = embed_labels(self.encoder, self.labels, self.templates)
-        notes = [*prompts.notes, *store_notes]
+        notes = [*listed.notes, *prompts.notes, *store_notes]
         self.voting = Voting(self.mode, prompts.embeddings, info.logit_scale)
         self._prepare(None, notes)
         self.notes = tuple(notes)
@@ -345,13 +350,22 @@ def _check_k(k: int) -> int:
     return k
 
 
-def _to_labels(labels: OneNameOrMany | Iterable[Label]) -> tuple[Label, ...]:
-    """The labels of a comma list or a file in one string or Path, or of an iterable."""
+def _to_labels(labels: OneNameOrMany | Iterable[Label]) -> LabelList:
+    """The labels of a comma list or a file in one string or Path, or of an iterable, and notes.
+
+    Repeated names are folded; `Label` objects are classes of their own, whatever their names.
+    """
     if isinstance(labels, str | Path):
-        return read_labels(str(labels))
+        listed = read_labels(labels)
+        folded = fold_labels(listed.labels)
+        return LabelList(folded.labels, listed.notes + folded.notes)
     given = collect(labels, str | Label, "labels", _LABELS_ALLOWED)
+    if all(isinstance(item, Label) for item in given):
+        return LabelList(check_labels(given))
     items = [item if isinstance(item, Label) else Label(item, item) for item in given]
-    return make_labels([item.name for item in items], [item.descriptions for item in items])
+    return fold_labels(
+        make_labels([item.name for item in items], [item.descriptions for item in items])
+    )
 
 
 def _load_calibration(store: _Store, encoder: Encoder, notes: list[str]) -> Calibration | None:

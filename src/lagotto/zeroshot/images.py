@@ -1,16 +1,17 @@
 """Paths of picture files and folders come in; embeddings, a batch of pictures at a time, go out."""
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from lagotto.core.arguments.pictures import PictureSource, picture_sources
+from lagotto.core.arguments.pictures import PictureSource, picture_sources, printed
 from lagotto.core.errors import PictureError, UsageError
-from lagotto.core.images import IMAGE_SUFFIXES, decode_picture, to_pixels
+from lagotto.core.images import decode_picture, to_pixels
+from lagotto.core.sources.count import SourceCount, add_counts
+from lagotto.core.sources.folder import OUTSIDE, list_pictures
 from lagotto.core.types import Skipped
 from lagotto.encoders.base import Encoder
 
@@ -27,10 +28,29 @@ class PictureBatch:
     embeddings: Float32[np.ndarray, "readable dim"]
 
 
-def picture_files(paths: Sequence[Path]) -> list[Path]:
+@dataclass(frozen=True, slots=True)
+class PictureFiles:
+    """The picture files at some paths, in order.
+
+    `skipped` are pictures that are not read, with the reason, and `passed_over` is the number of
+    other files in the folders by kind.
+    """
+
+    files: tuple[Path, ...]
+    skipped: tuple[Skipped, ...] = ()
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+
+    def count(self, unreadable: int) -> SourceCount:
+        """The count of all files, once it is known how many could not be read."""
+        skipped = unreadable + len(self.skipped)
+        return SourceCount(len(self.files) - unreadable, skipped, self.passed_over)
+
+
+def find_picture_files(paths: Sequence[Path]) -> PictureFiles:
     """All picture files at the paths: the files themselves, and those under the folders, by name.
 
-    Hidden files are skipped and links to folders are not followed.
+    A file in a folder is a picture by its ending or, where that says nothing, by its first bytes.
+    Hidden files are passed over and links to folders are not followed.
 
     Args:
         paths: Files and folders.
@@ -42,33 +62,27 @@ def picture_files(paths: Sequence[Path]) -> list[Path]:
         UsageError: A path does not exist, or a folder holds no picture.
     """
     files: list[Path] = []
+    skipped: list[Skipped] = []
+    passed_over: list[Mapping[str, int]] = []
     for path in paths:
         if path.is_dir():
-            folder_files = sorted(_under(path))
-            if not folder_files:
-                raise UsageError(f"no pictures in {path}; give a folder or file that holds some")
-            files.extend(folder_files)
+            listing = list_pictures(path, UsageError)
+            if not listing.pictures:
+                count = SourceCount(0, len(listing.outside), listing.passed_over)
+                held = f" ({count})" if count.seen else ""
+                raise UsageError(
+                    f"no pictures in {path}; give a folder or file that holds some{held}"
+                )
+            files.extend(listing.pictures)
+            skipped.extend(Skipped(printed(file), OUTSIDE) for file in listing.outside)
+            passed_over.append(listing.passed_over)
         elif path.exists():
             files.append(path)
         else:
             raise UsageError(f"no pictures at {path}: no such file or folder; check the path")
     if not files:
         raise UsageError("no pictures given; give at least one file or folder")
-    return files
-
-
-def _under(folder: Path) -> Iterator[Path]:
-    for parent, subfolders, files in os.walk(folder, onerror=_refuse_folder):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
-                yield Path(parent, name)
-
-
-def _refuse_folder(error: OSError) -> None:
-    raise UsageError(
-        f"cannot read the folder {error.filename}: {error.strerror}; check its permissions"
-    ) from error
+    return PictureFiles(tuple(files), tuple(skipped), add_counts(passed_over))
 
 
 def embed_files(encoder: Encoder, paths: Iterable[Path], batch: int) -> Iterator[PictureBatch]:

@@ -19,7 +19,10 @@ def test_create_add_search_remove_verify(world: World, tmp_path: Path) -> None:
         "--max-probes", "30", "--seed", "3", "--json",
     )  # fmt: skip
     assert made.code == 0
-    assert list(made.json) == ["hub", "probes", "probe_digest", "encoder", "set_aside"]
+    keys = ["hub", "probes", "probe_digest", "encoder", "set_aside", "source_count"]
+    assert list(made.json) == keys
+    count = made.json["source_count"]
+    assert (count["taken"], count["seen"]) == (30, len(list(world.pictures.iterdir())))
     assert (made.json["hub"], made.json["probes"]) == (str(hub), 30)
     assert made.json["probe_digest"] == Hub.open(hub).probe_digest
     assert all(list(item) == ["source", "reason"] for item in made.json["set_aside"])

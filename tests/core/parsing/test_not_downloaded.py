@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lagotto.core.parsing.not_downloaded import is_unfinished, what_lies_at, what_lies_there
+from lagotto.core.parsing.not_downloaded import what_lies_at, what_lies_there
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0f" * 32 + b"\nsize 1234\n"
 
@@ -91,9 +91,3 @@ def test_a_missing_file_is_nothing_and_a_pipe_is_not_waited_for(tmp_path: Path) 
     assert what_lies_at(tmp_path) is None
     os.mkfifo(tmp_path / "queue")
     assert what_lies_at(tmp_path / "queue") is None
-
-
-def test_an_unfinished_download_is_told_by_its_name() -> None:
-    assert is_unfinished("model.onnx.crdownload")
-    assert is_unfinished("Model.ONNX.Part")
-    assert not is_unfinished("part.onnx")

@@ -224,7 +224,7 @@ def test_results_have_the_keys_of_clip_benchmark_and_ours(
     made = results(found, Method(encoder.info, ("a photo of a {}.",)))
     assert list(made) == [
         "dataset", "model", "pretrained", "task", "metrics", "language",
-        "method", "rows", "per_class", "set_aside", "notes",
+        "method", "rows", "per_class", "set_aside", "source_count", "notes",
     ]  # fmt: skip
     assert (made["dataset"], made["model"], made["language"]) == ("colours", "fake", "en")
     assert made["task"] == "zeroshot_classification"

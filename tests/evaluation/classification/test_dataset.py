@@ -10,7 +10,7 @@ import labelled_makers as make
 from lagotto.core.errors import PictureError, UsageError
 from lagotto.core.images import decode_picture
 from lagotto.evaluation.classification.dataset import LabelledSet, open_labelled
-from lagotto.zeroshot.prompts.labels import make_labels
+from lagotto.zeroshot.prompts.labels import make_labels, read_labels
 
 
 def names(data: LabelledSet) -> list[str]:
@@ -215,3 +215,45 @@ def test_memory_does_not_grow_with_the_pictures(tmp_path: Path) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 200_000
+
+
+def numbered_shard(folder: Path, *numbers: int) -> Path:
+    picture = make.file_bytes("red", 0)
+    rows = [(f"k{i}", picture, str(number)) for i, number in enumerate(numbers)]
+    return make.write_shard(folder / "t.tar", rows)
+
+
+def test_class_numbers_are_those_of_the_list(tmp_path: Path) -> None:
+    (tmp_path / "from1.txt").write_text("1: ant\n2: bee\n3: cat\n")
+    (tmp_path / "gaps.txt").write_text("0: ant\n5: bee\n7: cat\n")
+    from1, gaps = read_labels(tmp_path / "from1.txt"), read_labels(tmp_path / "gaps.txt")
+    tar = numbered_shard(tmp_path, 1, 3)
+    assert [name for _, name in read(open_labelled([tar], from1))] == ["ant", "cat"]
+    tar = numbered_shard(tmp_path, 0, 2)
+    assert [name for _, name in read(open_labelled([tar], from1))] == ["ant", "cat"]
+    tar = numbered_shard(tmp_path, 5, 7)
+    assert [name for _, name in read(open_labelled([tar], gaps))] == ["bee", "cat"]
+    tar = numbered_shard(tmp_path, 1)
+    with pytest.raises(UsageError, match="class number 1"):
+        open_labelled([tar], gaps)
+
+
+def test_a_list_of_classes_beside_a_tar_may_be_numbered(tmp_path: Path) -> None:
+    tar = numbered_shard(tmp_path, 0, 2)
+    (tmp_path / "classes.txt").write_text("2 cat\n0 ant\n1 bee\n")
+    assert [name for _, name in read(open_labelled([tar]))] == ["ant", "cat"]
+    (tmp_path / "classes.txt").write_text("2 cat\n0 ant\n")
+    with pytest.raises(UsageError, match="leaves out numbers"):
+        open_labelled([tar])
+
+
+def test_two_classes_of_one_name_stay_two(tmp_path: Path) -> None:
+    """As in ImageNet: the number decides; a name means the first of them."""
+    tar = numbered_shard(tmp_path, 0, 1, 2)
+    (tmp_path / "classes.txt").write_text("missile\ncat\nMissile\n")
+    data = open_labelled([tar])
+    assert names(data) == ["missile", "cat", "Missile"]
+    assert [each.truth for each in data.pictures()] == [0, 1, 2]
+    folder = make.write_folder(tmp_path / "shapes", ("red", "green"))
+    twice = make_labels(["green", "red", "red"])
+    assert open_labelled([folder], twice).counts == (2, 2, 0)

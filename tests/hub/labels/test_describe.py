@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from colour_world import MODELS, NAMES, World, write_classifier
+from lagotto.core.arguments.names import as_names
 from lagotto.core.errors import UsageError
 from lagotto.hub.hub import Hub
 from lagotto.hub.labels.describe import describe_model
@@ -16,7 +17,6 @@ from lagotto.hub.reports.model_card import (
     LABELS_FILE,
     write_card,
 )
-from lagotto.hub.text.vocabulary import read_vocabulary
 
 
 def right(hub: Hub, model: str, colours: tuple[str, ...]) -> list[bool]:
@@ -85,9 +85,9 @@ def test_a_card_with_labels_and_sheets(world: World, tmp_path: Path) -> None:
 def test_a_vocabulary_file(tmp_path: Path) -> None:
     file = tmp_path / "names.txt"
     file.write_text("cat\n\n dog \ncat\n")
-    assert read_vocabulary(file) == ("cat", "dog")
+    assert as_names(file, "vocabulary") == ("cat", "dog")
     file.write_text("\n \n")
     with pytest.raises(UsageError, match="holds no name"):
-        read_vocabulary(file)
+        as_names(file, "vocabulary")
     with pytest.raises(UsageError, match="cannot be read"):
-        read_vocabulary(tmp_path / "absent.txt")
+        as_names(tmp_path / "absent.txt", "vocabulary")

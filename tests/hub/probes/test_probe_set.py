@@ -71,6 +71,7 @@ GOLDEN_ASIDE = (
     '{"reason":"the same picture as tiny/images/red.ppm","source":"tiny/images/copy.ppm"}\n'
     '{"reason":"no such file","source":"tiny/images/gone.ppm"}\n'
 )
+GOLDEN_COUNT = '{"passed_over":{},"seen":6,"skipped":3,"taken":3}'
 
 
 def test_golden_bytes(tmp_path: Path) -> None:
@@ -80,10 +81,11 @@ def test_golden_bytes(tmp_path: Path) -> None:
         expected = expected.replace(mark, digest)
     assert (tmp_path / "set" / "probes.jsonl").read_text() == expected
     assert (tmp_path / "set" / "set_aside.jsonl").read_text() == GOLDEN_ASIDE
+    assert (tmp_path / "set" / "source_count.json").read_text() == GOLDEN_COUNT
     red = GOLDEN_DIGESTS["@RED@"]
     assert (tmp_path / "set" / "pictures" / red[:2] / red).read_bytes() == ppm(255, 0, 0)
     files = [path for path in (tmp_path / "set").rglob("*") if path.is_file()]
-    assert len(files) == 5
+    assert len(files) == 6
     assert [each.reason for each in aside] == [each.reason for each in made.skipped()]
 
 

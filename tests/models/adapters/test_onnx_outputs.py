@@ -1,5 +1,6 @@
 """ONNX files that end, begin or are stored otherwise than most: the logits are the same."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -386,3 +387,19 @@ def test_external_data_under_other_names_and_sizes(tmp_path: Path) -> None:
     (file.parent / "w.data").write_text("version https://git-lfs.github.com/spec/v1\nsize 1440\n")
     with pytest.raises(ModelError, match=r"'w.data', .* is a Git LFS pointer"):
         load(file)
+
+
+def test_paths_in_model_json_may_have_backslashes(tmp_path: Path) -> None:
+    inner = tmp_path / "m" / "files"
+    write_model(Form(), inner, described=False)
+    (inner / "labels.txt").write_text("\n".join(NAMES))
+    said = {"file": "files\\model.onnx", "labels": "files\\labels.txt"}
+    (tmp_path / "m" / "model.json").write_text(json.dumps(said))
+    (source,) = scan_models([tmp_path / "m"])
+    model = load_model(source)
+    assert model.spec.labels == NAMES
+    assert np.abs(model.logits(PIXELS) - LOGITS).max() < 1e-4
+    for outside in ("..\\w.onnx", "\\\\server\\share\\w.onnx", "\\w.onnx"):
+        (tmp_path / "m" / "model.json").write_text(json.dumps({"file": outside}))
+        with pytest.raises(ModelError, match="not inside the model's folder"):
+            load_model(scan_models([tmp_path / "m"])[0])

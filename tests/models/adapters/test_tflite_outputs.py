@@ -150,3 +150,12 @@ def test_operators_that_name_tensors_outside_the_file_are_refused(tmp_path: Path
     writer.operator(Operator.ABS, [999], [last])
     with pytest.raises(ModelError, match="unreadable at byte"):
         writer.load(tmp_path, [last])
+
+
+def test_a_file_that_is_too_new_names_the_version_and_the_pip_line(tmp_path: Path) -> None:
+    writer = Classifier()
+    writer.model.operatorCodes[0].version = 99
+    with pytest.raises(ModelError, match="'RESHAPE' version '99'") as error:
+        writer.load(tmp_path, [writer.softmax])
+    assert "installed: ai-edge-litert " in str(error.value)
+    assert "`pip install -U ai-edge-litert`" in str(error.value)

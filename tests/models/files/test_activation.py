@@ -75,6 +75,13 @@ def test_logs_are_told_from_probabilities() -> None:
     assert not activation.is_log
 
 
+def test_the_exponential_of_a_log_softmax_is_a_softmax() -> None:
+    activation = found(("LogSoftmax",), ("Exp",))
+    assert activation is not None
+    assert (activation.kind, activation.feed, activation.is_log) == ("softmax", "z", False)
+    assert found(("Softmax",), ("Exp",)) is None
+
+
 def heads(*operators: str) -> dict[str, Node]:
     nodes = {
         f"p{number}": Node(operator, (f"z{number}",), (f"p{number}",))

@@ -109,6 +109,41 @@ def test_labels_come_from_a_file_line_by_line(tmp_path: Path) -> None:
     assert (labels, notes) == (("cat", "", "d[31mog"), ())
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "labels"),
+    [
+        ("labels.txt", "2 cat\n0 ant\n1 bee\n", ("ant", "bee", "cat")),
+        ("labels.txt", "1: ant\n2: bee\n3: cat\n", ("ant", "bee", "cat")),
+        ("labels.txt", "1: bee\n2: cat\n", ("", "bee", "cat")),
+        ("labels.txt", "0: ant\n2: cat\n", ("ant", "", "cat")),
+        ("labels.json", '{"cat": 2, "ant": 0, "bee": 1}', ("ant", "bee", "cat")),
+        ("labels.csv", "id,name\n1,bee\n0,ant\n2,cat\n", ("ant", "bee", "cat")),
+        ("labels.dat", "ant\nbee\ncat\n", ("ant", "bee", "cat")),
+    ],
+)
+def test_numbers_place_labels(
+    tmp_path: Path, name: str, content: str, labels: tuple[str, ...]
+) -> None:
+    (tmp_path / name).write_text(content)
+    said = parse_description({"labels": name})
+    assert labels_for(said, tmp_path / "m.onnx", 3)[0] == labels
+
+
+def test_labels_in_model_json_may_be_a_map() -> None:
+    said = parse_description({"labels": {"1": "bee", "0": "ant"}})
+    labels, notes = labels_for(said, Path("m.onnx"), 2)
+    assert labels == ("ant", "bee")
+    assert notes == ("labels: placed by their numbers, not by the order in the file",)
+    with pytest.raises(ModelError, match=r"model.json: labels .*number 0"):
+        parse_description({"labels": {"ant": 0, "bee": 0}})
+
+
+def test_a_labels_file_that_was_not_downloaded_is_named(tmp_path: Path) -> None:
+    (tmp_path / "l.txt").write_text("version https://git-lfs.github.com/spec/v1\noid x\nsize 1\n")
+    with pytest.raises(ModelError, match=r"labels file 'l.txt' is a Git LFS pointer"):
+        labels_for(parse_description({"labels": "l.txt"}), tmp_path / "m.onnx", 3)
+
+
 def test_labels_of_another_number_are_left_out_with_a_note(tmp_path: Path) -> None:
     said = parse_description({"labels": ["a", "b"]})
     assert labels_for(said, tmp_path / "m.onnx", 2) == (("a", "b"), ())

@@ -68,6 +68,7 @@ def classification(
 
     Example: lagotto eval classification labelled/ --encoder clip-onnx/ --captions my-captions
     """
+    from lagotto.core.arguments.names import named_file
     from lagotto.evaluation.classification.classification import evaluate
     from lagotto.evaluation.classification.dataset import open_labelled
     from lagotto.evaluation.classification.voices import evaluate_voices
@@ -85,7 +86,8 @@ def classification(
     settings = _settings(modes, k, captions is not None)
     if out is not None:
         check_new(out)
-    known = open_labelled(data, None if labels is None else read_labels(labels))
+    listed = None if labels is None else read_labels(labels)
+    known = open_labelled(data, listed, None if labels is None else named_file(labels))
     store = None if captions is None else CaptionStore.open(captions, encoder)
     classifier = Classifier(
         _encoder(encoder, store, hub),
@@ -114,6 +116,8 @@ def classification(
         if heard is not None:
             print_voices(heard)
     if not quiet:
+        for note in () if listed is None else listed.notes:
+            notice(f"note: {printable(note)}")
         _notices(found)
         for note in heard.notes if heard is not None else ():
             notice(f"note: {printable(note)}")
@@ -208,6 +212,7 @@ def _interval(estimate: "Estimate", sign: str = "") -> str:
 
 
 def _notices(found: "Evaluation") -> None:
+    notice(f"pictures and files: {printable(str(found.source_count))}")
     for note in found.notes:
         notice(f"note: {printable(note)}")
     if found.unreadable:

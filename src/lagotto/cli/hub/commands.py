@@ -53,7 +53,7 @@ def hub_create(
     created = Hub.create(
         hub, probes, encoder, max_probes=max_probes, seed=seed, progress=bar(quiet)
     )
-    skipped = created.skipped()
+    skipped, count = created.skipped(), created.reader.probe_set.source_count()
     if as_json:
         print_json(
             {
@@ -62,6 +62,7 @@ def hub_create(
                 "probe_digest": created.probe_digest,
                 "encoder": created.encoder_name,
                 "set_aside": [asdict(item) for item in skipped],
+                "source_count": None if count is None else count.as_json(),
             }
         )
         return
@@ -73,6 +74,7 @@ def hub_create(
         if len(skipped) > 10:
             notice(f"  and {len(skipped) - 10} more; all in {hub / 'probes' / 'set_aside.jsonl'}")
     if not quiet:
+        notice(f"pictures and files: {printable(str(count))}")
         notice(f"next: lagotto hub add {hub} MODELS")
 
 

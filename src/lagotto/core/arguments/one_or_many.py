@@ -11,10 +11,9 @@ OnePathOrMany: TypeAlias = PathLike | Iterable[PathLike]
 """A path, or any iterable of paths: a list, a tuple, a set, a generator."""
 
 OneNameOrMany: TypeAlias = PathLike | Iterable[str]
-"""Names: a comma list or a text file in one string, a text file as a Path, or any iterable."""
+"""Names: a comma list or a file of names in one string, such a file as a Path, or any iterable."""
 
 _PATHS = "give a path (str or pathlib.Path), or a list of paths"
-_NAMES = "give a list of names, a comma list, or a text file with one name a line"
 _Item = TypeVar("_Item")
 
 
@@ -51,38 +50,6 @@ def as_path(given: PathLike, what: str) -> Path:
 def as_sources(given: OnePathOrMany, what: str) -> tuple[PathLike, ...]:
     """As `as_paths`, with strings left as they are: a string may name a model on a remote hub."""
     return collect(given, PathLike, what, _PATHS, _check_path)
-
-
-def as_names(given: OneNameOrMany, what: str, *, blank_lines: bool = False) -> tuple[str, ...]:
-    """The names of an argument that takes one string or many.
-
-    One string is a comma list, unless a file has this name: then the file is read, one name a
-    line. A Path is always such a file. The items of a list are names as they are, commas and all.
-    A set has no order, so its names are sorted.
-
-    Args:
-        given: A comma list, a file, or an iterable of names.
-        what: What is named, in the plural, for messages: "labels".
-        blank_lines: Keep the empty lines of a file: where names belong to numbered outputs, an
-            empty line stands for an output without a name.
-
-    Returns:
-        At least one name, in the order given.
-
-    Raises:
-        UsageError: If no name is given, something that is no text, or a file that cannot be read.
-
-    Example:
-        >>> as_names("daisy, rose", "labels")
-        ('daisy', 'rose')
-        >>> as_names(["Salem, Oregon"], "labels")
-        ('Salem, Oregon',)
-    """
-    if isinstance(given, PathLike) and (file := _named_file(given)) is not None:
-        given = _read_lines(file, what, blank_lines)
-    elif isinstance(given, str):
-        given = [part.strip() for part in given.split(",") if part.strip()]
-    return collect(given, str, what, _NAMES)
 
 
 def collect(
@@ -132,24 +99,3 @@ def describe_type(value: Any) -> str:
 def _check_path(item: PathLike, what: str) -> None:
     if not str(item):
         raise UsageError(f"{what}: an empty path given; {_PATHS}")
-
-
-def _named_file(given: PathLike) -> Path | None:
-    """The file of this name; a Path that names none is returned too, so that reading it fails."""
-    if isinstance(given, Path):
-        return given
-    try:
-        path = Path(given).expanduser()
-        return path if path.is_file() else None
-    except (OSError, ValueError, RuntimeError):  # too long for a name, a zero byte, no such user
-        return None
-
-
-def _read_lines(file: Path, what: str, blank_lines: bool) -> list[str]:
-    try:
-        lines = file.read_text(encoding="utf-8-sig").rstrip().splitlines()
-    except OSError as error:
-        raise UsageError(f"cannot read {what} {file}: {error.strerror}; check the file") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{what} {file} is not UTF-8 text; save it as UTF-8") from error
-    return [line.strip() for line in lines if blank_lines or line.strip()]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lagotto.core.errors import UsageError
 from lagotto.core.parsing.name_forms.entries import (
+    MAX_NAMES,
     MAX_NUMBER,
     Entries,
     NotNamesError,
@@ -27,10 +28,15 @@ from lagotto.core.text.clean import clean_text
 MAX_LIST_BYTES = 8 << 20
 """Bytes of a list of names, at most."""
 
+_MAX_NAME = 2000
 _LINES = ("", ".txt", ".text", ".names", ".labels", ".label", ".classes", ".lst", ".list", ".lbl")
 _JSON_LINES = (".jsonl", ".ndjson")
 _YAML = (".yaml", ".yml")
 _LABEL_MAP = (".pbtxt", ".prototxt")
+_ASSIGNED = re.compile(r"\A[A-Za-z_][^\n=\[{(]{0,60}(?:\[[^\n=]{0,60}\])?\s*=\s*(?=[\[{(])")
+_CALL = re.compile(
+    r"[A-Za-z_][\w.]{0,60}\(\s*([\[{(].*[\]})])\s*(?:,\s*\w+\s*=[^\[\](){}]*)*\)\s*\Z", re.DOTALL
+)
 LIST_ENDINGS = (*_LINES, ".csv", ".tsv", ".json", *_JSON_LINES, *_YAML, *_LABEL_MAP)
 """Endings of the files that `read_name_list` reads, in lower case; "" is a file without one."""
 
@@ -49,14 +55,14 @@ class NameList:
         form: The form that was read, for example "numbered lines".
         notes: What a user should know of the reading, one clause each.
         first: The number of the first position, 0 or 1; None if the list has no numbers.
-        has_empty_lines: An empty line between names is in `names` as None.
+        heading: A first line that was taken for a heading, though it might be a name.
     """
 
     names: tuple[str | None, ...]
     form: str
     notes: tuple[str, ...] = ()
     first: int | None = None
-    has_empty_lines: bool = False
+    heading: str | None = None
 
     @property
     def present(self) -> tuple[str, ...]:
@@ -68,7 +74,8 @@ class NameList:
 
         The number of names must be the number of outputs. A list that is numbered from 1 also fits
         where one output more is there: then its numbers count from 0, and output 0 has no name.
-        Empty lines of a list without numbers stand for outputs if that fits, else for nothing.
+        An empty line between names stands for an output without a name. What was taken for a
+        heading is the first name where that fits.
 
         Args:
             count: The number of outputs.
@@ -81,8 +88,8 @@ class NameList:
             return self.names
         if self.first == 1 and len(self.names) + 1 == count:
             return (None, *self.names)
-        if self.has_empty_lines and len(self.present) == count:
-            return self.present
+        if self.heading is not None and len(self.names) + 1 == count:
+            return (self.heading, *self.names)
         return None
 
 
@@ -96,11 +103,11 @@ def read_name_list(file: Path) -> NameList:
         UsageError: The file is missing or too large, or `parse_name_list` refuses it.
     """
     source = f"{str(file)!r}"
-    if file.exists() and not file.is_file():
-        kind = "a folder" if file.is_dir() else "no regular file"
-        raise UsageError(f"{source} is {kind}, not a list of names; {_ALLOWED}")
-    check_ending(file.suffix, source)
     try:
+        if file.exists() and not file.is_file():
+            kind = "a folder" if file.is_dir() else "no regular file"
+            raise UsageError(f"{source} is {kind}, not a list of names; {_ALLOWED}")
+        check_ending(file.suffix, source)
         with file.open("rb") as stream:
             data = stream.read(MAX_LIST_BYTES + 1)
     except (OSError, ValueError) as error:
@@ -140,7 +147,7 @@ def parse_name_list(data: bytes, ending: str, source: str) -> NameList:
         remedy = "" if ";" in reason else f"; {_ALLOWED}"
         raise UsageError(f"{source} {reason}{remedy}") from error
     notes = (*decoded.notes, *placed.notes)
-    return NameList(placed.names, placed.form, notes, placed.first, placed.has_empty_lines)
+    return NameList(placed.names, placed.form, notes, placed.first, placed.heading)
 
 
 def _parser(ending: str, text: str) -> Callable[[str], Entries]:
@@ -188,16 +195,19 @@ def _parse_json_lines(text: str) -> Entries:
 def _parse_text(text: str) -> Entries:
     """Lines; or what people keep in a text file all the same: JSON, a Python literal, a table."""
     bare = text.strip("\ufeff \t\r\n")
-    assigned = re.sub(r"\A[A-Za-z_]\w{0,40}\s*=\s*(?=[\[{(])", "", bare)
-    if assigned[:1] in ("{", "[", "(") and assigned[-1:] in ("}", "]", ")", ";", ","):
+    assigned = _ASSIGNED.sub("", bare)
+    if assigned[:1] in ("{", "[") or (assigned[:1] == "(" and assigned[-1:] in (")", ";")):
+        return _parse_brackets(assigned)
+    if (call := _CALL.match(bare)) is not None:
+        return _parse_brackets(call[1])
+    if bare.startswith("<") and bare.endswith(">") and "</" in bare:
+        raise NotNamesError("is XML, which is not read")
+    if (start := _YAML_START.match(bare)) is not None:
         try:
-            return entries_of(parse_json(assigned), "json")
-        except NotNamesError as error:
-            if assigned[:1] == "(" or "not JSON" in str(error):
-                return _parse_literal(assigned, error)
-            raise
-    if _YAML_START.match(bare):
-        return entries_of(parse_yaml(text), "yaml")
+            return entries_of(parse_yaml(text), "yaml")
+        except NotNamesError:
+            if start[0].rstrip()[-1:] != ":":
+                raise  # else "classes:" may be the heading of lines
     lines = [line for line in split_lines(text) if line]
     if len(lines) > 1 and all(line[0] in "\"'" for line in lines) and lines[0].endswith(","):
         for opening, closing in ("[]", "{}"):  # the inside of a list or map
@@ -205,6 +215,9 @@ def _parse_text(text: str) -> Entries:
                 return entries_of(parse_flow(f"{opening}{bare}{closing}"), "python")
             except NotNamesError:
                 continue
+    if len(lines) > 1 and all(line[0] == line[-1] == "|" and len(line) > 2 for line in lines):
+        rows = [line[1:-1] for line in lines if line.strip("|-: ")]  # a table of Markdown
+        return parse_table("\n".join(rows), "|")
     if lines and all("\t" in line for line in lines):
         try:
             return parse_table(text, "\t")
@@ -213,15 +226,20 @@ def _parse_text(text: str) -> Entries:
     return parse_lines(text)
 
 
-def _parse_literal(text: str, error: NotNamesError) -> Entries:
-    """A list or dict as Python prints it; lines that merely begin with a bracket are lines."""
+def _parse_brackets(text: str) -> Entries:
+    """JSON, or a list or dict as Python prints it; lines that all begin so are lines: "[0] cat"."""
     try:
-        value = parse_flow(text.rstrip(",;"))
-    except NotNamesError as reason:
-        lines = [line for line in split_lines(text) if line]
-        if len(lines) > 1 and all(line[0] in "[({" for line in lines):
-            return parse_lines(text)  # [0] cat
-        raise reason from error
+        value = parse_json(text)
+    except NotNamesError:
+        try:
+            value = parse_flow(text.rstrip(",;"))
+        except NotNamesError:
+            lines = [line for line in split_lines(text) if line]
+            if len(lines) > 1 and all(line[0] in "[({" for line in lines):
+                return parse_lines(text)
+            raise
+    else:
+        return entries_of(value, "json")
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list | Pairs):
         value = value[0]
     return entries_of(value, "python")
@@ -232,10 +250,15 @@ def _place(entries: Entries) -> NameList:
     names = [_clean(name) for name in entries.names]
     if not any(names):
         raise NotNamesError("holds no name; write one a line")
+    if len(names) > MAX_NAMES:
+        raise NotNamesError(f"has {len(names):,} names; at most {MAX_NAMES:,} are read")
+    if max(len(name or "") for name in names) > _MAX_NAME:
+        raise NotNamesError(f"has an entry of more than {_MAX_NAME:,} characters, which is no name")
     if lists_pictures(names):
         raise NotNamesError("lists picture files, not names of classes")
     if entries.numbers is None:
-        return NameList(tuple(names), entries.form, entries.notes, None, entries.has_gaps)
+        heading = _clean(entries.heading)
+        return NameList(tuple(names), entries.form, entries.notes, heading=heading)
     numbers, notes = entries.numbers, list(entries.notes)
     _check_numbers(entries)
     first = 1 if min(numbers) == 1 else 0

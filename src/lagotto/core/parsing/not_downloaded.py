@@ -15,10 +15,6 @@ from lagotto.core.types import JsonValue
 HEAD_BYTES = 4096
 """Bytes from the start of a file that tell what lies there."""
 
-_UNFINISHED = (
-    *(".crdownload", ".part", ".partial", ".incomplete", ".download", ".opdownload"),
-    *(".aria2", ".filepart", ".!ut", ".!qb", ".icloud"),
-)
 _AGAIN = "download the file itself"
 _LFS = re.compile(r"version https?://(?:git-lfs\.github\.com|hawser\.github\.com)/spec/")
 _LFS_SIZE = re.compile(r"^size (\d{1,15})\s*$", re.MULTILINE)
@@ -106,11 +102,6 @@ def what_lies_at(file: Path) -> str | None:
             return what_lies_there(stream.read(HEAD_BYTES))
     except OSError:
         return None
-
-
-def is_unfinished(name: str) -> bool:
-    """Whether a file's name says that its download was not finished (model.onnx.crdownload)."""
-    return name.lower().endswith(_UNFINISHED)
 
 
 def _pointer(whole: str) -> str | None:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import huggingface_hub
 from huggingface_hub import errors, utils
 
-from lagotto.core.errors import HubError, LagottoError, SourceError
+from lagotto.core.errors import HubError, LagottoError, SourceError, reason
 from lagotto.core.files import writing
 from lagotto.core.remote.files import (
     RemoteFile,
@@ -242,7 +242,7 @@ def _translate(error: Exception, what: str) -> BusyError | LagottoError:
     if isinstance(cause, OSError) and cause.errno in _UNWRITABLE:
         return HubError(f"{what} cannot be written: {cause.strerror}; free space, or check rights")
     if isinstance(cause, ValueError):
-        return SourceError(f"{what} cannot be asked for: {' '.join(str(cause).split())[:200]}")
+        return SourceError(f"{what} cannot be asked for: {reason(cause)}")
     if isinstance(cause, TypeError | KeyError):
         return SourceError(f"{what} is described by the hub in a form that is not understood")
     return BusyError("the hub is out of reach, or the download broke off")

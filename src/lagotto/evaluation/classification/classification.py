@@ -16,6 +16,7 @@ from lagotto.core.errors import PictureError, UsageError
 from lagotto.core.files import canonical_json
 from lagotto.core.images import decode_picture, to_pixels
 from lagotto.core.progress import Progress, Silent
+from lagotto.core.sources.count import SourceCount
 from lagotto.core.types import PixelSpec, Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.evaluation.classification.dataset import LabelledPicture, LabelledSet
@@ -66,6 +67,11 @@ class Evaluation:
     data_digest: str
     seed: int
     notes: tuple[str, ...]
+
+    @property
+    def source_count(self) -> SourceCount:
+        """What became of each file of the data; an unreadable picture is skipped, and a miss."""
+        return SourceCount(len(self.data) - self.unreadable, self.unreadable, self.data.passed_over)
 
     @property
     def image_only(self) -> Scores:
@@ -141,7 +147,7 @@ def evaluate(
         skipped=tuple(named_unreadable),
         data_digest=digest.hexdigest(),
         seed=seed,
-        notes=sweep.notes,
+        notes=(*data.notes, *sweep.notes),
     )
 
 

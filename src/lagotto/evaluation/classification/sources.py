@@ -2,34 +2,39 @@
 
 These forms are read:
 
-- a folder of class sub-folders: CLASS/**/PICTURE
+- a folder of class sub-folders: CLASS/**/PICTURE; splits and wrappers around them are told apart
 - a jsonl: {"image": path beside the file, "label": name}, or a folder that has a labels.jsonl
 - a webdataset: a tar with KEY.jpg and KEY.cls (class number or name), or a folder of such tars
   (also DATA/test/*.tar); a list of classes is beside it or one folder above
 """
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import groupby
 from json import loads
 from pathlib import Path
 
 from lagotto.core.errors import PictureError, UsageError
-from lagotto.core.images import IMAGE_SUFFIXES, MAX_PICTURE_BYTES, read_picture_file
-from lagotto.core.parsing.captioned_tables import PATH_COLUMNS, storable
-from lagotto.core.parsing.tar import (
-    PICTURE_ENDINGS,
-    TarMember,
-    read_members,
+from lagotto.core.images import MAX_PICTURE_BYTES, read_picture_file
+from lagotto.core.parsing.captioned_tables import (
+    PATH_COLUMNS,
+    first_column,
+    resolve_picture,
+    storable,
 )
+from lagotto.core.parsing.name_list import read_name_list
+from lagotto.core.parsing.tar import TarMember, TarSurvey, read_samples, survey_tar
+from lagotto.core.sources.count import add_counts
+from lagotto.core.sources.folder import count_rest, list_pictures, refuse_outside
+from lagotto.core.text.names import name_key
+from lagotto.evaluation.classification.class_folders import SPLITS, find_class_folders
+from lagotto.evaluation.classification.folder_names import read_folder_names
 
 LABELS_NAME = "labels.jsonl"
 CLASS_LISTS = ("classes.txt", "classnames.txt")
 """Names of a list of classes, one a line; the second is what CLIP_benchmark writes."""
 
-_SPLITS = ("test", "val", "validation")
 _MAX_CLASS_BYTES = 4096
 
 
@@ -47,7 +52,9 @@ class LabelledPart:
     """One folder, file or shard; each call of `samples` streams it from the beginning.
 
     `classes` is its list of classes, empty if it has none. `ordered` says whether labels may be
-    indices into that list.
+    indices into that list. `notes` say how the structure of the data was read. `passed_over` is the
+    number of files or members that are no labelled picture, by kind; it is whole once `samples` was
+    read to its end.
     """
 
     path: Path
@@ -55,10 +62,30 @@ class LabelledPart:
     samples: Callable[[], Iterator[LabelledSample]]
     classes: tuple[str, ...] = ()
     ordered: bool = field(default=False)
+    notes: tuple[str, ...] = ()
+    passed_over: dict[str, int] = field(default_factory=dict)
 
 
-def find_labelled_parts(path: Path) -> list[LabelledPart]:
-    """The parts of the data set at a path; UsageError if there is none."""
+@dataclass(frozen=True, slots=True)
+class GivenLabels:
+    """The labels that were given: their words in order, their numbers if the list has them, and
+    the file that they are from, if it is one."""
+
+    words: tuple[str, ...] = ()
+    numbers: tuple[int, ...] | None = None
+    file: Path | None = None
+
+
+def find_labelled_parts(path: Path, given: GivenLabels | None = None) -> list[LabelledPart]:
+    """The parts of the data set at a path.
+
+    Args:
+        path: A folder, a .jsonl or a .tar.
+        given: The labels, if they were given: they tell which folders are classes.
+
+    Raises:
+        UsageError: There is no data set, or it cannot be told which folders are the classes.
+    """
     allowed = (
         f"give a folder of class sub-folders, a folder with {LABELS_NAME} or tars, a .jsonl or a "
         ".tar"
@@ -73,41 +100,69 @@ def find_labelled_parts(path: Path) -> list[LabelledPart]:
     if not path.is_dir():
         raise UsageError(f"labelled pictures {path}: no such file or folder; {allowed}")
     if (path / LABELS_NAME).is_file():
-        return find_labelled_parts(path / LABELS_NAME)
+        (part,) = find_labelled_parts(path / LABELS_NAME)
+        return [replace(part, passed_over=_beside_table(path))]
     name = storable(path.resolve().name)
-    for folder in (path, *(path / split for split in _SPLITS)):
+    for folder in (path, *(path / split for split in SPLITS)):
         tars = sorted(folder.glob("*.tar"), key=lambda tar: (len(tar.name), tar.name))
         if tars:
             return [_tar_part(tar, name) for tar in tars]
-    classes = [folder.name for folder in _subfolders(path)]
-    if not classes:
-        raise UsageError(f"labelled pictures {path}: no class sub-folders in it; {allowed}")
-    return [LabelledPart(path, name, partial(_of_folder, path), tuple(map(storable, classes)))]
+    return [_folder_part(path, name, given or GivenLabels())]
 
 
-def _subfolders(path: Path) -> list[Path]:
-    try:
-        inside = sorted(path.iterdir())
-    except OSError as error:
-        raise UsageError(f"cannot read the folder {path}: {error.strerror}") from error
-    return [path for path in inside if path.is_dir() and not path.name.startswith(".")]
+def _beside_table(folder: Path) -> dict[str, int]:
+    """The files of a folder that its table of labels does not name, by kind."""
+    listing = list_pictures(folder, UsageError)
+    root = folder.resolve()
+    named = {
+        os.path.normpath(resolve_picture(root, sample.source).absolute())
+        for sample in _of_jsonl(folder / LABELS_NAME)
+    }
+    pictures = [root / path.relative_to(folder) for path in (*listing.pictures, *listing.outside)]
+    counts = count_rest(listing, [folder / LABELS_NAME], with_pictures=False)
+    unnamed = sum(os.path.normpath(path) not in named for path in pictures)
+    return {**counts, **({"pictures without a label": unnamed} if unnamed else {})}
 
 
-def _of_folder(path: Path) -> Iterator[LabelledSample]:
+def _folder_part(path: Path, name: str, given: GivenLabels) -> LabelledPart:
+    """The part of a folder of class folders."""
+    keys = {name_key(words) for words in given.words}
+    tree = find_class_folders(path, keys if keys else None)
+    names = list(dict.fromkeys(label for label, _ in tree.folders))
+    above = [place for place in (tree.root, *tree.root.parents) if place.is_relative_to(path)]
+    places = [*above, path.resolve().parent]
+    labels = read_folder_names(names, places, given.words, given.numbers, given.file)
+    passed_over = dict(tree.passed_over)
+    folders = [(labels.labels[label], folder) for label, folder in tree.folders]
+    shown = dict.fromkeys(item for item, _ in folders if isinstance(item, str))
+    return LabelledPart(
+        path,
+        name,
+        partial(_of_folders, path, folders, tree.passed_over, passed_over),
+        labels.classes or tuple(shown),
+        bool(labels.classes),
+        (*tree.notes, *labels.notes),
+        passed_over,
+    )
+
+
+def _of_folders(
+    path: Path,
+    folders: Sequence[tuple[str | int, Path]],
+    around: Mapping[str, int],
+    passed_over: dict[str, int],
+) -> Iterator[LabelledSample]:
     """Every picture under each class folder, by name; one class in memory at a time."""
-    for folder in _subfolders(path):
-        label = storable(folder.name)
-        for file in sorted(_pictures_under(folder)):
+    counts: list[Mapping[str, int]] = [around]
+    for label, folder in folders:
+        listing = list_pictures(folder, UsageError)
+        counts.append(listing.passed_over)
+        outside = set(listing.outside)
+        for file in sorted((*listing.pictures, *listing.outside)):
             source = storable(file.relative_to(path).as_posix())
-            yield LabelledSample(source, label, partial(read_picture_file, file))
-
-
-def _pictures_under(folder: Path) -> Iterator[Path]:
-    for parent, subfolders, files in os.walk(folder):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
-                yield Path(parent, name)
+            read = refuse_outside if file in outside else partial(read_picture_file, file)
+            yield LabelledSample(source, label, read)
+    passed_over.update(add_counts(counts))
 
 
 def _of_jsonl(path: Path) -> Iterator[LabelledSample]:
@@ -131,14 +186,18 @@ def _of_line(path: Path, number: int, line: str) -> LabelledSample:
         raise UsageError(f"{where} is not JSON; each line must be one JSON object") from error
     if not isinstance(row, dict):
         raise UsageError(f"{where} is not an object; each line must be one JSON object")
-    image = next((row[key] for key in PATH_COLUMNS if key in row), None)
+    image = row.get(first_column(PATH_COLUMNS, list(row)) or "")
     if not isinstance(image, str) or not image or "\0" in image:
         raise UsageError(f"{where} names no picture; give its path as {', '.join(PATH_COLUMNS)}")
     return LabelledSample(
         storable(image),
         _label_of(where, row.get("label")),
-        partial(read_picture_file, path.parent / image),
+        partial(_load_named, path.parent, image),
     )
+
+
+def _load_named(folder: Path, name: str) -> bytes:
+    return read_picture_file(resolve_picture(folder, name))
 
 
 def _label_of(where: str, label: object) -> str | int:
@@ -151,7 +210,9 @@ def _label_of(where: str, label: object) -> str | int:
 
 def _tar_part(path: Path, name: str) -> LabelledPart:
     classes = _class_list(path)
-    return LabelledPart(path, name, partial(_of_tar, path), classes, ordered=True)
+    survey = survey_tar(path, ("cls",), UsageError)
+    samples = partial(_of_tar, path, survey)
+    return LabelledPart(path, name, samples, classes, True, (), survey.passed_over)
 
 
 def _class_list(path: Path) -> tuple[str, ...]:
@@ -161,21 +222,25 @@ def _class_list(path: Path) -> tuple[str, ...]:
     for file in (*beside, *above):
         if file.is_file():
             try:
-                lines = file.read_text(encoding="utf-8-sig").splitlines()
-            except (OSError, UnicodeDecodeError) as error:
-                raise UsageError(f"cannot read the list of classes {file}; check it") from error
-            return tuple(line.strip() for line in lines if line.strip())
+                names = read_name_list(file)
+            except UsageError as error:
+                raise UsageError(f"list of classes {error}") from error
+            if names.first is not None and len(names.present) < len(names.names):
+                raise UsageError(
+                    f"the list of classes {file} leaves out numbers; give the whole list by "
+                    "--labels FILE"
+                )
+            return names.present
     return ()
 
 
-def _of_tar(path: Path) -> Iterator[LabelledSample]:
+def _of_tar(path: Path, survey: TarSurvey) -> Iterator[LabelledSample]:
     """One sample a key; without a picture it is unreadable, without a class it is an error."""
-    members = read_members(path, (*PICTURE_ENDINGS, "cls"), UsageError)
-    for key, group in groupby(members, key=lambda member: member.key):
+    for key, members in read_samples(path, survey, UsageError):
         source = storable(f"{path.name}/{key}")
         label: str | int | None = None
         picture: TarMember | None = None
-        for member in group:
+        for member in members:
             if member.ending == "cls":
                 label = _class_of(source, member)
             elif picture is None:

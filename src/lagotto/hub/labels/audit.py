@@ -15,6 +15,7 @@ from jaxtyping import Float32, Float64
 
 from lagotto.core.assignment import best_assignment
 from lagotto.core.errors import UsageError
+from lagotto.core.parsing.name_list import NameList
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.text.names import first_name
 from lagotto.core.types import JsonObject, JsonValue
@@ -141,7 +142,7 @@ def audit_hub(hub: HubReader, progress: Progress | None = None) -> tuple[ModelAu
 def audit_model(
     hub: HubReader,
     known: ModelResponses,
-    labels: Sequence[str] | None = None,
+    labels: Sequence[str] | NameList | None = None,
     *,
     reader: LabelEncoder | None = None,
 ) -> ModelAudit:
@@ -150,7 +151,8 @@ def audit_model(
     Args:
         hub: the hub whose probes the model has seen.
         known: the model's responses and its published labels.
-        labels: other labels, one an output; None for the published ones.
+        labels: other labels, one an output, or a list that is placed on the outputs by its numbers;
+            None for the published ones.
         reader: what encodes labels. Give one of the hub if several models are audited.
 
     Returns:
@@ -160,7 +162,9 @@ def audit_model(
         UsageError: for an empty list of labels.
     """
     outputs = known.values.shape[1]
-    if labels is None:
+    if isinstance(labels, NameList):
+        labels = [name or "" for name in labels.for_outputs(outputs) or labels.names]
+    elif labels is None:
         labels = [label for label in known.labels if label is not None]
         if not labels:
             return _unlabelled(hub, known)

@@ -97,9 +97,8 @@ def cover_labels(
     """
     requested = tuple(label.strip() for label in labels)
     if not requested or not all(requested) or len(set(requested)) < len(requested):
-        raise UsageError(
-            f"labels {', '.join(requested)!r}: give one or more, each once, for example daisy,rose"
-        )
+        shown = ", ".join(requested[:20])
+        raise UsageError(f"labels {shown!r}: give one or more, each once, for example daisy,rose")
     if top < 1:
         raise UsageError(f"top {top} was asked for; give 1 or more")
     reader = LabelEncoder(hub)

@@ -2,18 +2,21 @@
 
 FOLDER/probes.jsonl           a header, then one probe a line in order (written last)
 FOLDER/set_aside.jsonl        the pictures that were skipped, and why
+FOLDER/source_count.json      how many pictures and other files the sources held
 FOLDER/pictures/ab/abcd...    the file of each probe, unchanged, named by its sha256
 """
 
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lagotto.core.errors import HubError, ProbeError, UsageError
-from lagotto.core.files import canonical_json, sha256_file, write_atomically, writing
+from lagotto.core.files import canonical_json, read_json, sha256_file, write_atomically, writing
+from lagotto.core.sources.count import SourceCount
 from lagotto.core.types import JsonObject, JsonValue, Probe, Skipped
 from lagotto.hub.probes.select import read_probe_source, sample_probes
 
@@ -21,6 +24,7 @@ _FORMAT = "lagotto-probes"
 _VERSION = 1
 PROBES_NAME = "probes.jsonl"
 SKIPPED_NAME = "set_aside.jsonl"
+COUNT_NAME = "source_count.json"
 PICTURES_NAME = "pictures"
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -78,10 +82,12 @@ class ProbeSet:
             raise UsageError(f"{folder} holds a probe set already; choose another folder")
         if not sources:
             raise UsageError("no probes given; give an image folder, a .jsonl or a .parquet file")
-        candidates = [item for source in sources for item in read_probe_source(source)]
+        passed_over: Counter[str] = Counter()
+        candidates = [item for path in sources for item in read_probe_source(path, passed_over)]
         if not candidates:
             names = ", ".join(str(source) for source in sources)
-            raise ProbeError(f"no pictures in {names}; give a place that holds some")
+            held = f" ({SourceCount(0, 0, passed_over)})" if passed_over else ""
+            raise ProbeError(f"no pictures in {names}; give a place that holds some{held}")
 
         def store(digest: str, data: bytes) -> None:
             path = _picture_path(folder, digest)
@@ -92,6 +98,10 @@ class ProbeSet:
         selection = sample_probes(candidates, max_probes, seed, store, on_progress)
         skipped: list[JsonValue] = [_skipped_to_json(item) for item in selection.skipped]
         write_atomically(folder / SKIPPED_NAME, _lines(skipped))
+        unused = len(candidates) - len(selection.probes) - len(skipped)
+        passed_over.update({"pictures not in the sample": unused} if unused else {})
+        count = SourceCount(len(selection.probes), len(skipped), passed_over)
+        write_atomically(folder / COUNT_NAME, canonical_json(count.as_json()))
         digest = probe_set_digest(selection.probes)
         header: JsonObject = {
             "format": _FORMAT,
@@ -148,6 +158,21 @@ class ProbeSet:
             return [Skipped(str(row["source"]), str(row["reason"])) for row in rows]
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise HubError(f"cannot read {path}: {type(error).__name__}; {_RESTORE}") from error
+
+    def source_count(self) -> SourceCount | None:
+        """What became of each picture and file of the sources; None for a set of an older Lagotto.
+
+        Raises:
+            HubError: The count is damaged.
+        """
+        path = self.folder / COUNT_NAME
+        if not path.is_file():
+            return None
+        match read_json(path, "source count", HubError):
+            case {"taken": int(taken), "skipped": int(skipped), "passed_over": dict(kinds)}:
+                numbers = {kind: n for kind, n in kinds.items() if isinstance(n, int)}
+                return SourceCount(taken, skipped, numbers)
+        raise HubError(f"{path} is damaged: it is no source count; {_RESTORE}")
 
     def verify(self) -> list[str]:
         """One line for each file that is damaged, missing or altered; empty if there is none."""

@@ -4,8 +4,8 @@ The order is that of the source. The files of a folder are sorted by relative pa
 order of a file system differs between machines.
 """
 
-import os
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -13,21 +13,32 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from lagotto.core.arguments.links import link_roots, stays_inside
 from lagotto.core.errors import PictureError, ProbeError, UsageError
-from lagotto.core.images import IMAGE_SUFFIXES, read_picture_file
+from lagotto.core.images import read_picture_file
 from lagotto.core.parsing.captioned_tables import (
-    CAPTION_COLUMNS,
     PATH_COLUMNS,
-    PICTURE_COLUMNS,
-    columns_of,
+    CaptionTexts,
+    find_caption_columns,
     first_column,
     merge_captions,
     parse_captioned_line,
     parse_captions,
-    picture_column,
+    resolve_picture,
     storable,
-    struct_fields,
 )
+from lagotto.core.parsing.not_downloaded import what_lies_at
+from lagotto.core.parsing.parquet_columns import (
+    PICTURE_COLUMNS,
+    caption_columns,
+    columns_of,
+    files_in,
+    is_picture_cell,
+    picture_column,
+    struct_fields,
+    unnamed_file_columns,
+)
+from lagotto.core.sources.folder import count_rest, list_pictures, refuse_outside
 
 MANIFEST_SUFFIXES = (".jsonl", ".ndjson")
 NAME_COLUMNS = ("path", "file_name", "file")
@@ -48,11 +59,15 @@ class ProbeCandidate:
     captions: tuple[str, ...] = ()
 
 
-def read_probe_source(path: Path) -> Iterator[ProbeCandidate]:
+def read_probe_source(
+    path: Path, passed_over: Counter[str] | None = None
+) -> Iterator[ProbeCandidate]:
     """Reads the names and captions of one picture source; a picture is read when it is loaded.
 
     Args:
-        path: An image folder, a .jsonl (or .ndjson) manifest, or a .parquet file.
+        path: An image folder, a .jsonl (or .ndjson) manifest, or a .parquet file. Of a folder
+            without pictures the parquet files in it and in its folders are read.
+        passed_over: Gets the number of files of a folder that are no pictures, by kind.
 
     Returns:
         The candidates in the order of the source. Their names are relative and start with the name
@@ -63,7 +78,7 @@ def read_probe_source(path: Path) -> Iterator[ProbeCandidate]:
         ProbeError: The source cannot be read; some errors are raised while iterating.
     """
     if path.is_dir():
-        return _read_folder(path)
+        return _read_folder(path, Counter() if passed_over is None else passed_over)
     if not path.exists():
         raise UsageError(
             f"no probes at {path}: no such file or folder; give an image folder, "
@@ -78,36 +93,23 @@ def read_probe_source(path: Path) -> Iterator[ProbeCandidate]:
     )
 
 
-def _read_folder(folder: Path) -> Iterator[ProbeCandidate]:
+def _read_folder(folder: Path, passed_over: Counter[str]) -> Iterator[ProbeCandidate]:
     """Every picture file under a folder, except hidden ones; folder links are not followed."""
     root = folder.resolve()
-    pictures: list[tuple[str, Path]] = []
-    for base, subfolders, files in os.walk(root, onerror=_refuse_folder):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
-                file = Path(base, name)
-                pictures.append((storable(file.relative_to(root).as_posix()), file))
-    for name, file in sorted(pictures):
-        load = _refuse_link if _leaves(file, root) else partial(read_picture_file, file)
+    listing = list_pictures(root, ProbeError)
+    tables: list[Path] = []
+    if not listing.pictures and not listing.outside:
+        roots = link_roots(root)
+        found = sorted(root.rglob("*.parquet"))
+        tables = [path for path in found if path.is_file() and stays_inside(path, roots)]
+    passed_over.update(count_rest(listing, tables, with_pictures=False))
+    outside = dict.fromkeys(listing.outside, refuse_outside)
+    files = [*listing.pictures, *listing.outside]
+    for name, file in sorted((storable(f.relative_to(root).as_posix()), f) for f in files):
+        load = outside.get(file, partial(read_picture_file, file))
         yield ProbeCandidate(f"{storable(root.name)}/{name}", load)
-
-
-def _refuse_folder(error: OSError) -> None:
-    """Called by os.walk for a folder that cannot be listed."""
-    raise ProbeError(
-        f"cannot read the folder {error.filename}: {error.strerror}; check its permissions"
-    ) from error
-
-
-def _leaves(file: Path, root: Path) -> bool:
-    """True for a link that leads out of the root."""
-    return file.is_symlink() and not file.resolve().is_relative_to(root)
-
-
-def _refuse_link() -> bytes:
-    """The `load` of a link that leads out of the folder."""
-    raise PictureError("a link that leaves the folder; copy the picture into the folder")
+    for table in tables:
+        yield from _read_parquet(table)
 
 
 def _read_manifest(manifest: Path) -> Iterator[ProbeCandidate]:
@@ -128,8 +130,12 @@ def _read_manifest(manifest: Path) -> Iterator[ProbeCandidate]:
     except UnicodeDecodeError as error:
         raise ProbeError(f"{manifest} is not UTF-8 text; save it as UTF-8") from error
     for name, texts in captions.items():
-        load = partial(read_picture_file, folder / name)
+        load = partial(_load_named, folder, name)
         yield ProbeCandidate(storable(f"{folder.name}/{name}"), load, texts)
+
+
+def _load_named(folder: Path, name: str) -> bytes:
+    return read_picture_file(resolve_picture(folder, name))
 
 
 def _parse_line(line: str, where: str) -> tuple[str, tuple[str, ...]]:
@@ -153,35 +159,38 @@ def _read_parquet(path: Path) -> Iterator[ProbeCandidate]:
     try:
         file = pq.ParquetFile(path, buffer_size=_READ_BUFFER_BYTES, pre_buffer=False)
         schema = file.schema_arrow
-        column, is_struct = _picture_column(path, schema)
+        column = _picture_column(path, file)
         name_column = first_column(NAME_COLUMNS, schema.names)
-        caption_column = first_column(CAPTION_COLUMNS, schema.names)
-        if name_column is None and is_struct and "path" in struct_fields(schema.field(column).type):
+        if name_column is None and "path" in struct_fields(schema.field(column).type):
             name_column = f"{column}.path"
-        columns = [name for name in (name_column, caption_column) if name is not None]
+        usual = find_caption_columns(schema.names, with_rare=False)
+        captions = [name for name in caption_columns(schema) or usual if name != column]
+        columns = [*captions, *([] if name_column is None else [name_column])]
         pictures = _PictureColumn(path, file, column)
         row = 0
         for batch in file.iter_batches(columns=columns):
             values = batch.to_pydict()
             nothing = [None] * batch.num_rows
             names = values.get((name_column or "").partition(".")[0], nothing)
-            captions = values.get(caption_column, nothing)
-            for name, texts in zip(names, captions, strict=True):
-                yield _parquet_candidate(pictures, row, name, texts)
+            texts = zip(*(values[name] for name in captions), strict=True) if captions else nothing
+            for name, cells in zip(names, texts, strict=True):
+                yield _parquet_candidate(pictures, row, name, cells or ())
                 row += 1
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise _unreadable_parquet(path, error) from error
 
 
 def _parquet_candidate(
-    pictures: "_PictureColumn", row: int, name: object, texts: object
+    pictures: "_PictureColumn", row: int, name: object, cells: tuple[object, ...]
 ) -> ProbeCandidate:
     """The candidate of one row; a row without a name is named by its number, from 0."""
     if isinstance(name, dict):
         name = name.get("path")
     table = storable(pictures.path.name)
+    captions: CaptionTexts = ()
     try:
-        captions = parse_captions(texts)
+        for cell in cells:
+            captions = merge_captions(captions, parse_captions(cell))
     except TypeError as error:
         raise ProbeError(
             f"{pictures.path} row {row} has captions that are neither a text nor a list"
@@ -190,9 +199,15 @@ def _parquet_candidate(
     return ProbeCandidate(source, partial(pictures.read, row), captions)
 
 
-def _picture_column(path: Path, schema: Any) -> tuple[str, bool]:
-    """(name of the column that holds pictures, whether it is a struct with `bytes`)."""
+def _picture_column(path: Path, file: Any) -> str:
+    """The column that holds pictures, by its name or else by its first cells."""
+    schema = file.schema_arrow
     column = picture_column(schema)
+    names = unnamed_file_columns(schema) if column is None else []
+    if names and file.metadata.num_rows:
+        first = next(file.iter_batches(batch_size=_BATCH_ROWS, columns=names)).to_pydict()
+        holding = [name for name in names if any(map(is_picture_cell, first[name]))]
+        column = holding[0] if len(holding) == 1 else None
     if column is None:
         raise ProbeError(
             f"{path} has no column of pictures; found {columns_of(schema)}; give one of "
@@ -202,7 +217,10 @@ def _picture_column(path: Path, schema: Any) -> tuple[str, bool]:
 
 
 def _unreadable_parquet(path: Path, error: Exception) -> ProbeError:
-    """The error for a damaged parquet file."""
+    """The error for a damaged parquet file, or for what a failed download left in its place."""
+    clause = what_lies_at(path)
+    if clause is not None:
+        return ProbeError(f"{path} is {clause}")
     first_line = (str(error).splitlines() or [""])[0]
     return ProbeError(f"cannot read {path} as parquet: {first_line}; check the file")
 
@@ -232,11 +250,15 @@ class _PictureColumn:
             value = self._value(row)
         except (OSError, pa.ArrowException) as error:
             raise _unreadable_parquet(self.path, error) from error
+        files = files_in(value)
+        if len(files) > 1:
+            raise PictureError(f"{len(files)} pictures in one row; give each a row of its own")
+        value = files[0] if files else None
         if isinstance(value, dict):
             name = value.get("path")
             value = value.get("bytes")
             if value is None and isinstance(name, str) and name:
-                return read_picture_file(self.path.parent / name)
+                return _load_named(self.path.parent, name)
         if not isinstance(value, bytes):
             raise PictureError("no picture in this row")
         return value

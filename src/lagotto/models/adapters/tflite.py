@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast, get_args
 
+import ai_edge_litert
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from jaxtyping import Float32, Num, Shaped
@@ -98,13 +99,13 @@ class TfliteEngine:
             return self._invoke(tensor)
         except _REFUSALS as error:
             if self._plain:
-                raise ModelError(f"the TFLite interpreter: {reason(error)}") from error
+                raise _refusal(error) from error
             refusal = f"XNNPACK refused the model, plain kernels used: {reason(error)}"
         self._plain, self._interpreter = True, None
         try:
             raw = self._invoke(tensor)
         except _REFUSALS as error:
-            raise ModelError(f"the TFLite interpreter: {reason(error)}") from error
+            raise _refusal(error) from error
         self._notes = (*self._notes, refusal)
         return raw
 
@@ -144,7 +145,7 @@ class TfliteActivations:
                 experimental_preserve_all_tensors=True,
             )
         except _REFUSALS as error:
-            raise ModelError(f"the TFLite interpreter: {reason(error)}") from error
+            raise _refusal(error) from error
         self._shape: tuple[int, ...] = ()
 
     def run(
@@ -162,11 +163,22 @@ class TfliteActivations:
             self._interpreter.invoke()
             raws = [self._interpreter.get_tensor(layer) for layer in self._layers]
         except _REFUSALS as error:
-            raise ModelError(f"the TFLite interpreter: {reason(error)}") from error
+            raise _refusal(error) from error
         return [
             channels_first(raw, -1, quantization)
             for raw, quantization in zip(raws, self._quantized, strict=True)
         ]
+
+
+def _refusal(error: Exception) -> ModelError:
+    """What the interpreter says; for a file that is newer than it, both versions to compare."""
+    text = f"the TFLite interpreter: {reason(error)}"
+    if "with a newer model" in text or "with newer model" in text:
+        text += (
+            f" (installed: ai-edge-litert {ai_edge_litert.__version__}); "
+            "`pip install -U ai-edge-litert`, or convert the model with an older converter"
+        )
+    return ModelError(text)
 
 
 def _published(graph: TfliteGraph, index: int) -> PublishedOutput:

@@ -191,6 +191,10 @@ def _scaled(node: Node, constant: Constant) -> tuple[float, str] | None:
 def _activation(producers: Mapping[str, Node], node: Node) -> Activation | None:
     if node.op in _ENDINGS:
         return Activation(_ENDINGS[node.op], node.inputs[0], node)
+    if node.op == "Exp":  # a softmax in two steps
+        before = producers.get(node.inputs[0])
+        if before is not None and before.op == "LogSoftmax" and before.inputs:
+            return Activation("softmax", before.inputs[0], node)
     if node.op == "Div" and len(node.inputs) == 2:
         return _spelled_out_softmax(producers, node)
     return None

@@ -145,7 +145,7 @@ def external_files(survey: OnnxSurvey, folder: Path) -> tuple[Path, ...]:
             raise ModelError(f"external data file is {name!r}, which stands for memory, not a file")
         file = inside(
             folder,
-            name.replace("\\", "/"),
+            name,
             "external data file",
             partial(_data_beside, folder, needed),
         )

@@ -69,12 +69,11 @@ def add_file(digest: "_Hash", file: Path) -> None:
 def inside(folder: Path, relative: str, what: str, hint: Callable[[], str] | None = None) -> Path:
     """The path of the file `relative` in `folder`; ModelError if a link or ".." leads outside.
 
-    `what` names the file in the message; `hint` says what to do if it is missing.
+    A backslash separates folders, as Windows writes it. `what` names the file in the message;
+    `hint` says what to do if it is missing.
     """
-    parts = PurePosixPath(relative).parts
-    is_outside = (
-        not parts or parts[0] == "/" or ".." in parts or "\\" in relative or "\0" in relative
-    )
+    parts = PurePosixPath(relative.replace("\\", "/")).parts
+    is_outside = not parts or parts[0].startswith("/") or ".." in parts or "\0" in relative
     path = folder.joinpath(*parts) if not is_outside else folder
     try:
         is_outside = is_outside or not stays_inside(path, link_roots(folder))

@@ -119,7 +119,7 @@ def parse_description(raw: JsonObject) -> Description:
         raise _wrong("input", described, "an object")
     return Description(
         name=_text(raw, "name"),
-        file=_text(raw, "file"),
+        file=(_text(raw, "file") or "").replace("\\", "/") or None,
         labels=_labels(raw.get("labels")),
         input=_input(described or {}),
         output=cast(OutputKind | None, _choice(raw, "output", get_args(OutputKind))),

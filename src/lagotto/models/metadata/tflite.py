@@ -12,7 +12,7 @@ import zlib
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from lagotto.core.errors import ModelError
+from lagotto.core.errors import ModelError, reason
 from lagotto.core.types import Channels
 from lagotto.models.files.flatbuffer import FlatTable, root_table
 from lagotto.models.metadata.description import (
@@ -94,8 +94,7 @@ def _read(data: bytes) -> EmbeddedMetadata:
         try:
             lists.append(_LabelList(name, locale, _zipped_labels(data, name)))
         except _ZIP_REFUSALS as error:
-            reason = " ".join(str(error).split())[:100] or type(error).__name__
-            notes.append(f"embedded labels left out: {reason}")
+            notes.append(f"embedded labels left out: {reason(error)}")
     if not lists:
         return EmbeddedMetadata(Description(input=described), tuple(notes))
     chosen = min(lists, key=_rank)  # of equal rank, the first

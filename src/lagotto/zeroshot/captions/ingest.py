@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from lagotto.core.errors import CaptionError, PictureError
 from lagotto.core.images import decode_picture, to_pixels
 from lagotto.core.progress import Progress
+from lagotto.core.sources.count import SourceCount, add_counts
 from lagotto.core.types import JsonObject, Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.zeroshot.captions import files as files
@@ -49,7 +50,8 @@ class ShardLimits:
 class IntakeReport:
     """Counts of what a run added; `folded` pairs were in the store already.
 
-    `set_aside` counts the items that could not be used and were not listed before.
+    `set_aside` counts the items that could not be used and were not listed before. `source_count`
+    says what became of each row, sample and file of the sources.
     """
 
     pictures: int
@@ -57,10 +59,11 @@ class IntakeReport:
     text_only: int
     folded: int
     set_aside: int
+    source_count: SourceCount = field(default_factory=SourceCount)
 
     def as_json(self) -> JsonObject:
         """The fields by name."""
-        return asdict(self)
+        return {**asdict(self), "source_count": self.source_count.as_json()}
 
 
 def ingest_pairs(
@@ -95,7 +98,7 @@ def ingest_pairs(
             if rows >= PICTURE_BATCH:
                 progress.advance(rows, ingester.note)
                 rows = 0
-        report = ingester.finish()
+        report = ingester.finish([source.passed_over for source in sources])
         progress.advance(rows, ingester.note)
     finally:
         progress.finish()
@@ -126,6 +129,7 @@ class _Ingester:
         self._pictures: list[tuple[NewPicture, UInt8[np.ndarray, "height width channels"]]] = []
         self._texts: list[NewCaption] = []
         self._folded = 0
+        self._taken_rows = self._skipped_rows = 0
         self.skipped_count = 0
         self.first_reason = ""
 
@@ -139,11 +143,15 @@ class _Ingester:
         """Adds a pair to the shard, unless it is known or unusable; appends a full shard."""
         if isinstance(item, Skipped):
             self._skip(item.source, item.reason)
+            self._skipped_rows += 1
         else:
             try:
-                self._add_pair(item)
+                is_used = self._add_pair(item)
             except PictureError as error:
                 self._skip(item.source, str(error))
+                is_used = False
+            self._taken_rows += item.rows if is_used else 0
+            self._skipped_rows += 0 if is_used else item.rows
         full = (
             len(self._shard.pictures) >= self._limits.pictures and bool(self._shard.to_encode)
         ) or (
@@ -153,7 +161,7 @@ class _Ingester:
         if full:
             self._commit()
 
-    def finish(self) -> IntakeReport:
+    def finish(self, passed_over: Sequence[Mapping[str, int]]) -> IntakeReport:
         """Appends the last shard, if the run brought anything usable, and returns the counts."""
         nothing = (
             self._state == self._initial_state and not self._shard.captions and not self._folded
@@ -166,6 +174,7 @@ class _Ingester:
             text_only=self._state.text_only - self._initial_state.text_only,
             folded=self._folded,
             set_aside=self._state.skipped - self._initial_state.skipped,
+            source_count=SourceCount(self._taken_rows, self._skipped_rows, add_counts(passed_over)),
         )
 
     def _skip(self, source: str, reason: str) -> None:
@@ -176,7 +185,8 @@ class _Ingester:
             self._known_reasons.add(key)
             self._shard.skipped.append(Skipped(source, reason))
 
-    def _add_pair(self, pair: Pair) -> None:
+    def _add_pair(self, pair: Pair) -> bool:
+        """Adds what is new of a pair; false if none of its captions can be used."""
         embeddings = pair.embeddings
         captions = [
             NewCaption(text, pair.source, 0, embeddings.texts[position] if embeddings else None)
@@ -199,6 +209,7 @@ class _Ingester:
             self._shard.text_only_captions += self._queue(self._without_known(b"", captions))
         else:
             self._add_picture(pair.load(), captions)
+        return bool(captions)
 
     def _add_picture(self, data: bytes, captions: list[NewCaption]) -> None:
         digest = hashlib.sha256(data).digest()

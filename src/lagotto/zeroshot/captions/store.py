@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float16, Int64, UInt8
 
-from lagotto.core.arguments.one_or_many import OnePathOrMany, as_path, as_paths
+from lagotto.core.arguments.one_or_many import OnePathOrMany, as_paths
 from lagotto.core.errors import CaptionError, LagottoError, UsageError
 from lagotto.core.files import sha256_file
 from lagotto.core.lock import folder_lock
@@ -39,7 +39,8 @@ from lagotto.zeroshot.captions.manifest import (
     read_store_manifest,
 )
 from lagotto.zeroshot.captions.repair import RepairReport, repair_store
-from lagotto.zeroshot.captions.sources.registry import find_sources
+from lagotto.zeroshot.captions.sources.pairs import PairSource
+from lagotto.zeroshot.captions.sources.registry import find_all
 
 
 class CaptionStore:
@@ -128,6 +129,7 @@ class CaptionStore:
         encoder: Encoder | str,
         *,
         images: Path | str | None = None,
+        text_only: bool = False,
         progress: Progress | None = None,
         announce: Callable[[Needs], None] | None = None,
     ) -> "CaptionStore":
@@ -139,7 +141,8 @@ class CaptionStore:
             folder: The folder to make; it must not exist yet, or be empty.
             pairs: One or many files and folders with captions (see `sources.registry`).
             encoder: An encoder, or the folder of one.
-            images: The folder with the pictures of a COCO captions file.
+            images: The folder with the pictures that a table names. [default: looked for]
+            text_only: Take captions alone, also where pictures lie with them.
             progress: Receives the progress of the work.
             announce: Called with what the work will need, before it starts.
 
@@ -149,7 +152,9 @@ class CaptionStore:
         """
         sources = as_paths(pairs, "pairs")  # before a folder is made
         empty = cls.begin(folder, encoder)
-        empty.fill(sources, images=images, progress=progress, announce=announce)
+        empty.fill(
+            sources, images=images, text_only=text_only, progress=progress, announce=announce
+        )
         return cls.open(empty.folder, empty.encoder)
 
     @classmethod
@@ -185,6 +190,7 @@ class CaptionStore:
         pairs: OnePathOrMany,
         *,
         images: Path | str | None = None,
+        text_only: bool = False,
         progress: Progress | None = None,
         announce: Callable[[Needs], None] | None = None,
     ) -> IntakeReport:
@@ -194,7 +200,7 @@ class CaptionStore:
         """
         with folder_lock(self.folder, "caption store", CaptionError):
             try:
-                return self._add(pairs, images, progress, announce)
+                return self._add(find_all(pairs, images, text_only), progress, announce)
             except LagottoError:
                 if not files.read_log(self.folder):
                     remove_empty_store(self.folder)
@@ -206,6 +212,7 @@ class CaptionStore:
         encoder: Encoder | str | None = None,
         *,
         images: Path | str | None = None,
+        text_only: bool = False,
         progress: Progress | None = None,
         announce: Callable[[Needs], None] | None = None,
     ) -> IntakeReport:
@@ -217,7 +224,8 @@ class CaptionStore:
         Args:
             pairs: Files and folders with captions.
             encoder: Where the encoder is now, if it has moved.
-            images: The folder with the pictures of a COCO captions file.
+            images: The folder with the pictures that a table names. [default: looked for]
+            text_only: Take captions alone, also where pictures lie with them.
             progress: Receives the progress of the work.
             announce: Called with what the work will need, before it starts.
 
@@ -233,19 +241,15 @@ class CaptionStore:
             with self._lock:
                 self._encoder_given, self._encoder = encoder, None
         with folder_lock(self.folder, "caption store", CaptionError):
-            return self._add(pairs, images, progress, announce)
+            return self._add(find_all(pairs, images, text_only), progress, announce)
 
     def _add(
         self,
-        pairs: OnePathOrMany,
-        images: Path | str | None,
+        sources: Sequence[PairSource],
         progress: Progress | None,
         announce: Callable[[Needs], None] | None,
     ) -> IntakeReport:
         """Adds to a store that is locked."""
-        pictures = None if images is None else as_path(images, "images")
-        paths = as_paths(pairs, "pairs")
-        sources = [source for path in paths for source in find_sources(path, pictures)]
         for source in sources:
             if source.check is not None:
                 source.check(self.encoder)

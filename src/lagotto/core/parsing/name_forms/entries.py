@@ -22,19 +22,19 @@ class NotNamesError(ValueError):
 class Entries:
     """Names in the order of the file; `numbers` are their places where the file gives them.
 
-    `has_gaps` says that a missing name may be an empty line, which need not stand for an output.
+    `heading` is a first line that was taken for a heading and might be a name.
     """
 
     names: tuple[Name, ...]
     numbers: tuple[int, ...] | None
     form: str
     notes: tuple[str, ...] = ()
-    has_gaps: bool = False
+    heading: str | None = None
 
 
 def whole_number(text: str) -> int | None:
-    """The whole number that a text is, with leading zeros or not; None for any other text."""
-    text = text.strip()
+    """The whole number that a text is, also as "007" or "7.0"; None for any other text."""
+    text = text.strip().removesuffix(".0")
     digits = text.removeprefix("-")
     if not digits.isascii() or not digits.isdecimal() or len(digits) > 18:
         return None

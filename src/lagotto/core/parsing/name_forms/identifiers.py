@@ -16,7 +16,9 @@ _FRONT = re.compile(
 _BEHIND = re.compile(
     r"(?P<name>.*[^\s,:;|(-])(?:\s*[\s,:;|_-]\s*\(?|\s*\()(?P<id>n\d{8}|/[mgt]/\w+)\)?"
 )
-_CODE = re.compile(r"n\d{8}|/[mgt]/\w+|LABEL_\d+")
+_CODE = re.compile(r"n\d{8}|/[mgt]/\w+")
+_PLACEHOLDER = re.compile(r"LABEL_\d+")
+_LETTER = re.compile(r"/(?P<letter>[a-z])/(?P<name>(?P=letter).*)")
 _DISTINCT = 0.5
 
 
@@ -38,16 +40,21 @@ def without_identifiers(names: Sequence[Name]) -> tuple[tuple[Name, ...], tuple[
         ('n95 mask', 'surgical mask')
     """
     present = [name for name in names if name]
-    if present and all(map(is_code, present)):
+    if present and all(is_code(name) or _PLACEHOLDER.fullmatch(name) for name in present):
         return tuple(names), ("the names are codes, not words",)
+    lettered = [_LETTER.fullmatch(name.strip()) for name in present]
+    if len(present) > 1 and all(lettered):  # Places365: /a/airfield
+        rest = iter([match["name"] for match in lettered if match])
+        notes = ("the letters in front of the names were left out",)
+        return tuple(next(rest) if name else None for name in names), notes
     for pattern, where in ((_FRONT, "in front of"), (_BEHIND, "behind")):
         parts = [pattern.fullmatch(single_spaced(name)) for name in present]
-        if not parts or not all(parts) or (len(parts) == 1 and not is_code(parts[0]["id"])):  # type: ignore[index]
+        pairs = [(part["id"], part["name"].strip()) for part in parts if part]
+        if not pairs or len(pairs) < len(present) or (len(pairs) == 1 and not is_code(pairs[0][0])):
             continue
-        found = [(part["id"], part["name"].strip()) for part in parts if part]
-        rest = [name for _, name in found]
-        if len({code for code, _ in found}) == len(found) and are_distinct(rest, _DISTINCT):
-            shorter = iter(rest)
+        words = [name for _, name in pairs]
+        if len({code for code, _ in pairs}) == len(pairs) and are_distinct(words, _DISTINCT):
+            shorter = iter(words)
             kept = tuple(next(shorter) if name else None for name in names)
             return kept, (f"the ids {where} the names were left out",)
     return tuple(names), ()

@@ -10,7 +10,7 @@ from lagotto.core.parsing.name_forms.entries import (
     unquoted,
 )
 from lagotto.core.parsing.name_forms.identifiers import without_identifiers
-from lagotto.core.parsing.name_forms.numbered import looks_numbered, numbered_lines
+from lagotto.core.parsing.name_forms.numbered import note_on_numbers, numbered_lines
 
 HEADINGS = frozenset(
     {
@@ -22,6 +22,8 @@ HEADINGS = frozenset(
 
 _BREAK = re.compile(r"\r\n|\r|\n")
 _COMMENT = re.compile(r"(#|//)(\s|$)")
+_SETTING = re.compile(r"\w[\w.-]{0,60}\s?=\s?\S")
+_COMMA_INSIDE = re.compile(r"\([^()]*,[^()]*\)")
 _BULLET = re.compile(r"[-*•]\s+(?=\S)")
 
 
@@ -45,19 +47,29 @@ def split_lines(text: str) -> list[str]:
 
 
 def without_comments(lines: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
-    """The lines without those that begin with `# ` or `// `, and a note with their count."""
+    """The lines without those that begin with `# ` or `// `, and a note with their count.
+
+    Empty lines below comments at the top part them from the names.
+    """
     kept = [line for line in lines if not _COMMENT.match(line)]
     count = len(lines) - len(kept)
     if not count or not any(kept):
         return list(lines), ()
+    if _COMMENT.match(next(line for line in lines if line)):
+        kept = _without_empty_start(kept)
     return kept, (f"{count} comment {'line was' if count == 1 else 'lines were'} left out",)
+
+
+def _without_empty_start(lines: list[str]) -> list[str]:
+    start = next((i for i, line in enumerate(lines) if line), len(lines))
+    return lines[start:]
 
 
 def parse_lines(text: str) -> Entries:
     """The entries of a text with one name a line.
 
     Numbers in front or behind place the names; WordNet ids are left out. One line with commas is a
-    comma list. An empty line between names is a missing name.
+    comma list. An empty line between names is an output without a name.
 
     Raises:
         NotNamesError: There is no name, or the numbers contradict each other.
@@ -71,9 +83,11 @@ def parse_lines(text: str) -> Entries:
     if len(present) > 1 and all(map(_BULLET.match, present)):
         lines = [_BULLET.sub("", line, count=1) for line in lines]
         present = [line for line in lines if line]
+    heading = None
     if len(present) > 1 and heading_key(present[0]) in HEADINGS:
-        notes += (f"the first line, {present[0]!r}, is a heading",)
-        lines = lines[lines.index(present[0]) + 1 :]
+        heading = present[0]
+        notes += (f"the first line, {present[0]!r}, seems to be a heading",)
+        lines = _without_empty_start(lines[lines.index(present[0]) + 1 :])
         present = present[1:]
     if (found := numbered_lines(present)) is not None:
         names, id_notes = without_identifiers(found.names)
@@ -86,16 +100,26 @@ def parse_lines(text: str) -> Entries:
             return Entries(found.names, found.numbers, found.form, notes + found.notes)
     elif id_notes:
         notes += id_notes
-    elif looks_numbered(present):
-        notes += ("numbers in front were kept as parts of the names; '0: name' would place them",)
+    else:
+        notes += note_on_numbers(present)
+        _check_settings(present)
     rest = iter(shorter)
     names = tuple(unquoted(next(rest) or "") if line else None for line in lines)
-    return Entries(names, None, "lines", notes, has_gaps=None in names)
+    return Entries(names, None, "lines", notes, heading)
+
+
+def _check_settings(lines: Sequence[str]) -> None:
+    """Refuses lines such as `classes = 4`, `names = data/obj.names`: settings, not names."""
+    settings = sum(bool(_SETTING.match(line)) for line in lines)
+    if settings > len(lines) / 2:
+        raise NotNamesError("holds settings (key = value), not names")
 
 
 def _comma_list(line: str) -> list[str]:
     """The parts of a line between commas; or between other signs, if there are two of them."""
     for sign, fewest in ((",", 2), (";", 3), ("|", 3), ("\t", 2)):
+        if sign == "," and _COMMA_INSIDE.search(line):
+            continue
         parts = [unquoted(part) for part in line.split(sign) if part.strip()]
         if len(parts) >= fewest:
             return parts

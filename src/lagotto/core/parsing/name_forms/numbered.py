@@ -17,15 +17,19 @@ from lagotto.core.parsing.name_forms.entries import (
 
 _STRONG = r"\s*(?:->|=>|[:,;|=\t\])])\s*|\s*\.\s+"
 _WEAK = r"\s+[-–]\s+|[-_.](?=[^\d\s])|\s+"
+_WORD = r"(?P<word>(?:class|label|id|index|output)[ _-]?)?"
 _FRONT = re.compile(
-    rf"[\[(#]?[\"']?(?P<number>\d{{1,12}})[\"']?(?:(?P<strong>{_STRONG})|(?P<weak>{_WEAK}))"
-    r"(?P<name>.*)"
+    rf"[\[(#]?[\"']?{_WORD}(?P<number>\d{{1,12}})[\"']?"
+    rf"(?:(?P<strong>{_STRONG})|(?P<weak>{_WEAK}))(?P<name>.*)",
+    re.IGNORECASE,
 )
 _BARE = re.compile(r"[\[(#]?[\"']?(?P<number>\d{1,12})[\"']?\s*[:,;|.\])]*")
 _BEHIND = re.compile(
-    r"(?P<name>.*[^\s,:;|=])(?:(?P<strong>\s*(?:->|=>|[:,;|=\t])\s*)|(?P<weak>\s+))"
-    r"[\"']?(?P<number>\d{1,12})[\"']?"
+    r"(?P<name>.*[^\s,:;|=>])(?:(?P<strong>\s*(?:->|=>|[:,;|=\t])\s*)|(?P<weak>\s+))"
+    r"[\"'(\[]?(?P<number>\d{1,12})[\"')\]]?",
+    re.IGNORECASE,
 )
+_DIGIT = re.compile(r"\d")
 _MOSTLY = 0.8
 """The share of the names that differ once their numbers are gone: "1 euro", "2 euro" are names."""
 
@@ -47,6 +51,8 @@ def numbered_lines(lines: Sequence[str]) -> Entries | None:
     Raises:
         NotNamesError: Numbers place the names, and one stands twice, is missing or is too large.
     """
+    if sum(bool(_DIGIT.search(line)) for line in lines) < _MOSTLY * (len(lines) - 1):
+        return None
     for pattern, where in ((_FRONT, "in front"), (_BEHIND, "behind")):
         parts = [_parse(pattern, line) for line in lines]
         present = [part for part in parts if part]
@@ -68,10 +74,15 @@ def numbered_lines(lines: Sequence[str]) -> Entries | None:
     return None
 
 
-def looks_numbered(lines: Sequence[str]) -> bool:
-    """Whether every line begins with a number and a space, as names and numbered names do."""
-    parts = [_parse(_FRONT, line) for line in lines]
-    return len(lines) > 1 and all(part is not None and part.name for part in parts)
+def note_on_numbers(lines: Sequence[str]) -> tuple[str, ...]:
+    """A note where every line has a number that was not taken for its place; else none."""
+    if not all(map(_DIGIT.search, lines)):
+        return ()
+    for pattern, where in ((_FRONT, "in front"), (_BEHIND, "behind")):
+        parts = [_parse(pattern, line) for line in lines]
+        if len(lines) > 1 and all(part is not None and part.name for part in parts):
+            return (f"numbers {where} were kept as parts of the names; '0: name' would place them",)
+    return ()
 
 
 def _parse(pattern: re.Pattern[str], line: str) -> _Line | None:
@@ -79,8 +90,8 @@ def _parse(pattern: re.Pattern[str], line: str) -> _Line | None:
     if pattern is _FRONT and (bare := _BARE.fullmatch(line)):
         return _Line(int(bare["number"]), None, False)
     part = pattern.fullmatch(line)
-    if part is None:
-        return None
+    if part is None or (part["weak"] and part.groupdict().get("word")):
+        return None  # "class 0" is a name, "class 0: cat" is a numbered one
     name = unquoted(part["name"].rstrip(",;") if part["strong"] else part["name"])
     is_strong = bool(part["strong"]) and not (
         part["strong"] in (":", ",", ".") and name[:1].isdigit()
@@ -106,7 +117,9 @@ def _place_names(lines: Sequence[_Line], where: str) -> bool:
         return False
     if unique < len(numbers):  # two names for one number, or names that begin with numbers
         return low == 0 and unique >= _MOSTLY * len(numbers) and span <= 2 * unique
-    return low == 0 or span <= 2 * unique + 2 if low < 2 else span == unique >= 5
+    if low == 0:
+        return True
+    return unique > 1 and span <= 10 * unique + 10 if low == 1 else span == unique >= 5
 
 
 def _entries(lines: Sequence[_Line], notes: tuple[str, ...]) -> Entries:

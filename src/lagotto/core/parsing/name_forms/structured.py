@@ -9,6 +9,7 @@ from lagotto.core.parsing.name_forms.entries import (
     Name,
     NotNamesError,
     first_repeated,
+    unquoted,
     whole_number,
 )
 from lagotto.core.parsing.name_forms.flow import Pairs, Tree
@@ -61,10 +62,10 @@ def entries_of(value: Tree, form: str, key: str = "") -> Entries:
 
 def _below(value: Pairs, form: str, depth: int) -> Entries | None:
     """The entries under one of KEYS, at the top or deeper; refuses two that differ."""
-    by_key = {_plain(key): inner for key, inner in value.entries}
+    by_key = {_plain(key): (key, inner) for key, inner in value.entries}
     found: list[tuple[str, Entries]] = []
-    for key in map(_plain, KEYS):
-        inner = by_key.get(key)
+    for known in map(_plain, KEYS):
+        key, inner = by_key.get(known, ("", None))
         if isinstance(inner, list | Pairs):
             entries = _direct(inner, form) or (
                 _below(inner, form, depth - 1) if isinstance(inner, Pairs) and depth else None
@@ -81,7 +82,7 @@ def _below(value: Pairs, form: str, depth: int) -> Entries | None:
         return None
     key, first = found[0]
     for other_key, other in found[1:]:
-        if len(other.names) == len(first.names) and not _agree(first, other):
+        if not _agree(first, other):
             raise NotNamesError(
                 f"names its classes under {key!r} and otherwise under {other_key!r}; keep one"
             )
@@ -90,10 +91,13 @@ def _below(value: Pairs, form: str, depth: int) -> Entries | None:
 
 
 def _agree(first: Entries, other: Entries) -> bool:
-    """Whether two lists place the same names in the same way, as far as both say."""
-    a = sorted(zip(first.numbers or range(len(first.names)), map(str, first.names), strict=True))
-    b = sorted(zip(other.numbers or range(len(other.names)), map(str, other.names), strict=True))
-    return a == b
+    """Whether two lists hold the same names in the same order of their numbers."""
+    return _in_order(first) == _in_order(other)
+
+
+def _in_order(entries: Entries) -> list[Name]:
+    numbers = entries.numbers or range(len(entries.names))
+    return [entries.names[i] for i in sorted(range(len(numbers)), key=numbers.__getitem__)]
 
 
 def _direct(value: Tree, form: str) -> Entries | None:
@@ -112,7 +116,7 @@ def _of_list(values: Sequence[Tree], form: str) -> Entries | None:
         if not any(values):
             return None
         return _of_texts(tuple(map(_name, values)), form)
-    if all(isinstance(value, int) and value == i for i, value in enumerate(values)):
+    if all(type(value) is int and value == i for i, value in enumerate(values)):
         return Entries(tuple(map(str, values)), None, f"{form} list")
     if all(isinstance(value, Pairs) for value in values):
         objects = [value for value in values if isinstance(value, Pairs)]
@@ -123,12 +127,19 @@ def _of_list(values: Sequence[Tree], form: str) -> Entries | None:
 
 
 def _of_texts(names: tuple[Name, ...], form: str) -> Entries:
-    """Entries of a list of texts, each of which may begin with its number: "0: cat"."""
+    """Entries of a list of texts, each of which may begin with its number: "0: cat".
+
+    They have a place already, so numbers count only where they are all of 0, 1, 2... or 1, 2, 3...
+    """
     try:
         found = None if None in names else numbered_lines([name or "" for name in names])
     except NotNamesError:
         found = None
-    return found or Entries(names, None, f"{form} list")
+    if found is not None and found.numbers is not None:
+        low, high = min(found.numbers), max(found.numbers)
+        if low < 2 and high - low + 1 == len(names) == len(found.names):
+            return found
+    return Entries(names, None, f"{form} list")
 
 
 def _of_objects(objects: Sequence[Pairs], form: str) -> Entries | None:
@@ -163,23 +174,32 @@ def _of_twos(rows: Sequence[list[Tree]], form: str) -> Entries | None:
 def _of_map(value: Pairs, form: str) -> Entries | None:
     keys = [key for key, _ in value.entries]
     values = [inner for _, inner in value.entries]
-    by_name = [inner if isinstance(inner, int) else None for inner in values]
     key_numbers = _numbers_of_keys(keys)
-    if all(number is not None and not isinstance(number, bool) for number in by_name):
+    if all(isinstance(inner, int | float) and _number(inner) is not None for inner in values):
         return _by_name(keys, values, form)
+    if all(map(is_code, keys)) and all(map(_is_name, values)):
+        notes = ("the ids before the names were left out",)
+        return Entries(tuple(map(_name, values)), None, f"{form} map by id", notes)
     if key_numbers is not None:
         names = [_value_name(inner) for inner in values]
         if all(inner is None or name for inner, name in zip(values, names, strict=True)):
             return Entries(tuple(names), key_numbers, f"{form} map by number")
         return None
-    if all(map(is_code, keys)) and all(map(_is_name, values)):
-        notes = ("the ids before the names were left out",)
-        return Entries(tuple(map(_name, values)), None, f"{form} map by id", notes)
     if all(_number(inner) is not None for inner in values):
         return _by_name(keys, values, form)
+    if all(isinstance(inner, Pairs) for inner in values):
+        inside = [_number_inside(inner) for inner in values if isinstance(inner, Pairs)]
+        if all(number is not None for number in inside):
+            return _by_name(keys, inside, form)
     if all(isinstance(inner, str) and is_code(inner) for inner in values):
         return Entries(tuple(keys), None, f"{form} map by name")
     return None
+
+
+def _number_inside(value: Pairs) -> int | None:
+    """The number in an object that describes a name: {"id": 0, "color": "red"}."""
+    fields = {_plain(key): inner for key, inner in value.entries}
+    return next((_number(fields[key]) for key in map(_plain, _NUMBERS) if key in fields), None)
 
 
 def _by_name(keys: Sequence[str], values: Sequence[Tree], form: str) -> Entries | None:
@@ -195,7 +215,7 @@ def _by_name(keys: Sequence[str], values: Sequence[Tree], form: str) -> Entries 
             f"gives the number {repeated} to {twice[0]!r} and to {twice[1]!r}; "
             "each number must place one name"
         )
-    return Entries(tuple(keys), placed, f"{form} map by name")
+    return Entries(tuple(map(unquoted, keys)), placed, f"{form} map by name")
 
 
 def _numbers_of_keys(keys: Sequence[str]) -> tuple[int, ...] | None:
@@ -236,6 +256,8 @@ def _name(value: Tree) -> Name:
 def _number(value: Tree) -> int | None:
     if isinstance(value, bool):
         return None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 1e15 else None
     return (
         value if isinstance(value, int) else whole_number(value) if isinstance(value, str) else None
     )

@@ -134,6 +134,7 @@ def _table(rows: list[list[str]], delimiter: str, notes: tuple[str, ...]) -> _Ta
     for number, row in enumerate(rows, 1):
         if len(row) > width and _may_be_joined(rows[0], has_header):
             row[width - 1 :] = [f"{delimiter} ".join(row[width - 1 :])]
+        row += [""] * (width - len(row))  # an empty field at the end: no name
         if len(row) != width:
             raise NotNamesError(
                 f"has {len(row)} fields in row {number} and {width} in the others; "
@@ -182,11 +183,20 @@ def _choose(table: _Table) -> Entries:
 
 def _number_column(table: _Table, columns: range) -> int | None:
     """The column whose whole numbers place the names; None if there is none."""
-    whole = [i for i in columns if all(whole_number(cell) is not None for cell in table.column(i))]
+    whole = []
+    for i in columns:
+        wrong = [row for row in table.rows if whole_number(row[i]) is None]
+        if not wrong:
+            whole.append(i)
+        elif len(wrong) <= 0.1 * len(table.rows) and (i == 0 or _says_number(table, i)):
+            raise NotNamesError(
+                f"has no number in the row {', '.join(wrong[0])[:40]!r}, and the others have one; "
+                "number all rows or none"
+            )
     if len(whole) == len(columns):  # the digits as names
         named = [i for i in whole if table.header and table.header[i] in _NAMES]
         whole = [i for i in whole if i != (named[0] if named else columns[-1])]
-    headed = [i for i in whole if table.header and table.header[i] in _NUMBERS]
+    headed = [i for i in whole if _says_number(table, i)]
     if headed:
         return min(headed, key=lambda i: _NUMBERS.index(table.header[i]))
     for i in whole:
@@ -195,6 +205,10 @@ def _number_column(table: _Table, columns: range) -> int | None:
         if first_repeated(numbers) is None and low < 2 and span <= 2 * len(numbers) + 10:
             return i
     return None
+
+
+def _says_number(table: _Table, column: int) -> bool:
+    return bool(table.header) and table.header[column] in _NUMBERS
 
 
 def _name_column(table: _Table, columns: Sequence[int], number_at: int | None) -> int:

@@ -31,8 +31,8 @@ from lagotto.zeroshot.captions.sources.pairs import (
 )
 from lagotto.zeroshot.captions.sources.parquet import (
     batches,
-    caption_column,
     open_parquet,
+    required_captions,
 )
 
 MIN_SIMILARITY = 0.99
@@ -156,7 +156,7 @@ def _similarity(part: _Part, encoder: Encoder) -> float:
 def _metadata(part: _Part) -> Iterator[tuple[str, CaptionTexts]]:
     """(name, or "" if there is none; captions) of each row."""
     file = open_parquet(part.metadata)
-    caption_name = caption_column(part.metadata, file.schema_arrow)
+    caption_name = required_captions(part.metadata, file.schema_arrow)[0]
     name_column = next((name for name in _NAMES if name in file.schema_arrow.names), None)
     columns = [caption_name] if name_column is None else [caption_name, name_column]
     for batch in batches(part.metadata, file, columns, _ROWS_PER_BATCH):

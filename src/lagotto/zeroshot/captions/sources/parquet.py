@@ -1,6 +1,7 @@
 """A parquet file (img2dataset, Hugging Face datasets, or captions alone) comes in; pairs go out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,24 @@ from typing import Any
 from lagotto.core.errors import CaptionError, PictureError
 from lagotto.core.parsing.captioned_tables import (
     CAPTION_COLUMNS,
-    PATH_COLUMNS,
     CaptionTexts,
-    columns_of,
-    first_column,
+    merge_captions,
     parse_captions,
-    picture_column,
+    path_column_by_content,
     storable,
-    struct_fields,
+)
+from lagotto.core.parsing.not_downloaded import what_lies_at
+from lagotto.core.parsing.parquet_columns import (
+    caption_columns,
+    columns_of,
+    files_in,
+    holds_files,
+    is_picture_cell,
+    path_column,
+    picture_column,
+    read_columns,
+    text_columns,
+    unnamed_file_columns,
 )
 from lagotto.core.parsing.not_downloaded import what_lies_at
 from lagotto.core.types import Skipped
@@ -23,6 +34,7 @@ from lagotto.zeroshot.captions.sources.pairs import (
     Item,
     Pair,
     PairSource,
+    find_picture_folder,
     picture_at,
 )
 
@@ -31,7 +43,7 @@ _TEXTS_PER_BATCH = 4096
 _READ_BUFFER_BYTES = 2**20
 
 
-def parquet_source(path: Path) -> PairSource:
+def parquet_source(path: Path, images: Path | None = None) -> PairSource:
     """A source with one pair a row: captions, and a picture as bytes, a struct, or a path.
 
     Rows by img2dataset whose download failed are set aside.
@@ -39,13 +51,14 @@ def parquet_source(path: Path) -> PairSource:
     Raises:
         CaptionError: No column holds captions; the message lists the columns.
     """
-    table = _Table(path)
+    table = _Table(path, images)
     note = "" if table.has_pictures else f"{path}: no column of pictures among "
     return PairSource(
         path,
         table.rows,
         table.read,
         note=note and f"{note}{table.columns}; text alone",
+        has_pictures=table.has_pictures,
     )
 
 
@@ -71,17 +84,11 @@ def batches(path: Path, file: Any, columns: list[str], size: int) -> Iterator[di
         raise unreadable(path, error) from error
 
 
-def caption_column(path: Path, schema: Any) -> str:
-    """The name of the caption column (texts, or lists of them); CaptionError if there is none."""
-    import pyarrow as pa
-
-    name = first_column(CAPTION_COLUMNS, schema.names)
-    if name is not None:
-        kind = schema.field(name).type
-        if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-            kind = kind.value_type
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            return name
+def required_captions(path: Path, schema: Any) -> tuple[str, ...]:
+    """The caption columns (texts, or lists of them); CaptionError if there is none."""
+    names = caption_columns(schema)
+    if names:
+        return names
     raise CaptionError(
         f"{path} has no column of captions; found {columns_of(schema)}; give one of "
         f"{', '.join(CAPTION_COLUMNS)} as text or as lists of texts"
@@ -100,83 +107,127 @@ def unreadable(path: Path, error: Exception) -> CaptionError:
 class _Table:
     """A parquet file with the roles of its columns."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, images: Path | None) -> None:
         self._path = path
+        self._images = images
         file = open_parquet(path)
         schema = file.schema_arrow
         self.rows: int = file.metadata.num_rows
         self.columns = ", ".join(schema.names)
-        self._captions = caption_column(path, schema)
-        picture_field = picture_column(schema)
-        self._picture = picture_field[0] if picture_field else self._path_column(schema)
-        self.has_pictures = self._picture is not None
-        is_struct = bool(picture_field and picture_field[1])
-        fields = struct_fields(schema.field(self._picture).type) if is_struct else []
-        self._columns = [self._captions] + (
-            [f"{self._picture}.{name}" for name in ("bytes", "path") if name in fields]
-            if is_struct
-            else [self._picture]
-            if self._picture
-            else []
+        self._captions = required_captions(path, schema)
+        self._picture = (
+            picture_column(schema) or path_column(schema) or self._column_by_content(file, schema)
         )
+        self.has_pictures = self._picture is not None
+        self._holds_files = self._picture is not None and holds_files(
+            schema.field(self._picture).type
+        )
+        self._columns = list(self._captions)
+        if self._picture is not None and self._picture not in self._captions:
+            self._columns += read_columns(schema, self._picture)
         self._extra_columns = [
-            name for name in ("key", "status") if picture_field and name in schema.names
+            name for name in ("key", "status") if self._holds_files and name in schema.names
         ]
 
-    def _path_column(self, schema: Any) -> str | None:
-        import pyarrow as pa
+    def _column_by_content(self, file: Any, schema: Any) -> str | None:
+        """The one column of a foreign name that holds or names pictures.
 
-        name = first_column(PATH_COLUMNS, schema.names)
-        is_text = name is not None and (
-            pa.types.is_string(schema.field(name).type)
-            or pa.types.is_large_string(schema.field(name).type)
-        )
-        return name if is_text else None
+        Raises:
+            CaptionError: Several columns do.
+        """
+        texts = [name for name in text_columns(schema) if name not in self._captions]
+        names = unnamed_file_columns(schema) + texts
+        if not names or not self.rows:
+            return None
+        first = next(batches(self._path, file, names, _PICTURES_PER_BATCH))
+        holding = [name for name in names if any(map(is_picture_cell, first[name]))]
+        if len(holding) > 1:
+            raise CaptionError(
+                f"{self._path}: columns {', '.join(holding)} all hold pictures; rename the one to "
+                "read to image"
+            )
+        if holding:
+            return holding[0]
+        try:
+            return path_column_by_content({n: first[n] for n in texts})
+        except ValueError as error:
+            raise CaptionError(f"{self._path} {error}") from error
 
     def read(self) -> Iterator[Item]:
         """The pairs of the rows, in order."""
         size = _PICTURES_PER_BATCH if self.has_pictures else _TEXTS_PER_BATCH
         row = 0
+        folder: Path | None = None
         for batch in batches(
             self._path, open_parquet(self._path), self._columns + self._extra_columns, size
         ):
-            for row_in_batch, cell_captions in enumerate(batch[self._captions]):
-                cell = batch[self._picture][row_in_batch] if self._picture else None
-                extra = [batch[name][row_in_batch] for name in self._extra_columns]
-                texts = (
-                    [t for t in cell_captions if t is not None]
-                    if isinstance(cell_captions, list)
-                    else cell_captions
-                )
-                yield self._item(row, parse_captions(texts), cell, extra)
+            cells = batch[self._picture] if self._picture else None
+            if folder is None and cells is not None:
+                folder = self._folder(cells)
+            for row_in_batch in range(len(batch[self._captions[0]])):
+                cell = cells[row_in_batch] if cells is not None else None
+                extra = {name: batch[name][row_in_batch] for name in self._extra_columns}
+                texts = [batch[name][row_in_batch] for name in self._captions]
+                yield self._item(row, texts, cell, extra, folder)
                 row += 1
 
-    def _item(self, row: int, captions: CaptionTexts, cell: object, extra: list[object]) -> Item:
+    def _folder(self, cells: list[object]) -> Path:
+        """The folder to which paths in the first cells are relative: where the files are."""
+        parent = self._path.resolve().parent
+        paths = [cell.get("path") if isinstance(cell, dict) else cell for cell in cells]
+        names = [path for path in paths if isinstance(path, str) and path]
+        return find_picture_folder(parent, names, self._images) or self._images or parent
+
+    def _item(
+        self,
+        row: int,
+        texts: list[object],
+        cell: object,
+        extra: dict[str, object],
+        folder: Path | None,
+    ) -> Item:
         """The pair of one row; its source is the path, the key, or the row's number from 0."""
+        files = files_in(cell)
+        cell = files[0] if files else None
         table = storable(self._path.name)
-        extra_values = dict(zip(self._extra_columns, extra, strict=True))
-        name: object = extra_values.get("key")
+        name: object = extra.get("key")
         if isinstance(cell, dict):
             name = name or cell.get("path")
         elif isinstance(cell, str):
             name = cell
         source = storable(f"{table}/{name}") if isinstance(name, str) and name else f"{table}#{row}"
-        if extra_values.get("status") not in (None, "success"):
-            return Skipped(source, f"img2dataset: {extra_values['status']}")
-        load = self._loader(cell) if self.has_pictures else None
-        return Pair(source, captions, load)
+        if extra.get("status") not in (None, "success"):
+            return Skipped(source, f"img2dataset: {extra['status']}")
+        if len(files) > 1:
+            return Skipped(source, f"{len(files)} pictures in one row; give each a row of its own")
+        captions: CaptionTexts = ()
+        try:
+            for text in texts:
+                captions = merge_captions(captions, parse_captions(_without_gaps(text)))
+        except TypeError as error:
+            return Skipped(source, f"has captions that are no texts: {error}")
+        if not self.has_pictures:
+            return Pair(source, captions)
+        picture = _picture(cell, folder or self._path.parent)
+        return replace(picture, source=source, captions=captions)
 
-    def _loader(self, cell: object) -> Callable[[], bytes]:
-        folder = self._path.resolve().parent
-        if isinstance(cell, dict):
-            if isinstance(cell.get("bytes"), bytes):
-                return partial(bytes, cell["bytes"])
-            cell = cell.get("path")
-        if isinstance(cell, bytes):
-            return partial(bytes, cell)
-        if isinstance(cell, str) and cell and "\0" not in cell:
-            return picture_at(folder, cell)
-        return _no_picture
+
+def _picture(cell: object, folder: Path) -> Pair:
+    """A pair without captions, with the picture of a cell."""
+    if isinstance(cell, dict):
+        if isinstance(cell.get("bytes"), bytes):
+            return Pair("", (), partial(bytes, cell["bytes"]))
+        cell = cell.get("path")
+    if isinstance(cell, bytes):
+        return Pair("", (), partial(bytes, cell))
+    if isinstance(cell, str) and cell and "\0" not in cell:
+        return picture_at(folder, cell)
+    return Pair("", (), _no_picture)
+
+
+def _without_gaps(cell: object) -> object:
+    """A cell without the empty entries of a list."""
+    return [item for item in cell if item is not None] if isinstance(cell, list) else cell
 
 
 def _no_picture() -> bytes:

@@ -1,77 +1,113 @@
 """A jsonl, csv, tsv or plain text file comes in; pairs of captions and picture paths go out."""
 
-import csv
 from collections.abc import Iterator
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from lagotto.core.errors import CaptionError
 from lagotto.core.parsing.captioned_tables import (
     CAPTION_COLUMNS,
     PATH_COLUMNS,
-    first_column,
+    CaptionTexts,
+    merge_captions,
     parse_captioned_line,
     parse_captions,
     storable,
 )
+from lagotto.core.parsing.delimited_text import (
+    NumberedLine,
+    numbered_rows,
+    split_line,
+    text_lines,
+)
+from lagotto.core.parsing.not_downloaded import what_lies_at
 from lagotto.core.types import Skipped
 from lagotto.zeroshot.captions.sources.pairs import (
     PairRow,
     PairSource,
-    pairs_of_rows,
+    located_pairs,
+)
+from lagotto.zeroshot.captions.sources.table_forms import (
+    SAMPLE_LINES,
+    TOKEN,
+    TableForm,
+    find_table_form,
 )
 
 JSONL_SUFFIXES = (".jsonl", ".ndjson")
 CSV_SUFFIXES = (".csv", ".tsv")
-MAX_LINE_BYTES = 16 * 2**20
+TEXT_SUFFIXES = (".txt", ".token")
 
-_DELIMITERS = (",", "\t", "|", ";")
 _READ_BYTES = 2**20
 
 
-def jsonl_source(path: Path) -> PairSource:
+def jsonl_source(path: Path, images: Path | None = None) -> PairSource:
     """A source with one JSON object a line: captions and, optionally, the path of a picture."""
+    refuse_what_lies_there(path)
+    has_pictures = any(
+        not isinstance(row, Skipped) and row[0] for row in islice(_jsonl_rows(path), SAMPLE_LINES)
+    )
     return PairSource(
-        path, count_lines(path), lambda: pairs_of_rows(_jsonl_rows(path), path.resolve().parent)
+        path,
+        count_lines(path),
+        lambda: located_pairs(_jsonl_rows(path), path.resolve().parent, images),
+        has_pictures=has_pictures,
     )
 
 
-def text_source(path: Path) -> PairSource:
-    """A source with one caption a line; a file that has a csv header is read as csv."""
-    first = _first_line(path)
-    if _header(first) is not None:
-        return csv_source(path)
+def text_source(path: Path, images: Path | None = None) -> PairSource:
+    """A source with one caption a line; a file that has the form of a table is read as one."""
+    refuse_what_lies_there(path)
+    form = find_table_form(path, _sample(path), need_pictures=True)
+    if form is not None:
+        return _table_source(path, form, images)
     return PairSource(
-        path, count_lines(path), lambda: pairs_of_rows(_text_rows(path), path.resolve().parent)
+        path,
+        count_lines(path),
+        lambda: located_pairs(_text_rows(path), path.resolve().parent),
+        has_pictures=False,
     )
 
 
-def csv_source(path: Path) -> PairSource:
-    """A csv source with a header and one caption a row; without a picture column it is text-only.
+def csv_source(path: Path, images: Path | None = None) -> PairSource:
+    """A source with one caption a row; without a picture column it is text-only.
+
+    The first line is a header, or the content of the columns tells what they are.
 
     Raises:
         CaptionError: No column holds captions; the message lists the columns.
     """
-    first = _first_line(path)
-    header = _header(first) or _header(first, need_pictures=False)
-    if header is None:
-        content = ", ".join(_fields(first, ",")) or "an empty line"
+    refuse_what_lies_there(path)
+    sample = _sample(path)
+    form = find_table_form(path, sample)
+    if form is None:
+        content = ", ".join(split_line(sample[0][1] or "", ",")) or "an empty line"
         raise CaptionError(
             f"{path} has no column of captions; its first line holds: {content[:200]}; give it a "
             f"header with one of {', '.join(CAPTION_COLUMNS)} and, for pictures, one of "
             f"{', '.join(PATH_COLUMNS)}"
         )
-    delimiter, columns = header
-    picture_column = first_column(PATH_COLUMNS, columns)
-    note = (
-        ""
-        if picture_column
-        else f"{path}: no column of pictures among {', '.join(columns)}; text alone"
-    )
+    return _table_source(path, form, images)
+
+
+def refuse_what_lies_there(path: Path) -> None:
+    """Raises CaptionError for what a failed download leaves in place of a table."""
+    clause = what_lies_at(path)
+    if clause is not None and not clause.startswith("empty"):
+        raise CaptionError(f"{path} is {clause}")
+
+
+def _table_source(path: Path, form: TableForm, images: Path | None) -> PairSource:
+    note = ""
+    if form.picture is None:
+        note = f"{path}: no column of pictures among {', '.join(form.columns)}; text alone"
     return PairSource(
         path,
-        max(count_lines(path) - 1, 0),
-        lambda: pairs_of_rows(_csv_rows(path, delimiter, columns), path.resolve().parent),
+        max(count_lines(path) - form.header_lines, 0),
+        lambda: located_pairs(_table_rows(path, form), path.resolve().parent, images),
         note=note,
+        has_pictures=form.picture is not None,
     )
 
 
@@ -84,12 +120,12 @@ def count_lines(path: Path) -> int:
                 lines += part.count(b"\n")
                 last = part[-1:]
     except OSError as error:
-        raise _unreadable(path, error) from error
-    return lines + (last != b"\n")
+        raise CaptionError(f"cannot read {path}: {error.strerror}; check the file") from error
+    return lines + (last not in (b"\n", b"\0"))
 
 
 def _jsonl_rows(path: Path) -> Iterator[PairRow | Skipped]:
-    for number, line in _lines(path):
+    for number, line in text_lines(path, CaptionError):
         where = f"{storable(path.name)} line {number}"
         if line is None:
             yield Skipped(where, "is not UTF-8 text")
@@ -103,7 +139,7 @@ def _jsonl_rows(path: Path) -> Iterator[PairRow | Skipped]:
 
 
 def _text_rows(path: Path) -> Iterator[PairRow | Skipped]:
-    for number, line in _lines(path):
+    for number, line in text_lines(path, CaptionError):
         where = f"{storable(path.name)} line {number}"
         if line is None:
             yield Skipped(where, "is not UTF-8 text")
@@ -111,113 +147,60 @@ def _text_rows(path: Path) -> Iterator[PairRow | Skipped]:
             yield "", where, (storable(line.strip()),)
 
 
-class _CountedLines:
-    """The lines of a file for a csv reader, with the number of the last line that it yielded."""
-
-    def __init__(self, path: Path) -> None:
-        self._lines = _lines(path)
-        self.number = 0
-        self.bad: list[int] = []
-
-    def __iter__(self) -> Iterator[str]:
-        for number, line in self._lines:
-            self.number = number
-            if line is None:
-                self.bad.append(number)
-            else:
-                yield line
-
-
-def _csv_rows(path: Path, delimiter: str, columns: list[str]) -> Iterator[PairRow | Skipped]:
+def _table_rows(path: Path, form: TableForm) -> Iterator[PairRow | Skipped]:
     """The rows below the header."""
-    picture_column = first_column(PATH_COLUMNS, columns)
-    caption_index = columns.index(first_column(CAPTION_COLUMNS, columns) or "")
-    picture_index = columns.index(picture_column) if picture_column else -1
-    lines = _CountedLines(path)
-    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
-    header = True
-    while True:
-        try:
-            fields = next(reader)
-        except StopIteration:
-            fields = None
-        except csv.Error as error:
-            yield Skipped(f"{storable(path.name)} line {lines.number}", f"is not csv: {error}")
-            continue
-        for number in lines.bad:
-            yield Skipped(f"{storable(path.name)} line {number}", "is not UTF-8 text")
-        lines.bad.clear()
-        if fields is None:
-            return
-        if header or not fields:
-            header = False
-            continue
-        where = f"{storable(path.name)} line {lines.number}"
-        if len(fields) != len(columns):
-            yield Skipped(
-                where,
-                f"has {len(fields)} fields, the header {len(columns)}; put texts that hold "
-                f"{delimiter!r} in double quotes",
-            )
-        elif picture_index >= 0 and (
-            not fields[picture_index].strip() or "\0" in fields[picture_index]
-        ):
-            yield Skipped(where, f"names no picture in column {picture_column}")
+    lines = islice(text_lines(path, CaptionError), form.header_lines, None)
+    if form.is_tokens:
+        yield from map(partial(_token_row, path), lines)
+        return
+    width, rest = len(form.columns), form.rest_is_caption
+    for number, fields in numbered_rows(
+        lines, form.delimiter, width, form.quoted, rest_is_last=rest
+    ):
+        where = f"{storable(path.name)} line {number}"
+        if isinstance(fields, str):
+            yield Skipped(where, fields)
+        elif len(fields) != width:
+            yield Skipped(where, _other_width(fields, form))
+        elif form.picture is not None and not _is_name(fields[form.picture]):
+            yield Skipped(where, f"names no picture in column {form.columns[form.picture]}")
         else:
-            name = fields[picture_index].strip() if picture_index >= 0 else ""
-            yield name, where, parse_captions(fields[caption_index])
+            captions: CaptionTexts = ()
+            for index in form.captions:
+                captions = merge_captions(captions, parse_captions(fields[index]))
+            yield "" if form.picture is None else fields[form.picture], where, captions
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str | None]]:
-    """(number from 1, text) of each line, without a byte order mark; None if it is not UTF-8."""
-    try:
-        with path.open("rb") as file:
-            number = 0
-            while raw := file.readline(MAX_LINE_BYTES + 1):
-                number += 1
-                if len(raw) > MAX_LINE_BYTES:
-                    raise CaptionError(
-                        f"{path} line {number} is over {MAX_LINE_BYTES // 2**20} MiB; is it a text "
-                        "file with one caption a line?"
-                    )
-                try:
-                    yield number, raw.removeprefix(b"\xef\xbb\xbf" if number == 1 else b"").decode()
-                except UnicodeDecodeError:
-                    yield number, None
-    except OSError as error:
-        raise _unreadable(path, error) from error
+def _token_row(path: Path, item: NumberedLine) -> PairRow | Skipped:
+    """The row of a line such as `0001.jpg#0<TAB>a dog`."""
+    number, line = item
+    where = f"{storable(path.name)} line {number}"
+    if line is None:
+        return Skipped(where, "is not UTF-8 text")
+    match = TOKEN.match(line)
+    if match is None:
+        return Skipped(where, "is not a picture, # with a number, and a caption")
+    return match[1].strip(), where, parse_captions(match[3])
 
 
-def _first_line(path: Path) -> str:
-    """The first line; CaptionError if the file is empty or not text."""
-    for _, line in _lines(path):
-        if line is None:
-            raise CaptionError(f"{path} line 1 is not UTF-8 text; save the file as UTF-8")
-        return line
-    raise CaptionError(f"{path} is empty; give a file with captions")
+def _is_name(text: str) -> bool:
+    return bool(text.strip()) and "\0" not in text
 
 
-def _header(line: str, need_pictures: bool = True) -> tuple[str, list[str]] | None:
-    """(delimiter, columns) of a csv header with captions, and with pictures if they are needed."""
-    for delimiter in _DELIMITERS:
-        columns = _fields(line, delimiter)
-        has_pictures = first_column(PATH_COLUMNS, columns) is not None
-        if first_column(CAPTION_COLUMNS, columns) and (has_pictures or not need_pictures):
-            return delimiter, columns
-    return None
+def _other_width(fields: list[str], form: TableForm) -> str:
+    advice = "put texts that hold it in double quotes" if form.quoted else "leave it out of texts"
+    delimiter = repr(form.delimiter)
+    return (
+        f"has {len(fields)} fields, the header {len(form.columns)}; the delimiter is {delimiter}: "
+        f"{advice}"
+    )
 
 
-def _fields(line: str, delimiter: str) -> list[str]:
-    """The fields of one line, stripped; none if it is not csv."""
-    try:
-        return [
-            field.strip()
-            for row in csv.reader([line], delimiter=delimiter, skipinitialspace=True)
-            for field in row
-        ]
-    except csv.Error:
-        return []
-
-
-def _unreadable(path: Path, error: OSError) -> CaptionError:
-    return CaptionError(f"cannot read {path}: {error.strerror}; check the file")
+def _sample(path: Path) -> list[NumberedLine]:
+    """The first lines; CaptionError if the file is empty or not text."""
+    sample = list(islice(text_lines(path, CaptionError), SAMPLE_LINES))
+    if not sample:
+        raise CaptionError(f"{path} is empty; give a file with captions")
+    if sample[0][1] is None:
+        raise CaptionError(f"{path} line 1 is not UTF-8 text; save the file as UTF-8")
+    return sample

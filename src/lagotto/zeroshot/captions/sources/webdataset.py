@@ -1,20 +1,19 @@
 """A webdataset tar comes in, read in place; pairs go out. Nothing is unpacked to disk.
 
-A sample is a run of members with the same key. The key is the path up to the first dot of the file
-name.
+A sample is the members with the same key. The key is the path up to the first dot of the file name
+(webdataset's rule), or up to the last dot where that gives no sample.
 """
 
 import json
 from collections.abc import Iterator
 from functools import partial
-from itertools import groupby, islice
 from pathlib import Path
 
 from lagotto.core.errors import CaptionError
-from lagotto.core.images import MAX_PICTURE_BYTES
+from lagotto.core.images import MAX_PICTURE_BYTES, UNREAD_SUFFIXES
 from lagotto.core.parsing.captioned_tables import (
-    CAPTION_COLUMNS,
     CaptionTexts,
+    find_caption_columns,
     merge_captions,
     parse_captions,
     storable,
@@ -22,7 +21,9 @@ from lagotto.core.parsing.captioned_tables import (
 from lagotto.core.parsing.tar import (
     PICTURE_ENDINGS,
     TarMember,
-    read_members,
+    TarSurvey,
+    read_samples,
+    survey_tar,
 )
 from lagotto.core.types import Skipped
 from lagotto.zeroshot.captions.sources.pairs import (
@@ -31,77 +32,88 @@ from lagotto.zeroshot.captions.sources.pairs import (
     PairSource,
 )
 
-TEXT_ENDINGS = ("txt", "caption", "json")
+TEXT_ENDINGS = ("txt", "caption", "json", "captions", "text")
 MAX_TEXT_BYTES = 2**20
-_SAMPLE_KEYS = 200
-"""Samples from which the number of samples in a tar is estimated, without reading all of it."""
 
 
 def tar_source(path: Path) -> PairSource:
     """A source with the samples of a tar: KEY.jpg, .png or .webp with KEY.txt or KEY.json.
 
-    A json member holds its text under "caption". Other members are ignored, and so is everything
-    that is not a regular file.
+    A json member holds its text under "caption". Other members are counted and passed over, and so
+    is everything that is not a regular file.
 
     Raises:
         CaptionError: The file is not an uncompressed tar.
     """
-    return PairSource(path, _estimate_samples(path), partial(_samples, path))
+    survey = survey_tar(path, TEXT_ENDINGS, CaptionError)
+    note = ""
+    if survey.by_name:
+        note = f"{path}: pictures and texts in different folders are paired by their names"
+    elif survey.pictures and survey.others and not survey.paired:
+        note = f"{path}: none of its {survey.pictures:,} pictures has a text of the same name"
+    unread = sum(number for kind, number in survey.passed_over.items() if kind in UNREAD_SUFFIXES)
+    return PairSource(
+        path,
+        survey.samples,
+        partial(_samples, path, survey),
+        note=note,
+        has_pictures=survey.paired > 0 or not survey.others,
+        pictures_beside=0 if survey.paired else survey.pictures + unread,
+        passed_over=survey.passed_over,
+    )
 
 
-def _estimate_samples(path: Path) -> int:
-    """The number of samples in a tar: counted if small, else estimated from the first ones."""
-    groups = groupby(_members(path), key=lambda member: member.key)
-    rows, end = 0, 0
-    for _, group in islice(groups, _SAMPLE_KEYS):
-        end = max(member.end for member in group)
-        rows += 1
-    return rows if rows < _SAMPLE_KEYS else max(rows, round(path.stat().st_size / end * rows))
-
-
-def _members(path: Path) -> Iterator[TarMember]:
-    return read_members(path, PICTURE_ENDINGS + TEXT_ENDINGS, CaptionError)
-
-
-def _samples(path: Path) -> Iterator[Item]:
-    for key, group in groupby(_members(path), key=lambda member: member.key):
+def _samples(path: Path, survey: TarSurvey) -> Iterator[Item]:
+    for key, members in read_samples(path, survey, CaptionError):
         source = storable(f"{path.name}/{key}")
         captions: CaptionTexts = ()
-        picture: bytes | None = None
+        picture: TarMember | None = None
         problem = ""
-        for member in group:
+        for member in members:
             if member.ending in PICTURE_ENDINGS:
-                if member.size > MAX_PICTURE_BYTES:
-                    problem = f"a picture of {member.size / 2**20:,.0f} MiB"
-                elif picture is None:
-                    picture = member.read()
+                picture = picture or member
             elif member.size > MAX_TEXT_BYTES:
                 problem = f"a text of {member.size / 2**20:,.1f} MiB"
             else:
                 try:
                     captions = merge_captions(
-                        captions, _captions_of_member(member.read(), member.ending)
+                        captions, captions_of_file(member.read(), member.ending)
                     )
                 except (ValueError, TypeError, RecursionError):
                     problem = f"its .{member.ending} is not readable as text with captions"
+        if picture is not None and picture.size > MAX_PICTURE_BYTES:
+            problem = f"a picture of {picture.size / 2**20:,.0f} MiB"
         if problem:
             yield Skipped(source, problem)
+        elif captions or picture is not None:
+            load = None if picture is None else partial(_return_bytes, picture.read())
+            yield Pair(source, captions, load)
         else:
-            yield Pair(
-                source, captions, None if picture is None else partial(_return_bytes, picture)
-            )
+            yield Skipped(source, "no picture and no caption")
 
 
 def _return_bytes(data: bytes) -> bytes:
     return data
 
 
-def _captions_of_member(data: bytes, ending: str) -> CaptionTexts:
-    """The captions in a text member; each line of a .txt or .caption member is one."""
+def captions_of_file(data: bytes, ending: str) -> CaptionTexts:
+    """The captions in a text that belongs to a picture.
 
-    if ending != "json":
-        return parse_captions(data.decode().splitlines())
-    content = json.loads(data)
-    if not isinstance(content, dict):
-        raise TypeError(type(content).__name__)
-    return parse_captions(next((content[key] for key in CAPTION_COLUMNS if key in content), None))
+    Each line of a text is one. A json object has its captions under one of the usual names.
+
+    Raises:
+        ValueError: The text is not UTF-8, not JSON, or holds numbers alone, as files of boxes do.
+        TypeError: The JSON is no object, or its captions are no texts.
+    """
+    if ending == "json":
+        content = json.loads(data)
+        if not isinstance(content, dict):
+            raise TypeError(type(content).__name__)
+        captions: CaptionTexts = ()
+        for name in find_caption_columns(list(content), with_rare=False):
+            captions = merge_captions(captions, parse_captions(content[name]))
+        return captions
+    text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    if text.strip() and not any(char.isalpha() for char in text):
+        raise ValueError("numbers alone")
+    return parse_captions(text.splitlines())
