@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lagotto.core.types import ModelSource, ModelSpec
+from lagotto.models.metadata.beside.label_files import bare_stem
 from lagotto.models.metadata.scan import scan_models
 from lagotto.models.registry import behaviour_digest, load_model
 from model_makers import HEIGHT, WIDTH, Form, resave, write_model
@@ -186,6 +187,23 @@ def test_a_list_beside_several_models_fits_all_or_none(tmp_path: Path) -> None:
     assert spec.labels is None
     spec = load_model(ModelSource("trees", tmp_path / "trees.tflite")).spec
     assert (spec.labels, spec.labels_origin) == (NAMES, "trees_labels.txt")
+
+
+@pytest.mark.parametrize(
+    ("stem", "bare"),
+    [
+        ("model_unquant", "model"),
+        ("best_float16", "best"),
+        ("best_full_integer_quant", "best"),
+        ("model_q4f16", "model"),
+        ("Birds-FP16", "birds"),
+        ("simple", "simple"),
+        ("half", "half"),
+        ("best_v2", "best_v2"),
+    ],
+)
+def test_endings_of_variants_are_no_part_of_a_name(stem: str, bare: str) -> None:
+    assert bare_stem(stem) == bare
 
 
 def test_custom_vision_names_its_list_and_says_how_to_feed(tmp_path: Path) -> None:

@@ -28,7 +28,6 @@ from lagotto.core.parsing.parquet_columns import (
     text_columns,
     unnamed_file_columns,
 )
-from lagotto.core.parsing.not_downloaded import what_lies_at
 from lagotto.core.types import Skipped
 from lagotto.zeroshot.captions.sources.pairs import (
     Item,
