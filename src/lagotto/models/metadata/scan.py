@@ -35,8 +35,8 @@ from lagotto.models.metadata.file_count import (
     HIDDEN_FOLDER,
     LINK_OUT,
     FileCount,
-    add_counts,
     kind_of,
+    sum_counts,
 )
 from lagotto.models.metadata.foreign import has_description
 from lagotto.models.metadata.model_names import file_name, folder_name
@@ -94,7 +94,7 @@ def scan_paths(paths: Sequence[Path]) -> FoundModels:
         count = replace(found.files, models=new, passed_over={**found.files.passed_over, **again})
         counts.setdefault(Path(os.path.abspath(path)), count)
     return FoundModels(
-        tuple(_with_unique_names(list(by_file.values()))), add_counts(counts.values())
+        tuple(_with_unique_names(list(by_file.values()))), sum_counts(counts.values())
     )
 
 
