@@ -271,6 +271,22 @@ def test_an_export_is_fed_and_named_as_its_settings_say(tmp_path: Path, file: st
     assert origins(spec)["layout"] == "assumed"
 
 
+def test_settings_beside_several_models_are_taken_with_a_note(tmp_path: Path) -> None:
+    first = model(tmp_path, "birds.onnx")
+    write(tmp_path, config__json=CONFIG, preprocessor_config__json=PROCESSOR)
+    model(tmp_path, "birds_fp16.onnx")
+    assert not any("beside" in note for note in load_model(ModelSource("m", first)).spec.notes)
+    other = model(tmp_path, "trees.onnx")
+    spec = load_model(ModelSource("m", first)).spec
+    assert (spec.labels, spec.input.mean) == (NAMES, (0.5, 0.5, 0.5))
+    assert "preprocessor_config.json lies beside 2 models and is taken for each" in spec.notes
+    assert any(
+        note.startswith("labels from config.json, which lies beside 2") for note in spec.notes
+    )
+    narrower(other)
+    assert load_model(ModelSource("m", first)).spec.labels is None
+
+
 def test_the_size_is_in_config_json_if_nowhere_else(tmp_path: Path) -> None:
     model(tmp_path, is_open=True)
     write(tmp_path, config__json=CONFIG | {"image_size": [HEIGHT, WIDTH]})

@@ -87,7 +87,11 @@ def read_beside(file: Path, description: Description) -> FilesBeside:
         for folder in folders:
             labels = labels_of(_settings(folder / CONFIG)[0])
             if labels is not None:
-                lists.append(FoundLabels(CONFIG, NameList(labels, "json")))
+                others = _other_models(folder, file)
+                lists.append(FoundLabels(CONFIG, NameList(labels, "json"), others))
+            if (folder / PROCESSOR).is_file() and (others := _other_models(folder, file)):
+                models = len(others) + 1
+                notes += (f"{PROCESSOR} lies beside {models} models and is taken for each",)
     for folder in folders:
         notes += tuple(_foreign_notes(folder))
         found, unread = _lists_in(folder, file)
