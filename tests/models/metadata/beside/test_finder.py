@@ -1,13 +1,18 @@
 """A model file and files beside it → its input and labels, each with its origin."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lagotto.core.types import ModelSource, ModelSpec
+from lagotto.models.metadata.beside.finder import read_beside
 from lagotto.models.metadata.beside.label_files import bare_stem
+from lagotto.models.metadata.description import Description
 from lagotto.models.metadata.scan import scan_models
 from lagotto.models.registry import behaviour_digest, load_model
 from model_makers import HEIGHT, WIDTH, Form, resave, write_model
@@ -197,8 +202,6 @@ def test_a_list_beside_several_models_fits_all_or_none(tmp_path: Path) -> None:
         ("best_full_integer_quant", "best"),
         ("model_q4f16", "model"),
         ("Birds-FP16", "birds"),
-        ("simple", "simple"),
-        ("half", "half"),
         ("best_v2", "best_v2"),
     ],
 )
@@ -247,6 +250,18 @@ def test_teachable_machine_and_edge_impulse_say_the_size(tmp_path: Path) -> None
         load_model(first)
 
 
+SETTINGS = (
+    *("config.json", "preprocessor_config.json", "metadata.json", "metadata_properties.json"),
+    *("cvexport.manifest", "signature.json", "tflite_metadata.json", "labels.json", "model.json"),
+)
+KEYS = st.sampled_from(
+    [
+        *("id2label", "label2id", "image_size", "pretrained_cfg", "input_size", "crop_mode"),
+        *("label_names", "label_descriptions", "size", "height", "width", "resample", "crop_pct"),
+        *("image_mean", "image_std", "image_processor_type", "labels", "imageSize", "tmVersion"),
+        *("LabelFileName", "DomainType", "classes", "Label", "imageHeight", "imageWidth", "0", "1"),
+    ]
+)
 CONFIG = {"model_type": "vit", "image_size": 5, "id2label": json.loads(BY_NUMBER)}
 PROCESSOR = {
     "image_processor_type": "ViTImageProcessor",
@@ -367,3 +382,18 @@ def test_a_list_behind_a_link_out_of_the_folder_is_not_read(tmp_path: Path) -> N
     (tmp_path / "m/labels.txt").symlink_to(tmp_path / "secret.txt")
     (tmp_path / "m/config.json").symlink_to(tmp_path / "secret.json")
     assert loaded(tmp_path / "m").labels is None
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(KEYS, VALUES), st.sampled_from(SETTINGS))
+def test_no_settings_are_more_than_a_note(value: dict[str, Any], name: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, name).write_text(json.dumps(value))
+        found = read_beside(Path(folder, "model.onnx"), Description())
+    assert all(note.isprintable() for note in found.notes)
