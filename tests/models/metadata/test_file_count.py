@@ -136,5 +136,10 @@ def test_a_model_behind_two_paths_counts_once(tmp_path: Path) -> None:
 def test_a_model_json_above_the_folder_of_the_graph_describes_it(tmp_path: Path) -> None:
     touch(tmp_path, "a/onnx/model.onnx", "a/onnx/model_quantized.onnx")
     (tmp_path / "a/model.json").write_text(json.dumps({"labels": ["x"], "name": "mine"}))
-    (source,) = scan_models([tmp_path])
+    found = scan_paths([tmp_path])
+    (source,) = found.models
     assert (source.name, source.file.name) == ("mine", "model.onnx")
+    assert found.files == FileCount(1, 1, {"below a folder with a model.json": 1})
+    for text in ("{}", "{"):  # says nothing; cannot be read and fails as a model
+        (tmp_path / "a/model.json").write_text(text)
+        assert scan_paths([tmp_path]).files.seen == 3

@@ -76,7 +76,7 @@ def inside(folder: Path, relative: str, what: str, hint: Callable[[], str] | Non
     is_outside = not parts or parts[0].startswith("/") or ".." in parts or "\0" in relative
     path = folder.joinpath(*parts) if not is_outside else folder
     try:
-        is_outside = is_outside or not stays_inside(path, link_roots(folder))
+        is_outside = is_outside or not stays_inside(path.resolve(), link_roots(folder))
         exists = path.is_file()
     except (OSError, ValueError):  # no valid file name: too long, or a lone surrogate
         exists = False

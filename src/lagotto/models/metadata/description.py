@@ -32,7 +32,7 @@ UNREADABLE_DESCRIPTION = "lagotto:unreadable"
 """Key in the description of a ModelSource: the reason why its model.json cannot be used."""
 
 MAX_EDGE = 4096
-MAX_JSON_BYTES = 1 << 20
+MAX_DESCRIPTION_BYTES = 1 << 20
 _MAX_NAME = 200
 
 
@@ -85,10 +85,10 @@ def read_model_json(file: Path) -> JsonObject:
     """The JSON object in a model.json, unchecked; raises ModelError with the reason in one line."""
     try:
         with file.open("rb") as stream:
-            data = stream.read(MAX_JSON_BYTES + 1)
+            data = stream.read(MAX_DESCRIPTION_BYTES + 1)
     except OSError as error:
         raise ModelError(f"{DESCRIPTION_FILE} cannot be read: {error.strerror}") from error
-    if len(data) > MAX_JSON_BYTES:
+    if len(data) > MAX_DESCRIPTION_BYTES:
         raise ModelError(
             f"{DESCRIPTION_FILE} is larger than 1 MB; keep long labels in a labels file"
         )

@@ -103,7 +103,7 @@ class FileCount:
         return ", ".join(f"{self.passed_over[kind]:,} {kind}" for kind in ranked)
 
 
-def add_counts(counts: Iterable[FileCount]) -> FileCount:
+def sum_counts(counts: Iterable[FileCount]) -> FileCount:
     """The sum of some counts."""
     models = facts = 0
     kinds: Counter[str] = Counter()

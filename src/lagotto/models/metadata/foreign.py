@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import get_args
 
 from lagotto.core.types import JsonObject, JsonValue, OutputKind
-from lagotto.models.metadata.description import DESCRIPTION_FILE, MAX_JSON_BYTES
+from lagotto.models.metadata.description import DESCRIPTION_FILE, MAX_DESCRIPTION_BYTES
 
 _MARKS = ("modelTopology", "weightsManifest")
 _FORMATS = ("layers-model", "graph-model", "tfjs-layers-model", "tfjs-graph-model")
@@ -38,10 +38,10 @@ def has_foreign_json(folder: Path) -> bool:
         if not file.is_file():
             return False
         with file.open("rb") as stream:
-            data = stream.read(MAX_JSON_BYTES + 1)
+            data = stream.read(MAX_DESCRIPTION_BYTES + 1)
     except OSError:
         return False
-    if len(data) > MAX_JSON_BYTES:
+    if len(data) > MAX_DESCRIPTION_BYTES:
         head = data[:_HEAD_BYTES]
         return any(f'"{word}"'.encode() in head for word in (*_MARKS, *_FORMATS))
     try:

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,11 +13,16 @@ from lagotto.core.remote.spec import is_remote
 from lagotto.core.text.clean import clean_text
 from lagotto.core.types import ModelSource
 from lagotto.models.files.weights import inside
-from lagotto.models.metadata.beside.finder import EXPORT_FOLDERS, files_beside
+from lagotto.models.metadata.beside.finder import (
+    EXPORT_FOLDERS,
+    folders_beside,
+    may_describe,
+)
 from lagotto.models.metadata.description import (
     DESCRIPTION_FILE,
     UNREADABLE_DESCRIPTION,
     Description,
+    model_folder,
     parse_description,
     read_model_json,
 )
@@ -30,8 +35,8 @@ from lagotto.models.metadata.file_count import (
     HIDDEN_FOLDER,
     LINK_OUT,
     FileCount,
-    add_counts,
     kind_of,
+    sum_counts,
 )
 from lagotto.models.metadata.foreign import has_description
 from lagotto.models.metadata.model_names import file_name, folder_name
@@ -89,7 +94,7 @@ def scan_paths(paths: Sequence[Path]) -> FoundModels:
         count = replace(found.files, models=new, passed_over={**found.files.passed_over, **again})
         counts.setdefault(Path(os.path.abspath(path)), count)
     return FoundModels(
-        tuple(_with_unique_names(list(by_file.values()))), add_counts(counts.values())
+        tuple(_with_unique_names(list(by_file.values()))), sum_counts(counts.values())
     )
 
 
@@ -140,7 +145,10 @@ def _scan_path(given: Path) -> FoundModels:
     if path.suffix.lower() not in ENDINGS:
         raise UsageError(f"{str(given)!r} is not a model file; known endings: {', '.join(ENDINGS)}")
     source = _source_of_file(path)
-    return FoundModels((source,), FileCount(1, len(_parts_of(source))))
+    folders = folders_beside(source.file, Description())
+    by_folder = {folder: _read_folder(folder, link_roots(folder)).others for folder in folders}
+    facts = {*_facts_of(source, by_folder)} - {source.file}
+    return FoundModels((source,), FileCount(1, len(facts)))
 
 
 def _source_of_file(path: Path) -> ModelSource:
@@ -155,6 +163,7 @@ def _source_of_file(path: Path) -> ModelSource:
 
 def _scan_folder(root: Path, given: Path) -> FoundModels:
     sources, leftover, roots = [], [], link_roots(root)
+    described: set[Path] = set()
     passed_over: Counter[str] = Counter()
     for folder in _folders(root):
         passed_over += folder.passed_over
@@ -163,19 +172,21 @@ def _scan_folder(root: Path, given: Path) -> FoundModels:
             name = folder_name(folder.path, root)
             source = describe_folder(folder.path, name, folder.models or _exported(folder, roots))
             sources.append(source)
+            described.add(folder.path / DESCRIPTION_FILE)
             passed_over[BESIDE] += sum(file != source.file for file in folder.models)
             passed_over[BELOW] -= source.file.parent != folder.path  # that one is the model
             continue
         lone = len(folder.models) == 1
         for file in folder.models:
             sources.append(ModelSource(clean_text(file_name(file, root, lone)), file))
-    facts = _facts(sources, leftover)
+    facts = _facts(sources, leftover) | described
     files = {source.file for source in sources}
     for file in leftover:
         if file not in facts and file not in files:
             is_foreign = file.name == DESCRIPTION_FILE
             passed_over[FOREIGN if is_foreign else kind_of(file)] += 1
-    count = FileCount(len(sources), len(facts.intersection(leftover)), dict(passed_over))
+    used = facts.intersection(leftover) - files
+    count = FileCount(len(sources), len(used), dict(+passed_over))
     if not sources:
         details = f"; {count}" if count.seen else ""
         raise UsageError(
@@ -189,28 +200,34 @@ def _scan_folder(root: Path, given: Path) -> FoundModels:
 
 def _facts(sources: Sequence[ModelSource], leftover: Sequence[Path]) -> set[Path]:
     """The files that describe the models of a folder, or hold a part of their weights."""
-    if not leftover:
-        return set()
-    return {part for source in sources for part in _parts_of(source)}
+    by_folder: dict[Path, list[Path]] = {}
+    for file in leftover:
+        by_folder.setdefault(file.parent, []).append(file)
+    return {file for source in sources for file in _facts_of(source, by_folder)}
 
 
-def _parts_of(source: ModelSource) -> set[Path]:
-    """The files that belong to a model: what describes it, and the data of its weights."""
+def _facts_of(source: ModelSource, by_folder: Mapping[Path, Sequence[Path]]) -> Iterator[Path]:
+    """The files, of those in some folders, that belong to a model: facts, and data of weights."""
     if UNREADABLE_DESCRIPTION in source.description:
-        return set()
+        return
     try:
         description = parse_description(source.description)
     except ModelError:
         description = Description()
-    parts = {*files_beside(source.file, description), *external_data(source.file)}
     if source.description:
-        home = source.file
-        for _ in Path(description.file or source.file.name).parts:
-            home = home.parent
-        parts.add(home / DESCRIPTION_FILE)
+        home = model_folder(description, source.file)
+        yield home / DESCRIPTION_FILE
         if isinstance(description.labels, str):
-            parts.add(home / description.labels)
-    return parts - {source.file}
+            yield home / description.labels
+    others = False
+    for folder in folders_beside(source.file, description):
+        for file in by_folder.get(folder, ()):
+            if may_describe(file.name, source.file.stem):
+                yield file
+            else:
+                others = True
+    if others:
+        yield from external_data(source.file)
 
 
 def _folders(root: Path) -> Iterator[_Folder]:

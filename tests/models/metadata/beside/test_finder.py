@@ -1,12 +1,18 @@
 """A model file and files beside it → its input and labels, each with its origin."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lagotto.core.types import ModelSource, ModelSpec
+from lagotto.models.metadata.beside.finder import read_beside
+from lagotto.models.metadata.beside.label_files import bare_stem
+from lagotto.models.metadata.description import Description
 from lagotto.models.metadata.scan import scan_models
 from lagotto.models.registry import behaviour_digest, load_model
 from model_makers import HEIGHT, WIDTH, Form, resave, write_model
@@ -141,6 +147,8 @@ def test_of_two_lists_that_differ_the_preferred_is_taken_with_a_note(tmp_path: P
     spec = loaded(tmp_path)
     assert (spec.labels, spec.labels_origin) == (tuple("vwxyz"), "model.json")
     assert sum("labels are from model.json" in note for note in spec.notes) == 3
+    write(tmp_path, model__txt="a\nb", labels__txt="a\nb", classes__txt="a\nb")
+    assert not any(".txt" in note for note in loaded(tmp_path).notes)  # model.json has decided
 
 
 def test_equal_lists_need_no_note(tmp_path: Path) -> None:
@@ -186,6 +194,21 @@ def test_a_list_beside_several_models_fits_all_or_none(tmp_path: Path) -> None:
     assert (spec.labels, spec.labels_origin) == (NAMES, "trees_labels.txt")
 
 
+@pytest.mark.parametrize(
+    ("stem", "bare"),
+    [
+        ("model_unquant", "model"),
+        ("best_float16", "best"),
+        ("best_full_integer_quant", "best"),
+        ("model_q4f16", "model"),
+        ("Birds-FP16", "birds"),
+        ("best_v2", "best_v2"),
+    ],
+)
+def test_endings_of_variants_are_no_part_of_a_name(stem: str, bare: str) -> None:
+    assert bare_stem(stem) == bare
+
+
 def test_custom_vision_names_its_list_and_says_how_to_feed(tmp_path: Path) -> None:
     model(tmp_path)
     properties = {
@@ -227,6 +250,18 @@ def test_teachable_machine_and_edge_impulse_say_the_size(tmp_path: Path) -> None
         load_model(first)
 
 
+SETTINGS = (
+    *("config.json", "preprocessor_config.json", "metadata.json", "metadata_properties.json"),
+    *("cvexport.manifest", "signature.json", "tflite_metadata.json", "labels.json", "model.json"),
+)
+KEYS = st.sampled_from(
+    [
+        *("id2label", "label2id", "image_size", "pretrained_cfg", "input_size", "crop_mode"),
+        *("label_names", "label_descriptions", "size", "height", "width", "resample", "crop_pct"),
+        *("image_mean", "image_std", "image_processor_type", "labels", "imageSize", "tmVersion"),
+        *("LabelFileName", "DomainType", "classes", "Label", "imageHeight", "imageWidth", "0", "1"),
+    ]
+)
 CONFIG = {"model_type": "vit", "image_size": 5, "id2label": json.loads(BY_NUMBER)}
 PROCESSOR = {
     "image_processor_type": "ViTImageProcessor",
@@ -249,6 +284,22 @@ def test_an_export_is_fed_and_named_as_its_settings_say(tmp_path: Path, file: st
     assert (spec.labels, spec.labels_origin) == (NAMES, "config.json")
     assert set(origins(spec).values()) == {"preprocessor_config.json", "assumed"}
     assert origins(spec)["layout"] == "assumed"
+
+
+def test_settings_beside_several_models_are_taken_with_a_note(tmp_path: Path) -> None:
+    first = model(tmp_path, "birds.onnx")
+    write(tmp_path, config__json=CONFIG, preprocessor_config__json=PROCESSOR)
+    model(tmp_path, "birds_fp16.onnx")
+    assert not any("beside" in note for note in load_model(ModelSource("m", first)).spec.notes)
+    other = model(tmp_path, "trees.onnx")
+    spec = load_model(ModelSource("m", first)).spec
+    assert (spec.labels, spec.input.mean) == (NAMES, (0.5, 0.5, 0.5))
+    assert "preprocessor_config.json lies beside 2 models and is taken for each" in spec.notes
+    assert any(
+        note.startswith("labels from config.json, which lies beside 2") for note in spec.notes
+    )
+    narrower(other)
+    assert load_model(ModelSource("m", first)).spec.labels is None
 
 
 def test_the_size_is_in_config_json_if_nowhere_else(tmp_path: Path) -> None:
@@ -331,3 +382,18 @@ def test_a_list_behind_a_link_out_of_the_folder_is_not_read(tmp_path: Path) -> N
     (tmp_path / "m/labels.txt").symlink_to(tmp_path / "secret.txt")
     (tmp_path / "m/config.json").symlink_to(tmp_path / "secret.json")
     assert loaded(tmp_path / "m").labels is None
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(KEYS, VALUES), st.sampled_from(SETTINGS))
+def test_no_settings_are_more_than_a_note(value: dict[str, Any], name: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, name).write_text(json.dumps(value))
+        found = read_beside(Path(folder, "model.onnx"), Description())
+    assert all(note.isprintable() for note in found.notes)

@@ -29,6 +29,7 @@ from lagotto.models.metadata.beside.label_files import (
     bare_stem,
     is_own_list,
     label_files,
+    label_rank,
 )
 from lagotto.models.metadata.description import (
     Description,
@@ -86,7 +87,11 @@ def read_beside(file: Path, description: Description) -> FilesBeside:
         for folder in folders:
             labels = labels_of(_settings(folder / CONFIG)[0])
             if labels is not None:
-                lists.append(FoundLabels(CONFIG, NameList(labels, "json")))
+                others = _other_models(folder, file)
+                lists.append(FoundLabels(CONFIG, NameList(labels, "json"), others))
+            if (folder / PROCESSOR).is_file() and (others := _other_models(folder, file)):
+                models = len(others) + 1
+                notes += (f"{PROCESSOR} lies beside {models} models and is taken for each",)
     for folder in folders:
         notes += tuple(_foreign_notes(folder))
         found, unread = _lists_in(folder, file)
@@ -149,14 +154,10 @@ def folders_beside(file: Path, description: Description) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(folders))
 
 
-def files_beside(file: Path, description: Description) -> tuple[Path, ...]:
-    """The files that `read_beside` reads for a model, without those of its own format."""
-    files: list[Path] = []
-    for folder in folders_beside(file, description):
-        names = (CONFIG, PROCESSOR, *TOOL_FILES)
-        files += [folder / name for name in names if (folder / name).is_file()]
-        files += [item.file for item in label_files(folder, file.stem)]
-    return tuple(dict.fromkeys(files))
+def may_describe(name: str, stem: str) -> bool:
+    """Whether `read_beside` reads a file of this name beside the model file `stem`."""
+    is_setting = name in (CONFIG, PROCESSOR, *TOOL_FILES)
+    return is_setting or label_rank(name, stem) is not None
 
 
 def _saved_inputs(folder: Path) -> tuple[list[FoundInput], list[str]]:
@@ -217,10 +218,11 @@ def _lists_in(folder: Path, file: Path) -> tuple[list[FoundLabels], tuple[str, .
     """The lists of labels in a folder, the preferred first, and notes on those not read."""
     lists: list[FoundLabels] = []
     notes: list[str] = []
-    others = _other_models(folder, file)
     tools = read_tool_files(folder)
+    listed = label_files(folder, file.stem)
+    others = _other_models(folder, file) if tools or listed else ()
     named = {facts.labels_file for facts in tools if facts.labels_file is not None}
-    files = sorted(label_files(folder, file.stem), key=lambda item: item.file.name not in named)
+    files = sorted(listed, key=lambda item: item.file.name not in named)
     for item in files:
         is_named = item.file.name in named
         is_own = item.is_own or is_named

@@ -59,6 +59,8 @@ def choose_labels(
     labels: tuple[str, ...] | None = None
     for item in lists:
         placed = item.names.for_outputs(outputs)
+        if placed is None and item.is_guess and chosen is not None and chosen.origin == MODEL_JSON:
+            continue  # somebody wrote down which labels count, and this list has other ones
         if placed is None:
             notes.append(_unfitting(item, outputs))
             continue

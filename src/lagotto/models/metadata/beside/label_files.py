@@ -29,8 +29,9 @@ _DATA_SETS = frozenset({"train", "training", "val", "valid", "validation", "test
 _YAML_NAMES = ("data", "dataset")
 _OWN_ENDINGS = frozenset({".names", ".labels", ".label", ".classes", ".lbl"})
 _VARIANT = re.compile(
-    r"[-_.]?(quantized|quantised|quant|fp16|fp32|float16|float32|int8|uint8|q4f16|q4|q8|bnb4"
-    r"|full_integer_quant|integer_quant|dynamic_range_quant|simplified|sim|optimized|merged)$"
+    r"[-_.](unquant|unquantized|quantized|quantised|quant|fp16|fp32|float16|float32|f16|f32|float"
+    r"|int8|uint8|q4f16|q4|q8|bnb4|full_integer_quant|integer_quant|dynamic_range_quant|dynamic"
+    r"|edgetpu|half|simplified|sim|optimized|merged)$"
 )
 _MOST_ENTRIES = 100_000
 _MOST_FILES = 16
