@@ -125,7 +125,9 @@ def test_damaged_indexes_are_refused_and_built_anew(store: CaptionStore) -> None
     folder = store.folder / FOLDER_NAME
     content = (folder / "pictures").read_bytes()
     (folder / "pictures").write_bytes(content[:-1])
-    with pytest.raises(CaptionError, match="missing, cut short or altered; run: lagotto captions index"):
+    with pytest.raises(
+        CaptionError, match="missing, cut short or altered; run: lagotto captions index"
+    ):
         open_indexes(store)
     assert index_store(store)[1]
     assert (folder / "pictures").read_bytes() == content
