@@ -469,7 +469,7 @@ ATTACKS: dict[str, Attack] = {
         "code", "a pickle called .tflite", _pickle("model.tflite"), "not a TFLite"
     ),
     "torch_archive": Attack("code", "a torch archive called .onnx", _torch_archive, "PyTorch"),
-    "pickled_labels": Attack("code", "labels.txt is a pickle", _pickled_labels, "harmless"),
+    "pickled_labels": Attack("code", "labels.txt is a pickle", _pickled_labels, "labels.txt"),
     "polyglot": Attack("code", "ONNX that is a zip with a pickle too", _polyglot, "harmless"),
     "flex": Attack("code", "TFLite that calls Python (Flex)", _flex, "not built in"),
     "custom_in_branch": Attack(

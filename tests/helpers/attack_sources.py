@@ -203,7 +203,7 @@ TABLES = {
         FileAttack("table", "a line 100,000 deep", "deep.jsonl",
                    _holds(lambda: b"[" * 100_000), "not JSON"),
         FileAttack("table", "a field without end", "quote.csv",
-                   _holds(lambda: b'image,caption\na.png,"' + b"x\n" * 70_000), "not csv"),
+                   _holds(lambda: b'image,caption\na.png,"' + b"x\n" * 70_000), "nothing closes"),
         FileAttack("table", "a line of 20 MB", "line.jsonl",
                    _holds(lambda: b'{"caption": "' + b"x" * (20 << 20)), "over 16 MiB"),
         FileAttack("table", "a picture outside, which is no picture", "outside.jsonl",
