@@ -151,7 +151,7 @@ def numbered_rows(
             yield number, _NOT_TEXT
         elif not line.strip():
             continue
-        elif not quoted or _QUOTE not in line:
+        elif not quoted or _QUOTE not in line or (rest_is_last and _has_rest(line, delimiter)):
             yield number, split_line(line, delimiter, False, width if rest_is_last else 0)
         elif (fields := _strict_fields([line], delimiter)) is not None:
             yield number, fields
@@ -169,6 +169,12 @@ def numbered_rows(
             yield number, _UNCLOSED
         else:  # marks inside a field, as in `a 12" ruler` or `"a sign" on a door`
             yield number, split_line(line, delimiter)
+
+
+def _has_rest(line: str, delimiter: str) -> bool:
+    """Whether the quote marks of a line are inside its fields, so that none of them is quoted."""
+    fields = (field.strip() for field in line.split(delimiter))
+    return not any(field.startswith(_QUOTE) for field in fields)
 
 
 def _take(

@@ -146,6 +146,22 @@ def test_a_plainly_quoted_tsv_is_unquoted(tmp_path: Path) -> None:
     assert not skipped
 
 
+def test_commas_in_captions_that_nobody_quoted(tmp_path: Path) -> None:
+    """In a table of a picture and a caption, whatever follows the first comma is the caption."""
+    folder = pictures(tmp_path)
+    texts = ["a dog , running", 'a 12" ruler, on a desk']
+    lines = [f"{number}.png,{text}" for number, text in enumerate(texts)]
+    (folder / "captions.txt").write_text("image,caption\n" + "\n".join(lines) + '\n2.png,"a, b"\n')
+    found, skipped, _ = items(folder)
+    assert [pair.captions for pair in found] == [(texts[0],), (texts[1],), ("a, b",)]
+    assert skipped == []
+    more = "image,comment,caption\n0.png,x,a dog, running\n1.png,x,a\n2.png,x,b\n"
+    (folder / "captions.txt").write_text(more)
+    found, skipped, _ = items(folder)
+    assert [pair.captions for pair in found] == [("a",), ("b",)]
+    assert "has 4 fields, the header 3" in skipped[0].reason
+
+
 def test_a_runaway_quote_in_a_csv_costs_its_own_line(tmp_path: Path) -> None:
     texts = [f"a photo number {n}" for n in range(300)]
     texts[10], texts[290] = f'"{texts[10]}', f'"{texts[290]}'

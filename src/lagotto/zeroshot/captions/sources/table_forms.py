@@ -103,13 +103,16 @@ def _by_header(
         quoted = is_quoted(text_lines(path, CaptionError), delimiter, len(columns))
         rows = [split_line(line, delimiter, quoted) for line in lines[1:]]
         picture = _picture_column(path, columns, captions, rows)
+        positions = tuple(columns.index(name) for name in captions)
         form = TableForm(
             delimiter,
             tuple(columns),
-            tuple(columns.index(name) for name in captions),
+            positions,
             picture,
             quoted,
             skipped_lines + 1,
+            # A picture and its caption: whatever follows the first delimiter is the caption.
+            rest_is_caption=len(columns) == 2 and picture == 0 and positions == (1,),
         )
         if picture is not None:
             return form
