@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -75,6 +76,19 @@ def test_files_change_in_the_given_folders_alone(tmp_path: Path) -> None:
 
 def test_threads_still_start(runner: LocalRunner) -> None:
     assert value_of(runner, "threads_still_start") == {"seen": [1]}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of Linux")
+@pytest.mark.parametrize("writable", [None, []])
+def test_a_worker_is_tied_to_its_parent_alone(writable: list[Path] | None) -> None:
+    """It has a session of its own, ends with its parent, and keeps root's powers over files."""
+    with LocalRunner(1, 120.0, None, writable) as runner:
+        found = value_of(runner, "ties")
+    assert found["at_parents_end"] == signal.SIGKILL
+    assert found["session"] is True
+    assert isinstance(found["powers"], int)
+    assert found["powers"] & ~0b110 == 0
+    assert found["user"] == os.getuid()
 
 
 def test_no_secret_is_inherited(monkeypatch: pytest.MonkeyPatch, runner: LocalRunner) -> None:

@@ -74,12 +74,15 @@ def _guard(what: str, means: str, reason: str, reached: list[str]) -> Guard:
 
 @contextlib.contextmanager
 def _bait(folder: Path) -> Iterator[list[str]]:
-    """The arguments of self_test.py: a folder, a file outside it, and two sockets to connect to."""
+    """The arguments of self_test.py: a folder, a file outside it, a process, and two sockets."""
     inside, outside, service = folder / "inside", folder / "file", folder / "service"
     inside.mkdir()
     for name in ("file", "file.spare"):
         (folder / name).write_text("x")
     with contextlib.ExitStack() as opened:
+        waits = [sys.executable, "-I", "-S", "-c", "input()"]  # until its input ends with this one
+        bystander = opened.enter_context(subprocess.Popen(waits, stdin=subprocess.PIPE, text=True))
+        opened.callback(bystander.kill)
         port, path = "0", ""
         with contextlib.suppress(OSError):  # this process may have no network itself
             server = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
@@ -89,4 +92,4 @@ def _bait(folder: Path) -> Iterator[list[str]]:
             local.bind(str(service))
             local.listen()
             path = str(service)
-        yield [str(inside), str(outside), port, path]
+        yield [str(inside), str(outside), str(bystander.pid), port, path]

@@ -9,8 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lagotto.jobs.sandbox.landlock import refuse_changes
-from lagotto.jobs.sandbox.privileges import drop_capabilities, leave_user_namespace
-from lagotto.jobs.sandbox.seccomp import refuse_calls
+from lagotto.jobs.sandbox.privileges import (
+    drop_capabilities,
+    leave_network,
+    leave_user_namespace,
+)
+from lagotto.jobs.sandbox.seccomp import has_filters, refuse_calls
 
 
 def isolate_self(writable: Sequence[Path]) -> dict[str, tuple[str, str]]:
@@ -24,6 +28,7 @@ def isolate_self(writable: Sequence[Path]) -> dict[str, tuple[str, str]]:
         For "network", "processes" and "files": (kernel feature that isolates from it, ""), or
         ("", the system's reason why it does not). What these features do, self_test.py shows.
     """
+    unreached = "" if has_filters() else leave_network()
     landlock = refuse_changes(writable)
     refusal = landlock if writable else "not asked for"
     guards = {"files": ("", refusal) if refusal else ("landlock", "")}
@@ -34,7 +39,5 @@ def isolate_self(writable: Sequence[Path]) -> dict[str, tuple[str, str]]:
     if not refusal:
         return guards | dict.fromkeys(("network", "processes"), ("seccomp", ""))
     guards["processes"] = ("", f"seccomp: {refusal}")
-    other = leave_user_namespace(network=True)
-    drop_capabilities()  # a new namespace comes with all of them
-    reason = f"seccomp: {refusal}; network namespace: {other}"
-    return guards | {"network": ("", reason) if other else ("namespace", "")}
+    reason = f"seccomp: {refusal}; network namespace: {unreached}"
+    return guards | {"network": ("", reason) if unreached else ("namespace", "")}

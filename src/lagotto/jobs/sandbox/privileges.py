@@ -56,29 +56,39 @@ def drop_capabilities() -> str:
     return ""
 
 
-def leave_user_namespace(*, network: bool = False) -> str:
+def leave_user_namespace() -> str:
     """Moves this process to a user namespace of its own, under the same user id.
 
     From there a process of an ordinary user reaches no memory of the user's other processes. Call
-    it with one thread, and drop capabilities afterwards.
-
-    Args:
-        network: Move it to an empty network namespace too.
-
-    Returns:
-        "", or the reason why the system does not do it.
+    it with one thread, and drop capabilities afterwards. Returns "", or the reason why the system
+    does not do it.
     """
-    if sys.platform != "linux":
-        return f"not part of {sys.platform}"
     user, group = os.geteuid(), os.getegid()
-    kinds = _NEW_USER | (_NEW_NETWORK if network else 0)
-    if ctypes.CDLL(None, use_errno=True).unshare(kinds) != 0:
-        return os.strerror(ctypes.get_errno())
+    refusal = _unshare(_NEW_USER)
+    if refusal:
+        return refusal
     texts = {"setgroups": "deny", "uid_map": f"{user} {user} 1", "gid_map": f"{group} {group} 1"}
     for name, text in texts.items():
         with contextlib.suppress(OSError):  # only the shown names of users differ then
             Path("/proc/self", name).write_text(text, encoding="ascii")
     return ""
+
+
+def leave_network() -> str:
+    """Moves this process to an empty network namespace; returns why it failed, "" if not.
+
+    Root needs no user namespace for it. Drop capabilities afterwards.
+    """
+    if _unshare(_NEW_NETWORK) == "":
+        return ""
+    return leave_user_namespace() or _unshare(_NEW_NETWORK)
+
+
+def _unshare(kinds: int) -> str:
+    if sys.platform != "linux":
+        return f"not part of {sys.platform}"
+    library = ctypes.CDLL(None, use_errno=True)
+    return "" if library.unshare(kinds) == 0 else os.strerror(ctypes.get_errno())
 
 
 def hide_memory() -> None:

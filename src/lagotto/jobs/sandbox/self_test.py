@@ -1,9 +1,10 @@
 """Tries from inside what a worker must not reach; what it reached all the same goes out.
 
-`python -m lagotto.jobs.sandbox.self_test FOLDER FILE PORT SOCKET` isolates itself as a worker does,
-with FOLDER to write in, and prints as JSON what took effect and what is still open. FILE lies
-outside FOLDER; PORT and SOCKET (a path) are listened on by the parent, but for a PORT of 0 and an
-empty SOCKET. Each try does no harm where it succeeds. It imports the standard library only.
+`python -m lagotto.jobs.sandbox.self_test FOLDER FILE BYSTANDER PORT SOCKET` isolates itself as a
+worker does, with FOLDER to write in, and prints as JSON what took effect and what is still open.
+FILE lies outside FOLDER, BYSTANDER is the id of another process of the user, PORT and SOCKET (a
+path) are listened on by the parent, but for a PORT of 0 and an empty SOCKET. Each try does no harm
+where it succeeds. It imports the standard library only.
 """
 
 import ctypes
@@ -24,15 +25,17 @@ _TYPE_INTO = 0x5412  # TIOCSTI
 _OWNER_OF_SIGNALS = 8  # F_SETOWN
 _READ_MEMORY = {"x86_64": 310, "aarch64": 270}
 _SHARED_MEMORY = {"x86_64": 29, "aarch64": 194}
+_NO_CALL = -1  # on another machine, which says that there is none
 
 Attempt: TypeAlias = Callable[[], object]
 
 
-def attempts(outside: Path, port: int, service: str) -> dict[str, dict[str, Attempt]]:
+def attempts(
+    outside: Path, bystander: int, port: int, service: str
+) -> dict[str, dict[str, Attempt]]:
     """What to try for each guard, under the words that say what it would reach."""
     parent = os.getppid()
     machine = os.uname().machine
-    memory = Path(f"/proc/{parent}/mem")
     size = os.stat(outside).st_size
     network: dict[str, Attempt] = {}
     if port:
@@ -48,14 +51,15 @@ def attempts(outside: Path, port: int, service: str) -> dict[str, dict[str, Atte
             "starting a program": lambda: os.execv("/nowhere/program", ["program"]),
             "signals to other processes": lambda: os.kill(parent, 0),
             "signals by a descriptor": lambda: _signal_by_descriptor(parent),
-            "the memory of other processes": lambda: os.close(os.open(memory, os.O_RDWR)),
-            "reading the memory of other processes": lambda: _call(_READ_MEMORY[machine], parent),
-            "the environment of other processes": Path(f"/proc/{parent}/environ").read_bytes,
+            "the memory of its parent": lambda: _open_memory(parent),
+            "the memory of other processes": lambda: _open_memory(bystander),
+            "reading the memory of other processes": lambda: _read_memory(bystander),
+            "the environment of other processes": Path(f"/proc/{bystander}/environ").read_bytes,
             "the limits of other processes": lambda: _same_limit(parent),
             "the order in which other processes run": lambda: os.setpriority(
                 os.PRIO_PROCESS, parent, os.getpriority(os.PRIO_PROCESS, parent)
             ),
-            "shared memory that outlives it": lambda: _call(_SHARED_MEMORY[machine], 0, -1, 0),
+            "shared memory that outlives it": lambda: _call(_SHARED_MEMORY.get(machine, _NO_CALL), 0, -1, 0),
             "typing into a terminal": _type,
             "the terminal": lambda: os.close(os.open("/dev/tty", os.O_RDONLY)),
         },
@@ -122,6 +126,18 @@ def _same_limit(process: int) -> None:
     resource.prlimit(process, resource.RLIMIT_CORE, limits)
 
 
+def _open_memory(process: int) -> None:
+    os.close(os.open(f"/proc/{process}/mem", os.O_RDWR))
+
+
+def _read_memory(process: int) -> None:
+    """Reads a byte from an address that no process has: EFAULT if the kernel would have read it."""
+    byte = ctypes.create_string_buffer(1)
+    here, there = (ctypes.c_size_t * 2)(ctypes.addressof(byte), 1), (ctypes.c_size_t * 2)(8, 1)
+    number = _READ_MEMORY.get(os.uname().machine, _NO_CALL)
+    _call(number, process, ctypes.addressof(here), 1, ctypes.addressof(there), 1, 0)
+
+
 def _call(number: int, *arguments: int) -> None:
     """A system call with arguments that make it fail, with EPERM only where it is refused."""
     library = ctypes.CDLL(None, use_errno=True)
@@ -133,8 +149,8 @@ def _call(number: int, *arguments: int) -> None:
 
 def main() -> None:
     """Isolates this process and prints, for each guard, its means, a reason, and what is open."""
-    folder, outside, port, service = sys.argv[1:5]
-    tries = attempts(Path(outside), int(port), service)
+    folder, outside, bystander, port, service = sys.argv[1:6]
+    tries = attempts(Path(outside), int(bystander), int(port), service)
     effects = isolate_self([Path(folder)])
     found = {what: (*effect, still_open(tries[what])) for what, effect in effects.items()}
     print(json.dumps(found))
