@@ -1,10 +1,14 @@
 """Lagotto: find the image classifier that already knows your concept, by behaviour alone.
 
-The public names are loaded on first use, so that `import lagotto` loads no framework.
+The public names are loaded on first use, so that `import lagotto` loads no framework. Whatever is
+loaded later reports nothing to its makers, unless the user's environment says so.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from lagotto.jobs.sandbox.telemetry import switch_off_telemetry
 
 if TYPE_CHECKING:
     from lagotto.core.errors import CaptionError as CaptionError
@@ -57,6 +61,8 @@ if TYPE_CHECKING:
     from lagotto.zeroshot.types import RetrievedCaption as RetrievedCaption
 
 __version__ = "0.1.0"
+
+switch_off_telemetry(os.environ)
 
 _HOME = {
     "AddReport": "lagotto.hub.ingest.add",

@@ -17,6 +17,7 @@ from lagotto.core.types import JsonObject
 from lagotto.jobs.base import Failure, Task
 from lagotto.jobs.sandbox.environment import worker_environment
 from lagotto.jobs.sandbox.limits import cpu_ceiling, private_bytes
+from lagotto.jobs.sandbox.privileges import hide_memory
 from lagotto.jobs.worker import MAX_MESSAGE_BYTES
 
 Message: TypeAlias = int | JsonObject | Failure | None
@@ -65,9 +66,11 @@ class WorkerProcess:
     def __init__(self, memory_bytes: int | None, writable: Sequence[Path] | None = None) -> None:
         """Starts the process; raises OSError if the system refuses.
 
-        The process gets a folder for temporary files. If the system supports it, the process may
-        change files only there and in the `writable` folders (None: everywhere).
+        The process gets a folder for temporary files, and a session of its own, so that the user's
+        terminal is not its terminal. If the system supports it, the process may change files only
+        in that folder and in the `writable` folders (None: everywhere).
         """
+        hide_memory()
         self.task: Task | None = None
         self.deadline = float("inf")
         self.started = False
@@ -90,6 +93,7 @@ class WorkerProcess:
                 stderr=subprocess.PIPE,
                 pass_fds=(writer,),
                 env=worker_environment(self._folder),
+                start_new_session=True,
                 bufsize=0,
             )
         except OSError:

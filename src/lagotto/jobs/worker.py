@@ -144,7 +144,7 @@ def _serve(line: bytes, channel: Channel) -> None:
 def run_worker() -> None:
     """Runs tasks until the parent closes stdin or ends, or a task closes stdin."""
     parent, descriptor, memory_bytes = (int(argument) for argument in sys.argv[1:4])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C; this is no terminal's
     die_with_parent(parent)
     restrict_self(memory_bytes or None)
     isolate_self([Path(folder) for folder in sys.argv[4:]])  # before any thread starts

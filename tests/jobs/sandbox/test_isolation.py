@@ -1,9 +1,11 @@
 """What a worker is cut off from, tried from inside; and what is said where a system refuses."""
 
 import ctypes
+import errno
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -74,6 +76,19 @@ def test_files_change_in_the_given_folders_alone(tmp_path: Path) -> None:
 
 def test_threads_still_start(runner: LocalRunner) -> None:
     assert value_of(runner, "threads_still_start") == {"seen": [1]}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of Linux")
+@pytest.mark.parametrize("writable", [None, []])
+def test_a_worker_is_tied_to_its_parent_alone(writable: list[Path] | None) -> None:
+    """It has a session of its own, ends with its parent, and keeps root's powers over files."""
+    with LocalRunner(1, 120.0, None, writable) as runner:
+        found = value_of(runner, "ties")
+    assert found["at_parents_end"] == signal.SIGKILL
+    assert found["session"] is True
+    assert isinstance(found["powers"], int)
+    assert found["powers"] & ~0b110 == 0
+    assert found["user"] == os.getuid()
 
 
 def test_no_secret_is_inherited(monkeypatch: pytest.MonkeyPatch, runner: LocalRunner) -> None:
@@ -197,7 +212,7 @@ def test_every_jump_of_the_filter_stays_in_it(machine: str) -> None:
         if instruction[0] & 7 == 5:
             assert place + 1 + max(instruction[2], instruction[3]) < len(instructions)
     assert instructions[-1][:1] == b"\x06"
-    assert ctypes.c_uint32.from_buffer_copy(instructions[-1], 4).value == 0x7FFF0000
+    assert ctypes.c_uint32.from_buffer_copy(instructions[-1], 4).value == 0x50000 | errno.EPERM
 
 
 def test_python_in_the_security_page_runs(capsys: pytest.CaptureFixture[str]) -> None:

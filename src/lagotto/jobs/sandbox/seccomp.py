@@ -1,4 +1,4 @@
-"""A seccomp filter that refuses system calls for sockets, programs and other processes.
+"""The process comes in; a filter then refuses every system call that system_calls.py does not list.
 
 The filter needs no privileges and costs a fraction of a microsecond a call. Nothing that runs in
 the process later can remove it. It exists for Linux on x86-64 and on 64-bit ARM.
@@ -9,71 +9,31 @@ import errno
 import os
 import struct
 import sys
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from lagotto.jobs.sandbox.system_calls import (
+    ALLOWED,
+    LAST_LISTED,
+    LIMITED,
+    NOT_THERE,
+    OWN_PID,
+    ArgumentTest,
+    LimitedCall,
+    call_numbers,
+)
 
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _MODE_FILTER = 38, 22, 2
-_ALLOW, _KILL_PROCESS, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-_LOAD, _IF_EQUAL, _IF_AT_LEAST, _IF_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_AT_NUMBER, _AT_ARCHITECTURE, _AT_FIRST_ARGUMENT = 0, 4, 16  # in struct seccomp_data
-_CLONE_THREAD = 0x10000
+_ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
+_REFUSED, _ABSENT = _ERRNO | errno.EPERM, _ERRNO | errno.ENOSYS
+_LOAD, _IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_AT_NUMBER, _AT_ARCHITECTURE, _AT_ARGUMENTS = 0, 4, 16  # in struct seccomp_data
+_ARGUMENT_BYTES = 8  # of which the first four are the low bits, on both architectures
 _X32 = 0x40000000  # x86-64 has its calls a second time above this number
-
-# Number of each call on (x86-64, 64-bit ARM); -1 where it has none.
-_REFUSED = {
-    "socket": (41, 198),  # also those of files: a container's control socket is one
-    "io_uring_setup": (425, 425),  # makes sockets by another way
-    "execve": (59, 221),
-    "execveat": (322, 281),
-    "fork": (57, -1),
-    "vfork": (58, -1),
-    "ptrace": (101, 117),
-    "process_vm_readv": (310, 270),
-    "process_vm_writev": (311, 271),
-    "pidfd_open": (434, 434),
-    "pidfd_getfd": (438, 438),
-    "pidfd_send_signal": (424, 424),
-    "tkill": (200, 130),
-    "unshare": (272, 97),
-    "setns": (308, 268),
-    # What only root may do, and what ordinary programs never do: a smaller kernel to attack.
-    "mount": (165, 40),
-    "umount2": (166, 39),
-    "pivot_root": (155, 41),
-    "chroot": (161, 51),
-    "open_tree": (428, 428),
-    "move_mount": (429, 429),
-    "fsopen": (430, 430),
-    "fsmount": (432, 432),
-    "open_by_handle_at": (304, 265),
-    "init_module": (175, 105),
-    "finit_module": (313, 273),
-    "delete_module": (176, 106),
-    "kexec_load": (246, 104),
-    "kexec_file_load": (320, 294),
-    "reboot": (169, 142),
-    "swapon": (167, 224),
-    "swapoff": (168, 225),
-    "iopl": (172, -1),
-    "ioperm": (173, -1),
-    "settimeofday": (164, 170),
-    "clock_settime": (227, 112),
-    "sethostname": (170, 161),
-    "bpf": (321, 280),
-    "perf_event_open": (298, 241),
-    "userfaultfd": (323, 282),
-    "add_key": (248, 217),
-    "request_key": (249, 218),
-    "keyctl": (250, 219),
-}
-# Signals and limits: those of this process alone, which is the first argument.
-_ONLY_SELF = {
-    "kill": (62, 129),
-    "tgkill": (234, 131),
-    "rt_sigqueueinfo": (129, 138),
-    "rt_tgsigqueueinfo": (297, 240),
-}
-_LIMITS = (302, 261)  # prlimit64, where 0 is this process too
-_CLONE, _CLONE3 = (56, 220), (435, 435)
 _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
+
+Instruction: TypeAlias = tuple[int, int, int, int]
+"""Code, instructions to skip if true, to skip if false, and operand."""
 
 
 class _Program(ctypes.Structure):
@@ -84,7 +44,7 @@ def refuse_calls() -> str:
     """Installs the filter on this process for good; returns "", or the reason if it fails.
 
     Call it while the process has one thread; threads that start later inherit the filter. Refused
-    calls fail with EPERM, which Python raises as PermissionError.
+    calls fail with EPERM, which Python raises as PermissionError. Nothing is killed for a call.
     """
     machine = os.uname().machine
     if sys.platform != "linux" or machine not in _ARCHITECTURES or sys.maxsize < 2**32:
@@ -103,42 +63,70 @@ def refuse_calls() -> str:
     return ""
 
 
+def has_filters() -> bool:
+    """Whether this system takes filters: it then looks for the one that is not given here."""
+    if sys.platform != "linux":
+        return False
+    library = ctypes.CDLL(None, use_errno=True)
+    library.prctl(_PR_SET_SECCOMP, _MODE_FILTER, None, 0, 0)
+    return ctypes.get_errno() == errno.EFAULT
+
+
 def filter_code(machine: str, pid: int) -> bytes:
     """The filter program for the process `pid`, 8 bytes an instruction, as the kernel reads it."""
     column, architecture = _ARCHITECTURES[machine]
-    refused = _ERRNO | errno.EPERM
-    code = [
+    code: list[Instruction] = [
         (_LOAD, 0, 0, _AT_ARCHITECTURE),
         (_IF_EQUAL, 1, 0, architecture),
-        (_RETURN, 0, 0, _KILL_PROCESS),
+        (_RETURN, 0, 0, _REFUSED),
         (_LOAD, 0, 0, _AT_NUMBER),
     ]
     if machine == "x86_64":
-        code += [(_IF_AT_LEAST, 0, 1, _X32), (_RETURN, 0, 0, refused)]
-    for numbers in _REFUSED.values():
-        if numbers[column] >= 0:
-            code += [(_IF_EQUAL, 0, 1, numbers[column]), (_RETURN, 0, 0, refused)]
-    # A filter cannot read the flags of clone3, which a pointer hides; libraries then use clone.
-    code += [(_IF_EQUAL, 0, 1, _CLONE3[column]), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
-    code += _if_call(_CLONE[column], [(_IF_SET, 0, 1, _CLONE_THREAD)], refused)
-    code += _if_call(_LIMITS[column], [(_IF_EQUAL, 1, 0, 0), (_IF_EQUAL, 0, 1, pid)], refused)
-    for numbers in _ONLY_SELF.values():
-        code += _if_call(numbers[column], [(_IF_EQUAL, 0, 1, pid)], refused)
-    code.append((_RETURN, 0, 0, _ALLOW))
+        code += [(_IF_AT_LEAST, 0, 1, _X32), (_RETURN, 0, 0, _REFUSED)]
+    numbers = {pair[column] for calls in ALLOWED for pair in call_numbers(calls.text).values()}
+    for first, last in _ranges(numbers - {-1}):
+        code += [(_IF_AT_LEAST, 0, 2, first), (_IF_AT_LEAST, 1, 0, last + 1), (_RETURN, 0, 0, _ALLOW)]
+    for call in LIMITED:
+        for pair in call_numbers(call.text).values():
+            code += _limited(call, pair[column], pid)
+    for pair in call_numbers(NOT_THERE.text).values():
+        code += [(_IF_EQUAL, 0, 1, pair[column]), (_RETURN, 0, 0, _ABSENT)]
+    code += [(_IF_AT_LEAST, 0, 1, LAST_LISTED + 1), (_RETURN, 0, 0, _ABSENT)]
+    code.append((_RETURN, 0, 0, _REFUSED))
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in code)
 
 
-def _if_call(
-    number: int, tests: list[tuple[int, int, int, int]], refused: int
-) -> list[tuple[int, int, int, int]]:
-    """Instructions that allow a call if the low 32 bits of its first argument pass the tests.
+def _ranges(numbers: set[int]) -> Iterator[tuple[int, int]]:
+    """First and last of each run of consecutive numbers, in order."""
+    ordered = sorted(numbers)
+    first = last = ordered[0]
+    for number in ordered[1:]:
+        if number != last + 1:
+            yield first, last
+            first = number
+        last = number
+    yield first, last
 
-    A test that fails jumps over the instruction that allows the call.
-    """
-    return [
-        (_IF_EQUAL, 0, 3 + len(tests), number),
-        (_LOAD, 0, 0, _AT_FIRST_ARGUMENT),
-        *tests,
-        (_RETURN, 0, 0, _ALLOW),
-        (_RETURN, 0, 0, refused),
-    ]
+
+def _limited(call: LimitedCall, number: int, pid: int) -> list[Instruction]:
+    """Instructions that allow a call if its arguments pass the tests, and else refuse it."""
+    body = [instruction for test in call.tests for instruction in _tested(test, pid)]
+    body.append((_RETURN, 0, 0, _ALLOW))
+    return [(_IF_EQUAL, 0, len(body), number), *body]
+
+
+def _tested(test: ArgumentTest, pid: int) -> list[Instruction]:
+    """Instructions that go on if an argument passes the test, and else refuse the call."""
+    values = [pid if value == OWN_PID else value for value in test.values]
+    count = len(values)
+    checks: list[Instruction] = []
+    for index, value in enumerate(values):
+        left = count - index  # instructions from the one after this check to the end of the test
+        if test.kind == "one of":
+            checks.append((_IF_EQUAL, left, 0, value))
+        elif test.kind == "no bits of":
+            checks.append((_IF_ANY_BIT, left - 1, 0 if left > 1 else 1, value))
+        else:
+            checks.append((_IF_ANY_BIT, 0 if left > 1 else 1, left - 1, value))
+    load = (_LOAD, 0, 0, _AT_ARGUMENTS + _ARGUMENT_BYTES * test.position)
+    return [load, *checks, (_RETURN, 0, 0, _REFUSED)]
