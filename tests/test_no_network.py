@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from lagotto.jobs.sandbox.telemetry import TELEMETRY_OFF, switch_off_telemetry
 
 SOCKET = re.compile(r"^\d+ +(socket|connect|bind|send|listen|accept)")
 WRITING = re.compile(
-    r"O_WRONLY|O_RDWR|O_CREAT|^\d+ +(creat|mkdir|mknod|rename|link|symlink|unlink|truncate|f?chmod|l?f?chown|utim)"
+    r"O_WRONLY|O_RDWR|O_CREAT"
+    r"|^\d+ +(creat|mkdir|mknod|rename|link|symlink|unlink|truncate|f?chmod|l?f?chown|utim)"
 )
 QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 HARMLESS = ("/dev/null", "/dev/tty", "/proc/self/")
@@ -110,11 +111,18 @@ def commands(world: World, work: Path) -> dict[str, list[str | Path]]:
     }
 
 
+def has_any(line: str, texts: Iterable[str]) -> bool:
+    return any(text in line for text in texts)
+
+
 def test_no_socket_and_no_file_elsewhere(world: World, strace: str, place: Place) -> None:
     for name, words in commands(world, place.work).items():
         lines = place.run(strace, *words)
         assert len(lines) > 100, name
         sockets = [line for line in lines if SOCKET.search(line) and "EPERM" not in line]
+        if name == "status":  # it tries whether a worker could reach a port and a service
+            own = ('inet_addr("127.0.0.1")', f'sun_path="{place.temporary}')
+            sockets = [line for line in sockets if "addr" in line and not has_any(line, own)]
         assert sockets == [], name
         assert written_elsewhere(lines, place.work, place.temporary) == [], name
 

@@ -17,11 +17,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "helpers"))
 
-from sandbox_probes import PROBES
-from sandbox_runs import python_of, run_probes
-
 from lagotto.jobs.sandbox.guards import find_guards
 from lagotto.jobs.sandbox.landlock import landlock_version
+from sandbox_probes import PROBES
+from sandbox_runs import python_of, run_probes
 
 USERS = ("root", "ordinary")
 SYSTEMS = ((), ("landlock",), ("seccomp",), ("landlock", "seccomp"))

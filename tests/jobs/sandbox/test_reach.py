@@ -1,4 +1,4 @@
-"""What a worker reaches, probe by probe: as root and as an ordinary user, with and without guards."""
+"""What a worker reaches, probe by probe: as root and as a plain user, guarded and not."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The filter read back, instruction by instruction: what it says to each call of each architecture."""
+"""The filter read back by instructions: what it says to each call of each architecture."""
 
 import errno
 import os

@@ -26,8 +26,28 @@ _ABSTRACT_SOCKETS, _SIGNALS = 1 << 0, 1 << 1  # version 6: only those of workers
 _DEVICES = Path("/dev")
 _OPEN_DEVICES = ("null", "zero", "full", "random", "urandom", "shm")
 _LOCAL_FILE_SYSTEMS = frozenset(
-    "ext2 ext3 ext4 xfs btrfs zfs f2fs bcachefs overlay squashfs erofs vfat tmpfs ramfs rootfs "
-    "devtmpfs proc sysfs cgroup cgroup2".split()
+    [
+        "ext2",
+        "ext3",
+        "ext4",
+        "xfs",
+        "btrfs",
+        "zfs",
+        "f2fs",
+        "bcachefs",
+        "overlay",
+        "squashfs",
+        "erofs",
+        "vfat",
+        "tmpfs",
+        "ramfs",
+        "rootfs",
+        "devtmpfs",
+        "proc",
+        "sysfs",
+        "cgroup",
+        "cgroup2",
+    ]
 )
 
 

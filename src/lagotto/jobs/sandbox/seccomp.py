@@ -85,7 +85,11 @@ def filter_code(machine: str, pid: int) -> bytes:
         code += [(_IF_AT_LEAST, 0, 1, _X32), (_RETURN, 0, 0, _REFUSED)]
     numbers = {pair[column] for calls in ALLOWED for pair in call_numbers(calls.text).values()}
     for first, last in _ranges(numbers - {-1}):
-        code += [(_IF_AT_LEAST, 0, 2, first), (_IF_AT_LEAST, 1, 0, last + 1), (_RETURN, 0, 0, _ALLOW)]
+        code += [
+            (_IF_AT_LEAST, 0, 2, first),
+            (_IF_AT_LEAST, 1, 0, last + 1),
+            (_RETURN, 0, 0, _ALLOW),
+        ]
     for call in LIMITED:
         for pair in call_numbers(call.text).values():
             code += _limited(call, pair[column], pid)

@@ -59,7 +59,9 @@ def attempts(
             "the order in which other processes run": lambda: os.setpriority(
                 os.PRIO_PROCESS, parent, os.getpriority(os.PRIO_PROCESS, parent)
             ),
-            "shared memory that outlives it": lambda: _call(_SHARED_MEMORY.get(machine, _NO_CALL), 0, -1, 0),
+            "shared memory that outlives it": lambda: _call(
+                _SHARED_MEMORY.get(machine, _NO_CALL), 0, -1, 0
+            ),
             "typing into a terminal": _type,
             "the terminal": lambda: os.close(os.open("/dev/tty", os.O_RDONLY)),
         },
@@ -147,7 +149,7 @@ def _call(number: int, *arguments: int) -> None:
         raise OSError(code, os.strerror(code))
 
 
-def main() -> None:
+def try_all() -> None:
     """Isolates this process and prints, for each guard, its means, a reason, and what is open."""
     folder, outside, bystander, port, service = sys.argv[1:6]
     tries = attempts(Path(outside), int(bystander), int(port), service)
@@ -157,4 +159,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try_all()

@@ -79,8 +79,7 @@ ALLOWED = (
     ),
     AllowedCalls(
         "places memory of this process, on machines with several memory nodes",
-        "get_mempolicy:239:236 set_mempolicy:238:237 mbind:237:235 "
-        "set_mempolicy_home_node:450:450",
+        "get_mempolicy:239:236 set_mempolicy:238:237 mbind:237:235 set_mempolicy_home_node:450:450",
     ),
     AllowedCalls(
         "sets up thread-local memory, protection keys and shadow stacks, as C libraries do",
