@@ -2,17 +2,20 @@
 
 import errno
 import hashlib
+import io
 import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lagotto.core.errors import HubError, ModelError
+from lagotto.core.errors import HubError, ModelError, UsageError
 from lagotto.core.files import (
     canonical_json,
+    read_array,
     read_json,
     replacing,
     sha256_file,
@@ -134,3 +137,40 @@ def test_read_json(tmp_path: Path) -> None:
     file = tmp_path / "m.json"
     write_atomically(file, canonical_json({"a": 1}))
     assert read_json(file, "manifest", HubError) == {"a": 1}
+
+
+def test_no_byte_of_an_array_file_raises_anything_else(tmp_path: Path) -> None:
+    """numpy reads a header as Python text; what comes of an altered one is an error of ours."""
+    file = tmp_path / "values.npy"
+    np.save(file, np.arange(12, dtype=np.float32).reshape(3, 4))
+    whole = file.read_bytes()
+    outcomes = set()
+    for place in range(len(whole)):
+        for bit in (0x01, 0x41, 0x80):
+            altered = bytearray(whole)
+            altered[place] ^= bit
+            file.write_bytes(altered)
+            for mapped in (True, False):
+                try:
+                    read_array(file, UsageError, mapped=mapped)
+                    outcomes.add("read")
+                except UsageError as error:
+                    assert "\n" not in str(error)
+                    outcomes.add("refused")
+    assert outcomes == {"read", "refused"}
+    for size in (0, 5, 40, len(whole) - 1):
+        file.write_bytes(whole[:size])
+        with pytest.raises(UsageError, match="cannot read"):
+            read_array(file, UsageError)
+    file.write_bytes(whole)
+    assert read_array(file, UsageError).tobytes() == whole[-48:]
+
+
+def test_an_array_that_says_it_is_huge_takes_no_memory(tmp_path: Path) -> None:
+    file = tmp_path / "huge.npy"
+    stream = io.BytesIO()
+    header = {"descr": "<f4", "fortran_order": False, "shape": (1 << 40,)}
+    np.lib.format.write_array_header_1_0(stream, header)
+    file.write_bytes(stream.getvalue() + bytes(2 << 20))
+    with pytest.raises(UsageError, match="cannot read"):
+        read_array(file, UsageError)

@@ -11,10 +11,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lagotto.core.errors import HubError, LagottoError
 from lagotto.core.parsing.not_downloaded import HEAD_BYTES, what_lies_there
 from lagotto.core.types import JsonObject, JsonValue
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    AnyArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 TEMPORARY_SUFFIX = ".tmp"
 """Ending of the files that a killed process may leave; they may be deleted at any time."""
@@ -22,6 +28,8 @@ TEMPORARY_SUFFIX = ".tmp"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _numbers = itertools.count()
+
+_SMALL_ARRAY_BYTES = 1 << 20
 
 
 @contextmanager
@@ -76,6 +84,31 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def read_array(path: Path, error: type[LagottoError], *, mapped: bool = False) -> "AnyArray":
+    """The array in a .npy file; nothing in it is unpickled.
+
+    A header may declare a larger array than the file holds. A large file is mapped first, so that
+    no memory is asked for that it does not fill.
+
+    Args:
+        path: The file.
+        error: The class of the error to raise.
+        mapped: Whether the array stays in the file, memory-mapped and read-only.
+
+    Raises:
+        error: The file cannot be read, or is no whole .npy file.
+    """
+    import numpy as np
+
+    try:
+        through_map = mapped or path.stat().st_size > _SMALL_ARRAY_BYTES
+        array = np.load(path, mmap_mode="r" if through_map else None, allow_pickle=False)
+        return array if mapped else np.array(array)
+    except Exception as reason:  # numpy parses a header as Python text: it may raise anything
+        line = " ".join(str(reason).split()) or type(reason).__name__
+        raise error(f"cannot read {path} as npy: {line[:200]}; check the file") from reason
 
 
 def sha256_file(path: Path, error: type[LagottoError] = HubError) -> str:

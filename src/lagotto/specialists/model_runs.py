@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from lagotto.core.errors import HubError, LagottoError, ModelError, ProbeError, UsageError
+from lagotto.core.files import read_array
 from lagotto.core.machine import usable_cores
 from lagotto.core.types import JsonObject, ModelSource, PixelSpec
 from lagotto.hub.ingest.input_record import is_inferred
@@ -240,8 +241,8 @@ def _read_answer(
 ) -> Float64[np.ndarray, "pictures outputs"]:
     """Reads a worker's answer; ModelError unless it has the expected type and shape."""
     try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        values = read_array(path, ModelError)
+    except ModelError as error:
         raise ModelError("its worker gave no readable answer") from error
     if values.shape != (pictures, outputs) or values.dtype != np.float32:
         raise ModelError(

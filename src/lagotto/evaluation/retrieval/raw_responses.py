@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from lagotto.core.errors import UsageError
-from lagotto.core.files import read_json, sha256_file
+from lagotto.core.files import read_array, read_json, sha256_file
 from lagotto.core.vectors import unit_rows
 
 MODELS_NAME = "models.json"
@@ -159,9 +159,9 @@ def _read_values(path: Path) -> Float32[np.ndarray, "probes logits"]:
 
 def _read_embeddings(path: Path) -> Float32[np.ndarray, "probes dim"]:
     try:
-        embeddings = np.load(path, allow_pickle=False)
-    except _UNREADABLE as error:
-        raise UsageError(f"{path} cannot be read ({error}); {_FORMAT_HINT}") from error
+        embeddings = read_array(path, UsageError)
+    except UsageError as error:
+        raise UsageError(f"{error}; {_FORMAT_HINT}") from error
     if (
         not isinstance(embeddings, np.ndarray)
         or embeddings.ndim != 2

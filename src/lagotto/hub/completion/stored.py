@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float32, Integer
 
 from lagotto.core.errors import HubError
-from lagotto.core.files import writing
+from lagotto.core.files import read_array, writing
 from lagotto.core.types import JsonObject, JsonValue
 from lagotto.hub.completion.columns import (
     ColumnScale,
@@ -149,7 +149,7 @@ def current_completion(
     before = read_completion(layout, probe_digest)
     if before is not None and before.sources == tuple(sources):
         return before
-    side = np.load(layout.embeddings, allow_pickle=False)
+    side = read_array(layout.embeddings, HubError)
     models = StoredColumns(paths)
     if before is None or len(sources) > _SEARCH_AGAIN_FACTOR * before.searched_models:
         fitted, searched_models = fit_completion(models, side), len(sources)

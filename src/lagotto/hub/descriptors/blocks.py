@@ -38,7 +38,7 @@ from lagotto.hub.store.tensorfile import (
     damage_error,
     header_text,
     is_intact,
-    open_tensors,
+    open_derived,
     write_tensors,
 )
 
@@ -331,7 +331,7 @@ def _fill_model(
 
 
 def _open_block(path: Path, probe_digest: str) -> Block:
-    file = open_tensors(path, BLOCK_FORMAT, BLOCK_VERSION)
+    file = open_derived(path, BLOCK_FORMAT, BLOCK_VERSION)
     made_on = header_text(file, "probe_digest")
     if made_on != probe_digest:
         raise MismatchError(

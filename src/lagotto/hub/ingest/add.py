@@ -11,10 +11,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from lagotto.core.errors import HubError, ModelError
-from lagotto.core.files import writing
+from lagotto.core.files import read_array, writing
 from lagotto.core.progress import Progress
 from lagotto.core.remote.spec import is_remote
 from lagotto.core.types import JsonObject, ModelSource
@@ -185,7 +183,7 @@ def rebuild_blocks(layout: HubLayout, records: Sequence[ModelRecord], probe_dige
         else:
             source = BlockSource(digest, path, None, SEEN_ONLY if use == "seen" else "")
         sources.append(source)
-    matrix = projector(np.load(layout.embeddings, allow_pickle=False))
+    matrix = projector(read_array(layout.embeddings, HubError))
     build_blocks(layout.blocks, sources, probe_digest, matrix)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 
 from lagotto.core.errors import HubError, UsageError
-from lagotto.core.files import canonical_json, replacing
+from lagotto.core.files import canonical_json, read_array, replacing
 from lagotto.hub.labels.fit import (
     OutputPool,
     Reference,
@@ -93,10 +93,10 @@ def _embedded(hub: HubReader, names: Sequence[str]) -> Float32[np.ndarray, "name
     key = sha256(canonical_json([info.fingerprint, *prompts])).hexdigest()
     file = hub.folder / "cache" / f"texts-{key[:32]}.npy"
     try:
-        stored = np.load(file, allow_pickle=False)
+        stored = read_array(file, HubError)
         if stored.shape == (len(prompts), info.dim) and stored.dtype == np.float32:
             return np.asarray(stored)
-    except (OSError, ValueError):
+    except HubError:
         pass  # not there, or of no use: made again
     made = _embed(hub, prompts)
     try:

@@ -22,7 +22,14 @@ from jaxtyping import UInt, UInt8
 from PIL.Image import Image
 
 from lagotto.core.errors import HubError, PictureError, ProbeError
-from lagotto.core.files import canonical_json, read_json, sync, write_atomically, writing
+from lagotto.core.files import (
+    canonical_json,
+    read_array,
+    read_json,
+    sync,
+    write_atomically,
+    writing,
+)
 from lagotto.core.images import decode_picture, to_pixels
 from lagotto.core.types import JsonObject, JsonValue, PixelSpec, Resample, Resize
 from lagotto.hub.probes.probe_set import (
@@ -142,9 +149,9 @@ class ProbeCache:
         if not self._is_current():
             raise HubError(f"probe cache {self._folder} is not of this probe set; {_REMAKE}")
         try:
-            pixels: np.ndarray = np.load(self.path(spec), mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise HubError(f"no probe cache at {self.path(spec)}: {error}; {_REMAKE}") from error
+            pixels = read_array(self.path(spec), HubError, mapped=True)
+        except HubError as error:
+            raise HubError(f"no probe cache: {error}; {_REMAKE}") from error
         if pixels.dtype != np.uint8 or pixels.shape != self._shape(spec):
             raise HubError(f"{self.path(spec)} is not the array it is named for; {_REMAKE}")
         return pixels
@@ -303,7 +310,7 @@ def _open_part(part: _Part, stack: ExitStack) -> tuple[int, int]:
     try:
         np.lib.format.read_magic(file)
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    except ValueError as error:
+    except Exception as error:  # as in read_array
         raise HubError(f"{part.path} is damaged: {error}; {_REMAKE}") from error
     if shape != part.shape or dtype != part.dtype:
         raise HubError(f"{part.path} is not of this probe set; {_REMAKE}")
@@ -313,9 +320,9 @@ def _open_part(part: _Part, stack: ExitStack) -> tuple[int, int]:
 def _agree(array: Path, sums: Path) -> bool:
     """Whether the pixels of every probe have the CRC-32 that was kept of them."""
     try:
-        pixels = np.load(array, mmap_mode="r", allow_pickle=False)
-        kept = np.load(sums, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        pixels = read_array(array, HubError, mapped=True)
+        kept = read_array(sums, HubError)
+    except HubError:
         return False
     if pixels.ndim != 4 or kept.shape != pixels.shape[:1] or kept.dtype != _SUM_DTYPE:
         return False

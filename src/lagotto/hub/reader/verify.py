@@ -138,8 +138,11 @@ def _block_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
         if (unread := _unreadable(path)) is not None:
             yield Damage(str(path), *unread)
             return
-    for path in damaged_blocks(layout.blocks):
+    altered = damaged_blocks(layout.blocks)
+    for path in altered:
         yield Damage(str(path), "altered: its bytes do not give its checksum", remedy)
+    if altered:
+        return
     try:
         open_blocks(layout.blocks, manifest.probe_digest)
     except HubError as error:

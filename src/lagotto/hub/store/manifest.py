@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from lagotto.core.errors import HubError, MismatchError
-from lagotto.core.files import sha256_file
+from lagotto.core.files import read_array, sha256_file
 from lagotto.core.manifest import ManifestForm
 from lagotto.core.types import EncoderInfo, JsonObject
 from lagotto.encoders.canary import canary_from_json
@@ -70,7 +70,7 @@ class Manifest:
         """
         if sha256_file(path) != self.embeddings_sha256:
             raise HubError(f"{path} was altered; restore it from a copy, or make the hub anew")
-        embeddings: Float32[np.ndarray, "probes dim"] = np.load(path, allow_pickle=False)
+        embeddings: Float32[np.ndarray, "probes dim"] = read_array(path, HubError)
         return embeddings
 
 

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32
 
 from lagotto.core.errors import CaptionError
+from lagotto.core.files import read_array
 from lagotto.core.parsing.captioned_tables import (
     CaptionTexts,
     parse_captions,
@@ -105,10 +105,7 @@ def _part(metadata: Path, texts: Path, pictures: Path | None) -> _Part:
 
 def _matrix(path: Path) -> Float[np.ndarray, "rows dim"]:
     """A memory-mapped matrix of floats; CaptionError if the file holds anything else."""
-    try:
-        array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise CaptionError(f"cannot read {path} as npy: {error}; check the file") from error
+    array = read_array(path, CaptionError, mapped=True)
     if array.ndim != 2 or array.dtype.kind != "f":
         raise CaptionError(
             f"{path} is {array.dtype} of shape {array.shape}; embeddings are a matrix of floats"
