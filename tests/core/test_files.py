@@ -155,8 +155,7 @@ def test_no_byte_of_an_array_file_raises_anything_else(tmp_path: Path) -> None:
                     read_array(file, UsageError, mapped=mapped)
                     outcomes.add("read")
                 except UsageError as error:
-                    assert "\n" not in str(error)
-                    outcomes.add("refused")
+                    outcomes.add("two lines" if "\n" in str(error) else "refused")
     assert outcomes == {"read", "refused"}
     for size in (0, 5, 40, len(whole) - 1):
         file.write_bytes(whole[:size])
