@@ -1,7 +1,6 @@
 """Saved transformers models and a CLIP from a (stub) hub: added, searched, used to classify."""
 
 import importlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,6 @@ MODELS = ("vit", "convnext", "resnet")
 
 def repository(folder: Path) -> Repository:
     return Repository({path.name: path.read_bytes() for path in sorted(folder.iterdir())})
-
-
-@pytest.fixture
-def stub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StubHub]:
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
-    hub = StubHub({})
-    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
-    yield hub
-    hub.close()
 
 
 def test_saved_models_are_added_searched_and_classify(stub: StubHub, tmp_path: Path) -> None:

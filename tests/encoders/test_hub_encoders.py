@@ -2,7 +2,6 @@
 
 import importlib.util
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +13,6 @@ from lagotto.core.errors import EncoderError, MissingExtraError, SourceError, Us
 from lagotto.encoders.registry import lasting_spec, load_encoder
 
 TEXTS = ["a photo of the dog", "cat", "red duck sleeping on the grass in water", "truffle"]
-
-
-@pytest.fixture
-def stub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StubHub]:
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
-    hub = StubHub({})
-    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
-    yield hub
-    hub.close()
 
 
 def repository(folder: Path) -> Repository:

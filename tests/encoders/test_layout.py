@@ -1,7 +1,7 @@
 """Encoders as they are shared: in every layout the same encoder, in a folder and on the hub."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -96,15 +96,6 @@ LAYOUTS = (
     *(two_folders, quantised_names, mixed_precisions, exact_beside_quantised, encoders_by_name),
     *(open_clip_settings_only, open_clip_config_alone),
 )
-
-
-@pytest.fixture
-def stub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StubHub]:
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
-    hub = StubHub({})
-    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
-    yield hub
-    hub.close()
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.__name__)
