@@ -9,7 +9,9 @@ _KINDS = ("tried", "detected", "harmless", "silent", "traceback", "crash")
 def damages() -> str:
     """What became of every file, damaged one at a time."""
     found = read_result("reliability_damage")
-    rows = [[words, *(str(found[name][kind]) for kind in _KINDS)] for name, words in _FOLDERS.items()]
+    rows = [
+        [words, *(str(found[name][kind]) for kind in _KINDS)] for name, words in _FOLDERS.items()
+    ]
     return table(["", *_KINDS], rows)
 
 

@@ -1,5 +1,6 @@
 """Bad models among good ones: the good are indexed, each bad one has its reason."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -7,7 +8,9 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 import bad_models
 import colour_world
@@ -265,3 +268,43 @@ def test_a_worker_that_cannot_write_says_so_without_blaming_the_model(
     assert (key, more) == ("unwritable", [])
     assert "cannot write" in str(reason)
     assert sum(seen) == 72
+
+
+def write_open_size(file: Path) -> None:
+    """A classifier that takes pictures of any size."""
+    random = np.random.default_rng(0)
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["x"], ["means"]),
+        helper.make_node("Flatten", ["means"], ["features"]),
+        helper.make_node("MatMul", ["features", "weights"], ["y"]),
+    ]
+    weights = numpy_helper.from_array(random.normal(size=(3, 5)).astype(np.float32), "weights")
+    pictures = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, "h", "w"])
+    logits = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 5])
+    graph = helper.make_graph(nodes, "open", [pictures], [logits], [weights])
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), file)
+
+
+def test_one_model_that_asks_for_huge_pictures_fails_alone(
+    world: World, empty_copy: Path, tmp_path: Path
+) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(world.models / "plain", models / "plain")
+    (models / "huge").mkdir()
+    write_open_size(models / "huge" / "model.onnx")
+    said = {
+        "size": 4096,
+        "crop_fraction": 0.05,
+        "resize": "crop",
+        "channels": "RGB",
+        "scale": "0..1",
+    }
+    (models / "huge" / "model.json").write_text(json.dumps({"input": said}))
+    hub = Hub.open(empty_copy)
+    report = hub.add([models])
+    assert report.done == ("plain",)
+    (failure,) = report.failures
+    assert failure.model == "huge"
+    assert "81,920 x 81,920" in failure.reason
+    assert sum(path.stat().st_size for path in (empty_copy / "cache").rglob("*")) < 10 << 20

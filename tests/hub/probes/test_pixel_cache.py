@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from PIL import Image
 from lagotto.core.errors import HubError, ProbeError
 from lagotto.core.images import decode_picture, to_pixels
 from lagotto.core.types import PixelSpec
+from lagotto.hub.probes.fill_cache import find_refusal
 from lagotto.hub.probes.pixel_cache import (
     ProbeCache,
     fill_cache,
@@ -220,3 +222,21 @@ def test_a_bad_spec_is_refused(change: dict[str, object]) -> None:
 def test_a_bad_task_is_refused() -> None:
     with pytest.raises(ProbeError, match="not a task"):
         fill_cache({"probes": "a"}, lambda _: None)
+
+
+def test_an_input_that_takes_a_whole_disk_or_memory_is_refused_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "not" / "there"
+    assert find_refusal(PixelSpec(224, 224), 2000, folder, 0) == ""
+    assert find_refusal(PixelSpec(224, 224, crop_fraction=0.05), 2000, folder, 0) == ""
+    before_crop = find_refusal(PixelSpec(4096, 4096, crop_fraction=0.05), 10, folder, 0)
+    assert "81,920 x 81,920 pixels before they are cropped" in before_crop
+    usage = shutil.disk_usage(tmp_path)._replace(free=60 << 30)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    assert find_refusal(PixelSpec(4096, 4096), 1000, folder, 0) == ""
+    assert "take 100.7 GB of disk" in find_refusal(PixelSpec(4096, 4096), 2000, folder, 0)
+    assert "GB are free" in find_refusal(PixelSpec(4096, 4096), 1000, folder, 40 << 30)
+    none = usage._replace(free=0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: none)
+    assert find_refusal(PixelSpec(64, 64), 1000, folder, 0) == ""  # a full disk is no model's fault

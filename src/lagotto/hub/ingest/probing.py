@@ -4,6 +4,7 @@ A runner does three things in order: it loads each model and infers its input, i
 that the models need, and it runs each model over its probes.
 """
 
+import math
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from lagotto.core.types import JsonObject, ModelSource, PixelSpec
 from lagotto.hub.descriptors.standardize import measure_moments
 from lagotto.hub.ingest.input_record import is_inferred
 from lagotto.hub.ingest.worker_tasks import source_to_json
-from lagotto.hub.probes.fill_cache import prepare_pixels
+from lagotto.hub.probes.fill_cache import find_refusal, prepare_pixels
 from lagotto.hub.probes.pixel_cache import ProbeCache, spec_from_json
 from lagotto.hub.probes.probe_set import ProbeSet
 from lagotto.hub.store.records import ModelFacts
@@ -91,6 +92,9 @@ def probe_models(
         except _TaskFailedError as error:
             yield ProbedModel(outcome.key, None, staging, error.failure)
     progress.finish()
+    for digest, refusal in _refusals(pixels, probe_set, cache_folder).items():
+        del pixels[digest]
+        yield ProbedModel(digest, None, staging, Failure("error", refusal))
     if not pixels:
         return
     prepare_pixels(runner, probe_set, cache_folder, list(pixels.values()), progress)
@@ -109,6 +113,25 @@ def probe_models(
         else:
             yield ProbedModel(outcome.key, facts, staged, None)
     progress.finish()
+
+
+def _refusals(
+    pixels: Mapping[str, PixelSpec], probe_set: ProbeSet, cache_folder: Path
+) -> dict[str, str]:
+    """The models for whose inputs the probes cannot be decoded, each with the reason."""
+    refusals: dict[str, str] = {}
+    probes, planned_bytes = len(probe_set.probes), 0
+    cache = ProbeCache(probe_set.folder, cache_folder)
+    reasons: dict[PixelSpec, str] = {}
+    for digest, spec in pixels.items():
+        if spec not in reasons:
+            there = cache.path(spec).exists()
+            reasons[spec] = "" if there else find_refusal(spec, probes, cache_folder, planned_bytes)
+            if not there and not reasons[spec]:
+                planned_bytes += probes * math.prod(spec.shape)
+        if reasons[spec]:
+            refusals[digest] = reasons[spec]
+    return refusals
 
 
 class _TaskFailedError(Exception):

@@ -3,10 +3,13 @@
 Each probe is decoded once for all pixel specs that the cache lacks.
 """
 
+import math
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lagotto.core.errors import HubError
+from lagotto.core.images import MAX_PIXELS
 from lagotto.core.progress import Progress
 from lagotto.core.types import PixelSpec
 from lagotto.hub.probes.pixel_cache import ProbeCache, spec_to_json
@@ -14,6 +17,40 @@ from lagotto.hub.probes.probe_set import ProbeSet
 from lagotto.jobs.base import Runner, Task
 
 _PROBES_A_TASK = 32
+_SHARE_OF_DISK = 0.9
+"""Of the free disk, what decoded probes may take; the rest is for responses and blocks."""
+
+_LARGE_BYTES = 1 << 30
+"""What any model may ask for: a disk without room for it is full, which is no model's fault."""
+
+
+def find_refusal(spec: PixelSpec, probes: int, cache_folder: Path, planned_bytes: int) -> str:
+    """Why the probes cannot be decoded for a model's input; "" if they can.
+
+    One model must not take the memory or the disk of a whole run.
+
+    Args:
+        spec: The form in which the model takes pictures.
+        probes: How many there are.
+        cache_folder: The folder of the cache, or where it will be.
+        planned_bytes: What the other forms will take there.
+    """
+    edges = [round(edge / spec.crop_fraction) for edge in (spec.height, spec.width)]
+    if edges[0] * edges[1] > MAX_PIXELS:
+        return (
+            f"pictures become {edges[0]:,} x {edges[1]:,} pixels before they are cropped; at most "
+            f"{MAX_PIXELS:,} are allowed: use a smaller input.size or a larger crop_fraction"
+        )
+    needed = probes * math.prod(spec.shape)
+    folder = next(place for place in (cache_folder, *cache_folder.parents) if place.exists())
+    free = shutil.disk_usage(folder).free - planned_bytes
+    if needed > max(_LARGE_BYTES, _SHARE_OF_DISK * free):
+        return (
+            f"{probes:,} probes of {spec.height} x {spec.width} take {needed / 1e9:,.1f} GB of "
+            f"disk once decoded, and {max(free, 0) / 1e9:,.1f} GB are free; free some, or use a "
+            "hub of fewer probes"
+        )
+    return ""
 
 
 def prepare_pixels(
