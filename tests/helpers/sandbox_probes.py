@@ -109,6 +109,12 @@ def prctl(*arguments: int) -> None:
         raise OSError(code, os.strerror(code))
 
 
+def shared(file: Path) -> None:
+    """Makes a file in shared memory, and leaves none behind."""
+    opened(str(file), os.O_CREAT | os.O_RDWR)
+    file.unlink()
+
+
 def opened(path: str | Path, flags: int) -> None:
     os.close(os.open(path, flags))
 
@@ -285,7 +291,7 @@ PROBES = (
           lambda p: known("name_to_handle_at", -100, None, None, None, 0)),
     Probe("files", "opens a device", ("landlock",), lambda p: opened("/dev/ptmx", os.O_RDONLY)),
     Probe("files", "shares memory by /dev/shm", ("landlock",),
-          lambda p: opened(f"/dev/shm/lagotto-probe-{os.getpid()}", os.O_CREAT | os.O_RDWR)),
+          lambda p: shared(Path(f"/dev/shm/lagotto-probe-{os.getpid()}"))),
     Probe("network", "connects to a port", ("seccomp", "landlock 4", "namespace"),
           lambda p: connected(socket.AF_INET, ("127.0.0.1", p.port))),
     Probe("network", "sends a datagram", ("seccomp", "namespace"),
