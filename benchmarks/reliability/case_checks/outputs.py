@@ -1,5 +1,6 @@
 """Models whose ends, inputs and files differ from most: each is held against the plain one."""
 
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from lagotto.core.errors import CaptionError, EncoderError, LagottoError, ModelE
 from lagotto.core.images import decode_picture, read_picture_file
 from lagotto.core.types import ModelSource
 from lagotto.encoders.registry import load_encoder
+from lagotto.models.base import Model
 from lagotto.models.inputs import prepare_tensor
 from lagotto.models.metadata.scan import scan_models
 from lagotto.models.registry import load_model
@@ -24,21 +26,14 @@ VIOLIN = 5
 def check_two_outputs(folder: Path, scratch: Path) -> list[str]:
     """The probabilities are read and the rest is named; output_name in model.json overrules."""
     del scratch
-    wrong = []
-    for model_folder in _folders(folder):
-        name = model_folder.name
-        try:
-            (source,) = scan_models([model_folder])
-            model = load_model(source)
-        except LagottoError as error:
-            wrong.append(f"{name}: {error}")
-            continue
+    wrong: list[str] = []
+    for name, model in _each_model(folder, wrong):
         spec = model.spec
         if (spec.outputs, spec.labels, spec.output) != (len(CLASSES), CLASSES, "softmax"):
             wrong.append(f"{name}: {spec.outputs} {spec.output}, labels {spec.labels}")
             continue
         pixels = _pictures(spec.input.pixels.shape)
-        published = _published(model_folder / "model.onnx", prepare_tensor(pixels, spec.input))
+        published = _published(folder / name / "model.onnx", prepare_tensor(pixels, spec.input))
         if np.abs(_softmax(model.logits(pixels)) - published).max() > 1e-5:
             wrong.append(f"{name}: the scores are not the published probabilities")
         if not any("passed over: " in note for note in spec.notes):
@@ -81,14 +76,8 @@ def check_output_forms(folder: Path, scratch: Path) -> list[str]:
     plain = _load(Path(str(DEMO)))
     pixels = _pictures(plain.spec.input.pixels.shape)
     logits = plain.logits(pixels)
-    wrong = []
-    for model_folder in _folders(folder):
-        name = model_folder.name
-        try:
-            model = _load(model_folder)
-        except LagottoError as error:
-            wrong.append(f"{name}: {error}")
-            continue
+    wrong: list[str] = []
+    for name, model in _each_model(folder, wrong):
         if name.startswith("one-unit"):
             expected = _softmax(logits)[:, [VIOLIN]] - 0.5  # what its sigmoid is computed of
             labels: tuple[str, ...] | None = ("violin",)
@@ -104,14 +93,8 @@ def check_squeezed(folder: Path, scratch: Path) -> list[str]:
     plain = _load(folder / "plain")
     pixels = _pictures(plain.spec.input.pixels.shape)
     logits = plain.logits(pixels)
-    wrong = []
-    for model_folder in _folders(folder):
-        name = model_folder.name
-        try:
-            model = _load(model_folder)
-        except LagottoError as error:
-            wrong.append(f"{name}: {error}")
-            continue
+    wrong: list[str] = []
+    for name, model in _each_model(folder, wrong):
         one = name == "one-unit-to-scalar"
         expected = logits[:, [VIOLIN]] if one else logits
         wrong += _compare(name, model, pixels, expected, ("violin",) if one else plain.spec.labels)
@@ -179,7 +162,18 @@ def _folders(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if entry.is_dir())
 
 
-def _load(folder: Path):
+def _each_model(folder: Path, wrong: list[str]) -> Iterator[tuple[str, Model]]:
+    """The name and the model of each folder; why one cannot be read is added to `wrong`."""
+    for model_folder in _folders(folder):
+        try:
+            model = _load(model_folder)
+        except LagottoError as error:
+            wrong.append(f"{model_folder.name}: {error}")
+        else:
+            yield model_folder.name, model
+
+
+def _load(folder: Path) -> Model:
     (source,) = scan_models([folder])
     return load_model(source)
 

@@ -86,6 +86,16 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def read_at_most(path: Path, most: int) -> bytes | None:
+    """The bytes of a file; None if it has more than `most`, of which no more are read.
+
+    Raises OSError if the system does not let it be read.
+    """
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    return None if len(data) > most else data
+
+
 def read_array(path: Path, error: type[LagottoError], *, mapped: bool = False) -> "AnyArray":
     """The array in a .npy file; nothing in it is unpickled.
 

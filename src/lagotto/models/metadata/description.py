@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import cast, get_args
 
 from lagotto.core.errors import ModelError, UsageError
+from lagotto.core.files import read_at_most
 from lagotto.core.parsing.name_list import (
     LIST_ENDINGS,
     MAX_LIST_BYTES,
@@ -84,11 +85,10 @@ class Description:
 def read_model_json(file: Path) -> JsonObject:
     """The JSON object in a model.json, unchecked; raises ModelError with the reason in one line."""
     try:
-        with file.open("rb") as stream:
-            data = stream.read(MAX_DESCRIPTION_BYTES + 1)
+        data = read_at_most(file, MAX_DESCRIPTION_BYTES)
     except OSError as error:
         raise ModelError(f"{DESCRIPTION_FILE} cannot be read: {error.strerror}") from error
-    if len(data) > MAX_DESCRIPTION_BYTES:
+    if data is None:
         raise ModelError(
             f"{DESCRIPTION_FILE} is larger than 1 MB; keep long labels in a labels file"
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lagotto.core.arguments.names import as_name_list, named_file
 from lagotto.core.errors import UsageError
+from lagotto.core.files import read_at_most
 from lagotto.core.parsing.name_list import NameList, parse_name_list
 from lagotto.core.parsing.not_downloaded import HEAD_BYTES, what_lies_there
 from lagotto.core.parsing.text_encoding import NotTextError, decode_text
@@ -138,11 +139,10 @@ def _of_names(names: NameList) -> LabelList:
 def _read_json_lines(file: Path) -> LabelList:
     """Labels with descriptions; lines without a `label` are read as a list of names."""
     try:
-        with file.open("rb") as stream:
-            data = stream.read(_MAX_JSON_LINES_BYTES + 1)
+        data = read_at_most(file, _MAX_JSON_LINES_BYTES)
     except OSError as error:
         raise UsageError(f"cannot read labels {file}: {error.strerror}; check the file") from error
-    if len(data) > _MAX_JSON_LINES_BYTES:
+    if data is None:
         raise UsageError(f"labels {file} are larger than {_MAX_JSON_LINES_BYTES >> 20} MB")
     if (instead := what_lies_there(data[:HEAD_BYTES])) is not None:
         raise UsageError(f"labels {file}: the file is {instead}")

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from lagotto.core.errors import CaptionError
+from lagotto.core.files import read_at_most
 from lagotto.core.images import read_picture_file
 from lagotto.core.parsing.captioned_tables import CaptionTexts, merge_captions, storable
 from lagotto.core.types import Skipped
@@ -58,10 +59,9 @@ def _pairs(folder: Path, pictures: Sequence[Path]) -> Iterator[Item]:
 def _read_text(file: Path) -> bytes:
     """The bytes of a text; ValueError if it is over MAX_TEXT_BYTES."""
     try:
-        with file.open("rb") as opened:
-            data = opened.read(MAX_TEXT_BYTES + 1)
+        data = read_at_most(file, MAX_TEXT_BYTES)
     except OSError as error:
         raise CaptionError(f"cannot read {file}: {error.strerror}; check the file") from error
-    if len(data) > MAX_TEXT_BYTES:
+    if data is None:
         raise ValueError("too long")
     return data
