@@ -55,7 +55,10 @@ ROOMS = {
         *("probes", "query", "reader", "reports", "search", "store", "text"),
     },
     "jobs": {"sandbox"},
-    "models": {"adapters", "files", "metadata", "preprocessing"},
+    "models": {
+        *("adapters", "architectures", "checkpoints", "files", "keras", "metadata"),
+        "preprocessing",
+    },
     "models/metadata": {"beside"},
     "zeroshot": {"calibration", "captions", "prompts"},
     "zeroshot/captions": {"sources"},

@@ -28,6 +28,7 @@ Resample: TypeAlias = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 Scale: TypeAlias = Literal["0..255", "0..1", "-1..1"]
 InputDtype: TypeAlias = Literal["float32", "float16", "uint8", "int8", "float64", "int32", "int64"]
 OutputKind: TypeAlias = Literal["logits", "softmax", "sigmoid"]
+ModelKind: TypeAlias = Literal["classifier", "detector", "segmenter"]
 LogitsSource: TypeAlias = Literal["declared", "cut", "log"]
 InputField: TypeAlias = Literal["size", "layout", "channels", "scale", "resize"]
 Origin: TypeAlias = str
@@ -119,6 +120,9 @@ class ModelSpec:
     (log of the probabilities, floored at half a quantization step). `notes` are facts to show (a
     fallback, an assumed value), one line each. `decisions` give the origin of each part of `input`;
     `output_origin` and `labels_origin` are those of `output` and `labels`, "" if there is none.
+    `architecture` is the network that its weights were recognized as, for example `resnet50`, "" if
+    the file holds its own graph. `kind` says what is reduced to one value a class: nothing, the
+    boxes of a detector or the pixels of a segmenter.
     """
 
     name: str
@@ -133,6 +137,8 @@ class ModelSpec:
     decisions: tuple[Decision, ...] = ()
     output_origin: Origin = ""
     labels_origin: Origin = ""
+    architecture: str = ""
+    kind: ModelKind = "classifier"
 
 
 @dataclass(frozen=True, slots=True)

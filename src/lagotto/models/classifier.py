@@ -203,6 +203,7 @@ def load_classifier(
         decisions=resolved.decisions,
         output_origin=_output_origin(reading, description),
         labels_origin=chosen.origin,
+        architecture=embedded.architecture,
     )
     return ModelClassifier(engine, model, reading, open_activations)
 

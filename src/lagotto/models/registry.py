@@ -1,5 +1,6 @@
 """A model file comes in; its classifier, or the digest of its behaviour, goes out."""
 
+import importlib
 import json
 import mmap
 from dataclasses import replace
@@ -48,6 +49,9 @@ SAVED_BY = {
 }
 """Adapters by library: safetensors hold numbers only, and config.json names the library."""
 
+TRANSLATORS: dict[str, Adapter] = {}
+"""Functions by file ending that write a model of another form as ONNX (`AssembledModel`)."""
+
 
 def load_model(source: ModelSource, threads: int = 1) -> Model:
     """Loads the classifier of a source.
@@ -66,19 +70,27 @@ def load_model(source: ModelSource, threads: int = 1) -> Model:
     parse_description(
         source.description
     )  # an invalid description is reported before an invalid file
-    ending = source.file.suffix.lower()
-    if ending == ".safetensors":
-        library = library_of(read_settings(source.file.parent)[0])
-        load = load_adapter(SAVED_BY, library, "library")
-    else:
-        load = load_adapter(MODEL_ADAPTERS, ending, "model ending")
     try:
-        return cast(Model, load(source, threads))
+        return _load(source, threads)
     except ModelError as error:
         instead = _what_lies_instead(source.file)
         if instead is None:
             raise
         raise ModelError(f"{source.file.name} is {instead}") from error
+
+
+def _load(source: ModelSource, threads: int) -> Model:
+    ending = source.file.suffix.lower()
+    if ending in TRANSLATORS:
+        translated = load_adapter(TRANSLATORS, ending, "model ending")(source)
+        run = importlib.import_module("lagotto.models.adapters.onnx").load_assembled
+        return cast(Model, run(source, translated, threads))
+    if ending == ".safetensors":
+        library = library_of(read_settings(source.file.parent)[0])
+        load = load_adapter(SAVED_BY, library, "library")
+    else:
+        load = load_adapter(MODEL_ADAPTERS, ending, "model ending")
+    return cast(Model, load(source, threads))
 
 
 def _what_lies_instead(file: Path) -> str | None:

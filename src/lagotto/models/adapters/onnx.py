@@ -1,6 +1,7 @@
 """An .onnx file comes in; a classifier run by onnxruntime on the CPU goes out."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import cast, get_args
@@ -15,8 +16,9 @@ from lagotto.core.errors import ModelError, reason
 from lagotto.core.parsing.onnx_survey import check_operators, survey_onnx
 from lagotto.core.parsing.onnx_versions import onnx_refusal
 from lagotto.core.text.clean import clean_text
-from lagotto.core.types import InputDtype, ModelSource
+from lagotto.core.types import InputDtype, Layout, ModelSource
 from lagotto.models.activation_stats import channels_first, inner_layers
+from lagotto.models.assembled import AssembledModel
 from lagotto.models.classifier import ModelClassifier, load_classifier
 from lagotto.models.files.activation import Activation, find_activation
 from lagotto.models.files.lineage import places_of_scores, tensors_before
@@ -36,6 +38,7 @@ from lagotto.models.files.weights import (
     check_size,
     read_weights,
 )
+from lagotto.models.metadata.embedded import EmbeddedMetadata
 from lagotto.models.metadata.onnx import read_onnx_metadata
 from lagotto.models.output_choice import (
     OutputRequest,
@@ -65,6 +68,21 @@ _REFUSALS: tuple[type[Exception], ...] = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class OnnxProgram:
+    """A model to open: its bytes, its graph, and where its external data is.
+
+    External data is in files of `folder`, or in `weights`, contiguous arrays by the names of the
+    initializers. A session reads `weights` in place, so an engine holds its program.
+    """
+
+    data: bytes
+    graph: OnnxGraph
+    threads: int
+    folder: Path | None = None
+    weights: Mapping[str, Shaped[np.ndarray, "..."]] = field(default_factory=dict)
+
+
 def load_onnx(source: ModelSource, threads: int = 1) -> ModelClassifier:
     """Loads the model of an .onnx file; raises ModelError with the reason in one line."""
     data = read_weights(source.file)
@@ -72,14 +90,42 @@ def load_onnx(source: ModelSource, threads: int = 1) -> ModelClassifier:
     check_operators(survey, ModelError)
     check_size(source.file, external_files(survey, source.file.parent))
     data = with_forward_slashes(data, survey)
-    graph = read_onnx_graph(data)
-    engine = partial(OnnxEngine, data, graph, source.file.parent, threads)
-    activations = partial(OnnxActivations, data, graph, source.file.parent, threads)
+    program = OnnxProgram(data, read_onnx_graph(data), threads, source.file.parent)
     embedded = read_onnx_metadata(data)
-    if graph.class_names:  # they are those of the scores themselves; properties are written apart
-        labels = tuple(clean_text(name) for name in graph.class_names)
+    names = program.graph.class_names
+    if names:  # they are those of the scores themselves; properties are written apart
+        labels = tuple(clean_text(name) for name in names)
         embedded = replace(embedded, description=replace(embedded.description, labels=labels))
-    return load_classifier(source, "onnx", "NCHW", engine, embedded, activations)
+    return _load_program(source, program, "onnx", "NCHW", embedded)
+
+
+def load_assembled(source: ModelSource, model: AssembledModel, threads: int = 1) -> ModelClassifier:
+    """Loads a model that Lagotto has written as ONNX from a file of another form.
+
+    Args:
+        source: The file of the other form, and the description beside it.
+        model: The graph, its weights, and what the file says of them.
+        threads: CPU threads of one run.
+
+    Raises:
+        ModelError: The model cannot be run; the reason is one line.
+    """
+    check_operators(survey_onnx(model.data, ModelError), ModelError)
+    weights = {name: np.ascontiguousarray(value) for name, value in model.weights.items()}
+    program = OnnxProgram(model.data, read_onnx_graph(model.data), threads, weights=weights)
+    return _load_program(source, program, model.framework, model.layout, model.embedded)
+
+
+def _load_program(
+    source: ModelSource,
+    program: OnnxProgram,
+    framework: str,
+    layout: Layout,
+    embedded: EmbeddedMetadata,
+) -> ModelClassifier:
+    engine = partial(OnnxEngine, program)
+    activations = partial(OnnxActivations, program)
+    return load_classifier(source, framework, layout, engine, embedded, activations)
 
 
 class OnnxEngine:
@@ -89,9 +135,9 @@ class OnnxEngine:
     each picture (TopK), the tensor of all scores is read.
     """
 
-    def __init__(
-        self, data: bytes, graph: OnnxGraph, folder: Path, threads: int, request: OutputRequest
-    ) -> None:
+    def __init__(self, program: OnnxProgram, request: OutputRequest) -> None:
+        graph = program.graph
+        self._program = program
         places = {
             name: places_of_scores(graph.producers, name, name not in graph.bfloat16)
             for name in graph.outputs
@@ -104,10 +150,9 @@ class OnnxEngine:
         added = dict.fromkeys(endings)
         if request.cut:
             added |= dict.fromkeys(end.feed for end in endings.values() if end and end.same_classes)
-        for name in added:
-            if name not in graph.outputs:
-                data = with_onnx_output(data, name)
-        self._session = _open_session(data, folder, threads)
+        self._session = _open_session(
+            program, *[name for name in added if name not in graph.outputs]
+        )
         by_name = {value.name: value for value in self._session.get_outputs()}
         outputs = [
             best_place(
@@ -162,10 +207,12 @@ class OnnxEngine:
 class OnnxActivations:
     """A session that returns the outputs of the inner layers (the ActivationReader protocol)."""
 
-    def __init__(self, data: bytes, graph: OnnxGraph, folder: Path, threads: int) -> None:
+    def __init__(self, program: OnnxProgram) -> None:
+        graph = program.graph
+        self._program = program
         self._layers = inner_layers(graph.producers)
         added = [name for name in self._layers if name not in graph.outputs]
-        self._session = _open_session(with_onnx_output(data, *added), folder, threads)
+        self._session = _open_session(program, *added)
         self._picture = _picture_input(self._session, graph, *graph.outputs)
         self._quantized = [_result_quantization(graph, name) for name in self._layers]
 
@@ -185,13 +232,29 @@ class OnnxActivations:
         ]
 
 
-def _open_session(data: bytes, folder: Path, threads: int) -> onnxruntime.InferenceSession:
+def _open_session(program: OnnxProgram, *added: str) -> onnxruntime.InferenceSession:
+    """A session of the program, with `added` tensors as further outputs."""
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = program.threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if program.folder is not None:
+        _set_folder(options, program.data, program.folder)
+    data = with_onnx_output(program.data, *added) if added else program.data
+    try:
+        if program.weights:
+            values = map(onnxruntime.OrtValue.ortvalue_from_numpy, program.weights.values())
+            options.add_external_initializers(list(program.weights), list(values))
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except _REFUSALS as error:
+        why = onnx_refusal(error, onnxruntime.__version__)
+        raise ModelError(f"onnxruntime cannot load the model: {why}") from error
+
+
+def _set_folder(options: onnxruntime.SessionOptions, data: bytes, folder: Path) -> None:
+    """Says where the files with the external data of a model are."""
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(folder)
     )
@@ -200,11 +263,6 @@ def _open_session(data: bytes, folder: Path, threads: int) -> onnxruntime.Infere
         options.add_external_initializers_from_files_in_memory(
             list(linked), list(linked.values()), [len(content) for content in linked.values()]
         )
-    try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except _REFUSALS as error:
-        why = onnx_refusal(error, onnxruntime.__version__)
-        raise ModelError(f"onnxruntime cannot load the model: {why}") from error
 
 
 def _linked_data(data: bytes, folder: Path) -> dict[str, UInt8[np.ndarray, " bytes"]]:

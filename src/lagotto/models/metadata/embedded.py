@@ -38,13 +38,15 @@ class EmbeddedMetadata:
     """Metadata inside a model file; its `description` fills what model.json leaves out.
 
     The origins are "file"; or, where a format keeps its metadata in files of its own beside the
-    weights, the names of these.
+    weights, the names of these. `architecture` is the network that the weights belong to, "" if the
+    file holds its own graph.
     """
 
     description: Description = NO_DESCRIPTION
     notes: tuple[str, ...] = ()
     input_origin: Origin = "file"
     labels_origin: Origin = "file"
+    architecture: str = ""
 
 
 def normalization(mean: tuple[float, ...], std: tuple[float, ...]) -> InputDescription:

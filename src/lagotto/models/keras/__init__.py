@@ -1,0 +1,1 @@
+"""A model of the Keras family comes in; the same network as ONNX goes out, without Keras."""
