@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
-
 _T = TypeVar("_T")
 _STATE_PARTS = 2  # a dict, and one of slots
 
@@ -19,7 +18,7 @@ Value: TypeAlias = object
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GlobalName:
-    """A class or function that a pickle names, as "torch.nn.modules.conv.Conv2d"; never imported."""
+    """A class or function that a pickle names, "torch.nn.modules.conv.Conv2d"; never imported."""
 
     name: str
 

@@ -1,6 +1,7 @@
 """A pickled module comes in; its parameters and buffers go out, by the names of its state dict."""
 
 from collections.abc import Iterator
+from typing import TypeGuard
 
 from lagotto.models.checkpoints.inert import (
     AnyTensor,
@@ -19,7 +20,7 @@ MAX_TENSORS = 100_000
 _SCRIPT = "__torch__."
 
 
-def is_module(value: Value) -> bool:
+def is_module(value: Value) -> TypeGuard[Record]:
     """Whether a value is a pickled torch.nn.Module, or one of TorchScript."""
     if not isinstance(value, Record):
         return False
@@ -49,9 +50,7 @@ def module_tensors(module: Record) -> dict[str, AnyTensor]:
             )
         for name, tensor in tensors:
             found[f"{prefix}{name}"] = tensor
-        waiting += [
-            (f"{prefix}{name}.", child, depth + 1) for name, child in reversed(children)
-        ]
+        waiting += [(f"{prefix}{name}.", child, depth + 1) for name, child in reversed(children)]
     return found
 
 
@@ -67,16 +66,13 @@ def _parts(
         ]
         return list(_tensors(attributes)), children
     passing = attributes.get("_non_persistent_buffers_set")
-    left_out = {name for name in passing if isinstance(name, str)} if _is_set(passing) else set()
+    listed = passing if isinstance(passing, list | tuple) else []
+    left_out = {name for name in listed if isinstance(name, str)}
     tensors = [*_tensors(_entries(attributes, "_parameters"))]
     buffers = _tensors(_entries(attributes, "_buffers"))
     tensors += [(name, tensor) for name, tensor in buffers if name not in left_out]
     inner = _entries(attributes, "_modules").items()
     return tensors, [(name, value) for name, value in inner if is_module(value)]
-
-
-def _is_set(value: Value) -> bool:
-    return isinstance(value, list | tuple)
 
 
 def _entries(attributes: dict[str, Value], name: str) -> dict[str, Value]:

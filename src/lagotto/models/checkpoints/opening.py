@@ -4,12 +4,10 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from lagotto.core.errors import ModelError
-from lagotto.core.parsing.not_downloaded import HEAD_BYTES, what_lies_there
 from lagotto.models.checkpoints.checkpoint import Checkpoint
 from lagotto.models.checkpoints.inert import UnreadableError
 from lagotto.models.checkpoints.names import network_names
-from lagotto.models.checkpoints.pickled import PickledFile
-from lagotto.models.checkpoints.tensor_values import store_tensor
+from lagotto.models.checkpoints.tensor_values import PickledFile, store_tensor
 from lagotto.models.checkpoints.torch_legacy import read_pickles
 from lagotto.models.checkpoints.torch_zip import read_torch_zip
 from lagotto.models.checkpoints.weight_sets import choose_weights

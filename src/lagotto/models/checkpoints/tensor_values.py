@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
@@ -35,6 +35,7 @@ MAX_REPEATED = 1 << 24
 """Elements of a tensor that has more of them than its storage: `expand` saves such."""
 
 
+@runtime_checkable
 class Storages(Protocol):
     """The bytes of the storages of a file. `swapped`: its numbers are big-endian."""
 
@@ -45,6 +46,21 @@ class Storages(Protocol):
 
     def read(self, key: str) -> UInt8[np.ndarray, " bytes"]:
         """Its bytes, read-only; ModelError if they are damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class PickledFile:
+    """A file whose pickle was read as inert values.
+
+    Args:
+        container: The form of the file, for example "torch zip".
+        value: The value of its pickle, in which tensors name storages.
+        storages: The bytes of these.
+    """
+
+    container: str
+    value: Value
+    storages: Storages
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +134,7 @@ def _sizes(values: Value) -> tuple[int, ...] | None:
 
 
 def _read(cut: _Cut, storages: Storages) -> Shaped[np.ndarray, "..."]:
-    order = ">" if storages.swapped else "<"
-    dtype = np.dtype(NUMPY_TYPES[cut.dtype]).newbyteorder(order)
+    dtype = np.dtype(NUMPY_TYPES[cut.dtype]).newbyteorder(">" if storages.swapped else "<")
     unit = dtype.itemsize
     data = storages.read(cut.key)[cut.start * unit : (cut.start + cut.extent) * unit]
     flat: np.ndarray[Any, Any] = data.view(dtype)
@@ -131,5 +146,3 @@ def _read(cut: _Cut, storages: Storages) -> Shaped[np.ndarray, "..."]:
     if cut.dtype == "bfloat16":
         return (values.astype(np.uint32) << np.uint32(16)).view(np.float32)
     return values if values.flags.aligned else values.copy()
-
-

@@ -6,8 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from lagotto.models.checkpoints.inert import Record, UnreadableError, Value
-from lagotto.models.checkpoints.pickled import PickledFile
-from lagotto.models.checkpoints.tensor_values import NUMPY_TYPES
+from lagotto.models.checkpoints.tensor_values import NUMPY_TYPES, PickledFile
 from lagotto.models.checkpoints.torch_objects import TorchBuilder
 from lagotto.models.checkpoints.unpickling import unpickle
 

@@ -15,7 +15,7 @@ from lagotto.models.checkpoints.inert import (
 )
 
 MAX_CONVERTED_BYTES = 256 << 20
-"""Bytes of texts and pairs that calls copy, in all: a short pickle may repeat a call on long ones."""
+"""Bytes of texts and pairs that calls copy, in all: a short pickle may repeat a long call."""
 
 _PAIR_BYTES = 64
 
@@ -147,7 +147,9 @@ class TorchBuilder:
     def _spend(self, count: int) -> None:
         self._converted_bytes += count
         if self._converted_bytes > MAX_CONVERTED_BYTES:
-            raise UnreadableError("its pickle repeats itself without end; save the state dict alone")
+            raise UnreadableError(
+                "its pickle repeats itself without end; save the state dict alone"
+            )
 
     def _of_class(self, arguments: tuple[Value, ...]) -> Value:
         """An object of the class that is named first."""
@@ -188,9 +190,7 @@ def _typed_tensor(arguments: tuple[Value, ...]) -> AnyTensor:
     """A tensor that names its own type: its storage holds bytes."""
     match arguments:
         case (Storage() as storage, offset, shape, strides, _, _, GlobalName() as dtype, *_):
-            return InertTensor(
-                storage, dtype.name.removeprefix("torch."), offset, shape, strides
-            )
+            return InertTensor(storage, dtype.name.removeprefix("torch."), offset, shape, strides)
     raise UnreadableError(_BAD_TENSOR)
 
 

@@ -1,4 +1,4 @@
-"""A file of torch.save or torch.jit.save, which is a zip, comes in; its pickle and storages go out."""
+"""A zip of torch.save or torch.jit.save comes in; its values and its storages go out."""
 
 import zlib
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 
 from lagotto.core.errors import ModelError
 from lagotto.models.checkpoints.inert import UnreadableError
-from lagotto.models.checkpoints.pickled import PickledFile
+from lagotto.models.checkpoints.tensor_values import PickledFile
 from lagotto.models.checkpoints.torch_objects import TorchBuilder
 from lagotto.models.checkpoints.unpickling import unpickle
 from lagotto.models.checkpoints.zip_archive import ZipEntry, read_zip, unpack
@@ -45,7 +45,7 @@ class ZipStorages:
                 raise ModelError(str(error)) from error
             source, start = (self._data, entry.start) if packed is None else (packed, 0)
             values = np.frombuffer(source, np.uint8, entry.size, start)
-            if zlib.crc32(values) != entry.checksum:
+            if zlib.crc32(values.data) != entry.checksum:
                 raise ModelError(
                     f"the bytes of {entry.name!a} are damaged (their checksum is another); "
                     "download or save the checkpoint again"

@@ -8,7 +8,7 @@ import re
 import struct
 from collections.abc import Callable
 from mmap import mmap
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lagotto.models.checkpoints.inert import (
     DICT,
@@ -36,6 +36,7 @@ _ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|([0-7]{1,3})|(.))", re.DOTALL)
 _ESCAPED = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"0": b"\0"}
 
 
+@runtime_checkable
 class Builder(Protocol):
     """Answers what a pickle asks for beyond plain containers."""
 
@@ -164,7 +165,9 @@ class _Reader:
 
     def _global(self, module: bytes, name: bytes) -> GlobalName:
         text = f"{module.decode()}.{name.decode()}"
-        return GlobalName(text.replace("__builtin__.", "builtins.").replace("copy_reg.", "copyreg."))
+        return GlobalName(
+            text.replace("__builtin__.", "builtins.").replace("copy_reg.", "copyreg.")
+        )
 
     def _named(self) -> None:
         self._push(self._global(self._line(_MAX_NAME_BYTES), self._line(_MAX_NAME_BYTES)))

@@ -190,9 +190,7 @@ def _form(item: WeightSet) -> set[tuple[str, str]]:
     """Names without their prefix, with shapes: equal for a set and its average."""
     names = {name for name in item.tensors if name != "n_averaged"}
     prefix = common_prefix(names)
-    return {
-        (name[len(prefix) :], _shape_text(item.tensors[name])) for name in names
-    }
+    return {(name[len(prefix) :], _shape_text(item.tensors[name])) for name in names}
 
 
 def _shape_text(tensor: AnyTensor) -> str:

@@ -217,9 +217,7 @@ def _placed(data: mmap | bytes, entry: _Listed, listing: int) -> ZipEntry:
     if (packed, size) not in allowed:
         raise UnreadableError(f"its zip lies about the size of {entry.name[:80]!a}; {_AGAIN}")
     is_packed = entry.method == _DEFLATED
-    return ZipEntry(
-        entry.name, start, entry.packed_size, entry.size, entry.checksum, is_packed
-    )
+    return ZipEntry(entry.name, start, entry.packed_size, entry.size, entry.checksum, is_packed)
 
 
 def _check_overlap(listed: list[_Listed], placed: list[ZipEntry], listing: int) -> None:
