@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TypeGuard
 
-from lagotto.models.checkpoints.inert import (
+from lagotto.models.checkpoints.pickles.inert import (
     AnyTensor,
     InertTensor,
     Record,
@@ -18,6 +18,10 @@ MAX_ATTRIBUTES = 1_000_000
 
 MAX_TENSORS = 100_000
 _SCRIPT = "__torch__."
+QUANTISED = (
+    "it is a quantised network of torch, whose packed weights are not read; save the float network "
+    "before convert(), or export it to ONNX"
+)
 
 
 def is_module(value: Value) -> TypeGuard[Record]:
@@ -27,6 +31,8 @@ def is_module(value: Value) -> TypeGuard[Record]:
     if value.name.startswith(_SCRIPT):
         return True
     attributes = value.attributes()
+    if ".quantized." in value.name:
+        raise UnreadableError(QUANTISED)
     return "_modules" in attributes and ("_parameters" in attributes or "_buffers" in attributes)
 
 

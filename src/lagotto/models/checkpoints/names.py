@@ -11,10 +11,12 @@ The rule, in this order:
 
 import re
 from collections.abc import Iterable
+from typing import TypeVar
 
-from lagotto.models.checkpoints.inert import AnyTensor, UnreadableError
+from lagotto.models.checkpoints.pickles.inert import UnreadableError
 from lagotto.models.checkpoints.weight_sets import common_prefix
 
+_T = TypeVar("_T")
 _WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 _BESIDE = re.compile(
     r"(criterion|crit|loss\w*|\w+_loss|losses|\w*metrics?"
@@ -27,8 +29,8 @@ _SHOWN = 3
 
 
 def network_names(
-    tensors: dict[str, AnyTensor],
-) -> tuple[dict[str, AnyTensor], tuple[str, ...]]:
+    tensors: dict[str, _T],
+) -> tuple[dict[str, _T], tuple[str, ...]]:
     """The tensors of the network by their names in it, and notes on what was left out.
 
     Raises:
@@ -46,8 +48,8 @@ def network_names(
 
 
 def _without_rest(
-    tensors: dict[str, AnyTensor],
-) -> tuple[dict[str, AnyTensor], tuple[str, ...]]:
+    tensors: dict[str, _T],
+) -> tuple[dict[str, _T], tuple[str, ...]]:
     kept = {name: item for name, item in tensors.items() if name not in _COUNTS}
     beside = [name for name in kept if _is_beside(name)]
     if not beside or len(beside) == len(kept):
@@ -62,7 +64,7 @@ def _is_beside(name: str) -> bool:
     return bool(dot) and _BESIDE.fullmatch(first) is not None
 
 
-def _without_wrappers(tensors: dict[str, AnyTensor]) -> dict[str, AnyTensor]:
+def _without_wrappers(tensors: dict[str, _T]) -> dict[str, _T]:
     plain = {
         ".".join(part for part in name.split(".") if part not in _WRAPPERS): item
         for name, item in tensors.items()

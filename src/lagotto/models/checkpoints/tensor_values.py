@@ -7,8 +7,14 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
+from lagotto.core.errors import ModelError
 from lagotto.models.checkpoints.checkpoint import StoredTensor
-from lagotto.models.checkpoints.inert import InertTensor, UnreadableError, UnreadTensor, Value
+from lagotto.models.checkpoints.pickles.inert import (
+    InertTensor,
+    UnreadableError,
+    UnreadTensor,
+    Value,
+)
 
 NUMPY_TYPES = {
     "float64": "f8",
@@ -28,6 +34,9 @@ NUMPY_TYPES = {
     "complex128": "c16",
 }
 """Types that are read, by their name in torch; bfloat16 and bool are converted after."""
+
+MAX_SMALL = 16
+"""Elements of a tensor that is read as a setting, such as a mean of three channels."""
 
 MAX_AXES = 32
 MAX_ELEMENTS = 1 << 31
@@ -90,6 +99,20 @@ def store_tensor(name: str, tensor: InertTensor | UnreadTensor, storages: Storag
     return StoredTensor(cut.dtype, cut.shape, lambda: _read(cut, storages))
 
 
+def small_numbers(tensor: InertTensor, storages: Storages) -> list[float]:
+    """The values of a tensor of a few real numbers; none if it is anything else."""
+    try:
+        stored = store_tensor("a setting", tensor, storages)
+    except UnreadableError:
+        return []
+    if math.prod(stored.shape) > MAX_SMALL or stored.dtype.startswith("complex"):
+        return []
+    try:
+        return [float(number) for number in stored.read().ravel()]
+    except ModelError:
+        return []
+
+
 def _checked(name: str, tensor: InertTensor, storages: Storages) -> _Cut:
     dtype, storage = tensor.dtype, tensor.storage
     if dtype not in NUMPY_TYPES:
@@ -140,9 +163,19 @@ def _read(cut: _Cut, storages: Storages) -> Shaped[np.ndarray, "..."]:
     flat: np.ndarray[Any, Any] = data.view(dtype)
     steps = [step * unit for step in cut.strides]
     values = np.lib.stride_tricks.as_strided(flat, cut.shape, steps, writeable=False)
-    if cut.dtype == "bool":
-        return np.ascontiguousarray(values != 0)
-    values = np.ascontiguousarray(values, dtype.newbyteorder("=")).reshape(cut.shape)
-    if cut.dtype == "bfloat16":
-        return (values.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    return values if values.flags.aligned else values.copy()
+    return in_memory(values, cut.dtype)
+
+
+def in_memory(values: Shaped[np.ndarray, "..."], dtype: str) -> Shaped[np.ndarray, "..."]:
+    """Stored values in C order, aligned, in the order of this machine; those of the file if so.
+
+    Args:
+        values: The values as they are stored; bfloat16 as uint16, bool as uint8.
+        dtype: Their type in torch.
+    """
+    if dtype == "bool":
+        return np.ascontiguousarray(values != 0).reshape(values.shape)
+    plain = np.ascontiguousarray(values, values.dtype.newbyteorder("=")).reshape(values.shape)
+    if dtype == "bfloat16":
+        return (plain.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return plain if plain.flags.aligned else plain.copy()

@@ -5,10 +5,10 @@ from mmap import mmap
 import numpy as np
 from jaxtyping import UInt8
 
-from lagotto.models.checkpoints.inert import Record, UnreadableError, Value
+from lagotto.models.checkpoints.pickles.inert import Record, UnreadableError, Value
+from lagotto.models.checkpoints.pickles.torch_objects import TorchBuilder
+from lagotto.models.checkpoints.pickles.unpickling import unpickle
 from lagotto.models.checkpoints.tensor_values import NUMPY_TYPES, PickledFile
-from lagotto.models.checkpoints.torch_objects import TorchBuilder
-from lagotto.models.checkpoints.unpickling import unpickle
 
 MAGIC = 0x1950A86A20F9469CFC6C
 VERSION = 1001

@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from lagotto.core.errors import ModelError
-from lagotto.models.checkpoints.inert import UnreadableError
+from lagotto.models.checkpoints.pickles.inert import UnreadableError
+from lagotto.models.checkpoints.pickles.torch_objects import TorchBuilder
+from lagotto.models.checkpoints.pickles.unpickling import unpickle
 from lagotto.models.checkpoints.tensor_values import PickledFile
-from lagotto.models.checkpoints.torch_objects import TorchBuilder
-from lagotto.models.checkpoints.unpickling import unpickle
 from lagotto.models.checkpoints.zip_archive import ZipEntry, read_zip, unpack
 
 MAX_PICKLE_BYTES = 128 << 20

@@ -15,7 +15,8 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from lagotto.models.checkpoints.inert import (
+from lagotto.models.checkpoints.modules import MAX_TENSORS, QUANTISED, is_module, module_tensors
+from lagotto.models.checkpoints.pickles.inert import (
     AnyTensor,
     InertTensor,
     Record,
@@ -23,7 +24,6 @@ from lagotto.models.checkpoints.inert import (
     UnreadTensor,
     Value,
 )
-from lagotto.models.checkpoints.modules import MAX_TENSORS, is_module, module_tensors
 
 MAX_DEPTH = 6
 MAX_VISITS = 200_000
@@ -35,7 +35,8 @@ _LIVE = (
 _AVERAGED = re.compile(r"(^|_)(ema|swa|teacher|averaged?|avg|shadow|averaged_model)(_|$)")
 _NO_WEIGHTS = re.compile(
     r"(^|_)(optim\w*|opt|opts|sched\w*|scaler|amp|loss\w*|criterion|metrics?|history|rng|grads?"
-    r"|callbacks?|loops|random|logger|train_results|updates)(_|$)"
+    r"|callbacks?|loops|random|logger|train_results|updates|hparams|hyper_parameters|args|cfg|config"
+    r"|meta|metadata)(_|$)"
 )
 _BODY = frozenset(
     {"backbone", "encoder", "features", "feature_extractor", "body", "trunk", "base", "base_model"}
@@ -133,6 +134,8 @@ def _find(value: Value) -> tuple[list[WeightSet], int]:
             optimizers += 1
             continue
         direct = {key: item for key, item in entries.items() if _is_tensor(item)}
+        if any("_packed_params" in key for key in entries):
+            raise UnreadableError(QUANTISED)
         if direct and isinstance(current, Record):
             found.append(WeightSet(_bounded(direct), path, current))
         visits += 1 + len(entries)
@@ -142,8 +145,8 @@ def _find(value: Value) -> tuple[list[WeightSet], int]:
             is_holder = isinstance(item, Record | list | tuple)
             if is_holder and len(path) < MAX_DEPTH and not _NO_WEIGHTS.search(_normal(key)):
                 waiting.append(((*path, key), item))
-            elif is_holder and isinstance(item, Record):
-                optimizers += _is_optimizer(item, item.entries())
+            elif is_holder:
+                optimizers += "optim" in key.lower()
     return found, optimizers
 
 
@@ -163,6 +166,7 @@ def _is_tensor(value: Value) -> bool:
 
 
 def _bounded(tensors: dict[str, Value]) -> dict[str, AnyTensor]:
+    """The tensors of a state dict, if they are not too many."""
     if len(tensors) > MAX_TENSORS:
         raise UnreadableError(f"it holds more than {MAX_TENSORS:,} tensors")
     return {

@@ -10,7 +10,7 @@ import zlib
 from dataclasses import dataclass
 from mmap import mmap
 
-from lagotto.models.checkpoints.inert import UnreadableError
+from lagotto.models.checkpoints.pickles.inert import UnreadableError
 
 MAX_ENTRIES = 100_000
 MAX_NAME = 1_000

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from mmap import mmap
 from typing import Protocol, runtime_checkable
 
-from lagotto.models.checkpoints.inert import (
+from lagotto.models.checkpoints.pickles.inert import (
     DICT,
     GlobalName,
     InertTensor,

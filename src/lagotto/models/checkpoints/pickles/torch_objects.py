@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from lagotto.models.checkpoints.inert import (
+from lagotto.models.checkpoints.pickles.inert import (
     DICT,
     AnyTensor,
     GlobalName,
