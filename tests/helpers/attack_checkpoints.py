@@ -158,23 +158,23 @@ def _dict_in_itself(place: Place) -> bytes:
 
 
 def _bomb(place: Place) -> bytes:
-    """Weights of a GiB from a MB."""
-    value = {"fc.weight": tensor(storage("FloatStorage", "0", 1 << 28), 0, (1 << 28,), (1,))}
+    """Weights of 256 MiB from 260 kB."""
+    value = {"fc.weight": tensor(storage("FloatStorage", "0", 1 << 26), 0, (1 << 26,), (1,))}
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(1024)) + packer.flush()
+    packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(256)) + packer.flush()
     data = zip_of([("archive/data.pkl", pickled(value).data), ("archive/data/0", packed)])
 
     def change(patched: bytearray, local: int, central: int) -> None:
         for place_of, method, size in ((local, 8, 22), (central, 10, 24)):
             patched[place_of + method : place_of + method + 2] = b"\x08\0"
-            patched[place_of + size : place_of + size + 4] = struct.pack("<L", 1 << 30)
+            patched[place_of + size : place_of + size + 4] = struct.pack("<L", 1 << 28)
 
     return patched_zip(data, "archive/data/0", change)
 
 
 def _pickle_bomb(place: Place) -> bytes:
-    """A pickle of 600 MB of one text, from 600 kB."""
-    text = b"\x80\x02X" + struct.pack("<L", 600 << 20) + bytes(600 << 20)
+    """A pickle of 100 MB of one text, from 100 kB."""
+    text = b"\x80\x02X" + struct.pack("<L", 100 << 20) + bytes(100 << 20)
     return zip_of([("archive/data.pkl", text)], packed=True)
 
 
@@ -301,14 +301,14 @@ CHECKPOINT_ATTACKS: dict[str, Attack] = {
     "ck_declared": Attack(
         "tensor", "2^40 values of 12", _lie(0, (2**20, 2**20), (2**20, 1), 2**40), "beyond"
     ),
-    "ck_axes": Attack("tensor", "100,000 axes", _lie(0, (1,) * 100_000, (1,) * 100_000), "sizes"),
+    "ck_axes": Attack("tensor", "9,000 axes", _lie(0, (1,) * 9_000, (1,) * 9_000), "sizes"),
     "ck_no_storage": Attack("tensor", "os.system as storage", _file(_not_a_storage), "in a form"),
     "ck_path": Attack("tensor", "a storage called ../../secret", _file(_path_storage), "not in"),
     "ck_legacy_count": Attack("tensor", "2^61 values, old file", _file(_legacy_count), "lacks"),
     "ck_deep_marks": Attack("size", "10,000,000 open lists", _pickle(b"(" * 10_000_000), "nested"),
     "ck_deep_tuples": Attack(
-        "size", "a tuple 2,000,000 deep", _pickle(b"\x80\x02)" + b"\x85" * 2_000_000 + b"."),
-        "no weights",
+        "size", "a tuple 8,000,000 deep", _pickle(b"\x80\x02)" + b"\x85" * 8_000_000 + b"."),
+        "operations",
     ),
     "ck_long_run": Attack(
         "size", "20,000,000 operations", _pickle(b"N0" * 10_000_000 + b"N."), "operations"
@@ -333,8 +333,8 @@ CHECKPOINT_ATTACKS: dict[str, Attack] = {
         "damaged",
     ),
     "ck_extension": Attack("code", "the registry of copyreg", _pickle(b"\x80\x02\x82\x01."), "ext"),
-    "ck_zip_bomb": Attack("archive", "1 GiB of weights in 1 MB", _file(_bomb), "unpacks to"),
-    "ck_pickle_bomb": Attack("archive", "a pickle of 600 MB", _file(_pickle_bomb), "unpacks to"),
+    "ck_zip_bomb": Attack("archive", "256 MiB of weights in 260 kB", _file(_bomb), "unpacks to"),
+    "ck_pickle_bomb": Attack("archive", "a pickle of 100 MB in 100 kB", _file(_pickle_bomb), "unpacks to"),
     "ck_link": Attack(
         "archive", "a link to the secret", _file(_named_entry("archive/data/9", stat.S_IFLNK)),
         "a link",

@@ -12,12 +12,21 @@ from attack_checkpoints import CHECKPOINT_ATTACKS
 from attack_models import Place
 from checkpoint_damage import READERS, damaged
 from lagotto.core.errors import ModelError
+from lagotto.models.checkpoints import modules
 from lagotto.models.checkpoints.pickles import unpickling
 
 LONGEST_S = 30.0
 COUNT = int(os.environ.get("LAGOTTO_FUZZ_EXAMPLES", "40")) * 10
 
 
+@pytest.fixture
+def _lower_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Types are checked at each call here, so a pickle takes thirty times as long as elsewhere."""
+    monkeypatch.setattr(unpickling, "MAX_OPERATIONS", 50_000)
+    monkeypatch.setattr(modules, "MAX_ATTRIBUTES", 5_000)
+
+
+@pytest.mark.usefixtures("_lower_bounds")
 @pytest.mark.parametrize("name", CHECKPOINT_ATTACKS)
 def test_an_attack_ends_as_it_must(tmp_path: Path, name: str) -> None:
     attack = CHECKPOINT_ATTACKS[name]
