@@ -334,7 +334,7 @@ CHECKPOINT_ATTACKS: dict[str, Attack] = {
     ),
     "ck_extension": Attack("code", "the registry of copyreg", _pickle(b"\x80\x02\x82\x01."), "ext"),
     "ck_zip_bomb": Attack("archive", "256 MiB of weights in 260 kB", _file(_bomb), "unpacks to"),
-    "ck_pickle_bomb": Attack("archive", "a pickle of 100 MB in 100 kB", _file(_pickle_bomb), "unpacks to"),
+    "ck_pickle_bomb": Attack("archive", "100 MB from 100 kB", _file(_pickle_bomb), "unpacks to"),
     "ck_link": Attack(
         "archive", "a link to the secret", _file(_named_entry("archive/data/9", stat.S_IFLNK)),
         "a link",
