@@ -15,7 +15,7 @@ _SAVE = "save model.state_dict() with torch.save"
 _LIBRARIES = (
     (
         ("fastai.", "fastai2."),
-        "a Learner of fastai, as learn.export() writes it; load it with load_learner in fastai, then "
+        "a Learner of fastai, as learn.export() writes it; load_learner it in fastai, then "
         "torch.save(learn.model.state_dict(), 'model.pth') or export learn.model to ONNX",
     ),
     (("sklearn.",), "a model of scikit-learn; export it with skl2onnx"),
