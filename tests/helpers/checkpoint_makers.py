@@ -92,7 +92,7 @@ class _Pickler(pickle._Pickler):  # type: ignore[name-defined]
         self.written.storages[key] = value.tobytes()
         self.written.counts[key] = value.size
         kind = STORAGES[value.dtype.name]
-        strides = tuple(stride // value.itemsize for stride in np.ascontiguousarray(value).strides)
+        strides = tuple(stride // value.itemsize for stride in np.array(value, order="C").strides)
         self.save(tensor(storage(kind, key, value.size), 0, value.shape, strides))
 
     dispatch[Named] = save_named

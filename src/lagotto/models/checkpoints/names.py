@@ -125,7 +125,7 @@ def _pruned(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
 def _product(original: StoredTensor, mask: StoredTensor) -> StoredTensor:
     def read() -> Shaped[np.ndarray, "..."]:
         values = original.read()
-        kept: Shaped[np.ndarray, "..."] = values * mask.read().astype(values.dtype)
+        kept: Shaped[np.ndarray, ...] = values * mask.read().astype(values.dtype)
         return kept
 
     return StoredTensor(original.dtype, original.shape, read)
