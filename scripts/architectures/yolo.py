@@ -47,12 +47,11 @@ class Conv(nn.Module):
         stride: int = 1,
         groups: int = 1,
         *,
-        padding: int | None = None,
         active: bool = True,
         fused: bool = False,
     ) -> None:
         super().__init__()
-        side = kernel // 2 if padding is None else padding
+        side = (kernel - 1) // 2  # 2 for the kernel of 6 that YOLOv5 begins with
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, side, groups=groups, bias=fused)
         if not fused:
             self.bn = nn.BatchNorm2d(outputs, eps=_EPSILON, momentum=0.03)
@@ -204,7 +203,7 @@ def build_v5(classes: int, scale: Scale, fused: bool = False) -> Network:
     """YOLOv5-cls: the first nine layers of the detector and a head."""
     conv = partial(Conv, fused=fused)
     width = [scale.channels(channels) for channels in (64, 128, 256, 512, 1024)]
-    layers: list[nn.Module] = [conv(3, width[0], 6, 2, padding=2)]
+    layers: list[nn.Module] = [conv(3, width[0], 6, 2)]
     for inputs, outputs, count in zip(width, width[1:], (3, 6, 9, 3), strict=False):
         layers.append(conv(inputs, outputs, 3, 2))
         layers.append(C3(conv, outputs, outputs, scale.blocks(count), (1, 3)))
@@ -250,19 +249,19 @@ def build_11(classes: int, scale: Scale, fused: bool = False) -> Network:
     return Network(*layers, Classify(conv, last, classes))
 
 
-_V5 = dict(
-    n=Scale(0.33, 0.25), s=Scale(0.33, 0.5), m=Scale(0.67, 0.75), l=Scale(1, 1), x=Scale(1.33, 1.25)
-)
-_V8 = dict(
-    n=Scale(0.33, 0.25), s=Scale(0.33, 0.5), m=Scale(0.67, 0.75), l=Scale(1, 1), x=Scale(1, 1.25)
-)
-_11 = dict(
-    n=Scale(0.5, 0.25),
-    s=Scale(0.5, 0.5),
-    m=Scale(0.5, 1, 512, is_large=True),
-    l=Scale(1, 1, 512, is_large=True),
-    x=Scale(1, 1.5, 512, is_large=True),
-)
+def _scales(depths: tuple[float, ...], widths: tuple[float, ...]) -> dict[str, Scale]:
+    return {size: Scale(*pair) for size, *pair in zip("nsmlx", depths, widths, strict=True)}
+
+
+_V5 = _scales((0.33, 0.33, 0.67, 1, 1.33), (0.25, 0.5, 0.75, 1, 1.25))
+_V8 = _scales((0.33, 0.33, 0.67, 1, 1), (0.25, 0.5, 0.75, 1, 1.25))
+_11 = {
+    "n": Scale(0.5, 0.25),
+    "s": Scale(0.5, 0.5),
+    "m": Scale(0.5, 1, 512, is_large=True),
+    "l": Scale(1, 1, 512, is_large=True),
+    "x": Scale(1, 1.5, 512, is_large=True),
+}
 _FAMILIES = (("yolov5", build_v5, _V5), ("yolov8", build_v8, _V8), ("yolo11", build_11, _11))
 
 ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {
@@ -278,4 +277,4 @@ INPUTS: dict[str, dict[str, object]] = {
     for name in ARCHITECTURES
 }
 """What the published tools feed: the shortest edge is resized to `size`, the middle is cut out.
-Pictures are RGB from 0 to 1, minus `mean`, by `std`; a checkpoint's train_args have its own size."""
+Pictures are RGB from 0 to 1, minus `mean`, by `std`. A checkpoint says its size in train_args."""
