@@ -59,6 +59,7 @@ ROOMS = {
         *("adapters", "architectures", "checkpoints", "files", "keras", "metadata"),
         "preprocessing",
     },
+    "models/checkpoints": {"pickles"},
     "models/metadata": {"beside"},
     "zeroshot": {"calibration", "captions", "prompts"},
     "zeroshot/captions": {"sources"},

@@ -1,0 +1,160 @@
+"""The path of a checkpoint comes in; its tensors, labels and settings go out, nothing of it run."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+
+from lagotto.core.errors import ModelError
+from lagotto.core.parsing.name_list import NameList
+from lagotto.core.parsing.not_downloaded import HEAD_BYTES, what_lies_there
+from lagotto.core.types import JsonObject
+from lagotto.models.checkpoints.checkpoint import Checkpoint, StoredTensor
+from lagotto.models.checkpoints.facts import read_facts
+from lagotto.models.checkpoints.names import network_names
+from lagotto.models.checkpoints.pickles.inert import UnreadableError
+from lagotto.models.checkpoints.safetensors_file import (
+    INDEX_ENDING,
+    check_not_shard,
+    index_shards,
+    is_safetensors,
+    read_safetensors,
+)
+from lagotto.models.checkpoints.tensor_values import PickledFile, small_numbers, store_tensor
+from lagotto.models.checkpoints.torch_legacy import read_pickles
+from lagotto.models.checkpoints.torch_zip import read_torch_zip
+from lagotto.models.checkpoints.weight_sets import choose_weights
+from lagotto.models.files.weights import check_size
+from lagotto.models.metadata.embedded import read_properties
+
+_ZIP = b"PK\x03\x04"
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_PIECES = (".distcp", ".metadata")
+
+
+def open_checkpoint(file: Path) -> Checkpoint:
+    """What a checkpoint holds. Tensors are checked, and read when they are asked for.
+
+    Args:
+        file: A file of torch.save (of any version), torch.jit.save or safetensors, or the index of
+            a checkpoint in shards ("model.safetensors.index.json").
+
+    Returns:
+        Its tensors by their names in the network, and what else the file says of it.
+
+    Raises:
+        ModelError: It is no checkpoint, damaged, or of a form that is not read. The message says
+            what it is and what to do.
+    """
+    if file.name.endswith(INDEX_ENDING):
+        return _sharded(file)
+    check_size(file)
+    try:
+        check_not_shard(file)
+        return _named(_open(file))
+    except UnreadableError as error:
+        raise ModelError(f"{file.name} is not read: {error}") from error
+
+
+def _open(file: Path) -> Checkpoint:
+    """What a file holds, with the names of its tensors as saved."""
+    return _checkpoint(file, _mapped(file))
+
+
+def _named(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint with the names that its tensors have in the network alone."""
+    tensors, notes = network_names(dict(checkpoint.tensors))
+    return replace(checkpoint, tensors=tensors, notes=(*checkpoint.notes, *notes))
+
+
+def _mapped(file: Path) -> mmap:
+    try:
+        with file.open("rb") as stream:
+            return mmap(stream.fileno(), 0, access=ACCESS_READ)
+    except OSError as error:
+        raise ModelError(f"{file.name} cannot be read: {error.strerror}") from error
+    except ValueError as error:  # an empty file cannot be mapped
+        raise ModelError(f"{file.name} is empty; download or save it again") from error
+
+
+def _checkpoint(file: Path, data: mmap) -> Checkpoint:
+    """What a file holds, by its first bytes: people call all of these .pt, .pth or .bin."""
+    if data[:4] == _ZIP:
+        return _pickled(read_torch_zip(data))
+    if is_safetensors(data):
+        return _plain(*read_safetensors(data))
+    _check_form(file, data)
+    return _pickled(read_pickles(data))
+
+
+def _check_form(file: Path, data: mmap) -> None:
+    """Refuses what is no pickle, by name."""
+    if file.name.endswith(_PIECES):
+        raise UnreadableError(
+            "it is a piece of a distributed checkpoint (DCP); join the pieces with "
+            "torch.distributed.checkpoint.format_utils.dcp_to_torch_save"
+        )
+    if data[:8] == _HDF5:
+        raise UnreadableError("it is an HDF5 file, as Keras writes it; call it .h5")
+    if data[257:262] == b"ustar":
+        raise UnreadableError(
+            "it is a tar, as torch before 0.1.10 wrote checkpoints; load it with torch and save it "
+            "again, or unpack it first if it is an archive"
+        )
+    if data[:1] == b"\x80":  # a pickle of protocol 2 or later, and no text
+        return
+    instead = what_lies_there(data[:HEAD_BYTES])
+    if instead is not None:
+        raise UnreadableError(f"it is {instead}")
+
+
+def _pickled(pickled: PickledFile) -> Checkpoint:
+    chosen = choose_weights(pickled.value)
+    stored = {
+        name: store_tensor(name, tensor, pickled.storages)
+        for name, tensor in chosen.tensors.items()
+    }
+    shapes = {name: tensor.shape for name, tensor in stored.items()}
+    facts = read_facts(
+        pickled.value, chosen.owner, shapes, lambda tensor: small_numbers(tensor, pickled.storages)
+    )
+    return Checkpoint(
+        pickled.container,
+        stored,
+        chosen.place,
+        chosen.module_class,
+        facts.labels,
+        facts.input,
+        facts.settings,
+        (*chosen.notes, *facts.notes),
+    )
+
+
+def _plain(tensors: Mapping[str, StoredTensor], metadata: Mapping[str, str]) -> Checkpoint:
+    """A checkpoint of safetensors, whose metadata are texts."""
+    if not tensors:
+        raise UnreadableError("it holds no tensor; save the state dict")
+    stated = read_properties(metadata).description
+    labels = stated.labels if isinstance(stated.labels, NameList) else None
+    settings: JsonObject = dict(metadata)
+    return Checkpoint("safetensors", tensors, "", "", labels, stated.input, settings)
+
+
+def _sharded(file: Path) -> Checkpoint:
+    """All shards that an index names, as one checkpoint."""
+    shards = index_shards(file)
+    check_size(file, shards)
+    tensors: dict[str, StoredTensor] = {}
+    for shard in shards:
+        try:
+            opened = _open(shard)
+        except UnreadableError as error:
+            raise ModelError(
+                f"{shard.name}, a shard of {file.name}, is not read: {error}"
+            ) from error
+        tensors |= opened.tensors
+    container = f"{opened.container} in {len(shards)} shards"
+    try:
+        return _named(Checkpoint(container, tensors, settings=opened.settings))
+    except UnreadableError as error:
+        raise ModelError(f"{file.name} is not read: {error}") from error

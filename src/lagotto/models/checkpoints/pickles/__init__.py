@@ -1,0 +1,1 @@
+"""A pickle of a stranger comes in; inert values that stand for its objects go out."""
