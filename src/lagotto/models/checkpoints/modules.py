@@ -12,7 +12,7 @@ from lagotto.models.checkpoints.pickles.inert import (
     Value,
 )
 
-MAX_DEPTH = 100
+_MAX_DEPTH = 100
 MAX_ATTRIBUTES = 1_000_000
 """Attributes of all modules; one that stands in several places counts in each."""
 
@@ -50,7 +50,7 @@ def module_tensors(module: Record) -> dict[str, AnyTensor]:
         attributes = current.attributes()
         tensors, children = _parts(current, attributes)
         count += 1 + len(attributes) + len(tensors) + len(children)
-        if depth > MAX_DEPTH or count > MAX_ATTRIBUTES or len(found) > MAX_TENSORS:
+        if depth > _MAX_DEPTH or count > MAX_ATTRIBUTES or len(found) > MAX_TENSORS:
             raise UnreadableError(
                 "its modules contain each other, or are too many; save the state dict alone"
             )

@@ -10,7 +10,6 @@ from lagotto.core.parsing.name_list import NameList
 from lagotto.core.parsing.not_downloaded import HEAD_BYTES, what_lies_there
 from lagotto.core.types import JsonObject
 from lagotto.models.checkpoints.checkpoint import Checkpoint, StoredTensor
-from lagotto.models.checkpoints.facts import read_facts
 from lagotto.models.checkpoints.names import network_names
 from lagotto.models.checkpoints.pickles.inert import UnreadableError
 from lagotto.models.checkpoints.safetensors_file import (
@@ -20,6 +19,7 @@ from lagotto.models.checkpoints.safetensors_file import (
     is_safetensors,
     read_safetensors,
 )
+from lagotto.models.checkpoints.stated import read_stated
 from lagotto.models.checkpoints.tensor_values import PickledFile, small_numbers, store_tensor
 from lagotto.models.checkpoints.torch_legacy import read_pickles
 from lagotto.models.checkpoints.torch_zip import read_torch_zip
@@ -115,7 +115,7 @@ def _pickled(pickled: PickledFile) -> Checkpoint:
         for name, tensor in chosen.tensors.items()
     }
     shapes = {name: tensor.shape for name, tensor in stored.items()}
-    facts = read_facts(
+    facts = read_stated(
         pickled.value, chosen.owner, shapes, lambda tensor: small_numbers(tensor, pickled.storages)
     )
     return Checkpoint(

@@ -2,7 +2,7 @@
 
 Checkpoints nest: `{"epoch": 9, "state_dict": {...}, "ema": {...}, "optimizer": {...}}`. The rule:
 
-1. A set is a pickled module, or a dict with tensors as values, at most MAX_DEPTH deep. States of
+1. A set is a pickled module, or a dict with tensors as values, at most _MAX_DEPTH deep. States of
    optimizers, schedulers, losses and metrics are none, and sets of less than half the tensors of
    the largest one are left out.
 2. The set in training is the first by the order of _LIVE, then by the order of the file.
@@ -25,7 +25,7 @@ from lagotto.models.checkpoints.pickles.inert import (
     Value,
 )
 
-MAX_DEPTH = 6
+_MAX_DEPTH = 6
 MAX_VISITS = 200_000
 
 _LIVE = (
@@ -143,7 +143,7 @@ def _find(value: Value) -> tuple[list[WeightSet], int]:
             raise UnreadableError("it holds too many objects; save the state dict alone")
         for key, item in entries.items():
             is_holder = isinstance(item, Record | list | tuple)
-            if is_holder and len(path) < MAX_DEPTH and not _NO_WEIGHTS.search(_normal(key)):
+            if is_holder and len(path) < _MAX_DEPTH and not _NO_WEIGHTS.search(_normal(key)):
                 waiting.append(((*path, key), item))
             elif is_holder:
                 optimizers += "optim" in key.lower()

@@ -9,7 +9,7 @@ import numpy as np
 from lagotto.core.types import JsonValue
 from lagotto.models.checkpoints.pickles.inert import GlobalName, InertTensor, Record, Value
 
-MAX_DEPTH = 8
+_MAX_DEPTH = 8
 MAX_TEXT = 10_000
 _LARGEST = 1 << 53
 _LIST_STATES = 5  # of a pickled numpy array: version, shape, dtype, order, values
@@ -29,7 +29,7 @@ class PlainReader:
     def read(self, value: Value, depth: int = 0) -> JsonValue:
         """The plain value; raises NotPlainError if there is none."""
         self._left -= 1
-        if self._left < 0 or depth > MAX_DEPTH:
+        if self._left < 0 or depth > _MAX_DEPTH:
             raise NotPlainError
         if value is None or isinstance(value, bool):
             return value
@@ -95,7 +95,7 @@ def _text(value: str) -> str:
     return value.encode("utf-8", "replace").decode()
 
 
-def _number(value: float) -> JsonValue:
+def _number(value: int | float) -> JsonValue:
     if isinstance(value, int):
         if abs(value) > _LARGEST:
             raise NotPlainError

@@ -75,6 +75,7 @@ class _Reader:
         self._memo: dict[int, Value] = {}
 
     def run(self) -> Value:
+        """The value at the end of the pickle."""
         for _ in range(MAX_OPERATIONS):
             code = self._take(1)
             if code == b".":

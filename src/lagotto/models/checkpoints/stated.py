@@ -1,7 +1,7 @@
 """The values of a checkpoint come in; the labels, the input and the settings it states go out.
 
 What is looked through, in this order: the module itself, the top of the file, and the dicts and
-objects in it, at most MAX_DEPTH deep. Of several lists of labels the first counts whose length is
+objects in it, at most _MAX_DEPTH deep. Of several lists of labels the first counts whose length is
 that of a tensor of the head.
 """
 
@@ -20,7 +20,7 @@ from lagotto.models.checkpoints.pickles.plain_values import NotPlainError, Plain
 from lagotto.models.metadata.description import MAX_EDGE, InputDescription
 from lagotto.models.metadata.embedded import normalization
 
-MAX_DEPTH = 5
+_MAX_DEPTH = 5
 MAX_PLACES = 2_000
 """Dicts and objects that are looked through; one with more keys counts once for each thousand."""
 
@@ -50,7 +50,7 @@ _WORD = re.compile(r"[A-Za-z][\w.\-/:]{2,80}")
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class Stated:
     """What a checkpoint states of its network, beside the weights."""
 
     labels: NameList | None = None
@@ -59,12 +59,12 @@ class Facts:
     notes: tuple[str, ...] = ()
 
 
-def read_facts(
+def read_stated(
     value: Value,
     owner: Record,
     shapes: Mapping[str, tuple[int, ...]],
     numbers: Callable[[InertTensor], list[float]],
-) -> Facts:
+) -> Stated:
     """The labels, the input and the settings that a checkpoint states.
 
     Args:
@@ -77,7 +77,7 @@ def read_facts(
     labels, label_notes = _labels(places, shapes, numbers)
     settings = _settings(places)
     described, input_notes = _input(places, numbers)
-    return Facts(labels, described, settings, (*label_notes, *input_notes))
+    return Stated(labels, described, settings, (*label_notes, *input_notes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def _places(value: Value, owner: Record) -> Iterator[_Place]:
             values = _values(current)
             left -= 1 + len(values) // 1000
             yield _Place(path, {_plain(key): item for key, item in values.items()})
-            inner = list(values.items()) if len(path) < MAX_DEPTH else []
+            inner = list(values.items()) if len(path) < _MAX_DEPTH else []
             waiting += [((*path, key), item) for key, item in inner if isinstance(item, Record)]
         elif isinstance(current, list | tuple) and not path:
             waiting += [((), item) for item in current[:10]]
