@@ -19,9 +19,20 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from architectures.catalogue import CLASSES, Architecture, architectures, classifiers_of, without_weights
-
-from lagotto.models.architectures.signature_table import TABLE_FILE, Signature, pack_signatures
+from architectures.catalogue import (
+    CLASSES,
+    Architecture,
+    architectures,
+    classifiers_of,
+    without_weights,
+)
+from lagotto.models.architectures.signature_table import (
+    TABLE_FILE,
+    Signature,
+    describe,
+    pack_signatures,
+)
+from lagotto.models.architectures.signature_table import Architecture as KnownArchitecture
 
 
 def main() -> None:
@@ -77,15 +88,18 @@ def _first_layer(tensors: dict[str, torch.Tensor]) -> str:
 
 def _signature(row: dict[str, Any]) -> Signature:
     library, _, name = row["key"].partition("/")
-    return Signature(
-        library=library,
-        name=name,
-        tensors={name: tuple(shape) for name, shape in row["tensors"].items()},
+    tensors = {name: tuple(shape) for name, shape in row["tensors"].items()}
+    weight = tensors.get(f"{row['classifier'][0]}.weight", (0, 0))
+    architecture = KnownArchitecture(
+        library,
+        name,
         classifier=tuple(row["classifier"]),
         first=tuple(row["first"]),
-        children=tuple(row["children"]),
+        features=weight[1],
         feed=row["feed"],
+        twins=row.get("twins", 0),
     )
+    return describe(architecture, tensors, tuple(row["children"]))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 from architectures.catalogue import Architecture, architectures, without_weights
 from architectures.chosen import MAX_PARAMETERS, PATTERNS
 from architectures.drawing import DrawingError, draw
-
 from lagotto.models.architectures.skeletons import SKELETONS_FILE, pack_skeleton
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -49,16 +48,23 @@ def main() -> None:
 
 
 def _chosen(only: str) -> Iterator[Architecture]:
-    for architecture in architectures():
-        if not fnmatch.fnmatchcase(architecture.key, only):
-            continue
-        if architecture.library == "timm" and not any(
-            fnmatch.fnmatchcase(architecture.name, pattern) for pattern in PATTERNS
-        ):
-            continue
+    """The networks to draw; those of timm in the order of their patterns."""
+    for _, _, architecture in sorted(
+        (_rank(architecture), at, architecture)
+        for at, architecture in enumerate(architectures())
+        if fnmatch.fnmatchcase(architecture.key, only) and _rank(architecture) < len(PATTERNS)
+    ):
         network = without_weights(architecture)
-        if sum(value.numel() for value in network.parameters()) <= MAX_PARAMETERS:
+        count = sum(value.numel() for value in network.parameters())
+        if count <= MAX_PARAMETERS or architecture.name.startswith("vgg"):
             yield architecture
+
+
+def _rank(architecture: Architecture) -> int:
+    if architecture.library != "timm":
+        return -1
+    fitting = (fnmatch.fnmatchcase(architecture.name, pattern) for pattern in PATTERNS)
+    return next((at for at, fits in enumerate(fitting) if fits), len(PATTERNS))
 
 
 def _draw_once(architecture: Architecture, build: Path) -> None:

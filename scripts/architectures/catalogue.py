@@ -71,9 +71,7 @@ def classifiers_of(network: nn.Module, declared: tuple[str, ...], classes: int) 
 
 def _of_torchvision() -> Iterator[Architecture]:
     for name in torchvision.models.list_models(module=torchvision.models):
-        yield Architecture(
-            "torchvision", name, _torchvision_builder(name), _torchvision_feed(name)
-        )
+        yield Architecture("torchvision", name, _torchvision_builder(name), _torchvision_feed(name))
 
 
 def _torchvision_builder(name: str) -> Callable[..., nn.Module]:
@@ -174,4 +172,3 @@ def randomize(network: nn.Module, seed: int = 0) -> None:
                 value.copy_(torch.rand(value.shape, generator=drawn) * 0.5 + 0.75)
             else:
                 value.copy_(torch.randn(value.shape, generator=drawn) * 0.1)
-

@@ -9,15 +9,18 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from architectures.catalogue import Architecture, classifiers_of, randomize
 from torch import nn
 
+from architectures.catalogue import Architecture, classifiers_of, randomize
 from lagotto.models.architectures.assembly import filled_graph
 from lagotto.models.architectures.fingerprint import is_counted, is_position
 from lagotto.models.architectures.skeletons import PICTURE, SCORES, Cut, Skeleton
 
 CLASSES = 7
 TOLERANCE = 1e-4
+SMALL = 160
+"""Edge of the pictures that networks for any size are tried on."""
+
 OPSET = 17
 
 _BATCH, _HEIGHT, _WIDTH = {0: "batch"}, {2: "height"}, {3: "width"}
@@ -31,14 +34,15 @@ def draw(architecture: Architecture) -> Skeleton:
     """The skeleton of an architecture; raises DrawingError with the reason."""
     network = architecture.build(CLASSES).eval()
     randomize(network)
-    height, width = architecture.feed["size"]
+    usual = tuple(architecture.feed["size"])
     channels = len(architecture.feed["mean"])
+    small = usual if any(map(is_position, network.state_dict())) else _smaller(usual)
     last = classifiers_of(network, architecture.classifier, CLASSES)
     reasons = []
-    for is_open, batch in ((True, None), (False, None), (False, 1)):
+    for size, is_open, batch in ((small, True, None), (usual, False, None), (usual, False, 1)):
         try:
-            model = _export(network, (channels, height, width), is_open, batch)
-            empty = Skeleton((b"",) * 3, ((),) * 3, Cut(), Cut(), (height, width), is_open, batch, channels)
+            model = _export(network, (channels, *size), is_open, batch)
+            empty = Skeleton((b"",) * 3, ((),) * 3, Cut(), Cut(), size, is_open, batch, channels)
             skeleton = _split(network, model, last, empty)
             error = _check(architecture, network, skeleton)
         except Exception as error:
@@ -46,6 +50,10 @@ def draw(architecture: Architecture) -> Skeleton:
             continue
         return _with_error(skeleton, error)
     raise DrawingError(" | ".join(reasons))
+
+
+def _smaller(size: tuple[int, int]) -> tuple[int, int]:
+    return min(size[0], SMALL), min(size[1], SMALL)
 
 
 def _export(
@@ -163,8 +171,7 @@ def _used(nodes: Iterable[Any], weights: set[str]) -> tuple[str, ...]:
 
 
 def _cut(network: nn.Module, skeleton: Skeleton, after: list[Any], before: list[Any]) -> Cut:
-    """The only tensor that the operators `after` take from those before, if it is a row a picture.
-    """
+    """The only tensor that the operators `after` take from those before, if it is a row a picture."""
     made = {name for node in after for name in node.output}
     constants = {node.output[0] for node in before if node.op_type == "Constant"}
     computed = {name for node in before for name in node.output} - constants
@@ -187,7 +194,9 @@ def _run(
         data = model.SerializeToString()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 4
-    values = [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(v)) for v in names.values()]
+    values = [
+        onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(v)) for v in names.values()
+    ]
     options.add_external_initializers(list(names), values)
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     return session.run(list(outputs) or [SCORES], {PICTURE: pictures.numpy()})
@@ -201,7 +210,7 @@ def _check(architecture: Architecture, network: nn.Module, skeleton: Skeleton) -
         return error
     positions = any(map(is_position, network.state_dict()))
     if not positions:
-        others = ((height + 32, width + 64), (max(height - 32, height // 2), width))
+        others = ((max(height - 32, height // 2), width), (height + 32, width + 64))
         return max(error, *(_compare(network, skeleton, size, 2) for size in others))
     for edge in (height + 64, height - 64 if height > 160 else height + 128):
         edge -= edge % 32
@@ -211,9 +220,7 @@ def _check(architecture: Architecture, network: nn.Module, skeleton: Skeleton) -
     return error
 
 
-def _compare(
-    network: nn.Module, skeleton: Skeleton, size: tuple[int, int], batch: int
-) -> float:
+def _compare(network: nn.Module, skeleton: Skeleton, size: tuple[int, int], batch: int) -> float:
     pictures = _pictures(skeleton, size, batch)
     with torch.no_grad():
         expected = network(pictures).numpy()
@@ -238,5 +245,3 @@ def _pictures(skeleton: Skeleton, size: tuple[int, int], batch: int) -> torch.Te
 
 def _with_error(skeleton: Skeleton, error: float) -> Skeleton:
     return replace(skeleton, error=float(f"{error:.1e}"))
-
-

@@ -49,7 +49,10 @@ SAVED_BY = {
 }
 """Adapters by library: safetensors hold numbers only, and config.json names the library."""
 
-TRANSLATORS: dict[str, Adapter] = {}
+_CHECKPOINT = Adapter("lagotto.models.architectures.translate", "assemble_checkpoint")
+TRANSLATORS: dict[str, Adapter] = dict.fromkeys(
+    (".pth", ".pt", ".ckpt", ".th", ".bin"), _CHECKPOINT
+)
 """Functions by file ending that write a model of another form as ONNX (`AssembledModel`)."""
 
 

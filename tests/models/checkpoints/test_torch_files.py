@@ -1,7 +1,5 @@
 """What torch writes, in every form, is read to the same bits as torch itself has them."""
 
-import io
-import pickle
 import warnings
 import zipfile
 from collections import OrderedDict
@@ -89,8 +87,8 @@ FORMS: dict[str, Callable[[Any, Path], Path]] = {
     "plain dict": lambda net, file: save(dict(net.state_dict()), file),
     "tuple": lambda net, file: save((net.state_dict(), 7), file),
     **{
-        f"{kind} with protocol {protocol}": lambda net, file, p=protocol, zipped=kind == "zip": save(
-            net.state_dict(), file, pickle_protocol=p, _use_new_zipfile_serialization=zipped
+        f"{kind} with protocol {protocol}": lambda net, file, p=protocol, zipped=kind == "zip": (
+            save(net.state_dict(), file, pickle_protocol=p, _use_new_zipfile_serialization=zipped)
         )
         for protocol in (2, 3, 4, 5)
         for kind in ("zip", "legacy")
@@ -213,9 +211,7 @@ def test_damaged_weights_are_not_read_in_silence(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_file_that_is_cut_short_is_refused(tmp_path: Path, zipped: bool) -> None:
-    file = save(
-        network().state_dict(), tmp_path / "best.pt", _use_new_zipfile_serialization=zipped
-    )
+    file = save(network().state_dict(), tmp_path / "best.pt", _use_new_zipfile_serialization=zipped)
     data = file.read_bytes()
     for size in (1, 10, 100, len(data) // 3, len(data) // 2, len(data) - 30, len(data) - 1):
         file.write_bytes(data[:size])

@@ -50,3 +50,15 @@ def fingerprint(shapes: Mapping[str, Shape]) -> int:
 def under(name: str, prefixes: tuple[str, ...]) -> bool:
     """Whether a tensor belongs to one of some layers: the layer `fc` has `fc.weight`."""
     return any(name.startswith(f"{prefix}.") for prefix in prefixes)
+
+
+def without_common_prefix(shapes: Mapping[str, Shape]) -> tuple[dict[str, Shape], str]:
+    """The tensors without the layers that hold all of them, and what was taken off: "model."."""
+    names, prefix = list(shapes), ""
+    while names:
+        first, dot, _ = names[0][len(prefix) :].partition(".")
+        longer = f"{prefix}{first}."
+        if not dot or not all(name.startswith(longer) for name in names):
+            break
+        prefix = longer
+    return {name.removeprefix(prefix): shape for name, shape in shapes.items()}, prefix

@@ -26,9 +26,7 @@ def graph_part(*fields: bytes) -> bytes:
     return field_bytes(_MODEL_GRAPH, b"".join(fields))
 
 
-def operator(
-    kind: str, inputs: Sequence[str], output: str, **attributes: int | float
-) -> bytes:
+def operator(kind: str, inputs: Sequence[str], output: str, **attributes: int | float) -> bytes:
     """An operator with one output, for `graph_part`."""
     parts = [field_bytes(1, name.encode()) for name in inputs]
     parts += [field_bytes(2, output.encode()), field_bytes(4, kind.encode())]

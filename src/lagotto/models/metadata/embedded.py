@@ -39,7 +39,8 @@ class EmbeddedMetadata:
 
     The origins are "file"; or, where a format keeps its metadata in files of its own beside the
     weights, the names of these. `architecture` is the network that the weights belong to, "" if the
-    file holds its own graph.
+    file holds its own graph. `usual` is how the library of that network feeds it; it fills what nothing
+    else says.
     """
 
     description: Description = NO_DESCRIPTION
@@ -47,6 +48,7 @@ class EmbeddedMetadata:
     input_origin: Origin = "file"
     labels_origin: Origin = "file"
     architecture: str = ""
+    usual: InputDescription = InputDescription()
 
 
 def normalization(mean: tuple[float, ...], std: tuple[float, ...]) -> InputDescription:
