@@ -24,9 +24,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from architectures.catalogue import Architecture, architectures, without_weights
-from architectures.chosen import MAX_PARAMETERS, PATTERNS
 from architectures.drawing import DrawingError, draw
 from lagotto.models.architectures.skeletons import SKELETONS_FILE, pack_skeleton
+
+PATTERNS = (Path(__file__).parent / "architectures" / "chosen.txt").read_text().split()
+"""The networks of timm that people use, as patterns of names; those of other libraries are all."""
+
+MAX_PARAMETERS = 92_000_000
+"""Larger networks are not drawn, but for VGG: they are run by timm itself."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 

@@ -151,10 +151,11 @@ def _names(value: Any) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def randomize(network: nn.Module, seed: int = 0) -> None:
+def randomize(network: nn.Module, seed: int = 0, gain: float = 1.5) -> None:
     """Draws all saved parameters and statistics, so that every mistake changes the logits.
 
-    Weights keep the variance of activations; norms get scales near 1 and variances above 0.
+    Weights about keep the variance of activations: `gain` is the variance of a sum of inputs of
+    variance 1. Norms get scales near 1 and variances above 0.
     """
     drawn = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -167,7 +168,7 @@ def randomize(network: nn.Module, seed: int = 0) -> None:
             elif value.ndim >= 2:
                 fan = math.prod(value.shape[1:])
                 noise = torch.randn(value.shape, generator=drawn)
-                value.copy_(noise * min(1.0, math.sqrt(1.5 / max(1, fan))))
+                value.copy_(noise * min(1.0, math.sqrt(gain / max(1, fan))))
             elif last in ("weight", "gamma", "scale", "alpha"):
                 value.copy_(torch.rand(value.shape, generator=drawn) * 0.5 + 0.75)
             else:

@@ -115,6 +115,6 @@ def _ends(skeleton: Skeleton, weights: Weights, channels: int) -> bytes:
 
 
 def as_float32(values: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
-    """The same numbers as float32, or as int64 if they are whole; no copy where they already are."""
+    """The numbers as float32, or as int64 if they are whole; no copy where they already are."""
     wanted = np.int64 if values.dtype.kind in "iub" else np.float32
     return np.ascontiguousarray(values, wanted).reshape(values.shape)

@@ -7,11 +7,10 @@ trained in PyTorch come before those ported from TensorFlow (`tf_`).
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lagotto.core.types import JsonObject, JsonValue
-from lagotto.models.architectures.fingerprint import Shape, is_position
 from lagotto.models.architectures.signature_table import Architecture, View
 from lagotto.models.architectures.skeletons import skeleton_keys
 
@@ -45,7 +44,6 @@ def prefer(
     candidates: Sequence[Candidate],
     settings: JsonObject,
     module_class: str,
-    shapes: Mapping[str, Shape],
 ) -> tuple[Candidate, tuple[str, ...]]:
     """The candidate to run, and a note if another one computes something else.
 
@@ -53,17 +51,15 @@ def prefer(
         candidates: At least one.
         settings: The hyper-parameters of the file.
         module_class: The class of a whole pickled module, "" if there is none.
-        shapes: The shapes of the tensors; the embedding of positions tells sizes of pictures.
     """
     said = set(_texts(settings, _SETTINGS_DEEP))
     library = module_class.partition(".")[0]
-    positions = {shape for name, shape in shapes.items() if is_position(name)}
     ordered = sorted(
         candidates,
         key=lambda item: (
             item.architecture.name.lower() not in said,
             item.architecture.library != library,
-            *_rank(item, positions),
+            *_rank(item),
         ),
     )
     chosen = ordered[0]
@@ -79,7 +75,7 @@ def prefer(
     )
 
 
-def _rank(item: Candidate, positions: set[Shape]) -> tuple[int, ...]:
+def _rank(item: Candidate) -> tuple[int, ...]:
     architecture = item.architecture
     views = ("last", "module", "features", "children")
     return (

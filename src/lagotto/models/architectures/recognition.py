@@ -16,7 +16,6 @@ from lagotto.models.architectures.fingerprint import (
     MASK,
     Shape,
     is_counted,
-    is_position,
     tensor_hash,
     under,
 )
@@ -98,11 +97,10 @@ def recognize(
             except ModelError as error:
                 problems.append(f"{candidate.architecture.name}: {error}")
         if fitting:
-            heads = {id(candidate): head for candidate, head in fitting}
-            chosen, notes = prefer(
-                [item for item, _ in fitting], settings or {}, module_class, shapes
-            )
-            return _recognition(chosen, heads[id(chosen)], inside, shapes, notes)
+            candidates = [candidate for candidate, _ in fitting]
+            chosen, notes = prefer(candidates, settings or {}, module_class)
+            head = next(head for candidate, head in fitting if candidate is chosen)
+            return _recognition(chosen, head, inside, shapes, notes)
     raise unknown_network(shapes, problems)
 
 
@@ -236,8 +234,3 @@ def _recognition(
         names,
         (*notes, *(head.notes if head else ())),
     )
-
-
-def positions_of(shapes: Mapping[str, Shape]) -> Shape | None:
-    """The shape of the embedding of positions, if there is one."""
-    return next((shape for name, shape in shapes.items() if is_position(name)), None)

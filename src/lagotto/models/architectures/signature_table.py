@@ -30,8 +30,8 @@ from lagotto.models.architectures.fingerprint import (
 TABLE_FILE = Path(__file__).with_name("signatures.bin")
 View = Literal["last", "module", "features", "children"]
 """What of an architecture a fingerprint covers: all but the last layer; all but the module that
-holds the last layer; that without the name of its only child (`features.`); or that with children by
-number, as `nn.Sequential(*children)` has it."""
+holds the last layer; that without the name of its only child (`features.`); or that with children
+by number, as `nn.Sequential(*children)` has it."""
 
 _MAGIC = b"LSIG\x01"
 _HEAD = struct.Struct("<5s3I")
@@ -39,8 +39,10 @@ _VIEWS: tuple[View, ...] = ("last", "module", "features", "children")
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
 # Networks whose `forward` runs their children one after another, up to the classifier.
 _SEQUENTIAL = {
-    "torchvision": ("resnet", "resnext", "wide_resnet", "efficientnet", "regnet", "vgg", "alexnet")
-    + ("mobilenet",),
+    "torchvision": (
+        *("resnet", "resnext", "wide_resnet", "efficientnet", "regnet", "vgg", "alexnet"),
+        "mobilenet",
+    ),
     "timm": ("resnet", "resnext", "seresnet", "wide_resnet"),
 }
 _NOT_SEQUENTIAL = ("resnetv2", "resnetrs")
@@ -158,7 +160,7 @@ def read_table() -> SignatureTable:
 
 
 def _architecture(row: list[Any], feeds: list[JsonObject]) -> Architecture:
-    library, name, classifier, first, features, feed, *rest, children = row
+    library, name, classifier, first, features, feed, twins, prefix, body, children = row
     return Architecture(
         library,
         name,
@@ -166,7 +168,9 @@ def _architecture(row: list[Any], feeds: list[JsonObject]) -> Architecture:
         tuple(first),
         features,
         feeds[feed],
-        *rest,
+        twins,
+        prefix,
+        body,
         tuple(children),
     )
 

@@ -10,12 +10,12 @@ from jaxtyping import Shaped
 
 from lagotto.core.errors import ModelError
 from lagotto.core.types import JsonObject, JsonValue, ModelSource, Resample
-from lagotto.models.architectures.assembly import filled_graph, graph_with_head
+from lagotto.models.architectures.assembly import as_float32, filled_graph, graph_with_head
 from lagotto.models.architectures.fingerprint import Shape, is_position
 from lagotto.models.architectures.recognition import Recognition, recognize
 from lagotto.models.architectures.skeletons import Skeleton, read_skeleton, skeleton_keys
 from lagotto.models.architectures.unknown import EXPORT_HINT
-from lagotto.models.assembled import AssembledModel
+from lagotto.models.assembled import AssembledModel, LibraryNetwork
 from lagotto.models.checkpoints.checkpoint import Checkpoint, StoredTensor
 from lagotto.models.checkpoints.opening import open_checkpoint
 from lagotto.models.metadata.description import (
@@ -29,8 +29,8 @@ FRAMEWORK = "torch"
 _PATCHES = ("patch_embed.proj", "conv_proj")
 
 
-def assemble_checkpoint(source: ModelSource) -> AssembledModel:
-    """The network of a checkpoint, run without torch.
+def assemble_checkpoint(source: ModelSource) -> AssembledModel | LibraryNetwork:
+    """The network of a checkpoint: as ONNX, or for its library to build if there is no skeleton.
 
     Args:
         source: The checkpoint. Nothing of it is executed.
@@ -40,17 +40,37 @@ def assemble_checkpoint(source: ModelSource) -> AssembledModel:
     """
     checkpoint = open_checkpoint(source.file)
     found = recognize(checkpoint.shapes, checkpoint.settings, checkpoint.module_class)
-    key = found.architecture.key
-    if key not in skeleton_keys():
-        raise ModelError(
-            f"a {found.architecture.name} of {found.architecture.library}, which Lagotto cannot run "
-            "without that library; run: pip install 'lagotto[timm]'"
-        )
-    skeleton = read_skeleton(key)
+    if found.architecture.key not in skeleton_keys():
+        return _left_to_library(checkpoint, found)
+    skeleton = read_skeleton(found.architecture.key)
     size = _size_of_pictures(checkpoint, found, skeleton)
     data, weights = _assemble(skeleton, found, checkpoint)
     return AssembledModel(
         data, FRAMEWORK, "NCHW", weights, embedded_metadata(checkpoint, found, size)
+    )
+
+
+def _left_to_library(checkpoint: Checkpoint, found: Recognition) -> LibraryNetwork:
+    """A network that its library builds; ModelError if Lagotto has no adapter for that."""
+    architecture = found.architecture
+    if architecture.library != "timm" or found.head is not None or found.view != "last":
+        own = "" if found.head is None else " with a classifier of its own"
+        raise ModelError(
+            f"a {architecture.name} of {architecture.library}{own}, which Lagotto recognizes but "
+            f"cannot run; {EXPORT_HINT}"
+        )
+    size = checkpoint.input.size or _size_of_positions(found, checkpoint.shapes)
+    usual = usual_input(architecture.feed, found.channels).size
+    classes = checkpoint.shapes[found.names[f"{architecture.classifier[0]}.weight"]][0]
+    tensors = _Tensors(found.names, checkpoint.tensors)
+    return LibraryNetwork(
+        library=architecture.library,
+        name=architecture.name,
+        classes=classes,
+        channels=found.channels,
+        size=size or usual,
+        weights={name: as_float32(tensors[name]) for name in found.names},
+        embedded=embedded_metadata(checkpoint, found, size or usual),
     )
 
 

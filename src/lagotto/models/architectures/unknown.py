@@ -12,7 +12,7 @@ EXPORT_HINT = (
     "export it where its code is: torch.onnx.export(model.eval(), torch.zeros(1, 3, 224, 224), "
     '"model.onnx"), with the size of its pictures'
 )
-"""What to do with a network of one's own, on one line; docs/how-to/checkpoints.md has it in full."""
+"""What to do with a network of one's own; docs/how-to/checkpoints.md has it in full."""
 
 _MIN_WORDS = 2_000
 _EMBEDDING = re.compile(r"(?:^|\.)(?:\w*embed\w*|wte|emb|tok_\w+|lm_head)\.weight$|word_embed")
@@ -80,13 +80,9 @@ def _is_map_classifier(shapes: Mapping[str, Shape], last: list[str]) -> bool:
     """Whether two last layers are those of a segmenter: 3x3, then 1x1, in one module."""
     kernels = [shapes[name][2:] for name in last]
     module = {name.partition(".")[0] for name in last}
-    is_end = last[1].rpartition(".")[0] == [name for name in shapes][-1].rpartition(".")[0]
-    return (
-        kernels == [(3, 3), (1, 1)]
-        and len(module) == 1
-        and is_end
-        and "backbone" in str([*shapes][0])
-    )
+    is_end = last[1].rpartition(".")[0] == list(shapes)[-1].rpartition(".")[0]
+    is_behind_body = next(iter(shapes)).startswith("backbone.")
+    return kernels == [(3, 3), (1, 1)] and len(module) == 1 and is_end and is_behind_body
 
 
 def _nearest(shapes: Mapping[str, Shape]) -> str:
