@@ -1,5 +1,6 @@
 """What torch writes, in every form, is read to the same bits as torch itself has them."""
 
+import pickle
 import warnings
 import zipfile
 from collections import OrderedDict
@@ -45,6 +46,12 @@ def save(value: Any, file: Path, **options: Any) -> Path:
     return file
 
 
+def dumped(value: Any, file: Path) -> Path:
+    """A pickle of Python, as people write it who do not know torch.save."""
+    file.write_bytes(pickle.dumps(value))
+    return file
+
+
 def assert_equal(file: Path, expected: Any) -> None:
     """The tensors of a file are those of a state dict, bit for bit and in their order."""
     tensors = open_checkpoint(file).tensors
@@ -84,14 +91,21 @@ FORMS: dict[str, Callable[[Any, Path], Path]] = {
         },
         file,
     ),
+    "pickle of a module": lambda net, file: dumped(net, file),
+    "pickle of a state dict": lambda net, file: dumped(net.state_dict(), file),
     "plain dict": lambda net, file: save(dict(net.state_dict()), file),
     "tuple": lambda net, file: save((net.state_dict(), 7), file),
     **{
-        f"{kind} with protocol {protocol}": lambda net, file, p=protocol, zipped=kind == "zip": (
-            save(net.state_dict(), file, pickle_protocol=p, _use_new_zipfile_serialization=zipped)
+        f"{'zip' if zipped else 'legacy'} with protocol {protocol}": (
+            lambda net, file, protocol=protocol, zipped=zipped: save(
+                net.state_dict(),
+                file,
+                pickle_protocol=protocol,
+                _use_new_zipfile_serialization=zipped,
+            )
         )
         for protocol in (2, 3, 4, 5)
-        for kind in ("zip", "legacy")
+        for zipped in (True, False)
     },
 }
 

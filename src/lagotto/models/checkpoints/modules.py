@@ -13,7 +13,7 @@ from lagotto.models.checkpoints.pickles.inert import (
 )
 
 _MAX_DEPTH = 100
-MAX_ATTRIBUTES = 1_000_000
+MAX_ATTRIBUTES = 500_000
 """Attributes of all modules; one that stands in several places counts in each."""
 
 MAX_TENSORS = 100_000

@@ -6,17 +6,23 @@ The rule, in this order:
    weights of a loss, states of metrics.
 2. The parts `module` and `_orig_mod`, which DataParallel and torch.compile put before or between
    names, are taken out, as long as no two names become one.
-3. The longest prefix that ends in "." and that all names have is taken off: `model.`, `net.`, ...
+3. Where a state dict has a network and an average of it (`model.` and `model_ema.`) with the same
+   names and shapes, the average alone is taken, with a note.
+4. The longest prefix that ends in "." and that all names have is taken off: `model.`, `net.`, ...
+5. Weights that are pruned (`weight_orig` and `weight_mask`) are one tensor, their product.
 """
 
 import re
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
+from itertools import combinations
 
+import numpy as np
+from jaxtyping import Shaped
+
+from lagotto.models.checkpoints.checkpoint import StoredTensor
 from lagotto.models.checkpoints.pickles.inert import UnreadableError
-from lagotto.models.checkpoints.weight_sets import common_prefix
+from lagotto.models.checkpoints.weight_sets import common_prefix, says_average
 
-_T = TypeVar("_T")
 _WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 _BESIDE = re.compile(
     r"(criterion|crit|loss\w*|\w+_loss|losses|\w*metrics?"
@@ -25,12 +31,14 @@ _BESIDE = re.compile(
 )
 _COUNTS = frozenset({"n_averaged"})
 _SHARDED = re.compile(r"(^|\.)_?flat_param")
+_ORIGINAL, _MASK = "_orig", "_mask"
 _SHOWN = 3
+_MOST_GROUPS = 8
 
 
 def network_names(
-    tensors: dict[str, _T],
-) -> tuple[dict[str, _T], tuple[str, ...]]:
+    tensors: Mapping[str, StoredTensor],
+) -> tuple[dict[str, StoredTensor], tuple[str, ...]]:
     """The tensors of the network by their names in it, and notes on what was left out.
 
     Raises:
@@ -41,22 +49,24 @@ def network_names(
             "its weights are flattened pieces of FSDP; save the full state dict "
             "(StateDictType.FULL_STATE_DICT)"
         )
-    kept, notes = _without_rest(tensors)
-    kept = _without_wrappers(kept)
-    prefix = common_prefix(set(kept))
-    return {name[len(prefix) :]: tensor for name, tensor in kept.items()}, notes
+    network, left_out = _without_rest(tensors)
+    network = _without_wrappers(network)
+    network, averaged = _without_twin(network)
+    prefix = common_prefix(set(network))
+    short = {name[len(prefix) :]: tensor for name, tensor in network.items()}
+    return _pruned(short), (*left_out, *averaged)
 
 
 def _without_rest(
-    tensors: dict[str, _T],
-) -> tuple[dict[str, _T], tuple[str, ...]]:
-    kept = {name: item for name, item in tensors.items() if name not in _COUNTS}
-    beside = [name for name in kept if _is_beside(name)]
-    if not beside or len(beside) == len(kept):
-        return kept, ()
+    tensors: Mapping[str, StoredTensor],
+) -> tuple[dict[str, StoredTensor], tuple[str, ...]]:
+    network = {name: item for name, item in tensors.items() if name not in _COUNTS}
+    beside = [name for name in network if _is_beside(name)]
+    if not beside or len(beside) == len(network):
+        return network, ()
     for name in beside:
-        del kept[name]
-    return kept, (f"left out, no part of the network: {_listed(beside)}",)
+        del network[name]
+    return network, (f"left out, no part of the network: {_listed(beside)}",)
 
 
 def _is_beside(name: str) -> bool:
@@ -64,12 +74,61 @@ def _is_beside(name: str) -> bool:
     return bool(dot) and _BESIDE.fullmatch(first) is not None
 
 
-def _without_wrappers(tensors: dict[str, _T]) -> dict[str, _T]:
+def _without_wrappers(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
     plain = {
         ".".join(part for part in name.split(".") if part not in _WRAPPERS): item
         for name, item in tensors.items()
     }
     return plain if len(plain) == len(tensors) and "" not in plain else tensors
+
+
+def _without_twin(
+    tensors: dict[str, StoredTensor],
+) -> tuple[dict[str, StoredTensor], tuple[str, ...]]:
+    """The average alone, where a network and its average lie in one state dict."""
+    groups: dict[str, dict[str, StoredTensor]] = {}
+    for name, tensor in tensors.items():
+        first, _, rest = name.partition(".")
+        groups.setdefault(first, {})[rest] = tensor
+    if not 1 < len(groups) <= _MOST_GROUPS:
+        return tensors, ()
+    for one, other in combinations(groups, 2):
+        average, live = (one, other) if says_average(one) else (other, one)
+        if not says_average(average) or says_average(live):
+            continue
+        if len(groups[average]) > 1 and _shapes(groups[average]) == _shapes(groups[live]):
+            network = {
+                name: tensor for name, tensor in tensors.items() if name.partition(".")[0] != live
+            }
+            note = f"{average}. is read, an average of the weights over training, not {live}."
+            return network, (note,)
+    return tensors, ()
+
+
+def _shapes(tensors: Mapping[str, StoredTensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tensor.shape for name, tensor in tensors.items() if name not in _COUNTS}
+
+
+def _pruned(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
+    """The tensors, with each original and its mask as one."""
+    network = {}
+    for name, tensor in tensors.items():
+        stem = name.removesuffix(_ORIGINAL).removesuffix(_MASK)
+        original, mask = tensors.get(stem + _ORIGINAL), tensors.get(stem + _MASK)
+        if original is None or mask is None or original.shape != mask.shape:
+            network[name] = tensor
+        elif name.endswith(_ORIGINAL):
+            network[stem] = _product(original, mask)
+    return network
+
+
+def _product(original: StoredTensor, mask: StoredTensor) -> StoredTensor:
+    def read() -> Shaped[np.ndarray, "..."]:
+        values = original.read()
+        kept: Shaped[np.ndarray, ...] = values * mask.read().astype(values.dtype)
+        return kept
+
+    return StoredTensor(original.dtype, original.shape, read)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -63,7 +63,7 @@ def _open(file: Path) -> Checkpoint:
 
 def _named(checkpoint: Checkpoint) -> Checkpoint:
     """The checkpoint with the names that its tensors have in the network alone."""
-    tensors, notes = network_names(dict(checkpoint.tensors))
+    tensors, notes = network_names(checkpoint.tensors)
     return replace(checkpoint, tensors=tensors, notes=(*checkpoint.notes, *notes))
 
 

@@ -1,11 +1,12 @@
 """A file of torch before 1.6, pickles with the storages after them, comes in; both go out."""
 
+from dataclasses import replace
 from mmap import mmap
 
 import numpy as np
 from jaxtyping import UInt8
 
-from lagotto.models.checkpoints.pickles.inert import Record, UnreadableError, Value
+from lagotto.models.checkpoints.pickles.inert import Record, Storage, UnreadableError, Value
 from lagotto.models.checkpoints.pickles.torch_objects import TorchBuilder
 from lagotto.models.checkpoints.pickles.unpickling import unpickle
 from lagotto.models.checkpoints.tensor_values import NUMPY_TYPES, PickledFile
@@ -13,6 +14,10 @@ from lagotto.models.checkpoints.tensor_values import NUMPY_TYPES, PickledFile
 MAGIC = 0x1950A86A20F9469CFC6C
 VERSION = 1001
 MAX_STORAGES = 100_000
+MAX_INNER = 4_096
+MAX_INNER_OPERATIONS = 1_000
+"""Of a storage that lies in a pickle as bytes; it has about 60."""
+
 _COUNT_BYTES = 8
 _AGAIN = "download or save it again"
 _UNITS = {"qint8": 1, "quint8": 1, "qint32": 4, "float8_e4m3fn": 1, "float8_e5m2": 1}
@@ -38,30 +43,70 @@ class LegacyStorages:
         return np.frombuffer(self._data, np.uint8, size, start)
 
 
+class InnerStorages:
+    """The storages of a pickle that has them in it as bytes, each a small file of its own.
+
+    `pickle.dump(model)` writes such, where torch.save would keep them beside the pickle.
+    """
+
+    swapped = False
+
+    def __init__(self) -> None:
+        self._values: dict[str, UInt8[np.ndarray, " bytes"]] = {}
+
+    def add(self, data: bytes) -> Storage:
+        """The storage in some bytes, kept under a key of its own."""
+        inner = _read(data, TorchBuilder(), MAX_INNER_OPERATIONS)
+        if not isinstance(inner.value, Storage) or inner.storages.swapped:
+            raise UnreadableError("its pickle has a pickle in it that is no storage of torch")
+        if len(self._values) >= MAX_INNER:
+            raise UnreadableError(f"its pickle has more than {MAX_INNER:,} storages in it")
+        key = str(len(self._values))
+        self._values[key] = inner.storages.read(inner.value.key)
+        return replace(inner.value, key=key)
+
+    def size_of(self, key: str) -> int:
+        """How many bytes a storage has."""
+        return self._values[key].size
+
+    def read(self, key: str) -> UInt8[np.ndarray, " bytes"]:
+        """Its bytes."""
+        return self._values[key]
+
+
 def read_pickles(data: mmap | bytes) -> PickledFile:
     """The values and storages of a file that begins with a pickle.
 
-    A pickle of Python, without storages, is read as well: its container is "pickle".
+    A pickle of Python, without storages beside it, is read as well: its container is "pickle".
 
     Raises:
         UnreadableError: It is damaged, or of another version.
     """
-    builder = TorchBuilder()
-    first, place = unpickle(data, builder)
+    storages = InnerStorages()
+    pickled = _read(data, TorchBuilder(storages.add), None)
+    return replace(pickled, storages=storages) if pickled.container == "pickle" else pickled
+
+
+def _read(data: mmap | bytes, builder: TorchBuilder, most: int | None) -> PickledFile:
+    first, place = unpickle(data, builder, 0, most)
     if first != MAGIC or isinstance(first, bool):
         return PickledFile("pickle", first, LegacyStorages(data, {}, False))
-    version, place = unpickle(data, builder, place)
+    version, place = unpickle(data, builder, place, most)
     if version != VERSION:
         raise UnreadableError(
-            f"its format has version {str(version)[:20]!a}; {VERSION} is read: save it with "
+            f"its format has version {_shown(version)}; {VERSION} is read: save it with "
             "torch.save of torch 2"
         )
-    system, place = unpickle(data, builder, place)
-    value, place = unpickle(data, builder, place)
-    keys, place = unpickle(data, builder, place)
+    system, place = unpickle(data, builder, place, most)
+    value, place = unpickle(data, builder, place, most)
+    keys, place = unpickle(data, builder, place, most)
     swapped = _is_big_endian(system)
     spans = _spans(data, builder, keys, place, swapped)
     return PickledFile("torch legacy", value, LegacyStorages(data, spans, swapped))
+
+
+def _shown(version: Value) -> str:
+    return str(version) if isinstance(version, int) and version < VERSION * 1000 else "unknown"
 
 
 def _is_big_endian(system: Value) -> bool:

@@ -24,6 +24,7 @@ from lagotto.models.checkpoints.pickles.inert import (
     UnreadTensor,
     Value,
 )
+from lagotto.models.checkpoints.refusals import library_object, what_is_there
 
 _MAX_DEPTH = 6
 MAX_VISITS = 200_000
@@ -72,7 +73,12 @@ class WeightSet:
     @property
     def is_averaged(self) -> bool:
         """Whether its name says that it is an average over training."""
-        return any(_AVERAGED.search(_normal(key)) for key in self.path)
+        return any(says_average(key) for key in self.path)
+
+
+def says_average(key: str) -> bool:
+    """Whether a key names an average of weights over training: "model_ema", "teacher"."""
+    return _AVERAGED.search(_normal(key)) is not None
 
 
 def choose_weights(value: Value) -> WeightSet:
@@ -81,9 +87,12 @@ def choose_weights(value: Value) -> WeightSet:
     Raises:
         UnreadableError: There is none; the clause says what there is instead.
     """
+    library = library_object(value)
+    if library is not None:
+        raise UnreadableError(f"it holds {library}")
     found, optimizers = _find(value)
     if not found:
-        raise UnreadableError(_instead(value, optimizers))
+        raise UnreadableError(what_is_there(value, optimizers))
     most = max(len(item.tensors) for item in found)
     large = [item for item in found if len(item.tensors) * 2 >= most]
     _check_gan(large)
@@ -249,16 +258,3 @@ def _check_gan(sets: list[WeightSet]) -> None:
             raise UnreadableError(
                 "it holds a generator and a discriminator (a GAN), which is no image classifier"
             )
-
-
-def _instead(value: Value, optimizers: int) -> str:
-    if optimizers:
-        return (
-            "it holds the state of an optimizer and no weights; give the file of the model, "
-            "or save model.state_dict()"
-        )
-    if _is_tensor(value):
-        return "it holds one tensor and no network; save model.state_dict()"
-    if isinstance(value, Record) and not value.is_dict and value.name:
-        return f"it holds an object of the class {value.name[:80]!a} and no weights of torch"
-    return "it holds no weights; save model.state_dict() with torch.save"

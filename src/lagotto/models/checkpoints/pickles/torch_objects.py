@@ -51,6 +51,7 @@ _BAD_TENSOR = (
 )
 _LISTS = frozenset({"list", "set", "frozenset", "tuple", "collections.deque", "bytearray"})
 _DICTS = frozenset({"collections.OrderedDict", "builtins.dict"})
+_SPLIT = (".DTensor", ".ShardedTensor", ".Shard")
 _PATHS = ("pathlib.", "pathlib._local.")
 _UNREAD = {
     "torch._utils._rebuild_qtensor": "a quantised tensor",
@@ -69,7 +70,9 @@ _UNREAD = {
 class TorchBuilder:
     """Gives tensors for the calls by which torch rebuilds them, and records for all others."""
 
-    def __init__(self) -> None:
+    def __init__(self, load_storage: Callable[[bytes], Storage] | None = None) -> None:
+        """Has no storages yet; `load_storage` reads those that lie in the pickle as bytes."""
+        self._load_storage = load_storage
         self._converted_bytes = 0
         self.storages: dict[str, Storage] = {}
 
@@ -83,10 +86,17 @@ class TorchBuilder:
             return builder(arguments)
         if name == "torch._tensor._rebuild_from_type_v2":
             return self._from_type(arguments)
+        if name == "torch.storage._load_from_bytes" and self._load_storage is not None:
+            match arguments:
+                case (bytes() as data,):
+                    self._spend(len(data))
+                    return self._load_storage(data)
         if name == "_codecs.encode":
             return self._encode(arguments)
         if name in _DICTS:
             return self._dict(arguments)
+        if name.startswith("torch.distributed.") and name.endswith(_SPLIT):
+            return UnreadTensor("a piece of a tensor that is split over several devices")
         if name.removeprefix("builtins.") in _LISTS and len(arguments) < 2:
             return _list(name, arguments)
         if name.startswith(_PATHS):

@@ -47,20 +47,23 @@ class Builder(Protocol):
         """The value that stands for something that is kept outside the pickle."""
 
 
-def unpickle(data: bytes | mmap, builder: Builder, start: int = 0) -> tuple[Value, int]:
+def unpickle(
+    data: bytes | mmap, builder: Builder, start: int = 0, most: int | None = None
+) -> tuple[Value, int]:
     """The value of a pickle, and the position after its end.
 
     Args:
         data: Holds the pickle from `start` on.
         builder: Gives records for calls and persistent ids.
         start: Where the pickle begins.
+        most: How many operations it may have; MAX_OPERATIONS by default.
 
     Raises:
         UnreadableError: It is damaged, or beyond the bounds of this file.
     """
     reader = _Reader(data, start, builder)
     try:
-        return reader.run(), reader.position
+        return reader.run(MAX_OPERATIONS if most is None else most), reader.position
     except (IndexError, KeyError, ValueError, OverflowError, struct.error) as error:
         raise UnreadableError(_DAMAGED) from error
 
@@ -74,9 +77,9 @@ class _Reader:
         self._marks: list[list[Value]] = []
         self._memo: dict[int, Value] = {}
 
-    def run(self) -> Value:
+    def run(self, most: int) -> Value:
         """The value at the end of the pickle."""
-        for _ in range(MAX_OPERATIONS):
+        for _ in range(most):
             code = self._take(1)
             if code == b".":
                 return self._stack.pop()
@@ -85,7 +88,7 @@ class _Reader:
                 raise UnreadableError(_DAMAGED)
             operation(self)
         raise UnreadableError(
-            f"its pickle has more than {MAX_OPERATIONS:,} operations; save the state dict alone"
+            f"its pickle has more than {most:,} operations; save the state dict alone"
         )
 
     # ------------------------------------------------------------------------- reading bytes
