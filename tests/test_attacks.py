@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import colour_world
-from attack_models import ATTACKS, NASTY
+from attack_models import NASTY
 from attack_run import HARMLESS, Battle, run_attacks
 from attack_sources import PICTURES, TABLES
+from attack_table import MODEL_ATTACKS
 from command_line import lagotto
 from lagotto.cli.output import printable, spreadsheet_safe
 from lagotto.zeroshot.html_report import render_page
@@ -41,7 +42,7 @@ pytestmark = pytest.mark.xdist_group("attacks")
 
 
 def test_there_are_enough_of_every_kind(battle: Battle) -> None:
-    assert len(battle.fates) == len(ATTACKS) + len(PICTURES) + len(TABLES) >= 60
+    assert len(battle.fates) == len(MODEL_ATTACKS) + len(PICTURES) + len(TABLES) >= 60
     kinds = {fate.kind for fate in battle.fates}
     assert {"external data", "size", "run", "code", "path", "text", "archive", "table"} < kinds
 

@@ -31,6 +31,10 @@ WEIGHTS = {"fc.weight": np.ones((3, 4), np.float32), "fc.bias": np.zeros(3, np.f
 """A network that is fine, for attacks that are elsewhere in the file."""
 
 
+READ = "a network that is not known"
+"""Its weights are read, and nothing else happens; a hub then looks for their network in vain."""
+
+
 def _file(data: Callable[[Place], bytes], name: str = "model.pt") -> Callable[[Path, Place], None]:
     return lambda folder, place: (folder / name).write_bytes(data(place)) and None
 
@@ -268,7 +272,7 @@ def _hole(folder: Path, place: Place) -> None:
 def _safetensors(header: str, size: int | None = None) -> Callable[[Path, Place], None]:
     data = header.encode()
     length = (len(data) if size is None else size).to_bytes(8, "little")
-    return _file(lambda place: length + data + bytes(48), "model.pth")
+    return _file(lambda place: length + data + bytes(48), "model.safetensors")
 
 
 _ENTRY = '{"a": {"dtype": "F32", "shape": [%s], "data_offsets": [%s]}}'
@@ -276,11 +280,11 @@ _ENTRY = '{"a": {"dtype": "F32", "shape": [%s], "data_offsets": [%s]}}'
 CHECKPOINT_ATTACKS: dict[str, Attack] = {
     "ck_reduce": Attack("code", "os.system as a checkpoint", _file(_reduce_alone), "no weights"),
     "ck_beside": Attack(
-        "code", "os.system beside good weights", _beside(_call("posix.system")), "harmless"
+        "code", "os.system beside good weights", _beside(_call("posix.system")), READ
     ),
     "ck_import": Attack(
         "code", "importlib beside good weights",
-        _beside(_call("importlib.import_module", "antigravity")), "harmless",
+        _beside(_call("importlib.import_module", "antigravity")), READ,
     ),
     "ck_eval": Attack("code", "weights that eval makes", _file(_weights_by_eval), "no weights"),
     "ck_build": Attack("code", "sets parts of os.system", _file(_build_on_function), "damaged"),
@@ -291,7 +295,7 @@ CHECKPOINT_ATTACKS: dict[str, Attack] = {
         "code", "a pickle in a pickle (_load_from_bytes)", _file(_nested_load), "no"
     ),
     "ck_script": Attack("code", "TorchScript whose code starts a program", _file(_script_code),
-                        "harmless"),
+                        READ),
     "ck_offset": Attack("tensor", "starts beyond its storage", _lie(12, (3,), (1,)), "beyond"),
     "ck_negative": Attack("tensor", "a negative stride", _lie(4, (3,), (-1,)), "sizes or strides"),
     "ck_overflow": Attack(
@@ -315,7 +319,7 @@ CHECKPOINT_ATTACKS: dict[str, Attack] = {
     ),
     "ck_doubling": Attack("size", "2^60 items in 200 bytes", _file(_doubling), "no weights"),
     "ck_doubling_labels": Attack(
-        "size", "2^60 labels beside good weights", _file(_doubling_labels), "harmless"
+        "size", "2^60 labels beside good weights", _file(_doubling_labels), READ
     ),
     "ck_doubling_modules": Attack("size", "2^60 modules", _file(_doubling_modules), "too many"),
     "ck_module_loop": Attack(
@@ -350,19 +354,23 @@ CHECKPOINT_ATTACKS: dict[str, Attack] = {
     "ck_encrypted": Attack("archive", "an encrypted entry", _file(_encrypted), "encrypted"),
     "ck_entries": Attack("archive", "2^40 entries", _file(_many_entries), "disagree"),
     "ck_terabyte": Attack("size", "a checkpoint of a terabyte", _hole, "at most"),
-    "ck_header": Attack(
+}  # fmt: skip
+"""By the name of their folder."""
+
+SAFETENSORS_ATTACKS: dict[str, Attack] = {
+    "st_header": Attack(
         "size", "a safetensors header of 2^39 bytes", _safetensors("{}", 1 << 39), "at most"
     ),
-    "ck_header_deep": Attack(
+    "st_header_deep": Attack(
         "size", "a safetensors header 1,000,000 deep", _safetensors('{"a":' * 1_000_000), "JSON"
     ),
-    "ck_span": Attack(
+    "st_span": Attack(
         "tensor", "safetensors beyond the file", _safetensors(_ENTRY % ("99, 99", "0, 39204")),
         "cut short",
     ),
-    "ck_size": Attack(
+    "st_size": Attack(
         "tensor", "safetensors of 2^62 values", _safetensors(_ENTRY % (str(1 << 62), "0,4")),
         "damaged",
     ),
 }  # fmt: skip
-"""By the name of their folder. "harmless": its weights are read, and nothing else happens."""
+"""By the name of their folder."""

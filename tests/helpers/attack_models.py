@@ -505,13 +505,13 @@ ATTACKS: dict[str, Attack] = {
 """By the name of their folder."""
 
 
-def write_attacks(folder: Path, place: Place) -> Path:
+def write_attacks(folder: Path, place: Place, attacks: dict[str, Attack]) -> Path:
     """Every attack in a folder of its own, a good model among them.
 
     Those that only time ends are under `folder / "endless"`, those that memory ends under "bombs",
     all others under "files".
     """
-    for name, attack in ATTACKS.items():
+    for name, attack in attacks.items():
         home = "bombs" if attack.kind == "run" else "files"
         place_of = folder / ("endless" if attack.becomes == ENDLESS else home) / name
         place_of.mkdir(parents=True)

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from attack_models import ATTACKS, Place, write_attacks
+from attack_models import Place, write_attacks
 from attack_sources import PICTURES, TABLES, FileAttack, picture
+from attack_table import MODEL_ATTACKS
 from lagotto.core.errors import LagottoError, PictureError
 from lagotto.core.types import Skipped
 from lagotto.hub.hub import Hub
@@ -58,7 +59,7 @@ def run_attacks(folder: Path, encoder: Path, timeout_s: float) -> Battle:
     for number in range(4):
         (pictures / f"good{number}.png").write_bytes(picture(edge=32 + number))
     _write_files(tables, TABLES, place)
-    write_attacks(models, place)
+    write_attacks(models, place, MODEL_ATTACKS)
     before = _listing(folder)
     seconds = {}
     started = time.perf_counter()
@@ -149,7 +150,7 @@ def _model_fates(hub: Hub) -> Iterator[Fate]:
     status = hub.status()
     failed = {Path(f.source).parent.name: f for f in status.failures}
     done = {Path(model.source).parent.name for model in status.models}
-    for name, attack in ATTACKS.items():
+    for name, attack in MODEL_ATTACKS.items():
         if name in failed:
             outcome, reason = failed[name].kind, failed[name].reason
         else:

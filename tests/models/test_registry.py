@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import onnx
@@ -13,7 +14,7 @@ from lagotto.core.errors import MissingExtraError, ModelError, UsageError
 from lagotto.core.registry import Adapter, load_adapter
 from lagotto.core.types import ModelSource
 from lagotto.models.metadata.scan import scan_models
-from lagotto.models.registry import MODEL_ADAPTERS, behaviour_digest, load_model
+from lagotto.models.registry import MODEL_ADAPTERS, TRANSLATORS, behaviour_digest, load_model
 from model_makers import Form, write_model
 
 
@@ -108,3 +109,21 @@ def test_labels_and_spec_of_a_loaded_folder(tmp_path: Path) -> None:
         spec = load_model(scan_models([tmp_path])[0]).spec
         assert spec.labels == expected
         assert len(spec.notes) == (expected is None)
+
+
+def test_a_translator_says_itself_what_is_wrong_with_its_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TRANSLATORS, ".pt", Adapter("test_translators", "refuse"))
+    made = ModuleType("test_translators")
+
+    def refuse(source: ModelSource) -> None:
+        raise ModelError(f"{source.file.name} is not read: its zip is cut short")
+
+    monkeypatch.setattr(made, "refuse", refuse, raising=False)
+    monkeypatch.setitem(sys.modules, "test_translators", made)
+    file = tmp_path / "best.pt"
+    for content, said in ((b"PK\x03\x04" + bytes(50), "cut short"), (b"Entry not found", "answer")):
+        file.write_bytes(content)
+        with pytest.raises(ModelError, match=said):
+            load_model(ModelSource("best", file))

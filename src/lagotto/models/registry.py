@@ -65,6 +65,8 @@ BUILDERS = {
 }
 """Adapters by library for networks that a translator leaves to it (`LibraryNetwork`)."""
 
+_CONTAINERS = (b"PK\x03\x04", b"\x89HDF\r\n\x1a\n")  # zip, HDF5
+
 
 def load_model(source: ModelSource, threads: int = 1) -> Model:
     """Loads the classifier of a source.
@@ -119,11 +121,21 @@ def _run_translated(
 
 
 def _what_lies_instead(file: Path) -> str | None:
-    """What lies in place of a model file; None for one that is refused by its size alone."""
+    """What lies in place of a model file; None for one that is refused by its size alone.
+
+    None also for a container that its translator opens: it says itself what is wrong with one.
+    """
     try:
+        if file.suffix.lower() in TRANSLATORS and _is_container(file):
+            return None
         return None if file.stat().st_size > MAX_WEIGHTS_BYTES else what_lies_at(file)
     except OSError:
         return None
+
+
+def _is_container(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(8).startswith(_CONTAINERS)
 
 
 def behaviour_digest(source: ModelSource) -> str:

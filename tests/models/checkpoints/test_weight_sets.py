@@ -119,6 +119,11 @@ def test_wrappers_are_taken_off(opened: Any, names: Any) -> None:
     assert found.notes == ()
 
 
+def test_a_part_called_module_deep_in_a_network_stays(opened: Any) -> None:
+    names = {"stage.block.module.0.weight": NET["fc.weight"], "head.weight": NET["fc.weight"]}
+    assert list(opened(names).tensors) == list(names)
+
+
 def test_what_is_no_part_of_the_network_is_left_out_and_counted(opened: Any) -> None:
     beside = {
         "criterion.weight": np.ones(3, np.float32),

@@ -130,10 +130,7 @@ def _packed(head: bytes) -> str | None:
     if head.startswith(b"\0\x05\x16\x07"):
         return f"what macOS keeps beside a file (AppleDouble), not the file itself; {_AGAIN}"
     if head.startswith(b"PK\x03\x04") and b"/data.pkl" in head[:200]:
-        return (
-            "a checkpoint of PyTorch, a pickle, which runs code when it is read; "
-            "export it to ONNX or save it as safetensors"
-        )
+        return "a checkpoint of PyTorch under another name; call it .pt"
     return next((clause for mark, clause in _ARCHIVES if head.startswith(mark)), None)
 
 

@@ -4,8 +4,8 @@ The rule, in this order:
 
 1. What is no part of the network is left out, with a note: the count of an average (`n_averaged`),
    weights of a loss, states of metrics.
-2. The parts `module` and `_orig_mod`, which DataParallel and torch.compile put before or between
-   names, are taken out, as long as no two names become one.
+2. `_orig_mod` of torch.compile and such are taken out of names wherever they stand, and `module` of
+   DataParallel where it is the first or the second part, as long as no two names become one.
 3. Where a state dict has a network and an average of it (`model.` and `model_ema.`) with the same
    names and shapes, the average alone is taken, with a note.
 4. The longest prefix that ends in "." and that all names have is taken off: `model.`, `net.`, ...
@@ -23,7 +23,9 @@ from lagotto.models.checkpoints.checkpoint import StoredTensor
 from lagotto.models.checkpoints.pickles.inert import UnreadableError
 from lagotto.models.checkpoints.weight_sets import common_prefix, says_average
 
-_WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
+_WRAPPERS = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
+_OUTER_WRAPPER = "module"  # networks have parts of this name, too, but deeper
+_OUTER_PARTS = 2
 _BESIDE = re.compile(
     r"(criterion|crit|loss\w*|\w+_loss|losses|\w*metrics?"
     r"|(train|val|valid|validation|test)_\w+"
@@ -75,11 +77,14 @@ def _is_beside(name: str) -> bool:
 
 
 def _without_wrappers(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
-    plain = {
-        ".".join(part for part in name.split(".") if part not in _WRAPPERS): item
-        for name, item in tensors.items()
-    }
+    plain = {_unwrapped(name): item for name, item in tensors.items()}
     return plain if len(plain) == len(tensors) and "" not in plain else tensors
+
+
+def _unwrapped(name: str) -> str:
+    parts = [part for part in name.split(".") if part not in _WRAPPERS]
+    outer = [part for part in parts[:_OUTER_PARTS] if part != _OUTER_WRAPPER]
+    return ".".join([*outer, *parts[_OUTER_PARTS:]])
 
 
 def _without_twin(
