@@ -49,8 +49,19 @@ SAVED_BY = {
 }
 """Adapters by library: safetensors hold numbers only, and config.json names the library."""
 
-TRANSLATORS: dict[str, Adapter] = {}
+_KERAS = ("h5py", "keras", ("onnx",))
+TRANSLATORS: dict[str, Adapter] = {
+    ending: Adapter("lagotto.models.keras.translate", function, *_KERAS)
+    for ending, function in {
+        ".h5": "translate_file",
+        ".hdf5": "translate_file",
+        ".keras": "translate_file",
+        ".json": "translate_tfjs",
+    }.items()
+}
 """Functions by file ending that write a model of another form as ONNX (`AssembledModel`)."""
+
+_BEGINNINGS = dict.fromkeys((".h5", ".hdf5", ".keras"), (b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"))
 
 
 def load_model(source: ModelSource, threads: int = 1) -> Model:
@@ -96,9 +107,20 @@ def _load(source: ModelSource, threads: int) -> Model:
 def _what_lies_instead(file: Path) -> str | None:
     """What lies in place of a model file; None for one that is refused by its size alone."""
     try:
-        return None if file.stat().st_size > MAX_WEIGHTS_BYTES else what_lies_at(file)
+        if file.stat().st_size > MAX_WEIGHTS_BYTES or _has_own_form(file):
+            return None
+        return what_lies_at(file)
     except OSError:
         return None
+
+
+def _has_own_form(file: Path) -> bool:
+    """Whether a file of Keras begins as such files do: the reason of its reader counts then."""
+    marks = _BEGINNINGS.get(file.suffix.lower(), ())
+    if not marks or not file.is_file():
+        return False
+    with file.open("rb") as stream:
+        return stream.read(8).startswith(marks)
 
 
 def behaviour_digest(source: ModelSource) -> str:
