@@ -59,6 +59,7 @@ ROOMS = {
         *("adapters", "architectures", "checkpoints", "files", "keras", "metadata"),
         "preprocessing",
     },
+    "models/keras": {"files", "layers", "operations"},
     "models/metadata": {"beside"},
     "zeroshot": {"calibration", "captions", "prompts"},
     "zeroshot/captions": {"sources"},
@@ -89,7 +90,8 @@ FRAMEWORKS = {
     "timm": {"models/adapters/timm.py"},
     "open_clip": {"encoders/open_clip.py"},
     "pickle": set(),
-    "onnx": set(),
+    "onnx": {"models/keras/graph.py"},
+    "h5py": {"models/keras/files/hdf5.py"},
 }
 
 

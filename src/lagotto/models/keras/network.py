@@ -10,13 +10,13 @@ from lagotto.models.keras.configuration import LayerConfig, NetworkConfig
 from lagotto.models.keras.graph import Graph, Shape, Tensor
 from lagotto.models.keras.layers.layer import Layer, LayerKind, is_neutral
 from lagotto.models.keras.layers.settings import Settings
-from lagotto.models.keras.layers.table import (
+from lagotto.models.keras.saved_model import LayerPath, LayerWeights
+from lagotto.models.keras.table import (
     COMMON_IGNORED,
     IGNORED_ENDINGS,
     LAYERS,
     REFUSED,
 )
-from lagotto.models.keras.saved_model import LayerPath, LayerWeights
 
 _HALF = ("float16", "mixed_float16", "bfloat16", "mixed_bfloat16", "float64")
 _SWITCHES = ("training", "mask", "name", "dtype", "return_attention_scores", "use_causal_mask")

@@ -27,10 +27,10 @@ class Affine:
         self, scale: Float64[np.ndarray, "..."], offset: Float64[np.ndarray, "..."]
     ) -> "Affine":
         """The same, then times another scale plus another offset."""
-        return Affine(self.scale * scale, self.offset * scale + offset)
+        return Affine(np.asarray(self.scale * scale), np.asarray(self.offset * scale + offset))
 
 
-AS_IT_IS = Affine(np.float64(1) * np.ones(()), np.zeros(()))
+AS_IT_IS = Affine(np.ones(()), np.zeros(()))
 
 
 def expected_range(seen: Sequence[Affine]) -> Scale | None:

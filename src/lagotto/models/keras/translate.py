@@ -6,10 +6,10 @@ from dataclasses import replace
 from lagotto.core.errors import ModelError
 from lagotto.core.types import ModelSource
 from lagotto.models.assembled import AssembledModel
-from lagotto.models.keras.archive import open_archive
 from lagotto.models.keras.configuration import LayerConfig, NetworkConfig, parse_network
+from lagotto.models.keras.files.archive import open_archive
+from lagotto.models.keras.files.h5_file import open_h5
 from lagotto.models.keras.graph import Graph, Shape, Tensor, value_info
-from lagotto.models.keras.h5_file import open_h5
 from lagotto.models.keras.network import NetworkWriter, input_shape
 from lagotto.models.keras.pixel_range import AS_IT_IS, expected_range
 from lagotto.models.keras.saved_model import LayerWeights, SavedNetwork
@@ -73,7 +73,10 @@ def assemble(saved: SavedNetwork, framework: str) -> AssembledModel:
 def write_model(
     graph: Graph, network: NetworkConfig, weights: LayerWeights
 ) -> tuple[bytes, tuple[Shape, ...]]:
-    """The bytes of a network as ONNX, and the shapes of its inputs; its weights are in the graph."""
+    """The bytes of a network as ONNX, and the shapes of its inputs.
+
+    The values of its weights are in the graph.
+    """
     layers = {layer.name: layer for layer in network.layers}
     tensors, infos, shapes = [], [], []
     for reference in network.inputs:

@@ -15,7 +15,7 @@ from lagotto.models.keras.configuration import (
     parse_json,
     version_of,
 )
-from lagotto.models.keras.hdf5 import MAX_EXPANSION, open_hdf5
+from lagotto.models.keras.files.hdf5 import MAX_EXPANSION, open_hdf5
 from lagotto.models.keras.saved_model import LayerWeights, SavedNetwork
 from lagotto.models.keras.weight_names import weights_by_place
 

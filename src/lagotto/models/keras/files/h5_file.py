@@ -7,9 +7,9 @@ from pathlib import Path
 from lagotto.core.errors import ModelError
 from lagotto.models.checkpoints.checkpoint import StoredTensor
 from lagotto.models.files.weights import check_size
-from lagotto.models.keras.applications import likely_application
 from lagotto.models.keras.configuration import NetworkConfig, parse_json, version_of
-from lagotto.models.keras.hdf5 import Hdf5Tree, open_hdf5
+from lagotto.models.keras.files.applications import likely_application
+from lagotto.models.keras.files.hdf5 import Hdf5Tree, open_hdf5
 from lagotto.models.keras.saved_model import LayerWeights, SavedNetwork
 from lagotto.models.keras.weight_names import weights_by_list
 

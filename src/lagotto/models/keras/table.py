@@ -50,7 +50,6 @@ from lagotto.models.keras.layers.normalization import (
     write_rms_normalization,
     write_unit_normalization,
 )
-from lagotto.models.keras.layers.operations import OPERATIONS
 from lagotto.models.keras.layers.pooling import write_global_pooling, write_pooling
 from lagotto.models.keras.layers.preprocessing import (
     statistics_variables,
@@ -72,6 +71,7 @@ from lagotto.models.keras.layers.shaping import (
     write_reshape,
     write_zero_padding,
 )
+from lagotto.models.keras.operations.operation_table import OPERATIONS
 
 COMMON_IGNORED = frozenset(
     {
