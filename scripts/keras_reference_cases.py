@@ -48,24 +48,73 @@ def _convolutions() -> Iterator[Case]:
         for strides in (1, 2, (1, 2)):
             name = f"conv2d-{padding}-{strides}".replace(" ", "")
             yield row(name, "Conv2D", 4, (3, 2), padding=padding, strides=strides)
-        yield row(f"conv2d-{padding}-dilated", "Conv2D", 4, 2, padding=padding, dilation_rate=(2, 1))
-        yield row(f"depthwise-{padding}", "DepthwiseConv2D", 3, padding=padding, strides=2,
-                  depth_multiplier=2)
-        yield row(f"separable-{padding}", "SeparableConv2D", 5, 3, padding=padding, strides=2,
-                  depth_multiplier=2, activation="tanh")
+        yield row(
+            f"conv2d-{padding}-dilated", "Conv2D", 4, 2, padding=padding, dilation_rate=(2, 1)
+        )
+        yield row(
+            f"depthwise-{padding}",
+            "DepthwiseConv2D",
+            3,
+            padding=padding,
+            strides=2,
+            depth_multiplier=2,
+        )
+        yield row(
+            f"separable-{padding}",
+            "SeparableConv2D",
+            5,
+            3,
+            padding=padding,
+            strides=2,
+            depth_multiplier=2,
+            activation="tanh",
+        )
         for strides in (1, 2, 3):
-            yield row(f"transpose-{padding}-{strides}", "Conv2DTranspose", 4, 3, strides=strides,
-                      padding=padding)
-            yield row(f"transpose-even-{padding}-{strides}", "Conv2DTranspose", 4, 2,
-                      strides=strides, padding=padding)
-        yield row(f"transpose-extra-{padding}", "Conv2DTranspose", 4, 3, strides=2, padding=padding,
-                  output_padding=1)
-        yield row(f"conv1dtranspose-{padding}", "Conv1DTranspose", 4, 3, strides=2, padding=padding,
-                  shape=line)
+            yield row(
+                f"transpose-{padding}-{strides}",
+                "Conv2DTranspose",
+                4,
+                3,
+                strides=strides,
+                padding=padding,
+            )
+            yield row(
+                f"transpose-even-{padding}-{strides}",
+                "Conv2DTranspose",
+                4,
+                2,
+                strides=strides,
+                padding=padding,
+            )
+        yield row(
+            f"transpose-extra-{padding}",
+            "Conv2DTranspose",
+            4,
+            3,
+            strides=2,
+            padding=padding,
+            output_padding=1,
+        )
+        yield row(
+            f"conv1dtranspose-{padding}",
+            "Conv1DTranspose",
+            4,
+            3,
+            strides=2,
+            padding=padding,
+            shape=line,
+        )
     for padding in ("valid", "same", "causal"):
         yield row(f"conv1d-{padding}", "Conv1D", 4, 3, padding=padding, shape=line)
-        yield row(f"conv1d-dilated-{padding}", "Conv1D", 4, 3, padding=padding, dilation_rate=2,
-                  shape=line)
+        yield row(
+            f"conv1d-dilated-{padding}",
+            "Conv1D",
+            4,
+            3,
+            padding=padding,
+            dilation_rate=2,
+            shape=line,
+        )
     yield row("conv1d-strided", "Conv1D", 4, 3, padding="same", strides=2, shape=line)
     yield row("conv2d-groups", "Conv2D", 4, 3, groups=2, shape=(6, 6, 4))
     yield row("conv2d-plain", "Conv2D", 4, 3, use_bias=False, activation="elu")
@@ -131,8 +180,9 @@ def _pools() -> Iterator[Case]:
     for kind in ("MaxPooling", "AveragePooling"):
         for padding in ("valid", "same"):
             yield row(f"{kind}2d-{padding}", f"{kind}2D", (3, 2), strides=2, padding=padding)
-            yield row(f"{kind}1d-{padding}", f"{kind}1D", 3, strides=2, padding=padding,
-                      shape=(8, 3))
+            yield row(
+                f"{kind}1d-{padding}", f"{kind}1D", 3, strides=2, padding=padding, shape=(8, 3)
+            )
         yield row(f"{kind}-default", f"{kind}2D", 2)
         yield row(f"{kind}-same1", f"{kind}2D", 3, strides=1, padding="same", endings=(".h5",))
     for kind in ("GlobalAveragePooling", "GlobalMaxPooling"):
@@ -177,8 +227,15 @@ def _shapes() -> Iterator[Case]:
 def _pixels() -> Iterator[Case]:
     pixels = {"value_range": (0.0, 255.0), "shape": (9, 8, 3)}
     yield row("rescaling", "Rescaling", 1 / 127.5, -1.0, **pixels)
-    yield row("rescaling-list", "Rescaling", [0.1, 0.2, 0.3], [1.0, 2.0, 3.0], **pixels,
-              endings=(".h5", ".keras"), libraries=NEW)
+    yield row(
+        "rescaling-list",
+        "Rescaling",
+        [0.1, 0.2, 0.3],
+        [1.0, 2.0, 3.0],
+        **pixels,
+        endings=(".h5", ".keras"),
+        libraries=NEW,
+    )
     for size in ((5, 4), (18, 16), (13, 3)):
         for mode in ("bilinear", "nearest"):
             yield row(f"resizing-{mode}-{size[0]}", "Resizing", *size, interpolation=mode, **pixels)
@@ -186,26 +243,49 @@ def _pixels() -> Iterator[Case]:
     yield row("normalization", "Normalization", endings=(".h5", ".keras"), **pixels)
     yield row("normalization-none", "Normalization", axis=None, **pixels)
     yield row("normalization-axes", "Normalization", axis=(1, 3), **pixels)
-    yield row("normalization-given", "Normalization", mean=[3.0, 4.0, 5.0], variance=[1.0, 2.0, 4.0],
-              endings=(".h5", ".keras"), **pixels)
+    yield row(
+        "normalization-given",
+        "Normalization",
+        mean=[3.0, 4.0, 5.0],
+        variance=[1.0, 2.0, 4.0],
+        endings=(".h5", ".keras"),
+        **pixels,
+    )
     yield row("normalization-scalar", "Normalization", mean=3.0, variance=4.0, **pixels)
-    yield row("normalization-invert", "Normalization", mean=3.0, variance=4.0, invert=True, **pixels)
+    yield row(
+        "normalization-invert", "Normalization", mean=3.0, variance=4.0, invert=True, **pixels
+    )
     yield row("centercrop", "CenterCrop", 5, 4, **pixels)
     yield row("centercrop-odd", "CenterCrop", 4, 5, **pixels)
     yield row("centercrop-larger", "CenterCrop", 12, 5, **pixels)
     yield row("randomcrop", "RandomCrop", 5, 6, **pixels)
     for name, arguments in (
-        ("RandomFlip", ()), ("RandomRotation", (0.1,)), ("RandomZoom", (0.1,)),
-        ("RandomTranslation", (0.1, 0.1)), ("RandomContrast", (0.1,)), ("RandomBrightness", (0.1,)),
+        ("RandomFlip", ()),
+        ("RandomRotation", (0.1,)),
+        ("RandomZoom", (0.1,)),
+        ("RandomTranslation", (0.1, 0.1)),
+        ("RandomContrast", (0.1,)),
+        ("RandomBrightness", (0.1,)),
     ):
         yield row(name.lower(), name, *arguments, **pixels)
     for name, arguments in (
-        ("RandomShear", (0.1,)), ("RandomHue", (0.1,)), ("RandomSaturation", (0.1,)),
-        ("RandomErasing", ()), ("RandomGrayscale", ()), ("RandomInvert", ()),
-        ("RandomGaussianBlur", ()), ("RandomPerspective", ()), ("RandAugment", ()),
-        ("RandomSharpness", (0.1,)), ("RandomPosterization", (4,)), ("RandomColorJitter", ()),
-        ("RandomColorDegeneration", (0.1,)), ("RandomElasticTransform", ()), ("AugMix", ()),
-        ("MixUp", ()), ("CutMix", ()),
+        ("RandomShear", (0.1,)),
+        ("RandomHue", (0.1,)),
+        ("RandomSaturation", (0.1,)),
+        ("RandomErasing", ()),
+        ("RandomGrayscale", ()),
+        ("RandomInvert", ()),
+        ("RandomGaussianBlur", ()),
+        ("RandomPerspective", ()),
+        ("RandAugment", ()),
+        ("RandomSharpness", (0.1,)),
+        ("RandomPosterization", (4,)),
+        ("RandomColorJitter", ()),
+        ("RandomColorDegeneration", (0.1,)),
+        ("RandomElasticTransform", ()),
+        ("AugMix", ()),
+        ("MixUp", ()),
+        ("CutMix", ()),
     ):
         yield row(name.lower(), name, *arguments, libraries=NEW, **pixels)
     for name in ("RandomHeight", "RandomWidth"):

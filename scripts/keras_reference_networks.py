@@ -118,7 +118,8 @@ def _half_frozen(keras: Any) -> Any:
     )
     for layer in base.layers[:2]:
         layer.trainable = False
-    return keras.Sequential([base, layers.Flatten(), layers.Dense(3)])
+    first = layers.InputLayer((10, 10, 3))
+    return keras.Sequential([first, base, layers.Flatten(), layers.Dense(3)])
 
 
 def _nested_twice(keras: Any) -> Any:

@@ -34,12 +34,16 @@ def main() -> None:
     parser.add_argument("--only", help="cases whose names begin so; the archive is not written")
     options = parser.parse_args()
     members: dict[str, bytes] = {}
+    failed: list[str] = []
     for case in CASES:
         if options.only and not case.name.startswith(options.only):
             continue
         for library in case.libraries:
-            members |= _made(case, library)
-            print(case.name, library, file=sys.stderr)
+            try:
+                members |= _made(case, library)
+            except Exception as error:  # the others are made; this one must be looked at
+                failed.append(f"{case.name} {library}: {error}")
+    print("\n".join(failed), file=sys.stderr)
     if options.only:
         return
     GOLDEN.mkdir(parents=True, exist_ok=True)
@@ -47,6 +51,7 @@ def main() -> None:
         for name, data in sorted(members.items()):
             archive.writestr(zipfile.ZipInfo(name, _FIXED_TIME), data, zipfile.ZIP_DEFLATED)
     print(f"{len(members)} members, {ARCHIVE.stat().st_size} bytes", file=sys.stderr)
+    sys.exit(1 if failed else 0)
 
 
 def _made(case: Case, library: str) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ _NAME_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class TensorReference:
     """One of the results of a call of a layer."""
 
     layer: str
@@ -32,7 +32,7 @@ class Slice:
     step: JsonValue
 
 
-Argument: TypeAlias = "Reference | Slice | list[Argument] | dict[str, Argument] | JsonValue"
+Argument: TypeAlias = "TensorReference | Slice | list[Argument] | dict[str, Argument] | JsonValue"
 """A value handed to a layer: results of others, constants, lists of both."""
 
 
@@ -43,15 +43,15 @@ class Call:
     positional: tuple[Argument, ...]
     named: Mapping[str, Argument] = field(default_factory=dict)
 
-    def references(self) -> Iterator[Reference]:
+    def references(self) -> Iterator[TensorReference]:
         """Everything that the call needs from other layers, in order."""
         for argument in (*self.positional, *self.named.values()):
             yield from references_in(argument)
 
 
-def references_in(argument: Argument) -> Iterator[Reference]:
+def references_in(argument: Argument) -> Iterator[TensorReference]:
     """The references in an argument, in order."""
-    if isinstance(argument, Reference):
+    if isinstance(argument, TensorReference):
         yield argument
     elif isinstance(argument, list):
         for item in argument:
@@ -70,7 +70,7 @@ def parse_calls(raw: JsonValue, layer: str) -> tuple[Call, ...]:
     return tuple(_call(item, layer) for item in raw)
 
 
-def references(raw: JsonValue) -> tuple[Reference, ...]:
+def references(raw: JsonValue) -> tuple[TensorReference, ...]:
     """The references in `input_layers` or `output_layers`, however nested; () if there are none."""
     if _is_reference(raw):
         return (_reference(raw),)
@@ -144,13 +144,13 @@ def _is_reference(raw: JsonValue) -> bool:
     )
 
 
-def _reference(raw: JsonValue) -> Reference:
+def _reference(raw: JsonValue) -> TensorReference:
     if not _is_reference(raw) or not isinstance(raw, list):
         raise ModelError("the configuration refers to a tensor in an unknown form")
     layer, call, result = raw[:3]
     if not isinstance(layer, str) or not isinstance(call, int) or not isinstance(result, int):
         raise ModelError("the configuration refers to a tensor in an unknown form")
-    return Reference(layer, call, result)
+    return TensorReference(layer, call, result)
 
 
 def _unknown(layer: str) -> ModelError:

@@ -12,19 +12,19 @@ from typing import cast
 
 from lagotto.core.errors import ModelError
 from lagotto.core.types import JsonObject, JsonValue
-from lagotto.models.keras.call_arguments import Call, Reference, parse_calls, references
+from lagotto.models.keras.call_arguments import Call, TensorReference, parse_calls, references
 from lagotto.models.keras.first_keras import modern_layer
 
 MAX_CONFIG_BYTES = 32 << 20
 """The configuration of the largest network of keras.applications has 1.3 MB."""
 
-MAX_LAYERS = 20_000
+MAX_CONFIG_LAYERS = 20_000
 MAX_MODEL_DEPTH = 16
 _MODELS = ("Sequential", "Functional", "Model")
 _HOMES = ("keras", "tf_keras", "tensorflow", "keras_core", "builtins")
 _OPERATIONS = ("keras.src.ops.", "keras.ops.", "keras.src.backend", "keras.operations.")
 _OF_LAYERS = {"trainable", "dtype", "batch_shape"}
-"""Settings of which every layer of Keras 3 has one, and no operation any."""
+"""LayerSettings of which every layer of Keras 3 has one, and no operation any."""
 
 _NAME_SHOWN = 60
 
@@ -60,11 +60,11 @@ class NetworkConfig:
     kind: str
     name: str
     layers: tuple[LayerConfig, ...]
-    inputs: tuple[Reference, ...]
-    outputs: tuple[Reference, ...]
+    inputs: tuple[TensorReference, ...]
+    outputs: tuple[TensorReference, ...]
 
 
-def parse_json(data: bytes, what: str) -> JsonObject:
+def parse_configuration(data: bytes, what: str) -> JsonObject:
     """The JSON object in some bytes; ModelError, in which `what` names them, if there is none."""
     if len(data) > MAX_CONFIG_BYTES:
         raise ModelError(f"{what} has {len(data)} bytes; at most {MAX_CONFIG_BYTES} are read")
@@ -104,6 +104,7 @@ class _Parser:
         self._layers = 0
 
     def network(self, topology: JsonObject, depth: int) -> NetworkConfig:
+        """A model that lies `depth` models deep."""
         kind = _text(topology.get("class_name"))
         if kind not in _MODELS:
             raise ModelError(
@@ -118,8 +119,10 @@ class _Parser:
         if not isinstance(raw, list):
             raise ModelError(f"model {name[:_NAME_SHOWN]!r} has no list of layers")
         self._layers += len(raw)
-        if self._layers > MAX_LAYERS:
-            raise ModelError(f"the model has over {MAX_LAYERS:,} layers; it is no classifier")
+        if self._layers > MAX_CONFIG_LAYERS:
+            raise ModelError(
+                f"the model has over {MAX_CONFIG_LAYERS:,} layers; it is no classifier"
+            )
         name = name or kind.lower()
         layers = [self._layer(item, depth) for item in raw]
         if kind == "Sequential":
@@ -185,13 +188,13 @@ def _sequential(name: str, layers: list[LayerConfig], config: JsonValue) -> Netw
         names[layer.name] = number + 1
         if number:
             raise ModelError(f"model {name[:_NAME_SHOWN]!r} has two layers of one name")
-        calls = (Call((Reference(chained[-1].name, 0, 0),)),) if chained else ()
+        calls = (Call((TensorReference(chained[-1].name, 0, 0),)),) if chained else ()
         if len(chained) and layer.kind == "InputLayer":
             raise ModelError(f"{layer.text} lies in the middle of a Sequential model")
         chained.append(
             LayerConfig(layer.kind, layer.name, layer.settings, layer.version, calls, layer.model)
         )
-    first, last = Reference(chained[0].name, 0, 0), Reference(chained[-1].name, 0, 0)
+    first, last = TensorReference(chained[0].name, 0, 0), TensorReference(chained[-1].name, 0, 0)
     return NetworkConfig("Sequential", name, tuple(chained), (first,), (last,))
 
 

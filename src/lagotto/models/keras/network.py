@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from lagotto.core.errors import ModelError
 from lagotto.core.registry import suggest
 from lagotto.core.types import JsonValue
-from lagotto.models.keras.call_arguments import Argument, Call, Reference
+from lagotto.models.keras.call_arguments import Argument, Call, TensorReference
 from lagotto.models.keras.configuration import LayerConfig, NetworkConfig
 from lagotto.models.keras.graph import Graph, Shape, Tensor
 from lagotto.models.keras.layers.layer import Layer, LayerKind, is_neutral
-from lagotto.models.keras.layers.settings import Settings
+from lagotto.models.keras.layers.settings import LayerSettings
 from lagotto.models.keras.saved_model import LayerPath, LayerWeights
 from lagotto.models.keras.table import (
     COMMON_IGNORED,
@@ -24,7 +24,7 @@ _EXPORT = "export the model as ONNX (model.export('model.onnx', format='onnx')) 
 _SHOWN = 60
 
 
-def kind_of(layer: LayerConfig) -> LayerKind:
+def layer_kind(layer: LayerConfig) -> LayerKind:
     """The entry of a layer in the table; ModelError names a layer that is not in it."""
     if layer.kind in LAYERS:
         return LAYERS[layer.kind]
@@ -121,7 +121,11 @@ class NetworkWriter:
         return tuple(_result(results[_node(item, offsets)], item) for item in network.outputs)
 
     def _layer(
-        self, config: LayerConfig, call: Call, tensors: Mapping[Reference, Tensor], path: LayerPath
+        self,
+        config: LayerConfig,
+        call: Call,
+        tensors: Mapping[TensorReference, Tensor],
+        path: LayerPath,
     ) -> tuple[Tensor, ...]:
         first = call.positional[0] if call.positional else None
         if first is None:
@@ -130,14 +134,14 @@ class NetworkWriter:
         if config.model is not None:
             _check_call(config, call, ("inputs",))
             return self.write(config.model, (*path, config.name), inputs)
-        kind = kind_of(config)
+        kind = layer_kind(config)
         check_settings(config, kind)
         _check_call(config, call, kind.arguments or ("inputs",))
         self._note_precision(config)
         keys = kind.keys | kind.ignored
         layer = Layer(
             config=config,
-            settings=Settings(config.text, config.settings, keys),
+            settings=LayerSettings(config.text, config.settings, keys),
             graph=self._graph,
             inputs=inputs,
             call=call,
@@ -190,9 +194,9 @@ def _says_nothing(value: Argument) -> bool:
     return value is None or value is False or value == [] or value == {}
 
 
-def _tensors(argument: Argument, tensors: Mapping[Reference, Tensor]) -> list[Tensor]:
+def _tensors(argument: Argument, tensors: Mapping[TensorReference, Tensor]) -> list[Tensor]:
     """The tensors in the first argument of a call; constants in it are left to the layer."""
-    if isinstance(argument, Reference):
+    if isinstance(argument, TensorReference):
         return [tensors[argument]]
     if isinstance(argument, list):
         return [tensor for item in argument for tensor in _tensors(item, tensors)]
@@ -219,7 +223,7 @@ def _offsets(network: NetworkConfig) -> Mapping[str, int]:
     return offsets
 
 
-def _node(reference: Reference, offsets: Mapping[str, int]) -> tuple[str, int]:
+def _node(reference: TensorReference, offsets: Mapping[str, int]) -> tuple[str, int]:
     return reference.layer, reference.call - offsets.get(reference.layer, 0)
 
 
@@ -236,7 +240,7 @@ def _called(
     return layer, layer.calls[number]
 
 
-def _result(results: tuple[Tensor, ...], reference: Reference) -> Tensor:
+def _result(results: tuple[Tensor, ...], reference: TensorReference) -> Tensor:
     if not 0 <= reference.result < len(results):
         raise ModelError(
             f"result {reference.result} of layer {reference.layer[:_SHOWN]!r} is asked for; it has "

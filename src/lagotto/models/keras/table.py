@@ -79,7 +79,7 @@ COMMON_IGNORED = frozenset(
         *("rng_type", "autocast", "build_config", "compile_config", "input_shape"),
     }
 )
-"""Settings of any layer that do not change what a trained model computes."""
+"""LayerSettings of any layer that do not change what a trained model computes."""
 
 IGNORED_ENDINGS = ("_initializer", "_regularizer", "_constraint")
 

@@ -15,7 +15,7 @@ from lagotto.core.text.clean import clean_text
 from lagotto.core.types import JsonObject, JsonValue
 from lagotto.models.checkpoints.checkpoint import StoredTensor
 from lagotto.models.files.weights import check_size, inside
-from lagotto.models.keras.configuration import MAX_CONFIG_BYTES, parse_json, version_of
+from lagotto.models.keras.configuration import MAX_CONFIG_BYTES, parse_configuration, version_of
 from lagotto.models.keras.layers.settings import scalar
 from lagotto.models.metadata.description import MAX_EDGE, InputDescription
 
@@ -87,7 +87,7 @@ def _read_model(file: Path) -> JsonObject:
         raise ModelError(f"{file.name} cannot be read: {error.strerror}") from error
     if data is None:
         raise ModelError(f"{file.name} has over {MAX_CONFIG_BYTES} bytes; it is no model.json")
-    model = parse_json(data, file.name)
+    model = parse_configuration(data, file.name)
     if not is_tfjs(model):
         raise ModelError(f"{file.name} is no model of TensorFlow.js (it has no modelTopology)")
     return model
@@ -248,7 +248,7 @@ def _metadata(folder: Path) -> tuple[NameList | None, InputDescription, tuple[st
             return None, InputDescription(), ()
         found = inside(folder, _METADATA, _METADATA)
         data = read_at_most(found, _MAX_METADATA_BYTES)
-        values = parse_json(data or b"", _METADATA)
+        values = parse_configuration(data or b"", _METADATA)
     except (OSError, ModelError):
         return None, InputDescription(), (f"{_METADATA} cannot be read; it is not used",)
     return _labels(values), _teachable_input(values), ()

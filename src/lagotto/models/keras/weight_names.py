@@ -12,7 +12,7 @@ from lagotto.core.errors import ModelError
 from lagotto.models.checkpoints.checkpoint import StoredTensor
 from lagotto.models.keras.configuration import LayerConfig, NetworkConfig
 from lagotto.models.keras.layers.layer import Variables
-from lagotto.models.keras.network import kind_of
+from lagotto.models.keras.network import layer_kind
 from lagotto.models.keras.saved_model import LayerPath, LayerWeights
 
 _SHOWN = 60
@@ -40,7 +40,7 @@ def leaves(network: NetworkConfig, path: LayerPath = ()) -> Iterator[tuple[Layer
 
 
 def _variables(layer: LayerConfig) -> Variables:
-    return kind_of(layer).variables(layer)
+    return layer_kind(layer).variables(layer)
 
 
 # ------------------------------------------------------------------------------------- .h5

@@ -12,7 +12,7 @@ from lagotto.models.files.weights import MAX_WEIGHTS_BYTES, check_size
 from lagotto.models.keras.configuration import (
     MAX_CONFIG_BYTES,
     NetworkConfig,
-    parse_json,
+    parse_configuration,
     version_of,
 )
 from lagotto.models.keras.files.hdf5 import MAX_EXPANSION, open_hdf5
@@ -54,8 +54,8 @@ def open_archive(file: Path) -> Iterator[SavedNetwork]:
         npz = _OTHER_WEIGHTS in parts
         why = f"keeps its weights as {_OTHER_WEIGHTS}" if npz else f"has no {_WEIGHTS}"
         raise ModelError(f"{file.name} {why}; open it with Keras and save it again")
-    topology = parse_json(parts[_CONFIG], f"{_CONFIG} in {file.name}")
-    metadata = parse_json(parts.get(_METADATA, b"{}"), f"{_METADATA} in {file.name}")
+    topology = parse_configuration(parts[_CONFIG], f"{_CONFIG} in {file.name}")
+    metadata = parse_configuration(parts.get(_METADATA, b"{}"), f"{_METADATA} in {file.name}")
     version = version_of(metadata.get("keras_version", "3"))
     weights_bytes = parts.pop(_WEIGHTS)
     with open_hdf5(weights_bytes, f"{_WEIGHTS} in {file.name}", len(weights_bytes)) as tree:

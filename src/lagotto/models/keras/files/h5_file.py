@@ -7,7 +7,7 @@ from pathlib import Path
 from lagotto.core.errors import ModelError
 from lagotto.models.checkpoints.checkpoint import StoredTensor
 from lagotto.models.files.weights import check_size
-from lagotto.models.keras.configuration import NetworkConfig, parse_json, version_of
+from lagotto.models.keras.configuration import NetworkConfig, parse_configuration, version_of
 from lagotto.models.keras.files.applications import likely_application
 from lagotto.models.keras.files.hdf5 import Hdf5Tree, open_hdf5
 from lagotto.models.keras.saved_model import LayerWeights, SavedNetwork
@@ -29,7 +29,9 @@ def open_h5(file: Path) -> Iterator[SavedNetwork]:
         if text is None:
             raise _without_model(tree)
         version = version_of(tree.text("", "keras_version") or tree.text(_WEIGHTS, "keras_version"))
-        topology = parse_json(text.encode("utf-8", "replace"), "the configuration of the model")
+        topology = parse_configuration(
+            text.encode("utf-8", "replace"), "the configuration of the model"
+        )
         lists = _lists(tree)
 
         def weights(network: NetworkConfig) -> LayerWeights:

@@ -98,17 +98,17 @@ def _tanh_shrink(graph: Graph, tensor: Tensor, hint: str) -> Tensor:
     return times(graph, tensor, graph.each("Tanh", tensor, hint), hint, "Sub")
 
 
-def softmax(graph: Graph, tensor: Tensor, axis: int, hint: str, op: str = "Softmax") -> Tensor:
+def softmax_over(graph: Graph, tensor: Tensor, axis: int, hint: str, op: str = "Softmax") -> Tensor:
     """A softmax over one axis, counted as Keras sees them."""
     return graph.apply(op, [tensor], tensor.shape, hint, axis=axis)
 
 
 def _softmax(graph: Graph, tensor: Tensor, hint: str) -> Tensor:
-    return softmax(graph, tensor, -1, hint)
+    return softmax_over(graph, tensor, -1, hint)
 
 
 def _log_softmax(graph: Graph, tensor: Tensor, hint: str) -> Tensor:
-    return softmax(graph, tensor, -1, hint, "LogSoftmax")
+    return softmax_over(graph, tensor, -1, hint, "LogSoftmax")
 
 
 ACTIVATIONS: Mapping[str, Callable[[Graph, Tensor, str], Tensor]] = {
@@ -246,7 +246,7 @@ def write_softmax(layer: Layer) -> Tensor:
     axes = layer.settings.integers("axis") or (-1,)
     if len(axes) != 1 or not -tensor.rank <= axes[0] < tensor.rank:
         layer.settings.refuse("axis", "one axis of the input")
-    return softmax(layer.graph, tensor, axes[0], layer.name)
+    return softmax_over(layer.graph, tensor, axes[0], layer.name)
 
 
 def alpha_variables(config: LayerConfig) -> Variables:

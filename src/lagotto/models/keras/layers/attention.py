@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from lagotto.models.keras.call_arguments import Reference
+from lagotto.models.keras.call_arguments import TensorReference
 from lagotto.models.keras.configuration import LayerConfig
 from lagotto.models.keras.graph import Tensor
-from lagotto.models.keras.layers.activation import softmax
+from lagotto.models.keras.layers.activation import softmax_over
 from lagotto.models.keras.layers.layer import Layer, Variables
 from lagotto.models.keras.layers.shaping import transposed
 
@@ -41,7 +41,7 @@ def write_attention(layer: Layer) -> Tensor:
     asked = graph.apply("Mul", [asked, scale], asked.shape, name)
     turned = transposed(layer, keys, (0, 1, 3, 2))
     shape = (asked.shape[0], heads, asked.shape[2], keys.shape[2])
-    scores = softmax(graph, graph.apply("MatMul", [asked, turned], shape, name), -1, name)
+    scores = softmax_over(graph, graph.apply("MatMul", [asked, turned], shape, name), -1, name)
     mixed_shape = (asked.shape[0], heads, asked.shape[2], value_size)
     mixed = graph.apply("MatMul", [scores, values], mixed_shape, name)
     together = transposed(layer, mixed, (0, 2, 1, 3))
@@ -80,7 +80,7 @@ def _called_with(layer: Layer) -> tuple[Tensor, Tensor, Tensor]:
         argument = layer.call.named.get(name)
         if position < len(layer.call.positional):
             argument = layer.call.positional[position]
-        found.append(layer.tensors[argument] if isinstance(argument, Reference) else None)
+        found.append(layer.tensors[argument] if isinstance(argument, TensorReference) else None)
     query, value, key = found
     if query is None or value is None:
         layer.refuse("is called without a query and a value")

@@ -71,7 +71,7 @@ def spatial_rank(layer: Layer) -> int:
     return 1 if "1D" in layer.config.kind else 2
 
 
-def channels_first(layer: Layer) -> bool:
+def has_channels_first(layer: Layer) -> bool:
     """Whether the data_format of a layer has the channels before the spatial axes."""
     choices = ("channels_last", "channels_first")
     return layer.settings.choice("data_format", "channels_last", *choices) == "channels_first"
@@ -91,14 +91,14 @@ def read_window(layer: Layer, paddings: tuple[str, ...] = ("valid", "same")) -> 
 
 def split_axes(layer: Layer, tensor: Tensor) -> tuple[tuple[int | None, ...], int]:
     """The spatial sizes of an input, and its number of channels."""
-    if channels_first(layer):
+    if has_channels_first(layer):
         return tensor.shape[2:], layer.known(tensor.shape[1], "number of channels")
     return tensor.shape[1:-1], layer.known(tensor.shape[-1], "number of channels")
 
 
 def joined(layer: Layer, batch: int | None, spatial: Sequence[int | None], channels: int) -> Shape:
     """The shape that a layer gives."""
-    if channels_first(layer):
+    if has_channels_first(layer):
         return (batch, channels, *spatial)
     return (batch, *spatial, channels)
 
@@ -106,7 +106,7 @@ def joined(layer: Layer, batch: int | None, spatial: Sequence[int | None], chann
 def with_channels_second(layer: Layer, tensor: Tensor) -> str:
     """The name of the input as ONNX wants it."""
     layer.graph.see(tensor)
-    return layer.graph.plain(tensor) if channels_first(layer) else layer.graph.moved(tensor)
+    return layer.graph.plain(tensor) if has_channels_first(layer) else layer.graph.moved(tensor)
 
 
 def convolution_variables(config: LayerConfig) -> Variables:
@@ -216,7 +216,7 @@ def _convolve(
         **where,
     )
     shape = joined(layer, tensor.shape[0], sizes, len(kernel))
-    return Tensor(name, shape, not channels_first(layer))
+    return Tensor(name, shape, not has_channels_first(layer))
 
 
 def write_transposed(layer: Layer) -> Tensor:
@@ -263,7 +263,7 @@ def write_transposed(layer: Layer) -> Tensor:
         output_padding=added,
     )
     shape = joined(layer, layer.input.shape[0], sizes, filters)
-    return activated(layer, Tensor(name, shape, not channels_first(layer)))
+    return activated(layer, Tensor(name, shape, not has_channels_first(layer)))
 
 
 def _transposed_size(window: Window, axis: int, size: int, extra: int | None) -> int:

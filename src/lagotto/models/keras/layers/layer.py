@@ -11,10 +11,10 @@ from lagotto.core.errors import ModelError
 from lagotto.core.types import JsonValue
 from lagotto.models.checkpoints.checkpoint import StoredTensor
 from lagotto.models.files.tensors import shape_text
-from lagotto.models.keras.call_arguments import Argument, Call, Reference
+from lagotto.models.keras.call_arguments import Argument, Call, TensorReference
 from lagotto.models.keras.configuration import LayerConfig
 from lagotto.models.keras.graph import Graph, Tensor
-from lagotto.models.keras.layers.settings import Settings
+from lagotto.models.keras.layers.settings import LayerSettings
 
 _READABLE = ("float16", "bfloat16", "float32", "float64", "int32", "int64", "uint8", "uint16")
 
@@ -47,11 +47,11 @@ class Layer:
     """
 
     config: LayerConfig
-    settings: Settings
+    settings: LayerSettings
     graph: Graph
     inputs: tuple[Tensor, ...]
     call: Call
-    tensors: Mapping[Reference, Tensor]
+    tensors: Mapping[TensorReference, Tensor]
     parameters: tuple[str, ...] = ()
     stored: Mapping[str, StoredTensor] = field(default_factory=dict)
 
@@ -138,8 +138,8 @@ class LayerKind:
     Args:
         write: Adds the operators of one call to a graph; the result, or several.
         keys: The settings that are translated.
-        ignored: Settings without effect on what a trained model computes, whatever their value.
-        arguments: Names of call arguments that are translated, in the order of the positional ones.
+        ignored: LayerSettings without effect on what a trained model computes, whatever their value.
+        arguments: Call arguments that are translated, by position; see `Layer.parameters`.
         variables: Tells which weights a layer has.
         note: For the documentation: what is not translated, "" if all is.
     """

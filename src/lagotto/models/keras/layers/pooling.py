@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from lagotto.models.keras.graph import Tensor
 from lagotto.models.keras.layers.convolution import (
     Window,
-    channels_first,
+    has_channels_first,
     joined,
     spatial_rank,
     split_axes,
@@ -40,7 +40,7 @@ def write_pooling(layer: Layer) -> Tensor:
         **counting,
     )
     shape = joined(layer, tensor.shape[0], results, channels)
-    return Tensor(name, shape, not channels_first(layer))
+    return Tensor(name, shape, not has_channels_first(layer))
 
 
 def write_global_pooling(layer: Layer) -> Tensor:
@@ -54,7 +54,7 @@ def write_global_pooling(layer: Layer) -> Tensor:
     batch = tensor.shape[0]
     if layer.settings.flag("keepdims", False):
         shape = joined(layer, batch, (1,) * rank, channels)
-        return Tensor(name, shape, not channels_first(layer))
+        return Tensor(name, shape, not has_channels_first(layer))
     (flat,) = graph.operator("Flatten", [name], layer.name, axis=1)
     return Tensor(flat, (batch, channels))
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from lagotto.models.keras.graph import Tensor
-from lagotto.models.keras.layers.convolution import channels_first
+from lagotto.models.keras.layers.convolution import has_channels_first
 from lagotto.models.keras.layers.layer import Layer
 from lagotto.models.keras.layers.shaping import sliced
 
@@ -22,14 +22,14 @@ def write_upsampling(layer: Layer) -> Tensor:
     tensor = layer.ranked(4)
     factors = layer.settings.sizes("size", 2, 2)
     mode = layer.settings.choice("interpolation", "nearest", "nearest", "bilinear")
-    first = 2 if channels_first(layer) else 1
+    first = 2 if has_channels_first(layer) else 1
     sizes = list(tensor.shape)
     for axis, factor in enumerate(factors):
         size = tensor.shape[first + axis]
         sizes[first + axis] = None if size is None else size * factor
     graph.see(tensor)
     scales = [1.0, 1.0, *map(float, factors)]
-    return _by_factors(layer, tensor, scales, mode, tuple(sizes), not channels_first(layer))
+    return _by_factors(layer, tensor, scales, mode, tuple(sizes), not has_channels_first(layer))
 
 
 def _by_factors(
@@ -79,8 +79,8 @@ def _mode(layer: Layer) -> str:
 def resized(layer: Layer, tensor: Tensor, target: tuple[int, int], mode: str) -> Tensor:
     """A batch of pictures in another size; pixels are taken as squares with their centers."""
     graph = layer.graph
-    first = 2 if channels_first(layer) else 1
-    moves = not channels_first(layer)
+    first = 2 if has_channels_first(layer) else 1
+    moves = not has_channels_first(layer)
     shape = (*tensor.shape[:first], *target, *tensor.shape[first + 2 :])
     if tensor.shape[first : first + 2] == target:
         return tensor
@@ -109,7 +109,7 @@ def resized(layer: Layer, tensor: Tensor, target: tuple[int, int], mode: str) ->
 def _cropped_and_resized(layer: Layer) -> Tensor:
     """The largest part in the middle with the proportions of the target, then in its size."""
     tensor, target = layer.ranked(4), _target(layer)
-    first = 2 if channels_first(layer) else 1
+    first = 2 if has_channels_first(layer) else 1
     height = layer.known(tensor.shape[first], "input size")
     width = layer.known(tensor.shape[first + 1], "input size")
     crop_height = min(int(width * target[0] / target[1]), height)
@@ -126,7 +126,7 @@ def _cropped_and_resized(layer: Layer) -> Tensor:
 def write_center_crop(layer: Layer) -> Tensor:
     """CenterCrop; smaller pictures are enlarged first."""
     tensor, target = layer.ranked(4), _target(layer)
-    first = 2 if channels_first(layer) else 1
+    first = 2 if has_channels_first(layer) else 1
     height = layer.known(tensor.shape[first], "input size")
     width = layer.known(tensor.shape[first + 1], "input size")
     if height < target[0] or width < target[1]:

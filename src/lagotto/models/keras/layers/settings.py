@@ -11,7 +11,7 @@ _SHOWN = 60
 _MOST = 1 << 31
 
 
-class Settings:
+class LayerSettings:
     """The settings of a layer.
 
     Every value is of the type asked for and within bounds, or a ModelError names the layer, the

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from lagotto.models.keras.graph import Shape, Tensor
-from lagotto.models.keras.layers.convolution import channels_first, spatial_rank
+from lagotto.models.keras.layers.convolution import has_channels_first, spatial_rank
 from lagotto.models.keras.layers.layer import Layer
 
 _TO_THE_END = np.iinfo(np.int64).max
@@ -19,7 +19,7 @@ def write_identity(layer: Layer) -> Tensor:
 def write_flatten(layer: Layer) -> Tensor:
     """Flatten; with data_format channels_first the channels are moved to the end before."""
     tensor = layer.input
-    if tensor.rank >= 3 and channels_first(layer):
+    if tensor.rank >= 3 and has_channels_first(layer):
         order = (0, *range(2, tensor.rank), 1)
         tensor = transposed(layer, tensor, order)
     count = _product(tensor.shape[1:])
@@ -90,7 +90,7 @@ def write_zero_padding(layer: Layer) -> Tensor:
 def padded(layer: Layer, tensor: Tensor, pairs: tuple[tuple[int, int], ...]) -> Tensor:
     """A tensor with zeros before and after its spatial axes."""
     graph = layer.graph
-    first = 2 if channels_first(layer) else 1
+    first = 2 if has_channels_first(layer) else 1
     around = [(0, 0)] * tensor.rank
     around[first : first + len(pairs)] = pairs
     shape = tuple(
@@ -98,7 +98,7 @@ def padded(layer: Layer, tensor: Tensor, pairs: tuple[tuple[int, int], ...]) -> 
         for size, (before, after) in zip(tensor.shape, around, strict=True)
     )
     graph.see(tensor)
-    moves = not channels_first(layer)
+    moves = not has_channels_first(layer)
     given = graph.moved(tensor) if moves else graph.plain(tensor)
     if moves:
         around = [around[0], around[-1], *around[1:-1]]
@@ -112,7 +112,7 @@ def write_cropping(layer: Layer) -> Tensor:
     rank = spatial_rank(layer)
     tensor = layer.ranked(rank + 2)
     pairs = layer.settings.pairs("cropping", rank)
-    first = 2 if rank == 2 and channels_first(layer) else 1
+    first = 2 if rank == 2 and has_channels_first(layer) else 1
     bounds: dict[int, tuple[int | None, int | None, int]] = {}
     for axis, (before, after) in enumerate(pairs):
         bounds[first + axis] = (before, -after if after else None, 1)

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float32
 
-from lagotto.models.keras.call_arguments import Argument, Reference, Slice
+from lagotto.models.keras.call_arguments import Argument, Slice, TensorReference
 from lagotto.models.keras.graph import Tensor
 from lagotto.models.keras.layers.layer import Layer
 from lagotto.models.keras.layers.preprocessing import numbers
@@ -13,19 +13,21 @@ from lagotto.models.keras.layers.settings import scalar
 def tensor_of(layer: Layer, name: str) -> Tensor:
     """An argument that must be a tensor."""
     value = layer.argument(name)
-    if not isinstance(value, Reference):
+    if not isinstance(value, TensorReference):
         layer.refuse(f"is called with a constant as {name}")
     return layer.tensors[value]
 
 
 def constant_of(layer: Layer, value: Argument) -> Float32[np.ndarray, "..."]:
-    array = None if isinstance(value, Slice | Reference) else numbers(value)  # type: ignore[arg-type]
+    """A constant argument as an array."""
+    array = None if isinstance(value, Slice | TensorReference) else numbers(value)  # type: ignore[arg-type]
     if array is None:
         layer.refuse("is called with a constant that is no array of numbers")
     return array
 
 
 def whole_of(layer: Layer, name: str, default: int | None = None) -> int | None:
+    """An argument that is a whole number; `default` if it is absent."""
     value = layer.argument(name)
     if value is None:
         return default
@@ -35,6 +37,7 @@ def whole_of(layer: Layer, name: str, default: int | None = None) -> int | None:
 
 
 def wholes_of(layer: Layer, name: str) -> tuple[int, ...] | None:
+    """An argument that is whole numbers; a single one is a list of one."""
     value = layer.argument(name)
     if value is None:
         return None
@@ -46,6 +49,7 @@ def wholes_of(layer: Layer, name: str) -> tuple[int, ...] | None:
 
 
 def flag_of(layer: Layer, name: str) -> bool:
+    """An argument that is true or false; false if it is absent."""
     value = layer.argument(name)
     if value not in (None, True, False):
         layer.refuse(f"is called with {name} that is neither true nor false")
@@ -53,10 +57,11 @@ def flag_of(layer: Layer, name: str) -> bool:
 
 
 def number_of(layer: Layer, name: str, default: float | None = None) -> float | None:
+    """An argument that is a number; `default` if it is absent."""
     value = layer.argument(name)
     if value is None:
         return default
-    number = None if isinstance(value, Slice | Reference | list) else scalar(value)  # type: ignore[arg-type]
+    number = None if isinstance(value, Slice | TensorReference | list) else scalar(value)  # type: ignore[arg-type]
     if number is None:
         layer.refuse(f"is called with {name} that is no number")
     return number

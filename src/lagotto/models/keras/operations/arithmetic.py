@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float32
 
-from lagotto.models.keras.call_arguments import Reference
+from lagotto.models.keras.call_arguments import TensorReference
 from lagotto.models.keras.graph import Tensor
-from lagotto.models.keras.layers.activation import ACTIVATIONS, clip, gelu, softmax
+from lagotto.models.keras.layers.activation import ACTIVATIONS, clip, gelu, softmax_over
 from lagotto.models.keras.layers.layer import Layer
 from lagotto.models.keras.layers.merging import combined, spread
 from lagotto.models.keras.layers.scaling import lay_like, scaled
@@ -15,13 +15,15 @@ from lagotto.models.keras.operations.arguments import constant_of, number_of, te
 
 
 def binary(op: str) -> Callable[[Layer], Tensor]:
+    """Two values, at least one of them a tensor, joined number by number."""
+
     def write(layer: Layer) -> Tensor:
         left, right = layer.argument("x"), layer.argument("y")
-        if isinstance(left, Reference) and isinstance(right, Reference):
+        if isinstance(left, TensorReference) and isinstance(right, TensorReference):
             return combined(layer, op, layer.tensors[left], layer.tensors[right])
-        if isinstance(left, Reference):
+        if isinstance(left, TensorReference):
             return _with_constant(layer, op, layer.tensors[left], constant_of(layer, right), False)
-        if not isinstance(right, Reference):
+        if not isinstance(right, TensorReference):
             layer.refuse("is called with constants alone")
         return _with_constant(layer, op, layer.tensors[right], constant_of(layer, left), True)
 
@@ -34,7 +36,8 @@ def _with_constant(
     """A tensor and a constant; `is_left` if the constant is the first of the two."""
     if spread(layer, tensor.shape, tuple(value.shape)) != tensor.shape:
         layer.refuse("joins a tensor with a constant that is larger")
-    one, zero = np.ones((), np.float32), np.zeros((), np.float32)
+    one, zero = np.ones(1, np.float32), np.zeros(1, np.float32)
+    value = value.reshape(1) if value.ndim == 0 else value
     if op == "Add":
         return scaled(layer, tensor, one, value)
     if op == "Sub":
@@ -53,6 +56,8 @@ def _with_constant(
 
 
 def unary(op: str) -> Callable[[Layer], Tensor]:
+    """Each number by itself, by one operator."""
+
     def write(layer: Layer) -> Tensor:
         return layer.graph.each(op, tensor_of(layer, "x"), layer.name)
 
@@ -60,6 +65,8 @@ def unary(op: str) -> Callable[[Layer], Tensor]:
 
 
 def named(activation: str) -> Callable[[Layer], Tensor]:
+    """An activation of the table of activations."""
+
     def write(layer: Layer) -> Tensor:
         return ACTIVATIONS[activation](layer.graph, tensor_of(layer, "x"), layer.name)
 
@@ -67,21 +74,25 @@ def named(activation: str) -> Callable[[Layer], Tensor]:
 
 
 def write_hard_sigmoid(layer: Layer) -> Tensor:
+    """hard_sigmoid as Keras 3 has it."""
     tensor = tensor_of(layer, "x")
     return layer.graph.each("HardSigmoid", tensor, layer.name, alpha=1 / 6, beta=0.5)
 
 
 def write_square(layer: Layer) -> Tensor:
+    """Each number times itself."""
     tensor = tensor_of(layer, "x")
     return combined(layer, "Mul", tensor, tensor)
 
 
 def write_reciprocal_root(layer: Layer) -> Tensor:
+    """One over the root of each number."""
     root = layer.graph.each("Sqrt", tensor_of(layer, "x"), layer.name)
     return layer.graph.each("Reciprocal", root, layer.name)
 
 
 def write_gelu(layer: Layer) -> Tensor:
+    """gelu, exact or approximate."""
     value = layer.argument("approximate")
     if value is None:  # keras.ops takes the approximation where nothing is said; TensorFlow not
         value = layer.config.kind.startswith("ops.")
@@ -91,26 +102,31 @@ def write_gelu(layer: Layer) -> Tensor:
 
 
 def write_leaky(layer: Layer) -> Tensor:
+    """leaky_relu; 0.2 where no slope is given."""
     slope = number_of(layer, "slope", 0.2)
     return layer.graph.each("LeakyRelu", tensor_of(layer, "x"), layer.name, alpha=slope)
 
 
 def write_elu_operation(layer: Layer) -> Tensor:
+    """elu."""
     alpha = number_of(layer, "alpha", 1.0)
     return layer.graph.each("Elu", tensor_of(layer, "x"), layer.name, alpha=alpha)
 
 
 def soft(op: str) -> Callable[[Layer], Tensor]:
+    """A softmax, or its logarithm, over one axis."""
+
     def write(layer: Layer) -> Tensor:
         tensor = tensor_of(layer, "x")
         axis = whole_of(layer, "axis", -1)
         if axis is None or not -tensor.rank <= axis < tensor.rank:
             layer.refuse("is called with an axis that its input lacks")
-        return softmax(layer.graph, tensor, axis, layer.name, op)
+        return softmax_over(layer.graph, tensor, axis, layer.name, op)
 
     return write
 
 
 def write_clip(layer: Layer) -> Tensor:
+    """The numbers, not below one bound nor above another."""
     low, high = number_of(layer, "low"), number_of(layer, "high")
     return clip(layer.graph, tensor_of(layer, "x"), low, high, layer.name)

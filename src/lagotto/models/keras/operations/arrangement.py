@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from lagotto.models.keras.call_arguments import Argument, Reference, Slice
+from lagotto.models.keras.call_arguments import Argument, Slice, TensorReference
 from lagotto.models.keras.graph import Shape, Tensor
 from lagotto.models.keras.layers.layer import Layer
 from lagotto.models.keras.layers.merging import concatenated, spread
@@ -23,6 +23,8 @@ _MOST_EDGE = 4096
 
 
 def reduction(op: str) -> Callable[[Layer], Tensor]:
+    """Sums, means or extremes over axes."""
+
     def write(layer: Layer) -> Tensor:
         axes, keeps = wholes_of(layer, "axis"), flag_of(layer, "keepdims")
         return reduced(layer, tensor_of(layer, "x"), op, axes, keeps)
@@ -31,6 +33,7 @@ def reduction(op: str) -> Callable[[Layer], Tensor]:
 
 
 def write_reshape_operation(layer: Layer) -> Tensor:
+    """Another shape; the first size is that of the batch."""
     value = layer.argument("shape")
     raw = value if isinstance(value, list) else [value]
     sizes = [-1 if item is None else item for item in raw]
@@ -42,6 +45,7 @@ def write_reshape_operation(layer: Layer) -> Tensor:
 
 
 def write_transpose(layer: Layer) -> Tensor:
+    """The axes in another order."""
     tensor = tensor_of(layer, "x")
     order = wholes_of(layer, "axes")
     if order is None or sorted(order) != list(range(tensor.rank)) or order[0] != 0:
@@ -50,6 +54,7 @@ def write_transpose(layer: Layer) -> Tensor:
 
 
 def write_expand(layer: Layer) -> Tensor:
+    """One more axis of size 1."""
     tensor, axis = tensor_of(layer, "x"), whole_of(layer, "axis")
     if axis is None or not -tensor.rank - 1 <= axis <= tensor.rank:
         layer.refuse("is called with an axis that its input lacks")
@@ -62,6 +67,7 @@ def write_expand(layer: Layer) -> Tensor:
 
 
 def write_squeeze(layer: Layer) -> Tensor:
+    """Axes of size 1 taken away."""
     tensor, given = tensor_of(layer, "x"), wholes_of(layer, "axis")
     axes = given or tuple(at for at, size in enumerate(tensor.shape) if at and size == 1)
     gone = {axis % tensor.rank for axis in axes}
@@ -74,9 +80,10 @@ def write_squeeze(layer: Layer) -> Tensor:
 
 
 def write_concatenation(layer: Layer) -> Tensor:
+    """Tensors one after the other along an axis."""
     value = layer.argument("x")
     items = value if isinstance(value, list) else [value]
-    tensors = [layer.tensors[item] for item in items if isinstance(item, Reference)]
+    tensors = [layer.tensors[item] for item in items if isinstance(item, TensorReference)]
     axis = whole_of(layer, "axis", 0 if layer.config.kind.startswith("ops.") else None)
     if len(tensors) != len(items) or axis is None:
         layer.refuse("joins constants, or does not say along which axis")
@@ -84,6 +91,7 @@ def write_concatenation(layer: Layer) -> Tensor:
 
 
 def write_product(layer: Layer) -> Tensor:
+    """Products of matrices."""
     left, right = tensor_of(layer, "x"), tensor_of(layer, "y")
     if left.rank != right.rank or left.rank < 3 or left.shape[-1] != right.shape[-2]:
         layer.refuse("multiplies tensors that are not two stacks of matrices that fit")
@@ -140,6 +148,7 @@ def _bound(layer: Layer, value: object) -> int | None:
 
 
 def write_cast(layer: Layer) -> Tensor:
+    """Another type of numbers: all are computed in float32."""
     kind = layer.argument("dtype")
     if kind not in _FLOATS:
         layer.refuse(f"makes {ascii(kind)[:40]} of its numbers; allowed: {', '.join(_FLOATS)}")
@@ -147,10 +156,12 @@ def write_cast(layer: Layer) -> Tensor:
 
 
 def write_same(layer: Layer) -> Tensor:
+    """The tensor itself."""
     return tensor_of(layer, "x")
 
 
 def write_resize(layer: Layer) -> Tensor:
+    """Pictures in another size."""
     for name in (
         "antialias",
         "preserve_aspect_ratio",
@@ -174,6 +185,7 @@ def write_resize(layer: Layer) -> Tensor:
 
 
 def write_unit(layer: Layer) -> Tensor:
+    """Vectors of length 1."""
     tensor = tensor_of(layer, "x")
     axes = wholes_of(layer, "axis") or (-1,)
     if whole_of(layer, "order", 2) != 2 or any(
