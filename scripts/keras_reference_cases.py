@@ -19,7 +19,6 @@ class Case:
     libraries: tuple[str, ...] = BOTH
     endings: tuple[str, ...] = (".h5", ".keras")
     range: tuple[float, float] = (-2.0, 2.0)
-    dtype: str = "float32"
 
 
 def row(

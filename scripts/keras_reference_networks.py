@@ -290,10 +290,11 @@ NETWORKS: tuple[tuple[Any, ...], ...] = (
     ("net-decoder", _decoder),
     ("net-any-size", _any_size),
     ("net-half", _half),
-    ("net-operations", _operations_2, OLD),
+    ("net-operations", _operations_2, OLD, (_H5,)),
     ("net-operations", _operations_3, NEW, (_KERAS,)),
     ("net-preprocessed-tf", _preprocessed("tf"), BOTH, (_KERAS,), (0.0, 255.0)),
-    ("net-preprocessed-caffe", _preprocessed("caffe"), BOTH, (_KERAS,), (0.0, 255.0)),
+    ("net-preprocessed-caffe", _preprocessed("caffe"), OLD, (_H5,), (0.0, 255.0)),
+    ("net-preprocessed-caffe", _preprocessed("caffe"), NEW, (_KERAS,), (0.0, 255.0)),
     ("net-preprocessed-torch", _preprocessed("torch"), BOTH, (_KERAS,), (0.0, 255.0)),
 )
 """Name, how it is built, by which libraries, in which forms, and the range of its input."""

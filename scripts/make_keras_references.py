@@ -65,8 +65,7 @@ def _made(case: Case, library: str) -> dict[str, bytes]:
     keras.utils.set_random_seed(_SEED)
     model = case.build(keras)
     shape = [size or 12 for size in model.inputs[0].shape[1:]]
-    pictures = np.random.default_rng(_SEED).uniform(*case.range, (2, *shape)).astype(np.float32)
-    given = pictures.astype(case.dtype)
+    given = reference_pictures((2, *shape), case.range)
     model(given)  # makes what is not there yet
     _randomize(model)
     outputs = model(given, training=False)
@@ -79,9 +78,14 @@ def _made(case: Case, library: str) -> dict[str, bytes]:
             model.save(path)
             made[f"{stem}{ending}"] = _without_date(path.read_bytes(), ending)
     expected = io.BytesIO()
-    np.savez(expected, given=given, expected=np.asarray(first, np.float32))
+    np.savez(expected, shape=given.shape, range=case.range, expected=np.asarray(first, np.float32))
     made[f"{stem}.npz"] = expected.getvalue()
     return made
+
+
+def reference_pictures(shape: tuple[int, ...], ends: tuple[float, ...]) -> Any:
+    """The fixed pictures of a case; the tests make them anew, so that they need not be stored."""
+    return np.random.default_rng(_SEED).uniform(*ends, shape).astype(np.float32)
 
 
 def _randomize(model: Any) -> None:

@@ -24,7 +24,7 @@ _MODELS = ("Sequential", "Functional", "Model")
 _HOMES = ("keras", "tf_keras", "tensorflow", "keras_core", "builtins")
 _OPERATIONS = ("keras.src.ops.", "keras.ops.", "keras.src.backend", "keras.operations.")
 _OF_LAYERS = {"trainable", "dtype", "batch_shape"}
-"""LayerSettings of which every layer of Keras 3 has one, and no operation any."""
+"""Settings of which every layer of Keras 3 has one, and no operation any."""
 
 _NAME_SHOWN = 60
 

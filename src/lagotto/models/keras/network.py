@@ -20,6 +20,9 @@ from lagotto.models.keras.table import (
 
 _HALF = ("float16", "mixed_float16", "bfloat16", "mixed_bfloat16", "float64")
 _SWITCHES = ("training", "mask", "name", "dtype", "return_attention_scores", "use_causal_mask")
+MAX_CALLS = 50_000
+"""Calls of layers at most; models that call each other several times can hide billions."""
+
 _EXPORT = "export the model as ONNX (model.export('model.onnx', format='onnx')) or TFLite"
 _SHOWN = 60
 
@@ -73,6 +76,7 @@ class NetworkWriter:
         self._graph = graph
         self._weights = weights
         self._halves: set[str] = set()
+        self._calls = 0
 
     def write(
         self, network: NetworkConfig, path: LayerPath, inputs: Sequence[Tensor]
@@ -127,6 +131,9 @@ class NetworkWriter:
         tensors: Mapping[TensorReference, Tensor],
         path: LayerPath,
     ) -> tuple[Tensor, ...]:
+        self._calls += 1
+        if self._calls > MAX_CALLS:
+            raise ModelError(f"the network calls over {MAX_CALLS:,} layers; it is no classifier")
         first = call.positional[0] if call.positional else None
         if first is None:
             first = next(iter(call.named.values()), None)

@@ -7,6 +7,7 @@ by its name. docs/reference/keras-layers.md is made from it.
 from collections.abc import Mapping
 
 from lagotto.models.keras.layers.activation import (
+    ACTIVATIONS,
     alpha_variables,
     write_activation,
     write_elu,
@@ -79,7 +80,7 @@ COMMON_IGNORED = frozenset(
         *("rng_type", "autocast", "build_config", "compile_config", "input_shape"),
     }
 )
-"""LayerSettings of any layer that do not change what a trained model computes."""
+"""Settings of any layer that do not change what a trained model computes."""
 
 IGNORED_ENDINGS = ("_initializer", "_regularizer", "_constraint")
 
@@ -110,6 +111,9 @@ _MERGE = LayerKind(write_merge)
 _TRAINING_ONLY = LayerKind(
     write_identity, ignored=_ANY, note="does nothing once the model is trained"
 )
+
+ACTIVATION_NAMES = tuple(ACTIVATIONS)
+"""Names that the setting `activation` may have."""
 
 LAYERS: Mapping[str, LayerKind] = {
     "Conv1D": _CONVOLUTION,

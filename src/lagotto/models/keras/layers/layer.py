@@ -138,7 +138,7 @@ class LayerKind:
     Args:
         write: Adds the operators of one call to a graph; the result, or several.
         keys: The settings that are translated.
-        ignored: LayerSettings without effect on what a trained model computes, whatever their value.
+        ignored: Settings without effect on what a trained model computes, whatever their value.
         arguments: Call arguments that are translated, by position; see `Layer.parameters`.
         variables: Tells which weights a layer has.
         note: For the documentation: what is not translated, "" if all is.
