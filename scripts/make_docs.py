@@ -4,7 +4,7 @@
     python scripts/make_docs.py --site     # the same, then the site, in site/
 
 Generated are docs/reference/cli.md (from the commands' own help), docs/reference/python.md (from
-`lagotto.__all__`) and every table between `<!-- table NAME -->` and `<!-- end -->`: NAME is a
+`lagotto.__all__`), docs/reference/keras-layers.md (from the table of layers) and every table between `<!-- table NAME -->` and `<!-- end -->`: NAME is a
 function in benchmarks/tables/, its figures come from benchmarks/results/, none is typed by hand.
 """
 
@@ -87,6 +87,38 @@ def _group_of(name: str) -> int | None:
     return 2 if callable(value) else None
 
 
+def keras_reference() -> str:
+    """Every layer of Keras that is translated, with the settings that are."""
+    from lagotto.models.keras.table import ACTIVATION_NAMES, LAYERS, REFUSED
+
+    layers = [name for name in LAYERS if not name.startswith(("ops.", "tf."))]
+    operations = sorted(name for name in LAYERS if name.startswith(("ops.", "tf.")))
+    parts = [
+        "# Layers of Keras",
+        "",
+        "What is read of models of Keras and TensorFlow.js ([how](../how-to/keras.md)). A layer,",
+        "a setting or an argument that is not here is refused by its name, unless it says nothing",
+        "(null, false, an empty list). Made from the table in the code by `make docs`.",
+        "",
+        "| layer | settings | |",
+        "|---|---|---|",
+    ]
+    for name in layers:
+        kind = LAYERS[name]
+        settings = ", ".join(f"`{key}`" for key in sorted(kind.keys))
+        parts.append(f"| `{name}` | {settings} | {kind.note} |")
+    parts += ["", "## Activations", "", ", ".join(f"`{name}`" for name in ACTIVATION_NAMES) + "."]
+    parts += ["", "## Operations", "", "Operations of `keras.ops` begin with `ops.`, those of"]
+    parts += ["TensorFlow with `tf.`; constants among their arguments are read too.", ""]
+    parts += ["| operation | arguments |", "|---|---|"]
+    for name in operations:
+        arguments = ", ".join(f"`{item.partition('|')[0]}`" for item in LAYERS[name].arguments)
+        parts.append(f"| `{name}` | {arguments} |")
+    parts += ["", "## Refused by name", "", "| layer | |", "|---|---|"]
+    parts += [f"| `{name}` | {why} |" for name, why in REFUSED.items()]
+    return "\n".join([*parts, ""])
+
+
 TABLES: dict[str, Callable[[], str]] = {
     make.__name__: make for topic in topics() for make in topic.TABLES
 }
@@ -122,6 +154,7 @@ def main() -> int:
     """Writes all pages; with --site builds the site too."""
     (ROOT / "docs" / "reference" / "cli.md").write_text(cli_reference())
     (ROOT / "docs" / "reference" / "python.md").write_text(python_reference())
+    (ROOT / "docs" / "reference" / "keras-layers.md").write_text(keras_reference())
     for page in pages_with_tables():
         page.write_text(fill_tables(page.read_text()))
     return build_site() if "--site" in sys.argv[1:] else 0

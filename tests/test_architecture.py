@@ -60,6 +60,7 @@ ROOMS = {
         "preprocessing",
     },
     "models/checkpoints": {"pickles"},
+    "models/keras": {"files", "layers", "operations"},
     "models/metadata": {"beside"},
     "zeroshot": {"calibration", "captions", "prompts"},
     "zeroshot/captions": {"sources"},
@@ -90,7 +91,8 @@ FRAMEWORKS = {
     "timm": {"models/adapters/timm.py"},
     "open_clip": {"encoders/open_clip.py"},
     "pickle": set(),
-    "onnx": set(),
+    "onnx": {"models/keras/graph.py"},
+    "h5py": {"models/keras/files/hdf5.py"},
 }
 
 

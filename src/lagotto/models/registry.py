@@ -52,9 +52,12 @@ SAVED_BY = {
 """Adapters by library: safetensors hold numbers only, and config.json names the library."""
 
 _CHECKPOINT = Adapter("lagotto.models.architectures.translate", "assemble_checkpoint")
-TRANSLATORS: dict[str, Adapter] = dict.fromkeys(
-    (".pth", ".pt", ".ckpt", ".th", ".bin"), _CHECKPOINT
-)
+_KERAS = Adapter("lagotto.models.keras.translate", "translate_file", "h5py", "keras", ("onnx",))
+TRANSLATORS: dict[str, Adapter] = {
+    **dict.fromkeys((".pth", ".pt", ".ckpt", ".th", ".bin"), _CHECKPOINT),
+    **dict.fromkeys((".h5", ".hdf5", ".keras"), _KERAS),
+    ".json": replace(_KERAS, attribute="translate_tfjs"),
+}
 """Functions by file ending that write a model of another form as ONNX (`AssembledModel`), or
 that leave it to its library (`LibraryNetwork`)."""
 

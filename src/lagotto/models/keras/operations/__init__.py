@@ -1,0 +1,1 @@
+"""An operation on tensors, with all its arguments, comes in; the same operator of ONNX goes out."""
