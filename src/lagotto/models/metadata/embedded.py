@@ -39,7 +39,7 @@ class EmbeddedMetadata:
 
     The origins are "file"; or, where a format keeps its metadata in files of its own beside the
     weights, the names of these. `architecture` is the network that the weights belong to, "" if the
-    file holds its own graph.
+    file holds its own graph. `task` is what the model is for, in the words of its export tool.
     """
 
     description: Description = NO_DESCRIPTION
@@ -47,6 +47,7 @@ class EmbeddedMetadata:
     input_origin: Origin = "file"
     labels_origin: Origin = "file"
     architecture: str = ""
+    task: str = ""
 
 
 def normalization(mean: tuple[float, ...], std: tuple[float, ...]) -> InputDescription:

@@ -44,9 +44,13 @@ _INFERRED: frozenset[InputField] = frozenset({"scale", "channels", "resize"})
 
 
 def missing_fields(model: ModelClassifier) -> frozenset[InputField]:
-    """The parts of a model's input that were assumed and can be inferred."""
+    """The parts of a model's input that were assumed and can be inferred.
+
+    Detectors and segmenters see whole pictures, stretched: nothing is tried for them.
+    """
     assumed = {item.field for item in model.spec.decisions if item.origin == "assumed"}
-    return _INFERRED & assumed
+    tried = _INFERRED if model.spec.kind == "classifier" else _INFERRED - {"resize"}
+    return tried & assumed
 
 
 def infer_preprocessing(model: ModelClassifier, pictures: Pictures) -> ModelClassifier:
