@@ -252,8 +252,9 @@ def _open_session(program: OnnxProgram, *added: str) -> onnxruntime.InferenceSes
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    held = {}  # onnxruntime reads it in place while it opens the session
     if program.folder is not None:
-        _set_folder(options, program.data, program.folder)
+        held = _set_folder(options, program.data, program.folder)
     data = with_onnx_output(program.data, *added) if added else program.data
     try:
         if program.weights:
@@ -263,10 +264,14 @@ def _open_session(program: OnnxProgram, *added: str) -> onnxruntime.InferenceSes
     except _REFUSALS as error:
         why = onnx_refusal(error, onnxruntime.__version__)
         raise ModelError(f"onnxruntime cannot load the model: {why}") from error
+    finally:
+        held.clear()
 
 
-def _set_folder(options: onnxruntime.SessionOptions, data: bytes, folder: Path) -> None:
-    """Says where the files with the external data of a model are."""
+def _set_folder(
+    options: onnxruntime.SessionOptions, data: bytes, folder: Path
+) -> dict[str, UInt8[np.ndarray, " bytes"]]:
+    """Says where the files with the external data of a model are; gives those that are mapped."""
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(folder)
     )
@@ -275,6 +280,7 @@ def _set_folder(options: onnxruntime.SessionOptions, data: bytes, folder: Path) 
         options.add_external_initializers_from_files_in_memory(
             list(linked), list(linked.values()), [len(content) for content in linked.values()]
         )
+    return linked
 
 
 def _linked_data(data: bytes, folder: Path) -> dict[str, UInt8[np.ndarray, " bytes"]]:
