@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from lagotto.core.errors import UsageError
@@ -81,7 +81,12 @@ def read_properties(properties: Mapping[str, str]) -> EmbeddedMetadata:
         scale=_RANGES.get(lower.get("image.nominalpixelrange", "").lower()),
     )
     labels = _first(map(parse_names, _values(lower, _LABEL_KEYS)))
-    return EmbeddedMetadata(Description(labels=labels, input=described))
+    task = lower.get("task", "").strip().lower()[:40]
+    if task and "stride" in lower:  # of ultralytics, whose networks take RGB from 0 to 1
+        described = replace(
+            described, channels=described.channels or "RGB", scale=described.scale or "0..1"
+        )
+    return EmbeddedMetadata(Description(labels=labels, input=described), task=task)
 
 
 def parse_names(text: str) -> NameList | None:
