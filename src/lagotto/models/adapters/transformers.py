@@ -144,7 +144,7 @@ class TransformersEngine:
         name = type(self._processor).__name__
         return (f"pictures go through the model's own {name}: it is no plain resize and scale",)
 
-    def run(self, tensor: Num[np.ndarray, "batch a b c"]) -> Float32[np.ndarray, "batch *classes"]:
+    def run(self, tensor: Num[np.ndarray, "batch a b c"]) -> Float32[np.ndarray, "..."]:
         """Logits of a batch; raises ModelError if the network refuses."""
         if self._processor is not None:
             tensor = _processed(self._processor, list(tensor))
@@ -159,7 +159,7 @@ class TransformersEngine:
                 f"the network has no output {self._output_name[:80]!r}; it has: "
                 f"{', '.join(outputs)}; name one as output_name in model.json"
             )
-        values: Float32[np.ndarray, batch * classes] = logits.float().numpy()
+        values: Float32[np.ndarray, "..."] = logits.float().numpy()
         labels = getattr(self._network.config, "num_labels", None)
         if self.output.class_hint == "last" and labels == values.shape[-1] - 1:
             return values[..., :labels]
