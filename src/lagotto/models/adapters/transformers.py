@@ -159,11 +159,10 @@ class TransformersEngine:
                 f"the network has no output {self._output_name[:80]!r}; it has: "
                 f"{', '.join(outputs)}; name one as output_name in model.json"
             )
-        values: Float32[np.ndarray, "..."] = logits.float().numpy()
         labels = getattr(self._network.config, "num_labels", None)
-        if self.output.class_hint == "last" and labels == values.shape[-1] - 1:
-            return values[..., :labels]
-        return values
+        if self.output.class_hint == "last" and labels == logits.shape[-1] - 1:
+            logits = logits[..., :labels]
+        return np.asarray(logits.float().numpy())
 
 
 def _network(folder: Path, task: SavedTask) -> Any:

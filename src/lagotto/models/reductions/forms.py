@@ -17,7 +17,7 @@ from lagotto.models.reductions.reduction import Reduction
 Shape = tuple[int | None, ...]
 
 _BOX, _MASK, _DISTANCES = 4, 32, 32
-_PITCHES = (8, 16, 32, 64, 128)
+_PITCHES = ((8, 16, 32), (8, 16, 32, 64), (8, 16, 32, 64, 128), (16, 32), (4, 8, 16, 32))
 _IN_ROWS = {
     0: (0, None),
     1: (0, None),  # with a background class, which is found by its values
@@ -73,27 +73,26 @@ def map_forms(shape: Shape, evidence: ReductionEvidence) -> tuple[Reduction, ...
     """The readings of an output [pictures, classes, rows, columns], or with the classes last."""
     if len(shape) != 4:
         return ()
-    found: list[tuple[Reduction, Shape]] = []
+    found: list[Reduction] = []
     for axis in (1, 3):
         edges = tuple(shape[at] for at in (1, 2, 3) if at != axis)
         width = shape[axis]
         if width is None or any(edge is not None and edge < 2 for edge in edges):
             continue
-        if _is_class_count(width, evidence):
-            found.append((Reduction("segmenter", "pixels", 4, axis, 0, width), edges))
+        if _is_class_count(width, evidence) and _same_aspect(edges, evidence.size):
+            found.append(Reduction("segmenter", "pixels", 4, axis, 0, width))
     if len(found) > 1:
-        found = [item for item in found if evidence.fits_labels(item[0].last)] or found
-        found = [item for item in found if _same_aspect(item[1], evidence.size)] or found
-    return tuple(reduction for reduction, _ in found)
+        found = [item for item in found if evidence.fits_labels(item.last)] or found
+    return tuple(found)
 
 
 def grid_counts(size: tuple[int, int] | None) -> frozenset[int]:
     """How many cells the grids of a detector have together, for pictures of (height, width)."""
     if size is None:
         return frozenset()
-    cells = [-(-size[0] // pitch) * -(-size[1] // pitch) for pitch in _PITCHES]
+    height, width = size
     return frozenset(
-        sum(cells[start:stop]) for start in range(3) for stop in range(start + 2, len(cells) + 1)
+        sum(-(-height // pitch) * -(-width // pitch) for pitch in pitches) for pitches in _PITCHES
     )
 
 

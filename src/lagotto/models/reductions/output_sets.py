@@ -14,7 +14,7 @@ from lagotto.models.reductions.forms import Shape
 
 _BOXES = compile_pattern(r"box|bbox|rect|loc(?:ation|s)?\b|\bdets?\b")
 _NEVER = compile_pattern(r"mask|key_?point|landmark|anchor|encod|embed|feat|hidden")
-_SCORES = compile_pattern(r"scor|conf|prob|logit")
+_SCORES = compile_pattern(r"scor|conf|prob|logit|cls|class")
 _CORNERS = 4
 
 
@@ -71,6 +71,8 @@ def _box_count(item: DetectorOutput) -> int | None:
     if item.dtype not in SCORE_DTYPES or _NEVER.search(item.name.lower()):
         return None
     is_named = _BOXES.search(item.name.lower()) is not None
+    if not is_named and _SCORES.search(item.name.lower()):
+        return None  # four classes look like four corners
     if len(shape) == 4 and shape[2] == 1 and shape[3] == _CORNERS:
         return shape[1] or 0
     if len(shape) == 3 and shape[2] == _CORNERS and shape[1] != 1:
