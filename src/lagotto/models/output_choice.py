@@ -71,8 +71,9 @@ class PublishedOutput:
 
     `tensor` is the input of an operator `before` which the scores are read, if the output itself is
     a map from names to scores (ZipMap), the best few scores of each picture (TopK), or the winner
-    and its score (ArgMax, ReduceMax). `shape` and `dtype` are those of `tensor`; `dtype` is a numpy
-    name, or the framework's own.
+    and its score (ArgMax, ReduceMax). `place_of_classes` is known of some
+    scores of many boxes. `shape` and `dtype` are those of `tensor`; `dtype` is a numpy name, or the
+    framework's own.
     """
 
     name: str
@@ -81,6 +82,7 @@ class PublishedOutput:
     tensor: str
     activation: Activation | None = None
     before: str = ""
+    place_of_classes: ClassHint = ""
 
     @property
     def text(self) -> str:
@@ -116,7 +118,7 @@ class PublishedOutput:
         """What the operator after its tensor says of the place of the classes."""
         if self.before == "ArgMax" and not self.is_row:
             return "map"
-        return SELECTING_BOXES.get(self.before, "")
+        return self.place_of_classes or SELECTING_BOXES.get(self.before, "")
 
     @property
     def width(self) -> int | None:
@@ -164,8 +166,19 @@ def best_place(
     for place in maps:
         is_winner = place.before == "ArgMax" and len(place.shape) == 4
         if (is_winner or request.is_reducible(place.shape)) and place.dtype in SCORE_DTYPES:
-            return place
+            return replace(place, place_of_classes=_classes_in_part(place.shape, itself.shape))
     return itself
+
+
+def _classes_in_part(part: Shape, whole: Shape) -> ClassHint:
+    """Where the classes of scores are that were put together with boxes, as the shapes tell.
+
+    The axis of the boxes is as long in the part as in the whole, that of the classes is not.
+    """
+    if len(part) != 3 or len(whole) != 3 or None in (*part, *whole) or part[1] == part[2]:
+        return ""
+    shared = [axis for axis in (1, 2) if part[axis] in whole[1:]]
+    return "" if len(shared) != 1 else "first" if shared == [2] else "last"
 
 
 def choose_output(

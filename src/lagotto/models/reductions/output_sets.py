@@ -102,7 +102,7 @@ def _scores_of(item: DetectorOutput, box: DetectorOutput) -> list[tuple[int, Cla
     if item.shape[1] == count or (count == 0 and item.shape[1] is None):
         return [(count or 0, "last")] if item.shape[2] != 1 else []
     is_column = len(box.shape) == 3 and box.shape[1] == _CORNERS
-    is_open = count == 0 and item.shape[2] is None
-    if is_column and (item.shape[2] == count or is_open) and item.shape[1] != 1:
+    is_open = is_column and count == 0 and item.shape[2] is None
+    if (item.shape[2] == count or is_open) and item.shape[1] != 1:
         return [(count or 0, "first")]
     return []
