@@ -58,6 +58,7 @@ def test_a_segmenter(tmp_path: Path) -> None:
         ("Swin2SRForImageSuperResolution", "it makes pictures"),
         ("ViTMAEForPreTraining", "before it was trained for classes"),
         ("OwlViTForZeroShotObjectDetection", "texts beside the picture"),
+        ("Mask2FormerForUniversalSegmentation", "masks by queries"),
         ("VitPoseForPoseEstimation", "keypoints"),
     ],
 )

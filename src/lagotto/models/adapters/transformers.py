@@ -19,7 +19,6 @@ from transformers import (
     AutoModelForImageClassification,
     AutoModelForObjectDetection,
     AutoModelForSemanticSegmentation,
-    AutoModelForUniversalSegmentation,
 )
 from transformers.utils import logging
 
@@ -48,12 +47,11 @@ from lagotto.models.output_choice import OutputRequest
 _BATCH = 8
 """Pictures of one run; it is fixed, so that no picture changes the logits of another."""
 
-_LOGITS, _QUERY_LOGITS = "logits", "class_queries_logits"
+_LOGITS = "logits"
 _NETWORKS: dict[SavedTask, Any] = {
     "classify": AutoModelForImageClassification,
     "detect": AutoModelForObjectDetection,
     "segment": AutoModelForSemanticSegmentation,
-    "segment queries": AutoModelForUniversalSegmentation,
 }
 _CLOSE = 1e-4
 _TRIAL_SIZES = ((97, 61), (61, 97), (83, 83))
@@ -105,8 +103,8 @@ class TransformersEngine:
     """A network in eval mode, without gradients. Its output is logits: no activation is cut.
 
     Of several outputs the one named `logits` is read, as all classifiers of transformers have it;
-    `output_name` in model.json may name another one, such as `cls_logits`. Networks with queries
-    may have a class more than labels, the last one: "no object". It is left out.
+    `output_name` in model.json may name another one, such as `cls_logits`. Detectors may have a
+    class more than labels, the last one: "no object". It is left out.
     """
 
     def __init__(
@@ -114,8 +112,7 @@ class TransformersEngine:
     ) -> None:
         self._network = network
         self._task = task
-        usual = _QUERY_LOGITS if task == "segment queries" else _LOGITS
-        self._output_name = request.name or usual
+        self._output_name = request.name or _LOGITS
         batch = _BATCH if task == "classify" else 1
         self._processor = plan.processor
         size = (plan.height, plan.width)

@@ -59,7 +59,7 @@ class OutputTensor:
     gain: float = 1.0
     step: float = 0.0
     is_log: bool = False
-    is_row: bool = False
+    is_row: bool = True
     class_hint: ClassHint = ""
 
 

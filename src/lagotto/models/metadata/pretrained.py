@@ -32,16 +32,16 @@ _TIMM_RESAMPLES = ("nearest", "bilinear", "bicubic", "lanczos")
 _UNNAMED = re.compile(r"LABEL_\d+")
 
 
-SavedTask: TypeAlias = Literal["classify", "detect", "segment", "segment queries"]
-"""What a network is for. Queries: each finds one thing, with a score for each class."""
+SavedTask: TypeAlias = Literal["classify", "detect", "segment"]
+"""What a network is for."""
 
 _TASKS: dict[str, SavedTask] = {
     "ForObjectDetection": "detect",
     "ForSemanticSegmentation": "segment",
-    "ForUniversalSegmentation": "segment queries",
-    "ForInstanceSegmentation": "segment queries",
 }
 _NOT_READ = {
+    "ForUniversalSegmentation": "it makes masks by queries, which are not read",
+    "ForInstanceSegmentation": "it makes masks by queries, which are not read",
     "ForZeroShotObjectDetection": "it needs texts beside the picture",
     "ForDepthEstimation": "a depth model, which measures distances",
     "ForImageToImage": "it makes pictures",
