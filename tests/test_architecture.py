@@ -57,7 +57,7 @@ ROOMS = {
     "jobs": {"sandbox"},
     "models": {
         *("adapters", "architectures", "checkpoints", "files", "keras", "metadata"),
-        "preprocessing",
+        *("preprocessing", "reductions"),
     },
     "models/checkpoints": {"pickles"},
     "models/keras": {"files", "layers", "operations"},

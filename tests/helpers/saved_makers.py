@@ -70,6 +70,40 @@ def write_flipped(folder: Path, seed: int = 0) -> Path:
     return _save(folder, transformers.ViTForImageClassification, config, processor, seed)
 
 
+def write_yolos(folder: Path, seed: int = 0) -> Path:
+    """A detector of seven queries, with a class more than labels: "no object"."""
+    config = transformers.YolosConfig(
+        **_sizes(),
+        image_size=[EDGE, EDGE],
+        patch_size=8,
+        num_detection_tokens=7,
+        num_labels=CLASSES,
+        use_mid_position_embeddings=False,
+    )
+    processor = transformers.YolosImageProcessor(
+        size={"height": EDGE, "width": EDGE}, do_pad=False, format="coco_detection"
+    )
+    return _save(folder, transformers.YolosForObjectDetection, config, processor, seed)
+
+
+def write_segformer(folder: Path, seed: int = 0) -> Path:
+    """A segmenter whose map is a quarter of the picture."""
+    config = transformers.SegformerConfig(
+        num_encoder_blocks=2,
+        depths=[1, 1],
+        sr_ratios=[2, 1],
+        hidden_sizes=[8, 16],
+        patch_sizes=[7, 3],
+        strides=[4, 2],
+        num_attention_heads=[1, 2],
+        mlp_ratios=[2, 2],
+        decoder_hidden_size=16,
+        num_labels=CLASSES,
+    )
+    processor = transformers.SegformerImageProcessor(size={"height": EDGE, "width": EDGE})
+    return _save(folder, transformers.SegformerForSemanticSegmentation, config, processor, seed)
+
+
 FORMS = {
     "vit": write_vit,
     "convnext": write_convnext,

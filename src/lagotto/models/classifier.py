@@ -1,7 +1,8 @@
 """A model opened by its framework comes in; a classifier from uint8 pixels to logits goes out."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -25,7 +26,15 @@ from lagotto.models.metadata.embedded import EmbeddedMetadata
 from lagotto.models.metadata.facts import Facts, gather_facts
 from lagotto.models.metadata.input_spec import ResolvedInput, resolve_input
 from lagotto.models.output_choice import OutputRequest
-from lagotto.models.outputs import Reading, class_rows, plan_reading
+from lagotto.models.outputs import (
+    Reading,
+    class_rows,
+    is_class_row,
+    plan_reading,
+    plan_reduced_reading,
+)
+from lagotto.models.reductions.forms import ReductionEvidence
+from lagotto.models.reductions.plan import is_reducible, plan_reduction
 
 NO_METADATA = EmbeddedMetadata()
 _PREPARED_ELEMENTS = 1 << 18  # of one prepared tensor: 1 MB of float32, which fits a CPU cache
@@ -63,6 +72,8 @@ class ActivationReader(Protocol):
 
 OpenEngine = Callable[[OutputRequest], Engine]
 OpenActivations = Callable[[], ActivationReader]
+ReadRows = Callable[[Shaped[np.ndarray, "..."], int], Num[np.ndarray, "images classes"]]
+"""Makes one row of values a picture of the output of a run and its number of pictures."""
 
 
 class ModelClassifier:
@@ -140,7 +151,8 @@ class ModelClassifier:
             )
         if not len(pixels):
             return np.empty((0, self._spec.outputs), np.float32)
-        return self._reading.logits(_run_all(self._engine, self._spec.input, pixels))
+        rows = _run_all(self._engine, self._spec.input, pixels, self._reading.rows)
+        return self._reading.logits(rows)
 
 
 def load_classifier(
@@ -170,16 +182,21 @@ def load_classifier(
     """
     description = parse_description(source.description)
     facts = gather_facts(source.file, description, embedded)
+    evidence = ReductionEvidence(
+        fits_labels=lambda outputs: facts.labels(outputs).labels is not None, task=embedded.task
+    )
     request = OutputRequest(
         name=description.output_name,
-        fits_labels=lambda outputs: facts.labels(outputs).labels is not None,
+        fits_labels=evidence.fits_labels,
+        is_reducible=partial(is_reducible, evidence=evidence),
     )
+    trial = _Trial(description, default_layout, facts, evidence)
     try:
-        engine, resolved, raw = _try(open_engine(request), description, default_layout, facts)
+        engine = open_engine(request)
+        resolved, reading, raw = trial.run(engine)
     except ModelError:
-        request = replace(request, cut=False)
-        engine, resolved, raw = _try(open_engine(request), description, default_layout, facts)
-    reading = plan_reading(raw, engine.output, description.output)
+        engine = open_engine(replace(request, cut=False))
+        resolved, reading, raw = trial.run(engine)
     if not np.isfinite(reading.logits(raw)).any():
         raise ModelError(
             "every output is NaN or infinite on two plain pictures; "
@@ -204,6 +221,7 @@ def load_classifier(
         output_origin=_output_origin(reading, description),
         labels_origin=chosen.origin,
         architecture=embedded.architecture,
+        kind=reading.kind,
     )
     return ModelClassifier(engine, model, reading, open_activations)
 
@@ -238,28 +256,88 @@ def trial_pictures(spec: PixelSpec) -> UInt8[np.ndarray, "2 height width channel
     return np.stack([slope, squares]).astype(np.uint8)
 
 
-def _try(
-    engine: Engine, description: Description, default_layout: Layout, facts: Facts
-) -> tuple[Engine, ResolvedInput, Num[np.ndarray, "2 classes"]]:
-    """The engine, its input, and its raw output; if the layout is open, the one that can be run."""
-    declared, found = description.input, facts.inputs
-    other: Layout = "NHWC" if default_layout == "NCHW" else "NCHW"
-    resolved = resolve_input(engine.input, declared, default_layout, found)
-    try:
-        raw = _run_all(engine, resolved.spec, trial_pictures(resolved.spec.pixels))
-    except ModelError:
-        second = resolve_input(engine.input, declared, other, found)
-        if second.spec.layout == resolved.spec.layout:
-            raise
-        raw = _run_all(engine, second.spec, trial_pictures(second.spec.pixels))
-        resolved = second
-    return engine, resolved, raw
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """Runs a model on the trial pictures; what is known of it decides how it is fed and read."""
+
+    description: Description
+    default_layout: Layout
+    facts: Facts
+    evidence: ReductionEvidence
+
+    def run(self, engine: Engine) -> tuple[ResolvedInput, Reading, Num[np.ndarray, "2 classes"]]:
+        """The input, the reading, and the rows of the two pictures.
+
+        If the layout is open, the one that can be run is taken.
+        """
+        declared, found = self.description.input, self.facts.inputs
+        resolved = resolve_input(engine.input, declared, self.default_layout, found)
+        try:
+            return self._run_with(engine, resolved)
+        except ModelError:
+            other: Layout = "NHWC" if self.default_layout == "NCHW" else "NCHW"
+            second = resolve_input(engine.input, declared, other, found)
+            if second.spec.layout == resolved.spec.layout:
+                raise
+            return self._run_with(engine, second)
+
+    def _run_with(
+        self, engine: Engine, resolved: ResolvedInput
+    ) -> tuple[ResolvedInput, Reading, Num[np.ndarray, "2 classes"]]:
+        pictures = trial_pictures(resolved.spec.pixels)
+        reduced: list[Reading] = []
+
+        def rows(raw: Shaped[np.ndarray, "..."], images: int) -> Num[np.ndarray, "images classes"]:
+            if engine.output.is_row or (not reduced and is_class_row(raw, images)):
+                return class_rows(raw, images, engine.output.name)
+            if not reduced:
+                reduced.append(self._plan_reduced(engine, resolved, raw, images))
+            return reduced[0].rows(raw, images)
+
+        raw = _run_all(engine, resolved.spec, pictures, rows)
+        if not reduced:
+            return resolved, plan_reading(raw, engine.output, self.description.output), raw
+        return _seen_whole(resolved), reduced[0], raw
+
+    def _plan_reduced(
+        self,
+        engine: Engine,
+        resolved: ResolvedInput,
+        raw: Shaped[np.ndarray, "..."],
+        images: int,
+    ) -> Reading:
+        """How the first output that is no row of scores a picture is read."""
+        pixels, tensor = resolved.spec.pixels, engine.output
+        evidence = replace(
+            self.evidence,
+            size=(pixels.height, pixels.width),
+            ending=tensor.ending,
+            class_hint=tensor.class_hint,
+        )
+        reduction = plan_reduction(raw, images, tensor, evidence)
+        return plan_reduced_reading(raw, tensor, reduction, self.description.output)
+
+
+def _seen_whole(resolved: ResolvedInput) -> ResolvedInput:
+    """The input of a detector or a segmenter: pictures are stretched, unless something says else.
+
+    So that what stands at the sides of a picture is found, too.
+    """
+    if all(item.origin != "assumed" for item in resolved.decisions if item.field == "resize"):
+        return resolved
+    pixels = replace(resolved.spec.pixels, resize="stretch")
+    decisions = tuple(
+        replace(item, value="stretch") if item.field == "resize" else item
+        for item in resolved.decisions
+    )
+    return replace(resolved, spec=replace(resolved.spec, pixels=pixels), decisions=decisions)
 
 
 def _run_all(
     engine: Engine,
     spec: InputSpec,
     pixels: UInt8[np.ndarray, "images height width channels"],
+    read_rows: ReadRows,
 ) -> Num[np.ndarray, "images classes"]:
     images = len(pixels)
     batch = engine.input.shape[0] or 1
@@ -274,7 +352,7 @@ def _run_all(
         tensor = prepare_tensor(piece, spec, engine.input.quantization)
         for first in range(0, len(tensor), batch):
             raw = engine.run(tensor[first : first + batch])
-            rows.append(class_rows(raw, batch, engine.output.name))
+            rows.append(read_rows(raw, batch))
             if rows[-1].shape[1] != rows[0].shape[1]:
                 raise ModelError(
                     f"its outputs change from picture to picture ({rows[0].shape[1]}, then "

@@ -18,15 +18,19 @@ of its outputs: a wrong guess would be read as scores without a word.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lagotto.core.errors import ModelError
 from lagotto.models.files.activation import Activation, Node
-from lagotto.models.files.lineage import is_computed_from, layers_before, same_values_before
-from lagotto.models.files.tensors import shape_text
-
-SCORE_DTYPES = ("float16", "float32", "float64", "uint8", "int8", "int16")
-"""numpy names of the types that scores have."""
+from lagotto.models.files.lineage import (
+    SELECTING_BOXES,
+    is_computed_from,
+    layers_before,
+    same_values_before,
+)
+from lagotto.models.files.tensors import SCORE_DTYPES, ClassHint, shape_text
+from lagotto.models.reductions.forms import Shape
+from lagotto.models.reductions.output_sets import DetectorOutput, find_box_scores
 
 _MOST_OUTPUTS = 64
 """Outputs that are compared at most."""
@@ -51,12 +55,14 @@ class OutputRequest:
     """What is known of a model's output before its file is opened.
 
     `name` is the `output_name` of model.json. `fits_labels` tells whether the model's list of
-    labels fits a number of outputs. With `cut`, the tensor before a final activation is read.
+    labels fits a number of outputs, `is_reducible` whether a shape may be that of the boxes of a
+    detector or the pixels of a segmenter. With `cut`, the tensor before a final activation is read.
     """
 
     cut: bool = True
     name: str | None = None
     fits_labels: Callable[[int], bool] = lambda outputs: False
+    is_reducible: Callable[[Shape], bool] = lambda shape: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +71,9 @@ class PublishedOutput:
 
     `tensor` is the input of an operator `before` which the scores are read, if the output itself is
     a map from names to scores (ZipMap), the best few scores of each picture (TopK), or the winner
-    and its score (ArgMax, ReduceMax). `shape` and `dtype` are those of `tensor`; `dtype` is a numpy
-    name, or the framework's own.
+    and its score (ArgMax, ReduceMax). `place_of_classes` is known of some
+    scores of many boxes. `shape` and `dtype` are those of `tensor`; `dtype` is a numpy name, or the
+    framework's own.
     """
 
     name: str
@@ -75,6 +82,7 @@ class PublishedOutput:
     tensor: str
     activation: Activation | None = None
     before: str = ""
+    place_of_classes: ClassHint = ""
 
     @property
     def text(self) -> str:
@@ -89,9 +97,28 @@ class PublishedOutput:
 
         The type does not matter if the logits before an activation can be read in their place.
         """
-        wide = [size for size in self.shape[1:] if size != 1]
         is_cut = self.activation is not None and self.activation.same_classes
-        return (self.dtype in SCORE_DTYPES or is_cut) and len(wide) <= 1
+        return (self.dtype in SCORE_DTYPES or is_cut) and self.is_row
+
+    @property
+    def is_row(self) -> bool:
+        """Whether its shape is that of one row of values a picture."""
+        return sum(size != 1 for size in self.shape[1:]) <= 1
+
+    @property
+    def holds_classes(self) -> bool:
+        """Whether it has scores of several classes for each box, before boxes are selected."""
+        axis = 1 if self.class_hint == "first" else 2
+        if len(self.shape) != 3 or self.dtype not in SCORE_DTYPES or not self.class_hint:
+            return False
+        return (self.shape[axis] or 0) > 1
+
+    @property
+    def class_hint(self) -> ClassHint:
+        """What the operator after its tensor says of the place of the classes."""
+        if self.before == "ArgMax" and not self.is_row:
+            return "map"
+        return self.place_of_classes or SELECTING_BOXES.get(self.before, "")
 
     @property
     def width(self) -> int | None:
@@ -106,20 +133,52 @@ class PublishedOutput:
 
 @dataclass(frozen=True, slots=True)
 class OutputChoice:
-    """The index of the output that is read, and a note if there are others."""
+    """The index of the output that is read, and a note if there are others.
+
+    `class_hint` is what the other outputs say of the place of its classes.
+    """
 
     index: int
     notes: tuple[str, ...] = ()
+    class_hint: ClassHint = ""
 
 
-def best_place(places: Sequence[PublishedOutput]) -> PublishedOutput:
+def best_place(
+    places: Sequence[PublishedOutput],
+    maps: Sequence[PublishedOutput] = (),
+    request: OutputRequest | None = None,
+) -> PublishedOutput:
     """Where the scores of one output are read: the first place that can hold them.
 
-    `places` are an output and the tensors before it (`places_of_scores`), the likeliest first. The
-    output itself is returned if none fits.
+    Args:
+        places: An output and the tensors before it (`places_of_scores`), the likeliest first.
+        maps: Tensors before it that may hold those of many boxes or pixels (`places_of_maps`).
+        request: Tells which shapes are those of boxes or pixels.
+
+    Returns:
+        The place; the output itself if none fits.
     """
     (itself,) = (place for place in places if not place.before)
-    return next((place for place in places if place.can_hold_scores), itself)
+    if any(place.can_hold_scores for place in places):
+        return next(place for place in places if place.can_hold_scores)
+    if request is None or itself.is_row:
+        return itself
+    for place in maps:
+        is_winner = place.before == "ArgMax" and len(place.shape) == 4
+        if (is_winner or request.is_reducible(place.shape)) and place.dtype in SCORE_DTYPES:
+            return replace(place, place_of_classes=_classes_in_part(place.shape, itself.shape))
+    return itself
+
+
+def _classes_in_part(part: Shape, whole: Shape) -> ClassHint:
+    """Where the classes of scores are that were put together with boxes, as the shapes tell.
+
+    The axis of the boxes is as long in the part as in the whole, that of the classes is not.
+    """
+    if len(part) != 3 or len(whole) != 3 or None in (*part, *whole) or part[1] == part[2]:
+        return ""
+    shared = [axis for axis in (1, 2) if part[axis] in whole[1:]]
+    return "" if len(shared) != 1 else "first" if shared == [2] else "last"
 
 
 def choose_output(
@@ -143,11 +202,36 @@ def choose_output(
         return _choice(outputs, index, "model.json names it")
     if len(outputs) == 1:
         return OutputChoice(0)
+    boxes = _box_scores(outputs)
+    if boxes is not None:
+        return boxes
     fitting = [output for output in outputs if output.can_hold_scores]
+    fitting = fitting or [output for output in outputs if _may_be_reduced(output, request)]
     if not fitting or len(fitting) > _MOST_OUTPUTS:
         raise _unclear(outputs)
     chosen, why = _Evidence(outputs, producers).narrow(fitting, request)
     return _choice(outputs, outputs.index(chosen), why)
+
+
+def _may_be_reduced(output: PublishedOutput, request: OutputRequest) -> bool:
+    if output.class_hint:
+        return True
+    return output.dtype in SCORE_DTYPES and request.is_reducible(output.shape)
+
+
+def _box_scores(outputs: Sequence[PublishedOutput]) -> OutputChoice | None:
+    """The scores of all boxes of a detector; None if it is none.
+
+    Raises ModelError for a detector that publishes only the boxes that it kept.
+    """
+    for index, output in enumerate(outputs):
+        if output.before in SELECTING_BOXES:
+            return _choice(outputs, index, "the scores of all boxes")
+    found = find_box_scores([DetectorOutput(o.name, o.shape, o.dtype) for o in outputs])
+    if found is None:
+        return None
+    choice = _choice(outputs, found.index, "the scores of the boxes beside it")
+    return replace(choice, class_hint=found.class_hint)
 
 
 @dataclass(frozen=True, slots=True)

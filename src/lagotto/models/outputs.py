@@ -1,15 +1,21 @@
 """Raw model outputs come in; logits, with quantization and activation undone, go out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float32, Num, Shaped
 
 from lagotto.core.errors import ModelError
-from lagotto.core.types import LogitsSource, OutputKind
-from lagotto.models.files.tensors import OutputTensor, shape_text
-from lagotto.models.output_choice import SCORE_DTYPES
+from lagotto.core.types import LogitsSource, ModelKind, OutputKind
+from lagotto.models.files.tensors import (
+    SCORE_DTYPES,
+    OutputTensor,
+    quantization_step,
+    real_values,
+    shape_text,
+)
+from lagotto.models.reductions.reduction import Reduction
 
 Inverse: TypeAlias = Literal["none", "log", "logit"]
 
@@ -20,7 +26,8 @@ class Reading:
 
     `output` is the kind of output that the file publishes. `inverse` undoes its activation, if the
     tensor before it cannot be read; the values are divided by `gain` before. `notes` tell a reader
-    what was decided.
+    what was decided. `reduction` makes one value a class of the boxes of a detector or the pixels
+    of a segmenter; a classifier has none.
     """
 
     tensor: OutputTensor
@@ -29,6 +36,20 @@ class Reading:
     inverse: Inverse = "none"
     notes: tuple[str, ...] = ()
     gain: float = 1.0
+    reduction: Reduction | None = None
+
+    @property
+    def kind(self) -> ModelKind:
+        """What the model is."""
+        return "classifier" if self.reduction is None else self.reduction.kind
+
+    def rows(
+        self, raw: Shaped[np.ndarray, "..."], images: int
+    ) -> Num[np.ndarray, "images classes"]:
+        """The output of a run as one row of values a picture; ModelError for another shape."""
+        if self.reduction is not None:
+            return self.reduction.rows(raw, images, self.tensor)
+        return class_rows(raw, images, self.tensor.name)
 
     def logits(self, raw: Num[np.ndarray, "rows classes"]) -> Float32[np.ndarray, "rows classes"]:
         """Logits of raw output rows."""
@@ -60,12 +81,7 @@ def class_rows(
             f"output {name!r} has dtype {raw.dtype.name}; a classifier's scores are one of "
             f"{', '.join(SCORE_DTYPES)}: export the model with its scores as output"
         )
-    if images == 1:
-        is_row = sum(size != 1 for size in raw.shape) <= 1
-    else:
-        wide = [size for size in raw.shape[1:] if size != 1]
-        is_row = raw.ndim >= 2 and raw.shape[0] == images and len(wide) <= 1
-    if not is_row or raw.size == 0:
+    if not is_class_row(raw, images):
         raise ModelError(
             f"output {name!r} has shape {shape_text(raw.shape)} for {images} picture(s); a "
             "classifier's output is [batch, classes]"
@@ -73,21 +89,14 @@ def class_rows(
     return raw.reshape(images, -1)
 
 
-def real_values(
-    raw: Num[np.ndarray, "rows classes"], tensor: OutputTensor
-) -> Num[np.ndarray, "rows classes"]:
-    """The output as real numbers; integers without a known scale are mapped to 0..1.
-
-    Integers that the graph itself scaled, such as rounded percentages, stay as they are.
-    """
-    if raw.dtype.kind == "f":
-        return raw
-    if tensor.quantization is not None:
-        return tensor.quantization.real(raw)
-    if tensor.gain != 1:
-        return raw.astype(np.float32)
-    zero = np.iinfo(raw.dtype).min
-    return (raw.astype(np.float32) - zero) * np.float32(_step(raw, tensor))
+def is_class_row(raw: Shaped[np.ndarray, "..."], images: int) -> bool:
+    """Whether an output has one row of values for each of some pictures."""
+    if raw.size == 0:
+        return False
+    if images == 1:
+        return len([size for size in raw.shape if size != 1]) <= 1
+    wide = [size for size in raw.shape[1:] if size != 1]
+    return raw.ndim >= 2 and raw.shape[0] == images and len(wide) <= 1
 
 
 def plan_reading(
@@ -106,18 +115,10 @@ def plan_reading(
     Returns:
         The reading, with notes on every doubtful decision.
     """
-    ending = tensor.ending
-    if ending is not None:
-        notes = _disagreement(declared, ending)
-        if tensor.cut:
-            return Reading(tensor, ending, "cut", notes=notes)
-        if tensor.is_log:
-            note = f"the file publishes logs of its {ending}: they are taken as logits"
-            return Reading(tensor, ending, "log", notes=(*notes, note))
-        note = f"the tensor before the {ending} cannot be read: logs of the probabilities taken"
-        return Reading(tensor, ending, "log", _inverse(ending), (*notes, note), tensor.gain)
+    if tensor.ending is not None:
+        return _of_ending(tensor, tensor.ending, declared)
     real = real_values(raw, tensor)
-    step = 0.0 if raw.dtype.kind == "f" else _step(raw, tensor)
+    step = 0.0 if raw.dtype.kind == "f" else quantization_step(raw, tensor)
     like_softmax = _sums_to_one(real, step)
     if not like_softmax and _sums_to_one(real / 100, step / 100):
         return _percentages(tensor, declared)
@@ -134,6 +135,49 @@ def plan_reading(
         return Reading(tensor, declared, "log", _inverse(declared), (note,))
     note = f"model.json says {declared}, but the outputs are not probabilities: taken as logits"
     return Reading(tensor, "logits", "declared", notes=(note,))
+
+
+def plan_reduced_reading(
+    raw: Shaped[np.ndarray, "..."],
+    tensor: OutputTensor,
+    reduction: Reduction,
+    declared: OutputKind | None,
+) -> Reading:
+    """Decides how the reduced output of a detector or a segmenter becomes logits.
+
+    As with `plan_reading`, the end of the graph decides first, then `declared`, then the values.
+
+    Args:
+        raw: The raw output on a trial picture.
+        tensor: The tensor that was read.
+        reduction: Where its classes lie, and what their values are.
+        declared: The kind of output that model.json declares, if any.
+    """
+    if reduction.objectness is not None:
+        if raw.dtype.kind != "f":
+            tensor = replace(tensor, step=quantization_step(raw, tensor))
+        reading = Reading(tensor, "sigmoid", "log", "logit")
+    elif tensor.ending is not None:
+        reading = _of_ending(tensor, tensor.ending, declared)
+    elif reduction.values == "logits" or declared == "logits":
+        reading = Reading(tensor, "logits", "declared")
+    else:
+        kind = reduction.values
+        note = f"its scores are probabilities and no {kind} is in the graph: logs taken"
+        reading = Reading(tensor, kind, "log", _inverse(kind), (note,))
+    return replace(reading, reduction=reduction, notes=(*reduction.notes, *reading.notes))
+
+
+def _of_ending(tensor: OutputTensor, ending: OutputKind, declared: OutputKind | None) -> Reading:
+    """The reading of a tensor that the graph itself ends in a softmax or sigmoid."""
+    notes = _disagreement(declared, ending)
+    if tensor.cut:
+        return Reading(tensor, ending, "cut", notes=notes)
+    if tensor.is_log:
+        note = f"the file publishes logs of its {ending}: they are taken as logits"
+        return Reading(tensor, ending, "log", notes=(*notes, note))
+    note = f"the tensor before the {ending} cannot be read: logs of the probabilities taken"
+    return Reading(tensor, ending, "log", _inverse(ending), (*notes, note), tensor.gain)
 
 
 def _percentages(tensor: OutputTensor, declared: OutputKind | None) -> Reading:
@@ -165,12 +209,6 @@ def _disagreement(declared: OutputKind | None, ending: OutputKind) -> tuple[str,
     return (f"model.json says output {declared}, but the graph ends in a {ending}",)
 
 
-def _step(raw: Num[np.ndarray, "..."], tensor: OutputTensor) -> float:
-    if tensor.quantization is not None:
-        return tensor.quantization.scale
-    return 1.0 / (np.iinfo(raw.dtype).max - np.iinfo(raw.dtype).min + 1)
-
-
 def _floors(raw: Num[np.ndarray, "..."], tensor: OutputTensor) -> tuple[float, float]:
     """Lower bounds of a probability and of its complement before a log is taken.
 
@@ -180,7 +218,7 @@ def _floors(raw: Num[np.ndarray, "..."], tensor: OutputTensor) -> tuple[float, f
     if tensor.step:
         return tensor.step / 2, tensor.step / 2
     if raw.dtype.kind != "f":
-        half = _step(raw, tensor) / 2
+        half = quantization_step(raw, tensor) / 2
         return half, half
     kind = np.finfo(raw.dtype)
     return float(kind.smallest_normal), float(kind.epsneg) / 2

@@ -61,8 +61,10 @@ def infer_input(model: Model, probes: Path) -> Model:
 
 
 def input_to_json(spec: ModelSpec) -> JsonObject:
-    """The resolved input and its decisions as JSON."""
+    """The resolved input and its decisions as JSON; with the kind of a model, if no classifier."""
     described = asdict(spec.input)
+    if spec.kind != "classifier":
+        described["kind"] = spec.kind
     described["pixels"] = spec_to_json(spec.input.pixels)
     described["decisions"] = [asdict(decision) for decision in spec.decisions]
     return described

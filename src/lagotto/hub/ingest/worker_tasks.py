@@ -166,6 +166,7 @@ def spec_to_record(spec: ModelSpec) -> JsonObject:
     """A resolved model as the catalogue holds it, and the origins of its output and labels."""
     return {
         "framework": spec.framework,
+        "kind": spec.kind,
         "outputs": spec.outputs,
         "output": spec.output,
         "logits_source": spec.logits_source,

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast, get_args
 
-from lagotto.core.types import JsonObject
+from lagotto.core.types import JsonObject, ModelKind
 
 Status: TypeAlias = Literal["pending", "done", "failed"]
 
@@ -57,6 +57,12 @@ class ModelRecord:
     input: JsonObject = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     responses_sha256: str = ""
+
+    @property
+    def kind(self) -> ModelKind:
+        """What the model is; it stands with its input, where older records have nothing."""
+        kind = self.input.get("kind")
+        return cast(ModelKind, kind) if kind in get_args(ModelKind) else "classifier"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """An .onnx file comes in; a classifier run by onnxruntime on the CPU goes out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,12 @@ from lagotto.models.activation_stats import channels_first, inner_layers
 from lagotto.models.assembled import AssembledModel
 from lagotto.models.classifier import ModelClassifier, load_classifier
 from lagotto.models.files.activation import Activation, find_activation
-from lagotto.models.files.lineage import places_of_scores, tensors_before
+from lagotto.models.files.lineage import (
+    places_of_detections,
+    places_of_maps,
+    places_of_scores,
+    tensors_before,
+)
 from lagotto.models.files.onnx_graph import (
     OnnxGraph,
     external_files,
@@ -142,9 +147,11 @@ class OnnxEngine:
             name: places_of_scores(graph.producers, name, name not in graph.bfloat16)
             for name in graph.outputs
         }
+        maps = {name: places_of_maps(graph.producers, name) for name in graph.outputs}
+        detections = places_of_detections(graph.producers)
         endings = {
             tensor: find_activation(graph.producers, tensor, graph.constant)
-            for several in places.values()
+            for several in (*places.values(), *maps.values(), detections)
             for tensor, _ in several
         }
         added = dict.fromkeys(endings)
@@ -154,25 +161,30 @@ class OnnxEngine:
             program, *[name for name in added if name not in graph.outputs]
         )
         by_name = {value.name: value for value in self._session.get_outputs()}
+
+        def published(name: str, several: Sequence[tuple[str, str]]) -> list[PublishedOutput]:
+            return [
+                PublishedOutput(
+                    name,
+                    _sizes(by_name[tensor].shape),
+                    _dtype(by_name[tensor].type),
+                    tensor,
+                    endings[tensor],
+                    operator,
+                )
+                for tensor, operator in several
+            ]
+
         outputs = [
-            best_place(
-                [
-                    PublishedOutput(
-                        name,
-                        _sizes(by_name[tensor].shape),
-                        _dtype(by_name[tensor].type),
-                        tensor,
-                        endings[tensor],
-                        operator,
-                    )
-                    for tensor, operator in several
-                ]
-            )
-            for name, several in places.items()
+            best_place(published(name, places[name]), published(name, maps[name]), request)
+            for name in graph.outputs
         ]
+        outputs += [item for item in published(graph.outputs[0], detections) if item.holds_classes]
         choice = choose_output(outputs, graph.producers, request)
         chosen = outputs[choice.index]
-        self._output = _output_tensor(graph, chosen.tensor, chosen.activation, request.cut)
+        hint = choice.class_hint or chosen.class_hint
+        tensor = _output_tensor(graph, chosen.tensor, chosen.activation, request.cut)
+        self._output = replace(tensor, is_row=chosen.is_row, class_hint=hint)
         self._picture = _picture_input(self._session, graph, self._output.name)
         self._input = _input_tensor(self._picture, graph)
         self._notes = (*choice.notes, *self._picture.notes)
@@ -240,8 +252,9 @@ def _open_session(program: OnnxProgram, *added: str) -> onnxruntime.InferenceSes
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    held = {}  # onnxruntime reads it in place while it opens the session
     if program.folder is not None:
-        _set_folder(options, program.data, program.folder)
+        held = _set_folder(options, program.data, program.folder)
     data = with_onnx_output(program.data, *added) if added else program.data
     try:
         if program.weights:
@@ -251,10 +264,14 @@ def _open_session(program: OnnxProgram, *added: str) -> onnxruntime.InferenceSes
     except _REFUSALS as error:
         why = onnx_refusal(error, onnxruntime.__version__)
         raise ModelError(f"onnxruntime cannot load the model: {why}") from error
+    finally:
+        held.clear()
 
 
-def _set_folder(options: onnxruntime.SessionOptions, data: bytes, folder: Path) -> None:
-    """Says where the files with the external data of a model are."""
+def _set_folder(
+    options: onnxruntime.SessionOptions, data: bytes, folder: Path
+) -> dict[str, UInt8[np.ndarray, " bytes"]]:
+    """Says where the files with the external data of a model are; gives those that are mapped."""
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(folder)
     )
@@ -263,6 +280,7 @@ def _set_folder(options: onnxruntime.SessionOptions, data: bytes, folder: Path) 
         options.add_external_initializers_from_files_in_memory(
             list(linked), list(linked.values()), [len(content) for content in linked.values()]
         )
+    return linked
 
 
 def _linked_data(data: bytes, folder: Path) -> dict[str, UInt8[np.ndarray, " bytes"]]:

@@ -1,6 +1,7 @@
 """A .tflite file comes in; a classifier run by ai-edge-litert goes out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast, get_args
 
@@ -14,7 +15,11 @@ from lagotto.core.types import InputDtype, ModelSource
 from lagotto.models.activation_stats import channels_first, inner_layers
 from lagotto.models.classifier import ModelClassifier, load_classifier
 from lagotto.models.files.activation import find_activation
-from lagotto.models.files.lineage import places_of_scores
+from lagotto.models.files.lineage import (
+    places_of_detections,
+    places_of_maps,
+    places_of_scores,
+)
 from lagotto.models.files.tensors import InputTensor, OutputTensor
 from lagotto.models.files.tflite_graph import (
     TfliteGraph,
@@ -62,15 +67,20 @@ class TfliteEngine:
     def __init__(
         self, data: bytes, graph: TfliteGraph, make: MakeInterpreter, request: OutputRequest
     ) -> None:
-        outputs = [_published(graph, index) for index in graph.outputs]
+        outputs = [_published(graph, index, request) for index in graph.outputs]
+        detections = places_of_detections(graph.producers)
+        found = _at_places(graph, graph.outputs[0], detections)
+        outputs += [item for item in found if item.holds_classes]
         choice = choose_output(outputs, graph.producers, request)
         chosen = outputs[choice.index]
-        self._output, read = _output_tensor(graph, chosen, request.cut)
-        if read != graph.outputs[choice.index]:
-            data = with_tflite_output(data, graph, choice.index, read)
+        tensor, read = _output_tensor(graph, chosen, request.cut)
+        hint = choice.class_hint or chosen.class_hint
+        self._output = replace(tensor, is_row=chosen.is_row, class_hint=hint)
+        self._output_index = choice.index if choice.index < len(graph.outputs) else 0
+        if read != graph.outputs[self._output_index]:
+            data = with_tflite_output(data, graph, self._output_index, read)
         self._picture = _picture_input(graph)
         self._input = _input_tensor(graph, self._picture)
-        self._output_index = choice.index
         self._make = partial(make, model_content=data)
         self._notes: tuple[str, ...] = (*choice.notes, *self._picture.notes)
         self._shape: tuple[int, ...] = ()
@@ -181,15 +191,24 @@ def _refusal(error: Exception) -> ModelError:
     return ModelError(text)
 
 
-def _published(graph: TfliteGraph, index: int) -> PublishedOutput:
-    """An output by its index; if it holds the best scores of each picture, all of its scores."""
-    places = []
-    for scores, operator in places_of_scores(graph.producers, str(index)):
+def _published(graph: TfliteGraph, index: int, request: OutputRequest) -> PublishedOutput:
+    """An output by its index; the tensor before it that holds all scores, if there is one."""
+    scores = _at_places(graph, index, places_of_scores(graph.producers, str(index)))
+    maps = _at_places(graph, index, places_of_maps(graph.producers, str(index)))
+    return best_place(scores, maps, request)
+
+
+def _at_places(
+    graph: TfliteGraph, index: int, places: Sequence[tuple[str, str]]
+) -> list[PublishedOutput]:
+    """Tensors in which the scores of an output may be, each with the operator after it."""
+    found = []
+    for scores, operator in places:
         tensor = graph.tensors[int(scores)]
         ending = find_activation(graph.producers, scores, graph.numbers.get)
         name = graph.tensors[index].name
-        places.append(PublishedOutput(name, tensor.shape, tensor.dtype, scores, ending, operator))
-    return best_place(places)
+        found.append(PublishedOutput(name, tensor.shape, tensor.dtype, scores, ending, operator))
+    return found
 
 
 def _picture_input(graph: TfliteGraph) -> PictureInput:

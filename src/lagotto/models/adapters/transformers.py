@@ -14,14 +14,19 @@ import torch
 from jaxtyping import Float32, Num, UInt8
 from PIL import Image
 from safetensors import SafetensorError
-from transformers import AutoImageProcessor, AutoModelForImageClassification
+from transformers import (
+    AutoImageProcessor,
+    AutoModelForImageClassification,
+    AutoModelForObjectDetection,
+    AutoModelForSemanticSegmentation,
+)
 from transformers.utils import logging
 
 from lagotto.core.errors import ModelError, reason
 from lagotto.core.images import to_pixels
 from lagotto.core.types import InputSpec, JsonObject, ModelSource, PixelSpec
 from lagotto.models.classifier import ModelClassifier, load_classifier
-from lagotto.models.files.tensors import InputTensor, OutputTensor
+from lagotto.models.files.tensors import ClassHint, InputTensor, OutputTensor
 from lagotto.models.inputs import prepare_tensor
 from lagotto.models.metadata.description import parse_description
 from lagotto.models.metadata.embedded import EmbeddedMetadata
@@ -30,9 +35,11 @@ from lagotto.models.metadata.pretrained import (
     CONFIG,
     PROCESSOR,
     WEIGHTS_FILES,
+    SavedTask,
     credit_saved,
     describe_saved,
     read_settings,
+    task_of,
     with_saved_input,
 )
 from lagotto.models.output_choice import OutputRequest
@@ -41,6 +48,11 @@ _BATCH = 8
 """Pictures of one run; it is fixed, so that no picture changes the logits of another."""
 
 _LOGITS = "logits"
+_NETWORKS: dict[SavedTask, Any] = {
+    "classify": AutoModelForImageClassification,
+    "detect": AutoModelForObjectDetection,
+    "segment": AutoModelForSemanticSegmentation,
+}
 _CLOSE = 1e-4
 _TRIAL_SIZES = ((97, 61), (61, 97), (83, 83))
 _RESAMPLES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
@@ -73,11 +85,14 @@ def load_transformers(source: ModelSource, threads: int = 1) -> ModelClassifier:
     logging.disable_progress_bar()
     folder = source.file.parent
     config, settings = read_settings(folder)
-    network = _network(folder)
+    task = task_of(config)
+    network = _network(folder, task)
     plan = _plan_input(folder, config, settings)
+    if task != "classify" and plan.processor is not None:  # it is handed the whole picture
+        plan = replace(plan, description={**plan.description, "resize": "stretch"})
     described = with_saved_input(source, plan.description)
     saved = EmbeddedMetadata(parse_description(describe_saved(config, {})), labels_origin=CONFIG)
-    engine = partial(TransformersEngine, network, plan)
+    engine = partial(TransformersEngine, network, plan, task)
     model = load_classifier(described, "transformers", "NCHW", engine, saved)
     return model.with_decisions(
         credit_saved(model.spec.decisions, source, PROCESSOR if settings else CONFIG)
@@ -88,18 +103,23 @@ class TransformersEngine:
     """A network in eval mode, without gradients. Its output is logits: no activation is cut.
 
     Of several outputs the one named `logits` is read, as all classifiers of transformers have it;
-    `output_name` in model.json may name another one, such as `cls_logits`.
+    `output_name` in model.json may name another one, such as `cls_logits`. Detectors may have a
+    class more than labels, the last one: "no object". It is left out.
     """
 
-    def __init__(self, network: Any, plan: _InputPlan, request: OutputRequest) -> None:
+    def __init__(
+        self, network: Any, plan: _InputPlan, task: SavedTask, request: OutputRequest
+    ) -> None:
         self._network = network
+        self._task = task
         self._output_name = request.name or _LOGITS
+        batch = _BATCH if task == "classify" else 1
         self._processor = plan.processor
         size = (plan.height, plan.width)
         if plan.processor is None:
-            self._input = InputTensor("pixel_values", (_BATCH, 3, *size), "float32")
+            self._input = InputTensor("pixel_values", (batch, 3, *size), "float32")
         else:
-            self._input = InputTensor("pixels", (_BATCH, *size, 3), "uint8")
+            self._input = InputTensor("pixels", (batch, *size, 3), "uint8")
 
     @property
     def input(self) -> InputTensor:
@@ -109,7 +129,9 @@ class TransformersEngine:
     @property
     def output(self) -> OutputTensor:
         """The logits."""
-        return OutputTensor(self._output_name, None, False)
+        is_row = self._task == "classify"
+        hint: ClassHint = "map" if self._task == "segment" else "" if is_row else "last"
+        return OutputTensor(self._output_name, None, False, is_row=is_row, class_hint=hint)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -119,7 +141,7 @@ class TransformersEngine:
         name = type(self._processor).__name__
         return (f"pictures go through the model's own {name}: it is no plain resize and scale",)
 
-    def run(self, tensor: Num[np.ndarray, "batch a b c"]) -> Float32[np.ndarray, "batch classes"]:
+    def run(self, tensor: Num[np.ndarray, "batch a b c"]) -> Float32[np.ndarray, "..."]:
         """Logits of a batch; raises ModelError if the network refuses."""
         if self._processor is not None:
             tensor = _processed(self._processor, list(tensor))
@@ -134,13 +156,15 @@ class TransformersEngine:
                 f"the network has no output {self._output_name[:80]!r}; it has: "
                 f"{', '.join(outputs)}; name one as output_name in model.json"
             )
-        values: Float32[np.ndarray, "batch classes"] = logits.float().numpy()
-        return values
+        labels = getattr(self._network.config, "num_labels", None)
+        if self.output.class_hint == "last" and labels == logits.shape[-1] - 1:
+            logits = logits[..., :labels]
+        return np.asarray(logits.float().numpy())
 
 
-def _network(folder: Path) -> Any:
+def _network(folder: Path, task: SavedTask) -> Any:
     try:
-        network, report = AutoModelForImageClassification.from_pretrained(
+        network, report = _NETWORKS[task].from_pretrained(
             folder,
             local_files_only=True,
             trust_remote_code=False,

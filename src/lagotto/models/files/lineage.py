@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from lagotto.models.files.activation import Node, find_activation
+from lagotto.models.files.tensors import ClassHint
 
 WITH_WEIGHTS = frozenset(
     {
@@ -12,6 +13,13 @@ WITH_WEIGHTS = frozenset(
 )
 """ONNX names of the operators that multiply by weights: the layers of a network."""
 
+SELECTING_BOXES: dict[str, ClassHint] = {
+    "NonMaxSuppression": "first",
+    "DetectionPostProcess": "last",
+}
+"""Operators that keep the best boxes; their second input has all scores, with classes there."""
+
+_MAX_PARTS = 8
 _SAME_VALUES = frozenset(
     {"Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Dropout"}
 )
@@ -56,6 +64,41 @@ def places_of_scores(
         if node.op in ("TopK", "ZipMap") or (is_winner and find_activation(producers, before)):
             places.insert(0, (before, node.op))
     return tuple(places)
+
+
+def places_of_maps(producers: Mapping[str, Node], output: str) -> tuple[tuple[str, str], ...]:
+    """The tensors in which the scores of many boxes or pixels of an output may be.
+
+    Each comes with the operator after it. The winning class of each pixel (ArgMax) has all scores
+    in the input of its operator. Boxes and scores that are put together have the scores in the one
+    part that ends in a sigmoid or softmax.
+    """
+    node = producers.get(_before_moves(producers, output))
+    if node is None or not node.inputs:
+        return ()
+    if node.op == "ArgMax":
+        return ((node.inputs[0], node.op),)
+    if node.op != "Concat" or len(node.inputs) > _MAX_PARTS:
+        return ()
+    ending = [name for name in node.inputs if find_activation(producers, name) is not None]
+    return ((ending[0], node.op),) if len(ending) == 1 and len(node.inputs) > 1 else ()
+
+
+def places_of_detections(producers: Mapping[str, Node]) -> tuple[tuple[str, str], ...]:
+    """The scores of all boxes from which operators select the best; each with its operator."""
+    nodes = {id(node): node for node in producers.values() if node.op in SELECTING_BOXES}
+    return tuple((node.inputs[1], node.op) for node in nodes.values() if len(node.inputs) > 1)
+
+
+def _before_moves(producers: Mapping[str, Node], tensor: str) -> str:
+    """As `same_values_before`, also through operators that move axes."""
+    for _ in range(_MAX_STEPS):
+        tensor = same_values_before(producers, tensor)
+        node = producers.get(tensor)
+        if node is None or not node.inputs or node.op != "Transpose":
+            break
+        tensor = node.inputs[0]
+    return tensor
 
 
 def same_values_before(producers: Mapping[str, Node], tensor: str) -> str:

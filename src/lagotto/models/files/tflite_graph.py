@@ -59,6 +59,9 @@ _NAMES = {
     114: "QuantizeLinear",
     116: "Round",
 }
+_COMES_WITH = {"TFLite_Detection_PostProcess": "DetectionPostProcess"}
+"""Custom operators that every interpreter has."""
+
 _DTYPES = {
     0: "float32",
     1: "float16",
@@ -159,7 +162,7 @@ def _check_graph(graph: FlatTable, codes: list[str]) -> None:
         code = operator.integer(_OPERATOR_CODE, "I")
         if code >= len(codes):
             raise damaged(operator.position)
-        if codes[code].startswith("custom "):
+        if codes[code].startswith("custom "):  # none of those that interpreters come with
             raise ModelError(
                 f"the TFLite model needs the {codes[code]}, which is not built in; "
                 "export it with built-in operators only (no Flex, Edge TPU or custom ones)"
@@ -208,6 +211,8 @@ def _numbers(model: FlatTable, graph: FlatTable) -> dict[str, float]:
 def _operator_name(code: FlatTable) -> str:
     # Codes above 127 did not fit in the first field; writers fill either or both.
     number = max(code.integer(_CODE_DEPRECATED, "b"), code.integer(_CODE_BUILTIN, "i"))
+    if number == _CUSTOM and code.text(_CODE_CUSTOM) in _COMES_WITH:
+        return _COMES_WITH[code.text(_CODE_CUSTOM)]
     if number == _CUSTOM:
         return f"custom operator {code.text(_CODE_CUSTOM)[:80]!r}"
     return _NAMES.get(number, f"builtin {number}")

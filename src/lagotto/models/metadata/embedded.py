@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from lagotto.core.errors import UsageError
@@ -41,7 +41,7 @@ class EmbeddedMetadata:
     The origins are "file"; or, where a format keeps its metadata in files of its own beside the
     weights, the names of these. `architecture` is the network that the weights belong to, "" if the
     file holds its own graph. `usual` is how the library of that network feeds it; it fills what
-    nothing else says.
+    nothing else says. `task` is what the model is for, in the words of its export tool.
     """
 
     description: Description = NO_DESCRIPTION
@@ -50,6 +50,7 @@ class EmbeddedMetadata:
     labels_origin: Origin = "file"
     architecture: str = ""
     usual: InputDescription = NO_INPUT
+    task: str = ""
 
 
 def normalization(mean: tuple[float, ...], std: tuple[float, ...]) -> InputDescription:
@@ -83,7 +84,12 @@ def read_properties(properties: Mapping[str, str]) -> EmbeddedMetadata:
         scale=_RANGES.get(lower.get("image.nominalpixelrange", "").lower()),
     )
     labels = _first(map(parse_names, _values(lower, _LABEL_KEYS)))
-    return EmbeddedMetadata(Description(labels=labels, input=described))
+    task = lower.get("task", "").strip().lower()[:40]
+    if task and "stride" in lower:  # of ultralytics, whose networks take RGB from 0 to 1
+        described = replace(
+            described, channels=described.channels or "RGB", scale=described.scale or "0..1"
+        )
+    return EmbeddedMetadata(Description(labels=labels, input=described), task=task)
 
 
 def parse_names(text: str) -> NameList | None:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from lagotto.core.errors import ModelError
 from lagotto.core.files import read_json
@@ -31,6 +32,29 @@ _TIMM_RESAMPLES = ("nearest", "bilinear", "bicubic", "lanczos")
 _UNNAMED = re.compile(r"LABEL_\d+")
 
 
+SavedTask: TypeAlias = Literal["classify", "detect", "segment"]
+"""What a network is for."""
+
+_TASKS: dict[str, SavedTask] = {
+    "ForObjectDetection": "detect",
+    "ForSemanticSegmentation": "segment",
+}
+_NOT_READ = {
+    "ForUniversalSegmentation": "it makes masks by queries, which are not read",
+    "ForInstanceSegmentation": "it makes masks by queries, which are not read",
+    "ForZeroShotObjectDetection": "it needs texts beside the picture",
+    "ForDepthEstimation": "a depth model, which measures distances",
+    "ForImageToImage": "it makes pictures",
+    "ForImageSuperResolution": "it makes pictures",
+    "ForMaskedImageModeling": "it fills in pictures, as before a training for classes",
+    "ForPreTraining": "it was saved before it was trained for classes",
+    "ForKeypointDetection": "it finds keypoints, which are no classes",
+    "ForPoseEstimation": "it finds keypoints, which are no classes",
+    "ForImageMatting": "it cuts out one thing, whatever its class",
+}
+"""Endings of the names of networks that are refused, and what they mean."""
+
+
 def read_settings(folder: Path) -> tuple[JsonObject, JsonObject]:
     """The contents of config.json and preprocessor_config.json; the second is empty if missing.
 
@@ -49,6 +73,22 @@ def library_of(config: JsonObject) -> str:
     """Which library made the weights: "timm", or else "transformers"."""
     of_timm = "pretrained_cfg" in config or config.get("model_type") == "timm_wrapper"
     return "timm" if of_timm else "transformers"
+
+
+def task_of(config: JsonObject) -> SavedTask:
+    """What the network of a transformers model is for, by the class that saved it.
+
+    Raises ModelError for one that gives no value a class.
+    """
+    names = config.get("architectures")
+    name = str(names[0]) if isinstance(names, list) and names else ""
+    for ending, meaning in _NOT_READ.items():
+        if name.endswith(ending):
+            raise ModelError(
+                f"config.json says {name[:80]}: {meaning}; Lagotto reads classifiers, detectors "
+                "and segmenters"
+            )
+    return next((task for ending, task in _TASKS.items() if name.endswith(ending)), "classify")
 
 
 def behaviour_of(folder: Path) -> JsonObject:

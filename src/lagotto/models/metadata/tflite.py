@@ -5,6 +5,7 @@ is bounded; zipfile is that of the standard library.
 """
 
 import io
+import json
 import re
 import struct
 import zipfile
@@ -13,7 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from lagotto.core.errors import ModelError, reason
-from lagotto.core.types import Channels
+from lagotto.core.parsing.name_forms.entries import NotNamesError
+from lagotto.core.parsing.name_forms.flow import Pairs, Tree, parse_flow, parse_json
+from lagotto.core.types import Channels, JsonValue
 from lagotto.models.files.flatbuffer import FlatTable, root_table
 from lagotto.models.metadata.description import (
     Description,
@@ -24,6 +27,7 @@ from lagotto.models.metadata.embedded import (
     MAX_EMBEDDED_BYTES,
     EmbeddedMetadata,
     normalization,
+    read_properties,
 )
 
 # Slots by table: of the TFLite schema, then of the schema of its metadata.
@@ -41,6 +45,7 @@ _COLORS: dict[int, Channels] = {1: "RGB", 2: "L"}
 
 _MARK = "TFLITE_METADATA"
 _MOST_LISTS = 16
+_PROPERTY_FILES = ("metadata.json", "meta.txt")
 _CODE = re.compile(r"/[a-z]{1,2}/[\w/]+|[nmq]?\d+|[a-z]\d{5,}", re.IGNORECASE)
 _ENGLISH = re.compile(r"(?:^|[-_.])en(?:[-_.](?:us|gb))?(?:[-_.]|$)", re.IGNORECASE)
 _ZIP_REFUSALS = (
@@ -69,9 +74,42 @@ class _LabelList:
 def read_tflite_metadata(data: bytes) -> EmbeddedMetadata:
     """The metadata of a TFLite file; empty, with a note, if it cannot be read."""
     try:
-        return _read(data)
+        found = _read(data)
     except ModelError as error:
         return EmbeddedMetadata(notes=(f"metadata left out: {error}",))
+    if found.description.labels is not None:
+        return found
+    exported = read_properties(_properties(data))
+    if exported == EmbeddedMetadata():
+        return found
+    return replace(exported, notes=found.notes)
+
+
+def _properties(data: bytes) -> dict[str, str]:
+    """The key-value pairs that ultralytics zips into a file, as texts; empty if there are none."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = archive.namelist()[:_MOST_LISTS]
+            name = next((item for item in names if item.endswith(_PROPERTY_FILES)), None)
+            if name is None or archive.getinfo(name).file_size > MAX_EMBEDDED_BYTES:
+                return {}
+            with archive.open(name) as stream:
+                text = stream.read(MAX_EMBEDDED_BYTES).decode("utf-8", "replace")
+        tree = parse_json(text) if name.endswith(".json") else parse_flow(text)
+    except (*_ZIP_REFUSALS, NotNamesError):
+        return {}
+    if not isinstance(tree, Pairs):
+        return {}
+    return {
+        key: value if isinstance(value, str) else json.dumps(_as_json(value))
+        for key, value in tree.entries
+    }
+
+
+def _as_json(value: Tree) -> JsonValue:
+    if isinstance(value, Pairs):
+        return {key: _as_json(inner) for key, inner in value.entries}
+    return [_as_json(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _read(data: bytes) -> EmbeddedMetadata:

@@ -45,9 +45,13 @@ _INFERRED: frozenset[InputField] = frozenset({"scale", "channels", "resize"})
 
 
 def missing_fields(model: ModelClassifier) -> frozenset[InputField]:
-    """The parts of a model's input that were assumed, or are usual, and can be inferred."""
-    assumed = {item.field for item in model.spec.decisions if item.origin in _UNSAID}
-    return _INFERRED & assumed
+    """The parts of a model's input that were assumed, or are usual, and can be inferred.
+
+    Detectors and segmenters see whole pictures, stretched: nothing is tried for them.
+    """
+    unsaid = {item.field for item in model.spec.decisions if item.origin in _UNSAID}
+    tried = _INFERRED if model.spec.kind == "classifier" else _INFERRED - {"resize"}
+    return tried & unsaid
 
 
 def infer_preprocessing(model: ModelClassifier, pictures: Pictures) -> ModelClassifier:
