@@ -59,7 +59,7 @@ ROOMS = {
         *("adapters", "architectures", "checkpoints", "files", "keras", "metadata"),
         "preprocessing",
     },
-    "models/metadata": {"beside"},
+    "models/metadata": {"beside", "unread"},
     "zeroshot": {"calibration", "captions", "prompts"},
     "zeroshot/captions": {"sources"},
 }

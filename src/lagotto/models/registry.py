@@ -23,10 +23,13 @@ from lagotto.models.files.weights import (
 from lagotto.models.metadata.description import parse_description
 from lagotto.models.metadata.facts import full_input
 from lagotto.models.metadata.pretrained import (
+    CONFIG,
+    WEIGHTS_FILES,
     behaviour_of,
     library_of,
     read_settings,
 )
+from lagotto.models.metadata.unread.file_names import model_ending
 
 MODEL_ADAPTERS = {
     ".onnx": Adapter("lagotto.models.adapters.onnx", "load_onnx"),
@@ -50,7 +53,13 @@ SAVED_BY = {
 """Adapters by library: safetensors hold numbers only, and config.json names the library."""
 
 TRANSLATORS: dict[str, Adapter] = {}
-"""Functions by file ending that write a model of another form as ONNX (`AssembledModel`)."""
+"""Functions by file ending that write a model of another form as ONNX (`AssembledModel`).
+
+They get safetensors that lie without their config.json, too.
+"""
+
+WEIGHT_FILES: dict[str, Adapter] = {}
+"""Functions by file ending that name the files beside a model that hold its weights."""
 
 
 def load_model(source: ModelSource, threads: int = 1) -> Model:
@@ -80,8 +89,8 @@ def load_model(source: ModelSource, threads: int = 1) -> Model:
 
 
 def _load(source: ModelSource, threads: int) -> Model:
-    ending = source.file.suffix.lower()
-    if ending in TRANSLATORS:
+    ending = model_ending(source.file)
+    if ending in TRANSLATORS and not _has_settings(source.file):
         translated = load_adapter(TRANSLATORS, ending, "model ending")(source)
         run = importlib.import_module("lagotto.models.adapters.onnx").load_assembled
         return cast(Model, run(source, translated, threads))
@@ -91,6 +100,11 @@ def _load(source: ModelSource, threads: int) -> Model:
     else:
         load = load_adapter(MODEL_ADAPTERS, ending, "model ending")
     return cast(Model, load(source, threads))
+
+
+def _has_settings(file: Path) -> bool:
+    """Whether a file is the weights of a model that transformers or timm saved with settings."""
+    return file.name == WEIGHTS_FILES and (file.parent / CONFIG).is_file()
 
 
 def _what_lies_instead(file: Path) -> str | None:
@@ -123,7 +137,9 @@ def _behaviour(source: ModelSource) -> JsonObject:
         description = parse_description(source.description)
         described = full_input(source.file, description)
         behaviour = replace(description, input=described).behaviour
-        if source.file.suffix.lower() == ".safetensors":
+        if source.file.suffix.lower() == ".safetensors" and (
+            _has_settings(source.file) or ".safetensors" not in TRANSLATORS
+        ):
             behaviour["saved"] = behaviour_of(source.file.parent)
     except ModelError:
         return source.description
@@ -139,6 +155,9 @@ def external_data(file: Path) -> tuple[Path, ...]:
 
 
 def _external_files(file: Path) -> tuple[Path, ...]:
+    ending = model_ending(file)
+    if ending in WEIGHT_FILES:
+        return tuple(load_adapter(WEIGHT_FILES, ending, "model ending")(file))
     if file.suffix.lower() != ".onnx" or not 0 < file.stat().st_size <= MAX_WEIGHTS_BYTES:
         return ()
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:

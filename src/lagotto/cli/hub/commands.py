@@ -10,6 +10,7 @@ import typer
 from lagotto.cli.hub.index_status import notify_index, print_index
 from lagotto.cli.hub.inspection import print_inspections
 from lagotto.cli.output import ProgressBar, notice, print_json, print_line, print_table, printable
+from lagotto.cli.unread import print_unread
 from lagotto.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ def _print_report(report: "AddReport", quiet: bool) -> None:
         print_line(f"  failed: {printable(failure.model)}: {printable(failure.reason)}")
     if report.files.seen:
         print_line(printable(str(report.files)))
+    print_unread(report.not_read)
     if not quiet:
         for hint in report.files.hints:
             notice(f"note: {printable(hint)}")

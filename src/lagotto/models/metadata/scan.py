@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -34,24 +34,32 @@ from lagotto.models.metadata.file_count import (
     HIDDEN_FILE,
     HIDDEN_FOLDER,
     LINK_OUT,
+    OTHER_FORM,
     FileCount,
     kind_of,
     sum_counts,
 )
 from lagotto.models.metadata.foreign import has_description
+from lagotto.models.metadata.model_files import is_model, model_endings
 from lagotto.models.metadata.model_names import file_name, folder_name
-from lagotto.models.metadata.pretrained import is_saved_model
-from lagotto.models.registry import MODEL_ADAPTERS, external_data
-
-ENDINGS = tuple(sorted(MODEL_ADAPTERS))
+from lagotto.models.metadata.unread.file_names import (
+    exported_stem,
+    is_export_folder,
+    is_saved_form,
+    model_ending,
+)
+from lagotto.models.metadata.unread.recognition import UnreadFile, recognize_unread
+from lagotto.models.metadata.unread.report import unread_lines
+from lagotto.models.registry import external_data
 
 
 @dataclass(frozen=True, slots=True)
 class FoundModels:
-    """The models under some paths, and what became of the other files there."""
+    """The models under some paths, what became of the other files, and models that are not read."""
 
     models: tuple[ModelSource, ...]
     files: FileCount
+    not_read: tuple[UnreadFile, ...] = ()
 
 
 @dataclass(slots=True)
@@ -84,8 +92,10 @@ def scan_paths(paths: Sequence[Path]) -> FoundModels:
     """
     by_file: dict[Path, ModelSource] = {}
     counts: dict[Path, FileCount] = {}
+    not_read: dict[str, UnreadFile] = {}
     for path in paths:
         found = _scan_path(path)
+        not_read.update({item.file: item for item in found.not_read})
         known = len(by_file)
         for source in found.models:
             by_file.setdefault(source.file.resolve(), source)
@@ -93,9 +103,8 @@ def scan_paths(paths: Sequence[Path]) -> FoundModels:
         again = {AGAIN: len(found.models) - new} if new < len(found.models) else {}
         count = replace(found.files, models=new, passed_over={**found.files.passed_over, **again})
         counts.setdefault(Path(os.path.abspath(path)), count)
-    return FoundModels(
-        tuple(_with_unique_names(list(by_file.values()))), sum_counts(counts.values())
-    )
+    models = tuple(_with_unique_names(list(by_file.values())))
+    return FoundModels(models, sum_counts(counts.values()), tuple(not_read.values()))
 
 
 def describe_folder(folder: Path, name: str, files: Sequence[Path]) -> ModelSource:
@@ -116,11 +125,11 @@ def describe_folder(folder: Path, name: str, files: Sequence[Path]) -> ModelSour
         else:
             raise ModelError(
                 f"{DESCRIPTION_FILE} names no file and {len(files)} model files are beside it; "
-                f'say which: {{"file": "name{ENDINGS[0]}"}}'
+                f'say which: {{"file": "name.onnx"}}'
             )
-        if file.suffix.lower() not in ENDINGS:
+        if model_ending(file) not in model_endings():
             raise ModelError(
-                f"{DESCRIPTION_FILE}: file is {file.name!r}; known endings: {', '.join(ENDINGS)}"
+                f"{DESCRIPTION_FILE}: file is {file.name!r}; known endings: {_listed_endings()}"
             )
     except ModelError as error:
         return ModelSource(
@@ -142,8 +151,11 @@ def _scan_path(given: Path) -> FoundModels:
         path = path.parent
     if path.is_dir():
         return _scan_folder(path, given)
-    if path.suffix.lower() not in ENDINGS:
-        raise UsageError(f"{str(given)!r} is not a model file; known endings: {', '.join(ENDINGS)}")
+    if model_ending(path) not in model_endings():
+        not_read = recognize_unread([path])
+        if not_read:
+            raise UsageError(f"not read: {'; '.join(unread_lines(not_read.values()))}")
+        raise UsageError(f"{str(given)!r} is not a model file; known endings: {_listed_endings()}")
     source = _source_of_file(path)
     folders = folders_beside(source.file, Description())
     by_folder = {folder: _read_folder(folder, link_roots(folder)).others for folder in folders}
@@ -181,21 +193,42 @@ def _scan_folder(root: Path, given: Path) -> FoundModels:
             sources.append(ModelSource(clean_text(file_name(file, root, lone)), file))
     facts = _facts(sources, leftover) | described
     files = {source.file for source in sources}
-    for file in leftover:
-        if file not in facts and file not in files:
-            is_foreign = file.name == DESCRIPTION_FILE
-            passed_over[FOREIGN if is_foreign else kind_of(file)] += 1
+    rest = [file for file in leftover if file not in facts and file not in files]
+    not_read, copies = _not_read(rest, files)
+    for file in rest:
+        kind = FOREIGN if file.name == DESCRIPTION_FILE else kind_of(file)
+        passed_over[OTHER_FORM if file in copies else kind] += 1
     used = facts.intersection(leftover) - files
     count = FileCount(len(sources), len(used), dict(+passed_over))
     if not sources:
         details = f"; {count}" if count.seen else ""
         raise UsageError(
-            f"no model under {str(given)!r}: looked for files ending in {', '.join(ENDINGS)} "
+            f"no model under {str(given)!r}: looked for files ending in {_listed_endings()} "
             f"(links that lead out of the folder are not followed){details}"
-            + "".join(f"; {hint}" for hint in count.hints)
+            + "".join(f"; {line}" for line in (*unread_lines(not_read), *count.hints))
         )
     ordered = sorted(sources, key=lambda source: source.file.relative_to(root).as_posix())
-    return FoundModels(tuple(ordered), count)
+    return FoundModels(tuple(ordered), count, not_read)
+
+
+def _not_read(
+    files: Sequence[Path], models: Set[Path]
+) -> tuple[tuple[UnreadFile, ...], frozenset[Path]]:
+    """The models among files that are not read, and the files that are other forms of a model.
+
+    Another form bears the name of a model in the same folder, as exporters write it. It is no loss.
+    """
+    stems = {(model.parent, exported_stem(model.name)) for model in models}
+    copies: set[Path] = set()
+    lost = []
+    for path, item in recognize_unread(files).items():
+        homes = [home for home in path.parents if is_export_folder(home.name)]
+        exports = [p for p in (path, *homes) if (p.parent, exported_stem(p.name)) in stems]
+        if exports or is_saved_form(path, models):
+            copies.update(exports or [path])
+        else:
+            lost.append(item)
+    return tuple(lost), frozenset(f for f in files if not copies.isdisjoint((f, *f.parents)))
 
 
 def _facts(sources: Sequence[ModelSource], leftover: Sequence[Path]) -> set[Path]:
@@ -258,14 +291,16 @@ def _folders(root: Path) -> Iterator[_Folder]:
 def _read_folder(path: Path, roots: tuple[Path, ...]) -> _Folder:
     """The files directly in a folder, sorted."""
     folder = _Folder(path, has_description(path))
-    for file in sorted(_files(path)):
+    files = sorted(_files(path))
+    beside = frozenset(file.name for file in files)
+    for file in files:
         if file.name.startswith("."):
             folder.passed_over[HIDDEN_FILE] += 1
         elif file.is_symlink() and not stays_inside(file, roots):
             folder.passed_over[LINK_OUT] += 1
         elif file.suffix.lower() in IMAGE_SUFFIXES:
             folder.passed_over[kind_of(file)] += 1
-        elif file.suffix.lower() in ENDINGS and _is_model(file):
+        elif is_model(file, beside):
             folder.models.append(file)
         else:
             folder.others.append(file)
@@ -281,20 +316,21 @@ def _exported(folder: _Folder, roots: tuple[Path, ...]) -> list[Path]:
     return [file for file in files if file.stem.lower() == "model"] or files
 
 
-def _is_model(file: Path) -> bool:
-    return file.is_file() and (file.suffix.lower() != ".safetensors" or is_saved_model(file))
-
-
 def _count_below(folders: Sequence[Path], above: _Folder) -> None:
     """Counts the files below a folder with a model.json; they may describe its model."""
+    endings = {*model_endings()} - {".bin", ".json"}  # most of these are no models
     for folder in folders:
         for parent, _, names in os.walk(folder):
             for name in names:
                 file = Path(parent, name)
-                if file.suffix.lower() in ENDINGS:
+                if model_ending(file) in endings:
                     above.passed_over[BELOW] += 1
                 else:
                     above.others.append(file)
+
+
+def _listed_endings() -> str:
+    return ", ".join(model_endings())
 
 
 def _files(folder: Path) -> list[Path]:
