@@ -23,9 +23,8 @@ from lagotto.models.files.weights import (
 from lagotto.models.metadata.description import parse_description
 from lagotto.models.metadata.facts import full_input
 from lagotto.models.metadata.pretrained import (
-    CONFIG,
-    WEIGHTS_FILES,
     behaviour_of,
+    has_settings,
     library_of,
     read_settings,
 )
@@ -90,7 +89,7 @@ def load_model(source: ModelSource, threads: int = 1) -> Model:
 
 def _load(source: ModelSource, threads: int) -> Model:
     ending = model_ending(source.file)
-    if ending in TRANSLATORS and not _has_settings(source.file):
+    if ending in TRANSLATORS and not has_settings(source.file):
         translated = load_adapter(TRANSLATORS, ending, "model ending")(source)
         run = importlib.import_module("lagotto.models.adapters.onnx").load_assembled
         return cast(Model, run(source, translated, threads))
@@ -100,11 +99,6 @@ def _load(source: ModelSource, threads: int) -> Model:
     else:
         load = load_adapter(MODEL_ADAPTERS, ending, "model ending")
     return cast(Model, load(source, threads))
-
-
-def _has_settings(file: Path) -> bool:
-    """Whether a file is the weights of a model that transformers or timm saved with settings."""
-    return file.name == WEIGHTS_FILES and (file.parent / CONFIG).is_file()
 
 
 def _what_lies_instead(file: Path) -> str | None:
@@ -137,9 +131,7 @@ def _behaviour(source: ModelSource) -> JsonObject:
         description = parse_description(source.description)
         described = full_input(source.file, description)
         behaviour = replace(description, input=described).behaviour
-        if source.file.suffix.lower() == ".safetensors" and (
-            _has_settings(source.file) or ".safetensors" not in TRANSLATORS
-        ):
+        if has_settings(source.file):
             behaviour["saved"] = behaviour_of(source.file.parent)
     except ModelError:
         return source.description

@@ -144,6 +144,8 @@ def test_status_in_json(world: World) -> None:
             "searched",
             "why",
             "input",
+            "architecture",
+            "kind",
         ]
     ] * 7
 
@@ -219,11 +221,12 @@ def test_inspect_tells_where_each_part_is_from_and_adds_nothing(
     assert list(plain) == [
         *("model", "source", "framework", "outputs", "output", "logits_source"),
         *("labels", "input", "notes", "failure", "facts"),
+        *("format", "bytes", "architecture", "kind", "dtype", "label_names"),
     ]
     facts = {fact["fact"]: fact for fact in opencv["facts"]}
     assert list(facts) == [
         *("name", "size", "layout", "channels", "scale", "mean", "std", "resize"),
-        *("output", "labels"),
+        *("output", "labels", "format", "architecture", "kind", "dtype"),
     ]
     assert bad["facts"] == []
     assert facts["channels"]["origin"] == "model.json"

@@ -15,7 +15,7 @@ from lagotto.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from lagotto.hub.ingest.add import AddReport
-    from lagotto.hub.reader.status import HubStatus
+    from lagotto.hub.reader.status import HubStatus, ModelStatus
 
 hub_app = typer.Typer(
     help="Make a hub of classifiers and keep it.", no_args_is_help=True, rich_markup_mode=None
@@ -215,7 +215,7 @@ def _print_models(status: "HubStatus") -> None:
     """A table of the models; with columns on the search where some saw a share of the probes."""
     columns = ["model", "logits", "kind", "read", "notes"]
     rows = [
-        [m.name, str(m.outputs), m.framework, m.logits_source, "; ".join(m.notes)]
+        [m.name, str(m.outputs), _form(m), m.logits_source, "; ".join(m.notes)]
         for m in status.models
     ]
     if any(m.probes_seen < status.probes for m in status.models):
@@ -225,6 +225,12 @@ def _print_models(status: "HubStatus") -> None:
             for row, m in zip(rows, status.models, strict=True)
         ]
     print_table(columns, rows, frozenset({"logits", "probes"}))
+
+
+def _form(model: "ModelStatus") -> str:
+    """The framework; with the architecture and the kind of the model where they are not usual."""
+    kind = "" if model.kind == "classifier" else model.kind
+    return " ".join(part for part in (model.framework, model.architecture, kind) if part)
 
 
 @hub_app.command("remove")

@@ -27,6 +27,7 @@ from lagotto.core.types import (
 )
 from lagotto.hub.probes.pixel_cache import spec_from_json, spec_to_json
 from lagotto.hub.probes.probe_set import ProbeSet
+from lagotto.hub.store.records import RECOGNIZED
 from lagotto.models.base import Model
 from lagotto.models.classifier import ModelClassifier
 from lagotto.models.preprocessing.infer import (
@@ -66,6 +67,16 @@ def input_to_json(spec: ModelSpec) -> JsonObject:
     described["pixels"] = spec_to_json(spec.input.pixels)
     described["decisions"] = [asdict(decision) for decision in spec.decisions]
     return described
+
+
+def with_recognized(described: JsonObject, architecture: str, kind: str) -> JsonObject:
+    """A recorded input with what its model was recognized as, unless that is the usual.
+
+    The record of a classifier that holds its own graph stays as older versions write it.
+    """
+    if not architecture and kind == "classifier":
+        return described
+    return {**described, RECOGNIZED: {"architecture": architecture, "kind": kind}}
 
 
 def is_inferred(record: JsonObject) -> bool:

@@ -6,6 +6,9 @@ from typing import Literal, TypeAlias
 
 from lagotto.core.types import JsonObject
 
+RECOGNIZED = "recognized"
+"""Key of a recorded input: the architecture and the kind of a model, where they are not usual."""
+
 Status: TypeAlias = Literal["pending", "done", "failed"]
 
 
@@ -57,6 +60,22 @@ class ModelRecord:
     input: JsonObject = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     responses_sha256: str = ""
+
+    @property
+    def architecture(self) -> str:
+        """The network that the weights were recognized as, "" if the file holds its own graph."""
+        return self._recognized("architecture", "")
+
+    @property
+    def kind(self) -> str:
+        """What was reduced to one value a class: classifier, detector or segmenter."""
+        return self._recognized("kind", "classifier")
+
+    def _recognized(self, key: str, usual: str) -> str:
+        match self.input.get(RECOGNIZED):
+            case dict(facts):
+                return str(facts.get(key) or usual)
+        return usual
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,14 @@ from lagotto.models.metadata.unread.recognition import TFJS_LAYERS, is_of_other_
 from lagotto.models.registry import MODEL_ADAPTERS, TRANSLATORS
 
 _SAFETENSORS = ".safetensors"
+_FORMATS = {
+    ".onnx": "ONNX",
+    ".tflite": "TFLite",
+    ".safetensors": "safetensors",
+    **dict.fromkeys((".pth", ".pt", ".ckpt", ".th", ".bin"), "PyTorch checkpoint"),
+    **dict.fromkeys((".h5", ".hdf5", ".keras"), "Keras model"),
+    ".json": "TensorFlow.js layers model",
+}
 
 
 def model_endings() -> tuple[str, ...]:
@@ -23,7 +31,12 @@ def model_endings() -> tuple[str, ...]:
     return tuple(sorted({*MODEL_ADAPTERS, *TRANSLATORS}))
 
 
-def is_model(file: Path, beside: frozenset[str]) -> bool:
+def format_of_model(file: Path) -> str:
+    """The name of the form of a model file, by its ending."""
+    return _FORMATS.get(model_ending(file), model_ending(file).lstrip("."))
+
+
+def is_model(file: Path, beside: frozenset[str], is_given: bool = False) -> bool:
     """Whether a file is tried as a model; what cannot be loaded then fails with a reason.
 
     A file with the ending of a model is one, but for those that `skipped_form` tells, for parts of
@@ -32,6 +45,7 @@ def is_model(file: Path, beside: frozenset[str]) -> bool:
     Args:
         file: The file.
         beside: The names of the files in its folder.
+        is_given: Whether a user gave the file itself, so that what lies beside it does not count.
     """
     ending = model_ending(file)
     if ending not in model_endings() or not file.is_file():
@@ -42,7 +56,7 @@ def is_model(file: Path, beside: frozenset[str]) -> bool:
         return ending != _SAFETENSORS
     if shard_number(file.name) is not None or is_part(file.name, beside):
         return False
-    if skipped_form(file, beside) is not None:
+    if not is_given and skipped_form(file, beside) is not None:
         return False
     if ending == ".json":
         return json_form(file) == TFJS_LAYERS

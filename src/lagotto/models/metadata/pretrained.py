@@ -58,11 +58,16 @@ def behaviour_of(folder: Path) -> JsonObject:
     return {"config": effective, "processor": processor}
 
 
+def has_settings(file: Path) -> bool:
+    """Whether a file is the weights of a model that transformers or timm saved with settings."""
+    return file.name == WEIGHTS_FILES and (file.parent / CONFIG).is_file()
+
+
 def is_saved_model(file: Path) -> bool:
     """Whether a safetensors file is a whole model, without an ONNX export beside it."""
     folder = file.parent
     exported = any((home / "model.onnx").is_file() for home in (folder, folder / "onnx"))
-    return file.name == WEIGHTS_FILES and (folder / CONFIG).is_file() and not exported
+    return has_settings(file) and not exported
 
 
 def describe_saved(config: JsonObject, processor: JsonObject) -> JsonObject:

@@ -78,7 +78,7 @@ def scan_models(paths: Sequence[Path]) -> list[ModelSource]:
     return list(scan_paths(paths).models)
 
 
-def scan_paths(paths: Sequence[Path]) -> FoundModels:
+def scan_paths(paths: Sequence[Path], must_find: bool = True) -> FoundModels:
     """Finds the models at `paths`, in their order, and within a folder sorted by path.
 
     A folder with a model.json is one model, and is not searched deeper; one that is another tool's
@@ -88,13 +88,21 @@ def scan_paths(paths: Sequence[Path]) -> FoundModels:
     lead out of a given folder, are left out, and counted.
 
     A model.json that cannot be used does not stop the scan: loading its model raises the reason.
-    Raises UsageError for a path that is missing or holds no model.
+
+    Args:
+        paths: Model files and folders.
+        must_find: Whether a path that holds no model is an error.
+
+    Raises:
+        UsageError: A path is missing, or is a file that is surely no model; or it holds no model.
     """
     by_file: dict[Path, ModelSource] = {}
     counts: dict[Path, FileCount] = {}
     not_read: dict[str, UnreadFile] = {}
     for path in paths:
         found = _scan_path(path)
+        if must_find and not found.models:
+            raise UsageError(_nothing_found(path, found))
         not_read.update({item.file: item for item in found.not_read})
         known = len(by_file)
         for source in found.models:
@@ -147,20 +155,40 @@ def _scan_path(given: Path) -> FoundModels:
                 f"lagotto hub add HUB {given}"
             )
         raise UsageError(f"no such model file or folder: {str(given)!r}; check the path")
-    if path.name == DESCRIPTION_FILE:
+    beside = frozenset(file.name for file in _files(path.parent)) if path.is_file() else frozenset()
+    is_of_ours = is_model(path, beside, is_given=True)
+    if path.name == DESCRIPTION_FILE and not is_of_ours:
         path = path.parent
     if path.is_dir():
-        return _scan_folder(path, given)
-    if model_ending(path) not in model_endings():
-        not_read = recognize_unread([path])
+        return _scan_folder(path)
+    if not is_of_ours:
+        not_read = tuple(recognize_unread([path]).values())
         if not_read:
-            raise UsageError(f"not read: {'; '.join(unread_lines(not_read.values()))}")
-        raise UsageError(f"{str(given)!r} is not a model file; known endings: {_listed_endings()}")
+            return FoundModels((), FileCount(passed_over={kind_of(path): 1}), not_read)
+        if model_ending(path) not in model_endings():
+            listed = _listed_endings()
+            raise UsageError(f"{str(given)!r} is not a model file; known endings: {listed}")
     source = _source_of_file(path)
     folders = folders_beside(source.file, Description())
     by_folder = {folder: _read_folder(folder, link_roots(folder)).others for folder in folders}
     facts = {*_facts_of(source, by_folder)} - {source.file}
     return FoundModels((source,), FileCount(1, len(facts)))
+
+
+def _nothing_found(given: Path, found: FoundModels) -> str:
+    """Why a path gives no model, and what lies there instead."""
+    lines = [*unread_lines(found.not_read), *found.files.hints]
+    if given.is_file() and found.not_read:
+        return f"not read: {'; '.join(lines)}"
+    counted = [str(found.files)] if found.files.seen else []
+    return "; ".join(
+        [
+            f"no model under {str(given)!r}: looked for files ending in {_listed_endings()} "
+            "(links that lead out of the folder are not followed)",
+            *counted,
+            *lines,
+        ]
+    )
 
 
 def _source_of_file(path: Path) -> ModelSource:
@@ -173,7 +201,7 @@ def _source_of_file(path: Path) -> ModelSource:
     return ModelSource(clean_text(file_name(path, path.parent, is_lone=False)), path)
 
 
-def _scan_folder(root: Path, given: Path) -> FoundModels:
+def _scan_folder(root: Path) -> FoundModels:
     sources, leftover, roots = [], [], link_roots(root)
     described: set[Path] = set()
     passed_over: Counter[str] = Counter()
@@ -200,13 +228,6 @@ def _scan_folder(root: Path, given: Path) -> FoundModels:
         passed_over[OTHER_FORM if file in copies else kind] += 1
     used = facts.intersection(leftover) - files
     count = FileCount(len(sources), len(used), dict(+passed_over))
-    if not sources:
-        details = f"; {count}" if count.seen else ""
-        raise UsageError(
-            f"no model under {str(given)!r}: looked for files ending in {_listed_endings()} "
-            f"(links that lead out of the folder are not followed){details}"
-            + "".join(f"; {line}" for line in (*unread_lines(not_read), *count.hints))
-        )
     ordered = sorted(sources, key=lambda source: source.file.relative_to(root).as_posix())
     return FoundModels(tuple(ordered), count, not_read)
 

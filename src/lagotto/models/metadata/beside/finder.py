@@ -44,6 +44,7 @@ from lagotto.models.metadata.pretrained import (
     PROCESSOR,
     describe_saved,
     describe_timm,
+    has_settings,
     labels_of,
 )
 
@@ -83,7 +84,7 @@ def read_beside(file: Path, description: Description) -> FilesBeside:
     inputs, notes = read_inputs(file, description)
     lists: list[FoundLabels] = []
     folders = folders_beside(file, description)
-    if file.suffix.lower() != ".safetensors":  # these are read by the adapter
+    if not has_settings(file):  # these are read by the adapter
         for folder in folders:
             labels = labels_of(_settings(folder / CONFIG)[0])
             if labels is not None:
@@ -109,7 +110,7 @@ def read_inputs(
     inputs: list[FoundInput] = []
     notes: list[str] = []
     folders = folders_beside(file, description)
-    if file.suffix.lower() != ".safetensors":
+    if not has_settings(file):
         for folder in folders:
             found, unread = _saved_inputs(folder)
             inputs += found
