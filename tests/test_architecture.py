@@ -59,7 +59,7 @@ ROOMS = {
         *("adapters", "architectures", "checkpoints", "files", "keras", "metadata"),
         "preprocessing",
     },
-    "models/metadata": {"beside", "unread"},
+    "models/metadata": {"beside", "registries", "unread"},
     "zeroshot": {"calibration", "captions", "prompts"},
     "zeroshot/captions": {"sources"},
 }

@@ -13,6 +13,7 @@ FOREIGN, BELOW = "model.json of another tool", "below a folder with a model.json
 BESIDE, PARTLY = "beside a model.json", "incomplete download"
 TRAINING = "state or log of a training"
 OTHER_FORM = "another form of a model there"
+OLDER = "another version of a model there"
 AGAIN = "another path to the same model"
 NO_ENDING = "without an ending"
 

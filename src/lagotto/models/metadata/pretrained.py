@@ -17,6 +17,9 @@ CONFIG = "config.json"
 PROCESSOR = "preprocessor_config.json"
 WEIGHTS_FILES = "model.safetensors"
 
+_COMPONENTS = ("components/image_processor", "components/feature_extractor")
+"""Where MLflow keeps the processor of a model, seen from above the folder of its weights."""
+
 _WITHOUT_EFFECT = frozenset(
     {
         *("id2label", "label2id", "label_names", "label_descriptions", "_name_or_path"),
@@ -39,8 +42,9 @@ def read_settings(folder: Path) -> tuple[JsonObject, JsonObject]:
     """
     config = read_json(folder / CONFIG, "model settings", ModelError)
     check_config(config, ModelError)
-    file = folder / PROCESSOR
-    processor = read_json(file, "image-processor settings", ModelError) if file.is_file() else {}
+    files = [folder / PROCESSOR, *(folder.parent / inner / PROCESSOR for inner in _COMPONENTS)]
+    file = next((file for file in files if file.is_file()), None)
+    processor = {} if file is None else read_json(file, "image-processor settings", ModelError)
     check_config(processor, ModelError)
     return config, processor
 
