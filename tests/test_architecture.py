@@ -84,6 +84,7 @@ FRAMEWORKS = {
     },
     "tokenizers": {"encoders/tokens.py"},
     "huggingface_hub": {"core/remote/hugging_face.py"},
+    "mlflow": {"core/remote/mlflow_registry.py"},
     "torch": TORCH,
     "transformers": {"models/adapters/transformers.py", "encoders/transformers.py"},
     "timm": {"models/adapters/timm.py"},

@@ -159,7 +159,8 @@ class Hub(OpenHub):
 
         Args:
             models: One or many: files, folders that are scanned, or remote sources:
-                `hf:ORG/NAME[@REV]`, `timm:NAME`, `hf-search:key=value,...`.
+                `hf:ORG/NAME[@REV]`, `timm:NAME`, `hf-search:key=value,...`, `mlflow:NAME/VERSION`,
+                `mlflow:NAME@ALIAS`.
             probes_per_model: Let each model see so many probes of its own; one that is there and
                 saw fewer sees more. None: all probes.
             choosing: How these are chosen.

@@ -84,8 +84,8 @@ def hub_add(
     hub: Path = HUB_ARGUMENT,
     models: list[str] = typer.Argument(
         metavar="MODEL...",
-        help=".onnx or .tflite files, folders scanned for models, hf:ORG/NAME[@REV], timm:NAME, "
-        "hf-search:task=...,author=...,limit=...",
+        help="Model files, folders scanned for models, hf:ORG/NAME[@REV], timm:NAME, "
+        "hf-search:task=...,author=...,limit=..., mlflow:NAME/VERSION, mlflow:NAME@ALIAS",
     ),
     probes_per_model: int | None = typer.Option(
         None,
