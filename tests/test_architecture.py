@@ -61,7 +61,7 @@ ROOMS = {
     },
     "models/checkpoints": {"pickles"},
     "models/keras": {"files", "layers", "operations"},
-    "models/metadata": {"beside"},
+    "models/metadata": {"beside", "registries", "unread"},
     "zeroshot": {"calibration", "captions", "prompts"},
     "zeroshot/captions": {"sources"},
 }
@@ -86,6 +86,7 @@ FRAMEWORKS = {
     },
     "tokenizers": {"encoders/tokens.py"},
     "huggingface_hub": {"core/remote/hugging_face.py"},
+    "mlflow": {"core/remote/mlflow_registry.py"},
     "torch": TORCH,
     "transformers": {"models/adapters/transformers.py", "encoders/transformers.py"},
     "timm": {"models/adapters/timm.py"},

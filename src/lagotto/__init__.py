@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from lagotto.hub.hub import Hub as Hub
     from lagotto.hub.ingest.add import AddReport as AddReport
     from lagotto.hub.ingest.inspect import Inspection as Inspection
+    from lagotto.hub.ingest.inspect_files import InspectReport as InspectReport
+    from lagotto.hub.ingest.inspect_files import inspect as inspect
     from lagotto.hub.labels.audit import LabelFinding as LabelFinding
     from lagotto.hub.labels.audit import ModelAudit as ModelAudit
     from lagotto.hub.labels.coverage import CoveredLabel as CoveredLabel
@@ -82,6 +84,7 @@ _HOME = {
     "HubVoice": "lagotto.specialists.classifier",
     "ImageQuery": "lagotto.hub.query.types",
     "IndexReport": "lagotto.hub.search.recall",
+    "InspectReport": "lagotto.hub.ingest.inspect_files",
     "Inspection": "lagotto.hub.ingest.inspect",
     "IntakeReport": "lagotto.zeroshot.captions.ingest",
     "LabelFinding": "lagotto.hub.labels.audit",
@@ -111,6 +114,7 @@ _HOME = {
     "Specialist": "lagotto.specialists.fusion",
     "TextQuery": "lagotto.hub.query.types",
     "UsageError": "lagotto.core.errors",
+    "inspect": "lagotto.hub.ingest.inspect_files",
     "load_encoder": "lagotto.encoders.registry",
     "load_model": "lagotto.models.registry",
 }

@@ -11,6 +11,7 @@ from lagotto.cli import (
     demo,
     describe,
     duplicates,
+    inspect,
     search,
 )
 from lagotto.cli.eval import commands as eval_commands
@@ -35,6 +36,7 @@ app.command("search")(search.search)
 app.command("describe")(describe.describe)
 app.command("audit")(audit.audit)
 app.command("duplicates")(duplicates.duplicates)
+app.command("inspect")(inspect.inspect_command)
 app.command("classify")(classify.classify)
 app.add_typer(eval_commands.eval_app, name="eval")
 app.command("demo")(demo.demo)

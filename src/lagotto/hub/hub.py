@@ -40,6 +40,7 @@ from lagotto.hub.search.options import SearchKeywords, SearchOptions
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.lock import hub_lock
 from lagotto.jobs.worker_limits import Limits
+from lagotto.models.metadata.scan import scan_models
 
 if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that call them
     from lagotto.hub.confidence.judge import Judge
@@ -158,7 +159,8 @@ class Hub(OpenHub):
 
         Args:
             models: One or many: files, folders that are scanned, or remote sources:
-                `hf:ORG/NAME[@REV]`, `timm:NAME`, `hf-search:key=value,...`.
+                `hf:ORG/NAME[@REV]`, `timm:NAME`, `hf-search:key=value,...`, `mlflow:NAME/VERSION`,
+                `mlflow:NAME@ALIAS`.
             probes_per_model: Let each model see so many probes of its own; one that is there and
                 saw fewer sees more. None: all probes.
             choosing: How these are chosen.
@@ -207,8 +209,9 @@ class Hub(OpenHub):
         Raises UsageError if no models are given, or a path holds none.
         """
         paths = as_paths(models, "models")
+        sources = scan_models(paths)
         return inspect_models(
-            self.reader.probe_set, paths, limits or Limits(), progress or Silent()
+            self.reader.probe_set, sources, limits or Limits(), progress or Silent()
         )
 
     @reading

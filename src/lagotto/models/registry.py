@@ -24,11 +24,12 @@ from lagotto.models.files.weights import (
 from lagotto.models.metadata.description import parse_description
 from lagotto.models.metadata.facts import full_input
 from lagotto.models.metadata.pretrained import (
-    CONFIG,
     behaviour_of,
+    has_settings,
     library_of,
     read_settings,
 )
+from lagotto.models.metadata.unread.file_names import model_ending
 
 MODEL_ADAPTERS = {
     ".onnx": Adapter("lagotto.models.adapters.onnx", "load_onnx"),
@@ -54,12 +55,15 @@ SAVED_BY = {
 _CHECKPOINT = Adapter("lagotto.models.architectures.translate", "assemble_checkpoint")
 _KERAS = Adapter("lagotto.models.keras.translate", "translate_file", "h5py", "keras", ("onnx",))
 TRANSLATORS: dict[str, Adapter] = {
-    **dict.fromkeys((".pth", ".pt", ".ckpt", ".th", ".bin"), _CHECKPOINT),
+    **dict.fromkeys((".pth", ".pt", ".ckpt", ".th", ".bin", ".safetensors"), _CHECKPOINT),
     **dict.fromkeys((".h5", ".hdf5", ".keras"), _KERAS),
     ".json": replace(_KERAS, attribute="translate_tfjs"),
 }
 """Functions by file ending that write a model of another form as ONNX (`AssembledModel`), or
-that leave it to its library (`LibraryNetwork`)."""
+that leave it to its library (`LibraryNetwork`).
+
+They get safetensors that lie without their config.json, too.
+"""
 
 BUILDERS = {
     "timm": Adapter(
@@ -67,6 +71,9 @@ BUILDERS = {
     ),
 }
 """Adapters by library for networks that a translator leaves to it (`LibraryNetwork`)."""
+
+WEIGHT_FILES: dict[str, Adapter] = {".json": Adapter("lagotto.models.keras.tfjs", "shard_files")}
+"""Functions by file ending that name the files beside a model that hold its weights."""
 
 _CONTAINERS = (b"PK\x03\x04", b"\x89HDF\r\n\x1a\n")  # zip, HDF5
 
@@ -98,14 +105,11 @@ def load_model(source: ModelSource, threads: int = 1) -> Model:
 
 
 def _load(source: ModelSource, threads: int) -> Model:
-    ending = source.file.suffix.lower()
-    if ending in TRANSLATORS:
+    ending = model_ending(source.file)
+    if ending in TRANSLATORS and not has_settings(source.file):
         translate = load_adapter(TRANSLATORS, ending, "model ending")
         return _run_translated(source, translate(source), threads)
     if ending == ".safetensors":
-        if not (source.file.parent / CONFIG).is_file():
-            translate = load_adapter({ending: _CHECKPOINT}, ending, "model ending")
-            return _run_translated(source, translate(source), threads)
         library = library_of(read_settings(source.file.parent)[0])
         load = load_adapter(SAVED_BY, library, "library")
     else:
@@ -129,7 +133,7 @@ def _what_lies_instead(file: Path) -> str | None:
     None also for a container that its translator opens: it says itself what is wrong with one.
     """
     try:
-        if file.suffix.lower() in TRANSLATORS and _is_container(file):
+        if model_ending(file) in TRANSLATORS and _is_container(file):
             return None
         return None if file.stat().st_size > MAX_WEIGHTS_BYTES else what_lies_at(file)
     except OSError:
@@ -163,8 +167,7 @@ def _behaviour(source: ModelSource) -> JsonObject:
         description = parse_description(source.description)
         described = full_input(source.file, description)
         behaviour = replace(description, input=described).behaviour
-        is_safetensors = source.file.suffix.lower() == ".safetensors"
-        if is_safetensors and (source.file.parent / CONFIG).is_file():
+        if has_settings(source.file):
             behaviour["saved"] = behaviour_of(source.file.parent)
     except ModelError:
         return source.description
@@ -180,6 +183,9 @@ def external_data(file: Path) -> tuple[Path, ...]:
 
 
 def _external_files(file: Path) -> tuple[Path, ...]:
+    ending = model_ending(file)
+    if ending in WEIGHT_FILES:
+        return tuple(load_adapter(WEIGHT_FILES, ending, "model ending")(file))
     if file.suffix.lower() != ".onnx" or not 0 < file.stat().st_size <= MAX_WEIGHTS_BYTES:
         return ()
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:

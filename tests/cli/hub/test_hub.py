@@ -35,7 +35,7 @@ def test_create_add_search_remove_verify(world: World, tmp_path: Path) -> None:
     )  # fmt: skip
     assert (added.code, added.err) == (0, "")
     assert list(added.json) == [
-        *("hub", "done", "extended", "failures", "already", "copies", "notes", "files"),
+        *("hub", "done", "extended", "failures", "already", "copies", "notes", "files", "not_read"),
     ]
     assert list(added.json["files"]) == ["seen", "models", "facts", "passed_over", "hints"]
     assert added.json["files"]["models"] == 4
@@ -80,15 +80,20 @@ def test_a_copy_of_a_failure_is_a_failure_and_all_failed_is_exit_code_1(
     for name in ("first", "second"):
         (tmp_path / "models" / name).mkdir(parents=True)
         (tmp_path / "models" / name / "model.onnx").write_text("<html>404</html>")
-    (tmp_path / "models" / "old.pth").write_bytes(b"x")
+    (tmp_path / "models" / "old.mnn").write_bytes(b"x")
     for _ in range(2):  # they fail again in the same way
         answer = lagotto("hub", "add", hub, tmp_path / "models", "--workers", "1")
         assert answer.code == 1
         lines = answer.out.splitlines()
         assert lines[0] == "0 models added, 0 already there, 0 copies, 2 failed"
         assert lines[2].startswith("  failed: second: a copy of first: ")
-        assert lines[3] == "3 files seen: 2 models, 1 passed over (1 .pth)"
-        assert answer.err == "note: 1 .pth: not read yet; export such a model to ONNX\n"
+        assert lines[3] == "3 files seen: 2 models, 1 passed over (1 .mnn)"
+        assert lines[4:] == [
+            "1 file not read:",
+            "  old.mnn (MNN model) is of MNN, which writes no ONNX; "
+            "export the model that it was made from to ONNX",
+        ]
+        assert answer.err == ""
     status = lagotto("hub", "status", hub, "--json").json
     assert [item["model"] for item in status["failures"]] == ["first", "second"]
     assert status["copies"] == []
@@ -139,6 +144,8 @@ def test_status_in_json(world: World) -> None:
             "searched",
             "why",
             "input",
+            "architecture",
+            "kind",
         ]
     ] * 7
 
@@ -214,11 +221,12 @@ def test_inspect_tells_where_each_part_is_from_and_adds_nothing(
     assert list(plain) == [
         *("model", "source", "framework", "outputs", "output", "logits_source"),
         *("labels", "input", "notes", "failure", "facts"),
+        *("format", "bytes", "architecture", "kind", "dtype", "label_names"),
     ]
     facts = {fact["fact"]: fact for fact in opencv["facts"]}
     assert list(facts) == [
         *("name", "size", "layout", "channels", "scale", "mean", "std", "resize"),
-        *("output", "labels"),
+        *("output", "labels", "format", "architecture", "kind", "dtype"),
     ]
     assert bad["facts"] == []
     assert facts["channels"]["origin"] == "model.json"

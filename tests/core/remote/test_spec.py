@@ -6,9 +6,11 @@ from hypothesis import strategies as st
 
 from lagotto.core.errors import UsageError
 from lagotto.core.remote.spec import (
+    MlflowSpec,
     RepositorySpec,
     SearchSpec,
     is_remote,
+    parse_registered,
     parse_repository,
     parse_search,
 )
@@ -80,3 +82,15 @@ def test_a_search_that_is_not_understood_is_refused(spec: str, said: str) -> Non
 def test_what_is_remote() -> None:
     assert all(map(is_remote, ("hf:x", "hf-search:x", "timm:x")))
     assert not any(map(is_remote, ("models/hf:x", "x.onnx", "")))
+
+
+@pytest.mark.parametrize("spec", ["mlflow:", "mlflow:a", "mlflow:a/0", "mlflow:a/b/1", "mlflow:@x"])
+def test_what_names_no_version_is_refused(spec: str) -> None:
+    with pytest.raises(UsageError, match="names no version"):
+        parse_registered(spec)
+
+
+def test_a_registered_model_has_a_version_or_an_alias() -> None:
+    assert parse_registered("mlflow:my birds/3") == MlflowSpec("my birds", "3")
+    assert parse_registered("mlflow:birds@champion") == MlflowSpec("birds", alias="champion")
+    assert str(parse_registered("mlflow:birds@champion")) == "mlflow:birds@champion"

@@ -110,16 +110,16 @@ def test_every_file_is_a_model_a_fact_or_counted_by_kind(tmp_path: Path) -> None
         "22 files seen: 2 models, 4 that belong to them, 16 passed over (2 "
     )
     hints = " ".join(files.hints)
-    for words in ("1 .h5, 1 .pth: not read yet; export such a model to ONNX", "unpack it"):
+    for words in ("1 .zip: unpack it", "call a TFLite model .tflite"):
         assert words in hints
+    not_read = {Path(item.file).name: item.format for item in scan_paths([root]).not_read}
+    assert not_read["weights.pth"] == "PyTorch checkpoint"
     assert files.as_json()["seen"] == 22
 
 
 def test_a_folder_without_models_says_what_it_has_instead(tmp_path: Path) -> None:
     touch(tmp_path, "best.pt", "other.pt", "data.yaml")
-    with pytest.raises(
-        UsageError, match=r"2 \.pt: not read yet; export such a model to ONNX"
-    ) as said:
+    with pytest.raises(UsageError, match=r"best\.pt, other\.pt \(PyTorch checkpoint\)") as said:
         scan_models([tmp_path])
     assert "3 files seen: 0 models, 3 passed over (2 .pt, 1 .yaml)" in str(said.value)
     assert "\n" not in str(said.value)

@@ -58,7 +58,10 @@ def test_a_foreign_file_is_left_alone_and_the_search_goes_on(tmp_path: Path) -> 
         (tmp_path / folder / "model.json").write_text(json.dumps(GRAPH))
     scan = scan_paths([tmp_path])
     assert [source.name for source in scan.models] == ["a", "b", "c/deep/er/best"]
-    assert scan.files.passed_over == {"model.json of another tool": 4}
+    assert scan.files.passed_over == {
+        "model.json of another tool": 3,
+        "another form of a model there": 1,  # that of a/model.onnx
+    }
     assert all(source.description == {} for source in scan.models)
     for source in scan.models[:2]:
         assert (

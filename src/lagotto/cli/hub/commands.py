@@ -10,11 +10,12 @@ import typer
 from lagotto.cli.hub.index_status import notify_index, print_index
 from lagotto.cli.hub.inspection import print_inspections
 from lagotto.cli.output import ProgressBar, notice, print_json, print_line, print_table, printable
+from lagotto.cli.unread import print_unread
 from lagotto.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from lagotto.hub.ingest.add import AddReport
-    from lagotto.hub.reader.status import HubStatus
+    from lagotto.hub.reader.status import HubStatus, ModelStatus
 
 hub_app = typer.Typer(
     help="Make a hub of classifiers and keep it.", no_args_is_help=True, rich_markup_mode=None
@@ -83,8 +84,8 @@ def hub_add(
     hub: Path = HUB_ARGUMENT,
     models: list[str] = typer.Argument(
         metavar="MODEL...",
-        help=".onnx or .tflite files, folders scanned for models, hf:ORG/NAME[@REV], timm:NAME, "
-        "hf-search:task=...,author=...,limit=...",
+        help="Model files, folders scanned for models, hf:ORG/NAME[@REV], timm:NAME, "
+        "hf-search:task=...,author=...,limit=..., mlflow:NAME/VERSION, mlflow:NAME@ALIAS",
     ),
     probes_per_model: int | None = typer.Option(
         None,
@@ -159,6 +160,7 @@ def _print_report(report: "AddReport", quiet: bool) -> None:
         print_line(f"  failed: {printable(failure.model)}: {printable(failure.reason)}")
     if report.files.seen:
         print_line(printable(str(report.files)))
+    print_unread(report.not_read)
     if not quiet:
         for hint in report.files.hints:
             notice(f"note: {printable(hint)}")
@@ -213,7 +215,7 @@ def _print_models(status: "HubStatus") -> None:
     """A table of the models; with columns on the search where some saw a share of the probes."""
     columns = ["model", "logits", "kind", "read", "notes"]
     rows = [
-        [m.name, str(m.outputs), m.framework, m.logits_source, "; ".join(m.notes)]
+        [m.name, str(m.outputs), _form(m), m.logits_source, "; ".join(m.notes)]
         for m in status.models
     ]
     if any(m.probes_seen < status.probes for m in status.models):
@@ -223,6 +225,12 @@ def _print_models(status: "HubStatus") -> None:
             for row, m in zip(rows, status.models, strict=True)
         ]
     print_table(columns, rows, frozenset({"logits", "probes"}))
+
+
+def _form(model: "ModelStatus") -> str:
+    """The framework; with the architecture and the kind of the model where they are not usual."""
+    kind = "" if model.kind == "classifier" else model.kind
+    return " ".join(part for part in (model.framework, model.architecture, kind) if part)
 
 
 @hub_app.command("remove")

@@ -8,6 +8,8 @@ from lagotto.cli.output import print_line, print_table, printable
 if TYPE_CHECKING:
     from lagotto.hub.ingest.inspect import Inspection
 
+_FACTS = ("output", "labels", "name", "format", "architecture", "kind", "dtype")
+
 
 def print_inspections(inspections: Sequence["Inspection"]) -> None:
     """Prints one row for each part of a model's input, its labels and name; notes and failures."""
@@ -21,7 +23,7 @@ def print_inspections(inspections: Sequence["Inspection"]) -> None:
                 [name, read, part.field, part.value, part.origin, margin, part.runner_up or ""]
             )
         for fact in item.facts:
-            if fact.fact in ("output", "labels", "name"):
+            if fact.fact in _FACTS:
                 rows.append(["", "", fact.fact, fact.value, fact.origin, "", ""])
     if rows:
         columns = ["model", "outputs", "input", "value", "from", "margin", "runner-up"]

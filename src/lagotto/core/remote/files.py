@@ -4,8 +4,9 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from lagotto.core.remote.spec import RepositorySpec
+from lagotto.core.remote.spec import MLFLOW, RepositorySpec
 
+HUGGING_FACE_HUB, MLFLOW_REGISTRY = "Hugging Face Hub", "MLflow"
 _PIECE_BYTES = 1 << 20
 
 
@@ -24,7 +25,8 @@ class Repository:
     """The content of a repository at one commit.
 
     `revision` is the name by which the commit was requested. `cached` is the folder of a local
-    copy, if the files are read from there.
+    copy, if the files are read from there. In an MLflow registry a version is the repository, its
+    address and time of creation are the commit, and `place` says where its files are.
     """
 
     name: str
@@ -32,10 +34,14 @@ class Repository:
     files: tuple[RemoteFile, ...]
     revision: str
     cached: Path | None = None
+    registry: str = HUGGING_FACE_HUB
+    place: str = ""
 
     @property
     def source(self) -> str:
         """Its name in a catalogue, which stands for exactly this content."""
+        if self.registry == MLFLOW_REGISTRY:
+            return f"{MLFLOW}{self.name} ({self.commit})"
         return str(RepositorySpec(self.name, self.commit))
 
     def file(self, path: str) -> RemoteFile | None:

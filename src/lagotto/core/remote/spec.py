@@ -1,4 +1,4 @@
-"""The text of a remote spec comes in; a repository or a search on the Hugging Face Hub goes out."""
+"""The text of a remote spec comes in; a repository, a search or a registered model goes out."""
 
 import re
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from lagotto.core.errors import UsageError
 from lagotto.core.registry import suggest
 
-REPOSITORY, SEARCH, TIMM = "hf:", "hf-search:", "timm:"
-PREFIXES = (REPOSITORY, SEARCH, TIMM)
+REPOSITORY, SEARCH, TIMM, MLFLOW = "hf:", "hf-search:", "timm:", "mlflow:"
+PREFIXES = (REPOSITORY, SEARCH, TIMM, MLFLOW)
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}"
 _NAME = re.compile(rf"{_PART}(/{_PART})?")
@@ -15,6 +15,9 @@ _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,127}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _KEYS = ("task", "author", "search", "library", "limit")
 _LIMIT = 100
+_REGISTERED = re.compile(
+    r"([^/:@\x00-\x1f]{1,250})(?:/([1-9][0-9]{0,9})|@([A-Za-z0-9][A-Za-z0-9_.-]{0,127}))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,28 @@ class RepositorySpec:
 
     def __str__(self) -> str:
         return f"{REPOSITORY}{self.name}{f'@{self.revision}' if self.revision else ''}"
+
+    @property
+    def title(self) -> str:
+        """The name of its model in a hub."""
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class MlflowSpec:
+    """A model of an MLflow registry, by its version or by an alias of one."""
+
+    name: str
+    version: str = ""
+    alias: str = ""
+
+    @property
+    def title(self) -> str:
+        """The name of its model in a hub."""
+        return f"{self.name}/{self.version}" if self.version else f"{self.name}@{self.alias}"
+
+    def __str__(self) -> str:
+        return f"{MLFLOW}{self.title}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +93,24 @@ def parse_repository(spec: str) -> RepositorySpec:
             f"{'timm:resnet18.a1_in1k' if prefix == TIMM else 'hf:google/vit-base-patch16-224'}"
         )
     return RepositorySpec(f"timm/{name}" if prefix == TIMM else name, revision or None)
+
+
+def parse_registered(spec: str) -> MlflowSpec:
+    """`mlflow:NAME/VERSION` or `mlflow:NAME@ALIAS`.
+
+    >>> parse_registered("mlflow:birds@champion")
+    MlflowSpec(name='birds', version='', alias='champion')
+
+    Raises:
+        UsageError: The spec names no version of a model.
+    """
+    match = _REGISTERED.fullmatch(spec.removeprefix(MLFLOW))
+    if match is None or match[1].strip() in ("", ".", ".."):
+        raise UsageError(
+            f"{spec!r} names no version of a model; give mlflow:NAME/VERSION or mlflow:NAME@ALIAS, "
+            "as in mlflow:birds/3"
+        )
+    return MlflowSpec(match[1], match[2] or "", match[3] or "")
 
 
 def parse_search(spec: str) -> SearchSpec:

@@ -46,6 +46,7 @@ from lagotto.hub.store.tensorfile import is_intact
 from lagotto.jobs.worker_limits import Limits
 from lagotto.models.metadata.file_count import FileCount
 from lagotto.models.metadata.scan import scan_paths
+from lagotto.models.metadata.unread.recognition import UnreadFile
 from lagotto.models.registry import behaviour_digest
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class AddReport:
 
     `extended` are models that the hub had and that have now seen more probes. `already` counts
     those that needed no work. A copy of a model that failed is a failure, too. `notes` say what
-    could not be made ready for searches. `files` counts the files under the paths listed.
+    could not be made ready for searches. `files` counts the files under the paths listed, and
+    `not_read` names the models among them that are of a form that is not read.
     """
 
     done: tuple[str, ...]
@@ -68,6 +70,7 @@ class AddReport:
     copies: tuple[tuple[str, str], ...]
     notes: tuple[str, ...] = ()
     files: FileCount = field(default_factory=FileCount)
+    not_read: tuple[UnreadFile, ...] = ()
 
     @property
     def is_failure(self) -> bool:
@@ -142,7 +145,7 @@ def add_models(
             plan = replace(plan, already=plan.already + crawl.already, copies=copies)
         unfetched = crawl.failed if crawl else set()
         report = _report(catalogue, plan, results, earlier, unfetched)
-        report = replace(report, files=scan.files)
+        report = replace(report, files=scan.files, not_read=scan.not_read)
         skipped = report.already + len(report.copies)
         done = len(report.done) + len(report.extended)
         catalogue.finish_run(run, _now(), done, len(report.failures), skipped)

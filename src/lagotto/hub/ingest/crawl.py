@@ -17,10 +17,14 @@ from lagotto.core.errors import SourceError
 from lagotto.core.files import writing
 from lagotto.core.progress import Progress
 from lagotto.core.remote.files import Repository
-from lagotto.core.remote.hugging_face import HuggingFace, OutOfReachError
+from lagotto.core.remote.hugging_face import OutOfReachError
 from lagotto.core.remote.spec import (
+    MLFLOW,
     SEARCH,
+    MlflowSpec,
     RepositorySpec,
+    SearchSpec,
+    parse_registered,
     parse_repository,
     parse_search,
 )
@@ -30,6 +34,7 @@ from lagotto.hub.ingest.fetch import (
     Fetchers,
     FetchJob,
 )
+from lagotto.hub.ingest.remote_models import RemoteModels
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.records import (
     Copy,
@@ -62,7 +67,7 @@ class Crawl:
         self._folder = folder
         self._cache_bytes = cache_bytes
         self._progress = progress
-        self._hub = HuggingFace()
+        self._hub = RemoteModels()
         self._fetched: set[str] = set()
         self._known: dict[str, Repository] = {}
         self._expected: list[ModelRecord] = []
@@ -75,36 +80,38 @@ class Crawl:
             UsageError: A spec is not understood.
             SourceError: A search fails.
         """
-        parsed = [parse_search(s) if s.startswith(SEARCH) else parse_repository(s) for s in specs]
-        named: dict[RepositorySpec, Listing] = {}
+        parsed = [_parse(spec) for spec in specs]
+        for spec in parsed:
+            self._hub.connect(spec)
+        named: dict[str, tuple[RepositorySpec | MlflowSpec, Listing]] = {}
         errors: dict[str, str] = {}
         self._progress.start("listing", len(parsed), "sources")
         for spec in parsed:
-            is_direct = isinstance(spec, RepositorySpec)
-            results = [spec] if isinstance(spec, RepositorySpec) else self._hub.search(spec)
+            results = self._hub.search(spec) if isinstance(spec, SearchSpec) else [spec]
             for result in results:
-                requested = result if is_direct else RepositorySpec(result.name)
+                found = isinstance(spec, SearchSpec)  # a search names the commit, a user may not
+                requested = RepositorySpec(result.name) if found else result
                 try:
-                    pinned = self._pin(result)
+                    pinned, source = self._pin(result)
                 except OutOfReachError:
                     raise
                 except SourceError as error:
-                    pinned = result
-                    errors[str(result)] = str(error)
-                listing = Listing(_stand_in(requested), pinned.name, str(pinned))
-                named.setdefault(pinned, listing)
+                    pinned, source = result, str(result)
+                    errors[source] = str(error)
+                listing = Listing(_stand_in(requested), pinned.title, source)
+                named.setdefault(source, (pinned, listing))
             self._progress.advance(1)
         self._progress.finish()
-        expected, self.already = self._catalogue.expect(list(named.values()))
-        by_source = {str(pinned): pinned for pinned in named}
+        listings = [listing for _, listing in named.values()]
+        expected, self.already = self._catalogue.expect(listings)
         for record in expected:
-            spec = by_source[record.source]
             if record.source in errors:
                 self._fail(record, errors[record.source])
                 continue
             self._expected.append(record)
             folder = self._folder / sha256(record.source.encode()).hexdigest()[:16]
-            self._jobs.append(FetchJob(spec, folder, self._known.get(record.source)))
+            pinned = named[record.source][0]
+            self._jobs.append(FetchJob(pinned, folder, self._known.get(record.source)))
 
     def batches(self) -> Iterator[dict[str, ModelSource]]:
         """Fetched models by digest, a few at a time, in order.
@@ -147,13 +154,19 @@ class Crawl:
                     fetchers.release(size)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _pin(self, spec: RepositorySpec) -> RepositorySpec:
-        """The spec at a commit; the hub is asked unless the spec names the commit."""
-        if spec.is_pinned:
-            return spec
+    def _pin(self, spec: RepositorySpec | MlflowSpec) -> tuple[RepositorySpec | MlflowSpec, str]:
+        """The spec of exactly this content, and its source; the hub is asked unless it says both.
+
+        The number of a version says little by itself: another registry may have the same.
+        """
+        if isinstance(spec, RepositorySpec) and spec.is_pinned:
+            return spec, str(spec)
         repository = self._hub.repository(spec)
         self._known[repository.source] = repository
-        return RepositorySpec(repository.name, repository.commit)
+        if isinstance(spec, MlflowSpec):
+            return parse_registered(f"{MLFLOW}{repository.name}"), repository.source
+        pinned = RepositorySpec(repository.name, repository.commit)
+        return pinned, str(pinned)
 
     def _identify(
         self, record: ModelRecord, fetched: FetchedModel, batch: dict[str, ModelSource]
@@ -191,6 +204,12 @@ class Crawl:
                 path.unlink(missing_ok=True)
 
 
-def _stand_in(spec: RepositorySpec) -> str:
+def _parse(spec: str) -> RepositorySpec | MlflowSpec | SearchSpec:
+    if spec.startswith(SEARCH):
+        return parse_search(spec)
+    return parse_registered(spec) if spec.startswith(MLFLOW) else parse_repository(spec)
+
+
+def _stand_in(spec: RepositorySpec | MlflowSpec) -> str:
     """The stand-in for the digest of a model that is not fetched yet."""
     return sha256(b"not fetched\n" + str(spec).encode()).hexdigest()

@@ -13,10 +13,9 @@ from pathlib import Path
 from lagotto.core.errors import LagottoError, ModelError, SourceError
 from lagotto.core.files import writing
 from lagotto.core.remote.files import Repository
-from lagotto.core.remote.hugging_face import HuggingFace
-from lagotto.core.remote.spec import RepositorySpec
+from lagotto.core.remote.spec import MlflowSpec, RepositorySpec
 from lagotto.core.types import ModelSource
-from lagotto.models.metadata.repository import choose_files, fetch_model
+from lagotto.hub.ingest.remote_models import RemoteModels
 from lagotto.models.registry import behaviour_digest
 
 THREADS = 4
@@ -26,7 +25,7 @@ THREADS = 4
 class FetchJob:
     """A repository to fetch into a folder; `repository` is its content, if that is known."""
 
-    spec: RepositorySpec
+    spec: RepositorySpec | MlflowSpec
     folder: Path
     repository: Repository | None = None
 
@@ -44,7 +43,7 @@ class FetchedModel:
 class Fetchers:
     """Threads that run fetch jobs in order, each as soon as the disk budget allows it."""
 
-    def __init__(self, hub: HuggingFace, jobs: Sequence[FetchJob], budget_bytes: int) -> None:
+    def __init__(self, hub: RemoteModels, jobs: Sequence[FetchJob], budget_bytes: int) -> None:
         self._hub = hub
         self._budget = DiskBudget(budget_bytes)
         self._futures: list[Future[FetchedModel]] = [Future() for _ in jobs]
@@ -96,12 +95,12 @@ class Fetchers:
 
     def _fetch(self, turn: int, job: FetchJob) -> FetchedModel:
         repository = job.repository or self._hub.repository(job.spec)
-        choice = choose_files(repository)
+        choice = self._hub.choose(repository)
         self._budget.take(turn, choice.total_bytes, repository.name)
         with writing(job.folder):
             job.folder.mkdir(parents=True, exist_ok=True)
         try:
-            model = fetch_model(self._hub, repository, choice, job.folder)
+            model = self._hub.fetch(repository, choice, job.folder)
             digest = behaviour_digest(model)
         except LagottoError as error:
             self._budget.give_back(choice.total_bytes)

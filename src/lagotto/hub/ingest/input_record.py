@@ -27,6 +27,7 @@ from lagotto.core.types import (
 )
 from lagotto.hub.probes.pixel_cache import spec_from_json, spec_to_json
 from lagotto.hub.probes.probe_set import ProbeSet
+from lagotto.hub.store.records import RECOGNIZED
 from lagotto.models.base import Model
 from lagotto.models.classifier import ModelClassifier
 from lagotto.models.preprocessing.infer import (
@@ -61,13 +62,21 @@ def infer_input(model: Model, probes: Path) -> Model:
 
 
 def input_to_json(spec: ModelSpec) -> JsonObject:
-    """The resolved input and its decisions as JSON; with the kind of a model, if no classifier."""
+    """The resolved input and its decisions as JSON."""
     described = asdict(spec.input)
-    if spec.kind != "classifier":
-        described["kind"] = spec.kind
     described["pixels"] = spec_to_json(spec.input.pixels)
     described["decisions"] = [asdict(decision) for decision in spec.decisions]
     return described
+
+
+def with_recognized(described: JsonObject, architecture: str, kind: str) -> JsonObject:
+    """A recorded input with what its model was recognized as, unless that is the usual.
+
+    The record of a classifier that holds its own graph stays as older versions write it.
+    """
+    if not architecture and kind == "classifier":
+        return described
+    return {**described, RECOGNIZED: {"architecture": architecture, "kind": kind}}
 
 
 def is_inferred(record: JsonObject) -> bool:

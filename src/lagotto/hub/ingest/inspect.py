@@ -1,8 +1,8 @@
-"""Model files come in; how each would be run goes out, for `lagotto hub add --inspect`."""
+"""Models come in; how each would be run goes out, for `hub add --inspect` and `inspect`."""
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from lagotto.core.errors import ModelError
@@ -13,8 +13,10 @@ from lagotto.hub.ingest.probing import inspection_tasks
 from lagotto.hub.probes.probe_set import ProbeSet
 from lagotto.jobs.base import Outcome
 from lagotto.jobs.worker_limits import Limits
+from lagotto.models.metadata.beside.label_choice import IN_FILE
 from lagotto.models.metadata.description import parse_description
-from lagotto.models.metadata.scan import scan_models
+from lagotto.models.metadata.model_files import format_of_model
+from lagotto.models.registry import external_data
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,11 @@ class Inspection:
     `output` is what the file publishes, `logits_source` how its logits are read, `labels` the
     number of class names. `input` has one decision for each part of the input. `facts` has the
     origin of each thing that is known: name, size, layout, channels, scale, mean, std, resize,
-    output, labels. `failure` is why the model cannot be run; the other fields are then empty.
+    output, labels, format, architecture, kind, dtype. `failure` is why the model cannot be run; the
+    fields of what is in the file are then empty. `format` is the form of the file, `bytes` its size
+    with its external data. `architecture` is the network that its weights were recognized as, ""
+    if the file holds its own graph. `kind` is classifier, detector or segmenter. `dtype` is the
+    type of the input tensor, `label_names` has the class names, "" for an output without one.
     """
 
     model: str
@@ -51,6 +57,12 @@ class Inspection:
     notes: tuple[str, ...] = ()
     failure: str = ""
     facts: tuple[Fact, ...] = ()
+    format: str = ""
+    bytes: int = 0
+    architecture: str = ""
+    kind: str = ""
+    dtype: str = ""
+    label_names: tuple[str, ...] = ()
 
     def as_json(self) -> JsonObject:
         """The fields by name, tuples as lists."""
@@ -59,41 +71,43 @@ class Inspection:
 
 
 def inspect_models(
-    probe_set: ProbeSet, paths: Sequence[Path], limits: Limits, progress: Progress
+    probe_set: ProbeSet | None, sources: Sequence[ModelSource], limits: Limits, progress: Progress
 ) -> tuple[Inspection, ...]:
-    """Finds out how models would be run; nothing is written to the hub.
+    """Finds out how models would be run, in worker processes; nothing is written.
 
     Args:
-        probe_set: Pictures on which models are tried, in worker processes.
-        paths: Model files, or folders to scan.
+        probe_set: Pictures on which models are tried; None: what is not declared stays as assumed.
+        sources: The models.
         limits: Workers, time and memory that may be used.
         progress: Receives the models.
 
     Returns:
-        One inspection a model, in the order of the scan.
-
-    Raises:
-        UsageError: A path holds no model.
+        One inspection a model, in order.
     """
-    sources = {str(index): source for index, source in enumerate(scan_models(paths))}
+    by_key = {str(index): source for index, source in enumerate(sources)}
     results: dict[str, Inspection] = {}
     runner = limits.start()
-    progress.start("inspecting models", len(sources), "models")
+    progress.start("inspecting models", len(by_key), "models")
     try:
-        for outcome in runner.run(inspection_tasks(sources, probe_set)):
-            results[outcome.key] = _inspection(sources[outcome.key], outcome)
+        for outcome in runner.run(inspection_tasks(by_key, probe_set)):
+            results[outcome.key] = _inspection(by_key[outcome.key], outcome)
             progress.advance(1)
     finally:
         runner.close()
         progress.finish()
-    return tuple(results[key] for key in sources)
+    return tuple(results[key] for key in by_key)
 
 
 def _inspection(source: ModelSource, outcome: Outcome) -> Inspection:
-    name, path = source.name, str(source.file)
+    known = Inspection(
+        source.name,
+        str(source.file),
+        format=format_of_model(source.file),
+        bytes=_size_bytes(source.file),
+    )
     if outcome.value is None:
         reason = outcome.failure.reason if outcome.failure else "no answer"
-        return Inspection(name, path, failure=reason)
+        return replace(known, failure=reason)
     match outcome.value.get("record"):
         case {
             "framework": str(framework),
@@ -104,6 +118,8 @@ def _inspection(source: ModelSource, outcome: Outcome) -> Inspection:
             "notes": list(notes),
             "input": dict(described),
             "origins": {"output": str(output_origin), "labels": str(labels_origin)},
+            "architecture": str(architecture),
+            "kind": str(kind),
         }:
             try:
                 decisions = decisions_from_json(described)
@@ -111,12 +127,15 @@ def _inspection(source: ModelSource, outcome: Outcome) -> Inspection:
                     *_facts(source, decisions, described),
                     Fact("output", output, output_origin),
                     Fact("labels", _listed(labels), labels_origin or "-"),
+                    Fact("format", known.format, IN_FILE),
+                    Fact("architecture", architecture or "-", IN_FILE),
+                    Fact("kind", kind, IN_FILE),
+                    Fact("dtype", str(described.get("dtype")), IN_FILE),
                 )
             except ModelError as error:
-                return Inspection(name, path, failure=str(error))
-            return Inspection(
-                model=name,
-                source=path,
+                return replace(known, failure=str(error))
+            return replace(
+                known,
                 framework=framework,
                 outputs=outputs,
                 output=output,
@@ -125,8 +144,20 @@ def _inspection(source: ModelSource, outcome: Outcome) -> Inspection:
                 input=decisions,
                 notes=tuple(str(note) for note in notes),
                 facts=facts,
+                architecture=architecture,
+                kind=kind,
+                dtype=str(described.get("dtype")),
+                label_names=tuple(str(label) for label in labels or ()),
             )
-    return Inspection(name, path, failure="its worker gave an answer that cannot be read")
+    return replace(known, failure="its worker gave an answer that cannot be read")
+
+
+def _size_bytes(file: Path) -> int:
+    """The bytes of a model file and of its external data; 0 if it cannot be read."""
+    try:
+        return sum(part.stat().st_size for part in (file, *external_data(file)))
+    except OSError:
+        return 0
 
 
 def _facts(

@@ -17,7 +17,7 @@ from lagotto.core.errors import HubError, ModelError, ProbeError, UsageError
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject, ModelSource, PixelSpec
 from lagotto.hub.descriptors.standardize import measure_moments
-from lagotto.hub.ingest.input_record import is_inferred
+from lagotto.hub.ingest.input_record import is_inferred, with_recognized
 from lagotto.hub.ingest.worker_tasks import source_to_json
 from lagotto.hub.probes.fill_cache import find_refusal, prepare_pixels
 from lagotto.hub.probes.pixel_cache import ProbeCache, spec_from_json
@@ -165,9 +165,11 @@ class _Meter:
         self._progress.advance(rest, f"{self._ended}/{self._models} models")
 
 
-def inspection_tasks(sources: Mapping[str, ModelSource], probe_set: ProbeSet) -> Iterator[Task]:
+def inspection_tasks(
+    sources: Mapping[str, ModelSource], probe_set: ProbeSet | None
+) -> Iterator[Task]:
     """The tasks that find out how models are run; see `worker_tasks.inspect_model`."""
-    probes = str(probe_set.folder.absolute())
+    probes = None if probe_set is None else str(probe_set.folder.absolute())
     for digest, source in sources.items():
         payload: JsonObject = {"model": source_to_json(source), "probes": probes}
         yield Task(digest, "lagotto.hub.ingest.worker_tasks:inspect_model", payload)
@@ -235,13 +237,15 @@ def _facts(outcome: Outcome, staged: Path, probe_set: ProbeSet, rows: int) -> Mo
             "labels": None | list() as labels,
             "notes": list(notes),
             "input": dict(described),
+            "architecture": str(architecture),
+            "kind": str(kind),
         } if responses.values.shape == (rows, outputs):
             return ModelFacts(
                 framework=framework,
                 outputs=outputs,
                 output=output,
                 logits_source=logits_source,
-                input=described,
+                input=with_recognized(described, architecture, kind),
                 notes=tuple(str(note) for note in notes),
                 labels=None if labels is None else tuple(str(label) for label in labels),
                 invalid=invalid,

@@ -65,13 +65,15 @@ def inspect_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonO
     Fields of its input that neither model.json nor its file declares are inferred on some probes.
 
     Args:
-        payload: "model" is the source, "probes" the folder of the probe set.
+        payload: "model" is the source, "probes" the folder of the probe set; without one, these
+            fields stay as they are assumed.
         progress: Not used.
 
     Returns:
         {"pixels": the PixelSpec, "record": the model as the catalogue holds it}.
     """
-    spec = infer_input(_load(payload), Path(str(payload["probes"]))).spec
+    model, probes = _load(payload), payload.get("probes")
+    spec = (model if probes is None else infer_input(model, Path(str(probes)))).spec
     return {"pixels": spec_to_json(spec.input.pixels), "record": spec_to_record(spec)}
 
 
@@ -166,7 +168,6 @@ def spec_to_record(spec: ModelSpec) -> JsonObject:
     """A resolved model as the catalogue holds it, and the origins of its output and labels."""
     return {
         "framework": spec.framework,
-        "kind": spec.kind,
         "outputs": spec.outputs,
         "output": spec.output,
         "logits_source": spec.logits_source,
@@ -174,6 +175,8 @@ def spec_to_record(spec: ModelSpec) -> JsonObject:
         "notes": list(spec.notes),
         "input": input_to_json(spec),
         "origins": {"output": spec.output_origin, "labels": spec.labels_origin},
+        "architecture": spec.architecture,
+        "kind": spec.kind,
     }
 
 

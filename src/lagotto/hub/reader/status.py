@@ -26,6 +26,8 @@ class ModelStatus:
     `flawed_logits` counts its invalid logits, which are not searched. It saw `probes_seen` of the
     probes; `searched` says on which it is searched (`all`, `completed` with predictions, or only
     those `seen`), and `why` gives the reason. `input` has one decision for each part of its input.
+    `architecture` is what its weights were recognized as, "" where the file holds its own graph;
+    `kind` is classifier, detector or segmenter.
     """
 
     name: str
@@ -39,6 +41,8 @@ class ModelStatus:
     searched: str
     why: str
     input: tuple[Decision, ...]
+    architecture: str = ""
+    kind: str = "classifier"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,8 @@ def _model_status(
         probes_seen=0 if responses is None else len(responses.seen_probes),
         searched=searched,
         why=why,
+        architecture=record.architecture,
+        kind=record.kind,
     )
 
 

@@ -6,6 +6,9 @@ from typing import Literal, TypeAlias, cast, get_args
 
 from lagotto.core.types import JsonObject, ModelKind
 
+RECOGNIZED = "recognized"
+"""Key of a recorded input: the architecture and the kind of a model, where they are not usual."""
+
 Status: TypeAlias = Literal["pending", "done", "failed"]
 
 
@@ -59,10 +62,21 @@ class ModelRecord:
     responses_sha256: str = ""
 
     @property
+    def architecture(self) -> str:
+        """The network that the weights were recognized as, "" if the file holds its own graph."""
+        return self._recognized("architecture")
+
+    @property
     def kind(self) -> ModelKind:
-        """What the model is; it stands with its input, where older records have nothing."""
-        kind = self.input.get("kind")
+        """What was reduced to one value a class: nothing, boxes or pixels."""
+        kind = self._recognized("kind")
         return cast(ModelKind, kind) if kind in get_args(ModelKind) else "classifier"
+
+    def _recognized(self, key: str) -> str:
+        match self.input.get(RECOGNIZED):
+            case dict(facts):
+                return str(facts.get(key) or "")
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import MutableMapping
 TELEMETRY_OFF = {
     "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime, read once at its import
     "HF_HUB_DISABLE_TELEMETRY": "1",  # huggingface_hub, transformers and hf_xet
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # mlflow and mlflow-skinny
     "RAY_USAGE_STATS_ENABLED": "0",  # ray, of which lagotto may find an installation
 }
 """Each variable, and the value by which its library reports nothing."""

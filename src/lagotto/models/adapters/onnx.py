@@ -252,9 +252,7 @@ def _open_session(program: OnnxProgram, *added: str) -> onnxruntime.InferenceSes
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    held = {}  # onnxruntime reads it in place while it opens the session
-    if program.folder is not None:
-        held = _set_folder(options, program.data, program.folder)
+    held = {} if program.folder is None else _set_folder(options, program.data, program.folder)
     data = with_onnx_output(program.data, *added) if added else program.data
     try:
         if program.weights:
@@ -265,13 +263,17 @@ def _open_session(program: OnnxProgram, *added: str) -> onnxruntime.InferenceSes
         why = onnx_refusal(error, onnxruntime.__version__)
         raise ModelError(f"onnxruntime cannot load the model: {why}") from error
     finally:
-        held.clear()
+        held.clear()  # the options hold no reference to the bytes, so they had to live until here
 
 
 def _set_folder(
     options: onnxruntime.SessionOptions, data: bytes, folder: Path
 ) -> dict[str, UInt8[np.ndarray, " bytes"]]:
-    """Says where the files with the external data of a model are; gives those that are mapped."""
+    """Says where the files with the external data of a model are.
+
+    Returns:
+        The bytes of those that are handed over; they must live until the session is open.
+    """
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(folder)
     )

@@ -19,7 +19,7 @@ NO_INPUT = InputDescription()
 MAX_EMBEDDED_BYTES = 8 << 20
 """Bytes of one embedded text at most; a longer one is not read."""
 
-_LABEL_KEYS = (
+LABEL_KEYS = (
     *("names", "labels", "classes", "class_names", "classnames", "id2label", "idx_to_class"),
     *("label_names", "class_labels", "categories", "label2id", "class_to_idx", "output_labels"),
 )
@@ -83,7 +83,7 @@ def read_properties(properties: Mapping[str, str]) -> EmbeddedMetadata:
         channels=_FORMATS.get(lower.get("image.bitmappixelformat", "").lower()),
         scale=_RANGES.get(lower.get("image.nominalpixelrange", "").lower()),
     )
-    labels = _first(map(parse_names, _values(lower, _LABEL_KEYS)))
+    labels = _first(map(parse_names, _values(lower, LABEL_KEYS)))
     task = lower.get("task", "").strip().lower()[:40]
     if task and "stride" in lower:  # of ultralytics, whose networks take RGB from 0 to 1
         described = replace(

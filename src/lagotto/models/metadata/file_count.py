@@ -6,19 +6,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lagotto.core.types import JsonObject
+from lagotto.models.metadata.unread.file_names import is_of_training
 
 LINK_OUT, HIDDEN_FILE, HIDDEN_FOLDER = "link out of the folder", "hidden file", "hidden folder"
 FOREIGN, BELOW = "model.json of another tool", "below a folder with a model.json"
 BESIDE, PARTLY = "beside a model.json", "incomplete download"
+TRAINING = "state or log of a training"
+OTHER_FORM = "another form of a model there"
+OLDER = "another version of a model there"
 AGAIN = "another path to the same model"
 NO_ENDING = "without an ending"
 
-_UNREAD = (
-    *(".pth", ".pt", ".pt2", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib", ".h5", ".hdf5"),
-    *(".keras", ".pb", ".mlmodel", ".mlpackage", ".caffemodel", ".pdmodel", ".pdiparams"),
-    *(".params", ".ort", ".engine", ".trt", ".plan", ".mnn", ".dlc", ".gguf", ".msgpack", ".npz"),
-    *(".torchscript", ".jit", ".ptl", ".pte", ".om", ".rknn", ".hef", ".blob", ".nb", ".t7"),
-)
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst", ".mar")
 _PARTS = (".part", ".crdownload", ".incomplete", ".download", ".tmp", ".aria2")
 _MOST_KINDS_IN_TEXT = 8
@@ -66,14 +64,6 @@ class FileCount:
     def hints(self) -> tuple[str, ...]:
         """What to do about models among the files that were passed over."""
         hints = []
-        unread = [kind for kind in self.passed_over if kind in _UNREAD]
-        if unread:
-            hints.append(f"{self._listed(unread)}: not read yet; export such a model to ONNX")
-        if ".safetensors" in self.passed_over:
-            hints.append(
-                f"{self._listed(['.safetensors'])}: read where it is called model.safetensors, "
-                "with its config.json, and no ONNX export is beside it"
-            )
         if ".lite" in self.passed_over:
             hints.append(f"{self._listed(['.lite'])}: call a TFLite model .tflite")
         archives = [kind for kind in self.passed_over if kind in _ARCHIVES]
@@ -115,6 +105,8 @@ def sum_counts(counts: Iterable[FileCount]) -> FileCount:
 
 def kind_of(file: Path) -> str:
     """The kind under which a file that is passed over is counted: its ending in lower case."""
+    if is_of_training(file.name):
+        return TRAINING
     ending = file.suffix.lower()
     if ending in _PARTS:
         return PARTLY

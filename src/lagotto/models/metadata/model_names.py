@@ -8,6 +8,8 @@ the Hugging Face cache, for which the name of the repository stands.
 import re
 from pathlib import Path
 
+from lagotto.models.metadata.unread.file_names import model_stem
+
 _FORMS = frozenset({"onnx", "tflite"})
 _REPOSITORY = "models--"
 _VARIANT = re.compile(r"model[-_.](.+)", re.IGNORECASE | re.DOTALL)
@@ -48,19 +50,17 @@ def file_name(file: Path, root: Path, is_lone: bool) -> str:
         >>> file_name(root / "birds/onnx/model_quantized.onnx", root, is_lone=False)
         'birds-quantized'
     """
-    folder = file.parent
+    folder, stem = file.parent, model_stem(file)
     is_form = folder.name.lower() in _FORMS or _snapshot(folder.parts[1:]) is not None
-    if file.stem.lower() == "model" and (is_lone or is_form):
+    if stem.lower() == "model" and (is_lone or is_form):
         return folder_name(folder, root)
-    variant = _VARIANT.fullmatch(file.stem)
+    variant = _VARIANT.fullmatch(stem)
     if is_form and variant is not None:
         return f"{folder_name(folder, root)}-{variant[1]}"
     if folder == root and not is_form:
-        return file.stem
+        return stem
     title = folder_name(folder, root)
-    return (
-        file.stem if folder == root and is_form and title == folder.name else f"{title}/{file.stem}"
-    )
+    return stem if folder == root and is_form and title == folder.name else f"{title}/{stem}"
 
 
 def _snapshot(parts: tuple[str, ...]) -> int | None:

@@ -18,6 +18,9 @@ CONFIG = "config.json"
 PROCESSOR = "preprocessor_config.json"
 WEIGHTS_FILES = "model.safetensors"
 
+_COMPONENTS = ("components/image_processor", "components/feature_extractor")
+"""Where MLflow keeps the processor of a model, seen from above the folder of its weights."""
+
 _WITHOUT_EFFECT = frozenset(
     {
         *("id2label", "label2id", "label_names", "label_descriptions", "_name_or_path"),
@@ -63,8 +66,9 @@ def read_settings(folder: Path) -> tuple[JsonObject, JsonObject]:
     """
     config = read_json(folder / CONFIG, "model settings", ModelError)
     check_config(config, ModelError)
-    file = folder / PROCESSOR
-    processor = read_json(file, "image-processor settings", ModelError) if file.is_file() else {}
+    files = [folder / PROCESSOR, *(folder.parent / inner / PROCESSOR for inner in _COMPONENTS)]
+    file = next((file for file in files if file.is_file()), None)
+    processor = {} if file is None else read_json(file, "image-processor settings", ModelError)
     check_config(processor, ModelError)
     return config, processor
 
@@ -98,11 +102,16 @@ def behaviour_of(folder: Path) -> JsonObject:
     return {"config": effective, "processor": processor}
 
 
+def has_settings(file: Path) -> bool:
+    """Whether a file is the weights of a model that transformers or timm saved with settings."""
+    return file.name == WEIGHTS_FILES and (file.parent / CONFIG).is_file()
+
+
 def is_saved_model(file: Path) -> bool:
     """Whether a safetensors file is a whole model, without an ONNX export beside it."""
     folder = file.parent
     exported = any((home / "model.onnx").is_file() for home in (folder, folder / "onnx"))
-    return file.name == WEIGHTS_FILES and (folder / CONFIG).is_file() and not exported
+    return has_settings(file) and not exported
 
 
 def describe_saved(config: JsonObject, processor: JsonObject) -> JsonObject:

@@ -2,19 +2,17 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lagotto.core.arguments.links import link_roots, stays_inside
+from lagotto.core.arguments.links import link_roots
 from lagotto.core.errors import ModelError, UsageError
-from lagotto.core.images import IMAGE_SUFFIXES
 from lagotto.core.remote.spec import is_remote
 from lagotto.core.text.clean import clean_text
 from lagotto.core.types import ModelSource
 from lagotto.models.files.weights import inside
 from lagotto.models.metadata.beside.finder import (
-    EXPORT_FOLDERS,
     folders_beside,
     may_describe,
 )
@@ -31,38 +29,40 @@ from lagotto.models.metadata.file_count import (
     BELOW,
     BESIDE,
     FOREIGN,
-    HIDDEN_FILE,
-    HIDDEN_FOLDER,
-    LINK_OUT,
+    OTHER_FORM,
     FileCount,
     kind_of,
     sum_counts,
 )
+from lagotto.models.metadata.folder_walk import (
+    ScannedFolder,
+    exported_models,
+    files_in,
+    read_folder,
+    walk_folders,
+)
 from lagotto.models.metadata.foreign import has_description
+from lagotto.models.metadata.model_files import is_model, model_endings
 from lagotto.models.metadata.model_names import file_name, folder_name
-from lagotto.models.metadata.pretrained import is_saved_model
-from lagotto.models.registry import MODEL_ADAPTERS, external_data
-
-ENDINGS = tuple(sorted(MODEL_ADAPTERS))
+from lagotto.models.metadata.registries.registered import RegisteredModel
+from lagotto.models.metadata.unread.file_names import (
+    exported_stem,
+    is_export_folder,
+    is_saved_form,
+    model_ending,
+)
+from lagotto.models.metadata.unread.recognition import UnreadFile, recognize_unread
+from lagotto.models.metadata.unread.report import unread_lines
+from lagotto.models.registry import external_data
 
 
 @dataclass(frozen=True, slots=True)
 class FoundModels:
-    """The models under some paths, and what became of the other files there."""
+    """The models under some paths, what became of the other files, and models that are not read."""
 
     models: tuple[ModelSource, ...]
     files: FileCount
-
-
-@dataclass(slots=True)
-class _Folder:
-    """What lies directly in a folder. `others` are files that are no models, without pictures."""
-
-    path: Path
-    is_described: bool
-    models: list[Path] = field(default_factory=list)
-    others: list[Path] = field(default_factory=list)
-    passed_over: Counter[str] = field(default_factory=Counter)
+    not_read: tuple[UnreadFile, ...] = ()
 
 
 def scan_models(paths: Sequence[Path]) -> list[ModelSource]:
@@ -70,7 +70,7 @@ def scan_models(paths: Sequence[Path]) -> list[ModelSource]:
     return list(scan_paths(paths).models)
 
 
-def scan_paths(paths: Sequence[Path]) -> FoundModels:
+def scan_paths(paths: Sequence[Path], must_find: bool = True) -> FoundModels:
     """Finds the models at `paths`, in their order, and within a folder sorted by path.
 
     A folder with a model.json is one model, and is not searched deeper; one that is another tool's
@@ -80,12 +80,22 @@ def scan_paths(paths: Sequence[Path]) -> FoundModels:
     lead out of a given folder, are left out, and counted.
 
     A model.json that cannot be used does not stop the scan: loading its model raises the reason.
-    Raises UsageError for a path that is missing or holds no model.
+
+    Args:
+        paths: Model files and folders.
+        must_find: Whether a path that holds no model is an error.
+
+    Raises:
+        UsageError: A path is missing, or is a file that is surely no model; or it holds no model.
     """
     by_file: dict[Path, ModelSource] = {}
     counts: dict[Path, FileCount] = {}
+    not_read: dict[str, UnreadFile] = {}
     for path in paths:
         found = _scan_path(path)
+        if must_find and not found.models:
+            raise UsageError(_nothing_found(path, found))
+        not_read.update({item.file: item for item in found.not_read})
         known = len(by_file)
         for source in found.models:
             by_file.setdefault(source.file.resolve(), source)
@@ -93,9 +103,8 @@ def scan_paths(paths: Sequence[Path]) -> FoundModels:
         again = {AGAIN: len(found.models) - new} if new < len(found.models) else {}
         count = replace(found.files, models=new, passed_over={**found.files.passed_over, **again})
         counts.setdefault(Path(os.path.abspath(path)), count)
-    return FoundModels(
-        tuple(_with_unique_names(list(by_file.values()))), sum_counts(counts.values())
-    )
+    models = tuple(_with_unique_names(list(by_file.values())))
+    return FoundModels(models, sum_counts(counts.values()), tuple(not_read.values()))
 
 
 def describe_folder(folder: Path, name: str, files: Sequence[Path]) -> ModelSource:
@@ -116,11 +125,11 @@ def describe_folder(folder: Path, name: str, files: Sequence[Path]) -> ModelSour
         else:
             raise ModelError(
                 f"{DESCRIPTION_FILE} names no file and {len(files)} model files are beside it; "
-                f'say which: {{"file": "name{ENDINGS[0]}"}}'
+                f'say which: {{"file": "name.onnx"}}'
             )
-        if file.suffix.lower() not in ENDINGS:
+        if model_ending(file) not in model_endings():
             raise ModelError(
-                f"{DESCRIPTION_FILE}: file is {file.name!r}; known endings: {', '.join(ENDINGS)}"
+                f"{DESCRIPTION_FILE}: file is {file.name!r}; known endings: {_listed_endings()}"
             )
     except ModelError as error:
         return ModelSource(
@@ -138,42 +147,71 @@ def _scan_path(given: Path) -> FoundModels:
                 f"lagotto hub add HUB {given}"
             )
         raise UsageError(f"no such model file or folder: {str(given)!r}; check the path")
-    if path.name == DESCRIPTION_FILE:
+    beside = (
+        frozenset(file.name for file in files_in(path.parent)) if path.is_file() else frozenset()
+    )
+    is_of_ours = is_model(path, beside, is_given=True)
+    if path.name == DESCRIPTION_FILE and not is_of_ours:
         path = path.parent
     if path.is_dir():
-        return _scan_folder(path, given)
-    if path.suffix.lower() not in ENDINGS:
-        raise UsageError(f"{str(given)!r} is not a model file; known endings: {', '.join(ENDINGS)}")
+        return _scan_folder(path)
+    if not is_of_ours:
+        not_read = tuple(recognize_unread([path]).values())
+        if not_read:
+            return FoundModels((), FileCount(passed_over={kind_of(path): 1}), not_read)
+        if model_ending(path) not in model_endings():
+            listed = _listed_endings()
+            raise UsageError(f"{str(given)!r} is not a model file; known endings: {listed}")
     source = _source_of_file(path)
     folders = folders_beside(source.file, Description())
-    by_folder = {folder: _read_folder(folder, link_roots(folder)).others for folder in folders}
+    by_folder = {folder: read_folder(folder, link_roots(folder)).others for folder in folders}
     facts = {*_facts_of(source, by_folder)} - {source.file}
     return FoundModels((source,), FileCount(1, len(facts)))
+
+
+def _nothing_found(given: Path, found: FoundModels) -> str:
+    """Why a path gives no model, and what lies there instead."""
+    lines = [*unread_lines(found.not_read), *found.files.hints]
+    if given.is_file() and found.not_read:
+        return f"not read: {'; '.join(lines)}"
+    counted = [str(found.files)] if found.files.seen else []
+    return "; ".join(
+        [
+            f"no model under {str(given)!r}: looked for files ending in {_listed_endings()} "
+            "(links that lead out of the folder are not followed)",
+            *counted,
+            *lines,
+        ]
+    )
 
 
 def _source_of_file(path: Path) -> ModelSource:
     """The model of one file that was given by itself."""
     if has_description(path.parent):
-        files = _read_folder(path.parent, link_roots(path.parent)).models
+        files = read_folder(path.parent, link_roots(path.parent)).models
         described = describe_folder(path.parent, path.parent.name, files)
         if UNREADABLE_DESCRIPTION in described.description or described.file == path:
             return described
     return ModelSource(clean_text(file_name(path, path.parent, is_lone=False)), path)
 
 
-def _scan_folder(root: Path, given: Path) -> FoundModels:
+def _scan_folder(root: Path) -> FoundModels:
     sources, leftover, roots = [], [], link_roots(root)
     described: set[Path] = set()
+    refused: dict[Path, RegisteredModel] = {}
     passed_over: Counter[str] = Counter()
-    for folder in _folders(root):
+    for folder in walk_folders(root):
         passed_over += folder.passed_over
         leftover += folder.others
-        if folder.is_described:
-            name = folder_name(folder.path, root)
-            source = describe_folder(folder.path, name, folder.models or _exported(folder, roots))
+        if folder.registered is not None and folder.registered.file is None:
+            refused[folder.path] = folder.registered
+        if folder.is_one_model:
+            source = _one_model(folder, root, roots)
             sources.append(source)
-            described.add(folder.path / DESCRIPTION_FILE)
-            passed_over[BESIDE] += sum(file != source.file for file in folder.models)
+            if folder.is_described:
+                described.add(folder.path / DESCRIPTION_FILE)
+            others = sum(file != source.file for file in folder.models)
+            passed_over[BESIDE if folder.is_described else OTHER_FORM] += others
             passed_over[BELOW] -= source.file.parent != folder.path  # that one is the model
             continue
         lone = len(folder.models) == 1
@@ -181,21 +219,53 @@ def _scan_folder(root: Path, given: Path) -> FoundModels:
             sources.append(ModelSource(clean_text(file_name(file, root, lone)), file))
     facts = _facts(sources, leftover) | described
     files = {source.file for source in sources}
-    for file in leftover:
-        if file not in facts and file not in files:
-            is_foreign = file.name == DESCRIPTION_FILE
-            passed_over[FOREIGN if is_foreign else kind_of(file)] += 1
+    rest = [file for file in leftover if file not in facts and file not in files]
+    not_read, copies = _not_read(rest, files, refused)
+    for file in rest:
+        kind = FOREIGN if file.name == DESCRIPTION_FILE else kind_of(file)
+        passed_over[OTHER_FORM if file in copies else kind] += 1
     used = facts.intersection(leftover) - files
     count = FileCount(len(sources), len(used), dict(+passed_over))
-    if not sources:
-        details = f"; {count}" if count.seen else ""
-        raise UsageError(
-            f"no model under {str(given)!r}: looked for files ending in {', '.join(ENDINGS)} "
-            f"(links that lead out of the folder are not followed){details}"
-            + "".join(f"; {hint}" for hint in count.hints)
-        )
     ordered = sorted(sources, key=lambda source: source.file.relative_to(root).as_posix())
-    return FoundModels(tuple(ordered), count)
+    return FoundModels(tuple(ordered), count, not_read)
+
+
+def _one_model(folder: ScannedFolder, root: Path, roots: tuple[Path, ...]) -> ModelSource:
+    """The model of a folder that a model.json or a registry describes."""
+    name = folder_name(folder.path, root)
+    if folder.registered is not None and folder.registered.file is not None:
+        return ModelSource(clean_text(name), folder.registered.file)
+    return describe_folder(folder.path, name, folder.models or exported_models(folder, roots))
+
+
+def _not_read(
+    files: Sequence[Path], models: Set[Path], refused: Mapping[Path, RegisteredModel]
+) -> tuple[tuple[UnreadFile, ...], frozenset[Path]]:
+    """The models among files that are not read, and the files that are other forms of a model.
+
+    Another form bears the name of a model in the same folder, as exporters write it. It is no loss.
+    A folder of a registry in which no model is read counts once, as far as it says why.
+    """
+    stems = {(model.parent, exported_stem(model.name)) for model in models}
+    homes_with_models = {home for model in models for home in model.parents}
+    copies: set[Path] = set()
+    lost: dict[Path, UnreadFile] = {}
+    for path, item in recognize_unread(files).items():
+        homes = [home for home in path.parents if is_export_folder(home.name)]
+        exports = [p for p in (path, *homes) if (p.parent, exported_stem(p.name)) in stems]
+        if exports or is_saved_form(path, models):
+            copies.update(exports or [path])
+        else:
+            lost[path] = item
+    for home, model in refused.items():
+        inner = [path for path in lost if home in path.parents]
+        if home in homes_with_models or (inner and model.may_hold):
+            continue
+        for path in inner:
+            del lost[path]
+        lost[home] = UnreadFile(str(home), model.form, model.reason, model.recipe)
+    copied = frozenset(file for file in files if not copies.isdisjoint((file, *file.parents)))
+    return tuple(lost.values()), copied
 
 
 def _facts(sources: Sequence[ModelSource], leftover: Sequence[Path]) -> set[Path]:
@@ -230,87 +300,8 @@ def _facts_of(source: ModelSource, by_folder: Mapping[Path, Sequence[Path]]) -> 
         yield from external_data(source.file)
 
 
-def _folders(root: Path) -> Iterator[_Folder]:
-    """`root` and the folders under it that may hold models, each real folder once."""
-    roots, visited, pending = link_roots(root), set(), [root]
-    while pending:
-        path = pending.pop()
-        real = path.resolve()
-        if real in visited:
-            continue
-        visited.add(real)
-        folder = _read_folder(path, roots)
-        deeper = []
-        for entry in _subfolders(path):
-            if entry.name.startswith("."):
-                folder.passed_over[HIDDEN_FOLDER] += 1
-            elif not stays_inside(entry, roots):
-                folder.passed_over[LINK_OUT] += 1
-            else:
-                deeper.append(entry)
-        if not folder.is_described:
-            pending += sorted(deeper, reverse=True)
-        else:
-            _count_below(deeper, folder)
-        yield folder
-
-
-def _read_folder(path: Path, roots: tuple[Path, ...]) -> _Folder:
-    """The files directly in a folder, sorted."""
-    folder = _Folder(path, has_description(path))
-    for file in sorted(_files(path)):
-        if file.name.startswith("."):
-            folder.passed_over[HIDDEN_FILE] += 1
-        elif file.is_symlink() and not stays_inside(file, roots):
-            folder.passed_over[LINK_OUT] += 1
-        elif file.suffix.lower() in IMAGE_SUFFIXES:
-            folder.passed_over[kind_of(file)] += 1
-        elif file.suffix.lower() in ENDINGS and _is_model(file):
-            folder.models.append(file)
-        else:
-            folder.others.append(file)
-    return folder
-
-
-def _exported(folder: _Folder, roots: tuple[Path, ...]) -> list[Path]:
-    """The model files in the folder `onnx` or `tflite` of a folder; `model.onnx` before others."""
-    files: list[Path] = []
-    for entry in _subfolders(folder.path):
-        if entry.name.lower() in EXPORT_FOLDERS and stays_inside(entry, roots):
-            files += _read_folder(entry, roots).models
-    return [file for file in files if file.stem.lower() == "model"] or files
-
-
-def _is_model(file: Path) -> bool:
-    return file.is_file() and (file.suffix.lower() != ".safetensors" or is_saved_model(file))
-
-
-def _count_below(folders: Sequence[Path], above: _Folder) -> None:
-    """Counts the files below a folder with a model.json; they may describe its model."""
-    for folder in folders:
-        for parent, _, names in os.walk(folder):
-            for name in names:
-                file = Path(parent, name)
-                if file.suffix.lower() in ENDINGS:
-                    above.passed_over[BELOW] += 1
-                else:
-                    above.others.append(file)
-
-
-def _files(folder: Path) -> list[Path]:
-    return [Path(entry.path) for entry in _entries(folder) if not entry.is_dir()]
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    return [Path(entry.path) for entry in _entries(folder) if entry.is_dir()]
-
-
-def _entries(folder: Path) -> "list[os.DirEntry[str]]":
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError as error:
-        raise UsageError(f"folder {str(folder)!r} cannot be read: {error.strerror}") from error
+def _listed_endings() -> str:
+    return ", ".join(model_endings())
 
 
 def _with_unique_names(sources: list[ModelSource]) -> list[ModelSource]:

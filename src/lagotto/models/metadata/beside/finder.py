@@ -44,7 +44,13 @@ from lagotto.models.metadata.pretrained import (
     PROCESSOR,
     describe_saved,
     describe_timm,
+    has_settings,
     labels_of,
+)
+from lagotto.models.metadata.registries.folders import (
+    REGISTRY_FILES,
+    registry_facts,
+    registry_homes,
 )
 
 EXPORT_FOLDERS = frozenset({"onnx", "tflite", "tflite-model"})
@@ -83,7 +89,7 @@ def read_beside(file: Path, description: Description) -> FilesBeside:
     inputs, notes = read_inputs(file, description)
     lists: list[FoundLabels] = []
     folders = folders_beside(file, description)
-    if file.suffix.lower() != ".safetensors":  # these are read by the adapter
+    if not has_settings(file):  # these are read by the adapter
         for folder in folders:
             labels = labels_of(_settings(folder / CONFIG)[0])
             if labels is not None:
@@ -99,6 +105,8 @@ def read_beside(file: Path, description: Description) -> FilesBeside:
         notes += unread
     settings = tuple(item for item in inputs if item.origin in (CONFIG, PROCESSOR))
     tools = tuple(item for item in inputs if item not in settings)
+    if _is_graph(file):  # its shapes count, and so its digest is the same inside a registry
+        tools += tuple(_registry_inputs(folders))
     return FilesBeside(settings, tools, tuple(lists), tuple(dict.fromkeys(notes)))
 
 
@@ -109,7 +117,7 @@ def read_inputs(
     inputs: list[FoundInput] = []
     notes: list[str] = []
     folders = folders_beside(file, description)
-    if file.suffix.lower() != ".safetensors":
+    if not has_settings(file):
         for folder in folders:
             found, unread = _saved_inputs(folder)
             inputs += found
@@ -118,7 +126,21 @@ def read_inputs(
         for facts in read_tool_files(folder):
             if facts.input != NOTHING:
                 inputs.append(FoundInput(facts.origin, facts.input))
+    if not _is_graph(file):
+        inputs += _registry_inputs(folders)
     return tuple(inputs), tuple(notes)
+
+
+def _is_graph(file: Path) -> bool:
+    return file.suffix.lower() in _GRAPHS
+
+
+def _registry_inputs(folders: tuple[Path, ...]) -> Iterator[FoundInput]:
+    """The inputs that registries describe."""
+    for folder in folders:
+        for facts in registry_facts(folder):
+            if facts.input != NOTHING:
+                yield FoundInput(facts.origin, facts.input)
 
 
 def merged_input(declared: InputDescription, found: tuple[FoundInput, ...]) -> InputDescription:
@@ -148,6 +170,7 @@ def folders_beside(file: Path, description: Description) -> tuple[Path, ...]:
     folders = [file.parent, model_folder(description, file)]
     if file.parent.name.lower() in EXPORT_FOLDERS:
         folders.append(file.parent.parent)
+    folders += registry_homes(file)
     for folder in tuple(folders):
         if (folder / _PARAMETERS).is_dir():
             folders.append(folder / _PARAMETERS)
@@ -156,7 +179,7 @@ def folders_beside(file: Path, description: Description) -> tuple[Path, ...]:
 
 def may_describe(name: str, stem: str) -> bool:
     """Whether `read_beside` reads a file of this name beside the model file `stem`."""
-    is_setting = name in (CONFIG, PROCESSOR, *TOOL_FILES)
+    is_setting = name in (CONFIG, PROCESSOR, *TOOL_FILES, *REGISTRY_FILES)
     return is_setting or label_rank(name, stem) is not None
 
 
@@ -218,7 +241,7 @@ def _lists_in(folder: Path, file: Path) -> tuple[list[FoundLabels], tuple[str, .
     """The lists of labels in a folder, the preferred first, and notes on those not read."""
     lists: list[FoundLabels] = []
     notes: list[str] = []
-    tools = read_tool_files(folder)
+    tools = (*read_tool_files(folder), *registry_facts(folder))
     listed = label_files(folder, file.stem)
     others = _other_models(folder, file) if tools or listed else ()
     named = {facts.labels_file for facts in tools if facts.labels_file is not None}

@@ -1,0 +1,79 @@
+"""A file comes in; whether it is looked at as a model, or the reason why not, goes out."""
+
+from pathlib import Path
+
+from lagotto.models.metadata.file_count import OTHER_FORM, TRAINING
+from lagotto.models.metadata.pretrained import is_saved_model
+from lagotto.models.metadata.unread.content import content_of
+from lagotto.models.metadata.unread.file_names import (
+    is_of_training,
+    is_part,
+    model_ending,
+    preferred_form,
+    shard_number,
+)
+from lagotto.models.metadata.unread.recognition import TFJS_LAYERS, is_of_other_form, json_form
+from lagotto.models.registry import MODEL_ADAPTERS, TRANSLATORS
+
+_SAFETENSORS = ".safetensors"
+_FORMATS = {
+    ".onnx": "ONNX",
+    ".tflite": "TFLite",
+    ".safetensors": "safetensors",
+    **dict.fromkeys((".pth", ".pt", ".ckpt", ".th", ".bin"), "PyTorch checkpoint"),
+    **dict.fromkeys((".h5", ".hdf5", ".keras"), "Keras model"),
+    ".json": "TensorFlow.js layers model",
+}
+
+
+def model_endings() -> tuple[str, ...]:
+    """The endings of model files that are read, in order."""
+    return tuple(sorted({*MODEL_ADAPTERS, *TRANSLATORS}))
+
+
+def format_of_model(file: Path) -> str:
+    """The name of the form of a model file, by its ending."""
+    return _FORMATS.get(model_ending(file), model_ending(file).lstrip("."))
+
+
+def is_model(file: Path, beside: frozenset[str], is_given: bool = False) -> bool:
+    """Whether a file is tried as a model; what cannot be loaded then fails with a reason.
+
+    A file with the ending of a model is one, but for those that `skipped_form` tells, for parts of
+    models, and for content that is of another form: much is called .bin and .json.
+
+    Args:
+        file: The file.
+        beside: The names of the files in its folder.
+        is_given: Whether a user gave the file itself, so that what lies beside it does not count.
+    """
+    ending = model_ending(file)
+    if ending not in model_endings() or not file.is_file():
+        return False
+    if ending == _SAFETENSORS and is_saved_model(file):
+        return True
+    if ending not in TRANSLATORS:
+        return ending != _SAFETENSORS
+    if shard_number(file.name) is not None or is_part(file.name, beside):
+        return False
+    if not is_given and skipped_form(file, beside) is not None:
+        return False
+    if ending == ".json":
+        return json_form(file) == TFJS_LAYERS
+    content = content_of(file)
+    return not is_of_other_form(file, content) and (ending != ".bin" or content is not None)
+
+
+def skipped_form(file: Path, beside: frozenset[str]) -> str | None:
+    """Why a file with the ending of a translated model is surely none of its own.
+
+    Args:
+        file: The file.
+        beside: The names of the files in its folder.
+
+    Returns:
+        "state of a training" or "another form of a model there"; None for any other file.
+    """
+    if is_of_training(file.name):
+        return TRAINING
+    return None if preferred_form(file, beside, frozenset(model_endings())) is None else OTHER_FORM
