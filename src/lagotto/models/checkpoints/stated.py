@@ -6,6 +6,7 @@ that of a tensor of the head.
 """
 
 import json
+import math
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from lagotto.core.errors import UsageError
 from lagotto.core.parsing.name_list import NameList, parse_name_list
 from lagotto.core.types import JsonObject, JsonValue
+from lagotto.models.checkpoints.checkpoint import StoredTensor
 from lagotto.models.checkpoints.modules import is_module
 from lagotto.models.checkpoints.pickles.inert import InertTensor, Record, Value
 from lagotto.models.checkpoints.pickles.plain_values import NotPlainError, PlainReader
@@ -271,6 +273,49 @@ def _normalization(mean: tuple[float, ...], std: tuple[float, ...]) -> InputDesc
 
 
 _LEAST_STD = 0.01
+
+
+def inner_normalization(
+    tensors: Mapping[str, StoredTensor],
+) -> tuple[dict[str, StoredTensor], InputDescription, tuple[str, ...]]:
+    """The network without a first layer that normalizes pictures, and the input that it makes.
+
+    Such a layer has a mean and a standard deviation of the colours, and no weights. Its network
+    takes pictures from 0 to 1 and is the same as one that is fed normalized ones.
+
+    Args:
+        tensors: The tensors by their names as saved.
+
+    Returns:
+        (tensors, input, notes); the input is empty if there is no such layer.
+    """
+    for name, tensor in tensors.items():
+        found = _MEAN_BUFFER.fullmatch(name)
+        other = found and f"{found['layer']}{_DEVIATIONS[found['mean']]}"
+        if not other or other not in tensors:
+            continue
+        mean, std = (_channel_values(item) for item in (tensor, tensors[other]))
+        described = _normalization(mean, std)
+        if described.mean and len(tensors) > 2:
+            network = {key: item for key, item in tensors.items() if key not in (name, other)}
+            note = f"the network normalizes pictures itself; {name} and {other} are its input"
+            return network, described, (note,)
+    return dict(tensors), InputDescription(), ()
+
+
+_DEVIATIONS = {"mean": "std", "mu": "sigma", "_mean": "_std", "pixel_mean": "pixel_std"}
+_MEAN_BUFFER = re.compile(
+    r"(?P<layer>(\w+\.){0,3}?((\w*norm\w*|\w*preproc\w*|\w*transform\w*)\.)?)"
+    r"(?P<mean>mean|mu|_mean|pixel_mean)"
+)
+
+
+def _channel_values(tensor: StoredTensor) -> tuple[float, ...]:
+    """The numbers of a tensor of one or three; none if it is another."""
+    count = math.prod(tensor.shape)
+    if count not in (1, _COLOURS) or tensor.dtype.startswith("complex"):
+        return ()
+    return tuple(float(value) for value in tensor.read().ravel())
 
 
 # ----------------------------------------------------------------------------------- settings
