@@ -121,6 +121,17 @@ def test_normalization(opened: Any) -> None:
     assert opened({"model": NET, "mean": mean}).input.mean == ()
 
 
+def test_what_timm_states_of_its_input(opened: Any) -> None:
+    config = {
+        "input_size": (3, 240, 240), "crop_pct": 0.95, "interpolation": "bicubic",
+        "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5),
+    }  # fmt: skip
+    found = opened(module("timm.models.Net", NET, pretrained_cfg=config)).input
+    assert (found.size, found.crop_fraction, found.resize) == ((240, 240), 0.95, "crop")
+    assert (found.resample, found.mean) == ("bicubic", (0.5, 0.5, 0.5))
+    assert opened({"model": NET, "crop_pct": 7, "interpolation": "random"}).input.resize is None
+
+
 def test_settings_are_plain_and_name_the_network(opened: Any) -> None:
     config = Call(
         Named("omegaconf.dictconfig.DictConfig"), (),

@@ -11,10 +11,11 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import cast, get_args
 
 from lagotto.core.errors import UsageError
 from lagotto.core.parsing.name_list import NameList, parse_name_list
-from lagotto.core.types import JsonObject, JsonValue
+from lagotto.core.types import JsonObject, JsonValue, Resample
 from lagotto.models.checkpoints.checkpoint import StoredTensor
 from lagotto.models.checkpoints.modules import is_module
 from lagotto.models.checkpoints.pickles.inert import InertTensor, Record, Value
@@ -44,6 +45,7 @@ _SIZES = (
 )
 _MEANS = ("mean", "img_mean", "image_mean", "pixel_mean", "norm_mean", "rgb_mean", "means")
 _STDS = ("std", "img_std", "image_std", "pixel_std", "norm_std", "rgb_std", "stds")
+_FRACTIONS = ("crop_pct", "crop_ratio", "crop_fraction")
 _NETWORKS = (
     *("arch", "architecture", "model_name", "model_arch", "model_type", "backbone", "encoder_name"),
     *("backbone_name", "base_model", "encoder", "network", "net_type", "model", "timm_model"),
@@ -216,7 +218,29 @@ def _input(
                 std = _channels(_read(place.values[std_key], numbers))
                 scaled = _normalization(mean, std)
     notes = (f"picture size from {size_key!a} in the checkpoint",) if size else ()
-    return InputDescription(size=size, scale=scaled.scale, mean=scaled.mean, std=scaled.std), notes
+    fraction = _first_plain(places, _FRACTIONS, numbers)
+    is_fraction = isinstance(fraction, float | int) and _LEAST_FRACTION <= fraction <= 1
+    resample = _first_plain(places, ("interpolation",), numbers)
+    described = InputDescription(
+        size=size,
+        scale=scaled.scale,
+        mean=scaled.mean,
+        std=scaled.std,
+        resize="crop" if is_fraction else None,
+        crop_fraction=float(cast(float, fraction)) if is_fraction else None,
+        resample=cast(Resample, resample) if resample in get_args(Resample) else None,
+    )
+    return described, notes
+
+
+def _first_plain(
+    places: list[_Place],
+    keys: tuple[str, ...],
+    numbers: Callable[[InertTensor], list[float]],
+) -> JsonValue:
+    """The plain value of the first of the keys that is there, from the outside in."""
+    held = (place.values[key] for key in keys for place in places if key in place.values)
+    return next((_read(value, numbers) for value in held), None)
 
 
 def _read(value: Value, numbers: Callable[[InertTensor], list[float]]) -> JsonValue:
@@ -273,6 +297,7 @@ def _normalization(mean: tuple[float, ...], std: tuple[float, ...]) -> InputDesc
 
 
 _LEAST_STD = 0.01
+_LEAST_FRACTION = 0.05
 
 
 def inner_normalization(
