@@ -121,6 +121,17 @@ def test_normalization(opened: Any) -> None:
     assert opened({"model": NET, "mean": mean}).input.mean == ()
 
 
+def test_what_timm_states_of_its_input(opened: Any) -> None:
+    config = {
+        "input_size": (3, 240, 240), "crop_pct": 0.95, "interpolation": "bicubic",
+        "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5),
+    }  # fmt: skip
+    found = opened(module("timm.models.Net", NET, pretrained_cfg=config)).input
+    assert (found.size, found.crop_fraction, found.resize) == ((240, 240), 0.95, "crop")
+    assert (found.resample, found.mean) == ("bicubic", (0.5, 0.5, 0.5))
+    assert opened({"model": NET, "crop_pct": 7, "interpolation": "random"}).input.resize is None
+
+
 def test_settings_are_plain_and_name_the_network(opened: Any) -> None:
     config = Call(
         Named("omegaconf.dictconfig.DictConfig"), (),
@@ -151,3 +162,31 @@ def test_a_text_model_is_told_from_an_image_model() -> None:
     assert text_network(words) == "an embedding of 30,522 x 768"
     assert text_network({**words, "visual.conv1.weight": (768, 3, 16, 16)}) is None
     assert text_network({"fc.weight": (21843, 768)}) is None
+
+
+@pytest.mark.parametrize(
+    ("layer", "mean", "std"),
+    [
+        ("normalize.", "mean", "std"),
+        ("module.normalizer.", "mean", "std"),
+        ("", "mu", "sigma"),
+        ("model.", "pixel_mean", "pixel_std"),
+    ],
+)
+def test_a_layer_that_normalizes_becomes_the_input(
+    opened: Any, layer: str, mean: str, std: str
+) -> None:
+    values = [np.array(item, np.float32).reshape(1, 3, 1, 1) for item in IMAGENET]
+    inner = {f"model.{name}": tensor for name, tensor in NET.items()}
+    found = opened({f"{layer}{mean}": values[0], f"{layer}{std}": values[1], **inner})
+    assert list(found.tensors) == list(NET)
+    assert found.input.scale == "0..1"
+    assert found.input.mean == pytest.approx(IMAGENET[0])
+    assert "normalizes pictures itself" in found.notes[0]
+
+
+def test_a_mean_of_other_things_is_a_tensor_like_any_other(opened: Any) -> None:
+    beside = {"head.mean": np.full(3, -4, np.float32), "head.std": np.ones(3, np.float32)}
+    found = opened({**NET, **beside})
+    assert len(found.tensors) == 5
+    assert found.input.mean == ()

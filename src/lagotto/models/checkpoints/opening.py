@@ -19,7 +19,7 @@ from lagotto.models.checkpoints.safetensors_file import (
     is_safetensors,
     read_safetensors,
 )
-from lagotto.models.checkpoints.stated import read_stated
+from lagotto.models.checkpoints.stated import inner_normalization, read_stated
 from lagotto.models.checkpoints.tensor_values import PickledFile, small_numbers, store_tensor
 from lagotto.models.checkpoints.torch_legacy import read_pickles
 from lagotto.models.checkpoints.torch_zip import read_torch_zip
@@ -63,8 +63,14 @@ def _open(file: Path) -> Checkpoint:
 
 def _named(checkpoint: Checkpoint) -> Checkpoint:
     """The checkpoint with the names that its tensors have in the network alone."""
-    tensors, notes = network_names(checkpoint.tensors)
-    return replace(checkpoint, tensors=tensors, notes=(*checkpoint.notes, *notes))
+    network, described, note = inner_normalization(checkpoint.tensors)
+    tensors, notes = network_names(network)
+    stated = checkpoint.input
+    if described.mean:
+        stated = replace(stated, scale=described.scale, mean=described.mean, std=described.std)
+    return replace(
+        checkpoint, tensors=tensors, input=stated, notes=(*checkpoint.notes, *note, *notes)
+    )
 
 
 def _mapped(file: Path) -> mmap:
@@ -106,6 +112,10 @@ def _check_form(file: Path, data: mmap) -> None:
     instead = what_lies_there(data[:HEAD_BYTES])
     if instead is not None:
         raise UnreadableError(f"it is {instead}")
+    if data[-1:] != b".":  # with which old pickles end
+        raise UnreadableError(
+            "it begins like no checkpoint of torch and no safetensors; give a file of torch.save"
+        )
 
 
 def _pickled(pickled: PickledFile) -> Checkpoint:

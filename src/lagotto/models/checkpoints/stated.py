@@ -6,14 +6,17 @@ that of a tensor of the head.
 """
 
 import json
+import math
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import cast, get_args
 
 from lagotto.core.errors import UsageError
 from lagotto.core.parsing.name_list import NameList, parse_name_list
-from lagotto.core.types import JsonObject, JsonValue
+from lagotto.core.types import JsonObject, JsonValue, Resample
+from lagotto.models.checkpoints.checkpoint import StoredTensor
 from lagotto.models.checkpoints.modules import is_module
 from lagotto.models.checkpoints.pickles.inert import InertTensor, Record, Value
 from lagotto.models.checkpoints.pickles.plain_values import NotPlainError, PlainReader
@@ -42,6 +45,7 @@ _SIZES = (
 )
 _MEANS = ("mean", "img_mean", "image_mean", "pixel_mean", "norm_mean", "rgb_mean", "means")
 _STDS = ("std", "img_std", "image_std", "pixel_std", "norm_std", "rgb_std", "stds")
+_FRACTIONS = ("crop_pct", "crop_ratio", "crop_fraction")
 _NETWORKS = (
     *("arch", "architecture", "model_name", "model_arch", "model_type", "backbone", "encoder_name"),
     *("backbone_name", "base_model", "encoder", "network", "net_type", "model", "timm_model"),
@@ -214,7 +218,29 @@ def _input(
                 std = _channels(_read(place.values[std_key], numbers))
                 scaled = _normalization(mean, std)
     notes = (f"picture size from {size_key!a} in the checkpoint",) if size else ()
-    return InputDescription(size=size, scale=scaled.scale, mean=scaled.mean, std=scaled.std), notes
+    fraction = _first_plain(places, _FRACTIONS, numbers)
+    is_fraction = isinstance(fraction, float | int) and _LEAST_FRACTION <= fraction <= 1
+    resample = _first_plain(places, ("interpolation",), numbers)
+    described = InputDescription(
+        size=size,
+        scale=scaled.scale,
+        mean=scaled.mean,
+        std=scaled.std,
+        resize="crop" if is_fraction else None,
+        crop_fraction=float(cast(float, fraction)) if is_fraction else None,
+        resample=cast(Resample, resample) if resample in get_args(Resample) else None,
+    )
+    return described, notes
+
+
+def _first_plain(
+    places: list[_Place],
+    keys: tuple[str, ...],
+    numbers: Callable[[InertTensor], list[float]],
+) -> JsonValue:
+    """The plain value of the first of the keys that is there, from the outside in."""
+    held = (place.values[key] for key in keys for place in places if key in place.values)
+    return next((_read(value, numbers) for value in held), None)
 
 
 def _read(value: Value, numbers: Callable[[InertTensor], list[float]]) -> JsonValue:
@@ -271,6 +297,50 @@ def _normalization(mean: tuple[float, ...], std: tuple[float, ...]) -> InputDesc
 
 
 _LEAST_STD = 0.01
+_LEAST_FRACTION = 0.05
+
+
+def inner_normalization(
+    tensors: Mapping[str, StoredTensor],
+) -> tuple[dict[str, StoredTensor], InputDescription, tuple[str, ...]]:
+    """The network without a first layer that normalizes pictures, and the input that it makes.
+
+    Such a layer has a mean and a standard deviation of the colours, and no weights. Its network
+    takes pictures from 0 to 1 and is the same as one that is fed normalized ones.
+
+    Args:
+        tensors: The tensors by their names as saved.
+
+    Returns:
+        (tensors, input, notes); the input is empty if there is no such layer.
+    """
+    for name, tensor in tensors.items():
+        found = _MEAN_BUFFER.fullmatch(name)
+        other = found and f"{found['layer']}{_DEVIATIONS[found['mean']]}"
+        if not other or other not in tensors:
+            continue
+        mean, std = (_channel_values(item) for item in (tensor, tensors[other]))
+        described = _normalization(mean, std)
+        if described.mean and len(tensors) > 2:
+            network = {key: item for key, item in tensors.items() if key not in (name, other)}
+            note = f"the network normalizes pictures itself; {name} and {other} are its input"
+            return network, described, (note,)
+    return dict(tensors), InputDescription(), ()
+
+
+_DEVIATIONS = {"mean": "std", "mu": "sigma", "_mean": "_std", "pixel_mean": "pixel_std"}
+_MEAN_BUFFER = re.compile(
+    r"(?P<layer>(\w+\.){0,3}?((\w*norm\w*|\w*preproc\w*|\w*transform\w*)\.)?)"
+    r"(?P<mean>mean|mu|_mean|pixel_mean)"
+)
+
+
+def _channel_values(tensor: StoredTensor) -> tuple[float, ...]:
+    """The numbers of a tensor of one or three; none if it is another."""
+    count = math.prod(tensor.shape)
+    if count not in (1, _COLOURS) or tensor.dtype.startswith("complex"):
+        return ()
+    return tuple(float(value) for value in tensor.read().ravel())
 
 
 # ----------------------------------------------------------------------------------- settings
