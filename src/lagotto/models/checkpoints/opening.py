@@ -10,6 +10,7 @@ from lagotto.core.parsing.name_list import NameList
 from lagotto.core.parsing.not_downloaded import HEAD_BYTES, what_lies_there
 from lagotto.core.types import JsonObject
 from lagotto.models.checkpoints.checkpoint import Checkpoint, StoredTensor
+from lagotto.models.checkpoints.modules import plain_layers
 from lagotto.models.checkpoints.names import network_names
 from lagotto.models.checkpoints.pickles.inert import UnreadableError
 from lagotto.models.checkpoints.safetensors_file import (
@@ -64,7 +65,19 @@ def _open(file: Path) -> Checkpoint:
 def _named(checkpoint: Checkpoint) -> Checkpoint:
     """The checkpoint with the names that its tensors have in the network alone."""
     tensors, notes = network_names(checkpoint.tensors)
-    return replace(checkpoint, tensors=tensors, notes=(*checkpoint.notes, *notes))
+    prefix = _taken_off(checkpoint.tensors, tensors)
+    layers = {path.removeprefix(prefix): kind for path, kind in checkpoint.layers.items()}
+    notes = (*checkpoint.notes, *notes)
+    return replace(checkpoint, tensors=tensors, layers=layers, notes=notes)
+
+
+def _taken_off(saved: Mapping[str, StoredTensor], tensors: Mapping[str, StoredTensor]) -> str:
+    """What the names of the tensors began with in the file, and do not in the network."""
+    named = {id(tensor): name for name, tensor in tensors.items()}
+    for name, tensor in saved.items():
+        if id(tensor) in named:
+            return name.removesuffix(named[id(tensor)])
+    return ""
 
 
 def _mapped(file: Path) -> mmap:
@@ -127,6 +140,7 @@ def _pickled(pickled: PickledFile) -> Checkpoint:
         facts.input,
         facts.settings,
         (*chosen.notes, *facts.notes),
+        plain_layers(chosen.owner) if chosen.module_class else {},
     )
 
 
