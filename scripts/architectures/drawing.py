@@ -198,28 +198,26 @@ def _cut(network: nn.Module, skeleton: Skeleton, after: list[Any], before: list[
     if len(taken) != 1:
         return Cut()
     (tensor,) = taken
-    (values,) = _run(
-        network, skeleton, _pictures(skeleton, skeleton.size, skeleton.batch or 2), tensor
-    )
+    pictures = _pictures(skeleton, skeleton.size, skeleton.batch or 2)
+    (values,) = _session(network, skeleton, tensor).run([tensor], {PICTURE: pictures.numpy()})
     return Cut(tensor, values.shape[1]) if values.ndim == 2 else Cut()
 
 
-def _run(
-    network: nn.Module, skeleton: Skeleton, pictures: torch.Tensor, *outputs: str
-) -> list[np.ndarray]:
+def _session(network: nn.Module, skeleton: Skeleton, *further: str) -> Any:
+    """The skeleton with the weights of a network, opened, with further outputs."""
     tensors = {name: value.detach().numpy() for name, value in network.state_dict().items()}
-    data, names = filled_graph(skeleton, tensors, skeleton.channels)
-    if outputs:
-        model = onnx.load_from_string(data)
-        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
-        data = model.SerializeToString()
+    data, weights = filled_graph(skeleton, tensors, skeleton.channels)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 4
-    arrays = map(np.ascontiguousarray, names.values())
+    if further:
+        model = onnx.load_from_string(data)
+        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in further)
+        data = model.SerializeToString()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    arrays = map(np.ascontiguousarray, weights.values())
     values = map(onnxruntime.OrtValue.ortvalue_from_numpy, arrays)
-    options.add_external_initializers(list(names), list(values))
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    return session.run(list(outputs) or [SCORES], {PICTURE: pictures.numpy()})
+    options.add_external_initializers(list(weights), list(values))
+    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
 def _check(
@@ -227,27 +225,29 @@ def _check(
 ) -> float:
     """The largest error on pictures of all sizes that the skeleton says it takes."""
     height, width = skeleton.size
-    error = _compare(network, skeleton, (height, width), 3)
+    session = _session(network, skeleton)
+    error = _compare(network, session, skeleton, (height, width))
     if not skeleton.is_open:
         return error
-    positions = any(map(is_position, network.state_dict()))
-    if not positions:
-        others = ((max(height - 32, height // 2), width), (height + 32, width + 64))
-        return max(error, *(_compare(network, skeleton, size, 2) for size in others))
-    for edge in (height + 64, height - 64 if height > 160 else height + 128):
-        edge -= edge % 32
-        other = architecture.build(CLASSES, img_size=edge).eval()
-        randomize(other, gain=gain)
-        error = max(error, _compare(other, skeleton, (edge, edge), 2))
-    return error
+    if not any(map(is_position, network.state_dict())):
+        other_size = (max(height - 32, height // 2), width + 32)
+        return max(error, _compare(network, session, skeleton, other_size))
+    edge = (height + 64) // 32 * 32
+    other = architecture.build(CLASSES, img_size=edge).eval()
+    randomize(other, gain=gain)
+    return max(error, _compare(other, _session(other, skeleton), skeleton, (edge, edge)))
 
 
-def _compare(network: nn.Module, skeleton: Skeleton, size: tuple[int, int], batch: int) -> float:
-    pictures = _pictures(skeleton, size, batch)
+def _compare(network: nn.Module, session: Any, skeleton: Skeleton, size: tuple[int, int]) -> float:
+    """The error of the logits on two pictures, as a share of the largest logit."""
+    pictures = _pictures(skeleton, size, 2)
     with torch.no_grad():
         expected = network(pictures).numpy()
-    step = skeleton.batch or batch
-    pieces = [_run(network, skeleton, pictures[at : at + step])[0] for at in range(0, batch, step)]
+    step = skeleton.batch or len(pictures)
+    pieces = [
+        session.run([SCORES], {PICTURE: pictures[at : at + step].numpy()})[0]
+        for at in range(0, len(pictures), step)
+    ]
     logits = np.concatenate(pieces)
     if logits.shape != expected.shape:
         raise DrawingError(f"logits {logits.shape} for {expected.shape}")

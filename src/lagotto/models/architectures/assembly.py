@@ -20,19 +20,18 @@ _OPERATORS = {
     "linear": "Gemm",
     "batch_norm": "BatchNormalization",
     "layer_norm": "LayerNormalization",
-    "relu": "Relu",
 }
 _INPUTS = {
     "linear": ("weight", "bias"),
     "batch_norm": ("weight", "bias", "running_mean", "running_var"),
     "layer_norm": ("weight", "bias"),
-    "relu": (),
+    "activation": (),
 }
 _SETTINGS: dict[str, dict[str, int | float]] = {
     "linear": {"transB": 1},
     "batch_norm": {"epsilon": 1e-5},
     "layer_norm": {"epsilon": 1e-5},
-    "relu": {},
+    "activation": {},
 }
 
 Weights = dict[str, Shaped[np.ndarray, "..."]]
@@ -93,7 +92,8 @@ def _head_part(
                 flat = layer.kind == "linear" and part == "weight"
                 inputs.append(f"{_OWN}{layer.path}.{part}")
                 weights[inputs[-1]] = values.reshape(values.shape[:2]) if flat else values
-        operators.append(operator(_OPERATORS[layer.kind], inputs, result, **_SETTINGS[layer.kind]))
+        kind = layer.path if layer.kind == "activation" else _OPERATORS[layer.kind]
+        operators.append(operator(kind, inputs, result, **_SETTINGS[layer.kind]))
         source = result
     return graph_part(*operators), weights
 

@@ -14,8 +14,18 @@ from typing import Literal
 from lagotto.core.errors import ModelError
 from lagotto.models.architectures.fingerprint import Shape
 
-LayerKind = Literal["linear", "batch_norm", "layer_norm", "relu"]
+LayerKind = Literal["linear", "batch_norm", "layer_norm", "activation"]
 _MOST_LAYERS = 12
+ACTIVATIONS = {
+    "ReLU": "Relu",
+    "Sigmoid": "Sigmoid",
+    "Tanh": "Tanh",
+    "Hardswish": "HardSwish",
+    "Softplus": "Softplus",
+}
+"""Operators in ONNX, without settings, by the classes of layers in torch."""
+
+_WITHOUT_EFFECT = ("Dropout", "Identity", "AlphaDropout", "Flatten")
 _COUNTER = "num_batches_tracked"
 _RUNNING = "running_mean"
 
@@ -24,8 +34,8 @@ _RUNNING = "running_mean"
 class HeadLayer:
     """A layer of a classifier.
 
-    `path` is the name of its module in the checkpoint, without the ending `.weight`; "" for an
-    activation. `has_bias` is False for a linear layer without one.
+    `path` is the name of its module in the checkpoint, without the ending `.weight`; for an
+    activation it is its operator in ONNX. `has_bias` is False for a linear layer without one.
     """
 
     kind: LayerKind
@@ -53,11 +63,13 @@ class Head:
         return self.layers[-1].outputs
 
 
-def read_head(tensors: Mapping[str, Shape]) -> Head:
+def read_head(tensors: Mapping[str, Shape], plain: Mapping[str, str] | None = None) -> Head:
     """The classifier that some tensors are.
 
     Args:
         tensors: Names and shapes, in the order of the file.
+        plain: The classes of the layers without tensors, by path, where the file has them. Then no
+            activation is assumed.
 
     Raises:
         ModelError: They are no chain of linear layers and normalizations.
@@ -73,7 +85,8 @@ def read_head(tensors: Mapping[str, Shape]) -> Head:
                 f"{before.path!a} gives {before.outputs:,} values and {after.path!a} takes "
                 f"{after.inputs:,}: the layers of its classifier are no chain"
             )
-    return _with_activations(layers)
+    named = _with_known_activations(layers, plain or {})
+    return _with_activations(layers) if named is None else Head(tuple(named))
 
 
 def _by_module(tensors: Mapping[str, Shape]) -> Iterator[tuple[str, dict[str, Shape]]]:
@@ -114,13 +127,47 @@ def _with_activations(layers: Sequence[HeadLayer]) -> Head:
             assumed.append(layers[first].path)
     for at, layer in enumerate(layers[1:]):
         if at in ends:
-            size = layers[at].outputs
-            placed.append(HeadLayer("relu", "", size, size))
+            placed.append(_activation("Relu", layers[at].outputs))
         placed.append(layer)
     if not assumed:
         return Head(tuple(placed))
     after = ", ".join(repr(path) for path in assumed)
     return Head(tuple(placed), (f"ReLU assumed after {after}: a checkpoint does not say it",))
+
+
+def _activation(operator: str, size: int) -> HeadLayer:
+    return HeadLayer("activation", operator, size, size)
+
+
+def _with_known_activations(
+    layers: Sequence[HeadLayer], plain: Mapping[str, str]
+) -> list[HeadLayer] | None:
+    """The layers with the activations of a list that the file has; None if it has no such list.
+
+    Raises ModelError for a layer that is not known.
+    """
+    parents = {layer.path.rpartition(".")[0] for layer in layers}
+    numbers = [_number(layer.path) for layer in layers]
+    if not plain or len(parents) > 1 or None in numbers:
+        return None
+    (parent,) = parents
+    placed = {
+        f"{parent}.{number}" if parent else str(number): layer
+        for number, layer in zip(numbers, layers, strict=True)
+    }
+    last = max(number or 0 for number in numbers)
+    found = []
+    for number in range(last + 1):
+        path = f"{parent}.{number}" if parent else str(number)
+        if path in placed:
+            found.append(placed[path])
+            continue
+        kind = plain.get(path, "").rpartition(".")[2]
+        if kind in ACTIVATIONS:
+            found.append(_activation(ACTIVATIONS[kind], found[-1].outputs if found else 0))
+        elif kind not in _WITHOUT_EFFECT:
+            raise ModelError(f"its classifier has a {kind or 'layer'} in {path!a}, not known here")
+    return found
 
 
 def _activation_place(layers: Sequence[HeadLayer]) -> int | None:

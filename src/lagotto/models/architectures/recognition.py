@@ -71,7 +71,10 @@ class _Inside:
 
 
 def recognize(
-    shapes: Mapping[str, Shape], settings: JsonObject | None = None, module_class: str = ""
+    shapes: Mapping[str, Shape],
+    settings: JsonObject | None = None,
+    module_class: str = "",
+    layers: Mapping[str, str] | None = None,
 ) -> Recognition:
     """The architecture of a checkpoint.
 
@@ -80,6 +83,7 @@ def recognize(
         settings: Hyper-parameters in the file; a name of an architecture decides between networks
             with the same tensors.
         module_class: The class of a whole pickled module.
+        layers: The classes of its layers without tensors, by path; they tell activations.
 
     Raises:
         ModelError: It is no network that is known. The message names the nearest one, or says what
@@ -93,7 +97,7 @@ def recognize(
         fitting = []
         for candidate in found:
             try:
-                fitting.append((candidate, _head(candidate, inside, shapes)))
+                fitting.append((candidate, _head(candidate, inside, shapes, layers)))
             except ModelError as error:
                 problems.append(f"{candidate.architecture.name}: {error}")
         if fitting:
@@ -182,7 +186,12 @@ def _first_layers() -> frozenset[str]:
     return frozenset(name for item in read_table().architectures for name in item.first)
 
 
-def _head(candidate: Candidate, inside: _Inside, shapes: Mapping[str, Shape]) -> Head | None:
+def _head(
+    candidate: Candidate,
+    inside: _Inside,
+    shapes: Mapping[str, Shape],
+    layers: Mapping[str, str] | None,
+) -> Head | None:
     """The classifier of a candidate; None if it is the architecture's own.
 
     Raises ModelError if the tensors that are left are no classifier for it.
@@ -202,7 +211,7 @@ def _head(candidate: Candidate, inside: _Inside, shapes: Mapping[str, Shape]) ->
         raise ModelError("it has no classifier: these are the weights of its body alone")
     if len({name.rpartition(".")[0] for name in parts}) > _OWN_LAYERS:
         raise ModelError(f"beside it are {len(parts):,} tensors of other layers")
-    return read_head({name: shapes[name] for name in shapes if name in set(parts)})
+    return read_head({name: shapes[name] for name in shapes if name in set(parts)}, layers)
 
 
 def _is_linear(shape: Shape, features: int) -> bool:

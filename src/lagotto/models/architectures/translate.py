@@ -12,12 +12,19 @@ from lagotto.core.errors import ModelError
 from lagotto.core.types import JsonObject, JsonValue, ModelSource, Resample
 from lagotto.models.architectures.assembly import as_float32, filled_graph, graph_with_head
 from lagotto.models.architectures.fingerprint import Shape, is_position
+from lagotto.models.architectures.onnx_parts import graph_output, graph_part
 from lagotto.models.architectures.recognition import Recognition, recognize
-from lagotto.models.architectures.skeletons import Skeleton, read_skeleton, skeleton_keys
+from lagotto.models.architectures.skeletons import (
+    SCORES,
+    Skeleton,
+    read_skeleton,
+    skeleton_keys,
+)
 from lagotto.models.architectures.unknown import EXPORT_HINT
 from lagotto.models.assembled import AssembledModel, LibraryNetwork
 from lagotto.models.checkpoints.checkpoint import Checkpoint, StoredTensor
 from lagotto.models.checkpoints.opening import open_checkpoint
+from lagotto.models.files.onnx_graph import read_onnx_graph
 from lagotto.models.metadata.description import (
     Description,
     InputDescription,
@@ -26,6 +33,23 @@ from lagotto.models.metadata.description import (
 from lagotto.models.metadata.embedded import EmbeddedMetadata
 
 FRAMEWORK = "torch"
+_OPERATORS = {
+    "ReLU": {"Relu"},
+    "ReLU6": {"Clip"},
+    "LeakyReLU": {"LeakyRelu"},
+    "ELU": {"Elu"},
+    "CELU": {"Celu"},
+    "SELU": {"Selu"},
+    "GELU": {"Erf", "Gelu", "Tanh"},
+    "SiLU": {"Sigmoid"},
+    "Mish": {"Softplus", "Mish"},
+    "Hardswish": {"HardSwish", "HardSigmoid", "Clip"},
+    "Softplus": {"Softplus"},
+    "Tanh": {"Tanh"},
+    "PReLU": {"PRelu"},
+}
+"""Operators of ONNX, of which one at least stands for a layer of torch."""
+
 _PATCHES = ("patch_embed.proj", "conv_proj")
 
 
@@ -39,15 +63,39 @@ def assemble_checkpoint(source: ModelSource) -> AssembledModel | LibraryNetwork:
         ModelError: It is no checkpoint, or its network is not known; the reason is one line.
     """
     checkpoint = open_checkpoint(source.file)
-    found = recognize(checkpoint.shapes, checkpoint.settings, checkpoint.module_class)
+    found = recognize(
+        checkpoint.shapes, checkpoint.settings, checkpoint.module_class, checkpoint.layers
+    )
     if found.architecture.key not in skeleton_keys():
         return _left_to_library(checkpoint, found)
     skeleton = read_skeleton(found.architecture.key)
     size = _size_of_pictures(checkpoint, found, skeleton)
+    _check_activations(skeleton, found, checkpoint)
     data, weights = _assemble(skeleton, found, checkpoint)
     return AssembledModel(
         data, FRAMEWORK, "NCHW", weights, embedded_metadata(checkpoint, found, size)
     )
+
+
+def _check_activations(skeleton: Skeleton, found: Recognition, checkpoint: Checkpoint) -> None:
+    """Raises ModelError if a pickled module has activations that its architecture has not."""
+    if not checkpoint.layers:
+        return
+    operators = {node.op for node in read_onnx_graph(_body(skeleton)).producers.values()}
+    of_head = {layer.path.rpartition(".")[0] for layer in found.head.layers} if found.head else ()
+    for path, kind in checkpoint.layers.items():
+        name = kind.rpartition(".")[2]
+        needed = _OPERATORS.get(name, set())
+        is_of_head = path.rpartition(".")[0] in of_head or not path.startswith(found.root)
+        if needed and not needed & operators and not is_of_head:
+            raise ModelError(
+                f"its tensors are those of {found.architecture.name}, but {path[:80]!a} is a "
+                f"{name}, which that network has not; {EXPORT_HINT}"
+            )
+
+
+def _body(skeleton: Skeleton) -> bytes:
+    return skeleton.parts[0] + skeleton.parts[1] + graph_part(graph_output(SCORES, ()))
 
 
 def _left_to_library(checkpoint: Checkpoint, found: Recognition) -> LibraryNetwork:
