@@ -257,7 +257,8 @@ def _pixels() -> Iterator[Case]:
     yield row("centercrop", "CenterCrop", 5, 4, **pixels)
     yield row("centercrop-odd", "CenterCrop", 4, 5, **pixels)
     yield row("centercrop-larger", "CenterCrop", 12, 5, **pixels)
-    yield row("randomcrop", "RandomCrop", 5, 6, **pixels)
+    yield row("randomcrop", "RandomCrop", 5, 6, libraries=OLD, **pixels)
+    yield row("randomcrop-same", "RandomCrop", 9, 8, **pixels)
     for name, arguments in (
         ("RandomFlip", ()),
         ("RandomRotation", (0.1,)),

@@ -97,6 +97,9 @@ def _randomize(model: Any) -> None:
         spread = rng.uniform(0.1, 0.9, value.shape) if value.ndim < 2 else 0
         values.append(value if is_count else (value * 0.9 + spread).astype(value.dtype))
     model.set_weights(values)
+    for layer in model.layers:
+        if type(layer).__name__ == "Normalization":
+            layer.finalize_state()  # takes the statistics over from the weights
 
 
 def _without_date(data: bytes, ending: str) -> bytes:

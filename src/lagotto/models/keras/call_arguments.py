@@ -10,7 +10,10 @@ from lagotto.core.types import JsonValue
 CONSTANT_LAYER = "_CONSTANT_VALUE"
 """The name of a layer by which Keras 2 says that the first argument of a call is a constant."""
 
-_TENSOR, _SLICE = "__keras_tensor__", "__slice__"
+ELLIPSIS = "Ellipsis"
+"""Stands for the three dots in `x[..., 0]`."""
+
+_TENSOR, _SLICE, _ELLIPSIS = "__keras_tensor__", "__slice__", "__ellipsis__"
 _NAME_SHOWN = 60
 
 
@@ -117,6 +120,8 @@ def _modern(raw: JsonValue) -> Argument:
     kind = raw.get("class_name")
     if kind == _TENSOR and isinstance(config, dict):
         return _reference(config.get("keras_history"))
+    if kind == _ELLIPSIS:
+        return ELLIPSIS
     if kind == _SLICE and isinstance(config, dict):
         return Slice(config.get("start"), config.get("stop"), config.get("step"))
     return {key: _modern(value) for key, value in raw.items()}

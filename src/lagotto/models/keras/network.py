@@ -186,6 +186,10 @@ def _check_call(config: LayerConfig, call: Call, parameters: tuple[str, ...]) ->
     for name, value in call.named.items():
         if name in known or _says_nothing(value):
             continue
+        if name == "training" and config.version >= 3:
+            continue  # Keras 3 notes how it was called, and does not mind that when it predicts
+        if name == "data_format" and value in ("channels_last", "NHWC"):
+            continue
         if name == "dtype" and value in ("float32", *_HALF):
             continue
         if name == "name" and isinstance(value, str):

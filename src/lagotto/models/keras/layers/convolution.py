@@ -236,7 +236,7 @@ def write_transposed(layer: Layer) -> Tensor:
         known = layer.known(size, "input size")
         full = (known - 1) * window.strides[axis] + window.reach(axis)
         wanted = _transposed_size(window, axis, known, None if extra is None else extra[axis])
-        start = _transposed_start(window, axis, None if extra is None else extra[axis])
+        start = 0 if window.padding == "valid" else max(full - wanted, 0) // 2
         sizes.append(wanted)
         before.append(start)
         after.append(max(full - start - wanted, 0))
@@ -272,13 +272,3 @@ def _transposed_size(window: Window, axis: int, size: int, extra: int | None) ->
         return size * stride + (max(reach - stride, 0) if window.padding == "valid" else 0)
     pad = reach // 2 if window.padding == "same" else 0
     return (size - 1) * stride + reach - 2 * pad + extra
-
-
-def _transposed_start(window: Window, axis: int, extra: int | None) -> int:
-    """Values cut off before the result: what the forward convolution would have padded."""
-    if window.padding == "valid":
-        return 0
-    reach, stride = window.reach(axis), window.strides[axis]
-    if extra is None:
-        return max(reach - stride, 0) // 2
-    return reach // 2

@@ -58,7 +58,7 @@ def write_resizing(layer: Layer) -> Tensor:
     """Resizing to a height and a width, without smoothing (antialias)."""
     settings = layer.settings
     if settings.flag("crop_to_aspect_ratio", False):
-        return _cropped_and_resized(layer)
+        return _cropped_and_resized(layer, _mode(layer))
     if settings.flag("pad_to_aspect_ratio", False):
         settings.refuse("pad_to_aspect_ratio", "false")
     return resized(layer, layer.ranked(4), _target(layer), _mode(layer))
@@ -106,7 +106,7 @@ def resized(layer: Layer, tensor: Tensor, target: tuple[int, int], mode: str) ->
     return result
 
 
-def _cropped_and_resized(layer: Layer) -> Tensor:
+def _cropped_and_resized(layer: Layer, mode: str = "bilinear") -> Tensor:
     """The largest part in the middle with the proportions of the target, then in its size."""
     tensor, target = layer.ranked(4), _target(layer)
     first = 2 if has_channels_first(layer) else 1
@@ -120,7 +120,7 @@ def _cropped_and_resized(layer: Layer) -> Tensor:
         first: (top, top + crop_height, 1),
         first + 1: (left, left + crop_width, 1),
     }
-    return resized(layer, sliced(layer, tensor, bounds), target, _mode(layer))
+    return resized(layer, sliced(layer, tensor, bounds), target, mode)
 
 
 def write_center_crop(layer: Layer) -> Tensor:
@@ -140,6 +140,15 @@ def write_center_crop(layer: Layer) -> Tensor:
 
 
 def write_random_crop(layer: Layer) -> Tensor:
-    """RandomCrop as a trained model runs it: the largest part in the middle, in the new size."""
-    layer.ranked(4)
+    """RandomCrop as a trained model runs it: the largest part in the middle, in the new size.
+
+    Some releases of Keras 3 leave the picture as it is, so there it must have the size already.
+    """
+    tensor = layer.ranked(4)
+    first = 2 if has_channels_first(layer) else 1
+    if layer.config.version >= 3 and tensor.shape[first : first + 2] != _target(layer):
+        layer.refuse(
+            "changes the size of pictures, and releases of Keras 3 differ in how; give the model "
+            "pictures of its size, without it"
+        )
     return _cropped_and_resized(layer)

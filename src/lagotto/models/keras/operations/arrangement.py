@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from lagotto.models.keras.call_arguments import Argument, Slice, TensorReference
+from lagotto.models.keras.call_arguments import ELLIPSIS, Argument, Slice, TensorReference
 from lagotto.models.keras.graph import Shape, Tensor
 from lagotto.models.keras.layers.layer import Layer
 from lagotto.models.keras.layers.merging import concatenated, spread
@@ -107,8 +107,8 @@ def write_get_item(layer: Layer) -> Tensor:
     """Slices of axes, as in x[:, ::-1, 0:2]; single numbers take their axis away."""
     tensor, value = tensor_of(layer, "x"), layer.argument("key")
     items = value if isinstance(value, list) else [value]
-    if any(item == "Ellipsis" for item in items if isinstance(item, str)):
-        at = items.index("Ellipsis")
+    if any(item == ELLIPSIS for item in items if isinstance(item, str)):
+        at = items.index(ELLIPSIS)
         full: list[Argument] = [Slice(None, None, None)] * (tensor.rank - len(items) + 1)
         items = [*items[:at], *full, *items[at + 1 :]]
     if len(items) > tensor.rank:
