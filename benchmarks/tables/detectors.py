@@ -10,7 +10,9 @@ def detectors() -> str:
     for hub in ("classifiers alone", "with detectors"):
         made = found[hub]
         share = f"{made['of these right']:.3f} of {made['first hits on them']}"
-        rows.append([hub, str(made["models"]), str(made["detectors"]), f"{made['top1']:.3f}", share])
+        rows.append(
+            [hub, str(made["models"]), str(made["detectors"]), f"{made['top1']:.3f}", share]
+        )
     return table(["hub", "models", "detectors", "Top-1", "right where one of these is first"], rows)
 
 

@@ -17,7 +17,9 @@ from lagotto.models.files.tensors import OutputTensor, shape_text
 ABSENT = 0.01
 """The probability of a class that no kept box has, and the least that there is."""
 
-_BACKGROUND = re.compile(r"[\W_]*(?:background|bg|unlabell?ed|n/?a|nothing|\?+)[\W_]*", re.IGNORECASE)
+_BACKGROUND = re.compile(
+    r"[\W_]*(?:background|bg|unlabell?ed|n/?a|nothing|\?+)[\W_]*", re.IGNORECASE
+)
 _FROM_ONE = re.compile(r"detection_classes")
 
 
