@@ -179,14 +179,39 @@ def selected(graph: Graph) -> None:
     graph.publish("kept", None, 3, dtype=TensorProto.INT64)
 
 
-def kept(graph: Graph) -> None:
-    """The ten best boxes: corners, scores, classes, count."""
-    for name, shape in (("detection_boxes", (1, 10, 4)), ("detection_scores", (1, 10))):
-        graph.nodes.append(
-            helper.make_node("Identity", [graph.boxes(*shape, name=f"c_{name}")], [name])
-        )
-        graph.publish(name, *shape)
-    graph.publish(graph.add("Identity", ["c_detection_scores"], "detection_classes"), 1, 10)
+def kept(
+    graph: Graph,
+    first: int = 1,
+    names: Sequence[str] = ("detection_boxes", "detection_scores", "detection_classes"),
+) -> None:
+    """A box of each cell with its best class and the score of that, counted from `first`."""
+    graph.add("Sigmoid", ["logits"], "p")
+    graph.add("ReduceMax", ["p"], names[1], axes=[1], keepdims=0)
+    graph.add("ArgMax", ["p"], "best", axis=1, keepdims=0)
+    graph.add("Add", ["best", graph.constant("first", np.array(first))], names[2])
+    graph.add("Identity", [graph.boxes(1, CELLS, 4)], names[0])
+    graph.publish(names[0], 1, CELLS, 4)
+    graph.publish(names[1], 1, CELLS)
+    graph.publish(names[2], 1, CELLS, dtype=TensorProto.INT64)
+
+
+def kept_logits(pixels: np.ndarray, colours: Sequence[str]) -> np.ndarray:
+    """What `kept` tells of each class: the best of its own boxes, or a probability of 0.01."""
+    scores = 1 / (1 + np.exp(-cell_logits(pixels, colours)))
+    own = np.where(scores == scores.max(axis=2, keepdims=True), scores, 0).max(axis=1)
+    highest: np.ndarray = np.maximum(own, 0.01)
+    return np.log(highest) - np.log(1 - highest)
+
+
+def selected_by_topk(graph: Graph) -> None:
+    """The ten best scores by TopK, with boxes beside them."""
+    graph.add("Sigmoid", ["logits"], "p")
+    graph.add("Reshape", ["p", graph.constant("row", np.array([1, -1]))], "all_scores")
+    most = graph.constant("most", np.array([10]))
+    graph.nodes.append(helper.make_node("TopK", ["all_scores", most], ["scores", "indices"]))
+    graph.add("Identity", [graph.boxes(1, 10, 4)], "boxes")
+    graph.publish("boxes", 1, 10, 4)
+    graph.publish("scores", 1, 10)
 
 
 def end_to_end(graph: Graph) -> None:

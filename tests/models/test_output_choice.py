@@ -6,7 +6,8 @@ import pytest
 
 from lagotto.core.errors import ModelError
 from lagotto.models.files.activation import Node, find_activation
-from lagotto.models.output_choice import OutputRequest, PublishedOutput, choose_output
+from lagotto.models.output_choice import choose_output
+from lagotto.models.output_places import OutputRequest, PublishedOutput
 
 NONE = OutputRequest()
 Edge = tuple[str, str, str]

@@ -25,7 +25,7 @@ from lagotto.models.metadata.description import Description, parse_description
 from lagotto.models.metadata.embedded import EmbeddedMetadata
 from lagotto.models.metadata.facts import Facts, gather_facts
 from lagotto.models.metadata.input_spec import ResolvedInput, resolve_input
-from lagotto.models.output_choice import OutputRequest
+from lagotto.models.output_places import OutputRequest
 from lagotto.models.outputs import (
     Reading,
     class_rows,
@@ -189,6 +189,7 @@ def load_classifier(
         name=description.output_name,
         fits_labels=evidence.fits_labels,
         is_reducible=partial(is_reducible, evidence=evidence),
+        labels=facts.lists[0].names if facts.lists else None,
     )
     trial = _Trial(description, default_layout, facts, evidence)
     try:

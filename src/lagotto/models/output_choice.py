@@ -17,20 +17,25 @@ of its outputs: a wrong guess would be read as scores without a word.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lagotto.core.errors import ModelError
-from lagotto.models.files.activation import Activation, Node
+from lagotto.models.files.activation import Node
 from lagotto.models.files.lineage import (
     SELECTING_BOXES,
     is_computed_from,
     layers_before,
     same_values_before,
 )
-from lagotto.models.files.tensors import SCORE_DTYPES, ClassHint, shape_text
-from lagotto.models.reductions.forms import Shape
-from lagotto.models.reductions.output_sets import DetectorOutput, find_box_scores
+from lagotto.models.files.tensors import SCORE_DTYPES, ClassHint
+from lagotto.models.output_places import OutputRequest, PublishedOutput
+from lagotto.models.reductions.kept_boxes import KeptBoxes, count_classes
+from lagotto.models.reductions.output_sets import (
+    DetectorOutput,
+    find_box_scores,
+    find_kept_boxes,
+)
 
 _MOST_OUTPUTS = 64
 """Outputs that are compared at most."""
@@ -51,134 +56,17 @@ _SURE, _USUAL, _NEUTRAL, _OTHER = 3, 2, 1, 0
 
 
 @dataclass(frozen=True, slots=True)
-class OutputRequest:
-    """What is known of a model's output before its file is opened.
-
-    `name` is the `output_name` of model.json. `fits_labels` tells whether the model's list of
-    labels fits a number of outputs, `is_reducible` whether a shape may be that of the boxes of a
-    detector or the pixels of a segmenter. With `cut`, the tensor before a final activation is read.
-    """
-
-    cut: bool = True
-    name: str | None = None
-    fits_labels: Callable[[int], bool] = lambda outputs: False
-    is_reducible: Callable[[Shape], bool] = lambda shape: False
-
-
-@dataclass(frozen=True, slots=True)
-class PublishedOutput:
-    """An output as published, the tensor that holds its scores, and the activation before that.
-
-    `tensor` is the input of an operator `before` which the scores are read, if the output itself is
-    a map from names to scores (ZipMap), the best few scores of each picture (TopK), or the winner
-    and its score (ArgMax, ReduceMax). `place_of_classes` is known of some
-    scores of many boxes. `shape` and `dtype` are those of `tensor`; `dtype` is a numpy name, or the
-    framework's own.
-    """
-
-    name: str
-    shape: tuple[int | None, ...]
-    dtype: str
-    tensor: str
-    activation: Activation | None = None
-    before: str = ""
-    place_of_classes: ClassHint = ""
-
-    @property
-    def text(self) -> str:
-        """The output for a message: 'scores' [?, 7]."""
-        kind = "" if self.dtype in SCORE_DTYPES else f"{self.dtype} "
-        place = f" before its {self.before}" if self.before else ""
-        return f"{self.name[:80]!r} {kind}{shape_text(self.shape)}{place}"
-
-    @property
-    def can_hold_scores(self) -> bool:
-        """Whether its type and shape are those of one row of scores a picture.
-
-        The type does not matter if the logits before an activation can be read in their place.
-        """
-        is_cut = self.activation is not None and self.activation.same_classes
-        return (self.dtype in SCORE_DTYPES or is_cut) and self.is_row
-
-    @property
-    def is_row(self) -> bool:
-        """Whether its shape is that of one row of values a picture."""
-        return sum(size != 1 for size in self.shape[1:]) <= 1
-
-    @property
-    def holds_classes(self) -> bool:
-        """Whether it has scores of several classes for each box, before boxes are selected."""
-        axis = 1 if self.class_hint == "first" else 2
-        if len(self.shape) != 3 or self.dtype not in SCORE_DTYPES or not self.class_hint:
-            return False
-        return (self.shape[axis] or 0) > 1
-
-    @property
-    def class_hint(self) -> ClassHint:
-        """What the operator after its tensor says of the place of the classes."""
-        if self.before == "ArgMax" and not self.is_row:
-            return "map"
-        return self.place_of_classes or SELECTING_BOXES.get(self.before, "")
-
-    @property
-    def width(self) -> int | None:
-        """The number of scores of one picture; None if it is open."""
-        wide = [size for size in self.shape[1:] if size != 1]
-        if wide:
-            return wide[0]
-        if len(self.shape) > 1 and self.shape[0] in (None, 1):
-            return 1
-        return self.shape[0] if self.shape else None
-
-
-@dataclass(frozen=True, slots=True)
 class OutputChoice:
     """The index of the output that is read, and a note if there are others.
 
-    `class_hint` is what the other outputs say of the place of its classes.
+    `class_hint` is what the other outputs say of the place of its classes. `kept` are the outputs
+    that are read together, where a detector publishes only the boxes that it kept.
     """
 
     index: int
     notes: tuple[str, ...] = ()
     class_hint: ClassHint = ""
-
-
-def best_place(
-    places: Sequence[PublishedOutput],
-    maps: Sequence[PublishedOutput] = (),
-    request: OutputRequest | None = None,
-) -> PublishedOutput:
-    """Where the scores of one output are read: the first place that can hold them.
-
-    Args:
-        places: An output and the tensors before it (`places_of_scores`), the likeliest first.
-        maps: Tensors before it that may hold those of many boxes or pixels (`places_of_maps`).
-        request: Tells which shapes are those of boxes or pixels.
-
-    Returns:
-        The place; the output itself if none fits.
-    """
-    (itself,) = (place for place in places if not place.before)
-    if any(place.can_hold_scores for place in places):
-        return next(place for place in places if place.can_hold_scores)
-    if request is None or itself.is_row:
-        return itself
-    for place in maps:
-        is_winner = place.before == "ArgMax" and len(place.shape) == 4
-        if (is_winner or request.is_reducible(place.shape)) and place.dtype in SCORE_DTYPES:
-            return replace(place, place_of_classes=_classes_in_part(place.shape, itself.shape))
-    return itself
-
-
-def _classes_in_part(part: Shape, whole: Shape) -> ClassHint:
-    """Where the classes of scores are that were put together with boxes, as the shapes tell.
-
-    The axis of the boxes is as long in the part as in the whole, that of the classes is not.
-    """
-    if len(part) != 3 or len(whole) != 3 or None in (*part, *whole) or part[1] == part[2]:
-        return ""
-    shared = [axis for axis in (1, 2) if part[axis] in whole[1:]]
-    return "" if len(shared) != 1 else "first" if shared == [2] else "last"
+    kept: KeptBoxes | None = None
 
 
 def choose_output(
@@ -202,7 +90,7 @@ def choose_output(
         return _choice(outputs, index, "model.json names it")
     if len(outputs) == 1:
         return OutputChoice(0)
-    boxes = _box_scores(outputs)
+    boxes = _box_scores(outputs, request)
     if boxes is not None:
         return boxes
     fitting = [output for output in outputs if output.can_hold_scores]
@@ -219,19 +107,22 @@ def _may_be_reduced(output: PublishedOutput, request: OutputRequest) -> bool:
     return output.dtype in SCORE_DTYPES and request.is_reducible(output.shape)
 
 
-def _box_scores(outputs: Sequence[PublishedOutput]) -> OutputChoice | None:
-    """The scores of all boxes of a detector; None if it is none.
-
-    Raises ModelError for a detector that publishes only the boxes that it kept.
-    """
+def _box_scores(outputs: Sequence[PublishedOutput], request: OutputRequest) -> OutputChoice | None:
+    """The scores of all boxes of a detector, else of those that it kept; None if it is none."""
     for index, output in enumerate(outputs):
         if output.before in SELECTING_BOXES:
             return _choice(outputs, index, "the scores of all boxes")
-    found = find_box_scores([DetectorOutput(o.name, o.shape, o.dtype) for o in outputs])
-    if found is None:
+    described = [DetectorOutput(item.name, item.shape, item.dtype, item.before) for item in outputs]
+    found = find_box_scores(described)
+    if found is not None:
+        choice = _choice(outputs, found.index, "the scores of the boxes beside it")
+        return replace(choice, class_hint=found.class_hint)
+    pair = find_kept_boxes(described)
+    if pair is None:
         return None
-    choice = _choice(outputs, found.index, "the scores of the boxes beside it")
-    return replace(choice, class_hint=found.class_hint)
+    kept = count_classes(*pair, outputs[pair[1]].name, request.labels)
+    choice = _choice(outputs, kept.scores, "with the classes of the boxes beside it")
+    return replace(choice, notes=(kept.note, *choice.notes), kept=kept)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class Reading:
     @property
     def kind(self) -> ModelKind:
         """What the model is."""
-        return "classifier" if self.reduction is None else self.reduction.kind
+        return self.tensor.kind if self.reduction is None else self.reduction.kind
 
     def rows(
         self, raw: Shaped[np.ndarray, "..."], images: int

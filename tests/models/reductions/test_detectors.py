@@ -18,7 +18,9 @@ from detector_makers import (
     end_to_end,
     expected_logits,
     kept,
+    kept_logits,
     segmenter,
+    selected_by_topk,
     yolo5,
     yolo8,
 )
@@ -154,6 +156,10 @@ def unclear_background(graph: Graph) -> None:
     graph.publish(graph.rows("four", "output"), 1, CELLS, 4)
 
 
+def torchvision(graph: Graph) -> None:
+    kept(graph, 1, ("boxes", "scores", "labels"))
+
+
 def cast_winners(graph: Graph) -> None:
     graph.add("Cast", ["map8"], "whole", to=TensorProto.INT64)
     graph.publish("whole", 1, 3, 4, 4, dtype=TensorProto.INT64)
@@ -165,7 +171,9 @@ def cast_winners(graph: Graph) -> None:
         (end_to_end, COLOURS, "lists the best boxes of a picture"),
         (end_to_end, ("a", "b"), "lists the best boxes of a picture"),
         (end_to_end, ("a",), "lists the best boxes of a picture"),
-        (kept, COLOURS, "are the boxes that a detector kept"),
+        (kept, (), "publishes only the boxes that it kept"),
+        (torchvision, COLOURS, "counted from 0 or from 1 is unclear"),
+        (selected_by_topk, COLOURS, "are the boxes that a detector kept"),
         (keypoints, (), "how many of the"),
         (oriented, ("a", "b"), "which of them is the background is unclear"),
         (depth, (), "it has one number a pixel: a mask of one thing, a depth map"),
@@ -185,6 +193,32 @@ def test_what_is_refused_and_why(
 ) -> None:
     with pytest.raises(ModelError, match=reason):
         load(tmp_path, form, labels)
+
+
+@pytest.mark.parametrize(
+    ("form", "labels"),
+    [
+        (kept, COLOURS),
+        (torchvision, {str(at + 1): name for at, name in enumerate(COLOURS)}),
+        (lambda graph: kept(graph, 0), {str(at): name for at, name in enumerate(COLOURS)}),
+    ],
+)
+def test_kept_boxes_tell_of_their_own_classes(
+    form: Callable[[Graph], None], labels: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "m.onnx").write_bytes(detector_bytes(form, COLOURS))
+    described = {"input": SAID, "labels": list(labels) if form is kept else labels}
+    model = load_model(ModelSource("m", tmp_path / "m.onnx", described))
+    assert (model.spec.kind, model.spec.labels) == ("detector", COLOURS)
+    assert np.abs(model.logits(PIXELS) - kept_logits(PIXELS, COLOURS)).max() < 1e-3
+    assert any("a class that none has counts as 0.01" in note for note in model.spec.notes)
+
+
+def test_kept_boxes_with_a_background_among_the_labels(tmp_path: Path) -> None:
+    model = load(tmp_path, torchvision, ("__background__", *COLOURS))
+    logits = model.logits(PIXELS)
+    assert np.abs(logits[:, 1:] - kept_logits(PIXELS, COLOURS)).max() < 1e-3
+    assert logits[:, 0] == pytest.approx(np.log(0.01 / 0.99), abs=1e-3)
 
 
 def test_a_row_of_scores_beside_a_map_stays_a_classifier(tmp_path: Path) -> None:

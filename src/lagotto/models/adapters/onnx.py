@@ -45,12 +45,8 @@ from lagotto.models.files.weights import (
 )
 from lagotto.models.metadata.embedded import EmbeddedMetadata
 from lagotto.models.metadata.onnx import read_onnx_metadata
-from lagotto.models.output_choice import (
-    OutputRequest,
-    PublishedOutput,
-    best_place,
-    choose_output,
-)
+from lagotto.models.output_choice import choose_output
+from lagotto.models.output_places import OutputRequest, PublishedOutput, best_place
 from lagotto.models.picture_input import DeclaredInput, PictureInput, find_picture_input
 
 _DTYPES = {"float": "float32", "double": "float64"}
@@ -182,9 +178,16 @@ class OnnxEngine:
         outputs += [item for item in published(graph.outputs[0], detections) if item.holds_classes]
         choice = choose_output(outputs, graph.producers, request)
         chosen = outputs[choice.index]
-        hint = choice.class_hint or chosen.class_hint
-        tensor = _output_tensor(graph, chosen.tensor, chosen.activation, request.cut)
-        self._output = replace(tensor, is_row=chosen.is_row, class_hint=hint)
+        self._kept = choice.kept
+        self._read = [chosen.tensor]
+        if self._kept is None:
+            hint = choice.class_hint or chosen.class_hint
+            tensor = _output_tensor(graph, chosen.tensor, chosen.activation, request.cut)
+            self._output = replace(tensor, is_row=chosen.is_row, class_hint=hint)
+            self._read = [self._output.name]
+        else:
+            self._output = self._kept.output(chosen.name)
+            self._read.append(graph.outputs[self._kept.classes])
         self._picture = _picture_input(self._session, graph, self._output.name)
         self._input = _input_tensor(self._picture, graph)
         self._notes = (*choice.notes, *self._picture.notes)
@@ -207,9 +210,13 @@ class OnnxEngine:
     def run(self, tensor: Num[np.ndarray, "batch a b c"]) -> Shaped[np.ndarray, "..."]:
         """The raw values of `output`; raises ModelError if onnxruntime refuses."""
         try:
-            (raw,) = self._session.run([self._output.name], self._picture.feed(tensor))
+            raws = self._session.run(self._read, self._picture.feed(tensor))
         except _REFUSALS as error:
             raise ModelError(f"onnxruntime cannot run the model: {reason(error)}") from error
+        if self._kept is not None:
+            scores, classes = map(np.asarray, raws)
+            return self._kept.rows(scores, classes, len(tensor))
+        (raw,) = raws
         raw = np.asarray(raw) if isinstance(raw, np.generic) else raw
         if not isinstance(raw, np.ndarray):
             raise ModelError(f"output {self._output.name!r} is not a tensor; export plain scores")

@@ -28,12 +28,8 @@ from lagotto.models.files.tflite_graph import (
 )
 from lagotto.models.files.weights import read_weights
 from lagotto.models.metadata.tflite import read_tflite_metadata
-from lagotto.models.output_choice import (
-    OutputRequest,
-    PublishedOutput,
-    best_place,
-    choose_output,
-)
+from lagotto.models.output_choice import choose_output
+from lagotto.models.output_places import OutputRequest, PublishedOutput, best_place
 from lagotto.models.picture_input import DeclaredInput, PictureInput, find_picture_input
 
 _REFUSALS = (RuntimeError, ValueError, MemoryError)
@@ -72,6 +68,11 @@ class TfliteEngine:
         found = _at_places(graph, graph.outputs[0], detections)
         outputs += [item for item in found if item.holds_classes]
         choice = choose_output(outputs, graph.producers, request)
+        if choice.kept is not None:
+            raise ModelError(
+                "it publishes only the boxes that it kept, which are not read from a TFLite file: "
+                "export the scores of all boxes, [batch, boxes, classes]"
+            )
         chosen = outputs[choice.index]
         tensor, read = _output_tensor(graph, chosen, request.cut)
         hint = choice.class_hint or chosen.class_hint

@@ -31,7 +31,7 @@ from lagotto.models.metadata.pretrained import (
     timm_size,
     with_saved_input,
 )
-from lagotto.models.output_choice import OutputRequest
+from lagotto.models.output_places import OutputRequest
 
 _BATCH = 8
 _OUTPUT = "logits"

@@ -42,7 +42,7 @@ from lagotto.models.metadata.pretrained import (
     task_of,
     with_saved_input,
 )
-from lagotto.models.output_choice import OutputRequest
+from lagotto.models.output_places import OutputRequest
 
 _BATCH = 8
 """Pictures of one run; it is fixed, so that no picture changes the logits of another."""

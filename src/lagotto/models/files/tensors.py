@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from jaxtyping import Float32, Num
 
-from lagotto.core.types import InputDtype, OutputKind
+from lagotto.core.types import InputDtype, ModelKind, OutputKind
 
 INTEGERS: tuple[InputDtype, ...] = ("uint8", "int8", "int32", "int64")
 """The types of input that take pixels as they are."""
@@ -50,6 +50,7 @@ class OutputTensor:
     values are the probabilities times `gain`, in steps of `step` (as probabilities; 0 if they are
     not rounded), or their logs if `is_log`. `is_row` is True if the file publishes one row
     of scores a picture. For many boxes or pixels, `class_hint` is what it says of the classes.
+    `kind` is what the model is, if a row of scores does not say so.
     """
 
     name: str
@@ -61,6 +62,7 @@ class OutputTensor:
     is_log: bool = False
     is_row: bool = True
     class_hint: ClassHint = ""
+    kind: ModelKind = "classifier"
 
 
 def shape_text(shape: tuple[int | None, ...]) -> str:

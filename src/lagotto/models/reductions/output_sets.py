@@ -15,16 +15,18 @@ from lagotto.models.reductions.forms import Shape
 _BOXES = compile_pattern(r"box|bbox|rect|loc(?:ation|s)?\b|\bdets?\b")
 _NEVER = compile_pattern(r"mask|key_?point|landmark|anchor|encod|embed|feat|hidden")
 _SCORES = compile_pattern(r"scor|conf|prob|logit|cls|class")
+_NUMBERS = compile_pattern(r"class|label|categor|cls")
 _CORNERS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class DetectorOutput:
-    """An output as a set is searched for: its name, shape and dtype."""
+    """An output as a set is searched for; `before` is the operator after the tensor that it is."""
 
     name: str
     shape: Shape
     dtype: str
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,7 @@ def find_box_scores(outputs: Sequence[DetectorOutput]) -> BoxScores | None:
     """The output that holds a score of each class for each box.
 
     Returns:
-        The one with the most boxes; None if no output holds boxes.
-
-    Raises:
-        ModelError: Only the boxes that were kept are there.
+        The one with the most boxes; None if no output holds such scores.
     """
     boxes = [item for item in outputs if _box_count(item) is not None]
     found = [
@@ -55,14 +54,33 @@ def find_box_scores(outputs: Sequence[DetectorOutput]) -> BoxScores | None:
     if found:
         _, index, hint = max(found)
         return BoxScores(-index, hint)
-    if any(_is_kept(box, item) for box in boxes for item in outputs if item is not box):
-        listed = ", ".join(f"{item.name[:60]!r} {shape_text(item.shape)}" for item in outputs[:8])
-        raise ModelError(
-            f"its outputs ({listed}) are the boxes that a detector kept, each with its best class; "
-            "they say nothing of the other classes: export it without that last step, with the "
-            "scores of all boxes, [batch, boxes, classes]"
-        )
     return None
+
+
+def find_kept_boxes(outputs: Sequence[DetectorOutput]) -> tuple[int, int] | None:
+    """The outputs with the scores and the classes of the boxes that a detector kept.
+
+    None if it publishes no such boxes. Raises ModelError if it does, but not their classes.
+    """
+    boxes = [item for item in outputs if _box_count(item) is not None]
+    scores = [at for at, item in enumerate(outputs) if any(_is_kept(box, item) for box in boxes)]
+    selects = bool(boxes) and any(item.before == "TopK" for item in outputs)
+    if not scores and not selects:
+        return None
+    named = [at for at in scores if not _NUMBERS.search(outputs[at].name.lower())]
+    classes = [
+        at
+        for at, item in enumerate(outputs)
+        if _NUMBERS.search(item.name.lower()) and scores and item.shape == outputs[scores[0]].shape
+    ]
+    if not selects and len(named) == 1 and len(classes) == 1:
+        return named[0], classes[0]
+    listed = ", ".join(f"{item.name[:60]!r} {shape_text(item.shape)}" for item in outputs[:8])
+    raise ModelError(
+        f"its outputs ({listed}) are the boxes that a detector kept, but which of them holds the "
+        "scores and which the classes is unclear: export the scores of all boxes, "
+        "[batch, boxes, classes]"
+    )
 
 
 def _box_count(item: DetectorOutput) -> int | None:
