@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("mlflow")
-
 from colour_world import World, shared_world
 from command_line import lagotto
 from lagotto.core.errors import SourceError
-from lagotto.core.remote.mlflow_registry import MlflowRegistry
 from lagotto.core.remote.spec import MlflowSpec
 from lagotto.hub.hub import Hub
 from lagotto.jobs.worker_limits import Limits
 from unread_makers import put
+
+mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed (extra `mlflow`)")
+MlflowRegistry = pytest.importorskip("lagotto.core.remote.mlflow_registry").MlflowRegistry
 
 ONE = Limits(workers=1)
 Register = Callable[..., None]
@@ -25,8 +25,6 @@ Register = Callable[..., None]
 @pytest.fixture
 def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Register:
     """Enters a folder as a version of a model, in a registry that is a folder."""
-    import mlflow
-
     uri = (tmp_path / "mlruns").as_uri()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     client: Any = mlflow.MlflowClient(uri, uri)

@@ -6,6 +6,7 @@ is run. MLFLOW_TRACKING_URI names the registry; a login is read by the client as
 """
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -28,6 +29,8 @@ _VARIABLE = "MLFLOW_TRACKING_URI"
 _LOCAL = ("", "file")
 _MOST_FILES = 1000
 _MOST_FOLDERS = 200
+_LOGIN = re.compile(r"//[^/\s@]{1,200}@")
+_LONGEST = 200
 _NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"
 
 
@@ -46,9 +49,7 @@ class MlflowRegistry:
         try:
             self._client: Any = mlflow.MlflowClient(self._uri, self._uri)
         except Exception as error:  # a client loads a store by its scheme: it may raise anything
-            raise SourceError(
-                f"MLflow cannot use {self._shown()}: {reason(error)[:200]}"
-            ) from error
+            raise SourceError(f"MLflow cannot use {self._shown()}: {_said(error)}") from error
 
     def repository(self, spec: MlflowSpec) -> Repository:
         """The files of a version, at the number that an alias stands for now.
@@ -91,7 +92,7 @@ class MlflowRegistry:
                 store.download_artifacts(file.path, str(folder))
             except Exception as error:  # see `repository`
                 raise SourceError(
-                    f"{file.path} of {repository.source} cannot be fetched: {reason(error)[:200]}"
+                    f"{file.path} of {repository.source} cannot be fetched: {_said(error)}"
                 ) from error
             if not target.is_file() or target.is_symlink():
                 raise SourceError(f"{file.path} of {repository.source} is listed, but gone")
@@ -130,9 +131,14 @@ class MlflowRegistry:
                 f"{spec} is not in the registry {self._shown()}; check the name, the version and "
                 f"{_VARIABLE}"
             )
-        return SourceError(f"{spec} cannot be read: {reason(error)[:200]}")
+        return SourceError(f"{spec} cannot be read: {_said(error)}")
 
     def _shown(self) -> str:
         """The address of the registry, without a password."""
         parts = urlsplit(self._uri)
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _said(error: Exception) -> str:
+    """What an error says, in one line, without the login in an address."""
+    return _LOGIN.sub("//", reason(error))[:_LONGEST]

@@ -129,10 +129,9 @@ def _network(source: ModelSource, config: JsonObject) -> Any:
         raise ModelError(f"config.json: architecture is {architecture!r}; allowed: a name of timm")
     if not isinstance(arguments, dict):
         raise ModelError("config.json: model_args is no object")
+    chosen = {"num_classes": classes, **arguments}  # timm writes the number there, too
     try:
-        network = timm.create_model(
-            architecture, pretrained=False, num_classes=classes, **arguments
-        )
+        network = timm.create_model(architecture, pretrained=False, **chosen)
         network.load_state_dict(load_file(source.file), strict=True)
     except _REFUSALS as error:
         raise ModelError(f"timm cannot load the model: {reason(error)}") from error
