@@ -47,7 +47,7 @@ MOST_MODULES = 14
 ROOMS = {
     "": {*LAYERS},
     "cli": {"hub", "eval"},
-    "core": {"arguments", "parsing", "remote", "results", "sources", "text"},
+    "core": {"arguments", "parsing", "remote", "results", "sources", "temporary", "text"},
     "core/parsing": {"name_forms"},
     "evaluation": {"classification", "paper", "probing", "retrieval"},
     "hub": {

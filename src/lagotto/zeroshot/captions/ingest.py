@@ -18,6 +18,7 @@ from lagotto.core.types import JsonObject, Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.zeroshot.captions import files as files
 from lagotto.zeroshot.captions.dedup import KeySet, pair_key
+from lagotto.zeroshot.captions.leftovers import remove_temporary
 from lagotto.zeroshot.captions.shard import (
     NewCaption,
     NewPicture,
@@ -88,7 +89,10 @@ def ingest_pairs(
         CaptionError: No pair is usable.
     """
     states = files.read_log(folder)
-    ingester = _Ingester(folder, states[-1] if states else files.Committed(), encoder, limits)
+    before = states[-1] if states else files.Committed()
+    files.drop_unfinished(folder, before)
+    remove_temporary(folder)
+    ingester = _Ingester(folder, before, encoder, limits)
     progress.start("embedding pairs", sum(source.rows for source in sources), "rows")
     try:
         rows = 0
