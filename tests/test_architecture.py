@@ -54,7 +54,7 @@ ROOMS = {
         *("completion", "confidence", "descriptors", "index", "ingest", "kernels", "labels"),
         *("probes", "query", "reader", "reports", "search", "store", "text"),
     },
-    "jobs": {"sandbox"},
+    "jobs": {"sandbox", "tables"},
     "models": {
         *("adapters", "architectures", "checkpoints", "files", "keras", "metadata"),
         "preprocessing",

@@ -1,1 +1,1 @@
-"""Temporary files come in; each has its owner in its name, and those without one go out, removed."""
+"""Temporary files come in, each with its owner in its name; those without one go out, removed."""
