@@ -47,14 +47,14 @@ MOST_MODULES = 14
 ROOMS = {
     "": {*LAYERS},
     "cli": {"hub", "eval"},
-    "core": {"arguments", "parsing", "remote", "results", "sources", "text"},
+    "core": {"arguments", "parsing", "remote", "results", "sources", "temporary", "text"},
     "core/parsing": {"name_forms"},
     "evaluation": {"classification", "paper", "probing", "retrieval"},
     "hub": {
         *("completion", "confidence", "descriptors", "index", "ingest", "kernels", "labels"),
         *("probes", "query", "reader", "reports", "search", "store", "text"),
     },
-    "jobs": {"sandbox"},
+    "jobs": {"sandbox", "tables"},
     "models": {
         *("adapters", "architectures", "checkpoints", "files", "keras", "metadata"),
         *("preprocessing", "reductions"),

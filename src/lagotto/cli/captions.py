@@ -1,6 +1,7 @@
 """`lagotto captions`: make, extend, search and inspect a store of captioned pictures."""
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -226,6 +227,12 @@ def captions_status(store: Path = STORE, as_json: bool = JSON) -> None:
     print_line(f"shards    {status.shards}")
     print_line(f"disk      {status.disk_bytes / 1e6:.1f} MB")
     print_line(f"set aside {status.set_aside:,}")
+    if status.leftovers:
+        size = sum(item.bytes for item in status.leftovers) / 1e6
+        print_line(
+            f"leftovers {len(status.leftovers)} of runs that were killed, {size:.1f} MB; removed "
+            "by the next lagotto captions add"
+        )
     for item in status.first_set_aside:
         print_line(f"  {printable(item['source'])}: {printable(item['reason'])}")
 
@@ -237,16 +244,20 @@ def captions_verify(store: Path = STORE, as_json: bool = JSON) -> None:
     Example: lagotto captions verify my-captions
     """
     from lagotto.zeroshot.captions.files import damaged_shards
+    from lagotto.zeroshot.captions.leftovers import remove_store_leftovers
     from lagotto.zeroshot.captions.manifest import read_store_manifest
 
     read_store_manifest(store)
     damaged = list(damaged_shards(store))
+    removed = [asdict(item) for item in remove_store_leftovers(store)]
     if as_json:
-        print_json({"store": str(store), "damaged": [*damaged]})
+        print_json({"store": str(store), "damaged": [*damaged], "leftovers_removed": [*removed]})
     elif not damaged:
         print_line(f"{store}: every file is as it was written")
     for line in damaged if not as_json else ():
         print_line(f"damaged: {printable(line)}")
+    for item in removed if not as_json else ():
+        print_line(f"removed: {printable(str(item['path']))}, left by a run that was killed")
     if damaged:
         raise typer.Exit(1)
 

@@ -18,8 +18,10 @@ from lagotto.cli.eval import commands as eval_commands
 from lagotto.cli.hub import commands as hub_commands
 from lagotto.cli.hub import index as hub_index
 from lagotto.cli.output import flush, give_up_stdout, notice, printable
+from lagotto.cli.signals import stop_code, stop_on_signals
 from lagotto.core.errors import LagottoError
 from lagotto.core.machine import allow_open_files
+from lagotto.core.temporary.leftovers import sweep_system_folder
 
 app = typer.Typer(
     name="lagotto",
@@ -60,8 +62,14 @@ def _root(
 
 
 def main() -> None:
-    """Runs the command line: exit 0, 1 for an error of ours, 2 for a wrong call."""
+    """Runs the command line: exit 0, 1 for an error of ours, 2 for a wrong call.
+
+    A command that a signal stops ends with 128 and the number of the signal: 130 for Ctrl-C, 143
+    for SIGTERM, 129 for SIGHUP.
+    """
+    stop_on_signals()
     allow_open_files()
+    sweep_system_folder()
     try:
         try:
             app()
@@ -70,6 +78,13 @@ def main() -> None:
     except LagottoError as error:
         notice(f"lagotto: {printable(str(error))}")
         sys.exit(error.exit_code)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        code = stop_code()
+        if code is not None:
+            sys.exit(code)
+        if isinstance(stop, KeyboardInterrupt):
+            sys.exit(130)
+        raise
     except BrokenPipeError:
         give_up_stdout()
         sys.exit(1)

@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lagotto.core.errors import HubError, LagottoError
 from lagotto.core.parsing.not_downloaded import HEAD_BYTES, what_lies_there
+from lagotto.core.temporary.leftovers import sweep_files, temporary_name
 from lagotto.core.types import JsonObject, JsonValue
 
 if TYPE_CHECKING:
     import numpy as np
 
     AnyArray: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-
-TEMPORARY_SUFFIX = ".tmp"
-"""Ending of the files that a killed process may leave; they may be deleted at any time."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -53,12 +51,14 @@ def replacing(path: Path) -> Iterator[Path]:
     """Gives a temporary path; the file that is written there replaces `path` on success.
 
     Readers see the old file or the whole new one, also after a kill or a power cut. On an error the
-    temporary file is removed and `path` stays as it was.
+    temporary file is removed and `path` stays as it was. What killed processes left in the folder
+    is removed.
 
     Raises:
         HubError: The file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{next(_numbers)}{TEMPORARY_SUFFIX}")
+    sweep_files(path.absolute().parent, os.getpid())
+    temporary = path.with_name(temporary_name(path.name, next(_numbers)))
     try:
         with writing(path):
             yield temporary

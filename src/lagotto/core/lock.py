@@ -1,5 +1,6 @@
 """A folder comes in; the right to write to it goes out, to one process at a time."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,3 +50,19 @@ def folder_lock(folder: Path, what: str, refusal: type[LagottoError]) -> Iterato
         yield
     finally:
         lock.release()
+
+
+def is_locked(folder: Path) -> bool | None:
+    """Whether a process of this machine holds a folder for writing; None where that is not told.
+
+    The lock is not taken for it: whoever asks for it in that moment would be refused.
+    """
+    try:
+        held = Path("/proc/locks").read_text(encoding="ascii", errors="replace")
+        number = os.stat(folder / LOCK_NAME).st_ino
+    except FileNotFoundError:
+        return False if Path("/proc/locks").exists() else None
+    except OSError:
+        return None
+    places = (line.split()[-3] for line in held.splitlines() if len(line.split()) >= 8)
+    return any(place.rpartition(":")[2] == str(number) for place in places)

@@ -7,12 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import TypeAlias
 
+from lagotto.core.temporary.leftovers import make_temporary_folder
 from lagotto.core.types import JsonObject
 from lagotto.jobs.base import Failure, Task
 from lagotto.jobs.sandbox.environment import worker_environment
@@ -80,7 +80,7 @@ class WorkerProcess:
         self._incoming = bytearray()
         self._outgoing = bytearray()
         self._tail = bytearray()
-        self._folder = Path(tempfile.mkdtemp(prefix="lagotto-worker-"))
+        self._folder = make_temporary_folder("worker")
         reader, writer = os.pipe()
         self._answers = open(reader, "rb", buffering=0)  # noqa: SIM115 - closed by end()
         numbers = [str(os.getpid()), str(writer), str(memory_bytes or 0)]

@@ -3,7 +3,7 @@
 The models run in the isolated worker processes that also probe models, within the same limits.
 """
 
-import tempfile
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from jaxtyping import Float32, Float64
 from lagotto.core.errors import HubError, LagottoError, ModelError, ProbeError, UsageError
 from lagotto.core.files import read_array
 from lagotto.core.machine import usable_cores
+from lagotto.core.temporary.leftovers import make_temporary_folder
 from lagotto.core.types import JsonObject, ModelSource, PixelSpec
 from lagotto.hub.ingest.input_record import is_inferred
 from lagotto.hub.ingest.worker_tasks import source_to_json
@@ -77,14 +78,14 @@ class ModelRuns:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._runner: Runner | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Path | None = None
         self._starter = ThreadPoolExecutor(1, "lagotto-models")
         self._starting: Future[None] | None = None
         self._numbers = count()
         self.failures: dict[str, str] = {}
 
     def __enter__(self) -> "ModelRuns":
-        self._folder = tempfile.TemporaryDirectory(prefix="lagotto-")
+        self._folder = make_temporary_folder("models")
         return self
 
     def __exit__(
@@ -98,7 +99,7 @@ class ModelRuns:
         self._starter.shutdown(cancel_futures=True)
         self._runner = None
         if self._folder is not None:
-            self._folder.cleanup()
+            shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
     @property
@@ -106,7 +107,7 @@ class ModelRuns:
         """The folder of the pixel files for the workers; UsageError outside a `with` block."""
         if self._folder is None:
             raise UsageError("models run inside a `with` block only; enter it first")
-        return Path(self._folder.name)
+        return self._folder
 
     def warm(self, models: Sequence[Runnable]) -> None:
         """Starts the workers in the background; each loads one model of each framework.

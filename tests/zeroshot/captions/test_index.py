@@ -10,8 +10,8 @@ import pytest
 from caption_world import CONCEPTS, WordEncoder, word_store, write_picture
 from lagotto.core.errors import CaptionError, UsageError
 from lagotto.core.lock import folder_lock
+from lagotto.zeroshot.captions.files import INDEX_FOLDER
 from lagotto.zeroshot.captions.index import (
-    FOLDER_NAME,
     index_store,
     open_indexes,
     recall_lines,
@@ -62,13 +62,13 @@ def test_built_once_and_measured(store: CaptionStore) -> None:
         assert part.recall.share >= 0.95
         assert part.parameters["dtype"] == "f16"
     assert "240 pictures, recall@200 " in recall_lines(record)[0]
-    before = {path: path.read_bytes() for path in (store.folder / FOLDER_NAME).iterdir()}
+    before = {path: path.read_bytes() for path in (store.folder / INDEX_FOLDER).iterdir()}
     assert index_store(store) == (record, False)
     for path in before:
         if path.name != ".lock":
             path.unlink()
     assert index_store(store) == (record, True)
-    assert before == {path: path.read_bytes() for path in (store.folder / FOLDER_NAME).iterdir()}
+    assert before == {path: path.read_bytes() for path in (store.folder / INDEX_FOLDER).iterdir()}
 
 
 def test_approximate_retrieval_is_the_exact_one_here(store: CaptionStore) -> None:
@@ -122,7 +122,7 @@ def test_no_index_and_a_stale_one_are_refused_with_the_command(
 
 def test_damaged_indexes_are_refused_and_built_anew(store: CaptionStore) -> None:
     index_store(store)
-    folder = store.folder / FOLDER_NAME
+    folder = store.folder / INDEX_FOLDER
     content = (folder / "pictures").read_bytes()
     (folder / "pictures").write_bytes(content[:-1])
     with pytest.raises(
@@ -149,14 +149,14 @@ def test_a_store_of_one_kind_has_one_file(tmp_path: Path) -> None:
     store = CaptionStore.create(tmp_path / "store", [tmp_path / "texts.txt"], ENCODER)
     record, _ = index_store(store)
     assert record.pictures.recall.share is None
-    assert not (store.folder / FOLDER_NAME / "pictures").exists()
+    assert not (store.folder / INDEX_FOLDER / "pictures").exists()
     pictures, texts, _ = open_indexes(store)
     assert (pictures.count, texts.count) == (0, 3)
     assert recall_lines(record)[0] == "0 pictures"
 
 
 def test_one_build_at_a_time(store: CaptionStore) -> None:
-    folder = store.folder / FOLDER_NAME
+    folder = store.folder / INDEX_FOLDER
     folder.mkdir()
     with (
         folder_lock(folder, "caption index", CaptionError),

@@ -202,6 +202,12 @@ def hub_status(hub: Path = HUB_ARGUMENT, as_json: bool = JSON) -> None:
             )
     for note in status.notes:
         print_line(f"note      {printable(note)}")
+    if status.leftovers:
+        size = sum(item.bytes for item in status.leftovers) / 1e6
+        print_line(
+            f"leftovers {len(status.leftovers)} of runs that were killed, {size:.1f} MB; "
+            f"removed by the next hub add, or by: lagotto hub verify {hub}"
+        )
     if status.models:
         print_line()
         _print_models(status)
@@ -254,17 +260,23 @@ def hub_remove(
 def hub_verify(hub: Path = HUB_ARGUMENT, as_json: bool = JSON) -> None:
     """Recompute every digest and name what is damaged; exit code 1 if anything is.
 
+    What killed runs left half-written is removed.
+
     Example: lagotto hub verify my-hub
     """
-    from lagotto.hub.reader.verify import verify_hub
+    from lagotto.hub.reader.verify import remove_hub_leftovers, verify_hub
 
     damages = verify_hub(hub)
+    removed = [asdict(item) for item in remove_hub_leftovers(hub)]
     if as_json:
-        print_json({"hub": str(hub), "damaged": [asdict(damage) for damage in damages]})
+        damaged = [asdict(damage) for damage in damages]
+        print_json({"hub": str(hub), "damaged": [*damaged], "leftovers_removed": [*removed]})
     elif not damages:
         print_line(f"{hub}: every file is as it was written")
     for damage in damages if not as_json else ():
         print_line(f"damaged: {printable(damage.what)}: {printable(damage.reason)}")
         print_line(f"  {damage.remedy}")
+    for item in removed if not as_json else ():
+        print_line(f"removed: {printable(str(item['path']))}, left by a run that was killed")
     if damages:
         raise typer.Exit(1)

@@ -23,6 +23,7 @@ from lagotto.core.parsing.captioned_tables import (
     resolve_picture,
     storable,
 )
+from lagotto.core.parsing.delimited_text import text_lines
 from lagotto.core.parsing.name_list import read_name_list
 from lagotto.core.parsing.tar import TarMember, TarSurvey, read_samples, survey_tar
 from lagotto.core.sources.count import add_counts
@@ -167,15 +168,11 @@ def _of_folders(
 
 def _of_jsonl(path: Path) -> Iterator[LabelledSample]:
     """One sample a line; a missing picture file is an unreadable picture, not an error."""
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield _of_line(path, number, line)
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}; check the file") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text; save it as UTF-8") from error
+    for number, line in text_lines(path, UsageError):
+        if line is None:
+            raise UsageError(f"{path} line {number} is not UTF-8 text; save it as UTF-8")
+        if line.strip():
+            yield _of_line(path, number, line)
 
 
 def _of_line(path: Path, number: int, line: str) -> LabelledSample:

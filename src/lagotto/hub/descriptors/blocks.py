@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int8, Int64, Integer
 
 from lagotto.core.errors import HubError, MismatchError
-from lagotto.core.files import TEMPORARY_SUFFIX, writing
+from lagotto.core.files import writing
+from lagotto.core.temporary.leftovers import TEMPORARY_SUFFIX
 from lagotto.core.types import JsonValue
 from lagotto.hub.descriptors.projection import project
 from lagotto.hub.descriptors.quantize import quantize, quantize_by

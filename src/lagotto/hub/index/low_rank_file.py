@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from lagotto.core.errors import HubError
-from lagotto.core.files import TEMPORARY_SUFFIX, writing
+from lagotto.core.files import writing
 from lagotto.core.progress import Progress
+from lagotto.core.temporary.leftovers import TEMPORARY_SUFFIX
 from lagotto.hub.descriptors.blocks import Block
 from lagotto.hub.index.low_rank import (
     Approximation,

@@ -112,8 +112,8 @@ def add_models(
         HubError: Another process writes to the hub, or it cannot be written.
     """
     with hub_lock(layout.folder), Catalog(layout.catalogue, writable=True) as catalogue:
-        _tidy(layout, catalogue)
         remote = [str(model) for model in models if is_remote(str(model))]
+        _tidy(layout, catalogue, keep_fetched=bool(remote))
         paths = [Path(model) for model in models if not is_remote(str(model))]
         crawl = _crawl(layout, catalogue, remote, limits, progress)
         scan = scan_paths(paths)
@@ -195,11 +195,15 @@ def _path_text(file: Path) -> str:
     return os.fsencode(file).decode("utf-8", "backslashreplace")
 
 
-def _tidy(layout: HubLayout, catalogue: Catalog) -> None:
-    """Deletes what a killed run left, and records which models have lost their responses."""
+def _tidy(layout: HubLayout, catalogue: Catalog, keep_fetched: bool) -> None:
+    """Deletes what a killed run left, and records which models have lost their responses.
+
+    What it fetched stays for a run that fetches, and may go on with it.
+    """
     with writing(layout.staging):
-        if layout.staging.exists():
-            shutil.rmtree(layout.staging)
+        for folder in (layout.staging, *(() if keep_fetched else (layout.fetched,))):
+            if folder.exists():
+                shutil.rmtree(folder)
     recorded = set()
     for record in catalogue.models("done"):
         path = layout.responses_of(record.digest)

@@ -1,13 +1,13 @@
 """Picture sources and an encoder come in; the folder of a new hub goes out."""
 
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from lagotto.core.errors import LagottoError, UsageError
 from lagotto.core.files import sha256_file, writing
 from lagotto.core.progress import Progress
+from lagotto.core.temporary.leftovers import make_draft
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.canary import measure_canary
 from lagotto.encoders.registry import lasting_spec, load_encoder
@@ -59,8 +59,7 @@ def create_hub(
     spec = lasting_spec(encoder) if isinstance(encoder, str) else encoder.info.name
     loaded = load_encoder(spec) if isinstance(encoder, str) else encoder
     with writing(folder):
-        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.absolute().parent))
+        draft = make_draft(folder)
     try:
         _fill(HubLayout(draft), sources, loaded, spec, max_probes, seed, progress)
         with writing(folder):

@@ -5,7 +5,6 @@ that the models need, and it runs each model over its probes.
 """
 
 import math
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from jaxtyping import Float32
 
 from lagotto.core.errors import HubError, ModelError, ProbeError, UsageError
 from lagotto.core.progress import Progress, Silent
+from lagotto.core.temporary.leftovers import temporary_folder
 from lagotto.core.types import JsonObject, ModelSource, PixelSpec
 from lagotto.hub.descriptors.standardize import measure_moments
 from lagotto.hub.ingest.input_record import is_inferred, with_recognized
@@ -279,13 +279,13 @@ def probe_file(
     if len(sources) > 1:
         names = ", ".join(source.name for source in sources[:3])
         raise UsageError(f"{file} holds {len(sources)} models ({names}, ...); name one of them")
-    with tempfile.TemporaryDirectory(prefix="lagotto-") as temporary:
-        runner = limits.start(Path(temporary))
+    with temporary_folder() as temporary:
+        runner = limits.start(temporary)
         try:
             is_cached = _is_cached(runner, sources[0], probe_set, cache_folder)
-            cache = cache_folder if is_cached else Path(temporary) / "cache"
+            cache = cache_folder if is_cached else temporary / "cache"
             jobs = {"outside": ProbingJob(sources[0])}
-            for probed in probe_models(runner, jobs, probe_set, cache, Path(temporary), Silent()):
+            for probed in probe_models(runner, jobs, probe_set, cache, temporary, Silent()):
                 if probed.failure is not None:
                     raise ModelError(f"{file} cannot be probed: {probed.failure.reason}")
                 return np.array(read_responses(probed.staged).values)

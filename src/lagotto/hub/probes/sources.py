@@ -4,14 +4,11 @@ The order is that of the source. The files of a folder are sorted by relative pa
 order of a file system differs between machines.
 """
 
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 from lagotto.core.arguments.links import link_roots, stays_inside
 from lagotto.core.errors import PictureError, ProbeError, UsageError
@@ -27,24 +24,28 @@ from lagotto.core.parsing.captioned_tables import (
     resolve_picture,
     storable,
 )
-from lagotto.core.parsing.not_downloaded import what_lies_at
+from lagotto.core.parsing.delimited_text import text_lines
 from lagotto.core.parsing.parquet_columns import (
     PICTURE_COLUMNS,
     caption_columns,
     columns_of,
+    file_fields,
     files_in,
     is_picture_cell,
     picture_column,
-    struct_fields,
     unnamed_file_columns,
 )
 from lagotto.core.sources.folder import count_rest, list_pictures, refuse_outside
+from lagotto.jobs.tables.cells import Foreign
+from lagotto.jobs.tables.parquet_table import ParquetTable
 
 MANIFEST_SUFFIXES = (".jsonl", ".ndjson")
 NAME_COLUMNS = ("path", "file_name", "file")
 
 _BATCH_ROWS = 16
-_READ_BUFFER_BYTES = 2**20
+_NAMES_PER_BATCH = 4096
+MAX_ROWS = 5_000_000
+"""Of a parquet file of probes: each row is a candidate that is held in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +119,16 @@ def _read_manifest(manifest: Path) -> Iterator[ProbeCandidate]:
     Paths are relative to the manifest's folder.
     """
     folder = manifest.resolve().parent
-    captions: dict[str, tuple[str, ...]] = {}
-    try:
-        with manifest.open(encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    name, texts = _parse_line(line, f"{manifest} line {number}")
-                    captions[name] = merge_captions(captions.get(name, ()), texts)
-    except OSError as error:
-        raise ProbeError(f"cannot read {manifest}: {error.strerror}; check the file") from error
-    except UnicodeDecodeError as error:
-        raise ProbeError(f"{manifest} is not UTF-8 text; save it as UTF-8") from error
-    for name, texts in captions.items():
+    captions: dict[str, dict[str, None]] = {}
+    for number, line in text_lines(manifest, ProbeError):
+        if line is None:
+            raise ProbeError(f"{manifest} line {number} is not UTF-8 text; save it as UTF-8")
+        if line.strip():
+            name, texts = _parse_line(line, f"{manifest} line {number}")
+            captions.setdefault(name, {}).update(dict.fromkeys(texts))
+    for name, known in captions.items():
         load = partial(_load_named, folder, name)
-        yield ProbeCandidate(storable(f"{folder.name}/{name}"), load, texts)
+        yield ProbeCandidate(storable(f"{folder.name}/{name}"), load, tuple(known))
 
 
 def _load_named(folder: Path, name: str) -> bytes:
@@ -153,31 +150,34 @@ def _parse_line(line: str, where: str) -> tuple[str, tuple[str, ...]]:
 
 def _read_parquet(path: Path) -> Iterator[ProbeCandidate]:
     """One candidate a row. Names and captions are read now, pictures a few rows at a time."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(path, buffer_size=_READ_BUFFER_BYTES, pre_buffer=False)
-        schema = file.schema_arrow
-        column = _picture_column(path, file)
-        name_column = first_column(NAME_COLUMNS, schema.names)
-        if name_column is None and "path" in struct_fields(schema.field(column).type):
-            name_column = f"{column}.path"
-        usual = find_caption_columns(schema.names, with_rare=False)
-        captions = [name for name in caption_columns(schema) or usual if name != column]
-        columns = [*captions, *([] if name_column is None else [name_column])]
-        pictures = _PictureColumn(path, file, column)
-        row = 0
-        for batch in file.iter_batches(columns=columns):
-            values = batch.to_pydict()
-            nothing = [None] * batch.num_rows
-            names = values.get((name_column or "").partition(".")[0], nothing)
-            texts = zip(*(values[name] for name in captions), strict=True) if captions else nothing
-            for name, cells in zip(names, texts, strict=True):
-                yield _parquet_candidate(pictures, row, name, cells or ())
-                row += 1
-    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
-        raise _unreadable_parquet(path, error) from error
+    table = ParquetTable(path, ProbeError)
+    if table.rows > MAX_ROWS:
+        raise ProbeError(
+            f"{path} has {table.rows:,} rows; at most {MAX_ROWS:,} are looked at, give a part of it"
+        )
+    column = _picture_column(table)
+    names = [item.name for item in table.columns]
+    name_column = first_column(NAME_COLUMNS, names)
+    if name_column is None and "path" in file_fields(table.columns, column):
+        name_column = f"{column}.path"
+    usual = find_caption_columns(names, with_rare=False)
+    captions = [name for name in caption_columns(table.columns) or usual if name != column]
+    columns = [*captions, *([] if name_column is None else [name_column])]
+    if not columns:
+        columns = [column] if column not in names else []
+    pictures = _PictureColumn(table, column)
+    if not columns:
+        for row in range(table.rows):
+            yield _parquet_candidate(pictures, row, None, ())
+        return
+    row = 0
+    for batch in table.read(columns, _NAMES_PER_BATCH):
+        nothing: list[object] = [None] * len(next(iter(batch.values())))
+        top = name_column if name_column in names else (name_column or "").rpartition(".")[0]
+        cells = [batch[name] for name in captions]
+        for index, name in enumerate(batch.get(top or "", nothing)):
+            yield _parquet_candidate(pictures, row, name, tuple(cell[index] for cell in cells))
+            row += 1
 
 
 def _parquet_candidate(
@@ -199,58 +199,38 @@ def _parquet_candidate(
     return ProbeCandidate(source, partial(pictures.read, row), captions)
 
 
-def _picture_column(path: Path, file: Any) -> str:
+def _picture_column(table: ParquetTable) -> str:
     """The column that holds pictures, by its name or else by its first cells."""
-    schema = file.schema_arrow
-    column = picture_column(schema)
-    names = unnamed_file_columns(schema) if column is None else []
-    if names and file.metadata.num_rows:
-        first = next(file.iter_batches(batch_size=_BATCH_ROWS, columns=names)).to_pydict()
+    column = picture_column(table.columns)
+    names = unnamed_file_columns(table.columns) if column is None else []
+    if names and table.rows:
+        first = next(table.read(names, _BATCH_ROWS))
         holding = [name for name in names if any(map(is_picture_cell, first[name]))]
         column = holding[0] if len(holding) == 1 else None
     if column is None:
         raise ProbeError(
-            f"{path} has no column of pictures; found {columns_of(schema)}; give one of "
-            f"{', '.join(PICTURE_COLUMNS)} as binary, or as a struct with bytes and path"
+            f"{table.path} has no column of pictures; found {columns_of(table.columns)}; give one "
+            f"of {', '.join(PICTURE_COLUMNS)} as binary, or as a struct with bytes and path"
         )
     return column
-
-
-def _unreadable_parquet(path: Path, error: Exception) -> ProbeError:
-    """The error for a damaged parquet file, or for what a failed download left in its place."""
-    clause = what_lies_at(path)
-    if clause is not None:
-        return ProbeError(f"{path} is {clause}")
-    first_line = (str(error).splitlines() or [""])[0]
-    return ProbeError(f"cannot read {path} as parquet: {first_line}; check the file")
 
 
 class _PictureColumn:
     """The pictures of a parquet file by row number; a few rows are in memory at a time.
 
-    Rows in rising order cost one pass. A step back restarts at the row group of that row.
+    Rows in rising order cost one pass.
     """
 
-    def __init__(self, path: Path, file: Any, column: str) -> None:
-        groups = (file.metadata.row_group(g).num_rows for g in range(file.num_row_groups))
-        self.path = path
-        self._file = file
+    def __init__(self, table: ParquetTable, column: str) -> None:
+        self.path = table.path
+        self._table = table
         self._column = column
-        self._starts = list(accumulate(groups, initial=0))
-        self._group = -1
-        self._batches: Iterator[Any] = iter(())
-        self._values: Any = ()
+        self._values: list[object] = []
         self._first = 0
 
     def read(self, row: int) -> bytes:
         """The bytes of the picture in a row; raises PictureError if there is none."""
-        import pyarrow as pa
-
-        try:
-            value = self._value(row)
-        except (OSError, pa.ArrowException) as error:
-            raise _unreadable_parquet(self.path, error) from error
-        files = files_in(value)
+        files = files_in(self._value(row))
         if len(files) > 1:
             raise PictureError(f"{len(files)} pictures in one row; give each a row of its own")
         value = files[0] if files else None
@@ -259,18 +239,14 @@ class _PictureColumn:
             value = value.get("bytes")
             if value is None and isinstance(name, str) and name:
                 return _load_named(self.path.parent, name)
+        if isinstance(value, Foreign):
+            raise PictureError(value.what)
         if not isinstance(value, bytes):
             raise PictureError("no picture in this row")
         return value
 
-    def _value(self, row: int) -> Any:
-        group = bisect_right(self._starts, row) - 1
-        if group != self._group or row < self._first:
-            self._batches = self._file.iter_batches(
-                batch_size=_BATCH_ROWS, row_groups=[group], columns=[self._column]
-            )
-            self._group, self._first, self._values = group, self._starts[group], ()
-        while row >= self._first + len(self._values):
-            self._first += len(self._values)
-            self._values = next(self._batches).column(0)
-        return self._values[row - self._first].as_py()
+    def _value(self, row: int) -> object:
+        if not self._first <= row < self._first + len(self._values):
+            self._values = next(self._table.read([self._column], _BATCH_ROWS, row))[self._column]
+            self._first = row
+        return self._values[row - self._first]

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from lagotto.core.errors import HubError
 from lagotto.core.files import writing
 from lagotto.core.lock import LOCK_NAME
+from lagotto.core.temporary.leftovers import temporary_folder
 from lagotto.hub.completion.stored import HubCompletion, read_completion
 from lagotto.hub.descriptors.blocks import Block, open_blocks
 from lagotto.hub.ingest.add import rebuild_blocks
@@ -72,8 +71,8 @@ def _made_outside(
 
     Everything there is a link to the hub's own file until it is replaced by a new one.
     """
-    with TemporaryDirectory(prefix="lagotto-blocks-") as folder:
-        outside = HubLayout(Path(folder))
+    with temporary_folder("blocks") as folder:
+        outside = HubLayout(folder)
         with writing(outside.folder):
             for entry in layout.folder.iterdir():
                 if entry.name not in (LOCK_NAME, layout.blocks.name):

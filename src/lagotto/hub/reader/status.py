@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lagotto.core.errors import HubError
+from lagotto.core.temporary.leftovers import Leftover
 from lagotto.core.types import Decision, JsonObject
 from lagotto.hub.completion.stored import HubCompletion, read_completion
 from lagotto.hub.descriptors.blocks import open_blocks
@@ -13,6 +14,7 @@ from lagotto.hub.index.low_rank_file import IndexStatus, index_status
 from lagotto.hub.ingest.input_record import decisions_from_json
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
+from lagotto.hub.store.leftovers import find_leftovers
 from lagotto.hub.store.manifest import HUB_VERSION, Manifest
 from lagotto.hub.store.records import FailedModel, ModelRecord, split_copies
 from lagotto.hub.store.responses import read_responses
@@ -53,7 +55,7 @@ class HubStatus:
     `completion_skill` is the share of held-out variance that the completion predicts; None where
     every model saw every probe. `low_rank` is the low-rank index, None without one. `isolation`
     lists what the workers of this machine are cut off from. `notes` are about the
-    hub as a whole.
+    hub as a whole. `leftovers` are files and folders of runs that were killed.
     """
 
     hub: str
@@ -74,6 +76,7 @@ class HubStatus:
     copies: tuple[tuple[str, str], ...]
     isolation: tuple[Guard, ...]
     notes: tuple[str, ...] = ()
+    leftovers: tuple[Leftover, ...] = ()
 
     def as_json(self) -> JsonObject:
         """The fields by name, with tuples as lists."""
@@ -114,6 +117,7 @@ def read_hub_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
         failures=(*failures, *failed_copies),
         copies=copies,
         isolation=find_guards(),
+        leftovers=find_leftovers(layout),
     )
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from lagotto.core.errors import HubError
 from lagotto.core.files import sha256_file
+from lagotto.core.lock import folder_lock
+from lagotto.core.temporary.leftovers import Leftover, remove_leftovers
 from lagotto.hub.descriptors.blocks import damaged_blocks, open_blocks
 from lagotto.hub.index.low_rank_file import index_damage
 from lagotto.hub.probes.pixel_cache import ProbeCache
@@ -18,6 +20,7 @@ from lagotto.hub.probes.probe_set import (
 from lagotto.hub.store.audits import audit_damages
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
+from lagotto.hub.store.leftovers import find_leftovers, unfinished
 from lagotto.hub.store.manifest import Manifest, read_hub_manifest
 from lagotto.hub.store.records import ModelRecord
 from lagotto.hub.store.responses import read_responses
@@ -56,6 +59,23 @@ def verify_hub(folder: Path) -> tuple[Damage, ...]:
         *_index_damages(layout, manifest),
         *_derived_damages(layout),
     )
+
+
+def remove_hub_leftovers(folder: Path) -> tuple[Leftover, ...]:
+    """Removes what killed runs left in a hub and beside it, and returns it.
+
+    Nothing is removed while another process writes to the hub, or where it may not be written to.
+    """
+    layout = HubLayout(folder)
+    if not find_leftovers(layout):
+        return ()
+    try:
+        with folder_lock(folder, "hub", HubError):
+            found = [Path(item.path) for item in find_leftovers(layout)]
+            found += [path for path in (*unfinished(layout), layout.fetched) if path.exists()]
+            return tuple(remove_leftovers(dict.fromkeys(found)))
+    except HubError:
+        return ()
 
 
 def _probe_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:

@@ -1,16 +1,25 @@
 """The folder of a hub comes in; the right to write to it goes out, to one process at a time."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lagotto.core.errors import HubError
 from lagotto.core.lock import folder_lock
+from lagotto.core.temporary.leftovers import remove_leftovers
+from lagotto.hub.store.layout import HubLayout
+from lagotto.hub.store.leftovers import unfinished
 
 
-def hub_lock(folder: Path) -> AbstractContextManager[None]:
+@contextmanager
+def hub_lock(folder: Path) -> Iterator[None]:
     """Holds a hub for writing during a `with` block; readers do not need it.
+
+    What killed runs left half-written in the hub is removed first.
 
     Raises:
         HubError: Another process holds the hub (raised at once), or it cannot be written.
     """
-    return folder_lock(folder, "hub", HubError)
+    with folder_lock(folder, "hub", HubError):
+        remove_leftovers(unfinished(HubLayout(folder)))
+        yield

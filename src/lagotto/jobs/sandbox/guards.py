@@ -5,12 +5,12 @@ import json
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from lagotto.core.temporary.leftovers import temporary_folder
 from lagotto.jobs.sandbox.environment import worker_environment
 from lagotto.jobs.sandbox.privileges import hide_memory
 
@@ -48,10 +48,10 @@ def find_guards() -> tuple[Guard, ...]:
     """
     hide_memory()
     try:
-        with tempfile.TemporaryDirectory(prefix="lagotto-") as folder, _bait(Path(folder)) as words:
+        with temporary_folder("guards") as folder, _bait(folder) as words:
             answer = subprocess.run(
                 [sys.executable, "-P", "-m", "lagotto.jobs.sandbox.self_test", *words],
-                env=worker_environment(Path(folder)),
+                env=worker_environment(folder),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 start_new_session=True,

@@ -25,6 +25,7 @@ from lagotto.zeroshot.captions.manifest import RESTORE
 
 LOG_NAME = "shards.jsonl"
 NOTE_NAME = "appending.json"
+INDEX_FOLDER = "index"
 IMAGE_EMBEDDINGS = "image_embeddings.f16"
 TEXT_EMBEDDINGS = "text_embeddings.f16"
 SPANS = "spans.i64"
@@ -202,6 +203,20 @@ def append_shard(
     with writing(folder / NOTE_NAME):
         (folder / NOTE_NAME).unlink(missing_ok=True)
     return after
+
+
+def drop_unfinished(folder: Path, state: Committed) -> None:
+    """Cuts off the rows that a run appended behind a state and did not enter in the log.
+
+    Only a note of that very state explains such rows; without it they stay. The caller holds the
+    lock. Raises HubError if a file cannot be written.
+    """
+    if unlogged_bytes(folder, state) or not (folder / NOTE_NAME).exists():
+        return
+    for name in DATA_NAMES:
+        cut(folder, name, state.lengths[name])
+    with writing(folder / NOTE_NAME):
+        (folder / NOTE_NAME).unlink(missing_ok=True)
 
 
 def log_line(

@@ -31,12 +31,12 @@ from lagotto.neighbors.registry import (
     build_index,
     open_index,
 )
+from lagotto.zeroshot.captions import files as files
 from lagotto.zeroshot.captions.store import CaptionStore
 from lagotto.zeroshot.retrieval import NEIGHBOURS, text_only_spans
 
 _FORMAT = "lagotto-caption-index"
 _VERSION = 1
-FOLDER_NAME = "index"
 RECORD_NAME = "index.json"
 NAMES = ("pictures", "captions")
 RECALL_CAPTIONS = 16
@@ -96,7 +96,7 @@ def index_store(store: CaptionStore, progress: Progress | None = None) -> tuple[
         HubError: A file cannot be written.
         CaptionError: Another process builds the indexes.
     """
-    folder = store.folder / FOLDER_NAME
+    folder = store.folder / files.INDEX_FOLDER
     with writing(folder):
         folder.mkdir(exist_ok=True)
     with folder_lock(folder, "caption index", CaptionError):
@@ -129,7 +129,7 @@ def open_indexes(store: CaptionStore) -> tuple[RowIndex, RowIndex, IndexRecord]:
         CaptionError: There are no indexes, or the store has changed since.
         MissingExtraError: The index library is not installed.
     """
-    folder = store.folder / FOLDER_NAME
+    folder = store.folder / files.INDEX_FOLDER
     record = _read(folder / RECORD_NAME)
     run = f"run: lagotto captions index {store.folder}"
     if record is None:

@@ -18,6 +18,7 @@ from lagotto.core.types import JsonObject, Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.zeroshot.captions import files as files
 from lagotto.zeroshot.captions.dedup import KeySet, pair_key
+from lagotto.zeroshot.captions.leftovers import remove_temporary
 from lagotto.zeroshot.captions.shard import (
     NewCaption,
     NewPicture,
@@ -33,6 +34,9 @@ from lagotto.zeroshot.captions.sources.pairs import (
 MAX_CAPTION_LENGTH = 10_000
 """Characters; a longer text is a document, of which an encoder would read only the first words."""
 
+MAX_UNUSABLE = 1_000_000
+"""Items from the start of which none can be used: the rest is not read."""
+
 PICTURE_BATCH = 32
 TEXT_BATCH = 256
 
@@ -44,6 +48,7 @@ class ShardLimits:
     pictures: int = 512
     encoded_captions: int = 4096
     captions: int = 16_384
+    skipped: int = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,10 @@ def ingest_pairs(
         CaptionError: No pair is usable.
     """
     states = files.read_log(folder)
-    ingester = _Ingester(folder, states[-1] if states else files.Committed(), encoder, limits)
+    before = states[-1] if states else files.Committed()
+    files.drop_unfinished(folder, before)
+    remove_temporary(folder)
+    ingester = _Ingester(folder, before, encoder, limits)
     progress.start("embedding pairs", sum(source.rows for source in sources), "rows")
     try:
         rows = 0
@@ -139,8 +147,21 @@ class _Ingester:
         captions = self._state.captions - self._initial_state.captions + self._shard.captions
         return f"{captions:,} captions, {self._folded:,} folded, {self.skipped_count:,} set aside"
 
+    @property
+    def _has_pairs(self) -> bool:
+        """Whether anything that was read can be used."""
+        return bool(self._state != self._initial_state or self._shard.captions or self._folded)
+
     def add(self, item: Item) -> None:
-        """Adds a pair to the shard, unless it is known or unusable; appends a full shard."""
+        """Adds a pair to the shard, unless it is known or unusable; appends a full shard.
+
+        Raises CaptionError if MAX_UNUSABLE items came, and none of them can be used.
+        """
+        if self.skipped_count >= MAX_UNUSABLE and not self._has_pairs:
+            raise CaptionError(
+                f"the first {self.skipped_count:,} items are no pairs, the first of them: "
+                f"{self.first_reason}; give pictures with captions"
+            )
         if isinstance(item, Skipped):
             self._skip(item.source, item.reason)
             self._skipped_rows += 1
@@ -157,16 +178,14 @@ class _Ingester:
         ) or (
             self._shard.to_encode >= self._limits.encoded_captions
             or self._shard.captions >= self._limits.captions
+            or (len(self._shard.skipped) >= self._limits.skipped and self._has_pairs)
         )
         if full:
             self._commit()
 
     def finish(self, passed_over: Sequence[Mapping[str, int]]) -> IntakeReport:
         """Appends the last shard, if the run brought anything usable, and returns the counts."""
-        nothing = (
-            self._state == self._initial_state and not self._shard.captions and not self._folded
-        )
-        if any(self._shard.counts) and not nothing:
+        if any(self._shard.counts) and self._has_pairs:
             self._commit()
         return IntakeReport(
             pictures=self._state.pictures - self._initial_state.pictures,

@@ -2,8 +2,10 @@
 
 from dataclasses import asdict, dataclass
 
+from lagotto.core.temporary.leftovers import Leftover
 from lagotto.core.types import JsonObject
 from lagotto.zeroshot.captions.files import DATA_NAMES
+from lagotto.zeroshot.captions.leftovers import find_store_leftovers
 from lagotto.zeroshot.captions.manifest import STORE_VERSION
 from lagotto.zeroshot.captions.store import CaptionStore
 
@@ -14,7 +16,8 @@ _REASONS = 10
 class StoreStatus:
     """The status of a store, as `lagotto captions status --json` prints it.
 
-    `first_set_aside` has the first items that were set aside, with their reasons.
+    `first_set_aside` has the first items that were set aside, with their reasons. `leftovers` are
+    temporary files and unfinished rows of runs that were killed.
     """
 
     store: str
@@ -30,6 +33,7 @@ class StoreStatus:
     disk_bytes: int
     set_aside: int
     first_set_aside: tuple[dict[str, str], ...]
+    leftovers: tuple[Leftover, ...] = ()
 
     def as_json(self) -> JsonObject:
         """The fields by name."""
@@ -54,4 +58,5 @@ def read_store_status(store: CaptionStore) -> StoreStatus:
         disk_bytes=sum(committed.lengths[name] for name in DATA_NAMES) + committed.log_bytes,
         set_aside=committed.skipped,
         first_set_aside=tuple({"source": row.source, "reason": row.reason} for row in skipped),
+        leftovers=find_store_leftovers(store.folder, committed),
     )

@@ -30,7 +30,6 @@ from lagotto.zeroshot.captions.sources.pairs import (
     PairSource,
 )
 from lagotto.zeroshot.captions.sources.parquet import (
-    batches,
     open_parquet,
     required_captions,
 )
@@ -93,7 +92,7 @@ def _numbered(folder: Path, ending: str) -> dict[int, Path]:
 
 
 def _part(metadata: Path, texts: Path, pictures: Path | None) -> _Part:
-    rows: int = open_parquet(metadata).metadata.num_rows
+    rows = open_parquet(metadata).rows
     for path in [texts, *([pictures] if pictures else [])]:
         if len(_matrix(path)) != rows:
             raise CaptionError(
@@ -153,13 +152,22 @@ def _similarity(part: _Part, encoder: Encoder) -> float:
 def _metadata(part: _Part) -> Iterator[tuple[str, CaptionTexts]]:
     """(name, or "" if there is none; captions) of each row."""
     file = open_parquet(part.metadata)
-    caption_name = required_captions(part.metadata, file.schema_arrow)[0]
-    name_column = next((name for name in _NAMES if name in file.schema_arrow.names), None)
+    caption_name = required_captions(part.metadata, file.columns)[0]
+    known = {column.name for column in file.columns}
+    name_column = next((name for name in _NAMES if name in known), None)
     columns = [caption_name] if name_column is None else [caption_name, name_column]
-    for batch in batches(part.metadata, file, columns, _ROWS_PER_BATCH):
+    for batch in file.read(columns, _ROWS_PER_BATCH):
         names = batch[name_column] if name_column else [None] * len(batch[caption_name])
         for name, captions in zip(names, batch[caption_name], strict=True):
-            yield name if isinstance(name, str) else "", parse_captions(captions)
+            yield name if isinstance(name, str) else "", _captions(captions)
+
+
+def _captions(cell: object) -> CaptionTexts:
+    """The captions of a cell; none where it holds no texts."""
+    try:
+        return parse_captions(cell)
+    except TypeError:
+        return ()
 
 
 def _pairs(folder: Path, parts: list[_Part]) -> Iterator[Item]:

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 
 from lagotto.core.parsing.captioned_tables import (
-    CaptionTexts,
     parse_captions,
     storable,
 )
 from lagotto.core.types import JsonValue, Skipped
-from lagotto.zeroshot.captions.sources.pairs import PairRow
+from lagotto.zeroshot.captions.sources.pairs import MAX_CAPTIONS, PairRow
 
 
 def coco_rows(
@@ -26,7 +25,7 @@ def coco_rows(
     """
     name_of_picture, bad = picture_names(name, pictures)
     yield from bad
-    captions_of_picture: dict[str, CaptionTexts] = {}
+    captions_of_picture: dict[str, dict[str, None]] = {}
     for number, entry in enumerate(annotations):
         row = entry if isinstance(entry, dict) else {}
         key, caption = row.get("image_id"), row.get("caption")
@@ -35,13 +34,14 @@ def coco_rows(
         except TypeError:
             captions = ()
         if _is_id(key) and str(key) in name_of_picture and captions:
-            before = captions_of_picture.get(str(key), ())
-            captions_of_picture[str(key)] = before + captions
+            captions_of_picture.setdefault(str(key), {}).update(dict.fromkeys(captions))
         else:
             where = f"{storable(name)} annotations[{number}]"
             yield Skipped(where, "needs a caption and the image_id of a picture in images")
     for key, picture in name_of_picture.items():
-        yield picture, "", parse_captions([*captions_of_picture.get(key, ())])
+        texts = tuple(captions_of_picture.get(key, ()))
+        for start in range(0, max(len(texts), 1), MAX_CAPTIONS):
+            yield picture, "", texts[start : start + MAX_CAPTIONS]
 
 
 def picture_names(name: str, pictures: list[JsonValue]) -> tuple[dict[str, str], list[Skipped]]:

@@ -1,10 +1,12 @@
-"""A parquet file (img2dataset, Hugging Face datasets, or captions alone) comes in; pairs go out."""
+"""A parquet file (img2dataset, Hugging Face datasets, or captions alone) comes in; pairs go out.
 
-from collections.abc import Iterator
+A worker parses it, within limits.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from lagotto.core.errors import CaptionError, PictureError
 from lagotto.core.parsing.captioned_tables import (
@@ -15,12 +17,11 @@ from lagotto.core.parsing.captioned_tables import (
     path_column_by_content,
     storable,
 )
-from lagotto.core.parsing.not_downloaded import what_lies_at
 from lagotto.core.parsing.parquet_columns import (
+    Column,
     caption_columns,
     columns_of,
     files_in,
-    holds_files,
     is_picture_cell,
     path_column,
     picture_column,
@@ -29,6 +30,8 @@ from lagotto.core.parsing.parquet_columns import (
     unnamed_file_columns,
 )
 from lagotto.core.types import Skipped
+from lagotto.jobs.tables.cells import Foreign
+from lagotto.jobs.tables.parquet_table import ParquetTable
 from lagotto.zeroshot.captions.sources.pairs import (
     Item,
     Pair,
@@ -39,7 +42,6 @@ from lagotto.zeroshot.captions.sources.pairs import (
 
 _PICTURES_PER_BATCH = 16
 _TEXTS_PER_BATCH = 4096
-_READ_BUFFER_BYTES = 2**20
 
 
 def parquet_source(path: Path, images: Path | None = None) -> PairSource:
@@ -61,46 +63,20 @@ def parquet_source(path: Path, images: Path | None = None) -> PairSource:
     )
 
 
-def open_parquet(path: Path) -> Any:
-    """A pyarrow ParquetFile with a small read buffer; CaptionError if it is damaged."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.ParquetFile(path, buffer_size=_READ_BUFFER_BYTES, pre_buffer=False)
-    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
-        raise unreadable(path, error) from error
+def open_parquet(path: Path) -> ParquetTable:
+    """A parquet file that a worker reads; CaptionError if it is damaged or refused."""
+    return ParquetTable(path, CaptionError)
 
 
-def batches(path: Path, file: Any, columns: list[str], size: int) -> Iterator[dict[str, Any]]:
-    """The columns of a parquet file, `size` rows at a time; CaptionError if it is damaged."""
-    import pyarrow as pa
-
-    try:
-        for batch in file.iter_batches(batch_size=size, columns=columns):
-            yield batch.to_pydict()
-    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
-        raise unreadable(path, error) from error
-
-
-def required_captions(path: Path, schema: Any) -> tuple[str, ...]:
+def required_captions(path: Path, columns: Sequence[Column]) -> tuple[str, ...]:
     """The caption columns (texts, or lists of them); CaptionError if there is none."""
-    names = caption_columns(schema)
+    names = caption_columns(columns)
     if names:
         return names
     raise CaptionError(
-        f"{path} has no column of captions; found {columns_of(schema)}; give one of "
+        f"{path} has no column of captions; found {columns_of(columns)}; give one of "
         f"{', '.join(CAPTION_COLUMNS)} as text or as lists of texts"
     )
-
-
-def unreadable(path: Path, error: Exception) -> CaptionError:
-    """The error for a damaged parquet file, or for what a failed download left in its place."""
-    clause = what_lies_at(path)
-    if clause is not None:
-        return CaptionError(f"{path} is {clause}")
-    first_line = (str(error).splitlines() or [""])[0]
-    return CaptionError(f"cannot read {path} as parquet: {first_line}; check the file")
 
 
 class _Table:
@@ -109,36 +85,34 @@ class _Table:
     def __init__(self, path: Path, images: Path | None) -> None:
         self._path = path
         self._images = images
-        file = open_parquet(path)
-        schema = file.schema_arrow
-        self.rows: int = file.metadata.num_rows
-        self.columns = ", ".join(schema.names)
-        self._captions = required_captions(path, schema)
-        self._picture = (
-            picture_column(schema) or path_column(schema) or self._column_by_content(file, schema)
-        )
+        self._file = open_parquet(path)
+        columns = self._file.columns
+        self.rows = self._file.rows
+        self.columns = ", ".join(column.name[:100] for column in columns[:100])
+        self._captions = required_captions(path, columns)
+        self._picture = picture_column(columns) or path_column(columns) or self._column_by_content()
         self.has_pictures = self._picture is not None
-        self._holds_files = self._picture is not None and holds_files(
-            schema.field(self._picture).type
-        )
+        self._holds_files = any(column.files for column in columns if column.name == self._picture)
         self._columns = list(self._captions)
         if self._picture is not None and self._picture not in self._captions:
-            self._columns += read_columns(schema, self._picture)
-        self._extra_columns = [
-            name for name in ("key", "status") if self._holds_files and name in schema.names
+            self._columns += read_columns(columns, self._picture)
+        names = {column.name for column in columns}
+        self._extra_columns: list[str] = [
+            name for name in ("key", "status") if self._holds_files and name in names
         ]
 
-    def _column_by_content(self, file: Any, schema: Any) -> str | None:
+    def _column_by_content(self) -> str | None:
         """The one column of a foreign name that holds or names pictures.
 
         Raises:
             CaptionError: Several columns do.
         """
-        texts = [name for name in text_columns(schema) if name not in self._captions]
-        names = unnamed_file_columns(schema) + texts
+        columns = self._file.columns
+        texts = [name for name in text_columns(columns) if name not in self._captions]
+        names = unnamed_file_columns(columns) + texts
         if not names or not self.rows:
             return None
-        first = next(batches(self._path, file, names, _PICTURES_PER_BATCH))
+        first = next(self._file.read(names, _PICTURES_PER_BATCH))
         holding = [name for name in names if any(map(is_picture_cell, first[name]))]
         if len(holding) > 1:
             raise CaptionError(
@@ -157,9 +131,7 @@ class _Table:
         size = _PICTURES_PER_BATCH if self.has_pictures else _TEXTS_PER_BATCH
         row = 0
         folder: Path | None = None
-        for batch in batches(
-            self._path, open_parquet(self._path), self._columns + self._extra_columns, size
-        ):
+        for batch in self._file.read(self._columns + self._extra_columns, size):
             cells = batch[self._picture] if self._picture else None
             if folder is None and cells is not None:
                 folder = self._folder(cells)
@@ -214,14 +186,15 @@ class _Table:
 def _picture(cell: object, folder: Path) -> Pair:
     """A pair without captions, with the picture of a cell."""
     if isinstance(cell, dict):
-        if isinstance(cell.get("bytes"), bytes):
-            return Pair("", (), partial(bytes, cell["bytes"]))
-        cell = cell.get("path")
+        data = cell.get("bytes")
+        cell = data if isinstance(data, bytes | Foreign) else cell.get("path")
     if isinstance(cell, bytes):
         return Pair("", (), partial(bytes, cell))
     if isinstance(cell, str) and cell and "\0" not in cell:
         return picture_at(folder, cell)
-    return Pair("", (), _no_picture)
+    if isinstance(cell, Foreign):
+        return Pair("", (), partial(_refuse, cell.what))
+    return Pair("", (), partial(_refuse, "no picture in this row"))
 
 
 def _without_gaps(cell: object) -> object:
@@ -229,5 +202,5 @@ def _without_gaps(cell: object) -> object:
     return [item for item in cell if item is not None] if isinstance(cell, list) else cell
 
 
-def _no_picture() -> bytes:
-    raise PictureError("no picture in this row")
+def _refuse(reason: str) -> bytes:
+    raise PictureError(reason)
