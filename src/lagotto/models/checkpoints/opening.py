@@ -64,21 +64,15 @@ def _open(file: Path) -> Checkpoint:
 
 def _named(checkpoint: Checkpoint) -> Checkpoint:
     """The checkpoint with the names that its tensors have in the network alone."""
-<<<<<<< HEAD
     network, described, note = inner_normalization(checkpoint.tensors)
     tensors, notes = network_names(network)
+    prefix = _taken_off(network, tensors)
+    layers = {path.removeprefix(prefix): kind for path, kind in checkpoint.layers.items()}
     stated = checkpoint.input
     if described.mean:
         stated = replace(stated, scale=described.scale, mean=described.mean, std=described.std)
-    return replace(
-        checkpoint, tensors=tensors, input=stated, notes=(*checkpoint.notes, *note, *notes)
-    )
-=======
-    tensors, notes = network_names(checkpoint.tensors)
-    prefix = _taken_off(checkpoint.tensors, tensors)
-    layers = {path.removeprefix(prefix): kind for path, kind in checkpoint.layers.items()}
-    notes = (*checkpoint.notes, *notes)
-    return replace(checkpoint, tensors=tensors, layers=layers, notes=notes)
+    notes = (*checkpoint.notes, *note, *notes)
+    return replace(checkpoint, tensors=tensors, input=stated, layers=layers, notes=notes)
 
 
 def _taken_off(saved: Mapping[str, StoredTensor], tensors: Mapping[str, StoredTensor]) -> str:
@@ -88,7 +82,6 @@ def _taken_off(saved: Mapping[str, StoredTensor], tensors: Mapping[str, StoredTe
         if id(tensor) in named:
             return name.removesuffix(named[id(tensor)])
     return ""
->>>>>>> h-architectures
 
 
 def _mapped(file: Path) -> mmap:
