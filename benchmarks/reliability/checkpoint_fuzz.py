@@ -10,6 +10,7 @@ that, another error, or a worker that crashed, hung or was out of memory.
 """
 
 import argparse
+import codecs
 import json
 import os
 import platform
@@ -62,7 +63,7 @@ def fuzz_batch(payload: dict[str, Any], progress: Callable[[int], None]) -> dict
     kinds: Counter[str] = Counter()
     wrong: list[str] = []
     slowest = 0.0
-    b"".decode("raw-unicode-escape")
+    codecs.lookup("raw_unicode_escape")  # which Python imports when it first meets such a text
     for seed in reader.seeds():  # imports of the first opening are none of a damaged file
         file.write_bytes(seed)
         reader.read(file)

@@ -92,6 +92,12 @@ def test_one_of_several_sets_is_read_with_a_note(
     assert note in found.notes[0]
 
 
+def test_what_is_too_small_to_be_the_network_is_told(opened: Any) -> None:
+    found = opened({"model": NET, "arcface": {"weight": np.ones((9, 2), np.float32)}})
+    assert found.found_at == "model"
+    assert found.notes == ("too small to be the network, not read: arcface",)
+
+
 def test_a_body_and_a_head_are_one_network(opened: Any) -> None:
     body = {f"conv{i}.weight": np.ones((2, 3, 1, 1), np.float32) for i in range(5)}
     head = {"fc.weight": np.ones((3, 2), np.float32), "fc.bias": np.ones(3, np.float32)}

@@ -86,7 +86,7 @@ def read_safetensors(data: mmap) -> tuple[dict[str, StoredTensor], dict[str, str
 
 def _json(data: bytes) -> JsonObject:
     try:
-        value = json.loads(data, object_pairs_hook=_unique)
+        value = json.loads(data.decode(), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise UnreadableError(f"its header is no JSON; {_AGAIN}") from error
     if not isinstance(value, dict):

@@ -1,7 +1,7 @@
 """The values of a checkpoint come in; the labels, the input and the settings it states go out.
 
 What is looked through, in this order: the module itself, the top of the file, and the dicts and
-objects in it, at most _MAX_DEPTH deep. Of several lists of labels the first counts whose length is
+objects in it, at most 5 deep. Of several lists of labels the first counts whose length is
 that of a tensor of the head.
 """
 

@@ -2,7 +2,7 @@
 
 Checkpoints nest: `{"epoch": 9, "state_dict": {...}, "ema": {...}, "optimizer": {...}}`. The rule:
 
-1. A set is a pickled module, or a dict with tensors as values, at most _MAX_DEPTH deep. States of
+1. A set is a pickled module, or a dict with tensors as values, at most 6 deep. States of
    optimizers, schedulers, losses and metrics are none, and sets of less than half the tensors of
    the largest one are left out.
 2. The set in training is the first by the order of _LIVE, then by the order of the file.
@@ -98,6 +98,17 @@ def choose_weights(value: Value) -> WeightSet:
     _check_gan(large)
     live = sorted((item for item in large if not item.is_averaged), key=_rank)
     averaged = [item for item in large if item.is_averaged]
+    joined = _joined(found, most)
+    if joined is not None:
+        return joined
+    chosen = _of_several(live, averaged)
+    small = [item.place for item in found if item.path and len(item.tensors) * 2 < most]
+    note = (f"too small to be the network, not read: {_listed(small)}",) if small else ()
+    return replace(chosen, notes=(*chosen.notes, *note))
+
+
+def _of_several(live: list[WeightSet], averaged: list[WeightSet]) -> WeightSet:
+    """The set that is read, of those in training and of averages."""
     if not live:
         return _noted(averaged[0], averaged[1:])
     chosen = live[0]
@@ -108,17 +119,22 @@ def choose_weights(value: Value) -> WeightSet:
             f"{chosen.place or 'the rest'}"
         )
         return replace(same[0], notes=(note,))
-    joined = _joined(found, most)
-    return joined or _noted(chosen, [*live[1:], *averaged])
+    return _noted(chosen, [*live[1:], *averaged])
 
 
 def _noted(chosen: WeightSet, others: list[WeightSet]) -> WeightSet:
     if not others:
         return chosen
     places = [item.place or "the file" for item in (chosen, *others)]
-    shown = ", ".join(places[:5]) + (", ..." if len(places) > 5 else "")
-    note = f"{len(places)} sets of weights ({shown}); {places[0]} is read"
+    note = f"{len(places)} sets of weights ({_listed(places)}); {places[0]} is read"
     return replace(chosen, notes=(note,))
+
+
+def _listed(places: list[str]) -> str:
+    return ", ".join(places[:_SHOWN]) + (", ..." if len(places) > _SHOWN else "")
+
+
+_SHOWN = 5
 
 
 def _find(value: Value) -> tuple[list[WeightSet], int]:
@@ -256,5 +272,6 @@ def _check_gan(sets: list[WeightSet]) -> None:
     for pair in _GAN:
         if keys.issuperset(pair):
             raise UnreadableError(
-                "it holds a generator and a discriminator (a GAN), which is no image classifier"
+                "it holds a generator and a discriminator (a GAN), which is no image classifier; "
+                "give the checkpoint of a classifier"
             )
