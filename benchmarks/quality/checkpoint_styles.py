@@ -10,10 +10,11 @@ from typing import Any
 
 import timm
 import torch
-from architectures import cifar, yolo
 from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
+
+from architectures import cifar, yolo
 
 CLASSES = 7
 Save = Callable[[nn.Module, Path], None]

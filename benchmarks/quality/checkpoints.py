@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / part) for part in ("scripts", "src", "benchmarks")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
 import lagotto
 from lagotto.core.errors import LagottoError
@@ -39,6 +40,7 @@ PICTURES, BATCH, ROUNDS = 3, 8, 5
 def write_all(folder: Path) -> list[dict[str, Any]]:
     """Writes the checkpoints, and what torch says of each; needs torch."""
     import torch
+
     from architectures.catalogue import randomize
     from quality.checkpoint_styles import STYLES, cases
 
@@ -102,8 +104,6 @@ def open_all(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         row["found_size"] = spec.input.pixels.height
         row["labels"] = len(spec.labels or ())
         row["notes"] = list(spec.notes)
-    if "torch" in sys.modules:
-        raise SystemExit("torch was imported")
     return rows
 
 
@@ -204,6 +204,7 @@ def main() -> None:
     parser.add_argument("--time", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.open:
+        sys.modules["torch"] = None  # type: ignore[assignment]  # whoever imports it fails
         print(json.dumps(open_all(json.load(sys.stdin))))
         return
     if arguments.time:
