@@ -1,5 +1,6 @@
 """The name of a known network comes in; a file of its weights goes out, written without torch."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,13 @@ KEPT = 5
 
 def shapes_of(key: str) -> dict[str, Shape]:
     """The names and shapes of the tensors of an architecture with 1,000 classes."""
-    rows = zip(read_table().architectures, read_tensors(), strict=True)
-    return next(dict(tensors) for architecture, tensors in rows if architecture.key == key)
+    return dict(_all_shapes()[key])
+
+
+@cache
+def _all_shapes() -> dict[str, dict[str, Shape]]:
+    keys = [architecture.key for architecture in read_table().architectures]
+    return dict(zip(keys, read_tensors(), strict=True))
 
 
 def write_network(key: str, folder: Path, name: str = "best.safetensors") -> Path:

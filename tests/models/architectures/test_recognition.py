@@ -65,6 +65,13 @@ def test_any_number_of_classes_is_the_same_architecture(key: str) -> None:
         (with_head(RESNET, "fc.", *linear("classifier", 512, 3)), ["linear"], False),
         (with_head(RESNET, "fc.", ("fc.weight", (3, 512))), ["linear"], False),
         (
+            with_head(
+                RESNET, "fc.", *linear("fc1", 512, 64), *norm("n", 64), *linear("fc2", 64, 3)
+            ),
+            ["linear", "batch_norm", "activation", "linear"],
+            True,
+        ),
+        (
             with_head(RESNET, "fc.", *linear("fc.0", 512, 64), *linear("fc.3", 64, 3)),
             ["linear", "activation", "linear"],
             True,
