@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float32
 
-GAIN = 1.0
+GAIN = 2.0
 
 
 def seeded_weights(
