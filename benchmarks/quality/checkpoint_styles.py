@@ -10,10 +10,11 @@ from typing import Any
 
 import timm
 import torch
-from architectures import cifar, yolo
 from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
+
+from architectures import cifar, yolo
 
 CLASSES = 7
 Save = Callable[[nn.Module, Path], None]
@@ -141,7 +142,7 @@ class Case:
     style: str
     architecture: str
     ending: str = ".pth"
-    size: int | None = None
+    size: int = 224
 
 
 def _with(network: nn.Module, place: str, layer: nn.Module) -> nn.Module:
@@ -243,7 +244,13 @@ def _plain() -> list[Case]:
     ]
     copied = ("akamaster_resnet20", "kuangliu_resnet18", "chenyaofo_vgg16_bn", "tutorial_lenet")
     rows += [
-        Case(f"copied {name}", lambda n=name: cifar.ARCHITECTURES[n](CLASSES), "state dict", name)
+        Case(
+            f"copied {name}",
+            lambda n=name: cifar.ARCHITECTURES[n](CLASSES),
+            "state dict",
+            name,
+            size=32,
+        )
         for name in copied
     ]
     rows += [

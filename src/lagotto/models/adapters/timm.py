@@ -68,7 +68,7 @@ def build_timm(source: ModelSource, found: LibraryNetwork, threads: int = 1) -> 
             network = timm.create_model(found.name, img_size=found.size, **arguments)
         except TypeError:  # networks that take pictures of any size
             network = timm.create_model(found.name, **arguments)
-        tensors = {name: torch.from_numpy(value) for name, value in found.weights.items()}
+        tensors = {name: torch.from_numpy(value.copy()) for name, value in found.weights.items()}
         network.load_state_dict(tensors, strict=True)
     except _REFUSALS as error:
         raise ModelError(f"timm cannot load the model: {reason(error)}") from error

@@ -33,6 +33,9 @@ _DEEPEST = 4
 _OWN_LAYERS = 24
 """Modules of a classifier of the user's own at most; more are another network."""
 
+_OWN_CHILDREN = 6
+"""Modules at the end of a network that are its classifier together, at most: fc1, bn, fc2."""
+
 _CHANNELS = 3
 
 
@@ -160,6 +163,10 @@ def _removed(inside: _Inside) -> Iterator[tuple[tuple[str, ...], int]]:
             yield several, sum(inside.groups[name] for name in several)
     for name in reversed(inside.groups):
         yield (name,), inside.groups[name]
+    children = [name for name in inside.groups if "." not in name]
+    for count in range(2, min(_OWN_CHILDREN, len(children)) + 1):
+        last = tuple(children[-count:])
+        yield last, sum(inside.groups[name] for name in last)
 
 
 @cache
@@ -204,8 +211,6 @@ def _head(
         is_own = {*names} == plain
         if is_own and _is_linear(shapes[f"{inside.root}{own[0]}.weight"], architecture.features):
             return None
-    if len(candidate.removed) > 1:
-        raise ModelError(f"{' and '.join(candidate.removed)} are not its last layers")
     parts = [*names, *inside.outside]
     if not parts:
         raise ModelError("it has no classifier: these are the weights of its body alone")

@@ -115,7 +115,9 @@ def decide(
 
 def decision_note(decision: Decision) -> str:
     """A decision as one line for a reader."""
-    text = f"{decision.field} {decision.origin}: {decision.value}"
+    is_usual = decision.origin == OF_ARCHITECTURE
+    origin = "as is usual for its architecture" if is_usual else decision.origin
+    text = f"{decision.field} {origin}: {decision.value}"
     if decision.runner_up is not None and decision.margin is not None:
         text += f" ({decision.margin:+.2f} over {decision.runner_up})"
     return text
