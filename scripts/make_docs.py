@@ -4,8 +4,9 @@
     python scripts/make_docs.py --site     # the same, then the site, in site/
 
 Generated are docs/reference/cli.md (from the commands' own help), docs/reference/python.md (from
-`lagotto.__all__`), docs/reference/keras-layers.md (from the table of layers) and every table between `<!-- table NAME -->` and `<!-- end -->`: NAME is a
-function in benchmarks/tables/, its figures come from benchmarks/results/, none is typed by hand.
+`lagotto.__all__`), docs/reference/keras-layers.md (from the table of layers) and every table
+between `<!-- table NAME -->` and `<!-- end -->`: NAME is a function in benchmarks/tables/, its
+figures come from benchmarks/results/, none is typed by hand.
 """
 
 import re

@@ -18,7 +18,7 @@ from jaxtyping import Shaped
 from lagotto.core.errors import ModelError, reason
 from lagotto.models.checkpoints.checkpoint import StoredTensor
 
-MAX_OBJECTS = 100_000
+MAX_OBJECTS = 50_000
 MAX_GROUP_DEPTH = 64
 MAX_EXPANSION = 64
 """Bytes of all arrays at most, for each byte of the file: weights of zeros can be compressed."""
