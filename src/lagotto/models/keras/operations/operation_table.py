@@ -153,7 +153,8 @@ OPERATIONS: Mapping[str, LayerKind] = {
     ),
     "ops.Normalize": _kind(write_unit, *_ONE, "axis", "order", "epsilon"),
     **dict.fromkeys(
-        ("tf.math.l2_normalize", "tf.nn.l2_normalize"), _kind(write_unit, *_ONE, "axis", "epsilon", "order")
+        ("tf.math.l2_normalize", "tf.nn.l2_normalize"),
+        _kind(write_unit, *_ONE, "axis", "epsilon", "order"),
     ),
 }
 """Operations by their name: "ops." and its class in Keras 3, "tf." and its place in TensorFlow."""
