@@ -47,8 +47,9 @@ def write_h5(path: Path, config: object = PLAIN, version: str = "2.10.0") -> Non
         weights = file.create_group("model_weights")
         weights.attrs["layer_names"] = np.array([b"conv", b"pool"])
         conv = weights.create_group("conv")
-        conv.attrs["weight_names"] = np.array([b"conv/kernel:0"])
-        conv.create_dataset("conv/kernel:0", data=values)
+        name = "conv_W:0" if version.startswith("1") else "conv/kernel:0"
+        conv.attrs["weight_names"] = np.array([name.encode()])
+        conv.create_dataset(name, data=values)
         weights.create_group("pool").attrs["weight_names"] = np.array([], "S1")
 
 
@@ -158,7 +159,7 @@ def _deep(file: Any, folder: Path, place: Place) -> None:
 def _crowd(file: Any, folder: Path, place: Place) -> None:
     crowd = file.create_group("crowd", track_order=False)
     item = crowd.create_dataset("0", data=np.zeros(1, np.float32))
-    for number in range(1, 50_100):
+    for number in range(1, 20_100):
         crowd[str(number)] = item
 
 
@@ -291,7 +292,7 @@ KERAS_ATTACKS = {
     "h5_cycle": Attack("size", "HDF5: a group that holds itself", _h5(_cycle), "two places"),
     "h5_root_cycle": Attack("size", "HDF5: the root in a group", _h5(_root_cycle), "two places"),
     "h5_deep": Attack("size", "HDF5: groups 1,000 deep", _h5(_deep), "deep"),
-    "h5_crowd": Attack("size", "HDF5: 50,000 names of one array", _h5(_crowd), "objects"),
+    "h5_crowd": Attack("size", "HDF5: 20,000 names of one array", _h5(_crowd), "objects"),
     "h5_attributes": Attack(
         "size", "HDF5: 40 MB of names in an attribute", _wide_attribute, "damaged"
     ),
