@@ -96,7 +96,7 @@ def _compared(name: str, library: str, largest: float) -> list[dict[str, Any]]:
     if millions > largest:
         return []
     _randomize(model)
-    _, height, width, channels = model.inputs[0].shape
+    _, height, width, channels = (size or 224 for size in model.inputs[0].shape)
     pictures = np.random.default_rng(_SEED).uniform(0, 255, (1, height, width, channels))
     given = pictures.astype(np.float32) / (1 if _has_scaling(model) else 255)
     started = time.perf_counter()

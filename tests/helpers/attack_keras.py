@@ -38,17 +38,18 @@ def layer(kind: str, name: str, **settings: Any) -> dict[str, Any]:
 PLAIN = sequential(layer("Conv2D", "conv", **CONV), layer("GlobalAveragePooling2D", "pool"))
 
 
-def write_h5(path: Path, config: object = PLAIN, kernel: Any = None) -> None:
+def write_h5(path: Path, config: object = PLAIN, version: str = "2.10.0") -> None:
     """A model with one convolution, as Keras 2 saves it."""
-    values = np.arange(6, dtype=np.float32).reshape(1, 1, 3, 2) if kernel is None else kernel
+    values = np.arange(6, dtype=np.float32).reshape(1, 1, 3, 2)
     with h5py.File(path, "w") as file:
-        file.attrs["keras_version"] = "2.10.0"
+        file.attrs["keras_version"] = version
         file.attrs["model_config"] = json.dumps(config)
         weights = file.create_group("model_weights")
         weights.attrs["layer_names"] = np.array([b"conv", b"pool"])
         conv = weights.create_group("conv")
-        conv.attrs["weight_names"] = np.array([b"conv/kernel:0"])
-        conv.create_dataset("conv/kernel:0", data=values)
+        name = "conv_W:0" if version.startswith("1") else "conv/kernel:0"
+        conv.attrs["weight_names"] = np.array([name.encode()])
+        conv.create_dataset(name, data=values)
         weights.create_group("pool").attrs["weight_names"] = np.array([], "S1")
 
 
@@ -158,7 +159,7 @@ def _deep(file: Any, folder: Path, place: Place) -> None:
 def _crowd(file: Any, folder: Path, place: Place) -> None:
     crowd = file.create_group("crowd", track_order=False)
     item = crowd.create_dataset("0", data=np.zeros(1, np.float32))
-    for number in range(1, 100_200):
+    for number in range(1, 20_100):
         crowd[str(number)] = item
 
 
@@ -179,7 +180,7 @@ def _zip_bomb(folder: Path, place: Place) -> None:
 
 
 def _weights_bomb(folder: Path, place: Place) -> None:
-    write_keras(folder / "model.keras", **{"model.weights.h5": bytes(300 << 20)})
+    write_keras(folder / "model.keras", **{"model.weights.h5": bytes(40 << 20)})
 
 
 def _nested(depth: int) -> dict[str, Any]:
@@ -196,9 +197,9 @@ def _deep_json(folder: Path, place: Place) -> None:
 
 
 def _many_layers(folder: Path, place: Place) -> None:
-    """A configuration of 10^6 layers: 30 MB, compressed to some kB."""
+    """A configuration of 200,000 layers: 7 MB, compressed to some kB."""
     first = json.dumps(PLAIN)
-    inner = ",".join(['{"class_name":"ReLU","config":{}}'] * 900_000)
+    inner = ",".join(['{"class_name":"ReLU","config":{}}'] * 200_000)
     text = first.replace("]}}", f",{inner}]}}}}")
     write_keras(folder / "model.keras", **{"config.json": text.encode()})
 
@@ -291,7 +292,7 @@ KERAS_ATTACKS = {
     "h5_cycle": Attack("size", "HDF5: a group that holds itself", _h5(_cycle), "two places"),
     "h5_root_cycle": Attack("size", "HDF5: the root in a group", _h5(_root_cycle), "two places"),
     "h5_deep": Attack("size", "HDF5: groups 1,000 deep", _h5(_deep), "deep"),
-    "h5_crowd": Attack("size", "HDF5: 100,000 names of one array", _h5(_crowd), "objects"),
+    "h5_crowd": Attack("size", "HDF5: 20,000 names of one array", _h5(_crowd), "objects"),
     "h5_attributes": Attack(
         "size", "HDF5: 40 MB of names in an attribute", _wide_attribute, "damaged"
     ),
@@ -314,10 +315,10 @@ KERAS_ATTACKS = {
     "keras_lambda": Attack("code", "a Lambda in an archive", _lambda_archive, "never run"),
     "keras_traversal": Attack("path", "an archive with ../../out", _traversal, "never run"),
     "keras_config_bomb": Attack("size", "40 MB of spaces in config.json", _zip_bomb, "declares"),
-    "keras_weights_bomb": Attack("size", "300 MB of zeros as weights", _weights_bomb, "declares"),
-    "keras_layers": Attack("size", "900,000 layers", _many_layers, "layers"),
+    "keras_weights_bomb": Attack("size", "40 MB of zeros as weights", _weights_bomb, "declares"),
+    "keras_layers": Attack("size", "200,000 layers", _many_layers, "layers"),
     "tfjs_shard_up": Attack("path", "a shard in ../../", _shard_up, "not inside"),
     "tfjs_shard_link": Attack("path", "a shard that is a link out", _shard_link, "not inside"),
-    "tfjs_shard_huge": Attack("size", "a weight of 2^78 numbers", _shard_huge, "shape"),
+    "tfjs_shard_huge": Attack("size", "a weight of 2^78 numbers", _shard_huge, "more bytes"),
 }
 """By the name of their folder."""

@@ -133,6 +133,8 @@ def _listed(raw: JsonValue) -> Argument:
         return _reference(raw)
     if isinstance(raw, list):
         return [_listed(item) for item in raw]
+    if isinstance(raw, dict) and raw.get("class_name") == _ELLIPSIS:
+        return ELLIPSIS
     if isinstance(raw, dict) and set(raw) == {"start", "stop", "step"}:
         return Slice(raw["start"], raw["stop"], raw["step"])
     if isinstance(raw, dict):

@@ -164,7 +164,8 @@ def _kind(raw: JsonObject, kind: str, settings: JsonObject, version: int) -> str
     registered = raw.get("registered_name")
     if isinstance(module, str) and module.startswith(_OPERATIONS):
         return f"ops.{kind}"
-    if module is None and registered is None and version >= 3 and not _OF_LAYERS & set(settings):
+    is_called = version >= 3 and bool(raw.get("inbound_nodes"))
+    if is_called and module is None and registered is None and not _OF_LAYERS & set(settings):
         return f"ops.{kind}"  # an .h5 file of Keras 3 names no modules
     if kind in ("TFOpLambda", "SlicingOpLambda"):
         function = settings.get("function")

@@ -23,6 +23,15 @@ class Affine:
     scale: Float64[np.ndarray, "..."]
     offset: Float64[np.ndarray, "..."]
 
+    @property
+    def is_even(self) -> bool:
+        """Whether all channels are scaled alike."""
+        return self.scale.size == self.offset.size == 1
+
+    def equals(self, other: "Affine") -> bool:
+        """Whether both are the same numbers."""
+        return np.array_equal(self.scale, other.scale) and np.array_equal(self.offset, other.offset)
+
     def then(
         self, scale: Float64[np.ndarray, "..."], offset: Float64[np.ndarray, "..."]
     ) -> "Affine":

@@ -1,13 +1,12 @@
 """A file of the Keras family comes in; the same network as an ONNX model of ours goes out."""
 
-import zipfile
 from dataclasses import replace
 
 from lagotto.core.errors import ModelError
 from lagotto.core.types import ModelSource
 from lagotto.models.assembled import AssembledModel
 from lagotto.models.keras.configuration import LayerConfig, NetworkConfig, parse_network
-from lagotto.models.keras.files.archive import open_archive
+from lagotto.models.keras.files.archive import is_archive, open_archive
 from lagotto.models.keras.files.h5_file import open_h5
 from lagotto.models.keras.graph import Graph, Shape, Tensor, value_info
 from lagotto.models.keras.network import NetworkWriter, input_shape
@@ -34,7 +33,7 @@ def translate_file(source: ModelSource) -> AssembledModel:
     Raises:
         ModelError: It is none, or its model is not translated; the reason is one line.
     """
-    opened = open_archive if zipfile.is_zipfile(source.file) else open_h5
+    opened = open_archive if is_archive(source.file) else open_h5
     with opened(source.file) as saved:
         return assemble(saved, "keras")
 

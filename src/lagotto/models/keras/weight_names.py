@@ -18,6 +18,8 @@ from lagotto.models.keras.saved_model import LayerPath, LayerWeights
 _SHOWN = 60
 _NUMBERED = re.compile(r"(?::\d+)?$")
 _COUNTED = re.compile(r"_\d+$")
+_FIRST_NAMES = {"W": "kernel", "b": "bias"}
+_FIRST_KERAS = re.compile(r"(.+)_(W|b|gamma|beta|running_mean|running_std)")
 _OTHER_NAMES = {
     "depthwise_kernel": ("kernel",),  # of a DepthwiseConv in Keras 3
     "gamma": ("variable", "layer_scale"),
@@ -113,7 +115,7 @@ def _matched(
 def _is_called(stored: str, wanted: Wanted, with_layer: bool) -> bool:
     """Whether a name in a file is that of a weight; with `with_layer`, of that very layer."""
     path, name = wanted
-    parts = _NUMBERED.sub("", stored).split("/")
+    parts = _parts(stored)
     for variable in (name, *_OTHER_NAMES.get(name, ())):
         inner = variable.split("/")
         ends_so = parts[-len(inner) :] == inner or (
@@ -125,6 +127,15 @@ def _is_called(stored: str, wanted: Wanted, with_layer: bool) -> bool:
         if not with_layer or parts[: -len(inner)][-len(layer) :] == layer:
             return True
     return False
+
+
+def _parts(stored: str) -> list[str]:
+    """A name in a file, split into the layer and the weight; Keras 1 wrote dense_1_W for both."""
+    plain = _NUMBERED.sub("", stored)
+    first = _FIRST_KERAS.fullmatch(plain)
+    if first is not None:
+        return [*first[1].split("/"), _FIRST_NAMES.get(first[2], first[2])]
+    return plain.split("/")
 
 
 def _listed(names: Iterator[str]) -> str:

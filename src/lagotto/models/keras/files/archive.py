@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lagotto.core.errors import ModelError, reason
-from lagotto.core.parsing.not_downloaded import what_lies_at
 from lagotto.models.files.weights import MAX_WEIGHTS_BYTES, check_size
 from lagotto.models.keras.configuration import (
     MAX_CONFIG_BYTES,
@@ -20,6 +19,7 @@ from lagotto.models.keras.saved_model import LayerWeights, SavedNetwork
 from lagotto.models.keras.weight_names import weights_by_place
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+_MARK = b"PK\x03\x04"
 _OTHER_WEIGHTS = "model.weights.npz"
 _MOST_MEMBERS = 10_000
 _PIECE_BYTES = 1 << 20
@@ -34,6 +34,16 @@ _DAMAGE = (
     RuntimeError,
     NotImplementedError,
 )
+
+
+def is_archive(file: Path) -> bool:
+    """Whether a file begins as a zip archive; False if it cannot be read."""
+    try:
+        check_size(file)
+        with file.open("rb") as stream:
+            return stream.read(4) == _MARK
+    except (OSError, ModelError):
+        return False
 
 
 @contextmanager
@@ -93,9 +103,6 @@ def _read_members(file: Path, length: int) -> dict[str, bytes]:
                     raise ModelError(f"{file.name} has two members {member.filename}")
                 parts[member.filename] = _bounded(archive, member, limits[member.filename])
     except _DAMAGE as error:
-        instead = what_lies_at(file)
-        if instead is not None:
-            raise ModelError(f"{file.name} is {instead}") from error
         raise ModelError(
             f"{file.name} is no whole Keras archive ({reason(error)[:120]}); download or save it "
             "again"

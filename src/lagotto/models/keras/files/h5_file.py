@@ -14,6 +14,7 @@ from lagotto.models.keras.saved_model import LayerWeights, SavedNetwork
 from lagotto.models.keras.weight_names import weights_by_list
 
 _WEIGHTS = "model_weights"
+_FIRST_KERAS = "saved by Keras 1: read as its TensorFlow backend computed it"
 
 
 @contextmanager
@@ -37,7 +38,8 @@ def open_h5(file: Path) -> Iterator[SavedNetwork]:
         def weights(network: NetworkConfig) -> LayerWeights:
             return weights_by_list(network, lists)
 
-        yield SavedNetwork(topology, version, weights)
+        notes = (_FIRST_KERAS,) if version == 1 else ()
+        yield SavedNetwork(topology, version, weights, notes=notes)
 
 
 def _lists(tree: Hdf5Tree) -> dict[str, list[tuple[str, StoredTensor]]]:

@@ -97,12 +97,11 @@ def concatenated(layer: Layer, tensors: Sequence[Tensor], axis: int) -> Tensor:
         if position != at and found:
             shape[position] = found.pop()
     shape[at] = sum(known) if len(known) == len(sizes) else None
-    for tensor in tensors:
-        graph.see(tensor)
     moves = rank > 2 and any(tensor.is_moved for tensor in tensors)
     names = [graph.moved(tensor) if moves else graph.plain(tensor) for tensor in tensors]
     place = (1 if at == rank - 1 else at + 1) if moves else at
     (name,) = graph.operator("Concat", names, layer.name, axis=place)
+    graph.hand_on(tensors, name)
     return Tensor(name, tuple(shape), moves)
 
 

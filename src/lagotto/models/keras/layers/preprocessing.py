@@ -59,9 +59,9 @@ def write_normalization(layer: Layer) -> Tensor:
 def kept_axes(layer: Layer) -> tuple[int, ...]:
     """The axes with a mean of their own, counted from 0; () for one mean of all."""
     rank = layer.input.rank
-    if layer.settings.raw("axis") is None:
-        return ()
     axes = layer.settings.integers("axis") or ()
+    if "axis" not in layer.config.settings:
+        axes = (-1,)
     found = sorted({axis % rank for axis in axes if -rank <= axis < rank})
     if 0 in found or len(found) != len(axes):
         layer.settings.refuse("axis", f"axes 1 to {rank - 1} of the input")

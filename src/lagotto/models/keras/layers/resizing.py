@@ -84,7 +84,6 @@ def resized(layer: Layer, tensor: Tensor, target: tuple[int, int], mode: str) ->
     shape = (*tensor.shape[:first], *target, *tensor.shape[first + 2 :])
     if tensor.shape[first : first + 2] == target:
         return tensor
-    before = graph.pixels.get(tensor.name)
     given = graph.moved(tensor) if moves else graph.plain(tensor)
     (head,) = graph.operator("Shape", [given], layer.name, start=0, end=2)
     sizes = graph.integers(target)
@@ -100,10 +99,8 @@ def resized(layer: Layer, tensor: Tensor, target: tuple[int, int], mode: str) ->
         coordinate_transformation_mode=coordinate,
         **how,
     )
-    result = Tensor(name, shape, moves)
-    if before is not None:
-        graph.pixels[name] = before
-    return result
+    graph.hand_on([tensor], name)
+    return Tensor(name, shape, moves)
 
 
 def _cropped_and_resized(layer: Layer, mode: str = "bilinear") -> Tensor:

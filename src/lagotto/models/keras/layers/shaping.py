@@ -66,8 +66,11 @@ def write_permute(layer: Layer) -> Tensor:
 
 def transposed(layer: Layer, tensor: Tensor, order: tuple[int, ...]) -> Tensor:
     """A tensor with its axes in another order."""
+    graph = layer.graph
     shape = tuple(tensor.shape[axis] for axis in order)
-    return layer.graph.apply("Transpose", [tensor], shape, layer.name, perm=list(order))
+    (name,) = graph.operator("Transpose", [graph.plain(tensor)], layer.name, perm=list(order))
+    graph.hand_on([tensor], name)
+    return Tensor(name, shape)
 
 
 def write_repeat(layer: Layer) -> Tensor:
@@ -141,15 +144,9 @@ def sliced(
         stops.append(stop if stop is not None else -_TO_THE_END if back else _TO_THE_END)
         steps.append(step)
     lists = [graph.integers(values) for values in (starts, stops, list(bounds), steps)]
-    before = graph.pixels.get(tensor.name)
-    named = [graph.plain(tensor), *lists]
-    (name,) = graph.operator("Slice", named, layer.name)
-    result = Tensor(name, tuple(sizes))
-    if before is not None and before.scale.size == 1:
-        graph.pixels[name] = before
-    elif before is not None:
-        graph.see(tensor)
-    return result
+    (name,) = graph.operator("Slice", [graph.plain(tensor), *lists], layer.name)
+    graph.hand_on([tensor], name)
+    return Tensor(name, tuple(sizes))
 
 
 def without_axes(tensor: Tensor, axes: set[int]) -> Shape:

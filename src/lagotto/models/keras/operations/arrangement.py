@@ -55,15 +55,22 @@ def write_transpose(layer: Layer) -> Tensor:
 
 def write_expand(layer: Layer) -> Tensor:
     """One more axis of size 1."""
-    tensor, axis = tensor_of(layer, "x"), whole_of(layer, "axis")
+    return widened(layer, tensor_of(layer, "x"), whole_of(layer, "axis"))
+
+
+def widened(layer: Layer, tensor: Tensor, axis: int | None) -> Tensor:
+    """A tensor with one more axis of size 1."""
     if axis is None or not -tensor.rank - 1 <= axis <= tensor.rank:
         layer.refuse("is called with an axis that its input lacks")
     at = axis % (tensor.rank + 1)
     if at == 0:
         layer.refuse("adds an axis before that of pictures")
     shape = (*tensor.shape[:at], 1, *tensor.shape[at:])
-    axes = layer.graph.integers([at])
-    return layer.graph.apply("Unsqueeze", [tensor, axes], shape, layer.name)
+    graph = layer.graph
+    inputs = [graph.plain(tensor), graph.integers([at])]
+    (name,) = graph.operator("Unsqueeze", inputs, layer.name)
+    graph.hand_on([tensor], name)
+    return Tensor(name, shape)
 
 
 def write_squeeze(layer: Layer) -> Tensor:
@@ -88,6 +95,18 @@ def write_concatenation(layer: Layer) -> Tensor:
     if len(tensors) != len(items) or axis is None:
         layer.refuse("joins constants, or does not say along which axis")
     return concatenated(layer, tensors, axis)
+
+
+def write_stack(layer: Layer) -> Tensor:
+    """Tensors of one shape, one after the other along an axis of their own."""
+    value = layer.argument("x")
+    items = value if isinstance(value, list) else [value]
+    tensors = [layer.tensors[item] for item in items if isinstance(item, TensorReference)]
+    axis = whole_of(layer, "axis", 0)
+    if len(tensors) != len(items) or len({tensor.shape for tensor in tensors}) != 1:
+        layer.refuse("joins constants, or tensors of different shapes")
+    wide = [widened(layer, tensor, axis) for tensor in tensors]
+    return concatenated(layer, wide, axis or 0)
 
 
 def write_product(layer: Layer) -> Tensor:
@@ -135,8 +154,11 @@ def write_get_item(layer: Layer) -> Tensor:
     result = sliced(layer, tensor, bounds)
     if not gone:
         return result
-    axes = layer.graph.integers(sorted(gone))
-    return layer.graph.apply("Squeeze", [result, axes], without_axes(result, gone), layer.name)
+    graph = layer.graph
+    inputs = [graph.plain(result), graph.integers(sorted(gone))]
+    (name,) = graph.operator("Squeeze", inputs, layer.name)
+    graph.hand_on([result], name)
+    return Tensor(name, without_axes(result, gone))
 
 
 def _bound(layer: Layer, value: object) -> int | None:

@@ -28,6 +28,7 @@ from lagotto.models.keras.operations.arrangement import (
     write_resize,
     write_same,
     write_squeeze,
+    write_stack,
     write_transpose,
     write_unit,
 )
@@ -115,12 +116,16 @@ OPERATIONS: Mapping[str, LayerKind] = {
     **dict.fromkeys(
         ("ops.Reshape", "tf.reshape"), _kind(write_reshape_operation, *_ONE, "shape|newshape")
     ),
-    **dict.fromkeys(("ops.Transpose", "tf.transpose"), _kind(write_transpose, *_ONE, "axes|perm")),
+    **dict.fromkeys(
+        ("ops.Transpose", "tf.transpose", "tf.compat.v1.transpose"),
+        _kind(write_transpose, *_ONE, "axes|perm"),
+    ),
     **dict.fromkeys(("ops.ExpandDims", "tf.expand_dims"), _kind(write_expand, *_ONE, "axis")),
     **dict.fromkeys(("ops.Squeeze", "tf.squeeze"), _kind(write_squeeze, *_ONE, "axis")),
     **dict.fromkeys(
         ("ops.Concatenate", "tf.concat"), _kind(write_concatenation, "x|xs|values", "axis")
     ),
+    **dict.fromkeys(("ops.Stack", "tf.stack"), _kind(write_stack, "x|values", "axis")),
     "ops.Matmul": _kind(write_product, *_PAIR),
     "tf.linalg.matmul": _kind(
         write_product, *_PAIR, "transpose_a", "transpose_b", "adjoint_a", "adjoint_b"
@@ -129,24 +134,27 @@ OPERATIONS: Mapping[str, LayerKind] = {
     "tf.__operators__.getitem": _kind(write_get_item, *_ONE, "key|slice_spec"),
     **dict.fromkeys(("ops.Cast", "tf.cast"), _kind(write_cast, *_ONE, "dtype")),
     **dict.fromkeys(("ops.Identity", "tf.identity", "tf.stop_gradient"), _kind(write_same, *_ONE)),
-    "ops.Resize": _kind(
-        write_resize,
-        *_ONE,
-        "size",
-        "method|interpolation",
-        "antialias",
-        "data_format",
-        "crop_to_aspect_ratio",
-        "pad_to_aspect_ratio",
-        "fill_mode",
-        "fill_value",
-    ),
-    "tf.image.resize": _kind(
-        write_resize, *_ONE, "size", "method", "preserve_aspect_ratio", "antialias"
+    **dict.fromkeys(
+        ("ops.Resize", "tf.image.resize"),
+        _kind(
+            write_resize,
+            *_ONE,
+            "size",
+            "method|interpolation",
+            "preserve_aspect_ratio",
+            "antialias",
+            "crop_to_aspect_ratio",
+            "pad_to_aspect_ratio",
+            "data_format",
+            "fill_mode",
+            "fill_value",
+            note="bilinear or nearest, without smoothing",
+        ),
     ),
     "ops.Normalize": _kind(write_unit, *_ONE, "axis", "order", "epsilon"),
     **dict.fromkeys(
-        ("tf.math.l2_normalize", "tf.nn.l2_normalize"), _kind(write_unit, *_ONE, "axis", "epsilon")
+        ("tf.math.l2_normalize", "tf.nn.l2_normalize"),
+        _kind(write_unit, *_ONE, "axis", "epsilon", "order"),
     ),
 }
 """Operations by their name: "ops." and its class in Keras 3, "tf." and its place in TensorFlow."""
