@@ -24,6 +24,7 @@ check: $(STAMP)  ## ruff, mypy strict, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file benchmarks/mypy.ini
 	$(BIN)/lint-imports
 
 torch: $(STAMP)  ## adds torch (CPU) and transformers to the environment: their tests run then, and skip without

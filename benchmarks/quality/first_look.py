@@ -88,7 +88,7 @@ def main() -> None:
     rows = {}
     for kept in (np.ones(len(outside), bool), outside):
         world = make_world(raw, encoder, kept)
-        mine = [place for place, name in enumerate(world.names) if half(name) == options.half]
+        mine = [place for place, name in enumerate(world.known.names) if half(name) == options.half]
         rows[f"{int(kept.sum())} probes"] = found_shares(world, mine)
     result = {
         "rows": rows,

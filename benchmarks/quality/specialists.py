@@ -282,7 +282,7 @@ class ScenarioHub:
     def seen_probes(self, name: str) -> np.ndarray:
         return np.arange(len(self.probe_embeddings))
 
-    def answered(self, name: str) -> np.ndarray:
+    def observed_responses(self, name: str) -> np.ndarray:
         return self._responses[name].astype(np.float32)
 
 

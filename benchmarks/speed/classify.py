@@ -37,7 +37,7 @@ from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
 from lagotto.neighbors.exact import BLOCK_BYTES, CACHE_BYTES
 from lagotto.zeroshot.classifier import ZeroShotClassifier
-from lagotto.zeroshot.images import embed_files, picture_files
+from lagotto.zeroshot.images import embed_files, find_picture_files
 from lagotto.zeroshot.retrieval import Retriever
 from lagotto.zeroshot.types import Prediction
 from lagotto.zeroshot.votes import caption_vote, image_vote
@@ -175,7 +175,7 @@ def measure_large(options: argparse.Namespace, centers: np.ndarray) -> dict[str,
 
 def measure(options: argparse.Namespace) -> dict[str, object]:
     encoder = load_encoder(options.encoder)
-    files = list(islice(cycle(picture_files([options.pictures])), options.count))
+    files = list(islice(cycle(find_picture_files([options.pictures]).files), options.count))
     fly_files = files[: options.fly]
     centers = np.concatenate([batch.embeddings for batch in embed_files(encoder, files[:500], 64)])
     with tempfile.TemporaryDirectory() as folder:

@@ -59,7 +59,7 @@ class Synthetic:
     def seen(self, number: int) -> np.ndarray:
         """The probes that a model answers."""
         rng = np.random.default_rng([2, number])
-        return np.sort(rng.search(len(self.truth), self.share, replace=False)).astype(np.int64)
+        return np.sort(rng.choice(len(self.truth), self.share, replace=False)).astype(np.int64)
 
     def __iter__(self) -> Iterator[SeenColumns]:
         for number in range(self.models):
@@ -103,7 +103,7 @@ def mini(assets: Path, count: int) -> dict[str, float]:
     share = Share(count, raw.embeddings)
     pairs = []
     for model in raw.models:
-        seen = share.seen_columns(model.name)
+        seen = share.select(model.name)
         pairs.append(to_columns(np.ascontiguousarray(model.values[seen]), seen))
     columns = [seen_columns for seen_columns, _ in pairs]
     begin = time.perf_counter()

@@ -146,7 +146,9 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, object]:
         QueryVector(
             Query("text", f"concept {number}"),
             query_from_embedding(concept, space.probes),
-            concepts=(ConceptQuery(row, concept - space.background_mean, coverage=float(shown)),),
+            concepts=(
+                ConceptQuery(row, concept - space.background_mean, probe_coverage=float(shown)),
+            ),
         )
         for number, (concept, row, shown) in enumerate(zip(concepts, weights, covered, strict=True))
     ]

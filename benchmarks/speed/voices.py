@@ -127,7 +127,7 @@ def main() -> None:
         "seconds": {name: [round(s, 2) for s in times] for name, times in seconds.items()},
         "pictures": options.count,
         "set": options.pictures.name,
-        "models_in_hub": len(lagotto.Hub.open(options.hub).records()),
+        "models_in_hub": len(lagotto.Hub.open(options.hub).reader.records()),
         "models_asked": [specialist.model for specialist in with_hub.specialists],
         "workers": options.workers,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
@@ -144,7 +144,7 @@ def run_bare(
     options: argparse.Namespace,
 ) -> float:
     """Seconds that the selected models need for prepared arrays, in as many processes."""
-    records = {record.name: record for record in lagotto.Hub.open(options.hub).records()}
+    records = {record.name: record for record in lagotto.Hub.open(options.hub).reader.records()}
     jobs = []
     for specialist in classifier.specialists:
         runnable = find_runnable(records[specialist.model])
