@@ -55,7 +55,6 @@ def test_its_record_says_what_it_is(hub: Path) -> None:
         assert kinds == {
             "three": "classifier",
             "two": "classifier",
-            "best": "classifier",
             "boxes": "detector",
             "all": "detector",
             "plain": "segmenter",

@@ -296,9 +296,12 @@ class _Trial:
             return reduced[0].rows(raw, images)
 
         raw = _run_all(engine, resolved.spec, pictures, rows)
-        if not reduced:
-            return resolved, plan_reading(raw, engine.output, self.description.output), raw
-        return _seen_whole(resolved), reduced[0], raw
+        if reduced:
+            reading = reduced[0]
+        else:
+            reading = plan_reading(raw, engine.output, self.description.output)
+        seen = resolved if reading.kind == "classifier" else _seen_whole(resolved)
+        return seen, reading, raw
 
     def _plan_reduced(
         self,

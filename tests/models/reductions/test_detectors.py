@@ -240,3 +240,16 @@ def test_a_classifier_with_one_box_stays_a_classifier(tmp_path: Path) -> None:
         graph.publish("scores", 1, 3)
 
     assert load(tmp_path, located).spec.kind == "classifier"
+
+
+def test_a_list_of_labels_beside_two_detectors_is_theirs(tmp_path: Path) -> None:
+    for name, form in (("first", "retina"), ("second", "segmenter_last")):
+        (tmp_path / f"{name}.onnx").write_bytes(detector_bytes(FORMS[form], COLOURS))
+    (tmp_path / "labels.txt").write_text("\n".join(COLOURS))
+    for name, kind in (("first", "detector"), ("second", "segmenter")):
+        spec = load_model(ModelSource(name, tmp_path / f"{name}.onnx", {"input": SAID})).spec
+        assert (spec.labels, spec.kind) == (COLOURS, kind)
+
+
+def test_kept_boxes_are_of_whole_pictures(tmp_path: Path) -> None:
+    assert load(tmp_path, kept).spec.input.pixels.resize == "stretch"

@@ -86,6 +86,20 @@ def map_forms(shape: Shape, evidence: ReductionEvidence) -> tuple[Reduction, ...
     return tuple(found)
 
 
+def possible_class_counts(shape: Shape) -> frozenset[int]:
+    """How many classes an output of a shape may have: of a row, of boxes or of pixels."""
+    wide = [size for size in shape[1:] if size != 1]
+    if len(wide) == 1:
+        return frozenset(size for size in wide if size is not None)
+    counts: set[int] = set()
+    if len(shape) == 3:
+        for width, forms in ((shape[2], _IN_ROWS), (shape[1], _IN_COLUMNS)):
+            counts |= {width - more for more in forms} if width is not None else set()
+    elif len(shape) == 4:
+        counts |= {width - more for width in (shape[1], shape[3]) if width for more in (0, 1)}
+    return frozenset(count for count in counts if count > 0)
+
+
 def grid_counts(size: tuple[int, int] | None) -> frozenset[int]:
     """How many cells the grids of a detector have together, for pictures of (height, width)."""
     if size is None:

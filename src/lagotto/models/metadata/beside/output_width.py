@@ -1,4 +1,4 @@
-"""A model file comes in; how wide its outputs are declared to be goes out, without running it."""
+"""A model file comes in; how many classes its outputs may have goes out, without running it."""
 
 import mmap
 from pathlib import Path
@@ -7,6 +7,7 @@ from lagotto.core.errors import ModelError
 from lagotto.core.parsing.protobuf import LENGTH, VARINT, Span, WireReader
 from lagotto.models.files.tflite_graph import read_tflite_graph
 from lagotto.models.files.weights import MAX_WEIGHTS_BYTES
+from lagotto.models.reductions.forms import possible_class_counts
 
 # Field numbers of onnx.proto, from the model down to a dimension.
 _MODEL_GRAPH, _GRAPH_OUTPUT, _VALUE_TYPE, _TYPE_TENSOR, _TENSOR_SHAPE = 7, 12, 2, 1, 2
@@ -17,7 +18,8 @@ _MOST_OUTPUTS = 64
 def output_widths(file: Path) -> frozenset[int]:
     """The widths of the outputs of an .onnx or .tflite file; none where they are not declared.
 
-    A file that cannot be read has none.
+    For a detector or a segmenter they are all numbers of classes that its shapes allow. A file that
+    cannot be read has none.
     """
     try:
         if not 0 < file.stat().st_size <= MAX_WEIGHTS_BYTES:
@@ -27,7 +29,7 @@ def output_widths(file: Path) -> frozenset[int]:
         if file.suffix.lower() == ".tflite":
             graph = read_tflite_graph(file.read_bytes())
             shapes = [graph.tensors[index].shape for index in graph.outputs[:_MOST_OUTPUTS]]
-            return frozenset(width for shape in shapes if (width := _width(shape)) is not None)
+            return frozenset().union(*map(possible_class_counts, shapes))
     except (OSError, ModelError):
         return frozenset()
     return frozenset()
@@ -40,13 +42,11 @@ def _onnx_widths(file: Path) -> frozenset[int]:
             reader = WireReader(view, ModelError)
             outputs = _inside(reader, [(0, len(view))], _MODEL_GRAPH)
             outputs = _inside(reader, outputs, _GRAPH_OUTPUT)[:_MOST_OUTPUTS]
-            widths = set()
+            widths: set[int] = set()
             for output in outputs:
                 shape = _inside(reader, [output], _VALUE_TYPE, _TYPE_TENSOR, _TENSOR_SHAPE)
                 sizes = [_size(reader, span) for span in _inside(reader, shape, _SHAPE_DIMENSION)]
-                width = _width(tuple(sizes))
-                if width is not None:
-                    widths.add(width)
+                widths |= possible_class_counts(tuple(sizes))
             return frozenset(widths)
         finally:
             view.release()
@@ -69,9 +69,3 @@ def _size(reader: WireReader, dimension: Span) -> int | None:
         if number == _DIMENSION_SIZE and wire == VARINT and 0 < value < 1 << 31:
             return value
     return None
-
-
-def _width(shape: tuple[int | None, ...]) -> int | None:
-    """The one axis after the batch that is not 1."""
-    wide = [size for size in shape[1:] if size != 1]
-    return wide[0] if len(wide) == 1 else None
