@@ -127,6 +127,7 @@ def _count_below(folders: Sequence[Path], above: ScannedFolder) -> None:
 
 
 def files_in(folder: Path) -> list[Path]:
+    """The files directly in a folder; raises UsageError if it cannot be read."""
     return [Path(entry.path) for entry in _entries(folder) if not entry.is_dir()]
 
 

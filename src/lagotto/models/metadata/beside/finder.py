@@ -32,6 +32,7 @@ from lagotto.models.metadata.beside.label_files import (
     label_rank,
 )
 from lagotto.models.metadata.description import (
+    DESCRIPTION_FILE,
     Description,
     InputDescription,
     model_folder,
@@ -99,7 +100,7 @@ def read_beside(file: Path, description: Description) -> FilesBeside:
                 models = len(others) + 1
                 notes += (f"{PROCESSOR} lies beside {models} models and is taken for each",)
     for folder in folders:
-        notes += tuple(_foreign_notes(folder))
+        notes += tuple(_foreign_notes(folder, file))
         found, unread = _lists_in(folder, file)
         lists += found
         notes += unread
@@ -232,8 +233,8 @@ def _unreproducible(processor: JsonObject) -> str:
     return ""
 
 
-def _foreign_notes(folder: Path) -> Iterator[str]:
-    if has_foreign_json(folder):
+def _foreign_notes(folder: Path, file: Path) -> Iterator[str]:
+    if file.name != DESCRIPTION_FILE and has_foreign_json(folder):
         yield "model.json beside it is another tool's and was left alone"
 
 

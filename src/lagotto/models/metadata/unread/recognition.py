@@ -12,6 +12,7 @@ from lagotto.core.types import JsonObject, JsonValue
 from lagotto.models.metadata.unread.content import content_of
 from lagotto.models.metadata.unread.file_names import (
     TORCH_ENDINGS,
+    is_adapter,
     is_of_training,
     is_part,
     model_ending,
@@ -70,7 +71,6 @@ _PICKLES = frozenset({"torch", "torchscript", "fastai", "sklearn", "pickle"})
 
 _FOLDERS = {".mlpackage": "coreml", ".mlmodelc": "coreml"}
 _SAVED_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
-_ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin", "pytorch_lora_weights.safetensors")
 _JSON_MARKS = (b'"modelTopology"', b'"class_name"', b'"base_code"')
 _MAX_JSON_BYTES = 16 << 20
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}")
@@ -147,7 +147,7 @@ def _format_of(file: Path, content: str | None, beside: frozenset[str]) -> str |
     shard = shard_number(file.name)
     if shard is not None:
         return "shards" if shard == 1 else None
-    if file.name in _ADAPTERS:
+    if is_adapter(file.name):
         return "adapter"
     if ending == ".json":
         return json_form(file)
