@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: demo test check docs torch clean
+.PHONY: demo test check docs torch frameworks clean
 
 $(STAMP): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
@@ -31,6 +31,16 @@ torch: $(STAMP)  ## adds torch (CPU) and transformers to the environment: their 
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
 	$(BIN)/python -m pip install --quiet 'torch==2.13.0' 'transformers>=4.50'
 
+FRAMEWORKS := $(VENV)-frameworks
+
+frameworks:  ## tests the adapters of timm and open_clip in an environment of their own: 5.8 GB, as no build of torch without CUDA fits torchvision
+	$(PYTHON) -m venv $(FRAMEWORKS)
+	$(FRAMEWORKS)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(FRAMEWORKS)/bin/python -m pip install --quiet 'torch==2.14.1' 'torchvision==0.29.1' --editable '.[timm,open-clip,tflite]' \
+	  pytest hypothesis beartype onnx flatbuffers
+	$(FRAMEWORKS)/bin/python -m pytest -q tests/models/adapters/test_timm.py tests/models/adapters/test_timm_families.py \
+	  tests/encoders/test_open_clip.py tests/encoders/test_hub_encoders.py
+
 $(DOCS_STAMP): $(STAMP)
 	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(BIN)/python --group docs; \
 	else $(BIN)/python -m pip install --quiet --group docs; fi
@@ -40,4 +50,4 @@ docs: $(DOCS_STAMP)  ## regenerates the reference pages and result tables, and b
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python scripts/make_docs.py --site
 
 clean:
-	rm -rf $(VENV) lagotto-demo build dist site
+	rm -rf $(VENV) $(VENV)-frameworks lagotto-demo build dist site

@@ -4,10 +4,9 @@
     python scripts/make_docs.py --site     # the same, then the site, in site/
 
 Generated are docs/reference/cli.md (from the commands' own help), docs/reference/python.md (from
-`lagotto.__all__`), docs/reference/keras-layers.md (from the table of layers),
-docs/reference/architectures.md (from what is shipped) and every table between `<!-- table NAME -->`
-and `<!-- end -->`: NAME is a function in benchmarks/tables/, its figures come from
-benchmarks/results/, none is typed by hand.
+`lagotto.__all__`), docs/reference/{keras-layers,architectures,model-files}.md (from the tables that
+are shipped) and every table between `<!-- table NAME -->` and `<!-- end -->`: NAME is a function in
+benchmarks/tables/, its figures come from benchmarks/results/, none is typed by hand.
 """
 
 import re
@@ -27,6 +26,10 @@ import lagotto
 from lagotto.cli.main import app
 from lagotto.models.architectures.signature_table import read_table
 from lagotto.models.architectures.skeletons import skeleton_keys
+from lagotto.models.metadata.model_files import format_of_model
+from lagotto.models.metadata.unread.formats import UNREAD_FORMATS
+from lagotto.models.metadata.unread.recognition import UNREAD_ENDINGS
+from lagotto.models.registry import MODEL_ADAPTERS, SAVED_BY, TRANSLATORS
 from tables import topics
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -104,6 +107,47 @@ def architectures_reference() -> str:
         names.sort(key=lambda name: name.strip("*"))
         parts += [f"## {title}", "", f"{len(known)} networks.", "", ", ".join(names), ""]
     return "\n".join(parts)
+
+
+def model_files_page() -> str:
+    """What is read of which file, and what is not, from the tables by which the scan decides."""
+    parts = [
+        "# Model files",
+        "",
+        "Made from Lagotto's own tables by `make docs`. `lagotto inspect FILE` says it of any",
+        "file, and `lagotto hub add` ends with the files that it did not read.",
+        "",
+        "## What is read",
+        "",
+        "| file | read as | extra |",
+        "|---|---|---|",
+    ]
+    readers = {**MODEL_ADAPTERS, **TRANSLATORS}
+    for ending in sorted(readers):
+        extra = f"`{readers[ending].extra}`" if readers[ending].extra else "-"
+        form = format_of_model(Path(f"model{ending}"))
+        parts.append(f"| `{ending}` | {form} | {extra} |")
+    for library, adapter in SAVED_BY.items():
+        files = "`model.safetensors` with `config.json`"
+        parts.append(f"| {files} of {library} | {library} | `{adapter.extra}` |")
+    parts += [
+        "",
+        "Folders of MLflow and Triton, and models of an MLflow registry:",
+        "[registries](../how-to/registries.md).",
+        "",
+        "## What is not read, and the way out",
+        "",
+        "`FILE` stands for the name of the file, `MODEL` for it without its ending.",
+        "",
+        "| form | files | why not | recipe |",
+        "|---|---|---|---|",
+    ]
+    for key, form in UNREAD_FORMATS.items():
+        endings = [f"`{ending}`" for ending, named in UNREAD_ENDINGS.items() if named == key]
+        recipe = form.recipe.replace("{file}", "FILE").replace("{stem}", "MODEL")
+        listed = ", ".join(endings) or "told by content"
+        parts.append(f"| {form.name} | {listed} | {form.reason} | `{recipe}` |")
+    return "\n".join([*parts, ""])
 
 
 def _group_of(name: str) -> int | None:
@@ -185,6 +229,7 @@ def main() -> int:
     (ROOT / "docs" / "reference" / "python.md").write_text(python_reference())
     (ROOT / "docs" / "reference" / "keras-layers.md").write_text(keras_reference())
     (ROOT / "docs" / "reference" / "architectures.md").write_text(architectures_reference())
+    (ROOT / "docs" / "reference" / "model-files.md").write_text(model_files_page())
     for page in pages_with_tables():
         page.write_text(fill_tables(page.read_text()))
     return build_site() if "--site" in sys.argv[1:] else 0

@@ -207,7 +207,7 @@ def test_commands_of_the_sandbox_page_run(
     (tmp_path / "models").symlink_to(workplace / "models")
     monkeypatch.chdir(tmp_path)
     lagotto.Hub.create("my-hub", bundled.PROBES, str(bundled.DEMO_ENCODER), max_probes=40)
-    for page in ("how-to/sandbox.md", "how-to/add-models.md"):
+    for page in ("how-to/sandbox.md", "how-to/add-models.md", "how-to/inspect.md"):
         for line in plain_blocks(page):
             run(shlex.split(line)[1:])
     (block,) = python_blocks("reference/errors.md")
@@ -265,6 +265,8 @@ def test_generated_references_are_up_to_date(make_docs: ModuleType) -> None:
     assert (reference / "python.md").read_text() == make_docs.python_reference(), "run make docs"
     architectures = (reference / "architectures.md").read_text()
     assert architectures == make_docs.architectures_reference(), "run make docs"
+    model_files = (reference / "model-files.md").read_text()
+    assert model_files == make_docs.model_files_page(), "run make docs"
 
 
 def test_every_public_name_is_in_the_python_reference() -> None:

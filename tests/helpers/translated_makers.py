@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from lagotto.core.errors import ModelError
 from lagotto.core.registry import Adapter
 from lagotto.core.types import ModelSource
 from lagotto.models.assembled import EXTERNAL_LOCATION, AssembledModel
@@ -42,5 +43,11 @@ def translate(source: ModelSource) -> AssembledModel:
 
 
 def parts_of(file: Path) -> tuple[Path, ...]:
-    """The shards beside a file, as a reader of TensorFlow.js would name them."""
+    """The shards beside a file, as a reader of TensorFlow.js would name them.
+
+    Raises:
+        ModelError: There are none.
+    """
+    if not list(file.parent.glob("group1-shard*.bin")):
+        raise ModelError("no shards")
     return tuple(sorted(file.parent.glob("group1-shard*.bin")))

@@ -185,7 +185,10 @@ def external_data(file: Path) -> tuple[Path, ...]:
 def _external_files(file: Path) -> tuple[Path, ...]:
     ending = model_ending(file)
     if ending in WEIGHT_FILES:
-        return tuple(load_adapter(WEIGHT_FILES, ending, "model ending")(file))
+        try:
+            return tuple(load_adapter(WEIGHT_FILES, ending, "model ending")(file))
+        except ModelError:  # loading the model says what is missing
+            return ()
     if file.suffix.lower() != ".onnx" or not 0 < file.stat().st_size <= MAX_WEIGHTS_BYTES:
         return ()
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:

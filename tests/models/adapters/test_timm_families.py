@@ -24,7 +24,6 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "mobilenetv3_small_050": {},
     "test_efficientnet": {},
     "test_byobnet": {},
-    "mixer_s32_224": {"num_blocks": 1, "img_size": 64},
     "deit_tiny_distilled_patch16_224": {"depth": 2, "img_size": 64},
 }
 

@@ -79,8 +79,8 @@ def test_external_data_of_a_snapshot_may_lie_in_its_blobs(tmp_path: Path) -> Non
 def test_every_file_is_a_model_a_fact_or_counted_by_kind(tmp_path: Path) -> None:
     root = tmp_path / "all"
     touch(root, "a/model.onnx", "a/labels.txt", "a/config.json", "a/README.md", "a/one.PNG")
-    touch(root, "b/weights.pth", "b/old.h5", "b/m.onnx.part", "b/.hidden", ".git/config", "b/noend")
-    touch(root, "c/model.safetensors", "c/x.zip", "c/y.lite")
+    touch(root, "b/weights.mnn", "b/old.t7", "b/m.onnx.part", "b/.hidden", ".git/config", "b/noend")
+    touch(root, "c/adapter_model.safetensors", "c/x.zip", "c/y.lite")
     touch(root, "d/m.onnx", "d/other.onnx", "d/sub/deep.onnx", "d/sub/notes.txt", "d/names.csv")
     (root / "d/model.json").write_text(json.dumps({"file": "m.onnx", "labels": "names.csv"}))
     touch(tmp_path, "outside.onnx")
@@ -91,8 +91,8 @@ def test_every_file_is_a_model_a_fact_or_counted_by_kind(tmp_path: Path) -> None
     assert files.passed_over == {
         ".md": 1,
         ".png": 1,
-        ".pth": 1,
-        ".h5": 1,
+        ".mnn": 1,
+        ".t7": 1,
         "incomplete download": 1,
         "hidden file": 1,
         "hidden folder": 1,
@@ -113,15 +113,15 @@ def test_every_file_is_a_model_a_fact_or_counted_by_kind(tmp_path: Path) -> None
     for words in ("1 .zip: unpack it", "call a TFLite model .tflite"):
         assert words in hints
     not_read = {Path(item.file).name: item.format for item in scan_paths([root]).not_read}
-    assert not_read["weights.pth"] == "PyTorch checkpoint"
+    assert not_read["weights.mnn"] == "MNN model"
     assert files.as_json()["seen"] == 22
 
 
 def test_a_folder_without_models_says_what_it_has_instead(tmp_path: Path) -> None:
-    touch(tmp_path, "best.pt", "other.pt", "data.yaml")
-    with pytest.raises(UsageError, match=r"best\.pt, other\.pt \(PyTorch checkpoint\)") as said:
+    touch(tmp_path, "best.mnn", "other.mnn", "data.yaml")
+    with pytest.raises(UsageError, match=r"best\.mnn, other\.mnn \(MNN model\)") as said:
         scan_models([tmp_path])
-    assert "3 files seen: 0 models, 3 passed over (2 .pt, 1 .yaml)" in str(said.value)
+    assert "3 files seen: 0 models, 3 passed over (2 .mnn, 1 .yaml)" in str(said.value)
     assert "\n" not in str(said.value)
 
 

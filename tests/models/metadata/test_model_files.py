@@ -138,3 +138,18 @@ def test_saved_models_are_loaded_as_before(tmp_path: Path) -> None:
     put(tmp_path, {"a/model.safetensors": "safetensors", "a/config.json": b"{}"})
     put(tmp_path, {"b/model.safetensors": "safetensors", "b/other.safetensors": "safetensors"})
     assert names(tmp_path) == ["a", "b/model", "b/other"]
+
+
+def test_a_layers_model_is_not_told_of_itself(tmp_path: Path) -> None:
+    put(tmp_path, {"model.json": "tfjs layers", "group1-shard1of1.bin": "random"})
+    notes = load_model(scan_models([tmp_path])[0]).spec.notes
+    assert not any("another tool" in note for note in notes)
+
+
+@pytest.mark.parametrize("text", ["{", '{"file": "none.onnx"}'])
+def test_a_broken_model_json_of_ours_has_a_digest(text: str, tmp_path: Path) -> None:
+    put(tmp_path, {"bad/m.onnx": "onnx", "bad/model.json": text.encode()})
+    (source,) = scan_models([tmp_path])
+    assert len(behaviour_digest(source)) == 64
+    put(tmp_path / "web", {"model.json": "tfjs layers"})  # its shard is missing
+    assert len(behaviour_digest(scan_models([tmp_path / "web"])[0])) == 64

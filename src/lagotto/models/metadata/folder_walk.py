@@ -74,7 +74,7 @@ def walk_folders(root: Path) -> Iterator[ScannedFolder]:
 def read_folder(path: Path, roots: tuple[Path, ...]) -> ScannedFolder:
     """The files directly in a folder, sorted."""
     folder = ScannedFolder(path, has_description(path))
-    files = sorted(files_in(path))
+    files = sorted(files_directly_in(path))
     beside = frozenset(file.name for file in files)
     if not folder.is_described and not beside.isdisjoint(REGISTRY_FILES):
         folder.registered = _registered(path)
@@ -97,7 +97,7 @@ def _registered(folder: Path) -> RegisteredModel | None:
     found = registered_model(folder)
     if found is None or found.file is None:
         return found
-    beside = frozenset(file.name for file in files_in(found.file.parent))
+    beside = frozenset(file.name for file in files_directly_in(found.file.parent))
     is_read = is_model(found.file, beside, is_given=True)
     return found if is_read else replace(found, file=None, may_hold=True)
 
@@ -126,7 +126,8 @@ def _count_below(folders: Sequence[Path], above: ScannedFolder) -> None:
                     above.others.append(file)
 
 
-def files_in(folder: Path) -> list[Path]:
+def files_directly_in(folder: Path) -> list[Path]:
+    """The files directly in a folder; raises UsageError if it cannot be read."""
     return [Path(entry.path) for entry in _entries(folder) if not entry.is_dir()]
 
 

@@ -6,6 +6,7 @@ from lagotto.models.metadata.file_count import OTHER_FORM, TRAINING
 from lagotto.models.metadata.pretrained import is_saved_model
 from lagotto.models.metadata.unread.content import content_of
 from lagotto.models.metadata.unread.file_names import (
+    is_adapter,
     is_of_training,
     is_part,
     model_ending,
@@ -54,7 +55,8 @@ def is_model(file: Path, beside: frozenset[str], is_given: bool = False) -> bool
         return True
     if ending not in TRANSLATORS:
         return ending != _SAFETENSORS
-    if shard_number(file.name) is not None or is_part(file.name, beside):
+    is_share = shard_number(file.name) is not None or is_part(file.name, beside)
+    if is_share or is_adapter(file.name):
         return False
     if not is_given and skipped_form(file, beside) is not None:
         return False

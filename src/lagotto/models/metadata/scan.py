@@ -37,7 +37,7 @@ from lagotto.models.metadata.file_count import (
 from lagotto.models.metadata.folder_walk import (
     ScannedFolder,
     exported_models,
-    files_in,
+    files_directly_in,
     read_folder,
     walk_folders,
 )
@@ -148,7 +148,9 @@ def _scan_path(given: Path) -> FoundModels:
             )
         raise UsageError(f"no such model file or folder: {str(given)!r}; check the path")
     beside = (
-        frozenset(file.name for file in files_in(path.parent)) if path.is_file() else frozenset()
+        frozenset(file.name for file in files_directly_in(path.parent))
+        if path.is_file()
+        else frozenset()
     )
     is_of_ours = is_model(path, beside, is_given=True)
     if path.name == DESCRIPTION_FILE and not is_of_ours:

@@ -234,7 +234,7 @@ def _unreproducible(processor: JsonObject) -> str:
 
 
 def _foreign_notes(folder: Path, file: Path) -> Iterator[str]:
-    if file != folder / DESCRIPTION_FILE and has_foreign_json(folder):
+    if file.name != DESCRIPTION_FILE and has_foreign_json(folder):
         yield "model.json beside it is another tool's and was left alone"
 
 

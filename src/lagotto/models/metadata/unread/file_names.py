@@ -23,6 +23,7 @@ _SHARD = re.compile(r".+[-_](\d{5})-of-\d{5}\.(?:safetensors|bin|pt|pth|ckpt|h5)
 _EXPORT_FOLDER = re.compile(
     r"_(?:(?:saved|openvino|int8_openvino|ncnn|web|paddle|rknn|imx)_model|tfjs|savedmodel)$"
 )
+_ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin", "pytorch_lora_weights.safetensors")
 _SAVED_FORMS = ("pytorch_model.bin", "tf_model.h5", "flax_model.msgpack", "rust_model.ot")
 _SAVED = ("model.safetensors", "model.onnx", "onnx/model.onnx")
 _FORMS: tuple[tuple[str, ...], ...] = (
@@ -59,6 +60,11 @@ def is_of_training(name: str) -> bool:
         return True
     words = [word for word in re.split(r"[-_.\d]+", name.rpartition(".")[0].lower()) if word]
     return not _STATES.isdisjoint(words) and _STATE_WORDS.issuperset(words)
+
+
+def is_adapter(name: str) -> bool:
+    """Whether a file holds what changes another model, as LoRA does, and no model."""
+    return name in _ADAPTERS
 
 
 def shard_number(name: str) -> int | None:

@@ -12,6 +12,7 @@ from lagotto.core.types import JsonObject, JsonValue
 from lagotto.models.metadata.unread.content import content_of
 from lagotto.models.metadata.unread.file_names import (
     TORCH_ENDINGS,
+    is_adapter,
     is_of_training,
     is_part,
     model_ending,
@@ -23,7 +24,7 @@ from lagotto.models.metadata.unread.formats import UNREAD_FORMATS
 TFJS_LAYERS = "tfjs layers"
 """The form of a .json file with the layers of a TensorFlow.js model."""
 
-_BY_ENDING = {
+UNREAD_ENDINGS = {
     **dict.fromkeys((".pth", ".pt", ".ckpt", ".th"), "torch"),
     **dict.fromkeys((".h5", ".hdf5", ".keras"), "keras"),
     **dict.fromkeys((".torchscript", ".jit", ".ptl"), "torchscript"),
@@ -70,7 +71,6 @@ _PICKLES = frozenset({"torch", "torchscript", "fastai", "sklearn", "pickle"})
 
 _FOLDERS = {".mlpackage": "coreml", ".mlmodelc": "coreml"}
 _SAVED_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
-_ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin", "pytorch_lora_weights.safetensors")
 _JSON_MARKS = (b'"modelTopology"', b'"class_name"', b'"base_code"')
 _MAX_JSON_BYTES = 16 << 20
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}")
@@ -102,7 +102,7 @@ def recognize_unread(files: Sequence[Path]) -> dict[Path, UnreadFile]:
     for file in files:
         beside.setdefault(file.parent, set()).add(file.name)
     for file in files:
-        if file in inside or model_ending(file) not in _BY_ENDING:
+        if file in inside or model_ending(file) not in UNREAD_ENDINGS:
             continue
         content = content_of(file)
         key = _format_of(file, content, frozenset(beside[file.parent]))
@@ -147,19 +147,19 @@ def _format_of(file: Path, content: str | None, beside: frozenset[str]) -> str |
     shard = shard_number(file.name)
     if shard is not None:
         return "shards" if shard == 1 else None
-    if file.name in _ADAPTERS:
+    if is_adapter(file.name):
         return "adapter"
     if ending == ".json":
         return json_form(file)
     if content is None:
-        return _BY_ENDING[ending]
-    if content == "pickle" and _BY_ENDING[ending]:
-        return "torch" if ending in TORCH_ENDINGS else _BY_ENDING[ending]
+        return UNREAD_ENDINGS[ending]
+    if content == "pickle" and UNREAD_ENDINGS[ending]:
+        return "torch" if ending in TORCH_ENDINGS else UNREAD_ENDINGS[ending]
     if is_of_other_form(file, content):
         return f"{content} under another name" if content in _OWN_ENDINGS else content
     if content == "torchscript":
         return content
-    return "torch" if ending in TORCH_ENDINGS else _BY_ENDING[ending]
+    return "torch" if ending in TORCH_ENDINGS else UNREAD_ENDINGS[ending]
 
 
 def _in_model_folders(files: Sequence[Path], found: dict[Path, UnreadFile]) -> set[Path]:
