@@ -131,7 +131,10 @@ def test_one_row_that_is_too_large_leaves_the_others(tmp_path: Path) -> None:
     assert len(store.skipped()) == 1
 
 
-def test_a_picture_that_is_too_large_leaves_the_others(tmp_path: Path) -> None:
+def test_a_picture_that_is_too_large_leaves_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "MEMORY_BYTES", 1024 * MIB)
     pictures = pa.array([png(0), bytes(70 * MIB), png(1)], pa.binary())
     path = plain(tmp_path / "p.parquet", {"image": pictures, "caption": list("abc")})
     store = create(path, tmp_path)
