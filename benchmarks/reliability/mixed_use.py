@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -129,7 +130,9 @@ def play(role: str, world: Path, seconds: float) -> dict[str, object]:
         try:
             answer = step()
         except Exception as error:  # whatever it is, it is what this run looks for
-            errors.append(f"{role}: {type(error).__name__}: {error}"[:300])
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            at = f"{Path(place.filename).name}:{place.lineno}"
+            errors.append(f"{role}: {type(error).__name__} at {at}: {error}"[:300])
             answer = None
         steps += 1
         if answer is not None:
@@ -275,7 +278,8 @@ def _growth(samples: list[tuple[float, int, float]]) -> dict[str, object]:
     times = np.array([item[0] for item in rest]) / 60
     memory = np.array([item[2] for item in rest])
     slope = float(np.polyfit(times - times[0], memory, 1)[0])
-    files = [float(np.median([item[1] for item in part])) for part in (first, second)]
+    # A reader has the files of the models that it last saw: their number goes up and down.
+    files = [max(item[1] for item in part) for part in (first, second)]
     mean = [float(np.median([item[2] for item in part])) for part in (first, second)]
     return {
         "open_files": files,
