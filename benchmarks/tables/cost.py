@@ -59,4 +59,28 @@ def kills() -> str:
     return table([name.replace("_", " ") for name in names], [[str(found[name]) for name in names]])
 
 
-TABLES = (probing_speed, search_speed, query_speed, first_look, kills)
+def kill_anywhere() -> str:
+    """kill -9 of every command that writes."""
+    found = read_result("reliability_kill_anywhere")
+    names = ["moments", "trials", "differing", "unverified", "leftovers", "broken"]
+    head = ["commands", *names]
+    return table(head, [[str(len(found["commands"])), *(str(found[name]) for name in names)]])
+
+
+def mixed_use() -> str:
+    """Eight processes on one hub and one store."""
+    found = read_result("reliability_mixed_use")
+    rows = [["minutes", f"{found['minutes']:g}"]]
+    rows += [[f"steps of {name}", str(count)] for name, count in found["steps"].items()]
+    rows += [
+        [name.replace("_", " "), str(found[name])]
+        for name in ("answers_compared", "states", "wrong", "errors")
+    ]
+    rows.append(["processes that grew", str(len(found["grown"]))])
+    return table(["mixed use", "count"], rows)
+
+
+TABLES = (
+    *(probing_speed, search_speed, query_speed, first_look, kills),
+    *(kill_anywhere, mixed_use),
+)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lagotto.core.errors import LagottoError
 from lagotto.core.results.json_text import json_line
+from lagotto.core.text.clean import shown
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
     from lagotto.core.types import JsonObject
 
 
+_LONGEST_LINE = 4000
 _FORMULA_STARTS = ("=", "+", "-", "@")
 
 
 def printable(text: str) -> str:
-    """Untrusted text with control characters written as escapes."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    """Untrusted text with control characters written as escapes; a very long one is cut."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown(text, _LONGEST_LINE))
 
 
 def spreadsheet_safe(text: str) -> str:
@@ -86,8 +88,11 @@ def notice(text: str) -> None:
 def print_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], numeric: frozenset[str] = frozenset()
 ) -> None:
-    """A plain aligned table on stdout; columns named in `numeric` are right-aligned."""
-    cells = [[printable(cell) for cell in row] for row in rows]
+    """A plain aligned table on stdout; columns named in `numeric` are right-aligned.
+
+    Long cells are cut.
+    """
+    cells = [[printable(shown(cell)) for cell in row] for row in rows]
     widths = [max(len(c), *(len(row[i]) for row in cells), 0) for i, c in enumerate(columns)]
     for row in [list(columns), *cells]:
         aligned = [

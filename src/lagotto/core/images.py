@@ -9,10 +9,11 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 from PIL import Image, UnidentifiedImageError, features
 
 from lagotto.core.arguments.extras import load_extra
@@ -45,9 +46,12 @@ _LATER_FORMATS = ("AVIF", "HEIF", "JXL")
 
 MAX_PICTURE_BYTES = 64 * 2**20
 MAX_PIXELS = 100_000_000
+MAX_WEBP_PIXELS = 60_000_000
+"""A WEBP takes some 24 bytes a pixel while it is decoded: canvases of an animation."""
 MAX_SCANNED_PIXELS = 12 * MAX_PIXELS
 """Pixels times scans of a progressive JPEG: each scan goes over the whole picture again."""
 MIN_SIDE = 8
+_STRIP_PIXELS = 4_000_000
 MAX_ASPECT = 50
 
 _RESAMPLE = {
@@ -142,6 +146,8 @@ def decode_picture(data: bytes) -> Image.Image:
             plain = png_without_metadata(data) if form == "PNG" else data
             with Image.open(io.BytesIO(plain), formats=formats) as picture:
                 _check_size(*picture.size)
+                if form == "WEBP":
+                    _check_pixels(*picture.size, MAX_WEBP_PIXELS)
                 if form == "JPEG":
                     _check_scans(data, *picture.size)
                 picture.load()
@@ -242,15 +248,19 @@ def _check_bytes(size: int) -> None:
 
 def _check_size(width: int, height: int) -> None:
     """Raises PictureError for a picture that is too large, too small or too long."""
-    if width * height > MAX_PIXELS:
-        raise PictureError(
-            f"{width}x{height} pixels; at most {MAX_PIXELS:,} in all are read, make it smaller"
-        )
+    _check_pixels(width, height, MAX_PIXELS)
     if min(width, height) < MIN_SIDE:
         raise PictureError(f"{width}x{height} pixels; at least {MIN_SIDE} a side are needed")
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise PictureError(
             f"{width}x{height} pixels; one side may be at most {MAX_ASPECT} times the other"
+        )
+
+
+def _check_pixels(width: int, height: int, most: int) -> None:
+    if width * height > most:
+        raise PictureError(
+            f"{width}x{height} pixels; at most {most:,} in all are read, make it smaller"
         )
 
 
@@ -293,8 +303,8 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
     The full scale of a 16-bit file is known. The other files do not state theirs: it is the
     smallest of 1 (floats), 255 and 65535 that holds every value, else the range of the values.
     """
-    values = np.asarray(picture).astype(np.float32)
-    low, high = float(values.min()), float(values.max())
+    ranges = np.array([(part.min(), part.max()) for part in _strips(picture)], np.float64)
+    low, high = float(ranges[:, 0].min()), float(ranges[:, 1].max())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise PictureError("holds values that are not finite")
     if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PPM"):
@@ -303,5 +313,18 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
         scales = [1.0, 255.0, 65535.0] if picture.mode == "F" else [255.0, 65535.0]
     fitting = [scale for scale in scales if low >= 0 and high <= scale]
     start, full = (0.0, fitting[0]) if fitting else (low, max(high - low, 1e-30))
-    levels = np.rint((values - np.float32(start)) * np.float32(255 / full))
-    return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
+    grey = Image.new("L", picture.size)
+    top = 0
+    for part in _strips(picture):
+        levels = np.rint((part - np.float32(start)) * np.float32(255 / full))
+        grey.paste(Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8)), (0, top))
+        top += len(part)
+    return grey
+
+
+def _strips(picture: Image.Image) -> Iterator[Float32[np.ndarray, "rows width"]]:
+    """The values of a picture of wide pixels, some rows at a time: whole, they take gigabytes."""
+    rows = max(1, _STRIP_PIXELS // picture.width)
+    for top in range(0, picture.height, rows):
+        part = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
+        yield np.asarray(part).astype(np.float32)

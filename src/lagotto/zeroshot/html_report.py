@@ -14,6 +14,7 @@ from PIL import Image
 from lagotto.core.errors import PictureError
 from lagotto.core.files import replacing, write_atomically, writing
 from lagotto.core.images import decode_picture, read_picture_file
+from lagotto.core.text.clean import shown
 from lagotto.core.types import Skipped
 from lagotto.zeroshot.types import ModelVote, Prediction
 
@@ -82,8 +83,8 @@ class ExplainPages:
         self._count += 1
         if isinstance(row, Skipped):
             self._index.write(
-                f"<tr><td></td><td>{escape(row.source)}</td>"
-                f'<td colspan="4" class="quiet">{escape(row.reason)}</td></tr>\n'
+                f"<tr><td></td><td>{_escaped(row.source)}</td>"
+                f'<td colspan="4" class="quiet">{_escaped(row.reason)}</td></tr>\n'
             )
             return
         name = f"{self._count:06d}.html"
@@ -92,15 +93,20 @@ class ExplainPages:
         write_atomically(self._folder / name, page.encode("utf-8"))
         thumbnail = _data_uri(picture, _THUMBNAIL)
         self._index.write(
-            f'<tr><td>{_image(thumbnail)}</td><td><a href="{name}">{escape(row.path)}</a></td>'
-            f"<td>{escape(self._best(row.probabilities))}</td>"
-            f"<td>{escape(self._best(row.image_only))}</td>"
+            f'<tr><td>{_image(thumbnail)}</td><td><a href="{name}">{_escaped(row.path)}</a></td>'
+            f"<td>{_escaped(self._best(row.probabilities))}</td>"
+            f"<td>{_escaped(self._best(row.image_only))}</td>"
             f"<td>{row.weights[1]:.2f}</td><td>{row.hub_weight:.2f}</td></tr>\n"
         )
 
     def _best(self, probabilities: np.ndarray) -> str:
         best = int(probabilities.argmax())
         return f"{self._labels[best]} {probabilities[best]:.2f}"
+
+
+def _escaped(text: str) -> str:
+    """A text for a page: cut where it is long, with the marks of HTML escaped."""
+    return escape(shown(text))
 
 
 def render_page(
@@ -123,7 +129,8 @@ def render_page(
         weights = f"{weights}; " if row.votes else ""
         weights += f"captions declined: {row.declined}"
     captions = "".join(
-        f'<tr><td class="number">{caption.similarity:.3f}</td><td>{escape(caption.text)}</td></tr>'
+        f'<tr><td class="number">{caption.similarity:.3f}</td>'
+        f"<td>{_escaped(caption.text)}</td></tr>"
         for caption in row.captions
     )
     table = (
@@ -132,9 +139,9 @@ def render_page(
         else ""
     )
     body = (
-        f'<div class="top"><div>{_image(picture)}</div><div><h1>{escape(labels[best])}</h1>'
-        f'<p>probability {row.probabilities[best]:.3f}</p><p class="quiet">{escape(row.path)}</p>'
-        f"<p>weights: {escape(weights)}</p>"
+        f'<div class="top"><div>{_image(picture)}</div><div><h1>{_escaped(labels[best])}</h1>'
+        f'<p>probability {row.probabilities[best]:.3f}</p><p class="quiet">{_escaped(row.path)}</p>'
+        f"<p>weights: {_escaped(weights)}</p>"
         f'<p><a href="{INDEX_NAME}">all pictures</a></p></div></div><div class="charts">'
         f"{_chart('together', row.probabilities, labels, order, '')}"
         f"{_chart('image alone', row.image_only, labels, order, 'own')}"
@@ -149,7 +156,7 @@ def _vote(vote: ModelVote, labels: Sequence[str], order: np.ndarray, why: Mappin
     if vote.model in why:
         remark += f"; {why[vote.model]}"
     chart = _chart(vote.model, vote.probabilities, labels, order, "own")
-    return chart.replace("</section>", f'<p class="quiet">{escape(remark)}</p></section>')
+    return chart.replace("</section>", f'<p class="quiet">{_escaped(remark)}</p></section>')
 
 
 def _chart(
@@ -157,12 +164,12 @@ def _chart(
 ) -> str:
     """A bar chart; all charts of a page have the same labels in the same order."""
     bars = "".join(
-        f'<div class="row"><span title="{escape(labels[i])}">{escape(labels[i])}</span>'
+        f'<div class="row"><span title="{_escaped(labels[i])}">{_escaped(labels[i])}</span>'
         f'<span class="track"><i style="width:{100 * float(probabilities[i]):.1f}%"></i></span>'
         f'<span class="number">{float(probabilities[i]):.3f}</span></div>'
         for i in order
     )
-    return f'<section class="{kind}"><h2>{escape(title)}</h2>{bars}</section>'
+    return f'<section class="{kind}"><h2>{_escaped(title)}</h2>{bars}</section>'
 
 
 def _picture(path: str) -> Image.Image | None:
@@ -192,5 +199,5 @@ def _head(title: str) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
+        f"<title>{_escaped(title)}</title><style>{_STYLE}</style></head><body>"
     )

@@ -75,3 +75,12 @@ def test_a_concept_is_compared_by_its_direction() -> None:
     query = query_from_embedding(concept, probes)
     assert query.argsort().tolist() == [2, 0, 1]
     np.testing.assert_allclose(query_from_embedding(concept * 7, probes), query, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-30, 1e-42])
+def test_small_values_are_a_query_as_any_other(scale: float) -> None:
+    values = np.array([1, 2, 4, 9, 3], np.float64)
+    small = (values * scale).astype(np.float32)  # 1e-42 is denormal, with few digits
+    np.testing.assert_allclose(standardize_query(small), standardize_query(values), atol=2e-3)
+    with pytest.raises(UsageError, match="same on every probe"):
+        standardize_query(np.full(5, scale, np.float32))

@@ -302,3 +302,18 @@ def test_what_a_killed_writer_left_is_undone_by_a_reader(tmp_path: Path) -> None
     with Catalog(path) as catalogue:
         assert catalogue.models() == ()
     assert path.read_bytes() == whole
+
+
+def test_a_model_that_goes_while_records_are_checked_is_no_damage(
+    hub_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Catalog(hub_copy / "catalogue.sqlite", writable=True) as catalogue:
+        digest_of = Catalog._record_digest
+
+        def removed_meanwhile(self: Catalog, digest: str) -> str:
+            if self.models("done") and self.models("done")[0].digest == digest:
+                self.remove(self.models("done")[0].name)
+            return digest_of(self, digest)
+
+        monkeypatch.setattr(Catalog, "_record_digest", removed_meanwhile)
+        assert catalogue.damages() == ()

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from lagotto.core.text.clean import shown
+
 _CELL = "padding:.15rem .6rem;text-align:{};white-space:normal"
 
 
@@ -21,13 +23,13 @@ def html_table(
     """A table; every cell is escaped, and columns named in `numeric` are right-aligned."""
     styles = [_CELL.format("right" if column in numeric else "left") for column in columns]
     head = "".join(
-        f'<th style="{style}">{escape(column)}</th>'
+        f'<th style="{style}">{escape(shown(column))}</th>'
         for style, column in zip(styles, columns, strict=True)
     )
     body = "".join(
         "<tr>"
         + "".join(
-            f'<td style="{style}">{escape(cell)}</td>'
+            f'<td style="{style}">{escape(shown(cell))}</td>'
             for style, cell in zip(styles, row, strict=True)
         )
         + "</tr>"
@@ -38,7 +40,7 @@ def html_table(
 
 def html_line(text: str) -> str:
     """A line of text, escaped."""
-    return f'<div style="margin:.2rem 0;overflow-wrap:anywhere">{escape(text)}</div>'
+    return f'<div style="margin:.2rem 0;overflow-wrap:anywhere">{escape(shown(text))}</div>'
 
 
 def html_pictures(title: str, pictures: Sequence[SmallPicture]) -> str:
@@ -46,8 +48,12 @@ def html_pictures(title: str, pictures: Sequence[SmallPicture]) -> str:
     if not pictures:
         return ""
     printable = "".join(
-        f'<img src="{escape(each.uri, quote=True)}" alt="{escape(each.caption, quote=True)}" '
-        f'title="{escape(each.caption, quote=True)}" style="margin:2px;display:inline-block">'
+        f'<img src="{escape(each.uri, quote=True)}" alt="{_quoted(each.caption)}" '
+        f'title="{_quoted(each.caption)}" style="margin:2px;display:inline-block">'
         for each in pictures
     )
     return f"{html_line(title)}<div>{printable}</div>"
+
+
+def _quoted(text: str) -> str:
+    return escape(shown(text), quote=True)

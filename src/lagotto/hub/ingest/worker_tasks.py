@@ -29,6 +29,13 @@ from lagotto.models.base import Model
 from lagotto.models.registry import load_model
 
 _CHUNK = 256
+_REPEATED = 8
+_DIFFERENCE = 0.05
+"""Share of the standard deviation of a logit over the probes."""
+
+_LEAST_SPREAD = 1e-5
+"""Of the largest response: a logit that varies less is told apart by rounding alone."""
+
 _CACHED_MODELS = 4
 _cache: dict[str, Model] = {}
 
@@ -104,6 +111,7 @@ def probe_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObj
     earlier = None if file is None else read_responses(Path(str(file)))
     new = probes if earlier is None else np.setdiff1d(probes, earlier.seen_probes)
     values = _run(model, pixels, new, progress)
+    notes = (*spec.notes, *_differing_answers(model, pixels, new, values))
     if earlier is not None:
         values = _merge(earlier, values, probes)
     if not np.isfinite(values).any():
@@ -118,7 +126,36 @@ def probe_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObj
         write_responses(Path(str(payload["out"])), values, header, SeenProbes(probes, len(pixels)))
     except HubError as error:
         return {"unwritable": str(error)}
-    return {"spec": spec_to_record(spec)}
+    return {"spec": {**spec_to_record(spec), "notes": [*notes]}}
+
+
+def _differing_answers(
+    model: Model,
+    pixels: UInt8[np.ndarray, "probes height width channels"],
+    indices: Int64[np.ndarray, " some"],
+    values: Float32[np.ndarray, "some logits"],
+) -> tuple[str, ...]:
+    """A note on a model that answers otherwise to the first pictures when it sees them again.
+
+    Rounding differs with the number of pictures, by far less than `_DIFFERENCE` of the spread.
+    """
+    count = min(_REPEATED, len(indices))
+    if not count or len(indices) < 2:
+        return ()
+    again = _run(model, pixels, indices[:count], lambda _: None)
+    first = values[:count].astype(np.float64)
+    finite = np.isfinite(values).all(axis=0) & np.isfinite(again).all(axis=0)
+    usable = values[:, finite].astype(np.float64)
+    spread = usable.std(axis=0)
+    change = np.abs(again[:, finite] - first[:, finite]).max(axis=0, initial=0.0)
+    known = spread > _LEAST_SPREAD * np.abs(usable).max(axis=0, initial=0.0)
+    largest = float((change[known] / spread[known]).max(initial=0.0))
+    if largest <= _DIFFERENCE:
+        return ()
+    return (
+        f"its answers to the same pictures differ, by up to {largest:.2g} of their spread: it "
+        "draws at random, or what it says of a picture depends on the pictures beside it",
+    )
 
 
 def _probe_indices(indices: JsonValue, probe_count: int) -> Int64[np.ndarray, " seen"]:

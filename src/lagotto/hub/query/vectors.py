@@ -21,7 +21,7 @@ def standardize_query(responses: Float[np.ndarray, " probes"]) -> Float32[np.nda
     values: Float64[np.ndarray, " probes"] = responses.astype(np.float64)
     if not np.isfinite(values).all():
         raise UsageError("the query has no finite value on some probes; choose another logit")
-    if float(values.std()) <= 1e-9 * max(1.0, float(np.abs(values).max())):
+    if float(values.std()) <= 1e-9 * float(np.abs(values).max()):
         raise UsageError(
             "the query is the same on every probe, so it finds nothing; choose another"
         )

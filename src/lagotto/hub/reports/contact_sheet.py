@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
+from lagotto.core.text.clean import shown
+
 _THUMBNAIL = 112
 _GAP = 8
+_TITLE_LENGTH = 200
 _TITLE_HEIGHT = 24
 _MARK = (30, 140, 60)
 _PLAIN = (205, 205, 205)
@@ -41,7 +44,7 @@ def draw_contact_sheet(rows: Sequence[SheetRow]) -> Image.Image:
     draw = ImageDraw.Draw(sheet)
     for number, row in enumerate(rows):
         top = _GAP + number * row_height
-        draw.text((_GAP, top), row.title, fill=_INK, font=font)
+        draw.text((_GAP, top), shown(row.title, _TITLE_LENGTH), fill=_INK, font=font)
         for column, tile in enumerate(row.tiles):
             left = _GAP + column * cell
             upper = top + _TITLE_HEIGHT

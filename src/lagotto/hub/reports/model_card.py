@@ -6,6 +6,7 @@ from pathlib import Path
 from lagotto.core.errors import UsageError
 from lagotto.core.files import write_atomically, writing
 from lagotto.core.images import decode_picture
+from lagotto.core.text.clean import shown
 from lagotto.hub.labels.describe import ModelDescription, NamedLogit
 from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.reports.contact_sheet import (
@@ -113,7 +114,7 @@ def _line(text: str) -> str:
 
 def _cell(text: str) -> str:
     """Text in one cell of a table, with the marks of Markdown and HTML escaped."""
-    cell = "".join(c if c.isprintable() else " " for c in text)
+    cell = "".join(c if c.isprintable() else " " for c in shown(text))
     for mark in "\\`*_[]|#!":
         cell = cell.replace(mark, f"\\{mark}")
     return cell.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -323,20 +323,24 @@ class Catalog(Database):
         """One line for each damage: by SQLite's own check, and by the digest of each record."""
         reports = [row[0] for row in self.run("PRAGMA integrity_check")]
         broken = [f"a row of {row[0]} has no model" for row in self.run("PRAGMA foreign_key_check")]
-        altered = [
-            f"the record of {row[1]} was altered"
-            for row in self.run(_DONE_RECORDS)
-            if row[2] != self._record_digest(row[0])
-        ]
+        # Two looks: a model may be added or removed between the queries of one.
+        looks = (self._altered_records(), self._altered_records())
+        altered = [f"the record of {name} was altered" for name in looks[0] if name in looks[1]]
         return tuple(line for line in [*reports, *broken, *altered] if line != "ok")
 
+    def _altered_records(self) -> list[str]:
+        """The names of the models whose record does not give its digest."""
+        return [
+            str(row[1]) for row in self.run(_DONE_RECORDS) if row[2] != self._record_digest(row[0])
+        ]
+
     def _record_digest(self, digest: str) -> str:
-        """sha256 of the rows of a model that is done and of its logits."""
+        """sha256 of the rows of a model that is done and of its logits; "" if it is gone."""
         model = self.run(f"SELECT {_MODEL_COLUMNS} FROM models WHERE digest = ?", (digest,))
         logits: list[JsonValue] = [
             [record.logit, record.label, record.invalid] for record in self.logits(digest)
         ]
-        return sha256(canonical_json([list(model[0]), logits])).hexdigest()
+        return sha256(canonical_json([list(model[0]), logits])).hexdigest() if model else ""
 
     def _by_source(self, source: str) -> ModelRecord | None:
         query = f"SELECT {_MODEL_COLUMNS} FROM models WHERE source = ? ORDER BY position"

@@ -17,8 +17,8 @@ from lagotto.jobs.tables.cells import Foreign, Row, write_rows
 
 MAX_COLUMNS = 10_000
 MAX_CELL_BYTES = MAX_PICTURE_BYTES
-MAX_TEXT = 2**20
-"""Characters of a text that are read: the rest of a longer one is left out."""
+MAX_TEXT = 2**14
+"""Characters of a text that are read; a caption of more than 10,000 is set aside by its length."""
 
 MAX_ITEMS = 10_000
 """Entries of a list in one cell."""
