@@ -148,6 +148,7 @@ class Hub(OpenHub):
         *,
         probes_per_model: int | None = None,
         choosing: Choosing = "spread",
+        reference: bool = False,
         limits: Limits | None = None,
         progress: Progress | None = None,
     ) -> AddReport:
@@ -162,6 +163,8 @@ class Hub(OpenHub):
             probes_per_model: Let each model see so many probes of its own; one that is there and
                 saw fewer sees more. None: all probes.
             choosing: How these are chosen.
+            reference: Believe their labels without an audit, and let them teach what the outputs of
+                other models recognise. They are no hits themselves; one without labels is refused.
             limits: Of the worker processes.
             progress: Told of the work.
 
@@ -184,7 +187,8 @@ class Hub(OpenHub):
         hub, meter, share = self.reader, progress or Silent(), None
         if probes_per_model is not None:
             share = Share(probes_per_model, hub.probe_embeddings, choosing)
-        report = add_models(self._layout, hub.probe_set, sources, limits or Limits(), meter, share)
+        given = (sources, limits or Limits(), meter, share)
+        report = add_models(self._layout, hub.probe_set, *given, as_references=reference)
         try:
             prepare_searches(hub, meter, audit_all=False)
         except LagottoError as error:
@@ -359,7 +363,7 @@ class Hub(OpenHub):
     @in_turn
     def remove(self, model: str) -> None:
         """Removes a model, its responses and its logits; UsageError for an unknown name."""
-        from lagotto.hub.prepare import refresh_background
+        from lagotto.hub.prepare import refresh_background, refresh_twins
 
         hub = self.reader
         with hub_lock(self.folder), Catalog(self._layout.catalogue, writable=True) as catalogue:
@@ -371,6 +375,7 @@ class Hub(OpenHub):
             rebuild_blocks(self._layout, catalogue.models("done"), hub.probe_digest)
             with suppress(LagottoError):  # a search measures what is not kept
                 refresh_background(hub, Silent())
+                refresh_twins(hub, Silent())
 
     def _forget_models(self) -> None:
         """Drops what was read of the hub's models; the next use reads it again."""

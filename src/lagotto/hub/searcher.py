@@ -23,6 +23,11 @@ from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.responses import check_logit
 from lagotto.hub.text.meaning import LabelEmbeddings
 
+_NO_REFERENCE = (
+    "this hub has no reference model: searches go by audited labels and behaviour; add one with: "
+    "lagotto hub add HUB MODEL --reference"
+)
+
 
 class Searcher:
     """Searches an open hub; for one thread at a time."""
@@ -92,6 +97,8 @@ class Searcher:
         """The logits that answer a query vector."""
         hub = self._hub
         logit_index = select_index(hub.logit_index(), options.low_rank, hub.folder)
+        if options.references and not self.label_trust.references:
+            vector = replace(vector, notes=(*vector.notes, _NO_REFERENCE))
         sources = self._name_sources(vector, options)
         if sources is not None:
             notes = (*vector.notes, *sources.notes)

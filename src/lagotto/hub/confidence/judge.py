@@ -29,7 +29,7 @@ from lagotto.hub.confidence.reference import (
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.query.probe_weights import ProbeSpace
 from lagotto.hub.query.types import ConceptQuery
-from lagotto.hub.text.matching import Named
+from lagotto.hub.text.matching import FIRMLY, Named
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +182,12 @@ class Judge:
 def twin_probability(
     named: Named, columns: Int64[np.ndarray, " hits"]
 ) -> Float64[np.ndarray, " hits"]:
-    """How likely each hit is of the concept as a twin of an output named with its very words."""
+    """How likely each hit is of the concept as a twin of an output with its very words as a label
+    that is believed whatever a query says."""
     likely = np.zeros(len(columns))
     if named.teachers is not None and named.probability is not None:
-        rows = np.flatnonzero((named.teachers != named.columns) & (named.likeness >= 1))
+        same_words = (named.likeness >= 1) & (named.trust >= FIRMLY)
+        rows = np.flatnonzero((named.teachers != named.columns) & same_words)
         places = np.searchsorted(named.columns[rows], columns).clip(max=max(len(rows) - 1, 0))
         if len(rows):
             same = named.columns[rows][places] == columns

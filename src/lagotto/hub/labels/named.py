@@ -17,7 +17,7 @@ from lagotto.hub.labels.twins import Twins
 from lagotto.hub.labels.twins_file import NO_HUB_TWINS, HubTwins
 from lagotto.hub.query.types import ConceptQuery
 from lagotto.hub.reader.reader import HubReader
-from lagotto.hub.text.matching import FIRMLY, Named, find_named
+from lagotto.hub.text.matching import Named, find_named
 from lagotto.hub.text.meaning import LabelEmbeddings
 
 
@@ -111,7 +111,7 @@ def _way(
 
 
 def named_through(named: Named, tables: Sequence[Twins]) -> Named:
-    """The logits that labels name, and the twins of those whose label is believed.
+    """The logits that labels name, and the twins of those whose label is believed at all.
 
     A logit with several names keeps the one that says most: by the square of its likeness, times
     its probability.
@@ -120,16 +120,16 @@ def named_through(named: Named, tables: Sequence[Twins]) -> Named:
         named: the logits whose own labels are like a concept's name.
         tables: twins of labelled logits.
     """
-    teaching = named.trust >= FIRMLY
-    columns, likeness = named.columns[teaching], named.likeness[teaching]
+    columns = named.columns[named.trust > 0]
     found = [(table, table.of_teachers(columns)) for table in tables if len(columns)]
     if not any(len(rows) for _, rows in found):
         return named
     through = np.concatenate([table.teachers[rows] for table, rows in found])
     twins = np.concatenate([table.columns[rows] for table, rows in found])
     likely = np.concatenate([table.probability[rows] for table, rows in found])
-    alike = np.concatenate([named.likeness, likeness[np.searchsorted(columns, through)]])
-    trust = np.concatenate([named.trust, np.full(len(through), FIRMLY, np.float32)])
+    rows = np.searchsorted(named.columns, through)
+    alike = np.concatenate([named.likeness, named.likeness[rows]])
+    trust = np.concatenate([named.trust, named.trust[rows]])
     everyone = np.concatenate([named.columns, twins])
     probability = np.concatenate([np.ones(len(named.columns), np.float32), likely])
     order = np.lexsort((-np.square(alike) * trust * probability, everyone))

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from hashlib import sha256
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
 from lagotto.core.files import canonical_json
 from lagotto.core.progress import Progress
@@ -47,16 +47,15 @@ def trust_levels(
     Args:
         audit: the audit of the model's list; None if there was none.
         outputs: how many outputs, and so labels, the model has.
-        is_reference: the user vouches for the list: it is believed without a sign of being right,
-            but not against the signs of being wrong.
+        is_reference: the user vouches for the list: it needs no sign of being right, however long
+            it is.
 
     Returns:
         FIRMLY, OPENLY (until a query contradicts the label) or 0 (not at all) for each output.
     """
-    fits = is_reference or (audit is not None and audit.verdict == "fits")
-    level = FIRMLY if fits else OPENLY
+    level = FIRMLY if audit is not None and audit.verdict == "fits" else OPENLY
     contradicted = audit is not None and audit.verdict in DISBELIEVED
-    if contradicted or (level < FIRMLY and outputs >= LONG):
+    if contradicted or (level < FIRMLY and outputs >= LONG and not is_reference):
         level = 0.0
     levels = np.full(outputs, level, np.float32)
     misplaced = () if audit is None else audit.misplaced
@@ -87,25 +86,36 @@ class LabelTrust:
 
     @property
     def teaching_models(self) -> tuple[str, ...]:
-        """The models with labels that are believed whatever a query says, in the hub's order."""
+        """The models with labels that tell of other models' outputs, in the hub's order."""
         return tuple(
             model
             for model, record in self._lists.items()
-            if record.labelled and (self.believed(model) >= FIRMLY).any()
+            if record.labelled and self.teaching(model).any()
         )
+
+    def teaching(self, model: str) -> Bool[np.ndarray, " logits"]:
+        """Which labels of a model tell of other models' outputs.
+
+        Those that are believed whatever a query says, and those of a reference that are believed
+        until a query contradicts them.
+        """
+        least = OPENLY if model in self.references else FIRMLY
+        return np.asarray(self.believed(model) >= least)
 
     @property
     def doubted_references(self) -> tuple[str, ...]:
-        """A line for each reference whose list the audit contradicts: it teaches nothing."""
-        doubted = []
+        """A line for each reference whose list the audit does not bear out."""
+        lines = []
         for model in sorted(self.references & set(self._lists)):
             audit = self._lists[model].audit
-            if audit is not None and audit.verdict in DISBELIEVED:
-                doubted.append(
-                    f"the labels of the reference {model} are not believed: "
-                    f"{audit.verdict}; see: lagotto audit HUB {model}"
+            verdict = "never audited" if audit is None else audit.verdict
+            believed = "not believed" if verdict in DISBELIEVED else "believed unchecked"
+            if verdict != "fits":
+                see = f"see: lagotto audit HUB {model}"
+                lines.append(
+                    f"the labels of the reference {model} are {believed}: {verdict}; {see}"
                 )
-        return tuple(doubted)
+        return tuple(lines)
 
     @property
     def notes(self) -> tuple[str, ...]:

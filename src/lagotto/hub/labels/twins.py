@@ -34,6 +34,8 @@ class TwinConfig:
         clear: lead of a correlation over the next one, beyond which a larger lead says no more.
         least_common: probes that two models must both have seen to be compared.
         shrinkage: probes that a correlation over fewer than all probes is shrunk by.
+        least_shared: names that two references must share to be compared.
+        agreement: share of these names that behave alike, below which they contradict each other.
         weights: of the features in `_probability`, the last one is the constant. Logistic
             regression on the even half of the names in the published models and in the mini-hub.
     """
@@ -46,6 +48,8 @@ class TwinConfig:
     clear: float = 0.1
     least_common: int = 60
     shrinkage: float = 50.0
+    least_shared: int = 3
+    agreement: float = 0.5
     weights: tuple[float, ...] = (6.30, 22.92, 18.51, 6.71, 0.45, 0.50, -11.17)
 
 
@@ -207,6 +211,27 @@ class TwinFinder:
         return join_twins(
             [Twins(self._columns[positions[keep]], columns[rows[keep]], probability[keep])]
         )
+
+    def disagreements(self) -> Iterator[tuple[int, int, int, int]]:
+        """Models whose names disagree: (model, model, names of both, names that behave alike).
+
+        A name of two models behaves alike if each one's output of that name is more like the
+        other's than like the other's outputs of all names that both have.
+        """
+        owners = np.unique(self._owners).tolist()
+        for place, one in enumerate(owners):
+            for other in owners[place + 1 :]:
+                sides = [np.flatnonzero(self._owners == owner) for owner in (one, other)]
+                _, rows, columns = np.intersect1d(
+                    *(self._names[side] for side in sides), return_indices=True
+                )
+                table = self._rows[sides[0][rows]] @ self._rows[sides[1][columns]].T
+                everyone = np.arange(len(table))
+                if len(table) >= self._config.least_shared:
+                    best = (table.argmax(axis=1) == everyone) & (table.argmax(axis=0) == everyone)
+                    alike = int(best.sum())
+                    if alike < self._config.agreement * len(table):
+                        yield one, other, len(table), alike
 
     def _leads(
         self,

@@ -147,10 +147,10 @@ class _Sources:
         for model in self.models:
             if (model in self.trust.references) == references:
                 position = self._position(model)
-                levels, first = self.trust.believed(model), int(self.index.firsts[position])
+                teaching, first = self.trust.teaching(model), int(self.index.firsts[position])
                 labels = self.index.labels(self.index.digests[position])
-                for logit, (label, level) in enumerate(zip(labels, levels.tolist(), strict=True)):
-                    if label is not None and level >= FIRMLY:
+                for logit, (label, teaches) in enumerate(zip(labels, teaching, strict=True)):
+                    if label is not None and teaches:
                         found.append((position, first + logit, label))
         return found
 
@@ -196,7 +196,7 @@ def _find(sources: _Sources, stored: _Stored | None, progress: Progress) -> HubT
     known = (False,) * len(index.firsts) if stored is None else stored.known
     unknown = [owner for owner, is_known in enumerate(known) if not is_known]
     tables: list[Twins] = []
-    left_out = 0
+    left_out, contradictions = 0, () if stored is None else stored.twins.contradictions
     progress.start("finding twins", 2 * len(unknown), "models")
     for name in _TABLES:
         teachers = choose_teachers(sources.labelled(name == "references"))
@@ -204,6 +204,8 @@ def _find(sources: _Sources, stored: _Stored | None, progress: Progress) -> HubT
         parts = [] if stored is None else [getattr(stored.twins, name)]
         if len(teachers.columns):
             finder = TwinFinder(index, teachers)
+            if name == "references" and stored is None:
+                contradictions = _contradictions(finder, index)
             for owner in unknown:
                 pupils = sources.pupils(owner, name == "references")
                 if len(pupils):
@@ -211,9 +213,18 @@ def _find(sources: _Sources, stored: _Stored | None, progress: Progress) -> HubT
                 progress.advance(1)
         tables.append(join_twins(parts))
     progress.finish()
-    contradictions = () if stored is None else stored.twins.contradictions
     references, audited = tables
     return HubTwins(references, audited, left_out, contradictions, is_stored=False)
+
+
+def _contradictions(finder: TwinFinder, index: LogitIndex) -> tuple[str, ...]:
+    """A line for each two references that have names in common and disagree what these are."""
+    names = [index.names[digest] for digest in index.digests]
+    return tuple(
+        f"the references {names[one]} and {names[other]} contradict each other: of {shared} names "
+        f"that both have, {alike} behave alike; remove the wrong one"
+        for one, other, shared, alike in finder.disagreements()
+    )
 
 
 def _read(path: Path, sources: _Sources) -> _Stored | None:

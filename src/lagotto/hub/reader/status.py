@@ -15,6 +15,7 @@ from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import HUB_VERSION, Manifest
 from lagotto.hub.store.records import FailedModel, ModelRecord, split_copies
+from lagotto.hub.store.references import read_references
 from lagotto.hub.store.responses import read_responses
 from lagotto.jobs.sandbox.guards import Guard, find_guards
 
@@ -47,9 +48,9 @@ class HubStatus:
 
     `logits` counts the logits that can be searched, `flawed_logits` the invalid ones.
     `completion_skill` is the share of held-out variance that the completion predicts; None where
-    every model saw every probe. `low_rank` is the low-rank index, None without one. `isolation`
-    lists what the workers of this machine are cut off from. `notes` are about the
-    hub as a whole.
+    every model saw every probe. `references` are the names of the reference models. `low_rank` is
+    the low-rank index, None without one. `isolation` lists what the workers of this machine are cut
+    off from. `notes` are about the hub as a whole.
     """
 
     hub: str
@@ -69,6 +70,7 @@ class HubStatus:
     failures: tuple[FailedModel, ...]
     copies: tuple[tuple[str, str], ...]
     isolation: tuple[Guard, ...]
+    references: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def as_json(self) -> JsonObject:
@@ -90,6 +92,7 @@ def read_hub_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
             FailedModel(failure.name, failure.source, failure.kind, failure.reason)
             for failure in catalogue.failures()
         )
+        references = read_references(catalogue)
         copies, failed_copies = split_copies(catalogue.copies(), catalogue.failures())
     invalid = sum(model.flawed_logits for model in models)
     return HubStatus(
@@ -110,6 +113,7 @@ def read_hub_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
         failures=(*failures, *failed_copies),
         copies=copies,
         isolation=find_guards(),
+        references=references,
     )
 
 

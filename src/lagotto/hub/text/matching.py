@@ -69,6 +69,11 @@ class Named:
     probability: Float32[np.ndarray, " named"] | None = None
     teachers: Int64[np.ndarray, " named"] | None = None
 
+    @property
+    def labelled(self) -> Int64[np.ndarray, " named"]:
+        """The columns that the labels were published for."""
+        return self.columns if self.teachers is None else self.teachers
+
 
 NOBODY = Named(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.float32))
 
@@ -152,9 +157,9 @@ def name_scores(
     """What their names add to the scores of the named columns.
 
     A name counts by the square of its likeness, and a twin's by its probability too. A name that is
-    believed only openly adds nothing if behaviour contradicts it: another output of the same model
-    answers the concept, above the hub's noise or nearly best of all, and by more than the noise
-    better than the named one.
+    believed only openly adds nothing if behaviour contradicts it: another output of the model that
+    published it answers the concept, above the hub's noise or nearly best of all, and by more than
+    the noise better than the labelled one.
 
     Args:
         named: the named columns.
@@ -163,7 +168,7 @@ def name_scores(
         threshold: the hub's noise, in units of a score.
     """
     best = np.maximum.reduceat(behaviour, firsts) if len(firsts) else behaviour
-    return bonus_from_scores(named, behaviour[named.columns], best, firsts, threshold)
+    return bonus_from_scores(named, behaviour[named.labelled], best, firsts, threshold)
 
 
 def bonus_from_scores(
@@ -173,8 +178,8 @@ def bonus_from_scores(
     firsts: Int64[np.ndarray, " models"],
     threshold: float,
 ) -> Float64[np.ndarray, " named"]:
-    """`name_scores` from the standardized scores of the named and of the best of each model."""
-    owners = np.searchsorted(firsts, named.columns, side="right") - 1
+    """`name_scores` from the standardized scores of the labelled and of the best of each model."""
+    owners = np.searchsorted(firsts, named.labelled, side="right") - 1
     rival = best[owners]
     behind = rival - scores
     answered = min(threshold, MATCH.answered_share * float(best.max()))  # few logits: low scores
