@@ -268,9 +268,10 @@ def test_a_logit_keeps_the_name_that_says_most() -> None:
         np.array([2, 2, 5, 9]), np.array([4, 7, 7, 8]), np.array([0.5, 0.2, 0.9, 0.9], np.float32)
     )
     joined = named_through(named, [table])
-    assert joined.columns.tolist() == [2, 4, 5, 7, 9]
-    assert joined.teachers.tolist() == [2, 2, 5, 5, 9]
-    np.testing.assert_allclose(joined.probability, [1, 0.5, 1, 0.9, 1])
+    assert joined.columns.tolist() == [2, 4, 5, 7, 8, 9]
+    assert joined.teachers.tolist() == [2, 2, 5, 5, 9, 9]
+    np.testing.assert_allclose(joined.probability, [1, 0.5, 1, 0.9, 0.9, 1])
+    assert joined.trust[4] == OPENLY
     assert (
         named_through(
             named,
