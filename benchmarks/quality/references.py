@@ -2,9 +2,9 @@
 
     python benchmarks/quality/references.py --assets DIR --hub HUB --json > NEW.json
 
-HUB is a hub of all models of DIR/hub on the captioned photos; without one it is made. Copies of it are searched as a user does. Thresholds were chosen
-on the texts whose sha256 begins with an even byte; `odd` is reported. Every row has today's rule
-beside, which reads no label (`behaviour`).
+HUB is a hub of all models of DIR/hub on the captioned photos; without one it is made. Copies of it
+are searched as a user does. Thresholds were chosen on the texts whose sha256 begins with an even
+byte; `odd` is reported. Every row has today's rule beside, which reads no label (`behaviour`).
 
 - one reference: all other lists unread (`behaviour_only`), its own outputs are no hits.
 - half labelled: half of the models, drawn ten times, keep their lists, the others lose them; Top-1
@@ -16,9 +16,12 @@ beside, which reads no label (`behaviour`).
 - describe: an ImageNet model with its list hidden.
 """
 
+import argparse
+import json
 import shutil
 import sqlite3
 import sys
+import tempfile
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -30,12 +33,14 @@ import numpy as np
 
 from calibration.worlds import half
 from lagotto.core.progress import Silent
-from lagotto.evaluation.retrieval.truth import TruthQuery
+from lagotto.evaluation.retrieval.truth import TruthQuery, read_truth
 from lagotto.hub.hub import Hub
 from lagotto.hub.prepare import refresh_twins
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.lock import hub_lock
 from lagotto.hub.store.references import record_references
+from quality.reference_heads import mini_hub
+from quality.rules import open_hub
 
 SMALL, LARGE = "coral-mobilenet-v1-025-128", "coral-mobilenet-v1-075-192"
 KINDS = ("imagenet", "common")
