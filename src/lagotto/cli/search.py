@@ -150,6 +150,9 @@ def _explain(
             for probe in deciding_probes(hub, vector, found, probes=10, hits=3)
         ]
         print_table(["probe", "query", *names], rows, frozenset(["query", *names]))
+        for hit in found.hits:
+            if hit.through is not None:
+                print_line(f"hit {hit.rank}: {printable(str(hit.through))}")
     write_contact_sheet(hub, vector, found, file)
 
 

@@ -291,11 +291,11 @@ class Hub(OpenHub):
         `model` is as in `describe`; `labels`, in the order of the outputs, are a comma list or a
         file of names in one string, or a list. In a file, numbers place the names.
         """
-        from lagotto.hub.labels.audit import audit_model
+        from lagotto.hub.labels.audit_references import audit_by_all
 
         known = self.reader.responses_of(model)
         names = None if labels is None else as_name_list(labels, "labels")
-        return audit_model(self.reader, known, names)
+        return audit_by_all(self.reader, known, names)
 
     @in_turn
     def audit_labels(self, progress: Progress | None = None) -> "tuple[ModelAudit, ...]":

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import colour_world
 from colour_world import NAMES, TRAINED, World
+from command_line import lagotto
 from lagotto.core.types import Hits
 from lagotto.hub.hub import Hub
 from lagotto.hub.labels.named import named_through
@@ -96,6 +98,49 @@ def test_a_hub_without_believed_labels_has_no_twins_and_answers_as_by_behaviour(
     for colour in NAMES:
         found = hub.search(colour)
         assert bytes_of(found) == bytes_of(Hub.open(trained).search(colour, behaviour_only=True))
+
+
+def test_a_model_without_labels_is_described_by_its_twins_names(
+    world: World, trained: Path, tmp_path: Path
+) -> None:
+    hub = copy_of(trained, tmp_path / "hub", None, "all_eight")
+    for model in ("all_nameless", str(trained.parent / "models" / "all_nameless")):
+        for output in hub.describe(model).logits:
+            best = output.proposals[0]
+            assert (best.name, output.name) == (OF_NAMELESS[output.logit],) * 2
+            assert best.through is not None
+            assert best.through.model in ("all_eight", "three")
+    (first, *_) = hub.describe("all_nameless", ["scarlet", "lime"]).logits
+    assert {proposal.through for proposal in first.proposals} == {None}
+
+
+def test_a_list_is_audited_against_references(trained: Path, tmp_path: Path) -> None:
+    hub = copy_of(trained, tmp_path / "hub", None, "all_eight")
+    right = list(TRAINED["all_nameless"].colours)
+    assert hub.audit("all_nameless", right).verdict == "fits"
+    audit = hub.audit("all_nameless", right[-1:] + right[:-1])
+    assert (audit.verdict, audit.better_order) == ("another order fits", "shifted by +1")
+    assert audit.proposed == tuple(right)
+    own = hub.audit("three", ["green", "blue", "red"])
+    assert (own.verdict, own.better_order) == ("another order fits", "shifted by -1")
+    assert own.reason.startswith("of 3 outputs that behave like a reference's output")
+    swapped = hub.audit("all_nameless", right[::-1])
+    assert swapped.verdict in ("contradicted", "another order fits")
+    assert hub.audit("three", ["one", "two", "three"]).verdict == "cannot be judged"
+
+
+def test_the_way_to_a_hit_is_shown(trained: Path, tmp_path: Path) -> None:
+    hub = copy_of(trained, tmp_path / "hub", None, "all_eight")
+    sheet = tmp_path / "sheet.png"
+    arguments = [str(hub.folder), "cyan", "--top", "1", "--explain", str(sheet)]
+    answer = lagotto("search", *arguments)
+    logit = TRAINED["all_eight"].colours.index("cyan")
+    assert f"hit 1: through all_eight:{logit} `cyan` (believed: reference; the same" in answer.out
+    with Image.open(sheet) as picture:
+        with_way = picture.height
+    lagotto("search", *arguments, "--no-reference", "--behaviour-only")
+    with Image.open(sheet) as picture:
+        assert picture.height < with_way
 
 
 def test_references_are_no_hits_unless_they_are_wanted(trained: Path, tmp_path: Path) -> None:
@@ -234,6 +279,9 @@ def test_models_are_added_as_references_and_those_without_labels_refused(
         colour_world.write_classifier(tmp_path / name, TRAINED[name])
     hub = Hub.open(empty_copy)
     hub.add(tmp_path / "three")
+    answer = lagotto("hub", "add", hub.folder, tmp_path / "all_nameless", "--reference")
+    assert answer.code == 1
+    assert "put labels.txt beside it" in answer.out
     report = hub.add([tmp_path / "all_eight", tmp_path / "all_nameless"], reference=True)
     assert report.done == ("all_eight",)
     (refused,) = report.failures
@@ -244,8 +292,11 @@ def test_models_are_added_as_references_and_those_without_labels_refused(
     hub.add(tmp_path / "three", reference=True)
     assert hub.status().references == ("three", "all_eight")
     hub.remove("three")
-    assert hub.status().references == ("all_eight",)
+    status = lagotto("hub", "status", hub.folder, "--json").json
+    assert status["references"] == ["all_eight"]
+    assert "reference all_eight" in lagotto("hub", "status", hub.folder).out
     assert hub.verify() == ()
+    assert "the only reference" in lagotto("hub", "remove", hub.folder, "all_eight").err
 
 
 def test_teachers_of_many_names_come_before_many_of_one_name() -> None:

@@ -7,11 +7,11 @@ same concept was fitted (`TwinConfig.weights`). What a label says of its own out
 twins with this probability.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from lagotto.core.text.names import first_name, name_words
 from lagotto.core.vectors import unit_rows
@@ -181,18 +181,58 @@ class TwinFinder:
             wanted: the columns that may be twins; all usable columns of the model compete for
                 being the most alike.
         """
-        index, config = self._index, self._config
+        index = self._index
         first = int(index.firsts[owner])
         columns = first + np.arange(int(index.outputs(np.array([owner]))[0]))
         columns = columns[index.steps[columns] > 0]
-        others = self._owners != owner
-        if not others.any() or not len(columns):
-            return NO_TWINS
+        tables = (self._correlations(owner, part) for part in _parts(columns))
+        rows, positions, probability = self._find(tables, len(columns), self._owners != owner)
+        keep = np.isin(columns[rows], wanted)
+        return join_twins(
+            [Twins(self._columns[positions[keep]], columns[rows[keep]], probability[keep])]
+        )
+
+    def of_responses(
+        self, descriptors: Float32[np.ndarray, "probes outputs"], model: int | None = None
+    ) -> Twins:
+        """The twins among the outputs of a model that need not be in the hub.
+
+        Args:
+            descriptors: its standardized responses on all probes; zeros for an invalid output.
+            model: the model in the hub whose labelled outputs are not compared, being its own.
+
+        Returns:
+            The twins; their columns are numbers of outputs.
+        """
+        valid = np.flatnonzero(descriptors.any(axis=0))
+        tables = (self._against(_unit(descriptors[:, part])) for part in _parts(valid))
+        found = self._find(tables, len(valid), self._owners != model)
+        rows, positions, probability = found
+        return join_twins([Twins(self._columns[positions], valid[rows], probability)])
+
+    def _find(
+        self,
+        tables: Iterable[Float32[np.ndarray, "some teachers"]],
+        outputs: int,
+        others: Bool[np.ndarray, " teachers"],
+    ) -> tuple[
+        Int64[np.ndarray, " twins"], Int64[np.ndarray, " twins"], Float32[np.ndarray, " twins"]
+    ]:
+        """Rows, teachers and probabilities of the twins among all outputs of one model.
+
+        Args:
+            tables: the correlations of the outputs with the teachers, some rows at a time.
+            outputs: how many rows there are in all.
+            others: which teachers are of another model.
+        """
+        config = self._config
         count = min(config.nearest, int(others.sum()))
+        if not count or not outputs:
+            nothing = np.zeros(0, np.int64)
+            return nothing, nothing, np.zeros(0, np.float32)
         best = np.full((2, len(self._columns)), -1.0, np.float32)
         nearest, alike = [], []
-        for part in _parts(columns):
-            table = self._correlations(owner, part)
+        for table in tables:
             table[:, ~others] = -1.0
             best = _best_two(best, table)
             top = np.argpartition(-table, count - 1, axis=1)[:, :count]
@@ -203,14 +243,10 @@ class TwinFinder:
         rows, positions, features = self._leads(
             np.concatenate(nearest), np.concatenate(alike), best
         )
-        sizes = (int(others.sum()), len(columns))
+        sizes = (int(others.sum()), outputs)
         probability = _probability(features, *sizes, config.weights)
         likely = probability >= config.least_probability
-        rows, positions, probability = rows[likely], positions[likely], probability[likely]
-        keep = np.isin(columns[rows], wanted)
-        return join_twins(
-            [Twins(self._columns[positions[keep]], columns[rows[keep]], probability[keep])]
-        )
+        return rows[likely], positions[likely], probability[likely]
 
     def disagreements(self) -> Iterator[tuple[int, int, int, int]]:
         """Models whose names disagree: (model, model, names of both, names that behave alike).
@@ -266,10 +302,19 @@ class TwinFinder:
     ) -> Float32[np.ndarray, "rows teachers"]:
         """Of each column with each teacher, on the probes that both saw."""
         rows = self._unit(owner, columns)
+        seen = self._seen_mask(owner) if owner in self._seen else None
+        return self._against(rows, seen)
+
+    def _against(
+        self,
+        rows: Float32[np.ndarray, "rows probes"],
+        seen: Float32[np.ndarray, " probes"] | None = None,
+    ) -> Float32[np.ndarray, "rows teachers"]:
+        """Correlations of unit rows, zero where a probe was not seen, with the teachers."""
         table: Float32[np.ndarray, "rows teachers"] = rows @ self._rows.T
-        if owner not in self._seen and self._mask is None:
+        if seen is None and self._mask is None:
             return table
-        seen = self._seen_mask(owner)
+        seen = np.ones(rows.shape[1], np.float32) if seen is None else seen
         mask = np.ones((1, rows.shape[1]), np.float32) if self._mask is None else self._mask
         common = mask @ seen
         table /= np.sqrt(np.maximum((rows**2) @ mask.T, 1e-9))
@@ -290,18 +335,29 @@ class TwinFinder:
         """Blended descriptors, centred and of unit length, over the probes that the model saw."""
         seen = self._seen.get(owner)
         if seen is None:
-            blended = self._index.blended(columns).T
-            return unit_rows(blended - blended.mean(axis=1, keepdims=True))
+            return _centred(self._index.blended(columns))
         plain = self._index.descriptors(columns)
-        blended = blend(np.ascontiguousarray(plain[seen])).T
         rows = np.zeros((len(columns), len(plain)), np.float32)
-        rows[:, seen] = unit_rows(blended - blended.mean(axis=1, keepdims=True))
+        rows[:, seen] = _unit(plain[seen])
         return rows
 
     def _seen_mask(self, owner: int) -> Float32[np.ndarray, " probes"]:
         mask = np.zeros(self._rows.shape[1], np.float32)
         mask[self._seen.get(owner, slice(None))] = 1.0
         return mask
+
+
+def _unit(
+    descriptors: Float32[np.ndarray, "probes outputs"],
+) -> Float32[np.ndarray, "outputs probes"]:
+    """Blended descriptors, centred and of unit length."""
+    return _centred(blend(np.ascontiguousarray(descriptors)))
+
+
+def _centred(
+    blended: Float32[np.ndarray, "probes outputs"],
+) -> Float32[np.ndarray, "outputs probes"]:
+    return unit_rows((blended - blended.mean(axis=0)).T)
 
 
 def _probability(

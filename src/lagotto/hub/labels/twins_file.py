@@ -16,7 +16,9 @@ from jaxtyping import Int64
 from lagotto.core.errors import HubError
 from lagotto.core.files import canonical_json, writing
 from lagotto.core.progress import Progress, Silent
+from lagotto.core.results.through import Through
 from lagotto.core.types import JsonValue
+from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.labels.trust import LabelTrust
 from lagotto.hub.labels.twins import (
@@ -28,6 +30,7 @@ from lagotto.hub.labels.twins import (
     join_twins,
 )
 from lagotto.hub.reader.reader import HubReader
+from lagotto.hub.store.model_responses import ModelResponses
 from lagotto.hub.store.tensorfile import Array, header_text, open_derived, write_tensors
 from lagotto.hub.text.matching import FIRMLY
 
@@ -108,6 +111,41 @@ def keep_twins(path: Path, hub: HubReader, trust: LabelTrust, progress: Progress
     return found
 
 
+def name_by_twins(
+    hub: HubReader, trust: LabelTrust, known: ModelResponses
+) -> dict[int, tuple[Through, ...]]:
+    """For outputs of a model the believed labelled outputs of others whose twins they are.
+
+    Args:
+        hub: the hub whose probes the model has seen.
+        trust: how far the hub's labels are believed.
+        known: the model's responses; its own labels have no part in the answer.
+
+    Returns:
+        By the number of an output its twins, the likeliest first.
+    """
+    sources = _Sources(hub, trust)
+    index, own = sources.index, None
+    if known.in_hub and index.column(known.name, 0) is not None:
+        own = sources.position(known.name)
+    labelled = [each for side in (True, False) for each in sources.labelled(side)]
+    teachers = choose_teachers([each for each in labelled if each[0] != own])
+    if not len(teachers.columns):
+        return {}
+    label_of = {column: label for _, column, label in labelled}
+    twins = TwinFinder(index, teachers).of_responses(standardize(known.values).values, own)
+    found: dict[int, list[Through]] = {}
+    for row in np.argsort(-twins.probability, kind="stable").tolist():
+        teacher = int(twins.teachers[row])
+        owner = int(index.owners(twins.teachers[row : row + 1])[0])
+        name = index.names[index.digests[owner]]
+        belief = "reference" if name in trust.references else "list fits"
+        logit, probability = teacher - int(index.firsts[owner]), float(twins.probability[row])
+        way = Through(name, logit, label_of[teacher], probability, belief)
+        found.setdefault(int(twins.columns[row]), []).append(way)
+    return {output: tuple(ways) for output, ways in found.items()}
+
+
 class _Sources:
     """What the twins of a hub depend on: its models, and whose labels are believed."""
 
@@ -130,7 +168,7 @@ class _Sources:
             canonical_json(asdict(TWINS)).decode(),
         ]
         for model in self.models:
-            position = self._position(model)
+            position = self.position(model)
             believed = sha256(self.trust.believed(model).tobytes()).hexdigest()
             is_reference = model in self.trust.references
             key = of_index[position].hex()
@@ -146,7 +184,7 @@ class _Sources:
         found = []
         for model in self.models:
             if (model in self.trust.references) == references:
-                position = self._position(model)
+                position = self.position(model)
                 teaching, first = self.trust.teaching(model), int(self.index.firsts[position])
                 labels = self.index.labels(self.index.digests[position])
                 for logit, (label, teaches) in enumerate(zip(labels, teaching, strict=True)):
@@ -166,7 +204,8 @@ class _Sources:
             return columns
         return columns[self.trust.believed(name) < FIRMLY]
 
-    def _position(self, model: str) -> int:
+    def position(self, model: str) -> int:
+        """The index of a model in the logit index."""
         column = self.index.column(model, 0)
         return int(self.index.owners(np.array([column]))[0])
 
