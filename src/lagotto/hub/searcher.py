@@ -4,6 +4,7 @@ It keeps what is costly to make and the same for every search, until the hub's m
 """
 
 from dataclasses import replace
+from functools import cached_property
 
 from lagotto.core.types import Hits
 from lagotto.hub.confidence.judge import Judge
@@ -40,11 +41,15 @@ class Searcher:
         self._judge: Judge | None = None
         self._label_stats: LabelStats | None = None
 
+    @cached_property
+    def _references(self) -> tuple[str, ...]:
+        return self._hub.references()
+
     @property
     def label_trust(self) -> LabelTrust:
         """How far the published labels are believed, by the audits in the catalogue."""
         if self._label_trust is None:
-            self._label_trust = LabelTrust(self._hub.label_lists(), self._hub.references())
+            self._label_trust = LabelTrust(self._hub.label_lists(), self._references)
         return self._label_trust
 
     @property
@@ -97,7 +102,7 @@ class Searcher:
         """The logits that answer a query vector."""
         hub = self._hub
         logit_index = select_index(hub.logit_index(), options.low_rank, hub.folder)
-        if options.references and not self.label_trust.references:
+        if options.references and not self._references:
             vector = replace(vector, notes=(*vector.notes, _NO_REFERENCE))
         sources = self._name_sources(vector, options)
         if sources is not None:
@@ -107,7 +112,7 @@ class Searcher:
         judge = self.judge() if is_judged(vector, options.rule_name) else None
         if judge is not None and not options.behaviour_only:
             judge = replace(judge, labels=self._labels_of(judge))
-        hidden = () if options.with_references else hub.references()
+        hidden = () if options.with_references else self._references
         found = find_logits(logit_index, vector, options, judge, hidden)
         return found if sources is None else with_ways(found, vector.concepts, sources, logit_index)
 

@@ -157,6 +157,7 @@ class _Sources:
 
     @property
     def index(self) -> LogitIndex:
+        """The hub's logits."""
         return self.hub.logit_index()
 
     def digest(self) -> str:
@@ -226,6 +227,7 @@ class _Stored:
 
     @property
     def is_complete(self) -> bool:
+        """Whether the file knows every model."""
         return all(self.known)
 
 
