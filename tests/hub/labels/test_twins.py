@@ -254,24 +254,6 @@ def test_only_new_models_are_compared_while_the_believed_labels_stay(
     assert (hub.folder / "twins.safetensors").read_bytes() == stored
 
 
-def test_a_model_that_saw_some_probes_is_compared_on_those(
-    world: World, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from lagotto.hub.labels import twins
-
-    hub = copy_of(trained, tmp_path / "hub", None, "all_eight")
-    model = replace(TRAINED["all_nameless"], seed=9, edge=16)
-    colour_world.write_classifier(tmp_path / "part", model)
-    hub.add(tmp_path / "part", probes_per_model=70)
-    if not hub.reader.logit_index().partial_models:
-        pytest.skip("the completion predicts the rest")
-    monkeypatch.setattr(twins, "TWINS", replace(TWINS, least_common=30))
-    for colour in NAMES[:3]:
-        hits = hub.search(colour, top=4, behaviour_only=True)
-        taught = [hit for hit in hits if hit.model == "part" and hit.through]
-        assert all(model.colours[hit.logit] == hit.through.label for hit in taught)
-
-
 def test_models_are_added_as_references_and_those_without_labels_refused(
     world: World, empty_copy: Path, tmp_path: Path
 ) -> None:

@@ -32,7 +32,8 @@ class TwinConfig:
         most_names: names that an output may have from its twins.
         least_probability: probability below which outputs are no twins.
         clear: lead of a correlation over the next one, beyond which a larger lead says no more.
-        least_common: probes that two models must both have seen to be compared.
+        least_common: probes that two models must both have seen to be compared; a hub of fewer has
+            no twins.
         shrinkage: probes that a correlation over fewer than all probes is shrunk by.
         least_shared: names that two references must share to be compared.
         agreement: share of these names that behave alike, below which they contradict each other.
@@ -312,6 +313,8 @@ class TwinFinder:
     ) -> Float32[np.ndarray, "rows teachers"]:
         """Correlations of unit rows, zero where a probe was not seen, with the teachers."""
         table: Float32[np.ndarray, "rows teachers"] = rows @ self._rows.T
+        if rows.shape[1] < self._config.least_common:
+            table[:] = -1.0
         if seen is None and self._mask is None:
             return table
         seen = np.ones(rows.shape[1], np.float32) if seen is None else seen

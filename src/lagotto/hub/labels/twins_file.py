@@ -62,10 +62,14 @@ class HubTwins:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user has to know of a search that reads them."""
-        if self.is_stored:
-            return self.contradictions
-        made = "what labelled outputs tell of others was found anew for this search"
-        return (*self.contradictions, f"{made}; to keep it, run: lagotto audit HUB --all")
+        notes = list(self.contradictions)
+        if self.left_out:
+            most = f"at most {TWINS.most_teachers:,} are compared with others"
+            notes.append(f"{self.left_out:,} labelled outputs tell nothing of others: {most}")
+        if not self.is_stored:
+            made = "what labelled outputs tell of others was found anew for this search"
+            notes.append(f"{made}; to keep it, run: lagotto audit HUB --all")
+        return tuple(notes)
 
 
 NO_HUB_TWINS = HubTwins()
@@ -236,24 +240,29 @@ def _find(sources: _Sources, stored: _Stored | None, progress: Progress) -> HubT
     index = sources.index
     known = (False,) * len(index.firsts) if stored is None else stored.known
     unknown = [owner for owner, is_known in enumerate(known) if not is_known]
-    tables: list[Twins] = []
-    left_out, contradictions = 0, () if stored is None else stored.twins.contradictions
-    progress.start("finding twins", 2 * len(unknown), "models")
+    finders, pupils, left_out = {}, {}, 0
     for name in _TABLES:
         teachers = choose_teachers(sources.labelled(name == "references"))
         left_out += teachers.left_out
-        parts = [] if stored is None else [getattr(stored.twins, name)]
         if len(teachers.columns):
-            finder = TwinFinder(index, teachers)
-            if name == "references" and stored is None:
-                contradictions = _contradictions(finder, index)
-            for owner in unknown:
-                pupils = sources.pupils(owner, name == "references")
-                if len(pupils):
-                    parts.append(finder.of_model(owner, pupils))
-                progress.advance(1)
+            finders[name] = TwinFinder(index, teachers)
+            wanted = {owner: sources.pupils(owner, name == "references") for owner in unknown}
+            pupils[name] = {owner: part for owner, part in wanted.items() if len(part)}
+    total = sum(map(len, pupils.values()))
+    if total:
+        progress.start("finding twins", total, "models")
+    tables: list[Twins] = []
+    for name in _TABLES:
+        parts = [] if stored is None else [getattr(stored.twins, name)]
+        for owner, part in pupils.get(name, {}).items():
+            parts.append(finders[name].of_model(owner, part))
+            progress.advance(1)
         tables.append(join_twins(parts))
-    progress.finish()
+    if total:
+        progress.finish()
+    contradictions = () if stored is None else stored.twins.contradictions
+    if stored is None and "references" in finders:
+        contradictions = _contradictions(finders["references"], index)
     references, audited = tables
     return HubTwins(references, audited, left_out, contradictions, is_stored=False)
 
