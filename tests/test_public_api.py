@@ -130,7 +130,7 @@ def test_a_data_frame_has_a_row_a_hit() -> None:
     frame = hits().to_dataframe()
     assert list(frame.columns) == [
         *("rank", "model", "logit", "label", "distance", "score"),
-        *("confidence", "quality", "p_value"),
+        *("confidence", "quality", "p_value", "through"),
     ]
     assert frame["model"].tolist() == ["model0", "model1", "model2"]
     assert list(hits(0).to_dataframe().columns) == list(frame.columns)

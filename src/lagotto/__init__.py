@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lagotto.core.errors import ProbeError as ProbeError
     from lagotto.core.errors import SourceError as SourceError
     from lagotto.core.errors import UsageError as UsageError
+    from lagotto.core.results.through import Through as Through
     from lagotto.core.types import Decision as Decision
     from lagotto.core.types import Hit as Hit
     from lagotto.core.types import Hits as Hits
@@ -113,6 +114,7 @@ _HOME = {
     "SourceError": "lagotto.core.errors",
     "Specialist": "lagotto.specialists.fusion",
     "TextQuery": "lagotto.hub.query.types",
+    "Through": "lagotto.core.results.through",
     "UsageError": "lagotto.core.errors",
     "inspect": "lagotto.hub.ingest.inspect_files",
     "load_encoder": "lagotto.encoders.registry",

@@ -18,7 +18,7 @@ def test_describe_json(world: World, tmp_path: Path) -> None:
     for number, each in enumerate(found["logits"]):
         assert list(each) == ["logit", "label", "name", "proposals", "probes"]
         assert each["logit"] == number
-        assert list(each["proposals"][0]) == ["name", "confidence", "fit"]
+        assert list(each["proposals"][0]) == ["name", "confidence", "fit", "through"]
         assert list(each["probes"][0]) == ["index", "source"]
 
 

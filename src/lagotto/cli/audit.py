@@ -50,7 +50,8 @@ def audit(
     Example: lagotto audit my-hub exp_final_v3
     """
     from lagotto.hub.hub import Hub
-    from lagotto.hub.labels.audit import audit_hub, audit_model
+    from lagotto.hub.labels.audit import audit_hub
+    from lagotto.hub.labels.audit_references import audit_by_all
 
     if labels is not None and model is None:
         raise UsageError(
@@ -65,7 +66,7 @@ def audit(
         audits = audit_hub(opened.reader, bar(quiet))
     else:
         names = None if labels is None else read_names(labels, "labels", quiet)
-        audits = (audit_model(opened.reader, opened.reader.responses_of(model), names),)
+        audits = (audit_by_all(opened.reader, opened.reader.responses_of(model), names),)
     if as_json:
         print_json({"hub": str(hub), "models": [audit.as_json() for audit in audits]})
     else:

@@ -38,7 +38,9 @@ def describe(
     quiet: bool = QUIET,
     as_json: bool = JSON,
 ) -> None:
-    """Propose names for each output of a model, from its behaviour alone.
+    """Propose names for each output of a model, from its behaviour.
+
+    Believed labels of other models' outputs that behave alike come first, then common words.
 
     Example: lagotto describe my-hub unknown_origin
     """
@@ -80,10 +82,11 @@ def _as_json(
 
 def print_description(hub: "Hub", description: "ModelDescription") -> None:
     """The proposals as a table on stdout."""
-    columns = ["logit", "name", "confidence", "next best", "label", "deciding probe"]
+    columns = ["logit", "name", "confidence", "next best", "label", "through", "deciding probe"]
     rows = []
     for logit in description.logits:
         best = logit.proposals[0] if logit.proposals else None
+        way = best.through if best else None
         rows.append(
             [
                 str(logit.logit),
@@ -91,6 +94,7 @@ def print_description(hub: "Hub", description: "ModelDescription") -> None:
                 f"{best.confidence:.2f}" if best else "-",
                 ", ".join(proposal.name for proposal in logit.proposals[1:4]) or "-",
                 logit.label or "-",
+                f"{way.model}:{way.logit}" if way else "-",
                 hub.probes[logit.probes[0]].source if logit.probes else "-",
             ]
         )

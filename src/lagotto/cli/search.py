@@ -64,7 +64,18 @@ def search(
         "default", help="default, paper (ProbeLog's distance), or full-query (its baseline)."
     ),
     behaviour_only: bool = typer.Option(
-        False, "--behaviour-only", help="Do not read published labels; they are still shown."
+        False,
+        "--behaviour-only",
+        help="Do not read published labels, but for those of references; they are still shown.",
+    ),
+    references: bool | None = typer.Option(
+        None,
+        "--reference/--no-reference",
+        help="Let the hub's reference models tell what outputs recognise, or not. "
+        "[default: where it has any]",
+    ),
+    with_references: bool = typer.Option(
+        False, "--with-references", help="Show outputs of reference models among the hits too."
     ),
     low_rank: bool | None = typer.Option(
         None,
@@ -104,6 +115,8 @@ def search(
         rule=rule,
         behaviour_only=behaviour_only,
         low_rank=low_rank,
+        references=references,
+        with_references=with_references,
     )
     for note in () if quiet else found.notes:
         notice(f"note: {printable(note)}")
@@ -137,6 +150,9 @@ def _explain(
             for probe in deciding_probes(hub, vector, found, probes=10, hits=3)
         ]
         print_table(["probe", "query", *names], rows, frozenset(["query", *names]))
+        for hit in found.hits:
+            if hit.through is not None:
+                print_line(f"hit {hit.rank}: {printable(str(hit.through))}")
     write_contact_sheet(hub, vector, found, file)
 
 

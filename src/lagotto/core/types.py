@@ -12,6 +12,7 @@ from lagotto.core.arguments.extras import load_extra
 from lagotto.core.errors import LagottoError
 from lagotto.core.results.html import SmallPicture, html_line, html_pictures, html_table
 from lagotto.core.results.json_text import json_line
+from lagotto.core.results.through import Through
 
 if TYPE_CHECKING:
     JsonValue: TypeAlias = (
@@ -211,6 +212,8 @@ class Hit:
             where `confidence` is.
         p_value: Where `confidence` is None, the probability that any logit of a hub of this size
             has such a score by accident. Small: an accident is unlikely. It is no precision.
+        through: The labelled output of another model that led to the hit; None where the hit's own
+            label or its behaviour alone did.
     """
 
     rank: int
@@ -222,6 +225,7 @@ class Hit:
     confidence: float | None = None
     quality: float | None = None
     p_value: float | None = None
+    through: Through | None = None
 
 
 @dataclass(frozen=True, slots=True)

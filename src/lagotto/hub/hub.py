@@ -149,6 +149,7 @@ class Hub(OpenHub):
         *,
         probes_per_model: int | None = None,
         choosing: Choosing = "spread",
+        reference: bool = False,
         limits: Limits | None = None,
         progress: Progress | None = None,
     ) -> AddReport:
@@ -164,6 +165,8 @@ class Hub(OpenHub):
             probes_per_model: Let each model see so many probes of its own; one that is there and
                 saw fewer sees more. None: all probes.
             choosing: How these are chosen.
+            reference: Believe their labels without an audit, and let them teach what the outputs of
+                other models recognise. They are no hits themselves; one without labels is refused.
             limits: Of the worker processes.
             progress: Told of the work.
 
@@ -186,7 +189,8 @@ class Hub(OpenHub):
         hub, meter, share = self.reader, progress or Silent(), None
         if probes_per_model is not None:
             share = Share(probes_per_model, hub.probe_embeddings, choosing)
-        report = add_models(self._layout, hub.probe_set, sources, limits or Limits(), meter, share)
+        given = (sources, limits or Limits(), meter, share)
+        report = add_models(self._layout, hub.probe_set, *given, as_references=reference)
         try:
             prepare_searches(hub, meter, audit_all=False)
         except LagottoError as error:
@@ -290,11 +294,11 @@ class Hub(OpenHub):
         `model` is as in `describe`; `labels`, in the order of the outputs, are a comma list or a
         file of names in one string, or a list. In a file, numbers place the names.
         """
-        from lagotto.hub.labels.audit import audit_model
+        from lagotto.hub.labels.audit_references import audit_by_all
 
         known = self.reader.responses_of(model)
         names = None if labels is None else as_name_list(labels, "labels")
-        return audit_model(self.reader, known, names)
+        return audit_by_all(self.reader, known, names)
 
     @in_turn
     def audit_labels(self, progress: Progress | None = None) -> "tuple[ModelAudit, ...]":
@@ -362,7 +366,7 @@ class Hub(OpenHub):
     @in_turn
     def remove(self, model: str) -> None:
         """Removes a model, its responses and its logits; UsageError for an unknown name."""
-        from lagotto.hub.prepare import refresh_background
+        from lagotto.hub.prepare import refresh_background, refresh_twins
 
         hub = self.reader
         with hub_lock(self.folder), Catalog(self._layout.catalogue, writable=True) as catalogue:
@@ -374,6 +378,7 @@ class Hub(OpenHub):
             rebuild_blocks(self._layout, catalogue.models("done"), hub.probe_digest)
             with suppress(LagottoError):  # a search measures what is not kept
                 refresh_background(hub, Silent())
+                refresh_twins(hub, Silent())
 
     def _forget_models(self) -> None:
         """Drops what was read of the hub's models; the next use reads it again."""

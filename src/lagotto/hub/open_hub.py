@@ -228,13 +228,19 @@ class OpenHub:
     def status(self) -> "HubStatus":
         """The state of the hub: models, logits, probes, failures with their reasons, disk.
 
-        Its `notes` say so if `confidence` was calibrated with another encoder than the hub has.
+        Its `notes` say so if `confidence` was calibrated with another encoder than the hub has,
+        and name references whose labels are not believed.
         """
         from lagotto.hub.confidence.calibrator import shipped_calibrator
+        from lagotto.hub.labels.trust import LabelTrust
 
         status = self.reader.status()
         note = shipped_calibrator().encoder_note(status.encoder, status.encoder_fingerprint)
-        return status if note is None else replace(status, notes=(*status.notes, note))
+        notes = () if note is None else (note,)
+        if status.references:
+            trust = LabelTrust(self.reader.label_lists(), status.references)
+            notes = (*notes, *trust.doubted_references)
+        return replace(status, notes=(*status.notes, *notes))
 
     @reading
     def verify(self) -> "tuple[Damage, ...]":

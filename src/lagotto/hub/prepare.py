@@ -1,6 +1,7 @@
 """A hub whose models changed comes in; what its searches read goes out, measured and kept.
 
-These are audits and embeddings of the published labels, and statistics of the background words.
+These are audits and embeddings of the published labels, the twins of those that are believed, and
+statistics of the background words.
 """
 
 from lagotto.core.files import writing
@@ -9,7 +10,8 @@ from lagotto.hub.confidence.reference_file import keep_background_stats
 from lagotto.hub.ingest.add import rebuild_blocks
 from lagotto.hub.labels.audit import ModelAudit
 from lagotto.hub.labels.label_embeddings import keep_label_embeddings
-from lagotto.hub.labels.trust import audit_lists
+from lagotto.hub.labels.trust import LabelTrust, audit_lists
+from lagotto.hub.labels.twins_file import keep_twins
 from lagotto.hub.query.background import keep_background
 from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.store.catalog import Catalog
@@ -37,6 +39,7 @@ def prepare_searches(
         texts, file = hub.label_texts(), layout.label_embeddings
         keep_label_embeddings(file, texts, hub.encoder, hub.space, progress)
         audits = audit_lists(hub, catalogue, progress, anew=audit_all)
+        refresh_twins(hub, progress)
         with writing(layout.old_label_trust):
             layout.old_label_trust.unlink(missing_ok=True)
     return audits
@@ -58,3 +61,9 @@ def refresh_background(hub: HubReader, progress: Progress) -> None:
     logit_index = hub.logit_index()
     if logit_index.usable:
         keep_background_stats(layout.rivals, hub.space, hub.encoder, logit_index, hub.probe_digest)
+
+
+def refresh_twins(hub: HubReader, progress: Progress) -> None:
+    """Keeps which outputs of a locked hub behave like its believed labelled ones."""
+    trust = LabelTrust(hub.label_lists(), hub.references())
+    keep_twins(HubLayout(hub.folder).twins, hub, trust, progress)

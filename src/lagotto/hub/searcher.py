@@ -4,13 +4,16 @@ It keeps what is costly to make and the same for every search, until the hub's m
 """
 
 from dataclasses import replace
+from functools import cached_property
 
 from lagotto.core.types import Hits
 from lagotto.hub.confidence.judge import Judge
 from lagotto.hub.confidence.label_margin import LabelStats
 from lagotto.hub.confidence.reference_file import open_background_stats
 from lagotto.hub.labels.label_embeddings import open_label_embeddings
-from lagotto.hub.labels.trust import LabelTrust, with_names
+from lagotto.hub.labels.named import NameSources, with_names, with_ways
+from lagotto.hub.labels.trust import LabelTrust
+from lagotto.hub.labels.twins_file import HubTwins, open_twins
 from lagotto.hub.query.build import image_vector, logit_vector, text_vector
 from lagotto.hub.query.types import AnyQuery, ImageQuery, LogitQuery, QueryVector, TextQuery
 from lagotto.hub.reader.reader import HubReader
@@ -21,6 +24,11 @@ from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.responses import check_logit
 from lagotto.hub.text.meaning import LabelEmbeddings
 
+_NO_REFERENCE = (
+    "this hub has no reference model: searches go by audited labels and behaviour; add one with: "
+    "lagotto hub add HUB MODEL --reference"
+)
+
 
 class Searcher:
     """Searches an open hub; for one thread at a time."""
@@ -29,14 +37,19 @@ class Searcher:
         self._hub = hub
         self._label_trust: LabelTrust | None = None
         self._label_embeddings: LabelEmbeddings | None = None
+        self._twins: HubTwins | None = None
         self._judge: Judge | None = None
         self._label_stats: LabelStats | None = None
+
+    @cached_property
+    def _references(self) -> tuple[str, ...]:
+        return self._hub.references()
 
     @property
     def label_trust(self) -> LabelTrust:
         """How far the published labels are believed, by the audits in the catalogue."""
         if self._label_trust is None:
-            self._label_trust = LabelTrust(self._hub.label_lists())
+            self._label_trust = LabelTrust(self._hub.label_lists(), self._references)
         return self._label_trust
 
     @property
@@ -48,6 +61,14 @@ class Searcher:
                 file, hub.label_texts(), hub.encoder, hub.space
             )
         return self._label_embeddings
+
+    @property
+    def twins(self) -> HubTwins:
+        """Which outputs behave like believed labelled ones."""
+        if self._twins is None:
+            file = HubLayout(self._hub.folder).twins
+            self._twins = open_twins(file, self._hub, self.label_trust)
+        return self._twins
 
     def judge(self) -> Judge | None:
         """Says how far to believe hits; None while the hub has no searchable logit."""
@@ -81,15 +102,30 @@ class Searcher:
         """The logits that answer a query vector."""
         hub = self._hub
         logit_index = select_index(hub.logit_index(), options.low_rank, hub.folder)
-        with_labels = options.rule == "default" and not options.behaviour_only
-        if with_labels and any(concept.text for concept in vector.concepts):
-            trust = self.label_trust
-            named = with_names(hub, trust, vector.concepts, self.label_embeddings)
-            vector = replace(vector, concepts=named, notes=(*vector.notes, *trust.notes))
+        if options.references and not self._references:
+            vector = replace(vector, notes=(*vector.notes, _NO_REFERENCE))
+        sources = self._name_sources(vector, options)
+        if sources is not None:
+            notes = (*vector.notes, *sources.notes)
+            concepts = with_names(hub, vector.concepts, sources)
+            vector = replace(vector, concepts=concepts, notes=notes)
         judge = self.judge() if is_judged(vector, options.rule_name) else None
         if judge is not None and not options.behaviour_only:
             judge = replace(judge, labels=self._labels_of(judge))
-        return find_logits(logit_index, vector, options, judge)
+        hidden = () if options.with_references else self._references
+        found = find_logits(logit_index, vector, options, judge, hidden)
+        return found if sources is None else with_ways(found, vector.concepts, sources, logit_index)
+
+    def _name_sources(self, vector: QueryVector, options: SearchOptions) -> NameSources | None:
+        """Which names a search reads; None for one that reads no names."""
+        if options.rule != "default" or not any(concept.text for concept in vector.concepts):
+            return None
+        trust = self.label_trust
+        published = not options.behaviour_only
+        references = options.references is not False and bool(trust.references)
+        if not published and not references:
+            return None
+        return NameSources(trust, self.label_embeddings, self.twins, published, references)
 
     def _labels_of(self, judge: Judge) -> LabelStats:
         """The labels as rivals, kept for as long as the hub's models stay the same."""

@@ -51,6 +51,7 @@ DAMAGES: dict[str, tuple[Place, str]] = {
     "background words": (lambda hub: (hub / "background.safetensors", -40), "background"),
     "rivals": (lambda hub: (hub / "rivals.safetensors", -40), "rivals"),
     "embeddings of labels": (lambda hub: (hub / "label_embeddings.safetensors", -40), "label_emb"),
+    "twins": (lambda hub: (hub / "twins.safetensors", -40), "twins"),
     "a cached pixel": (lambda hub: (first(hub, "cache/*x*.npy"), -5), "cache"),
     "catalogue, an audit": (
         lambda hub: _in_text(hub / "catalogue.sqlite", b"fits"),
@@ -71,7 +72,7 @@ def test_a_changed_byte_is_named(hub_copy: Path, kind: str) -> None:
     assert all("\n" not in damage.reason + damage.remedy and damage.remedy for damage in damages)
 
 
-@pytest.mark.parametrize("name", ["background", "rivals", "label_embeddings"])
+@pytest.mark.parametrize("name", ["background", "rivals", "label_embeddings", "twins"])
 def test_an_altered_derived_file_is_not_used_and_made_anew(hub_copy: Path, name: str) -> None:
     file = hub_copy / f"{name}.safetensors"
     whole, expected = file.read_bytes(), Hub.open(hub_copy).search("red", top=9)

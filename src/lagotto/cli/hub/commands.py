@@ -96,6 +96,12 @@ def hub_add(
     choose: str = typer.Option(
         "spread", help="How a model's own probes are chosen: spread or random."
     ),
+    reference: bool = typer.Option(
+        False,
+        "--reference",
+        help="Believe their labels without an audit, and let them tell what the outputs of other "
+        "models recognise; they are no hits themselves.",
+    ),
     runner: str = typer.Option("local", help="Where models run: local."),
     workers: int | None = typer.Option(None, min=1, help="Worker processes. [default: cores]"),
     timeout: float = typer.Option(600.0, min=1.0, help="Seconds that one model may take."),
@@ -132,6 +138,7 @@ def hub_add(
         models,
         probes_per_model=probes_per_model,
         choosing=parse_choosing(choose),
+        reference=reference,
         limits=limits,
         progress=bar(quiet),
     )
@@ -185,6 +192,8 @@ def hub_status(hub: Path = HUB_ARGUMENT, as_json: bool = JSON) -> None:
     print_line(f"models    {counts}, {len(status.copies)} known copies")
     print_line(f"logits    {status.logits} searchable, {status.flawed_logits} set aside")
     print_line(f"disk      {status.disk_bytes / 1e6:.1f} MB")
+    if status.references:
+        print_line(f"reference {printable(', '.join(status.references))}")
     if status.completion_skill is not None:
         share = f"{status.completion_skill:.0%} of held-back answers are predicted"
         ways = Counter(m.searched for m in status.models)
@@ -251,8 +260,11 @@ def hub_remove(
     from lagotto.hub.hub import Hub
 
     opened = Hub.open(hub)
+    references = opened.status().references
     opened.remove(model)
     print_line(f"{printable(model)} removed from {hub}")
+    if references == (model,):
+        notice("note: it was the only reference; searches go by audited labels and behaviour again")
     notify_index(opened)
 
 

@@ -29,6 +29,7 @@ from lagotto.hub.confidence.reference import (
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.query.probe_weights import ProbeSpace
 from lagotto.hub.query.types import ConceptQuery
+from lagotto.hub.text.matching import FIRMLY, Named
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,8 @@ class Judge:
             pool,
         )
         claims = margins.claims[positions] & query.has_bonus
-        confidence, probability = self._believe(features, margins.matches[positions], claims)
+        matches, likely = margins.matches[positions], twin_probability(concept.named, columns)
+        confidence, probability = self._believe(features, matches, claims, likely[positions])
         hits = slice(pool, None)
         outputs = self.logit_index.outputs(owners[hits])
         table = quality_table(descriptors[:, positions[hits]], features.agreement[hits], outputs)
@@ -131,19 +133,22 @@ class Judge:
         features: Features,
         matches: Bool[np.ndarray, " hits"],
         claims: Bool[np.ndarray, " hits"],
+        twins: Float64[np.ndarray, " hits"],
     ) -> tuple[Float64[np.ndarray, " hits"], float]:
         """The confidence of the hits, and the concept's probability.
 
         A hit that matches the query by a believed label is as sure as anything may be. A hit that
         claims to match it, by a label of a list that could not be judged, has at least the share of
-        such claims that are right.
+        such claims that are right. A twin of an output with such a believed label is right as
+        likely as it is of the same concept.
         """
         calibrator = self.calibrator
         confidence = calibrator.confidence(features)
         probability = calibrator.concept_probability(features)
         confidence = np.where(claims, np.maximum(confidence, calibrator.claim), confidence)
+        confidence = np.maximum(confidence, calibrator.labelled_hit.ceiling * twins)
         confidence = np.where(matches, calibrator.labelled_hit.ceiling, confidence)
-        best = (matches | claims)[: features.pool]
+        best = (matches | claims | (twins > 0))[: features.pool]
         return confidence, max([probability, *confidence[: features.pool][best].tolist()])
 
     def _margins(
@@ -172,6 +177,22 @@ class Judge:
         rivals = np.maximum(context.rival_scores, labels.rival_scores)
         label_margin = (scores - rivals).astype(np.float64)
         return _Margins(margin, label_margin, labels.believed, labels.matches, labels.claims)
+
+
+def twin_probability(
+    named: Named, columns: Int64[np.ndarray, " hits"]
+) -> Float64[np.ndarray, " hits"]:
+    """How likely each hit is of the concept as a twin of an output with its very words as a label
+    that is believed whatever a query says."""
+    likely = np.zeros(len(columns))
+    if named.teachers is not None and named.probability is not None:
+        same_words = (named.likeness >= 1) & (named.trust >= FIRMLY)
+        rows = np.flatnonzero((named.teachers != named.columns) & same_words)
+        places = np.searchsorted(named.columns[rows], columns).clip(max=max(len(rows) - 1, 0))
+        if len(rows):
+            same = named.columns[rows][places] == columns
+            likely[same] = named.probability[rows][places[same]]
+    return likely
 
 
 @dataclass(frozen=True, slots=True)

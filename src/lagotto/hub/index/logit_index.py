@@ -100,6 +100,13 @@ class LogitIndex:
         first = self._first_of.get(model)
         return None if first is None else first + logit
 
+    def columns_of(self, model: str) -> slice:
+        """The columns of a model, by its name; none where it is not searched."""
+        first = self._first_of.get(model)
+        if first is None:
+            return slice(0, 0)
+        return slice(first, first + int(self.outputs(self.owners(np.array([first])))[0]))
+
     def distances(
         self,
         columns: Int64[np.ndarray, " columns"],

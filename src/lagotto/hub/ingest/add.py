@@ -29,6 +29,7 @@ from lagotto.hub.ingest.probing import (
     ProbingJob,
     probe_models,
 )
+from lagotto.hub.ingest.references import name_references
 from lagotto.hub.probes.probe_set import ProbeSet
 from lagotto.hub.probes.subset import Share
 from lagotto.hub.store.catalog import Catalog
@@ -91,6 +92,8 @@ def add_models(
     limits: Limits,
     progress: Progress,
     share: Share | None = None,
+    *,
+    as_references: bool = False,
 ) -> AddReport:
     """Adds models to a hub: probes new ones, retries failed ones, and skips those that are done.
 
@@ -102,6 +105,7 @@ def add_models(
         progress: Receives each stage.
         share: Which probes each model sees. Models of the hub that saw fewer then see more.
             Without it, new models see all probes.
+        as_references: Whether the user vouches for their labels: those without are refused.
 
     Returns:
         What became of each model.
@@ -139,13 +143,22 @@ def add_models(
         finally:
             runner.close()
             shutil.rmtree(layout.staging, ignore_errors=True)
+        refused: tuple[FailedModel, ...] = ()
+        if as_references:
+            listed = {*(digest for digest, _ in sources), *(each.digest for each in results)}
+            refused = name_references(layout, catalogue, {*listed, *remote}, earlier)
         rebuild_blocks(layout, catalogue.models("done"), probe_set.digest)
         if crawl:
             copies = (*plan.copies, *crawl.copies)
             plan = replace(plan, already=plan.already + crawl.already, copies=copies)
         unfetched = crawl.failed if crawl else set()
         report = _report(catalogue, plan, results, earlier, unfetched)
-        report = replace(report, files=scan.files, not_read=scan.not_read)
+        report = replace(
+            report,
+            files=scan.files,
+            not_read=scan.not_read,
+            failures=(*report.failures, *refused),
+        )
         skipped = report.already + len(report.copies)
         done = len(report.done) + len(report.extended)
         catalogue.finish_run(run, _now(), done, len(report.failures), skipped)

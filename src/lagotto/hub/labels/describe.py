@@ -4,12 +4,14 @@ Each name has a confidence and the probes that speak most for it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
 from lagotto.core.errors import UsageError
+from lagotto.core.results.through import Through
+from lagotto.core.text.names import first_name
 from lagotto.core.types import JsonObject
 from lagotto.core.vectors import top_k
 from lagotto.hub.labels.encode import LabelEncoder
@@ -19,6 +21,8 @@ from lagotto.hub.labels.fit import (
     standardized_responses,
 )
 from lagotto.hub.labels.transport import sinkhorn_assign
+from lagotto.hub.labels.trust import LabelTrust
+from lagotto.hub.labels.twins_file import name_by_twins
 from lagotto.hub.query.background import background_words
 from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.store.model_responses import ModelResponses
@@ -32,11 +36,16 @@ _PROBES = 5
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """A name for an output. `fit`: standard deviations above what is usual for both; `confidence`:
-    its share of the output's belief, next to all other names and to "none of them"."""
+    its share of the output's belief, next to all other names and to "none of them".
+
+    A name that is the believed label of another model's output says so in `through`: `confidence`
+    is the probability that both recognise the same, and `fit` is 0.
+    """
 
     name: str
     fit: float
     confidence: float
+    through: Through | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,9 @@ class ModelDescription:
                             "name": proposal.name,
                             "confidence": round(proposal.confidence, 4),
                             "fit": round(proposal.fit, 3),
+                            "through": None
+                            if proposal.through is None
+                            else asdict(proposal.through),
                         }
                         for proposal in output.proposals
                     ],
@@ -104,7 +116,8 @@ def describe_model(
     Args:
         hub: the hub whose probes the model has seen.
         known: the model's responses.
-        vocabulary: the names to choose from; None for the common words of the package.
+        vocabulary: the names to choose from; None for the believed labels of other models in the
+            hub, and then the common words of the package.
         top: how many proposals an output gets.
 
     Raises:
@@ -122,8 +135,11 @@ def describe_model(
     best = ranked[:, 0]
     probes = top_probes(evidence, standardized, best)
     constant = (standardized == 0).all(axis=0).tolist()
+    trust = LabelTrust(hub.label_lists(), hub.references())
+    ways = name_by_twins(hub, trust, known) if vocabulary is None else {}
     logits = []
     for logit, positions in enumerate(ranked.tolist()):
+        twins = _twin_proposals(ways.get(logit, ()))
         proposals = tuple(
             Proposal(names[index], float(fits[index, logit]), float(shares[index, logit]))
             for index in positions
@@ -133,11 +149,21 @@ def describe_model(
             NamedLogit(
                 logit,
                 known.labels[logit],
-                () if none else proposals,
+                () if none else (*twins, *proposals)[:top],
                 () if none else tuple(probes[:, logit].tolist()),
             )
         )
     return ModelDescription(known.name, len(names), tuple(logits))
+
+
+def _twin_proposals(ways: Sequence[Through]) -> tuple[Proposal, ...]:
+    """The names of an output's twins that are likely enough, each once."""
+    names: dict[str, Proposal] = {}
+    for way in ways:
+        name = first_name(way.label)
+        if way.probability >= SURE and name not in names:
+            names[name] = Proposal(name, 0.0, way.probability, way)
+    return tuple(names.values())
 
 
 def top_probes(

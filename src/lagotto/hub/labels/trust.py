@@ -10,29 +10,21 @@ Audits are made when models are added (`Hub.add`), or for all models at once (`H
 and are kept in the hub's catalogue. A search reads them and makes none, so that it writes nothing.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Sequence
 from hashlib import sha256
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
 from lagotto.core.files import canonical_json
 from lagotto.core.progress import Progress
 from lagotto.hub.labels.audit import ModelAudit, audit_model
 from lagotto.hub.labels.encode import LabelEncoder
-from lagotto.hub.query.types import ConceptQuery
 from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.store.audits import read_label_lists, record_audits
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.records import AuditRecord, LabelListRecord
-from lagotto.hub.text.matching import (
-    FIRMLY,
-    OPENLY,
-    Named,
-    find_named,
-)
-from lagotto.hub.text.meaning import LabelEmbeddings
+from lagotto.hub.text.matching import FIRMLY, OPENLY
 
 _AUDIT_VERSION = 3
 """Of the rules of an audit; raised with them, so that the next `hub add` audits all lists anew."""
@@ -47,19 +39,23 @@ _BATCH = 32
 """Audits that are kept at once; a run that is cut off loses as many at most."""
 
 
-def trust_levels(audit: AuditRecord | None, outputs: int) -> Float32[np.ndarray, " outputs"]:
+def trust_levels(
+    audit: AuditRecord | None, outputs: int, is_reference: bool = False
+) -> Float32[np.ndarray, " outputs"]:
     """How far the label of each of a model's outputs is believed; see text/matching.py: Named.
 
     Args:
         audit: the audit of the model's list; None if there was none.
         outputs: how many outputs, and so labels, the model has.
+        is_reference: the user vouches for the list: it needs no sign of being right, however long
+            it is.
 
     Returns:
         FIRMLY, OPENLY (until a query contradicts the label) or 0 (not at all) for each output.
     """
     level = FIRMLY if audit is not None and audit.verdict == "fits" else OPENLY
     contradicted = audit is not None and audit.verdict in DISBELIEVED
-    if contradicted or (level < FIRMLY and outputs >= LONG):
+    if contradicted or (level < FIRMLY and outputs >= LONG and not is_reference):
         level = 0.0
     levels = np.full(outputs, level, np.float32)
     misplaced = () if audit is None else audit.misplaced
@@ -71,20 +67,55 @@ def trust_levels(audit: AuditRecord | None, outputs: int) -> Float32[np.ndarray,
 class LabelTrust:
     """How far the published labels of a hub are believed, by the audits in its catalogue."""
 
-    def __init__(self, lists: Sequence[LabelListRecord]) -> None:
+    def __init__(self, lists: Sequence[LabelListRecord], references: Collection[str] = ()) -> None:
         self._lists = {record.model: record for record in lists}
+        self.references = frozenset(references)
         self._levels: dict[str, Float32[np.ndarray, " logits"]] = {}
 
     def believed(self, model: str) -> Float32[np.ndarray, " logits"]:
         """How far the label of each logit of a model is believed: see `trust_levels`."""
         if model not in self._levels:
             record = self._lists[model]
-            self._levels[model] = trust_levels(record.audit, record.outputs)
+            is_reference = model in self.references
+            self._levels[model] = trust_levels(record.audit, record.outputs, is_reference)
         return self._levels[model]
 
     def level(self, model: str, logit: int) -> float:
         """How far one label is believed; 0 for a model that the catalogue did not hold."""
         return float(self.believed(model)[logit]) if model in self._lists else 0.0
+
+    @property
+    def teaching_models(self) -> tuple[str, ...]:
+        """The models with labels that tell of other models' outputs, in the hub's order."""
+        return tuple(
+            model
+            for model, record in self._lists.items()
+            if record.labelled and self.teaching(model).any()
+        )
+
+    def teaching(self, model: str) -> Bool[np.ndarray, " logits"]:
+        """Which labels of a model tell of other models' outputs.
+
+        Those that are believed whatever a query says, and those of a reference that are believed
+        until a query contradicts them.
+        """
+        least = OPENLY if model in self.references else FIRMLY
+        return np.asarray(self.believed(model) >= least)
+
+    @property
+    def doubted_references(self) -> tuple[str, ...]:
+        """A line for each reference whose list the audit does not bear out."""
+        lines = []
+        for model in sorted(self.references & set(self._lists)):
+            audit = self._lists[model].audit
+            verdict = "never audited" if audit is None else audit.verdict
+            believed = "not believed" if verdict in DISBELIEVED else "believed unchecked"
+            if verdict != "fits":
+                see = f"see: lagotto audit HUB {model}"
+                lines.append(
+                    f"the labels of the reference {model} are {believed}: {verdict}; {see}"
+                )
+        return tuple(lines)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -158,31 +189,3 @@ def _record(audit: ModelAudit, key: str) -> AuditRecord:
 def _audit_key(record: LabelListRecord, labels: Sequence[str | None]) -> str:
     """sha256 of what an audit of a model's labels depends on, besides the other models."""
     return sha256(canonical_json([_AUDIT_VERSION, record.responses_sha256, *labels])).hexdigest()
-
-
-def with_names(
-    hub: HubReader,
-    trust: LabelTrust,
-    concepts: tuple[ConceptQuery, ...],
-    embeddings: LabelEmbeddings,
-) -> tuple[ConceptQuery, ...]:
-    """The same concepts, each with the logits whose published label is like its text.
-
-    A label is like a text if it holds words of it, or if it is of similar meaning. A concept
-    without text, such as a picture, has no name.
-    """
-    return tuple(
-        replace(concept, named=_named(hub, trust, concept, embeddings)) if concept.text else concept
-        for concept in concepts
-    )
-
-
-def _named(
-    hub: HubReader, trust: LabelTrust, concept: ConceptQuery, embeddings: LabelEmbeddings
-) -> Named:
-    similar = embeddings.likeness(concept.direction)
-
-    def labelled(texts: Sequence[str]) -> Sequence[tuple[str, int, str]]:
-        return (*hub.labelled(texts), *hub.logits_labelled(similar))
-
-    return find_named(concept.text, labelled, hub.logit_index().column, trust.level, similar)

@@ -36,6 +36,7 @@ from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import Manifest, check_encoder
 from lagotto.hub.store.model_responses import ModelResponses
 from lagotto.hub.store.records import LabelListRecord, ModelRecord
+from lagotto.hub.store.references import read_record_digests, read_references
 from lagotto.hub.store.responses import (
     Responses,
     check_logit,
@@ -196,6 +197,16 @@ class HubReader:
         """The label list of every probed model, with the verdict of its audit where it has one."""
         with Catalog(self._layout.catalogue) as catalogue:
             return read_label_lists(catalogue)
+
+    def references(self) -> tuple[str, ...]:
+        """The names of the reference models, whose labels are believed without an audit."""
+        with Catalog(self._layout.catalogue) as catalogue:
+            return read_references(catalogue)
+
+    def record_digests(self) -> dict[str, str]:
+        """By the name of each probed model, the checksum of its record and of its labels."""
+        with Catalog(self._layout.catalogue) as catalogue:
+            return read_record_digests(catalogue)
 
     def records(self) -> tuple[ModelRecord, ...]:
         """The record of every probed model: its digest, its source, its input."""

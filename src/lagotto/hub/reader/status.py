@@ -17,6 +17,7 @@ from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.leftovers import find_leftovers
 from lagotto.hub.store.manifest import HUB_VERSION, Manifest
 from lagotto.hub.store.records import FailedModel, ModelRecord, split_copies
+from lagotto.hub.store.references import read_references
 from lagotto.hub.store.responses import read_responses
 from lagotto.jobs.sandbox.guards import Guard, find_guards
 
@@ -53,9 +54,10 @@ class HubStatus:
 
     `logits` counts the logits that can be searched, `flawed_logits` the invalid ones.
     `completion_skill` is the share of held-out variance that the completion predicts; None where
-    every model saw every probe. `low_rank` is the low-rank index, None without one. `isolation`
-    lists what the workers of this machine are cut off from. `notes` are about the
-    hub as a whole. `leftovers` are files and folders of runs that were killed.
+    every model saw every probe. `references` are the names of the reference models. `low_rank` is
+    the low-rank index, None without one. `isolation` lists what the workers of this machine are cut
+    off from. `notes` are about the hub as a whole. `leftovers` are files and folders of runs that
+    were killed.
     """
 
     hub: str
@@ -75,6 +77,7 @@ class HubStatus:
     failures: tuple[FailedModel, ...]
     copies: tuple[tuple[str, str], ...]
     isolation: tuple[Guard, ...]
+    references: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     leftovers: tuple[Leftover, ...] = ()
 
@@ -97,6 +100,7 @@ def read_hub_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
             FailedModel(failure.name, failure.source, failure.kind, failure.reason)
             for failure in catalogue.failures()
         )
+        references = read_references(catalogue)
         copies, failed_copies = split_copies(catalogue.copies(), catalogue.failures())
     invalid = sum(model.flawed_logits for model in models)
     return HubStatus(
@@ -118,6 +122,7 @@ def read_hub_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
         copies=copies,
         isolation=find_guards(),
         leftovers=find_leftovers(layout),
+        references=references,
     )
 
 

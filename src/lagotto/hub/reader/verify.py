@@ -23,6 +23,7 @@ from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.leftovers import find_leftovers, unfinished
 from lagotto.hub.store.manifest import Manifest, read_hub_manifest
 from lagotto.hub.store.records import ModelRecord
+from lagotto.hub.store.references import reference_damages
 from lagotto.hub.store.responses import read_responses
 from lagotto.hub.store.tensorfile import check_readable, is_intact
 
@@ -107,6 +108,9 @@ def _model_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
             yield from (Damage("catalogue", line, _RESTORE) for line in catalogue.damages())
             audit_again = f"run: lagotto audit {layout.folder} --all"
             yield from (Damage("audits", line, audit_again) for line in audit_damages(catalogue))
+            name_again = f"run: lagotto hub add {layout.folder} MODEL --reference"
+            damages = reference_damages(catalogue)
+            yield from (Damage("references", line, name_again) for line in damages)
             models = catalogue.models("done")
     except HubError as error:
         yield Damage("catalogue", str(error), _RESTORE)
@@ -178,7 +182,8 @@ def _index_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
 def _derived_damages(layout: HubLayout) -> Iterator[Damage]:
     """Files that can be made anew: an altered one is not used, or replaced, by what needs it."""
     again = f"run: lagotto audit {layout.folder} --all"
-    for path in (layout.background, layout.rivals, layout.label_embeddings, layout.completion):
+    of_words = (layout.background, layout.rivals, layout.label_embeddings)
+    for path in (*of_words, layout.twins, layout.completion):
         if not path.exists():
             continue
         if (unread := _unreadable(path)) is not None:

@@ -60,6 +60,8 @@ def write_contact_sheet(
     """Writes a PNG: the query's highest probes, then the highest probes of each of the first hits.
 
     A green frame marks a probe that is among the query's top k, so agreement is seen at a glance.
+    Below a hit that was found through a labelled output of another model are that output's highest
+    probes.
     """
     top = frozenset(results.deciding_probes)
     value = results.query.value
@@ -67,6 +69,9 @@ def write_contact_sheet(
     rows = [_row(hub, f"query ({results.query.kind}): {text}", vector.values, top, tiles)]
     for hit in results.hits[:hits]:
         rows.append(_row(hub, _title(hit), hub.descriptor(hit.model, hit.logit), top, tiles))
+        if hit.through is not None:
+            way = hit.through
+            rows.append(_row(hub, str(way), hub.descriptor(way.model, way.logit), top, tiles))
     buffer = io.BytesIO()
     draw_contact_sheet(rows).save(buffer, format="PNG")
     write_atomically(file, buffer.getvalue())

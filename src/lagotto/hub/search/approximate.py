@@ -124,9 +124,11 @@ def approximate_by_distance(
     partial_values = np.concatenate([np.zeros(0), *(distances for _, distances in partial)])
     scores[partial_columns] = -np.inf
     known = dict(zip(partial_columns.tolist(), partial_values.tolist(), strict=True))
+    request.leave_out(scores, -np.inf)
+    left_out = np.zeros(scores.size)
+    request.leave_out(left_out, np.inf)
+    partial_values[left_out[partial_columns] > 0] = np.inf
     if request.excluded is not None:
-        scores[request.excluded] = -np.inf
-        partial_values[partial_columns == request.excluded] = np.inf
         known[request.excluded] = np.inf
     candidates = top_k_logits(scores, max(SEARCH_CONFIG.nearest, 4 * request.top))
     codes = logit_index.codes(candidates)

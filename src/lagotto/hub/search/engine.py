@@ -1,7 +1,7 @@
 """A query vector and a logit index come in; hits, the logits that behave like the query, go out."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -40,6 +40,7 @@ def find_logits(
     vector: QueryVector,
     options: SearchOptions,
     judge: Judge | None = None,
+    hidden: Sequence[str] = (),
 ) -> Hits:
     """The `options.top` best logits, or the best logit of each of the `options.top` best models.
 
@@ -49,9 +50,10 @@ def find_logits(
     Args:
         logit_index: The logits of the hub.
         vector: The query.
-        options: How many hits, by which rule, on how many probes. `behaviour_only` and `low_rank`
-            are not read here: they decide which vector, index and judge the caller gives.
+        options: How many hits, by which rule, on how many probes. The others are not read here:
+            they decide which vector, index, judge and hidden models the caller gives.
         judge: Gives the confidence and the quality of the hits of a single concept in words.
+        hidden: The names of models whose logits are no hits.
 
     Returns:
         The hits, best first, with notes for the user.
@@ -66,7 +68,8 @@ def find_logits(
     excluded = None if vector.itself is None else logit_index.column(*vector.itself)
     concepts = vector.concepts if _uses_weights(vector, rule) else ()
     index, index_notes = usable_index(logit_index, concepts, len(probes))
-    request = HitRequest(options.top, excluded, options.by_model)
+    hidden_columns = tuple(map(logit_index.columns_of, hidden))
+    request = HitRequest(options.top, excluded, options.by_model, hidden_columns)
     ranked, positions = _rank(logit_index, vector, rule, probes, request, index)
     columns, scores = ranked.columns[positions], ranked.scores[positions]
     if _uses_weights(vector, rule):

@@ -113,7 +113,7 @@ def label_bonus(
     if not len(named.columns):
         return None
     best = sums.scores(np.maximum.reduceat(sums.raw, logit_index.firsts))
-    scores = sums.scores(sums.raw[named.columns])
+    scores = sums.scores(sums.raw[named.labelled])
     added = bonus_from_scores(named, scores, best, logit_index.firsts, threshold)
     columns, positions = np.unique(named.columns, return_index=True)
     return LabelBonus(columns, added[positions].astype(np.float32))

@@ -19,7 +19,10 @@ class SearchOptions:
             "full-query", and of a known logit by the default rule.
         by_model: Keep only the best logit of each model.
         rule: "default", "paper" (ProbeLog's distance) or "full-query" (its baseline).
-        behaviour_only: Do not read published labels; hits still show them.
+        behaviour_only: Do not read published labels, but for those of reference models; hits still
+            show them.
+        references: Let reference models teach (True, or None where there are any), or not (False).
+        with_references: Show the outputs of reference models among the hits too.
         low_rank: Go through the hub's index wherever it can serve (True), never (False), or where
             it is quicker (None).
 
@@ -37,6 +40,8 @@ class SearchOptions:
     rule: str = "default"
     behaviour_only: bool = False
     low_rank: bool | None = None
+    references: bool | None = None
+    with_references: bool = False
 
     def __post_init__(self) -> None:
         _check_number("top", self.top)
@@ -44,10 +49,11 @@ class SearchOptions:
             raise UsageError(f"top {self.top} was asked for; give 1 or more")
         if self.k is not None:
             _check_number("k", self.k)
-        for name in ("by_model", "behaviour_only"):
+        for name in ("by_model", "behaviour_only", "with_references"):
             _check_switch(name, getattr(self, name), "True or False")
-        if self.low_rank is not None:
-            _check_switch("low_rank", self.low_rank, "True, False or None")
+        for name in ("low_rank", "references"):
+            if getattr(self, name) is not None:
+                _check_switch(name, getattr(self, name), "True, False or None")
         _ = self.rule_name
 
     @property
@@ -71,6 +77,8 @@ class SearchKeywords(TypedDict, total=False):
     rule: str
     behaviour_only: bool
     low_rank: bool | None
+    references: bool | None
+    with_references: bool
 
 
 def _check_number(name: str, value: object) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float, Float32, Float64, Int64
 
 from lagotto.core.vectors import quiet_product
 from lagotto.core.zscore import zscore_by_sample
@@ -58,11 +58,23 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class HitRequest:
-    """How many of the best logits, which column to leave out, and whether to cover every model."""
+    """How many of the best logits, which columns to leave out, and whether to cover every model.
+
+    `excluded` is the query itself, where it is a logit of the hub. `hidden` are the columns of
+    models that are not to be shown.
+    """
 
     top: int
     excluded: int | None = None
     by_model: bool = False
+    hidden: tuple[slice, ...] = ()
+
+    def leave_out(self, values: Float[np.ndarray, " logits"], worst: float) -> None:
+        """Gives the columns that are left out a value that no hit has."""
+        if self.excluded is not None:
+            values[self.excluded] = worst
+        for columns in self.hidden:
+            values[columns] = worst
 
 
 def rank_by_distance(
@@ -89,8 +101,7 @@ def rank_by_distance(
             distances = partial_distances(model, values, len(probes), logit_index.read)
             scanned[model.columns], steps[model.columns] = distances, 0  # no rounding to allow for
             exact_already[model.columns] = distances
-    if request.excluded is not None:
-        scanned[request.excluded] = np.inf
+    request.leave_out(scanned, np.inf)
 
     widest = logit_index.widest_steps()
     near = within_reach(scanned, steps, widest, len(probes), request.top)
@@ -275,11 +286,10 @@ def choose_candidates(
 ) -> Int64[np.ndarray, " candidates"]:
     """The best logits in column order, and with `by_model` the best logit of every model.
 
-    Invalid logits and the excluded one are no candidates: their `scores` become minus infinity.
+    Invalid logits and those left out are no candidates: their `scores` become minus infinity.
     """
     scores[logit_index.invalid] = -np.inf
-    if request.excluded is not None:
-        scores[request.excluded] = -np.inf
+    request.leave_out(scores, -np.inf)
     columns = top_k_logits(scores, count)
     if request.by_model:
         columns = np.union1d(columns, _best_of_models(scores, logit_index.firsts))

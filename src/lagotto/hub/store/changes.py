@@ -19,7 +19,8 @@ def change_mark(layout: HubLayout) -> tuple[object, ...]:
     except OSError:
         return ()
     derived: list[tuple[int, int, int] | None] = []
-    for path in (layout.low_rank, layout.completion, layout.rivals, layout.label_embeddings):
+    made_of_models = (layout.low_rank, layout.completion, layout.rivals)
+    for path in (*made_of_models, layout.label_embeddings, layout.twins):
         try:
             state = path.stat()
             derived.append((state.st_ino, state.st_mtime_ns, state.st_size))

@@ -44,6 +44,11 @@ class HubLayout:
         return self.folder / "label_embeddings.safetensors"
 
     @property
+    def twins(self) -> Path:
+        """Which outputs behave like a believed labelled output; derived."""
+        return self.folder / "twins.safetensors"
+
+    @property
     def old_label_trust(self) -> Path:
         """Audits of labels as older versions kept them; removed when the catalogue gets its own."""
         return self.folder / "label_trust.json"

@@ -50,17 +50,29 @@ OPENLY = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Logits whose published label is like a concept's name.
+    """Logits with a name that is like a concept's: their published label, or that of a twin.
+
+    A twin's label is one of another model's output that the logit behaves like.
 
     Attributes:
         columns: the logits, as columns of the logit index, ascending.
         likeness: how much each label is like the name, 0 to 1; 1 is the same words.
         trust: how far each label is believed: FIRMLY, OPENLY or 0.
+        probability: how likely each logit recognizes what the label says; None if all labels are
+            the logits' own, which say it with probability 1.
+        teachers: the column of the logit that each label was published for; None if all are own.
     """
 
     columns: Int64[np.ndarray, " named"]
     likeness: Float32[np.ndarray, " named"]
     trust: Float32[np.ndarray, " named"]
+    probability: Float32[np.ndarray, " named"] | None = None
+    teachers: Int64[np.ndarray, " named"] | None = None
+
+    @property
+    def labelled(self) -> Int64[np.ndarray, " named"]:
+        """The columns that the labels were published for."""
+        return self.columns if self.teachers is None else self.teachers
 
 
 NOBODY = Named(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.float32))
@@ -144,9 +156,10 @@ def name_scores(
 ) -> Float64[np.ndarray, " named"]:
     """What their names add to the scores of the named columns.
 
-    A name counts by the square of its likeness. A name that is believed only openly adds nothing if
-    behaviour contradicts it: another output of the same model answers the concept, above the hub's
-    noise or nearly best of all, and by more than the noise better than the named one.
+    A name counts by the square of its likeness, and a twin's by its probability too. A name that is
+    believed only openly adds nothing if behaviour contradicts it: another output of the model that
+    published it answers the concept, above the hub's noise or nearly best of all, and by more than
+    the noise better than the labelled one.
 
     Args:
         named: the named columns.
@@ -155,7 +168,7 @@ def name_scores(
         threshold: the hub's noise, in units of a score.
     """
     best = np.maximum.reduceat(behaviour, firsts) if len(firsts) else behaviour
-    return bonus_from_scores(named, behaviour[named.columns], best, firsts, threshold)
+    return bonus_from_scores(named, behaviour[named.labelled], best, firsts, threshold)
 
 
 def bonus_from_scores(
@@ -165,12 +178,14 @@ def bonus_from_scores(
     firsts: Int64[np.ndarray, " models"],
     threshold: float,
 ) -> Float64[np.ndarray, " named"]:
-    """`name_scores` from the standardized scores of the named and of the best of each model."""
-    owners = np.searchsorted(firsts, named.columns, side="right") - 1
+    """`name_scores` from the standardized scores of the labelled and of the best of each model."""
+    owners = np.searchsorted(firsts, named.labelled, side="right") - 1
     rival = best[owners]
     behind = rival - scores
     answered = min(threshold, MATCH.answered_share * float(best.max()))  # few logits: low scores
     contradicted = (rival > answered) & (behind > threshold)
     believed = (named.trust >= FIRMLY) | ((named.trust > 0) & ~contradicted)
     share = np.square(named.likeness.astype(np.float64))
+    if named.probability is not None:
+        share *= named.probability
     return np.asarray(np.where(believed, MATCH.bonus * threshold * share, 0.0))

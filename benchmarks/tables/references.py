@@ -1,0 +1,80 @@
+"""Tables of reference models: what a labelled model teaches of others."""
+
+from typing import Any
+
+from tables.form import read_result, table
+
+COLUMNS = ["", "texts", "asked", "through labels", "by behaviour alone"]
+
+
+def _result() -> dict[str, Any]:
+    return read_result("quality_references")
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _pairs(cases: dict[str, Any]) -> str:
+    rows = [
+        [case, kind, str(row["taught"]["texts"]), *(_share(row[way]["odd"]) for way in WAYS)]
+        for case, kinds in cases.items()
+        for kind, row in kinds.items()
+    ]
+    return table(COLUMNS, rows)
+
+
+WAYS = ("taught", "behaviour")
+
+
+def references_one() -> str:
+    """One ImageNet model teaches, and no other list is read."""
+    return _pairs(_result()["one reference"])
+
+
+def references_wrong() -> str:
+    """Wrong lists."""
+    return _pairs(_result()["wrong lists"])
+
+
+def references_heads() -> str:
+    """Heads of the mini-hub of which a tenth is labelled."""
+    rows = [
+        [case, str(row["heads_labelled"]), *(_share(row[way]) for way in WAYS)]
+        for case, row in _result()["mini-hub"].items()
+    ]
+    return table(["", "heads labelled", "through labels", "by behaviour alone"], rows)
+
+
+def references_sizes() -> str:
+    """Several references, and one of which few labels are known."""
+    rows = []
+    for stage, unit in (
+        ("number of references", "references"),
+        ("labels of a reference", "labels"),
+    ):
+        for case, kinds in _result()[stage].items():
+            rows.append([f"{case} {unit}", *(_share(row["odd"]) for row in kinds.values())])
+    return table(["", "`imagenet`", "`common`"], rows)
+
+
+def references_confidence() -> str:
+    """Right first hits with a low confidence, and the calibration error, of one reference."""
+    rows = [
+        [case, kind, *(str(row[way][key]) for key in KEYS for way in WAYS)]
+        for case, kinds in _result()["one reference"].items()
+        for kind, row in kinds.items()
+    ]
+    titles = ["right, below 0.3", "the same, by behaviour", "calibration error", "by behaviour"]
+    return table(["", "texts", *titles], rows)
+
+
+KEYS = ("right_below_0.3", "calibration_error")
+
+TABLES = (
+    references_one,
+    references_wrong,
+    references_heads,
+    references_sizes,
+    references_confidence,
+)

@@ -1,0 +1,138 @@
+"""Concepts come in; the same concepts with the logits that labels or twins name so go out.
+
+A label is like a text if it holds words of it, or if it is of similar meaning. What a believed
+label says of its own logit, it says of the twins of that logit with their probability (twins.py).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lagotto.core.results.through import Through
+from lagotto.core.types import Hits
+from lagotto.hub.index.logit_index import LogitIndex
+from lagotto.hub.labels.trust import LabelTrust
+from lagotto.hub.labels.twins import Twins
+from lagotto.hub.labels.twins_file import NO_HUB_TWINS, HubTwins
+from lagotto.hub.query.types import ConceptQuery
+from lagotto.hub.reader.reader import HubReader
+from lagotto.hub.text.matching import Named, find_named
+from lagotto.hub.text.meaning import LabelEmbeddings
+
+
+@dataclass(frozen=True, slots=True)
+class NameSources:
+    """Which names of a hub a search reads.
+
+    Attributes:
+        trust: how far published labels are believed.
+        embeddings: the labels as vectors.
+        twins: the twins of believed labels.
+        published: read the labels of all models, and the twins of audited ones.
+        references: read the labels of references and their twins.
+    """
+
+    trust: LabelTrust
+    embeddings: LabelEmbeddings
+    twins: HubTwins = NO_HUB_TWINS
+    published: bool = True
+    references: bool = True
+
+    @property
+    def tables(self) -> tuple[Twins, ...]:
+        """The tables of twins that are read."""
+        references = (self.twins.references,) if self.references else ()
+        return (*references, self.twins.audited) if self.published else references
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user has to know of a search by these names."""
+        doubted = self.trust.doubted_references if self.references else ()
+        return (*self.trust.notes, *doubted, *self.twins.notes)
+
+    def reads(self, model: str) -> bool:
+        """Whether the labels of a model are read."""
+        is_reference = model in self.trust.references
+        return self.references if is_reference else self.published
+
+
+def with_names(
+    hub: HubReader, concepts: tuple[ConceptQuery, ...], sources: NameSources
+) -> tuple[ConceptQuery, ...]:
+    """The same concepts, each with the logits whose name is like its text.
+
+    A concept without text, such as a picture, has no name.
+    """
+    return tuple(
+        replace(concept, named=_named(hub, concept, sources)) if concept.text else concept
+        for concept in concepts
+    )
+
+
+def _named(hub: HubReader, concept: ConceptQuery, sources: NameSources) -> Named:
+    similar = sources.embeddings.likeness(concept.direction)
+
+    def labelled(texts: Sequence[str]) -> Sequence[tuple[str, int, str]]:
+        found = (*hub.labelled(texts), *hub.logits_labelled(similar))
+        return [entry for entry in found if sources.reads(entry[0])]
+
+    column, trust = hub.logit_index().column, sources.trust.level
+    named = find_named(concept.text, labelled, column, trust, similar)
+    return named_through(named, sources.tables)
+
+
+def with_ways(
+    found: Hits, concepts: Sequence[ConceptQuery], sources: NameSources, logit_index: LogitIndex
+) -> Hits:
+    """The same hits, each with the labelled output of another model that led to it, if any did."""
+    hits = []
+    for hit in found.hits:
+        column = logit_index.column(hit.model, hit.logit)
+        ways = [_way(concept.named, column, sources, logit_index) for concept in concepts]
+        way = max(filter(None, ways), key=lambda way: way.probability, default=None)
+        hits.append(hit if way is None else replace(hit, through=way))
+    return replace(found, hits=tuple(hits))
+
+
+def _way(
+    named: Named, column: int | None, sources: NameSources, logit_index: LogitIndex
+) -> Through | None:
+    if named.teachers is None or named.probability is None:
+        return None
+    for row in np.flatnonzero((named.columns == column) & (named.teachers != column)).tolist():
+        teacher = named.teachers[row : row + 1]
+        owner = int(logit_index.owners(teacher)[0])
+        digest, logit = logit_index.digests[owner], int(teacher[0] - logit_index.firsts[owner])
+        model, label = logit_index.names[digest], logit_index.labels(digest)[logit]
+        belief = "reference" if model in sources.trust.references else "list fits"
+        return Through(model, logit, label or "", float(named.probability[row]), belief)
+    return None
+
+
+def named_through(named: Named, tables: Sequence[Twins]) -> Named:
+    """The logits that labels name, and the twins of those whose label is believed at all.
+
+    A logit with several names keeps the one that says most: by the square of its likeness, times
+    its probability.
+
+    Args:
+        named: the logits whose own labels are like a concept's name.
+        tables: twins of labelled logits.
+    """
+    columns = named.columns[named.trust > 0]
+    found = [(table, table.of_teachers(columns)) for table in tables if len(columns)]
+    if not any(len(rows) for _, rows in found):
+        return named
+    through = np.concatenate([table.teachers[rows] for table, rows in found])
+    twins = np.concatenate([table.columns[rows] for table, rows in found])
+    likely = np.concatenate([table.probability[rows] for table, rows in found])
+    rows = np.searchsorted(named.columns, through)
+    alike = np.concatenate([named.likeness, named.likeness[rows]])
+    trust = np.concatenate([named.trust, named.trust[rows]])
+    everyone = np.concatenate([named.columns, twins])
+    probability = np.concatenate([np.ones(len(named.columns), np.float32), likely])
+    order = np.lexsort((-np.square(alike) * trust * probability, everyone))
+    kept = order[np.append(True, everyone[order][1:] != everyone[order][:-1])]
+    teachers = np.concatenate([named.columns, through])
+    return Named(everyone[kept], alike[kept], trust[kept], probability[kept], teachers[kept])
