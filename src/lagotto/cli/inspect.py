@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from lagotto.cli.hub.unread import print_unread
 from lagotto.cli.output import ProgressBar, notice, print_json, print_line, printable
-from lagotto.cli.unread import print_unread
 from lagotto.core.progress import Silent
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import typer
 
 from lagotto.cli.hub.index_status import notify_index, print_index
 from lagotto.cli.hub.inspection import print_inspections
+from lagotto.cli.hub.unread import print_unread
 from lagotto.cli.output import ProgressBar, notice, print_json, print_line, print_table, printable
-from lagotto.cli.unread import print_unread
 from lagotto.core.progress import Progress, Silent
 
 if TYPE_CHECKING:

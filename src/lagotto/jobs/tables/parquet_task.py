@@ -17,7 +17,7 @@ from lagotto.jobs.tables.cells import Foreign, Row, write_rows
 
 MAX_COLUMNS = 10_000
 MAX_CELL_BYTES = MAX_PICTURE_BYTES
-MAX_TEXT = 2**14
+_MAX_CELL = 2**14
 """Characters of a text that are read; a caption of more than 10,000 is set aside by its length."""
 
 MAX_ITEMS = 10_000
@@ -171,8 +171,8 @@ def _cell(scalar: Any) -> object:
 
 
 def _bounded(cell: object) -> object:
-    if isinstance(cell, str) and len(cell) > MAX_TEXT:
-        return cell[:MAX_TEXT]
+    if isinstance(cell, str) and len(cell) > _MAX_CELL:
+        return cell[:_MAX_CELL]
     if isinstance(cell, bytes) and len(cell) > MAX_CELL_BYTES:
         return Foreign(f"{len(cell) / 2**20:,.0f} MiB; at most {MAX_CELL_BYTES // 2**20} are read")
     if isinstance(cell, dict):

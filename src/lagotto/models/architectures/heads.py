@@ -14,9 +14,9 @@ from typing import Literal
 from lagotto.core.errors import ModelError
 from lagotto.models.architectures.fingerprint import Shape
 
-LayerKind = Literal["linear", "batch_norm", "layer_norm", "activation"]
+HeadLayerKind = Literal["linear", "batch_norm", "layer_norm", "activation"]
 _MOST_LAYERS = 12
-ACTIVATIONS = {
+HEAD_ACTIVATIONS = {
     "ReLU": "Relu",
     "Sigmoid": "Sigmoid",
     "Tanh": "Tanh",
@@ -38,7 +38,7 @@ class HeadLayer:
     activation it is its operator in ONNX. `has_bias` is False for a linear layer without one.
     """
 
-    kind: LayerKind
+    kind: HeadLayerKind
     path: str = ""
     inputs: int = 0
     outputs: int = 0
@@ -163,8 +163,8 @@ def _with_known_activations(
             found.append(placed[path])
             continue
         kind = plain.get(path, "").rpartition(".")[2]
-        if kind in ACTIVATIONS:
-            found.append(_activation(ACTIVATIONS[kind], found[-1].outputs if found else 0))
+        if kind in HEAD_ACTIVATIONS:
+            found.append(_activation(HEAD_ACTIVATIONS[kind], found[-1].outputs if found else 0))
         elif kind not in _WITHOUT_EFFECT:
             raise ModelError(f"its classifier has a {kind or 'layer'} in {path!a}, not known here")
     return found

@@ -21,8 +21,8 @@ from lagotto.core.errors import ModelError
 from lagotto.core.types import JsonObject
 from lagotto.models.architectures.fingerprint import (
     Shape,
-    fingerprint,
     is_counted,
+    tensor_fingerprint,
     under,
     without_common_prefix,
 )
@@ -212,19 +212,19 @@ def _fingerprints(signature: Signature) -> Iterator[tuple[int, View]]:
     module = (last[0].partition(".")[0],)
     rest = {name: shape for name, shape in tensors.items() if not under(name, last)}
     before = {name: shape for name, shape in tensors.items() if not under(name, module)}
-    yield fingerprint(rest), "last"
+    yield tensor_fingerprint(rest), "last"
     if before.keys() != rest.keys():
-        yield fingerprint(before), "module"
+        yield tensor_fingerprint(before), "module"
     if architecture.children:
         numbers = {name: str(at) for at, name in enumerate(architecture.children)}
         numbered = {}
         for name, shape in before.items():
             child, dot, below = name.partition(".")
             numbered[numbers[child] + dot + below] = shape
-        yield fingerprint(numbered), "children"
+        yield tensor_fingerprint(numbered), "children"
     if architecture.body:
         inner = {name.removeprefix(architecture.body): shape for name, shape in before.items()}
-        yield fingerprint(inner), "features"
+        yield tensor_fingerprint(inner), "features"
 
 
 def _is_sequential(architecture: Architecture) -> bool:

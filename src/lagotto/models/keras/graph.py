@@ -23,7 +23,7 @@ _LONGEST_NAME = 120
 _ODD = re.compile(r"[^\w./:-]+")
 _DTYPES = {"float32": TensorProto.FLOAT, "uint8": TensorProto.UINT8, "int32": TensorProto.INT32}
 
-Shape = tuple[int | None, ...]
+TensorShape = tuple[int | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Tensor:
     """
 
     name: str
-    shape: Shape
+    shape: TensorShape
     is_moved: bool = False
 
     @property
@@ -100,7 +100,12 @@ class Graph:
         return names
 
     def apply(
-        self, op: str, inputs: Sequence[Tensor | str], shape: Shape, hint: str, **attributes: Any
+        self,
+        op: str,
+        inputs: Sequence[Tensor | str],
+        shape: TensorShape,
+        hint: str,
+        **attributes: Any,
     ) -> Tensor:
         """Adds an operator on values that lie as Keras has them; its only output."""
         names = [self.plain(item) if isinstance(item, Tensor) else item for item in inputs]
@@ -168,7 +173,7 @@ class Graph:
         return data
 
 
-def value_info(name: str, shape: Shape, dtype: str = "float32") -> Any:
+def value_info(name: str, shape: TensorShape, dtype: str = "float32") -> Any:
     """The declaration of an input or output; open sizes have names of their own."""
     sizes = [f"{name}_{axis}" if size is None else size for axis, size in enumerate(shape)]
     return helper.make_tensor_value_info(name, _DTYPES[dtype], sizes)

@@ -7,7 +7,7 @@ from lagotto.core.registry import suggest
 from lagotto.core.types import JsonValue
 from lagotto.models.keras.call_arguments import Argument, Call, TensorReference
 from lagotto.models.keras.configuration import LayerConfig, NetworkConfig
-from lagotto.models.keras.graph import Graph, Shape, Tensor
+from lagotto.models.keras.graph import Graph, Tensor, TensorShape
 from lagotto.models.keras.layers.layer import Layer, LayerKind, is_neutral
 from lagotto.models.keras.layers.settings import LayerSettings
 from lagotto.models.keras.saved_model import LayerPath, LayerWeights
@@ -260,7 +260,7 @@ def _result(results: tuple[Tensor, ...], reference: TensorReference) -> Tensor:
     return results[reference.result]
 
 
-def input_shape(layer: LayerConfig) -> Shape:
+def input_shape(layer: LayerConfig) -> TensorShape:
     """The shape in an InputLayer, the batch first; ModelError if there is none."""
     raw = layer.settings.get("batch_shape") or layer.settings.get("batch_input_shape")
     if isinstance(raw, list) and 1 < len(raw) <= 8:

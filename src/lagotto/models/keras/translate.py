@@ -8,7 +8,7 @@ from lagotto.models.assembled import AssembledModel
 from lagotto.models.keras.configuration import LayerConfig, NetworkConfig, parse_network
 from lagotto.models.keras.files.archive import is_archive, open_archive
 from lagotto.models.keras.files.h5_file import open_h5
-from lagotto.models.keras.graph import Graph, Shape, Tensor, value_info
+from lagotto.models.keras.graph import Graph, Tensor, TensorShape, value_info
 from lagotto.models.keras.network import NetworkWriter, input_shape
 from lagotto.models.keras.pixel_range import AS_IT_IS, expected_range
 from lagotto.models.keras.saved_model import LayerWeights, SavedNetwork
@@ -71,7 +71,7 @@ def assemble(saved: SavedNetwork, framework: str) -> AssembledModel:
 
 def write_model(
     graph: Graph, network: NetworkConfig, weights: LayerWeights
-) -> tuple[bytes, tuple[Shape, ...]]:
+) -> tuple[bytes, tuple[TensorShape, ...]]:
     """The bytes of a network as ONNX, and the shapes of its inputs.
 
     The values of its weights are in the graph.
@@ -116,7 +116,7 @@ def _input_dtype(layer: LayerConfig) -> str:
 
 
 def _described(
-    given: InputDescription, graph: Graph, network: NetworkConfig, shapes: tuple[Shape, ...]
+    given: InputDescription, graph: Graph, network: NetworkConfig, shapes: tuple[TensorShape, ...]
 ) -> tuple[InputDescription, list[str]]:
     """What is known of the pictures: by the file, by the network's own scaling, by its layers."""
     notes = []

@@ -14,7 +14,7 @@ from lagotto.core.types import OutputKind
 from lagotto.models.files.tensors import ClassHint
 from lagotto.models.reductions.reduction import Reduction
 
-Shape = tuple[int | None, ...]
+OutputShape = tuple[int | None, ...]
 
 _BOX, _MASK, _DISTANCES = 4, 32, 32
 _PITCHES = ((8, 16, 32), (8, 16, 32, 64), (8, 16, 32, 64, 128), (16, 32), (4, 8, 16, 32))
@@ -52,7 +52,7 @@ class ReductionEvidence:
     class_hint: ClassHint = ""
 
 
-def box_forms(shape: Shape, evidence: ReductionEvidence) -> tuple[Reduction, ...]:
+def box_forms(shape: OutputShape, evidence: ReductionEvidence) -> tuple[Reduction, ...]:
     """The readings of an output [pictures, boxes, numbers] or [pictures, numbers, boxes].
 
     More than one is returned only if shape and labels do not decide between them.
@@ -69,7 +69,7 @@ def box_forms(shape: Shape, evidence: ReductionEvidence) -> tuple[Reduction, ...
     return tuple(on_grids if len(found) > 1 and on_grids else found)
 
 
-def map_forms(shape: Shape, evidence: ReductionEvidence) -> tuple[Reduction, ...]:
+def map_forms(shape: OutputShape, evidence: ReductionEvidence) -> tuple[Reduction, ...]:
     """The readings of an output [pictures, classes, rows, columns], or with the classes last."""
     if len(shape) != 4:
         return ()
@@ -86,7 +86,7 @@ def map_forms(shape: Shape, evidence: ReductionEvidence) -> tuple[Reduction, ...
     return tuple(found)
 
 
-def possible_class_counts(shape: Shape) -> frozenset[int]:
+def possible_class_counts(shape: OutputShape) -> frozenset[int]:
     """How many classes an output of a shape may have: of a row, of boxes or of pixels."""
     wide = [size for size in shape[1:] if size != 1]
     if len(wide) == 1:
@@ -110,7 +110,9 @@ def grid_counts(size: tuple[int, int] | None) -> frozenset[int]:
     )
 
 
-def _boxes_by_labels(shape: Shape, evidence: ReductionEvidence, axis: int) -> Iterator[Reduction]:
+def _boxes_by_labels(
+    shape: OutputShape, evidence: ReductionEvidence, axis: int
+) -> Iterator[Reduction]:
     """The reading of one axis that fits the labels best, if any does."""
     width, boxes = shape[axis], shape[3 - axis]
     if width is None or boxes == 1:
@@ -127,7 +129,7 @@ def _boxes_by_labels(shape: Shape, evidence: ReductionEvidence, axis: int) -> It
         yield Reduction("detector", "boxes", 3, axis, first, last, objectness)
 
 
-def _boxes_by_count(shape: Shape, size: tuple[int, int] | None) -> Iterator[Reduction]:
+def _boxes_by_count(shape: OutputShape, size: tuple[int, int] | None) -> Iterator[Reduction]:
     """The readings that the number of boxes tells: one in each cell, or three."""
     counts = grid_counts(size)
     _, rows, columns = shape
@@ -150,7 +152,7 @@ def _is_class_count(width: int, evidence: ReductionEvidence) -> bool:
     return evidence.class_hint == "map" or evidence.ending == "softmax"
 
 
-def _same_aspect(edges: Shape, size: tuple[int, int] | None) -> bool:
+def _same_aspect(edges: OutputShape, size: tuple[int, int] | None) -> bool:
     if size is None or None in edges:
         return True
     ratios = [(edge or 0) / whole for edge, whole in zip(edges, size, strict=True)]

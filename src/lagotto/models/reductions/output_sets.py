@@ -10,7 +10,7 @@ from re import compile as compile_pattern
 
 from lagotto.core.errors import ModelError
 from lagotto.models.files.tensors import SCORE_DTYPES, ClassHint, shape_text
-from lagotto.models.reductions.forms import Shape
+from lagotto.models.reductions.forms import OutputShape
 
 _BOXES = compile_pattern(r"box|bbox|rect|loc(?:ation|s)?\b|\bdets?\b")
 _NEVER = compile_pattern(r"mask|key_?point|landmark|anchor|encod|embed|feat|hidden")
@@ -24,7 +24,7 @@ class DetectorOutput:
     """An output as a set is searched for; `before` is the operator after the tensor that it is."""
 
     name: str
-    shape: Shape
+    shape: OutputShape
     dtype: str
     before: str = ""
 

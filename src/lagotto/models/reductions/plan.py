@@ -7,7 +7,7 @@ from jaxtyping import Num, Shaped
 
 from lagotto.core.types import OutputKind
 from lagotto.models.files.tensors import SCORE_DTYPES, OutputTensor, real_values
-from lagotto.models.reductions.forms import ReductionEvidence, Shape, box_forms, map_forms
+from lagotto.models.reductions.forms import OutputShape, ReductionEvidence, box_forms, map_forms
 from lagotto.models.reductions.reduction import Reduction
 from lagotto.models.reductions.refusals import (
     REFUSED_TASKS,
@@ -21,7 +21,7 @@ _MOST = 0.5
 """The share of boxes or pixels of a picture that a background class wins, at least."""
 
 
-def is_reducible(shape: Shape, evidence: ReductionEvidence) -> bool:
+def is_reducible(shape: OutputShape, evidence: ReductionEvidence) -> bool:
     """Whether an output of a declared shape may be that of a detector or a segmenter."""
     return bool(box_forms(shape, evidence) or map_forms(shape, evidence))
 
@@ -69,7 +69,7 @@ def plan_reduction(
     return replace(planned, notes=(*_notes(planned, scores.shape[1]), *planned.notes))
 
 
-def _is_end_to_end(shape: Shape, evidence: ReductionEvidence) -> bool:
+def _is_end_to_end(shape: OutputShape, evidence: ReductionEvidence) -> bool:
     """Whether an output is a short list of the best boxes: corners, score, class."""
     if len(shape) != 3 or shape[2] not in (6, 7) or (shape[1] or 0) > 1000:
         return False

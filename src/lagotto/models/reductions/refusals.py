@@ -5,7 +5,7 @@ from jaxtyping import Shaped
 
 from lagotto.core.errors import ModelError
 from lagotto.models.files.tensors import SCORE_DTYPES, shape_text
-from lagotto.models.reductions.forms import ReductionEvidence, Shape
+from lagotto.models.reductions.forms import OutputShape, ReductionEvidence
 
 REFUSED_TASKS = {
     "pose": "a pose model: it finds keypoints, not classes",
@@ -28,7 +28,7 @@ def refused_task(task: str) -> ModelError:
     )
 
 
-def unclear_forms(shape: Shape, name: str) -> ModelError:
+def unclear_forms(shape: OutputShape, name: str) -> ModelError:
     """The refusal of an output that several readings fit."""
     return ModelError(
         f"output {name!r} has shape {shape_text(shape)}, and which of its axes holds the classes "

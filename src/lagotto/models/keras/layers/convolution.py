@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from lagotto.models.keras.configuration import LayerConfig
-from lagotto.models.keras.graph import Shape, Tensor
+from lagotto.models.keras.graph import Tensor, TensorShape
 from lagotto.models.keras.layers.activation import activated
 from lagotto.models.keras.layers.layer import Layer, Variables
 
@@ -96,7 +96,9 @@ def split_axes(layer: Layer, tensor: Tensor) -> tuple[tuple[int | None, ...], in
     return tensor.shape[1:-1], layer.known(tensor.shape[-1], "number of channels")
 
 
-def joined(layer: Layer, batch: int | None, spatial: Sequence[int | None], channels: int) -> Shape:
+def joined(
+    layer: Layer, batch: int | None, spatial: Sequence[int | None], channels: int
+) -> TensorShape:
     """The shape that a layer gives."""
     if has_channels_first(layer):
         return (batch, channels, *spatial)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lagotto.models.files.tensors import shape_text
-from lagotto.models.keras.graph import Shape, Tensor
+from lagotto.models.keras.graph import Tensor, TensorShape
 from lagotto.models.keras.layers.layer import Layer
 from lagotto.models.keras.layers.normalization import unit_length
 from lagotto.models.keras.layers.scaling import scaled
@@ -51,7 +51,7 @@ def combined(layer: Layer, op: str, left: Tensor, right: Tensor) -> Tensor:
     return Tensor(graph.operator(op, (graph.plain(left), graph.plain(right)), layer.name)[0], shape)
 
 
-def spread(layer: Layer, left: Shape, right: Shape) -> Shape:
+def spread(layer: Layer, left: TensorShape, right: TensorShape) -> TensorShape:
     """The shape of two tensors joined number by number."""
     rank = max(len(left), len(right))
     wide = [(*(1,) * (rank - len(shape)), *shape) for shape in (left, right)]
@@ -123,14 +123,14 @@ def write_dot(layer: Layer) -> Tensor:
     graph, name = layer.graph, layer.name
     rows, columns = left.rank == 3, right.rank == 3
     if not rows:
-        one: Shape = (left.shape[0], 1, left.shape[1])
+        one: TensorShape = (left.shape[0], 1, left.shape[1])
         left, at_left = graph.apply("Unsqueeze", [left, graph.integers([1])], one, name), 2
     if not columns:
         one = (right.shape[0], right.shape[1], 1)
         right, at_right = graph.apply("Unsqueeze", [right, graph.integers([2])], one, name), 1
     left = left if at_left == 2 else transposed(layer, left, (0, 2, 1))
     right = right if at_right == 1 else transposed(layer, right, (0, 2, 1))
-    shape: Shape = (left.shape[0], left.shape[1], right.shape[2])
+    shape: TensorShape = (left.shape[0], left.shape[1], right.shape[2])
     result = graph.apply("MatMul", [left, right], shape, name)
     gone = [axis for axis, kept in ((1, rows), (2, columns)) if not kept]
     if len(gone) == 2:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from lagotto.models.keras.graph import Shape, Tensor
+from lagotto.models.keras.graph import Tensor, TensorShape
 from lagotto.models.keras.layers.convolution import has_channels_first, spatial_rank
 from lagotto.models.keras.layers.layer import Layer
 
@@ -149,11 +149,11 @@ def sliced(
     return Tensor(name, tuple(sizes))
 
 
-def without_axes(tensor: Tensor, axes: set[int]) -> Shape:
+def without_axes(tensor: Tensor, axes: set[int]) -> TensorShape:
     """The shape without some axes."""
     return tuple(size for axis, size in enumerate(tensor.shape) if axis not in axes)
 
 
-def _product(sizes: Shape) -> int | None:
+def _product(sizes: TensorShape) -> int | None:
     known = [size for size in sizes if size is not None]
     return math.prod(known) if len(known) == len(sizes) else None

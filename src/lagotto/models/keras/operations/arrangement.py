@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from lagotto.models.keras.call_arguments import ELLIPSIS, Argument, Slice, TensorReference
-from lagotto.models.keras.graph import Shape, Tensor
+from lagotto.models.keras.graph import Tensor, TensorShape
 from lagotto.models.keras.layers.layer import Layer
 from lagotto.models.keras.layers.merging import concatenated, spread
 from lagotto.models.keras.layers.normalization import unit_length
@@ -118,7 +118,7 @@ def write_product(layer: Layer) -> Tensor:
         if flag_of(layer, name):
             layer.refuse(f"is called with {name}")
     first = spread(layer, left.shape[:-2], right.shape[:-2])
-    shape: Shape = (*first, left.shape[-2], right.shape[-1])
+    shape: TensorShape = (*first, left.shape[-2], right.shape[-1])
     return layer.graph.apply("MatMul", [left, right], shape, layer.name)
 
 
