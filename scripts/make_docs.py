@@ -4,8 +4,9 @@
     python scripts/make_docs.py --site     # the same, then the site, in site/
 
 Generated are docs/reference/cli.md (from the commands' own help), docs/reference/python.md (from
-`lagotto.__all__`) and every table between `<!-- table NAME -->` and `<!-- end -->`: NAME is a
-function in benchmarks/tables/, its figures come from benchmarks/results/, none is typed by hand.
+`lagotto.__all__`), docs/reference/architectures.md (from what is shipped) and every table between
+`<!-- table NAME -->` and `<!-- end -->`: NAME is a function in benchmarks/tables/, its figures come
+from benchmarks/results/, none is typed by hand.
 """
 
 import re
@@ -23,10 +24,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import lagotto
 from lagotto.cli.main import app
+from lagotto.models.architectures.signature_table import read_table
+from lagotto.models.architectures.skeletons import skeleton_keys
 from tables import topics
 
 ROOT = Path(__file__).resolve().parents[1]
 MISSING = "mkdocs is not installed; run: pip install --group docs (pip 25.1 or later), or make docs"
+LIBRARIES = {
+    "torchvision": "torchvision",
+    "cifar": "Copies for CIFAR and MNIST, by whose checkpoints have these names",
+    "yolo": "YOLO classifiers",
+    "timm": "timm",
+}
 GROUPS = (
     ("Hubs, stores and classifiers", "What you make or open, and then call."),
     ("Results, queries and options", "Frozen values: what goes into a call and what comes out."),
@@ -77,6 +86,25 @@ def python_reference() -> str:
     return "\n".join(parts)
 
 
+def architectures_reference() -> str:
+    """The architectures that are recognized, by library; those with a skeleton in bold."""
+    shipped = skeleton_keys()
+    parts = [
+        "# Architectures",
+        "",
+        "Networks whose checkpoints are recognized: see [checkpoints](../how-to/checkpoints.md).",
+        f"{len(shipped)} of them (in bold) are run without torch, from skeletons; the others of",
+        "timm are built by timm (extra `timm`), the others of torchvision are named only.",
+        "",
+    ]
+    for library, title in LIBRARIES.items():
+        known = [item for item in read_table().architectures if item.library == library]
+        names = sorted(f"**{item.name}**" if item.key in shipped else item.name for item in known)
+        names.sort(key=lambda name: name.strip("*"))
+        parts += [f"## {title}", "", f"{len(known)} networks.", "", ", ".join(names), ""]
+    return "\n".join(parts)
+
+
 def _group_of(name: str) -> int | None:
     """The position in GROUPS of a public name; None for what is no class and no function."""
     value = getattr(lagotto, name)
@@ -122,6 +150,7 @@ def main() -> int:
     """Writes all pages; with --site builds the site too."""
     (ROOT / "docs" / "reference" / "cli.md").write_text(cli_reference())
     (ROOT / "docs" / "reference" / "python.md").write_text(python_reference())
+    (ROOT / "docs" / "reference" / "architectures.md").write_text(architectures_reference())
     for page in pages_with_tables():
         page.write_text(fill_tables(page.read_text()))
     return build_site() if "--site" in sys.argv[1:] else 0

@@ -263,6 +263,8 @@ def test_generated_references_are_up_to_date(make_docs: ModuleType) -> None:
     reference = ROOT / "docs" / "reference"
     assert (reference / "cli.md").read_text() == make_docs.cli_reference(), "run make docs"
     assert (reference / "python.md").read_text() == make_docs.python_reference(), "run make docs"
+    architectures = (reference / "architectures.md").read_text()
+    assert architectures == make_docs.architectures_reference(), "run make docs"
 
 
 def test_every_public_name_is_in_the_python_reference() -> None:

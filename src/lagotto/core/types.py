@@ -33,7 +33,8 @@ LogitsSource: TypeAlias = Literal["declared", "cut", "log"]
 InputField: TypeAlias = Literal["size", "layout", "channels", "scale", "resize"]
 Origin: TypeAlias = str
 """Where a fact of a model is from: "model.json", "file" (the model file), the name of another file
-beside it, "inferred" (found by trying candidates) or "assumed" (the common value)."""
+beside it, "inferred" (found by trying candidates), "architecture" (how networks of its kind are
+usually fed) or "assumed" (the common value)."""
 
 
 @dataclass(frozen=True, slots=True)

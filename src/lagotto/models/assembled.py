@@ -1,4 +1,4 @@
-"""A file of another form comes in translated; an ONNX model that Lagotto wrote itself goes out."""
+"""A file of another form comes in translated; what Lagotto runs in its place goes out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,3 +31,26 @@ class AssembledModel:
     layout: Layout
     weights: Mapping[str, Shaped[np.ndarray, "..."]] = field(default_factory=dict)
     embedded: EmbeddedMetadata = field(default_factory=EmbeddedMetadata)
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryNetwork:
+    """A network that its own library has to build, and the tensors to put into it.
+
+    Args:
+        library: Name of the library: "timm".
+        name: The name of the architecture there.
+        classes: The number of outputs.
+        channels: The number of channels of its pictures.
+        size: The (height, width) of its pictures; None for the default of the architecture.
+        weights: The tensors of its state dict.
+        embedded: What the file says of its labels, its input and its architecture.
+    """
+
+    library: str
+    name: str
+    classes: int
+    channels: int
+    size: tuple[int, int] | None
+    weights: Mapping[str, Shaped[np.ndarray, "..."]]
+    embedded: EmbeddedMetadata

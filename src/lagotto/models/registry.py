@@ -13,6 +13,7 @@ from lagotto.core.parsing.not_downloaded import what_lies_at
 from lagotto.core.parsing.onnx_survey import survey_onnx
 from lagotto.core.registry import Adapter, load_adapter
 from lagotto.core.types import JsonObject, ModelSource
+from lagotto.models.assembled import AssembledModel, LibraryNetwork
 from lagotto.models.base import Model
 from lagotto.models.files.onnx_graph import external_files
 from lagotto.models.files.weights import (
@@ -23,6 +24,7 @@ from lagotto.models.files.weights import (
 from lagotto.models.metadata.description import parse_description
 from lagotto.models.metadata.facts import full_input
 from lagotto.models.metadata.pretrained import (
+    CONFIG,
     behaviour_of,
     library_of,
     read_settings,
@@ -49,8 +51,19 @@ SAVED_BY = {
 }
 """Adapters by library: safetensors hold numbers only, and config.json names the library."""
 
-TRANSLATORS: dict[str, Adapter] = {}
-"""Functions by file ending that write a model of another form as ONNX (`AssembledModel`)."""
+_CHECKPOINT = Adapter("lagotto.models.architectures.translate", "assemble_checkpoint")
+TRANSLATORS: dict[str, Adapter] = dict.fromkeys(
+    (".pth", ".pt", ".ckpt", ".th", ".bin"), _CHECKPOINT
+)
+"""Functions by file ending that write a model of another form as ONNX (`AssembledModel`), or
+that leave it to its library (`LibraryNetwork`)."""
+
+BUILDERS = {
+    "timm": Adapter(
+        "lagotto.models.adapters.timm", "build_timm", "timm", "timm", ("torch", "torchvision")
+    ),
+}
+"""Adapters by library for networks that a translator leaves to it (`LibraryNetwork`)."""
 
 _CONTAINERS = (b"PK\x03\x04", b"\x89HDF\r\n\x1a\n")  # zip, HDF5
 
@@ -84,15 +97,27 @@ def load_model(source: ModelSource, threads: int = 1) -> Model:
 def _load(source: ModelSource, threads: int) -> Model:
     ending = source.file.suffix.lower()
     if ending in TRANSLATORS:
-        translated = load_adapter(TRANSLATORS, ending, "model ending")(source)
-        run = importlib.import_module("lagotto.models.adapters.onnx").load_assembled
-        return cast(Model, run(source, translated, threads))
+        translate = load_adapter(TRANSLATORS, ending, "model ending")
+        return _run_translated(source, translate(source), threads)
     if ending == ".safetensors":
+        if not (source.file.parent / CONFIG).is_file():
+            translate = load_adapter({ending: _CHECKPOINT}, ending, "model ending")
+            return _run_translated(source, translate(source), threads)
         library = library_of(read_settings(source.file.parent)[0])
         load = load_adapter(SAVED_BY, library, "library")
     else:
         load = load_adapter(MODEL_ADAPTERS, ending, "model ending")
     return cast(Model, load(source, threads))
+
+
+def _run_translated(
+    source: ModelSource, translated: AssembledModel | LibraryNetwork, threads: int
+) -> Model:
+    if isinstance(translated, LibraryNetwork):
+        build = load_adapter(BUILDERS, translated.library, "library")
+        return cast(Model, build(source, translated, threads))
+    run = importlib.import_module("lagotto.models.adapters.onnx").load_assembled
+    return cast(Model, run(source, translated, threads))
 
 
 def _what_lies_instead(file: Path) -> str | None:
@@ -135,7 +160,8 @@ def _behaviour(source: ModelSource) -> JsonObject:
         description = parse_description(source.description)
         described = full_input(source.file, description)
         behaviour = replace(description, input=described).behaviour
-        if source.file.suffix.lower() == ".safetensors":
+        is_safetensors = source.file.suffix.lower() == ".safetensors"
+        if is_safetensors and (source.file.parent / CONFIG).is_file():
             behaviour["saved"] = behaviour_of(source.file.parent)
     except ModelError:
         return source.description

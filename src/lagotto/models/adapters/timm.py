@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 
 from lagotto.core.errors import ModelError, reason
 from lagotto.core.types import JsonObject, ModelSource
+from lagotto.models.assembled import LibraryNetwork
 from lagotto.models.classifier import ModelClassifier, load_classifier
 from lagotto.models.files.tensors import InputTensor, OutputTensor
 from lagotto.models.metadata.description import parse_description
@@ -54,21 +55,46 @@ def load_timm(source: ModelSource, threads: int = 1) -> ModelClassifier:
     return model.with_decisions(credit_saved(model.spec.decisions, source, CONFIG))
 
 
+def build_timm(source: ModelSource, found: LibraryNetwork, threads: int = 1) -> ModelClassifier:
+    """Builds the network of a checkpoint and puts its tensors in; nothing of it is unpickled.
+
+    Raises:
+        ModelError: timm cannot build it, or its tensors are others.
+    """
+    torch.set_num_threads(threads)
+    arguments: dict[str, Any] = {"num_classes": found.classes, "in_chans": found.channels}
+    try:
+        try:
+            network = timm.create_model(found.name, img_size=found.size, **arguments)
+        except TypeError:  # networks that take pictures of any size
+            network = timm.create_model(found.name, **arguments)
+        tensors = {name: torch.from_numpy(value.copy()) for name, value in found.weights.items()}
+        network.load_state_dict(tensors, strict=True)
+    except _REFUSALS as error:
+        raise ModelError(f"timm cannot load the model: {reason(error)}") from error
+    size = found.size or (224, 224)
+    engine = partial(TimmEngine, network.eval(), size, channels=found.channels)
+    return load_classifier(source, "timm", "NCHW", engine, found.embedded)
+
+
 class TimmEngine:
     """A network in eval mode, without gradients. Its output is logits, so no activation is cut."""
 
-    def __init__(self, network: Any, size: tuple[int, int], request: OutputRequest) -> None:
+    def __init__(
+        self, network: Any, size: tuple[int, int], request: OutputRequest, channels: int = 3
+    ) -> None:
         if request.name not in (None, _OUTPUT):
             raise ModelError(
                 f"model.json: output_name is {request.name!r}; a network of timm has {_OUTPUT!r}"
             )
         self._network = network
         self._size = size
+        self._channels = channels
 
     @property
     def input(self) -> InputTensor:
         """The picture; the batch is fixed, so that no picture changes the logits of another."""
-        return InputTensor("pixels", (_BATCH, 3, *self._size), "float32")
+        return InputTensor("pixels", (_BATCH, self._channels, *self._size), "float32")
 
     @property
     def output(self) -> OutputTensor:

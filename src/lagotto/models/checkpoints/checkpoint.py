@@ -41,6 +41,8 @@ class Checkpoint:
         labels: The names of the classes, if the file has them.
         input: What the file says of its pictures.
         settings: Plain hyper-parameters, for example {"arch": "resnet50"}.
+        layers: Of a whole pickled module: the classes of its layers without tensors, by their path
+            in the network: {"layer1.0.relu": "torch.nn.modules.activation.ReLU"}.
         notes: What a user should know, one line each: a choice between several sets of weights,
             parts that were not read.
     """
@@ -53,6 +55,7 @@ class Checkpoint:
     input: InputDescription = field(default_factory=InputDescription)
     settings: JsonObject = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    layers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

@@ -60,6 +60,25 @@ def module_tensors(module: Record) -> dict[str, AnyTensor]:
     return found
 
 
+def plain_layers(module: Value) -> dict[str, str]:
+    """The classes of the modules in a module that have neither tensors nor modules, by path.
+
+    Call it after `module_tensors`, which bounds what a module may contain.
+    """
+    found: dict[str, str] = {}
+    waiting = [("", module)]
+    while waiting:
+        path, current = waiting.pop()
+        if not is_module(current):
+            continue
+        tensors, children = _parts(current, current.attributes())
+        if not tensors and not children and path:
+            found[path] = current.name
+        inner = f"{path}." if path else ""
+        waiting += [(f"{inner}{name}", child) for name, child in children]
+    return found
+
+
 def _parts(
     module: Record, attributes: dict[str, Value]
 ) -> tuple[list[tuple[str, AnyTensor]], list[tuple[str, Record]]]:

@@ -10,6 +10,7 @@ from lagotto.core.parsing.name_list import NameList
 from lagotto.core.parsing.not_downloaded import HEAD_BYTES, what_lies_there
 from lagotto.core.types import JsonObject
 from lagotto.models.checkpoints.checkpoint import Checkpoint, StoredTensor
+from lagotto.models.checkpoints.modules import plain_layers
 from lagotto.models.checkpoints.names import network_names
 from lagotto.models.checkpoints.pickles.inert import UnreadableError
 from lagotto.models.checkpoints.safetensors_file import (
@@ -64,13 +65,27 @@ def _open(file: Path) -> Checkpoint:
 def _named(checkpoint: Checkpoint) -> Checkpoint:
     """The checkpoint with the names that its tensors have in the network alone."""
     network, described, note = inner_normalization(checkpoint.tensors)
-    tensors, notes = network_names(network)
+    tensors, left_out = network_names(network)
+    prefix = _taken_off(network, tensors)
     stated = checkpoint.input
     if described.mean:
         stated = replace(stated, scale=described.scale, mean=described.mean, std=described.std)
     return replace(
-        checkpoint, tensors=tensors, input=stated, notes=(*checkpoint.notes, *note, *notes)
+        checkpoint,
+        tensors=tensors,
+        input=stated,
+        layers={path.removeprefix(prefix): kind for path, kind in checkpoint.layers.items()},
+        notes=(*checkpoint.notes, *note, *left_out),
     )
+
+
+def _taken_off(saved: Mapping[str, StoredTensor], tensors: Mapping[str, StoredTensor]) -> str:
+    """What the names of the tensors began with in the file, and do not in the network."""
+    named = {id(tensor): name for name, tensor in tensors.items()}
+    for name, tensor in saved.items():
+        if id(tensor) in named:
+            return name.removesuffix(named[id(tensor)])
+    return ""
 
 
 def _mapped(file: Path) -> mmap:
@@ -137,6 +152,7 @@ def _pickled(pickled: PickledFile) -> Checkpoint:
         facts.input,
         facts.settings,
         (*chosen.notes, *facts.notes),
+        plain_layers(chosen.owner) if chosen.module_class else {},
     )
 
 

@@ -15,6 +15,7 @@ from lagotto.models.metadata.description import (
 )
 
 NO_DESCRIPTION = Description()
+NO_INPUT = InputDescription()
 MAX_EMBEDDED_BYTES = 8 << 20
 """Bytes of one embedded text at most; a longer one is not read."""
 
@@ -39,7 +40,8 @@ class EmbeddedMetadata:
 
     The origins are "file"; or, where a format keeps its metadata in files of its own beside the
     weights, the names of these. `architecture` is the network that the weights belong to, "" if the
-    file holds its own graph.
+    file holds its own graph. `usual` is how the library of that network feeds it; it fills what
+    nothing else says.
     """
 
     description: Description = NO_DESCRIPTION
@@ -47,6 +49,7 @@ class EmbeddedMetadata:
     input_origin: Origin = "file"
     labels_origin: Origin = "file"
     architecture: str = ""
+    usual: InputDescription = NO_INPUT
 
 
 def normalization(mean: tuple[float, ...], std: tuple[float, ...]) -> InputDescription:

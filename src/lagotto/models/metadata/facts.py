@@ -1,7 +1,7 @@
 """What model.json, the model file and the files beside it say comes in; one set of facts goes out.
 
 The order of preference: model.json, config.json and preprocessor_config.json, the model file, the
-files of an export tool, lists of labels.
+files of an export tool, lists of labels, what is usual for the architecture.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from lagotto.models.metadata.beside.label_choice import (
 )
 from lagotto.models.metadata.description import Description, InputDescription, declared_labels
 from lagotto.models.metadata.embedded import EmbeddedMetadata
-from lagotto.models.metadata.input_spec import FoundInput
+from lagotto.models.metadata.input_spec import OF_ARCHITECTURE, FoundInput
 from lagotto.models.metadata.pretrained import CONFIG
 
 
@@ -60,8 +60,9 @@ def gather_facts(file: Path, description: Description, embedded: EmbeddedMetadat
     if declared is not None:
         lists.insert(0, FoundLabels(MODEL_JSON, declared))
     in_file = FoundInput(embedded.input_origin, embedded.description.input)
+    usual = FoundInput(OF_ARCHITECTURE, embedded.usual)
     return Facts(
-        inputs=(*beside.settings, in_file, *beside.tools),
+        inputs=(*beside.settings, in_file, *beside.tools, usual),
         lists=tuple(lists),
         notes=(*embedded.notes, *beside.notes),
     )

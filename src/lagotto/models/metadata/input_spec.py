@@ -12,6 +12,9 @@ MAX_FIXED_BATCH = 1024
 IN_FILE: Origin = "file"
 """The origin of what stands in the model file itself."""
 
+OF_ARCHITECTURE: Origin = "architecture"
+"""The origin of what is usual for the network of the model, and may be otherwise here."""
+
 
 @dataclass(frozen=True, slots=True)
 class FoundInput:

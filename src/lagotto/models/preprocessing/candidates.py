@@ -36,18 +36,22 @@ COMMON_NORMALIZATIONS = (
 _ORDERS: tuple[Channels, ...] = ("RGB", "BGR")
 
 
-def candidate_specs(spec: InputSpec, missing: frozenset[InputField]) -> tuple[InputSpec, ...]:
+def candidate_specs(
+    spec: InputSpec, missing: frozenset[InputField], usual: Normalization | None = None
+) -> tuple[InputSpec, ...]:
     """The inputs to try, each once; `spec` alone if neither scale nor channels is missing.
 
-    A mean or std that `spec` already has is tried with every scale.
+    A mean or std that `spec` already has is tried with every scale; unless it is `usual`, the
+    normalization of its architecture, which is one of the candidates.
     """
     orders = _ORDERS if "channels" in missing and spec.channels != "L" else (spec.channels,)
     if "scale" not in missing:
         return tuple(replace(spec, channels=order) for order in orders)
-    if spec.mean or spec.std:
+    if usual is None and (spec.mean or spec.std):
         scales = [item.scale for item in COMMON_NORMALIZATIONS if not item.mean]
         return tuple(replace(spec, channels=o, scale=scale) for scale in scales for o in orders)
-    specs = (item.apply_to(spec, order) for item in COMMON_NORMALIZATIONS for order in orders)
+    tried = COMMON_NORMALIZATIONS if usual is None else (usual, *COMMON_NORMALIZATIONS)
+    specs = (item.apply_to(spec, order) for item in tried for order in orders)
     return tuple(dict.fromkeys(specs))
 
 

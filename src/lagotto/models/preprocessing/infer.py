@@ -3,8 +3,8 @@
 Every candidate input is tried on the same 32 pictures and scored as trials.py defines. First scale
 and channel order are inferred together, then crop or stretch. Channel order is decided by centering
 alone: a picture and its mirror image agree as well in the wrong channel order. The default (RGB,
-0..1, crop) stays unless another candidate is ahead of it by a margin. The candidates, the margins
-and the accuracy are in the results of the docs.
+0..1, crop; for a known architecture, how it is usually fed) stays unless another candidate is ahead
+of it by a margin. The candidates, the margins and the accuracy are in the results of the docs.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,9 +13,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from lagotto.core.types import Channels, Decision, InputField, InputSpec, PixelSpec
+from lagotto.core.types import Channels, Decision, InputField, InputSpec, Origin, PixelSpec
 from lagotto.models.classifier import ModelClassifier
-from lagotto.models.metadata.input_spec import scale_text
+from lagotto.models.metadata.input_spec import OF_ARCHITECTURE, scale_text
 from lagotto.models.preprocessing.candidates import (
     Normalization,
     candidate_specs,
@@ -40,12 +40,13 @@ MIN_MARGIN = 0.2
 Pictures: TypeAlias = Callable[[PixelSpec], TrialPixels]
 
 _DEFAULT = Normalization("0..1")
+_UNSAID = ("assumed", OF_ARCHITECTURE)
 _INFERRED: frozenset[InputField] = frozenset({"scale", "channels", "resize"})
 
 
 def missing_fields(model: ModelClassifier) -> frozenset[InputField]:
-    """The parts of a model's input that were assumed and can be inferred."""
-    assumed = {item.field for item in model.spec.decisions if item.origin == "assumed"}
+    """The parts of a model's input that were assumed, or are usual, and can be inferred."""
+    assumed = {item.field for item in model.spec.decisions if item.origin in _UNSAID}
     return _INFERRED & assumed
 
 
@@ -63,12 +64,14 @@ def infer_preprocessing(model: ModelClassifier, pictures: Pictures) -> ModelClas
     missing = missing_fields(model)
     spec = model.spec.input
     decisions: list[Decision] = []
-    specs = candidate_specs(spec, missing)
+    origins = {item.field: item.origin for item in model.spec.decisions}
+    usual = normalization_of(spec) if origins["scale"] == OF_ARCHITECTURE else None
+    specs = candidate_specs(spec, missing, usual)
     if len(specs) > 1:
-        spec, made = decide(_run_trials(model, specs, pictures), missing)
+        spec, made = decide(_run_trials(model, specs, pictures, usual), missing, usual)
         decisions.extend(made)
     if "resize" in missing:
-        spec, made = _infer_resize(model, spec, pictures)
+        spec, made = _infer_resize(model, spec, pictures, origins["resize"])
         decisions.extend(made)
     if not decisions:
         return model
@@ -85,42 +88,56 @@ def infer_preprocessing(model: ModelClassifier, pictures: Pictures) -> ModelClas
 
 
 def decide(
-    ranked: Sequence[InputTrial], missing: frozenset[InputField]
+    ranked: Sequence[InputTrial],
+    missing: frozenset[InputField],
+    usual: Normalization | None = None,
 ) -> tuple[InputSpec, tuple[Decision, ...]]:
-    """The input of the best trial, and a decision for each field that was missing."""
-    best = _select_trial(ranked)
+    """The input of the best trial, and a decision for each field that was missing.
+
+    Args:
+        ranked: The trials, best first.
+        missing: The fields to decide.
+        usual: The normalization of the architecture, which stays unless another one is ahead.
+    """
+    best = _select_trial(ranked, usual)
     decisions = []
     if "channels" in missing:
         decisions.append(_channels_decision(best))
     if "scale" in missing:
         runner_up = ranked[1] if best is ranked[0] else ranked[0]
-        decisions.append(_scale_decision(best, runner_up))
+        decisions.append(_scale_decision(best, runner_up, usual))
     return best.spec, tuple(decisions)
 
 
 def decision_note(decision: Decision) -> str:
     """A decision as one line for a reader."""
-    text = f"{decision.field} {decision.origin}: {decision.value}"
+    is_usual = decision.origin == OF_ARCHITECTURE
+    origin = "as is usual for its architecture" if is_usual else decision.origin
+    text = f"{decision.field} {origin}: {decision.value}"
     if decision.runner_up is not None and decision.margin is not None:
         text += f" ({decision.margin:+.2f} over {decision.runner_up})"
     return text
 
 
-def _default_trial(ranked: Sequence[InputTrial]) -> InputTrial | None:
-    """The trial of scale 0..1 without mean and std, if it is among the candidates."""
-    return next((trial for trial in ranked if normalization_of(trial.spec) == _DEFAULT), None)
+def _default_trial(ranked: Sequence[InputTrial], usual: Normalization | None) -> InputTrial | None:
+    """The trial of the usual normalization, else of 0..1 alone, if it is among the candidates."""
+    default = usual or _DEFAULT
+    return next((trial for trial in ranked if normalization_of(trial.spec) == default), None)
 
 
-def _select_trial(ranked: Sequence[InputTrial]) -> InputTrial:
+def _select_trial(ranked: Sequence[InputTrial], usual: Normalization | None) -> InputTrial:
     """The default trial, unless the first is ahead of it by more than the margin."""
-    default = _default_trial(ranked)
+    default = _default_trial(ranked, usual)
     if default is not None and ranked[0].score - default.score <= MIN_MARGIN:
         return default
     return ranked[0]
 
 
 def _run_trials(
-    model: ModelClassifier, specs: Sequence[InputSpec], pictures: Pictures
+    model: ModelClassifier,
+    specs: Sequence[InputSpec],
+    pictures: Pictures,
+    usual: Normalization | None,
 ) -> tuple[InputTrial, ...]:
     """A trial for each normalization, best first; the first two and the default scored exactly.
 
@@ -131,7 +148,7 @@ def _run_trials(
     trials = _trials_in_best_order(model, specs, pixels)
     while True:
         trials.sort(key=lambda trial: -trial.score)  # stable: equal trials keep the common order
-        default = _default_trial(trials)
+        default = _default_trial(trials, usual)
         deciding = [*trials[:2], *((default,) if default is not None else ())]
         unknown = next((trial for trial in deciding if trial.consistency is None), None)
         if len(trials) < 2 or unknown is None:
@@ -160,18 +177,26 @@ def _trials_in_best_order(
 
 
 def _infer_resize(
-    model: ModelClassifier, spec: InputSpec, pictures: Pictures
+    model: ModelClassifier, spec: InputSpec, pictures: Pictures, origin: Origin
 ) -> tuple[InputSpec, tuple[Decision, ...]]:
-    """Stretch if it scores higher by the margin, else crop; no decision if the pixels are equal."""
-    specs = [replace(spec, pixels=replace(spec.pixels, resize=r)) for r in ("crop", "stretch")]
+    """Stretch if it scores higher by the margin, else crop; no decision if the pixels are equal.
+
+    The share that an architecture usually crops is not cut out of a stretched picture.
+    """
+    pixels = spec.pixels
+    cut = 1.0 if origin == OF_ARCHITECTURE else pixels.crop_fraction
+    specs = [
+        replace(spec, pixels=replace(pixels, resize="crop")),
+        replace(spec, pixels=replace(pixels, resize="stretch", crop_fraction=cut)),
+    ]
     pixels_by_spec = {item: pictures(item.pixels) for item in specs}
     first, second = pixels_by_spec.values()
     if np.array_equal(first, second):
         return spec, ()
     centered, layers = centering(model, pixels_by_spec)
     crop, stretch = (
-        InputTrial(item, centered[item], layers, consistency=consistency(model, item, pixels))
-        for item, pixels in pixels_by_spec.items()
+        InputTrial(item, centered[item], layers, consistency=consistency(model, item, shown))
+        for item, shown in pixels_by_spec.items()
     )
     is_stretch = stretch.score - crop.score > MIN_MARGIN
     best, runner_up = (stretch, crop) if is_stretch else (crop, stretch)
@@ -179,7 +204,7 @@ def _infer_resize(
     decision = Decision(
         "resize",
         best.spec.pixels.resize,
-        "inferred" if margin > MIN_MARGIN else "assumed",
+        "inferred" if margin > MIN_MARGIN else origin,
         round(margin, 4),
         runner_up.spec.pixels.resize,
         _evidence(best),
@@ -199,14 +224,16 @@ def _channels_decision(best: InputTrial) -> Decision:
     return Decision("channels", value, "assumed", margin, runner_up, evidence)
 
 
-def _scale_decision(best: InputTrial, runner_up: InputTrial) -> Decision:
+def _scale_decision(
+    best: InputTrial, runner_up: InputTrial, usual: Normalization | None
+) -> Decision:
     """The scale of a trial: "inferred" if it is ahead by the margin or not the default."""
     margin = best.score - runner_up.score
-    is_sure = margin > MIN_MARGIN or normalization_of(best.spec) != _DEFAULT
+    is_sure = margin > MIN_MARGIN or normalization_of(best.spec) != (usual or _DEFAULT)
     return Decision(
         "scale",
         scale_text(best.spec),
-        "inferred" if is_sure else "assumed",
+        "inferred" if is_sure else "assumed" if usual is None else OF_ARCHITECTURE,
         round(margin, 4),
         scale_text(runner_up.spec),
         _evidence(best),

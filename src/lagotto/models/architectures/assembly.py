@@ -1,0 +1,120 @@
+"""A skeleton, a classifier and tensors come in; an ONNX model and its weights go out."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Shaped
+
+from lagotto.models.architectures.heads import Head
+from lagotto.models.architectures.onnx_parts import (
+    external_weight,
+    graph_input,
+    graph_output,
+    graph_part,
+    operator,
+)
+from lagotto.models.architectures.skeletons import PICTURE, SCORES, Cut, Skeleton
+
+_OWN = "own/"
+_OPERATORS = {
+    "linear": "Gemm",
+    "batch_norm": "BatchNormalization",
+    "layer_norm": "LayerNormalization",
+}
+_INPUTS = {
+    "linear": ("weight", "bias"),
+    "batch_norm": ("weight", "bias", "running_mean", "running_var"),
+    "layer_norm": ("weight", "bias"),
+    "activation": (),
+}
+_SETTINGS: dict[str, dict[str, int | float]] = {
+    "linear": {"transB": 1},
+    "batch_norm": {"epsilon": 1e-5},
+    "layer_norm": {"epsilon": 1e-5},
+    "activation": {},
+}
+
+Weights = dict[str, Shaped[np.ndarray, "..."]]
+
+
+def filled_graph(
+    skeleton: Skeleton, tensors: Mapping[str, Shaped[np.ndarray, "..."]], channels: int
+) -> tuple[bytes, Weights]:
+    """The network with its own classifier: its bytes, and its weights by name.
+
+    Args:
+        skeleton: The graph.
+        tensors: The state dict; further tensors are left out.
+        channels: The number of channels of its pictures.
+
+    Raises:
+        KeyError: A tensor is missing.
+    """
+    weights = _named(skeleton.weights, tensors)
+    return b"".join((*skeleton.parts, _ends(skeleton, weights, channels))), weights
+
+
+def graph_with_head(
+    skeleton: Skeleton,
+    cut: Cut,
+    tensors: Mapping[str, Shaped[np.ndarray, "..."]],
+    head: tuple[Head, Mapping[str, Shaped[np.ndarray, "..."]]],
+    channels: int,
+) -> tuple[bytes, Weights]:
+    """The network with a classifier of the user's own: its bytes, and its weights by name.
+
+    Args:
+        skeleton: The graph.
+        cut: Where the classifier is put in, one of the two places of the skeleton.
+        tensors: The tensors of the architecture.
+        head: The classifier, and its tensors by their names in the checkpoint.
+        channels: The number of channels of the pictures.
+    """
+    kept = 1 if cut == skeleton.before_neck else 2
+    weights = _named(skeleton.weights[:kept], tensors)
+    operators, own = _head_part(head[0], head[1], cut.tensor)
+    ends = _ends(skeleton, {**weights, **own}, channels)
+    return b"".join((*skeleton.parts[:kept], operators, ends)), {**weights, **own}
+
+
+def _head_part(
+    head: Head, tensors: Mapping[str, Shaped[np.ndarray, "..."]], source: str
+) -> tuple[bytes, Weights]:
+    """The operators of a classifier, and its weights."""
+    weights: Weights = {}
+    operators = []
+    for at, layer in enumerate(head.layers):
+        result = SCORES if at == len(head.layers) - 1 else f"{_OWN}{at}"
+        inputs = [source]
+        for part in _INPUTS[layer.kind]:
+            if part != "bias" or layer.has_bias:
+                values = as_float32(tensors[f"{layer.path}.{part}" if layer.path else part])
+                flat = layer.kind == "linear" and part == "weight"
+                inputs.append(f"{_OWN}{layer.path}.{part}")
+                weights[inputs[-1]] = values.reshape(values.shape[:2]) if flat else values
+        kind = layer.path if layer.kind == "activation" else _OPERATORS[layer.kind]
+        operators.append(operator(kind, inputs, result, **_SETTINGS[layer.kind]))
+        source = result
+    return graph_part(*operators), weights
+
+
+def _named(
+    names: Sequence[Sequence[str]], tensors: Mapping[str, Shaped[np.ndarray, "..."]]
+) -> Weights:
+    return {name: as_float32(tensors[name]) for several in names for name in several}
+
+
+def _ends(skeleton: Skeleton, weights: Weights, channels: int) -> bytes:
+    """The declarations of the input, the output and the weights."""
+    height, width = ("height", "width") if skeleton.is_open else skeleton.size
+    shape = ("batch" if skeleton.batch is None else skeleton.batch, channels, height, width)
+    declared = [external_weight(name, value) for name, value in weights.items()]
+    return graph_part(
+        graph_input(PICTURE, shape), *declared, graph_output(SCORES, (shape[0], "classes"))
+    )
+
+
+def as_float32(values: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
+    """The numbers as float32, or as int64 if they are whole; no copy where they already are."""
+    wanted = np.int64 if values.dtype.kind in "iub" else np.float32
+    return np.ascontiguousarray(values, wanted).reshape(values.shape)

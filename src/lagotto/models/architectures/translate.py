@@ -1,0 +1,240 @@
+"""A checkpoint of torch or safetensors comes in; the network of its weights goes out as ONNX."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+from jaxtyping import Shaped
+
+from lagotto.core.errors import ModelError
+from lagotto.core.types import JsonObject, JsonValue, ModelSource, Resample
+from lagotto.models.architectures.assembly import as_float32, filled_graph, graph_with_head
+from lagotto.models.architectures.fingerprint import Shape, is_position
+from lagotto.models.architectures.onnx_parts import graph_output, graph_part
+from lagotto.models.architectures.recognition import Recognition, recognize
+from lagotto.models.architectures.skeletons import (
+    SCORES,
+    Skeleton,
+    read_skeleton,
+    skeleton_keys,
+)
+from lagotto.models.architectures.unknown import EXPORT_HINT
+from lagotto.models.assembled import AssembledModel, LibraryNetwork
+from lagotto.models.checkpoints.checkpoint import Checkpoint, StoredTensor
+from lagotto.models.checkpoints.opening import open_checkpoint
+from lagotto.models.files.onnx_graph import read_onnx_graph
+from lagotto.models.metadata.description import (
+    Description,
+    InputDescription,
+    parse_description,
+)
+from lagotto.models.metadata.embedded import EmbeddedMetadata
+
+FRAMEWORK = "torch"
+_OPERATORS = {
+    "ReLU": {"Relu"},
+    "ReLU6": {"Clip"},
+    "LeakyReLU": {"LeakyRelu"},
+    "ELU": {"Elu"},
+    "CELU": {"Celu"},
+    "SELU": {"Selu"},
+    "GELU": {"Erf", "Gelu", "Tanh"},
+    "SiLU": {"Sigmoid"},
+    "Mish": {"Softplus", "Mish"},
+    "Hardswish": {"HardSwish", "HardSigmoid", "Clip"},
+    "Softplus": {"Softplus"},
+    "Tanh": {"Tanh"},
+    "PReLU": {"PRelu"},
+}
+"""Operators of ONNX, of which one at least stands for a layer of torch."""
+
+_PATCHES = ("patch_embed.proj", "conv_proj")
+
+
+def assemble_checkpoint(source: ModelSource) -> AssembledModel | LibraryNetwork:
+    """The network of a checkpoint: as ONNX, or for its library to build if there is no skeleton.
+
+    Args:
+        source: The checkpoint. Nothing of it is executed.
+
+    Raises:
+        ModelError: It is no checkpoint, or its network is not known; the reason is one line.
+    """
+    checkpoint = open_checkpoint(source.file)
+    found = recognize(
+        checkpoint.shapes, checkpoint.settings, checkpoint.module_class, checkpoint.layers
+    )
+    if found.architecture.key not in skeleton_keys():
+        return _left_to_library(checkpoint, found)
+    skeleton = read_skeleton(found.architecture.key)
+    size = _size_of_pictures(checkpoint, found, skeleton)
+    _check_activations(skeleton, found, checkpoint)
+    data, weights = _assemble(skeleton, found, checkpoint)
+    return AssembledModel(
+        data, FRAMEWORK, "NCHW", weights, embedded_metadata(checkpoint, found, size)
+    )
+
+
+def _check_activations(skeleton: Skeleton, found: Recognition, checkpoint: Checkpoint) -> None:
+    """Raises ModelError if a pickled module has activations that its architecture has not."""
+    if not checkpoint.layers:
+        return
+    operators = {node.op for node in read_onnx_graph(_body(skeleton)).producers.values()}
+    of_head = {layer.path.rpartition(".")[0] for layer in found.head.layers} if found.head else ()
+    for path, kind in checkpoint.layers.items():
+        name = kind.rpartition(".")[2]
+        needed = _OPERATORS.get(name, set())
+        is_of_head = path.rpartition(".")[0] in of_head or not path.startswith(found.root)
+        if needed and not needed & operators and not is_of_head:
+            raise ModelError(
+                f"its tensors are those of {found.architecture.name}, but {path[:80]!a} is a "
+                f"{name}, which that network has not; {EXPORT_HINT}"
+            )
+
+
+def _body(skeleton: Skeleton) -> bytes:
+    return skeleton.parts[0] + skeleton.parts[1] + graph_part(graph_output(SCORES, ()))
+
+
+def _left_to_library(checkpoint: Checkpoint, found: Recognition) -> LibraryNetwork:
+    """A network that its library builds; ModelError if Lagotto has no adapter for that."""
+    architecture = found.architecture
+    if architecture.library != "timm" or found.head is not None or found.view != "last":
+        own = "" if found.head is None else " with a classifier of its own"
+        raise ModelError(
+            f"a {architecture.name} of {architecture.library}{own}, which Lagotto recognizes but "
+            f"cannot run; {EXPORT_HINT}"
+        )
+    size = checkpoint.input.size or _size_of_positions(found, checkpoint.shapes)
+    usual = usual_input(architecture.feed, found.channels).size
+    classes = checkpoint.shapes[found.names[f"{architecture.classifier[0]}.weight"]][0]
+    tensors = _Tensors(found.names, checkpoint.tensors)
+    return LibraryNetwork(
+        library=architecture.library,
+        name=architecture.name,
+        classes=classes,
+        channels=found.channels,
+        size=size or usual,
+        weights={name: as_float32(tensors[name]) for name in found.names},
+        embedded=embedded_metadata(checkpoint, found, size or usual),
+    )
+
+
+def embedded_metadata(
+    checkpoint: Checkpoint, found: Recognition, size: tuple[int, int] | None = None
+) -> EmbeddedMetadata:
+    """What a checkpoint says of its labels and its input, and how its network is usually fed.
+
+    Args:
+        checkpoint: The checkpoint.
+        found: Its network.
+        size: The size of its pictures, where its tensors tell.
+    """
+    described = checkpoint.input
+    if described.size is None:
+        described = replace(described, size=size)
+    return EmbeddedMetadata(
+        Description(labels=checkpoint.labels, input=described),
+        notes=(*checkpoint.notes, *found.notes),
+        architecture=found.architecture.name,
+        usual=usual_input(found.architecture.feed, found.channels),
+    )
+
+
+def usual_input(feed: JsonObject, channels: int) -> InputDescription:
+    """How a library feeds an architecture.
+
+    Args:
+        feed: Its mean, std, size, crop_fraction, resample and resize.
+        channels: The number of channels of the pictures; grey ones take the mean of green.
+    """
+    mean, std = _for_channels(feed["mean"], channels), _for_channels(feed["std"], channels)
+    resample = feed.get("resample")
+    return parse_description(
+        {
+            "input": {
+                "size": feed["size"],
+                "scale": "0..1",
+                "mean": mean,
+                "std": std,
+                "resize": feed.get("resize", "crop"),
+                "crop_fraction": feed["crop_fraction"],
+                "resample": resample if resample in get_args(Resample) else "bilinear",
+            }
+        }
+    ).input
+
+
+def _for_channels(values: JsonValue, channels: int) -> JsonValue:
+    return (
+        values[1:2] if channels == 1 and isinstance(values, list) and len(values) == 3 else values
+    )
+
+
+def _size_of_pictures(
+    checkpoint: Checkpoint, found: Recognition, skeleton: Skeleton
+) -> tuple[int, int] | None:
+    """The size that the tensors tell; None if they fit any, and the file does not say it.
+
+    Raises ModelError if the file names a size that the graph does not take.
+    """
+    size = checkpoint.input.size or _size_of_positions(found, checkpoint.shapes)
+    if size is None or skeleton.is_open or size == skeleton.size:
+        return size if size is not None or skeleton.is_open else skeleton.size
+    raise ModelError(
+        f"a {found.architecture.name} for pictures of {size[0]}x{size[1]}, which Lagotto runs at "
+        f"{skeleton.size[0]}x{skeleton.size[1]} only; {EXPORT_HINT}"
+    )
+
+
+def _size_of_positions(found: Recognition, shapes: Mapping[str, Shape]) -> tuple[int, int] | None:
+    """The size of pictures by the embedding of positions: one position a patch, and a few more."""
+    for name, given in found.names.items():
+        if not is_position(name) or len(shapes[given]) != 3:
+            continue
+        for layer in _PATCHES:
+            patch = shapes.get(found.names.get(f"{layer}.weight", ""), ())
+            if len(patch) == 4 and patch[2] == patch[3] > 1:
+                edge = math.isqrt(shapes[given][1]) * patch[2]
+                return edge, edge
+    return None
+
+
+def _assemble(
+    skeleton: Skeleton, found: Recognition, checkpoint: Checkpoint
+) -> tuple[bytes, dict[str, Shaped[np.ndarray, "..."]]]:
+    tensors = _Tensors(found.names, checkpoint.tensors)
+    if found.head is None:
+        return filled_graph(skeleton, tensors, found.channels)
+    cut = skeleton.before_last
+    if found.view != "last" and skeleton.weights[1]:
+        cut = skeleton.before_neck
+    name = found.architecture.name
+    if not cut.tensor:
+        raise ModelError(f"a {name} with a classifier of its own, which cannot be put in its place")
+    if found.head.inputs != cut.features:
+        raise ModelError(
+            f"a {name} whose own classifier takes {found.head.inputs:,} values; the network gives "
+            f"{cut.features:,}: other layers lie between, which a checkpoint does not say"
+        )
+    own = _Tensors({name: name for name in checkpoint.tensors}, checkpoint.tensors)
+    return graph_with_head(skeleton, cut, tensors, (found.head, own), found.channels)
+
+
+class _Tensors(Mapping[str, Shaped[np.ndarray, "..."]]):
+    """The values of tensors, each read when it is asked for, by other names."""
+
+    def __init__(self, names: Mapping[str, str], tensors: Mapping[str, StoredTensor]) -> None:
+        self._names = names
+        self._tensors = tensors
+
+    def __getitem__(self, name: str) -> Shaped[np.ndarray, "..."]:
+        return self._tensors[self._names[name]].read()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)

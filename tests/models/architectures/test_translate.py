@@ -1,0 +1,139 @@
+"""Files of weights give the logits of torch, which are stored, without torch."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from lagotto.core.errors import ModelError
+from lagotto.core.types import ModelSource
+from lagotto.models.architectures.fingerprint import Shape
+from lagotto.models.classifier import ModelClassifier
+from lagotto.models.registry import load_model
+from network_files import (
+    GOLDEN_FILE,
+    GOLDEN_KEYS,
+    KEPT,
+    golden_pictures,
+    shapes_of,
+    write_network,
+)
+from seeded_weights import seeded_weights
+
+RESNET20 = "cifar/akamaster_resnet20"
+
+
+def load(file: Path) -> ModelClassifier:
+    model = load_model(ModelSource("best", file))
+    assert isinstance(model, ModelClassifier)
+    return model
+
+
+def save(folder: Path, shapes: dict[str, Shape], half: bool = False) -> Path:
+    file = folder / "best.safetensors"
+    weights = seeded_weights(shapes)
+    save_file({k: v.astype(np.float16) for k, v in weights.items()} if half else weights, file)
+    return file
+
+
+@pytest.mark.parametrize("key", GOLDEN_KEYS)
+def test_the_logits_are_those_of_torch(key: str, tmp_path: Path) -> None:
+    golden = np.array(json.loads(GOLDEN_FILE.read_text())[key])
+    model = load(write_network(key, tmp_path))
+    assert model.spec.architecture == key.partition("/")[2]
+    assert model.spec.framework == "torch"
+    logits = model.logits(golden_pictures(model.spec.input.pixels.shape))
+    assert logits.shape == (2, model.spec.outputs)
+    assert np.abs(golden[0] - golden[1]).max() > 1e-3  # the weights say something
+    np.testing.assert_allclose(logits[:, :KEPT], golden, atol=1e-4 * np.abs(golden).max() + 1e-5)
+
+
+def test_half_precision_is_widened(tmp_path: Path) -> None:
+    shapes = shapes_of(RESNET20)
+    full = load(save(tmp_path, shapes))
+    pixels = golden_pictures(full.spec.input.pixels.shape)
+    whole = full.logits(pixels)
+    half = load(save(tmp_path, shapes, half=True)).logits(pixels)
+    assert 0 < np.abs(half - whole).max() < 0.02 * np.abs(whole).max()
+
+
+def test_a_classifier_of_ones_own_is_computed(tmp_path: Path) -> None:
+    """Against numpy: the features are what the network's own last layer would have taken."""
+    shapes = shapes_of(RESNET20)
+    identity = {**shapes, "linear.weight": (64, 64), "linear.bias": (64,)}
+    weights = seeded_weights(identity)
+    weights["linear.weight"], weights["linear.bias"] = (
+        np.eye(64, dtype=np.float32),
+        np.zeros(64, np.float32),
+    )
+    save_file(weights, tmp_path / "features.safetensors")
+    body = load(tmp_path / "features.safetensors")
+    pixels = golden_pictures(body.spec.input.pixels.shape)
+    features = body.logits(pixels).astype(np.float64)
+
+    own: dict[str, Shape] = {
+        "linear.0.weight": (16, 64),
+        "linear.0.bias": (16,),
+        "linear.1.weight": (16,),
+        "linear.1.bias": (16,),
+        "linear.1.running_mean": (16,),
+        "linear.1.running_var": (16,),
+        "linear.4.weight": (3, 16),
+    }
+    head = seeded_weights(own, seed=1)
+    kept = {name: value for name, value in weights.items() if not name.startswith("linear")}
+    save_file({**kept, **head}, tmp_path / "own.safetensors")
+    model = load(tmp_path / "own.safetensors")
+    hidden = features @ head["linear.0.weight"].T + head["linear.0.bias"]
+    scale = head["linear.1.weight"] / np.sqrt(head["linear.1.running_var"] + 1e-5)
+    hidden = (hidden - head["linear.1.running_mean"]) * scale + head["linear.1.bias"]
+    expected = np.maximum(hidden, 0) @ head["linear.4.weight"].T
+    np.testing.assert_allclose(model.logits(pixels), expected, rtol=1e-4, atol=1e-5)
+    assert any("ReLU assumed" in note for note in model.spec.notes)
+
+
+def test_the_architecture_says_how_it_is_usually_fed(tmp_path: Path) -> None:
+    model = load(write_network("torchvision/resnet18", tmp_path))
+    spec = model.spec.input
+    assert spec.pixels.shape == (224, 224, 3)
+    assert spec.pixels.crop_fraction == pytest.approx(0.875)
+    assert spec.mean == (0.485, 0.456, 0.406)
+    origins = {item.field: item.origin for item in model.spec.decisions}
+    assert origins == {
+        "size": "architecture",
+        "layout": "file",
+        "channels": "assumed",
+        "scale": "architecture",
+        "resize": "architecture",
+    }
+
+
+def test_model_json_overrules_it(tmp_path: Path) -> None:
+    file = write_network("torchvision/resnet18", tmp_path)
+    described = {"input": {"size": 96, "scale": "-1..1", "channels": "BGR"}}
+    model = load_model(ModelSource("best", file, described))
+    assert model.spec.input.pixels.shape == (96, 96, 3)
+    assert model.spec.input.scale == "-1..1"
+    assert model.spec.input.mean == ()
+
+
+def test_grey_pictures(tmp_path: Path) -> None:
+    shapes = shapes_of("torchvision/resnet18") | {"conv1.weight": (64, 1, 7, 7)}
+    model = load(save(tmp_path, shapes))
+    assert model.spec.input.channels == "L"
+    assert model.spec.input.mean == (0.456,)
+
+
+def test_the_embedding_of_positions_tells_the_size(tmp_path: Path) -> None:
+    shapes = shapes_of("timm/vit_tiny_patch16_224") | {"pos_embed": (1, 37, 192)}
+    model = load(save(tmp_path, shapes))
+    assert model.spec.input.pixels.shape == (96, 96, 3)
+
+
+def test_a_classifier_for_other_features_is_refused(tmp_path: Path) -> None:
+    shapes = shapes_of(RESNET20)
+    del shapes["linear.weight"], shapes["linear.bias"]
+    with pytest.raises(ModelError, match="takes 128 values; the network gives 64"):
+        load(save(tmp_path, {**shapes, "fc.0.weight": (5, 128), "fc.0.bias": (5,)}))
