@@ -9,7 +9,6 @@ import pytest
 from checkpoint_makers import Call, Named, module, torch_zip
 from lagotto.models.checkpoints.checkpoint import Checkpoint
 from lagotto.models.checkpoints.opening import open_checkpoint
-from lagotto.models.checkpoints.refusals import text_network
 
 NAMES = ("cat", "dog", "owl")
 NET = {
@@ -155,13 +154,6 @@ def test_settings_are_plain_and_name_the_network(opened: Any) -> None:
         "callback": "true",
         "arch": "resnet18",
     }
-
-
-def test_a_text_model_is_told_from_an_image_model() -> None:
-    words = {"embeddings.word_embeddings.weight": (30522, 768)}
-    assert text_network(words) == "an embedding of 30,522 x 768"
-    assert text_network({**words, "visual.conv1.weight": (768, 3, 16, 16)}) is None
-    assert text_network({"fc.weight": (21843, 768)}) is None
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,7 @@ def test_damaged_weights_are_not_read_in_silence(tmp_path: Path) -> None:
 def test_a_file_that_is_cut_short_is_refused(tmp_path: Path, zipped: bool) -> None:
     file = save(network().state_dict(), tmp_path / "best.pt", _use_new_zipfile_serialization=zipped)
     data = file.read_bytes()
-    for size in (1, 10, 100, len(data) // 3, len(data) // 2, len(data) - 30, len(data) - 1):
+    for size in (10, 100, len(data) // 3, len(data) // 2, len(data) - 30, len(data) - 1):
         file.write_bytes(data[:size])
         with pytest.raises(ModelError, match=r"^best\.pt is not read: .*(cut short|damaged|disag)"):
             open_checkpoint(file)

@@ -65,14 +65,18 @@ def _open(file: Path) -> Checkpoint:
 def _named(checkpoint: Checkpoint) -> Checkpoint:
     """The checkpoint with the names that its tensors have in the network alone."""
     network, described, note = inner_normalization(checkpoint.tensors)
-    tensors, notes = network_names(network)
+    tensors, left_out = network_names(network)
     prefix = _taken_off(network, tensors)
-    layers = {path.removeprefix(prefix): kind for path, kind in checkpoint.layers.items()}
     stated = checkpoint.input
     if described.mean:
         stated = replace(stated, scale=described.scale, mean=described.mean, std=described.std)
-    notes = (*checkpoint.notes, *note, *notes)
-    return replace(checkpoint, tensors=tensors, input=stated, layers=layers, notes=notes)
+    return replace(
+        checkpoint,
+        tensors=tensors,
+        input=stated,
+        layers={path.removeprefix(prefix): kind for path, kind in checkpoint.layers.items()},
+        notes=(*checkpoint.notes, *note, *left_out),
+    )
 
 
 def _taken_off(saved: Mapping[str, StoredTensor], tensors: Mapping[str, StoredTensor]) -> str:

@@ -1,7 +1,4 @@
-"""The value of a checkpoint without a network, or its tensors, come in; what they are goes out."""
-
-import re
-from collections.abc import Mapping
+"""The value of a checkpoint without a network comes in; what it is, and what to do, goes out."""
 
 from lagotto.models.checkpoints.pickles.inert import (
     GlobalName,
@@ -24,11 +21,6 @@ _LIBRARIES = (
     (("jax.", "jaxlib.", "flax."), "weights of JAX; write them as safetensors, or export to ONNX"),
     (("numpy.", "pandas.", "scipy."), "arrays of numpy and no tensors of torch; " + _SAVE),
 )
-_WORDS = re.compile(
-    r"(^|\.)(word_embeddings?|embed_tokens|token_embedding|tok_embeddings|wte|word_embedding"
-    r"|embeddings?\.word\w*|shared|embed_in)\.weight$"
-)
-_FEWEST_WORDS = 4_000
 _SEARCHED = 500
 
 
@@ -84,27 +76,3 @@ def _inside(value: Value) -> list[Value]:
     if isinstance(value, Record):
         return list(value.entries().values())[:_SEARCHED]
     return list(value[:_SEARCHED]) if isinstance(value, list | tuple) else []
-
-
-def text_network(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
-    """Why tensors are those of a text model, "an embedding of 30,522 x 768"; None if they are not.
-
-    A network that also has an embedding of patches or a first convolution of pictures (CLIP) is
-    none.
-
-    Args:
-        shapes: The shapes of the tensors by their names.
-
-    Example:
-        >>> text_network({"bert.embeddings.word_embeddings.weight": (30522, 768)})
-        'an embedding of 30,522 x 768'
-    """
-    if any(len(shape) == _PICTURE_AXES and shape[1] in (1, 3) for shape in shapes.values()):
-        return None
-    for name, shape in shapes.items():
-        if len(shape) == 2 and shape[0] >= _FEWEST_WORDS and _WORDS.search(name):
-            return f"an embedding of {shape[0]:,} x {shape[1]:,}"
-    return None
-
-
-_PICTURE_AXES = 4  # weights of a convolution: out, in, height, width
