@@ -20,7 +20,7 @@ from lagotto.models.keras.table import (
 
 _HALF = ("float16", "mixed_float16", "bfloat16", "mixed_bfloat16", "float64")
 _SWITCHES = ("training", "mask", "name", "dtype", "return_attention_scores", "use_causal_mask")
-MAX_CALLS = 50_000
+MAX_CALLS = 10_000
 """Calls of layers at most; models that call each other several times can hide billions."""
 
 _EXPORT = "export the model as ONNX (model.export('model.onnx', format='onnx')) or TFLite"

@@ -38,11 +38,14 @@ _DAMAGE = (OSError, RuntimeError, ValueError, TypeError, KeyError, OverflowError
 
 @dataclass(frozen=True, slots=True)
 class Hdf5Tree:
-    """What lies in a file: its groups with their attributes, and its arrays, by their paths."""
+    """What lies in a file: the paths of its groups, and its arrays by their paths.
+
+    No object stays open, since closing a file takes time for each of them.
+    """
 
     file: Any
     arrays: dict[str, StoredTensor]
-    groups: dict[str, Any]
+    groups: frozenset[str]
 
     def text(self, group: str, name: str) -> str | None:
         """An attribute that is a text; None if there is none."""
@@ -69,9 +72,11 @@ class Hdf5Tree:
 
     def _attribute(self, group: str, name: str) -> Any:
         """The value of an attribute, refused before it is read if it is too large."""
-        holder = self.groups.get(group)
+        if group not in self.groups:
+            return None
         with _reading(f"attribute {name!r}"):
-            if holder is None or name not in holder.attrs:
+            holder = self.file[group or "/"]
+            if name not in holder.attrs:
                 return None
             identifier = holder.attrs.get_id(name)
             count = int(np.prod(identifier.shape, dtype=np.float64))
@@ -129,25 +134,26 @@ def _reading(what: str) -> Iterator[None]:
 def _survey(file: Any, length: int) -> Hdf5Tree:
     """All objects of a file. A group that is reached twice is refused: it may be a loop."""
     arrays: dict[str, StoredTensor] = {}
-    groups: dict[str, Any] = {"": file}
+    groups = {""}
     seen: set[tuple[int, int]] = set()
-    total, allowed = 0, length * MAX_EXPANSION + _FREE_BYTES
+    objects, total, allowed = 0, 0, length * MAX_EXPANSION + _FREE_BYTES
     pending = [("", file, 0)]
     with _reading("a group"):
         while pending:
             path, group, depth = pending.pop()
+            objects += len(group)
+            if objects > MAX_OBJECTS:
+                raise ModelError(f"the HDF5 file has over {MAX_OBJECTS:,} objects")
             for name, item in _members(group, path):
-                if len(arrays) + len(groups) > MAX_OBJECTS:
-                    raise ModelError(f"the HDF5 file has over {MAX_OBJECTS:,} objects")
                 inner = f"{path}/{name}" if path else name
                 if isinstance(item, h5py.Group):
                     _check_once(item, inner, seen)
                     if depth >= MAX_GROUP_DEPTH:
                         raise ModelError(f"the HDF5 file has groups over {MAX_GROUP_DEPTH} deep")
-                    groups[inner] = item
+                    groups.add(inner)
                     pending.append((inner, item, depth + 1))
                 elif isinstance(item, h5py.Dataset):
-                    stored, size = _array(item, inner)
+                    stored, size = _array(file, item, inner)
                     total += size
                     if total > allowed:
                         raise ModelError(
@@ -157,7 +163,7 @@ def _survey(file: Any, length: int) -> Hdf5Tree:
                     arrays[inner] = stored
                 else:
                     raise ModelError(f"{inner[:_SHOWN]!r} in the HDF5 file is no group or array")
-    return Hdf5Tree(file, arrays, groups)
+    return Hdf5Tree(file, arrays, frozenset(groups))
 
 
 def _members(group: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -181,7 +187,7 @@ def _check_once(group: Any, path: str, seen: set[tuple[int, int]]) -> None:
     seen.add(key)
 
 
-def _array(dataset: Any, path: str) -> tuple[StoredTensor, int]:
+def _array(file: Any, dataset: Any, path: str) -> tuple[StoredTensor, int]:
     """An array that is not read yet, and the bytes that it takes."""
     shown = f"array {path[:_SHOWN]!r} of the HDF5 file"
     settings = dataset.id.get_create_plist()
@@ -203,7 +209,7 @@ def _array(dataset: Any, path: str) -> tuple[StoredTensor, int]:
 
     def read() -> Shaped[np.ndarray, "..."]:
         with _reading(shown):
-            return np.asarray(dataset[()]).astype(name, copy=False)
+            return np.asarray(file[path][()]).astype(name, copy=False)
 
     return StoredTensor(name, shape, read), size
 
