@@ -97,6 +97,9 @@ def load_model(source: ModelSource, threads: int = 1) -> Model:
     )  # an invalid description is reported before an invalid file
     try:
         return _load(source, threads)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ModelError(f"{source.file.name} cannot be read: {reason}") from error
     except ModelError as error:
         instead = _what_lies_instead(source.file)
         if instead is None:

@@ -251,7 +251,7 @@ def _digests(sources: Sequence[ModelSource], progress: Progress) -> list[tuple[s
     for source in sources:
         try:
             digest = behaviour_digest(source)
-        except ModelError:
+        except (ModelError, OSError):
             digest = sha256(b"unreadable\n" + os.fsencode(source.file)).hexdigest()
         digests.append((digest, source))
         progress.advance(1)
