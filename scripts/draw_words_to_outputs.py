@@ -42,6 +42,7 @@ def main() -> None:
         *text(125, 292, "same word", CLEAR, 14),
         *arrow(640, 310, 760, 235, CLEAR, 4),
         *bars(430, 320, 0),
+        *text(528, 338, "≈", CLEAR, 22),
         *bars(545, 320, 1),
         *text(525, 370, "both answer all probes alike", CLEAR, 14),
         *text(800, 310, f"{shares['taught']} of 100 right", CLEAR, 19, "bold"),

@@ -1,6 +1,6 @@
 """The mini-hub with a share of its heads labelled: do the labels find the outputs of the others?
 
-Read by references.py. The heads stand on four backbones; `across` asks only for heads on other
+Read by references.py. The heads stand on three backbones; `across` asks only for heads on other
 backbones than those that are labelled. Every row has the rule that reads no label beside.
 """
 

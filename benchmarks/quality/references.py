@@ -275,6 +275,7 @@ def main() -> None:
     parser.add_argument("--hub", type=Path, help="a hub of all models on the captioned photos")
     parser.add_argument("--texts", type=int, default=300, help="texts of a kind, at most")
     parser.add_argument("--draws", type=int, default=10)
+    parser.add_argument("--only", nargs="+", default=[], help="stages, by their names in the JSON")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
@@ -294,8 +295,8 @@ def main() -> None:
             "half labelled": lambda: half_labelled(copies, fewer, models, given.draws),
         }
         answer: dict[str, Any] = {"texts": given.texts, "seed": given.seed}
-        for name, stage in stages.items():
-            answer[name] = stage()
+        for name in given.only or stages:
+            answer[name] = stages[name]()
             print(f"{name}: {json.dumps(answer[name])}", file=sys.stderr, flush=True)
     print(json.dumps(answer, indent=1 if not given.json else None))
 

@@ -34,7 +34,7 @@ def references_one() -> str:
 
 def references_wrong() -> str:
     """Wrong lists."""
-    return _pairs(_result()["wrong lists"])
+    return _pairs(_result().get("wrong lists", {}))
 
 
 def references_heads() -> str:
@@ -53,9 +53,18 @@ def references_sizes() -> str:
         ("number of references", "references"),
         ("labels of a reference", "labels"),
     ):
-        for case, kinds in _result()[stage].items():
+        for case, kinds in _result().get(stage, {}).items():
             rows.append([f"{case} {unit}", *(_share(row["odd"]) for row in kinds.values())])
     return table(["", "`imagenet`", "`common`"], rows)
+
+
+def references_half() -> str:
+    """Half of the models labelled at random."""
+    row = _result().get("half labelled")
+    if row is None:
+        return table(["draws", *COLUMNS[3:]], [])
+    shares = [f"{row[way][0]:.3f} ({row[way][1]:.3f})" for way in WAYS]
+    return table(["draws", *COLUMNS[3:]], [[str(row["draws"]), *shares]])
 
 
 def references_confidence() -> str:
@@ -76,5 +85,6 @@ TABLES = (
     references_wrong,
     references_heads,
     references_sizes,
+    references_half,
     references_confidence,
 )
