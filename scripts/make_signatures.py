@@ -29,8 +29,8 @@ from architectures.catalogue import (
 from lagotto.models.architectures.signature_table import (
     TABLE_FILE,
     Signature,
-    describe_architecture,
     pack_signatures,
+    sign_architecture,
 )
 from lagotto.models.architectures.signature_table import Architecture as KnownArchitecture
 
@@ -99,7 +99,7 @@ def _signature(row: dict[str, Any]) -> Signature:
         feed=row["feed"],
         twins=row.get("twins", 0),
     )
-    return describe_architecture(architecture, tensors, tuple(row["children"]))
+    return sign_architecture(architecture, tensors, tuple(row["children"]))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from lagotto.core.parsing.name_list import NameList
 from lagotto.models.files.activation import Activation
 from lagotto.models.files.lineage import SELECTING_BOXES
 from lagotto.models.files.tensors import SCORE_DTYPES, ClassHint, shape_text
-from lagotto.models.reductions.forms import Shape
+from lagotto.models.reductions.forms import OutputShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class OutputRequest:
     cut: bool = True
     name: str | None = None
     fits_labels: Callable[[int], bool] = lambda outputs: False
-    is_reducible: Callable[[Shape], bool] = lambda shape: False
+    is_reducible: Callable[[OutputShape], bool] = lambda shape: False
     labels: NameList | None = None
 
 
@@ -120,7 +120,7 @@ def best_place(
     return itself
 
 
-def _classes_in_part(part: Shape, whole: Shape) -> ClassHint:
+def _classes_in_part(part: OutputShape, whole: OutputShape) -> ClassHint:
     """Where the classes of scores are that were put together with boxes, as the shapes tell.
 
     The axis of the boxes is as long in the part as in the whole, that of the classes is not.

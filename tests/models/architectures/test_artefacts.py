@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from lagotto.models.architectures.fingerprint import tensor_fingerprint
+from lagotto.models.architectures.fingerprint import tensors_fingerprint
 from lagotto.models.architectures.signature_table import read_table, read_tensors
 from lagotto.models.architectures.skeletons import (
     SKELETONS_FILE,
@@ -52,9 +52,11 @@ def test_a_skeleton_survives_packing(key: str) -> None:
 def test_the_order_of_tensors_does_not_matter() -> None:
     shapes = {"a.weight": (3, 4), "b.weight": (5,), "pos_embed": (1, 7, 8)}
     turned = dict(reversed(shapes.items()))
-    assert tensor_fingerprint(turned) == tensor_fingerprint(shapes | {"pos_embed": (1, 9, 8)})
-    assert tensor_fingerprint(shapes) != tensor_fingerprint(shapes | {"a.weight": (4, 3)})
-    assert tensor_fingerprint(shapes | {"a.num_batches_tracked": ()}) == tensor_fingerprint(shapes)
+    assert tensors_fingerprint(turned) == tensors_fingerprint(shapes | {"pos_embed": (1, 9, 8)})
+    assert tensors_fingerprint(shapes) != tensors_fingerprint(shapes | {"a.weight": (4, 3)})
+    assert tensors_fingerprint(shapes | {"a.num_batches_tracked": ()}) == tensors_fingerprint(
+        shapes
+    )
 
 
 def test_the_parts_of_a_skeleton_are_one_graph() -> None:

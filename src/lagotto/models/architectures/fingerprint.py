@@ -42,7 +42,7 @@ def tensor_hash(name: str, shape: Shape) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
-def tensor_fingerprint(shapes: Mapping[str, Shape]) -> int:
+def tensors_fingerprint(shapes: Mapping[str, Shape]) -> int:
     """The fingerprint of some tensors; their order does not matter."""
     return sum(tensor_hash(name, shape) for name, shape in shapes.items()) & MASK
 

@@ -27,7 +27,7 @@ _NAMED = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
+class FittingNetwork:
     """An architecture that fits.
 
     `removed` are the layers of the checkpoint that are its classifier, and `channels` those of its
@@ -41,10 +41,10 @@ class Contender:
 
 
 def prefer(
-    candidates: Sequence[Contender],
+    candidates: Sequence[FittingNetwork],
     settings: JsonObject,
     module_class: str,
-) -> tuple[Contender, tuple[str, ...]]:
+) -> tuple[FittingNetwork, tuple[str, ...]]:
     """The candidate to run, and a note if another one computes something else.
 
     Args:
@@ -75,7 +75,7 @@ def prefer(
     )
 
 
-def _rank(item: Contender) -> tuple[int, ...]:
+def _rank(item: FittingNetwork) -> tuple[int, ...]:
     architecture = item.architecture
     views = ("last", "module", "features", "children")
     return (
@@ -87,7 +87,7 @@ def _rank(item: Contender) -> tuple[int, ...]:
     )
 
 
-def _different(chosen: Contender, candidates: Sequence[Contender]) -> list[str]:
+def _different(chosen: FittingNetwork, candidates: Sequence[FittingNetwork]) -> list[str]:
     """The names of candidates that do not compute the same as the chosen one, each once."""
     twins = chosen.architecture.twins
     is_usual = any(item.architecture.library == "torchvision" for item in candidates)

@@ -20,7 +20,7 @@ from lagotto.models.architectures.fingerprint import (
     under,
 )
 from lagotto.models.architectures.heads import Head, read_head
-from lagotto.models.architectures.preference import Contender, prefer
+from lagotto.models.architectures.preference import FittingNetwork, prefer
 from lagotto.models.architectures.signature_table import (
     Architecture,
     View,
@@ -145,7 +145,7 @@ def _prefixes(name: str) -> Iterator[str]:
         yield name[:at]
 
 
-def _candidates(inside: _Inside, shapes: Mapping[str, Shape]) -> Iterator[Contender]:
+def _candidates(inside: _Inside, shapes: Mapping[str, Shape]) -> Iterator[FittingNetwork]:
     """The architectures whose tensors are those inside, without one group of them or with all."""
     table = read_table()
     whole = sum(inside.hashes.values()) & MASK
@@ -153,7 +153,7 @@ def _candidates(inside: _Inside, shapes: Mapping[str, Shape]) -> Iterator[Conten
         total = whole + change
         for removed, value in (*_removed(inside), ((), 0)):
             for architecture, view in table.find(total - value & MASK):
-                yield Contender(architecture, view, removed, channels)
+                yield FittingNetwork(architecture, view, removed, channels)
 
 
 def _removed(inside: _Inside) -> Iterator[tuple[tuple[str, ...], int]]:
@@ -194,7 +194,7 @@ def _first_layers() -> frozenset[str]:
 
 
 def _head(
-    candidate: Contender,
+    candidate: FittingNetwork,
     inside: _Inside,
     shapes: Mapping[str, Shape],
     layers: Mapping[str, str] | None,
@@ -224,7 +224,7 @@ def _is_linear(shape: Shape, features: int) -> bool:
 
 
 def _recognition(
-    candidate: Contender,
+    candidate: FittingNetwork,
     head: Head | None,
     inside: _Inside,
     shapes: Mapping[str, Shape],

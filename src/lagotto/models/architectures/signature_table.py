@@ -22,7 +22,7 @@ from lagotto.core.types import JsonObject
 from lagotto.models.architectures.fingerprint import (
     Shape,
     is_counted,
-    tensor_fingerprint,
+    tensors_fingerprint,
     under,
     without_common_prefix,
 )
@@ -183,7 +183,7 @@ def read_tensors() -> Iterator[dict[str, Shape]]:
     return _unpack_tensors(lzma.decompress(data[at : at + length]))
 
 
-def describe(
+def sign_architecture(
     architecture: Architecture, tensors: Mapping[str, Shape], children: tuple[str, ...]
 ) -> Signature:
     """A signature whose architecture has the names that the views need.
@@ -212,19 +212,19 @@ def _fingerprints(signature: Signature) -> Iterator[tuple[int, View]]:
     module = (last[0].partition(".")[0],)
     rest = {name: shape for name, shape in tensors.items() if not under(name, last)}
     before = {name: shape for name, shape in tensors.items() if not under(name, module)}
-    yield tensor_fingerprint(rest), "last"
+    yield tensors_fingerprint(rest), "last"
     if before.keys() != rest.keys():
-        yield tensor_fingerprint(before), "module"
+        yield tensors_fingerprint(before), "module"
     if architecture.children:
         numbers = {name: str(at) for at, name in enumerate(architecture.children)}
         numbered = {}
         for name, shape in before.items():
             child, dot, below = name.partition(".")
             numbered[numbers[child] + dot + below] = shape
-        yield tensor_fingerprint(numbered), "children"
+        yield tensors_fingerprint(numbered), "children"
     if architecture.body:
         inner = {name.removeprefix(architecture.body): shape for name, shape in before.items()}
-        yield tensor_fingerprint(inner), "features"
+        yield tensors_fingerprint(inner), "features"
 
 
 def _is_sequential(architecture: Architecture) -> bool:
