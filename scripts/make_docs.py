@@ -125,8 +125,8 @@ def model_files_page() -> str:
     readers = {**MODEL_ADAPTERS, **TRANSLATORS}
     for ending in sorted(readers):
         extra = f"`{readers[ending].extra}`" if readers[ending].extra else "-"
-        form = format_of_model(Path(f"model{ending}"))
-        parts.append(f"| `{ending}` | {form} | {extra} |")
+        read_as = format_of_model(Path(f"model{ending}"))
+        parts.append(f"| `{ending}` | {read_as} | {extra} |")
     for library, adapter in SAVED_BY.items():
         files = "`model.safetensors` with `config.json`"
         parts.append(f"| {files} of {library} | {library} | `{adapter.extra}` |")

@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 import zipfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,7 @@ def main() -> None:
 
 def _made(case: Case, library: str) -> dict[str, bytes]:
     """The files of one case by one library, and its inputs and outputs."""
-    keras: Any
-    if library == "keras2":
-        import tf_keras as keras
-    else:
-        import keras
+    keras: Any = import_module("tf_keras" if library == "keras2" else "keras")
     keras.backend.clear_session()
     keras.utils.set_random_seed(_SEED)
     model = case.build(keras)

@@ -16,6 +16,7 @@ import platform
 import sys
 import tempfile
 import time
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -80,11 +81,7 @@ def _result(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _compared(name: str, library: str, largest: float) -> list[dict[str, Any]]:
-    keras: Any
-    if library == "keras2":
-        import tf_keras as keras
-    else:
-        import keras
+    keras: Any = import_module("tf_keras" if library == "keras2" else "keras")
     keras.backend.clear_session()
     gc.collect()
     keras.utils.set_random_seed(_SEED)
