@@ -211,8 +211,8 @@ def test_an_option_that_there_is_not_is_refused_with_a_suggestion(hub: lagotto.H
     with pytest.raises(lagotto.UsageError) as caught:
         hub.search("red", tpo=3)  # type: ignore[call-arg]
     assert str(caught.value) == (
-        "unknown option 'tpo'; known: top, k, by_model, rule, behaviour_only, low_rank. "
-        "Did you mean 'top'?"
+        "unknown option 'tpo'; known: top, k, by_model, rule, behaviour_only, low_rank, "
+        "references, with_references. Did you mean 'top'?"
     )
     with pytest.raises(lagotto.UsageError, match="Did you mean 'paper'"):
         lagotto.SearchOptions(rule="papers")

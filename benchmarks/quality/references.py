@@ -33,6 +33,7 @@ import numpy as np
 
 from calibration.worlds import half
 from lagotto.core.progress import Silent
+from lagotto.core.text.names import first_name
 from lagotto.evaluation.retrieval.truth import TruthQuery, read_truth
 from lagotto.hub.hub import Hub
 from lagotto.hub.prepare import refresh_twins
@@ -234,6 +235,36 @@ def half_labelled(
     }
 
 
+def describe_hidden(copies: Copies) -> dict[str, Any]:
+    """Names for the outputs of an ImageNet model, from the other one's labels, and as before.
+
+    Before, `describe` had the 1,000 names as a vocabulary. Top-1 on the odd half of the names.
+    """
+    answer = {}
+    for reference, hidden in ((SMALL, LARGE), (LARGE, SMALL)):
+        hub = copies.make(references=[reference])
+        labels = [str(label) for label in hub.labels(hidden)]
+        names = list(dict.fromkeys(first_name(label) for label in labels))
+        ways = {"taught": hub.describe(hidden, top=1), "behaviour": hub.describe(hidden, names)}
+        asked = [place for place, label in enumerate(labels) if half(first_name(label)) == 1]
+        answer[hidden] = {"outputs": len(asked)} | {
+            way: round(
+                float(
+                    np.mean(
+                        [
+                            found.logits[place].proposals[0].name == first_name(labels[place])
+                            for place in asked
+                        ]
+                    )
+                ),
+                4,
+            )
+            for way, found in ways.items()
+        }
+        copies.drop(hub)
+    return answer
+
+
 def shifted(labels: Labels) -> Labels:
     return labels[1:] + labels[:1]
 
@@ -292,6 +323,7 @@ def main() -> None:
             "wrong lists": lambda: wrong_lists(copies, fewer, models),
             "number of references": lambda: by_number(copies, fewer),
             "labels of a reference": lambda: by_size(copies, fewer, given.seed),
+            "describe": lambda: describe_hidden(copies),
             "half labelled": lambda: half_labelled(copies, fewer, models, given.draws),
         }
         answer: dict[str, Any] = {"texts": given.texts, "seed": given.seed}

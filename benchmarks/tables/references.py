@@ -58,6 +58,15 @@ def references_sizes() -> str:
     return table(["", "`imagenet`", "`common`"], rows)
 
 
+def references_describe() -> str:
+    """Names for the outputs of an ImageNet model whose list is hidden."""
+    rows = [
+        [case, str(row["outputs"]), *(_share(row[way]) for way in WAYS)]
+        for case, row in _result().get("describe", {}).items()
+    ]
+    return table(["", "outputs", "the other's labels", "1,000 names by behaviour"], rows)
+
+
 def references_half() -> str:
     """Half of the models labelled at random."""
     row = _result().get("half labelled")
@@ -86,5 +95,6 @@ TABLES = (
     references_heads,
     references_sizes,
     references_half,
+    references_describe,
     references_confidence,
 )

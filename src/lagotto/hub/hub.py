@@ -165,8 +165,8 @@ class Hub(OpenHub):
             probes_per_model: Let each model see so many probes of its own; one that is there and
                 saw fewer sees more. None: all probes.
             choosing: How these are chosen.
-            reference: Believe their labels without an audit, and let them teach what the outputs of
-                other models recognise. They are no hits themselves; one without labels is refused.
+            reference: Believe their labels unless an audit finds them wrong, and let them say what
+                outputs of other models recognise. They are no hits; one without labels is refused.
             limits: Of the worker processes.
             progress: Told of the work.
 

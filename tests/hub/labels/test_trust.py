@@ -63,6 +63,27 @@ def test_labels_of_a_model_that_is_not_listed_are_not_believed() -> None:
     assert trust.notes == ("1 label list was never audited; run: lagotto audit HUB --all",)
 
 
+def test_a_reference_teaches_unless_its_list_shows_signs_of_being_wrong() -> None:
+    unsure = AuditRecord("", "cannot be judged")
+    lists = [
+        LabelListRecord("fits", "", "", 3, True, AuditRecord("", "fits", (1,))),
+        LabelListRecord("short", "", "", 3, True, unsure),
+        LabelListRecord("long", "", "", LONG, True, unsure),
+        LabelListRecord("wrong", "", "", 3, True, AuditRecord("", "contradicted")),
+        LabelListRecord("nameless", "", "", 3, False, None),
+    ]
+    plain, trust = LabelTrust(lists), LabelTrust(lists, [record.model for record in lists])
+    assert plain.teaching_models == ("fits",)
+    assert plain.teaching("fits").tolist() == [True, False, True]
+    assert trust.teaching_models == ("fits", "short")
+    assert trust.teaching("fits").all()
+    long, nameless, short, wrong = trust.doubted_references
+    assert "long are not believed: cannot be judged" in long
+    assert "short are believed unchecked: cannot be judged" in short
+    assert "wrong are not believed: contradicted; see: lagotto audit HUB wrong" in wrong
+    assert "nameless" in nameless
+
+
 def test_lists_are_audited_when_they_are_added_and_only_then(
     world: World, hub_copy: Path, tmp_path: Path
 ) -> None:

@@ -99,7 +99,7 @@ def hub_add(
     reference: bool = typer.Option(
         False,
         "--reference",
-        help="Believe their labels without an audit, and let them tell what the outputs of other "
+        help="Believe their labels unless found wrong, and let them tell what outputs of other "
         "models recognise; they are no hits themselves.",
     ),
     runner: str = typer.Option("local", help="Where models run: local."),

@@ -39,23 +39,19 @@ _BATCH = 32
 """Audits that are kept at once; a run that is cut off loses as many at most."""
 
 
-def trust_levels(
-    audit: AuditRecord | None, outputs: int, is_reference: bool = False
-) -> Float32[np.ndarray, " outputs"]:
+def trust_levels(audit: AuditRecord | None, outputs: int) -> Float32[np.ndarray, " outputs"]:
     """How far the label of each of a model's outputs is believed; see text/matching.py: Named.
 
     Args:
         audit: the audit of the model's list; None if there was none.
         outputs: how many outputs, and so labels, the model has.
-        is_reference: the user vouches for the list: it needs no sign of being right, however long
-            it is.
 
     Returns:
         FIRMLY, OPENLY (until a query contradicts the label) or 0 (not at all) for each output.
     """
     level = FIRMLY if audit is not None and audit.verdict == "fits" else OPENLY
     contradicted = audit is not None and audit.verdict in DISBELIEVED
-    if contradicted or (level < FIRMLY and outputs >= LONG and not is_reference):
+    if contradicted or (level < FIRMLY and outputs >= LONG):
         level = 0.0
     levels = np.full(outputs, level, np.float32)
     misplaced = () if audit is None else audit.misplaced
@@ -76,8 +72,7 @@ class LabelTrust:
         """How far the label of each logit of a model is believed: see `trust_levels`."""
         if model not in self._levels:
             record = self._lists[model]
-            is_reference = model in self.references
-            self._levels[model] = trust_levels(record.audit, record.outputs, is_reference)
+            self._levels[model] = trust_levels(record.audit, record.outputs)
         return self._levels[model]
 
     def level(self, model: str, logit: int) -> float:
@@ -109,7 +104,7 @@ class LabelTrust:
         for model in sorted(self.references & set(self._lists)):
             audit = self._lists[model].audit
             verdict = "never audited" if audit is None else audit.verdict
-            believed = "not believed" if verdict in DISBELIEVED else "believed unchecked"
+            believed = "believed unchecked" if self.believed(model).any() else "not believed"
             if verdict != "fits":
                 see = f"see: lagotto audit HUB {model}"
                 lines.append(

@@ -85,7 +85,7 @@ def open_twins(path: Path, hub: HubReader, trust: LabelTrust) -> HubTwins:
 
     Returns:
         What the file holds, as far as it is of this hub; the twins in other models are found now,
-        which takes about a second for ten thousand outputs.
+        which takes seconds for ten thousand outputs.
     """
     sources = _Sources(hub, trust)
     if not sources.models:
