@@ -138,7 +138,7 @@ def write_group_normalization(layer: Layer) -> Tensor:
     ones, zeros = (graph.constant(make(count, np.float32), name) for make in (np.ones, np.zeros))
     epsilon = layer.settings.number("epsilon", 1e-3)
     (even,) = graph.operator("InstanceNormalization", [flat, ones, zeros], name, epsilon=epsilon)
-    (sizes,) = graph.operator("TensorShape", [given], name)
+    (sizes,) = graph.operator("Shape", [given], name)
     (back,) = graph.operator("Reshape", [even, sizes], name)
     result = Tensor(back, tensor.shape, is_last and tensor.rank > 2)
     shape = [1] * tensor.rank

@@ -85,7 +85,7 @@ def resized(layer: Layer, tensor: Tensor, target: tuple[int, int], mode: str) ->
     if tensor.shape[first : first + 2] == target:
         return tensor
     given = graph.moved(tensor) if moves else graph.plain(tensor)
-    (head,) = graph.operator("TensorShape", [given], layer.name, start=0, end=2)
+    (head,) = graph.operator("Shape", [given], layer.name, start=0, end=2)
     sizes = graph.integers(target)
     (wanted,) = graph.operator("Concat", [head, sizes], layer.name, axis=0)
     how: dict[str, Any] = (

@@ -30,7 +30,7 @@ MAX_NO_PAIRS = 1_000_000
 
 _LIST_KEYS = ("annotations", "data", "rows", "items", "captions", "samples", "images")
 _TASK = "lagotto.zeroshot.captions.sources.json_forms:write_json_rows"
-ReadRows = Callable[[], Iterator[PairRow | Skipped]]
+JsonRows = Callable[[], Iterator[PairRow | Skipped]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class JsonTable:
     """
 
     count: int
-    rows: ReadRows
-    rows_without_folders: ReadRows
+    rows: JsonRows
+    rows_without_folders: JsonRows
     is_annotated: bool
     lists_images: bool
 
@@ -199,7 +199,7 @@ def _is_object(line: bytes) -> bool:
         return False
 
 
-def _rows_of(path: Path, content: JsonValue, with_folders: bool = True) -> tuple[int, ReadRows]:
+def _rows_of(path: Path, content: JsonValue, with_folders: bool = True) -> tuple[int, JsonRows]:
     """(number of entries, a function that gives the rows) of the form that a file has."""
     name = path.name
     if isinstance(content, list):

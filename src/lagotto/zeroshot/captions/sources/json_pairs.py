@@ -17,7 +17,7 @@ from pathlib import Path
 from lagotto.core.errors import CaptionError
 from lagotto.core.parsing.captioned_tables import storable
 from lagotto.core.types import Skipped
-from lagotto.zeroshot.captions.sources.json_forms import ReadRows, parse_json_table
+from lagotto.zeroshot.captions.sources.json_forms import JsonRows, parse_json_table
 from lagotto.zeroshot.captions.sources.pairs import (
     Item,
     PairSource,
@@ -68,5 +68,5 @@ def json_source(path: Path, images: Path | None = None) -> PairSource:
     return PairSource(path, count, partial(_pairs, rows, folder))
 
 
-def _pairs(rows: ReadRows, folder: Path) -> Iterator[Item]:
+def _pairs(rows: JsonRows, folder: Path) -> Iterator[Item]:
     return pairs_of_rows(rows(), folder)
