@@ -205,6 +205,7 @@ def test_commands_of_the_sandbox_page_run(
     workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "models").symlink_to(workplace / "models")
+    shutil.copytree(bundled.MODELS / "q_v2", tmp_path / "resnet50")  # stands for any labelled one
     monkeypatch.chdir(tmp_path)
     lagotto.Hub.create("my-hub", bundled.PROBES, str(bundled.DEMO_ENCODER), max_probes=40)
     for page in ("how-to/sandbox.md", "how-to/add-models.md", "how-to/inspect.md"):

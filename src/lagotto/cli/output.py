@@ -23,8 +23,15 @@ _FORMULA_STARTS = ("=", "+", "-", "@")
 
 
 def printable(text: str) -> str:
-    """Untrusted text with control characters written as escapes; a very long one is cut."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown(text, _LONGEST_LINE))
+    """Untrusted text with control characters written as escapes.
+
+    Of a very long one the middle is an ellipsis: a message begins with what was given, and ends
+    with what to do.
+    """
+    if len(text) > _LONGEST_LINE:
+        half = _LONGEST_LINE // 2
+        text = f"{text[:half]}…{text[-half:]}"
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def spreadsheet_safe(text: str) -> str:

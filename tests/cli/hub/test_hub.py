@@ -47,7 +47,8 @@ def test_create_add_search_remove_verify(world: World, tmp_path: Path) -> None:
     assert lagotto("search", hub, "red", "--top", "1", "--json").json["hits"][0]["model"] == "plain"
     gone = lagotto("hub", "remove", hub, "bytes")
     assert (gone.code, gone.out, gone.err) == (0, f"bytes removed from {hub}\n", "")
-    assert lagotto("hub", "verify", hub, "--json").json == {"hub": str(hub), "damaged": []}
+    verified = lagotto("hub", "verify", hub, "--json").json
+    assert verified == {"hub": str(hub), "damaged": [], "leftovers_removed": []}
 
 
 def test_create_in_words(world: World, tmp_path: Path) -> None:
@@ -124,7 +125,9 @@ def test_status_in_json(world: World) -> None:
         "failures",
         "copies",
         "isolation",
+        "references",
         "notes",
+        "leftovers",
     ]
     assert [guard["what"] for guard in status["isolation"]] == ["network", "processes", "files"]
     assert (status["done"], status["pending"], status["probes"]) == (7, 0, 72)

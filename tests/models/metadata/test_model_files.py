@@ -49,6 +49,13 @@ def test_what_is_surely_no_model_is_counted_with_the_reason(tmp_path: Path) -> N
         ({"model.h5": "hdf5", "model.json": "tfjs layers"}, ["model.h5"]),
         ({"model.safetensors": "safetensors", "pytorch_model.bin": "torch"}, ["model.safetensors"]),
         ({"onnx/model.onnx": "onnx", "pytorch_model.bin": "torch"}, ["model.onnx"]),
+        ({"onnx/best.onnx": "onnx", "model.json": "tfjs layers"}, ["best.onnx"]),
+        ({"best.onnx": "onnx", "tfjs/model.json": "tfjs layers"}, ["best.onnx"]),
+        ({"best.onnx": "onnx", "cats/model.json": "tfjs layers"}, ["best.onnx", "model.json"]),
+        (
+            {"a.onnx": "onnx", "b.onnx": "onnx", "tfjs/model.json": "tfjs layers"},
+            ["a.onnx", "b.onnx", "model.json"],
+        ),
         ({"best.onnx": "onnx", "last.pt": "torch"}, ["best.onnx", "last.pt"]),
         ({"best.pt": "torch", "best.pth": "torch"}, ["best.pt", "best.pth"]),
         ({"x/best.onnx": "onnx", "y/best.pt": "torch"}, ["best.onnx", "best.pt"]),

@@ -79,6 +79,11 @@ class LabelTrust:
         """How far one label is believed; 0 for a model that the catalogue did not hold."""
         return float(self.believed(model)[logit]) if model in self._lists else 0.0
 
+    def audit_key(self, model: str) -> str:
+        """sha256 of the labels and responses that a model's audit is of; "" if it has none."""
+        audit = self._lists[model].audit
+        return "" if audit is None else audit.key
+
     @property
     def teaching_models(self) -> tuple[str, ...]:
         """The models with labels that tell of other models' outputs, in the hub's order."""

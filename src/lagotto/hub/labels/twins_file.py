@@ -177,7 +177,8 @@ class _Sources:
             believed = sha256(self.trust.believed(model).tobytes()).hexdigest()
             is_reference = model in self.trust.references
             key = of_index[position].hex()
-            parts.append([model, key, checksums.get(model, ""), believed, is_reference])
+            said = self.trust.audit_key(model) or checksums.get(model, "")
+            parts.append([model, key, said, believed, is_reference])
         return sha256(canonical_json(parts)).hexdigest()
 
     def keys(self) -> list[bytes]:

@@ -1,7 +1,9 @@
 """A file comes in; whether it is looked at as a model, or the reason why not, goes out."""
 
+import os
 from pathlib import Path
 
+from lagotto.models.metadata.beside.finder import EXPORT_FOLDERS
 from lagotto.models.metadata.file_count import OTHER_FORM, TRAINING
 from lagotto.models.metadata.pretrained import is_saved_model
 from lagotto.models.metadata.unread.content import content_of
@@ -17,6 +19,16 @@ from lagotto.models.metadata.unread.recognition import TFJS_LAYERS, is_of_other_
 from lagotto.models.registry import MODEL_ADAPTERS, TRANSLATORS
 
 _SAFETENSORS = ".safetensors"
+_FORM_FOLDERS = (
+    "tfjs",
+    "tf_js",
+    "js",
+    "web",
+    "web_model",
+    "tfjs_model",
+    "tensorflowjs",
+    "model_js",
+)
 _FORMATS = {
     ".onnx": "ONNX",
     ".tflite": "TFLite",
@@ -78,4 +90,29 @@ def skipped_form(file: Path, beside: frozenset[str]) -> str | None:
     """
     if is_of_training(file.name):
         return TRAINING
-    return None if preferred_form(file, beside, frozenset(model_endings())) is None else OTHER_FORM
+    if preferred_form(file, beside, frozenset(model_endings())) is not None:
+        return OTHER_FORM
+    return OTHER_FORM if is_one_of_two_exports(file) else None
+
+
+def is_one_of_two_exports(file: Path) -> bool:
+    """Whether a model of TensorFlow.js lies with the ONNX or TFLite export of the same model.
+
+    That one is in the folder `onnx` or `tflite` beside it; or it is the only model in the folder
+    above, if the folder of the file only says what form it has.
+    """
+    if file.suffix.lower() != ".json" or json_form(file) != TFJS_LAYERS:
+        return False
+    folder = file.parent
+    if folder.name.lower() in _FORM_FOLDERS and len(_exports_in(folder.parent)) == 1:
+        return True
+    return any(_exports_in(folder / name) for name in EXPORT_FOLDERS)
+
+
+def _exports_in(folder: Path) -> list[str]:
+    """The names of the ONNX and TFLite files directly in a folder; none if it cannot be read."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    return [name for name in names if model_ending(Path(name)) in (".onnx", ".tflite")]

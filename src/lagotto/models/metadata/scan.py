@@ -42,7 +42,7 @@ from lagotto.models.metadata.folder_walk import (
     walk_folders,
 )
 from lagotto.models.metadata.foreign import has_description
-from lagotto.models.metadata.model_files import is_model, model_endings
+from lagotto.models.metadata.model_files import is_model, is_one_of_two_exports, model_endings
 from lagotto.models.metadata.model_names import file_name, folder_name
 from lagotto.models.metadata.registries.registered import RegisteredModel
 from lagotto.models.metadata.unread.file_names import (
@@ -225,7 +225,8 @@ def _scan_folder(root: Path) -> FoundModels:
     not_read, copies = _not_read(rest, files, refused)
     for file in rest:
         kind = FOREIGN if file.name == DESCRIPTION_FILE else kind_of(file)
-        passed_over[OTHER_FORM if file in copies else kind] += 1
+        is_copy = file in copies or is_one_of_two_exports(file)
+        passed_over[OTHER_FORM if is_copy else kind] += 1
     used = facts.intersection(leftover) - files
     count = FileCount(len(sources), len(used), dict(+passed_over))
     ordered = sorted(sources, key=lambda source: source.file.relative_to(root).as_posix())
