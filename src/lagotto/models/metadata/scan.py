@@ -222,11 +222,11 @@ def _scan_folder(root: Path) -> FoundModels:
     facts = _facts(sources, leftover) | described
     files = {source.file for source in sources}
     rest = [file for file in leftover if file not in facts and file not in files]
-    not_read, copies = _not_read(rest, files, refused)
+    exports = {file for file in rest if is_one_of_two_exports(file)}
+    not_read, copies = _not_read([file for file in rest if file not in exports], files, refused)
     for file in rest:
         kind = FOREIGN if file.name == DESCRIPTION_FILE else kind_of(file)
-        is_copy = file in copies or is_one_of_two_exports(file)
-        passed_over[OTHER_FORM if is_copy else kind] += 1
+        passed_over[OTHER_FORM if file in exports or file in copies else kind] += 1
     used = facts.intersection(leftover) - files
     count = FileCount(len(sources), len(used), dict(+passed_over))
     ordered = sorted(sources, key=lambda source: source.file.relative_to(root).as_posix())
