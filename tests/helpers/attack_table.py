@@ -4,10 +4,15 @@ Those of a form are among them where the package translates that form: else they
 """
 
 from attack_checkpoints import CHECKPOINT_ATTACKS, SAFETENSORS_ATTACKS
+from attack_keras import KERAS_ATTACKS
 from attack_models import ATTACKS, Attack
 from lagotto.models.registry import TRANSLATORS
 
-_FORMS = {".pt": CHECKPOINT_ATTACKS, ".safetensors": SAFETENSORS_ATTACKS}
+_FORMS = {
+    ".pt": CHECKPOINT_ATTACKS,
+    ".safetensors": SAFETENSORS_ATTACKS,
+    ".h5": KERAS_ATTACKS,
+}
 
 MODEL_ATTACKS: dict[str, Attack] = ATTACKS | {
     name: attack
