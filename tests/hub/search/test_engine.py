@@ -1,5 +1,7 @@
 """find_logits over small galleries built in memory's stead: real blocks, random responses."""
 
+import gc
+import weakref
 from functools import cache
 from pathlib import Path
 
@@ -67,6 +69,20 @@ WIDTHS = (3, 9, 1, 6, 2, 5)
 @pytest.fixture(scope="module")
 def logit_index(tmp_path_factory: pytest.TempPathFactory) -> LogitIndex:
     return make_logit_index(tmp_path_factory.mktemp("gallery") / "g", WIDTHS)
+
+
+def test_an_index_that_nobody_holds_is_gone_at_once(tmp_path: Path) -> None:
+    """Its mapped files must not stay open until the garbage of circles is collected."""
+    index = make_logit_index(tmp_path / "g", WIDTHS)
+    index.sample_codes(), index.sample_directions(), index.widest_steps()
+    index.sample_blended(np.arange(3))
+    held = weakref.ref(index)
+    gc.disable()
+    try:
+        del index
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 def all_logits(logit_index: LogitIndex) -> dict[tuple[str, int], np.ndarray]:

@@ -79,12 +79,13 @@ class LogitIndex:
         usable = np.flatnonzero(self.steps > 0)
         self.usable = len(usable)
         self.sample = sample_columns(usable)
-        self.widest_steps = cache(lambda: widest_steps(self.steps))
-        self.sample_codes = cache(lambda: self.codes(self.sample))
-        self.sample_directions = cache(lambda: self.directions(self.sample))
+        plain = copy(self)  # caches that hold the index itself would keep its files open after use
+        self.widest_steps = cache(lambda: widest_steps(plain.steps))
+        self.sample_codes = cache(lambda: plain.codes(plain.sample))
+        self.sample_directions = cache(lambda: plain.directions(plain.sample))
         probes = self.blocks[0].values.shape[0] if self.blocks else 0
         self._sample_blended = RowCache(
-            (probes, len(self.sample)), lambda rows: self.blended(self.sample, rows)
+            (probes, len(self.sample)), lambda rows: plain.blended(plain.sample, rows)
         )
 
     def read(self, digest: str) -> Answers:
