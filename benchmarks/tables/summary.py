@@ -1,4 +1,4 @@
-"""The one table of docs/results.md: ten measurements, each beside its baseline."""
+"""The one table of docs/results.md: twelve measurements, each beside its baseline."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ Row = tuple[str, str, str, str, str, str]
 
 
 def summary() -> str:
-    """Ten rows: what, on what, figure, baseline, script, what did not work."""
+    """Twelve rows: what, on what, figure, baseline, script, what did not work."""
     makers = (
         _text_published,
         _text_heads,
@@ -23,6 +23,8 @@ def summary() -> str:
         _specialists,
         _completion,
         _speed,
+        _references,
+        _checkpoints,
     )
     rows = [[str(number), *make()] for number, make in enumerate(makers, start=1)]
     return table(COLUMNS, rows)
@@ -196,6 +198,48 @@ def _speed() -> Row:
         "`speed/query.py`",
         f"The first query of a process takes {query['rows']['default rule']['first_ms']:.0f} ms; "
         "confidence costs more than the bar of two scans",
+    )
+
+
+def _references() -> Row:
+    result = read_result("quality_references")
+    worlds = result["one reference"].values()
+    found = {
+        kind: {
+            way: [world[kind][way]["odd"] for world in worlds] for way in ("taught", "behaviour")
+        }
+        for kind in ("imagenet", "common")
+    }
+
+    def listed(way: str) -> str:
+        texts = (" / ".join(f"{x:.3f}" for x in found[kind][way]) for kind in found)
+        return "; common words ".join(texts)
+
+    texts = result["texts"]["one reference"]
+    error = max(world["imagenet"]["taught"]["calibration_error"] for world in worlds)
+    return (
+        "search through the labels of one other model, Top-1",
+        f"{PUBLISHED}, 1,239 probes, odd half of {texts} ImageNet names; either of two ImageNet "
+        "networks of one publisher labelled, no other label read",
+        listed("taught"),
+        f"behaviour alone: {listed('behaviour')}",
+        "`quality/references.py`",
+        "A label of near meaning leads to its own twin, which is the wrong output. Confidence is "
+        f"{100 * error:.0f} points off where the way through a label is right",
+    )
+
+
+def _checkpoints() -> Row:
+    found = read_result("quality_checkpoints")
+    return (
+        "checkpoints of torch, recognized and equal to torch",
+        f"{found['checkpoints']} files in {found['styles']} styles of "
+        f"{found['architectures']} architectures, random weights",
+        f"{found['recognized']} and {found['equal']}",
+        "none was read before",
+        "`quality/checkpoints.py`",
+        "Networks of one's own are named as unknown; so is a ResNet with another first layer: its "
+        "stride is not in the file",
     )
 
 
