@@ -1,5 +1,6 @@
 """Descriptions: the planted colours are named, in the hub and outside it, and kept as files."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,3 +92,20 @@ def test_a_vocabulary_file(tmp_path: Path) -> None:
         as_names(file, "vocabulary")
     with pytest.raises(UsageError, match="cannot be read"):
         as_names(tmp_path / "absent.txt", "vocabulary")
+
+
+def test_kept_embeddings_of_a_long_list_are_checked(world: World, tmp_path: Path) -> None:
+    """They lie beside the pixels of the probes, and are no pixels; altered ones are made again."""
+    folder = tmp_path / "hub"
+    shutil.copytree(world.hub, folder)
+    names = [*NAMES, *(f"shade {number}" for number in range(500))]
+    first = Hub.open(folder).describe("channels_last", names)
+    (kept,) = (folder / "cache").glob("texts-*")
+    assert Hub.open(folder).verify() == ()
+    content = bytearray(kept.read_bytes())
+    content[len(content) // 2] ^= 0x40
+    kept.write_bytes(content)
+    assert [damage.what for damage in Hub.open(folder).verify()] == [str(kept)]
+    again = Hub.open(folder).describe("channels_last", names)
+    assert [each.name for each in again.logits] == [each.name for each in first.logits]
+    assert Hub.open(folder).verify() == ()

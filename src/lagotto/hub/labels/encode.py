@@ -1,6 +1,7 @@
 """Names and a hub in, their evidence on its probes and the reference of a model's outputs out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -9,7 +10,8 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 
 from lagotto.core.errors import HubError, UsageError
-from lagotto.core.files import canonical_json, read_array, replacing
+from lagotto.core.files import canonical_json
+from lagotto.core.types import JsonObject
 from lagotto.hub.labels.fit import (
     OutputPool,
     Reference,
@@ -19,10 +21,13 @@ from lagotto.hub.labels.fit import (
 )
 from lagotto.hub.query.background import background_words
 from lagotto.hub.reader.reader import HubReader
+from lagotto.hub.store.layout import HubLayout
+from lagotto.hub.store.tensorfile import Array, open_derived, write_tensors
 
 _BATCH = 256
 _OUTPUTS_ENOUGH = 512
 _MODELS_ELSEWHERE = 32
+_FORMAT, _VERSION = "lagotto-texts", 1
 _KEPT_FROM = 500
 """Embeddings of as many names or more are kept in the hub's cache."""
 
@@ -91,20 +96,23 @@ def _embedded(hub: HubReader, names: Sequence[str]) -> Float32[np.ndarray, "name
     if len(prompts) < _KEPT_FROM:
         return _embed(hub, prompts)
     key = sha256(canonical_json([info.fingerprint, *prompts])).hexdigest()
-    file = hub.folder / "cache" / f"texts-{key[:32]}.npy"
+    file = HubLayout(hub.folder).text_cache(key[:32])
+    shape = (len(prompts), info.dim)
     try:
-        stored = read_array(file, HubError)
-        if stored.shape == (len(prompts), info.dim) and stored.dtype == np.float32:
-            return np.asarray(stored)
-    except HubError:
+        stored = open_derived(file, _FORMAT, _VERSION).arrays["embeddings"]
+        if stored.shape == shape and stored.dtype == np.float32:
+            return np.array(stored)
+    except (HubError, KeyError):
         pass  # not there, or of no use: made again
     made = _embed(hub, prompts)
-    try:
-        file.parent.mkdir(exist_ok=True)
-        with replacing(file) as temporary, temporary.open("wb") as stream:
-            np.save(stream, made, allow_pickle=False)
-    except (OSError, HubError):
-        pass  # a hub that cannot be written to is still described
+
+    def fill(arrays: Mapping[str, Array]) -> None:
+        arrays["embeddings"][...] = made
+
+    with suppress(OSError, HubError):  # a hub that cannot be written to is still described
+        header: JsonObject = {"format": _FORMAT, "version": _VERSION}
+        write_tensors(file, header, {"embeddings": ("F32", shape)}, fill)
+        file.with_suffix(".npy").unlink(missing_ok=True)  # as older versions wrote it
     return made
 
 

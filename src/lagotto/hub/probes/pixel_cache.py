@@ -11,6 +11,7 @@ All of it is derived; it may be deleted whenever no model is being probed.
 """
 
 import os
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -44,6 +45,8 @@ _VERSION = 2
 
 SIDECAR_NAME = "cache.json"
 _SUMS = ".crc32.npy"
+_NO_ARRAYS = (_SUMS, ".partial.npy")
+_IS_PIXELS = re.compile(r"\d+x\d+-")  # other rooms keep their own files in the folder
 _SUM_DTYPE: np.dtype[Any] = np.dtype("<u4")
 
 
@@ -134,10 +137,8 @@ class ProbeCache:
         """The finished arrays in the folder whose pixels were altered; reads all of them."""
         if not self._is_current():
             return []
-        names = [
-            path for path in sorted(self._folder.glob("*.npy")) if ".partial." not in path.name
-        ]
-        arrays = [path for path in names if not path.name.endswith(_SUMS)]
+        names = sorted(path for path in self._folder.glob("*.npy") if _IS_PIXELS.match(path.name))
+        arrays = [path for path in names if not path.name.endswith(_NO_ARRAYS)]
         return [path for path in arrays if not _agree(path, path.with_name(path.stem + _SUMS))]
 
     def open(self, spec: PixelSpec) -> UInt8[np.ndarray, "probes height width channels"]:

@@ -183,7 +183,7 @@ def _derived_damages(layout: HubLayout) -> Iterator[Damage]:
     """Files that can be made anew: an altered one is not used, or replaced, by what needs it."""
     again = f"run: lagotto audit {layout.folder} --all"
     of_words = (layout.background, layout.rivals, layout.label_embeddings)
-    for path in (*of_words, layout.twins, layout.completion):
+    for path in (*of_words, layout.twins, layout.completion, *layout.text_caches):
         if not path.exists():
             continue
         if (unread := _unreadable(path)) is not None:

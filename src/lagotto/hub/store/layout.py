@@ -59,6 +59,15 @@ class HubLayout:
         return self.folder / "cache"
 
     @property
+    def text_caches(self) -> tuple[Path, ...]:
+        """The kept embeddings of long lists of names."""
+        return tuple(sorted(self.cache.glob("texts-*.safetensors")))
+
+    def text_cache(self, key: str) -> Path:
+        """Where the embeddings of a long list of names are kept."""
+        return self.cache / f"texts-{key}.safetensors"
+
+    @property
     def blocks(self) -> Path:
         """Descriptor blocks; derived."""
         return self.folder / "blocks"
