@@ -27,7 +27,7 @@ from lagotto.cli.main import app
 from lagotto.models.architectures.signature_table import read_table
 from lagotto.models.architectures.skeletons import skeleton_keys
 from lagotto.models.metadata.model_files import format_of_model
-from lagotto.models.metadata.unread.formats import UNREAD_FORMATS
+from lagotto.models.metadata.unread.formats import OF_ANOTHER, UNREAD_FORMATS
 from lagotto.models.metadata.unread.recognition import UNREAD_ENDINGS
 from lagotto.models.registry import MODEL_ADAPTERS, SAVED_BY, TRANSLATORS
 from tables import topics
@@ -143,6 +143,8 @@ def model_files_page() -> str:
         "|---|---|---|---|",
     ]
     for key, form in UNREAD_FORMATS.items():
+        if form.reason == OF_ANOTHER:
+            continue
         endings = [f"`{ending}`" for ending, named in UNREAD_ENDINGS.items() if named == key]
         recipe = form.recipe.replace("{file}", "FILE").replace("{stem}", "MODEL")
         listed = ", ".join(endings) or "told by content"

@@ -97,7 +97,6 @@ def _signature(row: dict[str, Any]) -> Signature:
         first=tuple(row["first"]),
         features=weight[1],
         feed=row["feed"],
-        twins=row.get("twins", 0),
     )
     return sign_architecture(architecture, tensors, tuple(row["children"]))
 

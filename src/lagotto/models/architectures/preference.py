@@ -89,13 +89,11 @@ def _rank(item: FittingNetwork) -> tuple[int, ...]:
 
 def _different(chosen: FittingNetwork, candidates: Sequence[FittingNetwork]) -> list[str]:
     """The names of candidates that do not compute the same as the chosen one, each once."""
-    twins = chosen.architecture.twins
     is_usual = any(item.architecture.library == "torchvision" for item in candidates)
     others = {
         item.architecture.name
         for item in candidates
-        if not (twins and item.architecture.twins == twins)
-        and item.view == chosen.view
+        if item.view == chosen.view
         and not (is_usual and _SMOOTHED.search(item.architecture.name))
         and _without_size(item.architecture.name) != _without_size(chosen.architecture.name)
     }

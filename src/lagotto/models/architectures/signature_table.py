@@ -59,7 +59,6 @@ class Architecture:
         first: The names of its first layers, which have one input a channel.
         features: The number of inputs of its last layer.
         feed: How its library feeds it: mean, std, size, crop_fraction, resample.
-        twins: A number that it shares with networks of the same signature that compute the same.
         prefix: What all its tensors begin with, "" for most; other names here are without it.
         body: What all tensors before the classifier begin with, for the view "features".
         children: Its children in order, for the view "children".
@@ -71,7 +70,6 @@ class Architecture:
     first: tuple[str, ...]
     features: int
     feed: JsonObject = field(default_factory=dict)
-    twins: int = 0
     prefix: str = ""
     body: str = ""
     children: tuple[str, ...] = ()
@@ -160,7 +158,7 @@ def read_table() -> SignatureTable:
 
 
 def _architecture(row: list[Any], feeds: list[JsonObject]) -> Architecture:
-    library, name, classifier, first, features, feed, twins, prefix, body, children = row
+    library, name, classifier, first, features, feed, prefix, body, children = row
     return Architecture(
         library,
         name,
@@ -168,7 +166,6 @@ def _architecture(row: list[Any], feeds: list[JsonObject]) -> Architecture:
         tuple(first),
         features,
         feeds[feed],
-        twins,
         prefix,
         body,
         tuple(children),

@@ -9,6 +9,10 @@ _TORCH_EXPORT = 'torch.onnx.export(model.eval(), (torch.zeros(1, 3, 224, 224),),
 _TF2ONNX = "pip install tf2onnx; python -m tf2onnx.convert"
 _AGAIN = "export the model that it was made from to ONNX"
 _CODE = "is a pickle, which runs code when it is read"
+_GIVE_IT = "to read it all the same, give the file itself: lagotto hub add HUB {file}"
+OF_ANOTHER = "is of a form that is read, and taken for a part or another form of a model there"
+"""The reason of forms that are read."""
+
 _ONE_DEVICE = "is compiled for one kind of device"
 
 
@@ -43,29 +47,15 @@ UNREAD_FORMATS: dict[str, UnreadFormat] = {
         "holds a TensorFlow graph, not layers",
         f"{_TF2ONNX} --tfjs {{file}} --output {{stem}}.onnx",
     ),
-    "tfjs layers": UnreadFormat(
-        "TensorFlow.js layers model",
-        "is not read by this version",
-        "pip install tensorflowjs; tensorflowjs_converter --input_format=tfjs_layers_model "
-        "--output_format=tfjs_graph_model {file} graph; then "
-        f"{_TF2ONNX} --tfjs graph/model.json --output {{stem}}.onnx",
-    ),
-    "keras": UnreadFormat(
-        "Keras model",
-        "is not read by this version",
-        'keras.models.load_model("{file}").export("{stem}.onnx", format="onnx")',
-    ),
+    "tfjs layers": UnreadFormat("TensorFlow.js layers model", OF_ANOTHER, _GIVE_IT),
+    "keras": UnreadFormat("Keras model", OF_ANOTHER, _GIVE_IT),
     "keras architecture": UnreadFormat(
         "Keras architecture",
         "holds layers without their weights",
         'keras.models.model_from_json(open("{file}").read()), then load_weights(WEIGHTS) and '
         'save("{stem}.keras")',
     ),
-    "torch": UnreadFormat(
-        "PyTorch checkpoint",
-        _CODE,
-        f"where the network is defined: {_TORCH_EXPORT}",
-    ),
+    "torch": UnreadFormat("PyTorch checkpoint", OF_ANOTHER, _GIVE_IT),
     "torch under another name": UnreadFormat(
         "PyTorch checkpoint",
         "has an ending under which no model is looked for",
@@ -90,12 +80,7 @@ UNREAD_FORMATS: dict[str, UnreadFormat] = {
         "has an ending under which no model is looked for",
         "if Keras wrote it, call it {stem}.h5",
     ),
-    "safetensors": UnreadFormat(
-        "safetensors",
-        "holds tensors without their network",
-        "put the config.json that transformers or timm wrote beside it, as model.safetensors; or "
-        f"where the network is defined: {_TORCH_EXPORT}",
-    ),
+    "safetensors": UnreadFormat("safetensors", OF_ANOTHER, _GIVE_IT),
     "shards": UnreadFormat(
         "checkpoint in several files",
         "keeps one model in several files",
