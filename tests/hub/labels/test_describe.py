@@ -95,12 +95,16 @@ def test_a_vocabulary_file(tmp_path: Path) -> None:
 
 
 def test_kept_embeddings_of_a_long_list_are_checked(world: World, tmp_path: Path) -> None:
-    """They lie beside the pixels of the probes, and are no pixels; altered ones are made again."""
+    """They lie beside the pixels of the probes, and are no pixels; altered ones are made again.
+
+    Older versions kept them in .npy files, as the pixels are kept.
+    """
     folder = tmp_path / "hub"
     shutil.copytree(world.hub, folder)
     names = [*NAMES, *(f"shade {number}" for number in range(500))]
     first = Hub.open(folder).describe("channels_last", names)
     (kept,) = (folder / "cache").glob("texts-*")
+    np.save(folder / "cache" / "texts-older.npy", np.zeros((500, 8), np.float32))
     assert Hub.open(folder).verify() == ()
     content = bytearray(kept.read_bytes())
     content[len(content) // 2] ^= 0x40
