@@ -22,6 +22,7 @@ LAYERS = (
     "specialists",
     "evaluation",
     "demo",
+    "web",
     "cli",
 )
 ALLOWED = {
@@ -32,9 +33,10 @@ ALLOWED = {
     "jobs": {"core", "jobs"},
     "hub": {"core", "encoders", "models", "jobs", "hub"},
     "zeroshot": {"core", "encoders", "models", "neighbors", "jobs", "zeroshot"},
-    "specialists": set(LAYERS) - {"evaluation", "demo", "cli"},
-    "evaluation": set(LAYERS) - {"demo", "cli"},
-    "demo": set(LAYERS) - {"cli"},
+    "specialists": set(LAYERS) - {"evaluation", "demo", "web", "cli"},
+    "evaluation": set(LAYERS) - {"demo", "web", "cli"},
+    "demo": set(LAYERS) - {"web", "cli"},
+    "web": set(LAYERS) - {"cli"},
     "cli": set(LAYERS),
 }
 WIDER = {"specialists/classifier.py:__init__": 9}
