@@ -10,9 +10,9 @@ import pytest
 from colour_world import MODELS, NAMES, World, write_classifier
 from lagotto.core.arguments.names import as_names
 from lagotto.core.errors import UsageError
+from lagotto.encoders.background.words import background_words
 from lagotto.hub.hub import Hub
 from lagotto.hub.labels.describe import describe_model
-from lagotto.hub.query.background import background_words
 from lagotto.hub.reports.model_card import (
     CARD_FILE,
     LABELS_FILE,
