@@ -11,8 +11,8 @@ import lagotto
 from caption_world import CONCEPTS, DIM, WordEncoder, WordStore, word_store, write_picture
 from lagotto.core.errors import UsageError
 from lagotto.core.types import Skipped
+from lagotto.zeroshot.arguments import MODES
 from lagotto.zeroshot.classifier import (
-    MODES,
     PICTURE_BATCH_SIZE,
     ZeroShotClassifier,
 )

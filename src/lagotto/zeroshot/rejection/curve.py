@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64
 
 from lagotto.core.vectors import unit_rows
-from lagotto.zeroshot.rejection.evidence import evidence_against, rival_words
+from lagotto.zeroshot.rejection.evidence import evidence_against, rival_directions
 from lagotto.zeroshot.rejection.nouns import background_phrases, named_phrases
 from lagotto.zeroshot.types import Captions
 
@@ -102,7 +102,7 @@ def _fit(
         pictures = np.concatenate(
             [rng.choice(np.flatnonzero(mask), each, replace=False) for mask in (fits, none_fits)]
         )
-        rivals = rival_words(background[labels], background)
+        rivals = rival_directions(directions[labels], directions)
         chosen = cosines[pictures]
         evidence.append(evidence_against(chosen[:, labels], chosen[:, rivals], scale))
         answers.append(np.repeat([0.0, 1.0], each))

@@ -23,8 +23,14 @@ def rival_words(
 ) -> Bool[np.ndarray, " words"]:
     """Which background words are rivals of the labels: those that say none of them."""
     mean = background.mean(axis=0)
-    cosines = unit_rows(background - mean) @ unit_rows(prompts - mean).T
-    return np.asarray(cosines.max(axis=1) < LABEL_COSINE)
+    return rival_directions(unit_rows(prompts - mean), unit_rows(background - mean))
+
+
+def rival_directions(
+    labels: Float[np.ndarray, "labels dim"], words: Float[np.ndarray, "words dim"]
+) -> Bool[np.ndarray, " words"]:
+    """`rival_words` from the directions of labels and words from the background's mean."""
+    return np.asarray((words @ labels.T).max(axis=1) < LABEL_COSINE)
 
 
 def evidence_against(

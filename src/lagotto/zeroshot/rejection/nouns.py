@@ -25,7 +25,8 @@ def background_phrases() -> dict[Phrase, int]:
 
 @cache
 def _noun_words() -> frozenset[str]:
-    return frozenset(word for phrase in background_phrases() for word in phrase)
+    """The last word of each background word: a noun, unlike the "of" of "bird of prey"."""
+    return frozenset(phrase[-1] for phrase in background_phrases())
 
 
 def named_phrases(text: str, known: frozenset[Phrase] | dict[Phrase, int]) -> set[Phrase]:

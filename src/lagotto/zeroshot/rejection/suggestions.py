@@ -13,7 +13,7 @@ from lagotto.zeroshot.rejection.nouns import Phrase, named_phrases
 from lagotto.zeroshot.types import Suggestion
 
 SUGGESTIONS = 5
-CAPTION_BONUS = 4.0
+CAPTION_BONUS = 2.0
 """What a word gains if all captions of a picture name it, in logits; less if some do.
 benchmarks/quality/none_of_these.py"""
 
@@ -47,6 +47,7 @@ class SuggestedWords:
         cosines: Float[np.ndarray, " words"],
         captions: Sequence[str],
         scale: float,
+        bonus: float = CAPTION_BONUS,
     ) -> tuple[Suggestion, ...]:
         """The words that picture and captions agree on, best first.
 
@@ -54,6 +55,7 @@ class SuggestedWords:
             cosines: Cosine of the picture with each word.
             captions: The captions found for the picture.
             scale: The encoder's logit scale.
+            bonus: What a word gains if all captions name it.
         """
         counts: Counter[int] = Counter()
         for text in captions:
@@ -61,7 +63,7 @@ class SuggestedWords:
             counts.update(self.numbers[phrase] for phrase in named)
         scores = scale * cosines.astype(np.float64)
         for number, count in counts.items():
-            scores[number] += CAPTION_BONUS * count / len(captions)
+            scores[number] += bonus * count / len(captions)
         scores[~self.allowed] = -np.inf
         if not self.allowed.any():
             return ()
