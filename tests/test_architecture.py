@@ -64,7 +64,8 @@ ROOMS = {
     "models/checkpoints": {"pickles"},
     "models/keras": {"files", "layers", "operations"},
     "models/metadata": {"beside", "registries", "unread"},
-    "zeroshot": {"calibration", "captions", "prompts"},
+    "zeroshot": {"calibration", "captions", "prompts", "rejection"},
+    "encoders": {"background"},
     "zeroshot/captions": {"sources"},
 }
 """The rooms of each room: a new one is entered here and in docs/explanation/architecture.md."""

@@ -47,7 +47,6 @@ def test_jsonl_with_descriptions(tmp_path: Path) -> None:
     [
         ("", ["no labels"]),
         (",,", ["no labels"]),
-        ("cat", ["one label", "'cat'"]),
         ("_,cat", ["'_'", "no words"]),
         ("nothere.txt", ["nothere.txt", "no such file"]),
     ],
