@@ -109,6 +109,9 @@ def fold_labels(labels: Sequence[Label]) -> LabelList:
 
     A classifier answers with names. Two classes of one name would share the probability of that
     name, and a user could not tell their answers apart. Descriptions are joined.
+
+    Raises:
+        UsageError: Several labels were given and all are the same.
     """
     first: dict[str, Label] = {}
     folded: list[str] = []
@@ -123,6 +126,9 @@ def fold_labels(labels: Sequence[Label]) -> LabelList:
         first[key] = replace(known, descriptions=tuple(joined))
     if not folded:
         return LabelList(tuple(labels))
+    if len(first) == 1:
+        names = " and ".join(repr(label.name) for label in labels[:2])
+        raise UsageError(f"labels {names} are the same once cleaned: give one of them, or others")
     shown = ", ".join(folded[:_SHOWN]) + (", ..." if len(folded) > _SHOWN else "")
     count = "1 repeated label was" if len(folded) == 1 else f"{len(folded)} repeated labels were"
     note = f"{count} folded into the first of that name: {shown}"
