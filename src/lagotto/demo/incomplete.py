@@ -1,4 +1,4 @@
-"""A caption store and a held-out picture come in; its answer among labels that do not fit goes out."""
+"""A caption store and a picture come in; its answer among labels that all miss it goes out."""
 
 from dataclasses import dataclass
 from pathlib import Path
