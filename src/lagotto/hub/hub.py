@@ -25,9 +25,10 @@ from lagotto.core.progress import Progress, Silent
 from lagotto.core.results.html import SmallPicture
 from lagotto.core.types import Hits
 from lagotto.encoders.base import Encoder
-from lagotto.hub.ingest.add import AddReport, add_models, rebuild_blocks
+from lagotto.hub.ingest.add import AddReport, add_models
 from lagotto.hub.ingest.create import create_hub
 from lagotto.hub.ingest.inspect import Inspection, inspect_models
+from lagotto.hub.ingest.segments import rebuild_blocks
 from lagotto.hub.open_hub import OpenHub, in_turn, reading
 from lagotto.hub.probes.subset import Choosing, Share
 from lagotto.hub.query.types import (
@@ -375,7 +376,7 @@ class Hub(OpenHub):
             path = self._layout.responses_of(removed.digest)
             with writing(path):
                 path.unlink(missing_ok=True)
-            rebuild_blocks(self._layout, catalogue.models("done"), hub.probe_digest)
+            rebuild_blocks(self._layout, catalogue, hub.probe_digest)
             with suppress(LagottoError):  # a search measures what is not kept
                 refresh_background(hub, Silent())
                 refresh_twins(hub, Silent())

@@ -16,8 +16,8 @@ from lagotto.core.arguments.one_or_many import as_path
 from lagotto.core.errors import LagottoError, UsageError
 from lagotto.core.types import Probe, Skipped
 from lagotto.encoders.base import Encoder
+from lagotto.hub.reader.changes import change_mark
 from lagotto.hub.reader.reader import HubReader
-from lagotto.hub.store.changes import change_mark
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import read_hub_manifest
 

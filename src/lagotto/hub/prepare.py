@@ -7,7 +7,7 @@ statistics of the background words.
 from lagotto.core.files import writing
 from lagotto.core.progress import Progress
 from lagotto.hub.confidence.reference_file import keep_background_stats
-from lagotto.hub.ingest.add import rebuild_blocks
+from lagotto.hub.ingest.segments import rebuild_blocks
 from lagotto.hub.labels.audit import ModelAudit
 from lagotto.hub.labels.label_embeddings import keep_label_embeddings
 from lagotto.hub.labels.trust import LabelTrust, audit_lists
@@ -48,9 +48,8 @@ def prepare_searches(
 def keep_blocks(hub: HubReader) -> None:
     """Makes the blocks of a locked hub hold its models, if they do not; the reader sees them."""
     layout = HubLayout(hub.folder)
-    with Catalog(layout.catalogue) as catalogue:
-        records = catalogue.models("done")
-    rebuild_blocks(layout, records, hub.probe_digest)
+    with Catalog(layout.catalogue, writable=True) as catalogue:
+        rebuild_blocks(layout, catalogue, hub.probe_digest)
     hub.refresh()
 
 

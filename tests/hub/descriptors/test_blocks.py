@@ -14,9 +14,9 @@ from lagotto.hub.descriptors.blocks import (
     BlockSource,
     build_blocks,
     damaged_blocks,
-    exact_descriptors,
     open_blocks,
 )
+from lagotto.hub.descriptors.exact import exact_descriptors
 from lagotto.hub.descriptors.projection import project, projector
 from lagotto.hub.descriptors.rank_blend import blend, rank_quantiles
 from lagotto.hub.descriptors.standardize import standardize

@@ -21,6 +21,7 @@ from lagotto.hub.completion.stored import (
 from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.index.low_rank_file import open_approximation
+from lagotto.hub.index.model_names import ModelNames
 from lagotto.hub.index.partial import find_partial_models
 from lagotto.hub.ingest.probing import probe_file
 from lagotto.hub.probes.probe_set import ProbeSet
@@ -31,7 +32,11 @@ from lagotto.hub.reader.status import HubStatus, read_hub_status
 from lagotto.hub.reader.verify import Damage, verify_hub
 from lagotto.hub.store.audits import read_label_lists
 from lagotto.hub.store.catalog import Catalog
-from lagotto.hub.store.label_texts import read_label_texts, read_logits_labelled
+from lagotto.hub.store.label_texts import (
+    read_label_texts,
+    read_labelled,
+    read_logits_labelled,
+)
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import Manifest, check_encoder
 from lagotto.hub.store.model_responses import ModelResponses
@@ -142,7 +147,7 @@ class HubReader:
             blocks, done = current.blocks, current.completion
             self._logit_index = LogitIndex(
                 blocks=blocks,
-                names={record.digest: record.name for record in current.records},
+                names=ModelNames(self._layout.catalogue),
                 labels=cache(self._labels),
                 read=lru_cache(_open_responses())(lambda d: searchable_rows(done, self._read(d))),
                 notes=current.notes,
@@ -181,7 +186,7 @@ class HubReader:
     def labelled(self, words: Sequence[str]) -> tuple[tuple[str, int, str], ...]:
         """(model, logit, label) of every published label that contains any of some words."""
         with Catalog(self._layout.catalogue) as catalogue:
-            return catalogue.labelled(words)
+            return read_labelled(catalogue, words)
 
     def label_texts(self) -> tuple[str, ...]:
         """Every published label of the hub once, sorted."""
@@ -194,9 +199,9 @@ class HubReader:
             return read_logits_labelled(catalogue, labels)
 
     def label_lists(self) -> tuple[LabelListRecord, ...]:
-        """The label list of every probed model, with the verdict of its audit where it has one."""
+        """The label list of every probed model that has one, with its verdict if it was audited."""
         with Catalog(self._layout.catalogue) as catalogue:
-            return read_label_lists(catalogue)
+            return read_label_lists(catalogue, only_labelled=True)
 
     def references(self) -> tuple[str, ...]:
         """The names of the reference models, whose labels are believed without an audit."""

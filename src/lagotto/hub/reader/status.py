@@ -9,7 +9,7 @@ from lagotto.core.errors import HubError
 from lagotto.core.temporary.leftovers import Leftover
 from lagotto.core.types import Decision, JsonObject
 from lagotto.hub.completion.stored import HubCompletion, read_completion
-from lagotto.hub.descriptors.blocks import open_blocks
+from lagotto.hub.descriptors.segments import arrange, open_segments
 from lagotto.hub.index.low_rank_file import IndexStatus, index_status
 from lagotto.hub.ingest.input_record import decisions_from_json
 from lagotto.hub.store.catalog import Catalog
@@ -129,7 +129,9 @@ def read_hub_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
 def _read_index(layout: HubLayout, manifest: Manifest) -> IndexStatus | None:
     """The status of the index for the blocks as they are; unreadable blocks count as none."""
     try:
-        blocks = open_blocks(layout.blocks, manifest.probe_digest)
+        with Catalog(layout.catalogue) as catalogue, catalogue.snapshot():
+            opened = open_segments(layout.blocks, catalogue, manifest.probe_digest)
+        blocks = [] if opened.unusable else arrange(opened.pieces)
     except HubError:
         blocks = []
     return index_status(layout, blocks, manifest.probe_digest)
