@@ -33,7 +33,7 @@ def exact_descriptors(
     raw = np.empty((len(probes), len(columns)), dtype=np.float32)
     firsts = model_firsts(block.models)
     owners = np.searchsorted(firsts, columns, side="right") - 1
-    for owner in np.unique(owners):
+    for owner in np.unique(owners).tolist():
         model = block.models[owner]
         mask = owners == owner
         raw[:, mask] = read(model.behaviour_digest).rows(probes, columns[mask] - model.first)

@@ -8,6 +8,7 @@ import importlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -109,8 +110,8 @@ def _scan(
             if kernel.columns_apart:
                 starts = np.cumsum([first, *(steps.size for _, steps in parts)]).tolist()
                 tasks += [
-                    (scan, [part], rows, query, result[start : start + part[1].size])
-                    for start, part in zip(starts, parts, strict=False)
+                    (scan, [(as_whole_rows(values), steps)], rows, query, result[start:stop])
+                    for (values, steps), (start, stop) in zip(parts, pairwise(starts), strict=True)
                 ]
             else:
                 tasks.append((scan, parts, rows, query, result[first:last]))
@@ -129,7 +130,7 @@ def _scan_parts(
     """Scans columns that lie side by side; those of several tables are copied together first."""
     if len(parts) == 1:
         values, steps = parts[0]
-        scan(as_whole_rows(values), steps, rows, query, result, 0, result.size)
+        scan(values, steps, rows, query, result, 0, result.size)
         return
     joined = np.concatenate([values[rows] for values, _ in parts], axis=1)
     steps = np.concatenate([steps for _, steps in parts])
