@@ -177,7 +177,7 @@ class OpenHub:
     @reading
     def models(self) -> tuple[str, ...]:
         """The names of the models that were probed, in the order in which they were added."""
-        return tuple(record.name for record in self.reader.records())
+        return self.reader.model_names()
 
     @property
     @reading
@@ -225,16 +225,16 @@ class OpenHub:
         return self.reader.labels(model)
 
     @reading
-    def status(self) -> "HubStatus":
+    def status(self, *, with_models: bool = True) -> "HubStatus":
         """The state of the hub: models, logits, probes, failures with their reasons, disk.
 
-        Its `notes` say so if `confidence` was calibrated with another encoder than the hub has,
+        `with_models` lists each model; without it, `models` is empty. Its `notes` say so if `confidence` was calibrated with another encoder than the hub has,
         and name references whose labels are not believed.
         """
         from lagotto.hub.confidence.calibrator import shipped_calibrator
         from lagotto.hub.labels.trust import LabelTrust
 
-        status = self.reader.status()
+        status = self.reader.status(with_models=with_models)
         note = shipped_calibrator().encoder_note(status.encoder, status.encoder_fingerprint)
         notes = () if note is None else (note,)
         if status.references:

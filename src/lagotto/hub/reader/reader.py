@@ -1,6 +1,6 @@
 """The folder of a hub comes in; its probes, encoder, responses and searchable logits go out."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from lagotto.hub.probes.probe_set import ProbeSet
 from lagotto.hub.query.background import open_background
 from lagotto.hub.query.probe_weights import ProbeSpace
 from lagotto.hub.reader.current_blocks import current_blocks
+from lagotto.hub.reader.model_status import ModelStatus, model_statuses
 from lagotto.hub.reader.status import HubStatus, read_hub_status
 from lagotto.hub.reader.verify import Damage, verify_hub
 from lagotto.hub.store.audits import read_label_lists
@@ -213,6 +214,12 @@ class HubReader:
         with Catalog(self._layout.catalogue) as catalogue:
             return read_record_digests(catalogue)
 
+    def model_names(self) -> tuple[str, ...]:
+        """The names of the probed models, in the order in which they were first listed."""
+        query = "SELECT name FROM models WHERE status = 'done' ORDER BY position"
+        with Catalog(self._layout.catalogue) as catalogue:
+            return tuple(str(name) for (name,) in catalogue.run(query))
+
     def records(self) -> tuple[ModelRecord, ...]:
         """The record of every probed model: its digest, its source, its input."""
         with Catalog(self._layout.catalogue) as catalogue:
@@ -258,9 +265,17 @@ class HubReader:
         values = probe_file(Path(model), self.probe_set, self._layout.cache, Limits())
         return ModelResponses(model, False, values, (None,) * values.shape[1])
 
-    def status(self) -> HubStatus:
+    def status(self, *, with_models: bool = True) -> HubStatus:
         """Counts of models, logits and probes, failures with their reasons, and disk."""
-        return read_hub_status(self._layout, self._manifest)
+        return read_hub_status(self._layout, self._manifest, with_models=with_models)
+
+    def model_statuses(self, name_part: str = "") -> Iterator[ModelStatus]:
+        """What is known of each probed model with a part in its name, one at a time."""
+        completion = read_completion(self._layout, self.probe_digest)
+        with Catalog(self._layout.catalogue) as catalogue:
+            yield from model_statuses(
+                self._layout, catalogue, completion, self.probe_count, name_part
+            )
 
     def verify(self) -> tuple[Damage, ...]:
         """What is damaged, and what to do about it; empty if every file is as it was written."""

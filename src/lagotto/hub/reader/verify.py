@@ -9,7 +9,7 @@ from lagotto.core.errors import HubError
 from lagotto.core.files import sha256_file
 from lagotto.core.lock import folder_lock
 from lagotto.core.temporary.leftovers import Leftover, remove_leftovers
-from lagotto.hub.descriptors.blocks import block_path, damaged_blocks, open_blocks
+from lagotto.hub.descriptors.blocks import block_path, block_paths, damaged_blocks, open_blocks
 from lagotto.hub.descriptors.segments import segment_damages
 from lagotto.hub.index.low_rank_file import index_damage
 from lagotto.hub.probes.pixel_cache import ProbeCache
@@ -174,7 +174,8 @@ def _block_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
             if not has_segments(catalogue):
                 open_blocks(layout.blocks, manifest.probe_digest)
                 return
-            for record in read_segments(catalogue):
+            present = block_paths(layout.blocks)
+            for record in read_segments(catalogue) if present else ():  # all may be deleted
                 path = block_path(layout.blocks, record.id)
                 lines = segment_damages(catalogue, record, path, manifest.probe_digest)
                 yield from (Damage(str(path), line, remedy) for line in lines)

@@ -16,6 +16,7 @@ from lagotto.core.registry import suggest
 from lagotto.core.types import JsonObject, JsonValue
 from lagotto.hub.store.database import Database, json_list
 from lagotto.hub.store.records import (
+    MODEL_COLUMNS,
     Copy,
     FailureRecord,
     FileFacts,
@@ -35,17 +36,10 @@ _FORGET_COLUMNS = (
     "responses_bytes = NULL, responses_changed_ns = NULL WHERE position = ?"
 )
 _DONE_RECORDS = "SELECT digest, name, record_sha256 FROM models WHERE status = 'done'"
-_MODEL_COLUMNS = (
-    "position, digest, name, status, source, framework, outputs, output, logits_source, input, "
-    "notes, responses_sha256"
-)
 
 
 class Catalog(Database):
-    """An open catalogue; use it as a context manager, or call `close`.
-
-    Every method raises HubError where the file is damaged, locked or cannot be written.
-    """
+    """An open catalogue; every method raises HubError as those of `Database`."""
 
     def plan(self, listings: Sequence[Listing]) -> Plan:
         """Enters the models that a user listed, and decides what is to be done with each.
@@ -102,7 +96,7 @@ class Catalog(Database):
                     done += 1
                     continue
                 expected[known.position] = None
-            query = f"SELECT {_MODEL_COLUMNS} FROM models WHERE position = ?"
+            query = f"SELECT {MODEL_COLUMNS} FROM models WHERE position = ?"
             rows = [self.run(query, (position,))[0] for position in expected]
         return tuple(map(model_record, rows)), done
 
@@ -233,7 +227,7 @@ class Catalog(Database):
             UsageError: There is none; the message suggests a name.
         """
         query = (
-            f"SELECT {_MODEL_COLUMNS} FROM models WHERE name = ? UNION ALL "
+            f"SELECT {MODEL_COLUMNS} FROM models WHERE name = ? UNION ALL "
             f"SELECT * FROM (SELECT {_prefixed('m')} FROM models m JOIN copies c "
             "ON c.model = m.position WHERE c.name = ? ORDER BY m.position)"
         )
@@ -254,23 +248,19 @@ class Catalog(Database):
 
     def models(self, status: str | None = None) -> tuple[ModelRecord, ...]:
         """All models, or those of one status, in the order in which they were first listed."""
-        query = f"SELECT {_MODEL_COLUMNS} FROM models WHERE ?1 IS NULL OR status = ?1"
+        query = f"SELECT {MODEL_COLUMNS} FROM models WHERE ?1 IS NULL OR status = ?1"
         return tuple(map(model_record, self.run(f"{query} ORDER BY position", (status,))))
 
     def done(self, digests: Collection[str], sources: Collection[str] = ()) -> list[ModelRecord]:
         """Those of some models that are done, by digest or by source, as `models` orders them."""
         rows = self.run(
-            f"SELECT {_MODEL_COLUMNS} FROM models WHERE status = 'done' AND position IN ("
+            f"SELECT {MODEL_COLUMNS} FROM models WHERE status = 'done' AND position IN ("
             "SELECT position FROM models WHERE digest IN (SELECT value FROM json_each(?)) "
             "UNION SELECT position FROM models WHERE source IN (SELECT value FROM json_each(?))"
             ") ORDER BY position",
             (json_list(digests), json_list(sources)),
         )
         return list(map(model_record, rows))
-
-    def count(self, status: str) -> int:
-        """How many models have a status."""
-        return int(self.run("SELECT count(*) FROM models WHERE status = ?", (status,))[0][0])
 
     def logits(self, digest: str) -> tuple[LogitRecord, ...]:
         """A model's logits in order; none unless it is done."""
@@ -342,19 +332,19 @@ class Catalog(Database):
 
     def _record_digest(self, digest: str) -> str:
         """sha256 of the rows of a model that is done and of its logits; "" if it is gone."""
-        model = self.run(f"SELECT {_MODEL_COLUMNS} FROM models WHERE digest = ?", (digest,))
+        model = self.run(f"SELECT {MODEL_COLUMNS} FROM models WHERE digest = ?", (digest,))
         logits: list[JsonValue] = [
             [record.logit, record.label, record.invalid] for record in self.logits(digest)
         ]
         return sha256(canonical_json([list(model[0]), logits])).hexdigest() if model else ""
 
     def _by_source(self, source: str) -> ModelRecord | None:
-        query = f"SELECT {_MODEL_COLUMNS} FROM models WHERE source = ? ORDER BY position"
+        query = f"SELECT {MODEL_COLUMNS} FROM models WHERE source = ? ORDER BY position"
         rows = self.run(query, (source,))
         return model_record(rows[0]) if rows else None
 
     def _by_digest(self, digest: str) -> ModelRecord | None:
-        rows = self.run(f"SELECT {_MODEL_COLUMNS} FROM models WHERE digest = ?", (digest,))
+        rows = self.run(f"SELECT {MODEL_COLUMNS} FROM models WHERE digest = ?", (digest,))
         return model_record(rows[0]) if rows else None
 
     def _model(self, digest: str) -> ModelRecord:
@@ -402,4 +392,4 @@ class Catalog(Database):
 
 
 def _prefixed(table: str) -> str:
-    return ", ".join(f"{table}.{column}" for column in _MODEL_COLUMNS.split(", "))
+    return ", ".join(f"{table}.{column}" for column in MODEL_COLUMNS.split(", "))

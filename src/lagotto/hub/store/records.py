@@ -10,6 +10,12 @@ from lagotto.core.types import JsonObject, ModelKind
 RECOGNIZED = "recognized"
 """Key of a recorded input: the architecture and the kind of a model, where they are not usual."""
 
+MODEL_COLUMNS = (
+    "position, digest, name, status, source, framework, outputs, output, logits_source, input, "
+    "notes, responses_sha256"
+)
+"""The columns of the catalogue that make a model's record: see `model_record`."""
+
 Status: TypeAlias = Literal["pending", "done", "failed"]
 
 

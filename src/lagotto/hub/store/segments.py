@@ -219,3 +219,10 @@ def check_segment(record: SegmentRecord, path: Path, sha256: str) -> None:
     """Raises HubError unless a file has the checksum that the catalogue has."""
     if record.sha256 != sha256:
         raise HubError(f"{path} is another file than the one that the catalogue recorded")
+
+
+def read_probes_seen(catalogue: Catalog) -> dict[int, int | None]:
+    """By position, how many probes each probed model saw; None where that is not known."""
+    if catalogue.format_version() < WITH_SEGMENTS:
+        return {}
+    return dict(catalogue.run("SELECT position, probes_seen FROM models WHERE status = 'done'"))
