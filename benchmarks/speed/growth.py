@@ -27,6 +27,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -186,10 +187,8 @@ def look(folder: Path) -> None:
     sys.argv = ["lagotto", "hub", "status", str(folder)]
     stdout = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    try:
+    with suppress(SystemExit):
         run()
-    except SystemExit:
-        pass
     sys.stdout.flush()
     os.dup2(stdout, 1)
     print(json.dumps({"status_s": round(time.perf_counter() - begin, 3)}))

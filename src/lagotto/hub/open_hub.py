@@ -228,8 +228,9 @@ class OpenHub:
     def status(self, *, with_models: bool = True) -> "HubStatus":
         """The state of the hub: models, logits, probes, failures with their reasons, disk.
 
-        `with_models` lists each model; without it, `models` is empty. Its `notes` say so if `confidence` was calibrated with another encoder than the hub has,
-        and name references whose labels are not believed.
+        `with_models` lists each model; without it, `models` is empty. The `notes` say so if
+        `confidence` was calibrated with another encoder than the hub has, and name references whose
+        labels are not believed.
         """
         from lagotto.hub.confidence.calibrator import shipped_calibrator
         from lagotto.hub.labels.trust import LabelTrust

@@ -13,7 +13,6 @@ from lagotto.cli.hub.index_status import print_index
 from lagotto.cli.output import print_json_stream, print_line, print_table, printable
 
 if TYPE_CHECKING:
-    from lagotto.core.types import JsonValue
     from lagotto.hub.reader.model_status import ModelStatus
     from lagotto.hub.reader.status import HubStatus
 
@@ -44,10 +43,8 @@ def hub_status(
     if as_json:
         fields = status.as_json()
         fields["failures"] = [asdict(failure) for failure in failures]
-        rows: Iterable[JsonValue] = (
-            () if failed else map(_as_json, opened.reader.model_statuses(name_part))
-        )
-        print_json_stream(fields, "models", rows)
+        listed = () if failed else opened.reader.model_statuses(name_part)
+        print_json_stream(fields, "models", (model.as_json() for model in listed))
         return
     if not (failed or name_part):
         _print_summary(hub, status, opened.reader.model_statuses())
@@ -62,10 +59,6 @@ def hub_status(
         print_table(["failed model", "kind", "reason"], reasons)
     if len(shown) < len(failures):
         print_line(f"all {len(failures)} that failed: lagotto hub status {hub} --failed")
-
-
-def _as_json(model: "ModelStatus") -> "JsonValue":
-    return asdict(model)
 
 
 def _print_summary(hub: Path, status: "HubStatus", models: "Iterable[ModelStatus]") -> None:

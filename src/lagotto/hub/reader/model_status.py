@@ -1,9 +1,10 @@
 """A hub's catalogue comes in; what `hub status` says of each model goes out, one at a time."""
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from lagotto.core.types import Decision
+from lagotto.core.types import Decision, JsonObject
 from lagotto.hub.completion.stored import HubCompletion
 from lagotto.hub.ingest.input_record import decisions_from_json
 from lagotto.hub.store.catalog import Catalog
@@ -37,6 +38,11 @@ class ModelStatus:
     input: tuple[Decision, ...]
     architecture: str = ""
     kind: str = "classifier"
+
+    def as_json(self) -> JsonObject:
+        """The fields by name, with tuples as lists."""
+        fields: JsonObject = json.loads(json.dumps(asdict(self)))
+        return fields
 
 
 def model_statuses(
