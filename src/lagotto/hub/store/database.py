@@ -250,8 +250,8 @@ class Database:
         try:
             yield
         finally:
-            if self._connection.in_transaction:
-                self._connection.execute("COMMIT")
+            with suppress(sqlite3.Error):  # nothing was written
+                self._connection.execute("ROLLBACK")
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Runs a statement with values for its question marks, and returns its rows."""
