@@ -1,12 +1,13 @@
 """Damaged checkpoints by the hundred thousand, opened in workers under their limits.
 
-    python benchmarks/reliability/checkpoint_fuzz.py --count 100000 --json
+    python benchmarks/reliability/checkpoint_fuzz.py --count 100000 --json [--readers hdf5,keras]
 
-Each file is made from its number alone (tests/helpers/checkpoint_damage.py), opened, and all its
-tensors are read. It must be read, or refused by a ModelError of one line. An audit hook of Python
-watches every opening: whatever would run code, start a program, import a module, open a socket or
-write a file is counted. So is what took longer than --slow seconds. Exit code 1 if there was any of
-that, another error, or a worker that crashed, hung or was out of memory.
+Each file is made from its number alone (tests/helpers/checkpoint_damage.py, keras_mutation.py),
+opened, and all its tensors are read; one of the Keras family is translated to ONNX. It must be
+read, or refused by a ModelError of one line. An audit hook of Python watches every opening:
+whatever would run code, start a program, import a module, open a socket or write a file is counted.
+So is what took longer than --slow seconds. Exit code 1 if there was any of that, another error, or
+a worker that crashed, hung or was out of memory.
 """
 
 import argparse
@@ -26,11 +27,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "helpers"))
 
-from checkpoint_damage import READERS, damaged
+from checkpoint_damage import READERS as CHECKPOINT_READERS
+from checkpoint_damage import damaged
+from keras_mutation import KERAS_READERS
 from lagotto.core.errors import ModelError
 from lagotto.jobs.base import Task
 from lagotto.jobs.local import LocalRunner
 
+READERS = CHECKPOINT_READERS | KERAS_READERS
 BATCH = 250
 FORBIDDEN = (
     *("os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty", "os.kill", "os.remove"),
@@ -60,6 +64,8 @@ def fuzz_batch(payload: dict[str, Any], progress: Callable[[int], None]) -> dict
     """Opens the damaged files of some numbers; the entry of a worker's task."""
     reader = READERS[payload["reader"]]
     file = Path(tempfile.gettempdir()) / f"fuzzed{reader.ending}"
+    for name, content in reader.beside.items():
+        (file.parent / name).write_bytes(content)
     kinds: Counter[str] = Counter()
     wrong: list[str] = []
     slowest = 0.0
