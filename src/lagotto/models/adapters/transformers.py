@@ -1,8 +1,8 @@
 """config.json and weights from transformers come in; a classifier run by torch goes out.
 
-No code of a repository is run. Safetensors are read by transformers; of a pickle or of shards our
-own reader takes the tensors, which runs nothing of it. The image processor of a model is replaced by
-an InputSpec if both give the same numbers on trial pictures; otherwise it is used itself.
+No code of a repository is run. Safetensors are read by transformers; the tensors of a pickle or of
+shards are taken by our own reader, which runs nothing of it. The image processor of a model is
+replaced by an InputSpec if both give the same numbers on trial pictures; else it is used itself.
 """
 
 from collections.abc import Callable

@@ -204,11 +204,11 @@ def _variant_rank(path: str) -> tuple[int, int, str]:
 
 def _nothing_safe(repository: Repository) -> str:
     """Why no file of a repository is fetched, and what to do."""
-    several = [file.path for file in _checkpoints(repository.files)]
+    several = sorted(file.path for file in _checkpoints(repository.files))
     if several:
         return (
-            f"{repository.name} holds {len(several)} checkpoints ({', '.join(sorted(several)[:4])}) "
-            "and does not say which is its model; download the one that you mean, and add the file"
+            f"{repository.name} holds {len(several)} checkpoints ({', '.join(several[:4])}) and "
+            "does not say which is its model; download the one that you mean, and add the file"
         )
     names = [file.path for file in repository.files]
     shards = [name for name in names if shard_number(PurePosixPath(name).name) is not None]
@@ -224,7 +224,7 @@ def _nothing_safe(repository: Repository) -> str:
     ]
     if unread:
         name, form = unread[0]
-        return f"{repository.name} holds only {name} ({form.name}), which {form.reason}"
+        return f"{repository.name} holds only {name} ({form.name}); it {form.reason}"
     listed = ", ".join(sorted(names)[:6]) or "nothing"
     return (
         f"{repository.name} holds no model that can be run (model.onnx, {WEIGHTS_FILE} "
