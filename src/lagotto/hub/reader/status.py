@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lagotto.core.errors import HubError
+from lagotto.core.results.html import html_line, html_table
 from lagotto.core.temporary.leftovers import Leftover
 from lagotto.core.types import Decision, JsonObject
 from lagotto.hub.completion.stored import HubCompletion, read_completion
@@ -85,6 +86,26 @@ class HubStatus:
         """The fields by name, with tuples as lists."""
         fields: JsonObject = json.loads(json.dumps(asdict(self)))
         return fields
+
+    def _repr_html_(self) -> str:
+        columns = ("model", "kind", "architecture", "framework", "logits", "notes")
+        rows = [
+            (
+                *(model.name, model.kind, model.architecture or "its own graph", model.framework),
+                *(str(model.outputs), "; ".join(model.notes)),
+            )
+            for model in self.models
+        ]
+        counts = f"{self.done} models, {self.logits} logits, {self.probes} probes"
+        failures = (f"failed: {item.model}: {item.reason}" for item in self.failures)
+        notes = (f"note: {note}" for note in self.notes)
+        return "".join(
+            (
+                html_line(f"{self.hub}: {counts}"),
+                html_table(columns, rows, frozenset({"logits"})) if rows else "",
+                *map(html_line, (*failures, *notes)),
+            )
+        )
 
 
 def read_hub_status(layout: HubLayout, manifest: Manifest) -> HubStatus:

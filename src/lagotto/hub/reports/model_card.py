@@ -15,6 +15,7 @@ from lagotto.hub.reports.contact_sheet import (
     draw_contact_sheet,
 )
 from lagotto.hub.store.model_responses import ModelResponses
+from lagotto.hub.store.records import ModelRecord
 
 LABELS_FILE = "labels.proposed.txt"
 CARD_FILE = "card.md"
@@ -77,6 +78,7 @@ def _write_sheets(
 
 def _card(hub: HubReader, description: ModelDescription, sheets: list[Path]) -> str:
     named = sum(not output.name.startswith("unknown_") for output in description.logits)
+    record = next((item for item in hub.records() if item.name == description.model), None)
     lines = [
         f"# {_cell(Path(description.model).name)}",
         "",
@@ -84,6 +86,7 @@ def _card(hub: HubReader, description: ModelDescription, sheets: list[Path]) -> 
         f"{description.vocabulary} names; read from the model's answers to {len(hub.probes)} "
         "pictures, not from its own labels.",
         "",
+        *(() if record is None else (_facts(record), "")),
         "| output | proposed name | confidence | next best | published label |",
         "| --- | --- | --- | --- | --- |",
     ]
@@ -102,6 +105,12 @@ def _card(hub: HubReader, description: ModelDescription, sheets: list[Path]) -> 
     for sheet in sheets:
         lines += ["", f"![outputs]({sheet.name})"]
     return "\n".join(lines) + "\n"
+
+
+def _facts(record: ModelRecord) -> str:
+    """What the network of a model is, in one line."""
+    architecture = _cell(record.architecture) or "its own graph"
+    return f"Kind: {record.kind}. Architecture: {architecture}. Read as {_cell(record.framework)}."
 
 
 def _confidence(output: NamedLogit) -> float:
