@@ -7,6 +7,7 @@ from dataclasses import replace
 from lagotto.core.errors import ModelError, shortened
 from lagotto.core.types import ModelSource
 from lagotto.models.assembled import AssembledModel
+from lagotto.models.keras.class_names import stated_names
 from lagotto.models.keras.configuration import LayerConfig, NetworkConfig, parse_network
 from lagotto.models.keras.files.archive import is_archive, open_archive
 from lagotto.models.keras.files.h5_file import open_h5
@@ -49,8 +50,9 @@ def translate_tfjs(source: ModelSource) -> AssembledModel:
         def weights(network: NetworkConfig) -> LayerWeights:
             return weights_by_name(network, model.arrays)
 
+        labels = model.labels or stated_names(lambda key: None, model.topology)
         saved = SavedNetwork(
-            model.topology, model.version, weights, model.labels, model.input, model.notes
+            model.topology, model.version, weights, labels, model.input, model.notes
         )
         return assemble(saved, "tfjs")
 
