@@ -44,7 +44,8 @@ def write_card(
     drawn = sorted(ordered[: _ROWS_A_SHEET * _SHEETS], key=lambda output: output.logit)
     sheets = _write_sheets(hub, known, drawn, folder)
     card = folder / CARD_FILE
-    write_atomically(card, _card(hub, description, sheets).encode())
+    record = hub.record(known.name) if known.in_hub else None
+    write_atomically(card, _card(hub, description, record, sheets).encode())
     return card, labels, *sheets
 
 
@@ -76,9 +77,10 @@ def _write_sheets(
     return sheets
 
 
-def _card(hub: HubReader, description: ModelDescription, sheets: list[Path]) -> str:
+def _card(
+    hub: HubReader, description: ModelDescription, record: ModelRecord | None, sheets: list[Path]
+) -> str:
     named = sum(not output.name.startswith("unknown_") for output in description.logits)
-    record = next((item for item in hub.records() if item.name == description.model), None)
     lines = [
         f"# {_cell(Path(description.model).name)}",
         "",
