@@ -78,6 +78,7 @@ def test_a_card_with_labels_and_sheets(world: World, tmp_path: Path) -> None:
     assert all(f"]({sheet.name})" in text for sheet in sheets)
     assert sheets
     assert "<b>" not in text
+    assert "Kind: classifier. Architecture: its own graph. Read as onnx." in text
     assert text.count("\n| ") == 2 + 4
     with pytest.raises(UsageError, match="exists"):
         write_card(hub.reader, known, found, tmp_path / "deep" / "card")

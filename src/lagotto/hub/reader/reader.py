@@ -220,6 +220,11 @@ class HubReader:
         with Catalog(self._layout.catalogue) as catalogue:
             return tuple(str(name) for (name,) in catalogue.run(query))
 
+    def record(self, model: str) -> ModelRecord:
+        """The record of one model; raises UsageError if the hub has none of this name."""
+        with Catalog(self._layout.catalogue) as catalogue:
+            return catalogue.find(model)
+
     def records(self) -> tuple[ModelRecord, ...]:
         """The record of every probed model: its digest, its source, its input."""
         with Catalog(self._layout.catalogue) as catalogue:
