@@ -48,7 +48,7 @@ MOST_MODULES = 14
 
 ROOMS = {
     "": {*LAYERS},
-    "cli": {"hub", "eval"},
+    "cli": {"hub", "eval", "web"},
     "core": {"arguments", "parsing", "remote", "results", "sources", "temporary", "text"},
     "core/parsing": {"name_forms"},
     "evaluation": {"classification", "paper", "probing", "retrieval"},
@@ -64,6 +64,7 @@ ROOMS = {
     "models/checkpoints": {"pickles"},
     "models/keras": {"files", "layers", "operations"},
     "models/metadata": {"beside", "registries", "unread"},
+    "web": {"api", "pages", "security", "uploads"},
     "zeroshot": {"calibration", "captions", "prompts"},
     "zeroshot/captions": {"sources"},
 }

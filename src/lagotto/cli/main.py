@@ -19,6 +19,7 @@ from lagotto.cli.hub import commands as hub_commands
 from lagotto.cli.hub import index as hub_index
 from lagotto.cli.output import flush, give_up_stdout, notice, printable
 from lagotto.cli.signals import stop_code, stop_on_signals
+from lagotto.cli.web import serve
 from lagotto.core.errors import LagottoError
 from lagotto.core.machine import allow_open_files
 from lagotto.core.temporary.leftovers import sweep_system_folder
@@ -42,6 +43,7 @@ app.command("inspect")(inspect.inspect_command)
 app.command("classify")(classify.classify)
 app.add_typer(eval_commands.eval_app, name="eval")
 app.command("demo")(demo.demo)
+app.command("serve")(serve.serve)
 
 
 def _version(requested: bool | None) -> None:

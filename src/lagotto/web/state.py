@@ -1,0 +1,160 @@
+"""A hub's folder and the settings of a server come in; what all requests share goes out."""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from lagotto.core.errors import HubError, LagottoError, MismatchError, UsageError
+from lagotto.core.registry import suggest
+from lagotto.core.types import Probe
+from lagotto.encoders.base import Encoder
+from lagotto.encoders.registry import load_encoder
+from lagotto.hub.hub import Hub
+from lagotto.hub.store.manifest import HUB_MANIFEST, read_hub_manifest
+from lagotto.web.gate import Gate
+from lagotto.web.options import ServerOptions
+from lagotto.web.problems import ErrorAnswers, Problem
+from lagotto.web.shared_encoder import SharedEncoder
+from lagotto.zeroshot.captions.store import CaptionStore
+
+_WARM_UP = "a photo"
+
+
+class ServerState:
+    """What all requests to a server share. Threads may use it at once.
+
+    Args:
+        folder: The hub's folder.
+        options: How it is served.
+
+    Attributes:
+        name: The hub's name for clients: that of its folder, without the way to it.
+        encoder: The hub's encoder, which threads may share.
+        captions: The open caption store, None without one.
+        gate: Runs heavy work.
+        errors: Answers errors; the pages give it a page.
+        is_ready: Whether the server is warm.
+        failure: Why it will never be; None if nothing failed.
+        stop: Called when the server cannot go on.
+
+    Raises:
+        HubError: There is no hub, or it is damaged.
+        MismatchError: The caption store was made with another encoder than the hub.
+        CaptionError: There is no caption store.
+    """
+
+    def __init__(self, folder: Path, options: ServerOptions) -> None:
+        self.folder = folder
+        self.options = options
+        self.limits = options.limits
+        self.name = folder.resolve().name
+        manifest = read_hub_manifest(folder)
+        self.encoder: Encoder = SharedEncoder(
+            lambda: load_encoder(options.encoder or manifest.encoder_spec)
+        )
+        self.gate = Gate(options.limits)
+        self.errors = ErrorAnswers()
+        self.is_ready = False
+        self.failure: LagottoError | None = None
+        self.stop: Callable[[], None] = lambda: None
+        self._opening = threading.Lock()
+        self._hub = Hub.open(folder, self.encoder)
+        self._mark = self._manifest_mark()
+        self.captions = self._open_captions(options.captions)
+
+    @property
+    def hub(self) -> Hub:
+        """The hub as it is now: models that came or went since the last request are seen."""
+        with self._opening:
+            mark = self._manifest_mark()
+            if mark != self._mark:  # another hub lies in this place
+                self._hub, self._mark = Hub.open(self.folder, self.encoder), mark
+            return self._hub
+
+    def model(self, name: str) -> str:
+        """A model's name, if the hub has it; a Problem (404) with a suggestion if not.
+
+        Every name of a client goes through here: the library would take a path, too.
+        """
+        names = self.hub.models
+        if name not in names:
+            raise Problem(404, f"the hub has no model {name!r}.{suggest(name, names)}")
+        return name
+
+    def output(self, model: str, output: int) -> int:
+        """The number of a model's output, if there is one; a Problem (404) if not."""
+        count = len(self.hub.labels(self.model(model)))
+        if not 0 <= output < count:
+            raise Problem(404, f"model {model!r} has outputs 0 to {count - 1}; {output} is none")
+        return output
+
+    def probe(self, number: int) -> Probe:
+        """The probe of a number; a Problem (404) if there is none."""
+        probes = self.hub.probes
+        if not 0 <= number < len(probes):
+            raise Problem(404, f"the hub has probes 0 to {len(probes) - 1}; {number} is none")
+        return probes[number]
+
+    def warm_up(self) -> None:
+        """Loads and computes what the first requests would wait for.
+
+        Raises:
+            LagottoError: The encoder cannot be loaded, or is not the hub's.
+        """
+        hub = self.hub
+        _ = hub.encoder
+        with suppress(UsageError):  # a hub without models answers nothing yet
+            hub.search(_WARM_UP, top=1)
+        self.is_ready = True
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Warms the server up beside its first requests, and closes it at the end."""
+        warming = asyncio.create_task(asyncio.to_thread(self._try_warm_up))
+        try:
+            yield
+        finally:
+            warming.cancel()
+            self.close()
+
+    def _try_warm_up(self) -> None:
+        try:
+            self.warm_up()
+        except LagottoError as error:
+            self.failure = error
+            self.stop()
+
+    def close(self) -> None:
+        """Lets threads and files go."""
+        self.gate.close()
+        self._hub.close()
+        if self.captions is not None:
+            self.captions.close()
+
+    def _manifest_mark(self) -> tuple[int, int]:
+        """Another one as soon as another hub lies in the folder."""
+        try:
+            state = os.stat(self.folder / HUB_MANIFEST)
+        except OSError as error:
+            raise HubError(
+                f"the hub {self.name} is gone; put it back, or stop the server"
+            ) from error
+        return state.st_ino, state.st_mtime_ns
+
+    def _open_captions(self, folder: Path | None) -> CaptionStore | None:
+        """The caption store, checked against the hub's encoder."""
+        if folder is None:
+            return None
+        store = CaptionStore.open(folder, self.encoder)
+        made, hubs = store.manifest, read_hub_manifest(self.folder)
+        if made.encoder_fingerprint != hubs.encoder_fingerprint:
+            store.close()
+            raise MismatchError(
+                f"caption store {folder} was made with encoder {made.encoder_name} "
+                f"({made.encoder_fingerprint[:12]}), hub {self.folder} with {hubs.encoder_name} "
+                f"({hubs.encoder_fingerprint[:12]}); give a store of the hub's encoder, or none"
+            )
+        return store
