@@ -20,6 +20,7 @@ from lagotto.core.errors import (
     shortened,
 )
 from lagotto.core.results.json_text import json_line
+from lagotto.core.types import JsonValue
 
 PROBLEM_TYPE = "application/problem+json"
 _LONGEST_DETAIL = 500
@@ -78,6 +79,27 @@ def without_paths(text: str) -> str:
         'no hub in my-hub; give another'
     """
     return _PATH.sub("", text)
+
+
+_PATH_KEYS = frozenset({"source", "reason", "notes", "why", "path", "detail", "hints", "what"})
+_REMOTE = ("hf:", "timm:", "hf-search:", "mlflow:")
+
+
+def clean_json(value: JsonValue, key: str = "") -> JsonValue:
+    """An answer of a command without the places of files: of each path its last part stays.
+
+    Names and labels are left as they are, also where they look like paths.
+    """
+    match value:
+        case dict():
+            return {name: clean_json(inner, name) for name, inner in value.items()}
+        case list():
+            return [clean_json(inner, key) for inner in value]
+        case str() if key == "source" and not value.startswith(_REMOTE):
+            return value.rpartition("/")[2]
+        case str() if key in _PATH_KEYS:
+            return without_paths(value)
+    return value
 
 
 def problem_of(error: Exception) -> Problem:

@@ -18,9 +18,13 @@ from lagotto.web.gate import Gate
 from lagotto.web.options import ServerOptions
 from lagotto.web.problems import ErrorAnswers, Problem
 from lagotto.web.shared_encoder import SharedEncoder
+from lagotto.web.small_pictures import SmallPictures
+from lagotto.web.uploads.store import UploadStore
+from lagotto.web.uploads.worker import PictureWorker
 from lagotto.zeroshot.captions.store import CaptionStore
 
 _WARM_UP = "a photo"
+_SWEEP_S = 600.0
 
 
 class ServerState:
@@ -34,6 +38,9 @@ class ServerState:
         name: The hub's name for clients: that of its folder, without the way to it.
         encoder: The hub's encoder, which threads may share.
         captions: The open caption store, None without one.
+        worker: Decodes pictures, cut off from this process.
+        uploads: The pictures that clients sent.
+        small: Small pictures of probes and uploads.
         gate: Runs heavy work.
         errors: Answers errors; the pages give it a page.
         is_ready: Whether the server is warm.
@@ -64,6 +71,9 @@ class ServerState:
         self._hub = Hub.open(folder, self.encoder)
         self._mark = self._manifest_mark()
         self.captions = self._open_captions(options.captions)
+        self.worker = PictureWorker()
+        self.uploads = UploadStore(options.limits, self.worker)
+        self.small = SmallPictures(self.worker)
 
     @property
     def hub(self) -> Hub:
@@ -98,6 +108,26 @@ class ServerState:
             raise Problem(404, f"the hub has probes 0 to {len(probes) - 1}; {number} is none")
         return probes[number]
 
+    def upload(self, address: str) -> Path:
+        """The plain pixels of an uploaded picture; a Problem (404) if it is not kept any more."""
+        path = self.uploads.path(address)
+        if path is None:
+            raise Problem(
+                404,
+                f"no picture {address[:80]!r} is kept here; upload it (again) and take its digest",
+            )
+        return path
+
+    def small_probe(self, number: int, edge: int) -> bytes:
+        """A WEBP file of a probe, of at most `edge` pixels a side."""
+        digest = self.probe(number).digest
+        return self.small.webp(digest, edge, lambda: self.hub.probe_picture(number))
+
+    def small_upload(self, address: str, edge: int) -> bytes:
+        """A WEBP file of an uploaded picture, of at most `edge` pixels a side."""
+        path = self.upload(address)
+        return self.small.webp(f"upload {path.stem}", edge, path.read_bytes)
+
     def warm_up(self) -> None:
         """Loads and computes what the first requests would wait for.
 
@@ -113,12 +143,21 @@ class ServerState:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Warms the server up beside its first requests, and closes it at the end."""
-        warming = asyncio.create_task(asyncio.to_thread(self._try_warm_up))
+        beside = [
+            asyncio.create_task(asyncio.to_thread(self._try_warm_up)),
+            asyncio.create_task(self._sweep_often()),
+        ]
         try:
             yield
         finally:
-            warming.cancel()
+            for task in beside:
+                task.cancel()
             self.close()
+
+    async def _sweep_often(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            await asyncio.to_thread(self.uploads.sweep)
 
     def _try_warm_up(self) -> None:
         try:
@@ -130,6 +169,8 @@ class ServerState:
     def close(self) -> None:
         """Lets threads and files go."""
         self.gate.close()
+        self.uploads.close()
+        self.worker.close()
         self._hub.close()
         if self.captions is not None:
             self.captions.close()

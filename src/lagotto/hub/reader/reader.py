@@ -27,7 +27,7 @@ from lagotto.hub.probes.probe_set import ProbeSet
 from lagotto.hub.query.background import open_background
 from lagotto.hub.query.probe_weights import ProbeSpace
 from lagotto.hub.reader.current_blocks import current_blocks
-from lagotto.hub.reader.status import HubStatus, read_hub_status
+from lagotto.hub.reader.status import HubStatus, ModelStatus, read_hub_status, read_model_status
 from lagotto.hub.reader.verify import Damage, verify_hub
 from lagotto.hub.store.audits import read_label_lists
 from lagotto.hub.store.catalog import Catalog
@@ -256,6 +256,16 @@ class HubReader:
     def status(self) -> HubStatus:
         """Counts of models, logits and probes, failures with their reasons, and disk."""
         return read_hub_status(self._layout, self._manifest)
+
+    def model_statuses(self, names: Collection[str]) -> tuple[ModelStatus, ...]:
+        """The status of some probed models, in the hub's order; other names are passed over."""
+        done = read_completion(self._layout, self.probe_digest)
+        with Catalog(self._layout.catalogue) as catalogue:
+            return tuple(
+                read_model_status(self._layout, catalogue, record, done)
+                for record in catalogue.models("done")
+                if record.name in names
+            )
 
     def verify(self) -> tuple[Damage, ...]:
         """What is damaged, and what to do about it; empty if every file is as it was written."""

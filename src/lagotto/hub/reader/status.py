@@ -92,7 +92,7 @@ def read_hub_status(layout: HubLayout, manifest: Manifest) -> HubStatus:
     completion = read_completion(layout, manifest.probe_digest)
     with Catalog(layout.catalogue) as catalogue:
         models = tuple(
-            _model_status(layout, catalogue, record, completion)
+            read_model_status(layout, catalogue, record, completion)
             for record in catalogue.models("done")
         )
         pending = len(catalogue.models("pending"))
@@ -135,12 +135,13 @@ def _read_index(layout: HubLayout, manifest: Manifest) -> IndexStatus | None:
     return index_status(layout, blocks, manifest.probe_digest)
 
 
-def _model_status(
+def read_model_status(
     layout: HubLayout,
     catalogue: Catalog,
     record: ModelRecord,
     completion: HubCompletion | None,
 ) -> ModelStatus:
+    """Reads the status of one probed model; `completion` is that of the hub."""
     path = layout.responses_of(record.digest)
     responses = read_responses(path) if path.is_file() else None
     verdict = None if completion is None else completion.verdicts.get(record.digest)
