@@ -17,7 +17,7 @@ class SearchAddress:
     Attributes:
         words: A concept in words, or several joined by AND, OR and NOT.
         like: An output that the hits should be like, as MODEL:INDEX; "" for none.
-        probes: Numbers of probes that are example pictures.
+        probe: The number of a probe that is an example picture.
         pictures: Digests of uploaded example pictures, as sha256:HEX.
         by_model: Only the best output of each model.
         behaviour_only: Published labels are not read.
@@ -26,7 +26,7 @@ class SearchAddress:
 
     words: str = ""
     like: str = ""
-    probes: tuple[int, ...] = ()
+    probe: int | None = None
     pictures: tuple[str, ...] = ()
     by_model: bool = False
     behaviour_only: bool = False
@@ -35,17 +35,17 @@ class SearchAddress:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is asked."""
-        return not (self.words or self.like or self.probes or self.pictures)
+        return not (self.words or self.like or self.probe is not None or self.pictures)
 
     @property
     def fields(self) -> list[tuple[str, str]]:
         """The fields of the address, those with their default value left out."""
         pairs = [("q", self.words)] if self.words else []
         pairs += [("like", self.like)] if self.like else []
-        pairs += [("probe", str(number)) for number in self.probes]
+        pairs += [] if self.probe is None else [("probe", str(self.probe))]
         pairs += [("img", digest) for digest in self.pictures]
         pairs += [("by", "model")] if self.by_model else []
-        pairs += [("labels", "off")] if self.behaviour_only else []
+        pairs += [("names", "off")] if self.behaviour_only else []
         pairs += [("top", str(self.top))] if self.top != DEFAULT_TOP else []
         return pairs
 
@@ -94,6 +94,11 @@ def probe_image(probe: int, edge: int = _THUMBNAIL_EDGE) -> str:
     return f"/api/v1/probes/{probe}.webp?edge={edge}"
 
 
+def upload_image(digest: str, edge: int = _THUMBNAIL_EDGE) -> str:
+    """The address of a small picture of an uploaded picture, by its digest sha256:HEX."""
+    return f"/pictures/{quote(digest, safe=':')}?edge={edge}"
+
+
 def labels_href(page: str, labels: Sequence[str], pictures: Sequence[str] = ()) -> str:
     """A page that is asked about labels, with example pictures or none."""
     pairs = [("labels", ", ".join(labels)), *(("img", digest) for digest in pictures)]
@@ -107,10 +112,8 @@ def search_command(hub: str, address: SearchAddress) -> str:
         parts += ["--logit", address.like]
     elif address.words:
         parts += [f"./{address.words}" if address.words.startswith("-") else address.words]
-    for number in address.probes:
-        parts += ["--image", f"probe-{number}.webp"]
-    for digest in address.pictures:
-        parts += ["--image", f"{digest.partition(':')[2][:12]}.webp"]
+    for name in _picture_names(address):
+        parts += ["--image", name]
     parts += ["--top", str(address.top)]
     parts += ["--by-model"] if address.by_model else []
     parts += ["--behaviour-only"] if address.behaviour_only else []
@@ -119,8 +122,7 @@ def search_command(hub: str, address: SearchAddress) -> str:
 
 def search_python(hub: str, address: SearchAddress) -> str:
     """The same search in Python."""
-    names = [f"probe-{number}.webp" for number in address.probes]
-    names += [f"{digest.partition(':')[2][:12]}.webp" for digest in address.pictures]
+    names = _picture_names(address)
     imports = ["import lagotto"]
     if address.like:
         model, _, index = address.like.rpartition(":")
@@ -138,3 +140,9 @@ def search_python(hub: str, address: SearchAddress) -> str:
     options += ", by_model=True" if address.by_model else ""
     options += ", behaviour_only=True" if address.behaviour_only else ""
     return "\n".join([*imports, "", f"hits = lagotto.Hub.open({hub!r}).search({query}{options})"])
+
+
+def _picture_names(address: SearchAddress) -> list[str]:
+    """Names for the example pictures, as files that whoever runs a command has to have."""
+    probes = [] if address.probe is None else [f"probe-{address.probe}.webp"]
+    return [*probes, *(f"{each.partition(':')[2][:12]}.webp" for each in address.pictures)]

@@ -7,8 +7,8 @@ from lagotto.core.text.clean import shown
 from lagotto.hub.hub import Hub
 from lagotto.hub.labels.coverage import ModelCoverage
 from lagotto.hub.labels.duplicates import DuplicateReport
-from lagotto.web.pages.addresses import model_href, output_href
-from lagotto.web.pages.marks import LabelMark, verdict_mark
+from lagotto.web.views.addresses import model_href, output_href
+from lagotto.web.views.marks import LabelMark, verdict_mark
 
 VERDICT_ORDER = (
     "another order fits",

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from lagotto.core.types import Hits
 from lagotto.hub.confidence.probe_coverage import LEAST_COVERAGE
 from lagotto.hub.labels.trust import LabelTrust
-from lagotto.web.pages.addresses import labels_href
+from lagotto.web.views.addresses import labels_href
 
 Tone: TypeAlias = Literal["good", "open", "bad", "plain"]
 

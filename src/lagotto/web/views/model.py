@@ -11,9 +11,9 @@ from lagotto.hub.labels.audit import ModelAudit
 from lagotto.hub.labels.describe import ModelDescription
 from lagotto.hub.labels.duplicates import DuplicateReport
 from lagotto.hub.store.records import ModelRecord
-from lagotto.web.pages.addresses import like_href, model_href, output_href
-from lagotto.web.pages.marks import LabelMark, label_mark, verdict_mark
-from lagotto.web.pages.strips import ProbeTile, output_values, strip_tiles
+from lagotto.web.views.addresses import like_href, model_href, output_href
+from lagotto.web.views.marks import LabelMark, label_mark, verdict_mark
+from lagotto.web.views.strips import ProbeTile, output_values, strip_tiles
 
 OUTPUTS_A_PAGE = 40
 _STRIP = 5

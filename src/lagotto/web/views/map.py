@@ -14,8 +14,8 @@ from lagotto.hub.hub import Hub
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.index.map_file import open_map
 from lagotto.hub.store.layout import HubLayout
-from lagotto.web.pages.addresses import SearchAddress, like_href, output_href
-from lagotto.web.pages.strips import ProbeTile, strip_tiles
+from lagotto.web.views.addresses import SearchAddress, like_href, output_href
+from lagotto.web.views.strips import ProbeTile, strip_tiles
 
 MOST_PICKED = 200
 """Outputs of a lasso that are listed."""

@@ -9,7 +9,7 @@ from jaxtyping import Float32
 from lagotto.core.text.clean import shown
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.reader.reader import HubReader
-from lagotto.web.pages.addresses import probe_href, probe_image
+from lagotto.web.views.addresses import probe_href, probe_image
 
 STRIP = 8
 """Pictures in one strip."""

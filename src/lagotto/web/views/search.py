@@ -1,22 +1,22 @@
 """A hub and the address of a search come in; what the search page shows goes out."""
 
-import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lagotto.core.text.clean import shown
 from lagotto.core.types import Hit, Hits
 from lagotto.hub.hub import Hub
-from lagotto.web.pages.addresses import (
+from lagotto.web.views.addresses import (
     SearchAddress,
     compare_href,
     like_href,
     output_href,
+    probe_image,
     search_command,
     search_python,
+    upload_image,
 )
-from lagotto.web.pages.marks import Belief, LabelMark, belief_of, label_mark
-from lagotto.web.pages.strips import ProbeTile, output_values, probe_tile, strip_tiles
+from lagotto.web.views.marks import Belief, LabelMark, belief_of, label_mark
+from lagotto.web.views.strips import ProbeTile, output_values, probe_tile, strip_tiles
 
 _EXAMPLES = 8
 _MOSAIC = 12
@@ -135,24 +135,25 @@ def query_title(address: SearchAddress) -> str:
     """What was asked, in words."""
     parts = [f"“{shown(address.words, 80)}”"] if address.words else []
     parts += [f"like {shown(address.like, 80)}"] if address.like else []
-    count = len(address.probes) + len(address.pictures)
-    parts += [f"{count} example picture{'s' if count > 1 else ''}"] if count else []
+    parts += [f"probe {address.probe}"] if address.probe is not None else []
+    count = len(address.pictures)
+    parts += [f"{count} picture{'s' if count > 1 else ''} of yours"] if count else []
     return " with ".join(parts)
 
 
-def query_chips(hub: Hub, address: SearchAddress, pictures: Sequence[str]) -> tuple[Chip, ...]:
-    """The chips of a query; `pictures` are the addresses of its uploaded pictures, in order."""
+def query_chips(address: SearchAddress) -> tuple[Chip, ...]:
+    """The chips of a query."""
     chips = []
     if address.like:
         without = address.changed(like="").href()
         chips.append(Chip(f"like {shown(address.like, 60)}", None, without))
-    for number in address.probes:
-        rest = tuple(other for other in address.probes if other != number)
-        tile = probe_tile(hub.reader, number)
-        chips.append(Chip(f"probe {number}", tile.image, address.changed(probes=rest).href()))
-    for digest, image in zip(address.pictures, pictures, strict=True):
+    if address.probe is not None:
+        image = probe_image(address.probe)
+        chips.append(Chip(f"probe {address.probe}", image, address.changed(probe=None).href()))
+    for digest in address.pictures:
         left = tuple(other for other in address.pictures if other != digest)
-        chips.append(Chip("your picture", image, address.changed(pictures=left).href()))
+        without = address.changed(pictures=left).href()
+        chips.append(Chip("your picture", upload_image(digest), without))
     return tuple(chips)
 
 
@@ -166,8 +167,3 @@ def start_page(hub: Hub) -> StartPage:
     return StartPage(
         tuple(labels[::step][:_EXAMPLES]), tuple(probe_tile(reader, probe) for probe in spread)
     )
-
-
-def hub_argument(folder: str, is_local: bool) -> str:
-    """The hub as a command names it: its folder, or for readers elsewhere its name alone."""
-    return folder if is_local else shlex.quote(folder.rstrip("/").rpartition("/")[2] or "HUB")

@@ -9,7 +9,7 @@ from lagotto.core.text.clean import shown
 from lagotto.core.types import Hit
 from lagotto.hub.hub import Hub
 from lagotto.hub.query.types import LogitQuery
-from lagotto.web.pages.addresses import (
+from lagotto.web.views.addresses import (
     SearchAddress,
     compare_href,
     like_href,
@@ -18,8 +18,8 @@ from lagotto.web.pages.addresses import (
     search_command,
     search_python,
 )
-from lagotto.web.pages.marks import LabelMark, label_mark
-from lagotto.web.pages.strips import ProbeTile, output_values, probe_tile, strip_tiles
+from lagotto.web.views.marks import LabelMark, label_mark
+from lagotto.web.views.strips import ProbeTile, output_values, probe_tile, strip_tiles
 
 _SHOWN_HIGH = 24
 _SHOWN_LOW = 12

@@ -7,8 +7,8 @@ import numpy as np
 from lagotto.core.text.clean import shown
 from lagotto.core.vectors import top_k
 from lagotto.hub.hub import Hub
-from lagotto.web.pages.addresses import SearchAddress, output_href, probe_href, probe_image
-from lagotto.web.pages.strips import ProbeTile, probe_tile
+from lagotto.web.views.addresses import SearchAddress, output_href, probe_href, probe_image
+from lagotto.web.views.strips import ProbeTile, probe_tile
 
 _FIRING = 40
 _EDGE = 640
@@ -76,7 +76,7 @@ def probe_page(hub: Hub, number: int) -> ProbePage:
                 open=output_href(index.names[digest], logit),
             )
         )
-    address = SearchAddress(probes=(number,))
+    address = SearchAddress(probe=number)
     likeness = reader.probe_embeddings @ reader.probe_embeddings[number]
     likeness[number] = -np.inf
     return ProbePage(

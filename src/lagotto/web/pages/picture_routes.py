@@ -1,0 +1,112 @@
+"""The site of a hub comes in; the routes that take pictures, show and classify them go out."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request
+from starlette.datastructures import FormData, UploadFile
+from starlette.responses import RedirectResponse, Response
+
+from lagotto.core.errors import LagottoError
+from lagotto.specialists.classifier import Classifier, HubVoice
+from lagotto.web.pages.fields import read_labels, read_number
+from lagotto.web.pages.site import Site
+from lagotto.web.problems import Problem, problem_of
+from lagotto.web.small_pictures import EDGES
+from lagotto.web.views.addresses import model_href
+from lagotto.web.views.classify import ClassifyPage, classify_page
+
+_THUMBNAIL = 160
+_FIELDS = {"/": ("q", "by", "names", "top"), "/classify": ("labels",)}
+"""The pages that pictures can be sent to, and the fields of a form that stay in their address."""
+
+
+def add_pictures(routes: APIRouter, site: Site) -> None:
+    """Adds the routes."""
+    state = site.state
+
+    @routes.post("/pictures")
+    async def take_pictures(request: Request) -> Response:
+        limits = state.limits
+        async with request.form(max_files=limits.pictures, max_fields=40) as form:
+            sent = [
+                item
+                for item in form.getlist("picture")
+                if isinstance(item, UploadFile) and item.filename
+            ]
+            kept = list(form.getlist("img"))
+            target = _target(site, form)
+            digests = [str(digest)[:80] for digest in kept if target[0] == "/classify"]
+            for item in sent:
+                data = await item.read()
+                name = item.filename or ""
+                upload = await state.gate.run(
+                    lambda data=data, name=name: state.uploads.keep(data, name)
+                )
+                digests.append(upload.address)
+        if not digests and not target[1]:
+            raise Problem(400, "no picture was sent; choose one, or drop one on the page")
+        pairs = [*target[1], *(("img", digest) for digest in dict.fromkeys(digests))]
+        return RedirectResponse(f"{target[0]}?{urlencode(pairs)}", 303)
+
+    @routes.get("/pictures/{digest}")
+    async def small_picture(digest: str, request: Request) -> Response:
+        least, most = EDGES
+        edge = read_number(request.query_params.get("edge"), "edge", _THUMBNAIL, least, most)
+        data = await state.gate.run(lambda: state.small_upload(digest, edge or _THUMBNAIL))
+        headers = {"Cache-Control": "private, max-age=86400, immutable"}
+        return Response(data, media_type="image/webp", headers=headers)
+
+    @routes.get("/classify")
+    async def classify_route(request: Request) -> Response:
+        text = request.query_params.get("labels", "").strip()
+        digests = tuple(dict.fromkeys(request.query_params.getlist("img")))[: state.limits.pictures]
+        return await state.gate.run(lambda: _classify(site, text, digests))
+
+
+def _target(site: Site, form: FormData) -> tuple[str, list[tuple[str, str]]]:
+    """The page that pictures were sent for, and what of the form stays in its address."""
+    model = form.get("model")
+    if isinstance(model, str) and model:
+        return model_href(site.state.model(model)), []
+    page = "/classify" if form.get("to") == "/classify" else "/"
+    pairs = [(name, form.get(name)) for name in _FIELDS[page]]
+    return page, [(name, value[:20_000]) for name, value in pairs if isinstance(value, str) and value]
+
+
+def _classify(site: Site, text: str, digests: tuple[str, ...]) -> Response:
+    state = site.state
+    context: dict[str, Any] = {
+        "text": text,
+        "digests": digests,
+        "page": None,
+        "error": "",
+        "has_captions": state.captions is not None,
+    }
+    if not text or not digests:
+        return site.page("classify.html", "/classify", context)
+    try:
+        labels = read_labels(text, state.limits)
+        files = [str(state.upload(digest)) for digest in digests]
+        question = ("classify", labels, digests)
+        context["page"] = site.kept.get(
+            state.hub, question, lambda: _predict(site, labels, digests, files)
+        )
+    except (LagottoError, Problem) as error:
+        problem = problem_of(error)
+        context["error"] = problem.detail
+        return site.page("classify.html", "/classify", context, problem.status)
+    return site.page("classify.html", "/classify", context)
+
+
+def _predict(
+    site: Site, labels: tuple[str, ...], digests: tuple[str, ...], files: list[str]
+) -> ClassifyPage:
+    state = site.state
+    classifier = Classifier(
+        state.encoder, list(labels), state.captions, hub=HubVoice(state.hub.folder)
+    )
+    rows = list(classifier.predict(files))
+    return classify_page(
+        rows, digests, classifier.specialists, classifier.voices, classifier.notes
+    )
