@@ -18,10 +18,11 @@ def duplicates(hub: Path = HUB_ARGUMENT, quiet: bool = QUIET, as_json: bool = JS
     """
     from lagotto.hub.hub import Hub
     from lagotto.hub.labels.duplicates import find_duplicates
+    from lagotto.hub.reports.answers import duplicates_answer
 
     result = find_duplicates(Hub.open(hub).reader, bar(quiet))
     if as_json:
-        print_json({"hub": str(hub), **result.as_json()})
+        print_json(duplicates_answer(str(hub), result))
         return
     for title, groups in (
         ("nearly the same", result.duplicate_groups),
