@@ -46,9 +46,7 @@ def open_map(
     return places
 
 
-def _read(
-    layout: HubLayout, digest: str, logits: int
-) -> Float32[np.ndarray, "logits 2"] | None:
+def _read(layout: HubLayout, digest: str, logits: int) -> Float32[np.ndarray, "logits 2"] | None:
     """What the file holds of exactly these blocks; None without a file or of others."""
     if not layout.map.exists():
         return None

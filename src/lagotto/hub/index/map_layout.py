@@ -28,7 +28,6 @@ _SHARPNESS = 2
 """How fast a tie weakens with the likeness, against that of the nearest neighbour."""
 
 
-
 def lay_out(
     blocks: Sequence[Block], progress: Progress | None = None, seed: int = 0
 ) -> Float32[np.ndarray, "logits 2"]:
@@ -61,7 +60,7 @@ def lay_out(
         found[others] = _place_among(vectors[others], anchors, placed, generator)
     low, high = found.min(axis=0), found.max(axis=0)
     places[usable] = (found - low) / np.maximum(high - low, 1e-9)
-    return places
+    return np.asarray(places, dtype=np.float32)
 
 
 def _rotate(
@@ -146,7 +145,7 @@ def _settle(
         )
         progress.advance(1)
     progress.finish()
-    return places
+    return np.asarray(places, dtype=np.float32)
 
 
 def _place_among(

@@ -44,9 +44,7 @@ def search_request(address: SearchAddress) -> SearchRequest:
     options = SearchOptions(
         top=address.top, by_model=address.by_model, behaviour_only=address.behaviour_only
     )
-    return SearchRequest(
-        address.words, address.like, address.probe, address.pictures, options
-    )
+    return SearchRequest(address.words, address.like, address.probe, address.pictures, options)
 
 
 def read_labels(text: str, limits: ClientLimits) -> tuple[str, ...]:

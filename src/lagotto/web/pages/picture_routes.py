@@ -71,7 +71,9 @@ def _target(site: Site, form: FormData) -> tuple[str, list[tuple[str, str]]]:
         return model_href(site.state.model(model)), []
     page = "/classify" if form.get("to") == "/classify" else "/"
     pairs = [(name, form.get(name)) for name in _FIELDS[page]]
-    return page, [(name, value[:20_000]) for name, value in pairs if isinstance(value, str) and value]
+    return page, [
+        (name, value[:20_000]) for name, value in pairs if isinstance(value, str) and value
+    ]
 
 
 def _classify(site: Site, text: str, digests: tuple[str, ...]) -> Response:
@@ -107,6 +109,4 @@ def _predict(
         state.encoder, list(labels), state.captions, hub=HubVoice(state.hub.folder)
     )
     rows = list(classifier.predict(files))
-    return classify_page(
-        rows, digests, classifier.specialists, classifier.voices, classifier.notes
-    )
+    return classify_page(rows, digests, classifier.specialists, classifier.voices, classifier.notes)

@@ -1,4 +1,4 @@
-"""A template's name and a context come in; a page, with everything of strangers escaped, goes out."""
+"""A template and a context come in; a page goes out, with the text of strangers escaped."""
 
 from collections.abc import Mapping
 from pathlib import Path

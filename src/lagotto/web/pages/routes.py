@@ -8,20 +8,19 @@ from starlette.responses import HTMLResponse, Response
 
 from lagotto.core.errors import LagottoError
 from lagotto.hub.query.types import LogitQuery
-from lagotto.web.views.addresses import SearchAddress
 from lagotto.web.pages.checks_routes import add_checks
-from lagotto.web.views.map import map_drawing, map_outputs, map_page, map_points
-from lagotto.web.views.model import ModelExtras, model_page
-from lagotto.web.views.output import compare_page, output_page
 from lagotto.web.pages.fields import read_address, read_number, search_request
 from lagotto.web.pages.picture_routes import add_pictures
-from lagotto.web.views.probe import probe_page
-from lagotto.web.views.search import query_chips, search_results, start_page
 from lagotto.web.pages.site import Site
 from lagotto.web.problems import Problem, problem_of
 from lagotto.web.queries import search as find_hits
 from lagotto.web.state import ServerState
-
+from lagotto.web.views.addresses import SearchAddress
+from lagotto.web.views.map import map_drawing, map_outputs, map_page, map_points
+from lagotto.web.views.model import ModelExtras, model_page
+from lagotto.web.views.output import compare_page, output_page
+from lagotto.web.views.probe import probe_page
+from lagotto.web.views.search import query_chips, search_results, start_page
 
 
 def router(state: ServerState) -> APIRouter:

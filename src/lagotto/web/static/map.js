@@ -7,6 +7,7 @@
   const canvas = frame.querySelector("canvas");
   const context = canvas.getContext("2d");
   const numbers = (text) => (text ? text.split(",").map(Number) : []);
+  const names = JSON.parse(frame.dataset.names || "[]");
   const lit = new Set(numbers(frame.dataset.lit));
   let picked = new Set(numbers(frame.dataset.picked));
   let xs, ys, owners, groups, count = 0;
@@ -85,6 +86,18 @@
     for (const i of lit) if (xs[i] >= 0) paint(i, strong, green, 1);
     context.putImageData(image, 0, 0);
     const ink = getComputedStyle(document.body).color;
+    context.font = `600 ${13 * ratio}px Inter, system-ui, sans-serif`;
+    context.textBaseline = "middle";
+    context.lineJoin = "round";
+    for (const [i, name] of names) {
+      if (!xs[i] || xs[i] < 0) continue;
+      const at = [toX(xs[i]) + 11 * ratio, toY(ys[i])];
+      context.lineWidth = 4 * ratio;
+      context.strokeStyle = dark.matches ? "#1e1a15" : "#ffffff";
+      context.strokeText(name, ...at);
+      context.fillStyle = ink;
+      context.fillText(name, ...at);
+    }
     if (hovered >= 0) {
       context.beginPath();
       context.arc(toX(xs[hovered]), toY(ys[hovered]), radius + 5 * ratio, 0, 7);

@@ -1,1 +1,1 @@
-"""A hub and what is asked of it come in; what a page shows of them, in words and addresses, goes out."""
+"""A hub and what is asked of it come in; the values that a page shows go out."""

@@ -1,4 +1,4 @@
-"""Predictions come in; what the page of a classification shows, its voices and reasons, goes out."""
+"""Predictions come in; what the page of a classification shows of them goes out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -78,9 +78,7 @@ def classify_page(
     """
     why = {model.model: model.why for model in specialists}
     return ClassifyPage(
-        tuple(
-            _picture(row, digest, why) for row, digest in zip(rows, digests, strict=True)
-        ),
+        tuple(_picture(row, digest, why) for row, digest in zip(rows, digests, strict=True)),
         tuple(voices),
         tuple(
             (model.model, model_href(model.model), shown(model.why), model.weight)
@@ -90,9 +88,7 @@ def classify_page(
     )
 
 
-def _picture(
-    row: Prediction | Skipped, digest: str, why: Mapping[str, str]
-) -> ClassifiedPicture:
+def _picture(row: Prediction | Skipped, digest: str, why: Mapping[str, str]) -> ClassifiedPicture:
     image = upload_image(digest, _EDGE)
     if isinstance(row, Skipped):
         return ClassifiedPicture(image, shown(without_paths(row.reason)))

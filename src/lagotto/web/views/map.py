@@ -1,5 +1,6 @@
 """A hub comes in; its outputs as points of a map, and what is said of some of them, go out."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -24,6 +25,7 @@ _STEPS = 65534
 _NOWHERE = 65535
 _GROUPS = 65535
 _STILL_POINTS = 4000
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,12 @@ class MapPage:
     points: str
     still: str
     list: str
+
+    @property
+    def names(self) -> str:
+        """What the first outputs that are lit up are called, as JSON: [[column, name], ...]."""
+        named = [[each.column, shown(each.label or each.name, 32)] for each in self.lit[:_NAMED]]
+        return json.dumps(named)
 
 
 def hub_places(hub: Hub) -> Float32[np.ndarray, "logits 2"]:

@@ -8,7 +8,7 @@ from lagotto.core.types import Decision
 from lagotto.hub.hub import Hub
 from lagotto.hub.ingest.input_record import decisions_from_json
 from lagotto.hub.labels.audit import ModelAudit
-from lagotto.hub.labels.describe import ModelDescription
+from lagotto.hub.labels.describe import SURE, ModelDescription
 from lagotto.hub.labels.duplicates import DuplicateReport
 from lagotto.hub.store.records import ModelRecord
 from lagotto.web.views.addresses import like_href, model_href, output_href
@@ -17,7 +17,7 @@ from lagotto.web.views.strips import ProbeTile, output_values, strip_tiles
 
 OUTPUTS_A_PAGE = 40
 _STRIP = 5
-_CERTAIN = 0.2
+_MOST_NAMES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def model_page(hub: Hub, model: str, first: int, extras: ModelExtras) -> ModelPa
 def source_of(record: ModelRecord) -> str:
     """Where a model is from, without the way to it on this machine."""
     source = record.source
-    if "://" in source or not source.startswith(("/", "\\")) and ":" in source:
+    if "://" in source or (not source.startswith(("/", "\\")) and ":" in source):
         return shown(source)
     parts = [part for part in source.replace("\\", "/").split("/") if part]
     return shown("/".join(parts[-2:]))
@@ -157,14 +157,18 @@ def source_of(record: ModelRecord) -> str:
 def _names(description: ModelDescription | None) -> Mapping[int, tuple[ProposedName, ...]]:
     if description is None:
         return {}
-    return {
-        output.logit: tuple(
-            ProposedName(shown(proposal.name, 60), proposal.confidence)
-            for proposal in output.proposals[:3]
-            if proposal.confidence >= _CERTAIN / 4
+    names = {}
+    for output in description.logits:
+        surest: dict[str, float] = {}
+        for proposal in output.proposals:
+            known = surest.get(proposal.name, 0.0)
+            surest[proposal.name] = max(known, proposal.confidence)
+        names[output.logit] = tuple(
+            ProposedName(shown(name, 60), confidence)
+            for name, confidence in list(surest.items())[:_MOST_NAMES]
+            if confidence >= SURE / 4
         )
-        for output in description.logits
-    }
+    return names
 
 
 def _duplicates(

@@ -9,6 +9,7 @@ from lagotto.core.text.clean import shown
 from lagotto.core.types import Hit
 from lagotto.hub.hub import Hub
 from lagotto.hub.query.types import LogitQuery
+from lagotto.hub.reader.reader import HubReader
 from lagotto.web.views.addresses import (
     SearchAddress,
     compare_href,
@@ -19,7 +20,13 @@ from lagotto.web.views.addresses import (
     search_python,
 )
 from lagotto.web.views.marks import LabelMark, label_mark
-from lagotto.web.views.strips import ProbeTile, output_values, probe_tile, strip_tiles
+from lagotto.web.views.strips import (
+    ProbeTile,
+    highest_probes,
+    output_values,
+    probe_tile,
+    strip_tiles,
+)
 
 _SHOWN_HIGH = 24
 _SHOWN_LOW = 12
@@ -131,7 +138,7 @@ def output_page(hub: Hub, model: str, logit: int, hub_name: str) -> OutputPage:
         invalid="It answers all probes alike, so it cannot be searched." if is_constant else "",
         curve=_curve(values),
         high=() if is_constant else strip_tiles(reader, values, count=_SHOWN_HIGH),
-        low=() if is_constant else strip_tiles(reader, -values, count=_SHOWN_LOW),
+        low=() if is_constant else _lowest(reader, values),
         nearest=nearest,
         like=like_href(model, logit),
         command=search_command(hub_name, address),
@@ -139,6 +146,14 @@ def output_page(hub: Hub, model: str, logit: int, hub_name: str) -> OutputPage:
         json=address.href("/api/v1/search"),
         previous=output_href(model, logit - 1) if logit else None,
         next=output_href(model, logit + 1) if logit + 1 < outputs else None,
+    )
+
+
+def _lowest(hub: HubReader, values: Float32[np.ndarray, " probes"]) -> tuple[ProbeTile, ...]:
+    """The probes that an output answers to least, lowest first."""
+    return tuple(
+        probe_tile(hub, probe, float(values[probe]))
+        for probe in highest_probes(-values, _SHOWN_LOW)
     )
 
 
@@ -195,14 +210,14 @@ def compare_page(hub: Hub, first: tuple[str, int], second: tuple[str, int]) -> C
     both = np.argsort(-np.minimum(x, y), kind="stable")[:count]
     top = min(50, len(seen))
     shared = len(
-        np.intersect1d(
-            np.argsort(-x, kind="stable")[:top], np.argsort(-y, kind="stable")[:top]
-        )
+        np.intersect1d(np.argsort(-x, kind="stable")[:top], np.argsort(-y, kind="stable")[:top])
     )
     drawn = np.unique(
         np.concatenate([np.linspace(0, max(len(seen) - 1, 0), _MOST_POINTS).astype(int), far])
     )
-    low, high = (float(min(x.min(), y.min())), float(max(x.max(), y.max()))) if len(seen) else (0, 1)
+    low, high = (
+        (float(min(x.min(), y.min())), float(max(x.max(), y.max()))) if len(seen) else (0, 1)
+    )
     scale = (_SIDE - 2 * _MARGIN) / max(high - low, 1e-9)
     marked = set(far.tolist())
     points = tuple(
@@ -225,8 +240,7 @@ def compare_page(hub: Hub, first: tuple[str, int], second: tuple[str, int]) -> C
             probe_tile(reader, int(seen[i]), float(x[i])) for i in order[:count].tolist()
         ),
         second_alone=tuple(
-            probe_tile(reader, int(seen[i]), float(y[i]))
-            for i in order[::-1][:count].tolist()
+            probe_tile(reader, int(seen[i]), float(y[i])) for i in order[::-1][:count].tolist()
         ),
         together=tuple(
             probe_tile(reader, int(seen[i]), float(min(x[i], y[i])), decided=True)

@@ -39,9 +39,7 @@ class PictureLogits:
     logits: tuple[PictureLogit, ...]
 
 
-def picture_logits(
-    hub: Hub, model: str, digest: str, read: Callable[[], bytes]
-) -> PictureLogits:
+def picture_logits(hub: Hub, model: str, digest: str, read: Callable[[], bytes]) -> PictureLogits:
     """Runs a model on one picture in the workers that also probe models.
 
     Args:
@@ -51,9 +49,7 @@ def picture_logits(
         read: Gives its plain pixels as a file.
     """
     image, search = upload_image(digest, 480), SearchAddress(pictures=(digest,)).href()
-    record = hub.read(
-        lambda reader: next(each for each in reader.records() if each.name == model)
-    )
+    record = hub.read(lambda reader: next(each for each in reader.records() if each.name == model))
     try:
         runnable = find_runnable(record)
         with ModelRuns(Limits(workers=1, timeout_s=_SECONDS)) as runs:

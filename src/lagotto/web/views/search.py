@@ -103,7 +103,7 @@ def search_results(hub: Hub, hits: Hits, address: SearchAddress, hub_name: str) 
                 hit=hit,
                 label=None if hit.label is None else shown(hit.label, 120),
                 mark=label_mark(trust, hit.model, hit.logit, hit.label),
-                through="" if way is None else shown(str(way), 200),
+                through="" if way is None else f"{way.model}:{way.logit} “{shown(way.label, 80)}”",
                 through_href="" if way is None else output_href(way.model, way.logit),
                 tiles=strip_tiles(reader, column, deciding),
                 open=output_href(*pair),

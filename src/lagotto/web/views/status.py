@@ -7,10 +7,10 @@ from lagotto.hub.hub import Hub
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.records import FailedModel, RunRecord, split_copies
+from lagotto.web.problems import without_paths
 from lagotto.web.views.addresses import model_href
 from lagotto.web.views.marks import LabelMark, verdict_mark
 from lagotto.web.views.model import source_of
-from lagotto.web.problems import without_paths
 
 MODELS_A_PAGE = 100
 _FAILURES = 100
@@ -139,7 +139,10 @@ def status_page(hub: Hub, first: int = 0, wanted: str = "") -> StatusPage:
         probes=status.probes,
         encoder=status.encoder,
         size_mb=status.disk_bytes / 1e6,
-        guards=tuple((guard.words, bool(guard.means), guard.means or guard.reason) for guard in status.isolation),
+        guards=tuple(
+            (guard.words, bool(guard.means), guard.means or guard.reason)
+            for guard in status.isolation
+        ),
         notes=tuple(shown(without_paths(note)) for note in status.notes),
         copies=status.copies[:100],
         models=tuple(rows),

@@ -91,6 +91,4 @@ def strip_tiles(
 
 def _is_partial(index: LogitIndex, column: int) -> bool:
     """Whether the output of a column is compared on the probes that its model saw."""
-    return any(
-        model.first <= column < model.first + model.logits for model in index.partial_models
-    )
+    return any(model.first <= column < model.first + model.logits for model in index.partial_models)
