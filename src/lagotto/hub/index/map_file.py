@@ -11,6 +11,7 @@ from jaxtyping import Float32
 
 from lagotto.core.errors import HubError, LagottoError
 from lagotto.core.progress import Progress
+from lagotto.core.types import JsonObject
 from lagotto.hub.descriptors.blocks import Block
 from lagotto.hub.index.low_rank_file import blocks_digest
 from lagotto.hub.index.map_layout import lay_out
@@ -63,5 +64,5 @@ def _write(layout: HubLayout, digest: str, places: Float32[np.ndarray, "logits 2
     def fill(arrays: Mapping[str, Array]) -> None:
         arrays["places"][...] = places
 
-    header = {"format": MAP_FORMAT, "version": MAP_VERSION, "blocks": digest}
-    write_tensors(layout.map, {**header}, {"places": ("F32", places.shape)}, fill)
+    header: JsonObject = {"format": MAP_FORMAT, "version": MAP_VERSION, "blocks": digest}
+    write_tensors(layout.map, header, {"places": ("F32", places.shape)}, fill)

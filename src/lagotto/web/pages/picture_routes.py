@@ -1,5 +1,6 @@
 """The site of a hub comes in; the routes that take pictures, show and classify them go out."""
 
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,6 +18,7 @@ from lagotto.web.views.addresses import model_href
 from lagotto.web.views.classify import ClassifyPage, classify_page
 
 _THUMBNAIL = 160
+_LONGEST = 20_000
 _FIELDS = {"/": ("q", "by", "names", "top"), "/classify": ("labels",)}
 """The pages that pictures can be sent to, and the fields of a form that stay in their address."""
 
@@ -38,11 +40,8 @@ def add_pictures(routes: APIRouter, site: Site) -> None:
             target = _target(site, form)
             digests = [str(digest)[:80] for digest in kept if target[0] == "/classify"]
             for item in sent:
-                data = await item.read()
-                name = item.filename or ""
-                upload = await state.gate.run(
-                    lambda data=data, name=name: state.uploads.keep(data, name)
-                )
+                keep = partial(state.uploads.keep, await item.read(), item.filename or "")
+                upload = await state.gate.run(keep)
                 digests.append(upload.address)
         if not digests and not target[1]:
             raise Problem(400, "no picture was sent; choose one, or drop one on the page")
@@ -70,10 +69,8 @@ def _target(site: Site, form: FormData) -> tuple[str, list[tuple[str, str]]]:
     if isinstance(model, str) and model:
         return model_href(site.state.model(model)), []
     page = "/classify" if form.get("to") == "/classify" else "/"
-    pairs = [(name, form.get(name)) for name in _FIELDS[page]]
-    return page, [
-        (name, value[:20_000]) for name, value in pairs if isinstance(value, str) and value
-    ]
+    pairs = [(name, str(form.get(name) or "")[:_LONGEST]) for name in _FIELDS[page]]
+    return page, [pair for pair in pairs if pair[1]]
 
 
 def _classify(site: Site, text: str, digests: tuple[str, ...]) -> Response:

@@ -215,9 +215,8 @@ def compare_page(hub: Hub, first: tuple[str, int], second: tuple[str, int]) -> C
     drawn = np.unique(
         np.concatenate([np.linspace(0, max(len(seen) - 1, 0), _MOST_POINTS).astype(int), far])
     )
-    low, high = (
-        (float(min(x.min(), y.min())), float(max(x.max(), y.max()))) if len(seen) else (0, 1)
-    )
+    both_values = np.concatenate([x, y, [0.0]])
+    low, high = float(both_values.min()), float(both_values.max())
     scale = (_SIDE - 2 * _MARGIN) / max(high - low, 1e-9)
     marked = set(far.tolist())
     points = tuple(
