@@ -64,7 +64,7 @@ ROOMS = {
     "models/checkpoints": {"pickles"},
     "models/keras": {"files", "layers", "operations"},
     "models/metadata": {"beside", "registries", "unread"},
-    "web": {"api", "pages", "security", "uploads", "views"},
+    "web": {"api", "live", "pages", "security", "uploads", "views"},
     "zeroshot": {"calibration", "captions", "prompts"},
     "zeroshot/captions": {"sources"},
 }

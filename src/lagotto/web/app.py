@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,6 +13,8 @@ from starlette.staticfiles import StaticFiles
 
 from lagotto import __version__
 from lagotto.core.errors import LagottoError
+from lagotto.web.api.answer import PROBLEM_SCHEMA
+from lagotto.web.api.routes import router as api_router
 from lagotto.web.options import ServerOptions
 from lagotto.web.pages.routes import router as page_router
 from lagotto.web.problems import Problem, problem_of
@@ -60,7 +63,9 @@ def create_app(hub_folder: Path | str, options: ServerOptions | None = None) -> 
     app.state.server = state
     _answer_errors(app, state)
     app.mount("/static", StaticFiles(directory=STATIC), "static")
+    app.include_router(api_router(state))
     app.include_router(page_router(state))
+    _describe(app)
     # The last one added is the outermost: host, origin and token come before the body is read.
     app.add_middleware(
         BodyLimits, limits=options.limits, errors=state.errors, allow_add=options.allow_add
@@ -70,8 +75,22 @@ def create_app(hub_folder: Path | str, options: ServerOptions | None = None) -> 
         hosts=HostList(options.host, options.hosts),
         token=TokenCheck(options.token),
         errors=state.errors,
+        note=state.metrics.note,
     )
     return app
+
+
+def _describe(app: FastAPI) -> None:
+    """Adds to openapi.json the form of errors, which no route names as its own answer."""
+    make = app.openapi
+
+    def described() -> dict[str, Any]:
+        schema = make()
+        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+        schemas.setdefault("Problem", PROBLEM_SCHEMA)
+        return schema
+
+    app.openapi = described  # type: ignore[method-assign]  # the framework's own way to add to it
 
 
 def _answer_errors(app: FastAPI, state: ServerState) -> None:

@@ -5,23 +5,34 @@ import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
+from typing import TypeVar
 
-from lagotto.core.errors import HubError, LagottoError, MismatchError, UsageError
+from lagotto.core.errors import HubError, LagottoError, MismatchError, PictureError, UsageError
 from lagotto.core.registry import suggest
 from lagotto.core.types import Probe
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
 from lagotto.hub.hub import Hub
+from lagotto.hub.store.changes import change_mark
+from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import HUB_MANIFEST, read_hub_manifest
+from lagotto.web.answer_cache import AnswerCache
 from lagotto.web.gate import Gate
+from lagotto.web.live.event_stream import StreamCount
+from lagotto.web.live.jobs import JobList
+from lagotto.web.live.metrics import Metrics
+from lagotto.web.live.progress import HubProgress, read_progress
 from lagotto.web.options import ServerOptions
 from lagotto.web.problems import ErrorAnswers, Problem
 from lagotto.web.shared_encoder import SharedEncoder
-from lagotto.web.small_pictures import SmallPictures
-from lagotto.web.uploads.store import UploadStore
+from lagotto.web.uploads.small_pictures import SmallPictures
+from lagotto.web.uploads.store import Upload, UploadStore, shown_name
 from lagotto.web.uploads.worker import PictureWorker
 from lagotto.zeroshot.captions.store import CaptionStore
+
+_Answer = TypeVar("_Answer")
 
 _WARM_UP = "a photo"
 _SWEEP_S = 600.0
@@ -43,6 +54,9 @@ class ServerState:
         small: Small pictures of probes and uploads.
         gate: Runs heavy work.
         errors: Answers errors; the pages give it a page.
+        streams: The open streams of events.
+        metrics: Counts answers.
+        jobs: Work that outlasts a request.
         is_ready: Whether the server is warm.
         failure: Why it will never be; None if nothing failed.
         stop: Called when the server cannot go on.
@@ -64,16 +78,26 @@ class ServerState:
         )
         self.gate = Gate(options.limits)
         self.errors = ErrorAnswers()
+        self.streams = StreamCount()
+        self.metrics = Metrics()
+        self.jobs = JobList()
+        self._answers = AnswerCache()
         self.is_ready = False
         self.failure: LagottoError | None = None
         self.stop: Callable[[], None] = lambda: None
         self._opening = threading.Lock()
-        self._hub = Hub.open(folder, self.encoder)
-        self._mark = self._manifest_mark()
+        self._open()
         self.captions = self._open_captions(options.captions)
         self.worker = PictureWorker()
         self.uploads = UploadStore(options.limits, self.worker)
         self.small = SmallPictures(self.worker)
+
+    @property
+    def slow_hub(self) -> Hub:
+        """The same hub again, for questions that take seconds: searches do not wait for them."""
+        _ = self.hub
+        with self._opening:
+            return self._slow_hub
 
     @property
     def hub(self) -> Hub:
@@ -81,7 +105,7 @@ class ServerState:
         with self._opening:
             mark = self._manifest_mark()
             if mark != self._mark:  # another hub lies in this place
-                self._hub, self._mark = Hub.open(self.folder, self.encoder), mark
+                self._open()
             return self._hub
 
     def model(self, name: str) -> str:
@@ -118,6 +142,19 @@ class ServerState:
             )
         return path
 
+    def known_upload(self, address: str) -> Upload:
+        """An uploaded picture by its digest; a Problem (404) if it is not kept any more."""
+        self.upload(address)
+        return self.uploads.known(address)
+
+    def keep(self, data: bytes, name: str) -> Upload:
+        """Keeps a picture of a client, decoded by a worker; a Problem (400) if it is none."""
+        try:
+            return self.uploads.keep(data, name)
+        except PictureError as error:
+            shown = shown_name(name) or "the picture"
+            raise Problem(400, f"{shown}: {error}") from error
+
     def small_probe(self, number: int, edge: int) -> bytes:
         """A WEBP file of a probe, of at most `edge` pixels a side."""
         digest = self.probe(number).digest
@@ -127,6 +164,21 @@ class ServerState:
         """A WEBP file of an uploaded picture, of at most `edge` pixels a side."""
         path = self.upload(address)
         return self.small.webp(f"upload {path.stem}", edge, path.read_bytes)
+
+    def remember(self, key: tuple[object, ...], ask: Callable[[], _Answer]) -> _Answer:
+        """An answer that is the same until the hub changes: it is asked for once."""
+        return self._answers.get((*key, self.mark()), ask)
+
+    def mark(self) -> tuple[object, ...]:
+        """Another value after each change of the hub."""
+        return (self._mark, *change_mark(HubLayout(self.folder)))
+
+    def progress(self) -> HubProgress:
+        """How far a `hub add`, of whatever process, is."""
+        text = sha256(repr(self.mark()).encode()).hexdigest()[:16]
+        return self._answers.get(
+            ("progress", text), lambda: self.hub.read(lambda hub: read_progress(hub, text))
+        )
 
     def warm_up(self) -> None:
         """Loads and computes what the first requests would wait for.
@@ -169,11 +221,18 @@ class ServerState:
     def close(self) -> None:
         """Lets threads and files go."""
         self.gate.close()
+        self.jobs.close()
         self.uploads.close()
         self.worker.close()
         self._hub.close()
+        self._slow_hub.close()
         if self.captions is not None:
             self.captions.close()
+
+    def _open(self) -> None:
+        self._mark = self._manifest_mark()
+        self._hub = Hub.open(self.folder, self.encoder)
+        self._slow_hub = Hub.open(self.folder, self.encoder)
 
     def _manifest_mark(self) -> tuple[int, int]:
         """Another one as soon as another hub lies in the folder."""

@@ -16,7 +16,7 @@ JSON_BYTES = 1 << 20
 _DISCARD_S = 3.0
 _DISCARD_BYTES = 64 << 20
 
-JOBS_PATH = "/api/v1/jobs"
+MODEL_PATH = "/api/v1/jobs/upload"
 """The one path that takes a model file."""
 
 
@@ -68,7 +68,7 @@ class BodyLimits:
         is_form = headers.get("content-type", "").lower().startswith("multipart/form-data")
         if not is_form:
             return min(JSON_BYTES, self._limits.request_bytes)
-        is_model = self._allow_add and path == JOBS_PATH
+        is_model = self._allow_add and path == MODEL_PATH
         return self._limits.model_bytes if is_model else self._limits.request_bytes
 
 

@@ -4,7 +4,8 @@ It is the outermost layer, so that nothing of the application sees a request tha
 """
 
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode
 
@@ -47,15 +48,22 @@ class Guard:
         hosts: The names under which clients may reach it.
         token: What they have to show.
         errors: Answers what is refused.
+        note: Told the status of each answer, and the seconds until it began.
     """
 
     def __init__(
-        self, app: ASGIApp, hosts: HostList, token: TokenCheck, errors: ErrorAnswers
+        self,
+        app: ASGIApp,
+        hosts: HostList,
+        token: TokenCheck,
+        errors: ErrorAnswers,
+        note: Callable[[int, float], None],
     ) -> None:
         self._app = app
         self._hosts = hosts
         self._token = token
         self._errors = errors
+        self._note = note
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request; a websocket is closed at once."""
@@ -66,12 +74,13 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
 
-        is_started = False
+        is_started, began = False, time.perf_counter()
 
         async def send_strict(message: Message) -> None:
             nonlocal is_started
             if message["type"] == "http.response.start":
                 is_started = True
+                self._note(message["status"], time.perf_counter() - began)
                 headers = MutableHeaders(scope=message)
                 for name, value in STRICT_HEADERS.items():
                     headers[name] = value

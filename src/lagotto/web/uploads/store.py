@@ -111,6 +111,17 @@ class UploadStore:
             self._touch(path)
         return path
 
+    def known(self, address: str) -> Upload:
+        """A picture that is kept, by its digest; it has no name.
+
+        Raises:
+            PictureError: It is not kept any more.
+        """
+        path = self.path(address)
+        if path is None:
+            raise PictureError("it is not kept any more; upload it again")
+        return Upload(path.stem, *plain_size(read_plain(path, MAX_PPM_BYTES)), "")
+
     def sweep(self) -> int:
         """Removes what was kept long enough, and the oldest beyond the disk; counts the files."""
         with self._lock:
