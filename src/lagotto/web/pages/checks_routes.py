@@ -1,11 +1,10 @@
 """The site of a hub comes in; the routes of coverage, audits, duplicates and status go out."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import HTMLResponse, Response
 
 from lagotto.core.errors import LagottoError
 from lagotto.hub.labels.duplicates import DUPLICATE
@@ -13,12 +12,7 @@ from lagotto.web.pages.fields import read_labels, read_number
 from lagotto.web.pages.site import Site
 from lagotto.web.problems import Problem, problem_of
 from lagotto.web.views.checks import audits_page, cover_rows, duplicates_page
-from lagotto.web.views.status import add_progress, status_page
-
-_LOOK_S = 1.0
-_STREAM_S = 300.0
-_STILL_LOOKS = 15
-"""Looks without a change after which the stream says that it is alive."""
+from lagotto.web.views.status import status_page
 
 
 def add_checks(routes: APIRouter, site: Site) -> None:
@@ -37,9 +31,8 @@ def _add_cover(routes: APIRouter, site: Site) -> None:
             return site.page("cover.html", "/cover", context)
         try:
             labels = read_labels(text, state.limits)
-            hub = state.hub
-            covered = site.kept.get(
-                hub, ("cover", labels, top), lambda: hub.cover(list(labels), top=top)
+            covered = state.remember(
+                ("cover", labels, top), lambda: state.slow_hub.cover(list(labels), top=top)
             )
         except (LagottoError, Problem) as error:
             problem = problem_of(error)
@@ -80,9 +73,10 @@ def _add_status(routes: APIRouter, site: Site) -> None:
     state = site.state
 
     def status(first: int, wanted: str) -> Response:
-        hub = state.hub
+        hub = state.slow_hub
         page = hub.read(lambda _: status_page(hub, first, wanted))
-        return site.page("status.html", "/status", {"page": page, "progress": page.progress})
+        context = {"page": page, "progress": state.progress()}
+        return site.page("status.html", "/status", context)
 
     @routes.get("/status")
     async def status_route(request: Request) -> Response:
@@ -90,27 +84,7 @@ def _add_status(routes: APIRouter, site: Site) -> None:
         wanted = request.query_params.get("q", "").strip()[:100]
         return await state.gate.run(lambda: status(first, wanted))
 
-    def live() -> str:
-        hub = state.hub
-        return site.text("live.html", {"progress": hub.read(lambda _: add_progress(hub))})
-
-    @routes.get("/status/events")
-    async def events_route(request: Request) -> StreamingResponse:
-        async def events() -> AsyncIterator[str]:
-            said, still = "", 0
-            yield "retry: 2000\n\n"
-            for _ in range(int(_STREAM_S / _LOOK_S)):
-                if await request.is_disconnected():
-                    return
-                text = await asyncio.to_thread(live)
-                still = still + 1 if text == said else 0
-                if text != said:
-                    lines = "".join(f"data: {line}\n" for line in text.splitlines())
-                    yield f"event: status\n{lines}\n"
-                    said = text
-                elif still % _STILL_LOOKS == 0:
-                    yield ": still here\n\n"
-                await asyncio.sleep(_LOOK_S)
-
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(events(), media_type="text/event-stream", headers=headers)
+    @routes.get("/status/live")
+    async def live_route() -> HTMLResponse:
+        progress = await asyncio.to_thread(state.progress)
+        return HTMLResponse(site.text("live.html", {"progress": progress}))

@@ -3,6 +3,7 @@
 from fastapi import Request
 
 from lagotto.hub.search.options import SearchOptions
+from lagotto.web.api.parameters import split_labels
 from lagotto.web.options import ClientLimits
 from lagotto.web.problems import Problem
 from lagotto.web.queries import SearchRequest
@@ -23,7 +24,7 @@ def read_address(request: Request, limits: ClientLimits) -> SearchAddress:
         probe=read_number(fields.get("probe"), "probe", None),
         pictures=tuple(digest[:80] for digest in pictures),
         by_model=fields.get("by") == "model",
-        behaviour_only=fields.get("names") == "off",
+        behaviour_only=fields.get("behaviour_only") in ("true", "1", "on"),
         top=read_number(fields.get("top"), "top", DEFAULT_TOP, 1, limits.top) or DEFAULT_TOP,
     )
 
@@ -52,10 +53,5 @@ def read_labels(text: str, limits: ClientLimits) -> tuple[str, ...]:
 
     No file is opened, whatever the text is.
     """
-    parts = [part.strip() for line in text.splitlines() for part in line.split(",")]
-    labels = tuple(dict.fromkeys(part for part in parts if part))
-    if not labels:
-        raise Problem(400, "no labels given; write some, for example: daisy, rose, tulip")
-    if len(labels) > limits.labels:
-        raise Problem(400, f"{len(labels)} labels given; at most {limits.labels} are taken")
-    return labels
+    labels = split_labels([",".join(text.splitlines())], limits)
+    return tuple(dict.fromkeys(labels))

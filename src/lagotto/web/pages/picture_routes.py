@@ -9,17 +9,15 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.responses import RedirectResponse, Response
 
 from lagotto.core.errors import LagottoError
-from lagotto.specialists.classifier import Classifier, HubVoice
-from lagotto.web.pages.fields import read_labels, read_number
+from lagotto.web.classification import ClassifyRequest, classify
+from lagotto.web.pages.fields import read_labels
 from lagotto.web.pages.site import Site
 from lagotto.web.problems import Problem, problem_of
-from lagotto.web.small_pictures import EDGES
 from lagotto.web.views.addresses import model_href
-from lagotto.web.views.classify import ClassifyPage, classify_page
+from lagotto.web.views.classify import classify_page
 
-_THUMBNAIL = 160
 _LONGEST = 20_000
-_FIELDS = {"/": ("q", "by", "names", "top"), "/classify": ("labels",)}
+_FIELDS = {"/": ("q", "by", "behaviour_only", "top"), "/classify": ("labels",)}
 """The pages that pictures can be sent to, and the fields of a form that stay in their address."""
 
 
@@ -40,21 +38,13 @@ def add_pictures(routes: APIRouter, site: Site) -> None:
             target = _target(site, form)
             digests = [str(digest)[:80] for digest in kept if target[0] == "/classify"]
             for item in sent:
-                keep = partial(state.uploads.keep, await item.read(), item.filename or "")
+                keep = partial(state.keep, await item.read(), item.filename or "")
                 upload = await state.gate.run(keep)
                 digests.append(upload.address)
         if not digests and not target[1]:
             raise Problem(400, "no picture was sent; choose one, or drop one on the page")
         pairs = [*target[1], *(("img", digest) for digest in dict.fromkeys(digests))]
         return RedirectResponse(f"{target[0]}?{urlencode(pairs)}", 303)
-
-    @routes.get("/pictures/{digest}")
-    async def small_picture(digest: str, request: Request) -> Response:
-        least, most = EDGES
-        edge = read_number(request.query_params.get("edge"), "edge", _THUMBNAIL, least, most)
-        data = await state.gate.run(lambda: state.small_upload(digest, edge or _THUMBNAIL))
-        headers = {"Cache-Control": "private, max-age=86400, immutable"}
-        return Response(data, media_type="image/webp", headers=headers)
 
     @routes.get("/classify")
     async def classify_route(request: Request) -> Response:
@@ -86,24 +76,14 @@ def _classify(site: Site, text: str, digests: tuple[str, ...]) -> Response:
         return site.page("classify.html", "/classify", context)
     try:
         labels = read_labels(text, state.limits)
-        files = [str(state.upload(digest)) for digest in digests]
-        question = ("classify", labels, digests)
-        context["page"] = site.kept.get(
-            state.hub, question, lambda: _predict(site, labels, digests, files)
+        uploads = [state.known_upload(digest) for digest in digests]
+        answer = state.remember(
+            ("classify", labels, digests),
+            lambda: classify(state, ClassifyRequest(labels), uploads),
         )
+        context["page"] = classify_page(answer)
     except (LagottoError, Problem) as error:
         problem = problem_of(error)
         context["error"] = problem.detail
         return site.page("classify.html", "/classify", context, problem.status)
     return site.page("classify.html", "/classify", context)
-
-
-def _predict(
-    site: Site, labels: tuple[str, ...], digests: tuple[str, ...], files: list[str]
-) -> ClassifyPage:
-    state = site.state
-    classifier = Classifier(
-        state.encoder, list(labels), state.captions, hub=HubVoice(state.hub.folder)
-    )
-    rows = list(classifier.predict(files))
-    return classify_page(rows, digests, classifier.specialists, classifier.voices, classifier.notes)

@@ -8,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from lagotto import __version__
+from lagotto.web.problems import without_paths
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 
@@ -25,13 +26,15 @@ PAGES = (
 
 def make_templates() -> Environment:
     """The templates; values are escaped, and a name that a context lacks is an error."""
-    return Environment(
+    templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.filters["without_paths"] = without_paths
+    return templates
 
 
 class PageWriter:

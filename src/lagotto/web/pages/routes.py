@@ -101,10 +101,12 @@ def _add_things(routes: APIRouter, site: Site) -> None:
         hub, asked = state.hub, request.query_params
         first = read_number(asked.get("from"), "from", 0) or 0
         extras = ModelExtras(
-            description=site.kept.get(hub, ("describe", name), lambda: hub.describe(name, top=3))
+            description=state.remember(
+                ("describe", name), lambda: state.slow_hub.describe(name, top=3)
+            )
             if asked.get("names")
             else None,
-            audit=site.kept.get(hub, ("audit", name), lambda: hub.audit(name))
+            audit=state.remember(("audit", name), lambda: state.slow_hub.audit(name))
             if asked.get("audit")
             else None,
             duplicates=site.duplicates() if asked.get("duplicates") else None,
@@ -113,10 +115,6 @@ def _add_things(routes: APIRouter, site: Site) -> None:
         answers = site.picture_logits(name, asked.get("img", "")) if asked.get("img") else None
         return site.page("model.html", "/status", {"page": page, "answers": answers})
 
-    @routes.get("/m/{name}")
-    async def model_route(name: str, request: Request) -> Response:
-        return await state.gate.run(lambda: model(name, request))
-
     def output(name: str, logit: str) -> Response:
         number = read_number(logit, "output", 0) or 0
         state.output(name, number)
@@ -124,9 +122,16 @@ def _add_things(routes: APIRouter, site: Site) -> None:
         page = hub.read(lambda _: output_page(hub, name, number, site.hub_argument))
         return site.page("output.html", "/", {"page": page})
 
-    @routes.get("/m/{name}/{logit}")
-    async def output_route(name: str, logit: str) -> Response:
-        return await state.gate.run(lambda: output(name, logit))
+    def thing(name: str, request: Request) -> Response:
+        if name not in state.hub.models:
+            owner, slash, number = name.rpartition("/")
+            if slash and number.isdecimal():
+                return output(owner, number)
+        return model(name, request)
+
+    @routes.get("/m/{name:path}")
+    async def model_or_output(name: str, request: Request) -> Response:
+        return await state.gate.run(lambda: thing(name, request))
 
     def probe(given: str) -> Response:
         number = read_number(given, "probe", 0) or 0
@@ -170,7 +175,7 @@ def _add_map(routes: APIRouter, site: Site) -> None:
             if part.isascii() and part.isdecimal() and len(part) < 10
         ]
         hits, hub = hits_of(address), state.hub
-        version = sha256(repr(site.version).encode()).hexdigest()[:12]
+        version = sha256(repr(state.mark()).encode()).hexdigest()[:12]
         page = hub.read(lambda _: map_page(hub, hits, address, picked, version))
         context = {"page": page, "address": address, "chips": query_chips(address)}
         return site.page("map.html", "/map", context)
@@ -181,9 +186,9 @@ def _add_map(routes: APIRouter, site: Site) -> None:
 
     @routes.get("/map/points.bin")
     async def points_route() -> Response:
-        hub = state.hub
+        hub = state.slow_hub
         data = await state.gate.run(
-            lambda: site.kept.get(hub, "points", lambda: hub.read(lambda _: map_points(hub)))
+            lambda: state.remember(("map",), lambda: hub.read(lambda _: map_points(hub)))
         )
         headers = {"Cache-Control": "private, max-age=3600"}
         return Response(data, media_type="application/octet-stream", headers=headers)

@@ -1,13 +1,12 @@
 """The state of a server comes in; what all its pages share goes out."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import Request
 from starlette.responses import HTMLResponse, Response
 
 from lagotto.hub.labels.duplicates import DuplicateReport
-from lagotto.web.pages.kept import KeptAnswers, hub_version
 from lagotto.web.pages.rendering import PageWriter
 from lagotto.web.problems import Problem
 from lagotto.web.state import ServerState
@@ -15,26 +14,19 @@ from lagotto.web.views.picture import PictureLogits, picture_logits
 
 
 class Site:
-    """The pages of one server: how they are written, and answers that are kept.
+    """The pages of one server: how they are written, and answers that several of them show.
 
     Attributes:
         state: What all requests share.
-        kept: Answers that take seconds.
         hub_argument: The hub as a command names it: where the server found it if that is a relative
             path, else its name.
     """
 
     def __init__(self, state: ServerState) -> None:
         self.state = state
-        self.kept = KeptAnswers()
         relative = not state.folder.is_absolute() and ".." not in state.folder.parts
         self.hub_argument = str(state.folder) if relative else state.name
         self._writer = PageWriter(state.name)
-
-    @property
-    def version(self) -> Hashable:
-        """Another value after every change of the hub's models."""
-        return hub_version(self.state.hub)
 
     def page(
         self, template: str, current: str, context: Mapping[str, Any], status: int = 200
@@ -55,15 +47,13 @@ class Site:
 
     def duplicates(self) -> DuplicateReport:
         """The models that are nearly the same, found once for the hub as it is."""
-        hub = self.state.hub
-        return self.kept.get(hub, "duplicates", hub.duplicates)
+        return self.state.remember(("duplicates",), lambda: self.state.slow_hub.duplicates())
 
     def picture_logits(self, model: str, digest: str) -> PictureLogits:
         """The logits of a model on an uploaded picture, computed in the sandbox."""
-        path = self.state.upload(digest)
-        hub = self.state.hub
-
-        def compute() -> PictureLogits:
-            return picture_logits(hub, model, digest, path.read_bytes)
-
-        return self.kept.get(hub, ("logits", model, digest), compute)
+        state = self.state
+        path = state.upload(digest)
+        return state.remember(
+            ("logits", model, digest),
+            lambda: picture_logits(state.slow_hub, model, digest, path.read_bytes),
+        )

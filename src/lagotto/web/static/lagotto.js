@@ -135,8 +135,10 @@ const watch = () => {
   if (!place) { stream?.close(); stream = null; return; }
   if (stream) return;
   stream = new EventSource(place.dataset.events);
-  stream.addEventListener("status", (event) => {
-    const parsed = new DOMParser().parseFromString(event.data, "text/html");
+  stream.addEventListener("status", async () => {
+    const answer = await fetch(place.dataset.part);
+    if (!answer.ok) return;
+    const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
     const target = document.querySelector("[data-events]");
     if (!target) return;
     target.replaceChildren(...parsed.body.childNodes);

@@ -45,7 +45,7 @@ class SearchAddress:
         pairs += [] if self.probe is None else [("probe", str(self.probe))]
         pairs += [("img", digest) for digest in self.pictures]
         pairs += [("by", "model")] if self.by_model else []
-        pairs += [("names", "off")] if self.behaviour_only else []
+        pairs += [("behaviour_only", "true")] if self.behaviour_only else []
         pairs += [("top", str(self.top))] if self.top != DEFAULT_TOP else []
         return pairs
 
@@ -57,6 +57,11 @@ class SearchAddress:
     def href(self, page: str = "/") -> str:
         """The address of this search on a page."""
         return f"{page}?{urlencode(self.fields)}" if self.fields else page
+
+    def api_href(self) -> str:
+        """The address of the answer as JSON."""
+        pairs = [pair for pair in self.fields if pair[0] != "top"]
+        return f"/api/v1/search?{urlencode([*pairs, ('top', str(self.top))])}"
 
     def changed(self, **changes: Any) -> "SearchAddress":
         """The same search with other fields."""
@@ -89,14 +94,21 @@ def compare_href(first: tuple[str, int], second: tuple[str, int]) -> str:
     return f"/compare?{urlencode(pair)}"
 
 
-def probe_image(probe: int, edge: int = _THUMBNAIL_EDGE) -> str:
-    """The address of a small picture of a probe; `edge` is its longer edge in pixels."""
-    return f"/api/v1/probes/{probe}.webp?edge={edge}"
+def probe_image(probe: int, edge: int = _THUMBNAIL_EDGE, probe_digest: str = "") -> str:
+    """The address of a small picture of a probe.
+
+    Args:
+        probe: Its number.
+        edge: Its longer edge in pixels.
+        probe_digest: The identity of the probe set; with it a browser may keep the picture.
+    """
+    version = f"&v={probe_digest[:16]}" if probe_digest else ""
+    return f"/api/v1/probes/{probe}.webp?edge={edge}{version}"
 
 
 def upload_image(digest: str, edge: int = _THUMBNAIL_EDGE) -> str:
     """The address of a small picture of an uploaded picture, by its digest sha256:HEX."""
-    return f"/pictures/{quote(digest, safe=':')}?edge={edge}"
+    return f"/api/v1/pictures/{quote(digest, safe=':')}.webp?edge={edge}"
 
 
 def labels_href(page: str, labels: Sequence[str], pictures: Sequence[str] = ()) -> str:

@@ -2,16 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from jaxtyping import Float64
+from typing import Any
 
 from lagotto.core.text.clean import shown
-from lagotto.core.types import Skipped
-from lagotto.specialists.fusion import Specialist
 from lagotto.web.problems import without_paths
 from lagotto.web.views.addresses import SearchAddress, model_href, upload_image
-from lagotto.zeroshot.types import Prediction
 
 _BARS = 8
 _EDGE = 480
@@ -46,80 +41,60 @@ class ClassifiedPicture:
     probability: float = 0.0
     charts: tuple[VoiceChart, ...] = ()
     captions: tuple[tuple[float, str], ...] = ()
+    captions_weight: float = 0.0
     declined: str = ""
     search: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassifyPage:
-    """All pictures, the models that were asked, and what is worth knowing."""
+    """All pictures, and what is worth knowing of the answer."""
 
     pictures: tuple[ClassifiedPicture, ...]
-    voices: tuple[str, ...]
-    specialists: tuple[tuple[str, str, str, float], ...]
     notes: tuple[str, ...]
 
 
-def classify_page(
-    rows: Sequence[Prediction | Skipped],
-    digests: Sequence[str],
-    specialists: Sequence[Specialist],
-    voices: Sequence[str],
-    notes: Sequence[str],
-) -> ClassifyPage:
-    """The page of a classification.
-
-    Args:
-        rows: One row a picture.
-        digests: The pictures, by the digests of their uploads.
-        specialists: The models that voted, with the reasons.
-        voices: Who voted.
-        notes: Facts worth showing.
-    """
-    why = {model.model: model.why for model in specialists}
+def classify_page(answer: Mapping[str, Any]) -> ClassifyPage:
+    """The page of a classification, from the answer that scripts get as JSON."""
+    labels = [shown(label, 60) for label in answer["labels"]]
     return ClassifyPage(
-        tuple(_picture(row, digest, why) for row, digest in zip(rows, digests, strict=True)),
-        tuple(voices),
         tuple(
-            (model.model, model_href(model.model), shown(model.why), model.weight)
-            for model in specialists
+            _picture(row, digest, labels)
+            for row, digest in zip(answer["images"], answer["digests"], strict=True)
         ),
-        tuple(dict.fromkeys(shown(without_paths(note)) for note in notes)),
+        tuple(dict.fromkeys(shown(without_paths(note)) for note in answer["notes"])),
     )
 
 
-def _picture(row: Prediction | Skipped, digest: str, why: Mapping[str, str]) -> ClassifiedPicture:
+def _picture(row: Mapping[str, Any], digest: str, labels: Sequence[str]) -> ClassifiedPicture:
     image = upload_image(digest, _EDGE)
-    if isinstance(row, Skipped):
-        return ClassifiedPicture(image, shown(without_paths(row.reason)))
-    order = np.argsort(-np.maximum(row.probabilities, row.image_only), kind="stable")
-    first = order[:_BARS].tolist()
+    if "error" in row:
+        return ClassifiedPicture(image, shown(without_paths(row["error"])))
+    together, alone = row["probabilities"], row["image_only"]["probabilities"]
+    order = sorted(range(len(labels)), key=lambda place: -max(together[place], alone[place]))
 
-    def bars(probabilities: Float64[np.ndarray, " labels"]) -> tuple[VoiceBar, ...]:
-        return tuple(
-            VoiceBar(shown(row.labels[place], 60), float(probabilities[place])) for place in first
-        )
+    def bars(probabilities: Sequence[float]) -> tuple[VoiceBar, ...]:
+        return tuple(VoiceBar(labels[place], probabilities[place]) for place in order[:_BARS])
 
     charts = [
-        VoiceChart("Together", None, None, bars(row.probabilities)),
-        VoiceChart("Image alone", None, row.weights[0], bars(row.image_only)),
+        VoiceChart("Together", None, None, bars(together)),
+        VoiceChart("Image alone", None, row["weights"]["image"], bars(alone)),
     ]
-    for vote in row.votes:
-        remark = f"Leaves {vote.rest:.2f} for labels that it does not know."
-        if vote.model in why:
-            remark = f"It {why[vote.model]}. {remark}"
-        charts.append(
-            VoiceChart(
-                vote.model, model_href(vote.model), vote.weight, bars(vote.probabilities), remark
-            )
+    for vote in row.get("voices", ()):
+        remark = f"It {vote['why']}. Leaves {vote['rest']:.2f} for labels that it does not know."
+        open_model = model_href(vote["model"])
+        chart = VoiceChart(
+            vote["model"], open_model, vote["weight"], bars(vote["probabilities"]), shown(remark)
         )
+        charts.append(chart)
     return ClassifiedPicture(
         image=image,
         refused="",
-        label=shown(row.label, 80),
-        probability=float(row.probabilities.max()),
+        label=shown(row["label"], 80),
+        probability=max(together),
         charts=tuple(charts),
-        captions=tuple((each.similarity, shown(each.text, 200)) for each in row.captions),
-        declined=row.declined,
+        captions=tuple((each["similarity"], shown(each["text"], 200)) for each in row["captions"]),
+        captions_weight=row["weights"]["captions"],
+        declined=row.get("declined", ""),
         search=SearchAddress(pictures=(digest,)).href(),
     )

@@ -143,7 +143,7 @@ def output_page(hub: Hub, model: str, logit: int, hub_name: str) -> OutputPage:
         like=like_href(model, logit),
         command=search_command(hub_name, address),
         python=search_python(hub_name, address),
-        json=address.href("/api/v1/search"),
+        json=address.api_href(),
         previous=output_href(model, logit - 1) if logit else None,
         next=output_href(model, logit + 1) if logit + 1 < outputs else None,
     )

@@ -81,13 +81,13 @@ def probe_page(hub: Hub, number: int) -> ProbePage:
     likeness[number] = -np.inf
     return ProbePage(
         number=number,
-        image=probe_image(number, _EDGE),
+        image=probe_image(number, _EDGE, reader.probe_digest),
         source=shown(probe.source.replace("\\", "/").rpartition("/")[2] or probe.source),
         captions=tuple(shown(caption) for caption in probe.captions),
         firing=tuple(firing),
         outputs=len(values),
         search=address.href(),
-        json=address.href("/api/v1/search"),
+        json=address.api_href(),
         previous=probe_href(number - 1) if number else None,
         next=probe_href(number + 1) if number + 1 < reader.probe_count else None,
         near=tuple(probe_tile(reader, int(other)) for other in top_k(likeness[None], 8)[0]),

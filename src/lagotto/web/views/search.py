@@ -111,7 +111,7 @@ def search_results(hub: Hub, hits: Hits, address: SearchAddress, hub_name: str) 
                 compare=None if first is None or pair == first else compare_href(first, pair),
                 command=search_command(hub_name, like),
                 python=search_python(hub_name, like),
-                json=like.href("/api/v1/search"),
+                json=like.api_href(),
             )
         )
     return SearchResults(
@@ -126,7 +126,7 @@ def search_results(hub: Hub, hits: Hits, address: SearchAddress, hub_name: str) 
         elapsed_ms=1000 * (hits.elapsed_s or 0.0),
         command=search_command(hub_name, address),
         python=search_python(hub_name, address),
-        json=address.href("/api/v1/search"),
+        json=address.api_href(),
         map=address.href("/map"),
     )
 

@@ -1,12 +1,10 @@
-"""A hub comes in; what the page of its state shows, and how a running `hub add` goes on, go out."""
+"""A hub comes in; what the page of its state shows goes out."""
 
 from dataclasses import dataclass
 
 from lagotto.core.text.clean import shown
 from lagotto.hub.hub import Hub
-from lagotto.hub.store.catalog import Catalog
-from lagotto.hub.store.layout import HubLayout
-from lagotto.hub.store.records import FailedModel, RunRecord, split_copies
+from lagotto.hub.store.records import FailedModel
 from lagotto.web.problems import without_paths
 from lagotto.web.views.addresses import model_href
 from lagotto.web.views.marks import LabelMark, verdict_mark
@@ -31,32 +29,12 @@ class ModelRow:
 
 
 @dataclass(frozen=True, slots=True)
-class AddProgress:
-    """What the catalogue says now: probed models, those to go, failures with reasons, the run."""
-
-    done: int
-    pending: int
-    failures: tuple[FailedModel, ...]
-    failed: int
-    run: RunRecord | None
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the last `hub add` has not ended; it runs, or was cut off."""
-        return self.run is not None and self.run.finished is None and self.pending > 0
-
-    @property
-    def share(self) -> float:
-        """The models of the catalogue that are finished, 0 to 1."""
-        total = self.done + self.failed + self.pending
-        return (total - self.pending) / total if total else 1.0
-
-
-@dataclass(frozen=True, slots=True)
 class StatusPage:
     """The state of a hub: counts, encoder, guards, models."""
 
-    progress: AddProgress
+    done: int
+    failures: tuple[FailedModel, ...]
+    failed: int
     logits: int
     invalid: int
     probes: int
@@ -80,23 +58,6 @@ class StatusPage:
     def previous(self) -> int | None:
         """The first model of the page before; None at the start."""
         return max(0, self.first - MODELS_A_PAGE) if self.first else None
-
-
-def add_progress(hub: Hub) -> AddProgress:
-    """How far models are probed; it reads the catalogue alone, in milliseconds."""
-    with Catalog(HubLayout(hub.folder).catalogue) as catalogue:
-        done = len(catalogue.models("done"))
-        pending = len(catalogue.models("pending"))
-        failures = catalogue.failures()
-        _, failed_copies = split_copies(catalogue.copies(), failures)
-        runs = catalogue.runs()
-    failed = [FailedModel(each.name, each.source, each.kind, each.reason) for each in failures]
-    everything = [*failed, *failed_copies]
-    shortened = tuple(
-        FailedModel(each.model, "", each.kind, shown(without_paths(each.reason)))
-        for each in everything[:_FAILURES]
-    )
-    return AddProgress(done, pending, shortened, len(everything), runs[-1] if runs else None)
 
 
 def status_page(hub: Hub, first: int = 0, wanted: str = "") -> StatusPage:
@@ -133,7 +94,12 @@ def status_page(hub: Hub, first: int = 0, wanted: str = "") -> StatusPage:
             )
         )
     return StatusPage(
-        progress=add_progress(hub),
+        done=status.done,
+        failures=tuple(
+            FailedModel(each.model, "", each.kind, shown(without_paths(each.reason)))
+            for each in status.failures[:_FAILURES]
+        ),
+        failed=len(status.failures),
         logits=status.logits,
         invalid=status.flawed_logits,
         probes=status.probes,

@@ -44,7 +44,14 @@ def probe_tile(
     """The tile of one probe."""
     captions = hub.probes[probe].captions
     alt = shown(captions[0], _ALT_LENGTH) if captions else f"probe {probe}"
-    return ProbeTile(probe, probe_image(probe), probe_href(probe), alt, value, decided)
+    return ProbeTile(
+        probe,
+        probe_image(probe, probe_digest=hub.probe_digest),
+        probe_href(probe),
+        alt,
+        value,
+        decided,
+    )
 
 
 def output_values(
