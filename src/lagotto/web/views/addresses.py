@@ -119,17 +119,17 @@ def labels_href(page: str, labels: Sequence[str], pictures: Sequence[str] = ()) 
 
 def search_command(hub: str, address: SearchAddress) -> str:
     """The same search on the command line; example pictures are files of whoever runs it."""
-    parts = ["lagotto", "search", hub]
-    if address.like:
-        parts += ["--logit", address.like]
-    elif address.words:
-        parts += [f"./{address.words}" if address.words.startswith("-") else address.words]
+    options = ["--logit", address.like] if address.like else []
     for name in _picture_names(address):
-        parts += ["--image", name]
-    parts += ["--top", str(address.top)]
-    parts += ["--by-model"] if address.by_model else []
-    parts += ["--behaviour-only"] if address.behaviour_only else []
-    return shlex.join(parts)
+        options += ["--image", name]
+    options += ["--top", str(address.top)]
+    options += ["--by-model"] if address.by_model else []
+    options += ["--behaviour-only"] if address.behaviour_only else []
+    if address.like or not address.words:
+        return shlex.join(["lagotto", "search", hub, *options])
+    if address.words.startswith("-"):
+        return shlex.join(["lagotto", "search", *options, hub, "--", address.words])
+    return shlex.join(["lagotto", "search", hub, address.words, *options])
 
 
 def search_python(hub: str, address: SearchAddress) -> str:
