@@ -19,7 +19,7 @@ class Gauge:
     name: str
     kind: str
     meaning: str
-    value: float
+    value: int | float
 
 
 class Metrics:

@@ -90,10 +90,10 @@ class Guard:
 
         request = Request(scope)
         try:
-            answer = self._refusal(request)
-        except Problem as problem:
-            answer = self._errors.answer(request, problem)
-        try:
+            try:
+                answer = self._refusal(request)
+            except Problem as problem:
+                answer = self._errors.answer(request, problem)
             await (answer or self._app)(scope, receive, send_strict)
         except Exception as error:
             _log.exception("a request failed: %s %r", request.method, request.url.path)

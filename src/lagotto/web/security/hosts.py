@@ -23,7 +23,7 @@ class HostList:
         self._names = {*LOOPBACK_NAMES, _bracketed(host.lower())} - set(_WILDCARDS)
         self._any_port = {name.lower() for name in further}
 
-    def allows(self, host: str, server: tuple[str, int | None] | None, scheme: str) -> bool:
+    def allows(self, host: str, server: Sequence[str | int | None] | None, scheme: str) -> bool:
         """Whether a Host header names this server.
 
         Args:
@@ -37,7 +37,7 @@ class HostList:
             return True
         if server is None:
             return False
-        address, listening = server
+        address, listening = str(server[0]), server[1]
         expected = _DEFAULT_PORTS.get(scheme) if port is None else port
         return expected == listening and name in {*self._names, _bracketed(address.lower())}
 

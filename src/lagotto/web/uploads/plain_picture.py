@@ -22,10 +22,11 @@ def read_plain(path: Path, most_bytes: int) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise PictureError(_SPOILED) from error
+    state = os.fstat(descriptor)
+    if not stat.S_ISREG(state.st_mode) or state.st_size > most_bytes:
+        os.close(descriptor)
+        raise PictureError(_SPOILED)
     with open(descriptor, "rb") as file:
-        state = os.fstat(descriptor)
-        if not stat.S_ISREG(state.st_mode) or state.st_size > most_bytes:
-            raise PictureError(_SPOILED)
         data = file.read(most_bytes + 1)
     if not data or len(data) > most_bytes:
         raise PictureError(_SPOILED)
