@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from colour_world import Classifier, World, shared_world, write_classifier
+from colour_world import Classifier, World, write_classifier
 from lagotto.hub.hub import Hub
 from web_server import Served, served
 
@@ -15,23 +15,18 @@ HOSTILE = "a&b<i>'c"
 
 
 @pytest.fixture(scope="session")
-def page_world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return shared_world(tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def site(page_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def site(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The world's hub; pages may add a map to it, so it is a copy."""
-    hub = shutil.copytree(page_world.hub, tmp_path_factory.mktemp("served") / "hub")
+    hub = shutil.copytree(world.hub, tmp_path_factory.mktemp("served") / "hub")
     with served(hub) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def hostile_site(page_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def hostile_site(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The same hub with a model whose name and labels are markup."""
     folder = tmp_path_factory.mktemp("hostile")
-    hub = shutil.copytree(page_world.hub, folder / "hub")
+    hub = shutil.copytree(world.hub, folder / "hub")
     names = (MARKUP, '"><img src=x onerror=alert(1)>', "{{ 7*7 }}")
     model = Classifier(("red", "green", "blue"), seed=11, names=names)
     write_classifier(folder / HOSTILE, model)
@@ -41,6 +36,6 @@ def hostile_site(page_world: World, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-def picture(page_world: World) -> Path:
+def picture(world: World) -> Path:
     """A red picture."""
-    return page_world.pictures / "003_red.png"
+    return world.pictures / "003_red.png"

@@ -1,15 +1,14 @@
 """The map: places that are made once, points for the canvas, a drawing without it."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from colour_world import MODELS, Classifier, World, write_classifier
+from colour_world import MODELS, Classifier, write_classifier
 from lagotto.hub.hub import Hub
 from lagotto.hub.index.map_file import open_map
 from lagotto.hub.store.layout import HubLayout
+from lagotto.hub.store.lock import hub_lock
 from web_server import Served
 
 LOGITS = sum(len(model.colours) for model in MODELS.values())
@@ -55,11 +54,6 @@ def test_picked_outputs_are_listed_and_strange_ones_left_out(site: Served) -> No
     assert listed.count("<img") == 16
 
 
-@pytest.fixture
-def hub_copy(page_world: World, tmp_path: Path) -> Path:
-    return shutil.copytree(page_world.hub, tmp_path / "hub")
-
-
 def test_a_map_is_made_once_and_made_anew_for_other_models(hub_copy: Path, tmp_path: Path) -> None:
     layout = HubLayout(hub_copy)
     blocks = Hub.open(hub_copy).reader.logit_index().blocks
@@ -91,8 +85,6 @@ def test_a_damaged_map_is_made_anew(hub_copy: Path) -> None:
 
 
 def test_a_hub_that_is_written_to_gets_its_map_without_a_file(hub_copy: Path) -> None:
-    from lagotto.hub.store.lock import hub_lock
-
     layout = HubLayout(hub_copy)
     blocks = Hub.open(hub_copy).reader.logit_index().blocks
     with hub_lock(hub_copy):

@@ -1,6 +1,7 @@
 """Pages: what they show is what the library answers, as links that need no JavaScript."""
 
 import re
+import shutil
 from html import unescape
 from pathlib import Path
 from urllib.parse import quote
@@ -9,10 +10,12 @@ import numpy as np
 import pytest
 
 from colour_world import MODELS, World, planted
+from lagotto.core.types import Hit, Hits, Query
 from lagotto.hub.hub import Hub
 from lagotto.hub.query.types import LogitQuery
 from lagotto.web.pages.rendering import PAGES
-from web_server import Served
+from lagotto.web.views.marks import belief_of
+from web_server import Served, served
 
 HOSTILE = "a&b<i>'c"
 MARKUP = '<script>alert("x")</script>'
@@ -134,7 +137,7 @@ def test_deciding_probes_have_a_frame_and_say_so(site: Served) -> None:
 
 
 def test_a_concept_that_nothing_knows_leads_on_to_a_classification(
-    page_world: World, tmp_path: Path
+    world: World, tmp_path: Path
 ) -> None:
     from lagotto.core.types import Hit, Hits, Query
     from lagotto.web.views.marks import belief_of
@@ -306,12 +309,8 @@ def test_audits_and_status_list_every_model(site: Served) -> None:
             assert f'href="/m/{model}"' in text
 
 
-def test_a_hub_without_models_teaches_what_to_do(page_world: World, tmp_path: Path) -> None:
-    import shutil
-
-    from web_server import served
-
-    hub = shutil.copytree(page_world.empty_hub, tmp_path / "hub")
+def test_a_hub_without_models_teaches_what_to_do(world: World, tmp_path: Path) -> None:
+    hub = shutil.copytree(world.empty_hub, tmp_path / "hub")
     with served(hub) as site:
         for href, _ in PAGES:
             assert site.client.get(href).status_code == 200, href
