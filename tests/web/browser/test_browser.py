@@ -43,7 +43,7 @@ def test_a_search_is_an_address_that_opens_in_a_second_tab(page: Any) -> None:
 def test_the_count_is_announced(page: Any) -> None:
     search(page, "red")
 
-    page.wait_for_function("document.getElementById('announce').textContent.includes('hit')")
+    page.wait_for_selector("#announce:has-text('hit')", state="attached")
     assert page.get_attribute("#announce", "aria-live") == "polite"
 
 

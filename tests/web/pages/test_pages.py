@@ -87,7 +87,7 @@ def test_hits_are_those_of_the_library_in_order(site: Served) -> None:
 
     assert hits_of(text) == [f"/m/{hit.model}/{hit.logit}" for hit in found]
     assert {(hit.model, hit.logit) for hit in found[: len(planted("red"))]} == planted("red")
-    assert f'<dd>{found[0].confidence:.2f}</dd>' in text
+    assert f"<dd>{found[0].confidence:.2f}</dd>" in text
     assert f"{found.presence:.2f}" in text
 
 
@@ -127,7 +127,9 @@ def test_each_hit_leads_on(site: Served) -> None:
 def test_deciding_probes_have_a_frame_and_say_so(site: Served) -> None:
     text = text_of(site, "/?q=red&top=1")
 
-    tiles = re.findall(r'<a class="tile( decided)?" href="/p/(\d+)"><img src="[^"]*" alt="([^"]*)"', text)
+    tiles = re.findall(
+        r'<a class="tile( decided)?" href="/p/(\d+)"><img src="[^"]*" alt="([^"]*)"', text
+    )
     found = Hub.open(site.state.folder).search("red", top=1)
     deciding = set(found.deciding_probes)
     assert len(tiles) == 12 + 8
@@ -196,7 +198,9 @@ def test_a_picture_is_sent_and_searched_by_its_digest(site: Served, picture: Pat
     address = answer.headers["location"]
     assert re.fullmatch(r"/\?img=sha256%3A[0-9a-f]{64}", address)
     text = text_of(site, address)
-    assert {href.split("/")[2] for href in hits_of(text)[:4]} <= {name for name, _ in planted("red")}
+    assert {href.split("/")[2] for href in hits_of(text)[:4]} <= {
+        name for name, _ in planted("red")
+    }
     assert "Remove your picture" in text
 
 

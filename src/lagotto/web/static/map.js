@@ -89,9 +89,13 @@
     context.font = `600 ${13 * ratio}px Inter, system-ui, sans-serif`;
     context.textBaseline = "middle";
     context.lineJoin = "round";
+    const taken = [];
     for (const [i, name] of names) {
-      if (!xs[i] || xs[i] < 0) continue;
+      if (!(xs[i] >= 0)) continue;
       const at = [toX(xs[i]) + 11 * ratio, toY(ys[i])];
+      const box = [at[0], at[1] - 9 * ratio, at[0] + context.measureText(name).width, at[1] + 9 * ratio];
+      if (taken.some((o) => box[0] < o[2] && box[2] > o[0] && box[1] < o[3] && box[3] > o[1])) continue;
+      taken.push(box);
       context.lineWidth = 4 * ratio;
       context.strokeStyle = dark.matches ? "#1e1a15" : "#ffffff";
       context.strokeText(name, ...at);
