@@ -114,7 +114,7 @@ def output_page(hub: Hub, model: str, logit: int, hub_name: str) -> OutputPage:
         hub_name: The hub as a command names it.
     """
     reader = hub.reader
-    (values,) = output_values(reader, [(model, logit)])
+    values = reader.descriptor(model, logit)
     outputs = len(reader.labels(model))
     is_constant = not np.nan_to_num(values).any()
     nearest: tuple[NearOutput, ...] = ()
@@ -197,7 +197,7 @@ class ComparePage:
 def compare_page(hub: Hub, first: tuple[str, int], second: tuple[str, int]) -> ComparePage:
     """The page that compares two outputs, each given as (model, logit)."""
     reader = hub.reader
-    one, other = output_values(reader, [first, second])
+    one, other = reader.descriptor(*first), reader.descriptor(*second)
     seen = np.flatnonzero(np.isfinite(one) & np.isfinite(other))
     x, y = one[seen], other[seen]
     correlation = None
