@@ -32,7 +32,7 @@ def _add_cover(routes: APIRouter, site: Site) -> None:
         try:
             labels = read_labels(text, state.limits)
             covered = state.remember(
-                ("cover", labels, top), lambda: state.slow_hub.cover(list(labels), top=top)
+                ("page", "cover", labels, top), lambda: state.slow_hub.cover(list(labels), top=top)
             )
         except (LagottoError, Problem) as error:
             problem = problem_of(error)

@@ -35,7 +35,8 @@ def read_number(
     """A whole number of an address; raises Problem (400) for anything else."""
     if given is None or given == "":
         return default
-    if not given.isascii() or not given.isdecimal() or not least <= int(given[:12]) <= most:
+    is_number = given.isascii() and given.isdecimal() and len(given) <= len(str(most))
+    if not is_number or not least <= int(given) <= most:
         raise Problem(400, f"{name} is {given[:40]!r}; give a whole number, {least} to {most}")
     return int(given)
 

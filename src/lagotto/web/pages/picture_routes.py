@@ -78,7 +78,7 @@ def _classify(site: Site, text: str, digests: tuple[str, ...]) -> Response:
         labels = read_labels(text, state.limits)
         uploads = [state.known_upload(digest) for digest in digests]
         answer = state.remember(
-            ("classify", labels, digests),
+            ("page", "classify", labels, digests),
             lambda: classify(state, ClassifyRequest(labels), uploads),
         )
         context["page"] = classify_page(answer)

@@ -102,7 +102,7 @@ def _add_things(routes: APIRouter, site: Site) -> None:
         first = read_number(asked.get("from"), "from", 0) or 0
         extras = ModelExtras(
             description=state.remember(
-                ("describe", name), lambda: state.slow_hub.describe(name, top=3)
+                ("page", "describe", name), lambda: state.slow_hub.describe(name, top=3)
             )
             if asked.get("names")
             else None,
@@ -188,7 +188,7 @@ def _add_map(routes: APIRouter, site: Site) -> None:
     async def points_route() -> Response:
         hub = state.slow_hub
         data = await state.gate.run(
-            lambda: state.remember(("map",), lambda: hub.read(lambda _: map_points(hub)))
+            lambda: state.remember(("page", "map"), lambda: hub.read(lambda _: map_points(hub)))
         )
         headers = {"Cache-Control": "private, max-age=3600"}
         return Response(data, media_type="application/octet-stream", headers=headers)
@@ -207,7 +207,11 @@ def _add_map(routes: APIRouter, site: Site) -> None:
     async def outputs_route(
         i: Annotated[str, Query(max_length=3000)] = "", strips: bool = False
     ) -> HTMLResponse:
-        columns = [int(part) for part in i.split(",")[:200] if part.isdecimal() and len(part) < 10]
+        columns = [
+            int(part)
+            for part in i.split(",")[:200]
+            if part.isascii() and part.isdecimal() and len(part) < 10
+        ]
         hub = state.hub
         found = await state.gate.run(
             lambda: hub.read(lambda _: map_outputs(hub, columns, with_strips=strips))

@@ -54,6 +54,6 @@ class Site:
         state = self.state
         path = state.upload(digest)
         return state.remember(
-            ("logits", model, digest),
+            ("page", "logits", model, digest),
             lambda: picture_logits(state.slow_hub, model, digest, path.read_bytes),
         )
