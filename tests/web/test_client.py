@@ -82,7 +82,7 @@ def test_mistakes_are_errors_in_one_line(client: Client, address: str, tmp_path:
         client.describe("nothing")
     with pytest.raises(UsageError, match="token"):
         Client(address).search("red")
-    with pytest.raises(UsageError, match="picture .*: no such file"):
+    with pytest.raises(UsageError, match=r"picture .*: no such file"):
         client.search(tmp_path / "none.png")
     with pytest.raises(UsageError, match="no address of a server"):
         Client("127.0.0.1:8765")

@@ -170,6 +170,9 @@ def test_a_lying_length_is_refused(site: Served) -> None:
         assert answer.status_code in (400, 413)
 
 
+NO_FILE = b'--x\r\nContent-Disposition: form-data; name="pictures"\r\n\r\ntext\r\n--x--\r\n'
+
+
 @pytest.mark.parametrize(
     ("kind", "body"),
     [
@@ -177,8 +180,7 @@ def test_a_lying_length_is_refused(site: Served) -> None:
         ("multipart/form-data; boundary=x", b"--x--\r\n"),
         ("multipart/form-data", b"nothing"),
         ("multipart/form-data; boundary=" + "b" * 300, b""),
-        ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="pictures"'
-         b"\r\n\r\ntext\r\n--x--\r\n"),
+        ("multipart/form-data; boundary=x", NO_FILE),
         ("application/json", b"{"),
         ("application/json", b"[" * 100_000),
         ("text/plain", b"\xff\xfe"),
@@ -366,8 +368,14 @@ def test_without_leave_nothing_is_added(site: Served) -> None:
 def test_a_token_opens_the_door_and_nothing_else_does(world: World) -> None:
     token = "a-token-of-twenty-letters"
     with served(world.hub, ServerOptions(token=token)) as site:
-        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {token}"},
-                        {"Cookie": f"lagotto_session={token}"}, {"Cookie": "lagotto_session="}):  # fmt: skip
+        wrong = [
+            {},
+            {"Authorization": "Bearer wrong"},
+            {"Authorization": f"Basic {token}"},
+            {"Cookie": f"lagotto_session={token}"},
+            {"Cookie": "lagotto_session="},
+        ]
+        for headers in wrong:
             refused = site.anew(**headers).get(f"{API}/hub")
             assert refused.status_code == 401
             assert refused.headers["www-authenticate"] == "Bearer"

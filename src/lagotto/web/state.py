@@ -65,6 +65,7 @@ class ServerState:
         HubError: There is no hub, or it is damaged.
         MismatchError: The caption store was made with another encoder than the hub.
         CaptionError: There is no caption store.
+        EncoderError: The hub's encoder cannot be loaded.
     """
 
     def __init__(self, folder: Path, options: ServerOptions) -> None:
@@ -76,6 +77,7 @@ class ServerState:
         self.encoder: Encoder = SharedEncoder(
             lambda: load_encoder(options.encoder or manifest.encoder_spec)
         )
+        _ = self.encoder.info  # an encoder that is gone is said before a port is open
         self.gate = Gate(options.limits)
         self.errors = ErrorAnswers()
         self.streams = StreamCount()
