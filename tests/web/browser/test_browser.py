@@ -267,7 +267,6 @@ def test_axe_finds_nothing_serious(browser: Any, address: str, scheme: str) -> N
         page.goto(path)
         for problem in axe.Axe().run(page).response["violations"]:
             if problem["impact"] in ("serious", "critical"):
-                targets = [node["target"] for node in problem["nodes"][:3]]
-                found.append((path, problem["id"], problem["help"], targets))
+                found.append((problem["id"], path, problem["nodes"][0]["target"]))
     context.close()
     assert not found

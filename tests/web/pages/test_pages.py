@@ -87,7 +87,7 @@ def test_hits_are_those_of_the_library_in_order(site: Served) -> None:
 
     assert hits_of(text) == [f"/m/{hit.model}/{hit.logit}" for hit in found]
     assert {(hit.model, hit.logit) for hit in found[: len(planted("red"))]} == planted("red")
-    assert f"<dd>{found[0].confidence:.2f}</dd>" in text
+    assert f"<strong>{found[0].confidence:.2f}</strong>" in text
     assert f"{found.presence:.2f}" in text
 
 
