@@ -14,10 +14,15 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="session")
-def address(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The world's hub, served."""
-    hub = shutil.copytree(world.hub, tmp_path_factory.mktemp("served") / "hub")
-    with running(hub) as (at, _):
+def served_hub(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The world's hub, to be changed by one test."""
+    return shutil.copytree(world.hub, tmp_path_factory.mktemp("served") / "hub")
+
+
+@pytest.fixture(scope="session")
+def address(served_hub: Path) -> Iterator[str]:
+    """Where it is served."""
+    with running(served_hub) as (at, _):
         yield at
 
 

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from colour_world import Classifier, write_classifier
+from lagotto.hub.hub import Hub
+
 PAGES = (
     *("/", "/?q=red", "/?like=plain:0", "/m/plain", "/m/plain/0", "/p/3", "/compare"),
     *("/compare?a=plain:0&b=symmetric:1", "/map?q=red", "/cover?labels=red,blue", "/classify"),
@@ -235,6 +238,21 @@ def test_a_lasso_lists_what_it_holds_and_is_an_address(page: Any) -> None:
     second = page.context.new_page()
     second.goto(page.url)
     assert second.locator("#picked li").count() == listed
+
+
+def test_status_follows_models_that_are_added(
+    page: Any, served_hub: Path, tmp_path: Path
+) -> None:
+    page.goto("/status")
+    before = int(page.inner_text("[data-line]").split()[0])
+    write_classifier(tmp_path / "new_one", Classifier(("red", "black"), seed=40))
+    (tmp_path / "broken.onnx").write_bytes(b"no model")
+    Hub.open(served_hub).add([tmp_path / "new_one", tmp_path / "broken.onnx"])
+
+    page.wait_for_selector(f"[data-line]:has-text('{before + 1} models')")
+    page.reload()
+    assert page.locator("text=new_one").count() > 0
+    assert page.locator("td:has-text('broken')").count() > 0
 
 
 def test_without_javascript_search_pivots_and_pictures_work(

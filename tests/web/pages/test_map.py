@@ -78,6 +78,8 @@ def test_a_damaged_map_is_made_anew(hub_copy: Path) -> None:
     data = bytearray(layout.map.read_bytes())
     data[-40] ^= 1
     layout.map.write_bytes(bytes(data))
+    (damage,) = Hub.open(hub_copy).verify()
+    assert "map.safetensors" in damage.what
 
     assert np.array_equal(open_map(layout, blocks), places)
     layout.map.write_bytes(b"")
