@@ -4,7 +4,8 @@
 
 `lagotto serve HUB` runs as a process of its own and is asked over the loopback. Each text is asked
 of the server and of an open `Hub` of this process in turn, once new and then seen before, so that
-both feel the same load of the machine. Each answer of the server has to be that of the library.
+both feel the same load of the machine; the processor time of both is compared too, since a busy
+machine does not change it. Each answer of the server has to be that of the library.
 Eight clients then ask at once, and have to get the answers of one by one. The mixed load searches
 by words, outputs and pictures, reads models and probes, and classifies; memory and descriptors of
 the server are read from its metrics after a tenth of the time and at the end.
@@ -52,8 +53,8 @@ def compared(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def server(hub: Path) -> Iterator[tuple[str, float]]:
-    """A server's address, and the seconds until it was ready."""
+def server(hub: Path) -> Iterator[tuple[str, float, int]]:
+    """A server's address, the seconds until it was ready, and the id of its process."""
     started = time.perf_counter()
     command = [sys.executable, "-m", "lagotto", "serve", str(hub), "--port", "0", "--quiet"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -63,7 +64,7 @@ def server(hub: Path) -> Iterator[tuple[str, float]]:
             assert address, "the server did not start"
             while httpx.get(f"{address}/healthz").status_code != 200:
                 time.sleep(0.02)
-            yield address, time.perf_counter() - started
+            yield address, time.perf_counter() - started, process.pid
         finally:
             process.terminate()
             process.wait(30)
@@ -71,25 +72,39 @@ def server(hub: Path) -> Iterator[tuple[str, float]]:
 
 @dataclass
 class Times:
-    """Milliseconds of one way to ask: of texts that are new, and seen before."""
+    """Milliseconds of one way to ask: of texts that are new, and seen before.
+
+    `processor` is the processor time of all of them together, which other work on the machine
+    hardly changes.
+    """
 
     new: list[float] = field(default_factory=list)
     seen: list[float] = field(default_factory=list)
+    processor: float = 0.0
 
 
-def compare(client: httpx.Client, hub: Hub, texts: list[str]) -> tuple[Times, Times]:
+def processor_ms(process: int) -> float:
+    """The processor time that a process has used, in milliseconds, that of its threads included."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return 1000 * (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def compare(client: httpx.Client, process: int, hub: Hub, texts: list[str]) -> tuple[Times, Times]:
     """The server's and the library's times, asked in turn; the answers have to be the same."""
     served, library = Times(), Times()
+    served.processor -= processor_ms(process)
     for text in texts:
         for turn in range(1 + REPEATS):
             started = time.perf_counter()
             answer = client.get("/api/v1/search", params={"q": text}).json()
-            between = time.perf_counter()
+            between, used = time.perf_counter(), time.process_time()
             hits = hub.search(text)
             ended = time.perf_counter()
+            library.processor += 1000 * (time.process_time() - used)
             assert compared(answer) == compared(json.loads(hits.to_json())), text
             for times, spent in ((served, between - started), (library, ended - between)):
                 (times.seen if turn else times.new).append(1000 * spent)
+    served.processor += processor_ms(process)
     return served, library
 
 
@@ -176,14 +191,17 @@ def mixed_load(address: str, hub: Hub, texts: list[str], minutes: float) -> dict
     }
 
 
-def measure(folder: Path, minutes: float) -> dict[str, Any]:
+def measure(folder: Path, minutes: float, count: int) -> dict[str, Any]:
     load = os.getloadavg()[0]
-    texts = list(background_words())[:: max(1, len(background_words()) // TEXTS)][:TEXTS]
+    texts = list(background_words())[:: max(1, len(background_words()) // count)][:count]
     hub = Hub.open(folder)
     hub.search("a photo", top=1)
-    with server(folder) as (address, ready_s), httpx.Client(base_url=address, timeout=60) as client:
+    with (
+        server(folder) as (address, ready_s, process),
+        httpx.Client(base_url=address, timeout=60) as client,
+    ):
         say(f"ready after {ready_s:.1f} s")
-        served, library = compare(client, hub, texts)
+        served, library = compare(client, process, hub, texts)
         rate = at_once(address, texts[:16])
         say(f"{rate:.0f} requests a second by {CLIENTS} clients")
         rss = gauge(address, "resident_bytes")
@@ -200,6 +218,8 @@ def measure(folder: Path, minutes: float) -> dict[str, Any]:
         "requests_per_s": round(rate, 1),
         "overhead_over_library_ms": round(statistics.median(overheads["seen"]), 2),
         "overhead_over_library_new_ms": round(statistics.median(overheads["new"]), 2),
+        "processor_overhead_ms": round((served.processor - library.processor) / len(everything), 2),
+        "processor_library_ms": round(library.processor / len(everything), 2),
         "library_ms_p50": round(statistics.median(library.seen), 2),
         "library_new_ms_p50": round(statistics.median(library.new), 2),
         "search_new_ms_p50": round(statistics.median(served.new), 2),
@@ -223,9 +243,10 @@ def main() -> None:
     )
     parser.add_argument("hub", type=Path, help="a hub of published models")
     parser.add_argument("--minutes", type=float, default=0.0, help="of the mixed load; 0: none")
+    parser.add_argument("--texts", type=int, default=TEXTS, help="how many texts are asked")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
-    result = measure(options.hub, options.minutes)
+    result = measure(options.hub, options.minutes, options.texts)
     if options.json:
         print(json.dumps(result, indent=2))
     else:

@@ -351,6 +351,31 @@ def test_500_at_once_are_answered_or_told_to_come_again(real: tuple[str, ServerS
     assert state.gate.present == 0
 
 
+def test_only_so_many_forms_are_read_at_once(world: World) -> None:
+    limits = ClientLimits(heavy_at_once=1, heavy_waiting=1)
+    with running(world.hub, ServerOptions(limits=limits)) as (address, _):
+        parts = urlsplit(address)
+        place = (str(parts.hostname), int(parts.port or 0))
+        head = f"POST {API}/pictures HTTP/1.1\r\nHost: {parts.netloc}\r\nOrigin: {address}\r\n"
+        kind = "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 9\r\n\r\n"
+        slow = [socket.create_connection(place) for _ in range(2)]
+        try:
+            for connection in slow:
+                connection.sendall((head + kind).encode())
+            time.sleep(0.5)
+            form = {"pictures": ("a.png", b"x")}
+            answer = httpx.post(f"{address}{API}/pictures", files=form, headers={"Origin": address})
+            assert answer.status_code == 429
+            assert "requests with files" in answer.json()["detail"]
+            still_answers(address)
+        finally:
+            for connection in slow:
+                connection.close()
+        time.sleep(0.5)
+        again = httpx.post(f"{address}{API}/pictures", files=form, headers={"Origin": address})
+        assert again.status_code == 400, "a place is given back when its client leaves"
+
+
 def test_websockets_and_other_methods_are_refused(site: Served) -> None:
     assert site.client.delete(f"{API}/hub").status_code == 405
     assert site.client.request("TRACE", f"{API}/hub").status_code == 405

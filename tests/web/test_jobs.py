@@ -128,12 +128,12 @@ def test_the_state_of_a_hub_is_told_when_it_changes(hub_copy: Path, world: World
 def test_a_stream_gives_its_place_back(site: Served) -> None:
     places = StreamCount(most=1)
     stream = places.open()
-    with pytest.raises(Problem, match="streams of events are open"):
-        places.open()
 
     async def read() -> list[str]:
         async def two() -> Any:
             yield "a"
+            with pytest.raises(Problem, match="streams of events are open"):
+                places.open()
             yield "b"
 
         return [event async for event in stream.closing(two())]

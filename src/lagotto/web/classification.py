@@ -73,7 +73,7 @@ def classify(
     """
     started = time.perf_counter()
     files = [state.upload(upload.address) for upload in uploads]
-    turn = state.remember(("classifier", request), lambda: _Turn(_classifier(state, request)))
+    turn = state.remember_few((request,), lambda: _Turn(_classifier(state, request)))
     meter = progress or Silent()
     with turn.lock:
         classifier = turn.classifier

@@ -36,6 +36,7 @@ _Answer = TypeVar("_Answer")
 
 _WARM_UP = "a photo"
 _SWEEP_S = 600.0
+_FEW = 4
 
 
 class ServerState:
@@ -83,7 +84,7 @@ class ServerState:
         self.streams = StreamCount()
         self.metrics = Metrics()
         self.jobs = JobList()
-        self._answers = AnswerCache()
+        self._answers, self._few = AnswerCache(), AnswerCache(_FEW)
         self.is_ready = False
         self.failure: LagottoError | None = None
         self.stop: Callable[[], None] = lambda: None
@@ -171,6 +172,10 @@ class ServerState:
         """An answer that is the same until the hub changes: it is asked for once."""
         return self._answers.get((*key, self.mark()), ask)
 
+    def remember_few(self, key: tuple[object, ...], make: Callable[[], _Answer]) -> _Answer:
+        """As `remember`, for what holds files open: only the last few are kept."""
+        return self._few.get((*key, self.mark()), make)
+
     def mark(self) -> tuple[object, ...]:
         """Another value after each change of the hub."""
         return (self._mark, *change_mark(HubLayout(self.folder)))
@@ -193,6 +198,8 @@ class ServerState:
         with suppress(UsageError):  # a hub without models answers nothing yet
             hub.search(_WARM_UP, top=1)
         self.is_ready = True
+        with suppress(PictureError):  # starts the worker, so that the first picture does not wait
+            self.worker.decode(b"")
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -24,14 +24,13 @@ class StreamCount:
         self.open_now = 0
 
     def open(self) -> "Stream":
-        """Takes a place; raises Problem (429) where there is none."""
+        """A place, which is taken once the stream begins; Problem (429) where there is none."""
         if self.open_now >= self._most:
             raise Problem(
                 429,
                 f"{self._most} streams of events are open; close some, or ask without a stream",
                 headers={"Retry-After": "10"},
             )
-        self.open_now += 1
         return Stream(self)
 
 
@@ -43,6 +42,7 @@ class Stream:
 
     async def closing(self, events: AsyncIterator[str]) -> AsyncIterator[str]:
         """The events; the place is given back when they end or their client leaves."""
+        self._places.open_now += 1
         try:
             async for event in events:
                 yield event

@@ -37,6 +37,7 @@ class BodyLimits:
         self._limits = limits
         self._errors = errors
         self._allow_add = allow_add
+        self._forms = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request; one whose body is too large is answered before it is read."""
@@ -45,17 +46,23 @@ class BodyLimits:
             return
         headers = Headers(scope=scope)
         body = _Body(receive, self._most(scope["path"], headers), self._limits)
+        is_form = _is_form(headers)
         try:
             body.check_length(headers.get("content-length"))
+            if is_form:
+                self._check_forms()
         except Problem as problem:
             await self._refuse(problem, scope, body, send)
             return
         answer = _Answer(send, body)
+        self._forms += is_form
         try:
             await self._app(scope, body.receive, answer.send)
         except Problem:
             if body.problem is None:
                 raise
+        finally:
+            self._forms -= is_form
         if body.problem is not None and not answer.is_started:
             await self._refuse(body.problem, scope, body, send)
 
@@ -64,9 +71,18 @@ class BodyLimits:
         await body.discard()
         await self._errors.answer(Request(scope), problem)(scope, body.receive, send)
 
+    def _check_forms(self) -> None:
+        """Raises Problem where as many forms are read as requests may wait: they fill the disk."""
+        most = self._limits.heavy_at_once + self._limits.heavy_waiting
+        if self._forms >= most:
+            raise Problem(
+                429,
+                f"{most} requests with files are read already; send yours again in a second",
+                headers={"Retry-After": "1"},
+            )
+
     def _most(self, path: str, headers: Headers) -> int:
-        is_form = headers.get("content-type", "").lower().startswith("multipart/form-data")
-        if not is_form:
+        if not _is_form(headers):
             return min(JSON_BYTES, self._limits.request_bytes)
         is_model = self._allow_add and path == MODEL_PATH
         return self._limits.model_bytes if is_model else self._limits.request_bytes
@@ -142,6 +158,11 @@ class _Answer:
             return
         self.is_started = True
         await self._send(message)
+
+
+def _is_form(headers: Headers) -> bool:
+    """Whether a body may hold files."""
+    return headers.get("content-type", "").lower().startswith("multipart/form-data")
 
 
 def too_large(most: int) -> Problem:

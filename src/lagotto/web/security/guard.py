@@ -85,7 +85,8 @@ class Guard:
                 for name, value in STRICT_HEADERS.items():
                     headers[name] = value
                 if "cache-control" not in headers:
-                    headers["Cache-Control"] = "no-store"
+                    is_static = scope["path"].startswith("/static/")
+                    headers["Cache-Control"] = "no-cache" if is_static else "no-store"
             await send(message)
 
         request = Request(scope)
