@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lagotto.web.options import ClientLimits
-from lagotto.web.pages.fields import read_address, read_labels, read_number
+from lagotto.web.pages.fields import read_address, split_label_lines, read_number
 from lagotto.web.problems import Problem
 from lagotto.web.views.addresses import (
     SearchAddress,
@@ -121,9 +121,9 @@ def test_a_number_of_another_form_is_refused_by_name(text: str) -> None:
 
 
 def test_labels_are_read_with_commas_or_one_a_line_and_never_from_a_file() -> None:
-    assert read_labels("cat, dog\nhorse,,cat", LIMITS) == ("cat", "dog", "horse")
-    assert read_labels("/etc/hostname", LIMITS) == ("/etc/hostname",)
+    assert split_label_lines("cat, dog\nhorse,,cat", LIMITS) == ("cat", "dog", "horse")
+    assert split_label_lines("/etc/hostname", LIMITS) == ("/etc/hostname",)
     with pytest.raises(Problem, match="no labels given"):
-        read_labels(" ,\n", LIMITS)
+        split_label_lines(" ,\n", LIMITS)
     with pytest.raises(Problem, match="1000 at most"):
-        read_labels(",".join(map(str, range(1001))), LIMITS)
+        split_label_lines(",".join(map(str, range(1001))), LIMITS)

@@ -8,7 +8,7 @@ from starlette.responses import HTMLResponse, Response
 
 from lagotto.core.errors import LagottoError
 from lagotto.hub.labels.duplicates import DUPLICATE
-from lagotto.web.pages.fields import read_labels, read_number
+from lagotto.web.pages.fields import split_label_lines, read_number
 from lagotto.web.pages.site import Site
 from lagotto.web.problems import Problem, problem_of
 from lagotto.web.views.checks import audits_page, cover_rows, duplicates_page
@@ -30,7 +30,7 @@ def _add_cover(routes: APIRouter, site: Site) -> None:
         if not text:
             return site.page("cover.html", "/cover", context)
         try:
-            labels = read_labels(text, state.limits)
+            labels = split_label_lines(text, state.limits)
             covered = state.remember(
                 ("page", "cover", labels, top), lambda: state.slow_hub.cover(list(labels), top=top)
             )

@@ -49,7 +49,7 @@ def search_request(address: SearchAddress) -> SearchRequest:
     return SearchRequest(address.words, address.like, address.probe, address.pictures, options)
 
 
-def read_labels(text: str, limits: ClientLimits) -> tuple[str, ...]:
+def split_label_lines(text: str, limits: ClientLimits) -> tuple[str, ...]:
     """The labels of a comma list, or one a line; raises Problem (400) for none or too many.
 
     No file is opened, whatever the text is.

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from lagotto.core.errors import LagottoError
 from lagotto.web.classification import ClassifyRequest, classify
-from lagotto.web.pages.fields import read_labels
+from lagotto.web.pages.fields import split_label_lines
 from lagotto.web.pages.site import Site
 from lagotto.web.problems import Problem, problem_of
 from lagotto.web.views.addresses import model_href
@@ -75,7 +75,7 @@ def _classify(site: Site, text: str, digests: tuple[str, ...]) -> Response:
     if not text or not digests:
         return site.page("classify.html", "/classify", context)
     try:
-        labels = read_labels(text, state.limits)
+        labels = split_label_lines(text, state.limits)
         uploads = [state.known_upload(digest) for digest in digests]
         answer = state.remember(
             ("page", "classify", labels, digests),

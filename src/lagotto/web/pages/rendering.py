@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse
 from lagotto import __version__
 from lagotto.web.problems import without_paths
 
-TEMPLATES = Path(__file__).parent.parent / "templates"
+_TEMPLATES = Path(__file__).parent.parent / "templates"
 
 PAGES = (
     ("/", "Search"),
@@ -27,7 +27,7 @@ PAGES = (
 def make_templates() -> Environment:
     """The templates; values are escaped, and a name that a context lacks is an error."""
     templates = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

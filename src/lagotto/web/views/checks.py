@@ -126,7 +126,7 @@ class ModelLink:
 
 
 @dataclass(frozen=True, slots=True)
-class PairRow:
+class RelatedPair:
     """Two models that are nearly the same, or of one training."""
 
     first: ModelLink
@@ -143,7 +143,7 @@ class DuplicatesPage:
 
     duplicates: tuple[tuple[ModelLink, ...], ...]
     related: tuple[tuple[ModelLink, ...], ...]
-    pairs: tuple[PairRow, ...]
+    pairs: tuple[RelatedPair, ...]
     copies: tuple[tuple[str, ModelLink], ...]
 
 
@@ -157,7 +157,7 @@ def duplicates_page(report: DuplicateReport, least: float) -> DuplicatesPage:
             if group not in report.duplicate_groups
         ),
         tuple(
-            PairRow(
+            RelatedPair(
                 _link(pair.first),
                 _link(pair.second),
                 pair.correlation,
