@@ -177,7 +177,8 @@ def mixed_load(address: str, hub: Hub, texts: list[str], minutes: float) -> dict
     for thread in threads:
         thread.join()
     late = gauge(address, "resident_bytes"), gauge(address, "open_files")
-    assert set(statuses) <= {200, 422, 429}, statuses
+    assert set(statuses) <= {200, 422, 429, 503}, statuses
+    assert statuses[503] <= statuses.total() / 100, f"over 1 % took more than 30 s: {statuses}"
     assert late[0] <= early[0] * (1 + GROWTH), f"memory grew from {early[0]} to {late[0]} bytes"
     assert late[1] <= early[1] + MORE_FILES, f"descriptors grew from {early[1]} to {late[1]}"
     return {

@@ -11,7 +11,7 @@ from lagotto.cli.hub.commands import (
 from lagotto.cli.output import print_json, print_line, print_table, printable
 
 
-def duplicates(hub: Path = HUB_ARGUMENT, quiet: bool = QUIET, as_json: bool = JSON) -> None:
+def duplicates_command(hub: Path = HUB_ARGUMENT, quiet: bool = QUIET, as_json: bool = JSON) -> None:
     """Show near-identical models, and families of one label space or training.
 
     Example: lagotto duplicates my-hub

@@ -37,15 +37,15 @@ app = typer.Typer(
 hub_commands.hub_app.command("index")(hub_index.hub_index)
 app.add_typer(hub_commands.hub_app, name="hub")
 app.add_typer(captions.captions_app, name="captions")
-app.command("search")(search.search)
+app.command("search")(search.search_command)
 app.command("describe")(describe.describe)
 app.command("audit")(audit.audit)
-app.command("duplicates")(duplicates.duplicates)
+app.command("duplicates")(duplicates.duplicates_command)
 app.command("inspect")(inspect.inspect_command)
-app.command("classify")(classify.classify)
+app.command("classify")(classify.classify_command)
 app.add_typer(eval_commands.eval_app, name="eval")
 app.command("demo")(demo.demo)
-app.command("serve")(serve.serve)
+app.command("serve")(serve.serve_command)
 
 
 def _version(requested: bool | None) -> None:

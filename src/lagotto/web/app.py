@@ -14,12 +14,12 @@ from starlette.staticfiles import StaticFiles
 from lagotto import __version__
 from lagotto.core.errors import LagottoError
 from lagotto.web.api.answer import PROBLEM_SCHEMA
-from lagotto.web.api.routes import router as api_router
+from lagotto.web.api.routes import api_router
 from lagotto.web.options import ServerOptions
 from lagotto.web.pages.routes import router as page_router
 from lagotto.web.problems import Problem, problem_of
 from lagotto.web.security.bodies import BodyLimits
-from lagotto.web.security.guard import Guard
+from lagotto.web.security.guard import RequestGuard
 from lagotto.web.security.hosts import HostList
 from lagotto.web.security.token import TokenCheck
 from lagotto.web.state import ServerState
@@ -71,7 +71,7 @@ def create_app(hub_folder: Path | str, options: ServerOptions | None = None) -> 
         BodyLimits, limits=options.limits, errors=state.errors, allow_add=options.allow_add
     )
     app.add_middleware(
-        Guard,
+        RequestGuard,
         hosts=HostList(options.host, options.hosts),
         token=TokenCheck(options.token),
         errors=state.errors,

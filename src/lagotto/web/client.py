@@ -77,7 +77,7 @@ class Client:
             case LogitQuery(model, index):
                 values["like"] = f"{model}:{index}"
         body = [("pictures", file) for file in files]
-        return from_json.read_answer(from_json.hits, self._ask("search", values, body))
+        return from_json.read_answer(from_json.read_hits, self._ask("search", values, body))
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -103,21 +103,21 @@ class Client:
     def describe(self, model: str, *, top: int = 5) -> ModelDescription:
         """Proposed names for each output of a model; see `Hub.describe`."""
         answer = self._ask(f"models/{quote(model)}/describe", {"top": top})
-        return from_json.read_answer(from_json.description, answer)
+        return from_json.read_answer(from_json.read_description, answer)
 
     def audit(self, model: str | None = None) -> tuple[ModelAudit, ...]:
         """The published labels of one model, or of all, against behaviour; see `Hub.audit`."""
         answer = self._ask("audit" if model is None else f"models/{quote(model)}/audit")
-        return from_json.read_answer(from_json.audits, answer)
+        return from_json.read_answer(from_json.read_audits, answer)
 
     def duplicates(self) -> DuplicateReport:
         """Models that are nearly the same, and models of one kind; see `Hub.duplicates`."""
-        return from_json.read_answer(from_json.duplicates, self._ask("duplicates"))
+        return from_json.read_answer(from_json.read_duplicates, self._ask("duplicates"))
 
     def cover(self, labels: OneNameOrMany, *, top: int = 10) -> tuple[ModelCoverage, ...]:
         """The models that cover a set of labels best; see `Hub.cover`."""
         values = {"labels": _several(as_names(labels, "labels")), "top": top}
-        return from_json.read_answer(from_json.coverage, self._ask("cover", values))
+        return from_json.read_answer(from_json.read_coverage, self._ask("cover", values))
 
     def classify(
         self, pictures: OnePathOrMany, labels: OneNameOrMany, *, voices: Sequence[str] = ()
@@ -137,7 +137,7 @@ class Client:
             answer = self._ask(f"jobs/{answer['id']}")
         if answer.get("state") == "failed":
             raise UsageError(str(answer["error"]))
-        return from_json.read_answer(from_json.predictions, answer.get("result") or answer)
+        return from_json.read_answer(from_json.read_predictions, answer.get("result") or answer)
 
     def _ask(
         self,

@@ -29,7 +29,7 @@ def read_answer(read: Callable[[Answer], _Result], answer: Answer) -> _Result:
         ) from error
 
 
-def hits(answer: Answer) -> Hits:
+def read_hits(answer: Answer) -> Hits:
     """The answer to a search."""
     value = answer["query"]["value"]
     said = tuple(value) if isinstance(value, list) else str(value)
@@ -47,7 +47,7 @@ def hits(answer: Answer) -> Hits:
     )
 
 
-def description(answer: Answer) -> ModelDescription:
+def read_description(answer: Answer) -> ModelDescription:
     """The proposed names of a model's outputs."""
     logits = tuple(
         NamedLogit(
@@ -64,7 +64,7 @@ def description(answer: Answer) -> ModelDescription:
     return ModelDescription(answer["model"], answer["vocabulary"]["names"], logits)
 
 
-def audits(answer: Answer) -> tuple[ModelAudit, ...]:
+def read_audits(answer: Answer) -> tuple[ModelAudit, ...]:
     """The verdicts on the labels of models."""
     return tuple(
         ModelAudit(
@@ -78,7 +78,7 @@ def audits(answer: Answer) -> tuple[ModelAudit, ...]:
     )
 
 
-def coverage(answer: Answer) -> tuple[ModelCoverage, ...]:
+def read_coverage(answer: Answer) -> tuple[ModelCoverage, ...]:
     """The models that cover a set of labels."""
     return tuple(
         ModelCoverage(
@@ -95,7 +95,7 @@ def coverage(answer: Answer) -> tuple[ModelCoverage, ...]:
     )
 
 
-def duplicates(answer: Answer) -> DuplicateReport:
+def read_duplicates(answer: Answer) -> DuplicateReport:
     """Models that are nearly the same, or related."""
     return DuplicateReport(
         duplicate_groups=tuple(tuple(group) for group in answer["twins"]),
@@ -105,7 +105,7 @@ def duplicates(answer: Answer) -> DuplicateReport:
     )
 
 
-def predictions(answer: Answer) -> tuple[Prediction | Skipped, ...]:
+def read_predictions(answer: Answer) -> tuple[Prediction | Skipped, ...]:
     """The rows of a classification; a caption's row in its store (`index`) is not said: -1."""
     labels = tuple(answer["labels"])
     return tuple(_prediction(row, labels) for row in answer["images"])

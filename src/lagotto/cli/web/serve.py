@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _NEEDED = ("fastapi", "uvicorn", "jinja2", "python_multipart")
 
 
-def serve(
+def serve_command(
     hub: Path = HUB_ARGUMENT,
     captions: Path | None = typer.Option(
         None, metavar="STORE", help="A caption store of the hub's encoder, for classifications."

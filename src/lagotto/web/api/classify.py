@@ -16,26 +16,26 @@ from lagotto.web.problems import Problem
 from lagotto.web.state import ServerState
 from lagotto.web.uploads.store import Upload
 
-Files = Annotated[
+_Files = Annotated[
     list[UploadFile],
     File(default_factory=list, description="Picture files of at most 8 MiB each."),
 ]
-Digests = Annotated[
+_Digests = Annotated[
     list[str],
     Form(
-        default_factory=list, max_length=64, description="Digests of uploaded pictures, sha256:..."
+        default_factory=list, max_length=64, description="_Digests of uploaded pictures, sha256:..."
     ),
 ]
-Voice = Literal["image", "captions", "hub"]
-Mode = Literal["guarded", "paper", "paper-code", "captions-only", "image-only"]
-Templates = Literal["single", "plain", "simple", "broad"]
+_Voice = Literal["image", "captions", "hub"]
+_Mode = Literal["guarded", "paper", "paper-code", "captions-only", "image-only"]
+_Templates = Literal["single", "plain", "simple", "broad"]
 
 
 def votes_of(
-    voices: Annotated[list[Voice], Form(default_factory=list, max_length=3)],
-    mode: Annotated[Mode | None, Form()] = None,
+    voices: Annotated[list[_Voice], Form(default_factory=list, max_length=3)],
+    mode: Annotated[_Mode | None, Form()] = None,
     k: Annotated[int, Form(ge=1, le=1000)] = 16,
-    templates: Annotated[Templates, Form()] = "single",
+    templates: Annotated[_Templates, Form()] = "single",
     max_models: Annotated[int, Form(ge=1, le=16)] = 3,
     behaviour_only: Annotated[bool, Form()] = False,
 ) -> ClassifyRequest:
@@ -44,7 +44,7 @@ def votes_of(
     return ClassifyRequest((), heard, mode, k, templates, max_models, behaviour_only)
 
 
-def router(state: ServerState) -> APIRouter:
+def classify_routes(state: ServerState) -> APIRouter:
     """The route of classifications."""
     routes = APIRouter(tags=["classify"])
 
@@ -52,8 +52,8 @@ def router(state: ServerState) -> APIRouter:
     async def classify_pictures(
         labels: FormLabels,
         votes: Annotated[ClassifyRequest, Depends(votes_of)],
-        pictures: Files,
-        img: Digests,
+        pictures: _Files,
+        img: _Digests,
         as_job: Annotated[bool, Form(description="Answer at once with a job.")] = False,
     ) -> Response:
         """Predictions for pictures, as `lagotto classify` makes them; over 8 become a job."""

@@ -10,7 +10,7 @@ from lagotto.web.state import ServerState
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def router(state: ServerState) -> APIRouter:
+def health_routes(state: ServerState) -> APIRouter:
     """The routes of health and metrics."""
     routes = APIRouter(tags=["server"])
 

@@ -17,7 +17,7 @@ _POLL_S = 1.0
 _HEARTBEAT_POLLS = 15
 
 
-def router(state: ServerState) -> APIRouter:
+def hub_routes(state: ServerState) -> APIRouter:
     """The routes of the hub's state."""
     routes = APIRouter(tags=["hub"])
 

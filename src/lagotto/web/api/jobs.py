@@ -34,7 +34,7 @@ class AddRequest(BaseModel):
     reference: bool = False
 
 
-def router(state: ServerState) -> APIRouter:
+def job_routes(state: ServerState) -> APIRouter:
     """The routes of jobs; those that add models answer only where the server allows it."""
     routes = APIRouter(tags=["jobs"])
 

@@ -14,7 +14,7 @@ from lagotto.web.api.parameters import Labels, split_labels
 from lagotto.web.state import ServerState
 
 
-def router(state: ServerState) -> APIRouter:
+def label_routes(state: ServerState) -> APIRouter:
     """The routes of audits, coverages and duplicates."""
     routes = APIRouter(tags=["labels"])
 

@@ -11,11 +11,11 @@ from lagotto.core.types import JsonObject
 from lagotto.hub.reader.status import ModelStatus
 from lagotto.hub.reports.answers import audit_answer, description_answer
 from lagotto.web.api.answer import documented, json_answer
-from lagotto.web.api.parameters import Cursor, Name, PageSize, Top
+from lagotto.web.api.parameters import Cursor, ModelName, PageSize, Top
 from lagotto.web.state import ServerState
 
 
-def router(state: ServerState) -> APIRouter:
+def model_routes(state: ServerState) -> APIRouter:
     """The routes of models; those of their outputs have to come before: a name may have slashes."""
     routes = APIRouter(tags=["models"])
 
@@ -37,7 +37,7 @@ def router(state: ServerState) -> APIRouter:
         )
 
     @routes.get("/models/{name:path}/describe", responses=documented())
-    async def describe_one(name: Name, top: Top = 5) -> Response:
+    async def describe_one(name: ModelName, top: Top = 5) -> Response:
         """Proposed names for each output of a model, as `lagotto describe` gives them."""
         state.model(name)
 
@@ -53,7 +53,7 @@ def router(state: ServerState) -> APIRouter:
         return json_answer(await state.gate.run(ask))
 
     @routes.get("/models/{name:path}/audit", responses=documented())
-    async def audit_one(name: Name) -> Response:
+    async def audit_one(name: ModelName) -> Response:
         """Whether a model's published labels fit its behaviour, as `lagotto audit` says."""
         state.model(name)
         audit = await state.gate.run(
@@ -62,7 +62,7 @@ def router(state: ServerState) -> APIRouter:
         return json_answer(audit_answer(state.name, [audit]))
 
     @routes.get("/models/{name:path}", responses=documented())
-    def one_model(name: Name) -> Response:
+    def one_model(name: ModelName) -> Response:
         """A model: its source, how it is fed and why, and its notes."""
         statuses = state.hub.read(lambda hub: hub.model_statuses((state.model(name),)))
         return json_answer({"hub": state.name, **_as_json(statuses[0])})

@@ -7,17 +7,17 @@ from starlette.responses import Response
 
 from lagotto.core.types import JsonObject
 from lagotto.web.api.answer import documented, hits_json, json_answer
-from lagotto.web.api.parameters import Name, Options, Output, Top
+from lagotto.web.api.parameters import ModelName, Options, Output, Top
 from lagotto.web.queries import neighbours, output_probes
 from lagotto.web.state import ServerState
 
 
-def router(state: ServerState) -> APIRouter:
+def output_routes(state: ServerState) -> APIRouter:
     """The routes of outputs; the longest addresses come first: a name may have slashes."""
     routes = APIRouter(tags=["outputs"])
 
     @routes.get("/models/{name:path}/outputs/{output}/probes", responses=documented())
-    async def probes_of_output(name: Name, output: Output, top: Top = 20) -> Response:
+    async def probes_of_output(name: ModelName, output: Output, top: Top = 20) -> Response:
         """The probes to which an output responds most, and least."""
 
         def ask() -> JsonObject:
@@ -32,14 +32,14 @@ def router(state: ServerState) -> APIRouter:
         return json_answer({"hub": state.name, "model": name, "logit": output, **found})
 
     @routes.get("/models/{name:path}/outputs/{output}/neighbours", responses=documented())
-    async def neighbours_of_output(name: Name, output: Output, options: Options) -> Response:
+    async def neighbours_of_output(name: ModelName, output: Output, options: Options) -> Response:
         """The outputs that behave most like an output."""
         return json_answer(
             hits_json(await state.gate.run(lambda: neighbours(state, name, output, options)))
         )
 
     @routes.get("/models/{name:path}/outputs/{output}", responses=documented())
-    def one_output(name: Name, output: Output) -> Response:
+    def one_output(name: ModelName, output: Output) -> Response:
         """An output: its published label, and whether it is searched."""
         state.output(name, output)
         label = state.hub.labels(name)[output]
@@ -55,7 +55,7 @@ def router(state: ServerState) -> APIRouter:
         )
 
     @routes.get("/models/{name:path}/outputs", responses=documented())
-    def outputs_of_model(name: Name) -> Response:
+    def outputs_of_model(name: ModelName) -> Response:
         """All outputs of a model with their published labels."""
         labels = state.hub.labels(state.model(name))
         return json_answer(

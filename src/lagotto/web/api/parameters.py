@@ -12,7 +12,7 @@ from lagotto.web.problems import Problem
 _LIMITS = ClientLimits()
 _INT = 2**31 - 1
 
-Rule: TypeAlias = Literal["default", "paper", "full-query"]
+RuleWord: TypeAlias = Literal["default", "paper", "full-query"]
 
 Words = Annotated[
     str,
@@ -28,7 +28,7 @@ Like = Annotated[
 ExampleProbe = Annotated[
     int | None, Query(ge=0, le=_INT, description="The number of a probe, as an example picture.")
 ]
-Pictures = Annotated[
+UploadDigests = Annotated[
     list[str],
     Query(
         default_factory=list,
@@ -43,7 +43,7 @@ Deciding = Annotated[
 By = Annotated[
     Literal["logit", "model"], Query(description="Every output, or only the best of each model.")
 ]
-Name = Annotated[str, Path(max_length=1000, description="The name of a model of the hub.")]
+ModelName = Annotated[str, Path(max_length=1000, description="The name of a model of the hub.")]
 Output = Annotated[int, Path(ge=0, le=_INT, description="The number of an output, from 0.")]
 Number = Annotated[int, Path(ge=0, le=_INT, description="The number of a probe, from 0.")]
 Cursor = Annotated[
@@ -114,7 +114,7 @@ def search_options(
     top: Top = 10,
     k: Deciding = None,
     by: By = "logit",
-    rule: Rule = "default",
+    rule: RuleWord = "default",
 ) -> SearchOptions:
     """The options of a search, from the parameters of an address."""
     return SearchOptions(

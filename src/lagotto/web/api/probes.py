@@ -17,7 +17,7 @@ Version = Annotated[
 _LEAST_VERSION = 8
 
 
-def router(state: ServerState) -> APIRouter:
+def probe_routes(state: ServerState) -> APIRouter:
     """The routes of probes."""
     routes = APIRouter(tags=["probes"])
 

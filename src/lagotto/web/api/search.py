@@ -12,7 +12,7 @@ from lagotto.web.api.parameters import (
     ExampleProbe,
     Like,
     Options,
-    Pictures,
+    UploadDigests,
     Words,
 )
 from lagotto.web.problems import Problem
@@ -20,19 +20,19 @@ from lagotto.web.queries import SearchRequest, search
 from lagotto.web.state import ServerState
 from lagotto.web.uploads.store import Upload
 
-Files = Annotated[
+_Files = Annotated[
     list[UploadFile], File(description="1 to 16 picture files of at most 8 MiB each.")
 ]
 
 
-def router(state: ServerState) -> APIRouter:
+def search_routes(state: ServerState) -> APIRouter:
     """The routes of searches and of the pictures that they take."""
     routes = APIRouter(tags=["search"])
 
     @routes.get("/search", responses=documented())
     async def search_get(
         options: Options,
-        img: Pictures,
+        img: UploadDigests,
         q: Words = "",
         like: Like = "",
         probe: ExampleProbe = None,
@@ -43,7 +43,7 @@ def router(state: ServerState) -> APIRouter:
         return json_answer(hits_json(hits))
 
     @routes.post("/search", responses=documented())
-    async def search_post(options: Options, pictures: Files, q: Words = "") -> Response:
+    async def search_post(options: Options, pictures: _Files, q: Words = "") -> Response:
         """The outputs that recognise what 1 to 16 pictures show, and words if there are any."""
         uploads = await keep_all(state, pictures)
         digests = tuple(upload.address for upload in uploads)
@@ -54,7 +54,7 @@ def router(state: ServerState) -> APIRouter:
         )
 
     @routes.post("/pictures", responses=documented())
-    async def upload_pictures(pictures: Files) -> Response:
+    async def upload_pictures(pictures: _Files) -> Response:
         """Keeps 1 to 16 pictures for a day, and gives the digests by which searches name them."""
         uploads = await keep_all(state, pictures)
         return json_answer({"pictures": [upload.as_json() for upload in uploads]})

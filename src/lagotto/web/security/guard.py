@@ -40,7 +40,7 @@ STRICT_HEADERS = {
 }
 
 
-class Guard:
+class RequestGuard:
     """An ASGI application around another one: host, origin and token first, then the request.
 
     Args:
