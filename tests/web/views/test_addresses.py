@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lagotto.web.options import ClientLimits
-from lagotto.web.pages.fields import read_address, split_label_lines, read_number
+from lagotto.web.pages.fields import read_address, read_number, split_label_lines
 from lagotto.web.problems import Problem
 from lagotto.web.views.addresses import (
     SearchAddress,
+    command_line_of,
     compare_href,
     model_href,
     output_href,
-    search_command,
-    search_python,
+    python_of,
 )
 
 DIGEST = "sha256:" + "ab" * 32
@@ -79,7 +79,7 @@ def test_names_are_quoted_in_addresses() -> None:
 
 @pytest.mark.parametrize("given_words", ["dog", "dog AND NOT 'wolf'", "$(rm -rf /)", "-x", "a;b"])
 def test_a_command_keeps_its_words_in_one_argument(given_words: str) -> None:
-    parts = shlex.split(search_command("my hub", SearchAddress(words=given_words, top=5)))
+    parts = shlex.split(command_line_of("my hub", SearchAddress(words=given_words, top=5)))
 
     assert parts[:2] == ["lagotto", "search"]
     assert "my hub" in parts
@@ -89,11 +89,11 @@ def test_a_command_keeps_its_words_in_one_argument(given_words: str) -> None:
 
 
 def test_a_command_of_an_output_and_of_pictures() -> None:
-    assert search_command("hub", SearchAddress(like="m:7")) == (
+    assert command_line_of("hub", SearchAddress(like="m:7")) == (
         "lagotto search hub --logit m:7 --top 20"
     )
     address = SearchAddress(probe=3, pictures=(DIGEST,), by_model=True, behaviour_only=True)
-    assert search_command("hub", address) == (
+    assert command_line_of("hub", address) == (
         "lagotto search hub --image probe-3.webp --image abababababab.webp --top 20 --by-model "
         "--behaviour-only"
     )
@@ -109,7 +109,7 @@ def test_a_command_of_an_output_and_of_pictures() -> None:
     ],
 )
 def test_the_python_of_a_search_is_python(address: SearchAddress) -> None:
-    tree = ast.parse(search_python("my-hub", address))
+    tree = ast.parse(python_of("my-hub", address))
 
     assert isinstance(tree.body[-1], ast.Assign)
 

@@ -8,7 +8,7 @@ from starlette.responses import HTMLResponse, Response
 
 from lagotto.core.errors import LagottoError
 from lagotto.hub.labels.duplicates import DUPLICATE
-from lagotto.web.pages.fields import split_label_lines, read_number
+from lagotto.web.pages.fields import read_number, split_label_lines
 from lagotto.web.pages.site import Site
 from lagotto.web.problems import Problem, problem_of
 from lagotto.web.views.checks import audits_page, cover_rows, duplicates_page

@@ -117,7 +117,7 @@ def labels_href(page: str, labels: Sequence[str], pictures: Sequence[str] = ()) 
     return f"{page}?{urlencode(pairs)}"
 
 
-def search_command(hub: str, address: SearchAddress) -> str:
+def command_line_of(hub: str, address: SearchAddress) -> str:
     """The same search on the command line; example pictures are files of whoever runs it."""
     options = ["--logit", address.like] if address.like else []
     for name in _picture_names(address):
@@ -132,7 +132,7 @@ def search_command(hub: str, address: SearchAddress) -> str:
     return shlex.join(["lagotto", "search", hub, address.words, *options])
 
 
-def search_python(hub: str, address: SearchAddress) -> str:
+def python_of(hub: str, address: SearchAddress) -> str:
     """The same search in Python."""
     names = _picture_names(address)
     imports = ["import lagotto"]

@@ -12,12 +12,12 @@ from lagotto.hub.query.types import LogitQuery
 from lagotto.hub.reader.reader import HubReader
 from lagotto.web.views.addresses import (
     SearchAddress,
+    command_line_of,
     compare_href,
     like_href,
     model_href,
     output_href,
-    search_command,
-    search_python,
+    python_of,
 )
 from lagotto.web.views.marks import LabelMark, label_mark
 from lagotto.web.views.strips import (
@@ -141,8 +141,8 @@ def output_page(hub: Hub, model: str, logit: int, hub_name: str) -> OutputPage:
         low=() if is_constant else _lowest(reader, values),
         nearest=nearest,
         like=like_href(model, logit),
-        command=search_command(hub_name, address),
-        python=search_python(hub_name, address),
+        command=command_line_of(hub_name, address),
+        python=python_of(hub_name, address),
         json=address.api_href(),
         previous=output_href(model, logit - 1) if logit else None,
         next=output_href(model, logit + 1) if logit + 1 < outputs else None,

@@ -7,12 +7,12 @@ from lagotto.core.types import Hit, Hits
 from lagotto.hub.hub import Hub
 from lagotto.web.views.addresses import (
     SearchAddress,
+    command_line_of,
     compare_href,
     like_href,
     output_href,
     probe_image,
-    search_command,
-    search_python,
+    python_of,
     upload_image,
 )
 from lagotto.web.views.marks import Belief, LabelMark, belief_of, label_mark
@@ -109,8 +109,8 @@ def search_results(hub: Hub, hits: Hits, address: SearchAddress, hub_name: str) 
                 open=output_href(*pair),
                 like=like_href(*pair),
                 compare=None if first is None or pair == first else compare_href(first, pair),
-                command=search_command(hub_name, like),
-                python=search_python(hub_name, like),
+                command=command_line_of(hub_name, like),
+                python=python_of(hub_name, like),
                 json=like.api_href(),
             )
         )
@@ -124,8 +124,8 @@ def search_results(hub: Hub, hits: Hits, address: SearchAddress, hub_name: str) 
         hits=tuple(cards),
         notes=tuple(shown(note) for note in hits.notes),
         elapsed_ms=1000 * (hits.elapsed_s or 0.0),
-        command=search_command(hub_name, address),
-        python=search_python(hub_name, address),
+        command=command_line_of(hub_name, address),
+        python=python_of(hub_name, address),
         json=address.api_href(),
         map=address.href("/map"),
     )
