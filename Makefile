@@ -1,11 +1,11 @@
-# make demo | test | check | docs: all that CI runs, with nothing but Python 3.11+, make and pip (uv if present).
+# make demo | test | browser | check | docs: all that CI runs, with nothing but Python 3.11+, make and pip (uv if present).
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: demo test check docs torch frameworks clean
+.PHONY: demo test browser screenshots check docs torch frameworks clean
 
 $(STAMP): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
@@ -19,6 +19,21 @@ demo: $(STAMP)  ## builds, searches and scores the bundled offline world
 
 test: $(STAMP)  ## the whole test suite; tests marked real skip without the shared assets
 	$(BIN)/python -m pytest -n auto --dist loadgroup -q
+
+BROWSER_STAMP := $(VENV)/.installed-browser
+
+$(BROWSER_STAMP): $(STAMP)
+	@command -v chromium >/dev/null 2>&1 || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1 || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-inter; } >/dev/null
+	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(BIN)/python --group browser; \
+	else $(BIN)/python -m pip install --quiet --group browser; fi
+	@touch $@
+
+browser: $(BROWSER_STAMP)  ## the page in chromium, which root gets from apt-get; the tests skip where there is none
+	$(BIN)/python -m pytest -q tests/web/browser
+
+screenshots: $(BROWSER_STAMP)  ## takes the pictures of the page in docs/images anew
+	$(BIN)/python scripts/make_screenshots.py
 
 check: $(STAMP)  ## ruff, mypy strict, import-linter
 	$(BIN)/ruff check .

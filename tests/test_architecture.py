@@ -48,7 +48,7 @@ MOST_MODULES = 14
 
 ROOMS = {
     "": {*LAYERS},
-    "cli": {"hub", "eval"},
+    "cli": {"hub", "eval", "web"},
     "core": {"arguments", "parsing", "remote", "results", "sources", "temporary", "text"},
     "core/parsing": {"name_forms"},
     "evaluation": {"classification", "paper", "probing", "retrieval"},
@@ -66,6 +66,7 @@ ROOMS = {
     "models/metadata": {"beside", "registries", "unread"},
     "zeroshot": {"calibration", "captions", "prompts", "rejection"},
     "encoders": {"background"},
+    "web": {"api", "live", "pages", "security", "uploads", "views"},
     "zeroshot/captions": {"sources"},
 }
 """The rooms of each room: a new one is entered here and in docs/explanation/architecture.md."""

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from lagotto.specialists.classifier import Classifier as Classifier
     from lagotto.specialists.classifier import HubVoice as HubVoice
     from lagotto.specialists.fusion import Specialist as Specialist
+    from lagotto.web.client import Client as Client
     from lagotto.zeroshot.captions.ingest import IntakeReport as IntakeReport
     from lagotto.zeroshot.captions.store import CaptionStore as CaptionStore
     from lagotto.zeroshot.types import ModelVote as ModelVote
@@ -73,6 +74,7 @@ _HOME = {
     "CaptionError": "lagotto.core.errors",
     "CaptionStore": "lagotto.zeroshot.captions.store",
     "Classifier": "lagotto.specialists.classifier",
+    "Client": "lagotto.web.client",
     "CoveredLabel": "lagotto.hub.labels.coverage",
     "Damage": "lagotto.hub.reader.verify",
     "Decision": "lagotto.core.types",

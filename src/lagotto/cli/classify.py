@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lagotto.specialists.classifier import HubVoice
 
 
-def classify(
+def classify_command(
     images: list[Path] = typer.Argument(metavar="IMAGES", help="Picture files or folders."),
     labels: str | None = typer.Option(
         None,

@@ -282,6 +282,14 @@ class HubReader:
                 self._layout, catalogue, completion, self.probe_count, name_part
             )
 
+    def statuses_of(self, names: Collection[str]) -> tuple[ModelStatus, ...]:
+        """The status of some probed models, in the hub's order; other names are passed over."""
+        completion = read_completion(self._layout, self.probe_digest)
+        with Catalog(self._layout.catalogue) as catalogue:
+            return tuple(
+                model_statuses(self._layout, catalogue, completion, self.probe_count, names=names)
+            )
+
     def verify(self) -> tuple[Damage, ...]:
         """What is damaged, and what to do about it; empty if every file is as it was written."""
         return verify_hub(self.folder)
