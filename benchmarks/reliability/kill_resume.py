@@ -5,8 +5,9 @@
 An undisturbed run is the reference. Then a fresh hub gets `hub add` again and again, each killed at
 a random moment of the reference's duration, until one run ends by itself; the hub must then hold
 the same bytes under responses/, the same columns of descriptors, the same rows in the catalogue
-(all tables but `runs`, which logs the runs themselves), no left-over file, and pass `hub verify`. Repeated until the kills
-are used up. Models: some of the bundled demo world and two broken files, or those of --models.
+(all tables but `runs`, which logs the runs themselves), no left-over file, and pass `hub verify`.
+Repeated until the kills are used up. Models: some of the bundled demo world and two broken files,
+or those of --models.
 """
 
 import argparse
