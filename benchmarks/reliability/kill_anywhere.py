@@ -23,7 +23,6 @@ import os
 import random
 import shutil
 import signal
-import sqlite3
 import sys
 import tempfile
 import time
@@ -34,12 +33,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "helpers"))
 
+from hub_contents import file_digests, hub_contents
+
 import colour_world
 from lagotto.cli.main import main as lagotto
-from lagotto.core.files import sha256_file
 
-TABLES = ("models", "logits", "failures", "copies", "audits")
-LEFT_OUT = ("catalogue.sqlite", "catalogue.sqlite-journal", ".lock", "report.json")
 KILLS_IN_A_ROW = 3
 Words = tuple[str, ...]
 
@@ -135,6 +133,8 @@ def scenarios() -> dict[str, Scenario]:
             "hub add {place}/hub {world}/models --quiet", share, start=_copy("empty:hub")
         ),
         "hub remove": _on("hub remove {place}/hub bytes", again=(one,), start=_copy("hub")),
+        "hub add, one more": Scenario(one, (one,), _copy("grown:hub"), "hub"),
+        "hub compact": _on("hub compact {place}/hub --quiet", start=_copy("grown:hub")),
         "hub index": _on("hub index {place}/hub --quiet", start=_copy("hub")),
         "audit --all": _on("audit {place}/hub --all --quiet", start=_old_hub),
         "captions create": Scenario(create, (create,), _nothing, "store"),
@@ -233,6 +233,10 @@ def build_world(world: Path) -> Path:
         assert run(words, world) == 0, words
     shutil.copytree(world / "empty", world / "hub")
     run(("hub", "add", f"{world}/hub", f"{world}/models", "--quiet"), world)
+    shutil.copytree(world / "empty", world / "grown")
+    for name in ("channels_last", "bytes", "nameless"):
+        run(("hub", "add", f"{world}/grown", f"{world}/models/{name}", "--quiet"), world)
+    run(("hub", "remove", f"{world}/grown", "bytes"), world)
     return world
 
 
@@ -341,22 +345,15 @@ def _settled(path: Path) -> bool:
 
 def contents(folder: Path) -> dict[str, object]:
     """What must not depend on history: digests of files, and the rows of a catalogue."""
-    held: dict[str, object] = {
-        str(path.relative_to(folder)): sha256_file(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in LEFT_OUT
-    }
+    if (folder / "catalogue.sqlite").exists():
+        return hub_contents(folder)
+    held = file_digests(folder)
     if (folder / "report.json").exists():
         report = json.loads((folder / "report.json").read_text())
         held["report"] = sorted(report)
     if (folder / "shards.jsonl").exists():
         last = json.loads((folder / "shards.jsonl").read_text().splitlines()[-1])
         held["shards.jsonl"] = {key: last[key] for key in ("pictures", "captions", "lengths")}
-    catalogue = folder / "catalogue.sqlite"
-    if catalogue.exists():
-        with contextlib.closing(sqlite3.connect(f"file:{catalogue}?mode=ro", uri=True)) as rows:
-            for name in TABLES:
-                held[f"rows of {name}"] = sorted(map(repr, rows.execute(f"SELECT * FROM {name}")))
     return held
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from colour_world import MODELS, World
 from command_line import lagotto
+from lagotto.cli.hub import status as status_command
 from lagotto.hub.hub import Hub
 from lagotto.hub.reader import status
 from lagotto.jobs.sandbox.guards import Guard
@@ -129,7 +130,9 @@ def test_status_in_json(world: World) -> None:
         "references",
         "notes",
         "leftovers",
+        "segments",
     ]
+    assert status["segments"].keys() == {"count", "bytes", "lost_logits", "missing_models"}
     assert [guard["what"] for guard in status["isolation"]] == ["network", "processes", "files"]
     assert (status["done"], status["pending"], status["probes"]) == (7, 0, 72)
     assert status["logits"] == sum(len(model.colours) for model in MODELS.values())
@@ -163,6 +166,39 @@ def test_status_in_words(world: World) -> None:
         assert line.split()[1:3] == [str(len(model.colours)), "onnx"]
 
 
+def test_a_large_hub_is_summarized_and_its_rows_are_there_for_the_asking(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status_command, "_LISTED", 3)
+    summary = lagotto("hub", "status", world.hub).out
+    assert "models    7 done" in summary
+    assert f"the models: lagotto hub status {world.hub} --models, or --filter NAME" in summary
+    assert "symmetric " not in summary
+    whole = lagotto("hub", "status", world.hub, "--models").out
+    assert all(any(line.startswith(f"{name} ") for line in whole.splitlines()) for name in MODELS)
+    some = lagotto("hub", "status", world.hub, "--filter", "SYMM").out
+    assert "symmetric " in some
+    assert "models  " not in some
+    assert "plain " not in some
+    assert lagotto("hub", "status", world.hub, "--failed").out == ""
+    as_json = lagotto("hub", "status", world.hub, "--json", "--filter", "symm").json
+    assert [model["name"] for model in as_json["models"]] == ["symmetric"]
+    assert as_json["done"] == 7
+
+
+def test_compact_merges_and_says_how_much(world: World, hub_copy: Path) -> None:
+    before = lagotto("search", hub_copy, "red", "--json").json["hits"]
+    lagotto("hub", "remove", hub_copy, "bytes")
+    lagotto("hub", "add", hub_copy, world.models, "--quiet")
+    answer = lagotto("hub", "compact", hub_copy, "--json").json
+    assert list(answer) == ["hub", "segments_before", "segments", "bytes_before", "bytes"]
+    assert answer["segments"] == 1 < answer["segments_before"]
+    assert "1 segment of " in lagotto("hub", "compact", hub_copy).out
+    after = lagotto("search", hub_copy, "red", "--json").json["hits"]
+    assert {(h["model"], h["logit"]) for h in after} == {(h["model"], h["logit"]) for h in before}
+    assert lagotto("hub", "verify", hub_copy).code == 0
+
+
 def test_verify_names_the_damage_and_ends_with_1(hub_copy: Path) -> None:
     clean = lagotto("hub", "verify", hub_copy)
     assert (clean.code, clean.err) == (0, "")
@@ -190,7 +226,7 @@ def test_verify_names_the_damage_and_ends_with_1(hub_copy: Path) -> None:
         ["search", "--help"],
         *(
             ["hub", command, "--help"]
-            for command in ("create", "add", "status", "remove", "verify")
+            for command in ("create", "add", "status", "remove", "compact", "verify")
         ),
     ],
 )

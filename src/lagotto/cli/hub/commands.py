@@ -216,8 +216,9 @@ def hub_compact(hub: Path = HUB_ARGUMENT, quiet: bool = QUIET, as_json: bool = J
         print_json({"hub": str(hub), **asdict(counts)})
         return
     freed = (counts.bytes_before - counts.bytes) / 1e6
-    before = f"{counts.segments_before} segments before, {freed:.1f} MB freed"
-    print_line(f"{hub}: {counts.segments} segments of {counts.bytes / 1e6:.1f} MB ({before})")
+    words = "segment" if counts.segments == 1 else "segments"
+    before = f"{counts.segments_before} before, {freed:.1f} MB freed"
+    print_line(f"{hub}: {counts.segments} {words} of {counts.bytes / 1e6:.1f} MB ({before})")
     if not quiet:
         notify_index(opened)
 

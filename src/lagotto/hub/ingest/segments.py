@@ -81,7 +81,7 @@ def rebuild_blocks(layout: HubLayout, catalogue: Catalog, probe_digest: str) -> 
     """
     if not has_segments(catalogue):
         _adopt(layout, catalogue, probe_digest)
-    opened = open_segments(layout.blocks, catalogue, probe_digest)
+    opened = open_segments(layout.blocks, catalogue, probe_digest, checked_bytes=0)
     if opened.unusable:
         with catalogue.transaction():
             drop_segments(catalogue, opened.unusable)
@@ -285,7 +285,7 @@ def _merge(
 ) -> None:
     """Replaces segments by one that holds their models that are still there."""
     numbers = {record.id for record in group}
-    opened = open_segments(layout.blocks, catalogue, probe_digest)
+    opened = open_segments(layout.blocks, catalogue, probe_digest, checked_bytes=0)
     pieces: list[Piece] = [
         with_places(piece, catalogue) for piece in opened.pieces if piece.segment in numbers
     ]

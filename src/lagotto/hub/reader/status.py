@@ -163,7 +163,7 @@ def _read_index(layout: HubLayout, manifest: Manifest) -> IndexStatus | None:
         return None
     try:
         with Catalog(layout.catalogue) as catalogue, catalogue.snapshot():
-            opened = open_segments(layout.blocks, catalogue, manifest.probe_digest)
+            opened = open_segments(layout.blocks, catalogue, manifest.probe_digest, 0)
         blocks = [] if opened.unusable else arrange(opened.pieces)
     except HubError:
         blocks = []
