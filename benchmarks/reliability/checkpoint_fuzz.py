@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -44,6 +44,7 @@ FORBIDDEN = (
     *("shutil.", "os.rename", "os.mkdir", "os.symlink", "os.link", "os.chmod", "os.putenv"),
 )
 _MESSAGES = 20
+_CODECS = ("raw_unicode_escape", "utf_16_be", "utf_16_le", "utf_32_be", "utf_32_le")
 
 
 class Watch:
@@ -77,7 +78,8 @@ def fuzz_batch(payload: dict[str, Any], progress: Callable[[int], None]) -> dict
     kinds: Counter[str] = Counter()
     wrong: list[str] = []
     slowest = 0.0
-    codecs.lookup("raw_unicode_escape")  # which Python imports when it first meets such a text
+    for name in _CODECS:  # which Python imports when it first meets such a text
+        codecs.lookup(name)
     for seed in reader.seeds():  # imports of the first opening are none of a damaged file
         file.write_bytes(seed)
         reader.read(file)
@@ -157,8 +159,15 @@ class Tally:
 
     def as_json(self) -> dict[str, Any]:
         """The fields by name, with some of the messages."""
-        shown = {"wrong": self.wrong[:_MESSAGES], "failures": self.failures[:_MESSAGES]}
-        return asdict(self) | {"kinds": dict(sorted(self.kinds.items()))} | shown
+        return {
+            "kinds": dict(sorted(self.kinds.items())),
+            "events": dict(self.events),
+            "wrongs": self.wrongs,
+            "wrong": self.wrong[:_MESSAGES],
+            "failures": self.failures[:_MESSAGES],
+            "slowest_s": self.slowest_s,
+            "memory_mb": self.memory_mb,
+        }
 
 
 def _fuzz(options: argparse.Namespace) -> dict[str, Any]:

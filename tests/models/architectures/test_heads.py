@@ -10,7 +10,7 @@ import pytest
 from onnx import helper
 
 from lagotto.core.errors import ModelError
-from lagotto.models.architectures.activations import ACTIVATIONS
+from lagotto.models.architectures.activations import HEAD_ACTIVATIONS
 from lagotto.models.architectures.assembly import head_part
 from lagotto.models.architectures.heads import Head, read_head
 from lagotto.models.architectures.onnx_parts import (
@@ -55,7 +55,7 @@ def run_head(head: Head, checkpoint: Checkpoint, features: np.ndarray) -> np.nda
     return np.asarray(result)
 
 
-CASES = [(kind, settings) for kind in ACTIVATIONS for settings in SETTINGS.get(kind, ({},))]
+CASES = [(kind, settings) for kind in HEAD_ACTIVATIONS for settings in SETTINGS.get(kind, ({},))]
 
 
 @pytest.mark.parametrize(("kind", "settings"), CASES)

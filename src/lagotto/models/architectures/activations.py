@@ -81,7 +81,7 @@ def _softplus(layer: PlainLayer) -> Steps:
     return (Step("Softplus"),)
 
 
-ACTIVATIONS: dict[str, Callable[[PlainLayer], Steps]] = {
+HEAD_ACTIVATIONS: dict[str, Callable[[PlainLayer], Steps]] = {
     "ReLU": _plain("Relu"),
     "ReLU6": _clipped,
     "LeakyReLU": _with_alpha("LeakyRelu", "negative_slope"),
@@ -107,12 +107,12 @@ def activation_steps(layer: PlainLayer) -> Steps:
     """The operators of an activation, one after another.
 
     Args:
-        layer: One of a class in `ACTIVATIONS`.
+        layer: One of a class in `HEAD_ACTIVATIONS`.
 
     Raises:
         ModelError: One of its settings is not in the file, or not computed here.
     """
-    return ACTIVATIONS[layer.kind](layer)
+    return HEAD_ACTIVATIONS[layer.kind](layer)
 
 
 def _number(layer: PlainLayer, setting: str) -> float:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from lagotto.core.errors import ModelError
 from lagotto.models.architectures.activations import (
-    ACTIVATIONS,
+    HEAD_ACTIVATIONS,
     RELU,
     Steps,
     activation_steps,
@@ -129,7 +129,7 @@ def _only_activation(layers: Sequence[HeadLayer], plain: Mapping[str, PlainLayer
     beside = [
         layer
         for path, layer in plain.items()
-        if path.rpartition(".")[0] in parents and layer.kind in ACTIVATIONS
+        if path.rpartition(".")[0] in parents and layer.kind in HEAD_ACTIVATIONS
     ]
     between = [layer for layer in beside if layer.kind not in _OF_OUTPUTS]
     choices = {(layer.kind, activation_steps(layer)): layer for layer in between}
@@ -194,7 +194,7 @@ def _with_known_activations(
             continue
         layer = plain.get(path)
         kind = "layer" if layer is None else layer.kind
-        if layer is not None and kind in ACTIVATIONS:
+        if layer is not None and kind in HEAD_ACTIVATIONS:
             found.append(_activation(layer, found[-1].outputs if found else layers[0].inputs))
         elif kind not in _WITHOUT_EFFECT:
             raise ModelError(f"its classifier has a {kind} in {path!a}, not known here")
