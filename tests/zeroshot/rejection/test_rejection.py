@@ -179,7 +179,7 @@ def test_doubtful_lists_are_said_before_the_work() -> None:
     assert "nearly alike to the encoder: dog / dog (1.00)" in notes
     assert "labels that hold one another: car in red car" in notes
     assert 'hardly knows: qwxy; describe them in other words: "qwxy | what it looks like"' in notes
-    fine = ZeroShotClassifier(ENCODER, ["dog", "violin", "qwxy | a dog that sings"])
+    fine = ZeroShotClassifier(ENCODER, ["dog", "violin", "qwxy | yellow round furniture"])
     assert not [note for note in fine.notes if "labels" in note]
     assert fine.labels[2].name == "qwxy"
 
