@@ -71,7 +71,7 @@ class Metrics:
     def _process(self) -> tuple[Gauge, ...]:
         return (
             Gauge("resident_bytes", "gauge", "Memory of the server.", resident_bytes()),
-            Gauge("private_bytes", "gauge", "Memory but for mapped files.", private_bytes()),
+            Gauge("private_bytes", "gauge", "Memory but for mapped files.", anonymous_bytes()),
             Gauge("open_files", "gauge", "Open descriptors of the server.", open_files()),
             Gauge("start_time_seconds", "gauge", "When the server began.", self._started),
         )
@@ -86,7 +86,7 @@ def resident_bytes() -> int:
         return 0
 
 
-def private_bytes() -> int:
+def anonymous_bytes() -> int:
     """The memory of this process that is no mapped file; 0 where the system does not say it."""
     try:
         with open("/proc/self/status", encoding="ascii", errors="replace") as file:
