@@ -75,7 +75,11 @@ TORCH = {
     *("models/adapters/transformers.py", "models/adapters/timm.py"),
     *("encoders/transformers.py", "encoders/open_clip.py"),
 }
+WEB = {path.relative_to(ROOT).as_posix() for path in MODULES if path.is_relative_to(ROOT / "web")}
+"""The server is made of its framework; no other room knows it."""
+
 FRAMEWORKS = {
+    **dict.fromkeys(("fastapi", "starlette", "pydantic", "uvicorn", "jinja2"), WEB),
     "onnxruntime": {"encoders/onnx.py", "models/adapters/onnx.py", "neighbors/usearch.py"},
     "ai_edge_litert": {"models/adapters/tflite.py"},
     "numba": {

@@ -10,6 +10,7 @@ import pytest
 HEAVY = (
     *("onnxruntime", "numba", "pyarrow", "huggingface_hub", "tokenizers", "torch", "PIL"),
     *("ai_edge_litert", "safetensors", "transformers", "pandas", "scipy"),
+    *("fastapi", "starlette", "pydantic", "uvicorn", "jinja2"),
 )
 HELP_S = 0.25
 """The product's own bar, on two idle cores; the test measures processor time and allows for a
@@ -31,7 +32,8 @@ def test_the_import_loads_no_framework() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["hub", "--help"], ["search", "--help"], ["--version"]]
+    "words",
+    [["--help"], ["hub", "--help"], ["search", "--help"], ["serve", "--help"], ["--version"]],
 )
 def test_help_loads_no_framework(words: list[str]) -> None:
     code = (

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 _Answer = TypeVar("_Answer")
 
-_KEPT = 64
+_KEPT = 256
 
 
 class AnswerCache:

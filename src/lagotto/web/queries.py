@@ -68,10 +68,19 @@ class ProbeOutput:
 def search(state: ServerState, request: SearchRequest) -> Hits:
     """The hits of a search; what is said of the hub and of pictures names no place of a file.
 
+    The answers asked for last are kept until the hub changes; not those on uploaded pictures, which
+    may be gone.
+
     Raises:
         Problem: 404 for a model, an output, a probe or a picture that there is not.
         UsageError: For a query that the hub cannot answer.
     """
+    if request.img:
+        return _search(state, request)
+    return state.remember(("search", request), lambda: _search(state, request))
+
+
+def _search(state: ServerState, request: SearchRequest) -> Hits:
     query, shown = _query(state, request)
     found = state.hub.search(query, request.options)
     said = found.query if shown is None else Query(found.query.kind, shown)

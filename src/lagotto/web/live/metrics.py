@@ -71,6 +71,7 @@ class Metrics:
     def _process(self) -> tuple[Gauge, ...]:
         return (
             Gauge("resident_bytes", "gauge", "Memory of the server.", resident_bytes()),
+            Gauge("private_bytes", "gauge", "Memory but for mapped files.", anonymous_bytes()),
             Gauge("open_files", "gauge", "Open descriptors of the server.", open_files()),
             Gauge("start_time_seconds", "gauge", "When the server began.", self._started),
         )
@@ -82,6 +83,15 @@ def resident_bytes() -> int:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * _PAGE_BYTES
     except (OSError, ValueError, IndexError):
+        return 0
+
+
+def anonymous_bytes() -> int:
+    """The memory of this process that is no mapped file; 0 where the system does not say it."""
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+            return next(1024 * int(line.split()[1]) for line in file if line.startswith("RssAnon"))
+    except (OSError, ValueError, IndexError, StopIteration):
         return 0
 
 
