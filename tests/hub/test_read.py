@@ -35,5 +35,5 @@ def test_questions_of_many_threads_take_turns(world: World) -> None:
 def test_the_status_of_some_models_is_that_in_the_status_of_all(world: World) -> None:
     hub = Hub.open(world.hub)
     names = hub.models[1:3]
-    some = hub.read(lambda reader: reader.model_statuses(("nothing", *names)))
+    some = hub.read(lambda reader: reader.statuses_of(("nothing", *names)))
     assert some == tuple(model for model in hub.status().models if model.name in names)

@@ -121,7 +121,7 @@ def _columns(classifier: "Classifier") -> list[str]:
 
 def _cells(classifier: "Classifier", row: "Prediction | Skipped") -> list[str]:
     from lagotto.core.types import Skipped
-    from lagotto.specialists.answers import best_label
+    from lagotto.specialists.answers import best_label, chosen_label
 
     if isinstance(row, Skipped):
         return [row.source, *[""] * (len(_columns(classifier)) - 2), row.reason]
@@ -132,13 +132,13 @@ def _cells(classifier: "Classifier", row: "Prediction | Skipped") -> list[str]:
         hub = [f"{row.hub_weight:.2f}", "; ".join(opinions)]
     return [
         row.path,
-        best_label(classifier, row.probabilities),
-        f"{row.probabilities[best]:.3f}",
+        chosen_label(classifier, row),
+        f"{row.none if row.rejected else row.probabilities[best]:.3f}",
         best_label(classifier, row.image_only),
         f"{row.weights[0]:.2f}",
         f"{row.weights[1]:.2f}",
         *hub,
-        row.declined,
+        row.remark,
     ]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lagotto.core.types import JsonObject, JsonValue, Skipped
 from lagotto.specialists.classifier import Classifier
 from lagotto.specialists.fusion import Specialist
-from lagotto.zeroshot.types import ModelVote, Prediction
+from lagotto.zeroshot.types import NONE_OF_THESE, ModelVote, Prediction, Suggestion
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +48,7 @@ def prediction_answer(classifier: Classifier, row: Prediction | Skipped) -> Json
         voices["voices"] = [_vote(classifier, vote) for vote in row.votes]
     answer: JsonObject = {
         "path": row.path,
-        "label": best_label(classifier, row.probabilities),
+        "label": chosen_label(classifier, row),
         "probabilities": [round(float(p), 6) for p in row.probabilities],
         "image_only": {
             "label": best_label(classifier, row.image_only),
@@ -59,8 +59,19 @@ def prediction_answer(classifier: Classifier, row: Prediction | Skipped) -> Json
             {"text": each.text, "similarity": round(each.similarity, 6)} for each in row.captions
         ],
         **voices,
+        "none": round(row.none, 6),
+        "suggestions": [_suggestion(each) for each in row.suggestions],
     }
     return answer | ({"declined": row.declined} if row.declined else {})
+
+
+def _suggestion(suggestion: Suggestion) -> JsonObject:
+    return {
+        "name": suggestion.name,
+        "probability": round(suggestion.probability, 6),
+        "captions": suggestion.captions,
+        "model": suggestion.model or None,
+    }
 
 
 def _vote(classifier: Classifier, vote: ModelVote) -> JsonObject:
@@ -108,6 +119,11 @@ def _specialist(classifier: Classifier, specialist: Specialist) -> JsonObject:
 def _number_or_none(value: float) -> float | None:
     """The value rounded; None for nan."""
     return None if math.isnan(value) else round(value, 6)
+
+
+def chosen_label(classifier: Classifier, row: Prediction) -> str:
+    """The label of the highest probability, or that none fits."""
+    return NONE_OF_THESE if row.rejected else best_label(classifier, row.probabilities)
 
 
 def best_label(classifier: Classifier, probabilities: "np.ndarray") -> str:

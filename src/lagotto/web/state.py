@@ -15,7 +15,7 @@ from lagotto.core.types import Probe
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
 from lagotto.hub.hub import Hub
-from lagotto.hub.store.changes import change_mark
+from lagotto.hub.reader.changes import change_mark
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import HUB_MANIFEST, read_hub_manifest
 from lagotto.web.answer_cache import AnswerCache

@@ -240,9 +240,7 @@ def test_a_lasso_lists_what_it_holds_and_is_an_address(page: Any) -> None:
     assert second.locator("#picked li").count() == listed
 
 
-def test_status_follows_models_that_are_added(
-    page: Any, served_hub: Path, tmp_path: Path
-) -> None:
+def test_status_follows_models_that_are_added(page: Any, served_hub: Path, tmp_path: Path) -> None:
     page.goto("/status")
     before = int(page.inner_text("[data-line]").split()[0])
     write_classifier(tmp_path / "new_one", Classifier(("red", "black"), seed=40))

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from lagotto.core.types import JsonObject
-from lagotto.hub.reader.status import ModelStatus
+from lagotto.hub.reader.model_status import ModelStatus
 from lagotto.hub.reports.answers import audit_answer, description_answer
 from lagotto.web.api.answer import documented, json_answer
 from lagotto.web.api.parameters import Cursor, ModelName, PageSize, Top
@@ -25,7 +25,7 @@ def model_routes(state: ServerState) -> APIRouter:
         names = state.hub.models
         start = names.index(state.model(cursor)) + 1 if cursor else 0
         page = names[start : start + limit]
-        statuses = state.hub.read(lambda hub: hub.model_statuses(page))
+        statuses = state.hub.read(lambda hub: hub.statuses_of(page))
         is_last = start + len(page) >= len(names)
         return json_answer(
             {
@@ -64,7 +64,7 @@ def model_routes(state: ServerState) -> APIRouter:
     @routes.get("/models/{name:path}", responses=documented())
     def one_model(name: ModelName) -> Response:
         """A model: its source, how it is fed and why, and its notes."""
-        statuses = state.hub.read(lambda hub: hub.model_statuses((state.model(name),)))
+        statuses = state.hub.read(lambda hub: hub.statuses_of((state.model(name),)))
         return json_answer({"hub": state.name, **_as_json(statuses[0])})
 
     return routes
