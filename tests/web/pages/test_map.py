@@ -7,6 +7,7 @@ import numpy as np
 from colour_world import MODELS, Classifier, write_classifier
 from lagotto.hub.hub import Hub
 from lagotto.hub.index.map_file import open_map
+from lagotto.hub.index.map_layout import lay_out
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.lock import hub_lock
 from web_server import Served
@@ -69,6 +70,12 @@ def test_a_map_is_made_once_and_made_anew_for_other_models(hub_copy: Path, tmp_p
     hub.add(tmp_path / "one_more")
     assert len(open_map(layout, hub.reader.logit_index().blocks)) == len(places) + 2
     assert not hub.verify()
+
+    write_classifier(tmp_path / "another", Classifier(("green", "white"), seed=31))
+    hub.remove("one_more")
+    hub.add(tmp_path / "another")
+    as_many = hub.reader.logit_index().blocks
+    assert np.array_equal(open_map(layout, as_many), lay_out(as_many))
 
 
 def test_a_damaged_map_is_made_anew(hub_copy: Path) -> None:

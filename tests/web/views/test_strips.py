@@ -23,9 +23,9 @@ def test_an_output_that_saw_some_probes_shows_none_of_the_others(
     world: World, tmp_path: Path
 ) -> None:
     hub = Hub.open(shutil.copytree(world.empty_hub, tmp_path / "hub"))
-    hub.add(world.models, probes_per_model=20)
+    hub.add(world.models / "plain", probes_per_model=6)  # too few to be completed
     assert hub.reader.logit_index().partial_models
-    outputs = [("plain", 0), ("symmetric", 1)]
+    outputs = [("plain", 0), ("plain", 1)]
 
     for (model, _), values in zip(outputs, output_values(hub.reader, outputs), strict=True):
         seen = hub.reader.seen_probes(model)
