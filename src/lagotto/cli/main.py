@@ -16,6 +16,7 @@ from lagotto.cli import (
 )
 from lagotto.cli.eval import commands as eval_commands
 from lagotto.cli.hub import commands as hub_commands
+from lagotto.cli.hub import grow as hub_grow
 from lagotto.cli.hub import index as hub_index
 from lagotto.cli.output import flush, give_up_stdout, notice, printable
 from lagotto.cli.signals import stop_code, stop_on_signals
@@ -31,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+hub_commands.hub_app.command("grow")(hub_grow.hub_grow)
 hub_commands.hub_app.command("index")(hub_index.hub_index)
 app.add_typer(hub_commands.hub_app, name="hub")
 app.add_typer(captions.captions_app, name="captions")

@@ -10,9 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from lagotto.core.arguments.names import as_name_list, as_names
 from lagotto.core.arguments.one_or_many import (
-    OneNameOrMany,
     OnePathOrMany,
     as_path,
     as_paths,
@@ -28,7 +26,8 @@ from lagotto.encoders.base import Encoder
 from lagotto.hub.ingest.add import AddReport, add_models, rebuild_blocks
 from lagotto.hub.ingest.create import create_hub
 from lagotto.hub.ingest.inspect import Inspection, inspect_models
-from lagotto.hub.open_hub import OpenHub, in_turn, reading
+from lagotto.hub.label_questions import LabelQuestions
+from lagotto.hub.open_hub import in_turn, reading
 from lagotto.hub.probes.subset import Choosing, Share
 from lagotto.hub.query.types import (
     AnyQuery,
@@ -44,17 +43,15 @@ from lagotto.models.metadata.scan import scan_models
 
 if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that call them
     from lagotto.hub.confidence.judge import Judge
+    from lagotto.hub.ingest.grow import GrowReport
     from lagotto.hub.labels.audit import ModelAudit
-    from lagotto.hub.labels.coverage import ModelCoverage
-    from lagotto.hub.labels.describe import ModelDescription
-    from lagotto.hub.labels.duplicates import DuplicateReport
     from lagotto.hub.labels.trust import LabelTrust
     from lagotto.hub.search.recall import IndexReport
     from lagotto.hub.searcher import Searcher
     from lagotto.hub.text.meaning import LabelEmbeddings
 
 
-class Hub(OpenHub):
+class Hub(LabelQuestions):
     """A folder of probed models; open it with `Hub.open`, make one with `Hub.create`.
 
     Wherever paths are taken, one path or many may be given, as str or Path. Progress is silent
@@ -201,6 +198,51 @@ class Hub(OpenHub):
         return report
 
     @in_turn
+    def grow(
+        self,
+        probes: OnePathOrMany,
+        *,
+        max_probes: int | None = None,
+        seed: int = 0,
+        limits: Limits | None = None,
+        progress: Progress | None = None,
+    ) -> "GrowReport":
+        """Adds probes; the models see the new ones only, and their older answers stay.
+
+        The hub is then what it would be if it had been made with all the probes. It stays as it was
+        until the end; a run that was cut off is resumed by the same call. A model whose file is
+        gone or changed keeps the answers that it has, as one that saw a share of the probes.
+
+        Args:
+            probes: One or many: image folders, parquet files or jsonl files with captions.
+            max_probes: Take a random sample of so many new pictures; None: all.
+            seed: Of that sample.
+            limits: Of the worker processes.
+            progress: Told of the work.
+
+        Raises:
+            UsageError: If there is no such source, or no model's file is there any more.
+            ProbeError: If none of the pictures is new.
+
+        Example:
+            >>> hub.grow("more-photos/").probes  # doctest: +SKIP
+            2239
+        """
+        from lagotto.hub.ingest.grow import grow_hub
+        from lagotto.hub.prepare import prepare_searches
+
+        meter, sources = progress or Silent(), as_paths(probes, "probes")
+        given = (sources, limits or Limits(), meter)
+        report = grow_hub(
+            self._layout, self.reader.encoder, *given, max_probes=max_probes, seed=seed
+        )
+        self._forget_models()
+        with suppress(LagottoError):  # a search measures what is not kept
+            prepare_searches(self.reader, meter, audit_all=False)
+        self._searcher = None
+        return report
+
+    @in_turn
     def inspect(
         self,
         models: OnePathOrMany,
@@ -271,35 +313,6 @@ class Hub(OpenHub):
         options = with_keywords(options or SearchOptions(), keywords)
         return self.nearest(self.query_vector(query), options)
 
-    @reading
-    def describe(
-        self, model: str, vocabulary: OneNameOrMany | None = None, *, top: int = 5
-    ) -> "ModelDescription":
-        """Proposed names for each output of a model, from its behaviour alone, `top` an output.
-
-        Args:
-            model: A model of the hub, by name, or outside it, by path.
-            vocabulary: The names to choose from: a comma list or a file of names in one string, or
-                a list. None: the common words that ship with the package.
-        """
-        from lagotto.hub.labels.describe import describe_model
-
-        names = None if vocabulary is None else as_names(vocabulary, "vocabulary names")
-        return describe_model(self.reader, self.reader.responses_of(model), names, top=top)
-
-    @reading
-    def audit(self, model: str, labels: OneNameOrMany | None = None) -> "ModelAudit":
-        """A model's published labels, or others given for it, against its behaviour.
-
-        `model` is as in `describe`; `labels`, in the order of the outputs, are a comma list or a
-        file of names in one string, or a list. In a file, numbers place the names.
-        """
-        from lagotto.hub.labels.audit_references import audit_by_all
-
-        known = self.reader.responses_of(model)
-        names = None if labels is None else as_name_list(labels, "labels")
-        return audit_by_all(self.reader, known, names)
-
     @in_turn
     def audit_labels(self, progress: Progress | None = None) -> "tuple[ModelAudit, ...]":
         """Audits the published labels of all models and keeps the verdicts, which searches read.
@@ -314,23 +327,6 @@ class Hub(OpenHub):
             return prepare_searches(self.reader, progress or Silent(), audit_all=True)
         finally:
             self._searcher = None
-
-    @reading
-    def duplicates(self, progress: Progress | None = None) -> "DuplicateReport":
-        """Models that are nearly the same, and models of one kind."""
-        from lagotto.hub.labels.duplicates import find_duplicates
-
-        return find_duplicates(self.reader, progress)
-
-    @reading
-    def cover(self, labels: OneNameOrMany, *, top: int = 10) -> "tuple[ModelCoverage, ...]":
-        """The models that cover a set of labels best, each with its output for every label.
-
-        `labels` are a comma list or a file of names in one string, or a list.
-        """
-        from lagotto.hub.labels.coverage import cover_labels
-
-        return cover_labels(self.reader, as_names(labels, "labels"), top=top)
 
     @in_turn
     def build_index(

@@ -117,12 +117,12 @@ def add_models(
     """
     with hub_lock(layout.folder), Catalog(layout.catalogue, writable=True) as catalogue:
         remote = [str(model) for model in models if is_remote(str(model))]
-        _tidy(layout, catalogue, keep_fetched=bool(remote))
+        tidy_hub(layout, catalogue, keep_fetched=bool(remote))
         paths = [Path(model) for model in models if not is_remote(str(model))]
         crawl = _crawl(layout, catalogue, remote, limits, progress)
         scan = scan_paths(paths)
         sources = _digests(scan.models, progress)
-        run = catalogue.start_run({"paths": [str(model) for model in models]}, _now())
+        run = catalogue.start_run({"paths": [str(model) for model in models]}, now_text())
         listings = [Listing(d, source.name, _path_text(source.file)) for d, source in sources]
         plan = catalogue.plan(listings)
         earlier = {record.digest: record for record in catalogue.models("done")}
@@ -161,7 +161,7 @@ def add_models(
         )
         skipped = report.already + len(report.copies)
         done = len(report.done) + len(report.extended)
-        catalogue.finish_run(run, _now(), done, len(report.failures), skipped)
+        catalogue.finish_run(run, now_text(), done, len(report.failures), skipped)
         return report
 
 
@@ -208,7 +208,7 @@ def _path_text(file: Path) -> str:
     return os.fsencode(file).decode("utf-8", "backslashreplace")
 
 
-def _tidy(layout: HubLayout, catalogue: Catalog, keep_fetched: bool) -> None:
+def tidy_hub(layout: HubLayout, catalogue: Catalog, keep_fetched: bool) -> None:
     """Deletes what a killed run left, and records which models have lost their responses.
 
     What it fetched stays for a run that fetches, and may go on with it.
@@ -346,5 +346,6 @@ def _report(
     )
 
 
-def _now() -> str:
+def now_text() -> str:
+    """The time now, as the catalogue holds it: ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")

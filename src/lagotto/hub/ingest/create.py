@@ -18,6 +18,7 @@ from lagotto.hub.probes.probe_set import (
     SKIPPED_NAME,
     ProbeSet,
 )
+from lagotto.hub.probes.select import SelectionMeter
 from lagotto.hub.query.background import keep_background
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
@@ -72,20 +73,6 @@ def create_hub(
         shutil.rmtree(draft, ignore_errors=True)
 
 
-class _Counter:
-    """Reports to a progress how many probes are selected, of how many at most."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._count = 0
-
-    def __call__(self, count: int, most: int) -> None:
-        if self._count == 0:
-            self._progress.start("reading probes", most, "pictures")
-        self._progress.advance(count - self._count)
-        self._count = count
-
-
 def _fill(
     layout: HubLayout,
     sources: Sequence[Path],
@@ -95,7 +82,9 @@ def _fill(
     seed: int,
     progress: Progress,
 ) -> None:
-    probe_set, _ = ProbeSet.create(layout.probes, sources, max_probes, seed, _Counter(progress))
+    probe_set, _ = ProbeSet.create(
+        layout.probes, sources, max_probes, seed, SelectionMeter(progress)
+    )
     progress.finish()
     with writing(layout.cache):
         layout.cache.mkdir()

@@ -12,13 +12,19 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lagotto.core.errors import HubError, ProbeError, UsageError
 from lagotto.core.files import canonical_json, read_json, sha256_file, write_atomically, writing
 from lagotto.core.sources.count import SourceCount
 from lagotto.core.types import JsonObject, JsonValue, Probe, Skipped
-from lagotto.hub.probes.select import read_probe_source, sample_probes
+from lagotto.hub.probes.select import (
+    ProbeCandidate,
+    SampledProbes,
+    read_probe_source,
+    sample_probes,
+)
 
 _FORMAT = "lagotto-probes"
 _VERSION = 1
@@ -80,38 +86,11 @@ class ProbeSet:
         """
         if (folder / PROBES_NAME).exists():
             raise UsageError(f"{folder} holds a probe set already; choose another folder")
-        if not sources:
-            raise UsageError("no probes given; give an image folder, a .jsonl or a .parquet file")
-        passed_over: Counter[str] = Counter()
-        candidates = [item for path in sources for item in read_probe_source(path, passed_over)]
-        if not candidates:
-            names = ", ".join(str(source) for source in sources)
-            held = f" ({SourceCount(0, 0, passed_over)})" if passed_over else ""
-            raise ProbeError(f"no pictures in {names}; give a place that holds some{held}")
-
-        def store(digest: str, data: bytes) -> None:
-            path = _picture_path(folder, digest)
-            with writing(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(data)
-
+        candidates, passed_over = read_candidates(sources)
+        store = partial(store_picture, folder)
         selection = sample_probes(candidates, max_probes, seed, store, on_progress)
-        skipped: list[JsonValue] = [_skipped_to_json(item) for item in selection.skipped]
-        write_atomically(folder / SKIPPED_NAME, _lines(skipped))
-        unused = len(candidates) - len(selection.probes) - len(skipped)
-        passed_over.update({"pictures not in the sample": unused} if unused else {})
-        count = SourceCount(len(selection.probes), len(skipped), passed_over)
-        write_atomically(folder / COUNT_NAME, canonical_json(count.as_json()))
-        digest = probe_set_digest(selection.probes)
-        header: JsonObject = {
-            "format": _FORMAT,
-            "version": _VERSION,
-            "digest": digest,
-            "count": len(selection.probes),
-        }
-        lines = _lines([header, *(_probe_to_json(probe) for probe in selection.probes)])
-        write_atomically(folder / PROBES_NAME, lines)
-        return cls(digest, selection.probes, folder), list(selection.skipped)
+        count = count_sources(len(candidates), selection, passed_over)
+        return store_probes(folder, selection, count), list(selection.skipped)
 
     @classmethod
     def open(cls, folder: Path) -> "ProbeSet":
@@ -139,7 +118,7 @@ class ProbeSet:
         """
         probe = self.probes[index]
         try:
-            data = _picture_path(self.folder, probe.digest).read_bytes()
+            data = picture_path(self.folder, probe.digest).read_bytes()
         except OSError as error:
             raise HubError(f"probe {index} ({probe.source}) is missing; {_RESTORE}") from error
         if hashlib.sha256(data).hexdigest() != probe.digest:
@@ -185,7 +164,7 @@ class ProbeSet:
         except HubError as error:
             damages.append(str(error))
         for index, probe in enumerate(self.probes):
-            path = _picture_path(self.folder, probe.digest)
+            path = picture_path(self.folder, probe.digest)
             name = f"probe {index} ({probe.source}), {path.relative_to(self.folder).as_posix()}"
             if not path.is_file():
                 damages.append(f"{name}: missing")
@@ -199,6 +178,59 @@ class ProbeSet:
 
 
 _RESTORE = "restore it from a copy or create the hub anew"
+
+
+def read_candidates(sources: Sequence[Path]) -> tuple[list[ProbeCandidate], Counter[str]]:
+    """The pictures of some sources, in order, and the number of other files by kind.
+
+    Raises:
+        UsageError: A source is missing or of no known kind.
+        ProbeError: A source cannot be read, or all of them have no picture.
+    """
+    if not sources:
+        raise UsageError("no probes given; give an image folder, a .jsonl or a .parquet file")
+    passed_over: Counter[str] = Counter()
+    candidates = [item for path in sources for item in read_probe_source(path, passed_over)]
+    if not candidates:
+        names = ", ".join(str(source) for source in sources)
+        held = f" ({SourceCount(0, 0, passed_over)})" if passed_over else ""
+        raise ProbeError(f"no pictures in {names}; give a place that holds some{held}")
+    return candidates, passed_over
+
+
+def count_sources(
+    candidates: int, selection: SampledProbes, passed_over: Counter[str]
+) -> SourceCount:
+    """What became of so many candidates, and of the other files of their sources."""
+    unused = candidates - len(selection.probes) - len(selection.skipped)
+    passed_over.update({"pictures not in the sample": unused} if unused else {})
+    return SourceCount(len(selection.probes), len(selection.skipped), passed_over)
+
+
+def store_picture(folder: Path, digest: str, data: bytes) -> None:
+    """Writes the file of one picture into the folder of a probe set."""
+    path = picture_path(folder, digest)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def store_probes(folder: Path, selection: SampledProbes, count: SourceCount | None) -> ProbeSet:
+    """Writes the lists of a probe set whose pictures are stored; the list of probes is the last."""
+    skipped: list[JsonValue] = [_skipped_to_json(item) for item in selection.skipped]
+    write_atomically(folder / SKIPPED_NAME, _lines(skipped))
+    if count is not None:
+        write_atomically(folder / COUNT_NAME, canonical_json(count.as_json()))
+    digest = probe_set_digest(selection.probes)
+    header: JsonObject = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "digest": digest,
+        "count": len(selection.probes),
+    }
+    lines = _lines([header, *(_probe_to_json(probe) for probe in selection.probes)])
+    write_atomically(folder / PROBES_NAME, lines)
+    return ProbeSet(digest, selection.probes, folder)
 
 
 def read_header(folder: Path) -> ProbeSetHeader:
@@ -235,7 +267,8 @@ def probe_set_digest(probes: Sequence[Probe]) -> str:
     return total.hexdigest()
 
 
-def _picture_path(folder: Path, digest: str) -> Path:
+def picture_path(folder: Path, digest: str) -> Path:
+    """Where the folder of a probe set has the file of a picture."""
     return folder / PICTURES_NAME / digest[:2] / digest
 
 
