@@ -11,11 +11,13 @@ from lagotto.cli import (
     demo,
     describe,
     duplicates,
+    encoders,
     inspect,
     search,
 )
 from lagotto.cli.eval import commands as eval_commands
 from lagotto.cli.hub import commands as hub_commands
+from lagotto.cli.hub import create as hub_create
 from lagotto.cli.hub import grow as hub_grow
 from lagotto.cli.hub import index as hub_index
 from lagotto.cli.output import flush, give_up_stdout, notice, printable
@@ -32,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+hub_commands.hub_app.command("create")(hub_create.hub_create)
 hub_commands.hub_app.command("grow")(hub_grow.hub_grow)
 hub_commands.hub_app.command("index")(hub_index.hub_index)
 app.add_typer(hub_commands.hub_app, name="hub")
@@ -43,6 +46,7 @@ app.command("duplicates")(duplicates.duplicates)
 app.command("inspect")(inspect.inspect_command)
 app.command("classify")(classify.classify)
 app.add_typer(eval_commands.eval_app, name="eval")
+app.command("encoders")(encoders.encoders)
 app.command("demo")(demo.demo)
 
 

@@ -23,11 +23,13 @@ from lagotto.core.progress import Progress, Silent
 from lagotto.core.results.html import SmallPicture
 from lagotto.core.types import Hits
 from lagotto.encoders.base import Encoder
+from lagotto.encoders.known.table import DEFAULT_ENCODER
 from lagotto.hub.ingest.add import AddReport, add_models, rebuild_blocks
-from lagotto.hub.ingest.create import create_hub
+from lagotto.hub.ingest.create import check_new_hub, create_hub
 from lagotto.hub.ingest.inspect import Inspection, inspect_models
 from lagotto.hub.label_questions import LabelQuestions
 from lagotto.hub.open_hub import in_turn, reading
+from lagotto.hub.probes.datasets.prepare import prepare_sources
 from lagotto.hub.probes.subset import Choosing, Share
 from lagotto.hub.query.types import (
     AnyQuery,
@@ -81,11 +83,12 @@ class Hub(LabelQuestions):
     def create(
         cls,
         folder: Path | str,
-        probes: OnePathOrMany,
-        encoder: Encoder | str,
+        probes: OnePathOrMany | None = None,
+        encoder: Encoder | str = DEFAULT_ENCODER,
         *,
         max_probes: int | None = None,
         seed: int = 0,
+        accept: bool = False,
         progress: Progress | None = None,
     ) -> "Hub":
         """Makes a hub with a fixed probe set, embedded once by the encoder.
@@ -94,10 +97,13 @@ class Hub(LabelQuestions):
 
         Args:
             folder: Where the hub is made; nothing may be there.
-            probes: One or many: image folders, parquet files or jsonl files with captions.
-            encoder: An encoder, or where one is.
-            max_probes: Keep a random sample of so many probes; None: all.
+            probes: One or many: image folders, parquet files, jsonl files with captions, datasets
+                `hf:datasets/ORG/NAME[@REV][:CONFIG/SPLIT]`, or `bundled`. None: the default
+                dataset; where there is no network, the bundled pictures.
+            encoder: An encoder, where one is, or a short name of `lagotto encoders`.
+            max_probes: Keep a random sample of so many probes; None: all, and 2,000 of a dataset.
             seed: Of that sample.
+            accept: Take datasets that state no licence.
             progress: Told of the work.
 
         Raises:
@@ -105,15 +111,11 @@ class Hub(LabelQuestions):
             ProbeError: If the sources yield no usable probe set.
             EncoderError: If the encoder cannot be loaded.
         """
-        place = as_path(folder, "hub folder")
-        create_hub(
-            place,
-            as_paths(probes, "probes"),
-            encoder,
-            max_probes=max_probes,
-            seed=seed,
-            progress=progress or Silent(),
-        )
+        place, meter = as_path(folder, "hub folder"), progress or Silent()
+        check_new_hub(place)
+        sources = None if probes is None else as_sources(probes, "probes")
+        found, count = prepare_sources(sources, max_probes, seed, meter, accept=accept)
+        create_hub(place, found, encoder, max_probes=count, seed=seed, progress=meter)
         return cls.open(place, None if isinstance(encoder, str) else encoder)
 
     def close(self) -> None:
@@ -204,6 +206,7 @@ class Hub(LabelQuestions):
         *,
         max_probes: int | None = None,
         seed: int = 0,
+        accept: bool = False,
         limits: Limits | None = None,
         progress: Progress | None = None,
     ) -> "GrowReport":
@@ -214,9 +217,10 @@ class Hub(LabelQuestions):
         gone or changed keeps the answers that it has, as one that saw a share of the probes.
 
         Args:
-            probes: One or many: image folders, parquet files or jsonl files with captions.
+            probes: One or many, as for `create`.
             max_probes: Take a random sample of so many new pictures; None: all.
             seed: Of that sample.
+            accept: Take datasets that state no licence.
             limits: Of the worker processes.
             progress: Told of the work.
 
@@ -231,11 +235,10 @@ class Hub(LabelQuestions):
         from lagotto.hub.ingest.grow import grow_hub
         from lagotto.hub.prepare import prepare_searches
 
-        meter, sources = progress or Silent(), as_paths(probes, "probes")
-        given = (sources, limits or Limits(), meter)
-        report = grow_hub(
-            self._layout, self.reader.encoder, *given, max_probes=max_probes, seed=seed
-        )
+        meter, sources = progress or Silent(), as_sources(probes, "probes")
+        found, count = prepare_sources(sources, max_probes, seed, meter, accept=accept)
+        given = (self._layout, self.reader.encoder, found, limits or Limits(), meter)
+        report = grow_hub(*given, max_probes=count, seed=seed)
         self._forget_models()
         with suppress(LagottoError):  # a search measures what is not kept
             prepare_searches(self.reader, meter, audit_all=False)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lagotto.cli.hub.commands import HUB_ARGUMENT, JSON, QUIET, bar
+from lagotto.cli.hub.create import ACCEPT, PROBES_HELP, tell_probes
 from lagotto.cli.hub.index_status import notify_index
 from lagotto.cli.output import notice, print_json, print_line, printable
 
@@ -15,13 +16,12 @@ if TYPE_CHECKING:
 
 def hub_grow(
     hub: Path = HUB_ARGUMENT,
-    probes: list[Path] = typer.Option(
-        ..., help="Folder of pictures, parquet file or jsonl with captions; may be repeated."
-    ),
+    probes: list[str] = typer.Option(..., help=PROBES_HELP),
     max_probes: int | None = typer.Option(
         None, min=1, help="Take a random sample of so many new pictures. [default: all]"
     ),
     seed: int = typer.Option(0, help="Seed of that sample."),
+    accept: bool = ACCEPT,
     runner: str = typer.Option("local", help="Where models run: local."),
     workers: int | None = typer.Option(None, min=1, help="Worker processes. [default: cores]"),
     timeout: float = typer.Option(600.0, min=1.0, help="Seconds that one model may take."),
@@ -43,9 +43,16 @@ def hub_grow(
 
     limits = Limits(runner, workers, timeout, int(memory_gb * 2**30), int(cache_gb * 2**30))
     opened = Hub.open(hub)
+    for source in probes if not quiet else ():
+        tell_probes(source, max_probes)
     had_index = opened.status().low_rank is not None
     report = opened.grow(
-        probes, max_probes=max_probes, seed=seed, limits=limits, progress=bar(quiet)
+        probes,
+        max_probes=max_probes,
+        seed=seed,
+        accept=accept,
+        limits=limits,
+        progress=bar(quiet),
     )
     if as_json:
         print_json({"hub": str(hub), **report.as_json()})

@@ -27,6 +27,7 @@ from lagotto.hub.ingest.add import now_text, rebuild_blocks, tidy_hub
 from lagotto.hub.ingest.input_record import is_inferred
 from lagotto.hub.ingest.known_models import KnownModels
 from lagotto.hub.ingest.probing import ProbingJob, probe_models
+from lagotto.hub.probes.datasets.sample import DatasetSample
 from lagotto.hub.probes.embed import embed_probes, write_embeddings
 from lagotto.hub.probes.fill_cache import prepare_pixels
 from lagotto.hub.probes.new_probes import NewProbes, join_probes, select_new
@@ -111,7 +112,7 @@ class Growth:
 def grow_hub(
     layout: HubLayout,
     encoder: Encoder,
-    sources: Sequence[Path],
+    sources: Sequence[Path | DatasetSample],
     limits: Limits,
     progress: Progress,
     *,
@@ -176,7 +177,7 @@ def grow_hub(
 def _select(
     growth: Growth,
     known: ProbeSet,
-    sources: Sequence[Path],
+    sources: Sequence[Path | DatasetSample],
     max_probes: int | None,
     seed: int,
 ) -> NewProbes:

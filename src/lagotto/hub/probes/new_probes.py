@@ -12,13 +12,16 @@ from pathlib import Path
 from lagotto.core.files import writing
 from lagotto.core.sources.count import SourceCount
 from lagotto.core.types import Skipped
+from lagotto.hub.probes.datasets.sample import DatasetSample
 from lagotto.hub.probes.probe_set import (
     ProbeSet,
     count_sources,
     picture_path,
     read_candidates,
+    read_datasets,
     store_picture,
     store_probes,
+    write_datasets,
 )
 from lagotto.hub.probes.select import SampledProbes, sample_probes
 
@@ -38,7 +41,7 @@ class NewProbes:
 def select_new(
     folder: Path,
     known: ProbeSet,
-    sources: Sequence[Path],
+    sources: Sequence[Path | DatasetSample],
     max_probes: int | None,
     seed: int,
     on_progress: Callable[[int, int], None] | None = None,
@@ -62,6 +65,7 @@ def select_new(
     store = partial(store_picture, folder)
     probes = {probe.digest: probe for probe in known.probes}
     selection = sample_probes(candidates, max_probes, seed, store, on_progress, probes)
+    write_datasets(folder, [s.facts for s in sources if isinstance(s, DatasetSample)])
     count = count_sources(len(candidates), selection, passed_over)
     return NewProbes(store_probes(folder, selection, count), selection.repeated)
 
@@ -84,6 +88,7 @@ def join_probes(folder: Path, known: ProbeSet, new: NewProbes) -> ProbeSet:
     repeated = new.repeated
     probes = [replace(p, captions=repeated.get(p.digest, p.captions)) for p in known.probes]
     skipped: list[Skipped] = [*known.skipped(), *new.probe_set.skipped()]
+    write_datasets(folder, [*read_datasets(known.folder), *read_datasets(new.probe_set.folder)])
     selection = SampledProbes((*probes, *new.probe_set.probes), tuple(skipped))
     return store_probes(folder, selection, _sum(known.source_count(), new.probe_set.source_count()))
 

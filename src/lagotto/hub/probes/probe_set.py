@@ -3,6 +3,7 @@
 FOLDER/probes.jsonl           a header, then one probe a line in order (written last)
 FOLDER/set_aside.jsonl        the pictures that were skipped, and why
 FOLDER/source_count.json      how many pictures and other files the sources held
+FOLDER/datasets.json          the datasets that probes are from: commit and licence; absent without
 FOLDER/pictures/ab/abcd...    the file of each probe, unchanged, named by its sha256
 """
 
@@ -19,18 +20,17 @@ from lagotto.core.errors import HubError, ProbeError, UsageError
 from lagotto.core.files import canonical_json, read_json, sha256_file, write_atomically, writing
 from lagotto.core.sources.count import SourceCount
 from lagotto.core.types import JsonObject, JsonValue, Probe, Skipped
-from lagotto.hub.probes.select import (
-    ProbeCandidate,
-    SampledProbes,
-    read_probe_source,
-    sample_probes,
-)
+from lagotto.hub.probes.candidate import ProbeCandidate
+from lagotto.hub.probes.datasets.sample import DatasetFacts, DatasetSample
+from lagotto.hub.probes.select import SampledProbes, sample_probes
+from lagotto.hub.probes.sources import read_probe_source
 
 _FORMAT = "lagotto-probes"
 _VERSION = 1
 PROBES_NAME = "probes.jsonl"
 SKIPPED_NAME = "set_aside.jsonl"
 COUNT_NAME = "source_count.json"
+DATASETS_NAME = "datasets.json"
 PICTURES_NAME = "pictures"
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -59,7 +59,7 @@ class ProbeSet:
     def create(
         cls,
         folder: Path,
-        sources: Sequence[Path],
+        sources: Sequence[Path | DatasetSample],
         max_probes: int | None = None,
         seed: int = 0,
         on_progress: Callable[[int, int], None] | None = None,
@@ -89,6 +89,7 @@ class ProbeSet:
         candidates, passed_over = read_candidates(sources)
         store = partial(store_picture, folder)
         selection = sample_probes(candidates, max_probes, seed, store, on_progress)
+        write_datasets(folder, [s.facts for s in sources if isinstance(s, DatasetSample)])
         count = count_sources(len(candidates), selection, passed_over)
         return store_probes(folder, selection, count), list(selection.skipped)
 
@@ -153,6 +154,10 @@ class ProbeSet:
                 return SourceCount(taken, skipped, numbers)
         raise HubError(f"{path} is damaged: it is no source count; {_RESTORE}")
 
+    def datasets(self) -> list[DatasetFacts]:
+        """From which datasets of the Hugging Face Hub the probes are, with commit and licence."""
+        return read_datasets(self.folder)
+
     def verify(self) -> list[str]:
         """One line for each file that is damaged, missing or altered; empty if there is none."""
         damages: list[str] = []
@@ -180,7 +185,9 @@ class ProbeSet:
 _RESTORE = "restore it from a copy or create the hub anew"
 
 
-def read_candidates(sources: Sequence[Path]) -> tuple[list[ProbeCandidate], Counter[str]]:
+def read_candidates(
+    sources: Sequence[Path | DatasetSample],
+) -> tuple[list[ProbeCandidate], Counter[str]]:
     """The pictures of some sources, in order, and the number of other files by kind.
 
     Raises:
@@ -190,9 +197,19 @@ def read_candidates(sources: Sequence[Path]) -> tuple[list[ProbeCandidate], Coun
     if not sources:
         raise UsageError("no probes given; give an image folder, a .jsonl or a .parquet file")
     passed_over: Counter[str] = Counter()
-    candidates = [item for path in sources for item in read_probe_source(path, passed_over)]
+    candidates = [
+        item
+        for source in sources
+        for item in (
+            source.candidates()
+            if isinstance(source, DatasetSample)
+            else read_probe_source(source, passed_over)
+        )
+    ]
     if not candidates:
-        names = ", ".join(str(source) for source in sources)
+        names = ", ".join(
+            s.facts.source if isinstance(s, DatasetSample) else str(s) for s in sources
+        )
         held = f" ({SourceCount(0, 0, passed_over)})" if passed_over else ""
         raise ProbeError(f"no pictures in {names}; give a place that holds some{held}")
     return candidates, passed_over
@@ -205,6 +222,30 @@ def count_sources(
     unused = candidates - len(selection.probes) - len(selection.skipped)
     passed_over.update({"pictures not in the sample": unused} if unused else {})
     return SourceCount(len(selection.probes), len(selection.skipped), passed_over)
+
+
+def write_datasets(folder: Path, facts: Sequence[DatasetFacts]) -> None:
+    """Writes from which datasets the probes of a folder are; nothing where there is none."""
+    if facts:
+        listed: list[JsonValue] = [item.as_json() for item in facts]
+        write_atomically(folder / DATASETS_NAME, canonical_json({"datasets": listed}))
+
+
+def read_datasets(folder: Path) -> list[DatasetFacts]:
+    """From which datasets the probes of a folder are.
+
+    Raises:
+        HubError: The list is damaged.
+    """
+    path = folder / DATASETS_NAME
+    if not path.is_file():
+        return []
+    content = read_json(path, "list of datasets", HubError).get("datasets")
+    try:
+        rows = content if isinstance(content, list) else [None]
+        return [DatasetFacts(**row) for row in rows]  # type: ignore[arg-type]
+    except TypeError as error:
+        raise HubError(f"{path} is damaged: it is no list of datasets; {_RESTORE}") from error
 
 
 def store_picture(folder: Path, digest: str, data: bytes) -> None:

@@ -9,16 +9,7 @@ from lagotto.core.images import decode_picture
 from lagotto.core.parsing.captioned_tables import merge_captions
 from lagotto.core.progress import Progress
 from lagotto.core.types import Probe, Skipped
-from lagotto.hub.probes.sources import ProbeCandidate, read_probe_source
-
-__all__ = [
-    "MIN_PROBES",
-    "ProbeCandidate",
-    "SampledProbes",
-    "SelectionMeter",
-    "read_probe_source",
-    "sample_probes",
-]
+from lagotto.hub.probes.candidate import ProbeCandidate
 
 MIN_PROBES = 2
 """Responses are standardized over the probes; over a single probe they would all be zero."""
