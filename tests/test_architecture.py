@@ -53,9 +53,20 @@ ROOMS = {
     "core/parsing": {"name_forms"},
     "evaluation": {"classification", "paper", "probing", "retrieval"},
     "hub": {
-        *("completion", "confidence", "descriptors", "index", "ingest", "kernels", "labels"),
+        *(
+            "completion",
+            "confidence",
+            "curation",
+            "descriptors",
+            "index",
+            "ingest",
+            "kernels",
+            "labels",
+        ),
         *("probes", "query", "reader", "reports", "search", "store", "text"),
     },
+    "hub/probes": {"datasets"},
+    "encoders": {"known"},
     "jobs": {"sandbox", "tables"},
     "models": {
         *("adapters", "architectures", "checkpoints", "files", "keras", "metadata"),

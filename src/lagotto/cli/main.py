@@ -13,6 +13,7 @@ from lagotto.cli import (
     duplicates,
     encoders,
     inspect,
+    probes,
     search,
 )
 from lagotto.cli.eval import commands as eval_commands
@@ -39,6 +40,7 @@ hub_commands.hub_app.command("grow")(hub_grow.hub_grow)
 hub_commands.hub_app.command("index")(hub_index.hub_index)
 app.add_typer(hub_commands.hub_app, name="hub")
 app.add_typer(captions.captions_app, name="captions")
+app.add_typer(probes.probes_app, name="probes")
 app.command("search")(search.search)
 app.command("describe")(describe.describe)
 app.command("audit")(audit.audit)

@@ -1,4 +1,4 @@
-"""An open hub comes in; names for its outputs, audits of its labels and duplicates go out."""
+"""An open hub comes in; names for its outputs, audits and what its probes show go out."""
 
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,7 @@ from lagotto.core.progress import Progress
 from lagotto.hub.open_hub import OpenHub, reading
 
 if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that call them
+    from lagotto.hub.curation.check import ProbeCheck
     from lagotto.hub.labels.audit import ModelAudit
     from lagotto.hub.labels.coverage import ModelCoverage
     from lagotto.hub.labels.describe import ModelDescription
@@ -62,3 +63,19 @@ class LabelQuestions(OpenHub):
         from lagotto.hub.labels.coverage import cover_labels
 
         return cover_labels(self.reader, as_names(labels, "labels"), top=top)
+
+    @reading
+    def check_probes(self, vocabulary: OneNameOrMany | None = None) -> "ProbeCheck":
+        """Which words the probes show and how surely, and which probes tell nothing.
+
+        `vocabulary` is a comma list or a file of words in one string, or a list. None: the common
+        nouns that ship with the package.
+        """
+        from lagotto.hub.curation.check import check_probes
+        from lagotto.hub.query.background import background_words, embed_words
+
+        space = self.reader.space
+        if vocabulary is None:
+            return check_probes(space, background_words(), space.background)
+        words = as_names(vocabulary, "vocabulary words")
+        return check_probes(space, words, embed_words(self.reader.encoder, words))

@@ -5,6 +5,7 @@ alone. The words ship with the package. Their embeddings are made when a hub is 
 HUB/background.safetensors; a search reads them, or makes them in memory where there are none.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
@@ -39,8 +40,15 @@ def embed_background(
     encoder: Encoder, progress: Progress | None = None
 ) -> Float32[np.ndarray, "words dim"]:
     """Unit embeddings of the words in the encoder's own prompt; takes about a second."""
+    return embed_words(encoder, background_words(), progress)
+
+
+def embed_words(
+    encoder: Encoder, words: Sequence[str], progress: Progress | None = None
+) -> Float32[np.ndarray, "words dim"]:
+    """Unit embeddings of some words, each in the encoder's own prompt."""
     meter = progress or Silent()
-    prompts = [encoder.info.prompt_template.replace("{}", word) for word in background_words()]
+    prompts = [encoder.info.prompt_template.replace("{}", word) for word in words]
     meter.start("embedding words", len(prompts), "words")
     embeddings = []
     for start in range(0, len(prompts), _BATCH):
