@@ -75,7 +75,7 @@ def probes_make(
     if not quiet:
         notice(f"report, contact sheet and licences: {out}; the encoder left out what it took for")
         notice("faces, text or unsafe pictures: look at the sheet before you publish the set")
-        notice(f"next: lagotto hub create my-hub --probes {out / 'probes.parquet'}")
+        notice(f"next: lagotto hub create my-hub --probes {out}")
 
 
 @probes_app.command("check")

@@ -1,22 +1,23 @@
 """The pictures in the space of an encoder come in; those that cover most go out, best first.
 
 Farthest first: each picture that is taken is the one least like all that were taken before (by the
-cosine of embeddings without their mean), weighted by how purely it shows one thing (the entropy of
-the common nouns on it). How the rule was chosen: benchmarks/notes/probe-sets.md.
+cosine of embeddings without their mean). Distance is weighted by how purely a picture shows one
+thing (the entropy of the common nouns on it), and a picture that is the surest one of some noun
+counts more. How the rule was chosen: benchmarks/notes/probe-sets.md.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from lagotto.core.progress import Progress
 from lagotto.core.vectors import unit_rows
 from lagotto.hub.curation.check import SAME_FROM
 from lagotto.hub.query.probe_weights import ProbeSpace
 
-PURITY_POWER = 0.5
-"""Power of the rank of a picture's purity beside its distance.
+SUREST_FACTOR = 1.5
+"""How much more a picture counts that shows some noun more surely than any other one does.
 benchmarks/quality/probe_choice.py"""
 
 
@@ -43,7 +44,8 @@ def choose_covering(
     """
     centred = unit_rows(space.probes - space.probes.mean(axis=0))
     unit = unit_rows(space.probes)
-    weight = rank_shares(purity(space)) ** PURITY_POWER
+    weight = rank_shares(purity(space))
+    weight[surest_pictures(space, allowed)] *= SUREST_FACTOR
     left = allowed.copy()
     distance = np.full(len(unit), 2.0)
     chosen: list[int] = []
@@ -66,6 +68,16 @@ def purity(space: ProbeSpace) -> Float64[np.ndarray, " pictures"]:
     scores = space.logit_scale * space.background_cosines
     logs: Float32[np.ndarray, "words pictures"] = scores - space.background_scores[0]
     return np.asarray((np.exp(logs) * logs).sum(axis=0), dtype=np.float64)
+
+
+def surest_pictures(
+    space: ProbeSpace, allowed: Bool[np.ndarray, " pictures"]
+) -> Int64[np.ndarray, " some"]:
+    """The pictures that show some common noun more surely than any other allowed one."""
+    if not allowed.any():
+        return np.empty(0, dtype=np.int64)
+    scores = space.logit_scale * space.background_cosines - space.background_scores[0]
+    return np.unique(np.where(allowed, scores, -np.inf).argmax(axis=1))
 
 
 def rank_shares(values: Float64[np.ndarray, " pictures"]) -> Float64[np.ndarray, " pictures"]:

@@ -178,7 +178,7 @@ def _make(
         draft = make_draft(folder)
     try:
         rows = _rows(pool, choice.chosen, licences, options.author, progress)
-        counts = write_rows_of_set(draft, rows)
+        counts = write_rows_of_set(draft, folder.name, rows)
         write_licences(draft, counts)
         _write_sheet(draft, pool, choice.chosen, check)
         by_licence: dict[str, int] = {}
@@ -243,7 +243,7 @@ def make_dead_leaves(folder: Path, size: int, seed: int, progress: Progress) -> 
             progress.advance(1)
 
     try:
-        counts = write_rows_of_set(draft, rows())
+        counts = write_rows_of_set(draft, folder.name, rows())
         progress.finish()
         write_licences(draft, counts)
         made = MadeSet(folder, size, size, 0, {}, 0, None, {OURS: size})
@@ -295,8 +295,9 @@ def _write_sheet(folder: Path, pool: Pool, chosen: Sequence[int], check: ProbeCh
         words = picked[start : start + _SHEET_TILES]
         tiles = tuple(_tile(pool, chosen[word.probe], 100 * word.probability) for word in words)
         rows.append(SheetRow("  |  ".join(word.word for word in words), tiles))
-    with replacing(folder / "contact_sheet.png") as temporary:
-        draw_contact_sheet(rows).save(temporary, "PNG")
+    with replacing(folder / "contact_sheet.pdf") as temporary:  # no picture: it is no probe
+        undated = {"creationDate": None, "modDate": None}
+        draw_contact_sheet(rows).save(temporary, "PDF", **undated)
 
 
 def _tile(pool: Pool, number: int, percent: float) -> Tile:

@@ -1,9 +1,9 @@
 """Chosen pictures come in; the folder of a probe set goes out: parquet, report, sheet, licences.
 
-OUT/probes.parquet      image (WebP, its shorter side at most 256 pixels), path, caption, source,
-                        author, licence: a row a picture, in order
+OUT/NAME.parquet        image (WebP, its shorter side at most 256 pixels), path, caption, source,
+                        author, licence: a row a picture, in order; NAME is that of the folder
 OUT/report.json         what was asked, what was left out and why, coverage by noun
-OUT/contact_sheet.png   the surest picture of nouns, with its probability
+OUT/contact_sheet.pdf   the surest picture of nouns, with its probability
 OUT/licences.txt        how many pictures are under each licence, and where they are from
 """
 
@@ -47,8 +47,8 @@ def to_webp(picture: Image.Image) -> bytes:
     return stream.getvalue()
 
 
-def write_rows_of_set(folder: Path, rows: Iterable[SetRow]) -> Counter[tuple[str, str]]:
-    """Writes OUT/probes.parquet; the number of pictures by licence and collection.
+def write_rows_of_set(folder: Path, name: str, rows: Iterable[SetRow]) -> Counter[tuple[str, str]]:
+    """Writes OUT/NAME.parquet; the number of pictures by licence and collection.
 
     Raises HubError if it cannot be written.
     """
@@ -66,7 +66,7 @@ def write_rows_of_set(folder: Path, rows: Iterable[SetRow]) -> Counter[tuple[str
         ]
     )
     counts: Counter[tuple[str, str]] = Counter()
-    with replacing(folder / "probes.parquet") as temporary:
+    with replacing(folder / f"{name}.parquet") as temporary:
         options: dict[str, Any] = {"compression": "none", "write_page_checksum": True}
         with pq.ParquetWriter(temporary, schema, **options) as writer:
             group: list[SetRow] = []
