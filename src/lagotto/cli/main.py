@@ -12,16 +12,16 @@ from lagotto.cli import (
     demo,
     describe,
     duplicates,
-    encoders,
     inspect,
-    probes,
     search,
 )
 from lagotto.cli.eval import commands as eval_commands
 from lagotto.cli.hub import commands as hub_commands
 from lagotto.cli.hub import create as hub_create
+from lagotto.cli.hub import encoders as hub_encoders
 from lagotto.cli.hub import grow as hub_grow
 from lagotto.cli.hub import index as hub_index
+from lagotto.cli.hub import probes as hub_probes
 from lagotto.cli.output import flush, give_up_stdout, notice, printable, unwritten_answer
 from lagotto.cli.signals import stop_code, stop_on_signals
 from lagotto.cli.streams import fill_closed_streams
@@ -42,7 +42,7 @@ hub_commands.hub_app.command("grow")(hub_grow.hub_grow)
 hub_commands.hub_app.command("index")(hub_index.hub_index)
 app.add_typer(hub_commands.hub_app, name="hub")
 app.add_typer(captions.captions_app, name="captions")
-app.add_typer(probes.probes_app, name="probes")
+app.add_typer(hub_probes.probes_app, name="probes")
 app.command("search")(search.search)
 app.command("describe")(describe.describe)
 app.command("audit")(audit.audit)
@@ -50,7 +50,7 @@ app.command("duplicates")(duplicates.duplicates)
 app.command("inspect")(inspect.inspect_command)
 app.command("classify")(classify.classify)
 app.add_typer(eval_commands.eval_app, name="eval")
-app.command("encoders")(encoders.encoders)
+app.command("encoders")(hub_encoders.encoders)
 app.command("demo")(demo.demo)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
-EDGE = 256
+LEAVES_EDGE = 256
 _LEAVES = 900
 _SMALLEST, _LARGEST = 2.0, 90.0
 """Radii in pixels; their density falls with the third power, as in nature."""
@@ -16,10 +16,10 @@ _SMALLEST, _LARGEST = 2.0, 90.0
 _OVERSAMPLED = 2
 
 
-def draw_dead_leaves(seed: int, edge: int = EDGE) -> Image.Image:
+def draw_dead_leaves(seed: int, edge: int = LEAVES_EDGE) -> Image.Image:
     """An RGB picture; the same seed gives the same pixels."""
     rng = np.random.default_rng([seed, 0x1EAF])
-    scale = edge * _OVERSAMPLED / EDGE
+    scale = edge * _OVERSAMPLED / LEAVES_EDGE
     canvas = Image.new("RGB", (edge * _OVERSAMPLED,) * 2)
     draw = ImageDraw.Draw(canvas)
     palette = rng.uniform(0, 255, (int(rng.integers(3, 12)), 3))

@@ -19,7 +19,7 @@ from PIL import Image
 from lagotto.core.files import canonical_json, replacing, write_atomically
 from lagotto.core.types import JsonObject
 
-EDGE = 256
+SET_EDGE = 256
 _QUALITY = 90
 _ROWS_A_GROUP = 100
 
@@ -37,10 +37,10 @@ class SetRow:
 
 
 def to_webp(picture: Image.Image) -> bytes:
-    """The file of a picture in mode RGB, its shorter side at most EDGE; the same for the same."""
+    """The file of a picture in mode RGB, its shorter side at most SET_EDGE."""
     shorter = min(picture.size)
-    if shorter > EDGE:
-        size = tuple(max(1, round(side * EDGE / shorter)) for side in picture.size)
+    if shorter > SET_EDGE:
+        size = tuple(max(1, round(side * SET_EDGE / shorter)) for side in picture.size)
         picture = picture.resize((size[0], size[1]), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
     picture.save(stream, "WEBP", quality=_QUALITY, method=4)

@@ -16,7 +16,9 @@ _TRAIN = "train"
 _Item = TypeVar("_Item")
 
 
-def choose_files(spec: DatasetSpec, repository: Repository, ending: str) -> list[RemoteFile]:
+def choose_dataset_files(
+    spec: DatasetSpec, repository: Repository, ending: str
+) -> list[RemoteFile]:
     """The files of an ending that are of a configuration and split; [] if there are none at all.
 
     Without a split, those of the split `train` where there is one.

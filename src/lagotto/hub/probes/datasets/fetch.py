@@ -16,7 +16,7 @@ from lagotto.core.progress import Progress
 from lagotto.core.remote.files import RemoteFile, Repository
 from lagotto.core.remote.hugging_face import HuggingFace
 from lagotto.core.remote.spec import DatasetSpec, parse_dataset
-from lagotto.hub.probes.datasets.choice import SPREAD, choose_files, in_order_of
+from lagotto.hub.probes.datasets.choice import SPREAD, choose_dataset_files, in_order_of
 from lagotto.hub.probes.datasets.partial_file import PartialFile, fill_footer
 from lagotto.hub.probes.datasets.sample import (
     DATASET_SAMPLE,
@@ -54,15 +54,15 @@ def list_dataset(spec: str, hub: HuggingFace | None = None) -> DatasetListing:
     """
     parsed, client = parse_dataset(spec), hub or HuggingFace()
     repository = client.dataset(parsed)
-    files = choose_files(parsed, repository, ".parquet")
+    files = choose_dataset_files(parsed, repository, ".parquet")
     if not files and parsed.revision is None:
         try:
             converted = client.dataset(parsed, CONVERTED)
-            files = choose_files(parsed, converted, ".parquet")
+            files = choose_dataset_files(parsed, converted, ".parquet")
             repository = converted if files else repository
         except SourceError:
             files = []
-    files = files or choose_files(parsed, repository, ".tar")
+    files = files or choose_dataset_files(parsed, repository, ".tar")
     if not files:
         kinds = sorted({Path(file.path).suffix or file.path for file in repository.files})
         raise SourceError(
