@@ -87,10 +87,10 @@ def test_the_choice_covers_has_no_repeats_and_grows_by_its_end() -> None:
     assert small.chosen == choice.chosen[:10]
 
 
-def test_what_is_excluded_is_what_is_likelier_than_all_nouns() -> None:
-    logits = np.array([[9.0, 1.0, 4.0], [1.0, 9.0, 4.0]], np.float32)
-    background = np.array([5.0, 8.0, 6.0], np.float32)
-    assert exclude(logits, background, ["a face", "unsafe"]) == ("a face", "unsafe", "")
+def test_what_is_excluded_is_nearer_to_a_sentence_than_to_every_noun() -> None:
+    cosines = np.array([[0.9, 0.1, 0.4], [0.1, 0.9, 0.4]], np.float32)
+    nouns = np.array([0.5, 0.8, 0.6], np.float32)
+    assert exclude(cosines, nouns, ["a face", "unsafe"]) == ("a face", "unsafe", "")
 
 
 def test_a_check_tells_shown_words_idle_probes_and_repeats() -> None:

@@ -35,10 +35,6 @@ EXCLUDED = {
 }
 """What is left out, and the sentences that stand for it."""
 
-EXCLUDED_FROM = 0.5
-"""Probability of a sentence, among the common nouns and all sentences, from which a picture is left
-out: more likely than not. Chosen by hand, not measured."""
-
 
 @dataclass(frozen=True, slots=True)
 class Exclusions:
@@ -55,27 +51,27 @@ def find_exclusions(space: ProbeSpace, encoder: Encoder) -> Exclusions:
     """What the encoder sees in the pictures of a space that a set should not have."""
     sentences = [text for texts in EXCLUDED.values() for text in texts]
     kinds = [kind for kind, texts in EXCLUDED.items() for _ in texts]
-    logits = space.logit_scale * (encoder.embed_texts(sentences) @ space.probes.T)
-    return Exclusions(exclude(logits.astype(np.float32), space.background_scores[0], kinds))
+    cosines = np.asarray(encoder.embed_texts(sentences) @ space.probes.T, dtype=np.float32)
+    return Exclusions(exclude(cosines, space.background_cosines.max(axis=0), kinds))
 
 
 def exclude(
-    logits: Float32[np.ndarray, "sentences pictures"],
-    background: Float32[np.ndarray, " pictures"],
+    cosines: Float32[np.ndarray, "sentences pictures"],
+    nearest_noun: Float32[np.ndarray, " pictures"],
     kinds: list[str],
 ) -> tuple[str, ...]:
-    """The kind of each picture's surest sentences, where they are more likely than all nouns.
+    """The kind of each picture's nearest sentence, where that is nearer than every common noun.
+
+    Probabilities would depend on the scale of the encoder; which text is nearest does not.
 
     Args:
-        logits: The scaled cosine of each sentence with each picture.
-        background: log sum exp of the common nouns on each picture.
+        cosines: The cosine of each sentence with each picture.
+        nearest_noun: The highest cosine of any common noun with each picture.
         kinds: What each sentence stands for.
     """
-    total = np.logaddexp(np.logaddexp.reduce(logits, axis=0), background)
-    reasons = [""] * logits.shape[1]
-    for kind in dict.fromkeys(kinds):
-        rows = [number for number, item in enumerate(kinds) if item == kind]
-        share = np.exp(np.logaddexp.reduce(logits[rows], axis=0) - total)
-        for picture in np.flatnonzero(share >= EXCLUDED_FROM).tolist():
-            reasons[picture] = reasons[picture] or kind
-    return tuple(reasons)
+    nearest = cosines.argmax(axis=0)
+    is_out = cosines.max(axis=0) > nearest_noun
+    return tuple(
+        kinds[sentence] if out else ""
+        for sentence, out in zip(nearest.tolist(), is_out.tolist(), strict=True)
+    )

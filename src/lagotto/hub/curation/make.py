@@ -296,7 +296,7 @@ def _write_sheet(folder: Path, pool: Pool, chosen: Sequence[int], check: ProbeCh
         tiles = tuple(_tile(pool, chosen[word.probe], 100 * word.probability) for word in words)
         rows.append(SheetRow("  |  ".join(word.word for word in words), tiles))
     with replacing(folder / "contact_sheet.pdf") as temporary:  # no picture: it is no probe
-        undated = {"creationDate": None, "modDate": None}
+        undated = {"creationDate": None, "modDate": None, "title": "probe set"}
         draw_contact_sheet(rows).save(temporary, "PDF", **undated)
 
 
