@@ -10,6 +10,7 @@ from lagotto.core.remote.files import RemoteFile, Repository
 from lagotto.core.remote.hugging_face import (
     HuggingFace,
     OutOfReachError,
+    cached_commits,
     cached_repository,
     is_offline,
 )
@@ -89,9 +90,8 @@ def cached_encoders() -> dict[str, tuple[str, int]]:
     """Of each known encoder that is in the local cache, its commit and its bytes there."""
     found = {}
     for name, known in KNOWN_ENCODERS.items():
-        spec = parse_repository(known.spec)
         with suppress(SourceError):
-            repository = cached_repository(spec)
+            repository = _cached(parse_repository(known.spec))
             graphs = [file for file in repository.files if file.path.endswith((".onnx", _SAVED))]
             if graphs:
                 found[name] = repository.commit, sum(file.size for file in repository.files)
@@ -102,12 +102,12 @@ def _repository(hub: HuggingFace, requested: RepositorySpec) -> Repository:
     """The content of a repository; where the hub is out of reach, as far as the cache has it."""
     try:
         return hub.repository(requested)
-    except SourceError as error:
+    except SourceError as error:  # also where HF_HUB_OFFLINE is set
         offline = is_offline()
         if not offline and not isinstance(error, OutOfReachError):
             raise
         with suppress(SourceError):
-            return cached_repository(requested)
+            return _cached(requested)
         cached = ", ".join(cached_encoders()) or "none of the known ones"
         raise SourceError(
             f"encoder {requested} cannot be fetched: "
@@ -115,6 +115,20 @@ def _repository(hub: HuggingFace, requested: RepositorySpec) -> Repository:
             f"in the local cache (which has: {cached}); where there is a network: hf download "
             f"{requested.name}, then copy that cache here; or give --encoder FOLDER"
         ) from error
+
+
+def _cached(requested: RepositorySpec) -> Repository:
+    """A repository in the local cache: at its revision, or without one at the last one fetched.
+
+    A hub pins its encoder to a commit, so the cache may have the files and not know the branch.
+    """
+    with suppress(SourceError):
+        return cached_repository(requested)
+    if requested.revision is None:
+        for commit in cached_commits(requested.name):
+            with suppress(SourceError):
+                return cached_repository(RepositorySpec(requested.name, commit))
+    return cached_repository(requested)
 
 
 def choose_encoder_files(

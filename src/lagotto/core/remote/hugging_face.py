@@ -365,6 +365,14 @@ def _remote_file(sibling: Any) -> RemoteFile:
     return RemoteFile(sibling.rfilename, int(sibling.size or 0), blob=sibling.blob_id or "")
 
 
+def cached_commits(name: str) -> list[str]:
+    """The commits of a repository of which the local cache has files, the last fetched first."""
+    home = Path(_cache_folder() or huggingface_hub.constants.HF_HUB_CACHE)
+    folder = home / f"models--{name.replace('/', '--')}" / "snapshots"
+    found = [path for path in folder.glob("*") if path.is_dir()]
+    return [path.name for path in sorted(found, key=lambda path: -path.stat().st_mtime)]
+
+
 def cached_repository(spec: RepositorySpec, file: str = "config.json") -> Repository:
     """A repository in the local cache; raises SourceError if the cache lacks `file` of it."""
     path = huggingface_hub.try_to_load_from_cache(
