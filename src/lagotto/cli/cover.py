@@ -13,19 +13,13 @@ if TYPE_CHECKING:
 def print_cover(hub: "Hub", labels: Sequence[str], top: int, as_json: bool) -> None:
     """Searches, and prints the models with their coverage, then the pairs of the best one."""
     from lagotto.hub.labels.coverage import cover_labels
+    from lagotto.hub.reports.answers import coverage_answer
 
     started = time.perf_counter()
     models = cover_labels(hub.reader, labels, top=top)
     elapsed_s = time.perf_counter() - started
     if as_json:
-        print_json(
-            {
-                "query": {"kind": "labels", "value": [label.strip() for label in labels]},
-                "hub": str(hub.folder),
-                "models": [model.as_json() for model in models],
-                "elapsed_s": round(elapsed_s, 6),
-            }
-        )
+        print_json(coverage_answer(str(hub.folder), labels, models, elapsed_s))
         return
     columns = ["rank", "model", "coverage", "lead", "weakest", "spare outputs"]
     rows = [

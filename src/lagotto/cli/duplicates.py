@@ -11,17 +11,18 @@ from lagotto.cli.hub.commands import (
 from lagotto.cli.output import print_json, print_line, print_table, printable
 
 
-def duplicates(hub: Path = HUB_ARGUMENT, quiet: bool = QUIET, as_json: bool = JSON) -> None:
+def duplicates_command(hub: Path = HUB_ARGUMENT, quiet: bool = QUIET, as_json: bool = JSON) -> None:
     """Show near-identical models, and families of one label space or training.
 
     Example: lagotto duplicates my-hub
     """
     from lagotto.hub.hub import Hub
     from lagotto.hub.labels.duplicates import find_duplicates
+    from lagotto.hub.reports.answers import duplicates_answer
 
     result = find_duplicates(Hub.open(hub).reader, bar(quiet))
     if as_json:
-        print_json({"hub": str(hub), **result.as_json()})
+        print_json(duplicates_answer(str(hub), result))
         return
     for title, groups in (
         ("nearly the same", result.duplicate_groups),

@@ -71,8 +71,8 @@ class LabelQuestions(OpenHub):
         `vocabulary` is a comma list or a file of words in one string, or a list. None: the common
         nouns that ship with the package.
         """
+        from lagotto.encoders.background.words import background_words, embed_words
         from lagotto.hub.curation.check import check_probes
-        from lagotto.hub.query.background import background_words, embed_words
 
         space = self.reader.space
         if vocabulary is None:

@@ -16,6 +16,7 @@ from lagotto.core.progress import Progress, Silent
 from lagotto.core.remote.spec import DATASET
 from lagotto.core.temporary.leftovers import make_draft
 from lagotto.core.types import JsonObject, JsonValue
+from lagotto.encoders.background.words import background_words, embed_background, embed_words
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.known.table import DEFAULT_ENCODER
 from lagotto.encoders.registry import load_encoder
@@ -33,7 +34,6 @@ from lagotto.hub.curation.write import (
 )
 from lagotto.hub.probes.datasets.prepare import prepare_sources
 from lagotto.hub.probes.datasets.sample import DatasetSample
-from lagotto.hub.query.background import background_words, embed_background, embed_words
 from lagotto.hub.query.probe_weights import ProbeSpace
 from lagotto.hub.reports.contact_sheet import SheetRow, Tile, draw_contact_sheet
 

@@ -23,10 +23,12 @@ from lagotto.core.temporary.swap import replace_folder
 from lagotto.core.types import JsonObject, ModelSource, Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.hub.descriptors.standardize import measure_moments
-from lagotto.hub.ingest.add import now_text, rebuild_blocks, tidy_hub
+from lagotto.hub.ingest.add import now_text
 from lagotto.hub.ingest.input_record import is_inferred
 from lagotto.hub.ingest.known_models import KnownModels
 from lagotto.hub.ingest.probing import ProbingJob, probe_models
+from lagotto.hub.ingest.response_files import tidy
+from lagotto.hub.ingest.segments import rebuild_blocks
 from lagotto.hub.probes.datasets.sample import DatasetSample
 from lagotto.hub.probes.embed import embed_probes, write_embeddings
 from lagotto.hub.probes.fill_cache import prepare_pixels
@@ -140,7 +142,7 @@ def grow_hub(
     with hub_lock(folder):
         known = growth.manifest.open_probes(growth.layout.probes)
         with Catalog(growth.layout.catalogue, writable=True) as catalogue:
-            tidy_hub(growth.layout, catalogue, keep_fetched=False)
+            tidy(growth.layout, catalogue, keep_fetched=False)
             records, copies = catalogue.models("done"), catalogue.copies()
         for record in records:  # damage is told before the work
             read_responses(growth.layout.responses_of(record.digest), known.digest)
@@ -321,15 +323,6 @@ def _assemble(
         joined = join_probes(draft.probes, known, new)
         write_embeddings(draft.embeddings, embeddings)
         _copy_lasting(old, draft)
-        growth.progress.start("joining responses", len(records), "models")
-        with Catalog(draft.catalogue, writable=True) as catalogue:
-            run = catalogue.start_run({"grow": len(new.probe_set.probes)}, now_text())
-            for record in records:
-                _join_responses(growth, draft, record.digest, joined, catalogue)
-                growth.progress.advance(1)
-            rebuild_blocks(draft, catalogue.models("done"), joined.digest)
-            catalogue.finish_run(run, now_text(), len(records), 0, 0)
-        growth.progress.finish()
         manifest = replace(
             growth.manifest,
             probe_digest=joined.digest,
@@ -339,6 +332,15 @@ def _assemble(
             set_aside_sha256=sha256_file(draft.probes / SKIPPED_NAME),
         )
         write_hub_manifest(draft.folder, manifest)
+        growth.progress.start("joining responses", len(records), "models")
+        with Catalog(draft.catalogue, writable=True) as catalogue:
+            run = catalogue.start_run({"grow": len(new.probe_set.probes)}, now_text())
+            for record in records:
+                _join_responses(growth, draft, record.digest, joined, catalogue)
+                growth.progress.advance(1)
+            rebuild_blocks(draft, catalogue, joined.digest)
+            catalogue.finish_run(run, now_text(), len(records), 0, 0)
+        growth.progress.finish()
         with writing(old.folder):
             draft.folder.chmod(old.folder.stat().st_mode & 0o7777)
             sync(draft.folder)
