@@ -53,9 +53,20 @@ ROOMS = {
     "core/parsing": {"name_forms"},
     "evaluation": {"classification", "paper", "probing", "retrieval"},
     "hub": {
-        *("completion", "confidence", "descriptors", "index", "ingest", "kernels", "labels"),
+        *(
+            "completion",
+            "confidence",
+            "curation",
+            "descriptors",
+            "index",
+            "ingest",
+            "kernels",
+            "labels",
+        ),
         *("probes", "query", "reader", "reports", "search", "store", "text"),
     },
+    "hub/probes": {"datasets"},
+    "encoders": {"background", "known"},
     "jobs": {"sandbox", "tables"},
     "models": {
         *("adapters", "architectures", "checkpoints", "files", "keras", "metadata"),
@@ -65,7 +76,6 @@ ROOMS = {
     "models/keras": {"files", "layers", "operations"},
     "models/metadata": {"beside", "registries", "unread"},
     "zeroshot": {"calibration", "captions", "prompts", "rejection"},
-    "encoders": {"background"},
     "web": {"api", "live", "pages", "security", "uploads", "views"},
     "zeroshot/captions": {"sources"},
 }

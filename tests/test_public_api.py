@@ -76,6 +76,7 @@ def test_a_hub_shows_its_users_what_they_need_and_no_more() -> None:
         *("add", "inspect", "remove", "search", "nearest", "query_vector", "build_index"),
         *("remove_index", "describe", "audit", "audit_labels", "duplicates", "cover"),
         *("label_trust", "label_embeddings", "judge", "skipped", "read"),
+        *("grow", "check_probes"),
     }
 
 

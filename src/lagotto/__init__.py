@@ -30,8 +30,14 @@ if TYPE_CHECKING:
     from lagotto.core.types import Query as Query
     from lagotto.core.types import Skipped as Skipped
     from lagotto.encoders.registry import load_encoder as load_encoder
+    from lagotto.hub.curation.check import ProbeCheck as ProbeCheck
+    from lagotto.hub.curation.check import WordCoverage as WordCoverage
+    from lagotto.hub.curation.make import MadeSet as MadeSet
+    from lagotto.hub.curation.make import SetOptions as SetOptions
+    from lagotto.hub.curation.make import make_probes as make_probes
     from lagotto.hub.hub import Hub as Hub
     from lagotto.hub.ingest.add import AddReport as AddReport
+    from lagotto.hub.ingest.grow import GrowReport as GrowReport
     from lagotto.hub.ingest.inspect import Inspection as Inspection
     from lagotto.hub.ingest.inspect_files import InspectReport as InspectReport
     from lagotto.hub.ingest.inspect_files import inspect as inspect
@@ -80,6 +86,7 @@ _HOME = {
     "Decision": "lagotto.core.types",
     "DuplicateReport": "lagotto.hub.labels.duplicates",
     "EncoderError": "lagotto.core.errors",
+    "GrowReport": "lagotto.hub.ingest.grow",
     "Hit": "lagotto.core.types",
     "Hits": "lagotto.core.types",
     "Hub": "lagotto.hub.hub",
@@ -95,6 +102,7 @@ _HOME = {
     "LagottoError": "lagotto.core.errors",
     "Limits": "lagotto.jobs.worker_limits",
     "LogitQuery": "lagotto.hub.query.types",
+    "MadeSet": "lagotto.hub.curation.make",
     "MismatchError": "lagotto.core.errors",
     "MissingExtraError": "lagotto.core.errors",
     "ModelAudit": "lagotto.hub.labels.audit",
@@ -107,12 +115,14 @@ _HOME = {
     "PictureError": "lagotto.core.errors",
     "Prediction": "lagotto.zeroshot.types",
     "Probe": "lagotto.core.types",
+    "ProbeCheck": "lagotto.hub.curation.check",
     "ProbeError": "lagotto.core.errors",
     "Proposal": "lagotto.hub.labels.describe",
     "Query": "lagotto.core.types",
     "QueryVector": "lagotto.hub.query.types",
     "RetrievedCaption": "lagotto.zeroshot.types",
     "SearchOptions": "lagotto.hub.search.options",
+    "SetOptions": "lagotto.hub.curation.make",
     "Skipped": "lagotto.core.types",
     "SourceError": "lagotto.core.errors",
     "Specialist": "lagotto.specialists.fusion",
@@ -120,9 +130,11 @@ _HOME = {
     "TextQuery": "lagotto.hub.query.types",
     "Through": "lagotto.core.results.through",
     "UsageError": "lagotto.core.errors",
+    "WordCoverage": "lagotto.hub.curation.check",
     "inspect": "lagotto.hub.ingest.inspect_files",
     "load_encoder": "lagotto.encoders.registry",
     "load_model": "lagotto.models.registry",
+    "make_probes": "lagotto.hub.curation.make",
 }
 
 __all__ = [*_HOME, "__version__"]

@@ -32,6 +32,16 @@ class Repository:
     fault: str = ""
     task: str = "image-classification"
     renamed_from: str = ""
+    licence: str = ""
+    branches: dict[str, "Repository"] = field(default_factory=dict)
+    """Other revisions by name, as refs/convert/parquet. A dataset is named `datasets/ORG/NAME`."""
+
+    def at(self, revision: str) -> "Repository | None":
+        """The files at a revision: this, a branch, or either by its commit."""
+        if revision in ("", "main", self.commit):
+            return self
+        by_commit = {branch.commit: branch for branch in self.branches.values()}
+        return {**self.branches, **by_commit}.get(revision)
 
     @property
     def commit(self) -> str:
@@ -73,6 +83,7 @@ class StubHub:
         self.faults = faults or Faults()
         self.requests: list[tuple[str, str]] = []
         self.served: Counter[str] = Counter()
+        self.bytes: Counter[str] = Counter()
         self.struck: Counter[str] = Counter()
         self.tokens: set[tuple[str, str]] = set()
         self.ranges: list[int] = []
@@ -153,6 +164,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._list(hub, parse_qs(url.query), fault)
         elif path.startswith("/api/models/"):
             self._describe(hub, path.removeprefix("/api/models/"), fault)
+        elif path.startswith("/api/datasets/"):
+            self._describe(hub, path.removeprefix("/api/"), fault)
         elif path.startswith("/stored/"):
             _, _, digest, name = path.split("/", 3)
             self._stored(hub, digest, name, fault)
@@ -186,8 +199,9 @@ class _Handler(BaseHTTPRequestHandler):
         if found is None or found[1].fault == "gone":
             self._refuse(404, "RepoNotFound")
             return
-        known, repository = found
-        if revision not in ("", "main", repository.commit):
+        known = found[0]
+        repository = found[1].at(revision)
+        if repository is None:
             self._refuse(404, "RevisionNotFound")
             return
         siblings = []
@@ -198,11 +212,14 @@ class _Handler(BaseHTTPRequestHandler):
                 digest = hashlib.sha256(data).hexdigest()
                 told["lfs"] = {"sha256": digest, "size": len(data), "pointerSize": 130}
             siblings.append(told)
-        self._json({"id": known, "sha": repository.commit, "siblings": siblings}, fault)
+        described: dict[str, Any] = {"sha": repository.commit, "siblings": siblings}
+        if found[1].licence:
+            described["cardData"] = {"license": found[1].licence}
+        self._json({"id": known.removeprefix("datasets/"), **described}, fault)
 
     def _resolve(self, hub: StubHub, path: str, fault: str) -> None:
         name, _, rest = path.strip("/").partition("/resolve/")
-        _, _, file = rest.partition("/")
+        revision, _, file = rest.partition("/")
         found = hub.find(name)
         if found is None or found[1].fault == "gone":
             self._refuse(404, "RepoNotFound")
@@ -212,7 +229,8 @@ class _Handler(BaseHTTPRequestHandler):
             moved = f"/{known}/resolve/{rest}"
             self._plain(307, b"", {"Location": moved})
             return
-        if repository.fault == "gated":
+        repository = repository.at(revision) or repository
+        if found[1].fault == "gated":
             self._refuse(403, "GatedRepo")
             return
         data = repository.files.get(file)
@@ -234,7 +252,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stored(self, hub: StubHub, digest: str, name: str, fault: str) -> None:
         repository = hub.repositories[name]
-        for file, data in repository.files.items():
+        branches = [branch.files for branch in repository.branches.values()]
+        every = [pair for files in (repository.files, *branches) for pair in files.items()]
+        for file, data in every:
             if hashlib.sha256(data).hexdigest() == digest:
                 damaged = "garble" if repository.fault == "damaged" else fault
                 self._bytes(data, {"ETag": f'"{digest}"'}, damaged, f"{name}/{file}")
@@ -247,16 +267,17 @@ class _Handler(BaseHTTPRequestHandler):
     def _bytes(self, data: bytes, headers: dict[str, str], fault: str, name: str) -> None:
         """The bytes from where they are asked for; cut short or garbled where that is the fault."""
         hub: StubHub = self.server.hub  # type: ignore[attr-defined]
-        first = 0
+        first, last = 0, len(data) - 1
         wanted = self.headers.get("Range", "")
-        if wanted.startswith("bytes=") and wanted.endswith("-"):
-            first = int(wanted[6:-1])
+        if wanted.startswith("bytes="):
+            start, _, end = wanted[6:].partition("-")
+            first, last = int(start), int(end or last)
             hub.ranges.append(first)
-            headers["Content-Range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
-        piece = data[first:]
+            headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
+        piece = data[first : last + 1]
         if fault == "garble" and piece:
             piece = bytes([piece[0] ^ 1]) + piece[1:]
-        self.send_response(206 if first else 200)
+        self.send_response(206 if "Content-Range" in headers else 200)
         for key, value in {**headers, "Content-Length": str(len(piece))}.items():
             self.send_header(key, value)
         self.end_headers()
@@ -272,6 +293,7 @@ class _Handler(BaseHTTPRequestHandler):
         if name:
             with hub.lock:
                 hub.served[name] += 1
+                hub.bytes[name] += len(piece)
 
     def _plain(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)

@@ -17,7 +17,11 @@ from lagotto.cli import (
 )
 from lagotto.cli.eval import commands as eval_commands
 from lagotto.cli.hub import commands as hub_commands
+from lagotto.cli.hub import create as hub_create
+from lagotto.cli.hub import encoders as hub_encoders
+from lagotto.cli.hub import grow as hub_grow
 from lagotto.cli.hub import index as hub_index
+from lagotto.cli.hub import probes as hub_probes
 from lagotto.cli.hub import status as hub_status
 from lagotto.cli.output import flush, give_up_stdout, notice, printable, unwritten_answer
 from lagotto.cli.signals import stop_code, stop_on_signals
@@ -35,10 +39,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+hub_commands.hub_app.command("create")(hub_create.hub_create)
+hub_commands.hub_app.command("grow")(hub_grow.hub_grow)
 hub_commands.hub_app.command("index")(hub_index.hub_index)
 hub_commands.hub_app.command("status")(hub_status.hub_status)
 app.add_typer(hub_commands.hub_app, name="hub")
 app.add_typer(captions.captions_app, name="captions")
+app.add_typer(hub_probes.probes_app, name="probes")
 app.command("search")(search.search_command)
 app.command("describe")(describe.describe)
 app.command("audit")(audit.audit)
@@ -46,6 +53,7 @@ app.command("duplicates")(duplicates.duplicates_command)
 app.command("inspect")(inspect.inspect_command)
 app.command("classify")(classify.classify_command)
 app.add_typer(eval_commands.eval_app, name="eval")
+app.command("encoders")(hub_encoders.encoders)
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve_command)
 

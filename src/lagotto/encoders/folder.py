@@ -119,13 +119,15 @@ class EncoderFolder(EncoderSettings):
     text: GraphFile
 
 
-def open_folder(path: Path) -> EncoderFolder:
-    """The settings and graphs of a folder with an ONNX export.
+def open_folder(path: Path, precision: str | None = None) -> EncoderFolder:
+    """The settings and graphs of a folder with an ONNX export, the most exact or of one precision.
 
     Raises EncoderError if a file is missing or unreadable; the message lists the files found.
     """
     files = _names(path)
-    names = find_graphs(files)
+    names = find_graphs(files, precision)
+    if names is None and precision is not None:
+        raise _incomplete(path, f"vision_model_{precision}.onnx and text_model_{precision}.onnx")
     if names is None:
         missing = [name for name in USUAL_TOWERS if not {name, f"onnx/{name}"} & files]
         raise _incomplete(path, f"{' and '.join(missing)} (or model.onnx)")

@@ -28,6 +28,9 @@ _PRECISIONS = (
 )
 """Endings of the names of graphs by the precision of their weights, the most exact first."""
 
+VARIANTS = tuple(ending.removeprefix("_") for ending in _PRECISIONS if ending)
+"""The precisions that a user may ask for by name."""
+
 _TEXT_FOLDERS = ("", "textual/", "text_model/", "text_encoder/", "text/", "tokenizer/", "onnx/")
 _VISION_FOLDERS = ("", "visual/", "vision_model/", "image_encoder/", "vision/", "onnx/")
 
@@ -43,17 +46,20 @@ SETTINGS = {
 """For each kind of settings its file and the folders where it is looked for, the first first."""
 
 
-def find_graphs(names: Collection[str]) -> tuple[str, str] | None:
+def find_graphs(names: Collection[str], precision: str | None = None) -> tuple[str, str] | None:
     """The graphs of the vision tower and of the text tower; the same one if it holds both.
 
     A pair of exact graphs comes before a joint one, and both before graphs of lower precision.
 
     Args:
         names: Paths of files relative to the folder, with forward slashes.
+        precision: One of VARIANTS, to take no other.
 
     Returns:
         (vision, text), or None if a tower is missing.
     """
+    if precision is not None:
+        return next(_graphs_of(names, (f"_{precision}",)), None)
     return next(_graphs(names), None)
 
 
@@ -68,22 +74,26 @@ def find_settings(names: Collection[str]) -> dict[str, str]:
 
 
 def _graphs(names: Collection[str]) -> Iterator[tuple[str, str]]:
-    for exact in (True, False):
-        precisions = _PRECISIONS[:1] if exact else _PRECISIONS[1:]
-        for precision in precisions:
-            for vision, text in _pairs():
-                pair = f"{vision}{precision}.onnx", f"{text}{precision}.onnx"
-                if pair[0] in names and pair[1] in names:
-                    yield pair
-        for precision in precisions:
-            for home in _HOMES:
-                joint = f"{home}{_JOINT}{precision}.onnx"
-                if joint in names:
-                    yield joint, joint
+    for precisions in (_PRECISIONS[:1], _PRECISIONS[1:]):
+        yield from _graphs_of(names, precisions)
     for vision, text in _pairs():
         towers = _most_exact(vision, names), _most_exact(text, names)
         if towers[0] is not None and towers[1] is not None:
             yield towers[0], towers[1]
+
+
+def _graphs_of(names: Collection[str], precisions: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Graphs of some precisions: pairs, and then joint ones."""
+    for precision in precisions:
+        for vision, text in _pairs():
+            pair = f"{vision}{precision}.onnx", f"{text}{precision}.onnx"
+            if pair[0] in names and pair[1] in names:
+                yield pair
+    for precision in precisions:
+        for home in _HOMES:
+            joint = f"{home}{_JOINT}{precision}.onnx"
+            if joint in names:
+                yield joint, joint
 
 
 def _pairs() -> Iterator[tuple[str, str]]:

@@ -44,8 +44,10 @@ class OnnxEncoder:
     Raises EncoderError if the folder is incomplete or its graphs have another interface.
     """
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
-        folder = open_folder(path)
+    def __init__(
+        self, path: Path, threads: int | None = None, precision: str | None = None
+    ) -> None:
+        folder = open_folder(path, precision)
         self._vision, self._text = read_tower(folder, "vision"), read_tower(folder, "text")
         width = common_width(self._vision, self._text)
         self._preprocessing = read_preprocessing(folder.image_processor, folder.is_siglip)

@@ -1,4 +1,4 @@
-"""A spec (a folder, `hf:ORG/NAME` or `open_clip:ARCH/TAG`) comes in; its encoder goes out."""
+"""A spec (a folder, `hf:ORG/NAME`, `open_clip:ARCH/TAG`, a name) comes in; its encoder goes out."""
 
 import os
 from pathlib import Path
@@ -8,6 +8,12 @@ from lagotto.core.registry import Adapter, load_adapter, suggest
 from lagotto.core.remote.spec import REPOSITORY
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.folder import has_graphs
+from lagotto.encoders.known.table import (
+    KNOWN_ENCODERS,
+    MARK,
+    full_spec,
+    split_precision,
+)
 
 OPEN_CLIP = "open_clip:"
 
@@ -34,8 +40,10 @@ def load_encoder(spec: str, threads: int | None = None) -> Encoder:
     """Loads an encoder.
 
     Args:
-        spec: A folder, `hf:ORG/NAME[@REVISION]`, or `open_clip:ARCH/TAG`. If a folder has both, an
-            ONNX export is used before safetensors, which need the extra `transformers`.
+        spec: A folder, `hf:ORG/NAME[@REVISION]`, a short name of `encoders.known`, or
+            `open_clip:ARCH/TAG`. If a folder has both, an ONNX export is used before safetensors,
+            which need the extra `transformers`. `#fp16` or `#quantized` behind it chooses graphs of
+            that precision.
         threads: CPU threads of one call; None for all cores.
 
     Returns:
@@ -51,9 +59,16 @@ def load_encoder(spec: str, threads: int | None = None) -> Encoder:
     if spec.startswith(OPEN_CLIP):
         loaded: Encoder = load_adapter(_REMOTE, "open_clip", "encoder source")(spec, threads)
         return loaded
-    remote = spec.startswith(REPOSITORY)
-    folder = load_adapter(_REMOTE, "hf", "encoder source")(spec) if remote else _folder(spec)
+    spec, precision = split_precision(full_spec(spec))
+    if spec.startswith(REPOSITORY):
+        folder = load_adapter(_REMOTE, "hf", "encoder source")(spec, precision)
+    else:
+        folder = _folder(spec)
     saved = not has_graphs(folder) and any(folder.glob("*.safetensors"))
+    if precision is not None:
+        onnx = load_adapter(ENCODER_ADAPTERS, "onnx", "encoder adapter")
+        exact: Encoder = onnx(folder, threads, precision)
+        return exact
     kind = "transformers" if saved else "onnx"
     encoder: Encoder = load_adapter(ENCODER_ADAPTERS, kind, "encoder adapter")(folder, threads)
     return encoder
@@ -61,10 +76,12 @@ def load_encoder(spec: str, threads: int | None = None) -> Encoder:
 
 def lasting_spec(spec: str) -> str:
     """The spec that names the same encoder later and elsewhere: a commit, an absolute path."""
-    if spec.startswith(REPOSITORY):
-        pinned: str = load_adapter(_REMOTE, "commit", "encoder source")(spec)
-        return pinned
-    return os.path.abspath(spec) if Path(spec).exists() else spec
+    place, precision = split_precision(full_spec(spec))
+    ending = "" if precision is None else f"{MARK}{precision}"
+    if place.startswith(REPOSITORY):
+        pinned: str = load_adapter(_REMOTE, "commit", "encoder source")(place)
+        return pinned + ending
+    return os.path.abspath(place) + ending if Path(place).exists() else spec
 
 
 def _folder(spec: str) -> Path:
@@ -80,6 +97,7 @@ def _folder(spec: str) -> Path:
     parent = folder.parent
     siblings = sorted(p.name for p in parent.iterdir() if p.is_dir()) if parent.is_dir() else []
     raise UsageError(
-        f"encoder {spec!r}: no such folder; give a folder that holds an encoder, hf:ORG/NAME or "
-        f"open_clip:ARCH/TAG.{suggest(folder.name, siblings)}"
+        f"encoder {spec!r}: no such folder; give a folder that holds an encoder, hf:ORG/NAME, "
+        f"open_clip:ARCH/TAG or one of {', '.join(KNOWN_ENCODERS)}."
+        f"{suggest(folder.name, [*siblings, *KNOWN_ENCODERS])}"
     )

@@ -5,13 +5,12 @@ The facade: the only file that knows all rooms of the hub, and the order of thei
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from lagotto.core.arguments.names import as_name_list, as_names
 from lagotto.core.arguments.one_or_many import (
-    OneNameOrMany,
     OnePathOrMany,
     as_path,
     as_paths,
@@ -23,10 +22,13 @@ from lagotto.core.progress import Progress, Silent
 from lagotto.core.results.html import SmallPicture
 from lagotto.core.types import Hits
 from lagotto.encoders.base import Encoder
+from lagotto.encoders.known.table import DEFAULT_ENCODER
 from lagotto.hub.ingest.add import AddReport, add_models
-from lagotto.hub.ingest.create import create_hub
+from lagotto.hub.ingest.create import check_new_hub, create_hub
 from lagotto.hub.ingest.inspect_files import InspectReport, inspect_paths
-from lagotto.hub.open_hub import OpenHub, in_turn, reading
+from lagotto.hub.label_questions import LabelQuestions
+from lagotto.hub.open_hub import in_turn, reading
+from lagotto.hub.probes.datasets.prepare import prepare_sources
 from lagotto.hub.probes.subset import Choosing, Share
 from lagotto.hub.query.types import (
     AnyQuery,
@@ -41,10 +43,8 @@ from lagotto.jobs.worker_limits import Limits
 
 if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that call them
     from lagotto.hub.confidence.judge import Judge
+    from lagotto.hub.ingest.grow import GrowReport
     from lagotto.hub.labels.audit import ModelAudit
-    from lagotto.hub.labels.coverage import ModelCoverage
-    from lagotto.hub.labels.describe import ModelDescription
-    from lagotto.hub.labels.duplicates import DuplicateReport
     from lagotto.hub.labels.trust import LabelTrust
     from lagotto.hub.prepare import SegmentCounts
     from lagotto.hub.search.recall import IndexReport
@@ -52,7 +52,7 @@ if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that ca
     from lagotto.hub.text.meaning import LabelEmbeddings
 
 
-class Hub(OpenHub):
+class Hub(LabelQuestions):
     """A folder of probed models; open it with `Hub.open`, make one with `Hub.create`.
 
     Wherever paths are taken, one path or many may be given, as str or Path. Progress is silent
@@ -82,11 +82,12 @@ class Hub(OpenHub):
     def create(
         cls,
         folder: Path | str,
-        probes: OnePathOrMany,
-        encoder: Encoder | str,
+        probes: OnePathOrMany | None = None,
+        encoder: Encoder | str = DEFAULT_ENCODER,
         *,
         max_probes: int | None = None,
         seed: int = 0,
+        accept: bool = False,
         progress: Progress | None = None,
     ) -> "Hub":
         """Makes a hub with a fixed probe set, embedded once by the encoder.
@@ -95,10 +96,13 @@ class Hub(OpenHub):
 
         Args:
             folder: Where the hub is made; nothing may be there.
-            probes: One or many: image folders, parquet files or jsonl files with captions.
-            encoder: An encoder, or where one is.
-            max_probes: Keep a random sample of so many probes; None: all.
+            probes: One or many: image folders, parquet files, jsonl files with captions, datasets
+                `hf:datasets/ORG/NAME[@REV][:CONFIG/SPLIT]`, or `bundled`. None: the default
+                dataset; where there is no network, the bundled pictures.
+            encoder: An encoder, where one is, or a short name of `lagotto encoders`.
+            max_probes: Keep a random sample of so many probes; None: all, and 2,000 of a dataset.
             seed: Of that sample.
+            accept: Take datasets that state no licence.
             progress: Told of the work.
 
         Raises:
@@ -106,15 +110,11 @@ class Hub(OpenHub):
             ProbeError: If the sources yield no usable probe set.
             EncoderError: If the encoder cannot be loaded.
         """
-        place = as_path(folder, "hub folder")
-        create_hub(
-            place,
-            as_paths(probes, "probes"),
-            encoder,
-            max_probes=max_probes,
-            seed=seed,
-            progress=progress or Silent(),
-        )
+        place, meter = as_path(folder, "hub folder"), progress or Silent()
+        check_new_hub(place)
+        sources = None if probes is None else as_sources(probes, "probes")
+        found, count = prepare_sources(sources, max_probes, seed, meter, accept=accept)
+        create_hub(place, found, encoder, max_probes=count, seed=seed, progress=meter)
         return cls.open(place, None if isinstance(encoder, str) else encoder)
 
     def close(self) -> None:
@@ -199,6 +199,52 @@ class Hub(OpenHub):
         return report
 
     @in_turn
+    def grow(
+        self,
+        probes: OnePathOrMany,
+        *,
+        max_probes: int | None = None,
+        seed: int = 0,
+        accept: bool = False,
+        limits: Limits | None = None,
+        progress: Progress | None = None,
+    ) -> "GrowReport":
+        """Adds probes; the models see the new ones only, and their older answers stay.
+
+        The hub is then what it would be if it had been made with all the probes. It stays as it was
+        until the end; a run that was cut off is resumed by the same call. A model whose file is
+        gone or changed keeps the answers that it has, as one that saw a share of the probes.
+
+        Args:
+            probes: One or many, as for `create`.
+            max_probes: Take a random sample of so many new pictures; None: all.
+            seed: Of that sample.
+            accept: Take datasets that state no licence.
+            limits: Of the worker processes.
+            progress: Told of the work.
+
+        Raises:
+            UsageError: If there is no such source, or no model's file is there any more.
+            ProbeError: If none of the pictures is new.
+
+        Example:
+            >>> hub.grow("more-photos/").probes  # doctest: +SKIP
+            2239
+        """
+        from lagotto.hub.ingest.grow import grow_hub
+        from lagotto.hub.prepare import prepare_searches
+
+        meter, sources = progress or Silent(), as_sources(probes, "probes")
+        found, count = prepare_sources(sources, max_probes, seed, meter, accept=accept)
+        given = (self._layout, self.reader.encoder, found, limits or Limits(), meter)
+        report = grow_hub(*given, max_probes=count, seed=seed)
+        self._forget_models()
+        with suppress(LagottoError):  # a search measures what is not kept
+            prepare_searches(self.reader, meter, audit_all=True)
+        self._searcher = None
+        return report
+
+    @in_turn
     def inspect(
         self,
         models: OnePathOrMany,
@@ -268,35 +314,6 @@ class Hub(OpenHub):
         options = with_keywords(options or SearchOptions(), keywords)
         return self.nearest(self.query_vector(query), options)
 
-    @reading
-    def describe(
-        self, model: str, vocabulary: OneNameOrMany | None = None, *, top: int = 5
-    ) -> "ModelDescription":
-        """Proposed names for each output of a model, from its behaviour alone, `top` an output.
-
-        Args:
-            model: A model of the hub, by name, or outside it, by path.
-            vocabulary: The names to choose from: a comma list or a file of names in one string, or
-                a list. None: the common words that ship with the package.
-        """
-        from lagotto.hub.labels.describe import describe_model
-
-        names = None if vocabulary is None else as_names(vocabulary, "vocabulary names")
-        return describe_model(self.reader, self.reader.responses_of(model), names, top=top)
-
-    @reading
-    def audit(self, model: str, labels: OneNameOrMany | None = None) -> "ModelAudit":
-        """A model's published labels, or others given for it, against its behaviour.
-
-        `model` is as in `describe`; `labels`, in the order of the outputs, are a comma list or a
-        file of names in one string, or a list. In a file, numbers place the names.
-        """
-        from lagotto.hub.labels.audit_references import audit_by_all
-
-        known = self.reader.responses_of(model)
-        names = None if labels is None else as_name_list(labels, "labels")
-        return audit_by_all(self.reader, known, names)
-
     @in_turn
     def audit_labels(self, progress: Progress | None = None) -> "tuple[ModelAudit, ...]":
         """Audits the published labels of all models and keeps the verdicts, which searches read.
@@ -311,23 +328,6 @@ class Hub(OpenHub):
             return prepare_searches(self.reader, progress or Silent(), audit_all=True)
         finally:
             self._searcher = None
-
-    @reading
-    def duplicates(self, progress: Progress | None = None) -> "DuplicateReport":
-        """Models that are nearly the same, and models of one kind."""
-        from lagotto.hub.labels.duplicates import find_duplicates
-
-        return find_duplicates(self.reader, progress)
-
-    @reading
-    def cover(self, labels: OneNameOrMany, *, top: int = 10) -> "tuple[ModelCoverage, ...]":
-        """The models that cover a set of labels best, each with its output for every label.
-
-        `labels` are a comma list or a file of names in one string, or a list.
-        """
-        from lagotto.hub.labels.coverage import cover_labels
-
-        return cover_labels(self.reader, as_names(labels, "labels"), top=top)
 
     @in_turn
     def build_index(

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
@@ -31,6 +31,16 @@ _Result = TypeVar("_Result")
 
 _TRIES = 3
 """How often a read may find the hub changed under it and start anew."""
+
+
+GROWING_NOTE = (
+    "a run of hub grow was cut off: the same command goes on, and lagotto hub verify {hub} drops "
+    "what it did"
+)
+LOW_NOTE = (
+    "the probes show {shown:,} of {words:,} common nouns, and what they do not show is found less "
+    "often; to add probes: lagotto hub grow {hub} --probes PICTURES"
+)
 
 
 def in_turn(
@@ -245,6 +255,7 @@ class OpenHub:
         labels are not believed.
         """
         from lagotto.hub.confidence.calibrator import shipped_calibrator
+        from lagotto.hub.confidence.probe_coverage import vocabulary_coverage
         from lagotto.hub.labels.trust import LabelTrust
 
         status = self.reader.status(with_models=with_models)
@@ -253,7 +264,16 @@ class OpenHub:
         if status.references:
             trust = LabelTrust(self.reader.label_lists(), status.references)
             notes = (*notes, *trust.doubted_references)
-        return replace(status, notes=(*status.notes, *notes))
+        if self._layout.growing.exists():
+            notes = (*notes, GROWING_NOTE.format(hub=self.folder))
+        status = replace(status, notes=(*status.notes, *notes))
+        with suppress(LagottoError):  # a hub whose encoder is elsewhere has a status too
+            covered = vocabulary_coverage(self.reader.space)
+            status = replace(status, words_shown=covered.shown, words=covered.words)
+            if covered.is_low:
+                note = LOW_NOTE.format(shown=covered.shown, words=covered.words, hub=self.folder)
+                status = replace(status, notes=(*status.notes, note))
+        return status
 
     @reading
     def verify(self) -> "tuple[Damage, ...]":

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lagotto.core.errors import PictureError, ProbeError, UsageError
-from lagotto.hub.probes.sources import ProbeCandidate, read_probe_source
+from lagotto.hub.probes.candidate import ProbeCandidate
+from lagotto.hub.probes.sources import read_probe_source
 
 
 def read(path: Path) -> list[ProbeCandidate]:

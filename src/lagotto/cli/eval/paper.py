@@ -25,6 +25,7 @@ from lagotto.cli.hub.commands import (
     QUIET,
     bar,
 )
+from lagotto.cli.names import read_names
 from lagotto.cli.output import notice, print_json, print_line, print_table, printable
 
 if TYPE_CHECKING:
@@ -42,6 +43,12 @@ def eval_paper(
         500, min=1, help="Queries of each kind, at most; a random sample if there are more."
     ),
     seed: int = SEED,
+    sources: str | None = typer.Option(
+        None,
+        metavar="A,B,C",
+        help="Make the table of sources alone, on these collections of probes: folders, tables, "
+        "dead-leaves.",
+    ),
     plots: Path | None = typer.Option(
         None, metavar="DIR", help="Draw the tables too, a PNG each, into a new or empty folder."
     ),
@@ -54,6 +61,7 @@ def eval_paper(
     Texts are those of --truth, or the models' labels; logits ask for their namesakes by label.
 
     Example: lagotto eval paper my-hub --k 10
+    Example: lagotto eval paper my-hub --sources photos,dead-leaves
     """
     from lagotto.evaluation.paper.plots import empty_folder, plot_writer
     from lagotto.evaluation.paper.report import paper_results
@@ -72,7 +80,8 @@ def eval_paper(
     queries = read_known(table, text_encoder, truth, query_table or table, progress)
     tables = []
     sampled = tuple(each.sample(max_queries, seed) for each in queries.questions)
-    for made in paper_tables(Bench(table, sampled, k, seed), progress):
+    wanted = None if sources is None else read_names(sources, "sources", quiet, once=True).present
+    for made in paper_tables(Bench(table, sampled, k, seed), progress, wanted):
         tables.append(made)
         if not as_json:
             print_paper_table(made)

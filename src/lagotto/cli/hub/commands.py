@@ -32,54 +32,6 @@ def bar(quiet: bool) -> Progress:
     return Silent() if quiet else ProgressBar()
 
 
-@hub_app.command("create")
-def hub_create(
-    hub: Path = HUB_ARGUMENT,
-    probes: list[Path] = typer.Option(
-        ..., help="Folder of pictures, parquet file or jsonl with captions; may be repeated."
-    ),
-    encoder: str = typer.Option(
-        ..., help="Folder with an ONNX dual encoder in the Hugging Face layout."
-    ),
-    max_probes: int | None = typer.Option(None, min=2, help="Keep a random sample of this size."),
-    seed: int = typer.Option(0, help="Seed of that sample."),
-    quiet: bool = QUIET,
-    as_json: bool = JSON,
-) -> None:
-    """Make a new hub: fix its probe set and embed it once.
-
-    Example: lagotto hub create my-hub --probes photos/ --encoder clip-onnx/
-    """
-    from lagotto.hub.hub import Hub
-
-    created = Hub.create(
-        hub, probes, encoder, max_probes=max_probes, seed=seed, progress=bar(quiet)
-    )
-    skipped, count = created.skipped(), created.reader.probe_set.source_count()
-    if as_json:
-        print_json(
-            {
-                "hub": str(hub),
-                "probes": len(created.probes),
-                "probe_digest": created.probe_digest,
-                "encoder": created.encoder_name,
-                "set_aside": [asdict(item) for item in skipped],
-                "source_count": None if count is None else count.as_json(),
-            }
-        )
-        return
-    print_line(f"{hub}: {len(created.probes)} probes, encoder {printable(created.encoder_name)}")
-    if skipped and not quiet:
-        notice(f"{len(skipped)} pictures set aside:")
-        for item in skipped[:10]:
-            notice(f"  {printable(item.source)}: {printable(item.reason)}")
-        if len(skipped) > 10:
-            notice(f"  and {len(skipped) - 10} more; all in {hub / 'probes' / 'set_aside.jsonl'}")
-    if not quiet:
-        notice(f"pictures and files: {printable(str(count))}")
-        notice(f"next: lagotto hub add {hub} MODELS")
-
-
 @hub_app.command("add")
 def hub_add(
     hub: Path = HUB_ARGUMENT,

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from lagotto.core.remote.spec import MLFLOW, RepositorySpec
+from lagotto.core.remote.spec import MLFLOW, DatasetSpec, RepositorySpec
 
 HUGGING_FACE_HUB, MLFLOW_REGISTRY = "Hugging Face Hub", "MLflow"
 _PIECE_BYTES = 1 << 20
@@ -26,7 +26,8 @@ class Repository:
 
     `revision` is the name by which the commit was requested. `cached` is the folder of a local
     copy, if the files are read from there. In an MLflow registry a version is the repository, its
-    address and time of creation are the commit, and `place` says where its files are.
+    address and time of creation are the commit, and `place` says where its files are. `licence` is
+    what it states itself, "" if nothing.
     """
 
     name: str
@@ -36,12 +37,16 @@ class Repository:
     cached: Path | None = None
     registry: str = HUGGING_FACE_HUB
     place: str = ""
+    licence: str = ""
+    is_dataset: bool = False
 
     @property
     def source(self) -> str:
         """Its name in a catalogue, which stands for exactly this content."""
         if self.registry == MLFLOW_REGISTRY:
             return f"{MLFLOW}{self.name} ({self.commit})"
+        if self.is_dataset:
+            return str(DatasetSpec(self.name, self.commit))
         return str(RepositorySpec(self.name, self.commit))
 
     def file(self, path: str) -> RemoteFile | None:

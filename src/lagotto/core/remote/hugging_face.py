@@ -9,6 +9,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -23,7 +24,8 @@ from lagotto.core.remote.files import (
     damage_of,
 )
 from lagotto.core.remote.retry import Backoff, BusyError
-from lagotto.core.remote.spec import RepositorySpec, SearchSpec
+from lagotto.core.remote.spec import DatasetSpec, RepositorySpec, SearchSpec
+from lagotto.core.text.clean import clean_text
 
 _Answer = TypeVar("_Answer")
 
@@ -35,6 +37,8 @@ class OutOfReachError(SourceError):
 _ON = ("1", "on", "yes", "true")
 _BUSY_STATUS = (408, 425, 429, 500, 502, 503, 504)
 _TOO_MANY = 429
+_TIMEOUT_S = 60.0
+_LONGEST_LICENCE = 100
 _DAMAGED_TRIES = 3
 _SILENCES = 3
 """Failed calls after which a hub that has never answered is taken to be out of reach."""
@@ -62,7 +66,7 @@ class HuggingFace:
     def __init__(self, backoff: Backoff | None = None) -> None:
         self._backoff = backoff or Backoff()
         self._endpoint = os.environ.get("HF_ENDPOINT") or None
-        self._offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in _ON
+        self._offline = is_offline()
         self._cache = _cache_folder()
         self._api = huggingface_hub.HfApi(endpoint=self._endpoint, library_name="lagotto")
         self._has_answered = False
@@ -113,9 +117,62 @@ class HuggingFace:
             if not info.sha:
                 raise SourceError(f"{spec.name} has no commit; it is empty")
             files = tuple(map(_remote_file, info.siblings or ()))
-            return Repository(info.id, info.sha, files, spec.revision or "main")
+            return Repository(
+                info.id, info.sha, files, spec.revision or "main", licence=_licence(info)
+            )
 
         return self._answer(ask, str(spec))
+
+    def dataset(self, spec: DatasetSpec, revision: str | None = None) -> Repository:
+        """The content of a dataset at a revision; without one, at that of the spec.
+
+        Raises:
+            SourceError: It does not exist, is private, or the hub is out of reach.
+        """
+        if self._offline:
+            raise SourceError(
+                f"{spec} needs the hub, and HF_HUB_OFFLINE is set; unset it, or give pictures of "
+                "this machine (--probes FOLDER), or the bundled ones (--probes bundled)"
+            )
+        asked = revision or spec.revision
+
+        def ask() -> Repository:
+            info = self._api.dataset_info(spec.name, revision=asked, files_metadata=True)
+            if not info.sha:
+                raise SourceError(f"{spec.name} has no commit; it is empty")
+            files = tuple(map(_remote_file, info.siblings or ()))
+            return Repository(
+                *(info.id, info.sha, files, asked or "main"),
+                licence=_licence(info),
+                is_dataset=True,
+            )
+
+        return self._answer(ask, str(spec))
+
+    def read_range(self, repository: Repository, file: RemoteFile, first: int, stop: int) -> bytes:
+        """The bytes of a file from `first` up to `stop`; nothing else of it is transferred.
+
+        Raises:
+            SourceError: The file is gone or gated, or fewer bytes come at every attempt.
+        """
+
+        def ask() -> bytes:
+            address = huggingface_hub.hf_hub_url(
+                *(repository.name, file.path),
+                repo_type="dataset" if repository.is_dataset else "model",
+                revision=repository.commit,
+                endpoint=self._endpoint,
+            )
+            headers = utils.build_hf_headers(library_name="lagotto")
+            headers["Range"] = f"bytes={first}-{stop - 1}"
+            response: Any = utils.get_session().get(address, headers=headers, timeout=_TIMEOUT_S)
+            utils.hf_raise_for_status(response)
+            data = bytes(response.content)
+            if len(data) != stop - first:
+                raise OSError("the answer is cut short")
+            return data
+
+        return self._answer(ask, f"{file.path} of {repository.name}")
 
     def fetch(self, repository: Repository, files: Sequence[RemoteFile], folder: Path) -> None:
         """Downloads files of a repository into a folder, under their own paths, and checks them.
@@ -137,6 +194,22 @@ class HuggingFace:
                 path.unlink(missing_ok=True)
                 if attempt == _DAMAGED_TRIES:
                     raise SourceError(f"{file.path} of {repository.name} {problem}")
+
+    def check_room(self, repository: Repository, files: Sequence[RemoteFile]) -> None:
+        """Raises SourceError if files that the shared cache lacks do not fit on its disk."""
+        cache = Path(self._cache or huggingface_hub.constants.HF_HUB_CACHE)
+        pinned = RepositorySpec(repository.name, repository.commit)
+        there: set[str] = set()
+        with suppress(SourceError):
+            there = {file.path for file in cached_repository(pinned).files}
+        needed = sum(file.size for file in files if file.path not in there)
+        place = next(folder for folder in (cache, *cache.absolute().parents) if folder.exists())
+        free = shutil.disk_usage(place).free
+        if repository.cached is None and needed > free:
+            raise SourceError(
+                f"{repository.name} takes {needed / 1e6:,.0f} MB in {cache}, where "
+                f"{free / 1e6:,.0f} MB are free; free some, or set HF_HOME to another disk"
+            )
 
     def keep(self, repository: Repository, files: Sequence[RemoteFile]) -> Path:
         """Downloads files into the shared cache, to be used again, and returns their folder.
@@ -177,6 +250,7 @@ class HuggingFace:
                 repository.name,
                 file.path,
                 revision=revision,
+                repo_type="dataset" if repository.is_dataset else "model",
                 endpoint=self._endpoint,
                 cache_dir=self._cache,
                 library_name="lagotto",
@@ -248,6 +322,22 @@ def _translate(error: Exception, what: str) -> BusyError | LagottoError:
     return BusyError("the hub is out of reach, or the download broke off")
 
 
+def is_offline() -> bool:
+    """Whether HF_HUB_OFFLINE is set: then the local cache alone is read."""
+    return os.environ.get("HF_HUB_OFFLINE", "").lower() in _ON
+
+
+def _licence(info: Any) -> str:
+    """The licence that a repository states: in its card, or by a tag; "" if it states none."""
+    card: Any = getattr(info, "card_data", None) or {}
+    stated = card.get("license")
+    tags = [tag for tag in info.tags or () if str(tag).startswith("license:")]
+    if isinstance(stated, list):
+        stated = ", ".join(map(str, stated))
+    found = stated or (tags[0].partition(":")[2] if tags else "")
+    return clean_text(str(found))[:_LONGEST_LICENCE]
+
+
 def _cache_folder() -> str | None:
     """The cache folder that the environment names now; None for the default of the client."""
     home = os.environ.get("HF_HOME")
@@ -273,6 +363,14 @@ def _remote_file(sibling: Any) -> RemoteFile:
     if lfs is not None:
         return RemoteFile(sibling.rfilename, int(lfs.size), sha256=str(lfs.sha256))
     return RemoteFile(sibling.rfilename, int(sibling.size or 0), blob=sibling.blob_id or "")
+
+
+def cached_commits(name: str) -> list[str]:
+    """The commits of a repository of which the local cache has files, the last fetched first."""
+    home = Path(_cache_folder() or huggingface_hub.constants.HF_HUB_CACHE)
+    folder = home / f"models--{name.replace('/', '--')}" / "snapshots"
+    found = [path for path in folder.glob("*") if path.is_dir()]
+    return [path.name for path in sorted(found, key=lambda path: -path.stat().st_mtime)]
 
 
 def cached_repository(spec: RepositorySpec, file: str = "config.json") -> Repository:

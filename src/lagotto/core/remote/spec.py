@@ -7,12 +7,14 @@ from lagotto.core.errors import UsageError
 from lagotto.core.registry import suggest
 
 REPOSITORY, SEARCH, TIMM, MLFLOW = "hf:", "hf-search:", "timm:", "mlflow:"
+DATASET = "hf:datasets/"
 PREFIXES = (REPOSITORY, SEARCH, TIMM, MLFLOW)
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}"
 _NAME = re.compile(rf"{_PART}(/{_PART})?")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,127}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_PART_OF_DATASET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _KEYS = ("task", "author", "search", "library", "limit")
 _LIMIT = 100
 _REGISTERED = re.compile(
@@ -39,6 +41,21 @@ class RepositorySpec:
     def title(self) -> str:
         """The name of its model in a hub."""
         return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSpec:
+    """A dataset of the Hugging Face Hub at a revision; its configuration and split, "" for any."""
+
+    name: str
+    revision: str | None = None
+    config: str = ""
+    split: str = ""
+
+    def __str__(self) -> str:
+        at = f"@{self.revision}" if self.revision else ""
+        part = f"{self.config}/{self.split}" if self.config else self.split
+        return f"{DATASET}{self.name}{at}{f':{part}' if part else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +110,28 @@ def parse_repository(spec: str) -> RepositorySpec:
             f"{'timm:resnet18.a1_in1k' if prefix == TIMM else 'hf:google/vit-base-patch16-224'}"
         )
     return RepositorySpec(f"timm/{name}" if prefix == TIMM else name, revision or None)
+
+
+def parse_dataset(spec: str) -> DatasetSpec:
+    """`hf:datasets/ORG/NAME[@REV][:CONFIG/SPLIT]`; behind the colon may be a split alone.
+
+    >>> parse_dataset("hf:datasets/org/photos@main:default/train").split
+    'train'
+
+    Raises:
+        UsageError: The spec names no dataset.
+    """
+    place, colon, part = spec.removeprefix(DATASET).partition(":")
+    name, at, revision = place.partition("@")
+    config, slash, split = part.rpartition("/")
+    parts = [*([config] if slash else []), *([split] if colon else [])]
+    wrong = not _NAME.fullmatch(name) or ".." in spec or (at and not _REVISION.fullmatch(revision))
+    if wrong or not all(map(_PART_OF_DATASET.fullmatch, parts)):
+        raise UsageError(
+            f"{spec!r} names no dataset; give {DATASET}ORG/NAME[@REV][:CONFIG/SPLIT], as in "
+            f"{DATASET}detection-datasets/coco:train"
+        )
+    return DatasetSpec(name, revision or None, config, split)
 
 
 def parse_registered(spec: str) -> MlflowSpec:

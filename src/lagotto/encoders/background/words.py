@@ -4,6 +4,7 @@ A concept is compared with these words: whether a picture shows it is not told b
 The words ship with the package.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -34,8 +35,14 @@ def embed_background(
         progress: Receives the progress of the work.
         more: Further words, embedded after the background words.
     """
+    return embed_words(encoder, (*background_words(), *more), progress)
+
+
+def embed_words(
+    encoder: Encoder, words: Sequence[str], progress: Progress | None = None
+) -> Float32[np.ndarray, "words dim"]:
+    """Unit embeddings of some words, each in the encoder's own prompt."""
     meter = progress or Silent()
-    words = (*background_words(), *more)
     prompts = [encoder.info.prompt_template.replace("{}", word) for word in words]
     meter.start("embedding words", len(prompts), "words")
     embeddings = []

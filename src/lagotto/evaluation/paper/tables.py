@@ -12,7 +12,9 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from lagotto.core.errors import UsageError
 from lagotto.core.progress import Progress, Silent
+from lagotto.core.registry import suggest
 from lagotto.evaluation.intervals import Estimate, mean_interval
 from lagotto.evaluation.retrieval.logit_table import LogitTable
 from lagotto.evaluation.retrieval.paper_rules import selected, standardize_rows
@@ -98,18 +100,32 @@ class _Setting:
     trials: tuple[PaperTrial, ...]
 
 
-def paper_tables(bench: Bench, progress: Progress | None = None) -> Iterator[PaperTable]:
-    """Measures the tables one after the other: rules, sources, selections, k, probes."""
+def paper_tables(
+    bench: Bench, progress: Progress | None = None, sources: Sequence[str] | None = None
+) -> Iterator[PaperTable]:
+    """Measures the tables one after the other: rules, sources, selections, k, probes.
+
+    Args:
+        bench: The data.
+        progress: Told of the queries.
+        sources: Measure the table of sources alone, on these collections of probes; all tables
+            where it is None.
+
+    Raises:
+        UsageError: The probes are of no such collection.
+    """
     meter = progress or Silent()
     bench = replace(bench, k=min(bench.k, bench.probes))
     total_queries = sum(map(len, bench.queries))
-    for name, what, settings, repeats in (
+    of_sources = ("sources", "source of the probes", _sources(bench, sources), 1)
+    every = (
         ("rules", "query -> hub, by rule", _rules(bench), 1),
-        ("sources", "source of the probes", _sources(bench), 1),
+        of_sources,
         ("selections", "probes that are compared, and normalisation", _selections(bench), 1),
         ("k", "number of probes that are compared", _steps_of_k(bench), 1),
         ("probes", "number of probes", _numbers_of_probes(bench), REPEATS),
-    ):
+    )
+    for name, what, settings, repeats in every if sources is None else (of_sources,):
         trials = sum(len(setting.trials) for setting in settings)
         meter.start(f"table of {name}", total_queries * trials, "queries")
         yield PaperTable(name, what, tuple(_row(setting, meter) for setting in settings), repeats)
@@ -121,12 +137,20 @@ def _rules(bench: Bench) -> list[_Setting]:
     return [_Setting(rule.name, (partial(_unchanged, bench, rule),)) for rule in rules]
 
 
-def _sources(bench: Bench) -> list[_Setting]:
-    """Each collection of probes alone, then all together."""
+def _sources(bench: Bench, wanted: Sequence[str] | None) -> list[_Setting]:
+    """Each collection of probes alone, or each of those wanted; then all together."""
     sources = np.array(bench.table.sources)
-    names = list(dict.fromkeys(bench.table.sources))
+    present = list(dict.fromkeys(bench.table.sources))
+    for name in wanted or ():
+        if name not in present:
+            raise UsageError(
+                f"no probes of a source {name!r}; there are: {', '.join(present)}."
+                f"{suggest(name, present)}"
+            )
+    names = present if wanted is None else list(dict.fromkeys(wanted))
     rows_of_source = [np.flatnonzero(sources == name).astype(np.int64) for name in names]
-    parts = zip(names, rows_of_source, strict=True) if len(names) > 1 else ()
+    is_choice = len(present) > 1
+    parts = zip(names, rows_of_source, strict=True) if is_choice else ()
     alone = [_Setting(name, (partial(_on_probes, bench, rows),)) for name, rows in parts]
     return [*alone, _Setting("all probes", (partial(_by_selection, bench, "top-k"),))]
 

@@ -115,7 +115,7 @@ def add_models(
         crawl = _crawl(layout, catalogue, remote, limits, progress)
         scan = scan_paths(paths)
         sources = _digests(scan.models, progress)
-        run = catalogue.start_run({"paths": [str(model) for model in models]}, _now())
+        run = catalogue.start_run({"paths": [str(model) for model in models]}, now_text())
         listings = [Listing(d, source.name, _path_text(source.file)) for d, source in sources]
         plan = catalogue.plan(listings)
         earlier = {each.digest: each for each in catalogue.done([d for d, _ in sources])}
@@ -155,7 +155,7 @@ def add_models(
         )
         skipped = report.already + len(report.copies)
         done = len(report.done) + len(report.extended)
-        catalogue.finish_run(run, _now(), done, len(report.failures), skipped)
+        catalogue.finish_run(run, now_text(), done, len(report.failures), skipped)
         return report
 
 
@@ -263,5 +263,6 @@ def _report(
     )
 
 
-def _now() -> str:
+def now_text() -> str:
+    """The time now, as the catalogue holds it: ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")

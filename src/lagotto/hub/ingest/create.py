@@ -11,6 +11,7 @@ from lagotto.core.temporary.leftovers import make_draft
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.canary import measure_canary
 from lagotto.encoders.registry import lasting_spec, load_encoder
+from lagotto.hub.probes.datasets.sample import DatasetSample
 from lagotto.hub.probes.embed import embed_probes, write_embeddings
 from lagotto.hub.probes.fill_cache import prepare_pixels
 from lagotto.hub.probes.probe_set import (
@@ -18,6 +19,7 @@ from lagotto.hub.probes.probe_set import (
     SKIPPED_NAME,
     ProbeSet,
 )
+from lagotto.hub.probes.select import SelectionMeter
 from lagotto.hub.query.background import keep_background
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
@@ -27,7 +29,7 @@ from lagotto.jobs.worker_limits import Limits
 
 def create_hub(
     folder: Path,
-    sources: Sequence[Path],
+    sources: Sequence[Path | DatasetSample],
     encoder: Encoder | str,
     *,
     max_probes: int | None,
@@ -40,7 +42,7 @@ def create_hub(
 
     Args:
         folder: The path of the hub; nothing may exist there.
-        sources: Image folders, .jsonl manifests or .parquet files with the probes.
+        sources: Image folders, .jsonl manifests, .parquet or .tar files, and fetched datasets.
         encoder: A loaded encoder, or its spec.
         max_probes: The size of a random sample of the pictures; None takes all of them.
         seed: Seed of that sample.
@@ -51,11 +53,7 @@ def create_hub(
         ProbeError: The sources give no usable probe set.
         HubError: The folder cannot be written.
     """
-    if folder.exists() or folder.is_symlink():
-        raise UsageError(
-            f"{folder} exists already; choose another name, or delete it first "
-            f"(to add models to it: lagotto hub add {folder} MODELS)"
-        )
+    check_new_hub(folder)
     spec = lasting_spec(encoder) if isinstance(encoder, str) else encoder.info.name
     loaded = load_encoder(spec) if isinstance(encoder, str) else encoder
     with writing(folder):
@@ -72,30 +70,27 @@ def create_hub(
         shutil.rmtree(draft, ignore_errors=True)
 
 
-class _Counter:
-    """Reports to a progress how many probes are selected, of how many at most."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._count = 0
-
-    def __call__(self, count: int, most: int) -> None:
-        if self._count == 0:
-            self._progress.start("reading probes", most, "pictures")
-        self._progress.advance(count - self._count)
-        self._count = count
+def check_new_hub(folder: Path) -> None:
+    """Raises UsageError if something exists at the path of a new hub."""
+    if folder.exists() or folder.is_symlink():
+        raise UsageError(
+            f"{folder} exists already; choose another name, or delete it first "
+            f"(to add models to it: lagotto hub add {folder} MODELS)"
+        )
 
 
 def _fill(
     layout: HubLayout,
-    sources: Sequence[Path],
+    sources: Sequence[Path | DatasetSample],
     encoder: Encoder,
     spec: str,
     max_probes: int | None,
     seed: int,
     progress: Progress,
 ) -> None:
-    probe_set, _ = ProbeSet.create(layout.probes, sources, max_probes, seed, _Counter(progress))
+    probe_set, _ = ProbeSet.create(
+        layout.probes, sources, max_probes, seed, SelectionMeter(progress)
+    )
     progress.finish()
     with writing(layout.cache):
         layout.cache.mkdir()

@@ -34,13 +34,14 @@ class ProbingJob:
     """A model, and the probes that it has seen when the job is done; `probes` None means all.
 
     `earlier` is a file with its responses on `earlier_rows` of those probes; it is not run on them
-    again.
+    again. `record` says how it is fed, if that was inferred before and is not to be inferred again.
     """
 
     source: ModelSource
     probes: tuple[int, ...] | None = None
     earlier: Path | None = None
     earlier_rows: int = 0
+    record: JsonObject | None = None
 
     def rows(self, probe_count: int) -> int:
         """The number of probes that the model has seen in the end, of that many in the set."""
@@ -80,9 +81,10 @@ def probe_models(
     """
     pixels: dict[str, PixelSpec] = {}
     sources = {digest: job.source for digest, job in jobs.items()}
+    known = {digest: job.record for digest, job in jobs.items() if job.record is not None}
     records: dict[str, JsonObject] = {}
     progress.start("loading models", len(sources), "models")
-    for outcome in runner.run(inspection_tasks(sources, probe_set)):
+    for outcome in runner.run(inspection_tasks(sources, probe_set, known)):
         progress.advance(1)
         try:
             pixels[outcome.key] = _pixels(outcome)
@@ -166,12 +168,19 @@ class _Meter:
 
 
 def inspection_tasks(
-    sources: Mapping[str, ModelSource], probe_set: ProbeSet | None
+    sources: Mapping[str, ModelSource],
+    probe_set: ProbeSet | None,
+    records: Mapping[str, JsonObject] | None = None,
 ) -> Iterator[Task]:
-    """The tasks that find out how models are run; see `worker_tasks.inspect_model`."""
+    """The tasks that find out how models are run; see `worker_tasks.inspect_model`.
+
+    `records` are those of models whose input was inferred before.
+    """
     probes = None if probe_set is None else str(probe_set.folder.absolute())
     for digest, source in sources.items():
         payload: JsonObject = {"model": source_to_json(source), "probes": probes}
+        if records and digest in records:
+            payload["inferred_input"] = records[digest]
         yield Task(digest, "lagotto.hub.ingest.worker_tasks:inspect_model", payload)
 
 

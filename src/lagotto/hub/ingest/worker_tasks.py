@@ -73,14 +73,16 @@ def inspect_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonO
 
     Args:
         payload: "model" is the source, "probes" the folder of the probe set; without one, these
-            fields stay as they are assumed.
+            fields stay as they are assumed. "inferred_input" is the record of a model whose input
+            was inferred before, if there is one.
         progress: Not used.
 
     Returns:
         {"pixels": the PixelSpec, "record": the model as the catalogue holds it}.
     """
-    model, probes = _load(payload), payload.get("probes")
-    spec = (model if probes is None else infer_input(model, Path(str(probes)))).spec
+    model, probes = _load_with_input(payload), payload.get("probes")
+    is_known = probes is None or payload.get("inferred_input") is not None
+    spec = (model if is_known else infer_input(model, Path(str(probes)))).spec
     return {"pixels": spec_to_json(spec.input.pixels), "record": spec_to_record(spec)}
 
 

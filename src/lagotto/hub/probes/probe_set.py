@@ -3,6 +3,7 @@
 FOLDER/probes.jsonl           a header, then one probe a line in order (written last)
 FOLDER/set_aside.jsonl        the pictures that were skipped, and why
 FOLDER/source_count.json      how many pictures and other files the sources held
+FOLDER/datasets.json          the datasets that probes are from: commit and licence; absent without
 FOLDER/pictures/ab/abcd...    the file of each probe, unchanged, named by its sha256
 """
 
@@ -12,19 +13,24 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lagotto.core.errors import HubError, ProbeError, UsageError
 from lagotto.core.files import canonical_json, read_json, sha256_file, write_atomically, writing
 from lagotto.core.sources.count import SourceCount
 from lagotto.core.types import JsonObject, JsonValue, Probe, Skipped
-from lagotto.hub.probes.select import read_probe_source, sample_probes
+from lagotto.hub.probes.candidate import ProbeCandidate
+from lagotto.hub.probes.datasets.sample import DatasetFacts, DatasetSample
+from lagotto.hub.probes.select import SampledProbes, sample_probes
+from lagotto.hub.probes.sources import read_probe_source
 
 _FORMAT = "lagotto-probes"
 _VERSION = 1
 PROBES_NAME = "probes.jsonl"
 SKIPPED_NAME = "set_aside.jsonl"
 COUNT_NAME = "source_count.json"
+DATASETS_NAME = "datasets.json"
 PICTURES_NAME = "pictures"
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -53,7 +59,7 @@ class ProbeSet:
     def create(
         cls,
         folder: Path,
-        sources: Sequence[Path],
+        sources: Sequence[Path | DatasetSample],
         max_probes: int | None = None,
         seed: int = 0,
         on_progress: Callable[[int, int], None] | None = None,
@@ -80,38 +86,12 @@ class ProbeSet:
         """
         if (folder / PROBES_NAME).exists():
             raise UsageError(f"{folder} holds a probe set already; choose another folder")
-        if not sources:
-            raise UsageError("no probes given; give an image folder, a .jsonl or a .parquet file")
-        passed_over: Counter[str] = Counter()
-        candidates = [item for path in sources for item in read_probe_source(path, passed_over)]
-        if not candidates:
-            names = ", ".join(str(source) for source in sources)
-            held = f" ({SourceCount(0, 0, passed_over)})" if passed_over else ""
-            raise ProbeError(f"no pictures in {names}; give a place that holds some{held}")
-
-        def store(digest: str, data: bytes) -> None:
-            path = _picture_path(folder, digest)
-            with writing(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(data)
-
+        candidates, passed_over = read_candidates(sources)
+        store = partial(store_picture, folder)
         selection = sample_probes(candidates, max_probes, seed, store, on_progress)
-        skipped: list[JsonValue] = [_skipped_to_json(item) for item in selection.skipped]
-        write_atomically(folder / SKIPPED_NAME, _lines(skipped))
-        unused = len(candidates) - len(selection.probes) - len(skipped)
-        passed_over.update({"pictures not in the sample": unused} if unused else {})
-        count = SourceCount(len(selection.probes), len(skipped), passed_over)
-        write_atomically(folder / COUNT_NAME, canonical_json(count.as_json()))
-        digest = probe_set_digest(selection.probes)
-        header: JsonObject = {
-            "format": _FORMAT,
-            "version": _VERSION,
-            "digest": digest,
-            "count": len(selection.probes),
-        }
-        lines = _lines([header, *(_probe_to_json(probe) for probe in selection.probes)])
-        write_atomically(folder / PROBES_NAME, lines)
-        return cls(digest, selection.probes, folder), list(selection.skipped)
+        write_datasets(folder, [s.facts for s in sources if isinstance(s, DatasetSample)])
+        count = count_sources(len(candidates), selection, passed_over)
+        return store_probes(folder, selection, count), list(selection.skipped)
 
     @classmethod
     def open(cls, folder: Path) -> "ProbeSet":
@@ -133,7 +113,7 @@ class ProbeSet:
 
     def picture_file(self, index: int) -> Path:
         """Where the picture of one probe lies; it may be missing, or altered."""
-        return _picture_path(self.folder, self.probes[index].digest)
+        return picture_path(self.folder, self.probes[index].digest)
 
     def picture(self, index: int) -> bytes:
         """The bytes of the picture file of one probe.
@@ -143,7 +123,7 @@ class ProbeSet:
         """
         probe = self.probes[index]
         try:
-            data = _picture_path(self.folder, probe.digest).read_bytes()
+            data = picture_path(self.folder, probe.digest).read_bytes()
         except OSError as error:
             raise HubError(f"probe {index} ({probe.source}) is missing; {_RESTORE}") from error
         if hashlib.sha256(data).hexdigest() != probe.digest:
@@ -178,6 +158,10 @@ class ProbeSet:
                 return SourceCount(taken, skipped, numbers)
         raise HubError(f"{path} is damaged: it is no source count; {_RESTORE}")
 
+    def datasets(self) -> list[DatasetFacts]:
+        """From which datasets of the Hugging Face Hub the probes are, with commit and licence."""
+        return read_datasets(self.folder)
+
     def verify(self) -> list[str]:
         """One line for each file that is damaged, missing or altered; empty if there is none."""
         damages: list[str] = []
@@ -189,7 +173,7 @@ class ProbeSet:
         except HubError as error:
             damages.append(str(error))
         for index, probe in enumerate(self.probes):
-            path = _picture_path(self.folder, probe.digest)
+            path = picture_path(self.folder, probe.digest)
             name = f"probe {index} ({probe.source}), {path.relative_to(self.folder).as_posix()}"
             if not path.is_file():
                 damages.append(f"{name}: missing")
@@ -203,6 +187,95 @@ class ProbeSet:
 
 
 _RESTORE = "restore it from a copy or create the hub anew"
+
+
+def read_candidates(
+    sources: Sequence[Path | DatasetSample],
+) -> tuple[list[ProbeCandidate], Counter[str]]:
+    """The pictures of some sources, in order, and the number of other files by kind.
+
+    Raises:
+        UsageError: A source is missing or of no known kind.
+        ProbeError: A source cannot be read, or all of them have no picture.
+    """
+    if not sources:
+        raise UsageError("no probes given; give an image folder, a .jsonl or a .parquet file")
+    passed_over: Counter[str] = Counter()
+    candidates = [
+        item
+        for source in sources
+        for item in (
+            source.candidates()
+            if isinstance(source, DatasetSample)
+            else read_probe_source(source, passed_over)
+        )
+    ]
+    if not candidates:
+        names = ", ".join(
+            s.facts.source if isinstance(s, DatasetSample) else str(s) for s in sources
+        )
+        held = f" ({SourceCount(0, 0, passed_over)})" if passed_over else ""
+        raise ProbeError(f"no pictures in {names}; give a place that holds some{held}")
+    return candidates, passed_over
+
+
+def count_sources(
+    candidates: int, selection: SampledProbes, passed_over: Counter[str]
+) -> SourceCount:
+    """What became of so many candidates, and of the other files of their sources."""
+    unused = candidates - len(selection.probes) - len(selection.skipped)
+    passed_over.update({"pictures not in the sample": unused} if unused else {})
+    return SourceCount(len(selection.probes), len(selection.skipped), passed_over)
+
+
+def write_datasets(folder: Path, facts: Sequence[DatasetFacts]) -> None:
+    """Writes from which datasets the probes of a folder are; nothing where there is none."""
+    if facts:
+        listed: list[JsonValue] = [item.as_json() for item in facts]
+        write_atomically(folder / DATASETS_NAME, canonical_json({"datasets": listed}))
+
+
+def read_datasets(folder: Path) -> list[DatasetFacts]:
+    """From which datasets the probes of a folder are.
+
+    Raises:
+        HubError: The list is damaged.
+    """
+    path = folder / DATASETS_NAME
+    if not path.is_file():
+        return []
+    content = read_json(path, "list of datasets", HubError).get("datasets")
+    try:
+        rows = content if isinstance(content, list) else [None]
+        return [DatasetFacts(**row) for row in rows]  # type: ignore[arg-type]
+    except TypeError as error:
+        raise HubError(f"{path} is damaged: it is no list of datasets; {_RESTORE}") from error
+
+
+def store_picture(folder: Path, digest: str, data: bytes) -> None:
+    """Writes the file of one picture into the folder of a probe set."""
+    path = picture_path(folder, digest)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def store_probes(folder: Path, selection: SampledProbes, count: SourceCount | None) -> ProbeSet:
+    """Writes the lists of a probe set whose pictures are stored; the list of probes is the last."""
+    skipped: list[JsonValue] = [_skipped_to_json(item) for item in selection.skipped]
+    write_atomically(folder / SKIPPED_NAME, _lines(skipped))
+    if count is not None:
+        write_atomically(folder / COUNT_NAME, canonical_json(count.as_json()))
+    digest = probe_set_digest(selection.probes)
+    header: JsonObject = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "digest": digest,
+        "count": len(selection.probes),
+    }
+    lines = _lines([header, *(_probe_to_json(probe) for probe in selection.probes)])
+    write_atomically(folder / PROBES_NAME, lines)
+    return ProbeSet(digest, selection.probes, folder)
 
 
 def read_header(folder: Path) -> ProbeSetHeader:
@@ -239,7 +312,8 @@ def probe_set_digest(probes: Sequence[Probe]) -> str:
     return total.hexdigest()
 
 
-def _picture_path(folder: Path, digest: str) -> Path:
+def picture_path(folder: Path, digest: str) -> Path:
+    """Where the folder of a probe set has the file of a picture."""
     return folder / PICTURES_NAME / digest[:2] / digest
 
 

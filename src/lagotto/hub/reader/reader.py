@@ -39,7 +39,7 @@ from lagotto.hub.store.label_texts import (
     read_logits_labelled,
 )
 from lagotto.hub.store.layout import HubLayout
-from lagotto.hub.store.manifest import Manifest, check_encoder
+from lagotto.hub.store.manifest import Manifest, check_encoder, read_hub_manifest
 from lagotto.hub.store.model_responses import ModelResponses
 from lagotto.hub.store.records import LabelListRecord, ModelRecord
 from lagotto.hub.store.references import read_record_digests, read_references
@@ -160,8 +160,16 @@ class HubReader:
         return self._logit_index
 
     def refresh(self) -> None:
-        """Has the logit index made anew at its next use: models or an index came or went."""
+        """Has the logit index made anew at its next use: models or an index came or went.
+
+        If the hub has grown, its probes are read anew too.
+        """
         self._logit_index = None
+        manifest = read_hub_manifest(self.folder)
+        if manifest != self._manifest:
+            self._manifest = manifest
+            for name in ("probe_set", "probe_embeddings", "space"):
+                self.__dict__.pop(name, None)
 
     def responses(self, model: str) -> Float32[np.ndarray, "probes logits"]:
         """Raw logits of a model on all probes.

@@ -47,7 +47,8 @@ class HubStatus:
     every model saw every probe. `references` are the names of the reference models. `low_rank` is
     the low-rank index, None without one. `isolation` lists what the workers of this machine are cut
     off from. `notes` are about the hub as a whole. `leftovers` are files and folders of runs that
-    were killed.
+    were killed. The probes show `words_shown` of the `words` common nouns of the package; None
+    where the hub's encoder is not to be had.
     """
 
     hub: str
@@ -70,6 +71,8 @@ class HubStatus:
     references: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     leftovers: tuple[Leftover, ...] = ()
+    words_shown: int | None = None
+    words: int | None = None
     segments: SegmentsStatus = SegmentsStatus(0, 0, 0, 0)
 
     def as_json(self) -> JsonObject:

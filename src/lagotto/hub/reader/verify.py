@@ -70,12 +70,13 @@ def remove_hub_leftovers(folder: Path) -> tuple[Leftover, ...]:
     Nothing is removed while another process writes to the hub, or where it may not be written to.
     """
     layout = HubLayout(folder)
-    if not find_leftovers(layout):
+    if not find_leftovers(layout) and not layout.growing.exists():
         return ()
     try:
         with folder_lock(folder, "hub", HubError):
             found = [Path(item.path) for item in find_leftovers(layout)]
-            found += [path for path in (*unfinished(layout), layout.fetched) if path.exists()]
+            resumable = (layout.fetched, layout.growing)
+            found += [path for path in (*unfinished(layout), *resumable) if path.exists()]
             return tuple(remove_leftovers(dict.fromkeys(found)))
     except HubError:
         return ()

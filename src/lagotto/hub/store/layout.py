@@ -98,6 +98,11 @@ class HubLayout:
         return self.folder / "fetched"
 
     @property
+    def growing(self) -> Path:
+        """New probes and the responses on them, until `hub grow` ends; a killed one goes on."""
+        return self.folder / "growing"
+
+    @property
     def responses(self) -> Path:
         """Raw responses, one file a model: the source of truth."""
         return self.folder / "responses"

@@ -1,5 +1,6 @@
 """HUB/hub.json comes in; what made the hub goes out: its format, encoder and probes, checked."""
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from jaxtyping import Float32
 from lagotto.core.errors import HubError, MismatchError
 from lagotto.core.files import read_array, sha256_file
 from lagotto.core.manifest import ManifestForm
+from lagotto.core.temporary.swap import restore
 from lagotto.core.types import EncoderInfo, JsonObject
 from lagotto.encoders.canary import canary_from_json
 from lagotto.hub.probes.probe_set import ProbeSet
@@ -86,6 +88,8 @@ def read_hub_manifest(folder: Path) -> Manifest:
     Raises:
         HubError: There is none, it is damaged, or a newer version of Lagotto wrote it.
     """
+    with suppress(OSError):
+        restore(folder)
     content = _FORM.read(folder)
     fields = {name: content.get(name) for name in Manifest.__dataclass_fields__}
     invalid = [

@@ -1,24 +1,38 @@
 """The path of a parquet file comes in; its columns and rows go out, parsed by a worker."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from lagotto.core.errors import LagottoError
 from lagotto.core.parsing.not_downloaded import what_lies_at
 from lagotto.core.parsing.parquet_columns import Column, columns_from_json
-from lagotto.core.types import JsonObject
+from lagotto.core.types import JsonObject, JsonValue
 from lagotto.jobs.tables.cells import Row, read_rows
 from lagotto.jobs.tables.worker import TableError, table_worker
 
 _TASKS = "lagotto.jobs.tables.parquet_task"
 
 
-class ParquetTable:
-    """A parquet file: `columns` has their names and kinds, `rows` is how many it declares."""
+@dataclass(frozen=True, slots=True)
+class RowGroup:
+    """Rows from `first` up to `stop`, and the byte ranges [start, stop) of columns of them."""
 
-    def __init__(self, path: Path, error: type[LagottoError]) -> None:
+    first: int
+    stop: int
+    places: tuple[tuple[int, int], ...]
+
+
+class ParquetTable:
+    """A parquet file: `columns` has their names and kinds, `rows` is how many it declares.
+
+    Of a file that is there in part, `within` has each read end at the end of its row group.
+    """
+
+    def __init__(self, path: Path, error: type[LagottoError], *, within: bool = False) -> None:
         """Raises `error` if the file cannot be read, or is refused."""
         self.path = path
+        self._within = within
         self._error = error
         self._worker = table_worker()
         answer = self._ask("describe_parquet", {"path": str(path.absolute())})
@@ -44,6 +58,29 @@ class ParquetTable:
             yield {name: [row[place] for row in rows] for place, name in enumerate(names)}
             first += len(rows)
 
+    def row_groups(self, columns: Sequence[str]) -> tuple[RowGroup, ...]:
+        """The row groups of the file, with the places of some columns in it."""
+        answer = self._ask(
+            "list_row_groups", {"path": str(self.path.absolute()), "columns": [*columns]}
+        )
+        groups: list[RowGroup] = []
+        first, listed = 0, answer.get("groups")
+        for group in listed if isinstance(listed, list) else ():
+            match group:
+                case [int(rows), list(places)] if rows >= 0:
+                    found = tuple(map(self._place, places))
+                    groups.append(RowGroup(first, first + rows, found))
+                    first += rows
+                case _:
+                    raise self._unreadable("its worker gave no row groups")
+        return tuple(groups)
+
+    def _place(self, value: JsonValue) -> tuple[int, int]:
+        match value:
+            case [int(start), int(stop)] if 0 <= start < stop:
+                return start, stop
+        raise self._unreadable("its worker gave no places of columns")
+
     def _top_name(self, column: str) -> str:
         names = [item.name for item in self.columns]
         return column if column in names else column.rpartition(".")[0]
@@ -58,6 +95,7 @@ class ParquetTable:
             "first": first,
             "most": most,
             "out": str(out),
+            "within": self._within,
         }
         try:
             self._ask("read_parquet", payload)

@@ -12,7 +12,7 @@ from typing import Any
 
 from lagotto.core.images import MAX_PICTURE_BYTES
 from lagotto.core.parsing.parquet_columns import columns_of_schema
-from lagotto.core.types import JsonObject
+from lagotto.core.types import JsonObject, JsonValue
 from lagotto.jobs.tables.cells import Foreign, Row, write_rows
 
 MAX_COLUMNS = 10_000
@@ -48,8 +48,44 @@ def describe_parquet(payload: JsonObject, progress: Callable[[int], None]) -> Js
     return {"rows": metadata.num_rows, "columns": columns}
 
 
+def list_row_groups(payload: JsonObject, progress: Callable[[int], None]) -> JsonObject:
+    """The task: {"path", "columns"} to {"groups": [[rows, [[start, stop], ...]], ...]}.
+
+    The places are those of the bytes of the columns in the file; a column may be a field of a
+    struct, as `image.bytes`. What lies outside the file is refused.
+    """
+    path = Path(str(payload["path"]))
+    wanted = payload.get("columns")
+    names = [str(name) for name in wanted] if isinstance(wanted, list) else []
+    metadata, size = _parquet_file(path).metadata, path.stat().st_size
+    groups: list[JsonValue] = []
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        places: list[JsonValue] = []
+        for index in range(group.num_columns):
+            chunk = group.column(index)
+            if not any(_is_under(chunk.path_in_schema, name) for name in names):
+                continue
+            offsets = [chunk.data_page_offset]
+            if chunk.dictionary_page_offset:  # 0 and None are none
+                offsets.append(chunk.dictionary_page_offset)
+            start, stop = min(offsets), min(offsets) + chunk.total_compressed_size
+            if not 0 < start < stop <= size:
+                return {"refused": "declares columns outside itself"}
+            places.append([start, stop])
+        groups.append([group.num_rows, places])
+    return {"groups": groups}
+
+
+def _is_under(path: str, name: str) -> bool:
+    return path == name or path.startswith(f"{name}.")
+
+
 def read_parquet(payload: JsonObject, progress: Callable[[int], None]) -> JsonObject:
     """The task: rows from `first` on, of some columns, written to the file `out`.
+
+    With "within": true no more is read than the row group that `first` is in: the rest of the file
+    may not be there. Checksums of pages are then compared, as no other checksum covers them.
 
     The answer is {"rows": how many, at most `most`}, or {"refused": why}.
     """
@@ -61,9 +97,9 @@ def read_parquet(payload: JsonObject, progress: Callable[[int], None]) -> JsonOb
             "most": int(most),
             "out": str(out),
         }:
-            names = tuple(map(str, columns))
+            names, within = tuple(map(str, columns)), payload.get("within") is True
             if not _open or (_open[0].path, _open[0].columns) != (path, names):
-                _open[:] = [_Reader(path, names)]
+                _open[:] = [_Reader(path, names, within)]
             if _open[0].refusal:
                 return {"refused": _open[0].refusal}
             rows = _open[0].take(first, most)
@@ -72,24 +108,29 @@ def read_parquet(payload: JsonObject, progress: Callable[[int], None]) -> JsonOb
     raise ValueError("not a task to read parquet")
 
 
-def _parquet_file(path: Path | str) -> Any:
+def _parquet_file(path: Path | str, checked: bool = False) -> Any:
     import pyarrow.parquet as pq
 
-    return pq.ParquetFile(path, buffer_size=_READ_BUFFER_BYTES, pre_buffer=False)
+    return pq.ParquetFile(
+        *(path,),
+        buffer_size=_READ_BUFFER_BYTES,
+        pre_buffer=False,
+        page_checksum_verification=checked,
+    )
 
 
 class _Reader:
     """The rows of some columns; in rising order they cost one pass."""
 
-    def __init__(self, path: str, columns: tuple[str, ...]) -> None:
-        self.path, self.columns = path, columns
-        self._file = _parquet_file(path)
+    def __init__(self, path: str, columns: tuple[str, ...], within: bool) -> None:
+        self.path, self.columns, self._within = path, columns, within
+        self._file = _parquet_file(path, checked=within)
         metadata = self._file.metadata
         groups = (metadata.row_group(g).num_rows for g in range(metadata.num_row_groups))
         self._starts = list(accumulate(groups, initial=0))
         self._batches: Iterator[Any] = iter(())
         self._batch: Any = None
-        self._first = self._starts[-1]
+        self._first = self._stop = self._starts[-1]
         self._names = list(dict.fromkeys(self._top_name(column) for column in columns))
         self.refusal = self._declared(metadata)
 
@@ -117,9 +158,10 @@ class _Reader:
         """At least one and at most `most` rows from `first` on; none behind the last."""
         if first >= self._starts[-1]:
             return []
-        if self._batch is None or first < self._first or self._is_far(first):
+        if self._batch is None or not self._first <= first < self._stop or self._is_far(first):
             group = bisect_right(self._starts, first) - 1
-            groups = list(range(group, len(self._starts) - 1))
+            end = group + 1 if self._within else len(self._starts) - 1
+            groups, self._stop = list(range(group, end)), self._starts[end]
             self._batches = self._file.iter_batches(
                 batch_size=most, row_groups=groups, columns=list(self.columns), use_threads=False
             )

@@ -11,14 +11,14 @@ from pathlib import Path
 from lagotto.core.errors import CaptionError
 from lagotto.core.files import read_at_most
 from lagotto.core.images import read_picture_file
-from lagotto.core.parsing.captioned_tables import CaptionTexts, merge_captions, storable
-from lagotto.core.types import Skipped
-from lagotto.zeroshot.captions.sources.pairs import Item, Pair, PairSource
-from lagotto.zeroshot.captions.sources.webdataset import (
+from lagotto.core.parsing.caption_text import (
     MAX_TEXT_BYTES,
     TEXT_ENDINGS,
     captions_of_file,
 )
+from lagotto.core.parsing.captioned_tables import CaptionTexts, merge_captions, storable
+from lagotto.core.types import Skipped
+from lagotto.zeroshot.captions.sources.pairs import Item, Pair, PairSource
 
 
 def texts_beside(picture: Path) -> list[Path]:

@@ -1,0 +1,148 @@
+"""`lagotto hub create`: what is fetched is told before it is, and what the hub holds after."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from lagotto.cli.hub.commands import HUB_ARGUMENT, JSON, QUIET, bar
+from lagotto.cli.output import notice, print_json, print_line, printable
+
+if TYPE_CHECKING:
+    from lagotto.hub.hub import Hub
+
+ACCEPT = typer.Option(False, "--accept", help="Take a dataset that states no licence.")
+PROBES_HELP = (
+    "Folder of pictures, parquet file, webdataset tar, jsonl with captions, "
+    "hf:datasets/ORG/NAME[@REV][:CONFIG/SPLIT], or bundled; may be repeated."
+)
+
+
+def hub_create(
+    hub: Path = HUB_ARGUMENT,
+    probes: list[str] | None = typer.Option(
+        None,
+        help=f"{PROBES_HELP} [default: a dataset of photos; without a network the bundled ones]",
+    ),
+    encoder: str = typer.Option(
+        "siglip",
+        help="A name of `lagotto encoders`, hf:ORG/NAME[@REV], open_clip:ARCH/TAG, or a folder "
+        "with an ONNX dual encoder in the Hugging Face layout; #fp16 or #quantized behind it.",
+    ),
+    max_probes: int | None = typer.Option(
+        None,
+        min=2,
+        help="Keep a random sample of this size. [default: all; 2000 of a dataset]",
+    ),
+    seed: int = typer.Option(0, help="Seed of that sample."),
+    accept: bool = ACCEPT,
+    quiet: bool = QUIET,
+    as_json: bool = JSON,
+) -> None:
+    """Make a new hub: fix its probe set and embed it once.
+
+    Without options the default encoder and probes are fetched, once; nothing is asked, and what is
+    fetched is told before. Ctrl-C stops it, and the same command goes on.
+
+    Example: lagotto hub create my-hub --probes photos/ --encoder clip-onnx/
+    """
+    from lagotto.hub.hub import Hub
+    from lagotto.hub.ingest.create import check_new_hub
+
+    check_new_hub(hub)
+    if not quiet:
+        tell_encoder(encoder)
+        for source in (None,) if probes is None else probes:
+            tell_probes(source, max_probes)
+    created = Hub.create(
+        *(hub, probes, encoder),
+        max_probes=max_probes,
+        seed=seed,
+        accept=accept,
+        progress=bar(quiet),
+    )
+    _print_created(hub, created, quiet, as_json)
+
+
+def tell_encoder(spec: str) -> None:
+    """Says what the fetch of a remote encoder takes, and under which licence."""
+    from lagotto.core.remote.spec import REPOSITORY
+    from lagotto.encoders.known.table import KNOWN_ENCODERS, full_spec, split_precision
+
+    place, precision = split_precision(full_spec(spec))
+    if not place.startswith(REPOSITORY):
+        return
+    from lagotto.encoders.repository import list_encoder
+
+    found = list_encoder(place, precision)
+    known = next((item.licence for item in KNOWN_ENCODERS.values() if item.spec == place), "")
+    licence = found.licence or known
+    is_there = "in the cache" if found.cached else "to be fetched once"
+    notice(
+        f"encoder {printable(found.spec)}: {found.bytes / 1e6:,.0f} MB, {is_there}, "
+        f"{f'licence {printable(licence)}' if licence else 'which states no licence'}"
+    )
+
+
+def tell_probes(source: str | None, max_probes: int | None) -> None:
+    """Says what the fetch of a dataset takes, and under which licence; None is the default one."""
+    from lagotto.core.remote.spec import DATASET
+    from lagotto.hub.probes.datasets.prepare import DEFAULT_PROBES
+    from lagotto.hub.probes.datasets.sample import DATASET_SAMPLE
+
+    if source is not None and not source.startswith(DATASET):
+        return
+    from lagotto.core.remote.hugging_face import OutOfReachError, is_offline
+    from lagotto.hub.probes.datasets.fetch import list_dataset
+
+    if source is None and is_offline():
+        notice("probes: HF_HUB_OFFLINE is set, so the bundled pictures are taken")
+        return
+    try:
+        listing = list_dataset(source or DEFAULT_PROBES)
+    except OutOfReachError:
+        if source is not None:
+            raise
+        notice("probes: the hub does not answer, so the bundled pictures are taken")
+        return
+    licence = listing.repository.licence
+    total = sum(file.size for file in listing.files)
+    count = max_probes or DATASET_SAMPLE
+    notice(
+        f"probes {printable(listing.repository.source)}: a part with {count:,} pictures of "
+        f"{len(listing.files):,} files ({total / 1e6:,.0f} MB), "
+        f"{f'licence {printable(licence)}' if licence else 'which states no licence'}"
+    )
+
+
+def _print_created(hub: Path, created: "Hub", quiet: bool, as_json: bool) -> None:
+    skipped, count = created.skipped(), created.reader.probe_set.source_count()
+    if as_json:
+        print_json(
+            {
+                "hub": str(hub),
+                "probes": len(created.probes),
+                "probe_digest": created.probe_digest,
+                "encoder": created.encoder_name,
+                "set_aside": [asdict(item) for item in skipped],
+                "source_count": None if count is None else count.as_json(),
+                "datasets": [item.as_json() for item in created.reader.probe_set.datasets()],
+            }
+        )
+        return
+    print_line(f"{hub}: {len(created.probes)} probes, encoder {printable(created.encoder_name)}")
+    if skipped and not quiet:
+        notice(f"{len(skipped)} pictures set aside:")
+        for item in skipped[:10]:
+            notice(f"  {printable(item.source)}: {printable(item.reason)}")
+        if len(skipped) > 10:
+            notice(f"  and {len(skipped) - 10} more; all in {hub / 'probes' / 'set_aside.jsonl'}")
+    for facts in created.reader.probe_set.datasets() if not quiet else ():
+        notice(
+            f"from {printable(facts.source)} at {facts.commit[:8]}, licence "
+            f"{printable(facts.licence) or 'not stated'}: {facts.bytes / 1e6:,.1f} MB fetched"
+        )
+    if not quiet:
+        notice(f"pictures and files: {printable(str(count))}")
+        notice(f"next: lagotto hub add {hub} MODELS")

@@ -1,0 +1,57 @@
+"""A webdataset tar comes in, read in place; a candidate picture for each sample goes out."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from lagotto.core.errors import PictureError, ProbeError
+from lagotto.core.images import MAX_PICTURE_BYTES
+from lagotto.core.parsing.caption_text import (
+    MAX_TEXT_BYTES,
+    TEXT_ENDINGS,
+    captions_of_file,
+)
+from lagotto.core.parsing.captioned_tables import CaptionTexts, merge_captions, storable
+from lagotto.core.parsing.tar import (
+    PICTURE_ENDINGS,
+    TarMember,
+    read_samples,
+    survey_tar,
+)
+from lagotto.hub.probes.candidate import ProbeCandidate
+
+
+def read_tar_pictures(path: Path, title: str) -> Iterator[ProbeCandidate]:
+    """One candidate a sample that has a picture; its text, if it has one, is the captions.
+
+    Args:
+        path: An uncompressed tar.
+        title: What the names of its pictures begin with.
+
+    Raises:
+        ProbeError: The file is no plain, whole tar; some errors are raised while iterating.
+    """
+    survey = survey_tar(path, TEXT_ENDINGS, ProbeError)
+    for key, members in read_samples(path, survey, ProbeError):
+        captions: CaptionTexts = ()
+        picture = next((item for item in members if item.ending in PICTURE_ENDINGS), None)
+        if picture is None:
+            continue
+        for member in members:
+            if member.ending in TEXT_ENDINGS and member.size <= MAX_TEXT_BYTES:
+                captions = merge_captions(captions, _captions(member))
+        yield ProbeCandidate(storable(f"{title}/{key}"), partial(_read, picture), captions)
+
+
+def _captions(member: TarMember) -> CaptionTexts:
+    """The captions in a member; a text that is none gives none, its picture is a probe anyway."""
+    try:
+        return captions_of_file(member.read(), member.ending)
+    except (ValueError, TypeError, RecursionError):
+        return ()
+
+
+def _read(member: TarMember) -> bytes:
+    if member.size > MAX_PICTURE_BYTES:
+        raise PictureError(f"a picture of {member.size / 2**20:,.0f} MiB")
+    return member.read()
