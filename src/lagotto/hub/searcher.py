@@ -11,9 +11,10 @@ from lagotto.hub.confidence.judge import Judge
 from lagotto.hub.confidence.label_margin import LabelStats
 from lagotto.hub.confidence.reference_file import open_background_stats
 from lagotto.hub.labels.label_embeddings import open_label_embeddings
-from lagotto.hub.labels.named import NameSources, with_names, with_ways
+from lagotto.hub.labels.named import NameSources, far_note, with_names, with_ways
 from lagotto.hub.labels.trust import LabelTrust
 from lagotto.hub.labels.twins_file import HubTwins, open_twins
+from lagotto.hub.query.boolean import sought_terms
 from lagotto.hub.query.build import image_vector, logit_vector, text_vector
 from lagotto.hub.query.types import AnyQuery, ImageQuery, LogitQuery, QueryVector, TextQuery
 from lagotto.hub.reader.reader import HubReader
@@ -106,26 +107,40 @@ class Searcher:
             vector = replace(vector, notes=(*vector.notes, _NO_REFERENCE))
         sources = self._name_sources(vector, options)
         if sources is not None:
-            notes = (*vector.notes, *sources.notes)
             concepts = with_names(hub, vector.concepts, sources)
+            far = far_note(concepts, sources, logit_index)
+            notes = (*vector.notes, *sources.notes, *(() if far is None else (far,)))
             vector = replace(vector, concepts=concepts, notes=notes)
         judge = self.judge() if is_judged(vector, options.rule_name) else None
         if judge is not None and not options.behaviour_only:
             judge = replace(judge, labels=self._labels_of(judge))
         hidden = () if options.with_references else self._references
         found = find_logits(logit_index, vector, options, judge, hidden)
-        return found if sources is None else with_ways(found, vector.concepts, sources, logit_index)
+        if sources is None:
+            return found
+        sought = [vector.concepts[index] for index in sought_terms(vector.expression)]
+        return with_ways(found, sought, sources, logit_index)
+
+    def name_sources(self, *, published: bool, references: bool | None) -> NameSources | None:
+        """Which names are read; None for none.
+
+        Args:
+            published: Read the labels of all models.
+            references: Read those of references: True, False, or None where there are any.
+        """
+        trust = self.label_trust
+        taught = references is not False and bool(trust.references)
+        if not published and not taught:
+            return None
+        return NameSources(trust, self.label_embeddings, self.twins, published, taught)
 
     def _name_sources(self, vector: QueryVector, options: SearchOptions) -> NameSources | None:
         """Which names a search reads; None for one that reads no names."""
         if options.rule != "default" or not any(concept.text for concept in vector.concepts):
             return None
-        trust = self.label_trust
-        published = not options.behaviour_only
-        references = options.references is not False and bool(trust.references)
-        if not published and not references:
-            return None
-        return NameSources(trust, self.label_embeddings, self.twins, published, references)
+        return self.name_sources(
+            published=not options.behaviour_only, references=options.references
+        )
 
     def _labels_of(self, judge: Judge) -> LabelStats:
         """The labels as rivals, kept for as long as the hub's models stay the same."""

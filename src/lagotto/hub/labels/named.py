@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Float32
 
 from lagotto.core.results.through import Through
 from lagotto.core.types import Hits
@@ -65,27 +66,67 @@ def with_names(
     A concept without text, such as a picture, has no name.
     """
     return tuple(
-        replace(concept, named=_named(hub, concept, sources)) if concept.text else concept
+        replace(concept, named=named_logits(hub, concept.text, concept.direction, sources))
+        if concept.text
+        else concept
         for concept in concepts
     )
 
 
-def _named(hub: HubReader, concept: ConceptQuery, sources: NameSources) -> Named:
-    similar = sources.embeddings.likeness(concept.direction)
+def named_logits(
+    hub: HubReader, text: str, direction: Float32[np.ndarray, " dim"], sources: NameSources
+) -> Named:
+    """The logits whose name, or whose twin's name, is like a text.
+
+    Args:
+        hub: the hub.
+        text: a concept in words.
+        direction: its embedding, less what all background words have in common.
+        sources: which names are read.
+    """
+    similar = sources.embeddings.likeness(direction)
 
     def labelled(texts: Sequence[str]) -> Sequence[tuple[str, int, str]]:
         found = (*hub.labelled(texts), *hub.logits_labelled(similar))
         return [entry for entry in found if sources.reads(entry[0])]
 
     column, trust = hub.logit_index().column, sources.trust.level
-    named = find_named(concept.text, labelled, column, trust, similar)
+    named = find_named(text, labelled, column, trust, similar)
     return named_through(named, sources.tables)
+
+
+def far_note(
+    concepts: Sequence[ConceptQuery], sources: NameSources, logit_index: LogitIndex
+) -> str | None:
+    """What the user has to know if no believed label of a reference comes near a concept's words.
+
+    None where references are not read, or each concept in words has such a label.
+    """
+    if not sources.references:
+        return None
+    far = []
+    for concept in concepts:
+        columns = concept.named.labelled[concept.named.trust > 0]
+        owners = np.unique(logit_index.owners(columns)).tolist()
+        models = {logit_index.names[logit_index.digests[owner]] for owner in owners}
+        if concept.text and not models & sources.trust.references:
+            far.append(repr(concept.text))
+    if not far:
+        return None
+    return (
+        f"no label of the hub's references comes near {', '.join(far)}: found by behaviour"
+        f"{' and other labels' if sources.published else ''}; try the name of a class, in the "
+        "language of the encoder"
+    )
 
 
 def with_ways(
     found: Hits, concepts: Sequence[ConceptQuery], sources: NameSources, logit_index: LogitIndex
 ) -> Hits:
-    """The same hits, each with the labelled output of another model that led to it, if any did."""
+    """The same hits, each with the labelled output of another model that led to it, if any did.
+
+    `concepts` are those that are sought: a concept behind NOT leads to no hit.
+    """
     hits = []
     for hit in found.hits:
         column = logit_index.column(hit.model, hit.logit)

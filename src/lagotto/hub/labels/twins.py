@@ -174,18 +174,25 @@ class TwinFinder:
             for owner in partial:
                 self._mask[self._owners == owner] = self._seen_mask(owner)
 
-    def of_model(self, owner: int, wanted: Int64[np.ndarray, " columns"]) -> Twins:
+    def of_model(
+        self,
+        owner: int,
+        wanted: Int64[np.ndarray, " columns"],
+        absent: Int64[np.ndarray, " columns"] | None = None,
+    ) -> Twins:
         """The twins among some columns of a model.
 
         Args:
             owner: the model, by its index in the logit index.
             wanted: the columns that may be twins; all usable columns of the model compete for
                 being the most alike.
+            absent: columns that are taken to be no outputs of the model: benchmarks hide answers.
         """
         index = self._index
         first = int(index.firsts[owner])
         columns = first + np.arange(int(index.outputs(np.array([owner]))[0]))
         columns = columns[index.steps[columns] > 0]
+        columns = columns if absent is None else np.setdiff1d(columns, absent)
         tables = (self._correlations(owner, part) for part in _parts(columns))
         rows, positions, probability = self._find(tables, len(columns), self._owners != owner)
         keep = np.isin(columns[rows], wanted)
