@@ -1,4 +1,4 @@
-"""A hub with references and a file of its right answers in; searches whose right hits are known out.
+"""A hub with references and its right answers come in; searches with known right hits go out.
 
 Each text is asked of the hub as it is, and without the outputs that answer it: then it is absent,
 unless a reference's own output is asked for, and references are no hits.
@@ -21,8 +21,9 @@ from lagotto.hub.confidence.judge import Judge, JudgedHits, Judgement
 from lagotto.hub.hub import Hub
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.labels.named import NameSources, with_names
-from lagotto.hub.labels.twins import TwinFinder, Twins, choose_teachers, join_twins
-from lagotto.hub.labels.twins_file import HubTwins, open_twins
+from lagotto.hub.labels.twins.finder import TwinFinder
+from lagotto.hub.labels.twins.stored import HubTwins, open_twins
+from lagotto.hub.labels.twins.table import Twins, choose_teachers, join_twins
 from lagotto.hub.prepare import refresh_twins
 from lagotto.hub.query.types import ConceptQuery, QueryVector
 from lagotto.hub.search.engine import find_logits
@@ -141,9 +142,7 @@ class TaughtHub:
             return None
         columns = [self.index.column(hit.model, hit.logit) for hit in found.hits]
         right = np.isin(np.array(columns), answers)
-        return TaughtTrial(
-            query.text, query.kind, not len(hidden), right, self._judge.kept[0]
-        )
+        return TaughtTrial(query.text, query.kind, not len(hidden), right, self._judge.kept[0])
 
     def _without(self, hidden: Int64[np.ndarray, " columns"]) -> HubTwins:
         """The twins of a hub that lacks some columns."""

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from lagotto.hub.hub import Hub
 
 
-def print_cover(hub: "Hub", labels: Sequence[str], top: int, as_json: bool) -> None:
+def print_cover(
+    hub: "Hub", labels: Sequence[str], top: int, references: bool | None, as_json: bool
+) -> None:
     """Searches, and prints the models with their coverage, then the pairs of the best one."""
-    from lagotto.hub.labels.coverage import cover_labels
-
     started = time.perf_counter()
-    models = cover_labels(hub.reader, labels, top=top)
+    models = hub.cover(list(labels), top=top, references=references)
     elapsed_s = time.perf_counter() - started
     if as_json:
         print_json(
@@ -40,6 +40,8 @@ def print_cover(hub: "Hub", labels: Sequence[str], top: int, as_json: bool) -> N
         for model in models
     ]
     print_table(columns, rows, frozenset(["rank", "coverage", "lead", "spare outputs"]))
+    if not models:
+        return
     print_line()
     print_line(f"outputs of {printable(models[0].model)}:")
     pairs = [

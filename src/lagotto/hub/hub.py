@@ -46,8 +46,6 @@ if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that ca
     from lagotto.hub.confidence.judge import Judge
     from lagotto.hub.labels.audit import ModelAudit
     from lagotto.hub.labels.coverage import ModelCoverage
-    from lagotto.hub.labels.describe import ModelDescription
-    from lagotto.hub.labels.duplicates import DuplicateReport
     from lagotto.hub.labels.trust import LabelTrust
     from lagotto.hub.search.recall import IndexReport
     from lagotto.hub.searcher import Searcher
@@ -272,22 +270,6 @@ class Hub(OpenHub):
         return self.nearest(self.query_vector(query), options)
 
     @reading
-    def describe(
-        self, model: str, vocabulary: OneNameOrMany | None = None, *, top: int = 5
-    ) -> "ModelDescription":
-        """Proposed names for each output of a model, from its behaviour alone, `top` an output.
-
-        Args:
-            model: A model of the hub, by name, or outside it, by path.
-            vocabulary: The names to choose from: a comma list or a file of names in one string, or
-                a list. None: the common words that ship with the package.
-        """
-        from lagotto.hub.labels.describe import describe_model
-
-        names = None if vocabulary is None else as_names(vocabulary, "vocabulary names")
-        return describe_model(self.reader, self.reader.responses_of(model), names, top=top)
-
-    @reading
     def audit(self, model: str, labels: OneNameOrMany | None = None) -> "ModelAudit":
         """A model's published labels, or others given for it, against its behaviour.
 
@@ -316,21 +298,22 @@ class Hub(OpenHub):
             self._searcher = None
 
     @reading
-    def duplicates(self, progress: Progress | None = None) -> "DuplicateReport":
-        """Models that are nearly the same, and models of one kind."""
-        from lagotto.hub.labels.duplicates import find_duplicates
-
-        return find_duplicates(self.reader, progress)
-
-    @reading
-    def cover(self, labels: OneNameOrMany, *, top: int = 10) -> "tuple[ModelCoverage, ...]":
+    def cover(
+        self, labels: OneNameOrMany, *, top: int = 10, references: bool | None = None
+    ) -> "tuple[ModelCoverage, ...]":
         """The models that cover a set of labels best, each with its output for every label.
 
-        `labels` are a comma list or a file of names in one string, or a list.
+        Args:
+            labels: A comma list or a file of names in one string, or a list.
+            top: How many models.
+            references: Let reference models say which outputs know a label (True, or None where
+                there are any), or not (False). They are no answers themselves then.
         """
         from lagotto.hub.labels.coverage import cover_labels
 
-        return cover_labels(self.reader, as_names(labels, "labels"), top=top)
+        names = as_names(labels, "labels")
+        sources = self._search_state().name_sources(published=False, references=references)
+        return cover_labels(self.reader, names, top=top, sources=sources)
 
     @in_turn
     def build_index(

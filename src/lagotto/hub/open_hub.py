@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 import numpy as np
 from jaxtyping import Float32
 
-from lagotto.core.arguments.one_or_many import as_path
+from lagotto.core.arguments.names import as_names
+from lagotto.core.arguments.one_or_many import OneNameOrMany, as_path
 from lagotto.core.errors import LagottoError, UsageError
+from lagotto.core.progress import Progress
 from lagotto.core.types import Probe, Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.hub.reader.reader import HubReader
@@ -22,6 +24,8 @@ from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import read_hub_manifest
 
 if TYPE_CHECKING:
+    from lagotto.hub.labels.describe import ModelDescription
+    from lagotto.hub.labels.duplicates import DuplicateReport
     from lagotto.hub.reader.status import HubStatus
     from lagotto.hub.reader.verify import Damage
 
@@ -246,3 +250,26 @@ class OpenHub:
     def verify(self) -> "tuple[Damage, ...]":
         """What is damaged, with what to do; empty if all is as it was written."""
         return self.reader.verify()
+
+    @reading
+    def describe(
+        self, model: str, vocabulary: OneNameOrMany | None = None, *, top: int = 5
+    ) -> "ModelDescription":
+        """Proposed names for each output of a model, from its behaviour alone, `top` an output.
+
+        Args:
+            model: A model of the hub, by name, or outside it, by path.
+            vocabulary: The names to choose from: a comma list or a file of names in one string, or
+                a list. None: the common words that ship with the package.
+        """
+        from lagotto.hub.labels.describe import describe_model
+
+        names = None if vocabulary is None else as_names(vocabulary, "vocabulary names")
+        return describe_model(self.reader, self.reader.responses_of(model), names, top=top)
+
+    @reading
+    def duplicates(self, progress: Progress | None = None) -> "DuplicateReport":
+        """Models that are nearly the same, and models of one kind."""
+        from lagotto.hub.labels.duplicates import find_duplicates
+
+        return find_duplicates(self.reader, progress)

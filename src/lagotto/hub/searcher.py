@@ -13,7 +13,7 @@ from lagotto.hub.confidence.reference_file import open_background_stats
 from lagotto.hub.labels.label_embeddings import open_label_embeddings
 from lagotto.hub.labels.named import NameSources, far_note, with_names, with_ways
 from lagotto.hub.labels.trust import LabelTrust
-from lagotto.hub.labels.twins_file import HubTwins, open_twins
+from lagotto.hub.labels.twins.stored import HubTwins, open_twins
 from lagotto.hub.query.boolean import sought_terms
 from lagotto.hub.query.build import image_vector, logit_vector, text_vector
 from lagotto.hub.query.types import AnyQuery, ImageQuery, LogitQuery, QueryVector, TextQuery

@@ -17,7 +17,8 @@ from command_line import lagotto
 from lagotto.core.types import Hits
 from lagotto.hub.hub import Hub
 from lagotto.hub.labels.named import named_through
-from lagotto.hub.labels.twins import TWINS, Twins, choose_teachers
+from lagotto.hub.labels.twins.probability import TWINS
+from lagotto.hub.labels.twins.table import Twins, choose_teachers
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.references import record_references
 from lagotto.hub.text.matching import FIRMLY, OPENLY, Named
@@ -232,20 +233,20 @@ def test_the_file_is_read_kept_up_to_date_and_found_damaged(trained: Path, tmp_p
 def test_only_new_models_are_compared_while_the_believed_labels_stay(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lagotto.hub.labels import twins_file
+    from lagotto.hub.labels.twins import stored
 
     hub = copy_of(trained, tmp_path / "hub", None, "all_eight")
     model = replace(TRAINED["all_nameless"], seed=9, edge=16)
     colour_world.write_classifier(tmp_path / "new", model)
     compared = []
-    finder = twins_file.TwinFinder
+    finder = stored.TwinFinder
 
     class Counting(finder):
         def of_model(self, owner: int, wanted: np.ndarray) -> Twins:
             compared.append(owner)
             return super().of_model(owner, wanted)
 
-    monkeypatch.setattr(twins_file, "TwinFinder", Counting)
+    monkeypatch.setattr(stored, "TwinFinder", Counting)
     hub.add(tmp_path / "new")
     assert set(compared) == {3}
     stored = (hub.folder / "twins.safetensors").read_bytes()

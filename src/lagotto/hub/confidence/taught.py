@@ -1,7 +1,7 @@
-"""Hits and the labels that say a concept's very words come in; what these tell of the hits goes out.
+"""Hits and labels that say a concept's very words come in; what these tell of the hits goes out.
 
 A believed label with the words of a query says what its own output recognizes, and through twins
-(labels/twins.py) what outputs of other models do. It also says which hits are *no* twins of it:
+(labels/twins/) what outputs of other models do. It also says which hits are *no* twins of it:
 where a concept is known so well, a hit that behaves otherwise is rarely right.
 """
 

@@ -180,7 +180,9 @@ class _Names:
         for part in (self.bonuses, self.through):
             here = ((row, column) for row, column in part)
             inside = [key for key in here if columns.start <= key[1] < columns.stop]
-            mine.append({(row, column - columns.start): part[row, column] for row, column in inside})
+            mine.append(
+                {(row, column - columns.start): part[row, column] for row, column in inside}
+            )
         return _Names(*mine)
 
 

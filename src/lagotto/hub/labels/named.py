@@ -1,7 +1,7 @@
 """Concepts come in; the same concepts with the logits that labels or twins name so go out.
 
 A label is like a text if it holds words of it, or if it is of similar meaning. What a believed
-label says of its own logit, it says of the twins of that logit with their probability (twins.py).
+label says of its own logit, it says of the twins of that logit with their probability (twins/).
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,15 @@ from lagotto.core.results.through import Through
 from lagotto.core.types import Hits
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.labels.trust import LabelTrust
-from lagotto.hub.labels.twins import Twins
-from lagotto.hub.labels.twins_file import NO_HUB_TWINS, HubTwins
+from lagotto.hub.labels.twins.stored import NO_HUB_TWINS, HubTwins
+from lagotto.hub.labels.twins.table import Twins
 from lagotto.hub.query.types import ConceptQuery
 from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.text.matching import Named, find_named
 from lagotto.hub.text.meaning import LabelEmbeddings
+
+LIKELY = 0.5
+"""Probability of a twin from which a label counts as its name where there is room for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,34 @@ def far_note(
         f"{' and other labels' if sources.published else ''}; try the name of a class, in the "
         "language of the encoder"
     )
+
+
+def likely_labels(
+    hub: HubReader, trust: LabelTrust, twins: HubTwins, model: str
+) -> tuple[str | None, ...]:
+    """For each output of a model what it most likely recognizes, as labels say it.
+
+    That is its published label, unless this is not believed at all and it is as likely as not a
+    twin of a believed label's output: then that label. None without either.
+    """
+    labels, index = list(hub.labels(model)), hub.logit_index()
+    columns = index.columns_of(model)
+    believed = trust.believed(model) if len(labels) else np.zeros(0, np.float32)
+    likeliest = np.full(len(labels), LIKELY)
+    for table in (twins.references, twins.audited):
+        for row in table.of_columns(np.arange(columns.start, columns.stop)).tolist():
+            output, probability = int(table.columns[row]) - columns.start, table.probability[row]
+            own = labels[output] is not None and believed[output] > 0
+            if probability >= likeliest[output] and not own:
+                likeliest[output] = probability
+                labels[output] = label_of(index, int(table.teachers[row]))
+    return tuple(labels)
+
+
+def label_of(logit_index: LogitIndex, column: int) -> str | None:
+    """The published label of a column."""
+    owner = int(logit_index.owners(np.array([column]))[0])
+    return logit_index.labels(logit_index.digests[owner])[column - int(logit_index.firsts[owner])]
 
 
 def with_ways(
