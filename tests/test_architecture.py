@@ -56,6 +56,7 @@ ROOMS = {
         *("completion", "confidence", "descriptors", "index", "ingest", "kernels", "labels"),
         *("probes", "query", "reader", "reports", "search", "store", "text"),
     },
+    "hub/labels": {"twins"},
     "jobs": {"sandbox", "tables"},
     "models": {
         *("adapters", "architectures", "checkpoints", "files", "keras", "metadata"),

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Float32, Int64
 
 from lagotto.core.progress import Silent
 from lagotto.evaluation.retrieval.truth import TruthQuery
@@ -35,13 +35,27 @@ from lagotto.hub.store.references import record_references
 
 @dataclass(frozen=True)
 class TaughtTrial:
-    """One text asked of one hub: its best hits, which are right, and what is known of them."""
+    """One text asked of one hub: its best hits, which are right, and what is known of them.
+
+    Attributes:
+        text: the text.
+        kind: its kind in the truth file.
+        present: whether the hub has an output that answers it, besides those of references.
+        right: which hits answer it.
+        confidence: of the hits, without teachers.
+        presence: the concept's probability, without teachers.
+        twins: how likely each hit is a twin of a teacher; 0 for none.
+        has_teacher: whether a believed label of the hub has the words of the text.
+    """
 
     text: str
     kind: str
     present: bool
-    right: Bool[np.ndarray, " pool"]
-    evidence: HitEvidence
+    right: list[bool]
+    confidence: list[float]
+    presence: float
+    twins: list[float]
+    has_teacher: bool
 
 
 @dataclass(frozen=True)
@@ -141,8 +155,17 @@ class TaughtHub:
         if not self._judge.kept:
             return None
         columns = [self.index.column(hit.model, hit.logit) for hit in found.hits]
-        right = np.isin(np.array(columns), answers)
-        return TaughtTrial(query.text, query.kind, not len(hidden), right, self._judge.kept[0])
+        calibrator, evidence = self._judge.calibrator, self._judge.kept[0]
+        return TaughtTrial(
+            query.text,
+            query.kind,
+            not len(hidden),
+            np.isin(np.array(columns), answers).tolist(),
+            calibrator.confidence(evidence.features).tolist(),
+            calibrator.concept_probability(evidence.features),
+            evidence.teaching.probability.tolist(),
+            evidence.teaching.has_teacher,
+        )
 
     def _without(self, hidden: Int64[np.ndarray, " columns"]) -> HubTwins:
         """The twins of a hub that lacks some columns."""

@@ -46,10 +46,8 @@ def concept_groups(logit_index: LogitIndex, tables: Sequence[Twins]) -> tuple[Co
     owner_of: dict[int, tuple[float, frozenset[str]]] = {}
     for column, words in names.items():
         owner_of[column] = 1.0, words
-    rows = zip(
-        *map(np.ndarray.tolist, (twins.teachers, twins.columns, twins.probability)), strict=True
-    )
-    for teacher, column, probability in rows:
+    parts = (twins.teachers.tolist(), twins.columns.tolist(), twins.probability.tolist())
+    for teacher, column, probability in zip(*parts, strict=True):
         if probability >= max(LIKELY, owner_of.get(column, (0.0, frozenset()))[0]):
             owner_of[column] = probability, names[teacher]
     groups: dict[frozenset[str], list[tuple[int, float]]] = {}
