@@ -1,9 +1,5 @@
 """Twins and reference models in the world of colours, where every answer is planted."""
 
-import shutil
-import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,45 +15,16 @@ from lagotto.hub.hub import Hub
 from lagotto.hub.labels.named import named_through
 from lagotto.hub.labels.twins.probability import TWINS
 from lagotto.hub.labels.twins.table import Twins, choose_teachers
-from lagotto.hub.store.catalog import Catalog
-from lagotto.hub.store.references import record_references
 from lagotto.hub.text.matching import FIRMLY, OPENLY, Named
+from taught_world import Relabel, copy_of, without_labels
 
 OF_NAMELESS = dict(enumerate(TRAINED["all_nameless"].colours))
-Relabel = Callable[[list[str]], Sequence[str]]
 
 
 @pytest.fixture(scope="module")
 def trained(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A hub of all_eight with labels, all_nameless without, and three with labels."""
     return colour_world.build_trained_hub(world, tmp_path_factory.mktemp("trained"))
-
-
-def copy_of(
-    hub: Path, folder: Path, relabel: dict[str, Relabel] | None = None, *references: str
-) -> Hub:
-    """A copy with other lists and with references, audited anew."""
-    shutil.copytree(hub, folder)
-    with closing(sqlite3.connect(folder / "catalogue.sqlite")) as tables, tables:
-        for name, change in (relabel or {}).items():
-            ((position,),) = tables.execute("SELECT position FROM models WHERE name = ?", (name,))
-            rows = tables.execute(
-                "SELECT label FROM logits WHERE model = ? ORDER BY logit", (position,)
-            ).fetchall()
-            new = change([label for (label,) in rows])
-            tables.executemany(
-                "UPDATE logits SET label = ? WHERE model = ? AND logit = ?",
-                [(label, position, logit) for logit, label in enumerate(new)],
-            )
-    with Catalog(folder / "catalogue.sqlite", writable=True) as catalogue:
-        record_references(catalogue, references)
-    made = Hub.open(folder)
-    made.audit_labels()
-    return made
-
-
-def without_labels(labels: list[str]) -> list[None]:
-    return [None] * len(labels)
 
 
 def bytes_of(found: Hits) -> list[tuple[object, ...]]:
