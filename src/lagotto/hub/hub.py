@@ -19,7 +19,7 @@ from lagotto.core.arguments.one_or_many import (
     as_sources,
 )
 from lagotto.core.arguments.options import with_keywords
-from lagotto.core.errors import LagottoError
+from lagotto.core.errors import LagottoError, ModelError
 from lagotto.core.files import writing
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.results.html import SmallPicture
@@ -197,6 +197,20 @@ class Hub(OpenHub):
         finally:
             self._searcher = None
         return report
+
+    @in_turn
+    def add_reference(
+        self, source: Path | str, *, progress: Progress | None = None
+    ) -> tuple[str, ...]:
+        """Adds a labelled model, by path or remote source, as a reference; gives all references.
+
+        Raises ModelError, with the reason, if it is refused or cannot be read.
+        """
+        report = self.add(source, reference=True, progress=progress)
+        if report.failures:
+            reasons = "; ".join(failure.reason for failure in report.failures)
+            raise ModelError(f"{source} is no reference: {reasons}")
+        return self.reader.references()
 
     @in_turn
     def inspect(

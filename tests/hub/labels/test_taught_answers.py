@@ -7,6 +7,7 @@ import pytest
 import colour_world
 from colour_world import TRAINED, World
 from command_line import lagotto
+from lagotto.core.errors import ModelError
 from lagotto.hub.hub import Hub
 from lagotto.hub.labels import coverage
 from lagotto.hub.labels.named import likely_labels
@@ -132,3 +133,16 @@ def test_likely_labels_are_those_of_twins_where_there_is_no_own(
         own = NAMELESS[(output + 1) % len(NAMELESS)]
         assert label == (own if believed[output] > 0 else NAMELESS[output])
     assert (believed == 0).any()
+
+
+def test_a_model_source_becomes_the_reference_or_says_why_not(
+    empty_copy: Path, tmp_path: Path
+) -> None:
+    for name in ("three", "all_nameless"):
+        colour_world.write_classifier(tmp_path / name, TRAINED[name])
+    hub = Hub.open(empty_copy)
+    assert hub.add_reference(tmp_path / "three") == ("three",)
+    assert hub.add_reference(tmp_path / "three") == ("three",)
+    with pytest.raises(ModelError, match="is no reference: no reference without a label for each"):
+        hub.add_reference(tmp_path / "all_nameless")
+    assert hub.status().references == hub.models == ("three",)
