@@ -107,7 +107,9 @@ class TaughtHub:
         self._twins = open_twins(folder / "twins.safetensors", reader, self._trust)
         judge = self.hub.judge()
         assert judge is not None
-        self._judge = Recording(judge.space, self.index, judge.background)
+        self._judge = Recording(
+            judge.space, self.index, judge.background, references=judge.references
+        )
         labelled = []
         for model in references:
             first = self.index.columns_of(model).start

@@ -82,7 +82,8 @@ class Searcher:
             background = open_background_stats(
                 file, hub.space, hub.encoder, logit_index, hub.probe_digest
             )
-            self._judge = Judge(hub.space, logit_index, background)
+            references = tuple(map(logit_index.columns_of, self._references))
+            self._judge = Judge(hub.space, logit_index, background, references=references)
         return self._judge
 
     def make_vector(self, query: AnyQuery) -> QueryVector:

@@ -67,6 +67,15 @@ def test_without_a_teacher_nothing_changes() -> None:
     assert presence == calibrator.concept_probability(told.features)
 
 
+def test_a_twin_of_an_audited_label_is_at_least_as_sure_as_it_is_a_twin() -> None:
+    calibrator = shipped_calibrator()
+    told = evidence(only_first(0.9), has_teacher=False)
+    confidence, presence = calibrator.believe(told)
+    plain = calibrator.confidence(told.features)
+    assert confidence[0] == presence == pytest.approx(0.9 * calibrator.labelled_hit.ceiling)
+    np.testing.assert_array_equal(confidence[1:], plain[1:])
+
+
 def test_teaching_is_of_firmly_believed_labels_with_the_very_words() -> None:
     named = Named(
         np.array([3, 5, 7, 8, 9]),
@@ -75,13 +84,15 @@ def test_teaching_is_of_firmly_believed_labels_with_the_very_words() -> None:
         np.array([1.0, 0.8, 0.9, 0.9, 0.3], np.float32),
         np.array([3, 3, 3, 2, 3]),
     )
-    teaching = teaching_of(named, np.array([9, 5, 3, 7, 8, 4]))
+    teaching = teaching_of(named, np.array([9, 5, 3, 7, 8, 4]), [slice(0, 2), slice(3, 4)])
     assert teaching.has_teacher
+    assert not teaching_of(named, np.array([9]), [slice(2, 3), slice(5, 10)]).has_teacher
     assert teaching.probability.tolist() == pytest.approx([0.3, 0.8, 0, 0, 0, 0])
     assert teaching.twins.tolist() == [True, True, False, False, False, False]
     assert teaching_of(NOBODY, np.array([1])) == Teaching(np.zeros(1), False)
     own = Named(named.columns[:1], named.likeness[:1], named.trust[:1])
-    assert teaching_of(own, np.array([3, 4])).has_teacher
+    assert teaching_of(own, np.array([3, 4]), [slice(3, 4)]).has_teacher
+    assert not teaching_of(own, np.array([3, 4])).has_teacher
     assert teaching_of(own, np.array([3, 4])).probability.tolist() == [0, 0]
 
 

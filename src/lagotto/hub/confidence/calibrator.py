@@ -117,8 +117,8 @@ class Calibrator:
         labelled_concept: any logit recognizes the concept, by hits with believed labels.
         claim: a hit is right whose label is the query's words, in a list that could not be judged
             and that no other output contradicts. Fitted over as many right lists as wrong ones.
-        taught_hit: a hit is right, where a believed label of the hub has the concept's words.
-        taught_concept: any logit recognizes the concept, where a believed label has its words.
+        taught_hit: a hit is right, where a believed label of a reference has the concept's words.
+        taught_concept: any logit recognizes the concept, where such a label has its words.
         encoder: the encoder that all of it was fitted with: its name and its fingerprint.
     """
 
@@ -151,20 +151,24 @@ class Calibrator:
 
         A hit that matches the query by a believed label is as sure as anything may be. A hit that
         claims to match it, by a label of a list that could not be judged, has at least the share of
-        such claims that are right. Where a believed label of the hub has the concept's words, hits
-        are judged by whether they are twins of its output too.
+        such claims that are right. Where a reference has the concept's words, hits are judged by
+        whether they are twins of its output too; where only an audited label of another model has
+        them, a twin is at least as sure as it is of the same concept.
         """
         features, pool = evidence.features, evidence.features.pool
-        confidence = self.confidence(features)
+        confidence, twins = self.confidence(features), evidence.teaching.probability
         probability = self.concept_probability(features)
         if evidence.teaching.has_teacher:
-            twins = evidence.teaching.probability
             table = taught_concept_features(probability, twins[:pool])
             probability = float(self.taught_concept(table[None])[0])
             confidence = self.taught_hit(taught_hit_features(confidence, twins, pool))
+        else:
+            confidence = np.maximum(confidence, self.labelled_hit.ceiling * twins)
         confidence = np.where(evidence.claims, np.maximum(confidence, self.claim), confidence)
         confidence = np.where(evidence.matches, self.labelled_hit.ceiling, confidence)
         best = (evidence.matches | evidence.claims)[:pool]
+        if not evidence.teaching.has_teacher:
+            best = best | evidence.teaching.twins[:pool]
         return confidence, max([probability, *confidence[:pool][best].tolist()])
 
     def confidence(self, features: Features) -> Float64[np.ndarray, " hits"]:

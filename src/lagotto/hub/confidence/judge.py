@@ -86,6 +86,7 @@ class Judge:
         background: the background words, rivals of any query.
         labels: the published labels, rivals on their own logits; None to judge by behaviour alone.
         calibrator: what turns features into probabilities.
+        references: the columns of the reference models, whose labels speak against hits too.
     """
 
     space: ProbeSpace
@@ -93,6 +94,7 @@ class Judge:
     background: BackgroundStats
     labels: LabelStats | None = None
     calibrator: Calibrator = field(default_factory=shipped_calibrator)
+    references: tuple[slice, ...] = ()
 
     def judge(self, concept: ConceptQuery, query: JudgedHits) -> Judgement | None:
         """Judges the hits of a concept in words.
@@ -148,7 +150,10 @@ class Judge:
         )
         matches, claims = margins.matches[positions], margins.claims[positions] & query.has_bonus
         return HitEvidence(
-            features, matches, claims, teaching_of(concept.named, columns[positions])
+            features,
+            matches,
+            claims,
+            teaching_of(concept.named, columns[positions], self.references),
         )
 
     def _margins(

@@ -1,10 +1,11 @@
 """Hits and labels that say a concept's very words come in; what these tell of the hits goes out.
 
 A believed label with the words of a query says what its own output recognizes, and through twins
-(labels/twins/) what outputs of other models do. It also says which hits are *no* twins of it:
-where a concept is known so well, a hit that behaves otherwise is rarely right.
+(labels/twins/) what outputs of other models do. If it is a reference's, it also says which hits are
+*no* twins: where a concept is known so well, a hit that behaves otherwise is rarely right.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +40,8 @@ class Teaching:
     Attributes:
         probability: how likely each hit recognizes the concept as a twin of such a label's output;
             0 for a hit that is no twin.
-        has_teacher: whether the hub has such a label at all.
+        has_teacher: whether a reference has such a label at all. It stands for a concept that is
+            known so well that a hit which is no twin is rarely right.
     """
 
     probability: Float64[np.ndarray, " hits"]
@@ -51,12 +53,15 @@ class Teaching:
         return np.asarray(self.probability > 0)
 
 
-def teaching_of(named: Named, columns: Int64[np.ndarray, " hits"]) -> Teaching:
+def teaching_of(
+    named: Named, columns: Int64[np.ndarray, " hits"], references: Sequence[slice] = ()
+) -> Teaching:
     """What the labels with a concept's words tell of some hits.
 
     Args:
         named: the logits that are named like the concept, by their own labels or by twins.
         columns: the hits, as columns of the logit index.
+        references: the columns of the reference models.
     """
     probability = np.zeros(len(columns))
     same_words = (named.likeness >= 1) & (named.trust >= FIRMLY)
@@ -65,7 +70,9 @@ def teaching_of(named: Named, columns: Int64[np.ndarray, " hits"]) -> Teaching:
         places = np.searchsorted(named.columns[rows], columns).clip(max=len(rows) - 1)
         same = named.columns[rows][places] == columns
         probability[same] = named.probability[rows][places[same]]
-    return Teaching(probability, bool(same_words.any()))
+    teachers = named.labelled[same_words]
+    taught = any(((teachers >= span.start) & (teachers < span.stop)).any() for span in references)
+    return Teaching(probability, bool(taught))
 
 
 def taught_hit_features(
