@@ -7,7 +7,8 @@ The published models on two sets of probes, with one ImageNet model as the refer
 three small references. Texts of the truth file that other models answer are asked of the hub with
 and without the outputs that answer them (taught.py). The two curves of the calibrator for such
 searches are fitted on texts whose sha256 begins with an even byte (`--fit` writes them into the
-package); figures are of the others. `before` is the rule of before: the higher one of the
+package); figures are of the others. A reference of few labels, such as the three small ones, has no
+such curves: "bird" has no one twin among the birds of a finer model. `before` is the rule of before: the higher one of the
 confidence without teachers and 0.95 times the probability of a twin. `--trials` keeps what the
 searches gave, for making them takes minutes.
 """
@@ -78,10 +79,9 @@ def make_trials(
 
 
 def fit(worlds: dict[str, list[TaughtTrial]]) -> dict[str, Any]:
-    """The two curves from the texts of the even half; each world counts alike."""
+    """The two curves from the texts of the even half; each search counts alike."""
     rows: dict[str, list[np.ndarray]] = {name: [] for name in CURVES}
     true: dict[str, list[Any]] = {name: [] for name in CURVES}
-    often: dict[str, list[np.ndarray]] = {name: [] for name in CURVES}
     for trials in worlds.values():
         taught = [t for t in trials if t.has_teacher and half(t.text) == 0]
         for trial in taught:
@@ -89,16 +89,13 @@ def fit(worlds: dict[str, list[TaughtTrial]]) -> dict[str, Any]:
             hits = taught_hit_features(np.array(trial.confidence), twins, pool)
             rows["taught_hit"].append(hits)
             true["taught_hit"] += trial.right
-            often["taught_hit"].append(np.full(pool, 500 / len(taught)))
             rows["taught_concept"].append(taught_concept_features(trial.presence, twins)[None])
             true["taught_concept"].append(trial.present)
-            often["taught_concept"].append(np.full(1, 500 / len(taught)))
     curves = {}
     for name in CURVES:
         model = fit_logistic(
             np.concatenate(rows[name]),
             np.array(true[name]),
-            np.concatenate(often[name]),
             penalty=PENALTY,
             ceiling=CEILING,
         )
@@ -116,11 +113,9 @@ def believed(
 ) -> tuple[np.ndarray, float]:
     """Confidence and presence of a search: by the curves, or None for as before."""
     confidence, twins = np.array(trial.confidence), np.array(trial.twins)
-    if curves is None:
+    if curves is None or not trial.has_teacher:
         before = np.maximum(confidence, BEFORE * twins)
-        return before, max(trial.presence, float(before.max()))
-    if not trial.has_teacher:
-        return confidence, trial.presence
+        return before, max(trial.presence, float((BEFORE * twins).max()))
     hits = taught_hit_features(confidence, twins, len(twins))
     concept = taught_concept_features(trial.presence, twins)
     return curves["taught_hit"](hits), float(curves["taught_concept"](concept[None])[0])
@@ -158,7 +153,9 @@ def report(
 ) -> dict[str, Any]:
     """The figures of the odd half of each world, all texts and each kind, and before."""
     answer: dict[str, Any] = {}
-    for name, trials in worlds.items():
+    large = [part for name, part in worlds.items() if "ImageNet" in name]
+    pooled = {"all of an ImageNet model": [trial for part in large for trial in part]}
+    for name, trials in (worlds | pooled).items():
         odd = [trial for trial in trials if half(trial.text) == 1]
         parts = {"all": odd} | {
             kind: [trial for trial in odd if trial.kind == kind] for kind in ("imagenet", "common")

@@ -12,7 +12,7 @@ from lagotto.hub.confidence.label_margin import LabelStats
 from lagotto.hub.confidence.reference_file import open_background_stats
 from lagotto.hub.labels.label_embeddings import open_label_embeddings
 from lagotto.hub.labels.named import NameSources, far_note, with_names, with_ways
-from lagotto.hub.labels.trust import LabelTrust
+from lagotto.hub.labels.trust import LONG, LabelTrust
 from lagotto.hub.labels.twins.stored import HubTwins, open_twins
 from lagotto.hub.query.boolean import sought_terms
 from lagotto.hub.query.build import image_vector, logit_vector, text_vector
@@ -82,8 +82,9 @@ class Searcher:
             background = open_background_stats(
                 file, hub.space, hub.encoder, logit_index, hub.probe_digest
             )
-            references = tuple(map(logit_index.columns_of, self._references))
-            self._judge = Judge(hub.space, logit_index, background, references=references)
+            spans = map(logit_index.columns_of, self._references)
+            detailed = tuple(span for span in spans if span.stop - span.start >= LONG)
+            self._judge = Judge(hub.space, logit_index, background, references=detailed)
         return self._judge
 
     def make_vector(self, query: AnyQuery) -> QueryVector:

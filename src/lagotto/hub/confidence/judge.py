@@ -86,7 +86,8 @@ class Judge:
         background: the background words, rivals of any query.
         labels: the published labels, rivals on their own logits; None to judge by behaviour alone.
         calibrator: what turns features into probabilities.
-        references: the columns of the reference models, whose labels speak against hits too.
+        references: the columns of reference models with many labels, which speak against hits too:
+            one of few has labels such as "bird", of which no output of a finer model is a twin.
     """
 
     space: ProbeSpace

@@ -1,8 +1,8 @@
 """Hits and labels that say a concept's very words come in; what these tell of the hits goes out.
 
 A believed label with the words of a query says what its own output recognizes, and through twins
-(labels/twins/) what outputs of other models do. If it is a reference's, it also says which hits are
-*no* twins: where a concept is known so well, a hit that behaves otherwise is rarely right.
+(labels/twins/) what outputs of other models do. If it is that of a reference of many labels, it
+also says which hits are *no* twins: where a concept is known so well, these are rarely right.
 """
 
 from collections.abc import Sequence
@@ -40,8 +40,8 @@ class Teaching:
     Attributes:
         probability: how likely each hit recognizes the concept as a twin of such a label's output;
             0 for a hit that is no twin.
-        has_teacher: whether a reference has such a label at all. It stands for a concept that is
-            known so well that a hit which is no twin is rarely right.
+        has_teacher: whether a reference of many labels has such a label at all. It stands for a
+            concept that is known so well that a hit which is no twin is rarely right.
     """
 
     probability: Float64[np.ndarray, " hits"]
@@ -61,7 +61,7 @@ def teaching_of(
     Args:
         named: the logits that are named like the concept, by their own labels or by twins.
         columns: the hits, as columns of the logit index.
-        references: the columns of the reference models.
+        references: the columns of reference models of many labels.
     """
     probability = np.zeros(len(columns))
     same_words = (named.likeness >= 1) & (named.trust >= FIRMLY)
