@@ -1,5 +1,6 @@
 """The entry point: registers the command groups and turns errors into one line and an exit code."""
 
+import errno
 import sys
 
 import typer
@@ -17,8 +18,9 @@ from lagotto.cli import (
 from lagotto.cli.eval import commands as eval_commands
 from lagotto.cli.hub import commands as hub_commands
 from lagotto.cli.hub import index as hub_index
-from lagotto.cli.output import flush, give_up_stdout, notice, printable
+from lagotto.cli.output import flush, give_up_stdout, notice, printable, unwritten_answer
 from lagotto.cli.signals import stop_code, stop_on_signals
+from lagotto.cli.streams import fill_closed_streams
 from lagotto.core.errors import LagottoError
 from lagotto.core.machine import allow_open_files
 from lagotto.core.temporary.leftovers import sweep_system_folder
@@ -67,12 +69,18 @@ def main() -> None:
     A command that a signal stops ends with 128 and the number of the signal: 130 for Ctrl-C, 143
     for SIGTERM, 129 for SIGHUP.
     """
+    fill_closed_streams()
     stop_on_signals()
     allow_open_files()
     sweep_system_folder()
     try:
         try:
             app()
+        except OSError as error:  # help is not written by print_line
+            if error.errno != errno.EBADF:
+                raise
+            give_up_stdout()
+            raise unwritten_answer(error) from error
         finally:
             flush()
     except LagottoError as error:

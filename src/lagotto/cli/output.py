@@ -1,8 +1,10 @@
 """The one output sink: data on stdout, notices and progress on stderr."""
 
 import atexit
+import errno
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 
 
 _LONGEST_LINE = 4000
-_FORMULA_STARTS = ("=", "+", "-", "@")
+_FORMULA = re.compile(r"(^|[;\t])(?=\s*[=+\-@＝＋－＠])")
+"""Where a spreadsheet would begin to read a formula, in a cell or, as `;` separates cells in half
+of the world, in the middle of one; full-width signs count as theirs."""
 
 
 def printable(text: str) -> str:
@@ -35,8 +39,8 @@ def printable(text: str) -> str:
 
 
 def spreadsheet_safe(text: str) -> str:
-    """A csv cell that no spreadsheet reads as a formula: such a text gets a leading quote."""
-    return f"'{text}" if text.lstrip()[:1] in _FORMULA_STARTS else text
+    """A csv cell that no spreadsheet reads as a formula: a quote stands before each of them."""
+    return _FORMULA.sub(r"\1'", text)
 
 
 def print_json(value: "JsonObject") -> None:
@@ -82,9 +86,16 @@ def _write(text: str) -> None:
         raise  # the reader has seen enough
     except OSError as error:
         give_up_stdout()
-        raise LagottoError(
-            f"cannot write the answer: {error.strerror}; free space or write it elsewhere"
-        ) from error
+        raise unwritten_answer(error) from error
+
+
+def unwritten_answer(error: OSError) -> LagottoError:
+    """What to say of an answer that stdout did not take."""
+    if error.errno == errno.EBADF:
+        return LagottoError("cannot write the answer: stdout is closed; send it to a file")
+    return LagottoError(
+        f"cannot write the answer: {error.strerror}; free space or write it elsewhere"
+    )
 
 
 def notice(text: str) -> None:
