@@ -8,9 +8,9 @@ three small references. Texts of the truth file that other models answer are ask
 and without the outputs that answer them (taught.py). The two curves of the calibrator for such
 searches are fitted on texts whose sha256 begins with an even byte (`--fit` writes them into the
 package); figures are of the others. A reference of few labels, such as the three small ones, has no
-such curves: "bird" has no one twin among the birds of a finer model. `before` is the rule of before: the higher one of the
-confidence without teachers and 0.95 times the probability of a twin. `--trials` keeps what the
-searches gave, for making them takes minutes.
+such curves: "bird" has no one twin among the birds of a finer model. `before` is the rule of
+before: the higher one of the confidence without teachers and 0.95 times the probability of a twin.
+`--trials` keeps what the searches gave, for making them takes minutes.
 """
 
 import argparse
