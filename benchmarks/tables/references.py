@@ -118,6 +118,7 @@ def references_inet() -> str:
     """One ImageNet model teaches, 2,239 probes."""
     return _pairs(_result().get("one reference, 2239 probes", {}))
 
+
 TABLES = (
     references_one,
     references_wrong,

@@ -12,6 +12,7 @@ from lagotto.hub.confidence.label_margin import LabelStats
 from lagotto.hub.confidence.reference_file import open_background_stats
 from lagotto.hub.labels.label_embeddings import open_label_embeddings
 from lagotto.hub.labels.named import NameSources, far_note, with_names, with_ways
+from lagotto.hub.labels.pictured import ReferenceLabels, with_picture_names
 from lagotto.hub.labels.trust import LONG, LabelTrust
 from lagotto.hub.labels.twins.stored import HubTwins, open_twins
 from lagotto.hub.query.boolean import sought_terms
@@ -41,6 +42,7 @@ class Searcher:
         self._twins: HubTwins | None = None
         self._judge: Judge | None = None
         self._label_stats: LabelStats | None = None
+        self._reference_labels: ReferenceLabels | None = None
 
     @cached_property
     def _references(self) -> tuple[str, ...]:
@@ -110,6 +112,10 @@ class Searcher:
         sources = self._name_sources(vector, options)
         if sources is not None:
             concepts = with_names(hub, vector.concepts, sources)
+            if sources.references and not all(concept.text for concept in concepts):
+                concepts = with_picture_names(
+                    concepts, self._labels_of_references(sources), sources
+                )
             far = far_note(concepts, sources, logit_index)
             notes = (*vector.notes, *sources.notes, *(() if far is None else (far,)))
             vector = replace(vector, concepts=concepts, notes=notes)
@@ -138,11 +144,16 @@ class Searcher:
 
     def _name_sources(self, vector: QueryVector, options: SearchOptions) -> NameSources | None:
         """Which names a search reads; None for one that reads no names."""
-        if options.rule != "default" or not any(concept.text for concept in vector.concepts):
+        if options.rule != "default" or not vector.concepts:
             return None
-        return self.name_sources(
-            published=not options.behaviour_only, references=options.references
-        )
+        published = not options.behaviour_only and any(each.text for each in vector.concepts)
+        return self.name_sources(published=published, references=options.references)
+
+    def _labels_of_references(self, sources: NameSources) -> ReferenceLabels:
+        """The labels of references as pictures are compared with them, made once."""
+        if self._reference_labels is None:
+            self._reference_labels = ReferenceLabels.of(self._hub, sources)
+        return self._reference_labels
 
     def _labels_of(self, judge: Judge) -> LabelStats:
         """The labels as rivals, kept for as long as the hub's models stay the same."""

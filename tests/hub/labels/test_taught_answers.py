@@ -2,16 +2,22 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import colour_world
 from colour_world import TRAINED, World
 from command_line import lagotto
 from lagotto.core.errors import ModelError
+from lagotto.core.vectors import unit_rows
 from lagotto.hub.hub import Hub
 from lagotto.hub.labels import coverage
-from lagotto.hub.labels.named import likely_labels
+from lagotto.hub.labels.named import NameSources, likely_labels
+from lagotto.hub.labels.pictured import ReferenceLabels
+from lagotto.hub.labels.trust import LabelTrust
 from lagotto.hub.labels.twins.stored import open_twins
+from lagotto.hub.query.types import ImageQuery
+from lagotto.hub.text.meaning import quantize_directions
 from taught_world import copy_of, without_labels
 
 NAMELESS = TRAINED["all_nameless"].colours
@@ -82,8 +88,6 @@ def test_a_name_beats_a_fit_that_says_another_output(
     taught: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By an encoder that takes each colour for the next one, only references are right."""
-    import numpy as np
-
     real = coverage.fit
 
     def wrong(*given: object) -> np.ndarray:
@@ -146,3 +150,40 @@ def test_a_model_source_becomes_the_reference_or_says_why_not(
     with pytest.raises(ModelError, match="is no reference: no reference without a label for each"):
         hub.add_reference(tmp_path / "all_nameless")
     assert hub.status().references == hub.models == ("three",)
+
+
+def test_a_picture_is_named_by_the_labels_of_references(taught: Hub, tmp_path: Path) -> None:
+    """The first hit is a twin of the output whose label the picture shows."""
+    for number, colour in enumerate(("cyan", "magenta", "yellow")):
+        colour_world.picture(colour, 70_000 + number).save(tmp_path / f"{colour}.png")
+        query = ImageQuery(tmp_path / f"{colour}.png")
+        first, plain = taught.search(query, top=1)[0], taught.search(query, references=False)
+        assert colour_of(first) == colour
+        assert (first.through.model, first.through.label) == ("all_eight", colour)
+        assert 0 < first.through.probability <= 1
+        assert all(hit.through is None for hit in plain)
+        assert first.score > next(
+            hit.score for hit in plain if (hit.model, hit.logit) == (first.model, first.logit)
+        )
+        assert taught.search(query, top=1, behaviour_only=True)[0] == first
+
+
+def test_a_picture_has_a_name_only_if_one_is_clear() -> None:
+    """Near enough, and clearly nearer than labels of other names; equal names do not compete."""
+    labels = ReferenceLabels(
+        np.array([4, 7, 9]),
+        np.array([0, 1, 0]),
+        unit_rows(np.array([[1, 0, 0], [0, 1, 0], [0.98, 0, 0.2]], np.float32)),
+        np.ones(3, np.float32),
+    )
+    nothing = quantize_directions([], np.zeros((0, 3), np.float32), np.zeros(3, np.float32))
+    sources = NameSources(LabelTrust([]), nothing)
+
+    def columns(*direction: float) -> list[int]:
+        return labels.named(np.array(direction, np.float32), sources).columns.tolist()
+
+    assert columns(2.0, 0.1, 0.0) == [4, 9]
+    assert columns(0.1, 1.0, 0.0) == [7]
+    assert columns(1.0, 0.95, 0.0) == []
+    assert columns(0.2, 0.1, 2.0) == []
+    assert columns(0.0, 0.0, 0.0) == []
