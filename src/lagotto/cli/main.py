@@ -18,6 +18,7 @@ from lagotto.cli import (
 from lagotto.cli.eval import commands as eval_commands
 from lagotto.cli.hub import commands as hub_commands
 from lagotto.cli.hub import index as hub_index
+from lagotto.cli.hub import status as hub_status
 from lagotto.cli.output import flush, give_up_stdout, notice, printable, unwritten_answer
 from lagotto.cli.signals import stop_code, stop_on_signals
 from lagotto.cli.streams import fill_closed_streams
@@ -34,6 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 hub_commands.hub_app.command("index")(hub_index.hub_index)
+hub_commands.hub_app.command("status")(hub_status.hub_status)
 app.add_typer(hub_commands.hub_app, name="hub")
 app.add_typer(captions.captions_app, name="captions")
 app.command("search")(search.search)

@@ -6,8 +6,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from lagotto.core.errors import LagottoError
@@ -17,13 +18,15 @@ from lagotto.core.text.clean import shown
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from lagotto.core.types import JsonObject
+    from lagotto.core.types import JsonObject, JsonValue
 
 
 _LONGEST_LINE = 4000
 _FORMULA = re.compile(r"(^|[;\t])(?=\s*[=+\-@＝＋－＠])")
 """Where a spreadsheet would begin to read a formula, in a cell or, as `;` separates cells in half
 of the world, in the middle of one; full-width signs count as theirs."""
+_ROWS_AT_ONCE = 256
+_ROWS = "the rows that are streamed stand in place of this text"
 
 
 def printable(text: str) -> str:
@@ -49,10 +52,26 @@ def print_json(value: "JsonObject") -> None:
     Control characters are written as escapes. If stdout cannot encode the text, so are all
     characters outside ASCII.
     """
-    text = json_line(value)
-    if _encodable(text) != text:
-        text = json.dumps(value, allow_nan=False)
-    _write(text + "\n")
+    _write(_encodable_json(json_line(value)) + "\n")
+
+
+def print_json_stream(value: "JsonObject", key: str, rows: "Iterable[JsonValue]") -> None:
+    """As `print_json`, with the rows under a key written as they come: there may be many."""
+    before, after = json_line({**value, key: _ROWS}).split(json_line(_ROWS))
+    _write(_encodable_json(before) + "[")
+    separator = ""
+    left = iter(rows)
+    while batch := [*islice(left, _ROWS_AT_ONCE)]:
+        _write(separator + _encodable_json(", ".join(map(json_line, batch))))
+        separator = ", "
+    _write("]" + _encodable_json(after) + "\n")
+
+
+def _encodable_json(text: str) -> str:
+    """A part of a JSON text; characters that stdout's encoding lacks are written as escapes."""
+    if _encodable(text) == text:
+        return text
+    return "".join(c if c.isascii() else json.dumps(c)[1:-1] for c in text)
 
 
 def print_line(text: str = "") -> None:
