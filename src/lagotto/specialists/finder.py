@@ -314,10 +314,10 @@ class Finder:
         trust, _ = self._twins
         outputs = self._named_outputs(name)
         outputs = outputs[outputs >= 0]
-        own, believed = self._hub.labels(name), trust.believed(name)
+        own = self._hub.labels(name)
         likely = likely_labels(self._hub, *self._twins, name)
         count = sum(
-            likely[output] != own[output] or bool(believed[output] >= FIRMLY)
+            likely[output] != own[output] or trust.level(name, output) >= FIRMLY
             for output in outputs.tolist()
         )
         return count if count > 1 else 0

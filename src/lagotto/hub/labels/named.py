@@ -131,14 +131,14 @@ def likely_labels(
     That is its published label, unless this is not believed at all and it is as likely as not a
     twin of a believed label's output: then that label. None without either.
     """
-    labels, index = list(hub.labels(model)), hub.logit_index()
+    published, index = hub.labels(model), hub.logit_index()
+    labels = list(published)
     columns = index.columns_of(model)
-    believed = trust.believed(model) if len(labels) else np.zeros(0, np.float32)
     likeliest = np.full(len(labels), LIKELY)
     for table in (twins.references, twins.audited):
         for row in table.of_columns(np.arange(columns.start, columns.stop)).tolist():
             output, probability = int(table.columns[row]) - columns.start, table.probability[row]
-            own = labels[output] is not None and believed[output] > 0
+            own = published[output] is not None and trust.level(model, output) > 0
             if probability >= likeliest[output] and not own:
                 likeliest[output] = probability
                 labels[output] = label_of(index, int(table.teachers[row]))
