@@ -72,18 +72,9 @@ def test_a_hub_shows_its_users_what_they_need_and_no_more() -> None:
     assert shown == {
         *("create", "open", "close", "folder", "reader", "models", "probes", "probe_picture"),
         *("encoder", "encoder_name", "probe_digest", "responses", "labels", "status", "verify"),
-        *(
-            "add",
-            "add_reference",
-            "inspect",
-            "remove",
-            "search",
-            "nearest",
-            "query_vector",
-            "build_index",
-        ),
+        *("add", "inspect", "remove", "search", "nearest", "query_vector", "build_index"),
         *("remove_index", "describe", "audit", "audit_labels", "duplicates", "cover"),
-        *("label_trust", "label_embeddings", "judge", "skipped"),
+        *("label_trust", "label_embeddings", "judge", "skipped", "compact", "add_reference"),
     }
 
 
