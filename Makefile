@@ -1,11 +1,11 @@
-# make demo | test | check | docs: all that CI runs, with nothing but Python 3.11+, make and pip (uv if present).
+# make demo | test | browser | check | docs: all that CI runs, with nothing but Python 3.11+, make and pip (uv if present).
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: demo test check docs torch frameworks clean
+.PHONY: demo test browser screenshots check docs torch frameworks clean
 
 $(STAMP): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
@@ -20,6 +20,21 @@ demo: $(STAMP)  ## builds, searches and scores the bundled offline world
 test: $(STAMP)  ## the whole test suite; tests marked real skip without the shared assets
 	$(BIN)/python -m pytest -n auto --dist loadgroup -q
 
+BROWSER_STAMP := $(VENV)/.installed-browser
+
+$(BROWSER_STAMP): $(STAMP)
+	@command -v chromium >/dev/null 2>&1 || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1 || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-inter; } >/dev/null
+	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(BIN)/python --group browser; \
+	else $(BIN)/python -m pip install --quiet --group browser; fi
+	@touch $@
+
+browser: $(BROWSER_STAMP)  ## the page in chromium, which root gets from apt-get; the tests skip where there is none
+	$(BIN)/python -m pytest -q tests/web/browser
+
+screenshots: $(BROWSER_STAMP)  ## takes the pictures of the page in docs/images anew
+	$(BIN)/python scripts/make_screenshots.py
+
 check: $(STAMP)  ## ruff, mypy strict, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -31,14 +46,10 @@ torch: $(STAMP)  ## adds torch (CPU) and transformers to the environment: their 
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
 	$(BIN)/python -m pip install --quiet 'torch==2.13.0' 'transformers>=4.50'
 
-FRAMEWORKS := $(VENV)-frameworks
-
-frameworks:  ## tests the adapters of timm and open_clip in an environment of their own: 5.8 GB, as no build of torch without CUDA fits torchvision
-	$(PYTHON) -m venv $(FRAMEWORKS)
-	$(FRAMEWORKS)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(FRAMEWORKS)/bin/python -m pip install --quiet 'torch==2.14.1' 'torchvision==0.29.1' --editable '.[timm,open-clip,tflite]' \
-	  pytest hypothesis beartype onnx flatbuffers
-	$(FRAMEWORKS)/bin/python -m pytest -q tests/models/adapters/test_timm.py tests/models/adapters/test_timm_families.py \
+frameworks: torch  ## adds timm, open_clip and torchvision (55 MB), and tests their adapters, which other tests skip
+	$(BIN)/python -m pip install --quiet --no-deps 'torchvision==0.28.0' 'timm>=1.0' 'open-clip-torch>=2.26' ftfy wcwidth regex
+	$(BIN)/python scripts/use_torchvision_without_cuda.py
+	$(BIN)/python -m pytest -q tests/models/adapters/test_timm.py tests/models/adapters/test_timm_families.py \
 	  tests/encoders/test_open_clip.py tests/encoders/test_hub_encoders.py
 
 $(DOCS_STAMP): $(STAMP)
@@ -50,4 +61,4 @@ docs: $(DOCS_STAMP)  ## regenerates the reference pages and result tables, and b
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python scripts/make_docs.py --site
 
 clean:
-	rm -rf $(VENV) $(VENV)-frameworks lagotto-demo build dist site
+	rm -rf $(VENV) lagotto-demo build dist site

@@ -27,9 +27,9 @@ import numpy as np
 
 import lagotto
 from lagotto.demo.bundled import DEMO_ENCODER, PROBES
+from lagotto.encoders.background.words import background_words
 from lagotto.hub.hub import Hub
 from lagotto.hub.ingest.segments import rebuild_blocks
-from lagotto.hub.query.background import background_words
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.records import Listing, ModelFacts

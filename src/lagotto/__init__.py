@@ -57,11 +57,13 @@ if TYPE_CHECKING:
     from lagotto.specialists.classifier import Classifier as Classifier
     from lagotto.specialists.classifier import HubVoice as HubVoice
     from lagotto.specialists.fusion import Specialist as Specialist
+    from lagotto.web.client import Client as Client
     from lagotto.zeroshot.captions.ingest import IntakeReport as IntakeReport
     from lagotto.zeroshot.captions.store import CaptionStore as CaptionStore
     from lagotto.zeroshot.types import ModelVote as ModelVote
     from lagotto.zeroshot.types import Prediction as Prediction
     from lagotto.zeroshot.types import RetrievedCaption as RetrievedCaption
+    from lagotto.zeroshot.types import Suggestion as Suggestion
 
 __version__ = "0.1.0"
 
@@ -72,6 +74,7 @@ _HOME = {
     "CaptionError": "lagotto.core.errors",
     "CaptionStore": "lagotto.zeroshot.captions.store",
     "Classifier": "lagotto.specialists.classifier",
+    "Client": "lagotto.web.client",
     "CoveredLabel": "lagotto.hub.labels.coverage",
     "Damage": "lagotto.hub.reader.verify",
     "Decision": "lagotto.core.types",
@@ -113,6 +116,7 @@ _HOME = {
     "Skipped": "lagotto.core.types",
     "SourceError": "lagotto.core.errors",
     "Specialist": "lagotto.specialists.fusion",
+    "Suggestion": "lagotto.zeroshot.types",
     "TextQuery": "lagotto.hub.query.types",
     "Through": "lagotto.core.results.through",
     "UsageError": "lagotto.core.errors",

@@ -52,6 +52,7 @@ def audit(
     from lagotto.hub.hub import Hub
     from lagotto.hub.labels.audit import audit_hub
     from lagotto.hub.labels.audit_references import audit_by_all
+    from lagotto.hub.reports.answers import audit_answer
 
     if labels is not None and model is None:
         raise UsageError(
@@ -68,7 +69,7 @@ def audit(
         names = None if labels is None else read_names(labels, "labels", quiet)
         audits = (audit_by_all(opened.reader, opened.reader.responses_of(model), names),)
     if as_json:
-        print_json({"hub": str(hub), "models": [audit.as_json() for audit in audits]})
+        print_json(audit_answer(str(hub), audits))
     else:
         print_audits(audits)
 

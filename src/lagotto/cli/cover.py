@@ -14,18 +14,13 @@ def print_cover(
     hub: "Hub", labels: Sequence[str], top: int, references: bool | None, as_json: bool
 ) -> None:
     """Searches, and prints the models with their coverage, then the pairs of the best one."""
+    from lagotto.hub.reports.answers import coverage_answer
+
     started = time.perf_counter()
     models = hub.cover(list(labels), top=top, references=references)
     elapsed_s = time.perf_counter() - started
     if as_json:
-        print_json(
-            {
-                "query": {"kind": "labels", "value": [label.strip() for label in labels]},
-                "hub": str(hub.folder),
-                "models": [model.as_json() for model in models],
-                "elapsed_s": round(elapsed_s, 6),
-            }
-        )
+        print_json(coverage_answer(str(hub.folder), labels, models, elapsed_s))
         return
     columns = ["rank", "model", "coverage", "lead", "weakest", "spare outputs"]
     rows = [

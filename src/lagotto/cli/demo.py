@@ -14,6 +14,8 @@ from lagotto.cli.hub.commands import (
 )
 from lagotto.cli.output import print_json, print_line, print_table
 from lagotto.cli.search import print_hits
+from lagotto.cli.web.serve import check_extra, run_server
+from lagotto.core.errors import UsageError
 
 if TYPE_CHECKING:
     from lagotto.demo.tour import Tour
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
 def demo(
     folder: Path = typer.Option(
         Path("lagotto-demo"), help="Where the hub and the pictures go; they stay for you to use."
+    ),
+    serve: bool = typer.Option(
+        False, "--serve", help="Then serve the hub as a page, as `lagotto serve` does."
+    ),
+    port: int = typer.Option(
+        8765, min=0, max=65535, help="The port of --serve; 0 takes a free one."
     ),
     quiet: bool = QUIET,
     as_json: bool = JSON,
@@ -32,6 +40,10 @@ def demo(
     """
     from lagotto.demo.tour import take_tour
 
+    if serve:
+        if as_json:
+            raise UsageError("--json and --serve given; give one of them")
+        check_extra()
     started = time.perf_counter()
     tour = take_tour(folder, bar(quiet))
     elapsed_s = time.perf_counter() - started
@@ -47,11 +59,18 @@ def demo(
                 "logit_to_logit": asdict(tour.logit_to_logit),
                 "naming": [asdict(score) for score in tour.naming],
                 "voices": [asdict(score) for score in tour.voices.scores],
+                "incomplete_labels": asdict(tour.incomplete),
                 "elapsed_s": round(elapsed_s, 3),
             }
         )
     else:
         _print(tour, elapsed_s)
+    if serve:
+        from lagotto.demo.bundled import DEMO_ENCODER
+        from lagotto.web.options import ServerOptions
+
+        options = ServerOptions(captions=tour.captions, port=port, encoder=str(DEMO_ENCODER))
+        run_server(tour.hub, options, open_page=False, quiet=quiet)
 
 
 def _print(tour: "Tour", elapsed_s: float) -> None:
@@ -88,6 +107,12 @@ def _print(tour: "Tour", elapsed_s: float) -> None:
     )
     _print_voices(tour)
     print_line()
+    asked = tour.incomplete
+    print_line(
+        f"Asked for {', '.join(asked.labels)}, a picture of a {asked.shown} is answered\n"
+        f"{asked.label} ({asked.probability:.2f}), {asked.remark}."
+    )
+    print_line()
     print_line(f"{elapsed_s:.0f} s. What decided the first search: {tour.sheet}")
     print_line("The hub stays. Try:")
     first = tour.searches[0].hits[0]
@@ -97,6 +122,7 @@ def _print(tour: "Tour", elapsed_s: float) -> None:
     print_line(f"  lagotto search {tour.hub} --image {picture}")
     print_line(f"  lagotto hub status {tour.hub}")
     print_line(f'  lagotto captions search {tour.captions} "a lemon"')
+    print_line(f"  lagotto serve {tour.hub} --captions {tour.captions}")
 
 
 def _print_naming(tour: "Tour") -> None:

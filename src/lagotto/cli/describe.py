@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,7 +15,6 @@ from lagotto.cli.names import read_names
 from lagotto.cli.output import notice, print_json, print_table
 
 if TYPE_CHECKING:
-    from lagotto.core.types import JsonObject
     from lagotto.hub.hub import Hub
     from lagotto.hub.labels.describe import ModelDescription
 
@@ -46,6 +45,7 @@ def describe(
     """
     from lagotto.hub.hub import Hub
     from lagotto.hub.labels.describe import describe_model
+    from lagotto.hub.reports.answers import description_answer
     from lagotto.hub.reports.model_card import write_card
 
     words = None if vocabulary is None else read_names(vocabulary, "vocabulary", quiet, once=True)
@@ -58,26 +58,11 @@ def describe(
     written = () if out is None else write_card(opened.reader, responses, description, out)
     if as_json:
         source = "shipped" if vocabulary is None else str(vocabulary)
-        print_json(_as_json(opened, description, source, elapsed_s))
+        print_json(description_answer(str(hub), description, opened.probes, source, elapsed_s))
     else:
         print_description(opened, description)
     if written and not quiet:
         notice(f"model card: {written[0]}; labels: {written[1]}")
-
-
-def _as_json(
-    hub: "Hub", description: "ModelDescription", source: str, elapsed_s: float
-) -> "JsonObject":
-    fields = description.as_json()
-    for logit in cast("list[JsonObject]", fields["logits"]):
-        probes = cast("list[int]", logit["probes"])
-        logit["probes"] = [{"index": p, "source": hub.probes[p].source} for p in probes]
-    return {
-        "hub": str(hub.folder),
-        **fields,
-        "vocabulary": {"source": source, "names": description.vocabulary},
-        "elapsed_s": round(elapsed_s, 6),
-    }
 
 
 def print_description(hub: "Hub", description: "ModelDescription") -> None:

@@ -13,7 +13,7 @@ from lagotto.cli.output import print_json, print_line, print_table, printable
 _CONCEPTS_SHOWN = 20
 
 
-def duplicates(hub: Path = HUB_ARGUMENT, quiet: bool = QUIET, as_json: bool = JSON) -> None:
+def duplicates_command(hub: Path = HUB_ARGUMENT, quiet: bool = QUIET, as_json: bool = JSON) -> None:
     """Show near-identical models, families of one label space, and outputs of one concept.
 
     Outputs of one concept are those that behave like an output whose label is believed.
@@ -22,10 +22,11 @@ def duplicates(hub: Path = HUB_ARGUMENT, quiet: bool = QUIET, as_json: bool = JS
     """
     from lagotto.hub.hub import Hub
     from lagotto.hub.labels.duplicates import find_duplicates
+    from lagotto.hub.reports.answers import duplicates_answer
 
     result = find_duplicates(Hub.open(hub).reader, bar(quiet))
     if as_json:
-        print_json({"hub": str(hub), **result.as_json()})
+        print_json(duplicates_answer(str(hub), result))
         return
     for title, groups in (
         ("nearly the same", result.duplicate_groups),

@@ -22,6 +22,7 @@ from lagotto.cli.hub import status as hub_status
 from lagotto.cli.output import flush, give_up_stdout, notice, printable, unwritten_answer
 from lagotto.cli.signals import stop_code, stop_on_signals
 from lagotto.cli.streams import fill_closed_streams
+from lagotto.cli.web import serve
 from lagotto.core.errors import LagottoError
 from lagotto.core.machine import allow_open_files
 from lagotto.core.temporary.leftovers import sweep_system_folder
@@ -38,14 +39,15 @@ hub_commands.hub_app.command("index")(hub_index.hub_index)
 hub_commands.hub_app.command("status")(hub_status.hub_status)
 app.add_typer(hub_commands.hub_app, name="hub")
 app.add_typer(captions.captions_app, name="captions")
-app.command("search")(search.search)
+app.command("search")(search.search_command)
 app.command("describe")(describe.describe)
 app.command("audit")(audit.audit)
-app.command("duplicates")(duplicates.duplicates)
+app.command("duplicates")(duplicates.duplicates_command)
 app.command("inspect")(inspect.inspect_command)
-app.command("classify")(classify.classify)
+app.command("classify")(classify.classify_command)
 app.add_typer(eval_commands.eval_app, name="eval")
 app.command("demo")(demo.demo)
+app.command("serve")(serve.serve_command)
 
 
 def _version(requested: bool | None) -> None:

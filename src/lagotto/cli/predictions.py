@@ -2,7 +2,6 @@
 
 import csv
 import io
-import math
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -19,12 +18,9 @@ from lagotto.cli.output import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from lagotto.core.sources.count import SourceCount
-    from lagotto.core.types import JsonObject, JsonValue, Skipped
+    from lagotto.core.types import JsonObject, Skipped
     from lagotto.specialists.classifier import Classifier
-    from lagotto.specialists.fusion import Specialist
     from lagotto.zeroshot.images import PictureFiles
     from lagotto.zeroshot.types import ModelVote, Prediction
 
@@ -75,100 +71,20 @@ class Rows:
 
 def print_rows_json(classifier: "Classifier", rows: Rows, started: float) -> None:
     """Prints one JSON object with all rows; `specialists` only with a hub."""
-    images = [_as_json(classifier, row) for row in rows]
+    from lagotto.specialists.answers import classification_answer
+
+    answer = classification_answer(classifier, rows)
     specialists: JsonObject = {}
-    if "hub" in classifier.voices:
-        specialists["specialists"] = [
-            _specialist_as_json(classifier, specialist) for specialist in classifier.specialists
-        ]
+    if "specialists" in answer:
+        specialists["specialists"] = answer.pop("specialists")
     print_json(
         {
-            "labels": [label.name for label in classifier.labels],
-            "encoder": classifier.encoder.info.name,
-            "mode": classifier.mode,
-            "images": list(images),
+            **answer,
             "source_count": rows.count.as_json(),
             **specialists,
             "elapsed_s": round(time.perf_counter() - started, 6),
         }
     )
-
-
-def _as_json(classifier: "Classifier", row: "Prediction | Skipped") -> "JsonObject":
-    from lagotto.core.types import Skipped
-
-    if isinstance(row, Skipped):
-        return {"path": row.source, "error": row.reason}
-    weights: JsonObject = {
-        "image": round(row.weights[0], 6),
-        "captions": round(row.weights[1], 6),
-    }
-    voices: JsonObject = {}
-    if "hub" in classifier.voices:
-        weights["hub"] = round(row.hub_weight, 6)
-        voices["voices"] = [_vote(classifier, vote) for vote in row.votes]
-    answer: JsonObject = {
-        "path": row.path,
-        "label": _best(classifier, row.probabilities),
-        "probabilities": [round(float(p), 6) for p in row.probabilities],
-        "image_only": {
-            "label": _best(classifier, row.image_only),
-            "probabilities": [round(float(p), 6) for p in row.image_only],
-        },
-        "weights": weights,
-        "captions": [
-            {"text": each.text, "similarity": round(each.similarity, 6)} for each in row.captions
-        ],
-        **voices,
-    }
-    return answer | ({"declined": row.declined} if row.declined else {})
-
-
-def _vote(classifier: "Classifier", vote: "ModelVote") -> "JsonObject":
-    reasons = {specialist.model: specialist.why for specialist in classifier.specialists}
-    return {
-        "model": vote.model,
-        "why": reasons[vote.model],
-        "weight": round(vote.weight, 6),
-        "probabilities": [round(float(p), 6) for p in vote.probabilities],
-        "rest": round(vote.rest, 6),
-    }
-
-
-def _specialist_as_json(classifier: "Classifier", specialist: "Specialist") -> "JsonObject":
-    """A model that voted: its facts, and one row for each label that it knows."""
-    columns = zip(
-        specialist.labels,
-        specialist.outputs,
-        specialist.published,
-        specialist.agreement,
-        specialist.probe_correlation,
-        strict=True,
-    )
-    knows: list[JsonValue] = [
-        {
-            "label": classifier.labels[label].name,
-            "output": output,
-            "published": published,
-            "agreement": round(agreement, 6),
-            "on_probes": round(on_probes, 6),
-        }
-        for label, output, published, agreement, on_probes in columns
-    ]
-    return {
-        "model": specialist.model,
-        "why": specialist.why,
-        "weight": round(specialist.weight, 6),
-        "explains": round(specialist.explained_information, 6),
-        "named": specialist.named_count,
-        "names_agree": _number_or_none(specialist.name_agreement),
-        "knows": knows,
-    }
-
-
-def _number_or_none(value: float) -> float | None:
-    """The value rounded; None for nan."""
-    return None if math.isnan(value) else round(value, 6)
 
 
 def print_rows_tables(classifier: "Classifier", rows: Rows) -> None:
@@ -205,6 +121,7 @@ def _columns(classifier: "Classifier") -> list[str]:
 
 def _cells(classifier: "Classifier", row: "Prediction | Skipped") -> list[str]:
     from lagotto.core.types import Skipped
+    from lagotto.specialists.answers import best_label, chosen_label
 
     if isinstance(row, Skipped):
         return [row.source, *[""] * (len(_columns(classifier)) - 2), row.reason]
@@ -215,22 +132,20 @@ def _cells(classifier: "Classifier", row: "Prediction | Skipped") -> list[str]:
         hub = [f"{row.hub_weight:.2f}", "; ".join(opinions)]
     return [
         row.path,
-        _best(classifier, row.probabilities),
-        f"{row.probabilities[best]:.3f}",
-        _best(classifier, row.image_only),
+        chosen_label(classifier, row),
+        f"{row.none if row.rejected else row.probabilities[best]:.3f}",
+        best_label(classifier, row.image_only),
         f"{row.weights[0]:.2f}",
         f"{row.weights[1]:.2f}",
         *hub,
-        row.declined,
+        row.remark,
     ]
 
 
 def _opinion(classifier: "Classifier", vote: "ModelVote") -> str:
     """The label that a model votes for, or that none of its labels fits."""
+    from lagotto.specialists.answers import best_label
+
     if vote.rest > float(vote.probabilities.max()):
         return f"none of its labels {vote.rest:.2f}"
-    return f"{_best(classifier, vote.probabilities)} {float(vote.probabilities.max()):.2f}"
-
-
-def _best(classifier: "Classifier", probabilities: "np.ndarray") -> str:
-    return classifier.labels[int(probabilities.argmax())].name
+    return f"{best_label(classifier, vote.probabilities)} {float(vote.probabilities.max()):.2f}"

@@ -39,7 +39,7 @@ def _query(text: str | None, logit: str | None, image: list[Path] | None) -> "An
     return TextQuery(text, pictures=pictures) if text else ImageQuery(pictures)
 
 
-def search(
+def search_command(
     hub: Path = HUB_ARGUMENT,
     text: str | None = typer.Argument(
         None,

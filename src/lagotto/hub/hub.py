@@ -25,7 +25,7 @@ from lagotto.core.types import Hits
 from lagotto.encoders.base import Encoder
 from lagotto.hub.ingest.add import AddReport, add_models
 from lagotto.hub.ingest.create import create_hub
-from lagotto.hub.ingest.inspect import Inspection, inspect_models
+from lagotto.hub.ingest.inspect_files import InspectReport, inspect_paths
 from lagotto.hub.open_hub import OpenHub, in_turn, reading
 from lagotto.hub.probes.subset import Choosing, Share
 from lagotto.hub.query.types import (
@@ -38,7 +38,6 @@ from lagotto.hub.search.options import SearchKeywords, SearchOptions
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.lock import hub_lock
 from lagotto.jobs.worker_limits import Limits
-from lagotto.models.metadata.scan import scan_models
 
 if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that call them
     from lagotto.hub.confidence.judge import Judge
@@ -218,16 +217,15 @@ class Hub(OpenHub):
         *,
         limits: Limits | None = None,
         progress: Progress | None = None,
-    ) -> tuple[Inspection, ...]:
+    ) -> InspectReport:
         """How each model would be fed and read, and where that is from; nothing is added.
+
+        The report also names the models that are not read, and counts all files.
 
         Raises UsageError if no models are given, or a path holds none.
         """
-        paths = as_paths(models, "models")
-        sources = scan_models(paths)
-        return inspect_models(
-            self.reader.probe_set, sources, limits or Limits(), progress or Silent()
-        )
+        paths, probe_set = as_paths(models, "models"), self.reader.probe_set
+        return inspect_paths(paths, probe_set, limits or Limits(), progress or Silent())
 
     @reading
     def query_vector(self, query: AnyQuery | str | Path) -> QueryVector:

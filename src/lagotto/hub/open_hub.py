@@ -177,6 +177,18 @@ class OpenHub:
             )
         return reader
 
+    @reading
+    def read(self, question: Callable[[HubReader], _Result]) -> _Result:
+        """What a function of the reader answers, in turn with other threads, on the hub as it is.
+
+        It may be called again if the hub changes meanwhile, so it should only read.
+
+        Example:
+            >>> hub.read(lambda reader: reader.probe_count)  # doctest: +SKIP
+            1024
+        """
+        return question(self.reader)
+
     @property
     @reading
     def models(self) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """`lagotto hub create | add | remove | compact | verify` come in; tables or JSON go out."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from lagotto.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from lagotto.hub.ingest.add import AddReport
+    from lagotto.models.metadata.file_count import FileCount
+    from lagotto.models.metadata.unread.recognition import UnreadFile
 
 hub_app = typer.Typer(
     help="Make a hub of classifiers and keep it.", no_args_is_help=True, rich_markup_mode=None
@@ -125,11 +128,12 @@ def hub_add(
 
     limits = Limits(runner, workers, timeout, int(memory_gb * 2**30), int(cache_gb * 2**30))
     if inspect:
-        inspections = Hub.open(hub).inspect(models, limits=limits, progress=bar(quiet))
+        inspected = Hub.open(hub).inspect(models, limits=limits, progress=bar(quiet))
         if as_json:
-            print_json({"hub": str(hub), "models": [item.as_json() for item in inspections]})
+            print_json({"hub": str(hub), **inspected.as_json()})
         else:
-            print_inspections(inspections)
+            print_inspections(inspected.models)
+            _print_files(inspected.files, inspected.not_read, quiet)
         return
     opened = Hub.open(hub)
     report = opened.add(
@@ -163,11 +167,16 @@ def _print_report(report: "AddReport", quiet: bool) -> None:
         print_line(f"  copy: {printable(name)} is {printable(original)}")
     for failure in report.failures:
         print_line(f"  failed: {printable(failure.model)}: {printable(failure.reason)}")
-    if report.files.seen:
-        print_line(printable(str(report.files)))
-    print_unread(report.not_read)
+    _print_files(report.files, report.not_read, quiet)
+
+
+def _print_files(files: "FileCount", not_read: "Sequence[UnreadFile]", quiet: bool) -> None:
+    """Prints the count of all files, and those that are not read, with the way out."""
+    if files.seen:
+        print_line(printable(str(files)))
+    print_unread(not_read)
     if not quiet:
-        for hint in report.files.hints:
+        for hint in files.hints:
             notice(f"note: {printable(hint)}")
 
 

@@ -115,7 +115,7 @@ def write_index(
                 "format": LOW_RANK_FORMAT,
                 "version": LOW_RANK_VERSION,
                 "probe_digest": probe_digest,
-                "blocks": _digest(blocks),
+                "blocks": blocks_digest(blocks),
                 "captured": directions.captured,
             },
             {
@@ -243,7 +243,7 @@ def index_damage(path: Path, probe_digest: str) -> tuple[str, str] | None:
     return None
 
 
-def _digest(blocks: Sequence[Block]) -> str:
+def blocks_digest(blocks: Sequence[Block]) -> str:
     """One digest of the checksums of blocks, in order."""
     return sha256("\n".join(block.sha256 for block in blocks).encode()).hexdigest()
 
@@ -253,7 +253,7 @@ def _is_fresh(stored: StoredIndex, blocks: Sequence[Block]) -> bool:
     logits = sum(block.steps.size for block in blocks)
     return (
         bool(blocks)
-        and stored.blocks == _digest(blocks)
+        and stored.blocks == blocks_digest(blocks)
         and stored.index.steps.size == logits
         and len(stored.index.probes) == blocks[0].values.shape[0]
     )

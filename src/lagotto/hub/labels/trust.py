@@ -79,6 +79,11 @@ class LabelTrust:
         """How far one label is believed; 0 for a model that the catalogue did not hold."""
         return float(self.believed(model)[logit]) if model in self._lists else 0.0
 
+    def audit_of(self, model: str) -> AuditRecord | None:
+        """The audit of a model's label list; None for one without labels or never audited."""
+        record = self._lists.get(model)
+        return record.audit if record is not None and record.labelled else None
+
     def audit_key(self, model: str) -> str:
         """sha256 of the labels and responses that a model's audit is of; "" if it has none."""
         audit = self._lists[model].audit

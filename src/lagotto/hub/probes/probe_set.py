@@ -131,6 +131,10 @@ class ProbeSet:
             raise HubError(f"{path} was altered: its probes do not give its digest; {_RESTORE}")
         return cls(header.digest, probes, folder)
 
+    def picture_file(self, index: int) -> Path:
+        """Where the picture of one probe lies; it may be missing, or altered."""
+        return _picture_path(self.folder, self.probes[index].digest)
+
     def picture(self, index: int) -> bytes:
         """The bytes of the picture file of one probe.
 

@@ -1,7 +1,7 @@
 """A hub's catalogue comes in; what `hub status` says of each model goes out, one at a time."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 
 from lagotto.core.types import Decision, JsonObject
@@ -51,6 +51,7 @@ def model_statuses(
     completion: HubCompletion | None,
     probes: int,
     name_part: str = "",
+    names: Collection[str] | None = None,
 ) -> Iterator[ModelStatus]:
     """The status of each probed model, in the order of the catalogue.
 
@@ -60,12 +61,14 @@ def model_statuses(
         completion: Its completion, if it has one.
         probes: How many probes it has.
         name_part: Only models with this in their names; the case of ASCII letters does not matter.
+        names: Only the models of these names; other names are passed over.
     """
     flawed = dict(
         catalogue.run("SELECT model, count(*) FROM logits WHERE flaw != '' GROUP BY model")
     )
     seen = read_probes_seen(catalogue)
-    for record in _read_done(catalogue, name_part):
+    records = _read_done(catalogue, name_part) if names is None else _read_named(catalogue, names)
+    for record in records:
         number = seen.get(record.position)
         if number is None:
             path = layout.responses_of(record.digest)
@@ -98,6 +101,16 @@ def _read_done(catalogue: Catalog, name_part: str = "") -> Iterator[ModelRecord]
     while rows := catalogue.run(query, (last, name_part)):
         yield from map(model_record, rows)
         last = int(rows[-1][0])
+
+
+def _read_named(catalogue: Catalog, names: Collection[str]) -> Iterator[ModelRecord]:
+    """The models of these names that are done, in the order of the catalogue."""
+    places = ", ".join("?" * len(names))
+    query = (
+        f"SELECT {MODEL_COLUMNS} FROM models WHERE status = 'done' AND name IN ({places}) "
+        "ORDER BY position"
+    )
+    yield from map(model_record, catalogue.run(query, tuple(names)))
 
 
 def _searched(completion: HubCompletion | None, digest: str, full: bool) -> tuple[str, str]:

@@ -220,6 +220,11 @@ class HubReader:
         with Catalog(self._layout.catalogue) as catalogue:
             return tuple(str(name) for (name,) in catalogue.run(query))
 
+    def record(self, model: str) -> ModelRecord:
+        """The record of one model; raises UsageError if the hub has none of this name."""
+        with Catalog(self._layout.catalogue) as catalogue:
+            return catalogue.find(model)
+
     def records(self) -> tuple[ModelRecord, ...]:
         """The record of every probed model: its digest, its source, its input."""
         with Catalog(self._layout.catalogue) as catalogue:
@@ -275,6 +280,14 @@ class HubReader:
         with Catalog(self._layout.catalogue) as catalogue:
             yield from model_statuses(
                 self._layout, catalogue, completion, self.probe_count, name_part
+            )
+
+    def statuses_of(self, names: Collection[str]) -> tuple[ModelStatus, ...]:
+        """The status of some probed models, in the hub's order; other names are passed over."""
+        completion = read_completion(self._layout, self.probe_digest)
+        with Catalog(self._layout.catalogue) as catalogue:
+            return tuple(
+                model_statuses(self._layout, catalogue, completion, self.probe_count, names=names)
             )
 
     def verify(self) -> tuple[Damage, ...]:

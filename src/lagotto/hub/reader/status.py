@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lagotto.core.errors import HubError
+from lagotto.core.results.html import html_line, html_table
 from lagotto.core.temporary.leftovers import Leftover
 from lagotto.core.types import JsonObject
 from lagotto.hub.completion.stored import read_completion
@@ -31,6 +32,10 @@ class SegmentsStatus:
     bytes: int
     lost_logits: int
     missing_models: int
+
+
+_SHOWN_IN_NOTEBOOKS = 100
+"""Models and failures at most, as in the summary on the command line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,29 @@ class HubStatus:
         """The fields by name, with tuples as lists."""
         fields: JsonObject = json.loads(json.dumps(asdict(self)))
         return fields
+
+    def _repr_html_(self) -> str:
+        columns = ("model", "kind", "architecture", "framework", "logits", "notes")
+        rows = [
+            (
+                *(model.name, model.kind, model.architecture or "its own graph", model.framework),
+                *(str(model.outputs), "; ".join(model.notes)),
+            )
+            for model in self.models[:_SHOWN_IN_NOTEBOOKS]
+        ]
+        counts = f"{self.done} models, {self.logits} logits, {self.probes} probes"
+        if 0 < len(rows) < self.done:
+            counts += f"; the first {len(rows)} models are shown"
+        failed = self.failures[:_SHOWN_IN_NOTEBOOKS]
+        failures = (f"failed: {item.model}: {item.reason}" for item in failed)
+        notes = (f"note: {note}" for note in self.notes)
+        return "".join(
+            (
+                html_line(f"{self.hub}: {counts}"),
+                html_table(columns, rows, frozenset({"logits"})) if rows else "",
+                *map(html_line, (*failures, *notes)),
+            )
+        )
 
 
 def read_hub_status(

@@ -193,15 +193,15 @@ def _derived_damages(layout: HubLayout) -> Iterator[Damage]:
     """Files that can be made anew: an altered one is not used, or replaced, by what needs it."""
     again = f"run: lagotto audit {layout.folder} --all"
     of_words = (layout.background, layout.rivals, layout.label_embeddings)
-    for path in (*of_words, layout.twins, layout.completion, *layout.text_caches):
+    for path in (*of_words, layout.twins, layout.completion, layout.map, *layout.text_caches):
         if not path.exists():
             continue
         if (unread := _unreadable(path)) is not None:
             yield Damage(str(path), *unread)
         elif not is_intact(path):
-            yield Damage(
-                str(path), "altered: its bytes do not give its checksum", f"delete it and {again}"
-            )
+            remedy = "the next look at the map makes it anew"
+            remedy = remedy if path == layout.map else f"delete it and {again}"
+            yield Damage(str(path), "altered: its bytes do not give its checksum", remedy)
     with suppress(HubError):  # without a probe set, which is told above, there is no cache of it
         for path in ProbeCache(layout.probes, layout.cache).damaged():
             remedy = "the next lagotto hub add makes it anew"

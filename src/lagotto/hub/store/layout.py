@@ -83,6 +83,11 @@ class HubLayout:
         return self.folder / "low_rank.safetensors"
 
     @property
+    def map(self) -> Path:
+        """The place of each logit in the plane; derived, made when a map is first looked at."""
+        return self.folder / "map.safetensors"
+
+    @property
     def staging(self) -> Path:
         """Responses that workers are writing; emptied by each run."""
         return self.folder / "staging"

@@ -1,0 +1,1 @@
+"""Requests of scripts come in; the JSON that the commands print goes out."""

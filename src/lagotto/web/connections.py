@@ -1,0 +1,52 @@
+"""Connections of clients come in; those that send their headers in time go out to the server."""
+
+import asyncio
+from typing import ClassVar
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+
+class TimedConnection(H11Protocol):
+    """A connection that is closed when the headers of a request take too long.
+
+    A client that sends a byte now and then would otherwise hold its connection for ever.
+    """
+
+    header_seconds: ClassVar[float] = 10.0
+    _header_timer: asyncio.TimerHandle | None = None
+    _cycle_seen: object = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begins to wait for the first request."""
+        super().connection_made(transport)
+        self._wait_for_headers()
+
+    def data_received(self, data: bytes) -> None:
+        """Takes bytes; headers that are whole end the wait."""
+        if self._header_timer is None and self._is_between_requests():
+            self._wait_for_headers()
+        super().data_received(data)
+        if self.cycle is not None and self.cycle is not self._cycle_seen:
+            self._cycle_seen = self.cycle
+            self._stop_waiting()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection has ended."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _is_between_requests(self) -> bool:
+        return self.cycle is None or bool(self.cycle.response_complete)
+
+    def _wait_for_headers(self) -> None:
+        self._header_timer = self.loop.call_later(self.header_seconds, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def _give_up(self) -> None:
+        self._header_timer = None
+        if not self.transport.is_closing():
+            self.transport.abort()

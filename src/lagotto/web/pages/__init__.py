@@ -1,0 +1,1 @@
+"""Addresses that people open come in; pages that work without JavaScript go out."""

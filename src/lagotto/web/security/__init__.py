@@ -1,0 +1,1 @@
+"""Requests of anybody come in; those that are allowed go out to the application."""

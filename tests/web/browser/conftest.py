@@ -1,0 +1,62 @@
+"""A real browser on a real server; tests skip where there is no browser or no driver for one."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from colour_world import World
+from web_server import running
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="session")
+def served_hub(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The world's hub, to be changed by one test."""
+    return shutil.copytree(world.hub, tmp_path_factory.mktemp("served") / "hub")
+
+
+@pytest.fixture(scope="session")
+def address(served_hub: Path) -> Iterator[str]:
+    """Where it is served."""
+    with running(served_hub) as (at, _):
+        yield at
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium, headless."""
+    driver = pytest.importorskip(
+        "playwright.sync_api", reason="no browser driver; make browser installs it"
+    )
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if program is None:
+        pytest.skip("no chromium; make browser installs it")
+    with driver.sync_playwright() as playwright:
+        # As root in a container there is no sandbox of the browser; it opens our pages alone.
+        opened = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Any]:
+    """An empty page; what its console says of errors fails the test."""
+    context = browser.new_context(base_url=address, viewport={"width": 1280, "height": 900})
+    opened = context.new_page()
+    said: list[str] = []
+    opened.on("console", lambda line: said.append(line.text) if line.type == "error" else None)
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    opened.set_default_timeout(30_000)
+    yield opened
+    context.close()
+    assert not said
+
+
+@pytest.fixture
+def red(world: World) -> Path:
+    """A red picture."""
+    return world.pictures / "003_red.png"
