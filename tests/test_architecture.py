@@ -67,6 +67,7 @@ ROOMS = {
     },
     "hub/probes": {"datasets"},
     "encoders": {"background", "known"},
+    "hub/labels": {"twins"},
     "jobs": {"sandbox", "tables"},
     "models": {
         *("adapters", "architectures", "checkpoints", "files", "keras", "metadata"),

@@ -32,22 +32,13 @@ from lagotto.core.types import EncoderInfo
 from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.retrieval.raw_responses import read_raw_responses
 from lagotto.hub.confidence.calibrator import (
-    CONCEPT_FEATURES,
-    HIT_FEATURES,
+    FEATURE_NAMES,
     concept_features,
     hit_features,
     read_calibrator,
 )
 from lagotto.hub.confidence.probe_coverage import LEAST_COVERAGE
 from lagotto.hub.confidence.quality import QualityFit
-
-FEATURES = {
-    "hit": HIT_FEATURES,
-    "concept": CONCEPT_FEATURES,
-    "labelled_hit": HIT_FEATURES,
-    "labelled_concept": CONCEPT_FEATURES,
-}
-"""The names of each curve's features."""
 
 PENALTY = 10.0
 CEILING = 0.95
@@ -88,7 +79,7 @@ def fit(parts: list[list[Trial]]) -> dict[str, Any]:
         curves[name] = {
             "weights": {
                 feature: round(float(weight), 5)
-                for feature, weight in zip(FEATURES[name], model.weights, strict=True)
+                for feature, weight in zip(FEATURE_NAMES[name], model.weights, strict=True)
             },
             "bias": round(model.bias, 5),
             "ceiling": model.ceiling,
@@ -230,7 +221,10 @@ def main() -> None:
     if arguments.fit:
         firsts = [each.right[0] for each in worlds.values()], [each[0] for each in hubs.values()]
         fitted = fit_all(*firsts, encoder.info)
-        fitted["claim"] = json.loads(PACKAGED.read_text())["claim"]  # by quality/label_matches.py
+        packaged = json.loads(PACKAGED.read_text())
+        fitted["claim"] = packaged["claim"]  # by quality/label_matches.py
+        for name in ("taught_hit", "taught_concept"):  # by measure_taught.py
+            fitted["curves"][name] = packaged["curves"][name]
         PACKAGED.write_text(json.dumps(fitted, indent=1) + "\n")
     numbers = json.loads(PACKAGED.read_text())
     rows, coverage = report_heads(worlds, numbers, arguments.photos)

@@ -23,7 +23,8 @@ from lagotto.hub.descriptors.blocks import BlockSource, build_blocks, open_block
 from lagotto.hub.descriptors.projection import projector
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.labels.named import named_through
-from lagotto.hub.labels.twins import TwinFinder, Twins, choose_teachers, join_twins
+from lagotto.hub.labels.twins.finder import TwinFinder
+from lagotto.hub.labels.twins.table import Twins, choose_teachers, join_twins
 from lagotto.hub.query.boolean import SINGLE
 from lagotto.hub.query.probe_weights import ProbeSpace, weigh_texts
 from lagotto.hub.query.types import ConceptQuery

@@ -14,6 +14,7 @@ byte; `odd` is reported. Every row has today's rule beside, which reads no label
 - references: 0, 1, 2, 4 of them, and one cut to 10, 100 and 1,000 labels.
 - mini-hub: a share of the heads is labelled, the others are asked for; the same across backbones.
 - describe: an ImageNet model with its list hidden.
+- label sets: ten names asked of `search --labels`.
 """
 
 import argparse
@@ -235,6 +236,39 @@ def half_labelled(
     }
 
 
+def label_sets(copies: Copies) -> dict[str, Any]:
+    """Ten names that two models share: is the one without a list the first, each label right?
+
+    Labels of an ImageNet model, drawn ten times; the other one teaches, and is no answer. The share
+    of draws whose first model is the one with these outputs, and of labels on their own output.
+    """
+    answer = {}
+    for reference, sought in ((SMALL, LARGE), (LARGE, SMALL)):
+        hub = copies.make(references=[reference])
+        names = [first_name(str(label)) for label in hub.labels(sought)]
+        single = [place for place, name in enumerate(names) if names.count(name) == 1]
+        rows: dict[str, list[tuple[bool, float]]] = {"taught": [], "behaviour": []}
+        for draw in range(10):
+            order = np.random.default_rng(draw).permutation(single)[:10].tolist()
+            for way, references in (("taught", None), ("behaviour", False)):
+                found = hub.cover([names[place] for place in order], top=22, references=references)
+                others = [model for model in found if model.model != reference]
+                (same,) = [model for model in others if model.model == sought]
+                right = [
+                    pair.logit == place for pair, place in zip(same.labels, order, strict=True)
+                ]
+                rows[way].append((others[0].model == sought, float(np.mean(right))))
+        answer[sought] = {
+            way: {
+                "first": round(float(np.mean([first for first, _ in part])), 4),
+                "paired": round(float(np.mean([share for _, share in part])), 4),
+            }
+            for way, part in rows.items()
+        }
+        copies.drop(hub)
+    return answer
+
+
 def describe_hidden(copies: Copies) -> dict[str, Any]:
     """Names for the outputs of an ImageNet model, from the other one's labels, and as before.
 
@@ -304,6 +338,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--assets", type=Path, required=True)
     parser.add_argument("--hub", type=Path, help="a hub of all models on the captioned photos")
+    parser.add_argument("--hub-inet", type=Path, help="the same with the ImageNet photos")
     parser.add_argument("--texts", type=int, default=300, help="texts of a kind, at most")
     parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("--only", nargs="+", default=[], help="stages, by their names in the JSON")
@@ -317,8 +352,16 @@ def main() -> None:
         copies = Copies(hub.folder, encoder, Path(folder))
         texts = {kind: draw_texts(truth, kind, given.seed, given.texts) for kind in KINDS}
         fewer = {kind: part[:: max(1, len(part) // 75)] for kind, part in texts.items()}
+        inet = Path(folder) / "inet"
+
+        def with_inet() -> dict[str, Any]:
+            larger = open_hub(given.hub_inet, given.assets, inet, True)
+            return one_reference(Copies(larger.folder, encoder, inet.parent / "copies"), texts)
+
         stages: dict[str, Callable[[], Any]] = {
             "one reference": lambda: one_reference(copies, texts),
+            "one reference, 2239 probes": with_inet,
+            "label sets": lambda: label_sets(copies),
             "mini-hub": lambda: mini_hub(given.assets, encoder, given.seed),
             "wrong lists": lambda: wrong_lists(copies, fewer, models),
             "number of references": lambda: by_number(copies, fewer),

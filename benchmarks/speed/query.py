@@ -6,8 +6,9 @@
 A synthetic hub in memory-mapped files: blocks of models of 100 outputs with random descriptors,
 directions and quantiles, random unit embeddings of the probes and of the background words. Each
 query is asked by the paper's rule, by the default rule, and by the default rule with a judge, as a
-search does once the text is embedded; the baseline is the compiled scan of the same probes alone,
-asked in turn with them. Random numbers, so times only: what the hits are says nothing.
+search does once the text is embedded, and by the default rule through a reference whose labels have
+a twin in every tenth model; the baseline is the compiled scan of the same probes alone, asked in
+turn with them. Random numbers, so times only: what the hits are says nothing.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,8 @@ from lagotto.hub.descriptors.blocks import (
 from lagotto.hub.descriptors.rank_blend import QUANTILES
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.kernels.dispatch import scan_sums
+from lagotto.hub.labels.named import named_through
+from lagotto.hub.labels.twins.table import Twins
 from lagotto.hub.query.probe_weights import (
     ProbeSpace,
     top_half,
@@ -44,6 +48,7 @@ from lagotto.hub.query.types import ConceptQuery, QueryVector
 from lagotto.hub.query.vectors import query_from_embedding
 from lagotto.hub.search.engine import find_logits
 from lagotto.hub.search.options import SearchOptions
+from lagotto.hub.text.matching import Named
 
 OUTPUTS = 100
 DIM = 512
@@ -111,6 +116,15 @@ def make_logit_index(folder: Path, logits: int, probes: int) -> LogitIndex:
     return LogitIndex(blocks, names, lambda _: [None] * OUTPUTS, answers.__getitem__)
 
 
+def drawn_twins(logits: int, rng: np.random.Generator) -> Twins:
+    """One output of every tenth model as the twin of each label of the first model, at random."""
+    models = np.arange(10, logits // OUTPUTS, 10)
+    labels = np.arange(OUTPUTS)
+    columns = (models[None, :] * OUTPUTS + rng.integers(0, OUTPUTS, (OUTPUTS, len(models)))).ravel()
+    likely = rng.uniform(0.05, 1.0, columns.size).astype(np.float32)
+    return Twins(np.repeat(labels, len(models)), columns, likely)
+
+
 def measure(ways: dict[str, Callable[[int], object]], rounds: int) -> dict[str, dict[str, float]]:
     """Milliseconds of each way: its first call, and the median of all later ones.
 
@@ -162,10 +176,20 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     def half(at: int) -> object:
         return scan_sums(logit_index.tables, halves[at], top_weights[at][halves[at]], "numba")
 
-    def ask(rule: str, judged: bool) -> Callable[[int], object]:
+    twins = drawn_twins(options.logits, rng)
+    own = Named(np.zeros(1, np.int64), np.ones(1, np.float32), np.ones(1, np.float32))
+
+    def taught(at: int) -> QueryVector:
+        label = np.array([at], np.int64)
+        named = named_through(replace(own, columns=label), [twins])
+        assert len(named.columns) > 1
+        concept = replace(vectors[at].concepts[0], named=named)
+        return replace(vectors[at], concepts=(concept,))
+
+    def ask(rule: str, judged: bool, names: bool = False) -> Callable[[int], object]:
         return lambda at: find_logits(
             logit_index,
-            vectors[at],
+            taught(at) if names else vectors[at],
             SearchOptions(
                 rule=rule,  # type: ignore[arg-type]
                 k=options.k,
@@ -181,6 +205,7 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, object]:
         "paper's rule": ask("paper", False),
         "default rule": ask("default", False),
         "default rule, judged": ask("default", True),
+        "default rule, through a reference": ask("default", False, names=True),
     }
     bare(0)  # the compiled kernel is loaded
     rows = measure(ways, options.rounds)

@@ -89,6 +89,36 @@ def references_confidence() -> str:
 
 KEYS = ("right_below_0.3", "calibration_error")
 
+
+def references_belief() -> str:
+    """How far confidence and presence hold where a reference may have the words, before and now."""
+    rows = []
+    for world, kinds in read_result("quality_taught")["odd"].items():
+        for kind, row in kinds.items():
+            changes = [f"{row['before'][key]} → {row['now'][key]}" for key in BELIEF]
+            rows.append([world, kind, str(row["now"]["searches"]), *changes])
+    titles = ["first hit", "ten hits", "right below 0.3", "presence AUROC", "presence"]
+    return table(["world", "texts", "searches", *titles], rows)
+
+
+BELIEF = ("first_hit", "ten_hits", "right_below_0.3", "presence_auroc", "presence")
+
+
+def references_sets() -> str:
+    """Ten names of an ImageNet model without its list, asked of `search --labels`."""
+    rows = [
+        [model, *(_share(row[way][key]) for key in ("first", "paired") for way in WAYS)]
+        for model, row in _result().get("label sets", {}).items()
+    ]
+    titles = ["first of the models", "by behaviour", "labels on their output", "by behaviour"]
+    return table(["sought", *titles], rows)
+
+
+def references_inet() -> str:
+    """One ImageNet model teaches, 2,239 probes."""
+    return _pairs(_result().get("one reference, 2239 probes", {}))
+
+
 TABLES = (
     references_one,
     references_wrong,
@@ -97,4 +127,7 @@ TABLES = (
     references_half,
     references_describe,
     references_confidence,
+    references_belief,
+    references_sets,
+    references_inet,
 )

@@ -1,6 +1,7 @@
 """The classifier with a hub, end to end: models are found, run in workers, vote, are explained."""
 
 import shutil
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from lagotto.specialists.classifier import (
     check_voices,
 )
 from lagotto.zeroshot.types import Prediction
+from taught_world import copy_of, without_labels
 
 LIMITS = Limits(workers=1)
 
@@ -225,3 +227,20 @@ def test_real_specialists_are_found_among_others(assets: Path, tmp_path: Path) -
     assert {each.model for each in made.specialists} == set(names[:2])
     assert alone.mean() < 0.55
     assert heard.mean() > 0.7
+
+
+def test_a_nameless_model_is_asked_by_the_names_of_a_reference(
+    world: World, trained: Path, photos: list[Path], tmp_path: Path
+) -> None:
+    """The reference's labels name the outputs of a model without labels; its file is gone."""
+    hub = copy_of(trained, tmp_path / "hub", {"three": without_labels}, "all_eight")
+    with sqlite3.connect(hub.folder / "catalogue.sqlite") as tables:
+        tables.execute("UPDATE models SET source = '/gone' WHERE name = 'all_eight'")
+    for use_names in (True, False):
+        made = classifier(world, hub.folder, use_names=use_names)
+        assert right(list(made.predict(photos)), photos) == 1.0
+        first = made.specialists[0]
+        assert first.model == "all_nameless"
+        order = (*NAMES[3:], *NAMES[:3])
+        assert [order[output] for output in first.outputs] == list(NAMES)
+        assert first.named_count == (8 if use_names else 0)

@@ -10,13 +10,14 @@ if TYPE_CHECKING:
     from lagotto.hub.hub import Hub
 
 
-def print_cover(hub: "Hub", labels: Sequence[str], top: int, as_json: bool) -> None:
+def print_cover(
+    hub: "Hub", labels: Sequence[str], top: int, references: bool | None, as_json: bool
+) -> None:
     """Searches, and prints the models with their coverage, then the pairs of the best one."""
-    from lagotto.hub.labels.coverage import cover_labels
     from lagotto.hub.reports.answers import coverage_answer
 
     started = time.perf_counter()
-    models = cover_labels(hub.reader, labels, top=top)
+    models = hub.cover(list(labels), top=top, references=references)
     elapsed_s = time.perf_counter() - started
     if as_json:
         print_json(coverage_answer(str(hub.folder), labels, models, elapsed_s))
@@ -34,6 +35,8 @@ def print_cover(hub: "Hub", labels: Sequence[str], top: int, as_json: bool) -> N
         for model in models
     ]
     print_table(columns, rows, frozenset(["rank", "coverage", "lead", "spare outputs"]))
+    if not models:
+        return
     print_line()
     print_line(f"outputs of {printable(models[0].model)}:")
     pairs = [

@@ -10,9 +10,13 @@ from lagotto.cli.hub.commands import (
 )
 from lagotto.cli.output import print_json, print_line, print_table, printable
 
+_CONCEPTS_SHOWN = 20
+
 
 def duplicates_command(hub: Path = HUB_ARGUMENT, quiet: bool = QUIET, as_json: bool = JSON) -> None:
-    """Show near-identical models, and families of one label space or training.
+    """Show near-identical models, families of one label space, and outputs of one concept.
+
+    Outputs of one concept are those that behave like an output whose label is believed.
 
     Example: lagotto duplicates my-hub
     """
@@ -49,3 +53,11 @@ def duplicates_command(hub: Path = HUB_ARGUMENT, quiet: bool = QUIET, as_json: b
             for pair in result.pairs
         ]
         print_table(columns, rows, frozenset(["correlation", "weakest"]))
+    if result.concepts:
+        print_line()
+        print_line(f"concepts that several models have: {len(result.concepts)}")
+        for concept in result.concepts[:_CONCEPTS_SHOWN]:
+            outputs = (f"{output.model}:{output.logit}" for output in concept.outputs)
+            print_line(f"  {printable(concept.name)}: {printable(', '.join(outputs))}")
+        if len(result.concepts) > _CONCEPTS_SHOWN:
+            print_line(f"  and {len(result.concepts) - _CONCEPTS_SHOWN} more: --json has them all")

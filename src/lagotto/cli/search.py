@@ -103,8 +103,11 @@ def search_command(
     opened = Hub.open(hub, encoder)
     if labels is not None:
         if text or logit or image or explain:
-            raise UsageError("--labels is a question of its own; give it with --top alone")
-        print_cover(opened, read_names(labels, "labels", quiet, once=True).present, top, as_json)
+            raise UsageError(
+                "--labels is a question of its own; give it with --top and --no-reference alone"
+            )
+        names = read_names(labels, "labels", quiet, once=True).present
+        print_cover(opened, names, top, references, as_json)
         return
     vector = opened.query_vector(_query(text, logit, image))
     found = opened.nearest(

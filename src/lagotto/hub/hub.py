@@ -17,7 +17,7 @@ from lagotto.core.arguments.one_or_many import (
     as_sources,
 )
 from lagotto.core.arguments.options import with_keywords
-from lagotto.core.errors import LagottoError
+from lagotto.core.errors import LagottoError, ModelError
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.results.html import SmallPicture
 from lagotto.core.types import Hits
@@ -35,7 +35,6 @@ from lagotto.hub.query.types import (
     QueryVector,
     as_query,
 )
-from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.search.options import SearchKeywords, SearchOptions
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.lock import hub_lock
@@ -48,7 +47,6 @@ if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that ca
     from lagotto.hub.labels.trust import LabelTrust
     from lagotto.hub.prepare import SegmentCounts
     from lagotto.hub.search.recall import IndexReport
-    from lagotto.hub.searcher import Searcher
     from lagotto.hub.text.meaning import LabelEmbeddings
 
 
@@ -72,11 +70,6 @@ class Hub(LabelQuestions):
         ...     for hit in hub.search("violin", top=3):
         ...         print(hit.model, hit.logit, hit.confidence)
     """
-
-    def __init__(self, reader: HubReader) -> None:
-        """A hub over an open reader; users call `Hub.open`."""
-        super().__init__(reader)
-        self._searcher: Searcher | None = None
 
     @classmethod
     def create(
@@ -116,12 +109,6 @@ class Hub(LabelQuestions):
         found, count = prepare_sources(sources, max_probes, seed, meter, accept=accept)
         create_hub(place, found, encoder, max_probes=count, seed=seed, progress=meter)
         return cls.open(place, None if isinstance(encoder, str) else encoder)
-
-    def close(self) -> None:
-        """Lets files, memory maps and the encoder go; using the hub afterwards is a UsageError."""
-        with self._lock:
-            super().close()
-            self._searcher = None
 
     @property
     @reading
@@ -243,6 +230,20 @@ class Hub(LabelQuestions):
             prepare_searches(self.reader, meter, audit_all=True)
         self._searcher = None
         return report
+
+    @in_turn
+    def add_reference(
+        self, source: Path | str, *, progress: Progress | None = None
+    ) -> tuple[str, ...]:
+        """Adds a labelled model, by path or remote source, as a reference; gives all references.
+
+        Raises ModelError, with the reason, if it is refused or cannot be read.
+        """
+        report = self.add(source, reference=True, progress=progress)
+        if report.failures:
+            reasons = "; ".join(failure.reason for failure in report.failures)
+            raise ModelError(f"{source} is no reference: {reasons}")
+        return self.reader.references()
 
     @in_turn
     def inspect(
@@ -378,21 +379,8 @@ class Hub(LabelQuestions):
 
         return compact_hub(self.reader, progress or Silent())
 
-    def _forget_models(self) -> None:
-        """Drops what was read of the hub's models; the next use reads it again."""
-        super()._forget_models()
-        self._searcher = None
-
     @reading
     def _probe_thumbnails(self, probes: Sequence[int]) -> tuple[SmallPicture, ...]:
         from lagotto.hub.reports.notebook import probe_thumbnails
 
         return probe_thumbnails(self.reader, probes)
-
-    def _search_state(self) -> "Searcher":
-        """What searches share, made at the first one; searches load nothing that others need."""
-        from lagotto.hub.searcher import Searcher
-
-        if self._searcher is None:
-            self._searcher = Searcher(self.reader)
-        return self._searcher

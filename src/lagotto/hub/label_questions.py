@@ -6,6 +6,7 @@ from lagotto.core.arguments.names import as_name_list, as_names
 from lagotto.core.arguments.one_or_many import OneNameOrMany
 from lagotto.core.progress import Progress
 from lagotto.hub.open_hub import OpenHub, reading
+from lagotto.hub.reader.reader import HubReader
 
 if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that call them
     from lagotto.hub.curation.check import ProbeCheck
@@ -13,10 +14,22 @@ if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that ca
     from lagotto.hub.labels.coverage import ModelCoverage
     from lagotto.hub.labels.describe import ModelDescription
     from lagotto.hub.labels.duplicates import DuplicateReport
+    from lagotto.hub.searcher import Searcher
 
 
 class LabelQuestions(OpenHub):
     """What an open hub can say of names: of its outputs, of published labels, of models alike."""
+
+    def __init__(self, reader: HubReader) -> None:
+        """A hub over an open reader; users call `Hub.open`."""
+        super().__init__(reader)
+        self._searcher: Searcher | None = None
+
+    def close(self) -> None:
+        """Lets files, memory maps and the encoder go; using the hub afterwards is a UsageError."""
+        with self._lock:
+            super().close()
+            self._searcher = None
 
     @reading
     def describe(
@@ -55,14 +68,22 @@ class LabelQuestions(OpenHub):
         return find_duplicates(self.reader, progress)
 
     @reading
-    def cover(self, labels: OneNameOrMany, *, top: int = 10) -> "tuple[ModelCoverage, ...]":
+    def cover(
+        self, labels: OneNameOrMany, *, top: int = 10, references: bool | None = None
+    ) -> "tuple[ModelCoverage, ...]":
         """The models that cover a set of labels best, each with its output for every label.
 
-        `labels` are a comma list or a file of names in one string, or a list.
+        Args:
+            labels: A comma list or a file of names in one string, or a list.
+            top: How many models.
+            references: Let reference models say which outputs know a label (True, or None where
+                there are any), or not (False). They are no answers themselves then.
         """
         from lagotto.hub.labels.coverage import cover_labels
 
-        return cover_labels(self.reader, as_names(labels, "labels"), top=top)
+        names = as_names(labels, "labels")
+        sources = self._search_state().name_sources(published=False, references=references)
+        return cover_labels(self.reader, names, top=top, sources=sources)
 
     @reading
     def check_probes(self, vocabulary: OneNameOrMany | None = None) -> "ProbeCheck":
@@ -79,3 +100,16 @@ class LabelQuestions(OpenHub):
             return check_probes(space, background_words(), space.background)
         words = as_names(vocabulary, "vocabulary words")
         return check_probes(space, words, embed_words(self.reader.encoder, words))
+
+    def _forget_models(self) -> None:
+        """Drops what was read of the hub's models; the next use reads it again."""
+        super()._forget_models()
+        self._searcher = None
+
+    def _search_state(self) -> "Searcher":
+        """What searches share, made at the first one; searches load nothing that others need."""
+        from lagotto.hub.searcher import Searcher
+
+        if self._searcher is None:
+            self._searcher = Searcher(self.reader)
+        return self._searcher

@@ -11,9 +11,11 @@ from lagotto.hub.confidence.judge import Judge
 from lagotto.hub.confidence.label_margin import LabelStats
 from lagotto.hub.confidence.reference_file import open_background_stats
 from lagotto.hub.labels.label_embeddings import open_label_embeddings
-from lagotto.hub.labels.named import NameSources, with_names, with_ways
-from lagotto.hub.labels.trust import LabelTrust
-from lagotto.hub.labels.twins_file import HubTwins, open_twins
+from lagotto.hub.labels.named import NameSources, far_note, with_names, with_ways
+from lagotto.hub.labels.pictured import ReferenceLabels, with_picture_names
+from lagotto.hub.labels.trust import LONG, LabelTrust
+from lagotto.hub.labels.twins.stored import HubTwins, open_twins
+from lagotto.hub.query.boolean import sought_terms
 from lagotto.hub.query.build import image_vector, logit_vector, text_vector
 from lagotto.hub.query.types import AnyQuery, ImageQuery, LogitQuery, QueryVector, TextQuery
 from lagotto.hub.reader.reader import HubReader
@@ -40,6 +42,7 @@ class Searcher:
         self._twins: HubTwins | None = None
         self._judge: Judge | None = None
         self._label_stats: LabelStats | None = None
+        self._reference_labels: ReferenceLabels | None = None
 
     @cached_property
     def _references(self) -> tuple[str, ...]:
@@ -81,7 +84,9 @@ class Searcher:
             background = open_background_stats(
                 file, hub.space, hub.encoder, logit_index, hub.probe_digest
             )
-            self._judge = Judge(hub.space, logit_index, background)
+            spans = map(logit_index.columns_of, self._references)
+            detailed = tuple(span for span in spans if span.stop - span.start >= LONG)
+            self._judge = Judge(hub.space, logit_index, background, references=detailed)
         return self._judge
 
     def make_vector(self, query: AnyQuery) -> QueryVector:
@@ -106,26 +111,49 @@ class Searcher:
             vector = replace(vector, notes=(*vector.notes, _NO_REFERENCE))
         sources = self._name_sources(vector, options)
         if sources is not None:
-            notes = (*vector.notes, *sources.notes)
             concepts = with_names(hub, vector.concepts, sources)
+            if sources.references and not all(concept.text for concept in concepts):
+                concepts = with_picture_names(
+                    concepts, self._labels_of_references(sources), sources
+                )
+            far = far_note(concepts, sources, logit_index)
+            notes = (*vector.notes, *sources.notes, *(() if far is None else (far,)))
             vector = replace(vector, concepts=concepts, notes=notes)
         judge = self.judge() if is_judged(vector, options.rule_name) else None
         if judge is not None and not options.behaviour_only:
             judge = replace(judge, labels=self._labels_of(judge))
         hidden = () if options.with_references else self._references
         found = find_logits(logit_index, vector, options, judge, hidden)
-        return found if sources is None else with_ways(found, vector.concepts, sources, logit_index)
+        if sources is None:
+            return found
+        sought = [vector.concepts[index] for index in sought_terms(vector.expression)]
+        return with_ways(found, sought, sources, logit_index)
+
+    def name_sources(self, *, published: bool, references: bool | None) -> NameSources | None:
+        """Which names are read; None for none.
+
+        Args:
+            published: Read the labels of all models.
+            references: Read those of references: True, False, or None where there are any.
+        """
+        trust = self.label_trust
+        taught = references is not False and bool(trust.references)
+        if not published and not taught:
+            return None
+        return NameSources(trust, self.label_embeddings, self.twins, published, taught)
 
     def _name_sources(self, vector: QueryVector, options: SearchOptions) -> NameSources | None:
         """Which names a search reads; None for one that reads no names."""
-        if options.rule != "default" or not any(concept.text for concept in vector.concepts):
+        if options.rule != "default" or not vector.concepts:
             return None
-        trust = self.label_trust
-        published = not options.behaviour_only
-        references = options.references is not False and bool(trust.references)
-        if not published and not references:
-            return None
-        return NameSources(trust, self.label_embeddings, self.twins, published, references)
+        published = not options.behaviour_only and any(each.text for each in vector.concepts)
+        return self.name_sources(published=published, references=options.references)
+
+    def _labels_of_references(self, sources: NameSources) -> ReferenceLabels:
+        """The labels of references as pictures are compared with them, made once."""
+        if self._reference_labels is None:
+            self._reference_labels = ReferenceLabels.of(self._hub, sources)
+        return self._reference_labels
 
     def _labels_of(self, judge: Judge) -> LabelStats:
         """The labels as rivals, kept for as long as the hub's models stay the same."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
@@ -22,9 +23,14 @@ from lagotto.core.prefetch import prefetch
 from lagotto.core.progress import Progress
 from lagotto.core.types import PixelSpec
 from lagotto.encoders.base import Encoder
+from lagotto.hub.labels.named import likely_labels
+from lagotto.hub.labels.trust import LabelTrust
+from lagotto.hub.labels.twins.stored import HubTwins, open_twins
 from lagotto.hub.probes.pixel_cache import spec_from_json
 from lagotto.hub.reader.reader import HubReader
+from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.records import ModelRecord
+from lagotto.hub.text.matching import FIRMLY
 from lagotto.specialists.label_names import named_outputs
 from lagotto.specialists.matching import SpecialistCandidate, match_all
 from lagotto.specialists.model_runs import (
@@ -111,6 +117,7 @@ class Finder:
         self._models: dict[str, Runnable] = {}
         self._evidence: dict[str, tuple[ProbeEvidence, Int64[np.ndarray, " labels"]]] = {}
         self._unavailable: dict[str, str] = {}
+        self._named: dict[str, Int64[np.ndarray, " labels"]] = {}
 
     def find(self, readers: Sequence[ImageReader], progress: Progress) -> FinderResult:
         """Selects models on a sample of the pictures.
@@ -242,11 +249,23 @@ class Finder:
         return list(models.values())
 
     def _order(self, records: Sequence[ModelRecord]) -> list[ModelRecord]:
-        """The first MAX_CANDIDATES models whose files exist, by explained information on probes."""
-        scored = [(-self._probe_information(record.name), record) for record in records]
-        scored.sort(key=lambda pair: (pair[0], pair[1].position))
+        """The first MAX_CANDIDATES models whose files exist, by explained information on probes.
+
+        Of more models those go first that a believed label, their own or a twin's, says to know
+        several of the labels.
+        """
+        many = len(records) > MAX_CANDIDATES
+        scored = [
+            (
+                -self._knows(record.name) if many else 0,
+                -self._probe_information(record.name),
+                record,
+            )
+            for record in records
+        ]
+        scored.sort(key=lambda entry: (*entry[:2], entry[2].position))
         order: list[ModelRecord] = []
-        for _, record in scored:
+        for *_, record in scored:
             if len(order) == MAX_CANDIDATES:
                 break
             if Path(record.source).exists():
@@ -277,11 +296,37 @@ class Finder:
         self, name: str, logits: Float64[np.ndarray, "pictures outputs"]
     ) -> SpecialistCandidate:
         if name not in self._evidence:
-            names = self._hub.labels(name) if self._query.use_names else ()
             responses, probes = self._responses(name)
             evidence = ProbeEvidence.of(responses, self._probe_view, probes)
-            self._evidence[name] = evidence, named_outputs(self._query.labels, names)
+            self._evidence[name] = evidence, self._named_outputs(name)
         return SpecialistCandidate(name, logits, *self._evidence[name])
+
+    def _named_outputs(self, name: str) -> Int64[np.ndarray, " labels"]:
+        """The output of a model under each label's name, by its own list or by its twins'."""
+        if name not in self._named:
+            trust, twins = self._twins
+            names = likely_labels(self._hub, trust, twins, name) if self._query.use_names else ()
+            self._named[name] = named_outputs(self._query.labels, names)
+        return self._named[name]
+
+    def _knows(self, name: str) -> int:
+        """How many of the labels a believed label says that the model knows; fewer than 2 are 0."""
+        trust, _ = self._twins
+        outputs = self._named_outputs(name)
+        outputs = outputs[outputs >= 0]
+        own = self._hub.labels(name)
+        likely = likely_labels(self._hub, *self._twins, name)
+        count = sum(
+            likely[output] != own[output] or trust.level(name, output) >= FIRMLY
+            for output in outputs.tolist()
+        )
+        return count if count > 1 else 0
+
+    @cached_property
+    def _twins(self) -> tuple[LabelTrust, HubTwins]:
+        """How far the hub's labels are believed, and the twins of those that are."""
+        trust = LabelTrust(self._hub.label_lists(), self._hub.references())
+        return trust, open_twins(HubLayout(self._hub.folder).twins, self._hub, trust)
 
     def _responses(
         self, name: str

@@ -12,7 +12,8 @@ from lagotto.hub.descriptors.projection import projector
 from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.index.partial import find_partial_models
-from lagotto.hub.labels.twins import TwinFinder, choose_teachers
+from lagotto.hub.labels.twins.finder import TwinFinder
+from lagotto.hub.labels.twins.table import choose_teachers
 from lagotto.hub.store.responses import (
     ResponsesHeader,
     SeenProbes,

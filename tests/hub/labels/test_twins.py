@@ -1,9 +1,5 @@
 """Twins and reference models in the world of colours, where every answer is planted."""
 
-import shutil
-import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,46 +13,18 @@ from command_line import lagotto
 from lagotto.core.types import Hits
 from lagotto.hub.hub import Hub
 from lagotto.hub.labels.named import named_through
-from lagotto.hub.labels.twins import TWINS, Twins, choose_teachers
-from lagotto.hub.store.catalog import Catalog
-from lagotto.hub.store.references import record_references
+from lagotto.hub.labels.twins.probability import TWINS
+from lagotto.hub.labels.twins.table import Twins, choose_teachers
 from lagotto.hub.text.matching import FIRMLY, OPENLY, Named
+from taught_world import Relabel, copy_of, without_labels
 
 OF_NAMELESS = dict(enumerate(TRAINED["all_nameless"].colours))
-Relabel = Callable[[list[str]], Sequence[str]]
 
 
 @pytest.fixture(scope="module")
 def trained(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A hub of all_eight with labels, all_nameless without, and three with labels."""
     return colour_world.build_trained_hub(world, tmp_path_factory.mktemp("trained"))
-
-
-def copy_of(
-    hub: Path, folder: Path, relabel: dict[str, Relabel] | None = None, *references: str
-) -> Hub:
-    """A copy with other lists and with references, audited anew."""
-    shutil.copytree(hub, folder)
-    with closing(sqlite3.connect(folder / "catalogue.sqlite")) as tables, tables:
-        for name, change in (relabel or {}).items():
-            ((position,),) = tables.execute("SELECT position FROM models WHERE name = ?", (name,))
-            rows = tables.execute(
-                "SELECT label FROM logits WHERE model = ? ORDER BY logit", (position,)
-            ).fetchall()
-            new = change([label for (label,) in rows])
-            tables.executemany(
-                "UPDATE logits SET label = ? WHERE model = ? AND logit = ?",
-                [(label, position, logit) for logit, label in enumerate(new)],
-            )
-    with Catalog(folder / "catalogue.sqlite", writable=True) as catalogue:
-        record_references(catalogue, references)
-    made = Hub.open(folder)
-    made.audit_labels()
-    return made
-
-
-def without_labels(labels: list[str]) -> list[None]:
-    return [None] * len(labels)
 
 
 def bytes_of(found: Hits) -> list[tuple[object, ...]]:
@@ -232,20 +200,20 @@ def test_the_file_is_read_kept_up_to_date_and_found_damaged(trained: Path, tmp_p
 def test_only_new_models_are_compared_while_the_believed_labels_stay(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lagotto.hub.labels import twins_file
+    from lagotto.hub.labels.twins import stored
 
     hub = copy_of(trained, tmp_path / "hub", None, "all_eight")
     model = replace(TRAINED["all_nameless"], seed=9, edge=16)
     colour_world.write_classifier(tmp_path / "new", model)
     compared = []
-    finder = twins_file.TwinFinder
+    finder = stored.TwinFinder
 
     class Counting(finder):
         def of_model(self, owner: int, wanted: np.ndarray) -> Twins:
             compared.append(owner)
             return super().of_model(owner, wanted)
 
-    monkeypatch.setattr(twins_file, "TwinFinder", Counting)
+    monkeypatch.setattr(stored, "TwinFinder", Counting)
     hub.add(tmp_path / "new")
     assert set(compared) == {3}
     stored = (hub.folder / "twins.safetensors").read_bytes()

@@ -17,6 +17,13 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from lagotto.core.vectors import quiet_product
+from lagotto.hub.confidence.taught import (
+    TAUGHT_CONCEPT_FEATURES,
+    TAUGHT_HIT_FEATURES,
+    Teaching,
+    taught_concept_features,
+    taught_hit_features,
+)
 
 CONFIDENCE_POOL = 10
 """Best hits whose features are pooled, however many hits are requested."""
@@ -64,6 +71,23 @@ class Features:
 
 
 @dataclass(frozen=True, slots=True)
+class HitEvidence:
+    """All that is known of the hits of one concept.
+
+    Attributes:
+        features: what behaviour and the hits' own labels tell.
+        matches: hits whose own believed label has the very words of the concept.
+        claims: hits whose own label has them, in a list that could not be judged.
+        teaching: what such labels of other models' outputs tell.
+    """
+
+    features: Features
+    matches: Bool[np.ndarray, " hits"]
+    claims: Bool[np.ndarray, " hits"]
+    teaching: Teaching
+
+
+@dataclass(frozen=True, slots=True)
 class LogisticCurve:
     """features @ weights + bias are the log odds of a share of `ceiling`.
 
@@ -93,6 +117,8 @@ class Calibrator:
         labelled_concept: any logit recognizes the concept, by hits with believed labels.
         claim: a hit is right whose label is the query's words, in a list that could not be judged
             and that no other output contradicts. Fitted over as many right lists as wrong ones.
+        taught_hit: a hit is right, where a believed label of a reference has the concept's words.
+        taught_concept: any logit recognizes the concept, where such a label has its words.
         encoder: the encoder that all of it was fitted with: its name and its fingerprint.
     """
 
@@ -100,6 +126,8 @@ class Calibrator:
     concept: LogisticCurve
     labelled_hit: LogisticCurve
     labelled_concept: LogisticCurve
+    taught_hit: LogisticCurve
+    taught_concept: LogisticCurve
     claim: float = 0.0
     encoder: tuple[str, str] = ("", "")
 
@@ -117,6 +145,31 @@ class Calibrator:
             f"confidence was calibrated with the encoder {fitted_with}, and this hub has "
             f"{encoder}: it orders hits, but is no exact share of right ones"
         )
+
+    def believe(self, evidence: HitEvidence) -> tuple[Float64[np.ndarray, " hits"], float]:
+        """The confidence of the hits, and the concept's probability.
+
+        A hit that matches the query by a believed label is as sure as anything may be. A hit that
+        claims to match it, by a label of a list that could not be judged, has at least the share of
+        such claims that are right. Where a reference has the concept's words, hits are judged by
+        whether they are twins of its output too; where only an audited label of another model has
+        them, a twin is at least as sure as it is of the same concept.
+        """
+        features, pool = evidence.features, evidence.features.pool
+        confidence, twins = self.confidence(features), evidence.teaching.probability
+        probability = self.concept_probability(features)
+        if evidence.teaching.has_teacher:
+            table = taught_concept_features(probability, twins[:pool])
+            probability = float(self.taught_concept(table[None])[0])
+            confidence = self.taught_hit(taught_hit_features(confidence, twins, pool))
+        else:
+            confidence = np.maximum(confidence, self.labelled_hit.ceiling * twins)
+        confidence = np.where(evidence.claims, np.maximum(confidence, self.claim), confidence)
+        confidence = np.where(evidence.matches, self.labelled_hit.ceiling, confidence)
+        best = (evidence.matches | evidence.claims)[:pool]
+        if not evidence.teaching.has_teacher:
+            best = best | evidence.teaching.twins[:pool]
+        return confidence, max([probability, *confidence[:pool][best].tolist()])
 
     def confidence(self, features: Features) -> Float64[np.ndarray, " hits"]:
         """For each hit, the share of such hits that are right."""
@@ -161,6 +214,16 @@ CONCEPT_FEATURES = (
     "margin x agreement of the first hit",
 )
 """The columns of `concept_features`, as calibrator.json names them."""
+
+FEATURE_NAMES = {
+    "hit": HIT_FEATURES,
+    "concept": CONCEPT_FEATURES,
+    "labelled_hit": HIT_FEATURES,
+    "labelled_concept": CONCEPT_FEATURES,
+    "taught_hit": TAUGHT_HIT_FEATURES,
+    "taught_concept": TAUGHT_CONCEPT_FEATURES,
+}
+"""The columns that each curve weighs."""
 
 
 def hit_features(features: Features) -> Float64[np.ndarray, "hits columns"]:
@@ -249,6 +312,8 @@ def read_calibrator(content: Mapping[str, Any]) -> Calibrator:
         read_curve(curves["concept"]),
         read_curve(curves["labelled_hit"]),
         read_curve(curves["labelled_concept"]),
+        read_curve(curves["taught_hit"]),
+        read_curve(curves["taught_concept"]),
         float(content["claim"]),
         (str(encoder["name"]), str(encoder["fingerprint"])),
     )

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 from lagotto.hub.confidence.calibrator import (
     Calibrator,
     Features,
+    HitEvidence,
     concept_note,
     hit_agreement,
     shipped_calibrator,
@@ -26,10 +27,10 @@ from lagotto.hub.confidence.reference import (
     measure_names,
     name_from_scores,
 )
+from lagotto.hub.confidence.taught import teaching_of
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.query.probe_weights import ProbeSpace
 from lagotto.hub.query.types import ConceptQuery
-from lagotto.hub.text.matching import FIRMLY, Named
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,8 @@ class Judge:
         background: the background words, rivals of any query.
         labels: the published labels, rivals on their own logits; None to judge by behaviour alone.
         calibrator: what turns features into probabilities.
+        references: the columns of reference models with many labels, which speak against hits too:
+            one of few has labels such as "bird", of which no output of a finer model is a twin.
     """
 
     space: ProbeSpace
@@ -92,6 +95,7 @@ class Judge:
     background: BackgroundStats
     labels: LabelStats | None = None
     calibrator: Calibrator = field(default_factory=shipped_calibrator)
+    references: tuple[slice, ...] = ()
 
     def judge(self, concept: ConceptQuery, query: JudgedHits) -> Judgement | None:
         """Judges the hits of a concept in words.
@@ -99,9 +103,39 @@ class Judge:
         None for an encoder that takes every background word for the concept, which then has no
         rival.
         """
-        both = np.concatenate([query.pool, query.hits])
-        columns, positions = np.unique(both, return_inverse=True)
+        columns, positions = _distinct(query)
         descriptors, blended = self.logit_index.plain_and_blended(columns)
+        evidence = self.weigh(concept, query, descriptors, blended)
+        if evidence is None:
+            return None
+        features = evidence.features
+        confidence, probability = self.calibrator.believe(evidence)
+        hits = slice(features.pool, None)
+        outputs = self.logit_index.outputs(features.owners[hits])
+        table = quality_table(descriptors[:, positions[hits]], features.agreement[hits], outputs)
+        return Judgement(
+            confidence[hits],
+            expected_quality(table, confidence[hits]),
+            probability,
+            features.probe_coverage,
+        )
+
+    def weigh(
+        self,
+        concept: ConceptQuery,
+        query: JudgedHits,
+        descriptors: Float32[np.ndarray, "probes distinct"],
+        blended: Float32[np.ndarray, "probes distinct"],
+    ) -> HitEvidence | None:
+        """What is known of the hits; None where the concept has no rival.
+
+        Args:
+            concept: The concept.
+            query: The hits.
+            descriptors: Those of the distinct columns of pool and hits, ascending.
+            blended: Their blended descriptors.
+        """
+        columns, positions = _distinct(query)
         margins = self._margins(concept, query.sample_sums, columns, blended)
         if margins is None:
             return None
@@ -115,41 +149,13 @@ class Judge:
             owners,
             pool,
         )
-        claims = margins.claims[positions] & query.has_bonus
-        matches, likely = margins.matches[positions], twin_probability(concept.named, columns)
-        confidence, probability = self._believe(features, matches, claims, likely[positions])
-        hits = slice(pool, None)
-        outputs = self.logit_index.outputs(owners[hits])
-        table = quality_table(descriptors[:, positions[hits]], features.agreement[hits], outputs)
-        return Judgement(
-            confidence[hits],
-            expected_quality(table, confidence[hits]),
-            probability,
-            features.probe_coverage,
+        matches, claims = margins.matches[positions], margins.claims[positions] & query.has_bonus
+        return HitEvidence(
+            features,
+            matches,
+            claims,
+            teaching_of(concept.named, columns[positions], self.references),
         )
-
-    def _believe(
-        self,
-        features: Features,
-        matches: Bool[np.ndarray, " hits"],
-        claims: Bool[np.ndarray, " hits"],
-        twins: Float64[np.ndarray, " hits"],
-    ) -> tuple[Float64[np.ndarray, " hits"], float]:
-        """The confidence of the hits, and the concept's probability.
-
-        A hit that matches the query by a believed label is as sure as anything may be. A hit that
-        claims to match it, by a label of a list that could not be judged, has at least the share of
-        such claims that are right. A twin of an output with such a believed label is right as
-        likely as it is of the same concept.
-        """
-        calibrator = self.calibrator
-        confidence = calibrator.confidence(features)
-        probability = calibrator.concept_probability(features)
-        confidence = np.where(claims, np.maximum(confidence, calibrator.claim), confidence)
-        confidence = np.maximum(confidence, calibrator.labelled_hit.ceiling * twins)
-        confidence = np.where(matches, calibrator.labelled_hit.ceiling, confidence)
-        best = (matches | claims | (twins > 0))[: features.pool]
-        return confidence, max([probability, *confidence[: features.pool][best].tolist()])
 
     def _margins(
         self,
@@ -179,20 +185,12 @@ class Judge:
         return _Margins(margin, label_margin, labels.believed, labels.matches, labels.claims)
 
 
-def twin_probability(
-    named: Named, columns: Int64[np.ndarray, " hits"]
-) -> Float64[np.ndarray, " hits"]:
-    """How likely each hit is of the concept as a twin of an output with its very words as a label
-    that is believed whatever a query says."""
-    likely = np.zeros(len(columns))
-    if named.teachers is not None and named.probability is not None:
-        same_words = (named.likeness >= 1) & (named.trust >= FIRMLY)
-        rows = np.flatnonzero((named.teachers != named.columns) & same_words)
-        places = np.searchsorted(named.columns[rows], columns).clip(max=max(len(rows) - 1, 0))
-        if len(rows):
-            same = named.columns[rows][places] == columns
-            likely[same] = named.probability[rows][places[same]]
-    return likely
+def _distinct(
+    query: JudgedHits,
+) -> tuple[Int64[np.ndarray, " distinct"], Int64[np.ndarray, " both"]]:
+    """The columns of pool and hits, each once and ascending, and where each of both is there."""
+    columns, positions = np.unique(np.concatenate([query.pool, query.hits]), return_inverse=True)
+    return columns, positions.astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from lagotto.core.parsing.name_list import NameList
 from lagotto.core.text.names import label_word_sets
 from lagotto.hub.labels.audit import ModelAudit, audit_model
 from lagotto.hub.labels.trust import LabelTrust
-from lagotto.hub.labels.twins_file import name_by_twins
+from lagotto.hub.labels.twins.stored import name_by_twins
 from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.store.model_responses import ModelResponses
 

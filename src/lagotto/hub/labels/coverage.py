@@ -4,9 +4,12 @@ A user who has to tell daisies, roses and tulips apart needs one model, not thre
 models. So labels are paired with distinct outputs of each model, and models are compared by the
 pairs. Of a thousand outputs some fit any label by accident, of five hardly one: what the best of so
 many reaches by accident is subtracted from each fit first.
+
+Where references say a label's words, their twins have it as a name, which raises the fit as it
+raises the score of a search.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -19,12 +22,13 @@ from lagotto.core.zscore import zscore_by_sample
 from lagotto.hub.index.scoring import noise_threshold
 from lagotto.hub.labels.encode import LabelEncoder
 from lagotto.hub.labels.fit import (
-    Reference,
     TextEvidence,
     fit,
     standardized_responses,
 )
+from lagotto.hub.labels.named import NameSources, named_logits
 from lagotto.hub.reader.reader import HubReader
+from lagotto.hub.text.matching import FIRMLY, MATCH
 
 _CANDIDATES = 40
 _COLUMNS_AT_ONCE = 8192
@@ -32,12 +36,22 @@ _COLUMNS_AT_ONCE = 8192
 
 @dataclass(frozen=True, slots=True)
 class CoveredLabel:
-    """A requested label and the output paired with it; `published` is that output's own label."""
+    """A requested label and the output paired with it.
+
+    Attributes:
+        label: the requested label.
+        logit: the output, None for none.
+        published: that output's own label.
+        fit: how well it fits, in standard deviations, raised by its name.
+        through: the probability that it recognizes what a reference's output of that name does;
+            None if no reference says so.
+    """
 
     label: str
     logit: int | None
     published: str | None
     fit: float
+    through: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +89,30 @@ class ModelCoverage:
             "mean_lead": round(self.mean_margin, 3),
             "weakest": self.weakest,
             "spare": self.spare,
-            "labels": [{**asdict(pair), "fit": round(pair.fit, 3)} for pair in self.labels],
+            "labels": [
+                {
+                    **asdict(pair),
+                    "fit": round(pair.fit, 3),
+                    "through": None if pair.through is None else round(pair.through, 4),
+                }
+                for pair in self.labels
+            ],
         }
 
 
 def cover_labels(
-    hub: HubReader, labels: Sequence[str], *, top: int = 10
+    hub: HubReader, labels: Sequence[str], *, top: int = 10, sources: NameSources | None = None
 ) -> tuple[ModelCoverage, ...]:
     """The models that cover a set of labels best: by coverage, then by mean margin.
 
     Models are compared in full if they are among the 40 whose outputs are highest on the labels'
-    probes.
+    probes, or named most like the labels.
 
     Args:
         hub: the hub to search.
         labels: the labels that one model should tell apart, in words.
         top: how many models to give.
+        sources: which names are read; None to go by behaviour alone. References are no answers.
 
     Raises:
         UsageError: for no label, one given twice, `top` below 1, or a hub without models.
@@ -102,18 +124,75 @@ def cover_labels(
     if top < 1:
         raise UsageError(f"top {top} was asked for; give 1 or more")
     reader = LabelEncoder(hub)
-    evidence = reader.read(requested).evidence
+    encoded = reader.read(requested)
+    names = _Names.of(hub, requested, encoded.embeddings, sources)
     covered = []
-    for model in candidates(hub, evidence):
+    for model in candidates(hub, encoded.evidence, names.bonuses):
+        if sources is not None and model in sources.trust.references:
+            continue
         standardized = standardized_responses(hub.responses(model))
-        around = reader.reference(model, standardized)
-        covered.append(_coverage(hub, model, requested, evidence, standardized, around))
+        fits = fit(encoded.evidence, standardized, reader.reference(model, standardized))
+        columns = hub.logit_index().columns_of(model)
+        covered.append(_coverage(hub, model, requested, fits, names.of_columns(columns)))
     covered.sort(key=lambda each: (-each.label_coverage, -each.mean_margin, each.model))
     return tuple(replace(model, rank=rank) for rank, model in enumerate(covered[:top], start=1))
 
 
-def candidates(hub: HubReader, labels: TextEvidence) -> list[str]:
-    """Names of the models to compare: all of a small hub, else the most promising by blocks."""
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The names of logits that are like the labels.
+
+    `bonuses` are what a name adds to a fit, in noise thresholds; `through` the probability by
+    which a twin of a reference's output with the label's very words has it as a name.
+    """
+
+    bonuses: dict[tuple[int, int], float]
+    through: dict[tuple[int, int], float]
+
+    @classmethod
+    def of(
+        cls,
+        hub: HubReader,
+        requested: Sequence[str],
+        embeddings: Float32[np.ndarray, "labels dim"],
+        sources: NameSources | None,
+    ) -> "_Names":
+        """By label and column of the logit index, as far as names are believed firmly."""
+        bonuses: dict[tuple[int, int], float] = {}
+        through: dict[tuple[int, int], float] = {}
+        for row, label in enumerate(requested if sources is not None else ()):
+            assert sources is not None
+            direction = embeddings[row] - hub.space.background_mean
+            named = named_logits(hub, label, direction, sources)
+            if named.probability is None:
+                continue
+            for place in np.flatnonzero(named.trust >= FIRMLY).tolist():
+                key = row, int(named.columns[place])
+                alike, probability = float(named.likeness[place]), float(named.probability[place])
+                bonuses[key] = MATCH.bonus * alike**2 * probability
+                if alike >= 1 and named.labelled[place] != named.columns[place]:
+                    through[key] = probability
+        return cls(bonuses, through)
+
+    def of_columns(self, columns: slice) -> "_Names":
+        """The same of one model, by label and output."""
+        mine: list[dict[tuple[int, int], float]] = []
+        for part in (self.bonuses, self.through):
+            here = ((row, column) for row, column in part)
+            inside = [key for key in here if columns.start <= key[1] < columns.stop]
+            mine.append(
+                {(row, column - columns.start): part[row, column] for row, column in inside}
+            )
+        return _Names(*mine)
+
+
+def candidates(
+    hub: HubReader, labels: TextEvidence, bonuses: Mapping[tuple[int, int], float]
+) -> list[str]:
+    """Names of the models to compare: all of a small hub, else the most promising by blocks.
+
+    `bonuses` are what names add to the score of a label on a column, in noise thresholds.
+    """
     index = hub.logit_index()
     if not index.blocks:
         raise UsageError("this hub has no model yet; add some with: lagotto hub add HUB MODELS")
@@ -129,9 +208,12 @@ def candidates(hub: HubReader, labels: TextEvidence) -> list[str]:
             parts.append(labels.weights @ values * steps[part])
     sums = np.concatenate(parts, axis=1)
     scores = zscore_by_sample(sums, np.arange(sums.shape[1]))
-    best = np.maximum.reduceat(scores, firsts, axis=1).mean(axis=0)
     widths = np.diff(np.append(firsts, sums.shape[1])).tolist()
-    best -= np.array([noise_threshold(width) for width in widths], np.float32)
+    noise = np.array([noise_threshold(width) for width in widths], np.float32)
+    for (row, column), bonus in bonuses.items():
+        owner = int(np.searchsorted(firsts, column, side="right")) - 1
+        scores[row, column] += bonus * noise[owner]
+    best = np.maximum.reduceat(scores, firsts, axis=1).mean(axis=0) - noise
     return [names[model] for model in np.argsort(-best, kind="stable")[:_CANDIDATES].tolist()]
 
 
@@ -139,21 +221,28 @@ def _coverage(
     hub: HubReader,
     model: str,
     requested: Sequence[str],
-    evidence: TextEvidence,
-    standardized: Float32[np.ndarray, "probes logits"],
-    around: Reference,
+    fits: Float32[np.ndarray, "labels logits"],
+    names: _Names,
 ) -> ModelCoverage:
-    fits = fit(evidence, standardized, around)
+    outputs = fits.shape[1]
+    for key, bonus in names.bonuses.items():
+        fits[key] += bonus * noise_threshold(outputs)
     partner = best_assignment(np.maximum(fits, 0.0))
     published = hub.labels(model)
     covered = tuple(
-        CoveredLabel(label, output, published[output], float(fits[row, output]))
+        CoveredLabel(
+            label,
+            output,
+            published[output],
+            float(fits[row, output]),
+            names.through.get((row, output)),
+        )
         if output >= 0
         else CoveredLabel(label, None, None, 0.0)
         for row, (label, output) in enumerate(zip(requested, partner.tolist(), strict=True))
     )
     values = np.array([pair.fit for pair in covered])
-    margins = values - noise_threshold(standardized.shape[1])
+    margins = values - noise_threshold(outputs)
     return ModelCoverage(
         rank=0,
         model=model,
@@ -161,6 +250,6 @@ def _coverage(
         mean_fit=float(values.mean()),
         mean_margin=float(margins.mean()),
         weakest=min(covered, key=lambda pair: pair.fit).label,
-        spare=max(standardized.shape[1] - len(requested), 0),
+        spare=max(outputs - len(requested), 0),
         labels=covered,
     )

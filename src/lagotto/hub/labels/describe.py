@@ -23,7 +23,7 @@ from lagotto.hub.labels.fit import (
 )
 from lagotto.hub.labels.transport import sinkhorn_assign
 from lagotto.hub.labels.trust import LabelTrust
-from lagotto.hub.labels.twins_file import name_by_twins
+from lagotto.hub.labels.twins.stored import name_by_twins
 from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.store.model_responses import ModelResponses
 

@@ -1,4 +1,4 @@
-"""The models of a hub in, groups of models that are nearly the same or of one training out.
+"""The models of a hub in, groups of models and of outputs that are of one kind out.
 
 Candidates come from a search with a few outputs of every model; only they are compared in full, by
 the correlation of their descriptors under the best pairing of outputs, so that neither the order
@@ -16,7 +16,11 @@ from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject, JsonValue
 from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.index.logit_index import LogitIndex
+from lagotto.hub.labels.concepts import ConceptGroup, concept_groups
+from lagotto.hub.labels.trust import LabelTrust
+from lagotto.hub.labels.twins.stored import open_twins
 from lagotto.hub.reader.reader import HubReader
+from lagotto.hub.store.layout import HubLayout
 
 DUPLICATE = 0.9
 """Matched correlation from which two models are nearly the same."""
@@ -54,12 +58,14 @@ class DuplicateReport:
         related_groups: models of one label space or one training.
         pairs: the compared pairs that are at least related, best first.
         copies: files that are byte for byte the same: (name, name in the hub).
+        concepts: outputs of one concept in several models; those of most models first.
     """
 
     duplicate_groups: tuple[tuple[str, ...], ...]
     related_groups: tuple[tuple[str, ...], ...]
     pairs: tuple[ModelPair, ...]
     copies: tuple[tuple[str, str], ...]
+    concepts: tuple[ConceptGroup, ...] = ()
 
     def as_json(self) -> JsonObject:
         """The answer of `lagotto duplicates --json`."""
@@ -76,11 +82,22 @@ class DuplicateReport:
             "families": [list(group) for group in self.related_groups],
             "pairs": pairs,
             "copies": [list(copy) for copy in self.copies],
+            "concepts": [
+                {
+                    "name": group.name,
+                    "outputs": [
+                        {**asdict(output), "probability": round(output.probability, 4)}
+                        for output in group.outputs
+                    ],
+                }
+                for group in self.concepts
+            ],
         }
 
 
 def find_duplicates(hub: HubReader, progress: Progress | None = None) -> DuplicateReport:
-    """The groups of models that are nearly the same, or related, among the probed ones of a hub."""
+    """The groups of models that are nearly the same, or related, among the probed ones of a hub,
+    and of outputs that recognize the same as a believed labelled one."""
     meter = progress or Silent()
     copies = hub.status().copies
     logit_index = hub.logit_index()
@@ -99,7 +116,10 @@ def find_duplicates(hub: HubReader, progress: Progress | None = None) -> Duplica
     meter.finish()
     pairs.sort(key=lambda pair: (-pair.correlation, pair.first, pair.second))
     duplicates = _groups(names, [p for p in pairs if p.correlation >= DUPLICATE])
-    return DuplicateReport(duplicates, _groups(names, pairs), tuple(pairs), copies)
+    trust = LabelTrust(hub.label_lists(), hub.references())
+    twins = open_twins(HubLayout(hub.folder).twins, hub, trust)
+    concepts = concept_groups(logit_index, (twins.references, twins.audited))
+    return DuplicateReport(duplicates, _groups(names, pairs), tuple(pairs), copies, concepts)
 
 
 def matched_correlation(

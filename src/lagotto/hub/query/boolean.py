@@ -45,6 +45,21 @@ SINGLE = Term(0)
 """The expression of a query with one concept."""
 
 
+def sought_terms(expression: Expression, *, negated: bool = False) -> tuple[int, ...]:
+    """The indexes of the concepts that an answer has to recognize, ascending, each once.
+
+    Example:
+        >>> sought_terms(parse_concepts("dog AND NOT (wolf OR NOT fox)").expression)
+        (0, 2)
+    """
+    if isinstance(expression, Term):
+        return () if negated else (expression.index,)
+    if isinstance(expression, Negation):
+        return sought_terms(expression.part, negated=not negated)
+    parts = [sought_terms(part, negated=negated) for part in expression.parts]
+    return tuple(sorted({index for part in parts for index in part}))
+
+
 @dataclass(frozen=True, slots=True)
 class ParsedQuery:
     """The concepts of a text, in order, each once, and how they are joined."""

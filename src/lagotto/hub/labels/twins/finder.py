@@ -7,146 +7,23 @@ same concept was fitted (`TwinConfig.weights`). What a label says of its own out
 twins with this probability.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
-from lagotto.core.text.names import first_name, name_words
 from lagotto.core.vectors import unit_rows
 from lagotto.hub.descriptors.rank_blend import blend
 from lagotto.hub.index.logit_index import LogitIndex
-
-
-@dataclass(frozen=True, slots=True)
-class TwinConfig:
-    """How twins are found and how they are believed. Set by benchmarks/quality/references.py.
-
-    Attributes:
-        most_teachers: labelled outputs that others are compared with. Of more, those of different
-            names come first, and of one name the first ones.
-        same_label: outputs of one model that may have the same label. A label on more of them tells
-            none from another, and teaches nothing.
-        nearest: labelled outputs that each output is compared with in full, the most alike ones.
-        most_names: names that an output may have from its twins.
-        least_probability: probability below which outputs are no twins.
-        clear: lead of a correlation over the next one, beyond which a larger lead says no more.
-        least_common: probes that two models must both have seen to be compared; a hub of fewer has
-            no twins.
-        shrinkage: probes that a correlation over fewer than all probes is shrunk by.
-        least_shared: names that two references must share to be compared.
-        agreement: share of these names that behave alike, below which they contradict each other.
-        weights: of the features in `_probability`, the last one is the constant. Logistic
-            regression on the even half of the names in the published models and in the mini-hub.
-    """
-
-    most_teachers: int = 4096
-    same_label: int = 2
-    nearest: int = 16
-    most_names: int = 3
-    least_probability: float = 0.05
-    clear: float = 0.1
-    least_common: int = 60
-    shrinkage: float = 50.0
-    least_shared: int = 3
-    agreement: float = 0.5
-    weights: tuple[float, ...] = (6.30, 22.92, 18.51, 6.71, 0.45, 0.50, -11.17)
-
-
-TWINS = TwinConfig()
-"""The thresholds that the package uses."""
-
-_FITTED_TEACHERS = (10, 4096)
-_FITTED_OUTPUTS = (2, 2000)
-"""The sizes between which the weights were fitted; others count as the nearest of these."""
+from lagotto.hub.labels.twins.probability import (
+    TWINS,
+    TwinConfig,
+    twin_features,
+    twin_probability,
+)
+from lagotto.hub.labels.twins.table import Teachers, Twins, join_twins
 
 _ROWS_AT_ONCE = 2048
-
-
-@dataclass(frozen=True, slots=True)
-class Teachers:
-    """Believed labelled outputs, by the columns of the logit index, and a number for each name.
-
-    `left_out` counts those beyond `TwinConfig.most_teachers`.
-    """
-
-    columns: Int64[np.ndarray, " teachers"]
-    names: Int64[np.ndarray, " teachers"]
-    left_out: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Twins:
-    """Outputs with the labelled outputs whose twins they are, in the order of the teachers.
-
-    Attributes:
-        teachers: columns of the labelled outputs, ascending.
-        columns: columns of their twins.
-        probability: how likely each twin recognizes what its teacher's label says.
-    """
-
-    teachers: Int64[np.ndarray, " twins"]
-    columns: Int64[np.ndarray, " twins"]
-    probability: Float32[np.ndarray, " twins"]
-
-    def of_teachers(self, columns: Int64[np.ndarray, " some"]) -> Int64[np.ndarray, " rows"]:
-        """The rows of some labelled outputs."""
-        first = np.searchsorted(self.teachers, columns, side="left")
-        end = np.searchsorted(self.teachers, columns, side="right")
-        parts = [np.arange(a, b) for a, b in zip(first.tolist(), end.tolist(), strict=True)]
-        return np.concatenate([np.zeros(0, np.int64), *parts])
-
-    def of_columns(self, columns: Int64[np.ndarray, " some"]) -> Int64[np.ndarray, " rows"]:
-        """The rows of some twins."""
-        return np.flatnonzero(np.isin(self.columns, columns)).astype(np.int64)
-
-
-NO_TWINS = Twins(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
-
-
-def join_twins(parts: Sequence[Twins]) -> Twins:
-    """One table of several, in the order of the teachers and then of the twins."""
-    teachers, columns, probability = (
-        np.concatenate([getattr(part, name) for part in (NO_TWINS, *parts)])
-        for name in ("teachers", "columns", "probability")
-    )
-    order = np.lexsort((columns, teachers))
-    return Twins(teachers[order], columns[order], probability[order])
-
-
-def choose_teachers(
-    labelled: Sequence[tuple[int, int, str]], config: TwinConfig = TWINS
-) -> Teachers:
-    """The labelled outputs that others are compared with.
-
-    Args:
-        labelled: (model, column, label) of each believed label; a model is any number.
-        config: the thresholds.
-    """
-    of_model: dict[tuple[int, frozenset[str]], int] = {}
-    keyed = []
-    for model, column, label in labelled:
-        key = name_words(first_name(label)) or frozenset([label])
-        of_model[model, key] = of_model.get((model, key), 0) + 1
-        keyed.append((model, column, key))
-    rounds: dict[frozenset[str], int] = {}
-    entries = []
-    for model, column, key in keyed:
-        if of_model[model, key] <= config.same_label:
-            rounds[key] = rounds.get(key, 0) + 1
-            entries.append((rounds[key], column, key))
-    kept = sorted(sorted(entries, key=lambda entry: entry[0])[: config.most_teachers], key=_column)
-    numbers = {key: number for number, key in enumerate(rounds)}
-    return Teachers(
-        np.array([column for _, column, _ in kept], np.int64),
-        np.array([numbers[key] for _, _, key in kept], np.int64),
-        len(entries) - len(kept),
-    )
-
-
-def _column(entry: tuple[int, int, frozenset[str]]) -> int:
-    return entry[1]
 
 
 class TwinFinder:
@@ -174,18 +51,25 @@ class TwinFinder:
             for owner in partial:
                 self._mask[self._owners == owner] = self._seen_mask(owner)
 
-    def of_model(self, owner: int, wanted: Int64[np.ndarray, " columns"]) -> Twins:
+    def of_model(
+        self,
+        owner: int,
+        wanted: Int64[np.ndarray, " columns"],
+        absent: Int64[np.ndarray, " columns"] | None = None,
+    ) -> Twins:
         """The twins among some columns of a model.
 
         Args:
             owner: the model, by its index in the logit index.
             wanted: the columns that may be twins; all usable columns of the model compete for
                 being the most alike.
+            absent: columns that compete for nothing, as if the model lacked them.
         """
         index = self._index
         first = int(index.firsts[owner])
         columns = first + np.arange(int(index.outputs(np.array([owner]))[0]))
         columns = columns[index.steps[columns] > 0]
+        columns = columns if absent is None else np.setdiff1d(columns, absent)
         tables = (self._correlations(owner, part) for part in _parts(columns))
         rows, positions, probability = self._find(tables, len(columns), self._owners != owner)
         keep = np.isin(columns[rows], wanted)
@@ -221,6 +105,23 @@ class TwinFinder:
     ]:
         """Rows, teachers and probabilities of the twins among all outputs of one model.
 
+        The arguments are those of `pairs`.
+        """
+        rows, positions, features = self.pairs(tables, outputs, others)
+        probability = twin_probability(features, self._config)
+        likely = probability >= self._config.least_probability
+        return rows[likely], positions[likely], probability[likely]
+
+    def pairs(
+        self,
+        tables: Iterable[Float32[np.ndarray, "some teachers"]],
+        outputs: int,
+        others: Bool[np.ndarray, " teachers"],
+    ) -> tuple[
+        Int64[np.ndarray, " pairs"], Int64[np.ndarray, " pairs"], Float64[np.ndarray, "pairs 6"]
+    ]:
+        """Rows with their nearest teachers of several names, and the features of each such pair.
+
         Args:
             tables: the correlations of the outputs with the teachers, some rows at a time.
             outputs: how many rows there are in all.
@@ -230,7 +131,7 @@ class TwinFinder:
         count = min(config.nearest, int(others.sum()))
         if not count or not outputs:
             nothing = np.zeros(0, np.int64)
-            return nothing, nothing, np.zeros(0, np.float32)
+            return nothing, nothing, twin_features(np.zeros((0, 3), np.float32), 1, 1, config)
         best = np.full((2, len(self._columns)), -1.0, np.float32)
         nearest, alike = [], []
         for table in tables:
@@ -241,13 +142,8 @@ class TwinFinder:
             order = np.argsort(-values, axis=1, kind="stable")
             nearest.append(np.take_along_axis(top, order, axis=1))
             alike.append(np.take_along_axis(values, order, axis=1))
-        rows, positions, features = self._leads(
-            np.concatenate(nearest), np.concatenate(alike), best
-        )
-        sizes = (int(others.sum()), outputs)
-        probability = _probability(features, *sizes, config.weights)
-        likely = probability >= config.least_probability
-        return rows[likely], positions[likely], probability[likely]
+        rows, positions, leads = self._leads(np.concatenate(nearest), np.concatenate(alike), best)
+        return rows, positions, twin_features(leads, int(others.sum()), outputs, config)
 
     def disagreements(self) -> Iterator[tuple[int, int, int, int]]:
         """Models whose names disagree: (model, model, names of both, names that behave alike).
@@ -278,7 +174,7 @@ class TwinFinder:
     ) -> tuple[
         Int64[np.ndarray, " pairs"], Int64[np.ndarray, " pairs"], Float32[np.ndarray, "pairs 3"]
     ]:
-        """Rows with their nearest teacher of each name, and the features of each such pair."""
+        """Rows with their nearest teacher of each name, and the leads of each such pair."""
         names, everyone = self._names[nearest], np.arange(len(alike))
         left = np.ones(alike.shape, bool)
         rows, positions, features = [], [], []
@@ -361,29 +257,6 @@ def _centred(
     blended: Float32[np.ndarray, "probes outputs"],
 ) -> Float32[np.ndarray, "outputs probes"]:
     return unit_rows((blended - blended.mean(axis=0)).T)
-
-
-def _probability(
-    features: Float32[np.ndarray, "pairs 3"],
-    teachers: int,
-    outputs: int,
-    weights: tuple[float, ...],
-) -> Float32[np.ndarray, " pairs"]:
-    """How likely two outputs are of one concept.
-
-    The features are their correlation, its lead over that with the nearest labelled output of
-    another name, its lead over that of the model's next best output, the lesser of both leads, and
-    the logarithms of how many labelled outputs and how many outputs of the model were compared.
-    """
-    leads = np.minimum(features[:, 1:], TWINS.clear)
-    table = np.empty((len(features), 6), np.float64)
-    table[:, 0] = features[:, 0]
-    table[:, 1:3] = leads
-    table[:, 3] = leads.min(axis=1)
-    table[:, 4] = np.log(np.clip(teachers, *_FITTED_TEACHERS))
-    table[:, 5] = np.log(np.clip(outputs, *_FITTED_OUTPUTS))
-    odds = table @ np.array(weights[:6]) + weights[6]
-    return np.asarray(1.0 / (1.0 + np.exp(-odds)), dtype=np.float32)
 
 
 def _best_two(

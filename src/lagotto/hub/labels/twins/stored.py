@@ -21,14 +21,9 @@ from lagotto.core.types import JsonValue
 from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.labels.trust import LabelTrust
-from lagotto.hub.labels.twins import (
-    NO_TWINS,
-    TWINS,
-    TwinFinder,
-    Twins,
-    choose_teachers,
-    join_twins,
-)
+from lagotto.hub.labels.twins.finder import TwinFinder
+from lagotto.hub.labels.twins.probability import TWINS
+from lagotto.hub.labels.twins.table import NO_TWINS, Twins, choose_teachers, join_twins
 from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.store.model_responses import ModelResponses
 from lagotto.hub.store.tensorfile import Array, header_text, open_derived, write_tensors
