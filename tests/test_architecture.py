@@ -22,6 +22,7 @@ LAYERS = (
     "specialists",
     "evaluation",
     "demo",
+    "diagnosis",
     "web",
     "cli",
 )
@@ -33,9 +34,10 @@ ALLOWED = {
     "jobs": {"core", "jobs"},
     "hub": {"core", "encoders", "models", "jobs", "hub"},
     "zeroshot": {"core", "encoders", "models", "neighbors", "jobs", "zeroshot"},
-    "specialists": set(LAYERS) - {"evaluation", "demo", "web", "cli"},
-    "evaluation": set(LAYERS) - {"demo", "web", "cli"},
-    "demo": set(LAYERS) - {"web", "cli"},
+    "specialists": set(LAYERS) - {"evaluation", "demo", "diagnosis", "web", "cli"},
+    "evaluation": set(LAYERS) - {"demo", "diagnosis", "web", "cli"},
+    "demo": set(LAYERS) - {"diagnosis", "web", "cli"},
+    "diagnosis": set(LAYERS) - {"web", "cli"},
     "web": set(LAYERS) - {"cli"},
     "cli": set(LAYERS),
 }
@@ -48,7 +50,7 @@ MOST_MODULES = 14
 
 ROOMS = {
     "": {*LAYERS},
-    "cli": {"hub", "eval"},
+    "cli": {"hub", "eval", "terminal"},
     "core": {"arguments", "parsing", "remote", "results", "sources", "temporary", "text"},
     "core/parsing": {"name_forms"},
     "evaluation": {"classification", "paper", "probing", "retrieval"},

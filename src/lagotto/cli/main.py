@@ -1,8 +1,10 @@
 """The entry point: registers the command groups and turns errors into one line and an exit code."""
 
+import os
 import sys
 
 import typer
+import typer.main
 
 from lagotto.cli import (
     audit,
@@ -10,6 +12,7 @@ from lagotto.cli import (
     classify,
     demo,
     describe,
+    doctor,
     duplicates,
     inspect,
     search,
@@ -18,8 +21,10 @@ from lagotto.cli.eval import commands as eval_commands
 from lagotto.cli.hub import commands as hub_commands
 from lagotto.cli.hub import index as hub_index
 from lagotto.cli.output import flush, give_up_stdout, notice, printable
-from lagotto.cli.signals import stop_code, stop_on_signals
-from lagotto.core.errors import LagottoError
+from lagotto.cli.terminal.completion import ASKED, answer_shell, completion
+from lagotto.cli.terminal.signals import stop_code, stop_on_signals
+from lagotto.cli.terminal.start import FIRST_PAGE
+from lagotto.core.errors import LagottoError, help_page
 from lagotto.core.machine import allow_open_files
 from lagotto.core.temporary.leftovers import sweep_system_folder
 
@@ -42,6 +47,10 @@ app.command("inspect")(inspect.inspect_command)
 app.command("classify")(classify.classify)
 app.add_typer(eval_commands.eval_app, name="eval")
 app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor_command)
+app.command("completion")(completion)
+
+_WRONG_CALL = 2
 
 
 def _version(requested: bool | None) -> None:
@@ -64,9 +73,15 @@ def _root(
 def main() -> None:
     """Runs the command line: exit 0, 1 for an error of ours, 2 for a wrong call.
 
-    A command that a signal stops ends with 128 and the number of the signal: 130 for Ctrl-C, 143
-    for SIGTERM, 129 for SIGHUP.
+    Without a command it says what to do first, and ends with 2. A command that a signal stops ends
+    with 128 and the number of the signal: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
     """
+    if ASKED in os.environ:
+        answer_shell(typer.main.get_command(app), sys.argv[1:], os.environ[ASKED])
+        return
+    if len(sys.argv) == 1:
+        sys.stderr.write(FIRST_PAGE)
+        sys.exit(_WRONG_CALL)
     stop_on_signals()
     allow_open_files()
     sweep_system_folder()
@@ -76,7 +91,7 @@ def main() -> None:
         finally:
             flush()
     except LagottoError as error:
-        notice(f"lagotto: {printable(str(error))}")
+        notice(f"lagotto: {_with_page(error)}")
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, SystemExit) as stop:
         code = stop_code()
@@ -88,6 +103,12 @@ def main() -> None:
     except BrokenPipeError:
         give_up_stdout()
         sys.exit(1)
+
+
+def _with_page(error: LagottoError) -> str:
+    """The message in one line, with the page that explains the error unless it names one itself."""
+    text = printable(str(error))
+    return text if "docs/" in text else f"{text} [{help_page(error)}]"
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import huggingface_hub
-from huggingface_hub import errors, utils
+from huggingface_hub import constants, errors, utils
 
 from lagotto.core.errors import HubError, LagottoError, SourceError, reason
 from lagotto.core.files import writing
@@ -252,6 +252,11 @@ def _cache_folder() -> str | None:
     """The cache folder that the environment names now; None for the default of the client."""
     home = os.environ.get("HF_HOME")
     return os.environ.get("HF_HUB_CACHE") or (os.path.join(home, "hub") if home else None)
+
+
+def download_cache() -> Path:
+    """The folder in which the client of the hub keeps what it downloads; it may not exist."""
+    return Path(_cache_folder() or constants.HF_HUB_CACHE)
 
 
 def _underlying(error: Exception) -> Any:
