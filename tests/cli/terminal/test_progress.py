@@ -71,6 +71,8 @@ def test_quick_work_says_nothing_and_many_short_stages_do() -> None:
     log.progress.start("three", 2, "queries")
     log.now += 10
     log.progress.advance(1)
+    log.progress.advance(1)
+    log.progress.finish()
     assert log.lines == ["three: 1 of 2 queries, 0.1 queries/s, 10 s left"]
 
 

@@ -125,7 +125,7 @@ class ProgressLines:
             self._write(printable(self._stage.line(now)))
 
     def finish(self) -> None:
-        """Ends the stage; of one that was told of, a last line says how long it took."""
+        """Ends the stage; of a long one that was told of, a last line says how long it took."""
         self._end_stage()
         if self._ended is not None:
             self._ended.set()
@@ -135,9 +135,10 @@ class ProgressLines:
     def _end_stage(self) -> None:
         with self._lock:
             stage, self._stage = self._stage, None
-            if stage is not None and stage.is_told:
-                self._told_at = self._clock()
-                self._write(printable(stage.last_line(self._told_at)))
+            now = self._clock()
+            if stage is not None and stage.is_told and now - stage.started >= LINE_EVERY_S:
+                self._told_at = now
+                self._write(printable(stage.last_line(now)))
 
     def _keep_telling(self, ended: threading.Event) -> None:
         while not ended.wait(_LOOK_EVERY_S):
