@@ -87,6 +87,7 @@ FRAMEWORKS = {
     "matplotlib": {
         "evaluation/probing/matplotlib_curve.py",
         "evaluation/paper/matplotlib_plots.py",
+        "hub/reports/matplotlib_overview.py",
     },
     "tokenizers": {"encoders/tokens.py"},
     "huggingface_hub": {"core/remote/hugging_face.py"},

@@ -175,14 +175,28 @@ def _print_report(report: "AddReport", quiet: bool) -> None:
 
 
 @hub_app.command("status")
-def hub_status(hub: Path = HUB_ARGUMENT, as_json: bool = JSON) -> None:
+def hub_status(
+    hub: Path = HUB_ARGUMENT,
+    plot: Path | None = typer.Option(
+        None,
+        metavar="FILE.png",
+        help="Draw the models, their labels, and what the probes show (extra `plots`).",
+    ),
+    as_json: bool = JSON,
+) -> None:
     """Show models, logits, probes, failures with their reasons, and disk used.
 
     Example: lagotto hub status my-hub
     """
     from lagotto.hub.hub import Hub
 
-    status = Hub.open(hub).status()
+    opened = Hub.open(hub)
+    if plot is not None:
+        from lagotto.hub.reports.overview import draw_overview
+
+        draw_overview(opened.reader, plot)
+        notice(f"plot: {plot}")
+    status = opened.status()
     if as_json:
         print_json(status.as_json())
         return
@@ -202,14 +216,7 @@ def hub_status(hub: Path = HUB_ARGUMENT, as_json: bool = JSON) -> None:
         print_line(f"searched  {uses} (probes; {share})")
     if status.low_rank is not None:
         print_index(hub, status.low_rank)
-    guards = ", ".join(f"{guard.what} ({guard.means})" for guard in status.isolation if guard.means)
-    print_line(f"isolation models run cut off from: {guards or 'nothing'}")
-    for guard in status.isolation:
-        if not guard.means:
-            print_line(
-                f"  note: this system does not keep models from {guard.words} "
-                f"({printable(guard.reason)}); see docs/explanation/security.md"
-            )
+    _print_isolation(status)
     for note in status.notes:
         print_line(f"note      {printable(note)}")
     if status.leftovers:
@@ -225,6 +232,18 @@ def hub_status(hub: Path = HUB_ARGUMENT, as_json: bool = JSON) -> None:
         print_line()
         failed = [[f.model, f.kind, f.reason] for f in status.failures]
         print_table(["failed model", "kind", "reason"], failed)
+
+
+def _print_isolation(status: "HubStatus") -> None:
+    """What models are cut off from on this machine, and from what they are not, and why."""
+    guards = ", ".join(f"{guard.what} ({guard.means})" for guard in status.isolation if guard.means)
+    print_line(f"isolation models run cut off from: {guards or 'nothing'}")
+    for guard in status.isolation:
+        if not guard.means:
+            print_line(
+                f"  note: this system does not keep models from {guard.words} "
+                f"({printable(guard.reason)}); see docs/explanation/security.md"
+            )
 
 
 def _print_models(status: "HubStatus") -> None:
