@@ -45,6 +45,7 @@ fresh: $(STAMP)  ## builds wheel and sdist, installs them into new environments 
 	LAGOTTO_FRESH=1 $(BIN)/python -m pytest -q -m fresh tests/packaging
 
 LOWEST := $(VENV)-lowest
+LOWEST_TESTS ?= tests/core tests/encoders tests/cli tests/test_public_api.py
 
 lowest: $(STAMP)  ## tests the lowest versions that pyproject.toml allows, in an environment of their own
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
