@@ -53,7 +53,7 @@ lowest: $(STAMP)  ## tests the lowest versions that pyproject.toml allows, in an
 	PATH="$$PATH:$(BIN)"; uv venv --quiet --allow-existing --python 3.11 $(LOWEST) && \
 	  uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable '.[all,mlflow]' --group dev
 	$(LOWEST)/bin/lagotto doctor --quiet
-	$(LOWEST)/bin/python -m pytest -q $(LOWEST_TESTS)
+	$(LOWEST)/bin/python -m pytest -q -o addopts=--import-mode=importlib -o filterwarnings=default $(LOWEST_TESTS)
 
 notes: $(STAMP)  ## the top section of the changelog as release notes, on stdout
 	@$(BIN)/python scripts/release_notes.py

@@ -226,7 +226,7 @@ def _translate(error: Exception, what: str) -> BusyError | LagottoError:
         )
     if isinstance(cause, errors.RevisionNotFoundError):
         return SourceError(f"{what} has no such revision; check what follows the @")
-    if isinstance(cause, errors.RemoteEntryNotFoundError):
+    if _is_gone(cause):
         return SourceError(f"{what} is listed, but gone")
     if isinstance(cause, errors.RepositoryNotFoundError) or status in (401, 404):
         return SourceError(
@@ -252,6 +252,12 @@ def _cache_folder() -> str | None:
     """The cache folder that the environment names now; None for the default of the client."""
     home = os.environ.get("HF_HOME")
     return os.environ.get("HF_HUB_CACHE") or (os.path.join(home, "hub") if home else None)
+
+
+def _is_gone(cause: Any) -> bool:
+    """Whether the hub answered that it has no such file; clients before 1.0 have no name for it."""
+    remote = getattr(errors, "RemoteEntryNotFoundError", errors.EntryNotFoundError)
+    return isinstance(cause, remote) and not isinstance(cause, errors.LocalEntryNotFoundError)
 
 
 def download_cache() -> Path:
