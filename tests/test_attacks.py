@@ -100,6 +100,14 @@ def test_csv_holds_no_formula(encoder: Path, tmp_path: Path) -> None:
     assert spreadsheet_safe("a tabby cat") == "a tabby cat"
 
 
+@pytest.mark.parametrize("sign", "=+-@＝＋－＠")
+def test_no_sign_starts_a_formula_wherever_a_cell_may_begin(sign: str) -> None:
+    assert spreadsheet_safe(f"{sign}1") == f"'{sign}1"
+    assert spreadsheet_safe(f" {sign}1") == f"' {sign}1"
+    assert spreadsheet_safe(f"cat;{sign}1; {sign}2") == f"cat;'{sign}1;' {sign}2"
+    assert spreadsheet_safe(f"a{sign}b; c") == f"a{sign}b; c"
+
+
 class _Tags(HTMLParser):
     def __init__(self, page: str) -> None:
         super().__init__()

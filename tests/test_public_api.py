@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,16 @@ def test_a_missing_package_names_its_pip_line() -> None:
         "Hits.to_dataframe() needs the package 'no_such_package', which is not installed; "
         "run: pip install 'lagotto[pandas]'"
     )
+
+
+def test_the_status_in_a_notebook_shows_kind_and_architecture(hub: lagotto.Hub) -> None:
+    status = hub.status()
+    detector = replace(status.models[0], kind="detector", architecture="yolov8n <b>")
+    page = replace(status, models=(detector, *status.models[1:]))._repr_html_()
+    assert page.count("<tr>") == 1 + status.done
+    for cell in ("kind", "architecture", "detector", "yolov8n &lt;b&gt;", "its own graph"):
+        assert f">{cell}</t" in page
+    assert f"{status.done} models" in page
 
 
 def test_hits_in_a_notebook_are_a_table_and_the_probes_that_decided(hub: lagotto.Hub) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from lagotto.core.zscore import zscore_by_sample
+from lagotto.encoders.background.words import embed_background
 from lagotto.encoders.base import Encoder
 from lagotto.evaluation.retrieval.raw_responses import RawResponses
 from lagotto.hub.confidence.calibrator import (
@@ -41,7 +42,6 @@ from lagotto.hub.index.scoring import (
     combine_scores,
     sample_columns,
 )
-from lagotto.hub.query.background import embed_background
 from lagotto.hub.query.probe_weights import (
     ProbeSpace,
     text_weights,

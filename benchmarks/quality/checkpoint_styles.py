@@ -190,6 +190,22 @@ def cases() -> list[Case]:
     return [*_plain(), *_own_heads(), *_inputs(), *_unknown()]
 
 
+def heavy_cases() -> list[Case]:
+    """Larger networks of torchvision: up to 138 million parameters, in styles that vary."""
+    named = [
+        ("vgg16", "DataParallel, with optimizer"),
+        ("swin_t", "whole module"),
+        ("vit_b_16", "state dict"),
+        ("convnext_tiny", "half precision"),
+        ("resnext50_32x4d", "legacy format"),
+        ("efficientnet_v2_s", "EMA beside stale weights"),
+    ]
+    return [
+        Case(f"torchvision {name}", lambda name=name: _tv(name), style, name)
+        for name, style in named
+    ]
+
+
 def _plain() -> list[Case]:
     of_torchvision = [
         ("resnet18", "state dict"),

@@ -116,8 +116,13 @@ def _has_scaling(model: Any) -> bool:
 
 
 def _randomize(model: Any) -> None:
-    """Statistics and scales as training leaves them: neither ones nor zeros, values of order 1."""
+    """Statistics and scales as training leaves them: neither ones nor zeros, values of order 1.
+
+    The kernels of a network without normalization (VGG) are made larger by the square root of 2, as
+    ReLU halves the variance: else its logits are all but equal, and their range is rounding errors.
+    """
     rng = np.random.default_rng(_SEED)
+    is_plain = not any("Normalization" in type(layer).__name__ for layer in model.layers)
     for layer in model.layers:
         kind, values = type(layer).__name__, layer.get_weights()
         if kind == "BatchNormalization":
@@ -127,6 +132,9 @@ def _randomize(model: Any) -> None:
                 if "mean" in weight_name or "beta" in weight_name:
                     values[index] = rng.normal(0, 0.1, values[index].shape).astype(np.float32)
             layer.set_weights(values)
+        elif is_plain and kind in ("Conv2D", "Dense"):
+            kernel, bias = values
+            layer.set_weights([kernel * np.sqrt(2), rng.normal(0, 0.05, bias.shape)])
         elif kind in ("LayerScale",):
             layer.set_weights([rng.uniform(0.1, 0.5, value.shape) for value in values])
         elif kind == "Normalization" and values:

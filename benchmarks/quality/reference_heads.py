@@ -16,6 +16,7 @@ import numpy as np
 
 from calibration.worlds import half
 from lagotto.core.text.names import name_words
+from lagotto.encoders.background.words import background_words
 from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.retrieval.raw_responses import RawResponses, read_raw_responses
 from lagotto.hub.descriptors.blocks import BlockSource, build_blocks, open_blocks
@@ -23,7 +24,6 @@ from lagotto.hub.descriptors.projection import projector
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.labels.named import named_through
 from lagotto.hub.labels.twins import TwinFinder, Twins, choose_teachers, join_twins
-from lagotto.hub.query.background import background_words
 from lagotto.hub.query.boolean import SINGLE
 from lagotto.hub.query.probe_weights import ProbeSpace, weigh_texts
 from lagotto.hub.query.types import ConceptQuery

@@ -23,6 +23,7 @@ import numpy as np
 import lagotto
 from lagotto.core.vectors import unit_rows
 from lagotto.core.zscore import zscore_by_sample
+from lagotto.encoders.background.words import embed_background
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.intervals import mean_interval
@@ -41,7 +42,6 @@ from lagotto.hub.index.scoring import (
     SEARCH_CONFIG,
     sample_columns,
 )
-from lagotto.hub.query.background import embed_background
 from lagotto.hub.query.probe_weights import (
     PROBE_WEIGHTS,
     ProbeSpace,

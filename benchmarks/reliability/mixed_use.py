@@ -37,8 +37,8 @@ import colour_world
 from lagotto.core.errors import HubError
 from lagotto.core.progress import Silent
 from lagotto.hub.hub import Hub
+from lagotto.hub.reader.changes import change_mark
 from lagotto.hub.reader.verify import verify_hub
-from lagotto.hub.store.changes import change_mark
 from lagotto.hub.store.layout import HubLayout
 from lagotto.jobs.worker_limits import Limits
 from lagotto.zeroshot.captions.search import search_text

@@ -26,10 +26,10 @@ from statistics import median
 import numpy as np
 import onnx
 
+from lagotto.encoders.background.words import background_words
 from lagotto.hub.hub import Hub
 from lagotto.hub.labels.describe import describe_model
 from lagotto.hub.labels.encode import LabelEncoder
-from lagotto.hub.query.background import background_words
 from lagotto.hub.query.vectors import query_from_embedding, top_k_probes
 
 MODEL = "coral-mobilenet-v1-025-128"

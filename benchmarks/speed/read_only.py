@@ -27,9 +27,9 @@ import numpy as np
 
 import lagotto
 from lagotto.demo.bundled import DEMO_ENCODER, PROBES
+from lagotto.encoders.background.words import background_words
 from lagotto.hub.hub import Hub
-from lagotto.hub.ingest.add import rebuild_blocks
-from lagotto.hub.query.background import background_words
+from lagotto.hub.ingest.segments import rebuild_blocks
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.records import Listing, ModelFacts
@@ -73,7 +73,7 @@ def make_hub(folder: Path, models: int, outputs: int, seed: int) -> Hub:
             catalogue.record_done(
                 digest, replace(facts, labels=published, responses_sha256=checksum)
             )
-        rebuild_blocks(layout, catalogue.models("done"), hub.probe_digest)
+        rebuild_blocks(layout, catalogue, hub.probe_digest)
     return Hub.open(folder)
 
 

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from lagotto.zeroshot.types import ModelVote as ModelVote
     from lagotto.zeroshot.types import Prediction as Prediction
     from lagotto.zeroshot.types import RetrievedCaption as RetrievedCaption
+    from lagotto.zeroshot.types import Suggestion as Suggestion
 
 __version__ = "0.1.0"
 
@@ -116,6 +117,7 @@ _HOME = {
     "Skipped": "lagotto.core.types",
     "SourceError": "lagotto.core.errors",
     "Specialist": "lagotto.specialists.fusion",
+    "Suggestion": "lagotto.zeroshot.types",
     "TextQuery": "lagotto.hub.query.types",
     "Through": "lagotto.core.results.through",
     "UsageError": "lagotto.core.errors",

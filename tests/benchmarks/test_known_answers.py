@@ -17,6 +17,7 @@ from calibration.known_answers import (
 from calibration.reliability import auroc
 from lagotto.core.types import EncoderInfo, PixelSpec
 from lagotto.core.vectors import unit_rows
+from lagotto.encoders.background.words import background_words
 from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.retrieval.raw_responses import (
     RawModel,
@@ -28,7 +29,6 @@ from lagotto.hub.confidence.calibrator import (
     best_margin,
     shipped_calibrator,
 )
-from lagotto.hub.query.background import background_words
 
 DIM = 48
 WORDS = background_words()[:80]

@@ -56,7 +56,12 @@ def test_json_is_the_contract(world: World, store: Path, photos: Path) -> None:
     assert bad["error"]
     assert set(bad) == {"path", "error"}
     for row in good:
-        assert set(row) == {"path", "label", "probabilities", "image_only", "weights", "captions"}
+        assert set(row) == {
+            *("path", "label", "probabilities", "image_only", "weights", "captions"),
+            *("none", "suggestions"),
+        }
+        assert 0 <= row["none"] <= 1
+        assert len(row["suggestions"]) == 5
         assert row["label"] == row["image_only"]["label"] == Path(row["path"]).stem
         assert sum(row["probabilities"]) == pytest.approx(1, abs=1e-4)
         assert sum(row["weights"].values()) == pytest.approx(1, abs=1e-4)
@@ -118,7 +123,7 @@ def test_lists_as_they_are_published(world: World, photos: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["--labels", "red"], 2, ["one label"]),
+        (["--labels", LABELS, "--reject", "1.5"], 2, ["reject is 1.5", "from 0 to 1"]),
         (["--labels", ""], 2, ["no labels"]),
         (["--labels", "red,Red"], 2, ["same"]),
         (["--labels", "labels.pkl"], 2, ["labels.pkl", "no such file"]),

@@ -1,13 +1,12 @@
 """Checkpoints damaged in every way, from a seed: bytes, pickles inside whole zips, free pickles.
 
-A reader of another form (HDF5, Keras zips) is one more entry of READERS: seed files, and a function
-that opens a file and reads all of it.
+Readers of other forms (HDF5, Keras archives) are in keras_mutation.py.
 """
 
 import random
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -53,26 +52,36 @@ OPCODES = _OPCODES + b"\x8a\x8b\x8c\x8d\x8e\x8f\x90\x91\x92\x93\x94\x95\x96\x97\
 
 @dataclass(frozen=True)
 class Reader:
-    """A reader of strangers' files: whole files to damage, and how one is opened and read."""
+    """A reader of strangers' files: whole files to damage, and how one is opened and read.
+
+    `deeper` damages a part of a whole file, so that the damage gets past the container; None where
+    there is no such part. `beside` are the files that a seed needs beside it, by their names.
+    """
 
     ending: str
     seeds: Callable[[], tuple[bytes, ...]]
     read: Callable[[Path], None]
+    deeper: Callable[[bytes, random.Random], tuple[str, bytes]] | None = None
+    beside: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def damaged(reader: Reader, seed: str) -> tuple[str, bytes]:
     """The kind of a damage, and the damaged file; the same for the same seed."""
     source = random.Random(seed)
     whole = source.choice(reader.seeds())
-    if reader is READERS["torch"] and source.random() < 0.6:
-        if source.random() < 0.3:
-            return "invented pickle", pickle_zip(_program(source))
-        pickle, storages = source.choice(_pickles())
-        return "pickle in a whole zip", pickle_zip(_bytes(pickle, source), storages)
-    return "bytes", _bytes(whole, source)
+    if reader.deeper is not None and source.random() < 0.6:
+        return reader.deeper(whole, source)
+    return "bytes", damaged_bytes(whole, source)
 
 
-def _bytes(data: bytes, source: random.Random) -> bytes:
+def _damaged_pickle(whole: bytes, source: random.Random) -> tuple[str, bytes]:
+    if source.random() < 0.3:
+        return "invented pickle", pickle_zip(_program(source))
+    pickle, storages = source.choice(_pickles())
+    return "pickle in a whole zip", pickle_zip(damaged_bytes(pickle, source), storages)
+
+
+def damaged_bytes(data: bytes, source: random.Random) -> bytes:
     """One to four damages, each of one kind."""
     changed = bytearray(data)
     for _ in range(source.randint(1, 4)):
@@ -175,6 +184,6 @@ def read_checkpoint(file: Path) -> None:
 
 
 READERS = {
-    "torch": Reader(".pt", torch_seeds, read_checkpoint),
+    "torch": Reader(".pt", torch_seeds, read_checkpoint, _damaged_pickle),
     "safetensors": Reader(".safetensors", safetensors_seeds, read_checkpoint),
 }

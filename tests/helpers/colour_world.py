@@ -8,9 +8,7 @@ dtype and scale its file is written.
 
 import json
 import shutil
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from lagotto.hub.hub import Hub
 from lagotto.hub.store.audits import record_audits
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.records import AuditRecord
+from older_catalogue import make_older
 
 COLOURS = {
     "red": (1.0, 0.0, 0.0),
@@ -157,9 +156,7 @@ def set_verdicts(hub: Path, verdicts: Mapping[str, str]) -> None:
 
 def make_old(hub: Path) -> None:
     """Makes a hub what older versions made: no audits, and no statistics of words."""
-    with closing(sqlite3.connect(hub / "catalogue.sqlite")) as connection:
-        connection.execute("DROP TABLE audits")
-        connection.execute("PRAGMA user_version = 1")
+    make_older(hub / "catalogue.sqlite", 1)
     for name in ("background.safetensors", "rivals.safetensors"):
         (hub / name).unlink()
 

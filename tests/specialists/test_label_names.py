@@ -27,3 +27,8 @@ def test_one_label(label: str, published: list[str | None], output: int) -> None
 
 def test_no_output_is_two_labels() -> None:
     assert named_outputs(["cat", "tabby"], ["tabby, cat"]).tolist() == [-1, -1]
+
+
+def test_the_same_spelling_goes_before_plural_and_singular() -> None:
+    published = ["sunglass", "sunglasses, dark glasses, shades", "cup"]
+    assert named_outputs(["sunglasses", "Sunglass", "cups"], published).tolist() == [1, 0, 2]

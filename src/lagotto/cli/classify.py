@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 def classify(
     images: list[Path] = typer.Argument(metavar="IMAGES", help="Picture files or folders."),
-    labels: str = typer.Option(
-        ...,
+    labels: str | None = typer.Option(
+        None,
         metavar="A,B,C|FILE",
-        help="Comma list, or a file: one name a line, CSV, JSON, YAML, or .jsonl.",
+        help="Comma list, or a file: one name a line, CSV, JSON, YAML, or .jsonl. "
+        "[default: an open vocabulary of common nouns, and those of the store's captions]",
     ),
     encoder: str | None = typer.Option(
         None,
@@ -52,6 +53,12 @@ def classify(
     approximate: bool = typer.Option(
         False, "--approximate", help="Search the indexes that `lagotto captions index` made."
     ),
+    reject: float | None = typer.Option(
+        None,
+        metavar="P",
+        help="Answer (none of these) where no label fits with at least this probability, 0 to 1. "
+        "[default: the label stays, a remark says so]",
+    ),
     explain: Path | None = typer.Option(
         None, metavar="DIR", help="Write an HTML page a picture here."
     ),
@@ -79,6 +86,7 @@ def classify(
         k=k,
         templates=templates,
         approximate=approximate,
+        reject=reject,
     )
     notes_printed = 0 if quiet else _print_notes(classifier.notes)
     started = time.perf_counter()

@@ -47,6 +47,7 @@ def demo(
                 "logit_to_logit": asdict(tour.logit_to_logit),
                 "naming": [asdict(score) for score in tour.naming],
                 "voices": [asdict(score) for score in tour.voices.scores],
+                "incomplete_labels": asdict(tour.incomplete),
                 "elapsed_s": round(elapsed_s, 3),
             }
         )
@@ -87,6 +88,12 @@ def _print(tour: "Tour", elapsed_s: float) -> None:
         "outputs were found by behaviour."
     )
     _print_voices(tour)
+    print_line()
+    asked = tour.incomplete
+    print_line(
+        f"Asked for {', '.join(asked.labels)}, a picture of a {asked.shown} is answered\n"
+        f"{asked.label} ({asked.probability:.2f}), {asked.remark}."
+    )
     print_line()
     print_line(f"{elapsed_s:.0f} s. What decided the first search: {tour.sheet}")
     print_line("The hub stays. Try:")

@@ -1,5 +1,6 @@
 """The entry point: registers the command groups and turns errors into one line and an exit code."""
 
+import errno
 import os
 import sys
 
@@ -20,10 +21,12 @@ from lagotto.cli import (
 from lagotto.cli.eval import commands as eval_commands
 from lagotto.cli.hub import commands as hub_commands
 from lagotto.cli.hub import index as hub_index
-from lagotto.cli.output import flush, give_up_stdout, notice, printable
+from lagotto.cli.hub import status as hub_status
+from lagotto.cli.output import flush, give_up_stdout, notice, printable, unwritten_answer
 from lagotto.cli.terminal.completion import ASKED, answer_shell, completion
 from lagotto.cli.terminal.signals import stop_code, stop_on_signals
 from lagotto.cli.terminal.start import FIRST_PAGE
+from lagotto.cli.terminal.streams import fill_closed_streams
 from lagotto.core.errors import LagottoError, help_page
 from lagotto.core.machine import allow_open_files
 from lagotto.core.temporary.leftovers import sweep_system_folder
@@ -37,6 +40,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 hub_commands.hub_app.command("index")(hub_index.hub_index)
+hub_commands.hub_app.command("status")(hub_status.hub_status)
 app.add_typer(hub_commands.hub_app, name="hub")
 app.add_typer(captions.captions_app, name="captions")
 app.command("search")(search.search)
@@ -76,6 +80,7 @@ def main() -> None:
     Without a command it says what to do first, and ends with 2. A command that a signal stops ends
     with 128 and the number of the signal: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
     """
+    fill_closed_streams()
     if ASKED in os.environ:
         answer_shell(typer.main.get_command(app), sys.argv[1:], os.environ[ASKED])
         return
@@ -88,6 +93,11 @@ def main() -> None:
     try:
         try:
             app()
+        except OSError as error:  # help is not written by print_line
+            if error.errno != errno.EBADF:
+                raise
+            give_up_stdout()
+            raise unwritten_answer(error) from error
         finally:
             flush()
     except LagottoError as error:

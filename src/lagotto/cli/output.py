@@ -1,9 +1,12 @@
 """The one output sink: data on stdout, notices and progress on stderr."""
 
+import errno
 import json
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from lagotto.core.errors import LagottoError
@@ -11,11 +14,15 @@ from lagotto.core.results.json_text import json_line
 from lagotto.core.text.clean import shown
 
 if TYPE_CHECKING:
-    from lagotto.core.types import JsonObject
+    from lagotto.core.types import JsonObject, JsonValue
 
 
 _LONGEST_LINE = 4000
-_FORMULA_STARTS = ("=", "+", "-", "@")
+_FORMULA = re.compile(r"(^|[;\t])(?=\s*[=+\-@＝＋－＠])")
+"""Where a spreadsheet would begin to read a formula, in a cell or, as `;` separates cells in half
+of the world, in the middle of one; full-width signs count as theirs."""
+_ROWS_AT_ONCE = 256
+_ROWS = "the rows that are streamed stand in place of this text"
 
 
 def printable(text: str) -> str:
@@ -31,8 +38,8 @@ def printable(text: str) -> str:
 
 
 def spreadsheet_safe(text: str) -> str:
-    """A csv cell that no spreadsheet reads as a formula: such a text gets a leading quote."""
-    return f"'{text}" if text.lstrip()[:1] in _FORMULA_STARTS else text
+    """A csv cell that no spreadsheet reads as a formula: a quote stands before each of them."""
+    return _FORMULA.sub(r"\1'", text)
 
 
 def print_json(value: "JsonObject") -> None:
@@ -41,10 +48,26 @@ def print_json(value: "JsonObject") -> None:
     Control characters are written as escapes. If stdout cannot encode the text, so are all
     characters outside ASCII.
     """
-    text = json_line(value)
-    if _encodable(text) != text:
-        text = json.dumps(value, allow_nan=False)
-    _write(text + "\n")
+    _write(_encodable_json(json_line(value)) + "\n")
+
+
+def print_json_stream(value: "JsonObject", key: str, rows: "Iterable[JsonValue]") -> None:
+    """As `print_json`, with the rows under a key written as they come: there may be many."""
+    before, after = json_line({**value, key: _ROWS}).split(json_line(_ROWS))
+    _write(_encodable_json(before) + "[")
+    separator = ""
+    left = iter(rows)
+    while batch := [*islice(left, _ROWS_AT_ONCE)]:
+        _write(separator + _encodable_json(", ".join(map(json_line, batch))))
+        separator = ", "
+    _write("]" + _encodable_json(after) + "\n")
+
+
+def _encodable_json(text: str) -> str:
+    """A part of a JSON text; characters that stdout's encoding lacks are written as escapes."""
+    if _encodable(text) == text:
+        return text
+    return "".join(c if c.isascii() else json.dumps(c)[1:-1] for c in text)
 
 
 def print_line(text: str = "") -> None:
@@ -78,9 +101,16 @@ def _write(text: str) -> None:
         raise  # the reader has seen enough
     except OSError as error:
         give_up_stdout()
-        raise LagottoError(
-            f"cannot write the answer: {error.strerror}; free space or write it elsewhere"
-        ) from error
+        raise unwritten_answer(error) from error
+
+
+def unwritten_answer(error: OSError) -> LagottoError:
+    """What to say of an answer that stdout did not take."""
+    if error.errno == errno.EBADF:
+        return LagottoError("cannot write the answer: stdout is closed; send it to a file")
+    return LagottoError(
+        f"cannot write the answer: {error.strerror}; free space or write it elsewhere"
+    )
 
 
 def notice(text: str) -> None:

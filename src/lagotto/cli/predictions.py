@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lagotto.specialists.classifier import Classifier
     from lagotto.specialists.fusion import Specialist
     from lagotto.zeroshot.images import PictureFiles
-    from lagotto.zeroshot.types import ModelVote, Prediction
+    from lagotto.zeroshot.types import ModelVote, Prediction, Suggestion
 
 _TABLE_ROWS = 64
 """Rows in one aligned table; further rows are printed in further tables."""
@@ -109,7 +109,7 @@ def _as_json(classifier: "Classifier", row: "Prediction | Skipped") -> "JsonObje
         voices["voices"] = [_vote(classifier, vote) for vote in row.votes]
     answer: JsonObject = {
         "path": row.path,
-        "label": _best(classifier, row.probabilities),
+        "label": _label(classifier, row),
         "probabilities": [round(float(p), 6) for p in row.probabilities],
         "image_only": {
             "label": _best(classifier, row.image_only),
@@ -120,8 +120,19 @@ def _as_json(classifier: "Classifier", row: "Prediction | Skipped") -> "JsonObje
             {"text": each.text, "similarity": round(each.similarity, 6)} for each in row.captions
         ],
         **voices,
+        "none": round(row.none, 6),
+        "suggestions": [_suggestion(each) for each in row.suggestions],
     }
     return answer | ({"declined": row.declined} if row.declined else {})
+
+
+def _suggestion(suggestion: "Suggestion") -> "JsonObject":
+    return {
+        "name": suggestion.name,
+        "probability": round(suggestion.probability, 6),
+        "captions": suggestion.captions,
+        "model": suggestion.model or None,
+    }
 
 
 def _vote(classifier: "Classifier", vote: "ModelVote") -> "JsonObject":
@@ -215,13 +226,13 @@ def _cells(classifier: "Classifier", row: "Prediction | Skipped") -> list[str]:
         hub = [f"{row.hub_weight:.2f}", "; ".join(opinions)]
     return [
         row.path,
-        _best(classifier, row.probabilities),
-        f"{row.probabilities[best]:.3f}",
+        _label(classifier, row),
+        f"{row.none if row.rejected else row.probabilities[best]:.3f}",
         _best(classifier, row.image_only),
         f"{row.weights[0]:.2f}",
         f"{row.weights[1]:.2f}",
         *hub,
-        row.declined,
+        row.remark,
     ]
 
 
@@ -230,6 +241,13 @@ def _opinion(classifier: "Classifier", vote: "ModelVote") -> str:
     if vote.rest > float(vote.probabilities.max()):
         return f"none of its labels {vote.rest:.2f}"
     return f"{_best(classifier, vote.probabilities)} {float(vote.probabilities.max()):.2f}"
+
+
+def _label(classifier: "Classifier", row: "Prediction") -> str:
+    """The label of the highest probability, or that none fits."""
+    from lagotto.zeroshot.types import NONE_OF_THESE
+
+    return NONE_OF_THESE if row.rejected else _best(classifier, row.probabilities)
 
 
 def _best(classifier: "Classifier", probabilities: "np.ndarray") -> str:

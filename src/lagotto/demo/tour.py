@@ -9,6 +9,7 @@ from lagotto.core.files import write_atomically, writing
 from lagotto.core.progress import Progress
 from lagotto.core.types import Hits
 from lagotto.demo import bundled
+from lagotto.demo.incomplete import IncompleteList, ask_incomplete
 from lagotto.demo.naming import NamingScore, score_naming
 from lagotto.demo.voices import ThreeVoices, score_voices
 from lagotto.evaluation.retrieval.truth import (
@@ -42,6 +43,7 @@ class Tour:
     captions: Path
     naming: tuple[NamingScore, ...]
     voices: ThreeVoices
+    incomplete: IncompleteList
 
 
 def take_tour(folder: Path, progress: Progress) -> Tour:
@@ -82,6 +84,7 @@ def take_tour(folder: Path, progress: Progress) -> Tour:
         captions=folder / "captions",
         naming=naming,
         voices=score_voices(hub, store, pictures, progress),
+        incomplete=ask_incomplete(store, pictures),
     )
 
 

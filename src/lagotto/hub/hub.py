@@ -5,7 +5,6 @@ The facade: the only file that knows all rooms of the hub, and the order of thei
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -20,14 +19,13 @@ from lagotto.core.arguments.one_or_many import (
 )
 from lagotto.core.arguments.options import with_keywords
 from lagotto.core.errors import LagottoError
-from lagotto.core.files import writing
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.results.html import SmallPicture
 from lagotto.core.types import Hits
 from lagotto.encoders.base import Encoder
-from lagotto.hub.ingest.add import AddReport, add_models, rebuild_blocks
+from lagotto.hub.ingest.add import AddReport, add_models
 from lagotto.hub.ingest.create import create_hub
-from lagotto.hub.ingest.inspect import Inspection, inspect_models
+from lagotto.hub.ingest.inspect_files import InspectReport, inspect_paths
 from lagotto.hub.open_hub import OpenHub, in_turn, reading
 from lagotto.hub.probes.subset import Choosing, Share
 from lagotto.hub.query.types import (
@@ -40,7 +38,6 @@ from lagotto.hub.search.options import SearchKeywords, SearchOptions
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.lock import hub_lock
 from lagotto.jobs.worker_limits import Limits
-from lagotto.models.metadata.scan import scan_models
 
 if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that call them
     from lagotto.hub.confidence.judge import Judge
@@ -49,6 +46,7 @@ if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that ca
     from lagotto.hub.labels.describe import ModelDescription
     from lagotto.hub.labels.duplicates import DuplicateReport
     from lagotto.hub.labels.trust import LabelTrust
+    from lagotto.hub.prepare import SegmentCounts
     from lagotto.hub.search.recall import IndexReport
     from lagotto.hub.searcher import Searcher
     from lagotto.hub.text.meaning import LabelEmbeddings
@@ -207,16 +205,15 @@ class Hub(OpenHub):
         *,
         limits: Limits | None = None,
         progress: Progress | None = None,
-    ) -> tuple[Inspection, ...]:
+    ) -> InspectReport:
         """How each model would be fed and read, and where that is from; nothing is added.
+
+        The report also names the models that are not read, and counts all files.
 
         Raises UsageError if no models are given, or a path holds none.
         """
-        paths = as_paths(models, "models")
-        sources = scan_models(paths)
-        return inspect_models(
-            self.reader.probe_set, sources, limits or Limits(), progress or Silent()
-        )
+        paths, probe_set = as_paths(models, "models"), self.reader.probe_set
+        return inspect_paths(paths, probe_set, limits or Limits(), progress or Silent())
 
     @reading
     def query_vector(self, query: AnyQuery | str | Path) -> QueryVector:
@@ -346,8 +343,8 @@ class Hub(OpenHub):
         from lagotto.hub.search.recall import make_index
 
         hub = self.reader
-        with hub_lock(self.folder):
-            keep_blocks(hub)
+        with hub_lock(self.folder), Catalog(self._layout.catalogue, writable=True) as catalogue:
+            keep_blocks(hub, catalogue)
             logit_index = hub.logit_index()
             hub.refresh()
             return make_index(
@@ -366,19 +363,20 @@ class Hub(OpenHub):
     @in_turn
     def remove(self, model: str) -> None:
         """Removes a model, its responses and its logits; UsageError for an unknown name."""
-        from lagotto.hub.prepare import refresh_background, refresh_twins
+        from lagotto.hub.prepare import remove_model
 
-        hub = self.reader
         with hub_lock(self.folder), Catalog(self._layout.catalogue, writable=True) as catalogue:
-            removed = catalogue.remove(model)
-            self._forget_models()
-            path = self._layout.responses_of(removed.digest)
-            with writing(path):
-                path.unlink(missing_ok=True)
-            rebuild_blocks(self._layout, catalogue.models("done"), hub.probe_digest)
-            with suppress(LagottoError):  # a search measures what is not kept
-                refresh_background(hub, Silent())
-                refresh_twins(hub, Silent())
+            remove_model(self.reader, catalogue, model)
+
+    @in_turn
+    def compact(self, progress: Progress | None = None) -> "SegmentCounts":
+        """Merges the segments that the descriptors lie in, and frees the room of removed models.
+
+        The answers stay the same. It needs as much free disk as the descriptors take.
+        """
+        from lagotto.hub.prepare import compact_hub
+
+        return compact_hub(self.reader, progress or Silent())
 
     def _forget_models(self) -> None:
         """Drops what was read of the hub's models; the next use reads it again."""

@@ -16,8 +16,8 @@ from lagotto.core.arguments.one_or_many import as_path
 from lagotto.core.errors import LagottoError, UsageError
 from lagotto.core.types import Probe, Skipped
 from lagotto.encoders.base import Encoder
+from lagotto.hub.reader.changes import change_mark
 from lagotto.hub.reader.reader import HubReader
-from lagotto.hub.store.changes import change_mark
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import read_hub_manifest
 
@@ -177,7 +177,7 @@ class OpenHub:
     @reading
     def models(self) -> tuple[str, ...]:
         """The names of the models that were probed, in the order in which they were added."""
-        return tuple(record.name for record in self.reader.records())
+        return self.reader.model_names()
 
     @property
     @reading
@@ -225,16 +225,17 @@ class OpenHub:
         return self.reader.labels(model)
 
     @reading
-    def status(self) -> "HubStatus":
+    def status(self, *, with_models: bool = True) -> "HubStatus":
         """The state of the hub: models, logits, probes, failures with their reasons, disk.
 
-        Its `notes` say so if `confidence` was calibrated with another encoder than the hub has,
-        and name references whose labels are not believed.
+        `with_models` lists each model; without it, `models` is empty. The `notes` say so if
+        `confidence` was calibrated with another encoder than the hub has, and name references whose
+        labels are not believed.
         """
         from lagotto.hub.confidence.calibrator import shipped_calibrator
         from lagotto.hub.labels.trust import LabelTrust
 
-        status = self.reader.status()
+        status = self.reader.status(with_models=with_models)
         note = shipped_calibrator().encoder_note(status.encoder, status.encoder_fingerprint)
         notes = () if note is None else (note,)
         if status.references:

@@ -29,7 +29,7 @@ from lagotto.models.metadata.pretrained import (
     library_of,
     read_settings,
 )
-from lagotto.models.metadata.unread.file_names import model_ending
+from lagotto.models.metadata.unread.file_names import is_index, model_ending
 
 MODEL_ADAPTERS = {
     ".onnx": Adapter("lagotto.models.adapters.onnx", "load_onnx"),
@@ -72,7 +72,10 @@ BUILDERS = {
 }
 """Adapters by library for networks that a translator leaves to it (`LibraryNetwork`)."""
 
-WEIGHT_FILES: dict[str, Adapter] = {".json": Adapter("lagotto.models.keras.tfjs", "shard_files")}
+WEIGHT_FILES: dict[str, Adapter] = {
+    ".json": Adapter("lagotto.models.keras.tfjs", "shard_files"),
+    ".index.json": Adapter("lagotto.models.checkpoints.safetensors_file", "index_shards"),
+}
 """Functions by file ending that name the files beside a model that hold its weights."""
 
 _CONTAINERS = (b"PK\x03\x04", b"\x89HDF\r\n\x1a\n")  # zip, HDF5
@@ -109,12 +112,12 @@ def load_model(source: ModelSource, threads: int = 1) -> Model:
 
 def _load(source: ModelSource, threads: int) -> Model:
     ending = model_ending(source.file)
-    if ending in TRANSLATORS and not has_settings(source.file):
-        translate = load_adapter(TRANSLATORS, ending, "model ending")
-        return _run_translated(source, translate(source), threads)
-    if ending == ".safetensors":
+    if has_settings(source.file):
         library = library_of(read_settings(source.file.parent)[0])
         load = load_adapter(SAVED_BY, library, "library")
+    elif ending in TRANSLATORS:
+        translate = load_adapter(TRANSLATORS, ending, "model ending")
+        return _run_translated(source, translate(source), threads)
     else:
         load = load_adapter(MODEL_ADAPTERS, ending, "model ending")
     return cast(Model, load(source, threads))
@@ -186,7 +189,7 @@ def external_data(file: Path) -> tuple[Path, ...]:
 
 
 def _external_files(file: Path) -> tuple[Path, ...]:
-    ending = model_ending(file)
+    ending = ".index.json" if is_index(file.name) else model_ending(file)
     if ending in WEIGHT_FILES:
         try:
             return tuple(load_adapter(WEIGHT_FILES, ending, "model ending")(file))

@@ -30,6 +30,7 @@ from lagotto.specialists.fusion import (
 )
 from lagotto.specialists.model_runs import ModelRuns
 from lagotto.specialists.pixel_batches import ImageReader
+from lagotto.specialists.rejection import judge_with_models
 from lagotto.specialists.selection import Selection
 from lagotto.zeroshot import classifier as zeroshot
 from lagotto.zeroshot.captions.store import CaptionStore
@@ -94,12 +95,13 @@ class Classifier(zeroshot.ZeroShotClassifier):
     Args:
         encoder: An encoder, or the folder of one; None takes the one that made the caption store,
             or the hub.
-        labels: Names of the classes, `Label` objects, a comma list, or the path of a file of names.
+        labels: Names of the classes, `Label` objects, a comma list, or the path of a file of names;
+            None takes the open vocabulary.
         captions: A caption store or its folder.
         hub: A hub, its folder, or a `HubVoice` with its settings.
         voices: The voices that vote, of "image", "captions" and "hub"; None takes all that there
             are.
-        mode, k, templates, approximate: As in `ZeroShotClassifier`.
+        mode, k, templates, approximate, reject: As in `ZeroShotClassifier`.
 
     Attributes:
         specialists: The models that voted in the last `predict`, each with the reasons.
@@ -109,7 +111,7 @@ class Classifier(zeroshot.ZeroShotClassifier):
     def __init__(  # noqa: PLR0913  # the one constructor that users write: a name for each choice
         self,
         encoder: Encoder | str | None,
-        labels: OneNameOrMany | Iterable[Label],
+        labels: OneNameOrMany | Iterable[Label] | None,
         captions: Captions | Path | str | None = None,
         *,
         hub: HubVoice | Hub | Path | str | None = None,
@@ -118,7 +120,13 @@ class Classifier(zeroshot.ZeroShotClassifier):
         k: int = 16,
         templates: str | Sequence[str] = "single",
         approximate: bool = False,
+        reject: float | None = None,
     ) -> None:
+        if labels is None and hub is not None:
+            raise UsageError(
+                "a hub was given and no labels: its models vote among labels; give labels, or "
+                "leave the hub out"
+            )
         selected = check_voices(voices, captions is not None, hub is not None)
         if encoder is None:
             encoder = _known_encoder(captions, hub)
@@ -134,6 +142,7 @@ class Classifier(zeroshot.ZeroShotClassifier):
             k=k,
             templates=templates,
             approximate=approximate and (captions is not None or not dropped),
+            reject=reject,
         )
         self.voices = selected
         self.specialists: tuple[Specialist, ...] = ()
@@ -245,7 +254,14 @@ class Classifier(zeroshot.ZeroShotClassifier):
         """The predictions for the readable pictures of a batch, by all voices."""
         rows = list(self.predict_embeddings(batch.embeddings, paths))
         others = "image" in self.voices or "captions" in self.voices
-        return add_votes(rows, selection, batch.logits, others=others)
+        voted = add_votes(rows, selection, batch.logits, others=others)
+        return judge_with_models(voted, selection, batch.logits, self._published(), self.reject)
+
+    def _published(self) -> dict[str, tuple[str | None, ...]]:
+        """The published names of the voting models' outputs; none if names do not count."""
+        if self._hub is None or self._hub_voice is None or not self._hub_voice.use_names:
+            return {}
+        return {each.model: tuple(self._hub.labels(each.model)) for each in self.specialists}
 
     def _note_failures(self, result: FinderResult, runs: ModelRuns) -> None:
         """Adds to `notes` the models that failed on some pictures after they were selected."""

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32, Float64, Int64
 
-from lagotto.core.arguments.one_or_many import OneNameOrMany, collect
+from lagotto.core.arguments.one_or_many import OneNameOrMany
 from lagotto.core.arguments.pictures import OnePictureOrMany, PictureSource, picture_sources
 from lagotto.core.errors import HubError, PictureError, UsageError
 from lagotto.core.prefetch import prefetch
-from lagotto.core.registry import suggest
 from lagotto.core.types import Skipped
 from lagotto.encoders.base import Encoder
+from lagotto.zeroshot.arguments import check_k, check_mode, labels_of
 from lagotto.zeroshot.calibration.calibration import (
     Calibration,
     calibrate,
@@ -33,15 +33,11 @@ from lagotto.zeroshot.predictor import (
     Voting,
 )
 from lagotto.zeroshot.prompts.adaptation import mean_row, shift_prompts
-from lagotto.zeroshot.prompts.labels import (
-    Label,
-    LabelList,
-    check_labels,
-    fold_labels,
-    make_labels,
-    read_labels,
-)
+from lagotto.zeroshot.prompts.labels import Label, LabelList, make_labels
 from lagotto.zeroshot.prompts.templates import check_templates, embed_labels, read_templates
+from lagotto.zeroshot.rejection.judge import NoneJudge, check_reject
+from lagotto.zeroshot.rejection.label_checks import doubtful_labels
+from lagotto.zeroshot.rejection.vocabulary import OpenVocabulary, open_vocabulary
 from lagotto.zeroshot.retrieval import Retrieval, Retriever
 from lagotto.zeroshot.types import (
     Captions,
@@ -55,11 +51,9 @@ from lagotto.zeroshot.votes import (
     image_vote,
 )
 
-MODES: tuple[Mode, ...] = ("guarded", "paper", "paper-code", "image-only", "captions-only")
 CALIBRATION_NAME = "calibration.json"
 PICTURE_BATCH_SIZE = 128
 _MEAN_SAMPLE = 256
-_LABELS_ALLOWED = "give at least two, as a list of names, a comma list, or a file, one a line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +77,14 @@ class ZeroShotClassifier:
     Args:
         encoder: An encoder, or the folder of one; None takes the one that made the caption store.
         labels: Names of the classes, a comma list, or the path of a file of names (repeated names
-            are folded into one, with a note); or `Label` objects, taken as they are.
+            are folded into one, with a note); or `Label` objects, taken as they are. None takes
+            the open vocabulary: the package's common nouns and those of the store's captions.
         captions: A caption store, its folder, or None to classify by the image alone.
         mode: One of MODES; None takes guarded, or image-only without captions.
         k: Captions that vote for a picture.
         templates: The name of a template set, a file of templates, or the templates themselves.
         approximate: Search the indexes that `lagotto captions index` made.
+        reject: P(none) from which a picture is answered by no label; None never does so.
 
     Attributes:
         notes: Facts worth showing to a user, one line each.
@@ -99,26 +95,27 @@ class ZeroShotClassifier:
         MismatchError: The store was made with another encoder.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # as lagotto.Classifier: a name for each choice
         self,
         encoder: Encoder | str | None,
-        labels: OneNameOrMany | Iterable[Label],
+        labels: OneNameOrMany | Iterable[Label] | None,
         captions: Captions | Path | str | None = None,
         *,
         mode: str | None = None,
         k: int = 16,
         templates: str | Sequence[str] = "single",
         approximate: bool = False,
+        reject: float | None = None,
     ) -> None:
+        self.reject = check_reject(reject)
         self.mode = check_mode(mode, captions is not None)
-        self.k = _check_k(k)
+        self.k = check_k(k)
         if approximate and not isinstance(captions, CaptionStore | Path | str):
             raise UsageError(
                 "approximate search needs a caption store in a folder; give one, or leave it out"
             )
         self.encoder = choose_encoder(encoder, captions)
-        listed = _to_labels(labels)
-        self.labels = listed.labels
+        listed = LabelList(()) if labels is None else labels_of(labels)
         info = self.encoder.info
         self.templates = (
             read_templates(templates, info.prompt_template)
@@ -127,10 +124,18 @@ class ZeroShotClassifier:
         )
         store_notes: list[str] = []
         self._store = None if captions is None else self._open(captions, approximate, store_notes)
+        vocabulary = self._vocabulary()
+        self.labels = make_labels(vocabulary.words) if labels is None else listed.labels
         prompts = embed_labels(self.encoder, self.labels, self.templates)
         notes = [*listed.notes, *prompts.notes, *store_notes]
         self.voting = Voting(self.mode, prompts.embeddings, info.logit_scale)
+        self._named: Int64[np.ndarray, " labels"] | None = None
         self._prepare(None, notes)
+        words = [label.words for label in self.labels]
+        self._judge = NoneJudge.of(vocabulary, prompts.embeddings, words, info.logit_scale)
+        if labels is not None:
+            background = vocabulary.background
+            notes += doubtful_labels(self.labels, prompts.embeddings, background, self._named)
         self.notes = tuple(notes)
 
     def variant(self, mode: Mode, k: int) -> "ZeroShotClassifier":
@@ -141,7 +146,7 @@ class ZeroShotClassifier:
         """
         other = copy(self)
         other.mode = check_mode(mode, self._store is not None)
-        other.k = _check_k(k)
+        other.k = check_k(k)
         other.voting = Voting(other.mode, self.voting.prompts, self.voting.scale)
         notes: list[str] = []
         other._prepare(self.voting.guarded, notes)
@@ -228,7 +233,9 @@ class ZeroShotClassifier:
             part = embeddings[start : start + PICTURE_BATCH_SIZE]
             retrieved = self.retrieve(part)
             votes = self.voting.vote(part, retrieved)
+            none = self._judge.probability(part).tolist()
             for i, path in enumerate(paths[start : start + PICTURE_BATCH_SIZE]):
+                found = self._captions_of(retrieved, i)
                 yield Prediction(
                     path=path,
                     probabilities=votes.pooled.probabilities[i],
@@ -237,9 +244,12 @@ class ZeroShotClassifier:
                         float(votes.pooled.weights[i, 0]),
                         float(votes.pooled.weights[i, 1]),
                     ),
-                    captions=self._captions_of(retrieved, i),
+                    captions=found,
                     declined=votes.declined[i],
                     labels=names,
+                    none=none[i],
+                    suggestions=self._judge.suggest(part[i], [each.text for each in found]),
+                    rejected=self.reject is not None and none[i] >= self.reject,
                 )
 
     def retrieve(self, embeddings: Float32[np.ndarray, "pictures dim"]) -> Retrieval | None:
@@ -252,6 +262,14 @@ class ZeroShotClassifier:
     def calibration(self) -> Calibration | None:
         """The calibration of the store; None in other modes than guarded, or if it has none."""
         return self.voting.guarded.calibration if self.voting.guarded else None
+
+    def _vocabulary(self) -> OpenVocabulary:
+        """The words that compete with the labels, kept in the store's folder if there is one."""
+        store = self._store
+        if store is None:
+            return open_vocabulary(self.encoder, None, None, "")
+        folder = None if store.file is None else store.file.parent
+        return open_vocabulary(self.encoder, store.captions, folder, store.digest)
 
     def _open(self, captions: Captions | Path | str, approximate: bool, notes: list[str]) -> _Store:
         if isinstance(captions, Path | str):
@@ -278,6 +296,7 @@ class ZeroShotClassifier:
         captions = store.captions
         words = [label.words for label in self.labels]
         shifted = shift_prompts(self.voting.prompts, words, captions, calibration.prompt_shift)
+        self._named = shifted.counts
         notes.append(
             f"{int((shifted.counts > 0).sum())} of {len(words)} labels are named in captions of "
             f"the store; its own pictures: {calibration.accuracy_before:.3f} right by the image, "
@@ -325,47 +344,6 @@ class ZeroShotClassifier:
                 indices, texts, retrieved.similarities[i], strict=False
             )
         )
-
-
-def check_mode(mode: str | None, has_captions: bool) -> Mode:
-    """The mode that was given; without one guarded, or image-only if there are no captions.
-
-    Raises:
-        UsageError: The mode is not known, or it needs captions and there are none.
-    """
-    if mode is None:
-        return "guarded" if has_captions else "image-only"
-    if mode not in MODES:
-        raise UsageError(
-            f"unknown mode {mode!r}; known: {', '.join(MODES)}.{suggest(mode, list(MODES))}"
-        )
-    if not has_captions and mode != "image-only":
-        raise UsageError(f"mode {mode} needs captions; give a store, or take the mode image-only")
-    return mode
-
-
-def _check_k(k: int) -> int:
-    if k < 1:
-        raise UsageError(f"k is {k}; give 1 or more captions")
-    return k
-
-
-def _to_labels(labels: OneNameOrMany | Iterable[Label]) -> LabelList:
-    """The labels of a comma list or a file in one string or Path, or of an iterable, and notes.
-
-    Repeated names are folded; `Label` objects are classes of their own, whatever their names.
-    """
-    if isinstance(labels, str | Path):
-        listed = read_labels(labels)
-        folded = fold_labels(listed.labels)
-        return LabelList(folded.labels, listed.notes + folded.notes)
-    given = collect(labels, str | Label, "labels", _LABELS_ALLOWED)
-    if all(isinstance(item, Label) for item in given):
-        return LabelList(check_labels(given))
-    items = [item if isinstance(item, Label) else Label(item, item) for item in given]
-    return fold_labels(
-        make_labels([item.name for item in items], [item.descriptions for item in items])
-    )
 
 
 def _load_calibration(store: _Store, encoder: Encoder, notes: list[str]) -> Calibration | None:

@@ -16,7 +16,7 @@ from lagotto.core.files import replacing, write_atomically, writing
 from lagotto.core.images import decode_picture, read_picture_file
 from lagotto.core.text.clean import shown
 from lagotto.core.types import Skipped
-from lagotto.zeroshot.types import ModelVote, Prediction
+from lagotto.zeroshot.types import NONE_OF_THESE, ModelVote, Prediction
 
 INDEX_NAME = "index.html"
 _BARS = 8
@@ -94,10 +94,16 @@ class ExplainPages:
         thumbnail = _data_uri(picture, _THUMBNAIL)
         self._index.write(
             f'<tr><td>{_image(thumbnail)}</td><td><a href="{name}">{_escaped(row.path)}</a></td>'
-            f"<td>{_escaped(self._best(row.probabilities))}</td>"
+            f"<td>{_escaped(self._answer(row))}</td>"
             f"<td>{_escaped(self._best(row.image_only))}</td>"
             f"<td>{row.weights[1]:.2f}</td><td>{row.hub_weight:.2f}</td></tr>\n"
         )
+
+    def _answer(self, row: Prediction) -> str:
+        """The best label, or none, with a remark where none fits."""
+        if row.rejected:
+            return f"{NONE_OF_THESE} {row.none:.2f}"
+        return " - ".join(filter(None, (self._best(row.probabilities), row.none_remark)))
 
     def _best(self, probabilities: np.ndarray) -> str:
         best = int(probabilities.argmax())
@@ -138,16 +144,35 @@ def render_page(
         if row.captions
         else ""
     )
+    title = NONE_OF_THESE if row.rejected else labels[best]
     body = (
-        f'<div class="top"><div>{_image(picture)}</div><div><h1>{_escaped(labels[best])}</h1>'
-        f'<p>probability {row.probabilities[best]:.3f}</p><p class="quiet">{_escaped(row.path)}</p>'
+        f'<div class="top"><div>{_image(picture)}</div><div><h1>{_escaped(title)}</h1>'
+        f"<p>probability {row.none if row.rejected else row.probabilities[best]:.3f}</p>"
+        f'<p class="quiet">{_escaped(row.path)}</p>{_none_line(row)}'
         f"<p>weights: {_escaped(weights)}</p>"
         f'<p><a href="{INDEX_NAME}">all pictures</a></p></div></div><div class="charts">'
         f"{_chart('together', row.probabilities, labels, order, '')}"
         f"{_chart('image alone', row.image_only, labels, order, 'own')}"
-        f"{''.join(_vote(vote, labels, order, why or {}) for vote in row.votes)}</div>{table}"
+        f"{''.join(_vote(vote, labels, order, why or {}) for vote in row.votes)}</div>"
+        f"{_suggested(row)}{table}"
     )
-    return _head(f"{labels[best]}: {Path(row.path).name}") + body + _TAIL
+    return _head(f"{title}: {Path(row.path).name}") + body + _TAIL
+
+
+def _none_line(row: Prediction) -> str:
+    """How likely none of the labels fits, and the remark if that is likely."""
+    remark = f": {row.none_remark}" if row.none_remark else ""
+    return f"<p>none of these {row.none:.3f}{_escaped(remark)}</p>"
+
+
+def _suggested(row: Prediction) -> str:
+    """The table of what the picture may be beside the labels."""
+    rows = "".join(
+        f'<tr><td class="number">{each.probability:.3f}</td><td>{_escaped(each.name)}</td>'
+        f"<td>{_escaped(each.model) or f'{each.captions} captions'}</td></tr>"
+        for each in row.suggestions
+    )
+    return f"<h2>Beside the labels</h2><table>{rows}</table>" if rows else ""
 
 
 def _vote(vote: ModelVote, labels: Sequence[str], order: np.ndarray, why: Mapping[str, str]) -> str:

@@ -15,6 +15,12 @@ from lagotto.core.errors import PictureError, UsageError
 from lagotto.core.results.equality import ComparedByValue
 from lagotto.core.results.html import SmallPicture, html_line, html_pictures, html_table
 
+NONE_OF_THESE = "(none of these)"
+"""The label of a picture that was rejected."""
+
+REMARK_FROM = 0.5
+"""P(none) from which a prediction says so beside its label."""
+
 Mode: TypeAlias = Literal["guarded", "paper", "paper-code", "image-only", "captions-only"]
 
 
@@ -55,6 +61,21 @@ class RetrievedCaption:
     similarity: float
 
 
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """What a picture may be that is none of the labels.
+
+    `probability` is that among the words of the open vocabulary, or the share that `model`, a model
+    of a hub, gives to its output of this name. `captions` counts the captions found for the picture
+    that name it.
+    """
+
+    name: str
+    probability: float
+    captions: int = 0
+    model: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelVote(ComparedByValue):
     """The vote of one model of a hub on one picture.
@@ -79,6 +100,11 @@ class Prediction(ComparedByValue):
     are best first, `votes` those of the models asked. `labels` are the names of the labels, in the
     order of the probabilities.
 
+    `none` is the probability that none of the labels fits, `suggestions` what the picture may be
+    instead, best first. `rejected` says that `none` reached the threshold of the classifier; then
+    `label` is NONE_OF_THESE. The probabilities of the labels always sum to 1: they are those if one
+    of the labels fits.
+
     Predictions are equal, and hash alike, if all their values are equal.
     """
 
@@ -91,15 +117,42 @@ class Prediction(ComparedByValue):
     hub_weight: float = 0.0
     votes: tuple[ModelVote, ...] = ()
     labels: tuple[str, ...] = ()
+    none: float = 0.0
+    suggestions: tuple[Suggestion, ...] = ()
+    rejected: bool = False
 
     @property
     def label(self) -> str:
-        """The label of the highest probability; of several, the first.
+        """The label of the highest probability; of several, the first. NONE_OF_THESE if rejected.
 
         Raises:
             UsageError: If the prediction was made without the labels' names.
         """
-        return self.top(1)[0][0]
+        best = self.top(1)[0][0]
+        return NONE_OF_THESE if self.rejected else best
+
+    @property
+    def none_remark(self) -> str:
+        """That probably none of the labels fits, and what does, in one line; empty otherwise."""
+        if self.none < REMARK_FROM and not self.rejected:
+            return ""
+        remark = f"probably none of these ({self.none:.2f})"
+        if self.none < REMARK_FROM:
+            remark = f"perhaps none of these ({self.none:.2f})"
+        said = max(self.suggestions, key=lambda each: each.captions, default=None)
+        by_model = next((each for each in self.suggestions if each.model), None)
+        if by_model is not None:
+            return f"{remark}: {by_model.model} says {by_model.name}"
+        if said is not None and said.captions >= max(2, len(self.captions) / 4):
+            return f"{remark}: captions say {said.name}"
+        if self.suggestions:
+            return f"{remark}: it looks like {self.suggestions[0].name}"
+        return remark
+
+    @property
+    def remark(self) -> str:
+        """All that should be said beside the label: `none_remark`, and why captions declined."""
+        return "; ".join(part for part in (self.none_remark, self.declined) if part)
 
     def top(self, k: int = 5) -> tuple[tuple[str, float], ...]:
         """The `k` most probable labels with their probabilities, best first.
@@ -139,6 +192,8 @@ class Prediction(ComparedByValue):
             html_table(("label", "probability", "image alone"), rows, _NUMERIC),
             html_line(f"weights: {description}"),
         ]
+        if self.none_remark:
+            parts.append(html_line(self.none_remark))
         if self.declined:
             parts.append(html_line(f"captions declined: {self.declined}"))
         if captions:

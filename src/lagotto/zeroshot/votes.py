@@ -53,5 +53,8 @@ def caption_vote(
 
 
 def confidence(votes: Float[np.ndarray, "*rows labels"]) -> Float64[np.ndarray, "*rows"]:
-    """The confidence of each vote, 1 - entropy / log(labels): 0 if uniform, 1 if certain."""
-    return np.asarray(1 - entropy(votes) / np.log(votes.shape[-1]))
+    """The confidence of each vote, 1 - entropy / log(labels): 0 if uniform, 1 if certain.
+
+    A vote on a single label is certain.
+    """
+    return np.asarray(1 - entropy(votes) / np.log(max(votes.shape[-1], 2)))

@@ -10,6 +10,7 @@ from command_line import lagotto
 from lagotto.hub.hub import Hub
 from lagotto.hub.reader import status
 from lagotto.jobs.sandbox.guards import Guard
+from unread_makers import CONTENTS, put
 
 
 def test_create_add_search_remove_verify(world: World, tmp_path: Path) -> None:
@@ -216,10 +217,14 @@ def test_inspect_tells_where_each_part_is_from_and_adds_nothing(
     shutil.copytree(world.models / "bytes", tmp_path / "models" / "bytes")
     (tmp_path / "models" / "bytes" / "model.json").unlink()
     (tmp_path / "models" / "bad\x1b[31m.onnx").write_text("no model")
+    put(tmp_path / "models", {"old.pkl": CONTENTS["fastai"], "notes.md": b"x"})
     words = ("hub", "add", world.empty_hub, tmp_path / "models", "--inspect", "--workers", "1")
     told = lagotto(*words, "--json")
     assert (told.code, told.err) == (0, "")
-    assert list(told.json) == ["hub", "models"]
+    assert list(told.json) == ["hub", "models", "not_read", "files"]
+    (unread,) = told.json["not_read"]
+    assert (Path(unread["file"]).name, unread["format"]) == ("old.pkl", "fastai learner")
+    assert told.json["files"]["passed_over"] == {".md": 1, ".pkl": 1}
     bad, plain, opencv = told.json["models"]
     assert list(plain) == [
         *("model", "source", "framework", "outputs", "output", "logits_source"),
@@ -247,6 +252,8 @@ def test_inspect_tells_where_each_part_is_from_and_adds_nothing(
         *("model", "outputs", "input", "value", "from", "margin", "runner-up"),
     ]
     assert "failed: bad[31m: not an ONNX file" in shown.out
+    assert "1 file not read:\n  old.pkl (fastai learner) is a pickle" in shown.out
+    assert "2 passed over (1 .md, 1 .pkl)" in shown.out
     assert "\x1b" not in shown.out
     assert lagotto("hub", "status", world.empty_hub, "--json").json["done"] == 0
 

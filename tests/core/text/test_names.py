@@ -15,7 +15,7 @@ from lagotto.core.text.names import (
     spellings,
 )
 from lagotto.core.text.plurals import plural
-from lagotto.hub.query.background import background_words
+from lagotto.encoders.background.words import background_words
 
 LABELS = st.text(alphabet="abcXYZ019 _+-,;()'é", max_size=20)
 

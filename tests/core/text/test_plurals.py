@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lagotto.core.text.plurals import plural, singular
-from lagotto.hub.query.background import background_words
+from lagotto.encoders.background.words import background_words
 
 TEXT = """
 bus box glass dress brush watch church fox bush peach sandwich mouse house horse rose nose vase

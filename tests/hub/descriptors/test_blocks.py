@@ -5,8 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from lagotto.core.errors import HubError, MismatchError
 from lagotto.core.vectors import unit_rows
@@ -14,9 +12,12 @@ from lagotto.hub.descriptors.blocks import (
     BlockSource,
     build_blocks,
     damaged_blocks,
-    exact_descriptors,
+    join_blocks,
+    open_block,
     open_blocks,
+    write_blocks,
 )
+from lagotto.hub.descriptors.exact import exact_descriptors
 from lagotto.hub.descriptors.projection import project, projector
 from lagotto.hub.descriptors.rank_blend import blend, rank_quantiles
 from lagotto.hub.descriptors.standardize import standardize
@@ -138,50 +139,42 @@ def test_exact_descriptors_are_those_of_standardise(
     np.testing.assert_array_equal(found, exact[np.ix_(probes, columns)])
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.lists(st.sampled_from(range(len(WIDTHS))), unique=True), min_size=1, max_size=4))
-def test_history_does_not_show(
-    tmp_path_factory: pytest.TempPathFactory, sources: list[BlockSource], lists: list[list[int]]
+def test_joined_blocks_have_the_columns_of_their_parts(
+    tmp_path: Path, sources: list[BlockSource]
 ) -> None:
-    folder = tmp_path_factory.mktemp("history")
-    for models in lists:
-        found = built(folder, [sources[model] for model in models])
-    fresh = tmp_path_factory.mktemp("fresh")
-    assert found == built(fresh, [sources[model] for model in lists[-1]])
+    built(tmp_path / "parts", sources)
+    parts = open_blocks(tmp_path / "parts", PROBES)
+    build_blocks(tmp_path / "once", sources, PROBES, MATRIX)
+    order = [parts[0].part(0, 1), parts[0].part(1, 2), *parts[1:3], parts[3].part(0, 2)]
+    join_blocks(tmp_path / "joined" / "000000.safetensors", order, PROBES)
+    assert contents(tmp_path / "joined") == contents(tmp_path / "once")
 
 
-def test_leading_blocks_are_kept(tmp_path: Path, sources: list[BlockSource]) -> None:
-    built(tmp_path, sources[:5])
-    before = {path.name: path.stat().st_ino for path in tmp_path.iterdir()}
+def test_a_part_is_its_models_alone(tmp_path: Path, sources: list[BlockSource]) -> None:
     built(tmp_path, sources)
-    after = {path.name: path.stat().st_ino for path in tmp_path.iterdir()}
-    changed = [name for name in after if after[name] != before.get(name)]
-    assert changed == ["000003.safetensors"]
+    whole = open_blocks(tmp_path, PROBES)[0]
+    part = whole.part(1, 2)
+    assert [(m.first, m.logits) for m in part.models] == [(0, 5)]
+    assert part.models[0].behaviour_digest == whole.models[1].behaviour_digest
+    assert np.shares_memory(part.values, whole.values)
+    np.testing.assert_array_equal(part.values, whole.values[:, 3:8])
+    assert part.sha256 != whole.sha256
+    assert whole.part(0, 2) is whole
 
 
-def test_changed_responses_rebuild_their_block(tmp_path: Path, sources: list[BlockSource]) -> None:
-    before = built(tmp_path, sources)
-    path = tmp_path.with_name("other.safetensors")
-    header = ResponsesHeader(sources[2].behaviour_digest, PROBES, "onnx", "cut")
-    write_responses(path, response_values(2) ** 2, header)
-    changed = [*sources]
-    changed[2] = BlockSource(sources[2].behaviour_digest, path)
-    after = built(tmp_path, changed)
-    assert [name for name in before if before[name] != after[name]] == ["000001.safetensors"]
+def test_damage_of_the_list_of_models_is_named(tmp_path: Path, sources: list[BlockSource]) -> None:
+    built(tmp_path, sources)
+    path = tmp_path / "000000.safetensors"
+    data = bytearray(path.read_bytes())
+    data[data.index((3).to_bytes(8, "little"))] = 200  # the first column of the second model
+    path.write_bytes(data)
+    with pytest.raises(HubError, match="damaged"):
+        open_block(path, PROBES, trusted=True)
 
 
-def test_what_a_kill_leaves_is_mended(tmp_path: Path, sources: list[BlockSource]) -> None:
-    whole = built(tmp_path, sources)
-    (tmp_path / ".000009.safetensors.1-1.tmp").write_bytes(b"half")
-    damaged = tmp_path / "000001.safetensors"
-    damaged.write_bytes(damaged.read_bytes()[:100])
-    assert built(tmp_path, sources) == whole
-
-
-def test_no_models_no_blocks(tmp_path: Path, sources: list[BlockSource]) -> None:
+def test_no_models_no_blocks(tmp_path: Path) -> None:
     assert open_blocks(tmp_path / "absent", PROBES) == []
-    built(tmp_path, sources)
-    assert built(tmp_path, []) == {}
+    assert list(write_blocks(tmp_path, [], PROBES, MATRIX)) == []
 
 
 def test_damage_is_found(tmp_path: Path, sources: list[BlockSource]) -> None:
@@ -191,8 +184,7 @@ def test_damage_is_found(tmp_path: Path, sources: list[BlockSource]) -> None:
     data[-50] ^= 1
     path.write_bytes(data)
     assert damaged_blocks(tmp_path) == [path]
-    (tmp_path / "000000.safetensors").unlink()
-    with pytest.raises(HubError, match=r"000000.safetensors is missing"):
+    with pytest.raises(HubError, match="was altered"):
         open_blocks(tmp_path, PROBES)
 
 
@@ -211,4 +203,11 @@ def test_bytes_are_the_golden_ones(tmp_path: Path) -> None:
     matrix = np.array([[1, 0, 0], [0, 0, -1]], dtype=np.float32)  # no sum that could be rounded
     build_blocks(tmp_path / "blocks", [BlockSource("be" * 32, path)], PROBES, matrix)
     made = (tmp_path / "blocks" / "000000.safetensors").read_bytes()
-    assert made == (GOLDEN / "block-4.safetensors").read_bytes()
+    assert made == (GOLDEN / "block-5.safetensors").read_bytes()
+
+
+def test_version_4_is_read_as_version_5(tmp_path: Path) -> None:
+    older, newer = (open_block(GOLDEN / f"block-{v}.safetensors", PROBES) for v in (4, 5))
+    assert list(older.models) == list(newer.models)
+    for name in ("values", "steps", "mean", "std", "quantiles", "directions", "direction_steps"):
+        np.testing.assert_array_equal(getattr(older, name), getattr(newer, name))

@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 import colour_world
+from attack_keras import write_h5, write_keras
+from checkpoint_makers import torch_legacy, torch_zip
 from colour_world import Classifier, World
 from command_line import lagotto
 from hub_stub import Faults, Repository, StubHub
@@ -19,6 +22,8 @@ from lagotto.core.errors import SourceError, UsageError
 from lagotto.hub.hub import Hub
 from lagotto.hub.ingest.fetch import DiskBudget
 from lagotto.jobs.worker_limits import Limits
+from network_files import shapes_of
+from seeded_weights import seeded_weights
 
 Start = Callable[..., StubHub]
 ALL = "hf-search:author=org,limit=500"
@@ -151,14 +156,21 @@ def test_the_same_is_said_of_a_repository_and_of_a_copy_on_disk(start: Start, hu
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        (Repository({"pytorch_model.bin": b"x", "config.json": b"{}"}), "only pickled weights"),
-        (Repository({"a.pkl": b"x", "model.pt": b"x"}), "only pickled weights"),
+        (Repository({"pytorch_model.bin": b"x", "config.json": b"{}"}), "no checkpoint of torch"),
+        (Repository({"a.pkl": b"x", "model.pt": b"x"}), "no checkpoint of torch"),
+        (Repository({"a.pkl": b"x", "training_args.bin": b"x"}), "holds only a.pkl"),
+        (Repository({"a.pth": b"x", "b.pth": b"x", "c.h5": b"x", "d.h5": b"x"}), "2 checkpoints"),
+        (Repository({"model-00001-of-00002.safetensors": b"x"}), "without their index"),
+        (
+            Repository({"pytorch_model.bin": b"x", "config.json": b'{"auto_map": {"a": "b.C"}}'}),
+            "config.json has auto_map",
+        ),
         (Repository({"README.md": b"x"}), "no model that can be run"),
         (Repository({}), "it has: nothing"),
-        (Repository({"model.safetensors": b"x"}), "model.safetensors with config.json"),
+        (Repository({"model.safetensors": b"x"}), "no checkpoint of torch"),
         (
             Repository({"model.safetensors.index.json": b"{}", "config.json": b"{}"}),
-            "several safetensors files",
+            "it is no index of shards",
         ),
         (
             Repository({"model.safetensors": b"x", "config.json": b'{"auto_map": {"a": "b.C"}}'}),
@@ -184,6 +196,60 @@ def test_what_is_refused_is_a_failure_with_its_reason(
     assert "127.0.0.1" not in failure.reason
     assert report.done == ("org/good",)
     assert [model[3] for model in rows(hub, "models")] == ["failed", "done"]
+
+
+def test_checkpoints_and_models_of_keras_are_fetched_and_read(
+    start: Start, hub: Hub, tmp_path: Path
+) -> None:
+    """Each equals the same files on disk, and nothing but the model and its facts is fetched."""
+    weights = seeded_weights(shapes_of("cifar/tutorial_lenet"))
+    pickled, parts = torch_zip(weights), (dict(list(weights.items())[at::2]) for at in (0, 1))
+    shards = {f"model-0000{at + 1}-of-00002.safetensors": part for at, part in enumerate(parts)}
+    placed = {name: file for file, part in shards.items() for name in part}
+    labels = "\n".join(f"class {n}" for n in range(1000)).encode()
+    keras = tmp_path / "keras"
+    keras.mkdir()
+    write_h5(keras / "model.h5")
+    write_keras(keras / "model.keras")
+    repositories = {
+        "pth": {"best.pth": pickled, "last.pth": b"x", "classes.txt": labels, "run.py": b"x"},
+        "weights": {"weights/net.pt": torch_legacy(weights), "optimizer.pt": b"x"},
+        "bin": {"pytorch_model.bin": torch_zip(weights, packed=True), "config.json": b"{}"},
+        "shards": {
+            **{name: save(part) for name, part in shards.items()},
+            "model.safetensors.index.json": json.dumps({"weight_map": placed}).encode(),
+            "pytorch_model.bin": b"x",
+        },
+        "h5": {"net.h5": (keras / "model.h5").read_bytes(), "group1-shard1of1.bin": b"x"},
+        "keras": {
+            "net.keras": (keras / "model.keras").read_bytes(),
+            "net.h5": b"x",
+            "net.pth": b"x",
+        },
+    }
+    stub = start({f"org/{name}": Repository(files) for name, files in repositories.items()})
+    report = hub.add([ALL], limits=ONE)
+    assert report.done == tuple(f"org/{name}" for name in repositories), report.failures
+    assert hub.labels("org/pth")[:2] == ("class 0", "class 1")
+    source = hub.status().models[[m.name for m in hub.status().models].index("org/pth")].source
+    assert source == f"hf:org/pth@{stub.repositories['org/pth'].commit}"
+    fetched = {
+        *("pth/best.pth", "pth/classes.txt", "weights/weights/net.pt", "bin/pytorch_model.bin"),
+        *("bin/config.json", "h5/net.h5", "keras/net.keras"),
+        *(f"shards/{name}" for name in (*shards, "model.safetensors.index.json")),
+    }
+    small = {"bin/config.json": "config.json"}  # the stub counts it without its repository
+    assert {name.removeprefix("org/") for name in stub.served} == {
+        small.get(path, path) for path in fetched
+    }
+    disk = tmp_path / "disk"
+    for path in fetched:
+        name, _, inner = path.partition("/")
+        (disk / path).parent.mkdir(parents=True, exist_ok=True)
+        (disk / path).write_bytes(repositories[name][inner])
+    again = hub.add([disk], limits=ONE)
+    originals = {original for _, original in again.copies}
+    assert originals == {f"org/{name}" for name in repositories}
 
 
 def test_a_failure_that_is_mended_takes_its_old_place(start: Start, hub: Hub) -> None:

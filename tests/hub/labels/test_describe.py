@@ -10,9 +10,9 @@ import pytest
 from colour_world import MODELS, NAMES, World, write_classifier
 from lagotto.core.arguments.names import as_names
 from lagotto.core.errors import UsageError
+from lagotto.encoders.background.words import background_words
 from lagotto.hub.hub import Hub
 from lagotto.hub.labels.describe import describe_model
-from lagotto.hub.query.background import background_words
 from lagotto.hub.reports.model_card import (
     CARD_FILE,
     LABELS_FILE,
@@ -78,6 +78,7 @@ def test_a_card_with_labels_and_sheets(world: World, tmp_path: Path) -> None:
     assert all(f"]({sheet.name})" in text for sheet in sheets)
     assert sheets
     assert "<b>" not in text
+    assert "Kind: classifier. Architecture: its own graph. Read as onnx." in text
     assert text.count("\n| ") == 2 + 4
     with pytest.raises(UsageError, match="exists"):
         write_card(hub.reader, known, found, tmp_path / "deep" / "card")

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lagotto.core.vectors import unit_rows
+from lagotto.encoders.background.words import background_words
 from lagotto.hub.descriptors.projection import (
     RIDGE,
     project,
     projector,
 )
-from lagotto.hub.query.background import background_words
 from lagotto.hub.query.probe_weights import (
     ProbeSpace,
     picture_weights,

@@ -1,7 +1,5 @@
 """The catalogue's table of audits: kept, checked, dropped with what was audited; old files."""
 
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from lagotto.core.errors import UsageError
 from lagotto.hub.store.audits import audit_damages, read_label_lists, record_audits
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.records import AuditRecord, Listing, ModelFacts
+from older_catalogue import make_older
 
 A, B = "aa" * 32, "bb" * 32
 FACTS = ModelFacts("onnx", 3, "logits", "raw", {}, (), ("cat", "dog", "fox"), ("",) * 3, "12" * 32)
@@ -29,9 +28,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def make_version_1(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("DROP TABLE audits")
-        connection.execute("PRAGMA user_version = 1")
+    make_older(path, 1)
 
 
 def test_audits_are_read_as_they_were_kept(path: Path) -> None:
@@ -99,7 +96,7 @@ def test_a_catalogue_of_version_1_is_read_and_gets_the_table_when_it_is_written(
         assert catalogue.damages() == audit_damages(catalogue) == ()
     assert path.read_bytes() == before
     with Catalog(path, writable=True) as catalogue:
-        assert catalogue.format_version() == 2
+        assert catalogue.format_version() == 3
         record_audits(catalogue, {"a": AUDIT})
     with Catalog(path) as catalogue:
         assert [record.audit for record in read_label_lists(catalogue)] == [AUDIT, None]

@@ -214,10 +214,10 @@ def test_wrong_files_are_named(path: Path) -> None:
 def test_a_newer_version_is_refused(path: Path) -> None:
     Catalog(path, writable=True).close()
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 3")
+    connection.execute("PRAGMA user_version = 4")
     connection.close()
     for writable in (False, True):
-        with pytest.raises(HubError, match="version 3 and this Lagotto reads up to 2"):
+        with pytest.raises(HubError, match="version 4 and this Lagotto reads up to 3"):
             Catalog(path, writable)
 
 

@@ -181,7 +181,7 @@ def _newer_manifest(hub: Path) -> None:
 
 def _newer_catalogue(hub: Path) -> None:
     with sqlite3.connect(hub / "catalogue.sqlite") as connection:
-        connection.execute("PRAGMA user_version = 3")
+        connection.execute("PRAGMA user_version = 4")
 
 
 def _newer_probes(hub: Path) -> None:

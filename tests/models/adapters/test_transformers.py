@@ -14,7 +14,7 @@ from lagotto.core.errors import ModelError
 from lagotto.core.images import to_pixels
 from lagotto.core.types import ModelSource
 from lagotto.models.base import Model
-from lagotto.models.metadata.scan import scan_models
+from lagotto.models.metadata.scan import scan_models, scan_paths
 from lagotto.models.registry import behaviour_digest, load_model
 
 pytest.importorskip("torch", reason="torch is not installed (extra `transformers`)")
@@ -236,3 +236,99 @@ def test_every_processor_that_is_reduced_has_the_librarys_defaults() -> None:
         for picture in _trial_pictures():
             ours = made.tensor(to_pixels(picture, made.pixels)[None])
             assert np.abs(ours - _processed(processor, [picture])).max() < CLOSE, name
+
+
+def _as_pickle(folder: Path, legacy: bool = False) -> None:
+    """Puts a pytorch_model.bin, as older releases wrote it, in place of model.safetensors."""
+    torch: Any = importlib.import_module("torch")
+    weights = importlib.import_module("safetensors.torch").load_file(folder / "model.safetensors")
+    file = folder / "pytorch_model.bin"
+    torch.save(weights, file, _use_new_zipfile_serialization=not legacy)
+    (folder / "model.safetensors").unlink()
+
+
+def _as_shards(folder: Path, ending: str) -> None:
+    """Puts two shards and their index in place of model.safetensors."""
+    torch: Any = importlib.import_module("torch")
+    library: Any = importlib.import_module("safetensors.torch")
+    weights = library.load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    stem = "model" if ending == "safetensors" else "pytorch_model"
+    placed = {}
+    for number in (1, 2):
+        name = f"{stem}-{number:05}-of-00002.{ending}"
+        part = {key: weights[key] for key in list(weights)[number - 1 :: 2]}
+        placed |= dict.fromkeys(part, name)
+        save = library.save_file if ending == "safetensors" else torch.save
+        save(part, folder / name)
+    index = json.dumps({"metadata": {}, "weight_map": placed})
+    (folder / f"{stem}.{ending}.index.json").write_text(index)
+
+
+@pytest.mark.parametrize("form", ["pickle", "legacy", "safetensors shards", "bin shards"])
+@pytest.mark.parametrize("maker", ["vit", "flipped"])
+def test_other_forms_of_the_weights_give_the_same_logits(
+    maker: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are read without torch.load, and no file is left over."""
+    whole = makers.FORMS[maker](tmp_path / "whole")
+    other = shutil.copytree(whole, tmp_path / "other")
+    if form.endswith("shards"):
+        _as_shards(other, form.partition(" ")[0])
+    else:
+        _as_pickle(other, form == "legacy")
+    monkeypatch.setattr("torch.load", None)
+    found = scan_paths([other])
+    assert (found.not_read, len(found.models), found.files.passed_over) == ((), 1, {})
+    some = [picture.resize((61, 61)) for picture in pictures()]
+    expected = logits(load_model(scan_models([whole])[0]), some)
+    model = load_model(found.models[0])
+    assert np.abs(logits(model, some) - expected).max() < 1e-6
+    assert (model.spec.framework, model.spec.labels) == ("transformers", makers.LABELS)
+    before = behaviour_digest(found.models[0])
+    makers.rewrite_json(other / "preprocessor_config.json", image_mean=[0.4, 0.5, 0.5])
+    assert behaviour_digest(found.models[0]) != before
+
+
+def test_of_several_forms_of_the_weights_one_is_read(vit: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(vit, tmp_path / "copy")
+    weights = (copy / "model.safetensors").read_bytes()
+    _as_shards(copy, "bin")
+    (copy / "model.safetensors").write_bytes(weights)
+    _as_pickle(copy)
+    (copy / "model.safetensors").write_bytes(weights)
+    for name in ("tf_model.h5", "flax_model.msgpack"):
+        (copy / name).write_bytes(b"\x89HDF\r\n\x1a\nx")
+    forms = ("model.safetensors", "pytorch_model.bin", "pytorch_model.bin.index.json")
+    for form in forms:
+        found = scan_paths([copy])
+        assert [source.file.name for source in found.models] == [form]
+        assert found.not_read == ()
+        (copy / form).unlink()
+
+
+def test_a_pickle_that_lacks_weights_or_asks_for_code_is_refused(vit: Path, tmp_path: Path) -> None:
+    torch: Any = importlib.import_module("torch")
+    copy = shutil.copytree(vit, tmp_path / "copy")
+    _as_pickle(copy)
+    (source,) = scan_models([copy])
+    weights = torch.load(source.file)
+    torch.save({name: weights[name] for name in list(weights)[1:]}, source.file)
+    with pytest.raises(ModelError, match="lacks 1 of the network's weights"):
+        load_model(source)
+    torch.save({**weights, "more": _Marker(tmp_path / "marker")}, source.file)
+    load_model(source)
+    assert not (tmp_path / "marker").exists()
+    makers.rewrite_json(copy / "config.json", auto_map={"AutoModel": "a.B"})
+    with pytest.raises(ModelError, match="auto_map"):
+        load_model(source)
+
+
+class _Marker:
+    """A value whose pickle would write a file when it is loaded."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self._file,))

@@ -5,6 +5,7 @@ import pytest
 from lagotto.core.errors import ModelError
 from lagotto.models.architectures.fingerprint import Shape
 from lagotto.models.architectures.recognition import Recognition, recognize
+from lagotto.models.checkpoints.checkpoint import PlainLayer
 from network_files import shapes_of
 
 Shapes = dict[str, Shape]
@@ -110,13 +111,16 @@ def test_a_classifier_of_ones_own_is_read(shapes: Shapes, expected: list[str], n
 def test_the_layers_of_a_pickled_module_tell_the_activation() -> None:
     shapes = with_head(RESNET, "fc.", *linear("fc.0", 512, 64), *linear("fc.3", 64, 3))
     activation = "torch.nn.modules.activation."
-    layers = {"fc.1": f"{activation}Tanh", "fc.2": "torch.nn.modules.dropout.Dropout"}
+    tanh, dropout = PlainLayer(f"{activation}Tanh"), PlainLayer("torch.nn.modules.dropout.Dropout")
+    layers = {"fc.1": tanh, "fc.2": dropout}
     found = recognize(shapes, layers=layers)
     assert found.head is not None
     assert found.head.layers[1].path == "Tanh"
     assert found.notes == ()
-    with pytest.raises(ModelError, match="has a LeakyReLU"):
-        recognize(shapes, layers={**layers, "fc.1": f"{activation}LeakyReLU"})
+    with pytest.raises(ModelError, match="has a LeakyReLU, and the file does not say its negative"):
+        recognize(shapes, layers={**layers, "fc.1": PlainLayer(f"{activation}LeakyReLU")})
+    with pytest.raises(ModelError, match=r"has a RReLU in 'fc.1', not known here"):
+        recognize(shapes, layers={**layers, "fc.1": PlainLayer(f"{activation}RReLU")})
 
 
 @pytest.mark.parametrize("body", ["backbone.", "model.encoder.", "net."])

@@ -3,13 +3,16 @@
 import json
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
-from attack_keras import CONV, layer, sequential, write_h5, write_keras, write_tfjs
+from attack_keras import CONV, PLAIN, layer, sequential, write_h5, write_keras, write_tfjs
+from lagotto.core.parsing.name_list import NameList
 from lagotto.core.types import ModelSource
 from lagotto.models.base import Model
 from lagotto.models.keras.tfjs import shard_files
+from lagotto.models.keras.translate import translate_file, translate_tfjs
 from lagotto.models.registry import load_model
 
 _PICTURES = np.arange(96, dtype=np.uint8).reshape(2, 4, 4, 3)
@@ -137,3 +140,53 @@ def test_layers_of_half_precision_are_noted(tmp_path: Path) -> None:
     write_h5(tmp_path / "model.h5", sequential(conv, _POOL))
     notes = _load(tmp_path / "model.h5").spec.notes
     assert "layers of mixed_float16 are computed in float32" in notes
+
+
+NAMES = ("bee", "ant")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("class_names", json.dumps(NAMES)),
+        ("classes", np.array([name.encode() for name in NAMES])),
+        ("class_indices", json.dumps({"ant": 1, "bee": 0})),
+        ("labels", "bee,ant"),
+    ],
+)
+def test_names_in_the_attributes_of_an_h5_file_are_read(
+    key: str, value: object, tmp_path: Path
+) -> None:
+    write_h5(tmp_path / "model.h5")
+    with h5py.File(tmp_path / "model.h5", "r+") as file:
+        file.attrs[key] = value
+    assert _names(tmp_path / "model.h5") == NAMES
+
+
+@pytest.mark.parametrize("key", ["class_names", "id2label"])
+@pytest.mark.parametrize("form", ["h5", "keras", "tfjs"])
+def test_names_in_the_configuration_are_read(key: str, form: str, tmp_path: Path) -> None:
+    value: object = list(NAMES) if key == "class_names" else {"0": "bee", "1": "ant"}
+    config = {**PLAIN, "config": {**PLAIN["config"], key: value}}
+    file = tmp_path / ("model.json" if form == "tfjs" else f"model.{form}")
+    {"h5": write_h5, "keras": write_keras, "tfjs": write_tfjs}[form](file, config)
+    assert _names(file) == NAMES
+
+
+def test_names_in_the_metadata_of_an_archive_are_read(tmp_path: Path) -> None:
+    metadata = {"keras_version": "3.5.0", "class_names": NAMES}
+    write_keras(tmp_path / "model.keras", **{"metadata.json": json.dumps(metadata).encode()})
+    assert _names(tmp_path / "model.keras") == NAMES
+
+
+@pytest.mark.parametrize("value", [2, "cat", [], {}, [1, [2]], {"a": {"b": 1}}, None, "\x00"])
+def test_what_is_no_list_of_names_is_left_alone(value: object, tmp_path: Path) -> None:
+    config = {**PLAIN, "config": {**PLAIN["config"], "classes": value}}
+    write_h5(tmp_path / "model.h5", config)
+    assert _names(tmp_path / "model.h5") is None
+
+
+def _names(file: Path) -> tuple[str, ...] | None:
+    translate = translate_tfjs if file.suffix == ".json" else translate_file
+    labels = translate(ModelSource("model", file, {})).embedded.description.labels
+    return labels.names if isinstance(labels, NameList) else None

@@ -5,11 +5,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from lagotto.core.errors import ModelError, UsageError
-from lagotto.models.metadata.scan import scan_models
+from lagotto.models.metadata.scan import scan_models, scan_paths
 from lagotto.models.registry import behaviour_digest, load_model
+from network_files import shapes_of, write_network
+from seeded_weights import seeded_weights
 
 
 def touch(file: Path) -> Path:
@@ -149,3 +153,54 @@ def test_the_order_is_that_of_the_paths_whatever_the_disk_says(tmp_path: Path) -
     before = names(tmp_path / "one")
     shutil.copytree(tmp_path / "one", tmp_path / "two")
     assert names(tmp_path / "two") == before == ["a", "m", "z"]
+
+
+def write_shards(folder: Path, key: str, count: int = 3) -> Path:
+    """Shards of the weights of a network, and their index, which is returned."""
+    folder.mkdir(parents=True)
+    weights = seeded_weights(shapes_of(key))
+    placed = {}
+    for number in range(count):
+        name = f"model-{number + 1:05}-of-{count:05}.safetensors"
+        part = {key: weights[key] for key in list(weights)[number::count]}
+        placed |= dict.fromkeys(part, name)
+        save_file(part, folder / name)
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": placed}))
+    return index
+
+
+def test_shards_with_their_index_are_one_model(tmp_path: Path) -> None:
+    index = write_shards(tmp_path / "hub" / "lenet", "cifar/tutorial_lenet")
+    (index.parent / "labels.txt").write_text("\n".join(f"class {n}" for n in range(1000)))
+    found = scan_paths([tmp_path / "hub"])
+    assert [(source.name, source.file) for source in found.models] == [("lenet", index)]
+    assert (found.files.seen, found.files.passed_over, found.not_read) == (5, {}, ())
+    model = load_model(found.models[0])
+    whole = load_model(scan_models([write_network("cifar/tutorial_lenet", tmp_path)])[0])
+    pixels = np.random.default_rng(0).integers(0, 256, (3, *model.spec.input.pixels.shape), "uint8")
+    assert np.array_equal(model.logits(pixels), whole.logits(pixels))
+    assert model.spec.labels[:2] == ("class 0", "class 1")
+    before = behaviour_digest(found.models[0])
+    last = index.parent / "model-00003-of-00003.safetensors"
+    last.write_bytes(last.read_bytes()[:-1] + b"\x01")
+    assert behaviour_digest(found.models[0]) != before
+    last.unlink()
+    with pytest.raises(ModelError, match="download all shards beside the index"):
+        load_model(found.models[0])
+
+
+def test_a_whole_file_is_preferred_to_its_shards(tmp_path: Path) -> None:
+    index = write_shards(tmp_path / "hub", "cifar/tutorial_lenet")
+    write_network("cifar/tutorial_lenet", index.parent, "model.safetensors")
+    found = scan_paths([index.parent])
+    assert [source.file.name for source in found.models] == ["model.safetensors"]
+    assert (found.files.seen, found.not_read) == (5, ())
+
+
+def test_shards_without_their_index_are_named(tmp_path: Path) -> None:
+    index = write_shards(tmp_path / "hub", "cifar/tutorial_lenet")
+    index.unlink()
+    write_network("cifar/tutorial_lenet", index.parent, "other.safetensors")
+    (item,) = scan_paths([index.parent]).not_read
+    assert Path(item.file).name == "model-00001-of-00003.safetensors"

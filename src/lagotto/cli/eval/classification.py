@@ -143,7 +143,7 @@ def _encoder(
 def _settings(modes: str | None, k: str, has_captions: bool) -> "list[Setting]":
     """Every mode with every K, in the order given; image-only has no K."""
     from lagotto.evaluation.classification.sweep import IMAGE_ONLY, Setting
-    from lagotto.zeroshot.classifier import check_mode
+    from lagotto.zeroshot.arguments import check_mode
 
     if modes is None:
         modes = "guarded" if has_captions else "image-only"

@@ -1,22 +1,23 @@
-"""`lagotto hub create | add | status | remove | verify` come in; tables or JSON go out."""
+"""`lagotto hub create | add | remove | compact | verify` come in; tables or JSON go out."""
 
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from lagotto.cli.hub.index_status import notify_index, print_index
+from lagotto.cli.hub.index_status import notify_index
 from lagotto.cli.hub.inspection import print_inspections
 from lagotto.cli.hub.unread import print_unread
-from lagotto.cli.output import notice, print_json, print_line, print_table, printable
+from lagotto.cli.output import notice, print_json, print_line, printable
 from lagotto.cli.terminal.progress import open_progress
 from lagotto.core.progress import Progress
 
 if TYPE_CHECKING:
     from lagotto.hub.ingest.add import AddReport
-    from lagotto.hub.reader.status import HubStatus, ModelStatus
+    from lagotto.models.metadata.file_count import FileCount
+    from lagotto.models.metadata.unread.recognition import UnreadFile
 
 hub_app = typer.Typer(
     help="Make a hub of classifiers and keep it.", no_args_is_help=True, rich_markup_mode=None
@@ -128,11 +129,12 @@ def hub_add(
 
     limits = Limits(runner, workers, timeout, int(memory_gb * 2**30), int(cache_gb * 2**30))
     if inspect:
-        inspections = Hub.open(hub).inspect(models, limits=limits, progress=bar(quiet))
+        inspected = Hub.open(hub).inspect(models, limits=limits, progress=bar(quiet))
         if as_json:
-            print_json({"hub": str(hub), "models": [item.as_json() for item in inspections]})
+            print_json({"hub": str(hub), **inspected.as_json()})
         else:
-            print_inspections(inspections)
+            print_inspections(inspected.models)
+            _print_files(inspected.files, inspected.not_read, quiet)
         return
     opened = Hub.open(hub)
     report = opened.add(
@@ -166,106 +168,17 @@ def _print_report(report: "AddReport", quiet: bool) -> None:
         print_line(f"  copy: {printable(name)} is {printable(original)}")
     for failure in report.failures:
         print_line(f"  failed: {printable(failure.model)}: {printable(failure.reason)}")
-    if report.files.seen:
-        print_line(printable(str(report.files)))
-    print_unread(report.not_read)
+    _print_files(report.files, report.not_read, quiet)
+
+
+def _print_files(files: "FileCount", not_read: "Sequence[UnreadFile]", quiet: bool) -> None:
+    """Prints the count of all files, and those that are not read, with the way out."""
+    if files.seen:
+        print_line(printable(str(files)))
+    print_unread(not_read)
     if not quiet:
-        for hint in report.files.hints:
+        for hint in files.hints:
             notice(f"note: {printable(hint)}")
-
-
-@hub_app.command("status")
-def hub_status(
-    hub: Path = HUB_ARGUMENT,
-    plot: Path | None = typer.Option(
-        None,
-        metavar="FILE.png",
-        help="Draw the models, their labels, and what the probes show (extra `plots`).",
-    ),
-    as_json: bool = JSON,
-) -> None:
-    """Show models, logits, probes, failures with their reasons, and disk used.
-
-    Example: lagotto hub status my-hub
-    """
-    from lagotto.hub.hub import Hub
-
-    opened = Hub.open(hub)
-    if plot is not None:
-        from lagotto.hub.reports.overview import draw_overview
-
-        draw_overview(opened.reader, plot)
-        notice(f"plot: {plot}")
-    status = opened.status()
-    if as_json:
-        print_json(status.as_json())
-        return
-    print_line(f"hub       {hub} (format version {status.format_version})")
-    print_line(f"encoder   {printable(status.encoder)} ({status.encoder_fingerprint[:12]})")
-    print_line(f"probes    {status.probes} ({status.probe_digest[:12]})")
-    counts = f"{status.done} done, {len(status.failures)} failed, {status.pending} pending"
-    print_line(f"models    {counts}, {len(status.copies)} known copies")
-    print_line(f"logits    {status.logits} searchable, {status.flawed_logits} set aside")
-    print_line(f"disk      {status.disk_bytes / 1e6:.1f} MB")
-    if status.references:
-        print_line(f"reference {printable(', '.join(status.references))}")
-    if status.completion_skill is not None:
-        share = f"{status.completion_skill:.0%} of held-back answers are predicted"
-        ways = Counter(m.searched for m in status.models)
-        uses = ", ".join(f"{ways[use]} {use}" for use in ("all", "completed", "seen"))
-        print_line(f"searched  {uses} (probes; {share})")
-    if status.low_rank is not None:
-        print_index(hub, status.low_rank)
-    _print_isolation(status)
-    for note in status.notes:
-        print_line(f"note      {printable(note)}")
-    if status.leftovers:
-        size = sum(item.bytes for item in status.leftovers) / 1e6
-        print_line(
-            f"leftovers {len(status.leftovers)} of runs that were killed, {size:.1f} MB; "
-            f"removed by the next hub add, or by: lagotto hub verify {hub}"
-        )
-    if status.models:
-        print_line()
-        _print_models(status)
-    if status.failures:
-        print_line()
-        failed = [[f.model, f.kind, f.reason] for f in status.failures]
-        print_table(["failed model", "kind", "reason"], failed)
-
-
-def _print_isolation(status: "HubStatus") -> None:
-    """What models are cut off from on this machine, and from what they are not, and why."""
-    guards = ", ".join(f"{guard.what} ({guard.means})" for guard in status.isolation if guard.means)
-    print_line(f"isolation models run cut off from: {guards or 'nothing'}")
-    for guard in status.isolation:
-        if not guard.means:
-            print_line(
-                f"  note: this system does not keep models from {guard.words} "
-                f"({printable(guard.reason)}); see docs/explanation/security.md"
-            )
-
-
-def _print_models(status: "HubStatus") -> None:
-    """A table of the models; with columns on the search where some saw a share of the probes."""
-    columns = ["model", "logits", "kind", "read", "notes"]
-    rows = [
-        [m.name, str(m.outputs), _form(m), m.logits_source, "; ".join(m.notes)]
-        for m in status.models
-    ]
-    if any(m.probes_seen < status.probes for m in status.models):
-        columns += ["probes", "searched", "why"]
-        rows = [
-            [*row, str(m.probes_seen), m.searched, m.why]
-            for row, m in zip(rows, status.models, strict=True)
-        ]
-    print_table(columns, rows, frozenset({"logits", "probes"}))
-
-
-def _form(model: "ModelStatus") -> str:
-    """The framework; with the architecture and the kind of the model where they are not usual."""
-    kind = "" if model.kind == "classifier" else model.kind
-    return " ".join(part for part in (model.framework, model.architecture, kind) if part)
 
 
 @hub_app.command("remove")
@@ -280,12 +193,34 @@ def hub_remove(
     from lagotto.hub.hub import Hub
 
     opened = Hub.open(hub)
-    references = opened.status().references
+    references = opened.reader.references()
     opened.remove(model)
     print_line(f"{printable(model)} removed from {hub}")
     if references == (model,):
         notice("note: it was the only reference; searches go by audited labels and behaviour again")
     notify_index(opened)
+
+
+@hub_app.command("compact")
+def hub_compact(hub: Path = HUB_ARGUMENT, quiet: bool = QUIET, as_json: bool = JSON) -> None:
+    """Merge the segments of the descriptors, and free the room of removed models.
+
+    Answers stay the same. hub add merges by itself where it pays.
+
+    Example: lagotto hub compact my-hub
+    """
+    from lagotto.hub.hub import Hub
+
+    opened = Hub.open(hub)
+    counts = opened.compact(bar(quiet))
+    if as_json:
+        print_json({"hub": str(hub), **asdict(counts)})
+        return
+    freed = (counts.bytes_before - counts.bytes) / 1e6
+    before = f"{counts.segments_before} segments before, {freed:.1f} MB freed"
+    print_line(f"{hub}: {counts.segments} segments of {counts.bytes / 1e6:.1f} MB ({before})")
+    if not quiet:
+        notify_index(opened)
 
 
 @hub_app.command("verify")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lagotto.cli.output import notice, print_line, printable
+from lagotto.hub.store.layout import HubLayout
 
 if TYPE_CHECKING:
     from lagotto.hub.hub import Hub
@@ -24,6 +25,8 @@ def print_index(hub: Path, index: "IndexStatus") -> None:
 
 def notify_index(hub: "Hub") -> None:
     """Prints a notice if the hub has an index that its searches cannot use."""
+    if not HubLayout(hub.folder).low_rank.exists():
+        return
     first = hub.reader.logit_index().approximation
     if first is not None and first.index is None:
         notice(f"note: {printable(first.unusable)}")

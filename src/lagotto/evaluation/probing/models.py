@@ -8,12 +8,12 @@ import numpy as np
 from jaxtyping import Float32
 
 from lagotto.core.errors import UsageError
+from lagotto.encoders.background.words import embed_background
 from lagotto.encoders.base import Encoder
 from lagotto.evaluation.probing.curve import ProbingQueries, label_queries
 from lagotto.evaluation.retrieval.raw_responses import RawModel, read_raw_responses
 from lagotto.evaluation.retrieval.truth import read_truth
 from lagotto.hub.hub import Hub
-from lagotto.hub.query.background import embed_background
 from lagotto.hub.query.probe_weights import ProbeSpace
 
 

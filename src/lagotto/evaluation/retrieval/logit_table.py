@@ -13,12 +13,12 @@ from jaxtyping import Bool, Float32, Int64
 
 from lagotto.core.errors import UsageError
 from lagotto.core.files import read_json
+from lagotto.encoders.background.words import embed_background
 from lagotto.encoders.base import Encoder
 from lagotto.evaluation.retrieval.raw_responses import MODELS_NAME, RawResponses
 from lagotto.evaluation.retrieval.truth import LogitName
 from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.hub import Hub
-from lagotto.hub.query.background import embed_background
 from lagotto.hub.query.probe_weights import ProbeSpace
 
 

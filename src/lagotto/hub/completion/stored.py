@@ -143,8 +143,7 @@ def current_completion(
     """
     paths = [layout.responses_of(digest) for digest, _ in sources]
     if all(read_responses(path, probe_digest).is_full for path in paths):
-        with writing(layout.completion):
-            layout.completion.unlink(missing_ok=True)
+        drop_completion(layout)
         return None
     before = read_completion(layout, probe_digest)
     if before is not None and before.sources == tuple(sources):
@@ -159,6 +158,12 @@ def current_completion(
         searched_models = before.searched_models
     _write(layout.completion, fitted, tuple(sources), searched_models, probe_digest)
     return read_completion(layout, probe_digest)
+
+
+def drop_completion(layout: HubLayout) -> None:
+    """Removes the completion of a hub whose models all saw every probe now."""
+    with writing(layout.completion):
+        layout.completion.unlink(missing_ok=True)
 
 
 def read_completion(layout: HubLayout, probe_digest: str) -> HubCompletion | None:

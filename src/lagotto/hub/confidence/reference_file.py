@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lagotto.core.errors import HubError
+from lagotto.encoders.background.words import background_words
 from lagotto.encoders.base import Encoder
 from lagotto.hub.confidence.reference import (
     BackgroundStats,
@@ -19,7 +20,6 @@ from lagotto.hub.confidence.reference import (
     measure_background,
 )
 from lagotto.hub.index.logit_index import LogitIndex
-from lagotto.hub.query.background import background_words
 from lagotto.hub.query.probe_weights import ProbeSpace
 from lagotto.hub.store.tensorfile import (
     Array,

@@ -2,23 +2,30 @@
 
 A block holds the descriptors of whole models with a row for each probe: a query reads the rows of
 its k probes and no others. Beside them it holds, with a row for each logit, the logit's quantiles
-and its direction in the encoder's space. Blocks are derived from responses and can be built again;
-see docs/reference/formats.md.
+and its direction in the encoder's space. A column depends on its model alone, so that blocks can be
+joined and parted. Blocks are derived from responses; see docs/reference/formats.md.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int8, Int64, Integer
 
 from lagotto.core.errors import HubError, MismatchError
-from lagotto.core.files import writing
-from lagotto.core.temporary.leftovers import TEMPORARY_SUFFIX
-from lagotto.core.types import JsonValue
+from lagotto.core.types import JsonObject
+from lagotto.hub.descriptors.block_models import (
+    MODEL_ARRAYS,
+    BlockModel,
+    ModelTable,
+    fill_models,
+    model_tensors,
+    read_models,
+)
 from lagotto.hub.descriptors.projection import project
 from lagotto.hub.descriptors.quantize import quantize, quantize_by
 from lagotto.hub.descriptors.rank_blend import (
@@ -26,20 +33,16 @@ from lagotto.hub.descriptors.rank_blend import (
     blend_by_quantiles,
     rank_quantiles,
 )
-from lagotto.hub.descriptors.standardize import (
-    measure_moments,
-    standardize_answers,
-    standardize_columns,
-)
+from lagotto.hub.descriptors.standardize import measure_moments, standardize_columns
 from lagotto.hub.store.responses import Responses, read_responses
 from lagotto.hub.store.tensorfile import (
     Array,
-    TensorFile,
     TensorLayout,
     damage_error,
     header_text,
     is_intact,
     open_derived,
+    open_tensors,
     write_tensors,
 )
 
@@ -47,10 +50,17 @@ SEEN_ONLY = "seen"
 """`made_with` of a model whose unseen probes are left out of its block, not predicted."""
 
 BLOCK_FORMAT = "lagotto-block"
-BLOCK_VERSION = 4
+BLOCK_VERSION = 5
+"""Version 4 has the list of its models in the header; it is read like version 5."""
+
 LOGITS_PER_BLOCK = 65_536
+"""Whole models are made into blocks of at most so many logits; a wider one has its own."""
+
 _COLUMNS_AT_ONCE = 512
 _NAME = re.compile(r"\d{6,}\.safetensors")
+_STORED = {"quantiles": "knots"}
+_BY_LOGIT = ("steps", "mean", "std", "quantiles", "directions", "direction_steps")
+"""The fields of a block that have a row for each logit, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,31 +90,16 @@ class Answers(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class BlockModel:
-    """A model within a block: its columns are `first` to `first + logits - 1`.
-
-    `responses_sha256` is the checksum of the responses that the columns were made from.
-    `made_with` names the completion, and is empty for a model that needed none.
-    """
-
-    behaviour_digest: str
-    responses_sha256: str
-    first: int
-    logits: int
-    made_with: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Block:
     """Descriptors of some models, memory-mapped and read-only: steps * values.
 
     `mean` and `std` are the moments of the raw responses. An invalid logit has step and std zero.
     `quantiles` are in whole steps of their logit (rank_blend.py). `directions` times
     `direction_steps` are the logits' directions (projection.py). `sha256` is the checksum of the
-    block's file.
+    block's file; in a part of it, the columns are named too.
     """
 
-    models: tuple[BlockModel, ...]
+    models: Sequence[BlockModel]
     values: Int8[np.ndarray, "probes logits"]
     steps: Float32[np.ndarray, " logits"]
     mean: Float64[np.ndarray, " logits"]
@@ -122,6 +117,19 @@ class Block:
         directions: Float32[np.ndarray, "columns dim"] = self.directions[columns] * steps
         return directions
 
+    def part(self, first: int, last: int) -> "Block":
+        """Models `first` to `last - 1` as a block of their own, over the same memory."""
+        models = self.models if isinstance(self.models, ModelTable) else ModelTable.of(self.models)
+        if (first, last) == (0, len(models)):
+            return self
+        begin, end = int(models.firsts[first]), int(models.firsts[last])
+        return Block(
+            models.part(first, last),
+            self.values[:, begin:end],
+            sha256=f"{self.sha256}:{begin}:{end}",
+            **{name: getattr(self, name)[begin:end] for name in _BY_LOGIT},
+        )
+
 
 def build_blocks(
     folder: Path,
@@ -130,11 +138,19 @@ def build_blocks(
     matrix: Float32[np.ndarray, "dim probes"],
     logits_per_block: int = LOGITS_PER_BLOCK,
 ) -> None:
-    """Makes the folder hold exactly these models, in this order.
+    """Writes all blocks of `write_blocks` into a folder that has none; arguments as there."""
+    deque(write_blocks(folder, sources, probe_digest, matrix, logits_per_block), maxlen=0)
 
-    Blocks that already hold what they should are kept, so adding models rewrites the last block
-    and appends new ones. The bytes depend on the list alone, not on how it grew. At every moment
-    the folder holds the leading blocks of the old list or of the new one. One writer at a time.
+
+def write_blocks(
+    folder: Path,
+    sources: Sequence[BlockSource],
+    probe_digest: str,
+    matrix: Float32[np.ndarray, "dim probes"],
+    logits_per_block: int = LOGITS_PER_BLOCK,
+    first_number: int = 0,
+) -> Iterator[int]:
+    """Writes blocks that hold these models, in this order, one at each step.
 
     Args:
         folder: Where the blocks are; it is made if need be.
@@ -142,36 +158,59 @@ def build_blocks(
         probe_digest: The probe set that their responses must be of.
         matrix: The hub's projector, which takes a descriptor to a direction.
         logits_per_block: A new block begins where the next model would pass this many logits.
+        first_number: The number that the first block is called by. Files with this number and the
+            next ones are replaced.
+
+    Yields:
+        How many models are in the block that was written.
 
     Raises:
         HubError: A file of responses is missing or damaged, or the folder cannot be written.
         MismatchError: Responses are of another probe set.
     """
     planned = _plan(sources, probe_digest, logits_per_block)
-    keep = _count_kept(folder, planned, probe_digest)
-    first_stale = min(keep + 1, len(planned))  # block `keep` is not removed but replaced
-    stale = [path for path in _block_paths(folder) if _number(path) >= first_stale]
-    for path in [*reversed(stale), *folder.glob(f".*{TEMPORARY_SUFFIX}")]:
-        _remove(path)
     by_digest = {source.behaviour_digest: source for source in sources}
-    for number in range(keep, len(planned)):
-        _write_block(_path(folder, number), planned[number], by_digest, probe_digest, matrix)
+    for number, models in enumerate(planned, start=first_number):
+        _write_block(block_path(folder, number), models, by_digest, probe_digest, matrix)
+        yield len(models)
+
+
+def join_blocks(path: Path, blocks: Sequence[Block], probe_digest: str) -> str:
+    """Writes one block of the columns of several, side by side; returns its checksum.
+
+    Nothing is computed: the bytes of a column stay as they are.
+    """
+    tables = [
+        b.models if isinstance(b.models, ModelTable) else ModelTable.of(b.models) for b in blocks
+    ]
+    models = ModelTable.join(tables)
+    logits, probes = int(models.firsts[-1]), len(blocks[0].values)
+    dim = blocks[0].directions.shape[1]
+
+    def fill(arrays: Mapping[str, Array]) -> None:
+        fill_models(arrays, models)
+        begin = 0
+        for block in blocks:
+            columns = slice(begin, begin + block.steps.size)
+            for name in _BY_LOGIT:
+                arrays[_STORED.get(name, name)][columns] = getattr(block, name)
+            begin = columns.stop
+        for row in range(probes):  # a row at a time: each is read and written in order
+            np.concatenate([block.values[row] for block in blocks], out=arrays["values"][row])
+
+    return write_tensors(
+        path, _header(models, probe_digest), _tensors(models, probes, logits, dim), fill
+    )
 
 
 def open_blocks(folder: Path, probe_digest: str) -> list[Block]:
     """The blocks of a folder, in order and memory-mapped; an empty list if there are none.
 
     Raises:
-        HubError: A block is missing, damaged or of a newer version.
+        HubError: A block is damaged or of a newer version.
         MismatchError: A block was made on another probe set than `probe_digest`.
     """
-    paths = _block_paths(folder)
-    for number, path in enumerate(paths):
-        if _number(path) != number:
-            raise HubError(
-                f"{_path(folder, number)} is missing; run lagotto hub add again to rebuild it"
-            )
-    return [_open_block(path, probe_digest) for path in paths]
+    return [open_block(path, probe_digest) for path in block_paths(folder).values()]
 
 
 def damaged_blocks(folder: Path) -> list[Path]:
@@ -179,37 +218,7 @@ def damaged_blocks(folder: Path) -> list[Path]:
 
     Raises HubError if one cannot be read.
     """
-    return [path for path in _block_paths(folder) if not is_intact(path)]
-
-
-def exact_descriptors(
-    block: Block,
-    columns: Integer[np.ndarray, " columns"],
-    probes: Integer[np.ndarray, " k"],
-    read: Callable[[str], Answers],
-) -> Float32[np.ndarray, "k columns"]:
-    """Descriptors of some logits on some probes, from the responses: without int8 rounding.
-
-    They are bit for bit what `standardize.standardize` gives. Invalid logits, and probes that a
-    model did not see, give zeros.
-
-    Args:
-        block: The block that holds the logits.
-        columns: The logits, as columns of the block.
-        probes: The probes, in the order of the rows that come back.
-        read: Gives a model's responses by its behaviour digest.
-
-    Returns:
-        One row a probe and one column a logit.
-    """
-    raw = np.empty((len(probes), len(columns)), dtype=np.float32)
-    firsts = np.array([model.first for model in block.models])
-    owners = np.searchsorted(firsts, columns, side="right") - 1
-    for owner in np.unique(owners):
-        model = block.models[owner]
-        mask = owners == owner
-        raw[:, mask] = read(model.behaviour_digest).rows(probes, columns[mask] - model.first)
-    return standardize_answers(raw, block.mean[columns], block.std[columns])
+    return [path for path in block_paths(folder).values() if not is_intact(path)]
 
 
 def _plan(
@@ -232,18 +241,6 @@ def _plan(
     return [tuple(models) for models in planned]
 
 
-def _count_kept(folder: Path, planned: Sequence[tuple[BlockModel, ...]], probe_digest: str) -> int:
-    """How many leading blocks on disk are already as planned."""
-    for number, models in enumerate(planned):
-        try:
-            block = _open_block(_path(folder, number), probe_digest)
-        except HubError:
-            return number
-        if block.models != models:
-            return number
-    return len(planned)
-
-
 def _write_block(
     path: Path,
     models: tuple[BlockModel, ...],
@@ -251,29 +248,11 @@ def _write_block(
     probe_digest: str,
     matrix: Float32[np.ndarray, "dim probes"],
 ) -> None:
-    logits = sum(model.logits for model in models)
+    table = ModelTable.of(models)
     probes = read_responses(sources[models[0].behaviour_digest].responses).probes
-    layout: TensorLayout = {
-        "mean": ("F64", (logits,)),
-        "std": ("F64", (logits,)),
-        "steps": ("F32", (logits,)),
-        "direction_steps": ("F32", (logits,)),
-        "knots": ("I8", (logits, QUANTILES)),
-        "values": ("I8", (probes, logits)),
-        "directions": ("I8", (logits, len(matrix))),
-    }
-    listed: list[JsonValue] = [
-        {
-            "behaviour_digest": model.behaviour_digest,
-            "responses_sha256": model.responses_sha256,
-            "first": model.first,
-            "logits": model.logits,
-            **({"made_with": model.made_with} if model.made_with else {}),
-        }
-        for model in models
-    ]
 
     def fill(arrays: Mapping[str, Array]) -> None:
+        fill_models(arrays, table)
         for model in models:
             source = sources[model.behaviour_digest]
             responses = read_responses(source.responses, probe_digest)
@@ -281,6 +260,7 @@ def _write_block(
             model_arrays = {
                 name: array[:, columns] if name == "values" else array[columns]
                 for name, array in arrays.items()
+                if name not in MODEL_ARRAYS
             }
             if source.complete is None:
                 _fill_model(model_arrays, responses.values, responses.seen_probes, matrix)
@@ -288,17 +268,30 @@ def _write_block(
                 completed = source.complete(responses)
                 _fill_model(model_arrays, completed, np.arange(probes), matrix)
 
-    write_tensors(
-        path,
-        {
-            "format": BLOCK_FORMAT,
-            "version": BLOCK_VERSION,
-            "probe_digest": probe_digest,
-            "models": listed,
-        },
-        layout,
-        fill,
-    )
+    layout = _tensors(table, probes, int(table.firsts[-1]), len(matrix))
+    write_tensors(path, _header(table, probe_digest), layout, fill)
+
+
+def _header(models: ModelTable, probe_digest: str) -> JsonObject:
+    return {
+        "format": BLOCK_FORMAT,
+        "version": BLOCK_VERSION,
+        "probe_digest": probe_digest,
+        "made_with": list(models.made_with),
+    }
+
+
+def _tensors(models: ModelTable, probes: int, logits: int, dim: int) -> TensorLayout:
+    return {
+        **model_tensors(models),
+        "mean": ("F64", (logits,)),
+        "std": ("F64", (logits,)),
+        "steps": ("F32", (logits,)),
+        "direction_steps": ("F32", (logits,)),
+        "knots": ("I8", (logits, QUANTILES)),
+        "values": ("I8", (probes, logits)),
+        "directions": ("I8", (logits, dim)),
+    }
 
 
 def _fill_model(
@@ -331,17 +324,25 @@ def _fill_model(
         arrays["knots"][part] = quantize_by(quantiles, steps).T
 
 
-def _open_block(path: Path, probe_digest: str) -> Block:
-    file = open_derived(path, BLOCK_FORMAT, BLOCK_VERSION)
+def open_block(path: Path, probe_digest: str, trusted: bool = False) -> Block:
+    """A block, memory-mapped; the bytes of a small file are checked unless it is `trusted`.
+
+    Raises HubError and MismatchError as `open_blocks`.
+    """
+    opened = open_tensors if trusted else open_derived
+    file = opened(path, BLOCK_FORMAT, BLOCK_VERSION)
     made_on = header_text(file, "probe_digest")
     if made_on != probe_digest:
         raise MismatchError(
             f"{path} was made on probe set {made_on[:12]}, and this hub has probe set "
             f"{probe_digest[:12]}; remove it and run lagotto hub add again"
         )
-    models = _read_models(file)
-    arrays = file.arrays
-    width = models[-1].first + models[-1].logits if models else 0
+    arrays = dict(file.arrays)
+    try:
+        models = read_models(file.header, arrays)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise damage_error(file.path, "its list of models") from error
+    width = int(models.firsts[-1])
     tables = ("values", "directions", "knots")
     shapes = {name: array.shape for name, array in arrays.items() if name not in tables}
     values, directions, quantiles = (arrays.get(name) for name in tables)
@@ -363,37 +364,14 @@ def _open_block(path: Path, probe_digest: str) -> Block:
     return Block(models=models, sha256=file.sha256, quantiles=arrays["knots"], **same_names)
 
 
-def _read_models(file: TensorFile) -> tuple[BlockModel, ...]:
-    listed = file.header.get("models")
-    try:
-        return tuple(
-            BlockModel(
-                behaviour_digest=cast(str, entry["behaviour_digest"]),
-                responses_sha256=cast(str, entry["responses_sha256"]),
-                first=int(cast(int, entry["first"])),
-                logits=int(cast(int, entry["logits"])),
-                made_with=str(entry.get("made_with", "")),
-            )
-            for entry in cast(list[dict[str, JsonValue]], listed)
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise damage_error(file.path, "its list of models") from error
-
-
-def _path(folder: Path, number: int) -> Path:
+def block_path(folder: Path, number: int) -> Path:
+    """The file of the block with a number."""
     return folder / f"{number:06d}.safetensors"
 
 
-def _number(path: Path) -> int:
-    return int(path.stem)
-
-
-def _block_paths(folder: Path) -> list[Path]:
+def block_paths(folder: Path) -> dict[int, Path]:
+    """The files of blocks in a folder by their numbers, which ascend."""
     if not folder.is_dir():
-        return []
-    return sorted((path for path in folder.iterdir() if _NAME.fullmatch(path.name)), key=_number)
-
-
-def _remove(path: Path) -> None:
-    with writing(path):
-        path.unlink(missing_ok=True)
+        return {}
+    found = (path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+    return dict(sorted((int(path.stem), path) for path in found))

@@ -10,10 +10,12 @@ from functools import cache
 import numpy as np
 from jaxtyping import Float32, Float64, Int8, Int64
 
+from lagotto.hub.descriptors.block_models import model_digests, model_firsts
 from lagotto.hub.descriptors.blocks import Answers, Block
 from lagotto.hub.descriptors.rank_blend import QUANTILES
 from lagotto.hub.descriptors.standardize import standardize_answers
 from lagotto.hub.index.low_rank import Approximation
+from lagotto.hub.index.model_names import digest_of
 from lagotto.hub.index.partial import PartiallyProbedModel, partial_distances
 from lagotto.hub.index.row_cache import RowCache
 from lagotto.hub.index.scoring import sample_columns
@@ -25,6 +27,8 @@ from lagotto.hub.kernels.gather import (
     split_columns,
     weighted_scores,
 )
+from lagotto.hub.kernels.kernel import Table
+from lagotto.hub.kernels.spans import block_ends, whole_tables
 
 
 class LogitIndex:
@@ -33,7 +37,7 @@ class LogitIndex:
     A LogitIndex is not changed after it was made, and several threads may read it at once.
 
     Args:
-        blocks: The descriptor blocks, in order.
+        blocks: The descriptor blocks, in order; how the logits lie in blocks does not matter.
         names: Each model's name, by its behaviour digest.
         labels: Gives a model's published labels, one a logit, by its behaviour digest.
         read: Gives a model's raw responses by its behaviour digest.
@@ -67,19 +71,16 @@ class LogitIndex:
         ]
         self.steps = np.concatenate([np.zeros(0, np.float32), *(b.steps for b in self.blocks)])
         starts = (np.cumsum(self._widths, dtype=np.int64) - self._widths).tolist()
-        columns = [
-            (start + model.first, model.behaviour_digest)
-            for start, block in zip(starts, self.blocks, strict=True)
-            for model in block.models
-        ]
-        self.firsts = np.array([first for first, _ in columns], dtype=np.int64)
-        self.digests = [digest for _, digest in columns]
-        self._first_of = {names[digest]: first for first, digest in columns}
+        firsts = [start + model_firsts(b.models) for start, b in zip(starts, blocks, strict=True)]
+        self.firsts = np.concatenate([np.zeros(0, np.int64), *firsts])
+        self.digests = [digest for block in blocks for digest in model_digests(block.models)]
+        self.ends = block_ends(self.firsts, self.steps.size)
         self.invalid = np.flatnonzero(self.steps == 0)
         usable = np.flatnonzero(self.steps > 0)
         self.usable = len(usable)
         self.sample = sample_columns(usable)
         plain = copy(self)  # caches that hold the index itself would keep its files open after use
+        self._owner_of = cache(lambda: {digest: row for row, digest in enumerate(plain.digests)})
         self.widest_steps = cache(lambda: widest_steps(plain.steps))
         self.sample_codes = cache(lambda: plain.codes(plain.sample))
         self.sample_directions = cache(lambda: plain.directions(plain.sample))
@@ -98,15 +99,27 @@ class LogitIndex:
 
     def column(self, model: str, logit: int) -> int | None:
         """The column of a model's logit, by the model's name; None where it is not searched."""
-        first = self._first_of.get(model)
+        first = self._first_of(model)
         return None if first is None else first + logit
 
     def columns_of(self, model: str) -> slice:
         """The columns of a model, by its name; none where it is not searched."""
-        first = self._first_of.get(model)
+        first = self._first_of(model)
         if first is None:
             return slice(0, 0)
         return slice(first, first + int(self.outputs(self.owners(np.array([first])))[0]))
+
+    def _first_of(self, model: str) -> int | None:
+        digest = digest_of(self.names, model)
+        owner = None if digest is None else self._owner_of().get(digest)
+        return None if owner is None else int(self.firsts[owner])
+
+    def whole_tables(self) -> Iterator[Table]:
+        """Values and steps of all logits, in the blocks of a hub that was made at once.
+
+        Sums over many logits are rounded as these blocks have it, however the hub grew.
+        """
+        return whole_tables(self.tables, self.ends)
 
     def distances(
         self,
@@ -181,7 +194,7 @@ class LogitIndex:
         `weights` are those of `probes`, in their order. A direction score is the dot product of the
         logit's direction with `direction`.
         """
-        return weighted_scores(self._whole, columns, probes, weights, direction)
+        return weighted_scores(self._whole, columns, probes, weights, direction, ends=self.ends)
 
     def descriptors(
         self, columns: Int64[np.ndarray, " columns"]

@@ -9,12 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, overload
+
+import numpy as np
 
 from lagotto.core.errors import HubError
 from lagotto.core.files import writing
 from lagotto.core.progress import Progress
 from lagotto.core.temporary.leftovers import TEMPORARY_SUFFIX
+from lagotto.hub.descriptors.block_models import model_firsts
 from lagotto.hub.descriptors.blocks import Block
 from lagotto.hub.index.low_rank import (
     Approximation,
@@ -22,6 +25,8 @@ from lagotto.hub.index.low_rank import (
     find_directions,
     fold_descriptors,
 )
+from lagotto.hub.kernels.kernel import Table
+from lagotto.hub.kernels.spans import block_ends, join_columns
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.tensorfile import (
     Array,
@@ -92,10 +97,10 @@ def write_index(
         UsageError: The rank is not one of 1 to the number of probes.
         HubError: The folder cannot be written.
     """
-    tables = [(block.values, block.steps) for block in blocks]
+    tables = _WholeTables(blocks)
     _clear_drafts(layout.low_rank)
     directions = find_directions(tables, rank)
-    logits = sum(steps.size for _, steps in tables)
+    logits = sum(block.steps.size for block in blocks)
 
     def fill(arrays: Mapping[str, Array]) -> None:
         factors = directions.factors
@@ -122,6 +127,29 @@ def write_index(
         )
     finally:
         progress.finish()
+
+
+class _WholeTables(Sequence[Table]):
+    """The tables of a hub that was made at once; one is put together when it is asked for."""
+
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        starts = np.cumsum([0, *(block.steps.size for block in blocks)])
+        parts = [start + model_firsts(b.models) for start, b in zip(starts, blocks, strict=False)]
+        self._tables = [(block.values, block.steps) for block in blocks]
+        self._ends = block_ends(np.concatenate(parts), int(starts[-1]))
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @overload
+    def __getitem__(self, index: int) -> Table: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Table]: ...
+    def __getitem__(self, index: int | slice) -> Table | Sequence[Table]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        first = self._ends[index - 1] if index else 0
+        return join_columns(self._tables, first, self._ends[index])
 
 
 def remove_index(layout: HubLayout) -> bool:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
+from lagotto.hub.descriptors.block_models import models_made
 from lagotto.hub.descriptors.blocks import (
     SEEN_ONLY,
     Answers,
     Block,
-    exact_descriptors,
 )
+from lagotto.hub.descriptors.exact import exact_descriptors
 from lagotto.hub.descriptors.rank_blend import blend_by_quantiles
 from lagotto.hub.query.vectors import top_k_probes
 
@@ -57,11 +58,10 @@ def _partial_models(
 ) -> Iterator[PartiallyProbedModel]:
     start = 0
     for block in blocks:
-        for model in block.models:
-            if model.made_with == SEEN_ONLY:
-                probes = seen(model.behaviour_digest)
-                first = start + model.first
-                yield PartiallyProbedModel(block, model.first, first, model.logits, probes)
+        for model in models_made(block.models, SEEN_ONLY):
+            probes = seen(model.behaviour_digest)
+            first = start + model.first
+            yield PartiallyProbedModel(block, model.first, first, model.logits, probes)
         start += block.steps.size
 
 

@@ -11,25 +11,19 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lagotto.core.errors import HubError, ModelError
-from lagotto.core.files import read_array, writing
+from lagotto.core.errors import ModelError
+from lagotto.core.files import writing
 from lagotto.core.progress import Progress
 from lagotto.core.remote.spec import is_remote
 from lagotto.core.types import JsonObject, ModelSource
-from lagotto.hub.completion.stored import current_completion
-from lagotto.hub.descriptors.blocks import (
-    SEEN_ONLY,
-    BlockSource,
-    build_blocks,
-)
-from lagotto.hub.descriptors.projection import projector
-from lagotto.hub.descriptors.standardize import measure_moments
 from lagotto.hub.ingest.probing import (
     ProbedModel,
     ProbingJob,
     probe_models,
 )
 from lagotto.hub.ingest.references import name_references
+from lagotto.hub.ingest.response_files import note_responses, record_probed, tidy
+from lagotto.hub.ingest.segments import rebuild_blocks
 from lagotto.hub.probes.probe_set import ProbeSet
 from lagotto.hub.probes.subset import Share
 from lagotto.hub.store.catalog import Catalog
@@ -43,7 +37,6 @@ from lagotto.hub.store.records import (
     split_copies,
 )
 from lagotto.hub.store.responses import read_responses
-from lagotto.hub.store.tensorfile import is_intact
 from lagotto.jobs.worker_limits import Limits
 from lagotto.models.metadata.file_count import FileCount
 from lagotto.models.metadata.scan import scan_paths
@@ -117,7 +110,7 @@ def add_models(
     """
     with hub_lock(layout.folder), Catalog(layout.catalogue, writable=True) as catalogue:
         remote = [str(model) for model in models if is_remote(str(model))]
-        _tidy(layout, catalogue, keep_fetched=bool(remote))
+        tidy(layout, catalogue, keep_fetched=bool(remote))
         paths = [Path(model) for model in models if not is_remote(str(model))]
         crawl = _crawl(layout, catalogue, remote, limits, progress)
         scan = scan_paths(paths)
@@ -125,7 +118,7 @@ def add_models(
         run = catalogue.start_run({"paths": [str(model) for model in models]}, _now())
         listings = [Listing(d, source.name, _path_text(source.file)) for d, source in sources]
         plan = catalogue.plan(listings)
-        earlier = {record.digest: record for record in catalogue.models("done")}
+        earlier = {each.digest: each for each in catalogue.done([d for d, _ in sources])}
         local_jobs = _plan_jobs(layout, plan, _first_sources(sources), earlier, share)
         runner = limits.start(layout.cache, layout.staging)
         results: list[ProbedModel] = []
@@ -138,7 +131,7 @@ def add_models(
                 for probed in probe_models(
                     runner, jobs, probe_set, layout.cache, layout.staging, progress
                 ):
-                    _record(layout, catalogue, probed, probed.digest in earlier)
+                    record_probed(layout, catalogue, probed, probed.digest in earlier)
                     results.append(probed)
         finally:
             runner.close()
@@ -147,7 +140,8 @@ def add_models(
         if as_references:
             listed = {*(digest for digest, _ in sources), *(each.digest for each in results)}
             refused = name_references(layout, catalogue, {*listed, *remote}, earlier)
-        rebuild_blocks(layout, catalogue.models("done"), probe_set.digest)
+        note_responses(layout, catalogue)
+        rebuild_blocks(layout, catalogue, probe_set.digest)
         if crawl:
             copies = (*plan.copies, *crawl.copies)
             plan = replace(plan, already=plan.already + crawl.already, copies=copies)
@@ -182,66 +176,9 @@ def _crawl(
     return crawl
 
 
-def rebuild_blocks(layout: HubLayout, records: Sequence[ModelRecord], probe_digest: str) -> None:
-    """Makes the blocks hold exactly the models of `records`, in that order.
-
-    If they do so already, nothing is written. Where models saw a share of the probes, the
-    completion is brought up to date first.
-    """
-    expected = [(record.digest, record.responses_sha256) for record in records]
-    completion = current_completion(layout, expected, probe_digest)
-    sources = []
-    for digest, _ in expected:
-        path = layout.responses_of(digest)
-        use = "all" if completion is None else completion.verdicts[digest].use
-        if completion is not None and use == "completed":
-            source = BlockSource(digest, path, completion.responses, completion.sha256)
-        else:
-            source = BlockSource(digest, path, None, SEEN_ONLY if use == "seen" else "")
-        sources.append(source)
-    matrix = projector(read_array(layout.embeddings, HubError))
-    build_blocks(layout.blocks, sources, probe_digest, matrix)
-
-
 def _path_text(file: Path) -> str:
     """A path as the catalogue holds it: bytes of a name that are no UTF-8 become escapes."""
     return os.fsencode(file).decode("utf-8", "backslashreplace")
-
-
-def _tidy(layout: HubLayout, catalogue: Catalog, keep_fetched: bool) -> None:
-    """Deletes what a killed run left, and records which models have lost their responses.
-
-    What it fetched stays for a run that fetches, and may go on with it.
-    """
-    with writing(layout.staging):
-        for folder in (layout.staging, *(() if keep_fetched else (layout.fetched,))):
-            if folder.exists():
-                shutil.rmtree(folder)
-    recorded = set()
-    for record in catalogue.models("done"):
-        path = layout.responses_of(record.digest)
-        if path.is_file():
-            recorded.add(path.name)
-            _adopt(catalogue, record, path)
-        else:
-            catalogue.record_lost(record.digest)
-    with writing(layout.responses):
-        layout.responses.mkdir(exist_ok=True)
-        for path in layout.responses.iterdir():
-            if path.name not in recorded:
-                path.unlink()
-
-
-def _adopt(catalogue: Catalog, record: ModelRecord, path: Path) -> None:
-    """Records responses with more probes that a killed run wrote and did not record."""
-    try:
-        responses = read_responses(path)
-    except HubError:
-        return  # what is damaged is for hub verify to name
-    same_model = responses.header.behaviour_digest == record.digest
-    if responses.sha256 != record.responses_sha256 and same_model and is_intact(path):
-        invalid = measure_moments(responses.values).invalid
-        catalogue.record_extended(record.digest, invalid, responses.sha256)
 
 
 def _digests(sources: Sequence[ModelSource], progress: Progress) -> list[tuple[str, ModelSource]]:
@@ -296,26 +233,6 @@ def _new_jobs(pending: Mapping[str, ModelSource], share: Share | None) -> dict[s
     }
 
 
-def _record(layout: HubLayout, catalogue: Catalog, probed: ProbedModel, extends: bool) -> None:
-    """Moves responses into the hub and then enters them in the catalogue.
-
-    In that order, so that every model that the catalogue calls done has its responses. A model that
-    fails to see more probes keeps the responses that it has.
-    """
-    if probed.failure is not None:
-        if not extends:
-            catalogue.record_failure(probed.digest, probed.failure.kind, probed.failure.reason)
-    elif probed.facts is not None:
-        target = layout.responses_of(probed.digest)
-        with writing(target):
-            os.replace(probed.staged, target)
-        if extends:
-            sha256 = probed.facts.responses_sha256
-            catalogue.record_extended(probed.digest, probed.facts.invalid, sha256)
-        else:
-            catalogue.record_done(probed.digest, probed.facts)
-
-
 def _report(
     catalogue: Catalog,
     plan: Plan,
@@ -335,7 +252,7 @@ def _report(
             record = earlier[digest]
             failures.append(FailedModel(record.name, record.source, failure.kind, failure.reason))
     copies, failed_copies = split_copies(plan.copies, catalogue.failures())
-    models = [record for record in catalogue.models("done") if record.digest in done]
+    models = catalogue.done(done)
     extended = tuple(record.name for record in models if record.digest in earlier)
     return AddReport(
         done=tuple(record.name for record in models if record.digest not in earlier),

@@ -1,12 +1,15 @@
-"""Files and folders come in; what the models there are goes out, without a hub."""
+"""Files and folders come in; what the models there are goes out, with a hub or without."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from lagotto.core.arguments.one_or_many import OnePathOrMany, as_paths
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject
 from lagotto.hub.ingest.inspect import Inspection, inspect_models
+from lagotto.hub.probes.probe_set import ProbeSet
 from lagotto.jobs.worker_limits import Limits
 from lagotto.models.metadata.file_count import FileCount
 from lagotto.models.metadata.scan import scan_paths
@@ -15,11 +18,23 @@ from lagotto.models.metadata.unread.recognition import UnreadFile
 
 @dataclass(frozen=True, slots=True)
 class InspectReport:
-    """What some files are: models, models of forms that are not read, and a count of the rest."""
+    """What some files are: models, models of forms that are not read, and a count of the rest.
+
+    Iterating over it, and its length, are those of its models.
+    """
 
     models: tuple[Inspection, ...]
     not_read: tuple[UnreadFile, ...]
     files: FileCount
+
+    def __iter__(self) -> Iterator[Inspection]:
+        return iter(self.models)
+
+    def __len__(self) -> int:
+        return len(self.models)
+
+    def __getitem__(self, index: int) -> Inspection:
+        return self.models[index]
 
     @property
     def is_failure(self) -> bool:
@@ -57,8 +72,27 @@ def inspect(
         >>> lagotto.inspect("best.onnx").models[0].outputs  # doctest: +SKIP
         10
     """
-    found = scan_paths(as_paths(models, "models"), must_find=False)
+    paths = as_paths(models, "models")
+    return inspect_paths(paths, None, limits or Limits(), progress or Silent())
+
+
+def inspect_paths(
+    paths: tuple[Path, ...], probe_set: ProbeSet | None, limits: Limits, progress: Progress
+) -> InspectReport:
+    """Tells what the model files at some paths are.
+
+    Args:
+        paths: Model files, and folders that are scanned.
+        probe_set: Pictures on which models are tried. None, without a hub: what is not declared
+            stays as assumed, and paths without a model are no error.
+        limits: Of the worker processes.
+        progress: Told of the work.
+
+    Raises:
+        UsageError: A path is missing, or is surely no model; or there is a hub, and it holds none.
+    """
+    found = scan_paths(paths, must_find=probe_set is not None)
     inspections: tuple[Inspection, ...] = ()
     if found.models:
-        inspections = inspect_models(None, found.models, limits or Limits(), progress or Silent())
+        inspections = inspect_models(probe_set, found.models, limits, progress)
     return InspectReport(inspections, found.not_read, found.files)

@@ -31,9 +31,7 @@ def name_references(
         Those that are refused.
     """
     accepted, refused = [], []
-    for record in catalogue.models("done"):
-        if record.digest not in listed and record.source not in listed:
-            continue
+    for record in catalogue.done(listed, sources=listed):
         labels = catalogue.logit_labels(record.digest)
         if labels and all(label is not None for label in labels):
             accepted.append(record.name)

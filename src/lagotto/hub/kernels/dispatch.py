@@ -8,13 +8,16 @@ import importlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Integer
+from jaxtyping import Float32, Int64, Integer
 
 from lagotto.core.errors import MissingExtraError
 from lagotto.hub.kernels.kernel import Kernel, KernelName, Scan, Table
 from lagotto.hub.kernels.numpy_kernel import NUMPY_KERNEL
+from lagotto.hub.kernels.spans import as_whole_rows, split_range
 from lagotto.hub.kernels.thread_pool import run_parallel
 
 NUMPY_VALUES_BEFORE_NUMBA = 600_000_000
@@ -43,14 +46,17 @@ def scan_distances(
     probes: Integer[np.ndarray, " k"],
     query: Float32[np.ndarray, " k"],
     kernel: KernelName | None = None,
+    ends: Sequence[int] | None = None,
 ) -> Float32[np.ndarray, " logits"]:
     """Distances sqrt(sum_j (query_j - step * value_j)^2) to the logits of all tables, in order.
 
     Args:
-        tables: Values and steps of each block, both C-contiguous.
+        tables: Values and steps of each block, in order; values may be some columns of a table.
         probes: The rows of the tables that are compared.
         query: The query's values on these probes.
         kernel: By default the compiled one after NUMPY_VALUES_BEFORE_NUMBA values, else numpy's.
+        ends: Where the blocks of a hub that was made at once end, if not where the tables do: the
+            result is that of such a hub, bit for bit.
 
     Returns:
         One distance a logit; infinity for an invalid one, whose step is zero.
@@ -59,7 +65,8 @@ def scan_distances(
         MissingExtraError: The kernel "numba" was requested and cannot be loaded.
     """
     logits = sum(steps.size for _, steps in tables)
-    return _scan(tables, probes, query, _kernel_for(kernel, len(probes) * logits).scan_distances)
+    used = _kernel_for(kernel, len(probes) * logits)
+    return _scan(tables, probes, query, used.scan_distances, used, ends)
 
 
 def scan_sums(
@@ -67,13 +74,15 @@ def scan_sums(
     probes: Integer[np.ndarray, " k"],
     weights: Float32[np.ndarray, " k"],
     kernel: KernelName | None = None,
+    ends: Sequence[int] | None = None,
 ) -> Float32[np.ndarray, " logits"]:
     """Weighted sums sum_j weight_j * step * value_j of the logits of all tables.
 
     Arguments, result and errors as `scan_distances`, but an invalid logit gets minus infinity.
     """
     logits = sum(steps.size for _, steps in tables)
-    return _scan(tables, probes, weights, _kernel_for(kernel, len(probes) * logits).scan_sums)
+    used = _kernel_for(kernel, len(probes) * logits)
+    return _scan(tables, probes, weights, used.scan_sums, used, ends)
 
 
 def _scan(
@@ -81,21 +90,51 @@ def _scan(
     probes: Integer[np.ndarray, " k"],
     query: Float32[np.ndarray, " k"],
     scan: Scan,
+    kernel: Kernel,
+    ends: Sequence[int] | None,
 ) -> Float32[np.ndarray, " logits"]:
     """Runs a kernel's scan over all tables, on all cores."""
     widths = [steps.size for _, steps in tables]
     result = np.empty(sum(widths), dtype=np.float32)
     rows = np.ascontiguousarray(probes, dtype=np.int64)
     query = np.ascontiguousarray(query, dtype=np.float32)
-    tasks = []
-    for (values, steps), end in zip(tables, np.cumsum(widths).tolist(), strict=True):
-        part = result[end - steps.size : end]
-        tasks += [
-            (values, steps, rows, query, part, first, min(first + _COLUMNS_A_TASK, steps.size))
-            for first in range(0, steps.size, _COLUMNS_A_TASK)
-        ]
-    run_parallel(scan, tasks)
+    tasks: list[tuple[Any, ...]] = []
+    begin = 0
+    for end in np.cumsum(widths).tolist() if ends is None else ends:
+        for first in range(begin, end, _COLUMNS_A_TASK):
+            last = min(first + _COLUMNS_A_TASK, end)
+            parts = [
+                (tables[table][0][:, part], tables[table][1][part])
+                for table, part in split_range(widths, first, last)
+            ]
+            if kernel.columns_apart:
+                starts = np.cumsum([first, *(steps.size for _, steps in parts)]).tolist()
+                tasks += [
+                    (scan, [(as_whole_rows(values), steps)], rows, query, result[start:stop])
+                    for (values, steps), (start, stop) in zip(parts, pairwise(starts), strict=True)
+                ]
+            else:
+                tasks.append((scan, parts, rows, query, result[first:last]))
+        begin = end
+    run_parallel(_scan_parts, tasks)
     return result
+
+
+def _scan_parts(
+    scan: Scan,
+    parts: Sequence[Table],
+    rows: Int64[np.ndarray, " k"],
+    query: Float32[np.ndarray, " k"],
+    result: Float32[np.ndarray, " columns"],
+) -> None:
+    """Scans columns that lie side by side; those of several tables are copied together first."""
+    if len(parts) == 1:
+        values, steps = parts[0]
+        scan(values, steps, rows, query, result, 0, result.size)
+        return
+    joined = np.concatenate([values[rows] for values, _ in parts], axis=1)
+    steps = np.concatenate([steps for _, steps in parts])
+    scan(joined, steps, np.arange(len(rows)), query, result, 0, result.size)
 
 
 def kernel_name() -> KernelName:

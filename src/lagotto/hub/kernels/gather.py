@@ -111,6 +111,7 @@ def weighted_scores(
     weights: Float32[np.ndarray, " k"],
     direction: Float32[np.ndarray, " dim"],
     kernel: KernelName | None = None,
+    ends: Sequence[int] | None = None,
 ) -> tuple[Float32[np.ndarray, " columns"], Float32[np.ndarray, " columns"]]:
     """Weighted sums of some logits' blended descriptors, and their direction scores.
 
@@ -121,6 +122,7 @@ def weighted_scores(
         weights: The weight of each of these probes.
         direction: A concept's direction in the encoder's space.
         kernel: By default the compiled one if it is loaded, else numpy's.
+        ends: As for `dispatch.scan_sums`.
 
     Returns:
         The sums, and the dot product of each logit's direction with `direction`.
@@ -130,15 +132,50 @@ def weighted_scores(
     weights = np.ascontiguousarray(weights, dtype=np.float32)
     direction = np.ascontiguousarray(direction, dtype=np.float32)
     tasks, parts = [], []
-    for table, positions, local in split_columns([own[1].size for own in tables], columns):
-        results = np.empty(len(local), np.float32), np.empty(len(local), np.float32)
-        tasks.append((tables[table], local, rows, weights, direction, *results))
+    widths = [own[1].size for own in tables]
+    blocks = widths if ends is None else np.diff(ends, prepend=0).tolist()
+    starts = np.cumsum([0, *blocks]).tolist()
+    for block, positions, in_block in split_columns(blocks, columns):
+        results = np.empty(len(in_block), np.float32), np.empty(len(in_block), np.float32)
+        table, local = _one_table(tables, widths, in_block + starts[block], rows)
+        tasks.append((table, local, rows, weights, direction, *results))
         parts.append(positions)
     values = len(columns) * (len(rows) + len(direction))
     _run_parallel_if_large(current_kernel(kernel).weigh, tasks, values)
     for (*_, table_sums, table_scores), positions in zip(tasks, parts, strict=True):
         sums[positions], direction_scores[positions] = table_sums, table_scores
     return sums, direction_scores
+
+
+def _one_table(
+    tables: Sequence[WholeTable],
+    widths: Sequence[int],
+    columns: Int64[np.ndarray, " columns"],
+    rows: Int64[np.ndarray, " k"],
+) -> tuple[WholeTable, Int64[np.ndarray, " columns"]]:
+    """A table that has some logits, and their columns in it; a copy if they lie in several.
+
+    A copy has the values of some rows only.
+    """
+    owners = list(split_columns(widths, columns))
+    if len(owners) == 1:
+        table, _, local = owners[0]
+        return tables[table], local
+    _, _, quantiles, directions, _ = tables[0]
+    probes, count = len(tables[0][0]), len(columns)
+    copied: WholeTable = (
+        np.zeros((probes, count), np.int8),
+        np.empty(count, np.float32),
+        np.empty((count, quantiles.shape[1]), np.int8),
+        np.empty((count, directions.shape[1]), np.int8),
+        np.empty(count, np.float32),
+    )
+    for table, positions, local in owners:
+        some = np.arange(count)[positions]
+        copied[0][np.ix_(rows, some)] = tables[table][0][np.ix_(rows, local)]
+        for field in range(1, len(copied)):
+            copied[field][some] = tables[table][field][local]
+    return copied, np.arange(count)
 
 
 def _run_parallel_if_large(

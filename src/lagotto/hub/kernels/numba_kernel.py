@@ -13,6 +13,7 @@ from lagotto.hub.descriptors.rank_blend import score_levels
 from lagotto.hub.kernels.kernel import Kernel
 from lagotto.hub.kernels.numba_background import score_background
 from lagotto.hub.kernels.numba_compile import compile_function
+from lagotto.hub.kernels.spans import as_whole_rows
 
 _ROWS = types.Array(types.int8, 2, "C", readonly=True)
 _FLOATS = types.Array(types.float32, 1, "C", readonly=True)
@@ -200,6 +201,7 @@ def _weigh(table: Any, *others: Any) -> None:
     """Writes the sums and the direction scores of some logits of a table, see numpy's."""
     *arrays, sums, direction_scores = others
     level = score_levels(table[0].shape[0])[1]
+    table = (as_whole_rows(table[0]), *table[1:])
     _weigh_compiled(table, *arrays, level, (sums, direction_scores))
 
 
@@ -209,4 +211,5 @@ NUMBA_KERNEL = Kernel(
     _blend,
     _weigh,
     score_background,
+    columns_apart=True,
 )

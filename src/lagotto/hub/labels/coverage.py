@@ -122,11 +122,11 @@ def candidates(hub: HubReader, labels: TextEvidence) -> list[str]:
     if len(names) <= _CANDIDATES:
         return names
     parts = []
-    for block in index.blocks:
-        for start in range(0, block.steps.size, _COLUMNS_AT_ONCE):
+    for codes, steps in index.whole_tables():
+        for start in range(0, steps.size, _COLUMNS_AT_ONCE):
             part = slice(start, start + _COLUMNS_AT_ONCE)
-            values = block.values[:, part].astype(np.float32)
-            parts.append(labels.weights @ values * block.steps[part])
+            values = codes[:, part].astype(np.float32)
+            parts.append(labels.weights @ values * steps[part])
     sums = np.concatenate(parts, axis=1)
     scores = zscore_by_sample(sums, np.arange(sums.shape[1]))
     best = np.maximum.reduceat(scores, firsts, axis=1).mean(axis=0)

@@ -14,6 +14,7 @@ from lagotto.core.results.through import Through
 from lagotto.core.text.names import first_name
 from lagotto.core.types import JsonObject
 from lagotto.core.vectors import top_k
+from lagotto.encoders.background.words import background_words
 from lagotto.hub.labels.encode import LabelEncoder
 from lagotto.hub.labels.fit import (
     TextEvidence,
@@ -23,7 +24,6 @@ from lagotto.hub.labels.fit import (
 from lagotto.hub.labels.transport import sinkhorn_assign
 from lagotto.hub.labels.trust import LabelTrust
 from lagotto.hub.labels.twins_file import name_by_twins
-from lagotto.hub.query.background import background_words
 from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.store.model_responses import ModelResponses
 

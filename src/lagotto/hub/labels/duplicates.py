@@ -138,7 +138,7 @@ def _candidates(
     logit_index: LogitIndex, firsts: Int64[np.ndarray, " models"], progress: Progress
 ) -> Iterator[tuple[int, int]]:
     """Pairs of models (by place) worth comparing: the nearest few of each, by some outputs."""
-    ends = np.append(firsts[1:], sum(block.steps.size for block in logit_index.blocks))
+    ends = np.append(firsts[1:], logit_index.steps.size)
     counts = ends - firsts
     queried = [
         np.unique(np.linspace(first, end - 1, min(_OUTPUTS_QUERIED, end - first)).astype(np.int64))
@@ -174,10 +174,10 @@ def _unit_columns(
 ) -> Float32[np.ndarray, "rows columns"]:
     """Some outputs' descriptors on some probes, centred there, of unit length."""
     parts, offset = [], 0
-    for block in logit_index.blocks:
-        inside = columns[(columns >= offset) & (columns < offset + block.steps.size)] - offset
-        parts.append(_unit(block.values[np.ix_(rows, inside)].astype(np.float32)))
-        offset += block.steps.size
+    for values, steps in logit_index.whole_tables():
+        inside = columns[(columns >= offset) & (columns < offset + steps.size)] - offset
+        parts.append(_unit(values[np.ix_(rows, inside)].astype(np.float32)))
+        offset += steps.size
     return np.concatenate(parts, axis=1)
 
 
@@ -189,11 +189,11 @@ def _best_by_model(
 ) -> Float32[np.ndarray, "queries models"]:
     """Each query's highest correlation with an output of each model."""
     parts, offset = [], 0
-    for block in logit_index.blocks:
-        correlations = queries.T @ _unit(block.values[rows].astype(np.float32))
-        inside = firsts[(firsts >= offset) & (firsts < offset + block.steps.size)] - offset
+    for values, steps in logit_index.whole_tables():
+        correlations = queries.T @ _unit(values[rows].astype(np.float32))
+        inside = firsts[(firsts >= offset) & (firsts < offset + steps.size)] - offset
         parts.append(np.maximum.reduceat(correlations, inside, axis=1))
-        offset += block.steps.size
+        offset += steps.size
     return np.concatenate(parts, axis=1)
 
 

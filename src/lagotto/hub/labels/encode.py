@@ -12,6 +12,7 @@ from jaxtyping import Float32, Shaped
 from lagotto.core.errors import HubError, UsageError
 from lagotto.core.files import canonical_json
 from lagotto.core.types import JsonObject
+from lagotto.encoders.background.words import background_words
 from lagotto.hub.labels.fit import (
     OutputPool,
     Reference,
@@ -19,7 +20,6 @@ from lagotto.hub.labels.fit import (
     standardized_responses,
     text_evidence,
 )
-from lagotto.hub.query.background import background_words
 from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.tensorfile import Array, open_derived, write_tensors

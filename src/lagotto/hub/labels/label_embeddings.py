@@ -17,8 +17,8 @@ from lagotto.core.files import canonical_json
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.text.names import first_name
 from lagotto.core.types import JsonValue
+from lagotto.encoders.background.words import background_words
 from lagotto.encoders.base import Encoder
-from lagotto.hub.query.background import background_words
 from lagotto.hub.query.probe_weights import ProbeSpace
 from lagotto.hub.store.tensorfile import Array, header_text, open_derived, write_tensors
 from lagotto.hub.text.meaning import LabelEmbeddings, quantize_directions

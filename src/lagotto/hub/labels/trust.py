@@ -147,7 +147,7 @@ def audit_lists(
     Returns:
         The audits that were made, in the order of the hub's models.
     """
-    records = read_label_lists(catalogue)
+    records = read_label_lists(catalogue, only_labelled=not anew)
     keys = {
         record.model: _audit_key(record, catalogue.logit_labels(record.digest))
         for record in records

@@ -5,16 +5,15 @@ alone. The words ship with the package. Their embeddings are made when a hub is 
 HUB/background.safetensors; a search reads them, or makes them in memory where there are none.
 """
 
-from functools import cache
 from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
 
 from lagotto.core.errors import HubError
-from lagotto.core.progress import Progress, Silent
+from lagotto.core.progress import Progress
+from lagotto.encoders.background.words import background_words, embed_background
 from lagotto.encoders.base import Encoder
 from lagotto.hub.store.tensorfile import (
     header_text,
@@ -24,31 +23,6 @@ from lagotto.hub.store.tensorfile import (
 
 _FORMAT = "lagotto-background"
 _VERSION = 1
-_BATCH = 256
-
-
-@cache
-def background_words() -> tuple[str, ...]:
-    """The words of vocabulary.txt, each once, in its order."""
-    text = files("lagotto.hub.text").joinpath("vocabulary.txt").read_text(encoding="utf-8")
-    lines = [line.strip() for line in text.splitlines()]
-    return tuple(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
-
-
-def embed_background(
-    encoder: Encoder, progress: Progress | None = None
-) -> Float32[np.ndarray, "words dim"]:
-    """Unit embeddings of the words in the encoder's own prompt; takes about a second."""
-    meter = progress or Silent()
-    prompts = [encoder.info.prompt_template.replace("{}", word) for word in background_words()]
-    meter.start("embedding words", len(prompts), "words")
-    embeddings = []
-    for start in range(0, len(prompts), _BATCH):
-        batch = prompts[start : start + _BATCH]
-        embeddings.append(encoder.embed_texts(batch))
-        meter.advance(len(batch))
-    meter.finish()
-    return np.concatenate(embeddings)
 
 
 def open_background(path: Path, encoder: Encoder) -> Float32[np.ndarray, "words dim"]:

@@ -1,6 +1,6 @@
 """The folder of a hub comes in; its probes, encoder, responses and searchable logits go out."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
@@ -21,17 +21,23 @@ from lagotto.hub.completion.stored import (
 from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.index.low_rank_file import open_approximation
+from lagotto.hub.index.model_names import ModelNames
 from lagotto.hub.index.partial import find_partial_models
 from lagotto.hub.ingest.probing import probe_file
 from lagotto.hub.probes.probe_set import ProbeSet
 from lagotto.hub.query.background import open_background
 from lagotto.hub.query.probe_weights import ProbeSpace
 from lagotto.hub.reader.current_blocks import current_blocks
+from lagotto.hub.reader.model_status import ModelStatus, model_statuses
 from lagotto.hub.reader.status import HubStatus, read_hub_status
 from lagotto.hub.reader.verify import Damage, verify_hub
 from lagotto.hub.store.audits import read_label_lists
 from lagotto.hub.store.catalog import Catalog
-from lagotto.hub.store.label_texts import read_label_texts, read_logits_labelled
+from lagotto.hub.store.label_texts import (
+    read_label_texts,
+    read_labelled,
+    read_logits_labelled,
+)
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import Manifest, check_encoder
 from lagotto.hub.store.model_responses import ModelResponses
@@ -142,7 +148,7 @@ class HubReader:
             blocks, done = current.blocks, current.completion
             self._logit_index = LogitIndex(
                 blocks=blocks,
-                names={record.digest: record.name for record in current.records},
+                names=ModelNames(self._layout.catalogue),
                 labels=cache(self._labels),
                 read=lru_cache(_open_responses())(lambda d: searchable_rows(done, self._read(d))),
                 notes=current.notes,
@@ -181,7 +187,7 @@ class HubReader:
     def labelled(self, words: Sequence[str]) -> tuple[tuple[str, int, str], ...]:
         """(model, logit, label) of every published label that contains any of some words."""
         with Catalog(self._layout.catalogue) as catalogue:
-            return catalogue.labelled(words)
+            return read_labelled(catalogue, words)
 
     def label_texts(self) -> tuple[str, ...]:
         """Every published label of the hub once, sorted."""
@@ -194,9 +200,9 @@ class HubReader:
             return read_logits_labelled(catalogue, labels)
 
     def label_lists(self) -> tuple[LabelListRecord, ...]:
-        """The label list of every probed model, with the verdict of its audit where it has one."""
+        """The label list of every probed model that has one, with its verdict if it was audited."""
         with Catalog(self._layout.catalogue) as catalogue:
-            return read_label_lists(catalogue)
+            return read_label_lists(catalogue, only_labelled=True)
 
     def references(self) -> tuple[str, ...]:
         """The names of the reference models, whose labels are believed without an audit."""
@@ -207,6 +213,17 @@ class HubReader:
         """By the name of each probed model, the checksum of its record and of its labels."""
         with Catalog(self._layout.catalogue) as catalogue:
             return read_record_digests(catalogue)
+
+    def model_names(self) -> tuple[str, ...]:
+        """The names of the probed models, in the order in which they were first listed."""
+        query = "SELECT name FROM models WHERE status = 'done' ORDER BY position"
+        with Catalog(self._layout.catalogue) as catalogue:
+            return tuple(str(name) for (name,) in catalogue.run(query))
+
+    def record(self, model: str) -> ModelRecord:
+        """The record of one model; raises UsageError if the hub has none of this name."""
+        with Catalog(self._layout.catalogue) as catalogue:
+            return catalogue.find(model)
 
     def records(self) -> tuple[ModelRecord, ...]:
         """The record of every probed model: its digest, its source, its input."""
@@ -253,9 +270,17 @@ class HubReader:
         values = probe_file(Path(model), self.probe_set, self._layout.cache, Limits())
         return ModelResponses(model, False, values, (None,) * values.shape[1])
 
-    def status(self) -> HubStatus:
+    def status(self, *, with_models: bool = True) -> HubStatus:
         """Counts of models, logits and probes, failures with their reasons, and disk."""
-        return read_hub_status(self._layout, self._manifest)
+        return read_hub_status(self._layout, self._manifest, with_models=with_models)
+
+    def model_statuses(self, name_part: str = "") -> Iterator[ModelStatus]:
+        """What is known of each probed model with a part in its name, one at a time."""
+        completion = read_completion(self._layout, self.probe_digest)
+        with Catalog(self._layout.catalogue) as catalogue:
+            yield from model_statuses(
+                self._layout, catalogue, completion, self.probe_count, name_part
+            )
 
     def verify(self) -> tuple[Damage, ...]:
         """What is damaged, and what to do about it; empty if every file is as it was written."""

@@ -9,7 +9,8 @@ from lagotto.core.errors import HubError
 from lagotto.core.files import sha256_file
 from lagotto.core.lock import folder_lock
 from lagotto.core.temporary.leftovers import Leftover, remove_leftovers
-from lagotto.hub.descriptors.blocks import damaged_blocks, open_blocks
+from lagotto.hub.descriptors.blocks import block_path, block_paths, damaged_blocks, open_blocks
+from lagotto.hub.descriptors.segments import segment_damages
 from lagotto.hub.index.low_rank_file import index_damage
 from lagotto.hub.probes.pixel_cache import ProbeCache
 from lagotto.hub.probes.probe_set import (
@@ -25,6 +26,7 @@ from lagotto.hub.store.manifest import Manifest, read_hub_manifest
 from lagotto.hub.store.records import ModelRecord
 from lagotto.hub.store.references import reference_damages
 from lagotto.hub.store.responses import read_responses
+from lagotto.hub.store.segments import has_segments, read_segments
 from lagotto.hub.store.tensorfile import check_readable, is_intact
 
 _RESTORE = "restore it from a copy, or make the hub anew"
@@ -168,7 +170,15 @@ def _block_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
     if altered:
         return
     try:
-        open_blocks(layout.blocks, manifest.probe_digest)
+        with Catalog(layout.catalogue) as catalogue, catalogue.snapshot():
+            if not has_segments(catalogue):
+                open_blocks(layout.blocks, manifest.probe_digest)
+                return
+            present = block_paths(layout.blocks)
+            for record in read_segments(catalogue) if present else ():  # all may be deleted
+                path = block_path(layout.blocks, record.id)
+                lines = segment_damages(catalogue, record, path, manifest.probe_digest)
+                yield from (Damage(str(path), line, remedy) for line in lines)
     except HubError as error:
         yield Damage(str(layout.blocks), str(error), remedy)
 

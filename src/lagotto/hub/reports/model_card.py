@@ -15,6 +15,7 @@ from lagotto.hub.reports.contact_sheet import (
     draw_contact_sheet,
 )
 from lagotto.hub.store.model_responses import ModelResponses
+from lagotto.hub.store.records import ModelRecord
 
 LABELS_FILE = "labels.proposed.txt"
 CARD_FILE = "card.md"
@@ -43,7 +44,8 @@ def write_card(
     drawn = sorted(ordered[: _ROWS_A_SHEET * _SHEETS], key=lambda output: output.logit)
     sheets = _write_sheets(hub, known, drawn, folder)
     card = folder / CARD_FILE
-    write_atomically(card, _card(hub, description, sheets).encode())
+    record = hub.record(known.name) if known.in_hub else None
+    write_atomically(card, _card(hub, description, record, sheets).encode())
     return card, labels, *sheets
 
 
@@ -75,7 +77,9 @@ def _write_sheets(
     return sheets
 
 
-def _card(hub: HubReader, description: ModelDescription, sheets: list[Path]) -> str:
+def _card(
+    hub: HubReader, description: ModelDescription, record: ModelRecord | None, sheets: list[Path]
+) -> str:
     named = sum(not output.name.startswith("unknown_") for output in description.logits)
     lines = [
         f"# {_cell(Path(description.model).name)}",
@@ -84,6 +88,7 @@ def _card(hub: HubReader, description: ModelDescription, sheets: list[Path]) -> 
         f"{description.vocabulary} names; read from the model's answers to {len(hub.probes)} "
         "pictures, not from its own labels.",
         "",
+        *(() if record is None else (_facts(record), "")),
         "| output | proposed name | confidence | next best | published label |",
         "| --- | --- | --- | --- | --- |",
     ]
@@ -102,6 +107,12 @@ def _card(hub: HubReader, description: ModelDescription, sheets: list[Path]) -> 
     for sheet in sheets:
         lines += ["", f"![outputs]({sheet.name})"]
     return "\n".join(lines) + "\n"
+
+
+def _facts(record: ModelRecord) -> str:
+    """What the network of a model is, in one line."""
+    architecture = _cell(record.architecture) or "its own graph"
+    return f"Kind: {record.kind}. Architecture: {architecture}. Read as {_cell(record.framework)}."
 
 
 def _confidence(output: NamedLogit) -> float:

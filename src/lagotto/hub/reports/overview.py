@@ -10,9 +10,9 @@ from jaxtyping import Float32
 
 from lagotto.core.errors import LagottoError, UsageError
 from lagotto.core.registry import Adapter, load_adapter
+from lagotto.encoders.background.words import background_words
 from lagotto.hub.confidence.probe_coverage import LEAST_COVERAGE
 from lagotto.hub.labels.trust import LabelTrust
-from lagotto.hub.query.background import background_words
 from lagotto.hub.query.probe_weights import ProbeSpace
 from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.text.matching import FIRMLY, OPENLY
@@ -104,9 +104,9 @@ def draw_overview(hub: HubReader, file: Path) -> HubOverview:
 
 def read_overview(hub: HubReader) -> HubOverview:
     """What a picture of a hub shows; raises HubError if the hub cannot be read."""
-    status = hub.status()
+    status = hub.status(with_models=False)
     trust = LabelTrust(hub.label_lists(), hub.references())
-    models = [_model_labels(hub, trust, model.name) for model in status.models]
+    models = [_model_labels(hub, trust, record.name) for record in hub.records()]
     words, shown, not_known = background_words(), np.empty(0, np.float32), ""
     try:
         shown = measure_shown(hub.space)

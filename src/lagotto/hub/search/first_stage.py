@@ -76,7 +76,7 @@ def weighted_sums(
     k = len(probes)
     if logit_index.steps.size >= SEARCH_CONFIG.half_scan_logits:
         probes = top_half(top_weights)
-    sums = scan_sums(logit_index.tables, probes, top_weights[probes])
+    sums = scan_sums(logit_index.tables, probes, top_weights[probes], ends=logit_index.ends)
     sums[logit_index.invalid] = 0.0
     if logit_index.partial_models:
         _set_partial_sums(logit_index, weights, k, sums)

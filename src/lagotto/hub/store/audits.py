@@ -21,16 +21,23 @@ _COLUMNS = "key, verdict, misplaced"
 _LISTS = (
     "SELECT name, digest, responses_sha256, outputs, "
     "EXISTS (SELECT 1 FROM logits WHERE model = position AND label IS NOT NULL), {} "
-    "FROM models {} WHERE status = 'done' ORDER BY position"
+    "FROM models {} WHERE status = 'done' {} ORDER BY position"
 )
+_LABELLED = "AND position IN (SELECT DISTINCT model FROM logits WHERE label IS NOT NULL)"
 
 
-def read_label_lists(catalogue: Catalog) -> tuple[LabelListRecord, ...]:
-    """The label list of every probed model, with its audit, in the order of the models."""
+def read_label_lists(
+    catalogue: Catalog, *, only_labelled: bool = False
+) -> tuple[LabelListRecord, ...]:
+    """The label list of every probed model, with its audit, in the order of the models.
+
+    With `only_labelled` models that publish no label are left out.
+    """
+    which = _LABELLED if only_labelled else ""
     if catalogue.format_version() < _WITH_AUDITS:
-        query = _LISTS.format("NULL, NULL, NULL", "")
+        query = _LISTS.format("NULL, NULL, NULL", "", which)
     else:
-        query = _LISTS.format(_COLUMNS, "LEFT JOIN audits ON model = position")
+        query = _LISTS.format(_COLUMNS, "LEFT JOIN audits ON model = position", which)
     return tuple(map(_label_list, catalogue.run(query)))
 
 

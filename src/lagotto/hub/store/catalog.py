@@ -7,52 +7,39 @@ has the table of audits.
 """
 
 import json
-from collections.abc import Sequence, Set
+from collections.abc import Collection, Sequence, Set
 from hashlib import sha256
-from types import TracebackType
-from typing import Any
 
 from lagotto.core.errors import HubError, UsageError
 from lagotto.core.files import canonical_json
 from lagotto.core.registry import suggest
 from lagotto.core.types import JsonObject, JsonValue
-from lagotto.hub.store.database import Database
+from lagotto.hub.store.database import Database, json_list
 from lagotto.hub.store.records import (
+    MODEL_COLUMNS,
     Copy,
     FailureRecord,
+    FileFacts,
     Listing,
     LogitRecord,
     ModelFacts,
     ModelRecord,
     Plan,
     RunRecord,
+    model_record,
 )
 
 _SHORT = 8
 _FORGET_REPAIRED = "DELETE FROM models WHERE status = 'failed' AND source = ?"
-_DONE_RECORDS = "SELECT digest, name, record_sha256 FROM models WHERE status = 'done'"
-_MODEL_COLUMNS = (
-    "position, digest, name, status, source, framework, outputs, output, logits_source, input, "
-    "notes, responses_sha256"
+_FORGET_COLUMNS = (
+    "UPDATE models SET segment = NULL, place = NULL, made_with = '', probes_seen = NULL, "
+    "responses_bytes = NULL, responses_changed_ns = NULL WHERE position = ?"
 )
+_DONE_RECORDS = "SELECT digest, name, record_sha256 FROM models WHERE status = 'done'"
 
 
 class Catalog(Database):
-    """An open catalogue; use it as a context manager, or call `close`.
-
-    Every method raises HubError where the file is damaged, locked or cannot be written.
-    """
-
-    def __enter__(self) -> "Catalog":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+    """An open catalogue; every method raises HubError as those of `Database`."""
 
     def plan(self, listings: Sequence[Listing]) -> Plan:
         """Enters the models that a user listed, and decides what is to be done with each.
@@ -109,9 +96,9 @@ class Catalog(Database):
                     done += 1
                     continue
                 expected[known.position] = None
-            query = f"SELECT {_MODEL_COLUMNS} FROM models WHERE position = ?"
+            query = f"SELECT {MODEL_COLUMNS} FROM models WHERE position = ?"
             rows = [self.run(query, (position,))[0] for position in expected]
-        return tuple(map(_model_record, rows)), done
+        return tuple(map(model_record, rows)), done
 
     def identify(
         self, expected: ModelRecord, listing: Listing, fetched: Set[str]
@@ -137,11 +124,15 @@ class Catalog(Database):
                 self.run("UPDATE models SET digest = ?, source = ? WHERE position = ?", values)
             return self._model(listing.digest)
 
-    def record_done(self, digest: str, facts: ModelFacts) -> None:
-        """Records that a pending model was probed: its facts, its logits, and its checksum."""
+    def record_done(self, digest: str, facts: ModelFacts, file: FileFacts | None = None) -> None:
+        """Records that a pending model was probed: its facts, its logits, and its checksum.
+
+        `file` is what is known of the file of its responses.
+        """
         with self.transaction():
             model = self._model(digest)
             self._forget_result(model)
+            self._record_file(model, file)
             values = (
                 "done",
                 facts.framework,
@@ -159,7 +150,7 @@ class Catalog(Database):
                 values,
             )
             labels = facts.labels or (None,) * facts.outputs
-            self._connection.executemany(
+            self.run_many(
                 "INSERT INTO logits VALUES (?, ?, ?, ?)",
                 [
                     (model.position, logit, label, reason)
@@ -171,18 +162,27 @@ class Catalog(Database):
                 (self._record_digest(digest), model.position),
             )
 
-    def record_extended(self, digest: str, invalid: Sequence[str], responses_sha256: str) -> None:
+    def record_extended(
+        self,
+        digest: str,
+        invalid: Sequence[str],
+        responses_sha256: str,
+        file: FileFacts | None = None,
+    ) -> None:
         """Records that a probed model saw more probes.
 
-        `invalid` says of each logit why it cannot be searched, or "".
+        `invalid` says of each logit why it cannot be searched, or ""; `file` is as in
+        `record_done`.
         """
         with self.transaction():
             model = self._model(digest)
+            self.run(_FORGET_COLUMNS, (model.position,))
+            self._record_file(model, file)
             self.run(
                 "UPDATE models SET responses_sha256 = ? WHERE position = ?",
                 (responses_sha256, model.position),
             )
-            self._connection.executemany(
+            self.run_many(
                 "UPDATE logits SET flaw = ? WHERE model = ? AND logit = ?",
                 [(reason, model.position, logit) for logit, reason in enumerate(invalid)],
             )
@@ -227,13 +227,13 @@ class Catalog(Database):
             UsageError: There is none; the message suggests a name.
         """
         query = (
-            f"SELECT {_MODEL_COLUMNS} FROM models WHERE name = ? UNION ALL "
+            f"SELECT {MODEL_COLUMNS} FROM models WHERE name = ? UNION ALL "
             f"SELECT * FROM (SELECT {_prefixed('m')} FROM models m JOIN copies c "
             "ON c.model = m.position WHERE c.name = ? ORDER BY m.position)"
         )
         rows = self.run(query, (name, name))
         if rows:
-            return _model_record(rows[0])
+            return model_record(rows[0])
         known = [row[0] for row in self.run("SELECT name FROM models ORDER BY position")]
         count = f"the hub knows {len(known)} models"
         raise UsageError(
@@ -248,8 +248,19 @@ class Catalog(Database):
 
     def models(self, status: str | None = None) -> tuple[ModelRecord, ...]:
         """All models, or those of one status, in the order in which they were first listed."""
-        query = f"SELECT {_MODEL_COLUMNS} FROM models WHERE ?1 IS NULL OR status = ?1"
-        return tuple(map(_model_record, self.run(f"{query} ORDER BY position", (status,))))
+        query = f"SELECT {MODEL_COLUMNS} FROM models WHERE ?1 IS NULL OR status = ?1"
+        return tuple(map(model_record, self.run(f"{query} ORDER BY position", (status,))))
+
+    def done(self, digests: Collection[str], sources: Collection[str] = ()) -> list[ModelRecord]:
+        """Those of some models that are done, by digest or by source, as `models` orders them."""
+        rows = self.run(
+            f"SELECT {MODEL_COLUMNS} FROM models WHERE status = 'done' AND position IN ("
+            "SELECT position FROM models WHERE digest IN (SELECT value FROM json_each(?)) "
+            "UNION SELECT position FROM models WHERE source IN (SELECT value FROM json_each(?))"
+            ") ORDER BY position",
+            (json_list(digests), json_list(sources)),
+        )
+        return list(map(model_record, rows))
 
     def logits(self, digest: str) -> tuple[LogitRecord, ...]:
         """A model's logits in order; none unless it is done."""
@@ -263,21 +274,6 @@ class Catalog(Database):
     def logit_labels(self, digest: str) -> tuple[str | None, ...]:
         """A model's published label for each logit, None where it has none."""
         return tuple(record.label for record in self.logits(digest))
-
-    def labelled(self, words: Sequence[str]) -> tuple[tuple[str, int, str], ...]:
-        """(model, logit, label) of every label that contains any of some lower-case words.
-
-        The order is that of the models. The case of ASCII letters does not matter.
-        """
-        if not words:
-            return ()
-        likes = " OR ".join(["instr(lower(label), ?) > 0"] * len(words))
-        rows = self.run(
-            "SELECT name, logit, label FROM logits JOIN models ON position = model "
-            f"WHERE label IS NOT NULL AND ({likes}) ORDER BY position, logit",
-            tuple(words),
-        )
-        return tuple((str(name), int(logit), str(label)) for name, logit, label in rows)
 
     def failures(self) -> tuple[FailureRecord, ...]:
         """Why models failed, in the order of the models."""
@@ -336,20 +332,20 @@ class Catalog(Database):
 
     def _record_digest(self, digest: str) -> str:
         """sha256 of the rows of a model that is done and of its logits; "" if it is gone."""
-        model = self.run(f"SELECT {_MODEL_COLUMNS} FROM models WHERE digest = ?", (digest,))
+        model = self.run(f"SELECT {MODEL_COLUMNS} FROM models WHERE digest = ?", (digest,))
         logits: list[JsonValue] = [
             [record.logit, record.label, record.invalid] for record in self.logits(digest)
         ]
         return sha256(canonical_json([list(model[0]), logits])).hexdigest() if model else ""
 
     def _by_source(self, source: str) -> ModelRecord | None:
-        query = f"SELECT {_MODEL_COLUMNS} FROM models WHERE source = ? ORDER BY position"
+        query = f"SELECT {MODEL_COLUMNS} FROM models WHERE source = ? ORDER BY position"
         rows = self.run(query, (source,))
-        return _model_record(rows[0]) if rows else None
+        return model_record(rows[0]) if rows else None
 
     def _by_digest(self, digest: str) -> ModelRecord | None:
-        rows = self.run(f"SELECT {_MODEL_COLUMNS} FROM models WHERE digest = ?", (digest,))
-        return _model_record(rows[0]) if rows else None
+        rows = self.run(f"SELECT {MODEL_COLUMNS} FROM models WHERE digest = ?", (digest,))
+        return model_record(rows[0]) if rows else None
 
     def _model(self, digest: str) -> ModelRecord:
         model = self._by_digest(digest)
@@ -380,17 +376,20 @@ class Catalog(Database):
             (listing.source, model.position),
         )
 
+    def _record_file(self, model: ModelRecord, file: FileFacts | None) -> None:
+        if file is not None:
+            self.run(
+                "UPDATE models SET responses_bytes = ?, responses_changed_ns = ?, probes_seen = ? "
+                "WHERE position = ?",
+                (file.bytes, file.changed_ns, file.probes_seen, model.position),
+            )
+
     def _forget_result(self, model: ModelRecord) -> None:
+        self.run(_FORGET_COLUMNS, (model.position,))
         self.run("DELETE FROM failures WHERE model = ?", (model.position,))
         self.run("DELETE FROM logits WHERE model = ?", (model.position,))
         self.run("DELETE FROM audits WHERE model = ?", (model.position,))
 
 
 def _prefixed(table: str) -> str:
-    return ", ".join(f"{table}.{column}" for column in _MODEL_COLUMNS.split(", "))
-
-
-def _model_record(row: tuple[Any, ...]) -> ModelRecord:
-    values = list(row)
-    values[9], values[10] = json.loads(row[9]), tuple(json.loads(row[10]))
-    return ModelRecord(*values)
+    return ", ".join(f"{table}.{column}" for column in MODEL_COLUMNS.split(", "))

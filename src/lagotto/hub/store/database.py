@@ -6,15 +6,23 @@ read-only folder can be read.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, TypeVar
 
 from lagotto.core.errors import HubError
+from lagotto.core.files import canonical_json
 
-CATALOG_VERSION = 2
-"""Version 1 has no table of audits; it can be read, and gets the table when it is written to."""
+_Opened = TypeVar("_Opened", bound="Database")
+
+CATALOG_VERSION = 3
+"""Version 1 has no table of audits, version 2 none of segments. Both can be read, and get what they
+lack when they are written to."""
+
+WITH_SEGMENTS = 3
+"""The version from which the catalogue says in which segment the columns of a model are."""
 
 _WAIT_S = 30.0
 
@@ -72,9 +80,57 @@ CREATE TABLE audits (
 );
 """
 
+_SEGMENTS = (
+    # what is known of the file of responses, so that it need not be opened to see if it is the same
+    "ALTER TABLE models ADD COLUMN responses_bytes INTEGER",
+    "ALTER TABLE models ADD COLUMN responses_changed_ns INTEGER",
+    "ALTER TABLE models ADD COLUMN probes_seen INTEGER",
+    # where the columns of the model are: a segment, and the place among the models there
+    "ALTER TABLE models ADD COLUMN segment INTEGER",
+    "ALTER TABLE models ADD COLUMN place INTEGER",
+    "ALTER TABLE models ADD COLUMN made_with TEXT NOT NULL DEFAULT ''",
+    """CREATE TABLE segments (
+    id INTEGER PRIMARY KEY,
+    sha256 TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    changed_ns INTEGER NOT NULL,
+    models INTEGER NOT NULL,
+    logits INTEGER NOT NULL,
+    first_position INTEGER NOT NULL,
+    last_position INTEGER NOT NULL,
+    lost_models INTEGER NOT NULL DEFAULT 0,
+    lost_logits INTEGER NOT NULL DEFAULT 0
+)""",
+    "CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    """CREATE TRIGGER model_moved AFTER UPDATE OF segment ON models
+WHEN OLD.segment IS NOT NULL AND OLD.segment IS NOT NEW.segment BEGIN
+    UPDATE segments SET lost_models = lost_models + 1, lost_logits = lost_logits + OLD.outputs
+    WHERE id = OLD.segment;
+END""",
+    """CREATE TRIGGER model_removed AFTER DELETE ON models WHEN OLD.segment IS NOT NULL BEGIN
+    UPDATE segments SET lost_models = lost_models + 1, lost_logits = lost_logits + OLD.outputs
+    WHERE id = OLD.segment;
+END""",
+    "CREATE INDEX models_by_status ON models (status, position, outputs, probes_seen)",
+    "CREATE INDEX models_by_source ON models (source)",
+    "CREATE INDEX models_by_segment ON models (segment, position, place, made_with) "
+    "WHERE segment IS NOT NULL",
+    "CREATE INDEX models_without_segment ON models (position) "
+    "WHERE status = 'done' AND segment IS NULL",
+    "CREATE INDEX models_never_measured ON models (position) "
+    "WHERE status = 'done' AND probes_seen IS NULL",
+    "CREATE INDEX models_completed ON models (position, made_with) WHERE made_with != ''",
+    "CREATE INDEX copies_by_name ON copies (name)",
+    "CREATE INDEX copies_by_source ON copies (source)",
+    "CREATE INDEX logits_by_label ON logits (label, model, logit) WHERE label IS NOT NULL",
+    "CREATE INDEX logits_flawed ON logits (model) WHERE flaw != ''",
+)
+_UPGRADES = (tuple(_SCHEMA.split(";")[:-1]), tuple(_AUDITS.split(";")[:-1]), _SEGMENTS)
+"""What takes a catalogue from each version to the next."""
+
 
 class Database:
-    """An open SQLite file; close it, or let a subclass be its context manager.
+    """An open SQLite file; use it as a context manager, or call `close`.
 
     Every method raises HubError where the file is damaged, locked or cannot be written.
     """
@@ -101,6 +157,17 @@ class Database:
         except BaseException:
             self._connection.close()
             raise
+
+    def __enter__(self: _Opened) -> _Opened:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
         """Closes the file; safe to call twice."""
@@ -136,9 +203,9 @@ class Database:
         if version < CATALOG_VERSION and writable:
             self._connection.execute("PRAGMA journal_mode = DELETE")
             self._connection.execute("BEGIN IMMEDIATE")
-            missing = (_SCHEMA, _AUDITS)[self.format_version() :]  # what no other process has made
-            for statement in "".join(missing).split(";")[:-1]:
-                self._connection.execute(statement)
+            for statements in _UPGRADES[self.format_version() :]:  # what no other process has made
+                for statement in statements:
+                    self._connection.execute(statement)
             self._connection.execute(f"PRAGMA user_version = {CATALOG_VERSION}")
             self._connection.execute("COMMIT")
         elif version == 0:
@@ -175,9 +242,30 @@ class Database:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """A block whose reads are all of one state, whatever others write meanwhile."""
+        with self._reporting():
+            self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with suppress(sqlite3.Error):  # nothing was written
+                self._connection.execute("ROLLBACK")
+
     def run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Runs a statement with values for its question marks, and returns its rows."""
         # A name typed in bytes that are no UTF-8 is no model's; SQLite would refuse it.
         sent = [v.encode(errors="replace").decode() if isinstance(v, str) else v for v in values]
         with self._reporting():
             return self._connection.execute(statement, sent).fetchall()
+
+    def run_many(self, statement: str, values: Sequence[Sequence[Any]]) -> None:
+        """Runs a statement once for each row of values."""
+        with self._reporting():
+            self._connection.executemany(statement, values)
+
+
+def json_list(values: Collection[str]) -> str:
+    """Values as the JSON list that json_each reads."""
+    return canonical_json([*sorted(values)]).decode()

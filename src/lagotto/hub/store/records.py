@@ -1,13 +1,20 @@
 """The values that go into the catalogue of a hub and come out of it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 from lagotto.core.types import JsonObject, ModelKind
 
 RECOGNIZED = "recognized"
 """Key of a recorded input: the architecture and the kind of a model, where they are not usual."""
+
+MODEL_COLUMNS = (
+    "position, digest, name, status, source, framework, outputs, output, logits_source, input, "
+    "notes, responses_sha256"
+)
+"""The columns of the catalogue that make a model's record: see `model_record`."""
 
 Status: TypeAlias = Literal["pending", "done", "failed"]
 
@@ -19,6 +26,18 @@ class Listing:
     digest: str
     name: str
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What is known of a file of responses: its size, when it was changed, how many probes it has.
+
+    A file of this size and time is taken for the one that was recorded, without a look into it.
+    """
+
+    bytes: int
+    changed_ns: int
+    probes_seen: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +96,13 @@ class ModelRecord:
             case dict(facts):
                 return str(facts.get(key) or "")
         return ""
+
+
+def model_record(row: tuple[Any, ...]) -> ModelRecord:
+    """The record of a row of the catalogue, whose input and notes are JSON."""
+    values = list(row)
+    values[9], values[10] = json.loads(row[9]), tuple(json.loads(row[10]))
+    return ModelRecord(*values)
 
 
 @dataclass(frozen=True, slots=True)

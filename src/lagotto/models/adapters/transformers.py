@@ -1,9 +1,11 @@
-"""config.json and safetensors from transformers come in; a classifier run by torch goes out.
+"""config.json and weights from transformers come in; a classifier run by torch goes out.
 
-No code of a repository is run and no pickle is read. The image processor of a model is replaced by
-an InputSpec if both give the same numbers on trial pictures; otherwise it is used itself.
+No code of a repository is run. Safetensors are read by transformers; the tensors of a pickle or of
+shards are taken by our own reader, which runs nothing of it. The image processor of a model is
+replaced by an InputSpec if both give the same numbers on trial pictures; else it is used itself.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +17,7 @@ from jaxtyping import Float32, Num, UInt8
 from PIL import Image
 from safetensors import SafetensorError
 from transformers import (
+    AutoConfig,
     AutoImageProcessor,
     AutoModelForImageClassification,
     AutoModelForObjectDetection,
@@ -25,6 +28,7 @@ from transformers.utils import logging
 from lagotto.core.errors import ModelError, reason
 from lagotto.core.images import to_pixels
 from lagotto.core.types import InputSpec, JsonObject, ModelSource, PixelSpec
+from lagotto.models.checkpoints.opening import open_checkpoint
 from lagotto.models.classifier import ModelClassifier, load_classifier
 from lagotto.models.files.tensors import ClassHint, InputTensor, OutputTensor
 from lagotto.models.inputs import prepare_tensor
@@ -33,11 +37,13 @@ from lagotto.models.metadata.embedded import EmbeddedMetadata
 from lagotto.models.metadata.input_spec import resolve_input
 from lagotto.models.metadata.pretrained import (
     CONFIG,
+    PICKLED_WEIGHTS,
     PROCESSOR,
-    WEIGHTS_FILES,
+    WEIGHTS_FILE,
     SavedTask,
     credit_saved,
     describe_saved,
+    has_settings,
     read_settings,
     task_of,
     with_saved_input,
@@ -77,16 +83,19 @@ class _InputPlan:
 
 
 def load_transformers(source: ModelSource, threads: int = 1) -> ModelClassifier:
-    """Loads the model beside a model.safetensors; ModelError with the reason in one line."""
-    if source.file.name != WEIGHTS_FILES:
-        raise ModelError(f"the weights are in {source.file.name!r}; allowed: {WEIGHTS_FILES}")
+    """Loads the model of a config.json and its weights; ModelError with the reason in one line."""
+    if not has_settings(source.file):
+        raise ModelError(
+            f"the weights are in {source.file.name!r}; allowed: {WEIGHTS_FILE} or "
+            f"{PICKLED_WEIGHTS}, whole or in shards with their index, beside {CONFIG}"
+        )
     torch.set_num_threads(threads)
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
     folder = source.file.parent
     config, settings = read_settings(folder)
     task = task_of(config)
-    network = _network(folder, task)
+    network = _network(source.file, task)
     plan = _plan_input(folder, config, settings)
     if task != "classify" and plan.processor is not None:  # it is handed the whole picture
         plan = replace(plan, description={**plan.description, "resize": "stretch"})
@@ -162,16 +171,16 @@ class TransformersEngine:
         return np.asarray(logits.float().numpy())
 
 
-def _network(folder: Path, task: SavedTask) -> Any:
+def _network(file: Path, task: SavedTask) -> Any:
+    load, given = _loading(file, task)
     try:
-        network, report = _NETWORKS[task].from_pretrained(
-            folder,
+        network, report = load(
             local_files_only=True,
             trust_remote_code=False,
-            use_safetensors=True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are reported, and refused below
             dtype=torch.float32,
+            **given,
         )
     except _REFUSALS as error:
         raise ModelError(f"transformers cannot load the model: {reason(error)}") from error
@@ -182,6 +191,25 @@ def _network(folder: Path, task: SavedTask) -> Any:
             "image classifier, or not the one that config.json describes"
         )
     return network.eval()
+
+
+def _loading(file: Path, task: SavedTask) -> tuple[Callable[..., Any], JsonObject]:
+    """The function of transformers that builds a network, and where its weights are.
+
+    Tensors of a file that is no safetensors are handed over by name, so torch.load never sees it.
+    """
+    kinds, folder = _NETWORKS[task], file.parent
+    if file.name == WEIGHTS_FILE:
+        return partial(kinds.from_pretrained, folder), {"use_safetensors": True}
+    tensors = open_checkpoint(file, as_saved=True).tensors
+    weights = {name: torch.from_numpy(tensor.read().copy()) for name, tensor in tensors.items()}
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        with torch.device("meta"):  # only its class is needed
+            kind = type(kinds.from_config(config, trust_remote_code=False))
+    except _REFUSALS as error:
+        raise ModelError(f"transformers cannot load the model: {reason(error)}") from error
+    return partial(kind.from_pretrained, None, config=config, state_dict=weights), {}
 
 
 def _plan_input(folder: Path, config: JsonObject, settings: JsonObject) -> _InputPlan:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Shaped
 
+from lagotto.models.architectures.activations import SOURCE, Steps
 from lagotto.models.architectures.heads import Head
 from lagotto.models.architectures.onnx_parts import (
     external_weight,
@@ -25,13 +26,11 @@ _INPUTS = {
     "linear": ("weight", "bias"),
     "batch_norm": ("weight", "bias", "running_mean", "running_var"),
     "layer_norm": ("weight", "bias"),
-    "activation": (),
 }
 _SETTINGS: dict[str, dict[str, int | float]] = {
     "linear": {"transB": 1},
     "batch_norm": {"epsilon": 1e-5},
     "layer_norm": {"epsilon": 1e-5},
-    "activation": {},
 }
 
 Weights = dict[str, Shaped[np.ndarray, "..."]]
@@ -72,19 +71,31 @@ def graph_with_head(
     """
     kept = 1 if cut == skeleton.before_neck else 2
     weights = _named(skeleton.weights[:kept], tensors)
-    operators, own = _head_part(head[0], head[1], cut.tensor)
+    operators, own = head_part(head[0], head[1], cut.tensor)
     ends = _ends(skeleton, {**weights, **own}, channels)
     return b"".join((*skeleton.parts[:kept], operators, ends)), {**weights, **own}
 
 
-def _head_part(
+def head_part(
     head: Head, tensors: Mapping[str, Shaped[np.ndarray, "..."]], source: str
 ) -> tuple[bytes, Weights]:
-    """The operators of a classifier, and its weights."""
+    """The operators of a classifier, and its weights.
+
+    Args:
+        head: The classifier.
+        tensors: Its tensors by their names in the checkpoint.
+        source: The tensor of the graph that it takes.
+    """
     weights: Weights = {}
     operators = []
     for at, layer in enumerate(head.layers):
         result = SCORES if at == len(head.layers) - 1 else f"{_OWN}{at}"
+        if layer.kind == "activation":
+            made, constants = _activation_part(layer.steps, source, result)
+            operators += made
+            weights |= constants
+            source = result
+            continue
         inputs = [source]
         for part in _INPUTS[layer.kind]:
             if part != "bias" or layer.has_bias:
@@ -92,10 +103,28 @@ def _head_part(
                 flat = layer.kind == "linear" and part == "weight"
                 inputs.append(f"{_OWN}{layer.path}.{part}")
                 weights[inputs[-1]] = values.reshape(values.shape[:2]) if flat else values
-        kind = layer.path if layer.kind == "activation" else _OPERATORS[layer.kind]
+        kind = _OPERATORS[layer.kind]
         operators.append(operator(kind, inputs, result, **_SETTINGS[layer.kind]))
         source = result
     return graph_part(*operators), weights
+
+
+def _activation_part(steps: Steps, source: str, result: str) -> tuple[list[bytes], Weights]:
+    """The operators of an activation, and the constants that they use."""
+    constants: Weights = {}
+    operators, before = [], source
+    for at, step in enumerate(steps):
+        inputs: list[str] = []
+        for value in step.inputs:
+            if isinstance(value, float):
+                inputs.append(f"{result}/{at}/{len(inputs)}")
+                constants[inputs[-1]] = np.array([value], np.float32)
+            else:
+                inputs.append(source if value == SOURCE else before)
+        output = result if at == len(steps) - 1 else f"{result}/{at}"
+        operators.append(operator(step.operator, inputs, output, **dict(step.attributes)))
+        before = output
+    return operators, constants
 
 
 def _named(

@@ -3,7 +3,7 @@
 People put classifiers of their own behind a known network: one linear layer, or a few with
 activations and dropout between them. The layers follow from the shapes. Activations leave no
 tensor: in an `nn.Sequential` the numbers of the layers show where something stands, and there ReLU
-is assumed, with a note.
+is assumed, with a note. A whole pickled module has its activations, and these are taken.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,18 +12,19 @@ from itertools import pairwise
 from typing import Literal
 
 from lagotto.core.errors import ModelError
+from lagotto.models.architectures.activations import (
+    ACTIVATIONS,
+    RELU,
+    Steps,
+    activation_steps,
+)
 from lagotto.models.architectures.fingerprint import Shape
+from lagotto.models.checkpoints.checkpoint import PlainLayer
 
 HeadLayerKind = Literal["linear", "batch_norm", "layer_norm", "activation"]
 _MOST_LAYERS = 12
-HEAD_ACTIVATIONS = {
-    "ReLU": "Relu",
-    "Sigmoid": "Sigmoid",
-    "Tanh": "Tanh",
-    "Hardswish": "HardSwish",
-    "Softplus": "Softplus",
-}
-"""Operators in ONNX, without settings, by the classes of layers in torch."""
+_OF_OUTPUTS = frozenset({"Sigmoid"})
+"""Activations that stand behind the last layer more often than between layers."""
 
 _WITHOUT_EFFECT = ("Dropout", "Identity", "AlphaDropout", "Flatten")
 _COUNTER = "num_batches_tracked"
@@ -35,7 +36,8 @@ class HeadLayer:
     """A layer of a classifier.
 
     `path` is the name of its module in the checkpoint, without the ending `.weight`; for an
-    activation it is its operator in ONNX. `has_bias` is False for a linear layer without one.
+    activation it is its class, and `steps` are its operators. `has_bias` is False for a linear
+    layer without one.
     """
 
     kind: HeadLayerKind
@@ -43,6 +45,7 @@ class HeadLayer:
     inputs: int = 0
     outputs: int = 0
     has_bias: bool = True
+    steps: Steps = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +66,17 @@ class Head:
         return self.layers[-1].outputs
 
 
-def read_head(tensors: Mapping[str, Shape], plain: Mapping[str, str] | None = None) -> Head:
+def read_head(tensors: Mapping[str, Shape], plain: Mapping[str, PlainLayer] | None = None) -> Head:
     """The classifier that some tensors are.
 
     Args:
         tensors: Names and shapes, in the order of the file.
-        plain: The classes of the layers without tensors, by path, where the file has them. Then no
-            activation is assumed.
+        plain: The layers without tensors, by path, where the file has them. Then no activation is
+            assumed that is not among them.
 
     Raises:
-        ModelError: They are no chain of linear layers and normalizations.
+        ModelError: They are no chain of linear layers and normalizations, or have an activation
+            that is not known.
     """
     layers = [_layer(path, parts) for path, parts in _by_module(tensors)]
     if not layers or len(layers) > _MOST_LAYERS:
@@ -86,7 +90,9 @@ def read_head(tensors: Mapping[str, Shape], plain: Mapping[str, str] | None = No
                 f"{after.inputs:,}: the layers of its classifier are no chain"
             )
     named = _with_known_activations(layers, plain or {})
-    return _with_activations(layers) if named is None else Head(tuple(named))
+    if named is not None:
+        return Head(tuple(named))
+    return _with_activations(layers, plain or {})
 
 
 def _by_module(tensors: Mapping[str, Shape]) -> Iterator[tuple[str, dict[str, Shape]]]:
@@ -114,8 +120,30 @@ def _layer(path: str, parts: Mapping[str, Shape]) -> HeadLayer:
     raise ModelError(f"{path!a} ({listed[:120]}) is no layer of a classifier that is known")
 
 
-def _with_activations(layers: Sequence[HeadLayer]) -> Head:
-    """The layers with ReLU between linear layers where something may stand."""
+def _only_activation(layers: Sequence[HeadLayer], plain: Mapping[str, PlainLayer]) -> PlainLayer:
+    """The activation of a classifier whose layers are called by code: the only one beside them.
+
+    ReLU if there is none, since code may call a function. Raises ModelError if there are several.
+    """
+    parents = {layer.path.rpartition(".")[0] for layer in layers}
+    beside = [
+        layer
+        for path, layer in plain.items()
+        if path.rpartition(".")[0] in parents and layer.kind in ACTIVATIONS
+    ]
+    between = [layer for layer in beside if layer.kind not in _OF_OUTPUTS]
+    choices = {(layer.kind, activation_steps(layer)): layer for layer in between}
+    if len(choices) > 1:
+        kinds = ", ".join(sorted({kind for kind, _ in choices}))
+        raise ModelError(
+            f"beside its classifier are {len(choices)} activations ({kinds}), and the file does "
+            "not say which stands between its layers"
+        )
+    return next(iter(choices.values()), RELU)
+
+
+def _with_activations(layers: Sequence[HeadLayer], plain: Mapping[str, PlainLayer]) -> Head:
+    """The layers with an activation between linear layers where something may stand."""
     placed = [layers[0]]
     assumed = []
     linear = [at for at, layer in enumerate(layers) if layer.kind == "linear"]
@@ -125,22 +153,24 @@ def _with_activations(layers: Sequence[HeadLayer]) -> Head:
         if at is not None:
             ends[first + at] = layers[second].path
             assumed.append(layers[first].path)
+    activation = _only_activation(layers, plain) if assumed else RELU
     for at, layer in enumerate(layers[1:]):
         if at in ends:
-            placed.append(_activation("Relu", layers[at].outputs))
+            placed.append(_activation(activation, layers[at].outputs))
         placed.append(layer)
     if not assumed:
         return Head(tuple(placed))
     after = ", ".join(repr(path) for path in assumed)
-    return Head(tuple(placed), (f"ReLU assumed after {after}: a checkpoint does not say it",))
+    note = f"{activation.kind} assumed after {after}: a checkpoint does not say it"
+    return Head(tuple(placed), (note,))
 
 
-def _activation(operator: str, size: int) -> HeadLayer:
-    return HeadLayer("activation", operator, size, size)
+def _activation(layer: PlainLayer, size: int) -> HeadLayer:
+    return HeadLayer("activation", layer.kind, size, size, steps=activation_steps(layer))
 
 
 def _with_known_activations(
-    layers: Sequence[HeadLayer], plain: Mapping[str, str]
+    layers: Sequence[HeadLayer], plain: Mapping[str, PlainLayer]
 ) -> list[HeadLayer] | None:
     """The layers with the activations of a list that the file has; None if it has no such list.
 
@@ -162,11 +192,12 @@ def _with_known_activations(
         if path in placed:
             found.append(placed[path])
             continue
-        kind = plain.get(path, "").rpartition(".")[2]
-        if kind in HEAD_ACTIVATIONS:
-            found.append(_activation(HEAD_ACTIVATIONS[kind], found[-1].outputs if found else 0))
+        layer = plain.get(path)
+        kind = "layer" if layer is None else layer.kind
+        if layer is not None and kind in ACTIVATIONS:
+            found.append(_activation(layer, found[-1].outputs if found else layers[0].inputs))
         elif kind not in _WITHOUT_EFFECT:
-            raise ModelError(f"its classifier has a {kind or 'layer'} in {path!a}, not known here")
+            raise ModelError(f"its classifier has a {kind} in {path!a}, not known here")
     return found
 
 

@@ -27,6 +27,7 @@ from lagotto.models.architectures.signature_table import (
     read_table,
 )
 from lagotto.models.architectures.unknown import unknown_network
+from lagotto.models.checkpoints.checkpoint import PlainLayer
 
 _MOST_TENSORS = 20_000
 _DEEPEST = 4
@@ -77,7 +78,7 @@ def recognize(
     shapes: Mapping[str, Shape],
     settings: JsonObject | None = None,
     module_class: str = "",
-    layers: Mapping[str, str] | None = None,
+    layers: Mapping[str, PlainLayer] | None = None,
 ) -> Recognition:
     """The architecture of a checkpoint.
 
@@ -86,7 +87,7 @@ def recognize(
         settings: Hyper-parameters in the file; a name of an architecture decides between networks
             with the same tensors.
         module_class: The class of a whole pickled module.
-        layers: The classes of its layers without tensors, by path; they tell activations.
+        layers: Its layers without tensors, by path; they tell activations.
 
     Raises:
         ModelError: It is no network that is known. The message names the nearest one, or says what
@@ -197,7 +198,7 @@ def _head(
     candidate: FittingNetwork,
     inside: _Inside,
     shapes: Mapping[str, Shape],
-    layers: Mapping[str, str] | None,
+    layers: Mapping[str, PlainLayer] | None,
 ) -> Head | None:
     """The classifier of a candidate; None if it is the architecture's own.
 

@@ -82,9 +82,9 @@ def _check_activations(skeleton: Skeleton, found: Recognition, checkpoint: Check
     if not checkpoint.layers:
         return
     operators = {node.op for node in read_onnx_graph(_body(skeleton)).producers.values()}
-    of_head = {layer.path.rpartition(".")[0] for layer in found.head.layers} if found.head else ()
-    for path, kind in checkpoint.layers.items():
-        name = kind.rpartition(".")[2]
+    of_head = {item.path.rpartition(".")[0] for item in found.head.layers} if found.head else ()
+    for path, layer in checkpoint.layers.items():
+        name = layer.kind
         needed = _OPERATORS.get(name, set())
         is_of_head = path.rpartition(".")[0] in of_head or not path.startswith(found.root)
         if needed and not needed & operators and not is_of_head:

@@ -28,6 +28,29 @@ class StoredTensor:
 
 
 @dataclass(frozen=True, slots=True)
+class PlainLayer:
+    """A layer of a pickled module that has no tensors, for example an activation.
+
+    Args:
+        name: Its class with the module of that: "torch.nn.modules.activation.LeakyReLU".
+        settings: Its attributes that are numbers or texts: {"negative_slope": 0.2}.
+    """
+
+    name: str
+    settings: JsonObject = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """The class alone: "LeakyReLU"."""
+        return self.name.rpartition(".")[2]
+
+    @property
+    def is_script(self) -> bool:
+        """Whether it is of TorchScript, which has some settings in its code only."""
+        return self.name.startswith("__torch__.")
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """What a checkpoint holds.
 
@@ -41,8 +64,8 @@ class Checkpoint:
         labels: The names of the classes, if the file has them.
         input: What the file says of its pictures.
         settings: Plain hyper-parameters, for example {"arch": "resnet50"}.
-        layers: Of a whole pickled module: the classes of its layers without tensors, by their path
-            in the network: {"layer1.0.relu": "torch.nn.modules.activation.ReLU"}.
+        layers: Of a whole pickled module: its layers without tensors, by their path in the
+            network: {"layer1.0.relu": PlainLayer("torch.nn.modules.activation.ReLU")}.
         notes: What a user should know, one line each: a choice between several sets of weights,
             parts that were not read.
     """
@@ -55,7 +78,7 @@ class Checkpoint:
     input: InputDescription = field(default_factory=InputDescription)
     settings: JsonObject = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    layers: Mapping[str, str] = field(default_factory=dict)
+    layers: Mapping[str, PlainLayer] = field(default_factory=dict)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

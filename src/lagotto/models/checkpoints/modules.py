@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import TypeGuard
 
+from lagotto.core.types import JsonObject
+from lagotto.models.checkpoints.checkpoint import PlainLayer
 from lagotto.models.checkpoints.pickles.inert import (
     AnyTensor,
     InertTensor,
@@ -18,6 +20,7 @@ MAX_ATTRIBUTES = 500_000
 
 MAX_TENSORS = 100_000
 _SCRIPT = "__torch__."
+_LONGEST_SETTING = 100
 QUANTISED = (
     "it is a quantised network of torch, whose packed weights are not read; save the float network "
     "before convert(), or export it to ONNX"
@@ -60,23 +63,34 @@ def module_tensors(module: Record) -> dict[str, AnyTensor]:
     return found
 
 
-def plain_layers(module: Value) -> dict[str, str]:
-    """The classes of the modules in a module that have neither tensors nor modules, by path.
+def plain_layers(module: Value) -> dict[str, PlainLayer]:
+    """The modules in a module that have neither tensors nor modules, by path.
 
     Call it after `module_tensors`, which bounds what a module may contain.
     """
-    found: dict[str, str] = {}
+    found: dict[str, PlainLayer] = {}
     waiting = [("", module)]
     while waiting:
         path, current = waiting.pop()
         if not is_module(current):
             continue
-        tensors, children = _parts(current, current.attributes())
+        attributes = current.attributes()
+        tensors, children = _parts(current, attributes)
         if not tensors and not children and path:
-            found[path] = current.name
+            found[path] = PlainLayer(current.name, _plain_settings(attributes))
         inner = f"{path}." if path else ""
         waiting += [(f"{inner}{name}", child) for name, child in children]
     return found
+
+
+def _plain_settings(attributes: dict[str, Value]) -> JsonObject:
+    """The attributes of a layer that are numbers or short texts."""
+    return {
+        name: value
+        for name, value in attributes.items()
+        if isinstance(value, bool | int | float)
+        or (isinstance(value, str) and len(value) <= _LONGEST_SETTING)
+    }
 
 
 def _parts(

@@ -33,12 +33,13 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 _PIECES = (".distcp", ".metadata")
 
 
-def open_checkpoint(file: Path) -> Checkpoint:
+def open_checkpoint(file: Path, as_saved: bool = False) -> Checkpoint:
     """What a checkpoint holds. Tensors are checked, and read when they are asked for.
 
     Args:
         file: A file of torch.save (of any version), torch.jit.save or safetensors, or the index of
             a checkpoint in shards ("model.safetensors.index.json").
+        as_saved: Whether the tensors keep the names that they have in the file.
 
     Returns:
         Its tensors by their names in the network, and what else the file says of it.
@@ -48,11 +49,12 @@ def open_checkpoint(file: Path) -> Checkpoint:
             what it is and what to do.
     """
     if file.name.endswith(INDEX_ENDING):
-        return _sharded(file)
+        return _sharded(file, as_saved)
     check_size(file)
     try:
         check_not_shard(file)
-        return _named(_open(file))
+        opened = _open(file)
+        return opened if as_saved else _named(opened)
     except UnreadableError as error:
         raise ModelError(f"{file.name} is not read: {error}") from error
 
@@ -166,7 +168,7 @@ def _plain(tensors: Mapping[str, StoredTensor], metadata: Mapping[str, str]) -> 
     return Checkpoint("safetensors", tensors, "", "", labels, stated.input, settings)
 
 
-def _sharded(file: Path) -> Checkpoint:
+def _sharded(file: Path, as_saved: bool) -> Checkpoint:
     """All shards that an index names, as one checkpoint."""
     shards = index_shards(file)
     check_size(file, shards)
@@ -180,7 +182,8 @@ def _sharded(file: Path) -> Checkpoint:
             ) from error
         tensors |= opened.tensors
     container = f"{opened.container} in {len(shards)} shards"
+    joined = Checkpoint(container, tensors, settings=opened.settings)
     try:
-        return _named(Checkpoint(container, tensors, settings=opened.settings))
+        return joined if as_saved else _named(joined)
     except UnreadableError as error:
         raise ModelError(f"{file.name} is not read: {error}") from error

@@ -127,7 +127,7 @@ class _Parser:
         layers = [self._layer(item, depth) for item in raw]
         if kind == "Sequential":
             return _sequential(name, layers, config)
-        return self._functional(kind, name, layers, cast(JsonObject, config))
+        return self._functional(kind, name, layers, config if isinstance(config, dict) else {})
 
     def _functional(
         self, kind: str, name: str, layers: list[LayerConfig], config: JsonObject

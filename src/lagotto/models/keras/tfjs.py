@@ -202,15 +202,15 @@ def _packing(raw: JsonObject, name: str) -> _Packing:
     quantization = raw.get("quantization")
     if quantization is None:
         dtype = raw.get("dtype")
-        if dtype not in _DTYPES:
+        if not isinstance(dtype, str) or dtype not in _DTYPES:
             raise ModelError(
                 f"weight {name[:_SHOWN]!r} is {ascii(dtype)[:_SHOWN]}; allowed: "
                 f"{', '.join(_DTYPES)}"
             )
-        return _Packing(_DTYPES[str(dtype)])
+        return _Packing(_DTYPES[dtype])
     given = quantization if isinstance(quantization, dict) else {}
     dtype = given.get("dtype")
-    if dtype not in _PACKED:
+    if not isinstance(dtype, str) or dtype not in _PACKED:
         raise ModelError(
             f"weight {name[:_SHOWN]!r} is quantized to {ascii(dtype)[:_SHOWN]}; allowed: "
             f"{', '.join(_PACKED)}"
@@ -220,7 +220,7 @@ def _packing(raw: JsonObject, name: str) -> _Packing:
     scale, least = scalar(given.get("scale")), scalar(given.get("min"))
     if scale is None or least is None:
         raise ModelError(f"weight {name[:_SHOWN]!r} is quantized without a scale and a min")
-    return _Packing(_PACKED[str(dtype)], scale, least)
+    return _Packing(_PACKED[dtype], scale, least)
 
 
 def _bytes(

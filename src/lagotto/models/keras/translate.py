@@ -1,10 +1,13 @@
 """A file of the Keras family comes in; the same network as an ONNX model of ours goes out."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
-from lagotto.core.errors import ModelError
+from lagotto.core.errors import ModelError, shortened
 from lagotto.core.types import ModelSource
 from lagotto.models.assembled import AssembledModel
+from lagotto.models.keras.class_names import stated_names
 from lagotto.models.keras.configuration import LayerConfig, NetworkConfig, parse_network
 from lagotto.models.keras.files.archive import is_archive, open_archive
 from lagotto.models.keras.files.h5_file import open_h5
@@ -23,6 +26,7 @@ _TEACHABLE_MACHINE = frozenset(
 """Layers that every image model of Teachable Machine has."""
 
 _SHOWN = 60
+_LONGEST_MESSAGE = 480
 
 
 def translate_file(source: ModelSource) -> AssembledModel:
@@ -34,21 +38,33 @@ def translate_file(source: ModelSource) -> AssembledModel:
         ModelError: It is none, or its model is not translated; the reason is one line.
     """
     opened = open_archive if is_archive(source.file) else open_h5
-    with opened(source.file) as saved:
+    with _one_line(), opened(source.file) as saved:
         return assemble(saved, "keras")
 
 
 def translate_tfjs(source: ModelSource) -> AssembledModel:
     """The layers model of a model.json; raises ModelError with the reason in one line."""
-    model = read_tfjs(source.file)
+    with _one_line():
+        model = read_tfjs(source.file)
 
-    def weights(network: NetworkConfig) -> LayerWeights:
-        return weights_by_name(network, model.arrays)
+        def weights(network: NetworkConfig) -> LayerWeights:
+            return weights_by_name(network, model.arrays)
 
-    saved = SavedNetwork(
-        model.topology, model.version, weights, model.labels, model.input, model.notes
-    )
-    return assemble(saved, "tfjs")
+        labels = model.labels or stated_names(lambda key: None, model.topology)
+        saved = SavedNetwork(
+            model.topology, model.version, weights, labels, model.input, model.notes
+        )
+        return assemble(saved, "tfjs")
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Messages name layers and settings of a stranger: they stay short, and can be printed."""
+    try:
+        yield
+    except ModelError as error:
+        text = "".join(letter if letter.isprintable() else "\ufffd" for letter in str(error))
+        raise ModelError(shortened(text, _LONGEST_MESSAGE)) from error
 
 
 def assemble(saved: SavedNetwork, framework: str) -> AssembledModel:

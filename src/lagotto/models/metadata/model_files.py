@@ -9,6 +9,7 @@ from lagotto.models.metadata.pretrained import is_saved_model
 from lagotto.models.metadata.unread.content import content_of
 from lagotto.models.metadata.unread.file_names import (
     is_adapter,
+    is_index,
     is_of_training,
     is_part,
     model_ending,
@@ -72,6 +73,8 @@ def is_model(file: Path, beside: frozenset[str], is_given: bool = False) -> bool
         return False
     if not is_given and skipped_form(file, beside) is not None:
         return False
+    if is_index(file.name):
+        return True
     if ending == ".json":
         return json_form(file) == TFJS_LAYERS
     content = content_of(file)

@@ -16,7 +16,13 @@ from lagotto.core.types import Decision, JsonObject, JsonValue, ModelSource, Ori
 
 CONFIG = "config.json"
 PROCESSOR = "preprocessor_config.json"
-WEIGHTS_FILES = "model.safetensors"
+WEIGHTS_FILE = "model.safetensors"
+PICKLED_WEIGHTS = "pytorch_model.bin"
+SAVED_WEIGHTS = (
+    *(WEIGHTS_FILE, f"{WEIGHTS_FILE}.index.json"),
+    *(PICKLED_WEIGHTS, f"{PICKLED_WEIGHTS}.index.json"),
+)
+"""The forms of the weights beside a config.json, the preferred first."""
 
 _COMPONENTS = ("components/image_processor", "components/feature_extractor")
 """Where MLflow keeps the processor of a model, seen from above the folder of its weights."""
@@ -103,8 +109,25 @@ def behaviour_of(folder: Path) -> JsonObject:
 
 
 def has_settings(file: Path) -> bool:
-    """Whether a file is the weights of a model that transformers or timm saved with settings."""
-    return file.name == WEIGHTS_FILES and (file.parent / CONFIG).is_file()
+    """Whether a file is the weights of a model that transformers or timm saved with settings.
+
+    Forms other than model.safetensors count if the config.json is of transformers: the tensors are
+    read without running anything, and their network is built from the settings. Networks of timm
+    are recognized by their tensors.
+    """
+    config = file.parent / CONFIG
+    if file.name == WEIGHTS_FILE:
+        return config.is_file()
+    return file.name in SAVED_WEIGHTS and config.is_file() and _is_of_transformers(config)
+
+
+def _is_of_transformers(config: Path) -> bool:
+    try:
+        settings = read_json(config, "model settings", ModelError)
+    except (OSError, ModelError):
+        return False
+    is_named = isinstance(settings.get("model_type"), str)
+    return is_named and library_of(settings) == "transformers"
 
 
 def is_saved_model(file: Path) -> bool:

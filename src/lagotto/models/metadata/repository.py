@@ -1,7 +1,8 @@
 """A Hugging Face repository comes in; the safest model file in it, with its input, goes out.
 
 ONNX comes first, then safetensors, then TFLite: their files hold numbers and known operators only.
-Pickles run code when they are read, so they are never read. Code of the repository is never run.
+Then come checkpoints and models of Keras, from which our own readers take the tensors: nothing of
+them is run, and code of the repository is never run.
 """
 
 from collections.abc import Sequence
@@ -20,22 +21,31 @@ from lagotto.models.metadata.beside.export_tools import TOOL_FILES
 from lagotto.models.metadata.beside.label_files import bare_stem, label_rank
 from lagotto.models.metadata.description import DESCRIPTION_FILE, UNREADABLE_DESCRIPTION
 from lagotto.models.metadata.foreign import has_description
-from lagotto.models.metadata.pretrained import CONFIG, PROCESSOR, WEIGHTS_FILES
+from lagotto.models.metadata.pretrained import CONFIG, PROCESSOR, SAVED_WEIGHTS, WEIGHTS_FILE
 from lagotto.models.metadata.scan import describe_folder
-
-_PICKLES = (
-    ".bin",
-    ".pt",
-    ".pth",
-    ".ckpt",
-    ".pkl",
-    ".pickle",
-    ".joblib",
-    ".npy",
-    ".npz",
-    ".msgpack",
+from lagotto.models.metadata.unread.file_names import (
+    is_adapter,
+    is_index,
+    is_of_training,
+    is_part,
+    model_ending,
+    model_stem,
+    shard_number,
 )
+from lagotto.models.metadata.unread.formats import UNREAD_FORMATS
+from lagotto.models.metadata.unread.recognition import UNREAD_ENDINGS
+
 _FOLDERS = ("", "onnx")
+_READ_FORMS = (
+    *((".safetensors",), (".keras",), (".h5", ".hdf5")),
+    (".pth", ".pt", ".ckpt", ".th", ".bin"),
+)
+"""Endings of forms that are read without running anything, the preferred first."""
+
+_USUAL_STEMS = ("model", "pytorch_model", "best_model", "best")
+_CHECKPOINT_FOLDERS = ("", "weights", "checkpoints", "checkpoint", "models", "model")
+_OF_OTHERS = frozenset({"tf_model.h5", "pytorch_lora_weights.safetensors"})
+"""Weights alone, without the network that they belong to."""
 _SETTINGS = frozenset({CONFIG, PROCESSOR, DESCRIPTION_FILE, *TOOL_FILES})
 _MOST_LISTS = 16
 _MAX_SETTINGS_BYTES = 16 << 20
@@ -73,7 +83,7 @@ def fetch_model(
     """
     hub.fetch(repository, choice.settings, folder)
     weights = choice.weights[0]
-    if weights.path == WEIGHTS_FILES:
+    if weights.path in SAVED_WEIGHTS:
         check_config(_settings(folder / CONFIG), SourceError)
     hub.fetch(repository, choice.weights, folder)
     file = folder / weights.path
@@ -124,12 +134,61 @@ def _weights(files: Sequence[RemoteFile], has_config: bool) -> tuple[RemoteFile,
         beside = [file for file in files if file.path.startswith(f"{graph.path}_data")]
         beside += [file for file in files if file.path == f"{graph.path}.data"]
         return graph, *beside
+    listed = {file.path: file for file in files}
     if has_config:
-        for file in files:
-            if file.path == WEIGHTS_FILES:
-                return (file,)
+        for name in SAVED_WEIGHTS:
+            if name in listed:
+                return _with_shards(listed[name], files)
     flat = [file for file in files if _is_in_model_folder(file.path, ".tflite")]
-    return tuple(flat) if len(flat) == 1 else ()
+    if len(flat) == 1:
+        return tuple(flat)
+    return () if flat else _checkpoint(_checkpoints(files), files)
+
+
+def _checkpoints(files: Sequence[RemoteFile]) -> list[RemoteFile]:
+    """The files of the most preferred form that is read and that the repository has.
+
+    The root is looked at first, then folders in which people keep weights.
+    """
+    for folder in _CHECKPOINT_FOLDERS:
+        inside = [file for file in files if str(PurePosixPath(file.path).parent) == (folder or ".")]
+        names = frozenset(PurePosixPath(file.path).name for file in inside)
+        for endings in _READ_FORMS:
+            found = [file for file in inside if _is_checkpoint(file.path, endings, names)]
+            if found:
+                return found
+    return []
+
+
+def _is_checkpoint(path: str, endings: tuple[str, ...], beside: frozenset[str]) -> bool:
+    """Whether a file is a whole model by its name: no shard, no state of a training, no adapter."""
+    name = PurePosixPath(path).name
+    if model_ending(Path(name)) not in endings or name in _OF_OTHERS:
+        return False
+    is_share = shard_number(name) is not None or is_part(name, beside) or "shard" in name
+    return not (is_share or is_adapter(name) or is_of_training(name))
+
+
+def _checkpoint(found: Sequence[RemoteFile], files: Sequence[RemoteFile]) -> tuple[RemoteFile, ...]:
+    """The one checkpoint to read, with its shards; none if it is not clear which one is meant."""
+    by_stem = {model_stem(Path(PurePosixPath(file.path).name)): file for file in reversed(found)}
+    usual = [by_stem[stem] for stem in _USUAL_STEMS if stem in by_stem]
+    if len(by_stem) != 1 and not usual:
+        return ()
+    return _with_shards(usual[0] if usual else found[0], files)
+
+
+def _with_shards(chosen: RemoteFile, files: Sequence[RemoteFile]) -> tuple[RemoteFile, ...]:
+    """A file of weights; after an index the shards of its name."""
+    if not is_index(chosen.path):
+        return (chosen,)
+    stem = str(PurePosixPath(chosen.path).with_name(model_stem(Path(chosen.path))))
+    shards = [
+        file
+        for file in files
+        if file.path.startswith(stem) and shard_number(PurePosixPath(file.path).name) is not None
+    ]
+    return chosen, *shards
 
 
 def _is_in_model_folder(path: str, ending: str) -> bool:
@@ -144,19 +203,32 @@ def _variant_rank(path: str) -> tuple[int, int, str]:
 
 
 def _nothing_safe(repository: Repository) -> str:
-    names = [file.path for file in repository.files]
-    pickles = [name for name in names if PurePosixPath(name).suffix.lower() in _PICKLES]
-    if pickles:
+    """Why no file of a repository is fetched, and what to do."""
+    several = sorted(file.path for file in _checkpoints(repository.files))
+    if several:
         return (
-            f"{repository.name} holds only pickled weights ({pickles[0]}), which run code when "
-            "they are read; ask its author for safetensors or ONNX"
+            f"{repository.name} holds {len(several)} checkpoints ({', '.join(several[:4])}) and "
+            "does not say which is its model; download the one that you mean, and add the file"
         )
-    if any(name.endswith(".safetensors.index.json") for name in names):
-        return f"{repository.name} keeps its weights in several safetensors files; allowed: one"
+    names = [file.path for file in repository.files]
+    shards = [name for name in names if shard_number(PurePosixPath(name).name) is not None]
+    if shards:
+        return (
+            f"{repository.name} has shards of weights ({shards[0]}) without their index; ask its "
+            "author for the .index.json"
+        )
+    unread = [
+        (name, UNREAD_FORMATS[key])
+        for name in names
+        if (key := UNREAD_ENDINGS.get(PurePosixPath(name).suffix.lower(), ""))
+    ]
+    if unread:
+        name, form = unread[0]
+        return f"{repository.name} holds only {name} ({form.name}); it {form.reason}"
     listed = ", ".join(sorted(names)[:6]) or "nothing"
     return (
-        f"{repository.name} holds no model that can be run (model.onnx, {WEIGHTS_FILES} "
-        f"with {CONFIG}, or one .tflite file); it has: {listed}"
+        f"{repository.name} holds no model that can be run (model.onnx, {WEIGHTS_FILE} "
+        f"with {CONFIG}, one .tflite file, one checkpoint or model of Keras); it has: {listed}"
     )
 
 

@@ -13,10 +13,12 @@ from lagotto.core.parsing.not_downloaded import HEAD_BYTES, what_lies_there
 from lagotto.core.parsing.text_encoding import NotTextError, decode_text
 from lagotto.core.text.names import display_name, name_key
 
-_HINT = "give at least two, as a comma list, a file of names (one a line) or a .jsonl file"
+_HINT = "give some as a comma list, a file of names (one a line) or a .jsonl file"
 _JSON_LINES = (".jsonl", ".ndjson")
 _MAX_JSON_LINES_BYTES = 64 << 20
 _SHOWN = 5
+_BAR = " | "
+"""Parts a name from its descriptions; a bar without spaces belongs to the name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +71,33 @@ def make_labels(
     """Makes labels from names, in order; a name may stand twice.
 
     Args:
-        names: The names of the classes.
+        names: The names of the classes, each perhaps with descriptions: `NAME | TEXT`.
         descriptions: Texts that describe each class; none if not given.
 
     Raises:
-        UsageError: There are fewer than two names, or one is empty after cleaning.
+        UsageError: There are no names, or one is empty after cleaning.
+
+    Example:
+        >>> make_labels(["mug | a mug with a handle"])
+        (Label(name='mug', words='mug', descriptions=('a mug with a handle',)),)
     """
     descriptions = descriptions or [()] * len(names)
     return check_labels(
-        Label(name.strip(), display_name(name), texts)
-        for name, texts in zip(names, descriptions, strict=True)
+        _described(name, texts) for name, texts in zip(names, descriptions, strict=True)
     )
 
 
+def _described(name: str, texts: tuple[str, ...]) -> Label:
+    """The label of a name, and of the descriptions that it brings along: `NAME | TEXT | TEXT`."""
+    first, *more = (part.strip() for part in name.split(_BAR))
+    return Label(first, display_name(first), (*texts, *filter(None, more)))
+
+
 def check_labels(given: Iterable[Label]) -> tuple[Label, ...]:
-    """The labels, at least two, each with words; UsageError otherwise."""
+    """The labels, at least one, each with words; UsageError otherwise."""
     labels = tuple(given)
     if not labels:
         raise UsageError(f"no labels; {_HINT}")
-    if len(labels) == 1:
-        raise UsageError(f"one label, {labels[0].name!r}: nothing to choose between; {_HINT}")
     for label in labels:
         if not label.words:
             raise UsageError(f"label {label.name!r} has no words; name it, or leave it out")
@@ -102,7 +111,7 @@ def fold_labels(labels: Sequence[Label]) -> LabelList:
     name, and a user could not tell their answers apart. Descriptions are joined.
 
     Raises:
-        UsageError: Fewer than two labels are left.
+        UsageError: Several labels were given and all are the same.
     """
     first: dict[str, Label] = {}
     folded: list[str] = []
@@ -115,13 +124,11 @@ def fold_labels(labels: Sequence[Label]) -> LabelList:
         folded.append(known.name if known.name == label.name else f"{known.name} = {label.name}")
         joined = dict.fromkeys((*known.descriptions, *label.descriptions))
         first[key] = replace(known, descriptions=tuple(joined))
-    if len(first) == 1:
-        names = " and ".join(repr(label.name) for label in labels[:2])
-        raise UsageError(
-            f"labels {names} are the same once cleaned: nothing to choose between; {_HINT}"
-        )
     if not folded:
         return LabelList(tuple(labels))
+    if len(first) == 1:
+        names = " and ".join(repr(label.name) for label in labels[:2])
+        raise UsageError(f"labels {names} are the same once cleaned: give one of them, or others")
     shown = ", ".join(folded[:_SHOWN]) + (", ..." if len(folded) > _SHOWN else "")
     count = "1 repeated label was" if len(folded) == 1 else f"{len(folded)} repeated labels were"
     note = f"{count} folded into the first of that name: {shown}"

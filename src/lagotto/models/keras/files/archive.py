@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lagotto.core.errors import ModelError, reason
 from lagotto.models.files.weights import MAX_WEIGHTS_BYTES, check_size
+from lagotto.models.keras.class_names import stated_names
 from lagotto.models.keras.configuration import (
     MAX_CONFIG_BYTES,
     NetworkConfig,
@@ -78,7 +79,7 @@ def open_archive(file: Path) -> Iterator[SavedNetwork]:
         def weights(network: NetworkConfig) -> LayerWeights:
             return weights_by_place(network, tree.arrays, names)
 
-        yield SavedNetwork(topology, version, weights)
+        yield SavedNetwork(topology, version, weights, stated_names(metadata.get, topology))
 
 
 def _read_members(file: Path, length: int) -> dict[str, bytes]:

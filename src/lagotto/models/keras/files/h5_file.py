@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lagotto.core.errors import ModelError
+from lagotto.core.types import JsonValue
 from lagotto.models.checkpoints.checkpoint import StoredTensor
 from lagotto.models.files.weights import check_size
+from lagotto.models.keras.class_names import stated_names
 from lagotto.models.keras.configuration import NetworkConfig, parse_configuration, version_of
 from lagotto.models.keras.files.applications import likely_application
 from lagotto.models.keras.files.hdf5 import Hdf5Tree, open_hdf5
@@ -38,8 +40,13 @@ def open_h5(file: Path) -> Iterator[SavedNetwork]:
         def weights(network: NetworkConfig) -> LayerWeights:
             return weights_by_list(network, lists)
 
+        def attribute(name: str) -> JsonValue:
+            values = tree.names("", name)
+            return values[0] if values is not None and len(values) == 1 else list(values or ())
+
         notes = (_FIRST_KERAS,) if version == 1 else ()
-        yield SavedNetwork(topology, version, weights, notes=notes)
+        names = stated_names(attribute, topology)
+        yield SavedNetwork(topology, version, weights, names, notes=notes)
 
 
 def _lists(tree: Hdf5Tree) -> dict[str, list[tuple[str, StoredTensor]]]:

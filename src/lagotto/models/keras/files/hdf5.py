@@ -168,6 +168,8 @@ def _survey(file: Any, length: int) -> Hdf5Tree:
 
 def _members(group: Any, path: str) -> Iterator[tuple[str, Any]]:
     for name in group:
+        if isinstance(name, bytes):  # h5py gives what is no text as it is
+            raise ModelError(f"{path[:_SHOWN]!r} in the HDF5 file holds a name that is no UTF-8")
         kind = group.id.links.get_info(name.encode("utf-8", "surrogateescape")).type
         inner = f"{path}/{name}"[:_SHOWN]
         if kind == h5py.h5l.TYPE_EXTERNAL:

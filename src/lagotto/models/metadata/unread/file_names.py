@@ -9,6 +9,7 @@ from lagotto.models.metadata.beside.label_files import bare_stem
 TORCH_ENDINGS = frozenset({".pth", ".pt", ".ckpt", ".th", ".bin"})
 """Endings of checkpoints of PyTorch; `best.pth.tar` counts as one of the first."""
 
+_INDEX = re.compile(r"\.(safetensors|bin)\.index\.json$", re.IGNORECASE)
 _TAR = re.compile(r"\.(pth|pt|ckpt)\.tar$", re.IGNORECASE)
 _STATES = frozenset({"optimizer", "optim", "scheduler", "scaler", "rng", "random"})
 _STATE_WORDS = _STATES | frozenset(
@@ -20,12 +21,20 @@ _TRAINING = re.compile(
     re.IGNORECASE,
 )
 _SHARD = re.compile(r".+[-_](\d{5})-of-\d{5}\.(?:safetensors|bin|pt|pth|ckpt|h5)", re.IGNORECASE)
+_SHARE = re.compile(r"[-_]\d{5}-of-\d{5}\Z")
 _EXPORT_FOLDER = re.compile(
     r"_(?:(?:saved|openvino|int8_openvino|ncnn|web|paddle|rknn|imx)_model|tfjs|savedmodel)$"
 )
 _ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin", "pytorch_lora_weights.safetensors")
-_SAVED_FORMS = ("pytorch_model.bin", "tf_model.h5", "flax_model.msgpack", "rust_model.ot")
-_SAVED = ("model.safetensors", "model.onnx", "onnx/model.onnx")
+_SAVED_FORMS = (
+    *("pytorch_model.bin", "pytorch_model.bin.index.json", "model.safetensors.index.json"),
+    *("tf_model.h5", "flax_model.msgpack", "rust_model.ot"),
+)
+_SAVED = (
+    *("model.safetensors", "model.onnx", "onnx/model.onnx", "model.safetensors.index.json"),
+    *("pytorch_model.bin", "pytorch_model.bin.index.json"),
+)
+"""The forms of one model that transformers writes and that are read, the preferred first."""
 _FORMS: tuple[tuple[str, ...], ...] = (
     (".onnx",),
     (".tflite",),
@@ -39,14 +48,32 @@ _FORMS: tuple[tuple[str, ...], ...] = (
 
 
 def model_ending(file: Path) -> str:
-    """The ending of a model file in lower case; that of `best.pth.tar` is `.pth`."""
-    tar = _TAR.search(file.name)
-    return f".{tar[1].lower()}" if tar else file.suffix.lower()
+    """The ending of a model file in lower case.
+
+    That of `best.pth.tar` is `.pth`. That of the index of shards is the ending of its shards.
+
+    Example:
+        >>> model_ending(Path("model.safetensors.index.json"))
+        '.safetensors'
+    """
+    longer = _TAR.search(file.name) or _INDEX.search(file.name)
+    return f".{longer[1].lower()}" if longer else file.suffix.lower()
 
 
 def model_stem(file: Path) -> str:
     """The name of a model file without its ending, `best` for `best.pth.tar`."""
-    return _TAR.sub("", file.name) if _TAR.search(file.name) else file.stem
+    longer = _TAR.search(file.name) or _INDEX.search(file.name)
+    return file.name[: longer.start()] if longer else file.stem
+
+
+def is_index(name: str) -> bool:
+    """Whether a file says in which shards the weights of a model lie.
+
+    Example:
+        >>> is_index("pytorch_model.bin.index.json"), is_index("index.json")
+        (True, False)
+    """
+    return _INDEX.search(name) is not None
 
 
 def is_of_training(name: str) -> bool:
@@ -76,6 +103,17 @@ def shard_number(name: str) -> int | None:
     """
     shard = _SHARD.fullmatch(name)
     return int(shard[1]) if shard else None
+
+
+def index_name(name: str) -> str:
+    """The name of the index beside a shard.
+
+    Example:
+        >>> index_name("pytorch_model-00002-of-00003.bin")
+        'pytorch_model.bin.index.json'
+    """
+    stem, _, ending = name.rpartition(".")
+    return f"{_SHARE.sub('', stem)}.{ending}.index.json"
 
 
 def is_part(name: str, beside: frozenset[str]) -> bool:
@@ -112,7 +150,14 @@ def is_export_folder(name: str) -> bool:
 
 def is_saved_form(file: Path, models: Set[Path]) -> bool:
     """Whether a file is one of the forms that transformers writes, and another is among models."""
-    return file.name in _SAVED_FORMS and any(file.parent / name in models for name in _SAVED)
+    return file.name in _SAVED_FORMS and any(
+        file.parent / name in models for name in _better_saved(file.name)
+    )
+
+
+def _better_saved(name: str) -> tuple[str, ...]:
+    """The forms that are preferred to one that transformers writes."""
+    return _SAVED[: _SAVED.index(name)] if name in _SAVED else _SAVED
 
 
 def preferred_form(file: Path, beside: frozenset[str], readable: frozenset[str]) -> str | None:
@@ -128,7 +173,7 @@ def preferred_form(file: Path, beside: frozenset[str], readable: frozenset[str])
         readable: The endings of the forms that are read.
     """
     if file.name in _SAVED_FORMS:
-        for name in _SAVED:
+        for name in _better_saved(file.name):
             if (file.parent / name).is_file():
                 return name
     ending = model_ending(file)

@@ -12,7 +12,9 @@ from lagotto.core.types import JsonObject, JsonValue
 from lagotto.models.metadata.unread.content import content_of
 from lagotto.models.metadata.unread.file_names import (
     TORCH_ENDINGS,
+    index_name,
     is_adapter,
+    is_index,
     is_of_training,
     is_part,
     model_ending,
@@ -142,11 +144,11 @@ def json_form(file: Path) -> str | None:
 def _format_of(file: Path, content: str | None, beside: frozenset[str]) -> str | None:
     """The key of a file's format; None if it is no model, or a further part of one."""
     ending = model_ending(file)
-    if is_part(file.name, beside) or is_of_training(file.name):
+    if is_part(file.name, beside) or is_of_training(file.name) or is_index(file.name):
         return None
     shard = shard_number(file.name)
-    if shard is not None:
-        return "shards" if shard == 1 else None
+    if shard is not None:  # with its index it is a part of that, whichever form is read
+        return "shards" if shard == 1 and index_name(file.name) not in beside else None
     if is_adapter(file.name):
         return "adapter"
     if ending == ".json":

@@ -1,0 +1,311 @@
+r"""P(none of these) and suggestions on five labelled sets, with half of the labels left out.
+
+    python benchmarks/quality/none_of_these.py --assets DIR --hub HUB --cache DIR --json \
+        > benchmarks/results/quality_none_of_these.json
+
+In each of ten draws half of a set's labels are left out: P(none) should tell the pictures of those
+from the pictures of the others. Baselines on the same draws: the maximum softmax probability, and
+MCM, the same at its best temperature. HUB and --cache are those of specialists.py: the encoder and
+all models looked at every picture once. Pictures are split into halves by a hash of their name: 0
+was used to choose, 1 is reported. Labels serve for scoring only: P(none) is fitted on the store.
+"""
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from specialists import Data, read_set
+
+import lagotto
+from lagotto.core.text.names import listed_names, name_phrase
+from lagotto.core.vectors import softmax
+from lagotto.specialists.label_names import named_outputs
+from lagotto.specialists.likelihood import fit_votes
+from lagotto.specialists.matching import Match
+from lagotto.specialists.rejection import judge_with_models
+from lagotto.specialists.selection import Selection
+from lagotto.zeroshot.captions.store import CaptionStore
+from lagotto.zeroshot.rejection.judge import NoneJudge
+from lagotto.zeroshot.rejection.suggestions import CAPTION_BONUS
+from lagotto.zeroshot.rejection.vocabulary import OpenVocabulary, open_vocabulary
+from lagotto.zeroshot.retrieval import Retriever
+from lagotto.zeroshot.types import Prediction
+
+SETS = ("imagenet100x5", "cats-dogs", "flowers5", "grocery43", "cifar10")
+DRAWS = 10
+SUGGESTION_DRAWS = 2
+TEMPERATURES = (0.02, 0.1, 0.3, 1.0, 2.0, 4.0)
+BONUSES = (0.0, 2.0, 4.0, 8.0)
+BINS = 10
+SYNONYMS = {
+    "automobile": ("car",),
+    "baby bed": ("crib", "cradle"),
+    "band aid": ("bandage",),
+    "domestic cat": ("cat",),
+    "flower pot": ("flowerpot",),
+    "chain saw": ("chainsaw",),
+    "popsicle": ("ice pop", "ice lolly"),
+    "washer": ("washing machine",),
+    "watercraft": ("boat", "ship"),
+    "aubergine": ("eggplant",),
+    "kiwi": ("kiwi fruit",),
+    "red beet": ("beetroot", "beet"),
+    "yoghurt": ("yogurt",),
+    "satsumas": ("mandarin", "tangerine"),
+}
+"""Other names of a label, written before the suggestions were looked at."""
+
+Evidence = Callable[["Draw"], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Set:
+    """A labelled set, what its pictures and labels are to the encoder, and its captions."""
+
+    data: Data
+    prompts: np.ndarray
+    scale: float
+    captions: list[list[str]]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A set with only some of its labels; `none` marks the pictures of the others."""
+
+    of: Set
+    labels: np.ndarray
+
+    @property
+    def none(self) -> np.ndarray:
+        return ~np.isin(self.of.data.truth, self.labels)
+
+    @property
+    def cosines(self) -> np.ndarray:
+        return np.asarray(self.of.data.embeddings @ self.of.prompts[self.labels].T)
+
+
+def draws(given: Set, count: int = DRAWS) -> Iterator[Draw]:
+    """Draws of half of the labels, at least one."""
+    labels, rng = len(given.data.labels), np.random.default_rng(0)
+    for _ in range(count):
+        yield Draw(given, np.sort(rng.permutation(labels)[: (labels + 1) // 2]))
+
+
+def auroc(scores: np.ndarray, none: np.ndarray) -> float:
+    """The chance that a picture of no label scores higher than one of a label; ties count half."""
+    _, position, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[position]
+    positives = int(none.sum())
+    total = ranks[none].sum() - positives * (positives + 1) / 2
+    return float(total / (positives * (len(none) - positives)))
+
+
+def calibration_error(probabilities: np.ndarray, none: np.ndarray) -> float:
+    """The expected calibration error, in BINS bins of equal width."""
+    bins = np.minimum((probabilities * BINS).astype(int), BINS - 1)
+    masks = [bins == number for number in range(BINS) if (bins == number).any()]
+    return float(sum(m.mean() * abs(probabilities[m].mean() - none[m].mean()) for m in masks))
+
+
+def softmax_evidence(temperature: float) -> Evidence:
+    """Minus the maximum softmax probability over the labels, at a factor of the encoder's scale."""
+    return lambda draw: -softmax(temperature * draw.of.scale * draw.cosines).max(axis=1)
+
+
+def by_image(vocabulary: OpenVocabulary) -> Evidence:
+    """P(none) as ZeroShotClassifier gives it."""
+
+    def probability(draw: Draw) -> np.ndarray:
+        return judge_of(draw, vocabulary).probability(draw.of.data.embeddings)
+
+    return probability
+
+
+def judge_of(draw: Draw, vocabulary: OpenVocabulary) -> NoneJudge:
+    labels = [draw.of.data.labels[label] for label in draw.labels]
+    return NoneJudge.of(vocabulary, draw.of.prompts[draw.labels], labels, draw.of.scale)
+
+
+def with_hub(vocabulary: OpenVocabulary, hub: lagotto.Hub) -> Evidence:
+    """P(none) with the models of the hub whose published names cover all labels of the draw."""
+    names = {model.name: hub.labels(model.name) for model in hub.status().models}
+
+    def probability(draw: Draw) -> np.ndarray:
+        data = draw.of.data
+        labels = tuple(data.labels[label] for label in draw.labels)
+        none = by_image(vocabulary)(draw)
+        matches = []
+        for model, logits in data.models.items():
+            outputs = named_outputs(labels, names[model])
+            if (outputs >= 0).all():
+                fit = fit_votes(draw.of.scale * draw.cosines, softmax(logits), outputs)
+                empty = np.zeros(len(labels))
+                matches.append(Match(model, fit, True, 0.0, 0.0, empty, empty, (), 0.0))
+        rows = [
+            Prediction("", np.ones(1), np.ones(1), (1.0, 0.0), (), none=float(value))
+            for value in none
+        ]
+        judged = judge_with_models(rows, Selection(tuple(matches), 1.0), data.models, {}, None)
+        return np.array([row.none for row in judged])
+
+    return probability
+
+
+def tell_apart(sets: Sequence[Set], evidence: Evidence, half: int) -> list[float]:
+    """The AUROC of each set, the mean over its draws."""
+    return [
+        float(
+            np.mean(
+                [
+                    auroc(evidence(draw)[mask], draw.none[mask])
+                    for draw in draws(given)
+                    for mask in (given.data.half == half,)
+                ]
+            )
+        )
+        for given in sets
+    ]
+
+
+def per_set(values: Sequence[float]) -> dict[str, object]:
+    named = {name: round(value, 4) for name, value in zip(SETS, values, strict=True)}
+    return {"mean": round(float(np.mean(values)), 4), **named}
+
+
+def quality(sets: Sequence[Set], evidence: Evidence, half: int) -> dict[str, object]:
+    """AUROC and calibration with half of the labels, false none with all, on one half."""
+    areas, errors, false, pooled = [], [], [], []
+    for given in sets:
+        mask = given.data.half == half
+        found = [(evidence(draw)[mask], draw.none[mask]) for draw in draws(given)]
+        areas.append(float(np.mean([auroc(p, none) for p, none in found])))
+        p = np.concatenate([each for each, _ in found])
+        none = np.concatenate([each for _, each in found])
+        errors.append(calibration_error(p, none))
+        pooled.append((p, none))
+        full = Draw(given, np.arange(len(given.data.labels)))
+        false.append(float((evidence(full)[mask] >= 0.5).mean()))
+    every = [np.concatenate(part) for part in zip(*pooled, strict=True)]
+    return {
+        "auroc": per_set(areas),
+        "calibration_error": per_set(errors),
+        "calibration_error_pooled": round(calibration_error(every[0], every[1]), 4),
+        "false_none_full_list": per_set(false),
+    }
+
+
+def suggestion_hits(
+    sets: Sequence[Set], vocabulary: OpenVocabulary, half: int, bonus: float, captions: bool
+) -> list[float]:
+    """The share of pictures of left-out labels whose label is among the five suggestions."""
+    shares = []
+    for given in sets:
+        hits = []
+        cosines = given.data.embeddings @ vocabulary.embeddings.T
+        for draw in draws(given, SUGGESTION_DRAWS):
+            suggested = judge_of(draw, vocabulary).suggested
+            for i in np.flatnonzero(draw.none & (given.data.half == half)).tolist():
+                texts = given.captions[i] if captions else []
+                found = suggested.suggest(cosines[i], texts, given.scale, bonus)
+                label = given.data.labels[given.data.truth[i]]
+                right = {name_phrase(name) for name in listed_names(label)}
+                right |= {name_phrase(name) for name in SYNONYMS.get(label, ())}
+                hits.append(any(name_phrase(each.name) in right for each in found))
+        shares.append(float(np.mean(hits)))
+    return shares
+
+
+def measure(
+    sets: Sequence[Set], kept: OpenVocabulary, plain: OpenVocabulary, hub: lagotto.Hub
+) -> dict[str, object]:
+    """Everything that is chosen on half 0, then everything that is reported on half 1."""
+    temperature = max(
+        TEMPERATURES, key=lambda t: np.mean(tell_apart(sets, softmax_evidence(t), half=0))
+    )
+    bonuses = {
+        bonus: round(float(np.mean(suggestion_hits(sets, kept, 0, bonus, captions=True))), 4)
+        for bonus in BONUSES
+    }
+    print(f"MCM {temperature}, caption bonus {bonuses}", file=sys.stderr, flush=True)
+    rows = {
+        "maximum softmax probability": {
+            "auroc": per_set(tell_apart(sets, softmax_evidence(1.0), half=1))
+        },
+        f"MCM, {temperature} times the scale": {
+            "auroc": per_set(tell_apart(sets, softmax_evidence(temperature), half=1))
+        },
+        "image and vocabulary, no store": quality(sets, by_image(plain), 1),
+        "image and vocabulary, curve of the store": quality(sets, by_image(kept), 1),
+        "the same with a hub": quality(sets, with_hub(kept, hub), 1),
+    }
+    for name, row in rows.items():
+        print(name, row, file=sys.stderr, flush=True)
+    return {
+        "chosen_on_half_0": {"mcm_temperature": temperature, "suggestions_by_bonus": bonuses},
+        "curve_of_the_store": {
+            "slope": round(kept.curve.slope, 4),
+            "crossing": round(kept.curve.crossing, 4),
+            "lists": kept.curve.lists,
+        },
+        "rows": rows,
+        "suggestions_among_five": {
+            "image and vocabulary": per_set(suggestion_hits(sets, plain, 1, 0.0, captions=False)),
+            "with captions": per_set(suggestion_hits(sets, kept, 1, CAPTION_BONUS, captions=True)),
+        },
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--assets", type=Path, required=True)
+    parser.add_argument("--hub", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, default=Path("specialists-cache"))
+    parser.add_argument("--store", type=Path, help="of flickr8k and coco; else made")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    options.cache.mkdir(parents=True, exist_ok=True)
+    hub = lagotto.Hub.open(options.hub, str(options.assets / "encoder" / "photo-lit"))
+    encoder, photos = hub.encoder, options.assets / "photos"
+    with tempfile.TemporaryDirectory() as temporary:
+        if options.store is None:
+            pairs = [photos / "flickr8k", photos / "coco"]
+            store = CaptionStore.create(Path(temporary) / "store", pairs, encoder)
+        else:
+            store = CaptionStore.open(options.store, encoder)
+        retriever, sets = Retriever(store), []
+        for name in SETS:
+            data = read_set(name, options, hub)
+            found = retriever.retrieve(data.embeddings, 16)
+            texts = [
+                store.texts(found.indices[i, present].tolist())
+                for i, present in enumerate(found.present)
+            ]
+            prompts = encoder.embed_texts(
+                [encoder.info.prompt_template.format(label) for label in data.labels]
+            )
+            sets.append(Set(data, prompts, encoder.info.logit_scale, texts))
+        kept = open_vocabulary(encoder, store, None, "")
+        plain = open_vocabulary(encoder, None, None, "")
+        measured = measure(sets, kept, plain, hub)
+    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    result = {
+        "what": "P(none of these) with half of the labels left out, five labelled sets, half 1",
+        "draws": DRAWS,
+        **measured,
+        "commit": done.stdout.strip() or "unknown",
+        "machine": f"{platform.machine()}, {platform.system()}",
+        "lagotto": lagotto.__version__,
+        "python": platform.python_version(),
+    }
+    print(json.dumps(result, indent=1) if options.json else result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Pictures, labels and a vocabulary come in; how likely none of the labels fits goes out."""
