@@ -11,9 +11,8 @@ from jaxtyping import Float32
 from lagotto.core.errors import LagottoError, UsageError
 from lagotto.core.registry import Adapter, load_adapter
 from lagotto.encoders.background.words import background_words
-from lagotto.hub.confidence.probe_coverage import LEAST_COVERAGE
 from lagotto.hub.labels.trust import LabelTrust
-from lagotto.hub.query.probe_weights import ProbeSpace
+from lagotto.hub.query.probe_weights import LEAST_COVERAGE, ProbeSpace
 from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.text.matching import FIRMLY, OPENLY
 
@@ -129,7 +128,7 @@ def read_overview(hub: HubReader) -> HubOverview:
 def measure_shown(space: ProbeSpace) -> Float32[np.ndarray, " words"]:
     """For each background word, its highest probability among all of them on any probe."""
     scores = space.logit_scale * space.background_cosines - space.background_scores[0]
-    return np.exp(scores.max(axis=1)).astype(np.float32)
+    return np.asarray(np.exp(scores.max(axis=1)), dtype=np.float32)
 
 
 def _model_labels(hub: HubReader, trust: LabelTrust, model: str) -> ModelLabels:
