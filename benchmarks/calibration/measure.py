@@ -38,8 +38,8 @@ from lagotto.hub.confidence.calibrator import (
     hit_features,
     read_calibrator,
 )
-from lagotto.hub.confidence.probe_coverage import LEAST_COVERAGE
 from lagotto.hub.confidence.quality import QualityFit
+from lagotto.hub.query.probe_weights import LEAST_COVERAGE
 
 FEATURES = {
     "hit": HIT_FEATURES,
