@@ -151,6 +151,7 @@ def test_commands_of_pages_run(
 ) -> None:
     pytest.importorskip("matplotlib")
     (tmp_path / "models").symlink_to(workplace / "models")
+    shutil.copyfile(bundled.MODELS / "q_v2" / "model.onnx", tmp_path / "new_model.onnx")
     monkeypatch.chdir(tmp_path)
     lagotto.Hub.create("my-hub", bundled.PROBES, str(bundled.DEMO_ENCODER), max_probes=220)
     for page in ("explanation/completion.md", "how-to/large-hubs.md", "how-to/audit-labels.md"):
