@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: demo test browser screenshots check docs torch frameworks clean
+.PHONY: demo test browser screenshots check docs torch frameworks fresh lowest notes clean
 
 $(STAMP): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
@@ -52,6 +52,23 @@ frameworks: torch  ## adds timm, open_clip and torchvision (55 MB), and tests th
 	$(BIN)/python -m pytest -q tests/models/adapters/test_timm.py tests/models/adapters/test_timm_families.py \
 	  tests/encoders/test_open_clip.py tests/encoders/test_hub_encoders.py
 
+fresh: $(STAMP)  ## builds wheel and sdist, installs them into new environments of each Python from 3.11 to 3.13 that is here, and runs `lagotto doctor`
+	LAGOTTO_FRESH=1 $(BIN)/python -m pytest -q -m fresh tests/packaging
+
+LOWEST := $(VENV)-lowest
+LOWEST_TESTS ?= tests/core tests/encoders tests/cli tests/test_public_api.py
+
+lowest: $(STAMP)  ## tests the lowest versions that pyproject.toml allows, in an environment of their own
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
+	command -v uv >/dev/null 2>&1 || test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	PATH="$$PATH:$(BIN)"; uv venv --quiet --allow-existing --python 3.11 $(LOWEST) && \
+	  uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable '.[all,mlflow]' --group dev
+	$(LOWEST)/bin/lagotto doctor --quiet
+	$(LOWEST)/bin/python -m pytest -q -o addopts=--import-mode=importlib -o filterwarnings=default $(LOWEST_TESTS)
+
+notes: $(STAMP)  ## the top section of the changelog as release notes, on stdout
+	@$(BIN)/python scripts/release_notes.py
+
 $(DOCS_STAMP): $(STAMP)
 	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(BIN)/python --group docs; \
 	else $(BIN)/python -m pip install --quiet --group docs; fi
@@ -61,4 +78,4 @@ docs: $(DOCS_STAMP)  ## regenerates the reference pages and result tables, and b
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python scripts/make_docs.py --site
 
 clean:
-	rm -rf $(VENV) lagotto-demo build dist site
+	rm -rf $(VENV) $(VENV)-lowest lagotto-demo build dist site

@@ -23,6 +23,7 @@ LAYERS = (
     "evaluation",
     "demo",
     "web",
+    "diagnosis",
     "cli",
 )
 ALLOWED = {
@@ -33,10 +34,11 @@ ALLOWED = {
     "jobs": {"core", "jobs"},
     "hub": {"core", "encoders", "models", "jobs", "hub"},
     "zeroshot": {"core", "encoders", "models", "neighbors", "jobs", "zeroshot"},
-    "specialists": set(LAYERS) - {"evaluation", "demo", "web", "cli"},
-    "evaluation": set(LAYERS) - {"demo", "web", "cli"},
-    "demo": set(LAYERS) - {"web", "cli"},
-    "web": set(LAYERS) - {"cli"},
+    "specialists": set(LAYERS) - {"evaluation", "demo", "diagnosis", "web", "cli"},
+    "evaluation": set(LAYERS) - {"demo", "diagnosis", "web", "cli"},
+    "demo": set(LAYERS) - {"diagnosis", "web", "cli"},
+    "web": set(LAYERS) - {"diagnosis", "cli"},
+    "diagnosis": set(LAYERS) - {"cli"},
     "cli": set(LAYERS),
 }
 WIDER = {"specialists/classifier.py:__init__": 10, "zeroshot/classifier.py:__init__": 8}
@@ -48,7 +50,7 @@ MOST_MODULES = 14
 
 ROOMS = {
     "": {*LAYERS},
-    "cli": {"hub", "eval", "web"},
+    "cli": {"hub", "eval", "terminal", "web"},
     "core": {"arguments", "parsing", "remote", "results", "sources", "temporary", "text"},
     "core/parsing": {"name_forms"},
     "evaluation": {"classification", "paper", "probing", "retrieval"},
@@ -102,6 +104,7 @@ FRAMEWORKS = {
     "matplotlib": {
         "evaluation/probing/matplotlib_curve.py",
         "evaluation/paper/matplotlib_plots.py",
+        "hub/reports/matplotlib_overview.py",
     },
     "tokenizers": {"encoders/tokens.py"},
     "huggingface_hub": {"core/remote/hugging_face.py"},

@@ -1,7 +1,6 @@
 """The documentation is what the code does: examples run, references and tables are up to date."""
 
 import importlib.util
-import json
 import os
 import re
 import shlex
@@ -17,6 +16,7 @@ import typer.main
 from typer.testing import CliRunner
 
 import lagotto
+from docs_workplace import MODELS, make_workplace
 from lagotto.cli.main import app
 from lagotto.core import errors as core_errors
 from lagotto.demo import bundled
@@ -26,7 +26,6 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 NOTES = sorted((ROOT / "benchmarks" / "notes").glob("*.md"))
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES, *NOTES]
-MODELS = ("exp_final_v3", "old_laptop_copy", "unknown_origin")
 ORDER = (
     *("hub create", "hub add", "hub status", "search", "describe", "audit", "duplicates"),
     *("hub index", "eval retrieval", "eval paper"),
@@ -53,28 +52,7 @@ def make_docs() -> ModuleType:
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds what the examples name: photos, an encoder, models."""
-    folder = tmp_path_factory.mktemp("workplace")
-    photos = folder / "photos"
-    photos.mkdir()
-    for picture in bundled.read_heldout()[:60]:
-        (photos / picture.name).write_bytes(picture.data)
-    lines = [
-        json.dumps({"image": picture.name, "caption": f"a photo of a {picture.label}"})
-        for picture in bundled.read_heldout()[:60]
-    ]
-    (photos / "captions.jsonl").write_text("\n".join(lines))
-    (folder / "more-captions.txt").write_text("a dog in the snow\na cat on a chair\n")
-    for picture in bundled.read_heldout()[:20]:
-        labelled = folder / "labelled" / picture.label
-        labelled.mkdir(parents=True, exist_ok=True)
-        (labelled / picture.name).write_bytes(picture.data)
-    for number, picture in enumerate(bundled.read_heldout()[:2], start=1):
-        (folder / f"dog{number}.jpg").write_bytes(picture.data)
-    for name in ("clip-onnx", "clip-vit-base-patch32-onnx"):
-        shutil.copytree(bundled.DEMO_ENCODER, folder / name)
-    for name in MODELS:
-        shutil.copytree(bundled.MODELS / name, folder / "models" / name)
-    return folder
+    return make_workplace(tmp_path_factory.mktemp("workplace"))
 
 
 def run(words: list[str]) -> str:
@@ -176,6 +154,7 @@ def test_commands_of_pages_run(
 ) -> None:
     pytest.importorskip("matplotlib")
     (tmp_path / "models").symlink_to(workplace / "models")
+    shutil.copyfile(bundled.MODELS / "q_v2" / "model.onnx", tmp_path / "new_model.onnx")
     monkeypatch.chdir(tmp_path)
     lagotto.Hub.create("my-hub", bundled.PROBES, str(bundled.DEMO_ENCODER), max_probes=220)
     for page in ("explanation/completion.md", "how-to/large-hubs.md", "how-to/audit-labels.md"):

@@ -37,7 +37,13 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_notebook_is_run_here() -> None:
-    assert [path.stem for path in NOTEBOOKS] == ["first_classification", "first_search"]
+    assert [path.stem for path in NOTEBOOKS] == [
+        "audit_a_registry",
+        "find_a_specialist",
+        "first_classification",
+        "first_search",
+        "read_the_evidence",
+    ]
 
 
 @pytest.mark.usefixtures("in_folder")
@@ -60,6 +66,49 @@ def test_first_classification() -> None:
     assert namespace["probabilities"].shape == (4, 208)
     assert [model.model for model in namespace["together"].specialists] == ["old_laptop_copy"]
     assert len(namespace["rows"]) == len(namespace["seen"]) == 28
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_read_the_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("agg")
+    namespace = run_notebook(EXAMPLES / "read_the_evidence.ipynb")
+    found, absent, unseen = (namespace[name] for name in ("found", "absent", "unseen"))
+    assert [(hit.model, hit.logit) for hit in found[:2]] == [("q_v2", 5), ("export_fixed", 3)]
+    assert found.presence > 0.9 > 0.5 > absent.presence
+    assert found[0].confidence > 0.9 > 0.5 > absent[0].confidence
+    assert found.coverage > 0.1 > unseen.coverage
+    assert any("no probe" in note for note in unseen.notes)
+    assert any("nothing in this hub" in note for note in absent.notes)
+    assert len(namespace["good"].axes) == 16
+    assert 0 < namespace["overview"].shown_share < 1
+    pyplot.close("all")
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_find_a_specialist() -> None:
+    namespace = run_notebook(EXAMPLES / "find_a_specialist.ipynb")
+    assert namespace["covers"][0].model == "baseline_old"
+    assert [model.model for model in namespace["together"].specialists] == ["baseline_old"]
+    assert namespace["by_both"] > namespace["by_encoder"]
+    assert namespace["changed"]
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_audit_a_registry() -> None:
+    namespace = run_notebook(EXAMPLES / "audit_a_registry.ipynb")
+    verdicts = {name: audit.verdict for name, audit in namespace["audits"].items()}
+    assert verdicts == {
+        "export_fixed": "fits",
+        "mobile_try5": "fits",
+        "old_laptop_copy": "another order fits",
+        "production_v2": "no labels",
+        "seed_19": "fits",
+        "unknown_origin": "fits",
+    }
+    assert namespace["wrong"] == ["old_laptop_copy"]
+    assert namespace["shifted"].proposed == tuple(namespace["labels"])
+    assert namespace["duplicates"].duplicate_groups == (("mobile_try5", "production_v2"),)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

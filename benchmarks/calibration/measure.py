@@ -37,8 +37,8 @@ from lagotto.hub.confidence.calibrator import (
     hit_features,
     read_calibrator,
 )
-from lagotto.hub.confidence.probe_coverage import LEAST_COVERAGE
 from lagotto.hub.confidence.quality import QualityFit
+from lagotto.hub.query.probe_weights import LEAST_COVERAGE
 
 PENALTY = 10.0
 CEILING = 0.95

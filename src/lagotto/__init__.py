@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from lagotto.core.types import Probe as Probe
     from lagotto.core.types import Query as Query
     from lagotto.core.types import Skipped as Skipped
+    from lagotto.diagnosis.doctor import DoctorReport as DoctorReport
+    from lagotto.diagnosis.doctor import doctor as doctor
     from lagotto.encoders.registry import load_encoder as load_encoder
     from lagotto.hub.curation.check import ProbeCheck as ProbeCheck
     from lagotto.hub.curation.check import WordCoverage as WordCoverage
@@ -84,6 +86,7 @@ _HOME = {
     "CoveredLabel": "lagotto.hub.labels.coverage",
     "Damage": "lagotto.hub.reader.verify",
     "Decision": "lagotto.core.types",
+    "DoctorReport": "lagotto.diagnosis.doctor",
     "DuplicateReport": "lagotto.hub.labels.duplicates",
     "EncoderError": "lagotto.core.errors",
     "GrowReport": "lagotto.hub.ingest.grow",
@@ -131,6 +134,7 @@ _HOME = {
     "Through": "lagotto.core.results.through",
     "UsageError": "lagotto.core.errors",
     "WordCoverage": "lagotto.hub.curation.check",
+    "doctor": "lagotto.diagnosis.doctor",
     "inspect": "lagotto.hub.ingest.inspect_files",
     "load_encoder": "lagotto.encoders.registry",
     "load_model": "lagotto.models.registry",

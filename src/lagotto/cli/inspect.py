@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from lagotto.cli.hub.unread import print_unread
-from lagotto.cli.output import ProgressBar, notice, print_json, print_line, printable
-from lagotto.core.progress import Silent
+from lagotto.cli.output import notice, print_json, print_line, printable
+from lagotto.cli.terminal.progress import open_progress
 
 if TYPE_CHECKING:
     from lagotto.hub.ingest.inspect import Inspection
@@ -37,7 +37,7 @@ def inspect_command(
     from lagotto.jobs.worker_limits import Limits
 
     limits = Limits("local", workers, timeout, int(memory_gb * 2**30))
-    report = inspect(models, limits=limits, progress=Silent() if quiet else ProgressBar())
+    report = inspect(models, limits=limits, progress=open_progress(quiet))
     if as_json:
         print_json(report.as_json())
     else:

@@ -1,9 +1,11 @@
 """The entry point: registers the command groups and turns errors into one line and an exit code."""
 
 import errno
+import os
 import sys
 
 import typer
+import typer.main
 
 from lagotto.cli import (
     audit,
@@ -11,6 +13,7 @@ from lagotto.cli import (
     classify,
     demo,
     describe,
+    doctor,
     duplicates,
     inspect,
     search,
@@ -24,10 +27,12 @@ from lagotto.cli.hub import index as hub_index
 from lagotto.cli.hub import probes as hub_probes
 from lagotto.cli.hub import status as hub_status
 from lagotto.cli.output import flush, give_up_stdout, notice, printable, unwritten_answer
-from lagotto.cli.signals import stop_code, stop_on_signals
-from lagotto.cli.streams import fill_closed_streams
+from lagotto.cli.terminal.completion import ASKED, answer_shell, completion
+from lagotto.cli.terminal.signals import stop_code, stop_on_signals
+from lagotto.cli.terminal.start import FIRST_PAGE
+from lagotto.cli.terminal.streams import fill_closed_streams
 from lagotto.cli.web import serve
-from lagotto.core.errors import LagottoError
+from lagotto.core.errors import LagottoError, help_page
 from lagotto.core.machine import allow_open_files
 from lagotto.core.temporary.leftovers import sweep_system_folder
 
@@ -56,6 +61,10 @@ app.add_typer(eval_commands.eval_app, name="eval")
 app.command("encoders")(hub_encoders.encoders)
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve_command)
+app.command("doctor")(doctor.doctor_command)
+app.command("completion")(completion)
+
+_WRONG_CALL = 2
 
 
 def _version(requested: bool | None) -> None:
@@ -78,10 +87,16 @@ def _root(
 def main() -> None:
     """Runs the command line: exit 0, 1 for an error of ours, 2 for a wrong call.
 
-    A command that a signal stops ends with 128 and the number of the signal: 130 for Ctrl-C, 143
-    for SIGTERM, 129 for SIGHUP.
+    Without a command it says what to do first, and ends with 2. A command that a signal stops ends
+    with 128 and the number of the signal: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
     """
     fill_closed_streams()
+    if ASKED in os.environ:
+        answer_shell(typer.main.get_command(app), sys.argv[1:], os.environ[ASKED])
+        return
+    if len(sys.argv) == 1:
+        sys.stderr.write(FIRST_PAGE)
+        sys.exit(_WRONG_CALL)
     stop_on_signals()
     allow_open_files()
     sweep_system_folder()
@@ -96,7 +111,7 @@ def main() -> None:
         finally:
             flush()
     except LagottoError as error:
-        notice(f"lagotto: {printable(str(error))}")
+        notice(f"lagotto: {_with_page(error)}")
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, SystemExit) as stop:
         code = stop_code()
@@ -108,6 +123,12 @@ def main() -> None:
     except BrokenPipeError:
         give_up_stdout()
         sys.exit(1)
+
+
+def _with_page(error: LagottoError) -> str:
+    """The message in one line, with the page that explains the error unless it names one itself."""
+    text = printable(str(error))
+    return text if "docs/" in text else f"{text} [{help_page(error)}]"
 
 
 if __name__ == "__main__":

@@ -1,13 +1,11 @@
 """The one output sink: data on stdout, notices and progress on stderr."""
 
-import atexit
 import errno
 import json
 import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -16,8 +14,6 @@ from lagotto.core.results.json_text import json_line
 from lagotto.core.text.clean import shown
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
     from lagotto.core.types import JsonObject, JsonValue
 
 
@@ -137,49 +133,3 @@ def print_table(
             for column, cell, width in zip(columns, row, widths, strict=True)
         ]
         print_line("  ".join(aligned).rstrip())
-
-
-@dataclass(slots=True)
-class ProgressBar:
-    """A core.progress.Progress on stderr: stage, bar, units done, units a second, time left."""
-
-    _bar: "Progress | None" = field(default=None, init=False)
-    _task: "TaskID | None" = field(default=None, init=False)
-
-    def start(self, stage: str, total: int, unit: str) -> None:
-        """Opens a bar for the stage."""
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self.finish()
-        self._bar = Progress(
-            TextColumn("{task.description:<18}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[unit]}"),
-            TextColumn("{task.fields[rate]}"),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
-        )
-        self._bar.start()
-        atexit.register(self.finish)  # an error or Ctrl-C leaves the terminal as it was
-        self._task = self._bar.add_task(stage, total=total, unit=unit, rate="", note="")
-
-    def advance(self, units: int, note: str = "") -> None:
-        """Moves the bar; the rate is that of the whole stage so far."""
-        if self._bar is None or self._task is None:
-            return
-        self._bar.update(self._task, advance=units)
-        task = self._bar.tasks[0]
-        speed = task.completed / task.elapsed if task.elapsed else 0.0
-        fields = {"rate": f"{speed:.0f}/s"} | ({"note": note} if note else {})
-        self._bar.update(self._task, **fields)  # type: ignore[arg-type]  # rich takes any field
-
-    def finish(self) -> None:
-        """Closes the bar."""
-        if self._bar is not None:
-            self._bar.stop()
-            atexit.unregister(self.finish)
-        self._bar = None

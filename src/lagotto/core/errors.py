@@ -60,6 +60,17 @@ class MismatchError(HubError):
     """Two artefacts were made with different encoders or on different probes; both are named."""
 
 
+def help_page(error: LagottoError) -> str:
+    """The page and the place on it that explain an error; the name is stable.
+
+    Example:
+        >>> help_page(UsageError("top is 0; give 1 or more"))
+        'docs/reference/errors.md#usageerror'
+    """
+    public = next(kind for kind in type(error).__mro__ if kind.__module__ == __name__)
+    return f"docs/reference/errors.md#{public.__name__.lower()}"
+
+
 def reason(error: BaseException) -> str:
     """The message of a foreign error in one line of at most 300 characters.
 

@@ -38,6 +38,11 @@ _RUNTIME_ERRORS = (
 )
 
 
+def available_providers() -> tuple[str, ...]:
+    """What this build of onnxruntime could run graphs on; Lagotto runs them on the CPU."""
+    return tuple(onnxruntime.get_available_providers())
+
+
 class OnnxEncoder:
     """Both towers of an ONNX export; a graph is loaded when its tower is first used.
 

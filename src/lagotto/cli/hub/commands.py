@@ -10,8 +10,9 @@ import typer
 from lagotto.cli.hub.index_status import notify_index
 from lagotto.cli.hub.inspection import print_inspections
 from lagotto.cli.hub.unread import print_unread
-from lagotto.cli.output import ProgressBar, notice, print_json, print_line, printable
-from lagotto.core.progress import Progress, Silent
+from lagotto.cli.output import notice, print_json, print_line, printable
+from lagotto.cli.terminal.progress import open_progress
+from lagotto.core.progress import Progress
 
 if TYPE_CHECKING:
     from lagotto.hub.ingest.add import AddReport
@@ -28,8 +29,8 @@ JSON = typer.Option(False, "--json", help="Print one JSON object and nothing els
 
 
 def bar(quiet: bool) -> Progress:
-    """A progress bar on stderr, or nothing."""
-    return Silent() if quiet else ProgressBar()
+    """Progress on stderr, as a bar or as lines of a log, or nothing."""
+    return open_progress(quiet)
 
 
 @hub_app.command("add")

@@ -10,7 +10,7 @@ import typer
 
 from lagotto.cli.hub.commands import HUB_ARGUMENT, JSON
 from lagotto.cli.hub.index_status import print_index
-from lagotto.cli.output import print_json_stream, print_line, print_table, printable
+from lagotto.cli.output import notice, print_json_stream, print_line, print_table, printable
 
 if TYPE_CHECKING:
     from lagotto.hub.reader.model_status import ModelStatus
@@ -27,6 +27,11 @@ def hub_status(
     name_part: str = typer.Option(
         "", "--filter", help="List only models with this in their names, in any case."
     ),
+    plot: Path | None = typer.Option(
+        None,
+        metavar="FILE.png",
+        help="Draw the models, their labels, and what the probes show (extra `plots`).",
+    ),
     as_json: bool = JSON,
 ) -> None:
     """Show models, logits, probes, failures with their reasons, and disk used.
@@ -38,6 +43,11 @@ def hub_status(
     from lagotto.hub.hub import Hub
 
     opened = Hub.open(hub)
+    if plot is not None:
+        from lagotto.hub.reports.overview import draw_overview
+
+        draw_overview(opened.reader, plot)
+        notice(f"plot: {plot}")
     status = opened.status(with_models=False)
     failures = [f for f in status.failures if name_part.lower() in f.model.lower()]
     if as_json:

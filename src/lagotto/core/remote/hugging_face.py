@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import huggingface_hub
-from huggingface_hub import errors, utils
+from huggingface_hub import constants, errors, utils
 
 from lagotto.core.errors import HubError, LagottoError, SourceError, reason
 from lagotto.core.files import writing
@@ -300,7 +300,7 @@ def _translate(error: Exception, what: str) -> BusyError | LagottoError:
         )
     if isinstance(cause, errors.RevisionNotFoundError):
         return SourceError(f"{what} has no such revision; check what follows the @")
-    if isinstance(cause, errors.RemoteEntryNotFoundError):
+    if _is_gone(cause):
         return SourceError(f"{what} is listed, but gone")
     if isinstance(cause, errors.RepositoryNotFoundError) or status in (401, 404):
         return SourceError(
@@ -342,6 +342,17 @@ def _cache_folder() -> str | None:
     """The cache folder that the environment names now; None for the default of the client."""
     home = os.environ.get("HF_HOME")
     return os.environ.get("HF_HUB_CACHE") or (os.path.join(home, "hub") if home else None)
+
+
+def _is_gone(cause: Any) -> bool:
+    """Whether the hub answered that it has no such file; clients before 1.0 have no name for it."""
+    remote = getattr(errors, "RemoteEntryNotFoundError", errors.EntryNotFoundError)
+    return isinstance(cause, remote) and not isinstance(cause, errors.LocalEntryNotFoundError)
+
+
+def download_cache() -> Path:
+    """The folder in which the client of the hub keeps what it downloads; it may not exist."""
+    return Path(_cache_folder() or constants.HF_HUB_CACHE)
 
 
 def _underlying(error: Exception) -> Any:

@@ -9,11 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
-from lagotto.hub.query.probe_weights import ProbeSpace, weigh_texts
-
-LEAST_COVERAGE = 0.1
-"""Coverage, a probability, below which the user is told that the probes hardly show a concept.
-Set by benchmarks/calibration/measure.py; see docs/results.md."""
+from lagotto.hub.query.probe_weights import LEAST_COVERAGE, ProbeSpace, weigh_texts
 
 
 def coverage(space: ProbeSpace, concept: Float32[np.ndarray, " dim"]) -> float:

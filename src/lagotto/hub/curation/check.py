@@ -8,7 +8,7 @@ from jaxtyping import Float32, Int64
 
 from lagotto.core.types import JsonObject
 from lagotto.core.vectors import unit_rows
-from lagotto.hub.confidence.probe_coverage import LEAST_COVERAGE
+from lagotto.hub.query.probe_weights import LEAST_COVERAGE
 from lagotto.hub.query.probe_weights import ProbeSpace
 
 IDLE_BELOW = 0.02

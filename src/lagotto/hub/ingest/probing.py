@@ -84,8 +84,10 @@ def probe_models(
     known = {digest: job.record for digest, job in jobs.items() if job.record is not None}
     records: dict[str, JsonObject] = {}
     progress.start("loading models", len(sources), "models")
+    failed = 0
     for outcome in runner.run(inspection_tasks(sources, probe_set, known)):
-        progress.advance(1)
+        failed += outcome.failure is not None
+        progress.advance(1, _failed(failed))
         try:
             pixels[outcome.key] = _pixels(outcome)
             record = _value(outcome).get("record")
@@ -104,9 +106,9 @@ def probe_models(
     pending = {digest: job for digest, job in jobs.items() if digest in pixels}
     tasks = _probing_tasks(pending, records, probe_set, cache_folder, staging)
     pictures = {digest: job.rows(probes) - job.earlier_rows for digest, job in pending.items()}
-    meter = _Meter(progress, pictures)
+    meter = _Meter(progress, pictures, len(jobs) - len(pixels))
     for outcome in runner.run(tasks, meter.advance):
-        meter.end(outcome.key)
+        meter.end(outcome.key, outcome.failure is not None)
         staged = _staged(staging, outcome.key)
         try:
             facts = _facts(outcome, staged, probe_set, pending[outcome.key].rows(probes))
@@ -144,27 +146,42 @@ class _TaskFailedError(Exception):
         self.failure = failure
 
 
-class _Meter:
-    """Reports to a progress how many pictures the models have seen, and how many models ended."""
+def _failed(count: int) -> str:
+    """The remark on models that failed; "" if none did."""
+    return f"{count} failed" if count else ""
 
-    def __init__(self, progress: Progress, pictures: Mapping[str, int]) -> None:
+
+class _Meter:
+    """Reports to a progress how many pictures the models have seen, and how many models ended.
+
+    `failed` is how many models failed before.
+    """
+
+    def __init__(self, progress: Progress, pictures: Mapping[str, int], failed: int) -> None:
         progress.start("probing", sum(pictures.values()), "pictures")
         self._progress = progress
         self._models = len(pictures)
         self._pictures = pictures
         self._counts: dict[str, int] = {}
         self._ended = 0
+        self._failed = failed
 
     def advance(self, key: str, count: int) -> None:
         """`count` more pictures went through a model."""
         self._counts[key] = self._counts.get(key, 0) + count
-        self._progress.advance(count, f"{self._ended}/{self._models} models")
+        self._progress.advance(count, self._note)
 
-    def end(self, key: str) -> None:
+    def end(self, key: str, has_failed: bool) -> None:
         """A model ended; the pictures that it did not see count now, for the estimate of time."""
         self._ended += 1
+        self._failed += has_failed
         rest = self._pictures[key] - self._counts.pop(key, 0)
-        self._progress.advance(rest, f"{self._ended}/{self._models} models")
+        self._progress.advance(rest, self._note)
+
+    @property
+    def _note(self) -> str:
+        parts = (f"{self._ended}/{self._models} models", _failed(self._failed))
+        return ", ".join(part for part in parts if part)
 
 
 def inspection_tasks(

@@ -18,6 +18,10 @@ from lagotto.core.vectors import quiet_product, top_k
 from lagotto.core.zscore import zscore_rows
 from lagotto.hub.query.vectors import standardize_query
 
+LEAST_COVERAGE = 0.1
+"""Coverage, a probability, below which the user is told that the probes hardly show a concept.
+Set by benchmarks/calibration/measure.py; see docs/results.md."""
+
 
 @dataclass(frozen=True, slots=True)
 class WeightConfig:

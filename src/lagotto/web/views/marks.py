@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from lagotto.core.types import Hits
-from lagotto.hub.confidence.probe_coverage import LEAST_COVERAGE
+from lagotto.hub.query.probe_weights import LEAST_COVERAGE
 from lagotto.hub.labels.trust import LabelTrust
 from lagotto.web.views.addresses import labels_href
 
