@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import lagotto
 from lagotto.core.errors import reason
 from lagotto.core.machine import usable_cores
 from lagotto.core.progress import Progress, Silent
+from lagotto.core.version import __version__
 from lagotto.diagnosis.packages import ExtraState, PackageState, group_extras, read_packages
 from lagotto.diagnosis.privacy import without_user
 from lagotto.diagnosis.trial import TrialResult, try_encoder, try_search
@@ -86,8 +86,8 @@ def doctor(*, progress: Progress | None = None) -> DoctorReport:
     providers = _found("providers", _providers, broken)
     caches = _found("caches", _caches, broken)
     return DoctorReport(
-        lagotto=lagotto.__version__,
-        location=without_user(str(Path(lagotto.__file__).parent)),
+        lagotto=__version__,
+        location=without_user(str(Path(__file__).parents[1])),
         python=f"{platform.python_implementation()} {platform.python_version()}",
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         cores=usable_cores(),

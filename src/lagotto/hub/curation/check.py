@@ -8,8 +8,7 @@ from jaxtyping import Float32, Int64
 
 from lagotto.core.types import JsonObject
 from lagotto.core.vectors import unit_rows
-from lagotto.hub.query.probe_weights import LEAST_COVERAGE
-from lagotto.hub.query.probe_weights import ProbeSpace
+from lagotto.hub.query.probe_weights import LEAST_COVERAGE, ProbeSpace
 
 IDLE_BELOW = 0.02
 """A picture on which no word is as likely as this tells no word from the others."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from lagotto.core.types import Hits
-from lagotto.hub.query.probe_weights import LEAST_COVERAGE
 from lagotto.hub.labels.trust import LabelTrust
+from lagotto.hub.query.probe_weights import LEAST_COVERAGE
 from lagotto.web.views.addresses import labels_href
 
 Tone: TypeAlias = Literal["good", "open", "bad", "plain"]
