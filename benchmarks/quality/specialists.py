@@ -41,7 +41,7 @@ from lagotto.specialists.label_names import named_outputs
 from lagotto.specialists.likelihood import fit_votes
 from lagotto.specialists.matching import MIN_NAME_AGREEMENT, label_output_agreement
 from lagotto.specialists.model_runs import Runnable
-from lagotto.specialists.pixel_batches import PixelFile
+from lagotto.specialists.pictures.pixel_batches import PixelFile
 from lagotto.specialists.probe_evidence import EncoderView, first_order_gain
 
 SETS = ("cifar10", "flowers5", "cats-dogs", "imagenet100x5", "grocery43")

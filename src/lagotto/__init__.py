@@ -8,7 +8,6 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lagotto.core.version import __version__ as __version__
 from lagotto.jobs.sandbox.telemetry import switch_off_telemetry
 
 if TYPE_CHECKING:
@@ -73,6 +72,8 @@ if TYPE_CHECKING:
     from lagotto.zeroshot.types import Prediction as Prediction
     from lagotto.zeroshot.types import RetrievedCaption as RetrievedCaption
     from lagotto.zeroshot.types import Suggestion as Suggestion
+
+__version__ = "0.1.0"
 
 switch_off_telemetry(os.environ)
 

@@ -36,7 +36,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spans, "LOGITS_AT_ONCE", 50)
     monkeypatch.setattr(segments, "_SMALLEST", 20)
     monkeypatch.setattr(segments, "TIER", 3)
-    monkeypatch.setattr(segments, "LARGEST", 100)
+    monkeypatch.setattr(segments, "LARGEST_SEGMENT", 100)
 
 
 def digest_of(model: int) -> str:

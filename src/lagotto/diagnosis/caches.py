@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import lagotto.hub.kernels
-from lagotto.core.remote.hugging_face import download_cache
+from lagotto.core.remote.download_cache import download_cache
 from lagotto.core.temporary.leftovers import FOLDER_PREFIX, measure_leftover
 from lagotto.diagnosis.privacy import without_user
 

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from lagotto import __version__
 from lagotto.core.errors import reason
 from lagotto.core.machine import usable_cores
 from lagotto.core.progress import Progress, Silent
-from lagotto.core.version import __version__
 from lagotto.diagnosis.packages import ExtraState, PackageState, group_extras, read_packages
 from lagotto.diagnosis.privacy import without_user
 from lagotto.diagnosis.trial import TrialResult, try_encoder, try_search

@@ -17,7 +17,6 @@ from lagotto.core.types import Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.hub.hub import Hub
 from lagotto.jobs.worker_limits import Limits
-from lagotto.specialists.batches import Batch, read_batches
 from lagotto.specialists.finder import (
     Finder,
     FinderResult,
@@ -29,7 +28,8 @@ from lagotto.specialists.fusion import (
     describe_specialist,
 )
 from lagotto.specialists.model_runs import ModelRuns
-from lagotto.specialists.pixel_batches import ImageReader
+from lagotto.specialists.pictures.batches import Batch, read_batches
+from lagotto.specialists.pictures.pixel_batches import ImageReader
 from lagotto.specialists.rejection import judge_with_models
 from lagotto.specialists.selection import Selection
 from lagotto.zeroshot import classifier as zeroshot

@@ -39,13 +39,13 @@ from lagotto.specialists.model_runs import (
     find_runnable,
     replace_nonfinite,
 )
-from lagotto.specialists.pixel_batches import (
+from lagotto.specialists.pictures.pixel_batches import (
     ImageReader,
     PixelBatch,
     PixelStage,
 )
+from lagotto.specialists.pictures.sampling import PictureSample, SampleResult
 from lagotto.specialists.probe_evidence import EncoderView, ProbeEvidence
-from lagotto.specialists.sampling import PictureSample, SampleResult
 from lagotto.specialists.selection import Selection, select_models
 from lagotto.specialists.shortlist import (
     explained_information,

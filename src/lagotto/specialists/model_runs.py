@@ -27,7 +27,7 @@ from lagotto.jobs.base import Runner, Task
 from lagotto.jobs.worker_limits import Limits
 from lagotto.models.metadata.scan import scan_models
 from lagotto.models.registry import behaviour_digest
-from lagotto.specialists.pixel_batches import PixelFile
+from lagotto.specialists.pictures.pixel_batches import PixelFile
 
 PICTURES_PER_TASK = 96
 """Pictures in one task, approximately."""

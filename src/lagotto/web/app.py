@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
+from lagotto import __version__
 from lagotto.core.errors import LagottoError
-from lagotto.core.version import __version__
 from lagotto.web.api.answer import PROBLEM_SCHEMA
 from lagotto.web.api.routes import api_router
 from lagotto.web.options import ServerOptions

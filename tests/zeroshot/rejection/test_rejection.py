@@ -18,7 +18,7 @@ from lagotto.zeroshot.rejection.nouns import named_phrases, store_nouns
 from lagotto.zeroshot.rejection.suggestions import SuggestedWords
 from lagotto.zeroshot.rejection.vocabulary import (
     ARRAY_NAME,
-    RECORD_NAME,
+    VOCABULARY_RECORD,
     OpenVocabulary,
     open_vocabulary,
 )
@@ -142,14 +142,14 @@ def test_the_vocabulary_is_kept_and_made_anew_where_it_does_not_fit(
     assert again.words == made.words
     assert again.curve == made.curve
     assert np.array_equal(again.embeddings, made.embeddings)
-    record = (tmp_path / RECORD_NAME).read_bytes()
-    for name, content in ((ARRAY_NAME, b"\x93NUMPY"), (RECORD_NAME, b"[")):
+    record = (tmp_path / VOCABULARY_RECORD).read_bytes()
+    for name, content in ((ARRAY_NAME, b"\x93NUMPY"), (VOCABULARY_RECORD, b"[")):
         (tmp_path / name).write_bytes(content)
         mended = open_vocabulary(encoder, nouns_store, tmp_path, "store one")
         assert np.array_equal(mended.embeddings, made.embeddings)
-        assert (tmp_path / RECORD_NAME).read_bytes() == record
+        assert (tmp_path / VOCABULARY_RECORD).read_bytes() == record
     open_vocabulary(encoder, nouns_store, tmp_path, "store two")
-    assert (tmp_path / RECORD_NAME).read_bytes() != record
+    assert (tmp_path / VOCABULARY_RECORD).read_bytes() != record
 
 
 def test_nouns_of_a_store_are_runs_of_the_packages_nouns() -> None:

@@ -1,8 +1,8 @@
 """Names on the Hugging Face Hub come in; listings and verified local files go out.
 
-This is the only file that imports huggingface_hub. Its client reads HF_TOKEN and the token of a
-login; HF_ENDPOINT and HF_HUB_OFFLINE are read here. Every error of the client becomes one line
-without addresses, so that the same fault always gives the same reason.
+This and `download_cache` are the only files that import huggingface_hub. Its client reads HF_TOKEN
+and the token of a login; HF_ENDPOINT and HF_HUB_OFFLINE are read here. Every error of the client
+becomes one line without addresses, so that the same fault always gives the same reason.
 """
 
 import errno
@@ -14,10 +14,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import huggingface_hub
-from huggingface_hub import constants, errors, utils
+from huggingface_hub import errors, utils
 
 from lagotto.core.errors import HubError, LagottoError, SourceError, reason
 from lagotto.core.files import writing
+from lagotto.core.remote.download_cache import cache_folder, cached_repository
 from lagotto.core.remote.files import (
     RemoteFile,
     Repository,
@@ -67,7 +68,7 @@ class HuggingFace:
         self._backoff = backoff or Backoff()
         self._endpoint = os.environ.get("HF_ENDPOINT") or None
         self._offline = is_offline()
-        self._cache = _cache_folder()
+        self._cache = cache_folder()
         self._api = huggingface_hub.HfApi(endpoint=self._endpoint, library_name="lagotto")
         self._has_answered = False
         self._silences = 0
@@ -338,21 +339,10 @@ def _licence(info: Any) -> str:
     return clean_text(str(found))[:_LONGEST_LICENCE]
 
 
-def _cache_folder() -> str | None:
-    """The cache folder that the environment names now; None for the default of the client."""
-    home = os.environ.get("HF_HOME")
-    return os.environ.get("HF_HUB_CACHE") or (os.path.join(home, "hub") if home else None)
-
-
 def _is_gone(cause: Any) -> bool:
     """Whether the hub answered that it has no such file; clients before 1.0 have no name for it."""
     remote = getattr(errors, "RemoteEntryNotFoundError", errors.EntryNotFoundError)
     return isinstance(cause, remote) and not isinstance(cause, errors.LocalEntryNotFoundError)
-
-
-def download_cache() -> Path:
-    """The folder in which the client of the hub keeps what it downloads; it may not exist."""
-    return Path(_cache_folder() or constants.HF_HUB_CACHE)
 
 
 def _underlying(error: Exception) -> Any:
@@ -374,30 +364,3 @@ def _remote_file(sibling: Any) -> RemoteFile:
     if lfs is not None:
         return RemoteFile(sibling.rfilename, int(lfs.size), sha256=str(lfs.sha256))
     return RemoteFile(sibling.rfilename, int(sibling.size or 0), blob=sibling.blob_id or "")
-
-
-def cached_commits(name: str) -> list[str]:
-    """The commits of a repository of which the local cache has files, the last fetched first."""
-    home = Path(_cache_folder() or huggingface_hub.constants.HF_HUB_CACHE)
-    folder = home / f"models--{name.replace('/', '--')}" / "snapshots"
-    found = [path for path in folder.glob("*") if path.is_dir()]
-    return [path.name for path in sorted(found, key=lambda path: -path.stat().st_mtime)]
-
-
-def cached_repository(spec: RepositorySpec, file: str = "config.json") -> Repository:
-    """A repository in the local cache; raises SourceError if the cache lacks `file` of it."""
-    path = huggingface_hub.try_to_load_from_cache(
-        spec.name, file, cache_dir=_cache_folder(), revision=spec.revision
-    )
-    if not isinstance(path, str):
-        raise SourceError(
-            f"{spec} is not in the local cache, and HF_HUB_OFFLINE is set; unset it, or download "
-            f"it first: hf download {spec.name}"
-        )
-    folder = Path(path).parent
-    files = tuple(
-        RemoteFile(path.relative_to(folder).as_posix(), path.stat().st_size)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    )
-    return Repository(spec.name, folder.name, files, spec.revision or "main", folder)

@@ -14,7 +14,6 @@ from lagotto.core.progress import Progress, Silent
 from lagotto.core.vectors import softmax
 from lagotto.evaluation.classification.dataset import LabelledSet
 from lagotto.evaluation.intervals import Estimate, mean_interval
-from lagotto.specialists.batches import Batch, read_batches
 from lagotto.specialists.classifier import Classifier
 from lagotto.specialists.finder import FinderResult
 from lagotto.specialists.fusion import (
@@ -23,6 +22,7 @@ from lagotto.specialists.fusion import (
     specialist_alone,
 )
 from lagotto.specialists.model_runs import ModelRuns
+from lagotto.specialists.pictures.batches import Batch, read_batches
 
 IMAGE, CAPTIONS, HUB, ALL = "image", "image+captions", "image+hub", "image+captions+hub"
 BEST_MODEL, ORACLE = "best single found model", "oracle choice of voice"

@@ -16,7 +16,7 @@ from lagotto.core.errors import HubError
 from lagotto.hub.descriptors.blocks import Block, block_path, block_paths, open_block
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.segments import (
-    Places,
+    LogitPlaces,
     SegmentRecord,
     check_segment,
     find_positions,
@@ -40,7 +40,7 @@ class Piece:
     segment: int
     block: Block
     first: int
-    places: Places | None = None
+    places: LogitPlaces | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def adoptable_blocks(folder: Path, catalogue: Catalog, probe_digest: str) -> tup
         if found:
             taken.update(position for position, _ in found)
             both = np.array(found, np.int64)
-            places = Places(number, both[:, 0], both[:, 1])
+            places = LogitPlaces(number, both[:, 0], both[:, 1])
             pieces.append(Piece(number, block, found[0][0], places))
     return tuple(pieces)
 

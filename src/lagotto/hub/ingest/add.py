@@ -44,7 +44,7 @@ from lagotto.models.metadata.unread.recognition import UnreadFile
 from lagotto.models.registry import behaviour_digest
 
 if TYPE_CHECKING:
-    from lagotto.hub.ingest.crawl import Crawl
+    from lagotto.hub.ingest.remote.crawl import Crawl
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ def _crawl(
     """The models that remote specs name, entered in the catalogue; None without specs."""
     if not specs:
         return None
-    from lagotto.hub.ingest.crawl import Crawl  # loads the client of the Hugging Face Hub
+    from lagotto.hub.ingest.remote.crawl import Crawl  # loads the client of the Hugging Face Hub
 
     crawl = Crawl(catalogue, layout.fetched, limits.cache_bytes, progress)
     crawl.register(specs)

@@ -27,7 +27,7 @@ from lagotto.models.metadata.scan import scan_models
 from lagotto.models.registry import behaviour_digest
 
 if TYPE_CHECKING:
-    from lagotto.hub.ingest.remote_models import RemoteModels
+    from lagotto.hub.ingest.remote.remote_models import RemoteModels
 
 
 class KnownModels:
@@ -59,8 +59,11 @@ class KnownModels:
         """
         if not self._remote:
             return
-        from lagotto.hub.ingest.fetch import Fetchers, FetchJob  # loads the client of the hub
-        from lagotto.hub.ingest.remote_models import RemoteModels
+        from lagotto.hub.ingest.remote.fetch import (  # loads the client of the hub
+            Fetchers,
+            FetchJob,
+        )
+        from lagotto.hub.ingest.remote.remote_models import RemoteModels
 
         hub = RemoteModels()
         specs = self._specs(hub)

@@ -61,7 +61,7 @@ TIER = 8
 _SMALLEST = 1024
 """Logits up to which all segments are of one size."""
 
-LARGEST = 1 << 22
+LARGEST_SEGMENT = 1 << 22
 """Logits that a merged segment has at most: a merge needs as much free disk as it has bytes."""
 
 
@@ -252,7 +252,7 @@ def choose_merge(records: Sequence[SegmentRecord]) -> list[SegmentRecord]:
             return [record]
     tiers: dict[int, list[SegmentRecord]] = {}
     for record in records:
-        if record.live_logits <= LARGEST // 2:
+        if record.live_logits <= LARGEST_SEGMENT // 2:
             tiers.setdefault(_tier(record.live_logits), []).append(record)
     for _, members in sorted(tiers.items()):
         if len(members) >= TIER:
@@ -272,7 +272,7 @@ def _cut(records: Sequence[SegmentRecord]) -> list[list[SegmentRecord]]:
     groups: list[list[SegmentRecord]] = []
     size = 0
     for record in records:
-        if not groups or size + record.live_logits > LARGEST:
+        if not groups or size + record.live_logits > LARGEST_SEGMENT:
             groups.append([])
             size = 0
         groups[-1].append(record)

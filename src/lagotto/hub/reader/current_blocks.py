@@ -17,7 +17,7 @@ from lagotto.hub.ingest.segments import hub_completion, made_of, new_sources
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.segments import (
-    Places,
+    LogitPlaces,
     Unplaced,
     has_segments,
     models_at,
@@ -124,7 +124,7 @@ def _made_outside(
         for block in open_blocks(outside.blocks, probe_digest):
             models = state.missing[begin : begin + len(block.models)]
             positions = np.array([model.position for model in models])
-            places = Places(-1, positions, np.arange(len(models)))
+            places = LogitPlaces(-1, positions, np.arange(len(models)))
             made.append(Piece(-1, block, models[0].position, places))
             begin += len(models)
         return arrange([*state.pieces, *made]), completion
@@ -150,7 +150,7 @@ def _without_outdated(
         outdated += places.positions[~keep].tolist()
         if keep.any():
             positions = places.positions[keep]
-            rest = Places(places.segment, positions, places.places[keep])
+            rest = LogitPlaces(places.segment, positions, places.places[keep])
             pieces.append(replace(piece, first=int(positions[0]), places=rest))
     missing = _in_order([*state.missing, *models_at(catalogue, outdated)])
     return _State(tuple(pieces), missing)

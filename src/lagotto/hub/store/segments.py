@@ -59,7 +59,7 @@ class SegmentRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class LogitPlaces:
     """Models of one segment: their positions in the catalogue, ascending, and their places."""
 
     segment: int
@@ -90,13 +90,13 @@ def read_segments(catalogue: Catalog) -> tuple[SegmentRecord, ...]:
     return tuple(SegmentRecord(*row) for row in rows)
 
 
-def read_places(catalogue: Catalog, segment: int) -> Places:
+def read_places(catalogue: Catalog, segment: int) -> LogitPlaces:
     """Where the models of a segment are that are still there."""
     rows = catalogue.run(
         "SELECT position, place FROM models WHERE segment = ? ORDER BY position", (segment,)
     )
     both = np.array(rows, np.int64).reshape(-1, 2)
-    return Places(segment, both[:, 0], both[:, 1])
+    return LogitPlaces(segment, both[:, 0], both[:, 1])
 
 
 def read_unplaced(catalogue: Catalog) -> tuple[Unplaced, ...]:

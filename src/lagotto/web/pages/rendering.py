@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from lagotto.core.version import __version__
+from lagotto import __version__
 from lagotto.web.problems import without_paths
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"

@@ -10,7 +10,7 @@ from lagotto.core.text.clean import shown
 from lagotto.hub.hub import Hub
 from lagotto.jobs.worker_limits import Limits
 from lagotto.specialists.model_runs import ModelRuns, find_runnable
-from lagotto.specialists.pixel_batches import PixelStage
+from lagotto.specialists.pictures.pixel_batches import PixelStage
 from lagotto.web.problems import without_paths
 from lagotto.web.views.addresses import SearchAddress, output_href, upload_image
 

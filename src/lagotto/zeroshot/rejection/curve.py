@@ -18,7 +18,7 @@ from lagotto.zeroshot.types import Captions
 
 LISTS = 250
 LIST_LENGTHS = (2, 4, 8, 16, 32, 64)
-MIN_PICTURES = 50
+MIN_FIT_PICTURES = 50
 _MIN_NOUNS = 20
 _MIN_LISTS = 20
 _MAX_PICTURES = 1_600
@@ -68,7 +68,7 @@ def fit_curve(
     starts, ends = np.asarray(captions.starts[:-1]), np.asarray(captions.ends)
     rows = np.flatnonzero(ends > starts)
     rows = rows[:: max(1, -(-len(rows) // _MAX_PICTURES))]
-    if len(rows) < MIN_PICTURES:
+    if len(rows) < MIN_FIT_PICTURES:
         return None
     named = np.zeros((len(rows), len(background)), bool)
     known = background_phrases()

@@ -21,7 +21,7 @@ from lagotto.zeroshot.rejection.curve import DEFAULT_CURVE, RejectionCurve, fit_
 from lagotto.zeroshot.rejection.nouns import even_sample, store_nouns
 from lagotto.zeroshot.types import Captions
 
-RECORD_NAME = "vocabulary.json"
+VOCABULARY_RECORD = "vocabulary.json"
 ARRAY_NAME = "vocabulary.npy"
 _VERSION = 1
 _REMEMBERED = 4
@@ -89,10 +89,10 @@ def _background(encoder: Encoder) -> Float32[np.ndarray, "words dim"]:
 
 def _read(folder: Path, source: str, dim: int) -> OpenVocabulary | None:
     """What was kept; None if it is missing, damaged or made from anything else."""
-    if not (folder / RECORD_NAME).is_file():
+    if not (folder / VOCABULARY_RECORD).is_file():
         return None
     try:
-        row = read_json(folder / RECORD_NAME, "vocabulary", CaptionError)
+        row = read_json(folder / VOCABULARY_RECORD, "vocabulary", CaptionError)
         if row.get("version") != _VERSION or row.get("made_from") != source:
             return None
         more, curve = row["words"], row["curve"]
@@ -125,8 +125,8 @@ def _keep(folder: Path, source: str, made: OpenVocabulary) -> None:
         }
     )
     try:
-        (folder / RECORD_NAME).unlink(missing_ok=True)  # never a record beside another array
+        (folder / VOCABULARY_RECORD).unlink(missing_ok=True)  # never a record beside another array
         write_atomically(folder / ARRAY_NAME, array.getvalue())
-        write_atomically(folder / RECORD_NAME, record + b"\n")
+        write_atomically(folder / VOCABULARY_RECORD, record + b"\n")
     except (HubError, OSError):
         return

@@ -17,11 +17,11 @@ from lagotto.core.types import PixelSpec
 from lagotto.jobs.worker_limits import Limits
 from lagotto.specialists import batches as batches_module
 from lagotto.specialists import sampling
-from lagotto.specialists.batches import read_batches
 from lagotto.specialists.classifier import Classifier, HubVoice
 from lagotto.specialists.model_runs import ModelRuns
-from lagotto.specialists.pixel_batches import PixelStage, SeenImages
-from lagotto.specialists.sampling import sample_positions
+from lagotto.specialists.pictures.batches import read_batches
+from lagotto.specialists.pictures.pixel_batches import PixelStage, SeenImages
+from lagotto.specialists.pictures.sampling import sample_positions
 
 ENCODER_SPEC = PixelSpec(8, 8)
 OTHER_SPEC = PixelSpec(5, 6, grey=True, resize="stretch")

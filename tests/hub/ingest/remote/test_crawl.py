@@ -20,7 +20,7 @@ from command_line import lagotto
 from hub_stub import Faults, Repository, StubHub
 from lagotto.core.errors import SourceError, UsageError
 from lagotto.hub.hub import Hub
-from lagotto.hub.ingest.fetch import DiskBudget
+from lagotto.hub.ingest.remote.fetch import DiskBudget
 from lagotto.jobs.worker_limits import Limits
 from network_files import shapes_of
 from seeded_weights import seeded_weights

@@ -15,7 +15,7 @@ from lagotto.core.files import writing
 from lagotto.core.remote.files import Repository
 from lagotto.core.remote.spec import MlflowSpec, RepositorySpec
 from lagotto.core.types import ModelSource
-from lagotto.hub.ingest.remote_models import RemoteModels
+from lagotto.hub.ingest.remote.remote_models import RemoteModels
 from lagotto.models.registry import behaviour_digest
 
 THREADS = 4

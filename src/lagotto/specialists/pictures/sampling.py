@@ -9,7 +9,7 @@ from jaxtyping import Float32, Float64
 
 from lagotto.core.types import PixelSpec
 from lagotto.encoders.base import Encoder
-from lagotto.specialists.pixel_batches import (
+from lagotto.specialists.pictures.pixel_batches import (
     PixelBatch,
     PixelStage,
     SeenImages,

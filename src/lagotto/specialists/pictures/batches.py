@@ -16,12 +16,12 @@ from lagotto.core.types import PixelSpec
 from lagotto.encoders.base import Encoder
 from lagotto.specialists.finder import FinderResult
 from lagotto.specialists.model_runs import ModelRuns, Runnable
-from lagotto.specialists.pixel_batches import (
+from lagotto.specialists.pictures.pixel_batches import (
     ImageReader,
     PixelBatch,
     PixelStage,
 )
-from lagotto.specialists.sampling import SampleResult
+from lagotto.specialists.pictures.sampling import SampleResult
 
 BATCH_PICTURES = 256
 """Pictures of a query that are decoded, embedded and run together."""

@@ -29,12 +29,12 @@ from lagotto.core.remote.spec import (
     parse_search,
 )
 from lagotto.core.types import ModelSource
-from lagotto.hub.ingest.fetch import (
+from lagotto.hub.ingest.remote.fetch import (
     FetchedModel,
     Fetchers,
     FetchJob,
 )
-from lagotto.hub.ingest.remote_models import RemoteModels
+from lagotto.hub.ingest.remote.remote_models import RemoteModels
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.records import (
     Copy,
