@@ -36,7 +36,10 @@ def hub_world(hub: Hub, truth: Sequence[TruthQuery]) -> World:
     answers = np.zeros((len(names), len(table.labels)), dtype=bool)
     for place, correct in enumerate(right):
         answers[place, correct] = True
-    believed = np.concatenate([hub.label_trust.believed(model) for model in table.models])
+    outputs = np.bincount(table.owners, minlength=len(table.models)).tolist()
+    believed = np.concatenate(
+        [hub.label_trust.levels(*each) for each in zip(table.models, outputs, strict=True)]
+    )
     labels = [table.labels[column] for column in usable.tolist()]
     known = Known(
         names,

@@ -45,7 +45,7 @@ def test_labels_are_known_where_models_publish_them(hub: Hub, known: Known) -> N
         called = [known.known.names[row] for row in np.flatnonzero(known.known.called[:, column])]
         assert called == ([] if label is None else [label])
         model, logit = table.name(column)
-        firm = hub.label_trust.believed(model)[logit] >= FIRMLY
+        firm = hub.label_trust.level(model, logit) >= FIRMLY
         assert known.known.published[column] == (place if firm else -1)
 
 

@@ -136,7 +136,6 @@ def test_one_line_that_says_what_and_what_next(places: dict[str, str], case: str
         "hub add {hub} {models} --workers 0",
         "hub add {hub} {models} --timeout -1",
         "hub add {hub} {models} --memory-gb 0",
-        "hub create {tmp}/h --encoder {encoder}",
         "hub create {tmp}/h --probes {pictures} --encoder {encoder} --max-probes 1",
         "hub frobnicate",
         "frobnicate",

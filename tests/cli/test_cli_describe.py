@@ -62,7 +62,7 @@ def test_audit(world: World, tmp_path: Path) -> None:
 
 def test_duplicates(world: World) -> None:
     found = lagotto("duplicates", world.hub, "--json").json
-    assert list(found) == ["hub", "twins", "families", "pairs", "copies"]
+    assert list(found) == ["hub", "twins", "families", "pairs", "copies", "concepts"]
     assert "nearly the same: none" in lagotto("duplicates", world.hub).out
 
 
@@ -80,7 +80,7 @@ def test_search_by_labels(world: World, tmp_path: Path) -> None:
     assert list(best) == [
         *("rank", "model", "coverage", "mean_fit", "mean_lead", "weakest", "spare", "labels")
     ]
-    assert list(best["labels"][0]) == ["label", "logit", "published", "fit"]
+    assert list(best["labels"][0]) == ["label", "logit", "published", "fit", "through"]
     table = lagotto("search", world.hub, "--labels", "red,green,blue", "--top", "2").out
     assert "outputs of plain:" in table
     lagotto("search", world.hub, "red", "--labels", "red,blue").refused(2, "--labels")

@@ -46,9 +46,8 @@ def test_a_closed_stdout_is_one_line(world: World, tmp_path: Path, name: str) ->
     answer = run(world, hub, READ_ONLY[name], 1)
     assert answer.code == 1
     assert "Traceback" not in answer.err
-    assert answer.err.splitlines()[-1] == (
-        "lagotto: cannot write the answer: stdout is closed; send it to a file"
-    )
+    last = answer.err.splitlines()[-1]
+    assert last.startswith("lagotto: cannot write the answer: stdout is closed; send it to a file")
 
 
 def test_a_closed_stderr_drops_messages_alone(world: World) -> None:

@@ -163,7 +163,7 @@ def test_what_cannot_be_is_said_in_one_line(
     for wrong in ("0", "four", "2,-4", ""):
         run(world, photos, *with_store, "--k", wrong).refused(2, "--k is", "2,4,8")
     run(world, photos, "--labels", "red,green").refused(2, "'blue'", "--labels")
-    run(world, photos, "--labels", "red").refused(2, "one label")
+    run(world, photos, "--labels", "red").refused(2, "among the 1 labels")
     run(world, tmp_path / "none").refused(2, "no such file or folder")
     run(world, photos, "--captions", tmp_path).refused(1, "caption store")
     missing = lagotto(*EVAL, photos)

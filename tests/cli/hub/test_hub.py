@@ -21,7 +21,7 @@ def test_create_add_search_remove_verify(world: World, tmp_path: Path) -> None:
         "--max-probes", "30", "--seed", "3", "--json",
     )  # fmt: skip
     assert made.code == 0
-    keys = ["hub", "probes", "probe_digest", "encoder", "set_aside", "source_count"]
+    keys = ["hub", "probes", "probe_digest", "encoder", "set_aside", "source_count", "datasets"]
     assert list(made.json) == keys
     count = made.json["source_count"]
     assert (count["taken"], count["seen"]) == (30, len(list(world.pictures.iterdir())))
@@ -130,6 +130,8 @@ def test_status_in_json(world: World) -> None:
         "references",
         "notes",
         "leftovers",
+        "words_shown",
+        "words",
         "segments",
     ]
     assert status["segments"].keys() == {"count", "bytes", "lost_logits", "missing_models"}
@@ -219,7 +221,6 @@ def test_verify_names_the_damage_and_ends_with_1(hub_copy: Path) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        [],
         ["--help"],
         ["hub"],
         ["hub", "--help"],

@@ -63,7 +63,7 @@ def words_for(*line: str) -> list[str]:
 
 def test_commands_and_options_are_completed() -> None:
     assert {"search", "hub", "doctor", "completion"} <= set(words_for(""))
-    assert words_for("se") == ["search"]
+    assert words_for("se") == ["search", "serve"]
     assert words_for("hub", "re") == ["remove"]
     assert "--behaviour-only" in words_for("search", "h", "--be")
     assert {"--reference", "--no-reference"} <= set(words_for("search", "--"))

@@ -69,11 +69,15 @@ class LabelTrust:
         self._levels: dict[str, Float32[np.ndarray, " logits"]] = {}
 
     def believed(self, model: str) -> Float32[np.ndarray, " logits"]:
-        """How far the label of each logit of a model is believed: see `trust_levels`."""
+        """How far the label of each logit of a labelled model is believed: see `trust_levels`."""
         if model not in self._levels:
             record = self._lists[model]
             self._levels[model] = trust_levels(record.audit, record.outputs)
         return self._levels[model]
+
+    def levels(self, model: str, outputs: int) -> Float32[np.ndarray, " outputs"]:
+        """As `believed`, for any model with so many outputs: all 0 if it publishes no label."""
+        return self.believed(model) if model in self._lists else np.zeros(outputs, np.float32)
 
     def level(self, model: str, logit: int) -> float:
         """How far one label is believed; 0 for a model that the catalogue did not hold."""
@@ -86,8 +90,8 @@ class LabelTrust:
 
     def audit_key(self, model: str) -> str:
         """sha256 of the labels and responses that a model's audit is of; "" if it has none."""
-        audit = self._lists[model].audit
-        return "" if audit is None else audit.key
+        record = self._lists.get(model)
+        return "" if record is None or record.audit is None else record.audit.key
 
     @property
     def teaching_models(self) -> tuple[str, ...]:

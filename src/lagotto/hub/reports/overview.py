@@ -133,7 +133,7 @@ def measure_shown(space: ProbeSpace) -> Float32[np.ndarray, " words"]:
 
 def _model_labels(hub: HubReader, trust: LabelTrust, model: str) -> ModelLabels:
     labelled = np.array([label is not None for label in hub.labels(model)])
-    levels = trust.believed(model)
+    levels = trust.levels(model, len(labelled))
     return ModelLabels(
         name=model,
         firmly=int((labelled & (levels >= FIRMLY)).sum()),
