@@ -7,10 +7,10 @@ import platform
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from lagotto import __version__
 from lagotto.core.errors import reason
 from lagotto.core.machine import usable_cores
 from lagotto.core.progress import Progress, Silent
@@ -86,7 +86,7 @@ def doctor(*, progress: Progress | None = None) -> DoctorReport:
     providers = _found("providers", _providers, broken)
     caches = _found("caches", _caches, broken)
     return DoctorReport(
-        lagotto=__version__,
+        lagotto=str(import_module("lagotto").__version__),
         location=without_user(str(Path(__file__).parents[1])),
         python=f"{platform.python_implementation()} {platform.python_version()}",
         system=f"{platform.system()} {platform.release()} {platform.machine()}",

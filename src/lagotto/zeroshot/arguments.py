@@ -44,7 +44,7 @@ def check_k(k: int) -> int:
     return k
 
 
-def labels_of(labels: OneNameOrMany | Iterable[Label]) -> LabelList:
+def as_labels(labels: OneNameOrMany | Iterable[Label]) -> LabelList:
     """The labels of a comma list or a file in one string or Path, or of an iterable, and notes.
 
     Repeated names are folded; `Label` objects are classes of their own, whatever their names.

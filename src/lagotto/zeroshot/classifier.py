@@ -14,7 +14,7 @@ from lagotto.core.errors import HubError, PictureError, UsageError
 from lagotto.core.prefetch import prefetch
 from lagotto.core.types import Skipped
 from lagotto.encoders.base import Encoder
-from lagotto.zeroshot.arguments import check_k, check_mode, labels_of
+from lagotto.zeroshot.arguments import as_labels, check_k, check_mode
 from lagotto.zeroshot.calibration.calibration import (
     Calibration,
     calibrate,
@@ -115,7 +115,7 @@ class ZeroShotClassifier:
                 "approximate search needs a caption store in a folder; give one, or leave it out"
             )
         self.encoder = choose_encoder(encoder, captions)
-        listed = LabelList(()) if labels is None else labels_of(labels)
+        listed = LabelList(()) if labels is None else as_labels(labels)
         info = self.encoder.info
         self.templates = (
             read_templates(templates, info.prompt_template)

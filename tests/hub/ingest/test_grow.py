@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 
 import colour_world
+from catalogue_rows import catalogue_rows
 from child_processes import running_command
 from colour_world import World
 from command_line import COMMAND, lagotto
@@ -51,17 +51,12 @@ def files(hub: Path, *patterns: str) -> dict[str, bytes]:
     return {str(path.relative_to(hub)): path.read_bytes() for path in found if path.is_file()}
 
 
-def rows(hub: Path) -> dict[str, list[tuple[object, ...]]]:
-    with sqlite3.connect(f"file:{hub / 'catalogue.sqlite'}?mode=ro", uri=True) as database:
-        made = {t: database.execute(f"SELECT * FROM {t}").fetchall() for t in ("models", "logits")}
-    database.close()
-    return made
-
-
 def assert_same(grown: Path, at_once: Path) -> None:
     everything = (RESPONSES, "blocks/*", "probes/*.json*", "probes/pictures/*/*", "twins.*")
     assert files(grown, *everything) == files(at_once, *everything)
-    assert rows(grown) == rows(at_once)
+    assert catalogue_rows(grown, ("models", "logits")) == catalogue_rows(
+        at_once, ("models", "logits")
+    )
     assert Hub.open(grown).verify() == ()
     assert not (grown / "growing").exists()
     assert [path.name for path in grown.parent.iterdir() if path.name.startswith(".")] == []

@@ -6,7 +6,6 @@ benchmarks/reliability/kill_resume.py is the large version.
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,12 +14,12 @@ from pathlib import Path
 import pytest
 
 import colour_world
+from catalogue_rows import catalogue_rows
 from child_processes import running_command, wait_until
 from colour_world import World
 from command_line import COMMAND, lagotto_process
 from lagotto.hub.hub import Hub
 
-TABLES = ("models", "logits", "failures", "copies", "audits")
 KILL_AFTER_S = (0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 1.0, 1.2)
 
 
@@ -34,10 +33,7 @@ def contents(hub: Path) -> tuple[dict[str, bytes], dict[str, list[tuple[object, 
         for path in sorted(hub.rglob("*"))
         if path.is_file() and path.name not in LEFT_OUT
     }
-    with sqlite3.connect(f"file:{hub / 'catalogue.sqlite'}?mode=ro", uri=True) as database:
-        rows = {t: sorted(database.execute(f"SELECT * FROM {t}").fetchall()) for t in TABLES}
-    database.close()
-    return files, rows
+    return files, catalogue_rows(hub)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lagotto.core.errors import HubError
 from lagotto.core.lock import folder_lock
-from lagotto.core.temporary.leftovers import remove_leftovers
+from lagotto.core.temporary.leftovers import abandoned_drafts, remove_leftovers
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.leftovers import unfinished
 
@@ -15,11 +15,11 @@ from lagotto.hub.store.leftovers import unfinished
 def hub_lock(folder: Path) -> Iterator[None]:
     """Holds a hub for writing during a `with` block; readers do not need it.
 
-    What killed runs left half-written in the hub is removed first.
+    What killed runs left half-written in the hub, and as drafts beside it, is removed first.
 
     Raises:
         HubError: Another process holds the hub (raised at once), or it cannot be written.
     """
     with folder_lock(folder, "hub", HubError):
-        remove_leftovers(unfinished(HubLayout(folder)))
+        remove_leftovers([*abandoned_drafts(folder), *unfinished(HubLayout(folder))])
         yield

@@ -14,6 +14,7 @@ from safetensors.numpy import save
 
 import colour_world
 from attack_keras import write_h5, write_keras
+from catalogue_rows import catalogue_rows
 from checkpoint_makers import torch_legacy, torch_zip
 from colour_world import Classifier, World
 from command_line import lagotto
@@ -87,8 +88,10 @@ def contents(hub: Hub) -> dict[str, Any]:
         for path in sorted(hub.folder.rglob("*"))
         if path.is_file() and path.name not in ("catalogue.sqlite", ".lock")
     }
-    tables = ("models", "logits", "failures", "copies")
-    return {"files": files, **{table: rows(hub, table) for table in tables}}
+    return {
+        "files": files,
+        **catalogue_rows(hub.folder, ("models", "logits", "failures", "copies")),
+    }
 
 
 def test_a_search_is_added_searched_and_not_fetched_again(start: Start, hub: Hub) -> None:
@@ -315,7 +318,7 @@ def test_a_crawl_that_was_cut_off_goes_on(
     cut = Hub.open(shutil.copytree(world.empty_hub, tmp_path / "cut"))
     from lagotto.hub.ingest import add as intake
 
-    right, seen = intake._record, []
+    right, seen = intake.record_probed, []
 
     def record(*arguments: Any) -> None:
         seen.append(arguments)
@@ -323,12 +326,12 @@ def test_a_crawl_that_was_cut_off_goes_on(
             raise KeyboardInterrupt
         right(*arguments)
 
-    monkeypatch.setattr(intake, "_record", record)
+    monkeypatch.setattr(intake, "record_probed", record)
     with pytest.raises(KeyboardInterrupt):
         cut.add([ALL], limits=ONE)
     status = cut.status()
     assert (status.done, status.pending) == (2, 7)
-    monkeypatch.setattr(intake, "_record", right)
+    monkeypatch.setattr(intake, "record_probed", right)
     stub.served.clear()
     report = cut.add([ALL], limits=ONE)
     assert (len(report.done), report.already) == (7, 2)

@@ -1,0 +1,25 @@
+"""A hub comes in; the rows of its catalogue go out, without what no other hub can share."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+from lagotto.hub.store.records import MODEL_COLUMNS
+
+TABLES = ("models", "logits", "failures", "copies", "audits")
+
+
+def catalogue_rows(
+    hub: Path, tables: Iterable[str] = TABLES
+) -> dict[str, list[tuple[object, ...]]]:
+    """The sorted rows of each table; of models all but the times of change of their files."""
+    columns = {"models": f"{MODEL_COLUMNS}, record_sha256"}
+    address = f"file:{hub / 'catalogue.sqlite'}?mode=ro"
+    with contextlib.closing(sqlite3.connect(address, uri=True)) as database:
+        return {
+            table: sorted(
+                database.execute(f"SELECT {columns.get(table, '*')} FROM {table}"), key=repr
+            )
+            for table in tables
+        }
