@@ -15,6 +15,9 @@ def make_workplace(folder: Path) -> Path:
     photos.mkdir()
     for picture in bundled.read_heldout()[:60]:
         (photos / picture.name).write_bytes(picture.data)
+    (folder / "more-photos").mkdir()
+    for picture in bundled.read_heldout()[60:90]:
+        (folder / "more-photos" / picture.name).write_bytes(picture.data)
     lines = [
         json.dumps({"image": picture.name, "caption": f"a photo of a {picture.label}"})
         for picture in bundled.read_heldout()[:60]

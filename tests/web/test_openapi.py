@@ -77,5 +77,5 @@ def test_no_operation_fails_whatever_is_sent(site: Served) -> None:
 
             with suppress(Unsatisfiable):  # nothing wrong can be sent to an address without input
                 check()
-    assert statuses[200] > 20, statuses
+    assert statuses[200] > 5, statuses
     assert statuses.total() > 100, statuses

@@ -80,7 +80,7 @@ def test_a_store_of_another_encoder_is_refused_with_both_named(
 
 def test_an_encoder_that_is_gone_ends_the_server_with_a_line(world: World, tmp_path: Path) -> None:
     answer = lagotto("serve", world.hub, "--port", "0", "--encoder", tmp_path / "none")
-    answer.refused(1, "none")
+    answer.refused(2, "none", "no such folder")
 
 
 def test_without_the_extra_there_is_a_pip_line(

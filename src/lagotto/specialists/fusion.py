@@ -50,7 +50,8 @@ class Specialist:
             f"explains {percent:.0f} % of what is known of the pictures without it",
         ]
         if self.named_count:
-            reasons.append(f"{self.named_count} published under the label's name")
+            known = "published" if any(self.published) else "by labels of other models known"
+            reasons.append(f"{self.named_count} {known} under the label's name")
         elif self.name_agreement == self.name_agreement:
             reasons.append("its published names are not believed")
         return ", ".join(reasons)

@@ -9,6 +9,7 @@ from lagotto.core.errors import SourceError
 from lagotto.core.results.through import Through
 from lagotto.core.types import Hit, Hits, Query, Skipped
 from lagotto.hub.labels.audit import LabelFinding, ModelAudit
+from lagotto.hub.labels.concepts import ConceptGroup, ConceptOutput
 from lagotto.hub.labels.coverage import CoveredLabel, ModelCoverage
 from lagotto.hub.labels.describe import ModelDescription, NamedLogit, Proposal
 from lagotto.hub.labels.duplicates import DuplicateReport, ModelPair
@@ -102,6 +103,12 @@ def read_duplicates(answer: Answer) -> DuplicateReport:
         related_groups=tuple(tuple(group) for group in answer["families"]),
         pairs=tuple(ModelPair(**pair) for pair in answer["pairs"]),
         copies=tuple((name, original) for name, original in answer["copies"]),
+        concepts=tuple(
+            ConceptGroup(
+                group["name"], tuple(ConceptOutput(**output) for output in group["outputs"])
+            )
+            for group in answer["concepts"]
+        ),
     )
 
 

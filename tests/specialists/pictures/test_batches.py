@@ -15,10 +15,10 @@ from lagotto.core.errors import PictureError
 from lagotto.core.images import decode_picture, read_picture_file, to_pixels
 from lagotto.core.types import PixelSpec
 from lagotto.jobs.worker_limits import Limits
-from lagotto.specialists import batches as batches_module
-from lagotto.specialists import sampling
 from lagotto.specialists.classifier import Classifier, HubVoice
 from lagotto.specialists.model_runs import ModelRuns
+from lagotto.specialists.pictures import batches as batches_module
+from lagotto.specialists.pictures import sampling
 from lagotto.specialists.pictures.batches import read_batches
 from lagotto.specialists.pictures.pixel_batches import PixelStage, SeenImages
 from lagotto.specialists.pictures.sampling import sample_positions

@@ -207,10 +207,10 @@ class HubReader:
         with Catalog(self._layout.catalogue) as catalogue:
             return read_logits_labelled(catalogue, labels)
 
-    def label_lists(self) -> tuple[LabelListRecord, ...]:
-        """The label list of every probed model that has one, with its verdict if it was audited."""
+    def label_lists(self, *, only_labelled: bool = True) -> tuple[LabelListRecord, ...]:
+        """The label list of every probed model, or of those that have one, with its verdict."""
         with Catalog(self._layout.catalogue) as catalogue:
-            return read_label_lists(catalogue, only_labelled=True)
+            return read_label_lists(catalogue, only_labelled=only_labelled)
 
     def references(self) -> tuple[str, ...]:
         """The names of the reference models, whose labels are believed without an audit."""

@@ -88,7 +88,7 @@ def audits_page(hub: Hub, verdict: str = "") -> AuditsPage:
     """The verdicts that the hub keeps; `verdict` shows only the lists that have it."""
     references = frozenset(hub.reader.references())
     rows: dict[str, list[AuditRow]] = {name: [] for name in VERDICT_ORDER}
-    for record in hub.reader.label_lists():
+    for record in hub.reader.label_lists(only_labelled=False):
         kept = "no labels" if not record.labelled else "never audited"
         misplaced: tuple[int, ...] = ()
         if record.labelled and record.audit is not None:
