@@ -63,7 +63,7 @@ def command_lines(page: str) -> list[str]:
             if line.startswith("lagotto ") and not FROM_ELSEWHERE.search(line)
         ]
         if found:
-            return found
+            return [line for line in found if not FROM_ELSEWHERE.search(line)]
     return []
 
 
