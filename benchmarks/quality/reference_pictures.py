@@ -7,7 +7,8 @@ HUB is a hub of all models of DIR/hub on the captioned photos. Photos of ImageNe
 asked for; one ImageNet model is the reference, and the output of the other one of the photo's class
 is right. `named`: the reference has the photo's label. `not named`: the labels of all photos asked
 are taken out of its list, so that any name is wrong. Photos whose label's sha256 begins with an odd
-byte; the thresholds were read off the cosines of all photos, these among them. `behaviour` is --no-reference.
+byte; the thresholds were read off the cosines of all photos, these among them. `behaviour` is
+--no-reference.
 """
 
 import argparse
