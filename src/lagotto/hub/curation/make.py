@@ -1,6 +1,5 @@
 """Sources of pictures, an encoder and a size come in; a folder with a probe set goes out."""
 
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +8,12 @@ import numpy as np
 from PIL import Image
 
 from lagotto.core.arguments.one_or_many import OnePathOrMany, as_path, as_sources
-from lagotto.core.errors import LagottoError, ProbeError, UsageError
-from lagotto.core.files import replacing, writing
+from lagotto.core.errors import ProbeError, UsageError
+from lagotto.core.files import replacing
 from lagotto.core.images import decode_picture
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.remote.spec import DATASET
-from lagotto.core.temporary.leftovers import make_draft
+from lagotto.core.temporary.draft import drafted
 from lagotto.core.types import JsonObject, JsonValue
 from lagotto.encoders.background.words import background_words, embed_background, embed_words
 from lagotto.encoders.base import Encoder
@@ -174,9 +173,7 @@ def _make(
         for item in pool.candidates
     ]
     check = check_probes(_part(space, choice.chosen), background_words(), background)
-    with writing(folder):
-        draft = make_draft(folder)
-    try:
+    with drafted(folder) as draft:
         rows = _rows(pool, choice.chosen, licences, options.author, progress)
         counts = write_rows_of_set(draft, folder.name, rows)
         write_licences(draft, counts)
@@ -189,13 +186,6 @@ def _make(
             *(exclusions.counts(), choice.repeats, check, by_licence),
         )
         write_report(draft, _report(made, pool, exclusions, encoder, check))
-        with writing(folder):
-            draft.chmod(0o755)
-            draft.rename(folder)
-    except LagottoError as error:
-        raise type(error)(str(error).replace(str(draft), str(folder))) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return made
 
 
@@ -231,8 +221,6 @@ def check_pictures(
 
 def make_dead_leaves(folder: Path, size: int, seed: int, progress: Progress) -> MadeSet:
     """Draws a set of dead leaves; the same seed gives the same bytes."""
-    with writing(folder):
-        draft = make_draft(folder)
     progress.start("drawing", size, "pictures")
 
     def rows() -> Iterator[SetRow]:
@@ -242,17 +230,12 @@ def make_dead_leaves(folder: Path, size: int, seed: int, progress: Progress) -> 
             yield SetRow(to_webp(picture), name, (), f"{DEAD_LEAVES}/{seed}", "Lagotto", OURS)
             progress.advance(1)
 
-    try:
+    with drafted(folder) as draft:
         counts = write_rows_of_set(draft, folder.name, rows())
         progress.finish()
         write_licences(draft, counts)
         made = MadeSet(folder, size, size, 0, {}, 0, None, {OURS: size})
         write_report(draft, made.as_json())
-        with writing(folder):
-            draft.chmod(0o755)
-            draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return made
 
 

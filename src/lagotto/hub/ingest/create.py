@@ -4,10 +4,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from lagotto.core.errors import LagottoError, UsageError
+from lagotto.core.errors import UsageError
 from lagotto.core.files import sha256_file, writing
 from lagotto.core.progress import Progress
-from lagotto.core.temporary.leftovers import make_draft
+from lagotto.core.temporary.draft import drafted
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.canary import measure_canary
 from lagotto.encoders.registry import lasting_spec, load_encoder
@@ -56,18 +56,8 @@ def create_hub(
     check_new_hub(folder)
     spec = lasting_spec(encoder) if isinstance(encoder, str) else encoder.info.name
     loaded = load_encoder(spec) if isinstance(encoder, str) else encoder
-    with writing(folder):
-        draft = make_draft(folder)
-    try:
+    with drafted(folder) as draft:
         _fill(HubLayout(draft), sources, loaded, spec, max_probes, seed, progress)
-        with writing(folder):
-            draft.chmod(0o755)
-            draft.rename(folder)
-    except LagottoError as error:
-        # The reader knows the hub by its own name, not by that of the draft.
-        raise type(error)(str(error).replace(str(draft), str(folder))) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def check_new_hub(folder: Path) -> None:
