@@ -47,7 +47,10 @@ def test_a_signal_stops_a_command_cleanly(
     assert process.returncode == code
     assert "Traceback" not in errors
     assert wait_until(lambda: not any(map(is_running, workers)), 10)
-    assert wait_until(lambda: not list(temporary.iterdir()), 10)
+    if not wait_until(lambda: not list(temporary.iterdir()), 10):
+        # It came in the moment between a folder's making and its noting: the next command sweeps.
+        lagotto_process("--version", env=environment)
+    assert not list(temporary.iterdir())
     assert not (hub / "staging").exists()
     Hub.open(hub).add([world.models])
     assert Hub.open(hub).verify() == ()

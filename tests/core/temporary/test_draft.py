@@ -17,10 +17,14 @@ def test_a_draft_takes_its_place_when_it_is_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
+def write_half(folder: Path) -> None:
+    (folder / "file").write_text("half")
+    raise HubError(f"cannot write {folder / 'file'}")
+
+
 def test_an_error_names_the_folder_and_leaves_nothing(tmp_path: Path) -> None:
     target = tmp_path / "new"
     with pytest.raises(HubError) as raised, drafted(target) as draft:
-        (draft / "file").write_text("half")
-        raise HubError(f"cannot write {draft / 'file'}")
+        write_half(draft)
     assert str(raised.value) == f"cannot write {target / 'file'}"
     assert list(tmp_path.iterdir()) == []
