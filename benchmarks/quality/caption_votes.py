@@ -10,9 +10,10 @@ hash, the accuracy of the others is reported. HUB and --cache are those of speci
 
 import argparse
 import json
-import subprocess
 import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 from specialists import Data, read_set
@@ -24,6 +25,7 @@ from lagotto.zeroshot.classifier import ZeroShotClassifier
 from lagotto.zeroshot.prompts.adaptation import names
 from lagotto.zeroshot.retrieval import Retrieval
 from lagotto.zeroshot.votes import caption_vote
+from provenance import provenance
 
 SETS = ("imagenet100x5", "cats-dogs", "flowers5", "grocery43", "cifar10")
 WEIGHTS = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -136,12 +138,11 @@ def main() -> None:
             "reported_half": round(100 * (means[kind, best, 1] - means["none", 0.0, 1]), 2),
             "sets_reported_half": [round(value, 4) for value in accuracy[kind, best, 1]],
         }
-    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     result = {
         "what": "points of accuracy that a vote of captions adds to the guarded rule without one",
         "captions": store.captions,
         "rows": rows,
-        "commit": done.stdout.strip() or "unknown",
+        **provenance(),
     }
     print(json.dumps(result, indent=1) if options.json else result)
 

@@ -13,17 +13,16 @@ are right: an upper bound for every rule that chooses between the two. Intervals
 import argparse
 import hashlib
 import json
-import platform
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import numpy as np
 
-import lagotto
 from lagotto.core.types import EncoderInfo
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
@@ -34,6 +33,7 @@ from lagotto.evaluation.intervals import Estimate, class_mean_interval
 from lagotto.evaluation.report import Method, results
 from lagotto.zeroshot.captions.store import CaptionStore
 from lagotto.zeroshot.classifier import ZeroShotClassifier
+from provenance import provenance
 
 SETS = ("imagenet100x5", "cats-dogs", "flowers5", "grocery43", "cifar10")
 MODES = ("guarded", "paper", "paper-code", "captions-only")
@@ -158,13 +158,6 @@ def measure(
     }
 
 
-def commit() -> str:
-    process = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return process.stdout.strip() or "unknown"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--assets", type=Path, required=True)
@@ -191,10 +184,7 @@ def main() -> None:
         "seed": options.seed,
         "reference": REFERENCE,
         "stores": stores,
-        "commit": commit(),
-        "machine": f"{platform.machine()}, {platform.system()}",
-        "lagotto": lagotto.__version__,
-        "python": platform.python_version(),
+        **provenance(),
     }
     print(json.dumps(result, indent=1) if options.json else result)
 

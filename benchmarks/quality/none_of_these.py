@@ -12,13 +12,13 @@ was used to choose, 1 is reported. Labels serve for scoring only: P(none) is fit
 
 import argparse
 import json
-import platform
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 from specialists import Data, read_set
@@ -37,6 +37,7 @@ from lagotto.zeroshot.rejection.suggestions import CAPTION_BONUS
 from lagotto.zeroshot.rejection.vocabulary import OpenVocabulary, open_vocabulary
 from lagotto.zeroshot.retrieval import Retriever
 from lagotto.zeroshot.types import Prediction
+from provenance import provenance
 
 SETS = ("imagenet100x5", "cats-dogs", "flowers5", "grocery43", "cifar10")
 DRAWS = 10
@@ -294,15 +295,11 @@ def main() -> None:
         kept = open_vocabulary(encoder, store, None, "")
         plain = open_vocabulary(encoder, None, None, "")
         measured = measure(sets, kept, plain, hub)
-    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     result = {
         "what": "P(none of these) with half of the labels left out, five labelled sets, half 1",
         "draws": DRAWS,
         **measured,
-        "commit": done.stdout.strip() or "unknown",
-        "machine": f"{platform.machine()}, {platform.system()}",
-        "lagotto": lagotto.__version__,
-        "python": platform.python_version(),
+        **provenance(),
     }
     print(json.dumps(result, indent=1) if options.json else result)
 

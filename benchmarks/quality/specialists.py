@@ -12,8 +12,6 @@ name: `half` 0 was used for development, 1 for reporting; docs/results.md says h
 import argparse
 import hashlib
 import json
-import platform
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -21,6 +19,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import permutations
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
@@ -43,6 +43,7 @@ from lagotto.specialists.matching import MIN_NAME_AGREEMENT, label_output_agreem
 from lagotto.specialists.model_runs import Runnable
 from lagotto.specialists.pictures.pixel_batches import PixelFile
 from lagotto.specialists.probe_evidence import EncoderView, first_order_gain
+from provenance import provenance
 
 SETS = ("cifar10", "flowers5", "cats-dogs", "imagenet100x5", "grocery43")
 GOOD = {
@@ -443,16 +444,12 @@ def main() -> None:
             query = Query.of(data, hub.encoder, Path(folder), options.max_models)
             sets[name] = measure(query, hub, known)
             sets[name]["stability"] = stability(query, hub, known)
-    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     result = {
         "what": "models found in a hub of 22 as a third voice, five labelled sets",
         "probes": len(hub.probes),
         "max_models": options.max_models,
         "sets": sets,
-        "commit": done.stdout.strip() or "unknown",
-        "machine": f"{platform.machine()}, {platform.system()}",
-        "lagotto": lagotto.__version__,
-        "python": platform.python_version(),
+        **provenance(),
     }
     print(json.dumps(result, indent=1) if options.json else result)
 

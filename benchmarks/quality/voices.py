@@ -11,17 +11,16 @@ scoring.
 
 import argparse
 import json
-import platform
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import numpy as np
 
-import lagotto
 from lagotto.core.types import EncoderInfo
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
@@ -30,6 +29,7 @@ from lagotto.evaluation.classification.voices import evaluate_voices
 from lagotto.evaluation.report import voices_as_json
 from lagotto.specialists.classifier import Classifier, HubVoice
 from lagotto.zeroshot.captions.store import CaptionStore
+from provenance import provenance
 
 SETS = ("flowers5", "cats-dogs", "grocery43", "imagenet100x5", "cifar10")
 
@@ -103,19 +103,13 @@ def measure(
 def write(
     sets: dict[str, dict[str, object]], encoder: Encoder, options: argparse.Namespace
 ) -> None:
-    process = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
     result = {
         "what": "accuracy by voices, end to end, five labelled sets",
         "encoder": {"name": encoder.info.name, "fingerprint": encoder.info.fingerprint},
         "max_models": options.max_models,
         "seed": options.seed,
         "sets": sets,
-        "commit": process.stdout.strip() or "unknown",
-        "machine": f"{platform.machine()}, {platform.system()}",
-        "lagotto": lagotto.__version__,
-        "python": platform.python_version(),
+        **provenance(),
     }
     options.out.write_text(json.dumps(result, indent=1) + "\n")
 

@@ -16,9 +16,7 @@ machine should be otherwise idle.
 import argparse
 import json
 import os
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -28,9 +26,10 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import numpy as np
 
-import lagotto
 from lagotto.core.types import Skipped
 from lagotto.core.vectors import unit_rows
 from lagotto.encoders.base import Encoder
@@ -41,6 +40,7 @@ from lagotto.zeroshot.images import embed_files, find_picture_files
 from lagotto.zeroshot.retrieval import Retriever
 from lagotto.zeroshot.types import Prediction
 from lagotto.zeroshot.votes import caption_vote, image_vote
+from provenance import provenance
 
 CAPTIONS_PER_PICTURE = 5
 K = 16
@@ -228,13 +228,6 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     }
 
 
-def commit() -> str:
-    process = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return process.stdout.strip() or "unknown"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--encoder", required=True)
@@ -250,11 +243,8 @@ def main() -> None:
     result = measure(options) | {
         "seed": options.seed,
         "cores": len(os.sched_getaffinity(0)),
-        "machine": f"{platform.machine()}, {platform.system()}",
-        "commit": commit(),
-        "lagotto": lagotto.__version__,
+        **provenance(),
         "numpy": np.__version__,
-        "python": platform.python_version(),
     }
     print(json.dumps(result, indent=1) if options.json else result)
 
