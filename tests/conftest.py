@@ -8,9 +8,25 @@ import pytest
 from hypothesis import settings
 
 from hub_stub import StubHub
+from lagotto.core.registry import Adapter
+from lagotto.jobs.registry import RUNNERS
 
 settings.register_profile("any machine", deadline=None)
+settings.register_profile("few", deadline=None, max_examples=15)
 settings.load_profile("any machine")
+
+IN_WORKERS = Adapter("lagotto.jobs.local", "LocalRunner")
+IN_THIS_PROCESS = Adapter("same_process", "SameProcessRunner")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Models run in this process, but in workers for tests that are marked so.
+
+    A hook, not a fixture: it comes before the fixtures of a module, which add models too.
+    """
+    wanted = item.get_closest_marker("workers") is not None
+    RUNNERS["local"] = IN_WORKERS if wanted else IN_THIS_PROCESS
 
 
 @pytest.fixture(scope="session")
