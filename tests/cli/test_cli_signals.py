@@ -13,7 +13,11 @@ from colour_world import World
 from command_line import COMMAND, ENVIRONMENT, lagotto_process
 from lagotto.hub.hub import Hub
 
-STOPS = [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
+STOPS = [
+    (signal.SIGTERM, 143),
+    pytest.param(signal.SIGHUP, 129, marks=pytest.mark.thorough),
+    pytest.param(signal.SIGINT, 130, marks=pytest.mark.thorough),
+]
 
 
 def children(process: int) -> list[int]:
@@ -56,6 +60,7 @@ def test_a_signal_stops_a_command_cleanly(
     assert Hub.open(hub).verify() == ()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_hub_create_leaves_no_draft_for_long(
     world: World, tmp_path: Path, number: int
