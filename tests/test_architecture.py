@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -121,6 +122,12 @@ FRAMEWORKS = {
 }
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """A file, parsed once."""
+    return ast.parse(path.read_text())
+
+
 def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
@@ -128,7 +135,7 @@ def name_of(path: Path) -> str:
 def imports(path: Path) -> set[str]:
     """Every module that a file imports, wherever in it."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -153,7 +160,7 @@ def test_a_file_is_small_and_says_its_place(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_functions_are_small_and_public_ones_documented(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
@@ -169,7 +176,7 @@ def test_functions_are_small_and_public_ones_documented(path: Path) -> None:
 
 def _is_nested(path: Path, wanted: ast.AST) -> bool:
     """Whether a function is inside another, where its name says enough."""
-    tree = ast.parse(path.read_text())
+    tree = tree_of(path)
     outer = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
     inside = [
         inner
@@ -211,14 +218,14 @@ def test_every_room_is_known() -> None:
     "path", [path for path in MODULES if path.name == "__init__.py"], ids=name_of
 )
 def test_a_room_says_what_comes_in_and_what_goes_out(path: Path) -> None:
-    said = ast.get_docstring(ast.parse(path.read_text())) or ""
+    said = ast.get_docstring(tree_of(path)) or ""
     if path.parent == ROOT:
         return
     assert re.search(r"\bcomes? in\b", said), said
     assert re.search(r"\bgo(es)? out\b", said), said
     assert said.endswith(".")
     assert "\n" not in said, "one sentence"
-    inside = [node for node in ast.parse(path.read_text()).body if not isinstance(node, ast.Expr)]
+    inside = [node for node in tree_of(path).body if not isinstance(node, ast.Expr)]
     assert not inside, "a room's __init__.py holds its sentence alone"
 
 

@@ -102,7 +102,8 @@ def test_a_full_disk_leaves_nothing_of_a_new_hub(world: World, mounted: Path) ->
 
 
 @pytest.mark.parametrize(
-    "spare_pages", [16, *(pytest.param(pages, marks=pytest.mark.thorough) for pages in (2, 24, 27, 29))]
+    "spare_pages",
+    [16, *(pytest.param(pages, marks=pytest.mark.thorough) for pages in (2, 24, 27, 29))],
 )
 def test_a_full_disk_ends_an_add_that_can_be_resumed(
     world: World, mounted: Path, spare_pages: int

@@ -50,7 +50,7 @@ def test_a_signal_stops_a_command_cleanly(
         _, errors = process.communicate(timeout=60)
     assert process.returncode == code
     assert "Traceback" not in errors
-    assert wait_until(lambda: not any(map(is_running, workers)), 10)
+    assert wait_until(lambda: not any(map(is_running, workers)))
     if not wait_until(lambda: not list(temporary.iterdir()), 10):
         # It came in the moment between a folder's making and its noting: the next command sweeps.
         lagotto_process("--version", env=environment)

@@ -42,7 +42,7 @@ def run(world: World, hub: Path, words: tuple[str, ...], *closed: int) -> Answer
 
 @pytest.mark.parametrize(
     "name",
-    [name if name in QUICK else pytest.param(name, marks=pytest.mark.thorough) for name in READ_ONLY],
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.thorough) for name in READ_ONLY],
 )
 def test_a_closed_stdout_is_one_line(world: World, tmp_path: Path, name: str) -> None:
     hub = tmp_path / "hub"
