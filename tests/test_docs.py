@@ -20,7 +20,7 @@ from docs_workplace import MODELS, make_workplace
 from lagotto.cli.main import app
 from lagotto.core import errors as core_errors
 from lagotto.demo import bundled
-from trace_walk import files_walked
+from trace_walk import files_walked, longest_chain
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -416,6 +416,16 @@ def test_a_text_query_walks_the_fifteen_files(demo_folder: Path) -> None:
     entered = files_walked(lambda: hub.search("violin"))
     missed = set(files) - set(entered)  # the compiled kernel blends without rank_blend.py
     assert {"cli/search.py"} <= missed <= {"cli/search.py", "hub/descriptors/rank_blend.py"}
+    assert len(entered) <= 75, "the page tells 65: shorten the walk, or tell how long it is"
+
+
+@pytest.mark.xdist_group("reader")
+@pytest.mark.usefixtures("demo_folder")
+def test_a_text_query_is_at_most_fifteen_files_deep() -> None:
+    chain = longest_chain(lambda: run(["search", "lagotto-demo/hub", "guitar"]))
+    assert chain[0] == "cli/search.py"
+    assert {"hub/hub.py", "hub/searcher.py", "hub/search/engine.py"} <= set(chain)
+    assert len(chain) <= 15, chain
 
 
 @pytest.mark.xdist_group("reader")
