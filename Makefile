@@ -18,7 +18,7 @@ demo: $(STAMP)  ## builds, searches and scores the bundled offline world
 	$(BIN)/lagotto demo --folder lagotto-demo
 
 test: $(STAMP)  ## the tests of every room, within four minutes on two cores; tests marked real skip without the shared assets
-	$(BIN)/python -m pytest -n auto --dist loadgroup -q -m "not thorough" --hypothesis-profile=few --jaxtyping-packages=
+	LAGOTTO_FUZZ_EXAMPLES=10 $(BIN)/python -m pytest -n auto --dist loadgroup -q -m "not thorough" --hypothesis-profile=few --jaxtyping-packages=
 
 test-all: $(STAMP)  ## every test, with all examples, and with the shapes of arrays checked at each call
 	$(BIN)/python -m pytest -n auto --dist loadgroup -q
