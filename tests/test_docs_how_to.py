@@ -96,6 +96,7 @@ def test_every_page_is_run_or_has_a_reason() -> None:
         assert f'"how-to/{page}.md"' in text
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("page", RUN_HERE)
 def test_the_commands_of_a_page_run(
     page: str, workplace: Path, hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -115,6 +115,7 @@ def has_any(line: str, texts: Iterable[str]) -> bool:
     return any(text in line for text in texts)
 
 
+@pytest.mark.thorough
 def test_no_socket_and_no_file_elsewhere(world: World, strace: str, place: Place) -> None:
     for name, words in commands(world, place.work).items():
         lines = place.run(strace, *words)
