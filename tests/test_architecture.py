@@ -67,7 +67,7 @@ ROOMS = {
         ),
         *("probes", "query", "reader", "reports", "search", "store", "text"),
     },
-    "hub/ingest": {"remote"},
+    "hub/ingest": {"merging", "remote"},
     "hub/probes": {"datasets"},
     "encoders": {"background", "known"},
     "hub/labels": {"twins"},

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from lagotto.hub.ingest.inspect import Inspection as Inspection
     from lagotto.hub.ingest.inspect_files import InspectReport as InspectReport
     from lagotto.hub.ingest.inspect_files import inspect as inspect
+    from lagotto.hub.ingest.merging.report import MergeReport as MergeReport
+    from lagotto.hub.ingest.merging.shard import ModelShard as ModelShard
     from lagotto.hub.labels.audit import LabelFinding as LabelFinding
     from lagotto.hub.labels.audit import ModelAudit as ModelAudit
     from lagotto.hub.labels.coverage import CoveredLabel as CoveredLabel
@@ -106,6 +108,7 @@ _HOME = {
     "Limits": "lagotto.jobs.worker_limits",
     "LogitQuery": "lagotto.hub.query.types",
     "MadeSet": "lagotto.hub.curation.make",
+    "MergeReport": "lagotto.hub.ingest.merging.report",
     "MismatchError": "lagotto.core.errors",
     "MissingExtraError": "lagotto.core.errors",
     "ModelAudit": "lagotto.hub.labels.audit",
@@ -113,6 +116,7 @@ _HOME = {
     "ModelDescription": "lagotto.hub.labels.describe",
     "ModelError": "lagotto.core.errors",
     "ModelPair": "lagotto.hub.labels.duplicates",
+    "ModelShard": "lagotto.hub.ingest.merging.shard",
     "ModelVote": "lagotto.zeroshot.types",
     "NamedLogit": "lagotto.hub.labels.describe",
     "PictureError": "lagotto.core.errors",
