@@ -64,5 +64,5 @@ def _print_report(report: "MergeReport", quiet: bool) -> None:
     if report.missing_shards:
         shown = ", ".join(report.missing_shards[:20])
         more = ", ..." if len(report.missing_shards) > 20 else ""
-        print_line(f"{len(report.missing_shards)} shards are missing: {shown}{more}")
+        print_line(f"missing shards: {shown}{more}; merge them too when they are done")
     print_files(report.files, report.not_read, quiet)
