@@ -69,6 +69,7 @@ ROOMS = {
     },
     "hub/ingest": {"merging", "remote"},
     "hub/probes": {"datasets"},
+    "diagnosis": {"planning"},
     "encoders": {"background", "known"},
     "hub/labels": {"twins"},
     "jobs": {"sandbox", "tables"},

@@ -234,6 +234,7 @@ def test_python_in_docs_runs(
         ("explanation/completion.md", "", "exp_final_v3 640 all"),
         ("how-to/large-hubs.md", "", "24 fresh True\nTrue True\n"),
         ("how-to/shards.md", "", "True ()\n"),
+        ("explanation/million-models.md", "", "57000000 2850000000 True\n"),
     ):
         blocks = [block for block in python_blocks(page) if said in block]
         assert blocks

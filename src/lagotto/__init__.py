@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from lagotto.core.types import Skipped as Skipped
     from lagotto.diagnosis.doctor import DoctorReport as DoctorReport
     from lagotto.diagnosis.doctor import doctor as doctor
+    from lagotto.diagnosis.planning.plan import HubPlan as HubPlan
+    from lagotto.diagnosis.planning.plan import PlanRequest as PlanRequest
+    from lagotto.diagnosis.planning.plan import plan_hub as plan_hub
     from lagotto.encoders.registry import load_encoder as load_encoder
     from lagotto.hub.curation.check import ProbeCheck as ProbeCheck
     from lagotto.hub.curation.check import WordCoverage as WordCoverage
@@ -96,6 +99,7 @@ _HOME = {
     "Hits": "lagotto.core.types",
     "Hub": "lagotto.hub.hub",
     "HubError": "lagotto.core.errors",
+    "HubPlan": "lagotto.diagnosis.planning.plan",
     "HubStatus": "lagotto.hub.reader.status",
     "HubVoice": "lagotto.specialists.classifier",
     "ImageQuery": "lagotto.hub.query.types",
@@ -120,6 +124,7 @@ _HOME = {
     "ModelVote": "lagotto.zeroshot.types",
     "NamedLogit": "lagotto.hub.labels.describe",
     "PictureError": "lagotto.core.errors",
+    "PlanRequest": "lagotto.diagnosis.planning.plan",
     "Prediction": "lagotto.zeroshot.types",
     "Probe": "lagotto.core.types",
     "ProbeCheck": "lagotto.hub.curation.check",
@@ -142,6 +147,7 @@ _HOME = {
     "inspect": "lagotto.hub.ingest.inspect_files",
     "load_encoder": "lagotto.encoders.registry",
     "load_model": "lagotto.models.registry",
+    "plan_hub": "lagotto.diagnosis.planning.plan",
     "make_probes": "lagotto.hub.curation.make",
 }
 
