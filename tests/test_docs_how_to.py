@@ -26,6 +26,7 @@ RUN_HERE = {
     "detectors": 2,
     "doctor": 1,
     "evaluate": 4,
+    "shards": 3,
     "terminal": 3,
 }
 """The pages that this file runs, with the number of command lines that run of each."""
