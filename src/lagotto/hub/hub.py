@@ -38,6 +38,7 @@ from lagotto.hub.query.types import (
 from lagotto.hub.search.options import SearchKeywords, SearchOptions
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.lock import hub_lock
+from lagotto.hub.store.origin import check_pictures
 from lagotto.jobs.worker_limits import Limits
 
 if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that call them
@@ -170,6 +171,7 @@ class Hub(LabelQuestions):
         from lagotto.hub.prepare import prepare_searches
 
         sources = as_sources(models, "models")
+        check_pictures(self.folder)
         self._forget_models()
         hub, meter, share = self.reader, progress or Silent(), None
         if probes_per_model is not None:
@@ -260,6 +262,7 @@ class Hub(LabelQuestions):
         Raises UsageError if no models are given, or a path holds none.
         """
         paths, probe_set = as_paths(models, "models"), self.reader.probe_set
+        check_pictures(self.folder)
         return inspect_paths(paths, probe_set, limits or Limits(), progress or Silent())
 
     @reading
@@ -280,7 +283,7 @@ class Hub(LabelQuestions):
         found = self._search_state().find(vector, options)
         return replace(
             found,
-            hub=str(self.folder),
+            hub=self.name,
             elapsed_s=time.perf_counter() - started,
             probe_pictures=lambda probes: self._probe_thumbnails(probes),
         )

@@ -10,7 +10,8 @@ import hub_stub
 from hub_stub import Faults, Repository, StubHub
 from lagotto.core.errors import HubError, SourceError
 from lagotto.core.remote.files import Repository as Listed
-from lagotto.core.remote.hugging_face import HuggingFace, OutOfReachError
+from lagotto.core.remote.hugging_face import HuggingFace
+from lagotto.core.remote.retry import OutOfReachError
 from lagotto.core.remote.retry import Backoff
 from lagotto.core.remote.spec import RepositorySpec, SearchSpec
 
