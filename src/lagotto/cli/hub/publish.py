@@ -10,6 +10,7 @@ from lagotto.cli.hub.commands import HUB_ARGUMENT, JSON, QUIET, bar
 from lagotto.cli.output import notice, print_json, print_line, printable
 
 if TYPE_CHECKING:
+    from lagotto.core.types import JsonObject
     from lagotto.hub.publish.archive import Published
 
 _WITHOUT = typer.Option(
@@ -72,9 +73,7 @@ def hub_import(
         f"{printable(origin.address)}"
     )
     if not origin.pictures and not quiet:
-        notice(
-            "note: the probes' pictures are not in it: it is searched, and no model can be added"
-        )
+        notice("note: the probes' pictures are not in it: no model can be added to it")
 
 
 def hub_push(
@@ -104,8 +103,8 @@ def hub_push(
 
 def _print_published(hub: Path, done: "Published", verb: str, quiet: bool, as_json: bool) -> None:
     if as_json:
-        listed = {"licences": [*done.licences], "notes": [*done.notes]}
-        print_json({"hub": str(hub), **asdict(done), **listed})
+        lists: JsonObject = {"licences": [*done.licences], "notes": [*done.notes]}
+        print_json({"hub": str(hub), **asdict(done), **lists})
         return
     pictures = "with" if done.pictures else "without"
     print_line(

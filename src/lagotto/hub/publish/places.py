@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from lagotto.core.errors import HubError, UsageError
 from lagotto.core.files import writing
@@ -38,6 +38,7 @@ class PlaceState:
     address: str
 
 
+@runtime_checkable
 class Place(Protocol):
     """Where a hub is published."""
 
