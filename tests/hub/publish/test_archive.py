@@ -98,7 +98,7 @@ def test_without_pictures_it_is_searched_and_not_added_to(
 
 def test_a_strangers_encoder_is_not_loaded_unasked(world: World, tar: Path, tmp_path: Path) -> None:
     copy = import_hub(tar, tmp_path / "copy", Silent())
-    with pytest.raises(EncoderError, match="made by others.*--encoder FOLDER"):
+    with pytest.raises(EncoderError, match=r"made by others.*--encoder FOLDER"):
         Hub.open(copy).search("red")
     assert Hub.open(copy, str(world.encoder)).search("red")[0].label == "red"
 
