@@ -93,7 +93,8 @@ def tell_probes(source: str | None, max_probes: int | None) -> None:
 
     if source is not None and not source.startswith(DATASET):
         return
-    from lagotto.core.remote.hugging_face import OutOfReachError, is_offline
+    from lagotto.core.remote.hugging_face import is_offline
+    from lagotto.core.remote.retry import OutOfReachError
     from lagotto.hub.probes.datasets.fetch import list_dataset
 
     if source is None and is_offline():
