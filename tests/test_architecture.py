@@ -70,7 +70,7 @@ ROOMS = {
     "hub/ingest": {"remote"},
     "hub/probes": {"datasets"},
     "encoders": {"background", "known"},
-    "hub/labels": {"twins"},
+    "hub/labels": {"audits", "twins"},
     "jobs": {"sandbox", "tables"},
     "models": {
         *("adapters", "architectures", "checkpoints", "files", "keras", "metadata"),

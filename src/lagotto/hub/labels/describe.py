@@ -23,7 +23,7 @@ from lagotto.hub.labels.fit import (
 )
 from lagotto.hub.labels.transport import sinkhorn_assign
 from lagotto.hub.labels.trust import LabelTrust
-from lagotto.hub.labels.twins.stored import name_by_twins
+from lagotto.hub.labels.twins.names import TwinNames
 from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.store.model_responses import ModelResponses
 
@@ -136,7 +136,7 @@ def describe_model(
     probes = top_probes(evidence, standardized, best)
     constant = (standardized == 0).all(axis=0).tolist()
     trust = LabelTrust(hub.label_lists(), hub.references())
-    ways = name_by_twins(hub, trust, known) if vocabulary is None else {}
+    ways = TwinNames(hub, trust).of(known) if vocabulary is None else {}
     logits = []
     for logit, positions in enumerate(ranked.tolist()):
         twins = _twin_proposals(ways.get(logit, ()))
