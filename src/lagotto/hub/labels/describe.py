@@ -117,7 +117,7 @@ def describe_model(
         hub: the hub whose probes the model has seen.
         known: the model's responses.
         vocabulary: the names to choose from; None for the believed labels of other models in the
-            hub, and then the common words of the package.
+            hub and the common words of the package, the likelier ones first.
         top: how many proposals an output gets.
 
     Raises:
@@ -144,12 +144,13 @@ def describe_model(
             Proposal(names[index], float(fits[index, logit]), float(shares[index, logit]))
             for index in positions
         )
+        named = sorted((*twins, *proposals), key=lambda proposal: -proposal.confidence)
         none = constant[logit]
         logits.append(
             NamedLogit(
                 logit,
                 known.labels[logit],
-                () if none else (*twins, *proposals)[:top],
+                () if none else tuple(named[:top]),
                 () if none else tuple(probes[:, logit].tolist()),
             )
         )
