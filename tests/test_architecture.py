@@ -72,7 +72,7 @@ ROOMS = {
     "hub/probes": {"datasets"},
     "diagnosis": {"planning"},
     "encoders": {"background", "known"},
-    "hub/labels": {"twins"},
+    "hub/labels": {"audits", "twins"},
     "jobs": {"sandbox", "tables"},
     "models": {
         *("adapters", "architectures", "checkpoints", "files", "keras", "metadata"),

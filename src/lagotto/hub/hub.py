@@ -241,11 +241,15 @@ class Hub(HubUpkeep):
     def add_reference(
         self, source: Path | str, *, progress: Progress | None = None
     ) -> tuple[str, ...]:
-        """Adds a labelled model, by path or remote source, as a reference; gives all references.
+        """Adds a labelled model as a reference; gives all references.
 
-        Raises ModelError, with the reason, if it is refused or cannot be read.
+        `source` is a path, a remote source as for `add`, or a short name: `resnet18`. Raises
+        ModelError, with the reason, if it is refused or cannot be read.
         """
-        report = self.add(source, reference=True, progress=progress)
+        from lagotto.hub.ingest.known_references import reference_spec
+
+        given = reference_spec(source) if isinstance(source, str) else source
+        report = self.add(given, reference=True, progress=progress)
         if report.failures:
             reasons = "; ".join(failure.reason for failure in report.failures)
             raise ModelError(f"{source} is no reference: {reasons}")
