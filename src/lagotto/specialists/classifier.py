@@ -187,9 +187,11 @@ class Classifier(zeroshot.ZeroShotClassifier):
         with ModelRuns(self._hub_voice.limits) as runs:
             readers = [source.read for source in sources]
             result = self.find_specialists(readers, runs)
+            together: Float32[np.ndarray, "pictures dim"] | None = None
             for batch in read_batches(self.encoder, [result], readers, runs):
+                together = self.asked_together(batch.embeddings, together)
                 names = [sources[position].name for position in batch.readable]
-                predictions = iter(self._predict_batch(result.selection, batch, names))
+                predictions = iter(self._predict_batch(result.selection, batch, names, together))
                 for position in batch.positions:
                     if position in batch.unreadable:
                         yield Skipped(sources[position].name, batch.unreadable[position])
@@ -249,10 +251,14 @@ class Classifier(zeroshot.ZeroShotClassifier):
         return np.asarray(np.log(np.maximum(votes, 1e-12)))
 
     def _predict_batch(
-        self, selection: Selection, batch: Batch, paths: Sequence[str]
+        self,
+        selection: Selection,
+        batch: Batch,
+        paths: Sequence[str],
+        together: Float32[np.ndarray, "pictures dim"],
     ) -> list[Prediction]:
         """The predictions for the readable pictures of a batch, by all voices."""
-        rows = list(self.predict_embeddings(batch.embeddings, paths))
+        rows = list(self.predict_embeddings(batch.embeddings, paths, together))
         others = "image" in self.voices or "captions" in self.voices
         voted = add_votes(rows, selection, batch.logits, others=others)
         return judge_with_models(voted, selection, batch.logits, self._published(), self.reject)

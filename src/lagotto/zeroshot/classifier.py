@@ -35,6 +35,7 @@ from lagotto.zeroshot.predictor import (
 from lagotto.zeroshot.prompts.adaptation import mean_row, shift_prompts
 from lagotto.zeroshot.prompts.labels import Label, LabelList, make_labels
 from lagotto.zeroshot.prompts.templates import check_templates, embed_labels, read_templates
+from lagotto.zeroshot.rejection.batch_curve import LEAST_BATCH
 from lagotto.zeroshot.rejection.judge import NoneJudge, check_reject
 from lagotto.zeroshot.rejection.label_checks import doubtful_labels
 from lagotto.zeroshot.rejection.vocabulary import OpenVocabulary, open_vocabulary
@@ -214,26 +215,52 @@ class ZeroShotClassifier:
         return np.stack(rows)
 
     def _predict(self, pictures: Iterator[PictureSource]) -> Iterator[Prediction | Skipped]:
+        together: Float32[np.ndarray, "pictures dim"] | None = None
         for batch in prefetch(embed_sources(self.encoder, pictures, PICTURE_BATCH_SIZE)):
             readable = [
                 path
                 for path, row in zip(batch.paths, batch.rows, strict=True)
                 if not isinstance(row, Skipped)
             ]
-            predictions = self.predict_embeddings(batch.embeddings, readable)
+            together = self.asked_together(batch.embeddings, together)
+            predictions = self.predict_embeddings(batch.embeddings, readable, together)
             for row in batch.rows:
                 yield row if isinstance(row, Skipped) else next(predictions)
 
+    def asked_together(
+        self,
+        embeddings: Float32[np.ndarray, "pictures dim"],
+        before: Float32[np.ndarray, "before dim"] | None,
+    ) -> Float32[np.ndarray, "together dim"]:
+        """The pictures from which P(none) of a batch is judged: its own, or those `before` if few.
+
+        The last few pictures of a long list are judged with the batch before them.
+        """
+        few = before is not None and len(embeddings) < LEAST_BATCH <= len(before)
+        return before if before is not None and few else embeddings
+
     def predict_embeddings(
-        self, embeddings: Float32[np.ndarray, "pictures dim"], paths: Sequence[str]
+        self,
+        embeddings: Float32[np.ndarray, "pictures dim"],
+        paths: Sequence[str],
+        together: Float32[np.ndarray, "together dim"] | None = None,
     ) -> Iterator[Prediction]:
-        """The predictions for unit embeddings by this encoder; `paths` only name the pictures."""
+        """The predictions for unit embeddings by this encoder.
+
+        Args:
+            embeddings: Unit embeddings of the pictures.
+            paths: Their names; they only name the pictures.
+            together: Embeddings of the pictures that are asked together, for P(none); None for
+                `embeddings`.
+        """
         names = tuple(label.name for label in self.labels)
+        together = embeddings if together is None else together
+        every_none = self._judge.probability(embeddings, together)
         for start in range(0, len(embeddings), PICTURE_BATCH_SIZE):
             part = embeddings[start : start + PICTURE_BATCH_SIZE]
             retrieved = self.retrieve(part)
             votes = self.voting.vote(part, retrieved)
-            none = self._judge.probability(part).tolist()
+            none = every_none[start : start + PICTURE_BATCH_SIZE].tolist()
             for i, path in enumerate(paths[start : start + PICTURE_BATCH_SIZE]):
                 found = self._captions_of(retrieved, i)
                 yield Prediction(

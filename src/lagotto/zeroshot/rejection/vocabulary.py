@@ -9,6 +9,7 @@ from collections import OrderedDict
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
@@ -17,13 +18,19 @@ from lagotto.core.errors import CaptionError, HubError
 from lagotto.core.files import canonical_json, read_array, read_json, write_atomically
 from lagotto.encoders.background.words import background_words, embed_background
 from lagotto.encoders.base import Encoder
+from lagotto.zeroshot.rejection.batch_curve import (
+    DEFAULT_BATCH_CURVE,
+    BatchCurve,
+    fit_batch_curve,
+)
 from lagotto.zeroshot.rejection.curve import DEFAULT_CURVE, RejectionCurve, fit_curve
 from lagotto.zeroshot.rejection.nouns import even_sample, store_nouns
+from lagotto.zeroshot.rejection.store_pictures import StorePictures
 from lagotto.zeroshot.types import Captions
 
 VOCABULARY_RECORD = "vocabulary.json"
 ARRAY_NAME = "vocabulary.npy"
-_VERSION = 1
+_VERSION = 2
 _REMEMBERED = 4
 
 
@@ -31,12 +38,14 @@ _REMEMBERED = 4
 class OpenVocabulary:
     """Words with unit embeddings, the background words first, then the nouns of the store.
 
-    `curve` turns evidence into a probability; that of the package where the store gave none.
+    `curve` turns the evidence of one picture into a probability, `batch_curve` that of pictures that
+    are asked together; those of the package where the store gave none.
     """
 
     words: tuple[str, ...]
     embeddings: Float32[np.ndarray, "words dim"]
     curve: RejectionCurve = DEFAULT_CURVE
+    batch_curve: BatchCurve = DEFAULT_BATCH_CURVE
 
     @property
     def background(self) -> Float32[np.ndarray, "background dim"]:
@@ -69,8 +78,16 @@ def open_vocabulary(
     background = _background(encoder)
     prompts = [encoder.info.prompt_template.replace("{}", word) for word in more]
     embeddings = np.concatenate([background, encoder.embed_texts(prompts)]) if more else background
-    curve = fit_curve(captions, background, encoder.info.logit_scale) or DEFAULT_CURVE
-    made = OpenVocabulary((*background_words(), *more), embeddings.astype(np.float32), curve)
+    pictures = StorePictures.of(captions, background, encoder.info.logit_scale)
+    curve = batch_curve = None
+    if pictures is not None:
+        curve, batch_curve = fit_curve(pictures), fit_batch_curve(pictures)
+    made = OpenVocabulary(
+        (*background_words(), *more),
+        embeddings.astype(np.float32),
+        curve or DEFAULT_CURVE,
+        batch_curve or DEFAULT_BATCH_CURVE,
+    )
     if folder is not None:
         _keep(folder, source, made)
     return made
@@ -95,21 +112,34 @@ def _read(folder: Path, source: str, dim: int) -> OpenVocabulary | None:
         row = read_json(folder / VOCABULARY_RECORD, "vocabulary", CaptionError)
         if row.get("version") != _VERSION or row.get("made_from") != source:
             return None
-        more, curve = row["words"], row["curve"]
-        if not isinstance(more, list) or not isinstance(curve, dict):
+        more = row["words"]
+        if not isinstance(more, list):
             return None
         words = (*background_words(), *map(str, more))
         embeddings = read_array(folder / ARRAY_NAME, CaptionError)
         if embeddings.shape != (len(words), dim) or embeddings.dtype != np.float32:
             return None
-        slope, crossing = float(str(curve["slope"])), float(str(curve["crossing"]))
-        if not (np.isfinite(slope) and np.isfinite(crossing) and np.isfinite(embeddings).all()):
+        if not np.isfinite(embeddings).all():
             return None
-        return OpenVocabulary(
-            words, embeddings, RejectionCurve(slope, crossing, int(str(curve["lists"])))
-        )
+        curve = RejectionCurve(**_numbers(row["curve"]))
+        return OpenVocabulary(words, embeddings, curve, BatchCurve(**_numbers(row["batch_curve"])))
     except (CaptionError, KeyError, TypeError, ValueError):
         return None
+
+
+def _numbers(values: object) -> dict[str, Any]:
+    """The finite numbers of an object of JSON; `lists` is whole.
+
+    Raises:
+        TypeError: It is none.
+        ValueError: A value is no finite number.
+    """
+    if not isinstance(values, dict):
+        raise TypeError(type(values).__name__)
+    numbers: dict[str, Any] = {key: float(str(value)) for key, value in values.items()}
+    if not np.isfinite(list(numbers.values())).all():
+        raise ValueError("a number that is not finite")
+    return numbers | {"lists": int(numbers["lists"])}
 
 
 def _keep(folder: Path, source: str, made: OpenVocabulary) -> None:
@@ -122,6 +152,7 @@ def _keep(folder: Path, source: str, made: OpenVocabulary) -> None:
             "made_from": source,
             "words": list(made.words[len(background_words()) :]),
             "curve": asdict(made.curve),
+            "batch_curve": asdict(made.batch_curve),
         }
     )
     try:
