@@ -233,8 +233,8 @@ def monotone(scores: np.ndarray, none: np.ndarray) -> np.ndarray:
 def ceilings(sets: Sequence[Set], evidence: Evidence, half: int) -> dict[str, object]:
     """What monotone curves reach that are fitted on the reported pictures and their labels.
 
-    One curve for all sets: its calibration error within each set. A curve a set, which has none: the
-    share of pictures of full lists that it refuses.
+    One curve for all sets: its calibration error within each set. A curve a set, which has none:
+    the share of pictures of full lists that it refuses.
     """
     scores, none = [], []
     for given in sets:

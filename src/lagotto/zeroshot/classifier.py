@@ -12,6 +12,7 @@ from lagotto.core.arguments.one_or_many import OneNameOrMany
 from lagotto.core.arguments.pictures import OnePictureOrMany, PictureSource, picture_sources
 from lagotto.core.errors import HubError, PictureError, UsageError
 from lagotto.core.prefetch import prefetch
+from lagotto.core.progress import Progress
 from lagotto.core.types import Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.zeroshot.arguments import as_labels, check_k, check_mode
@@ -86,6 +87,7 @@ class ZeroShotClassifier:
         templates: The name of a template set, a file of templates, or the templates themselves.
         approximate: Search the indexes that `lagotto captions index` made.
         reject: P(none) from which a picture is answered by no label; None never does so.
+        progress: Receives the progress of embedding the open vocabulary, the first time.
 
     Attributes:
         notes: Facts worth showing to a user, one line each.
@@ -107,6 +109,7 @@ class ZeroShotClassifier:
         templates: str | Sequence[str] = "single",
         approximate: bool = False,
         reject: float | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.reject = check_reject(reject)
         self.mode = check_mode(mode, captions is not None)
@@ -125,7 +128,7 @@ class ZeroShotClassifier:
         )
         store_notes: list[str] = []
         self._store = None if captions is None else self._open(captions, approximate, store_notes)
-        vocabulary = self._vocabulary()
+        vocabulary = self._vocabulary(progress)
         self.labels = make_labels(vocabulary.words) if labels is None else listed.labels
         prompts = embed_labels(self.encoder, self.labels, self.templates)
         notes = [*listed.notes, *prompts.notes, *store_notes]
@@ -290,13 +293,13 @@ class ZeroShotClassifier:
         """The calibration of the store; None in other modes than guarded, or if it has none."""
         return self.voting.guarded.calibration if self.voting.guarded else None
 
-    def _vocabulary(self) -> OpenVocabulary:
+    def _vocabulary(self, progress: Progress | None) -> OpenVocabulary:
         """The words that compete with the labels, kept in the store's folder if there is one."""
         store = self._store
         if store is None:
-            return open_vocabulary(self.encoder, None, None, "")
+            return open_vocabulary(self.encoder, None, None, "", progress)
         folder = None if store.file is None else store.file.parent
-        return open_vocabulary(self.encoder, store.captions, folder, store.digest)
+        return open_vocabulary(self.encoder, store.captions, folder, store.digest, progress)
 
     def _open(self, captions: Captions | Path | str, approximate: bool, notes: list[str]) -> _Store:
         if isinstance(captions, Path | str):

@@ -10,7 +10,7 @@ is told no better by more pictures of a kind that the encoder hardly knows.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float64
 
 from lagotto.zeroshot.rejection.logistic import fit_weights, probability
 from lagotto.zeroshot.rejection.store_pictures import StorePictures
@@ -66,7 +66,7 @@ class BatchCurve:
             batch: The evidence of all pictures of the batch.
         """
         share = _share_of_none(self._even(batch, labels, batch))
-        return self._even(evidence, labels, batch) + np.log(share / (1 - share))
+        return np.asarray(self._even(evidence, labels, batch) + np.log(share / (1 - share)))
 
     def _even(
         self,
@@ -102,7 +102,8 @@ def fit_batch_curve(pictures: StorePictures) -> BatchCurve | None:
     that stayed, the others one that was left out, and none that stayed.
     """
     rng = np.random.default_rng(0)
-    columns, answers, weights = [], [], []
+    columns: list[Float64[np.ndarray, "pictures 4"]] = []
+    answers, weights = [], []
     for _ in range(3 * BATCH_LISTS):
         if len(columns) == BATCH_LISTS:
             break

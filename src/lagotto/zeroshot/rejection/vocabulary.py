@@ -16,6 +16,7 @@ from jaxtyping import Float32
 
 from lagotto.core.errors import CaptionError, HubError
 from lagotto.core.files import canonical_json, read_array, read_json, write_atomically
+from lagotto.core.progress import Progress
 from lagotto.encoders.background.words import background_words, embed_background
 from lagotto.encoders.base import Encoder
 from lagotto.zeroshot.rejection.batch_curve import (
@@ -38,8 +39,8 @@ _REMEMBERED = 4
 class OpenVocabulary:
     """Words with unit embeddings, the background words first, then the nouns of the store.
 
-    `curve` turns the evidence of one picture into a probability, `batch_curve` that of pictures that
-    are asked together; those of the package where the store gave none.
+    `curve` turns the evidence of one picture into a probability, `batch_curve` that of pictures
+    that are asked together; those of the package where the store gave none.
     """
 
     words: tuple[str, ...]
@@ -57,7 +58,11 @@ _in_memory: OrderedDict[tuple[str, ...], Float32[np.ndarray, "words dim"]] = Ord
 
 
 def open_vocabulary(
-    encoder: Encoder, captions: Captions | None, folder: Path | None, made_from: str
+    encoder: Encoder,
+    captions: Captions | None,
+    folder: Path | None,
+    made_from: str,
+    progress: Progress | None = None,
 ) -> OpenVocabulary:
     """The vocabulary of an encoder and a store; read from `folder` where it was kept.
 
@@ -66,16 +71,17 @@ def open_vocabulary(
         captions: The store; None for the background words alone.
         folder: Where it is kept; None to keep nothing.
         made_from: What the vocabulary depends on beside the background words, in one line.
+        progress: Receives the progress of embedding words, where none are kept.
     """
     if captions is None:
-        return OpenVocabulary(background_words(), _background(encoder))
+        return OpenVocabulary(background_words(), _background(encoder, progress))
     source = sha256("\n".join((made_from, *background_words())).encode()).hexdigest()
     kept = None if folder is None else _read(folder, source, encoder.info.dim)
     if kept is not None:
         return kept
     count = len(captions.text_embeddings)
     more = store_nouns(captions.texts(list(even_sample(count))))
-    background = _background(encoder)
+    background = _background(encoder, progress)
     prompts = [encoder.info.prompt_template.replace("{}", word) for word in more]
     embeddings = np.concatenate([background, encoder.embed_texts(prompts)]) if more else background
     pictures = StorePictures.of(captions, background, encoder.info.logit_scale)
@@ -93,12 +99,14 @@ def open_vocabulary(
     return made
 
 
-def _background(encoder: Encoder) -> Float32[np.ndarray, "words dim"]:
+def _background(
+    encoder: Encoder, progress: Progress | None
+) -> Float32[np.ndarray, "words dim"]:
     """The embeddings of the background words, remembered for the last few encoders."""
     key = (encoder.info.fingerprint, encoder.info.prompt_template)
     embeddings = _in_memory.get(key)
     if embeddings is None:
-        embeddings = _in_memory[key] = embed_background(encoder)
+        embeddings = _in_memory[key] = embed_background(encoder, progress)
         while len(_in_memory) > _REMEMBERED:
             _in_memory.popitem(last=False)
     return embeddings
