@@ -1,4 +1,4 @@
-"""Writes a tiny text-to-image pipeline with random weights, as save_pretrained of diffusers does."""
+"""Writes a tiny text-to-image pipeline with random weights, as diffusers saves it."""
 
 import json
 from pathlib import Path
@@ -58,7 +58,7 @@ def write_tiny_pipeline(folder: Path, safe: bool = True) -> Path:
         text_encoder=CLIPTextModel(text),
         tokenizer=tokenizer,
         unet=network,
-        scheduler=DDIMScheduler(clip_sample=False),
+        scheduler=DDIMScheduler(clip_sample=False, steps_offset=1),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

@@ -2,30 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from lagotto.core.errors import UsageError
 from lagotto.core.sources.credits import is_unknown
+from lagotto.core.types import Credit
 from lagotto.hub.probes.candidate import ProbeCandidate
 from lagotto.hub.probes.datasets.sample import DatasetFacts
 
 NOT_STATED = "not stated"
 
 
-class Stated(Protocol):
-    """What a user states of pictures whose source states nothing."""
-
-    @property
-    def licence(self) -> str:
-        """Their licence, or ""."""
-
-    @property
-    def author(self) -> str:
-        """Their author, or ""."""
-
-
 def with_credit(
-    candidate: ProbeCandidate, datasets: Sequence[DatasetFacts], stated: Stated
+    candidate: ProbeCandidate, datasets: Sequence[DatasetFacts], stated: Credit
 ) -> ProbeCandidate:
     """The candidate with the licence of its row, else of its dataset, else what the user states.
 

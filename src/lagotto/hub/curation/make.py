@@ -14,7 +14,7 @@ from lagotto.core.images import decode_picture
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.remote.spec import DATASET
 from lagotto.core.temporary.draft import drafted
-from lagotto.core.types import JsonObject, JsonValue
+from lagotto.core.types import Credit, JsonObject, JsonValue
 from lagotto.encoders.background.words import background_words, embed_background, embed_words
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.known.table import DEFAULT_ENCODER
@@ -172,7 +172,8 @@ def _make(
 ) -> MadeSet:
     facts = [source.facts for source in sources if isinstance(source, DatasetSample)]
     candidates, _ = read_candidates(sources)
-    candidates = [with_credit(item, facts, options) for item in candidates]
+    stated = Credit(options.licence, options.author)
+    candidates = [with_credit(item, facts, stated) for item in candidates]
     if not options.accept:
         check_licences(candidates, facts)
     pool = embed_candidates(candidates, encoder, progress)
