@@ -90,7 +90,7 @@ ROOMS = {
 
 TORCH = {
     *("models/adapters/transformers.py", "models/adapters/timm.py"),
-    *("encoders/transformers.py", "encoders/open_clip.py"),
+    *("encoders/transformers.py", "encoders/open_clip.py", "hub/curation/diffusers.py"),
 }
 WEB = {path.relative_to(ROOT).as_posix() for path in MODULES if path.is_relative_to(ROOT / "web")}
 """The server is made of its framework; no other room knows it."""
@@ -122,6 +122,7 @@ FRAMEWORKS = {
     "transformers": {"models/adapters/transformers.py", "encoders/transformers.py"},
     "timm": {"models/adapters/timm.py"},
     "open_clip": {"encoders/open_clip.py"},
+    "diffusers": {"hub/curation/diffusers.py"},
     "pickle": set(),
     "onnx": {"models/keras/graph.py"},
     "h5py": {"models/keras/files/hdf5.py"},
