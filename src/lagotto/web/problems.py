@@ -102,6 +102,13 @@ def clean_json(value: JsonValue, key: str = "") -> JsonValue:
     return value
 
 
+_ROUTING = {
+    404: "nothing is at this address; / is the start page, /openapi.json lists what scripts ask",
+    405: "not with this method at this address; /openapi.json lists what scripts ask",
+}
+"""What the framework says in two words, with the way on."""
+
+
 def problem_of(error: Exception) -> Problem:
     """The problem that an error is for a client; what is not ours says nothing of itself."""
     match error:
@@ -118,7 +125,9 @@ def problem_of(error: Exception) -> Problem:
             return Problem(422, "; ".join(f"{name}: {why}" for name, why in fields[:4]), fields)
         case HTTPException():
             headers = dict(error.headers or {})
-            return Problem(error.status_code, str(error.detail), (), headers)
+            plain = HTTPStatus(error.status_code).phrase
+            said = _ROUTING.get(error.status_code) if error.detail == plain else None
+            return Problem(error.status_code, said or str(error.detail), (), headers)
     return Problem(500, "the server failed at this request; its log says more")
 
 
