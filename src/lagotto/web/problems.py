@@ -24,6 +24,7 @@ from lagotto.core.types import JsonValue
 
 PROBLEM_TYPE = "application/problem+json"
 _LONGEST_DETAIL = 500
+_MOST_FIELDS = 100
 _PATH = re.compile(r"(?<![\w/:.])(?:/[^\s/:;,'\"()]+)+/(?=[^\s/])|(?<![\w/:.])/(?=[\w.])")
 """The folders of an absolute path: what stays of it is the name of the file."""
 
@@ -103,8 +104,8 @@ def clean_json(value: JsonValue, key: str = "") -> JsonValue:
 
 
 _ROUTING = {
-    404: "nothing is at this address; / is the start page, /openapi.json lists what scripts ask",
-    405: "not with this method at this address; /openapi.json lists what scripts ask",
+    404: "nothing is at this address; the menu lists the pages, openapi.json what scripts ask",
+    405: "not with this method at this address; openapi.json lists what scripts ask",
 }
 """What the framework says in two words, with the way on."""
 
@@ -121,7 +122,7 @@ def problem_of(error: Exception) -> Problem:
         case LagottoError():
             return Problem(503, str(error))
         case RequestValidationError():
-            fields = [_wrong_field(item) for item in error.errors()]
+            fields = [_wrong_field(item) for item in error.errors()[:_MOST_FIELDS]]
             return Problem(422, "; ".join(f"{name}: {why}" for name, why in fields[:4]), fields)
         case HTTPException():
             headers = dict(error.headers or {})
