@@ -84,6 +84,7 @@ ROOMS = {
     "zeroshot": {"calibration", "captions", "prompts", "rejection"},
     "specialists": {"pictures"},
     "web": {"api", "live", "pages", "security", "uploads", "views"},
+    "web/api": {"schemas"},
     "zeroshot/captions": {"sources"},
 }
 """The rooms of each room: a new one is entered here and in docs/explanation/architecture.md."""
