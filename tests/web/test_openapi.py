@@ -23,6 +23,8 @@ from schemathesis.specs.openapi.checks import (
 from colour_world import World
 from web_server import ADDRESS, Served
 
+pytestmark = pytest.mark.workers
+
 STREAMS = ("/api/v1/status", "/api/v1/jobs/{job_id}/events")
 """These answer for as long as the client listens; test_jobs.py reads them."""
 

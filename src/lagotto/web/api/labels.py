@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from lagotto.core.types import JsonObject
-from lagotto.hub.labels.audit import audit_hub
+from lagotto.hub.labels.audits.by_references import audit_hub
 from lagotto.hub.reports.answers import audit_answer, coverage_answer, duplicates_answer
 from lagotto.web.api.answer import documented, json_answer
 from lagotto.web.api.parameters import Labels, split_labels
