@@ -105,6 +105,9 @@ def hub_add(
         print_json({"hub": str(hub), **report.as_json()})
     else:
         _print_report(report, quiet)
+        named = opened.reader.references() if reference else ()
+        if named:
+            print_line(f"references: {printable(', '.join(named))}")
     if report.is_failure:
         raise typer.Exit(1)
 
