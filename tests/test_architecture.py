@@ -66,12 +66,13 @@ ROOMS = {
             "kernels",
             "labels",
         ),
-        *("probes", "query", "reader", "reports", "search", "store", "text"),
+        *("probes", "publish", "query", "reader", "reports", "search", "store", "text"),
     },
-    "hub/ingest": {"remote"},
+    "hub/ingest": {"merging", "remote"},
     "hub/probes": {"datasets"},
+    "diagnosis": {"planning"},
     "encoders": {"background", "known"},
-    "hub/labels": {"twins"},
+    "hub/labels": {"audits", "twins"},
     "jobs": {"sandbox", "tables"},
     "models": {
         *("adapters", "architectures", "checkpoints", "files", "keras", "metadata"),
@@ -83,13 +84,14 @@ ROOMS = {
     "zeroshot": {"calibration", "captions", "prompts", "rejection"},
     "specialists": {"pictures"},
     "web": {"api", "live", "pages", "security", "uploads", "views"},
+    "web/api": {"schemas"},
     "zeroshot/captions": {"sources"},
 }
 """The rooms of each room: a new one is entered here and in docs/explanation/architecture.md."""
 
 TORCH = {
     *("models/adapters/transformers.py", "models/adapters/timm.py"),
-    *("encoders/transformers.py", "encoders/open_clip.py"),
+    *("encoders/transformers.py", "encoders/open_clip.py", "hub/curation/diffusers.py"),
 }
 WEB = {path.relative_to(ROOT).as_posix() for path in MODULES if path.is_relative_to(ROOT / "web")}
 """The server is made of its framework; no other room knows it."""
@@ -110,12 +112,18 @@ FRAMEWORKS = {
         "hub/reports/matplotlib_overview.py",
     },
     "tokenizers": {"encoders/tokens.py"},
-    "huggingface_hub": {"core/remote/download_cache.py", "core/remote/hugging_face.py"},
+    "huggingface_hub": {
+        "core/remote/download_cache.py",
+        "core/remote/hugging_face.py",
+        "core/remote/dataset_upload.py",
+    },
+    "obstore": {"core/remote/object_store.py"},
     "mlflow": {"core/remote/mlflow_registry.py"},
     "torch": TORCH,
     "transformers": {"models/adapters/transformers.py", "encoders/transformers.py"},
     "timm": {"models/adapters/timm.py"},
     "open_clip": {"encoders/open_clip.py"},
+    "diffusers": {"hub/curation/diffusers.py"},
     "pickle": set(),
     "onnx": {"models/keras/graph.py"},
     "h5py": {"models/keras/files/hdf5.py"},

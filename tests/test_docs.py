@@ -93,6 +93,20 @@ def test_every_example_runs(workplace: Path, monkeypatch: pytest.MonkeyPatch) ->
     examples = examples_of_commands()
     known = [path for path in ORDER if path in examples]
     for path in [*known, *(path for path in examples if path not in ORDER)]:
+        if path == "hub merge":
+            for index in ("1", "2"):
+                run(
+                    [
+                        "hub",
+                        "add",
+                        "my-hub",
+                        "models",
+                        "--shard",
+                        f"{index}/2",
+                        "--out",
+                        f"part{index}",
+                    ]
+                )
         if path not in SERVERS:
             run(examples[path])
 
@@ -224,6 +238,8 @@ def test_python_in_docs_runs(
     bare = tmp_path / "lagotto-demo" / "bare"
     bare.mkdir()
     shutil.copyfile(bundled.MODELS / MODELS[0] / "model.onnx", bare / "untitled.onnx")
+    for name in MODELS[:2]:
+        shutil.copytree(bundled.MODELS / name, tmp_path / "models" / name)
     for page, said, printed in (
         ("explanation/search.md", "", "Hit(rank=1"),
         ("how-to/audit-labels.md", "", ""),
@@ -231,6 +247,8 @@ def test_python_in_docs_runs(
         ("how-to/evaluate.md", "hub_table", "Estimate(value="),
         ("explanation/completion.md", "", "exp_final_v3 640 all"),
         ("how-to/large-hubs.md", "", "24 fresh True\nTrue True\n"),
+        ("how-to/shards.md", "", "True ()\n"),
+        ("explanation/million-models.md", "", "57000000 2850000000 True\n"),
     ):
         blocks = [block for block in python_blocks(page) if said in block]
         assert blocks
