@@ -21,7 +21,6 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import growth
-from provenance import provenance
 
 from lagotto.core import files
 from lagotto.core.progress import Silent
@@ -32,6 +31,7 @@ from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.records import Listing, ModelFacts
 from lagotto.hub.store.shards import ShardFacts, record_shard
+from provenance import provenance
 
 
 def fill(hub: Hub, numbers: range, of: int) -> None:
