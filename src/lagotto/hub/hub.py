@@ -37,6 +37,7 @@ from lagotto.hub.query.types import (
     as_query,
 )
 from lagotto.hub.search.options import SearchKeywords, SearchOptions
+from lagotto.hub.store.origin import check_pictures
 from lagotto.hub.upkeep import HubUpkeep
 from lagotto.jobs.worker_limits import Limits
 
@@ -180,6 +181,7 @@ class Hub(HubUpkeep):
             ('exp_final_v3', 'old_laptop_copy')
         """
         sources = as_sources(models, "models")
+        check_pictures(self.folder)
         self._forget_models()
         hub, meter, share = self.reader, progress or Silent(), None
         if probes_per_model is not None:
@@ -239,11 +241,15 @@ class Hub(HubUpkeep):
     def add_reference(
         self, source: Path | str, *, progress: Progress | None = None
     ) -> tuple[str, ...]:
-        """Adds a labelled model, by path or remote source, as a reference; gives all references.
+        """Adds a labelled model as a reference; gives all references.
 
-        Raises ModelError, with the reason, if it is refused or cannot be read.
+        `source` is a path, a remote source as for `add`, or a short name: `resnet18`. Raises
+        ModelError, with the reason, if it is refused or cannot be read.
         """
-        report = self.add(source, reference=True, progress=progress)
+        from lagotto.hub.ingest.known_references import reference_spec
+
+        given = reference_spec(source) if isinstance(source, str) else source
+        report = self.add(given, reference=True, progress=progress)
         if report.failures:
             reasons = "; ".join(failure.reason for failure in report.failures)
             raise ModelError(f"{source} is no reference: {reasons}")
@@ -264,6 +270,7 @@ class Hub(HubUpkeep):
         Raises UsageError if no models are given, or a path holds none.
         """
         paths, probe_set = as_paths(models, "models"), self.reader.probe_set
+        check_pictures(self.folder)
         return inspect_paths(paths, probe_set, limits or Limits(), progress or Silent())
 
     @reading
@@ -284,7 +291,7 @@ class Hub(HubUpkeep):
         found = self._search_state().find(vector, options)
         return replace(
             found,
-            hub=str(self.folder),
+            hub=self.name,
             elapsed_s=time.perf_counter() - started,
             probe_pictures=lambda probes: self._probe_thumbnails(probes),
         )

@@ -9,6 +9,7 @@ import typer
 
 from lagotto.cli.hub.index_status import notify_index
 from lagotto.cli.hub.inspection import print_inspections
+from lagotto.cli.hub.opening import open_hub
 from lagotto.cli.hub.unread import print_unread
 from lagotto.cli.output import notice, print_json, print_line, printable
 from lagotto.cli.terminal.progress import open_progress
@@ -25,7 +26,11 @@ hub_app = typer.Typer(
     help="Make a hub of classifiers and keep it.", no_args_is_help=True, rich_markup_mode=None
 )
 
-HUB_ARGUMENT = typer.Argument(metavar="HUB_ARGUMENT", help="The hub's folder.")
+HUB_ARGUMENT = typer.Argument(
+    metavar="HUB_ARGUMENT",
+    help="The hub's folder, or the address of a published one: hf:datasets/ORG/NAME[@REV], "
+    "s3://BUCKET/PREFIX.",
+)
 QUIET = typer.Option(False, "--quiet", help="No progress and no notices.")
 JSON = typer.Option(False, "--json", help="Print one JSON object and nothing else on stdout.")
 
@@ -84,20 +89,19 @@ def hub_add(
 
     Example: lagotto hub add my-hub models/ --workers 4
     """
-    from lagotto.hub.hub import Hub
     from lagotto.hub.probes.subset import parse_choosing
     from lagotto.jobs.worker_limits import Limits
 
     limits = Limits(runner, workers, timeout, int(memory_gb * 2**30), int(cache_gb * 2**30))
     if inspect:
-        inspected = Hub.open(hub).inspect(models, limits=limits, progress=bar(quiet))
+        inspected = open_hub(hub, quiet=quiet).inspect(models, limits=limits, progress=bar(quiet))
         if as_json:
             print_json({"hub": str(hub), **inspected.as_json()})
         else:
             print_inspections(inspected.models)
             print_files(inspected.files, inspected.not_read, quiet)
         return
-    opened, part = Hub.open(hub), _parse_shard(shard, out)
+    opened, part = open_hub(hub, quiet=quiet), _parse_shard(shard, out)
     report = opened.add(
         models,
         probes_per_model=probes_per_model,
@@ -166,9 +170,7 @@ def hub_remove(
 
     Example: lagotto hub remove my-hub exp_final_v3
     """
-    from lagotto.hub.hub import Hub
-
-    opened = Hub.open(hub)
+    opened = open_hub(hub)
     references = opened.reader.references()
     opened.remove(model)
     print_line(f"{printable(model)} removed from {hub}")
@@ -185,9 +187,7 @@ def hub_compact(hub: Path = HUB_ARGUMENT, quiet: bool = QUIET, as_json: bool = J
 
     Example: lagotto hub compact my-hub
     """
-    from lagotto.hub.hub import Hub
-
-    opened = Hub.open(hub)
+    opened = open_hub(hub, quiet=quiet)
     counts = opened.compact(bar(quiet))
     if as_json:
         print_json({"hub": str(hub), **asdict(counts)})
@@ -210,8 +210,9 @@ def hub_verify(hub: Path = HUB_ARGUMENT, as_json: bool = JSON) -> None:
     """
     from lagotto.hub.reader.verify import remove_hub_leftovers, verify_hub
 
-    damages = verify_hub(hub)
-    removed = [asdict(item) for item in remove_hub_leftovers(hub)]
+    folder = open_hub(hub).folder
+    damages = verify_hub(folder)
+    removed = [asdict(item) for item in remove_hub_leftovers(folder)]
     if as_json:
         damaged = [asdict(damage) for damage in damages]
         print_json({"hub": str(hub), "damaged": [*damaged], "leftovers_removed": [*removed]})

@@ -129,6 +129,11 @@ _UPGRADES = (tuple(_SCHEMA.split(";")[:-1]), tuple(_AUDITS.split(";")[:-1]), _SE
 """What takes a catalogue from each version to the next."""
 
 
+def schema_of(version: int) -> tuple[str, ...]:
+    """The statements that make an empty catalogue of a version."""
+    return tuple(statement for statements in _UPGRADES[:version] for statement in statements)
+
+
 class Database:
     """An open SQLite file; use it as a context manager, or call `close`.
 

@@ -18,7 +18,7 @@ from lagotto.core.errors import SourceError
 from lagotto.core.files import writing
 from lagotto.core.progress import Progress
 from lagotto.core.remote.files import Repository
-from lagotto.core.remote.hugging_face import OutOfReachError
+from lagotto.core.remote.retry import OutOfReachError
 from lagotto.core.remote.spec import (
     MLFLOW,
     SEARCH,
