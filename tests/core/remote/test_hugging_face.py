@@ -11,8 +11,7 @@ from hub_stub import Faults, Repository, StubHub
 from lagotto.core.errors import HubError, SourceError
 from lagotto.core.remote.files import Repository as Listed
 from lagotto.core.remote.hugging_face import HuggingFace
-from lagotto.core.remote.retry import OutOfReachError
-from lagotto.core.remote.retry import Backoff
+from lagotto.core.remote.retry import Backoff, OutOfReachError
 from lagotto.core.remote.spec import RepositorySpec, SearchSpec
 
 SMALL, LARGE = b'{"a": 1}', bytes(range(256)) * 40
