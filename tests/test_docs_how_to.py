@@ -26,6 +26,7 @@ RUN_HERE = {
     "detectors": 2,
     "doctor": 1,
     "evaluate": 4,
+    "shards": 3,
     "publish-a-hub": 3,
     "terminal": 3,
 }
@@ -97,6 +98,7 @@ def test_every_page_is_run_or_has_a_reason() -> None:
         assert f'"how-to/{page}.md"' in text
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("page", RUN_HERE)
 def test_the_commands_of_a_page_run(
     page: str, workplace: Path, hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

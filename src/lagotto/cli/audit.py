@@ -50,8 +50,7 @@ def audit(
 
     Example: lagotto audit my-hub exp_final_v3
     """
-    from lagotto.hub.labels.audit import audit_hub
-    from lagotto.hub.labels.audit_references import audit_by_all
+    from lagotto.hub.labels.audits.by_references import audit_by_all, audit_hub
     from lagotto.hub.reports.answers import audit_answer
 
     if labels is not None and model is None:

@@ -88,6 +88,7 @@ def classify_command(
         templates=templates,
         approximate=approximate,
         reject=reject,
+        progress=bar(quiet),
     )
     notes_printed = 0 if quiet else _print_notes(classifier.notes)
     started = time.perf_counter()

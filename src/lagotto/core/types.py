@@ -162,12 +162,26 @@ class EncoderInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Credit:
+    """What the source of a picture states about it: its licence, author and origin; "" if not."""
+
+    licence: str = ""
+    author: str = ""
+    origin: str = ""
+
+
+NO_CREDIT = Credit()
+"""Of a picture whose source states nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
-    """One picture of a probe set: the sha256 of its file in hex, its source, and its captions."""
+    """One picture of a probe set: the sha256 of its file in hex, and what its source says of it."""
 
     digest: str
     source: str
     captions: tuple[str, ...] = ()
+    credit: Credit = NO_CREDIT
 
 
 @dataclass(frozen=True, slots=True)

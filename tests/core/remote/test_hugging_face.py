@@ -190,6 +190,26 @@ def test_offline_reads_the_cache_alone(
     assert len(stub.requests) == asked
 
 
+def test_offline_reads_a_repository_without_settings(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub = start({"org/bare": Repository({"best_model.pth": LARGE, "labels.txt": b"cat"})})
+    listed = client().repository(RepositorySpec("org/bare"))
+    client().keep(listed, listed.files)
+    asked = len(stub.requests)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for spec in (RepositorySpec("org/bare"), RepositorySpec("org/bare", listed.commit)):
+        cached = client().repository(spec)
+        assert cached.commit == listed.commit
+        assert [file.path for file in cached.files] == ["best_model.pth", "labels.txt"]
+        client().fetch(cached, cached.files, tmp_path / "copy")
+    assert (tmp_path / "copy" / "best_model.pth").read_bytes() == LARGE
+    for revision in ("other", "../../refs", "0" * 40):
+        with pytest.raises(SourceError, match="not in the local cache, and HF_HUB_OFFLINE is set"):
+            client().repository(RepositorySpec("org/bare", revision))
+    assert len(stub.requests) == asked
+
+
 def test_a_hub_that_never_answers_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(OutOfReachError, match="does not answer; check the network"):

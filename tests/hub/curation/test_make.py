@@ -120,7 +120,7 @@ def test_bad_input(world: World, tmp_path: Path) -> None:
     for number in range(3):
         Image.new("RGB", (32, 32), "red").save(same / f"{number}.png")
     with pytest.raises(ProbeError, match=r"1 can be used .*the same picture as"):
-        make_probes(tmp_path / "x", same, 5, encoder)
+        make_probes(tmp_path / "x", same, 5, encoder, SetOptions(accept=True))
     assert not (tmp_path / "x").exists()
     assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
@@ -128,7 +128,9 @@ def test_bad_input(world: World, tmp_path: Path) -> None:
 def test_the_commands(world: World, tmp_path: Path) -> None:
     out = tmp_path / "set"
     make = ("probes", "make", out, "--from", world.pictures, "--encoder", world.encoder)
-    made = lagotto(*make, "--size", "10")
+    lagotto(*make, "--size", "10").refused(2, "no licence is stated for 73 of 73", "--accept")
+    assert not out.exists()
+    made = lagotto(*make, "--size", "10", "--accept")
     assert made.code == 0, made.err
     assert "8 pictures chosen of 72" in made.out
     assert "look at the sheet before you publish" in made.err
@@ -138,6 +140,37 @@ def test_the_commands(world: World, tmp_path: Path) -> None:
     assert "8 probes show" in of_set.out
     lagotto("probes", "check", out).refused(2, "is no hub", "--encoder")
     shutil.rmtree(out)
-    answer = lagotto(*make, "--size", "10", "--json").json
+    answer = lagotto(*make, "--size", "10", "--json", "--accept").json
     assert answer["probes"] == 8
     assert check_pictures(out, str(world.encoder)).probes == 8
+
+
+def test_a_licence_of_a_row_goes_before_what_the_user_states(world: World, tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    given.mkdir()
+    for colour in ("red", "green", "blue"):
+        shutil.copy(next(world.pictures.glob(f"*_{colour}.png")), given / f"{colour}.png")
+    (given / "photos.csv").write_text(
+        "file_name,Photographer,license,page_url\nred.png,Ann,CC BY 4.0,https://pictures.org/1\n"
+    )
+    coco = {
+        "images": [{"id": 1, "file_name": "green.png", "license": 4}],
+        "licenses": [{"id": 4, "name": "CC BY-NC", "url": "http://a.org"}],
+    }
+    (given / "instances.json").write_text(json.dumps(coco))
+    with pytest.raises(UsageError, match=r"no licence is stated for 1 of 3 pictures \(given/blue"):
+        make_probes(tmp_path / "set", given, 3, str(world.encoder))
+    options = SetOptions(licence="mine", author="me")
+    made = make_probes(tmp_path / "set", given, 3, str(world.encoder), options)
+    assert made.licences == {"CC BY 4.0": 1, "CC BY-NC": 1, "mine": 1}
+    table = pq.read_table(tmp_path / "set" / "set.parquet").to_pylist()
+    rows = {row["path"]: (row["licence"], row["author"], row["source"]) for row in table}
+    assert rows == {
+        "given/red.png": ("CC BY 4.0", "Ann", "https://pictures.org/1"),
+        "given/green.png": ("CC BY-NC", "me", "given/green.png"),
+        "given/blue.png": ("mine", "me", "given/blue.png"),
+    }
+    assert "1\tCC BY 4.0\tpictures.org\n" in (tmp_path / "set" / "licences.txt").read_text()
+    hub = Hub.create(tmp_path / "hub", tmp_path / "set", str(world.encoder))  # the hub keeps them
+    kept = {probe.credit.licence for probe in Hub.open(hub.folder, str(world.encoder)).probes}
+    assert kept == {"CC BY 4.0", "CC BY-NC", "mine"}

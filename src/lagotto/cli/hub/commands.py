@@ -13,10 +13,12 @@ from lagotto.cli.hub.opening import open_hub
 from lagotto.cli.hub.unread import print_unread
 from lagotto.cli.output import notice, print_json, print_line, printable
 from lagotto.cli.terminal.progress import open_progress
+from lagotto.core.errors import UsageError
 from lagotto.core.progress import Progress
 
 if TYPE_CHECKING:
     from lagotto.hub.ingest.add import AddReport
+    from lagotto.hub.ingest.merging.shard import ModelShard
     from lagotto.models.metadata.file_count import FileCount
     from lagotto.models.metadata.unread.recognition import UnreadFile
 
@@ -68,6 +70,13 @@ def hub_add(
     cache_gb: float = typer.Option(
         10.0, min=0.001, help="Disk that fetched models may take until they are probed, in GiB."
     ),
+    shard: str | None = typer.Option(
+        None,
+        metavar="I/N",
+        help="Add only every N-th model of the list, from the I-th on, to a hub of its own at "
+        "--out; of HUB only the probes are read. `hub merge` joins the shards.",
+    ),
+    out: Path | None = typer.Option(None, metavar="HUB", help="Where the hub of a --shard is."),
     inspect: bool = typer.Option(
         False,
         "--inspect",
@@ -90,14 +99,15 @@ def hub_add(
             print_json({"hub": str(hub), **inspected.as_json()})
         else:
             print_inspections(inspected.models)
-            _print_files(inspected.files, inspected.not_read, quiet)
+            print_files(inspected.files, inspected.not_read, quiet)
         return
-    opened = open_hub(hub, quiet=quiet)
+    opened, part = open_hub(hub, quiet=quiet), _parse_shard(shard, out)
     report = opened.add(
         models,
         probes_per_model=probes_per_model,
         choosing=parse_choosing(choose),
         reference=reference,
+        shard=part,
         limits=limits,
         progress=bar(quiet),
     )
@@ -106,11 +116,25 @@ def hub_add(
         for note in report.notes:
             notice(f"note: {printable(note)}")
     if as_json:
-        print_json({"hub": str(hub), **report.as_json()})
+        fields = report.as_json() if part is None else {"shard": shard, **report.as_json()}
+        print_json({"hub": str(hub if part is None else out), **fields})
     else:
         _print_report(report, quiet)
     if report.is_failure:
         raise typer.Exit(1)
+
+
+def _parse_shard(shard: str | None, out: Path | None) -> "ModelShard | None":
+    """The value of --shard and --out, which go together; raises UsageError for one alone."""
+    from lagotto.hub.ingest.merging.shard import ModelShard
+
+    if shard is not None and out is not None:
+        return ModelShard.parse(shard, out)
+    if shard is not None:
+        raise UsageError("a --shard is added to a hub of its own; say where: --out PART")
+    if out is not None:
+        raise UsageError("--out is where a --shard goes; give both, or neither")
+    return None
 
 
 def _print_report(report: "AddReport", quiet: bool) -> None:
@@ -124,10 +148,10 @@ def _print_report(report: "AddReport", quiet: bool) -> None:
         print_line(f"  copy: {printable(name)} is {printable(original)}")
     for failure in report.failures:
         print_line(f"  failed: {printable(failure.model)}: {printable(failure.reason)}")
-    _print_files(report.files, report.not_read, quiet)
+    print_files(report.files, report.not_read, quiet)
 
 
-def _print_files(files: "FileCount", not_read: "Sequence[UnreadFile]", quiet: bool) -> None:
+def print_files(files: "FileCount", not_read: "Sequence[UnreadFile]", quiet: bool) -> None:
     """Prints the count of all files, and those that are not read, with the way out."""
     if files.seen:
         print_line(printable(str(files)))

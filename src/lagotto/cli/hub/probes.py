@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from lagotto.cli.hub.commands import JSON, QUIET, bar
-from lagotto.cli.hub.create import ACCEPT
 from lagotto.cli.hub.opening import open_hub
 from lagotto.cli.names import read_names
 from lagotto.cli.output import notice, print_json, print_line, print_table, printable
@@ -31,8 +30,8 @@ def probes_make(
     source: list[str] = typer.Option(
         ...,
         "--from",
-        help="Folder of pictures, parquet, tar, jsonl, hf:datasets/ORG/NAME, or dead-leaves, which "
-        "is drawn; may be repeated.",
+        help="Folder of pictures, parquet, tar, jsonl or hf:datasets/ORG/NAME; may be repeated. Or "
+        "one that draws: dead-leaves, or diffusers:FOLDER, a text-to-image pipeline.",
     ),
     size: int = typer.Option(2000, min=2, help="How many pictures to choose."),
     encoder: str = typer.Option("siglip", help=_ENCODER),
@@ -42,9 +41,11 @@ def probes_make(
         help="Look at a random sample of this size. [default: all; of a dataset ten times --size]",
     ),
     seed: int = typer.Option(0, help="Seed of that sample, and of drawn pictures."),
-    licence: str = typer.Option("", help="Licence of pictures on disk, written to each row."),
-    author: str = typer.Option("", help="Author of pictures on disk, written to each row."),
-    accept: bool = ACCEPT,
+    licence: str = typer.Option("", help="Licence of pictures on disk that state none."),
+    author: str = typer.Option("", help="Author of pictures on disk that state none."),
+    accept: bool = typer.Option(
+        False, "--accept", help="Take pictures and datasets that state no licence."
+    ),
     quiet: bool = QUIET,
     as_json: bool = JSON,
 ) -> None:
@@ -53,7 +54,7 @@ def probes_make(
     What the encoder takes for faces, text alone or unsafe pictures is left out, and so are near
     repeats.
 
-    Example: lagotto probes make my-probes --from photos/ --size 600 --encoder clip-onnx/
+    Example: lagotto probes make my-probes --from photos/ --size 600 --encoder clip --licence CC0
     """
     from lagotto.hub.curation.make import SetOptions, make_probes
 
@@ -73,9 +74,12 @@ def probes_make(
         print_line(f"  they show {made.check.shown} of {len(made.check.words)} common nouns")
     for name, count in made.licences.items():
         print_line(f"  licence {printable(name)}: {count}")
-    if not quiet:
+    if not quiet and made.check is None:
+        notice(f"report and licences: {out}; nothing looked at the pictures: they were drawn")
+    elif not quiet:
         notice(f"report, contact sheet and licences: {out}; the encoder left out what it took for")
         notice("faces, text or unsafe pictures: look at the sheet before you publish the set")
+    if not quiet:
         notice(f"next: lagotto hub create my-hub --probes {out}")
 
 

@@ -19,7 +19,7 @@ from huggingface_hub import errors, utils
 
 from lagotto.core.errors import HubError, LagottoError, SourceError, reason
 from lagotto.core.files import writing
-from lagotto.core.remote.download_cache import cache_folder, cached_repository
+from lagotto.core.remote.download_cache import cache_folder, cached_snapshot
 from lagotto.core.remote.files import (
     RemoteFile,
     Repository,
@@ -113,7 +113,7 @@ class HuggingFace:
             SourceError: It does not exist, is gated or private, or the hub is out of reach.
         """
         if self._offline:
-            return cached_repository(spec)
+            return cached_snapshot(spec)
 
         def ask() -> Repository:
             info = self._api.model_info(spec.name, revision=spec.revision, files_metadata=True)
@@ -204,7 +204,7 @@ class HuggingFace:
         pinned = RepositorySpec(repository.name, repository.commit)
         there: set[str] = set()
         with suppress(SourceError):
-            there = {file.path for file in cached_repository(pinned).files}
+            there = {file.path for file in cached_snapshot(pinned).files}
         needed = sum(file.size for file in files if file.path not in there)
         place = next(folder for folder in (cache, *cache.absolute().parents) if folder.exists())
         free = shutil.disk_usage(place).free

@@ -1,9 +1,8 @@
-"""Sources of pictures and an encoder come in; candidates go out, each with its embedding."""
+"""Candidates and an encoder come in; the pictures of them that can be read, embedded, go out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
@@ -14,8 +13,6 @@ from lagotto.core.progress import Progress
 from lagotto.core.types import Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.hub.probes.candidate import ProbeCandidate
-from lagotto.hub.probes.datasets.sample import DatasetSample
-from lagotto.hub.probes.probe_set import read_candidates
 
 _BATCH = 64
 
@@ -30,15 +27,13 @@ class Pool:
 
 
 def embed_candidates(
-    sources: Sequence[Path | DatasetSample], encoder: Encoder, progress: Progress
+    candidates: Sequence[ProbeCandidate], encoder: Encoder, progress: Progress
 ) -> Pool:
-    """Reads every picture of some sources once; a few are in memory at a time.
+    """Reads every picture once; a few are in memory at a time.
 
     Raises:
-        UsageError: A source is not found.
         ProbeError: No two different pictures can be decoded.
     """
-    candidates, _ = read_candidates(sources)
     progress.start("embedding pictures", len(candidates), "pictures")
     taken: list[ProbeCandidate] = []
     known: dict[str, str] = {}

@@ -1,24 +1,28 @@
 """The pictures in the space of an encoder come in; those that cover most go out, best first.
 
-Farthest first: each picture that is taken is the one least like all that were taken before (by the
-cosine of embeddings without their mean). Distance is weighted by how purely a picture shows one
-thing (the entropy of the common nouns on it), and a picture that is the surest one of some noun
-counts more. How the rule was chosen: benchmarks/notes/probe-sets.md.
+A picture is described by how it spreads over the common nouns: the square roots of their softened
+probabilities. Pictures are chosen one by one, each the one whose description the pictures chosen
+before explain least (greedy D-optimal design: the largest determinant of I + STRENGTH F'F). How the
+rule was chosen: benchmarks/notes/probe-sets.md.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float32
 
 from lagotto.core.progress import Progress
 from lagotto.core.vectors import unit_rows
 from lagotto.hub.curation.check import SAME_FROM
 from lagotto.hub.query.probe_weights import ProbeSpace
 
-SUREST_FACTOR = 1.5
-"""How much more a picture counts that shows some noun more surely than any other one does.
-benchmarks/quality/probe_choice.py"""
+SOFTENING = 0.15
+"""Scale of the probabilities of nouns, over the encoder's own logit scale: how pictures differ
+counts in all nouns then, not in the likeliest alone. benchmarks/quality/probe_choice.py"""
+
+STRENGTH = 1e4
+"""Weight of a chosen picture against the prior I: so large that hardly anything of what a chosen
+picture says counts again, and finite, so that more pictures than nouns can be chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,46 +46,33 @@ def choose_covering(
         size: How many to choose; fewer where there are fewer.
         progress: Told of each.
     """
-    centred = unit_rows(space.probes - space.probes.mean(axis=0))
     unit = unit_rows(space.probes)
-    weight = rank_shares(purity(space))
-    weight[surest_pictures(space, allowed)] *= SUREST_FACTOR
+    described = describe_by_nouns(space)
+    unexplained = STRENGTH * np.einsum("pw,pw->p", described, described, dtype=np.float64)
+    covariance = STRENGTH * np.eye(described.shape[1])
     left = allowed.copy()
-    distance = np.full(len(unit), 2.0)
     chosen: list[int] = []
     repeats = 0
     while len(chosen) < size and left.any():
-        value = np.where(left, distance * weight, -1.0)
-        picture = int(value.argmax())
+        picture = int(np.where(left, unexplained, -np.inf).argmax())
         chosen.append(picture)
         left[picture] = False
         same = left & (unit @ unit[picture] >= SAME_FROM)
         repeats += int(same.sum())
         left &= ~same
-        distance = np.minimum(distance, 1.0 - centred @ centred[picture])
+        told = covariance @ described[picture]
+        told /= np.sqrt(1.0 + described[picture] @ told)
+        covariance -= np.outer(told, told)
+        unexplained -= np.square(described @ told.astype(np.float32), dtype=np.float64)
         progress.advance(1)
     return Choice(tuple(chosen), repeats)
 
 
-def purity(space: ProbeSpace) -> Float64[np.ndarray, " pictures"]:
-    """How purely each picture shows one thing: minus the entropy of the common nouns on it."""
-    scores = space.logit_scale * space.background_cosines
-    logs: Float32[np.ndarray, "words pictures"] = scores - space.background_scores[0]
-    return np.asarray((np.exp(logs) * logs).sum(axis=0), dtype=np.float64)
+def describe_by_nouns(space: ProbeSpace) -> Float32[np.ndarray, "pictures words"]:
+    """The square roots of the softened probabilities of the common nouns on each picture.
 
-
-def surest_pictures(
-    space: ProbeSpace, allowed: Bool[np.ndarray, " pictures"]
-) -> Int64[np.ndarray, " some"]:
-    """The pictures that show some common noun more surely than any other allowed one."""
-    if not allowed.any():
-        return np.empty(0, dtype=np.int64)
-    scores = space.logit_scale * space.background_cosines - space.background_scores[0]
-    return np.unique(np.where(allowed, scores, -np.inf).argmax(axis=1))
-
-
-def rank_shares(values: Float64[np.ndarray, " pictures"]) -> Float64[np.ndarray, " pictures"]:
-    """The rank of each value from the lowest, over their number: 1 for the highest."""
-    ranks = np.empty(len(values))
-    ranks[np.argsort(values, kind="stable")] = np.arange(1, len(values) + 1)
-    return ranks / len(values)
+    Rows have length 1; their product is the Bhattacharyya coefficient of two pictures.
+    """
+    scores = (SOFTENING * space.logit_scale) * space.background_cosines.T
+    roots = np.exp((scores - scores.max(axis=1, keepdims=True)) / 2)
+    return unit_rows(roots.astype(np.float32))

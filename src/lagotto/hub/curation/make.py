@@ -14,7 +14,7 @@ from lagotto.core.images import decode_picture
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.remote.spec import DATASET
 from lagotto.core.temporary.draft import drafted
-from lagotto.core.types import JsonObject, JsonValue
+from lagotto.core.types import Credit, JsonObject, JsonValue
 from lagotto.encoders.background.words import background_words, embed_background, embed_words
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.known.table import DEFAULT_ENCODER
@@ -24,6 +24,13 @@ from lagotto.hub.curation.check import ProbeCheck, check_probes
 from lagotto.hub.curation.choose import choose_covering
 from lagotto.hub.curation.dead_leaves import draw_dead_leaves
 from lagotto.hub.curation.exclusion import Exclusions, find_exclusions
+from lagotto.hub.curation.generated import (
+    DIFFUSERS,
+    GeneratedSet,
+    generated_rows,
+    pipeline_folder,
+)
+from lagotto.hub.curation.licences import NOT_STATED, check_licences, require_licence, with_credit
 from lagotto.hub.curation.write import (
     SetRow,
     to_webp,
@@ -33,6 +40,7 @@ from lagotto.hub.curation.write import (
 )
 from lagotto.hub.probes.datasets.prepare import prepare_sources
 from lagotto.hub.probes.datasets.sample import DatasetSample
+from lagotto.hub.probes.probe_set import read_candidates
 from lagotto.hub.query.probe_weights import ProbeSpace
 from lagotto.hub.reports.contact_sheet import SheetRow, Tile, draw_contact_sheet
 
@@ -87,8 +95,8 @@ class SetOptions:
 
     `candidates` is the size of a random sample of the pictures to look at, None for all of those on
     disk and ten times the set of a dataset. `seed` is that of the draw and of drawn pictures.
-    `licence` and `author` are those of pictures on disk, as the user states them. `accept` takes
-    datasets that state no licence.
+    `licence` and `author` are of the pictures whose source states none. `accept` takes pictures
+    whose licence nobody states.
     """
 
     candidates: int | None = None
@@ -115,7 +123,8 @@ def make_probes(
     Args:
         out: Where the set is written; nothing may be there.
         sources: One or many: image folders, .jsonl, .parquet or .tar files, datasets
-            `hf:datasets/ORG/NAME`, or `dead-leaves` alone, which is drawn.
+            `hf:datasets/ORG/NAME`; or one that draws, alone: `dead-leaves`, or
+            `diffusers:FOLDER`, a text-to-image pipeline, one picture a common noun.
         size: How many pictures to choose; fewer where there are fewer.
         encoder: What looks at the pictures: an encoder, or where one is.
         options: How the set is made.
@@ -125,8 +134,10 @@ def make_probes(
         What was made, and what it shows.
 
     Raises:
-        UsageError: Something is at the path, a source is not found, or the size is below 2.
-        ProbeError: Fewer than two pictures are left.
+        UsageError: Something is at the path, a source is not found, the size is below 2, or
+            pictures state no licence and are not accepted so.
+        ProbeError: Fewer than two pictures are left, or a pipeline draws none.
+        MissingExtraError: A pipeline needs the extra `diffusers`.
 
     Example:
         >>> make_probes("probes/", "photos/", 600, "clip").check.shown  # doctest: +SKIP
@@ -139,6 +150,11 @@ def make_probes(
         if len(given) > 1:
             raise UsageError(f"{DEAD_LEAVES} is drawn, not chosen; give it alone")
         return make_dead_leaves(folder, size, how.seed, meter)
+    drawing = [str(source) for source in given if str(source).startswith(DIFFUSERS)]
+    if drawing:
+        if len(given) > 1:
+            raise UsageError(f"{drawing[0]} draws, and nothing is chosen; give it alone")
+        return make_generated(folder, drawing[0], size, how, meter)
     remote = any(isinstance(s, str) and s.startswith(DATASET) for s in given)
     wanted = how.candidates or (_LOOKED_AT * size if remote else None)
     found, _ = prepare_sources(given, wanted, how.seed, meter, accept=how.accept)
@@ -154,7 +170,13 @@ def _make(
     options: SetOptions,
     progress: Progress,
 ) -> MadeSet:
-    pool = embed_candidates(sources, encoder, progress)
+    facts = [source.facts for source in sources if isinstance(source, DatasetSample)]
+    candidates, _ = read_candidates(sources)
+    stated = Credit(options.licence, options.author)
+    candidates = [with_credit(item, facts, stated) for item in candidates]
+    if not options.accept:
+        check_licences(candidates, facts)
+    pool = embed_candidates(candidates, encoder, progress)
     background = embed_background(encoder, progress)
     space = ProbeSpace(pool.embeddings, background, encoder.info.logit_scale)
     exclusions = find_exclusions(space, encoder)
@@ -167,20 +189,15 @@ def _make(
             f"of {len(pool.candidates)} pictures {len(choice.chosen)} are left "
             f"({_listed(exclusions)}, {choice.repeats} near repeats); give more pictures"
         )
-    facts = [source.facts for source in sources if isinstance(source, DatasetSample)]
-    licences = [
-        next((f.licence for f in facts if f.commit in item.source), options.licence)
-        for item in pool.candidates
-    ]
     check = check_probes(_part(space, choice.chosen), background_words(), background)
     with drafted(folder) as draft:
-        rows = _rows(pool, choice.chosen, licences, options.author, progress)
+        rows = _rows(pool, choice.chosen, progress)
         counts = write_rows_of_set(draft, folder.name, rows)
         write_licences(draft, counts)
         _write_sheet(draft, pool, choice.chosen, check)
         by_licence: dict[str, int] = {}
         for (name, _), count in counts.items():
-            by_licence[name or "not stated"] = by_licence.get(name or "not stated", 0) + count
+            by_licence[name or NOT_STATED] = by_licence.get(name or NOT_STATED, 0) + count
         made = MadeSet(
             *(folder, len(choice.chosen), len(pool.candidates), len(pool.skipped)),
             *(exclusions.counts(), choice.repeats, check, by_licence),
@@ -211,7 +228,7 @@ def check_pictures(
     meter = progress or Silent()
     found, _ = prepare_sources(as_sources(sources, "sources"), None, 0, meter)
     loaded = load_encoder(encoder) if isinstance(encoder, str) else encoder
-    pool = embed_candidates(found, loaded, meter)
+    pool = embed_candidates(read_candidates(found)[0], loaded, meter)
     background = embed_background(loaded, meter)
     space = ProbeSpace(pool.embeddings, background, loaded.info.logit_scale)
     if vocabulary is None:
@@ -239,6 +256,29 @@ def make_dead_leaves(folder: Path, size: int, seed: int, progress: Progress) -> 
     return made
 
 
+def make_generated(
+    folder: Path, source: str, size: int, options: SetOptions, progress: Progress
+) -> MadeSet:
+    """Draws a set by a text-to-image pipeline; nothing of the pictures is looked at.
+
+    Raises:
+        UsageError: The pipeline is not found or refused, or no licence is given or accepted.
+        ProbeError: The pipeline draws no picture.
+    """
+    if not options.accept:
+        require_licence(options.licence, f"pictures of {source}")
+    pipeline = pipeline_folder(source)
+    name = source.removeprefix(DIFFUSERS)
+    asked = GeneratedSet(name, size, options.seed, options.licence, options.author)
+    with drafted(folder) as draft:
+        counts = write_rows_of_set(draft, folder.name, generated_rows(pipeline, asked, progress))
+        write_licences(draft, counts)
+        licences = {options.licence or NOT_STATED: size}
+        made = MadeSet(folder, size, size, 0, {}, 0, None, licences)
+        write_report(draft, {**made.as_json(), "folder": folder.name})
+    return made
+
+
 def _check_new(folder: Path, size: int) -> None:
     if folder.exists() or folder.is_symlink():
         raise UsageError(f"{folder} exists already; choose another name, or delete it first")
@@ -254,15 +294,14 @@ def _part(space: ProbeSpace, chosen: Sequence[int]) -> ProbeSpace:
     return ProbeSpace(space.probes[np.array(chosen)], space.background, space.logit_scale)
 
 
-def _rows(
-    pool: Pool, chosen: Sequence[int], licences: Sequence[str], author: str, progress: Progress
-) -> Iterator[SetRow]:
+def _rows(pool: Pool, chosen: Sequence[int], progress: Progress) -> Iterator[SetRow]:
     progress.start("writing", len(chosen), "pictures")
     for number in chosen:
         candidate = pool.candidates[number]
         image = to_webp(decode_picture(candidate.load()))
-        source, licence = candidate.source, licences[number]
-        yield SetRow(image, source, candidate.captions, source, author, licence)
+        name, credit = candidate.source, candidate.credit
+        origin = credit.origin or name
+        yield SetRow(image, name, candidate.captions, origin, credit.author, credit.licence)
         progress.advance(1)
     progress.finish()
 

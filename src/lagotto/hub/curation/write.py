@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from PIL import Image
 
@@ -96,7 +97,8 @@ def write_report(folder: Path, report: JsonObject) -> None:
 
 
 def _collection(source: str) -> str:
-    return source.partition("/")[0]
+    """The folder, table or site that a picture is from."""
+    return urlsplit(source).netloc or source.partition("/")[0]
 
 
 def _table(pa: Any, schema: Any, rows: Sequence[SetRow]) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lagotto.core.images import read_picture_file
 from lagotto.core.parsing.captioned_tables import resolve_picture
+from lagotto.core.types import NO_CREDIT, Credit
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class ProbeCandidate:
     source: str
     load: Callable[[], bytes]
     captions: tuple[str, ...] = ()
+    credit: Credit = NO_CREDIT
 
 
 def load_named(folder: Path, name: str) -> bytes:

@@ -1,6 +1,7 @@
 """A parquet file comes in; a candidate picture for each of some of its rows goes out."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from lagotto.core.errors import PictureError, ProbeError
@@ -22,6 +23,8 @@ from lagotto.core.parsing.parquet_columns import (
     picture_column,
     unnamed_file_columns,
 )
+from lagotto.core.sources.credits import credit_columns, credit_of_row
+from lagotto.core.types import NO_CREDIT, Credit
 from lagotto.hub.probes.candidate import ProbeCandidate, load_named
 from lagotto.jobs.tables.cells import Foreign
 from lagotto.jobs.tables.parquet_table import ParquetTable
@@ -32,8 +35,24 @@ _BATCH_ROWS = 16
 _NAMES_PER_BATCH = 4096
 
 
-def columns_to_read(table: ParquetTable) -> tuple[str, tuple[str, ...], str | None]:
-    """The column of pictures, those of captions, and the one that names the pictures, if any.
+@dataclass(frozen=True, slots=True)
+class ProbeColumns:
+    """The columns that are read of a table; `credits` state licences, authors and origins."""
+
+    picture: str
+    captions: tuple[str, ...]
+    credits: tuple[str, ...]
+    name: str | None
+
+    @property
+    def described(self) -> tuple[str, ...]:
+        """All but that of the pictures, each once."""
+        named = () if self.name is None else (self.name,)
+        return tuple(dict.fromkeys((*self.captions, *self.credits, *named)))
+
+
+def columns_to_read(table: ParquetTable) -> ProbeColumns:
+    """The column of pictures, those that describe them, and the one that names them, if any.
 
     Raises ProbeError if the table has no column of pictures.
     """
@@ -44,7 +63,8 @@ def columns_to_read(table: ParquetTable) -> tuple[str, tuple[str, ...], str | No
         name_column = f"{column}.path"
     usual = find_caption_columns(names, with_rare=False)
     captions = [name for name in caption_columns(table.columns) or usual if name != column]
-    return column, tuple(captions), name_column
+    stated = [name for name in credit_columns(names) if name != column]
+    return ProbeColumns(column, tuple(captions), tuple(stated), name_column)
 
 
 def read_parquet_rows(
@@ -57,9 +77,10 @@ def read_parquet_rows(
         title: What the names of its pictures begin with.
         spans: The rows to read, from each first one up to its stop, in rising order.
     """
-    column, captions, name_column = columns_to_read(table)
+    found = columns_to_read(table)
+    column, name_column = found.picture, found.name
     names = [item.name for item in table.columns]
-    columns = [*captions, *([] if name_column is None else [name_column])]
+    columns = [*found.described]
     if not columns:
         columns = [column] if column not in names else []
     pictures = _PictureColumn(table, column, title)
@@ -67,23 +88,29 @@ def read_parquet_rows(
     for first, stop in spans:
         if not columns:
             for row in range(first, stop):
-                yield _parquet_candidate(pictures, row, None, ())
+                yield _parquet_candidate(pictures, row, None, (), NO_CREDIT)
             continue
         row = first
         for batch in table.read(columns, _NAMES_PER_BATCH, first):
             nothing: list[object] = [None] * len(next(iter(batch.values())))
-            cells = [batch[name] for name in captions]
+            cells = [batch[name] for name in found.captions]
             for index, name in enumerate(batch.get(top or "", nothing)):
                 if row == stop:
                     break
-                yield _parquet_candidate(pictures, row, name, tuple(cell[index] for cell in cells))
+                texts = tuple(cell[index] for cell in cells)
+                stated = {name: batch[name][index] for name in found.credits}
+                yield _parquet_candidate(pictures, row, name, texts, credit_of_row(stated))
                 row += 1
             if row == stop:
                 break
 
 
 def _parquet_candidate(
-    pictures: "_PictureColumn", row: int, name: object, cells: tuple[object, ...]
+    pictures: "_PictureColumn",
+    row: int,
+    name: object,
+    cells: tuple[object, ...],
+    credit: Credit,
 ) -> ProbeCandidate:
     """The candidate of one row; a row without a name is named by its number, from 0."""
     if isinstance(name, dict):
@@ -98,7 +125,7 @@ def _parquet_candidate(
             f"{pictures.path} row {row} has captions that are neither a text nor a list"
         ) from error
     source = storable(f"{table}/{name}") if isinstance(name, str) and name else f"{table}#{row}"
-    return ProbeCandidate(source, partial(pictures.read, row), captions)
+    return ProbeCandidate(source, partial(pictures.read, row), captions, credit)
 
 
 def _picture_column(table: ParquetTable) -> str:

@@ -12,14 +12,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 
 from lagotto.core.errors import HubError, ProbeError, UsageError
 from lagotto.core.files import canonical_json, read_json, sha256_file, write_atomically, writing
 from lagotto.core.sources.count import SourceCount
-from lagotto.core.types import JsonObject, JsonValue, Probe, Skipped
+from lagotto.core.types import Credit, JsonObject, JsonValue, Probe, Skipped
 from lagotto.hub.probes.candidate import ProbeCandidate
 from lagotto.hub.probes.datasets.sample import DatasetFacts, DatasetSample
 from lagotto.hub.probes.select import SampledProbes, sample_probes
@@ -329,13 +329,16 @@ def _skipped_to_json(item: Skipped) -> JsonObject:
 
 
 def _probe_to_json(probe: Probe) -> JsonObject:
-    return {"digest": probe.digest, "source": probe.source, "captions": list(probe.captions)}
+    stated = {key: value for key, value in asdict(probe.credit).items() if value}
+    captions: list[JsonValue] = [*probe.captions]
+    return {"digest": probe.digest, "source": probe.source, "captions": captions, **stated}
 
 
 def _probe_from_json(row: JsonValue) -> Probe:
     """The probe of a line; ValueError for anything else, so that no line can name a path."""
     match row:
-        case {"digest": str(digest), "source": str(source), "captions": list(captions)}:
+        case {"digest": str(digest), "source": str(source), "captions": list(captions), **more}:
             if _SHA256.fullmatch(digest) and all(isinstance(text, str) for text in captions):
-                return Probe(digest, source, tuple(str(text) for text in captions))
+                stated = [str(more.get(field.name, "")) for field in fields(Credit)]
+                return Probe(digest, source, tuple(map(str, captions)), Credit(*stated))
     raise ValueError("a line is not a probe")

@@ -149,7 +149,8 @@ def _merge_duplicates(
     skipped = dict(reasons)
     for digest, indices in positions.items():
         first, *others = sorted(indices)
-        probes[first] = Probe(digest, candidates[first].source, _captions(candidates, indices))
+        item = candidates[first]
+        probes[first] = Probe(digest, item.source, _captions(candidates, indices), item.credit)
         for index in others:
             skipped[index] = f"the same picture as {candidates[first].source}"
     return SampledProbes(

@@ -4,6 +4,7 @@ The order is that of the source. The files of a folder are sorted by relative pa
 order of a file system differs between machines.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -18,8 +19,11 @@ from lagotto.core.parsing.captioned_tables import (
     storable,
 )
 from lagotto.core.parsing.delimited_text import text_lines
+from lagotto.core.sources.credits import credit_of_row
 from lagotto.core.sources.folder import count_rest, list_pictures, refuse_outside
+from lagotto.core.types import NO_CREDIT, Credit
 from lagotto.hub.probes.candidate import ProbeCandidate, load_named
+from lagotto.hub.probes.folder_credits import read_folder_credits
 from lagotto.hub.probes.parquet_rows import read_parquet_rows
 from lagotto.hub.probes.tar_pictures import read_tar_pictures
 from lagotto.jobs.tables.parquet_table import ParquetTable
@@ -79,9 +83,11 @@ def _read_folder(folder: Path, passed_over: Counter[str]) -> Iterator[ProbeCandi
     passed_over.update(count_rest(listing, tables, with_pictures=False))
     outside = dict.fromkeys(listing.outside, refuse_outside)
     files = [*listing.pictures, *listing.outside]
+    stated = read_folder_credits(root)
     for name, file in sorted((storable(f.relative_to(root).as_posix()), f) for f in files):
         load = outside.get(file, partial(read_picture_file, file))
-        yield ProbeCandidate(f"{storable(root.name)}/{name}", load)
+        credit = stated.get(name) or stated.get(file.name) or NO_CREDIT
+        yield ProbeCandidate(f"{storable(root.name)}/{name}", load, (), credit)
     for table in tables:
         yield from _read_parquet(table)
 
@@ -93,15 +99,19 @@ def _read_manifest(manifest: Path) -> Iterator[ProbeCandidate]:
     """
     folder = manifest.resolve().parent
     captions: dict[str, dict[str, None]] = {}
+    credits: dict[str, Credit] = {}
     for number, line in text_lines(manifest, ProbeError):
         if line is None:
             raise ProbeError(f"{manifest} line {number} is not UTF-8 text; save it as UTF-8")
         if line.strip():
             name, texts = _parse_line(line, f"{manifest} line {number}")
             captions.setdefault(name, {}).update(dict.fromkeys(texts))
+            stated = credit_of_row(json.loads(line))
+            credits[name] = stated if stated != NO_CREDIT else credits.get(name, stated)
     for name, known in captions.items():
         load = partial(load_named, folder, name)
-        yield ProbeCandidate(storable(f"{folder.name}/{name}"), load, tuple(known))
+        source = storable(f"{folder.name}/{name}")
+        yield ProbeCandidate(source, load, tuple(known), credits[name])
 
 
 def _parse_line(line: str, where: str) -> tuple[str, tuple[str, ...]]:

@@ -1,5 +1,6 @@
 """A webdataset tar comes in, read in place; a candidate picture for each sample goes out."""
 
+import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,8 @@ from lagotto.core.parsing.tar import (
     read_samples,
     survey_tar,
 )
+from lagotto.core.sources.credits import credit_of_row
+from lagotto.core.types import NO_CREDIT, Credit
 from lagotto.hub.probes.candidate import ProbeCandidate
 
 
@@ -37,10 +40,12 @@ def read_tar_pictures(path: Path, title: str) -> Iterator[ProbeCandidate]:
         picture = next((item for item in members if item.ending in PICTURE_ENDINGS), None)
         if picture is None:
             continue
+        credit = NO_CREDIT
         for member in members:
             if member.ending in TEXT_ENDINGS and member.size <= MAX_TEXT_BYTES:
                 captions = merge_captions(captions, _captions(member))
-        yield ProbeCandidate(storable(f"{title}/{key}"), partial(_read, picture), captions)
+                credit = _credit(member) if member.ending == "json" else credit
+        yield ProbeCandidate(storable(f"{title}/{key}"), partial(_read, picture), captions, credit)
 
 
 def _captions(member: TarMember) -> CaptionTexts:
@@ -49,6 +54,15 @@ def _captions(member: TarMember) -> CaptionTexts:
         return captions_of_file(member.read(), member.ending)
     except (ValueError, TypeError, RecursionError):
         return ()
+
+
+def _credit(member: TarMember) -> Credit:
+    """What the JSON of a sample states of its picture; nothing where it is none."""
+    try:
+        content = json.loads(member.read())
+    except (ValueError, RecursionError):
+        return NO_CREDIT
+    return credit_of_row(content) if isinstance(content, dict) else NO_CREDIT
 
 
 def _read(member: TarMember) -> bytes:

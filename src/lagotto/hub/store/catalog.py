@@ -360,8 +360,8 @@ class Catalog(Database):
                 name = f"{listing.name}~{ending}"
         self.run(
             "INSERT INTO models (position, digest, name, status, source) "
-            "SELECT coalesce(max(position), -1) + 1, ?, ?, 'pending', ? FROM models",
-            (listing.digest, name, listing.source),
+            "SELECT coalesce(?, max(position) + 1, 0), ?, ?, 'pending', ? FROM models",
+            (listing.position, listing.digest, name, listing.source),
         )
 
     def _insert_copy(self, model: ModelRecord, listing: Listing) -> Copy:

@@ -237,7 +237,10 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """A block whose writes are all made or none."""
+        """A block whose writes are all made or none; one inside another is part of that."""
+        if self._connection.in_transaction:
+            yield
+            return
         with self._reporting():
             self._connection.execute("BEGIN IMMEDIATE")
             try:

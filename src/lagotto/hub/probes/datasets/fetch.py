@@ -147,12 +147,12 @@ def _take_groups(
     fill_footer(local, file.size)
     table = ParquetTable(target, ProbeError, within=True)
     try:
-        column, captions, name = columns_to_read(table)
+        columns = columns_to_read(table)
     except ProbeError as error:
         raise ProbeError(
             str(error).replace(str(target), f"{repository.name}: {file.path}")
         ) from error
-    groups = table.row_groups([column, *captions, *([] if name is None else [name])])
+    groups = table.row_groups([columns.picture, *columns.described])
     names = [f"{file.path}:{number}" for number in range(len(groups))]
     chosen: list[RowGroup] = []
     for group in in_order_of(seed, groups, names):
