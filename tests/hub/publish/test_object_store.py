@@ -30,7 +30,7 @@ def endpoint() -> Iterator[str]:
 
 
 @pytest.fixture
-def place(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ObjectStore]:
+def place(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ObjectStore:
     """An empty bucket, keys for it, and a cache of its own."""
     import urllib.request
 
@@ -40,7 +40,7 @@ def place(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ite
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     for method, path in (("POST", "/moto-api/reset"), ("PUT", "/hubs")):
         urllib.request.urlopen(urllib.request.Request(endpoint + path, method=method)).close()
-    yield ObjectStore(parse_store(ADDRESS))
+    return ObjectStore(parse_store(ADDRESS))
 
 
 def test_it_is_pushed_fetched_once_and_searched(
