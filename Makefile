@@ -50,11 +50,11 @@ torch: $(STAMP)  ## adds torch (CPU) and transformers to the environment: their 
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
 	$(BIN)/python -m pip install --quiet 'torch==2.13.0' 'transformers>=4.50'
 
-frameworks: torch  ## adds timm, open_clip and torchvision (55 MB), and tests their adapters, which other tests skip
-	$(BIN)/python -m pip install --quiet --no-deps 'torchvision==0.28.0' 'timm>=1.0' 'open-clip-torch>=2.26' ftfy wcwidth regex
+frameworks: torch  ## adds timm, open_clip, diffusers and torchvision (60 MB), and tests their adapters, which other tests skip
+	$(BIN)/python -m pip install --quiet --no-deps 'torchvision==0.28.0' 'timm>=1.0' 'open-clip-torch>=2.26' 'diffusers>=0.30' ftfy wcwidth regex importlib_metadata zipp
 	$(BIN)/python scripts/use_torchvision_without_cuda.py
 	$(BIN)/python -m pytest -q tests/models/adapters/test_timm.py tests/models/adapters/test_timm_families.py \
-	  tests/encoders/test_open_clip.py tests/encoders/test_hub_encoders.py
+	  tests/encoders/test_open_clip.py tests/encoders/test_hub_encoders.py tests/hub/curation/test_generated.py
 
 fresh: $(STAMP)  ## builds wheel and sdist, installs them into new environments of each Python from 3.11 to 3.13 that is here, and runs `lagotto doctor`
 	LAGOTTO_FRESH=1 $(BIN)/python -m pytest -q -m fresh tests/packaging

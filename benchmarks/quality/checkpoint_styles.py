@@ -218,7 +218,9 @@ def size_cases() -> list[Case]:
     """Networks whose size was fixed by their code, for other pictures than the usual ones."""
     named = ("swin_t", "swin_v2_t", "alexnet", "vgg11", "vgg11_bn")
     rows = [
-        Case(f"torchvision {name}", lambda name=name: _tv(name), "img_size beside", name, size=LARGE)
+        Case(
+            f"torchvision {name}", lambda name=name: _tv(name), "img_size beside", name, size=LARGE
+        )
         for name in named
     ]
     return [

@@ -9,8 +9,8 @@ random (--draws draws, and --draws-of-more of --more probes). Each set is the wh
 descriptors are standardized on it again. Top-1 of the default rule, behaviour only, for texts of
 the kinds imagenet and common. The rule was chosen on the even half (by the first byte of the sha256
 of the text); the odd half is reported. Also told: what faces, text and unsafe pictures take away,
-and the share of each collection. Asserted, odd half: the chosen set is better than every random one
-of its size, and than --more random ones on average, for both kinds.
+and the share of each collection. Asserted, odd half: the chosen set is not below any random one of
+its size, and above --more random ones on average, for both kinds.
 """
 
 import argparse

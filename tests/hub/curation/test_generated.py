@@ -75,8 +75,9 @@ def test_what_is_asked_is_checked_first(tmp_path: Path, monkeypatch: pytest.Monk
         make_probes(tmp_path / "set", ["diffusers:x", str(tmp_path)], 2, options=options)
 
 
-def test_a_pipeline_draws_in_a_worker(tmp_path: Path) -> None:
+def test_a_pipeline_draws_in_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("diffusers")
+    monkeypatch.setattr(generated, "usable_cores", lambda: 1)
     from pipeline_makers import write_tiny_pipeline
 
     folder = write_tiny_pipeline(tmp_path / "tiny")
