@@ -123,7 +123,7 @@ class OutputProbesAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProposedName:
+class OutputProposal:
     """A name for an output, and the labelled output of another model that led to it."""
 
     name: str
@@ -147,7 +147,7 @@ class DescribedOutput:
     logit: int
     label: str | None
     name: str
-    proposals: list[ProposedName]
+    proposals: list[OutputProposal]
     probes: list[NamedProbe]
 
 
