@@ -26,7 +26,7 @@ from lagotto.hub.labels.order_test import (
     weigh_orders,
 )
 from lagotto.hub.reader.reader import HubReader
-from lagotto.hub.store.model_responses import ModelResponses
+from lagotto.hub.store.responses import ModelResponses
 
 AuditVerdict: TypeAlias = Literal[
     "fits", "another order fits", "contradicted", "wrong count", "cannot be judged", "no labels"

@@ -25,7 +25,7 @@ from lagotto.hub.labels.transport import sinkhorn_assign
 from lagotto.hub.labels.trust import LabelTrust
 from lagotto.hub.labels.twins.names import TwinNames
 from lagotto.hub.reader.reader import HubReader
-from lagotto.hub.store.model_responses import ModelResponses
+from lagotto.hub.store.responses import ModelResponses
 
 SURE = 0.2
 """Confidence from which a proposed name is written to a labels file."""

@@ -15,7 +15,7 @@ from lagotto.core.parsing.delimited_text import numbered_rows, split_line, text_
 from lagotto.core.sources.credits import LICENCE_COLUMNS, credit_columns, credit_of_row
 from lagotto.core.types import NO_CREDIT, Credit
 
-MAX_LIST_BYTES = 64 * 2**20
+MAX_CREDITS_BYTES = 64 * 2**20
 """A longer list is not read: it would be held in memory."""
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -27,7 +27,7 @@ def read_folder_credits(folder: Path) -> dict[str, Credit]:
     for path in sorted(folder.iterdir()):
         read = {".jsonl": _lines, ".json": _annotations}.get(path.suffix, _table)
         known = path.suffix in (*_DELIMITERS, ".jsonl", ".json") and not path.is_symlink()
-        if not known or not path.is_file() or path.stat().st_size > MAX_LIST_BYTES:
+        if not known or not path.is_file() or path.stat().st_size > MAX_CREDITS_BYTES:
             continue
         try:
             rows = [*read(path)]

@@ -14,8 +14,8 @@ from lagotto.hub.reports.contact_sheet import (
     Tile,
     draw_contact_sheet,
 )
-from lagotto.hub.store.model_responses import ModelResponses
 from lagotto.hub.store.records import ModelRecord
+from lagotto.hub.store.responses import ModelResponses
 
 LABELS_FILE = "labels.proposed.txt"
 CARD_FILE = "card.md"

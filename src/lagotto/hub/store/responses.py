@@ -28,6 +28,19 @@ _FULL_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
+class ModelResponses:
+    """A model's raw responses on every probe, and its published labels.
+
+    `name` is its name in the hub, or the path of a file outside it.
+    """
+
+    name: str
+    in_hub: bool
+    values: Float32[np.ndarray, "probes logits"]
+    labels: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ResponsesHeader:
     """What made some responses: the digests of the model and of the probe set, and the adapter.
 

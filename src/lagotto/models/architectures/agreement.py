@@ -36,7 +36,7 @@ _OPERATORS = {
 }
 """Operators of ONNX, of which one at least stands for a layer of torch."""
 
-Setting: TypeAlias = int | float | tuple[int, ...]
+LayerSetting: TypeAlias = int | float | tuple[int, ...]
 
 # Field numbers of onnx.proto, by message.
 _GRAPH, _NODE, _INPUT, _OP, _ATTRIBUTE = 7, 1, 1, 4, 5
@@ -51,7 +51,7 @@ class _Operator:
 
     kind: str
     inputs: tuple[str, ...]
-    settings: Mapping[str, Setting]
+    settings: Mapping[str, LayerSetting]
 
 
 def check_layers(skeleton: Skeleton, found: Recognition, checkpoint: Checkpoint) -> None:
@@ -132,7 +132,7 @@ def _pools(operators: list[_Operator], checkpoint: Checkpoint) -> Iterator[tuple
             yield path, "is a MaxPool2d of other settings than those of that network"
 
 
-def _is_pool(layer: PlainLayer, settings: Mapping[str, Setting]) -> bool:
+def _is_pool(layer: PlainLayer, settings: Mapping[str, LayerSetting]) -> bool:
     """Whether a layer has the settings of an operator, as far as they are in the file."""
     kernel = layer.settings.get("kernel_size")
     stated = {
@@ -201,7 +201,7 @@ def _inside(reader: WireReader, span: Span, wanted: int) -> Iterator[Span]:
             yield start, end
 
 
-def _setting(reader: WireReader, attribute: Span) -> tuple[str, Setting] | None:
+def _setting(reader: WireReader, attribute: Span) -> tuple[str, LayerSetting] | None:
     name = ""
     value: int | float | None = None
     numbers: list[int] = []

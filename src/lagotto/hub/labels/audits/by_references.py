@@ -16,7 +16,7 @@ from lagotto.hub.labels.encode import LabelEncoder
 from lagotto.hub.labels.trust import LabelTrust
 from lagotto.hub.labels.twins.names import TwinNames
 from lagotto.hub.reader.reader import HubReader
-from lagotto.hub.store.model_responses import ModelResponses
+from lagotto.hub.store.responses import ModelResponses
 
 _LIKELY = 0.5
 """Probability of a twin from which its name is compared with the list's."""

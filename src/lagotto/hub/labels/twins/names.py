@@ -9,7 +9,7 @@ from lagotto.hub.labels.twins.finder import TwinFinder
 from lagotto.hub.labels.twins.sources import TwinSources
 from lagotto.hub.labels.twins.table import choose_teachers
 from lagotto.hub.reader.reader import HubReader
-from lagotto.hub.store.model_responses import ModelResponses
+from lagotto.hub.store.responses import ModelResponses
 from lagotto.hub.text.matching import FIRMLY, OPENLY
 
 
