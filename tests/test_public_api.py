@@ -78,6 +78,7 @@ def test_a_hub_shows_its_users_what_they_need_and_no_more() -> None:
         *("label_trust", "label_embeddings", "judge", "skipped", "read"),
         *("grow", "check_probes"),
         *("compact", "add_reference"),
+        *("name", "fetched_bytes", "origin_notes"),
     }
 
 

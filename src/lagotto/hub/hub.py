@@ -37,7 +37,7 @@ from lagotto.hub.query.types import (
     as_query,
 )
 from lagotto.hub.search.options import SearchKeywords, SearchOptions
-from lagotto.hub.store.origin import check_pictures
+from lagotto.hub.store.copies.origin import check_pictures
 from lagotto.hub.upkeep import HubUpkeep
 from lagotto.jobs.worker_limits import Limits
 

@@ -8,7 +8,7 @@ from lagotto.core.registry import suggest
 
 REPOSITORY, SEARCH, TIMM, MLFLOW = "hf:", "hf-search:", "timm:", "mlflow:"
 DATASET = "hf:datasets/"
-STORE = "s3://"
+OBJECT_STORE = "s3://"
 PREFIXES = (REPOSITORY, SEARCH, TIMM, MLFLOW)
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}"
@@ -69,7 +69,7 @@ class StoreSpec:
     prefix: str
 
     def __str__(self) -> str:
-        return f"{STORE}{self.bucket}/{self.prefix}"
+        return f"{OBJECT_STORE}{self.bucket}/{self.prefix}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +160,8 @@ def parse_store(spec: str) -> StoreSpec:
     match = _STORE.fullmatch(spec)
     if match is None or len(match[2]) > _LONGEST_PREFIX:
         raise UsageError(
-            f"{spec!r} names no place in an object store; give {STORE}BUCKET/PREFIX, as in "
-            f"{STORE}models/hubs/birds"
+            f"{spec!r} names no place in an object store; give {OBJECT_STORE}BUCKET/PREFIX, as in "
+            f"{OBJECT_STORE}models/hubs/birds"
         )
     return StoreSpec(match[1], match[2].rstrip("/"))
 

@@ -42,10 +42,10 @@ from lagotto.hub.probes.probe_set import (
 )
 from lagotto.hub.probes.select import SelectionMeter
 from lagotto.hub.store.catalog import Catalog
+from lagotto.hub.store.copies.origin import check_pictures
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.lock import hub_lock
 from lagotto.hub.store.manifest import Manifest, read_hub_manifest, write_hub_manifest
-from lagotto.hub.store.origin import check_pictures
 from lagotto.hub.store.records import FailedModel, ModelRecord
 from lagotto.hub.store.responses import Responses, SeenProbes, read_responses, write_responses
 from lagotto.hub.store.tensorfile import is_intact

@@ -11,10 +11,10 @@ from lagotto.core.temporary.draft import drafted
 from lagotto.hub.publish.archive import check_new, import_archive
 from lagotto.hub.publish.fetch import fetch_hub
 from lagotto.hub.publish.listing import LISTING_NAME
-from lagotto.hub.publish.places import is_address, parse_address
+from lagotto.hub.publish.places import is_hub_address, parse_address
+from lagotto.hub.store.copies.origin import read_origin, write_origin
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import read_hub_manifest, write_hub_manifest
-from lagotto.hub.store.origin import read_origin, write_origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def local_hub(given: Path | str, progress: Progress | None = None) -> LocalHub:
         HubError: There is no hub at the address, or one that is not taken.
         SourceError: The place is out of reach, and the hub was never fetched.
     """
-    if not is_address(given):
+    if not is_hub_address(given):
         return LocalHub(Path(given), str(given))
     found = fetch_hub(parse_address(given), progress or Silent())
     notes = (found.note,) if found.note else ()
@@ -60,7 +60,7 @@ def import_hub(
 
     Raises as `import_archive` and `local_hub`.
     """
-    if not is_address(source):
+    if not is_hub_address(source):
         import_archive(Path(source), folder, progress, encoder=encoder)
         return folder
     check_new(folder)

@@ -12,15 +12,15 @@ from lagotto.core.temporary.leftovers import temporary_folder
 from lagotto.hub.publish.contents import published_contents
 from lagotto.hub.publish.listing import (
     LISTING_NAME,
-    Listing,
     PublishedFile,
+    PublishedListing,
     write_listing,
 )
 from lagotto.hub.publish.soundness import check_sound
 from lagotto.hub.publish.tar_stream import check_end, write_end, write_member
 from lagotto.hub.publish.unpack import check_room, not_taken, unpack, unpack_listing
+from lagotto.hub.store.copies.origin import CopyOrigin, write_origin
 from lagotto.hub.store.manifest import read_hub_manifest, write_hub_manifest
-from lagotto.hub.store.origin import Origin, write_origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def export_hub(folder: Path, file: Path, progress: Progress, *, pictures: bool =
         return summary(str(file), listing, file.stat().st_size, contents.notes)
 
 
-def summary(place: str, listing: Listing, sent: int, notes: tuple[str, ...]) -> Published:
+def summary(place: str, listing: PublishedListing, sent: int, notes: tuple[str, ...]) -> Published:
     """What was published, by its listing."""
     licences = tuple(f"{item.source}: {item.licence or 'none'}" for item in listing.licences)
     counts = (listing.models, len(listing.files), listing.size, listing.pictures)
@@ -83,7 +83,7 @@ def summary(place: str, listing: Listing, sent: int, notes: tuple[str, ...]) -> 
 
 def import_archive(
     file: Path, folder: Path, progress: Progress, *, encoder: str | None = None
-) -> Listing:
+) -> PublishedListing:
     """Makes a hub of an exported tar, whole or not at all; nothing of the tar is believed.
 
     Args:
@@ -112,7 +112,9 @@ def import_archive(
                     unpack(stream, listing.files, draft, progress)
                     check_end(stream)
                     progress.finish()
-                    settle(draft, listing, Origin(file.name, False, listing.pictures, ""), encoder)
+                    settle(
+                        draft, listing, CopyOrigin(file.name, False, listing.pictures, ""), encoder
+                    )
             except ValueError as error:
                 lies = what_lies_at(file)
                 raise not_taken(name, ValueError(f"it is {lies}") if lies else error) from error
@@ -127,7 +129,9 @@ def check_new(folder: Path) -> None:
         raise UsageError(f"{folder} is there already; choose another folder, or remove it")
 
 
-def settle(folder: Path, listing: Listing, origin: Origin, encoder: str | None) -> None:
+def settle(
+    folder: Path, listing: PublishedListing, origin: CopyOrigin, encoder: str | None
+) -> None:
     """Checks the files of a stranger's hub, and writes where it is from.
 
     Raises HubError if they are no hub; the message says who wrote it, where that helps.

@@ -14,7 +14,7 @@ from lagotto.core.errors import HubError, UsageError
 from lagotto.core.files import writing
 from lagotto.core.remote.spec import (
     DATASET,
-    STORE,
+    OBJECT_STORE,
     DatasetSpec,
     StoreSpec,
     parse_dataset,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 HubAddress: TypeAlias = DatasetSpec | StoreSpec
 _PACKS = "packs/"
-_FORMS = f"{DATASET}ORG/NAME[@REV] or {STORE}BUCKET/PREFIX"
+_FORMS = f"{DATASET}ORG/NAME[@REV] or {OBJECT_STORE}BUCKET/PREFIX"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +77,10 @@ class Sent:
     bytes: int
 
 
-def is_address(given: Path | str) -> bool:
+def is_hub_address(given: Path | str) -> bool:
     """Whether a hub is given by the address of a place, and not by its folder.
 
-    >>> is_address("hf:datasets/org/birds"), is_address("my-hub")
+    >>> is_hub_address("hf:datasets/org/birds"), is_hub_address("my-hub")
     (True, False)
     """
     text = str(given)

@@ -12,8 +12,8 @@ from lagotto.core.progress import Progress
 from lagotto.hub.publish.listing import (
     LISTING_NAME,
     MAX_LISTING_BYTES,
-    Listing,
     PublishedFile,
+    PublishedListing,
     read_listing,
 )
 from lagotto.hub.publish.tar_stream import CHANGED_NS, check_end, read_content, read_member
@@ -52,7 +52,7 @@ def unpack(
         progress.advance(file.size)
 
 
-def unpack_listing(stream: BinaryIO, place: Path, name: str) -> Listing:
+def unpack_listing(stream: BinaryIO, place: Path, name: str) -> PublishedListing:
     """The listing that an archive begins with, by way of a folder for temporary files.
 
     Raises:
@@ -86,7 +86,7 @@ def not_taken(place: str, error: Exception) -> HubError:
     return HubError(f"{place} is not taken: {error}; ask its maker for another copy")
 
 
-def check_room(listing: Listing, folder: Path, place: str) -> None:
+def check_room(listing: PublishedListing, folder: Path, place: str) -> None:
     """Raises HubError if the files of a hub do not fit on the disk."""
     there = next(item for item in (folder, *folder.absolute().parents) if item.exists())
     free = shutil.disk_usage(there).free

@@ -33,6 +33,7 @@ from lagotto.hub.reader.status import HubStatus, read_hub_status
 from lagotto.hub.reader.verify import Damage, verify_hub
 from lagotto.hub.store.audits import read_label_lists
 from lagotto.hub.store.catalog import Catalog
+from lagotto.hub.store.copies.origin import check_pictures, encoder_spec_of, read_origin
 from lagotto.hub.store.label_texts import (
     read_label_texts,
     read_labelled,
@@ -41,7 +42,6 @@ from lagotto.hub.store.label_texts import (
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import Manifest, check_encoder, read_hub_manifest
 from lagotto.hub.store.model_responses import ModelResponses
-from lagotto.hub.store.origin import check_pictures, encoder_spec_of, read_origin
 from lagotto.hub.store.records import LabelListRecord, ModelRecord
 from lagotto.hub.store.references import read_record_digests, read_references
 from lagotto.hub.store.responses import (

@@ -25,7 +25,7 @@ _FORM = ManifestForm(
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class CopyOrigin:
     """Where a hub was copied from, and what came with it.
 
     Attributes:
@@ -41,15 +41,15 @@ class Origin:
     encoder_spec: str
 
 
-_OWN = Origin("", False, True, "")
+_OWN = CopyOrigin("", False, True, "")
 
 
-def write_origin(folder: Path, origin: Origin) -> None:
+def write_origin(folder: Path, origin: CopyOrigin) -> None:
     """Writes HUB/origin.json."""
     _FORM.write(folder, asdict(origin))
 
 
-def read_origin(folder: Path) -> Origin:
+def read_origin(folder: Path) -> CopyOrigin:
     """Where a hub is from; of a hub that was made here, no address.
 
     Raises:
@@ -66,7 +66,7 @@ def read_origin(folder: Path) -> Origin:
             "pictures": bool(pictures),
             "encoder_spec": str(spec),
         }:
-            return Origin(address, fetched, pictures, spec)
+            return CopyOrigin(address, fetched, pictures, spec)
     raise HubError(f"{folder / HubLayout.ORIGIN_NAME} is damaged; import or fetch the hub anew")
 
 
