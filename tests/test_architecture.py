@@ -73,6 +73,7 @@ ROOMS = {
     "diagnosis": {"planning"},
     "encoders": {"background", "known"},
     "hub/labels": {"audits", "twins"},
+    "hub/store": {"copies"},
     "jobs": {"sandbox", "tables"},
     "models": {
         *("adapters", "architectures", "checkpoints", "files", "keras", "metadata"),

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from lagotto.core.files import canonical_json
-from lagotto.hub.publish.listing import HubListing
+from lagotto.hub.publish.listing import PublishedListing
 from published_world import Members, listing_bytes, put_together, relisted, take_apart
 
 BOMB = (
@@ -23,11 +23,11 @@ BOMB = (
 class Parts:
     """An honest export, taken apart, and a folder to work in."""
 
-    listing: HubListing
+    listing: PublishedListing
     members: Members
     room: Path
 
-    def tar(self, listing: HubListing | None = None, members: Members | None = None) -> Path:
+    def tar(self, listing: PublishedListing | None = None, members: Members | None = None) -> Path:
         head = listing_bytes(listing or self.listing, self.room)
         return put_together(self.room / "forged.tar", head, members or self.members)
 

@@ -11,8 +11,8 @@ from lagotto.core.progress import Silent
 from lagotto.hub.publish.archive import export_hub
 from lagotto.hub.publish.listing import (
     LISTING_NAME,
-    HubListing,
     PublishedFile,
+    PublishedListing,
     read_listing,
     write_listing,
 )
@@ -27,7 +27,7 @@ def export(hub: Path, file: Path, *, pictures: bool = True) -> Path:
     return file
 
 
-def take_apart(file: Path, room: Path) -> tuple[HubListing, Members]:
+def take_apart(file: Path, room: Path) -> tuple[PublishedListing, Members]:
     """The listing and the members of an export, to be forged."""
     with tarfile.open(file) as archive:
         members = {item.name: archive.extractfile(item).read() for item in archive}  # type: ignore[union-attr]
@@ -35,13 +35,13 @@ def take_apart(file: Path, room: Path) -> tuple[HubListing, Members]:
     return read_listing(room, str(file)), members
 
 
-def relisted(listing: HubListing, members: Members) -> HubListing:
+def relisted(listing: PublishedListing, members: Members) -> PublishedListing:
     """The listing with the sizes and digests of members that were forged, as a liar writes it."""
     files = [PublishedFile(n, len(data), sha256(data).hexdigest()) for n, data in members.items()]
     return replace(listing, files=tuple(files))
 
 
-def listing_bytes(listing: HubListing, room: Path) -> bytes:
+def listing_bytes(listing: PublishedListing, room: Path) -> bytes:
     """What a listing is in a file; nothing of it is checked."""
     write_listing(room, listing)
     return (room / LISTING_NAME).read_bytes()

@@ -17,9 +17,9 @@ from lagotto.encoders.registry import load_encoder
 from lagotto.hub.hub import Hub
 from lagotto.hub.publish.address import local_hub
 from lagotto.hub.reader.changes import change_mark
+from lagotto.hub.store.copies.origin import encoder_spec_of
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import HUB_MANIFEST, read_hub_manifest
-from lagotto.hub.store.origin import encoder_spec_of
 from lagotto.web.answer_cache import AnswerCache
 from lagotto.web.gate import Gate
 from lagotto.web.live.event_stream import StreamCount

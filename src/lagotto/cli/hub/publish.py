@@ -57,9 +57,9 @@ def hub_import(
     """
     from lagotto.hub.publish.address import import_hub
     from lagotto.hub.reader.status import read_hub_status
+    from lagotto.hub.store.copies.origin import read_origin
     from lagotto.hub.store.layout import HubLayout
     from lagotto.hub.store.manifest import read_hub_manifest
-    from lagotto.hub.store.origin import read_origin
 
     import_hub(source, folder, bar(quiet), encoder=encoder)
     status = read_hub_status(HubLayout(folder), read_hub_manifest(folder), with_models=False)

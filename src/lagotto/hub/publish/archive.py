@@ -12,15 +12,15 @@ from lagotto.core.temporary.leftovers import temporary_folder
 from lagotto.hub.publish.contents import published_contents
 from lagotto.hub.publish.listing import (
     LISTING_NAME,
-    HubListing,
     PublishedFile,
+    PublishedListing,
     write_listing,
 )
 from lagotto.hub.publish.soundness import check_sound
 from lagotto.hub.publish.tar_stream import check_end, write_end, write_member
-from lagotto.hub.publish.unpack import check_room, not_taken, unpack_listing, unpack_members
+from lagotto.hub.publish.unpack import check_room, not_taken, unpack, unpack_listing
+from lagotto.hub.store.copies.origin import CopyOrigin, write_origin
 from lagotto.hub.store.manifest import read_hub_manifest, write_hub_manifest
-from lagotto.hub.store.origin import HubOrigin, write_origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def export_hub(folder: Path, file: Path, progress: Progress, *, pictures: bool =
         return summary(str(file), listing, file.stat().st_size, contents.notes)
 
 
-def summary(place: str, listing: HubListing, sent: int, notes: tuple[str, ...]) -> Published:
+def summary(place: str, listing: PublishedListing, sent: int, notes: tuple[str, ...]) -> Published:
     """What was published, by its listing."""
     licences = tuple(f"{item.source}: {item.licence or 'none'}" for item in listing.licences)
     counts = (listing.models, len(listing.files), listing.size, listing.pictures)
@@ -83,7 +83,7 @@ def summary(place: str, listing: HubListing, sent: int, notes: tuple[str, ...]) 
 
 def import_archive(
     file: Path, folder: Path, progress: Progress, *, encoder: str | None = None
-) -> HubListing:
+) -> PublishedListing:
     """Makes a hub of an exported tar, whole or not at all; nothing of the tar is believed.
 
     Args:
@@ -98,7 +98,7 @@ def import_archive(
         HubError: It is no export of a hub, it is damaged, of a newer version, or holds anything
             that no hub has.
     """
-    check_new_folder(folder)
+    check_new(folder)
     if not file.is_file():
         raise UsageError(f"no file at {file}; give a tar that lagotto hub export has written")
     name = str(file)
@@ -109,11 +109,11 @@ def import_archive(
                 check_room(listing, folder, name)
                 with drafted(folder) as draft:
                     progress.start("reading the tar", listing.size, "bytes")
-                    unpack_members(stream, listing.files, draft, progress)
+                    unpack(stream, listing.files, draft, progress)
                     check_end(stream)
                     progress.finish()
                     settle(
-                        draft, listing, HubOrigin(file.name, False, listing.pictures, ""), encoder
+                        draft, listing, CopyOrigin(file.name, False, listing.pictures, ""), encoder
                     )
             except ValueError as error:
                 lies = what_lies_at(file)
@@ -123,13 +123,15 @@ def import_archive(
     return listing
 
 
-def check_new_folder(folder: Path) -> None:
+def check_new(folder: Path) -> None:
     """Raises UsageError if something is where a hub is to be made."""
     if folder.exists():
         raise UsageError(f"{folder} is there already; choose another folder, or remove it")
 
 
-def settle(folder: Path, listing: HubListing, origin: HubOrigin, encoder: str | None) -> None:
+def settle(
+    folder: Path, listing: PublishedListing, origin: CopyOrigin, encoder: str | None
+) -> None:
     """Checks the files of a stranger's hub, and writes where it is from.
 
     Raises HubError if they are no hub; the message says who wrote it, where that helps.

@@ -20,13 +20,13 @@ from lagotto.hub.probes.probe_set import (
     SKIPPED_NAME,
     ProbeSet,
 )
-from lagotto.hub.publish.listing import HubListing, ProbeLicence, PublishedFile
+from lagotto.hub.publish.listing import ProbeLicence, PublishedFile, PublishedListing
 from lagotto.hub.publish.neutral_catalogue import write_neutral_catalogue
 from lagotto.hub.store.catalog import Catalog
+from lagotto.hub.store.copies.origin import read_origin
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.lock import hub_lock
 from lagotto.hub.store.manifest import HUB_MANIFEST, read_hub_manifest, write_hub_manifest
-from lagotto.hub.store.origin import read_origin
 from lagotto.hub.store.segments import read_segments, read_unplaced
 
 
@@ -34,7 +34,7 @@ from lagotto.hub.store.segments import read_segments, read_unplaced
 class Contents:
     """What is published of a hub: its listing, where each listed file lies here, and notes."""
 
-    listing: HubListing
+    listing: PublishedListing
     sources: tuple[Path, ...]
     notes: tuple[str, ...]
 
@@ -77,7 +77,7 @@ def published_contents(
         found += [layout.responses_of(record.digest) for record in done]
         count = len(probe_set.probes) if with_pictures else 0
         found += dict.fromkeys(probe_set.picture_file(index) for index in range(count))
-        listing = HubListing(
+        listing = PublishedListing(
             lagotto=str(import_module("lagotto").__version__),
             models=len(done),
             probes=manifest.probes,

@@ -19,10 +19,10 @@ from lagotto.core.progress import Progress
 from lagotto.core.remote.retry import OutOfReachError
 from lagotto.core.remote.spec import StoreSpec
 from lagotto.hub.publish.archive import settle
-from lagotto.hub.publish.listing import LISTING_NAME, HubListing, PublishedFile, read_listing
+from lagotto.hub.publish.listing import LISTING_NAME, PublishedFile, PublishedListing, read_listing
 from lagotto.hub.publish.places import HubAddress, Place, PlaceState, place_at
 from lagotto.hub.publish.unpack import check_room, unpack_pack
-from lagotto.hub.store.origin import HubOrigin
+from lagotto.hub.store.copies.origin import CopyOrigin
 
 _STATES = "states.json"
 _VERSION = re.compile(r"[0-9a-f]{40}")
@@ -113,7 +113,7 @@ def _fetch_state(home: Path, place: Place, state: PlaceState, progress: Progress
         check_room(listing, home, state.address)
         try:
             new = _fill(home, draft, room, place, listing, state.address, progress)
-            settle(draft, listing, HubOrigin(state.address, True, listing.pictures, ""), None)
+            settle(draft, listing, CopyOrigin(state.address, True, listing.pictures, ""), None)
             with writing(draft):
                 shutil.copyfile(room / LISTING_NAME, draft / LISTING_NAME)
         except HubError as error:
@@ -133,7 +133,7 @@ def _fill(
     draft: Path,
     room: Path,
     place: Place,
-    listing: HubListing,
+    listing: PublishedListing,
     address: str,
     progress: Progress,
 ) -> int:

@@ -76,7 +76,7 @@ class ProbeLicence:
 
 
 @dataclass(frozen=True, slots=True)
-class HubListing:
+class PublishedListing:
     """What a published hub consists of.
 
     Attributes:
@@ -113,7 +113,7 @@ class HubListing:
         ]
 
 
-def write_listing(folder: Path, listing: HubListing) -> None:
+def write_listing(folder: Path, listing: PublishedListing) -> None:
     """Writes FOLDER/published.json; equal content gives equal bytes."""
     licences: list[JsonValue] = [
         {"source": item.source, "commit": item.commit, "licence": item.licence}
@@ -132,7 +132,7 @@ def write_listing(folder: Path, listing: HubListing) -> None:
     _FORM.write(folder, content)
 
 
-def read_listing(folder: Path, place: str) -> HubListing:
+def read_listing(folder: Path, place: str) -> PublishedListing:
     """The listing in FOLDER/published.json, which came from a place; nothing of it is believed.
 
     Raises:
@@ -151,7 +151,7 @@ def read_listing(folder: Path, place: str) -> HubListing:
         ) from error
 
 
-def _parse(content: JsonObject) -> HubListing:
+def _parse(content: JsonObject) -> PublishedListing:
     """The listing in a JSON object; ValueError, TypeError or KeyError for anything else."""
     files = tuple(PublishedFile(*_row(row, (str, int, str))) for row in _rows(content, "files"))
     packs = tuple(Pack(*_row(row, (str, int, int))) for row in _rows(content, "packs"))
@@ -160,7 +160,7 @@ def _parse(content: JsonObject) -> HubListing:
     names = ("lagotto", "models", "probes", "encoder", "pictures")
     kinds = (str, int, int, str, bool)
     facts: Any = dict(zip(names, _row([content.get(name) for name in names], kinds), strict=True))
-    listing = HubListing(**facts, licences=licences, files=files, packs=packs)
+    listing = PublishedListing(**facts, licences=licences, files=files, packs=packs)
     held = any(file.path.startswith("probes/pictures/") for file in files)
     if held != listing.pictures:
         raise ValueError("says otherwise than its files whether pictures are among them")

@@ -10,7 +10,13 @@ from lagotto.core.temporary.leftovers import temporary_folder
 from lagotto.core.text.clean import clean_text
 from lagotto.hub.publish.archive import Published, summary
 from lagotto.hub.publish.contents import Contents, published_contents
-from lagotto.hub.publish.listing import LISTING_NAME, HubListing, Pack, PublishedFile, write_listing
+from lagotto.hub.publish.listing import (
+    LISTING_NAME,
+    Pack,
+    PublishedFile,
+    PublishedListing,
+    write_listing,
+)
 from lagotto.hub.publish.places import parse_address, place_at
 from lagotto.hub.publish.tar_stream import write_end, write_member
 
@@ -113,7 +119,7 @@ def _cut(
         yield tuple(group)
 
 
-def _card(listing: HubListing, address: str) -> str:
+def _card(listing: PublishedListing, address: str) -> str:
     """The page of a published hub. Names that others chose are not in it, but for the encoder's."""
     pictures = "" if listing.pictures else " The pictures are not published."
     licences = [

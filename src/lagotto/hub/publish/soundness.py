@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lagotto.core.errors import HubError
-from lagotto.hub.publish.listing import HubListing
+from lagotto.hub.publish.listing import PublishedListing
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.database import schema_of
 from lagotto.hub.store.layout import HubLayout
@@ -23,7 +23,7 @@ _LONGEST_VALUE = 4 << 20
 _SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_master"
 
 
-def check_sound(folder: Path, listing: HubListing) -> None:
+def check_sound(folder: Path, listing: PublishedListing) -> None:
     """Checks that a folder with the files of a listing is a hub that this Lagotto reads.
 
     Raises:

@@ -12,14 +12,14 @@ from lagotto.core.progress import Progress
 from lagotto.hub.publish.listing import (
     LISTING_NAME,
     MAX_LISTING_BYTES,
-    HubListing,
     PublishedFile,
+    PublishedListing,
     read_listing,
 )
 from lagotto.hub.publish.tar_stream import CHANGED_NS, check_end, read_content, read_member
 
 
-def unpack_members(
+def unpack(
     stream: BinaryIO, files: Sequence[PublishedFile], folder: Path, progress: Progress
 ) -> None:
     """Writes the next members of a tar to a folder: exactly some files, in their order.
@@ -52,7 +52,7 @@ def unpack_members(
         progress.advance(file.size)
 
 
-def unpack_listing(stream: BinaryIO, place: Path, name: str) -> HubListing:
+def unpack_listing(stream: BinaryIO, place: Path, name: str) -> PublishedListing:
     """The listing that an archive begins with, by way of a folder for temporary files.
 
     Raises:
@@ -75,7 +75,7 @@ def unpack_pack(
     """Unpacks a whole pack; raises HubError, which names the place, if it is not as listed."""
     try:
         with path.open("rb") as stream:
-            unpack_members(stream, files, folder, progress)
+            unpack(stream, files, folder, progress)
             check_end(stream)
     except (ValueError, OSError) as error:
         raise not_taken(place, error) from error
@@ -86,7 +86,7 @@ def not_taken(place: str, error: Exception) -> HubError:
     return HubError(f"{place} is not taken: {error}; ask its maker for another copy")
 
 
-def check_room(listing: HubListing, folder: Path, place: str) -> None:
+def check_room(listing: PublishedListing, folder: Path, place: str) -> None:
     """Raises HubError if the files of a hub do not fit on the disk."""
     there = next(item for item in (folder, *folder.absolute().parents) if item.exists())
     free = shutil.disk_usage(there).free

@@ -20,10 +20,10 @@ from lagotto.hub.probes.probe_set import (
 )
 from lagotto.hub.store.audits import audit_damages
 from lagotto.hub.store.catalog import Catalog
+from lagotto.hub.store.copies.origin import read_origin
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.leftovers import find_leftovers, unfinished
 from lagotto.hub.store.manifest import Manifest, read_hub_manifest
-from lagotto.hub.store.origin import read_origin
 from lagotto.hub.store.records import ModelRecord
 from lagotto.hub.store.references import reference_damages
 from lagotto.hub.store.responses import read_responses

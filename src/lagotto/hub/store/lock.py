@@ -7,9 +7,9 @@ from pathlib import Path
 from lagotto.core.errors import HubError
 from lagotto.core.lock import folder_lock
 from lagotto.core.temporary.leftovers import abandoned_drafts, remove_leftovers
+from lagotto.hub.store.copies.origin import check_own
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.leftovers import unfinished
-from lagotto.hub.store.origin import check_own
 
 
 @contextmanager

@@ -25,7 +25,7 @@ _FORM = ManifestForm(
 
 
 @dataclass(frozen=True, slots=True)
-class HubOrigin:
+class CopyOrigin:
     """Where a hub was copied from, and what came with it.
 
     Attributes:
@@ -41,15 +41,15 @@ class HubOrigin:
     encoder_spec: str
 
 
-_OWN = HubOrigin("", False, True, "")
+_OWN = CopyOrigin("", False, True, "")
 
 
-def write_origin(folder: Path, origin: HubOrigin) -> None:
+def write_origin(folder: Path, origin: CopyOrigin) -> None:
     """Writes HUB/origin.json."""
     _FORM.write(folder, asdict(origin))
 
 
-def read_origin(folder: Path) -> HubOrigin:
+def read_origin(folder: Path) -> CopyOrigin:
     """Where a hub is from; of a hub that was made here, no address.
 
     Raises:
@@ -66,7 +66,7 @@ def read_origin(folder: Path) -> HubOrigin:
             "pictures": bool(pictures),
             "encoder_spec": str(spec),
         }:
-            return HubOrigin(address, fetched, pictures, spec)
+            return CopyOrigin(address, fetched, pictures, spec)
     raise HubError(f"{folder / HubLayout.ORIGIN_NAME} is damaged; import or fetch the hub anew")
 
 
@@ -80,7 +80,7 @@ def check_own(folder: Path) -> None:
         )
 
 
-def check_pictures_kept(folder: Path) -> None:
+def check_pictures(folder: Path) -> None:
     """Raises HubError for a hub whose probes have no pictures: no model can be probed with it."""
     if not read_origin(folder).pictures:
         raise HubError(
