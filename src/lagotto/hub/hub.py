@@ -37,7 +37,7 @@ from lagotto.hub.query.types import (
     as_query,
 )
 from lagotto.hub.search.options import SearchKeywords, SearchOptions
-from lagotto.hub.store.copies.origin import check_pictures
+from lagotto.hub.store.copies.origin import check_pictures_kept
 from lagotto.hub.upkeep import HubUpkeep
 from lagotto.jobs.worker_limits import Limits
 
@@ -181,7 +181,7 @@ class Hub(HubUpkeep):
             ('exp_final_v3', 'old_laptop_copy')
         """
         sources = as_sources(models, "models")
-        check_pictures(self.folder)
+        check_pictures_kept(self.folder)
         self._forget_models()
         hub, meter, share = self.reader, progress or Silent(), None
         if probes_per_model is not None:
@@ -270,7 +270,7 @@ class Hub(HubUpkeep):
         Raises UsageError if no models are given, or a path holds none.
         """
         paths, probe_set = as_paths(models, "models"), self.reader.probe_set
-        check_pictures(self.folder)
+        check_pictures_kept(self.folder)
         return inspect_paths(paths, probe_set, limits or Limits(), progress or Silent())
 
     @reading

@@ -42,7 +42,7 @@ from lagotto.hub.probes.probe_set import (
 )
 from lagotto.hub.probes.select import SelectionMeter
 from lagotto.hub.store.catalog import Catalog
-from lagotto.hub.store.copies.origin import check_pictures
+from lagotto.hub.store.copies.origin import check_pictures_kept
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.lock import hub_lock
 from lagotto.hub.store.manifest import Manifest, read_hub_manifest, write_hub_manifest
@@ -140,7 +140,7 @@ def grow_hub(
     """
     folder = layout.folder.resolve()
     growth = Growth(HubLayout(folder), read_hub_manifest(folder), encoder, limits, progress)
-    check_pictures(folder)
+    check_pictures_kept(folder)
     with hub_lock(folder):
         known = growth.manifest.open_probes(growth.layout.probes)
         with Catalog(growth.layout.catalogue, writable=True) as catalogue:

@@ -8,7 +8,7 @@ from lagotto.core.files import writing
 from lagotto.core.lock import LOCK_NAME
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.temporary.draft import drafted
-from lagotto.hub.publish.archive import check_new, import_archive
+from lagotto.hub.publish.archive import check_new_folder, import_archive
 from lagotto.hub.publish.fetch import fetch_hub
 from lagotto.hub.publish.listing import LISTING_NAME
 from lagotto.hub.publish.places import is_hub_address, parse_address
@@ -63,7 +63,7 @@ def import_hub(
     if not is_hub_address(source):
         import_archive(Path(source), folder, progress, encoder=encoder)
         return folder
-    check_new(folder)
+    check_new_folder(folder)
     fetched = local_hub(source, progress).folder
     origin = replace(read_origin(fetched), fetched=False)
     left_out = (LOCK_NAME, LISTING_NAME, HubLayout(fetched).map.name, HubLayout(fetched).cache.name)

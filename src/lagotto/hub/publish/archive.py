@@ -18,7 +18,7 @@ from lagotto.hub.publish.listing import (
 )
 from lagotto.hub.publish.soundness import check_sound
 from lagotto.hub.publish.tar_stream import check_end, write_end, write_member
-from lagotto.hub.publish.unpack import check_room, not_taken, unpack, unpack_listing
+from lagotto.hub.publish.unpack import check_room, not_taken, unpack_listing, unpack_members
 from lagotto.hub.store.copies.origin import CopyOrigin, write_origin
 from lagotto.hub.store.manifest import read_hub_manifest, write_hub_manifest
 
@@ -98,7 +98,7 @@ def import_archive(
         HubError: It is no export of a hub, it is damaged, of a newer version, or holds anything
             that no hub has.
     """
-    check_new(folder)
+    check_new_folder(folder)
     if not file.is_file():
         raise UsageError(f"no file at {file}; give a tar that lagotto hub export has written")
     name = str(file)
@@ -109,7 +109,7 @@ def import_archive(
                 check_room(listing, folder, name)
                 with drafted(folder) as draft:
                     progress.start("reading the tar", listing.size, "bytes")
-                    unpack(stream, listing.files, draft, progress)
+                    unpack_members(stream, listing.files, draft, progress)
                     check_end(stream)
                     progress.finish()
                     settle(
@@ -123,7 +123,7 @@ def import_archive(
     return listing
 
 
-def check_new(folder: Path) -> None:
+def check_new_folder(folder: Path) -> None:
     """Raises UsageError if something is where a hub is to be made."""
     if folder.exists():
         raise UsageError(f"{folder} is there already; choose another folder, or remove it")

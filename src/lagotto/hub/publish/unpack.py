@@ -19,7 +19,7 @@ from lagotto.hub.publish.listing import (
 from lagotto.hub.publish.tar_stream import CHANGED_NS, check_end, read_content, read_member
 
 
-def unpack(
+def unpack_members(
     stream: BinaryIO, files: Sequence[PublishedFile], folder: Path, progress: Progress
 ) -> None:
     """Writes the next members of a tar to a folder: exactly some files, in their order.
@@ -75,7 +75,7 @@ def unpack_pack(
     """Unpacks a whole pack; raises HubError, which names the place, if it is not as listed."""
     try:
         with path.open("rb") as stream:
-            unpack(stream, files, folder, progress)
+            unpack_members(stream, files, folder, progress)
             check_end(stream)
     except (ValueError, OSError) as error:
         raise not_taken(place, error) from error

@@ -33,7 +33,7 @@ from lagotto.hub.reader.status import HubStatus, read_hub_status
 from lagotto.hub.reader.verify import Damage, verify_hub
 from lagotto.hub.store.audits import read_label_lists
 from lagotto.hub.store.catalog import Catalog
-from lagotto.hub.store.copies.origin import check_pictures, encoder_spec_of, read_origin
+from lagotto.hub.store.copies.origin import check_pictures_kept, encoder_spec_of, read_origin
 from lagotto.hub.store.label_texts import (
     read_label_texts,
     read_labelled,
@@ -147,7 +147,7 @@ class HubReader:
     def probe_picture(self, index: int) -> bytes:
         """The bytes of the picture file of a probe; raises HubError if it is missing or altered."""
         if not self.has_pictures:
-            check_pictures(self.folder)
+            check_pictures_kept(self.folder)
         return self.probe_set.picture(index)
 
     def logit_index(self) -> LogitIndex:
@@ -284,7 +284,7 @@ class HubReader:
             name = None if is_file else catalogue.find(model).name
         if name is not None:
             return ModelResponses(name, True, self.responses(name), self.labels(name))
-        check_pictures(self.folder)
+        check_pictures_kept(self.folder)
         values = probe_file(Path(model), self.probe_set, self._layout.cache, Limits())
         return ModelResponses(model, False, values, (None,) * values.shape[1])
 
