@@ -77,7 +77,7 @@ def test_a_hub_shows_its_users_what_they_need_and_no_more() -> None:
         *("remove_index", "describe", "audit", "audit_labels", "duplicates", "cover"),
         *("label_trust", "label_embeddings", "judge", "skipped", "read"),
         *("grow", "check_probes"),
-        *("compact", "add_reference"),
+        *("compact", "add_reference", "create_like", "merge"),
         *("name", "fetched_bytes", "origin_notes"),
     }
 

@@ -80,7 +80,7 @@ def check_own(folder: Path) -> None:
         )
 
 
-def check_pictures(folder: Path) -> None:
+def check_pictures_kept(folder: Path) -> None:
     """Raises HubError for a hub whose probes have no pictures: no model can be probed with it."""
     if not read_origin(folder).pictures:
         raise HubError(
