@@ -1,11 +1,11 @@
-# make demo | test | browser | check | docs: all that CI runs, with nothing but Python 3.11+, make and pip (uv if present).
+# make demo | test | test-all | browser | check | docs: all that CI runs, with nothing but Python 3.11+, make and pip (uv if present).
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: demo test browser screenshots check docs torch frameworks fresh lowest notes clean
+.PHONY: demo test test-all browser screenshots check docs torch frameworks fresh lowest notes clean
 
 $(STAMP): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
@@ -17,7 +17,10 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)  ## builds, searches and scores the bundled offline world
 	$(BIN)/lagotto demo --folder lagotto-demo
 
-test: $(STAMP)  ## the whole test suite; tests marked real skip without the shared assets
+test: $(STAMP)  ## the tests of every room, within four minutes on two cores; tests marked real skip without the shared assets
+	LAGOTTO_FUZZ_EXAMPLES=10 $(BIN)/python -m pytest -n auto --dist loadgroup -q -m "not thorough" --hypothesis-profile=few --jaxtyping-packages=
+
+test-all: $(STAMP)  ## every test, with all examples, and with the shapes of arrays checked at each call
 	$(BIN)/python -m pytest -n auto --dist loadgroup -q
 
 BROWSER_STAMP := $(VENV)/.installed-browser

@@ -8,9 +8,36 @@ import pytest
 from hypothesis import settings
 
 from hub_stub import StubHub
+from lagotto.core.registry import Adapter
+from lagotto.jobs.registry import RUNNERS
 
 settings.register_profile("any machine", deadline=None)
+settings.register_profile("few", deadline=None, max_examples=15)
 settings.load_profile("any machine")
+
+IN_WORKERS = Adapter("lagotto.jobs.local", "LocalRunner")
+IN_THIS_PROCESS = Adapter("same_process", "SameProcessRunner")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with a number of examples of their own draw no more than the profile allows either."""
+    few = settings()
+    for item in items:
+        own = getattr(getattr(item, "obj", None), "_hypothesis_internal_use_settings", None)
+        if own is not None and few.max_examples < own.max_examples and few.max_examples < 100:
+            item.obj._hypothesis_internal_use_settings = settings(
+                own, max_examples=few.max_examples
+            )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Models run in this process, but in workers for tests that are marked so.
+
+    A hook, not a fixture: it comes before the fixtures of a module, which add models too.
+    """
+    wanted = item.get_closest_marker("workers") is not None
+    RUNNERS["local"] = IN_WORKERS if wanted else IN_THIS_PROCESS
 
 
 @pytest.fixture(scope="session")

@@ -38,20 +38,23 @@ def battle(field: Path, encoder: Path) -> Battle:
     return run_attacks(field, encoder, timeout_s=2.0)
 
 
-pytestmark = pytest.mark.xdist_group("attacks")
+pytestmark = [pytest.mark.xdist_group("attacks"), pytest.mark.workers]
 
 
+@pytest.mark.thorough
 def test_there_are_enough_of_every_kind(battle: Battle) -> None:
     assert len(battle.fates) == len(MODEL_ATTACKS) + len(PICTURES) + len(TABLES) >= 60
     kinds = {fate.kind for fate in battle.fates}
     assert {"external data", "size", "run", "code", "path", "text", "archive", "table"} < kinds
 
 
+@pytest.mark.thorough
 def test_every_attack_ends_as_it_must(battle: Battle) -> None:
     lost = [(fate.name, fate.outcome, fate.reason) for fate in battle.fates if not fate.held]
     assert lost == []
 
 
+@pytest.mark.thorough
 def test_none_executes_escapes_or_takes_another_model_down(battle: Battle) -> None:
     assert not battle.executed
     assert battle.secret_untouched
@@ -59,6 +62,7 @@ def test_none_executes_escapes_or_takes_another_model_down(battle: Battle) -> No
     assert battle.good_models_done
 
 
+@pytest.mark.thorough
 def test_no_reason_can_harm_who_reads_it(battle: Battle) -> None:
     for fate in battle.fates:
         assert fate.reason.isprintable(), fate.name
@@ -66,6 +70,7 @@ def test_no_reason_can_harm_who_reads_it(battle: Battle) -> None:
         assert "secret that no attack" not in fate.reason
 
 
+@pytest.mark.thorough
 def test_the_terminal_shows_and_does_not_obey(battle: Battle, field: Path) -> None:
     hub = str(field / "hub")
     said = [
@@ -128,6 +133,7 @@ def test_html_holds_no_script() -> None:
     assert "&lt;script&gt;" in page
 
 
+@pytest.mark.thorough
 def test_a_harmless_file_is_read_as_what_it_is(battle: Battle) -> None:
     fates = {fate.name: fate.outcome for fate in battle.fates}
     harmless = {name for name, outcome in fates.items() if outcome == HARMLESS}

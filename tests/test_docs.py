@@ -20,7 +20,7 @@ from docs_workplace import MODELS, make_workplace
 from lagotto.cli.main import app
 from lagotto.core import errors as core_errors
 from lagotto.demo import bundled
-from trace_walk import files_walked
+from trace_walk import files_walked, longest_chain
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -71,18 +71,42 @@ def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, An
         yield " ".join(path), command
 
 
-def test_every_command_has_an_example_that_runs(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(workplace)
+def examples_of_commands() -> dict[str, list[str]]:
+    """The words of the example in the help of every command, by its path."""
     examples = {}
     for path, command in commands(typer.main.get_command(app)):
         match = re.search(r"Example: lagotto (.+)", command.help or "")
         assert match, f"the help of `lagotto {path}` has no example"
         assert match[1].startswith(path)
         examples[path] = shlex.split(match[1])
+    return examples
+
+
+def test_every_command_has_an_example() -> None:
+    assert len(examples_of_commands()) > len(ORDER)
+
+
+@pytest.mark.thorough
+@pytest.mark.workers
+def test_every_example_runs(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workplace)
+    examples = examples_of_commands()
     known = [path for path in ORDER if path in examples]
     for path in [*known, *(path for path in examples if path not in ORDER)]:
+        if path == "hub merge":
+            for index in ("1", "2"):
+                run(
+                    [
+                        "hub",
+                        "add",
+                        "my-hub",
+                        "models",
+                        "--shard",
+                        f"{index}/2",
+                        "--out",
+                        f"part{index}",
+                    ]
+                )
         if path not in SERVERS:
             run(examples[path])
 
@@ -149,6 +173,7 @@ def python_blocks(page: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
 
 
+@pytest.mark.thorough
 def test_commands_of_pages_run(
     workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +208,8 @@ def test_tutorials_run_from_the_first_command_to_the_last(
     assert Path("violin.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.thorough
+@pytest.mark.workers
 def test_commands_of_the_sandbox_page_run(
     workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +224,7 @@ def test_commands_of_the_sandbox_page_run(
     exec(compile(block, "errors.md", "exec"), {})
 
 
+@pytest.mark.thorough
 def test_python_in_docs_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -210,6 +238,8 @@ def test_python_in_docs_runs(
     bare = tmp_path / "lagotto-demo" / "bare"
     bare.mkdir()
     shutil.copyfile(bundled.MODELS / MODELS[0] / "model.onnx", bare / "untitled.onnx")
+    for name in MODELS[:2]:
+        shutil.copytree(bundled.MODELS / name, tmp_path / "models" / name)
     for page, said, printed in (
         ("explanation/search.md", "", "Hit(rank=1"),
         ("how-to/audit-labels.md", "", ""),
@@ -217,6 +247,8 @@ def test_python_in_docs_runs(
         ("how-to/evaluate.md", "hub_table", "Estimate(value="),
         ("explanation/completion.md", "", "exp_final_v3 640 all"),
         ("how-to/large-hubs.md", "", "24 fresh True\nTrue True\n"),
+        ("how-to/shards.md", "", "True ()\n"),
+        ("explanation/million-models.md", "", "57000000 2850000000 True\n"),
     ):
         blocks = [block for block in python_blocks(page) if said in block]
         assert blocks
@@ -225,6 +257,7 @@ def test_python_in_docs_runs(
         assert printed in capsys.readouterr().out
 
 
+@pytest.mark.thorough
 def test_python_in_the_tutorial_of_specialists_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -401,6 +434,16 @@ def test_a_text_query_walks_the_fifteen_files(demo_folder: Path) -> None:
     entered = files_walked(lambda: hub.search("violin"))
     missed = set(files) - set(entered)  # the compiled kernel blends without rank_blend.py
     assert {"cli/search.py"} <= missed <= {"cli/search.py", "hub/descriptors/rank_blend.py"}
+    assert len(entered) <= 75, "the page tells 65: shorten the walk, or tell how long it is"
+
+
+@pytest.mark.xdist_group("reader")
+@pytest.mark.usefixtures("demo_folder")
+def test_a_text_query_is_at_most_fifteen_files_deep() -> None:
+    chain = longest_chain(lambda: run(["search", "lagotto-demo/hub", "guitar"]))
+    assert chain[0] == "cli/search.py"
+    assert {"hub/hub.py", "hub/searcher.py", "hub/search/engine.py"} <= set(chain)
+    assert len(chain) <= 15, chain
 
 
 @pytest.mark.xdist_group("reader")

@@ -26,6 +26,8 @@ RUN_HERE = {
     "detectors": 2,
     "doctor": 1,
     "evaluate": 4,
+    "shards": 3,
+    "publish-a-hub": 3,
     "terminal": 3,
 }
 """The pages that this file runs, with the number of command lines that run of each."""
@@ -45,7 +47,7 @@ NOT_RUN = {
 """The other pages, each with the reason; test_docs_commands.py reads their lines all the same."""
 
 
-FROM_ELSEWHERE = re.compile(r"\bhf:|--encoder (clip|siglip)(\s|$)|pd12m|per-model 2239")
+FROM_ELSEWHERE = re.compile(r"\bhf:|s3://|--encoder (clip|siglip)(\s|$)|pd12m|per-model 2239")
 """Lines that need the Hugging Face Hub, or a hub of more probes than are here; tests of the
 commands run the same against a stub of the Hub."""
 
@@ -96,6 +98,7 @@ def test_every_page_is_run_or_has_a_reason() -> None:
         assert f'"how-to/{page}.md"' in text
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("page", RUN_HERE)
 def test_the_commands_of_a_page_run(
     page: str, workplace: Path, hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -58,6 +58,7 @@ def test_first_search() -> None:
     assert [output.name for output in namespace["described"].logits][1] == "pizza"
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("in_folder")
 def test_first_classification() -> None:
     namespace = run_notebook(EXAMPLES / "first_classification.ipynb")
@@ -68,6 +69,7 @@ def test_first_classification() -> None:
     assert len(namespace["rows"]) == len(namespace["seen"]) == 28
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("in_folder")
 def test_read_the_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
     pyplot = pytest.importorskip("matplotlib.pyplot")
@@ -85,6 +87,7 @@ def test_read_the_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
     pyplot.close("all")
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("in_folder")
 def test_find_a_specialist() -> None:
     namespace = run_notebook(EXAMPLES / "find_a_specialist.ipynb")
@@ -94,6 +97,7 @@ def test_find_a_specialist() -> None:
     assert namespace["changed"]
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("in_folder")
 def test_audit_a_registry() -> None:
     namespace = run_notebook(EXAMPLES / "audit_a_registry.ipynb")

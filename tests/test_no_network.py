@@ -115,6 +115,7 @@ def has_any(line: str, texts: Iterable[str]) -> bool:
     return any(text in line for text in texts)
 
 
+@pytest.mark.thorough
 def test_no_socket_and_no_file_elsewhere(world: World, strace: str, place: Place) -> None:
     for name, words in commands(world, place.work).items():
         lines = place.run(strace, *words)
@@ -125,6 +126,18 @@ def test_no_socket_and_no_file_elsewhere(world: World, strace: str, place: Place
             sockets = [line for line in sockets if "addr" in line and not has_any(line, own)]
         assert sockets == [], name
         assert written_elsewhere(lines, place.work, place.temporary) == [], name
+
+
+def test_each_library_that_reports_to_its_makers_is_told_not_to() -> None:
+    """The variables as these libraries read them; a name that is lost here reports in silence."""
+    environment: dict[str, str] = {}
+    switch_off_telemetry(environment)
+    assert environment == {
+        "ORT_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
 
 
 def test_the_import_keeps_what_the_user_has_set() -> None:

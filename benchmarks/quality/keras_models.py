@@ -41,6 +41,9 @@ NETWORKS = (
     *("ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtXLarge"),
 )
 _SEED = 3
+_SATURATED = 20.0
+"""Log probabilities further apart say nothing: some are zero."""
+_MOST_CHANGES = 8
 
 
 def main() -> None:
@@ -97,7 +100,7 @@ def _compared(name: str, library: str, largest: float) -> list[dict[str, Any]]:
     pictures = np.random.default_rng(_SEED).uniform(0, 255, (1, height, width, channels))
     given = pictures.astype(np.float32) / (1 if _has_scaling(model) else 255)
     started = time.perf_counter()
-    expected = np.asarray(model(given, training=False))
+    expected = _moderate_answer(model, given)
     keras_s = time.perf_counter() - started
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
@@ -109,6 +112,31 @@ def _compared(name: str, library: str, largest: float) -> list[dict[str, Any]]:
             rows.append(row | _opened(path, given, expected) | {"keras_run_s": round(keras_s, 2)})
             path.unlink()
     return rows
+
+
+def _moderate_answer(model: Any, given: np.ndarray) -> np.ndarray:
+    """The probabilities of Keras, of weights for which they say something.
+
+    Very deep networks with random weights are chaotic: a change of the picture by a millionth
+    changes the logits by tenths of their range, so no two computations agree. Then the scales of
+    the normalizations are made smaller. Where softmax is one 1 and zeros, which any wrong logits
+    may give as well, the last kernel is.
+    """
+    for _ in range(_MOST_CHANGES):
+        expected = np.asarray(model(given, training=False))
+        if expected.min() < 1e-9:
+            last = next(layer for layer in reversed(model.layers) if layer.weights)
+            last.set_weights([value * 0.2 for value in last.get_weights()])
+            continue
+        logits = np.log(expected)
+        near = np.log(np.asarray(model(given * (1 + 1e-6), training=False)))
+        if np.abs(near - logits).max() <= TOLERANCE * np.ptp(logits):
+            break
+        for layer in model.layers:
+            if type(layer).__name__ == "BatchNormalization":
+                gamma, *others = layer.get_weights()
+                layer.set_weights([gamma * 0.85, *others])
+    return expected
 
 
 def _has_scaling(model: Any) -> bool:
@@ -159,7 +187,7 @@ def _opened(path: Path, given: np.ndarray, expected: np.ndarray) -> dict[str, An
     logits, wanted = np.log(result + 1e-12), np.log(expected + 1e-12)
     difference = float(np.abs(logits - wanted).max() / np.ptp(wanted))
     return {
-        "equal": bool(difference <= TOLERANCE and np.ptp(wanted) > 1e-3),
+        "equal": bool(difference <= TOLERANCE and 1e-3 < np.ptp(wanted) < _SATURATED),
         "difference": float(f"{difference:.2e}"),
         "spread": round(float(np.ptp(wanted)), 3),
         "translate_s": round(translate_s, 2),

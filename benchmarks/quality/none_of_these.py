@@ -15,7 +15,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -63,7 +63,11 @@ SYNONYMS = {
 }
 """Other names of a label, written before the suggestions were looked at."""
 
-Evidence = Callable[["Draw"], np.ndarray]
+Evidence = Callable[["Draw", np.ndarray], np.ndarray]
+"""The score of none of the pictures of a draw that a mask selects: they are asked together."""
+
+RATES = (0.1, 0.3, 0.5, 0.7, 0.9)
+BATCH = 40
 
 
 @dataclass(frozen=True)
@@ -87,9 +91,8 @@ class Draw:
     def none(self) -> np.ndarray:
         return ~np.isin(self.of.data.truth, self.labels)
 
-    @property
-    def cosines(self) -> np.ndarray:
-        return np.asarray(self.of.data.embeddings @ self.of.prompts[self.labels].T)
+    def cosines(self, mask: np.ndarray) -> np.ndarray:
+        return np.asarray(self.of.data.embeddings[mask] @ self.of.prompts[self.labels].T)
 
 
 def draws(given: Set, count: int = DRAWS) -> Iterator[Draw]:
@@ -117,14 +120,24 @@ def calibration_error(probabilities: np.ndarray, none: np.ndarray) -> float:
 
 def softmax_evidence(temperature: float) -> Evidence:
     """Minus the maximum softmax probability over the labels, at a factor of the encoder's scale."""
-    return lambda draw: -softmax(temperature * draw.of.scale * draw.cosines).max(axis=1)
+    return lambda draw, mask: -softmax(temperature * draw.of.scale * draw.cosines(mask)).max(axis=1)
 
 
 def by_image(vocabulary: OpenVocabulary) -> Evidence:
-    """P(none) as ZeroShotClassifier gives it."""
+    """P(none) as ZeroShotClassifier gives it to pictures that are asked together."""
 
-    def probability(draw: Draw) -> np.ndarray:
-        return judge_of(draw, vocabulary).probability(draw.of.data.embeddings)
+    def probability(draw: Draw, mask: np.ndarray) -> np.ndarray:
+        return judge_of(draw, vocabulary).probability(draw.of.data.embeddings[mask])
+
+    return probability
+
+
+def one_by_one(vocabulary: OpenVocabulary) -> Evidence:
+    """P(none) as ZeroShotClassifier gives it to a picture alone."""
+
+    def probability(draw: Draw, mask: np.ndarray) -> np.ndarray:
+        pictures = draw.of.data.embeddings[mask]
+        return judge_of(draw, vocabulary).probability(pictures, pictures[:1])
 
     return probability
 
@@ -138,22 +151,22 @@ def with_hub(vocabulary: OpenVocabulary, hub: lagotto.Hub) -> Evidence:
     """P(none) with the models of the hub whose published names cover all labels of the draw."""
     names = {model.name: hub.labels(model.name) for model in hub.status().models}
 
-    def probability(draw: Draw) -> np.ndarray:
+    def probability(draw: Draw, mask: np.ndarray) -> np.ndarray:
         data = draw.of.data
         labels = tuple(data.labels[label] for label in draw.labels)
-        none = by_image(vocabulary)(draw)
-        matches = []
-        for model, logits in data.models.items():
+        none = by_image(vocabulary)(draw, mask)
+        matches, asked = [], {name: logits[mask] for name, logits in data.models.items()}
+        for model, logits in asked.items():
             outputs = named_outputs(labels, names[model])
             if (outputs >= 0).all():
-                fit = fit_votes(draw.of.scale * draw.cosines, softmax(logits), outputs)
+                fit = fit_votes(draw.of.scale * draw.cosines(mask), softmax(logits), outputs)
                 empty = np.zeros(len(labels))
                 matches.append(Match(model, fit, True, 0.0, 0.0, empty, empty, (), 0.0))
         rows = [
             Prediction("", np.ones(1), np.ones(1), (1.0, 0.0), (), none=float(value))
             for value in none
         ]
-        judged = judge_with_models(rows, Selection(tuple(matches), 1.0), data.models, {}, None)
+        judged = judge_with_models(rows, Selection(tuple(matches), 1.0), asked, {}, None)
         return np.array([row.none for row in judged])
 
     return probability
@@ -165,7 +178,7 @@ def tell_apart(sets: Sequence[Set], evidence: Evidence, half: int) -> list[float
         float(
             np.mean(
                 [
-                    auroc(evidence(draw)[mask], draw.none[mask])
+                    auroc(evidence(draw, mask), draw.none[mask])
                     for draw in draws(given)
                     for mask in (given.data.half == half,)
                 ]
@@ -185,14 +198,14 @@ def quality(sets: Sequence[Set], evidence: Evidence, half: int) -> dict[str, obj
     areas, errors, false, pooled = [], [], [], []
     for given in sets:
         mask = given.data.half == half
-        found = [(evidence(draw)[mask], draw.none[mask]) for draw in draws(given)]
+        found = [(evidence(draw, mask), draw.none[mask]) for draw in draws(given)]
         areas.append(float(np.mean([auroc(p, none) for p, none in found])))
         p = np.concatenate([each for each, _ in found])
         none = np.concatenate([each for _, each in found])
         errors.append(calibration_error(p, none))
         pooled.append((p, none))
         full = Draw(given, np.arange(len(given.data.labels)))
-        false.append(float((evidence(full)[mask] >= 0.5).mean()))
+        false.append(float((evidence(full, mask) >= 0.5).mean()))
     every = [np.concatenate(part) for part in zip(*pooled, strict=True)]
     return {
         "auroc": per_set(areas),
@@ -200,6 +213,70 @@ def quality(sets: Sequence[Set], evidence: Evidence, half: int) -> dict[str, obj
         "calibration_error_pooled": round(calibration_error(every[0], every[1]), 4),
         "false_none_full_list": per_set(false),
     }
+
+
+def monotone(scores: np.ndarray, none: np.ndarray) -> np.ndarray:
+    """The isotonic fit of `none` on the scores: the monotone curve of the least squared error."""
+    order = np.argsort(scores, kind="stable")
+    blocks: list[tuple[float, int]] = []
+    for value in none[order].astype(float).tolist():
+        total, count = value, 1
+        while blocks and blocks[-1][0] * count >= total * blocks[-1][1]:
+            before = blocks.pop()
+            total, count = total + before[0], count + before[1]
+        blocks.append((total, count))
+    fitted = np.empty(len(scores))
+    fitted[order] = np.repeat([total / count for total, count in blocks], [n for _, n in blocks])
+    return fitted
+
+
+def ceilings(sets: Sequence[Set], evidence: Evidence, half: int) -> dict[str, object]:
+    """What monotone curves reach that are fitted on the reported pictures and their labels.
+
+    One curve for all sets: its calibration error within each set. A curve a set, which has none:
+    the share of pictures of full lists that it refuses.
+    """
+    scores, none = [], []
+    for given in sets:
+        mask = given.data.half == half
+        scores.append(np.concatenate([evidence(draw, mask) for draw in draws(given)]))
+        none.append(np.concatenate([draw.none[mask] for draw in draws(given)]))
+    joined = monotone(np.concatenate(scores), np.concatenate(none))
+    parts = np.split(joined, np.cumsum([len(each) for each in none])[:-1])
+    errors = [calibration_error(p, n) for p, n in zip(parts, none, strict=True)]
+    refused = []
+    for given, of_set, answers in zip(sets, scores, none, strict=True):
+        fitted, order = monotone(of_set, answers), np.argsort(of_set, kind="stable")
+        at = int(np.searchsorted(fitted[order], 0.5))
+        crossing = of_set[order[at]] if at < len(order) else np.inf
+        full = Draw(given, np.arange(len(given.data.labels)))
+        refused.append(float((evidence(full, given.data.half == half) >= crossing).mean()))
+    return {
+        "one_curve_calibration_error": per_set(errors),
+        "a_curve_a_set_false_none": per_set(refused),
+    }
+
+
+def by_rate(sets: Sequence[Set], evidence: Evidence, half: int) -> dict[str, float]:
+    """The mean calibration error within a set where this share of BATCH pictures has no label."""
+    errors = {}
+    for rate in RATES:
+        of_sets = []
+        for given in sets:
+            rng, p, none = np.random.default_rng(1), [], []
+            for draw in draws(given):
+                for _ in range(3):
+                    chosen = []
+                    for flag, count in ((True, round(rate * BATCH)), (False, BATCH)):
+                        count -= 0 if flag else round(rate * BATCH)
+                        rows = np.flatnonzero((draw.none == flag) & (given.data.half == half))
+                        chosen.append(rng.choice(rows, count, replace=count > len(rows)))
+                    pictures = np.concatenate(chosen)
+                    p.append(evidence(draw, pictures))
+                    none.append(draw.none[pictures])
+            of_sets.append(calibration_error(np.concatenate(p), np.concatenate(none)))
+        errors[str(rate)] = round(float(np.mean(of_sets)), 4)
+    return errors
 
 
 def suggestion_hits(
@@ -242,8 +319,9 @@ def measure(
         f"MCM, {temperature} times the scale": {
             "auroc": per_set(tell_apart(sets, softmax_evidence(temperature), half=1))
         },
-        "image and vocabulary, no store": quality(sets, by_image(plain), 1),
-        "image and vocabulary, curve of the store": quality(sets, by_image(kept), 1),
+        "image and vocabulary, each picture alone": quality(sets, one_by_one(kept), 1),
+        "asked together, no store": quality(sets, by_image(plain), 1),
+        "asked together, curve of the store": quality(sets, by_image(kept), 1),
         "the same with a hub": quality(sets, with_hub(kept, hub), 1),
     }
     for name, row in rows.items():
@@ -254,6 +332,15 @@ def measure(
             "slope": round(kept.curve.slope, 4),
             "crossing": round(kept.curve.crossing, 4),
             "lists": kept.curve.lists,
+            "together": {key: round(value, 4) for key, value in asdict(kept.batch_curve).items()},
+        },
+        "calibration_error_by_share_of_none": {
+            "each picture alone": by_rate(sets, one_by_one(kept), 1),
+            "asked together": by_rate(sets, by_image(kept), 1),
+        },
+        "ceilings": {
+            "each picture alone": ceilings(sets, one_by_one(kept), 1),
+            "asked together": ceilings(sets, by_image(kept), 1),
         },
         "rows": rows,
         "suggestions_among_five": {

@@ -76,7 +76,10 @@ def ask_heads(
     labelled: Collection[int],
     unsought: Collection[int],
 ) -> dict[str, Any]:
-    """Top-1 on the odd half over heads that are not unsought."""
+    """Top-1 on the odd half over heads that are not unsought.
+
+    `named` are the texts that a labelled head has; the others have no teacher.
+    """
     firsts = index.firsts
     teachers = choose_teachers(
         [
@@ -92,11 +95,13 @@ def ask_heads(
     label_of = [label for model in raw.models for label in model.labels]
     hidden = tuple(index.columns_of(raw.models[model].name) for model in unsought)
     right: dict[str, list[bool]] = {"taught": [], "behaviour": []}
+    with_teacher: list[bool] = []
     for concept in concepts:
         if half(concept.text) == 0:
             continue
         words = name_words(concept.text)
         named = taught_names(teachers.columns, label_of, words, twins)
+        with_teacher.append(named is not NOBODY)
         for way, names in (("taught", named), ("behaviour", NOBODY)):
             query = replace(concept, named=names)
             request = HitRequest(1, hidden=hidden)
@@ -106,6 +111,11 @@ def ask_heads(
         "heads_labelled": len(labelled),
         "texts": len(right["taught"]),
         **{way: round(float(np.mean(part)), 4) for way, part in right.items()},
+        "named": int(np.sum(with_teacher)),
+        **{
+            f"{way}, named": round(float(np.mean(np.array(part)[with_teacher])), 4)
+            for way, part in right.items()
+        },
     }
 
 

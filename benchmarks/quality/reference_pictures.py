@@ -26,7 +26,7 @@ from calibration.worlds import half
 from lagotto.core.text.names import first_name, name_words
 from lagotto.hub.hub import Hub
 from lagotto.hub.query.types import ImageQuery
-from quality.references import LARGE, SMALL, Copies, Labels
+from quality.reference_copies import LARGE, SMALL, Copies, Labels
 
 
 def words(label: str | None) -> frozenset[str]:

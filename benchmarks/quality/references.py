@@ -13,18 +13,16 @@ byte; `odd` is reported. Every row has today's rule beside, which reads no label
   that says "dog" of all its outputs, and references with such lists, or of another domain.
 - references: 0, 1, 2, 4 of them, and one cut to 10, 100 and 1,000 labels.
 - mini-hub: a share of the heads is labelled, the others are asked for; the same across backbones.
-- describe: an ImageNet model with its list hidden.
+- describe: an ImageNet model with its list hidden, the other one a reference, or all of other
+  label sets.
 - label sets: ten names asked of `search --labels`.
 """
 
 import argparse
 import json
-import shutil
-import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -33,70 +31,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from calibration.worlds import half
-from lagotto.core.progress import Silent
-from lagotto.core.text.names import first_name
 from lagotto.evaluation.retrieval.truth import TruthQuery, read_truth
 from lagotto.hub.hub import Hub
-from lagotto.hub.prepare import refresh_twins
-from lagotto.hub.store.catalog import Catalog
-from lagotto.hub.store.lock import hub_lock
-from lagotto.hub.store.references import record_references
+from quality.reference_copies import LARGE, SMALL, Copies, Labels
 from quality.reference_heads import mini_hub
+from quality.reference_names import describe_by_others, describe_hidden, label_sets
 from quality.rules import open_hub
 
-SMALL, LARGE = "coral-mobilenet-v1-025-128", "coral-mobilenet-v1-075-192"
 KINDS = ("imagenet", "common")
 LOW = 0.3
-Labels = list[str | None]
-
-
-class Copies:
-    """Copies of one hub, each with other lists and references, in a temporary folder."""
-
-    def __init__(self, hub: Path, encoder: str, folder: Path) -> None:
-        self._hub, self._encoder, self._folder = hub, encoder, folder
-        self._count = 0
-
-    def make(
-        self,
-        relabel: Callable[[str, Labels], Labels] | None = None,
-        references: Collection[str] = (),
-        audited: bool = True,
-    ) -> Hub:
-        """A copy whose lists `relabel` has changed, audited anew, with some references."""
-        folder = self._folder / f"copy{self._count}"
-        self._count += 1
-        shutil.copytree(self._hub, folder, ignore=shutil.ignore_patterns("cache", "twins*"))
-        if relabel is not None:
-            rewrite_labels(folder / "catalogue.sqlite", relabel)
-        with Catalog(folder / "catalogue.sqlite", writable=True) as catalogue:
-            record_references(catalogue, references)
-        hub = Hub.open(folder, self._encoder)
-        if audited and relabel is not None:
-            hub.audit_labels()
-        else:  # the verdicts of the lists that are left are those of the hub
-            with hub_lock(folder):
-                refresh_twins(hub.reader, Silent())
-        return hub
-
-    def drop(self, hub: Hub) -> None:
-        hub.close()
-        shutil.rmtree(hub.folder)
-
-
-def rewrite_labels(catalogue: Path, relabel: Callable[[str, Labels], Labels]) -> None:
-    """Changes the lists in a catalogue."""
-    with closing(sqlite3.connect(catalogue)) as tables, tables:
-        models = tables.execute("SELECT position, name FROM models").fetchall()
-        for position, name in models:
-            rows = tables.execute(
-                "SELECT label FROM logits WHERE model = ? ORDER BY logit", (position,)
-            ).fetchall()
-            labels = relabel(name, [label for (label,) in rows])
-            tables.executemany(
-                "UPDATE logits SET label = ? WHERE model = ? AND logit = ?",
-                [(label, position, logit) for logit, label in enumerate(labels)],
-            )
 
 
 def draw_texts(truth: Sequence[TruthQuery], kind: str, seed: int, count: int) -> list[TruthQuery]:
@@ -236,69 +179,6 @@ def half_labelled(
     }
 
 
-def label_sets(copies: Copies) -> dict[str, Any]:
-    """Ten names that two models share: is the one without a list the first, each label right?
-
-    Labels of an ImageNet model, drawn ten times; the other one teaches, and is no answer. The share
-    of draws whose first model is the one with these outputs, and of labels on their own output.
-    """
-    answer = {}
-    for reference, sought in ((SMALL, LARGE), (LARGE, SMALL)):
-        hub = copies.make(references=[reference])
-        names = [first_name(str(label)) for label in hub.labels(sought)]
-        single = [place for place, name in enumerate(names) if names.count(name) == 1]
-        rows: dict[str, list[tuple[bool, float]]] = {"taught": [], "behaviour": []}
-        for draw in range(10):
-            order = np.random.default_rng(draw).permutation(single)[:10].tolist()
-            for way, references in (("taught", None), ("behaviour", False)):
-                found = hub.cover([names[place] for place in order], top=22, references=references)
-                others = [model for model in found if model.model != reference]
-                (same,) = [model for model in others if model.model == sought]
-                right = [
-                    pair.logit == place for pair, place in zip(same.labels, order, strict=True)
-                ]
-                rows[way].append((others[0].model == sought, float(np.mean(right))))
-        answer[sought] = {
-            way: {
-                "first": round(float(np.mean([first for first, _ in part])), 4),
-                "paired": round(float(np.mean([share for _, share in part])), 4),
-            }
-            for way, part in rows.items()
-        }
-        copies.drop(hub)
-    return answer
-
-
-def describe_hidden(copies: Copies) -> dict[str, Any]:
-    """Names for the outputs of an ImageNet model, from the other one's labels, and as before.
-
-    Before, `describe` had the 1,000 names as a vocabulary. Top-1 on the odd half of the names.
-    """
-    answer = {}
-    for reference, hidden in ((SMALL, LARGE), (LARGE, SMALL)):
-        hub = copies.make(references=[reference])
-        labels = [str(label) for label in hub.labels(hidden)]
-        names = list(dict.fromkeys(first_name(label) for label in labels))
-        ways = {"taught": hub.describe(hidden, top=1), "behaviour": hub.describe(hidden, names)}
-        asked = [place for place, label in enumerate(labels) if half(first_name(label)) == 1]
-        answer[hidden] = {"outputs": len(asked)} | {
-            way: round(
-                float(
-                    np.mean(
-                        [
-                            found.logits[place].proposals[0].name == first_name(labels[place])
-                            for place in asked
-                        ]
-                    )
-                ),
-                4,
-            )
-            for way, found in ways.items()
-        }
-        copies.drop(hub)
-    return answer
-
-
 def shifted(labels: Labels) -> Labels:
     return labels[1:] + labels[:1]
 
@@ -367,6 +247,7 @@ def main() -> None:
             "number of references": lambda: by_number(copies, fewer),
             "labels of a reference": lambda: by_size(copies, fewer, given.seed),
             "describe": lambda: describe_hidden(copies),
+            "describe by other label sets": lambda: describe_by_others(copies, models, truth),
             "half labelled": lambda: half_labelled(copies, fewer, models, given.draws),
         }
         answer: dict[str, Any] = {"texts": given.texts, "seed": given.seed}

@@ -39,6 +39,7 @@ import colour_world
 from lagotto.cli.main import main as lagotto
 
 KILLS_IN_A_ROW = 3
+_SECOND = ("--shard", "2/2", "--out", "{place}/part2")
 Words = tuple[str, ...]
 
 
@@ -60,7 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--moments", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", help="one command")
+    parser.add_argument("--only", help="some commands, like 'hub grow;hub merge'")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -81,7 +82,8 @@ def try_all(folder: Path, moments: int, seed: int, only: str | None = None) -> d
     counts: Counter[str] = Counter()
     per_command: Counter[str] = Counter()
     problems: list[str] = []
-    chosen = {name: item for name, item in scenarios().items() if only in (None, name)}
+    names = None if only is None else only.split(";")
+    chosen = {n: item for n, item in scenarios().items() if names is None or n in names}
     expected = {name: undisturbed(item, world, folder) for name, item in chosen.items()}
     while counts["moments"] < moments:
         for name, scenario in chosen.items():
@@ -134,6 +136,21 @@ def scenarios() -> dict[str, Scenario]:
         ),
         "hub remove": _on("hub remove {place}/hub bytes", again=(one,), start=_copy("hub")),
         "hub add, one more": Scenario(one, (one,), _copy("grown:hub"), "hub"),
+        "hub add --shard": _on(
+            "hub add {place}/hub {world}/models --quiet --shard 1/2 --out {place}/part1",
+            start=_copy("empty:hub"),
+            again=(
+                ("hub", "add", "{place}/hub", "{world}/models", "--quiet", *_SECOND),
+                ("hub", "merge", "{place}/hub", "{place}/part1", "{place}/part2", "--quiet"),
+            ),
+        ),
+        "hub merge": _on(
+            "hub merge {place}/hub {world}/part2 {world}/part1 --quiet", start=_copy("empty:hub")
+        ),
+        "hub merge, into models": _on(
+            "hub merge {place}/hub {world}/part1 {world}/part2 --quiet", start=_copy("grown:hub")
+        ),
+        "hub grow": _on("hub grow {place}/hub --probes {world}/more --quiet", start=_copy("hub")),
         "hub compact": _on("hub compact {place}/hub --quiet", start=_copy("grown:hub")),
         "hub index": _on("hub index {place}/hub --quiet", start=_copy("hub")),
         "audit --all": _on("audit {place}/hub --all --quiet", start=_old_hub),
@@ -209,6 +226,7 @@ def build_world(world: Path) -> Path:
     """Pictures, an encoder, models, and hubs and stores before and after each step."""
     pictures = colour_world.write_pictures(world / "pictures", each=4)
     encoder = colour_world.write_encoder(world / "encoder")
+    colour_world.write_pictures(world / "more", each=2, seed=77_000)
     colour_world.write_models(world / "models", ("plain", "channels_last", "bytes", "nameless"))
     (world / "models" / "broken.onnx").write_bytes(b"no model")
     (world / "some").mkdir()
@@ -233,6 +251,9 @@ def build_world(world: Path) -> Path:
         assert run(words, world) == 0, words
     shutil.copytree(world / "empty", world / "hub")
     run(("hub", "add", f"{world}/hub", f"{world}/models", "--quiet"), world)
+    for index in ("1", "2"):
+        shard = ("--shard", f"{index}/2", "--out", f"{world}/part{index}")
+        run(("hub", "add", f"{world}/empty", f"{world}/models", "--quiet", *shard), world)
     shutil.copytree(world / "empty", world / "grown")
     for name in ("channels_last", "bytes", "nameless"):
         run(("hub", "add", f"{world}/grown", f"{world}/models/{name}", "--quiet"), world)
@@ -327,10 +348,10 @@ def after(scenario: Scenario, place: Path, wanted: dict[str, object], temporary:
 def _is_left(path: Path) -> bool:
     name = path.name
     return (
-        name.endswith(".tmp")
+        name.endswith((".tmp", ".aside"))
         or ".draft-" in name
         or ".partial." in name
-        or name in ("staging", "fetched", "appending.json")
+        or name in ("staging", "fetched", "growing", "appending.json")
     )
 
 

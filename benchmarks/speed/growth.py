@@ -19,7 +19,6 @@ in the same run, on hubs of its own.
 import argparse
 import json
 import os
-import platform
 import resource
 import shutil
 import subprocess
@@ -34,6 +33,10 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from provenance import provenance
 
 OUTPUTS = 20
 QUERIES = ("dog", "violin", "red flower", "old boat", "window")
@@ -67,12 +70,17 @@ def write_model(path: Path, number: int, probes: int, probe_digest: str) -> str:
 
 
 def fill(folder: Path, first: int, last: int) -> None:
-    """Records models as probed; their descriptors are made by the next `hub add`."""
+    """Records models as probed; their descriptors are made by the next `hub add`.
+
+    Nothing waits for the disk: only filling does not, which is not measured.
+    """
+    from lagotto.core import files
     from lagotto.hub.hub import Hub
     from lagotto.hub.store.catalog import Catalog
     from lagotto.hub.store.layout import HubLayout
     from lagotto.hub.store.records import Listing, ModelFacts
 
+    files.sync = lambda path: None
     hub, layout = Hub.open(folder), HubLayout(folder)
     layout.responses.mkdir(exist_ok=True)
     with Catalog(layout.catalogue, writable=True) as catalogue:
@@ -286,7 +294,8 @@ def main() -> None:
         "rows": rows,
         "ratio_add_one_largest_to_smallest": round(ratio, 2),
         "baseline": baseline,
-        "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
+        "cores": os.cpu_count(),
+        **provenance(),
     }
     if options.json:
         print(json.dumps(result, indent=1))

@@ -22,7 +22,8 @@ def none_auroc() -> str:
 
 def none_calibration() -> str:
     """Calibration error with half of the labels, and false none with all of them."""
-    rows = read_result("quality_none_of_these")["rows"]
+    found = read_result("quality_none_of_these")
+    rows, ceilings = found["rows"], found["ceilings"]
     cells = []
     for title, key in (
         ("calibration error", "calibration_error"),
@@ -31,7 +32,33 @@ def none_calibration() -> str:
         cells += [
             [f"{title}: {name}", *_figures(row[key])] for name, row in rows.items() if key in row
         ]
+    for title, key in (
+        (
+            "calibration error: one monotone curve, fitted on these labels",
+            "one_curve_calibration_error",
+        ),
+        (
+            "false none, full lists: a monotone curve a set, fitted on its labels",
+            "a_curve_a_set_false_none",
+        ),
+    ):
+        cells += [[f"{title}: {name}", *_figures(row[key])] for name, row in ceilings.items()]
     return table(["", "mean of five", *SETS], cells)
+
+
+def none_shares() -> str:
+    """Calibration error within a set, by the share of 40 pictures that have no label."""
+    found = read_result("quality_none_of_these")
+    rows = found["calibration_error_by_share_of_none"]
+    shares = list(next(iter(rows.values())))
+    cells = [[name, *(f"{row[share]:.3f}" for share in shares)] for name, row in rows.items()]
+    pooled = [
+        f"{name} {row['calibration_error_pooled']:.3f}"
+        for name, row in found["rows"].items()
+        if "calibration_error_pooled" in row
+    ]
+    shown = table(["share of pictures without a label", *shares], cells)
+    return f"{shown}\n\nOver all five sets together, half without a label: {'; '.join(pooled)}."
 
 
 def none_suggestions() -> str:
@@ -43,4 +70,4 @@ def none_suggestions() -> str:
     )
 
 
-TABLES = (none_auroc, none_calibration, none_suggestions)
+TABLES = (none_auroc, none_calibration, none_shares, none_suggestions)

@@ -40,10 +40,16 @@ def references_wrong() -> str:
 def references_heads() -> str:
     """Heads of the mini-hub of which a tenth is labelled."""
     rows = [
-        [case, str(row["heads_labelled"]), *(_share(row[way]) for way in WAYS)]
+        [
+            *(case, str(row["heads_labelled"])),
+            *(_share(row[way]) for way in WAYS),
+            f"{row['named']} of {row['texts']}",
+            *(_share(row[f"{way}, named"]) for way in WAYS),
+        ]
         for case, row in _result()["mini-hub"].items()
     ]
-    return table(["", "heads labelled", "through labels", "by behaviour alone"], rows)
+    named = ["a labelled head has", "of these, through labels", "by behaviour"]
+    return table(["", "heads labelled", "through labels", "by behaviour alone", *named], rows)
 
 
 def references_sizes() -> str:
@@ -65,6 +71,20 @@ def references_describe() -> str:
         for case, row in _result().get("describe", {}).items()
     ]
     return table(["", "outputs", "the other's labels", "1,000 names by behaviour"], rows)
+
+
+def references_others() -> str:
+    """Names for the outputs of an ImageNet model by references of other label sets."""
+    rows = [
+        [
+            *(case, str(row["outputs"]), *(_share(row[way]) for way in WAYS)),
+            str(row["of which references name"]),
+            *(_share(row[f"{way}, named"]) for way in WAYS),
+        ]
+        for case, row in _result().get("describe by other label sets", {}).items()
+    ]
+    ways = ["with references", "without"]
+    return table(["", "outputs", *ways, "a reference names", *ways], rows)
 
 
 def references_half() -> str:
@@ -126,6 +146,7 @@ TABLES = (
     references_sizes,
     references_half,
     references_describe,
+    references_others,
     references_confidence,
     references_belief,
     references_sets,

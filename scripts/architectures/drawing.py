@@ -1,7 +1,8 @@
 """A network of torch comes in; its graph without weights goes out, checked against the network."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from architectures.catalogue import Architecture, classifiers_of, randomize
+from architectures.open_sizes import any_size
 from lagotto.models.architectures.assembly import filled_graph
 from lagotto.models.architectures.fingerprint import is_counted, is_position
 from lagotto.models.architectures.skeletons import PICTURE, SCORES, Cut, Skeleton
@@ -82,9 +84,17 @@ def _export(
     if is_open:
         axes |= _HEIGHT | _WIDTH
     stream = io.BytesIO()
+    with any_size() if is_open else nullcontext():
+        _trace(network, torch.rand(batch or 2, *size), stream, axes)
+    return onnx.load_from_string(stream.getvalue())
+
+
+def _trace(
+    network: nn.Module, pictures: torch.Tensor, stream: io.BytesIO, axes: dict[int, str]
+) -> None:
     torch.onnx.export(
         network,
-        (torch.rand(batch or 2, *size),),
+        (pictures,),
         stream,
         dynamo=False,
         opset_version=OPSET,
@@ -94,7 +104,6 @@ def _export(
         output_names=[SCORES],
         dynamic_axes={PICTURE: axes} if axes else None,
     )
-    return onnx.load_from_string(stream.getvalue())
 
 
 def _split(
@@ -230,12 +239,21 @@ def _check(
     if not skeleton.is_open:
         return error
     if not any(map(is_position, network.state_dict())):
-        other_size = (max(height - 32, height // 2), width + 32)
-        return max(error, _compare(network, session, skeleton, other_size))
+        others = (
+            _compare(network, session, skeleton, size) for size in _other_sizes(height, width)
+        )
+        return max(error, *others)
     edge = (height + 64) // 32 * 32
     other = architecture.build(CLASSES, img_size=edge).eval()
     randomize(other, gain=gain)
     return max(error, _compare(other, _session(other, skeleton), skeleton, (edge, edge)))
+
+
+def _other_sizes(height: int, width: int) -> Iterator[tuple[int, int]]:
+    """Sizes smaller, larger, odd and not square, so that each branch of a code is taken."""
+    yield max(height - 32, height // 2), width + 32
+    yield height * 15 // 14 | 1, width * 13 // 14 | 1
+    yield height * 9 // 5 // 8 * 8, width * 8 // 5 // 8 * 8
 
 
 def _compare(network: nn.Module, session: Any, skeleton: Skeleton, size: tuple[int, int]) -> float:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from lagotto.core.types import Skipped as Skipped
     from lagotto.diagnosis.doctor import DoctorReport as DoctorReport
     from lagotto.diagnosis.doctor import doctor as doctor
+    from lagotto.diagnosis.planning.plan import HubPlan as HubPlan
+    from lagotto.diagnosis.planning.plan import PlanRequest as PlanRequest
+    from lagotto.diagnosis.planning.plan import plan_hub as plan_hub
     from lagotto.encoders.registry import load_encoder as load_encoder
     from lagotto.hub.curation.check import ProbeCheck as ProbeCheck
     from lagotto.hub.curation.check import WordCoverage as WordCoverage
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
     from lagotto.hub.ingest.inspect import Inspection as Inspection
     from lagotto.hub.ingest.inspect_files import InspectReport as InspectReport
     from lagotto.hub.ingest.inspect_files import inspect as inspect
+    from lagotto.hub.ingest.merging.report import MergeReport as MergeReport
+    from lagotto.hub.ingest.merging.shard import ModelShard as ModelShard
     from lagotto.hub.labels.audit import LabelFinding as LabelFinding
     from lagotto.hub.labels.audit import ModelAudit as ModelAudit
     from lagotto.hub.labels.coverage import CoveredLabel as CoveredLabel
@@ -94,6 +99,7 @@ _HOME = {
     "Hits": "lagotto.core.types",
     "Hub": "lagotto.hub.hub",
     "HubError": "lagotto.core.errors",
+    "HubPlan": "lagotto.diagnosis.planning.plan",
     "HubStatus": "lagotto.hub.reader.status",
     "HubVoice": "lagotto.specialists.classifier",
     "ImageQuery": "lagotto.hub.query.types",
@@ -106,6 +112,7 @@ _HOME = {
     "Limits": "lagotto.jobs.worker_limits",
     "LogitQuery": "lagotto.hub.query.types",
     "MadeSet": "lagotto.hub.curation.make",
+    "MergeReport": "lagotto.hub.ingest.merging.report",
     "MismatchError": "lagotto.core.errors",
     "MissingExtraError": "lagotto.core.errors",
     "ModelAudit": "lagotto.hub.labels.audit",
@@ -113,9 +120,11 @@ _HOME = {
     "ModelDescription": "lagotto.hub.labels.describe",
     "ModelError": "lagotto.core.errors",
     "ModelPair": "lagotto.hub.labels.duplicates",
+    "ModelShard": "lagotto.hub.ingest.merging.shard",
     "ModelVote": "lagotto.zeroshot.types",
     "NamedLogit": "lagotto.hub.labels.describe",
     "PictureError": "lagotto.core.errors",
+    "PlanRequest": "lagotto.diagnosis.planning.plan",
     "Prediction": "lagotto.zeroshot.types",
     "Probe": "lagotto.core.types",
     "ProbeCheck": "lagotto.hub.curation.check",
@@ -138,6 +147,7 @@ _HOME = {
     "inspect": "lagotto.hub.ingest.inspect_files",
     "load_encoder": "lagotto.encoders.registry",
     "load_model": "lagotto.models.registry",
+    "plan_hub": "lagotto.diagnosis.planning.plan",
     "make_probes": "lagotto.hub.curation.make",
 }
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from colour_world import NAMES, World, picture, write_encoder
 from command_line import lagotto
+from lagotto.specialists.classifier import IMAGE_ALONE
 
 LABELS = ",".join(NAMES)
 
@@ -49,7 +50,11 @@ def test_json_is_the_contract(world: World, store: Path, photos: Path) -> None:
     assert found.code == 1
     assert "1 of 9 pictures could not be read" in found.err
     answer = found.json
-    assert set(answer) == {"labels", "encoder", "mode", "images", "source_count", "elapsed_s"}
+    assert set(answer) == {
+        *("labels", "encoder", "mode", "images", "source_count", "notes", "elapsed_s")
+    }
+    assert all(isinstance(note, str) for note in answer["notes"])
+    assert IMAGE_ALONE not in answer["notes"]
     assert answer["source_count"] == {"seen": 9, "taken": 8, "skipped": 1, "passed_over": {}}
     assert answer["labels"] == list(NAMES)
     *good, bad = answer["images"]
@@ -67,6 +72,13 @@ def test_json_is_the_contract(world: World, store: Path, photos: Path) -> None:
         assert sum(row["weights"].values()) == pytest.approx(1, abs=1e-4)
         assert len(row["captions"]) == len(NAMES)  # those of a colour read alike
         assert Path(row["path"]).stem in row["captions"][0]["text"]
+
+
+def test_without_store_and_hub_it_is_said_once(world: World, photos: Path) -> None:
+    asked = ("classify", photos, "--labels", LABELS, "--encoder", world.encoder)
+    found = lagotto(*asked)
+    assert found.err.count(IMAGE_ALONE) == 1
+    assert lagotto(*asked, "--quiet", "--json").json["notes"].count(IMAGE_ALONE) == 1
 
 
 def test_a_small_store_declines(world: World, store: Path, photos: Path) -> None:

@@ -77,6 +77,7 @@ def test_bytes_that_are_no_text_are_no_traceback(world: World) -> None:
     assert ended.returncode in (0, 2)
 
 
+@pytest.mark.thorough
 def test_a_read_only_hub_can_be_read_and_refuses_to_be_written(world: World, mounted: Path) -> None:
     mount("--bind", world.hub, mounted)
     mount("-o", "remount,ro,bind", mounted)
@@ -91,6 +92,7 @@ def test_a_read_only_hub_can_be_read_and_refuses_to_be_written(world: World, mou
     refused.refused(1, "Read-only file system")
 
 
+@pytest.mark.thorough
 def test_a_full_disk_leaves_nothing_of_a_new_hub(world: World, mounted: Path) -> None:
     mount("-t", "tmpfs", "-o", "size=160k", "tmpfs", mounted)
     made = ["--probes", world.pictures, "--encoder", world.encoder, "--quiet"]
@@ -99,7 +101,10 @@ def test_a_full_disk_leaves_nothing_of_a_new_hub(world: World, mounted: Path) ->
     assert list(mounted.iterdir()) == []
 
 
-@pytest.mark.parametrize("spare_pages", [2, 16, 24, 27, 29])
+@pytest.mark.parametrize(
+    "spare_pages",
+    [16, *(pytest.param(pages, marks=pytest.mark.thorough) for pages in (2, 24, 27, 29))],
+)
 def test_a_full_disk_ends_an_add_that_can_be_resumed(
     world: World, mounted: Path, spare_pages: int
 ) -> None:

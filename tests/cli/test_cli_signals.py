@@ -13,7 +13,11 @@ from colour_world import World
 from command_line import COMMAND, ENVIRONMENT, lagotto_process
 from lagotto.hub.hub import Hub
 
-STOPS = [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
+STOPS = [
+    (signal.SIGTERM, 143),
+    pytest.param(signal.SIGHUP, 129, marks=pytest.mark.thorough),
+    pytest.param(signal.SIGINT, 130, marks=pytest.mark.thorough),
+]
 
 
 def children(process: int) -> list[int]:
@@ -46,7 +50,7 @@ def test_a_signal_stops_a_command_cleanly(
         _, errors = process.communicate(timeout=60)
     assert process.returncode == code
     assert "Traceback" not in errors
-    assert wait_until(lambda: not any(map(is_running, workers)), 10)
+    assert wait_until(lambda: not any(map(is_running, workers)))
     if not wait_until(lambda: not list(temporary.iterdir()), 10):
         # It came in the moment between a folder's making and its noting: the next command sweeps.
         lagotto_process("--version", env=environment)
@@ -56,6 +60,7 @@ def test_a_signal_stops_a_command_cleanly(
     assert Hub.open(hub).verify() == ()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_hub_create_leaves_no_draft_for_long(
     world: World, tmp_path: Path, number: int

@@ -10,6 +10,7 @@ from colour_world import World
 from command_line import Answer, lagotto_process
 from lagotto.hub.hub import Hub
 
+QUICK = ("help", "search --json", "classify")
 READ_ONLY = {
     "help": ("--help",),
     "version": ("--version",),
@@ -39,7 +40,10 @@ def run(world: World, hub: Path, words: tuple[str, ...], *closed: int) -> Answer
     return lagotto_process(*given, preexec_fn=close)
 
 
-@pytest.mark.parametrize("name", READ_ONLY)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.thorough) for name in READ_ONLY],
+)
 def test_a_closed_stdout_is_one_line(world: World, tmp_path: Path, name: str) -> None:
     hub = tmp_path / "hub"
     shutil.copytree(world.hub, hub)
@@ -57,6 +61,7 @@ def test_a_closed_stderr_drops_messages_alone(world: World) -> None:
     assert answer.json["hits"] == whole.json["hits"]
 
 
+@pytest.mark.thorough
 def test_work_is_done_and_no_file_takes_what_libraries_print(world: World, tmp_path: Path) -> None:
     hub = tmp_path / "hub"
     shutil.copytree(world.empty_hub, hub)

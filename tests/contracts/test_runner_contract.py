@@ -11,6 +11,8 @@ from lagotto.core.errors import UsageError
 from lagotto.jobs.base import Failure, Outcome, Runner, Task
 from lagotto.jobs.registry import RUNNERS, load_runner
 
+pytestmark = pytest.mark.workers
+
 TASKS = Path(__file__).resolve().parents[1] / "jobs" / "tasks"
 
 

@@ -1,10 +1,12 @@
 """A Hugging Face Hub on the loopback, as far as huggingface_hub asks: for tests and benchmarks.
 
-It lists, describes and serves repositories that the tests make: pages of a search, commits, etags,
+It also takes uploads: a dataset is made, files are sent, and a commit puts them in place. It lists,
+describes and serves repositories that the tests make: pages of a search, commits, etags,
 relative redirects of renamed repositories, redirects of large files to a second host, ranges. On
 request it is faulty: see `Faults` for what passes, `Repository.fault` for what stays.
 """
 
+import base64
 import hashlib
 import json
 import threading
@@ -88,6 +90,11 @@ class StubHub:
         self.tokens: set[tuple[str, str]] = set()
         self.ranges: list[int] = []
         self.counts: Counter[str] = Counter()
+        self.private: dict[str, bool] = {}
+        self.uploads: dict[str, bytes] = {}
+        self.commits: list[str] = []
+        self.commits_left = 1000
+        self.read_only = False
         self.lock = threading.Lock()
         self._servers = [_Server(("127.0.0.1", 0), _Handler) for _ in range(2)]
         for server in self._servers:
@@ -137,6 +144,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._serve()
 
+    def do_POST(self) -> None:
+        self._serve()
+
+    def do_PUT(self) -> None:
+        self._serve()
+
     def _serve(self) -> None:
         hub: StubHub = self.server.hub  # type: ignore[attr-defined]
         url = urlsplit(self.path)
@@ -151,6 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
             hub.counts[key] += 1
             if fault:
                 hub.struck[fault] += 1
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if fault == "busy":
             self._plain(503, b"busy")
         elif fault == "limit":
@@ -160,6 +174,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault == "drop":
             self.close_connection = True
             self.connection.close()
+        elif self.command in ("POST", "PUT"):
+            self._take(hub, path, body)
         elif path == "/api/models":
             self._list(hub, parse_qs(url.query), fault)
         elif path.startswith("/api/models/"):
@@ -171,6 +187,63 @@ class _Handler(BaseHTTPRequestHandler):
             self._stored(hub, digest, name, fault)
         else:
             self._resolve(hub, path, fault)
+
+    def _take(self, hub: StubHub, path: str, body: bytes) -> None:
+        """What the client sends to make a dataset, to upload files, and to commit them."""
+        if hub.read_only:
+            self._plain(403, b"")
+        elif path == "/api/repos/create":
+            asked = json.loads(body)
+            name = f"datasets/{asked.get('organization', 'me')}/{asked['name']}"
+            with hub.lock:
+                is_private = asked.get("private") or asked.get("visibility") == "private"
+                hub.private.setdefault(name, bool(is_private))
+                is_new = hub.repositories.setdefault(name, made := Repository({})) is made
+            url = f"{hub.endpoint}/{name}"
+            self._plain(200 if is_new else 409, json.dumps({"url": url}).encode())
+        elif path == "/api/validate-yaml":
+            self._json({"errors": [], "warnings": []}, "")
+        elif "/preupload/" in path:
+            files = [
+                {
+                    "path": file["path"],
+                    "uploadMode": "lfs" if file["size"] >= LARGE else "regular",
+                    "shouldIgnore": False,
+                }
+                for file in json.loads(body)["files"]
+            ]
+            self._json({"files": files}, "")
+        elif path.endswith("/info/lfs/objects/batch"):
+            objects = [
+                {**wanted, "actions": {"upload": {"href": f"{hub.store}/upload/{wanted['oid']}"}}}
+                for wanted in json.loads(body)["objects"]
+            ]
+            self._json({"transfer": "basic", "objects": objects}, "")
+        elif path.startswith("/upload/"):
+            hub.uploads[path.removeprefix("/upload/")] = body
+            self._plain(200, b"")
+        else:
+            self._commit(hub, path, body)
+
+    def _commit(self, hub: StubHub, path: str, body: bytes) -> None:
+        name = path.removeprefix("/api/").partition("/commit/")[0]
+        if hub.commits_left <= 0:
+            self._plain(403, b"")
+            return
+        hub.commits_left -= 1
+        repository = hub.repositories[name]
+        for line in map(json.loads, body.splitlines()):
+            value = line["value"]
+            if line["key"] == "file":
+                repository.files[value["path"]] = base64.b64decode(value["content"])
+            elif line["key"] == "lfsFile":
+                repository.files[value["path"]] = hub.uploads[value["oid"]]
+            elif line["key"] == "deletedFile":
+                repository.files.pop(value["path"])
+        commit = repository.commit
+        hub.commits.append(commit)
+        url = f"{hub.endpoint}/{name}/commit/{commit}"
+        self._json({"commitUrl": url, "commitOid": commit, "hookOutput": ""}, "")
 
     def _list(self, hub: StubHub, query: dict[str, list[str]], fault: str) -> None:
         wanted = {key: values[0] for key, values in query.items()}

@@ -56,6 +56,7 @@ def running(hub: Path, options: ServerOptions | None = None) -> Iterator[tuple[s
     listening = socket.create_server(("127.0.0.1", 0), backlog=512)
     port = listening.getsockname()[1]
     TimedConnection.header_seconds = options.limits.header_seconds
+    TimedConnection.reading_seconds = options.limits.seconds
     config = uvicorn.Config(
         app,
         http=TimedConnection,

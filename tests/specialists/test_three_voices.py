@@ -182,6 +182,7 @@ def test_models_that_went_or_changed_are_named(
     assert "has changed since it was probed" in told
 
 
+@pytest.mark.workers
 def test_a_model_that_fails_is_left_out(world: World, trained: Path, photos: list[Path]) -> None:
     made = classifier(world, trained, limits=Limits(workers=1, timeout_s=1e-4))
     for row in made.predict(photos):

@@ -162,7 +162,7 @@ def test_what_there_is_not_is_a_404_with_a_way_on(site: Served) -> None:
     refused(site, 404, "/probes/99999", "the hub has probes 0 to")
     refused(site, 404, "/search", "upload it", img="sha256:" + "0" * 64)
     refused(site, 404, "/jobs/none", "no such job")
-    refused(site, 404, "/nothing", "Not Found")
+    refused(site, 404, "/nothing", "nothing is at this address", "openapi.json")
 
 
 def test_wrong_values_are_named_with_what_is_allowed(site: Served) -> None:

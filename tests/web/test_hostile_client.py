@@ -27,6 +27,8 @@ from lagotto.web.uploads.store import UploadStore
 from lagotto.web.uploads.worker import PictureWorker
 from web_server import ADDRESS, Served, running, served
 
+pytestmark = pytest.mark.workers
+
 API = "/api/v1"
 LIMITS = ClientLimits(
     picture_bytes=200_000, request_bytes=1 << 20, seconds=8.0, header_seconds=1.0, connections=600
@@ -298,7 +300,7 @@ def test_a_slow_client_is_cut_off_and_the_others_are_served(real: tuple[str, Ser
     try:
         for connection in slow:
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: ")
-        until = time.monotonic() + 15
+        until = time.monotonic() + 60
         open_now = list(slow)
         while open_now and time.monotonic() < until:
             still_answers(address)
@@ -331,6 +333,7 @@ def test_a_slow_body_is_given_up(world: World) -> None:
             assert b" 408 " in connection.recv(200)
 
 
+@pytest.mark.thorough
 def test_500_at_once_are_answered_or_told_to_come_again(real: tuple[str, ServerState]) -> None:
     address, state = real
     limits = httpx.Limits(max_connections=100)
@@ -351,6 +354,23 @@ def test_500_at_once_are_answered_or_told_to_come_again(real: tuple[str, ServerS
     assert state.gate.present == 0
 
 
+def _post_until(status: int, address: str) -> httpx.Response:
+    """The first answer with a status to a file that is no picture, asked for again and again.
+
+    The server notes that a client came or left when it gets to it; a busy machine takes its time.
+    """
+    form = {"pictures": ("a.png", b"x")}
+    end = time.monotonic() + 60
+    while True:
+        answer = httpx.post(
+            f"{address}{API}/pictures", files=form, headers={"Origin": address}, timeout=30
+        )
+        if answer.status_code == status:
+            return answer
+        assert time.monotonic() < end, answer
+        time.sleep(0.05)
+
+
 def test_only_so_many_forms_are_read_at_once(world: World) -> None:
     limits = ClientLimits(heavy_at_once=1, heavy_waiting=1)
     with running(world.hub, ServerOptions(limits=limits)) as (address, _):
@@ -362,18 +382,13 @@ def test_only_so_many_forms_are_read_at_once(world: World) -> None:
         try:
             for connection in slow:
                 connection.sendall((head + kind).encode())
-            time.sleep(0.5)
-            form = {"pictures": ("a.png", b"x")}
-            answer = httpx.post(f"{address}{API}/pictures", files=form, headers={"Origin": address})
-            assert answer.status_code == 429
+            answer = _post_until(429, address)
             assert "requests with files" in answer.json()["detail"]
             still_answers(address)
         finally:
             for connection in slow:
                 connection.close()
-        time.sleep(0.5)
-        again = httpx.post(f"{address}{API}/pictures", files=form, headers={"Origin": address})
-        assert again.status_code == 400, "a place is given back when its client leaves"
+        _post_until(400, address)  # a place is given back when its client leaves
 
 
 def test_websockets_and_other_methods_are_refused(site: Served) -> None:

@@ -11,6 +11,7 @@ from lagotto.cli.hub.commands import (
     QUIET,
     bar,
 )
+from lagotto.cli.hub.opening import open_hub
 from lagotto.cli.names import read_names
 from lagotto.cli.output import print_json, print_line, print_table, printable
 from lagotto.core.errors import UsageError
@@ -49,9 +50,7 @@ def audit(
 
     Example: lagotto audit my-hub exp_final_v3
     """
-    from lagotto.hub.hub import Hub
-    from lagotto.hub.labels.audit import audit_hub
-    from lagotto.hub.labels.audit_references import audit_by_all
+    from lagotto.hub.labels.audits.by_references import audit_by_all, audit_hub
     from lagotto.hub.reports.answers import audit_answer
 
     if labels is not None and model is None:
@@ -60,7 +59,7 @@ def audit(
         )
     if audit_all and model is not None:
         raise UsageError("--all is for every model; leave MODEL out: lagotto audit HUB --all")
-    opened = Hub.open(hub, encoder)
+    opened = open_hub(hub, encoder, quiet=quiet)
     if audit_all:
         audits = opened.audit_labels(bar(quiet))
     elif model is None:

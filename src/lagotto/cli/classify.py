@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lagotto.cli.hub.commands import QUIET, bar
+from lagotto.cli.hub.opening import open_hub
 from lagotto.cli.output import notice, printable
 from lagotto.cli.predictions import Rows, print_rows_csv, print_rows_json, print_rows_tables
 from lagotto.core.errors import LagottoError, UsageError
@@ -87,6 +88,7 @@ def classify_command(
         templates=templates,
         approximate=approximate,
         reject=reject,
+        progress=bar(quiet),
     )
     notes_printed = 0 if quiet else _print_notes(classifier.notes)
     started = time.perf_counter()
@@ -119,7 +121,9 @@ def split_voices(text: str | None) -> list[str] | None:
 def _voice(hub: Path, max_models: int, behaviour_only: bool, quiet: bool) -> "HubVoice":
     from lagotto.specialists.classifier import HubVoice
 
-    return HubVoice(hub, max_models, use_names=not behaviour_only, progress=bar(quiet))
+    return HubVoice(
+        open_hub(hub, quiet=quiet), max_models, use_names=not behaviour_only, progress=bar(quiet)
+    )
 
 
 def _print_notes(notes: tuple[str, ...]) -> int:

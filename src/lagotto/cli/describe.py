@@ -11,6 +11,7 @@ from lagotto.cli.hub.commands import (
     JSON,
     QUIET,
 )
+from lagotto.cli.hub.opening import open_hub
 from lagotto.cli.names import read_names
 from lagotto.cli.output import notice, print_json, print_table
 
@@ -43,14 +44,13 @@ def describe(
 
     Example: lagotto describe my-hub unknown_origin
     """
-    from lagotto.hub.hub import Hub
     from lagotto.hub.labels.describe import describe_model
     from lagotto.hub.reports.answers import description_answer
     from lagotto.hub.reports.model_card import write_card
 
     words = None if vocabulary is None else read_names(vocabulary, "vocabulary", quiet, once=True)
     names = None if words is None else words.present
-    opened = Hub.open(hub, encoder)
+    opened = open_hub(hub, encoder, quiet=quiet)
     responses = opened.reader.responses_of(model)
     started = time.perf_counter()
     description = describe_model(opened.reader, responses, names, top=top)

@@ -8,6 +8,7 @@ from lagotto.cli.hub.commands import (
     QUIET,
     bar,
 )
+from lagotto.cli.hub.opening import open_hub
 from lagotto.cli.output import print_json, print_line, print_table, printable
 
 _CONCEPTS_SHOWN = 20
@@ -20,11 +21,10 @@ def duplicates_command(hub: Path = HUB_ARGUMENT, quiet: bool = QUIET, as_json: b
 
     Example: lagotto duplicates my-hub
     """
-    from lagotto.hub.hub import Hub
     from lagotto.hub.labels.duplicates import find_duplicates
     from lagotto.hub.reports.answers import duplicates_answer
 
-    result = find_duplicates(Hub.open(hub).reader, bar(quiet))
+    result = find_duplicates(open_hub(hub, quiet=quiet).reader, bar(quiet))
     if as_json:
         print_json(duplicates_answer(str(hub), result))
         return

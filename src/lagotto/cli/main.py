@@ -24,7 +24,10 @@ from lagotto.cli.hub import create as hub_create
 from lagotto.cli.hub import encoders as hub_encoders
 from lagotto.cli.hub import grow as hub_grow
 from lagotto.cli.hub import index as hub_index
+from lagotto.cli.hub import merge as hub_merge
+from lagotto.cli.hub import plan as hub_plan
 from lagotto.cli.hub import probes as hub_probes
+from lagotto.cli.hub import publish as hub_publish
 from lagotto.cli.hub import status as hub_status
 from lagotto.cli.output import flush, give_up_stdout, notice, printable, unwritten_answer
 from lagotto.cli.terminal.completion import ASKED, answer_shell, completion
@@ -47,6 +50,11 @@ app = typer.Typer(
 hub_commands.hub_app.command("create")(hub_create.hub_create)
 hub_commands.hub_app.command("grow")(hub_grow.hub_grow)
 hub_commands.hub_app.command("index")(hub_index.hub_index)
+hub_commands.hub_app.command("merge")(hub_merge.hub_merge)
+hub_commands.hub_app.command("plan")(hub_plan.hub_plan)
+hub_commands.hub_app.command("export")(hub_publish.hub_export)
+hub_commands.hub_app.command("import")(hub_publish.hub_import)
+hub_commands.hub_app.command("push")(hub_publish.hub_push)
 hub_commands.hub_app.command("status")(hub_status.hub_status)
 app.add_typer(hub_commands.hub_app, name="hub")
 app.add_typer(captions.captions_app, name="captions")

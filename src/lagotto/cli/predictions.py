@@ -82,6 +82,7 @@ def print_rows_json(classifier: "Classifier", rows: Rows, started: float) -> Non
             **answer,
             "source_count": rows.count.as_json(),
             **specialists,
+            "notes": list(classifier.notes),
             "elapsed_s": round(time.perf_counter() - started, 6),
         }
     )

@@ -8,6 +8,7 @@ import typer
 
 from lagotto.cli.cover import print_cover
 from lagotto.cli.hub.commands import HUB_ARGUMENT, JSON, QUIET
+from lagotto.cli.hub.opening import open_hub
 from lagotto.cli.names import read_names
 from lagotto.cli.output import notice, print_json, print_line, print_table, printable
 from lagotto.core.errors import UsageError
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from lagotto.core.types import Hits
     from lagotto.hub.query.types import AnyQuery, QueryVector
     from lagotto.hub.reader.reader import HubReader
+
+
+NO_PICTURES = (
+    "the hub was published without the pictures of its probes, so they are named by their SHA-256"
+)
 
 
 def _query(text: str | None, logit: str | None, image: list[Path] | None) -> "AnyQuery":
@@ -98,9 +104,7 @@ def search_command(
 
     Example: lagotto search my-hub "golden retriever" --top 5
     """
-    from lagotto.hub.hub import Hub
-
-    opened = Hub.open(hub, encoder)
+    opened = open_hub(hub, encoder, quiet=quiet)
     if labels is not None:
         if text or logit or image or explain:
             raise UsageError(
@@ -148,8 +152,14 @@ def _explain(
         names = [f"{hit.model}:{hit.logit}" for hit in found.hits[:3]]
         print_line()
         print_line("probes that decided (query's value, then each hit's, in standard deviations):")
+        if not hub.has_pictures:
+            print_line(NO_PICTURES)
         rows = [
-            [probe.source, f"{probe.query:+.2f}", *(_value(value) for value in probe.hits)]
+            [
+                probe.source if hub.has_pictures else probe.digest[:32],
+                f"{probe.query:+.2f}",
+                *(_value(value) for value in probe.hits),
+            ]
             for probe in deciding_probes(hub, vector, found, probes=10, hits=3)
         ]
         print_table(["probe", "query", *names], rows, frozenset(["query", *names]))

@@ -8,7 +8,8 @@ from lagotto.core.errors import SourceError, UsageError
 from lagotto.core.registry import Adapter, load_adapter
 from lagotto.core.remote.download_cache import cached_commits, cached_repository
 from lagotto.core.remote.files import RemoteFile, Repository
-from lagotto.core.remote.hugging_face import HuggingFace, OutOfReachError, is_offline
+from lagotto.core.remote.hugging_face import HuggingFace, is_offline
+from lagotto.core.remote.retry import OutOfReachError
 from lagotto.core.remote.spec import RepositorySpec, parse_repository
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.folder import USUAL_TOWERS

@@ -23,10 +23,11 @@ from lagotto.core.results.html import SmallPicture
 from lagotto.core.types import Hits
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.known.table import DEFAULT_ENCODER
-from lagotto.hub.ingest.add import AddReport, add_models
+from lagotto.hub.ingest.add import AddOptions, AddReport, add_models
 from lagotto.hub.ingest.create import check_new_hub, create_hub
 from lagotto.hub.ingest.inspect_files import InspectReport, inspect_paths
-from lagotto.hub.label_questions import LabelQuestions
+from lagotto.hub.ingest.merging.empty_copy import copy_empty, shard_layout
+from lagotto.hub.ingest.merging.shard import ModelShard
 from lagotto.hub.open_hub import in_turn, reading
 from lagotto.hub.probes.datasets.prepare import prepare_sources
 from lagotto.hub.probes.subset import Choosing, Share
@@ -36,21 +37,18 @@ from lagotto.hub.query.types import (
     as_query,
 )
 from lagotto.hub.search.options import SearchKeywords, SearchOptions
-from lagotto.hub.store.catalog import Catalog
-from lagotto.hub.store.lock import hub_lock
+from lagotto.hub.store.origin import check_pictures
+from lagotto.hub.upkeep import HubUpkeep
 from lagotto.jobs.worker_limits import Limits
 
 if TYPE_CHECKING:  # these read a hub, so they are loaded by the methods that call them
     from lagotto.hub.confidence.judge import Judge
     from lagotto.hub.ingest.grow import GrowReport
-    from lagotto.hub.labels.audit import ModelAudit
     from lagotto.hub.labels.trust import LabelTrust
-    from lagotto.hub.prepare import SegmentCounts
-    from lagotto.hub.search.recall import IndexReport
     from lagotto.hub.text.meaning import LabelEmbeddings
 
 
-class Hub(LabelQuestions):
+class Hub(HubUpkeep):
     """A folder of probed models; open it with `Hub.open`, make one with `Hub.create`.
 
     Wherever paths are taken, one path or many may be given, as str or Path. Progress is silent
@@ -110,6 +108,18 @@ class Hub(LabelQuestions):
         create_hub(place, found, encoder, max_probes=count, seed=seed, progress=meter)
         return cls.open(place, None if isinstance(encoder, str) else encoder)
 
+    @classmethod
+    def create_like(cls, folder: Path | str, other: Path | str) -> "Hub":
+        """Makes a hub without models, with the probes and the encoder of another one.
+
+        The encoder is not needed. Raises UsageError if something is there already, and HubError if
+        the other one is no hub, or damaged.
+        """
+        place = as_path(folder, "hub folder")
+        check_new_hub(place)
+        copy_empty(as_path(other, "hub folder"), place)
+        return cls.open(place)
+
     @property
     @reading
     def label_trust(self) -> "LabelTrust":
@@ -135,6 +145,7 @@ class Hub(LabelQuestions):
         probes_per_model: int | None = None,
         choosing: Choosing = "spread",
         reference: bool = False,
+        shard: ModelShard | None = None,
         limits: Limits | None = None,
         progress: Progress | None = None,
     ) -> AddReport:
@@ -152,6 +163,8 @@ class Hub(LabelQuestions):
             choosing: How these are chosen.
             reference: Believe their labels unless an audit finds them wrong, and let them say what
                 outputs of other models recognise. They are no hits; one without labels is refused.
+            shard: Add only this share of the models, to a hub of its own beside this one, of which
+                only the probes are read. `merge` joins such hubs.
             limits: Of the worker processes.
             progress: Told of the work.
 
@@ -167,23 +180,16 @@ class Hub(LabelQuestions):
             >>> hub.add("models/").done  # doctest: +SKIP
             ('exp_final_v3', 'old_laptop_copy')
         """
-        from lagotto.hub.prepare import prepare_searches
-
         sources = as_sources(models, "models")
+        check_pictures(self.folder)
         self._forget_models()
         hub, meter, share = self.reader, progress or Silent(), None
         if probes_per_model is not None:
             share = Share(probes_per_model, hub.probe_embeddings, choosing)
-        given = (sources, limits or Limits(), meter, share)
-        report = add_models(self._layout, hub.probe_set, *given, as_references=reference)
-        try:
-            prepare_searches(hub, meter, audit_all=False)
-        except LagottoError as error:
-            note = f"labels were not all audited: {error}; then run: lagotto audit HUB --all"
-            return replace(report, notes=(*report.notes, note))
-        finally:
-            self._searcher = None
-        return report
+        layout = self._layout if shard is None else shard_layout(self._layout, shard)
+        given = (layout, hub.probe_set, sources, limits or Limits(), meter)
+        report = add_models(*given, AddOptions(share, reference, shard))
+        return report if shard is not None else self._prepared(report, meter)
 
     @in_turn
     def grow(
@@ -235,11 +241,15 @@ class Hub(LabelQuestions):
     def add_reference(
         self, source: Path | str, *, progress: Progress | None = None
     ) -> tuple[str, ...]:
-        """Adds a labelled model, by path or remote source, as a reference; gives all references.
+        """Adds a labelled model as a reference; gives all references.
 
-        Raises ModelError, with the reason, if it is refused or cannot be read.
+        `source` is a path, a remote source as for `add`, or a short name: `resnet18`. Raises
+        ModelError, with the reason, if it is refused or cannot be read.
         """
-        report = self.add(source, reference=True, progress=progress)
+        from lagotto.hub.ingest.known_references import reference_spec
+
+        given = reference_spec(source) if isinstance(source, str) else source
+        report = self.add(given, reference=True, progress=progress)
         if report.failures:
             reasons = "; ".join(failure.reason for failure in report.failures)
             raise ModelError(f"{source} is no reference: {reasons}")
@@ -260,6 +270,7 @@ class Hub(LabelQuestions):
         Raises UsageError if no models are given, or a path holds none.
         """
         paths, probe_set = as_paths(models, "models"), self.reader.probe_set
+        check_pictures(self.folder)
         return inspect_paths(paths, probe_set, limits or Limits(), progress or Silent())
 
     @reading
@@ -280,7 +291,7 @@ class Hub(LabelQuestions):
         found = self._search_state().find(vector, options)
         return replace(
             found,
-            hub=str(self.folder),
+            hub=self.name,
             elapsed_s=time.perf_counter() - started,
             probe_pictures=lambda probes: self._probe_thumbnails(probes),
         )
@@ -314,70 +325,6 @@ class Hub(LabelQuestions):
         """
         options = with_keywords(options or SearchOptions(), keywords)
         return self.nearest(self.query_vector(query), options)
-
-    @in_turn
-    def audit_labels(self, progress: Progress | None = None) -> "tuple[ModelAudit, ...]":
-        """Audits the published labels of all models and keeps the verdicts, which searches read.
-
-        `add` audits the lists that it adds, against the models that the hub then holds. This makes
-        all verdicts anew: for a hub of an older version, or after many models were added. Raises
-        HubError if the hub cannot be written to, or its responses are damaged.
-        """
-        from lagotto.hub.prepare import prepare_searches
-
-        try:
-            return prepare_searches(self.reader, progress or Silent(), audit_all=True)
-        finally:
-            self._searcher = None
-
-    @in_turn
-    def build_index(
-        self, rank: int | None = None, *, progress: Progress | None = None
-    ) -> "IndexReport":
-        """Makes the low-rank index of all logits, and says what it misses.
-
-        It serves until models are added or removed. `rank` is the numbers that are kept of a logit;
-        None: 64, or fewer so that they take a tenth of the descriptors' size. Raises UsageError for
-        a hub without models, or a rank that it cannot have.
-        """
-        from lagotto.hub.prepare import keep_blocks
-        from lagotto.hub.search.recall import make_index
-
-        hub = self.reader
-        with hub_lock(self.folder), Catalog(self._layout.catalogue, writable=True) as catalogue:
-            keep_blocks(hub, catalogue)
-            logit_index = hub.logit_index()
-            hub.refresh()
-            return make_index(
-                self._layout, logit_index, hub.probe_digest, rank, progress or Silent()
-            )
-
-    @in_turn
-    def remove_index(self) -> bool:
-        """Takes the low-rank index away; False if there was none."""
-        from lagotto.hub.index.low_rank_file import remove_index
-
-        with hub_lock(self.folder):
-            self.reader.refresh()
-            return remove_index(self._layout)
-
-    @in_turn
-    def remove(self, model: str) -> None:
-        """Removes a model, its responses and its logits; UsageError for an unknown name."""
-        from lagotto.hub.prepare import remove_model
-
-        with hub_lock(self.folder), Catalog(self._layout.catalogue, writable=True) as catalogue:
-            remove_model(self.reader, catalogue, model)
-
-    @in_turn
-    def compact(self, progress: Progress | None = None) -> "SegmentCounts":
-        """Merges the segments that the descriptors lie in, and frees the room of removed models.
-
-        The answers stay the same. It needs as much free disk as the descriptors take.
-        """
-        from lagotto.hub.prepare import compact_hub
-
-        return compact_hub(self.reader, progress or Silent())
 
     @reading
     def _probe_thumbnails(self, probes: Sequence[int]) -> tuple[SmallPicture, ...]:

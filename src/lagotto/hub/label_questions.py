@@ -54,7 +54,7 @@ class LabelQuestions(OpenHub):
         `model` is as in `describe`; `labels`, in the order of the outputs, are a comma list or a
         file of names in one string, or a list. In a file, numbers place the names.
         """
-        from lagotto.hub.labels.audit_references import audit_by_all
+        from lagotto.hub.labels.audits.by_references import audit_by_all
 
         known = self.reader.responses_of(model)
         names = None if labels is None else as_name_list(labels, "labels")

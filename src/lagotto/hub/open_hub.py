@@ -14,8 +14,10 @@ from jaxtyping import Float32
 
 from lagotto.core.arguments.one_or_many import as_path
 from lagotto.core.errors import LagottoError, UsageError
+from lagotto.core.progress import Progress
 from lagotto.core.types import Probe, Skipped
 from lagotto.encoders.base import Encoder
+from lagotto.hub.publish.address import LocalHub, local_hub
 from lagotto.hub.reader.changes import change_mark
 from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.store.layout import HubLayout
@@ -88,25 +90,38 @@ class OpenHub:
         self._reader: HubReader | None = reader
         self._folder = reader.folder
         self._layout = HubLayout(reader.folder)
+        self._local = LocalHub(reader.folder, str(reader.folder))
         self._lock = threading.RLock()
         self._calls = 0
         self._mark = change_mark(self._layout)
 
     @classmethod
-    def open(cls: type[_Hub], folder: Path | str, encoder: Encoder | str | None = None) -> _Hub:
+    def open(
+        cls: type[_Hub],
+        folder: Path | str,
+        encoder: Encoder | str | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> _Hub:
         """An existing hub. The encoder is loaded when a query needs it, from where it was at first.
 
         Args:
-            folder: Where the hub is.
+            folder: Where the hub is: a folder, or the address of a published hub,
+                `hf:datasets/ORG/NAME[@REV]` or `s3://BUCKET/PREFIX`, which is fetched once.
             encoder: The hub's encoder, or where it is now if it has moved.
+            progress: Told of the transfer.
 
         Raises:
             HubError: If there is no hub, or it is damaged or of a newer format.
+            SourceError: If the place of a published hub is out of reach, and it was never fetched.
             MismatchError: When the encoder is first used, if it is not the one that made the hub;
                 both are named.
         """
-        layout = HubLayout(as_path(folder, "hub folder"))
-        return cls(HubReader(layout, read_hub_manifest(layout.folder), encoder))
+        local = local_hub(as_path(folder, "hub folder"), progress)
+        layout = HubLayout(local.folder)
+        opened = cls(HubReader(layout, read_hub_manifest(layout.folder), encoder))
+        opened._local = local
+        return opened
 
     def close(self) -> None:
         """Lets files, memory maps and the encoder go; using the hub afterwards is a UsageError."""
@@ -168,6 +183,21 @@ class OpenHub:
     def folder(self) -> Path:
         """Where the hub is."""
         return self._folder
+
+    @property
+    def name(self) -> str:
+        """Its folder, or the address of the state that it was fetched from."""
+        return self._local.name
+
+    @property
+    def fetched_bytes(self) -> int:
+        """How many bytes were fetched when it was opened; none where they were in the cache."""
+        return self._local.fetched
+
+    @property
+    def origin_notes(self) -> tuple[str, ...]:
+        """What to know of where it is from, as that the place was not asked for a newer state."""
+        return self._local.notes
 
     @property
     def reader(self) -> HubReader:
@@ -264,9 +294,10 @@ class OpenHub:
         if status.references:
             trust = LabelTrust(self.reader.label_lists(), status.references)
             notes = (*notes, *trust.doubted_references)
+        notes = (*self.origin_notes, *notes)
         if self._layout.growing.exists():
             notes = (*notes, GROWING_NOTE.format(hub=self.folder))
-        status = replace(status, notes=(*status.notes, *notes))
+        status = replace(status, hub=self.name, notes=(*status.notes, *notes))
         with suppress(LagottoError):  # a hub whose encoder is elsewhere has a status too
             covered = vocabulary_coverage(self.reader.space)
             status = replace(status, words_shown=covered.shown, words=covered.words)

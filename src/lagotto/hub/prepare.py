@@ -13,8 +13,9 @@ from lagotto.core.progress import Progress, Silent
 from lagotto.hub.confidence.reference_file import keep_background_stats
 from lagotto.hub.ingest.segments import compact_segments, rebuild_blocks
 from lagotto.hub.labels.audit import ModelAudit
+from lagotto.hub.labels.audits.kept import audit_lists
 from lagotto.hub.labels.label_embeddings import keep_label_embeddings
-from lagotto.hub.labels.trust import LabelTrust, audit_lists
+from lagotto.hub.labels.trust import LabelTrust
 from lagotto.hub.labels.twins.stored import keep_twins
 from lagotto.hub.query.background import keep_background
 from lagotto.hub.reader.reader import HubReader

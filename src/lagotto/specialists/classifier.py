@@ -45,6 +45,7 @@ from lagotto.zeroshot.votes import image_vote
 
 VOICES = ("image", "captions", "hub")
 MAX_MODELS = 3
+IMAGE_ALONE = "no store and no hub: the answer rests on image and vocabulary alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class Classifier(zeroshot.ZeroShotClassifier):
         hub: A hub, its folder, or a `HubVoice` with its settings.
         voices: The voices that vote, of "image", "captions" and "hub"; None takes all that there
             are.
-        mode, k, templates, approximate, reject: As in `ZeroShotClassifier`.
+        mode, k, templates, approximate, reject, progress: As in `ZeroShotClassifier`.
 
     Attributes:
         specialists: The models that voted in the last `predict`, each with the reasons.
@@ -121,12 +122,14 @@ class Classifier(zeroshot.ZeroShotClassifier):
         templates: str | Sequence[str] = "single",
         approximate: bool = False,
         reject: float | None = None,
+        progress: Progress | None = None,
     ) -> None:
         if labels is None and hub is not None:
             raise UsageError(
                 "a hub was given and no labels: its models vote among labels; give labels, or "
                 "leave the hub out"
             )
+        alone = captions is None and hub is None
         selected = check_voices(voices, captions is not None, hub is not None)
         if encoder is None:
             encoder = _known_encoder(captions, hub)
@@ -143,11 +146,14 @@ class Classifier(zeroshot.ZeroShotClassifier):
             templates=templates,
             approximate=approximate and (captions is not None or not dropped),
             reject=reject,
+            progress=progress,
         )
         self.voices = selected
         self.specialists: tuple[Specialist, ...] = ()
         self._hub_voice: HubVoice | None = None
         self._hub: Hub | None = None
+        if alone:
+            self.notes = (*self.notes, IMAGE_ALONE)
         if hub is not None and "hub" in selected:
             self._hub_voice = hub if isinstance(hub, HubVoice) else HubVoice(hub)
             self._hub = self._hub_voice.open(self.encoder)
@@ -187,9 +193,11 @@ class Classifier(zeroshot.ZeroShotClassifier):
         with ModelRuns(self._hub_voice.limits) as runs:
             readers = [source.read for source in sources]
             result = self.find_specialists(readers, runs)
+            together: Float32[np.ndarray, "pictures dim"] | None = None
             for batch in read_batches(self.encoder, [result], readers, runs):
+                together = self.asked_together(batch.embeddings, together)
                 names = [sources[position].name for position in batch.readable]
-                predictions = iter(self._predict_batch(result.selection, batch, names))
+                predictions = iter(self._predict_batch(result.selection, batch, names, together))
                 for position in batch.positions:
                     if position in batch.unreadable:
                         yield Skipped(sources[position].name, batch.unreadable[position])
@@ -249,10 +257,14 @@ class Classifier(zeroshot.ZeroShotClassifier):
         return np.asarray(np.log(np.maximum(votes, 1e-12)))
 
     def _predict_batch(
-        self, selection: Selection, batch: Batch, paths: Sequence[str]
+        self,
+        selection: Selection,
+        batch: Batch,
+        paths: Sequence[str],
+        together: Float32[np.ndarray, "pictures dim"],
     ) -> list[Prediction]:
         """The predictions for the readable pictures of a batch, by all voices."""
-        rows = list(self.predict_embeddings(batch.embeddings, paths))
+        rows = list(self.predict_embeddings(batch.embeddings, paths, together))
         others = "image" in self.voices or "captions" in self.voices
         voted = add_votes(rows, selection, batch.logits, others=others)
         return judge_with_models(voted, selection, batch.logits, self._published(), self.reject)

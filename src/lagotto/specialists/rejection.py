@@ -18,7 +18,7 @@ from lagotto.specialists.selection import Selection
 from lagotto.zeroshot.rejection.suggestions import SUGGESTIONS
 from lagotto.zeroshot.types import Prediction, Suggestion
 
-OUTSIDE_WEIGHT = 0.4
+OUTSIDE_WEIGHT = 0.8
 """Weight of a model's log odds outside : inside the labels, times how far the model is believed.
 benchmarks/quality/none_of_these.py"""
 

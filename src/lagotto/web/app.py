@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from lagotto import __version__
 from lagotto.core.errors import LagottoError
-from lagotto.web.api.answer import PROBLEM_SCHEMA
+from lagotto.web.api.answer import complete_schemas
 from lagotto.web.api.routes import api_router
 from lagotto.web.options import ServerOptions
 from lagotto.web.pages.routes import router as page_router
@@ -81,14 +81,15 @@ def create_app(hub_folder: Path | str, options: ServerOptions | None = None) -> 
 
 
 def _describe(app: FastAPI) -> None:
-    """Adds to openapi.json the form of errors, which no route names as its own answer."""
+    """Adds to openapi.json what the framework cannot know."""
     make = app.openapi
 
     def described() -> dict[str, Any]:
-        schema = make()
-        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
-        schemas.setdefault("Problem", PROBLEM_SCHEMA)
-        return schema
+        is_made = app.openapi_schema is not None
+        document = make()
+        if not is_made:
+            complete_schemas(document)
+        return document
 
     app.openapi = described  # type: ignore[method-assign]  # the framework's own way to add to it
 

@@ -33,6 +33,7 @@ class ClassifyRequest:
         templates: The name of a set of prompts.
         max_models: Models of the hub that vote, at most.
         behaviour_only: Find models without their published labels.
+        reject: The probability from which the answer is that no label fits; None: never.
     """
 
     labels: tuple[str, ...]
@@ -42,6 +43,7 @@ class ClassifyRequest:
     templates: str = "single"
     max_models: int = 3
     behaviour_only: bool = False
+    reject: float | None = None
 
 
 class _Turn:
@@ -121,4 +123,5 @@ def _classifier(state: ServerState, request: ClassifyRequest) -> Classifier:
         mode=request.mode,
         k=request.k,
         templates=request.templates,
+        reject=request.reject,
     )

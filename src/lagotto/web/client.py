@@ -120,7 +120,12 @@ class Client:
         return from_json.read_answer(from_json.read_coverage, self._ask("cover", values))
 
     def classify(
-        self, pictures: OnePathOrMany, labels: OneNameOrMany, *, voices: Sequence[str] = ()
+        self,
+        pictures: OnePathOrMany,
+        labels: OneNameOrMany,
+        *,
+        voices: Sequence[str] = (),
+        reject: float | None = None,
     ) -> tuple[Prediction | Skipped, ...]:
         """Predictions for picture files, which are sent; see `Classifier`.
 
@@ -129,6 +134,7 @@ class Client:
         body: list[tuple[str, str | Path]] = [
             *(("labels", name) for name in _several(as_names(labels, "labels"))),
             *(("voices", voice) for voice in voices),
+            *(() if reject is None else (("reject", str(reject)),)),
             *(("pictures", file) for file in as_paths(pictures, "pictures")),
         ]
         answer = self._ask("classify", {}, body)

@@ -7,12 +7,15 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 class TimedConnection(H11Protocol):
-    """A connection that is closed when the headers of a request take too long.
+    """A connection that is closed when the headers of a request, or the reading, take too long.
 
-    A client that sends a byte now and then would otherwise hold its connection for ever.
+    A client that sends a byte now and then, or that never reads its answer, would otherwise hold
+    its connection for ever.
     """
 
     header_seconds: ClassVar[float] = 10.0
+    reading_seconds: ClassVar[float] = 30.0
+    _reading_timer: asyncio.TimerHandle | None = None
     _header_timer: asyncio.TimerHandle | None = None
     _cycle_seen: object = None
 
@@ -33,7 +36,24 @@ class TimedConnection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended."""
         self._stop_waiting()
+        self._stop_reading_timer()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client does not read what was sent to it: it gets a while to go on."""
+        super().pause_writing()
+        self._stop_reading_timer()
+        self._reading_timer = self.loop.call_later(self.reading_seconds, self._give_up)
+
+    def resume_writing(self) -> None:
+        """The client reads on."""
+        self._stop_reading_timer()
+        super().resume_writing()
+
+    def _stop_reading_timer(self) -> None:
+        if self._reading_timer is not None:
+            self._reading_timer.cancel()
+            self._reading_timer = None
 
     def _is_between_requests(self) -> bool:
         return self.cycle is None or bool(self.cycle.response_complete)

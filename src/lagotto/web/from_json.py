@@ -13,7 +13,13 @@ from lagotto.hub.labels.concepts import ConceptGroup, ConceptOutput
 from lagotto.hub.labels.coverage import CoveredLabel, ModelCoverage
 from lagotto.hub.labels.describe import ModelDescription, NamedLogit, Proposal
 from lagotto.hub.labels.duplicates import DuplicateReport, ModelPair
-from lagotto.zeroshot.types import ModelVote, Prediction, RetrievedCaption
+from lagotto.zeroshot.types import (
+    NONE_OF_THESE,
+    ModelVote,
+    Prediction,
+    RetrievedCaption,
+    Suggestion,
+)
 
 Answer = Mapping[str, Any]
 _Result = TypeVar("_Result")
@@ -142,6 +148,12 @@ def _prediction(row: Answer, labels: tuple[str, ...]) -> Prediction | Skipped:
             for vote in row.get("voices", ())
         ),
         labels=labels,
+        none=row["none"],
+        suggestions=tuple(
+            Suggestion(item["name"], item["probability"], item["captions"], item["model"] or "")
+            for item in row["suggestions"]
+        ),
+        rejected=row["label"] == NONE_OF_THESE and NONE_OF_THESE not in labels,
     )
 
 

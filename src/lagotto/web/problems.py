@@ -24,6 +24,7 @@ from lagotto.core.types import JsonValue
 
 PROBLEM_TYPE = "application/problem+json"
 _LONGEST_DETAIL = 500
+_MOST_FIELDS = 100
 _PATH = re.compile(r"(?<![\w/:.])(?:/[^\s/:;,'\"()]+)+/(?=[^\s/])|(?<![\w/:.])/(?=[\w.])")
 """The folders of an absolute path: what stays of it is the name of the file."""
 
@@ -102,6 +103,13 @@ def clean_json(value: JsonValue, key: str = "") -> JsonValue:
     return value
 
 
+_ROUTING = {
+    404: "nothing is at this address; the menu lists the pages, openapi.json what scripts ask",
+    405: "not with this method at this address; openapi.json lists what scripts ask",
+}
+"""What the framework says in two words, with the way on."""
+
+
 def problem_of(error: Exception) -> Problem:
     """The problem that an error is for a client; what is not ours says nothing of itself."""
     match error:
@@ -114,11 +122,13 @@ def problem_of(error: Exception) -> Problem:
         case LagottoError():
             return Problem(503, str(error))
         case RequestValidationError():
-            fields = [_wrong_field(item) for item in error.errors()]
+            fields = [_wrong_field(item) for item in error.errors()[:_MOST_FIELDS]]
             return Problem(422, "; ".join(f"{name}: {why}" for name, why in fields[:4]), fields)
         case HTTPException():
             headers = dict(error.headers or {})
-            return Problem(error.status_code, str(error.detail), (), headers)
+            plain = HTTPStatus(error.status_code).phrase
+            said = _ROUTING.get(error.status_code) if error.detail == plain else None
+            return Problem(error.status_code, said or str(error.detail), (), headers)
     return Problem(500, "the server failed at this request; its log says more")
 
 

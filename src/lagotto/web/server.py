@@ -40,6 +40,7 @@ def serve(
     state: ServerState = app.state.server
     listening = open_port(options.host, options.port)
     TimedConnection.header_seconds = options.limits.header_seconds
+    TimedConnection.reading_seconds = options.limits.seconds
     config = uvicorn.Config(
         app,
         http=TimedConnection,

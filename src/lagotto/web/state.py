@@ -15,9 +15,11 @@ from lagotto.core.types import Probe
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.registry import load_encoder
 from lagotto.hub.hub import Hub
+from lagotto.hub.publish.address import local_hub
 from lagotto.hub.reader.changes import change_mark
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import HUB_MANIFEST, read_hub_manifest
+from lagotto.hub.store.origin import encoder_spec_of
 from lagotto.web.answer_cache import AnswerCache
 from lagotto.web.gate import Gate
 from lagotto.web.live.event_stream import StreamCount
@@ -70,13 +72,13 @@ class ServerState:
     """
 
     def __init__(self, folder: Path, options: ServerOptions) -> None:
-        self.folder = folder
+        self.folder = folder = local_hub(folder).folder
         self.options = options
         self.limits = options.limits
         self.name = folder.resolve().name
         manifest = read_hub_manifest(folder)
         self.encoder: Encoder = SharedEncoder(
-            lambda: load_encoder(options.encoder or manifest.encoder_spec)
+            lambda: load_encoder(options.encoder or encoder_spec_of(folder, manifest))
         )
         _ = self.encoder.info  # an encoder that is gone is said before a port is open
         self.gate = Gate(options.limits)

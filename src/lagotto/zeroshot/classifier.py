@@ -12,6 +12,7 @@ from lagotto.core.arguments.one_or_many import OneNameOrMany
 from lagotto.core.arguments.pictures import OnePictureOrMany, PictureSource, picture_sources
 from lagotto.core.errors import HubError, PictureError, UsageError
 from lagotto.core.prefetch import prefetch
+from lagotto.core.progress import Progress
 from lagotto.core.types import Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.zeroshot.arguments import as_labels, check_k, check_mode
@@ -35,6 +36,7 @@ from lagotto.zeroshot.predictor import (
 from lagotto.zeroshot.prompts.adaptation import mean_row, shift_prompts
 from lagotto.zeroshot.prompts.labels import Label, LabelList, make_labels
 from lagotto.zeroshot.prompts.templates import check_templates, embed_labels, read_templates
+from lagotto.zeroshot.rejection.batch_curve import LEAST_BATCH
 from lagotto.zeroshot.rejection.judge import NoneJudge, check_reject
 from lagotto.zeroshot.rejection.label_checks import doubtful_labels
 from lagotto.zeroshot.rejection.vocabulary import OpenVocabulary, open_vocabulary
@@ -85,6 +87,7 @@ class ZeroShotClassifier:
         templates: The name of a template set, a file of templates, or the templates themselves.
         approximate: Search the indexes that `lagotto captions index` made.
         reject: P(none) from which a picture is answered by no label; None never does so.
+        progress: Receives the progress of embedding the open vocabulary, the first time.
 
     Attributes:
         notes: Facts worth showing to a user, one line each.
@@ -106,6 +109,7 @@ class ZeroShotClassifier:
         templates: str | Sequence[str] = "single",
         approximate: bool = False,
         reject: float | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.reject = check_reject(reject)
         self.mode = check_mode(mode, captions is not None)
@@ -124,7 +128,7 @@ class ZeroShotClassifier:
         )
         store_notes: list[str] = []
         self._store = None if captions is None else self._open(captions, approximate, store_notes)
-        vocabulary = self._vocabulary()
+        vocabulary = self._vocabulary(progress)
         self.labels = make_labels(vocabulary.words) if labels is None else listed.labels
         prompts = embed_labels(self.encoder, self.labels, self.templates)
         notes = [*listed.notes, *prompts.notes, *store_notes]
@@ -214,26 +218,52 @@ class ZeroShotClassifier:
         return np.stack(rows)
 
     def _predict(self, pictures: Iterator[PictureSource]) -> Iterator[Prediction | Skipped]:
+        together: Float32[np.ndarray, "pictures dim"] | None = None
         for batch in prefetch(embed_sources(self.encoder, pictures, PICTURE_BATCH_SIZE)):
             readable = [
                 path
                 for path, row in zip(batch.paths, batch.rows, strict=True)
                 if not isinstance(row, Skipped)
             ]
-            predictions = self.predict_embeddings(batch.embeddings, readable)
+            together = self.asked_together(batch.embeddings, together)
+            predictions = self.predict_embeddings(batch.embeddings, readable, together)
             for row in batch.rows:
                 yield row if isinstance(row, Skipped) else next(predictions)
 
+    def asked_together(
+        self,
+        embeddings: Float32[np.ndarray, "pictures dim"],
+        before: Float32[np.ndarray, "before dim"] | None,
+    ) -> Float32[np.ndarray, "together dim"]:
+        """The pictures from which P(none) of a batch is judged: its own, or those `before` if few.
+
+        The last few pictures of a long list are judged with the batch before them.
+        """
+        few = before is not None and len(embeddings) < LEAST_BATCH <= len(before)
+        return before if before is not None and few else embeddings
+
     def predict_embeddings(
-        self, embeddings: Float32[np.ndarray, "pictures dim"], paths: Sequence[str]
+        self,
+        embeddings: Float32[np.ndarray, "pictures dim"],
+        paths: Sequence[str],
+        together: Float32[np.ndarray, "together dim"] | None = None,
     ) -> Iterator[Prediction]:
-        """The predictions for unit embeddings by this encoder; `paths` only name the pictures."""
+        """The predictions for unit embeddings by this encoder.
+
+        Args:
+            embeddings: Unit embeddings of the pictures.
+            paths: Their names; they only name the pictures.
+            together: Embeddings of the pictures that are asked together, for P(none); None for
+                `embeddings`.
+        """
         names = tuple(label.name for label in self.labels)
+        together = embeddings if together is None else together
+        every_none = self._judge.probability(embeddings, together)
         for start in range(0, len(embeddings), PICTURE_BATCH_SIZE):
             part = embeddings[start : start + PICTURE_BATCH_SIZE]
             retrieved = self.retrieve(part)
             votes = self.voting.vote(part, retrieved)
-            none = self._judge.probability(part).tolist()
+            none = every_none[start : start + PICTURE_BATCH_SIZE].tolist()
             for i, path in enumerate(paths[start : start + PICTURE_BATCH_SIZE]):
                 found = self._captions_of(retrieved, i)
                 yield Prediction(
@@ -263,13 +293,13 @@ class ZeroShotClassifier:
         """The calibration of the store; None in other modes than guarded, or if it has none."""
         return self.voting.guarded.calibration if self.voting.guarded else None
 
-    def _vocabulary(self) -> OpenVocabulary:
+    def _vocabulary(self, progress: Progress | None) -> OpenVocabulary:
         """The words that compete with the labels, kept in the store's folder if there is one."""
         store = self._store
         if store is None:
-            return open_vocabulary(self.encoder, None, None, "")
+            return open_vocabulary(self.encoder, None, None, "", progress)
         folder = None if store.file is None else store.file.parent
-        return open_vocabulary(self.encoder, store.captions, folder, store.digest)
+        return open_vocabulary(self.encoder, store.captions, folder, store.digest, progress)
 
     def _open(self, captions: Captions | Path | str, approximate: bool, notes: list[str]) -> _Store:
         if isinstance(captions, Path | str):

@@ -143,7 +143,8 @@ class Prediction(ComparedByValue):
         by_model = next((each for each in self.suggestions if each.model), None)
         if by_model is not None:
             return f"{remark}: {by_model.model} says {by_model.name}"
-        if said is not None and said.captions >= max(2, len(self.captions) / 4):
+        enough = max(2, len(self.captions) / 4)
+        if said is not None and said.captions >= enough and not self.declined:
             return f"{remark}: captions say {said.name}"
         if self.suggestions:
             return f"{remark}: it looks like {self.suggestions[0].name}"

@@ -1,6 +1,8 @@
 """Lists of class names in the forms in which people publish them: each name at its place."""
 
+import contextlib
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -236,6 +238,33 @@ def test_numbers_that_were_kept_in_the_names_are_noted() -> None:
 )
 def test_tables(text: str, names: tuple[str | None, ...]) -> None:
     assert read(text, ".csv").names == names
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "joined"),
+    [
+        ('id,name\n0,"cat\nhouse"\n1,dog\n', ("cat house", "dog"), 1),
+        ('name\n"cat\nhouse"\n"dog"\n', ("cat house", "dog"), 1),
+        ('id;name;n\n0;"cat\n\nbig\nhouse";3\n1;dog;4\n', ("cat big house", "dog"), 1),
+        ('id,name\n0,"say ""hi""\nnow"\n1,dog\n', ('say "hi" now', "dog"), 1),
+        ('name,id\n"c\nd, e",1\n"a, b",0\n', ("a, b", "c d, e"), 1),
+        ('id,name\n0,5" pipe\n1,"dog"\n', ('5" pipe', "dog"), 0),
+        ('id,name\n0,"cat\n1,dog\n2,cow\n', ("cat", "dog", "cow"), 0),  # nothing closes it
+        ('0,"cat\n1,"dog\n', ("cat", "dog"), 0),
+    ],
+)
+def test_a_quoted_cell_may_span_lines(text: str, names: tuple[str, ...], joined: int) -> None:
+    found = read(text, ".csv")
+    assert found.names == names
+    assert sum("put on one line" in note for note in found.notes) == joined
+
+
+def test_looking_for_open_quotes_takes_linear_time() -> None:
+    hostile = ',"' * 40_000 + "\n" + '"" ,' * 20_000 + "\n1,x\n"
+    started = time.process_time()
+    with contextlib.suppress(UsageError):
+        read(hostile, ".csv")
+    assert time.process_time() - started < 5
 
 
 def test_a_tsv_has_no_quoting_unless_its_fields_are_quoted() -> None:

@@ -10,8 +10,8 @@ import hub_stub
 from hub_stub import Faults, Repository, StubHub
 from lagotto.core.errors import HubError, SourceError
 from lagotto.core.remote.files import Repository as Listed
-from lagotto.core.remote.hugging_face import HuggingFace, OutOfReachError
-from lagotto.core.remote.retry import Backoff
+from lagotto.core.remote.hugging_face import HuggingFace
+from lagotto.core.remote.retry import Backoff, OutOfReachError
 from lagotto.core.remote.spec import RepositorySpec, SearchSpec
 
 SMALL, LARGE = b'{"a": 1}', bytes(range(256)) * 40
@@ -187,6 +187,26 @@ def test_offline_reads_the_cache_alone(
         client().repository(RepositorySpec("org/other"))
     with pytest.raises(SourceError, match="a search needs the hub"):
         client().search(SearchSpec())
+    assert len(stub.requests) == asked
+
+
+def test_offline_reads_a_repository_without_settings(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub = start({"org/bare": Repository({"best_model.pth": LARGE, "labels.txt": b"cat"})})
+    listed = client().repository(RepositorySpec("org/bare"))
+    client().keep(listed, listed.files)
+    asked = len(stub.requests)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for spec in (RepositorySpec("org/bare"), RepositorySpec("org/bare", listed.commit)):
+        cached = client().repository(spec)
+        assert cached.commit == listed.commit
+        assert [file.path for file in cached.files] == ["best_model.pth", "labels.txt"]
+        client().fetch(cached, cached.files, tmp_path / "copy")
+    assert (tmp_path / "copy" / "best_model.pth").read_bytes() == LARGE
+    for revision in ("other", "../../refs", "0" * 40):
+        with pytest.raises(SourceError, match="not in the local cache, and HF_HUB_OFFLINE is set"):
+            client().repository(RepositorySpec("org/bare", revision))
     assert len(stub.requests) == asked
 
 

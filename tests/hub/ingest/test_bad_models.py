@@ -61,6 +61,8 @@ def mixture(world: World, tmp_path_factory: pytest.TempPathFactory) -> Mixture:
     return Mixture(hub, expected, Hub.open(hub).status())
 
 
+@pytest.mark.thorough
+@pytest.mark.workers
 def test_the_good_ones_are_indexed_and_found(mixture: Mixture) -> None:
     good = {*colour_world.MODELS, "one_nan", "one_constant", "too_few_labels"}
     assert {model.name for model in mixture.status.models} == good
@@ -72,6 +74,8 @@ def test_the_good_ones_are_indexed_and_found(mixture: Mixture) -> None:
     assert not (mixture.hub / "staging").exists()
 
 
+@pytest.mark.thorough
+@pytest.mark.workers
 def test_each_bad_one_has_its_reason(mixture: Mixture) -> None:
     reasons = {failure.model: failure.reason for failure in mixture.status.failures}
     assert set(reasons) == set(mixture.expected)
@@ -86,6 +90,8 @@ def test_each_bad_one_has_its_reason(mixture: Mixture) -> None:
     assert set(kinds.values()) == {"error"}
 
 
+@pytest.mark.thorough
+@pytest.mark.workers
 def test_the_command_shows_them_one_a_line(mixture: Mixture) -> None:
     shown = lagotto("hub", "status", mixture.hub)
     assert shown.code == 0
@@ -94,6 +100,8 @@ def test_the_command_shows_them_one_a_line(mixture: Mixture) -> None:
         assert word in line
 
 
+@pytest.mark.thorough
+@pytest.mark.workers
 def test_flawed_logits_are_set_aside_and_the_others_found(mixture: Mixture) -> None:
     flawed = {m.name: m.flawed_logits for m in mixture.status.models if m.flawed_logits}
     assert flawed == {"one_nan": 1, "one_constant": 1}
@@ -107,11 +115,15 @@ def test_flawed_logits_are_set_aside_and_the_others_found(mixture: Mixture) -> N
     assert all(np.isfinite(hit.distance) for hit in found)
 
 
+@pytest.mark.thorough
+@pytest.mark.workers
 def test_a_flawed_logit_cannot_ask(mixture: Mixture) -> None:
     for logit, word in (("one_nan:0", "no finite value"), ("one_constant:1", "same on every")):
         lagotto("search", mixture.hub, "--logit", logit).refused(2, word)
 
 
+@pytest.mark.thorough
+@pytest.mark.workers
 def test_labels_that_do_not_fit_are_left_out_with_a_note(mixture: Mixture) -> None:
     (model,) = [model for model in mixture.status.models if model.name == "too_few_labels"]
     assert model.notes[-1] == "labels left out: 2 labels for 3 outputs"

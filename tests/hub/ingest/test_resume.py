@@ -20,8 +20,8 @@ from colour_world import World
 from command_line import COMMAND, lagotto_process
 from lagotto.hub.hub import Hub
 
-KILL_AFTER_S = (0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 1.0, 1.2)
-
+KILL_AT = ("staging", "staging/*", "responses/*", "blocks/*")
+"""A run is killed as soon as there is a file more of such a name: at another stage each time."""
 
 LEFT_OUT = ("catalogue.sqlite", ".lock")
 
@@ -60,14 +60,27 @@ def interrupted(process: "subprocess.Popen[str]", after_s: float, number: int) -
     return False
 
 
+def killed_at(process: "subprocess.Popen[str]", hub: Path, pattern: str) -> bool:
+    """Kills the whole group once there is a file more of a name; False if it was over before."""
+    before = len(list(hub.glob(pattern)))
+    assert wait_until(
+        lambda: len(list(hub.glob(pattern))) > before or process.poll() is not None, 120
+    )
+    if process.poll() is not None:
+        return False
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    return True
+
+
+@pytest.mark.thorough
 def test_a_killed_run_is_resumed_to_the_same_hub(world: World, empty_copy: Path) -> None:
     kills = 0
-    for after_s in KILL_AFTER_S:
+    for pattern in KILL_AT:
         with adding(empty_copy, world.models) as process:
-            killed = interrupted(process, after_s, signal.SIGKILL)
-        if killed:
-            kills += 1
-            assert Hub.open(empty_copy).status().failures == ()
+            if killed_at(process, empty_copy, pattern):
+                kills += 1
+        assert Hub.open(empty_copy).status().failures == ()
     report = Hub.open(empty_copy).add([world.models])
     assert kills >= 2
     assert report.failures == ()

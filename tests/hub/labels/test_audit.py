@@ -8,11 +8,11 @@ from lagotto.core.errors import UsageError
 from lagotto.hub.hub import Hub
 from lagotto.hub.labels.audit import (
     ModelAudit,
-    audit_hub,
     audit_verdict,
     label_findings,
     set_zscore,
 )
+from lagotto.hub.labels.audits.by_references import audit_hub
 from lagotto.hub.labels.encode import LabelEncoder
 from lagotto.hub.labels.order_test import OrderEvidence, weigh_orders
 

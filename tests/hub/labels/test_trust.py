@@ -8,8 +8,9 @@ import pytest
 import colour_world
 from colour_world import MODELS, World, make_old
 from lagotto.hub.hub import Hub
-from lagotto.hub.labels import trust as trust_module
-from lagotto.hub.labels.trust import LONG, LabelTrust, audit_lists, trust_levels
+from lagotto.hub.labels.audits import kept
+from lagotto.hub.labels.audits.kept import audit_lists
+from lagotto.hub.labels.trust import LONG, LabelTrust, trust_levels
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.records import AuditRecord, LabelListRecord
 from lagotto.hub.text.matching import FIRMLY, OPENLY
@@ -129,7 +130,7 @@ def test_a_list_is_audited_again_when_its_labels_change(world: World, hub_copy: 
 def test_other_rules_of_an_audit_make_all_audits_anew(
     hub_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trust_module, "_AUDIT_VERSION", 99)
+    monkeypatch.setattr(kept, "_AUDIT_VERSION", 99)
     recorder = Recorder()
     with Catalog(hub_copy / "catalogue.sqlite", writable=True) as catalogue:
         audited = audit_lists(Hub.open(hub_copy).reader, catalogue, recorder)
@@ -147,7 +148,7 @@ def test_a_run_that_is_cut_off_keeps_a_hub_that_opens_and_is_gone_on_with(
                 raise KeyboardInterrupt
 
     make_old(hub_copy)
-    monkeypatch.setattr(trust_module, "_BATCH", 2)
+    monkeypatch.setattr(kept, "_BATCH", 2)
     with (
         Catalog(hub_copy / "catalogue.sqlite", writable=True) as catalogue,
         pytest.raises(KeyboardInterrupt),

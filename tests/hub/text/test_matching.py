@@ -38,6 +38,7 @@ K = PICTURES_A_COLOUR
         ("keepleft", "KeepLeft", 1.0),
         ("endspeed80", "EndSpeed80", 1.0),
         ("dog", " , ", 0.0),
+        ("???", "dog", 0.0),
     ],
 )
 def test_likeness_is_that_of_the_words(asked: str, label: str, likeness: float) -> None:

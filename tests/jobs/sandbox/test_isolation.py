@@ -224,3 +224,16 @@ def test_python_in_the_security_page_runs(capsys: pytest.CaptureFixture[str]) ->
     for block in blocks:
         exec(compile(block, "security.md", "exec"), {})
     assert "network" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl is part of Linux")
+@pytest.mark.parametrize(("version", "dumpable"), [(0, 0), (1, 0), (2, 1)])
+def test_without_landlock_the_memory_of_the_parent_is_closed(version: int, dumpable: int) -> None:
+    """PR_GET_DUMPABLE tells; where Landlock guards the memory, debuggers can still attach."""
+    code = (
+        "import ctypes; from lagotto.jobs.sandbox import privileges;"
+        f"privileges.landlock_version = lambda: {version};"
+        "privileges.hide_memory(); print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert int(done.stdout) == dumpable

@@ -202,6 +202,18 @@ def test_an_unknown_network_is_compared_with_the_nearest() -> None:
         ({"backbone.conv.weight": (8, 3, 3, 3), "rpn.head.weight": (8, 8, 1, 1)}, "detector"),
         ({"conv.weight": (8, 3, 3, 3), "segmentation_head.0.weight": (2, 8, 3, 3)}, "segmenter"),
         ({"a.lora_A.weight": (8, 64), "a.lora_B.weight": (64, 8)}, "LoRA"),
+        (
+            {
+                "a.qkv.lora_A": (8, 64),
+                "a.qkv.lora_B": (64, 8),
+                "head.modules_to_save.weight": (5, 8),
+            },
+            "LoRA weights alone",
+        ),
+        (
+            {"a.base_layer.weight": (64, 64), "a.lora_A.default.weight": (8, 64)},
+            "merge_and_unload()",
+        ),
     ],
 )
 def test_what_is_no_image_classifier_is_named(shapes: Shapes, what: str) -> None:

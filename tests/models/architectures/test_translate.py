@@ -1,15 +1,20 @@
 """Files of weights give the logits of torch, which are stored, without torch."""
 
+import importlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from safetensors.numpy import save_file
 
 from lagotto.core.errors import ModelError
 from lagotto.core.types import ModelSource
+from lagotto.models.architectures.assembly import filled_graph
 from lagotto.models.architectures.fingerprint import Shape
+from lagotto.models.architectures.skeletons import read_skeleton
 from lagotto.models.classifier import ModelClassifier
 from lagotto.models.registry import load_model
 from network_files import (
@@ -130,6 +135,58 @@ def test_the_embedding_of_positions_tells_the_size(tmp_path: Path) -> None:
     shapes = shapes_of("timm/vit_tiny_patch16_224") | {"pos_embed": (1, 37, 192)}
     model = load(save(tmp_path, shapes))
     assert model.spec.input.pixels.shape == (96, 96, 3)
+
+
+def test_pictures_that_are_not_square_need_their_size(tmp_path: Path) -> None:
+    """24 patches and one more position are no 25 patches."""
+    shapes = shapes_of("timm/vit_tiny_patch16_224") | {"pos_embed": (1, 25, 192)}
+    file = save(tmp_path, shapes)
+    with pytest.raises(ModelError, match="positions for 24 patches, which are those of no square"):
+        load(file)
+    described = ModelSource("best", file, {"input": {"size": [64, 96]}})
+    assert load_model(described).spec.input.pixels.shape == (64, 96, 3)
+
+
+def test_networks_with_adaptive_pooling_take_any_size(tmp_path: Path) -> None:
+    """A narrow VGG at odd sizes, against torch, whose cells overlap."""
+    torch = pytest.importorskip("torch", reason="torch is not installed (extra `transformers`)")
+    functional: Any = importlib.import_module("torch.nn.functional")
+    skeleton = read_skeleton("torchvision/vgg11")
+    assert skeleton.is_open
+    weights = seeded_weights(_narrow(shapes_of("torchvision/vgg11")))
+    data, named = filled_graph(skeleton, weights, 3)
+    options = onnxruntime.SessionOptions()
+    arrays = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in named.values()]
+    options.add_external_initializers(list(named), arrays)
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    tensors = {name: torch.from_numpy(value) for name, value in weights.items()}
+    for size in ((64, 64), (230, 171), (240, 256)):
+        pictures = torch.from_numpy(np.random.default_rng(1).normal(size=(1, 3, *size))).float()
+        maps = pictures
+        for layer, pooled in zip(_VGG11, _POOLED, strict=True):
+            given = (tensors[f"features.{layer}.{part}"] for part in ("weight", "bias"))
+            maps = functional.conv2d(maps, *given, padding=1).relu()
+            maps = functional.max_pool2d(maps, 2) if pooled else maps
+        values = functional.adaptive_avg_pool2d(maps, 7).flatten(1)
+        for layer in (0, 3, 6):
+            given = (tensors[f"classifier.{layer}.{part}"] for part in ("weight", "bias"))
+            values = functional.linear(values if layer == 0 else values.relu(), *given)
+        (logits,) = session.run(None, {"input": pictures.numpy()})
+        expected = values.numpy()
+        np.testing.assert_allclose(logits, expected, atol=1e-4 * np.abs(expected).max())
+
+
+_VGG11 = (0, 3, 6, 8, 11, 13, 16, 18)
+_POOLED = (True, True, False, True, False, True, False, True)
+
+
+def _narrow(shapes: dict[str, Shape]) -> dict[str, Shape]:
+    """The shapes of a network with 4 channels in each layer."""
+    fewer = {3: 3, 25088: 4 * 49}
+    return {
+        name: tuple(fewer.get(size, 4) for size in shape[:2]) + shape[2:]
+        for name, shape in shapes.items()
+    }
 
 
 def test_a_classifier_for_other_features_is_refused(tmp_path: Path) -> None:

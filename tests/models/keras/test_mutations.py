@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 
 from attack_keras import layer, sequential, write_h5, write_tfjs
@@ -11,6 +12,7 @@ from checkpoint_damage import damaged
 from keras_mutation import KERAS_READERS
 from lagotto.core.errors import LagottoError, ModelError
 from lagotto.core.types import ModelSource
+from lagotto.models.keras.files.global_heaps import check_heaps
 from lagotto.models.keras.translate import translate_file, translate_tfjs
 
 _ROUNDS = 120
@@ -51,6 +53,39 @@ def _said(folder: Path, name: str, data: bytes) -> str:
     except LagottoError as error:
         return str(error)
     return ""
+
+
+def test_a_heap_of_texts_that_no_walk_gets_past_is_refused(tmp_path: Path) -> None:
+    """An object with number and size 0 inside a collection holds the HDF5 library for ever."""
+    data = bytearray(KERAS_READERS["hdf5"].seeds()[0])
+    heap = data.index(b"GCOL")
+    size = int.from_bytes(data[heap + 8 : heap + 16], "little")
+    data[heap + 16 : heap + size] = bytes(size - 16)
+    assert "damaged heap" in _said(tmp_path, "hdf5", bytes(data))
+    data[heap + 24] = 16  # the header of what is left of the space, and so on to the end
+    with pytest.raises(ModelError, match=f"byte {heap}"):
+        check_heaps(bytes(data), "the file")
+    for at in range(heap + 16, heap + size, 16):
+        data[at + 8] = 16
+    check_heaps(bytes(data), "the file")
+    check_heaps(bytes(data[: heap + 12]), "the file")
+
+
+@pytest.mark.parametrize(("extra", "said"), [([1, 1, 1], "output_padding"), ([0, 0], "")])
+def test_a_list_of_another_length_than_the_axes_is_refused(
+    extra: list[int], said: str, tmp_path: Path
+) -> None:
+    up = layer("Conv2DTranspose", "conv", filters=2, kernel_size=[1, 1], output_padding=extra)
+    up["config"]["use_bias"] = False
+    file = tmp_path / "model.h5"
+    write_h5(file, sequential(up))
+    with h5py.File(file, "r+") as opened:
+        weights = opened["model_weights/conv"]
+        del weights["conv/kernel:0"]
+        weights.create_dataset("conv/kernel:0", data=np.ones((1, 1, 2, 3), np.float32))
+    found = _said(tmp_path, "hdf5", file.read_bytes())
+    assert said in found
+    assert bool(said) == bool(found)
 
 
 def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:

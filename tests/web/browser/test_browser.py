@@ -16,6 +16,7 @@ PAGES = (
     *("/audit", "/duplicates", "/status", "/?q=red&like=plain:0", "/nowhere"),
 )
 PHONE = {"width": 360, "height": 740}
+DESK = {"width": 1280, "height": 900}
 
 
 def hits(page: Any) -> list[str]:
@@ -243,11 +244,22 @@ def test_a_lasso_lists_what_it_holds_and_is_an_address(page: Any) -> None:
 def test_status_follows_models_that_are_added(page: Any, served_hub: Path, tmp_path: Path) -> None:
     page.goto("/status")
     before = int(page.inner_text("[data-line]").split()[0])
+    page.evaluate("""() => {
+        window.said = [];
+        const place = document.querySelector("[data-events]");
+        new MutationObserver(() => window.said.push(place.innerText)).observe(
+            place, {childList: true});
+    }""")
     write_classifier(tmp_path / "new_one", Classifier(("red", "black"), seed=40))
     (tmp_path / "broken.onnx").write_bytes(b"no model")
     Hub.open(served_hub).add([tmp_path / "new_one", tmp_path / "broken.onnx"])
 
     page.wait_for_selector(f"[data-line]:has-text('{before + 1} models')")
+    page.wait_for_selector("[data-line]:has-text('No hub add is running')")
+    said = page.evaluate("window.said")
+    assert any("to go" in text for text in said), "the run was not seen while it ran"
+    assert page.locator("[data-events] td:has-text('broken')").count() == 1
+    assert "ONNX" in page.inner_text("[data-events] table")
     page.reload()
     assert page.locator("text=new_one").count() > 0
     assert page.locator("td:has-text('broken')").count() > 0
@@ -273,10 +285,14 @@ def test_without_javascript_search_pivots_and_pictures_work(
     context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(browser: Any, address: str, scheme: str) -> None:
+@pytest.mark.parametrize(("scheme", "size"), [("light", DESK), ("dark", DESK), ("dark", PHONE)])
+def test_axe_finds_nothing_serious(
+    browser: Any, address: str, scheme: str, size: dict[str, int]
+) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe-core")
-    context = browser.new_context(base_url=address, color_scheme=scheme, bypass_csp=True)
+    context = browser.new_context(
+        base_url=address, color_scheme=scheme, viewport=size, bypass_csp=True
+    )
     page = context.new_page()
     found = []
     for path in PAGES:

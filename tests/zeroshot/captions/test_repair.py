@@ -10,10 +10,10 @@ import pytest
 
 from caption_makers import FakeEncoder, write_jsonl_folder
 from command_line import lagotto
-from lagotto.core.errors import CaptionError
+from lagotto.core.errors import CaptionError, UsageError
 from lagotto.core.lock import folder_lock
 from lagotto.core.progress import Silent
-from lagotto.zeroshot.captions import files
+from lagotto.zeroshot.captions import creation, files
 from lagotto.zeroshot.captions.ingest import ShardLimits, ingest_pairs
 from lagotto.zeroshot.captions.repair import BACKUP_NAME, repair_store
 from lagotto.zeroshot.captions.sources.registry import find_sources
@@ -177,6 +177,23 @@ def test_of_two_creates_at_once_one_makes_the_store(tmp_path: Path) -> None:
     assert ends.count(400) == 1
     assert set(map(str, ends)) <= {"400", "UsageError", "CaptionError"}
     assert CaptionStore.open(tmp_path / "store").captions == 400
+
+
+def test_a_store_made_between_the_look_and_the_lock_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The encoder is loaded between the two; another process makes its store meanwhile."""
+    (tmp_path / "texts.txt").write_text("a dog\n")
+
+    def load_slowly(spec: str) -> FakeEncoder:
+        CaptionStore.create(tmp_path / "store", tmp_path / "texts.txt", FakeEncoder())
+        return FakeEncoder()
+
+    monkeypatch.setattr(creation, "lasting_spec", str)
+    monkeypatch.setattr(creation, "load_encoder", load_slowly)
+    with pytest.raises(UsageError, match="exists already"):
+        CaptionStore.begin(tmp_path / "store", "a folder")
+    assert CaptionStore.open(tmp_path / "store").captions == 1
 
 
 def test_the_note_of_a_run_that_was_cut_off_names_its_state(folder: Path) -> None:

@@ -12,9 +12,10 @@ from lagotto.core.vectors import unit_rows
 from lagotto.encoders.background.words import background_words
 from lagotto.zeroshot.classifier import ZeroShotClassifier
 from lagotto.zeroshot.prompts.labels import make_labels
-from lagotto.zeroshot.rejection.curve import DEFAULT_CURVE, fit_curve, fit_logistic
+from lagotto.zeroshot.rejection.curve import DEFAULT_CURVE, fit_logistic
 from lagotto.zeroshot.rejection.judge import check_reject
 from lagotto.zeroshot.rejection.nouns import named_phrases, store_nouns
+from lagotto.zeroshot.rejection.store_pictures import StorePictures
 from lagotto.zeroshot.rejection.suggestions import SuggestedWords
 from lagotto.zeroshot.rejection.vocabulary import (
     ARRAY_NAME,
@@ -114,9 +115,9 @@ def test_the_curve_is_fitted_on_the_store_or_the_packages(
     assert vocabulary.curve.slope > 0
     assert open_vocabulary(ENCODER, None, None, "").curve is DEFAULT_CURVE
     unnamed = word_store(ENCODER, each=2)  # its captions use no noun that the package knows
-    assert fit_curve(unnamed, vocabulary.background, 20.0) is None
+    assert StorePictures.of(unnamed, vocabulary.background, 20.0) is None
     few = WordStore(nouns_store.image_embeddings[:9], [["a dog"]] * 9, ENCODER)
-    assert fit_curve(few, vocabulary.background, 20.0) is None
+    assert StorePictures.of(few, vocabulary.background, 20.0) is None
 
 
 def test_a_logistic_curve_is_found_again() -> None:

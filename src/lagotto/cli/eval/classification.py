@@ -10,6 +10,7 @@ from lagotto.cli.hub.commands import (
     QUIET,
     bar,
 )
+from lagotto.cli.hub.opening import open_hub
 from lagotto.cli.output import notice, print_json, print_line, print_table, printable
 from lagotto.core.errors import UsageError
 
@@ -133,11 +134,9 @@ def _encoder(
     encoder: str | None, store: "CaptionStore | None", hub: Path | None
 ) -> "Encoder | str | None":
     """The store's encoder, which may be the one given; else the given one; else the hub's."""
-    from lagotto.hub.hub import Hub
-
     if store is not None:
         return store.encoder
-    return Hub.open(hub).encoder if encoder is None and hub is not None else encoder
+    return open_hub(hub).encoder if encoder is None and hub is not None else encoder
 
 
 def _settings(modes: str | None, k: str, has_captions: bool) -> "list[Setting]":

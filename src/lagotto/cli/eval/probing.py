@@ -10,6 +10,7 @@ from lagotto.cli.hub.commands import (
     QUIET,
     bar,
 )
+from lagotto.cli.hub.opening import open_hub
 from lagotto.cli.output import notice, print_json, print_line, print_table
 from lagotto.core.errors import UsageError
 
@@ -85,12 +86,11 @@ def _probed(
 ) -> "ProbingData":
     from lagotto.encoders.registry import load_encoder
     from lagotto.evaluation.probing.models import from_folder, from_hub
-    from lagotto.hub.hub import Hub
 
     if (hub is None) == (responses is None):
         raise UsageError("give a HUB, or --responses DIR, and not both")
     if hub is not None:
-        return from_hub(Hub.open(hub, encoder), truth)
+        return from_hub(open_hub(hub, encoder), truth)
     if encoder is None or responses is None:
         raise UsageError("--responses needs --encoder: the folder of the encoder that asks")
     if truth is not None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from lagotto.cli.hub.opening import open_hub
 from lagotto.cli.output import notice
 from lagotto.core.errors import UsageError
 
@@ -48,13 +49,12 @@ def open_table(
     from lagotto.encoders.registry import load_encoder
     from lagotto.evaluation.retrieval.logit_table import hub_table, responses_table
     from lagotto.evaluation.retrieval.raw_responses import read_raw_responses
-    from lagotto.hub.hub import Hub
 
     if (hub is None) == (responses is None):
         problem = "nothing" if hub is None else "HUB and --responses"
         raise UsageError(f"{problem} given; give one of HUB, --responses DIR")
     if hub is not None:
-        opened = Hub.open(hub, encoder)
+        opened = open_hub(hub, encoder)
         return hub_table(opened), opened.encoder
     if responses is None or encoder is None:
         raise UsageError("--responses needs --encoder, the one that embedded its probes")
@@ -65,26 +65,22 @@ def open_table(
 def open_trust(hub: Path | None, encoder: str | None) -> "LabelTrustFunction":
     """The trust in the labels of a hub's models; for raw responses all labels are trusted."""
     from lagotto.evaluation.retrieval.rules import trust_all
-    from lagotto.hub.hub import Hub
 
     if hub is None:
         return trust_all
-    return Hub.open(hub, encoder).label_trust.level
+    return open_hub(hub, encoder).label_trust.level
 
 
 def open_meanings(hub: Path | None, encoder: str | None) -> "LabelEmbeddings | None":
     """The labels of a hub's models as vectors; None for raw responses."""
-    from lagotto.hub.hub import Hub
-
-    return None if hub is None else Hub.open(hub, encoder).label_embeddings
+    return None if hub is None else open_hub(hub, encoder).label_embeddings
 
 
 def open_query_table(hub: Path) -> "LogitTable":
     """The table of another hub, whose logits are the queries."""
     from lagotto.evaluation.retrieval.logit_table import hub_table
-    from lagotto.hub.hub import Hub
 
-    return hub_table(Hub.open(hub))
+    return hub_table(open_hub(hub))
 
 
 def read_known(

@@ -9,13 +9,16 @@ import typer
 
 from lagotto.cli.hub.index_status import notify_index
 from lagotto.cli.hub.inspection import print_inspections
+from lagotto.cli.hub.opening import open_hub
 from lagotto.cli.hub.unread import print_unread
 from lagotto.cli.output import notice, print_json, print_line, printable
 from lagotto.cli.terminal.progress import open_progress
+from lagotto.core.errors import UsageError
 from lagotto.core.progress import Progress
 
 if TYPE_CHECKING:
     from lagotto.hub.ingest.add import AddReport
+    from lagotto.hub.ingest.merging.shard import ModelShard
     from lagotto.models.metadata.file_count import FileCount
     from lagotto.models.metadata.unread.recognition import UnreadFile
 
@@ -23,7 +26,11 @@ hub_app = typer.Typer(
     help="Make a hub of classifiers and keep it.", no_args_is_help=True, rich_markup_mode=None
 )
 
-HUB_ARGUMENT = typer.Argument(metavar="HUB_ARGUMENT", help="The hub's folder.")
+HUB_ARGUMENT = typer.Argument(
+    metavar="HUB_ARGUMENT",
+    help="The hub's folder, or the address of a published one: hf:datasets/ORG/NAME[@REV], "
+    "s3://BUCKET/PREFIX.",
+)
 QUIET = typer.Option(False, "--quiet", help="No progress and no notices.")
 JSON = typer.Option(False, "--json", help="Print one JSON object and nothing else on stdout.")
 
@@ -63,6 +70,13 @@ def hub_add(
     cache_gb: float = typer.Option(
         10.0, min=0.001, help="Disk that fetched models may take until they are probed, in GiB."
     ),
+    shard: str | None = typer.Option(
+        None,
+        metavar="I/N",
+        help="Add only every N-th model of the list, from the I-th on, to a hub of its own at "
+        "--out; of HUB only the probes are read. `hub merge` joins the shards.",
+    ),
+    out: Path | None = typer.Option(None, metavar="HUB", help="Where the hub of a --shard is."),
     inspect: bool = typer.Option(
         False,
         "--inspect",
@@ -75,25 +89,25 @@ def hub_add(
 
     Example: lagotto hub add my-hub models/ --workers 4
     """
-    from lagotto.hub.hub import Hub
     from lagotto.hub.probes.subset import parse_choosing
     from lagotto.jobs.worker_limits import Limits
 
     limits = Limits(runner, workers, timeout, int(memory_gb * 2**30), int(cache_gb * 2**30))
     if inspect:
-        inspected = Hub.open(hub).inspect(models, limits=limits, progress=bar(quiet))
+        inspected = open_hub(hub, quiet=quiet).inspect(models, limits=limits, progress=bar(quiet))
         if as_json:
             print_json({"hub": str(hub), **inspected.as_json()})
         else:
             print_inspections(inspected.models)
-            _print_files(inspected.files, inspected.not_read, quiet)
+            print_files(inspected.files, inspected.not_read, quiet)
         return
-    opened = Hub.open(hub)
+    opened, part = open_hub(hub, quiet=quiet), _parse_shard(shard, out)
     report = opened.add(
         models,
         probes_per_model=probes_per_model,
         choosing=parse_choosing(choose),
         reference=reference,
+        shard=part,
         limits=limits,
         progress=bar(quiet),
     )
@@ -102,11 +116,25 @@ def hub_add(
         for note in report.notes:
             notice(f"note: {printable(note)}")
     if as_json:
-        print_json({"hub": str(hub), **report.as_json()})
+        fields = report.as_json() if part is None else {"shard": shard, **report.as_json()}
+        print_json({"hub": str(hub if part is None else out), **fields})
     else:
         _print_report(report, quiet)
     if report.is_failure:
         raise typer.Exit(1)
+
+
+def _parse_shard(shard: str | None, out: Path | None) -> "ModelShard | None":
+    """The value of --shard and --out, which go together; raises UsageError for one alone."""
+    from lagotto.hub.ingest.merging.shard import ModelShard
+
+    if shard is not None and out is not None:
+        return ModelShard.parse(shard, out)
+    if shard is not None:
+        raise UsageError("a --shard is added to a hub of its own; say where: --out PART")
+    if out is not None:
+        raise UsageError("--out is where a --shard goes; give both, or neither")
+    return None
 
 
 def _print_report(report: "AddReport", quiet: bool) -> None:
@@ -120,10 +148,10 @@ def _print_report(report: "AddReport", quiet: bool) -> None:
         print_line(f"  copy: {printable(name)} is {printable(original)}")
     for failure in report.failures:
         print_line(f"  failed: {printable(failure.model)}: {printable(failure.reason)}")
-    _print_files(report.files, report.not_read, quiet)
+    print_files(report.files, report.not_read, quiet)
 
 
-def _print_files(files: "FileCount", not_read: "Sequence[UnreadFile]", quiet: bool) -> None:
+def print_files(files: "FileCount", not_read: "Sequence[UnreadFile]", quiet: bool) -> None:
     """Prints the count of all files, and those that are not read, with the way out."""
     if files.seen:
         print_line(printable(str(files)))
@@ -142,9 +170,7 @@ def hub_remove(
 
     Example: lagotto hub remove my-hub exp_final_v3
     """
-    from lagotto.hub.hub import Hub
-
-    opened = Hub.open(hub)
+    opened = open_hub(hub)
     references = opened.reader.references()
     opened.remove(model)
     print_line(f"{printable(model)} removed from {hub}")
@@ -161,9 +187,7 @@ def hub_compact(hub: Path = HUB_ARGUMENT, quiet: bool = QUIET, as_json: bool = J
 
     Example: lagotto hub compact my-hub
     """
-    from lagotto.hub.hub import Hub
-
-    opened = Hub.open(hub)
+    opened = open_hub(hub, quiet=quiet)
     counts = opened.compact(bar(quiet))
     if as_json:
         print_json({"hub": str(hub), **asdict(counts)})
@@ -186,8 +210,9 @@ def hub_verify(hub: Path = HUB_ARGUMENT, as_json: bool = JSON) -> None:
     """
     from lagotto.hub.reader.verify import remove_hub_leftovers, verify_hub
 
-    damages = verify_hub(hub)
-    removed = [asdict(item) for item in remove_hub_leftovers(hub)]
+    folder = open_hub(hub).folder
+    damages = verify_hub(folder)
+    removed = [asdict(item) for item in remove_hub_leftovers(folder)]
     if as_json:
         damaged = [asdict(damage) for damage in damages]
         print_json({"hub": str(hub), "damaged": [*damaged], "leftovers_removed": [*removed]})

@@ -37,6 +37,12 @@ def hub_create(
     ),
     seed: int = typer.Option(0, help="Seed of that sample."),
     accept: bool = ACCEPT,
+    reference: str | None = typer.Option(
+        None,
+        metavar="MODEL",
+        help="Add a labelled model whose labels tell what outputs of other models recognise: "
+        "resnet18 (ImageNet, 47 MB, Apache-2.0), hf:ORG/NAME[@REV], or a path.",
+    ),
     quiet: bool = QUIET,
     as_json: bool = JSON,
 ) -> None:
@@ -51,10 +57,14 @@ def hub_create(
     from lagotto.hub.ingest.create import check_new_hub
 
     check_new_hub(hub)
+    if reference is not None:
+        check_reference(reference)
     if not quiet:
         tell_encoder(encoder)
         for source in (None,) if probes is None else probes:
             tell_probes(source, max_probes)
+        if reference is not None:
+            tell_reference(reference)
     created = Hub.create(
         *(hub, probes, encoder),
         max_probes=max_probes,
@@ -62,7 +72,47 @@ def hub_create(
         accept=accept,
         progress=bar(quiet),
     )
-    _print_created(hub, created, quiet, as_json)
+    references = () if reference is None else _add_reference(hub, created, reference, quiet)
+    _print_created(hub, created, references, quiet, as_json)
+
+
+def check_reference(source: str) -> None:
+    """Raises UsageError for a reference that is neither a known name, remote, nor a path."""
+    from lagotto.core.errors import UsageError
+    from lagotto.core.registry import suggest
+    from lagotto.core.remote.spec import is_remote
+    from lagotto.hub.ingest.known_references import KNOWN_REFERENCES
+
+    if source not in KNOWN_REFERENCES and not is_remote(source) and not Path(source).exists():
+        raise UsageError(
+            f"reference {source!r}: there is no such file or folder; give one, hf:ORG/NAME, or "
+            f"one of {', '.join(KNOWN_REFERENCES)}.{suggest(source, list(KNOWN_REFERENCES))}"
+        )
+
+
+def tell_reference(source: str) -> None:
+    """Says what the fetch of a reference with a short name takes, and under which licence."""
+    from lagotto.hub.ingest.known_references import KNOWN_REFERENCES, reference_spec
+
+    known = KNOWN_REFERENCES.get(source)
+    if known is not None and reference_spec(source) != source:
+        notice(
+            f"reference {known.spec}: {known.megabytes} MB, {known.labels:,} labels, "
+            f"licence {known.licence}"
+        )
+
+
+def _add_reference(hub: Path, created: "Hub", source: str, quiet: bool) -> tuple[str, ...]:
+    """The references of a hub that was just made; an error says that the hub is there."""
+    from lagotto.core.errors import LagottoError
+
+    try:
+        return created.add_reference(source, progress=bar(quiet))
+    except LagottoError as error:
+        raise type(error)(
+            f"{hub} is made, but has no reference: {error}; "
+            f"try again with: lagotto hub add {hub} MODEL --reference"
+        ) from error
 
 
 def tell_encoder(spec: str) -> None:
@@ -93,7 +143,8 @@ def tell_probes(source: str | None, max_probes: int | None) -> None:
 
     if source is not None and not source.startswith(DATASET):
         return
-    from lagotto.core.remote.hugging_face import OutOfReachError, is_offline
+    from lagotto.core.remote.hugging_face import is_offline
+    from lagotto.core.remote.retry import OutOfReachError
     from lagotto.hub.probes.datasets.fetch import list_dataset
 
     if source is None and is_offline():
@@ -116,7 +167,9 @@ def tell_probes(source: str | None, max_probes: int | None) -> None:
     )
 
 
-def _print_created(hub: Path, created: "Hub", quiet: bool, as_json: bool) -> None:
+def _print_created(
+    hub: Path, created: "Hub", references: tuple[str, ...], quiet: bool, as_json: bool
+) -> None:
     skipped, count = created.skipped(), created.reader.probe_set.source_count()
     if as_json:
         print_json(
@@ -128,10 +181,13 @@ def _print_created(hub: Path, created: "Hub", quiet: bool, as_json: bool) -> Non
                 "set_aside": [asdict(item) for item in skipped],
                 "source_count": None if count is None else count.as_json(),
                 "datasets": [item.as_json() for item in created.reader.probe_set.datasets()],
+                "references": list(references),
             }
         )
         return
     print_line(f"{hub}: {len(created.probes)} probes, encoder {printable(created.encoder_name)}")
+    if references:
+        print_line(f"reference {printable(', '.join(references))}: its labels teach the others")
     if skipped and not quiet:
         notice(f"{len(skipped)} pictures set aside:")
         for item in skipped[:10]:
@@ -146,3 +202,17 @@ def _print_created(hub: Path, created: "Hub", quiet: bool, as_json: bool) -> Non
     if not quiet:
         notice(f"pictures and files: {printable(str(count))}")
         notice(f"next: lagotto hub add {hub} MODELS")
+        _offer_reference(hub, references)
+
+
+def _offer_reference(hub: Path, references: tuple[str, ...]) -> None:
+    """Says how words reach unlabelled outputs, where there is no reference yet."""
+    from lagotto.hub.ingest.known_references import DEFAULT_REFERENCE, KNOWN_REFERENCES
+
+    if references:
+        return
+    known = KNOWN_REFERENCES[DEFAULT_REFERENCE]
+    notice(
+        f"for names of unlabelled outputs: lagotto hub add {hub} {known.spec} --reference "
+        f"({known.megabytes} MB, {known.labels:,} labels, licence {known.licence})"
+    )

@@ -8,6 +8,7 @@ import typer
 from lagotto.cli.hub.commands import HUB_ARGUMENT, JSON, QUIET, bar
 from lagotto.cli.hub.create import ACCEPT, PROBES_HELP, tell_probes
 from lagotto.cli.hub.index_status import notify_index
+from lagotto.cli.hub.opening import open_hub
 from lagotto.cli.output import notice, print_json, print_line, printable
 
 if TYPE_CHECKING:
@@ -38,11 +39,10 @@ def hub_grow(
 
     Example: lagotto hub grow my-hub --probes more-photos/
     """
-    from lagotto.hub.hub import Hub
     from lagotto.jobs.worker_limits import Limits
 
     limits = Limits(runner, workers, timeout, int(memory_gb * 2**30), int(cache_gb * 2**30))
-    opened = Hub.open(hub)
+    opened = open_hub(hub, quiet=quiet)
     for source in probes if not quiet else ():
         tell_probes(source, max_probes)
     had_index = opened.status().low_rank is not None

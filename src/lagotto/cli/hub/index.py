@@ -11,6 +11,7 @@ from lagotto.cli.hub.commands import (
     QUIET,
     bar,
 )
+from lagotto.cli.hub.opening import open_hub
 from lagotto.cli.output import notice, print_json, print_line, printable
 from lagotto.core.errors import UsageError
 
@@ -33,9 +34,7 @@ def hub_index(
 
     Example: lagotto hub index my-hub
     """
-    from lagotto.hub.hub import Hub
-
-    opened = Hub.open(hub)
+    opened = open_hub(hub, quiet=quiet)
     if not remove:
         report = opened.build_index(rank, progress=bar(quiet))
         if as_json:

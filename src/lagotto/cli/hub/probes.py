@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lagotto.cli.hub.commands import JSON, QUIET, bar
+from lagotto.cli.hub.opening import open_hub
 from lagotto.cli.names import read_names
 from lagotto.cli.output import notice, print_json, print_line, print_table, printable
 from lagotto.core.errors import UsageError
@@ -128,11 +129,10 @@ def probes_check(
 def _check(
     probes: Path, words: "tuple[str, ...] | list[str] | None", encoder: str | None, quiet: bool
 ) -> "ProbeCheck":
-    from lagotto.hub.hub import Hub
     from lagotto.hub.store.manifest import HUB_MANIFEST
 
     if (probes / HUB_MANIFEST).is_file():
-        return Hub.open(probes, encoder).check_probes(words)
+        return open_hub(probes, encoder, quiet=quiet).check_probes(words)
     if encoder is None:
         raise UsageError(
             f"{probes} is no hub; give a hub, or what looks at the pictures: --encoder siglip"

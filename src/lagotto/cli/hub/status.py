@@ -10,6 +10,7 @@ import typer
 
 from lagotto.cli.hub.commands import HUB_ARGUMENT, JSON
 from lagotto.cli.hub.index_status import print_index
+from lagotto.cli.hub.opening import open_hub
 from lagotto.cli.output import notice, print_json_stream, print_line, print_table, printable
 
 if TYPE_CHECKING:
@@ -40,9 +41,7 @@ def hub_status(
 
     Example: lagotto hub status my-hub
     """
-    from lagotto.hub.hub import Hub
-
-    opened = Hub.open(hub)
+    opened = open_hub(hub)
     if plot is not None:
         from lagotto.hub.reports.overview import draw_overview
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lagotto.cli.hub.commands import HUB_ARGUMENT, QUIET
+from lagotto.cli.hub.opening import open_hub
 from lagotto.cli.output import notice, print_line, printable
 from lagotto.core.arguments.extras import load_extra
 
@@ -49,6 +50,7 @@ def serve_command(
     Example: lagotto serve my-hub --captions my-captions
     """
     check_extra()
+    hub = open_hub(hub, encoder, quiet=quiet).folder
     from lagotto.web.options import ServerOptions, read_token
 
     options = ServerOptions(

@@ -1,8 +1,9 @@
 """Names on the Hugging Face Hub come in; listings and verified local files go out.
 
-This and `download_cache` are the only files that import huggingface_hub. Its client reads HF_TOKEN
-and the token of a login; HF_ENDPOINT and HF_HUB_OFFLINE are read here. Every error of the client
-becomes one line without addresses, so that the same fault always gives the same reason.
+This, `download_cache` and `dataset_upload` are the only files that import huggingface_hub. Its
+client reads HF_TOKEN and the token of a login; HF_ENDPOINT and HF_HUB_OFFLINE are read here. Every
+error of the client becomes one line without addresses, so that the same fault always gives the same
+reason.
 """
 
 import errno
@@ -18,21 +19,17 @@ from huggingface_hub import errors, utils
 
 from lagotto.core.errors import HubError, LagottoError, SourceError, reason
 from lagotto.core.files import writing
-from lagotto.core.remote.download_cache import cache_folder, cached_repository
+from lagotto.core.remote.download_cache import cache_folder, cached_snapshot
 from lagotto.core.remote.files import (
     RemoteFile,
     Repository,
     damage_of,
 )
-from lagotto.core.remote.retry import Backoff, BusyError
+from lagotto.core.remote.retry import Backoff, BusyError, OutOfReachError
 from lagotto.core.remote.spec import DatasetSpec, RepositorySpec, SearchSpec
 from lagotto.core.text.clean import clean_text
 
 _Answer = TypeVar("_Answer")
-
-
-class OutOfReachError(SourceError):
-    """The hub did not answer in any of several attempts."""
 
 
 _ON = ("1", "on", "yes", "true")
@@ -75,6 +72,11 @@ class HuggingFace:
         utils.disable_progress_bars()
         utils.logging.set_verbosity(utils.logging.CRITICAL)
 
+    @property
+    def api(self) -> huggingface_hub.HfApi:
+        """The client, for calls by way of `answer`."""
+        return self._api
+
     def close(self) -> None:
         """Ends all waiting."""
         self._backoff.stop()
@@ -102,7 +104,7 @@ class HuggingFace:
             )
             return [RepositorySpec(model.id, model.sha or None) for model in models]
 
-        return self._answer(ask, "the search")
+        return self.answer(ask, "the search")
 
     def repository(self, spec: RepositorySpec) -> Repository:
         """The content of a repository at a revision.
@@ -111,7 +113,7 @@ class HuggingFace:
             SourceError: It does not exist, is gated or private, or the hub is out of reach.
         """
         if self._offline:
-            return cached_repository(spec)
+            return cached_snapshot(spec)
 
         def ask() -> Repository:
             info = self._api.model_info(spec.name, revision=spec.revision, files_metadata=True)
@@ -122,7 +124,7 @@ class HuggingFace:
                 info.id, info.sha, files, spec.revision or "main", licence=_licence(info)
             )
 
-        return self._answer(ask, str(spec))
+        return self.answer(ask, str(spec))
 
     def dataset(self, spec: DatasetSpec, revision: str | None = None) -> Repository:
         """The content of a dataset at a revision; without one, at that of the spec.
@@ -148,7 +150,7 @@ class HuggingFace:
                 is_dataset=True,
             )
 
-        return self._answer(ask, str(spec))
+        return self.answer(ask, str(spec))
 
     def read_range(self, repository: Repository, file: RemoteFile, first: int, stop: int) -> bytes:
         """The bytes of a file from `first` up to `stop`; nothing else of it is transferred.
@@ -173,7 +175,7 @@ class HuggingFace:
                 raise OSError("the answer is cut short")
             return data
 
-        return self._answer(ask, f"{file.path} of {repository.name}")
+        return self.answer(ask, f"{file.path} of {repository.name}")
 
     def fetch(self, repository: Repository, files: Sequence[RemoteFile], folder: Path) -> None:
         """Downloads files of a repository into a folder, under their own paths, and checks them.
@@ -202,7 +204,7 @@ class HuggingFace:
         pinned = RepositorySpec(repository.name, repository.commit)
         there: set[str] = set()
         with suppress(SourceError):
-            there = {file.path for file in cached_repository(pinned).files}
+            there = {file.path for file in cached_snapshot(pinned).files}
         needed = sum(file.size for file in files if file.path not in there)
         place = next(folder for folder in (cache, *cache.absolute().parents) if folder.exists())
         free = shutil.disk_usage(place).free
@@ -224,7 +226,7 @@ class HuggingFace:
         for file in files:
             # By the name of the revision, so that the cache learns which commit that is.
             ask = self._downloading(repository, file, repository.revision, {})
-            path = Path(self._answer(ask, f"{file.path} of {repository.name}"))
+            path = Path(self.answer(ask, f"{file.path} of {repository.name}"))
             folder = path.parents[len(PurePosixPath(file.path).parts) - 1]
             if problem := damage_of(path, file):
                 path.unlink(missing_ok=True)
@@ -241,7 +243,7 @@ class HuggingFace:
                 shutil.copyfile(repository.cached / file.path, target)
             return target
         ask = self._downloading(repository, file, repository.commit, {"local_dir": folder})
-        return Path(self._answer(ask, f"{file.path} of {repository.name}"))
+        return Path(self.answer(ask, f"{file.path} of {repository.name}"))
 
     def _downloading(
         self, repository: Repository, file: RemoteFile, revision: str, how: dict[str, Any]
@@ -261,7 +263,7 @@ class HuggingFace:
 
         return ask
 
-    def _answer(self, ask: Callable[[], _Answer], what: str) -> _Answer:
+    def answer(self, ask: Callable[[], _Answer], what: str) -> _Answer:
         """The result of `ask`, repeated while the hub is busy; errors are translated."""
 
         def attempt() -> _Answer:

@@ -5,7 +5,13 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from lagotto.core.errors import SourceError
+
 _Answer = TypeVar("_Answer")
+
+
+class OutOfReachError(SourceError):
+    """A remote service did not answer in any of several attempts."""
 
 
 class BusyError(Exception):

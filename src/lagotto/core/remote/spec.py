@@ -1,4 +1,4 @@
-"""The text of a remote spec comes in; a repository, a search or a registered model goes out."""
+"""The text of a remote spec comes in; a repository, a search, a model or a store goes out."""
 
 import re
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from lagotto.core.registry import suggest
 
 REPOSITORY, SEARCH, TIMM, MLFLOW = "hf:", "hf-search:", "timm:", "mlflow:"
 DATASET = "hf:datasets/"
+STORE = "s3://"
 PREFIXES = (REPOSITORY, SEARCH, TIMM, MLFLOW)
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}"
@@ -15,8 +16,10 @@ _NAME = re.compile(rf"{_PART}(/{_PART})?")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,127}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _PART_OF_DATASET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_STORE = re.compile(r"s3:/{1,2}([a-z0-9][a-z0-9.-]{1,62})/((?:[A-Za-z0-9_=-][A-Za-z0-9_.=-]*/?)+)")
 _KEYS = ("task", "author", "search", "library", "limit")
 _LIMIT = 100
+_LONGEST_PREFIX = 300
 _REGISTERED = re.compile(
     r"([^/:@\x00-\x1f]{1,250})(?:/([1-9][0-9]{0,9})|@([A-Za-z0-9][A-Za-z0-9_.-]{0,127}))"
 )
@@ -56,6 +59,17 @@ class DatasetSpec:
         at = f"@{self.revision}" if self.revision else ""
         part = f"{self.config}/{self.split}" if self.config else self.split
         return f"{DATASET}{self.name}{at}{f':{part}' if part else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSpec:
+    """A place in an object store: a bucket, and what the names of its objects begin with."""
+
+    bucket: str
+    prefix: str
+
+    def __str__(self) -> str:
+        return f"{STORE}{self.bucket}/{self.prefix}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +146,24 @@ def parse_dataset(spec: str) -> DatasetSpec:
             f"{DATASET}detection-datasets/coco:train"
         )
     return DatasetSpec(name, revision or None, config, split)
+
+
+def parse_store(spec: str) -> StoreSpec:
+    """`s3://BUCKET/PREFIX`; of two slashes one may have been lost, as paths lose it.
+
+    >>> str(parse_store("s3:/models/hubs/birds/"))
+    's3://models/hubs/birds'
+
+    Raises:
+        UsageError: The spec names no bucket, or no prefix in it.
+    """
+    match = _STORE.fullmatch(spec)
+    if match is None or len(match[2]) > _LONGEST_PREFIX:
+        raise UsageError(
+            f"{spec!r} names no place in an object store; give {STORE}BUCKET/PREFIX, as in "
+            f"{STORE}models/hubs/birds"
+        )
+    return StoreSpec(match[1], match[2].rstrip("/"))
 
 
 def parse_registered(spec: str) -> MlflowSpec:

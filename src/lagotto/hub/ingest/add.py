@@ -16,6 +16,7 @@ from lagotto.core.files import writing
 from lagotto.core.progress import Progress
 from lagotto.core.remote.spec import is_remote
 from lagotto.core.types import JsonObject, ModelSource
+from lagotto.hub.ingest.merging.shard import ModelShard, enter_shard
 from lagotto.hub.ingest.probing import (
     ProbedModel,
     ProbingJob,
@@ -39,7 +40,7 @@ from lagotto.hub.store.records import (
 from lagotto.hub.store.responses import read_responses
 from lagotto.jobs.worker_limits import Limits
 from lagotto.models.metadata.file_count import FileCount
-from lagotto.models.metadata.scan import scan_paths
+from lagotto.models.metadata.scan import FoundModels, scan_paths
 from lagotto.models.metadata.unread.recognition import UnreadFile
 from lagotto.models.registry import behaviour_digest
 
@@ -78,15 +79,27 @@ class AddReport:
         return fields
 
 
+@dataclass(frozen=True, slots=True)
+class AddOptions:
+    """How models are added.
+
+    `share` is which probes each model sees. Models of the hub that saw fewer then see more. Without
+    it, new models see all probes. `as_references` says that the user vouches for their labels:
+    those without are refused. `shard` is which of the models listed are added; None: all.
+    """
+
+    share: Share | None = None
+    as_references: bool = False
+    shard: ModelShard | None = None
+
+
 def add_models(
     layout: HubLayout,
     probe_set: ProbeSet,
     models: Sequence[Path | str],
     limits: Limits,
     progress: Progress,
-    share: Share | None = None,
-    *,
-    as_references: bool = False,
+    options: AddOptions | None = None,
 ) -> AddReport:
     """Adds models to a hub: probes new ones, retries failed ones, and skips those that are done.
 
@@ -96,9 +109,7 @@ def add_models(
         models: Model files, folders to scan, and remote specs (`hf:ORG/NAME`).
         limits: Workers, time, memory and disk that may be used.
         progress: Receives each stage.
-        share: Which probes each model sees. Models of the hub that saw fewer then see more.
-            Without it, new models see all probes.
-        as_references: Whether the user vouches for their labels: those without are refused.
+        options: How they are added.
 
     Returns:
         What became of each model.
@@ -108,25 +119,26 @@ def add_models(
         SourceError: A remote source is out of reach.
         HubError: Another process writes to the hub, or it cannot be written.
     """
+    options = options or AddOptions()
     with hub_lock(layout.folder), Catalog(layout.catalogue, writable=True) as catalogue:
         remote = [str(model) for model in models if is_remote(str(model))]
         tidy(layout, catalogue, keep_fetched=bool(remote))
-        paths = [Path(model) for model in models if not is_remote(str(model))]
+        scan = scan_paths([Path(model) for model in models if not is_remote(str(model))])
         crawl = _crawl(layout, catalogue, remote, limits, progress)
-        scan = scan_paths(paths)
-        sources = _digests(scan.models, progress)
+        positions = _register(catalogue, crawl, scan, options.shard)
+        sources = _digests([scan.models[place] for place in positions], progress)
         run = catalogue.start_run({"paths": [str(model) for model in models]}, now_text())
-        listings = [Listing(d, source.name, _path_text(source.file)) for d, source in sources]
-        plan = catalogue.plan(listings)
+        plan = catalogue.plan(_listings(sources, positions, crawl, options.shard))
         earlier = {each.digest: each for each in catalogue.done([d for d, _ in sources])}
-        local_jobs = _plan_jobs(layout, plan, _first_sources(sources), earlier, share)
+        local_jobs = _plan_jobs(layout, plan, _first_sources(sources), earlier, options.share)
         runner = limits.start(layout.cache, layout.staging)
         results: list[ProbedModel] = []
         try:
             for folder in (layout.cache, layout.staging):
                 with writing(folder):
                     folder.mkdir(exist_ok=True)
-            batches = (_new_jobs(batch, share) for batch in (crawl.batches() if crawl else ()))
+            fetched = crawl.batches() if crawl else ()
+            batches = (_new_jobs(batch, options.share) for batch in fetched)
             for jobs in chain([local_jobs], batches):
                 for probed in probe_models(
                     runner, jobs, probe_set, layout.cache, layout.staging, progress
@@ -135,9 +147,10 @@ def add_models(
                     results.append(probed)
         finally:
             runner.close()
-            shutil.rmtree(layout.staging, ignore_errors=True)
+            for folder in _passing(layout, options.shard):
+                shutil.rmtree(folder, ignore_errors=True)
         refused: tuple[FailedModel, ...] = ()
-        if as_references:
+        if options.as_references:
             listed = {*(digest for digest, _ in sources), *(each.digest for each in results)}
             refused = name_references(layout, catalogue, {*listed, *remote}, earlier)
         note_responses(layout, catalogue)
@@ -153,10 +166,14 @@ def add_models(
             not_read=scan.not_read,
             failures=(*report.failures, *refused),
         )
-        skipped = report.already + len(report.copies)
-        done = len(report.done) + len(report.extended)
-        catalogue.finish_run(run, now_text(), done, len(report.failures), skipped)
+        counts = (len(report.failures), report.already + len(report.copies))
+        catalogue.finish_run(run, now_text(), len(report.done) + len(report.extended), *counts)
         return report
+
+
+def _passing(layout: HubLayout, shard: ModelShard | None) -> tuple[Path, ...]:
+    """The folders that are removed behind a run: a shard has no further use of decoded probes."""
+    return (layout.staging,) if shard is None else (layout.staging, layout.cache)
 
 
 def _crawl(
@@ -166,14 +183,52 @@ def _crawl(
     limits: Limits,
     progress: Progress,
 ) -> "Crawl | None":
-    """The models that remote specs name, entered in the catalogue; None without specs."""
+    """The models that remote specs name; None without specs."""
     if not specs:
         return None
     from lagotto.hub.ingest.remote.crawl import Crawl  # loads the client of the Hugging Face Hub
 
     crawl = Crawl(catalogue, layout.fetched, limits.cache_bytes, progress)
-    crawl.register(specs)
+    crawl.find(specs)
     return crawl
+
+
+def _register(
+    catalogue: Catalog, crawl: "Crawl | None", scan: FoundModels, shard: ModelShard | None
+) -> Sequence[int]:
+    """Enters remote models in the catalogue; which models of the scan this run is for.
+
+    The list of which a shard is a part has the remote models first.
+    """
+    if shard is None:
+        if crawl:
+            crawl.register()
+        return range(len(scan.models))
+    remote = crawl.names if crawl else ()
+    enter_shard(catalogue, shard, remote, scan)
+    places = shard.positions(len(remote) + len(scan.models))
+    if crawl:
+        crawl.register([place for place in places if place < len(remote)])
+    return [place - len(remote) for place in places if place >= len(remote)]
+
+
+def _listings(
+    sources: Sequence[tuple[str, ModelSource]],
+    positions: Sequence[int],
+    crawl: "Crawl | None",
+    shard: ModelShard | None,
+) -> list[Listing]:
+    """The models of paths as they are entered; those of a shard at their places in the list."""
+    before = len(crawl.names) if crawl else 0
+    return [
+        Listing(
+            digest,
+            source.name,
+            _path_text(source.file),
+            None if shard is None else before + place,
+        )
+        for place, (digest, source) in zip(positions, sources, strict=True)
+    ]
 
 
 def _path_text(file: Path) -> str:

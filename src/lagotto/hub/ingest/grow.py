@@ -45,6 +45,7 @@ from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.lock import hub_lock
 from lagotto.hub.store.manifest import Manifest, read_hub_manifest, write_hub_manifest
+from lagotto.hub.store.origin import check_pictures
 from lagotto.hub.store.records import FailedModel, ModelRecord
 from lagotto.hub.store.responses import Responses, SeenProbes, read_responses, write_responses
 from lagotto.hub.store.tensorfile import is_intact
@@ -139,6 +140,7 @@ def grow_hub(
     """
     folder = layout.folder.resolve()
     growth = Growth(HubLayout(folder), read_hub_manifest(folder), encoder, limits, progress)
+    check_pictures(folder)
     with hub_lock(folder):
         known = growth.manifest.open_probes(growth.layout.probes)
         with Catalog(growth.layout.catalogue, writable=True) as catalogue:

@@ -16,7 +16,6 @@ from jaxtyping import Float32, Float64
 from lagotto.core.assignment import best_assignment
 from lagotto.core.errors import UsageError
 from lagotto.core.parsing.name_list import NameList
-from lagotto.core.progress import Progress, Silent
 from lagotto.core.text.names import first_name
 from lagotto.core.types import JsonObject, JsonValue
 from lagotto.hub.labels.encode import LabelEncoder
@@ -124,19 +123,6 @@ class ModelAudit:
             for item in self.findings
         ]
         return fields
-
-
-def audit_hub(hub: HubReader, progress: Progress | None = None) -> tuple[ModelAudit, ...]:
-    """An audit of every probed model, in the hub's order."""
-    meter = progress or Silent()
-    models = hub.status().models
-    meter.start("auditing", len(models), "models")
-    audits, reader = [], LabelEncoder(hub)
-    for model in models:
-        audits.append(audit_model(hub, hub.responses_of(model.name), reader=reader))
-        meter.advance(1)
-    meter.finish()
-    return tuple(audits)
 
 
 def audit_model(

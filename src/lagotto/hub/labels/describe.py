@@ -23,7 +23,7 @@ from lagotto.hub.labels.fit import (
 )
 from lagotto.hub.labels.transport import sinkhorn_assign
 from lagotto.hub.labels.trust import LabelTrust
-from lagotto.hub.labels.twins.stored import name_by_twins
+from lagotto.hub.labels.twins.names import TwinNames
 from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.store.model_responses import ModelResponses
 
@@ -117,7 +117,7 @@ def describe_model(
         hub: the hub whose probes the model has seen.
         known: the model's responses.
         vocabulary: the names to choose from; None for the believed labels of other models in the
-            hub, and then the common words of the package.
+            hub and the common words of the package, the likelier ones first.
         top: how many proposals an output gets.
 
     Raises:
@@ -136,7 +136,7 @@ def describe_model(
     probes = top_probes(evidence, standardized, best)
     constant = (standardized == 0).all(axis=0).tolist()
     trust = LabelTrust(hub.label_lists(), hub.references())
-    ways = name_by_twins(hub, trust, known) if vocabulary is None else {}
+    ways = TwinNames(hub, trust).of(known) if vocabulary is None else {}
     logits = []
     for logit, positions in enumerate(ranked.tolist()):
         twins = _twin_proposals(ways.get(logit, ()))
@@ -144,12 +144,13 @@ def describe_model(
             Proposal(names[index], float(fits[index, logit]), float(shares[index, logit]))
             for index in positions
         )
+        named = sorted((*twins, *proposals), key=lambda proposal: -proposal.confidence)
         none = constant[logit]
         logits.append(
             NamedLogit(
                 logit,
                 known.labels[logit],
-                () if none else (*twins, *proposals)[:top],
+                () if none else tuple(named[:top]),
                 () if none else tuple(probes[:, logit].tolist()),
             )
         )

@@ -10,33 +10,19 @@ Audits are made when models are added (`Hub.add`), or for all models at once (`H
 and are kept in the hub's catalogue. A search reads them and makes none, so that it writes nothing.
 """
 
-from collections.abc import Collection, Iterator, Sequence
-from hashlib import sha256
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from lagotto.core.files import canonical_json
-from lagotto.core.progress import Progress
-from lagotto.hub.labels.audit import ModelAudit, audit_model
-from lagotto.hub.labels.encode import LabelEncoder
-from lagotto.hub.reader.reader import HubReader
-from lagotto.hub.store.audits import read_label_lists, record_audits
-from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.records import AuditRecord, LabelListRecord
 from lagotto.hub.text.matching import FIRMLY, OPENLY
-
-_AUDIT_VERSION = 3
-"""Of the rules of an audit; raised with them, so that the next `hub add` audits all lists anew."""
 
 DISBELIEVED = ("another order fits", "contradicted", "wrong count")
 """Verdicts of lists that are not believed at all."""
 
 LONG = 100
 """Labels from which a list that shows no sign of being right is not believed."""
-
-_BATCH = 32
-"""Audits that are kept at once; a run that is cut off loses as many at most."""
 
 
 def trust_levels(audit: AuditRecord | None, outputs: int) -> Float32[np.ndarray, " outputs"]:
@@ -134,67 +120,3 @@ class LabelTrust:
             return ()
         lists = "1 label list was" if count == 1 else f"{count} label lists were"
         return (f"{lists} never audited; run: lagotto audit HUB --all",)
-
-
-def audit_lists(
-    hub: HubReader, catalogue: Catalog, progress: Progress, *, anew: bool = False
-) -> tuple[ModelAudit, ...]:
-    """Audits label lists of a hub and keeps the verdicts in its catalogue.
-
-    A verdict is made against the hub as it is now: a model is compared with some outputs of up to
-    32 others (`LabelEncoder.reference`). It depends on which models the catalogue holds and in what
-    order they were listed, not on when each was probed. It stays as it is when other models come or
-    go; `anew` makes all verdicts again.
-
-    Args:
-        hub: the hub, locked by the caller for writing.
-        catalogue: its catalogue, writable.
-        progress: shown one unit a model.
-        anew: audit every model, not only the lists without an audit of their present labels and
-            responses.
-
-    Returns:
-        The audits that were made, in the order of the hub's models.
-    """
-    records = read_label_lists(catalogue, only_labelled=not anew)
-    keys = {
-        record.model: _audit_key(record, catalogue.logit_labels(record.digest))
-        for record in records
-        if record.labelled
-    }
-    models = [record.model for record in records if anew or _is_outdated(record, keys)]
-    return tuple(_audited(hub, catalogue, models, keys, progress)) if models else ()
-
-
-def _audited(
-    hub: HubReader,
-    catalogue: Catalog,
-    models: Sequence[str],
-    keys: dict[str, str],
-    progress: Progress,
-) -> Iterator[ModelAudit]:
-    encoder = LabelEncoder(hub)
-    progress.start("checking labels", len(models), "models")
-    for first in range(0, len(models), _BATCH):
-        batch = []
-        for model in models[first : first + _BATCH]:
-            batch.append(audit_model(hub, hub.responses_of(model), reader=encoder))
-            progress.advance(1)
-        labelled = [audit for audit in batch if audit.model in keys]
-        record_audits(catalogue, {a.model: _record(a, keys[a.model]) for a in labelled})
-        yield from batch
-    progress.finish()
-
-
-def _is_outdated(record: LabelListRecord, keys: dict[str, str]) -> bool:
-    """Whether a model has a list of labels whose audit is missing, or of other content."""
-    return record.labelled and (record.audit is None or record.audit.key != keys[record.model])
-
-
-def _record(audit: ModelAudit, key: str) -> AuditRecord:
-    return AuditRecord(key, audit.verdict, tuple(finding.logit for finding in audit.findings))
-
-
-def _audit_key(record: LabelListRecord, labels: Sequence[str | None]) -> str:
-    """sha256 of what an audit of a model's labels depends on, besides the other models."""
-    return sha256(canonical_json([_AUDIT_VERSION, record.responses_sha256, *labels])).hexdigest()

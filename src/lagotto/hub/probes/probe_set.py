@@ -162,8 +162,11 @@ class ProbeSet:
         """From which datasets of the Hugging Face Hub the probes are, with commit and licence."""
         return read_datasets(self.folder)
 
-    def verify(self) -> list[str]:
-        """One line for each file that is damaged, missing or altered; empty if there is none."""
+    def verify(self, *, pictures: bool = True) -> list[str]:
+        """One line for each file that is damaged, missing or altered; empty if there is none.
+
+        `pictures` tells whether there are to be any: a hub may be published without them.
+        """
         damages: list[str] = []
         try:
             if read_header(self.folder).digest != self.digest:
@@ -172,7 +175,7 @@ class ProbeSet:
             self.skipped()
         except HubError as error:
             damages.append(str(error))
-        for index, probe in enumerate(self.probes):
+        for index, probe in enumerate(self.probes if pictures else ()):
             path = picture_path(self.folder, probe.digest)
             name = f"probe {index} ({probe.source}), {path.relative_to(self.folder).as_posix()}"
             if not path.is_file():

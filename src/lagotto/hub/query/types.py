@@ -60,7 +60,8 @@ class LogitQuery:
             LogitQuery(model='exp_final_v3', index=7)
         """
         model, colon, index = text.rpartition(":")
-        if not colon or not model or not index.isdecimal() or len(index) > 9:
+        is_number = index.isascii() and index.isdecimal() and len(index) <= 9
+        if not colon or not model or not is_number:
             raise UsageError(
                 f"{text!r} does not name a logit; write MODEL:INDEX, for example exp_final_v3:7"
             )

@@ -41,6 +41,7 @@ from lagotto.hub.store.label_texts import (
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import Manifest, check_encoder, read_hub_manifest
 from lagotto.hub.store.model_responses import ModelResponses
+from lagotto.hub.store.origin import check_pictures, encoder_spec_of, read_origin
 from lagotto.hub.store.records import LabelListRecord, ModelRecord
 from lagotto.hub.store.references import read_record_digests, read_references
 from lagotto.hub.store.responses import (
@@ -127,8 +128,9 @@ class HubReader:
 
         Raises:
             MismatchError: It is not the encoder that made the hub.
+            EncoderError: A stranger's hub names it, and it is none of the known ones.
         """
-        spec = self._encoder_override or self._manifest.encoder_spec
+        spec = self._encoder_override or encoder_spec_of(self.folder, self._manifest)
         loaded = load_encoder(spec) if isinstance(spec, str) else spec
         check_encoder(self.folder, self._manifest, loaded.info)
         return with_canary_check(loaded, self._manifest.canary, f"hub {self.folder}")
@@ -137,8 +139,15 @@ class HubReader:
         """The pictures that did not become probes, with the reasons."""
         return self.probe_set.skipped()
 
+    @cached_property
+    def has_pictures(self) -> bool:
+        """Whether the pictures of the probes are here: a hub may be published without them."""
+        return read_origin(self.folder).pictures
+
     def probe_picture(self, index: int) -> bytes:
         """The bytes of the picture file of a probe; raises HubError if it is missing or altered."""
+        if not self.has_pictures:
+            check_pictures(self.folder)
         return self.probe_set.picture(index)
 
     def logit_index(self) -> LogitIndex:
@@ -275,6 +284,7 @@ class HubReader:
             name = None if is_file else catalogue.find(model).name
         if name is not None:
             return ModelResponses(name, True, self.responses(name), self.labels(name))
+        check_pictures(self.folder)
         values = probe_file(Path(model), self.probe_set, self._layout.cache, Limits())
         return ModelResponses(model, False, values, (None,) * values.shape[1])
 

@@ -23,6 +23,7 @@ from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.leftovers import find_leftovers, unfinished
 from lagotto.hub.store.manifest import Manifest, read_hub_manifest
+from lagotto.hub.store.origin import read_origin
 from lagotto.hub.store.records import ModelRecord
 from lagotto.hub.store.references import reference_damages
 from lagotto.hub.store.responses import read_responses
@@ -91,7 +92,7 @@ def _probe_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
     if probe_set.digest != manifest.probe_digest:
         actual, expected = probe_set.digest[:12], manifest.probe_digest[:12]
         yield Damage("probe set", f"is {actual}, and the manifest names {expected}", _RESTORE)
-    for line in probe_set.verify():
+    for line in probe_set.verify(pictures=read_origin(layout.folder).pictures):
         yield Damage("probe set", line, _RESTORE)
     for path, expected_sha256 in (
         (layout.embeddings, manifest.embeddings_sha256),

@@ -55,6 +55,16 @@ def draw_contact_sheet(rows: Sequence[SheetRow]) -> Image.Image:
     return sheet
 
 
+def draw_digest(digest: str) -> Image.Image:
+    """A tile for a picture that is not here: the first digits of its SHA-256."""
+    tile = Image.new("RGB", (_THUMBNAIL, _THUMBNAIL), (244, 244, 244))
+    draw, font = ImageDraw.Draw(tile), ImageFont.load_default(size=14)
+    for line in range(4):
+        text = digest[8 * line : 8 * line + 8]
+        draw.text((_GAP, _GAP + 24 * line), text, fill=_INK, font=font)
+    return tile
+
+
 def _thumbnail(picture: Image.Image) -> Image.Image:
     canvas = Image.new("RGB", (_THUMBNAIL, _THUMBNAIL), "white")
     small = picture.copy()

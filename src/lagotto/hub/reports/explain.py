@@ -17,6 +17,7 @@ from lagotto.hub.reports.contact_sheet import (
     SheetRow,
     Tile,
     draw_contact_sheet,
+    draw_digest,
 )
 
 
@@ -27,6 +28,7 @@ class DecidingProbe:
     Attributes:
         index: its position in the probe set.
         source: where its picture is from.
+        digest: the SHA-256 of its picture.
         query: the query's value on it.
         hits: the values of the first hits; NaN for one that did not see the probe and is searched
             on what it saw.
@@ -34,6 +36,7 @@ class DecidingProbe:
 
     index: int
     source: str
+    digest: str
     query: float
     hits: tuple[float, ...]
 
@@ -47,6 +50,7 @@ def deciding_probes(
         DecidingProbe(
             index=index,
             source=hub.probes[index].source,
+            digest=hub.probes[index].digest,
             query=float(vector.values[index]),
             hits=tuple(float(column[index]) for column in columns),
         )
@@ -97,4 +101,7 @@ def _row(
 
 
 def _picture(hub: HubReader, index: int) -> Image.Image:
+    """The picture of a probe; its digest, where the hub was published without pictures."""
+    if not hub.has_pictures:
+        return draw_digest(hub.probes[index].digest)
     return decode_picture(hub.probe_picture(index))

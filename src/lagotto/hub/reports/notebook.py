@@ -18,7 +18,9 @@ def probe_thumbnails(hub: HubReader, probes: Sequence[int]) -> tuple[SmallPictur
     A probe whose picture cannot be decoded any more is left out. Raises HubError or ProbeError
     where the probe set itself cannot be read.
     """
-    found = []
+    found: list[SmallPicture] = []
+    if not hub.has_pictures:
+        return ()
     for index in probes[:MAX_PROBES_SHOWN]:
         try:
             uri = thumbnail_uri(decode_picture(hub.probe_picture(index)))

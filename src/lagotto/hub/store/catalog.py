@@ -159,7 +159,7 @@ class Catalog(Database):
             )
             self.run(
                 "UPDATE models SET record_sha256 = ? WHERE position = ?",
-                (self._record_digest(digest), model.position),
+                (self.record_digest(digest), model.position),
             )
 
     def record_extended(
@@ -189,7 +189,7 @@ class Catalog(Database):
             self.run("DELETE FROM audits WHERE model = ?", (model.position,))
             self.run(
                 "UPDATE models SET record_sha256 = ? WHERE position = ?",
-                (self._record_digest(digest), model.position),
+                (self.record_digest(digest), model.position),
             )
 
     def record_failure(self, digest: str, kind: str, reason: str) -> None:
@@ -327,10 +327,10 @@ class Catalog(Database):
     def _altered_records(self) -> list[str]:
         """The names of the models whose record does not give its digest."""
         return [
-            str(row[1]) for row in self.run(_DONE_RECORDS) if row[2] != self._record_digest(row[0])
+            str(row[1]) for row in self.run(_DONE_RECORDS) if row[2] != self.record_digest(row[0])
         ]
 
-    def _record_digest(self, digest: str) -> str:
+    def record_digest(self, digest: str) -> str:
         """sha256 of the rows of a model that is done and of its logits; "" if it is gone."""
         model = self.run(f"SELECT {MODEL_COLUMNS} FROM models WHERE digest = ?", (digest,))
         logits: list[JsonValue] = [
@@ -360,8 +360,8 @@ class Catalog(Database):
                 name = f"{listing.name}~{ending}"
         self.run(
             "INSERT INTO models (position, digest, name, status, source) "
-            "SELECT coalesce(max(position), -1) + 1, ?, ?, 'pending', ? FROM models",
-            (listing.digest, name, listing.source),
+            "SELECT coalesce(?, max(position) + 1, 0), ?, ?, 'pending', ? FROM models",
+            (listing.position, listing.digest, name, listing.source),
         )
 
     def _insert_copy(self, model: ModelRecord, listing: Listing) -> Copy:

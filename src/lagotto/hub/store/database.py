@@ -129,6 +129,11 @@ _UPGRADES = (tuple(_SCHEMA.split(";")[:-1]), tuple(_AUDITS.split(";")[:-1]), _SE
 """What takes a catalogue from each version to the next."""
 
 
+def schema_of(version: int) -> tuple[str, ...]:
+    """The statements that make an empty catalogue of a version."""
+    return tuple(statement for statements in _UPGRADES[:version] for statement in statements)
+
+
 class Database:
     """An open SQLite file; use it as a context manager, or call `close`.
 
@@ -232,7 +237,10 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """A block whose writes are all made or none."""
+        """A block whose writes are all made or none; one inside another is part of that."""
+        if self._connection.in_transaction:
+            yield
+            return
         with self._reporting():
             self._connection.execute("BEGIN IMMEDIATE")
             try:

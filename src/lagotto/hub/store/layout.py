@@ -5,11 +5,15 @@ No other module spells out a path of a hub.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
 class HubLayout:
     """The paths of one hub. Forms of the files: docs/reference/formats.md."""
+
+    ORIGIN_NAME: ClassVar[str] = "origin.json"
+    """Where a copy is from; a hub that was made here has no such file."""
 
     folder: Path
 

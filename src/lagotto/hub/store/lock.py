@@ -9,6 +9,7 @@ from lagotto.core.lock import folder_lock
 from lagotto.core.temporary.leftovers import abandoned_drafts, remove_leftovers
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.leftovers import unfinished
+from lagotto.hub.store.origin import check_own
 
 
 @contextmanager
@@ -18,8 +19,10 @@ def hub_lock(folder: Path) -> Iterator[None]:
     What killed runs left half-written in the hub, and as drafts beside it, is removed first.
 
     Raises:
-        HubError: Another process holds the hub (raised at once), or it cannot be written.
+        HubError: Another process holds the hub (raised at once), it cannot be written, or it was
+            fetched and stays as it was published.
     """
+    check_own(folder)
     with folder_lock(folder, "hub", HubError):
         remove_leftovers([*abandoned_drafts(folder), *unfinished(HubLayout(folder))])
         yield

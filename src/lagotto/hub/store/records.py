@@ -21,11 +21,15 @@ Status: TypeAlias = Literal["pending", "done", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A model as a user listed it: its behaviour digest, its name and its source (path or spec)."""
+    """A model as a user listed it: its behaviour digest, its name and its source (path or spec).
+
+    `position` is its place in the catalogue; None: behind all others.
+    """
 
     digest: str
     name: str
     source: str
+    position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,14 @@ from hashlib import sha256
 from lagotto.core.files import canonical_json
 from lagotto.hub.store.catalog import Catalog
 
-_TABLE = """
+REFERENCES_TABLE = """
 CREATE TABLE IF NOT EXISTS model_references (
     model INTEGER PRIMARY KEY REFERENCES models ON DELETE CASCADE,
     record_sha256 TEXT NOT NULL
 )
 """
+"""What makes the table where a catalogue gets its first reference."""
+
 _HAS_TABLE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'model_references'"
 
 
@@ -37,7 +39,7 @@ def record_references(catalogue: Catalog, names: Collection[str]) -> None:
     Raises UsageError for a model that the catalogue does not know.
     """
     with catalogue.transaction():
-        catalogue.run(_TABLE)
+        catalogue.run(REFERENCES_TABLE)
         for name in names:
             model = catalogue.find(name)
             values = (model.position, _checksum(model.digest))

@@ -95,6 +95,8 @@ def name_likeness(words: frozenset[str], label: str) -> float:
         >>> name_likeness(name_words("great white sharks"), "great white shark, white shark")
         1.0
     """
+    if not words:  # a concept of signs alone, such as "?"
+        return 0.0
     return max(
         (
             len(words & word_set) / (len(words) * len(word_set)) ** 0.5

@@ -10,12 +10,12 @@ from jaxtyping import Shaped
 
 from lagotto.core.errors import ModelError
 from lagotto.core.types import JsonObject, JsonValue, ModelSource, Resample
+from lagotto.models.architectures.agreement import check_layers
 from lagotto.models.architectures.assembly import as_float32, filled_graph, graph_with_head
 from lagotto.models.architectures.fingerprint import Shape, is_position
-from lagotto.models.architectures.onnx_parts import graph_output, graph_part
 from lagotto.models.architectures.recognition import Recognition, recognize
+from lagotto.models.architectures.signature_table import Architecture, read_table, read_tensors
 from lagotto.models.architectures.skeletons import (
-    SCORES,
     Skeleton,
     read_skeleton,
     skeleton_keys,
@@ -24,7 +24,6 @@ from lagotto.models.architectures.unknown import EXPORT_HINT
 from lagotto.models.assembled import AssembledModel, LibraryNetwork
 from lagotto.models.checkpoints.checkpoint import Checkpoint, StoredTensor
 from lagotto.models.checkpoints.opening import open_checkpoint
-from lagotto.models.files.onnx_graph import read_onnx_graph
 from lagotto.models.metadata.description import (
     Description,
     InputDescription,
@@ -33,24 +32,8 @@ from lagotto.models.metadata.description import (
 from lagotto.models.metadata.embedded import EmbeddedMetadata
 
 FRAMEWORK = "torch"
-_OPERATORS = {
-    "ReLU": {"Relu"},
-    "ReLU6": {"Clip"},
-    "LeakyReLU": {"LeakyRelu"},
-    "ELU": {"Elu"},
-    "CELU": {"Celu"},
-    "SELU": {"Selu"},
-    "GELU": {"Erf", "Gelu", "Tanh"},
-    "SiLU": {"Sigmoid"},
-    "Mish": {"Softplus", "Mish"},
-    "Hardswish": {"HardSwish", "HardSigmoid", "Clip"},
-    "Softplus": {"Softplus"},
-    "Tanh": {"Tanh"},
-    "PReLU": {"PRelu"},
-}
-"""Operators of ONNX, of which one at least stands for a layer of torch."""
-
 _PATCHES = ("patch_embed.proj", "conv_proj")
+_COLOURS = 3
 
 
 def assemble_checkpoint(source: ModelSource) -> AssembledModel | LibraryNetwork:
@@ -63,6 +46,9 @@ def assemble_checkpoint(source: ModelSource) -> AssembledModel | LibraryNetwork:
         ModelError: It is no checkpoint, or its network is not known; the reason is one line.
     """
     checkpoint = open_checkpoint(source.file)
+    described = parse_description(source.description).input.size
+    if described is not None:  # model.json says more surely what the positions leave open
+        checkpoint = replace(checkpoint, input=replace(checkpoint.input, size=described))
     found = recognize(
         checkpoint.shapes, checkpoint.settings, checkpoint.module_class, checkpoint.layers
     )
@@ -70,32 +56,11 @@ def assemble_checkpoint(source: ModelSource) -> AssembledModel | LibraryNetwork:
         return _left_to_library(checkpoint, found)
     skeleton = read_skeleton(found.architecture.key)
     size = _size_of_pictures(checkpoint, found, skeleton)
-    _check_activations(skeleton, found, checkpoint)
+    check_layers(skeleton, found, checkpoint)
     data, weights = _assemble(skeleton, found, checkpoint)
     return AssembledModel(
         data, FRAMEWORK, "NCHW", weights, embedded_metadata(checkpoint, found, size)
     )
-
-
-def _check_activations(skeleton: Skeleton, found: Recognition, checkpoint: Checkpoint) -> None:
-    """Raises ModelError if a pickled module has activations that its architecture has not."""
-    if not checkpoint.layers:
-        return
-    operators = {node.op for node in read_onnx_graph(_body(skeleton)).producers.values()}
-    of_head = {item.path.rpartition(".")[0] for item in found.head.layers} if found.head else ()
-    for path, layer in checkpoint.layers.items():
-        name = layer.kind
-        needed = _OPERATORS.get(name, set())
-        is_of_head = path.rpartition(".")[0] in of_head or not path.startswith(found.root)
-        if needed and not needed & operators and not is_of_head:
-            raise ModelError(
-                f"its tensors are those of {found.architecture.name}, but {path[:80]!a} is a "
-                f"{name}, which that network has not; {EXPORT_HINT}"
-            )
-
-
-def _body(skeleton: Skeleton) -> bytes:
-    return skeleton.parts[0] + skeleton.parts[1] + graph_part(graph_output(SCORES, ()))
 
 
 def _left_to_library(checkpoint: Checkpoint, found: Recognition) -> LibraryNetwork:
@@ -107,7 +72,7 @@ def _left_to_library(checkpoint: Checkpoint, found: Recognition) -> LibraryNetwo
             f"a {architecture.name} of {architecture.library}{own}, which Lagotto recognizes but "
             f"cannot run; {EXPORT_HINT}"
         )
-    size = checkpoint.input.size or _size_of_positions(found, checkpoint.shapes)
+    size = _size_of_positions(checkpoint, found) or checkpoint.input.size
     usual = usual_input(architecture.feed, found.channels).size
     classes = checkpoint.shapes[found.names[f"{architecture.classifier[0]}.weight"]][0]
     tensors = _Tensors(found.names, checkpoint.tensors)
@@ -180,7 +145,7 @@ def _size_of_pictures(
 
     Raises ModelError if the file names a size that the graph does not take.
     """
-    size = checkpoint.input.size or _size_of_positions(found, checkpoint.shapes)
+    size = _size_of_positions(checkpoint, found) or checkpoint.input.size
     if size is None or skeleton.is_open or size == skeleton.size:
         return size if size is not None or skeleton.is_open else skeleton.size
     raise ModelError(
@@ -189,17 +154,45 @@ def _size_of_pictures(
     )
 
 
-def _size_of_positions(found: Recognition, shapes: Mapping[str, Shape]) -> tuple[int, int] | None:
-    """The size of pictures by the embedding of positions: one position a patch, and a few more."""
+def _size_of_positions(checkpoint: Checkpoint, found: Recognition) -> tuple[int, int] | None:
+    """The size of pictures by the embedding of positions: one position a patch, and a few more.
+
+    Raises ModelError if the pictures are not square, and the file does not say their size.
+    """
+    shapes = checkpoint.shapes
     for name, given in found.names.items():
         if not is_position(name) or len(shapes[given]) != 3:
             continue
         for layer in _PATCHES:
             patch = shapes.get(found.names.get(f"{layer}.weight", ""), ())
-            if len(patch) == 4 and patch[2] == patch[3] > 1:
-                edge = math.isqrt(shapes[given][1]) * patch[2]
-                return edge, edge
+            if len(patch) == 4 and min(patch[2:]) > 1:
+                patches = shapes[given][1] - _further_positions(found.architecture, name, patch[2:])
+                return _size_of(patches, patch[2:], checkpoint.input.size)
     return None
+
+
+def _further_positions(architecture: Architecture, name: str, patch: Shape) -> int:
+    """How many positions are of no patch, but of tokens for the class and such."""
+    known = zip(read_table().architectures, read_tensors(), strict=True)
+    tensors = next(tensors for item, tensors in known if item is architecture)
+    height, width = usual_input(architecture.feed, _COLOURS).size or (0, 0)
+    return tensors[name][1] - (height // patch[0]) * (width // patch[1])
+
+
+def _size_of(patches: int, patch: Shape, stated: tuple[int, int] | None) -> tuple[int, int]:
+    """The size of pictures of so many patches: square, or as stated if that has as many.
+
+    Raises ModelError if it is neither.
+    """
+    if stated is not None and (stated[0] // patch[0]) * (stated[1] // patch[1]) == patches:
+        return stated
+    edge = math.isqrt(max(patches, 0))
+    if edge and edge * edge == patches:
+        return edge * patch[0], edge * patch[1]
+    raise ModelError(
+        f"it has positions for {patches:,} patches, which are those of no square picture; write "
+        'the size of its pictures into model.json: {"input": {"size": [height, width]}}'
+    )
 
 
 def _assemble(

@@ -28,6 +28,8 @@ _PICTURES = re.compile(
     r"(?:^|\.)(?:decoder|generator|deconv\w*|convt\w*|to_rgb\w*|conv_out|up_blocks|upsample\w*|unconv\w*"
     r"|netG|dec)(?:\.|\d|$)"
 )
+_LORA = re.compile(r"(?:^|[._])lora_(?:[AB]|up|down|embedding_[AB]|magnitude_vector)(?:\.|$)")
+_BESIDE_LORA = re.compile(r"(?:^|\.)(?:modules_to_save|classifier|head|fc|score)\.|alpha$")
 _SHOWN_SHAPES = 4
 
 
@@ -55,8 +57,10 @@ def _no_classifier(shapes: Mapping[str, Shape]) -> str | None:
     convolutions = [name for name, shape in shapes.items() if len(shape) == 4]
     if len(convolutions) > 1 and _is_map_classifier(shapes, convolutions[-2:]):
         return f"{convolutions[-1][:80]!a} gives a class to every pixel; export it to ONNX"
-    if all(re.search(r"(?:^|\.)lora_[AB]\.|\.lora_(?:up|down)\.", name) for name in shapes):
-        return "LoRA weights alone, without the network that they change"
+    if any(map(_LORA.search, shapes)):
+        if all(_LORA.search(name) or _BESIDE_LORA.search(name) for name in shapes):
+            return "LoRA weights alone, without the network that they change; merge them into it"
+        return "LoRA weights beside a network; save model.merge_and_unload() of peft"
     detector = next(filter(_DETECTOR.search, shapes), None)
     if detector is not None:
         return f"{detector[:80]!a} is of a detector; export it to ONNX"

@@ -29,11 +29,11 @@ class StoredTensor:
 
 @dataclass(frozen=True, slots=True)
 class PlainLayer:
-    """A layer of a pickled module that has no tensors, for example an activation.
+    """A layer of a pickled module without its tensors, for example an activation.
 
     Args:
         name: Its class with the module of that: "torch.nn.modules.activation.LeakyReLU".
-        settings: Its attributes that are numbers or texts: {"negative_slope": 0.2}.
+        settings: Its attributes that are numbers, a few of them, or texts: {"stride": [2, 2]}.
     """
 
     name: str
@@ -66,6 +66,8 @@ class Checkpoint:
         settings: Plain hyper-parameters, for example {"arch": "resnet50"}.
         layers: Of a whole pickled module: its layers without tensors, by their path in the
             network: {"layer1.0.relu": PlainLayer("torch.nn.modules.activation.ReLU")}.
+        weighted: Of a whole pickled module: its layers with tensors, by their path, for what is
+            beside these: {"conv1": PlainLayer("torch.nn.modules.conv.Conv2d", {"stride": [2, 2]})}.
         notes: What a user should know, one line each: a choice between several sets of weights,
             parts that were not read.
     """
@@ -79,6 +81,7 @@ class Checkpoint:
     settings: JsonObject = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     layers: Mapping[str, PlainLayer] = field(default_factory=dict)
+    weighted: Mapping[str, PlainLayer] = field(default_factory=dict)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

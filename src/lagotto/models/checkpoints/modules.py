@@ -21,6 +21,7 @@ MAX_ATTRIBUTES = 500_000
 MAX_TENSORS = 100_000
 _SCRIPT = "__torch__."
 _LONGEST_SETTING = 100
+_MOST_NUMBERS = 4
 QUANTISED = (
     "it is a quantised network of torch, whose packed weights are not read; save the float network "
     "before convert(), or export it to ONNX"
@@ -63,12 +64,13 @@ def module_tensors(module: Record) -> dict[str, AnyTensor]:
     return found
 
 
-def plain_layers(module: Value) -> dict[str, PlainLayer]:
-    """The modules in a module that have neither tensors nor modules, by path.
+def module_layers(module: Value) -> tuple[dict[str, PlainLayer], dict[str, PlainLayer]]:
+    """The innermost modules by path: those without tensors, and those with tensors.
 
     Call it after `module_tensors`, which bounds what a module may contain.
     """
-    found: dict[str, PlainLayer] = {}
+    plain: dict[str, PlainLayer] = {}
+    weighted: dict[str, PlainLayer] = {}
     waiting = [("", module)]
     while waiting:
         path, current = waiting.pop()
@@ -76,21 +78,26 @@ def plain_layers(module: Value) -> dict[str, PlainLayer]:
             continue
         attributes = current.attributes()
         tensors, children = _parts(current, attributes)
-        if not tensors and not children and path:
+        if path and (tensors or not children):
+            found = weighted if tensors else plain
             found[path] = PlainLayer(current.name, _plain_settings(attributes))
         inner = f"{path}." if path else ""
         waiting += [(f"{inner}{name}", child) for name, child in children]
-    return found
+    return plain, weighted
 
 
 def _plain_settings(attributes: dict[str, Value]) -> JsonObject:
-    """The attributes of a layer that are numbers or short texts."""
-    return {
-        name: value
-        for name, value in attributes.items()
-        if isinstance(value, bool | int | float)
-        or (isinstance(value, str) and len(value) <= _LONGEST_SETTING)
-    }
+    """The attributes of a layer that are numbers, a few numbers, or short texts."""
+    found: JsonObject = {}
+    for name, value in attributes.items():
+        if isinstance(value, str | bool | int | float):
+            if not isinstance(value, str) or len(value) <= _LONGEST_SETTING:
+                found[name] = value
+        elif isinstance(value, list | tuple) and len(value) <= _MOST_NUMBERS:
+            numbers = [item for item in value if isinstance(item, int)]
+            if len(numbers) == len(value):
+                found[name] = [*numbers]
+    return found
 
 
 def _parts(

@@ -9,18 +9,17 @@ The rule, in this order:
 3. Where a state dict has a network and an average of it (`model.` and `model_ema.`) with the same
    names and shapes, the average alone is taken, with a note.
 4. The longest prefix that ends in "." and that all names have is taken off: `model.`, `net.`, ...
-5. Weights that are pruned (`weight_orig` and `weight_mask`) are one tensor, their product.
+5. Weights that are pruned, or saved in parts by weight norm or spectral norm, are one tensor each;
+   see reparametrized.py.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 from itertools import combinations
 
-import numpy as np
-from jaxtyping import Shaped
-
 from lagotto.models.checkpoints.checkpoint import StoredTensor
 from lagotto.models.checkpoints.pickles.inert import UnreadableError
+from lagotto.models.checkpoints.reparametrized import plain_weights
 from lagotto.models.checkpoints.weight_sets import common_prefix, says_average
 
 _WRAPPERS = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
@@ -33,7 +32,6 @@ _BESIDE = re.compile(
 )
 _COUNTS = frozenset({"n_averaged"})
 _SHARDED = re.compile(r"(^|\.)_?flat_param")
-_ORIGINAL, _MASK = "_orig", "_mask"
 _SHOWN = 3
 _MOST_GROUPS = 8
 
@@ -56,7 +54,7 @@ def network_names(
     network, averaged = _without_twin(network)
     prefix = common_prefix(set(network))
     short = {name[len(prefix) :]: tensor for name, tensor in network.items()}
-    return _pruned(short), (*left_out, *averaged)
+    return plain_weights(short), (*left_out, *averaged)
 
 
 def _without_rest(
@@ -112,28 +110,6 @@ def _without_twin(
 
 def _shapes(tensors: Mapping[str, StoredTensor]) -> dict[str, tuple[int, ...]]:
     return {name: tensor.shape for name, tensor in tensors.items() if name not in _COUNTS}
-
-
-def _pruned(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
-    """The tensors, with each original and its mask as one."""
-    network = {}
-    for name, tensor in tensors.items():
-        stem = name.removesuffix(_ORIGINAL).removesuffix(_MASK)
-        original, mask = tensors.get(stem + _ORIGINAL), tensors.get(stem + _MASK)
-        if original is None or mask is None or original.shape != mask.shape:
-            network[name] = tensor
-        elif name.endswith(_ORIGINAL):
-            network[stem] = _product(original, mask)
-    return network
-
-
-def _product(original: StoredTensor, mask: StoredTensor) -> StoredTensor:
-    def read() -> Shaped[np.ndarray, "..."]:
-        values = original.read()
-        kept: Shaped[np.ndarray, ...] = values * mask.read().astype(values.dtype)
-        return kept
-
-    return StoredTensor(original.dtype, original.shape, read)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from lagotto.core.parsing.name_list import NameList
 from lagotto.core.parsing.not_downloaded import HEAD_BYTES, what_lies_there
 from lagotto.core.types import JsonObject
 from lagotto.models.checkpoints.checkpoint import Checkpoint, StoredTensor
-from lagotto.models.checkpoints.modules import plain_layers
+from lagotto.models.checkpoints.modules import module_layers
 from lagotto.models.checkpoints.names import network_names
 from lagotto.models.checkpoints.pickles.inert import UnreadableError
 from lagotto.models.checkpoints.safetensors_file import (
@@ -77,6 +77,7 @@ def _named(checkpoint: Checkpoint) -> Checkpoint:
         tensors=tensors,
         input=stated,
         layers={path.removeprefix(prefix): kind for path, kind in checkpoint.layers.items()},
+        weighted={path.removeprefix(prefix): kind for path, kind in checkpoint.weighted.items()},
         notes=(*checkpoint.notes, *note, *left_out),
     )
 
@@ -145,6 +146,7 @@ def _pickled(pickled: PickledFile) -> Checkpoint:
     facts = read_stated(
         pickled.value, chosen.owner, shapes, lambda tensor: small_numbers(tensor, pickled.storages)
     )
+    plain, weighted = module_layers(chosen.owner) if chosen.module_class else ({}, {})
     return Checkpoint(
         pickled.container,
         stored,
@@ -154,7 +156,8 @@ def _pickled(pickled: PickledFile) -> Checkpoint:
         facts.input,
         facts.settings,
         (*chosen.notes, *facts.notes),
-        plain_layers(chosen.owner) if chosen.module_class else {},
+        plain,
+        weighted,
     )
 
 

@@ -1,12 +1,14 @@
 """A value that a command would print comes in; the JSON answer of the API goes out."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from starlette.responses import Response
 
 from lagotto.core.results.json_text import json_line
 from lagotto.core.types import Hits, JsonObject
+from lagotto.web.api.schemas.answers import JobAnswer
+from lagotto.web.api.schemas.votes import MAY_LACK
 from lagotto.web.problems import clean_json
 
 
@@ -30,22 +32,34 @@ def hits_json(hits: Hits) -> JsonObject:
     }
 
 
-def documented(*further: int, content: str = "application/json") -> dict[int | str, dict[str, Any]]:
-    """What openapi.json says of an operation: its answers, and the problems that it may have."""
+def documented(
+    model: Any = None, *further: int, content: str = "", status: int = 200
+) -> dict[int | str, dict[str, Any]]:
+    """What openapi.json says of an operation: its answers, and the problems that it may have.
+
+    Args:
+        model: The type of its JSON answer.
+        further: Statuses of `_FURTHER` that it may have too.
+        content: The media type of an answer that is no JSON.
+        status: The status of the answer.
+    """
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     said: dict[int | str, dict[str, Any]] = {
         status: {"description": meaning, "content": problem} for status, meaning in _MEANING.items()
     }
-    schema = {"type": "object"} if content == "application/json" else {"type": "string"}
-    said[200] = {"description": "The answer.", "content": {content: {"schema": schema}}}
-    for status in further:
-        said[status] = dict(_FURTHER[status])
+    said[status] = {"description": "The answer."}
+    if content:
+        text = {"type": "string"} | ({} if content.startswith("text/") else {"format": "binary"})
+        said[status]["content"] = {content: {"schema": text}}
+    else:
+        said[status]["model"] = model
+    for other in further:
+        said[other] = dict(_FURTHER[other])
     return said
 
 
-_JSON_OBJECT = {"application/json": {"schema": {"type": "object"}}}
 _FURTHER: dict[int, dict[str, Any]] = {
-    202: {"description": "A job: its id and its state.", "content": _JSON_OBJECT},
+    202: {"description": "A job: its id and its state.", "model": JobAnswer},
     304: {"description": "The picture is the one that the client has."},
 }
 _MEANING = {
@@ -62,7 +76,7 @@ _MEANING = {
     503: "Not possible now, or not in time.",
 }
 
-PROBLEM_SCHEMA: dict[str, Any] = {
+_PROBLEM: dict[str, Any] = {
     "type": "object",
     "description": "An error, as RFC 9457 says it.",
     "required": ["type", "title", "status", "detail"],
@@ -82,3 +96,18 @@ PROBLEM_SCHEMA: dict[str, Any] = {
     },
 }
 """The schema of every error."""
+
+
+def complete_schemas(document: JsonObject) -> None:
+    """Adds to openapi.json the form of errors, and that answers have all of their keys.
+
+    The types of results give many fields a default, for those who make them in Python.
+    """
+    components = cast("dict[str, dict[str, Any]]", document.setdefault("components", {}))
+    schemas = components.setdefault("schemas", {})
+    for name, schema in schemas.items():
+        if name.startswith("Body_") or name == "AddRequest":
+            continue  # what clients send
+        absent = MAY_LACK.get(name, ())
+        schema["required"] = [key for key in schema.get("properties", ()) if key not in absent]
+    schemas["Problem"] = _PROBLEM

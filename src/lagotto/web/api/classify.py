@@ -9,6 +9,7 @@ from starlette.responses import Response
 from lagotto.core.types import JsonObject
 from lagotto.web.api.answer import documented, json_answer
 from lagotto.web.api.parameters import FormLabels, split_labels
+from lagotto.web.api.schemas.votes import ClassificationAnswer
 from lagotto.web.api.search import keep_all
 from lagotto.web.classification import SYNCHRONOUS, ClassifyRequest, classify
 from lagotto.web.live.jobs import Job, JobProgress
@@ -23,7 +24,7 @@ _Files = Annotated[
 _Digests = Annotated[
     list[str],
     Form(
-        default_factory=list, max_length=64, description="_Digests of uploaded pictures, sha256:..."
+        default_factory=list, max_length=64, description="Digests of uploaded pictures, sha256:..."
     ),
 ]
 _Voice = Literal["image", "captions", "hub"]
@@ -38,17 +39,18 @@ def votes_of(
     templates: Annotated[_Templates, Form()] = "single",
     max_models: Annotated[int, Form(ge=1, le=16)] = 3,
     behaviour_only: Annotated[bool, Form()] = False,
+    reject: Annotated[float | None, Form(ge=0, le=1)] = None,
 ) -> ClassifyRequest:
     """How to vote, from the fields of a form; the labels are still to come."""
     heard = tuple(voices) or None
-    return ClassifyRequest((), heard, mode, k, templates, max_models, behaviour_only)
+    return ClassifyRequest((), heard, mode, k, templates, max_models, behaviour_only, reject)
 
 
 def classify_routes(state: ServerState) -> APIRouter:
     """The route of classifications."""
     routes = APIRouter(tags=["classify"])
 
-    @routes.post("/classify", responses=documented(202))
+    @routes.post("/classify", responses=documented(ClassificationAnswer, 202))
     async def classify_pictures(
         labels: FormLabels,
         votes: Annotated[ClassifyRequest, Depends(votes_of)],

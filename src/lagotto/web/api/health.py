@@ -4,6 +4,7 @@ from fastapi import APIRouter
 from starlette.responses import PlainTextResponse, Response
 
 from lagotto.web.api.answer import documented, json_answer
+from lagotto.web.api.schemas.answers import HealthAnswer
 from lagotto.web.live.metrics import Gauge
 from lagotto.web.state import ServerState
 
@@ -14,14 +15,16 @@ def health_routes(state: ServerState) -> APIRouter:
     """The routes of health and metrics."""
     routes = APIRouter(tags=["server"])
 
-    @routes.get("/healthz", responses=documented())
+    @routes.get("/healthz", responses=documented(HealthAnswer))
     async def health() -> Response:
         """200 once the server is warm, 503 before."""
         if state.is_ready:
             return json_answer({"status": "ready"})
         return json_answer({"status": "warming up"}, 503, {"Retry-After": "1"})
 
-    @routes.get("/metrics", responses=documented(content="text/plain"))
+    @routes.get(
+        "/metrics", response_class=PlainTextResponse, responses=documented(content="text/plain")
+    )
     async def metrics() -> Response:
         """Counters and gauges in the text form of Prometheus."""
         gate = state.gate

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header
 from starlette.responses import Response, StreamingResponse
 
+from lagotto.hub.reader.status import HubStatus
 from lagotto.web.api.answer import documented, json_answer
 from lagotto.web.live.event_stream import EVENT_STREAM, HEARTBEAT, event_text
 from lagotto.web.problems import clean_json
@@ -21,13 +22,15 @@ def hub_routes(state: ServerState) -> APIRouter:
     """The routes of the hub's state."""
     routes = APIRouter(tags=["hub"])
 
-    @routes.get("/hub", responses=documented())
+    @routes.get("/hub", responses=documented(HubStatus))
     async def hub_status() -> Response:
         """Models, outputs, probes and failures, as `lagotto hub status` says."""
         status = await state.gate.run(lambda: state.slow_hub.status())
         return json_answer({**status.as_json(), "hub": state.name})
 
-    @routes.get("/status", responses=documented(content=EVENT_STREAM))
+    @routes.get(
+        "/status", response_class=StreamingResponse, responses=documented(content=EVENT_STREAM)
+    )
     async def status_events(
         last_event_id: Annotated[str, Header(max_length=100)] = "",
     ) -> StreamingResponse:

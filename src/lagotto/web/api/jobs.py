@@ -14,6 +14,7 @@ from lagotto.core.types import JsonObject
 from lagotto.hub.hub import Hub
 from lagotto.web.added_models import check_remote, store_model
 from lagotto.web.api.answer import documented, json_answer
+from lagotto.web.api.schemas.answers import JobAnswer, JobListAnswer
 from lagotto.web.live.event_stream import EVENT_STREAM, HEARTBEAT, event_text
 from lagotto.web.live.jobs import Job, JobProgress
 from lagotto.web.problems import Problem
@@ -38,7 +39,7 @@ def job_routes(state: ServerState) -> APIRouter:
     """The routes of jobs; those that add models answer only where the server allows it."""
     routes = APIRouter(tags=["jobs"])
 
-    @routes.get("/jobs", responses=documented())
+    @routes.get("/jobs", responses=documented(JobListAnswer))
     async def list_jobs() -> Response:
         """The jobs that are known, without their results."""
         known = state.jobs.all()
@@ -46,14 +47,14 @@ def job_routes(state: ServerState) -> APIRouter:
             {"jobs": [{"id": job.id, "kind": job.kind, "state": job.state} for job in known]}
         )
 
-    @routes.post("/jobs", responses=documented(202))
+    @routes.post("/jobs", status_code=202, responses=documented(JobAnswer, status=202))
     async def add_remote(request: AddRequest) -> Response:
         """Adds models of the Hugging Face Hub or of timm; only with --allow-add."""
         _check_allowed(state)
         sources = [check_remote(source) for source in request.models]
         return _accepted(state, [*sources], request.reference)
 
-    @routes.post("/jobs/upload", responses=documented(202))
+    @routes.post("/jobs/upload", status_code=202, responses=documented(JobAnswer, status=202))
     async def add_upload(
         model: Annotated[UploadFile, File(description="One model file, such as model.onnx.")],
         reference: Annotated[bool, Form()] = False,
@@ -64,12 +65,16 @@ def job_routes(state: ServerState) -> APIRouter:
         stored = await asyncio.to_thread(store_model, state.folder, name, model.file)
         return _accepted(state, [stored], reference)
 
-    @routes.get("/jobs/{job_id}", responses=documented())
+    @routes.get("/jobs/{job_id}", responses=documented(JobAnswer))
     async def one_job(job_id: str) -> Response:
         """A job: its state, and its result once it is done."""
         return json_answer(state.jobs.find(job_id).as_json())
 
-    @routes.get("/jobs/{job_id}/events", responses=documented(content=EVENT_STREAM))
+    @routes.get(
+        "/jobs/{job_id}/events",
+        response_class=StreamingResponse,
+        responses=documented(content=EVENT_STREAM),
+    )
     async def job_events(
         job_id: str, last_event_id: Annotated[str, Header(max_length=20)] = ""
     ) -> StreamingResponse:

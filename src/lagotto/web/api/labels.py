@@ -7,10 +7,11 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from lagotto.core.types import JsonObject
-from lagotto.hub.labels.audit import audit_hub
+from lagotto.hub.labels.audits.by_references import audit_hub
 from lagotto.hub.reports.answers import audit_answer, coverage_answer, duplicates_answer
 from lagotto.web.api.answer import documented, json_answer
 from lagotto.web.api.parameters import Labels, split_labels
+from lagotto.web.api.schemas.answers import AuditAnswer, CoverageAnswer, DuplicatesAnswer
 from lagotto.web.state import ServerState
 
 
@@ -18,7 +19,7 @@ def label_routes(state: ServerState) -> APIRouter:
     """The routes of audits, coverages and duplicates."""
     routes = APIRouter(tags=["labels"])
 
-    @routes.get("/audit", responses=documented())
+    @routes.get("/audit", responses=documented(AuditAnswer))
     async def audit_all() -> Response:
         """Every model's published labels against its behaviour, as `lagotto audit` says."""
         audits = await state.gate.run(
@@ -26,7 +27,7 @@ def label_routes(state: ServerState) -> APIRouter:
         )
         return json_answer(audit_answer(state.name, audits))
 
-    @routes.get("/duplicates", responses=documented())
+    @routes.get("/duplicates", responses=documented(DuplicatesAnswer))
     async def duplicate_models() -> Response:
         """Models that are nearly the same, and of one kind, as `lagotto duplicates` says."""
         report = await state.gate.run(
@@ -34,7 +35,7 @@ def label_routes(state: ServerState) -> APIRouter:
         )
         return json_answer(duplicates_answer(state.name, report))
 
-    @routes.get("/cover", responses=documented())
+    @routes.get("/cover", responses=documented(CoverageAnswer))
     async def cover_labels(
         labels: Labels, top: Annotated[int, Query(ge=1, le=200)] = 10
     ) -> Response:

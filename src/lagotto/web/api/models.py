@@ -12,6 +12,12 @@ from lagotto.hub.reader.model_status import ModelStatus
 from lagotto.hub.reports.answers import audit_answer, description_answer
 from lagotto.web.api.answer import documented, json_answer
 from lagotto.web.api.parameters import Cursor, ModelName, PageSize, Top
+from lagotto.web.api.schemas.answers import (
+    AuditAnswer,
+    DescriptionAnswer,
+    ModelAnswer,
+    ModelListAnswer,
+)
 from lagotto.web.state import ServerState
 
 
@@ -19,7 +25,7 @@ def model_routes(state: ServerState) -> APIRouter:
     """The routes of models; those of their outputs have to come before: a name may have slashes."""
     routes = APIRouter(tags=["models"])
 
-    @routes.get("/models", responses=documented())
+    @routes.get("/models", responses=documented(ModelListAnswer))
     def list_models(cursor: Cursor = "", limit: PageSize = 50) -> Response:
         """The models in the hub's order, a page at a time."""
         names = state.hub.models
@@ -36,7 +42,7 @@ def model_routes(state: ServerState) -> APIRouter:
             }
         )
 
-    @routes.get("/models/{name:path}/describe", responses=documented())
+    @routes.get("/models/{name:path}/describe", responses=documented(DescriptionAnswer))
     async def describe_one(name: ModelName, top: Top = 5) -> Response:
         """Proposed names for each output of a model, as `lagotto describe` gives them."""
         state.model(name)
@@ -52,7 +58,7 @@ def model_routes(state: ServerState) -> APIRouter:
 
         return json_answer(await state.gate.run(ask))
 
-    @routes.get("/models/{name:path}/audit", responses=documented())
+    @routes.get("/models/{name:path}/audit", responses=documented(AuditAnswer))
     async def audit_one(name: ModelName) -> Response:
         """Whether a model's published labels fit its behaviour, as `lagotto audit` says."""
         state.model(name)
@@ -61,7 +67,7 @@ def model_routes(state: ServerState) -> APIRouter:
         )
         return json_answer(audit_answer(state.name, [audit]))
 
-    @routes.get("/models/{name:path}", responses=documented())
+    @routes.get("/models/{name:path}", responses=documented(ModelAnswer))
     def one_model(name: ModelName) -> Response:
         """A model: its source, how it is fed and why, and its notes."""
         statuses = state.hub.read(lambda hub: hub.statuses_of((state.model(name),)))

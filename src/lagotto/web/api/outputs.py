@@ -8,6 +8,12 @@ from starlette.responses import Response
 from lagotto.core.types import JsonObject
 from lagotto.web.api.answer import documented, hits_json, json_answer
 from lagotto.web.api.parameters import ModelName, Options, Output, Top
+from lagotto.web.api.schemas.answers import (
+    OutputAnswer,
+    OutputListAnswer,
+    OutputProbesAnswer,
+    SearchAnswer,
+)
 from lagotto.web.queries import neighbours, output_probes
 from lagotto.web.state import ServerState
 
@@ -16,7 +22,9 @@ def output_routes(state: ServerState) -> APIRouter:
     """The routes of outputs; the longest addresses come first: a name may have slashes."""
     routes = APIRouter(tags=["outputs"])
 
-    @routes.get("/models/{name:path}/outputs/{output}/probes", responses=documented())
+    @routes.get(
+        "/models/{name:path}/outputs/{output}/probes", responses=documented(OutputProbesAnswer)
+    )
     async def probes_of_output(name: ModelName, output: Output, top: Top = 20) -> Response:
         """The probes to which an output responds most, and least."""
 
@@ -31,14 +39,16 @@ def output_routes(state: ServerState) -> APIRouter:
         found = await state.gate.run(ask)
         return json_answer({"hub": state.name, "model": name, "logit": output, **found})
 
-    @routes.get("/models/{name:path}/outputs/{output}/neighbours", responses=documented())
+    @routes.get(
+        "/models/{name:path}/outputs/{output}/neighbours", responses=documented(SearchAnswer)
+    )
     async def neighbours_of_output(name: ModelName, output: Output, options: Options) -> Response:
         """The outputs that behave most like an output."""
         return json_answer(
             hits_json(await state.gate.run(lambda: neighbours(state, name, output, options)))
         )
 
-    @routes.get("/models/{name:path}/outputs/{output}", responses=documented())
+    @routes.get("/models/{name:path}/outputs/{output}", responses=documented(OutputAnswer))
     def one_output(name: ModelName, output: Output) -> Response:
         """An output: its published label, and whether it is searched."""
         state.output(name, output)
@@ -54,7 +64,7 @@ def output_routes(state: ServerState) -> APIRouter:
             }
         )
 
-    @routes.get("/models/{name:path}/outputs", responses=documented())
+    @routes.get("/models/{name:path}/outputs", responses=documented(OutputListAnswer))
     def outputs_of_model(name: ModelName) -> Response:
         """All outputs of a model with their published labels."""
         labels = state.hub.labels(state.model(name))

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from lagotto.core.types import JsonObject, Probe
 from lagotto.web.api.answer import documented, json_answer
 from lagotto.web.api.parameters import By, Edge, Number, PageSize, Top
+from lagotto.web.api.schemas.answers import ProbeAnswer, ProbeListAnswer, ProbeOutputsAnswer
 from lagotto.web.queries import probe_outputs
 from lagotto.web.state import ServerState
 
@@ -21,7 +22,7 @@ def probe_routes(state: ServerState) -> APIRouter:
     """The routes of probes."""
     routes = APIRouter(tags=["probes"])
 
-    @routes.get("/probes", responses=documented())
+    @routes.get("/probes", responses=documented(ProbeListAnswer))
     def list_probes(
         cursor: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0, limit: PageSize = 50
     ) -> Response:
@@ -38,7 +39,11 @@ def probe_routes(state: ServerState) -> APIRouter:
             }
         )
 
-    @routes.get("/probes/{number}.webp", responses=documented(304, content="image/webp"))
+    @routes.get(
+        "/probes/{number}.webp",
+        response_class=Response,
+        responses=documented(None, 304, content="image/webp"),
+    )
     def probe_picture(
         number: Number,
         edge: Edge = 160,
@@ -54,12 +59,12 @@ def probe_routes(state: ServerState) -> APIRouter:
             return Response(None, 304, headers=headers)
         return Response(state.small_probe(number, edge), headers=headers, media_type="image/webp")
 
-    @routes.get("/probes/{number}", responses=documented())
+    @routes.get("/probes/{number}", responses=documented(ProbeAnswer))
     def one_probe(number: Number) -> Response:
         """A probe: its source and its captions."""
         return json_answer({"hub": state.name, **_probe_json(number, state.probe(number))})
 
-    @routes.get("/probes/{number}/outputs", responses=documented())
+    @routes.get("/probes/{number}/outputs", responses=documented(ProbeOutputsAnswer))
     async def outputs_of_probe(number: Number, top: Top = 20, by: By = "logit") -> Response:
         """The outputs of the whole hub that respond most to a probe."""
         by_model = by == "model"

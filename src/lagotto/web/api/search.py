@@ -15,6 +15,7 @@ from lagotto.web.api.parameters import (
     UploadDigests,
     Words,
 )
+from lagotto.web.api.schemas.answers import KeptPictures, PictureSearchAnswer, SearchAnswer
 from lagotto.web.problems import Problem
 from lagotto.web.queries import SearchRequest, search
 from lagotto.web.state import ServerState
@@ -29,7 +30,7 @@ def search_routes(state: ServerState) -> APIRouter:
     """The routes of searches and of the pictures that they take."""
     routes = APIRouter(tags=["search"])
 
-    @routes.get("/search", responses=documented())
+    @routes.get("/search", responses=documented(SearchAnswer))
     async def search_get(
         options: Options,
         img: UploadDigests,
@@ -42,7 +43,7 @@ def search_routes(state: ServerState) -> APIRouter:
         hits = await state.gate.run(lambda: search(state, request))
         return json_answer(hits_json(hits))
 
-    @routes.post("/search", responses=documented())
+    @routes.post("/search", responses=documented(PictureSearchAnswer))
     async def search_post(options: Options, pictures: _Files, q: Words = "") -> Response:
         """The outputs that recognise what 1 to 16 pictures show, and words if there are any."""
         uploads = await keep_all(state, pictures)
@@ -53,13 +54,17 @@ def search_routes(state: ServerState) -> APIRouter:
             {**hits_json(hits), "pictures": [upload.as_json() for upload in uploads]}
         )
 
-    @routes.post("/pictures", responses=documented())
+    @routes.post("/pictures", responses=documented(KeptPictures))
     async def upload_pictures(pictures: _Files) -> Response:
         """Keeps 1 to 16 pictures for a day, and gives the digests by which searches name them."""
         uploads = await keep_all(state, pictures)
         return json_answer({"pictures": [upload.as_json() for upload in uploads]})
 
-    @routes.get("/pictures/{digest}.webp", responses=documented(content="image/webp"))
+    @routes.get(
+        "/pictures/{digest}.webp",
+        response_class=Response,
+        responses=documented(content="image/webp"),
+    )
     def uploaded_picture(digest: str, edge: Edge = 160) -> Response:
         """An uploaded picture, small."""
         data = state.small_upload(digest, edge)

@@ -66,7 +66,7 @@ class RequestGuard:
         self._note = note
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request; a websocket is closed at once."""
+        """Serves one request; HEAD as GET without a body; a websocket is closed at once."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -75,6 +75,7 @@ class RequestGuard:
             return
 
         is_started, began = False, time.perf_counter()
+        is_head = scope["method"] == "HEAD"
 
         async def send_strict(message: Message) -> None:
             nonlocal is_started
@@ -87,7 +88,11 @@ class RequestGuard:
                 if "cache-control" not in headers:
                     is_static = scope["path"].startswith("/static/")
                     headers["Cache-Control"] = "no-cache" if is_static else "no-store"
-            await send(message)
+                await send(message)
+                if is_head:  # the answer is over, so that a stream of events ends too
+                    await send({"type": "http.response.body", "body": b""})
+            elif not is_head:
+                await send(message)
 
         request = Request(scope)
         try:
@@ -95,7 +100,8 @@ class RequestGuard:
                 answer = self._refusal(request)
             except Problem as problem:
                 answer = self._errors.answer(request, problem)
-            await (answer or self._app)(scope, receive, send_strict)
+            passed = {**scope, "method": "GET"} if is_head else scope
+            await (answer or self._app)(passed, receive, send_strict)
         except Exception as error:
             _log.exception("a request failed: %s %r", request.method, request.url.path)
             if not is_started:

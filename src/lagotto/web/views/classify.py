@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from lagotto.core.text.clean import shown
+from lagotto.core.types import Skipped
+from lagotto.web.from_json import read_predictions
 from lagotto.web.problems import without_paths
 from lagotto.web.views.addresses import SearchAddress, model_href, upload_image
+from lagotto.zeroshot.types import Prediction, Suggestion
 
 _BARS = 8
 _EDGE = 480
@@ -43,6 +46,9 @@ class ClassifiedPicture:
     captions: tuple[tuple[float, str], ...] = ()
     captions_weight: float = 0.0
     declined: str = ""
+    none: float = 0.0
+    none_remark: str = ""
+    suggestions: tuple[Suggestion, ...] = ()
     search: str = ""
 
 
@@ -57,19 +63,19 @@ class ClassifyPage:
 def classify_page(answer: Mapping[str, Any]) -> ClassifyPage:
     """The page of a classification, from the answer that scripts get as JSON."""
     labels = [shown(label, 60) for label in answer["labels"]]
+    rows = zip(answer["images"], answer["digests"], read_predictions(answer), strict=True)
     return ClassifyPage(
-        tuple(
-            _picture(row, digest, labels)
-            for row, digest in zip(answer["images"], answer["digests"], strict=True)
-        ),
+        tuple(_picture(row, digest, prediction, labels) for row, digest, prediction in rows),
         tuple(dict.fromkeys(shown(without_paths(note)) for note in answer["notes"])),
     )
 
 
-def _picture(row: Mapping[str, Any], digest: str, labels: Sequence[str]) -> ClassifiedPicture:
+def _picture(
+    row: Mapping[str, Any], digest: str, prediction: Prediction | Skipped, labels: Sequence[str]
+) -> ClassifiedPicture:
     image = upload_image(digest, _EDGE)
-    if "error" in row:
-        return ClassifiedPicture(image, shown(without_paths(row["error"])))
+    if isinstance(prediction, Skipped):
+        return ClassifiedPicture(image, shown(without_paths(prediction.reason)))
     together, alone = row["probabilities"], row["image_only"]["probabilities"]
     order = sorted(range(len(labels)), key=lambda place: -max(together[place], alone[place]))
 
@@ -91,10 +97,13 @@ def _picture(row: Mapping[str, Any], digest: str, labels: Sequence[str]) -> Clas
         image=image,
         refused="",
         label=shown(row["label"], 80),
-        probability=max(together),
+        probability=prediction.none if prediction.rejected else max(together),
         charts=tuple(charts),
         captions=tuple((each["similarity"], shown(each["text"], 200)) for each in row["captions"]),
         captions_weight=row["weights"]["captions"],
-        declined=row.get("declined", ""),
+        declined=prediction.declined,
+        none=prediction.none,
+        none_remark=shown(prediction.none_remark[:1].upper() + prediction.none_remark[1:]),
+        suggestions=prediction.suggestions,
         search=SearchAddress(pictures=(digest,)).href(),
     )

@@ -34,6 +34,8 @@ _NEAREST = 10
 _CURVE = 240
 _MOST_POINTS = 2000
 _DIFFERENT = 12
+_FIRES = 1.0
+"""Standard deviations from which an output is said to fire on a probe."""
 _SIDE = 480
 _MARGIN = 24
 
@@ -236,14 +238,19 @@ def compare_page(hub: Hub, first: tuple[str, int], second: tuple[str, int]) -> C
         points=tuple(sorted(points, key=lambda point: point.is_far)),
         zero=(_MARGIN - scale * low, _SIDE - _MARGIN + scale * low),
         first_alone=tuple(
-            probe_tile(reader, int(seen[i]), float(x[i])) for i in order[:count].tolist()
+            probe_tile(reader, int(seen[i]), float(x[i]))
+            for i in order[:count].tolist()
+            if x[i] >= _FIRES
         ),
         second_alone=tuple(
-            probe_tile(reader, int(seen[i]), float(y[i])) for i in order[::-1][:count].tolist()
+            probe_tile(reader, int(seen[i]), float(y[i]))
+            for i in order[::-1][:count].tolist()
+            if y[i] >= _FIRES
         ),
         together=tuple(
             probe_tile(reader, int(seen[i]), float(min(x[i], y[i])), decided=True)
             for i in both.tolist()
+            if min(x[i], y[i]) >= _FIRES
         ),
         swapped=compare_href(second, first),
     )

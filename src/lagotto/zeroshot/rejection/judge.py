@@ -7,10 +7,15 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
 from lagotto.core.errors import UsageError
+from lagotto.zeroshot.rejection.batch_curve import LEAST_BATCH
 from lagotto.zeroshot.rejection.evidence import evidence_against, rival_words
+from lagotto.zeroshot.rejection.logistic import probability
 from lagotto.zeroshot.rejection.suggestions import SuggestedWords
 from lagotto.zeroshot.rejection.vocabulary import OpenVocabulary
 from lagotto.zeroshot.types import Suggestion
+
+_BLOCK = 512
+"""Pictures whose cosines with the vocabulary are in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +49,37 @@ class NoneJudge:
         return cls(vocabulary, prompts, rivals, suggested, scale)
 
     def probability(
-        self, pictures: Float32[np.ndarray, "pictures dim"]
+        self,
+        pictures: Float32[np.ndarray, "pictures dim"],
+        batch: Float32[np.ndarray, "batch dim"] | None = None,
     ) -> Float64[np.ndarray, " pictures"]:
-        """P(none) of pictures by their unit embeddings; 0 if no word of the vocabulary is left."""
+        """P(none) of pictures; 0 if no word of the vocabulary is left.
+
+        Args:
+            pictures: Unit embeddings of the pictures.
+            batch: Those of all pictures that are asked together, from which the spread of the
+                evidence and the share without a label are estimated; None for `pictures`. With
+                fewer than LEAST_BATCH each picture is judged alone.
+        """
         if not self.rivals.any():
             return np.zeros(len(pictures))
-        rivals = pictures @ self.vocabulary.background[self.rivals].T
-        evidence = evidence_against(pictures @ self.prompts.T, rivals, self.scale)
-        log_odds = self.vocabulary.curve.log_odds(evidence)
-        return np.asarray(1 / (1 + np.exp(-np.clip(log_odds, -30, 30))))
+        evidence = self._evidence(pictures)
+        together = evidence if batch is None else self._evidence(batch)
+        if len(together) < LEAST_BATCH:
+            return probability(self.vocabulary.curve.log_odds(evidence))
+        curve, labels = self.vocabulary.batch_curve, len(self.prompts)
+        return probability(curve.log_odds(evidence, labels, together))
+
+    def _evidence(
+        self, pictures: Float32[np.ndarray, "pictures dim"]
+    ) -> Float64[np.ndarray, " pictures"]:
+        background = self.vocabulary.background[self.rivals].T
+        parts = [
+            evidence_against(part @ self.prompts.T, part @ background, self.scale)
+            for start in range(0, len(pictures), _BLOCK)
+            for part in (pictures[start : start + _BLOCK],)
+        ]
+        return np.concatenate(parts) if parts else np.zeros(0)
 
     def suggest(
         self, picture: Float32[np.ndarray, " dim"], captions: Sequence[str]

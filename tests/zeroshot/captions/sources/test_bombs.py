@@ -24,6 +24,8 @@ from lagotto.zeroshot.captions.sources import json_forms
 from lagotto.zeroshot.captions.sources.registry import find_sources
 from lagotto.zeroshot.captions.store import CaptionStore
 
+pytestmark = pytest.mark.workers
+
 MIB = 2**20
 OWN_BYTES = 400 * MIB
 """What this process may take beside what it has."""

@@ -4,7 +4,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from lagotto.core.parsing.name_forms.entries import (
@@ -38,6 +38,9 @@ _NUMBERS = (
     *("value", "#", "", "unnamed: 0"),
 )
 _DELIMITERS = ",;\t|"
+_QUOTED_CELL = re.compile(r'(?:^|[,;|])\s*"(?:[^"]|"")*("?)')
+_REST_OF_CELL = re.compile(r'(?!\d+\s*[,;|])[^"]*("(?!")\s*(?:[,;|]|$))?')
+_MOST_LINES_OF_A_CELL = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +75,16 @@ def parse_table(text: str, delimiter: str | None = None) -> Entries:
         delimiter, lines = lines[0][4:] or delimiter, lines[1:]
     if not lines:
         raise NotNamesError("holds no name")
+    if delimiter != "\t" and '"' in text:
+        lines, joined = _with_whole_cells(lines)
+        if joined:
+            names = "name was" if joined == 1 else "names were"
+            notes = (*notes, f"{joined} quoted {names} put on one line")
     delimiter = delimiter or _delimiter(lines)
     rows = [] if delimiter is None else _rows(lines, delimiter)
     if delimiter is None or all(len(row) == 1 for row in rows):
-        return parse_lines("\n".join(lines))
+        column = parse_lines("\n".join(lines))
+        return replace(column, notes=(*notes, *column.notes))
     if len(rows) == 1 and whole_number(rows[0][0]) is None:
         return Entries(tuple(cell for cell in rows[0] if cell), None, "comma list", notes)
     widths = {len(row) for row in rows}
@@ -94,6 +103,39 @@ def _delimiter(lines: Sequence[str]) -> str | None:
     heads = Counter({sign: lines[0].count(sign) for sign in fitting})
     tab_first = "\t" if heads.get("\t") else None
     return tab_first or (heads.most_common(1)[0][0] if any(heads.values()) else fitting[0])
+
+
+def _with_whole_cells(lines: Sequence[str]) -> tuple[list[str], int]:
+    """The lines, those joined by a space that one quoted cell spans; and how many cells did.
+
+    A quote mark that nothing closes within a few lines, or only behind the number of another row,
+    stays on its own line.
+    """
+    whole: list[str] = []
+    at = joined = 0
+    while at < len(lines):
+        end = _end_of_cell(lines, at) if _is_open(lines[at]) else at
+        whole.append(" ".join(lines[at : end + 1]))
+        joined += end > at
+        at = end + 1
+    return whole, joined
+
+
+def _end_of_cell(lines: Sequence[str], start: int) -> int:
+    """The line that closes a cell which `start` opens; `start` if none of the next ones does."""
+    for at in range(start + 1, min(start + _MOST_LINES_OF_A_CELL, len(lines))):
+        rest = _REST_OF_CELL.match(lines[at])
+        if rest is not None and rest[1]:
+            return at
+        if rest is None or '"' in lines[at]:
+            break
+    return start
+
+
+def _is_open(line: str) -> bool:
+    """Whether the last quoted cell of a line is not closed on it."""
+    closed = [cell[1] for cell in _QUOTED_CELL.finditer(line)]
+    return closed[-1:] == [""]
 
 
 def _rows(lines: Sequence[str], delimiter: str) -> list[list[str]]:

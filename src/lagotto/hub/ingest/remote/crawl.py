@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from lagotto.core.errors import SourceError
 from lagotto.core.files import writing
 from lagotto.core.progress import Progress
 from lagotto.core.remote.files import Repository
-from lagotto.core.remote.hugging_face import OutOfReachError
+from lagotto.core.remote.retry import OutOfReachError
 from lagotto.core.remote.spec import (
     MLFLOW,
     SEARCH,
@@ -50,6 +51,14 @@ FETCH_FAILURE = "source"
 """The kind of failure of a model that could not be fetched."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A remote model: as it was found, and as it was asked for."""
+
+    spec: RepositorySpec | MlflowSpec
+    requested: RepositorySpec | MlflowSpec
+
+
 class Crawl:
     """One run over remote sources.
 
@@ -72,9 +81,15 @@ class Crawl:
         self._known: dict[str, Repository] = {}
         self._expected: list[ModelRecord] = []
         self._jobs: list[FetchJob] = []
+        self._found: dict[str, _Named] = {}
 
-    def register(self, specs: Sequence[str]) -> None:
-        """Enters the models that specs name in the catalogue; fetches none.
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the specs name, in order."""
+        return tuple(self._found)
+
+    def find(self, specs: Sequence[str]) -> None:
+        """Finds out what specs name; nothing is entered in the catalogue.
 
         Raises:
             UsageError: A spec is not understood.
@@ -83,25 +98,40 @@ class Crawl:
         parsed = [_parse(spec) for spec in specs]
         for spec in parsed:
             self._hub.connect(spec)
-        named: dict[str, tuple[RepositorySpec | MlflowSpec, Listing]] = {}
-        errors: dict[str, str] = {}
         self._progress.start("listing", len(parsed), "sources")
         for spec in parsed:
-            results = self._hub.search(spec) if isinstance(spec, SearchSpec) else [spec]
-            for result in results:
-                found = isinstance(spec, SearchSpec)  # a search names the commit, a user may not
-                requested = RepositorySpec(result.name) if found else result
-                try:
-                    pinned, source = self._pin(result)
-                except OutOfReachError:
-                    raise
-                except SourceError as error:
-                    pinned, source = result, str(result)
-                    errors[source] = str(error)
-                listing = Listing(_stand_in(requested), pinned.title, source)
-                named.setdefault(source, (pinned, listing))
+            if isinstance(spec, SearchSpec):
+                for result in self._hub.search(spec):  # it names the commit, a user may not
+                    item = _Named(result, RepositorySpec(result.name))
+                    self._found.setdefault(str(result), item)
+            else:
+                self._found.setdefault(str(spec), _Named(spec, spec))
             self._progress.advance(1)
         self._progress.finish()
+
+    def register(self, positions: Sequence[int] | None = None) -> None:
+        """Enters the models that were found in the catalogue; fetches none.
+
+        `positions` are the places, in `names`, of those that this run is for, and become their
+        positions in the catalogue. None: all, behind the models that are there.
+
+        Raises SourceError if their hub is out of reach.
+        """
+        named: dict[str, tuple[RepositorySpec | MlflowSpec, Listing]] = {}
+        errors: dict[str, str] = {}
+        found = [*self._found.values()]
+        for place in range(len(found)) if positions is None else positions:
+            item = found[place]
+            try:
+                pinned, source = self._pin(item.spec)
+            except OutOfReachError:
+                raise
+            except SourceError as error:
+                pinned, source = item.spec, str(item.spec)
+                errors[source] = str(error)
+            position = None if positions is None else place
+            listing = Listing(_stand_in(item.requested), pinned.title, source, position)
+            named.setdefault(source, (pinned, listing))
         listings = [listing for _, listing in named.values()]
         expected, self.already = self._catalogue.expect(listings)
         for record in expected:

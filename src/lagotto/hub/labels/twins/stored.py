@@ -6,32 +6,25 @@ without a believed label has no such file.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from hashlib import sha256
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64
 
 from lagotto.core.errors import HubError
-from lagotto.core.files import canonical_json, writing
+from lagotto.core.files import writing
 from lagotto.core.progress import Progress, Silent
-from lagotto.core.results.through import Through
-from lagotto.core.types import JsonValue
-from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.labels.trust import LabelTrust
 from lagotto.hub.labels.twins.finder import TwinFinder
 from lagotto.hub.labels.twins.probability import TWINS
+from lagotto.hub.labels.twins.sources import KEY_BYTES, TWINS_VERSION, TwinSources
 from lagotto.hub.labels.twins.table import NO_TWINS, Twins, choose_teachers, join_twins
 from lagotto.hub.reader.reader import HubReader
-from lagotto.hub.store.model_responses import ModelResponses
 from lagotto.hub.store.tensorfile import Array, header_text, open_derived, write_tensors
-from lagotto.hub.text.matching import FIRMLY
 
 _FORMAT = "lagotto-twins"
-_VERSION = 1
-_KEY_BYTES = 16
 _FIELDS = ("teachers", "columns", "probability")
 _TABLES = ("references", "audited")
 
@@ -82,7 +75,7 @@ def open_twins(path: Path, hub: HubReader, trust: LabelTrust) -> HubTwins:
         What the file holds, as far as it is of this hub; the twins in other models are found now,
         which takes seconds for ten thousand outputs.
     """
-    sources = _Sources(hub, trust)
+    sources = TwinSources(hub, trust)
     if not sources.models:
         return NO_HUB_TWINS
     stored = _read(path, sources)
@@ -97,7 +90,7 @@ def keep_twins(path: Path, hub: HubReader, trust: LabelTrust, progress: Progress
     Models that the file knows are not compared again while the believed labels stay the same.
     Without a believed label the file is removed. Raises HubError if `path` cannot be written.
     """
-    sources = _Sources(hub, trust)
+    sources = TwinSources(hub, trust)
     if not sources.models:
         with writing(path):
             path.unlink(missing_ok=True)
@@ -108,114 +101,6 @@ def keep_twins(path: Path, hub: HubReader, trust: LabelTrust, progress: Progress
     found = _find(sources, stored, progress)
     _write(path, sources, found)
     return found
-
-
-def name_by_twins(
-    hub: HubReader, trust: LabelTrust, known: ModelResponses
-) -> dict[int, tuple[Through, ...]]:
-    """For outputs of a model the believed labelled outputs of others whose twins they are.
-
-    Args:
-        hub: the hub whose probes the model has seen.
-        trust: how far the hub's labels are believed.
-        known: the model's responses; its own labels have no part in the answer.
-
-    Returns:
-        By the number of an output its twins, the likeliest first.
-    """
-    sources = _Sources(hub, trust)
-    index, own = sources.index, None
-    if known.in_hub and index.column(known.name, 0) is not None:
-        own = sources.position(known.name)
-    labelled = [each for side in (True, False) for each in sources.labelled(side)]
-    teachers = choose_teachers([each for each in labelled if each[0] != own])
-    if not len(teachers.columns):
-        return {}
-    label_of = {column: label for _, column, label in labelled}
-    twins = TwinFinder(index, teachers).of_responses(standardize(known.values).values, own)
-    found: dict[int, list[Through]] = {}
-    for row in np.argsort(-twins.probability, kind="stable").tolist():
-        teacher = int(twins.teachers[row])
-        owner = int(index.owners(twins.teachers[row : row + 1])[0])
-        name = index.names[index.digests[owner]]
-        belief = "reference" if name in trust.references else "list fits"
-        logit, probability = teacher - int(index.firsts[owner]), float(twins.probability[row])
-        way = Through(name, logit, label_of[teacher], probability, belief)
-        found.setdefault(int(twins.columns[row]), []).append(way)
-    return {output: tuple(ways) for output, ways in found.items()}
-
-
-class _Sources:
-    """What the twins of a hub depend on: its models, and whose labels are believed."""
-
-    def __init__(self, hub: HubReader, trust: LabelTrust) -> None:
-        self.hub = hub
-        self.trust = trust
-        teaching = trust.teaching_models
-        self.models = [name for name in teaching if hub.logit_index().column(name, 0) is not None]
-
-    @property
-    def index(self) -> LogitIndex:
-        """The hub's logits."""
-        return self.hub.logit_index()
-
-    def digest(self) -> str:
-        """sha256 of everything but the models that are compared with the believed labels."""
-        checksums, of_index = self.hub.record_digests(), self._model_keys()
-        parts: list[JsonValue] = [
-            _VERSION,
-            self.hub.probe_digest,
-            canonical_json(asdict(TWINS)).decode(),
-        ]
-        for model in self.models:
-            position = self.position(model)
-            believed = sha256(self.trust.believed(model).tobytes()).hexdigest()
-            is_reference = model in self.trust.references
-            key = of_index[position].hex()
-            said = self.trust.audit_key(model) or checksums.get(model, "")
-            parts.append([model, key, said, believed, is_reference])
-        return sha256(canonical_json(parts)).hexdigest()
-
-    def keys(self) -> list[bytes]:
-        """What identifies each model of the index, with its responses."""
-        return [sha256(key).digest()[:_KEY_BYTES] for key in self._model_keys()]
-
-    def labelled(self, references: bool) -> list[tuple[int, int, str]]:
-        """(model, column, label) of the believed labels of references, or of all other models."""
-        found = []
-        for model in self.models:
-            if (model in self.trust.references) == references:
-                position = self.position(model)
-                teaching, first = self.trust.teaching(model), int(self.index.firsts[position])
-                labels = self.index.labels(self.index.digests[position])
-                for logit, (label, teaches) in enumerate(zip(labels, teaching, strict=True)):
-                    if label is not None and teaches:
-                        found.append((position, first + logit, label))
-        return found
-
-    def pupils(self, owner: int, references: bool) -> Int64[np.ndarray, " columns"]:
-        """The columns of a model that may be twins: none of a reference, nor, unless of references,
-        those whose own label is believed."""
-        name = self.index.names[self.index.digests[owner]]
-        count = int(self.index.outputs(np.array([owner]))[0])
-        columns = int(self.index.firsts[owner]) + np.arange(count)
-        if name in self.trust.references:
-            return columns[:0]
-        if references or name not in self.trust.teaching_models:
-            return columns
-        return columns[self.trust.believed(name) < FIRMLY]
-
-    def position(self, model: str) -> int:
-        """The index of a model in the logit index."""
-        column = self.index.column(model, 0)
-        return int(self.index.owners(np.array([column]))[0])
-
-    def _model_keys(self) -> list[bytes]:
-        return [
-            f"{m.behaviour_digest} {m.responses_sha256} {m.made_with}".encode()
-            for block in self.index.blocks
-            for m in block.models
-        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +116,7 @@ class _Stored:
         return all(self.known)
 
 
-def _find(sources: _Sources, stored: _Stored | None, progress: Progress) -> HubTwins:
+def _find(sources: TwinSources, stored: _Stored | None, progress: Progress) -> HubTwins:
     """The twins in all models: those stored, and those in the other models found now."""
     index = sources.index
     known = (False,) * len(index.firsts) if stored is None else stored.known
@@ -273,10 +158,10 @@ def _contradictions(finder: TwinFinder, index: LogitIndex) -> tuple[str, ...]:
     )
 
 
-def _read(path: Path, sources: _Sources) -> _Stored | None:
+def _read(path: Path, sources: TwinSources) -> _Stored | None:
     """What a file holds; None if it is missing, damaged, or of other believed labels."""
     try:
-        file = open_derived(path, _FORMAT, _VERSION)
+        file = open_derived(path, _FORMAT, TWINS_VERSION)
         if header_text(file, "made_of") != sources.digest():
             return None
     except HubError:
@@ -321,10 +206,10 @@ def _moved(
     return join_twins([Twins(moved[0][keep], moved[1][keep], probability[keep])])
 
 
-def _write(path: Path, sources: _Sources, found: HubTwins) -> None:
+def _write(path: Path, sources: TwinSources, found: HubTwins) -> None:
     index, keys = sources.index, sources.keys()
     arrays: dict[str, Array] = {
-        "models": np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), _KEY_BYTES),
+        "models": np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), KEY_BYTES),
         "firsts": index.firsts,
     }
     for table in _TABLES:
@@ -342,7 +227,7 @@ def _write(path: Path, sources: _Sources, found: HubTwins) -> None:
         path,
         {
             "format": _FORMAT,
-            "version": _VERSION,
+            "version": TWINS_VERSION,
             "made_of": sources.digest(),
             "left_out": found.left_out,
             "contradictions": list(found.contradictions),

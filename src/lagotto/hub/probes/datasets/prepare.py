@@ -80,7 +80,8 @@ def _default(
 
     Another error than a missing network says what to do instead.
     """
-    from lagotto.core.remote.hugging_face import OutOfReachError, is_offline
+    from lagotto.core.remote.hugging_face import is_offline
+    from lagotto.core.remote.retry import OutOfReachError
     from lagotto.hub.probes.datasets.fetch import fetch_dataset
 
     if is_offline():

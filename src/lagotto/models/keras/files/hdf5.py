@@ -17,6 +17,7 @@ from jaxtyping import Shaped
 
 from lagotto.core.errors import ModelError, reason
 from lagotto.models.checkpoints.checkpoint import StoredTensor
+from lagotto.models.keras.files.global_heaps import check_heaps
 
 MAX_OBJECTS = 20_000
 """Four times as many as the largest network of keras.applications has."""
@@ -104,6 +105,7 @@ def open_hdf5(source: Path | bytes, what: str, length: int) -> Iterator[Hdf5Tree
     Raises:
         ModelError: It is no HDF5 file, damaged, larger than it seems, or reaches out of itself.
     """
+    check_heaps(source, what)
     stream: Path | BinaryIO = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
         file = h5py.File(stream, "r", locking=False)

@@ -233,6 +233,8 @@ def write_transposed(layer: Layer) -> Tensor:
     extra = layer.settings.integers("output_padding")
     if extra is not None and len(extra) == 1:
         extra = extra * rank
+    if extra is not None and len(extra) != rank:
+        layer.settings.refuse("output_padding", f"{rank} numbers")
     sizes, before, after, added = [], [], [], []
     for axis, size in enumerate(spatial):
         known = layer.known(size, "input size")

@@ -4,14 +4,17 @@ Outputs that behave like labelled outputs of a reference have names from there. 
 names in another order is plain then, however short it is and whatever the encoder knows of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from lagotto.core.parsing.name_list import NameList
+from lagotto.core.progress import Progress, Silent
+from lagotto.core.results.through import Through
 from lagotto.core.text.names import label_word_sets
 from lagotto.hub.labels.audit import ModelAudit, audit_model
+from lagotto.hub.labels.encode import LabelEncoder
 from lagotto.hub.labels.trust import LabelTrust
-from lagotto.hub.labels.twins.stored import name_by_twins
+from lagotto.hub.labels.twins.names import TwinNames
 from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.store.model_responses import ModelResponses
 
@@ -32,36 +35,76 @@ def audit_by_all(
 
     The arguments are those of `audit_model`.
     """
-    audit = audit_model(hub, known, labels)
     listed: Sequence[str | None] | None = known.labels
     if isinstance(labels, NameList):
         listed = labels.for_outputs(known.values.shape[1])
     elif labels is not None:
         listed = labels
-    return audit if listed is None else check_against_references(hub, known, listed, audit)
+    audit = audit_model(hub, known, labels)
+    references = ReferenceNames(hub, LabelTrust(hub.label_lists(), hub.references()))
+    own = labels is None and known.in_hub
+    return audit if listed is None else references.check(known, listed, audit, own=own)
 
 
-def check_against_references(
-    hub: HubReader, known: ModelResponses, labels: Sequence[str | None], audit: ModelAudit
-) -> ModelAudit:
-    """The audit of a list, with another verdict where references tell more.
+def audit_hub(hub: HubReader, progress: Progress | None = None) -> tuple[ModelAudit, ...]:
+    """An audit of every probed model, in the hub's order, by the encoder and by references."""
+    meter = progress or Silent()
+    models = hub.status().models
+    meter.start("auditing", len(models), "models")
+    audits, encoder = [], LabelEncoder(hub)
+    references = ReferenceNames(hub, LabelTrust(hub.label_lists(), hub.references()))
+    for model in models:
+        known = hub.responses_of(model.name)
+        audit = audit_model(hub, known, reader=encoder)
+        audits.append(references.check(known, known.labels, audit, own=True))
+        meter.advance(1)
+    meter.finish()
+    return tuple(audits)
 
-    Args:
-        hub: the hub.
-        known: the responses of the model.
-        labels: its list, None for an output without a label.
-        audit: what the audit said without references.
+
+class ReferenceNames:
+    """What the references of a hub say of the outputs of its models, list by list.
+
+    Only references whose own list an audit bears out have a say, and none about another reference.
     """
-    trust = LabelTrust(hub.label_lists(), hub.references())
-    if not trust.references or len(labels) != known.values.shape[1]:
-        return audit
+
+    def __init__(self, hub: HubReader, trust: LabelTrust) -> None:
+        self._references = trust.references
+        self._names = TwinNames(hub, trust, firm_references=True) if trust.references else None
+
+    def check(
+        self,
+        known: ModelResponses,
+        labels: Sequence[str | None],
+        audit: ModelAudit,
+        *,
+        own: bool,
+    ) -> ModelAudit:
+        """The audit of a list, with another verdict where references tell more.
+
+        Args:
+            known: the responses of the model.
+            labels: its list, None for an output without a label.
+            audit: what the audit said without references.
+            own: whether the list is the one that the model has in the hub.
+        """
+        told = own and known.name in self._references
+        if self._names is None or told or len(labels) != known.values.shape[1]:
+            return audit
+        ways = self._names.of(known)
+        return _checked({output: each[0] for output, each in ways.items()}, labels, audit)
+
+
+def _checked(
+    ways: Mapping[int, Through], labels: Sequence[str | None], audit: ModelAudit
+) -> ModelAudit:
+    """The audit of a list as the likeliest twin of each output bears it out."""
     sets = [frozenset(label_word_sets(label or "")) for label in labels]
     listed = frozenset[frozenset[str]]().union(*sets)
     names = {}
-    for output, ways in name_by_twins(hub, trust, known).items():
-        way = ways[0]
+    for output, way in ways.items():
         words = frozenset(label_word_sets(way.label)) & listed
-        if way.belief == "reference" and way.probability >= _LIKELY and words:
+        if way.probability >= _LIKELY and words:
             names[output] = words
     if len(names) < _FEWEST:
         return audit

@@ -1,0 +1,22 @@
+"""A hub as the command line names it comes in; the open hub goes out, fetched if it must be."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lagotto.cli.output import notice, printable
+from lagotto.cli.terminal.progress import open_progress
+
+if TYPE_CHECKING:
+    from lagotto.hub.hub import Hub
+
+
+def open_hub(hub: Path | str, encoder: str | None = None, *, quiet: bool = False) -> "Hub":
+    """A hub by its folder or its address; what was fetched for it goes to stderr."""
+    from lagotto.hub.hub import Hub
+
+    opened = Hub.open(hub, encoder, progress=open_progress(quiet))
+    for line in () if quiet else opened.origin_notes:
+        notice(f"note: {printable(line)}")
+    if opened.fetched_bytes and not quiet:
+        notice(f"fetched {opened.fetched_bytes / 1e6:.1f} MB: {printable(opened.name)}")
+    return opened

@@ -1,0 +1,1 @@
+"""Label lists of a hub come in; verdicts on them, borne out by references, go out and are kept."""
