@@ -347,6 +347,7 @@ def test_public_names_are_documented() -> None:
         assert getattr(lagotto, name).__doc__, name
 
 
+@pytest.mark.thorough
 def test_every_module_can_be_imported() -> None:
     for path in MODULES:
         parts = path.relative_to(ROOT.parent).with_suffix("").parts

@@ -431,6 +431,7 @@ def test_a_text_query_walks_the_fifteen_files(demo_folder: Path) -> None:
     files = walk("text query")
     assert len(files) <= 15
     hub = lagotto.Hub.open(demo_folder / "lagotto-demo" / "hub")
+    hub.search("another word")  # opens the encoder
     entered = files_walked(lambda: hub.search("violin"))
     missed = set(files) - set(entered)  # the compiled kernel blends without rank_blend.py
     assert {"cli/search.py"} <= missed <= {"cli/search.py", "hub/descriptors/rank_blend.py"}

@@ -17,6 +17,9 @@ from torchvision import models
 from architectures import cifar, yolo
 
 CLASSES = 7
+LARGE = 288
+"""Edge of the pictures of networks that are not for the usual size."""
+
 Save = Callable[[nn.Module, Path], None]
 
 
@@ -112,6 +115,10 @@ def _labelled(network: nn.Module, file: Path) -> None:
     torch.save({"model_state_dict": network.state_dict(), "class_to_idx": names}, file)
 
 
+def _for_large_pictures(network: nn.Module, file: Path) -> None:
+    torch.save({"state_dict": network.state_dict(), "args": {"img_size": LARGE}}, file)
+
+
 STYLES: dict[str, Save] = {
     "state dict": lambda network, file: torch.save(network.state_dict(), file),
     "legacy format": lambda network, file: torch.save(
@@ -126,6 +133,7 @@ STYLES: dict[str, Save] = {
     "torch.compile": lambda network, file: torch.save(_prefixed("_orig_mod.", network), file),
     "DDP of a wrapper": lambda network, file: torch.save(_prefixed("module.net.", network), file),
     "class_to_idx beside": _labelled,
+    "img_size beside": _for_large_pictures,
     "safetensors": lambda network, file: save_file(network.state_dict(), file),
     "without batch counts": lambda network, file: torch.save(
         {k: v for k, v in network.state_dict().items() if "num_batches" not in k}, file
@@ -203,6 +211,34 @@ def heavy_cases() -> list[Case]:
     return [
         Case(f"torchvision {name}", lambda name=name: _tv(name), style, name)
         for name, style in named
+    ]
+
+
+def size_cases() -> list[Case]:
+    """Networks whose size was fixed by their code, for other pictures than the usual ones."""
+    named = ("swin_t", "swin_v2_t", "alexnet", "vgg11", "vgg11_bn")
+    rows = [
+        Case(
+            f"torchvision {name}", lambda name=name: _tv(name), "img_size beside", name, size=LARGE
+        )
+        for name in named
+    ]
+    return [
+        *rows,
+        Case(
+            "torchvision vit_b_32",
+            lambda: _tv("vit_b_32", image_size=LARGE),
+            "state dict",
+            "vit_b_32",
+            size=LARGE,
+        ),
+        Case(
+            "timm vit_tiny, 192x192",
+            lambda: _timm("vit_tiny_patch16_224", img_size=192),
+            "state dict",
+            "vit_tiny_patch16_224",
+            size=192,
+        ),
     ]
 
 

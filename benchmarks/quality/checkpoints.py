@@ -2,6 +2,7 @@ r"""Checkpoints as people leave them: are they recognized, and are the logits th
 
     python benchmarks/quality/checkpoints.py --json > benchmarks/results/quality_checkpoints.json
     python benchmarks/quality/checkpoints.py --heavy --json
+    python benchmarks/quality/checkpoints.py --sizes --json
 
 Needs torch, torchvision and timm, which write the checkpoints: networks with random weights from a
 fixed seed, whose statistics are drawn too, so that a mistake shows. A second process opens each of
@@ -43,16 +44,17 @@ GAIN = 1.2
 PICTURES, BATCH, PAIRS = 3, 8, 9
 
 
-def write_all(folder: Path, heavy: bool) -> list[dict[str, Any]]:
+def write_all(folder: Path, kind: str) -> list[dict[str, Any]]:
     """Writes the checkpoints, and what torch says of each; needs torch."""
     import torch
 
     from architectures.catalogue import randomize
-    from quality.checkpoint_styles import STYLES, cases, heavy_cases
+    from quality.checkpoint_styles import STYLES, cases, heavy_cases, size_cases
 
     torch.set_num_threads(1)
     rows = []
-    for at, case in enumerate(heavy_cases() if heavy else cases()):
+    chosen = {"heavy": heavy_cases, "sizes": size_cases}.get(kind, cases)()
+    for at, case in enumerate(chosen):
         network = case.build().eval()
         randomize(network, seed=at, gain=GAIN)
         file = folder / f"{at:02d}" / f"best{case.ending}"
@@ -174,18 +176,21 @@ def write_resnet(folder: Path) -> tuple[Path, Path]:
     return checkpoint, exported
 
 
-def measure(heavy: bool) -> dict[str, Any]:
+def measure(kind: str) -> dict[str, Any]:
     """Writes, opens in a second process, compares."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        rows = write_all(folder, heavy)
-        times = _child("--time", list(map(str, write_resnet(folder))))
+        rows = write_all(folder, kind)
+        files = [] if kind == "sizes" else write_resnet(folder)
+        times = _child("--time", list(map(str, files))) if files else {}
         rows = _child("--open", rows)
         compare(rows)
     known = [row for row in rows if row["architecture"]]
     right = [row for row in known if row.get("found") == row["architecture"]]
     unknown = [row for row in rows if not row["architecture"]]
     exact = [row for row in right if row["difference"] <= TOLERANCE]
+    if kind == "sizes":
+        exact = [row for row in exact if row["found_size"] == row["size"]]
     wrong = [row for row in rows if row not in exact and not (row in unknown and "error" in row)]
     for row in rows:
         del row["file"]
@@ -225,6 +230,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--heavy", action="store_true", help="larger networks, as a run of its own")
+    parser.add_argument("--sizes", action="store_true", help="other sizes, as a run of its own")
     parser.add_argument("--open", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--time", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -235,7 +241,7 @@ def main() -> None:
     if arguments.time:
         print(json.dumps(time_resnet(*map(Path, json.load(sys.stdin)))))
         return
-    found = measure(arguments.heavy)
+    found = measure("heavy" if arguments.heavy else "sizes" if arguments.sizes else "usual")
     if arguments.json:
         print(json.dumps(found, indent=1))
     else:

@@ -21,17 +21,17 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import growth
-from provenance import provenance
 
 from lagotto.core import files
 from lagotto.core.progress import Silent
 from lagotto.demo.bundled import DEMO_ENCODER
 from lagotto.hub.hub import Hub
+from lagotto.hub.ingest.merging.facts import ShardFacts, record_shard
 from lagotto.hub.prepare import prepare_searches
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.records import Listing, ModelFacts
-from lagotto.hub.store.shards import ShardFacts, record_shard
+from provenance import provenance
 
 
 def fill(hub: Hub, numbers: range, of: int) -> None:

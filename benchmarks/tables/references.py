@@ -87,6 +87,36 @@ def references_others() -> str:
     return table(["", "outputs", *ways, "a reference names", *ways], rows)
 
 
+def references_twins() -> str:
+    """How likely pairs of outputs are said to be of one concept, on the odd half of the names."""
+    rows = [
+        [world, weights, f"{row['pairs']:,}", *(f"{row[key]:.3f}" for key in TWIN_FIGURES)]
+        for world, both in read_result("quality_twins")["odd"].items()
+        for weights, row in both.items()
+    ]
+    titles = ["AUROC", "calibration error", "from 0.05", "right from 0.5", "found from 0.5"]
+    return table(["", "weights", "pairs", *titles], rows)
+
+
+TWIN_FIGURES = (
+    *("auroc", "calibration_error", "error_from_0.05"),
+    *("precision_from_0.5", "found_from_0.5"),
+)
+
+
+def references_time() -> str:
+    """A query of a million logits through a reference, and without; the ways took turns."""
+    rows = [
+        [way, f"{row['ms']:.1f}"]
+        for way, row in read_result("speed_references")["rows"].items()
+        if way in TIMED
+    ]
+    return table(["", "ms"], rows)
+
+
+TIMED = ("bare compiled scan", "default rule", "default rule, through a reference")
+
+
 def references_half() -> str:
     """Half of the models labelled at random."""
     row = _result().get("half labelled")
@@ -147,6 +177,8 @@ TABLES = (
     references_half,
     references_describe,
     references_others,
+    references_time,
+    references_twins,
     references_confidence,
     references_belief,
     references_sets,

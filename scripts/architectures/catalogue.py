@@ -15,6 +15,8 @@ import torch
 import torchvision
 from torch import nn
 
+from lagotto.models.architectures.fingerprint import is_counted
+
 CLASSES = 1000
 OWN = ("cifar", "yolo")
 """Modules of this folder with networks that people copy from repositories."""
@@ -160,8 +162,8 @@ def randomize(network: nn.Module, seed: int = 0, gain: float = 1.5) -> None:
     drawn = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, value in network.state_dict().items():
-            if not value.is_floating_point():
-                continue
+            if not value.is_floating_point() or not is_counted(name):
+                continue  # tables that the network computes, and that its graph has as constants
             last = name.rpartition(".")[2]
             if last == "running_var":
                 value.copy_(torch.rand(value.shape, generator=drawn) + 0.5)

@@ -7,6 +7,7 @@ from hashlib import sha256
 import numpy as np
 
 from lagotto.hub.hub import Hub
+from lagotto.hub.ingest.merging.facts import ShardFacts, record_shard
 from lagotto.hub.ingest.response_files import file_facts
 from lagotto.hub.ingest.segments import rebuild_blocks
 from lagotto.hub.store.catalog import Catalog
@@ -14,7 +15,6 @@ from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.records import Listing, ModelFacts
 from lagotto.hub.store.references import record_references
 from lagotto.hub.store.responses import ResponsesHeader, SeenProbes, write_responses
-from lagotto.hub.store.shards import ShardFacts, record_shard
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,8 @@ class Prediction(ComparedByValue):
         if by_model is not None:
             return f"{remark}: {by_model.model} says {by_model.name}"
         enough = max(2, len(self.captions) / 4)
-        if said is not None and said.captions >= enough and not self.declined:
+        agreed = not self.declined or said == self.suggestions[0]
+        if said is not None and said.captions >= enough and agreed:
             return f"{remark}: captions say {said.name}"
         if self.suggestions:
             return f"{remark}: it looks like {self.suggestions[0].name}"

@@ -256,7 +256,8 @@ def test_models_are_added_as_references_and_those_without_labels_refused(
     assert "no reference without a label for each of its 8 outputs" in refused.reason
     assert hub.status().references == ("all_eight",)
     assert hub.models == ("three", "all_eight")
-    hub.add(tmp_path / "three", reference=True)
+    again = lagotto("hub", "add", hub.folder, tmp_path / "three", "--reference")
+    assert "references: three, all_eight" in again.out
     assert hub.status().references == ("three", "all_eight")
     hub.remove("three")
     status = lagotto("hub", "status", hub.folder, "--json").json

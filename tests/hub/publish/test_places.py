@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from command_line import lagotto
 from hub_stub import StubHub
 from lagotto.core.errors import HubError, LagottoError, SourceError, UsageError
 from lagotto.core.progress import Silent
-from lagotto.core.remote.retry import OutOfReachError
+from lagotto.core.remote.retry import Backoff, OutOfReachError
 from lagotto.hub.hub import Hub
 from lagotto.hub.publish import push
 from lagotto.hub.publish.address import import_hub
@@ -25,13 +24,17 @@ from published_world import export
 ADDRESS = "hf:datasets/org/colours"
 NAME = "datasets/org/colours"
 
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+"""The client's own, in an upload without xet."""
+
 
 @pytest.fixture
-def place(stub: StubHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StubHub]:
+def place(stub: StubHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StubHub:
     """The stub, with a token and a cache of its own; uploads go by plain HTTP."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_TOKEN", "hf_test")
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True, raising=False)
+    monkeypatch.setattr(Backoff, "_sleep", lambda self, seconds: None)
     return stub
 
 
@@ -78,11 +81,10 @@ def test_a_network_that_is_gone_is_said(
     world: World, published: StubHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Hub.open(ADDRESS)
-    published.close()
-    monkeypatch.setattr("lagotto.core.remote.retry.Backoff._sleep", lambda self, seconds: None)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     hub = Hub.open(ADDRESS, str(world.encoder))
     assert hub.search("red")[0].label == "red"
-    assert "nothing answers" in hub.status().notes[0]
+    assert [note for note in hub.status().notes if "nothing answers" in note]
     with pytest.raises(OutOfReachError):
         Hub.open("hf:datasets/org/other")
 
@@ -146,7 +148,7 @@ def test_every_reading_command_takes_the_address(world: World, published: StubHu
     ):
         told = lagotto(*words)
         assert told.code == 0, (words, told.err)
-    picture = next(world.pictures.glob("red*"))
+    picture = next(world.pictures.rglob("*red*.png"))
     asked = ("--labels", "red,blue", "--hub", ADDRESS, "--encoder", world.encoder)
     assert lagotto("classify", picture, *asked, "--json").json["images"][0]["label"] == "red"
 
@@ -200,7 +202,8 @@ def test_the_command_publishes(world: World, place: StubHub) -> None:
     assert f'lagotto search {ADDRESS} "a dog"' in page
     place.read_only = True
     refused = lagotto("hub", "push", world.hub, ADDRESS)
-    assert (refused.code, refused.err.count("log in")) == (1, 1)
+    assert refused.code == 1
+    assert "log in with a token that may write" in refused.err, refused.err
 
 
 @pytest.mark.parametrize(

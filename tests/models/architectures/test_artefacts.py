@@ -2,6 +2,8 @@
 
 import zipfile
 
+import numpy as np
+import onnx
 import pytest
 
 from lagotto.models.architectures.fingerprint import tensors_fingerprint
@@ -47,6 +49,19 @@ def test_a_skeleton_survives_packing(key: str) -> None:
     assert unpack_skeleton(pack_skeleton(skeleton)) == skeleton
     assert skeleton.is_open
     assert skeleton.before_last.features in (64, 512)
+
+
+@pytest.mark.parametrize("name", ["swin_v2_t", "swin_v2_s", "swin_v2_b"])
+def test_tables_that_a_network_computes_are_right(name: str) -> None:
+    """The coordinates of Swin v2, as its paper has them: a graph has them as constants."""
+    graph = onnx.load_from_string(read_skeleton(f"torchvision/{name}").parts[0]).graph
+    tables = [item for item in graph.initializer if [*item.dims] == [1, 15, 15, 2]]
+    steps = np.arange(-7, 8) / 7 * 8
+    logarithms = np.sign(steps) * np.log2(np.abs(steps) + 1) / 3
+    expected = np.stack(np.meshgrid(logarithms, logarithms, indexing="ij"), -1)[None]
+    assert tables
+    for table in tables:
+        np.testing.assert_allclose(onnx.numpy_helper.to_array(table), expected, atol=1e-5)
 
 
 def test_the_order_of_tensors_does_not_matter() -> None:

@@ -131,6 +131,12 @@ def test_grey_pictures(tmp_path: Path) -> None:
     assert model.spec.input.mean == (0.456,)
 
 
+def test_pictures_of_four_channels_are_refused(tmp_path: Path) -> None:
+    shapes = shapes_of("torchvision/resnet18") | {"conv1.weight": (64, 4, 7, 7)}
+    with pytest.raises(ModelError, match="a resnet18 for pictures of 4 channels; allowed are 1"):
+        load(save(tmp_path, shapes))
+
+
 def test_the_embedding_of_positions_tells_the_size(tmp_path: Path) -> None:
     shapes = shapes_of("timm/vit_tiny_patch16_224") | {"pos_embed": (1, 37, 192)}
     model = load(save(tmp_path, shapes))

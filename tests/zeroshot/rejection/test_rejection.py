@@ -1,6 +1,7 @@
 """P(none of these), suggestions and checks of label lists, in a world of words."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from lagotto.encoders.background.words import background_words
 from lagotto.zeroshot.classifier import ZeroShotClassifier
 from lagotto.zeroshot.prompts.labels import make_labels
 from lagotto.zeroshot.rejection.curve import DEFAULT_CURVE, fit_logistic
-from lagotto.zeroshot.rejection.judge import check_reject
+from lagotto.zeroshot.rejection.judge import NoneJudge, check_reject
 from lagotto.zeroshot.rejection.nouns import named_phrases, store_nouns
 from lagotto.zeroshot.rejection.store_pictures import StorePictures
 from lagotto.zeroshot.rejection.suggestions import SuggestedWords
@@ -171,6 +172,27 @@ def test_a_caption_counts_and_a_label_is_not_suggested() -> None:
     assert with_captions[0] == Suggestion("cat", with_captions[0].probability, 1)
     assert sum(each.probability for each in with_captions) == pytest.approx(1)
     assert SuggestedWords.beside(words, words).suggest(cosines, [], 20.0) == ()
+
+
+def test_a_word_that_means_the_same_as_a_label_is_not_suggested(
+    vocabulary: OpenVocabulary,
+) -> None:
+    # the label is written otherwise than its word: only its meaning says that it is one
+    embedding = vocabulary.embeddings[30:31]
+    judge = NoneJudge.of(vocabulary, embedding, ["written otherwise"], 20.0)
+    assert not judge.suggested.allowed[30]
+    assert NOUNS[30] not in [each.name for each in judge.suggest(embedding[0], [])]
+    assert NoneJudge.of(vocabulary, embedding, ["x"], 20.0).suggested.allowed[31]
+
+
+def test_captions_that_were_declined_are_quoted_only_where_the_picture_says_the_same() -> None:
+    half = np.full(2, 0.5)
+    instead = (Suggestion("dog", 0.3), Suggestion("cat", 0.2, captions=9))
+    row = Prediction("", half, half, (1.0, 0.0), (), none=0.9, suggestions=instead)
+    assert row.none_remark.endswith("captions say cat")
+    far = replace(row, declined="too far")
+    assert far.none_remark.endswith("it looks like dog")
+    assert replace(far, suggestions=instead[1:]).none_remark.endswith("captions say cat")
 
 
 def test_doubtful_lists_are_said_before_the_work() -> None:

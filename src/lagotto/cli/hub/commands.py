@@ -120,6 +120,9 @@ def hub_add(
         print_json({"hub": str(hub if part is None else out), **fields})
     else:
         _print_report(report, quiet)
+        named = opened.reader.references() if reference else ()
+        if named:
+            print_line(f"references: {printable(', '.join(named))}")
     if report.is_failure:
         raise typer.Exit(1)
 

@@ -8,6 +8,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, errors
 
 from lagotto.core.errors import SourceError
 from lagotto.core.remote.hugging_face import HuggingFace, is_offline
+from lagotto.core.remote.retry import OutOfReachError
 from lagotto.core.remote.spec import DatasetSpec
 
 _MAY_WRITE = "log in with a token that may write there (hf auth login, or HF_TOKEN)"
@@ -36,7 +37,12 @@ class DatasetUpload:
                 self._spec.name, repo_type="dataset", private=private, exist_ok=True
             )
 
-        self._answer(ask)
+        try:
+            self._hub.dataset(self._spec)
+        except OutOfReachError:
+            raise
+        except SourceError:  # it is not there, or empty
+            self._answer(ask)
 
     def names(self) -> set[str]:
         """The names of the files that it has."""

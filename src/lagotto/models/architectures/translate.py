@@ -52,6 +52,11 @@ def assemble_checkpoint(source: ModelSource) -> AssembledModel | LibraryNetwork:
     found = recognize(
         checkpoint.shapes, checkpoint.settings, checkpoint.module_class, checkpoint.layers
     )
+    if found.channels not in (1, _COLOURS):
+        raise ModelError(
+            f"a {found.architecture.name} for pictures of {found.channels} channels; allowed are 1 "
+            "(grey) and 3 (colours), as probes and your pictures have them"
+        )
     if found.architecture.key not in skeleton_keys():
         return _left_to_library(checkpoint, found)
     skeleton = read_skeleton(found.architecture.key)

@@ -27,16 +27,23 @@ class SuggestedWords:
     numbers: dict[Phrase, int]
 
     @classmethod
-    def beside(cls, words: Sequence[str], labels: Sequence[str]) -> "SuggestedWords":
-        """All words but those that a label names.
+    def beside(
+        cls,
+        words: Sequence[str],
+        labels: Sequence[str],
+        other: Bool[np.ndarray, " words"] | None = None,
+    ) -> "SuggestedWords":
+        """All words but those that a label names, or that mean the same.
 
         Args:
             words: The words of the vocabulary.
             labels: The labels in words.
+            other: False for words that mean the same as a label; None for none.
         """
         said = {name_phrase(name) for label in labels for name in listed_names(label)}
         phrases = [name_phrase(word) for word in words]
         allowed = np.array([phrase not in said for phrase in phrases], bool)
+        allowed &= True if other is None else other
         numbers: dict[Phrase, int] = {}
         for number, phrase in enumerate(phrases):
             numbers.setdefault(phrase, number)

@@ -99,9 +99,7 @@ def open_vocabulary(
     return made
 
 
-def _background(
-    encoder: Encoder, progress: Progress | None
-) -> Float32[np.ndarray, "words dim"]:
+def _background(encoder: Encoder, progress: Progress | None) -> Float32[np.ndarray, "words dim"]:
     """The embeddings of the background words, remembered for the last few encoders."""
     key = (encoder.info.fingerprint, encoder.info.prompt_template)
     embeddings = _in_memory.get(key)

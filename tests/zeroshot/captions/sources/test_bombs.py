@@ -88,6 +88,7 @@ def many_columns(path: Path) -> Path:
     return plain(path, {**{f"c{n}": [1] for n in range(10_001)}, "caption": ["x"]})
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -133,6 +134,7 @@ def test_one_row_that_is_too_large_leaves_the_others(tmp_path: Path) -> None:
     assert len(store.skipped()) == 1
 
 
+@pytest.mark.thorough
 def test_a_picture_that_is_too_large_leaves_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

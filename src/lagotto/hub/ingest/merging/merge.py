@@ -18,7 +18,7 @@ from lagotto.hub.ingest.add import now_text
 from lagotto.hub.ingest.merging.empty_copy import copy_empty
 from lagotto.hub.ingest.merging.fold import place_responses, read_checked
 from lagotto.hub.ingest.merging.parts import Part, listings, open_parts
-from lagotto.hub.ingest.merging.report import MergeReport, count_files, note_shards
+from lagotto.hub.ingest.merging.report import MergeReport, count_listed_files, note_shards
 from lagotto.hub.ingest.response_files import file_facts, note_responses, tidy
 from lagotto.hub.ingest.segments import rebuild_blocks
 from lagotto.hub.store.catalog import Catalog
@@ -102,7 +102,7 @@ def merge_hubs(layout: HubLayout, folders: Sequence[Path], progress: Progress) -
         rebuild_blocks(layout, catalogue, manifest.probe_digest)
         missing, notes = note_shards(catalogue, parts)
         copies, _ = split_copies(plan.copies, catalogue.failures())
-        files, not_read = count_files(parts)
+        files, not_read = count_listed_files(parts)
         report = MergeReport(
             parts=tuple(str(part.layout.folder) for part in parts),
             added=added,

@@ -8,12 +8,12 @@ from pathlib import Path
 from lagotto.core.errors import HubError, UsageError
 from lagotto.core.lock import is_locked
 from lagotto.hub.ingest.merging.empty_copy import check_same
+from lagotto.hub.ingest.merging.facts import ListedModel, ShardFacts, read_listed, read_shard
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import Manifest, read_hub_manifest
 from lagotto.hub.store.records import Copy, FailureRecord, Listing, ModelFacts, ModelRecord
 from lagotto.hub.store.references import read_references
-from lagotto.hub.store.shards import ListedModel, ShardFacts, read_listed, read_shard
 
 
 @dataclass(frozen=True, slots=True)

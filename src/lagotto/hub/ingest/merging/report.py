@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 from lagotto.core.types import JsonObject
+from lagotto.hub.ingest.merging.facts import read_merged, record_merged
 from lagotto.hub.ingest.merging.parts import Part
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.records import FailedModel
-from lagotto.hub.store.shards import read_merged, record_merged
 from lagotto.models.metadata.file_count import FileCount, sum_counts
 from lagotto.models.metadata.unread.recognition import UnreadFile
 
@@ -47,7 +47,7 @@ class MergeReport:
         return fields
 
 
-def count_files(parts: Sequence[Part]) -> tuple[FileCount, tuple[UnreadFile, ...]]:
+def count_listed_files(parts: Sequence[Part]) -> tuple[FileCount, tuple[UnreadFile, ...]]:
     """The files under the paths of all lists, each list once, and the models that are not read."""
     lists: dict[str, FileCount] = {}
     not_read: dict[str, UnreadFile] = {}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from lagotto.core.errors import UsageError
 from lagotto.core.files import canonical_json
+from lagotto.hub.ingest.merging.facts import ShardFacts, read_shard, record_shard
 from lagotto.hub.store.catalog import Catalog
-from lagotto.hub.store.shards import ShardFacts, read_shard, record_shard
 from lagotto.models.metadata.scan import FoundModels
 
 _TEXT = re.compile(r"([0-9]{1,7})/([0-9]{1,7})")

@@ -8,7 +8,8 @@ from jaxtyping import Float32, Float64
 
 @dataclass(frozen=True, slots=True)
 class TwinConfig:
-    """How twins are found and how they are believed. Set by benchmarks/quality/references.py.
+    """How twins are found and how they are believed. Set by benchmarks/quality/references.py,
+    and the weights by benchmarks/calibration/twins.py.
 
     Attributes:
         most_teachers: labelled outputs that others are compared with. Of more, those of different
@@ -24,7 +25,7 @@ class TwinConfig:
         shrinkage: probes that a correlation over fewer than all probes is shrunk by.
         least_shared: names that two references must share to be compared.
         agreement: share of these names that behave alike, below which they contradict each other.
-        weights: of the features in `_probability`, the last one is the constant. Logistic
+        weights: of TWIN_FEATURES, the last one is the constant. Logistic
             regression on the even half of the names in the published models and in the mini-hub.
     """
 
