@@ -22,7 +22,7 @@ RUN_HERE = {
     "bring-an-encoder": 2,
     "caption-store": 7,
     "checkpoints": 3,
-    "choose-probes": 4,
+    "choose-probes": 5,
     "detectors": 2,
     "doctor": 1,
     "evaluate": 4,

@@ -54,7 +54,7 @@ def probes_make(
     What the encoder takes for faces, text alone or unsafe pictures is left out, and so are near
     repeats.
 
-    Example: lagotto probes make my-probes --from photos/ --size 600 --encoder clip --licence CC0
+    Example: lagotto probes make my-set --from photos/ --size 600 --encoder clip-onnx/ --licence CC0
     """
     from lagotto.hub.curation.make import SetOptions, make_probes
 
