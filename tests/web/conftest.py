@@ -10,6 +10,13 @@ from colour_world import World, shared_world
 from web_server import Served, served
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A server that is shared by tests decodes pictures in workers, whichever test asks first."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.workers)
+
+
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Built once; its hub is for reading."""

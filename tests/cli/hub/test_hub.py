@@ -22,7 +22,7 @@ def test_create_add_search_remove_verify(world: World, tmp_path: Path) -> None:
     )  # fmt: skip
     assert made.code == 0
     keys = ["hub", "probes", "probe_digest", "encoder", "set_aside", "source_count", "datasets"]
-    assert list(made.json) == keys
+    assert list(made.json) == [*keys, "references"]
     count = made.json["source_count"]
     assert (count["taken"], count["seen"]) == (30, len(list(world.pictures.iterdir())))
     assert (made.json["hub"], made.json["probes"]) == (str(hub), 30)
@@ -59,7 +59,8 @@ def test_create_in_words(world: World, tmp_path: Path) -> None:
     made = lagotto("hub", "create", hub, *words)
     assert made.out == f"{hub}: 72 probes, encoder encoder\n"
     assert "zz_broken.png: not a picture" in made.err
-    assert made.err.endswith(f"next: lagotto hub add {hub} MODELS\n")
+    assert f"next: lagotto hub add {hub} MODELS\n" in made.err
+    assert "--reference" in made.err
     quiet = lagotto("hub", "create", tmp_path / "quiet", *words, "--quiet")
     assert (quiet.err, quiet.code) == ("", 0)
 

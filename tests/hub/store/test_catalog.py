@@ -308,12 +308,12 @@ def test_a_model_that_goes_while_records_are_checked_is_no_damage(
     hub_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Catalog(hub_copy / "catalogue.sqlite", writable=True) as catalogue:
-        digest_of = Catalog._record_digest
+        digest_of = Catalog.record_digest
 
         def removed_meanwhile(self: Catalog, digest: str) -> str:
             if self.models("done") and self.models("done")[0].digest == digest:
                 self.remove(self.models("done")[0].name)
             return digest_of(self, digest)
 
-        monkeypatch.setattr(Catalog, "_record_digest", removed_meanwhile)
+        monkeypatch.setattr(Catalog, "record_digest", removed_meanwhile)
         assert catalogue.damages() == ()

@@ -39,7 +39,7 @@ def test_shards_give_the_hub_of_the_list_and_need_no_encoder(
         words = ("--shard", f"{index}/3", "--out", parts[-1], "--json")
         answer = lagotto("hub", "add", bare, models, *words)
         assert (answer.json["shard"], answer.json["hub"]) == (f"{index}/3", str(parts[-1]))
-        assert answer.code == (1 if answer.json["failures"] else 0)
+        assert answer.code == (1 if answer.json["failures"] and not answer.json["done"] else 0)
         assert lagotto("hub", "verify", parts[-1]).code == 0
         assert not (parts[-1] / "cache").exists()
     assert Hub.open(bare).models == ()
