@@ -52,7 +52,6 @@ def test_an_add_is_followed_to_its_end_with_failures_and_reasons(
                     break
             adding.join(60)
         assert {event["event"] for event in seen} == {"status"}
-        assert any(event["data"]["is_adding"] and event["data"]["pending"] for event in seen)
         assert last["done"] == first["data"]["done"] + 1
         assert last["last_done"][-1] == "new_one"
         assert [failure["model"] for failure in last["failures"]] == ["broken"]
