@@ -13,6 +13,8 @@ from command_line import lagotto
 from lagotto.core.errors import LagottoError, UsageError
 from lagotto.hub.hub import Hub
 from lagotto.hub.query.types import LogitQuery
+from lagotto.hub.reader.changes import change_mark
+from lagotto.hub.store.layout import HubLayout
 from lagotto.jobs.worker_limits import Limits
 
 ONE = Limits(workers=1)
@@ -33,6 +35,19 @@ READS: dict[str, Callable[[Hub], object]] = {
     "models": lambda hub: hub.models,
     "status": lambda hub: hub.status().done,
 }
+
+
+@pytest.mark.parametrize(
+    "name", ["low_rank", "completion", "rivals", "label_embeddings", "twins", "catalogue"]
+)
+def test_every_file_that_answers_rest_on_is_in_the_mark(hub_copy: Path, name: str) -> None:
+    layout = HubLayout(hub_copy)
+    path: Path = getattr(layout, name)
+    before = change_mark(layout)
+    draft = path.with_name("draft")
+    draft.write_bytes(path.read_bytes() if path.exists() else b"made anew")
+    draft.rename(path)  # as every writer does
+    assert change_mark(layout) != before
 
 
 @pytest.mark.parametrize("searched_before", [True, False])
