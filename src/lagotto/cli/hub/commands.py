@@ -18,6 +18,7 @@ from lagotto.core.progress import Progress
 
 if TYPE_CHECKING:
     from lagotto.hub.ingest.add import AddReport
+    from lagotto.hub.ingest.merging.report import MergeReport
     from lagotto.hub.ingest.merging.shard import ModelShard
     from lagotto.models.metadata.file_count import FileCount
     from lagotto.models.metadata.unread.recognition import UnreadFile
@@ -140,17 +141,22 @@ def _parse_shard(shard: str | None, out: Path | None) -> "ModelShard | None":
     return None
 
 
-def _print_report(report: "AddReport", quiet: bool) -> None:
+def print_outcome(report: "AddReport | MergeReport", added: int, extended: int) -> None:
+    """What became of the models of an add or a merge: counts, then copies and failures by name."""
     print_line(
-        f"{len(report.done)} models added, {report.already} already there, "
+        f"{added} models added, {report.already} already there, "
         f"{len(report.copies)} copies, {len(report.failures)} failed"
     )
-    if report.extended:
-        print_line(f"{len(report.extended)} models saw more probes")
+    if extended:
+        print_line(f"{extended} models saw more probes")
     for name, original in report.copies:
         print_line(f"  copy: {printable(name)} is {printable(original)}")
     for failure in report.failures:
         print_line(f"  failed: {printable(failure.model)}: {printable(failure.reason)}")
+
+
+def _print_report(report: "AddReport", quiet: bool) -> None:
+    print_outcome(report, len(report.done), len(report.extended))
     print_files(report.files, report.not_read, quiet)
 
 

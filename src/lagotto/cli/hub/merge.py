@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lagotto.cli.hub.commands import HUB_ARGUMENT, JSON, QUIET, bar, print_files
+from lagotto.cli.hub.commands import HUB_ARGUMENT, JSON, QUIET, bar, print_files, print_outcome
 from lagotto.cli.hub.index_status import notify_index
 from lagotto.cli.output import notice, print_json, print_line, printable
 
@@ -44,16 +44,7 @@ def hub_merge(
 
 
 def _print_report(report: "MergeReport", quiet: bool) -> None:
-    print_line(
-        f"{report.added} models added, {report.already} already there, "
-        f"{len(report.copies)} copies, {len(report.failures)} failed"
-    )
-    if report.extended:
-        print_line(f"{report.extended} models saw more probes")
-    for name, original in report.copies:
-        print_line(f"  copy: {printable(name)} is {printable(original)}")
-    for failure in report.failures:
-        print_line(f"  failed: {printable(failure.model)}: {printable(failure.reason)}")
+    print_outcome(report, report.added, report.extended)
     if report.unfinished:
         names = ", ".join(map(printable, report.unfinished[:3]))
         more = ", ..." if len(report.unfinished) > 3 else ""
