@@ -147,7 +147,6 @@ def demo_world(workplace: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def demo_folder(demo_world: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """That folder, entered."""
     monkeypatch.chdir(demo_world)
-    monkeypatch.setenv("ENCODER", str(bundled.DEMO_ENCODER))
     return demo_world
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from encoder_makers import write_encoder
 from lagotto.core.errors import UsageError
-from lagotto.encoders.registry import load_encoder
+from lagotto.demo.bundled import DEMO_ENCODER
+from lagotto.encoders.registry import lasting_spec, load_encoder
 
 
 def refusal(spec: str, threads: int | None = None) -> str:
@@ -56,3 +57,17 @@ def test_the_registry_imports_no_framework() -> None:
         "sys.exit(bool({'onnxruntime', 'tokenizers', 'torch'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_bundled_encoder_has_a_name_that_lasts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert (
+        load_encoder("bundled").info.fingerprint == load_encoder(str(DEMO_ENCODER)).info.fingerprint
+    )
+    assert lasting_spec("bundled") == "bundled"
+
+    own = write_encoder(tmp_path / "bundled")
+    assert load_encoder("bundled").info.fingerprint == load_encoder(str(own)).info.fingerprint
+    assert lasting_spec("bundled") == str(own)

@@ -12,6 +12,7 @@ from lagotto.cli.hub.commands import (
     QUIET,
     bar,
 )
+from lagotto.cli.hub.opening import ENCODER_HELP
 from lagotto.cli.output import notice, print_json, print_line, print_table, printable
 
 if TYPE_CHECKING:
@@ -69,9 +70,7 @@ def _report(store: Path, report: "IntakeReport", quiet: bool, as_json: bool) -> 
 def captions_create(
     store: Path = STORE,
     pairs: list[Path] = PAIRS_OPTION,
-    encoder: str = typer.Option(
-        ..., help="Folder with an ONNX dual encoder in the Hugging Face layout."
-    ),
+    encoder: str = typer.Option(..., help=ENCODER_HELP),
     images: Path | None = IMAGES,
     text_only: bool = TEXT_ONLY,
     quiet: bool = QUIET,

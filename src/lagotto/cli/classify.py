@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lagotto.cli.hub.commands import QUIET, bar
-from lagotto.cli.hub.opening import open_hub
+from lagotto.cli.hub.opening import ENCODER_HELP, open_hub
 from lagotto.cli.output import notice, printable
 from lagotto.cli.predictions import Rows, print_rows_csv, print_rows_json, print_rows_tables
 from lagotto.core.errors import LagottoError, UsageError
@@ -26,8 +26,7 @@ def classify_command(
     ),
     encoder: str | None = typer.Option(
         None,
-        help="Folder with an ONNX dual encoder in the Hugging Face layout. [default: the one of "
-        "the caption store or the hub]",
+        help=f"{ENCODER_HELP} [default: the one of the caption store or the hub]",
     ),
     captions: Path | None = typer.Option(None, metavar="STORE", help="A caption store."),
     hub: Path | None = typer.Option(

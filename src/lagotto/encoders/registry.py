@@ -6,6 +6,7 @@ from pathlib import Path
 from lagotto.core.errors import UsageError
 from lagotto.core.registry import Adapter, load_adapter, suggest
 from lagotto.core.remote.spec import REPOSITORY
+from lagotto.core.sources.bundled import BUNDLED
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.folder import has_graphs
 from lagotto.encoders.known.table import (
@@ -40,10 +41,10 @@ def load_encoder(spec: str, threads: int | None = None) -> Encoder:
     """Loads an encoder.
 
     Args:
-        spec: A folder, `hf:ORG/NAME[@REVISION]`, a short name of `encoders.known`, or
-            `open_clip:ARCH/TAG`. If a folder has both, an ONNX export is used before safetensors,
-            which need the extra `transformers`. `#fp16` or `#quantized` behind it chooses graphs of
-            that precision.
+        spec: A folder, `hf:ORG/NAME[@REVISION]`, a short name of `encoders.known`, `bundled` for
+            the small one of the demo, or `open_clip:ARCH/TAG`. If a folder has both, an ONNX export
+            is used before safetensors, which need the extra `transformers`. `#fp16` or `#quantized`
+            behind it chooses graphs of that precision.
         threads: CPU threads of one call; None for all cores.
 
     Returns:
@@ -75,7 +76,12 @@ def load_encoder(spec: str, threads: int | None = None) -> Encoder:
 
 
 def lasting_spec(spec: str) -> str:
-    """The spec that names the same encoder later and elsewhere: a commit, an absolute path."""
+    """The spec that names the same encoder later and elsewhere: a commit, an absolute path.
+
+    `bundled` stays: it is found wherever the package is installed.
+    """
+    if spec.partition(MARK)[0] == BUNDLED and not Path(BUNDLED).exists():
+        return spec
     place, precision = split_precision(full_spec(spec))
     ending = "" if precision is None else f"{MARK}{precision}"
     if place.startswith(REPOSITORY):
@@ -98,6 +104,6 @@ def _folder(spec: str) -> Path:
     siblings = sorted(p.name for p in parent.iterdir() if p.is_dir()) if parent.is_dir() else []
     raise UsageError(
         f"encoder {spec!r}: no such folder; give a folder that holds an encoder, hf:ORG/NAME, "
-        f"open_clip:ARCH/TAG or one of {', '.join(KNOWN_ENCODERS)}."
-        f"{suggest(folder.name, [*siblings, *KNOWN_ENCODERS])}"
+        f"open_clip:ARCH/TAG or one of {', '.join(KNOWN_ENCODERS)}, {BUNDLED}."
+        f"{suggest(folder.name, [*siblings, *KNOWN_ENCODERS, BUNDLED])}"
     )

@@ -10,7 +10,7 @@ from lagotto.cli.hub.commands import (
     QUIET,
     bar,
 )
-from lagotto.cli.hub.opening import open_hub
+from lagotto.cli.hub.opening import ENCODER_HELP, open_hub
 from lagotto.cli.output import notice, print_json, print_line, print_table, printable
 from lagotto.core.errors import UsageError
 
@@ -33,8 +33,7 @@ def classification(
     ),
     encoder: str | None = typer.Option(
         None,
-        help="Folder with an ONNX dual encoder in the Hugging Face layout. [default: the one of "
-        "the caption store or the hub]",
+        help=f"{ENCODER_HELP} [default: the one of the caption store or the hub]",
     ),
     captions: Path | None = typer.Option(None, metavar="STORE", help="A caption store."),
     hub: Path | None = typer.Option(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lagotto.cli.hub.commands import HUB_ARGUMENT, JSON, QUIET, bar
+from lagotto.cli.hub.opening import ENCODER_HELP
 from lagotto.cli.output import notice, print_json, print_line, printable
 
 if TYPE_CHECKING:
@@ -25,11 +26,7 @@ def hub_create(
         None,
         help=f"{PROBES_HELP} [default: a dataset of photos; without a network the bundled ones]",
     ),
-    encoder: str = typer.Option(
-        "siglip",
-        help="A name of `lagotto encoders`, hf:ORG/NAME[@REV], open_clip:ARCH/TAG, or a folder "
-        "with an ONNX dual encoder in the Hugging Face layout; #fp16 or #quantized behind it.",
-    ),
+    encoder: str = typer.Option("siglip", help=ENCODER_HELP),
     max_probes: int | None = typer.Option(
         None,
         min=2,

@@ -41,3 +41,4 @@ def encoders(as_json: bool = JSON) -> None:
     columns = ["name", "repository", "about", "licence", "ImageNet", "cached"]
     print_table(columns, rows, frozenset({"about", "ImageNet"}))
     notice("smaller ones: #fp16 or #quantized behind a name, where the repository has them")
+    notice("bundled: the small encoder of the demo; it knows drawings of its own kind, no photos")

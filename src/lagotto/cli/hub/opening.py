@@ -9,6 +9,11 @@ from lagotto.cli.terminal.progress import open_progress
 if TYPE_CHECKING:
     from lagotto.hub.hub import Hub
 
+ENCODER_HELP = (
+    "A name of `lagotto encoders`, hf:ORG/NAME[@REV], open_clip:ARCH/TAG, a folder with an ONNX "
+    "dual encoder in the Hugging Face layout, or bundled; #fp16 or #quantized behind it."
+)
+
 
 def open_hub(hub: Path | str, encoder: str | None = None, *, quiet: bool = False) -> "Hub":
     """A hub by its folder or its address; what was fetched for it goes to stderr."""

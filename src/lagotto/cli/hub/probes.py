@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lagotto.cli.hub.commands import JSON, QUIET, bar
-from lagotto.cli.hub.opening import open_hub
+from lagotto.cli.hub.opening import ENCODER_HELP, open_hub
 from lagotto.cli.names import read_names
 from lagotto.cli.output import notice, print_json, print_line, print_table, printable
 from lagotto.core.errors import UsageError
@@ -20,7 +20,6 @@ probes_app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_ENCODER = "A name of `lagotto encoders`, hf:ORG/NAME[@REV], open_clip:ARCH/TAG, or a folder."
 _SHOWN = 12
 
 
@@ -34,7 +33,7 @@ def probes_make(
         "one that draws: dead-leaves, or diffusers:FOLDER, a text-to-image pipeline.",
     ),
     size: int = typer.Option(2000, min=2, help="How many pictures to choose."),
-    encoder: str = typer.Option("siglip", help=_ENCODER),
+    encoder: str = typer.Option("siglip", help=ENCODER_HELP),
     candidates: int | None = typer.Option(
         None,
         min=2,
@@ -91,7 +90,7 @@ def probes_check(
     vocabulary: str | None = typer.Option(
         None, metavar="A,B,C|FILE", help="The words to look for. [default: common nouns]"
     ),
-    encoder: str | None = typer.Option(None, help=f"{_ENCODER} [default: that of the hub]"),
+    encoder: str | None = typer.Option(None, help=f"{ENCODER_HELP} [default: that of the hub]"),
     quiet: bool = QUIET,
     as_json: bool = JSON,
 ) -> None:

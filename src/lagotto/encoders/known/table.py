@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lagotto.core.errors import UsageError
 from lagotto.core.remote.spec import REPOSITORY
+from lagotto.core.sources.bundled import BUNDLED, bundled_encoder
 from lagotto.encoders.layout import VARIANTS
 
 MARK = "#"
@@ -72,8 +73,12 @@ def full_spec(spec: str) -> str:
     'hf:Xenova/clip-vit-base-patch32#fp16'
     """
     name, mark, precision = spec.partition(MARK)
+    if Path(spec).exists() or Path(name).is_dir():
+        return spec
+    if name == BUNDLED:
+        return f"{bundled_encoder()}{mark}{precision}"
     known = KNOWN_ENCODERS.get(name)
-    if known is None or Path(spec).exists() or Path(name).is_dir():
+    if known is None:
         return spec
     return f"{known.spec}{mark}{precision}"
 

@@ -2,25 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 
 from lagotto.core.errors import LagottoError
 from lagotto.core.progress import Progress
 from lagotto.core.remote.spec import DATASET
+from lagotto.core.sources.bundled import BUNDLED, bundled_probes
 from lagotto.hub.probes.datasets.sample import DATASET_SAMPLE, DatasetSample
-
-BUNDLED = "bundled"
-"""The pictures that ship with the package: few and drawn, but there without a network."""
 
 DEFAULT_PROBES = f"{DATASET}common-canvas/commoncatalog-cc-by"
 """Photos of many subjects under CC BY, as parquet. Chosen for its licence and form by what is
 published about it: it could not be reached where this was written."""
-
-
-def bundled_probes() -> Path:
-    """The file of the bundled pictures."""
-    return Path(str(files("lagotto").joinpath("demo", "world", "probes.parquet")))
 
 
 def prepare_sources(
