@@ -11,6 +11,10 @@ from hub_stub import StubHub
 from lagotto.core.registry import Adapter
 from lagotto.jobs.registry import RUNNERS
 
+# A product of small matrices by two threads in each of two test processes, on two cores, waits more
+# than it computes. The processes of pytest-xdist take this over before they load numpy.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 settings.register_profile("any machine", deadline=None)
 settings.register_profile("few", deadline=None, max_examples=15)
 settings.load_profile("any machine")

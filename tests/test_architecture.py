@@ -10,6 +10,8 @@ import pytest
 
 import lagotto
 
+pytestmark = pytest.mark.xdist_group("architecture")  # each file is parsed once
+
 ROOT = Path(lagotto.__file__).parent
 MODULES = sorted(path for path in ROOT.rglob("*.py"))
 LAYERS = (
@@ -141,16 +143,17 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Every module that a file imports, wherever in it."""
-    found = set()
+    found: set[str] = set()
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{name_of(path)} imports relatively"
             found.add(node.module)
-    return found
+    return frozenset(found)
 
 
 def test_there_is_something_to_check() -> None:

@@ -103,6 +103,7 @@ def test_every_example_runs(workplace: Path, monkeypatch: pytest.MonkeyPatch) ->
             run(examples[path])
 
 
+@pytest.mark.thorough
 def test_readme_commands_and_python_run(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = workplace / "readme"
     place.mkdir()
@@ -183,6 +184,7 @@ def test_commands_of_pages_run(
     assert Path("curve.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.thorough
 @pytest.mark.xdist_group("reader")
 @pytest.mark.usefixtures("demo_folder")
 def test_tutorials_run_from_the_first_command_to_the_last(
@@ -417,6 +419,7 @@ def test_the_allowed_imports_are_those_that_import_linter_holds() -> None:
     ]
 
 
+@pytest.mark.thorough
 @pytest.mark.xdist_group("reader")
 def test_a_text_query_walks_the_fifteen_files(demo_folder: Path) -> None:
     files = walk("text query")
@@ -429,6 +432,7 @@ def test_a_text_query_walks_the_fifteen_files(demo_folder: Path) -> None:
     assert len(entered) <= 75, "the page tells 65: shorten the walk, or tell how long it is"
 
 
+@pytest.mark.thorough
 @pytest.mark.xdist_group("reader")
 @pytest.mark.usefixtures("demo_folder")
 def test_a_text_query_is_at_most_fifteen_files_deep() -> None:

@@ -46,6 +46,7 @@ def test_every_notebook_is_run_here() -> None:
     ]
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("in_folder")
 def test_first_search() -> None:
     namespace = run_notebook(EXAMPLES / "first_search.ipynb")

@@ -38,6 +38,7 @@ def test_the_installed_command_answers(world: World) -> None:
     assert answer.json["hits"][0]["label"] == "red"
 
 
+@pytest.mark.thorough
 def test_a_reader_that_leaves_early_is_no_error_message(world: World) -> None:
     read, write = os.pipe()
     os.close(read)
@@ -50,6 +51,7 @@ def test_a_reader_that_leaves_early_is_no_error_message(world: World) -> None:
     os.close(write)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_an_answer_that_cannot_be_written_is_said(world: World) -> None:
     with open("/dev/full", "w") as full:
@@ -101,6 +103,7 @@ def test_a_full_disk_leaves_nothing_of_a_new_hub(world: World, mounted: Path) ->
     assert list(mounted.iterdir()) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "spare_pages",
     [16, *(pytest.param(pages, marks=pytest.mark.thorough) for pages in (2, 24, 27, 29))],

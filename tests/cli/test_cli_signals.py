@@ -78,6 +78,7 @@ def test_a_stopped_hub_create_leaves_no_draft_for_long(
     assert [path.name for path in tmp_path.iterdir()] == ["hub"]
 
 
+@pytest.mark.thorough
 def test_status_shows_what_a_killed_run_left_and_verify_removes_it(
     world: World, tmp_path: Path
 ) -> None:

@@ -40,6 +40,7 @@ def run(world: World, hub: Path, words: tuple[str, ...], *closed: int) -> Answer
     return lagotto_process(*given, preexec_fn=close)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "name",
     [pytest.param(name, marks=() if name in QUICK else pytest.mark.thorough) for name in READ_ONLY],
@@ -54,6 +55,7 @@ def test_a_closed_stdout_is_one_line(world: World, tmp_path: Path, name: str) ->
     assert last.startswith("lagotto: cannot write the answer: stdout is closed; send it to a file")
 
 
+@pytest.mark.thorough
 def test_a_closed_stderr_drops_messages_alone(world: World) -> None:
     whole = run(world, world.hub, READ_ONLY["search --json"])
     answer = run(world, world.hub, READ_ONLY["search --json"], 0, 2)

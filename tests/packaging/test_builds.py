@@ -56,6 +56,7 @@ def wheel(sdist: Path) -> Path:
     return build("wheel", source, sdist.parents[1] / "wheel")
 
 
+@pytest.mark.thorough
 def test_every_file_of_the_package_is_in_the_wheel(tree: Path, wheel: Path) -> None:
     package = tree / "src" / "lagotto"
     files = {
@@ -65,6 +66,7 @@ def test_every_file_of_the_package_is_in_the_wheel(tree: Path, wheel: Path) -> N
     assert {name for name in names if not name.startswith(f"lagotto-{PROJECT['version']}")} == files
 
 
+@pytest.mark.thorough
 def test_the_wheel_says_what_the_project_says(wheel: Path) -> None:
     assert wheel.name == f"lagotto-{PROJECT['version']}-py3-none-any.whl"
     archive = zipfile.ZipFile(wheel)
@@ -83,6 +85,7 @@ def test_the_wheel_says_what_the_project_says(wheel: Path) -> None:
         assert f"{inside}/licenses/{file}" in archive.namelist()
 
 
+@pytest.mark.thorough
 def test_what_is_in_the_wheel_works(wheel: Path, tmp_path: Path) -> None:
     """Unpacked, beside the packages of this environment: nothing of the source tree is read."""
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")

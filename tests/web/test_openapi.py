@@ -71,6 +71,7 @@ def send(site: Served, case: schemathesis.Case) -> httpx.Response:
     return site.client.request(str(made.method), str(made.url), content=body, headers=headers)
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore")
 def test_no_operation_fails_whatever_is_sent(site: Served) -> None:
     schema = schemathesis.openapi.from_dict(site.client.get("/openapi.json").json())

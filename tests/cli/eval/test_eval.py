@@ -170,6 +170,7 @@ def test_what_cannot_be_is_said_in_one_line(
     assert (missing.code, "--encoder" in missing.err) == (2, True)
 
 
+@pytest.mark.thorough
 def test_in_a_process_of_its_own(world: World, photos: Path) -> None:
     found = lagotto_process(*EVAL, photos, "--encoder", world.encoder, "--json", "--quiet")
     assert (found.code, found.err) == (0, "")

@@ -182,6 +182,7 @@ def write_nameless(folder: Path, responses: Path) -> Path:
     return folder
 
 
+@pytest.mark.thorough
 def test_in_a_process_of_its_own(world: World, truth: Path) -> None:
     words = (*RETRIEVAL, world.hub, "--truth", truth, "--k", "5", "--json", "--quiet")
     found = lagotto_process(*words)

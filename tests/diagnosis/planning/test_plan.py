@@ -85,6 +85,7 @@ def test_the_records_of_a_hub(tmp_path: Path) -> None:
     assert read_records(hub.folder).image_s == 120 / (10 * 20)
 
 
+@pytest.mark.thorough
 def test_a_prediction_is_near_a_small_hub_that_was_made(tmp_path: Path) -> None:
     speed = measure_machine(Silent())
     hub = Hub.create(tmp_path / "hub", bundled.PROBES, str(bundled.DEMO_ENCODER), max_probes=60)

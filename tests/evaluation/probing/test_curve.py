@@ -36,6 +36,7 @@ def queries(models: tuple) -> ProbingQueries:
     return label_queries(models, SPACE, embed)
 
 
+@pytest.mark.thorough
 def test_related_models_are_completed_and_found() -> None:
     models = related(noise=0.6)
     curve = probing_curve(models, queries(models), [12, 40], 2)
@@ -59,6 +60,7 @@ def test_unrelated_models_are_searched_on_what_they_saw() -> None:
     assert row.accuracies["guarded"] == row.accuracies["seen"]
 
 
+@pytest.mark.thorough
 def test_the_same_seeds_give_the_same_curve() -> None:
     models = related(8)
     curves = [probing_curve(models, queries(models), [20], 2).as_json() for _ in range(2)]

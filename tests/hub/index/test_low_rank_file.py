@@ -150,6 +150,7 @@ def test_a_newer_version_and_other_probes_are_refused(indexed: Path) -> None:
         read_index(path, Hub.open(indexed).probe_digest)
 
 
+@pytest.mark.thorough
 def test_a_killed_writer_leaves_the_old_index_and_nothing_else(indexed: Path) -> None:
     path = HubLayout(indexed).low_rank
     before = path.read_bytes()

@@ -298,6 +298,7 @@ def write_open_size(file: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), file)
 
 
+@pytest.mark.thorough
 def test_one_model_that_asks_for_huge_pictures_fails_alone(
     world: World, empty_copy: Path, tmp_path: Path
 ) -> None:

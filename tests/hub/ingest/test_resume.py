@@ -88,6 +88,7 @@ def test_a_killed_run_is_resumed_to_the_same_hub(world: World, empty_copy: Path)
     assert Hub.open(empty_copy).verify() == ()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("after_s", [0.05, 0.5])
 def test_ctrl_c_ends_a_run_at_once_and_in_order(
     world: World, empty_copy: Path, tmp_path: Path, after_s: float

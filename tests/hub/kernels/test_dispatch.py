@@ -195,6 +195,7 @@ print(*names, *answers)
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("absent", "expected"),
     [(False, "numpy numpy numpy numba"), (True, "numpy numpy numpy numpy")],

@@ -111,6 +111,7 @@ def test_temporary_files_have_a_folder_of_their_own_that_goes(runner: LocalRunne
     assert not folder.exists()
 
 
+@pytest.mark.thorough
 def test_processor_time_is_bounded_while_the_caller_is_busy(tmp_path: Path) -> None:
     with LocalRunner(1, 0.5, None) as runner:
         tasks = [

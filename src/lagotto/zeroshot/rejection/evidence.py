@@ -23,14 +23,14 @@ def rival_words(
 ) -> Bool[np.ndarray, " words"]:
     """Which background words are rivals of the labels: those that say none of them."""
     mean = background.mean(axis=0)
-    return rival_directions(unit_rows(prompts - mean), unit_rows(background - mean))
+    return rival_directions(unit_rows(prompts - mean), unit_rows(background - mean)).all(axis=0)
 
 
 def rival_directions(
     labels: Float[np.ndarray, "labels dim"], words: Float[np.ndarray, "words dim"]
-) -> Bool[np.ndarray, " words"]:
-    """`rival_words` from the directions of labels and words from the background's mean."""
-    return np.asarray((words @ labels.T).max(axis=1) < LABEL_COSINE)
+) -> Bool[np.ndarray, "labels words"]:
+    """Which words are rivals of each label, by directions from the background's mean."""
+    return np.asarray(labels @ words.T < LABEL_COSINE)
 
 
 def evidence_against(

@@ -24,7 +24,7 @@ class StorePictures:
     """Pictures of a store: how many captions each has, how many of them name each background word.
 
     `nouns` are the words that enough pictures show and not too many; `directions` those of all
-    words from their mean.
+    words from their mean; `rivals` says of each word which words are no other names of it.
     """
 
     named: Int64[np.ndarray, "pictures words"]
@@ -32,6 +32,7 @@ class StorePictures:
     cosines: Float[np.ndarray, "pictures words"]
     nouns: Int64[np.ndarray, " nouns"]
     directions: Float[np.ndarray, "words dim"]
+    rivals: Bool[np.ndarray, "words words"]
     scale: float
 
     @classmethod
@@ -61,7 +62,8 @@ class StorePictures:
             return None
         cosines = captions.image_embeddings[rows].astype(np.float32) @ background.T
         directions = unit_rows(background - background.mean(axis=0))
-        return cls(named, (ends - starts)[rows], cosines, nouns, directions, scale)
+        rivals = rival_directions(directions, directions)
+        return cls(named, (ends - starts)[rows], cosines, nouns, directions, rivals, scale)
 
     def draw_nouns(self, count: int, rng: np.random.Generator) -> Int64[np.ndarray, " drawn"]:
         """Some nouns, in random order: of similar meaning half of the time, as labels often are."""
@@ -75,7 +77,7 @@ class StorePictures:
         self, labels: Int64[np.ndarray, " labels"], pictures: Int64[np.ndarray, " pictures"]
     ) -> Float[np.ndarray, " pictures"]:
         """The evidence of some pictures against a list of nouns."""
-        rivals = rival_directions(self.directions[labels], self.directions)
+        rivals = self.rivals[labels].all(axis=0)
         chosen = self.cosines[pictures]
         return evidence_against(chosen[:, labels], chosen[:, rivals], self.scale)
 

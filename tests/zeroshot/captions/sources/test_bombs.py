@@ -111,6 +111,7 @@ def test_a_parquet_bomb_is_one_line(
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("make", "words"),
     [(captions_of_nothing, "declares 4,000,000 rows"), (many_columns, "at most 10,000")],
@@ -146,6 +147,7 @@ def test_a_picture_that_is_too_large_leaves_the_others(
     assert "70 MiB; at most 64 are read" in store.skipped()[0].reason
 
 
+@pytest.mark.thorough
 def test_a_worker_ends_with_its_table(tmp_path: Path) -> None:
     (source,) = find_sources(plain(tmp_path / "p.parquet", {"caption": ["a", "b"]}))
     assert len(list(source.read())) == 2
@@ -168,6 +170,7 @@ def test_a_json_bomb_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         create(path, tmp_path)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("form", ["coco", "list", "lines"])
 def test_a_large_json_reads_as_a_small_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
@@ -200,6 +203,7 @@ def test_a_large_json_reads_as_a_small_one(
     assert len(here) >= 6
 
 
+@pytest.mark.thorough
 def test_many_captions_of_one_picture_take_linear_time(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(png(0))
     (tmp_path / "y.png").write_bytes(png(1))
@@ -228,6 +232,7 @@ def test_a_line_without_end_is_one_line(tmp_path: Path) -> None:
             read()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "text",
     [
@@ -250,6 +255,7 @@ def test_a_csv_bomb_ends_soon(tmp_path: Path, text: str) -> None:
     assert time.process_time() - started < 60
 
 
+@pytest.mark.thorough
 def test_a_compressed_table_is_named_as_such(tmp_path: Path) -> None:
     for name in ("bomb.jsonl", "bomb.csv", "bomb.parquet", "bomb.json"):
         (tmp_path / name).write_bytes(gzip.compress(bytes(5 * MIB)))
@@ -257,6 +263,7 @@ def test_a_compressed_table_is_named_as_such(tmp_path: Path) -> None:
             create(tmp_path / name, tmp_path)
 
 
+@pytest.mark.thorough
 def test_a_tar_with_a_member_that_is_a_hole(tmp_path: Path) -> None:
     path = tmp_path / "hole.tar"
     with path.open("wb") as file:
