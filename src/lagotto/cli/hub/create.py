@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lagotto.cli.hub.commands import HUB_ARGUMENT, JSON, QUIET, bar
+from lagotto.cli.hub.commands import HUB_FOLDER, JSON, QUIET, bar
 from lagotto.cli.output import notice, print_json, print_line, printable
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ PROBES_HELP = (
 
 
 def hub_create(
-    hub: Path = HUB_ARGUMENT,
+    hub: Path = HUB_FOLDER,
     probes: list[str] | None = typer.Option(
         None,
         help=f"{PROBES_HELP} [default: a dataset of photos; without a network the bundled ones]",
@@ -55,7 +55,9 @@ def hub_create(
     """
     from lagotto.hub.hub import Hub
     from lagotto.hub.ingest.create import check_new_hub
+    from lagotto.hub.publish.address import check_folder
 
+    check_folder(hub)
     check_new_hub(hub)
     if reference is not None:
         check_reference(reference)
