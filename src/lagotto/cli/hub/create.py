@@ -140,24 +140,18 @@ def tell_encoder(spec: str) -> None:
 def tell_probes(source: str | None, max_probes: int | None) -> None:
     """Says what the fetch of a dataset takes, and under which licence; None is the default one."""
     from lagotto.core.remote.spec import DATASET
-    from lagotto.hub.probes.datasets.prepare import DEFAULT_PROBES
+    from lagotto.hub.probes.datasets.prepare import default_listing
     from lagotto.hub.probes.datasets.sample import DATASET_SAMPLE
 
     if source is not None and not source.startswith(DATASET):
         return
     from lagotto.core.remote.hugging_face import is_offline
-    from lagotto.core.remote.retry import OutOfReachError
     from lagotto.hub.probes.datasets.fetch import list_dataset
 
-    if source is None and is_offline():
-        notice("probes: HF_HUB_OFFLINE is set, so the bundled pictures are taken")
-        return
-    try:
-        listing = list_dataset(source or DEFAULT_PROBES)
-    except OutOfReachError:
-        if source is not None:
-            raise
-        notice("probes: the hub does not answer, so the bundled pictures are taken")
+    listing = default_listing() if source is None else list_dataset(source)
+    if listing is None:
+        why = "HF_HUB_OFFLINE is set" if is_offline() else "the hub does not answer"
+        notice(f"probes: {why}, so the bundled pictures are taken")
         return
     licence = listing.repository.licence
     total = sum(file.size for file in listing.files)
