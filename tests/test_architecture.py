@@ -56,7 +56,7 @@ ROOMS = {
     "cli": {"hub", "eval", "terminal", "web"},
     "core": {"arguments", "parsing", "remote", "results", "sources", "temporary", "text"},
     "core/parsing": {"name_forms"},
-    "evaluation": {"classification", "paper", "probing", "retrieval"},
+    "evaluation": {"classification", "confidence", "paper", "probing", "retrieval"},
     "hub": {
         *(
             "completion",
@@ -111,6 +111,7 @@ FRAMEWORKS = {
     "usearch": {"neighbors/usearch.py"},
     "matplotlib": {
         "evaluation/probing/matplotlib_curve.py",
+        "evaluation/confidence/matplotlib_reliability.py",
         "evaluation/paper/matplotlib_plots.py",
         "hub/reports/matplotlib_overview.py",
     },

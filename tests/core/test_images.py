@@ -105,7 +105,8 @@ def test_one_bit() -> None:
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
 def test_sixteen_bit_grey_is_scaled_not_clipped(kind: str) -> None:
     values = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
-    decoded = np.asarray(decode_picture(encoded(Image.fromarray(values), kind)))
+    given = values.astype(np.int32) if kind == "PPM" else values  # as Pillow before 11.3 writes it
+    decoded = np.asarray(decode_picture(encoded(Image.fromarray(given), kind)))
     assert np.array_equal(decoded[..., 0], np.rint(values / 257.0).astype(np.uint8))
 
 

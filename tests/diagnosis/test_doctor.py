@@ -202,6 +202,17 @@ def test_caches_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "lagotto-guards-1").mkdir()
     (tmp_path / "lagotto-guards-1" / "file").write_bytes(b"12345")
     (tmp_path / "someone-elses").write_bytes(b"1" * 99)
-    downloads, _, temporary = caches.measure_caches()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    dataset = tmp_path / "xdg" / "lagotto" / "datasets" / "org--photos@1"
+    dataset.mkdir(parents=True)
+    with (dataset / "a.parquet").open("wb") as file:
+        file.write(b"1" * 9000)
+        file.truncate(1 << 30)  # the rest was never fetched
+    pack = tmp_path / "xdg" / "lagotto" / "hubs" / "key" / "commit"
+    pack.mkdir(parents=True)
+    (pack / "hub.json").write_bytes(b"1" * 70)
+    downloads, datasets, hubs, _, temporary = caches.measure_caches()
+    assert 9000 <= datasets.bytes < 1 << 20
+    assert (hubs.what, hubs.bytes) == ("published hubs", 70)
     assert 3000 <= downloads.bytes < 3300  # a link is no second copy
     assert temporary.bytes == 5

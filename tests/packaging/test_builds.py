@@ -50,8 +50,9 @@ def sdist(tree: Path) -> Path:
 def wheel(sdist: Path) -> Path:
     """Built from the sdist, so what that lacks is missing here too."""
     unpacked = sdist.parents[1] / "unpacked"
+    safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # 3.11.4 and later
     with tarfile.open(sdist) as archive:
-        archive.extractall(unpacked, filter="data")
+        archive.extractall(unpacked, **safely)
     (source,) = unpacked.iterdir()
     return build("wheel", source, sdist.parents[1] / "wheel")
 

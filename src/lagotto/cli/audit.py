@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from lagotto.cli.hub.commands import (
-    HUB_ARGUMENT,
+    ANY_HUB,
     JSON,
     QUIET,
     bar,
 )
-from lagotto.cli.hub.opening import open_hub
+from lagotto.cli.hub.opening import open_hub, open_own_hub
 from lagotto.cli.names import read_names
 from lagotto.cli.output import print_json, print_line, print_table, printable
 from lagotto.core.errors import UsageError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def audit(
-    hub: Path = HUB_ARGUMENT,
+    hub: Path = ANY_HUB,
     model: str | None = typer.Argument(
         None, metavar="[MODEL]", help="A model of the hub, or a model file outside it."
     ),
@@ -59,7 +59,7 @@ def audit(
         )
     if audit_all and model is not None:
         raise UsageError("--all is for every model; leave MODEL out: lagotto audit HUB --all")
-    opened = open_hub(hub, encoder, quiet=quiet)
+    opened = (open_own_hub if audit_all else open_hub)(hub, encoder, quiet=quiet)
     if audit_all:
         audits = opened.audit_labels(bar(quiet))
     elif model is None:

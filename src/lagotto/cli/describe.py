@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lagotto.cli.hub.commands import (
-    HUB_ARGUMENT,
+    ANY_HUB,
     JSON,
     QUIET,
 )
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def describe(
-    hub: Path = HUB_ARGUMENT,
+    hub: Path = ANY_HUB,
     model: str = typer.Argument(help="A model of the hub, or a model file outside it."),
     vocabulary: Path | None = typer.Option(
         None,

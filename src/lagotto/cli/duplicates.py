@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lagotto.cli.hub.commands import (
-    HUB_ARGUMENT,
+    ANY_HUB,
     JSON,
     QUIET,
     bar,
@@ -14,7 +14,7 @@ from lagotto.cli.output import print_json, print_line, print_table, printable
 _CONCEPTS_SHOWN = 20
 
 
-def duplicates_command(hub: Path = HUB_ARGUMENT, quiet: bool = QUIET, as_json: bool = JSON) -> None:
+def duplicates_command(hub: Path = ANY_HUB, quiet: bool = QUIET, as_json: bool = JSON) -> None:
     """Show near-identical models, families of one label space, and outputs of one concept.
 
     Outputs of one concept are those that behave like an output whose label is believed.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lagotto.cli.cover import print_cover
-from lagotto.cli.hub.commands import HUB_ARGUMENT, JSON, QUIET
+from lagotto.cli.hub.commands import ANY_HUB, JSON, QUIET
 from lagotto.cli.hub.opening import open_hub
 from lagotto.cli.names import read_names
 from lagotto.cli.output import notice, print_json, print_line, print_table, printable
@@ -46,7 +46,7 @@ def _query(text: str | None, logit: str | None, image: list[Path] | None) -> "An
 
 
 def search_command(
-    hub: Path = HUB_ARGUMENT,
+    hub: Path = ANY_HUB,
     text: str | None = typer.Argument(
         None,
         metavar="[TEXT]",

@@ -9,6 +9,8 @@ import lagotto.hub.kernels
 from lagotto.core.remote.download_cache import download_cache
 from lagotto.core.temporary.leftovers import FOLDER_PREFIX, measure_leftover
 from lagotto.diagnosis.privacy import without_user
+from lagotto.hub.probes.datasets.fetch import dataset_cache
+from lagotto.hub.publish.fetch import hub_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +28,11 @@ def measure_caches() -> tuple[CacheSize, ...]:
     compiled = [*kernels.rglob("*.nbi"), *kernels.rglob("*.nbc")]
     temporary = Path(tempfile.gettempdir())
     own = [path for path in temporary.glob(f"{FOLDER_PREFIX}*") if path.is_dir()]
-    downloads = download_cache()
+    downloads, datasets, hubs = download_cache(), dataset_cache(), hub_cache()
     return (
         _measured("downloads of the Hugging Face Hub", downloads, [downloads]),
+        CacheSize("parts of datasets", without_user(str(datasets)), _on_disk(datasets)),
+        _measured("published hubs", hubs, [hubs]),
         _measured("compiled kernels", kernels, compiled),
         _measured("temporary files", temporary, own),
     )
@@ -43,3 +47,9 @@ def _kernel_folder() -> Path:
 def _measured(what: str, path: Path, parts: list[Path]) -> CacheSize:
     size = sum(measure_leftover(part).bytes for part in parts)
     return CacheSize(what, without_user(str(path)), size)
+
+
+def _on_disk(folder: Path) -> int:
+    """The bytes that files with holes take."""
+    found = (path.lstat() for path in folder.rglob("*") if path.is_file())
+    return sum(min(item.st_size, getattr(item, "st_blocks", 1 << 40) * 512) for item in found)

@@ -58,11 +58,12 @@ def fetch_encoder(spec: str, precision: str | None = None) -> Path:
 def list_encoder(spec: str, precision: str | None = None) -> EncoderListing:
     """What the fetch of `hf:ORG/NAME[@REV]` would bring, at the commit that it names today.
 
-    Raises SourceError as `fetch_encoder`.
+    Raises SourceError as `fetch_encoder`, also where the disk has no room for it.
     """
     hub, requested = HuggingFace(), parse_repository(spec)
     repository = _repository(hub, requested)
     files = choose_encoder_files(repository, precision)
+    hub.check_room(repository, files)
     total = sum(file.size for file in files)
     if repository.cached is not None:
         return EncoderListing(repository.source, total, "", True)

@@ -31,6 +31,7 @@ from lagotto.hub.ingest.merging.shard import ModelShard
 from lagotto.hub.open_hub import in_turn, reading
 from lagotto.hub.probes.datasets.prepare import prepare_sources
 from lagotto.hub.probes.subset import Choosing, Share
+from lagotto.hub.publish.address import check_folder
 from lagotto.hub.query.types import (
     AnyQuery,
     QueryVector,
@@ -102,6 +103,7 @@ class Hub(HubUpkeep):
             EncoderError: If the encoder cannot be loaded.
         """
         place, meter = as_path(folder, "hub folder"), progress or Silent()
+        check_folder(place)
         check_new_hub(place)
         sources = None if probes is None else as_sources(probes, "probes")
         found, count = prepare_sources(sources, max_probes, seed, meter, accept=accept)
@@ -116,6 +118,7 @@ class Hub(HubUpkeep):
         the other one is no hub, or damaged.
         """
         place = as_path(folder, "hub folder")
+        check_folder(place)
         check_new_hub(place)
         copy_empty(as_path(other, "hub folder"), place)
         return cls.open(place)

@@ -72,11 +72,12 @@ class UsearchIndex:
         Raises HubError for a file that is no index, or that is over other rows.
         """
         try:
-            graph = Index.restore(path, view=True, expansion_search=EXPANSION_SEARCH)
+            graph = Index.restore(path, view=True)
         except (RuntimeError, ValueError, OSError) as error:
             raise HubError(f"{path} is no usearch index: {error}; build it again") from error
         if graph is None:
             raise HubError(f"no usearch index at {path}; build it again")
+        graph.expansion_search = EXPANSION_SEARCH  # kept in no file
         opened = cls(rows, spans, graph)
         expected = int((spans[:, 1] - spans[:, 0]).sum())
         if (opened.count, graph.ndim) != (expected, rows.shape[1]):

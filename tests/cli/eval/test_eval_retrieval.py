@@ -65,6 +65,28 @@ def test_the_labels_are_the_truth_unless_there_is_a_file(world: World) -> None:
     assert table[1].split()[:4] == ["label", "default", "8", f"{found['top1']:.3f}"]
 
 
+def test_confidence_is_drawn_against_what_is_right(
+    world: World, truth: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    plot = tmp_path / "reliability.png"
+    words = (*RETRIEVAL, world.hub, "--truth", truth, "--k", "5", "--plot", plot)
+    answer = lagotto(*words, "--json")
+    found = answer.json["reliability"]
+    assert found["queries"] == 8
+    assert sum(item["hits"] for item in found["bins"]) == found["hits"] > 8
+    hits = Hub.open(world.hub).search("red")
+    known = sum((hit.model, hit.logit) in planted("red") for hit in hits)
+    assert 0 < known <= sum(round(item["hits"] * item["right"]) for item in found["bins"])
+    assert f"plot: {plot}\n" in answer.err
+    with Image.open(plot) as picture:
+        assert len(picture.convert("RGB").getcolors(1 << 20) or []) > 50
+    assert "points off on average" in lagotto(*words).out
+    lagotto(
+        *RETRIEVAL, "--responses", tmp_path, "--encoder", world.encoder, "--plot", plot
+    ).refused(2, "--plot needs a HUB")
+
+
 def test_one_record_a_query(world: World, truth: Path) -> None:
     words = (*RETRIEVAL, world.hub, "--truth", truth, "--k", "5", "--details")
     records = lagotto(*words, "--json").json["details"]

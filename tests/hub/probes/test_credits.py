@@ -60,3 +60,15 @@ def test_each_form_of_source_states_it(tmp_path: Path) -> None:
     assert probes.probes[0].captions == ()
     written = (tmp_path / "set" / "probes.jsonl").read_text().splitlines()
     assert set(json.loads(written[2])) == {"captions", "digest", "source"}  # as before
+
+
+def test_coco_names_licences_by_number(tmp_path: Path) -> None:
+    (tmp_path / "1.png").write_bytes(png(1))
+    (tmp_path / "2.png").write_bytes(png(2))
+    images = [
+        {"id": 1, "file_name": "1.png", "license": 4, "coco_url": "https://pictures.org/1"},
+        {"id": 2, "file_name": "2.png", "license": 9},
+    ]
+    listed = {"images": images, "licenses": [{"id": 4, "name": "CC BY 4.0", "url": "x"}]}
+    (tmp_path / "annotations.json").write_text(json.dumps(listed))
+    assert credits(tmp_path) == [Credit("CC BY 4.0", "", "https://pictures.org/1"), NO_CREDIT]

@@ -126,16 +126,48 @@ def test_a_cut_fetch_goes_on(world: World, published: StubHub, tmp_path: Path) -
 
 
 def test_a_fetched_hub_is_not_written_to(world: World, published: StubHub, tmp_path: Path) -> None:
-    for words in (("add", world.models), ("remove", "plain"), ("compact",), ("index",)):
-        told = lagotto("hub", words[0], ADDRESS, *words[1:])
-        assert told.code == 1, words
-        assert "stays as it was published; make a copy that is yours" in told.err
+    with Hub.open(ADDRESS) as fetched, pytest.raises(HubError, match="stays as it was published"):
+        fetched.remove("plain")
     own = import_hub(ADDRESS, tmp_path / "own", Silent(), encoder=str(world.encoder))
     with Hub.open(own) as hub:
         hub.remove("plain")
         assert len(hub) == 6
         assert hub.verify() == ()
     assert len(Hub.open(ADDRESS)) == 7
+
+
+WRITING = (
+    ("hub", "create", ADDRESS),
+    ("hub", "add", ADDRESS, "models"),
+    ("hub", "grow", ADDRESS, "--probes", "photos"),
+    ("hub", "remove", ADDRESS, "plain"),
+    ("hub", "compact", ADDRESS),
+    ("hub", "index", ADDRESS),
+    ("hub", "merge", ADDRESS, "part"),
+    ("hub", "import", "hub.tar", ADDRESS),
+    ("audit", ADDRESS, "--all"),
+    ("serve", ADDRESS, "--allow-add"),
+)
+
+
+@pytest.mark.parametrize("words", WRITING, ids=lambda words: " ".join(words[:2]))
+def test_a_writing_command_refuses_an_address_and_fetches_nothing(
+    words: tuple[str, ...], place: StubHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lagotto(*words).refused(
+        1, f"{ADDRESS} stays as it was published", f"lagotto hub import {ADDRESS} DIR"
+    )
+    assert place.requests == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", WRITING, ids=lambda words: " ".join(words[:2]))
+def test_the_help_of_a_writing_command_offers_no_address(words: tuple[str, ...]) -> None:
+    told = lagotto(*words[: 2 if words[0] == "hub" else 1], "--help").out
+    assert "HUB_ARGUMENT" not in told
+    if words[0] == "hub" and words[1] != "import":
+        assert "address of a published one" not in " ".join(told.split())
 
 
 def test_every_reading_command_takes_the_address(world: World, published: StubHub) -> None:

@@ -1,8 +1,8 @@
 """`lagotto eval retrieval`: a hub comes in; the accuracy of every ranking rule goes out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import typer
 
@@ -28,9 +28,12 @@ from lagotto.cli.hub.commands import (
     QUIET,
     bar,
 )
+from lagotto.cli.hub.opening import open_hub
 from lagotto.cli.output import notice, print_json, print_line, print_table, printable
+from lagotto.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from lagotto.evaluation.confidence.reliability import Reliability
     from lagotto.evaluation.intervals import Estimate
     from lagotto.evaluation.retrieval.scores import RetrievalEvaluation
 
@@ -46,6 +49,12 @@ def retrieval(
         False, "--behaviour-only", help="Only rules that read no label and no model name."
     ),
     details: bool = typer.Option(False, "--details", help="Also one record a query."),
+    plot: Path | None = typer.Option(
+        None,
+        metavar="FILE.png",
+        help="Also search for each text, and draw the share of right hits by their confidence "
+        "(extra `plots`).",
+    ),
     seed: int = SEED,
     out: Path | None = OUT,
     quiet: bool = QUIET,
@@ -58,6 +67,7 @@ def retrieval(
 
     Example: lagotto eval retrieval my-hub
     """
+    from lagotto.evaluation.confidence.reliability import measure_reliability
     from lagotto.evaluation.report import check_new, write_results
     from lagotto.evaluation.retrieval.report import (
         RetrievalMethod,
@@ -69,6 +79,7 @@ def retrieval(
 
     if out is not None:
         check_new(out)
+    draw = None if plot is None else _drawing(hub)
     table, text_encoder = open_table(hub, responses, encoder)
     progress = bar(quiet)
     query_table = None if asking is None else open_query_table(asking)
@@ -91,17 +102,44 @@ def retrieval(
     content = retrieval_results(evaluation, method)
     if details:
         content["details"] = retrieval_details(evaluation, table)
+    reliability = None
+    if draw is not None and plot is not None and hub is not None:
+        reliability = measure_reliability(
+            *(open_hub(hub, encoder), table, queries.questions),
+            behaviour_only=behaviour_only,
+            progress=progress,
+        )
+        draw(plot, reliability)
+        content["reliability"] = reliability.as_json()
     if as_json:
         print_json(content)
     else:
         print_rows(evaluation)
+        if reliability is not None:
+            print_line(
+                f"confidence: {100 * reliability.calibration_error:.1f} points off on average, "
+                f"{reliability.hits:,} hits of {reliability.queries:,} texts"
+            )
         if details:
             _print_queries(evaluation)
     notices(queries, quiet)
     if out is not None:
         write_results(out, content)
-        if not quiet:
-            notice(f"results: {out}")
+    for what, written in (("results", out), ("plot", plot)):
+        if written is not None and not quiet:
+            notice(f"{what}: {written}")
+
+
+def _drawing(hub: Path | None) -> "Callable[[Path, Reliability], None]":
+    """The function that draws the reliability; loaded before anything is measured."""
+    from lagotto.core.registry import Adapter, load_adapter
+
+    if hub is None:
+        raise UsageError("--plot needs a HUB: raw responses have no confidence")
+    module = "lagotto.evaluation.confidence.matplotlib_reliability"
+    adapter = Adapter(module, "write_reliability", "matplotlib", "plots")
+    draw = load_adapter({"png": adapter}, "png", "plot")
+    return cast("Callable[[Path, Reliability], None]", draw)
 
 
 def print_rows(evaluation: "RetrievalEvaluation") -> None:

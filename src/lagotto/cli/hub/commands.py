@@ -9,7 +9,7 @@ import typer
 
 from lagotto.cli.hub.index_status import notify_index
 from lagotto.cli.hub.inspection import print_inspections
-from lagotto.cli.hub.opening import open_hub
+from lagotto.cli.hub.opening import open_hub, open_own_hub
 from lagotto.cli.hub.unread import print_unread
 from lagotto.cli.output import notice, print_json, print_line, printable
 from lagotto.cli.terminal.progress import open_progress
@@ -27,11 +27,16 @@ hub_app = typer.Typer(
     help="Make a hub of classifiers and keep it.", no_args_is_help=True, rich_markup_mode=None
 )
 
-HUB_ARGUMENT = typer.Argument(
-    metavar="HUB_ARGUMENT",
+HUB_FOLDER = typer.Argument(metavar="HUB", help="The hub's folder.")
+"""Of commands that write to a hub."""
+
+ANY_HUB = typer.Argument(
+    metavar="HUB",
     help="The hub's folder, or the address of a published one: hf:datasets/ORG/NAME[@REV], "
     "s3://BUCKET/PREFIX.",
 )
+"""Of commands that only read a hub."""
+
 QUIET = typer.Option(False, "--quiet", help="No progress and no notices.")
 JSON = typer.Option(False, "--json", help="Print one JSON object and nothing else on stdout.")
 
@@ -43,7 +48,7 @@ def bar(quiet: bool) -> Progress:
 
 @hub_app.command("add")
 def hub_add(
-    hub: Path = HUB_ARGUMENT,
+    hub: Path = HUB_FOLDER,
     models: list[str] = typer.Argument(
         metavar="MODEL...",
         help="Model files, folders scanned for models, hf:ORG/NAME[@REV], timm:NAME, "
@@ -102,7 +107,8 @@ def hub_add(
             print_inspections(inspected.models)
             print_files(inspected.files, inspected.not_read, quiet)
         return
-    opened, part = open_hub(hub, quiet=quiet), _parse_shard(shard, out)
+    part = _parse_shard(shard, out)
+    opened = (open_own_hub if part is None else open_hub)(hub, quiet=quiet)
     report = opened.add(
         models,
         probes_per_model=probes_per_model,
@@ -172,14 +178,14 @@ def print_files(files: "FileCount", not_read: "Sequence[UnreadFile]", quiet: boo
 
 @hub_app.command("remove")
 def hub_remove(
-    hub: Path = HUB_ARGUMENT,
+    hub: Path = HUB_FOLDER,
     model: str = typer.Argument(metavar="MODEL", help="Its name in the hub."),
 ) -> None:
     """Remove one model and all its logits.
 
     Example: lagotto hub remove my-hub exp_final_v3
     """
-    opened = open_hub(hub)
+    opened = open_own_hub(hub)
     references = opened.reader.references()
     opened.remove(model)
     print_line(f"{printable(model)} removed from {hub}")
@@ -189,14 +195,14 @@ def hub_remove(
 
 
 @hub_app.command("compact")
-def hub_compact(hub: Path = HUB_ARGUMENT, quiet: bool = QUIET, as_json: bool = JSON) -> None:
+def hub_compact(hub: Path = HUB_FOLDER, quiet: bool = QUIET, as_json: bool = JSON) -> None:
     """Merge the segments of the descriptors, and free the room of removed models.
 
     Answers stay the same. hub add merges by itself where it pays.
 
     Example: lagotto hub compact my-hub
     """
-    opened = open_hub(hub, quiet=quiet)
+    opened = open_own_hub(hub, quiet=quiet)
     counts = opened.compact(bar(quiet))
     if as_json:
         print_json({"hub": str(hub), **asdict(counts)})
@@ -210,7 +216,7 @@ def hub_compact(hub: Path = HUB_ARGUMENT, quiet: bool = QUIET, as_json: bool = J
 
 
 @hub_app.command("verify")
-def hub_verify(hub: Path = HUB_ARGUMENT, as_json: bool = JSON) -> None:
+def hub_verify(hub: Path = ANY_HUB, as_json: bool = JSON) -> None:
     """Recompute every digest and name what is damaged; exit code 1 if anything is.
 
     What killed runs left half-written is removed.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lagotto.cli.hub.commands import HUB_ARGUMENT, JSON, QUIET, bar
+from lagotto.cli.hub.commands import HUB_FOLDER, JSON, QUIET, bar
 from lagotto.cli.hub.opening import ENCODER_HELP
 from lagotto.cli.output import notice, print_json, print_line, printable
 
@@ -21,7 +21,7 @@ PROBES_HELP = (
 
 
 def hub_create(
-    hub: Path = HUB_ARGUMENT,
+    hub: Path = HUB_FOLDER,
     probes: list[str] | None = typer.Option(
         None,
         help=f"{PROBES_HELP} [default: a dataset of photos; without a network the bundled ones]",
@@ -52,7 +52,9 @@ def hub_create(
     """
     from lagotto.hub.hub import Hub
     from lagotto.hub.ingest.create import check_new_hub
+    from lagotto.hub.publish.address import check_folder
 
+    check_folder(hub)
     check_new_hub(hub)
     if reference is not None:
         check_reference(reference)
@@ -135,24 +137,18 @@ def tell_encoder(spec: str) -> None:
 def tell_probes(source: str | None, max_probes: int | None) -> None:
     """Says what the fetch of a dataset takes, and under which licence; None is the default one."""
     from lagotto.core.remote.spec import DATASET
-    from lagotto.hub.probes.datasets.prepare import DEFAULT_PROBES
+    from lagotto.hub.probes.datasets.prepare import default_listing
     from lagotto.hub.probes.datasets.sample import DATASET_SAMPLE
 
     if source is not None and not source.startswith(DATASET):
         return
     from lagotto.core.remote.hugging_face import is_offline
-    from lagotto.core.remote.retry import OutOfReachError
     from lagotto.hub.probes.datasets.fetch import list_dataset
 
-    if source is None and is_offline():
-        notice("probes: HF_HUB_OFFLINE is set, so the bundled pictures are taken")
-        return
-    try:
-        listing = list_dataset(source or DEFAULT_PROBES)
-    except OutOfReachError:
-        if source is not None:
-            raise
-        notice("probes: the hub does not answer, so the bundled pictures are taken")
+    listing = default_listing() if source is None else list_dataset(source)
+    if listing is None:
+        why = "HF_HUB_OFFLINE is set" if is_offline() else "the hub does not answer"
+        notice(f"probes: {why}, so the bundled pictures are taken")
         return
     licence = listing.repository.licence
     total = sum(file.size for file in listing.files)

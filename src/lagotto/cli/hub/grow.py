@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lagotto.cli.hub.commands import HUB_ARGUMENT, JSON, QUIET, bar
+from lagotto.cli.hub.commands import HUB_FOLDER, JSON, QUIET, bar
 from lagotto.cli.hub.create import ACCEPT, PROBES_HELP, tell_probes
 from lagotto.cli.hub.index_status import notify_index
-from lagotto.cli.hub.opening import open_hub
+from lagotto.cli.hub.opening import open_own_hub
 from lagotto.cli.output import notice, print_json, print_line, printable
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def hub_grow(
-    hub: Path = HUB_ARGUMENT,
+    hub: Path = HUB_FOLDER,
     probes: list[str] = typer.Option(..., help=PROBES_HELP),
     max_probes: int | None = typer.Option(
         None, min=1, help="Take a random sample of so many new pictures. [default: all]"
@@ -42,7 +42,7 @@ def hub_grow(
     from lagotto.jobs.worker_limits import Limits
 
     limits = Limits(runner, workers, timeout, int(memory_gb * 2**30), int(cache_gb * 2**30))
-    opened = open_hub(hub, quiet=quiet)
+    opened = open_own_hub(hub, quiet=quiet)
     for source in probes if not quiet else ():
         tell_probes(source, max_probes)
     had_index = opened.status().low_rank is not None

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from lagotto.cli.hub.commands import (
-    HUB_ARGUMENT,
+    HUB_FOLDER,
     JSON,
     QUIET,
     bar,
 )
-from lagotto.cli.hub.opening import open_hub
+from lagotto.cli.hub.opening import open_own_hub
 from lagotto.cli.output import notice, print_json, print_line, printable
 from lagotto.core.errors import UsageError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def hub_index(
-    hub: Path = HUB_ARGUMENT,
+    hub: Path = HUB_FOLDER,
     rank: int | None = typer.Option(
         None, min=1, help="Numbers a logit. [default: 64, or what makes a tenth of the size]"
     ),
@@ -34,7 +34,7 @@ def hub_index(
 
     Example: lagotto hub index my-hub
     """
-    opened = open_hub(hub, quiet=quiet)
+    opened = open_own_hub(hub, quiet=quiet)
     if not remove:
         report = opened.build_index(rank, progress=bar(quiet))
         if as_json:

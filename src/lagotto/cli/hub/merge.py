@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lagotto.cli.hub.commands import HUB_ARGUMENT, JSON, QUIET, bar, print_files, print_outcome
+from lagotto.cli.hub.commands import HUB_FOLDER, JSON, QUIET, bar, print_files, print_outcome
 from lagotto.cli.hub.index_status import notify_index
 from lagotto.cli.output import notice, print_json, print_line, printable
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def hub_merge(
-    hub: Path = HUB_ARGUMENT,
+    hub: Path = HUB_FOLDER,
     parts: list[Path] = typer.Argument(
         metavar="OTHER...", help="Hubs of the same probes and encoder; they stay as they are."
     ),

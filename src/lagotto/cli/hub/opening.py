@@ -25,3 +25,11 @@ def open_hub(hub: Path | str, encoder: str | None = None, *, quiet: bool = False
     if opened.fetched_bytes and not quiet:
         notice(f"fetched {opened.fetched_bytes / 1e6:.1f} MB: {printable(opened.name)}")
     return opened
+
+
+def open_own_hub(hub: Path, encoder: str | None = None, *, quiet: bool = False) -> "Hub":
+    """A hub that is to be written to; raises HubError for the address of a published one."""
+    from lagotto.hub.publish.address import check_folder
+
+    check_folder(hub)
+    return open_hub(hub, encoder, quiet=quiet)

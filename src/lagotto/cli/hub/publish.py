@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lagotto.cli.hub.commands import HUB_ARGUMENT, JSON, QUIET, bar
+from lagotto.cli.hub.commands import ANY_HUB, JSON, QUIET, bar
 from lagotto.cli.output import notice, print_json, print_line, printable
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _WITHOUT = typer.Option(
 
 
 def hub_export(
-    hub: Path = HUB_ARGUMENT,
+    hub: Path = ANY_HUB,
     file: Path = typer.Argument(metavar="FILE.tar", help="The tar to write."),
     without_pictures: bool = _WITHOUT,
     quiet: bool = QUIET,
@@ -77,7 +77,7 @@ def hub_import(
 
 
 def hub_push(
-    hub: Path = HUB_ARGUMENT,
+    hub: Path = ANY_HUB,
     address: str = typer.Argument(
         metavar="ADDRESS", help="hf:datasets/ORG/NAME, or s3://BUCKET/PREFIX (extra `s3`)."
     ),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lagotto.cli.hub.commands import HUB_ARGUMENT, JSON
+from lagotto.cli.hub.commands import ANY_HUB, JSON
 from lagotto.cli.hub.index_status import print_index
 from lagotto.cli.hub.opening import open_hub
 from lagotto.cli.output import notice, print_json_stream, print_line, print_table, printable
@@ -22,7 +22,7 @@ _LISTED = 100
 
 
 def hub_status(
-    hub: Path = HUB_ARGUMENT,
+    hub: Path = ANY_HUB,
     models: bool = typer.Option(False, "--models", help="List every model, also of a large hub."),
     failed: bool = typer.Option(False, "--failed", help="List only the models that failed."),
     name_part: str = typer.Option(

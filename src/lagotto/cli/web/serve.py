@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lagotto.cli.hub.commands import HUB_ARGUMENT, QUIET
-from lagotto.cli.hub.opening import open_hub
+from lagotto.cli.hub.commands import ANY_HUB, QUIET
+from lagotto.cli.hub.opening import open_hub, open_own_hub
 from lagotto.cli.output import notice, print_line, printable
 from lagotto.core.arguments.extras import load_extra
 
@@ -17,7 +17,7 @@ _NEEDED = ("fastapi", "uvicorn", "jinja2", "python_multipart")
 
 
 def serve_command(
-    hub: Path = HUB_ARGUMENT,
+    hub: Path = ANY_HUB,
     captions: Path | None = typer.Option(
         None, metavar="STORE", help="A caption store of the hub's encoder, for classifications."
     ),
@@ -50,7 +50,7 @@ def serve_command(
     Example: lagotto serve my-hub --captions my-captions
     """
     check_extra()
-    hub = open_hub(hub, encoder, quiet=quiet).folder
+    hub = (open_own_hub if allow_add else open_hub)(hub, encoder, quiet=quiet).folder
     from lagotto.web.options import ServerOptions, read_token
 
     options = ServerOptions(

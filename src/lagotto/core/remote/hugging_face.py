@@ -25,7 +25,7 @@ from lagotto.core.remote.files import (
     Repository,
     damage_of,
 )
-from lagotto.core.remote.retry import Backoff, BusyError, OutOfReachError
+from lagotto.core.remote.retry import Backoff, BusyError, OutOfReachError, StillBusyError
 from lagotto.core.remote.spec import DatasetSpec, RepositorySpec, SearchSpec
 from lagotto.core.text.clean import clean_text
 
@@ -288,7 +288,8 @@ class HuggingFace:
         try:
             return self._backoff.call(attempt)
         except BusyError as error:
-            raise OutOfReachError(f"{what}: {error}; run the command again later") from error
+            kind = StillBusyError if error.from_service else OutOfReachError
+            raise kind(f"{what}: {error}; run the command again later") from error
 
 
 def _translate(error: Exception, what: str) -> BusyError | LagottoError:

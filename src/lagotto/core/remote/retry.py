@@ -14,6 +14,10 @@ class OutOfReachError(SourceError):
     """A remote service did not answer in any of several attempts."""
 
 
+class StillBusyError(OutOfReachError):
+    """A remote service answered every attempt that it is busy: there is a network."""
+
+
 class BusyError(Exception):
     """A call failed that may succeed later.
 

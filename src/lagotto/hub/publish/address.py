@@ -4,6 +4,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lagotto.core.errors import HubError
 from lagotto.core.files import writing
 from lagotto.core.lock import LOCK_NAME
 from lagotto.core.progress import Progress, Silent
@@ -53,13 +54,24 @@ def local_hub(given: Path | str, progress: Progress | None = None) -> LocalHub:
     return LocalHub(found.folder, found.address, found.new, notes)
 
 
+def check_folder(given: Path | str) -> None:
+    """Raises HubError, before anything is fetched, for an address where a hub is to be written."""
+    if is_hub_address(given):
+        address = parse_address(given)
+        raise HubError(
+            f"{address} stays as it was published; make a copy that is yours, and change that: "
+            f"lagotto hub import {address} DIR"
+        )
+
+
 def import_hub(
     source: Path | str, folder: Path, progress: Progress, *, encoder: str | None = None
 ) -> Path:
     """Makes a hub of one's own from an exported tar, or from the address of a published hub.
 
-    Raises as `import_archive` and `local_hub`.
+    Raises as `import_archive`, `local_hub` and `check_folder`.
     """
+    check_folder(folder)
     if not is_hub_address(source):
         import_archive(Path(source), folder, progress, encoder=encoder)
         return folder

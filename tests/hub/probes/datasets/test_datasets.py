@@ -205,6 +205,38 @@ def test_too_small_a_disk_is_told_before(photos: StubHub, monkeypatch: pytest.Mo
         fetch_dataset(NAME, 4, 0, Silent())
 
 
+def test_room_for_the_whole_sample_is_asked_for_before_a_picture_is_transferred(
+    photos: StubHub, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = fetch_dataset(NAME, 12, 0, Silent()).facts.bytes
+    shutil.rmtree(cache)
+    usage = shutil.disk_usage("/")
+
+    def transferred_with(free: int) -> int:
+        photos.bytes.clear()
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free))
+        with pytest.raises(SourceError, match="MB more are needed"):
+            fetch_dataset(NAME, 12, 0, Silent())
+        return photos.bytes.total()
+
+    footers = transferred_with(0)  # they say where the pictures are
+    assert 0 < footers < whole
+    assert transferred_with(whole - footers - 1) == 0
+
+
+def test_a_hub_that_stays_busy_is_no_missing_network(
+    photos: StubHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, "DEFAULT_PROBES", NAME)
+    encoder = colour_world.write_encoder(tmp_path / "encoder")
+    photos.faults = Faults(first={"/api/datasets": ["limit"] * 99})
+    create = ("hub", "create", tmp_path / "hub", "--encoder", encoder, "--quiet")
+    lagotto(*create).refused(1, "the default probes are not to be had", "busy (HTTP 429)", "later")
+    photos.faults = Faults(first={".parquet": ["limit"] * 99})
+    lagotto(*create).refused(1, "the default probes are not to be had", "busy (HTTP 429)")
+    assert not (tmp_path / "hub").exists()
+
+
 def test_without_options_the_default_encoder_and_probes_are_fetched_once(
     photos: StubHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

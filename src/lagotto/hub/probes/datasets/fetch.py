@@ -113,35 +113,72 @@ def check_licence(spec: DatasetSpec, licence: str, accept: bool) -> None:
         )
 
 
+@dataclass(slots=True)
+class _ParquetPart:
+    """A parquet file of a dataset: its row groups in a random order, and how many are taken."""
+
+    local: PartialFile
+    title: str
+    groups: list[RowGroup]
+    taken: int = 0
+
+    @property
+    def chosen(self) -> list[RowGroup]:
+        return self.groups[: self.taken]
+
+    @property
+    def rows(self) -> int:
+        return sum(group.stop - group.first for group in self.chosen)
+
+    def take(self, wanted: int) -> int:
+        """Takes row groups until they have so many rows; the rows that are new."""
+        before = self.rows
+        while self.rows < wanted and self.taken < len(self.groups):
+            self.taken += 1
+        return self.rows - before
+
+
 def _take_parquet(
     hub: HuggingFace, listing: DatasetListing, wanted: int, seed: int, progress: Progress
 ) -> tuple[list[SampledFile], int, int]:
-    """Row groups of some files, drawn at random, with `wanted` rows if there are as many."""
+    """Row groups of some files, drawn at random, with `wanted` rows if there are as many.
+
+    Footers are read first, so that a disk without room is told of before a picture is transferred.
+    """
+    repository = listing.repository
     files = in_order_of(seed, listing.files, [file.path for file in listing.files])
     share = -(-wanted // min(len(files), SPREAD))
-    taken: dict[str, SampledFile] = {}
-    rows = transferred = 0
+    parts: dict[str, _ParquetPart] = {}
+    rows = 0
     for limit in (share, wanted):  # a second time through, where the first gave too few
         for file in files:
             if rows >= wanted:
                 break
-            before = sum(stop - first for first, stop in _spans(taken, file))
-            part, moved = _take_groups(hub, listing.repository, file, limit, seed)
-            taken[file.path] = part
-            gained = sum(stop - first for first, stop in part.spans) - before
-            rows, transferred = rows + gained, transferred + moved
-            progress.advance(gained)
-    return list(taken.values()), rows, transferred
+            if file.path not in parts:
+                parts[file.path] = _open_parquet(hub, repository, file, seed)
+            rows += parts[file.path].take(limit)
+    lacking = [part.local.missing(g.places) for part in parts.values() for g in part.chosen]
+    needed = sum(stop - first for places in lacking for first, stop in places)
+    _check_disk(dataset_folder(repository), repository, needed)
+    for part in parts.values():
+        for group in part.chosen:
+            part.local.fill(group.places)
+            progress.advance(group.stop - group.first)
+    sampled = [
+        SampledFile(
+            part.local.path,
+            part.title,
+            tuple(sorted((group.first, group.stop) for group in part.chosen)),
+        )
+        for part in parts.values()
+    ]
+    return sampled, rows, sum(part.local.fetched for part in parts.values())
 
 
-def _spans(taken: dict[str, SampledFile], file: RemoteFile) -> tuple[tuple[int, int], ...]:
-    return taken[file.path].spans if file.path in taken else ()
-
-
-def _take_groups(
-    hub: HuggingFace, repository: Repository, file: RemoteFile, wanted: int, seed: int
-) -> tuple[SampledFile, int]:
-    """Row groups of one file with at least `wanted` rows, or all, and the bytes transferred."""
+def _open_parquet(
+    hub: HuggingFace, repository: Repository, file: RemoteFile, seed: int
+) -> _ParquetPart:
+    """One file, of which the footer is transferred; its row groups in the order of the seed."""
     target = dataset_folder(repository) / file.path
     local = PartialFile(target, file.size, partial(hub.read_range, repository, file))
     fill_footer(local, file.size)
@@ -154,15 +191,7 @@ def _take_groups(
         ) from error
     groups = table.row_groups([columns.picture, *columns.described])
     names = [f"{file.path}:{number}" for number in range(len(groups))]
-    chosen: list[RowGroup] = []
-    for group in in_order_of(seed, groups, names):
-        if sum(item.stop - item.first for item in chosen) >= wanted:
-            break
-        _check_disk(target, repository, sum(b - a for a, b in local.missing(group.places)))
-        local.fill(group.places)
-        chosen.append(group)
-    spans = tuple(sorted((group.first, group.stop) for group in chosen))
-    return SampledFile(target, f"{repository.source}/{file.path}", spans), local.fetched
+    return _ParquetPart(local, f"{repository.source}/{file.path}", in_order_of(seed, groups, names))
 
 
 def _take_tars(
@@ -199,8 +228,12 @@ def _check_disk(path: Path, repository: Repository, needed: int) -> None:
         )
 
 
+def dataset_cache() -> Path:
+    """The folder in which what was fetched of datasets is kept; it may not exist."""
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(home) / "lagotto" / "datasets"
+
+
 def dataset_folder(repository: Repository) -> Path:
     """Where the files of a dataset at one commit are kept: they serve the next hub too."""
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    name = repository.name.replace("/", "--")
-    return Path(home) / "lagotto" / "datasets" / f"{name}@{repository.commit}"
+    return dataset_cache() / f"{repository.name.replace('/', '--')}@{repository.commit}"

@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lagotto.core.errors import LagottoError
 from lagotto.core.progress import Progress
 from lagotto.core.remote.spec import DATASET
 from lagotto.core.sources.bundled import BUNDLED, bundled_probes
 from lagotto.hub.probes.datasets.sample import DATASET_SAMPLE, DatasetSample
+
+if TYPE_CHECKING:
+    from lagotto.hub.probes.datasets.fetch import DatasetListing
 
 DEFAULT_PROBES = f"{DATASET}common-canvas/commoncatalog-cc-by"
 """Photos of many subjects under CC BY, as parquet. Chosen for its licence and form by what is
@@ -72,19 +76,34 @@ def _default(
 
     Another error than a missing network says what to do instead.
     """
-    from lagotto.core.remote.hugging_face import is_offline
-    from lagotto.core.remote.retry import OutOfReachError
     from lagotto.hub.probes.datasets.fetch import fetch_dataset
 
-    if is_offline():
-        return [bundled_probes()], count
     try:
+        if default_listing() is None:
+            return [bundled_probes()], count
         found = fetch_dataset(DEFAULT_PROBES, count, seed, progress, accept=accept)
-    except OutOfReachError:
-        return [bundled_probes()], count
     except LagottoError as error:
         raise type(error)(
             f"the default probes are not to be had: {error}; give your own pictures (--probes "
             f"FOLDER or hf:datasets/ORG/NAME), or the bundled ones (--probes {BUNDLED})"
         ) from error
     return [found], count or DATASET_SAMPLE
+
+
+def default_listing() -> "DatasetListing | None":
+    """The default dataset as the hub lists it; None where there is no network.
+
+    Raises SourceError where there is one, but the dataset is not to be had, or the hub is busy.
+    """
+    from lagotto.core.remote.hugging_face import is_offline
+    from lagotto.core.remote.retry import OutOfReachError, StillBusyError
+    from lagotto.hub.probes.datasets.fetch import list_dataset
+
+    if is_offline():
+        return None
+    try:
+        return list_dataset(DEFAULT_PROBES)
+    except StillBusyError:
+        raise
+    except OutOfReachError:
+        return None
