@@ -1,6 +1,6 @@
 """A model opened by its framework comes in; a classifier from uint8 pixels to logits goes out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, runtime_checkable
@@ -76,6 +76,21 @@ ReadRows = Callable[[Shaped[np.ndarray, "..."], int], Num[np.ndarray, "images cl
 """Makes one row of values a picture of the output of a run and its number of pictures."""
 
 
+@dataclass(frozen=True, slots=True)
+class Variants:
+    """What tells whether the weights of a model are those of its network or of a similar one.
+
+    Args:
+        spreads: The standard deviations of the channels of normalized layers in training.
+        open_reader: Opens a reader of these layers, in the same order.
+        others: Opens the same weights as another network, by its name.
+    """
+
+    spreads: tuple[Float32[np.ndarray, " _"], ...]
+    open_reader: OpenActivations
+    others: "Mapping[str, Callable[[], ModelClassifier]]"
+
+
 class ModelClassifier:
     """A loaded model (implements the Model protocol).
 
@@ -90,11 +105,18 @@ class ModelClassifier:
         spec: ModelSpec,
         reading: Reading,
         open_activations: OpenActivations | None = None,
+        variants: Variants | None = None,
     ) -> None:
         self._engine = engine
         self._spec = spec
         self._reading = reading
         self._open_insides = open_activations
+        self._variants = variants
+
+    @property
+    def variants(self) -> Variants | None:
+        """What tells which network its weights are of; None if only one is possible."""
+        return self._variants
 
     @property
     def spec(self) -> ModelSpec:
@@ -106,7 +128,13 @@ class ModelClassifier:
     ) -> "ModelClassifier":
         """The same loaded model with another input, decisions and notes."""
         model = replace(self._spec, input=spec, decisions=decisions, notes=notes)
-        return ModelClassifier(self._engine, model, self._reading, self._open_insides)
+        insides, variants = self._open_insides, self._variants
+        return ModelClassifier(self._engine, model, self._reading, insides, variants)
+
+    def with_variants(self, variants: Variants) -> "ModelClassifier":
+        """The same loaded model, with the networks that its weights fit, too."""
+        insides = self._open_insides
+        return ModelClassifier(self._engine, self._spec, self._reading, insides, variants)
 
     def with_decisions(self, decisions: tuple[Decision, ...]) -> "ModelClassifier":
         """The same loaded model with other origins of its input."""
