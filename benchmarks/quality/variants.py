@@ -8,14 +8,14 @@ kinds of checkpoints, each without any name in it:
 
 - *trained*: FOLDER/tf/*.pth and FOLDER/plain/*.pth, published weights whose network is known. The
   tensors of other packages are renamed in their order; shapes have to agree.
-- *adapted*: the same weights put into the other network, and its normalizations adapted to 96
+- *adapted*: the same weights put into the other network, and its normalizations adapted to 64
   photos in training mode, as fine-tuning does.
 - *drawn*: random weights, with the normalizations of each network adapted to the same photos.
 - *random*: random weights and random statistics, which say nothing: the preference has to stay.
 
-The photos of the adaptation are not among the probes. The margin was chosen on the rows marked
-`chosen_on`, every other one; the figures are of the rest. The baseline is the preference: always
-the plain network.
+The input is declared, so that nothing else is tried. The photos of the adaptation are not among the
+probes. The margin was chosen on the rows marked `chosen_on`, every other one. The baseline is the
+preference: always the plain network.
 """
 
 import argparse
@@ -34,23 +34,23 @@ import torch
 from PIL import Image
 from torch import nn
 
-for folder in ("scripts", "benchmarks", "src"):
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / folder))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
 import lagotto
 from architectures.catalogue import randomize
 from lagotto.core.images import to_pixels
 from lagotto.core.types import ModelSource, PixelSpec
 from lagotto.models.classifier import ModelClassifier
-from lagotto.models.preprocessing.infer import TRIAL_PICTURES, infer_preprocessing
+from lagotto.models.preprocessing.infer import TRIAL_PICTURES
 from lagotto.models.preprocessing.variants import MIN_FIT_MARGIN, choose_network
 from lagotto.models.registry import load_model
 
-ADAPTED_ON, BATCH, EDGE = 96, 32, 224
-DRAWN = (
-    *("efficientnet_b0", "mobilenetv3_large_100", "mobilenetv3_small_100", "efficientnet_lite0"),
-)
+ADAPTED_ON, BATCH, EDGE, TRAINED_EDGE = 64, 32, 96, 224
+DRAWN = ("mobilenetv3_small_100", "efficientnet_lite0", "mobilenetv3_large_100")
 COMMON_MEAN, COMMON_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+COMMON = {"scale": "0..1", "mean": COMMON_MEAN, "std": COMMON_STD}
+CENTERED = {"scale": "-1..1"}
 
 
 def photos(folder: Path, count: int, seed: int) -> list[Image.Image]:
@@ -111,16 +111,17 @@ def cases(weights: Path, fed: torch.Tensor) -> Iterator[tuple[str, str, str, dic
             yield "drawn", plain, truth, adapt(network, fed).state_dict()
 
 
-def judge(file: Path, probes: list[Image.Image]) -> dict[str, Any]:
-    """What Lagotto takes a checkpoint for, and how surely."""
+def judge(file: Path, fed: dict[str, Any], probes: list[Image.Image]) -> dict[str, Any]:
+    """What Lagotto takes a checkpoint for, and how surely, fed as it was trained."""
 
     def pictures(spec: PixelSpec) -> np.ndarray:
         return np.stack([to_pixels(picture, spec) for picture in probes])
 
     started = time.perf_counter()
-    model = load_model(ModelSource("best", file))
+    described = {"channels": "RGB", "resize": "crop", "crop_fraction": 0.875, "resample": "bicubic"}
+    model = load_model(ModelSource("best", file, {"input": {**described, **fed}}))
     assert isinstance(model, ModelClassifier)
-    model = choose_network(infer_preprocessing(model, pictures), pictures)
+    model = choose_network(model, pictures)
     decision = next(item for item in model.spec.decisions if item.field == "architecture")
     margin = decision.margin or 0.0
     is_tf = decision.value.startswith("tf_")
@@ -148,7 +149,9 @@ def measure(assets: Path, weights: Path) -> dict[str, Any]:
             file = Path(name) / "best.pth"
             torch.save(tensors, file)
             row = {"kind": kind, "network": plain, "truth": truth, "chosen_on": at % 2 == 0}
-            rows.append({**row, **judge(file, probes)})
+            edge = TRAINED_EDGE if kind == "trained" else EDGE
+            scaled = CENTERED if kind == "trained" and truth == "tf" else COMMON
+            rows.append({**row, **judge(file, {**scaled, "size": [edge, edge]}, probes)})
             print(rows[-1], file=sys.stderr, flush=True)
     known = [row for row in rows if row["truth"]]
     kept = [row for row in known if not row["chosen_on"]]

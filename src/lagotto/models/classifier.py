@@ -21,7 +21,7 @@ from lagotto.core.types import (
 from lagotto.models.files.tensors import InputTensor, OutputTensor
 from lagotto.models.inputs import prepare_tensor
 from lagotto.models.metadata.beside.label_choice import ChosenLabels
-from lagotto.models.metadata.description import Description, parse_description
+from lagotto.models.metadata.description import MAX_EDGE, Description, parse_description
 from lagotto.models.metadata.embedded import EmbeddedMetadata
 from lagotto.models.metadata.facts import Facts, gather_facts
 from lagotto.models.metadata.input_spec import ResolvedInput, resolve_input
@@ -128,8 +128,9 @@ class ModelClassifier:
     ) -> "ModelClassifier":
         """The same loaded model with another input, decisions and notes."""
         model = replace(self._spec, input=spec, decisions=decisions, notes=notes)
-        insides, variants = self._open_insides, self._variants
-        return ModelClassifier(self._engine, model, self._reading, insides, variants)
+        return ModelClassifier(
+            self._engine, model, self._reading, self._open_insides, self._variants
+        )
 
     def with_variants(self, variants: Variants) -> "ModelClassifier":
         """The same loaded model, with the networks that its weights fit, too."""
@@ -190,6 +191,7 @@ def load_classifier(
     open_engine: OpenEngine,
     embedded: EmbeddedMetadata = NO_METADATA,
     open_activations: OpenActivations | None = None,
+    trial_edge: int = MAX_EDGE,
 ) -> ModelClassifier:
     """Loads the model of a source and tries it on two fixed pictures.
 
@@ -201,6 +203,7 @@ def load_classifier(
             output instead of the tensor before the final activation.
         embedded: Metadata inside the file; it fills what model.json leaves out.
         open_activations: Opens the model as a reader of its inner layers, if the framework can.
+        trial_edge: The largest edge of the two pictures where the graph takes any size.
 
     Returns:
         The classifier; its spec holds the input, the output, the labels and notes.
@@ -219,7 +222,7 @@ def load_classifier(
         is_reducible=partial(is_reducible, evidence=evidence),
         labels=facts.lists[0].names if facts.lists else None,
     )
-    trial = _Trial(description, default_layout, facts, evidence)
+    trial = _Trial(description, default_layout, facts, evidence, trial_edge)
     try:
         engine = open_engine(request)
         resolved, reading, raw = trial.run(engine)
@@ -293,6 +296,7 @@ class _Trial:
     default_layout: Layout
     facts: Facts
     evidence: ReductionEvidence
+    edge: int
 
     def run(self, engine: Engine) -> tuple[ResolvedInput, Reading, Num[np.ndarray, "2 classes"]]:
         """The input, the reading, and the rows of the two pictures.
@@ -313,7 +317,7 @@ class _Trial:
     def _run_with(
         self, engine: Engine, resolved: ResolvedInput
     ) -> tuple[ResolvedInput, Reading, Num[np.ndarray, "2 classes"]]:
-        pictures = trial_pictures(resolved.spec.pixels)
+        pictures = trial_pictures(self._pixels(engine, resolved.spec.pixels))
         reduced: list[Reading] = []
 
         def rows(raw: Shaped[np.ndarray, "..."], images: int) -> Num[np.ndarray, "images classes"]:
@@ -330,6 +334,10 @@ class _Trial:
             reading = plan_reading(raw, engine.output, self.description.output)
         seen = resolved if reading.kind == "classifier" else _seen_whole(resolved)
         return seen, reading, raw
+
+    def _pixels(self, engine: Engine, pixels: PixelSpec) -> PixelSpec:
+        edge = self.edge if engine.input.shape[1:].count(None) > 1 else MAX_EDGE
+        return replace(pixels, height=min(pixels.height, edge), width=min(pixels.width, edge))
 
     def _plan_reduced(
         self,

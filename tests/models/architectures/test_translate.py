@@ -200,3 +200,16 @@ def test_a_classifier_for_other_features_is_refused(tmp_path: Path) -> None:
     del shapes["linear.weight"], shapes["linear.bias"]
     with pytest.raises(ModelError, match="takes 128 values; the network gives 64"):
         load(save(tmp_path, {**shapes, "fc.0.weight": (5, 128), "fc.0.bias": (5,)}))
+
+
+def test_a_config_of_a_training_is_none_of_transformers(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint-500"
+    folder.mkdir()
+    file = write_network("torchvision/mnasnet0_5", folder, "model.safetensors")
+    names = {str(at): f"class {at}" for at in range(1_000)}
+    (folder / "config.json").write_text(json.dumps({"lr": 0.1, "id2label": names}))
+    spec = load_model(ModelSource("best", file)).spec
+    assert (spec.architecture, spec.framework) == ("mnasnet0_5", "torch")
+    assert spec.labels is not None
+    assert spec.labels[3] == "class 3"
+    assert spec.labels_origin == "config.json"

@@ -43,6 +43,7 @@ from lagotto.models.files.weights import (
     check_size,
     read_weights,
 )
+from lagotto.models.metadata.description import MAX_EDGE
 from lagotto.models.metadata.embedded import EmbeddedMetadata
 from lagotto.models.metadata.onnx import read_onnx_metadata
 from lagotto.models.output_choice import choose_output
@@ -51,6 +52,9 @@ from lagotto.models.picture_input import DeclaredInput, PictureInput, find_pictu
 
 _DTYPES = {"float": "float32", "double": "float64"}
 """numpy names of the types that onnxruntime calls otherwise."""
+
+_TRIAL_EDGE = 160
+"""Of the pictures on which a known network is tried; graphs for any size were checked at it."""
 
 _WITH_BODIES = ("If", "Loop", "Scan", "SequenceMap")
 # For operators with integer results: which input holds the scale; the zero point comes next.
@@ -114,7 +118,8 @@ def load_assembled(source: ModelSource, model: AssembledModel, threads: int = 1)
     check_operators(survey_onnx(model.data, ModelError), ModelError)
     weights = {name: np.ascontiguousarray(value) for name, value in model.weights.items()}
     program = OnnxProgram(model.data, read_onnx_graph(model.data), threads, weights=weights)
-    loaded = _load_program(source, program, model.framework, model.layout, model.embedded)
+    edge = _TRIAL_EDGE if model.embedded.architecture else MAX_EDGE
+    loaded = _load_program(source, program, model.framework, model.layout, model.embedded, edge)
     if not model.spreads:
         return loaded
     layers = evenly_spread(tuple(model.spreads))
@@ -140,10 +145,11 @@ def _load_program(
     framework: str,
     layout: Layout,
     embedded: EmbeddedMetadata,
+    trial_edge: int = MAX_EDGE,
 ) -> ModelClassifier:
     engine = partial(OnnxEngine, program)
     activations = partial(OnnxActivations, program)
-    return load_classifier(source, framework, layout, engine, embedded, activations)
+    return load_classifier(source, framework, layout, engine, embedded, activations, trial_edge)
 
 
 class OnnxEngine:
