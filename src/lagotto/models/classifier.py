@@ -128,14 +128,13 @@ class ModelClassifier:
     ) -> "ModelClassifier":
         """The same loaded model with another input, decisions and notes."""
         model = replace(self._spec, input=spec, decisions=decisions, notes=notes)
-        return ModelClassifier(
-            self._engine, model, self._reading, self._open_insides, self._variants
-        )
+        insides, variants = self._open_insides, self._variants
+        return ModelClassifier(self._engine, model, self._reading, insides, variants)
 
     def with_variants(self, variants: Variants) -> "ModelClassifier":
         """The same loaded model, with the networks that its weights fit, too."""
-        insides = self._open_insides
-        return ModelClassifier(self._engine, self._spec, self._reading, insides, variants)
+        engine, insides = self._engine, self._open_insides
+        return ModelClassifier(engine, self._spec, self._reading, insides, variants)
 
     def with_decisions(self, decisions: tuple[Decision, ...]) -> "ModelClassifier":
         """The same loaded model with other origins of its input."""

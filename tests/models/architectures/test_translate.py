@@ -15,6 +15,8 @@ from lagotto.core.types import ModelSource
 from lagotto.models.architectures.assembly import filled_graph
 from lagotto.models.architectures.fingerprint import Shape
 from lagotto.models.architectures.skeletons import read_skeleton
+from lagotto.models.architectures.translate import assemble_checkpoint
+from lagotto.models.assembled import AssembledModel, LibraryNetwork
 from lagotto.models.classifier import ModelClassifier
 from lagotto.models.registry import load_model
 from network_files import (
@@ -213,3 +215,14 @@ def test_a_config_of_a_training_is_none_of_transformers(tmp_path: Path) -> None:
     assert spec.labels is not None
     assert spec.labels[3] == "class 3"
     assert spec.labels_origin == "config.json"
+
+
+def test_a_size_that_a_graph_does_not_take_is_left_to_timm(tmp_path: Path) -> None:
+    shapes = shapes_of("timm/swin_tiny_patch4_window7_224")
+    file = tmp_path / "best.safetensors"
+    save_file({name: np.zeros(shape, np.float16) for name, shape in shapes.items()}, file)
+    found = assemble_checkpoint(ModelSource("best", file, {"input": {"size": [256, 256]}}))
+    assert isinstance(found, LibraryNetwork)
+    assert (found.name, found.size) == ("swin_tiny_patch4_window7_224", (256, 256))
+    usual = assemble_checkpoint(ModelSource("best", file))
+    assert isinstance(usual, AssembledModel)

@@ -63,7 +63,7 @@ def assemble_checkpoint(source: ModelSource) -> AssembledModel | LibraryNetwork:
             f"a {found.architecture.name} for pictures of {found.channels} channels; allowed are 1 "
             "(grey) and 3 (colours), as probes and your pictures have them"
         )
-    if found.architecture.key not in skeleton_keys():
+    if found.architecture.key not in skeleton_keys() or _is_of_another_size(checkpoint, found):
         return _left_to_library(checkpoint, found)
     if checkpoint.layers or checkpoint.weighted:
         found = _agreeing(checkpoint, found)
@@ -110,10 +110,27 @@ def _assembled(checkpoint: Checkpoint, found: Recognition, is_tried: bool) -> As
     )
 
 
+def _is_of_another_size(checkpoint: Checkpoint, found: Recognition) -> bool:
+    """Whether the graph is for other pictures than the checkpoint, and timm can build it for these.
+
+    Swin and others fix the size in their graph, and no tensor shows it.
+    """
+    skeleton = read_skeleton(found.architecture.key)
+    if skeleton.is_open or not _is_plain_timm(found):
+        return False
+    size = _size_of_positions(checkpoint, found) or checkpoint.input.size
+    return size is not None and size != skeleton.size
+
+
+def _is_plain_timm(found: Recognition) -> bool:
+    """Whether a network is all of one of timm, with its own classifier."""
+    return found.architecture.library == "timm" and found.head is None and found.view == "last"
+
+
 def _left_to_library(checkpoint: Checkpoint, found: Recognition) -> LibraryNetwork:
     """A network that its library builds; ModelError if Lagotto has no adapter for that."""
     architecture = found.architecture
-    if architecture.library != "timm" or found.head is not None or found.view != "last":
+    if not _is_plain_timm(found):
         own = "" if found.head is None else " with a classifier of its own"
         raise ModelError(
             f"a {architecture.name} of {architecture.library}{own}, which Lagotto recognizes but "
