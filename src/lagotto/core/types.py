@@ -31,7 +31,7 @@ InputDtype: TypeAlias = Literal["float32", "float16", "uint8", "int8", "float64"
 OutputKind: TypeAlias = Literal["logits", "softmax", "sigmoid"]
 ModelKind: TypeAlias = Literal["classifier", "detector", "segmenter"]
 LogitsSource: TypeAlias = Literal["declared", "cut", "log"]
-InputField: TypeAlias = Literal["size", "layout", "channels", "scale", "resize"]
+InputField: TypeAlias = Literal["size", "layout", "channels", "scale", "resize", "architecture"]
 Origin: TypeAlias = str
 """Where a fact of a model is from: "model.json", "file" (the model file), the name of another file
 beside it, "inferred" (found by trying candidates), "architecture" (how networks of its kind are
@@ -98,6 +98,8 @@ class ModelSource:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """One part of a model's input: its value in words, and its origin.
+
+    The field `architecture` is there only if networks with the same tensors were tried.
 
     An `inferred` value was found by trying candidates; an `assumed` value is the common one, taken
     without evidence. For an inferred value, `margin` is its lead over `runner_up` in the units of

@@ -26,6 +26,9 @@ _TINY = 1e-3
 _DEAD = 1e-6
 """A channel whose values vary less than this share of the layer's largest mean is left out."""
 
+_DEAD_WEIGHT = 1e-3
+"""A channel that varied less in training than this share of the layer's largest is left out."""
+
 
 def inner_layers(producers: Mapping[str, Node]) -> tuple[str, ...]:
     """Names of the output tensors of the inner layers, in the order of the graph.
@@ -46,9 +49,14 @@ def inner_layers(producers: Mapping[str, Node]) -> tuple[str, ...]:
         for node in nodes
         if node.op in _LAYERS and node.outputs and node.outputs[0] not in normalized
     ]
-    if len(names) > MAX_LAYERS:
-        names = [names[index * len(names) // MAX_LAYERS] for index in range(MAX_LAYERS)]
-    return tuple(names)
+    return evenly_spread(tuple(names))
+
+
+def evenly_spread(layers: tuple[str, ...]) -> tuple[str, ...]:
+    """The layers, or MAX_LAYERS of them if there are more."""
+    if len(layers) <= MAX_LAYERS:
+        return layers
+    return tuple(layers[index * len(layers) // MAX_LAYERS] for index in range(MAX_LAYERS))
 
 
 def channels_first(
@@ -99,11 +107,29 @@ class LayerMoments:
             self.squares = self.squares + squares.sum(axis=0)
 
     @property
+    def mean(self) -> Float64[np.ndarray, " channels"]:
+        """The mean of each channel."""
+        return self.total / max(self.pictures, 1)
+
+    @property
+    def deviation(self) -> Float64[np.ndarray, " channels"]:
+        """The standard deviation of each channel."""
+        variance = self.squares / max(self.pictures, 1) - self.mean**2
+        deviation: Float64[np.ndarray, " channels"] = np.sqrt(np.maximum(variance, 0))
+        return deviation
+
+    def spread_fit(self, trained: Float[np.ndarray, " channels"]) -> float:
+        """Minus the log of how far the median channel's log variance is from that in training."""
+        with np.errstate(all="ignore"):
+            live = trained > _DEAD_WEIGHT * trained.max()
+            off = float(np.median(np.abs(2 * np.log(self.deviation[live] / trained[live]))))
+        return float(np.clip(-np.log(off + _TINY), OFF_CENTER, CENTERED)) if live.any() else 0.0
+
+    @property
     def centering(self) -> float:
         """Minus the log of how many standard deviations the median channel's mean is off zero."""
         with np.errstate(all="ignore"):
-            mean = self.total / max(self.pictures, 1)
-            deviation = np.sqrt(np.maximum(self.squares / max(self.pictures, 1) - mean**2, 0))
+            mean, deviation = self.mean, self.deviation
         if not np.isfinite(deviation).all() or not deviation.size:
             return OFF_CENTER
         live = deviation > _DEAD * np.abs(mean).max()

@@ -1,16 +1,18 @@
 """A file of another form comes in translated; what Lagotto runs in its place goes out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float32, Shaped
 
 from lagotto.core.types import Layout
 from lagotto.models.metadata.embedded import EmbeddedMetadata
 
 EXTERNAL_LOCATION = "weights"
 """The location that an external initializer of an assembled model names; no file is opened."""
+
+_NAMED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,9 @@ class AssembledModel:
         weights: The values of its external initializers, by name. A graph declares such an
             initializer with its type and shape, and with EXTERNAL_LOCATION as its location.
         embedded: What the file says of its labels, its input and its architecture.
+        spreads: The standard deviations that the channels of normalized layers had in training, by
+            the name of the tensor.
+        variants: Other networks that the same tensors fit, by name; each is assembled when called.
     """
 
     data: bytes
@@ -31,6 +36,8 @@ class AssembledModel:
     layout: Layout
     weights: Mapping[str, Shaped[np.ndarray, "..."]] = field(default_factory=dict)
     embedded: EmbeddedMetadata = field(default_factory=EmbeddedMetadata)
+    spreads: Mapping[str, Float32[np.ndarray, " _"]] = field(default_factory=dict)
+    variants: Mapping[str, "Callable[[], AssembledModel]"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +61,15 @@ class LibraryNetwork:
     size: tuple[int, int] | None
     weights: Mapping[str, Shaped[np.ndarray, "..."]]
     embedded: EmbeddedMetadata
+
+
+def untried_note(name: str, others: Sequence[str]) -> str:
+    """What is said of a network while others with the same tensors are not tried.
+
+    Args:
+        name: The network that is run.
+        others: The other networks.
+    """
+    listed = ", ".join(others[:_NAMED]) + (", ..." if len(others) > _NAMED else "")
+    verbs = ("has", "computes") if len(others) == 1 else ("have", "compute")
+    return f"taken for {name}; {listed} {verbs[0]} the same tensors and {verbs[1]} something else"

@@ -1,6 +1,6 @@
 """A model opened by its framework comes in; a classifier from uint8 pixels to logits goes out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, runtime_checkable
@@ -21,7 +21,7 @@ from lagotto.core.types import (
 from lagotto.models.files.tensors import InputTensor, OutputTensor
 from lagotto.models.inputs import prepare_tensor
 from lagotto.models.metadata.beside.label_choice import ChosenLabels
-from lagotto.models.metadata.description import Description, parse_description
+from lagotto.models.metadata.description import MAX_EDGE, Description, parse_description
 from lagotto.models.metadata.embedded import EmbeddedMetadata
 from lagotto.models.metadata.facts import Facts, gather_facts
 from lagotto.models.metadata.input_spec import ResolvedInput, resolve_input
@@ -76,6 +76,21 @@ ReadRows = Callable[[Shaped[np.ndarray, "..."], int], Num[np.ndarray, "images cl
 """Makes one row of values a picture of the output of a run and its number of pictures."""
 
 
+@dataclass(frozen=True, slots=True)
+class Variants:
+    """What tells whether the weights of a model are those of its network or of a similar one.
+
+    Args:
+        spreads: The standard deviations of the channels of normalized layers in training.
+        open_reader: Opens a reader of these layers, in the same order.
+        others: Opens the same weights as another network, by its name.
+    """
+
+    spreads: tuple[Float32[np.ndarray, " _"], ...]
+    open_reader: OpenActivations
+    others: "Mapping[str, Callable[[], ModelClassifier]]"
+
+
 class ModelClassifier:
     """A loaded model (implements the Model protocol).
 
@@ -90,11 +105,18 @@ class ModelClassifier:
         spec: ModelSpec,
         reading: Reading,
         open_activations: OpenActivations | None = None,
+        variants: Variants | None = None,
     ) -> None:
         self._engine = engine
         self._spec = spec
         self._reading = reading
         self._open_insides = open_activations
+        self._variants = variants
+
+    @property
+    def variants(self) -> Variants | None:
+        """What tells which network its weights are of; None if only one is possible."""
+        return self._variants
 
     @property
     def spec(self) -> ModelSpec:
@@ -106,7 +128,13 @@ class ModelClassifier:
     ) -> "ModelClassifier":
         """The same loaded model with another input, decisions and notes."""
         model = replace(self._spec, input=spec, decisions=decisions, notes=notes)
-        return ModelClassifier(self._engine, model, self._reading, self._open_insides)
+        insides, variants = self._open_insides, self._variants
+        return ModelClassifier(self._engine, model, self._reading, insides, variants)
+
+    def with_variants(self, variants: Variants) -> "ModelClassifier":
+        """The same loaded model, with the networks that its weights fit, too."""
+        engine, insides = self._engine, self._open_insides
+        return ModelClassifier(engine, self._spec, self._reading, insides, variants)
 
     def with_decisions(self, decisions: tuple[Decision, ...]) -> "ModelClassifier":
         """The same loaded model with other origins of its input."""
@@ -162,6 +190,7 @@ def load_classifier(
     open_engine: OpenEngine,
     embedded: EmbeddedMetadata = NO_METADATA,
     open_activations: OpenActivations | None = None,
+    trial_edge: int = MAX_EDGE,
 ) -> ModelClassifier:
     """Loads the model of a source and tries it on two fixed pictures.
 
@@ -173,6 +202,7 @@ def load_classifier(
             output instead of the tensor before the final activation.
         embedded: Metadata inside the file; it fills what model.json leaves out.
         open_activations: Opens the model as a reader of its inner layers, if the framework can.
+        trial_edge: The largest edge of the two pictures where the graph takes any size.
 
     Returns:
         The classifier; its spec holds the input, the output, the labels and notes.
@@ -191,7 +221,7 @@ def load_classifier(
         is_reducible=partial(is_reducible, evidence=evidence),
         labels=facts.lists[0].names if facts.lists else None,
     )
-    trial = _Trial(description, default_layout, facts, evidence)
+    trial = _Trial(description, default_layout, facts, evidence, trial_edge)
     try:
         engine = open_engine(request)
         resolved, reading, raw = trial.run(engine)
@@ -265,6 +295,7 @@ class _Trial:
     default_layout: Layout
     facts: Facts
     evidence: ReductionEvidence
+    edge: int
 
     def run(self, engine: Engine) -> tuple[ResolvedInput, Reading, Num[np.ndarray, "2 classes"]]:
         """The input, the reading, and the rows of the two pictures.
@@ -285,7 +316,7 @@ class _Trial:
     def _run_with(
         self, engine: Engine, resolved: ResolvedInput
     ) -> tuple[ResolvedInput, Reading, Num[np.ndarray, "2 classes"]]:
-        pictures = trial_pictures(resolved.spec.pixels)
+        pictures = trial_pictures(self._pixels(engine, resolved.spec.pixels))
         reduced: list[Reading] = []
 
         def rows(raw: Shaped[np.ndarray, "..."], images: int) -> Num[np.ndarray, "images classes"]:
@@ -302,6 +333,10 @@ class _Trial:
             reading = plan_reading(raw, engine.output, self.description.output)
         seen = resolved if reading.kind == "classifier" else _seen_whole(resolved)
         return seen, reading, raw
+
+    def _pixels(self, engine: Engine, pixels: PixelSpec) -> PixelSpec:
+        edge = self.edge if engine.input.shape[1:].count(None) > 1 else MAX_EDGE
+        return replace(pixels, height=min(pixels.height, edge), width=min(pixels.width, edge))
 
     def _plan_reduced(
         self,

@@ -167,10 +167,11 @@ def test_the_file_decides_between_networks_with_the_same_tensors() -> None:
     shapes = shapes_of("timm/efficientnet_b0")
     plain = recognize(shapes)
     assert plain.architecture.name == "efficientnet_b0"
-    assert any("tf_efficientnet_b0" in note for note in plain.notes)
+    others = [item.architecture.name for item in plain.others]
+    assert others == ["tf_efficientnet_b0", "efficientnet_blur_b0"]
     told = recognize(shapes, {"args": {"model": "tf_efficientnet_b0.ns_jft_in1k"}})
     assert told.architecture.name == "tf_efficientnet_b0"
-    assert told.notes == ()
+    assert told.others == ()
 
 
 def test_the_class_of_a_module_decides_between_libraries() -> None:
@@ -214,6 +215,7 @@ def test_an_unknown_network_is_compared_with_the_nearest() -> None:
             {"a.base_layer.weight": (64, 64), "a.lora_A.default.weight": (8, 64)},
             "merge_and_unload()",
         ),
+        ({"cpu": (5056,)}, "no weight of a layer"),
     ],
 )
 def test_what_is_no_image_classifier_is_named(shapes: Shapes, what: str) -> None:

@@ -15,6 +15,8 @@ from lagotto.core.types import ModelSource
 from lagotto.models.architectures.assembly import filled_graph
 from lagotto.models.architectures.fingerprint import Shape
 from lagotto.models.architectures.skeletons import read_skeleton
+from lagotto.models.architectures.translate import assemble_checkpoint
+from lagotto.models.assembled import AssembledModel, LibraryNetwork
 from lagotto.models.classifier import ModelClassifier
 from lagotto.models.registry import load_model
 from network_files import (
@@ -200,3 +202,27 @@ def test_a_classifier_for_other_features_is_refused(tmp_path: Path) -> None:
     del shapes["linear.weight"], shapes["linear.bias"]
     with pytest.raises(ModelError, match="takes 128 values; the network gives 64"):
         load(save(tmp_path, {**shapes, "fc.0.weight": (5, 128), "fc.0.bias": (5,)}))
+
+
+def test_a_config_of_a_training_is_none_of_transformers(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint-500"
+    folder.mkdir()
+    file = write_network("torchvision/mnasnet0_5", folder, "model.safetensors")
+    names = {str(at): f"class {at}" for at in range(1_000)}
+    (folder / "config.json").write_text(json.dumps({"lr": 0.1, "id2label": names}))
+    spec = load_model(ModelSource("best", file)).spec
+    assert (spec.architecture, spec.framework) == ("mnasnet0_5", "torch")
+    assert spec.labels is not None
+    assert spec.labels[3] == "class 3"
+    assert spec.labels_origin == "config.json"
+
+
+def test_a_size_that_a_graph_does_not_take_is_left_to_timm(tmp_path: Path) -> None:
+    shapes = shapes_of("timm/swin_tiny_patch4_window7_224")
+    file = tmp_path / "best.safetensors"
+    save_file({name: np.zeros(shape, np.float16) for name, shape in shapes.items()}, file)
+    found = assemble_checkpoint(ModelSource("best", file, {"input": {"size": [256, 256]}}))
+    assert isinstance(found, LibraryNetwork)
+    assert (found.name, found.size) == ("swin_tiny_patch4_window7_224", (256, 256))
+    usual = assemble_checkpoint(ModelSource("best", file))
+    assert isinstance(usual, AssembledModel)

@@ -182,3 +182,13 @@ def test_a_mean_of_other_things_is_a_tensor_like_any_other(opened: Any) -> None:
     found = opened({**NET, **beside})
     assert len(found.tensors) == 5
     assert found.input.mean == ()
+
+
+def test_notes_name_a_setting_as_it_is_written(opened: Any) -> None:
+    config = Call(
+        Named("omegaconf.dictconfig.DictConfig"), (),
+        {"_content": {"image_size": Call(Named("omegaconf.nodes.AnyNode"), (), {"_val": 192})}},
+    )  # fmt: skip
+    found = opened({"state_dict": NET, "hyper_parameters": config})
+    assert found.input.size == (192, 192)
+    assert "picture size from 'hyper_parameters.image_size' in the checkpoint" in found.notes

@@ -204,3 +204,11 @@ def test_shards_without_their_index_are_named(tmp_path: Path) -> None:
     write_network("cifar/tutorial_lenet", index.parent, "other.safetensors")
     (item,) = scan_paths([index.parent]).not_read
     assert Path(item.file).name == "model-00001-of-00003.safetensors"
+
+
+def test_an_archive_is_to_be_unpacked(tmp_path: Path) -> None:
+    file = touch(tmp_path / "converted_keras.zip")
+    with pytest.raises(
+        UsageError, match=r"not a model file; 1 \.zip: unpack it if a model is in it"
+    ):
+        scan_models([file])

@@ -1,5 +1,6 @@
 """Models of forms that are not read are named, each with a reason and a way out."""
 
+import json
 import struct
 from pathlib import Path
 
@@ -237,3 +238,15 @@ def test_an_archive_whose_directory_lies_is_looked_at_within_bounds(tmp_path: Pa
     entry = b"PK\x01\x02" + bytes(24) + struct.pack("<H", 65535) + bytes(16)
     (tmp_path / "m.pt").write_bytes(zipped({"a/data.pkl": b"x"}) + entry * 40_000)
     assert content_of(tmp_path / "m.pt") == "torch"
+
+
+def test_a_shard_beside_its_index_is_a_part_of_that(tmp_path: Path) -> None:
+    weights = {"weight_map": {"a": "model-00001-of-00002.safetensors"}}
+    put(
+        tmp_path,
+        {
+            "model-00001-of-00002.safetensors": "safetensors",
+            "model.safetensors.index.json": json.dumps(weights).encode(),
+        },
+    )
+    assert scan_paths([tmp_path], must_find=False).not_read == ()

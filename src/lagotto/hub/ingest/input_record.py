@@ -35,10 +35,11 @@ from lagotto.models.preprocessing.infer import (
     infer_preprocessing,
     missing_fields,
 )
+from lagotto.models.preprocessing.variants import as_network, choose_network, may_be_another
 
 
 def infer_input(model: Model, probes: Path) -> Model:
-    """Infers what a model's input lacks by running the model on a few probes.
+    """Infers what a model's input lacks, and which of several networks it is, on a few probes.
 
     Args:
         model: The model; fields that model.json or its file declare stay.
@@ -47,7 +48,9 @@ def infer_input(model: Model, probes: Path) -> Model:
     Returns:
         The model with a complete input, and a decision for each inferred field.
     """
-    if not isinstance(model, ModelClassifier) or not missing_fields(model):
+    if not isinstance(model, ModelClassifier):
+        return model
+    if not missing_fields(model) and not may_be_another(model):
         return model
     probe_set = ProbeSet.open(probes)
     count = len(probe_set.probes)
@@ -58,7 +61,7 @@ def infer_input(model: Model, probes: Path) -> Model:
     def pictures(spec: PixelSpec) -> UInt8[np.ndarray, "pictures height width channels"]:
         return np.stack([to_pixels(picture, spec) for picture in decoded])
 
-    return infer_preprocessing(model, pictures)
+    return choose_network(infer_preprocessing(model, pictures), pictures)
 
 
 def input_to_json(spec: ModelSpec) -> JsonObject:
@@ -92,7 +95,7 @@ def apply_record(model: Model, record: JsonValue) -> Model:
     match record:
         case {"input": dict(described), "notes": list(notes)} if isinstance(model, ModelClassifier):
             decisions = decisions_from_json(described)
-            return model.with_input(
+            return as_network(model, decisions).with_input(
                 _input(described), decisions, tuple(str(note) for note in notes)
             )
     raise ModelError("the task carries no record of how its model is fed")

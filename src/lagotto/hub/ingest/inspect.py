@@ -128,7 +128,7 @@ def _inspection(source: ModelSource, outcome: Outcome) -> Inspection:
                     Fact("output", output, output_origin),
                     Fact("labels", _listed(labels), labels_origin or "-"),
                     Fact("format", known.format, IN_FILE),
-                    Fact("architecture", architecture or "-", IN_FILE),
+                    Fact("architecture", architecture or "-", _recognized_by(decisions)),
                     Fact("kind", kind, IN_FILE),
                     Fact("dtype", str(described.get("dtype")), IN_FILE),
                 )
@@ -167,6 +167,8 @@ def _facts(
     description = parse_description(source.description)
     yield Fact("name", source.name, "model.json" if description.name == source.name else "path")
     for decision in decisions:
+        if decision.field == "architecture":
+            continue
         if decision.field != "scale":
             yield Fact(decision.field, decision.value, decision.origin)
             continue
@@ -179,6 +181,12 @@ def _facts(
             numbers = values if isinstance(values, list) else []
             text = " ".join(f"{number:g}" for number in numbers if isinstance(number, float | int))
             yield Fact(key, text or plain, "model.json" if declared and text else decision.origin)
+
+
+def _recognized_by(decisions: tuple[Decision, ...]) -> str:
+    """Where the architecture is from: the tensors in the file, or the trial of several networks."""
+    tried = (item.origin for item in decisions if item.field == "architecture")
+    return next(tried, IN_FILE)
 
 
 def _listed(labels: list[JsonValue] | None) -> str:

@@ -1,6 +1,6 @@
 """An .onnx file comes in; a classifier run by onnxruntime on the CPU goes out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,9 @@ from lagotto.core.parsing.onnx_survey import check_operators, survey_onnx
 from lagotto.core.parsing.onnx_versions import onnx_refusal
 from lagotto.core.text.clean import clean_text
 from lagotto.core.types import InputDtype, Layout, ModelSource
-from lagotto.models.activation_stats import channels_first, inner_layers
+from lagotto.models.activation_stats import channels_first, evenly_spread, inner_layers
 from lagotto.models.assembled import AssembledModel
-from lagotto.models.classifier import ModelClassifier, load_classifier
+from lagotto.models.classifier import ModelClassifier, Variants, load_classifier
 from lagotto.models.files.activation import Activation, find_activation
 from lagotto.models.files.lineage import (
     places_of_detections,
@@ -43,6 +43,7 @@ from lagotto.models.files.weights import (
     check_size,
     read_weights,
 )
+from lagotto.models.metadata.description import MAX_EDGE
 from lagotto.models.metadata.embedded import EmbeddedMetadata
 from lagotto.models.metadata.onnx import read_onnx_metadata
 from lagotto.models.output_choice import choose_output
@@ -51,6 +52,9 @@ from lagotto.models.picture_input import DeclaredInput, PictureInput, find_pictu
 
 _DTYPES = {"float": "float32", "double": "float64"}
 """numpy names of the types that onnxruntime calls otherwise."""
+
+_TRIAL_EDGE = 160
+"""Of the pictures on which a known network is tried; graphs for any size were checked at it."""
 
 _WITH_BODIES = ("If", "Loop", "Scan", "SequenceMap")
 # For operators with integer results: which input holds the scale; the zero point comes next.
@@ -114,7 +118,25 @@ def load_assembled(source: ModelSource, model: AssembledModel, threads: int = 1)
     check_operators(survey_onnx(model.data, ModelError), ModelError)
     weights = {name: np.ascontiguousarray(value) for name, value in model.weights.items()}
     program = OnnxProgram(model.data, read_onnx_graph(model.data), threads, weights=weights)
-    return _load_program(source, program, model.framework, model.layout, model.embedded)
+    edge = _TRIAL_EDGE if model.embedded.architecture else MAX_EDGE
+    loaded = _load_program(source, program, model.framework, model.layout, model.embedded, edge)
+    if not model.spreads:
+        return loaded
+    layers = evenly_spread(tuple(model.spreads))
+    others = {
+        name: partial(_load_variant, source, assemble, threads)
+        for name, assemble in model.variants.items()
+    }
+    spreads = tuple(model.spreads[name] for name in layers)
+    return loaded.with_variants(
+        Variants(spreads, partial(OnnxActivations, program, layers), others)
+    )
+
+
+def _load_variant(
+    source: ModelSource, assemble: Callable[[], AssembledModel], threads: int
+) -> ModelClassifier:
+    return load_assembled(source, assemble(), threads)
 
 
 def _load_program(
@@ -123,10 +145,11 @@ def _load_program(
     framework: str,
     layout: Layout,
     embedded: EmbeddedMetadata,
+    trial_edge: int = MAX_EDGE,
 ) -> ModelClassifier:
     engine = partial(OnnxEngine, program)
     activations = partial(OnnxActivations, program)
-    return load_classifier(source, framework, layout, engine, embedded, activations)
+    return load_classifier(source, framework, layout, engine, embedded, activations, trial_edge)
 
 
 class OnnxEngine:
@@ -224,12 +247,15 @@ class OnnxEngine:
 
 
 class OnnxActivations:
-    """A session that returns the outputs of the inner layers (the ActivationReader protocol)."""
+    """A session that returns the outputs of inner layers (the ActivationReader protocol).
 
-    def __init__(self, program: OnnxProgram) -> None:
+    Without `layers`, their names, it returns those that tell how well a model is centered.
+    """
+
+    def __init__(self, program: OnnxProgram, layers: tuple[str, ...] | None = None) -> None:
         graph = program.graph
         self._program = program
-        self._layers = inner_layers(graph.producers)
+        self._layers = inner_layers(graph.producers) if layers is None else layers
         added = [name for name in self._layers if name not in graph.outputs]
         self._session = _open_session(program, *added)
         self._picture = _picture_input(self._session, graph, *graph.outputs)

@@ -6,14 +6,15 @@ the logits would be wrong, and the module is refused.
 """
 
 import math
-import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
 
 from lagotto.core.errors import ModelError
-from lagotto.core.parsing.protobuf import LENGTH, VARINT, Span, WireReader
 from lagotto.core.types import JsonValue
+from lagotto.models.architectures.operators import (
+    LayerSetting,
+    SkeletonOperator,
+    read_operators,
+)
 from lagotto.models.architectures.recognition import Recognition
 from lagotto.models.architectures.skeletons import Skeleton
 from lagotto.models.architectures.unknown import EXPORT_HINT
@@ -36,29 +37,15 @@ _OPERATORS = {
 }
 """Operators of ONNX, of which one at least stands for a layer of torch."""
 
-LayerSetting: TypeAlias = int | float | tuple[int, ...]
-
-# Field numbers of onnx.proto, by message.
-_GRAPH, _NODE, _INPUT, _OP, _ATTRIBUTE = 7, 1, 1, 4, 5
-_NAME, _FLOAT, _INTEGER, _INTEGERS = 1, 2, 3, 8
 _EPSILON = 1e-5
 """That of the normalizations of a classifier of the user's own; see assembly.py."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Operator:
-    """An operator of a skeleton, with those of its attributes that are numbers."""
-
-    kind: str
-    inputs: tuple[str, ...]
-    settings: Mapping[str, LayerSetting]
 
 
 def check_layers(skeleton: Skeleton, found: Recognition, checkpoint: Checkpoint) -> None:
     """Raises ModelError if a pickled module computes something else than its architecture."""
     if not checkpoint.layers and not checkpoint.weighted:
         return
-    operators = list(_operators(b"".join(skeleton.parts)))
+    operators = list(read_operators(b"".join(skeleton.parts)))
     problems = (
         *_activations(operators, found, checkpoint),
         *_of_weights(operators, found, checkpoint),
@@ -73,7 +60,7 @@ def check_layers(skeleton: Skeleton, found: Recognition, checkpoint: Checkpoint)
 
 
 def _activations(
-    operators: list[_Operator], found: Recognition, checkpoint: Checkpoint
+    operators: list[SkeletonOperator], found: Recognition, checkpoint: Checkpoint
 ) -> Iterator[tuple[str, str]]:
     kinds = {item.kind for item in operators}
     of_head = {item.path.rpartition(".")[0] for item in found.head.layers} if found.head else ()
@@ -85,7 +72,7 @@ def _activations(
 
 
 def _of_weights(
-    operators: list[_Operator], found: Recognition, checkpoint: Checkpoint
+    operators: list[SkeletonOperator], found: Recognition, checkpoint: Checkpoint
 ) -> Iterator[tuple[str, str]]:
     """Convolutions and normalizations with other settings than their operators have."""
     by_weight = {item.inputs[1]: item for item in operators if len(item.inputs) > 1}
@@ -100,12 +87,11 @@ def _of_weights(
                 yield path, f"has {setting} {_text(stated)} in place of {_text(wanted)}"
 
 
-def _expected(operator: _Operator) -> Iterator[tuple[str, JsonValue]]:
+def _expected(operator: SkeletonOperator) -> Iterator[tuple[str, JsonValue]]:
     """The settings of the layer of torch that an operator stands for."""
     settings = operator.settings
     if operator.kind in ("BatchNormalization", "LayerNormalization"):
-        epsilon = settings.get("epsilon", _EPSILON)
-        yield "eps", float(epsilon) if isinstance(epsilon, int | float) else _EPSILON
+        yield "eps", operator.epsilon
     if operator.kind != "Conv":
         return
     yield "padding_mode", "zeros"
@@ -119,7 +105,7 @@ def _expected(operator: _Operator) -> Iterator[tuple[str, JsonValue]]:
     yield "groups", int(group) if isinstance(group, int | float) else 1
 
 
-def _pools(operators: list[_Operator], checkpoint: Checkpoint) -> Iterator[tuple[str, str]]:
+def _pools(operators: list[SkeletonOperator], checkpoint: Checkpoint) -> Iterator[tuple[str, str]]:
     pools = [item.settings for item in operators if item.kind == "MaxPool"]
     has_global = any(item.kind in ("GlobalMaxPool", "ReduceMax") for item in operators)
     for path, layer in checkpoint.layers.items():
@@ -171,49 +157,3 @@ def _text(value: JsonValue) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
     return "x".join(map(str, value)) if isinstance(value, list) else str(value)[:40]
-
-
-# ------------------------------------------------------------------------------------ protobuf
-
-
-def _operators(data: bytes) -> Iterator[_Operator]:
-    """The operators of a graph, which is one of Lagotto's own."""
-    reader = WireReader(data, ModelError)
-    for graph in _inside(reader, (0, len(data)), _GRAPH):
-        for node in _inside(reader, graph, _NODE):
-            settings = dict(
-                setting
-                for attribute in _inside(reader, node, _ATTRIBUTE)
-                if (setting := _setting(reader, attribute)) is not None
-            )
-            (kind,) = _texts(reader, node, _OP)
-            yield _Operator(kind, tuple(_texts(reader, node, _INPUT)), settings)
-
-
-def _texts(reader: WireReader, span: Span, wanted: int) -> Iterator[str]:
-    for start, end in _inside(reader, span, wanted):
-        yield reader.text((start, end))
-
-
-def _inside(reader: WireReader, span: Span, wanted: int) -> Iterator[Span]:
-    for number, wire, start, end in reader.fields(span):
-        if number == wanted and wire == LENGTH:
-            yield start, end
-
-
-def _setting(reader: WireReader, attribute: Span) -> tuple[str, LayerSetting] | None:
-    name = ""
-    value: int | float | None = None
-    numbers: list[int] = []
-    for number, wire, start, end in reader.fields(attribute):
-        if number == _NAME and wire == LENGTH:
-            name = reader.text((start, end))
-        elif number == _FLOAT and wire != VARINT:
-            value = float(struct.unpack("<f", reader.data[start:end])[0])
-        elif number == _INTEGER and wire == VARINT:
-            value = start
-        elif number == _INTEGERS:
-            numbers += reader.varints((start, end)) if wire == LENGTH else [start]
-    if numbers:
-        return name, tuple(numbers)
-    return None if value is None else (name, value)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float32, Shaped
 
 from lagotto.models.architectures.activations import SOURCE, Steps
 from lagotto.models.architectures.heads import Head
@@ -14,6 +14,7 @@ from lagotto.models.architectures.onnx_parts import (
     graph_part,
     operator,
 )
+from lagotto.models.architectures.operators import read_operators
 from lagotto.models.architectures.skeletons import PICTURE, SCORES, Cut, Skeleton
 
 _OWN = "own/"
@@ -107,6 +108,30 @@ def head_part(
         operators.append(operator(kind, inputs, result, **_SETTINGS[layer.kind]))
         source = result
     return graph_part(*operators), weights
+
+
+def trained_spreads(
+    skeleton: Skeleton, weights: Mapping[str, Shaped[np.ndarray, "..."]]
+) -> dict[str, Float32[np.ndarray, " _"]]:
+    """The standard deviations of the channels after each batch normalization, as it was trained.
+
+    A normalization divides by the deviation that it saw in training, its epsilon included, and
+    multiplies with its weight.
+
+    Args:
+        skeleton: The graph.
+        weights: Its weights by name.
+
+    Returns:
+        The deviations by the name of the tensor, in the order of the graph.
+    """
+    spreads = {}
+    for item in read_operators(skeleton.parts[0]):
+        if item.kind == "BatchNormalization" and all(name in weights for name in item.inputs[1:]):
+            gain, _, _, variance = (weights[name] for name in item.inputs[1:])
+            kept = np.sqrt(variance / (variance + np.float32(item.epsilon)))
+            spreads[item.outputs[0]] = np.abs(gain) * kept
+    return spreads
 
 
 def _activation_part(steps: Steps, source: str, result: str) -> tuple[list[bytes], Weights]:

@@ -1,9 +1,10 @@
-"""Networks with the same tensors come in; the one to run goes out, with a note on the others.
+"""Networks with the same tensors come in; the one to run goes out, and those that it may be.
 
 What tensors do not show (padding, activation, blur) is decided by what the file says of itself: the
 name of an architecture in its settings, or the class of its module. Else the plain network of
 torchvision is preferred, then networks that people copy, then those of timm; among these the ones
-trained in PyTorch come before those ported from TensorFlow (`tf_`).
+trained in PyTorch come before those ported from TensorFlow (`tf_`). The others are tried on probes
+where there are some (models/preprocessing/variants.py).
 """
 
 import re
@@ -23,7 +24,6 @@ _SMOOTHED = re.compile(r"blur|aa\d")
 """Variants of timm with smoothed strides: too rare to be named with every ResNet."""
 
 _SIZE = re.compile(r"_(\d{3})$")
-_NAMED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,10 @@ def prefer(
     candidates: Sequence[FittingNetwork],
     settings: JsonObject,
     module_class: str,
-) -> tuple[FittingNetwork, tuple[str, ...]]:
-    """The candidate to run, and a note if another one computes something else.
+) -> tuple[FittingNetwork, list[FittingNetwork]]:
+    """The candidate to run, and those that compute something else, in the order of preference.
+
+    There are none of these if the file names its architecture.
 
     Args:
         candidates: At least one.
@@ -64,15 +66,8 @@ def prefer(
     )
     chosen = ordered[0]
     if chosen.architecture.name.lower() in said:
-        return chosen, ()
-    others = _different(chosen, ordered)
-    if not others:
-        return chosen, ()
-    listed = ", ".join(others[:_NAMED]) + (", ..." if len(others) > _NAMED else "")
-    return chosen, (
-        f"taken for {chosen.architecture.name}; {listed} has the same tensors and computes "
-        "something else",
-    )
+        return chosen, []
+    return chosen, _different(chosen, ordered)
 
 
 def _rank(item: FittingNetwork) -> tuple[int, ...]:
@@ -87,17 +82,22 @@ def _rank(item: FittingNetwork) -> tuple[int, ...]:
     )
 
 
-def _different(chosen: FittingNetwork, candidates: Sequence[FittingNetwork]) -> list[str]:
-    """The names of candidates that do not compute the same as the chosen one, each once."""
+def _different(
+    chosen: FittingNetwork, candidates: Sequence[FittingNetwork]
+) -> list[FittingNetwork]:
+    """The candidates that do not compute the same as the chosen one, each name once."""
     is_usual = any(item.architecture.library == "torchvision" for item in candidates)
-    others = {
-        item.architecture.name
-        for item in candidates
-        if item.view == chosen.view
-        and not (is_usual and _SMOOTHED.search(item.architecture.name))
-        and _without_size(item.architecture.name) != _without_size(chosen.architecture.name)
-    }
-    return sorted(others)
+    others: dict[str, FittingNetwork] = {}
+    for item in candidates:
+        name = item.architecture.name
+        is_rare = is_usual and _SMOOTHED.search(name)
+        if (
+            item.view == chosen.view
+            and not is_rare
+            and _without_size(name) != _without_size(chosen.architecture.name)
+        ):
+            others.setdefault(name, item)
+    return list(others.values())
 
 
 def _without_size(name: str) -> str:

@@ -6,8 +6,8 @@ lie under one more name (`backbone.`), with the classifier beside it. An archite
 only if every tensor that counts belongs to it or to its classifier.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 from lagotto.core.errors import ModelError
@@ -52,6 +52,8 @@ class Recognition:
         channels: The number of channels of its pictures.
         names: The names of its tensors in the checkpoint by their names in the architecture.
         notes: What was chosen or assumed, one line each.
+        others: The networks with the same tensors that compute something else, in the order in
+            which they are preferred.
     """
 
     architecture: Architecture
@@ -61,6 +63,7 @@ class Recognition:
     channels: int
     names: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    others: "tuple[Recognition, ...]" = ()
 
 
 @dataclass(slots=True)
@@ -98,17 +101,22 @@ def recognize(
     problems: list[str] = []
     for inside in _roots(shapes):
         found = list(_candidates(inside, shapes))
-        fitting = []
+        heads: list[tuple[FittingNetwork, Head | None]] = []
         for candidate in found:
             try:
-                fitting.append((candidate, _head(candidate, inside, shapes, layers)))
+                heads.append((candidate, _head(candidate, inside, shapes, layers)))
             except ModelError as error:
                 problems.append(f"{candidate.architecture.name}: {error}")
-        if fitting:
-            candidates = [candidate for candidate, _ in fitting]
-            chosen, notes = prefer(candidates, settings or {}, module_class)
-            head = next(head for candidate, head in fitting if candidate is chosen)
-            return _recognition(chosen, head, inside, shapes, notes)
+        if heads:
+            candidates = [candidate for candidate, _ in heads]
+            chosen, others = prefer(candidates, settings or {}, module_class)
+            first, *rest = (
+                _recognition(candidate, head, inside, shapes)
+                for wanted in (chosen, *others)
+                for candidate, head in heads
+                if candidate is wanted
+            )
+            return replace(first, others=tuple(rest))
     raise unknown_network(shapes, problems)
 
 
@@ -229,7 +237,6 @@ def _recognition(
     head: Head | None,
     inside: _Inside,
     shapes: Mapping[str, Shape],
-    notes: Iterable[str],
 ) -> Recognition:
     names = {
         candidate.architecture.full_name(name[len(inside.root) :], candidate.view): name
@@ -247,5 +254,5 @@ def _recognition(
         head,
         channels,
         names,
-        (*notes, *(head.notes if head else ())),
+        head.notes if head else (),
     )

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import get_args
 
 import numpy as np
@@ -11,7 +12,12 @@ from jaxtyping import Shaped
 from lagotto.core.errors import ModelError
 from lagotto.core.types import JsonObject, JsonValue, ModelSource, Resample
 from lagotto.models.architectures.agreement import check_layers
-from lagotto.models.architectures.assembly import as_float32, filled_graph, graph_with_head
+from lagotto.models.architectures.assembly import (
+    as_float32,
+    filled_graph,
+    graph_with_head,
+    trained_spreads,
+)
 from lagotto.models.architectures.fingerprint import Shape, is_position
 from lagotto.models.architectures.recognition import Recognition, recognize
 from lagotto.models.architectures.signature_table import Architecture, read_table, read_tensors
@@ -21,7 +27,7 @@ from lagotto.models.architectures.skeletons import (
     skeleton_keys,
 )
 from lagotto.models.architectures.unknown import EXPORT_HINT
-from lagotto.models.assembled import AssembledModel, LibraryNetwork
+from lagotto.models.assembled import AssembledModel, LibraryNetwork, untried_note
 from lagotto.models.checkpoints.checkpoint import Checkpoint, StoredTensor
 from lagotto.models.checkpoints.opening import open_checkpoint
 from lagotto.models.metadata.description import (
@@ -57,21 +63,74 @@ def assemble_checkpoint(source: ModelSource) -> AssembledModel | LibraryNetwork:
             f"a {found.architecture.name} for pictures of {found.channels} channels; allowed are 1 "
             "(grey) and 3 (colours), as probes and your pictures have them"
         )
-    if found.architecture.key not in skeleton_keys():
+    if found.architecture.key not in skeleton_keys() or _is_of_another_size(checkpoint, found):
         return _left_to_library(checkpoint, found)
+    if checkpoint.layers or checkpoint.weighted:
+        found = _agreeing(checkpoint, found)
+    others = [item for item in found.others if item.architecture.key in skeleton_keys()]
+    model = _assembled(checkpoint, found, bool(others))
+    variants = {
+        item.architecture.name: partial(_assembled, checkpoint, item, True) for item in others
+    }
+    return replace(model, variants=variants)
+
+
+def _agreeing(checkpoint: Checkpoint, found: Recognition) -> Recognition:
+    """Of the networks that fit, the first that has the layers of a pickled module.
+
+    Raises ModelError with what the preferred one has not if none has them.
+    """
+    agreeing: list[Recognition] = []
+    refusals: list[ModelError] = []
+    for item in (found, *found.others):
+        if item.architecture.key in skeleton_keys():
+            try:
+                check_layers(read_skeleton(item.architecture.key), item, checkpoint)
+            except ModelError as error:
+                refusals.append(error)
+            else:
+                agreeing.append(item)
+    if not agreeing:
+        raise refusals[0]
+    return replace(agreeing[0], others=tuple(agreeing[1:]))
+
+
+def _assembled(checkpoint: Checkpoint, found: Recognition, is_tried: bool) -> AssembledModel:
+    """The checkpoint as one of the networks that it fits; with its spreads if it is tried."""
     skeleton = read_skeleton(found.architecture.key)
     size = _size_of_pictures(checkpoint, found, skeleton)
-    check_layers(skeleton, found, checkpoint)
     data, weights = _assemble(skeleton, found, checkpoint)
     return AssembledModel(
-        data, FRAMEWORK, "NCHW", weights, embedded_metadata(checkpoint, found, size)
+        data,
+        FRAMEWORK,
+        "NCHW",
+        weights,
+        embedded_metadata(checkpoint, found, size),
+        trained_spreads(skeleton, weights) if is_tried else {},
     )
+
+
+def _is_of_another_size(checkpoint: Checkpoint, found: Recognition) -> bool:
+    """Whether the graph is for other pictures than the checkpoint, and timm can build it for these.
+
+    Swin and others fix the size in their graph, and no tensor shows it.
+    """
+    skeleton = read_skeleton(found.architecture.key)
+    if skeleton.is_open or not _is_plain_timm(found):
+        return False
+    size = _size_of_positions(checkpoint, found) or checkpoint.input.size
+    return size is not None and size != skeleton.size
+
+
+def _is_plain_timm(found: Recognition) -> bool:
+    """Whether a network is all of one of timm, with its own classifier."""
+    return found.architecture.library == "timm" and found.head is None and found.view == "last"
 
 
 def _left_to_library(checkpoint: Checkpoint, found: Recognition) -> LibraryNetwork:
     """A network that its library builds; ModelError if Lagotto has no adapter for that."""
     architecture = found.architecture
-    if architecture.library != "timm" or found.head is not None or found.view != "last":
+    if not _is_plain_timm(found):
         own = "" if found.head is None else " with a classifier of its own"
         raise ModelError(
             f"a {architecture.name} of {architecture.library}{own}, which Lagotto recognizes but "
@@ -107,9 +166,18 @@ def embedded_metadata(
         described = replace(described, size=size)
     return EmbeddedMetadata(
         Description(labels=checkpoint.labels, input=described),
-        notes=(*checkpoint.notes, *found.notes),
+        notes=(*checkpoint.notes, *_of_others(found), *found.notes),
         architecture=found.architecture.name,
         usual=usual_input(found.architecture.feed, found.channels),
+    )
+
+
+def _of_others(found: Recognition) -> tuple[str, ...]:
+    """A note on the other networks that the tensors fit, if there are any."""
+    if not found.others:
+        return ()
+    return (
+        untried_note(found.architecture.name, [item.architecture.name for item in found.others]),
     )
 
 

@@ -68,12 +68,12 @@ def _no_classifier(shapes: Mapping[str, Shape]) -> str | None:
     if segmenter is not None:
         return f"{segmenter[:80]!a} is of a segmenter; export it to ONNX"
     weights = [(name, shape) for name, shape in shapes.items() if len(shape) >= 2]
-    if weights:
-        name, shape = weights[-1]
-        gives_picture = len(shape) == 4 and min(shape[:2]) in (1, 3) and math.prod(shape[2:]) > 1
-        if gives_picture:
-            size = "x".join(map(str, shape))
-            return f"its last layer {name[:80]!a} ({size}) gives a picture"
+    if not weights:
+        return f"it holds no weight of a layer (tensors of one axis alone: {len(shapes):,})"
+    name, shape = weights[-1]
+    if len(shape) == 4 and min(shape[:2]) in (1, 3) and math.prod(shape[2:]) > 1:
+        size = "x".join(map(str, shape))
+        return f"its last layer {name[:80]!a} ({size}) gives a picture"
     maker = next(filter(_PICTURES.search, shapes), None)
     if maker is not None:
         return f"{maker[:80]!a} is of a network that makes pictures (an autoencoder or a generator)"

@@ -50,6 +50,9 @@ _NETWORKS = (
     *("arch", "architecture", "model_name", "model_arch", "model_type", "backbone", "encoder_name"),
     *("backbone_name", "base_model", "encoder", "network", "net_type", "model", "timm_model"),
 )
+_OF_OMEGACONF = "_content"
+"""The attribute in which omegaconf keeps its values."""
+
 _WORD = re.compile(r"[A-Za-z][\w.\-/:]{2,80}")
 
 
@@ -92,8 +95,8 @@ class _Place:
     values: dict[str, Value]
 
     def named(self, key: str) -> str:
-        """How notes name a value: "args.img_size"."""
-        return ".".join((*self.path, key))
+        """How notes name a value: "args.img_size", also where omegaconf lies between."""
+        return ".".join((*(part for part in self.path if part != _OF_OMEGACONF), key))
 
 
 def _places(value: Value, owner: Record) -> Iterator[_Place]:

@@ -24,6 +24,9 @@ SAVED_WEIGHTS = (
 )
 """The forms of the weights beside a config.json, the preferred first."""
 
+_NAMING = ("model_type", "architectures", "architecture", "pretrained_cfg")
+"""Keys of a config.json of transformers or timm, one of which at least it has."""
+
 _COMPONENTS = ("components/image_processor", "components/feature_extractor")
 """Where MLflow keeps the processor of a model, seen from above the folder of its weights."""
 
@@ -111,23 +114,21 @@ def behaviour_of(folder: Path) -> JsonObject:
 def has_settings(file: Path) -> bool:
     """Whether a file is the weights of a model that transformers or timm saved with settings.
 
-    Forms other than model.safetensors count if the config.json is of transformers: the tensors are
-    read without running anything, and their network is built from the settings. Networks of timm
-    are recognized by their tensors.
+    A config.json that names no kind of model is a training's own: the network is recognized by its
+    tensors. Forms other than model.safetensors count if the config.json is of transformers: the
+    tensors are read without running anything, and their network is built from the settings.
+    Networks of timm are recognized by their tensors.
     """
     config = file.parent / CONFIG
-    if file.name == WEIGHTS_FILE:
-        return config.is_file()
-    return file.name in SAVED_WEIGHTS and config.is_file() and _is_of_transformers(config)
-
-
-def _is_of_transformers(config: Path) -> bool:
+    if file.name not in SAVED_WEIGHTS or not config.is_file():
+        return False
     try:
         settings = read_json(config, "model settings", ModelError)
     except (OSError, ModelError):
-        return False
-    is_named = isinstance(settings.get("model_type"), str)
-    return is_named and library_of(settings) == "transformers"
+        return file.name == WEIGHTS_FILE  # loading it says what is wrong
+    if file.name == WEIGHTS_FILE:
+        return not settings.keys().isdisjoint(_NAMING)
+    return isinstance(settings.get("model_type"), str) and library_of(settings) == "transformers"
 
 
 def is_saved_model(file: Path) -> bool:

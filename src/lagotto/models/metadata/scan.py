@@ -162,8 +162,9 @@ def _scan_path(given: Path) -> FoundModels:
         if not_read:
             return FoundModels((), FileCount(passed_over={kind_of(path): 1}), not_read)
         if model_ending(path) not in model_endings():
-            listed = _listed_endings()
-            raise UsageError(f"{str(given)!r} is not a model file; known endings: {listed}")
+            hints = FileCount(passed_over={kind_of(path): 1}).hints
+            known = "; ".join(hints) or f"known endings: {_listed_endings()}"
+            raise UsageError(f"{str(given)!r} is not a model file; {known}")
     source = _source_of_file(path)
     folders = folders_beside(source.file, Description())
     by_folder = {folder: read_folder(folder, link_roots(folder)).others for folder in folders}

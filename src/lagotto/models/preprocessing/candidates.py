@@ -18,7 +18,7 @@ class Normalization:
         mean, std = self.mean, self.std
         if channels == "BGR":
             mean, std = mean[::-1], std[::-1]
-        elif channels == "L":  # green carries most of the luminance
+        elif channels == "L" and len(mean) == 3:  # green carries most of the luminance
             mean, std = mean[1:2], std[1:2]
         return replace(spec, channels=channels, scale=self.scale, mean=mean, std=std)
 

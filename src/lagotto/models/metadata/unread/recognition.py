@@ -148,7 +148,8 @@ def _format_of(file: Path, content: str | None, beside: frozenset[str]) -> str |
         return None
     shard = shard_number(file.name)
     if shard is not None:  # with its index it is a part of that, whichever form is read
-        return "shards" if shard == 1 and index_name(file.name) not in beside else None
+        has_index = file.with_name(index_name(file.name)).is_file()
+        return "shards" if shard == 1 and not has_index else None
     if is_adapter(file.name):
         return "adapter"
     if ending == ".json":
