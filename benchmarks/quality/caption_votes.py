@@ -1,19 +1,17 @@
-r"""What a vote of the captions adds to the guarded rule: variants on five labelled sets.
+r"""What captions add to the image on five sets: parts of the guarded rule, and votes beside it.
 
     python benchmarks/quality/caption_votes.py --assets DIR --hub HUB --cache DIR \
         --stores PHOTOS BOTH TEXTS --json > benchmarks/results/quality_caption_votes.json
 
-The guarded rule without captions' votes (prior and shifted prompts alone) is the baseline; with a
-store of texts alone, which cannot be calibrated, it is the image. Each variant adds its vote at
-several weights; the best weight is chosen on the pictures with an even hash, the accuracy of the
-others is reported. "as fitted" is the package's rule with the weight that the store gave it. HUB
-and --cache are those of specialists.py.
+A part or a vote comes in several strengths. The strength is chosen on the pictures with an even
+hash, the accuracy of the others is reported, in points of the mean of the five sets beside the
+base: the image less the prior with shifted prompts where a store can be calibrated, else the image.
+HUB and --cache are those of specialists.py. Intervals: 95 %, paired bootstrap within the sets.
 """
 
 import argparse
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,61 +22,84 @@ from specialists import Data, read_set
 
 import lagotto
 from lagotto.core.vectors import softmax
+from lagotto.evaluation.intervals import Estimate, class_mean_interval
 from lagotto.zeroshot.captions.store import CaptionStore
 from lagotto.zeroshot.classifier import ZeroShotClassifier
-from lagotto.zeroshot.prompts.adaptation import mean_row, names
+from lagotto.zeroshot.prompts.adaptation import PromptShift, mean_row, names, shift_prompts
 from lagotto.zeroshot.retrieval import Retrieval
-from lagotto.zeroshot.votes import caption_vote
 from provenance import provenance
 
 SETS = ("imagenet100x5", "cats-dogs", "flowers5", "grocery43", "cifar10")
 WEIGHTS = (0.05, 0.1, 0.2, 0.4, 0.8)
 K = 16
-AS_IN_PACKAGE = "mean of captions (as in the package)"
 FLOOR = 0.02
 AGREEMENT_SCALE = 10.0
+BASE = "base"
+Scores = dict[tuple[str, float], np.ndarray]
+"""Logits over the labels, by what is asked and its strength."""
 
 
-@dataclass(frozen=True)
-class Heard:
-    """Logits without captions, the log votes of every variant, and the weight that was fitted."""
-
-    logits: np.ndarray
-    votes: dict[str, np.ndarray]
-    fitted: float
-
-
-def votes_of(data: Data, classifier: ZeroShotClassifier, store: CaptionStore) -> Heard:
-    """The logits of the guarded rule without captions, and the log votes of every variant."""
+def scores_of(data: Data, classifier: ZeroShotClassifier, store: CaptionStore) -> Scores:
+    """The logits of every part and vote, in every strength."""
     setting, scale = classifier.voting.guarded, classifier.voting.scale
-    prompts, mean_caption = classifier.voting.prompts, mean_row(store.text_embeddings)
+    prompts = classifier.voting.prompts
     found = classifier.retrieve(data.embeddings)
     assert found is not None
-    gate, logits, fitted = np.ones((len(data.truth), 1)), scale * data.embeddings @ prompts.T, 0.0
-    if setting is not None:
+    image = scale * data.embeddings @ prompts.T
+    parts: Scores = {("the image alone", 1.0): image}
+    if setting is None:
+        gate, base = np.ones((len(image), 1)), image
+        mean = scale * mean_row(store.text_embeddings) @ prompts.T
+        for length in (0.5, 1.0):
+            moved = shift_prompts(prompts, data.labels, store, PromptShift(length, 0.0)).embeddings
+            parts["prompts moved to captions that name them", length] = (
+                scale * data.embeddings @ moved.T
+            )
+        for weight in WEIGHTS:
+            parts["less the mean of all captions", weight] = image - weight * mean
+    else:
         gate = setting.calibration.gate(found.neighbour_similarity)[:, None]
         centred = data.embeddings - setting.calibration.prior * setting.mean_picture
-        plain, shifted = centred @ prompts.T, centred @ setting.shifted_prompts.T
-        logits = scale * ((1 - gate) * plain + gate * shifted)
-        prompts, fitted = setting.shifted_prompts, setting.calibration.caption_weight
-    reference = prompts @ mean_caption
-    mean = caption_vote(found.embeddings, found.present, prompts, scale, reference)
-    each = softmax(scale * (found.embeddings @ prompts.T - reference))
-    agreement = agreement_weights(found)
+        plain, prompts = centred @ prompts.T, setting.shifted_prompts
+        base = scale * ((1 - gate) * plain + gate * (centred @ prompts.T))
+        parts["the prior alone", 1.0] = scale * plain
+    votes = votes_of(data, found, (prompts, scale), store, base)
+    return (
+        {(BASE, 0.0): base}
+        | parts
+        | {
+            (kind, weight): base + weight * gate * vote
+            for kind, vote in votes.items()
+            for weight in WEIGHTS
+        }
+    )
+
+
+def votes_of(
+    data: Data,
+    found: Retrieval,
+    encoded: tuple[np.ndarray, float],
+    store: CaptionStore,
+    base: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """The votes of the captions found for each picture, as logits over the labels."""
+    (prompts, scale), mean_caption = encoded, mean_row(store.text_embeddings)
+    each = softmax(scale * ((found.embeddings - mean_caption) @ prompts.T))
+    mean = (each * found.present[:, :, None]).sum(axis=1) / found.present.sum(axis=1)[:, None]
+    agreement = agreement_weights(found)[:, :, None]
+    embedding = (found.embeddings * agreement).sum(axis=1) - mean_caption
     votes = {
-        AS_IN_PACKAGE: np.log(mean + 1e-12),
-        "weighted by their agreement": np.log((each * agreement[:, :, None]).sum(axis=1) + 1e-12),
+        "mean of captions": np.log(mean + 1e-12),
+        "weighted by their agreement": np.log((each * agreement).sum(axis=1) + 1e-12),
         "labels that captions name": np.log(FLOOR + named_share(data, found, store)),
-        "mean embedding of captions": scale
-        * ((found.embeddings * agreement[:, :, None]).sum(axis=1) - mean_caption)
-        @ prompts.T,
-        "between the two best labels alone": between_two(logits, np.log(mean + 1e-12)),
+        "mean embedding of captions": scale * embedding @ prompts.T,
+        "between the two best labels alone": between_two(base, np.log(mean + 1e-12)),
         "less what is usual for the pictures": np.log(mean + 1e-12)
         - np.log(mean.mean(axis=0) + 1e-12),
     }
     if store.pictures:
         votes["pictures whose captions name the label"] = prototypes(data, store, scale)
-    return Heard(logits, {name: gate * vote for name, vote in votes.items()}, fitted)
+    return votes
 
 
 def between_two(logits: np.ndarray, votes: np.ndarray) -> np.ndarray:
@@ -126,36 +147,40 @@ def prototypes(data: Data, store: CaptionStore, scale: float) -> np.ndarray:
 
 
 def measure(store: CaptionStore, options: argparse.Namespace, hub: lagotto.Hub) -> dict[str, Any]:
-    """The points of every variant with one store."""
-    accuracy: dict[tuple[str, float, int], list[float]] = {}
-    for name in SETS:
+    """The points of every part and vote with one store."""
+    hits: dict[tuple[str, float], list[np.ndarray]] = {}
+    halves, owners = [], []
+    for number, name in enumerate(SETS):
         data = read_set(name, options, hub)
         classifier = ZeroShotClassifier(hub.encoder, data.labels, store)
-        heard = votes_of(data, classifier, store)
-        answers = {("none", 0.0): heard.logits} | {
-            (kind, weight): heard.logits + weight * vote
-            for kind, vote in heard.votes.items()
-            for weight in WEIGHTS
-        }
-        answers["as fitted", 1.0] = heard.logits + heard.fitted * heard.votes[AS_IN_PACKAGE]
-        answers["the image alone", 1.0] = data.logits
-        for half in (0, 1):
-            mask = data.half == half
-            for (kind, weight), scores in answers.items():
-                right = float((scores.argmax(axis=1) == data.truth)[mask].mean())
-                accuracy.setdefault((kind, weight, half), []).append(right)
-        print(name, heard.fitted, file=sys.stderr, flush=True)
-    means = {key: float(np.mean(values)) for key, values in accuracy.items()}
+        for key, scores in scores_of(data, classifier, store).items():
+            hits.setdefault(key, []).append(scores.argmax(axis=1) == data.truth)
+        halves.append(data.half)
+        owners.append(np.full(len(data.truth), number))
+        print(store.folder.name, name, file=sys.stderr, flush=True)
+    half, owner = np.concatenate(halves), np.concatenate(owners)
+    joined = {key: np.concatenate(parts).astype(int) for key, parts in hits.items()}
+
+    def gain(key: tuple[str, float], of_half: int) -> Estimate:
+        difference = joined[key] - joined[BASE, 0.0]
+        return class_mean_interval(difference[half == of_half], owner[half == of_half])
+
     rows = {}
-    for kind in dict.fromkeys(kind for kind, _, _ in means):
-        weights = [weight for each, weight, half in means if each == kind and half == 0]
-        best = max(weights, key=lambda weight: means[kind, weight, 0])
+    for kind in dict.fromkeys(kind for kind, _ in joined):
+        strengths = [strength for each, strength in joined if each == kind]
+        best = max(strengths, key=lambda strength: gain((kind, strength), 0).value)
+        chosen, reported = gain((kind, best), 0), gain((kind, best), 1)
         rows[kind] = {
-            "weight": best,
-            "chosen_half": round(100 * (means[kind, best, 0] - means["none", 0.0, 0]), 2),
-            "reported_half": round(100 * (means[kind, best, 1] - means["none", 0.0, 1]), 2),
-            "sets_reported_half": [round(value, 4) for value in accuracy[kind, best, 1]],
+            "strength": best,
+            "chosen_half": round(100 * chosen.value, 2),
+            "reported_half": round(100 * reported.value, 2),
+            "reported_ci95": [round(100 * reported.low, 2), round(100 * reported.high, 2)],
+            "sets_reported_half": [
+                round(float(joined[kind, best][(half == 1) & (owner == number)].mean()), 4)
+                for number in range(len(SETS))
+            ],
         }
+        print(kind, rows[kind], file=sys.stderr, flush=True)
     return {"pictures": store.pictures, "captions": store.captions, "rows": rows}
 
 
@@ -169,7 +194,7 @@ def main() -> None:
     options = parser.parse_args()
     hub = lagotto.Hub.open(options.hub, str(options.assets / "encoder" / "photo-lit"))
     result = {
-        "what": "points of accuracy that a vote of captions adds to the guarded rule without one",
+        "what": "points beside the base, mean of five sets, by part of the rule or vote",
         "stores": {
             folder.name: measure(CaptionStore.open(folder, hub.encoder), options, hub)
             for folder in options.stores

@@ -330,14 +330,10 @@ class ZeroShotClassifier:
         notes.append(
             f"{int((shifted.counts > 0).sum())} of {len(words)} labels are named in captions of "
             f"the store; its own pictures: {calibration.accuracy_before:.3f} right by the image, "
-            f"{calibration.accuracy_after:.3f} with others' captions"
+            f"{calibration.accuracy_after:.3f} with what others' captions teach"
         )
-        return GuardedSetting(
-            calibration,
-            shifted.embeddings,
-            mean_row(captions.image_embeddings),
-            mean_row(captions.text_embeddings),
-        )
+        mean_picture = mean_row(captions.image_embeddings)
+        return GuardedSetting(calibration, shifted.embeddings, mean_picture)
 
     def _measure_mean_confidence(self, store: _Store) -> MeanConfidence:
         """The mean confidences of the paper's rule, over an even sample of the store's pictures."""

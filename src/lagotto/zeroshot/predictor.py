@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from lagotto.core.vectors import softmax
 from lagotto.zeroshot.calibration.calibration import Calibration
 from lagotto.zeroshot.fusion import (
     MeanConfidence,
     PaperCode,
     Pooled,
-    pool_guarded,
     pool_paper,
     single_vote,
 )
@@ -34,13 +34,12 @@ class GuardedSetting:
     """The parameters of the guarded rule for one store and one set of labels.
 
     `shifted_prompts` are the labels' prompts, shifted towards the captions that name them.
-    `mean_picture` and `mean_caption` are mean embeddings of the store.
+    `mean_picture` is the mean embedding of the store's pictures.
     """
 
     calibration: Calibration
     shifted_prompts: Float32[np.ndarray, "labels dim"]
     mean_picture: Float32[np.ndarray, " dim"]
-    mean_caption: Float32[np.ndarray, " dim"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +116,7 @@ class Voting:
         logits = self.scale * (
             (1 - gate[:, None]) * (centred @ self.prompts.T) + gate[:, None] * (centred @ prompts.T)
         )
-        captions = caption_vote(
-            retrieved.embeddings,
-            retrieved.present,
-            prompts,
-            self.scale,
-            reference=prompts @ setting.mean_caption,
-        )
-        pooled = pool_guarded(logits, captions, gate * calibration.caption_weight)
+        pooled = single_vote(softmax(logits), image=True)
         declined = tuple(
             "" if value > 0 else _reason_declined(float(similarity), calibration)
             for value, similarity in zip(gate, retrieved.neighbour_similarity, strict=True)
