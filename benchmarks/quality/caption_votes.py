@@ -25,7 +25,13 @@ from lagotto.core.vectors import softmax
 from lagotto.evaluation.intervals import Estimate, class_mean_interval
 from lagotto.zeroshot.captions.store import CaptionStore
 from lagotto.zeroshot.classifier import ZeroShotClassifier
-from lagotto.zeroshot.prompts.adaptation import PromptShift, mean_row, names, shift_prompts
+from lagotto.zeroshot.prompts.adaptation import (
+    PromptShift,
+    mean_row,
+    names,
+    naming_captions,
+    shift_prompts,
+)
 from lagotto.zeroshot.retrieval import Retrieval
 from provenance import provenance
 
@@ -50,8 +56,9 @@ def scores_of(data: Data, classifier: ZeroShotClassifier, store: CaptionStore) -
     if setting is None:
         gate, base = np.ones((len(image), 1)), image
         mean = scale * mean_row(store.text_embeddings) @ prompts.T
+        naming = naming_captions(prompts, data.labels, store)
         for length in (0.5, 1.0):
-            moved = shift_prompts(prompts, data.labels, store, PromptShift(length, 0.0)).embeddings
+            moved = shift_prompts(prompts, naming, store, PromptShift(length, 0.0))
             parts["prompts moved to captions that name them", length] = (
                 scale * data.embeddings @ moved.T
             )

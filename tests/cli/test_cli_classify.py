@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 from PIL import Image
 
 from colour_world import NAMES, World, picture, write_encoder
-from command_line import lagotto
+from command_line import lagotto, stderr_on_a_terminal
+from lagotto.encoders.background.words import background_words
 from lagotto.specialists.classifier import IMAGE_ALONE
 
 LABELS = ",".join(NAMES)
@@ -79,6 +81,16 @@ def test_without_store_and_hub_it_is_said_once(world: World, photos: Path) -> No
     found = lagotto(*asked)
     assert found.err.count(IMAGE_ALONE) == 1
     assert lagotto(*asked, "--quiet", "--json").json["notes"].count(IMAGE_ALONE) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a terminal of Unix")
+def test_a_terminal_shows_how_far_the_embedding_of_words_is(world: World, photos: Path) -> None:
+    asked = ("classify", photos, "--labels", LABELS, "--encoder", world.encoder)
+    words = len(background_words())
+    shown = stderr_on_a_terminal(*asked)
+    assert "embedding words" in shown
+    assert f"{words}/{words} words" in shown
+    assert stderr_on_a_terminal(*asked, "--quiet") == ""
 
 
 def test_a_small_store_declines(world: World, store: Path, photos: Path) -> None:

@@ -27,6 +27,7 @@ from lagotto.zeroshot.prompts.adaptation import (
     direction,
     mean_row,
     names,
+    naming_captions,
     picture_rows,
     shift_prompt,
     shift_prompts,
@@ -168,12 +169,13 @@ def test_a_label_that_nobody_names_keeps_its_prompt() -> None:
     encoder = WordEncoder()
     store = word_store(encoder)
     prompts = encoder.embed_texts(["a zebra", f"a {CONCEPTS[3]}"])
-    result = shift_prompts(prompts, ["zebra", CONCEPTS[3]], store, PromptShift(1.0, 1.0))
-    assert result.counts[0] == 0
-    assert np.allclose(result.embeddings[0], prompts[0], atol=1e-6)
-    assert result.counts[1] >= 8
+    naming = naming_captions(prompts, ["zebra", CONCEPTS[3]], store)
+    result = shift_prompts(prompts, naming, store, PromptShift(1.0, 1.0))
+    assert len(naming[0]) == 0
+    assert np.allclose(result[0], prompts[0], atol=1e-6)
+    assert len(naming[1]) >= 8
     picture_direction = unit_rows(word_direction(CONCEPTS[3]))
-    assert result.embeddings[1] @ picture_direction > prompts[1] @ picture_direction
+    assert result[1] @ picture_direction > prompts[1] @ picture_direction
 
 
 def test_the_shift_grows_with_the_number_of_captions() -> None:
