@@ -12,6 +12,8 @@ HUB and --cache are those of specialists.py. Intervals: 95 %, paired bootstrap w
 import argparse
 import json
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,8 @@ K = 16
 FLOOR = 0.02
 AGREEMENT_SCALE = 10.0
 BASE = "base"
+MOVED = "prompts moved to captions that name them"
+SIZES, SAMPLES = (200, 1_000, 5_000), 3
 Scores = dict[tuple[str, float], np.ndarray]
 """Logits over the labels, by what is asked and its strength."""
 
@@ -53,17 +57,21 @@ def scores_of(data: Data, classifier: ZeroShotClassifier, store: CaptionStore) -
     assert found is not None
     image = scale * data.embeddings @ prompts.T
     parts: Scores = {("the image alone", 1.0): image}
-    if setting is None:
+    if setting is None or setting.calibration is None:
         gate, base = np.ones((len(image), 1)), image
-        mean = scale * mean_row(store.text_embeddings) @ prompts.T
         naming = naming_captions(prompts, data.labels, store)
         for length in (0.5, 1.0):
             moved = shift_prompts(prompts, naming, store, PromptShift(length, 0.0))
-            parts["prompts moved to captions that name them", length] = (
-                scale * data.embeddings @ moved.T
-            )
+            parts[MOVED, length] = scale * data.embeddings @ moved.T
+        mean = mean_row(store.text_embeddings)
+        special = found.embeddings.mean(axis=1) - mean
         for weight in WEIGHTS:
-            parts["less the mean of all captions", weight] = image - weight * mean
+            parts["less the mean of all captions", weight] = (
+                image - weight * scale * mean @ prompts.T
+            )
+            parts[f"{MOVED}, and their mean embedding", weight] = (
+                parts[MOVED, 1.0] + weight * scale * special @ moved.T
+            )
     else:
         gate = setting.calibration.gate(found.neighbour_similarity)[:, None]
         centred = data.embeddings - setting.calibration.prior * setting.mean_picture
@@ -71,15 +79,12 @@ def scores_of(data: Data, classifier: ZeroShotClassifier, store: CaptionStore) -
         base = scale * ((1 - gate) * plain + gate * (centred @ prompts.T))
         parts["the prior alone", 1.0] = scale * plain
     votes = votes_of(data, found, (prompts, scale), store, base)
-    return (
-        {(BASE, 0.0): base}
-        | parts
-        | {
-            (kind, weight): base + weight * gate * vote
-            for kind, vote in votes.items()
-            for weight in WEIGHTS
-        }
-    )
+    weighted = {
+        (kind, weight): base + weight * gate * vote
+        for kind, vote in votes.items()
+        for weight in WEIGHTS
+    }
+    return {(BASE, 0.0): base} | parts | weighted
 
 
 def votes_of(
@@ -91,15 +96,18 @@ def votes_of(
 ) -> dict[str, np.ndarray]:
     """The votes of the captions found for each picture, as logits over the labels."""
     (prompts, scale), mean_caption = encoded, mean_row(store.text_embeddings)
+    present = found.present[:, :, None]
     each = softmax(scale * ((found.embeddings - mean_caption) @ prompts.T))
-    mean = (each * found.present[:, :, None]).sum(axis=1) / found.present.sum(axis=1)[:, None]
+    mean = (each * present).sum(axis=1) / present.sum(axis=1)
     agreement = agreement_weights(found)[:, :, None]
+    plain = (found.embeddings * present).sum(axis=1) / present.sum(axis=1) - mean_caption
     embedding = (found.embeddings * agreement).sum(axis=1) - mean_caption
     votes = {
         "mean of captions": np.log(mean + 1e-12),
         "weighted by their agreement": np.log((each * agreement).sum(axis=1) + 1e-12),
         "labels that captions name": np.log(FLOOR + named_share(data, found, store)),
-        "mean embedding of captions": scale * embedding @ prompts.T,
+        "mean embedding of captions": scale * plain @ prompts.T,
+        "mean embedding, weighted by agreement": scale * embedding @ prompts.T,
         "between the two best labels alone": between_two(base, np.log(mean + 1e-12)),
         "less what is usual for the pictures": np.log(mean + 1e-12)
         - np.log(mean.mean(axis=0) + 1e-12),
@@ -191,6 +199,47 @@ def measure(store: CaptionStore, options: argparse.Namespace, hub: lagotto.Hub) 
     return {"pictures": store.pictures, "captions": store.captions, "rows": rows}
 
 
+@dataclass(frozen=True)
+class SomeTexts:
+    """A Captions of some rows of a store, without pictures."""
+
+    store: CaptionStore
+    rows: np.ndarray
+
+    image_embeddings = property(lambda self: self.store.image_embeddings[:0])
+    text_embeddings = property(lambda self: self.store.text_embeddings[self.rows])
+    starts = property(lambda self: np.zeros(1, np.int64))
+    ends = property(lambda self: np.zeros(0, np.int64))
+
+    def texts(self, indices: Sequence[int]) -> list[str]:
+        return self.store.texts(self.rows[list(indices)].tolist())
+
+
+def by_size(store: CaptionStore, options: argparse.Namespace, hub: lagotto.Hub) -> dict[str, Any]:
+    """Points over the image that moved prompts earn with samples of a store of texts, by size."""
+    sets, rng = [read_set(name, options, hub) for name in SETS], np.random.default_rng(0)
+    template = hub.encoder.info.prompt_template
+    prompts = [hub.encoder.embed_texts([template.format(x) for x in s.labels]) for s in sets]
+    rows: dict[str, Any] = {}
+    for size in SIZES:
+        gains = np.zeros((SAMPLES, len(SETS), 2))
+        for sample in range(SAMPLES):
+            some = SomeTexts(store, np.sort(rng.permutation(store.captions)[:size]))
+            for number, (data, plain) in enumerate(zip(sets, prompts, strict=True)):
+                naming = naming_captions(plain, data.labels, some)
+                moved = shift_prompts(plain, naming, some, PromptShift(1.0, 0.0))
+                before, after = (
+                    (data.embeddings @ each.T).argmax(axis=1) == data.truth
+                    for each in (plain, moved)
+                )
+                for half in (0, 1):
+                    mask = data.half == half
+                    gains[sample, number, half] = after[mask].mean() - before[mask].mean()
+        chosen, reported = (100 * gains.mean(axis=(0, 1))).round(2).tolist()
+        rows[str(size)] = {"chosen_half": chosen, "reported_half": reported}
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--assets", type=Path, required=True)
@@ -200,11 +249,13 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     hub = lagotto.Hub.open(options.hub, str(options.assets / "encoder" / "photo-lit"))
+    stores = [CaptionStore.open(folder, hub.encoder) for folder in options.stores]
     result = {
         "what": "points beside the base, mean of five sets, by part of the rule or vote",
         "stores": {
-            folder.name: measure(CaptionStore.open(folder, hub.encoder), options, hub)
-            for folder in options.stores
+            store.folder.name: measure(store, options, hub)
+            | ({} if store.pictures else {"moved_prompts_by_size": by_size(store, options, hub)})
+            for store in stores
         },
         **provenance(),
     }

@@ -29,7 +29,9 @@ from lagotto.zeroshot.fusion import MeanConfidence
 from lagotto.zeroshot.images import embed_sources
 from lagotto.zeroshot.predictor import (
     CODE_PREFIX,
+    LEAST_TEXTS,
     NOT_CALIBRATED,
+    TEXT_SHIFT,
     GuardedSetting,
     Voting,
 )
@@ -83,7 +85,7 @@ class ZeroShotClassifier:
             the open vocabulary: the package's common nouns and those of the store's captions.
         captions: A caption store, its folder, or None to classify by the image alone.
         mode: One of MODES; None takes guarded, or image-only without captions.
-        k: Captions that vote for a picture.
+        k: Captions found for a picture.
         templates: The name of a template set, a file of templates, or the templates themselves.
         approximate: Search the indexes that `lagotto captions index` made.
         reject: P(none) from which a picture is answered by no label; None never does so.
@@ -323,22 +325,23 @@ class ZeroShotClassifier:
         return _Store(captions, Retriever(captions))
 
     def _guarded_setting(self, store: _Store, notes: list[str]) -> GuardedSetting | None:
-        """The parameters of the guarded rule; None if the store cannot be calibrated."""
+        """The parameters of the guarded rule; None if the store has too little for it."""
         calibration = _load_calibration(store, self.encoder, notes)
-        if calibration is None:
+        captions, naming = store.captions, self._naming or ()
+        if calibration is None and len(captions.text_embeddings) < LEAST_TEXTS:
             notes.append(f"captions are not asked: {NOT_CALIBRATED}; --mode paper asks them anyway")
             return None
-        captions, naming = store.captions, self._naming or ()
-        shift = calibration.prompt_shift
+        shift = TEXT_SHIFT if calibration is None else calibration.prompt_shift
         shifted = shift_prompts(self.voting.prompts, naming, captions, shift)
         named = sum(len(rows) > 0 for rows in naming)
-        notes.append(
-            f"{named} of {len(naming)} labels are named in captions of the store; its own "
-            f"pictures: {calibration.accuracy_before:.3f} right by the image, "
-            f"{calibration.accuracy_after:.3f} with what others' captions teach"
-        )
-        mean_picture = mean_row(captions.image_embeddings)
-        return GuardedSetting(calibration, shifted, mean_picture)
+        note = f"{named} of {len(naming)} labels are named in captions of the store"
+        if calibration is not None:
+            note += (
+                f"; its own pictures: {calibration.accuracy_before:.3f} right by the image, "
+                f"{calibration.accuracy_after:.3f} with what others' captions teach"
+            )
+        notes.append(note)
+        return GuardedSetting(calibration, shifted, mean_row(captions.image_embeddings))
 
     def _measure_mean_confidence(self, store: _Store) -> MeanConfidence:
         """The mean confidences of the paper's rule, over an even sample of the store's pictures."""
