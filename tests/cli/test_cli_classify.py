@@ -93,6 +93,15 @@ def test_a_terminal_shows_how_far_the_embedding_of_words_is(world: World, photos
     assert stderr_on_a_terminal(*asked, "--quiet") == ""
 
 
+def test_one_label_asks_whether_it_is_there(world: World, photos: Path) -> None:
+    asked = ("classify", photos / "red.png", "--labels", "red", "--encoder", world.encoder)
+    (row,) = lagotto(*asked, "--json").json["images"]
+    assert (row["label"], row["probabilities"]) == ("red", [1.0])
+    (rejected,) = lagotto(*asked, "--reject", "0", "--json").json["images"]
+    assert rejected["label"] == "(none of these)"
+    assert rejected["none"] == row["none"]
+
+
 def test_a_small_store_declines(world: World, store: Path, photos: Path) -> None:
     found = lagotto("classify", photos, "--labels", LABELS, "--captions", store,
                     "--encoder", world.encoder, "--json")  # fmt: skip
@@ -148,6 +157,8 @@ def test_lists_as_they_are_published(world: World, photos: Path, tmp_path: Path)
     ("words", "code", "said"),
     [
         (["--labels", LABELS, "--reject", "1.5"], 2, ["reject is 1.5", "from 0 to 1"]),
+        (["--labels", LABELS, "--reject=-0.1"], 2, ["reject is -0.1", "from 0 to 1"]),
+        (["--labels", LABELS, "--reject", "nan"], 2, ["reject is nan", "from 0 to 1"]),
         (["--labels", ""], 2, ["no labels"]),
         (["--labels", "red,Red"], 2, ["same"]),
         (["--labels", "labels.pkl"], 2, ["labels.pkl", "no such file"]),
