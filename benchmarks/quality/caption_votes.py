@@ -1,18 +1,18 @@
-r"""What a vote of the captions adds to the guarded rule: variants on five labelled sets.
+r"""What captions add to the image on five sets: parts of the guarded rule, and votes beside it.
 
     python benchmarks/quality/caption_votes.py --assets DIR --hub HUB --cache DIR \
         --stores PHOTOS BOTH TEXTS --json > benchmarks/results/quality_caption_votes.json
 
-The guarded rule without captions' votes (prior and shifted prompts alone) is the baseline; with a
-store of texts alone, which cannot be calibrated, it is the image. Each variant adds its vote at
-several weights; the best weight is chosen on the pictures with an even hash, the accuracy of the
-others is reported. "as fitted" is the package's rule with the weight that the store gave it. HUB
-and --cache are those of specialists.py.
+A part or a vote comes in several strengths. The strength is chosen on the pictures with an even
+hash, the accuracy of the others is reported, in points of the mean of the five sets beside the
+base: the image less the prior with shifted prompts where a store can be calibrated, else the image.
+HUB and --cache are those of specialists.py. Intervals: 95 %, paired bootstrap within the sets.
 """
 
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,61 +24,97 @@ from specialists import Data, read_set
 
 import lagotto
 from lagotto.core.vectors import softmax
+from lagotto.evaluation.intervals import Estimate, class_mean_interval
 from lagotto.zeroshot.captions.store import CaptionStore
 from lagotto.zeroshot.classifier import ZeroShotClassifier
-from lagotto.zeroshot.prompts.adaptation import mean_row, names
+from lagotto.zeroshot.prompts.adaptation import (
+    PromptShift,
+    mean_row,
+    names,
+    naming_captions,
+    shift_prompts,
+)
 from lagotto.zeroshot.retrieval import Retrieval
-from lagotto.zeroshot.votes import caption_vote
 from provenance import provenance
 
 SETS = ("imagenet100x5", "cats-dogs", "flowers5", "grocery43", "cifar10")
 WEIGHTS = (0.05, 0.1, 0.2, 0.4, 0.8)
 K = 16
-AS_IN_PACKAGE = "mean of captions (as in the package)"
 FLOOR = 0.02
 AGREEMENT_SCALE = 10.0
+BASE = "base"
+MOVED = "prompts moved to captions that name them"
+SIZES, SAMPLES = (200, 1_000, 5_000), 3
+Scores = dict[tuple[str, float], np.ndarray]
+"""Logits over the labels, by what is asked and its strength."""
 
 
-@dataclass(frozen=True)
-class Heard:
-    """Logits without captions, the log votes of every variant, and the weight that was fitted."""
-
-    logits: np.ndarray
-    votes: dict[str, np.ndarray]
-    fitted: float
-
-
-def votes_of(data: Data, classifier: ZeroShotClassifier, store: CaptionStore) -> Heard:
-    """The logits of the guarded rule without captions, and the log votes of every variant."""
+def scores_of(data: Data, classifier: ZeroShotClassifier, store: CaptionStore) -> Scores:
+    """The logits of every part and vote, in every strength."""
     setting, scale = classifier.voting.guarded, classifier.voting.scale
-    prompts, mean_caption = classifier.voting.prompts, mean_row(store.text_embeddings)
+    prompts = classifier.voting.prompts
     found = classifier.retrieve(data.embeddings)
     assert found is not None
-    gate, logits, fitted = np.ones((len(data.truth), 1)), scale * data.embeddings @ prompts.T, 0.0
-    if setting is not None:
+    image = scale * data.embeddings @ prompts.T
+    parts: Scores = {("the image alone", 1.0): image}
+    if setting is None or setting.calibration is None:
+        gate, base = np.ones((len(image), 1)), image
+        naming = naming_captions(prompts, data.labels, store)
+        for length in (0.5, 1.0):
+            moved = shift_prompts(prompts, naming, store, PromptShift(length, 0.0))
+            parts[MOVED, length] = scale * data.embeddings @ moved.T
+        mean = mean_row(store.text_embeddings)
+        special = found.embeddings.mean(axis=1) - mean
+        for weight in WEIGHTS:
+            parts["less the mean of all captions", weight] = (
+                image - weight * scale * mean @ prompts.T
+            )
+            parts[f"{MOVED}, and their mean embedding", weight] = (
+                parts[MOVED, 1.0] + weight * scale * special @ moved.T
+            )
+    else:
         gate = setting.calibration.gate(found.neighbour_similarity)[:, None]
         centred = data.embeddings - setting.calibration.prior * setting.mean_picture
-        plain, shifted = centred @ prompts.T, centred @ setting.shifted_prompts.T
-        logits = scale * ((1 - gate) * plain + gate * shifted)
-        prompts, fitted = setting.shifted_prompts, setting.calibration.caption_weight
-    reference = prompts @ mean_caption
-    mean = caption_vote(found.embeddings, found.present, prompts, scale, reference)
-    each = softmax(scale * (found.embeddings @ prompts.T - reference))
-    agreement = agreement_weights(found)
+        plain, prompts = centred @ prompts.T, setting.shifted_prompts
+        base = scale * ((1 - gate) * plain + gate * (centred @ prompts.T))
+        parts["the prior alone", 1.0] = scale * plain
+    votes = votes_of(data, found, (prompts, scale), store, base)
+    weighted = {
+        (kind, weight): base + weight * gate * vote
+        for kind, vote in votes.items()
+        for weight in WEIGHTS
+    }
+    return {(BASE, 0.0): base} | parts | weighted
+
+
+def votes_of(
+    data: Data,
+    found: Retrieval,
+    encoded: tuple[np.ndarray, float],
+    store: CaptionStore,
+    base: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """The votes of the captions found for each picture, as logits over the labels."""
+    (prompts, scale), mean_caption = encoded, mean_row(store.text_embeddings)
+    present = found.present[:, :, None]
+    each = softmax(scale * ((found.embeddings - mean_caption) @ prompts.T))
+    mean = (each * present).sum(axis=1) / present.sum(axis=1)
+    agreement = agreement_weights(found)[:, :, None]
+    plain = (found.embeddings * present).sum(axis=1) / present.sum(axis=1) - mean_caption
+    embedding = (found.embeddings * agreement).sum(axis=1) - mean_caption
     votes = {
-        AS_IN_PACKAGE: np.log(mean + 1e-12),
-        "weighted by their agreement": np.log((each * agreement[:, :, None]).sum(axis=1) + 1e-12),
+        "mean of captions": np.log(mean + 1e-12),
+        "weighted by their agreement": np.log((each * agreement).sum(axis=1) + 1e-12),
         "labels that captions name": np.log(FLOOR + named_share(data, found, store)),
-        "mean embedding of captions": scale
-        * ((found.embeddings * agreement[:, :, None]).sum(axis=1) - mean_caption)
-        @ prompts.T,
-        "between the two best labels alone": between_two(logits, np.log(mean + 1e-12)),
+        "mean embedding of captions": scale * plain @ prompts.T,
+        "mean embedding, weighted by agreement": scale * embedding @ prompts.T,
+        "between the two best labels alone": between_two(base, np.log(mean + 1e-12)),
         "less what is usual for the pictures": np.log(mean + 1e-12)
         - np.log(mean.mean(axis=0) + 1e-12),
     }
     if store.pictures:
         votes["pictures whose captions name the label"] = prototypes(data, store, scale)
-    return Heard(logits, {name: gate * vote for name, vote in votes.items()}, fitted)
+    return votes
 
 
 def between_two(logits: np.ndarray, votes: np.ndarray) -> np.ndarray:
@@ -126,37 +162,82 @@ def prototypes(data: Data, store: CaptionStore, scale: float) -> np.ndarray:
 
 
 def measure(store: CaptionStore, options: argparse.Namespace, hub: lagotto.Hub) -> dict[str, Any]:
-    """The points of every variant with one store."""
-    accuracy: dict[tuple[str, float, int], list[float]] = {}
-    for name in SETS:
+    """The points of every part and vote with one store."""
+    hits: dict[tuple[str, float], list[np.ndarray]] = {}
+    halves, owners = [], []
+    for number, name in enumerate(SETS):
         data = read_set(name, options, hub)
         classifier = ZeroShotClassifier(hub.encoder, data.labels, store)
-        heard = votes_of(data, classifier, store)
-        answers = {("none", 0.0): heard.logits} | {
-            (kind, weight): heard.logits + weight * vote
-            for kind, vote in heard.votes.items()
-            for weight in WEIGHTS
-        }
-        answers["as fitted", 1.0] = heard.logits + heard.fitted * heard.votes[AS_IN_PACKAGE]
-        answers["the image alone", 1.0] = data.logits
-        for half in (0, 1):
-            mask = data.half == half
-            for (kind, weight), scores in answers.items():
-                right = float((scores.argmax(axis=1) == data.truth)[mask].mean())
-                accuracy.setdefault((kind, weight, half), []).append(right)
-        print(name, heard.fitted, file=sys.stderr, flush=True)
-    means = {key: float(np.mean(values)) for key, values in accuracy.items()}
+        for key, scores in scores_of(data, classifier, store).items():
+            hits.setdefault(key, []).append(scores.argmax(axis=1) == data.truth)
+        halves.append(data.half)
+        owners.append(np.full(len(data.truth), number))
+        print(store.folder.name, name, file=sys.stderr, flush=True)
+    half, owner = np.concatenate(halves), np.concatenate(owners)
+    joined = {key: np.concatenate(parts).astype(int) for key, parts in hits.items()}
+
+    def gain(key: tuple[str, float], of_half: int) -> Estimate:
+        difference = joined[key] - joined[BASE, 0.0]
+        return class_mean_interval(difference[half == of_half], owner[half == of_half])
+
     rows = {}
-    for kind in dict.fromkeys(kind for kind, _, _ in means):
-        weights = [weight for each, weight, half in means if each == kind and half == 0]
-        best = max(weights, key=lambda weight: means[kind, weight, 0])
+    for kind in dict.fromkeys(kind for kind, _ in joined):
+        strengths = [strength for each, strength in joined if each == kind]
+        best = max(strengths, key=lambda strength: gain((kind, strength), 0).value)
+        chosen, reported = gain((kind, best), 0), gain((kind, best), 1)
         rows[kind] = {
-            "weight": best,
-            "chosen_half": round(100 * (means[kind, best, 0] - means["none", 0.0, 0]), 2),
-            "reported_half": round(100 * (means[kind, best, 1] - means["none", 0.0, 1]), 2),
-            "sets_reported_half": [round(value, 4) for value in accuracy[kind, best, 1]],
+            "strength": best,
+            "chosen_half": round(100 * chosen.value, 2),
+            "reported_half": round(100 * reported.value, 2),
+            "reported_ci95": [round(100 * reported.low, 2), round(100 * reported.high, 2)],
+            "sets_reported_half": [
+                round(float(joined[kind, best][(half == 1) & (owner == number)].mean()), 4)
+                for number in range(len(SETS))
+            ],
         }
+        print(kind, rows[kind], file=sys.stderr, flush=True)
     return {"pictures": store.pictures, "captions": store.captions, "rows": rows}
+
+
+@dataclass(frozen=True)
+class SomeTexts:
+    """A Captions of some rows of a store, without pictures."""
+
+    store: CaptionStore
+    rows: np.ndarray
+
+    image_embeddings = property(lambda self: self.store.image_embeddings[:0])
+    text_embeddings = property(lambda self: self.store.text_embeddings[self.rows])
+    starts = property(lambda self: np.zeros(1, np.int64))
+    ends = property(lambda self: np.zeros(0, np.int64))
+
+    def texts(self, indices: Sequence[int]) -> list[str]:
+        return self.store.texts(self.rows[list(indices)].tolist())
+
+
+def by_size(store: CaptionStore, options: argparse.Namespace, hub: lagotto.Hub) -> dict[str, Any]:
+    """Points over the image that moved prompts earn with samples of a store of texts, by size."""
+    sets, rng = [read_set(name, options, hub) for name in SETS], np.random.default_rng(0)
+    template = hub.encoder.info.prompt_template
+    prompts = [hub.encoder.embed_texts([template.format(x) for x in s.labels]) for s in sets]
+    rows: dict[str, Any] = {}
+    for size in SIZES:
+        gains = np.zeros((SAMPLES, len(SETS), 2))
+        for sample in range(SAMPLES):
+            some = SomeTexts(store, np.sort(rng.permutation(store.captions)[:size]))
+            for number, (data, plain) in enumerate(zip(sets, prompts, strict=True)):
+                naming = naming_captions(plain, data.labels, some)
+                moved = shift_prompts(plain, naming, some, PromptShift(1.0, 0.0))
+                before, after = (
+                    (data.embeddings @ each.T).argmax(axis=1) == data.truth
+                    for each in (plain, moved)
+                )
+                for half in (0, 1):
+                    mask = data.half == half
+                    gains[sample, number, half] = after[mask].mean() - before[mask].mean()
+        chosen, reported = (100 * gains.mean(axis=(0, 1))).round(2).tolist()
+        rows[str(size)] = {"chosen_half": chosen, "reported_half": reported}
+    return rows
 
 
 def main() -> None:
@@ -168,11 +249,13 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     hub = lagotto.Hub.open(options.hub, str(options.assets / "encoder" / "photo-lit"))
+    stores = [CaptionStore.open(folder, hub.encoder) for folder in options.stores]
     result = {
-        "what": "points of accuracy that a vote of captions adds to the guarded rule without one",
+        "what": "points beside the base, mean of five sets, by part of the rule or vote",
         "stores": {
-            folder.name: measure(CaptionStore.open(folder, hub.encoder), options, hub)
-            for folder in options.stores
+            store.folder.name: measure(store, options, hub)
+            | ({} if store.pictures else {"moved_prompts_by_size": by_size(store, options, hub)})
+            for store in stores
         },
         **provenance(),
     }

@@ -73,6 +73,33 @@ def classify_k() -> str:
     return table(["store", "mean gain / worst set", *(f"K = {k}" for k in ks)], rows)
 
 
+def caption_votes() -> str:
+    """What parts of the rule and votes of captions add to the base, by store."""
+    stores = read_result("quality_caption_votes")["stores"]
+    titles = {"photos": "1,239 photos", "both": "photos and 24,794 texts", "texts": "texts alone"}
+    kinds = dict.fromkeys(kind for store in stores.values() for kind in store["rows"])
+    rows = [
+        [kind, *(_halves(stores[name]["rows"].get(kind)) for name in titles)]
+        for kind in kinds
+        if kind != "base"
+    ]
+    sizes = stores["texts"]["moved_prompts_by_size"]
+    told = "; ".join(
+        f"{int(size):,} texts {row['chosen_half']:+.2f} / {row['reported_half']:+.2f}"
+        for size, row in sizes.items()
+    )
+    shown = table(["points, even half / odd half (95 %)", *titles.values()], rows)
+    return f"{shown}\n\nMoved prompts with samples of the texts, mean of three: {told}."
+
+
+def _halves(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    low, high = row["reported_ci95"]
+    both = f"{row['chosen_half']:+.2f} / {row['reported_half']:+.2f}"
+    return f"{both} ({low:+.2f} to {high:+.2f})"
+
+
 def classify_speed() -> str:
     """The cost of captions."""
     found = read_result("speed_classify")
@@ -81,4 +108,11 @@ def classify_speed() -> str:
     return table([f"`{name}`" for name in names], [[str(found[name]) for name in names]])
 
 
-TABLES = (demo_naming, classify_photos, classify_texts, classify_k, classify_speed)
+TABLES = (
+    demo_naming,
+    classify_photos,
+    classify_texts,
+    classify_k,
+    caption_votes,
+    classify_speed,
+)

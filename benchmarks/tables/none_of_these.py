@@ -70,4 +70,38 @@ def none_suggestions() -> str:
     )
 
 
-TABLES = (none_auroc, none_calibration, none_shares, none_suggestions)
+def none_ways() -> str:
+    """Other ways to calibrate: chosen on one half, reported on the other."""
+    cells = []
+    for name, row in read_result("quality_none_calibration")["ways"].items():
+        for bar, title in (("within_the_bar", "at most 4 %"), ("without_the_bar", "any")):
+            if bar not in row:
+                cells.append([name, title, "-", "none reaches it", "", ""])
+                continue
+            found, chosen = row[bar]["reported_half"], row[bar]["chosen_half"]
+            cells.append(
+                [
+                    name,
+                    title,
+                    f"{chosen['within']:.3f}",
+                    f"{found['within']:.3f}",
+                    f"{found['over']:.3f}",
+                    f"{found['false_none']:.3f}",
+                ]
+            )
+    columns = ["within a set, odd half", "over the sets", "false none, full lists"]
+    return table(["way", "false none when chosen", "within a set, even half", *columns], cells)
+
+
+def label_checks() -> str:
+    """Labels that are said to be unknown, by what they are."""
+    found = read_result("quality_label_checks")
+    cells = [
+        [kind, str(found["counts"][kind]["outside_the_vocabulary"])]
+        + [f"{rule[kind]['reported_half']:.3f}" for rule in found["rules"].values()]
+        for kind in found["counts"]
+    ]
+    return table(["said to be unknown", "words", *found["rules"]], cells)
+
+
+TABLES = (none_auroc, none_calibration, none_shares, none_suggestions, none_ways, label_checks)

@@ -150,8 +150,8 @@ def _captions() -> Row:
         f"{100 * ours['value']:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})",
         f"X-MoRe's rule: {100 * paper['value']:+.2f}",
         "`quality/classify.py`",
-        "The caption vote itself earns nothing on these sets: the gain is that of the prior and of "
-        "moved prompts",
+        "A vote of the captions earns nothing beside the prior and moved prompts, with any store, "
+        "and was removed",
     )
 
 

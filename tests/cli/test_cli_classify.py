@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 from PIL import Image
 
 from colour_world import NAMES, World, picture, write_encoder
-from command_line import lagotto
+from command_line import lagotto, stderr_on_a_terminal
+from lagotto.encoders.background.words import background_words
 from lagotto.specialists.classifier import IMAGE_ALONE
 
 LABELS = ",".join(NAMES)
@@ -81,6 +83,25 @@ def test_without_store_and_hub_it_is_said_once(world: World, photos: Path) -> No
     assert lagotto(*asked, "--quiet", "--json").json["notes"].count(IMAGE_ALONE) == 1
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a terminal of Unix")
+def test_a_terminal_shows_how_far_the_embedding_of_words_is(world: World, photos: Path) -> None:
+    asked = ("classify", photos, "--labels", LABELS, "--encoder", world.encoder)
+    words = len(background_words())
+    shown = stderr_on_a_terminal(*asked)
+    assert "embedding words" in shown
+    assert f"{words}/{words} words" in shown
+    assert stderr_on_a_terminal(*asked, "--quiet") == ""
+
+
+def test_one_label_asks_whether_it_is_there(world: World, photos: Path) -> None:
+    asked = ("classify", photos / "red.png", "--labels", "red", "--encoder", world.encoder)
+    (row,) = lagotto(*asked, "--json").json["images"]
+    assert (row["label"], row["probabilities"]) == ("red", [1.0])
+    (rejected,) = lagotto(*asked, "--reject", "0", "--json").json["images"]
+    assert rejected["label"] == "(none of these)"
+    assert rejected["none"] == row["none"]
+
+
 def test_a_small_store_declines(world: World, store: Path, photos: Path) -> None:
     found = lagotto("classify", photos, "--labels", LABELS, "--captions", store,
                     "--encoder", world.encoder, "--json")  # fmt: skip
@@ -136,6 +157,8 @@ def test_lists_as_they_are_published(world: World, photos: Path, tmp_path: Path)
     ("words", "code", "said"),
     [
         (["--labels", LABELS, "--reject", "1.5"], 2, ["reject is 1.5", "from 0 to 1"]),
+        (["--labels", LABELS, "--reject=-0.1"], 2, ["reject is -0.1", "from 0 to 1"]),
+        (["--labels", LABELS, "--reject", "nan"], 2, ["reject is nan", "from 0 to 1"]),
         (["--labels", ""], 2, ["no labels"]),
         (["--labels", "red,Red"], 2, ["same"]),
         (["--labels", "labels.pkl"], 2, ["labels.pkl", "no such file"]),

@@ -65,3 +65,19 @@ def lagotto_process(*words: str | Path, **options: Any) -> Answer:
     given: dict[str, Any] = {"capture_output": True, "timeout": 120, "env": ENVIRONMENT} | options
     ended = subprocess.run([*COMMAND, *map(str, words)], text=True, check=False, **given)
     return Answer(ended.returncode, ended.stdout or "", ended.stderr or "")
+
+
+def stderr_on_a_terminal(*words: str | Path) -> str:
+    """All that the command, in its own process, writes to a stderr that is a terminal."""
+    mine, its = os.openpty()
+    given = [*COMMAND, *(str(word) for word in words)]
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": its}
+    shown = b""
+    with subprocess.Popen(given, env=ENVIRONMENT | {"TERM": "xterm"}, **pipes) as process:
+        os.close(its)
+        with contextlib.suppress(OSError):  # the terminal is gone when the command is
+            while part := os.read(mine, 4096):
+                shown += part
+    os.close(mine)
+    assert process.returncode == 0, shown
+    return shown.decode()

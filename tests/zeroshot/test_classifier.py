@@ -17,6 +17,7 @@ from lagotto.zeroshot.classifier import (
     ZeroShotClassifier,
 )
 from lagotto.zeroshot.images import find_picture_files
+from lagotto.zeroshot.predictor import LEAST_TEXTS
 from lagotto.zeroshot.types import (
     Captions,
     Mode,
@@ -190,6 +191,28 @@ def test_a_small_store_is_not_trusted_and_a_note_says_so() -> None:
     classifier = ZeroShotClassifier(ENCODER, CONCEPTS, word_store(ENCODER, each=1))
     assert classifier.calibration is None
     assert any("too few" in note for note in classifier.notes)
+
+
+def test_a_store_of_many_texts_moves_the_prompts_and_one_of_few_is_not_asked() -> None:
+    def asked(texts: int) -> tuple[Prediction, str]:
+        said = [f"one {CONCEPTS[i % 30]} who looks {i % 7}" for i in range(texts)]
+        store = WordStore(np.empty((0, DIM)), [], ENCODER, said)
+        classifier = ZeroShotClassifier(ENCODER, CONCEPTS, store)
+        assert classifier.calibration is None
+        (row,) = classifier.predict_embeddings(ENCODER.picture(3, 1)[None], ["x"])
+        return row, "\n".join(classifier.notes)
+
+    few, note = asked(LEAST_TEXTS - 1)
+    assert "too few captioned pictures" in note
+    assert few.declined
+    assert np.array_equal(few.probabilities, few.image_only)
+    many, note = asked(LEAST_TEXTS)
+    assert "30 of 30 labels are named in captions of the store" in note.splitlines()
+    assert not many.declined
+    assert many.weights == (1.0, 0.0)
+    assert many.probabilities.argmax() == 3
+    assert not np.array_equal(many.probabilities, many.image_only)
+    assert len(many.captions) == 16
 
 
 @pytest.mark.real

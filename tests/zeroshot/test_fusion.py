@@ -10,7 +10,6 @@ from lagotto.core.vectors import softmax
 from lagotto.zeroshot.fusion import (
     MeanConfidence,
     PaperCode,
-    pool_guarded,
     pool_paper,
     single_vote,
 )
@@ -83,17 +82,6 @@ def test_two_uniform_votes_leave_the_image() -> None:
     for pooled in (pool_paper(flat, flat, MeanConfidence()), PaperCode().pool(flat, flat)):
         assert np.allclose(pooled.probabilities, 0.25)
         assert np.allclose(pooled.weights, [[1, 0]])
-
-
-@given(st.integers(0, 10_000))
-def test_guarded_is_a_product_of_experts(seed: int) -> None:
-    image, text = votes(seed, 4, 5)
-    weight = np.array([0.0, 0.3, 0.7, 1.0])
-    found = pool_guarded(np.log(image), text, weight)
-    expected = image * text ** weight[:, None]
-    assert np.allclose(found.probabilities, expected / expected.sum(axis=1, keepdims=True))
-    assert np.allclose(found.weights[:, 1], weight / (1 + weight))
-    assert np.allclose(found.probabilities[0], image[0])
 
 
 def test_alone_is_the_vote() -> None:

@@ -41,7 +41,9 @@ def classify_command(
         metavar="A,B",
         help="Voices that vote: image, captions, hub. [default: all that are given]",
     ),
-    k: int = typer.Option(16, min=1, help="Captions that vote for a picture."),
+    k: int = typer.Option(
+        16, min=1, help="Captions found for a picture; they vote in the modes of the paper."
+    ),
     mode: str | None = typer.Option(
         None,
         help="guarded, paper, paper-code, captions-only or image-only. "

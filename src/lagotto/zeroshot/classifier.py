@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float32, Float64
 
 from lagotto.core.arguments.one_or_many import OneNameOrMany
 from lagotto.core.arguments.pictures import OnePictureOrMany, PictureSource, picture_sources
@@ -29,11 +29,13 @@ from lagotto.zeroshot.fusion import MeanConfidence
 from lagotto.zeroshot.images import embed_sources
 from lagotto.zeroshot.predictor import (
     CODE_PREFIX,
+    LEAST_TEXTS,
     NOT_CALIBRATED,
+    TEXT_SHIFT,
     GuardedSetting,
     Voting,
 )
-from lagotto.zeroshot.prompts.adaptation import mean_row, shift_prompts
+from lagotto.zeroshot.prompts.adaptation import mean_row, naming_captions, shift_prompts
 from lagotto.zeroshot.prompts.labels import Label, LabelList, make_labels
 from lagotto.zeroshot.prompts.templates import check_templates, embed_labels, read_templates
 from lagotto.zeroshot.rejection.batch_curve import LEAST_BATCH
@@ -83,7 +85,7 @@ class ZeroShotClassifier:
             the open vocabulary: the package's common nouns and those of the store's captions.
         captions: A caption store, its folder, or None to classify by the image alone.
         mode: One of MODES; None takes guarded, or image-only without captions.
-        k: Captions that vote for a picture.
+        k: Captions found for a picture.
         templates: The name of a template set, a file of templates, or the templates themselves.
         approximate: Search the indexes that `lagotto captions index` made.
         reject: P(none) from which a picture is answered by no label; None never does so.
@@ -133,13 +135,18 @@ class ZeroShotClassifier:
         prompts = embed_labels(self.encoder, self.labels, self.templates)
         notes = [*listed.notes, *prompts.notes, *store_notes]
         self.voting = Voting(self.mode, prompts.embeddings, info.logit_scale)
-        self._named: Int64[np.ndarray, " labels"] | None = None
-        self._prepare(None, notes)
         words = [label.words for label in self.labels]
+        self._naming = (
+            naming_captions(prompts.embeddings, words, self._store.captions)
+            if self._store is not None
+            else None
+        )
+        self._prepare(None, notes)
         self._judge = NoneJudge.of(vocabulary, prompts.embeddings, words, info.logit_scale)
         if labels is not None:
-            background = vocabulary.background
-            notes += doubtful_labels(self.labels, prompts.embeddings, background, self._named)
+            notes += doubtful_labels(
+                self.labels, prompts.embeddings, vocabulary.background, self.encoder, self._naming
+            )
         self.notes = tuple(notes)
 
     def variant(self, mode: Mode, k: int) -> "ZeroShotClassifier":
@@ -318,26 +325,23 @@ class ZeroShotClassifier:
         return _Store(captions, Retriever(captions))
 
     def _guarded_setting(self, store: _Store, notes: list[str]) -> GuardedSetting | None:
-        """The parameters of the guarded rule; None if the store cannot be calibrated."""
+        """The parameters of the guarded rule; None if the store has too little for it."""
         calibration = _load_calibration(store, self.encoder, notes)
-        if calibration is None:
+        captions, naming = store.captions, self._naming or ()
+        if calibration is None and len(captions.text_embeddings) < LEAST_TEXTS:
             notes.append(f"captions are not asked: {NOT_CALIBRATED}; --mode paper asks them anyway")
             return None
-        captions = store.captions
-        words = [label.words for label in self.labels]
-        shifted = shift_prompts(self.voting.prompts, words, captions, calibration.prompt_shift)
-        self._named = shifted.counts
-        notes.append(
-            f"{int((shifted.counts > 0).sum())} of {len(words)} labels are named in captions of "
-            f"the store; its own pictures: {calibration.accuracy_before:.3f} right by the image, "
-            f"{calibration.accuracy_after:.3f} with others' captions"
-        )
-        return GuardedSetting(
-            calibration,
-            shifted.embeddings,
-            mean_row(captions.image_embeddings),
-            mean_row(captions.text_embeddings),
-        )
+        shift = TEXT_SHIFT if calibration is None else calibration.prompt_shift
+        shifted = shift_prompts(self.voting.prompts, naming, captions, shift)
+        named = sum(len(rows) > 0 for rows in naming)
+        note = f"{named} of {len(naming)} labels are named in captions of the store"
+        if calibration is not None:
+            note += (
+                f"; its own pictures: {calibration.accuracy_before:.3f} right by the image, "
+                f"{calibration.accuracy_after:.3f} with what others' captions teach"
+            )
+        notes.append(note)
+        return GuardedSetting(calibration, shifted, mean_row(captions.image_embeddings))
 
     def _measure_mean_confidence(self, store: _Store) -> MeanConfidence:
         """The mean confidences of the paper's rule, over an even sample of the store's pictures."""

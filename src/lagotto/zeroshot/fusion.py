@@ -6,9 +6,8 @@ All rules are pure functions of one picture's votes, except PaperCode, which has
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float64
 
-from lagotto.core.vectors import softmax
 from lagotto.zeroshot.votes import confidence
 
 
@@ -70,23 +69,6 @@ class PaperCode:
                 caption_confidences[row] / self.caption_total if self.caption_total else 0.0
             )
         return _weighted_sum(image, captions, image_weights, caption_weights)
-
-
-def pool_guarded(
-    image_logits: Float[np.ndarray, "pictures labels"],
-    captions: Float64[np.ndarray, "pictures labels"],
-    caption_weight: Float64[np.ndarray, " pictures"],
-) -> Pooled:
-    """A product of experts: softmax(image_logits + caption_weight * log(caption vote)).
-
-    Args:
-        image_logits: Logits of the image over the labels.
-        captions: The captions' votes, as probabilities.
-        caption_weight: The weight of the captions relative to the image; 0 leaves them out.
-    """
-    caption_logits = np.log(np.maximum(captions, 1e-12))
-    probabilities = softmax(image_logits + caption_weight[:, None] * caption_logits)
-    return Pooled(probabilities, _normalize_weights(np.ones(len(captions)), caption_weight))
 
 
 def single_vote(votes: Float64[np.ndarray, "pictures labels"], *, image: bool) -> Pooled:

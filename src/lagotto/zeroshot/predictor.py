@@ -10,21 +10,28 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from lagotto.core.vectors import softmax
 from lagotto.zeroshot.calibration.calibration import Calibration
 from lagotto.zeroshot.fusion import (
     MeanConfidence,
     PaperCode,
     Pooled,
-    pool_guarded,
     pool_paper,
     single_vote,
 )
+from lagotto.zeroshot.prompts.adaptation import PromptShift
 from lagotto.zeroshot.retrieval import Retrieval
 from lagotto.zeroshot.types import Mode
 from lagotto.zeroshot.votes import caption_vote, image_vote
 
 NO_CAPTIONS = "the store has no captions for it"
 NOT_CALIBRATED = "the store has too few captioned pictures to tell what its captions are worth"
+LEAST_TEXTS = 1_000
+"""Captions of a store that cannot be calibrated from which they are asked.
+benchmarks/quality/caption_votes.py"""
+TEXT_SHIFT = PromptShift(captions=1.0, pictures=0.0)
+"""How far prompts are shifted then. benchmarks/quality/caption_votes.py"""
+
 CODE_PREFIX = "a_photo_of_a "
 """The prefix that the paper's released script puts before every caption."""
 
@@ -34,13 +41,13 @@ class GuardedSetting:
     """The parameters of the guarded rule for one store and one set of labels.
 
     `shifted_prompts` are the labels' prompts, shifted towards the captions that name them.
-    `mean_picture` and `mean_caption` are mean embeddings of the store.
+    `mean_picture` is the mean embedding of the store's pictures. Without a `calibration`, as of a
+    store of texts alone, there is no prior, and prompts are shifted for every picture.
     """
 
-    calibration: Calibration
+    calibration: Calibration | None
     shifted_prompts: Float32[np.ndarray, "labels dim"]
     mean_picture: Float32[np.ndarray, " dim"]
-    mean_caption: Float32[np.ndarray, " dim"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +63,8 @@ class BatchVotes:
 class Voting:
     """The voting rule of one mode: classifies pictures whose captions were retrieved.
 
-    `guarded` is None if the store could not be calibrated. `reencode` embeds the captions again
-    with CODE_PREFIX, for the mode `paper-code`.
+    `guarded` is None if the store has too little for the guarded rule. `reencode` embeds the
+    captions again with CODE_PREFIX, for the mode `paper-code`.
     """
 
     mode: Mode
@@ -111,30 +118,26 @@ class Voting:
                 image, single_vote(image, image=True), (NOT_CALIBRATED,) * len(pictures)
             )
         calibration = setting.calibration
-        gate = calibration.gate(retrieved.neighbour_similarity) * retrieved.present.any(axis=1)
-        prompts = setting.shifted_prompts
-        centred = pictures - calibration.prior * setting.mean_picture
+        similarity = retrieved.neighbour_similarity
+        gate = np.asarray(retrieved.present.any(axis=1), np.float64)
+        prompts, centred = setting.shifted_prompts, pictures
+        if calibration is not None:
+            gate = gate * calibration.gate(similarity)
+            centred = pictures - calibration.prior * setting.mean_picture
         logits = self.scale * (
             (1 - gate[:, None]) * (centred @ self.prompts.T) + gate[:, None] * (centred @ prompts.T)
         )
-        captions = caption_vote(
-            retrieved.embeddings,
-            retrieved.present,
-            prompts,
-            self.scale,
-            reference=prompts @ setting.mean_caption,
-        )
-        pooled = pool_guarded(logits, captions, gate * calibration.caption_weight)
+        pooled = single_vote(softmax(logits), image=True)
         declined = tuple(
-            "" if value > 0 else _reason_declined(float(similarity), calibration)
-            for value, similarity in zip(gate, retrieved.neighbour_similarity, strict=True)
+            "" if value > 0 else _reason_declined(nearness, calibration)
+            for value, nearness in zip(gate, similarity.tolist(), strict=True)
         )
         return BatchVotes(image, pooled, declined)
 
 
-def _reason_declined(similarity: float, calibration: Calibration) -> str:
-    """Why the captions of a picture with this neighbour similarity do not vote."""
-    if not np.isfinite(similarity):
+def _reason_declined(similarity: float, calibration: Calibration | None) -> str:
+    """Why the captions of a picture with this neighbour similarity are not asked."""
+    if calibration is None or not np.isfinite(similarity):
         return NO_CAPTIONS
     return (
         f"no captions near enough: the nearest stored pictures have cosine {similarity:.2f} with "

@@ -30,22 +30,19 @@ def caption_vote(
     present: Bool[np.ndarray, "pictures k"],
     prompts: Float[np.ndarray, "labels dim"],
     scale: float,
-    reference: Float[np.ndarray, " labels"] | None = None,
 ) -> Float64[np.ndarray, "pictures labels"]:
-    """The mean vote of each picture's captions: softmax(scale * (cosine - reference)).
+    """The mean vote of each picture's captions: softmax(scale * cosine) over the labels.
 
     Args:
         captions: Unit embeddings of the captions of each picture.
         present: False where a picture has fewer than k captions; without any the vote is uniform.
         prompts: Unit embeddings of the labels' prompts.
         scale: The encoder's logit scale.
-        reference: The mean cosine of each label with captions of anything; 0 if not given.
     """
     labels = len(prompts)
     if captions.shape[1] == 0:
         return np.full((len(captions), labels), 1 / labels)
-    cosines = captions.astype(np.float32) @ prompts.astype(np.float32).T
-    votes = softmax(scale * (cosines if reference is None else cosines - reference))
+    votes = softmax(scale * (captions.astype(np.float32) @ prompts.astype(np.float32).T))
     counts = present.sum(axis=1)
     total: Float64[np.ndarray, "pictures labels"] = (votes * present[:, :, None]).sum(axis=1)
     total[counts == 0] = 1 / labels

@@ -16,10 +16,9 @@ from lagotto.zeroshot.calibration.calibration import (
     relative_weight,
     write_calibration,
 )
-from lagotto.zeroshot.calibration.conditional_logit import ConditionalLogit, fit_conditional_logit
+from lagotto.zeroshot.calibration.conditional_logit import fit_conditional_logit
 from lagotto.zeroshot.calibration.pseudo_tasks import (
     make_pseudo_tasks,
-    retrieve_held_out,
     shift_word_prompts,
     two_fold_split,
 )
@@ -28,6 +27,7 @@ from lagotto.zeroshot.prompts.adaptation import (
     direction,
     mean_row,
     names,
+    naming_captions,
     picture_rows,
     shift_prompt,
     shift_prompts,
@@ -56,37 +56,19 @@ def test_the_fit_finds_the_weights_that_made_the_choices(seed: int) -> None:
         features[rows, right].copy(),
         features[rows, 0].copy(),
     )
-    fit = fit_conditional_logit(features, rows)
-    assert (np.abs(fit.weights - truth) < 5 * fit.standard_errors).all()
-    assert (fit.standard_errors < 0.1).all()
-
-
-def test_repeating_tasks_in_groups_does_not_make_the_fit_surer() -> None:
-    rng = np.random.default_rng(0)
-    features = rng.normal(size=(400, 4, 2))
-    once = fit_conditional_logit(features, np.arange(400))
-    thrice = fit_conditional_logit(np.tile(features, (3, 1, 1)), np.tile(np.arange(400), 3))
-    assert np.allclose(once.weights, thrice.weights, atol=1e-4)
-    assert np.allclose(once.standard_errors, thrice.standard_errors, rtol=1e-3)
+    assert np.allclose(fit_conditional_logit(features).weights, truth, atol=0.25)
 
 
 def test_evidence_without_information_weighs_nothing() -> None:
-    fit = fit_conditional_logit(np.zeros((50, 3, 2)), np.arange(50))
+    fit = fit_conditional_logit(np.zeros((50, 3, 2)))
     assert (fit.weights == 0).all()
 
 
-def test_a_weight_is_relative_and_only_what_is_surely_earned() -> None:
-    fit = ConditionalLogit(np.array([2.0, 1.0]), np.array([0.1, 0.25]), 0.0)
-    assert relative_weight(fit, conservative=False) == 0.5
-    assert relative_weight(fit, conservative=True) == pytest.approx((1 - 1.96 * 0.25) / 2)
-    unsure = ConditionalLogit(np.array([2.0, 1.0]), np.array([0.1, 0.6]), 0.0)
-    assert relative_weight(unsure, conservative=True) == 0
-    assert (
-        relative_weight(
-            ConditionalLogit(np.array([-1.0, 1.0]), np.zeros(2), 0.0), conservative=False
-        )
-        == 0
-    )
+def test_a_weight_is_relative_and_within_bounds() -> None:
+    assert relative_weight(np.array([2.0, 1.0])) == 0.5
+    assert relative_weight(np.array([2.0, -1.0])) == 0
+    assert relative_weight(np.array([2.0, 5.0])) == 1
+    assert relative_weight(np.array([-1.0, 1.0])) == 0
 
 
 def test_where_the_encoder_is_blind_pictures_of_named_captions_earn_their_place() -> None:
@@ -95,17 +77,6 @@ def test_where_the_encoder_is_blind_pictures_of_named_captions_earn_their_place(
     assert fitted.prompt_shift.pictures > 0
     assert fitted.accuracy_after > fitted.accuracy_before + 0.2
     assert 0 <= fitted.prior <= 1
-
-
-def test_captions_of_other_things_earn_nothing() -> None:
-    encoder = WordEncoder(noise=0.3)
-    rng = np.random.default_rng(0)
-    images, texts = [], []
-    for number in range(240):
-        images.append(encoder.picture(number % 30, number))
-        texts.append([f"{CONCEPTS[i]} so" for i in rng.choice(30, 2, replace=False)])
-    fitted = calibration(WordStore(np.stack(images), texts, encoder), encoder)
-    assert fitted.caption_weight == 0
 
 
 def test_too_few_pictures_tell_nothing() -> None:
@@ -119,19 +90,6 @@ def test_too_few_pictures_tell_nothing() -> None:
 def test_the_same_store_gives_the_same_calibration() -> None:
     encoder = WordEncoder()
     assert calibration(word_store(encoder), encoder) == calibration(word_store(encoder), encoder)
-
-
-def test_retrieval_holds_out_a_pictures_own_captions() -> None:
-    encoder = WordEncoder()
-    store = word_store(encoder, alone=[f"one {name} here 0" for name in CONCEPTS])
-    tasks = make_pseudo_tasks(store)
-    assert tasks is not None
-    result = retrieve_held_out(tasks, Retriever(store), 16)
-    for i in range(len(tasks.pictures)):
-        retrieved = set(store.texts(result.indices[i, result.present[i]].tolist()))
-        own_words = set(store.texts(range(int(store.starts[i]), int(store.ends[i]))))
-        assert not retrieved & own_words
-        assert retrieved
 
 
 def test_only_the_right_option_is_a_word_of_the_picture() -> None:
@@ -169,20 +127,20 @@ def test_prompts_learn_nothing_from_the_fold_they_are_tried_on() -> None:
 
 
 def test_the_gate_opens_from_low_to_high() -> None:
-    fitted = Calibration(0.5, PromptShift(1.0, 0.0), 0.2, 0.4, 0.6, 10, 0.1, 0.2)
+    fitted = Calibration(0.5, PromptShift(1.0, 0.0), 0.4, 0.6, 10, 0.1, 0.2)
     similarity = np.array([-np.inf, 0.3, 0.4, 0.5, 0.6, 0.9])
     assert np.allclose(fitted.gate(similarity), [0, 0, 0, 0.5, 1, 1])
 
 
 def test_file_round_trip_and_every_reason_to_fit_anew(tmp_path: Path) -> None:
     file = tmp_path / "calibration.json"
-    fitted = Calibration(0.5, PromptShift(1.0, 0.5), 0.2, 0.4, 0.6, 10, 0.1, 0.2)
+    fitted = Calibration(0.5, PromptShift(1.0, 0.5), 0.4, 0.6, 10, 0.1, 0.2)
     assert read_calibration(file, "this") is None
     write_calibration(file, "this", fitted)
     assert read_calibration(file, "this") == fitted
     assert read_calibration(file, "other") is None
     content = file.read_text()
-    changes = [("prior", "pior"), ('"tasks":10', '"tasks":"x"'), ('"version":1', '"version":2')]
+    changes = [("prior", "pior"), ('"tasks":10', '"tasks":"x"'), ('"version":2', '"version":1')]
     for damaged in ("{", "[]", *(content.replace(*change) for change in changes)):
         assert damaged != content
         file.write_text(damaged)
@@ -211,12 +169,13 @@ def test_a_label_that_nobody_names_keeps_its_prompt() -> None:
     encoder = WordEncoder()
     store = word_store(encoder)
     prompts = encoder.embed_texts(["a zebra", f"a {CONCEPTS[3]}"])
-    result = shift_prompts(prompts, ["zebra", CONCEPTS[3]], store, PromptShift(1.0, 1.0))
-    assert result.counts[0] == 0
-    assert np.allclose(result.embeddings[0], prompts[0], atol=1e-6)
-    assert result.counts[1] >= 8
+    naming = naming_captions(prompts, ["zebra", CONCEPTS[3]], store)
+    result = shift_prompts(prompts, naming, store, PromptShift(1.0, 1.0))
+    assert len(naming[0]) == 0
+    assert np.allclose(result[0], prompts[0], atol=1e-6)
+    assert len(naming[1]) >= 8
     picture_direction = unit_rows(word_direction(CONCEPTS[3]))
-    assert result.embeddings[1] @ picture_direction > prompts[1] @ picture_direction
+    assert result[1] @ picture_direction > prompts[1] @ picture_direction
 
 
 def test_the_shift_grows_with_the_number_of_captions() -> None:

@@ -195,21 +195,62 @@ def test_captions_that_were_declined_are_quoted_only_where_the_picture_says_the_
     assert replace(far, suggestions=instead[1:]).none_remark.endswith("captions say cat")
 
 
+class SpellingEncoder(WordEncoder):
+    """Its tokenizer cuts a word that it does not know into single letters, as real ones do."""
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        words = {word for noun in background_words() for word in noun.split()} | {"catcher"}
+        cut = [[1 if word in words else len(word) for word in text.split()] for text in texts]
+        return [sum(pieces) + 2 for pieces in cut]
+
+
+def notes_on(words: Sequence[str], store: WordStore | None = None) -> str:
+    classifier = ZeroShotClassifier(SpellingEncoder(), make_labels(list(words)), store)
+    return "\n".join(note for note in classifier.notes if "labels" in note)
+
+
 def test_doubtful_lists_are_said_before_the_work() -> None:
-    words = ["car", "red car", "dog", "dog", "qwxy"]
-    classifier = ZeroShotClassifier(ENCODER, make_labels(words))
-    notes = "\n".join(classifier.notes)
+    notes = notes_on(["car", "red car", "dog", "dog", "qwxy"])
     assert "nearly alike to the encoder: dog / dog (1.00)" in notes
     assert "labels that hold one another: car in red car" in notes
     assert 'hardly knows: qwxy; describe them in other words: "qwxy | what it looks like"' in notes
-    fine = ZeroShotClassifier(ENCODER, ["dog", "violin", "qwxy | yellow round furniture"])
+    fine = ZeroShotClassifier(SpellingEncoder(), ["dog", "violin", "qwxy | yellow furniture"])
     assert not [note for note in fine.notes if "labels" in note]
     assert fine.labels[2].name == "qwxy"
 
 
 def test_most_labels_unknown_may_be_another_language() -> None:
-    notes = ZeroShotClassifier(ENCODER, ["Hqnd", "Kqtze", "dog"]).notes
-    assert any("in another language?" in note for note in notes)
+    assert "in another language?" in notes_on(["Hqnd", "Kqtze", "dog"])
+    assert "in another language?" not in notes_on(["Hqnd", "dog", "violin"])
+
+
+def test_a_word_outside_the_vocabulary_is_known_if_the_tokenizer_has_it_whole() -> None:
+    assert "catcher" not in background_words()
+    assert notes_on(["catcher", "violin"]) == ""
+    assert "hardly knows: catchqr;" in notes_on(["catchqr", "violin"])
+
+
+def test_a_word_that_the_encoder_reads_by_a_part_is_named() -> None:
+    # "hammer" is all that is known of "hammerhai"; "dogsled" is two words of the vocabulary
+    class ByPart(SpellingEncoder):
+        def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+            read = [text.replace("Hammerhai", "hammer").replace("dogsled", "dog") for text in texts]
+            return super().embed_texts(read)
+
+        def token_counts(self, texts: Sequence[str]) -> list[int]:
+            return [len(text.split()) + 2 for text in texts]
+
+    notes = "\n".join(ZeroShotClassifier(ByPart(), ["Hammerhai", "dogsled", "violin"]).notes)
+    assert "hardly knows: Hammerhai;" in notes
+
+
+def test_a_label_that_captions_name_is_known(nouns_store: WordStore) -> None:
+    alone = ["one qwxy here", "a qwxy there"]
+    images = [picture_of(noun, 7 + i) for i, noun in enumerate(NOUNS)] * 2
+    texts = [[f"here is one {noun}", f"this one was {noun}"] for noun in NOUNS] * 2
+    store = WordStore(np.stack(images), texts, SpellingEncoder(), alone)
+    assert notes_on(["zwxy", "dog"], store).count("neither encoder nor captions know: zwxy") == 1
+    assert "neither" not in notes_on(["qwxy", "dog"], store)
 
 
 def test_names_of_the_world_are_strange_to_the_package() -> None:

@@ -14,44 +14,37 @@ from lagotto.core.errors import CaptionError
 from lagotto.core.files import canonical_json, read_json, write_atomically
 from lagotto.core.types import JsonObject
 from lagotto.encoders.base import Encoder
-from lagotto.zeroshot.calibration.conditional_logit import ConditionalLogit, fit_conditional_logit
+from lagotto.zeroshot.calibration.conditional_logit import fit_conditional_logit
 from lagotto.zeroshot.calibration.pseudo_tasks import (
     PseudoTasks,
     make_pseudo_tasks,
     option_scores,
-    retrieve_held_out,
     shift_word_prompts,
     two_fold_split,
 )
 from lagotto.zeroshot.prompts.adaptation import PromptShift, mean_row
 from lagotto.zeroshot.prompts.labels import make_labels
 from lagotto.zeroshot.prompts.templates import embed_labels
-from lagotto.zeroshot.retrieval import Retrieval, Retriever
+from lagotto.zeroshot.retrieval import Retriever
 from lagotto.zeroshot.types import Captions
-from lagotto.zeroshot.votes import caption_vote
 
-CALIBRATION_VERSION = 1
-CAPTIONS_PER_TASK = 16
+CALIBRATION_VERSION = 2
 SHIFT_CANDIDATES = tuple(
     PromptShift(captions, pictures) for captions in (0.0, 1.0) for pictures in (0.0, 0.5, 1.0)
 )
-STANDARD_ERRORS_SUBTRACTED = 1.96
-"""The weight of captions is a lower bound: the estimate minus this many standard errors."""
-
 GATE_LOW_QUANTILE, GATE_HIGH_QUANTILE = 0.05, 0.5
 """Quantiles of the neighbour similarity of the stored pictures, between which the gate opens."""
 
 _JSON_KEYS = {
     "prior": "prior",
     "prompt_shift": "naming",
-    "caption_weight": "caption_weight",
     "gate_low": "far",
     "gate_high": "usual",
     "tasks": "tasks",
     "accuracy_before": "accuracy_before",
     "accuracy_after": "accuracy_after",
 }
-"""The key of each field in the file: format 1 keeps the keys that it had."""
+"""The key of each field in the file: those of format 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +53,15 @@ class Calibration:
 
     `prior` is the share of a label's mean score over the store's pictures that is subtracted from
     its scores. `prompt_shift` is how far prompts are shifted towards the captions that name them,
-    and towards the pictures of those. `caption_weight` is the weight of the captions' log vote
-    relative to the image's. `gate_low` and `gate_high` are neighbour similarities: at or below
-    `gate_low` the captions do not vote, from `gate_high` on they vote with their full weight.
+    and towards the pictures of those. `gate_low` and `gate_high` are neighbour similarities: at or
+    below `gate_low` prompts are not shifted, from `gate_high` on they are shifted in full.
 
     The fit used `tasks` pseudo tasks: `accuracy_before` is the share of them that the image alone
-    gets right, `accuracy_after` the share with captions, on the same tasks.
+    gets right, `accuracy_after` the share with prior and shifted prompts, on the same tasks.
     """
 
     prior: float
     prompt_shift: PromptShift
-    caption_weight: float
     gate_low: float
     gate_high: float
     tasks: int
@@ -80,7 +71,7 @@ class Calibration:
     def gate(
         self, neighbour_similarity: Float64[np.ndarray, " pictures"]
     ) -> Float64[np.ndarray, " pictures"]:
-        """How far captions count for each picture: 0 up to `gate_low`, 1 from `gate_high` on."""
+        """How far prompts are shifted for a picture: 0 up to `gate_low`, 1 from `gate_high` on."""
         width = max(self.gate_high - self.gate_low, 1e-6)
         return np.clip((neighbour_similarity - self.gate_low) / width, 0.0, 1.0)
 
@@ -104,82 +95,58 @@ def calibrate(
         return None
     labels = make_labels(tasks.words)
     prompts = embed_labels(encoder, labels, (template,)).embeddings
-    retrieved = retrieve_held_out(tasks, retriever, CAPTIONS_PER_TASK)
-    picture, caption = mean_row(captions.image_embeddings), mean_row(captions.text_embeddings)
-    return _fit(tasks, retrieved, prompts, (picture, caption), encoder.info.logit_scale)
+    similarity = retriever.retrieve(tasks.pictures, 1).neighbour_similarity
+    mean_picture = mean_row(captions.image_embeddings)
+    return _fit(tasks, similarity[np.isfinite(similarity)], prompts, mean_picture)
 
 
 def _fit(
     tasks: PseudoTasks,
-    retrieved: Retrieval,
+    similarity: Float64[np.ndarray, " pictures"],
     prompts: Float32[np.ndarray, "words dim"],
-    means: tuple[Float32[np.ndarray, " dim"], Float32[np.ndarray, " dim"]],
-    scale: float,
+    mean_picture: Float32[np.ndarray, " dim"],
 ) -> Calibration:
     plain = option_scores(tasks.pictures @ prompts.T, tasks)
-    mean_scores = np.broadcast_to(means[0] @ prompts.T, (len(tasks.pictures), len(prompts)))
+    mean_scores = np.broadcast_to(mean_picture @ prompts.T, (len(tasks.pictures), len(prompts)))
     both = np.stack([plain, -option_scores(mean_scores, tasks)], axis=-1)
-    groups = tasks.pictures_of_tasks
-    prior = relative_weight(fit_conditional_logit(both, groups), conservative=False)
+    prior = relative_weight(fit_conditional_logit(both).weights)
     candidates = []
     for shift in SHIFT_CANDIDATES:
-        image, votes = _task_features(tasks, retrieved, prompts, means, (scale, prior, shift))
-        loss = fit_conditional_logit(image[..., None], groups).loss
-        candidates.append((loss, shift, image, votes))
-    _, shift, image, votes = min(candidates, key=lambda candidate: candidate[0])
-    fit = fit_conditional_logit(np.stack([scale * image, votes], axis=-1), groups)
-    weight = relative_weight(fit, conservative=True)
-    similarity = retrieved.neighbour_similarity[np.isfinite(retrieved.neighbour_similarity)]
+        scores = _shifted_scores(tasks, prompts, mean_picture, prior, shift)
+        candidates.append((fit_conditional_logit(scores[..., None]).loss, shift, scores))
+    _, shift, scores = min(candidates, key=lambda candidate: candidate[0])
     return Calibration(
         prior=prior,
         prompt_shift=shift,
-        caption_weight=weight,
         gate_low=float(np.quantile(similarity, GATE_LOW_QUANTILE)),
         gate_high=float(np.quantile(similarity, GATE_HIGH_QUANTILE)),
-        tasks=len(groups),
+        tasks=len(plain),
         accuracy_before=_accuracy(plain),
-        accuracy_after=_accuracy(scale * image + weight * votes),
+        accuracy_after=_accuracy(scores),
     )
 
 
-def relative_weight(fit: ConditionalLogit, *, conservative: bool) -> float:
-    """The second weight divided by the first, clipped to 0..1.
-
-    If `conservative`, the second weight is first lowered by STANDARD_ERRORS_SUBTRACTED.
-    """
-    if fit.weights[0] <= 0:
-        return 0.0
-    margin = STANDARD_ERRORS_SUBTRACTED * fit.standard_errors[1] if conservative else 0.0
-    return float(np.clip((fit.weights[1] - margin) / fit.weights[0], 0, 1))
+def relative_weight(weights: Float64[np.ndarray, "2"]) -> float:
+    """The second weight divided by the first, clipped to 0..1; 0 if the first is not positive."""
+    return float(np.clip(weights[1] / weights[0], 0, 1)) if weights[0] > 0 else 0.0
 
 
-def _task_features(
+def _shifted_scores(
     tasks: PseudoTasks,
-    retrieved: Retrieval,
     prompts: Float32[np.ndarray, "words dim"],
-    means: tuple[Float32[np.ndarray, " dim"], Float32[np.ndarray, " dim"]],
-    settings: tuple[float, float, PromptShift],
-) -> tuple[Float[np.ndarray, "tasks options"], Float[np.ndarray, "tasks options"]]:
-    """Two features of each option: its cosine minus the prior, and the captions' log vote."""
-    scale, prior, shift = settings
-    image = np.zeros(tasks.options.shape)
-    votes = np.zeros(tasks.options.shape)
+    mean_picture: Float32[np.ndarray, " dim"],
+    prior: float,
+    shift: PromptShift,
+) -> Float[np.ndarray, "tasks options"]:
+    """The cosine of each option minus its prior, with prompts shifted by the other fold."""
+    scores = np.zeros(tasks.options.shape)
     fold_of_task = two_fold_split(tasks)[tasks.pictures_of_tasks]
     for fold in (0, 1):
         shifted = shift_word_prompts(tasks, prompts, fold, shift)
-        reference = means[1] @ shifted.T
         for task in np.flatnonzero(fold_of_task == fold):
             picture, options = tasks.pictures_of_tasks[task], tasks.options[task]
-            image[task] = (tasks.pictures[picture] - prior * means[0]) @ shifted[options].T
-            vote = caption_vote(
-                retrieved.embeddings[picture][None],
-                retrieved.present[picture][None],
-                shifted[options],
-                scale,
-                reference[options],
-            )
-            votes[task] = np.log(np.maximum(vote[0], 1e-12))
-    return image, votes
+            scores[task] = (tasks.pictures[picture] - prior * mean_picture) @ shifted[options].T
+    return scores
 
 
 def _accuracy(scores: Float[np.ndarray, "tasks options"]) -> float:

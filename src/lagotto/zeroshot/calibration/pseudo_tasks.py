@@ -1,8 +1,7 @@
 """A caption store comes in; classification tasks with known answers, made of the store, go out.
 
 Words from the captions stand in for labels. In a task, the options are words and the right one is
-used by the picture's own captions; the others are not. The picture's own captions are held out of
-retrieval. No labels from a user are needed.
+used by the picture's own captions; the others are not. No labels from a user are needed.
 """
 
 from collections import Counter
@@ -18,7 +17,6 @@ from lagotto.zeroshot.prompts.adaptation import (
     shift_prompt,
     tokens,
 )
-from lagotto.zeroshot.retrieval import Retrieval, Retriever
 from lagotto.zeroshot.types import Captions
 
 MAX_PICTURES = 1_600
@@ -30,7 +28,6 @@ MIN_WORDS = 20
 _MIN_USES = 6
 _MAX_PICTURE_SHARE = 0.1
 _MIN_WORD_LENGTH = 3
-_SAME_CAPTION_COSINE = 0.999
 _SPLIT_SEED = 0
 
 
@@ -153,21 +150,6 @@ def shift_word_prompts(
             shift,
         )
     return shifted
-
-
-def retrieve_held_out(tasks: PseudoTasks, retriever: Retriever, k: int) -> Retrieval:
-    """The captions retrieved for each picture, except its own and copies of its own."""
-    retrieved = retriever.retrieve(tasks.pictures, k + 8)
-    indices = np.full((len(retrieved.indices), k), -1, np.int64)
-    similarities = np.zeros((len(indices), k), np.float32)
-    embeddings = np.zeros((len(indices), k, tasks.pictures.shape[1]), np.float32)
-    for i, own_captions in enumerate(tasks.captions):
-        copies = (retrieved.embeddings[i] @ own_captions.T).max(axis=1) > _SAME_CAPTION_COSINE
-        rows = np.flatnonzero(~copies & retrieved.present[i])[:k]
-        indices[i, : len(rows)] = retrieved.indices[i, rows]
-        similarities[i, : len(rows)] = retrieved.similarities[i, rows]
-        embeddings[i, : len(rows)] = retrieved.embeddings[i, rows]
-    return Retrieval(indices, similarities, embeddings, retrieved.neighbour_similarity)
 
 
 def option_scores(

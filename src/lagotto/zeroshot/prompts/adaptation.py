@@ -46,43 +46,50 @@ class Direction:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class ShiftedPrompts:
-    """The prompts after the shift, unit length, and how many captions name each label."""
-
-    embeddings: Float32[np.ndarray, "labels dim"]
-    counts: Int64[np.ndarray, " labels"]
-
-
-def shift_prompts(
-    prompts: Float32[np.ndarray, "labels dim"],
-    phrases: Sequence[str],
-    captions: Captions,
-    shift: PromptShift,
-) -> ShiftedPrompts:
-    """Shifts each prompt towards those of its CAPTIONS_PER_LABEL nearest captions that name it.
+def naming_captions(
+    prompts: Float32[np.ndarray, "labels dim"], phrases: Sequence[str], captions: Captions
+) -> tuple[Int64[np.ndarray, " rows"], ...]:
+    """For each label the captions that name it, of the CAPTIONS_PER_LABEL nearest to its prompt.
 
     Args:
         prompts: Unit embeddings of the labels' prompts.
         phrases: The label of each prompt, as words.
         captions: The store.
+    """
+    nearest, _ = ExactIndex(captions.text_embeddings, keep=False).search(
+        prompts, CAPTIONS_PER_LABEL
+    )
+    return tuple(
+        rows[[names(text, phrase) for text in captions.texts(rows.tolist())]]
+        for rows, phrase in zip(nearest, phrases, strict=True)
+    )
+
+
+def shift_prompts(
+    prompts: Float32[np.ndarray, "labels dim"],
+    naming: Sequence[Int64[np.ndarray, " rows"]],
+    captions: Captions,
+    shift: PromptShift,
+) -> Float32[np.ndarray, "labels dim"]:
+    """Shifts each prompt towards the captions that name its label; unit length again.
+
+    Args:
+        prompts: Unit embeddings of the labels' prompts.
+        naming: The captions that name each label.
+        captions: The store.
         shift: How far prompts are shifted.
     """
     texts, pictures = captions.text_embeddings, captions.image_embeddings
     mean_text, mean_picture = mean_row(texts), mean_row(pictures)
-    nearest, _ = ExactIndex(texts, keep=False).search(prompts, CAPTIONS_PER_LABEL)
-    shifted, counts = prompts.copy(), np.zeros(len(prompts), np.int64)
-    for label, phrase in enumerate(phrases):
-        rows = nearest[label]
-        naming = rows[[names(text, phrase) for text in captions.texts(rows.tolist())]]
-        counts[label] = len(naming)
+    shifted = prompts.copy()
+    for label, rows in enumerate(naming):
         shifted[label] = shift_prompt(
             prompts[label],
-            direction(texts[np.sort(naming)], mean_text),
-            direction(pictures[picture_rows(captions, naming)], mean_picture),
+            direction(texts[np.sort(rows)], mean_text),
+            direction(pictures[picture_rows(captions, rows)], mean_picture),
             shift,
         )
-    return ShiftedPrompts(shifted, counts)
+    return shifted
 
 
 def picture_rows(

@@ -24,7 +24,7 @@ def background_phrases() -> dict[Phrase, int]:
 
 
 @cache
-def _noun_words() -> frozenset[str]:
+def noun_words() -> frozenset[str]:
     """The last word of each background word: a noun, unlike the "of" of "bird of prey"."""
     return frozenset(phrase[-1] for phrase in background_phrases())
 
@@ -70,7 +70,7 @@ def _compounds(words: Phrase) -> Iterable[Phrase]:
     """The runs of two or three nouns in a text."""
     run: list[str] = []
     for word in (*words, ""):
-        if word in _noun_words():
+        if word in noun_words():
             run.append(word)
             continue
         if 2 <= len(run) <= _LONGEST:
