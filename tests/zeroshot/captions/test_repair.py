@@ -17,11 +17,14 @@ from lagotto.zeroshot.captions import creation, files
 from lagotto.zeroshot.captions.ingest import ShardLimits, ingest_pairs
 from lagotto.zeroshot.captions.repair import BACKUP_NAME, repair_store
 from lagotto.zeroshot.captions.sources.registry import find_sources
+from lagotto.zeroshot.captions.storage.folder import FolderWriter
 from lagotto.zeroshot.captions.store import CaptionStore
 
 
 def fill(folder: Path, source: Path) -> None:
-    ingest_pairs(folder, find_sources(source), FakeEncoder(), Silent(), ShardLimits(2, 3, 100))
+    ingest_pairs(
+        FolderWriter(folder), find_sources(source), FakeEncoder(), Silent(), ShardLimits(2, 3, 100)
+    )
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64
 
 from lagotto.core.vectors import unit_rows
-from lagotto.neighbors.exact import ExactIndex
+from lagotto.neighbors.base import Rows
+from lagotto.zeroshot.nearest import search_of
 from lagotto.zeroshot.types import Captions
 
 CAPTIONS_PER_LABEL = 256
@@ -70,7 +71,7 @@ def shift_prompts(
     """
     texts, pictures = captions.text_embeddings, captions.image_embeddings
     mean_text, mean_picture = mean_row(texts), mean_row(pictures)
-    nearest, _ = ExactIndex(texts, keep=False).search(prompts, CAPTIONS_PER_LABEL)
+    nearest, _ = search_of(captions, "captions", keep=False).search(prompts, CAPTIONS_PER_LABEL)
     shifted, counts = prompts.copy(), np.zeros(len(prompts), np.int64)
     for label, phrase in enumerate(phrases):
         rows = nearest[label]
@@ -142,7 +143,7 @@ def tokens(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
 
 
-def mean_row(rows: Float[np.ndarray, "rows dim"]) -> Float32[np.ndarray, " dim"]:
+def mean_row(rows: Rows) -> Float32[np.ndarray, " dim"]:
     """The mean of the rows, or of about 20,000 evenly spaced ones if there are more; 0 of none."""
     if not len(rows):
         return np.zeros(rows.shape[1], np.float32)
