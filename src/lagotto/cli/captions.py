@@ -291,8 +291,8 @@ def captions_repair(store: str = STORE, quiet: bool = QUIET, as_json: bool = JSO
     folder = store_place(store)
     if not isinstance(folder, Path):
         raise UsageError(
-            f"{folder} lies on a server, which writes a shard whole or not at all: there is nothing "
-            "to repair; lagotto captions verify reads all of it"
+            f"{folder} lies on a server, which writes a shard whole or not at all: there is "
+            "nothing to repair; lagotto captions verify reads all of it"
         )
     report = repair_store(folder)
     if as_json:

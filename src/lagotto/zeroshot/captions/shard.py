@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Int64
 
 from lagotto.core.files import canonical_json
 from lagotto.core.types import Skipped
 from lagotto.zeroshot.captions import files as files
 
-EncodedRow = Float32[np.ndarray, " dim"]
+EncodedRow = Float[np.ndarray, " dim"]
 
 
 @dataclass(slots=True)
