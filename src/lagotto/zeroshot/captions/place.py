@@ -10,9 +10,10 @@ from lagotto.core.errors import UsageError
 
 DEFAULT_STORE = "captions"
 _SCHEMES = ("postgresql://", "postgres://")
+_HOST = r"(?:[^@/?#:,\[\]]*|\[[^@/?#\[\]]*\])(?::\d*)?"
 _ADDRESS = re.compile(
-    r"postgres(?:ql)?://(?:(?P<user>[^:@/?#]*)(?::(?P<password>[^@/?#]*))?@)?(?P<hosts>[^@/?#]*)"
-    r"(?:/(?P<database>[^/?#]*))?(?:\?(?P<options>[^?#]*))?"
+    r"postgres(?:ql)?://(?:(?P<user>[^:@/?#]*)(?::(?P<password>[^@/?#]*))?@)?"
+    rf"(?P<hosts>{_HOST}(?:,{_HOST})*)(?:/(?P<database>[^@/?#]*))?(?:\?(?P<options>[^@?#]*))?"
 )
 _STORE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _SHOWN = ("host", "port", "dbname", "user", "service")

@@ -59,10 +59,8 @@ def test_recall_is_measured_kept_and_said(postgres: RealServer, tmp_path: Path) 
     assert record.captions.recall.share > 0.95
     assert record.captions.bytes > 0
     assert recall_lines(record)[1].startswith("900 captions, recall@16 ")
-    notes = ZeroShotClassifier(encoder, CONCEPTS, store).notes
-    assert any(
-        note.startswith("searched on the server: 0 pictures; 900 captions") for note in notes
-    )
+    notes = "\n".join(ZeroShotClassifier(encoder, CONCEPTS, store).notes)
+    assert "searched on the server: 0 pictures; 900 captions, recall@16 " in notes
     assert index_store(store) == (record, False)
 
 
@@ -224,7 +222,9 @@ def test_no_pgvector_is_said_with_the_remedy(postgres: RealServer) -> None:
         postgres.run("DROP ROLE plain")
 
 
-def test_no_right_to_create_and_none_to_read(postgres: RealServer, store: CaptionStore) -> None:
+def test_no_right_to_create_and_none_to_read(
+    postgres: RealServer, store: CaptionStore, tmp_path: Path
+) -> None:
     postgres.run("CREATE ROLE reader LOGIN")
     try:
         with pytest.raises(CaptionError) as error:
@@ -239,11 +239,10 @@ def test_no_right_to_create_and_none_to_read(postgres: RealServer, store: Captio
         )
         reading = CaptionStore.open(postgres.address(user="reader"), FakeEncoder())
         assert search_text(reading, store.texts([3])[0], 1).captions[0].index == 3
+        (tmp_path / "more.txt").write_text("one more\n")
         with pytest.raises(CaptionError, match="permission denied"):
-            (Path("more.txt")).write_text("one more\n")
-            reading.add("more.txt")
+            reading.add(tmp_path / "more.txt")
     finally:
-        Path("more.txt").unlink(missing_ok=True)
         postgres.run("DROP OWNED BY reader", "DROP ROLE reader")
 
 

@@ -7,6 +7,7 @@ This is the only file that imports psycopg and pgvector. Every statement names t
 import os
 import platform
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -181,6 +182,7 @@ class Session:
                 raise BusyError("the server closed it")
             try:
                 self._connection = self._connected()
+                weakref.finalize(self, self._connection.close)  # as a file that nobody closes
             except psycopg.OperationalError as error:
                 if not first:
                     raise BusyError(self._reason(error)) from error
