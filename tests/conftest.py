@@ -10,6 +10,7 @@ from hypothesis import settings
 from hub_stub import StubHub
 from lagotto.core.registry import Adapter
 from lagotto.jobs.registry import RUNNERS
+from postgres_server import RealServer, running_server
 
 # A product of small matrices by two threads in each of two test processes, on two cores, waits more
 # than it computes. The processes of pytest-xdist take this over before they load numpy.
@@ -62,3 +63,21 @@ def stub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StubHub]:
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     yield hub
     hub.close()
+
+
+@pytest.fixture(scope="session")
+def running_postgres() -> Iterator[RealServer]:
+    """A PostgreSQL with pgvector for all tests of this process that ask for it."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(
+    running_postgres: RealServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[RealServer]:
+    """That server without a store; what is kept of one on this machine has an own cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    running_postgres.forget_all()
+    yield running_postgres
+    running_postgres.forget_all()

@@ -88,7 +88,7 @@ ROOMS = {
     "specialists": {"pictures"},
     "web": {"api", "live", "pages", "security", "uploads", "views"},
     "web/api": {"schemas"},
-    "zeroshot/captions": {"sources"},
+    "zeroshot/captions": {"server", "sources", "storage"},
 }
 """The rooms of each room: a new one is entered here and in docs/explanation/architecture.md."""
 
@@ -122,6 +122,8 @@ FRAMEWORKS = {
         "core/remote/dataset_upload.py",
     },
     "obstore": {"core/remote/object_store.py"},
+    "psycopg": {"zeroshot/captions/server/psycopg_session.py"},
+    "pgvector": {"zeroshot/captions/server/psycopg_session.py"},
     "mlflow": {"core/remote/mlflow_registry.py"},
     "torch": TORCH,
     "transformers": {"models/adapters/transformers.py", "encoders/transformers.py"},

@@ -15,6 +15,7 @@ from docs_workplace import make_workplace
 from lagotto.cli.main import app
 from lagotto.demo import bundled
 from network_files import write_network
+from postgres_server import RealServer
 
 HOW_TO = Path(__file__).resolve().parents[1] / "docs" / "how-to"
 
@@ -31,6 +32,11 @@ RUN_HERE = {
     "terminal": 3,
 }
 """The pages that this file runs, with the number of command lines that run of each."""
+
+ON_A_SERVER = {"captions-on-a-server": 7}
+"""A page that runs where the packages for a PostgreSQL are, with the number of command lines."""
+
+SERVER_OF_PAGE = "postgresql://me@db.example/pictures"
 
 RUN_ELSEWHERE = {"add-models", "audit-labels", "inspect", "large-hubs", "sandbox"}
 """Pages that test_docs.py runs."""
@@ -92,7 +98,7 @@ def hub(workplace: Path) -> Path:
 
 def test_every_page_is_run_or_has_a_reason() -> None:
     pages = {path.stem for path in HOW_TO.glob("*.md")}
-    assert pages == {*RUN_HERE, *RUN_ELSEWHERE, *NOT_RUN}
+    assert pages == {*RUN_HERE, *ON_A_SERVER, *RUN_ELSEWHERE, *NOT_RUN}
     text = (Path(__file__).parent / "test_docs.py").read_text()
     for page in RUN_ELSEWHERE:
         assert f'"how-to/{page}.md"' in text
@@ -118,4 +124,19 @@ def test_the_commands_of_a_page_run(
         lagotto.CaptionStore.create("my-captions", ["photos"], "clip-onnx")
     for line in lines:
         result = CliRunner().invoke(app, shlex.split(line, comments=True)[1:])
+        assert result.exit_code == 0, (line, result.output, result.exception)
+
+
+@pytest.mark.xdist_group("postgres")
+@pytest.mark.parametrize("page", ON_A_SERVER)
+def test_the_commands_of_a_page_run_on_a_server(
+    page: str, postgres: RealServer, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workplace)
+    lines = command_lines(page)
+    assert len(lines) == ON_A_SERVER[page]
+    for line in lines:
+        assert SERVER_OF_PAGE in line
+        line = line.replace(SERVER_OF_PAGE, f"'{postgres.address()}'")
+        result = CliRunner().invoke(app, shlex.split(line)[1:])
         assert result.exit_code == 0, (line, result.output, result.exception)

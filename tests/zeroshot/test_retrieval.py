@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from caption_world import CONCEPTS, DIM, WordEncoder, WordStore, word_store
 from lagotto.core.vectors import unit_rows
 from lagotto.neighbors.exact import ExactIndex
-from lagotto.zeroshot.retrieval import RETRIEVAL_POOL, Retriever, text_only_spans
+from lagotto.zeroshot.nearest import text_only_spans
+from lagotto.zeroshot.retrieval import RETRIEVAL_POOL, Retriever
 
 ENCODER = WordEncoder()
 

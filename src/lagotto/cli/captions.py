@@ -14,6 +14,7 @@ from lagotto.cli.hub.commands import (
 )
 from lagotto.cli.hub.opening import ENCODER_HELP
 from lagotto.cli.output import notice, print_json, print_line, print_table, printable
+from lagotto.core.errors import UsageError
 
 if TYPE_CHECKING:
     from lagotto.core.types import JsonValue
@@ -27,7 +28,11 @@ captions_app = typer.Typer(
     rich_markup_mode=None,
 )
 
-STORE = typer.Argument(metavar="STORE", help="The store's folder.")
+STORE = typer.Argument(
+    metavar="STORE",
+    help="The store's folder, or postgresql://USER@HOST/DATABASE?store=NAME (docs/how-to/"
+    "captions-on-a-server.md).",
+)
 PAIRS_OPTION = typer.Option(
     ...,
     help="Folder with captions.jsonl or metadata.csv or a text beside each picture, captions as "
@@ -44,14 +49,19 @@ MOVED = typer.Option(None, help="Where the store's encoder is now, if it was mov
 def _announce(needs: "Needs") -> None:
     for note in needs.notes:
         notice(f"note: {printable(note)}")
+    free = "a server's" if needs.free_bytes is None else f"{needs.free_bytes / 1e6:,.0f} MB free"
     notice(
         f"about {needs.pictures:,} pictures and {needs.captions:,} captions: at most "
-        f"{needs.disk_bytes / 1e6:,.1f} MB on disk ({needs.free_bytes / 1e6:,.0f} MB free), about "
+        f"{needs.disk_bytes / 1e6:,.1f} MB on disk ({free}), about "
         f"{needs.memory_bytes / 1e6:,.0f} MB of memory beside the encoder"
     )
 
 
-def _report(store: Path, report: "IntakeReport", quiet: bool, as_json: bool) -> None:
+def _report(given: str, report: "IntakeReport", quiet: bool, as_json: bool) -> None:
+    from lagotto.zeroshot.captions.index_record import recall_lines
+    from lagotto.zeroshot.captions.place import store_place
+
+    store = store_place(given)
     if as_json:
         print_json({"store": str(store), **report.as_json()})
         return
@@ -63,12 +73,15 @@ def _report(store: Path, report: "IntakeReport", quiet: bool, as_json: bool) -> 
     if not quiet:
         notice(f"rows and files: {printable(str(report.source_count))}")
         if report.set_aside:
-            notice(f"why: {store / 'set_aside.jsonl'}")
+            where = store / "set_aside.jsonl" if isinstance(store, Path) else "its table set_aside"
+            notice(f"why: {where}")
+    for line in recall_lines(report.index) if report.index is not None else ():
+        print_line(f"index on the server: {line}")
 
 
 @captions_app.command("create")
 def captions_create(
-    store: Path = STORE,
+    store: str = STORE,
     pairs: list[Path] = PAIRS_OPTION,
     encoder: str = typer.Option(..., help=ENCODER_HELP),
     images: Path | None = IMAGES,
@@ -94,7 +107,7 @@ def captions_create(
 
 @captions_app.command("add")
 def captions_add(
-    store: Path = STORE,
+    store: str = STORE,
     pairs: list[Path] = PAIRS_OPTION,
     images: Path | None = IMAGES,
     text_only: bool = TEXT_ONLY,
@@ -120,7 +133,7 @@ def captions_add(
 
 @captions_app.command("search")
 def captions_search(
-    store: Path = STORE,
+    store: str = STORE,
     query: str = typer.Argument(metavar="TEXT|IMAGE", help="Words, or the path of a picture."),
     top: int = typer.Option(10, min=1, help="How many of each."),
     encoder: str | None = MOVED,
@@ -163,7 +176,7 @@ def captions_search(
     print_json(
         {
             "query": {"kind": kind, "value": query},
-            "store": str(store),
+            "store": opened.name,
             "pictures": pictures,
             "captions": captions,
             "elapsed_s": round(elapsed_s, 6),
@@ -188,12 +201,13 @@ def _print_results(results: "CaptionResults", sources: list[str]) -> None:
 
 
 @captions_app.command("index")
-def captions_index(store: Path = STORE, quiet: bool = QUIET, as_json: bool = JSON) -> None:
+def captions_index(store: str = STORE, quiet: bool = QUIET, as_json: bool = JSON) -> None:
     """Build approximate indexes, for `classify --approximate`, and measure their recall.
 
     Example: lagotto captions index my-captions
     """
-    from lagotto.zeroshot.captions.index import index_store, recall_lines
+    from lagotto.zeroshot.captions.index import index_store
+    from lagotto.zeroshot.captions.index_record import recall_lines
     from lagotto.zeroshot.captions.store import CaptionStore
 
     record, built = index_store(CaptionStore.open(store), bar(quiet))
@@ -207,25 +221,30 @@ def captions_index(store: Path = STORE, quiet: bool = QUIET, as_json: bool = JSO
 
 
 @captions_app.command("status")
-def captions_status(store: Path = STORE, as_json: bool = JSON) -> None:
+def captions_status(store: str = STORE, as_json: bool = JSON) -> None:
     """Show pictures, captions, encoder, disk used and what was set aside.
 
     Example: lagotto captions status my-captions
     """
+    from lagotto.zeroshot.captions.index_record import recall_lines
     from lagotto.zeroshot.captions.status import read_store_status
     from lagotto.zeroshot.captions.store import CaptionStore
 
-    status = read_store_status(CaptionStore.open(store))
+    opened = CaptionStore.open(store)
+    status = read_store_status(opened)
     if as_json:
         print_json(status.as_json())
         return
-    print_line(f"store     {store} (format version {status.format_version})")
+    print_line(f"store     {opened.name} (format version {status.format_version})")
     print_line(f"encoder   {printable(status.encoder)} ({status.encoder_fingerprint[:12]})")
     print_line(f"pictures  {status.pictures:,}")
     print_line(f"captions  {status.captions:,}, {status.text_only:,} of them text alone")
     print_line(f"shards    {status.shards}")
     print_line(f"disk      {status.disk_bytes / 1e6:.1f} MB")
     print_line(f"set aside {status.set_aside:,}")
+    record = opened.content.index_record()
+    for line in recall_lines(record) if record is not None else ():
+        print_line(f"index     {line}")
     if status.leftovers:
         size = sum(item.bytes for item in status.leftovers) / 1e6
         print_line(
@@ -237,22 +256,20 @@ def captions_status(store: Path = STORE, as_json: bool = JSON) -> None:
 
 
 @captions_app.command("verify")
-def captions_verify(store: Path = STORE, as_json: bool = JSON) -> None:
-    """Read every file of a store and name what is damaged; exit code 1 if anything is.
+def captions_verify(store: str = STORE, as_json: bool = JSON) -> None:
+    """Read all of a store and name what is damaged; exit code 1 if anything is.
 
     Example: lagotto captions verify my-captions
     """
-    from lagotto.zeroshot.captions.files import damaged_shards
-    from lagotto.zeroshot.captions.leftovers import remove_store_leftovers
-    from lagotto.zeroshot.captions.manifest import read_store_manifest
+    from lagotto.zeroshot.captions.storage.places import storage_at
 
-    read_store_manifest(store)
-    damaged = list(damaged_shards(store))
-    removed = [asdict(item) for item in remove_store_leftovers(store)]
+    storage = storage_at(store)
+    damaged = storage.verify()
+    removed = [asdict(item) for item in storage.tidy()]
     if as_json:
-        print_json({"store": str(store), "damaged": [*damaged], "leftovers_removed": [*removed]})
+        print_json({"store": storage.name, "damaged": [*damaged], "leftovers_removed": [*removed]})
     elif not damaged:
-        print_line(f"{store}: every file is as it was written")
+        print_line(f"{storage.name}: every file is as it was written")
     for line in damaged if not as_json else ():
         print_line(f"damaged: {printable(line)}")
     for item in removed if not as_json else ():
@@ -262,24 +279,31 @@ def captions_verify(store: Path = STORE, as_json: bool = JSON) -> None:
 
 
 @captions_app.command("repair")
-def captions_repair(store: Path = STORE, quiet: bool = QUIET, as_json: bool = JSON) -> None:
+def captions_repair(store: str = STORE, quiet: bool = QUIET, as_json: bool = JSON) -> None:
     """Find the captions again of which a damaged or lost shards.jsonl no longer tells.
 
     Example: lagotto captions repair my-captions
     """
+    from lagotto.zeroshot.captions.place import store_place
     from lagotto.zeroshot.captions.repair import BACKUP_NAME, repair_store
 
-    report = repair_store(store)
+    folder = store_place(store)
+    if not isinstance(folder, Path):
+        raise UsageError(
+            f"{folder} lies on a server, which writes a shard whole or not at all: there is "
+            "nothing to repair; lagotto captions verify reads all of it"
+        )
+    report = repair_store(folder)
     if as_json:
-        print_json({"store": str(store), **report.as_json()})
+        print_json({"store": str(folder), **report.as_json()})
         return
     if not report.changed:
-        print_line(f"{store}: nothing to repair, {report.kept_shards} shards are in the log")
+        print_line(f"{folder}: nothing to repair, {report.kept_shards} shards are in the log")
         return
     print_line(
-        f"{store}: {report.captions:,} captions and {report.pictures:,} pictures found again "
+        f"{folder}: {report.captions:,} captions and {report.pictures:,} pictures found again "
         f"behind {report.kept_shards} shards; {report.removed_bytes:,} bytes of unfinished rows "
         "removed"
     )
-    if not quiet and (store / BACKUP_NAME).exists():
-        notice(f"the log as it was: {store / BACKUP_NAME}")
+    if not quiet and (folder / BACKUP_NAME).exists():
+        notice(f"the log as it was: {folder / BACKUP_NAME}")

@@ -28,7 +28,9 @@ def classify_command(
         None,
         help=f"{ENCODER_HELP} [default: the one of the caption store or the hub]",
     ),
-    captions: Path | None = typer.Option(None, metavar="STORE", help="A caption store."),
+    captions: str | None = typer.Option(
+        None, metavar="STORE", help="A caption store: its folder or postgresql:// address."
+    ),
     hub: Path | None = typer.Option(
         None, metavar="HUB", help="A hub; its models vote if they know the labels."
     ),

@@ -27,8 +27,12 @@ class ManifestForm:
 
     def write(self, folder: Path, content: JsonObject) -> None:
         """Writes the manifest of a folder, with the sha256 of its content as canonical JSON."""
+        write_atomically(folder / self.file, canonical_json(self.sealed(content)))
+
+    def sealed(self, content: JsonObject) -> JsonObject:
+        """The whole manifest of a content: with format, version and the digest of all that."""
         full: JsonObject = {"format": self.format, "version": self.version, **content}
-        write_atomically(folder / self.file, canonical_json({**full, "sha256": _digest(full)}))
+        return {**full, "sha256": _digest(full)}
 
     def read(self, folder: Path) -> JsonObject:
         """The content of the manifest of a folder.
@@ -47,22 +51,36 @@ class ManifestForm:
         if not path.is_file():
             raise self.error(f"{folder} is not a {self.noun}: it holds no {self.file}")
         content = read_json(path, f"{self.noun} manifest", self.error)
+        self.check_form(content, str(folder), str(path))
+        return content
+
+    def check_form(self, content: JsonObject, place: str, path: str) -> None:
+        """Raises `error` unless a manifest is of this format, and of a version that is read.
+
+        Args:
+            content: The manifest.
+            place: What it describes, for the message.
+            path: Where it was read, for the message.
+        """
         if content.get("format") != self.format:
             actual = content.get("format")
             raise self.error(f"{path} is not a {self.noun} manifest: format {actual!r}")
         version = content.get("version")
         if not isinstance(version, int) or version > self.version:
             raise self.error(
-                f"{self.noun} {folder} has format version {version!r} and this Lagotto reads up to "
+                f"{self.noun} {place} has format version {version!r} and this Lagotto reads up to "
                 f"{self.version}; upgrade with: pip install --upgrade lagotto"
             )
-        return content
 
-    def check_digest(self, folder: Path, content: JsonObject) -> None:
-        """Raises `error` if the content does not give the digest that was written with it."""
+    def check_digest(self, place: Path | str, content: JsonObject) -> None:
+        """Raises `error` if the content does not give the digest that was written with it.
+
+        `place` is the folder of the manifest, or what else to call the place where it lies.
+        """
         if content.get("sha256") != _digest(content):
+            path = place / self.file if isinstance(place, Path) else place
             raise self.error(
-                f"{self.noun} manifest {folder / self.file} was altered; "
+                f"{self.noun} manifest {path} was altered; "
                 f"restore it from a copy, or make the {self.noun} anew"
             )
 

@@ -1,10 +1,28 @@
 """The protocols of an index: unit queries come in; row numbers and exact cosines go out."""
 
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Int64
+
+
+@runtime_checkable
+class Rows(Protocol):
+    """Rows of floats of one length: an array, a memory map, or rows that a server holds.
+
+    What is read of them, by a slice or by an array of row numbers, is an array.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(rows, dim)."""
+
+    def __len__(self) -> int:
+        """How many rows."""
+
+    def __getitem__(self, key: Any, /) -> Any:
+        """The rows of a slice or of an array of row numbers, as an array."""
 
 
 @runtime_checkable

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Float32, Int64
 
 from lagotto.core.vectors import top_k
+from lagotto.neighbors.base import Rows
 
 BLOCK_BYTES = 32 * 2**20
 _QUERIES_AT_ONCE = 256
@@ -23,7 +24,7 @@ class ExactIndex:
 
     def __init__(
         self,
-        rows: Float[np.ndarray, "rows dim"],
+        rows: Rows,
         spans: Int64[np.ndarray, "spans 2"] | None = None,
         *,
         keep: bool = True,

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 
-from lagotto.neighbors.base import RowIndex
+from lagotto.neighbors.base import RowIndex, Rows
 
 SAMPLE_QUERIES = 200
 _SEED = 0
@@ -28,7 +28,7 @@ class Recall:
 def measure_recall(
     index: RowIndex,
     exact: RowIndex,
-    rows: Float[np.ndarray, "rows dim"],
+    rows: Rows,
     numbers: Int64[np.ndarray, " numbers"],
     at: int,
 ) -> Recall:

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 
 from lagotto.core.registry import Adapter, load_adapter
-from lagotto.neighbors.base import SavedRowIndex
+from lagotto.neighbors.base import Rows, SavedRowIndex
 
 DEFAULT_INDEX = "usearch"
 INDEX_ADAPTERS = {
@@ -20,7 +20,7 @@ _WHAT = "approximate index"
 
 def build_index(
     name: str,
-    rows: Float[np.ndarray, "rows dim"],
+    rows: Rows,
     spans: Int64[np.ndarray, "spans 2"],
     advance: Callable[[int], None],
 ) -> SavedRowIndex:
@@ -46,7 +46,7 @@ def build_index(
 def open_index(
     name: str,
     path: Path,
-    rows: Float[np.ndarray, "rows dim"],
+    rows: Rows,
     spans: Int64[np.ndarray, "spans 2"],
 ) -> SavedRowIndex:
     """Opens the index in a file, over the same rows and spans that it was built from.

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime  # noqa: F401  # before usearch, see above
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Float32, Int64
 from usearch.index import Index
 
 from lagotto.core.errors import HubError
+from lagotto.neighbors.base import Rows
 from lagotto.neighbors.exact import ExactIndex
+from lagotto.neighbors.rescoring import best_candidates
 
 CONNECTIVITY = 16
 EXPANSION_ADD = 128
@@ -32,9 +34,7 @@ class UsearchIndex:
     same file.
     """
 
-    def __init__(
-        self, rows: Float[np.ndarray, "rows dim"], spans: Int64[np.ndarray, "spans 2"], graph: Index
-    ) -> None:
+    def __init__(self, rows: Rows, spans: Int64[np.ndarray, "spans 2"], graph: Index) -> None:
         self._rows = rows
         self._spans = spans
         self._graph = graph
@@ -42,7 +42,7 @@ class UsearchIndex:
     @classmethod
     def build(
         cls,
-        rows: Float[np.ndarray, "rows dim"],
+        rows: Rows,
         spans: Int64[np.ndarray, "spans 2"],
         advance: Callable[[int], None],
     ) -> "UsearchIndex":
@@ -64,9 +64,7 @@ class UsearchIndex:
         return cls(rows, spans, graph)
 
     @classmethod
-    def open(
-        cls, path: Path, rows: Float[np.ndarray, "rows dim"], spans: Int64[np.ndarray, "spans 2"]
-    ) -> "UsearchIndex":
+    def open(cls, path: Path, rows: Rows, spans: Int64[np.ndarray, "spans 2"]) -> "UsearchIndex":
         """Opens a file that `save` wrote, as a memory map.
 
         Raises HubError for a file that is no index, or that is over other rows.
@@ -132,9 +130,9 @@ class UsearchIndex:
                 if len(candidates) < top:
                     short.append(i)
                     continue
-                scores = self._rows[candidates].astype(np.float32) @ queries[i]
-                order = np.lexsort((candidates, -scores))
-                numbers[i], cosines[i] = candidates[order], scores[order]
+                numbers[i], cosines[i] = best_candidates(
+                    queries[i], candidates, self._rows[candidates], top
+                )
         if short:
             exact = ExactIndex(self._rows, self._spans, keep=False)
             numbers[short], cosines[short] = exact.search(queries[short], top)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lagotto.core.errors import UsageError
+from lagotto.zeroshot.captions.place import ServerAddress
 
 DEFAULT_PORT = 8765
 _LEAST_TOKEN = 16
@@ -65,7 +66,7 @@ class ServerOptions:
         limits: What one client may send and ask for.
     """
 
-    captions: Path | None = None
+    captions: Path | ServerAddress | None = None
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     hosts: tuple[str, ...] = ()

@@ -32,6 +32,7 @@ from lagotto.web.shared_encoder import SharedEncoder
 from lagotto.web.uploads.small_pictures import SmallPictures
 from lagotto.web.uploads.store import Upload, UploadStore, shown_name
 from lagotto.web.uploads.worker import PictureWorker
+from lagotto.zeroshot.captions.place import ServerAddress
 from lagotto.zeroshot.captions.store import CaptionStore
 
 _Answer = TypeVar("_Answer")
@@ -255,16 +256,16 @@ class ServerState:
             ) from error
         return state.st_ino, state.st_mtime_ns
 
-    def _open_captions(self, folder: Path | None) -> CaptionStore | None:
+    def _open_captions(self, place: Path | ServerAddress | None) -> CaptionStore | None:
         """The caption store, checked against the hub's encoder."""
-        if folder is None:
+        if place is None:
             return None
-        store = CaptionStore.open(folder, self.encoder)
+        store = CaptionStore.open(place, self.encoder)
         made, hubs = store.manifest, read_hub_manifest(self.folder)
         if made.encoder_fingerprint != hubs.encoder_fingerprint:
             store.close()
             raise MismatchError(
-                f"caption store {folder} was made with encoder {made.encoder_name} "
+                f"caption store {place} was made with encoder {made.encoder_name} "
                 f"({made.encoder_fingerprint[:12]}), hub {self.folder} with {hubs.encoder_name} "
                 f"({hubs.encoder_fingerprint[:12]}); give a store of the hub's encoder, or none"
             )

@@ -22,7 +22,8 @@ from lagotto.zeroshot.calibration.calibration import (
     read_calibration,
     write_calibration,
 )
-from lagotto.zeroshot.captions.index import open_indexes, recall_lines
+from lagotto.zeroshot.captions.index import open_indexes
+from lagotto.zeroshot.captions.index_record import recall_lines
 from lagotto.zeroshot.captions.store import CaptionStore
 from lagotto.zeroshot.encoder_choice import choose_encoder
 from lagotto.zeroshot.fusion import MeanConfidence
@@ -316,8 +317,11 @@ class ZeroShotClassifier:
             captions.check_encoder(info)
             self.encoder = captions.watch(self.encoder)
             made_from = f"{captions.digest} {info.fingerprint} {info.prompt_template}"
-            file = captions.folder / CALIBRATION_NAME
+            file = captions.content.kept_in() / CALIBRATION_NAME
             if not approximate:
+                record = captions.content.index_record()
+                if record is not None:
+                    notes.append(f"searched on the server: {'; '.join(recall_lines(record))}")
                 return _Store(captions, Retriever(captions), file, made_from)
             pictures, texts, record = open_indexes(captions)
             notes.append(f"approximate search: {'; '.join(recall_lines(record))}")

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int64
 
 from lagotto.neighbors.base import RowIndex
-from lagotto.neighbors.exact import ExactIndex
+from lagotto.zeroshot.nearest import search_of
 from lagotto.zeroshot.types import Captions
 
 NEIGHBOURS = 200
@@ -59,8 +59,8 @@ class Retrieval:
 class Retriever:
     """Searches a store for the captions of query pictures; memory is bounded (see ExactIndex).
 
-    The search is exact unless the caller passes approximate indexes: `pictures` over all pictures,
-    `texts` over the captions without a picture.
+    The search is that of the store, exact for one in a folder, unless the caller passes approximate
+    indexes: `pictures` over all pictures, `texts` over the captions without a picture.
     """
 
     def __init__(
@@ -72,8 +72,8 @@ class Retriever:
         self._captions = captions
         self._starts = np.asarray(captions.starts[:-1], np.int64)
         self._ends = np.asarray(captions.ends, np.int64)
-        self._pictures = pictures or ExactIndex(captions.image_embeddings)
-        self._texts = texts or ExactIndex(captions.text_embeddings, text_only_spans(captions))
+        self._pictures = pictures or search_of(captions, "pictures")
+        self._texts = texts or search_of(captions, "text_only")
 
     def retrieve(self, queries: Float32[np.ndarray, "pictures dim"], k: int) -> Retrieval:
         """The best k captions of each query picture.
@@ -138,13 +138,3 @@ class Retriever:
         _, positions = np.unique(rows[:, 0], return_index=True)
         keep = np.sort(positions)[:limit]
         return captions[keep], embeddings[keep]
-
-
-def text_only_spans(captions: Captions) -> Int64[np.ndarray, "spans 2"]:
-    """The ranges of rows (start, end) whose captions have no picture."""
-    starts = np.asarray(captions.starts[:-1], np.int64)
-    ends = np.asarray(captions.ends, np.int64)
-    first = np.concatenate([np.zeros(1, np.int64), ends])
-    last = np.concatenate([starts, np.array([len(captions.text_embeddings)], np.int64)])
-    spans = np.stack([first, last], axis=1)
-    return spans[spans[:, 0] < spans[:, 1]]

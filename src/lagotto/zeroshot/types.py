@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float64, Int64
 
 from lagotto.core.errors import PictureError, UsageError
 from lagotto.core.results.equality import ComparedByValue
 from lagotto.core.results.html import SmallPicture, html_line, html_pictures, html_table
+from lagotto.neighbors.base import Rows
 
 NONE_OF_THESE = "(none of these)"
 """The label of a picture that was rejected."""
@@ -26,18 +27,18 @@ Mode: TypeAlias = Literal["guarded", "paper", "paper-code", "image-only", "capti
 
 @runtime_checkable
 class Captions(Protocol):
-    """An image-text store: arrays of unit embeddings by one encoder, usually memory-mapped.
+    """An image-text store: unit embeddings by one encoder, usually memory-mapped arrays.
 
     The captions of a picture have consecutive rows: `starts[i]` to `ends[i] - 1` belong to
     picture i. A caption outside every such range has no picture (it is text-only).
     """
 
     @property
-    def image_embeddings(self) -> Float[np.ndarray, "pictures dim"]:
+    def image_embeddings(self) -> Rows:
         """Unit embeddings of the pictures; no rows in a text-only store."""
 
     @property
-    def text_embeddings(self) -> Float[np.ndarray, "captions dim"]:
+    def text_embeddings(self) -> Rows:
         """Unit embeddings of the captions."""
 
     @property

@@ -11,11 +11,8 @@ from caption_world import CONCEPTS, WordEncoder, word_store, write_picture
 from lagotto.core.errors import CaptionError, UsageError
 from lagotto.core.lock import folder_lock
 from lagotto.zeroshot.captions.files import INDEX_FOLDER
-from lagotto.zeroshot.captions.index import (
-    index_store,
-    open_indexes,
-    recall_lines,
-)
+from lagotto.zeroshot.captions.index import index_store, open_indexes
+from lagotto.zeroshot.captions.index_record import recall_lines
 from lagotto.zeroshot.captions.store import CaptionStore
 from lagotto.zeroshot.classifier import CALIBRATION_NAME, ZeroShotClassifier
 from lagotto.zeroshot.retrieval import Retriever

@@ -13,15 +13,19 @@ from command_line import lagotto
 from lagotto.core.errors import CaptionError, UsageError
 from lagotto.core.lock import folder_lock
 from lagotto.core.progress import Silent
-from lagotto.zeroshot.captions import creation, files
+from lagotto.zeroshot.captions import files
+from lagotto.zeroshot.captions import store as store_module
 from lagotto.zeroshot.captions.ingest import ShardLimits, ingest_pairs
 from lagotto.zeroshot.captions.repair import BACKUP_NAME, repair_store
 from lagotto.zeroshot.captions.sources.registry import find_sources
+from lagotto.zeroshot.captions.storage.folder import FolderWriter
 from lagotto.zeroshot.captions.store import CaptionStore
 
 
 def fill(folder: Path, source: Path) -> None:
-    ingest_pairs(folder, find_sources(source), FakeEncoder(), Silent(), ShardLimits(2, 3, 100))
+    ingest_pairs(
+        FolderWriter(folder), find_sources(source), FakeEncoder(), Silent(), ShardLimits(2, 3, 100)
+    )
 
 
 @pytest.fixture
@@ -189,8 +193,8 @@ def test_a_store_made_between_the_look_and_the_lock_stays(
         CaptionStore.create(tmp_path / "store", tmp_path / "texts.txt", FakeEncoder())
         return FakeEncoder()
 
-    monkeypatch.setattr(creation, "lasting_spec", str)
-    monkeypatch.setattr(creation, "load_encoder", load_slowly)
+    monkeypatch.setattr(store_module, "lasting_spec", str)
+    monkeypatch.setattr(store_module, "load_encoder", load_slowly)
     with pytest.raises(UsageError, match="exists already"):
         CaptionStore.begin(tmp_path / "store", "a folder")
     assert CaptionStore.open(tmp_path / "store").captions == 1

@@ -36,6 +36,7 @@ from lagotto.zeroshot.captions.manifest import STORE_MANIFEST
 from lagotto.zeroshot.captions.search import search_picture, search_text
 from lagotto.zeroshot.captions.sources.registry import find_sources
 from lagotto.zeroshot.captions.status import read_store_status
+from lagotto.zeroshot.captions.storage.folder import FolderWriter
 from lagotto.zeroshot.captions.store import CaptionStore
 from lagotto.zeroshot.types import Captions
 
@@ -201,7 +202,8 @@ def test_bytes_do_not_depend_on_when_it_is_run(tmp_path: Path, photos: Path) -> 
 
 
 def fill(folder: Path, source: Path, limits: ShardLimits = SMALL, dies_at: int = 0) -> None:
-    ingest_pairs(folder, find_sources(source), FakeEncoder(dies_at=dies_at), Silent(), limits)
+    encoder = FakeEncoder(dies_at=dies_at)
+    ingest_pairs(FolderWriter(folder), find_sources(source), encoder, Silent(), limits)
 
 
 @pytest.fixture
@@ -228,7 +230,9 @@ def test_a_killed_run_is_continued_to_the_same_bytes(
         "from lagotto.core.progress import Silent\n"
         "from lagotto.zeroshot.captions.ingest import ShardLimits, ingest_pairs\n"
         "from lagotto.zeroshot.captions.sources.registry import find_sources\n"
-        f"ingest_pairs(Path({str(folder)!r}), find_sources(Path({str(tmp_path / 'many')!r})),\n"
+        "from lagotto.zeroshot.captions.storage.folder import FolderWriter\n"
+        f"writer = FolderWriter(Path({str(folder)!r}))\n"
+        f"ingest_pairs(writer, find_sources(Path({str(tmp_path / 'many')!r})),\n"
         f"        FakeEncoder(dies_at={dies_at}), Silent(), ShardLimits(2, 3, 100))\n"
     )
     process = subprocess.run([sys.executable, "-c", script], check=False, timeout=60)

@@ -18,8 +18,11 @@ _NEEDED = ("fastapi", "uvicorn", "jinja2", "python_multipart")
 
 def serve_command(
     hub: Path = ANY_HUB,
-    captions: Path | None = typer.Option(
-        None, metavar="STORE", help="A caption store of the hub's encoder, for classifications."
+    captions: str | None = typer.Option(
+        None,
+        metavar="STORE",
+        help="A caption store of the hub's encoder, for classifications: its folder or "
+        "postgresql:// address.",
     ),
     host: str = typer.Option(
         "127.0.0.1", help="The address to listen on; one that others reach needs --token."
@@ -52,9 +55,10 @@ def serve_command(
     check_extra()
     hub = (open_own_hub if allow_add else open_hub)(hub, encoder, quiet=quiet).folder
     from lagotto.web.options import ServerOptions, read_token
+    from lagotto.zeroshot.captions.place import store_place
 
     options = ServerOptions(
-        captions=captions,
+        captions=None if captions is None else store_place(captions),
         host=host,
         port=port,
         hosts=tuple(allow_host or ()),

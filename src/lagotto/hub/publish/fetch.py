@@ -18,6 +18,7 @@ from lagotto.core.lock import folder_lock
 from lagotto.core.progress import Progress
 from lagotto.core.remote.retry import OutOfReachError
 from lagotto.core.remote.spec import StoreSpec
+from lagotto.core.remote.user_cache import user_cache
 from lagotto.hub.publish.archive import settle
 from lagotto.hub.publish.listing import LISTING_NAME, PublishedFile, PublishedListing, read_listing
 from lagotto.hub.publish.places import HubAddress, Place, PlaceState, place_at
@@ -47,8 +48,7 @@ class FetchedHub:
 
 def hub_cache() -> Path:
     """The folder in which hubs that were fetched are kept; it may not exist."""
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(home) / "lagotto" / "hubs"
+    return user_cache("hubs")
 
 
 def fetch_hub(address: HubAddress, progress: Progress) -> FetchedHub:

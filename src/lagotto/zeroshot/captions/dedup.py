@@ -21,6 +21,11 @@ def pair_key(picture: bytes, text: str) -> int:
     return int.from_bytes(digest.digest()[:8], "little")
 
 
+def reason_key(source: str, reason: str) -> int:
+    """A 64-bit key that identifies an item that was set aside, and why."""
+    return pair_key(b"", f"{source}\0{reason}")
+
+
 class KeySet:
     """A growing set of 64-bit keys, in about 8 bytes each.
 

@@ -1,10 +1,8 @@
 """Caption sources come in; an estimate of the disk and memory that adding them needs goes out."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 from lagotto.core.errors import CaptionError
 from lagotto.core.types import EncoderInfo
@@ -28,33 +26,33 @@ _PIXEL_COPIES = 8
 class Needs:
     """An estimate of what a run needs, if all pairs are new and usable.
 
-    `memory_bytes` excludes the encoder itself. `free_bytes` is the free space of the disk. `notes`
-    are facts worth showing to the user, one line each.
+    `memory_bytes` excludes the encoder itself. `free_bytes` is the free space of the disk,
+    None where that is a server's. `notes` are facts worth showing to the user, one line each.
     """
 
     pictures: int
     captions: int
     disk_bytes: int
     memory_bytes: int
-    free_bytes: int
+    free_bytes: int | None
     notes: tuple[str, ...]
 
-    def check(self, folder: Path) -> None:
+    def check(self, store: object) -> None:
         """Raises CaptionError if the disk has less free space than the store needs."""
-        if self.free_bytes < self.disk_bytes:
+        if self.free_bytes is not None and self.free_bytes < self.disk_bytes:
             raise CaptionError(
-                f"{folder} would take about {self.disk_bytes / 1e6:,.0f} MB and its disk has "
+                f"{store} would take about {self.disk_bytes / 1e6:,.0f} MB and its disk has "
                 f"{self.free_bytes / 1e6:,.0f} MB free; free space or choose another folder"
             )
 
 
 def estimate_needs(
-    folder: Path, sources: Sequence[PairSource], encoder: EncoderInfo, captions_now: int
+    free_bytes: int | None, sources: Sequence[PairSource], encoder: EncoderInfo, captions_now: int
 ) -> Needs:
     """Estimates what adding the sources needs, from the first items of the first few sources.
 
     Args:
-        folder: The store's folder.
+        free_bytes: The free space of the store's disk; None where it is not known.
         sources: The sources to add.
         encoder: The store's encoder.
         captions_now: Captions in the store already.
@@ -82,7 +80,7 @@ def estimate_needs(
         captions=round(captions),
         disk_bytes=round(disk),
         memory_bytes=round(memory),
-        free_bytes=shutil.disk_usage(folder).free,
+        free_bytes=free_bytes,
         notes=tuple(source.note for source in sources if source.note),
     )
 

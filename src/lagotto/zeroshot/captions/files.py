@@ -11,7 +11,7 @@ log was lost: nothing removes them, and repair.py finds them again.
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,14 +98,21 @@ def leading_states(folder: Path) -> tuple[list[Committed], int | None]:
         lines = path.read_bytes().splitlines(keepends=True)
     except OSError as error:
         raise CaptionError(f"cannot read {path}: {error.strerror}; {RESTORE}") from error
+    states = states_of(lines)
+    number = len(states) + 1
+    was_cut_off = number == len(lines) and not lines[-1].endswith(b"\n")
+    return states, None if len(states) == len(lines) or was_cut_off else number
+
+
+def states_of(lines: Sequence[bytes]) -> list[Committed]:
+    """The states that the leading lines of a log tell, up to the first that is not whole."""
     states: list[Committed] = []
-    for number, line in enumerate(lines, start=1):
-        state = _parsed(line, states[-1] if states else Committed())
+    for line in lines:
+        state = state_after(line, states[-1] if states else Committed())
         if state is None:
-            was_cut_off = number == len(lines) and not line.endswith(b"\n")
-            return states, None if was_cut_off else number
+            break
         states.append(state)
-    return states, None
+    return states
 
 
 def unlogged_bytes(folder: Path, state: Committed) -> int:
@@ -129,8 +136,8 @@ def _repair(folder: Path) -> str:
     return f"run: lagotto captions repair {folder}"
 
 
-def _parsed(line: bytes, previous: Committed) -> Committed | None:
-    """The state after a line of the log; None unless it is complete and follows `previous`."""
+def state_after(line: bytes, previous: Committed) -> Committed | None:
+    """The state after a line of the log; None unless it is whole and follows `previous`."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
@@ -186,18 +193,15 @@ def append_shard(
         raise CaptionError(
             f"{folder} holds {unlogged:,} bytes of which its log does not tell; {_repair(folder)}"
         )
-    lengths = {name: previous.lengths[name] + len(parts[name]) for name in DATA_NAMES}
+    line = shard_line(previous, counts, parts)
     write_atomically(folder / NOTE_NAME, canonical_json({"chain": previous.chain}) + b"\n")
-    digest = hashlib.sha256()
     for name in DATA_NAMES:
-        digest.update(parts[name])
         _append(folder / name, previous.lengths[name], parts[name])
-    line = log_line(previous, counts, lengths, digest.hexdigest())
     if previous.shards == 0:
         with writing(folder):
             sync(folder)
     _append(folder / LOG_NAME, previous.log_bytes, line)
-    after = _parsed(line, previous)
+    after = state_after(line, previous)
     if after is None:
         raise CaptionError(f"{folder / LOG_NAME} was changed by another program; {RESTORE}")
     with writing(folder / NOTE_NAME):
@@ -217,6 +221,17 @@ def drop_unfinished(folder: Path, state: Committed) -> None:
         cut(folder, name, state.lengths[name])
     with writing(folder / NOTE_NAME):
         (folder / NOTE_NAME).unlink(missing_ok=True)
+
+
+def shard_line(
+    previous: Committed, counts: tuple[int, int, int, int], parts: Mapping[str, bytes]
+) -> bytes:
+    """The line of the log for a shard of these bytes; arguments as for `append_shard`."""
+    lengths = {name: previous.lengths[name] + len(parts[name]) for name in DATA_NAMES}
+    digest = hashlib.sha256()
+    for name in DATA_NAMES:
+        digest.update(parts[name])
+    return log_line(previous, counts, lengths, digest.hexdigest())
 
 
 def log_line(

@@ -5,13 +5,13 @@ STORE/index/pictures     the index of the pictures
 STORE/index/captions     the index of the captions that have no picture
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 
-from lagotto.core.errors import CaptionError
+from lagotto.core.errors import CaptionError, UsageError
 from lagotto.core.files import (
     canonical_json,
     read_json,
@@ -23,7 +23,7 @@ from lagotto.core.files import (
 from lagotto.core.lock import folder_lock
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject
-from lagotto.neighbors.base import RowIndex
+from lagotto.neighbors.base import RowIndex, Rows
 from lagotto.neighbors.exact import ExactIndex
 from lagotto.neighbors.recall import Recall, measure_recall
 from lagotto.neighbors.registry import (
@@ -32,43 +32,20 @@ from lagotto.neighbors.registry import (
     open_index,
 )
 from lagotto.zeroshot.captions import files as files
+from lagotto.zeroshot.captions.index_record import (
+    RECALL_CAPTIONS,
+    IndexPart,
+    IndexRecord,
+    record_of_json,
+)
 from lagotto.zeroshot.captions.store import CaptionStore
-from lagotto.zeroshot.retrieval import NEIGHBOURS, text_only_spans
+from lagotto.zeroshot.nearest import text_only_spans
+from lagotto.zeroshot.retrieval import NEIGHBOURS
 
 _FORMAT = "lagotto-caption-index"
 _VERSION = 1
 RECORD_NAME = "index.json"
 NAMES = ("pictures", "captions")
-RECALL_CAPTIONS = 16
-"""Captions at which recall is measured: the default number of captions that vote."""
-
-
-@dataclass(frozen=True, slots=True)
-class IndexPart:
-    """One index: its rows, the size of its file (0 without rows), its parameters, its recall.
-
-    `sha256` is that of the file; empty without rows, and in the records of older versions.
-    """
-
-    rows: int
-    bytes: int
-    parameters: dict[str, str | int]
-    recall: Recall
-    sha256: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class IndexRecord:
-    """The content of STORE/index/index.json; `store` is the digest of the indexed store."""
-
-    store: str
-    adapter: str
-    pictures: IndexPart
-    captions: IndexPart
-
-    def as_json(self) -> JsonObject:
-        """The fields by name."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +53,7 @@ class _Source:
     """The rows that an index covers, as ranges of an array; recall is measured at `k`."""
 
     name: str
-    rows: Float[np.ndarray, "rows dim"]
+    rows: Rows
     spans: Int64[np.ndarray, "spans 2"]
     k: int
 
@@ -96,6 +73,12 @@ def index_store(store: CaptionStore, progress: Progress | None = None) -> tuple[
         HubError: A file cannot be written.
         CaptionError: Another process builds the indexes.
     """
+    if store.own_search("captions") is not None:  # a server builds its index when it is filled
+        before = store.content.index_record()
+        with store.storage.write() as writer:
+            built = writer.finish(progress or Silent(), afresh=True)
+        if built is not None:
+            return built, built != before
     folder = store.folder / files.INDEX_FOLDER
     with writing(folder):
         folder.mkdir(exist_ok=True)
@@ -128,7 +111,13 @@ def open_indexes(store: CaptionStore) -> tuple[RowIndex, RowIndex, IndexRecord]:
     Raises:
         CaptionError: There are no indexes, or the store has changed since.
         MissingExtraError: The index library is not installed.
+        UsageError: The store lies on a server.
     """
+    if store.own_search("captions") is not None:
+        raise UsageError(
+            f"caption store {store.name} is searched by the index of its server anyway; leave out "
+            "--approximate (in Python: approximate=True)"
+        )
     folder = store.folder / files.INDEX_FOLDER
     record = _read(folder / RECORD_NAME)
     run = f"run: lagotto captions index {store.folder}"
@@ -145,20 +134,6 @@ def open_indexes(store: CaptionStore) -> tuple[RowIndex, RowIndex, IndexRecord]:
         _open(folder, captions, record.adapter, record.captions),
         record,
     )
-
-
-def recall_lines(record: IndexRecord) -> list[str]:
-    """One line for a reader on each index: its rows and its recall."""
-    parts = (("pictures", record.pictures), ("captions without a picture", record.captions))
-    return [
-        f"{part.rows:,} {name}"
-        + (
-            ""
-            if part.recall.share is None
-            else f", recall@{part.recall.at} {part.recall.share:.4f}"
-        )
-        for name, part in parts
-    ]
 
 
 def _sources(store: CaptionStore) -> tuple[_Source, _Source]:
@@ -223,16 +198,6 @@ def _read(path: Path) -> IndexRecord | None:
         row = read_json(path, "caption index", CaptionError)
         if row["format"] != _FORMAT or row["version"] != _VERSION:
             return None
-        return IndexRecord(
-            str(row["store"]), str(row["adapter"]), _part(row["pictures"]), _part(row["captions"])
-        )
+        return record_of_json(row)
     except (CaptionError, KeyError, TypeError, ValueError):
         return None
-
-
-def _part(value: object) -> IndexPart:
-    if not isinstance(value, dict):
-        raise TypeError(type(value).__name__)
-    recall = Recall(**value["recall"])
-    sha256 = str(value.get("sha256", ""))
-    return IndexPart(int(value["rows"]), int(value["bytes"]), value["parameters"], recall, sha256)

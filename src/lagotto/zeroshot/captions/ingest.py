@@ -1,11 +1,9 @@
 """Caption sources come in; new pairs are embedded and appended to a store, shard by shard."""
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
@@ -16,9 +14,9 @@ from lagotto.core.progress import Progress
 from lagotto.core.sources.count import SourceCount, add_counts
 from lagotto.core.types import JsonObject, Skipped
 from lagotto.encoders.base import Encoder
-from lagotto.zeroshot.captions import files as files
-from lagotto.zeroshot.captions.dedup import KeySet, pair_key
-from lagotto.zeroshot.captions.leftovers import remove_temporary
+from lagotto.zeroshot.captions.dedup import KeySet, pair_key, reason_key
+from lagotto.zeroshot.captions.files import Committed
+from lagotto.zeroshot.captions.index_record import IndexRecord
 from lagotto.zeroshot.captions.shard import (
     NewCaption,
     NewPicture,
@@ -30,6 +28,7 @@ from lagotto.zeroshot.captions.sources.pairs import (
     Pair,
     PairSource,
 )
+from lagotto.zeroshot.captions.storage.base import StoreWriter
 
 MAX_CAPTION_LENGTH = 10_000
 """Characters; a longer text is a document, of which an encoder would read only the first words."""
@@ -56,7 +55,8 @@ class IntakeReport:
     """Counts of what a run added; `folded` pairs were in the store already.
 
     `set_aside` counts the items that could not be used and were not listed before. `source_count`
-    says what became of each row, sample and file of the sources.
+    says what became of each row, sample and file of the sources. `index` is what was measured of
+    the index of a store on a server.
     """
 
     pictures: int
@@ -65,25 +65,29 @@ class IntakeReport:
     folded: int
     set_aside: int
     source_count: SourceCount = field(default_factory=SourceCount)
+    index: IndexRecord | None = None
 
     def as_json(self) -> JsonObject:
-        """The fields by name."""
-        return {**asdict(self), "source_count": self.source_count.as_json()}
+        """The fields by name; `index` only if there is one."""
+        content = {**asdict(self), "source_count": self.source_count.as_json()}
+        if self.index is None:
+            del content["index"]
+        return content
 
 
 def ingest_pairs(
-    folder: Path,
+    writer: StoreWriter,
     sources: Sequence[PairSource],
     encoder: Encoder,
     progress: Progress,
     limits: ShardLimits,
 ) -> IntakeReport:
-    """Adds the pairs of some sources to a store, shard by shard; the caller holds the store's lock.
+    """Adds the pairs of some sources to a store, shard by shard.
 
     Shards that were appended before an error stay.
 
     Args:
-        folder: The store's folder.
+        writer: The store, held for writing.
         sources: The sources.
         encoder: The store's encoder.
         progress: Receives the progress of the work.
@@ -92,11 +96,7 @@ def ingest_pairs(
     Raises:
         CaptionError: No pair is usable.
     """
-    states = files.read_log(folder)
-    before = states[-1] if states else files.Committed()
-    files.drop_unfinished(folder, before)
-    remove_temporary(folder)
-    ingester = _Ingester(folder, before, encoder, limits)
+    ingester = _Ingester(writer, writer.recover(), encoder, limits)
     progress.start("embedding pairs", sum(source.rows for source in sources), "rows")
     try:
         rows = 0
@@ -123,16 +123,15 @@ class _Ingester:
     """Adds items one by one; holds one shard and small batches in memory."""
 
     def __init__(
-        self, folder: Path, before: files.Committed, encoder: Encoder, limits: ShardLimits
+        self, writer: StoreWriter, before: Committed, encoder: Encoder, limits: ShardLimits
     ) -> None:
-        self._folder = folder
+        self._writer = writer
         self._initial_state = self._state = before
         self._encoder = encoder
         self._limits = limits
-        self._known_pairs = KeySet(
-            np.array(files.mapped(folder, files.PAIRS, "<u8", (before.captions,)))
-        )
-        self._known_reasons = KeySet(np.fromiter(_reason_keys(folder, before), np.uint64))
+        self._known_pairs = KeySet(writer.pair_keys(before))
+        reasons = (reason_key(row.source, row.reason) for row in writer.skipped(before))
+        self._known_reasons = KeySet(np.fromiter(reasons, np.uint64))
         self._shard = Shard()
         self._pictures: list[tuple[NewPicture, UInt8[np.ndarray, "height width channels"]]] = []
         self._texts: list[NewCaption] = []
@@ -199,7 +198,7 @@ class _Ingester:
     def _skip(self, source: str, reason: str) -> None:
         self.skipped_count += 1
         self.first_reason = self.first_reason or f"{source}: {reason}"
-        key = pair_key(b"", f"{source}\0{reason}")
+        key = reason_key(source, reason)
         if key not in self._known_reasons:
             self._known_reasons.add(key)
             self._shard.skipped.append(Skipped(source, reason))
@@ -288,16 +287,5 @@ class _Ingester:
     def _commit(self) -> None:
         self._embed_pictures()
         self._embed_texts()
-        parts = self._shard.parts(self._state)
-        self._state = files.append_shard(self._folder, self._state, self._shard.counts, parts)
+        self._state = self._writer.append(self._state, self._shard)
         self._shard = Shard()
-
-
-def _reason_keys(folder: Path, before: files.Committed) -> Iterator[int]:
-    """The keys of the items that earlier runs set aside."""
-    if not before.skipped:
-        return
-    with (folder / files.SKIPPED).open("rb") as lines:
-        for _, line in zip(range(before.skipped), lines, strict=False):
-            row = json.loads(line)
-            yield pair_key(b"", f"{row['source']}\0{row['reason']}")

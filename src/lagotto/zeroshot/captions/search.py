@@ -8,8 +8,8 @@ from jaxtyping import Float32
 
 from lagotto.core.errors import PictureError, UsageError
 from lagotto.core.images import decode_picture, read_picture_file, to_pixels
-from lagotto.neighbors.exact import ExactIndex
 from lagotto.zeroshot.captions.store import CaptionStore
+from lagotto.zeroshot.nearest import search_of
 from lagotto.zeroshot.types import RetrievedCaption
 
 _CAPTIONS_PER_PICTURE = 3
@@ -48,7 +48,7 @@ def search_picture(store: CaptionStore, file: Path, top: int) -> CaptionResults:
         raise UsageError(f"picture {file}: {error}") from error
     pixels = to_pixels(picture, store.encoder.info.pixels)
     vector = store.encoder.embed_pixels(pixels[None])[0]
-    rows, similarities = ExactIndex(store.image_embeddings).search(vector[None], top)
+    rows, similarities = search_of(store, "pictures").search(vector[None], top)
     pictures = []
     for row, similarity in zip(rows[0].tolist(), similarities[0].tolist(), strict=True):
         span = range(int(store.starts[row]), int(store.ends[row]))
@@ -60,7 +60,7 @@ def search_picture(store: CaptionStore, file: Path, top: int) -> CaptionResults:
 def _captions(
     store: CaptionStore, vector: Float32[np.ndarray, " dim"], top: int
 ) -> tuple[RetrievedCaption, ...]:
-    rows, similarities = ExactIndex(store.text_embeddings).search(vector[None], top)
+    rows, similarities = search_of(store, "captions").search(vector[None], top)
     indices = rows[0].tolist()
     return tuple(
         RetrievedCaption(row, text, similarity)

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Int64
 
 from lagotto.core.files import canonical_json
 from lagotto.core.types import Skipped
 from lagotto.zeroshot.captions import files as files
 
-EncodedRow = Float32[np.ndarray, " dim"]
+EncodedRow = Float[np.ndarray, " dim"]
 
 
 @dataclass(slots=True)
@@ -53,18 +53,27 @@ class Shard:
         """(pictures, captions, captions without a picture, items set aside)."""
         return len(self.pictures), self.captions, len(self.text_only_captions), len(self.skipped)
 
-    def parts(self, before: files.Committed) -> dict[str, bytes]:
-        """The bytes to append to each data file; all embeddings must be computed."""
+    def in_order(self) -> tuple[list[NewPicture], list[NewCaption]]:
+        """The pictures and the captions, as their rows follow each other."""
         pictures = list(self.pictures.values())
         captions = [caption for picture in pictures for caption in picture.captions]
-        captions += self.text_only_captions
-        ends = before.captions + np.cumsum([0, *(len(picture.captions) for picture in pictures)])
+        return pictures, captions + self.text_only_captions
+
+    def spans(self, before: files.Committed) -> Int64[np.ndarray, "pictures 2"]:
+        """The first caption of each picture, and one past its last."""
+        counts = [len(picture.captions) for picture in self.pictures.values()]
+        ends = before.captions + np.cumsum([0, *counts], dtype=np.int64)
+        return np.stack([ends[:-1], ends[1:]], axis=1)
+
+    def parts(self, before: files.Committed) -> dict[str, bytes]:
+        """The bytes to append to each data file; all embeddings must be computed."""
+        pictures, captions = self.in_order()
         texts = [caption.text.encode() for caption in captions]
         sources = [caption.source.encode() for caption in captions]
         skipped_rows = [{"source": row.source, "reason": row.reason} for row in self.skipped]
         return {
             files.IMAGE_EMBEDDINGS: _rows([picture.row for picture in pictures]),
-            files.SPANS: np.stack([ends[:-1], ends[1:]], axis=1).astype("<i8").tobytes(),
+            files.SPANS: self.spans(before).astype("<i8").tobytes(),
             files.DIGESTS: b"".join(picture.digest for picture in pictures),
             files.TEXT_EMBEDDINGS: _rows([caption.row for caption in captions]),
             files.TEXTS: b"".join(texts),

@@ -4,8 +4,6 @@ from dataclasses import asdict, dataclass
 
 from lagotto.core.temporary.leftovers import Leftover
 from lagotto.core.types import JsonObject
-from lagotto.zeroshot.captions.files import DATA_NAMES
-from lagotto.zeroshot.captions.leftovers import find_store_leftovers
 from lagotto.zeroshot.captions.manifest import STORE_VERSION
 from lagotto.zeroshot.captions.store import CaptionStore
 
@@ -45,7 +43,7 @@ def read_store_status(store: CaptionStore) -> StoreStatus:
     committed = store.committed
     skipped = store.skipped()[:_REASONS]
     return StoreStatus(
-        store=str(store.folder),
+        store=store.name,
         format_version=STORE_VERSION,
         encoder=store.manifest.encoder_name,
         encoder_fingerprint=store.manifest.encoder_fingerprint,
@@ -55,8 +53,8 @@ def read_store_status(store: CaptionStore) -> StoreStatus:
         text_only=committed.text_only,
         shards=committed.shards,
         digest=committed.chain,
-        disk_bytes=sum(committed.lengths[name] for name in DATA_NAMES) + committed.log_bytes,
+        disk_bytes=store.content.disk_bytes(),
         set_aside=committed.skipped,
         first_set_aside=tuple({"source": row.source, "reason": row.reason} for row in skipped),
-        leftovers=find_store_leftovers(store.folder, committed),
+        leftovers=store.content.leftovers(),
     )

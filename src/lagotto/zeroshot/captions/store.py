@@ -1,53 +1,45 @@
-"""Image-text pairs come in; a folder with their embeddings and texts goes out.
+"""Image-text pairs come in; a store of their embeddings and texts goes out, wherever it lies."""
 
-STORE/captions.json        the manifest: format, version, encoder, dim, dtype
-STORE/shards.jsonl         one line a shard: totals, lengths of the files below, digests
-STORE/*.f16 *.i64 *.utf8   rows in the order of arrival; see docs/how-to/caption-store.md
-"""
-
-import json
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float16, Int64, UInt8
+from jaxtyping import Int64, UInt8
 
 from lagotto.core.arguments.one_or_many import OnePathOrMany, as_paths
-from lagotto.core.errors import CaptionError, LagottoError, UsageError
+from lagotto.core.errors import LagottoError, UsageError
 from lagotto.core.files import sha256_file
-from lagotto.core.lock import folder_lock
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import EncoderInfo, Skipped
 from lagotto.encoders.base import Encoder
-from lagotto.encoders.canary import with_canary_check
-from lagotto.encoders.registry import load_encoder
-from lagotto.zeroshot.captions import files as files
-from lagotto.zeroshot.captions.creation import begin_store, remove_empty_store
+from lagotto.encoders.canary import measure_canary, with_canary_check
+from lagotto.encoders.registry import lasting_spec, load_encoder
+from lagotto.neighbors.base import RowIndex, Rows
 from lagotto.zeroshot.captions.estimate import Needs, estimate_needs
-from lagotto.zeroshot.captions.ingest import (
-    IntakeReport,
-    ShardLimits,
-    ingest_pairs,
-)
-from lagotto.zeroshot.captions.manifest import (
-    RESTORE,
-    CaptionManifest,
-    read_store_manifest,
-)
+from lagotto.zeroshot.captions.ingest import IntakeReport, ShardLimits, ingest_pairs
+from lagotto.zeroshot.captions.manifest import CaptionManifest
+from lagotto.zeroshot.captions.place import ServerAddress
 from lagotto.zeroshot.captions.repair import RepairReport, repair_store
 from lagotto.zeroshot.captions.sources.pairs import PairSource
 from lagotto.zeroshot.captions.sources.registry import find_all
+from lagotto.zeroshot.captions.storage.base import Storage, StoreContent, StoreWriter
+from lagotto.zeroshot.captions.storage.places import folder_of, storage_at
+from lagotto.zeroshot.nearest import Part
 
 
 class CaptionStore:
-    """A folder of captioned pictures: `create` makes one, `open` opens an existing one.
+    """A store of captioned pictures: `create` makes one, `open` opens an existing one.
+
+    It lies in a folder, or on a server with PostgreSQL, at an address such as
+    `postgresql://USER@HOST/DATABASE?store=NAME`; it holds and says the same in both.
 
     An object shows what the store held when it was opened. Captions that are added later, also by
-    its own `add`, appear when the store is opened again. Arrays are memory-mapped.
+    its own `add`, appear when the store is opened again. The arrays of a folder are memory-mapped;
+    rows on a server are fetched where they are asked for.
 
     `len(store)` is the number of captions; `store.pictures` counts pictures. `text in store` tells
     whether a caption reads exactly so, `Path(file) in store` whether a picture of the same bytes is
@@ -62,28 +54,24 @@ class CaptionStore:
     """
 
     def __init__(
-        self,
-        folder: Path,
-        manifest: CaptionManifest,
-        committed: files.Committed,
-        encoder: Encoder | str | None = None,
+        self, storage: Storage, content: StoreContent, encoder: Encoder | str | None = None
     ) -> None:
-        self.folder = folder
-        self.manifest = manifest
-        self.committed = committed
+        self.storage = storage
+        self.manifest = content.manifest
+        self.committed = content.committed
+        self._all = content
         self._encoder_given = encoder
         self._encoder: Encoder | None = None
         self._closed = False
         self._lock = threading.RLock()
 
     def close(self) -> None:
-        """Lets memory maps and the encoder go; reading afterwards is a UsageError."""
+        """Lets files, connections and the encoder go; reading afterwards is a UsageError."""
         with self._lock:
             self._closed = True
             self._encoder = None
-            for name in ("image_embeddings", "text_embeddings", "picture_digests", "starts"):
-                self.__dict__.pop(name, None)
-            self.__dict__.pop("_spans", None)
+            self.__dict__.pop("starts", None)
+            self._all.close()
 
     def __enter__(self) -> "CaptionStore":
         return self
@@ -97,7 +85,7 @@ class CaptionStore:
         self.close()
 
     def __repr__(self) -> str:
-        name = repr(str(self.folder))
+        name = repr(self.name)
         if self._closed:
             return f"CaptionStore({name}, closed)"
         counts = f"{self.captions} captions, {self.pictures} pictures"
@@ -114,17 +102,12 @@ class CaptionStore:
                 return False
             digest = np.frombuffer(bytes.fromhex(sha256_file(item, UsageError)), np.uint8)
             return bool((self.picture_digests == digest).all(axis=1).any())
-        if not isinstance(item, str) or not self.captions:
-            return False
-        ends = self._mapped(files.TEXT_ENDS, "<i8", self.captions)
-        lengths = np.diff(ends, prepend=0)
-        alike = np.flatnonzero(lengths == len(item.encode("utf-8", "replace"))).tolist()
-        return any(self.texts([index]) == [item] for index in alike)
+        return isinstance(item, str) and self.content.has_text(item)
 
     @classmethod
     def create(
         cls,
-        folder: Path | str,
+        folder: Path | str | ServerAddress,
         pairs: OnePathOrMany,
         encoder: Encoder | str,
         *,
@@ -138,7 +121,8 @@ class CaptionStore:
         If a run is cut off, `add` with the same paths continues it.
 
         Args:
-            folder: The folder to make; it must not exist yet, or be empty.
+            folder: The folder to make, which must not exist yet or be empty, or the address of a
+                server.
             pairs: One or many files and folders with captions (see `sources.registry`).
             encoder: An encoder, or the folder of one.
             images: The folder with the pictures that a table names. [default: looked for]
@@ -148,42 +132,51 @@ class CaptionStore:
 
         Raises:
             UsageError: The folder exists, or a path holds no captions.
-            CaptionError: No pair was usable; no folder is left then.
+            CaptionError: No pair was usable; no store is left then.
+            MissingExtraError: An address was given, and the extra `postgres` is not installed.
         """
         sources = as_paths(pairs, "pairs")  # before a folder is made
         empty = cls.begin(folder, encoder)
         empty.fill(
             sources, images=images, text_only=text_only, progress=progress, announce=announce
         )
-        return cls.open(empty.folder, empty.encoder)
+        encoder = empty.encoder
+        empty.close()
+        return cls(empty.storage, empty.storage.read(), encoder)
 
     @classmethod
-    def begin(cls, folder: Path | str, encoder: Encoder | str) -> "CaptionStore":
+    def begin(cls, folder: Path | str | ServerAddress, encoder: Encoder | str) -> "CaptionStore":
         """Makes a store without captions, for one encoder.
 
         Raises:
-            UsageError: The folder exists and is not empty.
-            CaptionError: Another process makes a store there.
+            UsageError: The folder exists and is not empty, or the server has such a store.
+            CaptionError: Another process makes a store there, or the server refuses to.
         """
-        folder = Path(folder)
-        manifest, loaded = begin_store(folder, encoder)
-        return cls(folder, manifest, files.Committed(), loaded)
+        storage = storage_at(folder)
+        storage.check_free()
+        spec = lasting_spec(encoder) if isinstance(encoder, str) else encoder.info.name
+        loaded = load_encoder(spec) if isinstance(encoder, str) else encoder
+        info, canary = loaded.info, measure_canary(loaded).as_json()
+        storage.begin(CaptionManifest(spec, info.name, info.fingerprint, info.dim, canary))
+        return cls(storage, storage.read(), loaded)
 
     @classmethod
-    def open(cls, folder: Path | str, encoder: Encoder | str | None = None) -> "CaptionStore":
+    def open(
+        cls, folder: Path | str | ServerAddress, encoder: Encoder | str | None = None
+    ) -> "CaptionStore":
         """Opens an existing store, also one whose making was cut off: its whole shards are used.
 
         Args:
-            folder: The store's folder.
+            folder: The store's folder, or its address on a server.
             encoder: Where the encoder is now, if it has moved. It is loaded when it is needed.
 
         Raises:
-            CaptionError: The folder is no store, is damaged, or has a newer format.
+            CaptionError: There is no store, it is damaged or has a newer format, or the server
+                cannot be reached.
+            MissingExtraError: An address was given, and the extra `postgres` is not installed.
         """
-        folder = Path(folder)
-        manifest = read_store_manifest(folder)
-        states = files.read_log(folder)
-        return cls(folder, manifest, states[-1] if states else files.Committed(), encoder)
+        storage = storage_at(folder)
+        return cls(storage, storage.read(), encoder)
 
     def fill(
         self,
@@ -198,12 +191,11 @@ class CaptionStore:
 
         If another process writes to the store, that is a CaptionError, and the store stays.
         """
-        with folder_lock(self.folder, "caption store", CaptionError):
+        with self.storage.write() as writer:
             try:
-                return self._add(find_all(pairs, images, text_only), progress, announce)
+                return self._add(writer, find_all(pairs, images, text_only), progress, announce)
             except LagottoError:
-                if not files.read_log(self.folder):
-                    remove_empty_store(self.folder)
+                writer.remove_if_empty()
                 raise
 
     def add(
@@ -240,30 +232,32 @@ class CaptionStore:
         if encoder is not None:
             with self._lock:
                 self._encoder_given, self._encoder = encoder, None
-        with folder_lock(self.folder, "caption store", CaptionError):
-            return self._add(find_all(pairs, images, text_only), progress, announce)
+        with self.storage.write() as writer:
+            return self._add(writer, find_all(pairs, images, text_only), progress, announce)
 
     def _add(
         self,
+        writer: StoreWriter,
         sources: Sequence[PairSource],
         progress: Progress | None,
         announce: Callable[[Needs], None] | None,
     ) -> IntakeReport:
-        """Adds to a store that is locked."""
+        encoder, progress = self.encoder, progress or Silent()
         for source in sources:
             if source.check is not None:
-                source.check(self.encoder)
-        needs = estimate_needs(self.folder, sources, self.encoder.info, self.committed.captions)
+                source.check(encoder)
+        needs = estimate_needs(writer.free_bytes(), sources, encoder.info, self.captions)
         if announce is not None:
             announce(needs)
-        needs.check(self.folder)
-        return ingest_pairs(self.folder, sources, self.encoder, progress or Silent(), ShardLimits())
+        needs.check(self.name)
+        report = ingest_pairs(writer, sources, encoder, progress, ShardLimits())
+        return replace(report, index=writer.finish(progress))
 
     @property
     def encoder(self) -> Encoder:
         """The store's encoder; its fingerprint is checked now, its canary when it is used."""
         with self._lock:
-            self._check_open()
+            _ = self.content
             if self._encoder is None:
                 given = self._encoder_given or self.manifest.encoder_spec
                 loaded = load_encoder(given) if isinstance(given, str) else given
@@ -273,11 +267,11 @@ class CaptionStore:
 
     def check_encoder(self, info: EncoderInfo) -> None:
         """Raises MismatchError, which names both encoders, unless this one made the store."""
-        self.manifest.check_encoder(self.folder, info)
+        self.manifest.check_encoder(self.name, info)
 
     def watch(self, encoder: Encoder) -> Encoder:
         """The encoder with a check: MismatchError if it no longer reproduces the store's canary."""
-        return with_canary_check(encoder, self.manifest.canary, f"caption store {self.folder}")
+        return with_canary_check(encoder, self.manifest.canary, f"caption store {self.name}")
 
     @property
     def pictures(self) -> int:
@@ -294,26 +288,27 @@ class CaptionStore:
         """Identifies the content of the store and its order; empty for an empty store."""
         return self.committed.chain
 
-    @cached_property
-    def image_embeddings(self) -> Float16[np.ndarray, "pictures dim"]:
-        """Unit embeddings of the pictures, rounded to float16."""
-        return self._mapped(files.IMAGE_EMBEDDINGS, "<f2", self.pictures, self.manifest.dim)
+    @property
+    def image_embeddings(self) -> Rows:
+        """Unit embeddings of the pictures, rounded to float16, as an array or fetched by parts."""
+        return self.content.image_embeddings
 
-    @cached_property
-    def text_embeddings(self) -> Float16[np.ndarray, "captions dim"]:
-        """Unit embeddings of the captions, rounded to float16."""
-        return self._mapped(files.TEXT_EMBEDDINGS, "<f2", self.captions, self.manifest.dim)
+    @property
+    def text_embeddings(self) -> Rows:
+        """Unit embeddings of the captions, rounded to float16, as an array or fetched by parts."""
+        return self.content.text_embeddings
 
-    @cached_property
+    @property
     def picture_digests(self) -> UInt8[np.ndarray, "pictures 32"]:
         """The sha256 of each picture's file; if only its embedding was given, of that."""
-        return self._mapped(files.DIGESTS, "u1", self.pictures, 32)
+        return self.content.picture_digests
 
     @cached_property
     def starts(self) -> Int64[np.ndarray, " pictures_plus_1"]:
         """First caption of each picture, and one past the last caption that has a picture."""
-        last = self._spans[-1, 1] if self.pictures else 0
-        return np.append(self._spans[:, 0], last).astype(np.int64)
+        spans = self.content.spans
+        last = spans[-1, 1] if self.pictures else 0
+        return np.append(spans[:, 0], last).astype(np.int64)
 
     @property
     def ends(self) -> Int64[np.ndarray, " pictures"]:
@@ -321,7 +316,7 @@ class CaptionStore:
 
         This is the next start, unless captions without a picture were added in between.
         """
-        return self._spans[:, 1]
+        return self.content.spans[:, 1]
 
     def owners(self, indices: Sequence[int]) -> Int64[np.ndarray, " captions"]:
         """The picture of each caption, -1 for a caption without one."""
@@ -334,28 +329,23 @@ class CaptionStore:
 
     def texts(self, indices: Sequence[int]) -> list[str]:
         """The captions at these rows as their authors wrote them, without space around them."""
-        return self._strings(files.TEXTS, files.TEXT_ENDS, indices)
+        return self.content.texts(self._checked(indices))
 
     def sources(self, indices: Sequence[int]) -> list[str]:
         """Where each caption is from: the name of its picture, or its line in a file of texts."""
-        return self._strings(files.SOURCES, files.SOURCE_ENDS, indices)
+        return self.content.sources(self._checked(indices))
 
     def skipped(self) -> list[Skipped]:
         """All rows that were left out, by all runs, each with its reason."""
-        path = self.folder / files.SKIPPED
-        if not self.committed.skipped:
-            return []
-        try:
-            with path.open("rb") as file:
-                lines = file.read(self.committed.lengths[files.SKIPPED]).splitlines()
-            rows = [json.loads(line) for line in lines]
-            return [Skipped(str(row["source"]), str(row["reason"])) for row in rows]
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-            raise CaptionError(f"cannot read {path}: {type(error).__name__}; {RESTORE}") from error
+        return self.content.skipped()
+
+    def own_search(self, part: Part) -> RowIndex | None:
+        """The search of a server over a part of the rows; None for a store in a folder."""
+        return self.content.own_search(part)
 
     def verify(self) -> list[str]:
         """Reads everything and returns one line for each damaged shard; empty if none is."""
-        return list(files.damaged_shards(self.folder))
+        return self.storage.verify()
 
     @staticmethod
     def repair(folder: Path | str) -> RepairReport:
@@ -365,35 +355,31 @@ class CaptionStore:
         """
         return repair_store(folder)
 
-    @cached_property
-    def _spans(self) -> Int64[np.ndarray, "pictures 2"]:
-        spans = self._mapped(files.SPANS, "<i8", self.pictures, 2)
-        edges = spans.reshape(-1)  # in the order of the rows: start, end, start, end, ...
-        if len(spans) and not (
-            edges[0] >= 0 and edges[-1] <= self.captions and (np.diff(edges) >= 0).all()
-        ):
-            raise CaptionError(f"{self.folder / files.SPANS} was altered; {RESTORE}")
-        return spans
+    @property
+    def name(self) -> str:
+        """The folder, or the address without its password."""
+        return self.storage.name
 
-    def _mapped(self, name: str, dtype: str, *shape: int) -> np.ndarray[Any, np.dtype[Any]]:
-        self._check_open()
-        return files.mapped(self.folder, name, dtype, shape)
+    @property
+    def folder(self) -> Path:
+        """The store's folder; UsageError for a store on a server."""
+        return folder_of(self.storage)
 
-    def _check_open(self) -> None:
+    @property
+    def content(self) -> StoreContent:
+        """What the store held when it was opened; UsageError after `close`."""
         if self._closed:
             raise UsageError(
-                f"the caption store {self.folder} was closed; open it again: "
-                f"CaptionStore.open({str(self.folder)!r})"
+                f"the caption store {self.name} was closed; open it again: "
+                f"CaptionStore.open({self.name!r})"
             )
+        return self._all
 
-    def _strings(self, name: str, ends_name: str, indices: Sequence[int]) -> list[str]:
-        """The texts of captions by their row; UsageError for a row that no caption has."""
+    def _checked(self, indices: Sequence[int]) -> Sequence[int]:
+        """The rows of captions; UsageError for a row that no caption has."""
         wrong = [index for index in indices if not 0 <= index < self.captions]
         if wrong:
             raise UsageError(
-                f"caption {wrong[0]} is not in {self.folder}; it has 0 to {self.captions - 1}"
+                f"caption {wrong[0]} is not in {self.name}; it has 0 to {self.captions - 1}"
             )
-        ends = self._mapped(ends_name, "<i8", self.captions)
-        data = self._mapped(name, "u1", self.committed.lengths[name])
-        spans = [(int(ends[i - 1]) if i else 0, int(ends[i])) for i in indices]
-        return [data[start:end].tobytes().decode("utf-8", "replace") for start, end in spans]
+        return indices

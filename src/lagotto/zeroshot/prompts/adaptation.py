@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64
 
 from lagotto.core.vectors import unit_rows
-from lagotto.neighbors.exact import ExactIndex
+from lagotto.neighbors.base import Rows
+from lagotto.zeroshot.nearest import search_of
 from lagotto.zeroshot.types import Captions
 
 CAPTIONS_PER_LABEL = 256
@@ -56,9 +57,7 @@ def naming_captions(
         phrases: The label of each prompt, as words.
         captions: The store.
     """
-    nearest, _ = ExactIndex(captions.text_embeddings, keep=False).search(
-        prompts, CAPTIONS_PER_LABEL
-    )
+    nearest, _ = search_of(captions, "captions", keep=False).search(prompts, CAPTIONS_PER_LABEL)
     return tuple(
         rows[[names(text, phrase) for text in captions.texts(rows.tolist())]]
         for rows, phrase in zip(nearest, phrases, strict=True)
@@ -149,7 +148,7 @@ def tokens(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
 
 
-def mean_row(rows: Float[np.ndarray, "rows dim"]) -> Float32[np.ndarray, " dim"]:
+def mean_row(rows: Rows) -> Float32[np.ndarray, " dim"]:
     """The mean of the rows, or of about 20,000 evenly spaced ones if there are more; 0 of none."""
     if not len(rows):
         return np.zeros(rows.shape[1], np.float32)

@@ -4,7 +4,6 @@ A dataset may hold terabytes, so a few row groups are drawn at random, and only 
 pictures, names and captions are transferred. Shards of webdataset are transferred whole.
 """
 
-import os
 import shutil
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ from lagotto.core.progress import Progress
 from lagotto.core.remote.files import RemoteFile, Repository
 from lagotto.core.remote.hugging_face import HuggingFace
 from lagotto.core.remote.spec import DatasetSpec, parse_dataset
+from lagotto.core.remote.user_cache import user_cache
 from lagotto.hub.probes.datasets.choice import SPREAD, choose_dataset_files, in_order_of
 from lagotto.hub.probes.datasets.partial_file import PartialFile, fill_footer
 from lagotto.hub.probes.datasets.sample import (
@@ -230,8 +230,7 @@ def _check_disk(path: Path, repository: Repository, needed: int) -> None:
 
 def dataset_cache() -> Path:
     """The folder in which what was fetched of datasets is kept; it may not exist."""
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(home) / "lagotto" / "datasets"
+    return user_cache("datasets")
 
 
 def dataset_folder(repository: Repository) -> Path:
