@@ -74,7 +74,7 @@ ROOMS = {
     "encoders": {"background", "known"},
     "hub/labels": {"audits", "twins"},
     "hub/store": {"copies"},
-    "jobs": {"sandbox", "tables"},
+    "jobs": {"cluster", "sandbox", "tables"},
     "models": {
         *("adapters", "architectures", "checkpoints", "files", "keras", "metadata"),
         *("preprocessing", "reductions"),
@@ -119,6 +119,7 @@ FRAMEWORKS = {
         "core/remote/dataset_upload.py",
     },
     "obstore": {"core/remote/object_store.py"},
+    "ray": {"jobs/cluster/ray.py"},
     "mlflow": {"core/remote/mlflow_registry.py"},
     "torch": TORCH,
     "transformers": {"models/adapters/transformers.py", "encoders/transformers.py"},
