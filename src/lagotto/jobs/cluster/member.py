@@ -62,6 +62,10 @@ class Member:
         host = platform.node()
         return json.dumps({"host": host, "versions": own_versions(), "shares": shares}).encode()
 
+    def stop(self) -> None:
+        """Ends the worker process, and removes its temporary files."""
+        self._runner.close()
+
     def work(self, line: bytes) -> Iterator[bytes]:
         """The messages of a task, its outcome last."""
         task, stamps = unpack_task(line)

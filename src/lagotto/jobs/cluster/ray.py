@@ -25,6 +25,7 @@ from lagotto.jobs.cluster.messages import Unseen, pack_task, unpack_message
 from lagotto.jobs.cluster.schedule import Advanced, Ended, Event, Lost, Ready
 
 _GIB = 1 << 30
+_STOP_S = 10.0
 _WAY_OUT = "put the hub and the models in a folder that all nodes have under the same path"
 
 
@@ -105,6 +106,11 @@ class RaySeats:
         if self._mark is not None:
             self._mark.unlink(missing_ok=True)
             self._mark = None
+        if self._members and ray.is_initialized():
+            stops = [actor.stop.remote() for actor in self._members.values()]
+            ray.wait(stops, num_returns=len(stops), timeout=_STOP_S)
+        for seat in list(self._members):
+            self.end(seat)
         if self._joined:
             ray.shutdown()
         self._joined = False

@@ -83,7 +83,7 @@ class RayRunner:
         """Ends every worker, and the cluster if it was started here; safe to call twice."""
         self._closed = True
         self._here.close()
-        self._schedule.end()
+        self._schedule.end_busy()
         self._seats.leave()
 
     def __enter__(self) -> "RayRunner":

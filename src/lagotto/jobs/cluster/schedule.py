@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from lagotto.core.errors import LagottoError
 from lagotto.jobs.base import Failure, OnProgress, Outcome, Task
@@ -55,6 +55,7 @@ class Lost:
 Event: TypeAlias = Ready | Advanced | Ended | Lost
 
 
+@runtime_checkable
 class Seats(Protocol):
     """What an engine offers: seats on its machines, by number."""
 
@@ -122,7 +123,6 @@ class Schedule:
         self._wanted = 0
         self._counted_at = -_COUNT_EVERY_S
         self._stranded_at: float | None = None
-        self._lost_machines: Counter[str] = Counter()
 
     @property
     def where(self) -> str:
@@ -147,12 +147,12 @@ class Schedule:
                         yield outcome
                 yield from self._give_up_late(queue)
         finally:
-            self.end(busy_only=True)
+            self.end_busy()
 
-    def end(self, busy_only: bool = False) -> None:
-        """Ends all seats, or those at work."""
+    def end_busy(self) -> None:
+        """Ends the seats that are at work."""
         for number, seat in list(self._seats.items()):
-            if not busy_only or seat.task is not None:
+            if seat.task is not None:
                 del self._seats[number]
                 self._engine.end(number)
 
