@@ -34,8 +34,8 @@ pytestmark = [
 ]
 
 GIB = 1 << 30
-ROUNDS = 200_000
-"""Of a model that runs for some seconds."""
+ROUNDS = 20_000
+"""Of a model that is slower than the others."""
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def members(at_work: bool = False) -> set[int]:
 
 @pytest.fixture
 def slow_models(world: World, tmp_path: Path) -> Path:
-    """The models of the world, and before them one that runs for some seconds."""
+    """The models of the world, and before them one that is slower."""
     folder = tmp_path / "models"
     colour_world.write_slow_model(folder / "a_slow", ROUNDS)
     for path in world.models.iterdir():
