@@ -8,7 +8,7 @@ import pytest
 
 from lagotto.jobs.base import Failure, Outcome, Task
 from lagotto.jobs.cluster.messages import (
-    Message,
+    MemberMessage,
     Unseen,
     pack_message,
     pack_task,
@@ -28,7 +28,7 @@ from lagotto.jobs.cluster.messages import (
         Outcome("a", None, Failure("crash", "killed by SIGKILL", killed=True)),
     ],
 )
-def test_messages_come_back(message: Message) -> None:
+def test_messages_come_back(message: MemberMessage) -> None:
     packed = pack_message(message)
     assert isinstance(packed, bytes)
     assert unpack_message(packed) == message

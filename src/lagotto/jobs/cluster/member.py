@@ -15,7 +15,7 @@ from queue import SimpleQueue
 import lagotto
 from lagotto.core.types import JsonObject
 from lagotto.jobs.base import Task
-from lagotto.jobs.cluster.messages import Message, Unseen, pack_message, unpack_task
+from lagotto.jobs.cluster.messages import MemberMessage, Unseen, pack_message, unpack_task
 from lagotto.jobs.local import LocalRunner
 
 
@@ -73,14 +73,16 @@ class Member:
             if not stamp.is_here:
                 yield pack_message(Unseen(stamp.path))
                 return
-        messages: SimpleQueue[Message | BaseException | None] = SimpleQueue()
+        messages: SimpleQueue[MemberMessage | BaseException | None] = SimpleQueue()
         threading.Thread(target=self._run, args=(task, messages), daemon=True).start()
         while (message := messages.get()) is not None:
             if isinstance(message, BaseException):
                 raise message
             yield pack_message(message)
 
-    def _run(self, task: Task, messages: "SimpleQueue[Message | BaseException | None]") -> None:
+    def _run(
+        self, task: Task, messages: "SimpleQueue[MemberMessage | BaseException | None]"
+    ) -> None:
         try:
             for outcome in self._runner.run([task], lambda _, count: messages.put(count)):
                 messages.put(outcome)

@@ -42,7 +42,7 @@ class Unseen:
     path: str
 
 
-Message: TypeAlias = int | Outcome | Unseen
+MemberMessage: TypeAlias = int | Outcome | Unseen
 """Progress (units of work), the outcome of the task, or why the machine cannot run it."""
 
 
@@ -60,7 +60,7 @@ def unpack_task(line: bytes) -> tuple[Task, tuple[Stamp, ...]]:
     return Task(fields["key"], fields["entry"], fields["payload"]), stamps
 
 
-def pack_message(message: Message) -> bytes:
+def pack_message(message: MemberMessage) -> bytes:
     """A message of a worker to the machine that gave it a task."""
     match message:
         case Outcome():
@@ -70,7 +70,7 @@ def pack_message(message: Message) -> bytes:
     return json.dumps({"progress": message}).encode()
 
 
-def unpack_message(line: bytes) -> Message:
+def unpack_message(line: bytes) -> MemberMessage:
     """What `pack_message` packed."""
     fields: JsonObject = json.loads(line)
     match fields:
