@@ -115,9 +115,16 @@ def kill_member() -> int:
     for path in Path("/proc").iterdir():
         with suppress(OSError):
             if path.name.isdecimal() and b"ray::_RayMember.work" in (path / "cmdline").read_bytes():
-                os.kill(int(path.name), signal.SIGKILL)
-                return 1
+                raylet = parent_of(int(path.name))
+                if parent_of(raylet) == os.getpid():
+                    os.kill(int(path.name), signal.SIGKILL)
+                    return 1
     return 0
+
+
+def parent_of(process: int) -> int:
+    """The number of the process that started a process."""
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def remove_node(cluster: Cluster, node: Any) -> int:
@@ -148,7 +155,9 @@ def add(hub: Path, models: Path, cluster: Cluster | None, losses: list[Callable[
                 lost += losses[lost]()
             time.sleep(0.05)
         assert process.stdout is not None
-        result = json.loads(process.stdout.read())
+        said = process.stdout.read()
+    assert process.returncode == 0, f"the run ended with {process.returncode}"
+    result = json.loads(said)
     assert result["added"] == total, result
     assert lost == len(losses), f"only {lost} losses happened"
     return {**result, "load": [round(before, 1), round(os.getloadavg()[0], 1)]}

@@ -18,7 +18,7 @@ import pytest
 
 import colour_world
 from catalogue_rows import contents
-from child_processes import is_running, running_command, wait_until
+from child_processes import descends_from_here, is_running, running_command, wait_until
 from colour_world import World
 from command_line import COMMAND, ENVIRONMENT, Answer, lagotto_process
 from lagotto.hub.hub import Hub
@@ -68,7 +68,7 @@ def adding(cluster: Any, hub: Path, models: Path) -> Iterator["subprocess.Popen[
 
 
 def members(at_work: bool = False) -> set[int]:
-    """The processes of Ray that are members; those that run a task now."""
+    """The processes of our clusters that are members; those that run a task now."""
     found = set()
     for path in Path("/proc").iterdir():
         if path.name.isdecimal():
@@ -76,7 +76,7 @@ def members(at_work: bool = False) -> set[int]:
                 title = path.joinpath("cmdline").read_bytes().decode(errors="replace")
                 if title.startswith("ray::_RayMember" + (".work" if at_work else "")):
                     found.add(int(path.name))
-    return found
+    return {pid for pid in found if descends_from_here(pid)}
 
 
 @pytest.fixture
@@ -148,8 +148,6 @@ def test_a_model_whose_workers_are_always_lost_is_its_own_failure_once(
     slow = colour_world.write_slow_model(tmp_path / "only" / "slow")
     for name in ("plain", "bytes"):
         (slow.parent.parent / name).symlink_to(world.models / name)
-    good = tmp_path / "good"
-    good.mkdir()
     killed: set[int] = set()
     with adding(cluster, hub, slow.parent.parent) as process:
         while process.poll() is None and len(killed) < 40:

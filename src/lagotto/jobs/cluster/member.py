@@ -73,16 +73,14 @@ class Member:
             if not stamp.is_here:
                 yield pack_message(Unseen(stamp.path))
                 return
-        messages: SimpleQueue[MemberMessage | BaseException | None] = SimpleQueue()
+        messages: SimpleQueue[MemberMessage | Exception | None] = SimpleQueue()
         threading.Thread(target=self._run, args=(task, messages), daemon=True).start()
         while (message := messages.get()) is not None:
-            if isinstance(message, BaseException):
+            if isinstance(message, Exception):
                 raise message
             yield pack_message(message)
 
-    def _run(
-        self, task: Task, messages: "SimpleQueue[MemberMessage | BaseException | None]"
-    ) -> None:
+    def _run(self, task: Task, messages: "SimpleQueue[MemberMessage | Exception | None]") -> None:
         try:
             for outcome in self._runner.run([task], lambda _, count: messages.put(count)):
                 messages.put(outcome)
