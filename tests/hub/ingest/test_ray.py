@@ -177,7 +177,7 @@ def test_a_run_that_was_killed_is_resumed(
         process.communicate(timeout=60)
     assert at_work
     assert wait_until(lambda: not any(is_running(pid) for pid in at_work), 60)
-    done = Hub.open(hub).status().models
+    done = Hub.open(hub).status().done
     assert 0 < done < 8
     answer = add(cluster, hub, slow_models)
     assert f"{8 - done} models added, {done} already there" in answer.out, answer
