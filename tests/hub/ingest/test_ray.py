@@ -67,6 +67,19 @@ def adding(cluster: Any, hub: Path, models: Path) -> Iterator["subprocess.Popen[
         yield process
 
 
+def ray_processes() -> set[int]:
+    """All processes of Ray that ours have started."""
+    found = set()
+    for path in Path("/proc").iterdir():
+        with suppress(OSError):
+            line = path.joinpath("cmdline").read_bytes() if path.name.isdecimal() else b""
+            if (line.startswith(b"ray::") or b"/ray/" in line) and descends_from_here(
+                int(path.name)
+            ):
+                found.add(int(path.name))
+    return found
+
+
 def members(at_work: bool = False) -> set[int]:
     """The processes of our clusters that are members; those that run a task now."""
     found = set()
@@ -124,6 +137,23 @@ def test_a_cluster_that_is_started_for_the_run_and_ends_with_it(
     assert "ray" not in answer.err.lower()
     assert contents(empty_copy) == contents(world.hub)
     assert wait_until(lambda: not members(), 20)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_cluster_of_its_own_ends_with_a_run_that_is_stopped(
+    hub: Path, tmp_path: Path, number: int
+) -> None:
+    slow = colour_world.write_slow_model(tmp_path / "only" / "slow")
+    command = [*COMMAND, "hub", "add", hub, slow.parent, "--runner", "ray", "--memory-gb", "1"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with running_command(command, env=ENVIRONMENT, **pipes) as process:
+        assert wait_until(lambda: bool(members(at_work=True)), 200)
+        started = ray_processes()
+        os.kill(process.pid, number)
+        out, err = process.communicate(timeout=100)
+    assert process.returncode == (130 if number == signal.SIGINT else -number), err
+    assert (out, "Traceback" in err) == ("", False)
+    assert wait_until(lambda: not any(is_running(pid) for pid in started), 60)
 
 
 def test_a_killed_worker_is_replaced_and_its_model_run_again(
