@@ -50,6 +50,8 @@ class ToldSeats:
         return seat
 
     def give(self, seat: int, task: Task) -> None:
+        if seat not in self.seats:  # it is lost, and that is not told yet
+            return
         machine = self.seats[seat]
         self.given.append((task.key, machine))
         fate = self.fate(seat, machine, task)
@@ -152,6 +154,44 @@ def test_a_process_killed_from_outside_is_tried_again_and_then_recorded() -> Non
     failure = outcomes["0"].failure
     assert failure == Failure("crash", f"killed by SIGKILL ({TRIES} tries, on a, b)")
     assert sum(key == "0" for key, _ in seats.given) == TRIES
+
+
+def test_a_quick_worker_has_its_next_task_ahead_and_it_is_no_try_of_it_when_it_is_lost() -> None:
+    class Holding(ToldSeats):
+        """Its one worker is lost whenever it has two tasks, a few times; the first one is begun."""
+
+        losses = 0
+
+        def give(self, seat: int, task: Task) -> None:
+            if seat not in self.seats:
+                return
+            self.given.append((task.key, self.seats[seat]))
+            if self.events and self.losses < TRIES - 1:
+                self.losses += 1
+                del self.seats[seat]
+                self.events = [Lost(seat, "killed")]
+                return
+            self.events.append(Ended(seat, Outcome(task.key, {}, None)))
+
+    seats = Holding(["a"])
+    outcomes = run(seats, 12)
+    assert seats.losses == TRIES - 1
+    assert sorted(outcome.key for outcome in outcomes) == sorted(str(n) for n in range(12))
+    assert all(outcome.failure is None for outcome in outcomes)
+
+
+def test_a_slow_worker_gets_one_task_at_a_time() -> None:
+    now, waiting = [0.0], [0]
+
+    class Counting(ToldSeats):
+        def give(self, seat: int, task: Task) -> None:
+            waiting.append(len(self.events))
+            now[0] += 10.0
+            super().give(seat, task)
+
+    seats = Counting(["a"])
+    assert len(list(Schedule(seats, 60.0, 60.0, lambda: now[0]).outcomes(tasks(6), None))) == 6
+    assert max(waiting) == 0
 
 
 def test_a_failure_of_its_own_is_recorded_at_once() -> None:

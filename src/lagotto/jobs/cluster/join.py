@@ -27,6 +27,7 @@ _VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # and no warning that this will change
     "RAY_enable_metrics_collection": "0",
+    "RAY_worker_niceness": "0",  # as workers that are no actors of Ray have it
 }
 _AUTH, _TOKEN = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"
 _made_tokens: list[str] = []

@@ -83,7 +83,7 @@ class RaySeats:
         return self._number
 
     def give(self, seat: int, task: Task) -> None:
-        """Lets the actor begin the task; its messages come one by one."""
+        """Lets the actor begin the task, after those that it has; its messages come one by one."""
         work = self._members[seat].work.options(num_returns="streaming")
         self._pending[work.remote(pack_task(task))] = seat
 
@@ -91,13 +91,13 @@ class RaySeats:
         """What the actors say or that they are gone."""
         if not self._pending:
             return []
-        ready, _ = ray.wait(list(self._pending), num_returns=1, timeout=timeout_s)
+        first = {seat: each for each, seat in reversed(self._pending.items())}
+        ready, _ = ray.wait(list(first.values()), num_returns=1, timeout=timeout_s)
         return [event for each in ready if (event := self._read(each)) is not None]
 
     def end(self, seat: int) -> None:
         """Kills the actor; its worker process ends with it."""
-        self._pending = {each: number for each, number in self._pending.items() if number != seat}
-        actor = self._members.pop(seat, None)
+        actor = self._forget(seat)
         if actor is not None and ray.is_initialized():
             ray.kill(actor)
 
@@ -171,8 +171,7 @@ class RaySeats:
             machine = self._machines.get(seat, "some node")
             raise LagottoError(f"a worker on {machine} failed: {reason(error.cause)}") from error
         except (RayError, StopIteration) as error:
-            self._pending.pop(each, None)
-            self._members.pop(seat, None)
+            self._forget(seat)
             return Lost(seat, _why_lost(error))
         if isinstance(message, int):
             return Advanced(seat, message)
@@ -182,6 +181,11 @@ class RaySeats:
                 f"node {self._machines[seat]} has no {message.path} as it is here; {_WAY_OUT}"
             )
         return Ended(seat, message)
+
+    def _forget(self, seat: int) -> Any:
+        """The actor of a seat, of which nothing is expected any more; None if there is none."""
+        self._pending = {each: number for each, number in self._pending.items() if number != seat}
+        return self._members.pop(seat, None)
 
     def _take(self, each: Any) -> Any:
         del self._pending[each]

@@ -4,7 +4,7 @@ It knows no engine: an engine gives it seats, each of which runs one task at a t
 """
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -18,6 +18,7 @@ TRIES = 4
 _FAILED_STARTS = 5
 _TICK_S = 1.0
 _COUNT_EVERY_S = 5.0
+_QUICK_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Advanced:
-    """The task of a seat has done `count` more units of work."""
+    """The first task of a seat has done `count` more units of work."""
 
     seat: int
     count: int
@@ -38,7 +39,7 @@ class Advanced:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The task of a seat has its outcome; the seat is free."""
+    """The first task of a seat has its outcome; the seat goes on with the next that it has."""
 
     seat: int
     outcome: Outcome
@@ -69,7 +70,7 @@ class Seats(Protocol):
         """Asks for one more seat; `Ready` comes when some machine has it."""
 
     def give(self, seat: int, task: Task) -> None:
-        """Gives a task to a seat that is ready and free."""
+        """Gives a task to a seat that is ready; the seat begins it when it has ended the others."""
 
     def wait(self, timeout_s: float) -> list[Event]:
         """What happened; waits for something up to so many seconds.
@@ -83,11 +84,16 @@ class Seats(Protocol):
 
 @dataclass(slots=True)
 class _Seat:
-    """`machine` is "" until it is ready; `since` is when it was asked for, or got its task."""
+    """`machine` is "" until it is ready; `tasks` are what it runs, and what it runs then.
 
-    since: float
+    `since` is when its first task began. It `is_quick` if the last one took little time: then it is
+    given the next one ahead, so that it need not wait for it.
+    """
+
     machine: str = ""
-    task: Task | None = None
+    tasks: deque[Task] = field(default_factory=deque)
+    since: float = 0.0
+    is_quick: bool = False
 
 
 @dataclass(slots=True)
@@ -152,30 +158,37 @@ class Schedule:
     def end_busy(self) -> None:
         """Ends the seats that are at work."""
         for number, seat in list(self._seats.items()):
-            if seat.task is not None:
+            if seat.tasks:
                 del self._seats[number]
                 self._engine.end(number)
 
     def _assign(self, queue: "_Queue") -> bool:
         """Gives tasks to the seats that are free; False if nothing waits or runs any more."""
-        for number, seat in self._seats.items():
-            if seat.machine and seat.task is None:
-                others = {each.machine for each in self._seats.values()} - {"", seat.machine}
-                seat.task = queue.next_task(seat.machine, others)
-                if seat.task is not None:
-                    seat.since = self._clock()
-                    self._engine.give(number, seat.task)
+        for ahead in (False, True):
+            for number, seat in self._seats.items():
+                if seat.machine and len(seat.tasks) == ahead and seat.is_quick >= ahead:
+                    self._give(number, seat, queue)
         if queue.has_more:
             self._ask_for_seats()
             return True
-        return any(seat.task is not None for seat in self._seats.values())
+        return any(seat.tasks for seat in self._seats.values())
+
+    def _give(self, number: int, seat: _Seat, queue: "_Queue") -> None:
+        others = {each.machine for each in self._seats.values()} - {"", seat.machine}
+        task = queue.next_task(seat.machine, others)
+        if task is None:
+            return
+        if not seat.tasks:
+            seat.since = self._clock()
+        seat.tasks.append(task)
+        self._engine.give(number, task)
 
     def _ask_for_seats(self) -> None:
         now = self._clock()
         if now - self._counted_at >= _COUNT_EVERY_S or not self._seats:
             self._wanted, self._counted_at = self._engine.count(), now
         while len(self._seats) < self._wanted:
-            self._seats[self._engine.request()] = _Seat(now)
+            self._seats[self._engine.request()] = _Seat()
         if any(seat.machine for seat in self._seats.values()):
             self._stranded_at = None
         elif self._stranded_at is None:
@@ -196,19 +209,22 @@ class Schedule:
             case Ready(_, machine):
                 seat.machine, self._failed_starts = machine, 0
             case Advanced(_, count):
-                if on_progress is not None and seat.task is not None:
-                    on_progress(seat.task.key, count)
+                if on_progress is not None and seat.tasks:
+                    on_progress(seat.tasks[0].key, count)
             case Ended(_, outcome):
-                task, seat.task = seat.task, None
+                task, now = seat.tasks.popleft(), self._clock()
+                seat.is_quick, seat.since = now - seat.since < _QUICK_S, now
                 failure = outcome.failure
-                if task is None or failure is None or not failure.killed:
+                if failure is None or not failure.killed:
                     return outcome
                 return queue.put_back(task, seat.machine, failure)
             case Lost(number, reason):
                 del self._seats[number]
                 self._counted_at = -_COUNT_EVERY_S  # a machine may be gone with it
-                if seat.task is not None:
-                    return queue.put_back(seat.task, seat.machine, _loss(seat.machine, reason))
+                if seat.tasks:
+                    task = seat.tasks.popleft()
+                    queue.put_back_unbegun(seat.tasks)
+                    return queue.put_back(task, seat.machine, _loss(seat.machine, reason))
                 self._note_failed_start(seat, reason)
         return None
 
@@ -222,7 +238,7 @@ class Schedule:
     def _give_up_late(self, queue: "_Queue") -> Iterator[Outcome]:
         """Ends seats that are silent for longer than their own limits allow."""
         for number, seat in list(self._seats.items()):
-            if seat.task is None or self._clock() - seat.since <= self._longest_s:
+            if not seat.tasks or self._clock() - seat.since <= self._longest_s:
                 continue
             self._engine.end(number)
             reason = f"no sign of it for {self._longest_s:g} s"
@@ -259,6 +275,11 @@ class _Queue:
         if task is not None:
             self._drawn = next(self._tasks, None)
         return task
+
+    def put_back_unbegun(self, tasks: Iterable[Task]) -> None:
+        """Takes back tasks that waited for a worker that was lost; no try of theirs is over."""
+        for task in tasks:
+            self._waiting.append(self._history.get(task.key, _Returned(task)))
 
     def put_back(self, task: Task, machine: str, failure: Failure) -> Outcome | None:
         """Takes back a task whose worker was lost; its outcome if that was the last try."""
