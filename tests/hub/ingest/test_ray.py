@@ -130,8 +130,9 @@ def test_a_cluster_that_is_started_for_the_run_and_ends_with_it(
     world: World, empty_copy: Path
 ) -> None:
     answer = lagotto_process(
-        *("hub", "add", empty_copy, world.models, "--runner", "ray", "--memory-gb", "1"),
+        *("hub", "add", empty_copy.name, world.models, "--runner", "ray", "--memory-gb", "1"),
         timeout=240,
+        cwd=empty_copy.parent,
     )
     assert answer.code == 0, answer
     assert "ray" not in answer.err.lower()

@@ -42,8 +42,8 @@ class RaySeats:
     ) -> None:
         self._workers = workers
         self._limits = (timeout_s, memory_bytes)
-        self._needs = {"num_cpus": 1, "memory": memory_bytes or 0}
-        self._writable = writable
+        self._memory_bytes = memory_bytes or 0
+        self._writable = None if writable is None else [path.absolute() for path in writable]
         self._address = address
         self._folder: Path | None = None
         self._mark: Path | None = None
@@ -64,7 +64,7 @@ class RaySeats:
             memory = max((node.get("memory", 0.0) for node in nodes), default=0.0) / _GIB
             raise LagottoError(
                 f"no node of the Ray cluster has room for a worker, which takes 1 core and "
-                f"{self._needs['memory'] / _GIB:.2f} GiB of memory; the largest of its "
+                f"{self._memory_bytes / _GIB:.2f} GiB of memory; the largest of its "
                 f"{len(nodes)} nodes offers {cores:g} cores and {memory:.2f} GiB: lower "
                 "--memory-gb, or add a node"
             )
@@ -76,7 +76,9 @@ class RaySeats:
         self._number += 1
         folders = None if self._writable is None else [str(path) for path in self._writable]
         mark = None if self._mark is None else str(self._mark)
-        member = ray.remote(_RayMember).options(**self._needs, max_restarts=0)
+        member = ray.remote(_RayMember).options(
+            num_cpus=1, memory=self._memory_bytes or None, max_restarts=0
+        )
         actor = member.remote(*self._limits, folders, mark)
         self._members[self._number] = actor
         self._pending[actor.describe.remote()] = self._number
@@ -126,7 +128,7 @@ class RaySeats:
             mark = self._writable[-1] / f"shared-{secrets.token_hex(8)}"
             with writing(mark):
                 mark.touch()
-            self._mark = mark.absolute()
+            self._mark = mark
         if ray.is_initialized():  # by the caller, who also leaves it
             return
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
@@ -154,7 +156,7 @@ class RaySeats:
 
     def _room(self, resources: dict[str, float]) -> int:
         """How many workers a node can hold, if nothing else runs on it."""
-        cores, memory = int(resources.get("CPU", 0.0)), self._needs["memory"]
+        cores, memory = int(resources.get("CPU", 0.0)), self._memory_bytes
         return min(cores, int(resources.get("memory", 0.0) // memory)) if memory else cores
 
     def _read(self, each: Any) -> Event | None:
