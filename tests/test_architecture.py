@@ -76,7 +76,7 @@ ROOMS = {
     "encoders": {"background", "known"},
     "hub/labels": {"audits", "twins"},
     "hub/store": {"copies"},
-    "jobs": {"sandbox", "tables"},
+    "jobs": {"cluster", "sandbox", "tables"},
     "models": {
         *("adapters", "architectures", "checkpoints", "files", "keras", "metadata"),
         *("preprocessing", "reductions"),
@@ -124,6 +124,7 @@ FRAMEWORKS = {
     "obstore": {"core/remote/object_store.py"},
     "psycopg": {"zeroshot/captions/server/psycopg_session.py"},
     "pgvector": {"zeroshot/captions/server/psycopg_session.py"},
+    "ray": {"jobs/cluster/ray.py"},
     "mlflow": {"core/remote/mlflow_registry.py"},
     "torch": TORCH,
     "transformers": {"models/adapters/transformers.py", "encoders/transformers.py"},

@@ -1,6 +1,7 @@
 """What every runner must do, whatever it runs on: one outcome a task, failures as records."""
 
 import os
+import platform
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +17,24 @@ pytestmark = pytest.mark.workers
 TASKS = Path(__file__).resolve().parents[1] / "jobs" / "tasks"
 
 
+@pytest.fixture(scope="module")
+def ray_runner() -> Iterator[Runner]:
+    """One for all tests, since a cluster takes some seconds to start."""
+    pytest.importorskip("ray")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(TASKS), prepend=os.pathsep)
+        made = load_runner("ray", workers=2, timeout_s=120.0, memory_bytes=1 << 30)
+        list(made.run([Task("first", "runner_tasks:double", {"number": 1})]))
+    yield made
+    made.close()
+    made.close()
+
+
 @pytest.fixture(params=sorted(RUNNERS))
 def runner(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runner]:
+    if request.param == "ray":
+        yield request.getfixturevalue("ray_runner")
+        return
     monkeypatch.setenv("PYTHONPATH", str(TASKS), prepend=os.pathsep)
     made = load_runner(request.param, workers=2, timeout_s=120.0, memory_bytes=1 << 30)
     yield made
@@ -120,14 +137,27 @@ def test_tasks_are_drawn_as_needed(runner: Runner) -> None:
     running.close()
 
 
-def test_close_twice(runner: Runner) -> None:
-    list(runner.run([task("a", "double", number=1)]))
+def test_close_twice_and_then_refuse() -> None:
+    runner = load_runner("local", workers=1, timeout_s=60.0, memory_bytes=None)
+    list(runner.run([]))
     runner.close()
     runner.close()
+    with pytest.raises(UsageError, match="closed"):
+        list(runner.run([task("a", "double", number=1)]))
 
 
-def test_unknown_runner_and_ray() -> None:
+def test_tasks_that_fill_a_file_in_place_are_run_too(runner: Runner) -> None:
+    tasks = [Task(str(n), "runner_tasks:double", {"number": n}, in_place=n > 2) for n in range(6)]
+    outcomes = {o.key: o.value["twice"] for o in runner.run(tasks)}
+    assert outcomes == {str(n): 2 * n for n in range(6)}
+
+
+def test_it_says_where_tasks_run(runner: Runner, request: pytest.FixtureRequest) -> None:
+    list(runner.run([task("a", "double", number=1), task("b", "double", number=1)]))
+    is_local = request.node.callspec.params["runner"] == "local"
+    assert runner.where == ("" if is_local else f"{platform.node()} 2")
+
+
+def test_unknown_runner() -> None:
     with pytest.raises(UsageError, match=r"unknown runner 'locl'.*Did you mean 'local'"):
         load_runner("locl", 1, 1.0, None)
-    with pytest.raises(UsageError, match="'ray' is not available"):
-        load_runner("ray", 1, 1.0, None)

@@ -1,4 +1,4 @@
-"""A hub comes in; the rows of its catalogue go out, without what no other hub can share."""
+"""A hub comes in; its files and catalogue rows go out, but for what no other hub can share."""
 
 import contextlib
 import sqlite3
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lagotto.hub.store.records import MODEL_COLUMNS
 
+LEFT_OUT = ("catalogue.sqlite", ".lock")
 TABLES = ("models", "logits", "failures", "copies", "audits")
 
 
@@ -23,3 +24,13 @@ def catalogue_rows(
             )
             for table in tables
         }
+
+
+def contents(hub: Path) -> tuple[dict[str, bytes], dict[str, list[tuple[object, ...]]]]:
+    """Bytes of every file that must not depend on history, and the rows of the catalogue."""
+    files = {
+        str(path.relative_to(hub)): path.read_bytes()
+        for path in sorted(hub.rglob("*"))
+        if path.is_file() and path.name not in LEFT_OUT
+    }
+    return files, catalogue_rows(hub)

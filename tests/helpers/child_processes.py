@@ -46,6 +46,18 @@ def running_command(
                 os.killpg(process.pid, signal.SIGKILL)
 
 
+def descends_from_here(pid: int) -> bool:
+    """Whether this process started a process, or one that started it, and so on."""
+    while pid > 1:
+        if pid == os.getpid():
+            return True
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            return False
+    return False
+
+
 def is_running(pid: int) -> bool:
     """Whether a process runs; one that ended and was not waited for does not."""
     try:

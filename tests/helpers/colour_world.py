@@ -306,8 +306,11 @@ def classifier_bytes(model: Classifier) -> bytes:
     )
 
 
-def write_slow_model(folder: Path) -> Path:
-    """A classifier that needs minutes for the probes: it shrinks its mean colour over and over."""
+def write_slow_model(folder: Path, rounds: int = 3_000_000) -> Path:
+    """A classifier that needs minutes for the probes: it shrinks its mean colour over and over.
+
+    `rounds` fewer take less time.
+    """
     inside = helper.make_graph(
         [
             helper.make_node("Identity", ["go"], ["go_on"]),
@@ -336,7 +339,7 @@ def write_slow_model(folder: Path) -> Path:
         nodes,
         ("picture", TensorProto.FLOAT, ["n", 3, EDGE, EDGE]),
         ("scores", 3),
-        {"rounds": np.int64(3_000_000), "yes": np.bool_(True)},
+        {"rounds": np.int64(rounds), "yes": np.bool_(True)},
     )
     return folder / "model.onnx"
 

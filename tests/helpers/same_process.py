@@ -20,13 +20,15 @@ class SameProcessRunner:
 
     def __init__(
         self,
-        workers: int,
+        workers: int | None,
         timeout_s: float,
         memory_bytes: int | None,
         writable: Sequence[Path] | None = None,
     ) -> None:
         """Takes the limits of a LocalRunner and keeps none of them."""
         worker_tasks._cache.clear()  # a new worker has loaded no model yet
+
+    where = ""
 
     def run(
         self, tasks: Iterable[Task], on_progress: OnProgress | None = None

@@ -17,19 +17,28 @@ class Task:
     `entry` is "package.module:function" and `payload` is JSON. The function takes (payload,
     progress) and returns a JSON object; `progress(n)` reports n more units of work. Large results
     go to files that the payload names, never through the pipe. `key` is copied to the outcome.
+
+    `reads` are files that another machine must have too, the same under the same path, to run it.
+    `in_place` tasks fill parts of one file, which is safe on the machine of that file alone.
     """
 
     key: str
     entry: str
     payload: JsonObject
+    reads: tuple[str, ...] = ()
+    in_place: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a task has no value: its own error, a crash (signal), its time limit or memory limit."""
+    """Why a task has no value: its own error, a crash (signal), its time limit or memory limit.
+
+    `killed` means that its process was ended from outside, so that another try may succeed.
+    """
 
     kind: FailureKind
     reason: str
+    killed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,10 @@ class Outcome:
 @runtime_checkable
 class Runner(Protocol):
     """Runs tasks on workers that stay alive from task to task, one task at a time on each."""
+
+    @property
+    def where(self) -> str:
+        """The machines on which it runs tasks now, for a progress; "" for this one alone."""
 
     def run(
         self, tasks: Iterable[Task], on_progress: OnProgress | None = None

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from lagotto.core.errors import LagottoError, UsageError
+from lagotto.core.machine import usable_cores
 from lagotto.jobs.base import Failure, OnProgress, Outcome, Task
 from lagotto.jobs.process import Message, WorkerProcess
 
@@ -35,19 +36,21 @@ class LocalRunner:
 
     def __init__(
         self,
-        workers: int,
+        workers: int | None,
         timeout_s: float,
         memory_bytes: int | None,
         writable: Sequence[Path] | None = None,
     ) -> None:
         """Starts no worker yet.
 
-        `timeout_s` (seconds) and `memory_bytes` are for one task; None for no memory limit. Workers
-        may change files only in the `writable` folders (None: everywhere). Raises UsageError for a
-        limit or a number of workers that is not positive.
+        `workers` is their number; None for one per usable core. `timeout_s` (seconds) and
+        `memory_bytes` are for one task; None for no memory limit. Workers may change files only in
+        the `writable` folders (None: everywhere). Raises UsageError for a limit or a number of
+        workers that is not positive.
         """
         if os.name != "posix":
             raise LagottoError("the local runner needs Linux or macOS; on Windows, use it in WSL")
+        workers = usable_cores() if workers is None else workers
         if workers < 1:
             raise UsageError(f"cannot run on {workers} workers; give 1 or more")
         if not timeout_s > 0:
@@ -63,6 +66,11 @@ class LocalRunner:
         # The kernel ends a worker with the *thread* that started it, so that thread must stay.
         self._start_executor = ThreadPoolExecutor(1, "lagotto-worker-starter")
         self._finalizer = weakref.finalize(self, _end_all, self._pool)
+
+    @property
+    def where(self) -> str:
+        """Nothing: its workers are on this machine."""
+        return ""
 
     def run(
         self, tasks: Iterable[Task], on_progress: OnProgress | None = None

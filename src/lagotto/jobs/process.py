@@ -188,7 +188,7 @@ class WorkerProcess:
         if code == -signal.SIGKILL:
             if memory_bytes is not None and self.memory_seen >= 0.8 * memory_bytes:
                 return Failure("memory", f"{reason}, close to its memory limit")
-            return Failure("crash", f"{reason}, perhaps by the system, short of memory")
+            return Failure("crash", f"{reason}, perhaps by the system, short of memory", True)
         return Failure("crash", reason)
 
     def _write_tasks(self) -> None:

@@ -10,33 +10,44 @@ from lagotto.core.errors import UsageError
 from lagotto.core.registry import Adapter, load_adapter
 from lagotto.jobs.base import Runner
 
-RUNNERS = {"local": Adapter("lagotto.jobs.local", "LocalRunner")}
+RUNNERS = {
+    "local": Adapter("lagotto.jobs.local", "LocalRunner"),
+    "ray": Adapter("lagotto.jobs.cluster.runner", "RayRunner"),
+}
 
 
 def load_runner(
     name: str,
-    workers: int,
+    workers: int | None,
     timeout_s: float,
     memory_bytes: int | None,
     writable: Sequence[Path] | None = None,
+    address: str | None = None,
 ) -> Runner:
     """Makes a runner.
 
     Args:
         name: A name in RUNNERS.
-        workers: Number of worker processes, 1 or more.
+        workers: Number of worker processes, 1 or more; None for as many as there is room for.
         timeout_s: Time limit of one task, in seconds.
         memory_bytes: Memory limit of one task; None for no limit.
         writable: Folders in which workers may change files; None for everywhere.
+        address: Of the running cluster, for a runner on a cluster; None to start one.
 
     Returns:
         The runner; its workers start with the first tasks.
 
     Raises:
-        UsageError: The runner is unknown, or a value is out of range.
+        UsageError: The runner is unknown, a value is out of range, or the runner has no address.
+        MissingExtraError: Its package is not installed.
+        LagottoError: No cluster answers at the address.
     """
-    if name == "ray":
-        raise UsageError("the runner 'ray' is not available in this version; use 'local'")
     start = load_adapter(RUNNERS, name, "runner")
-    runner: Runner = start(workers, timeout_s, memory_bytes, writable)
+    limits = (workers, timeout_s, memory_bytes, writable)
+    if address is None:
+        runner: Runner = start(*limits)
+    elif name == "ray":
+        runner = start(*limits, address)
+    else:
+        raise UsageError(f"runner {name!r} has no address; --ray-address goes with --runner ray")
     return runner

@@ -150,6 +150,8 @@ class ScriptedRunner:
         self.script = script
         self.closed = 0
 
+    where = ""
+
     def run(
         self, tasks: Iterable[Task], on_progress: OnProgress | None = None
     ) -> Iterator[Outcome]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import colour_world
-from catalogue_rows import catalogue_rows
+from catalogue_rows import contents
 from child_processes import running_command, wait_until
 from colour_world import World
 from command_line import COMMAND, lagotto_process
@@ -22,18 +22,6 @@ from lagotto.hub.hub import Hub
 
 KILL_AT = ("staging", "staging/*", "responses/*", "blocks/*")
 """A run is killed as soon as there is a file more of such a name: at another stage each time."""
-
-LEFT_OUT = ("catalogue.sqlite", ".lock")
-
-
-def contents(hub: Path) -> tuple[dict[str, bytes], dict[str, list[tuple[object, ...]]]]:
-    """Bytes of every file that must not depend on history, and the rows of the catalogue."""
-    files = {
-        str(path.relative_to(hub)): path.read_bytes()
-        for path in sorted(hub.rglob("*"))
-        if path.is_file() and path.name not in LEFT_OUT
-    }
-    return files, catalogue_rows(hub)
 
 
 @contextmanager

@@ -38,6 +38,15 @@ ANY_HUB = typer.Argument(
 """Of commands that only read a hub."""
 
 QUIET = typer.Option(False, "--quiet", help="No progress and no notices.")
+RUNNER = typer.Option(
+    "local", help="Where models run: local, or ray: on a Ray cluster, with the same result."
+)
+RAY_ADDRESS = typer.Option(
+    None,
+    metavar="HOST:PORT",
+    help="A running Ray cluster, of which this machine is a node, for --runner ray; auto finds it. "
+    "[default: one is started on this machine]",
+)
 JSON = typer.Option(False, "--json", help="Print one JSON object and nothing else on stdout.")
 
 
@@ -69,7 +78,8 @@ def hub_add(
         help="Believe their labels unless found wrong, and let them tell what outputs of other "
         "models recognise; they are no hits themselves.",
     ),
-    runner: str = typer.Option("local", help="Where models run: local."),
+    runner: str = RUNNER,
+    ray_address: str | None = RAY_ADDRESS,
     workers: int | None = typer.Option(None, min=1, help="Worker processes. [default: cores]"),
     timeout: float = typer.Option(600.0, min=1.0, help="Seconds that one model may take."),
     memory_gb: float = typer.Option(4.0, min=0.1, help="Memory that one model may take, in GiB."),
@@ -98,7 +108,8 @@ def hub_add(
     from lagotto.hub.probes.subset import parse_choosing
     from lagotto.jobs.worker_limits import Limits
 
-    limits = Limits(runner, workers, timeout, int(memory_gb * 2**30), int(cache_gb * 2**30))
+    memory, cache = int(memory_gb * 2**30), int(cache_gb * 2**30)
+    limits = Limits(runner, workers, timeout, memory, cache, ray_address)
     if inspect:
         inspected = open_hub(hub, quiet=quiet).inspect(models, limits=limits, progress=bar(quiet))
         if as_json:

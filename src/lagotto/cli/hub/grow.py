@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lagotto.cli.hub.commands import HUB_FOLDER, JSON, QUIET, bar
+from lagotto.cli.hub.commands import HUB_FOLDER, JSON, QUIET, RAY_ADDRESS, RUNNER, bar
 from lagotto.cli.hub.create import ACCEPT, PROBES_HELP, tell_probes
 from lagotto.cli.hub.index_status import notify_index
 from lagotto.cli.hub.opening import open_own_hub
@@ -23,7 +23,8 @@ def hub_grow(
     ),
     seed: int = typer.Option(0, help="Seed of that sample."),
     accept: bool = ACCEPT,
-    runner: str = typer.Option("local", help="Where models run: local."),
+    runner: str = RUNNER,
+    ray_address: str | None = RAY_ADDRESS,
     workers: int | None = typer.Option(None, min=1, help="Worker processes. [default: cores]"),
     timeout: float = typer.Option(600.0, min=1.0, help="Seconds that one model may take."),
     memory_gb: float = typer.Option(4.0, min=0.1, help="Memory that one model may take, in GiB."),
@@ -41,7 +42,8 @@ def hub_grow(
     """
     from lagotto.jobs.worker_limits import Limits
 
-    limits = Limits(runner, workers, timeout, int(memory_gb * 2**30), int(cache_gb * 2**30))
+    memory, cache = int(memory_gb * 2**30), int(cache_gb * 2**30)
+    limits = Limits(runner, workers, timeout, memory, cache, ray_address)
     opened = open_own_hub(hub, quiet=quiet)
     for source in probes if not quiet else ():
         tell_probes(source, max_probes)

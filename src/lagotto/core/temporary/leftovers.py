@@ -55,6 +55,18 @@ def make_temporary_folder(purpose: str) -> Path:
     return Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{purpose}-{owner_tag()}-"))
 
 
+def make_socket_folder() -> Path:
+    """As `make_temporary_folder`, but with a short name, and one at a time for a process.
+
+    The whole path of a socket has 107 bytes at most, and some programs put theirs deep in a folder.
+    """
+    sweep_system_folder()
+    base = min((tempfile.gettempdir(), "/tmp"), key=len)
+    folder = Path(base, f"{FOLDER_PREFIX}{owner_tag()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
 def make_draft(folder: Path) -> Path:
     """A new hidden folder beside a folder that does not exist yet, to be renamed to it.
 

@@ -120,6 +120,7 @@ def add_models(
         HubError: Another process writes to the hub, or it cannot be written.
     """
     options = options or AddOptions()
+    runner = limits.start(layout.cache, layout.staging)  # no worker yet; a wrong address ends here
     with hub_lock(layout.folder), Catalog(layout.catalogue, writable=True) as catalogue:
         remote = [str(model) for model in models if is_remote(str(model))]
         tidy(layout, catalogue, keep_fetched=bool(remote))
@@ -131,7 +132,6 @@ def add_models(
         plan = catalogue.plan(_listings(sources, positions, crawl, options.shard))
         earlier = {each.digest: each for each in catalogue.done([d for d, _ in sources])}
         local_jobs = _plan_jobs(layout, plan, _first_sources(sources), earlier, options.share)
-        runner = limits.start(layout.cache, layout.staging)
         results: list[ProbedModel] = []
         try:
             for folder in (layout.cache, layout.staging):

@@ -21,7 +21,7 @@ from lagotto.hub.ingest.input_record import is_inferred, with_recognized
 from lagotto.hub.ingest.worker_tasks import source_to_json
 from lagotto.hub.probes.fill_cache import find_refusal, prepare_pixels
 from lagotto.hub.probes.pixel_cache import ProbeCache, spec_from_json
-from lagotto.hub.probes.probe_set import ProbeSet
+from lagotto.hub.probes.probe_set import PROBES_NAME, ProbeSet
 from lagotto.hub.store.records import ModelFacts
 from lagotto.hub.store.responses import read_responses
 from lagotto.jobs.base import Failure, Outcome, Runner, Task
@@ -87,7 +87,7 @@ def probe_models(
     failed = 0
     for outcome in runner.run(inspection_tasks(sources, probe_set, known)):
         failed += outcome.failure is not None
-        progress.advance(1, _failed(failed))
+        progress.advance(1, _remark(_failed(failed), runner.where))
         try:
             pixels[outcome.key] = _pixels(outcome)
             record = _value(outcome).get("record")
@@ -106,7 +106,7 @@ def probe_models(
     pending = {digest: job for digest, job in jobs.items() if digest in pixels}
     tasks = _probing_tasks(pending, records, probe_set, cache_folder, staging)
     pictures = {digest: job.rows(probes) - job.earlier_rows for digest, job in pending.items()}
-    meter = _Meter(progress, pictures, len(jobs) - len(pixels))
+    meter = _Meter(progress, pictures, len(jobs) - len(pixels), runner)
     for outcome in runner.run(tasks, meter.advance):
         meter.end(outcome.key, outcome.failure is not None)
         staged = _staged(staging, outcome.key)
@@ -151,13 +151,20 @@ def _failed(count: int) -> str:
     return f"{count} failed" if count else ""
 
 
+def _remark(*parts: str) -> str:
+    """The remark of a progress: those of its parts that say something."""
+    return ", ".join(part for part in parts if part)
+
+
 class _Meter:
     """Reports to a progress how many pictures the models have seen, and how many models ended.
 
-    `failed` is how many models failed before.
+    `failed` is how many models failed before; the machines of `runner` are named.
     """
 
-    def __init__(self, progress: Progress, pictures: Mapping[str, int], failed: int) -> None:
+    def __init__(
+        self, progress: Progress, pictures: Mapping[str, int], failed: int, runner: Runner
+    ) -> None:
         progress.start("probing", sum(pictures.values()), "pictures")
         self._progress = progress
         self._models = len(pictures)
@@ -165,6 +172,7 @@ class _Meter:
         self._counts: dict[str, int] = {}
         self._ended = 0
         self._failed = failed
+        self._runner = runner
 
     def advance(self, key: str, count: int) -> None:
         """`count` more pictures went through a model."""
@@ -180,8 +188,8 @@ class _Meter:
 
     @property
     def _note(self) -> str:
-        parts = (f"{self._ended}/{self._models} models", _failed(self._failed))
-        return ", ".join(part for part in parts if part)
+        models = f"{self._ended}/{self._models} models"
+        return _remark(models, _failed(self._failed), self._runner.where)
 
 
 def inspection_tasks(
@@ -198,7 +206,8 @@ def inspection_tasks(
         payload: JsonObject = {"model": source_to_json(source), "probes": probes}
         if records and digest in records:
             payload["inferred_input"] = records[digest]
-        yield Task(digest, "lagotto.hub.ingest.worker_tasks:inspect_model", payload)
+        reads = _files_of(source, probe_set)
+        yield Task(digest, "lagotto.hub.ingest.worker_tasks:inspect_model", payload, reads)
 
 
 def _probing_tasks(
@@ -220,7 +229,14 @@ def _probing_tasks(
             "seen": None if job.probes is None else list(job.probes),
             "earlier": None if job.earlier is None else str(job.earlier.absolute()),
         }
-        yield Task(digest, "lagotto.hub.ingest.worker_tasks:probe_model", payload)
+        reads = _files_of(job.source, probe_set)
+        yield Task(digest, "lagotto.hub.ingest.worker_tasks:probe_model", payload, reads)
+
+
+def _files_of(source: ModelSource, probe_set: ProbeSet | None) -> tuple[str, ...]:
+    """The files by which another machine can tell that it has the same model and probes."""
+    probes = () if probe_set is None else (probe_set.folder.absolute() / PROBES_NAME,)
+    return tuple(str(path) for path in (source.file.absolute(), *probes))
 
 
 def _staged(staging: Path, digest: str) -> Path:

@@ -100,4 +100,5 @@ def _tasks(probe_set: ProbeSet, cache_folder: Path, specs: Sequence[PixelSpec]) 
                 "start": start,
                 "stop": min(start + _PROBES_A_TASK, count),
             },
+            in_place=True,
         )

@@ -1,0 +1,34 @@
+"""The table of `--runner ray` beside the local runner."""
+
+from statistics import median
+
+from tables.form import read_result, table
+
+KINDS = ("local", "ray", "ray with losses")
+
+
+def cluster_runs() -> str:
+    """Medians over the rounds: seconds of each part, and the ratios to the local run."""
+    found = read_result("speed_ray")
+    rows = []
+    for kind in KINDS:
+        runs = [row for row in found["rows"] if row["kind"] == kind]
+        ratios = found["ratio_to_local"].get(kind, {"after_first_model": 1.0, "whole_run": 1.0})
+        start = [row["cluster_start_s"] for row in runs if "cluster_start_s" in row]
+        rows.append(
+            [
+                kind,
+                f"{median(start):.1f}" if start else "",
+                f"{median(row['until_first_s'] for row in runs):.1f}",
+                f"{median(row['rest_s'] for row in runs):.1f}",
+                f"{ratios['after_first_model']:.2f}",
+                f"{ratios['whole_run']:.2f}",
+                f"{max(max(row['load']) for row in runs):.0f}",
+            ]
+        )
+    columns = ["run", "cluster starts, s", "until the first model is loaded, s", "the rest, s"]
+    columns += ["the rest beside local", "whole run beside local", "load of the machine, at most"]
+    return table(columns, rows)
+
+
+TABLES = (cluster_runs,)
