@@ -10,7 +10,15 @@ import pytest
 from colour_world import World
 from web_server import running
 
+HERE = Path(__file__).parent
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One process runs all tests with a browser."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 @pytest.fixture(scope="session")
@@ -26,9 +34,13 @@ def address(served_hub: Path) -> Iterator[str]:
         yield at
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium, headless."""
+    """Chromium, headless.
+
+    Its driver keeps an event loop running in this thread, in which no other may run: the tests of
+    this folder are run by one process, and the loop ends with the tests of a module.
+    """
     driver = pytest.importorskip(
         "playwright.sync_api", reason="no browser driver; make browser installs it"
     )
