@@ -66,7 +66,7 @@ def server(hub: Path) -> Iterator[tuple[str, float, int]]:
             assert process.stdout is not None
             address = process.stdout.readline().strip().rstrip("/")
             assert address, "the server did not start"
-            while httpx.get(f"{address}/healthz").status_code != 200:
+            while httpx.get(f"{address}/healthz", timeout=60).status_code != 200:
                 time.sleep(0.02)
             yield address, time.perf_counter() - started, process.pid
         finally:
@@ -130,7 +130,7 @@ def at_once(address: str, texts: list[str]) -> float:
 
 def gauge(address: str, name: str) -> float:
     """A value of the server's metrics."""
-    for line in httpx.get(f"{address}/metrics").text.splitlines():
+    for line in httpx.get(f"{address}/metrics", timeout=60).text.splitlines():
         if line.startswith(f"lagotto_{name} "):
             return float(line.rpartition(" ")[2])
     raise AssertionError(f"the metrics have no {name}")
