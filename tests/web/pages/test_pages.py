@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 
 from colour_world import MODELS, World, planted
+from lagotto.core.progress import Silent
 from lagotto.core.types import Hit, Hits, Query
 from lagotto.hub.hub import Hub
+from lagotto.hub.publish.address import import_hub
 from lagotto.hub.query.types import LogitQuery
 from lagotto.web.pages.rendering import PAGES
 from lagotto.web.views.marks import belief_of
+from published_world import export
 from web_server import Served, served
 
 HOSTILE = "a&b<i>'c"
@@ -318,6 +321,25 @@ def test_a_hub_without_models_teaches_what_to_do(world: World, tmp_path: Path) -
         assert "lagotto hub add hub MODELS" in text_of(site, "/status")
         assert site.client.get("/?q=red").status_code in (200, 400)
         assert site.client.get("/map/points.bin").content == b""
+
+
+def test_a_hub_without_its_pictures_is_searched_and_says_why_none_are_shown(
+    world: World, tmp_path: Path
+) -> None:
+    tar = export(world.hub, tmp_path / "hub.tar", pictures=False)
+    hub = import_hub(tar, tmp_path / "hub", Silent(), encoder=str(world.encoder))
+    with served(hub) as site:
+        text = text_of(site, "/?q=red")
+        found = Hub.open(world.hub).search("red", top=20)
+        assert hits_of(text) == [f"/m/{hit.model}/{hit.logit}" for hit in found]
+        for address in (*EVERY, "/map/outputs?i=0&strips=1"):
+            page = text_of(site, address)
+            assert "probes/" not in "".join(re.findall(r"<img[^>]*>", page)), address
+            assert "published without the pictures" in page or not page.startswith("<!doctype")
+        assert "red" in text_of(site, "/map/outputs?i=0&strips=1")
+        refused = site.client.get("/api/v1/probes/3.webp")
+        assert refused.status_code == 404
+        assert "published without" in refused.json()["detail"]
 
 
 def test_markup_of_strangers_is_text_on_every_page(hostile_site: Served, picture: Path) -> None:

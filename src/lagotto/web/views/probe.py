@@ -31,7 +31,7 @@ class ProbePage:
     """A probe: its picture and captions, and the outputs of the whole hub that fire on it."""
 
     number: int
-    image: str
+    image: str | None
     source: str
     captions: tuple[str, ...]
     firing: tuple[FiringOutput, ...]
@@ -81,7 +81,7 @@ def probe_page(hub: Hub, number: int) -> ProbePage:
     likeness[number] = -np.inf
     return ProbePage(
         number=number,
-        image=probe_image(number, _EDGE, reader.probe_digest),
+        image=probe_image(number, _EDGE, reader.probe_digest) if reader.has_pictures else None,
         source=shown(probe.source.replace("\\", "/").rpartition("/")[2] or probe.source),
         captions=tuple(shown(caption) for caption in probe.captions),
         firing=tuple(firing),

@@ -141,14 +141,14 @@ def query_title(address: SearchAddress) -> str:
     return " with ".join(parts)
 
 
-def query_chips(address: SearchAddress) -> tuple[Chip, ...]:
-    """The chips of a query."""
+def query_chips(address: SearchAddress, *, has_pictures: bool = True) -> tuple[Chip, ...]:
+    """The chips of a query; that of a probe has its picture where the hub has pictures."""
     chips = []
     if address.like:
         without = address.changed(like="").href()
         chips.append(Chip(f"like {shown(address.like, 60)}", None, without))
     if address.probe is not None:
-        image = probe_image(address.probe)
+        image = probe_image(address.probe) if has_pictures else None
         chips.append(Chip(f"probe {address.probe}", image, address.changed(probe=None).href()))
     for digest in address.pictures:
         left = tuple(other for other in address.pictures if other != digest)
