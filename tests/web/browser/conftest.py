@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from colour_world import World
@@ -32,6 +33,20 @@ def address(served_hub: Path) -> Iterator[str]:
     """Where it is served."""
     with running(served_hub) as (at, _):
         yield at
+
+
+@pytest.fixture(scope="session")
+def picture_pages(address: str, red: Path) -> tuple[str, ...]:
+    """Pages that show a picture of the client: hits, logits of a model, a classification."""
+    with httpx.Client(base_url=address, headers={"Origin": address}, timeout=60) as client:
+
+        def send(**fields: str) -> str:
+            files = {"picture": (red.name, red.read_bytes())}
+            return client.post("/pictures", files=files, data=fields).headers["location"]
+
+        hits = send()
+        named = send(to="/classify", labels="red, green, blue")
+    return hits, f"/m/plain?{hits.partition('?')[2]}", named
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +83,7 @@ def page(browser: Any, address: str) -> Iterator[Any]:
     assert not said
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def red(world: World) -> Path:
     """A red picture."""
     return world.pictures / "003_red.png"

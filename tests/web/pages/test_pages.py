@@ -16,7 +16,9 @@ from lagotto.hub.hub import Hub
 from lagotto.hub.publish.address import import_hub
 from lagotto.hub.query.types import LogitQuery
 from lagotto.web.pages.rendering import PAGES
+from lagotto.web.views.addresses import SearchAddress
 from lagotto.web.views.marks import belief_of
+from lagotto.web.views.search import search_results
 from published_world import export
 from web_server import Served, served
 
@@ -152,6 +154,24 @@ def test_a_concept_that_nothing_knows_leads_on_to_a_classification(
     assert belief.tone == "bad"
     assert belief.way_on == "/classify?labels=okapi"
     assert "thin" in belief.detail
+
+
+def test_what_the_first_line_says_is_not_said_again_below(site: Served) -> None:
+    text = text_of(site, "/?q=violin")
+    found = Hub.open(site.state.folder).search("violin", top=20)
+
+    assert any("nothing in this hub" in note for note in found.notes)
+    assert "Probably no output knows this." in text
+    assert "nothing in this hub" not in text.lower()
+
+
+def test_like_an_output_frames_only_the_probes_that_decide_most(site: Served) -> None:
+    found = Hub.open(site.state.folder).search(logit="plain:0", top=20)
+    results = search_results(site.state.hub, found, SearchAddress(like="plain:0"), "hub")
+
+    framed = {tile.probe for card in results.hits for tile in card.tiles if tile.decided}
+    assert framed
+    assert framed <= set(found.deciding_probes[:50])
 
 
 def test_two_questions_at_once_are_told_apart_with_ways_on(site: Served) -> None:
@@ -332,7 +352,10 @@ def test_a_hub_without_its_pictures_is_searched_and_says_why_none_are_shown(
         text = text_of(site, "/?q=red")
         found = Hub.open(world.hub).search("red", top=20)
         assert hits_of(text) == [f"/m/{hit.model}/{hit.logit}" for hit in found]
+        assert "published without the pictures" in text_of(site, "/?probe=5", 400)
         for address in (*EVERY, "/map/outputs?i=0&strips=1"):
+            if address == "/?probe=5":
+                continue
             page = text_of(site, address)
             assert "probes/" not in "".join(re.findall(r"<img[^>]*>", page)), address
             assert "published without the pictures" in page or not page.startswith("<!doctype")

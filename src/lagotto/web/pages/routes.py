@@ -81,11 +81,12 @@ def _search_error(site: Site, address: SearchAddress, problem: Problem) -> Respo
         ways.append((address.changed(like="").href(), "Leave the output out"))
         alone = SearchAddress(like=address.like, by_model=address.by_model, top=address.top)
         ways.append((alone.href(), f"Search like {address.like} alone"))
+    joined = "an output stands alone in a search; leave it out, or search by it alone"
     context = {
         "address": address,
         "chips": site.chips(address),
         "results": None,
-        "error": problem.detail,
+        "error": joined if ways else problem.detail,
         "ways": ways,
     }
     answer = site.page("search.html", "/", context, problem.status)

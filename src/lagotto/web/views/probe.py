@@ -36,7 +36,7 @@ class ProbePage:
     captions: tuple[str, ...]
     firing: tuple[FiringOutput, ...]
     outputs: int
-    search: str
+    search: str | None
     json: str
     previous: str | None
     next: str | None
@@ -86,7 +86,7 @@ def probe_page(hub: Hub, number: int) -> ProbePage:
         captions=tuple(shown(caption) for caption in probe.captions),
         firing=tuple(firing),
         outputs=len(values),
-        search=address.href(),
+        search=address.href() if reader.has_pictures else None,
         json=address.api_href(),
         previous=probe_href(number - 1) if number else None,
         next=probe_href(number + 1) if number + 1 < reader.probe_count else None,
