@@ -4,6 +4,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -191,3 +192,29 @@ def test_a_client_that_never_reads_is_cut_off(real: tuple[str, ServerState]) -> 
         except ConnectionResetError:
             pass
     assert 0 < got < 400 * 50_000, "the answers were kept for a client that reads none of them"
+
+
+BAD_CHUNK = b"-1\r\nx\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("path", ["/healthz", f"{API}/pictures"])
+@pytest.mark.parametrize("wait_s", [0.0, 0.3])
+def test_a_bad_chunk_ends_the_connection_without_a_traceback(
+    real: tuple[str, ServerState], caplog: pytest.LogCaptureFixture, path: str, wait_s: float
+) -> None:
+    address, _ = real
+    netloc = urlsplit(address).netloc
+    host, _, port = netloc.partition(":")
+    head = f"POST {path} HTTP/1.1\r\nHost: {netloc}\r\nOrigin: {address}\r\n"
+    with socket.create_connection((host, int(port))) as connection:
+        connection.settimeout(20)
+        connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n".encode())
+        time.sleep(wait_s)
+        connection.sendall(BAD_CHUNK)
+        answer = b""
+        with suppress(ConnectionResetError):
+            while part := connection.recv(1 << 16):
+                answer += part
+    assert answer.count(b"HTTP/1.1 ") <= 1
+    assert httpx.get(f"{address}/healthz").status_code == 200
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []

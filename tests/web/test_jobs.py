@@ -72,7 +72,10 @@ def test_only_remote_models_are_added_by_name(hub_copy: Path, source: str) -> No
         assert answer.status_code == 400
         assert "hf:ORG/NAME" in answer.json()["detail"]
         wrong = site.client.post(f"{API}/jobs", json={"models": [], "more": 1})
-        assert {item["field"] for item in wrong.json()["errors"]} == {"models", "more"}
+        reasons = {item["field"]: item["reason"] for item in wrong.json()["errors"]}
+        assert reasons.keys() == {"models", "more"}
+        assert "at least 1 item" in reasons["models"]
+        assert "openapi.json lists" in reasons["more"]
 
 
 @pytest.mark.parametrize("name", ["model.py", ".onnx", "a b.onnx", "", "x/../.onnx"])

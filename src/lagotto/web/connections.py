@@ -3,6 +3,7 @@
 import asyncio
 from typing import ClassVar
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
@@ -38,6 +39,13 @@ class TimedConnection(H11Protocol):
         self._stop_waiting()
         self._stop_reading_timer()
         super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers bytes that are no HTTP; closes without a word where an answer has begun."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        elif not self.transport.is_closing():
+            self.transport.close()
 
     def pause_writing(self) -> None:
         """The client does not read what was sent to it: it gets a while to go on."""

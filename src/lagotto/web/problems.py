@@ -132,10 +132,14 @@ def problem_of(error: Exception) -> Problem:
     return Problem(500, "the server failed at this request; its log says more")
 
 
+_UNKNOWN_FIELD = "There is no such field; openapi.json lists those that are taken"
+
+
 def _wrong_field(item: Mapping[str, Any]) -> tuple[str, str]:
     """The place and the reason of one error of pydantic, without what the client sent."""
     place = [str(part) for part in item["loc"] if part not in ("query", "path", "body", "header")]
-    return shortened(".".join(place) or "body", 100), shortened(str(item["msg"]), 200)
+    reason = _UNKNOWN_FIELD if item["type"] == "extra_forbidden" else str(item["msg"])
+    return shortened(".".join(place) or "body", 100), shortened(reason, 200)
 
 
 ErrorPage = Callable[[Request, Problem], Response]

@@ -164,6 +164,12 @@ class ServerState:
     def small_probe(self, number: int, edge: int) -> bytes:
         """A WEBP file of a probe, of at most `edge` pixels a side."""
         digest = self.probe(number).digest
+        if not self.hub.reader.has_pictures:
+            raise Problem(
+                404,
+                "this hub was published without the pictures of its probes; "
+                f"/api/v1/probes/{number} has the captions",
+            )
         return self.small.webp(digest, edge, lambda: self.hub.probe_picture(number))
 
     def small_upload(self, address: str, edge: int) -> bytes:

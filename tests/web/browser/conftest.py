@@ -5,12 +5,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from colour_world import World
 from web_server import running
 
+HERE = Path(__file__).parent
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One process runs all tests with a browser."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +36,26 @@ def address(served_hub: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def picture_pages(address: str, red: Path) -> tuple[str, ...]:
+    """Pages that show a picture of the client: hits, logits of a model, a classification."""
+    with httpx.Client(base_url=address, headers={"Origin": address}, timeout=60) as client:
+
+        def send(**fields: str) -> str:
+            files = {"picture": (red.name, red.read_bytes())}
+            return client.post("/pictures", files=files, data=fields).headers["location"]
+
+        hits = send()
+        named = send(to="/classify", labels="red, green, blue")
+    return hits, f"/m/plain?{hits.partition('?')[2]}", named
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium, headless."""
+    """Chromium, headless.
+
+    Its driver keeps an event loop running in this thread, in which no other may run: the tests of
+    this folder are run by one process, and the loop ends with the tests of a module.
+    """
     driver = pytest.importorskip(
         "playwright.sync_api", reason="no browser driver; make browser installs it"
     )
@@ -56,7 +83,7 @@ def page(browser: Any, address: str) -> Iterator[Any]:
     assert not said
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def red(world: World) -> Path:
     """A red picture."""
     return world.pictures / "003_red.png"

@@ -15,6 +15,12 @@ PAGES = (
     *("/", "/?q=red", "/?like=plain:0", "/m/plain", "/m/plain/0", "/p/3", "/compare"),
     *("/compare?a=plain:0&b=symmetric:1", "/map?q=red", "/cover?labels=red,blue", "/classify"),
     *("/audit", "/duplicates", "/status", "/?q=red&like=plain:0", "/nowhere"),
+    *(
+        "/cover",
+        "/?q=red+AND+NOT+blue&by=model",
+        "/?q=zzz",
+        "/m/plain?names=1&audit=1&duplicates=1",
+    ),
 )
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 900}
@@ -178,10 +184,12 @@ def test_colours_follow_the_system(browser: Any, address: str) -> None:
     assert found["light"][1] != found["dark"][1]
 
 
-def test_nothing_overflows_on_a_phone(browser: Any, address: str) -> None:
+def test_nothing_overflows_on_a_phone(
+    browser: Any, address: str, picture_pages: tuple[str, ...]
+) -> None:
     context = browser.new_context(base_url=address, viewport=PHONE, has_touch=True)
     page = context.new_page()
-    for path in PAGES:
+    for path in (*PAGES, *picture_pages):
         page.goto(path)
         over = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert over <= 0, path
@@ -293,9 +301,10 @@ def test_without_javascript_search_pivots_and_pictures_work(
     context.close()
 
 
-@pytest.mark.parametrize(("scheme", "size"), [("light", DESK), ("dark", DESK), ("dark", PHONE)])
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(
-    browser: Any, address: str, scheme: str, size: dict[str, int]
+    browser: Any, address: str, picture_pages: tuple[str, ...], scheme: str, size: dict[str, int]
 ) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe-core")
     context = browser.new_context(
@@ -303,7 +312,7 @@ def test_axe_finds_nothing_serious(
     )
     page = context.new_page()
     found = []
-    for path in PAGES:
+    for path in (*PAGES, *picture_pages):
         page.goto(path)
         for problem in axe.Axe().run(page).response["violations"]:
             if problem["impact"] in ("serious", "critical"):

@@ -10,11 +10,18 @@ import numpy as np
 import pytest
 
 from colour_world import MODELS, World, planted
+from lagotto.core.progress import Silent
 from lagotto.core.types import Hit, Hits, Query
+from lagotto.hub.confidence.calibrator import concept_note
+from lagotto.hub.confidence.probe_coverage import coverage_note
 from lagotto.hub.hub import Hub
+from lagotto.hub.publish.address import import_hub
 from lagotto.hub.query.types import LogitQuery
 from lagotto.web.pages.rendering import PAGES
+from lagotto.web.views.addresses import SearchAddress
 from lagotto.web.views.marks import belief_of
+from lagotto.web.views.search import search_results
+from published_world import export
 from web_server import Served, served
 
 HOSTILE = "a&b<i>'c"
@@ -149,6 +156,25 @@ def test_a_concept_that_nothing_knows_leads_on_to_a_classification(
     assert belief.tone == "bad"
     assert belief.way_on == "/classify?labels=okapi"
     assert "thin" in belief.detail
+
+
+def test_what_the_first_line_says_is_not_said_again_below(site: Served) -> None:
+    notes = (concept_note("okapi", 0.05), coverage_note("okapi", 0.02), "another note")
+    hit = Hit(1, "plain", 0, None, 1.0, 0.5, 0.01, 0.01)
+    hits = Hits(Query("text", "okapi"), 50, (hit,), (0,), notes, presence=0.05, coverage=0.02)
+
+    assert None not in notes
+    results = search_results(site.state.hub, hits, SearchAddress(words="okapi"), "hub")
+    assert results.notes == ("another note",)
+
+
+def test_like_an_output_frames_only_the_probes_that_decide_most(site: Served) -> None:
+    found = Hub.open(site.state.folder).search(LogitQuery("plain", 0), top=20)
+    results = search_results(site.state.hub, found, SearchAddress(like="plain:0"), "hub")
+
+    framed = {tile.probe for card in results.hits for tile in card.tiles if tile.decided}
+    assert framed
+    assert framed <= set(found.deciding_probes[:50]) < set(found.deciding_probes)
 
 
 def test_two_questions_at_once_are_told_apart_with_ways_on(site: Served) -> None:
@@ -318,6 +344,28 @@ def test_a_hub_without_models_teaches_what_to_do(world: World, tmp_path: Path) -
         assert "lagotto hub add hub MODELS" in text_of(site, "/status")
         assert site.client.get("/?q=red").status_code in (200, 400)
         assert site.client.get("/map/points.bin").content == b""
+
+
+def test_a_hub_without_its_pictures_is_searched_and_says_why_none_are_shown(
+    world: World, tmp_path: Path
+) -> None:
+    tar = export(world.hub, tmp_path / "hub.tar", pictures=False)
+    hub = import_hub(tar, tmp_path / "hub", Silent(), encoder=str(world.encoder))
+    with served(hub) as site:
+        text = text_of(site, "/?q=red")
+        found = Hub.open(world.hub).search("red", top=20)
+        assert hits_of(text) == [f"/m/{hit.model}/{hit.logit}" for hit in found]
+        assert "published without the pictures" in text_of(site, "/?probe=5", 400)
+        for address in (*EVERY, "/map/outputs?i=0&strips=1"):
+            if address == "/?probe=5":
+                continue
+            page = text_of(site, address)
+            assert "probes/" not in "".join(re.findall(r"<img[^>]*>", page)), address
+            assert "published without the pictures" in page or not page.startswith("<!doctype")
+        assert 'class="words"' in text_of(site, "/map/outputs?i=0&strips=1")
+        refused = site.client.get("/api/v1/probes/3.webp")
+        assert refused.status_code == 404
+        assert "published without" in refused.json()["detail"]
 
 
 def test_markup_of_strangers_is_text_on_every_page(hostile_site: Served, picture: Path) -> None:

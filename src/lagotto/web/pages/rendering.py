@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse
 
 from lagotto import __version__
 from lagotto.web.problems import without_paths
+from lagotto.web.views.marks import few
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
 
@@ -34,7 +35,19 @@ def make_templates() -> Environment:
         lstrip_blocks=True,
     )
     templates.filters["without_paths"] = without_paths
+    templates.filters["sentence"] = sentence
+    templates.filters["few"] = few
     return templates
+
+
+def sentence(text: str) -> str:
+    """A line of ours as a sentence of a page: its first letter is large.
+
+    Example:
+        >>> sentence("no output is so called")
+        'No output is so called'
+    """
+    return text[:1].upper() + text[1:]
 
 
 class PageWriter:

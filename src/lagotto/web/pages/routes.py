@@ -20,7 +20,7 @@ from lagotto.web.views.map import map_drawing, map_outputs, map_page, map_points
 from lagotto.web.views.model import ModelExtras, model_page
 from lagotto.web.views.output import compare_page, output_page
 from lagotto.web.views.probe import probe_page
-from lagotto.web.views.search import query_chips, search_results, start_page
+from lagotto.web.views.search import search_results, start_page
 
 
 def router(state: ServerState) -> APIRouter:
@@ -52,7 +52,7 @@ def _add_search(routes: APIRouter, site: Site) -> None:
         hits = find_hits(state, search_request(address))
         hub = state.hub
         results = hub.read(lambda _: search_results(hub, hits, address, site.hub_argument))
-        context = {"address": address, "chips": query_chips(address), "results": results}
+        context = {"address": address, "chips": site.chips(address), "results": results}
         return site.page("search.html", "/", {**context, "error": "", "ways": ()})
 
     @routes.get("/")
@@ -81,11 +81,12 @@ def _search_error(site: Site, address: SearchAddress, problem: Problem) -> Respo
         ways.append((address.changed(like="").href(), "Leave the output out"))
         alone = SearchAddress(like=address.like, by_model=address.by_model, top=address.top)
         ways.append((alone.href(), f"Search like {address.like} alone"))
+    joined = "an output stands alone in a search; leave it out, or search by it alone"
     context = {
         "address": address,
-        "chips": query_chips(address),
+        "chips": site.chips(address),
         "results": None,
-        "error": problem.detail,
+        "error": joined if ways else problem.detail,
         "ways": ways,
     }
     answer = site.page("search.html", "/", context, problem.status)
@@ -177,7 +178,7 @@ def _add_map(routes: APIRouter, site: Site) -> None:
         hits, hub = hits_of(address), state.hub
         version = sha256(repr(state.mark()).encode()).hexdigest()[:12]
         page = hub.read(lambda _: map_page(hub, hits, address, picked, version))
-        context = {"page": page, "address": address, "chips": query_chips(address)}
+        context = {"page": page, "address": address, "chips": site.chips(address)}
         return site.page("map.html", "/map", context)
 
     @routes.get("/map")

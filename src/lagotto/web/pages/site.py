@@ -6,11 +6,14 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import HTMLResponse, Response
 
+from lagotto.core.errors import LagottoError
 from lagotto.hub.labels.duplicates import DuplicateReport
 from lagotto.web.pages.rendering import PageWriter
 from lagotto.web.problems import Problem
 from lagotto.web.state import ServerState
+from lagotto.web.views.addresses import SearchAddress
 from lagotto.web.views.picture import PictureLogits, picture_logits
+from lagotto.web.views.search import Chip, query_chips
 
 
 class Site:
@@ -32,11 +35,22 @@ class Site:
         self, template: str, current: str, context: Mapping[str, Any], status: int = 200
     ) -> HTMLResponse:
         """A page; `current` is the address in the menu that it belongs to."""
-        return self._writer.page(template, current, context, status)
+        shared = {"has_pictures": self._has_pictures()}
+        return self._writer.page(template, current, {**shared, **context}, status)
 
     def text(self, template: str, context: Mapping[str, Any]) -> str:
         """A part of a page."""
         return self._writer.text(template, context)
+
+    def chips(self, address: SearchAddress) -> tuple[Chip, ...]:
+        """The chips of a query."""
+        return query_chips(address, has_pictures=self._has_pictures())
+
+    def _has_pictures(self) -> bool:
+        try:
+            return self.state.hub.reader.has_pictures
+        except LagottoError:  # the page says what is wrong with the hub
+            return True
 
     def error_page(self, request: Request, problem: Problem) -> Response:
         """The page that says a problem in one line, with a way on."""

@@ -15,7 +15,6 @@
   let byLabel = false, lassoing = false, path = null, hovered = -1, ratio = 1;
   const NOWHERE = 65535, SMOOTH = 12000;
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const still = matchMedia("(prefers-reduced-motion: reduce)");
 
   const hue = (number) => (number * 137.508) % 360;
   const rgb = (h, s, l) => {
@@ -53,17 +52,25 @@
     return parts;
   };
 
-  const draw = () => {
-    const { width, height } = canvas;
-    if (!count || !width) return;
-    const image = context.createImageData(width, height);
-    const data = image.data;
+  // Points are painted into an image that is kept: a hover or a lasso only puts it down again.
+  let image = null, stale = true, inks = null;
+  const isPlain = (number) => lit.size || picked.size || (byLabel && number === 0);
+  const numberOf = (i) => (byLabel ? groups[i] : owners[i]);
+  const greyOf = () => (dark.matches ? [120, 110, 98] : [150, 140, 126]);
+  const pointRadius = () => {
     const crowd = Math.max(1.1, Math.min(4.5, 120 / Math.sqrt(count)));
-    const radius = Math.min(7, crowd * Math.sqrt(view.zoom)) * ratio;
-    const dim = lit.size || picked.size;
-    const base = stamp(radius), strong = stamp(Math.max(radius * 1.6, 5 * ratio));
+    return Math.min(7, crowd * Math.sqrt(view.zoom)) * ratio;
+  };
+
+  const paintPoints = () => {
+    const { width, height } = canvas;
+    if (image?.width !== width || image?.height !== height) image = context.createImageData(width, height);
+    else image.data.fill(0);
+    const data = image.data, radius = pointRadius(), scale = side() * view.zoom;
+    const left = width / 2 - view.x * scale, top = height / 2 - view.y * scale;
+    const faint = lit.size || picked.size ? 0.4 : 0.8;
     const paint = (i, parts, colour, alpha) => {
-      const cx = Math.round(toX(xs[i])), cy = Math.round(toY(ys[i]));
+      const cx = Math.round(xs[i] * scale + left), cy = Math.round(ys[i] * scale + top);
       if (cx < -20 || cy < -20 || cx > width + 20 || cy > height + 20) return;
       for (let p = 0; p < parts.length; p += 3) {
         const px = cx + parts[p], py = cy + parts[p + 1];
@@ -74,30 +81,37 @@
         data[at + 3] = 255 * out;
       }
     };
-    const grey = dark.matches ? [120, 110, 98] : [150, 140, 126];
-    const green = dark.matches ? [92, 214, 134] : [30, 145, 72];
-    const faint = dim ? 0.4 : 0.8;
     // Many points are squares of whole pixels: a tenth of the time of smooth discs.
-    const words = new Uint32Array(data.buffer);
-    const edge = Math.max(1, Math.round(1.6 * radius));
-    const mixed = (colour) => (Math.round(255 * faint) << 24) | (colour[2] << 16) | (colour[1] << 8) | colour[0];
-    const greyWord = mixed(grey), colourWords = [];
+    const words = new Uint32Array(data.buffer), edge = Math.max(1, Math.round(1.6 * radius));
     const square = (i, word) => {
-      const left = Math.round(toX(xs[i]) - edge / 2), top = Math.round(toY(ys[i]) - edge / 2);
-      if (left < 0 || top < 0 || left + edge >= width || top + edge >= height) return;
-      for (let y = top; y < top + edge; y++) for (let x = left; x < left + edge; x++) words[y * width + x] = word;
+      const x0 = Math.round(xs[i] * scale + left - edge / 2), y0 = Math.round(ys[i] * scale + top - edge / 2);
+      if (x0 < 0 || y0 < 0 || x0 + edge >= width || y0 + edge >= height) return;
+      for (let y = y0 * width; y < (y0 + edge) * width; y += width) for (let x = x0; x < x0 + edge; x++) words[y + x] = word;
     };
-    const marked = lit.size || picked.size;
-    for (let i = 0; i < count; i++) {
-      if (xs[i] < 0 || (marked && (lit.has(i) || picked.has(i)))) continue;
-      const number = byLabel ? groups[i] : owners[i];
-      if (count > SMOOTH) {
-        const plain = dim || (byLabel && number === 0);
-        square(i, plain ? greyWord : (colourWords[number] ??= mixed(colourOf(number))));
-      } else paint(i, base, dim || (byLabel && number === 0) ? grey : colourOf(number), faint);
+    const wordOf = ([r, g, b], alpha) => ((Math.round(255 * alpha) << 24) | (b << 16) | (g << 8) | r) >>> 0;
+    const base = stamp(radius), strong = stamp(Math.max(radius * 1.6, 5 * ratio)), grey = greyOf();
+    if (count > SMOOTH) {
+      if (!inks) {
+        inks = new Uint32Array(count);
+        for (let i = 0; i < count; i++) inks[i] = wordOf(isPlain(numberOf(i)) ? grey : colourOf(numberOf(i)), faint);
+      }
+      for (let i = 0; i < count; i++) if (xs[i] >= 0) square(i, inks[i]);
+      for (const i of picked) if (xs[i] >= 0) square(i, wordOf(colourOf(numberOf(i)), 1));
+    } else {
+      for (let i = 0; i < count; i++) {
+        if (xs[i] < 0 || lit.has(i) || picked.has(i)) continue;
+        paint(i, base, isPlain(numberOf(i)) ? grey : colourOf(numberOf(i)), faint);
+      }
+      for (const i of picked) if (xs[i] >= 0) paint(i, base, colourOf(numberOf(i)), 1);
     }
-    for (const i of picked) if (xs[i] >= 0) paint(i, base, colourOf(byLabel ? groups[i] : owners[i]), 1);
+    const green = dark.matches ? [92, 214, 134] : [30, 145, 72];
     for (const i of lit) if (xs[i] >= 0) paint(i, strong, green, 1);
+    stale = false;
+  };
+
+  const draw = () => {
+    if (!count || !canvas.width) return;
+    if (stale) paintPoints();
     context.putImageData(image, 0, 0);
     const ink = getComputedStyle(document.body).color;
     context.font = `600 ${13 * ratio}px Inter, system-ui, sans-serif`;
@@ -118,7 +132,7 @@
     }
     if (hovered >= 0) {
       context.beginPath();
-      context.arc(toX(xs[hovered]), toY(ys[hovered]), radius + 5 * ratio, 0, 7);
+      context.arc(toX(xs[hovered]), toY(ys[hovered]), pointRadius() + 5 * ratio, 0, 7);
       context.lineWidth = 2 * ratio;
       context.strokeStyle = ink;
       context.stroke();
@@ -136,7 +150,9 @@
   };
 
   let asked = false;
-  const redraw = () => {
+  const redraw = ({ points = true, colours = false } = {}) => {
+    stale ||= points;
+    if (colours) inks = null;
     if (asked) return;
     asked = true;
     requestAnimationFrame(() => { asked = false; draw(); });
@@ -154,12 +170,15 @@
     return [(event.clientX - box.left) * ratio, (event.clientY - box.top) * ratio];
   };
 
+  const fromX = (px) => (px - canvas.width / 2) / (side() * view.zoom) + view.x;
+  const fromY = (py) => (py - canvas.height / 2) / (side() * view.zoom) + view.y;
+
   const nearest = (px, py) => {
-    let best = -1, least = (14 * ratio) ** 2;
+    const x = fromX(px), y = fromY(py);
+    let best = -1, least = ((14 * ratio) / (side() * view.zoom)) ** 2;
     for (let i = 0; i < count; i++) {
-      if (xs[i] < 0) continue;
-      const dx = toX(xs[i]) - px, dy = toY(ys[i]) - py, d = dx * dx + dy * dy;
-      if (d < least) { least = d; best = i; }
+      const dx = xs[i] - x, dy = ys[i] - y, d = dx * dx + dy * dy;
+      if (d < least && xs[i] >= 0) { least = d; best = i; }
     }
     return best;
   };
@@ -175,7 +194,7 @@
   const hover = (i) => {
     if (i === hovered) return;
     hovered = i;
-    redraw();
+    redraw({ points: false });
     clearTimeout(waiting);
     if (i >= 0) waiting = setTimeout(() => fill(document.querySelector("#hovered ul"), [i], true), 90);
   };
@@ -189,18 +208,23 @@
     return is;
   };
 
-  const pick = async (polygon) => {
-    const found = [];
-    for (let i = 0; i < count; i++) if (xs[i] >= 0 && inside(toX(xs[i]), toY(ys[i]), polygon)) found.push(i);
+  const pick = async (corners) => {
+    const polygon = corners.map(([x, y]) => [fromX(x), fromY(y)]), found = [];
+    const [left, top] = [0, 1].map((axis) => Math.min(...polygon.map((corner) => corner[axis])));
+    const [right, bottom] = [0, 1].map((axis) => Math.max(...polygon.map((corner) => corner[axis])));
+    for (let i = 0; i < count; i++) {
+      if (xs[i] < Math.max(left, 0) || xs[i] > right || ys[i] < top || ys[i] > bottom) continue;
+      if (inside(xs[i], ys[i], polygon)) found.push(i);
+    }
     picked = new Set(found);
     const card = document.getElementById("picked");
     card.hidden = !found.length;
     const listed = found.slice(0, 200);
-    card.querySelector("small").textContent = found.length > 200 ? `200 of ${found.length} outputs` : `${found.length} outputs`;
+    card.querySelector("small").textContent = found.length > 200 ? `200 of ${found.length.toLocaleString("en")} outputs` : `${found.length} outputs`;
     const address = new URL(location.href);
     if (listed.length) address.searchParams.set("pick", listed.join(",")); else address.searchParams.delete("pick");
     history.replaceState(null, "", address);
-    redraw();
+    redraw({ colours: true });
     if (listed.length) await fill(card.querySelector("ul"), listed, false);
     const said = document.getElementById("announce");
     if (said) said.textContent = `${found.length} outputs picked`;
@@ -209,8 +233,7 @@
   const zoomAt = (px, py, factor) => {
     const zoom = Math.max(0.8, Math.min(80, view.zoom * factor));
     const scale = side();
-    const x = (px - canvas.width / 2) / (scale * view.zoom) + view.x;
-    const y = (py - canvas.height / 2) / (scale * view.zoom) + view.y;
+    const x = fromX(px), y = fromY(py);
     view = { zoom, x: x - (px - canvas.width / 2) / (scale * zoom), y: y - (py - canvas.height / 2) / (scale * zoom) };
     redraw();
   };
@@ -245,7 +268,7 @@
       view.y -= (here[1] - last[1]) / (side() * view.zoom);
     }
     last = here;
-    redraw();
+    redraw({ points: !path });
   });
   const end = (event) => {
     if (!fingers.delete(event.pointerId)) return;
@@ -254,7 +277,7 @@
       path = null;
       if (polygon.length > 4) pick(polygon);
     } else if (moved < 6 * ratio) hover(nearest(...place(event)));
-    redraw();
+    redraw({ points: false });
   };
   canvas.addEventListener("pointerup", end);
   canvas.addEventListener("pointercancel", end);
@@ -269,10 +292,10 @@
   document.getElementById("recolour").addEventListener("click", (event) => {
     byLabel = !byLabel;
     event.currentTarget.setAttribute("aria-pressed", byLabel);
-    redraw();
+    redraw({ colours: true });
   });
   document.getElementById("whole").addEventListener("click", () => { view = { x: 0.5, y: 0.5, zoom: 1 }; redraw(); });
-  dark.addEventListener("change", () => { palette.length = 0; redraw(); });
+  dark.addEventListener("change", () => { palette.length = 0; redraw({ colours: true }); });
   addEventListener("resize", resize);
 
   (async () => {

@@ -14,6 +14,7 @@ Tone: TypeAlias = Literal["good", "open", "bad", "plain"]
 _LIKELY = 0.7
 _UNLIKELY = 0.3
 """Presence below which a search says that the hub hardly knows the concept; as its notes do."""
+_LEAST_PROBABILITY = 1e-4
 
 _VERDICTS: dict[str, tuple[Tone, str]] = {
     "fits": ("good", "label list fits"),
@@ -69,6 +70,16 @@ class Belief:
     way_on: str | None = None
 
 
+def few(probability: float) -> str:
+    """A small probability as people read it.
+
+    Example:
+        >>> few(0.0213), few(6e-11)
+        ('0.02', 'below 0.0001')
+    """
+    return f"{probability:.1g}" if probability >= _LEAST_PROBABILITY else "below 0.0001"
+
+
 def belief_of(hits: Hits, words: str, pictures: Sequence[str] = ()) -> Belief:
     """The line above the hits of a search."""
     presence, covered = hits.presence, hits.coverage
@@ -82,9 +93,11 @@ def belief_of(hits: Hits, words: str, pictures: Sequence[str] = ()) -> Belief:
         detail = (
             ""
             if best is None
-            else f"A score as good as the best is an accident with probability {best:.2g}."
+            else f"A score as good as the best is an accident with probability {few(best)}."
         )
-        return Belief("plain", "The outputs that answer most alike.", detail, None, None)
+        in_words = hits.query.kind == "text"
+        headline = "The best matches." if in_words else "The outputs that answer most alike."
+        return Belief("plain", headline, detail, None, None)
     if presence >= _LIKELY:
         tone: Tone = "good"
         headline, detail = "The hub knows this.", "Some output very likely recognises it."
@@ -95,6 +108,6 @@ def belief_of(hits: Hits, words: str, pictures: Sequence[str] = ()) -> Belief:
         tone, headline = "bad", "Probably no output knows this."
         detail = "The hits below are its nearest relatives."
     if covered is not None and covered < LEAST_COVERAGE:
-        detail += " No probe clearly shows it, so the evidence is thin."
+        detail += " No probe clearly shows it, so the evidence is thin: ask by a picture too."
     known = presence >= _LIKELY
     return Belief(tone, headline, detail, presence, covered, None if known else way_on)

@@ -31,12 +31,12 @@ class ProbePage:
     """A probe: its picture and captions, and the outputs of the whole hub that fire on it."""
 
     number: int
-    image: str
+    image: str | None
     source: str
     captions: tuple[str, ...]
     firing: tuple[FiringOutput, ...]
     outputs: int
-    search: str
+    search: str | None
     json: str
     previous: str | None
     next: str | None
@@ -81,12 +81,12 @@ def probe_page(hub: Hub, number: int) -> ProbePage:
     likeness[number] = -np.inf
     return ProbePage(
         number=number,
-        image=probe_image(number, _EDGE, reader.probe_digest),
+        image=probe_image(number, _EDGE, reader.probe_digest) if reader.has_pictures else None,
         source=shown(probe.source.replace("\\", "/").rpartition("/")[2] or probe.source),
         captions=tuple(shown(caption) for caption in probe.captions),
         firing=tuple(firing),
         outputs=len(values),
-        search=address.href(),
+        search=address.href() if reader.has_pictures else None,
         json=address.api_href(),
         previous=probe_href(number - 1) if number else None,
         next=probe_href(number + 1) if number + 1 < reader.probe_count else None,

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from lagotto.core.text.clean import shown
 from lagotto.core.types import Hit, Hits
+from lagotto.hub.confidence.calibrator import concept_note
+from lagotto.hub.confidence.probe_coverage import coverage_note
 from lagotto.hub.hub import Hub
 from lagotto.web.views.addresses import (
     SearchAddress,
@@ -20,6 +22,8 @@ from lagotto.web.views.strips import ProbeTile, output_values, probe_tile, strip
 
 _EXAMPLES = 8
 _MOSAIC = 12
+_FRAMED = 50
+"""Deciding probes that get a frame, of the most weight: like an output, all decide a little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def search_results(hub: Hub, hits: Hits, address: SearchAddress, hub_name: str) 
         hub_name: The hub as a command names it.
     """
     reader = hub.reader
-    deciding = frozenset(hits.deciding_probes)
+    deciding = frozenset(hits.deciding_probes[:_FRAMED])
     values = output_values(reader, [(hit.model, hit.logit) for hit in hits])
     trust = hub.label_trust
     first = (hits[0].model, hits[0].logit) if len(hits) else None
@@ -122,12 +126,21 @@ def search_results(hub: Hub, hits: Hits, address: SearchAddress, hub_name: str) 
         ),
         probes=len(hits.deciding_probes),
         hits=tuple(cards),
-        notes=tuple(shown(note) for note in hits.notes),
+        notes=tuple(shown(note) for note in hits.notes if note not in _said_above(hits)),
         elapsed_ms=1000 * (hits.elapsed_s or 0.0),
         command=command_line_of(hub_name, address),
         python=python_of(hub_name, address),
         json=address.api_href(),
         map=address.href("/map"),
+    )
+
+
+def _said_above(hits: Hits) -> tuple[str | None, ...]:
+    """The notes whose matter the line above the hits says already."""
+    text = str(hits.query.value)
+    return (
+        None if hits.presence is None else concept_note(text, hits.presence),
+        None if hits.coverage is None else coverage_note(text, hits.coverage),
     )
 
 
@@ -141,14 +154,14 @@ def query_title(address: SearchAddress) -> str:
     return " with ".join(parts)
 
 
-def query_chips(address: SearchAddress) -> tuple[Chip, ...]:
-    """The chips of a query."""
+def query_chips(address: SearchAddress, *, has_pictures: bool = True) -> tuple[Chip, ...]:
+    """The chips of a query; that of a probe has its picture where the hub has pictures."""
     chips = []
     if address.like:
         without = address.changed(like="").href()
         chips.append(Chip(f"like {shown(address.like, 60)}", None, without))
     if address.probe is not None:
-        image = probe_image(address.probe)
+        image = probe_image(address.probe) if has_pictures else None
         chips.append(Chip(f"probe {address.probe}", image, address.changed(probe=None).href()))
     for digest in address.pictures:
         left = tuple(other for other in address.pictures if other != digest)

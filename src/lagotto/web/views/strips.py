@@ -23,7 +23,7 @@ class ProbeTile:
 
     Attributes:
         probe: Its number.
-        image: The address of its small picture.
+        image: The address of its small picture; None in a hub that was published without them.
         href: The address of its page.
         alt: What it shows, in words.
         value: The output's standardized response to it, in standard deviations; None for none.
@@ -31,7 +31,7 @@ class ProbeTile:
     """
 
     probe: int
-    image: str
+    image: str | None
     href: str
     alt: str
     value: float | None = None
@@ -46,7 +46,7 @@ def probe_tile(
     alt = shown(captions[0], _ALT_LENGTH) if captions else f"probe {probe}"
     return ProbeTile(
         probe,
-        probe_image(probe, probe_digest=hub.probe_digest),
+        probe_image(probe, probe_digest=hub.probe_digest) if hub.has_pictures else None,
         probe_href(probe),
         alt,
         value,
