@@ -210,7 +210,8 @@ def fill_tables(text: str) -> str:
 
 def pages_with_tables() -> list[Path]:
     """The pages whose tables are generated."""
-    return [ROOT / "docs" / "results.md", *sorted((ROOT / "benchmarks" / "notes").glob("*.md"))]
+    docs = [ROOT / "docs" / "results.md", ROOT / "docs" / "explanation" / "security.md"]
+    return [*docs, *sorted((ROOT / "benchmarks" / "notes").glob("*.md"))]
 
 
 def build_site() -> int:

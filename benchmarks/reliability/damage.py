@@ -2,8 +2,9 @@
 
     python benchmarks/reliability/damage.py --json
 
-A small hub and a small caption store are made by the tests' own generators. Each damage is put on a
-fresh copy, then the commands that read it are run, each in a process of its own. Of one damage:
+Small hubs and a small caption store are made by the tests' own generators (damage_folders.py), also
+published ones, hubs that are merged, and one whose growth was cut off. Each damage is put on a fresh
+copy, then the commands that read it are run, each in a process of its own. Of one damage:
 
 - detected: `verify` names it, or a command refuses by one line;
 - harmless: every command answers as before, and nothing names it (a status may tell of it);
@@ -23,35 +24,19 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "helpers"))
 
-import colour_world
-from command_line import lagotto
-from lagotto.hub.hub import Hub
+os.environ["HF_HUB_OFFLINE"] = "1"
 
-HUB_COMMANDS = {
-    "text": ("search", "{}", "red", "--json", "--quiet"),
-    "low-rank": ("search", "{}", "blue", "--low-rank", "--json", "--quiet"),
-    "behaviour": ("search", "{}", "cyan", "--behaviour-only", "--json", "--quiet"),
-    "paper": ("search", "{}", "white", "--rule", "paper", "--json", "--quiet"),
-    "logit": ("search", "{}", "--logit", "plain:0", "--json", "--quiet"),
-    "labels": ("search", "{}", "--labels", "red,green", "--json", "--quiet"),
-    "describe": ("describe", "{}", "plain", "--json", "--quiet"),
-    "audit": ("audit", "{}", "plain", "--json", "--quiet"),
-    "status": ("hub", "status", "{}", "--json"),
-}
-STORE_COMMANDS = {
-    "text": ("captions", "search", "{}", "a photo of red", "--json"),
-    "status": ("captions", "status", "{}", "--json"),
-    "classify": ("classify", "PICTURE", "--labels", "red,green,blue", "--captions", "{}", "--json"),
-    "approximate": (
-        *("classify", "PICTURE", "--labels", "red,green,blue", "--captions", "{}"),
-        *("--approximate", "--json"),
-    ),
-}
+from damage_folders import Subject, ask_folder, make_subjects, subjects
+
 UNSTABLE = re.compile(r'"(elapsed_s|disk_bytes|bytes)": [\d.e-]+')
 _LONGEST_S = 60
 ALIKE = {"responses": 2, "probes/pictures": 2}
@@ -89,11 +74,15 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended: its code (negative: a signal), what it printed, whether it broke."""
+    """How a command ended: its code (negative: a signal), what it printed, whether it broke.
+
+    `modules` are those that it imported.
+    """
 
     code: int
     out: str
     traceback: bool
+    modules: tuple[str, ...] = ()
 
 
 def run(words: Sequence[str]) -> Outcome:
@@ -103,15 +92,16 @@ def run(words: Sequence[str]) -> Outcome:
     if child == 0:
         os.close(reader)
         signal.alarm(_LONGEST_S)  # a command that hangs ends by a signal
-        answer, broke = None, False
+        answer, broke, before = None, False, set(sys.modules)
         try:
-            answer = lagotto(*words)
+            answer = ask_folder(words)
         except BaseException:
             broke = True
         content = {
             "code": 1 if answer is None else answer.code,
             "out": "" if answer is None else answer.out,
             "traceback": broke or "Traceback" in (answer.err if answer else ""),
+            "modules": sorted(set(sys.modules) - before),
         }
         with os.fdopen(writer, "w") as stream:
             json.dump(content, stream)
@@ -125,14 +115,15 @@ def run(words: Sequence[str]) -> Outcome:
     return Outcome(**json.loads(text))
 
 
-def tried_files(folder: Path) -> Iterator[str]:
-    """The files of a folder, relative to it; a few of those that are all of one kind."""
+def tried_files(subject: Subject) -> Iterator[str]:
+    """The files to damage, relative to the folder; a few of those that are all of one kind."""
     seen: Counter[str] = Counter()
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
+    found = {path for pattern in subject.tried for path in subject.folder.glob(pattern)}
+    for path in sorted(found):
+        name = path.relative_to(subject.folder).as_posix()
         if not path.is_file() or path.name == ".lock":
             continue
-        kind = next((kind for kind in ALIKE if name.startswith(f"{kind}/")), None)
+        kind = next((kind for kind in ALIKE if f"/{kind}/" in f"/{name}"), None)
         if kind is not None:
             seen[kind] += 1
             if seen[kind] > ALIKE[kind]:
@@ -140,55 +131,91 @@ def tried_files(folder: Path) -> Iterator[str]:
         yield name
 
 
-def try_folder(
-    base: Path, commands: dict[str, tuple[str, ...]], verify: tuple[str, ...], place: Path
-) -> dict[str, object]:
-    """Counts of all damages of a hub or store, and each that was not detected or harmless."""
+def trials(subject: Subject) -> Iterator[tuple[str, str]]:
+    """Each file with each damage that it can have."""
+    for name in tried_files(subject):
+        is_empty = not (subject.folder / name).stat().st_size
+        for damage in DAMAGES:
+            if not is_empty or damage in ("deleted", "a folder instead"):
+                yield name, damage
 
-    def ask(folder: Path, words: Sequence[str]) -> Outcome:
-        return run([word.replace("{}", str(folder)) for word in words])
 
-    def plain(text: str, folder: Path) -> str:
-        return UNSTABLE.sub("", text).replace(str(folder), "")
+def ask(folder: Path, words: Sequence[str]) -> Outcome:
+    """A command on a folder."""
+    os.environ["XDG_CACHE_HOME"] = str(folder)
+    return run([word.replace("{}", str(folder)) for word in words])
 
-    expected = {name: plain(ask(base, words).out, base) for name, words in commands.items()}
-    assert all(expected.values()), [name for name, out in expected.items() if not out]
+
+def plain(text: str, folder: Path) -> str:
+    """What a command printed, without what differs from run to run."""
+    return UNSTABLE.sub("", text).replace(str(folder), "")
+
+
+def answers(subject: Subject, copy: Path) -> dict[str, str]:
+    """What the commands say of the undamaged folder."""
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(subject.folder, copy)
+    said = {name: ask(copy, words) for name, words in subject.commands.items()}
+    assert not any(outcome.code for outcome in said.values()), said
+    for module in {name for outcome in said.values() for name in outcome.modules}:
+        with suppress(ImportError):  # so that the children of each trial have them
+            import_module(module)
+    return {name: plain(outcome.out, copy) for name, outcome in said.items()}
+
+
+def try_damage(
+    subject: Subject, expected: dict[str, str], copy: Path, name: str, damage: str
+) -> tuple[str, list[str]]:
+    """What became of one damage, and the commands that neither answered as before nor refused."""
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(subject.folder, copy)
+    DAMAGES[damage](copy / name)
+    fates: dict[str, str] = {}
+    for each, words in subject.commands.items():
+        outcome = ask(copy, words)
+        same = each == "status" or plain(outcome.out, copy) == expected[each]
+        fates[each] = _fate(outcome, same)
+        if subject.in_order and fates[each] == "refused":
+            break
+    verified = ask(copy, subject.verify)
+    fates["verify"] = _fate(verified, same=True)
+    broken = sorted(each for each, fate in fates.items() if fate not in ("same", "refused"))
+    verdict = next((f for f in ("crash", "traceback") if f in fates.values()), None)
+    if verdict is None and "other" in fates.values() and verified.code == 0:
+        verdict = "silent"
+    if verdict is None:
+        told = verified.code == 1 or "refused" in fates.values()
+        verdict = "detected" if told else "harmless"
+    return verdict, broken
+
+
+def try_subject(subject: Subject, place: Path, workers: int) -> dict[str, object]:
+    """Counts of all damages of a folder, and each that was not detected or harmless."""
+    expected = answers(subject, place / "trial")
+    tasks = list(trials(subject))
     counts: Counter[str] = Counter()
     worst = []
-    for name in tried_files(base):
-        for damage, apply in DAMAGES.items():
-            folder = place / "copy"
-            shutil.rmtree(folder, ignore_errors=True)
-            shutil.copytree(base, folder)
-            if not (folder / name).stat().st_size and damage not in ("deleted", "a folder instead"):
-                continue
-            apply(folder / name)
-            found = {each: ask(folder, words) for each, words in commands.items()}
-            verified = ask(folder, verify)
-            fates = {
-                each: _fate(
-                    outcome, each == "status" or plain(outcome.out, folder) == expected[each]
-                )
-                for each, outcome in found.items()
-            }
-            fates["verify"] = _fate(verified, same=True)
-            told = verified.code == 1 or "refused" in fates.values()
-            verdict = next((f for f in ("crash", "traceback") if f in fates.values()), None)
-            if verdict is None and "other" in fates.values() and verified.code == 0:
-                verdict = "silent"
-            if verdict is None:
-                verdict = "detected" if told else "harmless"
+    with get_context("fork").Pool(workers) as pool:
+        work = partial(_try_one, subject, expected, place)
+        for (name, damage), (verdict, broken) in zip(tasks, pool.imap(work, tasks), strict=True):
             counts[verdict] += 1
             if verdict not in ("detected", "harmless"):
-                broken = sorted(e for e, fate in fates.items() if fate not in ("same", "refused"))
                 worst.append({"file": name, "damage": damage, "is": verdict, "in": broken})
-                print(worst[-1], file=sys.stderr)
+                print(worst[-1], file=sys.stderr, flush=True)
+    files = len({name for name, _ in tasks})
     kinds = ("detected", "harmless", "silent", "traceback", "crash")
     return {
+        "files": files,
         "tried": sum(counts.values()),
         **{kind: counts[kind] for kind in kinds},
         "worst": worst,
     }
+
+
+def _try_one(
+    subject: Subject, expected: dict[str, str], place: Path, task: tuple[str, str]
+) -> tuple[str, list[str]]:
+    return try_damage(subject, expected, place / f"trial-{os.getpid()}", *task)
 
 
 def _fate(outcome: Outcome, same: bool) -> str:
@@ -204,7 +231,8 @@ def _fate(outcome: Outcome, same: bool) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--only", choices=["hub", "captions"])
+    parser.add_argument("--only", nargs="+", help="some of the folders, by name")
+    parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     result: dict[str, dict[str, object]] = {}
     with tempfile.TemporaryDirectory() as temporary:
@@ -212,44 +240,19 @@ def main() -> None:
         # In a child: threads of this process would not be in the children that it forks later.
         builder = os.fork()
         if builder == 0:
-            make_folders(place)
+            make_subjects(place)
             os._exit(0)
         assert os.waitpid(builder, 0)[1] == 0
-        if options.only != "captions":
-            verify = ("hub", "verify", "{}")
-            result["hub"] = try_folder(place / "world" / "hub", HUB_COMMANDS, verify, place)
-        if options.only != "hub":
-            store = place / "store"
-            picture = str(sorted((place / "world" / "pictures").glob("0*.png"))[0])
-            commands = {
-                name: tuple(picture if word == "PICTURE" else word for word in words)
-                for name, words in STORE_COMMANDS.items()
-            }
-            verify = ("captions", "verify", "{}")
-            result["captions"] = try_folder(store, commands, verify, place)
+        for name, subject in subjects(place).items():
+            if name in (options.only or [name]):
+                result[name] = try_subject(subject, place, options.workers)
     print(json.dumps(result, indent=1) if options.json else result)
     bad = sum(
-        int(each[kind]) for each in result.values() for kind in ("silent", "traceback", "crash")
+        int(str(each[kind]))
+        for each in result.values()
+        for kind in ("silent", "traceback", "crash")
     )
     sys.exit(1 if bad else 0)
-
-
-def make_folders(place: Path) -> None:
-    """A hub with its index; a store of its pictures and of texts without one, with its indexes."""
-    world = colour_world.build_world(place / "world")
-    Hub.open(world.hub).build_index(3)
-    lines = [
-        json.dumps({"image": str(file), "caption": f"a photo of {file.stem.partition('_')[2]}"})
-        for file in sorted(world.pictures.glob("0*.png"))
-    ]
-    (place / "pairs.jsonl").write_text("\n".join(lines))
-    (place / "texts.txt").write_text("a photo of red\nphoto of green and blue\n")
-    store = place / "store"
-    common = ("--encoder", world.encoder, "--quiet")
-    assert lagotto("captions", "create", store, "--pairs", place / "pairs.jsonl", *common).code == 0
-    added = lagotto("captions", "add", store, "--pairs", place / "texts.txt", "--quiet")
-    assert added.code == 0
-    assert lagotto("captions", "index", store, "--quiet").code == 0
 
 
 if __name__ == "__main__":

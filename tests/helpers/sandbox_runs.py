@@ -11,7 +11,6 @@ import socket
 import struct
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from contextlib import closing
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ SECRET = "a token that no worker may have"
 LOAD, IF_EQUAL, RETURN = 0x20, 0x15, 0x06
 ALLOW, ERROR = 0x7FFF0000, 0x00050000
 PRCTL, PR_SET_SECCOMP, LANDLOCK = (157, 167)[sandbox_probes.ARM], 22, 444
-SITE = [sysconfig.get_paths()["purelib"], sysconfig.get_paths()["platlib"]]
+SITE = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
 
 
 @dataclass(frozen=True)

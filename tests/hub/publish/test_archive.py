@@ -126,10 +126,18 @@ def test_half_a_tar_leaves_nothing(tar: Path, tmp_path: Path) -> None:
         import_archive(tmp_path / "none.tar", tmp_path / "copy", Silent())
 
 
-def test_a_damaged_hub_is_not_exported(hub_copy: Path, tmp_path: Path) -> None:
-    shutil.rmtree(hub_copy / "responses")
-    with pytest.raises(HubError):
+@pytest.mark.parametrize(
+    "pattern",
+    ["responses/*", "blocks/*", "probes/embeddings.npy", "probes/pictures/*/*", "rivals.*"],
+)
+def test_a_damaged_hub_is_not_exported(hub_copy: Path, tmp_path: Path, pattern: str) -> None:
+    damaged = next(iter(sorted(hub_copy.glob(pattern))))
+    data = bytearray(damaged.read_bytes())
+    data[len(data) // 2] ^= 1
+    damaged.write_bytes(data)
+    with pytest.raises(HubError, match="is damaged, and nothing of it is published"):
         export(hub_copy, tmp_path / "hub.tar")
+    damaged.unlink()
     assert not [path for path in tmp_path.iterdir() if "tar" in path.name]
 
 

@@ -112,6 +112,21 @@ def test_a_hub_that_grew_costs_what_is_new(
     assert second.verify() == ()
 
 
+def test_a_damaged_file_of_an_older_state_is_fetched_again(
+    place: StubHub, hub_copy: Path, world: World
+) -> None:
+    with Hub.open(hub_copy) as hub:
+        push_hub(hub_copy, ADDRESS, Silent())
+        first = Hub.open(ADDRESS)
+        hub.remove("symmetric")
+    push_hub(hub_copy, ADDRESS, Silent())
+    damaged = first.folder / "probes" / "embeddings.npy"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    second = Hub.open(ADDRESS, str(world.encoder))
+    assert second.name != first.name
+    assert second.verify() == ()
+
+
 def test_a_cut_fetch_goes_on(world: World, published: StubHub, tmp_path: Path) -> None:
     data = published.repositories[NAME].files
     name = sorted(packs(published))[-1]

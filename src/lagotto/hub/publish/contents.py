@@ -22,6 +22,7 @@ from lagotto.hub.probes.probe_set import (
 )
 from lagotto.hub.publish.listing import ProbeLicence, PublishedFile, PublishedListing
 from lagotto.hub.publish.neutral_catalogue import write_neutral_catalogue
+from lagotto.hub.reader.verify import verify_hub
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.copies.origin import read_origin
 from lagotto.hub.store.layout import HubLayout
@@ -56,6 +57,7 @@ def published_contents(
     layout, manifest = HubLayout(folder), read_hub_manifest(folder)
     origin = read_origin(folder)
     with _held(folder, fetched=origin.fetched), temporary_folder("publish") as place:
+        _check_whole(layout)
         neutral = HubLayout(place)
         named = manifest.encoder_spec or origin.encoder_spec
         lasting = named if named.startswith((REPOSITORY, "open_clip:")) else Path(named).name
@@ -88,6 +90,17 @@ def published_contents(
         )
         notes = _notes(lasting, unplaced, wanted=pictures, present=origin.pictures)
         yield Contents(listing, tuple(found), notes)
+
+
+def _check_whole(layout: HubLayout) -> None:
+    """Raises HubError if a file that others would get is not as it was written."""
+    left_out = (str(layout.cache), str(layout.map))
+    for damage in verify_hub(layout.folder):
+        if not damage.what.startswith(left_out):
+            raise HubError(
+                f"{layout.folder} is damaged, and nothing of it is published: {damage.what}: "
+                f"{damage.reason}; {damage.remedy}"
+            )
 
 
 @contextmanager

@@ -13,7 +13,14 @@ from hashlib import sha256
 from pathlib import Path
 
 from lagotto.core.errors import HubError, SourceError
-from lagotto.core.files import canonical_json, read_json, sync, write_atomically, writing
+from lagotto.core.files import (
+    canonical_json,
+    read_json,
+    sha256_file,
+    sync,
+    write_atomically,
+    writing,
+)
 from lagotto.core.lock import folder_lock
 from lagotto.core.progress import Progress
 from lagotto.core.remote.retry import OutOfReachError
@@ -172,8 +179,8 @@ def _has(draft: Path, file: PublishedFile, known: Mapping[tuple[str, str], Path]
     """Whether a file is there whole: from a fetch that was cut off, or from another version."""
     target, older = draft / file.path, known.get((file.path, file.sha256))
     if target.is_file():
-        return target.stat().st_size == file.size
-    if older is None or not older.is_file() or older.stat().st_size != file.size:
+        return _is_as_listed(target, file)
+    if older is None or not _is_as_listed(older, file):
         return False
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -182,6 +189,13 @@ def _has(draft: Path, file: PublishedFile, known: Mapping[tuple[str, str], Path]
         except OSError:  # a file system without links
             shutil.copy2(older, target)
     return True
+
+
+def _is_as_listed(path: Path, file: PublishedFile) -> bool:
+    """Whether a file in the cache still has the bytes that were published."""
+    if not path.is_file() or path.stat().st_size != file.size:
+        return False
+    return sha256_file(path, HubError) == file.sha256
 
 
 def _key(address: HubAddress) -> str:
