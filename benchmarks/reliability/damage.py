@@ -3,8 +3,8 @@
     python benchmarks/reliability/damage.py --json
 
 Small hubs and a small caption store are made by the tests' own generators (damage_folders.py), also
-published ones, hubs that are merged, and one whose growth was cut off. Each damage is put on a fresh
-copy, then the commands that read it are run, each in a process of its own. Of one damage:
+published ones, hubs that are merged, and one whose growth was cut off. Each damage is put on a
+fresh copy, then the commands that read it are run, each in a process of its own. Of one damage:
 
 - detected: `verify` names it, or a command refuses by one line;
 - harmless: every command answers as before, and nothing names it (a status may tell of it);

@@ -1,6 +1,5 @@
 """A hub is written to one tar and made of it again; nothing of this machine is in it."""
 
-import shutil
 import sqlite3
 import tarfile
 from contextlib import closing

@@ -23,7 +23,8 @@ def rival_words(
 ) -> Bool[np.ndarray, " words"]:
     """Which background words are rivals of the labels: those that say none of them."""
     mean = background.mean(axis=0)
-    return rival_directions(unit_rows(prompts - mean), unit_rows(background - mean)).all(axis=0)
+    rivals = rival_directions(unit_rows(prompts - mean), unit_rows(background - mean))
+    return np.asarray(rivals.all(axis=0))
 
 
 def rival_directions(
