@@ -99,9 +99,8 @@ class ModelSource:
 class Decision:
     """One part of a model's input: its value in words, and its origin.
 
-    The field `architecture` is there only if networks with the same tensors were tried.
-
-    An `inferred` value was found by trying candidates; an `assumed` value is the common one, taken
+    The field `architecture` is there only if networks with the same tensors were tried. An
+    `inferred` value was found by trying candidates; an `assumed` value is the common one, taken
     without evidence. For an inferred value, `margin` is its lead over `runner_up` in the units of
     models/preprocessing/infer.py; it is negative where the common value was preferred to a slightly
     better one. `reason` says why it was taken.

@@ -137,11 +137,8 @@ class ZeroShotClassifier:
         notes = [*listed.notes, *prompts.notes, *store_notes]
         self.voting = Voting(self.mode, prompts.embeddings, info.logit_scale)
         words = [label.words for label in self.labels]
-        self._naming = (
-            naming_captions(prompts.embeddings, words, self._store.captions)
-            if self._store is not None
-            else None
-        )
+        store = self._store
+        self._naming = naming_captions(prompts.embeddings, words, store.captions) if store else None
         self._prepare(None, notes)
         self._judge = NoneJudge.of(vocabulary, prompts.embeddings, words, info.logit_scale)
         if labels is not None:
