@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def _result(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    names = ("keras", "tf_keras", "tensorflow", "onnxruntime", "onnx", "h5py", "numpy")
+    names = ("keras", "tf_keras", "tensorflow_cpu", "onnxruntime", "onnx", "h5py", "numpy")
     return {
         "tolerance": TOLERANCE,
         "files": len(rows),

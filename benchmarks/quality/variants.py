@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 import lagotto
 from architectures.catalogue import randomize
 from lagotto.core.images import to_pixels
-from lagotto.core.types import ModelSource, PixelSpec
+from lagotto.core.types import JsonObject, ModelSource, PixelSpec
 from lagotto.models.classifier import ModelClassifier
 from lagotto.models.preprocessing.infer import TRIAL_PICTURES
 from lagotto.models.preprocessing.variants import MIN_FIT_MARGIN, choose_network
@@ -49,8 +50,8 @@ from lagotto.models.registry import load_model
 ADAPTED_ON, BATCH, EDGE, TRAINED_EDGE = 64, 32, 96, 224
 DRAWN = ("mobilenetv3_small_100", "efficientnet_lite0", "mobilenetv3_large_100")
 COMMON_MEAN, COMMON_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-COMMON = {"scale": "0..1", "mean": COMMON_MEAN, "std": COMMON_STD}
-CENTERED = {"scale": "-1..1"}
+COMMON: JsonObject = {"scale": "0..1", "mean": [*COMMON_MEAN], "std": [*COMMON_STD]}
+CENTERED: JsonObject = {"scale": "-1..1"}
 
 
 def photos(folder: Path, count: int, seed: int) -> list[Image.Image]:
@@ -91,34 +92,47 @@ def adapt(network: nn.Module, fed: torch.Tensor) -> nn.Module:
 
 def cases(weights: Path, fed: torch.Tensor) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     """Kind, network, truth ("tf", "plain" or "") and tensors of each checkpoint."""
-    for truth in ("tf", "plain"):
-        for file in sorted((weights / truth).glob("*.pth")):
-            plain = file.stem.partition("-")[0]
-            tensors = torch.load(file, weights_only=True, map_location="cpu")
-            of = {"plain": plain, "tf": f"tf_{plain}"}
-            count = tensors[next(reversed(tensors))].numel()
-            build = {each: timm.create_model(of[each], num_classes=count) for each in of}
-            trained = renamed(tensors, build["plain"])
-            yield "trained", plain, truth, trained
-            other = "plain" if truth == "tf" else "tf"
-            build[other].load_state_dict(trained, strict=False)
-            yield "adapted", plain, other, adapt(build[other], fed).state_dict()
+    trained = [*_trained(weights)]
+    yield from (("trained", *row) for row in trained)
     for at, plain in enumerate(DRAWN):
         for truth, name in (("plain", plain), ("tf", f"tf_{plain}")):
             network = timm.create_model(name, num_classes=10)
             randomize(network, seed=at, gain=1.2)
             yield "random", plain, "", dict(network.state_dict())
             yield "drawn", plain, truth, adapt(network, fed).state_dict()
+    for plain, truth, tensors in trained:
+        other = "plain" if truth == "tf" else "tf"
+        count = tensors["classifier.weight"].shape[0]
+        name = plain if other == "plain" else f"tf_{plain}"
+        network = timm.create_model(name, num_classes=count)
+        network.load_state_dict(tensors, strict=False)
+        yield "adapted", plain, other, adapt(network, fed).state_dict()
 
 
-def judge(file: Path, fed: dict[str, Any], probes: list[Image.Image]) -> dict[str, Any]:
+def _trained(weights: Path) -> Iterator[tuple[str, str, dict[str, torch.Tensor]]]:
+    """Network, truth and tensors of the published weights; a vector as last layer is one class."""
+    for truth in ("tf", "plain"):
+        for file in sorted((weights / truth).glob("*.pth")):
+            plain = file.stem.partition("-")[0]
+            tensors = torch.load(file, weights_only=True, map_location="cpu")
+            count = tensors[next(reversed(tensors))].numel()
+            network = timm.create_model(plain, num_classes=count)
+            yield plain, truth, renamed(tensors, network)
+
+
+def judge(file: Path, fed: JsonObject, probes: list[Image.Image]) -> dict[str, Any]:
     """What Lagotto takes a checkpoint for, and how surely, fed as it was trained."""
 
     def pictures(spec: PixelSpec) -> np.ndarray:
         return np.stack([to_pixels(picture, spec) for picture in probes])
 
     started = time.perf_counter()
-    described = {"channels": "RGB", "resize": "crop", "crop_fraction": 0.875, "resample": "bicubic"}
+    described: JsonObject = {
+        "channels": "RGB",
+        "resize": "crop",
+        "crop_fraction": 0.875,
+        "resample": "bicubic",
+    }
     model = load_model(ModelSource("best", file, {"input": {**described, **fed}}))
     assert isinstance(model, ModelClassifier)
     model = choose_network(model, pictures)
@@ -133,7 +147,7 @@ def judge(file: Path, fed: dict[str, Any], probes: list[Image.Image]) -> dict[st
     }
 
 
-def measure(assets: Path, weights: Path) -> dict[str, Any]:
+def measure(assets: Path, weights: Path, most: int | None) -> dict[str, Any]:
     """All rows, and the shares that are right."""
     torch.set_num_threads(1)
     adapting = [
@@ -145,7 +159,7 @@ def measure(assets: Path, weights: Path) -> dict[str, Any]:
     probes = photos(assets / "photos" / "flickr8k", TRIAL_PICTURES, 2)
     rows = []
     with tempfile.TemporaryDirectory() as name:
-        for at, (kind, plain, truth, tensors) in enumerate(cases(weights, fed)):
+        for at, (kind, plain, truth, tensors) in enumerate(islice(cases(weights, fed), most)):
             file = Path(name) / "best.pth"
             torch.save(tensors, file)
             row = {"kind": kind, "network": plain, "truth": truth, "chosen_on": at % 2 == 0}
@@ -185,9 +199,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--assets", type=Path, required=True, help="folder with photos/")
     parser.add_argument("--weights", type=Path, required=True, help="folder with tf/ and plain/")
+    parser.add_argument("--most", type=int, help="checkpoints at most")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
-    found = measure(arguments.assets, arguments.weights)
+    found = measure(arguments.assets, arguments.weights, arguments.most)
     if arguments.json:
         print(json.dumps(found, indent=1))
     else:

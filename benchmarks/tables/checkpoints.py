@@ -16,12 +16,18 @@ def checkpoints() -> str:
         ["largest difference", f"{found['largest_difference']:.0e}"],
         ["networks of no table, refused", f"{found['home_made_refused']} of {found['home_made']}"],
         ["seconds to open, median (largest)", _seconds(found)],
-        [
-            "ResNet-50, opened and a batch of eight: s (onnxruntime, exported file)",
-            f"{times['lagotto_s']:.2f} ({times['onnxruntime_s']:.2f}), ratio {times['ratio']:.2f}",
-        ],
+        ["ResNet-50, opened and a batch of eight: CPU s", _against_onnxruntime(times)],
+        ["ResNet-50, opened and one picture: CPU s", _against_onnxruntime(times["one_picture"])],
     ]
     return table(["", "figure"], rows)
+
+
+def _against_onnxruntime(times: dict[str, Any]) -> str:
+    """The CPU seconds of Lagotto, and of onnxruntime with an exported file."""
+    return (
+        f"{times['cpu_lagotto_s']:.2f} (onnxruntime, exported file: "
+        f"{times['cpu_onnxruntime_s']:.2f}), ratio {times['cpu_ratio']:.2f}"
+    )
 
 
 def _seconds(found: dict[str, Any]) -> str:
@@ -43,4 +49,19 @@ def checkpoint_rows() -> str:
     return table(["network", "style", "found", "difference", "s to open"], rows)
 
 
-TABLES = (checkpoints, checkpoint_rows)
+def checkpoint_variants() -> str:
+    """Which of two networks with the same tensors was taken for each checkpoint."""
+    rows = [
+        [
+            row["network"],
+            row["kind"],
+            row["truth"] or "-",
+            row["taken"] + ("" if row["sure"] else ", assumed"),
+            f"{row['tf_ahead']:+.2f}",
+        ]
+        for row in read_result("quality_variants")["rows"]
+    ]
+    return table(["network", "weights", "right one", "taken", "`tf_` ahead by"], rows)
+
+
+TABLES = (checkpoints, checkpoint_rows, checkpoint_variants)

@@ -241,11 +241,12 @@ def test_an_archive_whose_directory_lies_is_looked_at_within_bounds(tmp_path: Pa
 
 
 def test_a_shard_beside_its_index_is_a_part_of_that(tmp_path: Path) -> None:
-    weights = {"weight_map": {"a": "model-00001-of-00002.safetensors"}}
+    shards = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]  # one is missing
+    weights = {"weight_map": dict(zip("ab", shards, strict=True))}
     put(
         tmp_path,
         {
-            "model-00001-of-00002.safetensors": "safetensors",
+            shards[0]: "safetensors",
             "model.safetensors.index.json": json.dumps(weights).encode(),
         },
     )

@@ -27,7 +27,7 @@ from lagotto.models.preprocessing.infer import (
 )
 from lagotto.models.preprocessing.trials import TrialPixels
 
-MIN_FIT_MARGIN = 0.1
+MIN_FIT_MARGIN = 0.05
 """Another network replaces the preferred one only if it fits better by more than this (log units),
 and one is told as found, not as assumed, from the same margin on."""
 
