@@ -206,9 +206,14 @@ def test_a_wrong_list_that_is_vouched_for_is_not_heard_beside_a_right_one(
     alone = copy_of(trained, tmp_path / "alone", permuted, "three")
     assert any("three are believed unchecked" in note for note in alone.status().notes)
     hub = copy_of(trained, tmp_path / "hub", permuted, "all_eight", "three")
+    right = copy_of(trained, tmp_path / "right", permuted, "all_eight")
     for colour in TRAINED["three"].colours:
-        hit = hub.search(colour, top=1, behaviour_only=True)[0]
+        hit, plain = (
+            next(hit for hit in each.search(colour) if hit.model == "all_nameless")
+            for each in (hub, right)
+        )
         assert OF_NAMELESS[hit.logit] == colour
+        assert hit.through == plain.through
         assert hit.through.model == "all_eight"
     for output in hub.describe("all_nameless").logits:
         assert output.name == OF_NAMELESS[output.logit]
