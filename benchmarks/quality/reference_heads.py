@@ -1,7 +1,9 @@
 """The mini-hub with a share of its heads labelled: do the labels find the outputs of the others?
 
-Read by references.py. The heads stand on three backbones; `across` asks only for heads on other
-backbones than those that are labelled. Every row has the rule that reads no label beside.
+Read by references.py. The heads stand on three backbones. Both `across` and `all on` ask only for
+heads on other backbones than those that are labelled: `across` labels those of the tenth that stand
+on one backbone, `all on` a tenth of all heads, drawn from one backbone. Every row has the rule that
+reads no label beside.
 """
 
 import json
@@ -66,6 +68,8 @@ def mini_hub(assets: Path, encoder_name: str, seed: int) -> dict[str, Any]:
         for backbone in sorted(set(backbones)):
             same = {place for place, owner in enumerate(backbones) if owner == backbone}
             answer[f"across, from {backbone}"] = ask_heads(raw, index, concepts, tenth & same, same)
+            as_many = set([place for place in drawn.tolist() if place in same][: len(tenth)])
+            answer[f"a tenth, all on {backbone}"] = ask_heads(raw, index, concepts, as_many, same)
     return answer
 
 

@@ -173,7 +173,8 @@ class Hub(HubUpkeep):
 
         Returns:
             What was added, skipped, and what failed with its reason; a note where the labels could
-            not be audited, as without the hub's encoder: the models are added all the same.
+            not be audited, as without the hub's encoder: the models are added all the same; with
+            `reference`, a note for each reference whose labels are doubted or contradicted.
 
         Raises:
             UsageError: If no models are given, or a path holds none.
@@ -192,7 +193,9 @@ class Hub(HubUpkeep):
         layout = self._layout if shard is None else shard_layout(self._layout, shard)
         given = (layout, hub.probe_set, sources, limits or Limits(), meter)
         report = add_models(*given, AddOptions(share, reference, shard))
-        return report if shard is not None else self._prepared(report, meter)
+        if shard is not None:
+            return report
+        return self._prepared(report, meter, about_references=reference)
 
     @in_turn
     def grow(

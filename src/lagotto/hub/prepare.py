@@ -16,7 +16,7 @@ from lagotto.hub.labels.audit import ModelAudit
 from lagotto.hub.labels.audits.kept import audit_lists
 from lagotto.hub.labels.label_embeddings import keep_label_embeddings
 from lagotto.hub.labels.trust import LabelTrust
-from lagotto.hub.labels.twins.stored import keep_twins
+from lagotto.hub.labels.twins.stored import keep_twins, open_twins
 from lagotto.hub.query.background import keep_background
 from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.store.catalog import Catalog
@@ -131,3 +131,11 @@ def refresh_twins(hub: HubReader, progress: Progress) -> None:
     """Keeps which outputs of a locked hub behave like its believed labelled ones."""
     trust = LabelTrust(hub.label_lists(), hub.references())
     keep_twins(HubLayout(hub.folder).twins, hub, trust, progress)
+
+
+def reference_notes(hub: HubReader) -> tuple[str, ...]:
+    """What a user has to know of a hub's references: lists that nothing bears out, and references
+    that contradict each other."""
+    trust = LabelTrust(hub.label_lists(), hub.references())
+    twins = open_twins(HubLayout(hub.folder).twins, hub, trust)
+    return (*trust.doubted_references, *twins.contradictions)

@@ -123,12 +123,23 @@ class HubUpkeep(LabelQuestions):
         self._forget_models()
         return self._prepared(report, meter)
 
-    def _prepared(self, report: _Report, progress: Progress) -> _Report:
-        """Makes what searches read; a report says in a note where that failed."""
-        from lagotto.hub.prepare import prepare_searches
+    def _prepared(
+        self, report: _Report, progress: Progress, *, about_references: bool = False
+    ) -> _Report:
+        """Makes what searches read; a report says in a note where that failed.
+
+        Args:
+            report: what was added.
+            progress: told of the work.
+            about_references: note in the report what speaks against the hub's references.
+        """
+        from lagotto.hub.prepare import prepare_searches, reference_notes
 
         try:
             prepare_searches(self.reader, progress, audit_all=False)
+            if about_references:
+                doubts = reference_notes(self.reader)
+                report = replace(report, notes=(*report.notes, *doubts))
         except LagottoError as error:
             note = f"labels were not all audited: {error}; then run: lagotto audit HUB --all"
             return replace(report, notes=(*report.notes, note))

@@ -15,6 +15,7 @@ from lagotto.hub.hub import Hub
 from lagotto.hub.labels.named import named_through
 from lagotto.hub.labels.twins.probability import TWINS
 from lagotto.hub.labels.twins.table import Twins, choose_teachers
+from lagotto.hub.prepare import reference_notes
 from lagotto.hub.text.matching import FIRMLY, OPENLY, Named
 from taught_world import copy_of, without_labels
 
@@ -189,6 +190,48 @@ def test_two_references_that_contradict_each_other_are_both_named(
     hub = copy_of(trained, tmp_path / "hub", HALF, "all_eight", "three")
     (note,) = [note for note in hub.search("red").notes if "contradict" in note]
     assert "all_eight and three contradict each other: of 3 names that both have, 0" in note
+    assert note.endswith("the labels of three, which nothing bears out, teach nothing")
+    assert note in reference_notes(hub.reader)
+    monkeypatch.setattr(trust.LabelTrust, "is_firm", lambda *_: False)
+    unsure = copy_of(trained, tmp_path / "unsure", HALF, "all_eight", "three")
+    (note,) = [note for note in unsure.search("red").notes if "contradict" in note]
+    assert note.endswith("remove the wrong one")
+
+
+def test_a_wrong_list_that_is_vouched_for_is_not_heard_beside_a_right_one(
+    trained: Path, tmp_path: Path
+) -> None:
+    """Three outputs are too few to be judged alone; a reference whose list fits tells."""
+    permuted = {"three": PERMUTED["three"]}
+    alone = copy_of(trained, tmp_path / "alone", permuted, "three")
+    assert any("three are believed unchecked" in note for note in alone.status().notes)
+    hub = copy_of(trained, tmp_path / "hub", permuted, "all_eight", "three")
+    right = copy_of(trained, tmp_path / "right", permuted, "all_eight")
+    for colour in TRAINED["three"].colours:
+        hit, plain = (
+            next(hit for hit in each.search(colour) if hit.model == "all_nameless")
+            for each in (hub, right)
+        )
+        assert OF_NAMELESS[hit.logit] == colour
+        assert hit.through == plain.through
+        assert hit.through.model == "all_eight"
+    for output in hub.describe("all_nameless").logits:
+        assert output.name == OF_NAMELESS[output.logit]
+
+
+def test_what_speaks_against_a_reference_is_said_when_it_is_added(
+    empty_copy: Path, tmp_path: Path
+) -> None:
+    """Also of a short list in a wrong order, which nothing in the hub can tell from a right one."""
+    right = TRAINED["all_eight"]
+    wrong = tuple(PERMUTED["all_eight"](list(right.colours)))
+    colour_world.write_classifier(tmp_path / "unsure", replace(right, names=wrong))
+    said = lagotto("hub", "add", empty_copy, tmp_path / "unsure", "--reference")
+    assert said.code == 0
+    assert "unsure are believed unchecked: cannot be judged; in a wrong order" in said.err
+    assert "see: lagotto audit HUB unsure" in said.err
+    silent = lagotto("hub", "add", empty_copy, tmp_path / "unsure")
+    assert "unchecked" not in silent.err
 
 
 def test_the_file_is_read_kept_up_to_date_and_found_damaged(trained: Path, tmp_path: Path) -> None:

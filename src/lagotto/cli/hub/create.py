@@ -163,6 +163,8 @@ def tell_probes(source: str | None, max_probes: int | None) -> None:
 def _print_created(
     hub: Path, created: "Hub", references: tuple[str, ...], quiet: bool, as_json: bool
 ) -> None:
+    from lagotto.hub.prepare import reference_notes
+
     skipped, count = created.skipped(), created.reader.probe_set.source_count()
     if as_json:
         print_json(
@@ -180,7 +182,11 @@ def _print_created(
         return
     print_line(f"{hub}: {len(created.probes)} probes, encoder {printable(created.encoder_name)}")
     if references:
-        print_line(f"reference {printable(', '.join(references))}: its labels teach the others")
+        doubts = reference_notes(created.reader)
+        told = "" if doubts else ": its labels teach the others"
+        print_line(f"reference {printable(', '.join(references))}{told}")
+        for doubt in doubts if not quiet else ():
+            notice(f"note: {printable(doubt)}")
     if skipped and not quiet:
         notice(f"{len(skipped)} pictures set aside:")
         for item in skipped[:10]:

@@ -97,6 +97,10 @@ class LabelTrust:
         least = OPENLY if model in self.references else FIRMLY
         return np.asarray(self.believed(model) >= least)
 
+    def is_firm(self, model: str) -> bool:
+        """Whether an audit bears out the list of a labelled model."""
+        return bool((self.believed(model) >= FIRMLY).any())
+
     @property
     def doubted_references(self) -> tuple[str, ...]:
         """A line for each reference whose list the audit does not bear out."""
@@ -104,11 +108,13 @@ class LabelTrust:
         for model in sorted(self.references & set(self._lists)):
             audit = self._lists[model].audit
             verdict = "never audited" if audit is None else audit.verdict
-            believed = "believed unchecked" if self.believed(model).any() else "not believed"
+            believed, risk = "not believed", ""
+            if self.believed(model).any():
+                believed, risk = "believed unchecked", "; in a wrong order they would mislead"
             if verdict != "fits":
-                see = f"see: lagotto audit HUB {model}"
                 lines.append(
-                    f"the labels of the reference {model} are {believed}: {verdict}; {see}"
+                    f"the labels of the reference {model} are {believed}: {verdict}{risk}; "
+                    f"see: lagotto audit HUB {model}"
                 )
         return tuple(lines)
 

@@ -5,12 +5,13 @@ import numpy as np
 from lagotto.core.results.through import Through
 from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.labels.trust import LabelTrust
+from lagotto.hub.labels.twins.agreement import agreed_labels
 from lagotto.hub.labels.twins.finder import TwinFinder
 from lagotto.hub.labels.twins.sources import TwinSources
 from lagotto.hub.labels.twins.table import choose_teachers
 from lagotto.hub.reader.reader import HubReader
 from lagotto.hub.store.responses import ModelResponses
-from lagotto.hub.text.matching import FIRMLY, OPENLY
+from lagotto.hub.text.matching import FIRMLY
 
 
 class TwinNames:
@@ -24,8 +25,10 @@ class TwinNames:
 
     def __init__(self, hub: HubReader, trust: LabelTrust, *, firm_references: bool = False) -> None:
         sources = TwinSources(hub, trust)
-        labelled = sources.labelled(True, FIRMLY if firm_references else OPENLY)
-        if not firm_references:
+        if firm_references:
+            labelled = sources.labelled(True, FIRMLY)
+        else:
+            labelled, _ = agreed_labels(sources, sources.labelled(True))
             labelled += sources.labelled(False)
         teachers = choose_teachers(labelled)
         self._index, self._trust = sources.index, trust

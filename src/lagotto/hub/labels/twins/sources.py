@@ -50,6 +50,9 @@ class TwinSources:
             key = of_index[position].hex()
             said = self.trust.audit_key(model) or checksums.get(model, "")
             parts.append([model, key, said, believed, is_reference])
+        references = self.trust.references.intersection(self.models)
+        if len({self.trust.is_firm(model) for model in references}) > 1:
+            parts.append("a reference that a firm one contradicts is not heard")
         return sha256(canonical_json(parts)).hexdigest()
 
     def keys(self) -> list[bytes]:

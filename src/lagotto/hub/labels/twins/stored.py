@@ -15,8 +15,8 @@ from jaxtyping import Int64
 from lagotto.core.errors import HubError
 from lagotto.core.files import writing
 from lagotto.core.progress import Progress, Silent
-from lagotto.hub.index.logit_index import LogitIndex
 from lagotto.hub.labels.trust import LabelTrust
+from lagotto.hub.labels.twins.agreement import agreed_labels
 from lagotto.hub.labels.twins.finder import TwinFinder
 from lagotto.hub.labels.twins.probability import TWINS
 from lagotto.hub.labels.twins.sources import KEY_BYTES, TWINS_VERSION, TwinSources
@@ -122,8 +122,12 @@ def _find(sources: TwinSources, stored: _Stored | None, progress: Progress) -> H
     known = (False,) * len(index.firsts) if stored is None else stored.known
     unknown = [owner for owner, is_known in enumerate(known) if not is_known]
     finders, pupils, left_out = {}, {}, 0
+    contradictions: tuple[str, ...] = ()
     for name in _TABLES:
-        teachers = choose_teachers(sources.labelled(name == "references"))
+        labelled = sources.labelled(name == "references")
+        if name == "references":
+            labelled, contradictions = agreed_labels(sources, labelled)
+        teachers = choose_teachers(labelled)
         left_out += teachers.left_out
         if len(teachers.columns):
             finders[name] = TwinFinder(index, teachers)
@@ -141,21 +145,8 @@ def _find(sources: TwinSources, stored: _Stored | None, progress: Progress) -> H
         tables.append(join_twins(parts))
     if total:
         progress.finish()
-    contradictions = () if stored is None else stored.twins.contradictions
-    if stored is None and "references" in finders:
-        contradictions = _contradictions(finders["references"], index)
     references, audited = tables
     return HubTwins(references, audited, left_out, contradictions, is_stored=False)
-
-
-def _contradictions(finder: TwinFinder, index: LogitIndex) -> tuple[str, ...]:
-    """A line for each two references that have names in common and disagree what these are."""
-    names = [index.names[digest] for digest in index.digests]
-    return tuple(
-        f"the references {names[one]} and {names[other]} contradict each other: of {shared} names "
-        f"that both have, {alike} behave alike; remove the wrong one"
-        for one, other, shared, alike in finder.disagreements()
-    )
 
 
 def _read(path: Path, sources: TwinSources) -> _Stored | None:
