@@ -12,7 +12,7 @@ _FOLDERS = {
     "merge": "hub that is merged into another",
     "growing": "growth that was cut off, then resumed",
 }
-_KINDS = ("files", "tried", "detected", "harmless", "silent", "traceback", "crash")
+_KINDS = ("tried", "detected", "harmless", "silent", "traceback", "crash")
 
 
 def damages() -> str:

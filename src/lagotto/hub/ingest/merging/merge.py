@@ -238,8 +238,8 @@ class _Merge:
                 arrivals.append(_Arrival(part, record, path, responses))
         if reasons and not arrivals:
             raise _UnusableError(
-                f"what is known of it cannot be used: {'; '.join(reasons)}; add it again, or merge a "
-                "copy that is whole"
+                f"what is known of it cannot be used: {'; '.join(reasons)}; add it again, or merge "
+                "a copy that is whole"
             )
         return arrivals
 
