@@ -108,8 +108,10 @@ def model_record(row: tuple[Any, ...]) -> ModelRecord:
 
     Raises HubError if the row is not one that was written.
     """
+    values = list(row)
     try:
-        record = ModelRecord(*row[:9], json.loads(row[9]), tuple(json.loads(row[10])), *row[11:])
+        values[9], values[10] = json.loads(row[9]), tuple(json.loads(row[10]))
+        record = ModelRecord(*values)
     except (ValueError, TypeError, RecursionError):
         record = None
     texts = (*row[1:6], *row[7:9], row[11])
