@@ -4,7 +4,7 @@
 
 Small hubs and a small caption store are made by the tests' own generators (damage_folders.py), also
 published ones, hubs that are merged, and one whose growth was cut off. Each damage is put on a
-fresh copy, then the commands that read it are run, each in a process of its own. Of one damage:
+fresh copy, then the commands that read it are run in a process of their own. Of one damage:
 
 - detected: `verify` names it, or a command refuses by one line;
 - harmless: every command answers as before, and nothing names it (a status may tell of it);
@@ -23,9 +23,9 @@ import signal
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import import_module
 from multiprocessing import get_context
@@ -85,34 +85,43 @@ class Outcome:
     modules: tuple[str, ...] = ()
 
 
-def run(words: Sequence[str]) -> Outcome:
-    """A command in a child of this process, which has everything imported."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reader)
-        signal.alarm(_LONGEST_S)  # a command that hangs ends by a signal
-        answer, broke, before = None, False, set(sys.modules)
-        try:
-            answer = ask_folder(words)
-        except BaseException:
-            broke = True
-        content = {
-            "code": 1 if answer is None else answer.code,
-            "out": "" if answer is None else answer.out,
-            "traceback": broke or "Traceback" in (answer.err if answer else ""),
-            "modules": sorted(set(sys.modules) - before),
-        }
-        with os.fdopen(writer, "w") as stream:
-            json.dump(content, stream)
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as stream:
-        text = stream.read()
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status) or not text:
-        return Outcome(-os.WTERMSIG(status) or -1, "", traceback=False)
-    return Outcome(**json.loads(text))
+def run(commands: Sequence[Sequence[str]], is_enough: Callable[[Outcome], bool]) -> list[Outcome]:
+    """Commands, one after the other, in a child of this process, which has everything imported.
+
+    A child that ends before all of them is that command's crash, and another child goes on. The
+    rest is left out once an outcome is enough.
+    """
+    found: list[Outcome] = []
+    while len(found) < len(commands) and not (found and is_enough(found[-1])):
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reader)
+            with os.fdopen(writer, "w") as stream:
+                for words in commands[len(found) :]:
+                    signal.alarm(_LONGEST_S)  # a command that hangs ends by a signal
+                    outcome = _answer(words)
+                    print(json.dumps(asdict(outcome)), file=stream, flush=True)
+                    if is_enough(outcome):
+                        break
+            os._exit(0)
+        os.close(writer)
+        with os.fdopen(reader) as stream:
+            found += [Outcome(**json.loads(line)) for line in stream]
+        _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            found.append(Outcome(-os.WTERMSIG(status), "", traceback=False))
+    return found
+
+
+def _answer(words: Sequence[str]) -> Outcome:
+    before = set(sys.modules)
+    try:
+        answer = ask_folder(words)
+    except BaseException:
+        return Outcome(1, "", traceback=True)
+    modules = tuple(sorted(set(sys.modules) - before))
+    return Outcome(answer.code, answer.out, "Traceback" in answer.err, modules)
 
 
 def tried_files(subject: Subject) -> Iterator[str]:
@@ -140,10 +149,15 @@ def trials(subject: Subject) -> Iterator[tuple[str, str]]:
                 yield name, damage
 
 
-def ask(folder: Path, words: Sequence[str]) -> Outcome:
-    """A command on a folder."""
+def ask(
+    folder: Path,
+    commands: Iterable[Sequence[str]],
+    is_enough: Callable[[Outcome], bool] = lambda _: False,
+) -> list[Outcome]:
+    """Commands on a folder."""
     os.environ["XDG_CACHE_HOME"] = str(folder)
-    return run([word.replace("{}", str(folder)) for word in words])
+    texts = [[word.replace("{}", str(folder)) for word in words] for words in commands]
+    return run(texts, is_enough)
 
 
 def plain(text: str, folder: Path) -> str:
@@ -155,8 +169,9 @@ def answers(subject: Subject, copy: Path) -> dict[str, str]:
     """What the commands say of the undamaged folder."""
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(subject.folder, copy)
-    said = {name: ask(copy, words) for name, words in subject.commands.items()}
-    assert not any(outcome.code for outcome in said.values()), said
+    outcomes = ask(copy, subject.commands.values())
+    said = dict(zip(subject.commands, outcomes, strict=True))
+    assert not any(outcome.code for outcome in outcomes), said
     for module in {name for outcome in said.values() for name in outcome.modules}:
         with suppress(ImportError):  # so that the children of each trial have them
             import_module(module)
@@ -170,14 +185,13 @@ def try_damage(
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(subject.folder, copy)
     DAMAGES[damage](copy / name)
-    fates: dict[str, str] = {}
-    for each, words in subject.commands.items():
-        outcome = ask(copy, words)
-        same = each == "status" or plain(outcome.out, copy) == expected[each]
-        fates[each] = _fate(outcome, same)
-        if subject.in_order and fates[each] == "refused":
-            break
-    verified = ask(copy, subject.verify)
+    refusal_ends = subject.in_order
+    outcomes = ask(copy, subject.commands.values(), lambda found: refusal_ends and found.code > 0)
+    fates = {
+        each: _fate(outcome, each == "status" or plain(outcome.out, copy) == expected[each])
+        for each, outcome in zip(subject.commands, outcomes, strict=False)
+    }
+    (verified,) = ask(copy, [subject.verify])
     fates["verify"] = _fate(verified, same=True)
     broken = sorted(each for each, fate in fates.items() if fate not in ("same", "refused"))
     verdict = next((f for f in ("crash", "traceback") if f in fates.values()), None)

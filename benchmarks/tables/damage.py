@@ -2,7 +2,16 @@
 
 from tables.form import read_result, table
 
-_FOLDERS = {"hub": "hub", "captions": "caption store"}
+_FOLDERS = {
+    "hub": "hub",
+    "captions": "caption store",
+    "shares": "hub with partly probed models",
+    "copy": "imported hub",
+    "fetched": "hub in the cache of published ones",
+    "export": "export, then imported",
+    "merge": "hub that is merged into another",
+    "growing": "growth that was cut off, then resumed",
+}
 _KINDS = ("tried", "detected", "harmless", "silent", "traceback", "crash")
 
 
@@ -10,7 +19,9 @@ def damages() -> str:
     """What became of every file, damaged one at a time."""
     found = read_result("reliability_damage")
     rows = [
-        [words, *(str(found[name][kind]) for kind in _KINDS)] for name, words in _FOLDERS.items()
+        [words, *(str(found[name][kind]) for kind in _KINDS)]
+        for name, words in _FOLDERS.items()
+        if name in found
     ]
     return table(["", *_KINDS], rows)
 

@@ -1,15 +1,18 @@
 """Hubs whose models saw a share of the probes: what is kept, what is run again, what is found."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from colour_world import MODELS, World, planted
+from command_line import lagotto
 from lagotto.core.errors import UsageError
 from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.hub import Hub
+from lagotto.hub.reader.current_blocks import current_blocks
 from lagotto.hub.reports.explain import deciding_probes, write_contact_sheet
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.responses import (
@@ -170,6 +173,27 @@ def test_a_kill_between_file_and_record_is_mended(shared_copy: Path, world: Worl
     Hub.open(shared_copy).add([world.models], probes_per_model=SHARE)
     assert Hub.open(shared_copy).verify() == ()
     assert {m.probes_seen for m in Hub.open(shared_copy).status().models} == {40}
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_bytes(b"junk")])
+def test_without_its_completion_a_hub_answers_as_before_and_says_so(
+    world: World, tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    hub = shutil.copytree(world.empty_hub, tmp_path / "hub")
+    Hub.open(hub).add([world.models / "channels_last", world.models / "bytes"])
+    Hub.open(hub).add([world.models], probes_per_model=40)
+    hits = Hub.open(hub, str(world.encoder)).search("red").hits
+    damage(hub / "completion.safetensors")
+    without = Hub.open(hub, str(world.encoder))
+    assert without.search("red").hits == hits
+    layout = HubLayout(hub)
+    (note,) = current_blocks(layout, without.probe_digest).notes
+    assert "completion.safetensors is missing or damaged and was made anew for this search" in note
+    (found,) = without.verify()
+    assert found.what == str(layout.completion)
+    assert lagotto("audit", hub, "--all", "--quiet").code == 0
+    assert Hub.open(hub).verify() == ()
+    assert current_blocks(layout, without.probe_digest).notes == ()
 
 
 def test_a_lost_completion_is_made_again(shared_copy: Path, world: World) -> None:

@@ -134,7 +134,7 @@ def test_a_damaged_hub_is_not_exported(hub_copy: Path, tmp_path: Path, pattern: 
     data = bytearray(damaged.read_bytes())
     data[len(data) // 2] ^= 1
     damaged.write_bytes(data)
-    with pytest.raises(HubError, match="is damaged, and nothing of it is published"):
+    with pytest.raises(HubError, match=r"^nothing of .* is published, for not all"):
         export(hub_copy, tmp_path / "hub.tar")
     damaged.unlink()
     assert not [path for path in tmp_path.iterdir() if "tar" in path.name]

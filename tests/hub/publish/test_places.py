@@ -135,9 +135,12 @@ def test_a_cut_fetch_goes_on(world: World, published: StubHub, tmp_path: Path) -
     with pytest.raises(HubError, match="half-pushed, and not taken: its listing names"):
         Hub.open(ADDRESS)
     data[name] = whole
+    of_an_older_state = tmp_path / "cache/lagotto/hubs/hf--org--colours" / f".{'0' * 40}.part"
+    of_an_older_state.mkdir(parents=True)
     published.faults.first = {f"/{NAME}": ["drop"], "/stored/": ["cut", "garble"]}
     assert len(Hub.open(ADDRESS)) == 7
     assert [p.name for p in cached(tmp_path)] == [published.repositories[NAME].commit]
+    assert not of_an_older_state.exists()
 
 
 def test_a_fetched_hub_is_not_written_to(world: World, published: StubHub, tmp_path: Path) -> None:

@@ -98,8 +98,8 @@ def _check_whole(layout: HubLayout) -> None:
     for damage in verify_hub(layout.folder):
         if not damage.what.startswith(left_out):
             raise HubError(
-                f"{layout.folder} is damaged, and nothing of it is published: {damage.what}: "
-                f"{damage.reason}; {damage.remedy}"
+                f"nothing of {layout.folder} is published, for not all of it can be read as it was "
+                f"written: {damage.what}: {damage.reason}; {damage.remedy}"
             )
 
 

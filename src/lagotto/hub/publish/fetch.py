@@ -112,6 +112,9 @@ def _fetch_state(home: Path, place: Place, state: PlaceState, progress: Progress
         if folder.is_dir():
             return FetchedHub(folder, state.address)
         draft, room = home / f".{state.version}.part", home / f".{state.version}.packs"
+        for begun in (*home.glob(".*.part"), *home.glob(".*.packs")):
+            if begun not in (draft, room):  # of a state that the place has no more
+                shutil.rmtree(begun, ignore_errors=True)
         with writing(draft):
             draft.mkdir(exist_ok=True)
             room.mkdir(exist_ok=True)

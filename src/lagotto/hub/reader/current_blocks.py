@@ -10,7 +10,7 @@ from lagotto.core.files import read_array, writing
 from lagotto.core.lock import LOCK_NAME
 from lagotto.core.temporary.leftovers import temporary_folder
 from lagotto.hub.completion.stored import HubCompletion, read_completion
-from lagotto.hub.descriptors.blocks import Block, build_blocks, open_blocks
+from lagotto.hub.descriptors.blocks import SEEN_ONLY, Block, build_blocks, open_blocks
 from lagotto.hub.descriptors.projection import projector
 from lagotto.hub.descriptors.segments import Piece, arrange, open_segments, with_places
 from lagotto.hub.ingest.segments import hub_completion, made_of, new_sources
@@ -23,6 +23,7 @@ from lagotto.hub.store.segments import (
     models_at,
     read_places,
     read_unplaced,
+    ways_made,
 )
 
 _TRIES = 3
@@ -40,10 +41,14 @@ class CurrentBlocks:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What a hub has in one snapshot: pieces of its segments, and models that are in none."""
+    """What a hub has in one snapshot: pieces of its segments, and models that are in none.
+
+    `completed` says whether columns of the pieces were made with a completion.
+    """
 
     pieces: tuple[Piece, ...]
     missing: tuple[Unplaced, ...]
+    completed: bool
 
 
 def current_blocks(layout: HubLayout, probe_digest: str) -> CurrentBlocks:
@@ -58,8 +63,10 @@ def current_blocks(layout: HubLayout, probe_digest: str) -> CurrentBlocks:
     """
     for attempt in range(_TRIES):
         state = _read_state(layout, probe_digest)
-        if not state.missing:
-            return CurrentBlocks(arrange(state.pieces), read_completion(layout, probe_digest))
+        stored = read_completion(layout, probe_digest)
+        has_lost = stored is None and state.completed
+        if not state.missing and not has_lost:
+            return CurrentBlocks(arrange(state.pieces), stored)
         try:
             blocks, completion = _made_outside(layout, state, probe_digest)
         except HubError:
@@ -70,7 +77,11 @@ def current_blocks(layout: HubLayout, probe_digest: str) -> CurrentBlocks:
             f"the descriptors of {len(state.missing)} models are not kept in the hub and were "
             "made for this search alone; run lagotto hub add again, or wait for it"
         )
-        return CurrentBlocks(blocks, completion, (note,))
+        lost = (
+            f"{layout.completion} is missing or damaged and was made anew for this search alone; "
+            f"run: lagotto audit {layout.folder} --all"
+        )
+        return CurrentBlocks(blocks, completion, (lost if has_lost else note,))
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -96,7 +107,7 @@ def _read_state(layout: HubLayout, probe_digest: str) -> _State:
         pieces = opened.pieces
         if missing:  # they may lie between the models of a segment
             pieces = tuple(with_places(piece, catalogue) for piece in pieces)
-        return _State(pieces, missing)
+        return _State(pieces, missing, bool(ways_made(catalogue) - {SEEN_ONLY}))
 
 
 def _made_outside(
@@ -153,7 +164,7 @@ def _without_outdated(
             rest = LogitPlaces(places.segment, positions, places.places[keep])
             pieces.append(replace(piece, first=int(positions[0]), places=rest))
     missing = _in_order([*state.missing, *models_at(catalogue, outdated)])
-    return _State(tuple(pieces), missing)
+    return replace(state, pieces=tuple(pieces), missing=missing)
 
 
 def _in_order(models: Sequence[Unplaced]) -> tuple[Unplaced, ...]:

@@ -9,7 +9,13 @@ from lagotto.core.errors import HubError
 from lagotto.core.files import sha256_file
 from lagotto.core.lock import folder_lock
 from lagotto.core.temporary.leftovers import Leftover, remove_leftovers
-from lagotto.hub.descriptors.blocks import block_path, block_paths, damaged_blocks, open_blocks
+from lagotto.hub.descriptors.blocks import (
+    SEEN_ONLY,
+    block_path,
+    block_paths,
+    damaged_blocks,
+    open_blocks,
+)
 from lagotto.hub.descriptors.segments import segment_damages
 from lagotto.hub.index.low_rank_file import index_damage
 from lagotto.hub.probes.pixel_cache import ProbeCache
@@ -27,7 +33,7 @@ from lagotto.hub.store.manifest import Manifest, read_hub_manifest
 from lagotto.hub.store.records import ModelRecord
 from lagotto.hub.store.references import reference_damages
 from lagotto.hub.store.responses import read_responses
-from lagotto.hub.store.segments import has_segments, read_segments
+from lagotto.hub.store.segments import has_segments, read_segments, ways_made
 from lagotto.hub.store.tensorfile import check_readable, is_intact
 
 _RESTORE = "restore it from a copy, or make the hub anew"
@@ -204,7 +210,16 @@ def _derived_damages(layout: HubLayout) -> Iterator[Damage]:
             remedy = "the next look at the map makes it anew"
             remedy = remedy if path == layout.map else f"delete it and {again}"
             yield Damage(str(path), "altered: its bytes do not give its checksum", remedy)
+    if not layout.completion.exists() and _is_completed(layout):
+        yield Damage(str(layout.completion), "missing, and models were completed with it", again)
     with suppress(HubError):  # without a probe set, which is told above, there is no cache of it
         for path in ProbeCache(layout.probes, layout.cache).damaged():
             remedy = "the next lagotto hub add makes it anew"
             yield Damage(str(path), "altered: the pixels of a probe", remedy)
+
+
+def _is_completed(layout: HubLayout) -> bool:
+    """Whether columns in use were made with a completion; False if the catalogue does not say."""
+    with suppress(HubError), Catalog(layout.catalogue) as catalogue:
+        return bool(ways_made(catalogue) - {SEEN_ONLY})
+    return False

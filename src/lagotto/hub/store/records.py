@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, cast, get_args
 
+from lagotto.core.errors import HubError
 from lagotto.core.types import JsonObject, ModelKind
 
 RECOGNIZED = "recognized"
@@ -103,10 +104,28 @@ class ModelRecord:
 
 
 def model_record(row: tuple[Any, ...]) -> ModelRecord:
-    """The record of a row of the catalogue, whose input and notes are JSON."""
+    """The record of a row of the catalogue, whose input and notes are JSON.
+
+    Raises HubError if the row is not one that was written.
+    """
     values = list(row)
-    values[9], values[10] = json.loads(row[9]), tuple(json.loads(row[10]))
-    return ModelRecord(*values)
+    try:
+        values[9], values[10] = json.loads(row[9]), tuple(json.loads(row[10]))
+        record = ModelRecord(*values)
+    except (ValueError, TypeError, RecursionError):
+        record = None
+    texts = (*row[1:6], *row[7:9], row[11])
+    if (
+        record is None
+        or not all(isinstance(text, str) for text in (*texts, *record.notes))
+        or not all(isinstance(number, int) for number in (row[0], row[6]))
+        or not isinstance(record.input, dict)
+    ):
+        raise HubError(
+            f"the catalogue's record of {str(row[2])[:200]!r} is damaged; to see what is, run "
+            "lagotto hub verify; restore catalogue.sqlite from a copy, or make the hub anew"
+        )
+    return record
 
 
 @dataclass(frozen=True, slots=True)

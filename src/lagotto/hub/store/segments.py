@@ -169,6 +169,14 @@ def made_with(catalogue: Catalog) -> dict[int, str]:
     return {int(position): str(made) for position, made in rows}
 
 
+def ways_made(catalogue: Catalog) -> set[str]:
+    """All that columns in use were made with beside the responses of their model."""
+    if catalogue.format_version() < WITH_SEGMENTS:
+        return set()
+    rows = catalogue.run("SELECT DISTINCT made_with FROM models WHERE made_with != ''")
+    return {str(made) for (made,) in rows}
+
+
 def read_fact(catalogue: Catalog, name: str) -> str:
     """A fact about the hub as a whole; "" where it is not known."""
     if catalogue.format_version() < WITH_SEGMENTS:

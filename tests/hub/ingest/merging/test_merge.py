@@ -24,7 +24,7 @@ from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.lock import hub_lock
 from lagotto.hub.store.manifest import read_hub_manifest, write_hub_manifest
-from lagotto.hub.store.references import read_references
+from lagotto.hub.store.references import read_references, record_references
 from lagotto.hub.store.responses import (
     ResponsesHeader,
     SeenProbes,
@@ -221,6 +221,26 @@ def test_a_damaged_file_is_a_failure_that_names_it(parts: list[Path], hub: Hub) 
     (reason,) = [f.reason for f in report.failures if "cannot be used" in f.reason]
     assert str(parts[0]) in reason
     assert hub.verify() == ()
+
+
+def test_an_altered_label_is_not_taken_over(parts: list[Path], hub: Hub) -> None:
+    with Catalog(HubLayout(parts[0]).catalogue, writable=True) as catalogue:
+        altered = catalogue.models("done")[0]
+        values = ("purple", altered.position)
+        catalogue.run("UPDATE logits SET label = ? WHERE model = ? AND logit = 0", values)
+    report = hub.merge(parts)
+    assert report.added == 6
+    (reason,) = [f.reason for f in report.failures if "cannot be used" in f.reason]
+    assert f"{parts[0]}: its record in catalogue.sqlite was altered" in reason
+
+
+def test_an_altered_reference_is_not_taken_over(parts: list[Path], hub: Hub) -> None:
+    with Catalog(HubLayout(parts[0]).catalogue, writable=True) as catalogue:
+        record_references(catalogue, [catalogue.models("done")[0].name])
+        catalogue.run("UPDATE model_references SET record_sha256 = 'x'")
+    with pytest.raises(HubError, match="is a reference was altered; see: lagotto hub verify"):
+        hub.merge(parts)
+    assert len(hub) == 0
 
 
 def test_models_that_were_never_probed_stay_to_be_probed(

@@ -225,8 +225,9 @@ class _Merge:
         """The responses of a model in the parts; raises _UnusableError if none can be used."""
         arrivals, reasons = [], []
         for part in self._done.get(digest, ()):
-            path, record = part.layout.responses_of(digest), part.record(digest)
+            path = part.layout.responses_of(digest)
             try:
+                record = part.record(digest)
                 if record is None:
                     raise HubError("it was removed meanwhile")
                 checksum = record.responses_sha256
@@ -237,8 +238,8 @@ class _Merge:
                 arrivals.append(_Arrival(part, record, path, responses))
         if reasons and not arrivals:
             raise _UnusableError(
-                f"its responses cannot be used: {'; '.join(reasons)}; add it again, or merge a "
-                "copy that is whole"
+                f"what is known of it cannot be used: {'; '.join(reasons)}; add it again, or merge "
+                "a copy that is whole"
             )
         return arrivals
 

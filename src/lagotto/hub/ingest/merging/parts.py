@@ -13,7 +13,7 @@ from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import Manifest, read_hub_manifest
 from lagotto.hub.store.records import Copy, FailureRecord, Listing, ModelFacts, ModelRecord
-from lagotto.hub.store.references import read_references
+from lagotto.hub.store.references import read_references, reference_damages
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,14 @@ class Part:
     shard: ShardFacts | None
 
     def record(self, digest: str) -> ModelRecord | None:
-        """The record of a probed model; None if it has no such one."""
+        """The record of a probed model; None if it has no such one.
+
+        Raises HubError if the record, or a label of the model, is not as it was written.
+        """
         found = self.catalogue.done([digest])
+        written = self.catalogue.run("SELECT record_sha256 FROM models WHERE digest = ?", (digest,))
+        if found and written != [(self.catalogue.record_digest(digest),)]:
+            raise HubError(f"its record in {self.layout.catalogue.name} was altered")
         return found[0] if found else None
 
     def facts(self, record: ModelRecord) -> ModelFacts:
@@ -78,6 +84,8 @@ def open_parts(
 def _open(stack: ExitStack, layout: HubLayout) -> Part:
     catalogue = stack.enter_context(Catalog(layout.catalogue))
     models = read_listed(catalogue)
+    if altered := reference_damages(catalogue):
+        raise HubError(f"{layout.folder}: {altered[0]}; see: lagotto hub verify {layout.folder}")
     references = {*read_references(catalogue)}
     return Part(
         layout,
