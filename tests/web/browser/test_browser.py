@@ -301,8 +301,7 @@ def test_without_javascript_search_pivots_and_pictures_work(
     context.close()
 
 
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "size"), [("light", DESK), ("dark", DESK), ("dark", PHONE)])
 def test_axe_finds_nothing_serious(
     browser: Any, address: str, picture_pages: tuple[str, ...], scheme: str, size: dict[str, int]
 ) -> None:
