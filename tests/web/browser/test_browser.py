@@ -12,15 +12,10 @@ from lagotto.core.progress import Silent
 from lagotto.hub.hub import Hub
 
 PAGES = (
-    *("/", "/?q=red", "/?like=plain:0", "/m/plain", "/m/plain/0", "/p/3", "/compare"),
+    *("/", "/?q=red&top=5", "/?like=plain:0&top=5", "/m/plain", "/m/plain/0", "/p/3", "/compare"),
     *("/compare?a=plain:0&b=symmetric:1", "/map?q=red", "/cover?labels=red,blue", "/classify"),
-    *("/audit", "/duplicates", "/status", "/?q=red&like=plain:0", "/nowhere"),
-    *(
-        "/cover",
-        "/?q=red+AND+NOT+blue&by=model",
-        "/?q=zzz",
-        "/m/plain?names=1&audit=1&duplicates=1",
-    ),
+    *("/audit", "/duplicates", "/status", "/?q=red&like=plain:0", "/nowhere", "/cover"),
+    *("/?q=red+AND+NOT+blue&by=model&top=5", "/m/plain?names=1&audit=1&duplicates=1"),
 )
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 900}
