@@ -18,6 +18,9 @@ USUAL_TOWERS = ("vision_model.onnx", "text_model.onnx")
 
 _LISTED = 12
 
+_CACHED = "models--"
+"""What the client of the hub puts before the name of a repository in its cache."""
+
 
 @dataclass(frozen=True, slots=True)
 class GraphFile:
@@ -77,9 +80,14 @@ class EncoderSettings:
 
     @property
     def name(self) -> str:
-        """The name in config.json, else the folder's."""
-        name = self.config.get("name")
-        return name if isinstance(name, str) and name else self.path.resolve().name
+        """The name in config.json, else that of the repository in the cache, else the folder's."""
+        name, folder = self.config.get("name"), self.path.resolve()
+        if isinstance(name, str) and name:
+            return name
+        cached = folder.parent.parent.name
+        if folder.parent.name == "snapshots" and cached.startswith(_CACHED):
+            return cached.removeprefix(_CACHED).replace("--", "/")
+        return folder.name
 
     @property
     def logit_scale(self) -> float:

@@ -75,6 +75,13 @@ def load_encoder(spec: str, threads: int | None = None) -> Encoder:
     return encoder
 
 
+def check_encoder_spec(spec: str) -> None:
+    """Raises UsageError for a spec that names no folder, and nothing elsewhere; asks no network."""
+    place, _ = split_precision(full_spec(spec))
+    if not place.startswith((REPOSITORY, OPEN_CLIP)):
+        _folder(place)
+
+
 def lasting_spec(spec: str) -> str:
     """The spec that names the same encoder later and elsewhere: a commit, an absolute path.
 

@@ -9,7 +9,7 @@ from lagotto.core.registry import Adapter, load_adapter
 from lagotto.core.remote.download_cache import cached_commits, cached_repository
 from lagotto.core.remote.files import RemoteFile, Repository
 from lagotto.core.remote.hugging_face import HuggingFace, is_offline
-from lagotto.core.remote.retry import OutOfReachError
+from lagotto.core.remote.retry import OutOfReachError, StillBusyError
 from lagotto.core.remote.spec import RepositorySpec, parse_repository
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.folder import USUAL_TOWERS
@@ -106,9 +106,10 @@ def _repository(hub: HuggingFace, requested: RepositorySpec) -> Repository:
         with suppress(SourceError):
             return _cached(requested)
         cached = ", ".join(cached_encoders()) or "none of the known ones"
+        why = "the hub is busy" if isinstance(error, StillBusyError) else "the hub does not answer"
         raise SourceError(
             f"encoder {requested} cannot be fetched: "
-            f"{'HF_HUB_OFFLINE is set' if offline else 'the hub does not answer'}, and it is not "
+            f"{'HF_HUB_OFFLINE is set' if offline else why}, and it is not "
             f"in the local cache (which has: {cached}); where there is a network: hf download "
             f"{requested.name}, then copy that cache here; or give --encoder FOLDER"
         ) from error

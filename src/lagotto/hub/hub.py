@@ -23,6 +23,7 @@ from lagotto.core.results.html import SmallPicture
 from lagotto.core.types import Hits
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.known.table import DEFAULT_ENCODER
+from lagotto.encoders.registry import check_encoder_spec
 from lagotto.hub.ingest.add import AddOptions, AddReport, add_models
 from lagotto.hub.ingest.create import check_new_hub, create_hub
 from lagotto.hub.ingest.inspect_files import InspectReport, inspect_paths
@@ -105,6 +106,8 @@ class Hub(HubUpkeep):
         place, meter = as_path(folder, "hub folder"), progress or Silent()
         check_folder(place)
         check_new_hub(place)
+        if isinstance(encoder, str):
+            check_encoder_spec(encoder)
         sources = None if probes is None else as_sources(probes, "probes")
         found, count = prepare_sources(sources, max_probes, seed, meter, accept=accept)
         create_hub(place, found, encoder, max_probes=count, seed=seed, progress=meter)

@@ -154,8 +154,8 @@ def tell_probes(source: str | None, max_probes: int | None) -> None:
     total = sum(file.size for file in listing.files)
     count = max_probes or DATASET_SAMPLE
     notice(
-        f"probes {printable(listing.repository.source)}: a part with {count:,} pictures of "
-        f"{len(listing.files):,} files ({total / 1e6:,.0f} MB), "
+        f"probes {printable(listing.repository.source)}: up to {count:,} pictures of "
+        f"{len(listing.files):,} file{'s' * (len(listing.files) != 1)} ({total / 1e6:,.0f} MB), "
         f"{f'licence {printable(licence)}' if licence else 'which states no licence'}"
     )
 

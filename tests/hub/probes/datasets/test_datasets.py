@@ -235,6 +235,39 @@ def test_a_hub_that_stays_busy_is_no_missing_network(
     photos.faults = Faults(first={".parquet": ["limit"] * 99})
     lagotto(*create).refused(1, "the default probes are not to be had", "busy (HTTP 429)")
     assert not (tmp_path / "hub").exists()
+    photos.faults = Faults(first={"/api/": ["limit"] * 99})
+    told = lagotto("hub", "create", tmp_path / "hub", "--encoder", "clip")
+    assert "cannot be fetched: the hub is busy" in told.err
+
+
+def test_a_default_that_is_gone_says_what_to_give_instead(
+    photos: StubHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, "DEFAULT_PROBES", "hf:datasets/org/gone")
+    encoder = colour_world.write_encoder(tmp_path / "encoder")
+    lagotto("hub", "create", tmp_path / "hub", "--encoder", encoder).refused(
+        1, "org/gone is not on the hub", "or the bundled ones (--probes bundled)"
+    )
+
+
+def test_without_a_network_the_bundled_pictures_stand_in(
+    photos: StubHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    encoder = colour_world.write_encoder(tmp_path / "encoder")
+    create = ("hub", "create", tmp_path / "hub", "--encoder", encoder, "--max-probes", "5")
+    answer = lagotto(*create)
+    assert answer.code == 0, answer.err
+    assert "the hub does not answer, so the bundled pictures are taken" in answer.err
+    assert (tmp_path / "hub" / "hub.json").exists()
+
+
+def test_a_mistyped_encoder_is_told_before_a_picture_is_transferred(
+    photos: StubHub, tmp_path: Path
+) -> None:
+    create = ("hub", "create", tmp_path / "hub", "--probes", NAME, "--encoder", "siglop")
+    lagotto(*create, "--quiet").refused(2, "Did you mean 'siglip'?")
+    assert not photos.bytes
 
 
 def test_without_options_the_default_encoder_and_probes_are_fetched_once(
@@ -251,6 +284,7 @@ def test_without_options_the_default_encoder_and_probes_are_fetched_once(
     answer = lagotto("hub", "create", tmp_path / "hub")
     assert answer.code == 0, answer.err
     assert "72 probes" in answer.out
+    assert "encoder Xenova/siglip-base-patch16-224" in answer.out  # and not the commit's folder
     assert f"@{siglip.commit}: " in answer.err
     assert "licence apache-2.0" in answer.err
     assert "licence cc0-1.0" in answer.err

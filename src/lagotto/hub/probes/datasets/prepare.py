@@ -78,15 +78,12 @@ def _default(
     """
     from lagotto.hub.probes.datasets.fetch import fetch_dataset
 
+    if default_listing() is None:
+        return [bundled_probes()], count
     try:
-        if default_listing() is None:
-            return [bundled_probes()], count
         found = fetch_dataset(DEFAULT_PROBES, count, seed, progress, accept=accept)
     except LagottoError as error:
-        raise type(error)(
-            f"the default probes are not to be had: {error}; give your own pictures (--probes "
-            f"FOLDER or hf:datasets/ORG/NAME), or the bundled ones (--probes {BUNDLED})"
-        ) from error
+        raise _not_had(error) from error
     return [found], count or DATASET_SAMPLE
 
 
@@ -103,7 +100,14 @@ def default_listing() -> "DatasetListing | None":
         return None
     try:
         return list_dataset(DEFAULT_PROBES)
-    except StillBusyError:
-        raise
-    except OutOfReachError:
-        return None
+    except LagottoError as error:
+        if isinstance(error, OutOfReachError) and not isinstance(error, StillBusyError):
+            return None
+        raise _not_had(error) from error
+
+
+def _not_had(error: LagottoError) -> LagottoError:
+    return type(error)(
+        f"the default probes are not to be had: {error}; give your own pictures (--probes "
+        f"FOLDER or hf:datasets/ORG/NAME), or the bundled ones (--probes {BUNDLED})"
+    )
