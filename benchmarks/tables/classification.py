@@ -95,9 +95,9 @@ def caption_votes() -> str:
 def _halves(row: dict[str, Any] | None) -> str:
     if row is None:
         return ""
-    low, high = row["reported_ci95"]
-    both = f"{row['chosen_half']:+.2f} / {row['reported_half']:+.2f}"
-    return f"{both} ({low:+.2f} to {high:+.2f})"
+    halves = f"{row['chosen_half']:+.2f} / {row['reported_half']:+.2f}"
+    low, high = row.get("reported_ci95", (None, None))
+    return halves if low is None else f"{halves} ({low:+.2f} to {high:+.2f})"
 
 
 def classify_speed() -> str:

@@ -26,7 +26,7 @@ from lagotto.zeroshot.votes import caption_vote, image_vote
 
 NO_CAPTIONS = "the store has no captions for it"
 NOT_CALIBRATED = "the store has too few captioned pictures to tell what its captions are worth"
-LEAST_TEXTS = 1_000
+LEAST_TEXTS = 5_000
 """Captions of a store that cannot be calibrated from which they are asked.
 benchmarks/quality/caption_votes.py"""
 TEXT_SHIFT = PromptShift(captions=1.0, pictures=0.0)
