@@ -70,7 +70,8 @@ class CaptionStore:
         with self._lock:
             self._closed = True
             self._encoder = None
-            self.__dict__.pop("starts", None)
+            for name in ("picture_digests", "starts", "_spans"):
+                self.__dict__.pop(name, None)
             self._all.close()
 
     def __enter__(self) -> "CaptionStore":
@@ -298,17 +299,16 @@ class CaptionStore:
         """Unit embeddings of the captions, rounded to float16, as an array or fetched by parts."""
         return self.content.text_embeddings
 
-    @property
+    @cached_property
     def picture_digests(self) -> UInt8[np.ndarray, "pictures 32"]:
         """The sha256 of each picture's file; if only its embedding was given, of that."""
-        return self.content.picture_digests
+        return self.content.read_digests()
 
     @cached_property
     def starts(self) -> Int64[np.ndarray, " pictures_plus_1"]:
         """First caption of each picture, and one past the last caption that has a picture."""
-        spans = self.content.spans
-        last = spans[-1, 1] if self.pictures else 0
-        return np.append(spans[:, 0], last).astype(np.int64)
+        last = self._spans[-1, 1] if self.pictures else 0
+        return np.append(self._spans[:, 0], last).astype(np.int64)
 
     @property
     def ends(self) -> Int64[np.ndarray, " pictures"]:
@@ -316,7 +316,7 @@ class CaptionStore:
 
         This is the next start, unless captions without a picture were added in between.
         """
-        return self.content.spans[:, 1]
+        return self._spans[:, 1]
 
     def owners(self, indices: Sequence[int]) -> Int64[np.ndarray, " captions"]:
         """The picture of each caption, -1 for a caption without one."""
@@ -374,6 +374,10 @@ class CaptionStore:
                 f"CaptionStore.open({self.name!r})"
             )
         return self._all
+
+    @cached_property
+    def _spans(self) -> Int64[np.ndarray, "pictures 2"]:
+        return self.content.read_spans()
 
     def _checked(self, indices: Sequence[int]) -> Sequence[int]:
         """The rows of captions; UsageError for a row that no caption has."""

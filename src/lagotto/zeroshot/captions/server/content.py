@@ -104,9 +104,8 @@ class ServerContent:
             (self.committed.captions, self.manifest.dim),
         )
 
-    @cached_property
-    def spans(self) -> Int64[np.ndarray, "pictures 2"]:
-        """The first caption of each picture, and one past its last; fetched once."""
+    def read_spans(self) -> Int64[np.ndarray, "pictures 2"]:
+        """The first caption of each picture, and one past its last."""
         rows = self._session.columns(
             "SELECT first_caption, end_caption FROM {schema}.pictures WHERE number < %s "
             "ORDER BY number",
@@ -117,9 +116,8 @@ class ServerContent:
             raise self._session.altered(f"{self.committed.pictures - len(rows)} pictures are gone")
         return np.stack([rows["first"], rows["end"]], axis=1).astype(np.int64)
 
-    @cached_property
-    def picture_digests(self) -> UInt8[np.ndarray, "pictures 32"]:
-        """The sha256 of each picture's file; fetched once."""
+    def read_digests(self) -> UInt8[np.ndarray, "pictures 32"]:
+        """The sha256 of each picture's file."""
         rows = self._session.columns(
             "SELECT digest FROM {schema}.pictures WHERE number < %s ORDER BY number",
             _DIGEST,

@@ -37,12 +37,10 @@ class StoreContent(Protocol):
     def text_embeddings(self) -> Rows:
         """Unit embeddings of the captions, as float16."""
 
-    @property
-    def spans(self) -> Int64[np.ndarray, "pictures 2"]:
+    def read_spans(self) -> Int64[np.ndarray, "pictures 2"]:
         """The first caption of each picture, and one past its last."""
 
-    @property
-    def picture_digests(self) -> UInt8[np.ndarray, "pictures 32"]:
+    def read_digests(self) -> UInt8[np.ndarray, "pictures 32"]:
         """The sha256 of each picture's file."""
 
     def texts(self, indices: Sequence[int]) -> list[str]:

@@ -59,13 +59,11 @@ class FolderContent:
         captions = self.committed.captions
         return self._mapped(files.TEXT_EMBEDDINGS, "<f2", captions, self.manifest.dim)
 
-    @cached_property
-    def picture_digests(self) -> UInt8[np.ndarray, "pictures 32"]:
+    def read_digests(self) -> UInt8[np.ndarray, "pictures 32"]:
         """The sha256 of each picture's file."""
         return self._mapped(files.DIGESTS, "u1", self.committed.pictures, 32)
 
-    @cached_property
-    def spans(self) -> Int64[np.ndarray, "pictures 2"]:
+    def read_spans(self) -> Int64[np.ndarray, "pictures 2"]:
         """The first caption of each picture, and one past its last."""
         spans = self._mapped(files.SPANS, "<i8", self.committed.pictures, 2)
         edges = spans.reshape(-1)  # in the order of the rows: start, end, start, end, ...
@@ -116,7 +114,7 @@ class FolderContent:
 
     def close(self) -> None:
         """Lets the memory maps go."""
-        for name in ("image_embeddings", "text_embeddings", "picture_digests", "spans"):
+        for name in ("image_embeddings", "text_embeddings"):
             self.__dict__.pop(name, None)
 
     def _mapped(self, name: str, dtype: str, *shape: int) -> np.ndarray[Any, np.dtype[Any]]:
