@@ -18,7 +18,7 @@ from lagotto.core.types import EncoderInfo, Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.canary import measure_canary, with_canary_check
 from lagotto.encoders.registry import lasting_spec, load_encoder
-from lagotto.neighbors.base import RowIndex, Rows
+from lagotto.neighbors.base import RowIndex, StoredRows
 from lagotto.zeroshot.captions.estimate import Needs, estimate_needs
 from lagotto.zeroshot.captions.ingest import IntakeReport, ShardLimits, ingest_pairs
 from lagotto.zeroshot.captions.manifest import CaptionManifest
@@ -26,9 +26,9 @@ from lagotto.zeroshot.captions.place import ServerAddress
 from lagotto.zeroshot.captions.repair import RepairReport, repair_store
 from lagotto.zeroshot.captions.sources.pairs import PairSource
 from lagotto.zeroshot.captions.sources.registry import find_all
-from lagotto.zeroshot.captions.storage.base import Storage, StoreContent, StoreWriter
+from lagotto.zeroshot.captions.storage.base import CaptionStorage, StoreContent, StoreWriter
 from lagotto.zeroshot.captions.storage.places import folder_of, storage_at
-from lagotto.zeroshot.nearest import Part
+from lagotto.zeroshot.nearest import StorePart
 
 
 class CaptionStore:
@@ -54,7 +54,7 @@ class CaptionStore:
     """
 
     def __init__(
-        self, storage: Storage, content: StoreContent, encoder: Encoder | str | None = None
+        self, storage: CaptionStorage, content: StoreContent, encoder: Encoder | str | None = None
     ) -> None:
         self.storage = storage
         self.manifest = content.manifest
@@ -290,12 +290,12 @@ class CaptionStore:
         return self.committed.chain
 
     @property
-    def image_embeddings(self) -> Rows:
+    def image_embeddings(self) -> StoredRows:
         """Unit embeddings of the pictures, rounded to float16, as an array or fetched by parts."""
         return self.content.image_embeddings
 
     @property
-    def text_embeddings(self) -> Rows:
+    def text_embeddings(self) -> StoredRows:
         """Unit embeddings of the captions, rounded to float16, as an array or fetched by parts."""
         return self.content.text_embeddings
 
@@ -339,7 +339,7 @@ class CaptionStore:
         """All rows that were left out, by all runs, each with its reason."""
         return self.content.skipped()
 
-    def own_search(self, part: Part) -> RowIndex | None:
+    def own_search(self, part: StorePart) -> RowIndex | None:
         """The search of a server over a part of the rows; None for a store in a folder."""
         return self.content.own_search(part)
 

@@ -20,7 +20,7 @@ from lagotto.zeroshot.captions.server.psycopg_session import Session
 from lagotto.zeroshot.captions.server.schema import INDEXES
 from lagotto.zeroshot.captions.server.server_rows import ServerRows
 from lagotto.zeroshot.captions.server.server_search import SEARCHES, ServerSearch
-from lagotto.zeroshot.nearest import Part
+from lagotto.zeroshot.nearest import StorePart
 
 _SPAN = np.dtype([("first", ">i8"), ("end", ">i8")])
 _KEY = np.dtype([("key", ">i8")])
@@ -160,7 +160,7 @@ class ServerContent:
             )
         )
 
-    def own_search(self, part: Part) -> ServerSearch:
+    def own_search(self, part: StorePart) -> ServerSearch:
         """The search of a part by the server's index, or exact where there is none yet."""
         counts = {
             "pictures": (self.committed.pictures, self.committed.pictures),
@@ -168,7 +168,7 @@ class ServerContent:
             "text_only": (self.committed.text_only, self.committed.captions),
         }
         whole = part == "text_only" and self.committed.text_only == self.committed.captions
-        searched: Part = "captions" if whole else part
+        searched: StorePart = "captions" if whole else part
         rows = (*counts[part], self.manifest.dim)
         return ServerSearch(
             self._session, SEARCHES[searched], rows, INDEXES[searched].name in self.indexes

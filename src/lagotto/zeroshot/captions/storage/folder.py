@@ -36,7 +36,7 @@ from lagotto.zeroshot.captions.manifest import (
     write_store_manifest,
 )
 from lagotto.zeroshot.captions.shard import Shard
-from lagotto.zeroshot.nearest import Part
+from lagotto.zeroshot.nearest import StorePart
 
 
 class FolderContent:
@@ -94,7 +94,7 @@ class FolderContent:
         alike = np.flatnonzero(lengths == len(text.encode("utf-8", "replace"))).tolist()
         return any(self.texts([index]) == [text] for index in alike)
 
-    def own_search(self, part: Part) -> None:
+    def own_search(self, part: StorePart) -> None:
         """A folder is searched row by row, or by the indexes of `index.py`."""
 
     def index_record(self) -> None:
@@ -171,7 +171,7 @@ class FolderWriter:
 
 
 class FolderStorage:
-    """A folder for one store; see `Storage`."""
+    """A folder for one store; see `CaptionStorage`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
