@@ -175,7 +175,7 @@ def test_what_is_set_aside_says_why_and_is_told_once(place: Place, tmp_path: Pat
 
 def test_adopted_embeddings_are_kept(place: Place, tmp_path: Path) -> None:
     encoder = FakeEncoder()
-    folder = write_clip_retrieval(tmp_path / "out", encoder)
+    folder = write_clip_retrieval(tmp_path / "out", FakeEncoder())
     store = CaptionStore.create(place(), folder, encoder)
     assert encoder.pictures == 0
     same_in_a_folder(store, tmp_path / "same", folder)

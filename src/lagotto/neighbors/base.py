@@ -8,7 +8,7 @@ from jaxtyping import Float32, Int64
 
 
 @runtime_checkable
-class Rows(Protocol):
+class StoredRows(Protocol):
     """Rows of floats of one length: an array, a memory map, or rows that a server holds.
 
     What is read of them, by a slice or by an array of row numbers, is an array.

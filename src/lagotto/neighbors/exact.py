@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from lagotto.core.vectors import top_k
-from lagotto.neighbors.base import Rows
+from lagotto.neighbors.base import StoredRows
 
 BLOCK_BYTES = 32 * 2**20
 _QUERIES_AT_ONCE = 256
@@ -24,7 +24,7 @@ class ExactIndex:
 
     def __init__(
         self,
-        rows: Rows,
+        rows: StoredRows,
         spans: Int64[np.ndarray, "spans 2"] | None = None,
         *,
         keep: bool = True,

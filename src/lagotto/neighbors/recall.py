@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-from lagotto.neighbors.base import RowIndex, Rows
+from lagotto.neighbors.base import RowIndex, StoredRows
 
 SAMPLE_QUERIES = 200
 _SEED = 0
@@ -28,7 +28,7 @@ class Recall:
 def measure_recall(
     index: RowIndex,
     exact: RowIndex,
-    rows: Rows,
+    rows: StoredRows,
     numbers: Int64[np.ndarray, " numbers"],
     at: int,
 ) -> Recall:

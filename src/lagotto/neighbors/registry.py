@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from lagotto.core.registry import Adapter, load_adapter
-from lagotto.neighbors.base import Rows, SavedRowIndex
+from lagotto.neighbors.base import SavedRowIndex, StoredRows
 
 DEFAULT_INDEX = "usearch"
 INDEX_ADAPTERS = {
@@ -20,7 +20,7 @@ _WHAT = "approximate index"
 
 def build_index(
     name: str,
-    rows: Rows,
+    rows: StoredRows,
     spans: Int64[np.ndarray, "spans 2"],
     advance: Callable[[int], None],
 ) -> SavedRowIndex:
@@ -46,7 +46,7 @@ def build_index(
 def open_index(
     name: str,
     path: Path,
-    rows: Rows,
+    rows: StoredRows,
     spans: Int64[np.ndarray, "spans 2"],
 ) -> SavedRowIndex:
     """Opens the index in a file, over the same rows and spans that it was built from.

@@ -14,7 +14,7 @@ from jaxtyping import Float32, Int64
 from usearch.index import Index
 
 from lagotto.core.errors import HubError
-from lagotto.neighbors.base import Rows
+from lagotto.neighbors.base import StoredRows
 from lagotto.neighbors.exact import ExactIndex
 from lagotto.neighbors.rescoring import best_candidates
 
@@ -34,7 +34,7 @@ class UsearchIndex:
     same file.
     """
 
-    def __init__(self, rows: Rows, spans: Int64[np.ndarray, "spans 2"], graph: Index) -> None:
+    def __init__(self, rows: StoredRows, spans: Int64[np.ndarray, "spans 2"], graph: Index) -> None:
         self._rows = rows
         self._spans = spans
         self._graph = graph
@@ -42,7 +42,7 @@ class UsearchIndex:
     @classmethod
     def build(
         cls,
-        rows: Rows,
+        rows: StoredRows,
         spans: Int64[np.ndarray, "spans 2"],
         advance: Callable[[int], None],
     ) -> "UsearchIndex":
@@ -64,7 +64,9 @@ class UsearchIndex:
         return cls(rows, spans, graph)
 
     @classmethod
-    def open(cls, path: Path, rows: Rows, spans: Int64[np.ndarray, "spans 2"]) -> "UsearchIndex":
+    def open(
+        cls, path: Path, rows: StoredRows, spans: Int64[np.ndarray, "spans 2"]
+    ) -> "UsearchIndex":
         """Opens a file that `save` wrote, as a memory map.
 
         Raises HubError for a file that is no index, or that is over other rows.

@@ -13,7 +13,7 @@ from lagotto.neighbors.base import RowIndex
 from lagotto.neighbors.exact import ExactIndex
 from lagotto.zeroshot.types import Captions
 
-Part: TypeAlias = Literal["pictures", "captions", "text_only"]
+StorePart: TypeAlias = Literal["pictures", "captions", "text_only"]
 """All pictures, all captions, or the captions without a picture."""
 
 
@@ -21,11 +21,11 @@ Part: TypeAlias = Literal["pictures", "captions", "text_only"]
 class OwnSearch(Protocol):
     """Captions that may be searched where they lie."""
 
-    def own_search(self, part: Part) -> RowIndex | None:
+    def own_search(self, part: StorePart) -> RowIndex | None:
         """The search over a part of the rows; None where there is none but that of the rows."""
 
 
-def search_of(captions: Captions, part: Part, *, keep: bool = True) -> RowIndex:
+def search_of(captions: Captions, part: StorePart, *, keep: bool = True) -> RowIndex:
     """The search for the nearest rows of a part.
 
     Args:

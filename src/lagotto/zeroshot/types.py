@@ -14,7 +14,7 @@ from jaxtyping import Float64, Int64
 from lagotto.core.errors import PictureError, UsageError
 from lagotto.core.results.equality import ComparedByValue
 from lagotto.core.results.html import SmallPicture, html_line, html_pictures, html_table
-from lagotto.neighbors.base import Rows
+from lagotto.neighbors.base import StoredRows
 
 NONE_OF_THESE = "(none of these)"
 """The label of a picture that was rejected."""
@@ -34,11 +34,11 @@ class Captions(Protocol):
     """
 
     @property
-    def image_embeddings(self) -> Rows:
+    def image_embeddings(self) -> StoredRows:
         """Unit embeddings of the pictures; no rows in a text-only store."""
 
     @property
-    def text_embeddings(self) -> Rows:
+    def text_embeddings(self) -> StoredRows:
         """Unit embeddings of the captions."""
 
     @property

@@ -11,9 +11,8 @@ from lagotto.zeroshot.captions.place import ServerAddress, server_address, store
 def test_folders_stay_folders() -> None:
     assert store_place("my-captions/") == Path("my-captions")
     assert store_place(Path("a")) == Path("a")
-    for wrong in ("", 7):
-        with pytest.raises(UsageError, match="give one path"):
-            store_place(wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="give one path"):
+        store_place("")
 
 
 SHOWN = {

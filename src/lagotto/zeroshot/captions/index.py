@@ -23,7 +23,7 @@ from lagotto.core.files import (
 from lagotto.core.lock import folder_lock
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject
-from lagotto.neighbors.base import RowIndex, Rows
+from lagotto.neighbors.base import RowIndex, StoredRows
 from lagotto.neighbors.exact import ExactIndex
 from lagotto.neighbors.recall import Recall, measure_recall
 from lagotto.neighbors.registry import (
@@ -53,7 +53,7 @@ class _Source:
     """The rows that an index covers, as ranges of an array; recall is measured at `k`."""
 
     name: str
-    rows: Rows
+    rows: StoredRows
     spans: Int64[np.ndarray, "spans 2"]
     k: int
 

@@ -18,7 +18,7 @@ from lagotto.core.types import EncoderInfo, Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.canary import measure_canary, with_canary_check
 from lagotto.encoders.registry import lasting_spec, load_encoder
-from lagotto.neighbors.base import RowIndex, Rows
+from lagotto.neighbors.base import RowIndex, StoredRows
 from lagotto.zeroshot.captions.estimate import Needs, estimate_needs
 from lagotto.zeroshot.captions.ingest import IntakeReport, ShardLimits, ingest_pairs
 from lagotto.zeroshot.captions.manifest import CaptionManifest
@@ -26,9 +26,9 @@ from lagotto.zeroshot.captions.place import ServerAddress
 from lagotto.zeroshot.captions.repair import RepairReport, repair_store
 from lagotto.zeroshot.captions.sources.pairs import PairSource
 from lagotto.zeroshot.captions.sources.registry import find_all
-from lagotto.zeroshot.captions.storage.base import Storage, StoreContent, StoreWriter
+from lagotto.zeroshot.captions.storage.base import CaptionStorage, StoreContent, StoreWriter
 from lagotto.zeroshot.captions.storage.places import folder_of, storage_at
-from lagotto.zeroshot.nearest import Part
+from lagotto.zeroshot.nearest import StorePart
 
 
 class CaptionStore:
@@ -54,7 +54,7 @@ class CaptionStore:
     """
 
     def __init__(
-        self, storage: Storage, content: StoreContent, encoder: Encoder | str | None = None
+        self, storage: CaptionStorage, content: StoreContent, encoder: Encoder | str | None = None
     ) -> None:
         self.storage = storage
         self.manifest = content.manifest
@@ -70,7 +70,8 @@ class CaptionStore:
         with self._lock:
             self._closed = True
             self._encoder = None
-            self.__dict__.pop("starts", None)
+            for name in ("picture_digests", "starts", "_spans"):
+                self.__dict__.pop(name, None)
             self._all.close()
 
     def __enter__(self) -> "CaptionStore":
@@ -289,26 +290,25 @@ class CaptionStore:
         return self.committed.chain
 
     @property
-    def image_embeddings(self) -> Rows:
+    def image_embeddings(self) -> StoredRows:
         """Unit embeddings of the pictures, rounded to float16, as an array or fetched by parts."""
         return self.content.image_embeddings
 
     @property
-    def text_embeddings(self) -> Rows:
+    def text_embeddings(self) -> StoredRows:
         """Unit embeddings of the captions, rounded to float16, as an array or fetched by parts."""
         return self.content.text_embeddings
 
-    @property
+    @cached_property
     def picture_digests(self) -> UInt8[np.ndarray, "pictures 32"]:
         """The sha256 of each picture's file; if only its embedding was given, of that."""
-        return self.content.picture_digests
+        return self.content.read_digests()
 
     @cached_property
     def starts(self) -> Int64[np.ndarray, " pictures_plus_1"]:
         """First caption of each picture, and one past the last caption that has a picture."""
-        spans = self.content.spans
-        last = spans[-1, 1] if self.pictures else 0
-        return np.append(spans[:, 0], last).astype(np.int64)
+        last = self._spans[-1, 1] if self.pictures else 0
+        return np.append(self._spans[:, 0], last).astype(np.int64)
 
     @property
     def ends(self) -> Int64[np.ndarray, " pictures"]:
@@ -316,7 +316,7 @@ class CaptionStore:
 
         This is the next start, unless captions without a picture were added in between.
         """
-        return self.content.spans[:, 1]
+        return self._spans[:, 1]
 
     def owners(self, indices: Sequence[int]) -> Int64[np.ndarray, " captions"]:
         """The picture of each caption, -1 for a caption without one."""
@@ -339,7 +339,7 @@ class CaptionStore:
         """All rows that were left out, by all runs, each with its reason."""
         return self.content.skipped()
 
-    def own_search(self, part: Part) -> RowIndex | None:
+    def own_search(self, part: StorePart) -> RowIndex | None:
         """The search of a server over a part of the rows; None for a store in a folder."""
         return self.content.own_search(part)
 
@@ -374,6 +374,10 @@ class CaptionStore:
                 f"CaptionStore.open({self.name!r})"
             )
         return self._all
+
+    @cached_property
+    def _spans(self) -> Int64[np.ndarray, "pictures 2"]:
+        return self.content.read_spans()
 
     def _checked(self, indices: Sequence[int]) -> Sequence[int]:
         """The rows of captions; UsageError for a row that no caption has."""

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64
 
 from lagotto.core.vectors import unit_rows
-from lagotto.neighbors.base import Rows
+from lagotto.neighbors.base import StoredRows
 from lagotto.zeroshot.nearest import search_of
 from lagotto.zeroshot.types import Captions
 
@@ -148,7 +148,7 @@ def tokens(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
 
 
-def mean_row(rows: Rows) -> Float32[np.ndarray, " dim"]:
+def mean_row(rows: StoredRows) -> Float32[np.ndarray, " dim"]:
     """The mean of the rows, or of about 20,000 evenly spaced ones if there are more; 0 of none."""
     if not len(rows):
         return np.zeros(rows.shape[1], np.float32)

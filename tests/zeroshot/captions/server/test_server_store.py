@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -176,6 +177,25 @@ def test_a_server_that_goes_in_mid_run_leaves_whole_shards(
     assert CaptionStore.open(address).captions == 0
     assert CaptionStore.open(address, FakeEncoder()).add(source).captions == 27
     assert not CaptionStore.open(address).verify()
+
+
+def test_rows_that_the_server_refuses_leave_the_store_as_it_was(
+    store: CaptionStore, tmp_path: Path
+) -> None:
+    """pgvector takes no NaN, and says so after the line of the log and the pictures are sent."""
+
+    class Broken(FakeEncoder):
+        def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+            rows = super().embed_texts(texts)
+            rows[[text == "broken" for text in texts]] = np.nan
+            return rows
+
+    (tmp_path / "more.txt").write_text("whole\nbroken\n")
+    with pytest.raises(CaptionError) as error:
+        CaptionStore.open(store.name, Broken()).add(tmp_path / "more.txt")
+    one_line(error.value, "the server refused", "NaN")
+    again = CaptionStore.open(store.name)
+    assert (again.captions, again.digest, again.verify()) == (10, store.digest, [])
 
 
 # ------------------------------------------------------------------------------------- refusals

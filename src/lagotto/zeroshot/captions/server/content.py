@@ -20,7 +20,7 @@ from lagotto.zeroshot.captions.server.psycopg_session import Session
 from lagotto.zeroshot.captions.server.schema import INDEXES
 from lagotto.zeroshot.captions.server.server_rows import ServerRows
 from lagotto.zeroshot.captions.server.server_search import SEARCHES, ServerSearch
-from lagotto.zeroshot.nearest import Part
+from lagotto.zeroshot.nearest import StorePart
 
 _SPAN = np.dtype([("first", ">i8"), ("end", ">i8")])
 _KEY = np.dtype([("key", ">i8")])
@@ -104,9 +104,8 @@ class ServerContent:
             (self.committed.captions, self.manifest.dim),
         )
 
-    @cached_property
-    def spans(self) -> Int64[np.ndarray, "pictures 2"]:
-        """The first caption of each picture, and one past its last; fetched once."""
+    def read_spans(self) -> Int64[np.ndarray, "pictures 2"]:
+        """The first caption of each picture, and one past its last."""
         rows = self._session.columns(
             "SELECT first_caption, end_caption FROM {schema}.pictures WHERE number < %s "
             "ORDER BY number",
@@ -117,9 +116,8 @@ class ServerContent:
             raise self._session.altered(f"{self.committed.pictures - len(rows)} pictures are gone")
         return np.stack([rows["first"], rows["end"]], axis=1).astype(np.int64)
 
-    @cached_property
-    def picture_digests(self) -> UInt8[np.ndarray, "pictures 32"]:
-        """The sha256 of each picture's file; fetched once."""
+    def read_digests(self) -> UInt8[np.ndarray, "pictures 32"]:
+        """The sha256 of each picture's file."""
         rows = self._session.columns(
             "SELECT digest FROM {schema}.pictures WHERE number < %s ORDER BY number",
             _DIGEST,
@@ -162,7 +160,7 @@ class ServerContent:
             )
         )
 
-    def own_search(self, part: Part) -> ServerSearch:
+    def own_search(self, part: StorePart) -> ServerSearch:
         """The search of a part by the server's index, or exact where there is none yet."""
         counts = {
             "pictures": (self.committed.pictures, self.committed.pictures),
@@ -170,7 +168,7 @@ class ServerContent:
             "text_only": (self.committed.text_only, self.committed.captions),
         }
         whole = part == "text_only" and self.committed.text_only == self.committed.captions
-        searched: Part = "captions" if whole else part
+        searched: StorePart = "captions" if whole else part
         rows = (*counts[part], self.manifest.dim)
         return ServerSearch(
             self._session, SEARCHES[searched], rows, INDEXES[searched].name in self.indexes

@@ -19,7 +19,7 @@ from lagotto.zeroshot.captions.server.content import ServerContent
 from lagotto.zeroshot.captions.server.psycopg_session import Session
 from lagotto.zeroshot.captions.server.schema import CONNECTIVITY, EXPANSION_BUILD, INDEXES
 from lagotto.zeroshot.captions.server.server_search import LEAST_EXPANSION
-from lagotto.zeroshot.nearest import Part
+from lagotto.zeroshot.nearest import StorePart
 from lagotto.zeroshot.retrieval import NEIGHBOURS
 
 MEASURED_AGAIN_AT = 1.1
@@ -65,7 +65,7 @@ def bring_up_to_date(
     return record
 
 
-def _is_needed(part: Part, state: Committed) -> bool:
+def _is_needed(part: StorePart, state: Committed) -> bool:
     """Whether a part has rows; captions without a picture need no index of their own if all are."""
     if part == "text_only":
         return 0 < state.text_only < state.captions
@@ -78,7 +78,7 @@ def _is_due(record: IndexRecord, state: Committed, afresh: bool) -> bool:
     return grown or (afresh and record.store != state.chain)
 
 
-def _build(session: Session, part: Part, content: ServerContent) -> None:
+def _build(session: Session, part: StorePart, content: ServerContent) -> None:
     state = content.committed
     rows = state.pictures if part == "pictures" else state.captions
     needed = rows * (2 * content.manifest.dim + _GRAPH_BYTES)
@@ -101,7 +101,7 @@ def _measured(session: Session, content: ServerContent, progress: Progress) -> I
     return record
 
 
-def _part(session: Session, content: ServerContent, part: Part, at: int) -> IndexPart:
+def _part(session: Session, content: ServerContent, part: StorePart, at: int) -> IndexPart:
     """The recall of a sample of stored rows by the index, against a scan of all rows."""
     rows = content.image_embeddings if part == "pictures" else content.text_embeddings
     search = content.own_search(part)

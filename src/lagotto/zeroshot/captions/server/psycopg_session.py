@@ -34,7 +34,7 @@ OLDEST_PGVECTOR = (0, 8)
 """The first version whose index goes on until it has as many rows as were asked for."""
 
 _Answer = TypeVar("_Answer")
-Row = tuple[Any, ...]
+AnswerRow = tuple[Any, ...]
 
 
 class Session:
@@ -48,27 +48,27 @@ class Session:
         self._address = address
         self.schema = schema
         self._attempts = ATTEMPTS if reopens else 1
-        self._connection: psycopg.Connection[Row] | None = None
+        self._connection: psycopg.Connection[AnswerRow] | None = None
         self._lock = threading.RLock()
 
-    def ask(self, statement: LiteralString, *values: object) -> list[Row]:
+    def ask(self, statement: LiteralString, *values: object) -> list[AnswerRow]:
         """The rows that a statement answers; none if it answers none."""
 
-        def run(connection: psycopg.Connection[Row]) -> list[Row]:
+        def run(connection: psycopg.Connection[AnswerRow]) -> list[AnswerRow]:
             cursor = connection.execute(_composed(statement, self.schema), values, binary=True)
             return cursor.fetchall() if cursor.description else []
 
         return self._repeated(run)
 
     def ask_each(
-        self, statement: LiteralString, values: Sequence[Row], settings: Mapping[str, str]
-    ) -> list[list[Row]]:
+        self, statement: LiteralString, values: Sequence[AnswerRow], settings: Mapping[str, str]
+    ) -> list[list[AnswerRow]]:
         """The rows of one statement for each of some values, in one exchange with the server.
 
         `settings` are those of PostgreSQL, for these statements alone.
         """
 
-        def run(connection: psycopg.Connection[Row]) -> list[list[Row]]:
+        def run(connection: psycopg.Connection[AnswerRow]) -> list[list[AnswerRow]]:
             composed = _composed(statement, self.schema)
             with connection.pipeline(), connection.transaction():
                 for setting in settings.items():
@@ -79,7 +79,7 @@ class Session:
         return self._repeated(run)
 
     def columns(
-        self, statement: LiteralString, form: np.dtype[Any], values: Row
+        self, statement: LiteralString, form: np.dtype[Any], values: AnswerRow
     ) -> np.ndarray[Any, np.dtype[Any]]:
         """The rows of a statement of which all columns have a fixed size, as a structured array.
 
@@ -97,7 +97,7 @@ class Session:
             ]
         )
 
-        def run(connection: psycopg.Connection[Row]) -> bytes:
+        def run(connection: psycopg.Connection[AnswerRow]) -> bytes:
             copied = sql.SQL("COPY ({}) TO STDOUT (FORMAT BINARY)").format(
                 _composed(statement, self.schema)
             )
@@ -159,7 +159,7 @@ class Session:
             if self._connection is not None:
                 self._connection.close()
 
-    def _repeated(self, run: Callable[[psycopg.Connection[Row]], _Answer]) -> _Answer:
+    def _repeated(self, run: Callable[[psycopg.Connection[AnswerRow]], _Answer]) -> _Answer:
         """What `run` answers; it is run again on a new connection if the old one was lost."""
 
         def once() -> _Answer:
@@ -174,7 +174,7 @@ class Session:
         with self._lock, self._explained():
             return Backoff(self._attempts, FIRST_WAIT_S).call(once)
 
-    def _open(self) -> psycopg.Connection[Row]:
+    def _open(self) -> psycopg.Connection[AnswerRow]:
         """The connection; a first one that fails is an error at once, a later one may be tried."""
         first = self._connection is None
         if self._connection is None or self._connection.closed:
@@ -193,7 +193,7 @@ class Session:
                 ) from error
         return self._connection
 
-    def _connected(self) -> psycopg.Connection[Row]:
+    def _connected(self) -> psycopg.Connection[AnswerRow]:
         try:
             given = psycopg.conninfo.conninfo_to_dict(self._address.connection)
         except psycopg.ProgrammingError:  # libpq repeats the address, with the password in it
@@ -215,7 +215,7 @@ class Session:
             self._prepare(connection, *found)
         return connection
 
-    def _prepare(self, connection: psycopg.Connection[Row], place: str, version: str) -> None:
+    def _prepare(self, connection: psycopg.Connection[AnswerRow], place: str, version: str) -> None:
         """Makes the types of pgvector known, wherever its administrator has put them."""
         if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_PGVECTOR:
             connection.close()

@@ -7,7 +7,7 @@ database. Rows are numbered from 0 in the order of arrival, as in a folder.
 from dataclasses import dataclass
 from typing import LiteralString
 
-from lagotto.zeroshot.nearest import Part
+from lagotto.zeroshot.nearest import StorePart
 
 MADE: LiteralString = """
 CREATE SCHEMA {schema};
@@ -47,7 +47,7 @@ class IndexText:
 
 CONNECTIVITY, EXPANSION_BUILD = 16, 128
 
-INDEXES: dict[Part, IndexText] = {
+INDEXES: dict[StorePart, IndexText] = {
     "pictures": IndexText(
         "pictures_nearest",
         "CREATE INDEX IF NOT EXISTS pictures_nearest ON {schema}.pictures "
@@ -65,5 +65,5 @@ INDEXES: dict[Part, IndexText] = {
         "WHERE picture IS NULL",
     ),
 }
-"""The indexes by the parts of a store; see `Part`. Rows have unit length, so that the inner product
-is the cosine."""
+"""The indexes by the parts of a store; see `StorePart`. Rows have unit length, so that the inner
+product is the cosine."""

@@ -11,7 +11,7 @@ _ROWS_AT_ONCE = 8_192
 
 
 class ServerRows:
-    """The first rows of a table, as `Rows`: slices and arrays of row numbers give arrays.
+    """The first rows of a table, as `StoredRows`: slices and arrays of row numbers give arrays.
 
     Args:
         session: The connection.

@@ -7,8 +7,13 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from lagotto.neighbors.rescoring import best_candidates
-from lagotto.zeroshot.captions.server.psycopg_session import Row, Session, array_of, half_vector
-from lagotto.zeroshot.nearest import Part
+from lagotto.zeroshot.captions.server.psycopg_session import (
+    AnswerRow,
+    Session,
+    array_of,
+    half_vector,
+)
+from lagotto.zeroshot.nearest import StorePart
 
 LEAST_EXPANSION, MOST_EXPANSION = 400, 1_000
 """Candidates that the index keeps while it searches: hnsw.ef_search, of which 1,000 is the most."""
@@ -30,7 +35,7 @@ class SearchTexts:
     exact: LiteralString
 
 
-SEARCHES: dict[Part, SearchTexts] = {
+SEARCHES: dict[StorePart, SearchTexts] = {
     "pictures": SearchTexts(
         "SELECT number, embedding FROM {schema}.pictures ORDER BY embedding <#> %s LIMIT %s",
         "SELECT number, embedding FROM {schema}.pictures WHERE number < %s "
@@ -48,7 +53,7 @@ SEARCHES: dict[Part, SearchTexts] = {
         "ORDER BY embedding::vector <#> %s::vector, number LIMIT %s",
     ),
 }
-"""The searches by the parts of a store; see `Part`."""
+"""The searches by the parts of a store; see `StorePart`."""
 
 
 class ServerSearch:
@@ -72,7 +77,7 @@ class ServerSearch:
     def search(
         self, queries: Float32[np.ndarray, "queries dim"], top: int
     ) -> tuple[Int64[np.ndarray, "queries top"], Float32[np.ndarray, "queries top"]]:
-        """Row numbers and exact cosines of nearly the `top` nearest rows; see RowIndex.
+        """AnswerRow numbers and exact cosines of nearly the `top` nearest rows; see RowIndex.
 
         If the index reaches fewer than `top` rows for a query, the exact search is used for it.
         """
@@ -111,7 +116,7 @@ class ServerSearch:
     ) -> tuple[Int64[np.ndarray, " found"], np.ndarray]:
         return self._known(self._session.ask(self._texts.exact, self._end, query.tolist(), limit))
 
-    def _known(self, answer: list[Row]) -> tuple[Int64[np.ndarray, " found"], np.ndarray]:
+    def _known(self, answer: list[AnswerRow]) -> tuple[Int64[np.ndarray, " found"], np.ndarray]:
         """The rows of an answer that were there when the store was opened."""
         kept = [row for row in answer if row[0] < self._end]
         numbers = np.array([row[0] for row in kept], np.int64)

@@ -31,7 +31,7 @@ MOST_DIM = 4_000
 
 
 class ServerStorage:
-    """A schema of a database for one store; see `Storage`."""
+    """A schema of a database for one store; see `CaptionStorage`."""
 
     def __init__(self, address: ServerAddress) -> None:
         self.address = address

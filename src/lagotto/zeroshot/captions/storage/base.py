@@ -14,12 +14,12 @@ from jaxtyping import Int64, UInt8, UInt64
 from lagotto.core.progress import Progress
 from lagotto.core.temporary.leftovers import Leftover
 from lagotto.core.types import Skipped
-from lagotto.neighbors.base import RowIndex, Rows
+from lagotto.neighbors.base import RowIndex, StoredRows
 from lagotto.zeroshot.captions.files import Committed
 from lagotto.zeroshot.captions.index_record import IndexRecord
 from lagotto.zeroshot.captions.manifest import CaptionManifest
 from lagotto.zeroshot.captions.shard import Shard
-from lagotto.zeroshot.nearest import Part
+from lagotto.zeroshot.nearest import StorePart
 
 
 @runtime_checkable
@@ -30,19 +30,17 @@ class StoreContent(Protocol):
     committed: Committed
 
     @property
-    def image_embeddings(self) -> Rows:
+    def image_embeddings(self) -> StoredRows:
         """Unit embeddings of the pictures, as float16."""
 
     @property
-    def text_embeddings(self) -> Rows:
+    def text_embeddings(self) -> StoredRows:
         """Unit embeddings of the captions, as float16."""
 
-    @property
-    def spans(self) -> Int64[np.ndarray, "pictures 2"]:
+    def read_spans(self) -> Int64[np.ndarray, "pictures 2"]:
         """The first caption of each picture, and one past its last."""
 
-    @property
-    def picture_digests(self) -> UInt8[np.ndarray, "pictures 32"]:
+    def read_digests(self) -> UInt8[np.ndarray, "pictures 32"]:
         """The sha256 of each picture's file."""
 
     def texts(self, indices: Sequence[int]) -> list[str]:
@@ -57,7 +55,7 @@ class StoreContent(Protocol):
     def has_text(self, text: str) -> bool:
         """Whether a caption reads exactly so."""
 
-    def own_search(self, part: Part) -> RowIndex | None:
+    def own_search(self, part: StorePart) -> RowIndex | None:
         """The place's own search over a part of the rows; None if rows are searched one by one."""
 
     def index_record(self) -> IndexRecord | None:
@@ -110,7 +108,7 @@ class StoreWriter(Protocol):
 
 
 @runtime_checkable
-class Storage(Protocol):
+class CaptionStorage(Protocol):
     """A place for one store."""
 
     @property

@@ -36,7 +36,7 @@ from lagotto.zeroshot.captions.manifest import (
     write_store_manifest,
 )
 from lagotto.zeroshot.captions.shard import Shard
-from lagotto.zeroshot.nearest import Part
+from lagotto.zeroshot.nearest import StorePart
 
 
 class FolderContent:
@@ -59,13 +59,11 @@ class FolderContent:
         captions = self.committed.captions
         return self._mapped(files.TEXT_EMBEDDINGS, "<f2", captions, self.manifest.dim)
 
-    @cached_property
-    def picture_digests(self) -> UInt8[np.ndarray, "pictures 32"]:
+    def read_digests(self) -> UInt8[np.ndarray, "pictures 32"]:
         """The sha256 of each picture's file."""
         return self._mapped(files.DIGESTS, "u1", self.committed.pictures, 32)
 
-    @cached_property
-    def spans(self) -> Int64[np.ndarray, "pictures 2"]:
+    def read_spans(self) -> Int64[np.ndarray, "pictures 2"]:
         """The first caption of each picture, and one past its last."""
         spans = self._mapped(files.SPANS, "<i8", self.committed.pictures, 2)
         edges = spans.reshape(-1)  # in the order of the rows: start, end, start, end, ...
@@ -96,7 +94,7 @@ class FolderContent:
         alike = np.flatnonzero(lengths == len(text.encode("utf-8", "replace"))).tolist()
         return any(self.texts([index]) == [text] for index in alike)
 
-    def own_search(self, part: Part) -> None:
+    def own_search(self, part: StorePart) -> None:
         """A folder is searched row by row, or by the indexes of `index.py`."""
 
     def index_record(self) -> None:
@@ -116,7 +114,7 @@ class FolderContent:
 
     def close(self) -> None:
         """Lets the memory maps go."""
-        for name in ("image_embeddings", "text_embeddings", "picture_digests", "spans"):
+        for name in ("image_embeddings", "text_embeddings"):
             self.__dict__.pop(name, None)
 
     def _mapped(self, name: str, dtype: str, *shape: int) -> np.ndarray[Any, np.dtype[Any]]:
@@ -173,7 +171,7 @@ class FolderWriter:
 
 
 class FolderStorage:
-    """A folder for one store; see `Storage`."""
+    """A folder for one store; see `CaptionStorage`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -5,11 +5,11 @@ from pathlib import Path
 from lagotto.core.arguments.extras import load_extra
 from lagotto.core.errors import UsageError
 from lagotto.zeroshot.captions.place import ServerAddress, store_place
-from lagotto.zeroshot.captions.storage.base import Storage
+from lagotto.zeroshot.captions.storage.base import CaptionStorage
 from lagotto.zeroshot.captions.storage.folder import FolderStorage
 
 
-def storage_at(given: Path | str | ServerAddress) -> Storage:
+def storage_at(given: Path | str | ServerAddress) -> CaptionStorage:
     """The storage in a folder, or at the address of a server.
 
     Raises:
@@ -26,7 +26,7 @@ def storage_at(given: Path | str | ServerAddress) -> Storage:
     return ServerStorage(place)
 
 
-def folder_of(storage: Storage) -> Path:
+def folder_of(storage: CaptionStorage) -> Path:
     """The folder of a store; UsageError if it lies on a server."""
     if isinstance(storage, FolderStorage):
         return storage.folder
