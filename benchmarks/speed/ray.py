@@ -49,12 +49,13 @@ from lagotto.jobs.worker_limits import Limits
 
 class Clock:
     def __init__(self):
-        self.first = None
+        self.first, self.stages = None, []
     def start(self, stage, total, unit):
-        self.stage = stage
+        self.stages.append((stage, time.perf_counter()))
     def advance(self, units, note=""):
-        if self.stage == "loading models" and self.first is None:
+        if self.stages[-1][0] == "loading models" and self.first is None:
             self.first = time.perf_counter()
+            self.stages[-1] = ("loading models", self.first)
     def finish(self):
         pass
 
@@ -63,9 +64,12 @@ limits = Limits(runner, 2, memory_bytes=1 << 30, ray_address=address or None)
 opened, clock, begin = Hub.open(hub), Clock(), time.perf_counter()
 report = opened.add([models], limits=limits, progress=clock)
 end = time.perf_counter()
+ends = [begun for _, begun in clock.stages[1:]] + [end]
+stages = {stage: until - begun for (stage, begun), until in zip(clock.stages, ends)}
 print(json.dumps({
     "added": len(report.done), "failed": len(report.failures),
     "until_first_s": clock.first - begin, "rest_s": end - clock.first,
+    "stages_s": {name: round(stages[name], 2) for name in stages if name != "reading models"},
 }))
 """
 

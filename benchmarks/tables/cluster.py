@@ -5,6 +5,7 @@ from statistics import median
 from tables.form import read_result, table
 
 KINDS = ("local", "ray", "ray with losses")
+STAGES = ("loading models", "decoding probes", "probing")
 
 
 def cluster_runs() -> str:
@@ -20,14 +21,16 @@ def cluster_runs() -> str:
                 kind,
                 f"{median(start):.1f}" if start else "",
                 f"{median(row['until_first_s'] for row in runs):.1f}",
+                *(f"{median(row['stages_s'][name] for row in runs):.1f}" for name in STAGES),
                 f"{median(row['rest_s'] for row in runs):.1f}",
                 f"{ratios['after_first_model']:.2f}",
                 f"{ratios['whole_run']:.2f}",
                 f"{max(max(row['load']) for row in runs):.0f}",
             ]
         )
-    columns = ["run", "cluster starts, s", "until the first model is loaded, s", "the rest, s"]
-    columns += ["the rest beside local", "whole run beside local", "load of the machine, at most"]
+    columns = ["run", "cluster starts, s", "until the first model is loaded, s"]
+    columns += [*(f"{name}, s" for name in STAGES), "all after the first model, s"]
+    columns += ["the same beside local", "whole run beside local", "load of the machine, at most"]
     return table(columns, rows)
 
 
