@@ -238,7 +238,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ["RAY_worker_niceness"] = "0"  # else its workers yield to all else on the machine
+    os.environ |= {"RAY_worker_niceness": "0"}  # else its workers yield to all on the machine
     with tempfile.TemporaryDirectory() as folder:
         result = measure(Path(folder), options.models, options.probes, options.rounds)
     print(json.dumps(result, indent=1) if options.json else result)
