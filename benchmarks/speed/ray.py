@@ -6,7 +6,9 @@
 a cluster of two nodes on this machine; and on it again while two workers are killed (at a quarter
 and at half of the models) and one node is removed (at three quarters). Each run is a process of its
 own. The seconds until its first model is loaded are counted apart: they join the cluster and start
-workers. So are those that start the cluster. The hubs are compared byte for byte.
+workers. So are those that start the cluster. Processor seconds
+are those of all processes of a run, and of the cluster during it. The hubs are compared byte for
+byte.
 """
 
 import argparse
@@ -126,6 +128,21 @@ def kill_member() -> int:
     return 0
 
 
+def processor_seconds() -> dict[int, float]:
+    """The processor seconds so far of every process that this one started, and those did."""
+    parents, seconds, ours = {}, {}, {os.getpid()}
+    for path in Path("/proc").iterdir():
+        with suppress(OSError):
+            if path.name.isdecimal():
+                fields = (path / "stat").read_text().rpartition(")")[2].split()
+                parents[int(path.name)] = int(fields[1])
+                ticks = int(fields[11]) + int(fields[12])
+                seconds[int(path.name)] = ticks / os.sysconf("SC_CLK_TCK")
+    while more := {child for child, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    return {process: seconds[process] for process in ours - {os.getpid()} if process in seconds}
+
+
 def parent_of(process: int) -> int:
     """The number of the process that started a process."""
     return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
@@ -151,12 +168,15 @@ def add(hub: Path, models: Path, cluster: Cluster | None, losses: list[Callable[
     words = [str(hub), str(models), "local" if cluster is None else "ray"]
     words.append("" if cluster is None else cluster.address)
     total, lost = len(list(models.iterdir())), 0
-    before = os.getloadavg()[0]
+    before, spent, looked = os.getloadavg()[0], processor_seconds(), 0.0
+    used: dict[int, float] = {}
     with subprocess.Popen([sys.executable, "-c", RUN, *words], stdout=subprocess.PIPE) as process:
         while process.poll() is None:
             done = len(list((hub / "responses").glob("*")))
             if lost < len(losses) and done >= (lost + 1) * total / (len(losses) + 1):
                 lost += losses[lost]()
+            if time.monotonic() - looked > 0.5:
+                used, looked = used | processor_seconds(), time.monotonic()
             time.sleep(0.05)
         assert process.stdout is not None
         said = process.stdout.read()
@@ -164,7 +184,10 @@ def add(hub: Path, models: Path, cluster: Cluster | None, losses: list[Callable[
     result = json.loads(said)
     assert result["added"] == total, result
     assert lost == len(losses), f"only {lost} losses happened"
-    return {**result, "load": [round(before, 1), round(os.getloadavg()[0], 1)]}
+    used |= processor_seconds()
+    seconds = sum(each - spent.get(process, 0.0) for process, each in used.items())
+    load = [round(before, 1), round(os.getloadavg()[0], 1)]
+    return {**result, "processor_s": round(seconds, 1), "load": load}
 
 
 def measure(folder: Path, count: int, probes: int, rounds: int) -> dict[str, Any]:
@@ -219,10 +242,12 @@ def ratio(rows: list[dict[str, Any]], kind: str) -> dict[str, float]:
     local = {row["round"]: row for row in rows if row["kind"] == "local"}
     pairs = [(row, local[row["round"]]) for row in rows if row["kind"] == kind]
     whole = [_whole(one) / _whole(other) for one, other in pairs]
+    used = [one["processor_s"] / other["processor_s"] for one, other in pairs]
     rest = [one["rest_s"] / other["rest_s"] for one, other in pairs]
     return {
         "after_first_model": round(statistics.median(rest), 3),
         "whole_run": round(statistics.median(whole), 3),
+        "processor": round(statistics.median(used), 3),
     }
 
 
