@@ -6,7 +6,9 @@
 a cluster of two nodes on this machine; and on it again while two workers are killed (at a quarter
 and at half of the models) and one node is removed (at three quarters). Each run is a process of its
 own. The seconds until its first model is loaded are counted apart: they join the cluster and start
-workers. So are those that start the cluster. The hubs are compared byte for byte.
+workers. So are those that start the cluster. Processor seconds
+are those of all processes of a run, and of the cluster during it. The hubs are compared byte for
+byte.
 """
 
 import argparse
@@ -49,23 +51,34 @@ from lagotto.jobs.worker_limits import Limits
 
 class Clock:
     def __init__(self):
-        self.first = None
+        self.first, self.stages = None, []
     def start(self, stage, total, unit):
-        self.stage = stage
+        self.stages.append((stage, time.perf_counter()))
     def advance(self, units, note=""):
-        if self.stage == "loading models" and self.first is None:
+        if self.stages[-1][0] == "loading models" and self.first is None:
             self.first = time.perf_counter()
+            self.stages[-1] = ("loading models", self.first)
     def finish(self):
         pass
 
 hub, models, runner, address = sys.argv[1:]
 limits = Limits(runner, 2, memory_bytes=1 << 30, ray_address=address or None)
 opened, clock, begin = Hub.open(hub), Clock(), time.perf_counter()
+while address:  # a run ends with the node that it is on: that must not be the one to be removed
+    import ray
+    ray.init(address=address, log_to_driver=False, logging_level=50)
+    (head,) = (node for node in ray.nodes() if "node:__internal_head__" in node["Resources"])
+    if ray.get_runtime_context().get_node_id() == head["NodeID"]:
+        break
+    ray.shutdown()
 report = opened.add([models], limits=limits, progress=clock)
 end = time.perf_counter()
+ends = [begun for _, begun in clock.stages[1:]] + [end]
+stages = {stage: until - begun for (stage, begun), until in zip(clock.stages, ends)}
 print(json.dumps({
     "added": len(report.done), "failed": len(report.failures),
     "until_first_s": clock.first - begin, "rest_s": end - clock.first,
+    "stages_s": {name: round(stages[name], 2) for name in stages if name != "reading models"},
 }))
 """
 
@@ -122,6 +135,21 @@ def kill_member() -> int:
     return 0
 
 
+def processor_seconds() -> dict[int, float]:
+    """The processor seconds so far of every process that this one started, and those did."""
+    parents, seconds, ours = {}, {}, {os.getpid()}
+    for path in Path("/proc").iterdir():
+        with suppress(OSError):
+            if path.name.isdecimal():
+                fields = (path / "stat").read_text().rpartition(")")[2].split()
+                parents[int(path.name)] = int(fields[1])
+                ticks = int(fields[11]) + int(fields[12])
+                seconds[int(path.name)] = ticks / os.sysconf("SC_CLK_TCK")
+    while more := {child for child, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    return {process: seconds[process] for process in ours - {os.getpid()} if process in seconds}
+
+
 def parent_of(process: int) -> int:
     """The number of the process that started a process."""
     return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
@@ -147,12 +175,15 @@ def add(hub: Path, models: Path, cluster: Cluster | None, losses: list[Callable[
     words = [str(hub), str(models), "local" if cluster is None else "ray"]
     words.append("" if cluster is None else cluster.address)
     total, lost = len(list(models.iterdir())), 0
-    before = os.getloadavg()[0]
+    before, spent, looked = os.getloadavg()[0], processor_seconds(), 0.0
+    used: dict[int, float] = {}
     with subprocess.Popen([sys.executable, "-c", RUN, *words], stdout=subprocess.PIPE) as process:
         while process.poll() is None:
             done = len(list((hub / "responses").glob("*")))
             if lost < len(losses) and done >= (lost + 1) * total / (len(losses) + 1):
                 lost += losses[lost]()
+            if time.monotonic() - looked > 0.5:
+                used, looked = used | processor_seconds(), time.monotonic()
             time.sleep(0.05)
         assert process.stdout is not None
         said = process.stdout.read()
@@ -160,7 +191,10 @@ def add(hub: Path, models: Path, cluster: Cluster | None, losses: list[Callable[
     result = json.loads(said)
     assert result["added"] == total, result
     assert lost == len(losses), f"only {lost} losses happened"
-    return {**result, "load": [round(before, 1), round(os.getloadavg()[0], 1)]}
+    used |= processor_seconds()
+    seconds = sum(each - spent.get(process, 0.0) for process, each in used.items())
+    load = [round(before, 1), round(os.getloadavg()[0], 1)]
+    return {**result, "processor_s": round(seconds, 1), "load": load}
 
 
 def measure(folder: Path, count: int, probes: int, rounds: int) -> dict[str, Any]:
@@ -215,10 +249,12 @@ def ratio(rows: list[dict[str, Any]], kind: str) -> dict[str, float]:
     local = {row["round"]: row for row in rows if row["kind"] == "local"}
     pairs = [(row, local[row["round"]]) for row in rows if row["kind"] == kind]
     whole = [_whole(one) / _whole(other) for one, other in pairs]
+    used = [one["processor_s"] / other["processor_s"] for one, other in pairs]
     rest = [one["rest_s"] / other["rest_s"] for one, other in pairs]
     return {
         "after_first_model": round(statistics.median(rest), 3),
         "whole_run": round(statistics.median(whole), 3),
+        "processor": round(statistics.median(used), 3),
     }
 
 
@@ -234,8 +270,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Else its workers yield to all else on the machine. Ray spells it so.
-    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
+    os.environ |= {"RAY_worker_niceness": "0"}  # else its workers yield to all on the machine
     with tempfile.TemporaryDirectory() as folder:
         result = measure(Path(folder), options.models, options.probes, options.rounds)
     print(json.dumps(result, indent=1) if options.json else result)
