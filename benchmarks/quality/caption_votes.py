@@ -145,7 +145,7 @@ def named_share(data: Data, found: Retrieval, store: CaptionStore) -> np.ndarray
 
 def prototypes(data: Data, store: CaptionStore, scale: float) -> np.ndarray:
     """Logits by the mean picture of each label that captions name; 0 for labels without one."""
-    pictures = store.image_embeddings.astype(np.float32)
+    pictures = store.image_embeddings[:].astype(np.float32)
     mean = pictures.mean(axis=0)
     result = np.zeros((len(data.embeddings), len(data.labels)))
     for number, label in enumerate(data.labels):

@@ -138,8 +138,8 @@ class HubUpkeep(LabelQuestions):
         try:
             prepare_searches(self.reader, progress, audit_all=False)
             if about_references:
-                doubts = reference_notes(self.reader)
-                report = replace(report, notes=(*report.notes, *doubts))
+                notes = (*report.notes, *reference_notes(self.reader))
+                report = replace(report, notes=notes)
         except LagottoError as error:
             note = f"labels were not all audited: {error}; then run: lagotto audit HUB --all"
             return replace(report, notes=(*report.notes, note))
