@@ -138,7 +138,7 @@ class HubUpkeep(LabelQuestions):
         try:
             prepare_searches(self.reader, progress, audit_all=False)
             if about_references:
-                doubts = reference_notes(self.reader)
+                doubts: tuple[str, ...] = reference_notes(self.reader)
                 report = replace(report, notes=(*report.notes, *doubts))
         except LagottoError as error:
             note = f"labels were not all audited: {error}; then run: lagotto audit HUB --all"
