@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+from lagotto.core.errors import HubError
 from lagotto.hub.store.catalog import Catalog
 
 _ONE_BY_ONE = 256
@@ -14,7 +15,7 @@ class ModelNames(Mapping[str, str]):
     """The name of each probed model of a hub, by its behaviour digest.
 
     A search asks for the names of its hits. They are those that the hub has when they are first
-    asked for.
+    asked for. A digest that the catalogue lost is a HubError.
 
     Args:
         catalogue: The path of the hub's catalogue.
@@ -29,9 +30,14 @@ class ModelNames(Mapping[str, str]):
 
     def __getitem__(self, digest: str) -> str:
         if digest not in self._found:
-            if len(self._found) >= _ONE_BY_ONE:
-                return self._all()[digest]
-            self._found[digest] = self._look_up("name", "digest", digest)
+            many = len(self._found) >= _ONE_BY_ONE
+            name = self._all().get(digest) if many else self._look_up("name", "digest", digest)
+            if name is None:
+                raise HubError(
+                    f"{self._catalogue} has no model {digest} any more, and the hub's files have; "
+                    f"run: lagotto hub verify {self._catalogue.parent}"
+                )
+            self._found[digest] = name
         return self._found[digest]
 
     def __iter__(self) -> Iterator[str]:
@@ -45,19 +51,14 @@ class ModelNames(Mapping[str, str]):
         if name not in self._digest_found:
             if len(self._digest_found) >= _ONE_BY_ONE:
                 return self._digests().get(name)
-            try:
-                self._digest_found[name] = self._look_up("digest", "name", name)
-            except KeyError:
-                self._digest_found[name] = None
+            self._digest_found[name] = self._look_up("digest", "name", name)
         return self._digest_found[name]
 
-    def _look_up(self, wanted: str, key: str, value: str) -> str:
+    def _look_up(self, wanted: str, key: str, value: str) -> str | None:
         query = f"SELECT {wanted} FROM models WHERE {key} = ? AND status = 'done'"
         with Catalog(self._catalogue) as catalogue:
             rows = catalogue.run(query, (value,))
-        if not rows:
-            raise KeyError(value)
-        return str(rows[0][0])
+        return str(rows[0][0]) if rows else None
 
     def _read_all(self) -> dict[str, str]:
         with Catalog(self._catalogue) as catalogue:
