@@ -118,7 +118,8 @@ def load_assembled(source: ModelSource, model: AssembledModel, threads: int = 1)
     check_operators(survey_onnx(model.data, ModelError), ModelError)
     weights = {name: np.ascontiguousarray(value) for name, value in model.weights.items()}
     program = OnnxProgram(model.data, read_onnx_graph(model.data), threads, weights=weights)
-    edge = _TRIAL_EDGE if model.embedded.architecture else MAX_EDGE
+    is_for_any_size = model.embedded.description.input.size is None
+    edge = _TRIAL_EDGE if model.embedded.architecture and is_for_any_size else MAX_EDGE
     loaded = _load_program(source, program, model.framework, model.layout, model.embedded, edge)
     if not model.spreads:
         return loaded
