@@ -96,9 +96,23 @@ def test_rows_of_a_later_run_are_not_seen_before_the_store_is_opened_again(
     assert max(item.index for item in search_text(store, "more 7", 10).captions) < 10
     again = CaptionStore.open(store.name, FakeEncoder())
     assert search_text(again, "more 7", 1).captions[0].text == "more 7"
-    record = again.content.index_record()
-    assert record is not None
-    assert record.captions.rows == 60, "measured again, since it grew by more than a tenth"
+
+
+def test_recall_is_measured_again_when_the_store_has_grown_by_a_tenth(
+    store: CaptionStore, tmp_path: Path
+) -> None:
+    def measured_after(count: int) -> int:
+        (tmp_path / "more.txt").write_text("\n".join(f"more {each}" for each in range(count)))
+        report = CaptionStore.open(store.name, FakeEncoder()).add(tmp_path / "more.txt")
+        assert report.index is not None
+        return report.index.captions.rows
+
+    assert measured_after(50) == 60  # an index of captions without a picture is built
+    assert measured_after(51) == 60
+    assert measured_after(90) == 100
+    assert measured_after(91) == 100
+    record, built = index_store(CaptionStore.open(store.name))
+    assert (record.captions.rows, built) == (101, True)
 
 
 def test_approximate_is_refused_since_the_server_has_an_index(store: CaptionStore) -> None:
