@@ -178,7 +178,8 @@ def add(hub: Path, models: Path, cluster: Cluster | None, losses: list[Callable[
     total, lost = len(list(models.iterdir())), 0
     before, spent, looked = os.getloadavg()[0], processor_seconds(), 0.0
     used: dict[int, float] = {}
-    with subprocess.Popen([sys.executable, "-c", RUN, *words], stdout=subprocess.PIPE) as process:
+    command = [sys.executable, "-c", RUN, *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
         while process.poll() is None:
             done = len(list((hub / "responses").glob("*")))
             if lost < len(losses) and done >= (lost + 1) * total / (len(losses) + 1):
