@@ -14,6 +14,8 @@ def cluster_runs() -> str:
     rows = []
     for kind in KINDS:
         runs = [row for row in found["rows"] if row["kind"] == kind]
+        if not runs:
+            continue
         ratios = found["ratio_to_local"].get(kind, {"after_first_model": 1.0, "processor": 1.0})
         start = [row["cluster_start_s"] for row in runs if "cluster_start_s" in row]
         rows.append(

@@ -169,10 +169,11 @@ class RaySeats:
                 self._check(self._machines[seat], description)
                 return Ready(seat, self._machines[seat])
             message = unpack_message(ray.get(next(each)))
-        except RayTaskError as error:
-            machine = self._machines.get(seat, "some node")
-            raise LagottoError(f"a worker on {machine} failed: {reason(error.cause)}") from error
-        except (RayError, StopIteration) as error:
+        except (RayError, StopIteration, SystemExit) as error:  # SystemExit: that of the actor
+            if isinstance(error, RayTaskError) and not isinstance(error.cause, SystemExit):
+                machine = self._machines.get(seat, "some node")
+                said = reason(error.cause)
+                raise LagottoError(f"a worker on {machine} failed: {said}") from error
             self._forget(seat)
             return Lost(seat, _why_lost(error))
         if isinstance(message, int):
@@ -225,7 +226,7 @@ def _name_of(description: dict[str, Any]) -> str:
     return host if hosts[host] < 2 else f"{host}/{node[:6]}"
 
 
-def _why_lost(error: Exception) -> str:
+def _why_lost(error: BaseException) -> str:
     """The last sentence of an error that says more than that an actor died."""
     if isinstance(error, StopIteration):
         return "it ended without an answer"
