@@ -26,7 +26,7 @@ RUN_HERE = {
     "choose-probes": 5,
     "detectors": 2,
     "doctor": 1,
-    "evaluate": 4,
+    "evaluate": 5,
     "shards": 3,
     "publish-a-hub": 3,
     "terminal": 3,

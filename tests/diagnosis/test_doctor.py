@@ -37,7 +37,7 @@ def test_a_whole_installation_works_and_leaves_nothing_behind(
     assert "'fried egg' found the output that knows it" in report.trials[1].found
     assert "CPUExecutionProvider" in report.providers
     assert {guard.what for guard in report.isolation} == {"network", "processes", "files"}
-    assert len(report.caches) == 3
+    assert len(report.caches) == 5
     assert list(tmp_path.iterdir()) == []
     assert report.as_json()["ok"] is report.ok
     json.dumps(report.as_json())
@@ -164,6 +164,7 @@ def test_nothing_private_is_in_the_report(
     (home / "cache").mkdir(parents=True)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USER", "lovelace7")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HF_HOME", "/scratch/lovelace7/hf")
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(home / "cache"))
     monkeypatch.setattr("tempfile.tempdir", "/data/ada.lovelace/tmp")
@@ -172,7 +173,8 @@ def test_nothing_private_is_in_the_report(
     text = json.dumps(lagotto.doctor().as_json())
     assert "lovelace" not in text
     paths = [cache.path for cache in caches.measure_caches()]
-    assert paths == ["/scratch/USER/hf/hub", "~/cache", "/data/USER/tmp"]
+    own = ["~/.cache/lagotto/datasets", "~/.cache/lagotto/hubs"]
+    assert paths == ["/scratch/USER/hf/hub", *own, "~/cache", "/data/USER/tmp"]
     assert "~/x is not there" in text
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from child_processes import running_command
+
 
 def children(process: int) -> list[int]:
     """All processes below one, however deep."""
@@ -27,7 +29,7 @@ def test_the_demo_is_served_until_ctrl_c(tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     words = ["demo", "--folder", str(tmp_path / "demo"), "--serve", "--port", "0", "--quiet"]
-    with subprocess.Popen(
+    with running_command(
         [sys.executable, "-m", "lagotto", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -195,7 +195,7 @@ def test_a_small_store_is_not_trusted_and_a_note_says_so() -> None:
 
 def test_a_store_of_many_texts_moves_the_prompts_and_one_of_few_is_not_asked() -> None:
     def asked(texts: int) -> tuple[Prediction, str]:
-        said = [f"one {CONCEPTS[i % 30]} who looks {i % 7}" for i in range(texts)]
+        said = [f"one {CONCEPTS[i % 30]} who looks {i}" for i in range(texts)]
         store = WordStore(np.empty((0, DIM)), [], ENCODER, said)
         classifier = ZeroShotClassifier(ENCODER, CONCEPTS, store)
         assert classifier.calibration is None

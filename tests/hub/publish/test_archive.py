@@ -15,6 +15,7 @@ from lagotto.hub.hub import Hub
 from lagotto.hub.publish.address import import_hub
 from lagotto.hub.publish.archive import import_archive
 from lagotto.hub.reader.verify import verify_hub
+from lagotto.hub.store.catalog import Catalog
 from published_world import export, take_apart
 
 
@@ -64,8 +65,11 @@ def test_nothing_of_this_machine_is_published(world: World, tar: Path, tmp_path:
 
 def test_a_model_of_a_remote_repository_keeps_its_source(hub_copy: Path, tmp_path: Path) -> None:
     source = "hf:org/name@0123"
-    with closing(sqlite3.connect(hub_copy / "catalogue.sqlite")) as catalogue, catalogue:
-        catalogue.execute("UPDATE models SET source = ? WHERE position = 0", (source,))
+    with Catalog(hub_copy / "catalogue.sqlite", writable=True) as catalogue:
+        catalogue.run("UPDATE models SET source = ? WHERE position = 0", (source,))
+        ((digest,),) = catalogue.run("SELECT digest FROM models WHERE position = 0")
+        written = catalogue.record_digest(digest)
+        catalogue.run("UPDATE models SET record_sha256 = ? WHERE digest = ?", (written, digest))
     copy = import_hub(export(hub_copy, tmp_path / "hub.tar"), tmp_path / "copy", Silent())
     assert Hub.open(copy).reader.records()[0].source == source
     assert verify_hub(copy) == ()

@@ -206,7 +206,7 @@ def _larger(folder: Path) -> None:
         (_cut, "transformers cannot load the model"),
         (_larger, "of the network's weights"),
         (lambda folder: (folder / "config.json").write_text("{"), "is not JSON"),
-        (lambda folder: (folder / "config.json").write_text("{}"), "cannot load the model"),
+        (lambda folder: (folder / "config.json").write_text("{}"), "a network that is not known"),
     ],
     ids=lambda value: value if isinstance(value, str) else getattr(value, "__name__", ""),
 )

@@ -49,7 +49,7 @@ class Direction:
 
 def naming_captions(
     prompts: Float32[np.ndarray, "labels dim"], phrases: Sequence[str], captions: Captions
-) -> tuple[Int64[np.ndarray, " rows"], ...]:
+) -> tuple[Int64[np.ndarray, " _"], ...]:
     """For each label the captions that name it, of the CAPTIONS_PER_LABEL nearest to its prompt.
 
     Args:
@@ -66,7 +66,7 @@ def naming_captions(
 
 def shift_prompts(
     prompts: Float32[np.ndarray, "labels dim"],
-    naming: Sequence[Int64[np.ndarray, " rows"]],
+    naming: Sequence[Int64[np.ndarray, " _"]],
     captions: Captions,
     shift: PromptShift,
 ) -> Float32[np.ndarray, "labels dim"]:

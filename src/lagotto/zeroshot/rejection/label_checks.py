@@ -33,7 +33,7 @@ def doubtful_labels(
     prompts: Float32[np.ndarray, "labels dim"],
     background: Float32[np.ndarray, "words dim"],
     encoder: Encoder,
-    naming: Sequence[Int64[np.ndarray, " rows"]] | None = None,
+    naming: Sequence[Int64[np.ndarray, " _"]] | None = None,
 ) -> tuple[str, ...]:
     """What should be known of a list of labels: near-synonyms, parts of others, unknown ones.
 
@@ -163,7 +163,7 @@ def _is_read_by_a_part(name: str, nearest: str) -> bool:
 def _unknown(
     labels: Sequence[Label],
     doubtful: Bool[np.ndarray, " labels"],
-    naming: Sequence[Int64[np.ndarray, " rows"]] | None,
+    naming: Sequence[Int64[np.ndarray, " _"]] | None,
 ) -> str:
     unknown = [
         label.name

@@ -124,10 +124,12 @@ class _ParquetPart:
 
     @property
     def chosen(self) -> list[RowGroup]:
+        """The row groups that are taken."""
         return self.groups[: self.taken]
 
     @property
     def rows(self) -> int:
+        """How many rows these have."""
         return sum(group.stop - group.first for group in self.chosen)
 
     def take(self, wanted: int) -> int:
