@@ -41,7 +41,14 @@ class TimedConnection(H11Protocol):
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """Answers bytes that are no HTTP; closes without a word where an answer has begun."""
+        """Answers bytes that are no HTTP; closes without a word where an answer has begun.
+
+        The request that they ended gets no other answer: its work learns that the client is gone
+        now, not when the loop comes to close the connection.
+        """
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             super().send_400_response(msg)
         elif not self.transport.is_closing():
