@@ -147,9 +147,11 @@ def test_a_cluster_of_its_own_ends_with_a_run_that_is_stopped(
     slow = colour_world.write_slow_model(tmp_path / "only" / "slow")
     command = [*COMMAND, "hub", "add", hub, slow.parent, "--runner", "ray", "--memory-gb", "1"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    others = ray_processes()  # the cluster of this module
     with running_command(command, env=ENVIRONMENT, **pipes) as process:
         assert wait_until(lambda: bool(members(at_work=True)), 200)
-        started = ray_processes()
+        started = ray_processes() - others
+        assert started
         os.kill(process.pid, number)
         out, err = process.communicate(timeout=100)
     assert process.returncode == (130 if number == signal.SIGINT else -number), err
