@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "helpers"
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from damage_folders import Subject, ask_folder, make_subjects, subjects
+from damage_folders import Subject, ask_folder, make_growing, make_subjects, subjects
 
 UNSTABLE = re.compile(r'"(elapsed_s|disk_bytes|bytes)": [\d.e-]+')
 _LONGEST_S = 60
@@ -251,12 +251,15 @@ def main() -> None:
     result: dict[str, dict[str, object]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
-        # In a child: threads of this process would not be in the children that it forks later.
-        builder = os.fork()
-        if builder == 0:
-            make_subjects(place)
-            os._exit(0)
-        assert os.waitpid(builder, 0)[1] == 0
+        # In children: threads of this process would not be in the children that it forks later,
+        # which then wait for them for ever.
+        for make in (make_subjects, make_growing):
+            builder = os.fork()
+            if builder == 0:
+                make(place)
+                os._exit(0)
+            assert os.waitpid(builder, 0)[1] == 0
+        assert (place / "growing" / "hub" / "growing" / "responses").is_dir()
         for name, subject in subjects(place).items():
             if name in (options.only or [name]):
                 result[name] = try_subject(subject, place, options.workers)

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +50,7 @@ class Subject:
 
 
 def make_subjects(place: Path) -> None:
-    """Makes all folders in a place."""
+    """Makes all folders in a place but `growing`, which ends the process that makes it."""
     world = colour_world.build_world(place / "world")
     names = [f"name {number}" for number in range(LONG_LIST)]
     (place / "names.txt").write_text("\n".join([*colour_world.NAMES, *names]))
@@ -63,7 +63,17 @@ def make_subjects(place: Path) -> None:
     _run("hub", "import", place / "export" / "hub.tar", copy, "--encoder", world.encoder)
     _make_fetched(place / "export" / "hub.tar", place / "fetched")
     _make_merge(world, place / "merge")
-    _make_growing(world, place / "growing")
+
+
+def make_growing(place: Path) -> None:
+    """A hub whose growth was cut off just before the new hub took the place of the old one.
+
+    It is a copy of one of `make_subjects`. This process is cut off with it.
+    """
+    more = colour_world.write_pictures(place / "more", each=3, seed=500)
+    hub = shutil.copytree(place / "merge" / "hub", place / "growing" / "hub")
+    grow._assemble = lambda *_: os._exit(0)  # type: ignore[assignment]
+    lagotto("hub", "grow", hub, "--probes", more, "--workers", "1", "--quiet")
 
 
 def subjects(place: Path) -> dict[str, Subject]:
@@ -159,17 +169,6 @@ def _run(*words: str | Path) -> None:
     assert answer.code == 0, (words, answer.err)
 
 
-def _in_child(work: Callable[[], object]) -> None:
-    """Does some work in a child, from which no thread stays in this process."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
-
-
 def _make_hub(world: colour_world.World, place: Path) -> None:
     """Two segments, a reference, audits, twins, an index, a map, and kept embeddings of names."""
     hub = shutil.copytree(world.empty_hub, place / "hub")
@@ -220,16 +219,3 @@ def _make_merge(world: colour_world.World, place: Path) -> None:
     other = shutil.copytree(world.empty_hub, place / "other")
     _run("hub", "add", hub, world.models / "plain", world.models / "opencv")
     _run("hub", "add", other, world.models / "softmaxed", world.models / "bytes")
-
-
-def _make_growing(world: colour_world.World, place: Path) -> None:
-    """A hub whose growth was cut off just before the new hub took the place of the old one."""
-    more = colour_world.write_pictures(place.parent / "more", each=3, seed=500)
-    hub = shutil.copytree(place.parent / "merge" / "hub", place / "hub")
-
-    def cut_off() -> None:
-        grow._assemble = lambda *_: os._exit(0)  # type: ignore[assignment]
-        lagotto("hub", "grow", hub, "--probes", more, "--workers", "1", "--quiet")
-
-    _in_child(cut_off)
-    assert (hub / "growing" / "responses").is_dir()
