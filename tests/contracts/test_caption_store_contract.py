@@ -21,7 +21,7 @@ from caption_makers import (
     write_jsonl_folder,
     write_tar,
 )
-from caption_world import CONCEPTS, WordEncoder, write_picture
+from caption_world import CONCEPTS, WordEncoder, write_pair_sources
 from lagotto.core.errors import CaptionError, MismatchError, UsageError
 from lagotto.core.progress import Silent
 from lagotto.core.types import Skipped
@@ -268,19 +268,8 @@ def test_a_closed_store_says_so(place: Place, photos: Path) -> None:
 
 @pytest.fixture
 def world(tmp_path: Path) -> list[Path]:
-    """Eight pictures of each concept, captioned, and captions alone."""
-    folder = tmp_path / "world"
-    folder.mkdir()
-    lines = []
-    for number in range(8):
-        for i, name in enumerate(CONCEPTS):
-            picture = write_picture(folder / f"{i}_{number}.png", i, number)
-            told = [f"one {name} here {number}", f"{name} and {CONCEPTS[(i + number) % 30]}"]
-            lines.append(json.dumps({"image": picture.name, "captions": told}))
-    (folder / "captions.jsonl").write_text("\n".join(lines))
-    texts = tmp_path / "texts.txt"
-    texts.write_text("\n".join(f"{name} alone {i}" for i in range(10) for name in CONCEPTS))
-    return [folder, texts]
+    """The sources of a store."""
+    return write_pair_sources(tmp_path)
 
 
 def test_answers_are_those_of_the_exact_search(
@@ -304,7 +293,7 @@ def test_answers_are_those_of_the_exact_search(
         item.text for item in search_text(exact, CONCEPTS[3], 5).captions
     ]
     picture = search_picture(store, world[0] / "3_0.png", 2)
-    assert picture.pictures[0].source == "world/3_0.png"
+    assert picture.pictures[0].source == "photos/3_0.png"
 
     names = [""] * 30
     for one, other in zip(

@@ -5,6 +5,7 @@ pixel holds a concept's number; its embedding is the concept's direction, with n
 pixel, plus a direction that all pictures share.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -109,3 +110,19 @@ def write_picture(path: Path, concept: int, seed: int = 200) -> Path:
     pixels[0, 0] = concept, seed, 0
     Image.fromarray(pixels).save(path)
     return path
+
+
+def write_pair_sources(folder: Path) -> list[Path]:
+    """Eight pictures of each concept, captioned, and a file of captions alone."""
+    photos = folder / "photos"
+    photos.mkdir()
+    lines = []
+    for number in range(8):
+        for i, name in enumerate(CONCEPTS):
+            picture = write_picture(photos / f"{i}_{number}.png", i, number)
+            said = [f"one {name} here {number}", f"{name} and {CONCEPTS[(i + number) % 30]}"]
+            lines.append(json.dumps({"image": picture.name, "captions": said}))
+    (photos / "captions.jsonl").write_text("\n".join(lines))
+    texts = folder / "texts.txt"
+    texts.write_text("\n".join(f"{name} alone {i}" for i in range(10) for name in CONCEPTS))
+    return [photos, texts]

@@ -6,7 +6,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
@@ -15,6 +14,7 @@ from jaxtyping import Float32
 from lagotto.core.arguments.one_or_many import as_path
 from lagotto.core.errors import LagottoError, UsageError
 from lagotto.core.progress import Progress
+from lagotto.core.temporary.closing import Closing
 from lagotto.core.types import Probe, Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.hub.publish.address import LocalHub, local_hub
@@ -82,7 +82,7 @@ def reading(
     return locked
 
 
-class OpenHub:
+class OpenHub(Closing):
     """What every hub has: a folder, models by name, probes, an encoder; and an end by `close`."""
 
     def __init__(self, reader: HubReader) -> None:
@@ -148,17 +148,6 @@ class OpenHub:
     def _forget_models(self) -> None:
         """Drops what was read of the hub's models; the next use reads it again."""
         self.reader.refresh()
-
-    def __enter__(self: _Hub) -> _Hub:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         name = repr(str(self._folder))

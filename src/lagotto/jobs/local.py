@@ -12,10 +12,10 @@ import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
 
 from lagotto.core.errors import LagottoError, UsageError
 from lagotto.core.machine import usable_cores
+from lagotto.core.temporary.closing import Closing
 from lagotto.jobs.base import Failure, OnProgress, Outcome, Task
 from lagotto.jobs.process import Message, WorkerProcess
 
@@ -26,7 +26,7 @@ _TICK_S = 0.5
 _GIB = 1 << 30
 
 
-class LocalRunner:
+class LocalRunner(Closing):
     """A Runner on this machine (Linux; on macOS without the exact memory limit).
 
     A worker starts when a task needs one, and stays for the next task and the next `run`. A worker
@@ -97,19 +97,6 @@ class LocalRunner:
         """Ends every worker at once; safe to call twice."""
         self._finalizer()
         self._start_executor.shutdown(wait=False)
-
-    def __enter__(self) -> "LocalRunner":
-        """The runner itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Closes the runner."""
-        self.close()
 
     def _outcomes(self, queue: "_TaskQueue") -> Iterator[Outcome]:
         self._assign(queue)

@@ -1,13 +1,12 @@
 """Approximate indexes of a caption store: building, recall, and refusal of outdated ones."""
 
-import json
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from caption_world import CONCEPTS, WordEncoder, word_store, write_picture
+from caption_world import CONCEPTS, WordEncoder, word_store, write_pair_sources
 from lagotto.core.errors import CaptionError, UsageError
 from lagotto.core.lock import folder_lock
 from lagotto.zeroshot.captions.files import INDEX_FOLDER
@@ -27,18 +26,8 @@ ENCODER = WordEncoder()
 @pytest.fixture
 def store(tmp_path: Path) -> CaptionStore:
     """Eight pictures of each concept, captioned, and captions alone."""
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    lines = []
-    for number in range(8):
-        for i, name in enumerate(CONCEPTS):
-            picture = write_picture(photos / f"{i}_{number}.png", i, number)
-            said = [f"one {name} here {number}", f"{name} and {CONCEPTS[(i + number) % 30]}"]
-            lines.append(json.dumps({"image": picture.name, "captions": said}))
-    (photos / "captions.jsonl").write_text("\n".join(lines))
-    texts = tmp_path / "texts.txt"
-    texts.write_text("\n".join(f"{name} alone {i}" for i in range(10) for name in CONCEPTS))
-    return CaptionStore.create(tmp_path / "store", [photos, texts], ENCODER)
+    sources = write_pair_sources(tmp_path)
+    return CaptionStore.create(tmp_path / "store", sources, ENCODER)
 
 
 def grow(store: CaptionStore, folder: Path) -> CaptionStore:

@@ -1,1 +1,1 @@
-"""Temporary files come in, each with its owner in its name; those without one go out, removed."""
+"""Temporary files and open things come in; what has no owner any more goes out: removed, closed."""

@@ -9,13 +9,11 @@ import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from lagotto.core.errors import HubError
 from lagotto.core.files import canonical_json
-
-_Opened = TypeVar("_Opened", bound="Database")
+from lagotto.core.temporary.closing import Closing
 
 CATALOG_VERSION = 3
 """Version 1 has no table of audits, version 2 none of segments. Both can be read, and get what they
@@ -134,7 +132,7 @@ def schema_of(version: int) -> tuple[str, ...]:
     return tuple(statement for statements in _UPGRADES[:version] for statement in statements)
 
 
-class Database:
+class Database(Closing):
     """An open SQLite file; use it as a context manager, or call `close`.
 
     Every method raises HubError where the file is damaged, locked or cannot be written.
@@ -162,17 +160,6 @@ class Database:
         except BaseException:
             self._connection.close()
             raise
-
-    def __enter__(self: _Opened) -> _Opened:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Closes the file; safe to call twice."""

@@ -6,10 +6,10 @@ Models run behind a member (`member.py`) on each node, in worker processes of a 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 
 from lagotto.core.errors import UsageError
 from lagotto.core.registry import Adapter, load_adapter
+from lagotto.core.temporary.closing import Closing
 from lagotto.jobs.base import OnProgress, Outcome, Task
 from lagotto.jobs.cluster.join import check_address, set_variables
 from lagotto.jobs.cluster.schedule import Schedule
@@ -21,7 +21,7 @@ _SLACK_S = 240.0
 """Beyond the time limit of a task, which a member keeps itself: starts of workers, and delays."""
 
 
-class RayRunner:
+class RayRunner(Closing):
     """A Runner on a Ray cluster: a running one, or one on this machine that it starts.
 
     A worker takes one core and the memory of one task from its node. Workers and nodes may be lost:
@@ -85,19 +85,6 @@ class RayRunner:
         self._here.close()
         self._schedule.end_busy()
         self._seats.leave()
-
-    def __enter__(self) -> "RayRunner":
-        """The runner itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Closes the runner."""
-        self.close()
 
 
 def _elsewhere(tasks: Iterable[Task], kept: list[Task]) -> Iterator[Task]:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from jaxtyping import Int64, UInt8
@@ -14,6 +13,7 @@ from lagotto.core.arguments.one_or_many import OnePathOrMany, as_paths
 from lagotto.core.errors import LagottoError, UsageError
 from lagotto.core.files import sha256_file
 from lagotto.core.progress import Progress, Silent
+from lagotto.core.temporary.closing import Closing
 from lagotto.core.types import EncoderInfo, Skipped
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.canary import measure_canary, with_canary_check
@@ -31,7 +31,7 @@ from lagotto.zeroshot.captions.storage.places import folder_of, storage_at
 from lagotto.zeroshot.nearest import StorePart
 
 
-class CaptionStore:
+class CaptionStore(Closing):
     """A store of captioned pictures: `create` makes one, `open` opens an existing one.
 
     It lies in a folder, or on a server with PostgreSQL, at an address such as
@@ -73,17 +73,6 @@ class CaptionStore:
             for name in ("picture_digests", "starts", "_spans"):
                 self.__dict__.pop(name, None)
             self._all.close()
-
-    def __enter__(self) -> "CaptionStore":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         name = repr(self.name)
