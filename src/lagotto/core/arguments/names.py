@@ -18,7 +18,7 @@ TYPED = "typed list"
 _ALLOWED = "give a list of names, a comma list, or a file of names (.txt, .csv, .json, .yaml)"
 _OTHER_ENDINGS = (
     *(".xml", ".xls", ".xlsx", ".ods", ".doc", ".docx", ".pdf", ".htm", ".html", ".md", ".rst"),
-    *(".toml", ".ini", ".cfg", ".conf", ".py", ".ipynb", ".pkl", ".pickle", ".npy", ".npz"),
+    *(".toml", ".ini", ".cfg", ".conf", ".py", ".ipynb", ".pkl", ".pickle", ".npz"),
     *(".pt", ".pth", ".onnx", ".tflite", ".h5", ".parquet", ".arrow", ".mat", ".db", ".sqlite"),
     *(".zip", ".gz", ".tar", ".tgz", ".7z", ".bz2", ".xz", ".zst", ".dat", ".data", ".log"),
     *(".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"),

@@ -3,7 +3,7 @@ place, go out."""
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lagotto.core.errors import UsageError
@@ -18,6 +18,7 @@ from lagotto.core.parsing.name_forms.entries import (
 from lagotto.core.parsing.name_forms.flow import Pairs, Tree, parse_flow, parse_json
 from lagotto.core.parsing.name_forms.label_map import is_label_map, parse_label_map
 from lagotto.core.parsing.name_forms.lines import parse_lines, split_lines
+from lagotto.core.parsing.name_forms.numpy_array import parse_numpy
 from lagotto.core.parsing.name_forms.structured import KEYS, entries_of
 from lagotto.core.parsing.name_forms.tables import parse_table
 from lagotto.core.parsing.name_forms.yaml_subset import parse_yaml
@@ -33,14 +34,15 @@ _LINES = ("", ".txt", ".text", ".names", ".labels", ".label", ".classes", ".lst"
 _JSON_LINES = (".jsonl", ".ndjson")
 _YAML = (".yaml", ".yml")
 _LABEL_MAP = (".pbtxt", ".prototxt")
+_NUMPY = ".npy"
 _ASSIGNED = re.compile(r"\A[A-Za-z_][^\n=\[{(]{0,60}(?:\[[^\n=]{0,60}\])?\s*=\s*(?=[\[{(])")
 _CALL = re.compile(
     r"[A-Za-z_][\w.]{0,60}\(\s*([\[{(].*[\]})])\s*(?:,\s*\w+\s*=[^\[\](){}]*)*\)\s*\Z", re.DOTALL
 )
-LIST_ENDINGS = (*_LINES, ".csv", ".tsv", ".json", *_JSON_LINES, *_YAML, *_LABEL_MAP)
+LIST_ENDINGS = (*_LINES, ".csv", ".tsv", ".json", *_JSON_LINES, *_YAML, *_LABEL_MAP, _NUMPY)
 """Endings of the files that `read_name_list` reads, in lower case; "" is a file without one."""
 
-_ALLOWED = "give a .txt (one name a line), .csv, .tsv, .json, .jsonl, .yaml or .pbtxt file"
+_ALLOWED = "give a .txt (one name a line), .csv, .tsv, .json, .jsonl, .yaml, .pbtxt or .npy file"
 _YAML_START = re.compile(
     rf"(---\s*\n\s*)?({'|'.join(KEYS)})\s*:\s*(#.*)?(\n|\[|\{{)", re.IGNORECASE
 )
@@ -139,15 +141,21 @@ def parse_name_list(data: bytes, ending: str, source: str) -> NameList:
     if (instead := what_lies_there(data[:HEAD_BYTES])) is not None:
         raise UsageError(f"{source} is {instead}")
     try:
-        decoded = decode_text(data)
-        entries = _parser(ending.lower(), decoded.text)(decoded.text)
-        placed = _place(entries)
+        placed = _place(_entries(data, ending.lower()))
     except (NotTextError, NotNamesError) as error:
         reason = clean_text(str(error))
         remedy = "" if ";" in reason else f"; {_ALLOWED}"
         raise UsageError(f"{source} {reason}{remedy}") from error
-    notes = (*decoded.notes, *placed.notes)
-    return NameList(placed.names, placed.form, notes, placed.first, placed.heading)
+    return placed
+
+
+def _entries(data: bytes, ending: str) -> Entries:
+    """The entries in the bytes of a file, with notes on how its text was decoded."""
+    if ending == _NUMPY:
+        return parse_numpy(data)
+    decoded = decode_text(data)
+    entries = _parser(ending, decoded.text)(decoded.text)
+    return replace(entries, notes=(*decoded.notes, *entries.notes))
 
 
 def _parser(ending: str, text: str) -> Callable[[str], Entries]:

@@ -133,6 +133,16 @@ def test_a_list_that_cannot_be_read_is_a_note(tmp_path: Path) -> None:
     assert str(tmp_path) not in note
 
 
+@pytest.mark.parametrize("name", ["label_encoder.pkl", "classes.xlsx", "model_labels.toml"])
+def test_a_list_in_a_form_that_is_not_read_is_a_note(tmp_path: Path, name: str) -> None:
+    write(tmp_path, **{name.replace(".", "__"): "anything", "model__md": "about the model"})
+    model(tmp_path)
+    spec = loaded(tmp_path)
+    (note,) = [note for note in spec.notes if "not used" in note]
+    assert note.startswith(f"{name} not used: no list of names is read from .")
+    assert note.endswith("write labels.txt, one name a line")
+
+
 def test_of_two_lists_that_differ_the_preferred_is_taken_with_a_note(tmp_path: Path) -> None:
     model(tmp_path)
     write(tmp_path, labels__txt="\n".join(reversed(NAMES)), classes__txt=ONE_A_LINE)

@@ -30,6 +30,7 @@ from lagotto.models.metadata.beside.label_files import (
     is_own_list,
     label_files,
     label_rank,
+    other_lists,
 )
 from lagotto.models.metadata.description import (
     DESCRIPTION_FILE,
@@ -260,6 +261,7 @@ def _lists_in(folder: Path, file: Path) -> tuple[list[FoundLabels], tuple[str, .
             continue
         shared_with = () if is_own else others
         lists.append(FoundLabels(item.file.name, names, shared_with, is_guess=not is_named))
+    notes += [_not_a_form(name) for name in other_lists(folder, file.stem) if name not in named]
     lists += [_of_tool(facts, facts.labels, others) for facts in tools if facts.labels is not None]
     notes += [note for facts in tools for note in facts.notes]
     return lists, tuple(notes)
@@ -272,6 +274,14 @@ def _of_tool(facts: ToolFacts, labels: NameList, others: tuple[Path, ...]) -> Fo
 def _unread(item: LabelFile, error: UsageError) -> str:
     reason = str(error).replace(f"{str(item.file)!r} ", "").split("; give a ")[0]
     return f"{item.file.name} not used: it {reason}"
+
+
+def _not_a_form(name: str) -> str:
+    ending = os.path.splitext(name)[1].lower()
+    return (
+        f"{name} not used: no list of names is read from {ending} files; "
+        "write labels.txt, one name a line"
+    )
 
 
 def _other_models(folder: Path, file: Path) -> tuple[Path, ...]:

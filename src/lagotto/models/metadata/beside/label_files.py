@@ -23,6 +23,13 @@ _USUAL = (
     *("labels_map", "label_dict", "class_map", "classmap", "class_mapping", "label_mapping"),
     *("classes_list", "labels_list", "classlist", "labellist", "target_names", "id_to_label"),
     *("label_to_id", "label2idx", "class2idx", "index_to_label", "idx_to_labels", "dict"),
+    *("label_encoder", "label_encoder_classes", "encoder_classes", "label_binarizer"),
+)
+_OTHER_ENDINGS = frozenset(
+    {
+        *(".pkl", ".pickle", ".joblib", ".npz", ".mat", ".xlsx", ".xls", ".ods", ".parquet"),
+        *(".toml", ".ini", ".cfg", ".xml", ".md", ".rst", ".html", ".htm", ".py", ".pdf", ".docx"),
+    }
 )
 _WORDS = frozenset({"labels", "classes", "classnames", "labelmap", "synset"})
 _DATA_SETS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
@@ -70,6 +77,25 @@ def label_files(folder: Path, stem: str) -> tuple[LabelFile, ...]:
         LabelFile(folder / name, is_named=kind != 3, is_own=kind == 0)
         for kind, _, name in sorted(ranked)[:_MOST_FILES]
     )
+
+
+def other_lists(folder: Path, stem: str) -> tuple[str, ...]:
+    """The names of files that say they list a model's classes and have an ending that is not read.
+
+    Args:
+        folder: The folder; its sub-folders are not looked into.
+        stem: The name of the model file without its ending.
+
+    Returns:
+        At most 16 names, sorted: a pickled label encoder, a spreadsheet, a page of Markdown.
+    """
+    found = []
+    for name in _names(folder):
+        base, ending = os.path.splitext(name)
+        rank = label_rank(f"{base}.txt", stem) if ending.lower() in _OTHER_ENDINGS else None
+        if rank is not None and (rank == (0, 1) or rank[0] == 1):
+            found.append(name)
+    return tuple(sorted(found)[:_MOST_FILES])
 
 
 def label_rank(name: str, stem: str) -> tuple[int, int] | None:
