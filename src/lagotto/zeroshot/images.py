@@ -10,7 +10,7 @@ from jaxtyping import Float32, UInt8
 from lagotto.core.arguments.pictures import PictureSource, picture_sources, printed
 from lagotto.core.errors import PictureError, UsageError
 from lagotto.core.images import decode_picture, to_pixels
-from lagotto.core.sources.count import SourceCount, add_counts
+from lagotto.core.sources.count import SourceCount, add_counts, told
 from lagotto.core.sources.folder import OUTSIDE, list_pictures
 from lagotto.core.types import Skipped
 from lagotto.encoders.base import Encoder
@@ -68,8 +68,7 @@ def find_picture_files(paths: Sequence[Path]) -> PictureFiles:
         if path.is_dir():
             listing = list_pictures(path, UsageError)
             if not listing.pictures:
-                count = SourceCount(0, len(listing.outside), listing.passed_over)
-                held = f" ({count})" if count.seen else ""
+                held = told(SourceCount(0, len(listing.outside), listing.passed_over))
                 raise UsageError(
                     f"no pictures in {path}; give a folder or file that holds some{held}"
                 )

@@ -29,6 +29,7 @@ _MORE_CAPTION_COLUMNS = (
     *("en_caption", "en_text", "en", "alt_text", "alt", "alttext", "prompt", "top_caption"),
     *("long_caption", "short_caption", "detailed_caption", "blip_caption", "generated_caption"),
     *("llava_caption", "recaption", "re_caption", "enhanced_caption"),
+    "txt",  # the member of a webdataset that was written as parquet
 )
 _PATHS_SHARE = 0.9
 _NUMBERED_CAPTION = re.compile(

@@ -9,6 +9,13 @@ from dataclasses import dataclass, field
 
 from lagotto.core.types import JsonObject
 
+_ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
+_WAYS_OUT = {
+    **{ending: f"unpack the {ending} first" for ending in _ARCHIVES},
+    ".arrow": "of a dataset that save_to_disk wrote, make a parquet file: "
+    "datasets.load_from_disk(FOLDER).to_parquet(FILE)",
+    ".tfrecord": "write the .tfrecord as parquet, or as a .tar of webdataset",
+}
 _KINDS_IN_TEXT = 6
 _KINDS_IN_JSON = 50
 _OTHER = "of other kinds"
@@ -53,6 +60,28 @@ class SourceCount:
             "skipped": self.skipped,
             "passed_over": {**_most_frequent(self.passed_over, _KINDS_IN_JSON)},
         }
+
+
+def told(count: SourceCount) -> str:
+    """The end of a message that a place holds nothing to read: what it holds, and the way out.
+
+    >>> told(SourceCount(passed_over={".zip": 1}))
+    ' (1 seen: 0 taken, 0 skipped, 1 passed over (1 .zip)); unpack the .zip first'
+    >>> told(SourceCount())
+    ''
+    """
+    held = f" ({count})" if count.seen else ""
+    return held + way_out(count.passed_over)
+
+
+def way_out(endings: Iterable[str]) -> str:
+    """What makes files of some endings readable, as the end of a message; "" if nothing is known.
+
+    >>> way_out([".json"]), way_out([".zip"])
+    ('', '; unpack the .zip first')
+    """
+    ways = dict.fromkeys(_WAYS_OUT[ending] for ending in sorted(endings) if ending in _WAYS_OUT)
+    return "".join(f"; {way}" for way in ways)
 
 
 def _most_frequent(kinds: Mapping[str, int], most: int) -> dict[str, int]:

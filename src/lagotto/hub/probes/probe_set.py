@@ -18,7 +18,7 @@ from pathlib import Path
 
 from lagotto.core.errors import HubError, ProbeError, UsageError
 from lagotto.core.files import canonical_json, read_json, sha256_file, write_atomically, writing
-from lagotto.core.sources.count import SourceCount
+from lagotto.core.sources.count import SourceCount, told
 from lagotto.core.types import Credit, JsonObject, JsonValue, Probe, Skipped
 from lagotto.hub.probes.candidate import ProbeCandidate
 from lagotto.hub.probes.datasets.sample import DatasetFacts, DatasetSample
@@ -217,7 +217,7 @@ def read_candidates(
         names = ", ".join(
             s.facts.source if isinstance(s, DatasetSample) else str(s) for s in sources
         )
-        held = f" ({SourceCount(0, 0, passed_over)})" if passed_over else ""
+        held = told(SourceCount(0, 0, passed_over))
         raise ProbeError(f"no pictures in {names}; give a place that holds some{held}")
     return candidates, passed_over
 

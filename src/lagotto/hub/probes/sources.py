@@ -19,6 +19,7 @@ from lagotto.core.parsing.captioned_tables import (
     storable,
 )
 from lagotto.core.parsing.delimited_text import text_lines
+from lagotto.core.sources.count import way_out
 from lagotto.core.sources.credits import credit_of_row
 from lagotto.core.sources.folder import count_rest, list_pictures, refuse_outside
 from lagotto.core.types import NO_CREDIT, Credit
@@ -67,7 +68,7 @@ def read_probe_source(
         return read_tar_pictures(path, storable(path.name))
     raise UsageError(
         f"{path} is no probe source; give an image folder, a .jsonl manifest, a .parquet file or a "
-        ".tar of webdataset"
+        f".tar of webdataset{way_out([path.suffix.lower()])}"
     )
 
 

@@ -243,6 +243,7 @@ def parquet_tables() -> dict[str, dict[str, Any]]:
         "upper case": {"IMAGE": data, "TEXT": list(TEXTS)},
         "lists of pictures": {"images": [[item] for item in files], "caption": list(TEXTS)},
         "a foreign column": {"photo_raw": data, "md5": [b"x" * 16] * 3, "caption": list(TEXTS)},
+        "members of a webdataset": {"jpg": data, "txt": list(TEXTS), "__key__": names},
         "img": {"img": files, "caption": list(TEXTS)},
         "paths": {"image_path": pa.array(names).dictionary_encode(), "caption": list(TEXTS)},
         "foreign paths": {"where": names, "caption": list(TEXTS)},

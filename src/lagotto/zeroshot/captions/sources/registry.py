@@ -6,6 +6,8 @@ from pathlib import Path
 
 from lagotto.core.arguments.one_or_many import OnePathOrMany, as_path, as_paths
 from lagotto.core.errors import CaptionError, UsageError
+from lagotto.core.sources.count import SourceCount, told, way_out
+from lagotto.core.sources.folder import count_rest, list_pictures
 from lagotto.zeroshot.captions.sources.folder import FOLDER_TABLES, sources_in_folder
 from lagotto.zeroshot.captions.sources.json_pairs import json_source
 from lagotto.zeroshot.captions.sources.pairs import Item, Pair, PairSource
@@ -54,7 +56,9 @@ def find_sources(
     if path.is_dir():
         sources = sources_in_folder(path, lambda file: _of_file(file, images))
         if not sources:
-            raise CaptionError(f"{path} holds no captions that Lagotto knows; give {KINDS}")
+            listing = list_pictures(path, CaptionError)
+            held = told(SourceCount(passed_over=count_rest(listing)))
+            raise CaptionError(f"{path} holds no captions that Lagotto knows; give {KINDS}{held}")
     elif path.is_file():
         sources = [_of_file(path, images)]
     else:
@@ -86,7 +90,7 @@ def _of_file(path: Path, images: Path | None) -> PairSource:
         return parquet_source(path, images)
     if suffix == ".tar":
         return tar_source(path)
-    raise UsageError(f"{path} is no source of captions; give {KINDS}")
+    raise UsageError(f"{path} is no source of captions; give {KINDS}{way_out([suffix])}")
 
 
 def _without_pictures(source: PairSource) -> PairSource:
