@@ -30,9 +30,7 @@ def test_a_folder_without_anything_to_read(tmp_path: Path, reader: str, ending: 
     assert message.endswith("))") if not WAYS[ending] else WAYS[ending] in message
 
 
-@pytest.mark.parametrize(
-    "read", [lambda path: list(read_probe_source(path)), find_sources]
-)
+@pytest.mark.parametrize("read", [lambda path: list(read_probe_source(path)), find_sources])
 def test_a_file_that_is_an_archive(tmp_path: Path, read: Callable[[Path], object]) -> None:
     (tmp_path / "data.ZIP").write_bytes(b"anything")
     with pytest.raises(LagottoError, match=r"; unpack the \.zip first$"):
