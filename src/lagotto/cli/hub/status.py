@@ -126,6 +126,8 @@ def _print_models(status: "HubStatus", models: "list[ModelStatus]") -> None:
 
 
 def _form(model: "ModelStatus") -> str:
-    """The framework; with the architecture and the kind of the model where they are not usual."""
+    """The framework; with the architecture, kind and device of a model where not usual."""
     kind = "" if model.kind == "classifier" else model.kind
-    return " ".join(part for part in (model.framework, model.architecture, kind) if part)
+    device = "" if model.device == "cpu" else f"on {model.device}"
+    parts = (model.framework, model.architecture, kind, device)
+    return " ".join(part for part in parts if part)
