@@ -47,18 +47,15 @@ def load_runner(
         MissingExtraError: Its package is not installed.
         LagottoError: No cluster answers at the address.
     """
-    start = load_adapter(RUNNERS, name, "runner")
-    limits = (workers, timeout_s, memory_bytes, writable)
-    if check_device(device) != CPU and name != "local":
+    if check_device(device) != CPU and name == "ray":
         raise UsageError(
             f"device {device!r} and runner {name!r}: models run on a GPU with --runner local; on a "
             "cluster they run on the CPU: leave --device out"
         )
-    if name == "local" and address is None:
-        local: Runner = start(*limits, gpu=device != CPU)
-        return local
+    start = load_adapter(RUNNERS, name, "runner")
+    limits = (workers, timeout_s, memory_bytes, writable)
     if address is None:
-        runner: Runner = start(*limits)
+        runner: Runner = start(*limits) if device == CPU else start(*limits, gpu=True)
     elif name == "ray":
         runner = start(*limits, address)
     else:
