@@ -18,7 +18,7 @@ from lagotto.core.arguments.one_or_many import (
 )
 from lagotto.core.arguments.options import with_keywords
 from lagotto.core.devices.placement import CPU, check_device
-from lagotto.core.errors import LagottoError, ModelError
+from lagotto.core.errors import LagottoError, ModelError, ProbeError
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.results.html import SmallPicture
 from lagotto.core.types import Hits
@@ -252,11 +252,19 @@ class Hub(HubUpkeep):
         meter, sources = progress or Silent(), as_sources(probes, "probes")
         found, count = prepare_sources(sources, max_probes, seed, meter, accept=accept)
         given = (self._layout, self.reader.encoder, found, limits or Limits(), meter)
-        report = grow_hub(*given, max_probes=count, seed=seed)
-        self._forget_models()
-        with suppress(LagottoError):  # a search measures what is not kept
-            prepare_searches(self.reader, meter, audit_all=True)
-        self._searcher = None
+
+        def prepare(*, audit_all: bool) -> None:
+            self._forget_models()
+            with suppress(LagottoError):  # a search measures what is not kept
+                prepare_searches(self.reader, meter, audit_all=audit_all)
+            self._searcher = None
+
+        try:
+            report = grow_hub(*given, max_probes=count, seed=seed)
+        except ProbeError:  # no picture is new: all that a killed run left may be its last step
+            prepare(audit_all=False)
+            raise
+        prepare(audit_all=True)
         return report
 
     @in_turn
