@@ -89,7 +89,7 @@ def doctor(*, progress: Progress | None = None) -> DoctorReport:
     guards = (Guard(g.what, g.means, without_user(g.reason)) for g in find_guards())
     providers = _found("providers", _providers, broken)
     caches = _found("caches", _caches, broken)
-    runtime = _found("devices", _runtime, broken)
+    runtime = _found("devices", _runtime, [])  # what is broken, the providers have told
     return DoctorReport(
         lagotto=str(import_module("lagotto").__version__),
         location=without_user(str(Path(__file__).parents[1])),

@@ -27,6 +27,9 @@ def commands(world: World, place: Path) -> dict[str, list[object]]:
             *("classify", pictures[0], "--labels", "red,green", "--encoder", world.encoder),
             *("--captions", store, "--hub", hub),
         ],
+        "classify by an encoder": [
+            *("classify", pictures[0], "--labels", "red,green", "--encoder", world.encoder),
+        ],
         "classify by the store": [
             *("classify", pictures[0], "--labels", "red,green", "--captions", store),
         ],
