@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import colour_world
+from attack_hubs import HUB_ATTACKS
 from attack_models import NASTY
 from attack_run import HARMLESS, Battle, run_attacks
 from attack_sources import PICTURES, TABLES
@@ -43,9 +44,21 @@ pytestmark = [pytest.mark.xdist_group("attacks"), pytest.mark.workers]
 
 @pytest.mark.thorough
 def test_there_are_enough_of_every_kind(battle: Battle) -> None:
-    assert len(battle.fates) == len(MODEL_ATTACKS) + len(PICTURES) + len(TABLES) >= 60
+    families = (MODEL_ATTACKS, PICTURES, TABLES, HUB_ATTACKS)
+    assert len(battle.fates) == sum(map(len, families)) >= 60
+    assert len(HUB_ATTACKS) >= 34
     kinds = {fate.kind for fate in battle.fates}
-    assert {"external data", "size", "run", "code", "path", "text", "archive", "table"} < kinds
+    assert {
+        "external data",
+        "size",
+        "run",
+        "code",
+        "path",
+        "text",
+        "archive",
+        "table",
+        "published hub",
+    } < kinds
 
 
 @pytest.mark.thorough

@@ -2,10 +2,10 @@
 
     python benchmarks/reliability/attacks.py --json
 
-The attacks are those of the tests, made on the spot (tests/attack_models.py, attack_sources.py):
-hostile pictures become a hub's probes, hostile models are added to that hub by the command line
-with a good model among them, hostile archives and tables are read as captions. Exit code 1 if one
-of them does not end as it must, or if anything was executed, read, changed or left behind.
+The attacks are those of the tests, made on the spot (tests/helpers/attack_*.py): hostile pictures
+become a hub's probes, hostile models are added to that hub by the command line with a good model
+among them, hostile archives and tables are read as captions, hostile hubs are imported. Exit code 1
+if one of them does not end as it must, or if anything was executed, read, changed or left behind.
 """
 
 import argparse

@@ -61,7 +61,16 @@ def kills() -> str:
 
 def kill_anywhere() -> str:
     """kill -9 of every command that writes."""
-    found = read_result("reliability_kill_anywhere")
+    return _kills_of("reliability_kill_anywhere")
+
+
+def kill_all_commands() -> str:
+    """The same, with the commands that came later."""
+    return _kills_of("reliability_kill_all_commands")
+
+
+def _kills_of(result: str) -> str:
+    found = read_result(result)
     names = ["moments", "trials", "differing", "unverified", "leftovers", "broken"]
     head = ["commands", *names]
     return table(head, [[str(len(found["commands"])), *(str(found[name]) for name in names)]])
@@ -82,5 +91,5 @@ def mixed_use() -> str:
 
 TABLES = (
     *(probing_speed, search_speed, query_speed, first_look, kills),
-    *(kill_anywhere, mixed_use),
+    *(kill_anywhere, kill_all_commands, mixed_use),
 )

@@ -8,13 +8,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from attack_hubs import HUB_ATTACKS, parts_of
 from attack_models import Place, write_attacks
 from attack_sources import PICTURES, TABLES, FileAttack, picture
 from attack_table import MODEL_ATTACKS
+from colour_world import build_world
 from lagotto.core.errors import LagottoError, PictureError
+from lagotto.core.progress import Silent
 from lagotto.core.types import Skipped
 from lagotto.hub.hub import Hub
+from lagotto.hub.publish.archive import import_archive
 from lagotto.zeroshot.captions.sources.registry import find_sources
+from published_world import export
 
 LEFT_OUT, HARMLESS = "left out", "harmless"
 _PATIENT_S = 120.0
@@ -51,6 +56,7 @@ def run_attacks(folder: Path, encoder: Path, timeout_s: float) -> Battle:
     A hub is made at `folder / "hub"`: of the hostile pictures, then with the hostile models, by
     the command line in a process of its own, each model within half a GiB. Those that never end
     have `timeout_s`; the others must be refused for what they are, however busy the machine is.
+    Hostile hubs are forged from the export of an honest one, and taken over as `hub import` does.
     """
     place = Place(folder / "secret.bin", folder / "marker")
     place.secret.write_bytes(SECRET)
@@ -60,6 +66,7 @@ def run_attacks(folder: Path, encoder: Path, timeout_s: float) -> Battle:
         (pictures / f"good{number}.png").write_bytes(picture(edge=32 + number))
     _write_files(tables, TABLES, place)
     write_attacks(models, place, MODEL_ATTACKS)
+    forged = _forge_hubs(folder)
     before = _listing(folder)
     seconds = {}
     started = time.perf_counter()
@@ -73,6 +80,9 @@ def run_attacks(folder: Path, encoder: Path, timeout_s: float) -> Battle:
     _add(folder / "hub", models / "endless", timeout_s)
     seconds["models"] = time.perf_counter() - started
     fates += _model_fates(hub)
+    started = time.perf_counter()
+    fates += [_hub_fate(name, file, folder / "copies") for name, file in forged.items()]
+    seconds["hubs"] = time.perf_counter() - started
     return Battle(
         fates=tuple(fates),
         good_models_done={"good", "good_too"}
@@ -157,6 +167,31 @@ def _model_fates(hub: Hub) -> Iterator[Fate]:
             outcome, reason = (HARMLESS if name in done else LEFT_OUT), ""
         held = attack.becomes in (reason or outcome)
         yield Fate(name, attack.kind, attack.tries, outcome, reason, held)
+
+
+def _forge_hubs(folder: Path) -> dict[str, Path]:
+    """The hostile hubs by name, each a file; they are made of an honest one, published."""
+    tar = export(build_world(folder / "world").hub, folder / "honest.tar")
+    files = {}
+    for number, (name, (forge, _)) in enumerate(HUB_ATTACKS.items()):
+        room = folder / "forged" / str(number)
+        room.mkdir(parents=True)
+        files[name] = forge(parts_of(tar, room))
+    return files
+
+
+def _hub_fate(name: str, file: Path, copies: Path) -> Fate:
+    """What became of a hostile hub; none of it may stay."""
+    reason, outcome, target = "", HARMLESS, copies / file.parent.name
+    try:
+        import_archive(file, target, Silent())
+    except LagottoError as error:
+        reason, outcome = str(error), "refused"
+    left = target.exists() or (copies.exists() and [*copies.iterdir()])
+    held = HUB_ATTACKS[name][1] in (reason or outcome) and not left
+    if copies.exists() and not left:
+        copies.rmdir()
+    return Fate(f"hub: {name}", "published hub", name, outcome, reason, held)
 
 
 def clear(folder: Path) -> None:

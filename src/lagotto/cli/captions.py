@@ -12,7 +12,7 @@ from lagotto.cli.hub.commands import (
     QUIET,
     bar,
 )
-from lagotto.cli.hub.opening import ENCODER_HELP
+from lagotto.cli.hub.opening import DEVICE, ENCODER_HELP, checked_device
 from lagotto.cli.output import notice, print_json, print_line, print_table, printable
 from lagotto.core.errors import UsageError
 
@@ -86,6 +86,7 @@ def captions_create(
     encoder: str = typer.Option(..., help=ENCODER_HELP),
     images: Path | None = IMAGES,
     text_only: bool = TEXT_ONLY,
+    device: str = DEVICE,
     quiet: bool = QUIET,
     as_json: bool = JSON,
 ) -> None:
@@ -95,7 +96,8 @@ def captions_create(
     """
     from lagotto.zeroshot.captions.store import CaptionStore
 
-    report = CaptionStore.begin(store, encoder).fill(
+    begun = CaptionStore.begin(store, encoder, checked_device(device, quiet=quiet))
+    report = begun.fill(
         pairs,
         images=images,
         text_only=text_only,
@@ -112,6 +114,7 @@ def captions_add(
     images: Path | None = IMAGES,
     text_only: bool = TEXT_ONLY,
     encoder: str | None = MOVED,
+    device: str = DEVICE,
     quiet: bool = QUIET,
     as_json: bool = JSON,
 ) -> None:
@@ -121,7 +124,8 @@ def captions_add(
     """
     from lagotto.zeroshot.captions.store import CaptionStore
 
-    report = CaptionStore.open(store, encoder).add(
+    opened = CaptionStore.open(store, encoder, checked_device(device, quiet=quiet))
+    report = opened.add(
         pairs,
         images=images,
         text_only=text_only,

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from lagotto.cli.hub.commands import QUIET, bar
-from lagotto.cli.hub.opening import ENCODER_HELP, open_hub
+from lagotto.cli.hub.opening import DEVICE, ENCODER_HELP, checked_device, open_hub
 from lagotto.cli.output import notice, printable
 from lagotto.cli.predictions import Rows, print_rows_csv, print_rows_json, print_rows_tables
+from lagotto.core.devices.placement import CPU
 from lagotto.core.errors import LagottoError, UsageError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def classify_command(
         None,
         help=f"{ENCODER_HELP} [default: the one of the caption store or the hub]",
     ),
+    device: str = DEVICE,
     captions: str | None = typer.Option(
         None, metavar="STORE", help="A caption store: its folder or postgresql:// address."
     ),
@@ -74,17 +76,20 @@ def classify_command(
 
     Example: lagotto classify photos/ --labels cat,dog,horse --encoder clip-onnx/
     """
+    from lagotto.encoders.registry import load_encoder
     from lagotto.specialists.classifier import Classifier
+    from lagotto.zeroshot.captions.store import CaptionStore
     from lagotto.zeroshot.images import find_picture_files
 
     if as_json and as_csv:
         raise UsageError("--json and --csv given; give one of them")
     pictures = find_picture_files(images)
+    on_gpu = checked_device(device, quiet=quiet) != CPU
     classifier = Classifier(
-        encoder,
+        load_encoder(encoder, device=device) if on_gpu and encoder is not None else encoder,
         labels,
-        captions,
-        hub=None if hub is None else _voice(hub, max_models, behaviour_only, quiet),
+        CaptionStore.open(captions, device=device) if on_gpu and captions is not None else captions,
+        hub=None if hub is None else _voice(hub, max_models, behaviour_only, device, quiet),
         voices=split_voices(voices),
         mode=mode,
         k=k,
@@ -121,11 +126,18 @@ def split_voices(text: str | None) -> list[str] | None:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _voice(hub: Path, max_models: int, behaviour_only: bool, quiet: bool) -> "HubVoice":
+def _voice(
+    hub: Path, max_models: int, behaviour_only: bool, device: str, quiet: bool
+) -> "HubVoice":
+    from lagotto.jobs.worker_limits import Limits
     from lagotto.specialists.classifier import HubVoice
 
     return HubVoice(
-        open_hub(hub, quiet=quiet), max_models, use_names=not behaviour_only, progress=bar(quiet)
+        open_hub(hub, None, device, quiet=quiet),
+        max_models,
+        use_names=not behaviour_only,
+        limits=Limits(device=device),
+        progress=bar(quiet),
     )
 
 

@@ -52,6 +52,8 @@ def _print_report(report: "DoctorReport") -> None:
         if extra.pip:
             _print_row("no extra", f"{extra.name}: {extra.pip}")
     _print_row("providers", ", ".join(report.providers) or "none")
+    note = f"; {report.device_note}" if report.device_note else ""
+    _print_row("devices", f"{', '.join(report.devices)}{note}")
     held = [f"{guard.what} ({guard.means})" for guard in report.isolation if guard.means]
     _print_row("sandbox", f"models run cut off from: {', '.join(held) or 'nothing'}")
     for guard in report.isolation:

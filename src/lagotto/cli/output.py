@@ -5,7 +5,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -119,17 +119,30 @@ def notice(text: str) -> None:
 
 
 def print_table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], numeric: frozenset[str] = frozenset()
+    columns: Sequence[str], rows: Iterable[Sequence[str]], numeric: frozenset[str] = frozenset()
 ) -> None:
     """A plain aligned table on stdout; columns named in `numeric` are right-aligned.
 
-    Long cells are cut.
+    Long cells are cut. Some hundred rows are held at a time, and aligned with each other and with
+    all before them, so that a table of any length is written as it comes.
     """
-    cells = [[printable(shown(cell)) for cell in row] for row in rows]
-    widths = [max(len(c), *(len(row[i]) for row in cells), 0) for i, c in enumerate(columns)]
-    for row in [list(columns), *cells]:
-        aligned = [
-            cell.rjust(width) if column in numeric else cell.ljust(width)
-            for column, cell, width in zip(columns, row, widths, strict=True)
-        ]
-        print_line("  ".join(aligned).rstrip())
+    widths = [len(column) for column in columns]
+    heads = [list(columns)]
+    for batch in _batches(rows):
+        cells = [[printable(shown(cell)) for cell in row] for row in batch]
+        widths = [max(w, *(len(row[i]) for row in cells), 0) for i, w in enumerate(widths)]
+        for row in [*heads, *cells]:
+            aligned = [
+                cell.rjust(width) if column in numeric else cell.ljust(width)
+                for column, cell, width in zip(columns, row, widths, strict=True)
+            ]
+            print_line("  ".join(aligned).rstrip())
+        heads = []
+
+
+def _batches(rows: Iterable[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
+    """The rows, some hundred at a time; one empty batch where there are none."""
+    left = iter(rows)
+    yield [*islice(left, _ROWS_AT_ONCE)]
+    while batch := [*islice(left, _ROWS_AT_ONCE)]:
+        yield batch

@@ -37,8 +37,10 @@ def folder_lock(folder: Path, what: str, refusal: type[LagottoError]) -> Iterato
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
+        holder = next(iter(_holders(folder) or ()), 0)
+        who = f": process {holder}" if holder > 0 else ""
         raise refusal(
-            f"another process is writing to {what} {folder}; wait for it, or stop it and run "
+            f"another process is writing to {what} {folder}{who}; wait for it, or stop it and run "
             "the command again"
         ) from error
     except (OSError, NotImplementedError) as error:
@@ -57,12 +59,22 @@ def is_locked(folder: Path) -> bool | None:
 
     The lock is not taken for it: whoever asks for it in that moment would be refused.
     """
+    holders = _holders(folder)
+    return None if holders is None else bool(holders)
+
+
+def _holders(folder: Path) -> list[int] | None:
+    """The processes that hold a folder for writing; None where that is not told.
+
+    A process in another container has no number here, which is 0 or below.
+    """
     try:
         held = Path("/proc/locks").read_text(encoding="ascii", errors="replace")
         number = os.stat(folder / LOCK_NAME).st_ino
     except FileNotFoundError:
-        return False if Path("/proc/locks").exists() else None
+        return [] if Path("/proc/locks").exists() else None
     except OSError:
         return None
-    places = (line.split()[-3] for line in held.splitlines() if len(line.split()) >= 8)
-    return any(place.rpartition(":")[2] == str(number) for place in places)
+    lines = (fields for line in held.splitlines() if len(fields := line.split()) >= 8)
+    found = (fields[-4] for fields in lines if fields[-3].rpartition(":")[2] == str(number))
+    return [int(process) if process.lstrip("-").isdigit() else 0 for process in found]

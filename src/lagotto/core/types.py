@@ -125,7 +125,7 @@ class ModelSpec:
     `output_origin` and `labels_origin` are those of `output` and `labels`, "" if there is none.
     `architecture` is the network that its weights were recognized as, for example `resnet50`, "" if
     the file holds its own graph. `kind` says what is reduced to one value a class: nothing, the
-    boxes of a detector or the pixels of a segmenter.
+    boxes of a detector or the pixels of a segmenter. `device` is where it runs: `cpu` or `cuda:N`.
     """
 
     name: str
@@ -142,6 +142,7 @@ class ModelSpec:
     labels_origin: Origin = ""
     architecture: str = ""
     kind: ModelKind = "classifier"
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from lagotto.core.devices.placement import AUTO, Runtime, place
 from lagotto.core.errors import reason
 from lagotto.core.machine import usable_cores
 from lagotto.core.progress import Progress, Silent
@@ -33,7 +34,8 @@ class DoctorReport:
     """The state of an installation; the fields are the keys of `lagotto doctor --json`.
 
     `packages` are those that are always needed; None if Lagotto runs from its source without being
-    installed, so that what it needs is not known. `providers` are what ONNX graphs can run on.
+    installed, so that what it needs is not known. `providers` are what ONNX graphs can run on, and
+    `devices` what `--device` can choose for them; `device_note` says why there is no GPU.
     `isolation` lists what models in workers are cut off from. `trials` are the encoder and the
     search on the bundled world. `problems` says what does not work, one line each.
     """
@@ -46,6 +48,8 @@ class DoctorReport:
     packages: tuple[PackageState, ...] | None
     extras: tuple[ExtraState, ...]
     providers: tuple[str, ...]
+    devices: tuple[str, ...]
+    device_note: str
     isolation: tuple[Guard, ...]
     caches: tuple["CacheSize", ...]
     trials: tuple[TrialResult, ...]
@@ -85,6 +89,7 @@ def doctor(*, progress: Progress | None = None) -> DoctorReport:
     guards = (Guard(g.what, g.means, without_user(g.reason)) for g in find_guards())
     providers = _found("providers", _providers, broken)
     caches = _found("caches", _caches, broken)
+    runtime = _found("devices", _runtime, [])  # what is broken, the providers have told
     return DoctorReport(
         lagotto=str(import_module("lagotto").__version__),
         location=without_user(str(Path(__file__).parents[1])),
@@ -94,6 +99,8 @@ def doctor(*, progress: Progress | None = None) -> DoctorReport:
         packages=None if packages is None else tuple(item for item in packages if not item.extra),
         extras=group_extras(packages or ()),
         providers=providers,
+        devices=("cpu", *(f"cuda:{gpu}" for item in runtime for gpu in item.gpus if item.has_cuda)),
+        device_note="".join(place(AUTO, item).note for item in runtime),
         isolation=tuple(guards),
         caches=caches,
         trials=trials,
@@ -105,6 +112,12 @@ def _providers() -> tuple[str, ...]:
     from lagotto.encoders.onnx import available_providers
 
     return available_providers()
+
+
+def _runtime() -> tuple[Runtime, ...]:
+    from lagotto.encoders.onnx import onnx_encoder_runtime
+
+    return (onnx_encoder_runtime(),)
 
 
 def _caches() -> tuple["CacheSize", ...]:

@@ -1,6 +1,7 @@
-"""A folder with an ONNX export comes in; an encoder run by onnxruntime on the CPU goes out."""
+"""A folder with an ONNX export comes in; an encoder run by onnxruntime goes out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeAlias
@@ -10,7 +11,15 @@ import onnxruntime
 from jaxtyping import Float, Float32, UInt8
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
-from lagotto.core.errors import EncoderError
+from lagotto.core.devices.placement import CPU, Runtime
+from lagotto.core.devices.runtimes import onnx_runtime, open_onnx
+from lagotto.core.devices.use import (
+    DEVICE_LOG,
+    DeviceUse,
+    OutOfDeviceMemoryError,
+    says_out_of_memory,
+)
+from lagotto.core.errors import EncoderError, reason
 from lagotto.core.image_processor import Preprocessing
 from lagotto.core.parsing.onnx_versions import onnx_refusal
 from lagotto.core.types import EncoderInfo
@@ -26,6 +35,9 @@ _Feed: TypeAlias = dict[str, np.ndarray]
 _BATCH = 32
 """Rows of one run; it bounds memory, and larger batches are no faster on a CPU."""
 
+_GPU_BATCH = 128
+"""Rows of one run on a GPU, as long as its memory holds them."""
+
 _RUNTIME_ERRORS = (
     runtime.EPFail,
     runtime.Fail,
@@ -39,8 +51,13 @@ _RUNTIME_ERRORS = (
 
 
 def available_providers() -> tuple[str, ...]:
-    """What this build of onnxruntime could run graphs on; Lagotto runs them on the CPU."""
+    """What this build of onnxruntime could run graphs on."""
     return tuple(onnxruntime.get_available_providers())
+
+
+def onnx_encoder_runtime() -> Runtime:
+    """What encoders in ONNX can run on here."""
+    return onnx_runtime(onnxruntime)
 
 
 class OnnxEncoder:
@@ -50,9 +67,14 @@ class OnnxEncoder:
     """
 
     def __init__(
-        self, path: Path, threads: int | None = None, precision: str | None = None
+        self,
+        path: Path,
+        threads: int | None = None,
+        precision: str | None = None,
+        device: str = CPU,
     ) -> None:
         folder = open_folder(path, precision)
+        self._use = DeviceUse(device, DEVICE_LOG.warning)
         self._vision, self._text = read_tower(folder, "vision"), read_tower(folder, "text")
         width = common_width(self._vision, self._text)
         self._preprocessing = read_preprocessing(folder.image_processor, folder.is_siglip)
@@ -62,10 +84,10 @@ class OnnxEncoder:
             takes_mask="attention_mask" in self._text.inputs,
             graph_length=self._text.inputs["input_ids"].fixed(1),
         )
-        self._text_graph = _LazyGraph(self._text.graph.file, threads)
+        self._text_graph = _LazyGraph(self._text.graph.file, threads, self._use)
         joint = self._vision.graph is self._text.graph
         self._vision_graph = (
-            self._text_graph if joint else _LazyGraph(self._vision.graph.file, threads)
+            self._text_graph if joint else _LazyGraph(self._vision.graph.file, threads, self._use)
         )
         self._info = EncoderInfo(
             name=folder.name,
@@ -94,7 +116,7 @@ class OnnxEncoder:
     ) -> Float32[np.ndarray, "images dim"]:
         """Embeddings of pictures decoded to `info.pixels`; UsageError for another shape."""
         check_pixels(pixels, self._info)
-        parts = [self._run_pixels(pixels[piece]) for piece in _pieces(len(pixels), self._vision)]
+        parts = self._in_batches(len(pixels), self._vision, lambda s: self._run_pixels(pixels[s]))
         return checked_unit_rows(parts, self._info.dim, "picture")
 
     def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
@@ -104,7 +126,7 @@ class OnnxEncoder:
         """
         order = np.argsort(self._tokenizer.counts(texts), kind="stable")
         by_length = [texts[index] for index in order]
-        parts = [self._run_texts(by_length[piece]) for piece in _pieces(len(texts), self._text)]
+        parts = self._in_batches(len(texts), self._text, lambda s: self._run_texts(by_length[s]))
         rows = np.empty((len(texts), self._info.dim), np.float32)
         rows[order] = checked_unit_rows(parts, self._info.dim, "text")
         return rows
@@ -112,6 +134,14 @@ class OnnxEncoder:
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Number of tokens of each text before truncation, special tokens included."""
         return self._tokenizer.counts(texts)
+
+    def _in_batches(
+        self, rows: int, tower: Tower, run: Callable[[slice], Float32[np.ndarray, "rows dim"]]
+    ) -> list[Float32[np.ndarray, "rows dim"]]:
+        """Batches of a tower; of one row each if rows of a batch affect each other in its graph."""
+        usual = _BATCH if self._use.requested == CPU else _GPU_BATCH
+        step = 1 if tower.graph.header.mixes_rows else tower.batch or usual
+        return self._use.run(rows, step, run, EncoderError)
 
     def _run_pixels(
         self, pixels: UInt8[np.ndarray, "images height width channels"]
@@ -135,8 +165,9 @@ class OnnxEncoder:
 class _LazyGraph:
     """A graph that is loaded by its first run. Safe to call from several threads."""
 
-    def __init__(self, file: Path, threads: int | None) -> None:
+    def __init__(self, file: Path, threads: int | None, use: DeviceUse) -> None:
         self._file = file
+        self._use = use
         self._threads = threads
         self._session: Any = None
         self._lock = Lock()
@@ -151,13 +182,17 @@ class _LazyGraph:
             for arrays, headers in ((feed, tower.inputs), (idle, tower.others))
             for role, header in headers.items()
         }
+        session = self._load()
         try:
-            return np.asarray(self._load().run([tower.output], inputs)[0])
+            return np.asarray(session.run([tower.output], inputs)[0])
         except _RUNTIME_ERRORS as error:
-            why = onnx_refusal(error, onnxruntime.__version__)
-            raise EncoderError(
-                f"{self._file}: onnxruntime cannot run it: {why}; export it again"
-            ) from error
+            if self._use.is_gpu and says_out_of_memory(error):
+                raise OutOfDeviceMemoryError(reason(error)) from error
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: Exception) -> EncoderError:
+        why = onnx_refusal(error, onnxruntime.__version__)
+        return EncoderError(f"{self._file}: onnxruntime cannot run it: {why}; export it again")
 
     def _load(self) -> Any:
         with self._lock:
@@ -167,10 +202,16 @@ class _LazyGraph:
                 options.log_severity_level = 4
                 options.intra_op_num_threads = self._threads or 0
                 options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-                self._session = onnxruntime.InferenceSession(
-                    str(self._file), options, providers=["CPUExecutionProvider"]
+                self._session = open_onnx(
+                    self._use, onnxruntime, partial(self._open, options), EncoderError
                 )
             return self._session
+
+    def _open(self, options: Any, providers: list[Any]) -> Any:
+        try:
+            return onnxruntime.InferenceSession(str(self._file), options, providers=providers)
+        except _RUNTIME_ERRORS as error:
+            raise self._refusal(error) from error
 
 
 def _text_feed(tokens: Tokens) -> _Feed:
@@ -186,12 +227,6 @@ def _rows(array: np.ndarray, batch: int | None) -> np.ndarray:
     """The array with its last row repeated up to the fixed batch of a graph, if it has one."""
     missing = (batch or 0) - len(array)
     return array if missing <= 0 else np.concatenate([array, np.repeat(array[-1:], missing, 0)])
-
-
-def _pieces(rows: int, tower: Tower) -> Iterator[slice]:
-    """Batches of a tower; of one row each if rows of a batch affect each other in its graph."""
-    step = 1 if tower.graph.header.mixes_rows else tower.batch or _BATCH
-    return (slice(start, start + step) for start in range(0, rows, step))
 
 
 def _check_pictures(tower: Tower, preprocessing: Preprocessing) -> None:

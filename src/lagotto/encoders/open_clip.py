@@ -6,7 +6,7 @@ safetensors and never as pickles.
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ import torch
 from jaxtyping import Float32, UInt8
 from safetensors.torch import load_file
 
+from lagotto.core.devices.placement import CPU
+from lagotto.core.devices.runtimes import move_torch, run_on_device
+from lagotto.core.devices.use import DEVICE_LOG, DeviceUse
 from lagotto.core.errors import EncoderError, UsageError, reason
 from lagotto.core.files import canonical_json, sha256_file
 from lagotto.core.image_processor import Preprocessing
@@ -25,7 +28,7 @@ from lagotto.encoders.base import check_pixels
 from lagotto.encoders.pooling import checked_unit_rows
 
 _WEIGHTS = "open_clip_model.safetensors"
-_BATCH = 32
+_BATCH, _GPU_BATCH = 32, 128
 _REFUSALS = (*(OSError, ValueError, TypeError, KeyError, RuntimeError), NotImplementedError)
 
 
@@ -48,7 +51,14 @@ def weights_repository(arch: str, tag: str) -> str:
 class OpenClipEncoder:
     """A model of open_clip with the weights in a folder; EncoderError if they do not fit."""
 
-    def __init__(self, folder: Path, arch: str, tag: str, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        arch: str,
+        tag: str,
+        threads: int | None = None,
+        device: str = CPU,
+    ) -> None:
         if threads is not None:
             torch.set_num_threads(threads)
         file = folder / _WEIGHTS
@@ -68,7 +78,8 @@ class OpenClipEncoder:
             ) from error
         finally:
             logging.disable(logging.NOTSET)
-        self._network.eval()
+        self._use = DeviceUse(device, DEVICE_LOG.warning)
+        self._network = move_torch(self._use, torch, self._network.eval(), EncoderError)
         self._tokenizer = open_clip.get_tokenizer(arch)
         self._preprocessing = _preprocessing(self._network, settings)
         context = int(self._tokenizer.context_length)
@@ -99,17 +110,19 @@ class OpenClipEncoder:
     ) -> Float32[np.ndarray, "images dim"]:
         """Embeddings of pictures decoded to `info.pixels`; UsageError for another shape."""
         check_pixels(pixels, self._info)
-        parts = []
-        for start in range(0, len(pixels), _BATCH):
-            tensor = torch.from_numpy(self._preprocessing.tensor(pixels[start : start + _BATCH]))
-            with torch.inference_mode():
-                parts.append(self._network.encode_image(tensor).float().numpy())
+
+        def run(rows: slice) -> Float32[np.ndarray, "images width"]:
+            tensor = torch.from_numpy(self._preprocessing.tensor(pixels[rows]))
+            return self._encode(lambda: self._network.encode_image(tensor.to(self._use.device)))
+
+        parts = self._use.run(len(pixels), self._batch, run, EncoderError)
         return checked_unit_rows(parts, self._info.dim, "picture")
 
     def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
         """Embeddings of texts, each truncated to `info.context_length` tokens."""
-        starts = range(0, len(texts), _BATCH)
-        parts = [self._run_texts(texts[start : start + _BATCH]) for start in starts]
+        parts = self._use.run(
+            len(texts), self._batch, lambda rows: self._run_texts(texts[rows]), EncoderError
+        )
         return checked_unit_rows(parts, self._info.dim, "text")
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
@@ -118,9 +131,17 @@ class OpenClipEncoder:
 
     def _run_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts width"]:
         readable = [text.encode(errors="replace").decode() for text in texts]
+        tokens = self._tokenizer(readable)
+        return self._encode(lambda: self._network.encode_text(tokens.to(self._use.device)))
+
+    @property
+    def _batch(self) -> int:
+        return _GPU_BATCH if self._use.is_gpu else _BATCH
+
+    def _encode(self, run: Callable[[], Any]) -> Float32[np.ndarray, "rows width"]:
         with torch.inference_mode():
-            rows = self._network.encode_text(self._tokenizer(readable)).float().numpy()
-        values: Float32[np.ndarray, "texts width"] = rows
+            rows = run_on_device(self._use, torch, lambda: run().float().cpu().numpy())
+        values: Float32[np.ndarray, "rows width"] = rows
         return values
 
 

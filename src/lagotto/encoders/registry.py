@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from lagotto.core.devices.placement import CPU, check_device, place
 from lagotto.core.errors import UsageError
 from lagotto.core.registry import Adapter, load_adapter, suggest
 from lagotto.core.remote.spec import REPOSITORY
@@ -28,16 +29,18 @@ ENCODER_ADAPTERS = {
         ("torch",),
     ),
 }
-"""Every adapter class is called with (folder, threads)."""
+"""Every adapter class is called with (folder, threads, device=...); the one for ONNX takes the
+precision of its graphs, too."""
 
 _REMOTE = {
     "hf": Adapter("lagotto.encoders.repository", "fetch_encoder"),
     "open_clip": Adapter("lagotto.encoders.repository", "load_open_clip"),
+    "onnx runtime": Adapter("lagotto.encoders.onnx", "onnx_encoder_runtime"),
     "commit": Adapter("lagotto.encoders.repository", "pinned_spec"),
 }
 
 
-def load_encoder(spec: str, threads: int | None = None) -> Encoder:
+def load_encoder(spec: str, threads: int | None = None, device: str = CPU) -> Encoder:
     """Loads an encoder.
 
     Args:
@@ -46,19 +49,24 @@ def load_encoder(spec: str, threads: int | None = None) -> Encoder:
             is used before safetensors, which need the extra `transformers`. `#fp16` or `#quantized`
             behind it chooses graphs of that precision.
         threads: CPU threads of one call; None for all cores.
+        device: Where it runs: `cpu`, `cuda`, `cuda:N`, or `auto`, a GPU where one can be used.
 
     Returns:
         The encoder; each tower loads when it is first used.
 
     Raises:
-        UsageError: The spec names nothing, or `threads` is below 1.
+        UsageError: The spec names nothing, `threads` is below 1, or the device is not known or not
+            there.
         SourceError: The Hugging Face Hub does not provide it.
         EncoderError: The folder is incomplete, or its towers have another interface.
     """
     if threads is not None and threads < 1:
         raise UsageError(f"threads is {threads}; give 1 or more, or leave it out for all cores")
+    check_device(device)
     if spec.startswith(OPEN_CLIP):
-        loaded: Encoder = load_adapter(_REMOTE, "open_clip", "encoder source")(spec, threads)
+        loaded: Encoder = load_adapter(_REMOTE, "open_clip", "encoder source")(
+            spec, threads, device
+        )
         return loaded
     spec, precision = split_precision(full_spec(spec))
     if spec.startswith(REPOSITORY):
@@ -66,13 +74,15 @@ def load_encoder(spec: str, threads: int | None = None) -> Encoder:
     else:
         folder = _folder(spec)
     saved = not has_graphs(folder) and any(folder.glob("*.safetensors"))
-    if precision is not None:
-        onnx = load_adapter(ENCODER_ADAPTERS, "onnx", "encoder adapter")
-        exact: Encoder = onnx(folder, threads, precision)
-        return exact
-    kind = "transformers" if saved else "onnx"
-    encoder: Encoder = load_adapter(ENCODER_ADAPTERS, kind, "encoder adapter")(folder, threads)
-    return encoder
+    if precision is None and saved:
+        make = load_adapter(ENCODER_ADAPTERS, "transformers", "encoder adapter")
+        encoder: Encoder = make(folder, threads, device=device)
+        return encoder
+    onnx = load_adapter(ENCODER_ADAPTERS, "onnx", "encoder adapter")
+    if device != CPU:  # before a graph is read: what is asked for may not be there
+        place(device, load_adapter(_REMOTE, "onnx runtime", "encoder source")())
+    exact: Encoder = onnx(folder, threads, precision, device=device)
+    return exact
 
 
 def check_encoder_spec(spec: str) -> None:

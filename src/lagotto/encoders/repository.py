@@ -172,7 +172,7 @@ def _cached_folder(hub: HuggingFace, repository: Repository, precision: str | No
     return folder
 
 
-def load_open_clip(spec: str, threads: int | None) -> Encoder:
+def load_open_clip(spec: str, threads: int | None, device: str) -> Encoder:
     """The encoder of `open_clip:ARCH/TAG`; UsageError for a name that open_clip does not know."""
     arch, slash, tag = spec.partition(":")[2].rpartition("/")
     if not slash or not arch or not tag:
@@ -182,7 +182,7 @@ def load_open_clip(spec: str, threads: int | None) -> Encoder:
     name = load_adapter(_OPEN_CLIP, "weights_repository", "library")(arch, tag)
     folder = _open_clip_weights(RepositorySpec(name))
     encoder: Encoder = load_adapter(_OPEN_CLIP, "OpenClipEncoder", "library")(
-        folder, arch, tag, threads
+        folder, arch, tag, threads, device
     )
     return encoder
 

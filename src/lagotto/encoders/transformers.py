@@ -5,7 +5,7 @@ transformers and torch. No code of a repository is run and no pickle is read.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -17,6 +17,9 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoModel
 from transformers.utils import logging
 
+from lagotto.core.devices.placement import CPU, place
+from lagotto.core.devices.runtimes import move_torch, run_on_device, torch_runtime
+from lagotto.core.devices.use import DEVICE_LOG, DeviceUse
 from lagotto.core.errors import EncoderError, reason
 from lagotto.core.files import canonical_json, sha256_file
 from lagotto.core.parsing.hf_config import check_config
@@ -30,7 +33,7 @@ from lagotto.encoders.tokens import read_tokenizer
 
 _WEIGHTS = "model.safetensors"
 FAMILIES = ("clip", "siglip", "chinese_clip", "altclip", "metaclip_2", "align")
-_BATCH = 32
+_BATCH, _GPU_BATCH = 32, 128
 _REFUSALS = (
     *(OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError),
     *(NotImplementedError, AssertionError, IndexError, SafetensorError),
@@ -43,7 +46,7 @@ class TransformersEncoder:
     Raises EncoderError if the folder is incomplete or is no dual encoder.
     """
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(self, path: Path, threads: int | None = None, device: str = CPU) -> None:
         folder = open_settings(path)
         check_config(folder.config, EncoderError)
         if folder.model_type not in FAMILIES:
@@ -58,6 +61,9 @@ class TransformersEncoder:
             )
         self._path = path
         self._threads = threads
+        self._use = DeviceUse(device, DEVICE_LOG.warning)
+        if device != CPU:  # before the weights are read: what is asked for may not be there
+            place(device, torch_runtime(torch))
         self._lock = Lock()
         self._network: Any = None
         self._preprocessing = read_preprocessing(folder.image_processor, folder.is_siglip)
@@ -93,15 +99,19 @@ class TransformersEncoder:
     ) -> Float32[np.ndarray, "images dim"]:
         """Embeddings of pictures decoded to `info.pixels`; UsageError for another shape."""
         check_pixels(pixels, self._info)
-        parts = []
-        for piece in _pieces(len(pixels)):
-            tensor = torch.from_numpy(self._preprocessing.tensor(pixels[piece]))
-            parts.append(self._features("get_image_features", pixel_values=tensor))
+
+        def run(rows: slice) -> Float32[np.ndarray, "images width"]:
+            tensor = torch.from_numpy(self._preprocessing.tensor(pixels[rows]))
+            return self._features("get_image_features", pixel_values=tensor)
+
+        parts = self._use.run(len(pixels), self._batch, run, EncoderError)
         return checked_unit_rows(parts, self._info.dim, "picture")
 
     def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
         """Embeddings of texts, each truncated to `info.context_length` tokens."""
-        parts = [self._run_texts(texts[piece]) for piece in _pieces(len(texts))]
+        parts = self._use.run(
+            len(texts), self._batch, lambda rows: self._run_texts(texts[rows]), EncoderError
+        )
         return checked_unit_rows(parts, self._info.dim, "text")
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
@@ -116,23 +126,31 @@ class TransformersEncoder:
         return self._features("get_text_features", **feed)
 
     def _features(self, method: str, **feed: Any) -> Float32[np.ndarray, "rows width"]:
-        network = self._load()
+        network_method = getattr(self._load(), method)
         try:
             with torch.inference_mode():
-                made = getattr(network, method)(**feed)
+                made = run_on_device(self._use, torch, lambda: network_method(**self._moved(feed)))
         except _REFUSALS as error:
             raise EncoderError(
                 f"{self._path}: transformers cannot run it: {reason(error)}"
             ) from error
         pooled = made if isinstance(made, torch.Tensor) else made.pooler_output
-        values: Float32[np.ndarray, "rows width"] = pooled.float().numpy()
+        values: Float32[np.ndarray, "rows width"] = pooled.float().cpu().numpy()
         return values
+
+    def _moved(self, feed: dict[str, Any]) -> dict[str, Any]:
+        return {name: tensor.to(self._use.device) for name, tensor in feed.items()}
 
     def _load(self) -> Any:
         with self._lock:
             if self._network is None:
-                self._network = _network(self._path, self._threads)
+                network = _network(self._path, self._threads)
+                self._network = move_torch(self._use, torch, network, EncoderError)
             return self._network
+
+    @property
+    def _batch(self) -> int:
+        return _BATCH if self._use.requested == CPU else _GPU_BATCH
 
 
 def _network(path: Path, threads: int | None) -> Any:
@@ -177,7 +195,3 @@ def _refusal(file: Path, what: str, error: Exception) -> EncoderError:
     return EncoderError(
         f"{file} is {instead}" if instead is not None else f"{file}: {what}: {reason(error)}"
     )
-
-
-def _pieces(rows: int) -> Iterator[slice]:
-    return (slice(start, start + _BATCH) for start in range(0, rows, _BATCH))

@@ -17,7 +17,8 @@ from lagotto.core.arguments.one_or_many import (
     as_sources,
 )
 from lagotto.core.arguments.options import with_keywords
-from lagotto.core.errors import LagottoError, ModelError
+from lagotto.core.devices.placement import CPU, check_device
+from lagotto.core.errors import LagottoError, ModelError, ProbeError
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.results.html import SmallPicture
 from lagotto.core.types import Hits
@@ -29,6 +30,7 @@ from lagotto.hub.ingest.create import check_new_hub, create_hub
 from lagotto.hub.ingest.inspect_files import InspectReport, inspect_paths
 from lagotto.hub.ingest.merging.empty_copy import copy_empty, shard_layout
 from lagotto.hub.ingest.merging.shard import ModelShard
+from lagotto.hub.ingest.probing import place_limits
 from lagotto.hub.open_hub import in_turn, reading
 from lagotto.hub.probes.datasets.prepare import prepare_sources
 from lagotto.hub.probes.subset import Choosing, Share
@@ -72,7 +74,7 @@ class Hub(HubUpkeep):
     """
 
     @classmethod
-    def create(
+    def create(  # noqa: PLR0913  # users write it: a name for each choice
         cls,
         folder: Path | str,
         probes: OnePathOrMany | None = None,
@@ -81,6 +83,7 @@ class Hub(HubUpkeep):
         max_probes: int | None = None,
         seed: int = 0,
         accept: bool = False,
+        device: str = CPU,
         progress: Progress | None = None,
     ) -> "Hub":
         """Makes a hub with a fixed probe set, embedded once by the encoder.
@@ -96,10 +99,13 @@ class Hub(HubUpkeep):
             max_probes: Keep a random sample of so many probes; None: all, and 2,000 of a dataset.
             seed: Of that sample.
             accept: Take datasets that state no licence.
+            device: Where the encoder runs, unless it is given loaded: `cpu`, `cuda`, `cuda:N`, or
+                `auto`, a GPU where one can be used.
             progress: Told of the work.
 
         Raises:
-            UsageError: If something is there already, or no probes are given.
+            UsageError: If something is there already, no probes are given, or the device is not
+                there.
             ProbeError: If the sources yield no usable probe set.
             EncoderError: If the encoder cannot be loaded.
         """
@@ -110,8 +116,15 @@ class Hub(HubUpkeep):
             check_encoder_spec(encoder)
         sources = None if probes is None else as_sources(probes, "probes")
         found, count = prepare_sources(sources, max_probes, seed, meter, accept=accept)
-        create_hub(place, found, encoder, max_probes=count, seed=seed, progress=meter)
-        return cls.open(place, None if isinstance(encoder, str) else encoder)
+        check_device(device)
+        create_hub(
+            *(place, found, encoder),
+            max_probes=count,
+            seed=seed,
+            progress=meter,
+            device=device,
+        )
+        return cls.open(place, None if isinstance(encoder, str) else encoder, device=device)
 
     @classmethod
     def create_like(cls, folder: Path | str, other: Path | str) -> "Hub":
@@ -180,7 +193,7 @@ class Hub(HubUpkeep):
             `reference`, a note for each reference whose labels are doubted or contradicted.
 
         Raises:
-            UsageError: If no models are given, or a path holds none.
+            UsageError: If no models are given, a path holds none, or the device is not there.
             SourceError: If a remote source is out of reach.
 
         Example:
@@ -194,7 +207,7 @@ class Hub(HubUpkeep):
         if probes_per_model is not None:
             share = Share(probes_per_model, hub.probe_embeddings, choosing)
         layout = self._layout if shard is None else shard_layout(self._layout, shard)
-        given = (layout, hub.probe_set, sources, limits or Limits(), meter)
+        given = (layout, hub.probe_set, sources, place_limits(limits or Limits()), meter)
         report = add_models(*given, AddOptions(share, reference, shard))
         if shard is not None:
             return report
@@ -239,11 +252,19 @@ class Hub(HubUpkeep):
         meter, sources = progress or Silent(), as_sources(probes, "probes")
         found, count = prepare_sources(sources, max_probes, seed, meter, accept=accept)
         given = (self._layout, self.reader.encoder, found, limits or Limits(), meter)
-        report = grow_hub(*given, max_probes=count, seed=seed)
-        self._forget_models()
-        with suppress(LagottoError):  # a search measures what is not kept
-            prepare_searches(self.reader, meter, audit_all=True)
-        self._searcher = None
+
+        def prepare(*, audit_all: bool) -> None:
+            self._forget_models()
+            with suppress(LagottoError):  # a search measures what is not kept
+                prepare_searches(self.reader, meter, audit_all=audit_all)
+            self._searcher = None
+
+        try:
+            report = grow_hub(*given, max_probes=count, seed=seed)
+        except ProbeError:  # no picture is new: all that a killed run left may be its last step
+            prepare(audit_all=False)
+            raise
+        prepare(audit_all=True)
         return report
 
     @in_turn

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from lagotto.core.arguments.one_or_many import as_path
+from lagotto.core.devices.placement import CPU
 from lagotto.core.errors import LagottoError, UsageError
 from lagotto.core.progress import Progress
 from lagotto.core.temporary.closing import Closing
@@ -101,6 +102,7 @@ class OpenHub(Closing):
         folder: Path | str,
         encoder: Encoder | str | None = None,
         *,
+        device: str = CPU,
         progress: Progress | None = None,
     ) -> _Hub:
         """An existing hub. The encoder is loaded when a query needs it, from where it was at first.
@@ -109,6 +111,8 @@ class OpenHub(Closing):
             folder: Where the hub is: a folder, or the address of a published hub,
                 `hf:datasets/ORG/NAME[@REV]` or `s3://BUCKET/PREFIX`, which is fetched once.
             encoder: The hub's encoder, or where it is now if it has moved.
+            device: Where the encoder runs, unless it is given loaded: `cpu`, `cuda`, `cuda:N`, or
+                `auto`, a GPU where one can be used.
             progress: Told of the transfer.
 
         Raises:
@@ -119,7 +123,7 @@ class OpenHub(Closing):
         """
         local = local_hub(as_path(folder, "hub folder"), progress)
         layout = HubLayout(local.folder)
-        opened = cls(HubReader(layout, read_hub_manifest(layout.folder), encoder))
+        opened = cls(HubReader(layout, read_hub_manifest(layout.folder), encoder, device))
         opened._local = local
         return opened
 

@@ -24,6 +24,7 @@ _START_ATTEMPTS = 3
 _MEMORY_TICK_S = 0.05
 _TICK_S = 0.5
 _GIB = 1 << 30
+_MOST_ON_GPU = 4
 
 
 class LocalRunner(Closing):
@@ -40,17 +41,21 @@ class LocalRunner(Closing):
         timeout_s: float,
         memory_bytes: int | None,
         writable: Sequence[Path] | None = None,
+        *,
+        gpu: bool = False,
     ) -> None:
         """Starts no worker yet.
 
         `workers` is their number; None for one per usable core. `timeout_s` (seconds) and
         `memory_bytes` are for one task; None for no memory limit. Workers may change files only in
-        the `writable` folders (None: everywhere). Raises UsageError for a limit or a number of
-        workers that is not positive.
+        the `writable` folders (None: everywhere). With `gpu` they may reach the GPUs of this
+        machine, and are 4 at most unless `workers` says more: each holds memory of a GPU. Raises
+        UsageError for a limit or a number of workers that is not positive.
         """
         if os.name != "posix":
             raise LagottoError("the local runner needs Linux or macOS; on Windows, use it in WSL")
-        workers = usable_cores() if workers is None else workers
+        if workers is None:
+            workers = min(usable_cores(), _MOST_ON_GPU) if gpu else usable_cores()
         if workers < 1:
             raise UsageError(f"cannot run on {workers} workers; give 1 or more")
         if not timeout_s > 0:
@@ -61,6 +66,7 @@ class LocalRunner(Closing):
         self._timeout_s = timeout_s
         self._memory_bytes = memory_bytes
         self._writable = writable
+        self._gpu = gpu
         self._pool: list[WorkerProcess] = []
         self._run_lock = threading.Lock()
         # The kernel ends a worker with the *thread* that started it, so that thread must stay.
@@ -125,7 +131,7 @@ class LocalRunner(Closing):
             self._end_worker(worker)
         try:
             start = self._start_executor.submit(
-                _start, self._pool, self._memory_bytes, self._writable
+                _start, self._pool, self._memory_bytes, self._writable, self._gpu
             )
             return start.result()
         except OSError as error:
@@ -241,9 +247,12 @@ class _TaskQueue:
 
 
 def _start(
-    pool: list[WorkerProcess], memory_bytes: int | None, writable: Sequence[Path] | None
+    pool: list[WorkerProcess],
+    memory_bytes: int | None,
+    writable: Sequence[Path] | None,
+    gpu: bool,
 ) -> WorkerProcess:
-    worker = WorkerProcess(memory_bytes, writable)
+    worker = WorkerProcess(memory_bytes, writable, gpu=gpu)
     pool.append(worker)
     return worker
 

@@ -63,12 +63,19 @@ class WorkerProcess:
     can come. `memory_seen` is the last measured memory in bytes.
     """
 
-    def __init__(self, memory_bytes: int | None, writable: Sequence[Path] | None = None) -> None:
+    def __init__(
+        self,
+        memory_bytes: int | None,
+        writable: Sequence[Path] | None = None,
+        *,
+        gpu: bool = False,
+    ) -> None:
         """Starts the process; raises OSError if the system refuses.
 
         The process gets a folder for temporary files, and a session of its own, so that the user's
         terminal is not its terminal. If the system supports it, the process may change files only
-        in that folder and in the `writable` folders (None: everywhere).
+        in that folder and in the `writable` folders (None: everywhere). With `gpu` it may reach the
+        GPUs of this machine.
         """
         hide_memory()
         self.task: Task | None = None
@@ -92,7 +99,7 @@ class WorkerProcess:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 pass_fds=(writer,),
-                env=worker_environment(self._folder),
+                env=worker_environment(self._folder, gpu=gpu),
                 start_new_session=True,
                 bufsize=0,
             )

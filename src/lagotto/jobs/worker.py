@@ -2,7 +2,8 @@
 
 Started by `process.py` as `python -m lagotto.jobs.worker PARENT CHANNEL MEMORY [FOLDER...]`: the
 id of the parent process, the descriptor for answers, the memory limit in bytes (0: none), and the
-folders in which it may change files (none given: everywhere). The process first isolates itself
+folders in which it may change files (none given: everywhere). LAGOTTO_WORKER_GPU in its
+environment lets it reach the GPUs of this machine. The process first isolates itself
 (sandbox/isolation.py); until then it imports the standard library only. Then it runs one task at a
 time. Its messages are:
 
@@ -26,7 +27,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from lagotto.core.devices.placement import nvidia_files
 from lagotto.core.errors import LagottoError, shortened
+from lagotto.jobs.sandbox.environment import GPU_ALLOWED
 from lagotto.jobs.sandbox.isolation import isolate_self
 from lagotto.jobs.sandbox.limits import (
     allow_cpu,
@@ -146,8 +149,9 @@ def run_worker() -> None:
     parent, descriptor, memory_bytes = (int(argument) for argument in sys.argv[1:4])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C; this is no terminal's
     die_with_parent(parent)
-    restrict_self(memory_bytes or None)
-    isolate_self([Path(folder) for folder in sys.argv[4:]])  # before any thread starts
+    gpu_files = nvidia_files() if GPU_ALLOWED in os.environ else ()
+    restrict_self(memory_bytes or None, gpu=bool(gpu_files))
+    isolate_self([Path(folder) for folder in sys.argv[4:]], gpu_files)  # before any thread starts
     os.set_inheritable(descriptor, False)
     tasks = os.dup(0)
     with open(os.devnull, "rb") as nothing:

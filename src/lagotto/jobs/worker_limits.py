@@ -15,6 +15,7 @@ class Limits:
     processes; None for one per usable core, of this machine or of the cluster. `cache_bytes` is the
     disk space that models from a remote source may take until they are probed. `ray_address` is
     that of a running cluster, for the runner "ray": "HOST:PORT" or "auto"; None starts one here.
+    `device` is where models run: "cpu", "cuda", "cuda:N", or "auto", a GPU where one can be used.
     """
 
     runner: str = "local"
@@ -23,6 +24,7 @@ class Limits:
     memory_bytes: int = 4 * 2**30
     cache_bytes: int = 10 * 2**30
     ray_address: str | None = None
+    device: str = "cpu"
 
     def start(self, *writable: Path) -> Runner:
         """Makes the runner; its workers may change files only in the `writable` folders.
@@ -30,4 +32,4 @@ class Limits:
         The folders must exist when the first task starts.
         """
         given = (self.workers, self.timeout_s, self.memory_bytes, writable)
-        return load_runner(self.runner, *given, self.ray_address)
+        return load_runner(self.runner, *given, self.ray_address, self.device)

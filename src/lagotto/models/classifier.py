@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32, Num, Shaped, UInt8
 
+from lagotto.core.devices.use import DeviceUse
 from lagotto.core.errors import ModelError, UsageError
 from lagotto.core.types import (
     Decision,
@@ -18,7 +19,7 @@ from lagotto.core.types import (
     Origin,
     PixelSpec,
 )
-from lagotto.models.files.tensors import InputTensor, OutputTensor
+from lagotto.models.engine import Engine, run_batches
 from lagotto.models.inputs import prepare_tensor
 from lagotto.models.metadata.beside.label_choice import ChosenLabels
 from lagotto.models.metadata.description import MAX_EDGE, Description, parse_description
@@ -37,27 +38,6 @@ from lagotto.models.reductions.forms import ReductionEvidence
 from lagotto.models.reductions.plan import is_reducible, plan_reduction
 
 NO_METADATA = EmbeddedMetadata()
-_PREPARED_ELEMENTS = 1 << 18  # of one prepared tensor: 1 MB of float32, which fits a CPU cache
-
-
-@runtime_checkable
-class Engine(Protocol):
-    """A model opened by its framework: takes one prepared tensor, returns one raw output."""
-
-    @property
-    def input(self) -> InputTensor:
-        """The input as the file declares it."""
-
-    @property
-    def output(self) -> OutputTensor:
-        """The tensor that `run` returns."""
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """One line for each fallback that a run took."""
-
-    def run(self, tensor: Num[np.ndarray, "batch a b c"]) -> Shaped[np.ndarray, "..."]:
-        """The raw values of `output`; raises ModelError where the framework refuses."""
 
 
 @runtime_checkable
@@ -72,8 +52,6 @@ class ActivationReader(Protocol):
 
 OpenEngine = Callable[[OutputRequest], Engine]
 OpenActivations = Callable[[], ActivationReader]
-ReadRows = Callable[[Shaped[np.ndarray, "..."], int], Num[np.ndarray, "images classes"]]
-"""Makes one row of values a picture of the output of a run and its number of pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +84,14 @@ class ModelClassifier:
         reading: Reading,
         open_activations: OpenActivations | None = None,
         variants: Variants | None = None,
+        use: DeviceUse | None = None,
     ) -> None:
         self._engine = engine
         self._spec = spec
         self._reading = reading
         self._open_insides = open_activations
         self._variants = variants
+        self._use = use
 
     @property
     def variants(self) -> Variants | None:
@@ -121,20 +101,34 @@ class ModelClassifier:
     @property
     def spec(self) -> ModelSpec:
         """The model as it is run."""
-        return self._spec
+        return self._spec if self._use is None else replace(self._spec, device=self._use.device)
+
+    @property
+    def device_notes(self) -> tuple[str, ...]:
+        """What its runs so far took otherwise than the device that was asked for, one line each."""
+        return () if self._use is None else self._use.notes
 
     def with_input(
         self, spec: InputSpec, decisions: tuple[Decision, ...], notes: tuple[str, ...]
     ) -> "ModelClassifier":
         """The same loaded model with another input, decisions and notes."""
-        model = replace(self._spec, input=spec, decisions=decisions, notes=notes)
-        insides, variants = self._open_insides, self._variants
-        return ModelClassifier(self._engine, model, self._reading, insides, variants)
+        return self._changed(
+            replace(self._spec, input=spec, decisions=decisions, notes=notes), self._variants
+        )
 
     def with_variants(self, variants: Variants) -> "ModelClassifier":
         """The same loaded model, with the networks that its weights fit, too."""
-        engine, insides = self._engine, self._open_insides
-        return ModelClassifier(engine, self._spec, self._reading, insides, variants)
+        return self._changed(self._spec, variants)
+
+    def with_device(self, use: DeviceUse) -> "ModelClassifier":
+        """The same loaded model, which says where its engine runs."""
+        other = self._changed(self._spec, self._variants)
+        other._use = use
+        return other
+
+    def _changed(self, spec: ModelSpec, variants: Variants | None) -> "ModelClassifier":
+        insides = self._open_insides
+        return ModelClassifier(self._engine, spec, self._reading, insides, variants, self._use)
 
     def with_decisions(self, decisions: tuple[Decision, ...]) -> "ModelClassifier":
         """The same loaded model with other origins of its input."""
@@ -179,7 +173,7 @@ class ModelClassifier:
             )
         if not len(pixels):
             return np.empty((0, self._spec.outputs), np.float32)
-        rows = _run_all(self._engine, self._spec.input, pixels, self._reading.rows)
+        rows = run_batches(self._engine, self._spec.input, pixels, self._reading.rows)
         return self._reading.logits(rows)
 
 
@@ -326,7 +320,7 @@ class _Trial:
                 reduced.append(self._plan_reduced(engine, resolved, raw, images))
             return reduced[0].rows(raw, images)
 
-        raw = _run_all(engine, resolved.spec, pictures, rows)
+        raw = run_batches(engine, resolved.spec, pictures, rows)
         if reduced:
             reading = reduced[0]
         else:
@@ -370,31 +364,3 @@ def _seen_whole(resolved: ResolvedInput) -> ResolvedInput:
         for item in resolved.decisions
     )
     return replace(resolved, spec=replace(resolved.spec, pixels=pixels), decisions=decisions)
-
-
-def _run_all(
-    engine: Engine,
-    spec: InputSpec,
-    pixels: UInt8[np.ndarray, "images height width channels"],
-    read_rows: ReadRows,
-) -> Num[np.ndarray, "images classes"]:
-    images = len(pixels)
-    batch = engine.input.shape[0] or 1
-    group = batch * max(1, _PREPARED_ELEMENTS // (batch * pixels[0].size))
-    rows = []
-    for start in range(0, images, group):
-        piece = pixels[start : start + group]
-        missing = -len(piece) % batch
-        if missing:
-            black = np.zeros((missing, *piece.shape[1:]), np.uint8)
-            piece = np.concatenate([piece, black])
-        tensor = prepare_tensor(piece, spec, engine.input.quantization)
-        for first in range(0, len(tensor), batch):
-            raw = engine.run(tensor[first : first + batch])
-            rows.append(read_rows(raw, batch))
-            if rows[-1].shape[1] != rows[0].shape[1]:
-                raise ModelError(
-                    f"its outputs change from picture to picture ({rows[0].shape[1]}, then "
-                    f"{rows[-1].shape[1]}); a classifier has the same ones for every picture"
-                )
-    return np.concatenate(rows)[:images]

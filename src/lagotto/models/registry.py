@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import cast
 
+from lagotto.core.devices.placement import CPU, Placement, Runtime, check_device, place
 from lagotto.core.errors import ModelError
 from lagotto.core.parsing.not_downloaded import what_lies_at
 from lagotto.core.parsing.onnx_survey import survey_onnx
@@ -72,6 +73,8 @@ BUILDERS = {
 }
 """Adapters by library for networks that a translator leaves to it (`LibraryNetwork`)."""
 
+_RUNTIMES = {"onnxruntime": Adapter("lagotto.models.adapters.onnx", "model_runtime")}
+
 WEIGHT_FILES: dict[str, Adapter] = {
     ".json": Adapter("lagotto.models.keras.tfjs", "shard_files"),
     ".index.json": Adapter("lagotto.models.checkpoints.safetensors_file", "index_shards"),
@@ -81,12 +84,14 @@ WEIGHT_FILES: dict[str, Adapter] = {
 _CONTAINERS = (b"PK\x03\x04", b"\x89HDF\r\n\x1a\n")  # zip, HDF5
 
 
-def load_model(source: ModelSource, threads: int = 1) -> Model:
+def load_model(source: ModelSource, threads: int = 1, device: str = CPU) -> Model:
     """Loads the classifier of a source.
 
     Args:
         source: The weights file and the description beside it.
         threads: CPU threads of one run.
+        device: Where it runs: `cpu`, `cuda`, `cuda:N`, or `auto`, a GPU where one can be used.
+            TensorFlow Lite runs on the CPU in any case; `spec.device` of the model says it.
 
     Returns:
         The classifier, tried on two fixed pictures.
@@ -99,7 +104,7 @@ def load_model(source: ModelSource, threads: int = 1) -> Model:
         source.description
     )  # an invalid description is reported before an invalid file
     try:
-        return _load(source, threads)
+        return _load(source, threads, device)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise ModelError(f"{source.file.name} cannot be read: {reason}") from error
@@ -110,27 +115,41 @@ def load_model(source: ModelSource, threads: int = 1) -> Model:
         raise ModelError(f"{source.file.name} is {instead}") from error
 
 
-def _load(source: ModelSource, threads: int) -> Model:
+def place_models(device: str) -> Placement:
+    """Where models run if a device is asked for, as far as onnxruntime decides it.
+
+    It runs most of them: ONNX, checkpoints, the Keras family. Raises UsageError, which says what is
+    allowed and what to install, for a device that is not known or not there.
+    """
+    if check_device(device) == CPU:
+        return Placement(CPU)
+    runtime: Runtime = load_adapter(_RUNTIMES, "onnxruntime", "runtime")()
+    return place(device, runtime)
+
+
+def _load(source: ModelSource, threads: int, device: str) -> Model:
     ending = model_ending(source.file)
     if has_settings(source.file):
         library = library_of(read_settings(source.file.parent)[0])
         load = load_adapter(SAVED_BY, library, "library")
     elif ending in TRANSLATORS:
         translate = load_adapter(TRANSLATORS, ending, "model ending")
-        return _run_translated(source, translate(source), threads)
+        return _run_translated(source, translate(source), threads, device)
     else:
         load = load_adapter(MODEL_ADAPTERS, ending, "model ending")
-    return cast(Model, load(source, threads))
+    if ending == ".tflite":
+        return cast(Model, load(source, threads))
+    return cast(Model, load(source, threads, device))
 
 
 def _run_translated(
-    source: ModelSource, translated: AssembledModel | LibraryNetwork, threads: int
+    source: ModelSource, translated: AssembledModel | LibraryNetwork, threads: int, device: str
 ) -> Model:
     if isinstance(translated, LibraryNetwork):
         build = load_adapter(BUILDERS, translated.library, "library")
-        return cast(Model, build(source, translated, threads))
+        return cast(Model, build(source, translated, threads, device))
     run = importlib.import_module("lagotto.models.adapters.onnx").load_assembled
-    return cast(Model, run(source, translated, threads))
+    return cast(Model, run(source, translated, threads, device))
 
 
 def _what_lies_instead(file: Path) -> str | None:

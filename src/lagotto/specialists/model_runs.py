@@ -14,12 +14,14 @@ from types import TracebackType
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from lagotto.core.devices.placement import CPU
 from lagotto.core.errors import HubError, LagottoError, ModelError, ProbeError, UsageError
 from lagotto.core.files import read_array
 from lagotto.core.machine import usable_cores
 from lagotto.core.temporary.leftovers import make_temporary_folder
 from lagotto.core.types import JsonObject, ModelSource, PixelSpec
 from lagotto.hub.ingest.input_record import is_inferred
+from lagotto.hub.ingest.probing import place_limits
 from lagotto.hub.ingest.worker_tasks import source_to_json
 from lagotto.hub.probes.pixel_cache import spec_from_json
 from lagotto.hub.store.records import ModelRecord
@@ -76,7 +78,7 @@ class ModelRuns:
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self._limits = place_limits(limits)
         self._runner: Runner | None = None
         self._folder: Path | None = None
         self._starter = ThreadPoolExecutor(1, "lagotto-models")
@@ -117,7 +119,7 @@ class ModelRuns:
         first = {model.source.file.suffix.lower(): model for model in reversed(models)}
         workers = self._limits.workers or usable_cores()
         tasks = [
-            Task(f"{suffix} {worker}", _LOAD_TASK, _payload(model))
+            Task(f"{suffix} {worker}", _LOAD_TASK, _payload(model, self._limits.device))
             for suffix, model in first.items()
             for worker in range(workers)
         ]
@@ -149,7 +151,8 @@ class ModelRuns:
         pieces = {piece.key: piece for piece in self._pieces(models, batches)}
         answers: dict[str, dict[int, Float64[np.ndarray, "piece outputs"]]] = {}
         failed: set[str] = set()
-        for outcome in self._runner.run([_task(folder, piece) for piece in pieces.values()]):
+        tasks = [_task(folder, piece, self._limits.device) for piece in pieces.values()]
+        for outcome in self._runner.run(tasks):
             piece = pieces[outcome.key]
             record = piece.model.record
             answer = folder / f"{piece.key}.npy"
@@ -200,11 +203,11 @@ class _Piece:
         return str(self.order)
 
 
-def _task(folder: Path, piece: _Piece) -> Task:
+def _task(folder: Path, piece: _Piece, device: str) -> Task:
     return Task(
         piece.key,
         _ANSWER_TASK,
-        _payload(piece.model)
+        _payload(piece.model, device)
         | {
             "pixels": str(piece.pixels.file),
             "shape": list(piece.pixels.shape),
@@ -215,9 +218,11 @@ def _task(folder: Path, piece: _Piece) -> Task:
     )
 
 
-def _payload(model: Runnable) -> JsonObject:
+def _payload(model: Runnable, device: str) -> JsonObject:
     record: JsonObject = {"input": model.record.input, "notes": list(model.record.notes)}
+    where: JsonObject = {} if device == CPU else {"device": device}
     return {
+        **where,
         "model": source_to_json(model.source),
         "inferred_input": record if is_inferred(record) else None,
         "digest": model.record.digest,

@@ -11,7 +11,7 @@ from command_line import lagotto
 from lagotto.core.errors import UsageError
 from lagotto.core.progress import Silent
 from lagotto.demo import bundled
-from lagotto.diagnosis.planning.measure import MachineSpeed, measure_machine
+from lagotto.diagnosis.planning.measure import MachineSpeed, measure_machine, measure_search
 from lagotto.diagnosis.planning.plan import HubRecords, PlanRequest, make_plan, read_records
 from lagotto.hub.hub import Hub
 from lagotto.hub.store.catalog import Catalog
@@ -41,6 +41,23 @@ def test_a_million_models_by_hand() -> None:
     assert plan.descriptor_hours == pytest.approx(57e6 * 2000 * 1e-8 / 3600)
     assert (plan.query_memory_s, plan.query_disk_s) == (1.425, 2.85)
     assert (plan.fits_in_memory, plan.measured) == (False, "machine")
+
+
+def test_a_small_hub_costs_what_its_encoder_and_pictures_do() -> None:
+    """In a hub of few logits the scan is nothing: the encoder is all of a query."""
+    slow = replace(SPEED, query_s=0.02, search_bytes=30_000_000)
+    small = make_plan(PlanRequest(50, 20, 300), slow, None)
+    assert small.query_memory_s == pytest.approx(0.02, rel=0.01)
+    assert small.query_disk_s == pytest.approx(0.02, rel=0.01)
+    assert small.search_memory_bytes == pytest.approx(180e6, rel=0.01)
+    assert small.encoder == "bundled"
+    own = HubRecords(20.0, 300, None, probe_bytes=10_000.0, search=(0.5, 900_000_000))
+    known = make_plan(PlanRequest(50), slow, own)
+    assert known.query_memory_s == pytest.approx(0.5, rel=0.01)
+    assert known.search_memory_bytes == pytest.approx(1050e6, rel=0.01)
+    assert known.probes_bytes == 300 * 10_000 + 5_000_000
+    assert known.encoder == "hub"
+    assert small.probes_bytes > 30 * known.probes_bytes / 2
 
 
 def test_nodes_and_a_share_of_the_probes_divide_the_probing() -> None:
@@ -82,7 +99,16 @@ def test_the_records_of_a_hub(tmp_path: Path) -> None:
             run = catalogue.start_run(command, "2026-01-01T00:00:00+00:00")  # type: ignore[arg-type]
             catalogue.finish_run(run, f"2026-01-01T00:{minutes:02}:00+00:00", 10, 0, 0)
         catalogue.start_run({"paths": ["cut off"]}, "2026-01-01T00:00:00+00:00")
-    assert read_records(hub.folder).image_s == 120 / (10 * 20)
+    records = read_records(hub.folder)
+    assert records.image_s == 120 / (10 * 20)
+    assert records.probe_bytes is None  # no model has seen them: their pixels are still to come
+    (hub.folder / "cache").mkdir()
+    (hub.folder / "cache" / "pixels").write_bytes(bytes(20_000))
+    held = sum(p.stat().st_size for p in (hub.folder / "probes").rglob("*") if p.is_file())
+    assert read_records(hub.folder).probe_bytes == (held + 20_000) / 20
+    assert measure_search(hub.folder) == (0.0, 0)  # nothing is there to be found
+    hub.add([path for path in sorted(bundled.MODELS.iterdir()) if path.is_dir()][:1])
+    assert 1e-4 < measure_search(hub.folder)[0] < 5
 
 
 @pytest.mark.thorough

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import colour_world
-from catalogue_rows import catalogue_rows
+from catalogue_rows import catalogue_rows, contents
 from child_processes import running_command, wait_until
 from colour_world import World
 from command_line import COMMAND, lagotto
@@ -146,6 +146,26 @@ def test_a_killed_run_leaves_the_old_hub_whole_and_is_resumed(
         Hub.open(hub_copy).grow(more)
     Hub.open(hub_copy).audit_labels()
     assert_same(hub_copy, at_once)
+
+
+def test_a_run_that_is_killed_behind_its_last_step_is_finished_by_the_next(
+    world: World, tmp_path: Path, more: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The grown hub is in its place then; what its searches read is of the old probes."""
+    whole, killed = (shutil.copytree(world.hub, tmp_path / name) for name in ("whole", "killed"))
+    Hub.open(whole).grow(more)
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lagotto.hub.prepare.prepare_searches", stop)
+        with pytest.raises(KeyboardInterrupt):
+            Hub.open(killed).grow(more)
+    assert contents(killed) != contents(whole)
+    with pytest.raises(ProbeError, match="new"):
+        Hub.open(killed).grow(more)
+    assert contents(killed) == contents(whole)
 
 
 def test_what_a_killed_run_has_probed_is_not_probed_again(

@@ -9,7 +9,7 @@ import typer
 
 from lagotto.cli.hub.index_status import notify_index
 from lagotto.cli.hub.inspection import print_inspections
-from lagotto.cli.hub.opening import open_hub, open_own_hub
+from lagotto.cli.hub.opening import DEVICE, checked_device, open_hub, open_own_hub
 from lagotto.cli.hub.unread import print_unread
 from lagotto.cli.output import notice, print_json, print_line, printable
 from lagotto.cli.terminal.progress import open_progress
@@ -80,6 +80,7 @@ def hub_add(
     ),
     runner: str = RUNNER,
     ray_address: str | None = RAY_ADDRESS,
+    device: str = DEVICE,
     workers: int | None = typer.Option(None, min=1, help="Worker processes. [default: cores]"),
     timeout: float = typer.Option(600.0, min=1.0, help="Seconds that one model may take."),
     memory_gb: float = typer.Option(4.0, min=0.1, help="Memory that one model may take, in GiB."),
@@ -109,7 +110,8 @@ def hub_add(
     from lagotto.jobs.worker_limits import Limits
 
     memory, cache = int(memory_gb * 2**30), int(cache_gb * 2**30)
-    limits = Limits(runner, workers, timeout, memory, cache, ray_address)
+    given = (runner, workers, timeout, memory, cache, ray_address)
+    limits = Limits(*given, checked_device(device, quiet=quiet))
     if inspect:
         inspected = open_hub(hub, quiet=quiet).inspect(models, limits=limits, progress=bar(quiet))
         if as_json:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lagotto.cli.hub.commands import HUB_FOLDER, JSON, QUIET, bar
-from lagotto.cli.hub.opening import ENCODER_HELP
+from lagotto.cli.hub.opening import DEVICE, ENCODER_HELP, checked_device
 from lagotto.cli.output import notice, print_json, print_line, printable
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def hub_create(
     ),
     seed: int = typer.Option(0, help="Seed of that sample."),
     accept: bool = ACCEPT,
+    device: str = DEVICE,
     reference: str | None = typer.Option(
         None,
         metavar="MODEL",
@@ -55,6 +56,7 @@ def hub_create(
     from lagotto.hub.publish.address import check_folder
 
     check_folder(hub)
+    checked_device(device, quiet=quiet)
     check_new_hub(hub)
     if reference is not None:
         check_reference(reference)
@@ -69,6 +71,7 @@ def hub_create(
         max_probes=max_probes,
         seed=seed,
         accept=accept,
+        device=device,
         progress=bar(quiet),
     )
     references = () if reference is None else _add_reference(hub, created, reference, quiet)

@@ -8,7 +8,7 @@ import typer
 from lagotto.cli.hub.commands import HUB_FOLDER, JSON, QUIET, RAY_ADDRESS, RUNNER, bar
 from lagotto.cli.hub.create import ACCEPT, PROBES_HELP, tell_probes
 from lagotto.cli.hub.index_status import notify_index
-from lagotto.cli.hub.opening import open_own_hub
+from lagotto.cli.hub.opening import DEVICE, checked_device, open_own_hub
 from lagotto.cli.output import notice, print_json, print_line, printable
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def hub_grow(
     accept: bool = ACCEPT,
     runner: str = RUNNER,
     ray_address: str | None = RAY_ADDRESS,
+    device: str = DEVICE,
     workers: int | None = typer.Option(None, min=1, help="Worker processes. [default: cores]"),
     timeout: float = typer.Option(600.0, min=1.0, help="Seconds that one model may take."),
     memory_gb: float = typer.Option(4.0, min=0.1, help="Memory that one model may take, in GiB."),
@@ -43,8 +44,9 @@ def hub_grow(
     from lagotto.jobs.worker_limits import Limits
 
     memory, cache = int(memory_gb * 2**30), int(cache_gb * 2**30)
-    limits = Limits(runner, workers, timeout, memory, cache, ray_address)
-    opened = open_own_hub(hub, quiet=quiet)
+    given = (runner, workers, timeout, memory, cache, ray_address)
+    limits = Limits(*given, checked_device(device, quiet=quiet))
+    opened = open_own_hub(hub, None, device, quiet=quiet)
     for source in probes if not quiet else ():
         tell_probes(source, max_probes)
     had_index = opened.status().low_rank is not None

@@ -77,7 +77,8 @@ def _print_plan(plan: "HubPlan") -> None:
         f"{_size(plan.descriptors_bytes)}, catalogue {_size(plan.catalogue_bytes)}, probes "
         f"{_size(plan.probes_bytes)}"
     )
-    print_line(f"memory    {_size(plan.search_memory_bytes)} to search")
+    whose = "the hub's" if plan.encoder == "hub" else "a small"
+    print_line(f"memory    {_size(plan.search_memory_bytes)} to search, with {whose} encoder")
     where = "which fit into memory here" if plan.fits_in_memory else "more than the memory here"
     print_line(
         f"a query   reads {_size(plan.query_bytes)} of the descriptors ({where}): "

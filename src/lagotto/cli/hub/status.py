@@ -1,8 +1,9 @@
 """`lagotto hub status` comes in; a summary of a hub, or a row for each model, goes out."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,7 @@ def hub_status(
     if not (failed or name_part):
         _print_summary(hub, status, opened.reader.model_statuses())
     if not failed and (models or name_part or status.done <= _LISTED):
-        _print_models(status, [*opened.reader.model_statuses(name_part)])
+        _print_models(status, partial(opened.reader.model_statuses, name_part))
     elif not failed:
         print_line(f"the models: lagotto hub status {hub} --models, or --filter NAME")
     shown = failures if failed or models or name_part else failures[:_LISTED]
@@ -109,23 +110,30 @@ def _print_summary(hub: Path, status: "HubStatus", models: "Iterable[ModelStatus
         )
 
 
-def _print_models(status: "HubStatus", models: "list[ModelStatus]") -> None:
-    """A table of the models; with columns on the search where some saw a share of the probes."""
-    if not models:
+def _print_models(status: "HubStatus", read: "Callable[[], Iterable[ModelStatus]]") -> None:
+    """A table of the models; with columns on the search where some saw a share of the probes.
+
+    `read` begins to read them. There may be more than memory should hold, so it is called twice.
+    """
+    seen = Counter(model.probes_seen < status.probes for model in read())
+    if not seen:
         return
     print_line()
     columns = ["model", "logits", "kind", "read", "notes"]
-    rows = [[m.name, str(m.outputs), _form(m), m.logits_source, "; ".join(m.notes)] for m in models]
-    if any(m.probes_seen < status.probes for m in models):
+    if seen[True]:
         columns += ["probes", "searched", "why"]
-        rows = [
-            [*row, str(m.probes_seen), m.searched, m.why]
-            for row, m in zip(rows, models, strict=True)
-        ]
-    print_table(columns, rows, frozenset({"logits", "probes"}))
+    print_table(columns, (_row(m)[: len(columns)] for m in read()), frozenset({"logits", "probes"}))
+
+
+def _row(model: "ModelStatus") -> list[str]:
+    known = [model.name, str(model.outputs), _form(model), model.logits_source]
+    searched = [str(model.probes_seen), model.searched, model.why]
+    return [*known, "; ".join(model.notes), *searched]
 
 
 def _form(model: "ModelStatus") -> str:
-    """The framework; with the architecture and the kind of the model where they are not usual."""
+    """The framework; with the architecture, kind and device of a model where not usual."""
     kind = "" if model.kind == "classifier" else model.kind
-    return " ".join(part for part in (model.framework, model.architecture, kind) if part)
+    device = "" if model.device == "cpu" else f"on {model.device}"
+    parts = (model.framework, model.architecture, kind, device)
+    return " ".join(part for part in parts if part)

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +25,14 @@ from lagotto.hub.hub import Hub
 from lagotto.hub.kernels.dispatch import current_kernel, scan_sums
 from lagotto.hub.kernels.kernel import KernelName
 from lagotto.hub.store.responses import ResponsesHeader, write_responses
+from lagotto.jobs.sandbox.limits import private_bytes
 from lagotto.jobs.worker_limits import Limits
 
 _PROBES = 40
 _EDGE = 768
 _WIDE = 1000
 _ROWS = 50
+_QUERIES = ("dog", "violin", "red flower", "old boat")
 _SCANNED = 1 << 19
 _DISK_BYTES = 64 << 20
 
@@ -41,7 +44,9 @@ class MachineSpeed:
     `multiply_adds_s` is the rate of one process per core at matrices of float32. `model_s` is what
     a model costs beside its inference, on all cores: its worker task, its files, its records.
     `value_s` makes a value (probe x logit) of a descriptor, and `logit_bytes` are the bytes of a
-    logit beside one byte a probe. The scan and the disk are in bytes a second.
+    logit beside one byte a probe. The scan and the disk are in bytes a second. `query_s` is what a
+    text takes in a hub so small that nothing is scanned, `search_bytes` the memory that opening
+    it and asking it took: both are mostly the encoder's.
     """
 
     cores: int
@@ -54,6 +59,8 @@ class MachineSpeed:
     disk_bytes_s: float
     memory_bytes: int
     kernel: KernelName
+    query_s: float = 0.0
+    search_bytes: int = 0
 
 
 def measure_machine(progress: Progress) -> MachineSpeed:
@@ -64,6 +71,7 @@ def measure_machine(progress: Progress) -> MachineSpeed:
     progress.start("measuring this machine", 4, "speeds")
     with temporary_folder("plan") as folder:
         start_s, model_s = _measure_probing(folder)
+        query_s, search_bytes = measure_search(folder / "hub")
         progress.advance(1)
         value_s, logit_bytes = _measure_descriptors(folder)
         progress.advance(1)
@@ -83,7 +91,24 @@ def measure_machine(progress: Progress) -> MachineSpeed:
         disk_bytes_s=disk,
         memory_bytes=_memory_bytes(),
         kernel=kernel,
+        query_s=query_s,
+        search_bytes=search_bytes,
     )
+
+
+def measure_search(hub: Path) -> tuple[float, int]:
+    """Processor seconds of a text in a hub, and the bytes of memory that its first one took.
+
+    Raises HubError or EncoderError if the hub cannot be searched.
+    """
+    before = private_bytes(os.getpid()) or 0
+    with Hub.open(hub) as opened:
+        if not len(opened):
+            return 0.0, 0
+        opened.search(_QUERIES[0], top=1)
+        taken = max((private_bytes(os.getpid()) or 0) - before, 0)
+        ask = cycle(_QUERIES).__next__
+        return _seconds(lambda: opened.search(ask(), top=1), 8), taken
 
 
 def _seconds(work: Callable[[], object], repeats: int = 3) -> float:

@@ -2,14 +2,15 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from lagotto.core.errors import UsageError
+from lagotto.core.errors import LagottoError, UsageError
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.types import JsonObject
-from lagotto.diagnosis.planning.measure import MachineSpeed, measure_machine
+from lagotto.diagnosis.planning.measure import MachineSpeed, measure_machine, measure_search
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.manifest import read_hub_manifest
@@ -24,8 +25,13 @@ _RESPONSE_BYTES = 1100
 _ROW_BYTES, _LABEL_BYTES = 900, 110
 _PICTURE_BYTES = 60_000
 _PIXEL_BYTES, _PIXEL_FORMS = 224 * 224 * 3, 3
+_WORDS_BYTES = 5e6
+"""Of a hub without models: the words that every concept is compared with, and small files."""
+
 _ROWS = 50
-_BASE_BYTES = 110e6
+_BASE_BYTES = 150e6
+"""Of a process that searches with a small encoder. benchmarks/speed/plan.py"""
+
 _LOGIT_BYTES = 48
 _SURE_S = 10.0
 """Seconds of recorded runs from which they say more than the machine's own speed."""
@@ -51,12 +57,16 @@ class PlanRequest:
 class HubRecords:
     """What a hub tells: outputs of a model, probes, and how long its models took a picture.
 
-    `image_s` is None where its finished runs took less than ten seconds.
+    `image_s` is None where its finished runs took less than ten seconds. `probe_bytes` are those of
+    its probes on disk with their pixels, for one of them; None where it has no pixels yet. `search`
+    is what a text takes in it: seconds, and bytes of memory; None where it cannot be asked.
     """
 
     outputs: float
     probes: int
     image_s: float | None
+    probe_bytes: float | None = None
+    search: tuple[float, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,8 @@ class HubPlan:
 
     `measured` is "hub" where the time of a picture is from a hub's records, else "machine".
     `query_memory_s` holds while the descriptors are in memory, `query_disk_s` when they are not.
+    `encoder` is whose time and memory a search is counted with: that of the "hub", or the small one
+    that is "bundled".
     """
 
     models: int
@@ -85,6 +97,7 @@ class HubPlan:
     search_memory_bytes: int
     fits_in_memory: bool
     measured: str
+    encoder: str
     speed: MachineSpeed
 
     @property
@@ -123,7 +136,11 @@ def plan_hub(
         >>> plan_hub(PlanRequest(models=1_000_000, outputs=57)).hours  # doctest: +SKIP
         3120.5
     """
-    records = None if hub is None else read_records(Path(hub))
+    records = None
+    if hub is not None:
+        records = read_records(Path(hub))
+        with suppress(LagottoError):  # one whose encoder is not here tells the rest
+            records = replace(records, search=measure_search(Path(hub)))
     return make_plan(request, measure_machine(progress or Silent()), records)
 
 
@@ -140,7 +157,15 @@ def read_records(folder: Path) -> HubRecords:
             seconds, done = seconds + passed.total_seconds(), done + run.done
     outputs = sum(model.outputs for model in models) / max(len(models), 1)
     image_s = seconds / (done * probes) if seconds >= _SURE_S else None
-    return HubRecords(outputs, probes, image_s)
+    return HubRecords(outputs, probes, image_s, _probe_bytes(HubLayout(folder), probes))
+
+
+def _probe_bytes(layout: HubLayout, probes: int) -> float | None:
+    if not layout.cache.is_dir():
+        return None
+    folders = (layout.probes, layout.cache)
+    files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+    return sum(path.stat().st_size for path in files) / probes
 
 
 def make_plan(request: PlanRequest, speed: MachineSpeed, records: HubRecords | None) -> HubPlan:
@@ -170,6 +195,11 @@ def make_plan(request: PlanRequest, speed: MachineSpeed, records: HubRecords | N
     probing_s = speed.start_s + request.models / request.nodes * (seen * image_s + model_s)
     descriptors = int(logits * (probes + speed.logit_bytes))
     query_bytes = logits * min(_ROWS, probes)
+    query_s, search_bytes = speed.query_s, speed.search_bytes
+    probe_bytes: float = _PICTURE_BYTES + _PIXEL_FORMS * _PIXEL_BYTES
+    if records is not None:
+        query_s, search_bytes = records.search or (query_s, search_bytes)
+        probe_bytes = records.probe_bytes or probe_bytes
     return HubPlan(
         models=request.models,
         outputs=float(outputs),
@@ -182,12 +212,13 @@ def make_plan(request: PlanRequest, speed: MachineSpeed, records: HubRecords | N
         responses_bytes=int(logits * seen * 4 + request.models * _RESPONSE_BYTES),
         descriptors_bytes=descriptors,
         catalogue_bytes=int(request.models * _ROW_BYTES + logits * _LABEL_BYTES),
-        probes_bytes=probes * (_PICTURE_BYTES + _PIXEL_FORMS * _PIXEL_BYTES),
+        probes_bytes=int(probes * probe_bytes + _WORDS_BYTES),
         query_bytes=query_bytes,
-        query_memory_s=query_bytes / speed.scan_bytes_s,
-        query_disk_s=query_bytes / min(speed.disk_bytes_s, speed.scan_bytes_s),
-        search_memory_bytes=int(_BASE_BYTES + logits * _LOGIT_BYTES),
+        query_memory_s=query_s + query_bytes / speed.scan_bytes_s,
+        query_disk_s=query_s + query_bytes / min(speed.disk_bytes_s, speed.scan_bytes_s),
+        search_memory_bytes=int(_BASE_BYTES + search_bytes + logits * _LOGIT_BYTES),
         fits_in_memory=descriptors < speed.memory_bytes * 0.7,
         measured=measured,
+        encoder="hub" if records is not None and records.search is not None else "bundled",
         speed=speed,
     )

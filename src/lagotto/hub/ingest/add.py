@@ -141,7 +141,8 @@ def add_models(
             batches = (_new_jobs(batch, options.share) for batch in fetched)
             for jobs in chain([local_jobs], batches):
                 for probed in probe_models(
-                    runner, jobs, probe_set, layout.cache, layout.staging, progress
+                    *(runner, jobs, probe_set, layout.cache, layout.staging, progress),
+                    limits.device,
                 ):
                     record_probed(layout, catalogue, probed, probed.digest in earlier)
                     results.append(probed)

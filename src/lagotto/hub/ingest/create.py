@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from lagotto.core.devices.placement import CPU
 from lagotto.core.errors import UsageError
 from lagotto.core.files import sha256_file, writing
 from lagotto.core.progress import Progress
@@ -35,6 +36,7 @@ def create_hub(
     max_probes: int | None,
     seed: int,
     progress: Progress,
+    device: str = CPU,
 ) -> None:
     """Makes a new hub: its probes are selected and embedded, its catalogue is empty.
 
@@ -47,6 +49,7 @@ def create_hub(
         max_probes: The size of a random sample of the pictures; None takes all of them.
         seed: Seed of that sample.
         progress: Receives each stage.
+        device: Where the encoder runs, if it is loaded here.
 
     Raises:
         UsageError: Something exists at the path, or a source or the encoder is not found.
@@ -55,7 +58,7 @@ def create_hub(
     """
     check_new_hub(folder)
     spec = lasting_spec(encoder) if isinstance(encoder, str) else encoder.info.name
-    loaded = load_encoder(spec) if isinstance(encoder, str) else encoder
+    loaded = load_encoder(spec, device=device) if isinstance(encoder, str) else encoder
     with drafted(folder) as draft:
         _fill(HubLayout(draft), sources, loaded, spec, max_probes, seed, progress)
 

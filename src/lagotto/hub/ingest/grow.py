@@ -26,7 +26,7 @@ from lagotto.hub.descriptors.standardize import measure_moments
 from lagotto.hub.ingest.add import now_text
 from lagotto.hub.ingest.input_record import is_inferred
 from lagotto.hub.ingest.known_models import KnownModels
-from lagotto.hub.ingest.probing import ProbingJob, probe_models
+from lagotto.hub.ingest.probing import ProbingJob, place_limits, probe_models
 from lagotto.hub.ingest.response_files import tidy
 from lagotto.hub.ingest.segments import rebuild_blocks
 from lagotto.hub.probes.datasets.sample import DatasetSample
@@ -139,7 +139,8 @@ def grow_hub(
         HubError: Another process writes to the hub, or it cannot be written.
     """
     folder = layout.folder.resolve()
-    growth = Growth(HubLayout(folder), read_hub_manifest(folder), encoder, limits, progress)
+    manifest, limits = read_hub_manifest(folder), place_limits(limits)
+    growth = Growth(HubLayout(folder), manifest, encoder, limits, progress)
     check_pictures_kept(folder)
     with hub_lock(folder):
         known = growth.manifest.open_probes(growth.layout.probes)

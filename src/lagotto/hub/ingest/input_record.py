@@ -27,7 +27,7 @@ from lagotto.core.types import (
 )
 from lagotto.hub.probes.pixel_cache import spec_from_json, spec_to_json
 from lagotto.hub.probes.probe_set import ProbeSet
-from lagotto.hub.store.records import RECOGNIZED
+from lagotto.hub.store.records import DEVICE, GPU_NAME, RECOGNIZED
 from lagotto.models.base import Model
 from lagotto.models.classifier import ModelClassifier
 from lagotto.models.preprocessing.infer import (
@@ -80,6 +80,17 @@ def with_recognized(described: JsonObject, architecture: str, kind: str) -> Json
     if not architecture and kind == "classifier":
         return described
     return {**described, RECOGNIZED: {"architecture": architecture, "kind": kind}}
+
+
+def with_device(described: JsonObject, record: JsonValue) -> JsonObject:
+    """A recorded input with the device that its model ran on, unless that is the CPU, as ever.
+
+    `record` is what a worker says of the model; one that names no device ran on the CPU.
+    """
+    device = record.get(DEVICE) if isinstance(record, dict) else None
+    if not isinstance(device, str) or not GPU_NAME.fullmatch(device):
+        return described
+    return {**described, DEVICE: device}
 
 
 def is_inferred(record: JsonObject) -> bool:

@@ -6,18 +6,20 @@ that the models need, and it runs each model over its probes.
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
 
+from lagotto.core.devices.placement import CPU
+from lagotto.core.devices.use import DEVICE_LOG
 from lagotto.core.errors import HubError, ModelError, ProbeError, UsageError
 from lagotto.core.progress import Progress, Silent
 from lagotto.core.temporary.leftovers import temporary_folder
 from lagotto.core.types import JsonObject, ModelSource, PixelSpec
 from lagotto.hub.descriptors.standardize import measure_moments
-from lagotto.hub.ingest.input_record import is_inferred, with_recognized
+from lagotto.hub.ingest.input_record import is_inferred, with_device, with_recognized
 from lagotto.hub.ingest.worker_tasks import source_to_json
 from lagotto.hub.probes.fill_cache import find_refusal, prepare_pixels
 from lagotto.hub.probes.pixel_cache import ProbeCache, spec_from_json
@@ -27,6 +29,7 @@ from lagotto.hub.store.responses import read_responses
 from lagotto.jobs.base import Failure, Outcome, Runner, Task
 from lagotto.jobs.worker_limits import Limits
 from lagotto.models.metadata.scan import scan_models
+from lagotto.models.registry import place_models
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,19 @@ class ProbedModel:
     failure: Failure | None
 
 
+def place_limits(limits: Limits) -> Limits:
+    """Limits with a device that is here: the CPU, which is told, where `auto` finds no GPU.
+
+    Raises UsageError, which says what is allowed and what to install, if a GPU is asked for that
+    is not there.
+    """
+    placed = place_models(limits.device)
+    if placed.is_gpu or limits.device == CPU:
+        return limits
+    DEVICE_LOG.warning(placed.note)
+    return replace(limits, device=CPU)
+
+
 def probe_models(
     runner: Runner,
     jobs: Mapping[str, ProbingJob],
@@ -65,6 +81,7 @@ def probe_models(
     cache_folder: Path,
     staging: Path,
     progress: Progress,
+    device: str = CPU,
 ) -> Iterator[ProbedModel]:
     """Runs models over their probes, and yields one result a model as it is completed.
 
@@ -75,6 +92,7 @@ def probe_models(
         cache_folder: The pixel cache; what it lacks is decoded first.
         staging: Where the files of responses are written.
         progress: Receives each stage.
+        device: Where they run over the probes. They are looked into on the CPU.
 
     Raises:
         HubError: The probes cannot be read, or a file cannot be written.
@@ -104,7 +122,7 @@ def probe_models(
     prepare_pixels(runner, probe_set, cache_folder, list(pixels.values()), progress)
     probes = len(probe_set.probes)
     pending = {digest: job for digest, job in jobs.items() if digest in pixels}
-    tasks = _probing_tasks(pending, records, probe_set, cache_folder, staging)
+    tasks = _probing_tasks(pending, records, probe_set, cache_folder, staging, device)
     pictures = {digest: job.rows(probes) - job.earlier_rows for digest, job in pending.items()}
     meter = _Meter(progress, pictures, len(jobs) - len(pixels), runner)
     for outcome in runner.run(tasks, meter.advance):
@@ -216,6 +234,7 @@ def _probing_tasks(
     probe_set: ProbeSet,
     cache_folder: Path,
     staging: Path,
+    device: str,
 ) -> Iterator[Task]:
     for digest, job in jobs.items():
         payload: JsonObject = {
@@ -229,6 +248,8 @@ def _probing_tasks(
             "seen": None if job.probes is None else list(job.probes),
             "earlier": None if job.earlier is None else str(job.earlier.absolute()),
         }
+        if device != CPU:
+            payload["device"] = device
         reads = _files_of(job.source, probe_set)
         yield Task(digest, "lagotto.hub.ingest.worker_tasks:probe_model", payload, reads)
 
@@ -287,7 +308,7 @@ def _facts(outcome: Outcome, staged: Path, probe_set: ProbeSet, rows: int) -> Mo
                 outputs=outputs,
                 output=output,
                 logits_source=logits_source,
-                input=with_recognized(described, architecture, kind),
+                input=with_device(with_recognized(described, architecture, kind), spec),
                 notes=tuple(str(note) for note in notes),
                 labels=None if labels is None else tuple(str(label) for label in labels),
                 invalid=invalid,

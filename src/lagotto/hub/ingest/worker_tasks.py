@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
 
+from lagotto.core.devices.placement import CPU
 from lagotto.core.errors import HubError, ModelError
 from lagotto.core.files import writing
 from lagotto.core.types import JsonObject, JsonValue, ModelSource, ModelSpec
@@ -26,6 +27,7 @@ from lagotto.hub.store.responses import (
     write_responses,
 )
 from lagotto.models.base import Model
+from lagotto.models.classifier import ModelClassifier
 from lagotto.models.registry import load_model
 
 _CHUNK = 256
@@ -53,7 +55,8 @@ def _load(payload: JsonObject) -> Model:
     source = payload["model"]
     match source:
         case {"name": str(name), "file": str(file), "description": dict(description)}:
-            return load_model(ModelSource(name, Path(file), description))
+            device = str(payload.get("device", CPU))
+            return load_model(ModelSource(name, Path(file), description), device=device)
         case _:
             raise ModelError(f"task without a model: {source!r}")
 
@@ -94,7 +97,7 @@ def probe_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObj
             folders of the probe set and its pixels, "out" is the file to write. "seen" lists the
             probes that the model has seen in the end; null means all. "earlier" is a file with
             responses on some of them, which are copied, or null. "inferred_input" is the record of
-            a model whose input was inferred, or null.
+            a model whose input was inferred, or null. "device" is where it runs, if not on the CPU.
         progress: Receives the pictures.
 
     Returns:
@@ -114,6 +117,7 @@ def probe_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObj
     new = probes if earlier is None else np.setdiff1d(probes, earlier.seen_probes)
     values = _run(model, pixels, new, progress)
     notes = (*spec.notes, *_differing_answers(model, pixels, new, values))
+    notes = (*notes, *_device_notes(model, str(payload.get("device", CPU))))
     if earlier is not None:
         values = _merge(earlier, values, probes)
     if not np.isfinite(values).any():
@@ -128,7 +132,15 @@ def probe_model(payload: JsonObject, progress: Callable[[int], None]) -> JsonObj
         write_responses(Path(str(payload["out"])), values, header, SeenProbes(probes, len(pixels)))
     except HubError as error:
         return {"unwritable": str(error)}
-    return {"spec": {**spec_to_record(spec), "notes": [*notes]}}
+    return {"spec": {**spec_to_record(spec), "notes": [*notes], "device": model.spec.device}}
+
+
+def _device_notes(model: Model, device: str) -> tuple[str, ...]:
+    """What its runs took otherwise than the device that was asked for."""
+    notes = model.device_notes if isinstance(model, ModelClassifier) else ()
+    if device == CPU or notes or model.spec.device != CPU:
+        return notes
+    return (f"it ran on the CPU: {model.spec.framework} is run on no other device",)
 
 
 def _differing_answers(

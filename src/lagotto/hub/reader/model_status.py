@@ -22,7 +22,8 @@ class ModelStatus:
     probes; `searched` says on which it is searched (`all`, `completed` with predictions, or only
     those `seen`), and `why` gives the reason. `input` has one decision for each part of its input.
     `architecture` is what its weights were recognized as, "" where the file holds its own graph;
-    `kind` is classifier, detector or segmenter.
+    `kind` is classifier, detector or segmenter. `device` is where it ran over the probes when it
+    was added: `cpu` or `cuda:N`.
     """
 
     name: str
@@ -38,6 +39,7 @@ class ModelStatus:
     input: tuple[Decision, ...]
     architecture: str = ""
     kind: str = "classifier"
+    device: str = "cpu"
 
     def as_json(self) -> JsonObject:
         """The fields by name, with tuples as lists."""
@@ -88,6 +90,7 @@ def model_statuses(
             why=why,
             architecture=record.architecture,
             kind=record.kind,
+            device=record.device,
         )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from lagotto.core.devices.placement import CPU, check_device
 from lagotto.core.errors import UsageError
 from lagotto.core.machine import open_files_limit
 from lagotto.core.types import Probe, Skipped
@@ -67,8 +68,13 @@ class HubReader:
     """
 
     def __init__(
-        self, layout: HubLayout, manifest: Manifest, encoder: Encoder | str | None
+        self,
+        layout: HubLayout,
+        manifest: Manifest,
+        encoder: Encoder | str | None,
+        device: str = CPU,
     ) -> None:
+        self._device = check_device(device)
         self._layout = layout
         self._manifest = manifest
         self._encoder_override = encoder
@@ -131,7 +137,7 @@ class HubReader:
             EncoderError: A stranger's hub names it, and it is none of the known ones.
         """
         spec = self._encoder_override or encoder_spec_of(self.folder, self._manifest)
-        loaded = load_encoder(spec) if isinstance(spec, str) else spec
+        loaded = load_encoder(spec, device=self._device) if isinstance(spec, str) else spec
         check_encoder(self.folder, self._manifest, loaded.info)
         return with_canary_check(loaded, self._manifest.canary, f"hub {self.folder}")
 

@@ -1,6 +1,7 @@
 """The values that go into the catalogue of a hub and come out of it."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, cast, get_args
@@ -10,6 +11,11 @@ from lagotto.core.types import JsonObject, ModelKind
 
 RECOGNIZED = "recognized"
 """Key of a recorded input: the architecture and the kind of a model, where they are not usual."""
+
+DEVICE = "device"
+"""Key of a recorded input: the GPU that a model ran on; a model without it ran on the CPU."""
+
+GPU_NAME = re.compile(r"cuda:[0-9]{1,3}")
 
 MODEL_COLUMNS = (
     "position, digest, name, status, source, framework, outputs, output, logits_source, input, "
@@ -89,6 +95,12 @@ class ModelRecord:
     def architecture(self) -> str:
         """The network that the weights were recognized as, "" if the file holds its own graph."""
         return self._recognized("architecture")
+
+    @property
+    def device(self) -> str:
+        """Where it ran over the probes when it was added: `cpu`, or `cuda:N`."""
+        device = self.input.get(DEVICE)
+        return device if isinstance(device, str) and GPU_NAME.fullmatch(device) else "cpu"
 
     @property
     def kind(self) -> ModelKind:

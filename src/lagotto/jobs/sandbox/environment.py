@@ -16,14 +16,19 @@ _COPIED = frozenset(
     }
 )
 _COPIED_PREFIX = "LC_"
+GPU_ALLOWED = "LAGOTTO_WORKER_GPU"
+"""The variable that tells a worker that it may reach the GPUs of this machine."""
+
+_GPU_COPIED = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 
 
-def worker_environment(temporary: Path) -> dict[str, str]:
+def worker_environment(temporary: Path, *, gpu: bool = False) -> dict[str, str]:
     """The environment variables of a worker.
 
     An allow-list of the caller's variables is copied, so no token or password is among them. Added
     are: one thread for numeric libraries, no telemetry, this installation of lagotto on PYTHONPATH,
-    and `temporary` as the folder for temporary files.
+    and `temporary` as the folder for temporary files. With `gpu`, the worker may reach the GPUs of
+    this machine: those that CUDA_VISIBLE_DEVICES names, if it is set.
     """
     copied = {
         name: value
@@ -32,6 +37,9 @@ def worker_environment(temporary: Path) -> dict[str, str]:
     }
     environment = copied | dict.fromkeys(_ONE_THREAD, "1") | TELEMETRY_OFF
     environment |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
+    if gpu:
+        environment |= {GPU_ALLOWED: "1", "CUDA_CACHE_PATH": str(temporary)}
+        environment |= {name: os.environ[name] for name in _GPU_COPIED if name in os.environ}
     root = Path(lagotto.jobs.__file__).parents[2]
     if root.name not in ("site-packages", "dist-packages"):
         paths = [environment.get("PYTHONPATH", ""), str(root)]

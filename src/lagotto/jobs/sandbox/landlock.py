@@ -75,7 +75,7 @@ def landlock_version() -> int:
     return max(version, 0)
 
 
-def refuse_changes(writable: Sequence[Path]) -> str:
+def refuse_changes(writable: Sequence[Path], gpu_files: Sequence[Path] = ()) -> str:
     """Lets this process change files only under `writable`, for good.
 
     Whatever the folders are, the process also executes no file, opens no device but /dev/null and
@@ -85,6 +85,7 @@ def refuse_changes(writable: Sequence[Path]) -> str:
     Args:
         writable: The folders. If none is given, files may be changed everywhere, as far as this
             kernel's Landlock can say so.
+        gpu_files: Device files that it may open all the same, and call.
 
     Returns:
         "", or the reason why the system does not do it.
@@ -117,7 +118,8 @@ def refuse_changes(writable: Sequence[Path]) -> str:
         for path in readable:
             with contextlib.suppress(PermissionError):
                 _allow(library, ruleset, path, _READ_FILE)
-        _allow(library, ruleset, Path(os.devnull), change | _READ_FILE | devices)
+        for path in (Path(os.devnull), *gpu_files):
+            _allow(library, ruleset, path, change | _READ_FILE | devices)
         if (
             library.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
             or library.syscall(_RESTRICT_SELF, ruleset, 0) != 0

@@ -38,14 +38,15 @@ def hard_ceiling(memory_bytes: int) -> int:
     return 2 * memory_bytes + _GIB
 
 
-def restrict_self(memory_bytes: int | None) -> None:
+def restrict_self(memory_bytes: int | None, *, gpu: bool = False) -> None:
     """Sets the hard ceiling of a memory limit on this process, and turns core files off.
 
     On Linux the ceiling is RLIMIT_DATA. It counts memory that an allocator may write to. It does
     not count mapped files, which are shared and may be larger than the memory. The address space
     (RLIMIT_AS) may be larger by 64 GiB, for mapped files and for memory that libraries only
     reserve. An allocation beyond either fails at once (MemoryError, std::bad_alloc), also while the
-    parent is busy.
+    parent is busy. With `gpu` the address space has no limit: CUDA reserves as much of it as the
+    machine and its GPUs have memory.
     """
     import resource
 
@@ -53,7 +54,8 @@ def restrict_self(memory_bytes: int | None) -> None:
     if memory_bytes is not None:
         ceiling = hard_ceiling(memory_bytes)
         _limit(resource.RLIMIT_DATA, ceiling)
-        _limit(resource.RLIMIT_AS, ceiling + _MAPPED_BYTES)
+        if not gpu:
+            _limit(resource.RLIMIT_AS, ceiling + _MAPPED_BYTES)
 
 
 def _limit(kind: int, value: int) -> None:

@@ -22,11 +22,14 @@ class ArgumentTest:
 
     `position` counts from 0. `kind` says whether the argument must be one of the `values`, must
     have a bit of each of them, or none of their bits. OWN_PID stands for the worker's own id.
+    `types`, for "one of", are further values that its second byte may have: it says for which kind
+    of device a request of `ioctl` is.
     """
 
     position: int
     kind: Literal["one of", "a bit of", "no bits of"]
     values: tuple[int, ...]
+    types: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +199,23 @@ LIMITED = (
         (ArgumentTest(0, "one of", _NAMES + _READS + _VECTOR_LENGTHS + _HUGE_PAGES),),
     ),
 )
+
+_NVIDIA_TYPES = (0x46, 0x00)  # of the driver, and of its part for memory that is shared with a GPU
+_NVIDIA_MEMORY_CALLS = (0x30000001, 0x30000002)
+
+GPU_CALLS = LimitedCall(
+    "as above, and talks to the driver of NVIDIA GPUs, whose files Landlock lets it open",
+    "ioctl:16:29",
+    (
+        ArgumentTest(
+            1,
+            "one of",
+            _TERMINAL_READS + _DESCRIPTOR_SWITCHES + _NVIDIA_MEMORY_CALLS,
+            _NVIDIA_TYPES,
+        ),
+    ),
+)
+"""In place of the rule for `ioctl`, for workers that run models on a GPU; others never have it."""
 
 NOT_THERE = AllowedCalls(
     "libraries that hear ENOSYS take another way: the flags of clone3 cannot be read, and memory "

@@ -1,10 +1,10 @@
-"""An .onnx file comes in; a classifier run by onnxruntime on the CPU goes out."""
+"""An .onnx file comes in; a classifier run by onnxruntime goes out."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 import onnxruntime
@@ -12,6 +12,9 @@ from jaxtyping import Float32, Num, Shaped, UInt8
 from onnxruntime.capi import onnxruntime_pybind11_state
 
 from lagotto.core.arguments.links import link_roots
+from lagotto.core.devices.placement import CPU, Runtime
+from lagotto.core.devices.runtimes import onnx_runtime, open_onnx
+from lagotto.core.devices.use import DeviceUse, OutOfDeviceMemoryError, says_out_of_memory
 from lagotto.core.errors import ModelError, reason
 from lagotto.core.parsing.onnx_survey import check_operators, survey_onnx
 from lagotto.core.parsing.onnx_versions import onnx_refusal
@@ -20,7 +23,8 @@ from lagotto.core.types import InputDtype, Layout, ModelSource
 from lagotto.models.activation_stats import channels_first, evenly_spread, inner_layers
 from lagotto.models.assembled import AssembledModel
 from lagotto.models.classifier import ModelClassifier, Variants, load_classifier
-from lagotto.models.files.activation import Activation, find_activation
+from lagotto.models.device_batches import OpenBatches
+from lagotto.models.files.activation import find_activation
 from lagotto.models.files.lineage import (
     places_of_detections,
     places_of_maps,
@@ -34,10 +38,16 @@ from lagotto.models.files.onnx_graph import (
     with_forward_slashes,
     with_onnx_output,
 )
+from lagotto.models.files.onnx_outputs import (
+    known_sizes,
+    numpy_name,
+    output_tensor,
+    read_quantization,
+    result_quantization,
+)
 from lagotto.models.files.tensors import (
     InputTensor,
     OutputTensor,
-    Quantization,
 )
 from lagotto.models.files.weights import (
     check_size,
@@ -50,16 +60,10 @@ from lagotto.models.output_choice import choose_output
 from lagotto.models.output_places import OutputRequest, PublishedOutput, best_place
 from lagotto.models.picture_input import DeclaredInput, PictureInput, find_picture_input
 
-_DTYPES = {"float": "float32", "double": "float64"}
-"""numpy names of the types that onnxruntime calls otherwise."""
-
 _TRIAL_EDGE = 160
 """Of the pictures on which a known network is tried; graphs for any size were checked at it."""
 
 _WITH_BODIES = ("If", "Loop", "Scan", "SequenceMap")
-# For operators with integer results: which input holds the scale; the zero point comes next.
-_RESULT_SCALE_AT = {"QuantizeLinear": 1, "QLinearSoftmax": 3, "QLinearSigmoid": 3, "QGemm": 7}
-_RESULT_SCALE_AT |= {"QLinearMatMul": 6, "QLinearConv": 6, "QLinearAdd": 6}
 # onnxruntime raises its own types, all of them direct children of Exception.
 _REFUSALS: tuple[type[Exception], ...] = (
     RuntimeError,
@@ -78,24 +82,32 @@ class OnnxProgram:
     """A model to open: its bytes, its graph, and where its external data is.
 
     External data is in files of `folder`, or in `weights`, contiguous arrays by the names of the
-    initializers. A session reads `weights` in place, so an engine holds its program.
+    initializers. A session reads `weights` in place, so an engine holds its program. `use` is where
+    it is run.
     """
 
     data: bytes
     graph: OnnxGraph
     threads: int
+    use: DeviceUse
     folder: Path | None = None
     weights: Mapping[str, Shaped[np.ndarray, "..."]] = field(default_factory=dict)
 
 
-def load_onnx(source: ModelSource, threads: int = 1) -> ModelClassifier:
+def model_runtime() -> Runtime:
+    """What models in ONNX, and those that are translated to it, can run on here."""
+    return onnx_runtime(onnxruntime)
+
+
+def load_onnx(source: ModelSource, threads: int = 1, device: str = CPU) -> ModelClassifier:
     """Loads the model of an .onnx file; raises ModelError with the reason in one line."""
     data = read_weights(source.file)
     survey = survey_onnx(data, ModelError)
     check_operators(survey, ModelError)
     check_size(source.file, external_files(survey, source.file.parent))
     data = with_forward_slashes(data, survey)
-    program = OnnxProgram(data, read_onnx_graph(data), threads, source.file.parent)
+    use = DeviceUse(device)
+    program = OnnxProgram(data, read_onnx_graph(data), threads, use, source.file.parent)
     embedded = read_onnx_metadata(data)
     names = program.graph.class_names
     if names:  # they are those of the scores themselves; properties are written apart
@@ -104,20 +116,24 @@ def load_onnx(source: ModelSource, threads: int = 1) -> ModelClassifier:
     return _load_program(source, program, "onnx", "NCHW", embedded)
 
 
-def load_assembled(source: ModelSource, model: AssembledModel, threads: int = 1) -> ModelClassifier:
+def load_assembled(
+    source: ModelSource, model: AssembledModel, threads: int = 1, device: str = CPU
+) -> ModelClassifier:
     """Loads a model that Lagotto has written as ONNX from a file of another form.
 
     Args:
         source: The file of the other form, and the description beside it.
         model: The graph, its weights, and what the file says of them.
         threads: CPU threads of one run.
+        device: Where it runs.
 
     Raises:
         ModelError: The model cannot be run; the reason is one line.
     """
     check_operators(survey_onnx(model.data, ModelError), ModelError)
     weights = {name: np.ascontiguousarray(value) for name, value in model.weights.items()}
-    program = OnnxProgram(model.data, read_onnx_graph(model.data), threads, weights=weights)
+    graph, use = read_onnx_graph(model.data), DeviceUse(device)
+    program = OnnxProgram(model.data, graph, threads, use, weights=weights)
     is_for_any_size = model.embedded.description.input.size is None
     edge = _TRIAL_EDGE if model.embedded.architecture and is_for_any_size else MAX_EDGE
     loaded = _load_program(source, program, model.framework, model.layout, model.embedded, edge)
@@ -125,7 +141,7 @@ def load_assembled(source: ModelSource, model: AssembledModel, threads: int = 1)
         return loaded
     layers = evenly_spread(tuple(model.spreads))
     others = {
-        name: partial(_load_variant, source, assemble, threads)
+        name: partial(_load_variant, source, assemble, threads, device)
         for name, assemble in model.variants.items()
     }
     spreads = tuple(model.spreads[name] for name in layers)
@@ -135,9 +151,9 @@ def load_assembled(source: ModelSource, model: AssembledModel, threads: int = 1)
 
 
 def _load_variant(
-    source: ModelSource, assemble: Callable[[], AssembledModel], threads: int
+    source: ModelSource, assemble: Callable[[], AssembledModel], threads: int, device: str
 ) -> ModelClassifier:
-    return load_assembled(source, assemble(), threads)
+    return load_assembled(source, assemble(), threads, device)
 
 
 def _load_program(
@@ -150,7 +166,8 @@ def _load_program(
 ) -> ModelClassifier:
     engine = partial(OnnxEngine, program)
     activations = partial(OnnxActivations, program)
-    return load_classifier(source, framework, layout, engine, embedded, activations, trial_edge)
+    loaded = load_classifier(source, framework, layout, engine, embedded, activations, trial_edge)
+    return loaded if program.use.requested == CPU else loaded.with_device(program.use)
 
 
 class OnnxEngine:
@@ -186,8 +203,8 @@ class OnnxEngine:
             return [
                 PublishedOutput(
                     name,
-                    _sizes(by_name[tensor].shape),
-                    _dtype(by_name[tensor].type),
+                    known_sizes(by_name[tensor].shape),
+                    numpy_name(by_name[tensor].type),
                     tensor,
                     endings[tensor],
                     operator,
@@ -206,7 +223,7 @@ class OnnxEngine:
         self._read = [chosen.tensor]
         if self._kept is None:
             hint = choice.class_hint or chosen.class_hint
-            tensor = _output_tensor(graph, chosen.tensor, chosen.activation, request.cut)
+            tensor = output_tensor(graph, chosen.tensor, chosen.activation, request.cut)
             self._output = replace(tensor, is_row=chosen.is_row, class_hint=hint)
             self._read = [self._output.name]
         else:
@@ -214,6 +231,9 @@ class OnnxEngine:
             self._read.append(graph.outputs[self._kept.classes])
         self._picture = _picture_input(self._session, graph, self._output.name)
         self._input = _input_tensor(self._picture, graph)
+        self._use, self._batches = program.use, OpenBatches(program.use)
+        if self._kept is None and self._output.is_row and program.use.is_gpu:
+            self._input = replace(self._input, together=self._batches.most)
         self._notes = (*choice.notes, *self._picture.notes)
 
     @property
@@ -233,9 +253,16 @@ class OnnxEngine:
 
     def run(self, tensor: Num[np.ndarray, "batch a b c"]) -> Shaped[np.ndarray, "..."]:
         """The raw values of `output`; raises ModelError if onnxruntime refuses."""
+        if self._input.together > 1 and self._input.shape[0] is None:
+            return self._batches.run(tensor, self._run)
+        return self._batches.run_whole(tensor, self._run)
+
+    def _run(self, tensor: Num[np.ndarray, "batch a b c"]) -> Shaped[np.ndarray, "..."]:
         try:
             raws = self._session.run(self._read, self._picture.feed(tensor))
         except _REFUSALS as error:
+            if self._use.is_gpu and says_out_of_memory(error):
+                raise OutOfDeviceMemoryError(reason(error)) from error
             raise ModelError(f"onnxruntime cannot run the model: {reason(error)}") from error
         if self._kept is not None:
             scores, classes = map(np.asarray, raws)
@@ -260,7 +287,7 @@ class OnnxActivations:
         added = [name for name in self._layers if name not in graph.outputs]
         self._session = _open_session(program, *added)
         self._picture = _picture_input(self._session, graph, *graph.outputs)
-        self._quantized = [_result_quantization(graph, name) for name in self._layers]
+        self._quantized = [result_quantization(graph, name) for name in self._layers]
 
     def run(
         self, tensor: Num[np.ndarray, "batch a b c"]
@@ -292,12 +319,22 @@ def _open_session(program: OnnxProgram, *added: str) -> onnxruntime.InferenceSes
         if program.weights:
             values = map(onnxruntime.OrtValue.ortvalue_from_numpy, program.weights.values())
             options.add_external_initializers(list(program.weights), list(values))
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        return cast(
+            onnxruntime.InferenceSession,
+            open_onnx(program.use, onnxruntime, partial(_session_of, data, options), ModelError),
+        )
+    finally:
+        held.clear()  # the options hold no reference to the bytes, so they had to live until here
+
+
+def _session_of(
+    data: bytes, options: onnxruntime.SessionOptions, providers: list[Any]
+) -> onnxruntime.InferenceSession:
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=providers)
     except _REFUSALS as error:
         why = onnx_refusal(error, onnxruntime.__version__)
         raise ModelError(f"onnxruntime cannot load the model: {why}") from error
-    finally:
-        held.clear()  # the options hold no reference to the bytes, so they had to live until here
 
 
 def _set_folder(
@@ -339,7 +376,7 @@ def _picture_input(
     session: onnxruntime.InferenceSession, graph: OnnxGraph, *read: str
 ) -> PictureInput:
     inputs = [
-        DeclaredInput(value.name, _sizes(value.shape), _dtype(value.type))
+        DeclaredInput(value.name, known_sizes(value.shape), numpy_name(value.type))
         for value in session.get_inputs()
     ]
     used = frozenset().union(*(tensors_before(graph.producers, name) for name in read))
@@ -356,43 +393,5 @@ def _input_tensor(picture: PictureInput, graph: OnnxGraph) -> InputTensor:
     quantization = None
     consumer = graph.consumers.get(name)
     if consumer is not None and consumer.op in ("DequantizeLinear", "QLinearConv"):
-        quantization = _quantization(graph, consumer.inputs, 1)
+        quantization = read_quantization(graph, consumer.inputs, 1)
     return InputTensor(name, picture.shape, cast(InputDtype, picture.dtype), quantization)
-
-
-def _dtype(kind: str) -> str:
-    """The numpy name of a type of onnxruntime (tensor(float)); other types stay as they are."""
-    inner = kind.removeprefix("tensor(").removesuffix(")")
-    return _DTYPES.get(inner, inner if kind.startswith("tensor(") else kind)
-
-
-def _sizes(shape: list[int | str | None]) -> tuple[int | None, ...]:
-    return tuple(size if isinstance(size, int) and size > 0 else None for size in shape)
-
-
-def _output_tensor(
-    graph: OnnxGraph, published: str, ending: Activation | None, cut: bool
-) -> OutputTensor:
-    if ending is None:
-        return OutputTensor(published, None, False, _result_quantization(graph, published))
-    if not cut or not ending.same_classes:
-        quantization = _result_quantization(graph, published)
-        gain, step = ending.gain, ending.step
-        return OutputTensor(published, ending.kind, False, quantization, gain, step, ending.is_log)
-    quantization = None
-    if ending.node.op.startswith("QLinear"):
-        quantization = _quantization(graph, ending.node.inputs, 1)
-    return OutputTensor(ending.feed, ending.kind, True, quantization)
-
-
-def _result_quantization(graph: OnnxGraph, tensor: str) -> Quantization | None:
-    node = graph.producers.get(tensor)
-    if node is None or node.op not in _RESULT_SCALE_AT:
-        return None
-    return _quantization(graph, node.inputs, _RESULT_SCALE_AT[node.op])
-
-
-def _quantization(graph: OnnxGraph, inputs: tuple[str, ...], at: int) -> Quantization | None:
-    if len(inputs) <= at:
-        return None
-    return graph.quantization(inputs[at], inputs[at + 1] if len(inputs) > at + 1 else None)

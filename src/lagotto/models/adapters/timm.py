@@ -15,6 +15,9 @@ from jaxtyping import Float32, Num
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from lagotto.core.devices.placement import CPU
+from lagotto.core.devices.runtimes import move_torch, run_on_device
+from lagotto.core.devices.use import DeviceUse
 from lagotto.core.errors import ModelError, reason
 from lagotto.core.types import JsonObject, ModelSource
 from lagotto.models.assembled import LibraryNetwork
@@ -33,7 +36,7 @@ from lagotto.models.metadata.pretrained import (
 )
 from lagotto.models.output_places import OutputRequest
 
-_BATCH = 8
+_BATCH, _GPU_BATCH = 8, 32
 _OUTPUT = "logits"
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")  # no scheme, so it cannot name a remote file
 _REFUSALS = (
@@ -42,7 +45,7 @@ _REFUSALS = (
 )
 
 
-def load_timm(source: ModelSource, threads: int = 1) -> ModelClassifier:
+def load_timm(source: ModelSource, threads: int = 1, device: str = CPU) -> ModelClassifier:
     """Loads the model beside a model.safetensors; ModelError with the reason in one line."""
     torch.set_num_threads(threads)
     config, _ = read_settings(source.file.parent)
@@ -50,12 +53,16 @@ def load_timm(source: ModelSource, threads: int = 1) -> ModelClassifier:
     saved = EmbeddedMetadata(
         parse_description({"labels": timm_labels(config)}), labels_origin=CONFIG
     )
-    engine = partial(TimmEngine, _network(source, config), timm_size(config))
-    model = load_classifier(described, "timm", "NCHW", engine, saved)
+    use = DeviceUse(device)
+    network = move_torch(use, torch, _network(source, config), ModelError)
+    engine = partial(TimmEngine, network, timm_size(config), use=use)
+    model = load_classifier(described, "timm", "NCHW", engine, saved).with_device(use)
     return model.with_decisions(credit_saved(model.spec.decisions, source, CONFIG))
 
 
-def build_timm(source: ModelSource, found: LibraryNetwork, threads: int = 1) -> ModelClassifier:
+def build_timm(
+    source: ModelSource, found: LibraryNetwork, threads: int = 1, device: str = CPU
+) -> ModelClassifier:
     """Builds the network of a checkpoint and puts its tensors in; nothing of it is unpickled.
 
     Raises:
@@ -73,15 +80,22 @@ def build_timm(source: ModelSource, found: LibraryNetwork, threads: int = 1) -> 
     except _REFUSALS as error:
         raise ModelError(f"timm cannot load the model: {reason(error)}") from error
     size = found.size or (224, 224)
-    engine = partial(TimmEngine, network.eval(), size, channels=found.channels)
-    return load_classifier(source, "timm", "NCHW", engine, found.embedded)
+    use = DeviceUse(device)
+    network = move_torch(use, torch, network.eval(), ModelError)
+    engine = partial(TimmEngine, network, size, channels=found.channels, use=use)
+    return load_classifier(source, "timm", "NCHW", engine, found.embedded).with_device(use)
 
 
 class TimmEngine:
     """A network in eval mode, without gradients. Its output is logits, so no activation is cut."""
 
     def __init__(
-        self, network: Any, size: tuple[int, int], request: OutputRequest, channels: int = 3
+        self,
+        network: Any,
+        size: tuple[int, int],
+        request: OutputRequest,
+        channels: int = 3,
+        use: DeviceUse | None = None,
     ) -> None:
         if request.name not in (None, _OUTPUT):
             raise ModelError(
@@ -90,11 +104,13 @@ class TimmEngine:
         self._network = network
         self._size = size
         self._channels = channels
+        self._use = DeviceUse() if use is None else use
 
     @property
     def input(self) -> InputTensor:
         """The picture; the batch is fixed, so that no picture changes the logits of another."""
-        return InputTensor("pixels", (_BATCH, self._channels, *self._size), "float32")
+        batch = _GPU_BATCH if self._use.is_gpu else _BATCH
+        return InputTensor("pixels", (batch, self._channels, *self._size), "float32")
 
     @property
     def output(self) -> OutputTensor:
@@ -108,9 +124,16 @@ class TimmEngine:
 
     def run(self, tensor: Num[np.ndarray, "batch a b c"]) -> Float32[np.ndarray, "batch classes"]:
         """Logits of a batch; raises ModelError if the network refuses."""
+        parts = self._use.run(len(tensor), len(tensor), lambda s: self._run(tensor[s]), ModelError)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _run(self, tensor: Num[np.ndarray, "batch a b c"]) -> Float32[np.ndarray, "batch classes"]:
+        given = torch.from_numpy(tensor)
         try:
             with torch.inference_mode():
-                logits = self._network(torch.from_numpy(tensor))
+                logits = run_on_device(
+                    self._use, torch, lambda: self._network(given.to(self._use.device))
+                )
         except _REFUSALS as error:
             raise ModelError(f"timm cannot run the model: {reason(error)}") from error
         if not isinstance(logits, torch.Tensor):
@@ -118,7 +141,7 @@ class TimmEngine:
                 f"the network gives a {type(logits).__name__} of several outputs, not logits; "
                 "save it without features_only and in its form for inference"
             )
-        values: Float32[np.ndarray, "batch classes"] = logits.float().numpy()
+        values: Float32[np.ndarray, "batch classes"] = logits.float().cpu().numpy()
         return values
 
 

@@ -25,6 +25,9 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from lagotto.core.devices.placement import CPU
+from lagotto.core.devices.runtimes import move_torch, run_on_device
+from lagotto.core.devices.use import DeviceUse
 from lagotto.core.errors import ModelError, reason
 from lagotto.core.images import to_pixels
 from lagotto.core.types import InputSpec, JsonObject, ModelSource, PixelSpec
@@ -50,7 +53,7 @@ from lagotto.models.metadata.pretrained import (
 )
 from lagotto.models.output_places import OutputRequest
 
-_BATCH = 8
+_BATCH, _GPU_BATCH = 8, 32
 """Pictures of one run; it is fixed, so that no picture changes the logits of another."""
 
 _LOGITS = "logits"
@@ -82,7 +85,7 @@ class _InputPlan:
     processor: Any = None
 
 
-def load_transformers(source: ModelSource, threads: int = 1) -> ModelClassifier:
+def load_transformers(source: ModelSource, threads: int = 1, device: str = CPU) -> ModelClassifier:
     """Loads the model of a config.json and its weights; ModelError with the reason in one line."""
     if not has_settings(source.file):
         raise ModelError(
@@ -95,14 +98,15 @@ def load_transformers(source: ModelSource, threads: int = 1) -> ModelClassifier:
     folder = source.file.parent
     config, settings = read_settings(folder)
     task = task_of(config)
-    network = _network(source.file, task)
+    use = DeviceUse(device)
+    network = move_torch(use, torch, _network(source.file, task), ModelError)
     plan = _plan_input(folder, config, settings)
     if task != "classify" and plan.processor is not None:  # it is handed the whole picture
         plan = replace(plan, description={**plan.description, "resize": "stretch"})
     described = with_saved_input(source, plan.description)
     saved = EmbeddedMetadata(parse_description(describe_saved(config, {})), labels_origin=CONFIG)
-    engine = partial(TransformersEngine, network, plan, task)
-    model = load_classifier(described, "transformers", "NCHW", engine, saved)
+    engine = partial(TransformersEngine, network, plan, task, use=use)
+    model = load_classifier(described, "transformers", "NCHW", engine, saved).with_device(use)
     return model.with_decisions(
         credit_saved(model.spec.decisions, source, PROCESSOR if settings else CONFIG)
     )
@@ -117,12 +121,19 @@ class TransformersEngine:
     """
 
     def __init__(
-        self, network: Any, plan: _InputPlan, task: SavedTask, request: OutputRequest
+        self,
+        network: Any,
+        plan: _InputPlan,
+        task: SavedTask,
+        request: OutputRequest,
+        use: DeviceUse | None = None,
     ) -> None:
         self._network = network
+        self._use = DeviceUse() if use is None else use
         self._task = task
         self._output_name = request.name or _LOGITS
-        batch = _BATCH if task == "classify" else 1
+        usual = _GPU_BATCH if self._use.is_gpu else _BATCH
+        batch = usual if task == "classify" else 1
         self._processor = plan.processor
         size = (plan.height, plan.width)
         if plan.processor is None:
@@ -154,9 +165,18 @@ class TransformersEngine:
         """Logits of a batch; raises ModelError if the network refuses."""
         if self._processor is not None:
             tensor = _processed(self._processor, list(tensor))
+        parts = self._use.run(len(tensor), len(tensor), lambda s: self._run(tensor[s]), ModelError)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _run(self, tensor: Num[np.ndarray, "batch a b c"]) -> Float32[np.ndarray, "..."]:
+        given = torch.from_numpy(tensor)
         try:
             with torch.inference_mode():
-                outputs = self._network(pixel_values=torch.from_numpy(tensor))
+                outputs = run_on_device(
+                    self._use,
+                    torch,
+                    lambda: self._network(pixel_values=given.to(self._use.device)),
+                )
         except _REFUSALS as error:
             raise ModelError(f"transformers cannot run the model: {reason(error)}") from error
         logits = outputs.get(self._output_name)
@@ -168,7 +188,7 @@ class TransformersEngine:
         labels = getattr(self._network.config, "num_labels", None)
         if self.output.class_hint == "last" and labels == logits.shape[-1] - 1:
             logits = logits[..., :labels]
-        return np.asarray(logits.float().numpy())
+        return np.asarray(logits.float().cpu().numpy())
 
 
 def _network(file: Path, task: SavedTask) -> Any:

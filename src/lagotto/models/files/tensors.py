@@ -33,12 +33,16 @@ class Quantization:
 
 @dataclass(frozen=True, slots=True)
 class InputTensor:
-    """The input tensor as the file declares it; an open dimension is None."""
+    """The input tensor as the file declares it; an open dimension is None.
+
+    `together` is how many pictures a run takes where the first dimension, the batch, is open.
+    """
 
     name: str
     shape: tuple[int | None, ...]
     dtype: InputDtype
     quantization: Quantization | None = None
+    together: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from lagotto.core.arguments.one_or_many import OnePathOrMany, as_paths
+from lagotto.core.devices.placement import CPU, check_device
 from lagotto.core.errors import LagottoError, UsageError
 from lagotto.core.files import sha256_file
 from lagotto.core.progress import Progress, Silent
@@ -54,8 +55,13 @@ class CaptionStore(Closing):
     """
 
     def __init__(
-        self, storage: CaptionStorage, content: StoreContent, encoder: Encoder | str | None = None
+        self,
+        storage: CaptionStorage,
+        content: StoreContent,
+        encoder: Encoder | str | None = None,
+        device: str = CPU,
     ) -> None:
+        self._device = check_device(device)
         self.storage = storage
         self.manifest = content.manifest
         self.committed = content.committed
@@ -135,38 +141,47 @@ class CaptionStore(Closing):
         return cls(empty.storage, empty.storage.read(), encoder)
 
     @classmethod
-    def begin(cls, folder: Path | str | ServerAddress, encoder: Encoder | str) -> "CaptionStore":
-        """Makes a store without captions, for one encoder.
+    def begin(
+        cls, folder: Path | str | ServerAddress, encoder: Encoder | str, device: str = CPU
+    ) -> "CaptionStore":
+        """Makes a store without captions, for one encoder, which runs on a device.
 
         Raises:
-            UsageError: The folder exists and is not empty, or the server has such a store.
+            UsageError: The folder exists and is not empty, the server has such a store, or the
+                device is not there.
             CaptionError: Another process makes a store there, or the server refuses to.
         """
         storage = storage_at(folder)
         storage.check_free()
         spec = lasting_spec(encoder) if isinstance(encoder, str) else encoder.info.name
-        loaded = load_encoder(spec) if isinstance(encoder, str) else encoder
+        loaded = load_encoder(spec, device=device) if isinstance(encoder, str) else encoder
         info, canary = loaded.info, measure_canary(loaded).as_json()
         storage.begin(CaptionManifest(spec, info.name, info.fingerprint, info.dim, canary))
-        return cls(storage, storage.read(), loaded)
+        return cls(storage, storage.read(), loaded, device)
 
     @classmethod
     def open(
-        cls, folder: Path | str | ServerAddress, encoder: Encoder | str | None = None
+        cls,
+        folder: Path | str | ServerAddress,
+        encoder: Encoder | str | None = None,
+        device: str = CPU,
     ) -> "CaptionStore":
         """Opens an existing store, also one whose making was cut off: its whole shards are used.
 
         Args:
             folder: The store's folder, or its address on a server.
             encoder: Where the encoder is now, if it has moved. It is loaded when it is needed.
+            device: Where the encoder runs, unless it is given loaded: `cpu`, `cuda`, `cuda:N`, or
+                `auto`, a GPU where one can be used.
 
         Raises:
             CaptionError: There is no store, it is damaged or has a newer format, or the server
                 cannot be reached.
             MissingExtraError: An address was given, and the extra `postgres` is not installed.
         """
+        check_device(device)
         storage = storage_at(folder)
-        return cls(storage, storage.read(), encoder)
+        return cls(storage, storage.read(), encoder, device)
 
     def fill(
         self,
@@ -250,7 +265,9 @@ class CaptionStore(Closing):
             _ = self.content
             if self._encoder is None:
                 given = self._encoder_given or self.manifest.encoder_spec
-                loaded = load_encoder(given) if isinstance(given, str) else given
+                loaded = (
+                    load_encoder(given, device=self._device) if isinstance(given, str) else given
+                )
                 self.check_encoder(loaded.info)
                 self._encoder = self.watch(loaded)
             return self._encoder
