@@ -1,5 +1,6 @@
 """Pages of mapped tables are given back, and nothing that is read changes."""
 
+import mmap
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lagotto.hub.kernels.pages import MappedPages, take_rows
+from lagotto.hub.kernels.pages import MappedPages, read_ahead, take_rows
 from lagotto.hub.store.tensorfile import Array, open_tensors, write_tensors
 
 _MB = 1 << 20
@@ -106,3 +107,25 @@ def test_arrays_in_no_file_are_read_too() -> None:
     table = np.arange(12).reshape(3, 4)
     np.testing.assert_array_equal(take_rows(table, np.array([2, 0])), table[[2, 0]])
     np.testing.assert_array_equal(take_rows(table[:, 1:3], np.array([2, 0])), table[[2, 0], 1:3])
+
+
+@pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="this system does not tell its cache")
+def test_rows_on_the_disk_are_asked_for_and_those_in_the_cache_are_not(tmp_path: Path) -> None:
+    path, table = tmp_path / "table.safetensors", np.ones((8, 300_000), np.int8)
+    layout = {"values": ("I8", table.shape), "steps": ("F32", (140,))}
+    write_tensors(path, {"format": "x", "version": 1}, layout, lambda arrays: fill(arrays, table))
+    values = open_tensors(path, "x", 1).arrays["values"]
+    assert values.sum(dtype=np.int64) == values.size
+    assert read_ahead([values, table], np.array([1, 5])) == 0
+    values.base.madvise(mmap.MADV_DONTNEED)
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    try:
+        os.preadv(descriptor, [bytearray(1)], 300_000, os.RWF_NOWAIT)
+        pytest.skip("this file system keeps its cache")
+    except BlockingIOError:
+        assert read_ahead([values], np.array([1, 5])) == 2
+    finally:
+        os.close(descriptor)
+    assert read_ahead([values], np.array([1, 5]), least=400_000) == 0

@@ -30,7 +30,7 @@ from lagotto.hub.kernels.gather import (
     weighted_scores,
 )
 from lagotto.hub.kernels.kernel import Table
-from lagotto.hub.kernels.pages import MappedPages, is_large, take_rows
+from lagotto.hub.kernels.pages import MappedPages, is_large, read_ahead, take_rows
 from lagotto.hub.kernels.spans import block_ends, whole_tables
 from lagotto.hub.store.tensorfile import Array
 
@@ -124,6 +124,10 @@ class LogitIndex:
         digest = digest_of(self.names, model)
         owner = None if digest is None else self._owner_of().get(digest)
         return None if owner is None else int(self.firsts[owner])
+
+    def read_ahead(self, probes: Int64[np.ndarray, " k"]) -> None:
+        """Has the system read the rows of some probes that are still on the disk only."""
+        read_ahead((values for values, _ in self.tables), probes)
 
     def whole_tables(self) -> Iterator[Table]:
         """Values and steps of all logits, in the blocks of a hub that was made at once.
