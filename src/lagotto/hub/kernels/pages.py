@@ -19,7 +19,7 @@ from jaxtyping import Int64
 from lagotto.hub.kernels.kernel import WholeTable
 from lagotto.hub.store.tensorfile import Array, MappedFile
 
-RESIDENT_BYTES = 256 << 20
+RESIDENT_BYTES = 208 << 20
 """Bytes of mapped files that may be in this process's memory after a step of a search, beyond those
 at its start. Chosen by hand: a search of two million logits touches about so many more at once.
 benchmarks/speed/growth.py"""
