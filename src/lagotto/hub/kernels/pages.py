@@ -93,7 +93,7 @@ def read_ahead(
     """Has the system read rows of mapped tables that are not in its cache, before they are scanned.
 
     A scan touches a page at a time of several rows at once, and the disk would be asked for little
-    at a time. Rows in the cache cost two microseconds each. Nothing happens where the system cannot
+    at a time. A row in the cache costs five microseconds. Nothing happens where the system cannot
     tell what is in its cache.
 
     Args:
