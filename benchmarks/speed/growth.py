@@ -3,10 +3,12 @@
     python benchmarks/speed/growth.py --json > benchmarks/results/speed_growth.json
 
 A hub has the demo's encoder and --probes pictures of noise. The responses of its models are made
-by the script, and everything behind them is the code that `hub add` runs: the file of responses,
-the catalogue, the descriptors, what searches read. One process adds all models but one to a hub;
-then one process adds the last one, and others open the hub, ask it, and print its status. Each
-process is new, so that nothing is left in its memory; files are in the system's cache.
+by the script. What is behind them is, for the first thousand models and for the one that is
+measured, the code that `hub add` runs: the file of responses, the catalogue, the descriptors, what
+searches read; many_models.py says how the others are made. One process adds a model to a hub of
+`models`, and others open the hub, ask it, and print its status. Each process is new, so that
+nothing is left in its memory; files are in the system's cache. The load is that of the machine,
+before and after. `rss_mb` is the peak of the asking process, mapped files included.
 `add_one_cpu_s` counts both user and system time of adding, without the start of Python, its imports
 and the encoder. Reads and writes are what the process asked the system for, mapped pages included
 as far as they came from or went to the disk.
@@ -56,69 +58,28 @@ def make_pictures(folder: Path, count: int) -> None:
         Image.fromarray(noise).resize((32, 32)).save(folder / f"{number:05d}.png")
 
 
-def digest_of(number: int) -> str:
-    return sha256(f"model {number}".encode()).hexdigest()
-
-
-def write_model(path: Path, number: int, probes: int, probe_digest: str) -> str:
-    """The file of responses of a model; its checksum."""
-    from lagotto.hub.store.responses import ResponsesHeader, write_responses
-
-    values = np.random.default_rng(number).normal(0, 3, (probes, OUTPUTS)).astype(np.float32)
-    header = ResponsesHeader(digest_of(number), probe_digest, "onnx", "raw")
-    return write_responses(path, values, header)
-
-
 def fill(folder: Path, first: int, last: int) -> None:
-    """Records models as probed; their descriptors are made by the next `hub add`.
+    """Records models as probed; see many_models.py."""
+    from many_models import fill_hub
 
-    Nothing waits for the disk: only filling does not, which is not measured.
-    """
-    from lagotto.core import files
-    from lagotto.hub.hub import Hub
-    from lagotto.hub.store.catalog import Catalog
-    from lagotto.hub.store.layout import HubLayout
-    from lagotto.hub.store.records import Listing, ModelFacts
-
-    files.sync = lambda path: None
-    hub, layout = Hub.open(folder), HubLayout(folder)
-    layout.responses.mkdir(exist_ok=True)
-    with Catalog(layout.catalogue, writable=True) as catalogue:
-        catalogue.run("PRAGMA synchronous = OFF")
-        for start in range(first, last, 1000):
-            part = range(start, min(start + 1000, last))
-            catalogue.plan([Listing(digest_of(n), f"m{n}", f"/made/m{n}.onnx") for n in part])
-            for number in part:
-                path = layout.responses_of(digest_of(number))
-                checksum = write_model(path, number, hub.reader.probe_count, hub.probe_digest)
-                flawless = ("",) * OUTPUTS
-                facts = ModelFacts(
-                    *("onnx", OUTPUTS, "logits", "raw", {"size": [32, 32]}, (), None),
-                    *(flawless, checksum),
-                )
-                catalogue.record_done(digest_of(number), facts)
+    fill_hub(folder, first, last)
 
 
 def add_one(folder: Path, number: int) -> None:
     """`hub add` of one file; in place of its worker, the script writes the responses."""
+    from many_models import drawn_responses, facts_of
+
     from lagotto.hub.hub import Hub
     from lagotto.hub.ingest import add
     from lagotto.hub.ingest.probing import ProbedModel
-    from lagotto.hub.store.records import ModelFacts
+    from lagotto.hub.store.responses import ResponsesHeader, write_responses
 
     def probed(_: Any, jobs: Any, probe_set: Any, __: Any, staging: Path, *___: Any) -> Iterator:
         for digest in jobs:
             path = staging / f"{digest}.safetensors"
-            from lagotto.hub.store.responses import ResponsesHeader, write_responses
-
-            values = np.random.default_rng(number).normal(0, 3, (len(probe_set.probes), OUTPUTS))
+            values = drawn_responses(number, len(probe_set.probes))
             header = ResponsesHeader(digest, probe_set.digest, "onnx", "raw")
-            checksum = write_responses(path, values.astype(np.float32), header)
-            facts = ModelFacts(
-                *("onnx", OUTPUTS, "logits", "raw", {"size": [32, 32]}, (), None),
-                *(("",) * OUTPUTS, checksum),
-            )
-            yield ProbedModel(digest, facts, path, None)
+            yield ProbedModel(digest, facts_of(write_responses(path, values, header)), path, None)
 
     add.probe_models = probed
     file = folder.parent / f"new{number}.onnx"
@@ -231,28 +192,56 @@ def create(folder: Path, pictures: Path) -> None:
     print("{}")
 
 
-def measure(source: Path, folder: Path, pictures: Path, sizes: list[int], ours: bool) -> list[Row]:
-    """A row for each size; the hub of the last size grew through all sizes before."""
-    hub, rows, present = folder / "hub", [], 0
-    child(source, "create", hub, pictures)
-    for size in sizes:
-        child(source, "fill", hub, present, size - 2)
-        child(source, "add_one", hub, 10**9 + size)  # makes the descriptors of all the others
-        present = size - 1
+def linked_copy(hub: Path, copy: Path) -> None:
+    """A copy that can be changed: all files but the catalogue are replaced, never written to."""
+    shutil.copytree(hub, copy, copy_function=os.link)
+    (copy / "catalogue.sqlite").unlink()
+    shutil.copy2(hub / "catalogue.sqlite", copy)
+
+
+def grown(
+    source: Path, bases: Path, sizes: list[int], pictures: Path
+) -> Iterator[tuple[int, Path]]:
+    """Each size, and a hub of one model less, which grew out of that of the size before."""
+    before: Path | None = None
+    filled = 0
+    for added, size in enumerate(sizes):
+        hub = bases / str(size) / "hub"
+        last = size - 2 - added
+        if not hub.exists():
+            say(f"making {size - 1:,} models")
+            draft = bases / "draft"
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir(parents=True)
+            if before is None:
+                child(source, "create", draft / "hub", pictures)
+            else:
+                linked_copy(before, draft / "hub")
+            child(source, "fill", draft / "hub", filled, last)
+            child(source, "add_one", draft / "hub", 10**9 + size)  # and merges segments
+            draft.rename(hub.parent)
+        yield size, hub
+        before, filled = hub, last
+
+
+def measure(source: Path, folder: Path, bases: Iterator[tuple[int, Path]], ours: bool) -> list[Row]:
+    """A row for each size."""
+    rows = []
+    for size, base in bases:
+        hub, copy = folder / "hub", folder / "copy"
+        linked_copy(base, hub)
+        child(source, "add_one", hub, 2 * 10**9 + size)  # looks at all files: the copy has new ones
         row: Row = {"models": size}
-        row |= child(source, "add_one", hub, 2 * 10**9 + size)
-        present = size
+        row |= child(source, "add_one", hub, 3 * 10**9 + size)
         row |= child(source, "ask", hub)
         row |= child(source, "look", hub)
         if ours:
-            copy = folder / "copy"
-            shutil.copytree(hub, copy, copy_function=os.link)
-            (copy / "catalogue.sqlite").unlink()
-            shutil.copy2(hub / "catalogue.sqlite", copy)
+            linked_copy(hub, copy)
             child(source, "compact", copy)
             again = child(source, "ask", copy)
             assert again["answers"] == row["answers"], "compacting changed an answer"
             shutil.rmtree(copy)
+        shutil.rmtree(hub)
         rows.append(row)
         say(f"{source}: {row}")
     return rows
@@ -270,23 +259,23 @@ def main() -> None:
     parser.add_argument("--baseline", type=Path, help="a checkout to measure in the same run")
     parser.add_argument("--baseline-sizes", default="10,1000")
     parser.add_argument("--probes", type=int, default=640)
+    parser.add_argument("--bases", type=Path, help="keeps the hubs there, for later runs")
     parser.add_argument("--folder", type=Path, help="where the hubs are made; needs gigabytes")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    source = Path(__file__).resolve().parents[2]
+    source, load_before = Path(__file__).resolve().parents[2], os.getloadavg()[0]
     with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
         folder = Path(temporary)
         make_pictures(folder / "pictures", options.probes)
         baseline: list[Row] = []
+        bases = options.bases or folder / "bases"
         if options.baseline:
-            (folder / "baseline").mkdir()
             sizes = [int(size) for size in options.baseline_sizes.split(",")]
-            place = folder / "baseline"
-            baseline = measure(options.baseline, place, folder / "pictures", sizes, False)
-            shutil.rmtree(place)
-        (folder / "ours").mkdir()
+            hubs = grown(options.baseline, folder / "baseline", sizes, folder / "pictures")
+            baseline = measure(options.baseline, folder, hubs, False)
         sizes = [int(size) for size in options.sizes.split(",")]
-        rows = measure(source, folder / "ours", folder / "pictures", sizes, True)
+        hubs = grown(source, bases, sizes, folder / "pictures")
+        rows = measure(source, folder, hubs, True)
     ratio = rows[-1]["add_one_cpu_s"] / rows[0]["add_one_cpu_s"]
     result = {
         "probes": options.probes,
@@ -295,6 +284,7 @@ def main() -> None:
         "ratio_add_one_largest_to_smallest": round(ratio, 2),
         "baseline": baseline,
         "cores": os.cpu_count(),
+        "load": [round(load_before, 1), round(os.getloadavg()[0], 1)],
         **provenance(),
     }
     if options.json:

@@ -52,6 +52,34 @@ def first_look() -> str:
     return table(["probes", "first look", *(f"best {length}" for length in lengths)], rows)
 
 
+def growth() -> str:
+    """What one more model costs."""
+    rows = [
+        [
+            f"{row['models']:,}",
+            f"{row['add_one_cpu_s']:.2f}",
+            f"{row['add_one_read_mb']:.1f} / {row['add_one_written_mb']:.1f}",
+            f"{row['open_cpu_s']:.2f} ({row['open_s']:.1f})",
+            f"{row['status_cpu_s']:.2f}",
+            f"{row['rss_mb']:.0f}",
+        ]
+        for row in read_result("speed_growth")["rows"]
+    ]
+    head = ["models", "add one, s", "read / written, MB", "open and ask once, s (clock)"]
+    return table([*head, "status, s", "peak memory of asking, MB"], rows)
+
+
+def cold_scan() -> str:
+    """A scan of rows that are on the disk only."""
+    found = read_result("speed_cold")
+    rows = [
+        [name, f"{row['ms']:.0f}", f"{row['to_sequential']:.2f}"]
+        for name, row in found["rows"].items()
+    ]
+    head = f"{found['k']} rows of {found['logits']:,} logits, from the disk"
+    return table([head, "ms", "to a sequential read"], rows)
+
+
 def kills() -> str:
     """kill -9 and resume."""
     found = read_result("reliability_kill_resume")
@@ -91,5 +119,5 @@ def mixed_use() -> str:
 
 TABLES = (
     *(probing_speed, search_speed, query_speed, first_look, kills),
-    *(kill_anywhere, kill_all_commands, mixed_use),
+    *(growth, cold_scan, kill_anywhere, kill_all_commands, mixed_use),
 )

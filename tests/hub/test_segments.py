@@ -17,7 +17,7 @@ from lagotto.hub.hub import Hub
 from lagotto.hub.ingest import segments
 from lagotto.hub.ingest.response_files import file_facts
 from lagotto.hub.ingest.segments import compact_segments, rebuild_blocks
-from lagotto.hub.kernels import spans
+from lagotto.hub.kernels import pages, spans
 from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.records import Listing, ModelFacts
@@ -171,6 +171,16 @@ def test_history_does_not_show(
     compact(hub)
     assert answers(hub.folder, world_encoder(world)) == expected
     assert Hub.open(hub.folder).verify() == ()
+
+
+def test_a_large_hub_is_read_otherwise_and_answers_alike(
+    grown: Hub, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = answers(grown.folder, world_encoder(world))
+    monkeypatch.setattr(pages, "RESIDENT_BYTES", 0)
+    assert answers(grown.folder, world_encoder(world)) == expected
+    compact(grown)
+    assert answers(grown.folder, world_encoder(world)) == expected
 
 
 @pytest.fixture

@@ -10,16 +10,20 @@ import pytest
 from colour_world import MODELS, World, planted
 from command_line import lagotto
 from lagotto.core.errors import UsageError
+from lagotto.hub.descriptors.blocks import SEEN_ONLY
 from lagotto.hub.descriptors.standardize import standardize
 from lagotto.hub.hub import Hub
+from lagotto.hub.kernels import pages
 from lagotto.hub.reader.current_blocks import current_blocks
 from lagotto.hub.reports.explain import deciding_probes, write_contact_sheet
+from lagotto.hub.store.catalog import Catalog
 from lagotto.hub.store.layout import HubLayout
 from lagotto.hub.store.responses import (
     SeenProbes,
     read_responses,
     write_responses,
 )
+from lagotto.hub.store.segments import ways_made
 
 SHARE = 24
 
@@ -62,6 +66,22 @@ def test_the_same_share_gives_the_same_bytes(
     assert responses_files(again) == responses_files(shared_hub)
     for name in ("completion.safetensors", "blocks/000000.safetensors"):
         assert (again / name).read_bytes() == (shared_hub / name).read_bytes()
+
+
+@pytest.mark.parametrize("made", ["completed", "seen"])
+def test_a_large_hub_of_shares_answers_alike(
+    shared_copy: Path, world: World, monkeypatch: pytest.MonkeyPatch, made: str
+) -> None:
+    folder = shared_copy
+    if made == "seen":  # too few models and probes for the guard to believe a prediction
+        folder = shutil.copytree(world.empty_hub, shared_copy.parent / "few")
+        Hub.open(folder).add([world.models / "plain", world.models / "opencv"], probes_per_model=8)
+    with Catalog(HubLayout(folder).catalogue) as catalogue:
+        assert (ways_made(catalogue) == {SEEN_ONLY}) == (made == "seen")
+    rows = [[repr(hit) for hit in Hub.open(folder).search("red", k=9).hits]]
+    monkeypatch.setattr(pages, "RESIDENT_BYTES", 0)
+    rows.append([repr(hit) for hit in Hub.open(folder).search("red", k=9).hits])
+    assert rows[0] == rows[1]
 
 
 def test_planted_colours_are_found(shared_hub: Path, world: World) -> None:

@@ -11,7 +11,9 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int8, Int64
 
 from lagotto.hub.descriptors.block_models import model_digests, model_firsts
-from lagotto.hub.descriptors.blocks import Answers, Block
+from lagotto.hub.descriptors.blocks import SEEN_ONLY, Answers, Block
+from lagotto.hub.descriptors.exact import exact_descriptors
+from lagotto.hub.descriptors.quantize import quantize_by
 from lagotto.hub.descriptors.rank_blend import QUANTILES
 from lagotto.hub.descriptors.standardize import standardize_answers
 from lagotto.hub.index.low_rank import Approximation
@@ -28,7 +30,13 @@ from lagotto.hub.kernels.gather import (
     weighted_scores,
 )
 from lagotto.hub.kernels.kernel import Table
+from lagotto.hub.kernels.pages import MappedPages, is_large, read_ahead, take_rows
 from lagotto.hub.kernels.spans import block_ends, whole_tables
+from lagotto.hub.store.tensorfile import Array
+
+
+def _plain_rows(table: Array, rows: Int64[np.ndarray, " rows"]) -> Array:
+    return np.asarray(table[rows])
 
 
 class LogitIndex:
@@ -69,6 +77,9 @@ class LogitIndex:
             (block.values, block.steps, block.quantiles, block.directions, block.direction_steps)
             for block in self.blocks
         ]
+        self._pages = MappedPages(array for whole in self._whole for array in whole)
+        self._is_large = is_large(self._whole)
+        self._take = take_rows if self._is_large else _plain_rows
         self.steps = np.concatenate([np.zeros(0, np.float32), *(b.steps for b in self.blocks)])
         starts = (np.cumsum(self._widths, dtype=np.int64) - self._widths).tolist()
         firsts = [start + model_firsts(b.models) for start, b in zip(starts, blocks, strict=True)]
@@ -114,6 +125,10 @@ class LogitIndex:
         owner = None if digest is None else self._owner_of().get(digest)
         return None if owner is None else int(self.firsts[owner])
 
+    def read_ahead(self, probes: Int64[np.ndarray, " k"]) -> None:
+        """Has the system read the rows of some probes that are still on the disk only."""
+        read_ahead((values for values, _ in self.tables), probes)
+
     def whole_tables(self) -> Iterator[Table]:
         """Values and steps of all logits, in the blocks of a hub that was made at once.
 
@@ -140,6 +155,7 @@ class LogitIndex:
         mean, std = np.empty(len(columns)), np.empty(len(columns))
         for block, positions, local in self._by_block(columns):
             mean[positions], std[positions] = block.mean[local], block.std[local]
+        self._pages.trim()
         return exact_distances(standardize_answers(raw, mean, std), query)
 
     def comparable_distances(
@@ -171,7 +187,12 @@ class LogitIndex:
     ) -> tuple[Int8[np.ndarray, "k columns"], Float32[np.ndarray, " columns"]]:
         """The values and steps of some logits, on some probes or all, as a block has them."""
         rows = np.arange(self.tables[0][0].shape[0]) if probes is None else probes
-        return gather_values(self.tables, columns, rows)
+        values = np.empty((len(rows), len(columns)), np.int8)
+        steps = self.steps[columns]
+        for part in self._pages.parts(len(rows), len(columns), self.steps.size):
+            values[part], _ = gather_values(self.tables, columns, rows[part])
+            self._pages.trim()
+        return values, steps
 
     def directions(
         self, columns: Int64[np.ndarray, " columns"]
@@ -179,7 +200,8 @@ class LogitIndex:
         """The directions of some logits in the encoder's space."""
         directions = np.empty((len(columns), self.blocks[0].directions.shape[1]), np.float32)
         for block, positions, local in self._by_block(columns):
-            directions[positions] = block.directions_of(local)
+            codes = self._take(block.directions, local)
+            directions[positions] = codes * block.direction_steps[local, None]
         return directions
 
     def weighted_scores(
@@ -194,7 +216,16 @@ class LogitIndex:
         `weights` are those of `probes`, in their order. A direction score is the dot product of the
         logit's direction with `direction`.
         """
-        return weighted_scores(self._whole, columns, probes, weights, direction, ends=self.ends)
+        scores = weighted_scores(
+            self._whole,
+            columns,
+            probes,
+            weights,
+            direction,
+            ends=self.ends,
+        )
+        self._pages.trim()
+        return scores
 
     def descriptors(
         self, columns: Int64[np.ndarray, " columns"]
@@ -212,8 +243,8 @@ class LogitIndex:
     def plain_and_blended(
         self, columns: Int64[np.ndarray, " columns"]
     ) -> tuple[Float32[np.ndarray, "probes columns"], Float32[np.ndarray, "probes columns"]]:
-        """`descriptors` and `blended` of some logits; the blocks are read once for both."""
-        values, steps = self.codes(columns)
+        """`descriptors` and `blended` of some logits, a few; the blocks are read once for both."""
+        values, steps = self._few_codes(columns) if self._is_large else self.codes(columns)
         plain = np.asarray(values * steps, dtype=np.float32)
         return plain, self._blend(columns, values, steps)
 
@@ -234,8 +265,31 @@ class LogitIndex:
     ) -> Float32[np.ndarray, "k columns"]:
         quantiles = np.empty((len(columns), QUANTILES), np.int8)
         for block, positions, local in self._by_block(columns):
-            quantiles[positions] = block.quantiles[local]
+            quantiles[positions] = self._take(block.quantiles, local)
         return blend_values(values, quantiles, self.tables[0][0].shape[0], steps)
+
+    def _few_codes(
+        self, columns: Int64[np.ndarray, " columns"]
+    ) -> tuple[Int8[np.ndarray, "probes columns"], Float32[np.ndarray, " columns"]]:
+        """`codes` of a few logits on all probes, from the responses of their models.
+
+        In a block each value of a column lies in a page of its own; the responses of a model lie
+        together. Predicted responses are not computed anew: they are read from the block.
+        """
+        probes = np.arange(self.tables[0][0].shape[0])
+        values = np.empty((len(probes), len(columns)), np.int8)
+        for block, positions, local in self._by_block(columns):
+            models = block.models
+            owners = np.searchsorted(model_firsts(models), local, side="right") - 1
+            made = np.array([models[owner].made_with for owner in owners.tolist()])
+            predicted = (made != "") & (made != SEEN_ONLY)
+            part = np.empty((len(probes), len(local)), np.int8)
+            seen, rest = local[~predicted], local[predicted]
+            exact = exact_descriptors(block, seen, probes, self._read)
+            part[:, ~predicted] = quantize_by(exact, block.steps[seen])
+            part[:, predicted] = block.values[:, rest]
+            values[:, positions] = part
+        return values, self.steps[columns]
 
     def _by_block(
         self, columns: Int64[np.ndarray, " columns"]

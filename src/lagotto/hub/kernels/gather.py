@@ -8,6 +8,7 @@ from jaxtyping import Float32, Int8, Int64, Integer
 
 from lagotto.hub.kernels.dispatch import current_kernel
 from lagotto.hub.kernels.kernel import KernelName, Table, WholeTable
+from lagotto.hub.kernels.pages import is_large, take_rows
 from lagotto.hub.kernels.thread_pool import run_parallel
 
 Positions: TypeAlias = slice | Int64[np.ndarray, " positions"]
@@ -155,10 +156,10 @@ def _one_table(
 ) -> tuple[WholeTable, Int64[np.ndarray, " columns"]]:
     """A table that has some logits, and their columns in it; a copy if they lie in several.
 
-    A copy has the values of some rows only.
+    A copy has the values of some rows only. It is made of a large hub, too.
     """
     owners = list(split_columns(widths, columns))
-    if len(owners) == 1:
+    if len(owners) == 1 and not is_large(tables):
         table, _, local = owners[0]
         return tables[table], local
     _, _, quantiles, directions, _ = tables[0]
@@ -171,10 +172,11 @@ def _one_table(
         np.empty(count, np.float32),
     )
     for table, positions, local in owners:
+        values, steps, quantiles, directions, direction_steps = tables[table]
         some = np.arange(count)[positions]
-        copied[0][np.ix_(rows, some)] = tables[table][0][np.ix_(rows, local)]
-        for field in range(1, len(copied)):
-            copied[field][some] = tables[table][field][local]
+        copied[0][np.ix_(rows, some)] = values[np.ix_(rows, local)]
+        copied[1][some], copied[4][some] = steps[local], direction_steps[local]
+        copied[2][some], copied[3][some] = take_rows(quantiles, local), take_rows(directions, local)
     return copied, np.arange(count)
 
 

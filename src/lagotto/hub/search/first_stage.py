@@ -74,6 +74,7 @@ def weighted_sums(
     """
     probes = np.flatnonzero(top_weights)
     k = len(probes)
+    logit_index.read_ahead(probes)
     if logit_index.steps.size >= SEARCH_CONFIG.half_scan_logits:
         probes = top_half(top_weights)
     sums = scan_sums(logit_index.tables, probes, top_weights[probes], ends=logit_index.ends)

@@ -92,6 +92,7 @@ def rank_by_distance(
         request: How many logits, and which not.
     """
     query = values[probes]
+    logit_index.read_ahead(probes)
     scanned = scan_distances(logit_index.tables, probes, query, ends=logit_index.ends)
     steps = logit_index.steps
     exact_already = np.full(steps.size if logit_index.partial_models else 0, np.nan)

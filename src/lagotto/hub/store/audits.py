@@ -21,9 +21,12 @@ _COLUMNS = "key, verdict, misplaced"
 _LISTS = (
     "SELECT name, digest, responses_sha256, outputs, "
     "EXISTS (SELECT 1 FROM logits WHERE model = position AND label IS NOT NULL), {} "
-    "FROM models {} WHERE status = 'done' {} ORDER BY position"
+    "FROM models {} WHERE {} ORDER BY position"
 )
-_LABELLED = "AND position IN (SELECT DISTINCT model FROM logits WHERE label IS NOT NULL)"
+_ALL = "status = 'done'"
+_LABELLED = "+status = 'done' AND position IN (SELECT model FROM logits WHERE label IS NOT NULL)"
+"""The plus keeps SQLite from the index of the status, by which it would read every model; with a
+DISTINCT it would read every output, not the index of the labels."""
 
 
 def read_label_lists(
@@ -33,7 +36,7 @@ def read_label_lists(
 
     With `only_labelled` models that publish no label are left out.
     """
-    which = _LABELLED if only_labelled else ""
+    which = _LABELLED if only_labelled else _ALL
     if catalogue.format_version() < _WITH_AUDITS:
         query = _LISTS.format("NULL, NULL, NULL", "", which)
     else:

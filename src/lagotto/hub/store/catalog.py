@@ -279,7 +279,7 @@ class Catalog(Database):
         """Why models failed, in the order of the models."""
         rows = self.run(
             "SELECT digest, name, source, kind, reason FROM failures "
-            "JOIN models ON position = model ORDER BY position"
+            "CROSS JOIN models ON position = model ORDER BY position"
         )
         return tuple(FailureRecord(*row) for row in rows)
 

@@ -1,5 +1,6 @@
 """The folder of a hub comes in; what killed runs left in it and beside it goes out."""
 
+import os
 from pathlib import Path
 
 from lagotto.core.lock import is_locked
@@ -33,13 +34,22 @@ def find_leftovers(layout: HubLayout) -> tuple[Leftover, ...]:
 def unfinished(layout: HubLayout) -> list[Path]:
     """What no writer needs any more: the caller knows that no other process writes to the hub."""
     temporary = [
-        path
+        folder / name
         for folder in _folders(layout)
-        for path in sorted(folder.glob(f".*{TEMPORARY_SUFFIX}"))
-        if not is_owned(path.name)
+        for name in _temporary_names(folder)
+        if not is_owned(name)
     ]
     partial = sorted(layout.cache.glob("*.partial.npy"))
     return [*temporary, *partial, *_existing(layout.staging)]
+
+
+def _temporary_names(folder: Path) -> list[str]:
+    """The names of temporary files in a folder, which may have a file for each of many models."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    return sorted(name for name in names if name[0] == "." and name.endswith(TEMPORARY_SUFFIX))
 
 
 def _folders(layout: HubLayout) -> tuple[Path, ...]:

@@ -10,7 +10,9 @@ import json
 import math
 import mmap
 import os
+import weakref
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -32,6 +34,36 @@ _ALIGNMENT = 64
 _READ_BYTES = 1 << 20
 _CHECKSUM_BYTES = 32
 _CHECKED_BYTES = 64 << 20
+
+
+class MappedFile(mmap.mmap):
+    """A file that is mapped to be read; its bytes can also be read without mapping their pages."""
+
+    path: Path
+    identity: tuple[int, int]
+    _descriptor: int | None = None
+    _address: int | None = None
+
+    def address(self) -> int:
+        """Where the map begins in this process's memory."""
+        if self._address is None:
+            self._address = int(np.frombuffer(self, np.uint8).__array_interface__["data"][0])
+        return self._address
+
+    def descriptor(self) -> int | None:
+        """An open descriptor of the file, which stays open as long as the map is in use.
+
+        None where its name is now another file's, or the system cannot read at an offset.
+        """
+        if self._descriptor is None and hasattr(os, "pread"):
+            with suppress(OSError):
+                opened = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+                if _identity(opened) == self.identity:
+                    self._descriptor = opened
+                    weakref.finalize(self, os.close, opened)
+                else:
+                    os.close(opened)
+        return self._descriptor
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,10 +281,16 @@ def _read_prefix(path: Path) -> tuple[dict[str, Any], int]:
     return entries, 8 + length
 
 
+def _identity(descriptor: int) -> tuple[int, int]:
+    state = os.fstat(descriptor)
+    return state.st_dev, state.st_ino
+
+
 def _map_arrays(path: Path, entries: Mapping[str, Any], start: int) -> dict[str, Array]:
     try:
         with path.open("rb") as file:
-            memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            memory = MappedFile(file.fileno(), 0, access=mmap.ACCESS_READ)
+            memory.path, memory.identity = path, _identity(file.fileno())
         return {
             name: np.ndarray(
                 tuple(entry["shape"]),

@@ -45,12 +45,15 @@ def audit_lists(
         The audits that were made, in the order of the hub's models.
     """
     given = read_references(catalogue)
-    order = [record.model for record in read_label_lists(catalogue)]
     audits = [
         *_audit_some(hub, catalogue, progress, given, of_references=True, anew=anew),
         *_audit_some(hub, catalogue, progress, given, of_references=False, anew=anew),
     ]
-    return tuple(sorted(audits, key=lambda audit: order.index(audit.model)))
+    if len(audits) < 2:
+        return tuple(audits)
+    lists = read_label_lists(catalogue, only_labelled=not anew)
+    order = {record.model: place for place, record in enumerate(lists)}
+    return tuple(sorted(audits, key=lambda audit: order[audit.model]))
 
 
 def _audit_some(
@@ -63,12 +66,11 @@ def _audit_some(
     anew: bool,
 ) -> tuple[ModelAudit, ...]:
     """The audits of references, which come first, or of all other models, which hear them."""
-    records = [
-        record
-        for record in read_label_lists(catalogue, only_labelled=not anew)
-        if (record.model in references) == of_references
-    ]
-    trust = LabelTrust(read_label_lists(catalogue), references)
+    lists = read_label_lists(catalogue, only_labelled=not anew)
+    records = [record for record in lists if (record.model in references) == of_references]
+    if not records:
+        return ()
+    trust = LabelTrust(lists, references)
     said = "" if of_references or not references else _digest_of(trust)
     keys = {
         record.model: _audit_key(record, catalogue.logit_labels(record.digest), said)
