@@ -1,7 +1,9 @@
 """keras.applications, translated by Lagotto and compared with Keras: equal logits, and how long.
 
-    python benchmarks/quality/keras_models.py --json [--only NAME] [--largest 100]
+    python benchmarks/quality/keras_models.py --out benchmarks/results/quality_keras_models.json
+    python benchmarks/quality/keras_models.py --only VGG16 --libraries keras3 --out FILE
 
+With --only, the rows of these networks replace those in the file of --out, and all others stay.
 It runs in an environment of its own, with tensorflow-cpu, keras, tf_keras, h5py, onnx and
 onnxruntime; nothing is downloaded. Every network gets random weights and random statistics, is
 saved as .h5 and .keras, opened by Lagotto, and run on the same pictures. Exit code 1 if one of them
@@ -56,16 +58,29 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="written after every network")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    rows: list[dict[str, Any]] = []
+    rows = _kept_rows(options.out) if options.only and options.out else []
     for name in options.only or NETWORKS:
         for library in options.libraries:
-            rows += _compared(name, library, options.largest)
-            print(*(list(row.values()) for row in rows[-2:]), sep="\n", file=sys.stderr)
+            found = _compared(name, library, options.largest)
+            print(*(list(row.values()) for row in found), sep="\n", file=sys.stderr)
+            rows = _replaced(rows, found)
             if options.out:
-                options.out.write_text(json.dumps(_result(rows), indent=1))
+                options.out.write_text(json.dumps(_result(rows), indent=1) + "\n")
     result = _result(rows)
     print(json.dumps(result, indent=1) if options.json else result)
     sys.exit(0 if result["all_equal"] else 1)
+
+
+def _kept_rows(file: Path) -> list[dict[str, Any]]:
+    """The rows that a file of results has; none if there is no such file."""
+    rows: list[dict[str, Any]] = json.loads(file.read_text())["rows"] if file.is_file() else []
+    return rows
+
+
+def _replaced(rows: list[dict[str, Any]], found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with new ones in place of those of the same file, or behind them."""
+    by_file = {(row["network"], row["library"], row["form"]): row for row in (*rows, *found)}
+    return list(by_file.values())
 
 
 def _result(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -36,17 +36,39 @@ def _seconds(found: dict[str, Any]) -> str:
 
 def checkpoint_rows() -> str:
     """Each checkpoint."""
+    return _rows("quality_checkpoints")
+
+
+def checkpoint_heavy() -> str:
+    """Each checkpoint of a larger network."""
+    return _rows("quality_checkpoints_heavy")
+
+
+def checkpoint_sizes() -> str:
+    """Each checkpoint of a network for pictures of another size, with the size that was found."""
+    rows = [
+        [row["name"], str(row["size"]), str(row.get("found_size", "refused")), _difference(row)]
+        for row in read_result("quality_checkpoints_sizes")["rows"]
+    ]
+    return table(["network", "size", "found", "difference"], rows)
+
+
+def _rows(result: str) -> str:
     rows = [
         [
             row["name"],
             row["style"],
             row.get("found", ""),
-            f"{row['difference']:.0e}" if "difference" in row else "refused",
+            _difference(row),
             f"{row['open_s']:.2f}",
         ]
-        for row in read_result("quality_checkpoints")["rows"]
+        for row in read_result(result)["rows"]
     ]
     return table(["network", "style", "found", "difference", "s to open"], rows)
+
+
+def _difference(row: dict[str, Any]) -> str:
+    return f"{row['difference']:.0e}" if "difference" in row else "refused"
 
 
 def checkpoint_variants() -> str:
@@ -64,4 +86,7 @@ def checkpoint_variants() -> str:
     return table(["network", "weights", "right one", "taken", "`tf_` ahead by"], rows)
 
 
-TABLES = (checkpoints, checkpoint_rows, checkpoint_variants)
+TABLES = (
+    *(checkpoints, checkpoint_rows, checkpoint_heavy, checkpoint_sizes),
+    *(checkpoint_variants,),
+)

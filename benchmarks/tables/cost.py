@@ -14,6 +14,20 @@ def probing_speed() -> str:
     return table(["wall time, relative", "ratio"], rows)
 
 
+def start_cost() -> str:
+    """What starting a command costs, beside Python alone, and the size of the wheel."""
+    found = read_result("speed_start")
+    seconds = found["cpu_s"]
+    rows = [
+        ["`python -c pass` (baseline), CPU ms", f"{1000 * seconds['python']:.0f}"],
+        ["`import lagotto`, CPU ms", f"{1000 * seconds['import']:.0f}"],
+        ["imports of typer and rich alone, CPU ms", f"{1000 * seconds['typer']:.0f}"],
+        ["`lagotto --help`, CPU ms", f"{1000 * seconds['help']:.0f}"],
+        ["wheel, MB (bar: under 12)", f"{found['wheel_bytes'] / 1e6:.1f}"],
+    ]
+    return table(["start", "figure"], rows)
+
+
 def search_speed() -> str:
     """A query over a million logits."""
     found = read_result("speed_search")
@@ -118,6 +132,6 @@ def mixed_use() -> str:
 
 
 TABLES = (
-    *(probing_speed, search_speed, query_speed, first_look, kills),
+    *(probing_speed, start_cost, search_speed, query_speed, first_look, kills),
     *(growth, cold_scan, kill_anywhere, kill_all_commands, mixed_use),
 )

@@ -157,6 +157,27 @@ def ssd(graph: Graph) -> None:
     graph.publish("scores", 1, CELLS, len(graph.colours) + 1)
 
 
+def ssd_moved(graph: Graph) -> None:
+    """The same, whose classes are moved behind the boxes after their sigmoid."""
+    graph.add("Sigmoid", ["logits"], "by_class")
+    graph.nodes.append(helper.make_node("Identity", [graph.boxes(1, CELLS, 4)], ["boxes"]))
+    graph.publish("boxes", 1, CELLS, 4)
+    graph.publish(graph.rows("by_class", "scores"), 1, CELLS, len(graph.colours))
+
+
+def ssd_reshaped(graph: Graph) -> None:
+    """The same, whose boxes get an axis of their own after their sigmoid."""
+    width = CELLS * len(graph.colours)
+    graph.constant("flat_shape", np.array([1, width]))
+    graph.constant("rows_shape", np.array([1, CELLS, len(graph.colours)]))
+    graph.add("Reshape", [graph.rows("logits", "raw_rows"), "flat_shape"], "flat_logits")
+    graph.add("Sigmoid", ["flat_logits"], "flat_scores")
+    graph.nodes.append(helper.make_node("Identity", [graph.boxes(1, CELLS, 4)], ["boxes"]))
+    graph.publish("boxes", 1, CELLS, 4)
+    scores = graph.add("Reshape", ["flat_scores", "rows_shape"], "scores")
+    graph.publish(scores, 1, CELLS, len(graph.colours))
+
+
 def retina(graph: Graph) -> None:
     """A sigmoid of each class for each box, alone."""
     graph.publish(graph.add("Sigmoid", [graph.rows("logits")], "cls"), 1, CELLS, len(graph.colours))
@@ -250,6 +271,8 @@ FORMS: dict[str, Callable[[Graph], None]] = {
     "yolox": lambda graph: yolo5(graph, 1),
     "detr": detr,
     "ssd": ssd,
+    "ssd_moved": ssd_moved,
+    "ssd_reshaped": ssd_reshaped,
     "retina": retina,
     "nanodet": nanodet,
     "selected": selected,

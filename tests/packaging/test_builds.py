@@ -68,6 +68,11 @@ def test_every_file_of_the_package_is_in_the_wheel(tree: Path, wheel: Path) -> N
 
 
 @pytest.mark.thorough
+def test_the_wheel_is_under_twelve_megabytes(wheel: Path) -> None:
+    assert wheel.stat().st_size < 12_000_000
+
+
+@pytest.mark.thorough
 def test_the_wheel_says_what_the_project_says(wheel: Path) -> None:
     assert wheel.name == f"lagotto-{PROJECT['version']}-py3-none-any.whl"
     archive = zipfile.ZipFile(wheel)

@@ -82,6 +82,23 @@ class PublishedOutput:
             return "map"
         return self.place_of_classes or SELECTING_BOXES.get(self.before, "")
 
+    def read_as(self, hint: ClassHint, feed: OutputShape | None) -> "PublishedOutput":
+        """The output, not read before its activation where its classes lie elsewhere there.
+
+        A transposition or a new shape after the activation moves them: the sigmoid of [1, 70] may
+        be published as [1, 10, 7], or that of [1, classes, boxes] as [1, boxes, classes].
+
+        Args:
+            hint: What is known of the place of the classes.
+            feed: The shape of the tensor before the activation, if there is one.
+        """
+        axis = {"first": 1, "last": 2}.get(hint)
+        if axis is None or feed is None or self.activation is None:
+            return self
+        if len(feed) == len(self.shape) and feed[axis] == self.shape[axis]:
+            return self
+        return replace(self, activation=replace(self.activation, same_classes=False))
+
     @property
     def width(self) -> int | None:
         """The number of scores of one picture; None if it is open."""

@@ -10,6 +10,8 @@ from PIL import Image
 
 import lagotto
 from lagotto.core.images import to_pixels
+from lagotto.models.architectures.skeletons import skeleton_keys
+from lagotto.models.classifier import ModelClassifier
 from lagotto.models.metadata.scan import scan_models
 from lagotto.models.registry import load_model
 
@@ -71,6 +73,30 @@ def test_logits_and_preprocessing_are_those_of_timm(architecture: str, tmp_path:
     scale = max(1.0, float(np.abs(expected).max()))
     assert np.abs(given - expected).max() < 0.02 * scale  # a rounded pixel here and there
     assert np.corrcoef(given[0], expected[0])[0, 1] > 0.999
+
+
+@pytest.mark.parametrize("architecture", ["lcnet_050", "efficientvit_m0", "pit_ti_224"])
+def test_a_checkpoint_without_a_graph_is_run_by_timm(architecture: str, tmp_path: Path) -> None:
+    assert f"timm/{architecture}" not in skeleton_keys()
+    torch.manual_seed(0)
+    network = timm.create_model(architecture, num_classes=CLASSES).eval()
+    weights = {f"module.{name}": value for name, value in network.state_dict().items()}
+    told = {"state_dict": weights, "classes": list("abcde"), "epoch": 3}
+    torch.save(told, tmp_path / "best.pth")
+    (source,) = scan_models([tmp_path / "best.pth"])
+    model = load_model(source)
+    assert isinstance(model, ModelClassifier)
+    spec = model.spec
+    assert (spec.framework, spec.architecture, spec.labels) == (
+        "timm",
+        architecture,
+        tuple("abcde"),
+    )
+    noise = np.random.default_rng(0).integers(0, 256, (2, *spec.input.pixels.shape), np.uint8)
+    fed = np.concatenate([model.prepared(noise[at : at + 1], spec.input)[:1] for at in (0, 1)])
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(fed)).numpy()
+    assert np.abs(model.logits(noise) - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
 def test_a_saved_network_is_opened_in_a_worker(tmp_path: Path) -> None:

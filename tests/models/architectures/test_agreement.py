@@ -40,6 +40,7 @@ def test_the_layers_of_the_architecture_itself_agree(found: Recognition) -> None
     check(found, {"maxpool": layer("MaxPool2d", **POOL), "relu": layer("ReLU")})
     check(found, {"avgpool": layer("AdaptiveAvgPool2d", output_size=[1, 1])})
     check(found, {}, conv1=layer("Conv2d", padding="same"))  # not compared
+    check(found, {"maxpool": layer("MaxPool2d", training=False)})  # TorchScript: only in its code
 
 
 @pytest.mark.parametrize(

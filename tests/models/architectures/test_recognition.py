@@ -199,8 +199,25 @@ def test_an_unknown_network_is_compared_with_the_nearest() -> None:
     [
         ({"embedding.weight": (30_522, 768), "fc.weight": (2, 768)}, "30,522 x 768"),
         ({"encoder.weight": (8, 3, 3, 3), "decoder.weight": (8, 3, 3, 3)}, "gives a picture"),
+        ({"main.0.weight": (8, 3, 4, 4), "main.2.weight": (1, 8, 4, 4)}, "as a discriminator"),
         ({"netG.main.weight": (100, 512, 4, 4), "x.weight": (4, 4)}, "makes pictures"),
         ({"backbone.conv.weight": (8, 3, 3, 3), "rpn.head.weight": (8, 8, 1, 1)}, "detector"),
+        (
+            {
+                "backbone.conv.weight": (8, 3, 3, 3),
+                "head.regression_head.0.weight": (8, 8, 3, 3),
+                "head.regression_head.1.weight": (24, 8, 1, 1),
+            },
+            "is of a detector",
+        ),
+        (
+            {
+                "backbone.conv.weight": (8, 3, 3, 3),
+                "classifier.scale.1.weight": (8, 8, 1, 1),
+                "classifier.low_classifier.weight": (3, 8, 1, 1),
+            },
+            "is of a segmenter",
+        ),
         ({"conv.weight": (8, 3, 3, 3), "segmentation_head.0.weight": (2, 8, 3, 3)}, "segmenter"),
         ({"a.lora_A.weight": (8, 64), "a.lora_B.weight": (64, 8)}, "LoRA"),
         (
@@ -227,7 +244,7 @@ def test_what_is_no_image_classifier_is_named(shapes: Shapes, what: str) -> None
 @pytest.mark.parametrize(
     ("shapes", "why"),
     [
-        (with_head(RESNET, "fc."), "the weights of its body alone"),
+        (with_head(RESNET, "fc."), "body alone; give the file that has the classifier, too"),
         (
             with_head(RESNET, "fc.", *linear("age", 512, 8), *linear("gender", 512, 2)),
             "no chain",

@@ -17,11 +17,13 @@ NET = {"fc.weight": np.ones((3, 2), np.float32), "fc.bias": np.ones(3, np.float3
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 98563211\n"
 
 
-def tar_of(*names: str) -> bytes:
+def tar_of(*names: str, mtime: float = 0) -> bytes:
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as archive:
         for name in names:
-            archive.addfile(tarfile.TarInfo(name))
+            entry = tarfile.TarInfo(name)
+            entry.mtime = mtime  # a fraction of a second stands in a header of its own
+            archive.addfile(entry)
     return file.getvalue()
 
 
@@ -36,7 +38,9 @@ FORMS = {
     "zeros": (bytes(5000), "filled with zeros"),
     "gzip": (gzip.compress(torch_legacy(NET)), "gunzip"),
     "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(90), "call it .h5"),
-    "tar": (tar_of("sys_info", "pickle", "storages", "tensors"), "torch before 0.1.10"),
+    "tar": (tar_of("sys_info", "pickle", "storages", "tensors"), "weights_only=False)"),
+    "tar with times": (tar_of("storages", mtime=1.5), "torch before 0.1.10"),
+    "tar of a file": (tar_of("run/best.pth"), "a tar archive; unpack it first"),
     "other binary": (bytes(range(7, 250)) * 9, "begins like no checkpoint"),
     "floats": (np.linspace(1, 2, 900, dtype=np.float32).tobytes(), "begins like no checkpoint"),
     "keras": (zip_of([("config.json", b"{}"), ("model.weights.h5", b"")]), "call it .keras"),

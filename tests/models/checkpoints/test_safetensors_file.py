@@ -1,6 +1,7 @@
 """Safetensors without a config, and checkpoints in shards."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from safetensors.numpy import save_file
 from checkpoint_makers import torch_zip
 from lagotto.core.errors import ModelError
 from lagotto.models.checkpoints.opening import open_checkpoint
+from lagotto.models.files.weights import MAX_EXTERNAL_BYTES
 
 NET = {
     "model.conv.weight": np.arange(6, dtype=np.float32).reshape(2, 3, 1, 1),
@@ -110,6 +112,11 @@ def test_shards_are_one_checkpoint(tmp_path: Path, ending: str) -> None:
 def test_a_shard_alone_and_a_missing_shard_are_refused(tmp_path: Path) -> None:
     index = shards(tmp_path, "safetensors")
     first = tmp_path / "model-00001-of-00002.safetensors"
+    whole = first.read_bytes()
+    os.truncate(first, MAX_EXTERNAL_BYTES)  # sparse: it takes no room on the disk
+    with pytest.raises(ModelError, match=f"at most {MAX_EXTERNAL_BYTES} are read"):
+        open_checkpoint(index)
+    first.write_bytes(whole)
     with pytest.raises(ModelError, match=r"one of 2 shards; give model\.safetensors\.index\.json"):
         open_checkpoint(first)
     first.unlink()

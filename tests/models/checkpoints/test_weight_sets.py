@@ -189,6 +189,7 @@ def test_a_module_gives_the_names_of_its_state_dict(opened: Any) -> None:
         ({"epoch": 3, "optimizer_state_dict": OPTIMIZER}, "state of an optimizer"),
         ({"netG": NET, "netD": network(2)}, "a GAN"),
         ({"generator_state_dict": NET, "discriminator_state_dict": network(2)}, "a GAN"),
+        ({"G_state_dict": NET, "D_state_dict": {"0.weight": np.ones((2, 2), "f4")}}, "a GAN"),
         (np.ones(3, np.float32), "one tensor and no network"),
         ({"names": ["a", "b"]}, "no weights"),
         (Call(Named("sklearn.svm._classes.SVC")), "scikit-learn; export it with skl2onnx"),

@@ -125,8 +125,11 @@ def test_a_graph_model_of_tensorflow_js(tmp_path: Path) -> None:
 def test_shards_that_are_missing_or_short(tmp_path: Path) -> None:
     write_tfjs(tmp_path / "model.json", PLAIN)
     shard = tmp_path / "shard.bin"
-    shard.write_bytes(shard.read_bytes()[:20])
-    assert "download the model again" in _refusal(tmp_path / "model.json")
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:20])
+    assert "takes more bytes than the shards have" in _refusal(tmp_path / "model.json")
+    shard.write_bytes(whole + bytes(4))
+    assert f"{len(whole) + 4} are in shard.bin; download" in _refusal(tmp_path / "model.json")
     shard.unlink()
     assert "keep their names" in _refusal(tmp_path / "model.json")
 

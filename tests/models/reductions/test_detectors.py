@@ -221,6 +221,20 @@ def test_kept_boxes_with_a_background_among_the_labels(tmp_path: Path) -> None:
     assert logits[:, 0] == pytest.approx(np.log(0.01 / 0.99), abs=1e-3)
 
 
+def test_a_map_of_many_channels_in_the_size_of_the_pictures_needs_no_labels(tmp_path: Path) -> None:
+    def large(graph: Graph) -> None:
+        graph.add("Concat", ["map8", "map8"], "six", axis=1)
+        graph.constant("eight", np.array([1, 1, EDGE / 4, EDGE / 4], np.float32))
+        graph.add("Resize", ["six", "", "eight"], "scores", mode="nearest")
+        graph.publish("scores", 1, 6, EDGE, EDGE)
+
+    model = load(tmp_path, large, ())
+    assert (model.spec.kind, model.spec.outputs) == ("segmenter", 6)
+    assert "taken for a segmenter: its 6 channels have the size of the pictures" in model.spec.notes
+    expected = np.tile(expected_logits("segmenter", PIXELS, COLOURS), 2)
+    assert np.abs(model.logits(PIXELS) - expected).max() < 1e-3
+
+
 def test_a_row_of_scores_beside_a_map_stays_a_classifier(tmp_path: Path) -> None:
     def both(graph: Graph) -> None:
         graph.add("ReduceMax", ["logits"], "row", axes=[2], keepdims=0)

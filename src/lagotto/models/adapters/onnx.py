@@ -223,6 +223,8 @@ class OnnxEngine:
         self._read = [chosen.tensor]
         if self._kept is None:
             hint = choice.class_hint or chosen.class_hint
+            feed = by_name.get(chosen.activation.feed) if chosen.activation else None
+            chosen = chosen.read_as(hint, None if feed is None else known_sizes(feed.shape))
             tensor = output_tensor(graph, chosen.tensor, chosen.activation, request.cut)
             self._output = replace(tensor, is_row=chosen.is_row, class_hint=hint)
             self._read = [self._output.name]

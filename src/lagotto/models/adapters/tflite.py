@@ -73,9 +73,11 @@ class TfliteEngine:
                 "it publishes only the boxes that it kept, which are not read from a TFLite file: "
                 "export the scores of all boxes, [batch, boxes, classes]"
             )
-        chosen = outputs[choice.index]
+        hint = choice.class_hint or outputs[choice.index].class_hint
+        ending = outputs[choice.index].activation
+        feed = None if ending is None else graph.tensors[int(ending.feed)].shape
+        chosen = outputs[choice.index].read_as(hint, feed)
         tensor, read = _output_tensor(graph, chosen, request.cut)
-        hint = choice.class_hint or chosen.class_hint
         self._output = replace(tensor, is_row=chosen.is_row, class_hint=hint)
         self._output_index = choice.index if choice.index < len(graph.outputs) else 0
         if read != graph.outputs[self._output_index]:

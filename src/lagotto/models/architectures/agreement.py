@@ -119,12 +119,15 @@ def _pools(operators: list[SkeletonOperator], checkpoint: Checkpoint) -> Iterato
 
 
 def _is_pool(layer: PlainLayer, settings: Mapping[str, LayerSetting]) -> bool:
-    """Whether a layer has the settings of an operator, as far as they are in the file."""
+    """Whether a layer has the settings of an operator, as far as they are in the file.
+
+    TorchScript has them in its code only.
+    """
     kernel = layer.settings.get("kernel_size")
     stated = {
         "kernel_shape": _pair(kernel),
         "strides": _pair(layer.settings.get("stride") or kernel),
-        "pads": _pair(layer.settings.get("padding", 0)) * 2,
+        "pads": _pair(layer.settings.get("padding")) * 2,
     }
     return all(not value or settings.get(name) in (value, None) for name, value in stated.items())
 

@@ -222,7 +222,10 @@ def _head(
             return None
     parts = [*names, *inside.outside]
     if not parts:
-        raise ModelError("it has no classifier: these are the weights of its body alone")
+        raise ModelError(
+            "it has no classifier: these are the weights of its body alone; give the file that has "
+            "the classifier, too, if there is one"
+        )
     if len({name.rpartition(".")[0] for name in parts}) > _OWN_LAYERS:
         raise ModelError(f"beside it are {len(parts):,} tensors of other layers")
     return read_head({name: shapes[name] for name in shapes if name in set(parts)}, layers)

@@ -22,7 +22,8 @@ _DETECTOR = re.compile(
 )
 _SEGMENTER = re.compile(
     r"(?:^|\.)(?:segmentation_head|decode_head|mask_head|outc|aspp|sem_seg_head|up\d+|seg_head"
-    r"|final_conv|conv_last|upconv\d*)(?:\.|$)|^aux_classifier\.|^classifier\.0\.convs\."
+    r"|final_conv|conv_last|upconv\d*|low_classifier|high_classifier)(?:\.|$)"
+    r"|^aux_classifier\.|^classifier\.0\.convs\."
 )
 _PICTURES = re.compile(
     r"(?:^|\.)(?:decoder|generator|deconv\w*|convt\w*|to_rgb\w*|conv_out|up_blocks|upsample\w*|unconv\w*"
@@ -54,6 +55,9 @@ def _no_classifier(shapes: Mapping[str, Shape]) -> str | None:
         is_table = len(shape) == 2 and shape[0] >= _MIN_WORDS > shape[1]
         if is_table and _EMBEDDING.search(name):
             return f"an embedding of {shape[0]:,} x {shape[1]:,} ({name[:80]!a}) is of a text model"
+    detector = next(filter(_DETECTOR.search, shapes), None)
+    if detector is not None:
+        return f"{detector[:80]!a} is of a detector; export it to ONNX"
     convolutions = [name for name, shape in shapes.items() if len(shape) == 4]
     if len(convolutions) > 1 and _is_map_classifier(shapes, convolutions[-2:]):
         return f"{convolutions[-1][:80]!a} gives a class to every pixel; export it to ONNX"
@@ -61,9 +65,6 @@ def _no_classifier(shapes: Mapping[str, Shape]) -> str | None:
         if all(_LORA.search(name) or _BESIDE_LORA.search(name) for name in shapes):
             return "LoRA weights alone, without the network that they change; merge them into it"
         return "LoRA weights beside a network; save model.merge_and_unload() of peft"
-    detector = next(filter(_DETECTOR.search, shapes), None)
-    if detector is not None:
-        return f"{detector[:80]!a} is of a detector; export it to ONNX"
     segmenter = next(filter(_SEGMENTER.search, shapes), None)
     if segmenter is not None:
         return f"{segmenter[:80]!a} is of a segmenter; export it to ONNX"
@@ -73,7 +74,8 @@ def _no_classifier(shapes: Mapping[str, Shape]) -> str | None:
     name, shape = weights[-1]
     if len(shape) == 4 and min(shape[:2]) in (1, 3) and math.prod(shape[2:]) > 1:
         size = "x".join(map(str, shape))
-        return f"its last layer {name[:80]!a} ({size}) gives a picture"
+        made = "a map of one value, as a discriminator does" if 1 in shape[:1] else "a picture"
+        return f"its last layer {name[:80]!a} ({size}) gives {made}"
     maker = next(filter(_PICTURES.search, shapes), None)
     if maker is not None:
         return f"{maker[:80]!a} is of a network that makes pictures (an autoencoder or a generator)"

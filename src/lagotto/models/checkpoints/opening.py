@@ -30,6 +30,12 @@ from lagotto.models.metadata.embedded import read_properties
 
 _ZIP = b"PK\x03\x04"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_IN_OLD_TAR = (b"sys_info", b"pickle", b"storages", b"tensors")
+"""What torch before 0.1.10 put in a tar, in any order."""
+
+_TAR_NAMES = (0, 1024)
+"""Where the name of its first file stands: at once, or behind a header with the time."""
+
 _PIECES = (".distcp", ".metadata")
 
 
@@ -121,9 +127,12 @@ def _check_form(file: Path, data: mmap) -> None:
     if data[:8] == _HDF5:
         raise UnreadableError("it is an HDF5 file, as Keras writes it; call it .h5")
     if data[257:262] == b"ustar":
+        if not any(data[at : at + 100].rstrip(b"\0") in _IN_OLD_TAR for at in _TAR_NAMES):
+            raise UnreadableError("it is a tar archive; unpack it first")
         raise UnreadableError(
-            "it is a tar, as torch before 0.1.10 wrote checkpoints; load it with torch and save it "
-            "again, or unpack it first if it is an archive"
+            "it is a tar, as torch before 0.1.10 wrote checkpoints; if you trust its author, as "
+            "torch runs what is in it: "
+            "torch.save(torch.load(file, map_location='cpu', weights_only=False), 'new.pth')"
         )
     if data[:1] == b"\x80":  # a pickle of protocol 2 or later, and no text
         return

@@ -95,7 +95,7 @@ def choose_weights(value: Value) -> WeightSet:
         raise UnreadableError(what_is_there(value, optimizers))
     most = max(len(item.tensors) for item in found)
     large = [item for item in found if len(item.tensors) * 2 >= most]
-    _check_gan(large)
+    _check_gan(found)
     live = sorted((item for item in large if not item.is_averaged), key=_rank)
     averaged = [item for item in large if item.is_averaged]
     joined = _joined(found, most)

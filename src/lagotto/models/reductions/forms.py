@@ -17,6 +17,7 @@ from lagotto.models.reductions.reduction import Reduction
 OutputShape = tuple[int | None, ...]
 
 _BOX, _MASK, _DISTANCES = 4, 32, 32
+_PICTURE_CHANNELS = 4
 _PITCHES = ((8, 16, 32), (8, 16, 32, 64), (8, 16, 32, 64, 128), (16, 32), (4, 8, 16, 32))
 _IN_ROWS = {
     0: (0, None),
@@ -79,7 +80,8 @@ def map_forms(shape: OutputShape, evidence: ReductionEvidence) -> tuple[Reductio
         width = shape[axis]
         if width is None or any(edge is not None and edge < 2 for edge in edges):
             continue
-        if _is_class_count(width, evidence) and _same_aspect(edges, evidence.size):
+        is_told = _is_class_count(width, evidence) or _is_full_map(width, edges, evidence)
+        if is_told and _same_aspect(edges, evidence.size):
             found.append(Reduction("segmenter", "pixels", 4, axis, 0, width))
     if len(found) > 1:
         found = [item for item in found if evidence.fits_labels(item.last)] or found
@@ -150,6 +152,14 @@ def _is_class_count(width: int, evidence: ReductionEvidence) -> bool:
     if width == 1:  # one unit for two labels
         return evidence.fits_labels(2)
     return evidence.class_hint == "map" or evidence.ending == "softmax"
+
+
+def _is_full_map(width: int, edges: OutputShape, evidence: ReductionEvidence) -> bool:
+    """Whether a map has the size of the pictures and more channels than pictures have.
+
+    Features, keypoints and depths are smaller or have fewer. So it holds classes, labels or not.
+    """
+    return evidence.size is not None and edges == evidence.size and width > _PICTURE_CHANNELS
 
 
 def _same_aspect(edges: OutputShape, size: tuple[int, int] | None) -> bool:

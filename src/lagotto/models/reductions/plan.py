@@ -66,6 +66,11 @@ def plan_reduction(
     if tensor.ending is None and _are_probabilities(scores):
         values = "softmax" if _sum_to_one(scores) else "sigmoid"
     planned = _without_background(replace(reduction, values=values), scores, evidence, tensor.name)
+    if reduction.kind == "segmenter" and not is_known and tensor.ending is None:
+        note = (
+            f"taken for a segmenter: its {shape[reduction.class_axis]} channels have the size of "
+        )
+        planned = replace(planned, notes=(*planned.notes, f"{note}the pictures"))
     return replace(planned, notes=(*_notes(planned, scores.shape[1]), *planned.notes))
 
 
