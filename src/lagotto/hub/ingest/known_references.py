@@ -39,7 +39,8 @@ class KnownReference:
 _ROWS = (
     KnownReference(
         *("resnet18", "Xenova/resnet-18", "957422cff86e0c0a2807a472a90cc0e4daf44b18"),
-        *(47, 1000, "microsoft/resnet-18", "apache-2.0"),
+        *(47, 1000),
+        *("microsoft/resnet-18", "apache-2.0"),
     ),
 )
 KNOWN_REFERENCES = {row.name: row for row in _ROWS}
