@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from lagotto.core.progress import Silent
+from lagotto.encoders.base import Encoder
 from lagotto.hub.hub import Hub
 from lagotto.hub.prepare import refresh_twins
 from lagotto.hub.store.catalog import Catalog
@@ -20,7 +21,7 @@ Labels = list[str | None]
 class Copies:
     """Copies of one hub, each with other lists and references, in a temporary folder."""
 
-    def __init__(self, hub: Path, encoder: str, folder: Path) -> None:
+    def __init__(self, hub: Path, encoder: Encoder | str, folder: Path) -> None:
         self._hub, self._encoder, self._folder = hub, encoder, folder
         self._count = 0
 

@@ -24,6 +24,7 @@ def summary() -> str:
         _completion,
         _speed,
         _references,
+        _backbones,
         _checkpoints,
         _first_hour,
     )
@@ -227,6 +228,28 @@ def _references() -> Row:
         "`quality/references.py`",
         "A label of near meaning leads to its own twin, which is the wrong output. Confidence is "
         f"{100 * error:.0f} points off where the way through a label is right",
+    )
+
+
+def _backbones() -> Row:
+    result = read_result("quality_references")["mini-hub"]
+    worlds = [row for name, row in result.items() if name.startswith("a tenth, all on")]
+    few = [row for name, row in result.items() if name.startswith("across")]
+    found = {
+        way: " / ".join(f"{world[way]:.3f}" for world in worlds) for way in ("taught", "behaviour")
+    }
+    heads, texts = worlds[0]["heads_labelled"], worlds[0]["texts"]
+    return (
+        "the same on other backbones, Top-1",
+        f"300 ImageNet heads on three backbones, 2,239 probes, {texts} class names; {heads} heads "
+        "of one backbone labelled, those of the other two asked for",
+        found["taught"],
+        f"behaviour alone: {found['behaviour']}",
+        "`quality/references.py`",
+        f"With only {min(r['heads_labelled'] for r in few)} to "
+        f"{max(r['heads_labelled'] for r in few)} heads labelled "
+        f"{min(r['taught'] for r in few):.3f} to {max(r['taught'] for r in few):.3f}: of some "
+        "names no labelled head has an output",
     )
 
 

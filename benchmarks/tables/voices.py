@@ -14,6 +14,9 @@ SCENARIOS = (
     "20 decoys, with names",
     "specialists removed, behaviour only",
     "specialists removed, with names",
+    "a reference teaches, behaviour only",
+    "a reference teaches, through its labels",
+    "a reference teaches, all lists read",
 )
 
 

@@ -84,6 +84,23 @@ def test_a_right_list_among_wrong_ones_is_not_believed_either() -> None:
     assert [each.named_labels for each in three] == [(), (), ()]
 
 
+def test_borrowed_names_do_not_outvote_the_lists_that_are_published() -> None:
+    """Models without labels have those of their twins, so one list would be counted many times."""
+    scene = Scene()
+    shifted = (*NAMES[1:], NAMES[0])
+    first = scene.specialist("own", knows=ORDER, names=NAMES)
+    others = [scene.specialist(f"m{i}", knows=ORDER, names=shifted) for i in range(2)]
+    borrowing = [replace(each, borrowed=True) for each in others]
+    everything = tuple(range(len(LABELS)))
+    named = [each.named_labels for each in match_some(scene, first, *borrowing)]
+    assert named == [everything, (), ()]
+    right = scene.specialist("lent", knows=ORDER, names=NAMES)
+    lent = [replace(right, borrowed=True), *borrowing]
+    assert [each.named_labels for each in match_some(scene, *lent)] == [(), (), ()]
+    alone = match_some(scene, replace(right, borrowed=True))
+    assert [each.named_labels for each in alone] == [everything]
+
+
 def test_a_model_of_some_labels_is_told_from_one_of_all() -> None:
     scene = Scene(clear=3.0)
     one = match_one(scene, scene.specialist(knows=(1, 4), more=30))

@@ -57,6 +57,13 @@ def demo(
                 "contact_sheet": str(tour.sheet),
                 "text_to_logit": asdict(tour.text_to_logit),
                 "logit_to_logit": asdict(tour.logit_to_logit),
+                "reference": {
+                    "hub": str(tour.taught.hub),
+                    "reference": tour.taught.reference,
+                    "concepts": tour.taught.concepts,
+                    "through": tour.taught.through,
+                    "behaviour": tour.taught.behaviour,
+                },
                 "naming": [asdict(score) for score in tour.naming],
                 "voices": [asdict(score) for score in tour.voices.scores],
                 "incomplete_labels": asdict(tour.incomplete),
@@ -94,6 +101,8 @@ def _print(tour: "Tour", elapsed_s: float) -> None:
     columns = ["query", "queries", "top-1", "top-5"]
     print_table(columns, rows, frozenset(columns[1:]))
     print_line()
+    _print_taught(tour)
+    print_line()
     print_line(
         "And without any model: held-out pictures named among all 208 concepts, by the encoder\n"
         "alone, and helped by captions of other pictures (the paper's rule, and our default)."
@@ -120,9 +129,25 @@ def _print(tour: "Tour", elapsed_s: float) -> None:
     print_line(f'  lagotto search {tour.hub} "sailboat" --explain sailboat.png')
     print_line(f"  lagotto search {tour.hub} --logit {first.model}:{first.logit}")
     print_line(f"  lagotto search {tour.hub} --image {picture}")
+    print_line(f'  lagotto search {tour.taught.hub} "diya lamp" --behaviour-only --no-reference')
     print_line(f"  lagotto hub status {tour.hub}")
     print_line(f'  lagotto captions search {tour.captions} "a lemon"')
     print_line(f"  lagotto serve {tour.hub} --captions {tour.captions}")
+
+
+def _print_taught(tour: "Tour") -> None:
+    taught = tour.taught
+    print_line(
+        "With one labelled model as a reference, and no other label read: of its "
+        f"{taught.concepts} concepts\nan output of another model is found first for "
+        f"{taught.through}, by behaviour alone for {taught.behaviour}."
+    )
+    print_line()
+    words = f'"{taught.search.query.value}" --top {len(taught.search.hits)} --behaviour-only'
+    print_line(f"$ lagotto search {taught.hub} {words}")
+    print_hits(taught.search)
+    for hit in taught.search:
+        print_line(f"hit {hit.rank}: {hit.through}")
 
 
 def _print_naming(tour: "Tour") -> None:

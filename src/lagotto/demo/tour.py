@@ -11,6 +11,7 @@ from lagotto.core.types import Hits
 from lagotto.demo import bundled
 from lagotto.demo.incomplete import IncompleteList, ask_incomplete
 from lagotto.demo.naming import NamingScore, score_naming
+from lagotto.demo.taught import TaughtSearch, search_by_reference
 from lagotto.demo.voices import ThreeVoices, score_voices
 from lagotto.evaluation.retrieval.truth import (
     Accuracy,
@@ -40,6 +41,7 @@ class Tour:
     sheet: Path
     text_to_logit: Accuracy
     logit_to_logit: Accuracy
+    taught: TaughtSearch
     captions: Path
     naming: tuple[NamingScore, ...]
     voices: ThreeVoices
@@ -69,6 +71,7 @@ def take_tour(folder: Path, progress: Progress) -> Tour:
     status = hub.status()
     texts = score_texts(hub, read_truth(bundled.DEMO_TRUTH), progress)
     logits = score_logits(hub, bundled.read_classes(), progress)
+    taught = search_by_reference(hub, folder / "hub-with-reference", progress)
     naming = score_naming(folder / "captions", pictures, progress)
     store = CaptionStore.open(folder / "captions", str(bundled.DEMO_ENCODER))
     return Tour(
@@ -81,6 +84,7 @@ def take_tour(folder: Path, progress: Progress) -> Tour:
         sheet=sheet,
         text_to_logit=texts,
         logit_to_logit=logits,
+        taught=taught,
         captions=folder / "captions",
         naming=naming,
         voices=score_voices(hub, store, pictures, progress),

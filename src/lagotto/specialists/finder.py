@@ -115,7 +115,7 @@ class Finder:
         on_probes = encoder.info.logit_scale * (hub.probe_embeddings @ query.prompts.T)
         self._probe_view = EncoderView.of(on_probes.astype(np.float64))
         self._models: dict[str, Runnable] = {}
-        self._evidence: dict[str, tuple[ProbeEvidence, Int64[np.ndarray, " labels"]]] = {}
+        self._evidence: dict[str, tuple[ProbeEvidence, Int64[np.ndarray, " labels"], bool]] = {}
         self._unavailable: dict[str, str] = {}
         self._named: dict[str, Int64[np.ndarray, " labels"]] = {}
 
@@ -298,7 +298,7 @@ class Finder:
         if name not in self._evidence:
             responses, probes = self._responses(name)
             evidence = ProbeEvidence.of(responses, self._probe_view, probes)
-            self._evidence[name] = evidence, self._named_outputs(name)
+            self._evidence[name] = evidence, self._named_outputs(name), self._borrows(name)
         return SpecialistCandidate(name, logits, *self._evidence[name])
 
     def _named_outputs(self, name: str) -> Int64[np.ndarray, " labels"]:
@@ -308,6 +308,15 @@ class Finder:
             names = likely_labels(self._hub, trust, twins, name) if self._query.use_names else ()
             self._named[name] = named_outputs(self._query.labels, names)
         return self._named[name]
+
+    def _borrows(self, name: str) -> bool:
+        """Whether all names of a model's named outputs are those of its twins."""
+        outputs = self._named_outputs(name)
+        outputs = outputs[outputs >= 0]
+        if not len(outputs):
+            return False
+        own, likely = self._hub.labels(name), likely_labels(self._hub, *self._twins, name)
+        return all(likely[output] != own[output] for output in outputs.tolist())
 
     def _knows(self, name: str) -> int:
         """How many of the labels a believed label says that the model knows; fewer than 2 are 0."""

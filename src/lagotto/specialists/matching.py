@@ -7,6 +7,7 @@ Third, published names, unless the pictures contradict them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -55,13 +56,15 @@ _FORCED_SCORE = 1e6
 class SpecialistCandidate:
     """A model of the hub: its logits on the user's pictures and its evidence on the probes.
 
-    `named_outputs` has the output that its published names give to each label, or -1.
+    `named_outputs` has the output that names give to each label, or -1. The names are those that
+    the model publishes; or all are `borrowed`: labels of other models, whose outputs behave alike.
     """
 
     model: str
     logits: Float64[np.ndarray, "pictures outputs"]
     probe_evidence: ProbeEvidence
     named_outputs: Int64[np.ndarray, " labels"]
+    borrowed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +93,16 @@ class Match:
 def match_all(candidates: Sequence[SpecialistCandidate], view: EncoderView) -> list[Match]:
     """Matches each model with the labels; models without a reliable match are left out.
 
-    If the pictures contradict most of the lists that name a label, all names are ignored.
+    If the pictures contradict most of the lists that name a label, all names are ignored. Borrowed
+    names are not counted beside published ones: they would count a list as often as it was lent.
     """
     agreements = [_name_agreement(candidate, view) for candidate in candidates]
-    published = [agreement for agreement in agreements if not np.isnan(agreement)]
+    named = [not np.isnan(agreement) for agreement in agreements]
+    own = [
+        has_name and not candidate.borrowed
+        for has_name, candidate in zip(named, candidates, strict=True)
+    ]
+    published = list(compress(agreements, own if any(own) else named))
     agreeing = sum(agreement >= MIN_NAME_AGREEMENT for agreement in published)
     behaviour_only = not published or agreeing < MIN_AGREEING_LISTS * len(published)
     matches = [match(candidate, view, behaviour_only=behaviour_only) for candidate in candidates]

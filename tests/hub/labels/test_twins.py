@@ -299,6 +299,13 @@ def test_models_are_added_as_references_and_those_without_labels_refused(
     assert "no reference without a label for each of its 8 outputs" in refused.reason
     assert hub.status().references == ("all_eight",)
     assert hub.models == ("three", "all_eight")
+    hub.add(tmp_path / "all_nameless")
+    (tmp_path / "all_nameless" / "labels.txt").write_text("\n".join(OF_NAMELESS.values()))
+    (known,) = hub.add(tmp_path / "all_nameless", reference=True).failures
+    assert f"run: lagotto hub remove {hub.folder} all_nameless, then add it" in known.reason
+    hub.remove("all_nameless")
+    assert hub.add(tmp_path / "all_nameless", reference=True).done == ("all_nameless",)
+    hub.remove("all_nameless")
     again = lagotto("hub", "add", hub.folder, tmp_path / "three", "--reference")
     assert "references: three, all_eight" in again.out
     assert hub.status().references == ("three", "all_eight")

@@ -55,6 +55,16 @@ def bar(quiet: bool) -> Progress:
     return open_progress(quiet)
 
 
+def tell_reference(source: str) -> None:
+    """Says what the fetch of a known reference takes, and whose licence is stated."""
+    from lagotto.hub.ingest.known_references import KNOWN_REFERENCES, reference_spec
+
+    spec = reference_spec(source)
+    for known in KNOWN_REFERENCES.values():
+        if known.spec == spec:
+            notice(f"reference {known.spec}: {known.facts}")
+
+
 @hub_app.command("add")
 def hub_add(
     hub: Path = HUB_FOLDER,
@@ -122,6 +132,8 @@ def hub_add(
         return
     part = _parse_shard(shard, out)
     opened = (open_own_hub if part is None else open_hub)(hub, quiet=quiet)
+    for model in models if reference and not quiet else ():
+        tell_reference(model)
     report = opened.add(
         models,
         probes_per_model=probes_per_model,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lagotto.cli.hub.commands import HUB_FOLDER, JSON, QUIET, bar
+from lagotto.cli.hub.commands import HUB_FOLDER, JSON, QUIET, bar, tell_reference
 from lagotto.cli.hub.opening import DEVICE, ENCODER_HELP, checked_device
 from lagotto.cli.output import notice, print_json, print_line, printable
 
@@ -39,7 +39,8 @@ def hub_create(
         None,
         metavar="MODEL",
         help="Add a labelled model whose labels tell what outputs of other models recognise: "
-        "resnet18 (ImageNet, 47 MB, Apache-2.0), hf:ORG/NAME[@REV], or a path.",
+        "resnet18 (ImageNet, 47 MB; its card states no licence, that of the network it exports "
+        "Apache-2.0), hf:ORG/NAME[@REV], or a path.",
     ),
     quiet: bool = QUIET,
     as_json: bool = JSON,
@@ -89,18 +90,6 @@ def check_reference(source: str) -> None:
         raise UsageError(
             f"reference {source!r}: there is no such file or folder; give one, hf:ORG/NAME, or "
             f"one of {', '.join(KNOWN_REFERENCES)}.{suggest(source, list(KNOWN_REFERENCES))}"
-        )
-
-
-def tell_reference(source: str) -> None:
-    """Says what the fetch of a reference with a short name takes, and under which licence."""
-    from lagotto.hub.ingest.known_references import KNOWN_REFERENCES, reference_spec
-
-    known = KNOWN_REFERENCES.get(source)
-    if known is not None and reference_spec(source) != source:
-        notice(
-            f"reference {known.spec}: {known.megabytes} MB, {known.labels:,} labels, "
-            f"licence {known.licence}"
         )
 
 
@@ -216,5 +205,5 @@ def _offer_reference(hub: Path, references: tuple[str, ...]) -> None:
     known = KNOWN_REFERENCES[DEFAULT_REFERENCE]
     notice(
         f"for names of unlabelled outputs: lagotto hub add {hub} {known.spec} --reference "
-        f"({known.megabytes} MB, {known.labels:,} labels, licence {known.licence})"
+        f"({known.facts})"
     )

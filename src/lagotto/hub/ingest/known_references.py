@@ -10,9 +10,8 @@ from lagotto.core.remote.spec import REPOSITORY
 class KnownReference:
     """A published classifier with an ONNX export, at a commit, so that its labels never change.
 
-    `megabytes` (10^6 bytes) is the size of the graph that is fetched. `licence` is that of the
-    model which was exported, as its own card states it: the card of `microsoft/resnet-18` says
-    Apache-2.0, that of the export names this model and no licence.
+    `megabytes` (10^6 bytes) is the size of the graph that is fetched. The card of the repository
+    states no licence; it names the model that was exported, `origin`, whose card states `licence`.
     """
 
     name: str
@@ -20,6 +19,7 @@ class KnownReference:
     commit: str
     megabytes: int
     labels: int
+    origin: str
     licence: str
 
     @property
@@ -27,17 +27,27 @@ class KnownReference:
         """What stands for the name."""
         return f"{REPOSITORY}{self.repository}@{self.commit}"
 
+    @property
+    def facts(self) -> str:
+        """What a user has to know before it is fetched: its size, and whose the licence is."""
+        return (
+            f"{self.megabytes} MB, {self.labels:,} labels; its card states no licence, that of "
+            f"{self.origin}, which it exports, says {self.licence}"
+        )
+
 
 _ROWS = (
     KnownReference(
         *("resnet18", "Xenova/resnet-18", "957422cff86e0c0a2807a472a90cc0e4daf44b18"),
-        *(47, 1000, "apache-2.0"),
+        *(47, 1000),
+        *("microsoft/resnet-18", "apache-2.0"),
     ),
 )
 KNOWN_REFERENCES = {row.name: row for row in _ROWS}
 DEFAULT_REFERENCE = "resnet18"
-"""Small, free for any use, and with the thousand classes of ImageNet. Chosen by what is published
-about it: the Hugging Face Hub could not be reached where this was written."""
+"""Small, with the thousand classes of ImageNet, and an export of a network that is free for any
+use. Chosen by what is published about it: the Hugging Face Hub could not be reached where this was
+written."""
 
 
 def reference_spec(source: str) -> str:

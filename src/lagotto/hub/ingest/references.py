@@ -36,9 +36,10 @@ def name_references(
         if labels and all(label is not None for label in labels):
             accepted.append(record.name)
             continue
-        reason = _refusal(record)
+        was_there = record.digest in earlier
+        reason = _refusal(layout, record, was_there)
         refused.append(FailedModel(record.name, record.source, "error", reason))
-        if record.digest not in earlier:
+        if not was_there:
             catalogue.record_failure(record.digest, "error", reason)
             path = layout.responses_of(record.digest)
             with writing(path):
@@ -48,8 +49,13 @@ def name_references(
     return tuple(refused)
 
 
-def _refusal(record: ModelRecord) -> str:
+def _refusal(layout: HubLayout, record: ModelRecord, was_there: bool) -> str:
     said = [note for note in record.notes if "label" in note.lower()]
     reason = f"no reference without a label for each of its {record.outputs} outputs"
-    remedy = "put labels.txt beside it, one line an output, or add it without --reference"
+    remedy = "put labels.txt beside it, one line an output, "
+    remedy += (
+        f"and run: lagotto hub remove {layout.folder} {record.name}, then add it again"
+        if was_there  # its labels were read when it came
+        else "or add it without --reference"
+    )
     return "; ".join([reason, *said, remedy])

@@ -64,13 +64,19 @@ def test_the_default_reference_is_offered_fetched_and_teaches(
         monkeypatch.setenv("HF_ENDPOINT", stub.endpoint)
         plain = lagotto("hub", "create", tmp_path / "plain", *arguments)
         assert f"lagotto hub add {tmp_path / 'plain'} {known.spec} --reference (47 MB" in plain.err
+        assert "its card states no licence, that of microsoft/resnet-18" in plain.err
         assert not stub.requests
         answer = lagotto("hub", "create", tmp_path / "hub", *arguments, "--reference", "resnet18")
         assert answer.code == 0, answer.err
-        assert f"reference {known.spec}: 47 MB, 1,000 labels, licence apache-2.0" in answer.err
+        told = f"{known.spec}: 47 MB, 1,000 labels; its card states no licence, that of microsoft/"
+        said = f"reference {told}resnet-18, which it exports, says apache-2.0"
+        assert answer.err.startswith(said)  # before anything is fetched
         assert "reference Xenova/resnet-18: its labels teach the others" in answer.out
         assert "--reference" not in answer.err
         assert not any("quantized" in name for name in stub.served)
+        again = lagotto("hub", "add", tmp_path / "plain", known.spec, "--reference")
+        assert f"reference {told}" in again.err
+        assert f"reference {told}" not in lagotto("hub", "add", tmp_path / "plain", known.spec).err
     hub = Hub.open(tmp_path / "hub")
     assert hub.status().references == ("Xenova/resnet-18",)
     assert hub.status().models[0].source == known.spec
