@@ -29,7 +29,14 @@ from lagotto.cli.hub import plan as hub_plan
 from lagotto.cli.hub import probes as hub_probes
 from lagotto.cli.hub import publish as hub_publish
 from lagotto.cli.hub import status as hub_status
-from lagotto.cli.output import flush, give_up_stdout, notice, printable, unwritten_answer
+from lagotto.cli.output import (
+    flush,
+    give_up_stdout,
+    notice,
+    printable,
+    refused_by_system,
+    unwritten_answer,
+)
 from lagotto.cli.terminal.completion import ASKED, answer_shell, completion
 from lagotto.cli.terminal.signals import stop_code, stop_on_signals
 from lagotto.cli.terminal.start import FIRST_PAGE
@@ -111,11 +118,13 @@ def main() -> None:
     try:
         try:
             app()
-        except OSError as error:  # help is not written by print_line
-            if error.errno != errno.EBADF:
-                raise
-            give_up_stdout()
-            raise unwritten_answer(error) from error
+        except OSError as error:
+            if error.errno == errno.EBADF:  # help is not written by print_line
+                give_up_stdout()
+                raise unwritten_answer(error) from error
+            if (refused := refused_by_system(error)) is not None:
+                raise refused from error
+            raise
         finally:
             flush()
     except LagottoError as error:
