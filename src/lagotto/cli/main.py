@@ -118,13 +118,11 @@ def main() -> None:
     try:
         try:
             app()
-        except OSError as error:
-            if error.errno == errno.EBADF:  # help is not written by print_line
-                give_up_stdout()
-                raise unwritten_answer(error) from error
-            if (refused := refused_by_system(error)) is not None:
-                raise refused from error
-            raise
+        except (OSError, RuntimeError) as error:
+            refused = _refused(error)
+            if refused is None:
+                raise
+            raise refused from error
         finally:
             flush()
     except LagottoError as error:
@@ -140,6 +138,19 @@ def main() -> None:
     except BrokenPipeError:
         give_up_stdout()
         sys.exit(1)
+
+
+def _refused(error: OSError | RuntimeError) -> LagottoError | None:
+    """What to say of what the system refused; None for any other error."""
+    if isinstance(error, RuntimeError):  # a pathlib before 3.13 says a loop of links by this error
+        loop = error.__context__
+        if isinstance(loop, OSError) and loop.errno == errno.ELOOP:
+            return refused_by_system(loop)
+        return None
+    if error.errno == errno.EBADF:  # help is not written by print_line
+        give_up_stdout()
+        return unwritten_answer(error)
+    return refused_by_system(error)
 
 
 def _with_page(error: LagottoError) -> str:
