@@ -6,9 +6,11 @@ Small hubs and a small caption store are made by the tests' own generators (dama
 published ones, hubs that are merged, and one whose growth was cut off. Each damage is put on a
 fresh copy, then the commands that read it are run in a process of their own. Of one damage:
 
-- detected: `verify` names it, or a command refuses by one line;
+- detected: `verify` names it, a command refuses by one line, or its answer names the damaged file;
 - harmless: every command answers as before, and nothing names it (a status may tell of it);
-- silent: a command answers otherwise and exits 0, and `verify` says that all is well;
+- silent: a command answers otherwise, exits 0 and does not name the file, and `verify` says that
+  all is well. Where each command goes on from the one before, as a search goes on from a merge, it
+  is enough that one of them names it;
 - traceback, crash: a command ends by a traceback, or by a signal.
 
 Exit code 1 unless the last three are zero.
@@ -25,7 +27,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib import import_module
 from multiprocessing import get_context
@@ -37,8 +39,13 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 from damage_folders import Subject, ask_folder, make_growing, make_subjects, subjects
 
-UNSTABLE = re.compile(r'"(elapsed_s|disk_bytes|bytes)": [\d.e-]+')
+UNSTABLE = re.compile(r'"(elapsed_s|disk_bytes|bytes|resumed)": [\d.e-]+')
+"""What a run cost; `resumed`: how much of the work of a run that was cut off it could take over."""
+
 _LONGEST_S = 60
+BROKEN = ("crash", "traceback", "other")
+"""Fates of a command that neither answered as before, nor refused, nor told of the damage."""
+
 ALIKE = {"responses": 2, "probes/pictures": 2}
 """Folders of files that are all of one kind, and how many of them are tried."""
 
@@ -76,13 +83,18 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 class Outcome:
     """How a command ended: its code (negative: a signal), what it printed, whether it broke.
 
-    `modules` are those that it imported.
+    `out` and `err` are its answer and its messages, `modules` those that it imported.
     """
 
     code: int
     out: str
+    err: str
     traceback: bool
     modules: tuple[str, ...] = ()
+
+    def names(self, file: str) -> bool:
+        """Whether the answer or a message names a file by its path in the folder."""
+        return f"/{file}" in self.out or f"/{file}" in self.err
 
 
 def run(commands: Sequence[Sequence[str]], is_enough: Callable[[Outcome], bool]) -> list[Outcome]:
@@ -110,7 +122,7 @@ def run(commands: Sequence[Sequence[str]], is_enough: Callable[[Outcome], bool])
             found += [Outcome(**json.loads(line)) for line in stream]
         _, status = os.waitpid(child, 0)
         if os.WIFSIGNALED(status):
-            found.append(Outcome(-os.WTERMSIG(status), "", traceback=False))
+            found.append(Outcome(-os.WTERMSIG(status), "", "", traceback=False))
     return found
 
 
@@ -119,9 +131,9 @@ def _answer(words: Sequence[str]) -> Outcome:
     try:
         answer = ask_folder(words)
     except BaseException:
-        return Outcome(1, "", traceback=True)
+        return Outcome(1, "", "", traceback=True)
     modules = tuple(sorted(set(sys.modules) - before))
-    return Outcome(answer.code, answer.out, "Traceback" in answer.err, modules)
+    return Outcome(answer.code, answer.out, answer.err, "Traceback" in answer.err, modules)
 
 
 def tried_files(subject: Subject) -> Iterator[str]:
@@ -160,12 +172,13 @@ def ask(
     return run(texts, is_enough)
 
 
-def plain(text: str, folder: Path) -> str:
+def plain(outcome: Outcome, folder: Path) -> Outcome:
     """What a command printed, without what differs from run to run."""
-    return UNSTABLE.sub("", text).replace(str(folder), "")
+    answer = UNSTABLE.sub("", outcome.out).replace(str(folder), "")
+    return replace(outcome, out=answer, err=outcome.err.replace(str(folder), ""))
 
 
-def answers(subject: Subject, copy: Path) -> dict[str, str]:
+def answers(subject: Subject, copy: Path) -> dict[str, Outcome]:
     """What the commands say of the undamaged folder."""
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(subject.folder, copy)
@@ -175,11 +188,11 @@ def answers(subject: Subject, copy: Path) -> dict[str, str]:
     for module in {name for outcome in said.values() for name in outcome.modules}:
         with suppress(ImportError):  # so that the children of each trial have them
             import_module(module)
-    return {name: plain(outcome.out, copy) for name, outcome in said.items()}
+    return {name: plain(outcome, copy) for name, outcome in said.items()}
 
 
 def try_damage(
-    subject: Subject, expected: dict[str, str], copy: Path, name: str, damage: str
+    subject: Subject, expected: dict[str, Outcome], copy: Path, name: str, damage: str
 ) -> tuple[str, list[str]]:
     """What became of one damage, and the commands that neither answered as before nor refused."""
     shutil.rmtree(copy, ignore_errors=True)
@@ -187,20 +200,26 @@ def try_damage(
     DAMAGES[damage](copy / name)
     refusal_ends = subject.in_order
     outcomes = ask(copy, subject.commands.values(), lambda found: refusal_ends and found.code > 0)
-    fates = {
-        each: _fate(outcome, each == "status" or plain(outcome.out, copy) == expected[each])
-        for each, outcome in zip(subject.commands, outcomes, strict=False)
-    }
+    fates = {}
+    for each, outcome in zip(subject.commands, outcomes, strict=False):
+        said, before = plain(outcome, copy), expected[each]
+        is_same = each == "status" or said.out == before.out
+        fates[each] = _fate(said, is_same, said.names(name) and not before.names(name))
     (verified,) = ask(copy, [subject.verify])
-    fates["verify"] = _fate(verified, same=True)
-    broken = sorted(each for each, fate in fates.items() if fate not in ("same", "refused"))
-    verdict = next((f for f in ("crash", "traceback") if f in fates.values()), None)
-    if verdict is None and "other" in fates.values() and verified.code == 0:
-        verdict = "silent"
-    if verdict is None:
-        told = verified.code == 1 or "refused" in fates.values()
-        verdict = "detected" if told else "harmless"
-    return verdict, broken
+    fates["verify"] = _fate(verified, True, False)
+    broken = sorted(each for each, fate in fates.items() if fate in BROKEN)
+    return _verdict(set(fates.values()), verified.code != 0, subject.in_order), broken
+
+
+def _verdict(fates: set[str], is_verified_bad: bool, in_order: bool) -> str:
+    """What became of one damage, by the fates of the commands."""
+    for worst in ("crash", "traceback"):
+        if worst in fates:
+            return worst
+    is_told = is_verified_bad or (in_order and "told" in fates)
+    if "other" in fates and not is_told:
+        return "silent"
+    return "detected" if is_told or fates & {"told", "refused"} else "harmless"
 
 
 def try_subject(subject: Subject, place: Path, workers: int) -> dict[str, object]:
@@ -227,19 +246,21 @@ def try_subject(subject: Subject, place: Path, workers: int) -> dict[str, object
 
 
 def _try_one(
-    subject: Subject, expected: dict[str, str], place: Path, task: tuple[str, str]
+    subject: Subject, expected: dict[str, Outcome], place: Path, task: tuple[str, str]
 ) -> tuple[str, list[str]]:
     return try_damage(subject, expected, place / f"trial-{os.getpid()}", *task)
 
 
-def _fate(outcome: Outcome, same: bool) -> str:
+def _fate(outcome: Outcome, is_same: bool, is_named: bool) -> str:
     if outcome.code < 0:
         return "crash"
     if outcome.traceback:
         return "traceback"
     if outcome.code:
         return "refused"
-    return "same" if same else "other"
+    if is_named:
+        return "told"
+    return "same" if is_same else "other"
 
 
 def main() -> None:

@@ -114,7 +114,10 @@ def subjects(place: Path) -> dict[str, Subject]:
     }
     verify = ("hub", "verify")
     made = {"text": ("search", "{}/made", "red", *encoder, *quiet)}
-    merged = {"text": ("search", "{}/hub", "red", *quiet)}
+    merged = {
+        "text": ("search", "{}/hub", "red", *quiet),
+        "status": ("hub", "status", "{}/hub", "--json"),
+    }
     more = ("--probes", str(place / "more"), "--workers", "1", "--json", "--quiet")
     return {
         "hub": Subject(place / "hub", hub, (*verify, "{}")),

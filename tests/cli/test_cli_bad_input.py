@@ -18,6 +18,7 @@ def places(world: World, tmp_path: Path) -> dict[str, str]:
     (tmp_path / "rubbish").mkdir()
     (tmp_path / "rubbish" / "a.jpg").write_text("no picture")
     (tmp_path / "file").write_text("x")
+    (tmp_path / "loop").symlink_to("loop")
     shutil.copytree(world.encoder, tmp_path / "no_text_tower")
     (tmp_path / "no_text_tower" / "text_model.onnx").unlink()
     return {
@@ -29,10 +30,19 @@ def places(world: World, tmp_path: Path) -> dict[str, str]:
         "models": str(world.models),
         "other_encoder": str(colour_world.write_encoder(tmp_path / "other", 9.0)),
         "tmp": str(tmp_path),
+        "long": "x" * 300,
     }
 
 
+TOO_LONG = ["File name too long", "choose a shorter name"]
+
 CASES: dict[str, tuple[str, int, Sequence[str]]] = {
+    "a name too long for a hub": ("hub status {long}", 1, TOO_LONG),
+    "a name too long for a model": ("inspect {long}", 1, TOO_LONG),
+    "a name too long for a part": ("hub merge {hub} {long}", 1, TOO_LONG),
+    "a name too long for an export": ("hub export {hub} {tmp}/{long}", 1, TOO_LONG),
+    "a name too long for a store": ("captions verify {long}", 1, TOO_LONG),
+    "a link to itself": ("hub merge {hub} {tmp}/loop", 1, ["levels of symbolic links", "remove"]),
     "no such hub": ("search {tmp}/nowhere red", 1, ["lagotto hub create"]),
     "no hub": ("search {pictures} red", 1, ["not a hub"]),
     "a file as hub": ("hub status {tmp}/file", 1, ["no hub at"]),

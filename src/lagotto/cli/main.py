@@ -29,7 +29,14 @@ from lagotto.cli.hub import plan as hub_plan
 from lagotto.cli.hub import probes as hub_probes
 from lagotto.cli.hub import publish as hub_publish
 from lagotto.cli.hub import status as hub_status
-from lagotto.cli.output import flush, give_up_stdout, notice, printable, unwritten_answer
+from lagotto.cli.output import (
+    flush,
+    give_up_stdout,
+    notice,
+    printable,
+    refused_by_system,
+    unwritten_answer,
+)
 from lagotto.cli.terminal.completion import ASKED, answer_shell, completion
 from lagotto.cli.terminal.signals import stop_code, stop_on_signals
 from lagotto.cli.terminal.start import FIRST_PAGE
@@ -111,11 +118,11 @@ def main() -> None:
     try:
         try:
             app()
-        except OSError as error:  # help is not written by print_line
-            if error.errno != errno.EBADF:
+        except (OSError, RuntimeError) as error:
+            refused = _refused(error)
+            if refused is None:
                 raise
-            give_up_stdout()
-            raise unwritten_answer(error) from error
+            raise refused from error
         finally:
             flush()
     except LagottoError as error:
@@ -131,6 +138,19 @@ def main() -> None:
     except BrokenPipeError:
         give_up_stdout()
         sys.exit(1)
+
+
+def _refused(error: OSError | RuntimeError) -> LagottoError | None:
+    """What to say of what the system refused; None for any other error."""
+    if isinstance(error, RuntimeError):  # a pathlib before 3.13 says a loop of links by this error
+        loop = error.__context__
+        if isinstance(loop, OSError) and loop.errno == errno.ELOOP:
+            return refused_by_system(loop)
+        return None
+    if error.errno == errno.EBADF:  # help is not written by print_line
+        give_up_stdout()
+        return unwritten_answer(error)
+    return refused_by_system(error)
 
 
 def _with_page(error: LagottoError) -> str:

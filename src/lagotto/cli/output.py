@@ -113,6 +113,27 @@ def unwritten_answer(error: OSError) -> LagottoError:
     )
 
 
+def refused_by_system(error: OSError) -> LagottoError | None:
+    """What to say of a file that the system did not let be used; None for any other error."""
+    advice = {
+        errno.EACCES: "let this user read and open it, and the folder that it is in",
+        errno.EPERM: "let this user read and open it, and the folder that it is in",
+        errno.EROFS: "choose a folder that you may write to",
+        errno.ENOSPC: "free space or choose another folder",
+        errno.EDQUOT: "free space or choose another folder",
+        errno.EFBIG: "choose another folder, or allow this process larger files: ulimit -f",
+        errno.EMFILE: "allow this process more open files: ulimit -n 4096",
+        errno.ENFILE: "close other programs: the system has no more open files",
+        errno.ENAMETOOLONG: "choose a shorter name",
+        errno.ELOOP: "it is a link that leads to itself; remove it",
+        errno.EIO: "check the disk",
+    }.get(error.errno or 0)
+    if advice is None:
+        return None
+    what = "a file" if error.filename is None else os.fsdecode(error.filename)
+    return LagottoError(f"cannot use {what}: {error.strerror}; {advice}")
+
+
 def notice(text: str) -> None:
     """One line about the work on stderr."""
     sys.stderr.write(text + "\n")

@@ -32,18 +32,32 @@ _SMALL_ARRAY_BYTES = 1 << 20
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turns an OSError of the code inside, which writes to `path`, into a one-line HubError."""
+    """Turns an OSError of the code inside, which writes to `path`, into a one-line HubError.
+
+    That of a file which may not be read, as what is copied to `path` may be, names that file.
+    """
     try:
         yield
     except OSError as error:
+        what = error.strerror or type(error).__name__
+        if error.errno in _FORBIDDEN and _is_closed(error.filename):
+            raise HubError(
+                f"cannot read {os.fsdecode(error.filename)}: {what}; make it readable for this user"
+            ) from error
         if error.errno in _FULL:
             advice = "free space or choose another folder"
         elif error.errno in _FORBIDDEN:
             advice = "choose a folder that you may write to"
         else:
             advice = "check the path"
-        what = error.strerror or type(error).__name__
         raise HubError(f"cannot write {path}: {what}; {advice}") from error
+
+
+def _is_closed(path: str | bytes | int | None) -> bool:
+    """Whether a path is there, and this user may not read it."""
+    if not isinstance(path, str | bytes):
+        return False
+    return os.path.lexists(path) and not os.access(path, os.R_OK)
 
 
 @contextmanager

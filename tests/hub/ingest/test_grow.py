@@ -185,6 +185,23 @@ def test_what_a_killed_run_has_probed_is_not_probed_again(
     assert_same(hub_copy, at_once)
 
 
+def test_what_was_begun_and_is_damaged_is_named_and_made_anew(
+    hub_copy: Path, more: Path, at_once: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("lagotto.hub.ingest.grow.replace_folder", lambda *_: os.unlink("/nowhere"))
+        with pytest.raises(HubError):
+            Hub.open(hub_copy).grow(more)
+    begun = sorted((hub_copy / "growing" / "responses").iterdir())
+    begun[0].write_bytes(begun[0].read_bytes()[:-1])
+    begun[1].unlink()
+    report = Hub.open(hub_copy).grow(more)
+    assert report.resumed == len(colour_world.MODELS) - 2
+    (note,) = report.notes
+    assert note.startswith(f"{begun[0]} was damaged: ")
+    assert_same(hub_copy, at_once)
+
+
 def test_other_pictures_begin_anew_and_verify_drops_what_was_begun(
     hub_copy: Path, more: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

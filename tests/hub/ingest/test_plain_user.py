@@ -2,17 +2,21 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import colour_world
 from caption_makers import png
 from colour_world import World
-from lagotto.core.errors import LagottoError, PictureError
+from lagotto.core.errors import HubError, LagottoError, PictureError
+from lagotto.core.files import writing
 from lagotto.core.images import read_picture_file
 from lagotto.core.progress import Silent
 from lagotto.hub.ingest.add import _digests
+from lagotto.hub.reader.verify import verify_hub
 from lagotto.models.metadata.scan import scan_paths
 from lagotto.models.registry import load_model
 from lagotto.zeroshot.captions.sources.registry import find_sources
@@ -75,6 +79,58 @@ def test_one_model_of_many_may_not_be_read(world: World, tmp_path: Path) -> None
     assert (fates["plain"], fates["bytes"]) == ("onnx", "onnx")
     assert "Permission denied" in fates["opencv"]
     assert "\n" not in fates["opencv"]
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="needs users")
+def test_a_folder_that_may_not_be_listed_costs_no_other_model(world: World, tmp_path: Path) -> None:
+    folder = shutil.copytree(world.models, tmp_path / "models")
+    (folder / "opencv").chmod(0)
+
+    def look() -> object:
+        found = scan_paths([folder])
+        return [[source.name for source in found.models], str(found.files), *found.files.hints]
+
+    names, count, hint = as_plain_user(look, folder)  # type: ignore[misc]
+    assert names == sorted({*colour_world.MODELS} - {"opencv"})
+    assert "1 folder that this user may not read" in count
+    assert "let this user list and open it" in hint
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="needs users")
+def test_responses_in_a_folder_that_may_not_be_opened_are_not_called_damaged(
+    world: World, tmp_path: Path
+) -> None:
+    hub = shutil.copytree(world.hub, tmp_path / "hub")
+    (hub / "responses").chmod(0)
+
+    def look() -> object:
+        found = verify_hub(hub)
+        return [f"{item.reason}; {item.remedy}" for item in found if "responses" in item.what]
+
+    lines = as_plain_user(look, hub)
+    assert isinstance(lines, list)
+    assert len(lines) == len(colour_world.MODELS)
+    assert all("Permission denied; make it readable" in line for line in lines)
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="needs users")
+def test_a_source_that_may_not_be_read_is_named_where_it_is_copied(tmp_path: Path) -> None:
+    source = tmp_path / "room" / "source"
+    source.parent.mkdir()
+    source.write_bytes(b"")
+    source.chmod(0)
+
+    def look() -> object:
+        target = source.with_name("target")
+        try:
+            with writing(target):
+                shutil.copyfile(source, target)
+        except HubError as error:
+            return str(error)
+        return None
+
+    expected = f"cannot read {source}: Permission denied; make it readable for this user"
+    assert as_plain_user(look, source.parent) == expected
 
 
 @pytest.mark.skipif(not hasattr(os, "setuid"), reason="needs users")

@@ -77,6 +77,18 @@ def test_it_is_fetched_once_and_searched_offline(
     assert (unknown.code, "is not in the cache" in unknown.err) == (1, True)
 
 
+def test_a_damaged_list_of_states_names_no_other_place(
+    world: World, published: StubHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = lagotto("search", ADDRESS, "red", "--encoder", world.encoder, "--json")
+    (states,) = (tmp_path / "cache" / "lagotto" / "hubs").glob("*/states.json")
+    states.write_text(states.read_text().replace("colours@", "cohours@"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    again = lagotto("search", ADDRESS, "red", "--encoder", world.encoder, "--json")
+    assert again.json["hub"] == first.json["hub"]
+    assert "cohours" not in again.err
+
+
 def test_a_network_that_is_gone_is_said(
     world: World, published: StubHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,6 +79,8 @@ def _print_report(hub: Path, report: "GrowReport", quiet: bool) -> None:
         print_line(f"  not seen by {printable(item.model)}: {printable(item.reason)}")
     if quiet:
         return
+    for note in report.notes:
+        notice(f"note: {printable(note)}")
     if report.unseen:
         notice(
             f"note: {len(report.unseen)} models keep the answers that they have, on "

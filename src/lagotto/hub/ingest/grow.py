@@ -159,7 +159,7 @@ def grow_hub(
             )
         new = _select(growth, known, sources, max_probes, seed)
         _check_disk(growth.layout, len(new.probe_set.probes) / max(len(known.probes), 1))
-        failures, resumed = _probe(growth, new.probe_set, records, models)
+        failures, resumed, notes = _probe(growth, new.probe_set, records, models)
         embeddings = _embed(growth, new.probe_set)
         report = GrowReport(
             probes_before=len(known.probes),
@@ -174,6 +174,7 @@ def grow_hub(
             skipped=tuple(new.probe_set.skipped()),
             source_count=new.probe_set.source_count(),
             resumed=resumed,
+            notes=notes,
         )
         _assemble(growth, known, new, embeddings, records)
     return report
@@ -226,13 +227,16 @@ def _check_disk(layout: HubLayout, share: float) -> None:
 
 def _probe(
     growth: Growth, new: ProbeSet, records: Sequence[ModelRecord], models: KnownModels
-) -> tuple[dict[str, tuple[str, str]], int]:
+) -> tuple[dict[str, tuple[str, str]], int, tuple[str, ...]]:
     """Runs the models over the new probes.
 
-    Returns (kind, reason) of each failure by digest, and how many models were finished before.
+    Returns (kind, reason) of each failure by digest, how many models were finished before, and
+    notes on what was begun before and is damaged.
     """
     by_digest = {record.digest: record for record in records}
     finished = {digest for digest in by_digest if _is_finished(growth, digest, new)}
+    begun = [item for item in records if item.digest not in finished]
+    damaged = [item for item in begun if growth.responses_of(item.digest).exists()]
     failures: dict[str, tuple[str, str]] = {}
     runner = growth.limits.start(growth.cache, growth.staging)
     try:
@@ -247,7 +251,8 @@ def _probe(
     finally:
         runner.close()
     gone = {digest: (GONE, why) for digest, why in models.missing.items() if digest not in finished}
-    return {**gone, **failures}, len(finished)
+    notes = (f"{growth.responses_of(m.digest)} was damaged: {m.name} ran again" for m in damaged)
+    return {**gone, **failures}, len(finished), tuple(notes)
 
 
 def _batches(growth: Growth, models: KnownModels) -> Iterator[Mapping[str, ModelSource]]:

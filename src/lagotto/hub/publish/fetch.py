@@ -30,7 +30,7 @@ from lagotto.hub.publish.archive import settle
 from lagotto.hub.publish.listing import LISTING_NAME, PublishedFile, PublishedListing, read_listing
 from lagotto.hub.publish.places import HubAddress, Place, PlaceState, place_at
 from lagotto.hub.publish.unpack import check_room, unpack_pack
-from lagotto.hub.store.copies.origin import CopyOrigin
+from lagotto.hub.store.copies.origin import CopyOrigin, read_origin
 
 _STATES = "states.json"
 _VERSION = re.compile(r"[0-9a-f]{40}")
@@ -98,7 +98,7 @@ def _cached(home: Path, address: HubAddress, why: str) -> FetchedHub:
             f"{address} is not in the cache ({home.parent}), and {why}; fetch it first where there "
             "is a network"
         )
-    pinned = known["address"] if known else str(address)
+    pinned = read_origin(home / version).address or str(address)
     return FetchedHub(home / version, pinned, note=f"{why}: {pinned} is read as it was fetched")
 
 

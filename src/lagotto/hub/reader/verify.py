@@ -34,7 +34,7 @@ from lagotto.hub.store.records import ModelRecord
 from lagotto.hub.store.references import reference_damages
 from lagotto.hub.store.responses import read_responses
 from lagotto.hub.store.segments import has_segments, read_segments, ways_made
-from lagotto.hub.store.tensorfile import check_readable, is_intact
+from lagotto.hub.store.tensorfile import access_error, check_readable, is_intact
 
 _RESTORE = "restore it from a copy, or make the hub anew"
 
@@ -139,11 +139,14 @@ def _model_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
 
 
 def _unreadable(path: Path) -> tuple[str, str] | None:
-    """(reason, remedy) for a file that is there and that the system does not let be read."""
-    if not path.exists():
-        return None
+    """(reason, remedy) for a file that the system does not let be read; None if it is missing."""
     try:
+        if not path.exists():
+            return None
         check_readable(path)
+    except OSError as error:  # of its folder nothing may be known
+        reason, _, remedy = str(access_error(path, error)).partition("; ")
+        return reason, f"{remedy}; it may well be as it was written"
     except HubError as error:
         reason, _, remedy = str(error).partition("; ")
         return reason, f"{remedy}; it may well be as it was written"

@@ -9,6 +9,7 @@ from lagotto.core.types import JsonObject
 from lagotto.models.metadata.unread.file_names import is_of_training
 
 LINK_OUT, HIDDEN_FILE, HIDDEN_FOLDER = "link out of the folder", "hidden file", "hidden folder"
+CLOSED = "folder that this user may not read"
 FOREIGN, BELOW = "model.json of another tool", "below a folder with a model.json"
 BESIDE, PARTLY = "beside a model.json", "incomplete download"
 TRAINING = "state or log of a training"
@@ -75,6 +76,8 @@ class FileCount:
             hints.append(
                 f"{self._listed([LINK_OUT])}: not followed; give the folder where it leads"
             )
+        if CLOSED in self.passed_over:
+            hints.append(f"{self._listed([CLOSED])}: let this user list and open it")
         return tuple(hints)
 
     def as_json(self) -> JsonObject:

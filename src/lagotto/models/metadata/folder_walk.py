@@ -1,5 +1,6 @@
 """A folder comes in; it and the folders under it that may hold models go out, file by file."""
 
+import errno
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from lagotto.core.images import IMAGE_SUFFIXES
 from lagotto.models.metadata.beside.finder import EXPORT_FOLDERS
 from lagotto.models.metadata.file_count import (
     BELOW,
+    CLOSED,
     HIDDEN_FILE,
     HIDDEN_FOLDER,
     LINK_OUT,
@@ -62,6 +64,8 @@ def walk_folders(root: Path) -> Iterator[ScannedFolder]:
                 folder.passed_over[HIDDEN_FOLDER] += 1
             elif not stays_inside(entry, roots):
                 folder.passed_over[LINK_OUT] += 1
+            elif not _is_open(entry):
+                folder.passed_over[CLOSED] += 1
             else:
                 deeper.append(entry)
         if not folder.is_one_model:
@@ -73,8 +77,8 @@ def walk_folders(root: Path) -> Iterator[ScannedFolder]:
 
 def read_folder(path: Path, roots: tuple[Path, ...]) -> ScannedFolder:
     """The files directly in a folder, sorted."""
-    folder = ScannedFolder(path, has_description(path))
     files = sorted(files_directly_in(path))
+    folder = ScannedFolder(path, has_description(path))
     beside = frozenset(file.name for file in files)
     if not folder.is_described and not beside.isdisjoint(REGISTRY_FILES):
         folder.registered = _registered(path)
@@ -106,7 +110,8 @@ def exported_models(folder: ScannedFolder, roots: tuple[Path, ...]) -> list[Path
     """The model files in the folder `onnx` or `tflite` of a folder; `model.onnx` before others."""
     files: list[Path] = []
     for entry in _subfolders(folder.path):
-        if entry.name.lower() in EXPORT_FOLDERS and stays_inside(entry, roots):
+        is_export = entry.name.lower() in EXPORT_FOLDERS and _is_open(entry)
+        if is_export and stays_inside(entry, roots):
             files += read_folder(entry, roots).models
     return [file for file in files if file.stem.lower() == "model"] or files
 
@@ -135,8 +140,15 @@ def _subfolders(folder: Path) -> list[Path]:
     return [Path(entry.path) for entry in _entries(folder) if entry.is_dir()]
 
 
+def _is_open(folder: Path) -> bool:
+    """Whether this user may list a folder and reach what is in it."""
+    return os.access(folder, os.R_OK | os.X_OK)
+
+
 def _entries(folder: Path) -> "list[os.DirEntry[str]]":
     try:
+        if not _is_open(folder):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         with os.scandir(folder) as entries:
             return list(entries)
     except OSError as error:
