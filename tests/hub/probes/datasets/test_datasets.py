@@ -270,6 +270,24 @@ def test_a_mistyped_encoder_is_told_before_a_picture_is_transferred(
     assert not photos.bytes
 
 
+@pytest.mark.parametrize("command", ["hub create", "probes make", "probes check"])
+def test_a_gated_encoder_is_told_before_a_picture_is_transferred(
+    photos: StubHub, tmp_path: Path, command: str
+) -> None:
+    encoder = colour_world.write_encoder(tmp_path / "encoder")
+    files = {path.name: path.read_bytes() for path in encoder.iterdir()}
+    photos.repositories["org/clip"] = dataset(files, fault="gated")
+    made: tuple[str | Path, ...] = (tmp_path / "made", "--probes", NAME)
+    if command == "probes make":
+        made = (tmp_path / "made", "--from", NAME)
+    if command == "probes check":
+        made = (NAME,)
+    told = lagotto(*command.split(), *made, "--encoder", "hf:org/clip", "--quiet")
+    told.refused(1, "org/clip@", "is gated: accept its terms on its page, then log in")
+    assert not photos.bytes
+    assert not (tmp_path / "made").exists()
+
+
 def test_without_options_the_default_encoder_and_probes_are_fetched_once(
     photos: StubHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -305,6 +323,10 @@ def test_without_options_the_default_encoder_and_probes_are_fetched_once(
     offline = lagotto("hub", "create", tmp_path / "offline", "--max-probes", "20")
     assert offline.code == 0, offline.err
     assert "the bundled pictures are taken" in offline.err
+    pinned = f"hf:Xenova/siglip-base-patch16-224@{siglip.commit}"
+    bundled = ("hub", "create", tmp_path / "pinned", "--probes", "bundled", "--max-probes", "4")
+    told = lagotto(*bundled, "--encoder", pinned)
+    assert "in the cache\n" in told.err  # which knows no licences, so none is denied
     lagotto("hub", "create", tmp_path / "x", "--encoder", "clip").refused(
         1, "not in the local cache (which has: siglip)", "hf download Xenova/clip-vit-base-patch32"
     )
