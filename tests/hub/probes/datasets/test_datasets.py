@@ -262,6 +262,18 @@ def test_without_a_network_the_bundled_pictures_stand_in(
     assert (tmp_path / "hub" / "hub.json").exists()
 
 
+def test_without_a_network_a_dataset_says_what_is_cached_and_what_to_give_instead(
+    photos: StubHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch_dataset(NAME, 4, 0, Silent())
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    create = ("hub", "create", tmp_path / "hub", "--probes", NAME, "--encoder", "bundled")
+    lagotto(*create, "--quiet").refused(
+        1, "the hub does not answer", "(parts of org/photos are in", "--probes bundled"
+    )
+    assert not (tmp_path / "hub").exists()
+
+
 def test_a_mistyped_encoder_is_told_before_a_picture_is_transferred(
     photos: StubHub, tmp_path: Path
 ) -> None:
