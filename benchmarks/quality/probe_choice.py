@@ -38,6 +38,9 @@ from lagotto.hub.curation.exclusion import find_exclusions
 from lagotto.hub.hub import Hub
 from lagotto.hub.query.probe_weights import ProbeSpace
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from provenance import provenance
+
 Rows: TypeAlias = Float[np.ndarray, "rows columns"]
 KINDS = ("imagenet", "common")
 HALVES = ("even", "odd")
@@ -214,6 +217,7 @@ def measure(hub: Hub, options: argparse.Namespace) -> JsonObject:
         assert ours > more["mean"], (kind, ours, more)
         assert ours >= same["highest"], (kind, ours, same)
     return {
+        **provenance(),
         "what": "Top-1 by text of sets of probes, default rule, behaviour only",
         "models": len(table.models),
         "logits": len(table.labels),

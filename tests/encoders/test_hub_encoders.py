@@ -71,6 +71,28 @@ def test_a_cache_with_a_part_of_it_is_filled(stub: StubHub, tmp_path: Path) -> N
     assert len(load_encoder(spec, 1).embed_texts(TEXTS)) == 4
 
 
+def test_a_cache_with_a_lower_precision_alone_is_no_substitute_for_the_exact_graphs(
+    stub: StubHub, tmp_path: Path
+) -> None:
+    made = repository(encoder_makers.write_encoder(tmp_path / "tiny"))
+    other = repository(
+        encoder_makers.write_encoder(tmp_path / "other", encoder_makers.Form(float16=True))
+    )
+    graphs = [name for name in made.files if name.endswith(".onnx")]
+    for name in graphs:
+        made.files[name.replace(".onnx", "_quantized.onnx")] = other.files[name]
+    stub.repositories["org/tiny"] = made
+    spec = lasting_spec("hf:org/tiny")
+    small = load_encoder(f"{spec}#quantized", 1).info
+    exact = load_encoder(spec, 1).info
+    assert exact.fingerprint == load_encoder(str(tmp_path / "tiny"), 1).info.fingerprint
+    assert exact.fingerprint != small.fingerprint
+    requests = len(stub.requests)
+    assert load_encoder(spec, 1).info == exact
+    assert load_encoder(f"{spec}#quantized", 1).info == small
+    assert len(stub.requests) == requests
+
+
 @pytest.mark.parametrize(
     ("files", "said"),
     [

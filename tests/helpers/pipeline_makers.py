@@ -2,10 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 
-def write_tiny_pipeline(folder: Path, safe: bool = True) -> Path:
-    """A Stable Diffusion of 16 x 16 pixels; `safe` False leaves its weights pickled."""
+def write_tiny_pipeline(folder: Path, safe: bool = True, strict: bool = False) -> Path:
+    """A Stable Diffusion of 16 x 16 pixels.
+
+    `safe` False leaves its weights pickled; `strict` gives it a checker that calls all unsafe.
+    """
     import torch
     from diffusers import (
         AutoencoderKL,
@@ -59,9 +63,35 @@ def write_tiny_pipeline(folder: Path, safe: bool = True) -> Path:
         tokenizer=tokenizer,
         unet=network,
         scheduler=DDIMScheduler(clip_sample=False, steps_offset=1),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
+        requires_safety_checker=strict,
+        **(_strict_checker() if strict else {"safety_checker": None, "feature_extractor": None}),
     )
     pipeline.save_pretrained(folder, safe_serialization=safe)
     return folder
+
+
+def _strict_checker() -> dict[str, Any]:
+    """The safety checker of Stable Diffusion, with thresholds that every picture passes."""
+    import torch
+    from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+    from transformers import CLIPConfig, CLIPImageProcessor
+
+    tower = {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
+    config = CLIPConfig(
+        vision_config={**tower, "image_size": 16, "patch_size": 8, "projection_dim": 16},
+        text_config={**tower, "projection_dim": 16},
+        projection_dim=16,
+    )
+    checker = StableDiffusionSafetyChecker(config)
+    with torch.no_grad():
+        checker.concept_embeds_weights.fill_(-2.0)
+    side = {"height": 16, "width": 16}
+    return {
+        "safety_checker": checker,
+        "feature_extractor": CLIPImageProcessor(size={"shortest_edge": 16}, crop_size=side),
+    }

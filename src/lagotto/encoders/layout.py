@@ -53,13 +53,13 @@ def find_graphs(names: Collection[str], precision: str | None = None) -> tuple[s
 
     Args:
         names: Paths of files relative to the folder, with forward slashes.
-        precision: One of VARIANTS, to take no other.
+        precision: One of VARIANTS, or "" for the exact graphs, to take no other.
 
     Returns:
         (vision, text), or None if a tower is missing.
     """
     if precision is not None:
-        return next(_graphs_of(names, (f"_{precision}",)), None)
+        return next(_graphs_of(names, (f"_{precision}" if precision else "",)), None)
     return next(_graphs(names), None)
 
 

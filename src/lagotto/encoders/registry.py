@@ -37,6 +37,7 @@ _REMOTE = {
     "open_clip": Adapter("lagotto.encoders.repository", "load_open_clip"),
     "onnx runtime": Adapter("lagotto.encoders.onnx", "onnx_encoder_runtime"),
     "commit": Adapter("lagotto.encoders.repository", "pinned_spec"),
+    "listing": Adapter("lagotto.encoders.repository", "list_encoder"),
 }
 
 
@@ -86,9 +87,18 @@ def load_encoder(spec: str, threads: int | None = None, device: str = CPU) -> En
 
 
 def check_encoder_spec(spec: str) -> None:
-    """Raises UsageError for a spec that names no folder, and nothing elsewhere; asks no network."""
-    place, _ = split_precision(full_spec(spec))
-    if not place.startswith((REPOSITORY, OPEN_CLIP)):
+    """Tells what is wrong with a spec before long work is done for its encoder.
+
+    Nothing is fetched: the hub is asked what it has, whether that may be fetched, and its size.
+
+    Raises:
+        UsageError: The spec names no folder, and nothing elsewhere.
+        SourceError: The repository is gone or gated, holds no encoder, or has no room here.
+    """
+    place, precision = split_precision(full_spec(spec))
+    if place.startswith(REPOSITORY):
+        load_adapter(_REMOTE, "listing", "encoder source")(place, precision)
+    elif not place.startswith(OPEN_CLIP):
         _folder(place)
 
 

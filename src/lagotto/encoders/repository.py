@@ -51,16 +51,23 @@ def fetch_encoder(spec: str, precision: str | None = None) -> Path:
     hub = HuggingFace()
     if requested.is_pinned:  # its content cannot change, so a complete cache needs no request
         with suppress(SourceError):
-            return _cached_folder(hub, cached_repository(requested), precision)
+            return _cached_folder(hub, _complete(requested, precision), precision)
     return _cached_folder(hub, _repository(hub, requested), precision)
 
 
 def list_encoder(spec: str, precision: str | None = None) -> EncoderListing:
     """What the fetch of `hf:ORG/NAME[@REV]` would bring, at the commit that it names today.
 
-    Raises SourceError as `fetch_encoder`, also where the disk has no room for it.
+    A complete cache of a pinned one needs no request: its licence is "" then.
+
+    Raises SourceError as `fetch_encoder`, before anything is fetched: also where it is gated, or
+    the disk has no room for it.
     """
     hub, requested = HuggingFace(), parse_repository(spec)
+    if requested.is_pinned:
+        with suppress(SourceError):
+            files = choose_encoder_files(_complete(requested, precision), precision)
+            return EncoderListing(str(requested), sum(file.size for file in files), "", True)
     repository = _repository(hub, requested)
     files = choose_encoder_files(repository, precision)
     hub.check_room(repository, files)
@@ -72,6 +79,7 @@ def list_encoder(spec: str, precision: str | None = None) -> EncoderListing:
         present = {file.path for file in pinned.files}
         if all(file.path in present for file in files):
             return EncoderListing(repository.source, total, repository.licence, True)
+    hub.check_access(repository, files[0])
     return EncoderListing(repository.source, total, repository.licence, False)
 
 
@@ -127,6 +135,18 @@ def _cached(requested: RepositorySpec) -> Repository:
             with suppress(SourceError):
                 return cached_repository(RepositorySpec(requested.name, commit))
     return cached_repository(requested)
+
+
+def _complete(requested: RepositorySpec, precision: str | None) -> Repository:
+    """A pinned repository in the local cache; SourceError where that may lack better graphs.
+
+    The cache may hold the graphs of a lower precision alone, because these were asked for before.
+    """
+    repository = cached_repository(requested)
+    names = {file.path for file in repository.files}
+    if precision is None and find_graphs(names) and not find_graphs(names, ""):
+        raise SourceError(f"of {requested} only graphs of a lower precision are in the cache")
+    return repository
 
 
 def choose_encoder_files(

@@ -1,6 +1,7 @@
 """The probing curve on models whose relations are known."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ from lagotto.core.errors import UsageError
 from lagotto.encoders.registry import load_encoder
 from lagotto.evaluation.probing.curve import (
     METHODS,
+    BudgetAccuracy,
+    BudgetRow,
+    ProbingCurve,
     ProbingQueries,
     label_queries,
     probing_curve,
@@ -89,6 +93,30 @@ def test_flawed_logits_have_no_score() -> None:
         assert np.isfinite(np.delete(scores, 1, axis=1)).all()
     part = PartScorer(SPACE, concepts).evidence(PartialResponses(np.arange(PROBES), values))
     assert np.isneginf(join_evidence([part], [True])[:, 1]).all()
+
+
+@pytest.mark.parametrize(("highest", "top"), [(0.02, 0.1), (0.2, 0.242), (0.97, 1.0)])
+def test_the_axis_of_a_curve_ends_a_little_above_it(
+    highest: float, top: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    from matplotlib.axes import Axes
+
+    from lagotto.evaluation.probing.matplotlib_curve import write_curve
+
+    ends: list[float] = []
+    plain = Axes.set_ylim
+
+    def noted(axes: Axes, *limits: Any, **how: Any) -> Any:
+        if "auto" not in how:  # matplotlib itself sets limits so
+            ends.append(limits[1])
+        return plain(axes, *limits, **how)
+
+    monkeypatch.setattr(Axes, "set_ylim", noted)
+    found = BudgetAccuracy(highest, highest, (highest, 1.1 * highest), (highest, highest))
+    row = BudgetRow(20, dict.fromkeys(METHODS, found), 0.0, 0.0, 1.0, 0.0)
+    write_curve(tmp_path / "curve.png", ProbingCurve((row,), {"default": found}, 1, 9))
+    assert ends == [pytest.approx(top)]
 
 
 @pytest.mark.parametrize(("counts", "seeds"), [([1], 1), ([PROBES], 1), ([20], 0)])

@@ -25,7 +25,6 @@ from lagotto.cli.hub.commands import (
     QUIET,
     bar,
 )
-from lagotto.cli.names import read_names
 from lagotto.cli.output import notice, print_json, print_line, print_table, printable
 
 if TYPE_CHECKING:
@@ -61,6 +60,7 @@ def eval_paper(
     Texts are those of --truth, or the models' labels; logits ask for their namesakes by label.
 
     Example: lagotto eval paper my-hub --k 10
+
     Example: lagotto eval paper my-hub --sources photos,dead-leaves
     """
     from lagotto.evaluation.paper.plots import empty_folder, plot_writer
@@ -80,7 +80,8 @@ def eval_paper(
     queries = read_known(table, text_encoder, truth, query_table or table, progress)
     tables = []
     sampled = tuple(each.sample(max_queries, seed) for each in queries.questions)
-    wanted = None if sources is None else read_names(sources, "sources", quiet, once=True).present
+    # Names such as a.parquet,b.parquet: what reads lists of labels would take that for one file.
+    wanted = None if sources is None else [name.strip() for name in sources.split(",")]
     for made in paper_tables(Bench(table, sampled, k, seed), progress, wanted):
         tables.append(made)
         if not as_json:

@@ -120,10 +120,10 @@ def tell_encoder(spec: str) -> None:
     known = next((item.licence for item in KNOWN_ENCODERS.values() if item.spec == place), "")
     licence = found.licence or known
     is_there = "in the cache" if found.cached else "to be fetched once"
-    notice(
-        f"encoder {printable(found.spec)}: {found.bytes / 1e6:,.0f} MB, {is_there}, "
-        f"{f'licence {printable(licence)}' if licence else 'which states no licence'}"
-    )
+    stated = f", licence {printable(licence)}" if licence else ", which states no licence"
+    if not licence and found.cached:  # a cache knows no licences
+        stated = ""
+    notice(f"encoder {printable(found.spec)}: {found.bytes / 1e6:,.0f} MB, {is_there}{stated}")
 
 
 def tell_probes(source: str | None, max_probes: int | None) -> None:

@@ -51,7 +51,7 @@ def probes_make(
     """Choose pictures that cover many concepts, and write them as parquet with a report.
 
     What the encoder takes for faces, text alone or unsafe pictures is left out, and so are near
-    repeats.
+    repeats. That is no filter to rely on: the small encoder photo-lit hardly tells faces.
 
     Example: lagotto probes make my-set --from photos/ --size 600 --encoder clip-onnx/ --licence CC0
     """
@@ -74,10 +74,12 @@ def probes_make(
     for name, count in made.licences.items():
         print_line(f"  licence {printable(name)}: {count}")
     if not quiet and made.check is None:
-        notice(f"report and licences: {out}; nothing looked at the pictures: they were drawn")
+        by = "the pipeline's own safety checker alone" if made.left_out else "nothing"
+        notice(f"report and licences: {out}; {by} looked at the pictures: they were drawn")
     elif not quiet:
         notice(f"report, contact sheet and licences: {out}; the encoder left out what it took for")
-        notice("faces, text or unsafe pictures: look at the sheet before you publish the set")
+        notice("faces, text or unsafe pictures, and may miss most of them: look at the pictures")
+        notice("before you publish the set [docs/how-to/choose-probes.md]")
     if not quiet:
         notice(f"next: lagotto hub create my-hub --probes {out}")
 

@@ -152,6 +152,22 @@ class HuggingFace:
 
         return self.answer(ask, str(spec))
 
+    def check_access(self, repository: Repository, file: RemoteFile) -> None:
+        """Raises SourceError if a file may not be fetched; nothing of it is transferred.
+
+        The hub describes a gated repository to everybody, and refuses its files.
+        """
+
+        def ask() -> None:
+            address = huggingface_hub.hf_hub_url(
+                *(repository.name, file.path),
+                revision=repository.commit,
+                endpoint=self._endpoint,
+            )
+            huggingface_hub.get_hf_file_metadata(address, library_name="lagotto")
+
+        self.answer(ask, repository.source)
+
     def read_range(self, repository: Repository, file: RemoteFile, first: int, stop: int) -> bytes:
         """The bytes of a file from `first` up to `stop`; nothing else of it is transferred.
 

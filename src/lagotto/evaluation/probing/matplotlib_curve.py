@@ -41,9 +41,16 @@ def write_curve(path: Path, curve: ProbingCurve) -> None:
         )
         axes.set_xlabel("probes per model")
         axes.set_ylabel("Top-1 accuracy")
-        axes.set_ylim(0, 1)
+        axes.set_ylim(0, _top_of(curve))
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+        figure.legend(fontsize=8, loc="outside lower center", ncols=3)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None})
     write_atomically(path, buffer.getvalue())
+
+
+def _top_of(curve: ProbingCurve) -> float:
+    """Where the axis of accuracies ends: a little above the highest, and at 1 at most."""
+    seeds = [row.accuracies[name].top1_range[1] for row in curve.rows for name in _LINES]
+    return min(1.0, max(0.1, 1.1 * max(*seeds, curve.all_probes["default"].top1)))

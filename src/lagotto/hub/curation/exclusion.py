@@ -12,6 +12,7 @@ from jaxtyping import Float32
 from lagotto.encoders.base import Encoder
 from lagotto.hub.query.probe_weights import ProbeSpace
 
+UNSAFE = "unsafe"
 EXCLUDED = {
     "a face": (
         "a close-up portrait of a person",
@@ -25,7 +26,7 @@ EXCLUDED = {
         "a scanned letter",
         "a slide with text",
     ),
-    "unsafe": (
+    UNSAFE: (
         "a naked person",
         "pornography",
         "a bloody wound",

@@ -28,6 +28,15 @@ DIFFUSERS = "diffusers:"
 INDEX = "model_index.json"
 _ENTRY = "lagotto.hub.curation.diffusers:draw_text"
 _LIBRARIES = ("diffusers", "transformers")
+_PARTS_OF_DIFFUSERS = (
+    "stable_diffusion",
+    "deepfloyd_if",
+    "latent_diffusion",
+    "kandinsky",
+    "unclip",
+)
+"""Modules below `diffusers.pipelines` by which an index names safety checkers and text encoders."""
+
 _WEIGHTS = ".safetensors"
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle", ".msgpack")
 _LIMITS = Limits(workers=1, timeout_s=1800.0, memory_bytes=64 * 2**30)
@@ -92,11 +101,18 @@ def check_pipeline(folder: Path) -> None:
             )
 
 
+def has_safety_checker(folder: Path) -> bool:
+    """Whether a pipeline checks its own pictures: its index names the part that does."""
+    named = read_json(folder / INDEX, "pipeline", UsageError).get("safety_checker")
+    return isinstance(named, list) and any(named)
+
+
 def _check_names(folder: Path, index: Mapping[str, object]) -> None:
     """Only classes of diffusers and transformers: others would be code of the folder."""
+    allowed = (*_LIBRARIES, *_PARTS_OF_DIFFUSERS)
     parts = [value for key, value in index.items() if not key.startswith("_")]
     libraries = [part[0] for part in parts if isinstance(part, list) and part]
-    strange = [name for name in libraries if name is not None and name not in _LIBRARIES]
+    strange = [name for name in libraries if name is not None and name not in allowed]
     if strange or not isinstance(index.get("_class_name"), str):
         named = strange[0] if strange else index.get("_class_name")
         raise UsageError(
@@ -127,8 +143,11 @@ def _is_needed(path: str) -> bool:
     return place.suffix in (".json", ".txt", ".model", ".py") and len(place.parts) <= 2
 
 
-def generated_rows(folder: Path, made: GeneratedSet, progress: Progress) -> Iterator[SetRow]:
+def generated_rows(folder: Path, made: GeneratedSet, progress: Progress) -> Iterator[SetRow | None]:
     """One picture a noun, drawn in a worker; nouns in an order of the seed, again from the first.
+
+    None stands for a picture that the pipeline's own safety checker calls unsafe. Most such
+    pipelines give a black one in its place.
 
     Raises:
         ProbeError: The pipeline cannot be loaded or run; the message says why.
@@ -155,6 +174,9 @@ def generated_rows(folder: Path, made: GeneratedSet, progress: Progress) -> Iter
             picture = decode_picture(read_picture_file(target))
             target.unlink()
             progress.advance(1)
+            if outcome.value is not None and outcome.value["unsafe"]:
+                yield None
+                continue
             name = f"{source}/{made.seed}/{number:06d}.webp"
             yield SetRow(to_webp(picture), name, (text,), source, made.author, made.licence)
     finally:

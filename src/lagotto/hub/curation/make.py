@@ -18,16 +18,17 @@ from lagotto.core.types import Credit, JsonObject, JsonValue
 from lagotto.encoders.background.words import background_words, embed_background, embed_words
 from lagotto.encoders.base import Encoder
 from lagotto.encoders.known.table import DEFAULT_ENCODER
-from lagotto.encoders.registry import load_encoder
+from lagotto.encoders.registry import check_encoder_spec, load_encoder
 from lagotto.hub.curation.candidates import Pool, embed_candidates
 from lagotto.hub.curation.check import ProbeCheck, check_probes
 from lagotto.hub.curation.choose import choose_covering
 from lagotto.hub.curation.dead_leaves import draw_dead_leaves
-from lagotto.hub.curation.exclusion import Exclusions, find_exclusions
+from lagotto.hub.curation.exclusion import UNSAFE, Exclusions, find_exclusions
 from lagotto.hub.curation.generated import (
     DIFFUSERS,
     GeneratedSet,
     generated_rows,
+    has_safety_checker,
     pipeline_folder,
 )
 from lagotto.hub.curation.licences import NOT_STATED, check_licences, require_licence, with_credit
@@ -156,6 +157,8 @@ def make_probes(
             raise UsageError(f"{drawing[0]} draws, and nothing is chosen; give it alone")
         return make_generated(folder, drawing[0], size, how, meter)
     remote = any(isinstance(s, str) and s.startswith(DATASET) for s in given)
+    if isinstance(encoder, str):
+        check_encoder_spec(encoder)
     wanted = how.candidates or (_LOOKED_AT * size if remote else None)
     found, _ = prepare_sources(given, wanted, how.seed, meter, accept=how.accept)
     loaded = load_encoder(encoder) if isinstance(encoder, str) else encoder
@@ -226,6 +229,8 @@ def check_pictures(
         ProbeError: No two pictures can be read.
     """
     meter = progress or Silent()
+    if isinstance(encoder, str):
+        check_encoder_spec(encoder)
     found, _ = prepare_sources(as_sources(sources, "sources"), None, 0, meter)
     loaded = load_encoder(encoder) if isinstance(encoder, str) else encoder
     pool = embed_candidates(read_candidates(found)[0], loaded, meter)
@@ -259,11 +264,13 @@ def make_dead_leaves(folder: Path, size: int, seed: int, progress: Progress) -> 
 def make_generated(
     folder: Path, source: str, size: int, options: SetOptions, progress: Progress
 ) -> MadeSet:
-    """Draws a set by a text-to-image pipeline; nothing of the pictures is looked at.
+    """Draws a set by a text-to-image pipeline; our encoder looks at none of the pictures.
+
+    Those that the pipeline's own safety checker calls unsafe are left out, so there may be fewer.
 
     Raises:
         UsageError: The pipeline is not found or refused, or no licence is given or accepted.
-        ProbeError: The pipeline draws no picture.
+        ProbeError: The pipeline draws no picture, or fewer than two are left.
     """
     if not options.accept:
         require_licence(options.licence, f"pictures of {source}")
@@ -271,10 +278,18 @@ def make_generated(
     name = source.removeprefix(DIFFUSERS)
     asked = GeneratedSet(name, size, options.seed, options.licence, options.author)
     with drafted(folder) as draft:
-        counts = write_rows_of_set(draft, folder.name, generated_rows(pipeline, asked, progress))
+        drawn = generated_rows(pipeline, asked, progress)
+        counts = write_rows_of_set(draft, folder.name, (row for row in drawn if row is not None))
+        kept = counts.total()
+        if kept < 2:
+            raise ProbeError(
+                f"of {size} pictures {kept} are left: {source} calls the others unsafe; give more "
+                "(--size), another seed, or another pipeline"
+            )
         write_licences(draft, counts)
-        licences = {options.licence or NOT_STATED: size}
-        made = MadeSet(folder, size, size, 0, {}, 0, None, licences)
+        licences = {options.licence or NOT_STATED: kept}
+        left_out = {UNSAFE: size - kept} if has_safety_checker(pipeline) else {}
+        made = MadeSet(folder, kept, size, 0, left_out, 0, None, licences)
         write_report(draft, {**made.as_json(), "folder": folder.name})
     return made
 

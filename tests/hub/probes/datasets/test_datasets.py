@@ -262,12 +262,42 @@ def test_without_a_network_the_bundled_pictures_stand_in(
     assert (tmp_path / "hub" / "hub.json").exists()
 
 
+def test_without_a_network_a_dataset_says_what_is_cached_and_what_to_give_instead(
+    photos: StubHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch_dataset(NAME, 4, 0, Silent())
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    create = ("hub", "create", tmp_path / "hub", "--probes", NAME, "--encoder", "bundled")
+    lagotto(*create, "--quiet").refused(
+        1, "the hub does not answer", "(parts of org/photos are in", "--probes bundled"
+    )
+    assert not (tmp_path / "hub").exists()
+
+
 def test_a_mistyped_encoder_is_told_before_a_picture_is_transferred(
     photos: StubHub, tmp_path: Path
 ) -> None:
     create = ("hub", "create", tmp_path / "hub", "--probes", NAME, "--encoder", "siglop")
     lagotto(*create, "--quiet").refused(2, "Did you mean 'siglip'?")
     assert not photos.bytes
+
+
+@pytest.mark.parametrize("command", ["hub create", "probes make", "probes check"])
+def test_a_gated_encoder_is_told_before_a_picture_is_transferred(
+    photos: StubHub, tmp_path: Path, command: str
+) -> None:
+    encoder = colour_world.write_encoder(tmp_path / "encoder")
+    files = {path.name: path.read_bytes() for path in encoder.iterdir()}
+    photos.repositories["org/clip"] = dataset(files, fault="gated")
+    made: tuple[str | Path, ...] = (tmp_path / "made", "--probes", NAME)
+    if command == "probes make":
+        made = (tmp_path / "made", "--from", NAME)
+    if command == "probes check":
+        made = (NAME,)
+    told = lagotto(*command.split(), *made, "--encoder", "hf:org/clip", "--quiet")
+    told.refused(1, "org/clip@", "is gated: accept its terms on its page, then log in")
+    assert not photos.bytes
+    assert not (tmp_path / "made").exists()
 
 
 def test_without_options_the_default_encoder_and_probes_are_fetched_once(
@@ -305,6 +335,10 @@ def test_without_options_the_default_encoder_and_probes_are_fetched_once(
     offline = lagotto("hub", "create", tmp_path / "offline", "--max-probes", "20")
     assert offline.code == 0, offline.err
     assert "the bundled pictures are taken" in offline.err
+    pinned = f"hf:Xenova/siglip-base-patch16-224@{siglip.commit}"
+    bundled = ("hub", "create", tmp_path / "pinned", "--probes", "bundled", "--max-probes", "4")
+    told = lagotto(*bundled, "--encoder", pinned)
+    assert "in the cache\n" in told.err  # which knows no licences, so none is denied
     lagotto("hub", "create", tmp_path / "x", "--encoder", "clip").refused(
         1, "not in the local cache (which has: siglip)", "hf download Xenova/clip-vit-base-patch32"
     )

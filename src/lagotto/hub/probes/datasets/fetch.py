@@ -14,6 +14,7 @@ from lagotto.core.files import writing
 from lagotto.core.progress import Progress
 from lagotto.core.remote.files import RemoteFile, Repository
 from lagotto.core.remote.hugging_face import HuggingFace
+from lagotto.core.remote.retry import OutOfReachError, StillBusyError
 from lagotto.core.remote.spec import DatasetSpec, parse_dataset
 from lagotto.core.remote.user_cache import user_cache
 from lagotto.hub.probes.datasets.choice import SPREAD, choose_dataset_files, in_order_of
@@ -50,10 +51,21 @@ def list_dataset(spec: str, hub: HuggingFace | None = None) -> DatasetListing:
 
     Raises:
         UsageError: The spec is not understood.
-        SourceError: The dataset is gated, gone, or has neither parquet files nor tars.
+        SourceError: The dataset is gated, gone, or has neither parquet files nor tars; an
+            OutOfReachError where there is no network.
     """
     parsed, client = parse_dataset(spec), hub or HuggingFace()
-    repository = client.dataset(parsed)
+    try:
+        repository = client.dataset(parsed)
+    except OutOfReachError as error:
+        if isinstance(error, StillBusyError):
+            raise
+        raise OutOfReachError(
+            f"{parsed}: the hub does not answer, and datasets are sampled from there (parts of "
+            f"{', '.join(_cached_names()) or 'none'} are in {dataset_cache()}); check the network "
+            "and HF_ENDPOINT, or give pictures of this machine (--probes FOLDER), or the bundled "
+            "ones (--probes bundled)"
+        ) from error
     files = choose_dataset_files(parsed, repository, ".parquet")
     if not files and parsed.revision is None:
         try:
@@ -233,6 +245,12 @@ def _check_disk(path: Path, repository: Repository, needed: int) -> None:
 def dataset_cache() -> Path:
     """The folder in which what was fetched of datasets is kept; it may not exist."""
     return user_cache("datasets")
+
+
+def _cached_names() -> list[str]:
+    """The datasets of which the cache has parts."""
+    folders = (path.name for path in dataset_cache().glob("*@*") if path.is_dir())
+    return sorted({name.rpartition("@")[0].replace("--", "/", 1) for name in folders})
 
 
 def dataset_folder(repository: Repository) -> Path:
