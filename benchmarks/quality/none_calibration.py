@@ -233,7 +233,7 @@ def batches_of(given: Set, vocabulary: OpenVocabulary) -> tuple[list[Batch], Bat
     everything = np.ones(len(given.data.truth), bool)
 
     def batch(draw: Draw) -> Batch:
-        evidence = judge_of(draw, vocabulary)._evidence(given.data.embeddings)
+        evidence = judge_of(draw, vocabulary).evidence(given.data.embeddings)
         confidence = confidence_of(draw.cosines(everything), given.scale)
         return Batch(len(draw.labels), evidence, confidence, draw.none)
 
