@@ -18,11 +18,11 @@ from lagotto.zeroshot.rejection.store_pictures import StorePictures
 LEAST_BATCH = 8
 """Pictures that are judged together, at least; fewer are judged each alone."""
 
-PULL = 0.3
+PULL = 0.4
 """Weight of the share one half, twice, against the share that a batch shows.
 benchmarks/quality/none_of_these.py"""
 
-CROWDED = 0.2
+CROWDED = 0.1
 """Log odds of none added to what the store says: its pictures show more beside their subject than
 pictures of one thing do, and what they show beside it speaks against labels.
 benchmarks/quality/none_of_these.py"""
