@@ -5,7 +5,7 @@ r"""How evidence is agreed among pictures that are asked together: what it adds,
 
 The draws and the halves are those of none_of_these.py. The pictures of a half are asked all at
 once, and in random batches of about 128 and 40. Half 0 was used to choose: the largest mean AUROC
-over the three sizes, among what costs no set more than one point in any size; half 1 is reported.
+over the three sizes. Half 1 is reported.
 """
 
 import argparse
