@@ -92,10 +92,10 @@ def score(
 def measure(sets: list[Set], vocabulary: OpenVocabulary) -> dict[str, object]:
     """Every pair of constants on half 0, the package's and none at all on both halves."""
     lists = [lists_of(given, vocabulary) for given in sets]
-    packaged = (agreement.SHARPNESS, agreement.OWN_WEIGHT)
+    packaged = (agreement.PICTURE_SHARPNESS, agreement.OWN_WEIGHT)
 
     def by_size(constants: tuple[float, float], half: int) -> dict[str, object]:
-        agreement.SHARPNESS, agreement.OWN_WEIGHT = constants
+        agreement.PICTURE_SHARPNESS, agreement.OWN_WEIGHT = constants
         sizes = {
             str(size or "all"): score(sets, lists, vocabulary.batch_curve, half, size)
             for size in SIZES

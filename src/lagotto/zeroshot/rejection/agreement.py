@@ -14,7 +14,7 @@ from jaxtyping import Float32, Float64
 
 from lagotto.core.vectors import unit_rows
 
-SHARPNESS = 7.0
+PICTURE_SHARPNESS = 7.0
 """Scale of the cosine of two pictures, as directions from the mean of their batch.
 benchmarks/quality/none_of_these.py"""
 
@@ -91,7 +91,7 @@ def _averages(
     for start in range(0, len(own), _BLOCK):
         block = slice(start, start + _BLOCK)
         cosines = directions[block] @ batch.T
-        weights = np.where(cosines < _COPY, np.exp(SHARPNESS * (cosines - 1)), 0.0)
+        weights = np.where(cosines < _COPY, np.exp(PICTURE_SHARPNESS * (cosines - 1)), 0.0)
         weighted = weights.astype(np.float64) @ evidence + OWN_WEIGHT * own[block]
         averages[block] = weighted / (weights.sum(axis=1, dtype=np.float64) + OWN_WEIGHT)
     return averages
