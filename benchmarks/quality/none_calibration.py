@@ -22,13 +22,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
+from isotonic_surface import Surface, fit_surface
 from none_of_these import SETS, Draw, Set, auroc, calibration_error, draws, judge_of
 from specialists import read_set
 
 import lagotto
-from lagotto.core.vectors import softmax
+from lagotto.core.vectors import softmax, unit_rows
 from lagotto.zeroshot.captions.store import CaptionStore
+from lagotto.zeroshot.rejection.agreement import AgreedEvidence
 from lagotto.zeroshot.rejection.batch_curve import BatchCurve
+from lagotto.zeroshot.rejection.evidence import evidence_against, rival_directions
 from lagotto.zeroshot.rejection.logistic import fit_weights, probability
 from lagotto.zeroshot.rejection.store_pictures import StorePictures
 from lagotto.zeroshot.rejection.vocabulary import OpenVocabulary, open_vocabulary
@@ -38,23 +41,29 @@ FRACTIONS = (0.1, 0.25, 0.5, 0.75, 0.9)
 LISTS = 600
 PICTURES = 40
 STRENGTHS = (0.25, 0.5, 0.75, 1.0)
-BENEFITS = (0.0, 0.2, 0.4, 0.6)
+BENEFITS = (-0.1, 0.0, 0.1, 0.2, 0.4, 0.6)
+PULLS = (0.2, 0.4, 0.8)
+OWN_ROUNDS = 3
+PACKAGE = "as in the package"
 MOST_FALSE_NONE = 0.04
-CELLS = 12
 ROUNDS = 60
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures that are asked together about some labels, and whether none of these fits them."""
+    """Pictures that are asked together about some labels, and whether none of these fits them.
+
+    `evidence` is agreed among pictures that are alike, `alone` that of each picture alone.
+    `without` is the evidence once the best label of each picture is left out; with a single label
+    nothing is left out. In lists of the store no evidence is agreed.
+    """
 
     labels: int
     evidence: np.ndarray
+    alone: np.ndarray
+    without: np.ndarray
     confidence: np.ndarray
     none: np.ndarray
-
-    def part(self, mask: np.ndarray) -> "Batch":
-        return Batch(self.labels, self.evidence[mask], self.confidence[mask], self.none[mask])
 
 
 LogOdds = Callable[[Batch], np.ndarray]
@@ -67,6 +76,20 @@ def confidence_of(label_cosines: np.ndarray, scale: float) -> np.ndarray:
         return np.zeros(len(label_cosines))
     top = np.clip(softmax(scale * label_cosines).max(axis=1), 1e-6, 1 - 1e-6)
     return np.asarray(np.log(top / (1 - top)))
+
+
+def without_best(
+    labels: np.ndarray, words: np.ndarray, rivals: np.ndarray, scale: float
+) -> np.ndarray:
+    """The evidence of pictures against a list without their best label, from all cosines."""
+    if labels.shape[1] == 1:
+        return evidence_against(labels, words[:, rivals[0]], scale)
+    best, found = labels.argmax(axis=1), np.empty(len(labels))
+    for label in np.unique(best):
+        rows, kept = best == label, np.arange(labels.shape[1]) != label
+        others = words[rows][:, rivals[kept].all(axis=0)]
+        found[rows] = evidence_against(labels[rows][:, kept], others, scale)
+    return found
 
 
 def store_batches(pictures: StorePictures, fractions: tuple[float, ...]) -> list[Batch]:
@@ -87,10 +110,12 @@ def store_batches(pictures: StorePictures, fractions: tuple[float, ...]) -> list
         if min(fits.sum(), none.sum()) < 2 or len(rows) < 8:
             continue
         rows = rng.permutation(rows)[:PICTURES]
-        confidence = confidence_of(pictures.cosines[rows][:, labels], pictures.scale)
-        batches.append(
-            Batch(kept, pictures.evidence(labels, rows), confidence, none[rows] & ~fits[rows])
-        )
+        cosines, scale = pictures.cosines[rows], pictures.scale
+        confidence = confidence_of(cosines[:, labels], scale)
+        without = without_best(cosines[:, labels], cosines, pictures.rivals[labels], scale)
+        alone = pictures.evidence(labels, rows)
+        answers = none[rows] & ~fits[rows]
+        batches.append(Batch(kept, alone, alone, without, confidence, answers))
     return batches
 
 
@@ -110,16 +135,66 @@ def as_in_package(curve: BatchCurve, batch: Batch) -> np.ndarray:
     return curve.log_odds(batch.evidence, batch.labels, batch.evidence)
 
 
+def alone_as_before(curve: BatchCurve, pull: float, batch: Batch) -> np.ndarray:
+    """The package's rule before evidence was agreed; its other constant is among the benefits."""
+    odds = curve._even(batch.alone, batch.labels, batch.alone)
+    return pulled(odds, pull)
+
+
+def pulled(odds: np.ndarray, pull: float = 0.4) -> np.ndarray:
+    """Log odds with the share without a label that they show, pulled to one half."""
+    share = 0.5
+    for _ in range(ROUNDS):
+        share = (probability(odds + np.log(share / (1 - share))).mean() + pull) / (1 + 2 * pull)
+    return np.asarray(odds + np.log(share / (1 - share)))
+
+
+def own_labels(curve: BatchCurve, batch: Batch, rounds: int) -> np.ndarray:
+    """Log odds at an even share by two kinds of one width, both seen on the batch's own pictures.
+
+    The first kind has their evidence, the second that against the list without their best label,
+    as if it had been left out. Each picture counts as far as a label seems to fit it.
+    """
+    odds = even_odds(curve, batch)
+    if batch.labels == 1:
+        return odds
+    p, own = probability(pulled(odds)), odds
+    for _ in range(rounds):
+        weights = 1 - p + 1e-6
+        means = [np.average(each, weights=weights) for each in (batch.evidence, batch.without)]
+        kinds = zip((batch.evidence, batch.without), means, strict=True)
+        width = np.mean([np.average((each - m) ** 2, weights=weights) for each, m in kinds])
+        slope = (means[1] - means[0]) / max(float(width), 1e-6)
+        own = slope * (batch.evidence - sum(means) / 2)
+        p = probability(pulled(own))
+    return np.asarray(own)
+
+
+def by_own_labels(curve: BatchCurve, strength: float, batch: Batch) -> np.ndarray:
+    own = pulled(own_labels(curve, batch, OWN_ROUNDS))
+    return strength * own + (1 - strength) * as_in_package(curve, batch)
+
+
+def both_odds(curve: BatchCurve, batch: Batch) -> np.ndarray:
+    """The odds of the package's curve and those by the batch's own labels, a row a picture."""
+    return np.stack([even_odds(curve, batch), own_labels(curve, batch, 1)], axis=1)
+
+
+def by_both(curve: BatchCurve, weights: np.ndarray, strength: float, batch: Batch) -> np.ndarray:
+    odds = pulled(weights[0] + both_odds(curve, batch) @ weights[1:])
+    return strength * odds + (1 - strength) * as_in_package(curve, batch)
+
+
 def by_curve(weights: np.ndarray, batch: Batch) -> np.ndarray:
     """A curve of the same features as the package's, without an estimated share."""
     return np.asarray(weights[0] + features(batch) @ weights[1:])
 
 
-def fitted_curve(lists: list[Batch]) -> np.ndarray:
-    """The weights of `by_curve`, fitted on lists of the store's nouns."""
+def fitted(lists: list[Batch], rows: Callable[[Batch], np.ndarray]) -> np.ndarray:
+    """The constant and the weights of some features, fitted on lists of the store's nouns."""
     answers = np.concatenate([batch.none for batch in lists]).astype(float)
     each = np.concatenate([np.full(len(b.none), 1 / len(b.none)) for b in lists])
-    return fit_weights(np.concatenate([features(b) for b in lists]), answers, each, 1e-2)
+    return fit_weights(np.concatenate([rows(b) for b in lists]), answers, each, 1e-2)
 
 
 def by_moments(
@@ -149,53 +224,6 @@ def by_mixture(curve: BatchCurve, strength: float, batch: Batch) -> np.ndarray:
     return strength * mixture + (1 - strength) * odds
 
 
-@dataclass(frozen=True)
-class Surface:
-    """P(none) on a grid of evidence and confidence, rising in the first, falling in the second."""
-
-    edges: tuple[np.ndarray, np.ndarray]
-    values: np.ndarray
-
-    def at(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        rows, columns = (
-            np.searchsorted(edges, values)
-            for edges, values in zip(self.edges, (first, second), strict=True)
-        )
-        return np.asarray(self.values[rows, columns])
-
-
-def fit_surface(first: np.ndarray, second: np.ndarray, none: np.ndarray) -> Surface:
-    """The isotonic regression on a grid, by alternating fits along rows and columns (Dykstra)."""
-    shares = np.linspace(0, 1, CELLS + 1)[1:-1]
-    edges = (np.quantile(first, shares), np.unique(np.quantile(second, shares)))
-    rows, columns = np.searchsorted(edges[0], first), np.searchsorted(edges[1], second)
-    shape = (len(edges[0]) + 1, len(edges[1]) + 1)
-    counts, sums = np.full(shape, 2.0), np.ones(shape)  # a cell without pictures is even
-    np.add.at(counts, (rows, columns), 1)
-    np.add.at(sums, (rows, columns), none)
-    values, corrections = sums / counts, [np.zeros(shape), np.zeros(shape)]
-    for turn in range(2 * ROUNDS):
-        given = values - corrections[turn % 2]
-        if turn % 2:
-            values = np.stack([-rising(-row, w) for row, w in zip(given, counts, strict=True)])
-        else:
-            values = np.stack([rising(c, w) for c, w in zip(given.T, counts.T, strict=True)]).T
-        corrections[turn % 2] = values - given
-    return Surface(edges, np.clip(values, 0.01, 0.99))
-
-
-def rising(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The rising sequence of least weighted squared error."""
-    blocks: list[tuple[float, float, int]] = []
-    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
-        total, mass, count = value * weight, weight, 1
-        while blocks and blocks[-1][0] * mass >= total * blocks[-1][1]:
-            before = blocks.pop()
-            total, mass, count = total + before[0], mass + before[1], count + before[2]
-        blocks.append((total, mass, count))
-    return np.repeat([total / mass for total, mass, _ in blocks], [n for _, _, n in blocks])
-
-
 def by_surface(curve: BatchCurve, surface: Surface, strength: float, batch: Batch) -> np.ndarray:
     odds = as_in_package(curve, batch)
     p = surface.at(odds, batch.confidence)
@@ -214,11 +242,21 @@ def ways_of(curve: BatchCurve, pictures: StorePictures) -> dict[str, dict[float,
         np.concatenate([batch.confidence for batch in several]),
         np.concatenate([batch.none for batch in several]),
     )
+    joined = fitted(halves, partial(both_odds, curve))
     return {
-        "as in the package": {1.0: partial(as_in_package, curve)},
+        PACKAGE: {1.0: partial(as_in_package, curve)},
+        "the evidence of each picture alone": {
+            pull: partial(alone_as_before, curve, pull) for pull in PULLS
+        },
+        "best label of each picture left out": {
+            s: partial(by_own_labels, curve, s) for s in STRENGTHS
+        },
+        "the same as a feature, fitted on the store": {
+            s: partial(by_both, curve, joined, s) for s in STRENGTHS
+        },
         "several fractions of the labels left out": {
-            0.5: partial(by_curve, fitted_curve(halves)),
-            1.0: partial(by_curve, fitted_curve(several)),
+            0.5: partial(by_curve, fitted(halves, features)),
+            1.0: partial(by_curve, fitted(several, features)),
         },
         "label shift by moments": {s: partial(by_moments, curve, rates, s) for s in STRENGTHS},
         "a mixture fitted to the batch": {s: partial(by_mixture, curve, s) for s in STRENGTHS},
@@ -228,27 +266,39 @@ def ways_of(curve: BatchCurve, pictures: StorePictures) -> dict[str, dict[float,
     }
 
 
-def batches_of(given: Set, vocabulary: OpenVocabulary) -> tuple[list[Batch], Batch]:
-    """All pictures with half of the labels, in every draw, and with all labels."""
-    everything = np.ones(len(given.data.truth), bool)
-
-    def batch(draw: Draw) -> Batch:
-        evidence = judge_of(draw, vocabulary)._evidence(given.data.embeddings)
-        confidence = confidence_of(draw.cosines(everything), given.scale)
-        return Batch(len(draw.labels), evidence, confidence, draw.none)
-
-    return [batch(draw) for draw in draws(given)], batch(
-        Draw(given, np.arange(len(given.data.labels)))
-    )
+Halves = tuple[tuple[list[Batch], Batch], tuple[list[Batch], Batch]]
+"""For both halves of a set: the batch of every draw, and that of the full list."""
 
 
-def score(
-    found: list[tuple[np.ndarray, list[Batch], Batch]], way: LogOdds, benefit: float, half: int
-) -> dict[str, object]:
+def batches_of(given: Set, vocabulary: OpenVocabulary) -> Halves:
+    """The pictures of each half with half of the labels, in every draw, and with all labels."""
+    mean = vocabulary.background.mean(axis=0)
+    words = unit_rows(vocabulary.background - mean)
+    rivals = rival_directions(unit_rows(given.prompts - mean), words)
+
+    def batch(draw: Draw, mask: np.ndarray) -> Batch:
+        pictures, cosines = given.data.embeddings[mask], draw.cosines(mask)
+        alone = judge_of(draw, vocabulary).evidence(pictures)
+        beside = pictures @ vocabulary.background.T
+        without = without_best(cosines, beside, rivals[draw.labels], given.scale)
+        agreed = (AgreedEvidence.among(pictures, each).agreed for each in (alone, without))
+        confidence = confidence_of(cosines, given.scale)
+        evidence, without = agreed
+        return Batch(len(draw.labels), evidence, alone, without, confidence, draw.none[mask])
+
+    def of_half(half: int) -> tuple[list[Batch], Batch]:
+        mask = given.data.half == half
+        full = Draw(given, np.arange(len(given.data.labels)))
+        return [batch(draw, mask) for draw in draws(given)], batch(full, mask)
+
+    return of_half(0), of_half(1)
+
+
+def score(found: list[Halves], way: LogOdds, benefit: float, half: int) -> dict[str, object]:
     """Calibration error within sets and over them, AUROC, and false none, on one half."""
     errors, areas, false, pooled = [], [], [], []
-    for halves, of_draws, full in found:
-        parts = [batch.part(halves == half) for batch in of_draws]
+    for halves in found:
+        parts, full = halves[half]
         judged = [probability(way(part) - benefit) for part in parts]
         p, none = np.concatenate(judged), np.concatenate([part.none for part in parts])
         pooled.append((p, none))
@@ -256,8 +306,7 @@ def score(
         areas += [
             float(np.mean([auroc(q, part.none) for q, part in zip(judged, parts, strict=True)]))
         ]
-        refused = probability(way(full.part(halves == half)) - benefit) >= 0.5
-        false.append(float(refused.mean()))
+        false.append(float((probability(way(full) - benefit) >= 0.5).mean()))
     every = [np.concatenate(part) for part in zip(*pooled, strict=True)]
     return {
         "within": round(float(np.mean(errors)), 4),
@@ -272,13 +321,13 @@ def measure(
     sets: list[Set], vocabulary: OpenVocabulary, pictures: StorePictures
 ) -> dict[str, object]:
     """For every way, what was chosen on half 0 with and without the bar, and what half 1 says."""
-    found = [(given.data.half, *batches_of(given, vocabulary)) for given in sets]
+    found = [batches_of(given, vocabulary) for given in sets]
     rows: dict[str, object] = {}
     for name, strengths in ways_of(vocabulary.batch_curve, pictures).items():
         tried = [
             (score(found, way, benefit, half=0), strength, benefit)
             for strength, way in strengths.items()
-            for benefit in BENEFITS
+            for benefit in (BENEFITS if name != PACKAGE else (0.0,))
         ]
         row = {}
         for kind, bar in (("within_the_bar", MOST_FALSE_NONE), ("without_the_bar", 1.0)):

@@ -61,6 +61,21 @@ def none_shares() -> str:
     return f"{shown}\n\nOver all five sets together, half without a label: {'; '.join(pooled)}."
 
 
+def none_agreement() -> str:
+    """Evidence of each picture alone and agreed among pictures that are alike, by batch size."""
+    found = read_result("quality_none_agreement")
+    cells = []
+    for half, named in (("0", "even half"), ("1", "odd half")):
+        for size in ("all", "128", "40"):
+            for kind in ("alone", "agreed"):
+                row = found[kind][half][size]
+                areas = [f"{row['sets'][name]:.3f}" for name in SETS]
+                rest = [f"{row[key]:.3f}" for key in ("within", "false_none")]
+                cells.append([named, size, kind, f"{row['auroc']:.3f}", *areas, *rest])
+    columns = ["half", "asked together", "evidence", "AUROC, mean of five", *SETS]
+    return table([*columns, "calibration error", "false none, full lists"], cells)
+
+
 def none_suggestions() -> str:
     """The share of pictures of left-out labels whose label is among the five suggestions."""
     found = read_result("quality_none_of_these")["suggestions_among_five"]
@@ -104,4 +119,12 @@ def label_checks() -> str:
     return table(["said to be unknown", "words", *found["rules"]], cells)
 
 
-TABLES = (none_auroc, none_calibration, none_shares, none_suggestions, none_ways, label_checks)
+TABLES = (
+    none_auroc,
+    none_calibration,
+    none_shares,
+    none_agreement,
+    none_suggestions,
+    none_ways,
+    label_checks,
+)

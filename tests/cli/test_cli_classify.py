@@ -100,6 +100,8 @@ def test_one_label_asks_whether_it_is_there(world: World, photos: Path) -> None:
     (rejected,) = lagotto(*asked, "--reject", "0", "--json").json["images"]
     assert rejected["label"] == "(none of these)"
     assert rejected["none"] == row["none"]
+    head, line = (each.split() for each in lagotto(*asked).out.splitlines())
+    assert float(line[head.index("none")]) == pytest.approx(row["none"], abs=6e-4)
 
 
 def test_a_small_store_declines(world: World, store: Path, photos: Path) -> None:
@@ -117,6 +119,7 @@ def test_csv(world: World, photos: Path) -> None:
     found = lagotto("classify", photos, "--labels", LABELS, "--encoder", world.encoder, "--csv")
     rows = list(csv.DictReader(io.StringIO(found.out)))
     assert [row["label"] for row in rows] == ["red", *sorted(NAMES)]
+    assert all(0 <= float(row["none"]) <= 1 for row in rows)
     assert rows[0]["path"].endswith('a,"b.png')
     assert found.code == 0
 

@@ -94,3 +94,13 @@ def test_a_file_in_the_way_is_one_line(tmp_path: Path) -> None:
         ExplainPages(tmp_path / "pages", ["a", "b"]),
     ):
         pass
+
+
+def test_bars_are_those_of_the_answer_best_first() -> None:
+    together, alone = np.array([0.2, 0.5, 0.3]), np.array([0.7, 0.2, 0.1])
+    row = Prediction("a.png", together, alone, (1.0, 0.0), ())
+    said = Tags(render_page(row, ["cat", "dog", "fox"], "")).said
+    for start in (said.index("together"), said.index("image alone")):
+        assert [each for each in said[start:] if each in ("cat", "dog", "fox")][:3] == [
+            *("dog", "fox", "cat")
+        ]

@@ -111,13 +111,13 @@ def print_rows_csv(classifier: "Classifier", rows: Rows) -> None:
 
 
 def _print_table(classifier: "Classifier", cells: list[list[str]]) -> None:
-    numeric = frozenset(["probability", "image", "captions", "hub"])
+    numeric = frozenset(["probability", "image", "captions", "hub", "none"])
     print_table(_columns(classifier), cells, numeric)
 
 
 def _columns(classifier: "Classifier") -> list[str]:
     hub = ["hub", "models"] if "hub" in classifier.voices else []
-    return [*_COLUMNS, *hub, "remark"]
+    return [*_COLUMNS, *hub, "none", "remark"]
 
 
 def _cells(classifier: "Classifier", row: "Prediction | Skipped") -> list[str]:
@@ -139,6 +139,7 @@ def _cells(classifier: "Classifier", row: "Prediction | Skipped") -> list[str]:
         f"{row.weights[0]:.2f}",
         f"{row.weights[1]:.2f}",
         *hub,
+        f"{row.none:.3f}",
         row.remark,
     ]
 

@@ -127,7 +127,8 @@ def render_page(
         why: The reasons for each model that voted, by its name.
     """
     best = int(row.probabilities.argmax())
-    order = np.argsort(-np.maximum(row.probabilities, row.image_only), kind="stable")[:_BARS]
+    chosen = np.argsort(-np.maximum(row.probabilities, row.image_only), kind="stable")[:_BARS]
+    order = chosen[np.argsort(-row.probabilities[chosen], kind="stable")]
     weights = f"image {row.weights[0]:.2f}, captions {row.weights[1]:.2f}"
     if row.votes:
         weights += f", models {row.hub_weight:.2f}"
@@ -187,7 +188,7 @@ def _vote(vote: ModelVote, labels: Sequence[str], order: np.ndarray, why: Mappin
 def _chart(
     title: str, probabilities: np.ndarray, labels: Sequence[str], order: np.ndarray, kind: str
 ) -> str:
-    """A bar chart; all charts of a page have the same labels in the same order."""
+    """A bar chart; all charts of a page have the same labels in the same order, best first."""
     bars = "".join(
         f'<div class="row"><span title="{_escaped(labels[i])}">{_escaped(labels[i])}</span>'
         f'<span class="track"><i style="width:{100 * float(probabilities[i]):.1f}%"></i></span>'

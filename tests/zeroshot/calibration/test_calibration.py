@@ -16,7 +16,11 @@ from lagotto.zeroshot.calibration.calibration import (
     relative_weight,
     write_calibration,
 )
-from lagotto.zeroshot.calibration.conditional_logit import fit_conditional_logit
+from lagotto.zeroshot.calibration.conditional_logit import (
+    _hessian_and_gradient,
+    _loss,
+    fit_conditional_logit,
+)
 from lagotto.zeroshot.calibration.pseudo_tasks import (
     make_pseudo_tasks,
     shift_word_prompts,
@@ -57,6 +61,32 @@ def test_the_fit_finds_the_weights_that_made_the_choices(seed: int) -> None:
         features[rows, 0].copy(),
     )
     assert np.allclose(fit_conditional_logit(features).weights, truth, atol=0.25)
+
+
+def test_gradient_and_hessian_are_those_of_the_loss() -> None:
+    rng = np.random.default_rng(3)
+    features, weights = rng.normal(1, 2, (30, 4, 3)), np.array([0.7, -0.4, 0.2])
+    hessian, gradient = _hessian_and_gradient(features, weights)
+    steps = 1e-5 * np.eye(3)
+    slopes = [_loss(features, weights + h) - _loss(features, weights - h) for h in steps]
+    assert np.allclose(np.array(slopes) / 2e-5, gradient, atol=1e-7)
+    bends = [
+        _hessian_and_gradient(features, weights + h)[1]
+        - _hessian_and_gradient(features, weights - h)[1]
+        for h in steps
+    ]
+    assert np.allclose(np.stack(bends) / 2e-5, hessian, atol=2e-6)  # its ridge is 1e-6
+
+
+def test_the_fit_ends_where_the_loss_has_no_slope() -> None:
+    rng = np.random.default_rng(4)
+    features = rng.normal(0.3, 1, (200, 4, 2)) * [1.0, 50.0]
+    fit = fit_conditional_logit(features)
+    assert fit.loss == pytest.approx(_loss(features, fit.weights))
+    for step in np.diag(1e-4 * np.abs(fit.weights)):
+        higher = [_loss(features, fit.weights + sign * step) for sign in (-1, 1)]
+        assert min(higher) > fit.loss - 1e-12
+        assert higher[0] - fit.loss == pytest.approx(higher[1] - fit.loss, rel=0.05)
 
 
 def test_evidence_without_information_weighs_nothing() -> None:

@@ -78,9 +78,10 @@ def _picture(
         return ClassifiedPicture(image, shown(without_paths(prediction.reason)))
     together, alone = row["probabilities"], row["image_only"]["probabilities"]
     order = sorted(range(len(labels)), key=lambda place: -max(together[place], alone[place]))
+    order = sorted(order[:_BARS], key=lambda place: (-together[place], place))
 
     def bars(probabilities: Sequence[float]) -> tuple[VoiceBar, ...]:
-        return tuple(VoiceBar(labels[place], probabilities[place]) for place in order[:_BARS])
+        return tuple(VoiceBar(labels[place], probabilities[place]) for place in order)
 
     charts = [
         VoiceChart("Together", None, None, bars(together)),

@@ -28,7 +28,7 @@ def fit_conditional_logit(
     """The weights under which option 0, the right one, is likeliest over all tasks.
 
     The options of a task have probabilities softmax(features @ weights). The loss is convex; a
-    small ridge keeps it strictly convex if the features are degenerate.
+    small ridge on its Hessian keeps the steps finite if the features are degenerate.
 
     Args:
         features: The features of each option of each task; option 0 is the right one.

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float32, Float64
 
 from lagotto.core.errors import UsageError
 from lagotto.core.vectors import unit_rows
+from lagotto.zeroshot.rejection.agreement import AgreedEvidence
 from lagotto.zeroshot.rejection.batch_curve import LEAST_BATCH
 from lagotto.zeroshot.rejection.evidence import evidence_against, rival_words
 from lagotto.zeroshot.rejection.logistic import probability
@@ -66,22 +67,29 @@ class NoneJudge:
 
         Args:
             pictures: Unit embeddings of the pictures.
-            batch: Those of all pictures that are asked together, from which the spread of the
-                evidence and the share without a label are estimated; None for `pictures`. With
-                fewer than LEAST_BATCH each picture is judged alone.
+            batch: Those of all pictures that are asked together, with which the evidence is
+                agreed, and from which its spread and the share without a label are estimated;
+                None for `pictures`. With fewer than LEAST_BATCH each picture is judged alone.
         """
         if not self.rivals.any():
             return np.zeros(len(pictures))
-        evidence = self._evidence(pictures)
-        together = evidence if batch is None else self._evidence(batch)
+        evidence = self.evidence(pictures)
+        together = pictures if batch is None else batch
         if len(together) < LEAST_BATCH:
             return probability(self.vocabulary.curve.log_odds(evidence))
+        if together is pictures:
+            of_batch = AgreedEvidence.among(pictures, evidence)
+            evidence = of_batch.agreed
+        else:
+            of_batch = AgreedEvidence.among(together, self.evidence(together))
+            evidence = of_batch.beside(pictures, evidence)
         curve, labels = self.vocabulary.batch_curve, len(self.prompts)
-        return probability(curve.log_odds(evidence, labels, together))
+        return probability(curve.log_odds(evidence, labels, of_batch.agreed))
 
-    def _evidence(
+    def evidence(
         self, pictures: Float32[np.ndarray, "pictures dim"]
     ) -> Float64[np.ndarray, " pictures"]:
+        """The evidence against the labels, of each picture alone."""
         background = self.vocabulary.background[self.rivals].T
         parts = [
             evidence_against(part @ self.prompts.T, part @ background, self.scale)
