@@ -133,7 +133,7 @@ def test_the_commands(world: World, tmp_path: Path) -> None:
     made = lagotto(*make, "--size", "10", "--accept")
     assert made.code == 0, made.err
     assert "8 pictures chosen of 72" in made.out
-    assert "look at the sheet before you publish" in made.err
+    assert "may miss most of them: look at the pictures\nbefore you publish the set" in made.err
     checked = lagotto("probes", "check", world.hub, "--vocabulary", "red,blue,truffle", "--json")
     assert [word["word"] for word in checked.json["coverage"]] == ["red", "blue", "truffle"]
     of_set = lagotto("probes", "check", out, "--encoder", world.encoder)
