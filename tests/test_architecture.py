@@ -30,9 +30,7 @@ LAYERS = (
     "cli",
 )
 ALLOWED = {
-    "core": {
-        *("arguments", "devices", "parsing", "remote", "results", "sources", "temporary", "text"),
-    },
+    "core": {"core"},
     "encoders": {"core", "encoders"},
     "models": {"core", "models"},
     "neighbors": {"core", "neighbors"},

@@ -123,9 +123,8 @@ class ModelSpec:
     (log of the probabilities, floored at half a quantization step). `notes` are facts to show (a
     fallback, an assumed value), one line each. `decisions` give the origin of each part of `input`;
     `output_origin` and `labels_origin` are those of `output` and `labels`, "" if there is none.
-    `architecture` is the network that its weights were recognized as, for example `resnet50`, "" if
-    the file holds its own graph. `kind` says what is reduced to one value a class: nothing, the
-    boxes of a detector or the pixels of a segmenter. `device` is where it runs: `cpu` or `cuda:N`.
+    `architecture` is the network that its weights were recognized as, as `resnet50`, "" if the file
+    holds its own graph. `kind` says what is reduced: nothing, boxes, pixels. `device`: cpu, cuda:N.
     """
 
     name: str

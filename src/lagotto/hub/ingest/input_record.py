@@ -27,7 +27,7 @@ from lagotto.core.types import (
 )
 from lagotto.hub.probes.pixel_cache import spec_from_json, spec_to_json
 from lagotto.hub.probes.probe_set import ProbeSet
-from lagotto.hub.store.records import DEVICE, GPU_NAME, RECOGNIZED
+from lagotto.hub.store.records import GPU_NAME, RAN_ON, RECOGNIZED
 from lagotto.models.base import Model
 from lagotto.models.classifier import ModelClassifier
 from lagotto.models.preprocessing.infer import (
@@ -87,10 +87,10 @@ def with_device(described: JsonObject, record: JsonValue) -> JsonObject:
 
     `record` is what a worker says of the model; one that names no device ran on the CPU.
     """
-    device = record.get(DEVICE) if isinstance(record, dict) else None
+    device = record.get(RAN_ON) if isinstance(record, dict) else None
     if not isinstance(device, str) or not GPU_NAME.fullmatch(device):
         return described
-    return {**described, DEVICE: device}
+    return {**described, RAN_ON: device}
 
 
 def is_inferred(record: JsonObject) -> bool:

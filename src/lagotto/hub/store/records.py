@@ -12,7 +12,7 @@ from lagotto.core.types import JsonObject, ModelKind
 RECOGNIZED = "recognized"
 """Key of a recorded input: the architecture and the kind of a model, where they are not usual."""
 
-DEVICE = "device"
+RAN_ON = "device"
 """Key of a recorded input: the GPU that a model ran on; a model without it ran on the CPU."""
 
 GPU_NAME = re.compile(r"cuda:[0-9]{1,3}")
@@ -99,7 +99,7 @@ class ModelRecord:
     @property
     def device(self) -> str:
         """Where it ran over the probes when it was added: `cpu`, or `cuda:N`."""
-        device = self.input.get(DEVICE)
+        device = self.input.get(RAN_ON)
         return device if isinstance(device, str) and GPU_NAME.fullmatch(device) else "cpu"
 
     @property
