@@ -156,6 +156,7 @@ def test_status_in_json(world: World) -> None:
             "input",
             "architecture",
             "kind",
+            "device",
         ]
     ] * 7
 
