@@ -14,6 +14,9 @@ ROUNDING = np.float32(1e-6)
 _LEAST_SPREAD = 1e-9
 """The same for standard deviations in float64."""
 
+_ROUNDINGS = 4
+"""Steps of the last digit of the largest score that a spread of rounding has at most."""
+
 
 def moments(
     scores: Float32[np.ndarray, "names logits"], axis: int
@@ -29,19 +32,34 @@ def moments(
 def float64_moments(
     scores: Float[np.ndarray, "rows columns"], axis: int
 ) -> tuple[Float32[np.ndarray, "_ _"], Float32[np.ndarray, "_ _"]]:
-    """Mean and standard deviation, summed in float64 along an axis that stays; as `moments`."""
+    """Mean and standard deviation, summed in float64 along an axis that stays; as `moments`.
+
+    Scores that are equal but for the rounding of their own type have a spread of one: what they
+    differ by is another on each machine.
+    """
     mean = scores.mean(axis=axis, keepdims=True, dtype=np.float64)
     spread = scores.std(axis=axis, keepdims=True, dtype=np.float64)
-    spread = np.where(spread > _LEAST_SPREAD, spread, 1.0)
+    spread = np.where(spread > _rounding(scores, axis), spread, 1.0)
     return mean.astype(np.float32), spread.astype(np.float32)
 
 
+def _rounding(scores: Float[np.ndarray, "*any"], axis: int) -> Float[np.ndarray, "*same"]:
+    """The standard deviation, along an axis that stays, up to which scores are equal."""
+    largest = np.abs(scores).max(axis=axis, keepdims=True, initial=0.0).astype(np.float64)
+    least = float(ROUNDING) if scores.dtype == np.float32 else _LEAST_SPREAD
+    return np.maximum(_ROUNDINGS * float(np.finfo(scores.dtype).eps) * largest, least)
+
+
 def sample_moments(scores: Float32[np.ndarray, " sample"]) -> tuple[np.float32, np.float32]:
-    """Mean and standard deviation of a sample of one query's scores; 0 and 1 of an empty one."""
+    """Mean and standard deviation of a sample of one query's scores; 0 and 1 of an empty one.
+
+    Of equal scores the deviation is 1, too.
+    """
     if not len(scores):
         return np.float32(0), np.float32(1)
     wide = scores.astype(np.float64)
-    return np.float32(wide.mean()), np.float32(max(float(wide.std()), _LEAST_SPREAD))
+    spread = float(wide.std())
+    return np.float32(wide.mean()), np.float32(spread if spread > _rounding(scores, 0)[0] else 1)
 
 
 def zscore(
@@ -69,10 +87,14 @@ def zscore_rows(values: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, 
 def zscore_by_sample(
     scores: Float[np.ndarray, "queries logits"], sample: Int64[np.ndarray, " sample"]
 ) -> Float32[np.ndarray, "queries logits"]:
-    """Each query's scores by the moments of some of its logits, in float64; zeros for no sample."""
+    """Each query's scores by the moments of some of its logits, in float64; zeros for no sample.
+
+    Of a query whose scores are equal there, only the mean is taken off.
+    """
     if not len(sample):
         return np.zeros(scores.shape, np.float32)
     known = scores[:, sample].astype(np.float64)
-    spread = np.maximum(known.std(axis=1, keepdims=True), _LEAST_SPREAD)
+    spread = known.std(axis=1, keepdims=True)
+    spread = np.where(spread > _rounding(scores[:, sample], 1), spread, 1.0)
     standard = (scores - known.mean(axis=1, keepdims=True)) / spread
     return np.asarray(standard, dtype=np.float32)
