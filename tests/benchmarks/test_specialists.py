@@ -51,7 +51,8 @@ def test_every_scenario_is_asked_of_a_real_hub(hub: Hub, query: SetQuery, tmp_pa
     found = json.loads(file.read_text())["sets"]["colours"]
     rows = found["rows"]
     assert all(row["acc1"] == 1.0 for row in rows.values())  # the encoder knows all colours
-    assert set(rows["with names"]["models"]) == {"all_eight"}  # the other one behaves alike
+    assert len(rows["with names"]["models"]) == 1  # the two good ones behave alike
+    assert set(rows["with names"]["models"]) <= {"all_eight", "all_nameless"}
     assert "all_eight" not in rows["specialists removed, with names"]["models"]
     through = rows["a reference teaches, through its labels"]
     assert through["models"] == ["all_nameless"]

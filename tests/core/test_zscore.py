@@ -7,6 +7,7 @@ from lagotto.core.zscore import (
     float64_moments,
     moments,
     sample_moments,
+    without_rounding,
     zscore,
     zscore_by_sample,
     zscore_rows,
@@ -68,3 +69,12 @@ def test_without_a_sample_nothing_is_known() -> None:
 def test_both_kinds_of_moments_agree(axis: int) -> None:
     mean, spread = float64_moments(SCORES, axis)
     np.testing.assert_allclose(moments(SCORES, axis), [mean.ravel(), spread.ravel()], rtol=1e-4)
+
+
+def test_a_row_of_rounding_is_the_same_everywhere() -> None:
+    rows = np.array([[7.0, np.nextafter(np.float32(7), 9)], [1.0, 3.0]], np.float32)
+    assert without_rounding(rows).tolist() == [[7, 7], [1, 3]]
+    assert without_rounding(SCORES) is not SCORES
+    assert (without_rounding(SCORES) == SCORES).all()
+    assert not zscore_rows(rows)[0].any()
+    assert zscore_rows(rows)[1].tolist() == [-1, 1]

@@ -14,7 +14,7 @@ ROUNDING = np.float32(1e-6)
 _LEAST_SPREAD = 1e-9
 """The same for standard deviations in float64."""
 
-_ROUNDINGS = 4
+ROUNDINGS = 4
 """Steps of the last digit of the largest score that a spread of rounding has at most."""
 
 
@@ -26,7 +26,8 @@ def moments(
     What is measured of background words is stored, so its float32 sums stay as they are.
     """
     spread = scores.std(axis=axis)
-    return np.stack([scores.mean(axis=axis), np.where(spread > ROUNDING, spread, 1)])
+    rounding = _rounding(scores, axis).squeeze(axis).astype(np.float32)
+    return np.stack([scores.mean(axis=axis), np.where(spread > rounding, spread, np.float32(1))])
 
 
 def float64_moments(
@@ -43,11 +44,28 @@ def float64_moments(
     return mean.astype(np.float32), spread.astype(np.float32)
 
 
-def _rounding(scores: Float[np.ndarray, "*any"], axis: int) -> Float[np.ndarray, "*same"]:
-    """The standard deviation, along an axis that stays, up to which scores are equal."""
+def relative_rounding(scores: Float[np.ndarray, "*any"], axis: int) -> Float[np.ndarray, "*same"]:
+    """The standard deviation, along an axis that stays, that rounding alone gives at most."""
     largest = np.abs(scores).max(axis=axis, keepdims=True, initial=0.0).astype(np.float64)
+    return np.asarray(ROUNDINGS * float(np.finfo(scores.dtype).eps) * largest)
+
+
+def without_rounding(
+    scores: Float32[np.ndarray, "rows columns"],
+) -> Float32[np.ndarray, "rows columns"]:
+    """The scores, in which a row that differs by no more than rounding is the same everywhere.
+
+    >>> without_rounding(np.array([[7.0, 7.000001], [1.0, 3.0]], np.float32)).tolist()
+    [[7.0, 7.0], [1.0, 3.0]]
+    """
+    spread = scores.std(axis=1, keepdims=True, dtype=np.float64)
+    return np.where(spread > relative_rounding(scores, axis=1), scores, scores[:, :1])
+
+
+def _rounding(scores: Float[np.ndarray, "*any"], axis: int) -> Float[np.ndarray, "*same"]:
+    """The same for scores whose usual size is about one: there a tiny spread is rounding, too."""
     least = float(ROUNDING) if scores.dtype == np.float32 else _LEAST_SPREAD
-    return np.maximum(_ROUNDINGS * float(np.finfo(scores.dtype).eps) * largest, least)
+    return np.asarray(np.maximum(relative_rounding(scores, axis), least))
 
 
 def sample_moments(scores: Float32[np.ndarray, " sample"]) -> tuple[np.float32, np.float32]:
@@ -72,7 +90,8 @@ def zscore(
 
 
 def zscore_rows(values: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rows columns"]:
-    """Each row minus its mean, over its population standard deviation; zeros for a constant row.
+    """Each row minus its mean, over its population standard deviation; zeros for a row that is
+    constant but for the rounding of its type.
 
     The arithmetic is that of the values: give float64 where the last digits matter.
 
@@ -81,7 +100,8 @@ def zscore_rows(values: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, 
     """
     centred = values - values.mean(axis=1, keepdims=True)
     spread = centred.std(axis=1, keepdims=True)
-    return np.asarray(np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0))
+    differs = spread > relative_rounding(values, axis=1)
+    return np.asarray(np.divide(centred, spread, out=np.zeros_like(centred), where=differs))
 
 
 def zscore_by_sample(

@@ -96,6 +96,8 @@ def test_a_known_set_stands_out_from_random_words() -> None:
     known = (6 * np.eye(COUNT)[rng.permutation(COUNT)]).astype(np.float32)
     assert set_zscore(known, words) > 4 > abs(set_zscore(words[:COUNT], words))
     assert set_zscore(known, words[:1]) == 0.0
+    alike = 1 + 1e-6 * rng.normal(size=words.shape).astype(np.float32)
+    assert set_zscore(known, alike) == 0.0
 
 
 def test_a_hub_is_audited_model_by_model(world: World) -> None:

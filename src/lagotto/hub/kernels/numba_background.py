@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from lagotto.core.zscore import ROUNDING
+from lagotto.core.zscore import ROUNDING, ROUNDINGS
 from lagotto.hub.kernels.numba_compile import compile_function
 
+_STEPS = ROUNDINGS * float(np.finfo(np.float32).eps)
 _FLOATS = types.Array(types.float32, 1, "C", readonly=True)
 _INDICES = types.Array(types.int64, 1, "C", readonly=True)
 _TABLE = types.Array(types.float32, 2, "C", readonly=True)
@@ -80,14 +81,16 @@ def _fill_cosines(embeddings: Any, concept: Any, cosines: Any) -> None:
 
 def _mean_and_spread(values: Any) -> Any:
     """As `zscore.moments` of one row."""
-    total, squares = 0.0, 0.0
+    total, squares, largest = 0.0, 0.0, 0.0
     for i in range(values.size):
         total += values[i]
+        largest = max(largest, abs(values[i]))
     mean = total / values.size
     for i in range(values.size):
         squares += (values[i] - mean) ** 2
     spread = np.float32(np.sqrt(squares / values.size))
-    return np.float32(mean), spread if spread > ROUNDING else np.float32(1)
+    equal = spread <= ROUNDING or spread <= _STEPS * largest
+    return np.float32(mean), np.float32(1) if equal else spread
 
 
 def _fill_top_k(values: Any, indices: Any) -> None:

@@ -18,6 +18,7 @@ from lagotto.core.errors import UsageError
 from lagotto.core.parsing.name_list import NameList
 from lagotto.core.text.names import first_name
 from lagotto.core.types import JsonObject, JsonValue
+from lagotto.core.zscore import ROUNDING
 from lagotto.hub.labels.encode import LabelEncoder
 from lagotto.hub.labels.fit import fit, standardized_responses
 from lagotto.hub.labels.order_test import (
@@ -243,7 +244,8 @@ def set_zscore(
 ) -> float:
     """How much better a set of labels fits, in whatever order, than random sets of common words.
 
-    In standard deviations of such sets; 0 where there are too few words to draw from.
+    In standard deviations of such sets; 0 where there are too few words to draw from, or where all
+    words fit alike but for rounding.
     """
     size = len(fits)
     if size > len(words) // 2:
@@ -256,7 +258,7 @@ def set_zscore(
     ]
     spread = float(np.std(drawn))
     own = _best_fits(fits[rng.choice(len(fits), size, replace=False)])
-    return (own - float(np.mean(drawn))) / spread if spread > 0 else 0.0
+    return (own - float(np.mean(drawn))) / spread if spread > ROUNDING else 0.0
 
 
 def label_findings(

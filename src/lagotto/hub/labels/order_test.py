@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float64, Int64
 
+from lagotto.core.zscore import ROUNDING
+
 _FEWEST = 4
 """Labels below which the variance of the kinship reading is not defined."""
 
@@ -109,7 +111,7 @@ def _signed(shift: int, count: int) -> str:
 
 
 def _over(value: float, spread: float) -> float:
-    return value / spread if spread > 1e-12 else 0.0
+    return value / spread if spread > ROUNDING else 0.0
 
 
 def _centred(fits: Float[np.ndarray, "labels outputs"]) -> Float64[np.ndarray, "labels outputs"]:

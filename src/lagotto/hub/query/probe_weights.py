@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64
 
 from lagotto.core.vectors import quiet_product, top_k
-from lagotto.core.zscore import zscore_rows
+from lagotto.core.zscore import without_rounding, zscore_rows
 from lagotto.hub.query.vectors import standardize_query
 
 LEAST_COVERAGE = 0.1
@@ -78,10 +78,14 @@ class ProbeSpace:
     def log_posterior(
         self, concepts: Float[np.ndarray, "concepts dim"], *, softened: bool = False
     ) -> Float32[np.ndarray, "concepts probes"]:
-        """log P(concept | probe) among the concept itself and the background words."""
+        """log P(concept | probe) among the concept itself and the background words.
+
+        A concept that the encoder tells from no probe has the same on each, to the last digit: else
+        the rounding of the machine would choose its probes.
+        """
         scale = self.logit_scale * (PROBE_WEIGHTS.softening if softened else 1.0)
         scores = (scale * self._cosines(concepts)).astype(np.float32)
-        return np.asarray(scores - np.logaddexp(self.background_scores[softened], scores))
+        return without_rounding(scores - np.logaddexp(self.background_scores[softened], scores))
 
     def _cosines(
         self, concepts: Float[np.ndarray, "concepts dim"]
