@@ -3,7 +3,9 @@
 Every message says what was given, what is allowed, and what to do.
 """
 
+import errno
 import re
+from pathlib import Path
 
 _LONGEST_REASON = 300
 _LONGEST_READ = 20_000
@@ -69,6 +71,34 @@ def help_page(error: LagottoError) -> str:
     """
     public = next(kind for kind in type(error).__mro__ if kind.__module__ == __name__)
     return f"docs/reference/errors.md#{public.__name__.lower()}"
+
+
+def unreadable(path: Path, error: OSError, kind: type[LagottoError]) -> LagottoError:
+    """The error for a file that the system does not let be read; it says nothing of its content.
+
+    Args:
+        path: The file.
+        error: What the system said.
+        kind: The class of the error to make.
+    """
+    said = error.strerror or type(error).__name__
+    remedy = advice_on(error) or "check the disk, and run the command again"
+    return kind(f"cannot read {path}: {said}; {remedy}")
+
+
+def advice_on(error: OSError) -> str:
+    """What to do where the system refused a file whose content is not in doubt; "" if it did not.
+
+    >>> advice_on(OSError(errno.EACCES, "Permission denied"))
+    'make it readable for this user'
+    """
+    remedies = {
+        errno.EMFILE: "allow this process more open files: ulimit -n 4096",
+        errno.ENFILE: "close other programs: the system has no more open files",
+        errno.EACCES: "make it readable for this user",
+        errno.EPERM: "make it readable for this user",
+    }
+    return remedies.get(error.errno or 0, "")
 
 
 def reason(error: BaseException) -> str:

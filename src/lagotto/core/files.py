@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from lagotto.core.errors import HubError, LagottoError
+from lagotto.core.errors import HubError, LagottoError, advice_on
 from lagotto.core.parsing.not_downloaded import HEAD_BYTES, what_lies_there
 from lagotto.core.temporary.leftovers import sweep_files, temporary_name
 from lagotto.core.types import JsonObject, JsonValue
@@ -142,7 +142,8 @@ def sha256_file(path: Path, error: type[LagottoError] = HubError) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as reason:
         what = reason.strerror or type(reason).__name__
-        raise error(f"cannot read {path}: {what}; check the path") from reason
+        advice = advice_on(reason) or "check the path"
+        raise error(f"cannot read {path}: {what}; {advice}") from reason
 
 
 def canonical_json(value: JsonValue) -> bytes:
@@ -166,7 +167,8 @@ def read_json(path: Path, what: str, error: type[LagottoError]) -> JsonObject:
         value = json.loads(data)
     except OSError as reason:
         why = reason.strerror or type(reason).__name__
-        raise error(f"cannot read {what} {path}: {why}; check the path") from reason
+        advice = advice_on(reason) or "check the path"
+        raise error(f"cannot read {what} {path}: {why}; {advice}") from reason
     except (ValueError, RecursionError) as reason:
         raise error(f"{what} {path} is not JSON: {reason}; restore it or write it anew") from reason
     if not isinstance(value, dict):

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 
-from lagotto.core.errors import HubError, ProbeError, UsageError
+from lagotto.core.errors import HubError, ProbeError, UsageError, unreadable
 from lagotto.core.files import canonical_json, read_json, sha256_file, write_atomically, writing
 from lagotto.core.sources.count import SourceCount, told
 from lagotto.core.types import Credit, JsonObject, JsonValue, Probe, Skipped
@@ -105,7 +105,9 @@ class ProbeSet:
         try:
             lines = path.read_bytes().splitlines()[1:]
             probes = tuple(_probe_from_json(json.loads(line)) for line in lines)
-        except (OSError, ValueError, RecursionError) as error:
+        except OSError as error:
+            raise unreadable(path, error, HubError) from error
+        except (ValueError, RecursionError) as error:
             raise HubError(f"{path} is damaged: {error}; {_RESTORE}") from error
         if len(probes) != header.count or probe_set_digest(probes) != header.digest:
             raise HubError(f"{path} was altered: its probes do not give its digest; {_RESTORE}")
@@ -122,10 +124,13 @@ class ProbeSet:
             HubError: The file is missing, or its bytes do not give the digest of the probe.
         """
         probe = self.probes[index]
+        path = picture_path(self.folder, probe.digest)
         try:
-            data = picture_path(self.folder, probe.digest).read_bytes()
-        except OSError as error:
+            data = path.read_bytes()
+        except FileNotFoundError as error:
             raise HubError(f"probe {index} ({probe.source}) is missing; {_RESTORE}") from error
+        except OSError as error:
+            raise unreadable(path, error, HubError) from error
         if hashlib.sha256(data).hexdigest() != probe.digest:
             raise HubError(f"probe {index} ({probe.source}) was altered; {_RESTORE}")
         return data
@@ -140,6 +145,8 @@ class ProbeSet:
         try:
             rows = [json.loads(line) for line in path.read_bytes().splitlines()]
             return [Skipped(str(row["source"]), str(row["reason"])) for row in rows]
+        except PermissionError as error:
+            raise unreadable(path, error, HubError) from error
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise HubError(f"cannot read {path}: {type(error).__name__}; {_RESTORE}") from error
 
@@ -178,14 +185,15 @@ class ProbeSet:
         for index, probe in enumerate(self.probes if pictures else ()):
             path = picture_path(self.folder, probe.digest)
             name = f"probe {index} ({probe.source}), {path.relative_to(self.folder).as_posix()}"
-            if not path.is_file():
-                damages.append(f"{name}: missing")
-                continue
             try:
-                if sha256_file(path) != probe.digest:
+                if not path.is_file():
+                    damages.append(f"{name}: missing")
+                elif sha256_file(path) != probe.digest:
                     damages.append(f"{name}: altered")
             except HubError as error:
                 damages.append(f"{name}: {error}")
+            except OSError as error:
+                damages.append(f"{name}: {unreadable(path, error, HubError)}")
         return damages
 
 
@@ -291,8 +299,10 @@ def read_header(folder: Path) -> ProbeSetHeader:
     try:
         with path.open("rb") as file:
             header = json.loads(file.readline())
-    except OSError as error:
+    except FileNotFoundError as error:
         raise HubError(f"no probe set at {folder}: cannot read {path}: {error.strerror}") from error
+    except OSError as error:
+        raise unreadable(path, error, HubError) from error
     except (ValueError, RecursionError) as error:
         raise HubError(f"{path} is damaged: its header is not JSON; {_RESTORE}") from error
     match header:

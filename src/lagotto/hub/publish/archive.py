@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lagotto.core.errors import HubError, UsageError
+from lagotto.core.errors import HubError, UsageError, advice_on
 from lagotto.core.files import replacing, sha256_file
 from lagotto.core.parsing.not_downloaded import what_lies_at
 from lagotto.core.progress import Progress
@@ -119,7 +119,8 @@ def import_archive(
                 lies = what_lies_at(file)
                 raise not_taken(name, ValueError(f"it is {lies}") if lies else error) from error
     except OSError as error:
-        raise HubError(f"cannot read {file}: {error.strerror}; check the path") from error
+        advice = advice_on(error) or "check the path"
+        raise HubError(f"cannot read {file}: {error.strerror}; {advice}") from error
     return listing
 
 

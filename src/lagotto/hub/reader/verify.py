@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lagotto.core.errors import HubError
+from lagotto.core.errors import HubError, unreadable
 from lagotto.core.files import sha256_file
 from lagotto.core.lock import folder_lock
 from lagotto.core.temporary.leftovers import Leftover, remove_leftovers
@@ -34,7 +34,7 @@ from lagotto.hub.store.records import ModelRecord
 from lagotto.hub.store.references import reference_damages
 from lagotto.hub.store.responses import read_responses
 from lagotto.hub.store.segments import has_segments, read_segments, ways_made
-from lagotto.hub.store.tensorfile import access_error, check_readable, is_intact
+from lagotto.hub.store.tensorfile import check_readable, is_intact
 
 _RESTORE = "restore it from a copy, or make the hub anew"
 
@@ -93,13 +93,13 @@ def _probe_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
     try:
         probe_set = ProbeSet.open(layout.probes)
     except HubError as error:
-        yield Damage("probe set", str(error), _RESTORE)
+        yield _damage("probe set", str(error))
         return
     if probe_set.digest != manifest.probe_digest:
         actual, expected = probe_set.digest[:12], manifest.probe_digest[:12]
         yield Damage("probe set", f"is {actual}, and the manifest names {expected}", _RESTORE)
     for line in probe_set.verify(pictures=read_origin(layout.folder).pictures):
-        yield Damage("probe set", line, _RESTORE)
+        yield _damage("probe set", line)
     for path, expected_sha256 in (
         (layout.embeddings, manifest.embeddings_sha256),
         (layout.probes / PROBES_NAME, manifest.probe_list_sha256),
@@ -109,7 +109,13 @@ def _probe_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
             if sha256_file(path) != expected_sha256:
                 yield Damage(str(path), "altered", _RESTORE)
         except HubError as error:
-            yield Damage(str(path), str(error), _RESTORE)
+            yield _damage(str(path), str(error))
+
+
+def _damage(what: str, message: str) -> Damage:
+    """The damage that a message tells, with the remedy behind its last semicolon, if it has one."""
+    reason, told, remedy = message.rpartition("; ")
+    return Damage(what, reason, remedy) if told else Damage(what, message, _RESTORE)
 
 
 def _model_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
@@ -123,7 +129,7 @@ def _model_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
             yield from (Damage("references", line, name_again) for line in damages)
             models = catalogue.models("done")
     except HubError as error:
-        yield Damage("catalogue", str(error), _RESTORE)
+        yield _damage("catalogue", str(error))
         return
     for model in models:
         path, what = layout.responses_of(model.digest), f"responses of {model.name}"
@@ -145,7 +151,7 @@ def _unreadable(path: Path) -> tuple[str, str] | None:
             return None
         check_readable(path)
     except OSError as error:  # of its folder nothing may be known
-        reason, _, remedy = str(access_error(path, error)).partition("; ")
+        reason, _, remedy = str(unreadable(path, error, HubError)).partition("; ")
         return reason, f"{remedy}; it may well be as it was written"
     except HubError as error:
         reason, _, remedy = str(error).partition("; ")
@@ -175,6 +181,8 @@ def _block_damages(layout: HubLayout, manifest: Manifest) -> Iterator[Damage]:
         if (unread := _unreadable(path)) is not None:
             yield Damage(str(path), *unread)
             return
+    if _unreadable(layout.catalogue) is not None:
+        return  # told above; nothing is known of the blocks
     altered = damaged_blocks(layout.blocks)
     for path in altered:
         yield Damage(str(path), "altered: its bytes do not give its checksum", remedy)

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from lagotto.core.errors import HubError
+from lagotto.core.errors import HubError, unreadable
 from lagotto.core.files import canonical_json
 from lagotto.core.temporary.closing import Closing
 
@@ -217,6 +217,11 @@ class Database(Closing):
         try:
             yield
         except sqlite3.Error as error:
+            if self.path.is_file():  # what sqlite3 cannot open, it does not say why
+                try:
+                    self.path.open("rb").close()
+                except OSError as refused:
+                    raise unreadable(self.path, refused, HubError) from error
             raise HubError(
                 f"the catalogue {self.path} cannot be used: {error}; free space, make the folder "
                 "writable or wait for the other run, or see: lagotto hub verify"

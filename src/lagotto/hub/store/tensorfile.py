@@ -4,7 +4,6 @@ Every array file of a hub has this form. Its metadata holds one key, "lagotto", 
 Its last tensor, "sha256", digests every byte before it. Equal content gives equal bytes.
 """
 
-import errno
 import hashlib
 import json
 import math
@@ -20,7 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from lagotto.core.errors import HubError
+from lagotto.core.errors import HubError, unreadable
 from lagotto.core.files import canonical_json, replacing, writing
 from lagotto.core.types import JsonObject, JsonValue
 
@@ -142,7 +141,7 @@ def open_tensors(path: Path, kind: str, version: int) -> TensorFile:
         entries, start = _read_prefix(path)
         header = json.loads(metadata.get(METADATA_KEY, "null"))
     except OSError as error:
-        raise access_error(path, error) from error
+        raise unreadable(path, error, HubError) from error
     except (SafetensorError, ValueError, KeyError, RecursionError) as error:
         check_readable(path)
         raise damage_error(path, str(error)) from error
@@ -198,7 +197,7 @@ def is_intact(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise access_error(path, error) from error
+        raise unreadable(path, error, HubError) from error
 
 
 def header_text(file: TensorFile, key: str) -> str:
@@ -217,20 +216,7 @@ def check_readable(path: Path) -> None:
     except (FileNotFoundError, IsADirectoryError) as error:
         raise HubError(f"there is no {path}; run lagotto hub add again to make it") from error
     except OSError as error:
-        raise access_error(path, error) from error
-
-
-def access_error(path: Path, error: OSError) -> HubError:
-    """The error for a file that the system does not let be read; it says nothing of its content."""
-    remedies = {
-        errno.EMFILE: "allow this process more open files: ulimit -n 4096",
-        errno.ENFILE: "close other programs: the system has no more open files",
-        errno.EACCES: "make it readable for this user",
-        errno.EPERM: "make it readable for this user",
-    }
-    reason = error.strerror or type(error).__name__
-    remedy = remedies.get(error.errno or 0, "check the disk, and run the command again")
-    return HubError(f"cannot read {path}: {reason}; {remedy}")
+        raise unreadable(path, error, HubError) from error
 
 
 def damage_error(path: Path, reason: str) -> HubError:
@@ -301,6 +287,6 @@ def _map_arrays(path: Path, entries: Mapping[str, Any], start: int) -> dict[str,
             for name, entry in entries.items()
         }
     except OSError as error:
-        raise access_error(path, error) from error
+        raise unreadable(path, error, HubError) from error
     except (KeyError, ValueError, TypeError) as error:
         raise damage_error(path, str(error)) from error

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from lagotto.core.errors import CaptionError
+from lagotto.core.errors import CaptionError, unreadable
 from lagotto.core.files import canonical_json, sync, write_atomically, writing
 from lagotto.core.types import JsonObject, JsonValue
 from lagotto.zeroshot.captions.manifest import RESTORE
@@ -97,7 +97,7 @@ def leading_states(folder: Path) -> tuple[list[Committed], int | None]:
     try:
         lines = path.read_bytes().splitlines(keepends=True)
     except OSError as error:
-        raise CaptionError(f"cannot read {path}: {error.strerror}; {RESTORE}") from error
+        raise unreadable(path, error, CaptionError) from error
     states = states_of(lines)
     number = len(states) + 1
     was_cut_off = number == len(lines) and not lines[-1].endswith(b"\n")
@@ -274,8 +274,10 @@ def mapped(
         return np.empty(shape, dtype)
     try:
         return np.memmap(folder / name, dtype, "r", shape=shape)
-    except (OSError, ValueError) as error:
+    except (FileNotFoundError, ValueError) as error:
         raise CaptionError(f"cannot read {folder / name}: {error}; {RESTORE}") from error
+    except OSError as error:
+        raise unreadable(folder / name, error, CaptionError) from error
 
 
 def digest_between(folder: Path, start: Mapping[str, int], end: Mapping[str, int]) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float16, Int64, UInt8, UInt64
 
-from lagotto.core.errors import CaptionError, UsageError
+from lagotto.core.errors import CaptionError, UsageError, unreadable
 from lagotto.core.files import writing
 from lagotto.core.lock import LOCK_NAME, folder_lock
 from lagotto.core.progress import Progress
@@ -236,6 +236,8 @@ def read_skipped(folder: Path, committed: files.Committed) -> list[Skipped]:
             lines = file.read(committed.lengths[files.SKIPPED]).splitlines()
         rows = [json.loads(line) for line in lines]
         return [Skipped(str(row["source"]), str(row["reason"])) for row in rows]
+    except PermissionError as error:
+        raise unreadable(path, error, CaptionError) from error
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise CaptionError(f"cannot read {path}: {type(error).__name__}; {RESTORE}") from error
 
