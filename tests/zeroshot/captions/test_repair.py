@@ -189,7 +189,7 @@ def test_a_store_made_between_the_look_and_the_lock_stays(
     """The encoder is loaded between the two; another process makes its store meanwhile."""
     (tmp_path / "texts.txt").write_text("a dog\n")
 
-    def load_slowly(spec: str) -> FakeEncoder:
+    def load_slowly(spec: str, *, device: str) -> FakeEncoder:
         CaptionStore.create(tmp_path / "store", tmp_path / "texts.txt", FakeEncoder())
         return FakeEncoder()
 
