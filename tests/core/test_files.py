@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -173,3 +174,15 @@ def test_an_array_that_says_it_is_huge_takes_no_memory(tmp_path: Path) -> None:
     file.write_bytes(stream.getvalue() + bytes(2 << 20))
     with pytest.raises(UsageError, match="cannot read"):
         read_array(file, UsageError)
+
+
+def test_a_copy_of_a_folder_that_fails_says_why(tmp_path: Path) -> None:
+    (tmp_path / "from" / "below").mkdir(parents=True)
+    (tmp_path / "from" / "below" / "a.bin").write_bytes(b"abc")
+
+    def full(source: str, target: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), target)
+
+    reason = "No space left on device; free space or choose another folder"
+    with pytest.raises(HubError, match=reason), writing(tmp_path / "to"):
+        shutil.copytree(tmp_path / "from", tmp_path / "to", copy_function=full)

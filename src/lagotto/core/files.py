@@ -8,6 +8,8 @@ import hashlib
 import itertools
 import json
 import os
+import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,19 +40,29 @@ def writing(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
+    except OSError as failed:
+        error = _of_one_file(failed)
         what = error.strerror or type(error).__name__
         if error.errno in _FORBIDDEN and _is_closed(error.filename):
             raise HubError(
                 f"cannot read {os.fsdecode(error.filename)}: {what}; make it readable for this user"
-            ) from error
+            ) from failed
         if error.errno in _FULL:
             advice = "free space or choose another folder"
         elif error.errno in _FORBIDDEN:
             advice = "choose a folder that you may write to"
         else:
             advice = "check the path"
-        raise HubError(f"cannot write {path}: {what}; {advice}") from error
+        raise HubError(f"cannot write {path}: {what}; {advice}") from failed
+
+
+def _of_one_file(error: OSError) -> OSError:
+    """The first failure in an error of `shutil.copytree`, which says nothing itself; else as is."""
+    if not isinstance(error, shutil.Error):
+        return error
+    source, _, text = error.args[0][0]
+    number = int((re.search(r"\[Errno (\d+)\]", str(text)) or ["", "0"])[1])
+    return OSError(number, os.strerror(number), source) if number else error
 
 
 def _is_closed(path: str | bytes | int | None) -> bool:
