@@ -26,6 +26,8 @@ REPORT = DoctorReport(
         ExtraState("plots", (PackageState("matplotlib", "3.9", "3.9", "plots"),), ""),
     ),
     providers=("CPUExecutionProvider",),
+    devices=("cpu",),
+    device_note="no GPU",
     isolation=(Guard("network", "seccomp", ""), Guard("files", "", "no landlock")),
     caches=(),
     trials=(TrialResult("search", True, "it found " + "it " * 60, 1.25),),

@@ -38,6 +38,7 @@ from lagotto.cli.output import (
     unwritten_answer,
 )
 from lagotto.cli.terminal.completion import ASKED, answer_shell, completion
+from lagotto.cli.terminal.progress import end_progress
 from lagotto.cli.terminal.signals import stop_code, stop_on_signals
 from lagotto.cli.terminal.start import FIRST_PAGE
 from lagotto.cli.terminal.streams import fill_closed_streams
@@ -124,6 +125,7 @@ def main() -> None:
                 raise
             raise refused from error
         finally:
+            end_progress()
             flush()
     except LagottoError as error:
         notice(f"lagotto: {_with_page(error)}")

@@ -1,10 +1,13 @@
 """Progress in a log, by a clock that the test moves."""
 
 import sys
+import threading
 import time
 
 import pytest
 
+from command_line import lagotto
+from lagotto.cli import main
 from lagotto.cli.terminal import progress as terminal
 from lagotto.cli.terminal.progress import (
     LINE_EVERY_S,
@@ -13,6 +16,7 @@ from lagotto.cli.terminal.progress import (
     duration,
     open_progress,
 )
+from lagotto.core.errors import LagottoError
 from lagotto.core.progress import Progress, Silent
 
 
@@ -113,6 +117,22 @@ def test_a_terminal_gets_a_bar_and_a_log_gets_lines(monkeypatch: pytest.MonkeyPa
         chosen = open_progress(False)
         assert isinstance(chosen, kind)
         assert isinstance(chosen, Progress)
+
+
+def test_work_that_fails_tells_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "_LOOK_EVERY_S", 0.01)
+
+    def fail() -> None:
+        open_progress(False).start("probing", 4, "pictures")
+        raise LagottoError("it is broken; mend it")
+
+    monkeypatch.setattr(main, "app", fail)
+    before = threading.active_count()
+    lagotto("search").refused(1, "it is broken")
+    until = time.monotonic() + 20
+    while threading.active_count() > before and time.monotonic() < until:
+        time.sleep(0.01)
+    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize(

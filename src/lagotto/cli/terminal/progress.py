@@ -25,7 +25,15 @@ def open_progress(quiet: bool) -> Progress:
     """A bar if stderr is a terminal, lines if it is a file or a pipe, nothing if `quiet`."""
     if quiet:
         return Silent()
-    return ProgressBar() if sys.stderr.isatty() else ProgressLines()
+    progress = ProgressBar() if sys.stderr.isatty() else ProgressLines()
+    _opened.append(progress)
+    return progress
+
+
+def end_progress() -> None:
+    """Ends what a command opened and an error left open, so that the error is the last word."""
+    while _opened:
+        _opened.pop().finish()
 
 
 @dataclass(slots=True)
@@ -143,6 +151,9 @@ class ProgressLines:
     def _keep_telling(self, ended: threading.Event) -> None:
         while not ended.wait(_LOOK_EVERY_S):
             self.tell_if_due()
+
+
+_opened: list[ProgressBar | ProgressLines] = []
 
 
 @dataclass(slots=True)
