@@ -20,7 +20,6 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
-from specialists import Data, read_set
 
 import lagotto
 from lagotto.core.vectors import softmax
@@ -36,6 +35,7 @@ from lagotto.zeroshot.prompts.adaptation import (
 )
 from lagotto.zeroshot.retrieval import Retrieval
 from provenance import provenance
+from quality.specialist_data import Data, read_set
 
 SETS = ("imagenet100x5", "cats-dogs", "flowers5", "grocery43", "cifar10")
 WEIGHTS = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -166,7 +166,7 @@ def measure(store: CaptionStore, options: argparse.Namespace, hub: lagotto.Hub) 
     hits: dict[tuple[str, float], list[np.ndarray]] = {}
     halves, owners = [], []
     for number, name in enumerate(SETS):
-        data = read_set(name, options, hub)
+        data = read_set(name, options.assets, options.cache, hub)
         classifier = ZeroShotClassifier(hub.encoder, data.labels, store)
         for key, scores in scores_of(data, classifier, store).items():
             hits.setdefault(key, []).append(scores.argmax(axis=1) == data.truth)
@@ -217,7 +217,10 @@ class SomeTexts:
 
 def by_size(store: CaptionStore, options: argparse.Namespace, hub: lagotto.Hub) -> dict[str, Any]:
     """Points over the image that moved prompts earn with samples of a store of texts, by size."""
-    sets, rng = [read_set(name, options, hub) for name in SETS], np.random.default_rng(0)
+    sets, rng = (
+        [read_set(name, options.assets, options.cache, hub) for name in SETS],
+        np.random.default_rng(0),
+    )
     template = hub.encoder.info.prompt_template
     prompts = [hub.encoder.embed_texts([template.format(x) for x in s.labels]) for s in sets]
     rows: dict[str, Any] = {}

@@ -8,7 +8,6 @@ once, and in random batches of about 128 and 40. Half 0 was used to choose: the 
 over the three sizes. Half 1 is reported.
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -17,7 +16,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 from none_of_these import SETS, Draw, Set, auroc, calibration_error, draws, judge_of
-from specialists import read_set
 
 import lagotto
 from lagotto.zeroshot.captions.store import CaptionStore
@@ -27,6 +25,7 @@ from lagotto.zeroshot.rejection.batch_curve import BatchCurve
 from lagotto.zeroshot.rejection.logistic import probability
 from lagotto.zeroshot.rejection.vocabulary import OpenVocabulary, open_vocabulary
 from provenance import provenance
+from quality.specialist_data import read_set, store_options
 
 SIZES = (None, 128, 40)
 ALONE = 1e6
@@ -115,19 +114,13 @@ def measure(sets: list[Set], vocabulary: OpenVocabulary) -> dict[str, object]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--assets", type=Path, required=True)
-    parser.add_argument("--hub", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, default=Path("specialists-cache"))
-    parser.add_argument("--store", type=Path, required=True, help="of flickr8k and coco")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    options = store_options(__doc__).parse_args()
     hub = lagotto.Hub.open(options.hub, str(options.assets / "encoder" / "photo-lit"))
     encoder = hub.encoder
     vocabulary = open_vocabulary(encoder, CaptionStore.open(options.store, encoder), None, "")
     sets = []
     for name in SETS:
-        data = read_set(name, options, hub)
+        data = read_set(name, options.assets, options.cache, hub)
         texts = [encoder.info.prompt_template.format(label) for label in data.labels]
         sets.append(Set(data, encoder.embed_texts(texts), encoder.info.logit_scale, []))
     result = {

@@ -11,7 +11,6 @@ half; beside it what is best without that bar. All is fitted on the store; label
 only.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Callable
@@ -24,7 +23,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from isotonic_surface import Surface, fit_surface
 from none_of_these import SETS, Draw, Set, auroc, calibration_error, draws, judge_of
-from specialists import read_set
 
 import lagotto
 from lagotto.core.vectors import softmax, unit_rows
@@ -36,6 +34,7 @@ from lagotto.zeroshot.rejection.logistic import fit_weights, probability
 from lagotto.zeroshot.rejection.store_pictures import StorePictures
 from lagotto.zeroshot.rejection.vocabulary import OpenVocabulary, open_vocabulary
 from provenance import provenance
+from quality.specialist_data import read_set, store_options
 
 FRACTIONS = (0.1, 0.25, 0.5, 0.75, 0.9)
 LISTS = 600
@@ -346,13 +345,7 @@ def measure(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--assets", type=Path, required=True)
-    parser.add_argument("--hub", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, default=Path("specialists-cache"))
-    parser.add_argument("--store", type=Path, required=True, help="of flickr8k and coco")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    options = store_options(__doc__).parse_args()
     hub = lagotto.Hub.open(options.hub, str(options.assets / "encoder" / "photo-lit"))
     encoder = hub.encoder
     store = CaptionStore.open(options.store, encoder)
@@ -361,7 +354,7 @@ def main() -> None:
     assert pictures is not None
     sets = []
     for name in SETS:
-        data = read_set(name, options, hub)
+        data = read_set(name, options.assets, options.cache, hub)
         texts = [encoder.info.prompt_template.format(label) for label in data.labels]
         sets.append(Set(data, encoder.embed_texts(texts), encoder.info.logit_scale, []))
     result = {

@@ -21,7 +21,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
-from specialists import Data, read_set
 
 import lagotto
 from lagotto.core.text.names import listed_names, name_phrase
@@ -38,6 +37,7 @@ from lagotto.zeroshot.rejection.vocabulary import OpenVocabulary, open_vocabular
 from lagotto.zeroshot.retrieval import Retriever
 from lagotto.zeroshot.types import Prediction
 from provenance import provenance
+from quality.specialist_data import Data, read_set
 
 SETS = ("imagenet100x5", "cats-dogs", "flowers5", "grocery43", "cifar10")
 DRAWS = 10
@@ -369,7 +369,7 @@ def main() -> None:
             store = CaptionStore.open(options.store, encoder)
         retriever, sets = Retriever(store), []
         for name in SETS:
-            data = read_set(name, options, hub)
+            data = read_set(name, options.assets, options.cache, hub)
             found = retriever.retrieve(data.embeddings, 16)
             texts = [
                 store.texts(found.indices[i, present].tolist())

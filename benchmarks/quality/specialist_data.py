@@ -4,6 +4,7 @@ The encoder and every model look at every picture once; the answers are kept in 
 asks the replay as it asks the encoder and the workers.
 """
 
+import argparse
 import hashlib
 import json
 import sys
@@ -45,6 +46,17 @@ class Data:
     models: Mapping[str, np.ndarray]
     files: list[Path]
     embeddings: np.ndarray
+
+
+def store_options(description: str | None) -> argparse.ArgumentParser:
+    """The options of a script that asks the sets of a hub and of a caption store."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--assets", type=Path, required=True)
+    parser.add_argument("--hub", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, default=Path("specialists-cache"))
+    parser.add_argument("--store", type=Path, required=True, help="of flickr8k and coco")
+    parser.add_argument("--json", action="store_true")
+    return parser
 
 
 def read_set(name: str, assets: Path, cache: Path, hub: lagotto.Hub) -> Data:

@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import struct
 import subprocess
 import sys
 from contextlib import closing
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from filter_machine import run_filter
 from lagotto.core.errors import UsageError
 from lagotto.jobs.base import Task
 from lagotto.jobs.local import LocalRunner
@@ -27,23 +27,9 @@ ALLOW, REFUSE = 0x7FFF0000, 0x50000 | errno.EPERM
 
 
 def answer(machine: str, number: int, *arguments: int, gpu: bool) -> int:
-    """What the filter of a machine returns for a call, as the kernel would run it."""
-    data = struct.pack("=iIQ6Q", number, ARCHITECTURES[machine][1], 0, *(*arguments, *[0] * 6)[:6])
-    code = list(struct.iter_unpack("=HBBI", filter_code(machine, PID, gpu=gpu)))
-    at = loaded = 0
-    while True:
-        kind, if_true, if_false, operand = code[at]
-        at += 1
-        if kind == 0x06:
-            return operand
-        if kind == 0x20:
-            (loaded,) = struct.unpack_from("=I", data, operand)
-            continue
-        if kind == 0x54:
-            loaded &= operand
-            continue
-        true = {0x15: loaded == operand, 0x35: loaded >= operand, 0x45: loaded & operand != 0}
-        at += if_true if true[kind] else if_false
+    """What the filter of a machine returns for a call."""
+    code = filter_code(machine, PID, gpu=gpu)
+    return run_filter(code, ARCHITECTURES[machine][1], number, *arguments)
 
 
 REQUESTS = (
