@@ -3,7 +3,8 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,15 @@ from lagotto.models.registry import load_model
 from lagotto.zeroshot.captions.sources.registry import find_sources
 
 NOBODY = 65534
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder that every user may pass. Those above pytest's own are closed again at any time, by
+    each process of pytest that starts."""
+    with tempfile.TemporaryDirectory(prefix="plain-user-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
 
 
 def as_plain_user(look: Callable[[], object], folder: Path) -> object:
