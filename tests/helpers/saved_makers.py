@@ -116,7 +116,12 @@ FORMS = {
 
 def library_logits(folder: Path, pictures: list[Any]) -> Any:
     """What the library's own pipeline gives for pictures as they were decoded."""
-    pipeline = transformers.pipeline("image-classification", model=str(folder), device="cpu")
+    from lagotto.models.adapters.transformers import BY_PILLOW
+
+    processor = transformers.AutoImageProcessor.from_pretrained(str(folder), **BY_PILLOW)
+    pipeline = transformers.pipeline(
+        "image-classification", model=str(folder), device="cpu", image_processor=processor
+    )
     answers = pipeline(pictures, top_k=None, function_to_apply="none")
     places = {label: place for place, label in pipeline.model.config.id2label.items()}
     rows = torch.empty(len(pictures), CLASSES)

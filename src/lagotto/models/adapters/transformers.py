@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from jaxtyping import Float32, Num, UInt8
 from PIL import Image
 from safetensors import SafetensorError
@@ -62,6 +63,11 @@ _NETWORKS: dict[SavedTask, Any] = {
     "detect": AutoModelForObjectDetection,
     "segment": AutoModelForSemanticSegmentation,
 }
+BY_PILLOW: dict[str, Any] = (
+    {"use_fast": False} if transformers.__version__.startswith("4.") else {"backend": "pil"}
+)
+"""Pictures are processed as on a machine without torchvision, which resizes them otherwise."""
+
 _CLOSE = 1e-4
 _TRIAL_SIZES = ((97, 61), (61, 97), (83, 83))
 _RESAMPLES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
@@ -246,7 +252,7 @@ def _plan_input(folder: Path, config: JsonObject, settings: JsonObject) -> _Inpu
         return _InputPlan({"size": [height, width]}, height, width)
     try:
         processor = AutoImageProcessor.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
+            folder, local_files_only=True, trust_remote_code=False, **BY_PILLOW
         )
     except _REFUSALS as error:
         raise ModelError(f"transformers cannot load {PROCESSOR}: {reason(error)}") from error
