@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
-from none_of_these import SETS, Draw, Set, auroc, calibration_error, draws, judge_of
+from none_of_these import SETS, Draw, Set, auroc, calibration_error, draws, judge_of, plain_sets
 
 import lagotto
 from lagotto.zeroshot.captions.store import CaptionStore
@@ -25,7 +25,7 @@ from lagotto.zeroshot.rejection.batch_curve import BatchCurve
 from lagotto.zeroshot.rejection.logistic import probability
 from lagotto.zeroshot.rejection.vocabulary import OpenVocabulary, open_vocabulary
 from provenance import provenance
-from quality.specialist_data import read_set, store_options
+from quality.specialist_data import store_options
 
 SIZES = (None, 128, 40)
 ALONE = 1e6
@@ -118,11 +118,7 @@ def main() -> None:
     hub = lagotto.Hub.open(options.hub, str(options.assets / "encoder" / "photo-lit"))
     encoder = hub.encoder
     vocabulary = open_vocabulary(encoder, CaptionStore.open(options.store, encoder), None, "")
-    sets = []
-    for name in SETS:
-        data = read_set(name, options.assets, options.cache, hub)
-        texts = [encoder.info.prompt_template.format(label) for label in data.labels]
-        sets.append(Set(data, encoder.embed_texts(texts), encoder.info.logit_scale, []))
+    sets = plain_sets(options, hub)
     result = {
         "what": "evidence against the labels agreed among pictures that are asked together",
         **measure(sets, vocabulary),

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 from isotonic_surface import Surface, fit_surface
-from none_of_these import SETS, Draw, Set, auroc, calibration_error, draws, judge_of
+from none_of_these import SETS, Draw, Set, auroc, calibration_error, draws, judge_of, plain_sets
 
 import lagotto
 from lagotto.core.vectors import softmax, unit_rows
@@ -34,7 +34,7 @@ from lagotto.zeroshot.rejection.logistic import fit_weights, probability
 from lagotto.zeroshot.rejection.store_pictures import StorePictures
 from lagotto.zeroshot.rejection.vocabulary import OpenVocabulary, open_vocabulary
 from provenance import provenance
-from quality.specialist_data import read_set, store_options
+from quality.specialist_data import store_options
 
 FRACTIONS = (0.1, 0.25, 0.5, 0.75, 0.9)
 LISTS = 600
@@ -352,11 +352,7 @@ def main() -> None:
     vocabulary = open_vocabulary(encoder, store, None, "")
     pictures = StorePictures.of(store, vocabulary.background, encoder.info.logit_scale)
     assert pictures is not None
-    sets = []
-    for name in SETS:
-        data = read_set(name, options.assets, options.cache, hub)
-        texts = [encoder.info.prompt_template.format(label) for label in data.labels]
-        sets.append(Set(data, encoder.embed_texts(texts), encoder.info.logit_scale, []))
+    sets = plain_sets(options, hub)
     result = {
         "what": "calibration of P(none of these), five labelled sets with half of the labels",
         "ways": measure(sets, vocabulary, pictures),

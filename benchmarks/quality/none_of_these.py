@@ -15,7 +15,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -78,6 +78,16 @@ class Set:
     prompts: np.ndarray
     scale: float
     captions: list[list[str]]
+
+
+def plain_sets(options: argparse.Namespace, hub: lagotto.Hub) -> list[Set]:
+    """All sets, without captions."""
+    info, sets = hub.encoder.info, []
+    for name in SETS:
+        data = read_set(name, options.assets, options.cache, hub)
+        texts = [info.prompt_template.format(label) for label in data.labels]
+        sets.append(Set(data, hub.encoder.embed_texts(texts), info.logit_scale, []))
+    return sets
 
 
 @dataclass(frozen=True)
@@ -368,17 +378,13 @@ def main() -> None:
         else:
             store = CaptionStore.open(options.store, encoder)
         retriever, sets = Retriever(store), []
-        for name in SETS:
-            data = read_set(name, options.assets, options.cache, hub)
-            found = retriever.retrieve(data.embeddings, 16)
+        for each in plain_sets(options, hub):
+            found = retriever.retrieve(each.data.embeddings, 16)
             texts = [
                 store.texts(found.indices[i, present].tolist())
                 for i, present in enumerate(found.present)
             ]
-            prompts = encoder.embed_texts(
-                [encoder.info.prompt_template.format(label) for label in data.labels]
-            )
-            sets.append(Set(data, prompts, encoder.info.logit_scale, texts))
+            sets.append(replace(each, captions=texts))
         kept = open_vocabulary(encoder, store, None, "")
         plain = open_vocabulary(encoder, None, None, "")
         measured = measure(sets, kept, plain, hub)

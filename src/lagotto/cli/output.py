@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from lagotto.core.errors import LagottoError
+from lagotto.core.errors import LagottoError, advice_on
 from lagotto.core.results.json_text import json_line
 from lagotto.core.text.clean import shown
 
@@ -122,13 +122,11 @@ def refused_by_system(error: OSError) -> LagottoError | None:
         errno.ENOSPC: "free space or choose another folder",
         errno.EDQUOT: "free space or choose another folder",
         errno.EFBIG: "choose another folder, or allow this process larger files: ulimit -f",
-        errno.EMFILE: "allow this process more open files: ulimit -n 4096",
-        errno.ENFILE: "close other programs: the system has no more open files",
         errno.ENAMETOOLONG: "choose a shorter name",
         errno.ELOOP: "it is a link that leads to itself; remove it",
         errno.EIO: "check the disk",
-    }.get(error.errno or 0)
-    if advice is None:
+    }.get(error.errno or 0) or advice_on(error)
+    if not advice:
         return None
     what = "a file" if error.filename is None else os.fsdecode(error.filename)
     return LagottoError(f"cannot use {what}: {error.strerror}; {advice}")

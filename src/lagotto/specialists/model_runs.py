@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count, pairwise
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -18,6 +17,7 @@ from lagotto.core.devices.placement import CPU
 from lagotto.core.errors import HubError, LagottoError, ModelError, ProbeError, UsageError
 from lagotto.core.files import read_array
 from lagotto.core.machine import usable_cores
+from lagotto.core.temporary.closing import Closing
 from lagotto.core.temporary.leftovers import make_temporary_folder
 from lagotto.core.types import JsonObject, ModelSource, PixelSpec
 from lagotto.hub.ingest.input_record import is_inferred
@@ -70,7 +70,7 @@ def find_runnable(record: ModelRecord) -> Runnable:
     raise ModelError(f"its file {record.source} has changed since it was probed; {hint}")
 
 
-class ModelRuns:
+class ModelRuns(Closing):
     """Runs models on pictures; a context manager.
 
     Workers, and the models that they loaded, stay for the next call. `failures` has the reason of
@@ -90,12 +90,8 @@ class ModelRuns:
         self._folder = make_temporary_folder("models")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Ends the workers and removes the pixel files; safe to call twice."""
         if self._runner is not None:
             self._runner.close()  # what is still under way ends with its workers
         self._starter.shutdown(cancel_futures=True)

@@ -1,9 +1,7 @@
 """What a worker may do beside, where models run on a GPU; and that no other worker may."""
 
 import errno
-import json
 import os
-import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from filter_machine import run_filter
+from isolated_python import printed_json
 from lagotto.core.errors import UsageError
 from lagotto.jobs.base import Task
 from lagotto.jobs.local import LocalRunner
@@ -86,14 +85,7 @@ for device in ("/dev/full", "/dev/zero"):
         found[device] = False
 print(json.dumps(found))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=worker_environment(folder),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found: dict[str, bool] = json.loads(done.stdout)
+    found: dict[str, bool] = printed_json(code, folder)
     return found
 
 

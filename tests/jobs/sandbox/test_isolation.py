@@ -2,7 +2,6 @@
 
 import ctypes
 import errno
-import json
 import os
 import re
 import signal
@@ -15,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from child_processes import is_running, wait_until
+from isolated_python import printed_json
 from lagotto.core.types import JsonObject
 from lagotto.jobs.base import Outcome, Task
 from lagotto.jobs.local import LocalRunner
 from lagotto.jobs.sandbox import guards
-from lagotto.jobs.sandbox.environment import worker_environment
 from lagotto.jobs.sandbox.guards import Guard, find_guards
 from lagotto.jobs.sandbox.limits import cpu_ceiling
 from lagotto.jobs.sandbox.seccomp import filter_code
@@ -157,14 +156,7 @@ assert library.prctl(22, 2, ctypes.byref(program), 0, 0) == 0
 {"seccomp._MODE_FILTER = 77" if "no filter" in str(folder) else ""}
 print(json.dumps(isolate_self([Path({str(folder)!r})])))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=worker_environment(folder),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found: dict[str, list[str]] = json.loads(done.stdout)
+    found: dict[str, list[str]] = printed_json(code, folder)
     return found
 
 

@@ -11,12 +11,11 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64
 
 from lagotto.core.types import Descriptors
+from lagotto.core.zscore import ROUNDINGS
 
 NOT_FINITE = "not finite"
 CONSTANT = "constant"
 
-# A standard deviation of a few roundings of the largest value is noise, not an answer.
-_NOISE_ROUNDINGS = 4
 _COLUMNS_AT_ONCE = 512
 
 
@@ -41,7 +40,7 @@ def measure_moments(values: Float[np.ndarray, "probes logits"]) -> Moments:
     logits = values.shape[1]
     mean, std = np.zeros(logits), np.zeros(logits)
     invalid = np.full(logits, "", dtype=object)
-    noise = _NOISE_ROUNDINGS * float(np.finfo(values.dtype).eps)
+    noise = ROUNDINGS * float(np.finfo(values.dtype).eps)
     for first in range(0, logits, _COLUMNS_AT_ONCE):
         part = slice(first, first + _COLUMNS_AT_ONCE)
         wide = values[:, part].astype(np.float64)

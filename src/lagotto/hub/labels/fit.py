@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from lagotto.core.zscore import float64_moments, zscore
+from lagotto.core.zscore import ROUNDINGS, float64_moments, zscore
 from lagotto.hub.query.probe_weights import ProbeSpace
 
 _SURE_NAMES = 2.0
@@ -66,7 +66,7 @@ def standardized_responses(
     wide = responses.astype(np.float64)
     invalid = ~np.isfinite(wide).all(axis=0)
     wide[:, invalid] = 0.0
-    noise = 4 * float(np.finfo(np.float32).eps) * np.abs(wide).max(axis=0, initial=0.0)
+    noise = ROUNDINGS * float(np.finfo(np.float32).eps) * np.abs(wide).max(axis=0, initial=0.0)
     invalid |= wide.std(axis=0) <= noise
     if (~invalid).sum() >= _OUTPUTS_CENTRED:
         wide -= wide[:, ~invalid].mean(axis=1, keepdims=True)
