@@ -104,6 +104,9 @@ def test_every_picture_is_read_once_and_nothing_is_left(
         assert not list(runs.folder.iterdir())
         batches = list(read_batches(classifier.encoder, [result], readers, runs))
         assert not list(runs.folder.iterdir())
+        folder = runs.folder
+    assert not folder.exists()
+    runs.close()  # what was ended stays so
     assert sorted(calls) == list(range(len(photos)))
     assert [len(batch.positions) for batch in batches] == [16, 16, 8]
     embeddings = np.concatenate([batch.embeddings for batch in batches])
