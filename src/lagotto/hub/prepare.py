@@ -59,8 +59,8 @@ def prepare_searches(
         keep_blocks(hub, catalogue)
         refresh_background(hub, catalogue, progress, always=audit_all)
         texts, file = hub.label_texts(), layout.label_embeddings
-        keep_label_embeddings(file, texts, hub.encoder, hub.space, progress)
-        audits = audit_lists(hub, catalogue, progress, anew=audit_all)
+        embedded = keep_label_embeddings(file, texts, hub.encoder, hub.space, progress)
+        audits = audit_lists(hub, catalogue, progress, embedded, anew=audit_all)
         refresh_twins(hub, progress)
         with writing(layout.old_label_trust):
             layout.old_label_trust.unlink(missing_ok=True)

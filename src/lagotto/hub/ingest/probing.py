@@ -1,7 +1,8 @@
 """Models come in; files of raw responses go out, or the reasons why there are none.
 
 A runner does three things in order: it loads each model and infers its input, it decodes the pixels
-that the models need, and it runs each model over its probes.
+that the models need, and it runs each model over its probes. The models that take longest begin, so
+that in the end no worker waits for another.
 """
 
 import math
@@ -101,6 +102,7 @@ def probe_models(
     sources = {digest: job.source for digest, job in jobs.items()}
     known = {digest: job.record for digest, job in jobs.items() if job.record is not None}
     records: dict[str, JsonObject] = {}
+    picture_s: dict[str, float] = {}
     progress.start("loading models", len(sources), "models")
     failed = 0
     for outcome in runner.run(inspection_tasks(sources, probe_set, known)):
@@ -111,6 +113,7 @@ def probe_models(
             record = _value(outcome).get("record")
             if isinstance(record, dict) and is_inferred(record):
                 records[outcome.key] = record
+            picture_s[outcome.key] = _picture_s(outcome)
         except _TaskFailedError as error:
             yield ProbedModel(outcome.key, None, staging, error.failure)
     progress.finish()
@@ -122,8 +125,10 @@ def probe_models(
     prepare_pixels(runner, probe_set, cache_folder, list(pixels.values()), progress)
     probes = len(probe_set.probes)
     pending = {digest: job for digest, job in jobs.items() if digest in pixels}
-    tasks = _probing_tasks(pending, records, probe_set, cache_folder, staging, device)
     pictures = {digest: job.rows(probes) - job.earlier_rows for digest, job in pending.items()}
+    longest = sorted(pending, key=lambda digest: -picture_s[digest] * pictures[digest])
+    pending = {digest: pending[digest] for digest in longest}
+    tasks = _probing_tasks(pending, records, probe_set, cache_folder, staging, device)
     meter = _Meter(progress, pictures, len(jobs) - len(pixels), runner)
     for outcome in runner.run(tasks, meter.advance):
         meter.end(outcome.key, outcome.failure is not None)
@@ -275,6 +280,12 @@ def _pixels(outcome: Outcome) -> PixelSpec:
         return spec_from_json(_value(outcome).get("pixels"))
     except ProbeError as error:
         raise _TaskFailedError(Failure("error", f"its worker gave {error}")) from error
+
+
+def _picture_s(outcome: Outcome) -> float:
+    """What a picture takes, as the worker says; 0 for what is no time."""
+    seconds = _value(outcome).get("picture_s")
+    return seconds if isinstance(seconds, float) and 0 <= seconds < math.inf else 0.0
 
 
 def _facts(outcome: Outcome, staged: Path, probe_set: ProbeSet, rows: int) -> ModelFacts:

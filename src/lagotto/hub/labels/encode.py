@@ -41,14 +41,24 @@ class EncodedLabels:
 
 
 class LabelEncoder:
-    """Encodes names and models against one hub; what all of them share is made once."""
+    """Encodes names and models against one hub; what all of them share is made once.
 
-    def __init__(self, hub: HubReader) -> None:
+    Args:
+        hub: The hub.
+        embedded: Unit embeddings of names in the encoder's prompt that are known already.
+    """
+
+    def __init__(
+        self, hub: HubReader, embedded: Mapping[str, Float32[np.ndarray, " dim"]] | None = None
+    ) -> None:
         self._hub = hub
+        self._known = embedded or {}
 
     def read(self, names: Sequence[str]) -> EncodedLabels:
         """Each name in the encoder's prompt, embedded, and what it sees on the probes."""
-        embeddings = _embedded(self._hub, names)
+        known = [row for name in names if (row := self._known.get(name)) is not None]
+        is_known = 0 < len(known) == len(names)
+        embeddings = np.stack(known) if is_known else _embedded(self._hub, names)
         return EncodedLabels(embeddings, text_evidence(self._hub.space, embeddings))
 
     def reference(

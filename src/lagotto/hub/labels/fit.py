@@ -120,7 +120,7 @@ class OutputPool:
         return self._standardized(self._word_readings)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reference:
     """What scores are measured against: common words, and outputs of many models.
 
@@ -131,6 +131,11 @@ class Reference:
     outputs: Float32[np.ndarray, "probes outputs"]
     pool: OutputPool | None = None
     columns: Bool[np.ndarray, " pooled"] | None = None
+
+    @cached_property
+    def own(self) -> OutputPool:
+        """The model's own outputs, for every set of names that is fitted to them."""
+        return OutputPool(self.words, self.outputs)
 
 
 def fit(
@@ -151,10 +156,9 @@ def fit(
     Returns:
         The fits, [names, logits]; 0 is what is usual.
     """
-    scores = OutputPool(reference.words, standardized).scores(names)
-    compared = scores
+    scores = compared = reference.own.scores(names)
     if reference.outputs is not standardized:
-        compared = OutputPool(reference.words, reference.outputs).scores(names)
+        scores = OutputPool(reference.words, standardized).scores(names)
     pooled = None if reference.pool is None else reference.pool.scores(names)
     total = np.zeros((len(names.zscores), standardized.shape[1]), np.float32)
     for reading in range(2):

@@ -27,6 +27,8 @@ _FORMAT = "lagotto-label-embeddings"
 _VERSION = 1
 _BATCH = 256
 _KEY_BYTES = 16
+_HELD = 50_000
+"""Names whose embeddings are given to the audits that follow; more would take memory."""
 
 
 def open_label_embeddings(
@@ -44,23 +46,32 @@ def open_label_embeddings(
         The vectors in the file, as far as it holds these labels; the others are embedded, which
         takes about a second a thousand.
     """
-    return _complete(_read(path, _source_digest(encoder)), labels, encoder, space, Silent())
+    stored = _read(path, _source_digest(encoder))
+    return _complete(stored, labels, encoder, space, _Embedder(encoder, Silent()))
 
 
 def keep_label_embeddings(
     path: Path, labels: Sequence[str], encoder: Encoder, space: ProbeSpace, progress: Progress
-) -> None:
+) -> dict[str, Float32[np.ndarray, " dim"]]:
     """Embeds the labels and writes them, unless the file holds just these labels.
 
     Labels that the file holds already are not embedded again. The arguments are those of
-    `open_label_embeddings`. Raises HubError if `path` cannot be written.
+    `open_label_embeddings`.
+
+    Returns:
+        The unit embedding of each first name that was embedded now, of at most so many as fit in
+        some memory: audits need them too.
+
+    Raises:
+        HubError: `path` cannot be written.
     """
     source = _source_digest(encoder)
     stored = _read(path, source)
     keys = [_key(label) for label in labels]
+    embedder = _Embedder(encoder, progress)
     if stored is not None and stored.keys == keys:
-        return
-    vectors = _complete(stored, labels, encoder, space, progress)
+        return embedder.held
+    vectors = _complete(stored, labels, encoder, space, embedder)
     arrays = {
         "keys": np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), _KEY_BYTES),
         "values": vectors.values,
@@ -78,6 +89,7 @@ def keep_label_embeddings(
         {name: (types[name], value.shape) for name, value in arrays.items()},
         fill,
     )
+    return embedder.held
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,51 +101,57 @@ class _Kept:
     steps: Array
 
 
+class _Embedder:
+    """Embeds names in the encoder's prompt; `held` has the rows of the first that were embedded."""
+
+    def __init__(self, encoder: Encoder, progress: Progress) -> None:
+        self.held: dict[str, Float32[np.ndarray, " dim"]] = {}
+        self._encoder, self._progress = encoder, progress
+
+    def embed(self, names: Sequence[str]) -> Float32[np.ndarray, "names dim"]:
+        """Unit embeddings of names; each name is embedded once."""
+        info = self._encoder.info
+        rows = {name: row for row, name in enumerate(dict.fromkeys(names))}
+        prompts = [info.prompt_template.replace("{}", name) for name in rows]
+        parts = [np.zeros((0, info.dim), np.float32)]
+        if prompts:
+            self._progress.start("embedding labels", len(prompts), "labels")
+        for start in range(0, len(prompts), _BATCH):
+            batch = prompts[start : start + _BATCH]
+            parts.append(self._encoder.embed_texts(batch))
+            self._progress.advance(len(batch))
+        if prompts:
+            self._progress.finish()
+        embedded = np.concatenate(parts)
+        self.held |= zip([*rows][:_HELD], embedded[:_HELD], strict=True)
+        return embedded[np.array([rows[name] for name in names], np.int64)]
+
+
 def _complete(
     stored: _Kept | None,
     labels: Sequence[str],
     encoder: Encoder,
     space: ProbeSpace,
-    progress: Progress,
+    embedder: _Embedder,
 ) -> LabelEmbeddings:
-    """All labels as vectors: those of a file, and the others embedded now."""
+    """All labels as vectors, by their first names: those of a file, and the others embedded now."""
+    mean = space.background_mean
     if stored is None:
-        return _embed(labels, encoder, space, progress)
+        return quantize_directions(labels, embedder.embed([*map(first_name, labels)]), mean)
     keys = [_key(label) for label in labels]
     if stored.keys == keys:
         return LabelEmbeddings(tuple(labels), stored.values, stored.steps)
     rows = {key: row for row, key in enumerate(stored.keys)}
     source = np.array([rows.get(key, -1) for key in keys], np.int64)
     new = np.flatnonzero(source < 0)
-    made = _embed([labels[row] for row in new.tolist()], encoder, space, progress)
+    added = [labels[row] for row in new.tolist()]
+    made = quantize_directions(added, embedder.embed([*map(first_name, added)]), mean)
     values = np.empty((len(labels), encoder.info.dim), np.int8)
     steps = np.empty(len(labels), np.float32)
     old = source >= 0
     values[old], steps[old] = stored.values[source[old]], stored.steps[source[old]]
     values[new], steps[new] = made.values, made.steps
     return LabelEmbeddings(tuple(labels), values, steps)
-
-
-def _embed(
-    labels: Sequence[str], encoder: Encoder, space: ProbeSpace, progress: Progress
-) -> LabelEmbeddings:
-    """Labels as vectors, by the first name of each; each name is embedded once."""
-    names = [first_name(label) for label in labels]
-    rows = {name: row for row, name in enumerate(dict.fromkeys(names))}
-    prompts = [encoder.info.prompt_template.replace("{}", name) for name in rows]
-    embeddings: list[Float32[np.ndarray, "batch dim"]] = []
-    if prompts:
-        progress.start("embedding labels", len(prompts), "labels")
-    for start in range(0, len(prompts), _BATCH):
-        batch = prompts[start : start + _BATCH]
-        embeddings.append(encoder.embed_texts(batch))
-        progress.advance(len(batch))
-    if prompts:
-        progress.finish()
-    nothing = np.zeros((0, encoder.info.dim), np.float32)
-    embedded = np.concatenate([nothing, *embeddings])
-    order = np.array([rows[name] for name in names], np.int64)
-    return quantize_directions(labels, embedded[order], space.background_mean)
 
 
 def _read(path: Path, source: str) -> _Kept | None:

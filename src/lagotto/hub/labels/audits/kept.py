@@ -1,7 +1,10 @@
 """New or changed label lists come in; audits of them go out, kept in the hub's catalogue."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from hashlib import sha256
+
+import numpy as np
+from jaxtyping import Float32
 
 from lagotto.core.files import canonical_json
 from lagotto.core.progress import Progress
@@ -24,7 +27,12 @@ _BATCH = 32
 
 
 def audit_lists(
-    hub: HubReader, catalogue: Catalog, progress: Progress, *, anew: bool = False
+    hub: HubReader,
+    catalogue: Catalog,
+    progress: Progress,
+    embedded: Mapping[str, Float32[np.ndarray, " dim"]] | None = None,
+    *,
+    anew: bool = False,
 ) -> tuple[ModelAudit, ...]:
     """Audits label lists of a hub and keeps the verdicts in its catalogue.
 
@@ -38,16 +46,17 @@ def audit_lists(
         hub: the hub, locked by the caller for writing.
         catalogue: its catalogue, writable.
         progress: shown one unit a model.
+        embedded: unit embeddings of first names of labels that are known already.
         anew: audit every model, not only the lists without an audit of their present labels and
             responses, by the present references.
 
     Returns:
         The audits that were made, in the order of the hub's models.
     """
-    given = read_references(catalogue)
+    given, encoder = read_references(catalogue), LabelEncoder(hub, embedded)
     audits = [
-        *_audit_some(hub, catalogue, progress, given, of_references=True, anew=anew),
-        *_audit_some(hub, catalogue, progress, given, of_references=False, anew=anew),
+        *_audit_some(hub, catalogue, progress, given, encoder, of_references=True, anew=anew),
+        *_audit_some(hub, catalogue, progress, given, encoder, of_references=False, anew=anew),
     ]
     if len(audits) < 2:
         return tuple(audits)
@@ -61,6 +70,7 @@ def _audit_some(
     catalogue: Catalog,
     progress: Progress,
     references: Collection[str],
+    encoder: LabelEncoder,
     *,
     of_references: bool,
     anew: bool,
@@ -78,7 +88,7 @@ def _audit_some(
         if record.labelled
     }
     models = [record.model for record in records if anew or _is_outdated(record, keys)]
-    return tuple(_audited(hub, catalogue, models, keys, trust, progress)) if models else ()
+    return tuple(_audited(hub, catalogue, models, keys, trust, progress, encoder)) if models else ()
 
 
 def _audited(
@@ -88,8 +98,9 @@ def _audited(
     keys: dict[str, str],
     trust: LabelTrust,
     progress: Progress,
+    encoder: LabelEncoder,
 ) -> Iterator[ModelAudit]:
-    encoder, names = LabelEncoder(hub), ReferenceNames(hub, trust)
+    names = ReferenceNames(hub, trust)
     progress.start("checking labels", len(models), "models")
     for first in range(0, len(models), _BATCH):
         batch = []
