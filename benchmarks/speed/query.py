@@ -116,6 +116,21 @@ def make_logit_index(folder: Path, logits: int, probes: int) -> LogitIndex:
     return LogitIndex(blocks, names, lambda _: [None] * OUTPUTS, answers.__getitem__)
 
 
+def concept_vectors(space: ProbeSpace, concepts: np.ndarray) -> list[QueryVector]:
+    """The queries of concepts, embedded already."""
+    weights, covered = weigh_texts(space, concepts)
+    return [
+        QueryVector(
+            Query("text", f"concept {number}"),
+            query_from_embedding(concept, space.probes),
+            concepts=(
+                ConceptQuery(row, concept - space.background_mean, probe_coverage=float(shown)),
+            ),
+        )
+        for number, (concept, row, shown) in enumerate(zip(concepts, weights, covered, strict=True))
+    ]
+
+
 def drawn_twins(logits: int, rng: np.random.Generator) -> Twins:
     """One output of every tenth model as the twin of each label of the first model, at random."""
     models = np.arange(10, logits // OUTPUTS, 10)
@@ -155,17 +170,8 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     rivals = measure_background(space, words, logit_index.blended(logit_index.sample))
     made = time.perf_counter() - begin
     judge = Judge(space, logit_index, rivals)
-    weights, covered = weigh_texts(space, concepts)
-    vectors = [
-        QueryVector(
-            Query("text", f"concept {number}"),
-            query_from_embedding(concept, space.probes),
-            concepts=(
-                ConceptQuery(row, concept - space.background_mean, probe_coverage=float(shown)),
-            ),
-        )
-        for number, (concept, row, shown) in enumerate(zip(concepts, weights, covered, strict=True))
-    ]
+    vectors = concept_vectors(space, concepts)
+    weights, _ = weigh_texts(space, concepts)
     top_weights = [top_k_weights(row, options.k) for row in weights]
     probes = [np.flatnonzero(row) for row in top_weights]
     halves = [top_half(row) for row in top_weights]

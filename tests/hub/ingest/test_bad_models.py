@@ -195,6 +195,36 @@ SCRIPT = {
 }
 
 
+class SlowRunner(ScriptedRunner):
+    """A ScriptedRunner by which a picture takes longer the later a model's name is."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.probed: list[str] = []
+
+    def run(
+        self, tasks: Iterable[Task], on_progress: OnProgress | None = None
+    ) -> Iterator[Outcome]:
+        for task in tasks:
+            (outcome,) = super().run([task], on_progress)
+            if outcome.value is not None and "picture_s" in outcome.value:
+                assert 0 < outcome.value["picture_s"] < 10
+                outcome.value["picture_s"] = float(ord(_model_of(task)[0]))
+            elif task.entry.endswith(":probe_model"):
+                self.probed.append(_model_of(task))
+            yield outcome
+
+
+def test_the_models_that_take_longest_begin(world: World, empty_copy: Path) -> None:
+    runner = SlowRunner()
+    hub = Hub.open(empty_copy)
+    hub.add([world.models], limits=ScriptedLimits(given=runner))
+    initials = [name[0] for name in runner.probed]
+    assert len(set(initials)) > 3
+    assert initials == sorted(initials, reverse=True)
+    assert hub.models == Hub.open(world.hub).models
+
+
 def test_crashes_hangs_and_floods_are_recorded_and_the_run_goes_on(
     world: World, empty_copy: Path
 ) -> None:

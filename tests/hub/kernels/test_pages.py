@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lagotto.hub.kernels.pages import MappedPages, read_ahead, take_rows
+from lagotto.hub.kernels.pages import MappedPages, read_ahead, read_scattered, take_rows
 from lagotto.hub.store.tensorfile import Array, open_tensors, write_tensors
 
 _MB = 1 << 20
@@ -110,6 +110,21 @@ def test_arrays_in_no_file_are_read_too() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="this system does not tell its cache")
+def forget(path: Path, table: Array) -> None:
+    """Has the system drop a file from its cache; skips where it does not."""
+    table.base.madvise(mmap.MADV_DONTNEED)
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    try:
+        os.preadv(descriptor, [bytearray(1)], path.stat().st_size // 2, os.RWF_NOWAIT)
+        pytest.skip("this file system keeps its cache")
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(descriptor)
+
+
 def test_rows_on_the_disk_are_asked_for_and_those_in_the_cache_are_not(tmp_path: Path) -> None:
     path, table = tmp_path / "table.safetensors", np.ones((8, 300_000), np.int8)
     layout = {"values": ("I8", table.shape), "steps": ("F32", (140,))}
@@ -117,15 +132,23 @@ def test_rows_on_the_disk_are_asked_for_and_those_in_the_cache_are_not(tmp_path:
     values = open_tensors(path, "x", 1).arrays["values"]
     assert values.sum(dtype=np.int64) == values.size
     assert read_ahead([values, table], np.array([1, 5])) == 0
-    values.base.madvise(mmap.MADV_DONTNEED)
-    descriptor = os.open(path, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    try:
-        os.preadv(descriptor, [bytearray(1)], 300_000, os.RWF_NOWAIT)
-        pytest.skip("this file system keeps its cache")
-    except BlockingIOError:
-        assert read_ahead([values], np.array([1, 5])) == 2
-    finally:
-        os.close(descriptor)
+    forget(path, values)
+    assert read_ahead([values], np.array([1, 5])) == 2
     assert read_ahead([values], np.array([1, 5]), least=400_000) == 0
+
+
+def test_short_rows_far_apart_are_asked_for_at_once(tmp_path: Path) -> None:
+    path, table = tmp_path / "table.safetensors", np.ones((20_000, 512), np.int8)
+    layout = {"values": ("I8", table.shape), "steps": ("F32", (140,))}
+    write_tensors(path, {"format": "x", "version": 1}, layout, lambda arrays: fill(arrays, table))
+    values = open_tensors(path, "x", 1).arrays["values"]
+    rows = np.arange(0, 20_000, 100)
+    assert values.sum(dtype=np.int64) == values.size
+    assert read_scattered(values, rows) == 0
+    assert read_scattered(table, rows) == 0
+    assert read_scattered(values, rows[:0]) == 0
+    forget(path, values)
+    assert read_scattered(values[:, :7], rows) == 0
+    assert read_scattered(values, rows) == len(rows)
+    np.testing.assert_array_equal(take_rows(values, rows), table[rows])
+    assert read_scattered(values, rows) == 0

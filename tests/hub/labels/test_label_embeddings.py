@@ -1,5 +1,6 @@
 """The labels of a hub as vectors: made when models are added, read by searches, written by none."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import colour_world
 from colour_world import World
 from lagotto.core.errors import HubError
 from lagotto.core.progress import Silent
+from lagotto.core.text.names import first_name
 from lagotto.encoders.base import Encoder
 from lagotto.hub.hub import Hub
+from lagotto.hub.labels.encode import LabelEncoder
 from lagotto.hub.labels.label_embeddings import keep_label_embeddings, open_label_embeddings
 
 FILE = "label_embeddings.safetensors"
@@ -67,6 +70,35 @@ def test_only_new_labels_are_embedded(world: World, tmp_path: Path) -> None:
     names = ("red", "blue", "green thing")
     template = hub.encoder.info.prompt_template
     assert counted.texts == [template.replace("{}", name) for name in names]
+
+
+def test_an_audit_embeds_no_label_anew_that_was_embedded_for_the_file(
+    world: World, tmp_path: Path
+) -> None:
+    hub = Hub.open(world.hub)
+    labels = hub.reader.label_texts()
+    held = keep_label_embeddings(tmp_path / FILE, labels, hub.encoder, hub.reader.space, Silent())
+    counted = Counted(hub.encoder)
+    other = Hub.open(world.hub, encoder=counted).reader
+    plain = LabelEncoder(other).read(labels)
+    embedded = len(counted.texts)
+    assert embedded >= len(labels)
+    known = LabelEncoder(other, held).read(labels)
+    assert len(counted.texts) == embedded
+    np.testing.assert_allclose(known.embeddings, plain.embeddings, atol=1e-6)
+    LabelEncoder(other, held).read([*labels, "a name that nobody knows"])
+    assert len(counted.texts) == embedded + len(labels) + 1
+
+
+def test_adding_models_embeds_each_label_once(world: World, empty_copy: Path) -> None:
+    counted = Counted(Hub.open(world.hub).encoder)
+    hub = Hub.open(empty_copy, encoder=counted)
+    hub.add(world.models)
+    template = counted.info.prompt_template
+    prompts = [template.replace("{}", first_name(text)) for text in hub.reader.label_texts()]
+    times = Counter(counted.texts)
+    assert len(prompts) > 5
+    assert [times[prompt] for prompt in prompts] == [1] * len(prompts)
 
 
 def test_the_file_is_not_needed_and_written_by_no_search(world: World, hub_copy: Path) -> None:

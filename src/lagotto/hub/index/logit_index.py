@@ -30,7 +30,13 @@ from lagotto.hub.kernels.gather import (
     weighted_scores,
 )
 from lagotto.hub.kernels.kernel import Table
-from lagotto.hub.kernels.pages import MappedPages, is_large, read_ahead, take_rows
+from lagotto.hub.kernels.pages import (
+    MappedPages,
+    is_large,
+    read_ahead,
+    read_scattered,
+    take_rows,
+)
 from lagotto.hub.kernels.spans import block_ends, whole_tables
 from lagotto.hub.store.tensorfile import Array
 
@@ -216,6 +222,10 @@ class LogitIndex:
         `weights` are those of `probes`, in their order. A direction score is the dot product of the
         logit's direction with `direction`.
         """
+        if self._is_large:
+            for block, _, local in self._by_block(columns):
+                read_scattered(block.quantiles, local)
+                read_scattered(block.directions, local)
         scores = weighted_scores(
             self._whole,
             columns,

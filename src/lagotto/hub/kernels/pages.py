@@ -30,6 +30,9 @@ _AROUND_BYTES = 2 << 20
 _LEAST_READ_AHEAD = 128 << 10
 """Bytes of a row from which it is read ahead: about what the system reads ahead by itself."""
 
+_TRIED = 16
+"""Short rows that tell whether others like them are in the system's cache."""
+
 _STATE = Path("/proc/self/statm")
 
 
@@ -106,20 +109,57 @@ def read_ahead(
     """
     asked = 0
     for table in tables:
-        memory, size = _mapping(table), table.shape[1] * table.itemsize
-        if not isinstance(memory, MappedFile) or size < least or not hasattr(os, "RWF_NOWAIT"):
+        size = table.shape[1] * table.itemsize
+        place = _place_in_file(table) if size >= least else None
+        if place is None:
             continue
-        descriptor = memory.descriptor()
-        if descriptor is None:
-            continue
-        start = _address(table) - memory.address()
+        descriptor, start = place
         for row in rows.tolist():
             begin = start + row * table.strides[0]
             if not all(_is_cached(descriptor, at) for at in (begin, begin + size - 1)):
                 asked += 1
-                with suppress(OSError):
-                    os.posix_fadvise(descriptor, begin, size, os.POSIX_FADV_WILLNEED)
+                _ask_for(descriptor, begin, size)
     return asked
+
+
+def read_scattered(table: Array, rows: Int64[np.ndarray, " rows"]) -> int:
+    """Has the system read many short rows of a mapped table at once, not one after the other.
+
+    A few of them tell whether they are on the disk only; where these are in the system's cache,
+    nothing is asked for. A table that is not mapped, or not row by row, is left alone.
+
+    Returns:
+        How many rows the disk was asked for.
+    """
+    place = _place_in_file(table) if table.flags.c_contiguous else None
+    if place is None:
+        return 0
+    descriptor, start = place
+    size = table.strides[0]
+    tried = rows[:: max(1, len(rows) // _TRIED)].tolist()
+    if all(_is_cached(descriptor, start + row * size) for row in tried):
+        return 0
+    for row in rows.tolist():
+        _ask_for(descriptor, start + row * size, size)
+    return len(rows)
+
+
+def _place_in_file(table: Array) -> tuple[int, int] | None:
+    """The descriptor of the file that a table is mapped from, and where in it the table begins.
+
+    None for a table that is not mapped, and where the system does not say what is in its cache.
+    """
+    memory = _mapping(table)
+    if not isinstance(memory, MappedFile) or not hasattr(os, "RWF_NOWAIT"):
+        return None
+    descriptor = memory.descriptor()
+    return None if descriptor is None else (descriptor, _address(table) - memory.address())
+
+
+def _ask_for(descriptor: int, offset: int, size: int) -> None:
+    """Has the system read a part of a file; it does not wait for the disk."""
+    with suppress(OSError):
+        os.posix_fadvise(descriptor, offset, size, os.POSIX_FADV_WILLNEED)
 
 
 def _is_cached(descriptor: int, offset: int) -> bool:
@@ -144,6 +184,7 @@ def take_rows(table: Array, rows: Int64[np.ndarray, " rows"]) -> Array:
     descriptor = memory.descriptor()
     if descriptor is None:
         return np.asarray(table[rows])
+    read_scattered(table, rows)
     start, size = _address(table) - memory.address(), table.strides[0]
     read = [os.pread(descriptor, size, start + row * size) for row in rows.tolist()]
     taken = np.frombuffer(b"".join(read), table.dtype)

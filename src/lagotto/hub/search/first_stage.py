@@ -74,9 +74,10 @@ def weighted_sums(
     """
     probes = np.flatnonzero(top_weights)
     k = len(probes)
-    logit_index.read_ahead(probes)
     if logit_index.steps.size >= SEARCH_CONFIG.half_scan_logits:
         probes = top_half(top_weights)
+        logit_index.read_ahead(probes)
+    logit_index.read_ahead(np.flatnonzero(top_weights))  # candidates are scored on all of them
     sums = scan_sums(logit_index.tables, probes, top_weights[probes], ends=logit_index.ends)
     sums[logit_index.invalid] = 0.0
     if logit_index.partial_models:

@@ -1,0 +1,223 @@
+"""What a text query costs in a hub that is larger than memory, beyond reading its bytes.
+
+    python benchmarks/speed/large.py --json > benchmarks/results/speed_large.json
+
+Segments of ten million logits x 2,000 probes in the files of a hub: 27 GB, which must be free on
+the disk. Their values repeat a drawn pattern, shifted from row to row, so times only: what the hits
+are says nothing. The process has asked before (it is warm), and the text is embedded. In each round
+the system is told to drop the files from its cache, and one of three ways reads k rows that no
+round has read before: their bytes alone, one after the other; a query by the default rule; that
+query without reading ahead. Then the query is asked again, its rows now in the cache. Hits are
+measured on the values of the segments: responses of ten million logits would be 80 GB more.
+"""
+
+import argparse
+import json
+import mmap
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+
+from lagotto.core.vectors import unit_rows
+from lagotto.hub.descriptors.block_models import (
+    BlockModel,
+    ModelTable,
+    fill_models,
+    model_tensors,
+)
+from lagotto.hub.descriptors.blocks import (
+    BLOCK_FORMAT,
+    BLOCK_VERSION,
+    Block,
+    block_path,
+    open_block,
+)
+from lagotto.hub.descriptors.rank_blend import QUANTILES
+from lagotto.hub.index.logit_index import LogitIndex
+from lagotto.hub.ingest.segments import LARGEST_SEGMENT
+from lagotto.hub.query.probe_weights import ProbeSpace, top_k_weights, weigh_texts
+from lagotto.hub.search.engine import find_logits
+from lagotto.hub.search.options import SearchOptions
+from lagotto.hub.store.tensorfile import Array, TensorLayout, write_tensors
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from query import DIM, OUTPUTS, WORDS, Drawn, concept_vectors, say
+
+from provenance import provenance
+
+DIGEST = "0" * 64
+_READ = 1 << 20
+
+
+def write_segment(path: Path, first: int, logits: int, probes: int) -> None:
+    """The file of a segment of models of OUTPUTS outputs."""
+    rng = np.random.default_rng(first)
+    pattern = np.clip(rng.normal(0, 25, logits + (1 << 20)), -127, 127).astype(np.int8)
+    models = ModelTable.of(
+        [
+            BlockModel(f"{first + at:064x}", "00" * 32, at, min(OUTPUTS, logits - at))
+            for at in range(0, logits, OUTPUTS)
+        ]
+    )
+    layout: TensorLayout = {
+        **model_tensors(models),
+        "mean": ("F64", (logits,)),
+        "std": ("F64", (logits,)),
+        "steps": ("F32", (logits,)),
+        "direction_steps": ("F32", (logits,)),
+        "knots": ("I8", (logits, QUANTILES)),
+        "values": ("I8", (probes, logits)),
+        "directions": ("I8", (logits, DIM)),
+    }
+
+    def fill(arrays: Mapping[str, Array]) -> None:
+        fill_models(arrays, models)
+        arrays["std"][:] = 1.0
+        arrays["steps"][:] = rng.uniform(0.03, 0.05, logits)
+        arrays["direction_steps"][:] = arrays["steps"] / DIM
+        arrays["knots"][:] = np.linspace(-90, 127, QUANTILES).astype(np.int8)
+        for row in arrays["values"]:
+            begin = int(rng.integers(1 << 20))
+            row[:] = pattern[begin : begin + logits]
+        for at in range(0, logits, 1 << 16):
+            rows = arrays["directions"][at : at + (1 << 16)]
+            rows[:] = np.resize(pattern[int(rng.integers(1 << 20)) :], rows.shape)
+
+    header = {"format": BLOCK_FORMAT, "version": BLOCK_VERSION, "probe_digest": DIGEST}
+    write_tensors(path, {**header, "made_with": list(models.made_with)}, layout, fill)
+    say(f"made {first + logits:,} logits")
+
+
+def open_index(folder: Path, logits: int, probes: int) -> LogitIndex:
+    """The index of a hub of so many logits, whose segments are made first."""
+    blocks: list[Block] = []
+    for number, first in enumerate(range(0, logits, LARGEST_SEGMENT)):
+        path = block_path(folder, number)
+        write_segment(path, first, min(LARGEST_SEGMENT, logits - first), probes)
+        blocks.append(open_block(path, DIGEST, trusted=True))
+    answers = {}
+    for block in blocks:
+        answers |= {each.behaviour_digest: (block, each.first) for each in block.models}
+    names = {digest: f"model {digest[-8:]}" for digest in answers}
+    return LogitIndex(blocks, names, lambda _: [None] * OUTPUTS, lambda d: Drawn(*answers[d]))
+
+
+def drop(folder: Path, index: LogitIndex) -> None:
+    """Has the system forget the segments, which must be read from the disk again."""
+    for values, _ in index.tables:
+        values.base.madvise(mmap.MADV_DONTNEED)
+    for path in folder.iterdir():
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
+
+
+def read_rows(index: LogitIndex, rows: np.ndarray) -> int:
+    """Reads the rows of some probes, one after the other; how many bytes."""
+    buffer, total = bytearray(_READ), 0
+    for values, _ in index.tables:
+        memory = values.base
+        start = values.__array_interface__["data"][0] - memory.address()
+        for row in rows.tolist():
+            at, end = start + row * values.strides[0], start + (row + 1) * values.strides[0]
+            while at < end:
+                view = memoryview(buffer)[: min(_READ, end - at)]
+                at += os.preadv(memory.descriptor(), [view], at)
+            total += values.shape[1]
+    return total
+
+
+def run(options: argparse.Namespace, folder: Path) -> dict[str, object]:
+    index = open_index(folder, options.logits, options.probes)
+    rng = np.random.default_rng(options.seed)
+    ways = ("the bytes alone", "query", "query without reading ahead")
+    queries = options.rounds * len(ways) + 1
+    embeddings, words, concepts = (
+        unit_rows(rng.normal(size=(count, DIM)).astype(np.float32))
+        for count in (options.probes, WORDS, queries)
+    )
+    space = ProbeSpace(embeddings, words, 26.5)
+    vectors = concept_vectors(space, concepts)
+    weights, _ = weigh_texts(space, concepts)
+    rows = [np.flatnonzero(top_k_weights(row, options.k)) for row in weights]
+    asked = SearchOptions(rule="default", k=options.k, top=10, by_model=False)
+
+    def ask(at: int) -> object:
+        return find_logits(index, vectors[at], asked)
+
+    def ask_plainly(at: int) -> object:
+        with patch.object(LogitIndex, "read_ahead", lambda *_: None):
+            return ask(at)
+
+    does: dict[str, Callable[[int], object]] = {
+        "the bytes alone": lambda at: read_rows(index, rows[at]),
+        "query": ask,
+        "query without reading ahead": ask_plainly,
+    }
+    begin = time.perf_counter()
+    ask(queries - 1)
+    first_s = time.perf_counter() - begin
+    times: dict[str, list[float]] = {name: [] for name in (*ways, "query, rows in the cache")}
+    for number in range(options.rounds):
+        for place, name in enumerate(ways):
+            at = number * len(ways) + place
+            drop(folder, index)
+            begin = time.perf_counter()
+            does[name](at)
+            times[name].append(time.perf_counter() - begin)
+            if name == "query":
+                begin = time.perf_counter()
+                ask(at)
+                times["query, rows in the cache"].append(time.perf_counter() - begin)
+        say(str({name: round(1e3 * each[-1]) for name, each in times.items()}))
+    read_s = np.array(times["the bytes alone"])
+    return {
+        "rows": {
+            name: {
+                "ms": round(1e3 * float(np.median(each)), 1),
+                "beyond_the_bytes_ms": round(1e3 * float(np.median(np.array(each) - read_s)), 1),
+            }
+            for name, each in times.items()
+        },
+        "first_query_of_the_process_s": round(first_s, 2),
+        "bytes_of_the_rows": read_rows(index, rows[0]),
+        "bytes_on_disk": sum(path.stat().st_size for path in folder.iterdir()),
+        "rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "logits": options.logits,
+        "probes": options.probes,
+        "k": options.k,
+        "rounds": options.rounds,
+        "seed": options.seed,
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
+        **provenance(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--logits", type=int, default=10_000_000)
+    parser.add_argument("--probes", type=int, default=2_000)
+    parser.add_argument("--k", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="where the files are made: the disk measured")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        report = run(options, Path(folder))
+    print(json.dumps(report, indent=1) if options.json else report)
+
+
+if __name__ == "__main__":
+    main()
