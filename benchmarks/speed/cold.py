@@ -18,7 +18,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -47,28 +47,36 @@ def make_file(path: Path, probes: int, logits: int) -> None:
     write_tensors(path, {"format": "made", "version": 1}, layout, fill)
 
 
-class PastTheCache:
-    """Reads rows of a file past the system's cache, in whole pages, by some threads."""
+class RowReader:
+    """Reads rows of mapped tables by some threads, in whole pages, and does nothing with them.
 
-    def __init__(self, path: Path, values: np.ndarray) -> None:
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECT)
-        self._begin, self._width = path.stat().st_size - values.nbytes, values.shape[1]
+    `past_the_cache`: from the disk whatever the system's cache holds (O_DIRECT).
+    """
+
+    def __init__(self, tables: Sequence[np.ndarray], *, past_the_cache: bool) -> None:
+        flags, self._places = os.O_RDONLY | (os.O_DIRECT if past_the_cache else 0), []
+        for table in tables:
+            memory: MappedFile = table.base
+            start = table.__array_interface__["data"][0] - memory.address()
+            file = os.open(f"/proc/self/fd/{memory.descriptor()}", flags)
+            self._places.append((file, start, table.strides[0]))
 
     def read(self, rows: np.ndarray, threads: int) -> None:
-        starts = (self._begin + rows * self._width) // mmap.PAGESIZE * mmap.PAGESIZE
         pieces = [
-            (start + at, min(_READ, self._width - at))
-            for start in starts.tolist()
-            for at in range(0, self._width, _READ)
+            (file, (start + row * width) // mmap.PAGESIZE * mmap.PAGESIZE + at, width - at)
+            for file, start, width in self._places
+            for row in rows.tolist()
+            for at in range(0, width, _READ)
         ]
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(self._read, (pieces[at::threads] for at in range(threads))))
 
-    def _read(self, pieces: list[tuple[int, int]]) -> None:
+    def _read(self, pieces: list[tuple[int, int, int]]) -> None:
         with mmap.mmap(-1, _READ) as buffer, memoryview(buffer) as view:
-            for at, size in pieces:
-                with view[: -(-size // mmap.PAGESIZE) * mmap.PAGESIZE] as room:
-                    os.preadv(self._descriptor, [room], at)
+            for file, at, left in pieces:
+                pages = -(-min(left, _READ) // mmap.PAGESIZE)
+                with view[: pages * mmap.PAGESIZE] as room:
+                    os.preadv(file, [room], at)
 
 
 def run(options: argparse.Namespace, path: Path) -> dict[str, object]:
@@ -76,7 +84,8 @@ def run(options: argparse.Namespace, path: Path) -> dict[str, object]:
     file = open_tensors(path, "made", 1)
     values, steps = file.arrays["values"], np.array(file.arrays["steps"])
     memory: MappedFile = values.base
-    weights, past = np.ones(options.k, np.float32), PastTheCache(path, values)
+    weights = np.ones(options.k, np.float32)
+    past = RowReader([values], past_the_cache=True)
     descriptor = os.open(path, os.O_RDONLY)
 
     def drop() -> None:

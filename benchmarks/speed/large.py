@@ -5,10 +5,11 @@
 Segments of ten million logits x 2,000 probes in the files of a hub: 27 GB, which must be free on
 the disk. Their values repeat a drawn pattern, shifted from row to row, so times only: what the hits
 are says nothing. The process has asked before (it is warm), and the text is embedded. In each round
-the system is told to drop the files from its cache, and one of three ways reads k rows that no
-round has read before: their bytes alone, one after the other; a query by the default rule; that
-query without reading ahead. Then the query is asked again, its rows now in the cache. Hits are
-measured on the values of the segments: responses of ten million logits would be 80 GB more.
+the system is told to drop the files from its cache, and one of four ways reads the rows of k probes
+that no round has read before: their bytes alone, past the cache, by one thread and by four; a query
+by the default rule; that query without reading ahead. Then the query is asked again, its rows now
+in the cache, beside the reading of their bytes from there by two threads. Hits are measured on the
+values of the segments: responses of ten million logits would be 80 GB more.
 """
 
 import argparse
@@ -50,12 +51,14 @@ from lagotto.hub.store.tensorfile import Array, TensorLayout, write_tensors
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from cold import RowReader
 from query import DIM, OUTPUTS, WORDS, Drawn, concept_vectors, say
 
 from provenance import provenance
 
 DIGEST = "0" * 64
-_READ = 1 << 20
+ALONE, IN_CACHE = "the bytes alone", "the bytes alone, in the cache"
+QUERY_IN_CACHE = "query, rows in the cache"
 
 
 def write_segment(path: Path, first: int, logits: int, probes: int) -> None:
@@ -122,25 +125,18 @@ def drop(folder: Path, index: LogitIndex) -> None:
         os.close(descriptor)
 
 
-def read_rows(index: LogitIndex, rows: np.ndarray) -> int:
-    """Reads the rows of some probes, one after the other; how many bytes."""
-    buffer, total = bytearray(_READ), 0
-    for values, _ in index.tables:
-        memory = values.base
-        start = values.__array_interface__["data"][0] - memory.address()
-        for row in rows.tolist():
-            at, end = start + row * values.strides[0], start + (row + 1) * values.strides[0]
-            while at < end:
-                view = memoryview(buffer)[: min(_READ, end - at)]
-                at += os.preadv(memory.descriptor(), [view], at)
-            total += values.shape[1]
-    return total
+def beyond(times: dict[str, list[float]], name: str) -> float:
+    """Milliseconds of a way more than the bytes alone took in the same round; the median."""
+    base = IN_CACHE if name in (IN_CACHE, QUERY_IN_CACHE) else ALONE
+    return 1e3 * float(np.median(np.array(times[name]) - np.array(times[base])))
 
 
 def run(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     index = open_index(folder, options.logits, options.probes)
     rng = np.random.default_rng(options.seed)
-    ways = ("the bytes alone", "query", "query without reading ahead")
+    disk = RowReader([values for values, _ in index.tables], past_the_cache=True)
+    cache = RowReader([values for values, _ in index.tables], past_the_cache=False)
+    ways = (ALONE, "the bytes alone, one thread", "query", "query without reading ahead")
     queries = options.rounds * len(ways) + 1
     embeddings, words, concepts = (
         unit_rows(rng.normal(size=(count, DIM)).astype(np.float32))
@@ -160,14 +156,15 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, object]:
             return ask(at)
 
     does: dict[str, Callable[[int], object]] = {
-        "the bytes alone": lambda at: read_rows(index, rows[at]),
+        ALONE: lambda at: disk.read(rows[at], 4),
+        "the bytes alone, one thread": lambda at: disk.read(rows[at], 1),
         "query": ask,
         "query without reading ahead": ask_plainly,
     }
     begin = time.perf_counter()
     ask(queries - 1)
     first_s = time.perf_counter() - begin
-    times: dict[str, list[float]] = {name: [] for name in (*ways, "query, rows in the cache")}
+    times: dict[str, list[float]] = {name: [] for name in (*ways, IN_CACHE, QUERY_IN_CACHE)}
     for number in range(options.rounds):
         for place, name in enumerate(ways):
             at = number * len(ways) + place
@@ -178,19 +175,21 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, object]:
             if name == "query":
                 begin = time.perf_counter()
                 ask(at)
-                times["query, rows in the cache"].append(time.perf_counter() - begin)
+                asked_at = time.perf_counter()
+                cache.read(rows[at], 2)
+                times[QUERY_IN_CACHE].append(asked_at - begin)
+                times[IN_CACHE].append(time.perf_counter() - asked_at)
         say(str({name: round(1e3 * each[-1]) for name, each in times.items()}))
-    read_s = np.array(times["the bytes alone"])
     return {
         "rows": {
             name: {
                 "ms": round(1e3 * float(np.median(each)), 1),
-                "beyond_the_bytes_ms": round(1e3 * float(np.median(np.array(each) - read_s)), 1),
+                "beyond_the_bytes_ms": round(beyond(times, name), 1),
             }
             for name, each in times.items()
         },
         "first_query_of_the_process_s": round(first_s, 2),
-        "bytes_of_the_rows": read_rows(index, rows[0]),
+        "bytes_of_the_rows": options.k * options.logits,
         "bytes_on_disk": sum(path.stat().st_size for path in folder.iterdir()),
         "rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "logits": options.logits,

@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from lagotto.hub.kernels import pages
 from lagotto.hub.kernels.dispatch import scan_distances, scan_sums
 from lagotto.hub.kernels.gather import weighted_scores
 from lagotto.hub.kernels.kernel import KernelName, WholeTable
@@ -39,8 +40,13 @@ def parts_of(whole: WholeTable, copied: bool) -> list[WholeTable]:
 
 @pytest.mark.parametrize("kernel", ["numpy", "numba"])
 @pytest.mark.parametrize("copied", [False, True])
+@pytest.mark.parametrize("large", [False, True])
 def test_parts_give_the_bits_of_the_whole(
-    whole: WholeTable, copied: bool, kernel: KernelName
+    whole: WholeTable,
+    copied: bool,
+    large: bool,
+    kernel: KernelName,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if kernel == "numba":
         pytest.importorskip("numba")
@@ -59,6 +65,8 @@ def test_parts_give_the_bits_of_the_whole(
         np.testing.assert_array_equal(found, expected)
     columns = rng.permutation(LOGITS)[:501]
     expected_pair = weighted_scores(tables, columns, rows, weights, direction, kernel)
+    if large:
+        monkeypatch.setattr(pages, "RESIDENT_BYTES", 0)
     found_pair = weighted_scores(parts, columns, rows, weights, direction, kernel, ends)
     np.testing.assert_array_equal(found_pair, expected_pair)
 

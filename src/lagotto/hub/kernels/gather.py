@@ -14,6 +14,7 @@ from lagotto.hub.kernels.thread_pool import run_parallel
 Positions: TypeAlias = slice | Int64[np.ndarray, " positions"]
 
 _COLUMNS_A_BLEND = 128
+_COLUMNS_A_COPY = 128
 _LEAST_PARALLEL_VALUES = 20_000
 
 
@@ -133,19 +134,42 @@ def weighted_scores(
     weights = np.ascontiguousarray(weights, dtype=np.float32)
     direction = np.ascontiguousarray(direction, dtype=np.float32)
     tasks, parts = [], []
-    widths = [own[1].size for own in tables]
-    blocks = widths if ends is None else np.diff(ends, prepend=0).tolist()
-    starts = np.cumsum([0, *blocks]).tolist()
-    for block, positions, in_block in split_columns(blocks, columns):
-        results = np.empty(len(in_block), np.float32), np.empty(len(in_block), np.float32)
-        table, local = _one_table(tables, widths, in_block + starts[block], rows)
+    widths, used = [own[1].size for own in tables], current_kernel(kernel)
+    for positions, some in _groups(tables, widths, columns, ends, apart=used.columns_apart):
+        results = np.empty(len(some), np.float32), np.empty(len(some), np.float32)
+        table, local = _one_table(tables, widths, some, rows)
         tasks.append((table, local, rows, weights, direction, *results))
         parts.append(positions)
     values = len(columns) * (len(rows) + len(direction))
-    _run_parallel_if_large(current_kernel(kernel).weigh, tasks, values)
+    _run_parallel_if_large(used.weigh, tasks, values)
     for (*_, table_sums, table_scores), positions in zip(tasks, parts, strict=True):
         sums[positions], direction_scores[positions] = table_sums, table_scores
     return sums, direction_scores
+
+
+def _groups(
+    tables: Sequence[WholeTable],
+    widths: Sequence[int],
+    columns: Int64[np.ndarray, " columns"],
+    ends: Sequence[int] | None,
+    *,
+    apart: bool,
+) -> Iterator[tuple[Positions, Int64[np.ndarray, " group"]]]:
+    """The logits that are weighed together: their positions in `columns`, and they themselves.
+
+    They are those of a block. In a large hub these are copied, and the blocks are many: where a
+    logit has the same bits whichever are beside it (`apart`), so many are copied at once.
+    """
+    if apart and is_large(tables):
+        order = np.argsort(columns, kind="stable")
+        for first in range(0, len(order), _COLUMNS_A_COPY):
+            part = order[first : first + _COLUMNS_A_COPY]
+            yield part, columns[part]
+        return
+    blocks = widths if ends is None else np.diff(ends, prepend=0).tolist()
+    starts = np.cumsum([0, *blocks]).tolist()
+    for block, positions, in_block in split_columns(blocks, columns):
+        yield positions, in_block + starts[block]
 
 
 def _one_table(

@@ -54,8 +54,8 @@ class Kernel:
 
     `scan_distances` and `scan_sums` read a table and write a number for each of its logits. `blend`
     writes blended values of some logits, `weigh` their weighted sums and direction scores.
-    `score_background` writes what background words score on some logits. `columns_apart`: a scan
-    gives a logit the same bits whichever logits are scanned beside it.
+    `score_background` writes what background words score on some logits. `columns_apart`: scans
+    and `weigh` give a logit the same bits whichever logits are beside it.
     """
 
     scan_distances: Scan
