@@ -108,7 +108,7 @@ def read_ahead(
     Returns:
         How many rows the disk was asked for.
     """
-    asked = []
+    asked: list[tuple[int, int, int]] = []
     for table in tables:
         size = table.shape[1] * table.itemsize
         place = _place_in_file(table) if size >= least else None
@@ -117,7 +117,8 @@ def read_ahead(
         descriptor, start = place
         for row in rows.tolist():
             begin = start + row * table.strides[0]
-            if not all(_is_cached(descriptor, at) for at in (begin, begin + size - 1)):
+            # Where one row is on the disk, others are: what is there already is asked for as well.
+            if asked or not all(_is_cached(descriptor, at) for at in (begin, begin + size - 1)):
                 asked.append((descriptor, begin, size))
     run_parallel(_ask_for, asked)  # to ask for a row of 2 MB takes half a millisecond
     return len(asked)
