@@ -21,7 +21,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from unittest.mock import patch
@@ -29,91 +29,21 @@ from unittest.mock import patch
 import numpy as np
 
 from lagotto.core.vectors import unit_rows
-from lagotto.hub.descriptors.block_models import (
-    BlockModel,
-    ModelTable,
-    fill_models,
-    model_tensors,
-)
-from lagotto.hub.descriptors.blocks import (
-    BLOCK_FORMAT,
-    BLOCK_VERSION,
-    Block,
-    block_path,
-    open_block,
-)
-from lagotto.hub.descriptors.rank_blend import QUANTILES
 from lagotto.hub.index.logit_index import LogitIndex
-from lagotto.hub.ingest.segments import LARGEST_SEGMENT
 from lagotto.hub.query.probe_weights import ProbeSpace, top_k_weights, weigh_texts
 from lagotto.hub.search.engine import find_logits
 from lagotto.hub.search.options import SearchOptions
-from lagotto.hub.store.tensorfile import Array, TensorLayout, write_tensors
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from cold import RowReader
-from query import DIM, OUTPUTS, WORDS, Drawn, concept_vectors, say
+from query import DIM, WORDS, concept_vectors, open_index, say
 
 from provenance import provenance
 
-DIGEST = "0" * 64
 ALONE, IN_CACHE = "the bytes alone", "the bytes alone, in the cache"
 QUERY_IN_CACHE = "query, its rows in the cache"
-
-
-def write_segment(path: Path, first: int, logits: int, probes: int) -> None:
-    """The file of a segment of models of OUTPUTS outputs."""
-    rng = np.random.default_rng(first)
-    pattern = np.clip(rng.normal(0, 25, logits + (1 << 20)), -127, 127).astype(np.int8)
-    models = ModelTable.of(
-        [
-            BlockModel(f"{first + at:064x}", "00" * 32, at, min(OUTPUTS, logits - at))
-            for at in range(0, logits, OUTPUTS)
-        ]
-    )
-    layout: TensorLayout = {
-        **model_tensors(models),
-        "mean": ("F64", (logits,)),
-        "std": ("F64", (logits,)),
-        "steps": ("F32", (logits,)),
-        "direction_steps": ("F32", (logits,)),
-        "knots": ("I8", (logits, QUANTILES)),
-        "values": ("I8", (probes, logits)),
-        "directions": ("I8", (logits, DIM)),
-    }
-
-    def fill(arrays: Mapping[str, Array]) -> None:
-        fill_models(arrays, models)
-        arrays["std"][:] = 1.0
-        arrays["steps"][:] = rng.uniform(0.03, 0.05, logits)
-        arrays["direction_steps"][:] = arrays["steps"] / DIM
-        arrays["knots"][:] = np.linspace(-90, 127, QUANTILES).astype(np.int8)
-        for row in arrays["values"]:
-            begin = int(rng.integers(1 << 20))
-            row[:] = pattern[begin : begin + logits]
-        for at in range(0, logits, 1 << 16):
-            rows = arrays["directions"][at : at + (1 << 16)]
-            rows[:] = np.resize(pattern[int(rng.integers(1 << 20)) :], rows.shape)
-
-    header = {"format": BLOCK_FORMAT, "version": BLOCK_VERSION, "probe_digest": DIGEST}
-    write_tensors(path, {**header, "made_with": list(models.made_with)}, layout, fill)
-    say(f"made {first + logits:,} logits")
-
-
-def open_index(folder: Path, logits: int, probes: int) -> LogitIndex:
-    """The index of a hub of so many logits, whose segments are made first."""
-    blocks: list[Block] = []
-    for number, first in enumerate(range(0, logits, LARGEST_SEGMENT)):
-        path = block_path(folder, number)
-        write_segment(path, first, min(LARGEST_SEGMENT, logits - first), probes)
-        blocks.append(open_block(path, DIGEST, trusted=True))
-    answers = {}
-    for block in blocks:
-        answers |= {each.behaviour_digest: (block, each.first) for each in block.models}
-    names = {digest: f"model {digest[-8:]}" for digest in answers}
-    return LogitIndex(blocks, names, lambda _: [None] * OUTPUTS, lambda d: Drawn(*answers[d]))
 
 
 def drop(folder: Path, index: LogitIndex) -> None:

@@ -5,13 +5,14 @@ from tables.form import read_result, table
 
 def probing_speed() -> str:
     """The cost of `hub add`."""
-    found = read_result("speed_probing")
+    runs = [read_result(name) for name in ("speed_probing", "speed_probing_few")]
     rows = [
-        ["`hub add`", f"{found['ratio_to_bare']:.2f}"],
-        ["bare inference on prepared arrays (baseline)", "1.00"],
-        ["every model decodes for itself (no shared cache)", f"{found['ratio_without_cache']:.2f}"],
+        ["`hub add`", *(f"{run['ratio_to_bare']:.2f}" for run in runs)],
+        ["bare inference on prepared arrays (baseline)", *("1.00" for _ in runs)],
+        ["every model decodes for itself", *(f"{run['ratio_without_cache']:.2f}" for run in runs)],
     ]
-    return table(["wall time, relative", "ratio"], rows)
+    heads = [f"{run['models']} models x {run['probes']:,} photos" for run in runs]
+    return table(["wall time, relative", *heads], rows)
 
 
 def start_cost() -> str:
@@ -94,6 +95,17 @@ def cold_scan() -> str:
     return table([head, "ms", "to a sequential read"], rows)
 
 
+def large_hub() -> str:
+    """A query of ten million logits."""
+    found = read_result("speed_large")
+    rows = [
+        [name, f"{row['ms']:.0f}", f"{row['beyond_the_bytes_ms']:.0f}"]
+        for name, row in found["rows"].items()
+    ]
+    head = f"{found['logits']:,} logits x {found['probes']:,} probes, k = {found['k']}"
+    return table([head, "ms", "beyond reading the bytes, ms"], rows)
+
+
 def kills() -> str:
     """kill -9 and resume."""
     found = read_result("reliability_kill_resume")
@@ -133,5 +145,5 @@ def mixed_use() -> str:
 
 TABLES = (
     *(probing_speed, start_cost, search_speed, query_speed, first_look, kills),
-    *(growth, cold_scan, kill_anywhere, kill_all_commands, mixed_use),
+    *(growth, cold_scan, large_hub, kill_anywhere, kill_all_commands, mixed_use),
 )
