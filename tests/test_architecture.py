@@ -118,6 +118,7 @@ FRAMEWORKS = {
     "ai_edge_litert": {"models/adapters/tflite.py"},
     "numba": {
         "hub/kernels/numba_kernel.py",
+        "hub/kernels/numba_read.py",
         "hub/kernels/numba_background.py",
         "hub/kernels/numba_compile.py",
     },

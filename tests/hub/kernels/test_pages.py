@@ -10,6 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lagotto.hub.kernels import pages
+from lagotto.hub.kernels.dispatch import current_kernel
+from lagotto.hub.kernels.kernel import KernelName
 from lagotto.hub.kernels.pages import MappedPages, read_ahead, read_scattered, take_rows
 from lagotto.hub.store.tensorfile import Array, open_tensors, write_tensors
 
@@ -152,3 +155,29 @@ def test_short_rows_far_apart_are_asked_for_at_once(tmp_path: Path) -> None:
     assert read_scattered(values, rows) == len(rows)
     np.testing.assert_array_equal(take_rows(values, rows), table[rows])
     assert read_scattered(values, rows) == 0
+
+
+@pytest.mark.parametrize("kernel", ["numpy", "numba"])
+def test_rows_are_read_from_the_file_by_either_kernel(
+    tmp_path: Path, kernel: KernelName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kernel == "numba":
+        pytest.importorskip("numba")
+    path = tmp_path / "table.safetensors"
+    table = np.random.default_rng(0).integers(-127, 128, (3_000, 33), dtype=np.int8)
+    layout = {"values": ("I8", table.shape), "steps": ("F32", (140,))}
+    write_tensors(path, {"format": "x", "version": 1}, layout, lambda arrays: fill(arrays, table))
+    values = open_tensors(path, "x", 1).arrays["values"]
+    used = current_kernel(kernel)
+    monkeypatch.setattr(pages, "current_kernel", lambda: used)
+    rows = np.array([2_999, 0, 17, 17, 1_500])
+    np.testing.assert_array_equal(take_rows(values, rows), table[rows])
+    assert take_rows(values, rows[:0]).shape == (0, 33)
+    if used.read_rows is not None:
+        result = np.zeros((2, 33), np.int8)
+        with path.open("rb") as file:
+            start = path.read_bytes().index(table.tobytes())
+            assert used.read_rows(file.fileno(), start, np.array([4, 2]), result)
+            np.testing.assert_array_equal(result, table[[4, 2]])
+            assert not used.read_rows(file.fileno(), start, np.array([4, 10**9]), result)
+        assert not used.read_rows(10**6, start, np.array([4, 2]), result)

@@ -45,6 +45,12 @@ def _plain_rows(table: Array, rows: Int64[np.ndarray, " rows"]) -> Array:
     return np.asarray(table[rows])
 
 
+def _rows_apart(table: Array, rows: Int64[np.ndarray, " rows"]) -> Array:
+    """Rows of a table of a large hub, which the disk is asked for at once."""
+    read_scattered(table, rows)
+    return take_rows(table, rows)
+
+
 class LogitIndex:
     """All searchable logits of a hub.
 
@@ -85,7 +91,7 @@ class LogitIndex:
         ]
         self._pages = MappedPages(array for whole in self._whole for array in whole)
         self._is_large = is_large(self._whole)
-        self._take = take_rows if self._is_large else _plain_rows
+        self._take = _rows_apart if self._is_large else _plain_rows
         self.steps = np.concatenate([np.zeros(0, np.float32), *(b.steps for b in self.blocks)])
         starts = (np.cumsum(self._widths, dtype=np.int64) - self._widths).tolist()
         firsts = [start + model_firsts(b.models) for start, b in zip(starts, blocks, strict=True)]

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32, Int8, Int64, Integer
 
 from lagotto.hub.kernels.dispatch import current_kernel
-from lagotto.hub.kernels.kernel import KernelName, Table, WholeTable
+from lagotto.hub.kernels.kernel import Kernel, KernelName, Table, WholeTable
 from lagotto.hub.kernels.pages import is_large, take_rows
 from lagotto.hub.kernels.thread_pool import run_parallel
 
@@ -137,14 +137,26 @@ def weighted_scores(
     widths, used = [own[1].size for own in tables], current_kernel(kernel)
     for positions, some in _groups(tables, widths, columns, ends, apart=used.columns_apart):
         results = np.empty(len(some), np.float32), np.empty(len(some), np.float32)
-        table, local = _one_table(tables, widths, some, rows)
-        tasks.append((table, local, rows, weights, direction, *results))
+        tasks.append((used, tables, widths, some, rows, weights, direction, *results))
         parts.append(positions)
     values = len(columns) * (len(rows) + len(direction))
-    _run_parallel_if_large(used.weigh, tasks, values)
+    _run_parallel_if_large(_weigh_group, tasks, values)
     for (*_, table_sums, table_scores), positions in zip(tasks, parts, strict=True):
         sums[positions], direction_scores[positions] = table_sums, table_scores
     return sums, direction_scores
+
+
+def _weigh_group(
+    kernel: Kernel,
+    tables: Sequence[WholeTable],
+    widths: Sequence[int],
+    columns: Int64[np.ndarray, " group"],
+    rows: Int64[np.ndarray, " k"],
+    *others: Any,
+) -> None:
+    """Writes the sums and the direction scores of some logits."""
+    table, local = _one_table(tables, widths, columns, rows)
+    kernel.weigh(table, local, rows, *others)
 
 
 def _groups(

@@ -55,7 +55,8 @@ class Kernel:
     `scan_distances` and `scan_sums` read a table and write a number for each of its logits. `blend`
     writes blended values of some logits, `weigh` their weighted sums and direction scores.
     `score_background` writes what background words score on some logits. `columns_apart`: scans
-    and `weigh` give a logit the same bits whichever logits are beside it.
+    and `weigh` give a logit the same bits whichever logits are beside it. `read_rows` fills an
+    array with rows of a table in a file (`numba_read`); None: they are read in Python.
     """
 
     scan_distances: Scan
@@ -64,3 +65,4 @@ class Kernel:
     weigh: Callable[..., None]
     score_background: Callable[..., None]
     columns_apart: bool = False
+    read_rows: Callable[..., bool] | None = None

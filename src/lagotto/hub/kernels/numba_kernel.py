@@ -4,6 +4,7 @@ It is imported by `dispatch` when it pays. Its functions hold no lock while they
 threads can share a scan.
 """
 
+import os
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from lagotto.hub.descriptors.rank_blend import score_levels
 from lagotto.hub.kernels.kernel import Kernel
 from lagotto.hub.kernels.numba_background import score_background
 from lagotto.hub.kernels.numba_compile import compile_function
+from lagotto.hub.kernels.numba_read import read_file_rows
 from lagotto.hub.kernels.spans import as_whole_rows
 
 _ROWS = types.Array(types.int8, 2, "C", readonly=True)
@@ -212,4 +214,5 @@ NUMBA_KERNEL = Kernel(
     _weigh,
     score_background,
     columns_apart=True,
+    read_rows=read_file_rows if hasattr(os, "pread") else None,
 )

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
+from lagotto.hub.kernels.dispatch import current_kernel
 from lagotto.hub.kernels.kernel import WholeTable
 from lagotto.hub.kernels.thread_pool import run_parallel
 from lagotto.hub.store.tensorfile import Array, MappedFile
@@ -31,7 +32,7 @@ _AROUND_BYTES = 2 << 20
 _LEAST_READ_AHEAD = 128 << 10
 """Bytes of a row from which it is read ahead: about what the system reads ahead by itself."""
 
-_TRIED = 16
+_TRIED = 8
 """Short rows that tell whether others like them are in the system's cache."""
 
 _STATE = Path("/proc/self/statm")
@@ -186,8 +187,12 @@ def take_rows(table: Array, rows: Int64[np.ndarray, " rows"]) -> Array:
     descriptor = memory.descriptor()
     if descriptor is None:
         return np.asarray(table[rows])
-    read_scattered(table, rows)
     start, size = _address(table) - memory.address(), table.strides[0]
+    compiled = current_kernel().read_rows
+    if compiled is not None and table.dtype == np.int8 and len(rows):
+        result = np.empty((len(rows), size), np.int8)
+        whole = compiled(descriptor, start, rows, result)
+        return result if whole else np.asarray(table[rows])
     read = [os.pread(descriptor, size, start + row * size) for row in rows.tolist()]
     taken = np.frombuffer(b"".join(read), table.dtype)
     if taken.nbytes != len(rows) * size:  # a file that was cut off: reading the map would fail too

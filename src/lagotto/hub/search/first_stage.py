@@ -76,8 +76,9 @@ def weighted_sums(
     k = len(probes)
     if logit_index.steps.size >= SEARCH_CONFIG.half_scan_logits:
         probes = top_half(top_weights)
-        logit_index.read_ahead(probes)
-    logit_index.read_ahead(np.flatnonzero(top_weights))  # candidates are scored on all of them
+    logit_index.read_ahead(probes)
+    # Candidates are scored on the others, too.
+    logit_index.read_ahead(np.setdiff1d(np.flatnonzero(top_weights), probes))
     sums = scan_sums(logit_index.tables, probes, top_weights[probes], ends=logit_index.ends)
     sums[logit_index.invalid] = 0.0
     if logit_index.partial_models:
