@@ -65,13 +65,6 @@ class Clock:
 hub, models, runner, address = sys.argv[1:]
 limits = Limits(runner, 2, memory_bytes=1 << 30, ray_address=address or None)
 opened, clock, begin = Hub.open(hub), Clock(), time.perf_counter()
-while address:  # a run ends with the node that it is on: that must not be the one to be removed
-    import ray
-    ray.init(address=address, log_to_driver=False, logging_level=50)
-    (head,) = (node for node in ray.nodes() if "node:__internal_head__" in node["Resources"])
-    if ray.get_runtime_context().get_node_id() == head["NodeID"]:
-        break
-    ray.shutdown()
 report = opened.add([models], limits=limits, progress=clock)
 end = time.perf_counter()
 ends = [begun for _, begun in clock.stages[1:]] + [end]

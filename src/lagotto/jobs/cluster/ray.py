@@ -24,6 +24,7 @@ from lagotto.jobs.cluster.member import Member, own_versions
 from lagotto.jobs.cluster.messages import Unseen, pack_task, unpack_message
 from lagotto.jobs.cluster.schedule import Advanced, Ended, Event, Lost, Ready
 
+_LOG = logging.getLogger(__name__)
 _GIB = 1 << 30
 _STOP_S = 10.0
 _WAY_OUT = "put the hub and the models in a folder that all nodes have under the same path"
@@ -131,6 +132,7 @@ class RaySeats:
             self._mark = mark
         if ray.is_initialized():  # by the caller, who also leaves it
             return
+        _keep_off_stdout()
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
         try:
             with _own_signals():
@@ -232,6 +234,22 @@ def _why_lost(error: BaseException) -> str:
         return "it ended without an answer"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return shortened(lines[-1] if lines else type(error).__name__, 300)
+
+
+def _keep_off_stdout() -> None:
+    """Has what Ray says of workers and nodes that it lost go to the log: it prints it to stdout,
+    where a command's answer is, whatever it is told of logs."""
+    printed = getattr(ray, "_private", None)
+    for name in ("worker", "print_to_stdstream"):
+        if not hasattr(printed, name):
+            return  # another Ray: it may speak, rather than fail
+        printed, holder = getattr(printed, name), printed
+    holder.print_to_stdstream = _log_lines
+
+
+def _log_lines(data: dict[str, Any], *_: Any, **__: Any) -> None:
+    for line in data.get("lines", ()):
+        _LOG.info("%s", line)
 
 
 @contextlib.contextmanager
