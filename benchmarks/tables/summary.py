@@ -199,8 +199,8 @@ def _speed() -> Row:
         f"{query['rows']['default rule']['ms']:.1f} ({judged['ms']:.1f} with confidence)",
         f"a plain scan, model by model: {scan['row_major_ms']:.0f}",
         "`speed/query.py`",
-        f"The first query of a process takes {query['rows']['default rule']['first_ms']:.0f} ms; "
-        "confidence costs more than the bar of two scans",
+        f"It takes {query['times_the_bare_scan']['default rule']:.1f} bare scans; the bar was 2. "
+        "A bound on the memory of a search costs a quarter of it",
     )
 
 
