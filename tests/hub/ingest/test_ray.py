@@ -61,9 +61,7 @@ def add(cluster: Any, hub: Path, models: Path, *more: str) -> Answer:
 
 
 @contextmanager
-def adding(
-    cluster: Any, hub: Path, models: Path, *more: str
-) -> Iterator["subprocess.Popen[str]"]:
+def adding(cluster: Any, hub: Path, models: Path, *more: str) -> Iterator["subprocess.Popen[str]"]:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     command = [*COMMAND, *words(cluster, hub, models), *more]
     with running_command(command, env=ENVIRONMENT, **pipes) as process:
