@@ -1,5 +1,7 @@
 """What made a result goes out: commit, machine and versions, as every stored JSON has them."""
 
+import argparse
+import os
 import platform
 import subprocess
 
@@ -15,3 +17,10 @@ def provenance() -> dict[str, str]:
         "lagotto": lagotto.__version__,
         "python": platform.python_version(),
     }
+
+
+def conditions(options: argparse.Namespace) -> dict[str, object]:
+    """What was asked of a benchmark, on how many cores and at which load, and `provenance`."""
+    asked = {name: value for name, value in vars(options).items() if name not in ("json", "folder")}
+    machine = {"cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1)}
+    return {**asked, **machine, **provenance()}

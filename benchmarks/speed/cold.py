@@ -30,7 +30,7 @@ from lagotto.hub.store.tensorfile import MappedFile, open_tensors, write_tensors
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from provenance import provenance
+from provenance import conditions
 
 _READ = 1 << 20
 
@@ -140,14 +140,7 @@ def run(options: argparse.Namespace, path: Path) -> dict[str, object]:
             for name, each in times.items()
         },
         "read_ahead_of_cached_rows_ms": round(1e3 * warm, 3),
-        "logits": options.logits,
-        "probes": options.probes,
-        "k": options.k,
-        "rounds": options.rounds,
-        "seed": options.seed,
-        "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 1),
-        **provenance(),
+        **conditions(options),
     }
 
 

@@ -40,7 +40,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from cold import RowReader
 from query import DIM, WORDS, concept_vectors, open_index, say
 
-from provenance import provenance
+from provenance import conditions
 
 ALONE, IN_CACHE = "the bytes alone", "the bytes alone, in the cache"
 QUERY_IN_CACHE = "query, its rows in the cache"
@@ -126,14 +126,7 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, object]:
         "bytes_of_the_rows": options.k * options.logits,
         "bytes_on_disk": sum(path.stat().st_size for path in folder.iterdir()),
         "rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        "logits": options.logits,
-        "probes": options.probes,
-        "k": options.k,
-        "rounds": options.rounds,
-        "seed": options.seed,
-        "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 1),
-        **provenance(),
+        **conditions(options),
     }
 
 

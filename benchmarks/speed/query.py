@@ -35,12 +35,11 @@ from lagotto.hub.descriptors.block_models import (
     BlockModel,
     ModelTable,
     fill_models,
-    model_tensors,
 )
 from lagotto.hub.descriptors.blocks import (
-    BLOCK_FORMAT,
-    BLOCK_VERSION,
     Block,
+    block_header,
+    block_layout,
     block_path,
     open_block,
 )
@@ -61,7 +60,7 @@ from lagotto.hub.query.types import ConceptQuery, QueryVector
 from lagotto.hub.query.vectors import query_from_embedding
 from lagotto.hub.search.engine import find_logits
 from lagotto.hub.search.options import SearchOptions
-from lagotto.hub.store.tensorfile import Array, TensorLayout, write_tensors
+from lagotto.hub.store.tensorfile import Array, write_tensors
 from lagotto.hub.text.matching import Named
 
 OUTPUTS = 100
@@ -102,16 +101,6 @@ def write_segment(path: Path, first: int, logits: int, probes: int) -> None:
             for at in range(0, logits, OUTPUTS)
         ]
     )
-    layout: TensorLayout = {
-        **model_tensors(models),
-        "mean": ("F64", (logits,)),
-        "std": ("F64", (logits,)),
-        "steps": ("F32", (logits,)),
-        "direction_steps": ("F32", (logits,)),
-        "knots": ("I8", (logits, QUANTILES)),
-        "values": ("I8", (probes, logits)),
-        "directions": ("I8", (logits, DIM)),
-    }
 
     def fill(arrays: Mapping[str, Array]) -> None:
         fill_models(arrays, models)
@@ -126,8 +115,8 @@ def write_segment(path: Path, first: int, logits: int, probes: int) -> None:
             rows = arrays["directions"][at : at + (1 << 16)]
             rows[:] = np.resize(pattern[int(rng.integers(1 << 20)) :], rows.shape)
 
-    header = {"format": BLOCK_FORMAT, "version": BLOCK_VERSION, "probe_digest": DIGEST}
-    write_tensors(path, {**header, "made_with": list(models.made_with)}, layout, fill)
+    layout = block_layout(models, probes, logits, DIM)
+    write_tensors(path, block_header(models, DIGEST), layout, fill)
     say(f"made {first + logits:,} logits")
 
 

@@ -199,7 +199,7 @@ def join_blocks(path: Path, blocks: Sequence[Block], probe_digest: str) -> str:
             np.concatenate([block.values[row] for block in blocks], out=arrays["values"][row])
 
     return write_tensors(
-        path, _header(models, probe_digest), _tensors(models, probes, logits, dim), fill
+        path, block_header(models, probe_digest), block_layout(models, probes, logits, dim), fill
     )
 
 
@@ -268,11 +268,12 @@ def _write_block(
                 completed = source.complete(responses)
                 _fill_model(model_arrays, completed, np.arange(probes), matrix)
 
-    layout = _tensors(table, probes, int(table.firsts[-1]), len(matrix))
-    write_tensors(path, _header(table, probe_digest), layout, fill)
+    layout = block_layout(table, probes, int(table.firsts[-1]), len(matrix))
+    write_tensors(path, block_header(table, probe_digest), layout, fill)
 
 
-def _header(models: ModelTable, probe_digest: str) -> JsonObject:
+def block_header(models: ModelTable, probe_digest: str) -> JsonObject:
+    """The metadata of the file of a block."""
     return {
         "format": BLOCK_FORMAT,
         "version": BLOCK_VERSION,
@@ -281,7 +282,8 @@ def _header(models: ModelTable, probe_digest: str) -> JsonObject:
     }
 
 
-def _tensors(models: ModelTable, probes: int, logits: int, dim: int) -> TensorLayout:
+def block_layout(models: ModelTable, probes: int, logits: int, dim: int) -> TensorLayout:
+    """The arrays of the file of a block."""
     return {
         **model_tensors(models),
         "mean": ("F64", (logits,)),
