@@ -228,10 +228,6 @@ class LogitIndex:
         `weights` are those of `probes`, in their order. A direction score is the dot product of the
         logit's direction with `direction`.
         """
-        if self._is_large:
-            for block, _, local in self._by_block(columns):
-                read_scattered(block.quantiles, local)
-                read_scattered(block.directions, local)
         scores = weighted_scores(
             self._whole,
             columns,

@@ -8,7 +8,7 @@ from jaxtyping import Float32, Int8, Int64, Integer
 
 from lagotto.hub.kernels.dispatch import current_kernel
 from lagotto.hub.kernels.kernel import Kernel, KernelName, Table, WholeTable
-from lagotto.hub.kernels.pages import is_large, take_rows
+from lagotto.hub.kernels.pages import is_large, read_scattered, take_rows
 from lagotto.hub.kernels.thread_pool import run_parallel
 
 Positions: TypeAlias = slice | Int64[np.ndarray, " positions"]
@@ -135,6 +135,10 @@ def weighted_scores(
     direction = np.ascontiguousarray(direction, dtype=np.float32)
     tasks, parts = [], []
     widths, used = [own[1].size for own in tables], current_kernel(kernel)
+    if is_large(tables):  # what belongs to these logits alone lies apart, perhaps on the disk
+        for table, _, local in split_columns(widths, columns):
+            read_scattered(tables[table][2], local)
+            read_scattered(tables[table][3], local)
     for positions, some in _groups(tables, widths, columns, ends, apart=used.columns_apart):
         results = np.empty(len(some), np.float32), np.empty(len(some), np.float32)
         tasks.append((used, tables, widths, some, rows, weights, direction, *results))

@@ -47,7 +47,7 @@ def open_label_embeddings(
         takes about a second a thousand.
     """
     stored = _read(path, _source_digest(encoder))
-    return _complete(stored, labels, encoder, space, _Embedder(encoder, Silent()))
+    return _complete(stored, labels, space, _Embedder(encoder, Silent()))
 
 
 def keep_label_embeddings(
@@ -71,7 +71,7 @@ def keep_label_embeddings(
     embedder = _Embedder(encoder, progress)
     if stored is not None and stored.keys == keys:
         return embedder.held
-    vectors = _complete(stored, labels, encoder, space, embedder)
+    vectors = _complete(stored, labels, space, embedder)
     arrays = {
         "keys": np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), _KEY_BYTES),
         "values": vectors.values,
@@ -130,7 +130,6 @@ class _Embedder:
 def _complete(
     stored: _Kept | None,
     labels: Sequence[str],
-    encoder: Encoder,
     space: ProbeSpace,
     embedder: _Embedder,
 ) -> LabelEmbeddings:
@@ -146,7 +145,7 @@ def _complete(
     new = np.flatnonzero(source < 0)
     added = [labels[row] for row in new.tolist()]
     made = quantize_directions(added, embedder.embed([*map(first_name, added)]), mean)
-    values = np.empty((len(labels), encoder.info.dim), np.int8)
+    values = np.empty((len(labels), made.values.shape[1]), np.int8)
     steps = np.empty(len(labels), np.float32)
     old = source >= 0
     values[old], steps[old] = stored.values[source[old]], stored.steps[source[old]]
